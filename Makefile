@@ -1,0 +1,59 @@
+# Every target is one line in `make help`, which reads the `##` comments here.
+
+SHELL := /bin/bash
+# The artefacts' paths are part of the project, so a target directory set elsewhere does not count.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+unexport CARGO_BUILD_TARGET
+# Where the end-to-end tests find what they test.
+export SLUICEGATE := $(CURDIR)/target/release/sluicegate
+export SLUICEGATE_WASM := $(CURDIR)/target/wasm32-wasip1/release/sluicegate.wasm
+
+.NOTPARALLEL:
+.PHONY: help build run reload test check unit e2e test-docker up down envoy-image clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the filter (wasm) and the command line, and nothing else
+	@scripts/need-rust
+	cargo build --release --locked --lib --target wasm32-wasip1
+	cargo build --release --locked --bin sluicegate
+
+run: ## start the gateway before a demo upstream on 127.0.0.1:8080, until Ctrl-C
+	@scripts/run
+
+reload: ## apply an edited policy to the gateway of `make run` or `make up`
+	@scripts/reload
+
+test: ## everything: check, unit, build, e2e, and test-docker where docker answers
+	@scripts/need-rust
+	@scripts/test-docker --need
+	@$(MAKE) --no-print-directory check unit build e2e test-docker
+
+check: ## format, lints for native and wasm32, documentation; warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	cargo clippy --locked --lib --target wasm32-wasip1 -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	@scripts/check-envoy-version
+
+unit: ## unit, property and simulation tests
+	cargo test --locked
+
+e2e: build ## the built filter in a real Envoy process
+	ENVOY="$$(scripts/get-envoy)" && export ENVOY && cargo test --locked --features e2e --test e2e
+
+test-docker: build ## the same scenarios in containers, and what only containers can show
+	@scripts/test-docker
+
+up: ## the same as run under docker, on 127.0.0.1:$SLUICEGATE_PORT (8080)
+	@scripts/up
+
+down: ## remove what up started
+	@scripts/down
+
+envoy-image: ## build an Envoy image here, for machines that can pull none
+	@scripts/envoy-image
+
+clean: ## remove target/ and .venv/
+	rm -rf target .venv

@@ -1,0 +1,117 @@
+//! Instants and lengths of time, in whole nanoseconds; every operation saturates.
+//!
+//! Time only enters as an argument: the host's clock is read once per callback, at the edge.
+
+/// An instant: nanoseconds since the Unix epoch, up to the year 2554.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(u64);
+
+/// A length of time in nanoseconds, never negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(u64);
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+impl Timestamp {
+    /// The instant `nanos` nanoseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The Unix second at or after this instant: a client that waits for it never comes early.
+    #[must_use]
+    pub const fn unix_seconds_up(self) -> u64 {
+        self.0.div_ceil(NANOS_PER_SECOND)
+    }
+
+    /// How long after `earlier` this is; zero where it is not after it.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This instant moved into the future.
+    #[must_use]
+    pub const fn after(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// This instant moved into the past.
+    #[must_use]
+    pub const fn before(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// A length of `nanos` nanoseconds.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// A length of `seconds` seconds.
+    #[must_use]
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(NANOS_PER_SECOND))
+    }
+
+    /// This length in nanoseconds.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds, rounded up: whoever waits so long has waited long enough.
+    #[must_use]
+    pub const fn seconds_up(self) -> u64 {
+        self.0.div_ceil(NANOS_PER_SECOND)
+    }
+
+    /// This length `count` times.
+    #[must_use]
+    pub const fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(count))
+    }
+
+    /// Both lengths, one after the other.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left of this after `other`; zero where `other` is longer.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// How many whole `part`s fit into this; zero where `part` is zero.
+    #[must_use]
+    pub const fn whole(self, part: Self) -> u64 {
+        match self.0.checked_div(part.0) {
+            Some(count) => count,
+            None => 0,
+        }
+    }
+
+    /// `self * to / from`, rounded up; `self` where `from` is zero.
+    #[must_use]
+    pub fn rescale(self, from: Self, to: Self) -> Self {
+        let scaled = u128::from(self.0)
+            .saturating_mul(u128::from(to.0))
+            .checked_next_multiple_of(u128::from(from.0).max(1))
+            .and_then(|product| product.checked_div(u128::from(from.0)));
+        scaled.map_or(self, |nanos| Self(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+}

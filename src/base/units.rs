@@ -1,0 +1,189 @@
+//! Quantities that carry their unit: what an operator writes as `60/min` or `20%`.
+
+use std::fmt;
+
+use super::time::Span;
+
+/// The unit of time that a [`Refill`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefillPer {
+    /// `s`
+    Second,
+    /// `min`
+    Minute,
+    /// `h`
+    Hour,
+    /// `d`: 24 hours, whatever the calendar says.
+    Day,
+}
+
+/// A steady rate such as `60/min`: at least one, and at most one each microsecond.
+///
+/// Faster rates are refused because the time one unit takes is kept in whole nanoseconds, rounded
+/// up: at a microsecond a unit that costs the caller at most a thousandth of the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refill {
+    count: u32,
+    per: RefillPer,
+}
+
+/// Most units that a refill may count in its unit of time; two bits of its code name the unit.
+const COUNT_MAX: u32 = 1 << 30;
+const INTERVAL_MIN: Span = Span::from_nanos(1_000);
+
+/// Why a text is not a [`Refill`] or a [`Percent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitError {
+    /// The text has not the form of a rate.
+    NotARate,
+    /// A rate of nothing: the bucket would never fill again.
+    ZeroRate,
+    /// More than a million a second.
+    RateTooFast,
+    /// The text has not the form of a percentage.
+    NotAPercentage,
+}
+
+impl fmt::Display for UnitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotARate => "is not a rate: a whole number and a unit, one of /s, /min, /h, /d (60/min)",
+            Self::ZeroRate => "never refills: a rate is at least 1",
+            Self::RateTooFast => "is too fast: at most 1000000/s",
+            Self::NotAPercentage => "is not a percentage from 0% to 100%",
+        })
+    }
+}
+
+impl RefillPer {
+    const ALL: [(&'static str, Self); 4] =
+        [("s", Self::Second), ("min", Self::Minute), ("h", Self::Hour), ("d", Self::Day)];
+
+    const fn span(self) -> Span {
+        match self {
+            Self::Second => Span::from_seconds(1),
+            Self::Minute => Span::from_seconds(60),
+            Self::Hour => Span::from_seconds(3_600),
+            Self::Day => Span::from_seconds(86_400),
+        }
+    }
+}
+
+impl Refill {
+    /// Reads `COUNT/UNIT`, with `s`, `min`, `h` or `d` for the unit.
+    ///
+    /// # Errors
+    /// [`UnitError`] with the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, UnitError> {
+        let (count, unit) = text.split_once('/').ok_or(UnitError::NotARate)?;
+        let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        let per = RefillPer::ALL.iter().find(|(name, _)| *name == unit.trim()).map(|(_, per)| *per);
+        let (true, Some(per)) = (digits, per) else { return Err(UnitError::NotARate) };
+        let count = count.parse().ok().filter(|count| *count < COUNT_MAX).ok_or(UnitError::RateTooFast)?;
+        if count == 0 {
+            return Err(UnitError::ZeroRate);
+        }
+        let refill = Self { count, per };
+        if refill.interval() < INTERVAL_MIN { Err(UnitError::RateTooFast) } else { Ok(refill) }
+    }
+
+    /// The time that one unit takes to come back, rounded up to a nanosecond.
+    #[must_use]
+    pub const fn interval(self) -> Span {
+        Span::from_nanos(self.per.span().nanos().div_ceil(if self.count == 0 { 1 } else { self.count as u64 }))
+    }
+
+    /// The rate as four bytes that [`Refill::decode`] reads back exactly.
+    #[must_use]
+    pub const fn encode(self) -> u32 {
+        (self.count << 2) | self.per as u32
+    }
+
+    /// The rate that [`Refill::encode`] wrote; `None` for a code it never writes.
+    #[must_use]
+    pub fn decode(code: u32) -> Option<Self> {
+        let per = match code & 3 {
+            0 => RefillPer::Second,
+            1 => RefillPer::Minute,
+            2 => RefillPer::Hour,
+            _ => RefillPer::Day,
+        };
+        let count = code >> 2;
+        (count > 0).then_some(Self { count, per })
+    }
+}
+
+/// A share of 0 to 100 in the hundred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// Reads a whole number with its sign: `20%`.
+    ///
+    /// # Errors
+    /// [`UnitError::NotAPercentage`] for anything else, and above `100%`.
+    pub fn parse(text: &str) -> Result<Self, UnitError> {
+        text.strip_suffix('%')
+            .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok())
+            .filter(|percent| *percent <= 100)
+            .map(Self)
+            .ok_or(UnitError::NotAPercentage)
+    }
+
+    /// This share of `span`.
+    #[must_use]
+    pub const fn of(self, span: Span) -> Span {
+        Span::from_nanos(span.nanos() / 100).times(self.0 as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_reads_as_it_is_written() {
+        for (text, interval) in [
+            ("60/min", 1_000_000_000),
+            ("600/min", 100_000_000),
+            ("1/s", 1_000_000_000),
+            ("7/min", 8_571_428_572),
+            ("1/d", 86_400_000_000_000),
+            ("1000000/s", 1_000),
+        ] {
+            let refill = Refill::parse(text).unwrap();
+            assert_eq!(refill.interval().nanos(), interval, "{text}");
+            assert_eq!(Refill::decode(refill.encode()), Some(refill), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_rate_says_why() {
+        for (text, error) in [
+            ("60", UnitError::NotARate),
+            ("/min", UnitError::NotARate),
+            ("-1/s", UnitError::NotARate),
+            ("1.5/s", UnitError::NotARate),
+            ("60/m", UnitError::NotARate),
+            ("+5/s", UnitError::NotARate),
+            ("0/s", UnitError::ZeroRate),
+            ("2000000/s", UnitError::RateTooFast),
+            ("99999999999/d", UnitError::RateTooFast),
+        ] {
+            assert_eq!(Refill::parse(text), Err(error), "{text}");
+        }
+        assert_eq!(Refill::decode(0), None);
+    }
+
+    #[test]
+    fn a_percentage_reads_as_it_is_written() {
+        assert_eq!(Percent::parse("20%").unwrap().of(Span::from_seconds(10)), Span::from_seconds(2));
+        for text in ["20", "%", "101%", "-1%", "2.5%"] {
+            assert_eq!(Percent::parse(text), Err(UnitError::NotAPercentage), "{text}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Reads a policy from a file, and tells of its faults with the line of each.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::Failure;
+use crate::policy::Policy;
+use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, from_yaml};
+use crate::policy::error::PolicyError;
+
+/// A checked policy and the document that it was read from; else the report of its faults.
+pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failure> {
+    let text = text(path).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))?;
+    let name = path.display();
+    let document = match from_yaml(&text) {
+        Ok(document) => document,
+        Err(syntax) => {
+            let at = syntax.pointer.as_deref().unwrap_or("/");
+            return Ok(Err(format!(
+                "{name}:{}:{}: {at}: {}\n{name}: 1 fault\n",
+                syntax.line, syntax.column, syntax.rule
+            )));
+        }
+    };
+    Ok(match Policy::compile(&document) {
+        Ok(policy) => Ok((document, policy)),
+        Err(faults) => Err(report(&name.to_string(), &faults)),
+    })
+}
+
+fn report(name: &str, faults: &[PolicyError]) -> String {
+    let mut report = String::new();
+    for fault in faults {
+        // Writing to a string cannot fail.
+        let _ = writeln!(report, "{name}:{}: {fault}", fault.line);
+    }
+    let _ = writeln!(report, "{name}: {} {}", faults.len(), if faults.len() == 1 { "fault" } else { "faults" });
+    report
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let most = u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(most).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+}

@@ -1,0 +1,233 @@
+//! Envoy's configuration as text: a person should be able to read it and take it from here.
+
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use crate::observe::access_log;
+use crate::observe::metrics::LABELS;
+
+/// A host and a port.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    host: String,
+    port: u16,
+}
+
+/// Where a bootstrap has its listeners from.
+pub(super) enum Listeners<'a> {
+    /// From the bootstrap itself; the listener's text.
+    Static(&'a str),
+    /// From a file that Envoy watches.
+    Watched(&'a Path),
+}
+
+impl Address {
+    /// Reads `HOST:PORT`, an IPv6 address in brackets.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not HOST:PORT");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| format!("the port of \"{text}\" is not in 1..=65535"))?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bare {
+            Some(v6) if v6.parse::<IpAddr>().is_ok() => v6,
+            None if is_host(host) => host,
+            Some(_) | None => return Err(wrong()),
+        };
+        Ok(Self { host: host.to_owned(), port })
+    }
+
+    /// As [`Address::parse`], and the host is one to listen at: an IP address, or `localhost`.
+    pub(super) fn parse_ip(text: &str) -> Result<Self, String> {
+        let mut address = Self::parse(text)?;
+        if address.host == "localhost" {
+            address.host = Ipv4Addr::LOCALHOST.to_string();
+        }
+        match address.host.parse::<IpAddr>() {
+            Ok(_) => Ok(address),
+            Err(_) => Err(format!("\"{}\" is not an IP address to listen at", address.host)),
+        }
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{ socket_address: {{ address: {}, port_value: {} }} }}", quoted(&self.host), self.port)
+    }
+}
+
+/// A complete bootstrap.
+pub(super) fn bootstrap(listeners: &Listeners<'_>, upstream: &Address, admin: &Address) -> String {
+    let (resources, statics) = match listeners {
+        Listeners::Static(listener) => {
+            (String::new(), format!("  listeners:\n{}", indented(&format!("- {}", indented_tail(listener)), 4)))
+        }
+        Listeners::Watched(path) => {
+            let path = quoted(&path.display().to_string());
+            let watched = format!(
+                "dynamic_resources:\n  lds_config:\n    resource_api_version: V3\n    path_config_source: {{ path: {path} }}\n"
+            );
+            (watched, String::new())
+        }
+    };
+    let mut tags = String::new();
+    for label in LABELS {
+        // Writing to a string cannot fail.
+        let _ = writeln!(tags, "    - {{ tag_name: {label}, regex: '({label}\\.=\\.(.*?);\\.;)' }}");
+    }
+    format!(
+        r#"# Written by `sluicegate render envoy`.
+node: {{ id: sluicegate, cluster: sluicegate }}
+admin:
+  address: {admin}
+# The filter's counters carry their labels in their names; these rules take them out again.
+stats_config:
+  stats_tags:
+{tags}# Envoy warns where nothing bounds its connections.
+overload_manager:
+  resource_monitors:
+    - name: envoy.resource_monitors.global_downstream_max_connections
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
+        max_active_downstream_connections: 50000
+{resources}static_resources:
+{statics}  clusters:
+    - name: upstream
+      type: STRICT_DNS
+      connect_timeout: 5s
+      load_assignment:
+        cluster_name: upstream
+        endpoints:
+          - lb_endpoints:
+              - endpoint: {{ address: {upstream} }}
+      circuit_breakers:
+        thresholds:
+          - {{ max_connections: 10000, max_pending_requests: 10000, max_requests: 10000 }}
+"#
+    )
+}
+
+/// What a file for `--listeners` holds.
+pub(super) fn discovery_response(listener: &str) -> String {
+    let resource =
+        format!("- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n  {}", indented_tail(listener));
+    format!("# Written by `sluicegate render listeners`.\nresources:\n{}", indented(&resource, 2))
+}
+
+/// The listener with the filter, as the map's lines without indentation.
+pub(super) fn listener(listen: &Address, wasm: &Path, policy: &str, decisions: bool) -> String {
+    let wasm = quoted(&wasm.display().to_string());
+    let policy = single_quoted(policy);
+    let decision = if decisions {
+        format!("\n                    sluicegate: \"%FILTER_STATE(wasm.{}:PLAIN)%\"", access_log::KEY)
+    } else {
+        String::new()
+    };
+    format!(
+        r#"name: gateway
+address: {listen}
+per_connection_buffer_limit_bytes: 1048576
+filter_chains:
+  - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: gateway
+          # The client's own address, and no x-envoy-* header that a client invents.
+          use_remote_address: true
+          # The upstream reads the same path that the policy was matched with.
+          normalize_path: true
+          merge_slashes: true
+          # Every stream ends: should a worker lose the filter's state, nothing waits for ever.
+          stream_idle_timeout: 300s
+          request_timeout: 300s
+          request_headers_timeout: 10s
+          common_http_protocol_options: {{ idle_timeout: 300s }}
+          http2_protocol_options: {{ max_concurrent_streams: 100 }}
+          access_log:
+            - name: envoy.access_loggers.stdout
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+                log_format:
+                  # Without the query, which may hold a credential.
+                  json_format:
+                    time: "%START_TIME%"
+                    method: "%REQ(:METHOD)%"
+                    path: "%PATH(NQ)%"
+                    status: "%RESPONSE_CODE%"
+                    response_code_details: "%RESPONSE_CODE_DETAILS%"
+                    duration_ms: "%DURATION%"
+                    request_id: "%REQ(X-REQUEST-ID)%"{decision}
+          route_config:
+            name: everything
+            virtual_hosts:
+              - name: everything
+                domains: ["*"]
+                routes:
+                  - match: {{ prefix: "/" }}
+                    route: {{ cluster: upstream, timeout: 60s }}
+          http_filters:
+            - name: envoy.filters.http.wasm
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+                config:
+                  name: sluicegate
+                  # The second line of defence: a VM that fails is made anew.
+                  failure_policy: FAIL_RELOAD
+                  vm_config:
+                    # The counters belong to this id: another filter must not have it.
+                    vm_id: sluicegate
+                    runtime: envoy.wasm.runtime.v8
+                    code: {{ local: {{ filename: {wasm} }} }}
+                  configuration:
+                    "@type": type.googleapis.com/google.protobuf.StringValue
+                    value: {policy}
+            - name: envoy.filters.http.router
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+"#
+    )
+}
+
+/// `text` with its lines moved to the right.
+fn indented(text: &str, columns: usize) -> String {
+    text.lines().map(|line| format!("{:columns$}{line}\n", "")).collect()
+}
+
+/// `text` for behind a dash: all lines but the first are moved to the right.
+fn indented_tail(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join("\n  ")
+}
+
+/// A YAML scalar in double quotes. JSON's escapes are YAML's, too.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    let json = serde_json::Value::from(text).to_string();
+    let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+    for unit in inner.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(ascii) if ascii.is_ascii() => quoted.push(char::from(ascii)),
+            // Characters that one YAML reader takes for a line break and another does not.
+            Ok(_) | Err(_) => {
+                let _ = write!(quoted, "\\u{unit:04x}");
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A YAML scalar in single quotes, which JSON in it survives unchanged; where it is not plain
+/// ASCII, in double quotes.
+fn single_quoted(text: &str) -> String {
+    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if plain { format!("'{}'", text.replace('\'', "''")) } else { quoted(text) }
+}

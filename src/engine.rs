@@ -1,0 +1,112 @@
+//! The verdict: all limits that hold for a request are evaluated, then all are charged or none.
+
+use crate::base::time::{Span, Timestamp};
+use crate::host::stream::Clock;
+use crate::limit::Decision;
+use crate::store::{Claim, Store};
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No limit holds for it.
+    Unlimited,
+    /// Every limit admits it, and was charged.
+    Admit,
+    /// A limit refuses it; nothing was charged.
+    Refuse(Refusal),
+}
+
+/// Which limit refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The claim's place: of those that refuse, the one that makes the caller wait longest.
+    pub claim: usize,
+    /// How long; `None` where no wait helps.
+    pub retry_after: Option<Span>,
+}
+
+/// What a caller is told to wait where a counter could not be read and the limit says `deny`.
+const FAULT_WAIT: Span = Span::from_seconds(1);
+
+/// Answers all claims of one request, and charges them if all admit.
+///
+/// A later store that must ask elsewhere first will answer with a verdict of its own (ask, then go
+/// on); until then the answer is always known when this returns.
+pub fn decide(store: &mut impl Store, clock: &impl Clock, claims: &mut [Claim], now: Timestamp) -> Verdict {
+    if claims.is_empty() {
+        return Verdict::Unlimited;
+    }
+    if store.take(claims, now) {
+        return Verdict::Admit;
+    }
+    if claims.iter().any(|claim| claim.in_need_of_repair) {
+        store.repair(claims, clock.now());
+    }
+    let waits =
+        claims.iter().enumerate().filter(|(_, claim)| !claim.admits()).map(|(index, claim)| (index, wait(claim)));
+    // No wait that helps is longer than any other.
+    let longest = waits.max_by_key(|(_, wait)| (wait.is_none(), *wait));
+    let (claim, retry_after) = longest.unwrap_or((0, Some(FAULT_WAIT)));
+    Verdict::Refuse(Refusal { claim, retry_after })
+}
+
+fn wait(claim: &Claim) -> Option<Span> {
+    match &claim.answer {
+        Ok(Decision::Deny { retry_after, .. }) => Some(*retry_after),
+        Ok(Decision::NeverFits) => None,
+        Ok(Decision::Admit { .. }) | Err(_) => Some(FAULT_WAIT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::units::Refill;
+    use crate::limit::FailureMode;
+    use crate::limit::gcra::Bucket;
+    use crate::store::key::KeyMaker;
+    use crate::store::memory::MemoryStore;
+
+    struct At(Timestamp);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
+
+    fn claim(name: &str, burst: u32, refill: &str, cost: u32) -> Claim {
+        let bucket = Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap();
+        Claim::new(KeyMaker::new(&[0; 16], 9).partition(name.as_bytes()).finish(), bucket, cost, FailureMode::Deny)
+    }
+
+    fn decide(store: &mut MemoryStore, mut claims: Vec<Claim>) -> Verdict {
+        super::decide(store, &At(NOW), &mut claims, NOW)
+    }
+
+    #[test]
+    fn the_refusal_is_of_the_limit_that_makes_wait_longest() {
+        let mut store = MemoryStore::default();
+        let all = || vec![claim("a", 1, "1/s", 1), claim("b", 1, "1/min", 1), claim("c", 5, "1/h", 1)];
+        assert_eq!(decide(&mut store, Vec::new()), Verdict::Unlimited);
+        assert_eq!(decide(&mut store, all()), Verdict::Admit);
+        assert_eq!(
+            decide(&mut store, all()),
+            Verdict::Refuse(Refusal { claim: 1, retry_after: Some(Span::from_seconds(60)) })
+        );
+        let never = vec![claim("b", 1, "1/min", 1), claim("d", 2, "1/s", 3)];
+        assert_eq!(decide(&mut store, never), Verdict::Refuse(Refusal { claim: 1, retry_after: None }));
+    }
+
+    #[test]
+    fn a_clock_that_stepped_back_is_mended_at_the_first_refusal() {
+        let mut store = MemoryStore::default();
+        let later = NOW.after(Span::from_seconds(9_999));
+        assert_eq!(super::decide(&mut store, &At(later), &mut [claim("a", 2, "1/s", 2)], later), Verdict::Admit);
+        assert!(matches!(decide(&mut store, vec![claim("a", 2, "1/s", 1)]), Verdict::Refuse(_)));
+        let then = NOW.after(Span::from_seconds(1));
+        assert_eq!(super::decide(&mut store, &At(then), &mut [claim("a", 2, "1/s", 1)], then), Verdict::Admit);
+    }
+}

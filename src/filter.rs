@@ -1,0 +1,5 @@
+//! The filter: one state machine per stream over the host's ports. It decides nothing about Envoy;
+//! `wasm/` translates, and the native tests run the very same code over a fake host.
+
+pub mod runtime;
+pub mod stream;

@@ -1,0 +1,48 @@
+//! What all streams under one policy share within a worker.
+
+use std::cell::RefCell;
+
+use crate::host::fault::Fault;
+use crate::host::shared::SharedData;
+use crate::host::stream::CounterId;
+use crate::observe::metrics::Counters;
+use crate::policy::Policy;
+use crate::request::head::Request;
+use crate::store::Claim;
+use crate::store::key::Secret;
+use crate::store::shared::SharedStore;
+
+/// A policy at work.
+#[derive(Debug)]
+pub struct Runtime<D> {
+    /// The policy.
+    pub policy: Policy,
+    pub(super) store: RefCell<SharedStore<D>>,
+    pub(super) counters: Counters,
+    /// Buffers of the request at hand, used again for the next.
+    pub(super) scratch: RefCell<Scratch>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) request: Request,
+    pub(super) limits: Vec<usize>,
+    pub(super) claims: Vec<Claim>,
+}
+
+impl<D: SharedData> Runtime<D> {
+    /// Puts `policy` to work over `data`. `fresh` becomes the proxy's secret if it has none yet.
+    ///
+    /// # Errors
+    /// [`Fault`] if the host's shared data fails.
+    pub fn start(
+        policy: Policy,
+        data: D,
+        fresh: &Secret,
+        define: impl FnMut(&str) -> CounterId,
+    ) -> Result<Self, Fault> {
+        let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
+        let counters = Counters::define(&policy, define);
+        Ok(Self { policy, store: RefCell::new(store), counters, scratch: RefCell::default() })
+    }
+}

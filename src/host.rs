@@ -1,0 +1,8 @@
+//! The ports: what the core asks of its host, as traits small enough for a fake of ten lines.
+//!
+//! `wasm/` implements them over Envoy's host calls, the simulations over plain maps.
+
+pub mod fault;
+pub mod headers;
+pub mod shared;
+pub mod stream;

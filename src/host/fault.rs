@@ -1,0 +1,27 @@
+//! What goes wrong through nobody's doing at the gate: neither the client's nor the operator's.
+
+/// The host or an invariant of ours failed. The limit's failure mode decides what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A host call answered with a status that it should not have, given by its number.
+    HostStatus(u32),
+    /// Other workers wrote the same page each time that this one tried.
+    Contended,
+    /// A page in shared data does not have the form of one.
+    BadRecord,
+}
+
+impl Fault {
+    /// The name in metrics; a closed set.
+    pub const NAMES: [&'static str; 3] = ["host_status", "contended", "bad_record"];
+
+    /// This fault's place in [`Fault::NAMES`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::HostStatus(_) => 0,
+            Self::Contended => 1,
+            Self::BadRecord => 2,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What one HTTP stream asks of its host.
+
+use super::headers::Headers;
+use crate::base::time::Timestamp;
+
+/// The wall clock, the same for all workers. It may step.
+pub trait Clock {
+    /// The instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// The request's head; only while its headers are being decoded.
+pub trait RequestHead {
+    /// All of it; empty where the host fails.
+    fn request_headers(&self) -> Headers;
+}
+
+/// The response's head; only while its headers are being encoded.
+pub trait ResponseHead {
+    /// The first header of this name.
+    fn response_header(&self, name: &str) -> Option<Vec<u8>>;
+    /// Makes this the only header of its name.
+    fn set_response_header(&self, name: &str, value: &str);
+    /// Removes all headers of this name.
+    fn remove_response_header(&self, name: &str);
+    /// The first trailer of this name; only while the trailers are being encoded.
+    fn response_trailer(&self, name: &str) -> Option<Vec<u8>>;
+}
+
+/// An answer that the gateway gives itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalReply {
+    /// The HTTP status. Envoy answers a gRPC caller with 200 and `grpc_status`.
+    pub status: u32,
+    /// What the access log says as `%RESPONSE_CODE_DETAILS%`.
+    pub details: String,
+    /// Header fields.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; a gRPC caller gets it as `grpc-message`.
+    pub body: String,
+    /// The status for a gRPC caller.
+    pub grpc_status: GrpcStatus,
+}
+
+/// The gRPC statuses that the gateway answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcStatus {
+    /// Over a limit.
+    ResourceExhausted = 8,
+    /// Not known.
+    Unauthenticated = 16,
+}
+
+/// Ends streams and tells about them.
+pub trait Exchange {
+    /// Ends the stream with an answer of our own; at most once, and never after a `Continue`.
+    fn reply(&self, reply: &LocalReply);
+    /// Sets the string that the access log reads as `%FILTER_STATE(wasm.<key>:PLAIN)%`.
+    fn set_filter_state(&self, key: &str, value: &str);
+    /// Why Envoy ended the stream, as in `%RESPONSE_CODE_DETAILS%`.
+    fn response_code_details(&self) -> Option<Vec<u8>>;
+}
+
+/// Counters of the proxy.
+pub trait Meter {
+    /// Adds to a counter that was defined before.
+    fn add(&self, counter: CounterId, amount: u64);
+}
+
+/// A counter's number at the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterId(pub u32);
+
+/// All of it.
+pub trait Host: Clock + RequestHead + ResponseHead + Exchange + Meter {}
+
+impl<T: Clock + RequestHead + ResponseHead + Exchange + Meter> Host for T {}

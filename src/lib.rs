@@ -1,0 +1,25 @@
+//! Sluicegate: the limits of an API, enforced in Envoy.
+//!
+//! ```text
+//! request head ─▶ identify ─▶ tier ─▶ select ─▶ decide ⇄ store ─▶ Verdict ─┬▶ Admit ──▶ upstream
+//!                 Caller              claims    all or none                └▶ Refuse ─▶ reply
+//! policy.yaml ──▶ document ─▶ Policy            every step ─▶ observe::Event ─▶ metrics │ access log
+//! ```
+//!
+//! Modules in the order of the data, each using only those before it (`tests/tidy.rs` holds that):
+
+pub mod base;
+pub mod engine;
+pub mod filter;
+pub mod host;
+pub mod limit;
+pub mod observe;
+pub mod policy;
+pub mod reply;
+pub mod request;
+pub mod store;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
+#[cfg(target_arch = "wasm32")]
+mod wasm;

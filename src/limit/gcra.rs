@@ -1,0 +1,202 @@
+//! The generic cell rate algorithm: a token bucket whose whole state is one instant.
+//!
+//! That instant, the *theoretical arrival time* (`tat`), is when the caller will have paid back
+//! everything it took. A request is admitted while debt plus its own price fits in the window:
+//!
+//! ```text
+//!       now                      tat               now + window
+//!  ──────●────────────────────────●─────────────────────●─────▶ time
+//!        │◀──────── debt ────────▶│◀──── headroom ─────▶│
+//! ```
+//!
+//! Rounding goes against the caller: in no interval `t` are more than `burst + refill·t` units
+//! admitted. Source: ITU-T I.371, virtual scheduling; its twin, the leaky bucket, is the oracle in
+//! the tests.
+//!
+//! Two things are kept beside the instant. The *rate* it was computed with, so that a policy which
+//! changes the rate keeps the count of units: the debt is rescaled. And how many units were
+//! *charged* since the record was made, so that units can be given back without ever giving more
+//! than the limit states (decision 0003).
+
+use crate::base::time::{Span, Timestamp};
+use crate::base::units::Refill;
+
+use super::Decision;
+
+/// A token bucket: `burst` units at most, refilled continuously.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    burst: u32,
+    refill: Refill,
+}
+
+/// Most units a bucket holds.
+pub const BURST_MAX: u32 = 1_000_000_000;
+
+/// The longest that a bucket may take to fill: 366 days.
+pub const WINDOW_MAX: Span = Span::from_seconds(31_622_400);
+
+/// What is remembered of one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// When all debt will be paid.
+    pub tat: Timestamp,
+    /// The rate with which `tat` was computed.
+    pub refill: Refill,
+    /// Units charged since the record was made, counted from an arbitrary start; wraps.
+    pub charged: u32,
+}
+
+/// What an admitted request was charged, as much as giving it back needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    units: u32,
+    at: Timestamp,
+    refill: Refill,
+    /// `State::charged` right after this charge.
+    mark: u32,
+}
+
+/// A bucket's answer, and the state that follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// The answer.
+    pub decision: Decision,
+    /// The state to store, where the request is admitted and takes something.
+    pub charged: Option<State>,
+    /// The state to store where the debt is longer than the window: the clock stepped back, or the
+    /// policy made the bucket smaller. Storing that cut is what keeps a caller from being locked
+    /// out for longer than one window.
+    ///
+    /// It holds only if `now` was read after the record: another worker may have charged it with a
+    /// later clock since.
+    pub repaired: Option<State>,
+}
+
+/// A record whose `charged` moved on by more than this since a charge is another life of it.
+const CHARGED_SINCE_MAX: u32 = 1 << 20;
+
+impl Bucket {
+    /// A bucket of `burst` units; `None` outside of `1..=`[`BURST_MAX`] or [`WINDOW_MAX`].
+    #[must_use]
+    pub fn new(burst: u32, refill: Refill) -> Option<Self> {
+        let bucket = Self { burst, refill };
+        ((1..=BURST_MAX).contains(&burst) && bucket.window() <= WINDOW_MAX).then_some(bucket)
+    }
+
+    /// Most units it holds.
+    #[must_use]
+    pub const fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// How fast it fills.
+    #[must_use]
+    pub const fn refill(&self) -> Refill {
+        self.refill
+    }
+
+    /// How long an empty bucket takes to fill.
+    #[must_use]
+    pub fn window(&self) -> Span {
+        self.refill.interval().times(u64::from(self.burst))
+    }
+
+    /// Whether `cost` units fit at `now`, and what to store then. A cost of zero only looks.
+    #[must_use]
+    pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: u32) -> Evaluation {
+        let interval = self.refill.interval();
+        let window = self.window();
+        let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
+        let debt = owed.min(window);
+        // A changed rate or a cut debt begins the record's life anew: what was charged before can
+        // no longer be told apart in it, and is not given back.
+        let same_life = state.is_some_and(|state| state.refill == self.refill) && owed == debt;
+        let charged = state.filter(|_| same_life).map_or_else(|| arbitrary(now), |state| state.charged);
+        let after = |debt: Span, units: u32| State {
+            tat: now.after(debt),
+            refill: self.refill,
+            charged: charged.wrapping_add(units),
+        };
+
+        let price = interval.times(u64::from(cost));
+        let headroom = window.less(debt);
+        let repaired = (owed > debt).then(|| after(debt, 0));
+        if price > window {
+            Evaluation { decision: Decision::NeverFits, charged: None, repaired }
+        } else if price > headroom {
+            let decision = Decision::Deny { retry_after: price.less(headroom), full_in: debt };
+            Evaluation { decision, charged: None, repaired }
+        } else {
+            let full_in = debt.plus(price);
+            let remaining = window.less(full_in).whole(interval);
+            debug_assert!(remaining <= u64::from(self.burst), "never more left than the burst");
+            let decision = Decision::Admit { remaining, full_in };
+            Evaluation { decision, charged: (cost > 0).then(|| after(full_in, cost)), repaired }
+        }
+    }
+
+    fn debt(&self, state: &State, now: Timestamp) -> Span {
+        let debt = state.tat.since(now);
+        if state.refill == self.refill { debt } else { debt.rescale(state.refill.interval(), self.refill.interval()) }
+    }
+}
+
+impl State {
+    /// The receipt for `units` that were charged at `at` and led to this state.
+    #[must_use]
+    pub const fn charge(&self, units: u32, at: Timestamp) -> Charge {
+        Charge { units, at, refill: self.refill, mark: self.charged }
+    }
+
+    /// The state without the units of `charge`; `None` where nothing of them is left to give.
+    ///
+    /// Time refills a bucket whether or not a charge will be given back, so a late return must not
+    /// give what has refilled already. Without this charge the bucket would now owe at least
+    /// everything that was charged after it less what this state has paid, and at most its price
+    /// less; both bound what is given:
+    ///
+    /// * the debt beyond all that was charged later cannot be anybody else's, and
+    /// * at most the time that passed since can have paid for it.
+    ///
+    /// Decision 0003 has the proof; the oracle in the tests replays every history without the
+    /// failed request.
+    #[must_use]
+    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+        let charged_since = self.charged.wrapping_sub(charge.mark);
+        if charge.refill != self.refill || charged_since > CHARGED_SINCE_MAX {
+            return None;
+        }
+        let interval = self.refill.interval();
+        let price = interval.times(u64::from(charge.units));
+        let debt = self.tat.since(now);
+        let not_of_later = debt.less(interval.times(u64::from(charged_since)));
+        let not_yet_paid = price.less(now.since(charge.at));
+        let given = not_of_later.max(not_yet_paid).min(price).min(debt);
+        (given > Span::ZERO).then(|| Self { tat: self.tat.before(given), ..*self })
+    }
+
+    /// Whether forgetting this state changes nothing: the bucket is full.
+    #[must_use]
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.tat <= now
+    }
+
+    /// The units that its caller would gain if this state were forgotten, rounded up.
+    #[must_use]
+    pub fn loss(&self, now: Timestamp) -> u64 {
+        let interval = self.refill.interval().nanos().max(1);
+        self.tat.since(now).nanos().div_ceil(interval)
+    }
+}
+
+/// A start for `charged` that differs from one life of a record to the next.
+fn arbitrary(now: Timestamp) -> u32 {
+    // The finalizer of MurmurHash3: near instants lie far apart.
+    let mixed = now.nanos() ^ (now.nanos() >> 33);
+    let mixed = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    u32::try_from((mixed ^ (mixed >> 33)) & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

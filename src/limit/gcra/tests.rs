@@ -1,0 +1,295 @@
+//! The bucket against its twin, the leaky bucket, replayed from the whole history at each step.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the oracle counts in plain numbers"
+)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The slow and obvious model: everything that was admitted and not failed, replayed.
+#[derive(Default)]
+struct LeakyBucket {
+    /// When, for how many units, and whether it failed since.
+    admitted: Vec<(u64, u64, bool)>,
+}
+
+impl LeakyBucket {
+    /// What the bucket owes at `now` if the failed requests had never come.
+    fn debt(&self, interval: u64, now: u64) -> u64 {
+        let mut level: u64 = 0;
+        let mut last = 0;
+        for (at, units, _) in self.admitted.iter().filter(|(_, _, failed)| !failed) {
+            level = level.saturating_sub(at - last) + units * interval;
+            last = *at;
+        }
+        level.saturating_sub(now - last)
+    }
+}
+
+fn bucket(burst: u32, refill: &str) -> Bucket {
+    Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap()
+}
+
+fn at(nanos: u64) -> Timestamp {
+    Timestamp::from_nanos(nanos)
+}
+
+/// Reads like a log: `<seconds> <cost> <admit remaining | deny retry_seconds | never>`.
+fn check(bucket: Bucket, log: &str) {
+    let mut state = None;
+    for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let now = at(1_000_000_000_000 + (words[0].parse::<f64>().unwrap() * 1e9) as u64);
+        let evaluation = bucket.evaluate(state.as_ref(), now, words[1].parse().unwrap());
+        state = evaluation.charged.or(evaluation.repaired).or(state);
+        let said = match evaluation.decision {
+            Decision::Admit { remaining, .. } => format!("admit {remaining}"),
+            Decision::Deny { retry_after, .. } => format!("deny {}", retry_after.nanos() as f64 / 1e9),
+            Decision::NeverFits => "never".to_owned(),
+        };
+        assert_eq!(said, words[2..].join(" "), "at {line}");
+    }
+}
+
+#[test]
+fn a_full_burst_then_one_each_interval() {
+    check(
+        bucket(3, "60/min"),
+        "
+        0    1  admit 2
+        0    1  admit 1
+        0    1  admit 0
+        0    1  deny 1
+        0.4  1  deny 0.6
+        1    1  admit 0
+        1    1  deny 1
+        3    2  admit 0
+        9    0  admit 3
+        9    3  admit 0
+    ",
+    );
+}
+
+#[test]
+fn a_cost_above_the_burst_never_fits_and_takes_nothing() {
+    check(
+        bucket(3, "1/s"),
+        "
+        0  4  never
+        0  3  admit 0
+        0  4  never
+    ",
+    );
+}
+
+#[test]
+fn a_step_of_the_clock_back_locks_out_for_one_window_at_most() {
+    check(
+        bucket(3, "1/s"),
+        "
+        1000  3  admit 0
+        100   1  deny 1
+        101   1  admit 0
+        103   2  admit 0
+    ",
+    );
+}
+
+#[test]
+fn a_step_of_the_clock_forward_admits_one_window_more() {
+    check(
+        bucket(3, "1/s"),
+        "
+        0     3  admit 0
+        5000  3  admit 0
+        5000  1  deny 1
+    ",
+    );
+}
+
+#[test]
+fn a_changed_rate_or_burst_goes_on_from_the_same_count() {
+    let now = at(1_000_000_000_000);
+    let taken = bucket(100, "60/min").evaluate(None, now, 40).charged.unwrap();
+    for (burst, refill, left) in
+        [(200, "60/min", 160), (200, "120/min", 160), (100, "6/min", 60), (50, "1/h", 10), (30, "1/s", 0)]
+    {
+        let decision = bucket(burst, refill).evaluate(Some(&taken), now, 0).decision;
+        assert!(
+            matches!(decision, Decision::Admit { remaining, .. } if remaining == left),
+            "{burst} {refill}: {decision:?}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_request_gives_its_unit_back() {
+    let now = at(1_000_000_000_000);
+    let bucket = bucket(100, "60/min");
+    let mut state = None;
+    for _ in 0..1_000 {
+        let taken = bucket.evaluate(state.as_ref(), now, 1).charged.unwrap();
+        state = taken.give_back(&taken.charge(1, now), now);
+    }
+    let left = bucket.evaluate(state.as_ref(), now, 1).decision;
+    assert!(matches!(left, Decision::Admit { remaining: 99, .. }), "{left:?}");
+}
+
+#[test]
+fn what_time_has_refilled_is_not_given_back_again() {
+    let bucket = bucket(100, "60/min");
+    let mut state: Option<State> = None;
+    let mut slow = Vec::new();
+    // A hundred requests, one a second, all still under way: time refills each as the next comes.
+    for second in 0..100 {
+        let now = at((1_000 + second) * 1_000_000_000);
+        let taken = bucket.evaluate(state.as_ref(), now, 1).charged.unwrap();
+        slow.push(taken.charge(1, now));
+        state = Some(taken);
+    }
+    let now = at(1_100 * 1_000_000_000);
+    let burst = bucket.evaluate(state.as_ref(), now, 100);
+    assert!(burst.decision.admits());
+    let mut state = burst.charged.unwrap();
+    for charge in slow {
+        state = state.give_back(&charge, now).unwrap_or(state);
+    }
+    assert!(!bucket.evaluate(Some(&state), now, 1).decision.admits());
+}
+
+#[test]
+fn a_charge_of_another_life_of_the_record_gives_nothing() {
+    let bucket = bucket(10, "1/s");
+    let first = bucket.evaluate(None, at(1_000_000_000_000), 1).charged.unwrap();
+    let again = bucket.evaluate(None, at(1_000_000_000_007), 5).charged.unwrap();
+    assert_eq!(again.give_back(&first.charge(1, at(1_000_000_000_000)), at(1_000_000_000_008)), None);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    Request(u32),
+    /// Fails the admitted request with this index, counted from the newest.
+    Fail(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0u64..3_000_000_000).prop_map(Step::Wait),
+        (0u64..50_000_000).prop_map(Step::Wait),
+        (1u32..6).prop_map(Step::Request),
+        Just(Step::Request(1)),
+        (0usize..12).prop_map(Step::Fail),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+proptest! {
+    #[test]
+    fn it_answers_as_the_leaky_bucket_does(burst in 1u32..12, rate in prop::sample::select(vec!["1/s", "7/min", "90/min", "3/s"]), steps in steps()) {
+        let bucket = bucket(burst, rate);
+        let (interval, window) = (bucket.refill().interval().nanos(), bucket.window().nanos());
+        let mut oracle = LeakyBucket::default();
+        let (mut state, mut now) = (None, 1_000_000_000_000u64);
+        for step in steps {
+            match step {
+                Step::Wait(nanos) => now += nanos,
+                Step::Fail(_) => {}
+                Step::Request(cost) => {
+                    let debt = oracle.debt(interval, now);
+                    let fits = debt + u64::from(cost) * interval <= window;
+                    let evaluation = bucket.evaluate(state.as_ref(), at(now), cost);
+                    prop_assert_eq!(evaluation.decision.admits(), fits);
+                    match evaluation.decision {
+                        Decision::Admit { remaining, .. } => {
+                            oracle.admitted.push((now, u64::from(cost), false));
+                            prop_assert_eq!(remaining, (window - oracle.debt(interval, now)) / interval);
+                        }
+                        Decision::Deny { retry_after, .. } => {
+                            prop_assert!(evaluation.charged.or(evaluation.repaired).is_none(), "a refusal leaves no trace");
+                            let then = now + retry_after.nanos();
+                            prop_assert!(bucket.evaluate(state.as_ref(), at(then), cost).decision.admits());
+                            prop_assert!(!bucket.evaluate(state.as_ref(), at(then - 1), cost).decision.admits());
+                        }
+                        Decision::NeverFits => prop_assert!(cost > burst),
+                    }
+                    state = evaluation.charged.or(evaluation.repaired).or(state);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_history_gives_back_more_than_the_failed_requests_took(burst in 1u32..12, steps in steps()) {
+        let bucket = bucket(burst, "1/s");
+        let interval = bucket.refill().interval().nanos();
+        let mut oracle = LeakyBucket::default();
+        let mut charges = Vec::new();
+        let (mut state, mut now): (Option<State>, u64) = (None, 1_000_000_000_000);
+        for step in steps {
+            match step {
+                Step::Wait(nanos) => now += nanos,
+                Step::Request(cost) => {
+                    let evaluation = bucket.evaluate(state.as_ref(), at(now), cost);
+                    if evaluation.decision.admits() {
+                        state = evaluation.charged;
+                        charges.push(state.unwrap().charge(cost, at(now)));
+                        oracle.admitted.push((now, u64::from(cost), false));
+                    }
+                }
+                Step::Fail(newest) if newest < charges.len() => {
+                    let index = charges.len() - 1 - newest;
+                    if !std::mem::replace(&mut oracle.admitted[index].2, true) {
+                        let before = state.unwrap();
+                        state = Some(before.give_back(&charges[index], at(now)).unwrap_or(before));
+                    }
+                }
+                Step::Fail(_) => {}
+            }
+            let debt = state.map_or(0, |state| state.tat.since(at(now)).nanos());
+            prop_assert!(debt >= oracle.debt(interval, now), "debt {debt}, and the requests that stand owe more");
+        }
+    }
+
+    #[test]
+    fn failures_that_come_at_once_are_given_back_whole(burst in 2u32..50, taken in 0u32..50, failing in 1u32..40) {
+        let bucket = bucket(burst, "1/s");
+        let now = at(1_000_000_000_000);
+        let mut state = bucket.evaluate(None, now, taken.min(burst - 1)).charged;
+        let debt = |state: Option<State>| state.map_or(Span::ZERO, |state| state.tat.since(now));
+        let before = debt(state);
+        let mut charges = Vec::new();
+        for _ in 0..failing {
+            let evaluation = bucket.evaluate(state.as_ref(), now, 1);
+            if evaluation.decision.admits() {
+                state = evaluation.charged;
+                charges.push(state.unwrap().charge(1, now));
+            }
+        }
+        for charge in charges {
+            let taken = state.unwrap();
+            state = Some(taken.give_back(&charge, now).unwrap_or(taken));
+        }
+        prop_assert_eq!(debt(state), before);
+    }
+
+    #[test]
+    fn no_bytes_of_time_make_it_panic(tat: u64, now: u64, cost: u32, code: u32, charged: u32) {
+        if let Some(refill) = Refill::decode(code) {
+            let state = State { tat: at(tat), refill, charged };
+            let bucket = bucket(100, "60/min");
+            let evaluation = bucket.evaluate(Some(&state), at(now), cost);
+            if let Some(stored) = evaluation.charged.or(evaluation.repaired) {
+                prop_assert!(stored.tat.since(at(now)) <= bucket.window());
+            }
+            let _ = state.give_back(&state.charge(cost, at(now)), at(tat));
+            let _ = state.loss(at(now));
+        }
+    }
+}

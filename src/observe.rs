@@ -1,0 +1,68 @@
+//! What happened: one typed event in, sinks out.
+//!
+//! Counters are the first sink and the access log's string the second; usage and audit will be
+//! others. A sink implements [`Sink`] and is called once for each [`Event`].
+
+pub mod access_log;
+pub mod metrics;
+
+use crate::host::fault::Fault;
+use crate::request::identify::Unidentified;
+
+/// How a decision is named everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// The request went on, and the limit was charged.
+    Admitted,
+    /// The limit refused the request.
+    Refused,
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A limit decided on a request. An admitted request is one event for each of its limits, a
+    /// refused one for each limit that refused.
+    Decision {
+        /// The limit's number in its policy.
+        limit: usize,
+        /// How.
+        decided: Decided,
+    },
+    /// A request went on to which no limit applies.
+    Unlimited,
+    /// A caller was not let in.
+    Unauthorized(Unidentified),
+    /// Units were given back.
+    GivenBack {
+        /// The limit's number in its policy.
+        limit: usize,
+    },
+    /// A limit's counter could not be had.
+    Fault(Fault),
+    /// Live records were dropped for lack of room.
+    Evicted {
+        /// How many.
+        records: u64,
+    },
+}
+
+impl Decided {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Admitted, Self::Refused];
+
+    /// The name in metrics, the access log and explanations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Takes events.
+pub trait Sink {
+    /// Takes one event.
+    fn observe(&self, event: Event);
+}

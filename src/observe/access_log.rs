@@ -1,0 +1,43 @@
+//! One line for the access log: `decision=refused limit=standard tier=standard org=acme`.
+//!
+//! It says what the policy asked for and no more. A credential is there as its identifier, never
+//! as its secret. Values can come from a path, so what is not plain is percent-encoded.
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use crate::policy::Policy;
+use crate::policy::attributes::AttributeId;
+use crate::request::identify::Caller;
+
+/// The key of the filter state: `%FILTER_STATE(wasm.sluicegate:PLAIN)%`.
+pub const KEY: &str = "sluicegate";
+
+const NOT_PLAIN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b'=').add(b'\\');
+const VALUE_BYTES_MAX: usize = 256;
+
+/// The line for one request.
+#[must_use]
+pub fn line(
+    policy: &Policy,
+    attributes: &[AttributeId],
+    decision: &str,
+    limit: Option<&str>,
+    tier: Option<usize>,
+    caller: Option<&Caller<'_>>,
+) -> String {
+    let tier = tier.and_then(|tier| policy.tiers.get(tier)).map(|tier| &*tier.name);
+    let mut line = format!("decision={decision} limit={} tier={}", limit.unwrap_or("-"), tier.unwrap_or("-"));
+    for attribute in attributes {
+        line.push(' ');
+        line.push_str(policy.attributes.name(*attribute));
+        line.push('=');
+        match caller.and_then(|caller| caller.value(*attribute)) {
+            Some(value) => {
+                let value = value.get(..VALUE_BYTES_MAX).unwrap_or(value);
+                line.extend(percent_encode(value, NOT_PLAIN));
+            }
+            None => line.push('-'),
+        }
+    }
+    line
+}

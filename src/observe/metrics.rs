@@ -1,0 +1,98 @@
+//! Events as the proxy's counters, each with a closed set of labels, defined once when the policy
+//! is loaded.
+//!
+//! Envoy has no labels for a filter's counters. They stand in the name, in the form that
+//! `stats_config.stats_tags` takes out again: `policy.=.demo;.;limit.=.standard;.;…_total`.
+
+use super::{Decided, Event, Sink};
+use crate::host::fault::Fault;
+use crate::host::stream::{CounterId, Meter};
+use crate::policy::Policy;
+use crate::request::identify::Unidentified;
+
+/// The labels that occur; the bootstrap has one rule for each.
+pub const LABELS: [&str; 5] = ["policy", "limit", "decision", "reason", "fault"];
+
+/// The limit of a request to which none applies. No limit can have this name.
+const NO_LIMIT: &str = "-";
+
+/// The numbers of a policy's counters.
+#[derive(Debug)]
+pub struct Counters {
+    requests: Vec<[CounterId; 2]>,
+    given_back: Vec<CounterId>,
+    unlimited: CounterId,
+    unauthorized: [CounterId; 4],
+    faults: [CounterId; 3],
+    evicted: CounterId,
+}
+
+impl Counters {
+    /// Defines all counters of `policy`. `define` gives the same number for the same name.
+    pub fn define(policy: &Policy, mut define: impl FnMut(&str) -> CounterId) -> Self {
+        let mut counter = |labels: &[(&str, &str)], name: &str| {
+            let mut full = format!("policy.=.{};.;", policy.name);
+            for (label, value) in labels {
+                full.push_str(&format!("{label}.=.{value};.;"));
+            }
+            define(&(full + name))
+        };
+        let mut requests = |limit: &str, decided: Decided| {
+            counter(&[("limit", limit), ("decision", decided.name())], "sluicegate_requests_total")
+        };
+        let by_limit =
+            policy.limits.iter().map(|limit| Decided::ALL.map(|decided| requests(&limit.name, decided))).collect();
+        let unlimited = requests(NO_LIMIT, Decided::Admitted);
+        Self {
+            requests: by_limit,
+            unlimited,
+            given_back: policy
+                .limits
+                .iter()
+                .map(|limit| counter(&[("limit", &limit.name)], "sluicegate_given_back_total"))
+                .collect(),
+            unauthorized: Unidentified::ALL
+                .map(|why| counter(&[("reason", why.name())], "sluicegate_unauthorized_total")),
+            faults: Fault::NAMES.map(|fault| counter(&[("fault", fault)], "sluicegate_faults_total")),
+            evicted: counter(&[], "sluicegate_records_evicted_total"),
+        }
+    }
+
+    fn counter(&self, event: Event) -> Option<CounterId> {
+        match event {
+            Event::Decision { limit, decided } => {
+                self.requests.get(limit).and_then(|both| both.get(decided as usize)).copied()
+            }
+            Event::Unlimited => Some(self.unlimited),
+            Event::Unauthorized(why) => self.unauthorized.get(why as usize).copied(),
+            Event::GivenBack { limit } => self.given_back.get(limit).copied(),
+            Event::Fault(fault) => self.faults.get(fault.index()).copied(),
+            Event::Evicted { .. } => Some(self.evicted),
+        }
+    }
+}
+
+/// Counts events at the host.
+#[derive(Debug)]
+pub struct MetricsSink<'a, M> {
+    /// The policy's counters.
+    pub counters: &'a Counters,
+    /// Where they are.
+    pub meter: &'a M,
+}
+
+impl<M: Meter> Sink for MetricsSink<'_, M> {
+    fn observe(&self, event: Event) {
+        let amount = match event {
+            Event::Evicted { records } => records,
+            Event::Decision { .. }
+            | Event::Unlimited
+            | Event::Unauthorized(_)
+            | Event::GivenBack { .. }
+            | Event::Fault(_) => 1,
+        };
+        if let Some(counter) = self.counters.counter(event) {
+            self.meter.add(counter, amount);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The policy: who is calling, which limits hold for them, and what they are told.
+//!
+//! ```text
+//!   YAML, JSON, Struct ─▶ document::Node ─▶ reader: every value checked ─▶ Policy
+//!                                             └─▶ all faults, each with its pointer and line
+//! ```
+//!
+//! After [`Policy::compile`] nothing needs a check: names are resolved to numbers, routes are one
+//! compiled table, the directory is sorted, and the limits are indexed by what selects them.
+
+pub mod attributes;
+pub mod callers;
+pub mod directory;
+pub mod document;
+pub mod error;
+pub mod limits;
+mod overrides;
+mod reader;
+pub mod replies;
+pub mod route;
+mod select;
+pub mod template;
+pub mod tiers;
+
+use attributes::{AttributeId, Attributes};
+use callers::Callers;
+use document::Node;
+use error::PolicyError;
+use limits::{Candidates, Limit};
+use reader::{Faults, Field};
+use replies::Replies;
+use route::{Matches, RouteTable, RouteTableBuilder};
+use tiers::Tier;
+
+use crate::base::pointer::Pointer;
+
+/// A policy, checked whole.
+#[derive(Debug)]
+pub struct Policy {
+    /// Names it in metrics and in the store: the counters of another name are others.
+    pub name: Box<str>,
+    /// Who may call, and how they are known.
+    pub callers: Callers,
+    /// Classes of requests, first match wins.
+    pub tiers: Vec<Tier>,
+    /// All limits, in the order of the document.
+    pub limits: Vec<Limit>,
+    /// Which limits to look at for a request.
+    pub candidates: Candidates,
+    /// What callers are told.
+    pub replies: Replies,
+    /// Live keys over all limits.
+    pub keys_max: u32,
+    /// The caller's attributes for the access log; `None` where it was not asked for.
+    pub access_log: Option<Vec<AttributeId>>,
+    /// All attributes that a caller can have.
+    pub attributes: Attributes,
+    /// All routes of the policy.
+    pub routes: RouteTable,
+    /// By route, the first tier that it leads to.
+    tier_by_route: Vec<Option<usize>>,
+}
+
+/// What the parts of a policy share while they are read.
+struct Context {
+    attributes: Attributes,
+    routes: RouteTableBuilder,
+}
+
+const KEYS_MAX_DEFAULT: u32 = 100_000;
+const KEYS_MAX_LIMIT: u32 = 50_000_000;
+
+impl Policy {
+    /// Checks a document and compiles it.
+    ///
+    /// # Errors
+    /// All faults, in the order of their lines; at least one.
+    pub fn compile(document: &Node) -> Result<Self, Vec<PolicyError>> {
+        let faults = Faults::default();
+        let policy = read(Field { node: document, at: Pointer::ROOT, faults: &faults });
+        let faults = faults.into_list();
+        match policy {
+            Some(policy) if faults.is_empty() => Ok(policy),
+            Some(_) | None => Err(faults),
+        }
+    }
+
+    /// The tier of a request that these routes match.
+    #[must_use]
+    pub fn tier_of(&self, matches: &Matches) -> Option<usize> {
+        matches.ids().iter().filter_map(|id| *self.tier_by_route.get(id.index())?).min()
+    }
+}
+
+/// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
+fn read(document: Field<'_>) -> Option<Policy> {
+    let map = document.map()?;
+    let mut context = Context { attributes: Attributes::default(), routes: RouteTable::builder() };
+    if let Some(version) = map.require("version") {
+        version.count(1, 1);
+    }
+    let name = map.require("name").and_then(|field| field.name().map(Box::from));
+    let callers = match map.get("callers") {
+        Some(field) => callers::read(field, &mut context),
+        None => Some(Callers::default()),
+    };
+    let tiers = map.get("tiers").map_or_else(Vec::new, |field| tiers::read(field, &mut context));
+    let limits = map.require("limits").and_then(|field| limits::read(field, &tiers, name.as_deref(), &mut context));
+    let replies = match map.get("replies") {
+        Some(field) => replies::read(field),
+        None => Some(Replies::default()),
+    };
+    let keys_max = match map.get("store") {
+        Some(field) => read_store(field),
+        None => Some(KEYS_MAX_DEFAULT),
+    };
+    let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
+    map.end();
+
+    let (tiers, limits): (Vec<Tier>, Vec<Limit>) = (tiers.into_iter().collect::<Option<_>>()?, limits?);
+    let routes = context.routes.build();
+    Some(Policy {
+        name: name?,
+        callers: callers?,
+        candidates: Candidates::of(&limits, tiers.len(), routes.route_count()),
+        limits,
+        replies: replies?,
+        keys_max: keys_max?,
+        access_log,
+        attributes: context.attributes,
+        tier_by_route: tier_by_route(&tiers, routes.route_count()),
+        tiers,
+        routes,
+    })
+}
+
+fn tier_by_route(tiers: &[Tier], routes: usize) -> Vec<Option<usize>> {
+    let mut first = vec![None; routes];
+    for (number, tier) in tiers.iter().enumerate() {
+        for id in &tier.routes {
+            if let Some(place @ None) = first.get_mut(id.index()) {
+                *place = Some(number);
+            }
+        }
+    }
+    first
+}
+
+fn read_store(field: Field<'_>) -> Option<u32> {
+    let map = field.map()?;
+    let keys_max = match map.get("keys_max") {
+        Some(field) => field.count(1, KEYS_MAX_LIMIT),
+        None => Some(KEYS_MAX_DEFAULT),
+    };
+    map.end();
+    keys_max
+}
+
+fn read_access_log(field: Field<'_>, context: &mut Context) -> Option<Vec<AttributeId>> {
+    let map = field.map()?;
+    let names = map.require("attributes").and_then(|field| {
+        let nodes = field.list(attributes::ATTRIBUTES_MAX)?;
+        Some(field.each(nodes, |name| context.attributes.resolve(&name, name.string()?)))
+    });
+    map.end();
+    names
+}

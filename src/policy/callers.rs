@@ -1,0 +1,282 @@
+//! Who is calling: the credentials that a request may present, and what they stand for.
+
+use std::collections::HashMap;
+
+use super::Context;
+use super::attributes::{ATTRIBUTES_MAX, AttributeId};
+use super::directory::{Builder, Digest, Directory};
+use super::document::{Node, Value};
+use super::error::Reason;
+use super::reader::Field;
+use super::route::{Route, RouteId};
+use super::select::read_routes;
+
+/// How callers are identified.
+#[derive(Debug, Default)]
+pub struct Callers {
+    /// Where they are asked for: elsewhere everybody is anonymous. `None` is everywhere.
+    pub routes: Option<Vec<RouteId>>,
+    /// All credentials, in the order in which they are looked for.
+    pub credentials: Vec<Credential>,
+    /// What their secrets stand for.
+    pub directory: Directory,
+    /// Attributes with sources of their own.
+    pub sources: Vec<(AttributeId, Vec<Source>)>,
+    /// What becomes of a credential that the directory does not have.
+    pub unknown: Stance,
+    /// What becomes of a request without a credential.
+    pub absent: Stance,
+}
+
+/// One way to present a secret.
+#[derive(Debug)]
+pub struct Credential {
+    /// Its name.
+    pub name: Box<str>,
+    /// The attribute of that name: an opaque identifier of the secret.
+    pub attribute: AttributeId,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Where a credential stands in a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a header.
+    Header {
+        /// The header's name, in lower case.
+        name: Box<str>,
+        /// The word before the secret, compared without regard to case (RFC 9110 §11.1).
+        scheme: Option<Box<str>>,
+    },
+    /// In a query parameter.
+    Query {
+        /// The parameter's name, decoded.
+        name: Box<str>,
+    },
+}
+
+/// What to do with a caller who is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stance {
+    /// 401.
+    Refuse,
+    /// Goes on without attributes.
+    #[default]
+    Anonymous,
+}
+
+/// Where an attribute's value may come from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This attribute of the directory's entry.
+    Directory(AttributeId),
+    /// The segment of the path that the route captures under the attribute's name.
+    Path(Box<Route>),
+}
+
+const CREDENTIALS_MAX: usize = 16;
+const ENTRIES_MAX: usize = 1_000_000;
+const SOURCES_MAX: usize = 16;
+const TOKEN_BYTES_MAX: usize = 128;
+const VALUE_BYTES_MAX: usize = 256;
+const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", Stance::Anonymous)];
+
+pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
+    let map = field.map()?;
+    let routes = match map.get("for") {
+        Some(field) => read_where(field, context).map(Some),
+        None => Some(None),
+    };
+    let credentials = match map.require("credentials") {
+        Some(field) => read_credentials(field, context),
+        None => None,
+    };
+    let directory = match map.get("directory") {
+        Some(field) => read_directory(field, context),
+        None => Some(Directory::default()),
+    };
+    let sources = match map.get("attributes") {
+        Some(field) => read_attributes(field, context),
+        None => Some(Vec::new()),
+    };
+    if directory.as_ref().is_none_or(|directory| directory.count() > 0) {
+        context.attributes.close();
+    }
+    let unknown = stance(map.get("unknown"));
+    let absent = stance(map.get("absent"));
+    map.end();
+    Some(Callers {
+        routes: routes?,
+        credentials: credentials?,
+        directory: directory?,
+        sources: sources?,
+        unknown: unknown?,
+        absent: absent?,
+    })
+}
+
+/// Nothing written is `refuse`: a policy that names credentials means them.
+fn stance(field: Option<Field<'_>>) -> Option<Stance> {
+    field.map_or(Some(Stance::Refuse), |field| field.choice("a stance", &STANCES))
+}
+
+fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
+    let map = field.map()?;
+    let routes = map.require("routes").and_then(|field| read_routes(field, &mut context.routes));
+    map.end();
+    Some(routes?.into_iter().map(|(_, id)| id).collect())
+}
+
+fn read_credentials(field: Field<'_>, context: &mut Context) -> Option<Vec<Credential>> {
+    let nodes = field.full_list(CREDENTIALS_MAX)?;
+    let mut places = HashMap::new();
+    let read = field.each(nodes, |field| {
+        let map = field.map()?;
+        let name = map.require("name").and_then(|field| {
+            let name = field.name()?;
+            Some((name, context.attributes.declare_credential(&field, name)?))
+        });
+        let header = map.get("header");
+        let scheme = map.get("scheme");
+        let query = map.get("query");
+        let place = match (&header, &query) {
+            (Some(header), None) => read_header(header, scheme.as_ref()),
+            (None, Some(query)) => {
+                if let Some(scheme) = &scheme {
+                    scheme.fault(Reason::SchemeWithoutHeader);
+                }
+                query.text(TOKEN_BYTES_MAX).map(|name| Place::Query { name: name.into() })
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                map.field().refuse(Reason::NotOneSource { sources: &["header", "query"] })
+            }
+        };
+        map.end();
+        let ((name, attribute), place) = name.zip(place)?;
+        if let Some(first) = places.insert(place.clone(), field.at.to_string()) {
+            return field.refuse(Reason::Duplicate { value: None, first });
+        }
+        Some(Credential { name: name.into(), attribute, place })
+    });
+    (read.len() == nodes.len()).then_some(read)
+}
+
+fn read_header(header: &Field<'_>, scheme: Option<&Field<'_>>) -> Option<Place> {
+    let name = token(header, "a header");
+    let scheme = match scheme {
+        Some(scheme) => token(scheme, "an authentication scheme").map(Some),
+        None => Some(None),
+    };
+    let (name, scheme) = name.zip(scheme)?;
+    Some(Place::Header { name: name.to_ascii_lowercase().into(), scheme: scheme.map(Box::from) })
+}
+
+/// A `token` of RFC 9110 §5.6.2.
+fn token<'a>(field: &Field<'a>, kind: &'static str) -> Option<&'a str> {
+    let text = field.text(TOKEN_BYTES_MAX)?;
+    let is_token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    if is_token { Some(text) } else { field.refuse(Reason::BadToken { value: text.to_owned(), kind }) }
+}
+
+/// Reads the entries. No fault repeats anything that stands here, not even a key.
+fn read_directory(field: Field<'_>, context: &mut Context) -> Option<Directory> {
+    let nodes = field.list(ENTRIES_MAX)?;
+    let mut builder = Builder::default();
+    let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        let entry = Field { node, at: field.at.index(index), faults: field.faults };
+        let Some((digest, values)) = read_entry(entry, context) else { continue };
+        if let Some(first) = seen.insert(digest, index) {
+            let first = field.at.index(first).to_string();
+            entry.fault(Reason::Duplicate { value: None, first });
+        }
+        builder.add(digest, &values);
+    }
+    Some(builder.build())
+}
+
+fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
+    let map = entry.map()?;
+    let digest = map.require("sha256").and_then(|field| {
+        let digest = field.string().and_then(digest);
+        digest.or_else(|| {
+            if matches!(field.node.value, Value::String(_)) { field.refuse(Reason::BadDigest) } else { None }
+        })
+    });
+    let Value::Map(entries) = &entry.node.value else { return None };
+    let mut values = Vec::with_capacity(entries.len());
+    for child in entries.iter().filter(|child| *child.key != *"sha256") {
+        // The fault's place is the entry: a secret in the wrong place may be the key.
+        let attribute = context.attributes.declare(&entry, &child.key, None);
+        let value = entry_value(&entry, &child.value);
+        values.extend(attribute.zip(value));
+    }
+    Some((digest?, values))
+}
+
+fn entry_value<'a>(entry: &Field<'a>, node: &'a Node) -> Option<&'a str> {
+    let hidden = Field { node, at: entry.at, faults: entry.faults };
+    hidden.text(VALUE_BYTES_MAX)
+}
+
+fn digest(text: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        let high = char::from(*high).to_digit(16)?;
+        let low = char::from(*low).to_digit(16)?;
+        *byte = u8::try_from((high << 4) | low).ok()?;
+    }
+    Some(digest)
+}
+
+fn read_attributes(field: Field<'_>, context: &mut Context) -> Option<Vec<(AttributeId, Vec<Source>)>> {
+    let map = field.map()?;
+    let mut all = Vec::new();
+    for (entry, field) in map.others() {
+        let attribute = context.attributes.declare(&field, &entry.key, Some(&entry.key));
+        let nodes = field.full_list(SOURCES_MAX);
+        let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
+        let mut sources = field.each(nodes, |source| read_source(source, &entry.key, context));
+        // An entry's own value comes first, unless the list says where among the others.
+        if !sources.iter().any(|source| matches!(source, Source::Directory(_))) {
+            sources.insert(0, Source::Directory(attribute));
+        }
+        all.push((attribute, sources));
+    }
+    (all.len() <= ATTRIBUTES_MAX).then_some(all)
+}
+
+fn read_source(field: Field<'_>, attribute: &str, context: &mut Context) -> Option<Source> {
+    let map = field.map()?;
+    let directory = map.get("directory");
+    let path = map.get("path");
+    let source = match (&directory, &path) {
+        (Some(directory), None) => {
+            let name = directory.string();
+            name.and_then(|name| context.attributes.declare(directory, name, Some(name))).map(Source::Directory)
+        }
+        (None, Some(path)) => read_path(path, attribute).map(|route| Source::Path(Box::new(route))),
+        (Some(_), Some(_)) | (None, None) => {
+            map.field().refuse(Reason::NotOneSource { sources: &["directory", "path"] })
+        }
+    };
+    map.end();
+    source
+}
+
+fn read_path(field: &Field<'_>, attribute: &str) -> Option<Route> {
+    let route = field.parsed(Route::parse, |value, error| Reason::BadRoute { value, error })?;
+    if route.methods().next().is_some() {
+        return field.refuse(Reason::MethodInPath);
+    }
+    if route.captures().any(|name| name == attribute) {
+        Some(route)
+    } else {
+        field.refuse(Reason::NoCapture { name: attribute.to_owned() })
+    }
+}

@@ -1,0 +1,117 @@
+//! A policy's document: one tree, whichever of its three forms it arrives in.
+//!
+//! ```text
+//! YAML, JSON ─ from_yaml ──────────────────────────┐                    (command line)
+//!                                                  ├─▶ Node ─ to_json ─▶ the filter's configuration
+//! configuration ─ from_configuration ─┬ from_json ─┤                    (filter)
+//!                                     └ from_struct┘
+//! ```
+//!
+//! The same document gives the same tree in every form, the lines apart, which only YAML has: `60`,
+//! `60.0` and the `f64` of a `Struct` are all the number `60`. (The order of a map's keys is the
+//! document's own, in a `Struct` the alphabet's.) A tree is bounded ([`DEPTH_MAX`], [`NODES_MAX`])
+//! and no map in it has a key twice. No error repeats any text of the document, which may hold
+//! secrets, except map keys in a pointer, and none of those under `/callers/directory`.
+
+mod bounds;
+mod configuration;
+mod error;
+mod json;
+mod number;
+mod protobuf;
+#[cfg(not(target_arch = "wasm32"))]
+mod yaml;
+
+use std::fmt;
+
+pub use bounds::{COPIES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
+pub use configuration::from_configuration;
+pub use error::{Rule, SyntaxError, mentionable};
+pub use json::from_json;
+pub use protobuf::from_struct;
+#[cfg(not(target_arch = "wasm32"))]
+pub use yaml::from_yaml;
+
+/// Nothing but a hint that what follows is UTF-8: passed over.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A value and the line it begins on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What stands there.
+    pub value: Value,
+    /// From 1; 0 where the form has no lines. What an alias stands for keeps the anchor's lines.
+    pub line: u32,
+}
+
+/// What a document can say.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `null`, `~`, or nothing after the colon.
+    Null,
+    /// `true` or `false`; never `yes` or `on`, which are strings.
+    Bool(bool),
+    /// In JSON's notation, and the same in every form: an integer that is exact (all of `i64` and
+    /// `u64`, from a `Struct` those below 2^53) in plain decimal, any other the shortest text that
+    /// reads as the same `f64`, with a point or an exponent. Finite.
+    Number(Box<str>),
+    /// Any text.
+    String(Box<str>),
+    /// Values in order.
+    List(Vec<Node>),
+    /// Keys with their values; no key stands twice.
+    Map(Vec<Entry>),
+}
+
+/// A key of a map with its value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Any text.
+    pub key: Box<str>,
+    /// The key's line, from 1; 0 where the form has no lines.
+    pub line: u32,
+    /// What stands under the key.
+    pub value: Node,
+}
+
+impl Node {
+    /// The tree as compact JSON, from which [`from_json`] reads the same tree again, without lines.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = String::new();
+        json::write(self, &mut text);
+        text
+    }
+}
+
+impl Value {
+    /// What this is, for a message: `a list`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "a truth value",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    /// Only the kind: what stands there may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+impl fmt::Debug for Entry {
+    /// Without the key, which in a directory may be a secret too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("line", &self.line).field("value", &self.value).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

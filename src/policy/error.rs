@@ -1,0 +1,251 @@
+//! What is wrong with a policy: where, which value, and which rule it breaks.
+//!
+//! All faults are collected, so that an operator mends them in one go. Nothing that stands under
+//! `/callers/directory` is repeated: an error there names the entry, never its content.
+
+use std::fmt;
+
+use super::route::RouteError;
+use super::template::Placeholder;
+use crate::base::units::UnitError;
+
+/// One fault of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    /// The JSON pointer (RFC 6901) of the value, or of the unknown key.
+    pub at: String,
+    /// The line of the document, from 1; 0 where it has none.
+    pub line: u32,
+    /// The value and the rule.
+    pub reason: Reason,
+}
+
+/// The rule that a value breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A key that nothing reads.
+    UnknownKey {
+        /// The keys that may stand there.
+        known: Vec<&'static str>,
+    },
+    /// A key that must be there.
+    Missing,
+    /// Another kind of value than this.
+    NotA {
+        /// What is needed, with its article.
+        wanted: &'static str,
+        /// What stands there, with its article.
+        found: &'static str,
+    },
+    /// A number outside of its range.
+    OutOfRange {
+        /// As it was written.
+        value: String,
+        /// The least that is allowed.
+        min: u64,
+        /// The most that is allowed.
+        max: u64,
+    },
+    /// A word that is none of these.
+    NotOneOf {
+        /// As it was written.
+        value: String,
+        /// What is allowed.
+        choices: Vec<String>,
+        /// What the words are.
+        kind: &'static str,
+    },
+    /// A list or map without an element.
+    Empty,
+    /// More elements than this.
+    TooMany {
+        /// The most that are allowed.
+        max: usize,
+    },
+    /// A text longer than this many bytes.
+    TooLong {
+        /// The most that are allowed.
+        max: usize,
+    },
+    /// Not a name as `[a-z][a-z0-9_-]*`.
+    BadName {
+        /// As it was written; `None` under the directory.
+        value: Option<String>,
+    },
+    /// A name that means something else already.
+    ReservedName {
+        /// As it was written; `None` under the directory.
+        value: Option<String>,
+    },
+    /// More attributes than this in one policy.
+    TooManyAttributes {
+        /// The most that are allowed.
+        max: usize,
+    },
+    /// A name that is taken.
+    Duplicate {
+        /// The name; `None` under the directory.
+        value: Option<String>,
+        /// The pointer of its first use.
+        first: String,
+    },
+    /// Not a route.
+    BadRoute {
+        /// As it was written.
+        value: String,
+        /// The rule.
+        error: RouteError,
+    },
+    /// Not a quantity with its unit.
+    BadUnit {
+        /// As it was written.
+        value: String,
+        /// The rule.
+        error: UnitError,
+    },
+    /// Not the SHA-256 of a secret in hexadecimal digits.
+    BadDigest,
+    /// Not the name of a header, a query parameter or an authentication scheme.
+    BadToken {
+        /// As it was written.
+        value: String,
+        /// What the token names.
+        kind: &'static str,
+    },
+    /// Not a value that a header may have.
+    BadFieldValue,
+    /// A source of which there must be exactly one.
+    NotOneSource {
+        /// The keys of the sources.
+        sources: &'static [&'static str],
+    },
+    /// A scheme belongs to a header.
+    SchemeWithoutHeader,
+    /// A route that should capture this name.
+    NoCapture {
+        /// The name in braces.
+        name: String,
+    },
+    /// A place for paths alone.
+    MethodInPath,
+    /// A capture and an attribute of one name: it would not be clear whose value counts.
+    CaptureIsAttribute {
+        /// The name.
+        name: String,
+    },
+    /// A tier, limit or override to which no request ever comes.
+    NeverReached {
+        /// The pointer of what takes all of its requests.
+        by: String,
+    },
+    /// A bucket that takes longer than 366 days to fill.
+    WindowTooLong,
+    /// A cost that is more than the bucket holds.
+    CostAboveBurst {
+        /// The cost.
+        cost: u32,
+        /// What the bucket holds.
+        burst: u32,
+    },
+    /// An override that changes nothing.
+    OverridesNothing,
+    /// A placeholder that a template does not know.
+    BadPlaceholder {
+        /// As it was written.
+        value: String,
+    },
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", if self.at.is_empty() { "/" } else { &self.at }, self.reason)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey { known } => write!(f, "unknown key; known here: {}", known.join(", ")),
+            Self::Missing => f.write_str("is required, and missing"),
+            Self::NotA { wanted, found } => write!(f, "must be {wanted}, and is {found}"),
+            Self::OutOfRange { value, min, max } => write!(f, "{value} is not in {min}..={max}"),
+            Self::NotOneOf { value, choices, kind } if choices.is_empty() => {
+                write!(f, "{} is not {kind}: there is none", Quoted(value))
+            }
+            Self::NotOneOf { value, choices, kind } => {
+                write!(f, "{} is not {kind}: {}", Quoted(value), Choices(choices))
+            }
+            Self::Empty => f.write_str("is empty, and needs at least one element"),
+            Self::TooMany { max } => write!(f, "has too many elements: at most {max}"),
+            Self::TooLong { max } => write!(f, "is too long: at most {max} bytes"),
+            Self::BadName { value } => {
+                write!(f, "{}is not a name: up to 64 of a-z, 0-9, _ and -, a letter first", Named(value))
+            }
+            Self::ReservedName { value } => {
+                write!(f, "{}is the name of a credential, or a word of the language", Named(value))
+            }
+            Self::TooManyAttributes { max } => write!(f, "is one attribute too many: at most {max} in a policy"),
+            Self::Duplicate { value, first } => write!(f, "{}is used twice, first at {first}", Named(value)),
+            Self::BadRoute { value, error } => write!(f, "{} is not a route: {error}", Quoted(value)),
+            Self::BadUnit { value, error } => write!(f, "{} {error}", Quoted(value)),
+            Self::BadDigest => f.write_str("is not a SHA-256: 64 hexadecimal digits (printf %s KEY | sha256sum)"),
+            Self::BadToken { value, kind } => write!(f, "{} is not the name of {kind}", Quoted(value)),
+            Self::BadFieldValue => {
+                f.write_str("is not the value of a header: visible ASCII characters and spaces between them")
+            }
+            Self::NotOneSource { sources } => write!(f, "needs exactly one of {}", sources.join(", ")),
+            Self::SchemeWithoutHeader => f.write_str("a scheme is part of a header: only beside `header`"),
+            Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
+            Self::MethodInPath => f.write_str("must be a path alone, without methods"),
+            Self::CaptureIsAttribute { name } => {
+                write!(f, "captures {{{name}}}, which is also an attribute: give one of them another name")
+            }
+            Self::NeverReached { by } => write!(f, "can never be reached: {by} takes all of its requests"),
+            Self::WindowTooLong => {
+                f.write_str("takes longer than 366 days to fill: a smaller burst or a faster refill")
+            }
+            Self::CostAboveBurst { cost, burst } => write!(f, "{cost} never fits: the bucket holds {burst}"),
+            Self::OverridesNothing => f.write_str("changes nothing: give `burst`, `refill` or both"),
+            Self::BadPlaceholder { value } => {
+                let known = Placeholder::ALL.map(|(name, _)| format!("{{{name}}}"));
+                write!(f, "{} is not a placeholder: {}", Quoted(value), Choices(&known))
+            }
+        }
+    }
+}
+
+/// A value from the document, short and on one line.
+struct Quoted<'a>(&'a str);
+
+const QUOTED_CHARS_MAX: usize = 60;
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short: String = self.0.chars().take(QUOTED_CHARS_MAX).collect();
+        let more = if short.len() < self.0.len() { "…" } else { "" };
+        write!(f, "\"{}{more}\"", short.escape_debug())
+    }
+}
+
+struct Named<'a>(&'a Option<String>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => write!(f, "{} ", Quoted(value)),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Choices<'a>(&'a [String]);
+
+const CHOICES_MAX: usize = 12;
+
+impl fmt::Display for Choices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<&str> = self.0.iter().take(CHOICES_MAX).map(String::as_str).collect();
+        let more = if shown.len() < self.0.len() { ", …" } else { "" };
+        write!(f, "{}{more}", shown.join(", "))
+    }
+}

@@ -1,0 +1,192 @@
+//! Walks a policy's tree: each look at a value either gives what was asked for, or notes a fault
+//! and goes on. So all faults are found in one pass.
+
+use std::cell::RefCell;
+
+use super::document::{Entry, Node, Value};
+use super::error::{PolicyError, Reason};
+use crate::base::pointer::Pointer;
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults(RefCell<Vec<PolicyError>>);
+
+/// More faults than these are no help to anybody.
+const FAULTS_MAX: usize = 1_000;
+
+impl Faults {
+    pub(super) fn note(&self, at: String, line: u32, reason: Reason) {
+        let mut faults = self.0.borrow_mut();
+        if faults.len() < FAULTS_MAX {
+            faults.push(PolicyError { at, line, reason });
+        }
+    }
+
+    pub(super) fn into_list(self) -> Vec<PolicyError> {
+        let mut faults = self.0.into_inner();
+        faults.sort_by_key(|fault| fault.line);
+        faults
+    }
+}
+
+/// A value of the document, and its place.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'a> {
+    pub(super) node: &'a Node,
+    pub(super) at: Pointer<'a>,
+    pub(super) faults: &'a Faults,
+}
+
+/// A map whose keys are asked for one after the other; [`MapField::end`] tells of the others.
+pub(super) struct MapField<'a> {
+    field: Field<'a>,
+    entries: &'a [Entry],
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn fault(&self, reason: Reason) {
+        self.faults.note(self.at.to_string(), self.node.line, reason);
+    }
+
+    /// Notes the fault and has no value: for the end of a chain.
+    pub(super) fn refuse<T>(&self, reason: Reason) -> Option<T> {
+        self.fault(reason);
+        None
+    }
+
+    fn not_a<T>(&self, wanted: &'static str) -> Option<T> {
+        self.refuse(Reason::NotA { wanted, found: self.node.value.kind() })
+    }
+
+    pub(super) fn map(self) -> Option<MapField<'a>> {
+        match &self.node.value {
+            Value::Map(entries) => Some(MapField { field: self, entries, asked: RefCell::default() }),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_) => self.not_a("a map"),
+        }
+    }
+
+    /// The elements of a list of at most `max`.
+    pub(super) fn list(self, max: usize) -> Option<&'a [Node]> {
+        match &self.node.value {
+            Value::List(nodes) if nodes.len() > max => self.refuse(Reason::TooMany { max }),
+            Value::List(nodes) => Some(nodes),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => self.not_a("a list"),
+        }
+    }
+
+    /// As [`Field::list`], of at least one element.
+    pub(super) fn full_list(self, max: usize) -> Option<&'a [Node]> {
+        let nodes = self.list(max)?;
+        if nodes.is_empty() { self.refuse(Reason::Empty) } else { Some(nodes) }
+    }
+
+    /// Each element of `nodes`, which is this field's list, read by `read`.
+    pub(super) fn each<T>(&self, nodes: &[Node], mut read: impl FnMut(Field<'_>) -> Option<T>) -> Vec<T> {
+        let elements = nodes.iter().enumerate();
+        elements
+            .filter_map(|(index, node)| read(Field { node, at: self.at.index(index), faults: self.faults }))
+            .collect()
+    }
+
+    pub(super) fn string(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::String(text) => Some(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => self.not_a("a string"),
+        }
+    }
+
+    /// A string of 1 to `max` bytes.
+    pub(super) fn text(&self, max: usize) -> Option<&'a str> {
+        match self.string()? {
+            "" => self.refuse(Reason::Empty),
+            text if text.len() > max => self.refuse(Reason::TooLong { max }),
+            text => Some(text),
+        }
+    }
+
+    /// A bare whole number.
+    pub(super) fn count(&self, min: u32, max: u32) -> Option<u32> {
+        let Value::Number(text) = &self.node.value else { return self.not_a("a number") };
+        let count = text.parse().ok().filter(|count| (min..=max).contains(count));
+        let out_of_range = || Reason::OutOfRange { value: text.to_string(), min: min.into(), max: max.into() };
+        count.or_else(|| self.refuse(out_of_range()))
+    }
+
+    /// A string read by `parse`, whose error becomes the fault's reason.
+    pub(super) fn parsed<T, E>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+        reason: impl FnOnce(String, E) -> Reason,
+    ) -> Option<T> {
+        let text = self.string()?;
+        parse(text).map_err(|error| self.fault(reason(text.to_owned(), error))).ok()
+    }
+
+    /// One of the words of `choices`.
+    pub(super) fn choice<T: Copy>(&self, kind: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.string()?;
+        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        found.or_else(|| {
+            let choices = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
+            self.refuse(Reason::NotOneOf { value: text.to_owned(), choices, kind })
+        })
+    }
+
+    /// A name: `[a-z][a-z0-9_-]*`, up to 64 bytes.
+    pub(super) fn name(&self) -> Option<&'a str> {
+        let text = self.string()?;
+        if is_name(text) { Some(text) } else { self.refuse(Reason::BadName { value: Some(text.to_owned()) }) }
+    }
+}
+
+impl<'a> MapField<'a> {
+    pub(super) fn field(&self) -> &Field<'a> {
+        &self.field
+    }
+
+    /// The value under `key`, if it is there.
+    pub(super) fn get<'s>(&'s self, key: &'static str) -> Option<Field<'s>> {
+        self.asked.borrow_mut().push(key);
+        let entry = self.entries.iter().find(|entry| *entry.key == *key)?;
+        Some(self.value(entry))
+    }
+
+    /// The value under `key`, which must be there.
+    pub(super) fn require<'s>(&'s self, key: &'static str) -> Option<Field<'s>> {
+        let found = self.get(key);
+        if found.is_none() {
+            self.field.faults.note(self.field.at.key(key).to_string(), self.field.node.line, Reason::Missing);
+        }
+        found
+    }
+
+    /// All entries that were not asked for by name: where the operator chooses the keys.
+    pub(super) fn others<'s>(&'s self) -> impl Iterator<Item = (&'s Entry, Field<'s>)> {
+        let asked = self.asked.borrow().clone();
+        let others = self.entries.iter().filter(move |entry| !asked.contains(&&*entry.key));
+        others.map(|entry| (entry, self.value(entry)))
+    }
+
+    /// Notes each key that nobody asked for.
+    pub(super) fn end(&self) {
+        let known = self.asked.borrow().clone();
+        for (entry, field) in self.others() {
+            let reason = Reason::UnknownKey { known: known.clone() };
+            field.faults.note(field.at.to_string(), entry.line, reason);
+        }
+    }
+
+    fn value<'s>(&'s self, entry: &'s Entry) -> Field<'s> {
+        Field { node: &entry.value, at: self.field.at.key(&entry.key), faults: self.field.faults }
+    }
+}
+
+/// Whether `text` may name a limit, a tier, an attribute or a policy.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+}
+
+const NAME_BYTES_MAX: usize = 64;

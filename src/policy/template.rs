@@ -1,0 +1,112 @@
+//! Body templates: text with `{placeholders}`, cut into parts when the policy is loaded.
+
+/// What a template can say of one refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placeholder {
+    /// The trace id of the request: of `traceparent`, else `x-request-id`.
+    TraceId,
+    /// Seconds to wait, as in `Retry-After`.
+    RetryAfter,
+    /// The name of the limit that refused.
+    Limit,
+}
+
+impl Placeholder {
+    /// Each with its name in a template.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("trace_id", Self::TraceId), ("retry_after", Self::RetryAfter), ("limit", Self::Limit)];
+}
+
+/// A text with places to fill in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(Box<str>),
+    Fill(Placeholder),
+}
+
+impl Template {
+    /// Cuts `text` at its placeholders: a lower-case word in braces. All other braces are text, so
+    /// that JSON needs no escapes.
+    ///
+    /// # Errors
+    /// The words in braces that are no placeholders.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let (mut parts, mut unknown) = (Vec::new(), Vec::new());
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            literal.push_str(before);
+            let word = after.split_once('}').filter(|(word, _)| is_word(word));
+            match word.map(|(word, tail)| (word, find(word), tail)) {
+                Some((_, Some(placeholder), tail)) => {
+                    parts.push(Part::Text(std::mem::take(&mut literal).into()));
+                    parts.push(Part::Fill(placeholder));
+                    rest = tail;
+                }
+                Some((word, None, tail)) => {
+                    unknown.push(format!("{{{word}}}"));
+                    rest = tail;
+                }
+                None => {
+                    literal.push('{');
+                    rest = after;
+                }
+            }
+        }
+        literal.push_str(rest);
+        parts.push(Part::Text(literal.into()));
+        parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
+        if unknown.is_empty() { Ok(Self { parts }) } else { Err(unknown) }
+    }
+
+    /// The text with every place filled in by `fill`.
+    pub fn render(&self, mut fill: impl FnMut(Placeholder, &mut String)) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Fill(placeholder) => fill(*placeholder, &mut text),
+            }
+        }
+        text
+    }
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+fn find(word: &str) -> Option<Placeholder> {
+    Placeholder::ALL.iter().find(|(name, _)| *name == word).map(|(_, placeholder)| *placeholder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(text: &str) -> String {
+        Template::parse(text).unwrap().render(|placeholder, text| text.push_str(&format!("<{placeholder:?}>")))
+    }
+
+    #[test]
+    fn json_needs_no_escapes() {
+        assert_eq!(
+            rendered(r#"{"error":{"traceId":"{trace_id}","wait":{retry_after},"of":"{limit}"}}"#),
+            r#"{"error":{"traceId":"<TraceId>","wait":<RetryAfter>,"of":"<Limit>"}}"#
+        );
+        for text in ["", "{", "}", "{}", "{{", "a{b", "{A}", "{ limit }"] {
+            assert_eq!(rendered(text), text);
+        }
+        assert_eq!(rendered("{{limit}}"), "{<Limit>}");
+    }
+
+    #[test]
+    fn every_unknown_placeholder_is_named() {
+        assert_eq!(Template::parse("{trace} {limit} {name}"), Err(vec!["{trace}".to_owned(), "{name}".to_owned()]));
+    }
+}

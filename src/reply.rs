@@ -1,0 +1,5 @@
+//! What callers are told: header fields, when to come back, and the answers that the gateway gives.
+
+pub mod fields;
+pub mod local;
+pub mod trace;

@@ -1,0 +1,68 @@
+//! Where a counter lives: a page, and a fingerprint within it, from a keyed hash.
+//!
+//! The secret is drawn once per proxy, so that no client can aim its keys at another's page.
+
+use std::hash::Hasher as _;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+/// The place of one counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The page's number in its table.
+    pub page: u32,
+    /// Tells the records of one page apart.
+    pub fingerprint: u64,
+}
+
+/// Sixteen random bytes that all workers of one proxy share.
+pub type Secret = [u8; 16];
+
+/// Makes keys for one table.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyMaker {
+    hasher: SipHasher13,
+    pages: u32,
+}
+
+/// The hash of one partition, fed part by part.
+#[derive(Clone, Debug)]
+pub struct PartialKey {
+    hasher: SipHasher13,
+    pages: u32,
+}
+
+impl KeyMaker {
+    /// Keys for a table of `pages` pages, at least one.
+    #[must_use]
+    pub fn new(secret: &Secret, pages: u32) -> Self {
+        Self { hasher: SipHasher13::new_with_key(secret), pages: pages.max(1) }
+    }
+
+    /// Begins the key of one partition of the limit that `identity` names.
+    #[must_use]
+    pub fn partition(&self, identity: &[u8]) -> PartialKey {
+        let mut key = PartialKey { hasher: self.hasher, pages: self.pages };
+        key.push(Some(identity));
+        key
+    }
+}
+
+impl PartialKey {
+    /// Adds one value; `None`, where a caller has none, differs from every value.
+    pub fn push(&mut self, value: Option<&[u8]>) {
+        // The length keeps ("ab", "c") apart from ("a", "bc"), and absent apart from empty.
+        let length = value.map_or(u64::MAX, |value| u64::try_from(value.len()).unwrap_or(u64::MAX));
+        self.hasher.write_u64(length);
+        self.hasher.write(value.unwrap_or_default());
+    }
+
+    /// The finished key.
+    #[must_use]
+    pub fn finish(&self) -> Key {
+        let hash = self.hasher.finish128();
+        // The upper half of a product maps the hash onto the pages without a division.
+        let page = u128::from(hash.h1).saturating_mul(u128::from(self.pages)) >> 64;
+        Key { page: u32::try_from(page).unwrap_or_default(), fingerprint: hash.h2 }
+    }
+}

@@ -1,0 +1,134 @@
+//! The shared store over a fake map: the contract, the bound on memory, faults.
+
+#![allow(clippy::arithmetic_side_effects, reason = "the fake counts in plain integers")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::*;
+use crate::base::units::Refill;
+use crate::limit::FailureMode;
+use crate::limit::gcra::Bucket;
+
+/// Shared data as Envoy keeps it: one counter for all versions, nothing is ever freed.
+#[derive(Clone, Debug, Default)]
+struct FakeData {
+    values: Rc<RefCell<Values>>,
+    versions: Rc<Cell<u32>>,
+    fault: Rc<Cell<Option<Fault>>>,
+}
+
+type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
+
+impl SharedData for FakeData {
+    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
+        if let Some(fault) = self.fault.get() {
+            return Err(fault);
+        }
+        let values = self.values.borrow();
+        Ok(values.get(key).map_or((Vec::new(), Version::ABSENT), |(value, cas)| (value.clone(), Version::of(*cas))))
+    }
+
+    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        let mut values = self.values.borrow_mut();
+        if values.get(key).is_some_and(|(_, cas)| *cas != seen.cas()) {
+            return Ok(Swap::Conflict);
+        }
+        self.versions.set(self.versions.get() + 1);
+        values.insert(key.to_vec(), (value.to_vec(), self.versions.get()));
+        Ok(Swap::Done)
+    }
+}
+
+const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
+
+fn open(data: &FakeData, keys_max: u32) -> SharedStore<FakeData> {
+    SharedStore::open(data.clone(), "demo", keys_max, &[3; 16]).unwrap()
+}
+
+fn bucket() -> Bucket {
+    Bucket::new(10, Refill::parse("1/h").unwrap()).unwrap()
+}
+
+fn claim(store: &SharedStore<FakeData>, name: u32, failure: FailureMode) -> Claim {
+    Claim::new(store.keys().partition(&name.to_le_bytes()).finish(), bucket(), 1, failure)
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    super::super::contract::run(|| open(&FakeData::default(), 1_000));
+}
+
+#[test]
+fn a_million_random_keys_stay_within_the_bound() {
+    let data = FakeData::default();
+    let mut store = open(&data, 2_000);
+    for name in 0..1_000_000 {
+        let claim = claim(&store, name, FailureMode::Deny);
+        assert!(store.take(&mut [claim], NOW));
+    }
+    assert!(store.drain_evictions() > 900_000);
+    let values = data.values.borrow();
+    let bytes: u64 = values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
+    let bound = Geometry::new(2_000).bytes_max() + 2 * (HOST_KEY_BYTES + 16);
+    assert!(bytes <= bound, "{bytes} bytes, and at most {bound} are stated");
+}
+
+#[test]
+fn as_many_keys_as_stated_live_without_loss() {
+    let mut store = open(&FakeData::default(), 20_000);
+    for name in 0..20_000 {
+        let claim = claim(&store, name, FailureMode::Deny);
+        assert!(store.take(&mut [claim], NOW));
+    }
+    assert_eq!(store.drain_evictions(), 0);
+}
+
+#[test]
+fn another_keys_max_keeps_the_counts() {
+    let data = FakeData::default();
+    for keys_max in [1_000, 100_000, 500] {
+        let mut store = open(&data, keys_max);
+        let mut claims = [claim(&store, 1, FailureMode::Deny)];
+        assert!(store.take(&mut claims, NOW));
+    }
+    let mut store = open(&data, 7_000);
+    for _ in 0..7 {
+        let claim = claim(&store, 1, FailureMode::Deny);
+        assert!(store.take(&mut [claim], NOW));
+    }
+    let claim = claim(&store, 1, FailureMode::Deny);
+    assert!(!store.take(&mut [claim], NOW), "ten units were taken under four sizes");
+}
+
+#[test]
+fn all_workers_agree_on_the_first_secret() {
+    let data = FakeData::default();
+    let first = SharedStore::open(data.clone(), "demo", 100, &[1; 16]).unwrap();
+    let second = SharedStore::open(data, "demo", 100, &[2; 16]).unwrap();
+    assert_eq!(first.keys().partition(b"x").finish(), second.keys().partition(b"x").finish());
+}
+
+#[test]
+fn a_fault_leaves_the_verdict_to_the_failure_mode() {
+    let data = FakeData::default();
+    let mut store = open(&data, 100);
+    data.fault.set(Some(Fault::HostStatus(10)));
+    let mut claims = [claim(&store, 1, FailureMode::Allow)];
+    assert!(store.take(&mut claims, NOW));
+    assert_eq!(claims[0].answer, Err(Fault::HostStatus(10)));
+    let mut claims = [claim(&store, 1, FailureMode::Allow), claim(&store, 2, FailureMode::Deny)];
+    assert!(!store.take(&mut claims, NOW));
+}
+
+#[test]
+fn a_broken_page_is_a_fault_and_stays_untouched() {
+    let data = FakeData::default();
+    let mut store = open(&data, 40);
+    data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT).unwrap();
+    let mut claims = [claim(&store, 1, FailureMode::Allow)];
+    assert!(store.take(&mut claims, NOW));
+    assert_eq!(claims[0].answer, Err(Fault::BadRecord));
+    assert_eq!(claims[0].charge, None);
+}

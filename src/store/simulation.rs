@@ -1,0 +1,296 @@
+//! Several workers on one shared map, interleaved at every host call by a seed.
+//!
+//! Each worker is a thread, but only the one whose turn it is runs: at every host call the seed
+//! says who goes on. So a seed is one interleaving, and the same seed is the same run.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "the model counts in plain integers"
+)]
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use super::shared::SharedStore;
+use super::{Claim, Store};
+use crate::base::time::Timestamp;
+use crate::base::units::Refill;
+use crate::host::fault::Fault;
+use crate::host::shared::{SharedData, Swap, Version};
+use crate::limit::FailureMode;
+use crate::limit::gcra::Bucket;
+
+#[derive(Clone, Copy)]
+struct Setup {
+    seed: u64,
+    workers: usize,
+    requests: usize,
+    /// Nanoseconds that pass at each host call.
+    tick: u64,
+    /// In the thousand: a swap that conflicts although nobody wrote, a worker that dies, a request
+    /// that the upstream fails.
+    conflicts: u64,
+    deaths: u64,
+    failures: u64,
+}
+
+struct World {
+    rng: u64,
+    turn: usize,
+    alive: Vec<bool>,
+    clock: u64,
+    values: HashMap<Vec<u8>, (Vec<u8>, u32)>,
+    version: u32,
+    setup: Setup,
+}
+
+/// A worker's view of the world.
+#[derive(Clone)]
+struct Worker {
+    id: usize,
+    world: Arc<(Mutex<World>, Condvar)>,
+}
+
+struct Death;
+
+impl World {
+    fn below(&mut self, bound: u64) -> u64 {
+        // xorshift64*: any full-period generator serves.
+        self.rng ^= self.rng >> 12;
+        self.rng ^= self.rng << 25;
+        self.rng ^= self.rng >> 27;
+        (self.rng.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+
+    fn pass_turn(&mut self) {
+        let alive: Vec<usize> = (0..self.alive.len()).filter(|id| self.alive[*id]).collect();
+        if !alive.is_empty() {
+            let next = self.below(alive.len() as u64) as usize;
+            self.turn = alive[next];
+        }
+    }
+}
+
+impl Worker {
+    /// Waits for this worker's turn, does `step`, and lets the seed choose who is next.
+    fn step<T>(&self, step: impl FnOnce(&mut World) -> T) -> T {
+        let (world, turns) = &*self.world;
+        let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+        while world.turn != self.id {
+            world = turns.wait(world).unwrap_or_else(PoisonError::into_inner);
+        }
+        world.clock += world.setup.tick;
+        let done = step(&mut world);
+        let deaths = world.setup.deaths;
+        let dies = deaths > 0 && world.below(1_000) < deaths;
+        world.alive[self.id] &= !dies;
+        world.pass_turn();
+        turns.notify_all();
+        drop(world);
+        if dies {
+            panic_any(Death);
+        }
+        done
+    }
+
+    fn leave(&self) {
+        self.step(|world| world.alive[self.id] = false);
+    }
+}
+
+impl SharedData for Worker {
+    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
+        self.step(|world| {
+            Ok(world
+                .values
+                .get(key)
+                .map_or((Vec::new(), Version::ABSENT), |(value, cas)| (value.clone(), Version::of(*cas))))
+        })
+    }
+
+    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        self.step(|world| {
+            let conflicts = world.setup.conflicts;
+            let other = world.values.get(key).is_some_and(|(_, cas)| *cas != seen.cas());
+            if other || world.below(1_000) < conflicts {
+                return Ok(Swap::Conflict);
+            }
+            world.version += 1;
+            let version = world.version;
+            world.values.insert(key.to_vec(), (value.to_vec(), version));
+            Ok(Swap::Done)
+        })
+    }
+}
+
+/// What one worker saw admitted: when, and for which user. Every request also counts for one org.
+type Admitted = Vec<(u64, u32)>;
+
+const USERS: u64 = 3;
+const USER: (u32, &str) = (5, "60/min");
+const ORG: (u32, &str) = (9, "120/min");
+
+fn bucket((burst, refill): (u32, &str)) -> Bucket {
+    Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap()
+}
+
+fn work(worker: &Worker) -> (Admitted, bool) {
+    let mut admitted = Vec::new();
+    let survived = catch_unwind(AssertUnwindSafe(|| {
+        let mut store = SharedStore::open(worker.clone(), "demo", 200, &[9; 16]).unwrap();
+        let requests = worker.step(|world| world.setup.requests);
+        for _ in 0..requests {
+            let (now, user, fails) = worker.step(|world| {
+                let user = world.below(USERS) as u32;
+                (world.clock, user, world.below(1_000) < world.setup.failures)
+            });
+            let keys = [(user, USER), (1_000, ORG)];
+            let mut claims = keys.map(|(name, rule)| {
+                let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
+                Claim::new(key, bucket(rule), 1, FailureMode::Deny)
+            });
+            let fits = store.take(&mut claims, Timestamp::from_nanos(now));
+            if claims.iter().any(|claim| claim.in_need_of_repair) {
+                store.repair(&claims, Timestamp::from_nanos(worker.step(|world| world.clock)));
+            }
+            if fits {
+                if fails {
+                    let later = Timestamp::from_nanos(worker.step(|world| world.clock));
+                    for claim in &claims {
+                        let _ = store.give_back(&claim.key, &claim.charge.unwrap(), later);
+                    }
+                } else {
+                    admitted.push((now, user));
+                }
+            }
+        }
+        worker.leave();
+    }))
+    .is_ok();
+    (admitted, survived)
+}
+
+struct Run {
+    admitted: Admitted,
+    survived: bool,
+    worker: Worker,
+}
+
+fn run(setup: Setup) -> Run {
+    let world = World {
+        rng: setup.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        turn: 0,
+        alive: vec![true; setup.workers],
+        clock: 1_700_000_000_000_000_000,
+        values: HashMap::new(),
+        version: 0,
+        setup,
+    };
+    let world = Arc::new((Mutex::new(world), Condvar::new()));
+    let workers: Vec<Worker> = (0..setup.workers).map(|id| Worker { id, world: Arc::clone(&world) }).collect();
+    let threads: Vec<_> = workers.iter().cloned().map(|worker| std::thread::spawn(move || work(&worker))).collect();
+    let (mut admitted, mut survived) = (Vec::new(), true);
+    for thread in threads {
+        let (mine, lived) = thread.join().unwrap();
+        admitted.extend(mine);
+        survived &= lived;
+    }
+    admitted.sort_unstable();
+    // One more worker, alone in the world, to look at what is left.
+    let worker = Worker { id: 0, world };
+    {
+        let mut world = worker.world.0.lock().unwrap_or_else(PoisonError::into_inner);
+        world.turn = 0;
+        world.alive = vec![true];
+        world.setup.deaths = 0;
+        world.setup.conflicts = 0;
+    }
+    Run { admitted, survived, worker }
+}
+
+/// The level of a leaky bucket that gets `times`; panics where it would have run over.
+fn replay(times: impl Iterator<Item = u64>, rule: (u32, &str), seed: u64) -> u64 {
+    let bucket = bucket(rule);
+    let (interval, window) = (bucket.refill().interval().nanos(), bucket.window().nanos());
+    let (mut level, mut last) = (0u64, 0u64);
+    for now in times {
+        level = level.saturating_sub(now - last) + interval;
+        assert!(level <= window, "seed {seed}: more admitted than {rule:?} states");
+        last = now;
+    }
+    level
+}
+
+fn never_over_admits(run: &Run, seed: u64) {
+    for user in 0..USERS as u32 {
+        replay(run.admitted.iter().filter(|(_, who)| *who == user).map(|(at, _)| *at), USER, seed);
+    }
+    replay(run.admitted.iter().map(|(at, _)| *at), ORG, seed);
+}
+
+fn silence_deaths() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !info.payload().is::<Death>() {
+                usual(info);
+            }
+        }));
+    });
+}
+
+#[test]
+fn never_more_is_admitted_than_stated_whatever_the_interleaving() {
+    silence_deaths();
+    for seed in 0..300 {
+        let run = run(Setup {
+            seed,
+            workers: 2 + seed as usize % 4,
+            requests: 30,
+            tick: [0, 1_000, 7_000_000, 90_000_000][seed as usize % 4],
+            conflicts: [0, 50, 400][seed as usize % 3],
+            deaths: [0, 0, 8][seed as usize / 3 % 3],
+            failures: [0, 300, 800][seed as usize / 9 % 3],
+        });
+        never_over_admits(&run, seed);
+    }
+}
+
+#[test]
+fn what_was_refused_or_given_back_leaves_no_trace() {
+    for seed in 0..150 {
+        let mut run = run(Setup {
+            seed,
+            workers: 4,
+            requests: 12,
+            tick: 0,
+            conflicts: 20,
+            deaths: 0,
+            failures: [0, 500][seed as usize % 2],
+        });
+        assert!(run.survived);
+        let now = Timestamp::from_nanos(1_700_000_000_000_000_000);
+        let mut store = SharedStore::open(run.worker.clone(), "demo", 200, &[0; 16]).unwrap();
+        let users =
+            (0..USERS as u32).map(|user| (user, USER, run.admitted.iter().filter(|(_, who)| *who == user).count()));
+        let all = users.chain([(1_000, ORG, run.admitted.len())]).collect::<Vec<_>>();
+        for (name, rule, count) in all {
+            let key = store.keys().partition(&name.to_le_bytes()).finish();
+            let left = u64::from(rule.0) - count as u64;
+            let mut claims = [Claim::new(key, bucket(rule), left as u32, FailureMode::Deny)];
+            assert!(left == 0 || store.take(&mut claims, now), "seed {seed}: units of {name} were lost");
+            claims[0].cost = 1;
+            assert!(!store.take(&mut claims, now), "seed {seed}: units of {name} were given twice");
+        }
+        run.admitted.clear();
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let setup = Setup { seed: 42, workers: 3, requests: 20, tick: 1_000, conflicts: 50, deaths: 0, failures: 200 };
+    assert_eq!(run(setup).admitted, run(setup).admitted);
+}

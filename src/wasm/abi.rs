@@ -1,0 +1,176 @@
+//! The host calls of proxy-wasm 0.2.1 that the filter makes, none of which panics.
+//!
+//! The SDK has them all, but its own panic on every status that they do not expect, and one panic
+//! kills the worker's VM. It also cannot pass response details along with a gRPC status. Here a
+//! status is a [`Fault`] or an absent value.
+
+use std::ptr::null_mut;
+
+use crate::host::fault::Fault;
+
+type Status = u32;
+
+const OK: Status = 0;
+const NOT_FOUND: Status = 1;
+const CAS_MISMATCH: Status = 8;
+
+/// The header maps that the filter touches.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Map {
+    RequestHeaders = 0,
+    ResponseHeaders = 2,
+    ResponseTrailers = 3,
+}
+
+const COUNTER: u32 = 0;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> Status;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+        cas: *mut u32,
+    ) -> Status;
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) -> Status;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> Status;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+    ) -> Status;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> Status;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> Status;
+    fn proxy_get_property(path: *const u8, path_size: usize, value: *mut *mut u8, value_size: *mut usize) -> Status;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> Status;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> Status;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> Status;
+    fn proxy_increment_metric(id: u32, offset: i64) -> Status;
+}
+
+/// Calls `fill` with two places for memory that the host allocates here, and takes it over.
+fn received(fill: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> (Status, Vec<u8>) {
+    let (mut data, mut size) = (null_mut(), 0);
+    let status = fill(&raw mut data, &raw mut size);
+    if status != OK || data.is_null() {
+        return (status, Vec::new());
+    }
+    // SAFETY: the host took the memory from `proxy_on_memory_allocate`, which gives a boxed slice
+    // of exactly `size` bytes, and filled all of it. Nobody else knows of it.
+    (status, unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+pub(super) fn now_nanos() -> u64 {
+    let mut nanos = 0;
+    // SAFETY: the host writes eight bytes to the place it is given.
+    unsafe { proxy_get_current_time_nanoseconds(&raw mut nanos) };
+    nanos
+}
+
+/// The value under `key`, empty if there is none, and its version; 0 where there is no key.
+pub(super) fn shared_data(key: &[u8]) -> Result<(Vec<u8>, u32), Fault> {
+    let mut cas = 0;
+    // SAFETY: the key is alive for the whole call, and the places are ours.
+    let (status, value) =
+        received(|data, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas) });
+    match status {
+        OK => Ok((value, cas)),
+        NOT_FOUND => Ok((Vec::new(), 0)),
+        other => Err(Fault::HostStatus(other)),
+    }
+}
+
+/// Stores `value` if the version is still `cas`; false if it is not.
+pub(super) fn set_shared_data(key: &[u8], value: &[u8], cas: u32) -> Result<bool, Fault> {
+    // SAFETY: key and value are alive for the whole call; the host copies both.
+    match unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) } {
+        OK => Ok(true),
+        CAS_MISMATCH => Ok(false),
+        other => Err(Fault::HostStatus(other)),
+    }
+}
+
+/// A whole header map as the host writes it; empty where it cannot be had.
+pub(super) fn header_block(map: Map) -> Vec<u8> {
+    // SAFETY: the places are ours.
+    received(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) }).1
+}
+
+pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
+    // SAFETY: the name is alive for the whole call, and the places are ours.
+    let (status, value) =
+        received(|data, size| unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) });
+    (status == OK).then_some(value)
+}
+
+pub(super) fn set_header(map: Map, name: &str, value: &str) {
+    // SAFETY: both are alive for the whole call; the host copies them.
+    unsafe { proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+}
+
+pub(super) fn remove_header(map: Map, name: &str) {
+    // SAFETY: the name is alive for the whole call.
+    unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
+}
+
+/// A property; its path is joined by NULs.
+pub(super) fn property(path: &str) -> Option<Vec<u8>> {
+    // SAFETY: the path is alive for the whole call, and the places are ours.
+    let (status, value) = received(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
+    (status == OK).then_some(value)
+}
+
+pub(super) fn set_property(path: &str, value: &str) {
+    // SAFETY: both are alive for the whole call; the host copies them.
+    unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
+}
+
+pub(super) fn send_local_response(status: u32, details: &str, body: &str, headers: &[u8], grpc_status: i32) {
+    // SAFETY: all are alive for the whole call; the host copies them.
+    unsafe {
+        proxy_send_local_response(
+            status,
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status,
+        )
+    };
+}
+
+/// The number of a counter. The host makes a new one at each call: define each name once per VM.
+pub(super) fn define_counter(name: &str) -> Option<u32> {
+    let mut id = 0;
+    // SAFETY: the name is alive for the whole call, and the place is ours.
+    let status = unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
+    (status == OK).then_some(id)
+}
+
+/// Adds to a counter; the host refuses anything below one.
+pub(super) fn add_to_counter(id: u32, amount: i64) {
+    // SAFETY: plain numbers.
+    unsafe { proxy_increment_metric(id, amount) };
+}

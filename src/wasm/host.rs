@@ -1,0 +1,92 @@
+//! Envoy as the core's host.
+//!
+//! | call | legal while |
+//! |---|---|
+//! | request headers | the request's headers are decoded |
+//! | response headers | the response's headers are encoded |
+//! | response trailers | they are encoded |
+//! | local reply | no response has begun |
+//! | clock, shared data, counters, filter state, properties | always |
+//!
+//! Outside of its time a call answers with a status, which here is an absent value: it cannot
+//! trap. [`crate::filter::stream`] keeps to the times all the same.
+
+use super::abi::{self, Map};
+use crate::base::time::Timestamp;
+use crate::host::fault::Fault;
+use crate::host::headers::Headers;
+use crate::host::shared::{SharedData, Swap, Version};
+use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, RequestHead, ResponseHead};
+
+/// The proxy this module runs in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Envoy;
+
+impl Clock for Envoy {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(abi::now_nanos())
+    }
+}
+
+impl RequestHead for Envoy {
+    fn request_headers(&self) -> Headers {
+        Headers::new(abi::header_block(Map::RequestHeaders))
+    }
+}
+
+impl ResponseHead for Envoy {
+    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
+        abi::header(Map::ResponseHeaders, name)
+    }
+
+    fn set_response_header(&self, name: &str, value: &str) {
+        abi::set_header(Map::ResponseHeaders, name, value);
+    }
+
+    fn remove_response_header(&self, name: &str) {
+        abi::remove_header(Map::ResponseHeaders, name);
+    }
+
+    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
+        abi::header(Map::ResponseTrailers, name)
+    }
+}
+
+impl Exchange for Envoy {
+    fn reply(&self, reply: &LocalReply) {
+        let pairs: Vec<(&str, &[u8])> = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        abi::send_local_response(
+            reply.status,
+            &reply.details,
+            &reply.body,
+            &Headers::encode(&pairs),
+            reply.grpc_status as i32,
+        );
+    }
+
+    fn set_filter_state(&self, key: &str, value: &str) {
+        abi::set_property(key, value);
+    }
+
+    fn response_code_details(&self) -> Option<Vec<u8>> {
+        abi::property("response\0code_details")
+    }
+}
+
+impl Meter for Envoy {
+    fn add(&self, counter: CounterId, amount: u64) {
+        abi::add_to_counter(counter.0, i64::try_from(amount).unwrap_or(i64::MAX));
+    }
+}
+
+impl SharedData for Envoy {
+    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
+        let (value, cas) = abi::shared_data(key)?;
+        Ok((value, if cas == 0 { Version::ABSENT } else { Version::of(cas) }))
+    }
+
+    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        let stored = abi::set_shared_data(key, value, seen.cas())?;
+        Ok(if stored { Swap::Done } else { Swap::Conflict })
+    }
+}

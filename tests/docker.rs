@@ -1,0 +1,28 @@
+//! The same scenarios on an Envoy container.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice, reason = "test code")]
+
+#[cfg(test)]
+#[path = "support/container.rs"]
+mod container;
+#[cfg(test)]
+#[path = "support/harness.rs"]
+mod harness;
+#[cfg(test)]
+#[path = "e2e/scenarios.rs"]
+mod scenarios;
+
+/// One test for each scenario, under the scenario's own name.
+macro_rules! in_a_container {
+    ($($module:ident: [$($name:ident),* $(,)?])*) => {
+        $(mod $module {
+            $(#[test]
+            fn $name() {
+                crate::harness::run(crate::container::Container::make, crate::scenarios::$module::$name);
+            })*
+        })*
+    };
+}
+
+scenarios::for_each_scenario!(in_a_container);

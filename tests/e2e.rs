@@ -1,0 +1,28 @@
+//! The scenarios on an Envoy process.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice, reason = "test code")]
+
+#[cfg(test)]
+#[path = "support/harness.rs"]
+mod harness;
+#[cfg(test)]
+#[path = "support/process.rs"]
+mod process;
+#[cfg(test)]
+#[path = "e2e/scenarios.rs"]
+mod scenarios;
+
+/// One test for each scenario, under the scenario's own name.
+macro_rules! on_a_process {
+    ($($module:ident: [$($name:ident),* $(,)?])*) => {
+        $(mod $module {
+            $(#[test]
+            fn $name() {
+                crate::harness::run(crate::process::Process::make, crate::scenarios::$module::$name);
+            })*
+        })*
+    };
+}
+
+scenarios::for_each_scenario!(on_a_process);

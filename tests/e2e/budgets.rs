@@ -1,0 +1,75 @@
+//! Who shares a budget, and how much it holds (EV1, EV3).
+
+use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
+use crate::harness::{Call, Client, Lab, Policy};
+use serde_json::json;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+pub(crate) async fn two_keys_of_one_organization_share_one_budget(lab: &Lab) {
+    let gateway = lab.open(&Policy::preset()).await;
+    let client = gateway.client();
+    let begun = Instant::now();
+    let first = client.statuses(&Call::get("/v2/things").bearer(ACME[0]), 60).await;
+    assert!(first.iter().all(|status| *status == 200), "{first:?}");
+    let (second, _) = spend(&client, &Call::get("/v2/sites").header("x-api-key", ACME[1])).await;
+    STANDARD.assert_spent(60 + second, begun.elapsed());
+    let (other, elapsed) = spend(&client, &Call::get("/v2/things").bearer(GLOBEX)).await;
+    STANDARD.assert_spent(other, elapsed);
+}
+
+pub(crate) async fn a_full_burst_then_one_a_second(lab: &Lab) {
+    let gateway = lab.open(&Policy::preset()).await;
+    let client = gateway.client();
+    let call = Call::get("/v2/things").bearer(ACME[0]);
+    let begun = Instant::now();
+    let (mut admitted, elapsed) = spend(&client, &call).await;
+    STANDARD.assert_spent(admitted, elapsed);
+    while begun.elapsed() < Duration::from_secs(6) {
+        let status = client.send(call.clone()).await.status;
+        admitted += u64::from(status == 200);
+        let elapsed = begun.elapsed();
+        assert!(admitted <= STANDARD.most(elapsed), "admitted {admitted} in {elapsed:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    // A bucket that is not full loses nothing, so whoever asks often gets every unit that came back.
+    let least = STANDARD.most(begun.elapsed()) - 2;
+    assert!(admitted >= least, "admitted {admitted}, at least {least} came back");
+    assert_eq!(gateway.upstream.count("/v2/"), admitted as usize, "what was admitted is what arrived");
+}
+
+pub(crate) async fn two_hundred_parallel_clients_get_the_burst_and_the_refill(lab: &Lab) {
+    let bucket = Bucket { burst: 150, refill_per_min: 300 };
+    let policy = Policy::named("exact").with("/limits/0/bucket", json!({ "burst": 150, "refill": "300/min" }));
+    let gateway = lab.open(&policy).await;
+    let mut clients = JoinSet::new();
+    let begun = Instant::now();
+    for index in 0..200 {
+        let address = gateway.address;
+        // Connections of their own, over both workers and both protocols.
+        let client = if index % 4 == 0 { Client::http2(address) } else { Client::http1(address) };
+        let call = Call::get("/v2/things").bearer(ALPHA[index % 2]);
+        clients.spawn(async move { client.statuses(&call, 5).await });
+    }
+    let statuses = clients.join_all().await.concat();
+    let elapsed = begun.elapsed();
+    let admitted = statuses.iter().filter(|status| **status == 200).count();
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    bucket.assert_spent(admitted as u64, elapsed);
+    assert_eq!(gateway.upstream.count("/v2/things"), admitted, "what was admitted is what arrived");
+}
+
+pub(crate) async fn a_refusal_takes_nothing_from_any_limit(lab: &Lab) {
+    let narrow = json!({
+        "name": "narrow", "for": { "routes": ["/v2/narrow/**"] }, "per": ["org"],
+        "bucket": { "burst": 3, "refill": "1/h" },
+    });
+    let gateway = lab.open(&Policy::named("exact").with("/limits/-", narrow)).await;
+    let client = gateway.client();
+    let (admitted, _) = spend(&client, &Call::get("/v2/narrow/things").bearer(ALPHA[0])).await;
+    assert_eq!(admitted, 3);
+    client.statuses(&Call::get("/v2/narrow/things").bearer(ALPHA[0]), 20).await;
+    let (left, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(left, 7, "the wider limit paid for the three that were admitted, and for no other");
+}

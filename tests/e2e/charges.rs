@@ -1,0 +1,109 @@
+//! Who pays: what is admitted, unless it fails (EV4).
+
+use super::{ACME, ALPHA, STANDARD, spend};
+use crate::harness::{Call, Client, Gateway, Lab, Policy, Setup, eventually, route_action};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub(crate) async fn a_refused_request_spends_nothing(lab: &Lab) {
+    let gateway = lab.open(&Policy::preset()).await;
+    let client = gateway.client();
+    let call = Call::get("/v2/things").bearer(ACME[0]);
+    let begun = Instant::now();
+    let (mut admitted, _) = spend(&client, &call).await;
+    for _ in 0..3 {
+        let statuses = client.statuses(&call, 50).await;
+        admitted += statuses.iter().filter(|status| **status == 200).count() as u64;
+    }
+    let (last, _) = spend(&client, &call).await;
+    // Were refusals given back, it would be more.
+    STANDARD.assert_spent(admitted + last, begun.elapsed());
+    // Did they cost, the debt would by now be minutes.
+    let wait = client.send(call).await.number("retry-after");
+    assert!(wait.is_none_or(|seconds| seconds <= 2), "retry-after {wait:?}");
+    let given_back = gateway.admin.metric("sluicegate_given_back_total", &[]).await;
+    assert_eq!(given_back, 0, "a refusal has nothing to give back");
+}
+
+pub(crate) async fn failures_one_after_the_other_are_given_back(lab: &Lab) {
+    let gateway = lab.open(&Policy::preset()).await;
+    let client = gateway.client();
+    for status in [503, 404, 400] {
+        let statuses = client.statuses(&Call::get("/v2/things").bearer(ACME[0]).answered(status), 50).await;
+        assert!(statuses.iter().all(|s| *s == status), "{statuses:?}");
+    }
+    given_back(&gateway, 150).await;
+    let (left, elapsed) = spend(&client, &Call::get("/v2/things").bearer(ACME[0])).await;
+    STANDARD.assert_spent(left, elapsed);
+}
+
+pub(crate) async fn failures_in_parallel_are_given_back(lab: &Lab) {
+    let gateway = lab.open(&Policy::preset()).await;
+    let mut clients = JoinSet::new();
+    for index in 0..10 {
+        let client = if index % 2 == 0 { gateway.client() } else { Client::http2(gateway.address) };
+        let call = Call::post("/v2/things").bearer(ACME[index % 2]).answered(500);
+        clients.spawn(async move { client.statuses(&call, 20).await });
+    }
+    let statuses = clients.join_all().await.concat();
+    assert!(statuses.iter().all(|status| *status == 500), "{statuses:?}");
+    given_back(&gateway, 200).await;
+    let (left, elapsed) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ACME[0])).await;
+    STANDARD.assert_spent(left, elapsed);
+}
+
+pub(crate) async fn an_upstream_that_is_gone_costs_nothing(lab: &Lab) {
+    let mut gateway = lab.open(&Policy::named("exact")).await;
+    gateway.upstream.stop().await;
+    let call = Call::get("/v2/things").bearer(ALPHA[0]);
+    let statuses = gateway.client().statuses(&call, 40).await;
+    assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+    given_back(&gateway, 40).await;
+    gateway.upstream.resume().await;
+    let (left, _) = spend(&gateway.client(), &call).await;
+    assert_eq!(left, 10);
+}
+
+pub(crate) async fn a_client_that_hangs_up_still_pays(lab: &Lab) {
+    let gateway = lab.open(&Policy::named("exact")).await;
+    for index in 0..4 {
+        let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
+        let request = format!(
+            "GET /v2/things HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nx-answer-delay-ms: 60000\r\n\r\n",
+            ALPHA[0]
+        );
+        stream.write_all(request.as_bytes()).await.expect("the gateway reads");
+        eventually("the request arrives", async || (gateway.upstream.count("/v2/things") > index).then_some(())).await;
+    }
+    eventually("Envoy sees that they hung up", async || {
+        (gateway.admin.stat("downstream_cx_destroy_remote_active_rq").await >= 4).then_some(())
+    })
+    .await;
+    let (left, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(left, 6);
+}
+
+pub(crate) async fn an_internal_redirect_is_one_request(lab: &Lab) {
+    let setup = Setup::of(&Policy::named("exact"))
+        .edited(|listeners, _| route_action(listeners)["internal_redirect_policy"] = json!({}));
+    let gateway = lab.open_with(setup).await;
+    let client = gateway.client();
+    let statuses = client.statuses(&Call::get("/v2/moved").bearer(ALPHA[0]), 4).await;
+    assert_eq!(statuses, [200; 4]);
+    assert_eq!(gateway.upstream.count("/v2/found"), 4, "Envoy followed every redirect");
+    let (left, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(left, 6);
+}
+
+/// Waits for the giving back of `count` units: a response may reach its client before its stream has ended.
+async fn given_back(gateway: &Gateway, count: u64) {
+    eventually("the units are given back", async || {
+        (gateway.admin.metric("sluicegate_given_back_total", &[("limit", "standard")]).await >= count).then_some(())
+    })
+    .await;
+    let total = gateway.admin.metric("sluicegate_given_back_total", &[]).await;
+    assert_eq!(total, count, "each is given back once");
+}

@@ -1,0 +1,85 @@
+//! What an operator sees: the access log, the metrics, and no secret in either.
+
+use super::{ALPHA, spend};
+use crate::harness::{Call, Gateway, Lab, Policy, eventually};
+use serde_json::Value;
+
+pub(crate) async fn the_access_log_says_what_was_decided(lab: &Lab) {
+    let gateway = lab.open(&Policy::named("exact")).await;
+    exercise(&gateway).await;
+    let expected = [
+        ("200", "via_upstream", "decision=admitted limit=standard tier=standard org=alpha"),
+        ("429", "sluicegate_refused:standard", "decision=refused limit=standard tier=standard org=alpha"),
+        ("401", "sluicegate_unauthorized:absent", "decision=unauthorized"),
+        ("401", "sluicegate_unauthorized:unknown", "decision=unauthorized"),
+    ];
+    for (status, details, state) in expected {
+        eventually(&format!("a line with {status}, {details}, {state}"), async || {
+            let log = gateway.log();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let found = lines.any(|line| {
+                let text = line.to_string();
+                line["response_code_details"] == details && text.contains(status) && text.contains(state)
+            });
+            found.then_some(())
+        })
+        .await;
+    }
+}
+
+pub(crate) async fn the_metrics_say_what_was_decided(lab: &Lab) {
+    let gateway = lab.open(&Policy::named("exact")).await;
+    exercise(&gateway).await;
+    let metric = async |name: &str, labels: &[(&str, &str)]| gateway.admin.metric(name, labels).await;
+    let exact = ("policy", "exact");
+    let standard = ("limit", "standard");
+    assert_eq!(metric("sluicegate_requests_total", &[exact, standard, ("decision", "admitted")]).await, 13);
+    assert_eq!(metric("sluicegate_requests_total", &[exact, standard, ("decision", "refused")]).await, 2);
+    assert_eq!(metric("sluicegate_given_back_total", &[exact, standard]).await, 3);
+    assert_eq!(metric("sluicegate_requests_total", &[exact, ("limit", "reads")]).await, 1);
+    assert_eq!(metric("sluicegate_unauthorized_total", &[exact, ("reason", "absent")]).await, 1);
+    assert_eq!(metric("sluicegate_unauthorized_total", &[exact, ("reason", "unknown")]).await, 1);
+    assert_eq!(metric("sluicegate_faults_total", &[]).await, 0);
+    assert_eq!(metric("sluicegate_records_evicted_total", &[]).await, 0);
+}
+
+pub(crate) async fn no_key_is_ever_written_down(lab: &Lab) {
+    let policy = Policy::named("exact");
+    let gateway = lab.open(&policy).await;
+    exercise(&gateway).await;
+    let client = gateway.client();
+    let by_query = Call::get(&format!("/v2/things?page=2&api_key={}", ALPHA[0]));
+    client.send(by_query).await;
+    client.send(Call::get("/v2/things?api_key=e2e-nobody")).await;
+    // A policy that is refused is not repeated either.
+    let secret = "hunter2-e2e-secret";
+    let directory = serde_json::json!({ "sha256": secret, "org": "alpha" });
+    let rejected = gateway.update_text(&policy.with("/callers/directory/-", directory).text()).await;
+    assert!(rejected.is_err(), "a hash that is none");
+    eventually("the access log has all", async || gateway.log().contains("sluicegate_refused").then_some(())).await;
+    let mut written = gateway.log();
+    for path in ["/stats", "/stats/prometheus"] {
+        written.push_str(&gateway.admin.text(path).await.expect("the admin endpoint answers"));
+    }
+    for key in [ALPHA[0], ALPHA[1], "e2e-nobody", secret] {
+        let line = written.lines().find(|line| line.contains(key));
+        assert!(line.is_none(), "{key} is written in: {}", line.unwrap_or_default());
+    }
+}
+
+/// Three that fail, ten that are admitted, two refused, one without a key and one with a wrong one, one read.
+async fn exercise(gateway: &Gateway) {
+    let client = gateway.client();
+    let call = Call::get("/v2/things").bearer(ALPHA[0]);
+    assert_eq!(client.statuses(&call.clone().answered(500), 3).await, [500; 3]);
+    eventually("three are given back", async || {
+        (gateway.admin.metric("sluicegate_given_back_total", &[]).await == 3).then_some(())
+    })
+    .await;
+    let (admitted, _) = spend(&client, &call).await;
+    assert_eq!(admitted, 10);
+    assert_eq!(client.send(call.header("x-api-key", ALPHA[1])).await.status, 429);
+    assert_eq!(client.send(Call::get("/v2/things")).await.status, 401);
+    assert_eq!(client.send(Call::get("/v2/things").bearer("e2e-nobody")).await.status, 401);
+    assert_eq!(client.send(Call::get("/v2/a/timeseries").bearer(ALPHA[0])).await.status, 200);
+}

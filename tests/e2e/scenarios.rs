@@ -1,0 +1,122 @@
+//! The scenarios, listed once; each driver's test file makes one test of each.
+
+pub(crate) mod budgets;
+pub(crate) mod charges;
+pub(crate) mod hostile;
+pub(crate) mod observed;
+pub(crate) mod outages;
+pub(crate) mod replies;
+pub(crate) mod tiers;
+pub(crate) mod updates;
+
+use crate::harness::{Call, Client};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Calls `$each!` with every scenario.
+macro_rules! for_each_scenario {
+    ($each:ident) => {
+        $each! {
+            budgets: [
+                two_keys_of_one_organization_share_one_budget,
+                a_full_burst_then_one_a_second,
+                two_hundred_parallel_clients_get_the_burst_and_the_refill,
+                a_refusal_takes_nothing_from_any_limit,
+            ]
+            charges: [
+                a_refused_request_spends_nothing,
+                failures_one_after_the_other_are_given_back,
+                failures_in_parallel_are_given_back,
+                an_upstream_that_is_gone_costs_nothing,
+                a_client_that_hangs_up_still_pays,
+                an_internal_redirect_is_one_request,
+            ]
+            hostile: [
+                no_bytes_bring_the_filter_down,
+                credentials_that_say_two_things_are_refused,
+                an_empty_credential_is_absent,
+                a_scheme_is_the_same_in_any_letters,
+                nobody_can_pretend_to_be_a_redirect,
+            ]
+            observed: [
+                the_access_log_says_what_was_decided,
+                the_metrics_say_what_was_decided,
+                no_key_is_ever_written_down,
+            ]
+            outages: [
+                a_killed_proxy_comes_back_empty_and_serves,
+                a_stopped_proxy_ends_what_it_began,
+                a_lost_upstream_comes_back,
+                a_flood_of_keys_stays_within_the_memory,
+            ]
+            replies: [
+                a_refusal_is_the_page_to_the_letter,
+                waiting_it_out_succeeds,
+                no_key_or_a_wrong_one_is_unauthorized,
+                outside_the_routes_no_key_is_needed,
+                the_fields_are_the_gateways_own,
+                without_a_limit_there_are_no_fields,
+                a_grpc_caller_gets_a_grpc_status,
+                the_refused_body_is_filled_in,
+            ]
+            tiers: [
+                tiers_have_budgets_of_their_own,
+                paths_belong_where_the_page_says,
+                a_path_is_the_same_in_any_spelling,
+            ]
+            updates: [
+                a_bootstrap_without_updates_serves_too,
+                an_override_keeps_the_counts,
+                a_faulty_policy_is_refused_and_the_old_one_goes_on,
+                failures_are_given_back_across_an_update,
+                a_struct_is_a_policy_too,
+            ]
+        }
+    };
+}
+
+pub(crate) use for_each_scenario;
+
+/// The demo keys of the preset.
+pub(crate) const ACME: [&str; 2] = ["demo-acme-1", "demo-acme-2"];
+pub(crate) const GLOBEX: &str = "demo-globex-1";
+
+/// The keys of the tests' own policies.
+pub(crate) const ALPHA: [&str; 2] = ["e2e-alpha-1", "e2e-alpha-2"];
+pub(crate) const BETA: &str = "e2e-beta-1";
+
+/// What the page promises for the Standard tier: 60 a minute, bursts of 100.
+pub(crate) const STANDARD: Bucket = Bucket { burst: 100, refill_per_min: 60 };
+
+/// A bucket's promise, to hold a measured run against.
+#[derive(Clone, Copy)]
+pub(crate) struct Bucket {
+    pub(crate) burst: u64,
+    pub(crate) refill_per_min: u64,
+}
+
+impl Bucket {
+    /// The most that may be admitted within `elapsed`.
+    pub(crate) fn most(self, elapsed: Duration) -> u64 {
+        self.burst + (u128::from(self.refill_per_min) * elapsed.as_millis()).div_ceil(60_000) as u64
+    }
+
+    /// Fails unless a caller that was refused at the end got the whole burst, and no more than the refill on top.
+    pub(crate) fn assert_spent(self, admitted: u64, elapsed: Duration) {
+        let (burst, most) = (self.burst, self.most(elapsed));
+        assert!((burst..=most).contains(&admitted), "admitted {admitted} in {elapsed:?}: not in {burst}..={most}");
+    }
+}
+
+/// Sends `call` until it is refused; returns how many were answered with 200, and how long it took.
+pub(crate) async fn spend(client: &Client, call: &Call) -> (u64, Duration) {
+    let begun = Instant::now();
+    for admitted in 0..5_000 {
+        match client.send(call.clone()).await.status {
+            200 => {}
+            429 => return (admitted, begun.elapsed()),
+            other => panic!("status {other} after {admitted} times 200"),
+        }
+    }
+    panic!("never refused")
+}

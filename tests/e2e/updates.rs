@@ -1,0 +1,112 @@
+//! Policies that change while the gateway serves (EV6).
+
+use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
+use crate::harness::{Call, Gateway, Lab, Policy, Setup, eventually};
+use serde_json::json;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub(crate) async fn a_bootstrap_without_updates_serves_too(lab: &Lab) {
+    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).fixed()).await;
+    let (admitted, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(admitted, 10);
+}
+
+pub(crate) async fn an_override_keeps_the_counts(lab: &Lab) {
+    let policy = Policy::preset();
+    let gateway = lab.open(&policy).await;
+    let (acme, globex) = (Call::get("/v2/things").bearer(ACME[0]), Call::get("/v2/things").bearer(GLOBEX));
+    let begun = Instant::now();
+    let client = gateway.client();
+    let (first, _) = spend(&client, &acme).await;
+    let other = client.statuses(&globex, 40).await;
+    assert!(other.iter().all(|status| *status == 200), "{other:?}");
+
+    let raised = json!([{ "for": { "org": "acme" }, "burst": 200, "refill": "120/min" }]);
+    let limit = policy.limit("standard");
+    gateway.update(&policy.with(&format!("/limits/{limit}/overrides"), raised)).await.expect("a good policy");
+
+    let client = gateway.client();
+    let (second, _) = spend(&client, &acme).await;
+    Bucket { burst: 200, refill_per_min: 120 }.assert_spent(first + second, begun.elapsed());
+    let (rest, _) = spend(&client, &globex).await;
+    STANDARD.assert_spent(40 + rest, begun.elapsed());
+}
+
+pub(crate) async fn a_faulty_policy_is_refused_and_the_old_one_goes_on(lab: &Lab) {
+    let policy = Policy::named("exact");
+    let gateway = lab.open(&policy).await;
+    let call = Call::get("/v2/things").bearer(ALPHA[0]);
+    assert_eq!(gateway.client().statuses(&call, 4).await, [200; 4]);
+
+    let changed = |pointer: &str, value| policy.clone().with(pointer, value).text();
+    let again = policy.value()["limits"][0].clone();
+    let cut = policy.text().replacen("\"limits\"", "limits", 1);
+    for (what, text, says) in [
+        ("malformed JSON", cut, "JSON"),
+        ("an unknown key", changed("/limits/0/burst_size", json!(5)), "/limits/0/burst_size: unknown key"),
+        ("a name used twice", changed("/limits/-", again), "/limits/2/name: \"standard\" is used twice"),
+        (
+            "a zero that means nothing",
+            changed("/limits/0/bucket/burst", json!(0)),
+            "/limits/0/bucket/burst: 0 is not in",
+        ),
+        (
+            "a tier that does not exist",
+            changed("/limits/1/for/tier", json!("rades")),
+            "/limits/1/for/tier: \"rades\" is not",
+        ),
+        (
+            "a tier that is never reached",
+            changed("/tiers/-", json!({ "name": "late", "routes": ["/v2/late"] })),
+            "/tiers/2: can never be reached",
+        ),
+    ] {
+        let before = gateway.admin.stat("listener_manager.lds.update_rejected").await;
+        let rejected = gateway.update_text(&text).await.expect_err(what);
+        assert!(rejected.log.contains(says), "{what}: `{says}` is not in\n{}", rejected.log);
+        assert!(gateway.admin.stat("listener_manager.lds.update_rejected").await > before, "{what}: not counted");
+        assert_eq!(gateway.client().send(call.clone()).await.status, 200, "{what}: the old policy goes on");
+    }
+    // Four before, one after each of six: exactly the burst.
+    let (left, _) = spend(&gateway.client(), &call).await;
+    assert_eq!(left, 0, "no update lost or added a count");
+}
+
+pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
+    let policy = Policy::named("exact");
+    let gateway = lab.open(&policy).await;
+    let slow = Call::get("/v2/things").bearer(ALPHA[0]).answered(502).delayed(Duration::from_millis(1_500));
+    let mut in_flight = JoinSet::new();
+    for _ in 0..8 {
+        let (client, slow) = (gateway.client(), slow.clone());
+        in_flight.spawn(async move { client.send(slow).await.status });
+    }
+    eventually("they arrive", async || (gateway.upstream.count("/v2/things") == 8).then_some(())).await;
+    let burst = policy.with("/limits/0/bucket/burst", json!(12));
+    gateway.update(&burst).await.expect("a good policy");
+    assert_eq!(in_flight.join_all().await, [502; 8]);
+    settled(&gateway).await;
+    let (left, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(left, 12);
+}
+
+pub(crate) async fn a_struct_is_a_policy_too(lab: &Lab) {
+    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).with_struct()).await;
+    let (admitted, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(admitted, 10);
+    assert_eq!(gateway.client().send(Call::get("/v2/things")).await.status, 401);
+    // Checked like any other: the Struct's numbers are doubles, and half a request is none.
+    let half = Policy::named("exact").with("/limits/0/bucket/burst", json!(10.5));
+    let rejected = gateway.update_struct(&half).await.expect_err("half a request");
+    assert!(rejected.log.contains("/limits/0/bucket/burst"), "{}", rejected.log);
+}
+
+/// Waits until no unit is held by a request that failed.
+async fn settled(gateway: &Gateway) {
+    eventually("eight are given back", async || {
+        (gateway.admin.metric("sluicegate_given_back_total", &[("limit", "standard")]).await == 8).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,154 @@
+//! Clients with full control over the path and the headers.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request};
+use hyper_util::client::legacy::{Client as Pool, Error, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// One request: a method, a path that is sent as it is written, headers in their order.
+#[derive(Clone)]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Call {
+    pub(crate) fn get(path: &str) -> Self {
+        Self { method: Method::GET, path: path.to_owned(), headers: Vec::new() }
+    }
+
+    pub(crate) fn post(path: &str) -> Self {
+        Self { method: Method::POST, ..Self::get(path) }
+    }
+
+    /// Adds a header; the same name again sends it again.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+        self.headers.push((name, HeaderValue::from_str(value).expect("a header value")));
+        self
+    }
+
+    pub(crate) fn bearer(self, key: &str) -> Self {
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
+    /// Asks the upstream for this status.
+    pub(crate) fn answered(self, status: u16) -> Self {
+        self.header("x-answer-status", &status.to_string())
+    }
+
+    /// Asks the upstream to wait before it answers.
+    pub(crate) fn delayed(self, delay: Duration) -> Self {
+        self.header("x-answer-delay-ms", &delay.as_millis().to_string())
+    }
+
+    /// Asks the upstream to send this header; again for another one.
+    pub(crate) fn answered_with(self, name: &str, value: &str) -> Self {
+        self.header("x-answer-header", &format!("{name}: {value}"))
+    }
+
+    pub(crate) fn grpc(self) -> Self {
+        Self { method: Method::POST, ..self }.header("content-type", "application/grpc").header("te", "trailers")
+    }
+}
+
+/// A response, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The one value of a header; fails if it was sent more than once.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        assert!(values.next().is_none(), "{name} was sent more than once: {:?}", self.headers);
+        Some(value.to_str().expect("a header in ASCII"))
+    }
+
+    /// A header whose value is a whole number.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.header(name).map(|value| value.parse().expect("a whole number"))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a body in UTF-8")
+    }
+}
+
+/// A pool of connections of its own: two clients never share one.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+}
+
+impl Client {
+    pub(crate) fn http1(address: SocketAddr) -> Self {
+        Self::new(address, false)
+    }
+
+    /// HTTP/2 with prior knowledge.
+    pub(crate) fn http2(address: SocketAddr) -> Self {
+        Self::new(address, true)
+    }
+
+    fn new(address: SocketAddr, http2: bool) -> Self {
+        // A request that is repeated in silence would be counted twice.
+        let pool = Pool::builder(TokioExecutor::new()).http2_only(http2).retry_canceled_requests(false).build_http();
+        Self { pool, address }
+    }
+
+    pub(crate) async fn send(&self, call: Call) -> Answer {
+        self.try_send(call).await.expect("an answer")
+    }
+
+    pub(crate) async fn try_send(&self, call: Call) -> Result<Answer, Error> {
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(format!("http://{}{}", self.address, call.path))
+            .body(Full::new(Bytes::new()))
+            .expect("a request");
+        for (name, value) in call.headers {
+            request.headers_mut().append(name, value);
+        }
+        let (head, body) = self.pool.request(request).await?.into_parts();
+        let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    /// The statuses that `count` equal calls get, one after the other.
+    pub(crate) async fn statuses(&self, call: &Call, count: usize) -> Vec<u16> {
+        let mut statuses = Vec::with_capacity(count);
+        for _ in 0..count {
+            statuses.push(self.send(call.clone()).await.status);
+        }
+        statuses
+    }
+}
+
+/// Sends bytes as they are and returns what came back until the other side closed or fell silent.
+///
+/// `half_close` ends the sending side first, as a client does that has nothing more to say.
+pub(crate) async fn raw(address: SocketAddr, request: &[u8], half_close: bool) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.expect("the gateway accepts");
+    // The proxy may refuse and close while it is still being written to.
+    let _ = stream.write_all(request).await;
+    if half_close {
+        let _ = stream.shutdown().await;
+    }
+    let mut answer = Vec::new();
+    let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    answer
+}

@@ -1,0 +1,328 @@
+//! One proxy with its upstream: started from a policy, updated, killed, asked.
+
+use crate::harness::render::{policy_as_struct, render, replace_policy};
+use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually, required};
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// Envoy's worker threads: two, so that counts must hold across workers.
+const WORKERS: u64 = 2;
+
+/// What every Envoy is started with, after `-c FILE`. Without the last pair the access log lags ten seconds.
+pub(crate) const ENVOY_FLAGS: [&str; 11] = [
+    "--concurrency",
+    "2",
+    "--disable-hot-restart",
+    "-l",
+    "warning",
+    "--component-log-level",
+    "wasm:info",
+    "--drain-time-s",
+    "2",
+    "--file-flush-interval-msec",
+    "100",
+];
+
+/// What a driver is given to make one proxy in.
+pub(crate) struct Place {
+    /// A directory that anybody may read; it holds `envoy.yaml`, `listeners.yaml` and `sluicegate.wasm`.
+    pub(crate) files: PathBuf,
+    /// The most memory the proxy may take, over which it is killed.
+    #[allow(dead_code, reason = "a process takes what it needs; only a container is held to it")]
+    pub(crate) memory_bytes_max: Option<u64>,
+}
+
+/// The two ways to end a proxy.
+#[derive(Clone, Copy)]
+pub(crate) enum Signal {
+    Kill,
+    Terminate,
+}
+
+impl Signal {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "KILL",
+            Self::Terminate => "TERM",
+        }
+    }
+}
+
+/// Where an Envoy runs. Dropping it leaves nothing behind.
+pub(crate) trait Driver: Send {
+    /// Where an upstream of this process must listen for the proxy to reach it.
+    fn upstream_ip(&self) -> IpAddr;
+    /// The directory of [`Place::files`], as the proxy sees it.
+    fn files(&self) -> &Path;
+    /// What the proxy binds: its listener, its admin endpoint.
+    fn binds(&self) -> (SocketAddr, SocketAddr);
+    /// Where this process reaches those two.
+    fn reached_at(&self) -> (SocketAddr, SocketAddr);
+    /// Starts the proxy, for the first time or again.
+    fn start(&mut self);
+    fn signal(&mut self, signal: Signal);
+    fn running(&mut self) -> bool;
+    /// All that the proxy wrote: its log and its access log.
+    fn log(&self) -> String;
+    /// The memory it takes at this moment.
+    fn memory_bytes(&self) -> u64;
+}
+
+/// What a gateway is started with.
+pub(crate) struct Setup {
+    pub(crate) policy: Policy,
+    /// Changes to the listeners that no policy can ask for; made again at every update.
+    pub(crate) edit: Option<fn(&mut Value, &Policy)>,
+    pub(crate) memory_bytes_max: Option<u64>,
+    /// Whether the listeners come from a file that Envoy watches, or stand in the bootstrap.
+    pub(crate) watched: bool,
+}
+
+impl Setup {
+    pub(crate) fn of(policy: &Policy) -> Self {
+        Self { policy: policy.clone(), edit: None, memory_bytes_max: None, watched: true }
+    }
+
+    /// With its listeners in the bootstrap, where no update or edit reaches them.
+    pub(crate) fn fixed(self) -> Self {
+        Self { watched: false, ..self }
+    }
+
+    pub(crate) fn edited(self, edit: fn(&mut Value, &Policy)) -> Self {
+        Self { edit: Some(edit), ..self }
+    }
+
+    pub(crate) fn with_struct(self) -> Self {
+        self.edited(|listeners, policy| policy_as_struct(listeners, policy.value()))
+    }
+
+    pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
+        Self { memory_bytes_max: Some(memory_bytes_max), ..self }
+    }
+}
+
+/// Makes gateways for one scenario.
+pub(crate) struct Lab {
+    make: fn(Place) -> Box<dyn Driver>,
+}
+
+impl Lab {
+    pub(crate) fn new(make: fn(Place) -> Box<dyn Driver>) -> Self {
+        Self { make }
+    }
+
+    /// A gateway that is ready, with this policy.
+    pub(crate) async fn open(&self, policy: &Policy) -> Gateway {
+        self.open_with(Setup::of(policy)).await
+    }
+
+    /// A gateway that is ready. A port that was taken meanwhile costs another attempt.
+    pub(crate) async fn open_with(&self, setup: Setup) -> Gateway {
+        for _ in 0..2 {
+            let mut gateway = self.place(&setup).await;
+            if gateway.start().await.is_ok() {
+                return gateway;
+            }
+            let log = gateway.log();
+            assert!(log.contains("Address already in use") || log.contains("cannot bind"), "no start:\n{log}");
+        }
+        let mut gateway = self.place(&setup).await;
+        gateway.start().await.expect("the proxy starts");
+        gateway
+    }
+
+    /// Everything but the start.
+    async fn place(&self, setup: &Setup) -> Gateway {
+        let directory = tempfile::Builder::new().prefix("sluicegate-").tempdir().expect("a directory");
+        let files = directory.path().to_path_buf();
+        fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).expect("permissions");
+        let driver = (self.make)(Place { files: files.clone(), memory_bytes_max: setup.memory_bytes_max });
+        let upstream = Upstream::start(driver.upstream_ip()).await;
+        let (address, admin) = driver.reached_at();
+        let gateway = Gateway {
+            upstream,
+            address,
+            admin: Admin::new(admin),
+            policy: setup.policy.clone(),
+            edit: setup.edit,
+            driver,
+            directory,
+        };
+        let wasm = required("SLUICEGATE_WASM");
+        fs::copy(&wasm, files.join("sluicegate.wasm")).unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
+        gateway.write("listeners.yaml", &gateway.listeners(&setup.policy));
+        gateway.write("envoy.yaml", &gateway.bootstrap(setup.watched));
+        gateway
+    }
+}
+
+/// An update that Envoy refused, with what it wrote about it.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) log: String,
+}
+
+/// A proxy with an upstream of its own.
+pub(crate) struct Gateway {
+    pub(crate) upstream: Upstream,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: Admin,
+    policy: Policy,
+    edit: Option<fn(&mut Value, &Policy)>,
+    driver: Box<dyn Driver>,
+    directory: TempDir,
+}
+
+impl Gateway {
+    /// An HTTP/1.1 client with connections of its own.
+    pub(crate) fn client(&self) -> Client {
+        Client::http1(self.address)
+    }
+
+    /// Starts the proxy, for the first time or again, and waits until it serves.
+    pub(crate) async fn start(&mut self) -> Result<(), String> {
+        self.driver.start();
+        let begun = Instant::now();
+        while !self.admin.ready().await {
+            if !self.driver.running() || begun.elapsed() > DEADLINE {
+                return Err(self.log());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        let rejected = self.admin.stat("lds.update_rejected").await;
+        if rejected > 0 { Err(self.log()) } else { Ok(()) }
+    }
+
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.driver.signal(signal);
+    }
+
+    pub(crate) fn running(&mut self) -> bool {
+        self.driver.running()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.driver.log()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.driver.memory_bytes()
+    }
+
+    /// Replaces the policy; returns once every worker has it. Connections that are open keep the old one.
+    pub(crate) async fn update(&self, policy: &Policy) -> Result<(), Rejected> {
+        self.replace(&self.listeners(policy)).await
+    }
+
+    /// The same with any text in the policy's place, which `render` would refuse.
+    pub(crate) async fn update_text(&self, text: &str) -> Result<(), Rejected> {
+        let mut listeners = parse(&self.listeners(&self.policy));
+        replace_policy(&mut listeners, text);
+        self.replace(&listeners.to_string()).await
+    }
+
+    /// The same with a policy that comes as a `Struct`, which `render` would refuse.
+    pub(crate) async fn update_struct(&self, policy: &Policy) -> Result<(), Rejected> {
+        let mut listeners = parse(&self.listeners(&self.policy));
+        policy_as_struct(&mut listeners, policy.value());
+        self.replace(&listeners.to_string()).await
+    }
+
+    async fn replace(&self, listeners: &str) -> Result<(), Rejected> {
+        let stat = async |name: &str| self.admin.stat(&format!("listener_manager.{name}")).await;
+        let written = self.log().len();
+        let (accepted, rejected) = (stat("lds.update_success").await, stat("lds.update_rejected").await);
+        let added = stat("listener_create_success").await;
+        self.write("listeners.yaml", listeners);
+        let good = eventually("Envoy takes or refuses the update", async || {
+            let refused = stat("lds.update_rejected").await > rejected;
+            (refused || stat("lds.update_success").await > accepted).then_some(!refused)
+        })
+        .await;
+        if good {
+            eventually("every worker has the update", async || {
+                (stat("listener_create_success").await >= added + WORKERS).then_some(())
+            })
+            .await;
+            return Ok(());
+        }
+        let log = eventually("Envoy says why", async || {
+            let log = self.log().get(written..).unwrap_or_default().to_owned();
+            log.contains("rejected").then_some(log)
+        })
+        .await;
+        Err(Rejected { log })
+    }
+
+    fn listeners(&self, policy: &Policy) -> String {
+        let (listen, _) = self.driver.binds();
+        let text = render(&[
+            "listeners".into(),
+            "--policy".into(),
+            self.write("policy.yaml", &policy.text()).into(),
+            "--listen".into(),
+            listen.to_string().into(),
+            "--wasm".into(),
+            self.driver.files().join("sluicegate.wasm").into(),
+        ]);
+        let Some(edit) = self.edit else { return text };
+        let mut listeners = parse(&text);
+        edit(&mut listeners, policy);
+        listeners.to_string()
+    }
+
+    fn bootstrap(&self, watched: bool) -> String {
+        let (listen, admin) = self.driver.binds();
+        let inside = self.driver.files();
+        let address = |address: SocketAddr| OsString::from(address.to_string());
+        let mut arguments = vec![
+            "envoy".into(),
+            "--policy".into(),
+            self.directory.path().join("policy.yaml").into(),
+            "--listen".into(),
+            address(listen),
+            "--upstream".into(),
+            address(self.upstream.address()),
+            "--admin".into(),
+            address(admin),
+            "--wasm".into(),
+            inside.join("sluicegate.wasm").into(),
+        ];
+        if watched {
+            arguments.extend(["--listeners".into(), inside.join("listeners.yaml").into()]);
+        }
+        render(&arguments)
+    }
+
+    /// Puts a file in its place by renaming, so that nobody reads half of it. Returns its path.
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        let unfinished = self.directory.path().join(format!("{name}.new"));
+        fs::write(&unfinished, text).expect("a file can be written");
+        fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o644)).expect("permissions");
+        fs::rename(&unfinished, &path).expect("a file can be renamed");
+        path
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines.len().saturating_sub(60);
+            eprintln!("---- the proxy's log, from line {tail}\n{}\n----", lines[tail..].join("\n"));
+        }
+    }
+}
+
+fn parse(yaml: &str) -> Value {
+    serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("render's YAML: {e}\n{yaml}"))
+}

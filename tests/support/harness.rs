@@ -1,0 +1,74 @@
+//! The end-to-end harness: a real Envoy, a real upstream, real clients.
+//!
+//! ```text
+//! scenario ──▶ Lab ──▶ Gateway ─┬─ Driver    an Envoy process or an Envoy container
+//!                               ├─ Upstream  what the proxy forwarded, and what it is answered
+//!                               └─ Client    HTTP/1.1, HTTP/2, or bytes as they are
+//! ```
+//!
+//! A scenario is an `async fn(&Lab)`. It knows neither driver, so that one list runs on both.
+//! Every configuration comes from `sluicegate render`, which is the way a user gets one.
+
+mod admin;
+mod client;
+mod gateway;
+mod policy;
+mod render;
+mod upstream;
+
+pub(crate) use admin::Admin;
+pub(crate) use client::{Answer, Call, Client, raw};
+pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
+pub(crate) use policy::Policy;
+pub(crate) use render::{required, route_action};
+pub(crate) use upstream::Upstream;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Longer than anything here takes on a busy machine: only a hang reaches it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Runs one scenario on a runtime of its own; a hang fails it.
+pub(crate) fn run(make: fn(Place) -> Box<dyn Driver>, scenario: impl AsyncFnOnce(&Lab)) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let lab = Lab::new(make);
+    runtime.block_on(async {
+        timeout(DEADLINE * 5, scenario(&lab)).await.expect("the scenario ends in time");
+    });
+    // What is left are connections that nobody waits for.
+    runtime.shutdown_background();
+}
+
+/// Waits until `probe` has a value; fails with `what` after [`DEADLINE`].
+pub(crate) async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = probe().await {
+            return value;
+        }
+        assert!(begun.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A loopback address with a port that nobody uses, and that no other test of this process was given:
+/// two Envoys may share a port without noticing.
+pub(crate) fn free_address() -> SocketAddr {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address.port()) {
+            return address;
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The policies under test, and small changes to them.
+
+use serde_json::Value;
+use std::path::Path;
+
+/// A policy as a tree, to be changed by JSON pointer before it is rendered.
+#[derive(Clone)]
+pub(crate) struct Policy(Value);
+
+impl Policy {
+    /// The preset as it ships.
+    pub(crate) fn preset() -> Self {
+        Self::read("envoy/presets/enterprise-v2.yaml")
+    }
+
+    /// A policy of the tests' own: a file in `tests/e2e/policies`, without its ending.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::read(&format!("tests/e2e/policies/{name}.yaml"))
+    }
+
+    fn read(path: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Self(serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+    }
+
+    /// Puts `value` at `pointer`: over what stands there, under a new key, or (`-`) at a list's end.
+    pub(crate) fn with(mut self, pointer: &str, value: Value) -> Self {
+        let (parent, key) = pointer.rsplit_once('/').expect("a JSON pointer");
+        match self.0.pointer_mut(parent) {
+            Some(Value::Object(map)) => drop(map.insert(key.to_owned(), value)),
+            Some(Value::Array(list)) if key == "-" => list.push(value),
+            Some(Value::Array(list)) => list[key.parse::<usize>().expect("an index")] = value,
+            _ => panic!("{parent}: nothing there to change"),
+        }
+        self
+    }
+
+    /// The index of the limit with this name.
+    pub(crate) fn limit(&self, name: &str) -> usize {
+        let limits = self.0.pointer("/limits").and_then(Value::as_array).expect("limits");
+        limits.iter().position(|limit| limit["name"] == name).unwrap_or_else(|| panic!("no limit {name}"))
+    }
+
+    pub(crate) fn value(&self) -> &Value {
+        &self.0
+    }
+
+    /// JSON, which is YAML too.
+    pub(crate) fn text(&self) -> String {
+        self.0.to_string()
+    }
+}

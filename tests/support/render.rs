@@ -1,0 +1,59 @@
+//! Configurations for Envoy: what `sluicegate render` prints, and changes to it that a policy cannot ask for.
+
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The path in the environment variable `name`.
+pub(crate) fn required(name: &str) -> PathBuf {
+    match std::env::var_os(name) {
+        Some(path) if !path.is_empty() => PathBuf::from(path),
+        _ => panic!("{name} is not set: run `make e2e`, which builds and finds all that these tests need"),
+    }
+}
+
+/// What `sluicegate render` prints.
+pub(crate) fn render(arguments: &[OsString]) -> String {
+    let program = required("SLUICEGATE");
+    let output = Command::new(&program).arg("render").args(arguments).output();
+    let output = output.unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "render {arguments:?}: {}\n{errors}", output.status);
+    String::from_utf8(output.stdout).expect("YAML in UTF-8")
+}
+
+/// Puts text that `render` would refuse where the policy stands.
+pub(crate) fn replace_policy(listeners: &mut Value, text: &str) {
+    filter_configuration(listeners)["value"] = json!(text);
+}
+
+/// Hands the policy over as a `Struct`, not as JSON in a string.
+pub(crate) fn policy_as_struct(listeners: &mut Value, policy: &Value) {
+    *filter_configuration(listeners) =
+        json!({ "@type": "type.googleapis.com/google.protobuf.Struct", "value": policy });
+}
+
+/// The action of the first route.
+pub(crate) fn route_action(listeners: &mut Value) -> &mut Value {
+    let routes = find(listeners, &|node| node.get("virtual_hosts").is_some()).expect("a route configuration");
+    &mut routes["virtual_hosts"][0]["routes"][0]["route"]
+}
+
+/// The `configuration` beside `vm_config`: the plugin's own, not the VM's.
+fn filter_configuration(listeners: &mut Value) -> &mut Value {
+    let plugin = find(listeners, &|node| node.get("vm_config").is_some()).expect("a wasm filter");
+    &mut plugin["configuration"]
+}
+
+/// The first node, from the top, that `wanted` accepts.
+fn find<'a>(node: &'a mut Value, wanted: &dyn Fn(&Value) -> bool) -> Option<&'a mut Value> {
+    if wanted(node) {
+        return Some(node);
+    }
+    match node {
+        Value::Object(map) => map.values_mut().find_map(|node| find(node, wanted)),
+        Value::Array(list) => list.iter_mut().find_map(|node| find(node, wanted)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}

@@ -1,0 +1,110 @@
+//! The upstream: it answers what the request asks for, and remembers what it saw.
+//!
+//! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of them).
+//! A path that ends in `/moved` is answered with 302 to the same path ending in `/found`.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+/// A server on a port of its own, which can go away and come back.
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    /// The path and query of every request, in the order of arrival.
+    seen: Arc<Mutex<Vec<String>>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Upstream {
+    pub(crate) async fn start(ip: IpAddr) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.expect("the upstream's address can be bound");
+        let address = listener.local_addr().expect("a bound address");
+        let seen = Arc::default();
+        let serving = Some(tokio::spawn(serve(listener, Arc::clone(&seen))));
+        Self { address, seen, serving }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the port and every connection.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            let _ = serving.await;
+        }
+    }
+
+    /// Serves on the same port again.
+    pub(crate) async fn resume(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("the upstream's port is still free");
+        self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.seen))));
+    }
+
+    /// How many requests arrived whose path begins with `prefix`.
+    pub(crate) fn count(&self, prefix: &str) -> usize {
+        self.paths().iter().filter(|path| path.starts_with(prefix)).count()
+    }
+
+    /// Every path that arrived, with its query.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<String>>>) {
+    // Connections end with the set, and the set with this task.
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let seen = Arc::clone(&seen);
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
+            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    seen: Arc<Mutex<Vec<String>>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
+    seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+    let asked = request.headers();
+    if let Some(delay) = number(asked, "x-answer-delay-ms") {
+        sleep(Duration::from_millis(delay)).await;
+    }
+    let mut response = Response::new(Full::new(Bytes::from_static(b"upstream\n")));
+    if let Some(status) = number(asked, "x-answer-status") {
+        *response.status_mut() = u16::try_from(status).ok().and_then(|s| s.try_into().ok()).expect("a status");
+    }
+    for pair in asked.get_all("x-answer-header") {
+        let (name, value) = pair.to_str().ok().and_then(|p| p.split_once(": ")).expect("`name: value`");
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+        response.headers_mut().append(name, HeaderValue::from_str(value).expect("a header value"));
+    }
+    if let Some(stem) = path.strip_suffix("/moved") {
+        *response.status_mut() = hyper::StatusCode::FOUND;
+        let found = HeaderValue::from_str(&format!("{stem}/found")).expect("a location");
+        response.headers_mut().insert("location", found);
+    }
+    Ok(response)
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name).map(|value| value.to_str().ok().and_then(|v| v.parse().ok()).expect("a number"))
+}
