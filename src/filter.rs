@@ -3,3 +3,5 @@
 
 pub mod runtime;
 pub mod stream;
+#[cfg(test)]
+mod tests;

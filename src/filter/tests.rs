@@ -1,0 +1,441 @@
+//! Streams over a fake host: every event in every phase, and what clients and operators see.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use super::runtime::Runtime;
+use super::stream::{Flow, Stream};
+use crate::base::time::{Span, Timestamp};
+use crate::host::fault::Fault;
+use crate::host::headers::Headers;
+use crate::host::shared::{SharedData, Swap, Version};
+use crate::host::stream::{Clock, CounterId, Exchange, GrpcStatus, LocalReply, Meter, RequestHead, ResponseHead};
+use crate::policy::Policy;
+use crate::policy::document::from_yaml;
+
+/// One proxy: its shared data, clock and counters, and the message at hand.
+#[derive(Clone, Default)]
+struct Proxy {
+    data: Rc<RefCell<HashMap<Vec<u8>, (Vec<u8>, u32)>>>,
+    version: Rc<Cell<u32>>,
+    fault: Rc<Cell<Option<Fault>>>,
+    now: Rc<Cell<u64>>,
+    names: Rc<RefCell<Vec<String>>>,
+    counted: Rc<RefCell<BTreeMap<String, u64>>>,
+    request: Rc<RefCell<Vec<u8>>>,
+    response: Rc<RefCell<BTreeMap<String, String>>>,
+    details: Rc<RefCell<Option<&'static str>>>,
+    replies: Rc<RefCell<Vec<LocalReply>>>,
+    filter_state: Rc<RefCell<Option<String>>>,
+}
+
+impl SharedData for Proxy {
+    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
+        match self.fault.get() {
+            Some(fault) => Err(fault),
+            None => {
+                let data = self.data.borrow();
+                Ok(data
+                    .get(key)
+                    .map_or((Vec::new(), Version::ABSENT), |(value, cas)| (value.clone(), Version::of(*cas))))
+            }
+        }
+    }
+
+    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        if self.data.borrow().get(key).is_some_and(|(_, cas)| *cas != seen.cas()) {
+            return Ok(Swap::Conflict);
+        }
+        self.version.set(self.version.get().wrapping_add(1));
+        self.data.borrow_mut().insert(key.to_vec(), (value.to_vec(), self.version.get()));
+        Ok(Swap::Done)
+    }
+}
+
+impl Clock for Proxy {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.now.get())
+    }
+}
+
+impl RequestHead for Proxy {
+    fn request_headers(&self) -> Headers {
+        Headers::new(self.request.borrow().clone())
+    }
+}
+
+impl ResponseHead for Proxy {
+    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
+        self.response.borrow().get(name).map(|value| value.clone().into_bytes())
+    }
+
+    fn set_response_header(&self, name: &str, value: &str) {
+        self.response.borrow_mut().insert(name.to_owned(), value.to_owned());
+    }
+
+    fn remove_response_header(&self, name: &str) {
+        self.response.borrow_mut().remove(name);
+    }
+
+    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
+        self.response_header(name)
+    }
+}
+
+impl Exchange for Proxy {
+    fn reply(&self, reply: &LocalReply) {
+        self.replies.borrow_mut().push(reply.clone());
+    }
+
+    fn set_filter_state(&self, key: &str, value: &str) {
+        assert_eq!(key, "sluicegate");
+        self.filter_state.replace(Some(value.to_owned()));
+    }
+
+    fn response_code_details(&self) -> Option<Vec<u8>> {
+        self.details.borrow().map(|details| details.as_bytes().to_vec())
+    }
+}
+
+impl Meter for Proxy {
+    fn add(&self, counter: CounterId, amount: u64) {
+        let name = self.names.borrow()[counter.0 as usize].clone();
+        let mut counted = self.counted.borrow_mut();
+        let count = counted.entry(name).or_default();
+        *count = count.saturating_add(amount);
+    }
+}
+
+const POLICY: &str = r#"
+version: 1
+name: demo
+callers:
+  for: { routes: ["/v2/**"] }
+  credentials:
+    - { name: token, header: authorization, scheme: Bearer }
+    - { name: api_key, header: x-api-key }
+  directory:
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }    # demo-acme-1
+    - { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: acme }    # demo-acme-2
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }  # demo-globex-1
+  attributes:
+    thing: [{ path: "/v2/things/{thing}/**" }]
+tiers:
+  - { name: read, routes: ["GET /v2/**"] }
+  - { name: write, routes: ["/v2/**"] }
+limits:
+  - { name: reads, for: { tier: read }, per: [org], bucket: { burst: 3, refill: 60/min }, charge: success }
+  - { name: writes, for: { tier: write }, per: [org], bucket: { burst: 2, refill: 1/min }, charge: success }
+  - { name: all, for: { tier: [read, write] }, per: [org], bucket: { burst: 10, refill: 1/h } }
+  - { name: per-thing, for: { routes: ["DELETE /v2/things/{id}"] }, per: [id], bucket: { burst: 1, refill: 1/h } }
+replies:
+  refused: { content_type: text/plain, body: "{limit} {retry_after} {trace_id}" }
+access_log: { attributes: [org, thing, token] }
+"#;
+
+impl Proxy {
+    fn new() -> Self {
+        let proxy = Self::default();
+        proxy.now.set(1_700_000_000_000_000_000);
+        proxy
+    }
+
+    fn runtime(&self, policy: &str) -> Rc<Runtime<Self>> {
+        let policy = Policy::compile(&from_yaml(policy).unwrap()).unwrap();
+        let define = |name: &str| {
+            let mut names = self.names.borrow_mut();
+            let known = names.iter().position(|known| known == name);
+            let index = known.unwrap_or_else(|| {
+                names.push(name.to_owned());
+                names.len().saturating_sub(1)
+            });
+            CounterId(u32::try_from(index).unwrap())
+        };
+        Rc::new(Runtime::start(policy, self.clone(), &[1; 16], define).unwrap())
+    }
+
+    fn wait(&self, seconds: u64) {
+        self.now.set(Timestamp::from_nanos(self.now.get()).after(Span::from_seconds(seconds)).nanos());
+    }
+
+    /// Sends a request's head; the stream, and what it did.
+    fn send(&self, runtime: &Rc<Runtime<Self>>, pairs: &[(&str, &[u8])]) -> (Stream<Self>, Flow) {
+        self.request.replace(Headers::encode(pairs));
+        let mut stream = Stream::new(Rc::clone(runtime));
+        let flow = stream.on_request_headers(self);
+        (stream, flow)
+    }
+
+    fn get(&self, runtime: &Rc<Runtime<Self>>, path: &str, key: &str) -> (Stream<Self>, Flow) {
+        self.send(runtime, &[(":method", b"GET"), (":path", path.as_bytes()), ("x-api-key", key.as_bytes())])
+    }
+
+    /// Lets the upstream answer; the response's headers as the client gets them.
+    fn answer(&self, stream: &mut Stream<Self>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
+        self.response.replace(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+        stream.on_response_headers(self);
+        self.response.take()
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.counted.borrow().get(name).copied().unwrap_or_default()
+    }
+
+    /// Units of `reads` that are left to acme, found by taking them.
+    fn reads_left(&self, runtime: &Rc<Runtime<Self>>) -> usize {
+        (0..100).take_while(|_| self.get(runtime, "/v2/a", "demo-acme-1").1 == Flow::Continue).count()
+    }
+}
+
+#[test]
+fn a_request_is_admitted_until_the_burst_is_spent_and_then_told_when_to_come_back() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    for remaining in ["2", "1", "0"] {
+        let (mut stream, flow) = proxy.get(&runtime, "/v2/things/7/data", "demo-acme-1");
+        assert_eq!(flow, Flow::Continue);
+        let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-limit", "999")]);
+        assert_eq!((&*response["x-ratelimit-limit"], &*response["x-ratelimit-remaining"]), ("3", remaining));
+    }
+    assert_eq!(proxy.filter_state.take().unwrap(), "decision=admitted limit=reads tier=read org=acme thing=7 token=-");
+    let traced: [(&str, &[u8]); 4] =
+        [(":method", b"GET"), (":path", b"/v2/a%20b"), ("x-api-key", b"demo-acme-2"), ("x-request-id", b"r-1")];
+    assert_eq!(proxy.send(&runtime, &traced).1, Flow::Stop);
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    assert_eq!((reply.status, &*reply.details, &*reply.body), (429, "sluicegate_refused:reads", "reads 1 r-1"));
+    assert_eq!(reply.grpc_status, GrpcStatus::ResourceExhausted);
+    assert!(reply.headers.contains(&("retry-after", "1".to_owned())), "{:?}", reply.headers);
+    assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=reads tier=read org=acme thing=- token=-");
+    assert_eq!(proxy.get(&runtime, "/v2/a", "demo-globex-1").1, Flow::Continue);
+    proxy.wait(1);
+    assert_eq!(proxy.get(&runtime, "/v2/a", "demo-acme-1").1, Flow::Continue);
+    for (name, count) in [
+        ("limit.=.reads;.;decision.=.admitted", 5),
+        ("limit.=.reads;.;decision.=.refused", 1),
+        ("limit.=.all;.;decision.=.admitted", 5),
+        ("limit.=.all;.;decision.=.refused", 0),
+    ] {
+        assert_eq!(proxy.count(&format!("policy.=.demo;.;{name};.;sluicegate_requests_total")), count, "{name}");
+    }
+}
+
+#[test]
+fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    let cases: [(&str, &[(&str, &[u8])]); 6] = [
+        ("absent", &[]),
+        ("absent", &[("authorization", b"Basic eDp5"), ("x-api-key", b"  ")]),
+        ("unknown", &[("x-api-key", b"\xff\xfe")]),
+        ("unknown", &[("x-api-key", b"demo-acme-1"), ("authorization", b"bearer nobody")]),
+        ("ambiguous", &[("x-api-key", b"demo-acme-1"), ("x-api-key", b"demo-acme-1")]),
+        ("conflicting", &[("x-api-key", b"demo-acme-1"), ("authorization", b"BEARER demo-globex-1")]),
+    ];
+    for (why, headers) in cases {
+        let pairs = [&[(":path", &b"/v2/a"[..])], headers].concat();
+        let (mut stream, flow) = proxy.send(&runtime, &pairs);
+        assert_eq!(flow, Flow::Stop, "{why}");
+        let reply = proxy.replies.borrow_mut().pop().unwrap();
+        assert_eq!((reply.status, reply.details), (401, format!("sluicegate_unauthorized:{why}")));
+        let challenge =
+            if why == "absent" { "Bearer realm=\"demo\"" } else { "Bearer realm=\"demo\", error=\"invalid_token\"" };
+        assert!(reply.headers.contains(&("www-authenticate", challenge.to_owned())));
+        // Envoy shows us our own answer: it carries no fields.
+        assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
+        assert_eq!(
+            proxy.filter_state.take().unwrap(),
+            "decision=unauthorized limit=- tier=write org=- thing=- token=-"
+        );
+        assert!(proxy.count(&format!("policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total")) > 0);
+    }
+    let both: [(&str, &[u8]); 3] =
+        [(":path", b"/v2/a"), ("x-api-key", b"demo-acme-1"), ("authorization", b"bEaReR demo-acme-2")];
+    assert_eq!(proxy.send(&runtime, &both).1, Flow::Continue, "two keys of one organization");
+    let (mut stream, flow) = proxy.send(&runtime, &[(":path", b"/health"), ("x-api-key", b"nobody")]);
+    assert_eq!(flow, Flow::Continue);
+    let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-remaining", "7")]);
+    assert_eq!(response.keys().collect::<Vec<_>>(), [":status"], "no limit applies, so it carries no field");
+}
+
+#[test]
+fn a_failure_is_given_back_once_and_only_to_limits_that_charge_for_success() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    for status in ["400", "429", "500", "503", "599"] {
+        let (mut stream, _) = proxy.get(&runtime, "/v2/a", "demo-acme-1");
+        let response = proxy.answer(&mut stream, &[(":status", status)]);
+        assert_eq!(response["x-ratelimit-remaining"], "2", "as it was when the request went on");
+        proxy.answer(&mut stream, &[(":status", status)]);
+        stream.on_response_trailers(&proxy);
+        stream.on_log(&proxy);
+    }
+    assert_eq!(proxy.count("policy.=.demo;.;limit.=.reads;.;sluicegate_given_back_total"), 5);
+    assert_eq!(proxy.count("policy.=.demo;.;limit.=.all;.;sluicegate_given_back_total"), 0);
+    assert_eq!(proxy.reads_left(&runtime), 3);
+}
+
+#[test]
+fn who_hangs_up_before_the_answer_has_paid() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    let (mut stream, _) = proxy.get(&runtime, "/v2/a", "demo-acme-1");
+    proxy.details.replace(Some("downstream_remote_disconnect"));
+    stream.on_log(&proxy);
+    assert_eq!(proxy.reads_left(&runtime), 2);
+}
+
+#[test]
+fn a_grpc_call_fails_by_its_own_status() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    let call = || {
+        let pairs: [(&str, &[u8]); 4] = [
+            (":method", b"GET"),
+            (":path", b"/v2/a"),
+            ("x-api-key", b"demo-acme-1"),
+            ("content-type", b"application/grpc+proto"),
+        ];
+        proxy.send(&runtime, &pairs)
+    };
+    // Trailers only; in the trailers; a success that stays charged.
+    proxy.answer(&mut call().0, &[(":status", "200"), ("grpc-status", "14")]);
+    let (mut stream, _) = call();
+    proxy.answer(&mut stream, &[(":status", "200")]);
+    proxy.response.replace([("grpc-status".to_owned(), "13".to_owned())].into());
+    stream.on_response_trailers(&proxy);
+    let (mut stream, _) = call();
+    proxy.answer(&mut stream, &[(":status", "200")]);
+    proxy.response.replace([("grpc-status".to_owned(), "0".to_owned())].into());
+    stream.on_response_trailers(&proxy);
+    proxy.response.take();
+    assert_eq!(proxy.count("policy.=.demo;.;limit.=.reads;.;sluicegate_given_back_total"), 2);
+    assert_eq!(proxy.reads_left(&runtime), 2);
+    assert_eq!(call().1, Flow::Stop);
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    assert_eq!(reply.body, "limit reads exceeded: retry after 1 s");
+    assert!(reply.headers.iter().all(|(name, _)| *name != "content-type"), "Envoy sets a gRPC caller's own");
+}
+
+#[test]
+fn an_internal_redirect_is_one_request() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    for _ in 0..5 {
+        let (mut first, _) = proxy.get(&runtime, "/v2/a", "demo-acme-1");
+        proxy.details.replace(Some("internal_redirect"));
+        first.on_log(&proxy);
+        proxy.details.take();
+        let (mut second, flow) = proxy.get(&runtime, "/v2/b", "demo-acme-1");
+        assert_eq!(flow, Flow::Continue);
+        proxy.answer(&mut second, &[(":status", "503")]);
+        second.on_log(&proxy);
+    }
+    assert_eq!(proxy.reads_left(&runtime), 3);
+}
+
+#[test]
+fn a_refusal_by_one_limit_takes_nothing_from_another() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    for _ in 0..50 {
+        proxy.send(&runtime, &[(":method", b"POST"), (":path", b"/v2/a"), ("x-api-key", b"demo-acme-1")]);
+    }
+    assert_eq!(proxy.replies.borrow().len(), 48);
+    // Two of ten went to the writes that passed; the reads take three more each time they refill.
+    for reads in [3, 3, 2] {
+        assert_eq!(proxy.reads_left(&runtime), reads);
+        proxy.wait(3);
+    }
+}
+
+#[test]
+fn a_capture_of_a_limits_own_route_is_part_of_its_key() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    let delete = |path: &str| {
+        proxy.send(&runtime, &[(":method", b"DELETE"), (":path", path.as_bytes()), ("x-api-key", b"demo-globex-1")]).1
+    };
+    assert_eq!(
+        ["/v2/things/1", "/v2//things/%31/", "/v2/things/2"].map(delete),
+        [Flow::Continue, Flow::Stop, Flow::Continue]
+    );
+}
+
+#[test]
+fn a_policy_that_changes_while_a_request_is_under_way_keeps_the_counts() {
+    let proxy = Proxy::new();
+    let old = proxy.runtime(POLICY);
+    let (mut under_way, _) = proxy.get(&old, "/v2/a", "demo-acme-1");
+    let new = proxy.runtime(&POLICY.replace("burst: 3, refill: 60/min", "burst: 5, refill: 60/min"));
+    assert_eq!(proxy.get(&new, "/v2/a", "demo-acme-1").1, Flow::Continue);
+    proxy.answer(&mut under_way, &[(":status", "500")]);
+    drop(old);
+    assert_eq!(proxy.reads_left(&new), 4);
+}
+
+#[test]
+fn a_fault_is_counted_and_the_failure_mode_decides() {
+    for (mode, flow) in [("allow", Flow::Continue), ("deny", Flow::Stop)] {
+        let proxy = Proxy::new();
+        let policy = POLICY.replace("charge: success }", &format!("charge: success, failure: {mode} }}"));
+        let runtime = proxy.runtime(&policy);
+        proxy.fault.set(Some(Fault::HostStatus(10)));
+        assert_eq!(proxy.get(&runtime, "/v2/a", "demo-acme-1").1, flow);
+        assert_eq!(proxy.count("policy.=.demo;.;fault.=.host_status;.;sluicegate_faults_total"), 2);
+    }
+}
+
+#[test]
+fn no_order_of_events_answers_twice_or_gives_back_twice() {
+    type Event = fn(&mut Stream<Proxy>, &Proxy);
+    let events: [Event; 4] = [
+        |stream, proxy| {
+            stream.on_request_headers(proxy);
+        },
+        |stream, proxy| stream.on_response_headers(proxy),
+        |stream, proxy| stream.on_response_trailers(proxy),
+        |stream, proxy| stream.on_log(proxy),
+    ];
+    for order in 0..4_usize.pow(5) {
+        let proxy = Proxy::new();
+        let runtime = proxy.runtime(POLICY);
+        let mut stream = Stream::new(Rc::clone(&runtime));
+        proxy.request.replace(Headers::encode(&[
+            (":path", b"/v2/a"),
+            (":method", b"GET"),
+            ("x-api-key", b"demo-acme-1"),
+        ]));
+        proxy.response.replace([(":status".to_owned(), "500".to_owned())].into());
+        proxy.details.replace(Some("internal_redirect"));
+        let mut heads = 0;
+        for step in 0..5 {
+            let event = order / 4_usize.pow(step) % 4;
+            heads += u64::from(event == 0);
+            events[event](&mut stream, &proxy);
+        }
+        let admitted = proxy.count("policy.=.demo;.;limit.=.reads;.;decision.=.admitted;.;sluicegate_requests_total");
+        let back = proxy.count("policy.=.demo;.;limit.=.reads;.;sluicegate_given_back_total");
+        assert!(
+            back <= admitted && proxy.replies.borrow().len() as u64 <= heads.saturating_sub(admitted),
+            "order {order}"
+        );
+    }
+}
+
+#[test]
+fn no_request_head_is_too_strange() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(POLICY);
+    for block in [
+        vec![],
+        vec![255; 40],
+        vec![0],
+        Headers::encode(&[]),
+        Headers::encode(&[(":method", b"CONNECT")]),
+        Headers::encode(&[(":path", b"\xff\x00/../../%zz?&&=&"), ("", b""), ("x-api-key", b"")]),
+    ] {
+        proxy.request.replace(block);
+        assert_eq!(Stream::new(Rc::clone(&runtime)).on_request_headers(&proxy), Flow::Continue);
+    }
+}
