@@ -9,7 +9,7 @@ export SLUICEGATE := $(CURDIR)/target/release/sluicegate
 export SLUICEGATE_WASM := $(CURDIR)/target/wasm32-wasip1/release/sluicegate.wasm
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker up down envoy-image clean
+.PHONY: help build run reload test check unit e2e test-docker figures up down envoy-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ e2e: build ## the built filter in a real Envoy process
 
 test-docker: build ## the same scenarios in containers, and what only containers can show
 	@scripts/test-docker
+
+figures: build ## measure processor time per request against a no-op filter, memory per key, load time
+	cargo build --release --locked --example noop --target wasm32-wasip1
+	ENVOY="$$(scripts/get-envoy)" SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
+	  cargo bench --locked --bench figures
 
 up: ## the same as run under docker, on 127.0.0.1:$SLUICEGATE_PORT (8080)
 	@scripts/up

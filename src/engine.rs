@@ -36,15 +36,15 @@ pub fn decide(store: &mut impl Store, clock: &impl Clock, claims: &mut [Claim], 
     if claims.is_empty() {
         return Verdict::Unlimited;
     }
-    if store.take(claims, now) {
+    if store.take(claims, now, clock) {
         return Verdict::Admit;
     }
     if claims.iter().any(|claim| claim.in_need_of_repair) {
-        store.repair(claims, clock.now());
+        store.repair(claims, clock);
     }
     let waits =
         claims.iter().enumerate().filter(|(_, claim)| !claim.admits()).map(|(index, claim)| (index, wait(claim)));
-    // No wait that helps is longer than any other.
+    // Where no wait helps, that is longer than any wait.
     let longest = waits.max_by_key(|(_, wait)| (wait.is_none(), *wait));
     let (claim, retry_after) = longest.unwrap_or((0, Some(FAULT_WAIT)));
     Verdict::Refuse(Refusal { claim, retry_after })

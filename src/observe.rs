@@ -12,7 +12,7 @@ use crate::request::identify::Unidentified;
 /// How a decision is named everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decided {
-    /// The request went on, and the limit was charged.
+    /// The request went on, and the limit was charged (unless its counter could not be had).
     Admitted,
     /// The limit refused the request.
     Refused,

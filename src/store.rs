@@ -22,6 +22,7 @@ mod simulation;
 
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
+use crate::host::stream::Clock;
 use crate::limit::gcra::{Bucket, Charge};
 use crate::limit::{Decision, FailureMode};
 use key::Key;
@@ -69,21 +70,22 @@ impl Claim {
 pub trait Store {
     /// Answers all claims, and charges all of them or none. True where the request is admitted.
     ///
-    /// Claims must have distinct keys. A claim whose counter cannot be had is answered with the
-    /// fault and charged nothing; the others hold as ever.
-    fn take(&mut self, claims: &mut [Claim], now: Timestamp) -> bool;
+    /// `now` is the time of the request. Claims must have distinct keys. A claim whose counter
+    /// cannot be had is answered with the fault and charged nothing; the others hold as ever.
+    fn take(&mut self, claims: &mut [Claim], now: Timestamp, clock: &impl Clock) -> bool;
 
     /// Cuts debts that are longer than their window, after [`Store::take`] denied such a claim.
     ///
-    /// `now` must be read after `take` returned: only then a longer debt is the clock's doing, and
-    /// not that of a worker which read it a moment later.
-    fn repair(&mut self, claims: &[Claim], now: Timestamp);
+    /// The clock is read after the record: only then a longer debt is the clock's doing, and not
+    /// that of a worker which read it a moment later (decision 0005).
+    fn repair(&mut self, claims: &[Claim], clock: &impl Clock);
 
-    /// Returns the units of one charge, as far as time has not refilled them.
+    /// Returns the units of one charge, as far as time has not refilled them. The clock is read
+    /// after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] where the counter cannot be had: the units stay charged.
-    fn give_back(&mut self, key: &Key, charge: &Charge, now: Timestamp) -> Result<(), Fault>;
+    fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault>;
 
     /// Live records dropped since the last call because their page was full.
     fn drain_evictions(&mut self) -> u64;

@@ -1,6 +1,7 @@
 //! Instants and lengths of time, in whole nanoseconds; every operation saturates.
 //!
-//! Time only enters as an argument: the host's clock is read once per callback, at the edge.
+//! Time only enters as an argument, or through the host's `Clock` where it must be read after a
+//! record.
 
 /// An instant: nanoseconds since the Unix epoch, up to the year 2554.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

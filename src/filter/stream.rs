@@ -1,8 +1,9 @@
 //! One stream, from its request's head to its log line.
 //!
 //! ```text
-//!   Fresh ─ request headers ─┬─▶ Forwarded ─ response headers ─▶ Finished ─ log
-//!                            └─▶ Refused (answered here; later events change nothing)
+//!   Fresh ─ request headers ─┬─▶ Forwarded ─ response headers ─┬─▶ Finished
+//!                            │                                 └─▶ Answered ─ trailers ─▶ Finished
+//!                            └─▶ Finished (answered here; later events change nothing)
 //! ```
 //!
 //! Events that do not fit the phase are normal and change nothing: a filter before us may answer a
@@ -246,10 +247,9 @@ impl<D: SharedData> Stream<D> {
         if paid.is_empty() {
             return;
         }
-        let now = host.now();
         let mut store = self.runtime.store.borrow_mut();
         for paid in paid {
-            let event = match store.give_back(&paid.key, &paid.charge, now) {
+            let event = match store.give_back(&paid.key, &paid.charge, host) {
                 Ok(()) => Event::GivenBack { limit: paid.limit },
                 Err(fault) => Event::Fault(fault),
             };

@@ -50,7 +50,7 @@ pub fn refused(
 }
 
 /// The answer to a caller who is not let in. A 401 must say what would be accepted (RFC 9110
-/// §15.5.2): each scheme of the policy, or the header's name where there is none.
+/// §15.5.2): each scheme of the policy, or `ApiKey` where it has none.
 #[must_use]
 pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: Timestamp) -> LocalReply {
     let fill = |placeholder, text: &mut String| match placeholder {

@@ -108,7 +108,7 @@ pub fn identify<'r>(request: &'r Request, policy: &'r Policy) -> Result<Caller<'
         }
         match first {
             Some(first) => caller.learn(Attributes::CREDENTIAL, Value::Text(first.name.as_bytes()))?,
-            None if callers.absent == Stance::Refuse && !callers.credentials.is_empty() => {
+            None if callers.absent == Stance::Refuse => {
                 return Err(Unidentified::Absent);
             }
             None => {}

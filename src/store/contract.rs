@@ -4,10 +4,19 @@ use super::key::{Key, KeyMaker};
 use super::{Claim, Store};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
+use crate::host::stream::Clock;
 use crate::limit::gcra::Bucket;
 use crate::limit::{Decision, FailureMode};
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
+
+struct At(Timestamp);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
 
 /// Runs all of it, each test on a store of its own.
 pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
@@ -33,7 +42,7 @@ fn claim(name: &str, burst: u32, cost: u32) -> Claim {
 
 fn remaining(store: &mut impl Store, name: &str, burst: u32) -> u64 {
     let mut claims = [claim(name, burst, 0)];
-    assert!(store.take(&mut claims, NOW));
+    assert!(store.take(&mut claims, NOW, &At(NOW)));
     match claims[0].answer {
         Ok(Decision::Admit { remaining, .. }) => remaining,
         ref other => panic!("{other:?}"),
@@ -42,10 +51,10 @@ fn remaining(store: &mut impl Store, name: &str, burst: u32) -> u64 {
 
 fn all_are_charged_or_none(store: &mut impl Store) {
     for _ in 0..2 {
-        assert!(store.take(&mut [claim("user", 5, 1), claim("org", 2, 1)], NOW));
+        assert!(store.take(&mut [claim("user", 5, 1), claim("org", 2, 1)], NOW, &At(NOW)));
     }
     let mut refused = [claim("user", 5, 1), claim("org", 2, 1)];
-    assert!(!store.take(&mut refused, NOW));
+    assert!(!store.take(&mut refused, NOW, &At(NOW)));
     assert!(refused[0].admits() && !refused[1].admits());
     assert!(refused.iter().all(|claim| claim.charge.is_none()));
     assert_eq!(remaining(store, "user", 5), 3);
@@ -54,7 +63,7 @@ fn all_are_charged_or_none(store: &mut impl Store) {
 
 fn keys_are_apart(store: &mut impl Store) {
     for name in 0..500 {
-        assert!(store.take(&mut [claim(&format!("key {name}"), 3, 1)], NOW));
+        assert!(store.take(&mut [claim(&format!("key {name}"), 3, 1)], NOW, &At(NOW)));
     }
     for name in 0..500 {
         assert_eq!(remaining(store, &format!("key {name}"), 3), 2);
@@ -66,17 +75,17 @@ fn many_claims_are_one_transaction(store: &mut impl Store) {
     let claims = |last: u32| -> Vec<Claim> {
         names.iter().enumerate().map(|(index, name)| claim(name, if index == 39 { last } else { 10 }, 2)).collect()
     };
-    assert!(store.take(&mut claims(3), NOW));
-    assert!(!store.take(&mut claims(3), NOW));
+    assert!(store.take(&mut claims(3), NOW, &At(NOW)));
+    assert!(!store.take(&mut claims(3), NOW, &At(NOW)));
     assert!(names[..39].iter().all(|name| remaining(store, name, 10) == 8));
 }
 
 fn what_is_given_back_can_be_taken_again(store: &mut impl Store) {
     for _ in 0..50 {
         let mut claims = [claim("user", 5, 5), claim("org", 5, 5)];
-        assert!(store.take(&mut claims, NOW));
+        assert!(store.take(&mut claims, NOW, &At(NOW)));
         for claim in &claims {
-            assert_eq!(store.give_back(&claim.key, &claim.charge.unwrap(), NOW), Ok(()));
+            assert_eq!(store.give_back(&claim.key, &claim.charge.unwrap(), &At(NOW)), Ok(()));
         }
     }
     assert_eq!(remaining(store, "user", 5), 5);
@@ -84,12 +93,12 @@ fn what_is_given_back_can_be_taken_again(store: &mut impl Store) {
 
 fn a_refusal_stores_the_repair_of_a_clock_that_stepped_back(store: &mut impl Store) {
     let later = NOW.after(Span::from_seconds(1_000));
-    assert!(store.take(&mut [claim("user", 3, 3)], later));
+    assert!(store.take(&mut [claim("user", 3, 3)], later, &At(later)));
     let mut refused = [claim("user", 3, 1)];
-    assert!(!store.take(&mut refused, NOW));
+    assert!(!store.take(&mut refused, NOW, &At(NOW)));
     assert!(refused[0].in_need_of_repair);
-    store.repair(&refused, NOW);
-    assert!(store.take(&mut [claim("user", 3, 1)], NOW.after(Span::from_seconds(1))));
+    store.repair(&refused, &At(NOW));
+    assert!(store.take(&mut [claim("user", 3, 1)], NOW.after(Span::from_seconds(1)), &At(NOW)));
 }
 
 fn a_cost_of_zero_only_looks(store: &mut impl Store) {

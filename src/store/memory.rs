@@ -1,4 +1,4 @@
-//! Counters in a plain map, for one thread: tests, and replays of recorded traffic.
+//! Counters in a plain map, for one thread: what the shared store is compared with.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use super::key::Key;
 use super::{Claim, Store};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
+use crate::host::stream::Clock;
 use crate::limit::gcra::{Charge, State};
 
 /// A store without bound, and without anybody beside it.
@@ -15,7 +16,7 @@ pub struct MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn take(&mut self, claims: &mut [Claim], now: Timestamp) -> bool {
+    fn take(&mut self, claims: &mut [Claim], now: Timestamp, _: &impl Clock) -> bool {
         let mut charged = Vec::with_capacity(claims.len());
         for claim in claims.iter_mut() {
             let evaluation = claim.bucket.evaluate(self.states.get(&claim.key), now, claim.cost);
@@ -34,18 +35,18 @@ impl Store for MemoryStore {
         admitted
     }
 
-    fn repair(&mut self, claims: &[Claim], now: Timestamp) {
+    fn repair(&mut self, claims: &[Claim], clock: &impl Clock) {
         for claim in claims.iter().filter(|claim| claim.in_need_of_repair) {
-            let evaluation = claim.bucket.evaluate(self.states.get(&claim.key), now, claim.cost);
+            let evaluation = claim.bucket.evaluate(self.states.get(&claim.key), clock.now(), claim.cost);
             if let Some(state) = evaluation.repaired {
                 self.states.insert(claim.key, state);
             }
         }
     }
 
-    fn give_back(&mut self, key: &Key, charge: &Charge, now: Timestamp) -> Result<(), Fault> {
+    fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {
         if let Some(state) = self.states.get_mut(key) {
-            *state = state.give_back(charge, now).unwrap_or(*state);
+            *state = state.give_back(charge, clock.now()).unwrap_or(*state);
         }
         Ok(())
     }

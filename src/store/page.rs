@@ -51,9 +51,7 @@ impl Page {
     /// A new record finds its place by forgetting an idle one if the page holds `capacity` records
     /// or more. Those under `kept`, which the same transaction charges, stay.
     pub fn put(&mut self, fingerprint: u64, state: &State, capacity: usize, now: Timestamp, kept: &[u64]) -> bool {
-        let record = encode(fingerprint, state);
-        if let Some(place) = self.records_mut().find(|place| fingerprint_of(place) == fingerprint) {
-            *place = record;
+        if self.replace(fingerprint, state) {
             return false;
         }
         let mut evicted = false;
@@ -66,8 +64,14 @@ impl Page {
                 }
             }
         }
-        self.bytes.extend_from_slice(&record);
+        self.bytes.extend_from_slice(&encode(fingerprint, state));
         evicted
+    }
+
+    /// Stores `state` in place of the one under `fingerprint`; false where there is none.
+    pub fn replace(&mut self, fingerprint: u64, state: &State) -> bool {
+        let place = self.records_mut().find(|place| fingerprint_of(place) == fingerprint);
+        place.map(|place| *place = encode(fingerprint, state)).is_some()
     }
 
     fn records(&self) -> std::slice::Iter<'_, [u8; RECORD_BYTES]> {

@@ -11,6 +11,7 @@ use super::{Claim, Store};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::{SharedData, Swap, Version};
+use crate::host::stream::Clock;
 use crate::limit::gcra::{Charge, State};
 
 /// Records that a page holds on average when `keys_max` keys live.
@@ -19,9 +20,6 @@ const RECORDS_PER_PAGE: u32 = 48;
 /// Keys fall on pages by chance: with room for this many records for each 48, a table that holds
 /// `keys_max` keys has to drop a live one about once in a thousand fillings.
 const PAGE_ROOM: u32 = 85;
-
-/// The most that `keys_max` may be.
-pub const KEYS_MAX_LIMIT: u32 = 50_000_000;
 
 /// How often one page is tried before the limit's failure mode decides. With two workers a first
 /// retry is rare (one in ten thousand, measured), a second one rarer by as much.
@@ -122,12 +120,22 @@ impl<D: SharedData> SharedStore<D> {
     /// Charges all claims of one page, reading and evaluating again as often as others write first.
     fn commit(&mut self, read: &mut Read, claims: &mut [Claim], now: Timestamp) -> Commit {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            let Ok(page) = &mut read.page else { return Commit::Done };
+            let page = match &mut read.page {
+                Ok(page) => page,
+                Err(fault) => return failed(claims, read.number, *fault),
+            };
             let mine: Vec<u64> = on(claims, read.number).map(|claim| claim.key.fingerprint).collect();
             let mut evicted = 0_u64;
             let mut changed = false;
             for claim in on(claims, read.number) {
-                let Ok(state) = page.find(claim.key.fingerprint) else { continue };
+                let state = match page.find(claim.key.fingerprint) {
+                    Ok(state) => state,
+                    Err(fault) => {
+                        claim.answer = Err(fault);
+                        claim.charge = None;
+                        continue;
+                    }
+                };
                 let evaluation = claim.bucket.evaluate(state.as_ref(), now, claim.cost);
                 claim.answer = Ok(evaluation.decision);
                 if let Some(state) = evaluation.charged {
@@ -156,13 +164,14 @@ impl<D: SharedData> SharedStore<D> {
         failed(claims, read.number, Fault::Contended)
     }
 
-    /// Changes one record that is there; `change` answers `None` to leave it as it is.
-    fn change(&self, key: &Key, now: Timestamp, change: impl Fn(&State) -> Option<State>) -> Result<(), Fault> {
+    /// Changes one record that is there; `change` sees it after it was read, and answers `None` to
+    /// leave it as it is.
+    fn change(&self, key: &Key, change: impl Fn(&State) -> Option<State>) -> Result<(), Fault> {
         for _ in 0..SWAP_ATTEMPTS_MAX {
             let Read { page, version, .. } = self.read(key.page);
             let mut page = page?;
             let Some(state) = page.find(key.fingerprint)?.as_ref().and_then(&change) else { return Ok(()) };
-            page.put(key.fingerprint, &state, self.capacity, now, &[]);
+            page.replace(key.fingerprint, &state);
             match self.data.swap(&page_key(self.table, key.page), page.bytes(), version)? {
                 Swap::Done => return Ok(()),
                 Swap::Conflict => {}
@@ -178,7 +187,7 @@ enum Commit {
 }
 
 impl<D: SharedData> Store for SharedStore<D> {
-    fn take(&mut self, claims: &mut [Claim], now: Timestamp) -> bool {
+    fn take(&mut self, claims: &mut [Claim], now: Timestamp, clock: &impl Clock) -> bool {
         let mut reads = std::mem::take(&mut self.reads);
         reads.clear();
         for claim in claims.iter_mut() {
@@ -203,7 +212,7 @@ impl<D: SharedData> Store for SharedStore<D> {
                     if let Some(charge) = claim.charge.take() {
                         // If even this fails the caller has paid for a request that was refused:
                         // never more admitted than the limit states.
-                        let _ = self.give_back(&claim.key, &charge, now);
+                        let _ = self.give_back(&claim.key, &charge, clock);
                     }
                 }
             }
@@ -212,16 +221,16 @@ impl<D: SharedData> Store for SharedStore<D> {
         admitted
     }
 
-    fn repair(&mut self, claims: &[Claim], now: Timestamp) {
+    fn repair(&mut self, claims: &[Claim], clock: &impl Clock) {
         for claim in claims.iter().filter(|claim| claim.in_need_of_repair) {
-            let evaluate = |state: &State| claim.bucket.evaluate(Some(state), now, claim.cost).repaired;
+            let evaluate = |state: &State| claim.bucket.evaluate(Some(state), clock.now(), claim.cost).repaired;
             // A repair that fails is left to the next refusal.
-            let _ = self.change(&claim.key, now, evaluate);
+            let _ = self.change(&claim.key, evaluate);
         }
     }
 
-    fn give_back(&mut self, key: &Key, charge: &Charge, now: Timestamp) -> Result<(), Fault> {
-        self.change(key, now, |state| state.give_back(charge, now))
+    fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {
+        self.change(key, |state| state.give_back(charge, clock.now()))
     }
 
     fn drain_evictions(&mut self) -> u64 {

@@ -19,6 +19,7 @@ use crate::base::time::Timestamp;
 use crate::base::units::Refill;
 use crate::host::fault::Fault;
 use crate::host::shared::{SharedData, Swap, Version};
+use crate::host::stream::Clock;
 use crate::limit::FailureMode;
 use crate::limit::gcra::Bucket;
 
@@ -125,6 +126,12 @@ impl SharedData for Worker {
     }
 }
 
+impl Clock for Worker {
+    fn now(&self) -> Timestamp {
+        self.step(|world| Timestamp::from_nanos(world.clock))
+    }
+}
+
 /// What one worker saw admitted: when, and for which user. Every request also counts for one org.
 type Admitted = Vec<(u64, u32)>;
 
@@ -151,15 +158,14 @@ fn work(worker: &Worker) -> (Admitted, bool) {
                 let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
                 Claim::new(key, bucket(rule), 1, FailureMode::Deny)
             });
-            let fits = store.take(&mut claims, Timestamp::from_nanos(now));
+            let fits = store.take(&mut claims, Timestamp::from_nanos(now), worker);
             if claims.iter().any(|claim| claim.in_need_of_repair) {
-                store.repair(&claims, Timestamp::from_nanos(worker.step(|world| world.clock)));
+                store.repair(&claims, worker);
             }
             if fits {
                 if fails {
-                    let later = Timestamp::from_nanos(worker.step(|world| world.clock));
                     for claim in &claims {
-                        let _ = store.give_back(&claim.key, &claim.charge.unwrap(), later);
+                        let _ = store.give_back(&claim.key, &claim.charge.unwrap(), worker);
                     }
                 } else {
                     admitted.push((now, user));
@@ -245,15 +251,16 @@ fn silence_deaths() {
 #[test]
 fn never_more_is_admitted_than_stated_whatever_the_interleaving() {
     silence_deaths();
-    for seed in 0..300 {
+    // The second range holds seeds that once over-admitted, where a clock was read before a record.
+    for seed in (0..200).chain([1_674, 2_094, 3_082, 3_190, 3_682, 4_590, 4_974]) {
         let run = run(Setup {
             seed,
             workers: 2 + seed as usize % 4,
-            requests: 30,
-            tick: [0, 1_000, 7_000_000, 90_000_000][seed as usize % 4],
+            requests: 60,
+            tick: [1, 1_000, 50_000_000, 200_000_000][seed as usize % 4],
             conflicts: [0, 50, 400][seed as usize % 3],
-            deaths: [0, 0, 8][seed as usize / 3 % 3],
-            failures: [0, 300, 800][seed as usize / 9 % 3],
+            deaths: if seed < 1_000 { [0, 0, 8][seed as usize / 3 % 3] } else { 0 },
+            failures: [0, 300][seed as usize / 9 % 2],
         });
         never_over_admits(&run, seed);
     }
@@ -281,9 +288,9 @@ fn what_was_refused_or_given_back_leaves_no_trace() {
             let key = store.keys().partition(&name.to_le_bytes()).finish();
             let left = u64::from(rule.0) - count as u64;
             let mut claims = [Claim::new(key, bucket(rule), left as u32, FailureMode::Deny)];
-            assert!(left == 0 || store.take(&mut claims, now), "seed {seed}: units of {name} were lost");
+            assert!(left == 0 || store.take(&mut claims, now, &run.worker), "seed {seed}: units of {name} were lost");
             claims[0].cost = 1;
-            assert!(!store.take(&mut claims, now), "seed {seed}: units of {name} were given twice");
+            assert!(!store.take(&mut claims, now, &run.worker), "seed {seed}: units of {name} were given twice");
         }
         run.admitted.clear();
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::base::units::Refill;
+use crate::host::stream::Clock;
 use crate::limit::FailureMode;
 use crate::limit::gcra::Bucket;
 
@@ -43,6 +44,14 @@ impl SharedData for FakeData {
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
+struct AtNow;
+
+impl Clock for AtNow {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
 fn open(data: &FakeData, keys_max: u32) -> SharedStore<FakeData> {
     SharedStore::open(data.clone(), "demo", keys_max, &[3; 16]).unwrap()
 }
@@ -66,7 +75,7 @@ fn a_million_random_keys_stay_within_the_bound() {
     let mut store = open(&data, 2_000);
     for name in 0..1_000_000 {
         let claim = claim(&store, name, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW));
+        assert!(store.take(&mut [claim], NOW, &AtNow));
     }
     assert!(store.drain_evictions() > 900_000);
     let values = data.values.borrow();
@@ -80,7 +89,7 @@ fn as_many_keys_as_stated_live_without_loss() {
     let mut store = open(&FakeData::default(), 20_000);
     for name in 0..20_000 {
         let claim = claim(&store, name, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW));
+        assert!(store.take(&mut [claim], NOW, &AtNow));
     }
     assert_eq!(store.drain_evictions(), 0);
 }
@@ -91,15 +100,15 @@ fn another_keys_max_keeps_the_counts() {
     for keys_max in [1_000, 100_000, 500] {
         let mut store = open(&data, keys_max);
         let mut claims = [claim(&store, 1, FailureMode::Deny)];
-        assert!(store.take(&mut claims, NOW));
+        assert!(store.take(&mut claims, NOW, &AtNow));
     }
     let mut store = open(&data, 7_000);
     for _ in 0..7 {
         let claim = claim(&store, 1, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW));
+        assert!(store.take(&mut [claim], NOW, &AtNow));
     }
     let claim = claim(&store, 1, FailureMode::Deny);
-    assert!(!store.take(&mut [claim], NOW), "ten units were taken under four sizes");
+    assert!(!store.take(&mut [claim], NOW, &AtNow), "ten units were taken under four sizes");
 }
 
 #[test]
@@ -116,10 +125,10 @@ fn a_fault_leaves_the_verdict_to_the_failure_mode() {
     let mut store = open(&data, 100);
     data.fault.set(Some(Fault::HostStatus(10)));
     let mut claims = [claim(&store, 1, FailureMode::Allow)];
-    assert!(store.take(&mut claims, NOW));
+    assert!(store.take(&mut claims, NOW, &AtNow));
     assert_eq!(claims[0].answer, Err(Fault::HostStatus(10)));
     let mut claims = [claim(&store, 1, FailureMode::Allow), claim(&store, 2, FailureMode::Deny)];
-    assert!(!store.take(&mut claims, NOW));
+    assert!(!store.take(&mut claims, NOW, &AtNow));
 }
 
 #[test]
@@ -128,7 +137,37 @@ fn a_broken_page_is_a_fault_and_stays_untouched() {
     let mut store = open(&data, 40);
     data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT).unwrap();
     let mut claims = [claim(&store, 1, FailureMode::Allow)];
-    assert!(store.take(&mut claims, NOW));
+    assert!(store.take(&mut claims, NOW, &AtNow));
     assert_eq!(claims[0].answer, Err(Fault::BadRecord));
     assert_eq!(claims[0].charge, None);
+}
+
+/// Every swap conflicts, and every read after it fails.
+#[derive(Clone, Debug, Default)]
+struct FailsAfterConflict(FakeData, Rc<Cell<bool>>);
+
+impl SharedData for FailsAfterConflict {
+    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
+        self.0.read(key)
+    }
+
+    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        if self.1.get() {
+            self.0.fault.set(Some(Fault::HostStatus(10)));
+            return Ok(Swap::Conflict);
+        }
+        self.0.swap(key, value, seen)
+    }
+}
+
+#[test]
+fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
+    for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
+        let data = FailsAfterConflict::default();
+        let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
+        data.1.set(true);
+        let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), 1, failure)];
+        assert_eq!(store.take(&mut claims, NOW, &AtNow), admitted);
+        assert_eq!((claims[0].answer, claims[0].charge), (Err(Fault::HostStatus(10)), None));
+    }
 }
