@@ -76,12 +76,15 @@ find_compose() {
   else
     fail "neither 'docker compose' nor docker-compose is installed: https://docs.docker.com/compose/install/"
   fi
-  compose+=(--project-name sluicegate --file envoy/compose.yaml)
+  compose+=(--project-name "$project" --file envoy/compose.yaml)
 }
+
+# Two checkouts can be up side by side under names of their own, and on ports of their own.
+project=${COMPOSE_PROJECT_NAME:-sluicegate}
 
 # The gateway's container; empty where it does not run.
 gateway_container() {
-  docker ps --quiet --filter label=com.docker.compose.project=sluicegate --filter label=com.docker.compose.service=gateway
+  docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.service=gateway
 }
 
 # Rust, a linker for the command line, and the standard library for wasm32. With rustup the first

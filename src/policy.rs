@@ -22,7 +22,7 @@ mod select;
 pub mod template;
 pub mod tiers;
 
-use attributes::{AttributeId, Attributes};
+use attributes::{AttributeId, Attributes, Complete};
 use callers::Callers;
 use document::Node;
 use error::PolicyError;
@@ -30,7 +30,7 @@ use limits::{Candidates, Limit};
 use reader::{Faults, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
-use tiers::Tier;
+use tiers::{ReadTier, Tier};
 
 use crate::base::pointer::Pointer;
 
@@ -102,7 +102,10 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let name = map.require("name").and_then(|field| field.name().map(Box::from));
     let callers = match map.get("callers") {
         Some(field) => callers::read(field, &mut context),
-        None => Some(Callers::default()),
+        None => {
+            context.attributes.close(Complete::All);
+            Some(Callers::default())
+        }
     };
     let tiers = map.get("tiers").map_or_else(Vec::new, |field| tiers::read(field, &mut context));
     let limits = map.require("limits").and_then(|field| limits::read(field, &tiers, name.as_deref(), &mut context));
@@ -117,7 +120,8 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
     map.end();
 
-    let (tiers, limits): (Vec<Tier>, Vec<Limit>) = (tiers.into_iter().collect::<Option<_>>()?, limits?);
+    let tiers: Vec<Tier> = tiers.into_iter().map(|read: Option<ReadTier>| Some(read?.tier)).collect::<Option<_>>()?;
+    let limits = limits?;
     let routes = context.routes.build();
     Some(Policy {
         name: name?,
@@ -160,7 +164,7 @@ fn read_access_log(field: Field<'_>, context: &mut Context) -> Option<Vec<Attrib
     let map = field.map()?;
     let names = map.require("attributes").and_then(|field| {
         let nodes = field.list(attributes::ATTRIBUTES_MAX)?;
-        Some(field.each(nodes, |name| context.attributes.resolve(&name, name.string()?)))
+        Some(field.each_once(nodes, |name| context.attributes.resolve(&name, name.string()?)))
     });
     map.end();
     names

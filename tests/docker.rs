@@ -1,8 +1,11 @@
-//! The same scenarios on an Envoy container.
+//! The same scenarios on an Envoy container, and what `make up` starts.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice, reason = "test code")]
 
+#[cfg(test)]
+#[path = "e2e/compose.rs"]
+mod compose;
 #[cfg(test)]
 #[path = "support/container.rs"]
 mod container;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::Failure;
 use crate::policy::Policy;
-use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, from_yaml};
-use crate::policy::error::PolicyError;
+use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, from_yaml};
+use crate::policy::error::{PolicyError, Shown};
 
 /// A checked policy and the document that it was read from; else the report of its faults.
 pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failure> {
@@ -15,12 +15,9 @@ pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failur
     let name = path.display();
     let document = match from_yaml(&text) {
         Ok(document) => document,
-        Err(syntax) => {
-            let at = syntax.pointer.as_deref().unwrap_or("/");
-            return Ok(Err(format!(
-                "{name}:{}:{}: {at}: {}\n{name}: 1 fault\n",
-                syntax.line, syntax.column, syntax.rule
-            )));
+        Err(SyntaxError { line, column, pointer, rule }) => {
+            let at = pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
+            return Ok(Err(format!("{name}{}: {}: {rule}\n{name}: 1 fault\n", place(line, column), Shown(at))));
         }
     };
     Ok(match Policy::compile(&document) {
@@ -33,10 +30,15 @@ fn report(name: &str, faults: &[PolicyError]) -> String {
     let mut report = String::new();
     for fault in faults {
         // Writing to a string cannot fail.
-        let _ = writeln!(report, "{name}:{}: {fault}", fault.line);
+        let _ = writeln!(report, "{name}{}: {fault}", place(fault.line, 0));
     }
     let _ = writeln!(report, "{name}: {} {}", faults.len(), if faults.len() == 1 { "fault" } else { "faults" });
     report
+}
+
+/// `:line:column` as compilers write it, as far as they are known.
+fn place(line: u32, column: u32) -> String {
+    [line, column].iter().filter(|number| **number > 0).map(|number| format!(":{number}")).collect()
 }
 
 fn text(path: &Path) -> Result<String, String> {
@@ -48,5 +50,8 @@ fn text(path: &Path) -> Result<String, String> {
         std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
     };
     read.map_err(|error| error.to_string())?;
+    if bytes.len() > DOCUMENT_BYTES_MAX {
+        return Err("is larger than 64 MiB".to_owned());
+    }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
 }

@@ -1,7 +1,7 @@
 //! Envoy's configuration as text: a person should be able to read it and take it from here.
 
 use std::fmt::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::observe::access_log;
@@ -27,14 +27,15 @@ impl Address {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("\"{text}\" is not HOST:PORT");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
         let port = port
             .parse()
             .ok()
-            .filter(|port| *port > 0)
+            .filter(|port| digits && *port > 0)
             .ok_or_else(|| format!("the port of \"{text}\" is not in 1..=65535"))?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = match bare {
-            Some(v6) if v6.parse::<IpAddr>().is_ok() => v6,
+            Some(v6) if v6.parse::<Ipv6Addr>().is_ok() => v6,
             None if is_host(host) => host,
             Some(_) | None => return Err(wrong()),
         };
@@ -212,13 +213,13 @@ fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     let json = serde_json::Value::from(text).to_string();
     let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
-    for unit in inner.encode_utf16() {
-        match u8::try_from(unit) {
-            Ok(ascii) if ascii.is_ascii() => quoted.push(char::from(ascii)),
-            // Characters that one YAML reader takes for a line break and another does not.
-            Ok(_) | Err(_) => {
-                let _ = write!(quoted, "\\u{unit:04x}");
-            }
+    for character in inner.chars() {
+        // What one YAML reader takes for a line break and another does not, or none reads as it is;
+        // half of a surrogate pair, as JSON has it, is no character of YAML's.
+        match u32::from(character) {
+            code @ (0x7f..=0xffff) => _ = write!(quoted, "\\u{code:04x}"),
+            code @ 0x1_0000.. => _ = write!(quoted, "\\U{code:08x}"),
+            ..0x7f => quoted.push(character),
         }
     }
     quoted.push('"');

@@ -14,10 +14,13 @@ use crate::host::stream::{Clock, CounterId, Exchange, GrpcStatus, LocalReply, Me
 use crate::policy::Policy;
 use crate::policy::document::from_yaml;
 
+type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
+type Pairs<'a> = &'a [(&'a str, &'a [u8])];
+
 /// One proxy: its shared data, clock and counters, and the message at hand.
 #[derive(Clone, Default)]
 struct Proxy {
-    data: Rc<RefCell<HashMap<Vec<u8>, (Vec<u8>, u32)>>>,
+    data: Rc<RefCell<Values>>,
     version: Rc<Cell<u32>>,
     fault: Rc<Cell<Option<Fault>>>,
     now: Rc<Cell<u64>>,
@@ -224,7 +227,7 @@ fn a_request_is_admitted_until_the_burst_is_spent_and_then_told_when_to_come_bac
 fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
-    let cases: [(&str, &[(&str, &[u8])]); 6] = [
+    let cases: [(&str, Pairs<'_>); 6] = [
         ("absent", &[]),
         ("absent", &[("authorization", b"Basic eDp5"), ("x-api-key", b"  ")]),
         ("unknown", &[("x-api-key", b"\xff\xfe")]),

@@ -15,8 +15,8 @@
 //!
 //! Two things are kept beside the instant. The *rate* it was computed with, so that a policy which
 //! changes the rate keeps the count of units: the debt is rescaled. And how many units were
-//! *charged* since the record was made, so that units can be given back without ever giving more
-//! than the limit states (decision 0003).
+//! *charged* since the record was made, and which of the last ones were *returned*, so that units
+//! can be given back without ever giving more than the limit states (decision 0003).
 
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
@@ -45,6 +45,8 @@ pub struct State {
     pub refill: Refill,
     /// Units charged since the record was made, counted from an arbitrary start; wraps.
     pub charged: u32,
+    /// Which of the last 64 of these units were given back; the lowest bit is the last unit.
+    pub returned: u64,
 }
 
 /// What an admitted request was charged, as much as giving it back needs.
@@ -72,6 +74,9 @@ pub struct Evaluation {
     /// later clock since.
     pub repaired: Option<State>,
 }
+
+/// How many units back [`State::returned`] reaches.
+const RETURNED_UNITS: u32 = u64::BITS;
 
 /// A record whose `charged` moved on by more than this since a charge is another life of it.
 const CHARGED_SINCE_MAX: u32 = 1 << 20;
@@ -111,12 +116,13 @@ impl Bucket {
         let debt = owed.min(window);
         // A changed rate or a cut debt begins the record's life anew: what was charged before can
         // no longer be told apart in it, and is not given back.
-        let same_life = state.is_some_and(|state| state.refill == self.refill) && owed == debt;
-        let charged = state.filter(|_| same_life).map_or_else(|| arbitrary(now), |state| state.charged);
+        let same_life = state.filter(|state| state.refill == self.refill && owed == debt);
+        let (charged, returned) = same_life.map_or((arbitrary(now), 0), |state| (state.charged, state.returned));
         let after = |debt: Span, units: u32| State {
             tat: now.after(debt),
             refill: self.refill,
             charged: charged.wrapping_add(units),
+            returned: returned.checked_shl(units).unwrap_or_default(),
         };
 
         let price = interval.times(u64::from(cost));
@@ -152,28 +158,29 @@ impl State {
     /// The state without the units of `charge`; `None` where nothing of them is left to give.
     ///
     /// Time refills a bucket whether or not a charge will be given back, so a late return must not
-    /// give what has refilled already. Without this charge the bucket would now owe at least
-    /// everything that was charged after it less what this state has paid, and at most its price
-    /// less; both bound what is given:
+    /// give what has refilled already. Had this request never come, the bucket would now owe
     ///
-    /// * the debt beyond all that was charged later cannot be anybody else's, and
-    /// * at most the time that passed since can have paid for it.
+    /// * no more than what was charged after it and stands, and
+    /// * less by at least its price, but for the time that passed since.
     ///
-    /// Decision 0003 has the proof; the oracle in the tests replays every history without the
-    /// failed request.
+    /// So much may be given that no more than this is owed. Decision 0003 has the proof; the oracle
+    /// in the tests replays every history without the failed requests.
     #[must_use]
     pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
-        let charged_since = self.charged.wrapping_sub(charge.mark);
-        if charge.refill != self.refill || charged_since > CHARGED_SINCE_MAX {
+        let later = self.charged.wrapping_sub(charge.mark);
+        if charge.refill != self.refill || later > CHARGED_SINCE_MAX {
             return None;
         }
         let interval = self.refill.interval();
         let price = interval.times(u64::from(charge.units));
         let debt = self.tat.since(now);
-        let not_of_later = debt.less(interval.times(u64::from(charged_since)));
+        let returned_later = (self.returned & lowest_bits(later)).count_ones();
+        let not_of_later = debt.less(interval.times(u64::from(later.saturating_sub(returned_later))));
         let not_yet_paid = price.less(now.since(charge.at));
         let given = not_of_later.max(not_yet_paid).min(price).min(debt);
-        (given > Span::ZERO).then(|| Self { tat: self.tat.before(given), ..*self })
+        let own_bits = lowest_bits(charge.units).checked_shl(later).unwrap_or_default();
+        let returned = self.returned | own_bits;
+        (given > Span::ZERO).then(|| Self { tat: self.tat.before(given), returned, ..*self })
     }
 
     /// Whether forgetting this state changes nothing: the bucket is full.
@@ -188,6 +195,11 @@ impl State {
         let interval = self.refill.interval().nanos().max(1);
         self.tat.since(now).nanos().div_ceil(interval)
     }
+}
+
+/// The `count` lowest bits of [`State::returned`].
+const fn lowest_bits(count: u32) -> u64 {
+    if count >= RETURNED_UNITS { u64::MAX } else { (1_u64 << count).wrapping_sub(1) }
 }
 
 /// A start for `charged` that differs from one life of a record to the next.

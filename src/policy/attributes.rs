@@ -18,12 +18,30 @@ impl AttributeId {
 /// All attributes of a policy.
 #[derive(Debug)]
 pub struct Attributes {
-    names: Vec<Box<str>>,
-    /// Whether a name that nothing gives is a fault. It is not while the directory is empty: its
-    /// entries are still to come, and bring their attributes.
-    closed: bool,
+    names: Vec<Name>,
+    complete: Complete,
     /// The attributes up to this number are the credentials' own.
     credentials: usize,
+}
+
+#[derive(Debug)]
+struct Name {
+    text: Box<str>,
+    /// An entry of the directory has it.
+    held: bool,
+    /// It stands outside of the directory too, so that a message may repeat it.
+    said: bool,
+}
+
+/// How much is known of what the callers have: what is not known of is not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Complete {
+    /// Nothing: something about the callers has a fault, which says enough.
+    Nothing,
+    /// The credentials. The directory is empty: its entries are still to come, and bring their attributes.
+    Credentials,
+    /// Everything.
+    All,
 }
 
 /// The most attributes that a policy can have.
@@ -37,7 +55,8 @@ const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
 
 impl Default for Attributes {
     fn default() -> Self {
-        Self { names: vec![CREDENTIAL.into()], closed: false, credentials: 0 }
+        let credential = Name { text: CREDENTIAL.into(), held: false, said: true };
+        Self { names: vec![credential], complete: Complete::Nothing, credentials: 0 }
     }
 }
 
@@ -54,28 +73,52 @@ impl Attributes {
     /// The name of an attribute of this policy.
     #[must_use]
     pub fn name(&self, id: AttributeId) -> &str {
-        self.names.get(id.index()).map_or("", AsRef::as_ref)
+        self.names.get(id.index()).map_or("", |name| &name.text)
     }
 
     pub(super) fn find(&self, name: &str) -> Option<AttributeId> {
-        let index = self.names.iter().position(|known| **known == *name)?;
+        let index = self.names.iter().position(|known| *known.text == *name)?;
         u16::try_from(index).ok().map(AttributeId)
     }
 
-    /// Adds what a credential, an entry or a source gives. `shown` is the name as a fault may say
-    /// it: not at all under the directory.
-    pub(super) fn declare(&mut self, field: &Field<'_>, name: &str, shown: Option<&str>) -> Option<AttributeId> {
-        let value = || shown.map(str::to_owned);
+    /// Adds what a credential or a source gives.
+    pub(super) fn declare(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
+        let id = self.declared(name).map_err(|reason| field.fault(reason(Some(name.to_owned())))).ok()?;
+        self.names.get_mut(id.index())?.said = true;
+        Some(id)
+    }
+
+    /// Adds what an entry of the directory has. A fault does not say its name: a secret in the wrong
+    /// place may be the key.
+    pub(super) fn declare_held(&mut self, entry: &Field<'_>, name: &str) -> Option<AttributeId> {
+        let fault = |reason: Reason| entry.fault(Reason::InEntry { part: "a key", reason: Box::new(reason) });
+        let id = self.declared(name).map_err(|reason| fault(reason(None))).ok()?;
+        self.names.get_mut(id.index())?.held = true;
+        Some(id)
+    }
+
+    /// The attribute that a source takes from the directory: one that an entry has.
+    pub(super) fn resolve_held(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
+        let held = |id: &AttributeId| self.names.get(id.index()).is_some_and(|name| name.held);
+        match self.find(name) {
+            Some(id) if held(&id) => Some(id),
+            Some(_) | None if is_name(name) => field.refuse(Reason::NotHeld { name: name.to_owned() }),
+            Some(_) | None => field.refuse(Reason::BadName { value: Some(name.to_owned()) }),
+        }
+    }
+
+    /// The attribute of this name, added if it is new; else the rule that the name breaks.
+    fn declared(&mut self, name: &str) -> Result<AttributeId, fn(Option<String>) -> Reason> {
         if !is_name(name) {
-            return field.refuse(Reason::BadName { value: value() });
+            return Err(|value| Reason::BadName { value });
         }
         if RESERVED.contains(&name) {
-            return field.refuse(Reason::ReservedName { value: value() });
+            return Err(|value| Reason::ReservedName { value });
         }
         match self.find(name) {
-            Some(id) if id.index() <= self.credentials => field.refuse(Reason::ReservedName { value: value() }),
-            Some(id) => Some(id),
-            None => self.add(field, name),
+            Some(id) if id.index() <= self.credentials => Err(|value| Reason::ReservedName { value }),
+            Some(id) => Ok(id),
+            None => self.add(name).ok_or(|_| Reason::TooManyAttributes { max: ATTRIBUTES_MAX }),
         }
     }
 
@@ -84,34 +127,58 @@ impl Attributes {
     pub(super) fn declare_credential(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
         let id = match self.find(name).filter(|id| *id != Self::CREDENTIAL) {
             Some(id) => id,
-            None => self.declare(field, name, Some(name))?,
+            None => self.declare(field, name)?,
         };
         self.credentials = self.credentials.max(id.index());
         Some(id)
     }
 
-    /// The attribute that a limit, an override or the access log names.
+    /// The attribute that a limit, an override or the access log names; here it is said.
     pub(super) fn resolve(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
         match self.find(name) {
             Some(id) => Some(id),
-            None if !self.closed && is_name(name) && !RESERVED.contains(&name) => self.add(field, name),
+            None if self.complete < Complete::All && is_name(name) && !RESERVED.contains(&name) => {
+                let added = self.add(name);
+                added.or_else(|| field.refuse(Reason::TooManyAttributes { max: ATTRIBUTES_MAX }))
+            }
             None => {
-                let choices = self.names.iter().map(|name| name.to_string()).collect();
+                let choices = self.choices();
                 field.refuse(Reason::NotOneOf { value: name.to_owned(), choices, kind: "an attribute of the callers" })
             }
         }
     }
 
-    /// From here on every name must be one that something gives.
-    pub(super) fn close(&mut self) {
-        self.closed = true;
+    /// Checks a value of the attribute `credential`: the name of one of them.
+    pub(super) fn check_credential(&self, field: &Field<'_>, name: &str) {
+        let names = self.names.iter().skip(1).take(self.credentials);
+        let choices: Vec<String> = names.map(|name| name.text.to_string()).collect();
+        if self.complete >= Complete::Credentials && !choices.iter().any(|choice| choice == name) {
+            field.fault(Reason::NotOneOf { value: name.to_owned(), choices, kind: "a credential" });
+        }
     }
 
-    fn add(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
-        if self.names.len() >= ATTRIBUTES_MAX {
-            return field.refuse(Reason::TooManyAttributes { max: ATTRIBUTES_MAX });
+    /// From here on what is complete is the measure of every name.
+    pub(super) fn close(&mut self, complete: Complete) {
+        self.complete = complete;
+    }
+
+    /// The attributes in words, those that only the directory names as a whole.
+    fn choices(&self) -> Vec<String> {
+        let said = self.names.iter().filter(|name| name.said);
+        let mut choices: Vec<String> = said.map(|name| name.text.to_string()).collect();
+        // A Struct has no order of keys: the same fault has the same words in every form.
+        choices.sort_unstable();
+        if self.names.iter().any(|name| !name.said) {
+            choices.push("what the directory's entries have".to_owned());
         }
-        self.names.push(name.into());
+        choices
+    }
+
+    fn add(&mut self, name: &str) -> Option<AttributeId> {
+        if self.names.len() >= ATTRIBUTES_MAX {
+            return None;
+        }
+        self.names.push(Name { text: name.into(), held: false, said: false });
         self.find(name)
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::Context;
-use super::attributes::{ATTRIBUTES_MAX, AttributeId};
+use super::attributes::{ATTRIBUTES_MAX, AttributeId, Complete};
 use super::directory::{Builder, Digest, Directory};
-use super::document::{Node, Value};
+use super::document::Value;
 use super::error::Reason;
-use super::reader::Field;
+use super::reader::{Field, is_token};
 use super::route::{Route, RouteId};
 use super::select::read_routes;
 
@@ -56,6 +56,18 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// The same for all spellings of one place.
+    fn spelled_alike(&self) -> Self {
+        match self.clone() {
+            Self::Header { name, scheme } => {
+                Self::Header { name, scheme: scheme.map(|scheme| scheme.to_ascii_lowercase().into()) }
+            }
+            query @ Self::Query { .. } => query,
+        }
+    }
+}
+
 /// What to do with a caller who is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stance {
@@ -67,7 +79,7 @@ pub enum Stance {
 }
 
 /// Where an attribute's value may come from.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// This attribute of the directory's entry.
     Directory(AttributeId),
@@ -84,6 +96,7 @@ const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", 
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let map = field.map()?;
+    let faults_before = field.faults.count();
     let routes = match map.get("for") {
         Some(field) => read_where(field, context).map(Some),
         None => Some(None),
@@ -96,15 +109,21 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
         Some(field) => read_directory(field, context),
         None => Some(Directory::default()),
     };
+    let complete = |directory: Option<&Directory>| match directory {
+        Some(directory) if field.faults.count() == faults_before && directory.count() > 0 => Complete::All,
+        Some(_) if field.faults.count() == faults_before => Complete::Credentials,
+        Some(_) | None => Complete::Nothing,
+    };
     let sources = match map.get("attributes") {
-        Some(field) => read_attributes(field, context),
+        Some(field) => read_attributes(field, complete(directory.as_ref()), context),
         None => Some(Vec::new()),
     };
-    if directory.as_ref().is_none_or(|directory| directory.count() > 0) {
-        context.attributes.close();
-    }
+    context.attributes.close(complete(directory.as_ref()));
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
+    if unknown == Some(Stance::Refuse) && map.get("directory").is_none() {
+        field.fault(Reason::NobodyKnown);
+    }
     map.end();
     Some(Callers {
         routes: routes?,
@@ -154,7 +173,7 @@ fn read_credentials(field: Field<'_>, context: &mut Context) -> Option<Vec<Crede
         };
         map.end();
         let ((name, attribute), place) = name.zip(place)?;
-        if let Some(first) = places.insert(place.clone(), field.at.to_string()) {
+        if let Some(first) = places.insert(place.spelled_alike(), field.at.to_string()) {
             return field.refuse(Reason::Duplicate { value: None, first });
         }
         Some(Credential { name: name.into(), attribute, place })
@@ -172,11 +191,9 @@ fn read_header(header: &Field<'_>, scheme: Option<&Field<'_>>) -> Option<Place> 
     Some(Place::Header { name: name.to_ascii_lowercase().into(), scheme: scheme.map(Box::from) })
 }
 
-/// A `token` of RFC 9110 §5.6.2.
 fn token<'a>(field: &Field<'a>, kind: &'static str) -> Option<&'a str> {
     let text = field.text(TOKEN_BYTES_MAX)?;
-    let is_token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    if is_token { Some(text) } else { field.refuse(Reason::BadToken { value: text.to_owned(), kind }) }
+    if is_token(text) { Some(text) } else { field.refuse(Reason::BadToken { value: text.to_owned(), kind }) }
 }
 
 /// Reads the entries. No fault repeats anything that stands here, not even a key.
@@ -207,17 +224,24 @@ fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Ve
     let Value::Map(entries) = &entry.node.value else { return None };
     let mut values = Vec::with_capacity(entries.len());
     for child in entries.iter().filter(|child| *child.key != *"sha256") {
-        // The fault's place is the entry: a secret in the wrong place may be the key.
-        let attribute = context.attributes.declare(&entry, &child.key, None);
-        let value = entry_value(&entry, &child.value);
-        values.extend(attribute.zip(value));
+        // The value's line, but no deeper place than the entry's: the key may be a secret.
+        let hidden = Field { node: &child.value, ..entry };
+        let attribute = context.attributes.declare_held(&hidden, &child.key);
+        values.extend(attribute.zip(entry_value(&hidden)));
     }
     Some((digest?, values))
 }
 
-fn entry_value<'a>(entry: &Field<'a>, node: &'a Node) -> Option<&'a str> {
-    let hidden = Field { node, at: entry.at, faults: entry.faults };
-    hidden.text(VALUE_BYTES_MAX)
+fn entry_value<'a>(hidden: &Field<'a>) -> Option<&'a str> {
+    let reason = match &hidden.node.value {
+        Value::String(text) if text.is_empty() => Reason::Empty,
+        Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong { max: VALUE_BYTES_MAX },
+        Value::String(text) => return Some(text),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => {
+            Reason::NotA { wanted: "a string", found: other.kind() }
+        }
+    };
+    hidden.refuse(Reason::InEntry { part: "a value", reason: Box::new(reason) })
 }
 
 fn digest(text: &str) -> Option<Digest> {
@@ -234,14 +258,18 @@ fn digest(text: &str) -> Option<Digest> {
     Some(digest)
 }
 
-fn read_attributes(field: Field<'_>, context: &mut Context) -> Option<Vec<(AttributeId, Vec<Source>)>> {
+fn read_attributes(
+    field: Field<'_>,
+    complete: Complete,
+    context: &mut Context,
+) -> Option<Vec<(AttributeId, Vec<Source>)>> {
     let map = field.map()?;
     let mut all = Vec::new();
     for (entry, field) in map.others() {
-        let attribute = context.attributes.declare(&field, &entry.key, Some(&entry.key));
+        let attribute = context.attributes.declare(&field, &entry.key);
         let nodes = field.full_list(SOURCES_MAX);
         let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
-        let mut sources = field.each(nodes, |source| read_source(source, &entry.key, context));
+        let mut sources = field.each_once(nodes, |source| read_source(source, &entry.key, complete, context));
         // An entry's own value comes first, unless the list says where among the others.
         if !sources.iter().any(|source| matches!(source, Source::Directory(_))) {
             sources.insert(0, Source::Directory(attribute));
@@ -251,14 +279,17 @@ fn read_attributes(field: Field<'_>, context: &mut Context) -> Option<Vec<(Attri
     (all.len() <= ATTRIBUTES_MAX).then_some(all)
 }
 
-fn read_source(field: Field<'_>, attribute: &str, context: &mut Context) -> Option<Source> {
+fn read_source(field: Field<'_>, attribute: &str, complete: Complete, context: &mut Context) -> Option<Source> {
     let map = field.map()?;
     let directory = map.get("directory");
     let path = map.get("path");
     let source = match (&directory, &path) {
         (Some(directory), None) => {
-            let name = directory.string();
-            name.and_then(|name| context.attributes.declare(directory, name, Some(name))).map(Source::Directory)
+            let resolved = directory.string().and_then(|name| match complete {
+                Complete::All => context.attributes.resolve_held(directory, name),
+                Complete::Credentials | Complete::Nothing => context.attributes.declare(directory, name),
+            });
+            resolved.map(Source::Directory)
         }
         (None, Some(path)) => read_path(path, attribute).map(|route| Source::Path(Box::new(route))),
         (Some(_), Some(_)) | (None, None) => {

@@ -112,8 +112,11 @@ pub enum Reason {
         /// What the token names.
         kind: &'static str,
     },
-    /// Not a value that a header may have.
-    BadFieldValue,
+    /// Not the media type of a body.
+    BadMediaType {
+        /// As it was written.
+        value: String,
+    },
     /// A source of which there must be exactly one.
     NotOneSource {
         /// The keys of the sources.
@@ -121,11 +124,30 @@ pub enum Reason {
     },
     /// A scheme belongs to a header.
     SchemeWithoutHeader,
+    /// A key that has no effect.
+    MeansNothing {
+        /// What takes its effect away.
+        beside: &'static str,
+    },
     /// A route that should capture this name.
     NoCapture {
         /// The name in braces.
         name: String,
     },
+    /// A source in the directory that no entry has.
+    NotHeld {
+        /// The attribute's name.
+        name: String,
+    },
+    /// A key or a value in an entry of the directory, of which nothing is repeated.
+    InEntry {
+        /// Which of the two, with its article.
+        part: &'static str,
+        /// The rule that it breaks.
+        reason: Box<Reason>,
+    },
+    /// No credential would ever be let in.
+    NobodyKnown,
     /// A place for paths alone.
     MethodInPath,
     /// A capture and an attribute of one name: it would not be clear whose value counts.
@@ -133,10 +155,17 @@ pub enum Reason {
         /// The name.
         name: String,
     },
-    /// A tier, limit or override to which no request ever comes.
+    /// A tier or override to which no request ever comes.
     NeverReached {
-        /// The pointer of what takes all of its requests.
+        /// The pointers of what takes all of its requests.
         by: String,
+    },
+    /// A limit or override of which two conditions never hold together.
+    Contradiction {
+        /// The pointer of the one.
+        one: String,
+        /// The pointer of the other.
+        other: String,
     },
     /// A bucket that takes longer than 366 days to fill.
     WindowTooLong,
@@ -153,12 +182,14 @@ pub enum Reason {
     BadPlaceholder {
         /// As it was written.
         value: String,
+        /// Those that it knows.
+        known: Vec<Placeholder>,
     },
 }
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", if self.at.is_empty() { "/" } else { &self.at }, self.reason)
+        write!(f, "{}: {}", Shown(if self.at.is_empty() { "/" } else { &self.at }), self.reason)
     }
 }
 
@@ -168,6 +199,10 @@ impl fmt::Display for Reason {
             Self::UnknownKey { known } => write!(f, "unknown key; known here: {}", known.join(", ")),
             Self::Missing => f.write_str("is required, and missing"),
             Self::NotA { wanted, found } => write!(f, "must be {wanted}, and is {found}"),
+            Self::OutOfRange { value, min, max } if min == max => write!(f, "{value} is not {min}"),
+            Self::OutOfRange { value, min, max } if value.contains(['.', 'e']) => {
+                write!(f, "{value} is not a whole number in {min}..={max}")
+            }
             Self::OutOfRange { value, min, max } => write!(f, "{value} is not in {min}..={max}"),
             Self::NotOneOf { value, choices, kind } if choices.is_empty() => {
                 write!(f, "{} is not {kind}: there is none", Quoted(value))
@@ -175,7 +210,7 @@ impl fmt::Display for Reason {
             Self::NotOneOf { value, choices, kind } => {
                 write!(f, "{} is not {kind}: {}", Quoted(value), Choices(choices))
             }
-            Self::Empty => f.write_str("is empty, and needs at least one element"),
+            Self::Empty => f.write_str("is empty, and must not be"),
             Self::TooMany { max } => write!(f, "has too many elements: at most {max}"),
             Self::TooLong { max } => write!(f, "is too long: at most {max} bytes"),
             Self::BadName { value } => {
@@ -190,25 +225,38 @@ impl fmt::Display for Reason {
             Self::BadUnit { value, error } => write!(f, "{} {error}", Quoted(value)),
             Self::BadDigest => f.write_str("is not a SHA-256: 64 hexadecimal digits (printf %s KEY | sha256sum)"),
             Self::BadToken { value, kind } => write!(f, "{} is not the name of {kind}", Quoted(value)),
-            Self::BadFieldValue => {
-                f.write_str("is not the value of a header: visible ASCII characters and spaces between them")
+            Self::BadMediaType { value } => {
+                write!(
+                    f,
+                    "{} is not a media type, such as application/json, in visible ASCII characters",
+                    Quoted(value)
+                )
             }
             Self::NotOneSource { sources } => write!(f, "needs exactly one of {}", sources.join(", ")),
             Self::SchemeWithoutHeader => f.write_str("a scheme is part of a header: only beside `header`"),
             Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
+            Self::MeansNothing { beside } => write!(f, "means nothing beside {beside}"),
+            Self::NotHeld { name } => write!(f, "no entry of the directory has {}", Quoted(name)),
+            Self::InEntry { part, reason } => write!(f, "{part} of this entry {reason}"),
+            Self::NobodyKnown => f.write_str(
+                "every credential would be refused: give a `directory`, be it empty for now, or `unknown: anonymous`",
+            ),
             Self::MethodInPath => f.write_str("must be a path alone, without methods"),
             Self::CaptureIsAttribute { name } => {
                 write!(f, "captures {{{name}}}, which is also an attribute: give one of them another name")
             }
-            Self::NeverReached { by } => write!(f, "can never be reached: {by} takes all of its requests"),
+            Self::NeverReached { by } => write!(f, "can never be reached: all of its requests go to {by}"),
+            Self::Contradiction { one, other } => {
+                write!(f, "can never be reached: no request fits both {} and {}", Shown(one), Shown(other))
+            }
             Self::WindowTooLong => {
                 f.write_str("takes longer than 366 days to fill: a smaller burst or a faster refill")
             }
-            Self::CostAboveBurst { cost, burst } => write!(f, "{cost} never fits: the bucket holds {burst}"),
+            Self::CostAboveBurst { cost, burst } => write!(f, "a cost of {cost} never fits: the bucket holds {burst}"),
             Self::OverridesNothing => f.write_str("changes nothing: give `burst`, `refill` or both"),
-            Self::BadPlaceholder { value } => {
-                let known = Placeholder::ALL.map(|(name, _)| format!("{{{name}}}"));
-                write!(f, "{} is not a placeholder: {}", Quoted(value), Choices(&known))
+            Self::BadPlaceholder { value, known } => {
+                let known: Vec<String> = known.iter().map(|known| format!("{{{}}}", known.name())).collect();
+                write!(f, "{} is not a placeholder here: {}", Quoted(value), Choices(&known))
             }
         }
     }
@@ -224,6 +272,23 @@ impl fmt::Display for Quoted<'_> {
         let short: String = self.0.chars().take(QUOTED_CHARS_MAX).collect();
         let more = if short.len() < self.0.len() { "…" } else { "" };
         write!(f, "\"{}{more}\"", short.escape_debug())
+    }
+}
+
+/// A pointer on one line: its keys are the document's own, and may be anything.
+pub(crate) struct Shown<'a>(pub(crate) &'a str);
+
+const SHOWN_CHARS_MAX: usize = 240;
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars().take(SHOWN_CHARS_MAX) {
+            match character {
+                '"' | '\'' | '\\' => write!(f, "{character}")?,
+                other => write!(f, "{}", other.escape_debug())?,
+            }
+        }
+        f.write_str(if self.0.chars().nth(SHOWN_CHARS_MAX).is_some() { "…" } else { "" })
     }
 }
 

@@ -9,7 +9,7 @@ use super::overrides::{self, Overrides};
 use super::reader::Field;
 use super::route::{Route, RouteId};
 use super::select::{Condition, read_conditions, read_routes, read_tiers};
-use super::tiers::Tier;
+use super::tiers::{self, ReadTier};
 use crate::base::units::Refill;
 use crate::limit::FailureMode;
 use crate::limit::gcra::{BURST_MAX, Bucket};
@@ -85,12 +85,11 @@ impl Candidates {
             Self { everywhere: Vec::new(), by_tier: vec![Vec::new(); tiers], by_route: vec![Vec::new(); routes] };
         for (number, limit) in (0_u32..).zip(limits) {
             // A route says more than a tier: most requests match few routes.
-            let places: Vec<&mut Vec<u32>> = match (&limit.selector.routes, &limit.selector.tiers) {
-                (Some(ids), _) => pick(&mut candidates.by_route, ids.iter().map(|id| id.index())),
-                (None, Some(tiers)) => pick(&mut candidates.by_tier, tiers.iter().copied()),
-                (None, None) => vec![&mut candidates.everywhere],
-            };
-            places.into_iter().for_each(|place| place.push(number));
+            match (&limit.selector.routes, &limit.selector.tiers) {
+                (Some(ids), _) => put(&mut candidates.by_route, ids.iter().map(|id| id.index()), number),
+                (None, Some(tiers)) => put(&mut candidates.by_tier, tiers.iter().copied(), number),
+                (None, None) => candidates.everywhere.push(number),
+            }
         }
         candidates
     }
@@ -108,15 +107,16 @@ impl Candidates {
     }
 }
 
-fn pick(lists: &mut [Vec<u32>], wanted: impl Iterator<Item = usize>) -> Vec<&mut Vec<u32>> {
-    let wanted: Vec<usize> = wanted.collect();
-    lists.iter_mut().enumerate().filter(|(index, _)| wanted.contains(index)).map(|(_, list)| list).collect()
+fn put(lists: &mut [Vec<u32>], places: impl Iterator<Item = usize>, number: u32) {
+    for place in places {
+        lists.get_mut(place).into_iter().for_each(|list| list.push(number));
+    }
 }
 
 /// Reads all limits; `None` where one of them has a fault.
 pub(super) fn read(
     field: Field<'_>,
-    tiers: &[Option<Tier>],
+    tiers: &[Option<ReadTier>],
     policy: Option<&str>,
     context: &mut Context,
 ) -> Option<Vec<Limit>> {
@@ -128,7 +128,7 @@ pub(super) fn read(
 
 fn read_limit(
     field: Field<'_>,
-    tiers: &[Option<Tier>],
+    tiers: &[Option<ReadTier>],
     policy: &str,
     names: &mut HashMap<String, String>,
     context: &mut Context,
@@ -145,7 +145,7 @@ fn read_limit(
         Some(field) => read_selector(field, tiers, context),
         None => Some((Selector::default(), Vec::new())),
     };
-    let routes = selected.as_ref().map_or(&[][..], |(_, routes)| routes);
+    let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let cost = match map.get("cost") {
         Some(field) => field.count(1, BURST_MAX),
@@ -153,7 +153,15 @@ fn read_limit(
     };
     let bucket = map.require("bucket").and_then(|field| read_bucket(field, cost.unwrap_or(1)));
     let overrides = match map.get("overrides") {
-        Some(field) => overrides::read(field, bucket, cost.unwrap_or(1), context),
+        Some(field) => {
+            let base = overrides::Base {
+                bucket,
+                cost: cost.unwrap_or(1),
+                conditions: selected.as_ref().map_or(&[], |(selector, _)| &selector.attributes),
+                selector: map.field().at.key("for").to_string(),
+            };
+            overrides::read(field, &base, context)
+        }
         None => Some(Overrides::default()),
     };
     let charge = match map.get("charge") {
@@ -195,10 +203,15 @@ fn identity(policy: &str, name: &str, per: &[Part], attributes: &super::Attribut
     identity.into_bytes().into()
 }
 
-fn read_selector(field: Field<'_>, tiers: &[Option<Tier>], context: &mut Context) -> Option<(Selector, Vec<Route>)> {
+/// What `for` says, and its routes; `None` where they or the tiers have a fault.
+fn read_selector(field: Field<'_>, all: &[Option<ReadTier>], context: &mut Context) -> Option<(Selector, Vec<Route>)> {
     let map = field.map()?;
-    let tiers = match map.get("tier") {
-        Some(field) => read_tiers(field, tiers).map(Some),
+    if map.is_empty() {
+        field.fault(Reason::Empty);
+    }
+    let tier = map.get("tier");
+    let tiers = match tier {
+        Some(field) => read_tiers(field, all).map(Some),
         None => Some(None),
     };
     let routes = match map.get("routes") {
@@ -213,10 +226,18 @@ fn read_selector(field: Field<'_>, tiers: &[Option<Tier>], context: &mut Context
         }
         None => (Vec::new(), None),
     };
-    Some((Selector { tiers: tiers?, routes: ids, attributes }, routes))
+    let tiers = tiers?;
+    if let (Some(tier), Some(numbers)) = (tier, &tiers)
+        && ids.is_some()
+        && !numbers.iter().any(|number| tiers::meets(all, *number, &routes))
+    {
+        field.fault(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
+    }
+    Some((Selector { tiers, routes: ids, attributes }, routes))
 }
 
-fn read_per(field: Field<'_>, routes: &[Route], context: &mut Context) -> Option<Vec<Part>> {
+/// The parts of the key; `routes` are the limit's own, `None` where they are not known.
+fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -> Option<Vec<Part>> {
     let nodes = field.list(PER_MAX)?;
     let mut seen = HashMap::new();
     let read = field.each(nodes, |field| {
@@ -224,6 +245,7 @@ fn read_per(field: Field<'_>, routes: &[Route], context: &mut Context) -> Option
         if let Some(first) = seen.insert(name.to_owned(), field.at.to_string()) {
             return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
         }
+        let Some(routes) = routes else { return context.attributes.find(name).map(Part::Attribute) };
         let captures = |route: &Route| route.captures().any(|capture| capture == name);
         if !routes.iter().any(captures) {
             context.attributes.resolve(&field, name).map(Part::Attribute)
@@ -251,7 +273,7 @@ pub(super) fn read_burst(field: &Field<'_>) -> Option<u32> {
 }
 
 pub(super) fn read_refill(field: &Field<'_>) -> Option<Refill> {
-    field.parsed(Refill::parse, |value, error| Reason::BadUnit { value, error })
+    field.quantity(Refill::parse)
 }
 
 /// The bucket of checked numbers, where they go together.

@@ -36,9 +36,13 @@ const COMBINATIONS_MAX: usize = 10_000;
 impl Overrides {
     /// The bucket of the first override whose attributes the caller has.
     pub fn find<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<&Bucket> {
+        self.buckets.get(self.first(value)?)
+    }
+
+    /// The number of the first override for whoever has these values.
+    fn first<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<usize> {
         let hit = |set: &Set| set.first.get(&joined(set.attributes.iter().map(|id| value(*id)))?).copied();
-        let first = self.sets.iter().filter_map(hit).min()?;
-        self.buckets.get(first)
+        self.sets.iter().filter_map(hit).min()
     }
 }
 
@@ -53,13 +57,24 @@ fn joined<'v>(values: impl Iterator<Item = Option<&'v [u8]>>) -> Option<Vec<u8>>
     Some(key)
 }
 
-/// Reads the overrides of a limit with this bucket and cost.
-pub(super) fn read(field: Field<'_>, base: Option<Bucket>, cost: u32, context: &mut Context) -> Option<Overrides> {
+/// What the limit says that has the overrides.
+pub(super) struct Base<'a> {
+    /// `None` where it has a fault.
+    pub(super) bucket: Option<Bucket>,
+    pub(super) cost: u32,
+    /// Of its own `for`.
+    pub(super) conditions: &'a [Condition],
+    /// The pointer of its `for`.
+    pub(super) selector: String,
+}
+
+/// Reads the overrides of a limit.
+pub(super) fn read(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<Overrides> {
     let nodes = field.list(OVERRIDES_MAX)?;
     let mut overrides = Overrides::default();
     for (index, node) in nodes.iter().enumerate() {
         let field = Field { node, at: field.at.index(index), faults: field.faults };
-        let Some((conditions, bucket)) = read_one(field, base, cost, context) else { continue };
+        let Some((conditions, bucket)) = read_one(field, base, context) else { continue };
         let number = overrides.buckets.len();
         overrides.buckets.push(bucket);
         if let Some(first) = overrides.add(conditions, number, &field) {
@@ -74,57 +89,72 @@ fn sibling(field: &Field<'_>, index: usize) -> String {
     list.index(index).to_string()
 }
 
-fn read_one(
-    field: Field<'_>,
-    base: Option<Bucket>,
-    cost: u32,
-    context: &mut Context,
-) -> Option<(Vec<Condition>, Bucket)> {
+fn read_one(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<(Vec<Condition>, Bucket)> {
     let map = field.map()?;
     let burst = map.get("burst");
     let refill = map.get("refill");
     if burst.is_none() && refill.is_none() {
         field.fault(Reason::OverridesNothing);
     }
-    let burst = burst.map_or(base.map(|bucket| bucket.burst()), |field| read_burst(&field));
-    let refill = refill.map_or(base.map(|bucket| bucket.refill()), |field| read_refill(&field));
+    let burst = burst.map_or(base.bucket.map(|bucket| bucket.burst()), |field| read_burst(&field));
+    let refill = refill.map_or(base.bucket.map(|bucket| bucket.refill()), |field| read_refill(&field));
     let conditions = map.require("for").and_then(|field| {
-        let conditions = read_conditions(&field.map()?, context);
-        if conditions.is_empty() { field.refuse(Reason::Empty) } else { Some(conditions) }
+        let map = field.map()?;
+        if map.is_empty() {
+            return field.refuse(Reason::Empty);
+        }
+        let conditions = read_conditions(&map, context);
+        if contradict(&conditions, base.conditions) {
+            field.fault(Reason::Contradiction { one: field.at.to_string(), other: base.selector.clone() });
+        }
+        // Without a condition that has a fault, it would seem to take callers of others.
+        (conditions.len() == map.others().count()).then_some(conditions)
     });
     map.end();
-    let bucket = checked_bucket(&field, burst?, refill?, cost);
+    let bucket = checked_bucket(&field, burst?, refill?, base.cost);
     Some((conditions?, bucket?))
 }
 
+/// Whether nobody can have both: one attribute would need two values.
+fn contradict(ours: &[Condition], theirs: &[Condition]) -> bool {
+    let disjoint = |one: &[Box<str>], other: &[Box<str>]| !one.iter().any(|value| other.contains(value));
+    let same = |(id, values): &Condition| theirs.iter().any(|(other, with)| other == id && disjoint(values, with));
+    ours.iter().any(same)
+}
+
 impl Overrides {
-    /// Adds one override; the number of an earlier one if that takes all of its callers.
+    /// Adds one override; the number of an earlier one if such take all of its callers.
     fn add(&mut self, mut conditions: Vec<Condition>, number: usize, field: &Field<'_>) -> Option<usize> {
         conditions.sort_unstable_by_key(|(attribute, _)| *attribute);
+        let Some(callers) = combinations(&conditions) else {
+            return field.refuse(Reason::TooMany { max: COMBINATIONS_MAX });
+        };
+        let first = |caller: &Vec<(AttributeId, &str)>| {
+            self.first(|id| caller.iter().find(|(known, _)| *known == id).map(|(_, value)| value.as_bytes()))
+        };
+        let earlier: Option<Vec<usize>> = callers.iter().map(first).collect();
         let attributes: Vec<AttributeId> = conditions.iter().map(|(attribute, _)| *attribute).collect();
-        let mut keys: Vec<Vec<&[u8]>> = vec![Vec::new()];
-        for (_, values) in &conditions {
-            if keys.len().saturating_mul(values.len()) > COMBINATIONS_MAX {
-                field.fault(Reason::TooMany { max: COMBINATIONS_MAX });
-                return None;
-            }
-            keys = keys
-                .iter()
-                .flat_map(|key| values.iter().map(|value| [&key[..], &[value.as_bytes()]].concat()))
-                .collect();
-        }
         let set = match self.sets.iter_mut().find(|set| set.attributes == attributes) {
             Some(set) => set,
             None => self.sets.push_mut(Set { attributes, first: HashMap::new() }),
         };
-        let mut taken = None;
-        let mut fresh = false;
-        for key in keys {
-            let key = joined(key.into_iter().map(Some)).unwrap_or_default();
-            let first = *set.first.entry(key).or_insert(number);
-            fresh |= first == number;
-            taken = taken.or(Some(first));
+        for caller in callers {
+            let key = joined(caller.iter().map(|(_, value)| Some(value.as_bytes()))).unwrap_or_default();
+            set.first.entry(key).or_insert(number);
         }
-        taken.filter(|_| !fresh)
+        earlier?.first().copied()
     }
+}
+
+/// Each combination of one value per condition; `None` if they are too many.
+fn combinations(conditions: &[Condition]) -> Option<Vec<Vec<(AttributeId, &str)>>> {
+    let mut all: Vec<Vec<(AttributeId, &str)>> = vec![Vec::new()];
+    for (attribute, values) in conditions {
+        if all.len().saturating_mul(values.len()) > COMBINATIONS_MAX {
+            return None;
+        }
+        let with = |caller: &Vec<_>, value| [&caller[..], &[(*attribute, value)]].concat();
+        all = all.iter().flat_map(|caller| values.iter().map(move |value| with(caller, &**value))).collect();
+    }
+    Some(all)
 }

@@ -2,10 +2,12 @@
 //! and goes on. So all faults are found in one pass.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use super::document::{Entry, Node, Value};
 use super::error::{PolicyError, Reason};
 use crate::base::pointer::Pointer;
+use crate::base::units::UnitError;
 
 /// The faults found so far.
 #[derive(Debug, Default)]
@@ -20,6 +22,11 @@ impl Faults {
         if faults.len() < FAULTS_MAX {
             faults.push(PolicyError { at, line, reason });
         }
+    }
+
+    /// How many there are: to tell whether a part has one.
+    pub(super) fn count(&self) -> usize {
+        self.0.borrow().len()
     }
 
     pub(super) fn into_list(self) -> Vec<PolicyError> {
@@ -89,6 +96,22 @@ impl<'a> Field<'a> {
             .collect()
     }
 
+    /// As [`Field::each`], and none may be the same as one before it.
+    pub(super) fn each_once<T: Clone + Ord>(
+        &self,
+        nodes: &[Node],
+        mut read: impl FnMut(Field<'_>) -> Option<T>,
+    ) -> Vec<T> {
+        let mut seen = BTreeMap::new();
+        self.each(nodes, |field| {
+            let value = read(field)?;
+            match seen.insert(value.clone(), field.at.to_string()) {
+                Some(first) => field.refuse(Reason::Duplicate { value: None, first }),
+                None => Some(value),
+            }
+        })
+    }
+
     pub(super) fn string(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::String(text) => Some(text),
@@ -123,6 +146,15 @@ impl<'a> Field<'a> {
         parse(text).map_err(|error| self.fault(reason(text.to_owned(), error))).ok()
     }
 
+    /// A quantity with its unit; a bare number is told that it lacks one.
+    pub(super) fn quantity<T>(&self, parse: impl FnOnce(&str) -> Result<T, UnitError>) -> Option<T> {
+        let text = match &self.node.value {
+            Value::Number(text) | Value::String(text) => text,
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return self.not_a("a string"),
+        };
+        parse(text).map_err(|error| self.fault(Reason::BadUnit { value: text.to_string(), error })).ok()
+    }
+
     /// One of the words of `choices`.
     pub(super) fn choice<T: Copy>(&self, kind: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.string()?;
@@ -145,9 +177,15 @@ impl<'a> MapField<'a> {
         &self.field
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The value under `key`, if it is there.
     pub(super) fn get<'s>(&'s self, key: &'static str) -> Option<Field<'s>> {
-        self.asked.borrow_mut().push(key);
+        if !self.asked.borrow().contains(&key) {
+            self.asked.borrow_mut().push(key);
+        }
         let entry = self.entries.iter().find(|entry| *entry.key == *key)?;
         Some(self.value(entry))
     }
@@ -190,3 +228,9 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 const NAME_BYTES_MAX: usize = 64;
+
+/// Whether `text` is a `token` of RFC 9110 §5.6.2.
+pub(super) fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(fits)
+}

@@ -1,8 +1,8 @@
 //! What callers are told: header fields, when to come back, and the words of a refusal.
 
 use super::error::Reason;
-use super::reader::Field;
-use super::template::Template;
+use super::reader::{Field, is_token};
+use super::template::{Placeholder, Template};
 use crate::base::units::Percent;
 
 /// All replies of a policy.
@@ -70,7 +70,7 @@ const UNAUTHORIZED: &str = r#"{"status":401,"title":"Unauthorized","detail":"Val
 
 impl Reply {
     fn problem(body: &str) -> Self {
-        Self { content_type: PROBLEM.into(), body: Template::parse(body).unwrap_or_default() }
+        Self { content_type: PROBLEM.into(), body: Template::parse(body, &Placeholder::ALL).unwrap_or_default() }
     }
 }
 
@@ -96,8 +96,9 @@ pub(super) fn read(field: Field<'_>) -> Option<Replies> {
         Some(field) => read_jitter(field),
         None => Some(usual.jitter),
     };
-    let refused = read_reply(map.get("refused"), usual.refused);
-    let unauthorized = read_reply(map.get("unauthorized"), usual.unauthorized);
+    let refused = read_reply(map.get("refused"), usual.refused, &Placeholder::ALL);
+    // Who is not known is under no limit, and nothing tells when to come back.
+    let unauthorized = read_reply(map.get("unauthorized"), usual.unauthorized, &[Placeholder::TraceId]);
     map.end();
     Some(Replies { fields: fields?, jitter: jitter?, refused: refused?, unauthorized: unauthorized? })
 }
@@ -107,6 +108,11 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
     let family = map.require("family").and_then(|field| {
         field.choice("a family of fields", &[("x-ratelimit", Family::XRateLimit), ("none", Family::None)])
     });
+    if let Some(Family::None) = family {
+        for field in [map.get("reset"), map.get("when")].into_iter().flatten() {
+            field.fault(Reason::MeansNothing { beside: "`family: none`" });
+        }
+    }
     let reset = match map.get("reset") {
         Some(field) => {
             field.choice("a form of time", &[("seconds", Reset::Seconds), ("unix-seconds", Reset::UnixSeconds)])
@@ -127,31 +133,33 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
 
 fn read_jitter(field: Field<'_>) -> Option<Percent> {
     let map = field.map()?;
-    let jitter = map
-        .require("jitter")
-        .and_then(|field| field.parsed(Percent::parse, |value, error| Reason::BadUnit { value, error }));
+    let jitter = map.require("jitter").and_then(|field| field.quantity(Percent::parse));
     map.end();
     jitter
 }
 
-fn read_reply(field: Option<Field<'_>>, usual: Reply) -> Option<Reply> {
+fn read_reply(field: Option<Field<'_>>, usual: Reply, known: &[Placeholder]) -> Option<Reply> {
     let Some(field) = field else { return Some(usual) };
     let map = field.map()?;
     let content_type = map.require("content_type").and_then(|field| {
         let text = field.text(CONTENT_TYPE_BYTES_MAX)?;
-        let visible = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) && text.trim() == text;
-        if visible { Some(text) } else { field.refuse(Reason::BadFieldValue) }
+        if is_media_type(text) { Some(text) } else { field.refuse(Reason::BadMediaType { value: text.to_owned() }) }
     });
     let body = map.require("body").and_then(|field| {
         let text = field.string()?;
         if text.len() > BODY_BYTES_MAX {
             return field.refuse(Reason::TooLong { max: BODY_BYTES_MAX });
         }
-        let parsed = Template::parse(text);
-        parsed
-            .map_err(|unknown| unknown.into_iter().for_each(|value| field.fault(Reason::BadPlaceholder { value })))
-            .ok()
+        let refuse = |value| field.fault(Reason::BadPlaceholder { value, known: known.to_vec() });
+        Template::parse(text, known).map_err(|unknown| unknown.into_iter().for_each(refuse)).ok()
     });
     map.end();
     Some(Reply { content_type: content_type?.into(), body: body? })
+}
+
+/// `type/subtype` and, after a `;`, anything visible (RFC 9110 §8.3.1).
+fn is_media_type(text: &str) -> bool {
+    let visible = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) && text.trim() == text;
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    visible && essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }

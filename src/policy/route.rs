@@ -28,7 +28,7 @@ use crate::base::path::PathBuffer;
 
 pub use self::error::RouteError;
 pub use self::table::{Matches, RouteId, RouteTable, RouteTableBuilder};
-use self::wildcard::{glob_fits, wildcard};
+use self::wildcard::{glob_fits, globs_meet, wildcard};
 
 /// The longest route, in bytes of its text.
 pub const ROUTE_BYTES_MAX: usize = 1024;
@@ -119,6 +119,36 @@ impl Route {
                 pair.is_some_and(|(ours, theirs)| ours.covers(theirs))
             })
     }
+
+    /// Whether some request may be matched by both routes; `false` is always right.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let star = |segments: &[Segment], place: usize| segments.get(place) == Some(&Segment::Rest);
+        let (ours, theirs) = (&self.segments, &other.segments);
+        let segments_meet = match (ours.contains(&Segment::Rest), theirs.contains(&Segment::Rest)) {
+            // What stands between them finds room, one after the other, where both have a `**`.
+            (true, true) => agree(ours.iter(), theirs.iter()) && agree(ours.iter().rev(), theirs.iter().rev()),
+            (true, false) => wildcard(
+                ours.len(),
+                theirs.len(),
+                |place| star(ours, place),
+                |place, item| ours.get(place).zip(theirs.get(item)).is_some_and(|(one, other)| one.meets(other)),
+            ),
+            (false, _) => wildcard(
+                theirs.len(),
+                ours.len(),
+                |place| star(theirs, place),
+                |place, item| theirs.get(place).zip(ours.get(item)).is_some_and(|(one, other)| one.meets(other)),
+            ),
+        };
+        segments_meet && self.methods.meet(&other.methods)
+    }
+}
+
+/// Whether the segments meet, pair by pair, as far as neither is a `**`.
+fn agree<'a>(ours: impl Iterator<Item = &'a Segment>, theirs: impl Iterator<Item = &'a Segment>) -> bool {
+    let mut fixed = ours.zip(theirs).take_while(|(one, other)| **one != Segment::Rest && **other != Segment::Rest);
+    fixed.all(|(one, other)| one.meets(other))
 }
 
 impl Methods {
@@ -126,6 +156,13 @@ impl Methods {
         match self {
             Self::Any => true,
             Self::Only(methods) => methods.iter().any(|it| it.as_bytes() == method),
+        }
+    }
+
+    fn meet(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) | (_, Self::Any) => true,
+            (Self::Only(ours), Self::Only(theirs)) => ours.iter().any(|it| theirs.contains(it)),
         }
     }
 
@@ -139,6 +176,18 @@ impl Methods {
 }
 
 impl Segment {
+    /// Whether some segment fits both.
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any | Self::Capture(_) | Self::Rest, _) | (_, Self::Any | Self::Capture(_) | Self::Rest) => true,
+            (Self::Literal(ours), Self::Literal(theirs)) => ours == theirs,
+            (Self::Glob(glob), Self::Literal(text)) | (Self::Literal(text), Self::Glob(glob)) => {
+                glob_fits(glob.as_bytes(), text.as_bytes())
+            }
+            (Self::Glob(ours), Self::Glob(theirs)) => globs_meet(ours, theirs),
+        }
+    }
+
     fn name(&self) -> Option<&str> {
         match self {
             Self::Capture(name) => Some(name),

@@ -1,12 +1,12 @@
 //! `for`: which requests something holds for, by tier, route, and any attribute of the caller.
 
 use super::Context;
-use super::attributes::AttributeId;
+use super::attributes::{AttributeId, Attributes};
 use super::document::Value;
 use super::error::Reason;
 use super::reader::{Field, MapField};
 use super::route::{Route, RouteId, RouteTableBuilder};
-use super::tiers::Tier;
+use super::tiers::ReadTier;
 
 /// An attribute, and the values of which it must have one.
 pub(super) type Condition = (AttributeId, Vec<Box<str>>);
@@ -18,7 +18,7 @@ const VALUE_BYTES_MAX: usize = 256;
 /// A list of routes, all of them added to the policy's table.
 pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Option<Vec<(Route, RouteId)>> {
     let nodes = field.full_list(ROUTES_MAX)?;
-    let read = field.each(nodes, |field| {
+    let read = field.each_once(nodes, |field| {
         let route = field.parsed(Route::parse, |value, error| Reason::BadRoute { value, error })?;
         let id = table.add(route.clone());
         Some((route, id))
@@ -27,12 +27,12 @@ pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Op
 }
 
 /// One tier's name or a list of them, as their numbers.
-pub(super) fn read_tiers(field: Field<'_>, tiers: &[Option<Tier>]) -> Option<Vec<usize>> {
+pub(super) fn read_tiers(field: Field<'_>, tiers: &[Option<ReadTier>]) -> Option<Vec<usize>> {
     let find = |field: &Field<'_>, name: &str| {
-        let found = tiers.iter().position(|tier| tier.as_ref().is_some_and(|tier| *tier.name == *name));
+        let found = tiers.iter().position(|read| read.as_ref().is_some_and(|read| *read.tier.name == *name));
         // A tier with a fault is missing here; its own fault says enough.
         if found.is_none() && tiers.iter().all(Option::is_some) {
-            let choices = tiers.iter().flatten().map(|tier| tier.name.to_string()).collect();
+            let choices = tiers.iter().flatten().map(|read| read.tier.name.to_string()).collect();
             field.fault(Reason::NotOneOf { value: name.to_owned(), choices, kind: "a tier" });
         }
         found
@@ -45,17 +45,24 @@ pub(super) fn read_conditions(map: &MapField<'_>, context: &mut Context) -> Vec<
     let mut conditions = Vec::new();
     for (entry, field) in map.others() {
         let attribute = context.attributes.resolve(&field, &entry.key);
-        let values = one_or_many(field, |field| field.text(VALUE_BYTES_MAX).map(Box::from));
+        let values = one_or_many(field, |field| {
+            let value = field.text(VALUE_BYTES_MAX)?;
+            if attribute == Some(Attributes::CREDENTIAL) {
+                context.attributes.check_credential(&field, value);
+            }
+            Some(Box::from(value))
+        });
         conditions.extend(attribute.zip(values));
     }
     conditions
 }
 
-fn one_or_many<T>(field: Field<'_>, mut read: impl FnMut(Field<'_>) -> Option<T>) -> Option<Vec<T>> {
+fn one_or_many<T: Clone + Ord>(field: Field<'_>, mut read: impl FnMut(Field<'_>) -> Option<T>) -> Option<Vec<T>> {
     match &field.node.value {
         Value::List(_) => {
             let nodes = field.full_list(VALUES_MAX)?;
-            Some(field.each(nodes, read))
+            let read = field.each_once(nodes, read);
+            (read.len() == nodes.len()).then_some(read)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => Some(vec![read(field)?]),
     }

@@ -12,9 +12,18 @@ pub enum Placeholder {
 }
 
 impl Placeholder {
-    /// Each with its name in a template.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("trace_id", Self::TraceId), ("retry_after", Self::RetryAfter), ("limit", Self::Limit)];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::TraceId, Self::RetryAfter, Self::Limit];
+
+    /// The word between the braces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TraceId => "trace_id",
+            Self::RetryAfter => "retry_after",
+            Self::Limit => "limit",
+        }
+    }
 }
 
 /// A text with places to fill in.
@@ -34,15 +43,15 @@ impl Template {
     /// that JSON needs no escapes.
     ///
     /// # Errors
-    /// The words in braces that are no placeholders.
-    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+    /// The words in braces that are no placeholders, or none of the `known` ones.
+    pub fn parse(text: &str, known: &[Placeholder]) -> Result<Self, Vec<String>> {
         let (mut parts, mut unknown) = (Vec::new(), Vec::new());
         let mut literal = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             literal.push_str(before);
             let word = after.split_once('}').filter(|(word, _)| is_word(word));
-            match word.map(|(word, tail)| (word, find(word), tail)) {
+            match word.map(|(word, tail)| (word, find(word, known), tail)) {
                 Some((_, Some(placeholder), tail)) => {
                     parts.push(Part::Text(std::mem::take(&mut literal).into()));
                     parts.push(Part::Fill(placeholder));
@@ -81,8 +90,8 @@ fn is_word(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-fn find(word: &str) -> Option<Placeholder> {
-    Placeholder::ALL.iter().find(|(name, _)| *name == word).map(|(_, placeholder)| *placeholder)
+fn find(word: &str, known: &[Placeholder]) -> Option<Placeholder> {
+    known.iter().find(|placeholder| placeholder.name() == word).copied()
 }
 
 #[cfg(test)]
@@ -90,7 +99,8 @@ mod tests {
     use super::*;
 
     fn rendered(text: &str) -> String {
-        Template::parse(text).unwrap().render(|placeholder, text| text.push_str(&format!("<{placeholder:?}>")))
+        let template = Template::parse(text, &Placeholder::ALL).unwrap();
+        template.render(|placeholder, text| text.push_str(&format!("<{placeholder:?}>")))
     }
 
     #[test]
@@ -107,6 +117,8 @@ mod tests {
 
     #[test]
     fn every_unknown_placeholder_is_named() {
-        assert_eq!(Template::parse("{trace} {limit} {name}"), Err(vec!["{trace}".to_owned(), "{name}".to_owned()]));
+        let unknown = |text, known: &[Placeholder]| Template::parse(text, known).unwrap_err();
+        assert_eq!(unknown("{trace} {limit} {name}", &Placeholder::ALL), ["{trace}", "{name}"]);
+        assert_eq!(unknown("{trace_id} {limit}", &[Placeholder::TraceId]), ["{limit}"]);
     }
 }

@@ -17,10 +17,16 @@ pub struct Tier {
     pub routes: Vec<RouteId>,
 }
 
+/// A tier and the routes themselves, which only the rest of the reading needs.
+pub(super) struct ReadTier {
+    pub(super) tier: Tier,
+    pub(super) routes: Vec<Route>,
+}
+
 const TIERS_MAX: usize = 1_000;
 
 /// Reads the tiers, each in its place: one with a fault is `None`, so that the numbers stay right.
-pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<Tier>> {
+pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<ReadTier>> {
     let Some(nodes) = field.full_list(TIERS_MAX) else { return Vec::new() };
     let mut names = HashMap::new();
     let mut earlier: Vec<(Route, String)> = Vec::new();
@@ -39,21 +45,31 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<Tier>>
             Some(read)
         });
         map.end();
-        let tier = name.zip(routes).map(|(name, routes): (Box<str>, Vec<(Route, RouteId)>)| {
-            let ids = routes.iter().map(|(_, id)| *id).collect();
+        let read = name.zip(routes).map(|(name, routes)| {
+            let (routes, ids): (Vec<Route>, Vec<RouteId>) = routes.into_iter().unzip();
             let at = field.at.to_string();
-            earlier.extend(routes.into_iter().map(|(route, _)| (route, at.clone())));
-            Tier { name, routes: ids }
+            earlier.extend(routes.iter().map(|route| (route.clone(), at.clone())));
+            ReadTier { tier: Tier { name, routes: ids }, routes }
         });
-        Some(tier)
+        Some(read)
     })
+}
+
+/// Whether a request of the tier with this number can match one of `routes`, as far as `covers` and
+/// `meets` of two routes can tell: `false` is always right.
+pub(super) fn meets(tiers: &[Option<ReadTier>], number: usize, routes: &[Route]) -> bool {
+    let (Some(Some(tier)), Some(earlier)) = (tiers.get(number), tiers.get(..number)) else { return true };
+    let taken = |route: &Route| earlier.iter().flatten().flat_map(|read| &read.routes).any(|first| first.covers(route));
+    let some_left = |own: &Route| routes.iter().any(|route| own.meets(route) && !taken(own) && !taken(route));
+    tier.routes.iter().any(some_left)
 }
 
 /// Notes a tier of which every route is covered by one of an earlier tier.
 fn never_reached(field: &Field<'_>, routes: &[(Route, RouteId)], earlier: &[(Route, String)]) {
     let by = |route: &Route| earlier.iter().find(|(first, _)| first.covers(route)).map(|(_, at)| at);
-    let covered: Option<Vec<&String>> = routes.iter().map(|(route, _)| by(route)).collect();
-    if let Some(first) = covered.and_then(|all| all.first().copied().cloned()) {
-        field.fault(Reason::NeverReached { by: first });
+    let covered: Option<Vec<&str>> = routes.iter().map(|(route, _)| by(route).map(String::as_str)).collect();
+    if let Some(mut by) = covered {
+        by.dedup();
+        field.fault(Reason::NeverReached { by: by.join(", ") });
     }
 }

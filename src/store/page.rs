@@ -1,8 +1,8 @@
 //! A page: the fixed-size records that stand under one key of shared data.
 //!
 //! ```text
-//!   0            8            16        20         24
-//!   ├ fingerprint ┼─── tat ────┼ refill ─┼ charged ─┤  next record …        little-endian
+//!   0             8            16       20        24           32
+//!   ├ fingerprint ┼──── tat ────┼ refill ┼ charged ┼─ returned ─┤  next record …     little-endian
 //! ```
 //!
 //! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
@@ -15,7 +15,7 @@ use crate::host::fault::Fault;
 use crate::limit::gcra::State;
 
 /// Bytes of one record.
-pub const RECORD_BYTES: usize = 24;
+pub const RECORD_BYTES: usize = 32;
 
 /// The records of one page, as they are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,12 +114,18 @@ fn fingerprint_of(record: &[u8; RECORD_BYTES]) -> u64 {
 }
 
 fn decode(record: &[u8; RECORD_BYTES]) -> Result<State, Fault> {
-    let [_, _, _, _, _, _, _, _, t0, t1, t2, t3, t4, t5, t6, t7, r0, r1, r2, r3, c0, c1, c2, c3] = *record;
+    let u64_at = |at| read_array(record, at).map_or(0, u64::from_le_bytes);
+    let u32_at = |at| read_array(record, at).map_or(0, u32::from_le_bytes);
     Ok(State {
-        tat: Timestamp::from_nanos(u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7])),
-        refill: Refill::decode(u32::from_le_bytes([r0, r1, r2, r3])).ok_or(Fault::BadRecord)?,
-        charged: u32::from_le_bytes([c0, c1, c2, c3]),
+        tat: Timestamp::from_nanos(u64_at(8)),
+        refill: Refill::decode(u32_at(16)).ok_or(Fault::BadRecord)?,
+        charged: u32_at(20),
+        returned: u64_at(24),
     })
+}
+
+fn read_array<const N: usize>(record: &[u8; RECORD_BYTES], at: usize) -> Option<[u8; N]> {
+    record.get(at..)?.first_chunk().copied()
 }
 
 fn encode(fingerprint: u64, state: &State) -> [u8; RECORD_BYTES] {
@@ -129,7 +135,8 @@ fn encode(fingerprint: u64, state: &State) -> [u8; RECORD_BYTES] {
         .into_iter()
         .chain(state.tat.nanos().to_le_bytes())
         .chain(state.refill.encode().to_le_bytes())
-        .chain(state.charged.to_le_bytes());
+        .chain(state.charged.to_le_bytes())
+        .chain(state.returned.to_le_bytes());
     for (place, byte) in record.iter_mut().zip(fields) {
         *place = byte;
     }
@@ -141,7 +148,7 @@ mod tests {
     use super::*;
 
     fn state(tat: u64) -> State {
-        State { tat: Timestamp::from_nanos(tat), refill: Refill::parse("60/min").unwrap(), charged: 7 }
+        State { tat: Timestamp::from_nanos(tat), refill: Refill::parse("60/min").unwrap(), charged: 7, returned: 9 }
     }
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000);
@@ -187,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_no_page_is_a_fault() {
-        assert_eq!(Page::read(vec![0; 23]), Err(Fault::BadRecord));
-        assert_eq!(Page::read(vec![0; 24]).unwrap().find(0), Err(Fault::BadRecord));
+        assert_eq!(Page::read(vec![0; 31]), Err(Fault::BadRecord));
+        assert_eq!(Page::read(vec![0; 32]).unwrap().find(0), Err(Fault::BadRecord));
     }
 }

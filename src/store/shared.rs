@@ -15,11 +15,11 @@ use crate::host::stream::Clock;
 use crate::limit::gcra::{Charge, State};
 
 /// Records that a page holds on average when `keys_max` keys live.
-const RECORDS_PER_PAGE: u32 = 48;
+const RECORDS_PER_PAGE: u32 = 36;
 
-/// Keys fall on pages by chance: with room for this many records for each 48, a table that holds
+/// Keys fall on pages by chance: with room for this many records for each 36, a table that holds
 /// `keys_max` keys has to drop a live one about once in a thousand fillings.
-const PAGE_ROOM: u32 = 85;
+const PAGE_ROOM: u32 = 68;
 
 /// How often one page is tried before the limit's failure mode decides. With two workers a first
 /// retry is rare (one in ten thousand, measured), a second one rarer by as much.

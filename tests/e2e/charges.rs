@@ -1,8 +1,9 @@
 //! Who pays: what is admitted, unless it fails (EV4).
 
-use super::{ACME, ALPHA, STANDARD, spend};
+use super::{ACME, ALPHA, BETA, STANDARD, spend};
 use crate::harness::{Call, Client, Gateway, Lab, Policy, Setup, eventually, route_action};
 use serde_json::json;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -48,11 +49,31 @@ pub(crate) async fn failures_in_parallel_are_given_back(lab: &Lab) {
         let call = Call::post("/v2/things").bearer(ACME[index % 2]).answered(500);
         clients.spawn(async move { client.statuses(&call, 20).await });
     }
-    let statuses = clients.join_all().await.concat();
-    assert!(statuses.iter().all(|status| *status == 500), "{statuses:?}");
+    let statuses = clients.join_all().await;
+    assert!(statuses.concat().iter().all(|status| *status == 500), "{statuses:?}");
     given_back(&gateway, 200).await;
     let (left, elapsed) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ACME[0])).await;
     STANDARD.assert_spent(left, elapsed);
+}
+
+pub(crate) async fn a_grpc_failure_is_given_back(lab: &Lab) {
+    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
+    let client = Client::http2(gateway.address);
+    let call = Call::post("/v2/fleet.Things/List").bearer(BETA).grpc();
+    let mut expected = 0;
+    for (call, count, fails) in [
+        (call.clone().answered_with("grpc-status", "13"), 3, true),
+        (call.clone().answered_at_last("grpc-status", "14"), 3, true),
+        (call.clone().answered(503), 2, true),
+        (call.clone().answered_at_last("grpc-status", "0"), 2, false),
+        (call.clone().answered_with("grpc-status", "0"), 1, false),
+    ] {
+        client.statuses(&call, count).await;
+        expected += if fails { count as u64 } else { 0 };
+        given_back(&gateway, expected).await;
+    }
+    let (left, _) = spend(&client, &Call::get("/v2/things").bearer(BETA)).await;
+    assert_eq!(left, 7);
 }
 
 pub(crate) async fn an_upstream_that_is_gone_costs_nothing(lab: &Lab) {
@@ -87,15 +108,43 @@ pub(crate) async fn a_client_that_hangs_up_still_pays(lab: &Lab) {
 }
 
 pub(crate) async fn an_internal_redirect_is_one_request(lab: &Lab) {
-    let setup = Setup::of(&Policy::named("exact"))
-        .edited(|listeners, _| route_action(listeners)["internal_redirect_policy"] = json!({}));
-    let gateway = lab.open_with(setup).await;
+    let gateway = lab.open_with(following_redirects(&Policy::named("exact"))).await;
     let client = gateway.client();
-    let statuses = client.statuses(&Call::get("/v2/moved").bearer(ALPHA[0]), 4).await;
-    assert_eq!(statuses, [200; 4]);
+    let moved = Call::get("/v2/moved").bearer(ALPHA[0]);
+    assert_eq!(client.statuses(&moved, 4).await, [200; 4]);
     assert_eq!(gateway.upstream.count("/v2/found"), 4, "Envoy followed every redirect");
+    given_back(&gateway, 4).await;
+    assert_eq!(client.statuses(&Call::get("/v2/things").bearer(ALPHA[0]), 5).await, [200; 5]);
+    // One unit is left: the second half finds it only where the first has given it back by then.
+    assert_eq!(client.statuses(&moved, 2).await, [200, 429]);
+    assert_eq!(gateway.upstream.count("/v2/found"), 5);
+}
+
+pub(crate) async fn a_redirect_that_fails_costs_nothing(lab: &Lab) {
+    let gateway = lab.open_with(following_redirects(&Policy::named("exact"))).await;
+    let client = gateway.client();
+    let statuses = client.statuses(&Call::get("/v2/moved").bearer(ALPHA[0]).answered(503), 12).await;
+    assert_eq!(statuses, [503; 12]);
+    assert_eq!(gateway.upstream.count("/v2/found"), 12, "Envoy followed every redirect");
+    given_back(&gateway, 24).await;
     let (left, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
-    assert_eq!(left, 6);
+    assert_eq!(left, 10);
+}
+
+pub(crate) async fn a_redirect_is_charged_where_it_ends(lab: &Lab) {
+    let policy = Policy::named("exact")
+        .with("/tiers/0/routes", json!(["/v2/far/found"]))
+        .with("/limits/1/bucket/burst", json!(1));
+    let gateway = lab.open_with(following_redirects(&policy)).await;
+    let client = gateway.client();
+    let statuses = client.statuses(&Call::get("/v2/far/moved").bearer(ALPHA[0]), 3).await;
+    assert_eq!(statuses, [200, 429, 429]);
+    let (left, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(left, 10, "the tier where it begins pays nothing");
+}
+
+fn following_redirects(policy: &Policy) -> Setup {
+    Setup::of(policy).edited(|listeners, _| route_action(listeners)["internal_redirect_policy"] = json!({}))
 }
 
 /// Waits for the giving back of `count` units: a response may reach its client before its stream has ended.

@@ -27,9 +27,12 @@ macro_rules! for_each_scenario {
                 a_refused_request_spends_nothing,
                 failures_one_after_the_other_are_given_back,
                 failures_in_parallel_are_given_back,
+                a_grpc_failure_is_given_back,
                 an_upstream_that_is_gone_costs_nothing,
                 a_client_that_hangs_up_still_pays,
                 an_internal_redirect_is_one_request,
+                a_redirect_that_fails_costs_nothing,
+                a_redirect_is_charged_where_it_ends,
             ]
             hostile: [
                 no_bytes_bring_the_filter_down,

@@ -1,7 +1,7 @@
 //! Policies that change while the gateway serves (EV6).
 
 use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
-use crate::harness::{Call, Gateway, Lab, Policy, Setup, eventually};
+use crate::harness::{Call, Lab, Policy, Setup, eventually};
 use serde_json::json;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -35,17 +35,24 @@ pub(crate) async fn an_override_keeps_the_counts(lab: &Lab) {
 }
 
 pub(crate) async fn a_faulty_policy_is_refused_and_the_old_one_goes_on(lab: &Lab) {
-    let policy = Policy::named("exact");
+    let policy = Policy::named("exact").with("/limits/0/bucket/burst", json!(20));
     let gateway = lab.open(&policy).await;
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
     assert_eq!(gateway.client().statuses(&call, 4).await, [200; 4]);
 
     let changed = |pointer: &str, value| policy.clone().with(pointer, value).text();
     let again = policy.value()["limits"][0].clone();
-    let cut = policy.text().replacen("\"limits\"", "limits", 1);
+    let whole = policy.text();
+    let cut = whole[..whole.len() - 1].to_owned();
+    let mut refused = 0;
     for (what, text, says) in [
-        ("malformed JSON", cut, "JSON"),
+        ("malformed JSON", cut, "the JSON text ends too early"),
         ("an unknown key", changed("/limits/0/burst_size", json!(5)), "/limits/0/burst_size: unknown key"),
+        (
+            "a unit that does not exist",
+            changed("/limits/0/bucket/refill", json!("1/fortnight")),
+            "/limits/0/bucket/refill: \"1/fortnight\"",
+        ),
         ("a name used twice", changed("/limits/-", again), "/limits/2/name: \"standard\" is used twice"),
         (
             "a zero that means nothing",
@@ -68,10 +75,11 @@ pub(crate) async fn a_faulty_policy_is_refused_and_the_old_one_goes_on(lab: &Lab
         assert!(rejected.log.contains(says), "{what}: `{says}` is not in\n{}", rejected.log);
         assert!(gateway.admin.stat("listener_manager.lds.update_rejected").await > before, "{what}: not counted");
         assert_eq!(gateway.client().send(call.clone()).await.status, 200, "{what}: the old policy goes on");
+        refused += 1;
     }
-    // Four before, one after each of six: exactly the burst.
+    // Four before, one after each.
     let (left, _) = spend(&gateway.client(), &call).await;
-    assert_eq!(left, 0, "no update lost or added a count");
+    assert_eq!(left, 20 - 4 - refused, "no update lost or added a count");
 }
 
 pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
@@ -87,9 +95,17 @@ pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
     let burst = policy.with("/limits/0/bucket/burst", json!(12));
     gateway.update(&burst).await.expect("a good policy");
     assert_eq!(in_flight.join_all().await, [502; 8]);
-    settled(&gateway).await;
-    let (left, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
-    assert_eq!(left, 12);
+    eventually("eight are given back", async || {
+        (gateway.admin.metric("sluicegate_given_back_total", &[("limit", "standard")]).await == 8).then_some(())
+    })
+    .await;
+    let call = Call::get("/v2/things").bearer(ALPHA[0]);
+    let first = gateway.client().send(call.clone()).await;
+    assert_eq!((first.status, first.number("x-ratelimit-limit")), (200, Some(12)));
+    let reset = first.number("x-ratelimit-reset").expect("a reset");
+    assert!((1..=3_600).contains(&reset), "full again in {reset} s");
+    let (left, _) = spend(&gateway.client(), &call).await;
+    assert_eq!(left, 11);
 }
 
 pub(crate) async fn a_struct_is_a_policy_too(lab: &Lab) {
@@ -101,12 +117,4 @@ pub(crate) async fn a_struct_is_a_policy_too(lab: &Lab) {
     let half = Policy::named("exact").with("/limits/0/bucket/burst", json!(10.5));
     let rejected = gateway.update_struct(&half).await.expect_err("half a request");
     assert!(rejected.log.contains("/limits/0/bucket/burst"), "{}", rejected.log);
-}
-
-/// Waits until no unit is held by a request that failed.
-async fn settled(gateway: &Gateway) {
-    eventually("eight are given back", async || {
-        (gateway.admin.metric("sluicegate_given_back_total", &[("limit", "standard")]).await == 8).then_some(())
-    })
-    .await;
 }

@@ -55,6 +55,11 @@ impl Call {
         self.header("x-answer-header", &format!("{name}: {value}"))
     }
 
+    /// The same as a trailer, over HTTP/2.
+    pub(crate) fn answered_at_last(self, name: &str, value: &str) -> Self {
+        self.header("x-answer-trailer", &format!("{name}: {value}"))
+    }
+
     pub(crate) fn grpc(self) -> Self {
         Self { method: Method::POST, ..self }.header("content-type", "application/grpc").header("te", "trailers")
     }

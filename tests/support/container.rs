@@ -54,10 +54,9 @@ impl Container {
         if let Some(bytes) = self.place.memory_bytes_max {
             option("--memory", bytes.to_string());
         }
-        let image = std::env::var("ENVOY_IMAGE").ok().filter(|image| !image.is_empty());
         // Both the official image and one with nothing but Envoy have it there.
         option("--entrypoint", "/usr/local/bin/envoy".to_owned());
-        arguments.push(image.unwrap_or_else(|| "sluicegate-envoy:1.40.0".to_owned()));
+        arguments.push(image());
         arguments.extend(["-c".to_owned(), format!("{FILES}/envoy.yaml")]);
         arguments.extend(ENVOY_FLAGS.map(str::to_owned));
         docker(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
@@ -124,8 +123,14 @@ impl Drop for Container {
     }
 }
 
+/// The image of Envoy: by default the one that `make envoy-image` builds.
+pub(crate) fn image() -> String {
+    let image = std::env::var("ENVOY_IMAGE").ok().filter(|image| !image.is_empty());
+    image.unwrap_or_else(|| "sluicegate-envoy:1.40.0".to_owned())
+}
+
 /// Runs docker and returns what it printed; fails with what it complained about.
-fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("docker can be run");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "docker {}: {errors}", arguments.join(" "));

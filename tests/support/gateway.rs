@@ -1,6 +1,6 @@
 //! One proxy with its upstream: started from a policy, updated, killed, asked.
 
-use crate::harness::render::{policy_as_struct, render, replace_policy};
+use crate::harness::render::{policy_as_struct, render, replace_policy, upstream_over_http2};
 use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually, required};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -83,11 +83,13 @@ pub(crate) struct Setup {
     pub(crate) memory_bytes_max: Option<u64>,
     /// Whether the listeners come from a file that Envoy watches, or stand in the bootstrap.
     pub(crate) watched: bool,
+    /// Whether Envoy speaks HTTP/2 to the upstream, as gRPC needs.
+    pub(crate) http2: bool,
 }
 
 impl Setup {
     pub(crate) fn of(policy: &Policy) -> Self {
-        Self { policy: policy.clone(), edit: None, memory_bytes_max: None, watched: true }
+        Self { policy: policy.clone(), edit: None, memory_bytes_max: None, watched: true, http2: false }
     }
 
     /// With its listeners in the bootstrap, where no update or edit reaches them.
@@ -101,6 +103,10 @@ impl Setup {
 
     pub(crate) fn with_struct(self) -> Self {
         self.edited(|listeners, policy| policy_as_struct(listeners, policy.value()))
+    }
+
+    pub(crate) fn with_http2(self) -> Self {
+        Self { http2: true, ..self }
     }
 
     pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
@@ -158,7 +164,7 @@ impl Lab {
         let wasm = required("SLUICEGATE_WASM");
         fs::copy(&wasm, files.join("sluicegate.wasm")).unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
         gateway.write("listeners.yaml", &gateway.listeners(&setup.policy));
-        gateway.write("envoy.yaml", &gateway.bootstrap(setup.watched));
+        gateway.write("envoy.yaml", &gateway.bootstrap(setup));
         gateway
     }
 }
@@ -278,7 +284,7 @@ impl Gateway {
         listeners.to_string()
     }
 
-    fn bootstrap(&self, watched: bool) -> String {
+    fn bootstrap(&self, setup: &Setup) -> String {
         let (listen, admin) = self.driver.binds();
         let inside = self.driver.files();
         let address = |address: SocketAddr| OsString::from(address.to_string());
@@ -295,10 +301,16 @@ impl Gateway {
             "--wasm".into(),
             inside.join("sluicegate.wasm").into(),
         ];
-        if watched {
+        if setup.watched {
             arguments.extend(["--listeners".into(), inside.join("listeners.yaml").into()]);
         }
-        render(&arguments)
+        let text = render(&arguments);
+        if !setup.http2 {
+            return text;
+        }
+        let mut bootstrap = parse(&text);
+        upstream_over_http2(&mut bootstrap);
+        bootstrap.to_string()
     }
 
     /// Puts a file in its place by renaming, so that nobody reads half of it. Returns its path.

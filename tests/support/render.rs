@@ -34,6 +34,17 @@ pub(crate) fn policy_as_struct(listeners: &mut Value, policy: &Value) {
         json!({ "@type": "type.googleapis.com/google.protobuf.Struct", "value": policy });
 }
 
+/// Makes the first cluster one that speaks HTTP/2.
+pub(crate) fn upstream_over_http2(bootstrap: &mut Value) {
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    bootstrap["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = json!({
+        options: {
+            "@type": format!("type.googleapis.com/{options}"),
+            "explicit_http_config": { "http2_protocol_options": {} },
+        }
+    });
+}
+
 /// The action of the first route.
 pub(crate) fn route_action(listeners: &mut Value) -> &mut Value {
     let routes = find(listeners, &|node| node.get("virtual_hosts").is_some()).expect("a route configuration");

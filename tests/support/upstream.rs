@@ -1,10 +1,12 @@
 //! The upstream: it answers what the request asks for, and remembers what it saw.
 //!
-//! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of them).
-//! A path that ends in `/moved` is answered with 302 to the same path ending in `/found`.
+//! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of
+//! them), `x-answer-trailer: name: value` (HTTP/2 alone carries it). A path that ends in `/moved` is
+//! answered with 302 to the same path ending in `/found`, whatever else was asked for.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
@@ -12,6 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,28 +84,43 @@ async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<String>>>) {
 async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<String>>>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
     let asked = request.headers();
     if let Some(delay) = number(asked, "x-answer-delay-ms") {
         sleep(Duration::from_millis(delay)).await;
     }
-    let mut response = Response::new(Full::new(Bytes::from_static(b"upstream\n")));
+    let trailers = fields(asked, "x-answer-trailer");
+    let body = Full::new(Bytes::from_static(b"upstream\n"));
+    let body = if trailers.is_empty() { body.boxed() } else { body.with_trailers(ready(Some(Ok(trailers)))).boxed() };
+    let mut response = Response::new(body);
+    *response.headers_mut() = fields(asked, "x-answer-header");
     if let Some(status) = number(asked, "x-answer-status") {
         *response.status_mut() = u16::try_from(status).ok().and_then(|s| s.try_into().ok()).expect("a status");
     }
-    for pair in asked.get_all("x-answer-header") {
-        let (name, value) = pair.to_str().ok().and_then(|p| p.split_once(": ")).expect("`name: value`");
-        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
-        response.headers_mut().append(name, HeaderValue::from_str(value).expect("a header value"));
-    }
     if let Some(stem) = path.strip_suffix("/moved") {
         *response.status_mut() = hyper::StatusCode::FOUND;
-        let found = HeaderValue::from_str(&format!("{stem}/found")).expect("a location");
+        // Envoy follows a whole URL alone.
+        let host = asked.get("host").and_then(|host| host.to_str().ok()).expect("a host");
+        let found = HeaderValue::from_str(&format!("http://{host}{stem}/found")).expect("a location");
         response.headers_mut().insert("location", found);
     }
     Ok(response)
+}
+
+/// The fields that the headers called `name` ask for, each as `name: value`.
+fn fields(headers: &HeaderMap, name: &str) -> HeaderMap {
+    let pairs = headers.get_all(name).iter().map(|pair| {
+        let (name, value) = pair.to_str().ok().and_then(|p| p.split_once(": ")).expect("`name: value`");
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+        (name, HeaderValue::from_str(value).expect("a header value"))
+    });
+    let mut fields = HeaderMap::new();
+    for (name, value) in pairs {
+        fields.append(name, value);
+    }
+    fields
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {

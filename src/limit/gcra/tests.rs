@@ -280,9 +280,28 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_time_make_it_panic(tat: u64, now: u64, cost: u32, code: u32, charged: u32) {
+    fn an_outage_under_load_costs_nothing(failing in 1usize..60, nanos in 0u64..2_000_000_000, order in proptest::collection::vec(any::<u32>(), 60)) {
+        let bucket = bucket(100, "1/s");
+        let start = 1_000_000_000_000;
+        let mut state: Option<State> = None;
+        let mut charges = Vec::new();
+        for (index, order) in order.into_iter().take(failing).enumerate() {
+            let now = at(start + nanos * index as u64 / failing as u64);
+            state = bucket.evaluate(state.as_ref(), now, 1).charged;
+            charges.push((order, state.unwrap().charge(1, now)));
+        }
+        charges.sort_by_key(|(order, _)| *order);
+        let now = at(start + nanos);
+        for (_, charge) in charges {
+            state = state.and_then(|state| state.give_back(&charge, now)).or(state);
+        }
+        prop_assert_eq!(state.unwrap().tat.since(now), Span::ZERO);
+    }
+
+    #[test]
+    fn no_bytes_of_time_make_it_panic(tat: u64, now: u64, cost: u32, code: u32, charged: u32, returned: u64) {
         if let Some(refill) = Refill::decode(code) {
-            let state = State { tat: at(tat), refill, charged };
+            let state = State { tat: at(tat), refill, charged, returned };
             let bucket = bucket(100, "60/min");
             let evaluation = bucket.evaluate(Some(&state), at(now), cost);
             if let Some(stored) = evaluation.charged.or(evaluation.repaired) {

@@ -2,6 +2,7 @@
 
 use super::bounds::{COPIES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
 use crate::base::pointer::{Pointer, Token};
+use crate::policy::error::Shown;
 use std::fmt;
 
 const _: () = assert!(
@@ -73,6 +74,9 @@ pub enum Rule {
     TooManyCopies,
     /// An alias whose anchor does not stand, complete, before it.
     UnknownAlias,
+    /// An alias of what stands in a directory, or one there of what stands elsewhere: what is kept
+    /// secret in one place would be shown in the other.
+    AliasAcrossDirectory,
     /// A tag other than `!!str`.
     UnknownTag,
     /// A tab where only spaces count.
@@ -134,6 +138,7 @@ impl Rule {
             Rule::SeveralDocuments => "something follows the document: a policy is exactly one",
             Rule::TooManyCopies => "anchors and aliases stand for more than 1000000 values",
             Rule::UnknownAlias => "an alias of nothing that is complete above it",
+            Rule::AliasAcrossDirectory => "an alias of something on the other side of the directory's border",
             Rule::UnknownTag => "a tag: only !!str is known",
             Rule::Tab => "found a tab where indentation or a space is expected",
             Rule::WrongIndentation => "the indentation matches no line above",
@@ -164,7 +169,7 @@ impl fmt::Display for SyntaxError {
             (line, column) => write!(f, "line {line}, column {column}: ")?,
         }
         if let Some(pointer) = self.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
-            write!(f, "{pointer}: ")?;
+            write!(f, "{}: ", Shown(pointer))?;
         }
         self.rule.fmt(f)
     }
@@ -172,18 +177,25 @@ impl fmt::Display for SyntaxError {
 
 impl std::error::Error for SyntaxError {}
 
-/// The pointer as far as a message may repeat it: one below `/callers/directory` ends at the entry's
-/// index, and before it where the directory is wrongly a map, whose keys may be the secrets.
+/// The pointer as far as a message may repeat it: one below a key `directory`, wherever that stands,
+/// ends at the entry's index, and before it where the directory is wrongly a map, whose keys may be
+/// the secrets.
 #[must_use]
 pub fn mentionable(at: &Pointer<'_>) -> String {
-    let in_directory =
-        at.ancestor(1).token() == Token::Key("callers") && at.ancestor(2).token() == Token::Key("directory");
-    if !in_directory {
-        return at.to_string();
-    }
-    let entry = at.ancestor(3);
+    let Some(depth) = directory_depth(at) else { return at.to_string() };
+    let entry = at.ancestor(depth.saturating_add(1));
     match entry.token() {
         Token::Index(_) => entry.to_string(),
-        Token::Key(_) | Token::Root => at.ancestor(2).to_string(),
+        Token::Key(_) | Token::Root => at.ancestor(depth).to_string(),
     }
+}
+
+/// Whether this is a directory, or stands in one.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn in_directory(at: &Pointer<'_>) -> bool {
+    directory_depth(at).is_some()
+}
+
+fn directory_depth(at: &Pointer<'_>) -> Option<usize> {
+    (1..=at.depth()).find(|depth| at.ancestor(*depth).token() == Token::Key("directory"))
 }

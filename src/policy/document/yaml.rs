@@ -78,6 +78,10 @@ impl<'text> Reader<'text> {
         let refuse = |rule: Rule| rule.at(at, line);
         let (value, anchor) = match event {
             Event::Alias(anchor) => {
+                // Across that border the pointer may tell what it should not: a secret that slipped out is a key.
+                let hides = |rule: Rule| rule == Rule::AliasAcrossDirectory;
+                let refuse =
+                    |rule: Rule| if hides(rule) { rule.at_position(line, column(start)) } else { refuse(rule) };
                 return self.anchors.copy(anchor, at, &mut self.budget).map_err(refuse);
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -104,7 +108,7 @@ impl<'text> Reader<'text> {
         let node = Node { value, line };
         // 0 is the parser's "no anchor".
         if anchor != 0 {
-            self.anchors.keep(anchor, &node, &mut self.budget).map_err(refuse)?;
+            self.anchors.keep(anchor, &node, at, &mut self.budget).map_err(refuse)?;
         }
         Ok(node)
     }
@@ -163,4 +167,8 @@ impl<'text> Reader<'text> {
 
 fn line(start: Marker) -> u32 {
     u32::try_from(start.line()).unwrap_or(u32::MAX)
+}
+
+fn column(start: Marker) -> u32 {
+    u32::try_from(start.col().saturating_add(1)).unwrap_or(u32::MAX)
 }

@@ -241,6 +241,39 @@ fn a_wider_route_covers_a_narrower_one() {
 }
 
 #[test]
+fn routes_meet_where_a_request_fits_both() {
+    let log = "
+        /**              | /                | yes
+        /v2/**           | /**/a            | yes
+        /v2/**           | /v1/**           | no
+        /v2/**           | /v2              | yes
+        /v2/*            | /v2              | no
+        /a/**/b          | /**/c            | no
+        /a/**/b          | /a/b             | yes
+        /a/**/b          | /a               | no
+        /a/b/**          | /a/**/c          | yes
+        /**/a/**/b/**    | /**/c/**         | yes
+        /**/a/**         | /b/c             | no
+        /**/a/**         | /b/*/c           | yes
+        /{id}/a          | /b/*             | yes
+        /data*           | /*.json          | yes
+        /data*           | /meta*           | no
+        /data*.csv       | /*.json          | no
+        /da*             | /data*.csv       | yes
+        /a*b             | /ab              | yes
+        /a*b             | /a               | no
+        GET /a           | POST /a          | no
+        GET,PUT /a       | PUT,POST /a      | yes
+        GET /a           | /a               | yes";
+    for line in lines(log) {
+        let columns: Vec<_> = line.split('|').map(str::trim).collect();
+        let (one, other) = (route(columns[0]), route(columns[1]));
+        assert_eq!(one.meets(&other), columns[2] == "yes", "{line}");
+        assert_eq!(other.meets(&one), columns[2] == "yes", "{line}");
+    }
+}
+
+#[test]
 fn a_table_names_every_route_that_matches() {
     let mut builder = RouteTable::builder();
     let all = builder.add(route("/**"));

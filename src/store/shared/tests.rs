@@ -134,7 +134,7 @@ fn a_fault_leaves_the_verdict_to_the_failure_mode() {
 #[test]
 fn a_broken_page_is_a_fault_and_stays_untouched() {
     let data = FakeData::default();
-    let mut store = open(&data, 40);
+    let mut store = open(&data, 30);
     data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT).unwrap();
     let mut claims = [claim(&store, 1, FailureMode::Allow)];
     assert!(store.take(&mut claims, NOW, &AtNow));

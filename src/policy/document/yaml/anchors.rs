@@ -2,12 +2,19 @@
 
 use super::{Budget, Entry, Node, Pointer, Rule, Value, check_depth};
 use crate::policy::document::COPIES_MAX;
+use crate::policy::document::error::in_directory;
 use std::collections::HashMap;
 
 /// What is complete and has an anchor, by the parser's number for it.
 pub(super) struct Anchors {
-    complete: HashMap<usize, (Node, Size)>,
+    complete: HashMap<usize, Anchored>,
     copies_left: usize,
+}
+
+struct Anchored {
+    node: Node,
+    size: Size,
+    in_directory: bool,
 }
 
 impl Default for Anchors {
@@ -17,20 +24,29 @@ impl Default for Anchors {
 }
 
 impl Anchors {
-    /// Keeps a copy of what has the anchor.
-    pub(super) fn keep(&mut self, anchor: usize, node: &Node, budget: &mut Budget) -> Result<(), Rule> {
+    /// Keeps a copy of what has the anchor, at `at`.
+    pub(super) fn keep(
+        &mut self,
+        anchor: usize,
+        node: &Node,
+        at: &Pointer<'_>,
+        budget: &mut Budget,
+    ) -> Result<(), Rule> {
         let size = Size::of(node);
         pay(size, &mut self.copies_left, budget)?;
-        self.complete.insert(anchor, (node.clone(), size));
+        self.complete.insert(anchor, Anchored { node: node.clone(), size, in_directory: in_directory(at) });
         Ok(())
     }
 
     /// A copy, for `at`, of what has the anchor. An alias of what it stands in is one of nothing.
     pub(super) fn copy(&mut self, anchor: usize, at: &Pointer<'_>, budget: &mut Budget) -> Result<Node, Rule> {
-        let (node, size) = self.complete.get(&anchor).ok_or(Rule::UnknownAlias)?;
-        check_depth(at, size.height)?;
-        pay(*size, &mut self.copies_left, budget)?;
-        Ok(node.clone())
+        let anchored = self.complete.get(&anchor).ok_or(Rule::UnknownAlias)?;
+        if anchored.in_directory != in_directory(at) {
+            return Err(Rule::AliasAcrossDirectory);
+        }
+        check_depth(at, anchored.size.height)?;
+        pay(anchored.size, &mut self.copies_left, budget)?;
+        Ok(anchored.node.clone())
     }
 }
 

@@ -32,6 +32,35 @@ fn oracle<'a>(route: &[&'a str], path: &[&'a str]) -> Option<Vec<(&'a str, &'a s
     if oracle_glob(first.as_bytes(), found.as_bytes()) { oracle(later, left) } else { None }
 }
 
+/// Whether some text fits both globs, by trying everything.
+fn oracle_globs_meet(one: &[u8], other: &[u8]) -> bool {
+    match (one.split_first(), other.split_first()) {
+        (None, None) => true,
+        (Some((b'*', later)), _) if oracle_globs_meet(later, other) => true,
+        (_, Some((b'*', later))) if oracle_globs_meet(one, later) => true,
+        (Some((b'*', _)), Some((_, later))) => oracle_globs_meet(one, later),
+        (Some((_, later)), Some((b'*', _))) => oracle_globs_meet(later, other),
+        (Some((first, later)), Some((second, later_other))) => first == second && oracle_globs_meet(later, later_other),
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}
+
+/// Whether some path fits both routes' segments, by trying everything.
+fn oracle_meets(one: &[&str], other: &[&str]) -> bool {
+    let glob = |segment: &str| if segment.starts_with('{') { b"*".to_vec() } else { segment.as_bytes().to_vec() };
+    match (one.split_first(), other.split_first()) {
+        (None, None) => true,
+        (Some((&"**", later)), _) if oracle_meets(later, other) => true,
+        (_, Some((&"**", later))) if oracle_meets(one, later) => true,
+        (Some((&"**", _)), Some((_, later))) => oracle_meets(one, later),
+        (Some((_, later)), Some((&"**", _))) => oracle_meets(later, other),
+        (Some((first, later)), Some((second, later_other))) => {
+            oracle_globs_meet(&glob(first), &glob(second)) && oracle_meets(later, later_other)
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}
+
 fn split(path: &str) -> Vec<&str> {
     path.split('/').filter(|it| !it.is_empty()).collect()
 }
@@ -115,6 +144,23 @@ proptest! {
                 let missed = hits(narrow).iter().zip(hits(wide)).any(|(&narrow, wide)| narrow && !wide);
                 prop_assert!(!missed, "{:?} does not cover {:?}", wide, narrow);
             }
+        }
+    }
+
+    #[test]
+    fn routes_meet_where_the_oracle_finds_a_request(
+        one in any_route(),
+        other in any_route(),
+        requests in prop::collection::vec((any_method(), any_path()), 1..12),
+    ) {
+        let meets = route(&write(&one.0, &one.1)).meets(&route(&write(&other.0, &other.1)));
+        let methods_meet = one.0.is_empty() || other.0.is_empty() || one.0.iter().any(|it| other.0.contains(it));
+        prop_assert_eq!(meets, methods_meet && oracle_meets(&split(&one.1), &split(&other.1)), "{:?} {:?}", one, other);
+        let fits = |(methods, pattern): &(Vec<&str>, String), method: &str, raw: &str| {
+            (methods.is_empty() || methods.contains(&method)) && oracle(&split(pattern), &split(raw)).is_some()
+        };
+        for (method, raw) in &requests {
+            prop_assert!(meets || !(fits(&one, method, raw) && fits(&other, method, raw)), "{} {}", method, raw);
         }
     }
 

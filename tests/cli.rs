@@ -1,0 +1,283 @@
+//! The command line, as a shell and a script meet it.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use sluicegate::policy::Policy;
+use sluicegate::policy::document::{Node, from_configuration, from_json, from_yaml};
+use tempfile::TempDir;
+
+const GOOD: &str = "version: 1
+name: least
+limits:
+  - { name: all, per: [], bucket: { burst: 10, refill: 1/s } }
+";
+const BAD: &str = "version: 1
+name: least
+limits:
+  - { name: all, per: [], bucket: { burst: 0, refill: 1/s } }
+sets: []
+";
+const TOLD: &str = ":4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
+POLICY:5: /sets: unknown key; known here: version, name, callers, tiers, limits, replies, store, access_log
+POLICY: 2 faults
+";
+
+/// Exit code, standard output, standard error.
+type Ran = (i32, String, String);
+
+fn run(arguments: &[&str], stdin: &[u8]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    // A call that is wrong may end before it reads.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn file(folder: &TempDir, name: &str, content: &[u8]) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// `render envoy` with usual addresses.
+fn render(policy: &str) -> Vec<&str> {
+    let mut arguments = vec!["render", "envoy", "--listen", "127.0.0.1:8080", "--upstream", "localhost:9000"];
+    arguments.extend(["--admin", "127.0.0.1:9901", "--wasm", "/filter.wasm", "--policy", policy]);
+    arguments
+}
+
+/// The same with another value for one option.
+fn render_with<'a>(option: &str, value: &'a str) -> Vec<&'a str> {
+    let mut arguments = render("-");
+    let pair = arguments.chunks_exact_mut(2).find(|pair| pair[0] == option).unwrap();
+    pair[1] = value;
+    arguments
+}
+
+fn rendered(arguments: &[&str], policy: &[u8]) -> Value {
+    let (code, stdout, stderr) = run(arguments, policy);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{arguments:?}");
+    serde_saphyr::from_str(&stdout).unwrap_or_else(|error| panic!("{error}\n{stdout}"))
+}
+
+fn connection_manager(listener: &Value) -> &Value {
+    &listener["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+fn plugin(listener: &Value) -> &Value {
+    &connection_manager(listener)["http_filters"][0]["typed_config"]["config"]
+}
+
+/// The policy as the filter is handed it.
+fn handed(listener: &Value) -> Node {
+    from_configuration(plugin(listener)["configuration"]["value"].as_str().unwrap().as_bytes()).unwrap()
+}
+
+#[test]
+fn check_tells_good_from_faulty() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (file(&folder, "good.yaml", GOOD.as_bytes()), file(&folder, "bad.yaml", BAD.as_bytes()));
+    let (code, stdout, stderr) = run(&["check", &good], b"");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.starts_with(&format!("{good}: good: policy least, 1 limits, 0 tiers")), "{stdout}");
+    let told = format!("{bad}{}", TOLD.replace("POLICY", &bad));
+    assert_eq!(run(&["check", &bad], b""), (1, told, String::new()));
+    assert_eq!(run(&["check", "-"], BAD.as_bytes()), (1, format!("-{}", TOLD.replace("POLICY", "-")), String::new()));
+    assert_eq!(run(&["check", "-"], GOOD.as_bytes()).0, 0);
+}
+
+#[test]
+fn check_places_what_is_no_tree() {
+    let (code, stdout, _) = run(&["check", "-"], b"version: 1\nlimits: [\n");
+    assert_eq!((code, stdout.lines().count()), (1, 2), "{stdout}");
+    for (text, told) in [
+        ("", "-: /: no policy: the document is empty\n-: 1 fault\n"),
+        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 fault\n"),
+        ("a: 1\na: 2", "-:2: /a: this key stands twice in its map\n-: 1 fault\n"),
+        ("[]", "-:1: /: must be a map, and is a list\n-: 1 fault\n"),
+    ] {
+        assert_eq!(run(&["check", "-"], text.as_bytes()), (1, told.to_owned(), String::new()), "{text}");
+    }
+}
+
+#[test]
+fn render_keeps_the_standard_output_for_envoy() {
+    let told = format!("-{}", TOLD.replace("POLICY", "-"));
+    assert_eq!(run(&render("-"), BAD.as_bytes()), (1, String::new(), told.clone()));
+    let listeners = ["render", "listeners", "--listen", "127.0.0.1:1", "--wasm", "f", "--policy", "-"];
+    assert_eq!(run(&listeners, BAD.as_bytes()), (1, String::new(), told));
+}
+
+#[test]
+fn what_cannot_be_read_is_no_fault_of_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
+    let directory = folder.path().to_str().unwrap().to_owned();
+    let latin = file(&folder, "latin.yaml", b"name: caf\xe9\n");
+    let large = file(&folder, "large.yaml", "é".repeat(33 << 20).as_bytes());
+    for (path, why) in [
+        (&missing, "No such file or directory (os error 2)"),
+        (&directory, "Is a directory (os error 21)"),
+        (&latin, "is not UTF-8 text"),
+        (&large, "is larger than 64 MiB"),
+    ] {
+        let told = (2, String::new(), format!("sluicegate: {path}: {why}\n"));
+        assert_eq!(run(&["check", path], b""), told);
+        assert_eq!(run(&render(path), b""), told);
+    }
+}
+
+#[test]
+fn a_wrong_call_is_told_how_it_is_made() {
+    for arguments in [
+        &[][..],
+        &["check"],
+        &["check", "a", "b"],
+        &["check", "--strict", "-"],
+        &["chekc", "-"],
+        &["render"],
+        &["render", "istio"],
+        &["render", "envoy", "--policy", "-"],
+        &["render", "listeners", "--policy", "-", "--listen", "127.0.0.1:1"],
+    ] {
+        let (code, stdout, stderr) = run(arguments, GOOD.as_bytes());
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(stderr.contains("Usage: sluicegate"), "{arguments:?}: {stderr}");
+    }
+    for arguments in [&["--version"][..], &["--help"], &["check", "--help"], &["render", "envoy", "--help"]] {
+        assert_eq!((run(arguments, b"").0, run(arguments, b"").2.as_str()), (0, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_address_is_checked() {
+    for (option, value, told) in [
+        ("--listen", "8080", "is not HOST:PORT"),
+        ("--listen", "127.0.0.1", "is not HOST:PORT"),
+        ("--listen", "127.0.0.1:0", "is not in 1..=65535"),
+        ("--listen", "127.0.0.1:65536", "is not in 1..=65535"),
+        ("--listen", "127.0.0.1:+80", "is not in 1..=65535"),
+        ("--listen", "127.0.0.1:http", "is not in 1..=65535"),
+        ("--listen", ":80", "is not HOST:PORT"),
+        ("--listen", "::1:80", "is not HOST:PORT"),
+        ("--listen", "[::1:80", "is not HOST:PORT"),
+        ("--listen", "[127.0.0.1]:80", "is not HOST:PORT"),
+        ("--listen", "[::1%lo]:80", "is not HOST:PORT"),
+        ("--listen", "example.org:80", "is not an IP address"),
+        ("--admin", "example.org:80", "is not an IP address"),
+        ("--admin", "", "is not HOST:PORT"),
+        ("--upstream", "http://example.org:80", "is not HOST:PORT"),
+        ("--upstream", "a b:80", "is not HOST:PORT"),
+        ("--upstream", "a\": b:80", "is not HOST:PORT"),
+    ] {
+        let (code, stdout, stderr) = run(&render_with(option, value), GOOD.as_bytes());
+        assert_eq!((code, stdout.as_str()), (2, ""), "{option} {value}");
+        assert!(stderr.contains(told), "{option} {value}: {stderr}");
+    }
+    for (value, address) in
+        [("0.0.0.0:80", "0.0.0.0"), ("[::1]:80", "::1"), ("[::]:80", "::"), ("localhost:80", "127.0.0.1")]
+    {
+        let bootstrap = rendered(&render_with("--listen", value), GOOD.as_bytes());
+        let listener = &bootstrap["static_resources"]["listeners"][0];
+        assert_eq!(
+            listener["address"],
+            json!({ "socket_address": { "address": address, "port_value": 80 } }),
+            "{value}"
+        );
+    }
+    for (value, address) in [("[2001:db8::1]:443", "2001:db8::1"), ("api-1.example.org:443", "api-1.example.org")] {
+        let bootstrap = rendered(&render_with("--upstream", value), GOOD.as_bytes());
+        let endpoints = &bootstrap["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0];
+        let socket = &endpoints["lb_endpoints"][0]["endpoint"]["address"]["socket_address"];
+        assert_eq!(socket, &json!({ "address": address, "port_value": 443 }));
+    }
+}
+
+#[test]
+fn a_bootstrap_has_what_keeps_it_safe() {
+    let preset = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("envoy/presets/enterprise-v2.yaml");
+    let preset = std::fs::read(preset).unwrap();
+    let bootstrap = rendered(&render("-"), &preset);
+    let listener = &bootstrap["static_resources"]["listeners"][0];
+    let manager = connection_manager(listener);
+    for timeout in ["stream_idle_timeout", "request_timeout", "request_headers_timeout"] {
+        let seconds =
+            manager[timeout].as_str().and_then(|text| text.strip_suffix('s')).and_then(|text| text.parse().ok());
+        assert!(seconds.is_some_and(|seconds: u32| (1..=600).contains(&seconds)), "{timeout}: {}", manager[timeout]);
+    }
+    assert_eq!((&manager["normalize_path"], &manager["merge_slashes"]), (&json!(true), &json!(true)));
+    assert_eq!(manager["use_remote_address"], json!(true));
+    let plugin = plugin(listener);
+    assert_eq!(plugin["failure_policy"], "FAIL_RELOAD");
+    assert_eq!(plugin["vm_config"]["vm_id"], "sluicegate");
+    assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], "/filter.wasm");
+    assert_eq!(plugin["configuration"]["@type"], "type.googleapis.com/google.protobuf.StringValue");
+    let text = String::from_utf8(preset).unwrap();
+    assert_eq!(handed(listener).to_json(), from_yaml(&text).unwrap().to_json());
+    assert!(Policy::compile(&handed(listener)).is_ok());
+    let log = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
+    assert_eq!(log["sluicegate"], "%FILTER_STATE(wasm.sluicegate:PLAIN)%");
+    assert_eq!(log["path"], "%PATH(NQ)%", "no query: it may hold a credential");
+    // Without `access_log` in the policy there is nothing to show.
+    let plain = rendered(&render("-"), GOOD.as_bytes());
+    let manager = connection_manager(&plain["static_resources"]["listeners"][0]);
+    assert_eq!(manager["access_log"][0]["typed_config"]["log_format"]["json_format"]["sluicegate"], Value::Null);
+}
+
+#[test]
+fn watched_listeners_are_the_very_same() {
+    let mut arguments = render("-");
+    let whole = rendered(&arguments, GOOD.as_bytes());
+    arguments.extend(["--listeners", "/run/it's \"here\"/listeners.yaml"]);
+    let watching = rendered(&arguments, GOOD.as_bytes());
+    assert_eq!(watching["static_resources"]["listeners"], Value::Null);
+    let source = &watching["dynamic_resources"]["lds_config"]["path_config_source"];
+    assert_eq!(source["path"], "/run/it's \"here\"/listeners.yaml");
+    let listeners = ["render", "listeners", "--listen", "127.0.0.1:8080", "--wasm", "/filter.wasm", "--policy", "-"];
+    let mut response = rendered(&listeners, GOOD.as_bytes());
+    let resource = response["resources"][0].as_object_mut().unwrap();
+    assert_eq!(resource.remove("@type").unwrap(), "type.googleapis.com/envoy.config.listener.v3.Listener");
+    assert_eq!(response["resources"], whole["static_resources"]["listeners"]);
+}
+
+#[test]
+fn any_text_of_a_policy_survives() {
+    let long = "x".repeat(16_000);
+    for body in [
+        "plain",
+        "it's \"quoted\" 'twice' ''",
+        "caf\u{e9} \u{6771}\u{4eac} \u{1f600} \u{10ffff}",
+        "\u{85} \u{2028} \u{2029} \u{a0} \u{feff} \u{7f} \u{80} \u{9f}",
+        "\0 \u{1} \u{8} \u{b} \u{c} \u{1b} \u{1f}",
+        "line\nline\r\n\ttab\n\n  indented\n",
+        r"\ \\ \n \u0041 \U0001f600 \x41 C:\temp\",
+        "# no comment: - [ ] & * ! | > % @ ` --- ... \n---\n...\n",
+        "{{ %REQ(X)% $ENV ${ENV} {\"a\":1}",
+        &long,
+        &"word ".repeat(3_000),
+        &"\n".repeat(3_000),
+    ] {
+        let mut policy: Value = serde_saphyr::from_str(GOOD).unwrap();
+        policy["replies"] = json!({ "refused": { "content_type": "text/plain", "body": body } });
+        let policy = policy.to_string();
+        let bootstrap = rendered(&render("-"), policy.as_bytes());
+        let handed = handed(&bootstrap["static_resources"]["listeners"][0]);
+        assert_eq!(handed.to_json(), from_json(policy.as_bytes()).unwrap().to_json());
+        let read: Value = serde_json::from_str(&handed.to_json()).unwrap();
+        assert_eq!(read["replies"]["refused"]["body"], *body);
+        assert!(Policy::compile(&handed).is_ok());
+    }
+    let wasm = "/it's \"a\"\\b\u{e9}\u{2028}\u{1f600}\u{7f}/f.wasm";
+    let bootstrap = rendered(&render_with("--wasm", wasm), GOOD.as_bytes());
+    let plugin = plugin(&bootstrap["static_resources"]["listeners"][0]);
+    assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], wasm);
+}

@@ -1,0 +1,137 @@
+//! What `make up`, `make reload` and `make down` do, in a copy of the repository under a name and on
+//! a port of its own: whatever somebody runs from the repository itself is left alone.
+
+use crate::container::{Container, docker, image};
+use crate::harness::{Call, Client, eventually, free_address, required, run};
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const KEY: &str = "demo-acme-1";
+const PRESET: &str = "envoy/presets/enterprise-v2.yaml";
+
+#[test]
+fn up_serves_reload_applies_and_down_leaves_nothing() {
+    if !compose_is_installed() {
+        assert!(std::env::var_os("CI").is_none(), "CI is set, and neither docker compose nor docker-compose is here");
+        eprintln!("left out: neither docker compose nor docker-compose is installed");
+        return;
+    }
+    run(Container::make, async |_| {
+        let checkout = Checkout::new();
+        let up = checkout.script("up");
+        let said = String::from_utf8_lossy(&up.stdout);
+        assert!(up.status.success(), "up: {said}\n{}", String::from_utf8_lossy(&up.stderr));
+        assert!(said.contains(&format!("listens on {}", checkout.address)), "{said}");
+
+        let client = Client::http1(checkout.address);
+        let call = Call::get("/v2/things").bearer(KEY);
+        let answer = client.send(call.clone()).await;
+        assert_eq!((answer.status, answer.header("x-demo-upstream")), (200, Some("1")));
+        assert_eq!(client.send(Call::get("/v2/things")).await.status, 401);
+        assert_eq!(client.send(Call::get("/v2/fail").bearer(KEY)).await.status, 503);
+
+        checkout.edit("burst: 100,", "burst: 0,");
+        let refused = checkout.script("reload");
+        let complaint = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && complaint.contains("/limits/0/bucket/burst"), "{complaint}");
+        assert_eq!(client.send(call.clone()).await.status, 200, "the old policy goes on");
+
+        checkout.edit("burst: 0,", "burst: 1,");
+        let applied = checkout.script("reload");
+        assert!(applied.status.success(), "reload: {}", String::from_utf8_lossy(&applied.stderr));
+        // The two that were admitted still count, so the bucket of one unit is empty.
+        eventually("the new policy holds", async || {
+            (Client::http1(checkout.address).send(call.clone()).await.status == 429).then_some(())
+        })
+        .await;
+
+        let down = checkout.script("down");
+        assert!(down.status.success(), "down: {}", String::from_utf8_lossy(&down.stderr));
+        assert_eq!(checkout.left(), "");
+        assert!(client.try_send(call).await.is_err(), "the port is closed");
+    });
+}
+
+/// As much of the repository as the scripts need, with what `make build` makes.
+struct Checkout {
+    root: TempDir,
+    project: String,
+    address: SocketAddr,
+}
+
+impl Checkout {
+    fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("sluicegate-up-").tempdir().expect("a directory");
+        // Another user's Envoy reads in it.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for part in ["scripts", "envoy", "rust-toolchain.toml"] {
+            copy(&repository.join(part), &root.path().join(part));
+        }
+        copy(&required("SLUICEGATE"), &root.path().join("target/release/sluicegate"));
+        let wasm = root.path().join("target/wasm32-wasip1/release/sluicegate.wasm");
+        copy(&required("SLUICEGATE_WASM"), &wasm);
+        let address = free_address();
+        Self { root, project: format!("sluicegate-{}-{}", std::process::id(), address.port()), address }
+    }
+
+    fn script(&self, name: &str) -> Output {
+        Command::new(self.root.path().join("scripts").join(name))
+            .current_dir(self.root.path())
+            // What is built is there already.
+            .env("MAKE", "true")
+            .env("COMPOSE_PROJECT_NAME", &self.project)
+            .env("SLUICEGATE_PORT", self.address.port().to_string())
+            .env("ENVOY_IMAGE", image())
+            .env_remove("POLICY")
+            .output()
+            .expect("a script that runs")
+    }
+
+    /// Changes the policy that is served.
+    fn edit(&self, from: &str, to: &str) {
+        let path = self.root.path().join(PRESET);
+        let text = fs::read_to_string(&path).expect("the preset");
+        assert!(text.contains(from), "`{from}` is not in {PRESET}");
+        fs::write(&path, text.replacen(from, to, 1)).expect("a file can be written");
+    }
+
+    /// The containers and networks of this project.
+    fn left(&self) -> String {
+        let label = format!("label=com.docker.compose.project={}", self.project);
+        let containers = docker(&["ps", "--all", "--quiet", "--filter", &label]);
+        containers + &docker(&["network", "ls", "--quiet", "--filter", &label])
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        // After a failure; otherwise it finds nothing to do.
+        let _ = self.script("down");
+    }
+}
+
+fn compose_is_installed() -> bool {
+    [("docker", &["compose", "version"][..]), ("docker-compose", &["version"])].iter().any(|(program, arguments)| {
+        let output = Command::new(program).args(*arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    })
+}
+
+/// Copies a file, or a directory with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        let entries = fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+        for entry in entries {
+            let name = entry.expect("a directory's entry").file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    } else {
+        fs::create_dir_all(to.parent().expect("a file's directory")).expect("a directory");
+        fs::copy(from, to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+    }
+}

@@ -1,0 +1,222 @@
+//! The corpus of policies: what is accepted, what is refused, and in which words.
+//!
+//! A file `bad_*.yaml` begins with what is said of it, one fault a line, as `sluicegate check` prints
+//! it behind the file's name: `# expect: LINE: POINTER: RULE`. All but one have exactly one fault.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, reason = "test code")]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use prost::Message as _;
+use sluicegate::policy::Policy;
+use sluicegate::policy::document::{Node, Rule, SyntaxError, Value, from_configuration, from_json, from_yaml};
+use sluicegate::policy::error::{PolicyError, Reason};
+
+/// The one file with more than one fault.
+const MANY: &str = "bad_many_at_once.yaml";
+
+/// The files of the corpus whose names begin with `start`, by name.
+fn corpus(start: &str) -> Vec<(String, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/policies");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap()))
+        .filter(|(name, _)| name.starts_with(start))
+        .collect();
+    files.sort();
+    files
+}
+
+fn expected(text: &str) -> Vec<&str> {
+    text.lines().map_while(|line| line.strip_prefix("# expect: ")).collect()
+}
+
+/// What is said of a policy in YAML, with lines.
+fn told(text: &str) -> Vec<String> {
+    match from_yaml(text) {
+        Ok(document) => faults(&document).iter().map(|fault| format!("{}: {fault}", fault.line)).collect(),
+        Err(error) => vec![told_of_syntax(&error)],
+    }
+}
+
+fn told_of_syntax(error: &SyntaxError) -> String {
+    let numbers = [error.line, error.column].map(|number| number.to_string());
+    let place: Vec<&str> = numbers.iter().map(String::as_str).filter(|number| *number != "0").collect();
+    let pointer = error.pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
+    let place = if place.is_empty() { String::new() } else { place.join(":") + ": " };
+    format!("{place}{pointer}: {}", error.rule)
+}
+
+fn faults(document: &Node) -> Vec<PolicyError> {
+    Policy::compile(document).err().unwrap_or_default()
+}
+
+/// The faults without lines, and in no order: a `Struct` has none of its keys.
+fn lineless(document: &Node) -> BTreeSet<String> {
+    faults(document).iter().map(PolicyError::to_string).collect()
+}
+
+fn as_struct(node: &Node) -> prost_types::Struct {
+    let Value::Map(entries) = &node.value else { panic!("only a map is a Struct") };
+    let fields = entries.iter().map(|entry| (entry.key.to_string(), as_value(&entry.value))).collect();
+    prost_types::Struct { fields }
+}
+
+fn as_value(node: &Node) -> prost_types::Value {
+    use prost_types::value::Kind;
+    let kind = match &node.value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(truth) => Kind::BoolValue(*truth),
+        Value::Number(text) => Kind::NumberValue(text.parse().unwrap()),
+        Value::String(text) => Kind::StringValue(text.to_string()),
+        Value::List(items) => Kind::ListValue(prost_types::ListValue { values: items.iter().map(as_value).collect() }),
+        Value::Map(_) => Kind::StructValue(as_struct(node)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+#[test]
+fn every_fault_is_told_at_its_place() {
+    let files = corpus("bad_");
+    for (name, text) in &files {
+        let expected = expected(text);
+        assert_eq!(expected.len() == 1, name != MANY, "{name}: one fault each");
+        assert_eq!(told(text), expected, "{name}");
+    }
+    assert!(files.len() >= 200, "only {} files", files.len());
+}
+
+#[test]
+fn many_faults_are_told_at_once_and_in_order() {
+    let (_, text) = corpus(MANY).pop().unwrap();
+    let faults = faults(&from_yaml(&text).unwrap());
+    assert!(faults.len() > 20, "{faults:#?}");
+    assert!(faults.is_sorted_by_key(|fault| fault.line), "{faults:#?}");
+    let places: BTreeSet<_> = faults.iter().map(|fault| (&fault.at, fault.reason.to_string())).collect();
+    assert_eq!(places.len(), faults.len(), "none is told twice");
+}
+
+#[test]
+fn the_forms_of_a_policy_have_the_same_faults() {
+    for (name, text) in corpus("") {
+        let Ok(document) = from_yaml(&text) else { continue };
+        let Value::Map(_) = &document.value else { continue };
+        let json = from_configuration(document.to_json().as_bytes()).unwrap();
+        let bytes = from_configuration(&as_struct(&document).encode_to_vec()).unwrap();
+        assert_eq!(lineless(&json), lineless(&document), "{name} as JSON");
+        assert_eq!(lineless(&bytes), lineless(&document), "{name} as a Struct");
+        assert!(faults(&json).iter().chain(&faults(&bytes)).all(|fault| fault.line == 0), "{name}");
+    }
+}
+
+#[test]
+fn a_good_policy_is_good_in_every_form() {
+    let presets = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("envoy/presets");
+    let presets = std::fs::read_dir(presets).unwrap().map(|entry| entry.unwrap().path());
+    let presets = presets.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()));
+    for (name, text) in corpus("ok_").into_iter().chain(presets) {
+        let document = from_yaml(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(faults(&document).is_empty(), "{name}: {:#?}", faults(&document));
+        let json = from_json(document.to_json().as_bytes()).unwrap();
+        assert!(faults(&json).is_empty(), "{name} as JSON");
+        let bytes = from_configuration(&as_struct(&document).encode_to_vec()).unwrap();
+        assert!(faults(&bytes).is_empty(), "{name} as a Struct");
+    }
+}
+
+/// A new reason stops this from compiling: give it a file, and its name here.
+fn reason(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::UnknownKey { .. } => "UnknownKey",
+        Reason::Missing => "Missing",
+        Reason::NotA { .. } => "NotA",
+        Reason::OutOfRange { .. } => "OutOfRange",
+        Reason::NotOneOf { .. } => "NotOneOf",
+        Reason::Empty => "Empty",
+        Reason::TooMany { .. } => "TooMany",
+        Reason::TooLong { .. } => "TooLong",
+        Reason::BadName { .. } => "BadName",
+        Reason::ReservedName { .. } => "ReservedName",
+        Reason::TooManyAttributes { .. } => "TooManyAttributes",
+        Reason::Duplicate { .. } => "Duplicate",
+        Reason::BadRoute { .. } => "BadRoute",
+        Reason::BadUnit { .. } => "BadUnit",
+        Reason::BadDigest => "BadDigest",
+        Reason::BadToken { .. } => "BadToken",
+        Reason::BadMediaType { .. } => "BadMediaType",
+        Reason::NotOneSource { .. } => "NotOneSource",
+        Reason::SchemeWithoutHeader => "SchemeWithoutHeader",
+        Reason::MeansNothing { .. } => "MeansNothing",
+        Reason::NoCapture { .. } => "NoCapture",
+        Reason::NotHeld { .. } => "NotHeld",
+        // What it wraps counts, too.
+        Reason::InEntry { reason: inner, .. } => self::reason(inner),
+        Reason::NobodyKnown => "NobodyKnown",
+        Reason::MethodInPath => "MethodInPath",
+        Reason::CaptureIsAttribute { .. } => "CaptureIsAttribute",
+        Reason::NeverReached { .. } => "NeverReached",
+        Reason::Contradiction { .. } => "Contradiction",
+        Reason::WindowTooLong => "WindowTooLong",
+        Reason::CostAboveBurst { .. } => "CostAboveBurst",
+        Reason::OverridesNothing => "OverridesNothing",
+        Reason::BadPlaceholder { .. } => "BadPlaceholder",
+    }
+}
+
+/// The rule's name where a small YAML document can break it; `None` for JSON's own, a `Struct`'s,
+/// and the bounds on megabytes, which have tests beside the code.
+fn rule(rule: Rule) -> Option<&'static str> {
+    Some(match rule {
+        Rule::EmptyDocument => "EmptyDocument",
+        Rule::TooDeep => "TooDeep",
+        Rule::RepeatedKey => "RepeatedKey",
+        Rule::NumberTooLarge => "NumberTooLarge",
+        Rule::NumberNotFinite => "NumberNotFinite",
+        Rule::KeyNotString => "KeyNotString",
+        Rule::SeveralDocuments => "SeveralDocuments",
+        Rule::TooManyCopies => "TooManyCopies",
+        Rule::UnknownAlias => "UnknownAlias",
+        Rule::AliasAcrossDirectory => "AliasAcrossDirectory",
+        Rule::UnknownTag => "UnknownTag",
+        Rule::UnknownEscape => "UnknownEscape",
+        Rule::Tab => "Tab",
+        Rule::WrongIndentation => "WrongIndentation",
+        Rule::NestedMapping => "NestedMapping",
+        Rule::MissingKey => "MissingKey",
+        Rule::UnclosedQuote => "UnclosedQuote",
+        Rule::TextAfterQuote => "TextAfterQuote",
+        Rule::UnclosedBracket => "UnclosedBracket",
+        Rule::StrayBracket => "StrayBracket",
+        Rule::ReservedCharacter => "ReservedCharacter",
+        Rule::NotYaml => "NotYaml",
+        Rule::EmptyConfiguration
+        | Rule::UnknownForm
+        | Rule::NotStruct
+        | Rule::ValueWithoutKind
+        | Rule::EarlyEnd
+        | Rule::TrailingText
+        | Rule::TrailingComma
+        | Rule::MissingComma
+        | Rule::MissingColon
+        | Rule::NotUnicode
+        | Rule::ControlCharacter
+        | Rule::NotJson
+        | Rule::TooLarge
+        | Rule::TooManyNodes => return None,
+    })
+}
+
+#[test]
+fn the_corpus_has_every_reason_and_every_rule() {
+    let (mut reasons, mut rules) = (BTreeSet::new(), BTreeSet::new());
+    for (_, text) in corpus("bad_") {
+        match from_yaml(&text) {
+            Ok(document) => reasons.extend(faults(&document).iter().map(|fault| reason(&fault.reason))),
+            Err(error) => rules.extend(rule(error.rule)),
+        }
+    }
+    assert_eq!((reasons.len(), rules.len()), (31, 22), "{reasons:?}\n{rules:?}");
+}

@@ -1,0 +1,162 @@
+//! What no compiler checks: the order of the modules, the size of a file, and what must never land.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The modules of `src/`, as the data flows: each may use those before it.
+const ORDER: [&str; 12] =
+    ["base", "host", "limit", "policy", "store", "request", "engine", "reply", "observe", "filter", "wasm", "cli"];
+
+/// Who may not use whom, although the order would let it.
+const APART: [(&str, &str, &str); 5] = [
+    ("limit", "host", "the algorithms are pure"),
+    ("policy", "host", "a policy is checked without a proxy"),
+    ("store", "policy", "a store knows keys and rules, not who they are for"),
+    ("cli", "filter", "the command line has no streams"),
+    ("cli", "wasm", "the command line is native"),
+];
+
+const LINES_MAX: usize = 500;
+
+/// In two halves each, so that this file keeps its own rules.
+const UNFINISHED: [&str; 5] = [
+    concat!("todo", "!("),
+    concat!("unimplemented", "!("),
+    concat!("dbg", "!("),
+    concat!("FIX", "ME"),
+    concat!("#[", "ignore"),
+];
+
+/// First directories of paths that exist on somebody's own machine alone.
+const PRIVATE: [&str; 5] = ["home", "root", "Users", "work", "mnt"];
+
+#[test]
+fn the_repository_is_tidy() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = tracked(root).unwrap_or_else(|| walked(root, ""));
+    assert!(files.iter().any(|file| file == "src/lib.rs"), "{} files, and src/lib.rs is not one", files.len());
+    let mut findings = Vec::new();
+    for file in files {
+        // One that git knows may be gone from the disk.
+        let Ok(bytes) = std::fs::read(root.join(&file)) else { continue };
+        findings.extend(inspect(&file, &String::from_utf8_lossy(&bytes)));
+    }
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn every_rule_finds_what_it_is_for() {
+    for (file, text, finding) in [
+        ("src/base/a.rs", "\nuse crate::limit::Decision;\n", "src/base/a.rs:2: base may not use limit"),
+        ("src/engine.rs", "fn a() { crate::reply::b() }", "src/engine.rs:1: engine may not use reply"),
+        ("src/policy/a.rs", "use crate::host::fault::Fault;", "src/policy/a.rs:1: policy may not use host"),
+        ("src/cli.rs", "use crate::filter::stream::Stream;", "src/cli.rs:1: cli may not use filter"),
+        ("src/cli.rs", "use crate::{base, filter};", "src/cli.rs:1: one module for each `crate::`"),
+        ("src/helpers.rs", "", "src/helpers.rs:1: helpers has no place in the order of modules"),
+        ("src/bin/a.rs", "sluicegate::policy::b()", "src/bin/a.rs:1: a program uses the crate's cli alone"),
+        ("src/base.rs", &"//\n".repeat(501), "src/base.rs:501: more than 500 lines"),
+        ("tests/a.rs", concat!("// FIX", "ME later"), concat!("tests/a.rs:1: FIX", "ME must not land")),
+        ("tests/a.rs", concat!("#[", "ignore]"), concat!("tests/a.rs:1: #[", "ignore must not land")),
+        ("README.md", concat!("cd /ho", "me/me"), "README.md:1: a path of somebody's machine"),
+    ] {
+        let found = inspect(file, text);
+        assert!(found.len() == 1 && found[0].starts_with(finding), "{file}: {found:?}, not {finding}");
+    }
+    for (file, text) in [
+        ("src/engine.rs", "use crate::base::time::Span;\nuse crate::engine::Verdict;"),
+        ("src/wasm/host.rs", "//! See [`crate::cli`]."),
+        ("src/bin/a.rs", "sluicegate::cli::main()"),
+        ("README.md", "https://example.org/home/page and target/work/x"),
+    ] {
+        assert_eq!(inspect(file, text), [""; 0], "{file}");
+    }
+}
+
+/// The findings in one file, each as `file:line: what and why`.
+fn inspect(file: &str, text: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut find = |index: usize, what: String| findings.push(format!("{file}:{}: {what}", index.saturating_add(1)));
+    let is_rust = file.ends_with(".rs");
+    let module = file.strip_prefix("src/").and_then(|rest| rest.split(['/', '.']).next());
+    if let Some(module) = module
+        && !["lib", "bin"].contains(&module)
+        && !ORDER.contains(&module)
+    {
+        find(0, format!("{module} has no place in the order of modules: {}", ORDER.join(" < ")));
+    }
+    if is_rust && text.lines().count() > LINES_MAX {
+        find(LINES_MAX, format!("more than {LINES_MAX} lines: it has become two ideas"));
+    }
+    for (index, line) in text.lines().enumerate() {
+        for word in UNFINISHED.iter().filter(|word| is_rust && line.contains(**word)) {
+            find(index, format!("{word} must not land"));
+        }
+        if names_private_path(line) {
+            find(index, "a path of somebody's machine, which nobody else has".to_owned());
+        }
+        let Some(module) = module.filter(|_| !line.trim_start().starts_with("//")) else { continue };
+        let prefix = if module == "bin" { "sluicegate::" } else { "crate::" };
+        for used in line.split(prefix).skip(1) {
+            if let Err(why) = may_use(module, used) {
+                find(index, why);
+            }
+        }
+    }
+    findings
+}
+
+/// Whether `module` may use what begins with `used`, the text behind `crate::`.
+fn may_use(module: &str, used: &str) -> Result<(), String> {
+    if used.starts_with('{') {
+        return Err("one module for each `crate::`".to_owned());
+    }
+    let used = used.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next().unwrap_or_default();
+    let place = |module: &str| ORDER.iter().position(|known| *known == module);
+    if module == "bin" {
+        return if used == "cli" { Ok(()) } else { Err("a program uses the crate's cli alone".to_owned()) };
+    }
+    if let Some((.., why)) = APART.iter().find(|(user, what, _)| (*user, *what) == (module, used)) {
+        return Err(format!("{module} may not use {used}: {why}"));
+    }
+    if place(used).is_some_and(|used| Some(used) <= place(module)) {
+        return Ok(());
+    }
+    Err(format!("{module} may not use {used}: the order is {}", ORDER.join(" < ")))
+}
+
+/// Whether an absolute path that begins in one of [`PRIVATE`] stands in `line`.
+fn names_private_path(line: &str) -> bool {
+    PRIVATE.iter().any(|directory| {
+        let path = format!("/{directory}/");
+        line.match_indices(&path).any(|(start, _)| {
+            // Behind a word it is part of a longer path or of an address.
+            let before = line.get(..start).and_then(|text| text.chars().next_back());
+            before.is_none_or(|letter| !letter.is_alphanumeric() && !"._-*}$/".contains(letter))
+        })
+    })
+}
+
+/// The files of the repository, also those not yet added; `None` where git or its data is missing.
+fn tracked(root: &Path) -> Option<Vec<String>> {
+    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let output = Command::new("git").args(list).current_dir(root).output().ok()?;
+    let names = String::from_utf8(output.stdout).ok().filter(|names| output.status.success() && !names.is_empty())?;
+    Some(names.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// The same without git, as near as can be.
+fn walked(root: &Path, below: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(root.join(below)) else { return Vec::new() };
+    let mut files = Vec::new();
+    for entry in entries.flatten() {
+        let name = format!("{below}{}", entry.file_name().display());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && ![".git", ".venv", "target"].contains(&name.as_str()) => {
+                files.extend(walked(root, &format!("{name}/")));
+            }
+            Ok(kind) if kind.is_file() => files.push(name),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    files
+}
