@@ -3,7 +3,6 @@
 use super::{ACME, ALPHA, BETA, STANDARD, spend};
 use crate::harness::{Call, Client, Gateway, Lab, Policy, Setup, eventually, route_action};
 use serde_json::json;
-use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
