@@ -27,8 +27,6 @@ pub struct Attributes {
 #[derive(Debug)]
 struct Name {
     text: Box<str>,
-    /// An entry of the directory has it.
-    held: bool,
     /// It stands outside of the directory too, so that a message may repeat it.
     said: bool,
 }
@@ -55,7 +53,7 @@ const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
 
 impl Default for Attributes {
     fn default() -> Self {
-        let credential = Name { text: CREDENTIAL.into(), held: false, said: true };
+        let credential = Name { text: CREDENTIAL.into(), said: true };
         Self { names: vec![credential], complete: Complete::Nothing, credentials: 0 }
     }
 }
@@ -92,19 +90,7 @@ impl Attributes {
     /// place may be the key.
     pub(super) fn declare_held(&mut self, entry: &Field<'_>, name: &str) -> Option<AttributeId> {
         let fault = |reason: Reason| entry.fault(Reason::InEntry { part: "a key", reason: Box::new(reason) });
-        let id = self.declared(name).map_err(|reason| fault(reason(None))).ok()?;
-        self.names.get_mut(id.index())?.held = true;
-        Some(id)
-    }
-
-    /// The attribute that a source takes from the directory: one that an entry has.
-    pub(super) fn resolve_held(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
-        let held = |id: &AttributeId| self.names.get(id.index()).is_some_and(|name| name.held);
-        match self.find(name) {
-            Some(id) if held(&id) => Some(id),
-            Some(_) | None if is_name(name) => field.refuse(Reason::NotHeld { name: name.to_owned() }),
-            Some(_) | None => field.refuse(Reason::BadName { value: Some(name.to_owned()) }),
-        }
+        self.declared(name).map_err(|reason| fault(reason(None))).ok()
     }
 
     /// The attribute of this name, added if it is new; else the rule that the name breaks.
@@ -178,7 +164,7 @@ impl Attributes {
         if self.names.len() >= ATTRIBUTES_MAX {
             return None;
         }
-        self.names.push(Name { text: name.into(), held: false, said: false });
+        self.names.push(Name { text: name.into(), said: false });
         self.find(name)
     }
 }

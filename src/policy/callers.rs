@@ -109,16 +109,15 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
         Some(field) => read_directory(field, context),
         None => Some(Directory::default()),
     };
-    let complete = |directory: Option<&Directory>| match directory {
+    let sources = match map.get("attributes") {
+        Some(field) => read_attributes(field, context),
+        None => Some(Vec::new()),
+    };
+    context.attributes.close(match &directory {
         Some(directory) if field.faults.count() == faults_before && directory.count() > 0 => Complete::All,
         Some(_) if field.faults.count() == faults_before => Complete::Credentials,
         Some(_) | None => Complete::Nothing,
-    };
-    let sources = match map.get("attributes") {
-        Some(field) => read_attributes(field, complete(directory.as_ref()), context),
-        None => Some(Vec::new()),
-    };
-    context.attributes.close(complete(directory.as_ref()));
+    });
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
     if unknown == Some(Stance::Refuse) && map.get("directory").is_none() {
@@ -258,18 +257,14 @@ fn digest(text: &str) -> Option<Digest> {
     Some(digest)
 }
 
-fn read_attributes(
-    field: Field<'_>,
-    complete: Complete,
-    context: &mut Context,
-) -> Option<Vec<(AttributeId, Vec<Source>)>> {
+fn read_attributes(field: Field<'_>, context: &mut Context) -> Option<Vec<(AttributeId, Vec<Source>)>> {
     let map = field.map()?;
     let mut all = Vec::new();
     for (entry, field) in map.others() {
         let attribute = context.attributes.declare(&field, &entry.key);
         let nodes = field.full_list(SOURCES_MAX);
         let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
-        let mut sources = field.each_once(nodes, |source| read_source(source, &entry.key, complete, context));
+        let mut sources = field.each_once(nodes, |source| read_source(source, &entry.key, context));
         // An entry's own value comes first, unless the list says where among the others.
         if !sources.iter().any(|source| matches!(source, Source::Directory(_))) {
             sources.insert(0, Source::Directory(attribute));
@@ -279,17 +274,15 @@ fn read_attributes(
     (all.len() <= ATTRIBUTES_MAX).then_some(all)
 }
 
-fn read_source(field: Field<'_>, attribute: &str, complete: Complete, context: &mut Context) -> Option<Source> {
+fn read_source(field: Field<'_>, attribute: &str, context: &mut Context) -> Option<Source> {
     let map = field.map()?;
     let directory = map.get("directory");
     let path = map.get("path");
     let source = match (&directory, &path) {
         (Some(directory), None) => {
-            let resolved = directory.string().and_then(|name| match complete {
-                Complete::All => context.attributes.resolve_held(directory, name),
-                Complete::Credentials | Complete::Nothing => context.attributes.declare(directory, name),
-            });
-            resolved.map(Source::Directory)
+            // No entry has to have it now: directories change more often than policies.
+            let name = directory.string();
+            name.and_then(|name| context.attributes.declare(directory, name)).map(Source::Directory)
         }
         (None, Some(path)) => read_path(path, attribute).map(|route| Source::Path(Box::new(route))),
         (Some(_), Some(_)) | (None, None) => {

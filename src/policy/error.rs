@@ -124,19 +124,9 @@ pub enum Reason {
     },
     /// A scheme belongs to a header.
     SchemeWithoutHeader,
-    /// A key that has no effect.
-    MeansNothing {
-        /// What takes its effect away.
-        beside: &'static str,
-    },
     /// A route that should capture this name.
     NoCapture {
         /// The name in braces.
-        name: String,
-    },
-    /// A source in the directory that no entry has.
-    NotHeld {
-        /// The attribute's name.
         name: String,
     },
     /// A key or a value in an entry of the directory, of which nothing is repeated.
@@ -235,8 +225,6 @@ impl fmt::Display for Reason {
             Self::NotOneSource { sources } => write!(f, "needs exactly one of {}", sources.join(", ")),
             Self::SchemeWithoutHeader => f.write_str("a scheme is part of a header: only beside `header`"),
             Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
-            Self::MeansNothing { beside } => write!(f, "means nothing beside {beside}"),
-            Self::NotHeld { name } => write!(f, "no entry of the directory has {}", Quoted(name)),
             Self::InEntry { part, reason } => write!(f, "{part} of this entry {reason}"),
             Self::NobodyKnown => f.write_str(
                 "every credential would be refused: give a `directory`, be it empty for now, or `unknown: anonymous`",

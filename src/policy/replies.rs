@@ -108,11 +108,6 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
     let family = map.require("family").and_then(|field| {
         field.choice("a family of fields", &[("x-ratelimit", Family::XRateLimit), ("none", Family::None)])
     });
-    if let Some(Family::None) = family {
-        for field in [map.get("reset"), map.get("when")].into_iter().flatten() {
-            field.fault(Reason::MeansNothing { beside: "`family: none`" });
-        }
-    }
     let reset = match map.get("reset") {
         Some(field) => {
             field.choice("a form of time", &[("seconds", Reset::Seconds), ("unix-seconds", Reset::UnixSeconds)])
