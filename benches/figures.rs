@@ -31,8 +31,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-const ROUNDS: usize = 15;
-const REQUESTS_PER_ROUND: usize = 4_000;
+const ROUNDS: usize = 150;
+const REQUESTS_PER_ROUND: usize = 480;
 const ORGANIZATIONS: usize = 1_000;
 const KEYS: usize = 100_000;
 /// A divisor of the numbers of requests.
@@ -113,7 +113,9 @@ fn requests(paths: &Paths) {
     for round in 0..=ROUNDS {
         for (client, costs) in clients.iter_mut().zip(&mut costs) {
             let before = envoy.cpu_nanos();
-            client.send(REQUESTS_PER_ROUND, |number| format!("authorization: Bearer {}", key(number % ORGANIZATIONS)));
+            client.send(REQUESTS_PER_ROUND, |number| {
+                format!("authorization: Bearer {}", key((round * REQUESTS_PER_ROUND + number) % ORGANIZATIONS))
+            });
             let cost = (envoy.cpu_nanos() - before) as f64 / REQUESTS_PER_ROUND as f64 / 1_000.0;
             // The first round warms everything up.
             if round > 0 {
@@ -121,8 +123,11 @@ fn requests(paths: &Paths) {
             }
         }
     }
+    // Round by round, so that a slow stretch of the machine is in both sides of a difference.
+    let over =
+        |costs: &Vec<f64>, base: &Vec<f64>| median(&costs.iter().zip(base).map(|(a, b)| a - b).collect::<Vec<_>>());
     let medians = costs.each_ref().map(|costs| median(costs));
-    let added = medians.map(|cost| cost - medians[0]);
+    let added = costs.each_ref().map(|kind| over(kind, &costs[0]));
     println!(
         "processor time of Envoy per request, median of {ROUNDS} rounds of {REQUESTS_PER_ROUND}, in microseconds:"
     );

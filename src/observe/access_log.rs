@@ -14,6 +14,7 @@ pub const KEY: &str = "sluicegate";
 
 const NOT_PLAIN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b'=').add(b'\\');
 const VALUE_BYTES_MAX: usize = 256;
+const LINE_BYTES_USUAL: usize = 160;
 
 /// The line for one request.
 #[must_use]
@@ -26,7 +27,11 @@ pub fn line(
     caller: Option<&Caller<'_>>,
 ) -> String {
     let tier = tier.and_then(|tier| policy.tiers.get(tier)).map(|tier| &*tier.name);
-    let mut line = format!("decision={decision} limit={} tier={}", limit.unwrap_or("-"), tier.unwrap_or("-"));
+    // Room for most lines: this is written for every request.
+    let mut line = String::with_capacity(LINE_BYTES_USUAL);
+    for part in ["decision=", decision, " limit=", limit.unwrap_or("-"), " tier=", tier.unwrap_or("-")] {
+        line.push_str(part);
+    }
     for attribute in attributes {
         line.push(' ');
         line.push_str(policy.attributes.name(*attribute));
