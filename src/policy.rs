@@ -109,14 +109,8 @@ fn read(document: Field<'_>) -> Option<Policy> {
     };
     let tiers = map.get("tiers").map_or_else(Vec::new, |field| tiers::read(field, &mut context));
     let limits = map.require("limits").and_then(|field| limits::read(field, &tiers, name.as_deref(), &mut context));
-    let replies = match map.get("replies") {
-        Some(field) => replies::read(field),
-        None => Some(Replies::default()),
-    };
-    let keys_max = match map.get("store") {
-        Some(field) => read_store(field),
-        None => Some(KEYS_MAX_DEFAULT),
-    };
+    let replies = map.optional("replies", Replies::default(), replies::read);
+    let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
     map.end();
 
@@ -152,10 +146,7 @@ fn tier_by_route(tiers: &[Tier], routes: usize) -> Vec<Option<usize>> {
 
 fn read_store(field: Field<'_>) -> Option<u32> {
     let map = field.map()?;
-    let keys_max = match map.get("keys_max") {
-        Some(field) => field.count(1, KEYS_MAX_LIMIT),
-        None => Some(KEYS_MAX_DEFAULT),
-    };
+    let keys_max = map.optional("keys_max", KEYS_MAX_DEFAULT, |field| field.count(1, KEYS_MAX_LIMIT));
     map.end();
     keys_max
 }

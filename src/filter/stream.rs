@@ -123,10 +123,8 @@ impl<D: SharedData> Stream<D> {
         paid.retain(|paid| paid.when == ChargeWhen::Success);
         if !paid.is_empty() {
             let grpc_status = if grpc { host.response_header("grpc-status") } else { None };
-            let failed = match &grpc_status {
-                Some(status) => status != b"0",
-                None => host.response_header(":status").is_some_and(|status| is_failure(&status)),
-            };
+            let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
+                || host.response_header(":status").is_some_and(|status| is_failure(&status));
             if failed {
                 self.give_back(host, &paid);
             } else if grpc && grpc_status.is_none() {
@@ -139,7 +137,7 @@ impl<D: SharedData> Stream<D> {
     /// The response's trailers have come: where a gRPC upstream says how it went.
     pub fn on_response_trailers(&mut self, host: &impl Host) {
         let Phase::Answered(paid) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
-        if host.response_trailer("grpc-status").is_some_and(|status| status != b"0") {
+        if host.response_trailer("grpc-status").is_some_and(|status| is_grpc_failure(&status)) {
             self.give_back(host, &paid);
         }
     }
@@ -265,4 +263,9 @@ impl<D: SharedData> Stream<D> {
 /// Whether a response's status says that the request failed: 400 and above.
 fn is_failure(status: &[u8]) -> bool {
     str::from_utf8(status).ok().and_then(|status| status.parse::<u32>().ok()).is_some_and(|status| status >= 400)
+}
+
+/// Whether a gRPC status says that the call failed: all but OK.
+fn is_grpc_failure(status: &[u8]) -> bool {
+    status != b"0"
 }

@@ -97,22 +97,13 @@ const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let map = field.map()?;
     let faults_before = field.faults.count();
-    let routes = match map.get("for") {
-        Some(field) => read_where(field, context).map(Some),
-        None => Some(None),
-    };
+    let routes = map.optional("for", None, |field| read_where(field, context).map(Some));
     let credentials = match map.require("credentials") {
         Some(field) => read_credentials(field, context),
         None => None,
     };
-    let directory = match map.get("directory") {
-        Some(field) => read_directory(field, context),
-        None => Some(Directory::default()),
-    };
-    let sources = match map.get("attributes") {
-        Some(field) => read_attributes(field, context),
-        None => Some(Vec::new()),
-    };
+    let directory = map.optional("directory", Directory::default(), |field| read_directory(field, context));
+    let sources = map.optional("attributes", Vec::new(), |field| read_attributes(field, context));
     context.attributes.close(match &directory {
         Some(directory) if field.faults.count() == faults_before && directory.count() > 0 => Complete::All,
         Some(_) if field.faults.count() == faults_before => Complete::Credentials,

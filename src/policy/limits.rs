@@ -141,39 +141,26 @@ fn read_limit(
         }
         Some(name)
     });
-    let selected = match map.get("for") {
-        Some(field) => read_selector(field, tiers, context),
-        None => Some((Selector::default(), Vec::new())),
-    };
+    let selected = map.optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, tiers, context));
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
-    let cost = match map.get("cost") {
-        Some(field) => field.count(1, BURST_MAX),
-        None => Some(1),
-    };
+    let cost = map.optional("cost", 1, |field| field.count(1, BURST_MAX));
     let bucket = map.require("bucket").and_then(|field| read_bucket(field, cost.unwrap_or(1)));
-    let overrides = match map.get("overrides") {
-        Some(field) => {
-            let base = overrides::Base {
-                bucket,
-                cost: cost.unwrap_or(1),
-                conditions: selected.as_ref().map_or(&[], |(selector, _)| &selector.attributes),
-                selector: map.field().at.key("for").to_string(),
-            };
-            overrides::read(field, &base, context)
-        }
-        None => Some(Overrides::default()),
-    };
-    let charge = match map.get("charge") {
-        Some(field) => {
-            field.choice("a way to charge", &[("admitted", ChargeWhen::Admitted), ("success", ChargeWhen::Success)])
-        }
-        None => Some(ChargeWhen::default()),
-    };
-    let failure = match map.get("failure") {
-        Some(field) => field.choice("a failure mode", &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)]),
-        None => Some(FailureMode::default()),
-    };
+    let overrides = map.optional("overrides", Overrides::default(), |field| {
+        let base = overrides::Base {
+            bucket,
+            cost: cost.unwrap_or(1),
+            conditions: selected.as_ref().map_or(&[], |(selector, _)| &selector.attributes),
+            selector: map.field().at.key("for").to_string(),
+        };
+        overrides::read(field, &base, context)
+    });
+    let charge = map.optional("charge", ChargeWhen::default(), |field| {
+        field.choice("a way to charge", &[("admitted", ChargeWhen::Admitted), ("success", ChargeWhen::Success)])
+    });
+    let failure = map.optional("failure", FailureMode::default(), |field| {
+        field.choice("a failure mode", &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)])
+    });
     map.end();
     let (name, per) = (name?, per?);
     Some(Limit {
@@ -214,10 +201,7 @@ fn read_selector(field: Field<'_>, all: &[Option<ReadTier>], context: &mut Conte
         Some(field) => read_tiers(field, all).map(Some),
         None => Some(None),
     };
-    let routes = match map.get("routes") {
-        Some(field) => read_routes(field, &mut context.routes).map(Some),
-        None => Some(None),
-    };
+    let routes = map.optional("routes", None, |field| read_routes(field, &mut context.routes).map(Some));
     let attributes = read_conditions(&map, context);
     let (routes, ids) = match routes? {
         Some(read) => {

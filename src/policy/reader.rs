@@ -190,6 +190,16 @@ impl<'a> MapField<'a> {
         Some(self.value(entry))
     }
 
+    /// What `read` makes of the value under `key`; `usual` where there is none.
+    pub(super) fn optional<T>(
+        &self,
+        key: &'static str,
+        usual: T,
+        read: impl FnOnce(Field<'_>) -> Option<T>,
+    ) -> Option<T> {
+        self.get(key).map_or(Some(usual), read)
+    }
+
     /// The value under `key`, which must be there.
     pub(super) fn require<'s>(&'s self, key: &'static str) -> Option<Field<'s>> {
         let found = self.get(key);

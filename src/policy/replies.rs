@@ -88,14 +88,8 @@ impl Default for Replies {
 pub(super) fn read(field: Field<'_>) -> Option<Replies> {
     let map = field.map()?;
     let usual = Replies::default();
-    let fields = match map.get("fields") {
-        Some(field) => read_fields(field),
-        None => Some(usual.fields),
-    };
-    let jitter = match map.get("retry_after") {
-        Some(field) => read_jitter(field),
-        None => Some(usual.jitter),
-    };
+    let fields = map.optional("fields", usual.fields, read_fields);
+    let jitter = map.optional("retry_after", usual.jitter, read_jitter);
     let refused = read_reply(map.get("refused"), usual.refused, &Placeholder::ALL);
     // Who is not known is under no limit, and nothing tells when to come back.
     let unauthorized = read_reply(map.get("unauthorized"), usual.unauthorized, &[Placeholder::TraceId]);
@@ -108,16 +102,12 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
     let family = map.require("family").and_then(|field| {
         field.choice("a family of fields", &[("x-ratelimit", Family::XRateLimit), ("none", Family::None)])
     });
-    let reset = match map.get("reset") {
-        Some(field) => {
-            field.choice("a form of time", &[("seconds", Reset::Seconds), ("unix-seconds", Reset::UnixSeconds)])
-        }
-        None => Some(Reset::default()),
-    };
-    let when = match map.get("when") {
-        Some(field) => field.choice("an occasion", &[("always", When::Always), ("refused", When::Refused)]),
-        None => Some(When::default()),
-    };
+    let reset = map.optional("reset", Reset::default(), |field| {
+        field.choice("a form of time", &[("seconds", Reset::Seconds), ("unix-seconds", Reset::UnixSeconds)])
+    });
+    let when = map.optional("when", When::default(), |field| {
+        field.choice("an occasion", &[("always", When::Always), ("refused", When::Refused)])
+    });
     map.end();
     let fields = Fields { reset: reset?, when: when? };
     Some(match family? {
