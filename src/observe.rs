@@ -1,7 +1,8 @@
 //! What happened: one typed event in, sinks out.
 //!
-//! Counters are the first sink and the access log's string the second; usage and audit will be
-//! others. A sink implements [`Sink`] and is called once for each [`Event`].
+//! Counters are the first sink; usage and audit will be others. A sink implements [`Sink`] and is
+//! called once for each [`Event`]. Beside them each request has one line for the access log, which
+//! also says who called.
 
 pub mod access_log;
 pub mod metrics;

@@ -77,7 +77,7 @@ impl Refill {
     pub fn parse(text: &str) -> Result<Self, UnitError> {
         let (count, unit) = text.split_once('/').ok_or(UnitError::NotARate)?;
         let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
-        let per = RefillPer::ALL.iter().find(|(name, _)| *name == unit.trim()).map(|(_, per)| *per);
+        let per = RefillPer::ALL.iter().find(|(name, _)| *name == unit).map(|(_, per)| *per);
         let (true, Some(per)) = (digits, per) else { return Err(UnitError::NotARate) };
         let count = count.parse().ok().filter(|count| *count < COUNT_MAX).ok_or(UnitError::RateTooFast)?;
         if count == 0 {

@@ -86,6 +86,9 @@ impl<D: SharedData> Stream<D> {
 
     /// The request's head has come.
     pub fn on_request_headers(&mut self, host: &impl Host) -> Flow {
+        if !matches!(self.phase, Phase::Fresh) {
+            return Flow::Continue;
+        }
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
         let now = host.now();
@@ -167,7 +170,7 @@ impl<D: SharedData> Stream<D> {
         let policy = &self.runtime.policy;
         self.sink(host).observe(Event::Unauthorized(why));
         if let Some(attributes) = &policy.access_log {
-            let line = access_log::line(policy, attributes, "unauthorized", None, request.tier, None);
+            let line = access_log::line(policy, attributes, Decided::Refused.name(), None, request.tier, None);
             host.set_filter_state(access_log::KEY, &line);
         }
         host.reply(&local::unauthorized(policy, why, request, now));

@@ -1,114 +1,16 @@
 //! Streams over a fake host: every event in every phase, and what clients and operators see.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+mod answers;
+mod proxy;
+
 use std::rc::Rc;
 
-use super::runtime::Runtime;
+use proxy::{Pairs, Proxy};
+
 use super::stream::{Flow, Stream};
-use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
-use crate::host::shared::{SharedData, Swap, Version};
-use crate::host::stream::{Clock, CounterId, Exchange, GrpcStatus, LocalReply, Meter, RequestHead, ResponseHead};
-use crate::policy::Policy;
-use crate::policy::document::from_yaml;
-
-type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
-type Pairs<'a> = &'a [(&'a str, &'a [u8])];
-
-/// One proxy: its shared data, clock and counters, and the message at hand.
-#[derive(Clone, Default)]
-struct Proxy {
-    data: Rc<RefCell<Values>>,
-    version: Rc<Cell<u32>>,
-    fault: Rc<Cell<Option<Fault>>>,
-    now: Rc<Cell<u64>>,
-    names: Rc<RefCell<Vec<String>>>,
-    counted: Rc<RefCell<BTreeMap<String, u64>>>,
-    request: Rc<RefCell<Vec<u8>>>,
-    response: Rc<RefCell<BTreeMap<String, String>>>,
-    details: Rc<RefCell<Option<&'static str>>>,
-    replies: Rc<RefCell<Vec<LocalReply>>>,
-    filter_state: Rc<RefCell<Option<String>>>,
-}
-
-impl SharedData for Proxy {
-    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        match self.fault.get() {
-            Some(fault) => Err(fault),
-            None => {
-                let data = self.data.borrow();
-                Ok(data
-                    .get(key)
-                    .map_or((Vec::new(), Version::ABSENT), |(value, cas)| (value.clone(), Version::of(*cas))))
-            }
-        }
-    }
-
-    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
-        if self.data.borrow().get(key).is_some_and(|(_, cas)| *cas != seen.cas()) {
-            return Ok(Swap::Conflict);
-        }
-        self.version.set(self.version.get().wrapping_add(1));
-        self.data.borrow_mut().insert(key.to_vec(), (value.to_vec(), self.version.get()));
-        Ok(Swap::Done)
-    }
-}
-
-impl Clock for Proxy {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(self.now.get())
-    }
-}
-
-impl RequestHead for Proxy {
-    fn request_headers(&self) -> Headers {
-        Headers::new(self.request.borrow().clone())
-    }
-}
-
-impl ResponseHead for Proxy {
-    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
-        self.response.borrow().get(name).map(|value| value.clone().into_bytes())
-    }
-
-    fn set_response_header(&self, name: &str, value: &str) {
-        self.response.borrow_mut().insert(name.to_owned(), value.to_owned());
-    }
-
-    fn remove_response_header(&self, name: &str) {
-        self.response.borrow_mut().remove(name);
-    }
-
-    fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
-        self.response_header(name)
-    }
-}
-
-impl Exchange for Proxy {
-    fn reply(&self, reply: &LocalReply) {
-        self.replies.borrow_mut().push(reply.clone());
-    }
-
-    fn set_filter_state(&self, key: &str, value: &str) {
-        assert_eq!(key, "sluicegate");
-        self.filter_state.replace(Some(value.to_owned()));
-    }
-
-    fn response_code_details(&self) -> Option<Vec<u8>> {
-        self.details.borrow().map(|details| details.as_bytes().to_vec())
-    }
-}
-
-impl Meter for Proxy {
-    fn add(&self, counter: CounterId, amount: u64) {
-        let name = self.names.borrow()[counter.0 as usize].clone();
-        let mut counted = self.counted.borrow_mut();
-        let count = counted.entry(name).or_default();
-        *count = count.saturating_add(amount);
-    }
-}
+use crate::host::stream::GrpcStatus;
 
 const POLICY: &str = r#"
 version: 1
@@ -136,60 +38,6 @@ replies:
   refused: { content_type: text/plain, body: "{limit} {retry_after} {trace_id}" }
 access_log: { attributes: [org, thing, token] }
 "#;
-
-impl Proxy {
-    fn new() -> Self {
-        let proxy = Self::default();
-        proxy.now.set(1_700_000_000_000_000_000);
-        proxy
-    }
-
-    fn runtime(&self, policy: &str) -> Rc<Runtime<Self>> {
-        let policy = Policy::compile(&from_yaml(policy).unwrap()).unwrap();
-        let define = |name: &str| {
-            let mut names = self.names.borrow_mut();
-            let known = names.iter().position(|known| known == name);
-            let index = known.unwrap_or_else(|| {
-                names.push(name.to_owned());
-                names.len().saturating_sub(1)
-            });
-            CounterId(u32::try_from(index).unwrap())
-        };
-        Rc::new(Runtime::start(policy, self.clone(), &[1; 16], define).unwrap())
-    }
-
-    fn wait(&self, seconds: u64) {
-        self.now.set(Timestamp::from_nanos(self.now.get()).after(Span::from_seconds(seconds)).nanos());
-    }
-
-    /// Sends a request's head; the stream, and what it did.
-    fn send(&self, runtime: &Rc<Runtime<Self>>, pairs: &[(&str, &[u8])]) -> (Stream<Self>, Flow) {
-        self.request.replace(Headers::encode(pairs));
-        let mut stream = Stream::new(Rc::clone(runtime));
-        let flow = stream.on_request_headers(self);
-        (stream, flow)
-    }
-
-    fn get(&self, runtime: &Rc<Runtime<Self>>, path: &str, key: &str) -> (Stream<Self>, Flow) {
-        self.send(runtime, &[(":method", b"GET"), (":path", path.as_bytes()), ("x-api-key", key.as_bytes())])
-    }
-
-    /// Lets the upstream answer; the response's headers as the client gets them.
-    fn answer(&self, stream: &mut Stream<Self>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
-        self.response.replace(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
-        stream.on_response_headers(self);
-        self.response.take()
-    }
-
-    fn count(&self, name: &str) -> u64 {
-        self.counted.borrow().get(name).copied().unwrap_or_default()
-    }
-
-    /// Units of `reads` that are left to acme, found by taking them.
-    fn reads_left(&self, runtime: &Rc<Runtime<Self>>) -> usize {
-        (0..100).take_while(|_| self.get(runtime, "/v2/a", "demo-acme-1").1 == Flow::Continue).count()
-    }
-}
 
 #[test]
 fn a_request_is_admitted_until_the_burst_is_spent_and_then_told_when_to_come_back() {
@@ -246,10 +94,7 @@ fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
         assert!(reply.headers.contains(&("www-authenticate", challenge.to_owned())));
         // Envoy shows us our own answer: it carries no fields.
         assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
-        assert_eq!(
-            proxy.filter_state.take().unwrap(),
-            "decision=unauthorized limit=- tier=write org=- thing=- token=-"
-        );
+        assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=- tier=write org=- thing=- token=-");
         assert!(proxy.count(&format!("policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total")) > 0);
     }
     let both: [(&str, &[u8]); 3] =

@@ -11,7 +11,13 @@ use crate::policy::Policy;
 use crate::request::identify::Unidentified;
 
 /// The labels that occur; the bootstrap has one rule for each.
-pub const LABELS: [&str; 5] = ["policy", "limit", "decision", "reason", "fault"];
+pub const LABELS: [&str; 5] = [POLICY, LIMIT, DECISION, REASON, FAULT];
+
+const POLICY: &str = "policy";
+const LIMIT: &str = "limit";
+const DECISION: &str = "decision";
+const REASON: &str = "reason";
+const FAULT: &str = "fault";
 
 /// The limit of a request to which none applies. No limit can have this name.
 const NO_LIMIT: &str = "-";
@@ -31,14 +37,14 @@ impl Counters {
     /// Defines all counters of `policy`. `define` gives the same number for the same name.
     pub fn define(policy: &Policy, mut define: impl FnMut(&str) -> CounterId) -> Self {
         let mut counter = |labels: &[(&str, &str)], name: &str| {
-            let mut full = format!("policy.=.{};.;", policy.name);
+            let mut full = format!("{POLICY}.=.{};.;", policy.name);
             for (label, value) in labels {
                 full.push_str(&format!("{label}.=.{value};.;"));
             }
             define(&(full + name))
         };
         let mut requests = |limit: &str, decided: Decided| {
-            counter(&[("limit", limit), ("decision", decided.name())], "sluicegate_requests_total")
+            counter(&[(LIMIT, limit), (DECISION, decided.name())], "sluicegate_requests_total")
         };
         let by_limit =
             policy.limits.iter().map(|limit| Decided::ALL.map(|decided| requests(&limit.name, decided))).collect();
@@ -49,11 +55,11 @@ impl Counters {
             given_back: policy
                 .limits
                 .iter()
-                .map(|limit| counter(&[("limit", &limit.name)], "sluicegate_given_back_total"))
+                .map(|limit| counter(&[(LIMIT, &limit.name)], "sluicegate_given_back_total"))
                 .collect(),
             unauthorized: Unidentified::ALL
-                .map(|why| counter(&[("reason", why.name())], "sluicegate_unauthorized_total")),
-            faults: Fault::NAMES.map(|fault| counter(&[("fault", fault)], "sluicegate_faults_total")),
+                .map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
+            faults: Fault::NAMES.map(|fault| counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: counter(&[], "sluicegate_records_evicted_total"),
         }
     }

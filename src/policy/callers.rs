@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Context;
-use super::attributes::{ATTRIBUTES_MAX, AttributeId, Complete};
+use super::attributes::{AttributeId, Complete};
 use super::directory::{Builder, Digest, Directory};
 use super::document::Value;
 use super::error::Reason;
@@ -262,7 +262,7 @@ fn read_attributes(field: Field<'_>, context: &mut Context) -> Option<Vec<(Attri
         }
         all.push((attribute, sources));
     }
-    (all.len() <= ATTRIBUTES_MAX).then_some(all)
+    Some(all)
 }
 
 fn read_source(field: Field<'_>, attribute: &str, context: &mut Context) -> Option<Source> {

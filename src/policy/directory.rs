@@ -16,8 +16,7 @@ pub type Digest = [u8; 32];
 pub struct Directory {
     /// Sorted by digest; beside it the entry's first value.
     entries: Vec<(Digest, u32)>,
-    /// The values of all entries, one entry's after the other; each entry's end is marked by the
-    /// start of the entry read after it.
+    /// The values of all entries, one entry's after the other, a `None` after each entry's last.
     values: Vec<Option<(AttributeId, u32)>>,
     texts: Vec<Box<str>>,
 }

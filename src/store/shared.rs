@@ -210,9 +210,11 @@ impl<D: SharedData> Store for SharedStore<D> {
             if !admitted {
                 for claim in claims.iter_mut() {
                     if let Some(charge) = claim.charge.take() {
-                        // If even this fails the caller has paid for a request that was refused:
-                        // never more admitted than the limit states.
-                        let _ = self.give_back(&claim.key, &charge, clock);
+                        // If even this fails the caller has paid for a request that was refused,
+                        // and the fault is counted: never more admitted than the limit states.
+                        if let Err(fault) = self.give_back(&claim.key, &charge, clock) {
+                            claim.answer = Err(fault);
+                        }
                     }
                 }
             }

@@ -10,8 +10,8 @@ pub(crate) async fn the_access_log_says_what_was_decided(lab: &Lab) {
     let expected = [
         ("200", "via_upstream", "decision=admitted limit=standard tier=standard org=alpha"),
         ("429", "sluicegate_refused:standard", "decision=refused limit=standard tier=standard org=alpha"),
-        ("401", "sluicegate_unauthorized:absent", "decision=unauthorized"),
-        ("401", "sluicegate_unauthorized:unknown", "decision=unauthorized"),
+        ("401", "sluicegate_unauthorized:absent", "decision=refused"),
+        ("401", "sluicegate_unauthorized:unknown", "decision=refused"),
     ];
     for (status, details, state) in expected {
         eventually(&format!("a line with {status}, {details}, {state}"), async || {

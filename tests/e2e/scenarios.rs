@@ -91,6 +91,9 @@ pub(crate) const BETA: &str = "e2e-beta-1";
 /// What the page promises for the Standard tier: 60 a minute, bursts of 100.
 pub(crate) const STANDARD: Bucket = Bucket { burst: 100, refill_per_min: 60 };
 
+/// And for the Data read tier: 600 a minute, bursts of 1,000.
+pub(crate) const DATA_READ: Bucket = Bucket { burst: 1_000, refill_per_min: 600 };
+
 /// A bucket's promise, to hold a measured run against.
 #[derive(Clone, Copy)]
 pub(crate) struct Bucket {

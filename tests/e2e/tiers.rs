@@ -1,11 +1,13 @@
 //! Which tier a path belongs to, in every spelling (EV2).
 
-use super::{ACME, GLOBEX, STANDARD, spend};
+use super::{ACME, Bucket, DATA_READ, GLOBEX, STANDARD, spend};
 use crate::harness::{Call, Gateway, Lab, Policy, raw};
+use tokio::time::Instant;
 
 pub(crate) async fn tiers_have_budgets_of_their_own(lab: &Lab) {
     let gateway = lab.open(&Policy::preset()).await;
     let client = gateway.client();
+    let begun = Instant::now();
     let (spent, elapsed) = spend(&client, &Call::get("/v2/things").bearer(ACME[0])).await;
     STANDARD.assert_spent(spent, elapsed);
     let reads = client.statuses(&Call::get("/v2/things/7/timeseries").bearer(ACME[0]), 150).await;
@@ -15,6 +17,9 @@ pub(crate) async fn tiers_have_budgets_of_their_own(lab: &Lab) {
     assert!(reads.iter().all(|status| *status == 200), "{reads:?}");
     let (spent, elapsed) = spend(&client, &Call::get("/v2/things").bearer(GLOBEX)).await;
     STANDARD.assert_spent(spent, elapsed);
+    let (spent, elapsed) = spend(&client, &Call::get("/v2/things/7/summary").bearer(GLOBEX)).await;
+    let rest = Bucket { burst: DATA_READ.burst - 150, ..DATA_READ };
+    assert!((rest.burst..=rest.most(elapsed + begun.elapsed())).contains(&spent), "{spent} reads");
 }
 
 pub(crate) async fn paths_belong_where_the_page_says(lab: &Lab) {

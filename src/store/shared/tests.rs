@@ -171,3 +171,44 @@ fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
         assert_eq!((claims[0].answer, claims[0].charge), (Err(Fault::HostStatus(10)), None));
     }
 }
+
+/// How every swap of a page ends; the table itself is made as ever.
+#[derive(Clone, Debug)]
+struct NeverSwaps(FakeData, Rc<Cell<Option<Result<Swap, Fault>>>>);
+
+impl SharedData for NeverSwaps {
+    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
+        self.0.read(key)
+    }
+
+    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        self.1.get().unwrap_or_else(|| self.0.swap(key, value, seen))
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
+    for (ends, fault) in [(Ok(Swap::Conflict), Fault::Contended), (Err(Fault::HostStatus(10)), Fault::HostStatus(10))] {
+        for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
+            let data = NeverSwaps(FakeData::default(), Rc::default());
+            let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
+            let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), 1, failure)];
+            assert!(store.take(&mut claims, NOW, &AtNow));
+            let charge = claims[0].charge.unwrap();
+            data.1.set(Some(ends));
+            assert_eq!(store.take(&mut claims, NOW, &AtNow), admitted);
+            assert_eq!((claims[0].answer, claims[0].charge), (Err(fault), None));
+            assert_eq!(store.give_back(&claims[0].key, &charge, &AtNow), Err(fault));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_given_back_where_nothing_is_known() {
+    let mut store = open(&FakeData::default(), 100);
+    let mut claims = [claim(&store, 1, FailureMode::Deny)];
+    assert!(store.take(&mut claims, NOW, &AtNow));
+    let charge = claims[0].charge.unwrap();
+    let mut empty = open(&FakeData::default(), 100);
+    assert_eq!(empty.give_back(&claims[0].key, &charge, &AtNow), Ok(()));
+}
