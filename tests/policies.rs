@@ -218,3 +218,24 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!((reasons.len(), rules.len()), (29, 22), "{reasons:?}\n{rules:?}");
 }
+
+#[test]
+fn a_hundred_thousand_callers_and_a_thousand_routes_are_normal() {
+    let entries =
+        (0..100_000).map(|number| format!("    - {{ sha256: \"{number:064x}\", org: org-{} }}\n", number % 5_000));
+    let tiers = (0..1_000).map(|number| format!("  - {{ name: t{number}, routes: [\"/v2/{{a}}/r{number}/**\"] }}\n"));
+    let text = format!(
+        "version: 1\nname: large\ncallers:\n  credentials: [{{ name: key, header: x-api-key }}]\n  directory:\n{}tiers:\n{}\
+         limits: [{{ name: all, per: [org], bucket: {{ burst: 9, refill: 1/s }} }}]\n",
+        entries.collect::<String>(),
+        tiers.collect::<String>()
+    );
+    let policy = Policy::compile(&from_yaml(&text).unwrap()).unwrap();
+    assert_eq!((policy.callers.directory.count(), policy.tiers.len()), (100_000, 1_000));
+    let mut digest = [0; 32];
+    digest[30..].copy_from_slice(&[0x12, 0x34]);
+    let values: Vec<_> = policy.callers.directory.find(&digest).unwrap().collect();
+    assert_eq!((values.len(), values[0].1), (1, "org-4660"));
+    digest[0] = 1;
+    assert!(policy.callers.directory.find(&digest).is_none());
+}

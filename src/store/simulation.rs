@@ -35,6 +35,8 @@ struct Setup {
     conflicts: u64,
     deaths: u64,
     failures: u64,
+    /// In the thousand host calls: a step of the clock, back or forward, by up to ten minutes.
+    steps: u64,
 }
 
 struct World {
@@ -42,6 +44,9 @@ struct World {
     turn: usize,
     alive: Vec<bool>,
     clock: u64,
+    /// What really passed, and how often the clock stepped.
+    elapsed: u64,
+    stepped: u64,
     values: HashMap<Vec<u8>, (Vec<u8>, u32)>,
     version: u32,
     setup: Setup,
@@ -65,6 +70,17 @@ impl World {
         (self.rng.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
     }
 
+    fn pass_time(&mut self) {
+        let (tick, steps) = (self.setup.tick, self.setup.steps);
+        self.clock += tick;
+        self.elapsed += tick;
+        if steps > 0 && self.below(1_000) < steps {
+            let step = self.below(600) * 1_000_000_000;
+            self.clock = if self.below(2) == 0 { self.clock + step } else { self.clock - step };
+            self.stepped += 1;
+        }
+    }
+
     fn pass_turn(&mut self) {
         let alive: Vec<usize> = (0..self.alive.len()).filter(|id| self.alive[*id]).collect();
         if !alive.is_empty() {
@@ -82,7 +98,7 @@ impl Worker {
         while world.turn != self.id {
             world = turns.wait(world).unwrap_or_else(PoisonError::into_inner);
         }
-        world.clock += world.setup.tick;
+        world.pass_time();
         let done = step(&mut world);
         let deaths = world.setup.deaths;
         let dies = deaths > 0 && world.below(1_000) < deaths;
@@ -190,6 +206,8 @@ fn run(setup: Setup) -> Run {
         turn: 0,
         alive: vec![true; setup.workers],
         clock: 1_700_000_000_000_000_000,
+        elapsed: 0,
+        stepped: 0,
         values: HashMap::new(),
         version: 0,
         setup,
@@ -261,8 +279,32 @@ fn never_more_is_admitted_than_stated_whatever_the_interleaving() {
             conflicts: [0, 50, 400][seed as usize % 3],
             deaths: if seed < 1_000 { [0, 0, 8][seed as usize / 3 % 3] } else { 0 },
             failures: [0, 300][seed as usize / 9 % 2],
+            steps: 0,
         });
         never_over_admits(&run, seed);
+    }
+}
+
+#[test]
+fn a_step_of_the_clock_admits_one_more_burst_at_most() {
+    for seed in 0..150 {
+        let workers = 2 + seed as usize % 3;
+        let tick = [0, 5_000_000, 40_000_000][seed as usize % 3];
+        let run = run(Setup { seed, workers, requests: 60, tick, conflicts: 20, deaths: 0, failures: 0, steps: 5 });
+        let (elapsed, stepped) = {
+            let world = run.worker.world.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (world.elapsed, world.stepped)
+        };
+        let most = |rule: (u32, &str)| {
+            let bursts = u64::from(rule.0) * (stepped + 1);
+            // Each other worker may be in the middle of a request with the time before the step.
+            bursts + elapsed / bucket(rule).refill().interval().nanos() + stepped * (workers as u64 - 1)
+        };
+        assert!(run.admitted.len() as u64 <= most(ORG), "seed {seed}: {} after {stepped} steps", run.admitted.len());
+        for user in 0..USERS as u32 {
+            let admitted = run.admitted.iter().filter(|(_, who)| *who == user).count();
+            assert!(admitted as u64 <= most(USER), "seed {seed}: {admitted} for {user} after {stepped} steps");
+        }
     }
 }
 
@@ -277,6 +319,7 @@ fn what_was_refused_or_given_back_leaves_no_trace() {
             conflicts: 20,
             deaths: 0,
             failures: [0, 500][seed as usize % 2],
+            steps: 0,
         });
         assert!(run.survived);
         let now = Timestamp::from_nanos(1_700_000_000_000_000_000);
@@ -298,6 +341,7 @@ fn what_was_refused_or_given_back_leaves_no_trace() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    let setup = Setup { seed: 42, workers: 3, requests: 20, tick: 1_000, conflicts: 50, deaths: 0, failures: 200 };
+    let setup =
+        Setup { seed: 42, workers: 3, requests: 20, tick: 1_000, conflicts: 50, deaths: 0, failures: 200, steps: 0 };
     assert_eq!(run(setup).admitted, run(setup).admitted);
 }
