@@ -43,6 +43,9 @@ pub struct State {
     pub tat: Timestamp,
     /// The rate with which `tat` was computed.
     pub refill: Refill,
+    /// The burst of the bucket that was charged last: only a step of the clock makes the debt
+    /// longer than that takes to fill.
+    pub burst: u32,
     /// Units charged since the record was made, counted from an arbitrary start; wraps.
     pub charged: u32,
     /// Which of the last 64 of these units were given back; the lowest bit is the last unit.
@@ -66,9 +69,10 @@ pub struct Evaluation {
     pub decision: Decision,
     /// The state to store, where the request is admitted and takes something.
     pub charged: Option<State>,
-    /// The state to store where the debt is longer than the window: the clock stepped back, or the
-    /// policy made the bucket smaller. Storing that cut is what keeps a caller from being locked
-    /// out for longer than one window.
+    /// The state to store where the debt is longer than the bucket that was charged last can owe:
+    /// the clock stepped back. Storing that cut is what keeps a caller from being locked out for
+    /// longer than one window. A debt that is only longer than *this* bucket's window stays as it
+    /// is: another caller's override, or an earlier policy, allowed it.
     ///
     /// It holds only if `now` was read after the record: another worker may have charged it with a
     /// later clock since.
@@ -113,32 +117,33 @@ impl Bucket {
         let interval = self.refill.interval();
         let window = self.window();
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
-        let debt = owed.min(window);
+        let debt = state.map_or(owed, |state| owed.min(interval.times(u64::from(state.burst))));
         // A changed rate or a cut debt begins the record's life anew: what was charged before can
         // no longer be told apart in it, and is not given back.
         let same_life = state.filter(|state| state.refill == self.refill && owed == debt);
         let (charged, returned) = same_life.map_or((arbitrary(now), 0), |state| (state.charged, state.returned));
-        let after = |debt: Span, units: u32| State {
+        let after = |debt: Span, burst: u32, units: u32| State {
             tat: now.after(debt),
             refill: self.refill,
+            burst,
             charged: charged.wrapping_add(units),
             returned: returned.checked_shl(units).unwrap_or_default(),
         };
 
         let price = interval.times(u64::from(cost));
         let headroom = window.less(debt);
-        let repaired = (owed > debt).then(|| after(debt, 0));
+        let repaired = state.filter(|_| owed > debt).map(|state| after(debt, state.burst, 0));
         if price > window {
             Evaluation { decision: Decision::NeverFits, charged: None, repaired }
         } else if price > headroom {
-            let decision = Decision::Deny { retry_after: price.less(headroom), full_in: debt };
+            let decision = Decision::Deny { retry_after: debt.plus(price).less(window), full_in: debt };
             Evaluation { decision, charged: None, repaired }
         } else {
             let full_in = debt.plus(price);
             let remaining = window.less(full_in).whole(interval);
             debug_assert!(remaining <= u64::from(self.burst), "never more left than the burst");
             let decision = Decision::Admit { remaining, full_in };
-            Evaluation { decision, charged: (cost > 0).then(|| after(full_in, cost)), repaired }
+            Evaluation { decision, charged: (cost > 0).then(|| after(full_in, self.burst, cost)), repaired }
         }
     }
 

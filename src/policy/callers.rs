@@ -88,7 +88,7 @@ pub enum Source {
 }
 
 const CREDENTIALS_MAX: usize = 16;
-const ENTRIES_MAX: usize = 1_000_000;
+const ENTRIES_MAX: usize = 500_000;
 const SOURCES_MAX: usize = 16;
 const TOKEN_BYTES_MAX: usize = 128;
 const VALUE_BYTES_MAX: usize = 256;

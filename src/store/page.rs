@@ -1,8 +1,8 @@
 //! A page: the fixed-size records that stand under one key of shared data.
 //!
 //! ```text
-//!   0             8            16       20        24           32
-//!   ├ fingerprint ┼──── tat ────┼ refill ┼ charged ┼─ returned ─┤  next record …     little-endian
+//!   0             8           16       20      24        28          36
+//!   ├ fingerprint ┼─── tat ────┼ refill ┼ burst ┼ charged ┼ returned ─┤  next record …     little-endian
 //! ```
 //!
 //! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
@@ -15,7 +15,7 @@ use crate::host::fault::Fault;
 use crate::limit::gcra::State;
 
 /// Bytes of one record.
-pub const RECORD_BYTES: usize = 32;
+pub const RECORD_BYTES: usize = 36;
 
 /// The records of one page, as they are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,8 +119,9 @@ fn decode(record: &[u8; RECORD_BYTES]) -> Result<State, Fault> {
     Ok(State {
         tat: Timestamp::from_nanos(u64_at(8)),
         refill: Refill::decode(u32_at(16)).ok_or(Fault::BadRecord)?,
-        charged: u32_at(20),
-        returned: u64_at(24),
+        burst: u32_at(20),
+        charged: u32_at(24),
+        returned: u64_at(28),
     })
 }
 
@@ -135,6 +136,7 @@ fn encode(fingerprint: u64, state: &State) -> [u8; RECORD_BYTES] {
         .into_iter()
         .chain(state.tat.nanos().to_le_bytes())
         .chain(state.refill.encode().to_le_bytes())
+        .chain(state.burst.to_le_bytes())
         .chain(state.charged.to_le_bytes())
         .chain(state.returned.to_le_bytes());
     for (place, byte) in record.iter_mut().zip(fields) {
@@ -148,7 +150,13 @@ mod tests {
     use super::*;
 
     fn state(tat: u64) -> State {
-        State { tat: Timestamp::from_nanos(tat), refill: Refill::parse("60/min").unwrap(), charged: 7, returned: 9 }
+        State {
+            tat: Timestamp::from_nanos(tat),
+            refill: Refill::parse("60/min").unwrap(),
+            burst: 3,
+            charged: 7,
+            returned: 9,
+        }
     }
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000);
@@ -194,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_no_page_is_a_fault() {
-        assert_eq!(Page::read(vec![0; 31]), Err(Fault::BadRecord));
-        assert_eq!(Page::read(vec![0; 32]).unwrap().find(0), Err(Fault::BadRecord));
+        assert_eq!(Page::read(vec![0; 35]), Err(Fault::BadRecord));
+        assert_eq!(Page::read(vec![0; 36]).unwrap().find(0), Err(Fault::BadRecord));
     }
 }

@@ -129,6 +129,23 @@ fn a_changed_rate_or_burst_goes_on_from_the_same_count() {
 }
 
 #[test]
+fn a_smaller_bucket_forgives_no_debt_of_a_larger_one() {
+    let now = at(1_000_000_000_000);
+    let (large, small) = (bucket(20, "1/h"), bucket(10, "1/h"));
+    let mut state = large.evaluate(None, now, 20).charged;
+    let denied = small.evaluate(state.as_ref(), now, 1);
+    let wait = Span::from_seconds(11 * 3_600);
+    assert_eq!(denied.decision, Decision::Deny { retry_after: wait, full_in: Span::from_seconds(20 * 3_600) });
+    assert_eq!(denied.repaired, None);
+    assert!(!large.evaluate(state.as_ref(), now, 1).decision.admits());
+    assert!(small.evaluate(state.as_ref(), now.after(wait), 1).decision.admits());
+    // What the larger allows again is charged by it, and still no clock step to the smaller.
+    let later = now.after(Span::from_seconds(3_600));
+    state = large.evaluate(state.as_ref(), later, 1).charged;
+    assert_eq!(small.evaluate(state.as_ref(), later, 1).repaired, None);
+}
+
+#[test]
 fn a_failed_request_gives_its_unit_back() {
     let now = at(1_000_000_000_000);
     let bucket = bucket(100, "60/min");
@@ -299,13 +316,14 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_time_make_it_panic(tat: u64, now: u64, cost: u32, code: u32, charged: u32, returned: u64) {
+    fn no_bytes_of_time_make_it_panic(tat: u64, now: u64, cost: u32, code: u32, charged: u32, returned: u64, burst: u32) {
         if let Some(refill) = Refill::decode(code) {
-            let state = State { tat: at(tat), refill, charged, returned };
+            let state = State { tat: at(tat), refill, burst, charged, returned };
             let bucket = bucket(100, "60/min");
             let evaluation = bucket.evaluate(Some(&state), at(now), cost);
             if let Some(stored) = evaluation.charged.or(evaluation.repaired) {
-                prop_assert!(stored.tat.since(at(now)) <= bucket.window());
+                let most = bucket.window().max(bucket.refill().interval().times(u64::from(burst)));
+                prop_assert!(stored.tat.since(at(now)) <= most);
             }
             let _ = state.give_back(&state.charge(cost, at(now)), at(tat));
             let _ = state.loss(at(now));
