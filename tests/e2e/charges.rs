@@ -3,10 +3,11 @@
 use super::{ACME, ALPHA, BETA, STANDARD, spend};
 use crate::harness::{Call, Client, Gateway, Lab, Policy, Setup, eventually, route_action};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub(crate) async fn a_refused_request_spends_nothing(lab: &Lab) {
     let gateway = lab.open(&Policy::preset()).await;
@@ -154,4 +155,38 @@ async fn given_back(gateway: &Gateway, count: u64) {
     .await;
     let total = gateway.admin.metric("sluicegate_given_back_total", &[]).await;
     assert_eq!(total, count, "each is given back once");
+}
+
+/// Envoy answers 400 to a body that breaks the protocol, when the upstream has long got the head.
+pub(crate) async fn a_client_that_breaks_its_own_request_has_paid(lab: &Lab) {
+    let gateway = lab.open(&Policy::named("exact")).await;
+    for arrived in 1..=5 {
+        let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
+        let head = format!(
+            "POST /v2/things HTTP/1.1\r\nhost: gateway\r\nx-api-key: {BETA}\r\nx-answer-delay-ms: 3000\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("the head");
+        eventually("it arrives", async || (gateway.upstream.count("/v2/things") == arrived).then_some(())).await;
+        stream.write_all(b"ZZ\r\n").await.expect("no chunk");
+        let mut answer = Vec::new();
+        let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(gateway.admin.metric("sluicegate_given_back_total", &[]).await, 0);
+    let (left, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(BETA)).await;
+    assert_eq!(left, 5);
+}
+
+pub(crate) async fn callers_with_different_bursts_share_one_count(lab: &Lab) {
+    let overrides = json!([{ "for": { "credential": "token" }, "burst": 20 }]);
+    let gateway = lab.open(&Policy::named("exact").with("/limits/0/overrides", overrides)).await;
+    let client = gateway.client();
+    let (large, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!(large, 20);
+    for _ in 0..5 {
+        // Under the smaller burst the debt is longer than the window; that forgives nothing.
+        let small = Call::get("/v2/things").header("x-api-key", ALPHA[1]);
+        assert_eq!(client.send(small).await.status, 429);
+        assert_eq!(client.send(Call::get("/v2/things").bearer(ALPHA[0])).await.status, 429);
+    }
 }

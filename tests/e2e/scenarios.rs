@@ -33,6 +33,8 @@ macro_rules! for_each_scenario {
                 an_internal_redirect_is_one_request,
                 a_redirect_that_fails_costs_nothing,
                 a_redirect_is_charged_where_it_ends,
+                a_client_that_breaks_its_own_request_has_paid,
+                callers_with_different_bursts_share_one_count,
             ]
             hostile: [
                 no_bytes_bring_the_filter_down,
@@ -66,6 +68,7 @@ macro_rules! for_each_scenario {
                 tiers_have_budgets_of_their_own,
                 paths_belong_where_the_page_says,
                 a_path_is_the_same_in_any_spelling,
+                the_upstream_gets_the_path_that_was_matched,
             ]
             updates: [
                 a_bootstrap_without_updates_serves_too,

@@ -107,3 +107,21 @@ async fn admitted(gateway: &Gateway) -> [u64; 2] {
     };
     [count("standard").await, count("data-read").await]
 }
+
+pub(crate) async fn the_upstream_gets_the_path_that_was_matched(lab: &Lab) {
+    let gateway = lab.open(&Policy::preset()).await;
+    for path in
+        ["/v2/42%2f..%2f..%2f..", "/v2/..%2f42", "/v2/%2e%2e%2f", "/v2/things%2f..%2f..%2fhealth", "/v2%5cthings"]
+    {
+        let before = gateway.upstream.paths().len();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n");
+        let answer = raw(gateway.address, request.as_bytes(), false).await;
+        let answer = String::from_utf8_lossy(&answer);
+        for seen in &gateway.upstream.paths()[before..] {
+            assert!(!seen.starts_with("/v2"), "{path} reached the upstream as {seen} without a key\n{answer}");
+        }
+    }
+    // One that is below /v2 after all is counted where the upstream will take it.
+    assert_eq!(charged(&gateway, "/v2/things%2ftimeseries").await, "data-read");
+    assert!(gateway.upstream.paths().iter().any(|seen| seen.starts_with("/v2/things/timeseries")));
+}

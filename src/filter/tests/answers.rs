@@ -145,3 +145,41 @@ fn a_401_without_a_scheme_names_a_key() {
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert!(reply.headers.contains(&("www-authenticate", "ApiKey realm=\"demo\"".to_owned())));
 }
+
+#[test]
+fn a_smaller_burst_forgives_nothing_that_a_larger_one_allowed() {
+    let proxy = Proxy::new();
+    let rest = "limits: [{ name: one, per: [org], bucket: { burst: 10, refill: 1/h }, overrides: [{ for: { credential: token }, burst: 20 }] }]";
+    let runtime = proxy.runtime(&policy(rest));
+    let large = || proxy.send(&runtime, &[(":path", b"/"), ("authorization", b"Bearer demo-acme-1")]).1;
+    let admitted = (0..6).map(|_| {
+        let admitted = (0..30).filter(|_| large() == Flow::Continue).count();
+        assert_eq!(proxy.get(&runtime, "/", "demo-acme-2").1, Flow::Stop);
+        admitted
+    });
+    assert_eq!(admitted.collect::<Vec<_>>(), [20, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_client_that_breaks_the_protocol_has_paid() {
+    for (details, left) in [
+        (Some("via_upstream"), 2),
+        (Some("upstream_reset_before_response_started{connection_termination}"), 2),
+        (Some("no_healthy_upstream"), 2),
+        (Some("route_not_found"), 2),
+        (None, 2),
+        (Some("http1.codec_error"), 1),
+        (Some("request_overall_timeout"), 1),
+        (Some("stream_idle_timeout"), 1),
+    ] {
+        let proxy = Proxy::new();
+        let rest = "limits: [{ name: one, per: [org], bucket: { burst: 2, refill: 1/h }, charge: success }]";
+        let runtime = proxy.runtime(&policy(rest));
+        let (mut stream, _) = proxy.get(&runtime, "/", "demo-acme-1");
+        proxy.details.replace(details);
+        proxy.answer(&mut stream, &[(":status", "400")]);
+        proxy.details.take();
+        let again = (0..5).filter(|_| proxy.get(&runtime, "/", "demo-acme-1").1 == Flow::Continue).count();
+        assert_eq!(again, left, "{details:?}");
+    }
+}
