@@ -117,34 +117,49 @@ impl Bucket {
         let interval = self.refill.interval();
         let window = self.window();
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
-        let debt = state.map_or(owed, |state| owed.min(interval.times(u64::from(state.burst))));
-        // A changed rate or a cut debt begins the record's life anew: what was charged before can
-        // no longer be told apart in it, and is not given back.
-        let same_life = state.filter(|state| state.refill == self.refill && owed == debt);
-        let (charged, returned) = same_life.map_or((arbitrary(now), 0), |state| (state.charged, state.returned));
-        let after = |debt: Span, burst: u32, units: u32| State {
-            tat: now.after(debt),
-            refill: self.refill,
-            burst,
-            charged: charged.wrapping_add(units),
-            returned: returned.checked_shl(units).unwrap_or_default(),
-        };
-
         let price = interval.times(u64::from(cost));
-        let headroom = window.less(debt);
-        let repaired = state.filter(|_| owed > debt).map(|state| after(debt, state.burst, 0));
+        let repaired = state.and_then(|state| self.repaired(state, owed, now));
         if price > window {
             Evaluation { decision: Decision::NeverFits, charged: None, repaired }
-        } else if price > headroom {
+        } else if price > window.less(owed) {
+            // A caller that meets a clock step is told what holds once the cut is stored.
+            let debt = repaired.map_or(owed, |state| state.tat.since(now));
             let decision = Decision::Deny { retry_after: debt.plus(price).less(window), full_in: debt };
             Evaluation { decision, charged: None, repaired }
         } else {
-            let full_in = debt.plus(price);
+            let full_in = owed.plus(price);
             let remaining = window.less(full_in).whole(interval);
             debug_assert!(remaining <= u64::from(self.burst), "never more left than the burst");
             let decision = Decision::Admit { remaining, full_in };
-            Evaluation { decision, charged: (cost > 0).then(|| after(full_in, self.burst, cost)), repaired }
+            Evaluation { decision, charged: (cost > 0).then(|| self.charged(state, full_in, cost, now)), repaired }
         }
+    }
+
+    /// The state after `units` were charged and `debt` is owed. A changed rate begins the record's
+    /// life anew: what was charged before can no longer be told apart in it, and is not given back.
+    fn charged(&self, state: Option<&State>, debt: Span, units: u32, now: Timestamp) -> State {
+        let same_life = state.filter(|state| state.refill == self.refill);
+        let (charged, returned) = same_life.map_or((arbitrary(now), 0), |state| (state.charged, state.returned));
+        State {
+            tat: now.after(debt),
+            refill: self.refill,
+            burst: self.burst,
+            charged: charged.wrapping_add(units),
+            returned: returned.checked_shl(units).unwrap_or_default(),
+        }
+    }
+
+    /// The state with its debt cut to what the bucket that was charged last can owe, where it is
+    /// longer; that begins its life anew, too.
+    fn repaired(&self, state: &State, owed: Span, now: Timestamp) -> Option<State> {
+        let most = self.refill.interval().times(u64::from(state.burst));
+        (owed > most).then(|| State {
+            tat: now.after(most),
+            refill: self.refill,
+            burst: state.burst,
+            charged: arbitrary(now),
+            returned: 0,
+        })
     }
 
     fn debt(&self, state: &State, now: Timestamp) -> Span {
