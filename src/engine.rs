@@ -62,18 +62,11 @@ fn wait(claim: &Claim) -> Option<Span> {
 mod tests {
     use super::*;
     use crate::base::units::Refill;
+    use crate::host::fake::At;
     use crate::limit::FailureMode;
     use crate::limit::gcra::Bucket;
     use crate::store::key::KeyMaker;
     use crate::store::memory::MemoryStore;
-
-    struct At(Timestamp);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            self.0
-        }
-    }
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 

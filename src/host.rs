@@ -2,6 +2,8 @@
 //!
 //! `wasm/` implements them over Envoy's host calls, the simulations over plain maps.
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod fault;
 pub mod headers;
 pub mod shared;

@@ -45,7 +45,7 @@ pub struct Claim {
     pub answer: Answer,
     /// Set by [`Store::take`] where the claim was charged.
     pub charge: Option<Charge>,
-    /// Set by [`Store::take`] where the claim is denied by a debt longer than its window.
+    /// Set by [`Store::take`] where the debt is longer than the bucket charged last can owe.
     pub in_need_of_repair: bool,
 }
 
@@ -74,7 +74,8 @@ pub trait Store {
     /// cannot be had is answered with the fault and charged nothing; the others hold as ever.
     fn take(&mut self, claims: &mut [Claim], now: Timestamp, clock: &impl Clock) -> bool;
 
-    /// Cuts debts that are longer than their window, after [`Store::take`] denied such a claim.
+    /// Cuts debts that are longer than the bucket charged last can owe, after [`Store::take`] refused
+    /// a request with such a claim.
     ///
     /// The clock is read after the record: only then a longer debt is the clock's doing, and not
     /// that of a worker which read it a moment later (decision 0005).

@@ -228,7 +228,7 @@ fn a_fault_is_counted_and_the_failure_mode_decides() {
         let proxy = Proxy::new();
         let policy = POLICY.replace("charge: success }", &format!("charge: success, failure: {mode} }}"));
         let runtime = proxy.runtime(&policy);
-        proxy.fault.set(Some(Fault::HostStatus(10)));
+        proxy.data.fault.set(Some(Fault::HostStatus(10)));
         assert_eq!(proxy.get(&runtime, "/v2/a", "demo-acme-1").1, flow);
         assert_eq!(proxy.count("policy.=.demo;.;fault.=.host_status;.;sluicegate_faults_total"), 2);
     }

@@ -10,8 +10,8 @@ impl Version {
     /// There was no value: the swap creates it, and conflicts if another worker did meanwhile.
     ///
     /// Envoy overwrites without a check where no version is given, and creates under *any* version
-    /// where there is no value. It counts versions up from 1 for the whole process, so the greatest comes up
-    /// once in four billion writes.
+    /// where there is no value. It counts versions up from 1 for the whole process, so the greatest
+    /// comes up once in four billion writes.
     pub const ABSENT: Self = Self(u32::MAX);
 
     /// The host's own number for a value that is there.

@@ -13,8 +13,9 @@
 //! admitted. Source: ITU-T I.371, virtual scheduling; its twin, the leaky bucket, is the oracle in
 //! the tests.
 //!
-//! Two things are kept beside the instant. The *rate* it was computed with, so that a policy which
-//! changes the rate keeps the count of units: the debt is rescaled. And how many units were
+//! Three things are kept beside the instant. The *rate* it was computed with, so that a policy which
+//! changes the rate keeps the count of units: the debt is rescaled. The *burst* that was charged
+//! last, by which a step of the clock is known (decision 0005). And how many units were
 //! *charged* since the record was made, and which of the last ones were *returned*, so that units
 //! can be given back without ever giving more than the limit states (decision 0003).
 

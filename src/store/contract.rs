@@ -4,19 +4,11 @@ use super::key::{Key, KeyMaker};
 use super::{Claim, Store};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
-use crate::host::stream::Clock;
+use crate::host::fake::At;
 use crate::limit::gcra::Bucket;
 use crate::limit::{Decision, FailureMode};
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
-
-struct At(Timestamp);
-
-impl Clock for At {
-    fn now(&self) -> Timestamp {
-        self.0
-    }
-}
 
 /// Runs all of it, each test on a store of its own.
 pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {

@@ -1,12 +1,13 @@
-//! A fake proxy: shared data as Envoy keeps it, a clock to set, and the message at hand.
+//! A fake proxy: shared data, a clock to set, and the message at hand.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::base::time::{Span, Timestamp};
 use crate::filter::runtime::Runtime;
 use crate::filter::stream::{Flow, Stream};
+use crate::host::fake::FakeData;
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::shared::{SharedData, Swap, Version};
@@ -14,15 +15,12 @@ use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, Request
 use crate::policy::Policy;
 use crate::policy::document::from_yaml;
 
-type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a [u8])];
 
 /// One proxy: its shared data, clock and counters, and the message at hand.
 #[derive(Clone, Default)]
 pub(super) struct Proxy {
-    pub(super) data: Rc<RefCell<Values>>,
-    pub(super) version: Rc<Cell<u32>>,
-    pub(super) fault: Rc<Cell<Option<Fault>>>,
+    pub(super) data: FakeData,
     pub(super) now: Rc<Cell<u64>>,
     pub(super) names: Rc<RefCell<Vec<String>>>,
     pub(super) counted: Rc<RefCell<BTreeMap<String, u64>>>,
@@ -35,24 +33,11 @@ pub(super) struct Proxy {
 
 impl SharedData for Proxy {
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        match self.fault.get() {
-            Some(fault) => Err(fault),
-            None => {
-                let data = self.data.borrow();
-                Ok(data
-                    .get(key)
-                    .map_or((Vec::new(), Version::ABSENT), |(value, cas)| (value.clone(), Version::of(*cas))))
-            }
-        }
+        self.data.read(key)
     }
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
-        if self.data.borrow().get(key).is_some_and(|(_, cas)| *cas != seen.cas()) {
-            return Ok(Swap::Conflict);
-        }
-        self.version.set(self.version.get().wrapping_add(1));
-        self.data.borrow_mut().insert(key.to_vec(), (value.to_vec(), self.version.get()));
-        Ok(Swap::Done)
+        self.data.swap(key, value, seen)
     }
 }
 

@@ -1,56 +1,15 @@
 //! The shared store over a fake map: the contract, the bound on memory, faults.
 
-#![allow(clippy::arithmetic_side_effects, reason = "the fake counts in plain integers")]
-
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
 use crate::base::units::Refill;
-use crate::host::stream::Clock;
+use crate::host::fake::{At, FakeData};
 use crate::limit::FailureMode;
 use crate::limit::gcra::Bucket;
 
-/// Shared data as Envoy keeps it: one counter for all versions, nothing is ever freed.
-#[derive(Clone, Debug, Default)]
-struct FakeData {
-    values: Rc<RefCell<Values>>,
-    versions: Rc<Cell<u32>>,
-    fault: Rc<Cell<Option<Fault>>>,
-}
-
-type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
-
-impl SharedData for FakeData {
-    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        if let Some(fault) = self.fault.get() {
-            return Err(fault);
-        }
-        let values = self.values.borrow();
-        Ok(values.get(key).map_or((Vec::new(), Version::ABSENT), |(value, cas)| (value.clone(), Version::of(*cas))))
-    }
-
-    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
-        let mut values = self.values.borrow_mut();
-        if values.get(key).is_some_and(|(_, cas)| *cas != seen.cas()) {
-            return Ok(Swap::Conflict);
-        }
-        self.versions.set(self.versions.get() + 1);
-        values.insert(key.to_vec(), (value.to_vec(), self.versions.get()));
-        Ok(Swap::Done)
-    }
-}
-
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
-
-struct AtNow;
-
-impl Clock for AtNow {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-}
 
 fn open(data: &FakeData, keys_max: u32) -> SharedStore<FakeData> {
     SharedStore::open(data.clone(), "demo", keys_max, &[3; 16]).unwrap()
@@ -75,7 +34,7 @@ fn a_million_random_keys_stay_within_the_bound() {
     let mut store = open(&data, 2_000);
     for name in 0..1_000_000 {
         let claim = claim(&store, name, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW, &AtNow));
+        assert!(store.take(&mut [claim], NOW, &At(NOW)));
     }
     assert!(store.drain_evictions() > 900_000);
     let values = data.values.borrow();
@@ -89,7 +48,7 @@ fn as_many_keys_as_stated_live_without_loss() {
     let mut store = open(&FakeData::default(), 20_000);
     for name in 0..20_000 {
         let claim = claim(&store, name, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW, &AtNow));
+        assert!(store.take(&mut [claim], NOW, &At(NOW)));
     }
     assert_eq!(store.drain_evictions(), 0);
 }
@@ -100,15 +59,15 @@ fn another_keys_max_keeps_the_counts() {
     for keys_max in [1_000, 100_000, 500] {
         let mut store = open(&data, keys_max);
         let mut claims = [claim(&store, 1, FailureMode::Deny)];
-        assert!(store.take(&mut claims, NOW, &AtNow));
+        assert!(store.take(&mut claims, NOW, &At(NOW)));
     }
     let mut store = open(&data, 7_000);
     for _ in 0..7 {
         let claim = claim(&store, 1, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW, &AtNow));
+        assert!(store.take(&mut [claim], NOW, &At(NOW)));
     }
     let claim = claim(&store, 1, FailureMode::Deny);
-    assert!(!store.take(&mut [claim], NOW, &AtNow), "ten units were taken under four sizes");
+    assert!(!store.take(&mut [claim], NOW, &At(NOW)), "ten units were taken under four sizes");
 }
 
 #[test]
@@ -125,10 +84,10 @@ fn a_fault_leaves_the_verdict_to_the_failure_mode() {
     let mut store = open(&data, 100);
     data.fault.set(Some(Fault::HostStatus(10)));
     let mut claims = [claim(&store, 1, FailureMode::Allow)];
-    assert!(store.take(&mut claims, NOW, &AtNow));
+    assert!(store.take(&mut claims, NOW, &At(NOW)));
     assert_eq!(claims[0].answer, Err(Fault::HostStatus(10)));
     let mut claims = [claim(&store, 1, FailureMode::Allow), claim(&store, 2, FailureMode::Deny)];
-    assert!(!store.take(&mut claims, NOW, &AtNow));
+    assert!(!store.take(&mut claims, NOW, &At(NOW)));
 }
 
 #[test]
@@ -137,7 +96,7 @@ fn a_broken_page_is_a_fault_and_stays_untouched() {
     let mut store = open(&data, 30);
     data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT).unwrap();
     let mut claims = [claim(&store, 1, FailureMode::Allow)];
-    assert!(store.take(&mut claims, NOW, &AtNow));
+    assert!(store.take(&mut claims, NOW, &At(NOW)));
     assert_eq!(claims[0].answer, Err(Fault::BadRecord));
     assert_eq!(claims[0].charge, None);
 }
@@ -167,7 +126,7 @@ fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
         let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
         data.1.set(true);
         let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), 1, failure)];
-        assert_eq!(store.take(&mut claims, NOW, &AtNow), admitted);
+        assert_eq!(store.take(&mut claims, NOW, &At(NOW)), admitted);
         assert_eq!((claims[0].answer, claims[0].charge), (Err(Fault::HostStatus(10)), None));
     }
 }
@@ -193,12 +152,12 @@ fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
             let data = NeverSwaps(FakeData::default(), Rc::default());
             let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
             let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), 1, failure)];
-            assert!(store.take(&mut claims, NOW, &AtNow));
+            assert!(store.take(&mut claims, NOW, &At(NOW)));
             let charge = claims[0].charge.unwrap();
             data.1.set(Some(ends));
-            assert_eq!(store.take(&mut claims, NOW, &AtNow), admitted);
+            assert_eq!(store.take(&mut claims, NOW, &At(NOW)), admitted);
             assert_eq!((claims[0].answer, claims[0].charge), (Err(fault), None));
-            assert_eq!(store.give_back(&claims[0].key, &charge, &AtNow), Err(fault));
+            assert_eq!(store.give_back(&claims[0].key, &charge, &At(NOW)), Err(fault));
         }
     }
 }
@@ -207,8 +166,8 @@ fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
 fn nothing_is_given_back_where_nothing_is_known() {
     let mut store = open(&FakeData::default(), 100);
     let mut claims = [claim(&store, 1, FailureMode::Deny)];
-    assert!(store.take(&mut claims, NOW, &AtNow));
+    assert!(store.take(&mut claims, NOW, &At(NOW)));
     let charge = claims[0].charge.unwrap();
     let mut empty = open(&FakeData::default(), 100);
-    assert_eq!(empty.give_back(&claims[0].key, &charge, &AtNow), Ok(()));
+    assert_eq!(empty.give_back(&claims[0].key, &charge, &At(NOW)), Ok(()));
 }
