@@ -4,3 +4,4 @@ pub mod path;
 pub mod pointer;
 pub mod time;
 pub mod units;
+pub mod zone;

@@ -1,6 +1,7 @@
 //! The algorithms: pure functions of a rule, a state, the time and a cost.
 
 pub mod gcra;
+pub mod period;
 
 use crate::base::time::Span;
 

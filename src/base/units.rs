@@ -31,7 +31,7 @@ pub struct Refill {
 const COUNT_MAX: u32 = 1 << 30;
 const INTERVAL_MIN: Span = Span::from_nanos(1_000);
 
-/// Why a text is not a [`Refill`] or a [`Percent`].
+/// Why a text is not a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitError {
     /// The text has not the form of a rate.
@@ -42,6 +42,14 @@ pub enum UnitError {
     RateTooFast,
     /// The text has not the form of a percentage.
     NotAPercentage,
+    /// The text has not the form of a length of time.
+    NotASpan,
+    /// Less than a second, or more than 366 days.
+    SpanOutOfRange,
+    /// A month where a fixed length is needed.
+    NoFixedLength,
+    /// No span that the calendar consists of.
+    NotAPeriod,
 }
 
 impl fmt::Display for UnitError {
@@ -51,6 +59,12 @@ impl fmt::Display for UnitError {
             Self::ZeroRate => "never refills: a rate is at least 1",
             Self::RateTooFast => "is too fast: at most 1000000/s",
             Self::NotAPercentage => "is not a percentage from 0% to 100%",
+            Self::NotASpan => "is not a length of time: a whole number and a unit, one of s, m, h, d, w (10s)",
+            Self::SpanOutOfRange => "is not in 1s to 366d",
+            Self::NoFixedLength => "has no fixed length: a month belongs to a `calendar`",
+            Self::NotAPeriod => {
+                "is no span of the calendar: seconds or minutes that divide 60, hours that divide 24, 1d, 1w, or months that divide 12 (1mo)"
+            }
         })
     }
 }
@@ -111,6 +125,61 @@ impl Refill {
         let count = code >> 2;
         (count > 0).then_some(Self { count, per })
     }
+}
+
+/// The unit of a length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// `s`
+    Second,
+    /// `m`
+    Minute,
+    /// `h`
+    Hour,
+    /// `d`
+    Day,
+    /// `w`
+    Week,
+    /// `mo`: of the calendar, and so of no fixed length.
+    Month,
+}
+
+const TIME_UNITS: [(&str, TimeUnit); 6] = [
+    ("s", TimeUnit::Second),
+    ("m", TimeUnit::Minute),
+    ("h", TimeUnit::Hour),
+    ("d", TimeUnit::Day),
+    ("w", TimeUnit::Week),
+    ("mo", TimeUnit::Month),
+];
+
+/// The longest that [`parse_span`] reads: 366 days.
+pub const SPAN_MAX: Span = Span::from_seconds(31_622_400);
+
+/// A whole number and the unit of time behind it; `None` for anything else.
+#[must_use]
+pub fn count_and_unit(text: &str) -> Option<(u64, TimeUnit)> {
+    let (digits, unit) = text.split_at_checked(text.bytes().take_while(u8::is_ascii_digit).count())?;
+    let unit = TIME_UNITS.iter().find(|(name, _)| *name == unit)?.1;
+    Some((digits.parse().ok()?, unit))
+}
+
+/// Reads a length of time: `10s`, `5m`, `1h`, `1d`, `1w`. A day has 24 hours here.
+///
+/// # Errors
+/// [`UnitError`] with the rule that the text breaks.
+pub fn parse_span(text: &str) -> Result<Span, UnitError> {
+    let (count, unit) = count_and_unit(text).ok_or(UnitError::NotASpan)?;
+    let seconds = match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Minute => 60,
+        TimeUnit::Hour => 3_600,
+        TimeUnit::Day => 86_400,
+        TimeUnit::Week => 604_800,
+        TimeUnit::Month => return Err(UnitError::NoFixedLength),
+    };
+    let span = Span::from_seconds(count.saturating_mul(seconds));
+    if (Span::from_seconds(1)..=SPAN_MAX).contains(&span) { Ok(span) } else { Err(UnitError::SpanOutOfRange) }
 }
 
 /// A share of 0 to 100 in the hundred.
@@ -177,6 +246,22 @@ mod tests {
             assert_eq!(Refill::parse(text), Err(error), "{text}");
         }
         assert_eq!(Refill::decode(0), None);
+    }
+
+    #[test]
+    fn a_length_of_time_reads_as_it_is_written() {
+        for (text, seconds) in
+            [("1s", 1), ("10s", 10), ("5m", 300), ("1h", 3_600), ("366d", 31_622_400), ("1w", 604_800)]
+        {
+            assert_eq!(parse_span(text), Ok(Span::from_seconds(seconds)), "{text}");
+        }
+        for text in ["", "10", "s", "-1s", "+1s", "1.5h", "1 s", "1min", "1S", "10sec", "٣s"] {
+            assert_eq!(parse_span(text), Err(UnitError::NotASpan), "{text}");
+        }
+        for text in ["0s", "367d", "53w", "18446744073709551615w"] {
+            assert_eq!(parse_span(text), Err(UnitError::SpanOutOfRange), "{text}");
+        }
+        assert_eq!(parse_span("1mo"), Err(UnitError::NoFixedLength));
     }
 
     #[test]

@@ -1,0 +1,70 @@
+//! Writes the world's time zones into a table that is small enough for the filter.
+//!
+//! The data is that of the IANA database as `jiff` bundles it, so its release is the one in Cargo.lock,
+//! on every machine. Only the offsets from 2020 to 2100 are kept: the filter asks for the present
+//! (decision 0009).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+const FIRST: &str = "2020-01-01T00:00:00Z";
+const LAST: &str = "2100-01-01T00:00:00Z";
+
+const MINUTE: i64 = 60;
+/// All offsets are quarters of an hour since 1972.
+const QUARTER: i64 = 15 * MINUTE;
+
+/// What the clocks of one or more zones do: the first offset in quarters of an hour, then each change,
+/// with its minute since the epoch and the offset from then on.
+type Course = (i64, Vec<(i64, i64)>);
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let database = TimeZoneDatabase::bundled();
+    let mut courses: BTreeMap<Course, usize> = BTreeMap::new();
+    let mut names: Vec<(String, usize)> = Vec::new();
+    for name in database.available() {
+        let zone = database.get(name.as_str()).expect("a zone that is there");
+        let next = courses.len();
+        names.push((name.as_str().to_owned(), *courses.entry(course(&zone)).or_insert(next)));
+    }
+    names.sort();
+    let utc = names.iter().position(|(name, _)| name == "UTC").expect("UTC is a zone");
+    let mut by_number: Vec<&Course> = courses.keys().collect();
+    by_number.sort_by_key(|course| courses[*course]);
+
+    let mut code = String::new();
+    writeln!(code, "const UTC: u16 = {utc};").unwrap();
+    writeln!(code, "static NAMES: [(&str, u8); {}] = {names:?};", names.len()).unwrap();
+    writeln!(code, "static COURSES: [Course; {}] = [", by_number.len()).unwrap();
+    for (first, changes) in by_number {
+        let (minutes, offsets): (Vec<i64>, Vec<i64>) = changes.iter().copied().unzip();
+        writeln!(code, "    Course {{ first: {first}, minutes: &{minutes:?}, offsets: &{offsets:?} }},").unwrap();
+    }
+    writeln!(code, "];").unwrap();
+    let folder = std::env::var_os("OUT_DIR").expect("cargo names a folder");
+    std::fs::write(Path::new(&folder).join("zones.rs"), code).expect("the table can be written");
+}
+
+fn course(zone: &TimeZone) -> Course {
+    let (first, last): (Timestamp, Timestamp) = (FIRST.parse().unwrap(), LAST.parse().unwrap());
+    let whole = |seconds: i64, unit: i64| {
+        assert_eq!(seconds % unit, 0, "{seconds} s in {zone:?} are not whole units of {unit} s");
+        seconds / unit
+    };
+    let offset = |seconds: i32| whole(i64::from(seconds), QUARTER);
+    let begin = offset(zone.to_offset(first).seconds());
+    let (mut before, mut changes) = (begin, Vec::new());
+    for change in zone.following(first).take_while(|change| change.timestamp() < last) {
+        let after = offset(change.offset().seconds());
+        if after != before {
+            changes.push((whole(change.timestamp().as_second(), MINUTE), after));
+            before = after;
+        }
+    }
+    (begin, changes)
+}

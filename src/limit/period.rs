@@ -1,0 +1,248 @@
+//! Windows of the calendar: where each begins and ends in a zone's local time.
+//!
+//! A local clock shows one multiple of the period after the other (each whole hour, each midnight of a
+//! Monday), and where it comes to one a window begins. Clocks that are changed need two rules more:
+//!
+//! ```text
+//!   put forward   01:59 │ 03:00     what is jumped over begins where the clock jumps
+//!   put back      02:59 │ 02:00     what was shown before begins nothing when it is shown again,
+//!                                   unless a whole period is repeated: then it is a window of its own
+//! ```
+//!
+//! So an hour that comes twice is two windows of an hour, and the day that it belongs to one window
+//! of 25 hours. Windows follow one another without a gap. A week begins on Monday (ISO 8601).
+
+use std::fmt;
+
+use crate::base::time::{Span, Timestamp};
+use crate::base::units::{TimeUnit, UnitError, count_and_unit};
+use crate::base::zone::{Stretch, Zone};
+
+/// A span of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// So many seconds, a divisor of a day.
+    Seconds(u32),
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Monday.
+    Week,
+    /// So many months, a divisor of a year.
+    Months(u32),
+}
+
+/// A stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The first instant of it.
+    pub start: Timestamp,
+    /// The first instant after it.
+    pub end: Timestamp,
+}
+
+const DAY: i64 = 86_400;
+const MONTHS_A_YEAR: i64 = 12;
+/// More changes of a clock than any zone has in a year, during Ramadan or not.
+const STRETCHES_MAX: usize = 16;
+const NANOS: i128 = 1_000_000_000;
+
+impl Window {
+    /// How long it is.
+    #[must_use]
+    pub fn length(&self) -> Span {
+        self.end.since(self.start)
+    }
+}
+
+impl Period {
+    /// Reads `10s`, `5m`, `1h`, `1d`, `1w` or `1mo`.
+    ///
+    /// # Errors
+    /// [`UnitError::NotAPeriod`] unless it is a divisor of a minute in seconds, of an hour in minutes, of
+    /// a day in hours, of a year in months; or one day or week.
+    pub fn parse(text: &str) -> Result<Self, UnitError> {
+        let (count, unit) = count_and_unit(text).ok_or(UnitError::NotAPeriod)?;
+        let divides = |whole: u64| u32::try_from(count).ok().filter(|_| count > 0 && whole.is_multiple_of(count));
+        let seconds = |whole: u64, unit: u32| divides(whole).map(|count| Self::Seconds(count.saturating_mul(unit)));
+        let period = match unit {
+            TimeUnit::Second => seconds(60, 1),
+            TimeUnit::Minute => seconds(60, 60),
+            TimeUnit::Hour => seconds(24, 3_600).map(|it| if it == Self::Seconds(86_400) { Self::Day } else { it }),
+            TimeUnit::Day => divides(1).map(|_| Self::Day),
+            TimeUnit::Week => divides(1).map(|_| Self::Week),
+            TimeUnit::Month => divides(12).map(Self::Months),
+        };
+        period.ok_or(UnitError::NotAPeriod)
+    }
+
+    /// The window that `now` is in, in the local time of `zone`.
+    #[must_use]
+    pub fn window(self, zone: Zone, now: Timestamp) -> Window {
+        let at = i64::try_from(now.nanos() / 1_000_000_000).unwrap_or(i64::MAX);
+        Window { start: timestamp(self.begin(zone, at)), end: timestamp(self.end(zone, at)) }
+    }
+
+    /// The last second at or before `at` in which a window begins.
+    fn begin(self, zone: Zone, at: i64) -> i64 {
+        let mut at = at;
+        for _ in 0..STRETCHES_MAX {
+            let stretch = zone.stretch(at);
+            let shown = self.multiple_at(local(stretch, at));
+            if shown >= self.first_new(zone, stretch) {
+                return shown.saturating_sub(stretch.offset);
+            }
+            if self.begins_with(zone, stretch) {
+                return stretch.begin;
+            }
+            at = stretch.begin.saturating_sub(1);
+        }
+        at
+    }
+
+    /// The first second after `at` in which a window begins.
+    fn end(self, zone: Zone, at: i64) -> i64 {
+        let mut stretch = zone.stretch(at);
+        let mut shown = local(stretch, at);
+        for _ in 0..STRETCHES_MAX {
+            let new = self.first_new(zone, stretch);
+            let mut next = self.multiple_after(shown);
+            if next < new {
+                // The first multiple that was not shown before the clock was put back.
+                next = self.multiple_after(new.saturating_sub(1));
+            }
+            let next = next.saturating_sub(stretch.offset);
+            if next < stretch.end {
+                return next;
+            }
+            stretch = zone.stretch(stretch.end);
+            if self.begins_with(zone, stretch) {
+                return stretch.begin;
+            }
+            shown = local(stretch, stretch.begin);
+        }
+        stretch.end
+    }
+
+    /// The local time from which on a stretch shows what was not shown before.
+    fn first_new(self, zone: Zone, stretch: Stretch) -> i64 {
+        if stretch.begin == i64::MIN {
+            return i64::MIN;
+        }
+        let shown = local(stretch, stretch.begin);
+        let before = local(zone.stretch(stretch.begin.saturating_sub(1)), stretch.begin);
+        if before.saturating_sub(shown) < self.least_seconds() { before.max(shown) } else { shown }
+    }
+
+    /// Whether a window begins with the stretch: at a multiple that the clock shows then for the first
+    /// time, or jumps over.
+    fn begins_with(self, zone: Zone, stretch: Stretch) -> bool {
+        let shown = local(stretch, stretch.begin);
+        let before = local(zone.stretch(stretch.begin.saturating_sub(1)), stretch.begin);
+        let multiple = self.multiple_at(shown);
+        multiple >= before || (multiple == shown && multiple >= self.first_new(zone, stretch))
+    }
+
+    /// The last multiple of the period at or before a local time.
+    fn multiple_at(self, local: i64) -> i64 {
+        let floor = |length: i64| local.div_euclid(length.max(1)).saturating_mul(length);
+        match self {
+            Self::Seconds(seconds) => floor(i64::from(seconds)),
+            Self::Day => floor(DAY),
+            Self::Week => days_to_monday(local.div_euclid(DAY)).saturating_mul(DAY),
+            Self::Months(count) => {
+                let count = i64::from(count).max(1);
+                let month = month_of(local.div_euclid(DAY));
+                first_day(month.div_euclid(count).saturating_mul(count)).saturating_mul(DAY)
+            }
+        }
+    }
+
+    /// The first multiple of the period after a local time.
+    fn multiple_after(self, local: i64) -> i64 {
+        let multiple = self.multiple_at(local);
+        match self {
+            Self::Seconds(seconds) => multiple.saturating_add(i64::from(seconds)),
+            Self::Day => multiple.saturating_add(DAY),
+            Self::Week => multiple.saturating_add(DAY.saturating_mul(7)),
+            Self::Months(count) => {
+                let month = month_of(multiple.div_euclid(DAY));
+                first_day(month.saturating_add(i64::from(count))).saturating_mul(DAY)
+            }
+        }
+    }
+
+    /// The shortest that a period can be.
+    fn least_seconds(self) -> i64 {
+        match self {
+            Self::Seconds(seconds) => i64::from(seconds),
+            Self::Day | Self::Week | Self::Months(_) => DAY,
+        }
+    }
+}
+
+impl fmt::Display for Period {
+    /// In the shortest form that reads as the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seconds(seconds) if seconds.is_multiple_of(3_600) => write!(f, "{}h", seconds / 3_600),
+            Self::Seconds(seconds) if seconds.is_multiple_of(60) => write!(f, "{}m", seconds / 60),
+            Self::Seconds(seconds) => write!(f, "{seconds}s"),
+            Self::Day => f.write_str("1d"),
+            Self::Week => f.write_str("1w"),
+            Self::Months(count) => write!(f, "{count}mo"),
+        }
+    }
+}
+
+fn local(stretch: Stretch, at: i64) -> i64 {
+    at.saturating_add(stretch.offset)
+}
+
+/// What is before the epoch or after the last timestamp is cut to it.
+fn timestamp(seconds: i64) -> Timestamp {
+    let nanos = i128::from(seconds).saturating_mul(NANOS).clamp(0, i128::from(u64::MAX));
+    Timestamp::from_nanos(u64::try_from(nanos).unwrap_or_default())
+}
+
+/// The last Monday at or before a day; days are counted from 1970-01-01, a Thursday.
+fn days_to_monday(day: i64) -> i64 {
+    const MONDAY: i64 = 4;
+    let weeks = day.saturating_sub(MONDAY).div_euclid(7);
+    weeks.saturating_mul(7).saturating_add(MONDAY)
+}
+
+const DAYS_IN_400_YEARS: i64 = 146_097;
+/// From 0000-03-01, where the leap day is the last of its year, to 1970-01-01.
+const DAYS_TO_EPOCH: i64 = 719_468;
+
+/// The month that a day is in, counted from January of the year 0. Of the proleptic Gregorian
+/// calendar; the arithmetic is that of Howard Hinnant's `civil_from_days`.
+fn month_of(day: i64) -> i64 {
+    let day = day.saturating_add(DAYS_TO_EPOCH);
+    let (era, day) = (day.div_euclid(DAYS_IN_400_YEARS), day.rem_euclid(DAYS_IN_400_YEARS));
+    let leap_days = (day / 1_460).saturating_add(day / 146_096).saturating_sub(day / 36_524);
+    let year = day.saturating_sub(leap_days) / 365;
+    let day_of_year = day.saturating_sub(days_before_year(year));
+    // March is 0: (5 * day + 2) / 153.
+    let month = day_of_year.saturating_mul(5).saturating_add(2) / 153;
+    let years = era.saturating_mul(400).saturating_add(year);
+    years.saturating_mul(MONTHS_A_YEAR).saturating_add(month).saturating_add(2)
+}
+
+/// The first day of a month that is counted as [`month_of`] does.
+fn first_day(month: i64) -> i64 {
+    let from_march = month.saturating_sub(2);
+    let (years, month) = (from_march.div_euclid(MONTHS_A_YEAR), from_march.rem_euclid(MONTHS_A_YEAR));
+    let (era, year) = (years.div_euclid(400), years.rem_euclid(400));
+    let day_of_year = month.saturating_mul(153).saturating_add(2) / 5;
+    let days = days_before_year(year).saturating_add(day_of_year);
+    era.saturating_mul(DAYS_IN_400_YEARS).saturating_add(days).saturating_sub(DAYS_TO_EPOCH)
+}
+
+/// Days of an era of 400 years before this year of it.
+fn days_before_year(year: i64) -> i64 {
+    year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100)
+}
+
+#[cfg(test)]
+mod tests;
