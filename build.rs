@@ -4,6 +4,14 @@
 //! on every machine. Only the offsets from 2020 to 2100 are kept: the filter asks for the present
 //! (decision 0009).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a build that cannot make the table must fail"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;

@@ -36,25 +36,32 @@ pub fn decide(store: &mut impl Store, clock: &impl Clock, claims: &mut [Claim], 
     if claims.is_empty() {
         return Verdict::Unlimited;
     }
-    if store.take(claims, now, clock) {
-        return Verdict::Admit;
-    }
-    if claims.iter().any(|claim| claim.in_need_of_repair) {
+    let admitted = store.take(claims, now, clock);
+    if claims.iter().any(|claim| claim.in_need_of_repair && claim.denies()) {
         store.repair(claims, clock);
     }
-    let waits =
-        claims.iter().enumerate().filter(|(_, claim)| !claim.admits()).map(|(index, claim)| (index, wait(claim)));
-    // Where no wait helps, that is longer than any wait.
-    let longest = waits.max_by_key(|(_, wait)| (wait.is_none(), *wait));
-    let (claim, retry_after) = longest.unwrap_or((0, Some(FAULT_WAIT)));
+    if admitted {
+        return Verdict::Admit;
+    }
+    let (claim, retry_after) = longest_wait(claims, |claim| !claim.admits()).unwrap_or((0, Some(FAULT_WAIT)));
     Verdict::Refuse(Refusal { claim, retry_after })
 }
 
+/// The place of the claim that makes the caller wait longest among those that `refuses` picks, and
+/// how long that is. Where no wait helps, that is longer than any wait; of equal ones the first counts.
+#[must_use]
+pub fn longest_wait(claims: &[Claim], refuses: impl Fn(&Claim) -> bool) -> Option<(usize, Option<Span>)> {
+    let refusing = claims.iter().enumerate().filter(|(_, claim)| refuses(claim));
+    let waits = refusing.map(|(place, claim)| (place, wait(claim)));
+    waits.rev().max_by_key(|(_, wait)| (wait.is_none(), *wait))
+}
+
+/// How long a claim that denies makes its caller wait; `None` where no wait helps.
 fn wait(claim: &Claim) -> Option<Span> {
     match &claim.answer {
         Ok(Decision::Deny { retry_after, .. }) => Some(*retry_after),
         Ok(Decision::NeverFits) => None,
-        Ok(Decision::Admit { .. }) | Err(_) => Some(FAULT_WAIT),
+        Ok(Decision::Admit(_)) | Err(_) => Some(FAULT_WAIT),
     }
 }
 
@@ -63,16 +70,22 @@ mod tests {
     use super::*;
     use crate::base::units::Refill;
     use crate::host::fake::At;
-    use crate::limit::FailureMode;
     use crate::limit::gcra::Bucket;
+    use crate::limit::{Cost, Enforcement, FailureMode, Rule};
     use crate::store::key::KeyMaker;
     use crate::store::memory::MemoryStore;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 
-    fn claim(name: &str, burst: u32, refill: &str, cost: u32) -> Claim {
-        let bucket = Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap();
-        Claim::new(KeyMaker::new(&[0; 16], 9).partition(name.as_bytes()).finish(), bucket, cost, FailureMode::Deny)
+    fn claim(name: &str, burst: u32, refill: &str, cost: u64) -> Claim {
+        let rule = Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap());
+        let key = KeyMaker::new(&[0; 16], 9).partition(name.as_bytes()).finish();
+        Claim::new(key, rule, Cost::Now(cost), FailureMode::Deny)
+    }
+
+    fn shadow(mut claim: Claim) -> Claim {
+        claim.enforcement = Enforcement::Shadow;
+        claim
     }
 
     fn decide(store: &mut MemoryStore, mut claims: Vec<Claim>) -> Verdict {
@@ -91,6 +104,23 @@ mod tests {
         );
         let never = vec![claim("b", 1, "1/min", 1), claim("d", 2, "1/s", 3)];
         assert_eq!(decide(&mut store, never), Verdict::Refuse(Refusal { claim: 1, retry_after: None }));
+    }
+
+    #[test]
+    fn a_shadow_limit_never_refuses_and_is_charged_only_where_it_admits() {
+        let mut store = MemoryStore::default();
+        let both = || vec![shadow(claim("a", 1, "1/h", 1)), claim("b", 3, "1/h", 1)];
+        for _ in 0..3 {
+            assert_eq!(decide(&mut store, both()), Verdict::Admit);
+        }
+        assert!(matches!(decide(&mut store, both()), Verdict::Refuse(Refusal { claim: 1, .. })));
+        let mut asked = both();
+        super::decide(&mut store, &At(NOW), &mut asked, NOW);
+        assert!(asked[0].denies() && asked[0].admits() && asked[0].charge.is_none());
+        // One that is refused by the enforced one takes nothing from the shadow.
+        let beside = vec![shadow(claim("c", 1, "1/h", 1)), claim("b", 3, "1/h", 1)];
+        assert!(matches!(decide(&mut store, beside), Verdict::Refuse(_)));
+        assert_eq!(decide(&mut store, vec![claim("c", 1, "1/h", 1)]), Verdict::Admit);
     }
 
     #[test]

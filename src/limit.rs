@@ -1,37 +1,126 @@
 //! The algorithms: pure functions of a rule, a state, the time and a cost.
+//!
+//! | rule | promise | state |
+//! |---|---|---|
+//! | [`gcra::Bucket`] | at most burst + refill·t in any interval t | one instant |
+//! | [`rolling::Rolling`] | never more than the quota in any interval of the window's length | a log of instants |
+//! | [`calendar::Calendar`] | never more than the quota between two boundaries of the calendar | the window's end, a count |
+//!
+//! A rule answers with what is to be stored if the request is admitted; who calls it stores that,
+//! or not. Every rule keeps the same four promises: rounding goes against the caller; a cost of
+//! zero only looks; no step of the clock admits more than one extra window; none locks a caller out
+//! for longer than one.
 
+pub mod calendar;
 pub mod gcra;
 pub mod period;
+pub mod rolling;
 
-use crate::base::time::Span;
+use crate::base::time::{Span, Timestamp};
+use calendar::Calendar;
+use gcra::Bucket;
+use rolling::Rolling;
+
+/// Most units that a rolling or calendar window grants: the largest whole number that a structured
+/// field holds (RFC 9651 §3.3.1).
+pub const QUOTA_MAX: u64 = 999_999_999_999_999;
+
+/// How many units one counter admits, and when they come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A token bucket.
+    Bucket(Bucket),
+    /// A window that moves along with the time.
+    Rolling(Rolling),
+    /// A window of the calendar.
+    Calendar(Calendar),
+}
+
+/// What is remembered of one counter; its kind is the rule's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Of a token bucket.
+    Bucket(gcra::State),
+    /// Of a rolling window.
+    Rolling(rolling::State),
+    /// Of a calendar window.
+    Calendar(calendar::State),
+}
+
+/// What an admitted request was charged, as much as giving it back needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// By a token bucket.
+    Bucket(gcra::Charge),
+    /// By a rolling window.
+    Rolling(rolling::Charge),
+    /// By a calendar window.
+    Calendar(calendar::Charge),
+}
+
+/// Units that one request takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// So many, at once. Zero only looks.
+    Now(u64),
+    /// What the response will say. Until then it takes nothing, but one unit must be left.
+    Later,
+}
 
 /// One limit's answer to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The request fits.
-    Admit {
-        /// Units left after this request.
-        remaining: u64,
-        /// How long until all units are back.
-        full_in: Span,
-    },
+    /// The request fits; the balance is that after it.
+    Admit(Balance),
     /// The request does not fit yet.
     Deny {
-        /// The shortest wait after which it fits, if nobody else takes what comes back.
+        /// The shortest wait after which it fits, if nobody else takes what comes back; never
+        /// shorter than the balance's `more_in`.
         retry_after: Span,
-        /// How long until all units are back.
-        full_in: Span,
+        /// What it met; nothing remains.
+        balance: Balance,
     },
     /// The request asks for more than the limit ever holds: no wait helps.
     NeverFits,
 }
 
-impl Decision {
-    /// Whether the request fits now.
-    #[must_use]
-    pub const fn admits(&self) -> bool {
-        matches!(self, Self::Admit { .. })
-    }
+/// Where one counter stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Units left.
+    pub remaining: u64,
+    /// Units taken above the quota: of a window that counts them, or that a response overdrew.
+    pub over: u64,
+    /// How long until a further unit is there; zero where none was taken.
+    pub more_in: Span,
+    /// How long until all units are back.
+    pub full_in: Span,
+}
+
+/// A rule's answer, and the state that follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluation<S> {
+    /// The answer.
+    pub decision: Decision,
+    /// The state to store, where the request is admitted and takes something.
+    pub charged: Option<S>,
+    /// The state to store where the record lies further in the future than its rule can have put
+    /// it: the clock stepped back. Storing that cut is what keeps a caller from being locked out
+    /// for longer than one window.
+    ///
+    /// It holds only if `now` was read after the record: another worker may have charged it with a
+    /// later clock since.
+    pub repaired: Option<S>,
+}
+
+/// Whether a limit refuses, or only says that it would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    /// It refuses.
+    #[default]
+    Enforce,
+    /// It is evaluated and charged like any other, and never refuses.
+    Shadow,
 }
 
 /// What to do with a request where a limit's state cannot be had.
@@ -42,4 +131,148 @@ pub enum FailureMode {
     Allow,
     /// Refuse it: the limit matters more than the API.
     Deny,
+}
+
+impl Rule {
+    /// Whether `cost` fits at `now`, and what to store then.
+    #[must_use]
+    pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
+        match self {
+            Self::Bucket(bucket) => bucket.evaluate(state.and_then(State::bucket), now, cost).map(State::Bucket),
+            Self::Rolling(rolling) => rolling.evaluate(state.and_then(State::rolling), now, cost).map(State::Rolling),
+            Self::Calendar(calendar) => {
+                calendar.evaluate(state.and_then(State::calendar), now, cost).map(State::Calendar)
+            }
+        }
+    }
+
+    /// Charges `units` whether or not they fit: what a response turned out to cost. The state to
+    /// store, and the balance after it. `now` must be read after the state.
+    #[must_use]
+    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+        match self {
+            Self::Bucket(bucket) => {
+                let (state, balance) = bucket.overdraw(state.and_then(State::bucket), now, units);
+                (State::Bucket(state), balance)
+            }
+            Self::Rolling(rolling) => {
+                let (state, balance) = rolling.overdraw(state.and_then(State::rolling), now, units);
+                (State::Rolling(state), balance)
+            }
+            Self::Calendar(calendar) => {
+                let (state, balance) = calendar.overdraw(state.and_then(State::calendar), now, units);
+                (State::Calendar(state), balance)
+            }
+        }
+    }
+
+    /// The most units that can be taken at one instant: the quota, or the burst.
+    #[must_use]
+    pub fn quota(&self) -> u64 {
+        match self {
+            Self::Bucket(bucket) => u64::from(bucket.burst()),
+            Self::Rolling(rolling) => rolling.quota(),
+            Self::Calendar(calendar) => calendar.quota(),
+        }
+    }
+
+    /// The time for which the quota is granted: the window that `now` is in, or the time in which
+    /// an empty bucket fills.
+    #[must_use]
+    pub fn window(&self, now: Timestamp) -> Span {
+        match self {
+            Self::Bucket(bucket) => bucket.window(),
+            Self::Rolling(rolling) => rolling.window(),
+            Self::Calendar(calendar) => calendar.window(now).length(),
+        }
+    }
+}
+
+impl State {
+    /// The receipt for `units` that were charged at `now` and led to this state.
+    #[must_use]
+    pub fn charge(&self, units: u64, now: Timestamp) -> Charge {
+        match self {
+            Self::Bucket(state) => Charge::Bucket(state.charge(units, now)),
+            Self::Rolling(state) => Charge::Rolling(state.charge(units)),
+            Self::Calendar(state) => Charge::Calendar(state.charge(units)),
+        }
+    }
+
+    /// The state without the units of `charge`; `None` where nothing of them is left to give.
+    /// `now` must be read after the state.
+    #[must_use]
+    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+        match (self, charge) {
+            (Self::Bucket(state), Charge::Bucket(charge)) => state.give_back(charge, now).map(Self::Bucket),
+            (Self::Rolling(state), Charge::Rolling(charge)) => state.give_back(charge, now).map(Self::Rolling),
+            (Self::Calendar(state), Charge::Calendar(charge)) => state.give_back(charge).map(Self::Calendar),
+            (Self::Bucket(_) | Self::Rolling(_) | Self::Calendar(_), _) => None,
+        }
+    }
+
+    /// The units that its caller would gain if this state were forgotten, rounded up; none where
+    /// forgetting it changes nothing.
+    #[must_use]
+    pub fn loss(&self, now: Timestamp) -> u64 {
+        match self {
+            Self::Bucket(state) => state.loss(now),
+            Self::Rolling(state) => state.loss(now),
+            Self::Calendar(state) => state.loss(now),
+        }
+    }
+
+    fn bucket(&self) -> Option<&gcra::State> {
+        if let Self::Bucket(state) = self { Some(state) } else { None }
+    }
+
+    fn rolling(&self) -> Option<&rolling::State> {
+        if let Self::Rolling(state) = self { Some(state) } else { None }
+    }
+
+    fn calendar(&self) -> Option<&calendar::State> {
+        if let Self::Calendar(state) = self { Some(state) } else { None }
+    }
+}
+
+impl Cost {
+    /// Units that must be left.
+    #[must_use]
+    pub const fn needs(self) -> u64 {
+        match self {
+            Self::Now(units) => units,
+            Self::Later => 1,
+        }
+    }
+
+    /// Units that are taken.
+    #[must_use]
+    pub const fn takes(self) -> u64 {
+        match self {
+            Self::Now(units) => units,
+            Self::Later => 0,
+        }
+    }
+}
+
+impl Decision {
+    /// Whether the request fits now.
+    #[must_use]
+    pub const fn admits(&self) -> bool {
+        matches!(self, Self::Admit(_))
+    }
+}
+
+impl<S> Evaluation<S> {
+    fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
+        Evaluation { decision: self.decision, charged: self.charged.map(&wrap), repaired: self.repaired.map(&wrap) }
+    }
+}
+
+/// A number that differs from one life of a record to the next, near instants too.
+fn arbitrary(now: Timestamp) -> u32 {
+    // The finalizer of MurmurHash3.
+    let mixed = now.nanos() ^ (now.nanos() >> 33);
+    let mixed = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    u32::try_from((mixed ^ (mixed >> 33)) & u64::from(u32::MAX)).unwrap_or_default()
 }

@@ -17,13 +17,15 @@ pub enum Decided {
     Admitted,
     /// The limit refused the request.
     Refused,
+    /// The limit would have refused the request, and is not enforced.
+    WouldRefuse,
 }
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A limit decided on a request. An admitted request is one event for each of its limits, a
-    /// refused one for each limit that refused.
+    /// refused one for each limit that refused, or would have.
     Decision {
         /// The limit's number in its policy.
         limit: usize,
@@ -34,6 +36,13 @@ pub enum Event {
     Unlimited,
     /// A caller was not let in.
     Unauthorized(Unidentified),
+    /// Units were admitted above a limit's quota.
+    Overage {
+        /// The limit's number in its policy.
+        limit: usize,
+        /// How many.
+        units: u64,
+    },
     /// Units were given back.
     GivenBack {
         /// The limit's number in its policy.
@@ -49,8 +58,8 @@ pub enum Event {
 }
 
 impl Decided {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Admitted, Self::Refused];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Admitted, Self::Refused, Self::WouldRefuse];
 
     /// The name in metrics, the access log and explanations.
     #[must_use]
@@ -58,6 +67,7 @@ impl Decided {
         match self {
             Self::Admitted => "admitted",
             Self::Refused => "refused",
+            Self::WouldRefuse => "would_refuse",
         }
     }
 }

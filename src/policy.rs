@@ -10,26 +10,32 @@
 
 pub mod attributes;
 pub mod callers;
+pub mod candidates;
 pub mod directory;
 pub mod document;
 pub mod error;
+pub mod exempt;
 pub mod limits;
 mod overrides;
 mod reader;
 pub mod replies;
 pub mod route;
-mod select;
+mod rules;
+pub mod select;
 pub mod template;
 pub mod tiers;
 
 use attributes::{AttributeId, Attributes, Complete};
 use callers::Callers;
+use candidates::Candidates;
 use document::Node;
 use error::PolicyError;
-use limits::{Candidates, Limit};
+use exempt::{Exemptions, ReadExemptions};
+use limits::{Beside, Limit};
 use reader::{Faults, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
+use select::Selector;
 use tiers::{ReadTier, Tier};
 
 use crate::base::pointer::Pointer;
@@ -43,6 +49,8 @@ pub struct Policy {
     pub callers: Callers,
     /// Classes of requests, first match wins.
     pub tiers: Vec<Tier>,
+    /// Requests to which no limit applies.
+    pub exempt: Exemptions,
     /// All limits, in the order of the document.
     pub limits: Vec<Limit>,
     /// Which limits to look at for a request.
@@ -97,7 +105,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map()?;
     let mut context = Context { attributes: Attributes::default(), routes: RouteTable::builder() };
     if let Some(version) = map.require("version") {
-        version.count(1, 1);
+        version.count(1_u32, 1);
     }
     let name = map.require("name").and_then(|field| field.name().map(Box::from));
     let callers = match map.get("callers") {
@@ -108,7 +116,10 @@ fn read(document: Field<'_>) -> Option<Policy> {
         }
     };
     let tiers = map.get("tiers").map_or_else(Vec::new, |field| tiers::read(field, &mut context));
-    let limits = map.require("limits").and_then(|field| limits::read(field, &tiers, name.as_deref(), &mut context));
+    let exempt = map.optional("exempt", ReadExemptions::default(), |field| exempt::read(field, &tiers, &mut context));
+    let none = ReadExemptions::default();
+    let beside = Beside { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
+    let limits = map.require("limits").and_then(|field| limits::read(field, &beside, &mut context));
     let replies = map.optional("replies", Replies::default(), replies::read);
     let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
@@ -116,11 +127,15 @@ fn read(document: Field<'_>) -> Option<Policy> {
 
     let tiers: Vec<Tier> = tiers.into_iter().map(|read: Option<ReadTier>| Some(read?.tier)).collect::<Option<_>>()?;
     let limits = limits?;
+    let exempt = exempt?.selectors;
     let routes = context.routes.build();
+    let candidates =
+        |selectors: &mut dyn Iterator<Item = &Selector>| Candidates::of(selectors, tiers.len(), routes.route_count());
     Some(Policy {
         name: name?,
         callers: callers?,
-        candidates: Candidates::of(&limits, tiers.len(), routes.route_count()),
+        candidates: candidates(&mut limits.iter().map(|limit| &limit.selector)),
+        exempt: Exemptions { candidates: candidates(&mut exempt.iter()), selectors: exempt },
         limits,
         replies: replies?,
         keys_max: keys_max?,

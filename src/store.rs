@@ -16,6 +16,7 @@ mod contract;
 pub mod key;
 pub mod memory;
 pub mod page;
+pub mod record;
 pub mod shared;
 #[cfg(test)]
 mod simulation;
@@ -23,8 +24,7 @@ mod simulation;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::gcra::{Bucket, Charge};
-use crate::limit::{Decision, FailureMode};
+use crate::limit::{Balance, Charge, Cost, Decision, Enforcement, FailureMode, Rule, State};
 use key::Key;
 
 /// What one limit answered.
@@ -33,36 +33,85 @@ pub type Answer = Result<Decision, Fault>;
 /// One limit's part in one request: the question, then the answer.
 #[derive(Clone, Debug)]
 pub struct Claim {
+    /// The number of the limit that asks: carried along for whoever reads the answer.
+    pub limit: usize,
     /// Where the counter is.
     pub key: Key,
     /// The rule.
-    pub bucket: Bucket,
+    pub rule: Rule,
     /// Units asked for.
-    pub cost: u32,
+    pub cost: Cost,
+    /// Whether the answer counts.
+    pub enforcement: Enforcement,
     /// What holds if the counter cannot be had.
     pub failure: FailureMode,
     /// Set by [`Store::take`].
     pub answer: Answer,
     /// Set by [`Store::take`] where the claim was charged.
     pub charge: Option<Charge>,
-    /// Set by [`Store::take`] where the debt is longer than the bucket charged last can owe.
+    /// Set by [`Store::take`] where the record lies further in the future than its rule can have
+    /// put it.
     pub in_need_of_repair: bool,
+    /// What is to be stored if the request is admitted.
+    next: Option<State>,
 }
 
 impl Claim {
     /// A claim not yet asked.
     #[must_use]
-    pub const fn new(key: Key, bucket: Bucket, cost: u32, failure: FailureMode) -> Self {
-        Self { key, bucket, cost, failure, answer: Err(Fault::Contended), charge: None, in_need_of_repair: false }
+    pub const fn new(key: Key, rule: Rule, cost: Cost, failure: FailureMode) -> Self {
+        Self {
+            limit: 0,
+            key,
+            rule,
+            cost,
+            enforcement: Enforcement::Enforce,
+            failure,
+            answer: Err(Fault::Contended),
+            charge: None,
+            in_need_of_repair: false,
+            next: None,
+        }
     }
 
     /// Whether this limit lets the request through.
     #[must_use]
     pub fn admits(&self) -> bool {
+        self.enforcement == Enforcement::Shadow || !self.denies()
+    }
+
+    /// Whether this limit refuses the request, or would if it were enforced.
+    #[must_use]
+    pub fn denies(&self) -> bool {
         match &self.answer {
-            Ok(decision) => decision.admits(),
-            Err(_) => self.failure == FailureMode::Allow,
+            Ok(decision) => !decision.admits(),
+            Err(_) => self.failure == FailureMode::Deny,
         }
+    }
+
+    /// Answers the claim by what is stored, and charges nothing yet.
+    fn ask(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
+        self.charge = None;
+        match state.map(|state| self.rule.evaluate(state, now, self.cost)) {
+            Ok(evaluation) => {
+                self.in_need_of_repair = evaluation.repaired.is_some();
+                self.answer = Ok(evaluation.decision);
+                self.next = evaluation.charged;
+            }
+            Err(fault) => self.fail(fault),
+        }
+    }
+
+    /// The counter cannot be had; the failure mode decides.
+    fn fail(&mut self, fault: Fault) {
+        self.answer = Err(fault);
+        (self.charge, self.next, self.in_need_of_repair) = (None, None, false);
+    }
+
+    /// Makes out the receipt for the state to be stored, where there is one, and gives that state.
+    fn pay(&mut self, now: Timestamp) -> Option<&State> {
+        self.charge = self.next.as_ref().map(|state| state.charge(self.cost.takes(), now));
+        self.next.as_ref()
     }
 }
 
@@ -71,17 +120,25 @@ pub trait Store {
     /// Answers all claims, and charges all of them or none. True where the request is admitted.
     ///
     /// `now` is the time of the request. Claims must have distinct keys. A claim whose counter
-    /// cannot be had is answered with the fault and charged nothing; the others hold as ever.
+    /// cannot be had is answered with the fault and charged nothing; the others hold as ever. A
+    /// shadow claim that would refuse is charged nothing either.
     fn take(&mut self, claims: &mut [Claim], now: Timestamp, clock: &impl Clock) -> bool;
 
-    /// Cuts debts that are longer than the bucket charged last can owe, after [`Store::take`] refused
-    /// a request with such a claim.
+    /// Cuts records that lie further in the future than their rules can have put them, after
+    /// [`Store::take`] refused a request with such a claim.
     ///
-    /// The clock is read after the record: only then a longer debt is the clock's doing, and not
-    /// that of a worker which read it a moment later (decision 0005).
+    /// The clock is read after the record: only then that is the clock's doing, and not that of a
+    /// worker which read it a moment later (decision 0005).
     fn repair(&mut self, claims: &[Claim], clock: &impl Clock);
 
-    /// Returns the units of one charge, as far as time has not refilled them. The clock is read
+    /// Charges `units` whether or not they fit: what a response turned out to cost. The balance
+    /// after that. The clock is read after the record, as for a repair.
+    ///
+    /// # Errors
+    /// [`Fault`] where the counter cannot be had: nothing is charged.
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<Balance, Fault>;
+
+    /// Returns the units of one charge, as far as time has not returned them. The clock is read
     /// after the record, as for a repair.
     ///
     /// # Errors

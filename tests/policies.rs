@@ -158,8 +158,13 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::NeverReached { .. } => "NeverReached",
         Reason::Contradiction { .. } => "Contradiction",
         Reason::WindowTooLong => "WindowTooLong",
-        Reason::CostAboveBurst { .. } => "CostAboveBurst",
-        Reason::OverridesNothing => "OverridesNothing",
+        Reason::CostAboveQuota { .. } => "CostAboveQuota",
+        Reason::OverridesNothing { .. } => "OverridesNothing",
+        Reason::NoSuchZone { .. } => "NoSuchZone",
+        Reason::OverWithoutCalendar => "OverWithoutCalendar",
+        Reason::Untrusted => "Untrusted",
+        Reason::TrustWithoutHeader => "TrustWithoutHeader",
+        Reason::NotOfThisFamily => "NotOfThisFamily",
         Reason::BadPlaceholder { .. } => "BadPlaceholder",
     }
 }
@@ -216,7 +221,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
             Err(error) => rules.extend(rule(error.rule)),
         }
     }
-    assert_eq!((reasons.len(), rules.len()), (29, 22), "{reasons:?}\n{rules:?}");
+    assert_eq!((reasons.len(), rules.len()), (34, 22), "{reasons:?}\n{rules:?}");
 }
 
 #[test]

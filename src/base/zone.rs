@@ -105,9 +105,9 @@ mod tests {
         "Europe/Tiraspol",
     ];
 
-    fn offset_hours(zone: &str, at: &str) -> f64 {
+    fn offset_minutes(zone: &str, at: &str) -> i64 {
         let at = DateTime::parse_from_rfc3339(at).unwrap().timestamp();
-        Zone::find(zone).unwrap().stretch(at).offset as f64 / 3_600.0
+        Zone::find(zone).unwrap().stretch(at).offset / 60
     }
 
     #[test]
@@ -125,27 +125,27 @@ mod tests {
 
     #[test]
     fn clocks_show_what_they_show() {
-        for (zone, at, hours) in [
-            ("UTC", "2026-11-25T10:00:00Z", 0.0),
-            ("Europe/Rome", "2026-01-01T00:00:00Z", 1.0),
-            ("Europe/Rome", "2026-07-01T00:00:00Z", 2.0),
-            ("Europe/Rome", "2026-03-29T00:59:59Z", 1.0),
-            ("Europe/Rome", "2026-03-29T01:00:00Z", 2.0),
-            ("America/New_York", "2099-07-01T00:00:00Z", -4.0),
-            ("Pacific/Kiritimati", "2026-07-01T00:00:00Z", 14.0),
-            ("Pacific/Chatham", "2026-01-01T00:00:00Z", 13.75),
-            ("Asia/Kathmandu", "2026-01-01T00:00:00Z", 5.75),
-            ("Australia/Lord_Howe", "2026-07-01T00:00:00Z", 10.5),
-            ("Australia/Lord_Howe", "2026-01-01T00:00:00Z", 11.0),
+        for (zone, at, minutes) in [
+            ("UTC", "2026-11-25T10:00:00Z", 0),
+            ("Europe/Rome", "2026-01-01T00:00:00Z", 60),
+            ("Europe/Rome", "2026-07-01T00:00:00Z", 120),
+            ("Europe/Rome", "2026-03-29T00:59:59Z", 60),
+            ("Europe/Rome", "2026-03-29T01:00:00Z", 120),
+            ("America/New_York", "2099-07-01T00:00:00Z", -240),
+            ("Pacific/Kiritimati", "2026-07-01T00:00:00Z", 840),
+            ("Pacific/Chatham", "2026-01-01T00:00:00Z", 825),
+            ("Asia/Kathmandu", "2026-01-01T00:00:00Z", 345),
+            ("Australia/Lord_Howe", "2026-07-01T00:00:00Z", 630),
+            ("Australia/Lord_Howe", "2026-01-01T00:00:00Z", 660),
             // Morocco put its clocks back for Ramadan, by the moon, until 2026.
-            ("Africa/Casablanca", "2026-02-01T00:00:00Z", 1.0),
-            ("Africa/Casablanca", "2026-03-01T00:00:00Z", 0.0),
-            ("Africa/Casablanca", "2026-04-01T00:00:00Z", 1.0),
-            ("America/Sao_Paulo", "2026-01-01T00:00:00Z", -3.0),
-            ("Europe/Rome", "1970-07-01T00:00:00Z", 1.0),
-            ("Europe/Rome", "2500-07-01T00:00:00Z", 1.0),
+            ("Africa/Casablanca", "2026-02-01T00:00:00Z", 60),
+            ("Africa/Casablanca", "2026-03-01T00:00:00Z", 0),
+            ("Africa/Casablanca", "2026-04-01T00:00:00Z", 60),
+            ("America/Sao_Paulo", "2026-01-01T00:00:00Z", -180),
+            ("Europe/Rome", "1970-07-01T00:00:00Z", 60),
+            ("Europe/Rome", "2500-07-01T00:00:00Z", 60),
         ] {
-            assert_eq!(offset_hours(zone, at), hours, "{zone} at {at}");
+            assert_eq!(offset_minutes(zone, at), minutes, "{zone} at {at}");
         }
     }
 

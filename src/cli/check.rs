@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::{Failure, document, print};
+use crate::policy::Policy;
+use crate::store::record;
 use crate::store::shared::Geometry;
 
 pub(super) fn run(path: &Path) -> Result<String, Failure> {
@@ -15,11 +17,17 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
             policy.tiers.len(),
             policy.callers.directory.count(),
             policy.keys_max,
-            Geometry::new(policy.keys_max).bytes_max().div_ceil(1_000),
+            Geometry::new(policy.keys_max).bytes_max(record_bytes_max(&policy)).div_ceil(1_000),
         )),
         Err(report) => {
             print(&report);
             Err(Failure::Faults)
         }
     }
+}
+
+/// The most bytes that one counter of the policy can take.
+fn record_bytes_max(policy: &Policy) -> usize {
+    let rules = policy.limits.iter().flat_map(|limit| limit.overrides.rules().iter().chain([&limit.rule]));
+    rules.map(record::bytes_max).max().unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use crate::host::shared::SharedData;
 use crate::host::stream::CounterId;
 use crate::observe::metrics::Counters;
 use crate::policy::Policy;
+use crate::reply::fields;
 use crate::request::head::Request;
 use crate::store::Claim;
 use crate::store::key::Secret;
@@ -19,6 +20,8 @@ pub struct Runtime<D> {
     pub policy: Policy,
     pub(super) store: RefCell<SharedStore<D>>,
     pub(super) counters: Counters,
+    /// The names of all fields that responses may carry.
+    pub(super) field_names: Vec<&'static str>,
     /// Buffers of the request at hand, used again for the next.
     pub(super) scratch: RefCell<Scratch>,
 }
@@ -26,7 +29,7 @@ pub struct Runtime<D> {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) request: Request,
-    pub(super) limits: Vec<usize>,
+    pub(super) numbers: Vec<usize>,
     pub(super) claims: Vec<Claim>,
 }
 
@@ -43,6 +46,7 @@ impl<D: SharedData> Runtime<D> {
     ) -> Result<Self, Fault> {
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
         let counters = Counters::define(&policy, define);
-        Ok(Self { policy, store: RefCell::new(store), counters, scratch: RefCell::default() })
+        let field_names = fields::names(&policy);
+        Ok(Self { policy, store: RefCell::new(store), counters, field_names, scratch: RefCell::default() })
     }
 }

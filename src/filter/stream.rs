@@ -14,19 +14,19 @@ use std::rc::Rc;
 
 use super::runtime::{Runtime, Scratch};
 use crate::base::time::Timestamp;
-use crate::engine::{Refusal, Verdict, decide};
+use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::limit::gcra::Charge;
+use crate::limit::{Balance, Charge, Cost, Decision, Enforcement, Rule};
 use crate::observe::metrics::MetricsSink;
 use crate::observe::{Decided, Event, Sink, access_log};
-use crate::policy::limits::{ChargeWhen, Limit};
+use crate::policy::limits::{ChargeWhen, CostSource};
 use crate::policy::replies::When;
-use crate::reply::fields::{NAMES, Shown};
+use crate::reply::fields::{self, Field, Shown};
 use crate::reply::local;
 use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified, identify};
-use crate::request::select::select;
+use crate::request::select::{select, units};
 use crate::store::key::Key;
 use crate::store::{Claim, Store};
 
@@ -60,8 +60,9 @@ enum Phase {
 
 #[derive(Debug)]
 struct Forwarded {
-    shown: Option<Shown>,
+    shown: Vec<Shown>,
     paid: Vec<Paid>,
+    late: Vec<Late>,
     grpc: bool,
 }
 
@@ -72,6 +73,15 @@ struct Paid {
     when: ChargeWhen,
     key: Key,
     charge: Charge,
+}
+
+/// What a response will say the cost of.
+#[derive(Debug)]
+struct Late {
+    limit: usize,
+    when: ChargeWhen,
+    key: Key,
+    rule: Rule,
 }
 
 /// How Envoy names the end of a stream that goes on as another one.
@@ -93,24 +103,24 @@ impl<D: SharedData> Stream<D> {
         let policy = &runtime.policy;
         let now = host.now();
         let mut scratch = runtime.scratch.take();
-        let Scratch { request, limits, claims } = &mut scratch;
+        let Scratch { request, numbers, claims } = &mut scratch;
         request.read(host.request_headers(), policy);
         let (phase, flow) = match identify(request, policy) {
             Err(why) => self.turn_away(host, request, why, now),
             Ok(caller) => {
                 let mut store = runtime.store.borrow_mut();
-                select(request, &caller, policy, store.keys(), limits, claims);
+                select(request, &caller, policy, store.keys(), numbers, claims);
                 let verdict = decide(&mut *store, host, claims, now);
                 let evicted = store.drain_evictions();
                 drop(store);
-                self.observe(host, verdict, limits, claims, evicted);
-                self.log_decision(host, verdict, limits, claims, request.tier, &caller);
-                match self.refusal(verdict, limits, claims) {
-                    None => (self.forward(limits, claims, request.is_grpc(), now), Flow::Continue),
-                    Some((refusal, limit, claim)) => {
-                        host.reply(&local::refused(policy, &limit.name, refusal, claim, request, now));
-                        (Phase::Finished, Flow::Stop)
-                    }
+                self.observe(host, verdict, claims, evicted);
+                let shown = self.shown(claims, now);
+                self.log_decision(host, verdict, claims, &shown, request.tier, &caller);
+                if let Verdict::Refuse(refusal) = verdict {
+                    host.reply(&local::refused(policy, refusal, claims, request, now));
+                    (Phase::Finished, Flow::Stop)
+                } else {
+                    (self.forward(claims, shown, request.is_grpc()), Flow::Continue)
                 }
             }
         };
@@ -122,21 +132,28 @@ impl<D: SharedData> Stream<D> {
     /// The response's head has come, be it the upstream's or one that Envoy made.
     pub fn on_response_headers(&mut self, host: &impl Host) {
         let Phase::Forwarded(forwarded) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
-        let Forwarded { shown, mut paid, grpc } = forwarded;
+        let Forwarded { mut shown, mut paid, mut late, grpc } = forwarded;
         paid.retain(|paid| paid.when == ChargeWhen::Success);
-        if !paid.is_empty() {
+        if !paid.is_empty() || late.iter().any(|late| late.when == ChargeWhen::Success) {
             let grpc_status = if grpc { host.response_header("grpc-status") } else { None };
             let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
                 || host.response_header(":status").is_some_and(|status| is_failure(&status));
             if failed {
                 if !host.response_code_details().is_some_and(|details| is_of_the_client(&details)) {
                     self.give_back(host, &paid);
+                    late.retain(|late| late.when != ChargeWhen::Success);
                 }
-            } else if grpc && grpc_status.is_none() {
+            } else if grpc && grpc_status.is_none() && !paid.is_empty() {
                 self.phase = Phase::Answered(paid);
             }
         }
-        self.show(host, shown);
+        for late in &late {
+            let said = self.cost_header(late).and_then(|name| host.response_header(name));
+            if let Some(balance) = self.overdraw(host, late, said.map_or(1, |value| units(&value))) {
+                shown.iter_mut().filter(|shown| shown.limit == late.limit).for_each(|shown| shown.balance = balance);
+            }
+        }
+        self.show(host, &shown);
     }
 
     /// The response's trailers have come: where a gRPC upstream says how it went.
@@ -150,22 +167,15 @@ impl<D: SharedData> Stream<D> {
     /// The stream is over. One that goes on as another, by an internal redirect, comes back as a
     /// fresh one that is charged again, so this one's charges end here.
     pub fn on_log(&mut self, host: &impl Host) {
-        if let Phase::Forwarded(forwarded) = std::mem::replace(&mut self.phase, Phase::Finished)
-            && host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT)
-        {
+        let Phase::Forwarded(forwarded) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
+        if host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT) {
             self.give_back(host, &forwarded.paid);
+        } else {
+            // No response came to say what the request cost.
+            for late in &forwarded.late {
+                self.overdraw(host, late, 1);
+            }
         }
-    }
-
-    fn refusal<'a>(
-        &'a self,
-        verdict: Verdict,
-        limits: &[usize],
-        claims: &'a [Claim],
-    ) -> Option<(Refusal, &'a Limit, &'a Claim)> {
-        let Verdict::Refuse(refusal) = verdict else { return None };
-        let limit = self.runtime.policy.limits.get(*limits.get(refusal.claim)?)?;
-        Some((refusal, limit, claims.get(refusal.claim)?))
     }
 
     fn turn_away(&self, host: &impl Host, request: &Request, why: Unidentified, now: Timestamp) -> (Phase, Flow) {
@@ -179,31 +189,48 @@ impl<D: SharedData> Stream<D> {
         (Phase::Finished, Flow::Stop)
     }
 
-    fn forward(&self, limits: &[usize], claims: &[Claim], grpc: bool, now: Timestamp) -> Phase {
-        let always = self.runtime.policy.replies.fields.filter(|fields| fields.when == When::Always);
-        let shown = always.and_then(|_| Shown::of(claims.get(Shown::fewest(claims)?)?, now));
-        let paid = limits.iter().zip(claims).filter_map(|(number, claim)| {
-            let limit = self.runtime.policy.limits.get(*number)?;
-            Some(Paid { limit: *number, when: limit.charge, key: claim.key, charge: claim.charge? })
-        });
-        Phase::Forwarded(Forwarded { shown, paid: paid.collect(), grpc })
+    /// Where the caller stands with each limit that it may know of; nothing where no fields are wanted
+    /// on a request that goes on.
+    fn shown(&self, claims: &[Claim], now: Timestamp) -> Vec<Shown> {
+        let limits = &self.runtime.policy.limits;
+        claims.iter().filter_map(|claim| Shown::of(claim, limits.get(claim.limit)?, now)).collect()
     }
 
-    fn observe(&self, host: &impl Host, verdict: Verdict, limits: &[usize], claims: &[Claim], evicted: u64) {
+    fn forward(&self, claims: &[Claim], shown: Vec<Shown>, grpc: bool) -> Phase {
+        let limits = &self.runtime.policy.limits;
+        let when = |claim: &Claim| limits.get(claim.limit).map(|limit| limit.charge);
+        let paid = claims.iter().filter_map(|claim| {
+            Some(Paid { limit: claim.limit, when: when(claim)?, key: claim.key, charge: claim.charge? })
+        });
+        // A shadow that would have refused is charged nothing, and neither is what cannot be had.
+        let later = |claim: &&Claim| claim.cost == Cost::Later && claim.answer.is_ok() && !claim.denies();
+        let late = claims.iter().filter(later).filter_map(|claim| {
+            Some(Late { limit: claim.limit, when: when(claim)?, key: claim.key, rule: claim.rule })
+        });
+        Phase::Forwarded(Forwarded { paid: paid.collect(), late: late.collect(), shown, grpc })
+    }
+
+    fn observe(&self, host: &impl Host, verdict: Verdict, claims: &[Claim], evicted: u64) {
         let sink = self.sink(host);
         if verdict == Verdict::Unlimited {
             sink.observe(Event::Unlimited);
         }
-        for (limit, claim) in limits.iter().zip(claims) {
+        for claim in claims {
+            let limit = claim.limit;
             if let Err(fault) = claim.answer {
                 sink.observe(Event::Fault(fault));
             }
-            let decided = match verdict {
-                Verdict::Unlimited | Verdict::Admit => Some(Decided::Admitted),
-                Verdict::Refuse(_) => (!claim.admits()).then_some(Decided::Refused),
+            let decided = match (claim.denies(), claim.enforcement, verdict) {
+                (true, Enforcement::Enforce, _) => Some(Decided::Refused),
+                (true, Enforcement::Shadow, _) => Some(Decided::WouldRefuse),
+                (false, _, Verdict::Refuse(_)) => None,
+                (false, _, Verdict::Unlimited | Verdict::Admit) => Some(Decided::Admitted),
             };
             if let Some(decided) = decided {
-                sink.observe(Event::Decision { limit: *limit, decided });
+                sink.observe(Event::Decision { limit, decided });
+            }
+            if let (Some(_), Ok(Decision::Admit(balance))) = (claim.charge, claim.answer) {
+                observe_overage(&sink, limit, balance, claim.cost.takes());
             }
         }
         if evicted > 0 {
@@ -215,34 +242,66 @@ impl<D: SharedData> Stream<D> {
         &self,
         host: &impl Host,
         verdict: Verdict,
-        limits: &[usize],
         claims: &[Claim],
+        shown: &[Shown],
         tier: Option<usize>,
         caller: &Caller<'_>,
     ) {
         let policy = &self.runtime.policy;
         let Some(attributes) = &policy.access_log else { return };
-        let (decided, claim) = match verdict {
-            Verdict::Unlimited => (Decided::Admitted, None),
-            Verdict::Admit => (Decided::Admitted, Shown::fewest(claims)),
-            Verdict::Refuse(refusal) => (Decided::Refused, Some(refusal.claim)),
+        let of_claim = |place: usize| claims.get(place).map(|claim| claim.limit);
+        let would_refuse = || longest_wait(claims, Claim::denies).and_then(|(place, _)| of_claim(place));
+        let (decided, limit) = match verdict {
+            Verdict::Refuse(refusal) => (Decided::Refused, of_claim(refusal.claim)),
+            Verdict::Unlimited | Verdict::Admit => match would_refuse() {
+                Some(limit) => (Decided::WouldRefuse, Some(limit)),
+                None => (Decided::Admitted, fields::fewest(shown).and_then(|place| Some(shown.get(place)?.limit))),
+            },
         };
-        let limit = claim.and_then(|claim| limits.get(claim)).and_then(|number| policy.limits.get(*number));
-        let limit = limit.map(|limit| &*limit.name);
+        let limit = limit.and_then(|number| policy.limits.get(number)).map(|limit| &*limit.name);
         host.set_filter_state(
             access_log::KEY,
             &access_log::line(policy, attributes, decided.name(), limit, tier, Some(caller)),
         );
     }
 
-    /// Sets the fields, or removes what the upstream sent under their names.
-    fn show(&self, host: &impl Host, shown: Option<Shown>) {
-        let Some(form) = self.runtime.policy.replies.fields else { return };
-        match shown {
-            Some(shown) => {
-                shown.fields(form).for_each(|(name, value)| host.set_response_header(name, &value.to_string()))
+    /// The response header that says what a limit costs.
+    fn cost_header(&self, late: &Late) -> Option<&str> {
+        match &self.runtime.policy.limits.get(late.limit)?.cost {
+            CostSource::ResponseHeader(name) => Some(name),
+            CostSource::Fixed(_) | CostSource::Header(_) => None,
+        }
+    }
+
+    /// Charges what a request turned out to cost.
+    fn overdraw(&self, host: &impl Host, late: &Late, units: u64) -> Option<Balance> {
+        if units == 0 {
+            return None;
+        }
+        let mut store = self.runtime.store.borrow_mut();
+        let charged = store.overdraw(&late.key, &late.rule, units, host);
+        let evicted = store.drain_evictions();
+        drop(store);
+        let sink = self.sink(host);
+        if evicted > 0 {
+            sink.observe(Event::Evicted { records: evicted });
+        }
+        charged
+            .inspect(|balance| observe_overage(&sink, late.limit, *balance, units))
+            .inspect_err(|fault| sink.observe(Event::Fault(*fault)))
+            .ok()
+    }
+
+    /// Sets the fields, and removes what the upstream sent under the names of others.
+    fn show(&self, host: &impl Host, shown: &[Shown]) {
+        let policy = &self.runtime.policy;
+        let always = policy.replies.fields.is_some_and(|fields| fields.when == When::Always);
+        let fields: Vec<Field> = if always { fields::admitted(policy, shown) } else { Vec::new() };
+        for name in &self.runtime.field_names {
+            match fields.iter().find(|(known, _)| known == name) {
+                Some((_, value)) => host.set_response_header(name, value),
+                None => host.remove_response_header(name),
             }
-            None => NAMES.iter().for_each(|name| host.remove_response_header(name)),
         }
     }
 
@@ -262,6 +321,14 @@ impl<D: SharedData> Stream<D> {
 
     fn sink<'a, H: Host>(&'a self, host: &'a H) -> MetricsSink<'a, H> {
         MetricsSink { counters: &self.runtime.counters, meter: host }
+    }
+}
+
+/// Counts what a charge of `units` took above the quota.
+fn observe_overage(sink: &impl Sink, limit: usize, balance: Balance, units: u64) {
+    let units = balance.over.min(units);
+    if units > 0 {
+        sink.observe(Event::Overage { limit, units });
     }
 }
 

@@ -22,7 +22,7 @@
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 
-use super::Decision;
+use super::{Balance, Cost, Decision, Evaluation, arbitrary};
 
 /// A token bucket: `burst` units at most, refilled continuously.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,8 @@ pub struct State {
     pub tat: Timestamp,
     /// The rate with which `tat` was computed.
     pub refill: Refill,
-    /// The burst of the bucket that was charged last: only a step of the clock makes the debt
-    /// longer than that takes to fill.
+    /// The burst of the bucket that was charged last, or more units where a response overdrew it:
+    /// only a step of the clock makes the debt longer than these take to come back.
     pub burst: u32,
     /// Units charged since the record was made, counted from an arbitrary start; wraps.
     pub charged: u32,
@@ -61,23 +61,6 @@ pub struct Charge {
     refill: Refill,
     /// `State::charged` right after this charge.
     mark: u32,
-}
-
-/// A bucket's answer, and the state that follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evaluation {
-    /// The answer.
-    pub decision: Decision,
-    /// The state to store, where the request is admitted and takes something.
-    pub charged: Option<State>,
-    /// The state to store where the debt is longer than the bucket that was charged last can owe:
-    /// the clock stepped back. Storing that cut is what keeps a caller from being locked out for
-    /// longer than one window. A debt that is only longer than *this* bucket's window stays as it
-    /// is: another caller's override, or an earlier policy, allowed it.
-    ///
-    /// It holds only if `now` was read after the record: another worker may have charged it with a
-    /// later clock since.
-    pub repaired: Option<State>,
 }
 
 /// How many units back [`State::returned`] reaches.
@@ -112,39 +95,70 @@ impl Bucket {
         self.refill.interval().times(u64::from(self.burst))
     }
 
-    /// Whether `cost` units fit at `now`, and what to store then. A cost of zero only looks.
+    /// Whether `cost` fits at `now`, and what to store then.
+    ///
+    /// A debt that is only longer than *this* bucket's window is not repaired: another caller's
+    /// override, or an earlier policy, allowed it.
     #[must_use]
-    pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: u32) -> Evaluation {
+    pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let interval = self.refill.interval();
         let window = self.window();
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
-        let price = interval.times(u64::from(cost));
         let repaired = state.and_then(|state| self.repaired(state, owed, now));
-        if price > window {
-            Evaluation { decision: Decision::NeverFits, charged: None, repaired }
-        } else if price > window.less(owed) {
+        if cost.needs() > u64::from(self.burst) {
+            return Evaluation { decision: Decision::NeverFits, charged: None, repaired };
+        }
+        let needed = interval.times(cost.needs());
+        if needed > window.less(owed) {
             // A caller that meets a clock step is told what holds once the cut is stored.
             let debt = repaired.map_or(owed, |state| state.tat.since(now));
-            let decision = Decision::Deny { retry_after: debt.plus(price).less(window), full_in: debt };
-            Evaluation { decision, charged: None, repaired }
-        } else {
-            let full_in = owed.plus(price);
-            let remaining = window.less(full_in).whole(interval);
-            debug_assert!(remaining <= u64::from(self.burst), "never more left than the burst");
-            let decision = Decision::Admit { remaining, full_in };
-            Evaluation { decision, charged: (cost > 0).then(|| self.charged(state, full_in, cost, now)), repaired }
+            let retry_after = debt.plus(needed).less(window);
+            let balance = Balance { remaining: 0, ..self.balance(debt) };
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
         }
+        let debt = owed.plus(interval.times(cost.takes()));
+        let balance = self.balance(debt);
+        debug_assert!(balance.remaining <= u64::from(self.burst), "never more left than the burst");
+        let charged = (cost.takes() > 0).then(|| self.charged(state, debt, self.burst, cost.takes(), now));
+        Evaluation { decision: Decision::Admit(balance), charged, repaired }
+    }
+
+    /// Charges `units` whether or not they fit; at most [`WINDOW_MAX`] is ever owed. `now` must be
+    /// read after the state.
+    #[must_use]
+    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+        let interval = self.refill.interval();
+        // A step of the clock is cut first, or it would look like a part of what is overdrawn.
+        let repaired = state.and_then(|state| self.repaired(state, self.debt(state, now), now));
+        let state = repaired.as_ref().or(state);
+        let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
+        let debt = owed.plus(interval.times(units)).min(WINDOW_MAX);
+        // The debt is rightly longer than the bucket takes to fill: it is not for a repair to cut.
+        let most = u32::try_from(debt.nanos().div_ceil(interval.nanos().max(1))).unwrap_or(u32::MAX);
+        (self.charged(state, debt, self.burst.max(most), units, now), self.balance(debt))
+    }
+
+    fn balance(&self, debt: Span) -> Balance {
+        let interval = self.refill.interval();
+        let window = self.window();
+        let remaining = window.less(debt).whole(interval);
+        // One unit more is there once no more is owed than leaves room for it.
+        let room = interval.times(remaining.saturating_add(1));
+        let more_in = if debt == Span::ZERO { Span::ZERO } else { debt.less(window.less(room)) };
+        let over = debt.less(window).nanos().div_ceil(interval.nanos().max(1));
+        Balance { remaining, over, more_in, full_in: debt }
     }
 
     /// The state after `units` were charged and `debt` is owed. A changed rate begins the record's
     /// life anew: what was charged before can no longer be told apart in it, and is not given back.
-    fn charged(&self, state: Option<&State>, debt: Span, units: u32, now: Timestamp) -> State {
+    fn charged(&self, state: Option<&State>, debt: Span, burst: u32, units: u64, now: Timestamp) -> State {
         let same_life = state.filter(|state| state.refill == self.refill);
         let (charged, returned) = same_life.map_or((arbitrary(now), 0), |state| (state.charged, state.returned));
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
         State {
             tat: now.after(debt),
             refill: self.refill,
-            burst: self.burst,
+            burst,
             charged: charged.wrapping_add(units),
             returned: returned.checked_shl(units).unwrap_or_default(),
         }
@@ -172,8 +186,8 @@ impl Bucket {
 impl State {
     /// The receipt for `units` that were charged at `at` and led to this state.
     #[must_use]
-    pub const fn charge(&self, units: u32, at: Timestamp) -> Charge {
-        Charge { units, at, refill: self.refill, mark: self.charged }
+    pub fn charge(&self, units: u64, at: Timestamp) -> Charge {
+        Charge { units: u32::try_from(units).unwrap_or(u32::MAX), at, refill: self.refill, mark: self.charged }
     }
 
     /// The state without the units of `charge`; `None` where nothing of them is left to give.
@@ -204,13 +218,8 @@ impl State {
         (given > Span::ZERO).then(|| Self { tat: self.tat.before(given), returned, ..*self })
     }
 
-    /// Whether forgetting this state changes nothing: the bucket is full.
-    #[must_use]
-    pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.tat <= now
-    }
-
-    /// The units that its caller would gain if this state were forgotten, rounded up.
+    /// The units that its caller would gain if this state were forgotten, rounded up; none where
+    /// forgetting it changes nothing.
     #[must_use]
     pub fn loss(&self, now: Timestamp) -> u64 {
         let interval = self.refill.interval().nanos().max(1);
@@ -221,14 +230,6 @@ impl State {
 /// The `count` lowest bits of [`State::returned`].
 const fn lowest_bits(count: u32) -> u64 {
     if count >= RETURNED_UNITS { u64::MAX } else { (1_u64 << count).wrapping_sub(1) }
-}
-
-/// A start for `charged` that differs from one life of a record to the next.
-fn arbitrary(now: Timestamp) -> u32 {
-    // The finalizer of MurmurHash3: near instants lie far apart.
-    let mixed = now.nanos() ^ (now.nanos() >> 33);
-    let mixed = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    u32::try_from((mixed ^ (mixed >> 33)) & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ const NO_LIMIT: &str = "-";
 /// The numbers of a policy's counters.
 #[derive(Debug)]
 pub struct Counters {
-    requests: Vec<[CounterId; 2]>,
+    requests: Vec<[CounterId; 3]>,
+    overage: Vec<CounterId>,
     given_back: Vec<CounterId>,
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
@@ -49,14 +50,14 @@ impl Counters {
         let by_limit =
             policy.limits.iter().map(|limit| Decided::ALL.map(|decided| requests(&limit.name, decided))).collect();
         let unlimited = requests(NO_LIMIT, Decided::Admitted);
+        let mut each = |name: &str| -> Vec<CounterId> {
+            policy.limits.iter().map(|limit| counter(&[(LIMIT, &limit.name)], name)).collect()
+        };
         Self {
             requests: by_limit,
             unlimited,
-            given_back: policy
-                .limits
-                .iter()
-                .map(|limit| counter(&[(LIMIT, &limit.name)], "sluicegate_given_back_total"))
-                .collect(),
+            overage: each("sluicegate_overage_total"),
+            given_back: each("sluicegate_given_back_total"),
             unauthorized: Unidentified::ALL
                 .map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             faults: Fault::NAMES.map(|fault| counter(&[(FAULT, fault)], "sluicegate_faults_total")),
@@ -67,8 +68,9 @@ impl Counters {
     fn counter(&self, event: Event) -> Option<CounterId> {
         match event {
             Event::Decision { limit, decided } => {
-                self.requests.get(limit).and_then(|both| both.get(decided as usize)).copied()
+                self.requests.get(limit).and_then(|all| all.get(decided as usize)).copied()
             }
+            Event::Overage { limit, .. } => self.overage.get(limit).copied(),
             Event::Unlimited => Some(self.unlimited),
             Event::Unauthorized(why) => self.unauthorized.get(why as usize).copied(),
             Event::GivenBack { limit } => self.given_back.get(limit).copied(),
@@ -91,6 +93,7 @@ impl<M: Meter> Sink for MetricsSink<'_, M> {
     fn observe(&self, event: Event) {
         let amount = match event {
             Event::Evicted { records } => records,
+            Event::Overage { units, .. } => units,
             Event::Decision { .. }
             | Event::Unlimited
             | Event::Unauthorized(_)

@@ -159,15 +159,31 @@ pub enum Reason {
     },
     /// A bucket that takes longer than 366 days to fill.
     WindowTooLong,
-    /// A cost that is more than the bucket holds.
-    CostAboveBurst {
+    /// A cost that is more than the limit ever holds.
+    CostAboveQuota {
         /// The cost.
-        cost: u32,
-        /// What the bucket holds.
-        burst: u32,
+        cost: u64,
+        /// What the limit holds.
+        quota: u64,
     },
     /// An override that changes nothing.
-    OverridesNothing,
+    OverridesNothing {
+        /// What it could change.
+        keys: &'static [&'static str],
+    },
+    /// Not a time zone.
+    NoSuchZone {
+        /// As it was written.
+        value: String,
+    },
+    /// What is over can be counted for a window of the calendar alone.
+    OverWithoutCalendar,
+    /// A header that a client can invent.
+    Untrusted,
+    /// Trust is part of a request header.
+    TrustWithoutHeader,
+    /// A key that says how the `X-RateLimit` fields look, where there are none.
+    NotOfThisFamily,
     /// A placeholder that a template does not know.
     BadPlaceholder {
         /// As it was written.
@@ -240,8 +256,19 @@ impl fmt::Display for Reason {
             Self::WindowTooLong => {
                 f.write_str("takes longer than 366 days to fill: a smaller burst or a faster refill")
             }
-            Self::CostAboveBurst { cost, burst } => write!(f, "a cost of {cost} never fits: the bucket holds {burst}"),
-            Self::OverridesNothing => f.write_str("changes nothing: give `burst`, `refill` or both"),
+            Self::CostAboveQuota { cost, quota } => write!(f, "a cost of {cost} never fits: the limit holds {quota}"),
+            Self::OverridesNothing { keys } => write!(f, "changes nothing: give {}", keys.join(" or ")),
+            Self::NoSuchZone { value } => {
+                write!(f, "{} is not a time zone of the IANA database, such as Europe/Rome or UTC", Quoted(value))
+            }
+            Self::OverWithoutCalendar => f.write_str("belongs to a window of the calendar: only beside `calendar`"),
+            Self::Untrusted => f.write_str(
+                "a client can invent this header: say `trusted: true` if something before the gateway always sets it",
+            ),
+            Self::TrustWithoutHeader => f.write_str("trust is part of a request header: only beside `header`"),
+            Self::NotOfThisFamily => {
+                f.write_str("is of the X-RateLimit fields: only beside `family: x-ratelimit` or `family: both`")
+            }
             Self::BadPlaceholder { value, known } => {
                 let known: Vec<String> = known.iter().map(|known| format!("{{{}}}", known.name())).collect();
                 write!(f, "{} is not a placeholder here: {}", Quoted(value), Choices(&known))

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 
 use super::Context;
 use super::attributes::AttributeId;
+use super::document::Value;
 use super::error::Reason;
-use super::overrides::{self, Overrides};
-use super::reader::Field;
-use super::route::{Route, RouteId};
-use super::select::{Condition, read_conditions, read_routes, read_tiers};
-use super::tiers::{self, ReadTier};
-use crate::base::units::Refill;
-use crate::limit::FailureMode;
-use crate::limit::gcra::{BURST_MAX, Bucket};
+use super::exempt::ReadExemptions;
+use super::overrides::{self, Overrides, fits};
+use super::reader::{Field, MapField, is_token};
+use super::route::Route;
+use super::rules;
+use super::select::{Selector, read_selector};
+use super::tiers::ReadTier;
+use crate::limit::{Enforcement, FailureMode, QUOTA_MAX, Rule};
 
 /// One limit.
 #[derive(Debug)]
@@ -26,27 +27,53 @@ pub struct Limit {
     pub selector: Selector,
     /// What one counter is kept for: one per combination of values.
     pub per: Vec<Part>,
+    /// What it does with a caller who lacks a part of the key.
+    pub absent: Absent,
     /// The rule.
-    pub bucket: Bucket,
+    pub rule: Rule,
     /// The rule for some callers.
     pub overrides: Overrides,
     /// Units that one request takes.
-    pub cost: u32,
+    pub cost: CostSource,
     /// Who pays.
     pub charge: ChargeWhen,
+    /// Whether it refuses.
+    pub enforcement: Enforcement,
+    /// When callers see its numbers.
+    pub visibility: Visibility,
     /// What holds if the counter cannot be had.
     pub failure: FailureMode,
 }
 
-/// Which requests a limit counts: all conditions must hold.
-#[derive(Debug, Default)]
-pub struct Selector {
-    /// The request is of one of these tiers; `None` is any, and none.
-    pub tiers: Option<Vec<usize>>,
-    /// One of these routes matches; `None` is any.
-    pub routes: Option<Vec<RouteId>>,
-    /// The caller's attribute has one of the values.
-    pub attributes: Vec<Condition>,
+/// What a limit does with a caller who lacks a part of its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Absent {
+    /// It counts all such callers together.
+    #[default]
+    Count,
+    /// It does not apply.
+    Skip,
+}
+
+/// When callers see a limit's numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// Whenever it applies.
+    #[default]
+    Show,
+    /// When it refuses; what is over its quota where it counts that.
+    Hide,
+}
+
+/// Where the cost of a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CostSource {
+    /// Always the same.
+    Fixed(u64),
+    /// A request header that no client can invent; one unit where it is missing or no number.
+    Header(Box<str>),
+    /// A response header; the same holds. The request is admitted while one unit is left.
+    ResponseHeader(Box<str>),
 }
 
 /// One part of a counter's key.
@@ -68,68 +95,31 @@ pub enum ChargeWhen {
     Success,
 }
 
-/// The limits to look at for a request, by what selects them.
-#[derive(Debug, Default)]
-pub struct Candidates {
-    everywhere: Vec<u32>,
-    by_tier: Vec<Vec<u32>>,
-    by_route: Vec<Vec<u32>>,
-}
-
 const LIMITS_MAX: usize = 10_000;
 const PER_MAX: usize = 8;
 
-impl Candidates {
-    pub(super) fn of(limits: &[Limit], tiers: usize, routes: usize) -> Self {
-        let mut candidates =
-            Self { everywhere: Vec::new(), by_tier: vec![Vec::new(); tiers], by_route: vec![Vec::new(); routes] };
-        for (number, limit) in (0_u32..).zip(limits) {
-            // A route says more than a tier: most requests match few routes.
-            match (&limit.selector.routes, &limit.selector.tiers) {
-                (Some(ids), _) => put(&mut candidates.by_route, ids.iter().map(|id| id.index()), number),
-                (None, Some(tiers)) => put(&mut candidates.by_tier, tiers.iter().copied(), number),
-                (None, None) => candidates.everywhere.push(number),
-            }
-        }
-        candidates
-    }
+/// The one request header whose value the proxy itself holds the client to.
+const CONTENT_LENGTH: &str = "content-length";
+const HEADER_BYTES_MAX: usize = 128;
 
-    /// Fills `found` with the numbers of the limits that the tier and the routes leave possible, in
-    /// the order of the document, each once.
-    pub fn find(&self, tier: Option<usize>, routes: &[RouteId], found: &mut Vec<usize>) {
-        found.clear();
-        let of_tier = tier.and_then(|tier| self.by_tier.get(tier));
-        let of_routes = routes.iter().filter_map(|route| self.by_route.get(route.index()));
-        let all = std::iter::once(&self.everywhere).chain(of_tier).chain(of_routes).flatten();
-        found.extend(all.filter_map(|number| usize::try_from(*number).ok()));
-        found.sort_unstable();
-        found.dedup();
-    }
-}
-
-fn put(lists: &mut [Vec<u32>], places: impl Iterator<Item = usize>, number: u32) {
-    for place in places {
-        lists.get_mut(place).into_iter().for_each(|list| list.push(number));
-    }
+/// What the limits are read beside.
+pub(super) struct Beside<'a> {
+    pub(super) policy: Option<&'a str>,
+    pub(super) tiers: &'a [Option<ReadTier>],
+    pub(super) exempt: &'a ReadExemptions,
 }
 
 /// Reads all limits; `None` where one of them has a fault.
-pub(super) fn read(
-    field: Field<'_>,
-    tiers: &[Option<ReadTier>],
-    policy: Option<&str>,
-    context: &mut Context,
-) -> Option<Vec<Limit>> {
+pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<Limit>> {
     let nodes = field.full_list(LIMITS_MAX)?;
     let mut names = HashMap::new();
-    let read = field.each(nodes, |field| read_limit(field, tiers, policy.unwrap_or_default(), &mut names, context));
+    let read = field.each(nodes, |field| read_limit(field, beside, &mut names, context));
     (read.len() == nodes.len()).then_some(read)
 }
 
 fn read_limit(
     field: Field<'_>,
-    tiers: &[Option<ReadTier>],
-    policy: &str,
+    beside: &Beside<'_>,
     names: &mut HashMap<String, String>,
     context: &mut Context,
 ) -> Option<Limit> {
@@ -141,15 +131,21 @@ fn read_limit(
         }
         Some(name)
     });
-    let selected = map.optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, tiers, context));
+    let selected = map
+        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
+        .inspect(|(selector, routes)| never_left(&field, selector, routes, beside));
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
-    let cost = map.optional("cost", 1, |field| field.count(1, BURST_MAX));
-    let bucket = map.require("bucket").and_then(|field| read_bucket(field, cost.unwrap_or(1)));
+    let absent = map.optional("absent", Absent::default(), |field| {
+        field.choice("a treatment of absent parts", &[("count", Absent::Count), ("skip", Absent::Skip)])
+    });
+    let cost = map.optional("cost", CostSource::Fixed(1), read_cost);
+    let least = cost.as_ref().map_or(0, CostSource::least);
+    let rule = rules::read(&map).filter(|rule| fits(&rule_field(&map), rule, least));
     let overrides = map.optional("overrides", Overrides::default(), |field| {
         let base = overrides::Base {
-            bucket,
-            cost: cost.unwrap_or(1),
+            rule,
+            cost: least,
             conditions: selected.as_ref().map_or(&[], |(selector, _)| &selector.attributes),
             selector: map.field().at.key("for").to_string(),
         };
@@ -158,27 +154,104 @@ fn read_limit(
     let charge = map.optional("charge", ChargeWhen::default(), |field| {
         field.choice("a way to charge", &[("admitted", ChargeWhen::Admitted), ("success", ChargeWhen::Success)])
     });
+    let enforcement = map.optional("enforcement", Enforcement::default(), |field| {
+        field.choice("an enforcement", &[("enforce", Enforcement::Enforce), ("shadow", Enforcement::Shadow)])
+    });
+    let visibility = map.optional("fields", Visibility::default(), |field| {
+        field.choice("a visibility", &[("show", Visibility::Show), ("hide", Visibility::Hide)])
+    });
     let failure = map.optional("failure", FailureMode::default(), |field| {
         field.choice("a failure mode", &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)])
     });
     map.end();
-    let (name, per) = (name?, per?);
+    let (name, per, rule) = (name?, per?, rule?);
     Some(Limit {
-        identity: identity(policy, name, &per, &context.attributes),
+        identity: identity(beside.policy.unwrap_or_default(), name, &rule, &per, &context.attributes),
         name: name.into(),
         selector: selected?.0,
         per,
-        bucket: bucket?,
+        absent: absent?,
+        rule,
         overrides: overrides?,
         cost: cost?,
         charge: charge?,
+        enforcement: enforcement?,
+        visibility: visibility?,
         failure: failure?,
     })
 }
 
+/// Notes it where all requests that a limit could count are exempt.
+fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
+    let tiers = selector.tiers.iter().flatten().filter_map(|tier| beside.tiers.get(*tier)?.as_ref());
+    let by = if selector.routes.is_some() {
+        beside.exempt.takes(routes.iter())
+    } else {
+        beside.exempt.takes(tiers.flat_map(|read| &read.routes))
+    };
+    if let Some(by) = by {
+        field.fault(Reason::NeverReached { by });
+    }
+}
+
+/// The place of the rule, for a fault of it as a whole.
+fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
+    let found = ["bucket", "rolling", "calendar"].into_iter().find_map(|key| map.get(key));
+    found.unwrap_or(*map.field())
+}
+
+/// A number, or where it comes from.
+fn read_cost(field: Field<'_>) -> Option<CostSource> {
+    let Value::Map(_) = field.node.value else { return field.count(0, QUOTA_MAX).map(CostSource::Fixed) };
+    let map = field.map()?;
+    let (header, response) = (map.get("header"), map.get("response_header"));
+    let trusted = map.get("trusted");
+    let trust = match &trusted {
+        Some(field) => field.truth(),
+        None => Some(false),
+    };
+    let cost = match (&header, &response) {
+        (Some(header), None) => {
+            let name = read_header_name(header);
+            let held = name.as_deref() == Some(CONTENT_LENGTH);
+            if name.is_some() && trust == Some(false) && !held {
+                header.fault(Reason::Untrusted);
+            }
+            name.map(CostSource::Header)
+        }
+        (None, Some(response)) => {
+            if let Some(trusted) = &trusted {
+                trusted.fault(Reason::TrustWithoutHeader);
+            }
+            read_header_name(response).map(CostSource::ResponseHeader)
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            map.field().refuse(Reason::NotOneSource { sources: &["header", "response_header"] })
+        }
+    };
+    map.end();
+    trust.and(cost)
+}
+
+fn read_header_name(field: &Field<'_>) -> Option<Box<str>> {
+    let text = field.text(HEADER_BYTES_MAX)?;
+    let name = is_token(text).then(|| text.to_ascii_lowercase().into());
+    name.or_else(|| field.refuse(Reason::BadToken { value: text.to_owned(), kind: "a header" }))
+}
+
+impl CostSource {
+    /// What every request costs at least: what must fit, or the limit refuses all of them.
+    fn least(&self) -> u64 {
+        match self {
+            Self::Fixed(units) => *units,
+            Self::Header(_) | Self::ResponseHeader(_) => 0,
+        }
+    }
+}
+
 /// Policy, limit, key and kind; a NUL cannot stand in a name.
-fn identity(policy: &str, name: &str, per: &[Part], attributes: &super::Attributes) -> Box<[u8]> {
-    let mut identity = [policy, name, "bucket"].join("\0");
+fn identity(policy: &str, name: &str, rule: &Rule, per: &[Part], attributes: &super::Attributes) -> Box<[u8]> {
+    let mut identity = [policy, name, &rules::identity(rule)].join("\0");
     for part in per {
         let (mark, name) = match part {
             Part::Attribute(id) => ("\0=", attributes.name(*id)),
@@ -188,36 +261,6 @@ fn identity(policy: &str, name: &str, per: &[Part], attributes: &super::Attribut
         identity.push_str(name);
     }
     identity.into_bytes().into()
-}
-
-/// What `for` says, and its routes; `None` where they or the tiers have a fault.
-fn read_selector(field: Field<'_>, all: &[Option<ReadTier>], context: &mut Context) -> Option<(Selector, Vec<Route>)> {
-    let map = field.map()?;
-    if map.is_empty() {
-        field.fault(Reason::Empty);
-    }
-    let tier = map.get("tier");
-    let tiers = match tier {
-        Some(field) => read_tiers(field, all).map(Some),
-        None => Some(None),
-    };
-    let routes = map.optional("routes", None, |field| read_routes(field, &mut context.routes).map(Some));
-    let attributes = read_conditions(&map, context);
-    let (routes, ids) = match routes? {
-        Some(read) => {
-            let (routes, ids) = read.into_iter().unzip();
-            (routes, Some(ids))
-        }
-        None => (Vec::new(), None),
-    };
-    let tiers = tiers?;
-    if let (Some(tier), Some(numbers)) = (tier, &tiers)
-        && ids.is_some()
-        && !numbers.iter().any(|number| tiers::meets(all, *number, &routes))
-    {
-        field.fault(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
-    }
-    Some((Selector { tiers, routes: ids, attributes }, routes))
 }
 
 /// The parts of the key; `routes` are the limit's own, `None` where they are not known.
@@ -242,29 +285,4 @@ fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -
         }
     });
     (read.len() == nodes.len()).then_some(read)
-}
-
-fn read_bucket(field: Field<'_>, cost: u32) -> Option<Bucket> {
-    let map = field.map()?;
-    let burst = map.require("burst").and_then(|field| read_burst(&field));
-    let refill = map.require("refill").and_then(|field| read_refill(&field));
-    map.end();
-    checked_bucket(&field, burst?, refill?, cost)
-}
-
-pub(super) fn read_burst(field: &Field<'_>) -> Option<u32> {
-    field.count(1, BURST_MAX)
-}
-
-pub(super) fn read_refill(field: &Field<'_>) -> Option<Refill> {
-    field.quantity(Refill::parse)
-}
-
-/// The bucket of checked numbers, where they go together.
-pub(super) fn checked_bucket(field: &Field<'_>, burst: u32, refill: Refill, cost: u32) -> Option<Bucket> {
-    match Bucket::new(burst, refill) {
-        None => field.refuse(Reason::WindowTooLong),
-        Some(_) if cost > burst => field.refuse(Reason::CostAboveBurst { cost, burst }),
-        Some(bucket) => Some(bucket),
-    }
 }

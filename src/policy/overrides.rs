@@ -9,15 +9,15 @@ use std::collections::HashMap;
 use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
-use super::limits::{checked_bucket, read_burst, read_refill};
 use super::reader::Field;
+use super::rules;
 use super::select::{Condition, read_conditions};
-use crate::limit::gcra::Bucket;
+use crate::limit::Rule;
 
 /// All overrides of one limit.
 #[derive(Debug, Default)]
 pub struct Overrides {
-    buckets: Vec<Bucket>,
+    rules: Vec<Rule>,
     sets: Vec<Set>,
 }
 
@@ -25,7 +25,7 @@ pub struct Overrides {
 #[derive(Debug)]
 struct Set {
     attributes: Vec<AttributeId>,
-    /// From the values, joined, to the place in `buckets`.
+    /// From the values, joined, to the place in `rules`.
     first: HashMap<Vec<u8>, usize>,
 }
 
@@ -34,9 +34,15 @@ const OVERRIDES_MAX: usize = 100_000;
 const COMBINATIONS_MAX: usize = 10_000;
 
 impl Overrides {
-    /// The bucket of the first override whose attributes the caller has.
-    pub fn find<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<&Bucket> {
-        self.buckets.get(self.first(value)?)
+    /// The rule of the first override whose attributes the caller has.
+    pub fn find<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<&Rule> {
+        self.rules.get(self.first(value)?)
+    }
+
+    /// All of their rules.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// The number of the first override for whoever has these values.
@@ -60,8 +66,9 @@ fn joined<'v>(values: impl Iterator<Item = Option<&'v [u8]>>) -> Option<Vec<u8>>
 /// What the limit says that has the overrides.
 pub(super) struct Base<'a> {
     /// `None` where it has a fault.
-    pub(super) bucket: Option<Bucket>,
-    pub(super) cost: u32,
+    pub(super) rule: Option<Rule>,
+    /// The units that every request costs at least.
+    pub(super) cost: u64,
     /// Of its own `for`.
     pub(super) conditions: &'a [Condition],
     /// The pointer of its `for`.
@@ -74,14 +81,14 @@ pub(super) fn read(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> 
     let mut overrides = Overrides::default();
     for (index, node) in nodes.iter().enumerate() {
         let field = Field { node, at: field.at.index(index), faults: field.faults };
-        let Some((conditions, bucket)) = read_one(field, base, context) else { continue };
-        let number = overrides.buckets.len();
-        overrides.buckets.push(bucket);
+        let Some((conditions, rule)) = read_one(field, base, context) else { continue };
+        let number = overrides.rules.len();
+        overrides.rules.push(rule);
         if let Some(first) = overrides.add(conditions, number, &field) {
             field.fault(Reason::NeverReached { by: sibling(&field, first) });
         }
     }
-    (overrides.buckets.len() == nodes.len()).then_some(overrides)
+    (overrides.rules.len() == nodes.len()).then_some(overrides)
 }
 
 fn sibling(field: &Field<'_>, index: usize) -> String {
@@ -89,15 +96,9 @@ fn sibling(field: &Field<'_>, index: usize) -> String {
     list.index(index).to_string()
 }
 
-fn read_one(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<(Vec<Condition>, Bucket)> {
+fn read_one(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<(Vec<Condition>, Rule)> {
     let map = field.map()?;
-    let burst = map.get("burst");
-    let refill = map.get("refill");
-    if burst.is_none() && refill.is_none() {
-        field.fault(Reason::OverridesNothing);
-    }
-    let burst = burst.map_or(base.bucket.map(|bucket| bucket.burst()), |field| read_burst(&field));
-    let refill = refill.map_or(base.bucket.map(|bucket| bucket.refill()), |field| read_refill(&field));
+    let rule = rules::read_override(&map, base.rule);
     let conditions = map.require("for").and_then(|field| {
         let map = field.map()?;
         if map.is_empty() {
@@ -111,8 +112,17 @@ fn read_one(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<
         (conditions.len() == map.others().count()).then_some(conditions)
     });
     map.end();
-    let bucket = checked_bucket(&field, burst?, refill?, base.cost);
-    Some((conditions?, bucket?))
+    let rule = rule.filter(|rule| fits(&field, rule, base.cost));
+    Some((conditions?, rule?))
+}
+
+/// Notes it where a request never fits because of its own cost.
+pub(super) fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
+    let fits = cost <= rule.quota();
+    if !fits {
+        field.fault(Reason::CostAboveQuota { cost, quota: rule.quota() });
+    }
+    fits
 }
 
 /// Whether nobody can have both: one attribute would need two values.

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use super::document::{Entry, Node, Value};
 use super::error::{PolicyError, Reason};
@@ -119,6 +120,15 @@ impl<'a> Field<'a> {
         }
     }
 
+    pub(super) fn truth(&self) -> Option<bool> {
+        match &self.node.value {
+            Value::Bool(truth) => Some(*truth),
+            Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                self.not_a("true or false")
+            }
+        }
+    }
+
     /// A string of 1 to `max` bytes.
     pub(super) fn text(&self, max: usize) -> Option<&'a str> {
         match self.string()? {
@@ -129,7 +139,7 @@ impl<'a> Field<'a> {
     }
 
     /// A bare whole number.
-    pub(super) fn count(&self, min: u32, max: u32) -> Option<u32> {
+    pub(super) fn count<N: Copy + FromStr + Into<u64> + PartialOrd>(&self, min: N, max: N) -> Option<N> {
         let Value::Number(text) = &self.node.value else { return self.not_a("a number") };
         let count = text.parse().ok().filter(|count| (min..=max).contains(count));
         let out_of_range = || Reason::OutOfRange { value: text.to_string(), min: min.into(), max: max.into() };

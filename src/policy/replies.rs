@@ -13,18 +13,31 @@ pub struct Replies {
     /// The most that is added to `Retry-After`, as a share of the wait.
     pub jitter: Percent,
     /// The answer to a request over a limit.
-    pub refused: Reply,
+    pub refused: Refused,
     /// The answer to a caller who is not known.
     pub unauthorized: Reply,
 }
 
-/// The `X-RateLimit-*` fields.
+/// Which header fields tell a caller where it stands, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields {
-    /// How the time is told at which the limit is full again.
-    pub reset: Reset,
+    /// The `X-RateLimit-*` fields; `None` for none of them.
+    pub x_ratelimit: Option<XRateLimit>,
+    /// Whether `RateLimit` and `RateLimit-Policy` stand there.
+    pub ietf: bool,
     /// On which responses.
     pub when: When,
+}
+
+/// How the `X-RateLimit-*` fields look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct XRateLimit {
+    /// How the time is told at which the limit is full again.
+    pub reset: Reset,
+    /// Whether there is one for the window's length.
+    pub period: bool,
+    /// Whether there is one for the limit's name.
+    pub name: bool,
 }
 
 /// How a time is told.
@@ -35,6 +48,17 @@ pub enum Reset {
     Seconds,
     /// The Unix second.
     UnixSeconds,
+    /// The seconds of `Retry-After`, and only where that stands.
+    RetryAfter,
+}
+
+/// The answer to a request over a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The policy's own words.
+    Words(Reply),
+    /// The standard's problem `quota-exceeded`, which names the limits.
+    QuotaExceeded,
 }
 
 /// On which responses the fields stand.
@@ -56,15 +80,25 @@ pub struct Reply {
     pub body: Template,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
     XRateLimit,
+    Ietf,
+    Both,
     None,
+}
+
+/// A field beside the usual ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum With {
+    Period,
+    Name,
 }
 
 const BODY_BYTES_MAX: usize = 16_384;
 const CONTENT_TYPE_BYTES_MAX: usize = 128;
-const PROBLEM: &str = "application/problem+json";
+/// The media type of a problem (RFC 9457 §3).
+pub const PROBLEM: &str = "application/problem+json";
 const REFUSED: &str = r#"{"status":429,"title":"Too Many Requests","detail":"The limit {limit} is exceeded. Retry after {retry_after} seconds."}"#;
 const UNAUTHORIZED: &str = r#"{"status":401,"title":"Unauthorized","detail":"Valid credentials are required."}"#;
 
@@ -77,9 +111,9 @@ impl Reply {
 impl Default for Replies {
     fn default() -> Self {
         Self {
-            fields: Some(Fields { reset: Reset::default(), when: When::default() }),
+            fields: Some(Fields { x_ratelimit: Some(XRateLimit::default()), ietf: false, when: When::default() }),
             jitter: Percent::ZERO,
-            refused: Reply::problem(REFUSED),
+            refused: Refused::Words(Reply::problem(REFUSED)),
             unauthorized: Reply::problem(UNAUTHORIZED),
         }
     }
@@ -90,9 +124,15 @@ pub(super) fn read(field: Field<'_>) -> Option<Replies> {
     let usual = Replies::default();
     let fields = map.optional("fields", usual.fields, read_fields);
     let jitter = map.optional("retry_after", usual.jitter, read_jitter);
-    let refused = read_reply(map.get("refused"), usual.refused, &Placeholder::ALL);
+    let standard = fields.flatten().is_some_and(|fields| fields.ietf);
+    let refused = match map.get("refused") {
+        Some(field) => read_reply(field, &Placeholder::ALL).map(Refused::Words),
+        None if standard => Some(Refused::QuotaExceeded),
+        None => Some(usual.refused),
+    };
     // Who is not known is under no limit, and nothing tells when to come back.
-    let unauthorized = read_reply(map.get("unauthorized"), usual.unauthorized, &[Placeholder::TraceId]);
+    let unauthorized =
+        map.optional("unauthorized", usual.unauthorized, |field| read_reply(field, &[Placeholder::TraceId]));
     map.end();
     Some(Replies { fields: fields?, jitter: jitter?, refused: refused?, unauthorized: unauthorized? })
 }
@@ -100,20 +140,47 @@ pub(super) fn read(field: Field<'_>) -> Option<Replies> {
 fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
     let map = field.map()?;
     let family = map.require("family").and_then(|field| {
-        field.choice("a family of fields", &[("x-ratelimit", Family::XRateLimit), ("none", Family::None)])
+        field.choice(
+            "a family of fields",
+            &[
+                ("x-ratelimit", Family::XRateLimit),
+                ("ietf", Family::Ietf),
+                ("both", Family::Both),
+                ("none", Family::None),
+            ],
+        )
     });
-    let reset = map.optional("reset", Reset::default(), |field| {
-        field.choice("a form of time", &[("seconds", Reset::Seconds), ("unix-seconds", Reset::UnixSeconds)])
+    let own = |key| map.get(key).inspect(|field| of_this_family(field, family));
+    let reset = own("reset").map_or(Some(Reset::default()), |field| {
+        let forms =
+            [("seconds", Reset::Seconds), ("unix-seconds", Reset::UnixSeconds), ("retry-after", Reset::RetryAfter)];
+        field.choice("a form of time", &forms)
+    });
+    let with = own("with").map_or(Some(Vec::new()), |field| {
+        let nodes = field.full_list(2)?;
+        let choices = [("period", With::Period), ("name", With::Name)];
+        Some(field.each_once(nodes, |field| field.choice("a further field", &choices)))
     });
     let when = map.optional("when", When::default(), |field| {
         field.choice("an occasion", &[("always", When::Always), ("refused", When::Refused)])
     });
     map.end();
-    let fields = Fields { reset: reset?, when: when? };
-    Some(match family? {
-        Family::XRateLimit => Some(fields),
+    let (family, with) = (family?, with?);
+    let x_ratelimit =
+        XRateLimit { reset: reset?, period: with.contains(&With::Period), name: with.contains(&With::Name) };
+    let when = when?;
+    Some(match family {
+        Family::XRateLimit => Some(Fields { x_ratelimit: Some(x_ratelimit), ietf: false, when }),
+        Family::Both => Some(Fields { x_ratelimit: Some(x_ratelimit), ietf: true, when }),
+        Family::Ietf => Some(Fields { x_ratelimit: None, ietf: true, when }),
         Family::None => None,
     })
+}
+
+fn of_this_family(field: &Field<'_>, family: Option<Family>) {
+    if matches!(family, Some(Family::Ietf | Family::None)) {
+        field.fault(Reason::NotOfThisFamily);
+    }
 }
 
 fn read_jitter(field: Field<'_>) -> Option<Percent> {
@@ -123,8 +190,7 @@ fn read_jitter(field: Field<'_>) -> Option<Percent> {
     jitter
 }
 
-fn read_reply(field: Option<Field<'_>>, usual: Reply, known: &[Placeholder]) -> Option<Reply> {
-    let Some(field) = field else { return Some(usual) };
+fn read_reply(field: Field<'_>, known: &[Placeholder]) -> Option<Reply> {
     let map = field.map()?;
     let content_type = map.require("content_type").and_then(|field| {
         let text = field.text(CONTENT_TYPE_BYTES_MAX)?;

@@ -1,4 +1,5 @@
-//! `for`: which requests something holds for, by tier, route, and any attribute of the caller.
+//! Which requests something holds for, by tier, route, and any attribute of the caller: what stands
+//! under `for` and in `exempt`.
 
 use super::Context;
 use super::attributes::{AttributeId, Attributes};
@@ -6,10 +7,21 @@ use super::document::Value;
 use super::error::Reason;
 use super::reader::{Field, MapField};
 use super::route::{Route, RouteId, RouteTableBuilder};
-use super::tiers::ReadTier;
+use super::tiers::{self, ReadTier};
 
 /// An attribute, and the values of which it must have one.
-pub(super) type Condition = (AttributeId, Vec<Box<str>>);
+pub type Condition = (AttributeId, Vec<Box<str>>);
+
+/// Which requests something holds for: all conditions must hold.
+#[derive(Debug, Default)]
+pub struct Selector {
+    /// The request is of one of these tiers; `None` is any, and none.
+    pub tiers: Option<Vec<usize>>,
+    /// One of these routes matches; `None` is any.
+    pub routes: Option<Vec<RouteId>>,
+    /// The caller's attribute has one of the values.
+    pub attributes: Vec<Condition>,
+}
 
 const ROUTES_MAX: usize = 10_000;
 const VALUES_MAX: usize = 1_000;
@@ -26,8 +38,42 @@ pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Op
     (read.len() == nodes.len()).then_some(read)
 }
 
+/// What selects, and its routes; `None` where they or the tiers have a fault.
+pub(super) fn read_selector(
+    field: Field<'_>,
+    all: &[Option<ReadTier>],
+    context: &mut Context,
+) -> Option<(Selector, Vec<Route>)> {
+    let map = field.map()?;
+    if map.is_empty() {
+        field.fault(Reason::Empty);
+    }
+    let tier = map.get("tier");
+    let tiers = match tier {
+        Some(field) => read_tiers(field, all).map(Some),
+        None => Some(None),
+    };
+    let routes = map.optional("routes", None, |field| read_routes(field, &mut context.routes).map(Some));
+    let attributes = read_conditions(&map, context);
+    let (routes, ids) = match routes? {
+        Some(read) => {
+            let (routes, ids) = read.into_iter().unzip();
+            (routes, Some(ids))
+        }
+        None => (Vec::new(), None),
+    };
+    let tiers = tiers?;
+    if let (Some(tier), Some(numbers)) = (tier, &tiers)
+        && ids.is_some()
+        && !numbers.iter().any(|number| tiers::meets(all, *number, &routes))
+    {
+        field.fault(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
+    }
+    Some((Selector { tiers, routes: ids, attributes }, routes))
+}
+
 /// One tier's name or a list of them, as their numbers.
-pub(super) fn read_tiers(field: Field<'_>, tiers: &[Option<ReadTier>]) -> Option<Vec<usize>> {
+fn read_tiers(field: Field<'_>, tiers: &[Option<ReadTier>]) -> Option<Vec<usize>> {
     let find = |field: &Field<'_>, name: &str| {
         let found = tiers.iter().position(|read| read.as_ref().is_some_and(|read| *read.tier.name == *name));
         // A tier with a fault is missing here; its own fault says enough.

@@ -1,53 +1,149 @@
-//! The `X-RateLimit-*` fields, which show the one limit that is closest to its end.
+//! The header fields by which a caller knows where it stands.
+//!
+//! The `X-RateLimit-*` fields show one limit, the standard's ([`super::ietf`]) all that are shown.
+//! All names that a policy uses are the gateway's own: what the upstream sends under them goes.
 
+use super::ietf;
 use crate::base::time::{Span, Timestamp};
-use crate::limit::Decision;
-use crate::policy::replies::{Fields, Reset};
+use crate::limit::calendar::Over;
+use crate::limit::{Balance, Decision, Enforcement, Rule};
+use crate::policy::Policy;
+use crate::policy::limits::{CostSource, Limit, Visibility};
+use crate::policy::replies::{Reset, XRateLimit};
 use crate::store::Claim;
+
+/// A field's name, and its value.
+pub type Field = (&'static str, String);
 
 /// The numbers of one limit, as its fields show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
-    limit: u32,
-    remaining: u64,
-    full_in: Span,
+    /// The limit's number in its policy.
+    pub limit: usize,
+    /// Whether its numbers are seen at all times, or only what is over its quota.
+    pub visibility: Visibility,
+    /// Units that are granted for a window.
+    pub quota: u64,
+    /// The window's length.
+    pub window: Span,
+    /// Where the caller stands.
+    pub balance: Balance,
+    /// Units that such a request takes; at least one.
+    cost: u64,
     at: Timestamp,
 }
 
-/// The names of the fields: the gateway's own, whatever the upstream sends under them.
-pub const NAMES: [&str; 3] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+const LIMIT: &str = "x-ratelimit-limit";
+const REMAINING: &str = "x-ratelimit-remaining";
+const RESET: &str = "x-ratelimit-reset";
+const PERIOD: &str = "x-ratelimit-period";
+const NAME: &str = "x-ratelimit-name";
+/// Units that were admitted above a quota which counts them. Of ours alone: no page has it.
+const OVERAGE: &str = "x-ratelimit-overage";
 
 impl Shown {
-    /// The numbers of a claim; `None` where it could not be answered.
+    /// The numbers of a claim; `None` where it could not be answered, or is not enforced.
     #[must_use]
-    pub fn of(claim: &Claim, at: Timestamp) -> Option<Self> {
-        let limit = claim.bucket.burst();
-        let shown = |remaining, full_in| Some(Self { limit, remaining, full_in, at });
-        match claim.answer {
-            Ok(Decision::Admit { remaining, full_in }) => shown(remaining, full_in),
-            Ok(Decision::Deny { full_in, .. }) => shown(0, full_in),
-            Ok(Decision::NeverFits) => shown(0, claim.bucket.window()),
-            Err(_) => None,
-        }
+    pub fn of(claim: &Claim, limit: &Limit, at: Timestamp) -> Option<Self> {
+        let window = claim.rule.window(at);
+        let balance = match claim.answer {
+            Ok(Decision::Admit(balance) | Decision::Deny { balance, .. }) => balance,
+            Ok(Decision::NeverFits) => Balance { full_in: window, ..Balance::default() },
+            Err(_) => return None,
+        };
+        (claim.enforcement == Enforcement::Enforce).then_some(Self {
+            limit: claim.limit,
+            visibility: limit.visibility,
+            quota: claim.rule.quota(),
+            window,
+            balance,
+            cost: claim.cost.needs().max(1),
+            at,
+        })
     }
 
-    /// The place of the claim with the fewest units left.
-    #[must_use]
-    pub fn fewest(claims: &[Claim]) -> Option<usize> {
-        let left = |claim: &Claim| match claim.answer {
-            Ok(Decision::Admit { remaining, .. }) => remaining,
-            Ok(Decision::Deny { .. } | Decision::NeverFits) => 0,
-            Err(_) => u64::MAX,
-        };
-        claims.iter().enumerate().min_by_key(|(_, claim)| left(claim)).map(|(index, _)| index)
+    /// Requests such as this one that are left.
+    fn requests_left(&self) -> u64 {
+        self.balance.remaining.checked_div(self.cost).unwrap_or_default()
     }
+}
 
-    /// The fields, each with its name. Reset is when the limit is full again, rounded up.
-    pub fn fields(self, form: Fields) -> impl Iterator<Item = (&'static str, u64)> {
-        let reset = match form.reset {
-            Reset::Seconds => self.full_in.seconds_up(),
-            Reset::UnixSeconds => self.at.after(self.full_in).unix_seconds_up(),
-        };
-        NAMES.into_iter().zip([u64::from(self.limit), self.remaining, reset])
+/// The place of the visible one with the fewest requests left; of equal ones the first.
+#[must_use]
+pub fn fewest(shown: &[Shown]) -> Option<usize> {
+    let visible = shown.iter().enumerate().filter(|(_, shown)| shown.visibility == Visibility::Show);
+    visible.min_by_key(|(_, shown)| shown.requests_left()).map(|(place, _)| place)
+}
+
+/// The fields of a request that was admitted.
+#[must_use]
+pub fn admitted(policy: &Policy, shown: &[Shown]) -> Vec<Field> {
+    let Some(form) = policy.replies.fields else { return Vec::new() };
+    let mut fields = Vec::with_capacity(6);
+    if let Some((form, one)) = form.x_ratelimit.zip(fewest(shown).and_then(|place| shown.get(place))) {
+        fields.extend(x_ratelimit(policy, form, one, None));
     }
+    if form.ietf {
+        let visible = || shown.iter().filter(|shown| shown.visibility == Visibility::Show);
+        fields.extend(ietf::fields(policy, visible));
+    }
+    let over = shown.iter().map(|shown| shown.balance.over).max().filter(|over| *over > 0);
+    fields.extend(over.map(|over| (OVERAGE, over.to_string())));
+    fields
+}
+
+/// The fields of a request that was refused: of the limit that makes the caller wait longest, and in
+/// the standard's of all `shown` ones. `retry_after` is in seconds.
+#[must_use]
+pub fn refused(policy: &Policy, longest: Option<&Shown>, shown: &[Shown], retry_after: Option<u64>) -> Vec<Field> {
+    let Some(form) = policy.replies.fields else { return Vec::new() };
+    let mut fields = Vec::with_capacity(6);
+    if let Some((form, longest)) = form.x_ratelimit.zip(longest) {
+        fields.extend(x_ratelimit(policy, form, longest, retry_after));
+    }
+    if form.ietf {
+        fields.extend(ietf::fields(policy, || shown.iter()));
+    }
+    fields
+}
+
+fn x_ratelimit(policy: &Policy, form: XRateLimit, shown: &Shown, retry_after: Option<u64>) -> Vec<Field> {
+    let reset = match form.reset {
+        Reset::Seconds => Some(shown.balance.full_in.seconds_up()),
+        Reset::UnixSeconds => Some(shown.at.after(shown.balance.full_in).unix_seconds_up()),
+        Reset::RetryAfter => retry_after,
+    };
+    let mut fields = vec![(LIMIT, shown.quota.to_string()), (REMAINING, shown.balance.remaining.to_string())];
+    fields.extend(reset.map(|reset| (RESET, reset.to_string())));
+    if form.period {
+        fields.push((PERIOD, shown.window.seconds_up().to_string()));
+    }
+    if let Some(limit) = policy.limits.get(shown.limit).filter(|_| form.name) {
+        fields.push((NAME, limit.name.to_string()));
+    }
+    fields
+}
+
+/// The names of all fields that a policy's responses may carry.
+#[must_use]
+pub fn names(policy: &Policy) -> Vec<&'static str> {
+    let Some(form) = policy.replies.fields else { return Vec::new() };
+    let mut names = Vec::new();
+    if let Some(form) = form.x_ratelimit {
+        names.extend([LIMIT, REMAINING, RESET]);
+        names.extend(form.period.then_some(PERIOD));
+        names.extend(form.name.then_some(NAME));
+    }
+    if form.ietf {
+        names.extend(ietf::NAMES);
+    }
+    names.extend(policy.limits.iter().any(can_be_over).then_some(OVERAGE));
+    names
+}
+
+/// Whether a caller can have taken more than the limit's quota and go on.
+fn can_be_over(limit: &Limit) -> bool {
+    let counts = |rule: &Rule| matches!(rule, Rule::Calendar(calendar) if calendar.over() == Over::Count);
+    let overdrawn = matches!(limit.cost, CostSource::ResponseHeader(_));
+    overdrawn || counts(&limit.rule) || limit.overrides.rules().iter().any(counts)
 }

@@ -1,35 +1,36 @@
 //! The answers that the gateway gives itself: 429 for a limit, 401 for a caller it does not know.
 
-use super::fields::Shown;
+use super::fields::{self, Shown};
+use super::ietf;
 use super::trace::trace_id;
 use crate::base::time::{Span, Timestamp};
 use crate::engine::Refusal;
 use crate::host::stream::{GrpcStatus, LocalReply};
 use crate::policy::Policy;
 use crate::policy::callers::Place;
-use crate::policy::replies::Reply;
+use crate::policy::replies::{PROBLEM, Refused, Reply};
 use crate::policy::template::Placeholder;
 use crate::request::head::Request;
 use crate::request::identify::Unidentified;
 use crate::store::Claim;
 
-/// The answer to a request over `limit`.
+/// The most that jitter adds to a wait, however long that is.
+const JITTER_MAX: Span = Span::from_seconds(60);
+
+/// The answer to a request that limits refuse; `claims` are all that it asked.
 #[must_use]
-pub fn refused(
-    policy: &Policy,
-    limit: &str,
-    refusal: Refusal,
-    claim: &Claim,
-    request: &Request,
-    now: Timestamp,
-) -> LocalReply {
-    let noise = claim.key.fingerprint ^ now.nanos();
+pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Request, now: Timestamp) -> LocalReply {
+    let name = |claim: &Claim| policy.limits.get(claim.limit).map_or("", |limit| &*limit.name);
+    let longest = claims.get(refusal.claim);
+    let limit = longest.map_or("", name);
+    let noise = longest.map_or(0, |claim| claim.key.fingerprint) ^ now.nanos();
     let retry_after = refusal.retry_after.map(|wait| jittered(wait, policy, noise).seconds_up().max(1));
-    let mut headers: Vec<(&'static str, String)> = Vec::with_capacity(5);
+    let refusing = || claims.iter().filter(|claim| !claim.admits());
+    let shown = |claim: &Claim| Shown::of(claim, policy.limits.get(claim.limit)?, now);
+    let all: Vec<Shown> = refusing().filter_map(shown).collect();
+    let mut headers = Vec::with_capacity(8);
     headers.extend(retry_after.map(|seconds| ("retry-after", seconds.to_string())));
-    if let Some((form, shown)) = policy.replies.fields.zip(Shown::of(claim, now)) {
-        headers.extend(shown.fields(form).map(|(name, value)| (name, value.to_string())));
-    }
+    headers.extend(fields::refused(policy, longest.and_then(shown).as_ref(), &all, retry_after));
     let plain = match retry_after {
         Some(seconds) => format!("limit {limit} exceeded: retry after {seconds} s"),
         None => format!("limit {limit} exceeded: the request costs more than it ever admits"),
@@ -46,7 +47,10 @@ pub fn refused(
         body: plain,
         grpc_status: GrpcStatus::ResourceExhausted,
     };
-    with_body(reply, &policy.replies.refused, request, fill)
+    match &policy.replies.refused {
+        Refused::Words(words) => with_body(reply, request, &words.content_type, || words.body.render(fill)),
+        Refused::QuotaExceeded => with_body(reply, request, PROBLEM, || ietf::problem(429, refusing().map(name))),
+    }
 }
 
 /// The answer to a caller who is not let in. A 401 must say what would be accepted (RFC 9110
@@ -64,19 +68,20 @@ pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: 
         body: "valid credentials are required".to_owned(),
         grpc_status: GrpcStatus::Unauthenticated,
     };
-    with_body(reply, &policy.replies.unauthorized, request, fill)
+    let Reply { content_type, body } = &policy.replies.unauthorized;
+    with_body(reply, request, content_type, || body.render(fill))
 }
 
 /// Envoy makes a gRPC caller's `grpc-message` of the body, and sets the content type itself.
 fn with_body(
     mut reply: LocalReply,
-    words: &Reply,
     request: &Request,
-    fill: impl FnMut(Placeholder, &mut String),
+    content_type: &str,
+    body: impl FnOnce() -> String,
 ) -> LocalReply {
     if !request.is_grpc() {
-        reply.headers.push(("content-type", words.content_type.to_string()));
-        reply.body = words.body.render(fill);
+        reply.headers.push(("content-type", content_type.to_owned()));
+        reply.body = body();
     }
     reply
 }
@@ -99,7 +104,7 @@ fn challenges(policy: &Policy, why: Unidentified) -> String {
 
 /// The wait and a share of it on top, never less than the wait.
 fn jittered(wait: Span, policy: &Policy, noise: u64) -> Span {
-    let most = policy.replies.jitter.of(wait);
+    let most = policy.replies.jitter.of(wait).min(JITTER_MAX);
     // Any mixing serves: what it spreads is how clients come back, not a secret.
     let share = noise.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let extra = (u128::from(most.nanos()).saturating_mul(u128::from(share))) >> 32;

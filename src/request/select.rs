@@ -1,32 +1,50 @@
-//! From a caller and a tier to the limits that hold, each with its counter's key.
+//! From a caller and a tier to the limits that hold, each with its counter's key and its cost.
 
 use super::head::Request;
 use super::identify::Caller;
+use crate::limit::Cost;
 use crate::policy::Policy;
-use crate::policy::limits::{Limit, Part, Selector};
+use crate::policy::limits::{Absent, CostSource, Limit, Part};
+use crate::policy::select::Selector;
 use crate::store::Claim;
 use crate::store::key::KeyMaker;
 
-/// Fills `claims` with what the request asks of each limit that holds for it, and `limits` with
-/// those limits' numbers, side by side, in the order of the policy.
+/// Fills `claims` with what the request asks of each limit that holds for it, in the order of the
+/// policy. `numbers` is memory to work in.
 pub fn select(
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
     keys: &KeyMaker,
-    limits: &mut Vec<usize>,
+    numbers: &mut Vec<usize>,
     claims: &mut Vec<Claim>,
 ) {
     claims.clear();
-    policy.candidates.find(request.tier, request.matches.ids(), limits);
-    limits.retain(|number| {
+    if is_exempt(request, caller, policy, numbers) {
+        return;
+    }
+    policy.candidates.find(request.tier, request.matches.ids(), numbers);
+    for number in numbers.iter() {
         let limit = policy.limits.get(*number).filter(|limit| holds(&limit.selector, request, caller));
-        claims.extend(limit.map(|limit| claim(limit, request, caller, policy, keys)));
-        limit.is_some()
-    });
+        let claim = limit.and_then(|limit| claim(limit, request, caller, policy, keys));
+        claims.extend(claim.map(|mut claim| {
+            claim.limit = *number;
+            claim
+        }));
+    }
 }
 
-fn holds(selector: &Selector, request: &Request, caller: &Caller<'_>) -> bool {
+/// Whether no limit applies to the request at all.
+#[must_use]
+pub fn is_exempt(request: &Request, caller: &Caller<'_>, policy: &Policy, numbers: &mut Vec<usize>) -> bool {
+    policy.exempt.candidates.find(request.tier, request.matches.ids(), numbers);
+    let mut selectors = numbers.iter().filter_map(|number| policy.exempt.selectors.get(*number));
+    selectors.any(|selector| holds(selector, request, caller))
+}
+
+/// Whether all that a selector asks for beside its routes is there; of those one matches already.
+#[must_use]
+pub fn holds(selector: &Selector, request: &Request, caller: &Caller<'_>) -> bool {
     let of_tier = |tiers: &Vec<usize>| request.tier.is_some_and(|tier| tiers.contains(&tier));
     selector.tiers.as_ref().is_none_or(of_tier)
         && selector.attributes.iter().all(|(attribute, values)| {
@@ -35,16 +53,23 @@ fn holds(selector: &Selector, request: &Request, caller: &Caller<'_>) -> bool {
         })
 }
 
-fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy, keys: &KeyMaker) -> Claim {
+/// What the request asks of one limit; `None` where a part of the key is missing that must be there.
+fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy, keys: &KeyMaker) -> Option<Claim> {
     let mut key = keys.partition(&limit.identity);
     for part in &limit.per {
-        key.push(match part {
+        let value = match part {
             Part::Attribute(attribute) => caller.value(*attribute),
             Part::Capture(name) => captured(limit, name, request, policy),
-        });
+        };
+        if value.is_none() && limit.absent == Absent::Skip {
+            return None;
+        }
+        key.push(value);
     }
-    let bucket = limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.bucket);
-    Claim::new(key.finish(), *bucket, limit.cost, limit.failure)
+    let rule = limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule);
+    let mut claim = Claim::new(key.finish(), *rule, cost(&limit.cost, request), limit.failure);
+    claim.enforcement = limit.enforcement;
+    Some(claim)
 }
 
 /// What the first of the limit's routes that matches captured.
@@ -52,4 +77,24 @@ fn captured<'r>(limit: &Limit, name: &str, request: &'r Request, policy: &Policy
     let routes = limit.selector.routes.iter().flatten();
     let matching = routes.filter(|id| request.matches.contains(**id));
     matching.filter_map(|id| policy.routes.capture(*id, name, &request.path)).next()
+}
+
+fn cost(source: &CostSource, request: &Request) -> Cost {
+    match source {
+        CostSource::Fixed(units) => Cost::Now(*units),
+        // Of several the greatest counts: a client that adds a header of its own pays no less.
+        CostSource::Header(name) => Cost::Now(request.headers.all(name).map(units).max().unwrap_or(1)),
+        CostSource::ResponseHeader(_) => Cost::Later,
+    }
+}
+
+/// The units that a header says: one where it says no whole number. One that is too large for a
+/// number is as large as can be.
+#[must_use]
+pub fn units(value: &[u8]) -> u64 {
+    let digits = value.trim_ascii();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return 1;
+    }
+    digits.iter().fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit & 15)))
 }

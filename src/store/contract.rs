@@ -4,97 +4,155 @@ use super::key::{Key, KeyMaker};
 use super::{Claim, Store};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
+use crate::base::zone::Zone;
 use crate::host::fake::At;
+use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
-use crate::limit::{Decision, FailureMode};
+use crate::limit::period::Period;
+use crate::limit::rolling::Rolling;
+use crate::limit::{Balance, Cost, Decision, Enforcement, FailureMode, Rule};
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
-/// Runs all of it, each test on a store of its own.
-pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
-    all_are_charged_or_none(&mut new());
-    keys_are_apart(&mut new());
-    many_claims_are_one_transaction(&mut new());
-    what_is_given_back_can_be_taken_again(&mut new());
-    a_refusal_stores_the_repair_of_a_clock_that_stepped_back(&mut new());
-    a_cost_of_zero_only_looks(&mut new());
-}
+/// Makes a rule of one kind that holds so many units, of which none come back within seconds.
+type Kind = fn(u32) -> Rule;
 
-fn bucket(burst: u32) -> Bucket {
-    Bucket::new(burst, Refill::parse("60/min").unwrap()).unwrap()
+const KINDS: [Kind; 3] = [
+    |quota| Rule::Bucket(Bucket::new(quota, Refill::parse("1/min").unwrap()).unwrap()),
+    |quota| Rule::Rolling(Rolling::new(quota.into(), Span::from_seconds(60)).unwrap()),
+    |quota| Rule::Calendar(Calendar::new(quota.into(), Over::Refuse, Period::Day, Zone::UTC).unwrap()),
+];
+
+/// Runs all of it for rules of each kind, each test on a store of its own.
+pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
+    for kind in KINDS {
+        all_are_charged_or_none(&mut new(), kind);
+        keys_are_apart(&mut new(), kind);
+        many_claims_are_one_transaction(&mut new(), kind);
+        what_is_given_back_can_be_taken_again(&mut new(), kind);
+        a_refusal_stores_the_repair_of_a_clock_that_stepped_back(&mut new(), kind);
+        a_cost_of_zero_only_looks(&mut new(), kind);
+        what_is_overdrawn_is_there_for_the_next(&mut new(), kind);
+        a_shadow_claim_stops_nobody(&mut new(), kind);
+    }
+    kinds_go_together(&mut new());
 }
 
 fn key(name: &str) -> Key {
     KeyMaker::new(&[7; 16], 11).partition(name.as_bytes()).finish()
 }
 
-fn claim(name: &str, burst: u32, cost: u32) -> Claim {
-    Claim::new(key(name), bucket(burst), cost, FailureMode::Deny)
+fn claim(kind: Kind, name: &str, quota: u32, cost: u64) -> Claim {
+    Claim::new(key(name), kind(quota), Cost::Now(cost), FailureMode::Deny)
 }
 
-fn remaining(store: &mut impl Store, name: &str, burst: u32) -> u64 {
-    let mut claims = [claim(name, burst, 0)];
+fn remaining(store: &mut impl Store, kind: Kind, name: &str, quota: u32) -> u64 {
+    let mut claims = [claim(kind, name, quota, 0)];
     assert!(store.take(&mut claims, NOW, &At(NOW)));
     match claims[0].answer {
-        Ok(Decision::Admit { remaining, .. }) => remaining,
+        Ok(Decision::Admit(Balance { remaining, .. })) => remaining,
         ref other => panic!("{other:?}"),
     }
 }
 
-fn all_are_charged_or_none(store: &mut impl Store) {
+fn all_are_charged_or_none(store: &mut impl Store, kind: Kind) {
+    let both = || [claim(kind, "user", 5, 1), claim(kind, "org", 2, 1)];
     for _ in 0..2 {
-        assert!(store.take(&mut [claim("user", 5, 1), claim("org", 2, 1)], NOW, &At(NOW)));
+        assert!(store.take(&mut both(), NOW, &At(NOW)));
     }
-    let mut refused = [claim("user", 5, 1), claim("org", 2, 1)];
+    let mut refused = both();
     assert!(!store.take(&mut refused, NOW, &At(NOW)));
     assert!(refused[0].admits() && !refused[1].admits());
     assert!(refused.iter().all(|claim| claim.charge.is_none()));
-    assert_eq!(remaining(store, "user", 5), 3);
-    assert_eq!(remaining(store, "org", 2), 0);
+    assert_eq!(remaining(store, kind, "user", 5), 3);
+    assert_eq!(remaining(store, kind, "org", 2), 0);
 }
 
-fn keys_are_apart(store: &mut impl Store) {
+fn keys_are_apart(store: &mut impl Store, kind: Kind) {
     for name in 0..500 {
-        assert!(store.take(&mut [claim(&format!("key {name}"), 3, 1)], NOW, &At(NOW)));
+        assert!(store.take(&mut [claim(kind, &format!("key {name}"), 3, 1)], NOW, &At(NOW)));
     }
     for name in 0..500 {
-        assert_eq!(remaining(store, &format!("key {name}"), 3), 2);
+        assert_eq!(remaining(store, kind, &format!("key {name}"), 3), 2);
     }
 }
 
-fn many_claims_are_one_transaction(store: &mut impl Store) {
+fn many_claims_are_one_transaction(store: &mut impl Store, kind: Kind) {
     let names: Vec<String> = (0..40).map(|name| format!("limit {name}")).collect();
     let claims = |last: u32| -> Vec<Claim> {
-        names.iter().enumerate().map(|(index, name)| claim(name, if index == 39 { last } else { 10 }, 2)).collect()
+        let quota = |index: usize| if index == 39 { last } else { 10 };
+        names.iter().enumerate().map(|(index, name)| claim(kind, name, quota(index), 2)).collect()
     };
     assert!(store.take(&mut claims(3), NOW, &At(NOW)));
     assert!(!store.take(&mut claims(3), NOW, &At(NOW)));
-    assert!(names[..39].iter().all(|name| remaining(store, name, 10) == 8));
+    assert!(names[..39].iter().all(|name| remaining(store, kind, name, 10) == 8));
 }
 
-fn what_is_given_back_can_be_taken_again(store: &mut impl Store) {
+fn what_is_given_back_can_be_taken_again(store: &mut impl Store, kind: Kind) {
     for _ in 0..50 {
-        let mut claims = [claim("user", 5, 5), claim("org", 5, 5)];
+        let mut claims = [claim(kind, "user", 5, 5), claim(kind, "org", 5, 5)];
         assert!(store.take(&mut claims, NOW, &At(NOW)));
         for claim in &claims {
             assert_eq!(store.give_back(&claim.key, &claim.charge.unwrap(), &At(NOW)), Ok(()));
         }
     }
-    assert_eq!(remaining(store, "user", 5), 5);
+    assert_eq!(remaining(store, kind, "user", 5), 5);
 }
 
-fn a_refusal_stores_the_repair_of_a_clock_that_stepped_back(store: &mut impl Store) {
-    let later = NOW.after(Span::from_seconds(1_000));
-    assert!(store.take(&mut [claim("user", 3, 3)], later, &At(later)));
-    let mut refused = [claim("user", 3, 1)];
+fn a_refusal_stores_the_repair_of_a_clock_that_stepped_back(store: &mut impl Store, kind: Kind) {
+    let day = Span::from_seconds(86_400);
+    let later = NOW.after(day.times(20));
+    assert!(store.take(&mut [claim(kind, "user", 3, 3)], later, &At(later)));
+    let mut refused = [claim(kind, "user", 3, 1)];
     assert!(!store.take(&mut refused, NOW, &At(NOW)));
     assert!(refused[0].in_need_of_repair);
     store.repair(&refused, &At(NOW));
-    assert!(store.take(&mut [claim("user", 3, 1)], NOW.after(Span::from_seconds(1)), &At(NOW)));
+    let then = NOW.after(day);
+    assert!(store.take(&mut [claim(kind, "user", 3, 1)], then, &At(then)));
 }
 
-fn a_cost_of_zero_only_looks(store: &mut impl Store) {
+fn a_cost_of_zero_only_looks(store: &mut impl Store, kind: Kind) {
     for _ in 0..10 {
-        assert_eq!(remaining(store, "user", 3), 3);
+        assert_eq!(remaining(store, kind, "user", 3), 3);
+    }
+}
+
+fn what_is_overdrawn_is_there_for_the_next(store: &mut impl Store, kind: Kind) {
+    let later = || [Claim { cost: Cost::Later, ..claim(kind, "user", 3, 0) }];
+    for units in [2, 9] {
+        let mut claims = later();
+        assert!(store.take(&mut claims, NOW, &At(NOW)));
+        assert!(claims[0].charge.is_none());
+        let balance = store.overdraw(&claims[0].key, &claims[0].rule, units, &At(NOW)).unwrap();
+        assert_eq!((balance.remaining, balance.over), if units == 2 { (1, 0) } else { (0, 8) });
+    }
+    assert!(!store.take(&mut later(), NOW, &At(NOW)));
+}
+
+fn a_shadow_claim_stops_nobody(store: &mut impl Store, kind: Kind) {
+    let shadow = || Claim { enforcement: Enforcement::Shadow, ..claim(kind, "next", 1, 1) };
+    for round in 0..3 {
+        let mut claims = [claim(kind, "user", 3, 1), shadow()];
+        assert!(store.take(&mut claims, NOW, &At(NOW)));
+        assert_eq!((claims[1].denies(), claims[1].charge.is_none()), (round > 0, round > 0));
+    }
+    assert!(!store.take(&mut [claim(kind, "user", 3, 1)], NOW, &At(NOW)), "the enforced one was charged each time");
+}
+
+fn kinds_go_together(store: &mut impl Store) {
+    let all = |last: u32| {
+        let mut claims: Vec<Claim> = Vec::new();
+        for (number, kind) in KINDS.into_iter().enumerate() {
+            claims.extend((0..5).map(|name| claim(kind, &format!("{number} {name}"), 9, 1)));
+        }
+        claims.push(claim(KINDS[1], "last", last, 1));
+        claims
+    };
+    assert!(store.take(&mut all(1), NOW, &At(NOW)));
+    for _ in 0..20 {
+        assert!(!store.take(&mut all(1), NOW, &At(NOW)));
+    }
+    for (number, kind) in KINDS.into_iter().enumerate() {
+        assert!((0..5).all(|name| remaining(store, kind, &format!("{number} {name}"), 9) == 8));
     }
 }

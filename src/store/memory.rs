@@ -7,7 +7,7 @@ use super::{Claim, Store};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::gcra::{Charge, State};
+use crate::limit::{Balance, Charge, Rule, State};
 
 /// A store without bound, and without anybody beside it.
 #[derive(Clone, Debug, Default)]
@@ -17,19 +17,14 @@ pub struct MemoryStore {
 
 impl Store for MemoryStore {
     fn take(&mut self, claims: &mut [Claim], now: Timestamp, _: &impl Clock) -> bool {
-        let mut charged = Vec::with_capacity(claims.len());
         for claim in claims.iter_mut() {
-            let evaluation = claim.bucket.evaluate(self.states.get(&claim.key), now, claim.cost);
-            claim.answer = Ok(evaluation.decision);
-            claim.charge = None;
-            claim.in_need_of_repair = evaluation.repaired.is_some();
-            charged.push(evaluation.charged);
+            claim.ask(Ok(self.states.get(&claim.key)), now);
         }
         let admitted = claims.iter().all(Claim::admits);
-        for (claim, state) in claims.iter_mut().zip(charged) {
-            if let Some(state) = state.filter(|_| admitted) {
-                self.states.insert(claim.key, state);
-                claim.charge = Some(state.charge(claim.cost, now));
+        for claim in claims.iter_mut().filter(|_| admitted) {
+            let key = claim.key;
+            if let Some(state) = claim.pay(now) {
+                self.states.insert(key, state.clone());
             }
         }
         admitted
@@ -37,16 +32,24 @@ impl Store for MemoryStore {
 
     fn repair(&mut self, claims: &[Claim], clock: &impl Clock) {
         for claim in claims.iter().filter(|claim| claim.in_need_of_repair) {
-            let evaluation = claim.bucket.evaluate(self.states.get(&claim.key), clock.now(), claim.cost);
+            let evaluation = claim.rule.evaluate(self.states.get(&claim.key), clock.now(), claim.cost);
             if let Some(state) = evaluation.repaired {
                 self.states.insert(claim.key, state);
             }
         }
     }
 
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<Balance, Fault> {
+        let (state, balance) = rule.overdraw(self.states.get(key), clock.now(), units);
+        self.states.insert(*key, state);
+        Ok(balance)
+    }
+
     fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {
-        if let Some(state) = self.states.get_mut(key) {
-            *state = state.give_back(charge, clock.now()).unwrap_or(*state);
+        if let Some(state) = self.states.get_mut(key)
+            && let Some(without) = state.give_back(charge, clock.now())
+        {
+            *state = without;
         }
         Ok(())
     }

@@ -6,13 +6,13 @@
 //! a page may hold, and no count is lost (decision 0002).
 
 use super::key::{Key, KeyMaker, Secret};
-use super::page::{Page, RECORD_BYTES};
+use super::page::{FINGERPRINT_BYTES, Page};
 use super::{Claim, Store};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::Clock;
-use crate::limit::gcra::{Charge, State};
+use crate::limit::{Balance, Charge, Rule, State};
 
 /// Records that a page holds on average when `keys_max` keys live.
 const RECORDS_PER_PAGE: u32 = 36;
@@ -52,10 +52,12 @@ impl Geometry {
         Self { pages, capacity: usize::try_from(capacity).unwrap_or(usize::MAX).max(1) }
     }
 
-    /// The most bytes of the proxy's memory that the table can take, once, over all workers.
+    /// The most bytes of the proxy's memory that the table can take, once, over all workers, where
+    /// no record has more than `record_bytes`.
     #[must_use]
-    pub fn bytes_max(&self) -> u64 {
-        let page = u64::try_from(self.capacity.saturating_mul(RECORD_BYTES)).unwrap_or(u64::MAX);
+    pub fn bytes_max(&self, record_bytes: usize) -> u64 {
+        let page = self.capacity.saturating_mul(record_bytes.saturating_add(FINGERPRINT_BYTES));
+        let page = u64::try_from(page).unwrap_or(u64::MAX);
         u64::from(self.pages).saturating_mul(page.saturating_add(HOST_KEY_BYTES))
     }
 }
@@ -112,68 +114,85 @@ impl<D: SharedData> SharedStore<D> {
 
     fn read(&self, number: u32) -> Read {
         match self.data.read(&page_key(self.table, number)) {
-            Ok((bytes, version)) => Read { number, page: Page::read(bytes), version },
+            Ok((bytes, version)) => Read { number, page: Ok(Page::read(bytes)), version },
             Err(fault) => Read { number, page: Err(fault), version: Version::ABSENT },
         }
     }
 
-    /// Charges all claims of one page, reading and evaluating again as often as others write first.
+    /// Charges all claims of one page by their answers. Where others wrote first, it reads and asks
+    /// again, as often as [`SWAP_ATTEMPTS_MAX`].
     fn commit(&mut self, read: &mut Read, claims: &mut [Claim], now: Timestamp) -> Commit {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            let page = match &mut read.page {
-                Ok(page) => page,
-                Err(fault) => return failed(claims, read.number, *fault),
-            };
-            let mine: Vec<u64> = on(claims, read.number).map(|claim| claim.key.fingerprint).collect();
-            let mut evicted = 0_u64;
-            let mut changed = false;
-            for claim in on(claims, read.number) {
-                let state = match page.find(claim.key.fingerprint) {
-                    Ok(state) => state,
-                    Err(fault) => {
-                        claim.answer = Err(fault);
-                        claim.charge = None;
-                        continue;
-                    }
-                };
-                let evaluation = claim.bucket.evaluate(state.as_ref(), now, claim.cost);
-                claim.answer = Ok(evaluation.decision);
-                if let Some(state) = evaluation.charged {
-                    let dropped = page.put(claim.key.fingerprint, &state, self.capacity, now, &mine);
-                    evicted = evicted.saturating_add(u64::from(dropped));
-                    changed = true;
-                    claim.charge = Some(state.charge(claim.cost, now));
-                }
-            }
             if !on(claims, read.number).all(|claim| claim.admits()) {
-                on(claims, read.number).for_each(|claim| claim.charge = None);
                 return Commit::Denied;
             }
-            if !changed {
-                return Commit::Done;
+            let mine: Vec<u64> = on(claims, read.number).map(|claim| claim.key.fingerprint).collect();
+            let (mut evicted, mut changed) = (0_u64, false);
+            if let Ok(page) = &mut read.page {
+                for claim in on(claims, read.number) {
+                    let fingerprint = claim.key.fingerprint;
+                    let Some(state) = claim.pay(now) else { continue };
+                    match page.put(fingerprint, state, self.capacity, now, &mine) {
+                        Ok(dropped) => {
+                            evicted = evicted.saturating_add(u64::from(dropped));
+                            changed = true;
+                        }
+                        Err(fault) => claim.fail(fault),
+                    }
+                }
             }
+            let page = match &read.page {
+                Ok(page) if changed => page,
+                Ok(_) | Err(_) => return Commit::of(claims, read.number),
+            };
             match self.data.swap(&page_key(self.table, read.number), page.bytes(), read.version) {
                 Ok(Swap::Done) => {
                     self.evictions = self.evictions.saturating_add(evicted);
-                    return Commit::Done;
+                    return Commit::of(claims, read.number);
                 }
-                Ok(Swap::Conflict) => *read = self.read(read.number),
+                Ok(Swap::Conflict) => {
+                    *read = self.read(read.number);
+                    on(claims, read.number).for_each(|claim| read.ask(claim, now));
+                }
                 Err(fault) => return failed(claims, read.number, fault),
             }
         }
         failed(claims, read.number, Fault::Contended)
     }
 
-    /// Changes one record that is there; `change` sees it after it was read, and answers `None` to
-    /// leave it as it is.
-    fn change(&self, key: &Key, change: impl Fn(&State) -> Option<State>) -> Result<(), Fault> {
+    /// Gives back what was charged for a request that a later page refused.
+    fn take_back(&mut self, claims: &mut [Claim], clock: &impl Clock) {
+        for claim in claims {
+            if let Some(charge) = claim.charge.take() {
+                // If even this fails the caller has paid for a request that was refused, and the
+                // fault is counted: never more admitted than the limit states.
+                if let Err(fault) = self.give_back(&claim.key, &charge, clock) {
+                    claim.answer = Err(fault);
+                }
+            }
+        }
+    }
+
+    /// Changes one record; `change` sees what there is after it was read, and answers `None` to leave
+    /// it as it is.
+    fn change<T>(
+        &mut self,
+        key: &Key,
+        clock: &impl Clock,
+        change: impl Fn(Option<&State>, Timestamp) -> Option<(State, T)>,
+    ) -> Result<Option<T>, Fault> {
         for _ in 0..SWAP_ATTEMPTS_MAX {
             let Read { page, version, .. } = self.read(key.page);
             let mut page = page?;
-            let Some(state) = page.find(key.fingerprint)?.as_ref().and_then(&change) else { return Ok(()) };
-            page.replace(key.fingerprint, &state);
+            let state = page.find(key.fingerprint)?;
+            let now = clock.now();
+            let Some((state, told)) = change(state.as_ref(), now) else { return Ok(None) };
+            let evicted = page.put(key.fingerprint, &state, self.capacity, now, &[])?;
             match self.data.swap(&page_key(self.table, key.page), page.bytes(), version)? {
-                Swap::Done => return Ok(()),
+                Swap::Done => {
+                    self.evictions = self.evictions.saturating_add(u64::from(evicted));
+                    return Ok(Some(told));
+                }
                 Swap::Conflict => {}
             }
         }
@@ -181,9 +200,26 @@ impl<D: SharedData> SharedStore<D> {
     }
 }
 
+impl Read {
+    fn ask(&self, claim: &mut Claim, now: Timestamp) {
+        let state = match &self.page {
+            Ok(page) => page.find(claim.key.fingerprint),
+            Err(fault) => Err(*fault),
+        };
+        claim.ask(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
+    }
+}
+
 enum Commit {
     Done,
     Denied,
+}
+
+impl Commit {
+    /// By the answers of the claims of a page that was written: a fault may have come up meanwhile.
+    fn of(claims: &mut [Claim], number: u32) -> Self {
+        if on(claims, number).all(|claim| claim.admits()) { Self::Done } else { Self::Denied }
+    }
 }
 
 impl<D: SharedData> Store for SharedStore<D> {
@@ -195,28 +231,13 @@ impl<D: SharedData> Store for SharedStore<D> {
                 Some(read) => read,
                 None => reads.push_mut(self.read(claim.key.page)),
             };
-            claim.charge = None;
-            let state = match &read.page {
-                Ok(page) => page.find(claim.key.fingerprint),
-                Err(fault) => Err(*fault),
-            };
-            let evaluation = state.map(|state| claim.bucket.evaluate(state.as_ref(), now, claim.cost));
-            claim.in_need_of_repair = evaluation.is_ok_and(|evaluation| evaluation.repaired.is_some());
-            claim.answer = evaluation.map(|evaluation| evaluation.decision);
+            read.ask(claim, now);
         }
         let mut admitted = claims.iter().all(Claim::admits);
         if admitted {
             admitted = reads.iter_mut().all(|read| matches!(self.commit(read, claims, now), Commit::Done));
             if !admitted {
-                for claim in claims.iter_mut() {
-                    if let Some(charge) = claim.charge.take() {
-                        // If even this fails the caller has paid for a request that was refused,
-                        // and the fault is counted: never more admitted than the limit states.
-                        if let Err(fault) = self.give_back(&claim.key, &charge, clock) {
-                            claim.answer = Err(fault);
-                        }
-                    }
-                }
+                self.take_back(claims, clock);
             }
         }
         self.reads = reads;
@@ -225,14 +246,20 @@ impl<D: SharedData> Store for SharedStore<D> {
 
     fn repair(&mut self, claims: &[Claim], clock: &impl Clock) {
         for claim in claims.iter().filter(|claim| claim.in_need_of_repair) {
-            let evaluate = |state: &State| claim.bucket.evaluate(Some(state), clock.now(), claim.cost).repaired;
             // A repair that fails is left to the next refusal.
-            let _ = self.change(&claim.key, evaluate);
+            let _ = self.change(&claim.key, clock, |state, now| {
+                claim.rule.evaluate(state, now, claim.cost).repaired.map(|state| (state, ()))
+            });
         }
     }
 
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<Balance, Fault> {
+        let balance = self.change(key, clock, |state, now| Some(rule.overdraw(state, now, units)))?;
+        Ok(balance.unwrap_or_default())
+    }
+
     fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {
-        self.change(key, |state| state.give_back(charge, clock.now()))
+        self.change(key, clock, |state, now| Some((state?.give_back(charge, now)?, ()))).map(|_| ())
     }
 
     fn drain_evictions(&mut self) -> u64 {
@@ -247,13 +274,8 @@ fn on(claims: &mut [Claim], number: u32) -> impl Iterator<Item = &mut Claim> {
 
 /// Marks the claims of a page that could not be written; their failure modes decide.
 fn failed(claims: &mut [Claim], number: u32, fault: Fault) -> Commit {
-    let mut admits = true;
-    for claim in on(claims, number) {
-        claim.answer = Err(fault);
-        claim.charge = None;
-        admits &= claim.admits();
-    }
-    if admits { Commit::Done } else { Commit::Denied }
+    on(claims, number).for_each(|claim| claim.fail(fault));
+    Commit::of(claims, number)
 }
 
 /// Stores `proposed` if nothing is stored, and reads what is: all workers agree on the first.
@@ -273,7 +295,7 @@ fn agree<const N: usize, D: SharedData>(data: &D, key: &[u8], proposed: &[u8; N]
 fn page_key(table: [u8; 8], number: u32) -> [u8; KEY_BYTES] {
     let [t0, t1, t2, t3, t4, t5, t6, t7] = table;
     let [n0, n1, n2, n3] = number.to_le_bytes();
-    [b's', b'g', 1, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3]
+    [b's', b'g', 2, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3]
 }
 
 /// The table of one policy: its name, hashed with a fixed key.

@@ -15,17 +15,22 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::shared::SharedStore;
 use super::{Claim, Store};
-use crate::base::time::Timestamp;
+use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
+use crate::base::zone::Zone;
 use crate::host::fault::Fault;
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::Clock;
-use crate::limit::FailureMode;
+use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
+use crate::limit::period::Period;
+use crate::limit::rolling::Rolling;
+use crate::limit::{Charge, Cost, FailureMode, Rule};
 
 #[derive(Clone, Copy)]
 struct Setup {
     seed: u64,
+    kind: Kind,
     workers: usize,
     requests: usize,
     /// Nanoseconds that pass at each host call.
@@ -148,31 +153,58 @@ impl Clock for Worker {
     }
 }
 
-/// What one worker saw admitted: when, and for which user. Every request also counts for one org.
-type Admitted = Vec<(u64, u32)>;
-
-const USERS: u64 = 3;
-const USER: (u32, &str) = (5, "60/min");
-const ORG: (u32, &str) = (9, "120/min");
-
-fn bucket((burst, refill): (u32, &str)) -> Bucket {
-    Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap()
+/// A request that one worker saw admitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Let {
+    /// The time by which it was evaluated.
+    now: u64,
+    user: u32,
+    /// Of its user's limit, and of the organization's, which counts every request.
+    charges: [Charge; 2],
 }
 
-fn work(worker: &Worker) -> (Admitted, bool) {
-    let mut admitted = Vec::new();
+const USERS: u64 = 3;
+const ORG: u32 = 1_000;
+
+/// What the limits are: each user's is the first, the organization's the second.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Bucket,
+    /// One with exact times, one in grains.
+    Rolling,
+    Calendar,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Bucket, Self::Rolling, Self::Calendar];
+
+    fn rules(self) -> [Rule; 2] {
+        let bucket = |burst, refill| Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap());
+        let rolling = |quota| Rule::Rolling(Rolling::new(quota, Span::from_seconds(10)).unwrap());
+        let calendar =
+            |quota| Rule::Calendar(Calendar::new(quota, Over::Refuse, Period::Seconds(10), Zone::UTC).unwrap());
+        match self {
+            Self::Bucket => [bucket(5, "60/min"), bucket(9, "120/min")],
+            Self::Rolling => [rolling(20), rolling(36)],
+            Self::Calendar => [calendar(5), calendar(9)],
+        }
+    }
+}
+
+/// What a worker saw admitted, how often it could not give units back, and whether it survived.
+fn work(worker: &Worker) -> (Vec<Let>, u64, bool) {
+    let (mut admitted, mut kept) = (Vec::new(), 0);
     let survived = catch_unwind(AssertUnwindSafe(|| {
         let mut store = SharedStore::open(worker.clone(), "demo", 200, &[9; 16]).unwrap();
-        let requests = worker.step(|world| world.setup.requests);
+        let (requests, rules) = worker.step(|world| (world.setup.requests, world.setup.kind.rules()));
         for _ in 0..requests {
             let (now, user, fails) = worker.step(|world| {
                 let user = world.below(USERS) as u32;
                 (world.clock, user, world.below(1_000) < world.setup.failures)
             });
-            let keys = [(user, USER), (1_000, ORG)];
-            let mut claims = keys.map(|(name, rule)| {
+            let mut claims = [(user, rules[0]), (ORG, rules[1])].map(|(name, rule)| {
                 let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
-                Claim::new(key, bucket(rule), 1, FailureMode::Deny)
+                Claim::new(key, rule, Cost::Now(1), FailureMode::Deny)
             });
             let fits = store.take(&mut claims, Timestamp::from_nanos(now), worker);
             if claims.iter().any(|claim| claim.in_need_of_repair) {
@@ -181,21 +213,26 @@ fn work(worker: &Worker) -> (Admitted, bool) {
             if fits {
                 if fails {
                     for claim in &claims {
-                        let _ = store.give_back(&claim.key, &claim.charge.unwrap(), worker);
+                        let given = store.give_back(&claim.key, &claim.charge.unwrap(), worker);
+                        kept += u64::from(given.is_err());
                     }
                 } else {
-                    admitted.push((now, user));
+                    let charges = claims.each_ref().map(|claim| claim.charge.unwrap());
+                    admitted.push(Let { now, user, charges });
                 }
+            } else {
+                kept += claims.iter().filter(|claim| claim.answer.is_err()).count() as u64;
             }
         }
         worker.leave();
     }))
     .is_ok();
-    (admitted, survived)
+    (admitted, kept, survived)
 }
 
 struct Run {
-    admitted: Admitted,
+    admitted: Vec<Let>,
+    kept: u64,
     survived: bool,
     worker: Worker,
 }
@@ -215,13 +252,14 @@ fn run(setup: Setup) -> Run {
     let world = Arc::new((Mutex::new(world), Condvar::new()));
     let workers: Vec<Worker> = (0..setup.workers).map(|id| Worker { id, world: Arc::clone(&world) }).collect();
     let threads: Vec<_> = workers.iter().cloned().map(|worker| std::thread::spawn(move || work(&worker))).collect();
-    let (mut admitted, mut survived) = (Vec::new(), true);
+    let (mut admitted, mut kept, mut survived) = (Vec::new(), 0, true);
     for thread in threads {
-        let (mine, lived) = thread.join().unwrap();
+        let (mine, stuck, lived) = thread.join().unwrap();
         admitted.extend(mine);
+        kept += stuck;
         survived &= lived;
     }
-    admitted.sort_unstable();
+    admitted.sort_by_key(|one| (one.now, one.user));
     // One more worker, alone in the world, to look at what is left.
     let worker = Worker { id: 0, world };
     {
@@ -231,27 +269,52 @@ fn run(setup: Setup) -> Run {
         world.setup.deaths = 0;
         world.setup.conflicts = 0;
     }
-    Run { admitted, survived, worker }
+    Run { admitted, kept, survived, worker }
 }
 
-/// The level of a leaky bucket that gets `times`; panics where it would have run over.
-fn replay(times: impl Iterator<Item = u64>, rule: (u32, &str), seed: u64) -> u64 {
-    let bucket = bucket(rule);
-    let (interval, window) = (bucket.refill().interval().nanos(), bucket.window().nanos());
-    let (mut level, mut last) = (0u64, 0u64);
-    for now in times {
-        level = level.saturating_sub(now - last) + interval;
-        assert!(level <= window, "seed {seed}: more admitted than {rule:?} states");
-        last = now;
+/// Panics where more was admitted than `rule` states.
+fn replay(admitted: impl Iterator<Item = (u64, Charge)>, rule: Rule, seed: u64) {
+    let admitted: Vec<(u64, Charge)> = admitted.collect();
+    match rule {
+        Rule::Bucket(bucket) => {
+            let (interval, window) = (bucket.refill().interval().nanos(), bucket.window().nanos());
+            let (mut level, mut last) = (0u64, 0u64);
+            for (now, _) in admitted {
+                level = level.saturating_sub(now - last) + interval;
+                assert!(level <= window, "seed {seed}: more admitted than {rule:?} states");
+                last = now;
+            }
+        }
+        // The times at which the units were entered, which never go back: a worker that was overtaken
+        // lets its request through after that of the other, not at the time by which it asked.
+        Rule::Rolling(rolling) => {
+            let at = |charge: &Charge| if let Charge::Rolling(charge) = charge { charge.at() } else { panic!() };
+            let mut times: Vec<Timestamp> = admitted.iter().map(|(_, charge)| at(charge)).collect();
+            times.sort();
+            for (index, first) in times.iter().enumerate() {
+                let within = times[index..].iter().take_while(|at| **at < first.after(rolling.window())).count();
+                assert!(within as u64 <= rolling.quota(), "seed {seed}: {within} in one window of {rule:?}");
+            }
+        }
+        Rule::Calendar(calendar) => {
+            let mut windows = HashMap::new();
+            for (_, charge) in admitted {
+                let Charge::Calendar(charge) = charge else { panic!() };
+                let taken = windows.entry(charge.end().nanos()).or_insert(0);
+                *taken += 1;
+                assert!(*taken <= calendar.quota(), "seed {seed}: {taken} in one window of {rule:?}");
+            }
+        }
     }
-    level
 }
 
-fn never_over_admits(run: &Run, seed: u64) {
+fn never_over_admits(run: &Run, kind: Kind, seed: u64) {
+    let [of_user, of_org] = kind.rules();
     for user in 0..USERS as u32 {
-        replay(run.admitted.iter().filter(|(_, who)| *who == user).map(|(at, _)| *at), USER, seed);
+        let his = run.admitted.iter().filter(|one| one.user == user);
+        replay(his.map(|one| (one.now, one.charges[0])), of_user, seed);
     }
-    replay(run.admitted.iter().map(|(at, _)| *at), ORG, seed);
+    replay(run.admitted.iter().map(|one| (one.now, one.charges[1])), of_org, seed);
 }
 
 fn silence_deaths() {
@@ -270,9 +333,11 @@ fn silence_deaths() {
 fn never_more_is_admitted_than_stated_whatever_the_interleaving() {
     silence_deaths();
     // The second range holds seeds that once over-admitted, where a clock was read before a record.
-    for seed in (0..200).chain([1_674, 2_094, 3_082, 3_190, 3_682, 4_590, 4_974]) {
+    let seeds = (0..200).chain([1_674, 2_094, 3_082, 3_190, 3_682, 4_590, 4_974]);
+    for (seed, kind) in seeds.flat_map(|seed| Kind::ALL.map(|kind| (seed, kind))) {
         let run = run(Setup {
             seed,
+            kind,
             workers: 2 + seed as usize % 4,
             requests: 60,
             tick: [1, 1_000, 50_000_000, 200_000_000][seed as usize % 4],
@@ -281,38 +346,46 @@ fn never_more_is_admitted_than_stated_whatever_the_interleaving() {
             failures: [0, 300][seed as usize / 9 % 2],
             steps: 0,
         });
-        never_over_admits(&run, seed);
+        never_over_admits(&run, kind, seed);
     }
 }
 
 #[test]
-fn a_step_of_the_clock_admits_one_more_burst_at_most() {
-    for seed in 0..150 {
+fn a_step_of_the_clock_admits_one_more_window_at_most() {
+    for (seed, kind) in (0..150).flat_map(|seed| Kind::ALL.map(|kind| (seed, kind))) {
         let workers = 2 + seed as usize % 3;
         let tick = [0, 5_000_000, 40_000_000][seed as usize % 3];
-        let run = run(Setup { seed, workers, requests: 60, tick, conflicts: 20, deaths: 0, failures: 0, steps: 5 });
+        let run =
+            run(Setup { seed, kind, workers, requests: 60, tick, conflicts: 20, deaths: 0, failures: 0, steps: 5 });
         let (elapsed, stepped) = {
             let world = run.worker.world.0.lock().unwrap_or_else(PoisonError::into_inner);
             (world.elapsed, world.stepped)
         };
-        let most = |rule: (u32, &str)| {
-            let bursts = u64::from(rule.0) * (stepped + 1);
+        let most = |rule: Rule| {
+            let came_back = match rule {
+                Rule::Bucket(bucket) => elapsed / bucket.refill().interval().nanos(),
+                // Of windows that follow one another, the first was begun before.
+                Rule::Rolling(_) | Rule::Calendar(_) => rule.quota() * (elapsed / 10_000_000_000 + 1),
+            };
             // Each other worker may be in the middle of a request with the time before the step.
-            bursts + elapsed / bucket(rule).refill().interval().nanos() + stepped * (workers as u64 - 1)
+            rule.quota() * (stepped + 1) + came_back + stepped * (workers as u64 - 1)
         };
-        assert!(run.admitted.len() as u64 <= most(ORG), "seed {seed}: {} after {stepped} steps", run.admitted.len());
+        let [of_user, of_org] = kind.rules();
+        let all = run.admitted.len() as u64;
+        assert!(all <= most(of_org), "seed {seed}, {kind:?}: {all} after {stepped} steps");
         for user in 0..USERS as u32 {
-            let admitted = run.admitted.iter().filter(|(_, who)| *who == user).count();
-            assert!(admitted as u64 <= most(USER), "seed {seed}: {admitted} for {user} after {stepped} steps");
+            let his = run.admitted.iter().filter(|one| one.user == user).count() as u64;
+            assert!(his <= most(of_user), "seed {seed}, {kind:?}: {his} for {user} after {stepped} steps");
         }
     }
 }
 
 #[test]
 fn what_was_refused_or_given_back_leaves_no_trace() {
-    for seed in 0..150 {
-        let mut run = run(Setup {
+    for (seed, kind) in (0..150).flat_map(|seed| Kind::ALL.map(|kind| (seed, kind))) {
+        let run = run(Setup {
             seed,
+            kind,
             workers: 4,
             requests: 12,
             tick: 0,
@@ -324,24 +397,43 @@ fn what_was_refused_or_given_back_leaves_no_trace() {
         assert!(run.survived);
         let now = Timestamp::from_nanos(1_700_000_000_000_000_000);
         let mut store = SharedStore::open(run.worker.clone(), "demo", 200, &[0; 16]).unwrap();
+        let [of_user, of_org] = kind.rules();
         let users =
-            (0..USERS as u32).map(|user| (user, USER, run.admitted.iter().filter(|(_, who)| *who == user).count()));
-        let all = users.chain([(1_000, ORG, run.admitted.len())]).collect::<Vec<_>>();
+            (0..USERS as u32).map(|user| (user, of_user, run.admitted.iter().filter(|one| one.user == user).count()));
+        let all = users.chain([(ORG, of_org, run.admitted.len())]).collect::<Vec<_>>();
         for (name, rule, count) in all {
             let key = store.keys().partition(&name.to_le_bytes()).finish();
-            let left = u64::from(rule.0) - count as u64;
-            let mut claims = [Claim::new(key, bucket(rule), left as u32, FailureMode::Deny)];
-            assert!(left == 0 || store.take(&mut claims, now, &run.worker), "seed {seed}: units of {name} were lost");
-            claims[0].cost = 1;
-            assert!(!store.take(&mut claims, now, &run.worker), "seed {seed}: units of {name} were given twice");
+            // Where others wrote first each time, the units stay charged rather than be given twice.
+            let left = rule.quota() - count as u64;
+            let sure = left.saturating_sub(run.kept);
+            let mut claims = [Claim::new(key, rule, Cost::Now(sure), FailureMode::Deny)];
+            assert!(
+                sure == 0 || store.take(&mut claims, now, &run.worker),
+                "seed {seed}, {kind:?}: units of {name} were lost"
+            );
+            claims[0].cost = Cost::Now(left - sure + 1);
+            assert!(
+                !store.take(&mut claims, now, &run.worker),
+                "seed {seed}, {kind:?}: units of {name} were given twice"
+            );
         }
-        run.admitted.clear();
     }
 }
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    let setup =
-        Setup { seed: 42, workers: 3, requests: 20, tick: 1_000, conflicts: 50, deaths: 0, failures: 200, steps: 0 };
-    assert_eq!(run(setup).admitted, run(setup).admitted);
+    for kind in Kind::ALL {
+        let setup = Setup {
+            seed: 42,
+            kind,
+            workers: 3,
+            requests: 20,
+            tick: 1_000,
+            conflicts: 50,
+            deaths: 0,
+            failures: 200,
+            steps: 0,
+        };
+        assert_eq!(run(setup).admitted, run(setup).admitted);
+    }
 }

@@ -4,10 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
+use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::host::fake::{At, FakeData};
-use crate::limit::FailureMode;
 use crate::limit::gcra::Bucket;
+use crate::limit::rolling::Rolling;
+use crate::limit::{Cost, FailureMode, Rule};
+use crate::store::record;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
@@ -15,12 +18,12 @@ fn open(data: &FakeData, keys_max: u32) -> SharedStore<FakeData> {
     SharedStore::open(data.clone(), "demo", keys_max, &[3; 16]).unwrap()
 }
 
-fn bucket() -> Bucket {
-    Bucket::new(10, Refill::parse("1/h").unwrap()).unwrap()
+fn bucket() -> Rule {
+    Rule::Bucket(Bucket::new(10, Refill::parse("1/h").unwrap()).unwrap())
 }
 
 fn claim(store: &SharedStore<FakeData>, name: u32, failure: FailureMode) -> Claim {
-    Claim::new(store.keys().partition(&name.to_le_bytes()).finish(), bucket(), 1, failure)
+    Claim::new(store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
 }
 
 #[test]
@@ -29,18 +32,21 @@ fn it_keeps_the_contract() {
 }
 
 #[test]
-fn a_million_random_keys_stay_within_the_bound() {
-    let data = FakeData::default();
-    let mut store = open(&data, 2_000);
-    for name in 0..1_000_000 {
-        let claim = claim(&store, name, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW, &At(NOW)));
+fn a_flood_of_random_keys_stays_within_the_bound() {
+    let rolling = Rule::Rolling(Rolling::new(40, Span::from_seconds(3_600)).unwrap());
+    for rule in [bucket(), rolling] {
+        let data = FakeData::default();
+        let mut store = open(&data, 2_000);
+        for name in 0..150_000 {
+            let claim = Claim { rule, ..claim(&store, name, FailureMode::Deny) };
+            assert!(store.take(&mut [claim], NOW, &At(NOW)));
+        }
+        assert!(store.drain_evictions() > 140_000);
+        let values = data.values.borrow();
+        let bytes: u64 = values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
+        let bound = Geometry::new(2_000).bytes_max(record::bytes_max(&rule)) + 2 * (HOST_KEY_BYTES + 16);
+        assert!(bytes <= bound, "{bytes} bytes, and at most {bound} are stated");
     }
-    assert!(store.drain_evictions() > 900_000);
-    let values = data.values.borrow();
-    let bytes: u64 = values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
-    let bound = Geometry::new(2_000).bytes_max() + 2 * (HOST_KEY_BYTES + 16);
-    assert!(bytes <= bound, "{bytes} bytes, and at most {bound} are stated");
 }
 
 #[test]
@@ -125,7 +131,7 @@ fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
         let data = FailsAfterConflict::default();
         let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
         data.1.set(true);
-        let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), 1, failure)];
+        let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
         assert_eq!(store.take(&mut claims, NOW, &At(NOW)), admitted);
         assert_eq!((claims[0].answer, claims[0].charge), (Err(Fault::HostStatus(10)), None));
     }
@@ -151,7 +157,7 @@ fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
         for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
             let data = NeverSwaps(FakeData::default(), Rc::default());
             let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
-            let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), 1, failure)];
+            let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
             assert!(store.take(&mut claims, NOW, &At(NOW)));
             let charge = claims[0].charge.unwrap();
             data.1.set(Some(ends));

@@ -1,0 +1,404 @@
+//! The kinds of limits, who they hold for, what they cost, and the fields that tell of them.
+
+use sfv::{BareItem, ListEntry, Parser};
+
+use super::proxy::Proxy;
+use crate::filter::stream::Flow;
+use crate::host::stream::LocalReply;
+
+const HEAD: &str = r#"
+version: 1
+name: demo
+callers:
+  credentials: [{ name: token, header: authorization, scheme: Bearer }, { name: api_key, header: x-api-key }]
+  directory:
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, user: alice, plan: free }
+    - { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: acme, user: bob, plan: free }
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, plan: paid }
+tiers: [{ name: write, routes: ["POST /**"] }, { name: read, routes: ["/**"] }]
+"#;
+
+const ALICE: &str = "demo-acme-1";
+const BOB: &str = "demo-acme-2";
+const GLOBEX: &str = "demo-globex-1";
+
+fn policy(rest: &str) -> String {
+    format!("{HEAD}{rest}\n")
+}
+
+/// Sends `count` requests; how many were admitted.
+fn admitted(proxy: &Proxy, rest: &str, key: &str, count: usize) -> usize {
+    let runtime = proxy.runtime(&policy(rest));
+    (0..count).filter(|_| proxy.get(&runtime, "/a", key).1 == Flow::Continue).count()
+}
+
+fn header<'r>(reply: &'r LocalReply, name: &str) -> Option<&'r str> {
+    reply.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+}
+
+#[test]
+fn each_kind_of_limit_comes_back_in_its_own_way() {
+    for (rule, waits) in [
+        ("bucket: { burst: 4, refill: 4/min }", [(14, 0), (1, 1), (60, 4)]),
+        ("rolling: { quota: 4, window: 1m }", [(59, 0), (1, 4), (60, 4)]),
+        // It is 22:13:20 UTC.
+        ("calendar: { quota: 4, window: 1m }", [(39, 0), (1, 4), (60, 4)]),
+        ("calendar: { quota: 4, window: 1d, zone: Europe/Rome }", [(2_799, 0), (1, 4), (86_400, 4)]),
+    ] {
+        let proxy = Proxy::new();
+        let rest = format!("limits: [{{ name: one, per: [org], {rule} }}]");
+        assert_eq!(admitted(&proxy, &rest, ALICE, 9), 4, "{rule}");
+        for (seconds, back) in waits {
+            proxy.wait(seconds);
+            assert_eq!(admitted(&proxy, &rest, BOB, 9), back, "{rule} after {seconds} s");
+        }
+    }
+}
+
+#[test]
+fn a_policy_with_other_numbers_goes_on_from_the_same_count() {
+    for (before, after, left) in [
+        ("rolling: { quota: 4, window: 1m }", "rolling: { quota: 6, window: 1m }", 2),
+        ("rolling: { quota: 40, window: 1m }", "rolling: { quota: 3, window: 1m }", 0),
+        ("calendar: { quota: 4, window: 1mo }", "calendar: { quota: 9, window: 1mo }", 5),
+        ("calendar: { quota: 4, window: 1mo }", "calendar: { quota: 4, window: 1mo, zone: Asia/Tokyo }", 0),
+        ("rolling: { quota: 4, window: 1m }", "rolling: { quota: 4, window: 2m }", 4),
+        ("calendar: { quota: 4, window: 1h }", "rolling: { quota: 4, window: 1h }", 4),
+    ] {
+        let proxy = Proxy::new();
+        let one = |rule: &str| format!("limits: [{{ name: one, per: [org], {rule} }}]");
+        admitted(&proxy, &one(before), ALICE, 4);
+        assert_eq!(admitted(&proxy, &one(after), BOB, 9), left, "{before}, then {after}");
+    }
+}
+
+#[test]
+fn the_fields_show_the_limit_with_the_fewest_requests_left() {
+    let proxy = Proxy::new();
+    let rest = "limits:
+  - { name: user, per: [user], rolling: { quota: 3, window: 10s } }
+  - { name: org, per: [org], calendar: { quota: 4, window: 1m } }
+  - { name: hidden, per: [], bucket: { burst: 5, refill: 1/h }, fields: hide }
+replies: { fields: { family: x-ratelimit, with: [name, period] } }";
+    let runtime = proxy.runtime(&policy(rest));
+    for (key, name, limit, period, remaining, reset) in [
+        (ALICE, "user", "3", "10", "2", "10"),
+        (ALICE, "user", "3", "10", "1", "10"),
+        (BOB, "org", "4", "60", "1", "40"),
+        (BOB, "org", "4", "60", "0", "40"),
+    ] {
+        let (mut stream, _) = proxy.get(&runtime, "/a", key);
+        let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-period", "9"), ("x-other", "1")]);
+        let fields = ["name", "limit", "period", "remaining", "reset"].map(|part| format!("x-ratelimit-{part}"));
+        assert_eq!(
+            fields.map(|name| response[&name].clone()),
+            [name, limit, period, remaining, reset].map(str::to_owned)
+        );
+        assert_eq!(response.len(), 7, "{response:?}");
+    }
+    // The hidden one speaks when it refuses.
+    proxy.get(&runtime, "/a", GLOBEX);
+    assert_eq!(proxy.get(&runtime, "/a", GLOBEX).1, Flow::Stop);
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    assert_eq!((header(&reply, "x-ratelimit-name"), header(&reply, "retry-after")), (Some("hidden"), Some("3600")));
+}
+
+#[test]
+fn a_refusal_is_told_by_the_limit_that_makes_wait_longest() {
+    let proxy = Proxy::new();
+    let rest = "limits:
+  - { name: short, per: [], rolling: { quota: 2, window: 10s } }
+  - { name: long, per: [], rolling: { quota: 2, window: 1h } }
+replies: { fields: { family: both } }";
+    let runtime = proxy.runtime(&policy(rest));
+    (0..2).for_each(|_| drop(proxy.get(&runtime, "/a", ALICE)));
+    assert_eq!(proxy.get(&runtime, "/a", ALICE).1, Flow::Stop);
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    assert_eq!(reply.details, "sluicegate_refused:long");
+    assert_eq!((header(&reply, "retry-after"), header(&reply, "x-ratelimit-reset")), (Some("3600"), Some("3600")));
+    let problem: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert_eq!(problem["violated-policies"], serde_json::json!(["short", "long"]));
+    assert_eq!(header(&reply, "content-type"), Some("application/problem+json"));
+    assert_eq!(
+        items(header(&reply, "ratelimit").unwrap(), ["r", "t"]),
+        [("short", [Some(0), Some(10)]), ("long", [Some(0), Some(3_600)])].map(owned)
+    );
+}
+
+/// The names of a list of strings, each with these parameters, read by a parser of structured fields.
+fn items(field: &str, parameters: [&str; 2]) -> Vec<(String, [Option<i64>; 2])> {
+    let list: sfv::List = Parser::new(field).parse().unwrap();
+    let read = |entry: &ListEntry| {
+        let ListEntry::Item(item) = entry else { panic!("{field}") };
+        let BareItem::String(name) = &item.bare_item else { panic!("{field}") };
+        let value = |name: &str| match item.params.get(name) {
+            Some(BareItem::Integer(number)) => Some(i64::from(*number)),
+            None => None,
+            Some(other) => panic!("{other:?}"),
+        };
+        (name.as_str().to_owned(), parameters.map(value))
+    };
+    list.iter().map(read).collect()
+}
+
+fn owned((name, numbers): (&str, [Option<i64>; 2])) -> (String, [Option<i64>; 2]) {
+    (name.to_owned(), numbers)
+}
+
+#[test]
+fn the_standard_fields_are_structured_and_list_every_visible_limit() {
+    let proxy = Proxy::new();
+    let rest = "limits:
+  - { name: user, per: [user], rolling: { quota: 3, window: 10s } }
+  - { name: burst, per: [org], bucket: { burst: 100, refill: 60/min } }
+  - { name: bytes, per: [org], calendar: { quota: 1000000, window: 1d }, cost: { header: content-length } }
+  - { name: hidden, per: [], bucket: { burst: 5, refill: 1/h }, fields: hide }
+  - { name: next, per: [], bucket: { burst: 5, refill: 1/h }, enforcement: shadow }
+replies: { fields: { family: ietf } }";
+    let runtime = proxy.runtime(&policy(rest));
+    let (mut stream, _) =
+        proxy.send(&runtime, &[(":path", b"/a"), ("x-api-key", ALICE.as_bytes()), ("content-length", b"0")]);
+    let response = proxy.answer(&mut stream, &[(":status", "200"), ("ratelimit", "\"forged\";r=9")]);
+    assert_eq!(
+        response["ratelimit-policy"],
+        r#""user";q=3;w=10, "burst";q=100;w=100, "bytes";q=1000000;w=86400;qu="content-bytes""#
+    );
+    assert_eq!(
+        items(&response["ratelimit"], ["r", "t"]),
+        [("user", [Some(2), Some(10)]), ("burst", [Some(99), Some(1)]), ("bytes", [Some(1_000_000), Some(6_400)])]
+            .map(owned)
+    );
+    assert_eq!(response.len(), 3, "no other field: {response:?}");
+}
+
+#[test]
+fn a_reset_can_stand_where_one_must_wait_alone() {
+    let proxy = Proxy::new();
+    let rest = "limits: [{ name: one, per: [], rolling: { quota: 1, window: 30s } }]
+replies: { fields: { family: x-ratelimit, reset: retry-after } }";
+    let runtime = proxy.runtime(&policy(rest));
+    let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
+    let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-reset", "forged")]);
+    assert_eq!(response.keys().collect::<Vec<_>>(), [":status", "x-ratelimit-limit", "x-ratelimit-remaining"]);
+    proxy.wait(4);
+    proxy.get(&runtime, "/a", ALICE);
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    assert_eq!((header(&reply, "x-ratelimit-reset"), header(&reply, "retry-after")), (Some("26"), Some("26")));
+}
+
+#[test]
+fn what_is_over_is_admitted_counted_and_said() {
+    let proxy = Proxy::new();
+    let rest = "limits:
+  - { name: burst, per: [org], bucket: { burst: 100, refill: 60/min } }
+  - name: month
+    per: [org]
+    calendar: { quota: 2, window: 1mo }
+    overrides: [{ for: { plan: paid }, over: count }, { for: { org: acme }, quota: 3 }]
+    fields: hide";
+    let runtime = proxy.runtime(&policy(rest));
+    for over in [None, None, Some("1"), Some("2")] {
+        let (mut stream, flow) = proxy.get(&runtime, "/a", GLOBEX);
+        assert_eq!(flow, Flow::Continue);
+        let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-overage", "forged")]);
+        assert_eq!(response.get("x-ratelimit-overage").map(String::as_str), over);
+        assert_eq!(response["x-ratelimit-limit"], "100");
+    }
+    assert_eq!(proxy.count("policy.=.demo;.;limit.=.month;.;sluicegate_overage_total"), 2);
+    let flows = [ALICE; 4].map(|key| proxy.get(&runtime, "/a", key).1);
+    assert_eq!(flows, [Flow::Continue, Flow::Continue, Flow::Continue, Flow::Stop]);
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    // It is 2023-11-14 22:13:20 UTC.
+    assert_eq!((header(&reply, "retry-after"), header(&reply, "x-ratelimit-limit")), (Some("1388800"), Some("3")));
+    assert_eq!(header(&reply, "x-ratelimit-overage"), None);
+}
+
+#[test]
+fn a_shadow_limit_is_counted_and_never_seen() {
+    let proxy = Proxy::new();
+    let rest = "limits:
+  - { name: now, per: [org], bucket: { burst: 3, refill: 1/h } }
+  - { name: next, per: [org], bucket: { burst: 1, refill: 1/h }, enforcement: shadow }
+access_log: { attributes: [org] }";
+    let runtime = proxy.runtime(&policy(rest));
+    for (remaining, line) in [
+        (2, "decision=admitted limit=now tier=read org=acme"),
+        (1, "decision=would_refuse limit=next tier=read org=acme"),
+        (0, "decision=would_refuse limit=next tier=read org=acme"),
+    ] {
+        let (mut stream, flow) = proxy.get(&runtime, "/a", ALICE);
+        assert_eq!((flow, proxy.filter_state.take().as_deref()), (Flow::Continue, Some(line)));
+        assert_eq!(proxy.answer(&mut stream, &[(":status", "200")])["x-ratelimit-remaining"], remaining.to_string());
+    }
+    assert_eq!(proxy.get(&runtime, "/a", ALICE).1, Flow::Stop);
+    assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=now tier=read org=acme");
+    for (name, count) in [
+        ("now;.;decision.=.admitted", 3),
+        ("now;.;decision.=.refused", 1),
+        ("next;.;decision.=.admitted", 1),
+        ("next;.;decision.=.would_refuse", 3),
+        ("next;.;decision.=.refused", 0),
+    ] {
+        assert_eq!(
+            proxy.count(&format!("policy.=.demo;.;limit.=.{name};.;sluicegate_requests_total")),
+            count,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_exempt_is_under_no_limit_and_carries_no_field() {
+    let proxy = Proxy::new();
+    let rest = "exempt:
+  - { routes: [\"POST /v2/series\", \"/health/**\"] }
+  - { plan: paid, tier: write }
+limits: [{ name: one, per: [], bucket: { burst: 1, refill: 1/h } }]";
+    let runtime = proxy.runtime(&policy(rest));
+    let send = |method: &str, path: &str, key: &str| {
+        proxy.send(
+            &runtime,
+            &[(":method", method.as_bytes()), (":path", path.as_bytes()), ("x-api-key", key.as_bytes())],
+        )
+    };
+    for (method, path, key) in [("POST", "/v2/series", ALICE), ("GET", "/health/x", ALICE), ("POST", "/a", GLOBEX)] {
+        for _ in 0..3 {
+            let (mut stream, flow) = send(method, path, key);
+            assert_eq!(flow, Flow::Continue);
+            let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-limit", "forged")]);
+            assert_eq!(response.len(), 1, "{response:?}");
+        }
+    }
+    assert_eq!(send("POST", "/v2/series", "nobody").1, Flow::Stop, "exempt, but not from being known");
+    assert_eq!(proxy.replies.borrow_mut().pop().unwrap().status, 401);
+    let counted = [("GET", "/v2/series", ALICE), ("POST", "/a", ALICE), ("GET", "/a", GLOBEX)];
+    assert_eq!(counted.map(|(method, path, key)| send(method, path, key).1), [Flow::Continue, Flow::Stop, Flow::Stop]);
+}
+
+#[test]
+fn a_caller_who_lacks_a_part_of_the_key_can_be_skipped() {
+    let proxy = Proxy::new();
+    let by_user = |absent: &str| {
+        format!("limits: [{{ name: one, per: [user, org], absent: {absent}, bucket: {{ burst: 1, refill: 1/h }} }}]")
+    };
+    assert_eq!(admitted(&proxy, &by_user("skip"), GLOBEX, 5), 5);
+    assert_eq!(admitted(&proxy, &by_user("skip"), ALICE, 5), 1);
+    assert_eq!(admitted(&proxy, &by_user("count"), GLOBEX, 5), 1);
+    // A token that is also an API key is counted by the way in which it is presented.
+    let by_token = "limits: [{ name: one, per: [token], absent: skip, bucket: { burst: 2, refill: 1/h } }, \
+        { name: two, per: [api_key], absent: skip, bucket: { burst: 3, refill: 1/h } }]";
+    assert_eq!(admitted(&proxy, by_token, ALICE, 5), 3);
+    let runtime = proxy.runtime(&policy(by_token));
+    let bearer = format!("Bearer {ALICE}");
+    let flows = (0..5).map(|_| proxy.send(&runtime, &[(":path", b"/a"), ("authorization", bearer.as_bytes())]).1);
+    assert_eq!(flows.filter(|flow| *flow == Flow::Continue).count(), 2);
+}
+
+#[test]
+fn a_header_can_say_what_a_request_costs() {
+    let values: [(&[&[u8]], u64); 9] = [
+        (&[], 1),
+        (&[b"3"], 3),
+        (&[b" 3 "], 3),
+        (&[b"0"], 0),
+        (&[b"-3"], 1),
+        (&[b"1.5"], 1),
+        (&[b""], 1),
+        (&[b"\xff"], 1),
+        (&[b"4", b"1"], 4),
+    ];
+    for (values, taken) in values {
+        for rule in [
+            "bucket: { burst: 10, refill: 1/h }",
+            "rolling: { quota: 10, window: 1h }",
+            "calendar: { quota: 10, window: 1d }",
+        ] {
+            let proxy = Proxy::new();
+            let rest =
+                format!("limits: [{{ name: one, per: [org], {rule}, cost: {{ header: X-Cost, trusted: true }} }}]");
+            let runtime = proxy.runtime(&policy(&rest));
+            let mut pairs = vec![(":path", &b"/a"[..]), ("x-api-key", ALICE.as_bytes())];
+            pairs.extend(values.iter().map(|value| ("x-cost", *value)));
+            let (mut stream, _) = proxy.send(&runtime, &pairs);
+            let response = proxy.answer(&mut stream, &[(":status", "200")]);
+            assert_eq!(
+                response["x-ratelimit-remaining"],
+                10_u64.saturating_sub(taken).to_string(),
+                "{values:?}, {rule}"
+            );
+        }
+    }
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(&policy(
+        "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: { header: content-length } }]",
+    ));
+    for length in ["11", "99999999999999999999999"] {
+        let pairs = [(":path", &b"/a"[..]), ("x-api-key", ALICE.as_bytes()), ("content-length", length.as_bytes())];
+        assert_eq!(proxy.send(&runtime, &pairs).1, Flow::Stop);
+        let reply = proxy.replies.borrow_mut().pop().unwrap();
+        assert_eq!(header(&reply, "retry-after"), None, "no wait helps");
+    }
+}
+
+#[test]
+fn a_constant_cost_of_zero_shows_the_fields_and_takes_nothing() {
+    let proxy = Proxy::new();
+    let runtime =
+        proxy.runtime(&policy("limits: [{ name: one, per: [org], rolling: { quota: 2, window: 1d }, cost: 0 }]"));
+    for _ in 0..5 {
+        let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
+        let response = proxy.answer(&mut stream, &[(":status", "200")]);
+        assert_eq!((&*response["x-ratelimit-remaining"], &*response["x-ratelimit-reset"]), ("2", "0"));
+    }
+}
+
+#[test]
+fn a_response_can_say_what_its_request_cost() {
+    let rest =
+        "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: { response_header: X-Cost } }]";
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(&policy(rest));
+    let mut answers = Vec::new();
+    for cost in [Some("4"), None, Some("0"), Some("nonsense"), Some("7")] {
+        let (mut stream, flow) = proxy.get(&runtime, "/a", ALICE);
+        assert_eq!(flow, Flow::Continue);
+        let said: Vec<(&str, &str)> =
+            [(":status", "200")].into_iter().chain(cost.map(|cost| ("x-cost", cost))).collect();
+        let response = proxy.answer(&mut stream, &said);
+        answers.push((response["x-ratelimit-remaining"].clone(), response.get("x-ratelimit-overage").cloned()));
+        stream.on_log(&proxy);
+    }
+    let expected = [("6", None), ("5", None), ("5", None), ("4", None), ("0", Some("3"))];
+    assert_eq!(answers, expected.map(|(left, over)| (left.to_owned(), over.map(str::to_owned))));
+    assert_eq!(proxy.get(&runtime, "/a", BOB).1, Flow::Stop, "the next request sees it");
+    assert_eq!(proxy.count("policy.=.demo;.;limit.=.one;.;sluicegate_overage_total"), 3);
+    // Who hangs up before it is said has paid one; a redirect that goes on as another stream nothing.
+    let runtime = proxy.runtime(&policy(&rest.replace("name: one", "name: two")));
+    for (details, left) in [("downstream_remote_disconnect", "9"), ("internal_redirect", "9")] {
+        let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
+        proxy.details.replace(Some(details));
+        stream.on_log(&proxy);
+        let (mut next, _) = proxy.get(&runtime, "/a", ALICE);
+        assert_eq!(proxy.answer(&mut next, &[(":status", "200"), ("x-cost", "0")])["x-ratelimit-remaining"], left);
+    }
+    // One that fails costs nothing where only success is charged.
+    let runtime = proxy.runtime(&policy(&rest.replace("name: one", "name: three, charge: success")));
+    for (status, left) in [("500", "10"), ("200", "6"), ("404", "6")] {
+        let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
+        proxy.details.replace(Some("via_upstream"));
+        let response = proxy.answer(&mut stream, &[(":status", status), ("x-cost", "4")]);
+        assert_eq!(response["x-ratelimit-remaining"], left);
+    }
+}
+
+#[test]
+fn jitter_adds_a_minute_at_most_to_a_wait_of_weeks() {
+    let proxy = Proxy::new();
+    let rest = "limits: [{ name: one, per: [], calendar: { quota: 1, window: 1mo } }]\nreplies: { retry_after: { jitter: 50% } }";
+    let runtime = proxy.runtime(&policy(rest));
+    (0..2).for_each(|_| drop(proxy.get(&runtime, "/a", ALICE)));
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    let wait: u64 = header(&reply, "retry-after").unwrap().parse().unwrap();
+    assert!((1_388_800..=1_388_860).contains(&wait), "{wait}");
+}

@@ -1,0 +1,183 @@
+//! A window of the calendar: between two of its boundaries never more units are admitted than its
+//! quota. Or they are, and what is over the quota is counted.
+//!
+//! ```text
+//!   ├───────── 1 May ─────────┼───────── 1 June ────────┤
+//!     ▲▲ ▲  ▲▲▲▲ 7 of 10 taken  0 of 10
+//! ```
+//!
+//! The state is the window's end, and the units taken until then. A request whose time is before
+//! the window of the record (its worker was overtaken at the boundary) is counted in the record's:
+//! that is the later one, and it is the one in which it is let through.
+
+use super::period::{Period, Window};
+use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, arbitrary};
+use crate::base::time::{Span, Timestamp};
+use crate::base::zone::Zone;
+
+/// At most `quota` units in each window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    quota: u64,
+    over: Over,
+    period: Period,
+    zone: Zone,
+}
+
+/// What becomes of requests above the quota.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Over {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are admitted, and counted.
+    Count,
+}
+
+/// What is remembered of one calendar window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// When the window ends.
+    pub end: Timestamp,
+    /// Units taken in it.
+    pub taken: u64,
+    /// Tells one life of the record from the next.
+    pub life: u32,
+}
+
+/// What an admitted request was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    units: u64,
+    end: Timestamp,
+    life: u32,
+}
+
+impl Calendar {
+    /// Windows of `period` in the local time of `zone`; `None` where the quota is not in
+    /// `1..=`[`QUOTA_MAX`].
+    #[must_use]
+    pub fn new(quota: u64, over: Over, period: Period, zone: Zone) -> Option<Self> {
+        (1..=QUOTA_MAX).contains(&quota).then_some(Self { quota, over, period, zone })
+    }
+
+    /// Units granted in each window.
+    #[must_use]
+    pub const fn quota(&self) -> u64 {
+        self.quota
+    }
+
+    /// What becomes of requests above the quota.
+    #[must_use]
+    pub const fn over(&self) -> Over {
+        self.over
+    }
+
+    /// The span of the calendar that its windows are.
+    #[must_use]
+    pub const fn period(&self) -> Period {
+        self.period
+    }
+
+    /// The zone in whose local time they begin and end.
+    #[must_use]
+    pub const fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The window that `now` is in.
+    #[must_use]
+    pub fn window(&self, now: Timestamp) -> Window {
+        self.period.window(self.zone, now)
+    }
+
+    /// Whether `cost` fits at `now`, and what to store then.
+    #[must_use]
+    pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
+        let window = self.window(now);
+        let state = state.filter(|state| state.end > now);
+        let repaired = state.and_then(|state| repaired(state, window, now));
+        let refuses = self.over == Over::Refuse;
+        if refuses && cost.needs() > self.quota {
+            return Evaluation { decision: Decision::NeverFits, charged: None, repaired };
+        }
+        let taken = state.map_or(0, |state| state.taken);
+        if refuses && cost.needs() > self.quota.saturating_sub(taken) {
+            // A caller that meets a clock step is told what holds once the cut is stored.
+            let end = repaired.as_ref().or(state).map_or(window.end, |state| state.end);
+            let retry_after = end.since(now);
+            let balance = Balance { remaining: 0, ..self.balance(taken, retry_after) };
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+        }
+        let after = charged(state, window, now, cost.takes());
+        let decision = Decision::Admit(self.balance(after.taken, after.end.since(now)));
+        Evaluation { decision, charged: (cost.takes() > 0).then_some(after), repaired }
+    }
+
+    /// Charges `units` whether or not they fit. `now` must be read after the state.
+    #[must_use]
+    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+        let window = self.window(now);
+        let state = state.filter(|state| state.end > now);
+        let repaired = state.and_then(|state| repaired(state, window, now));
+        let state = charged(repaired.as_ref().or(state), window, now, units);
+        (state, self.balance(state.taken, state.end.since(now)))
+    }
+
+    fn balance(&self, taken: u64, ends_in: Span) -> Balance {
+        Balance {
+            remaining: self.quota.saturating_sub(taken),
+            over: taken.saturating_sub(self.quota),
+            more_in: ends_in,
+            full_in: ends_in,
+        }
+    }
+}
+
+/// The state after `units` more. A window that ends later than this one keeps its end.
+fn charged(state: Option<&State>, window: Window, now: Timestamp, units: u64) -> State {
+    match state {
+        Some(state) => {
+            State { end: state.end.max(window.end), taken: state.taken.saturating_add(units), life: state.life }
+        }
+        None => State { end: window.end, taken: units, life: arbitrary(now) },
+    }
+}
+
+/// The count moved into this window from one that has not begun by the clock, which must have
+/// stepped back. That begins its life anew.
+fn repaired(state: &State, window: Window, now: Timestamp) -> Option<State> {
+    (state.end > window.end).then(|| State { end: window.end, taken: state.taken, life: arbitrary(now) })
+}
+
+impl State {
+    /// The receipt for `units` that were charged last.
+    #[must_use]
+    pub const fn charge(&self, units: u64) -> Charge {
+        Charge { units, end: self.end, life: self.life }
+    }
+
+    /// The state without the units of `charge`; `None` where its window is over.
+    #[must_use]
+    pub fn give_back(&self, charge: &Charge) -> Option<Self> {
+        let same = self.life == charge.life && self.end == charge.end;
+        same.then(|| Self { taken: self.taken.saturating_sub(charge.units), ..*self })
+    }
+
+    /// The units taken in a window that is not over.
+    #[must_use]
+    pub fn loss(&self, now: Timestamp) -> u64 {
+        if self.end > now { self.taken } else { 0 }
+    }
+}
+
+#[cfg(test)]
+impl Charge {
+    /// The end of the window that the units were entered in.
+    pub(crate) const fn end(&self) -> Timestamp {
+        self.end
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! A window that rolls along with the time: in no interval of its length are more units admitted
+//! than its quota.
+//!
+//! The state is a log: when units were taken, and how many. A unit counts until the window's length
+//! has passed since:
+//!
+//! ```text
+//!            ┌──────────── window ────────────┐
+//!   ──2──────┼───1────────3──────────────1────┤ now            4 units taken, and 1
+//!     gone   1 more in …  └─ full in …        ┘
+//! ```
+//!
+//! Instants are rounded up to a *grain*, so that what falls into one grain is one entry, and the
+//! log is bounded: by the quota where that is small ([`EXACT_QUOTA_MAX`]; a microsecond is the
+//! grain), else by the number of grains in a window (a twentieth of the window each). Rounding up
+//! goes against the caller: capacity comes back at most one grain late, and never early.
+//!
+//! The time of an entry never goes back: a worker that is overtaken by another enters its units at
+//! the time of the other's. So the log tells the truth also where the clock of its reader is late.
+
+use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, arbitrary};
+use crate::base::time::{Span, Timestamp};
+
+/// At most `quota` units in any interval of `window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rolling {
+    quota: u64,
+    window: Span,
+}
+
+/// Quotas up to this are kept with exact times.
+pub const EXACT_QUOTA_MAX: u64 = 32;
+
+/// Into how many grains the window of a larger quota is divided, at least.
+const GRAINS: u64 = 20;
+
+/// The grain of exact times.
+const EXACT_GRAIN: Span = Span::from_nanos(1_000);
+
+/// Most entries of a log: one for each unit of a small quota, or one for each grain of a window,
+/// for the one that has begun before it and for the one that ends after it.
+pub const ENTRIES_MAX: usize = 32;
+const _: () = assert!(EXACT_QUOTA_MAX == ENTRIES_MAX as u64 && GRAINS + 2 <= ENTRIES_MAX as u64, "all entries fit");
+
+/// What is remembered of one rolling window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The window's length, of the rule that wrote this last.
+    pub window: Span,
+    /// To what the instants are rounded.
+    pub grain: Grain,
+    /// Tells one life of the record from the next.
+    pub life: u32,
+    /// From the oldest to the newest, with different instants.
+    pub entries: Vec<Entry>,
+}
+
+/// Units that were taken at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When, rounded up to the grain.
+    pub at: Timestamp,
+    /// How many.
+    pub units: u64,
+}
+
+/// To what a log's instants are rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grain {
+    /// A microsecond.
+    Exact,
+    /// A twentieth of the window.
+    Coarse,
+}
+
+/// What an admitted request was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    units: u64,
+    at: Timestamp,
+    life: u32,
+}
+
+impl Rolling {
+    /// A window of whole seconds; `None` where the quota is not in `1..=`[`QUOTA_MAX`], or the
+    /// window not in 1 s to 366 days.
+    #[must_use]
+    pub fn new(quota: u64, window: Span) -> Option<Self> {
+        let seconds = window.seconds_up();
+        let whole = Span::from_seconds(seconds) == window && window <= super::gcra::WINDOW_MAX;
+        ((1..=QUOTA_MAX).contains(&quota) && seconds > 0 && whole).then_some(Self { quota, window })
+    }
+
+    /// Most units in any interval of the window's length.
+    #[must_use]
+    pub const fn quota(&self) -> u64 {
+        self.quota
+    }
+
+    /// The window's length.
+    #[must_use]
+    pub const fn window(&self) -> Span {
+        self.window
+    }
+
+    /// Whether `cost` fits at `now`, and what to store then.
+    #[must_use]
+    pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
+        let repaired = state.and_then(|state| self.repaired(state, now));
+        if cost.needs() > self.quota {
+            return Evaluation { decision: Decision::NeverFits, charged: None, repaired };
+        }
+        let taken = self.live(state, now).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
+        if cost.needs() > self.quota.saturating_sub(taken) {
+            // A caller that meets a clock step is told what holds once the cut is stored.
+            let told = repaired.as_ref().or(state);
+            let balance = Balance { remaining: 0, ..self.balance(told, now) };
+            let retry_after = self.free_in(told, now, cost.needs());
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+        }
+        let charged = (cost.takes() > 0).then(|| self.charged(state, now, cost.takes()));
+        let decision = Decision::Admit(self.balance(charged.as_ref().or(state), now));
+        Evaluation { decision, charged, repaired }
+    }
+
+    /// Charges `units` whether or not they fit. `now` must be read after the state.
+    #[must_use]
+    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+        let repaired = state.and_then(|state| self.repaired(state, now));
+        let state = self.charged(repaired.as_ref().or(state), now, units);
+        let balance = self.balance(Some(&state), now);
+        (state, balance)
+    }
+
+    /// The entries that still count at `now`, from the oldest to the newest.
+    fn live<'s>(&self, state: Option<&'s State>, now: Timestamp) -> impl Iterator<Item = &'s Entry> {
+        let window = self.window;
+        state.into_iter().flat_map(|state| &state.entries).filter(move |entry| entry.at.after(window) > now)
+    }
+
+    /// The log with `units` more, and without what has ceased to count.
+    fn charged(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
+        let life = state.map_or_else(|| arbitrary(now), |state| state.life);
+        let with = |grain: Grain| {
+            let mut entries: Vec<Entry> = Vec::with_capacity(ENTRIES_MAX);
+            for Entry { at, units } in
+                self.live(state, now).copied().chain([Entry { at: now, units: units.min(QUOTA_MAX) }])
+            {
+                let at = grain.round_up(at, self.window);
+                match entries.last_mut() {
+                    // More than any quota is as good as all of it.
+                    Some(last) if last.at >= at => last.units = last.units.saturating_add(units).min(QUOTA_MAX),
+                    Some(_) | None => entries.push(Entry { at, units }),
+                }
+            }
+            State { window: self.window, grain, life, entries }
+        };
+        // All entries have one grain: what was rounded under a larger quota stays so while it counts.
+        let rounded = state.is_some_and(|state| state.grain == Grain::Coarse) && self.live(state, now).next().is_some();
+        let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded { Grain::Exact } else { Grain::Coarse });
+        // Each entry is a unit at least, so exact times are more than the quota only where it was
+        // overdrawn.
+        let state = if state.entries.len() > ENTRIES_MAX { with(Grain::Coarse) } else { state };
+        debug_assert!(state.entries.len() <= ENTRIES_MAX, "{state:?}");
+        state
+    }
+
+    /// The log with its future entries moved to the present, where it has any: units are entered at
+    /// the time of their request, so only a clock that stepped back leaves them there. That begins
+    /// its life anew.
+    fn repaired(&self, state: &State, now: Timestamp) -> Option<State> {
+        let latest = state.grain.round_up(now, state.window);
+        let newest = state.entries.last()?;
+        (newest.at > latest).then(|| {
+            let mut entries: Vec<Entry> = state.entries.clone();
+            let future = entries.partition_point(|entry| entry.at < latest);
+            let units = entries.drain(future..).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
+            entries.push(Entry { at: latest, units: units.min(QUOTA_MAX) });
+            State { entries, life: arbitrary(now), ..*state }
+        })
+    }
+
+    fn balance(&self, state: Option<&State>, now: Timestamp) -> Balance {
+        let taken = self.live(state, now).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
+        let ends = |entry: Option<&Entry>| entry.map_or(Span::ZERO, |entry| entry.at.after(self.window).since(now));
+        Balance {
+            remaining: self.quota.saturating_sub(taken),
+            over: taken.saturating_sub(self.quota),
+            more_in: self.free_in(state, now, self.quota.saturating_sub(taken).saturating_add(1)),
+            full_in: ends(self.live(state, now).last()),
+        }
+    }
+
+    /// How long until `units` fit beside what still counts then; zero where they do now, or never.
+    fn free_in(&self, state: Option<&State>, now: Timestamp, units: u64) -> Span {
+        let mut taken = self.live(state, now).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
+        let mut wait = Span::ZERO;
+        for entry in self.live(state, now) {
+            if taken.saturating_add(units) <= self.quota {
+                break;
+            }
+            taken = taken.saturating_sub(entry.units);
+            wait = entry.at.after(self.window).since(now);
+        }
+        wait
+    }
+}
+
+impl Grain {
+    /// The grain's length in a window.
+    #[must_use]
+    pub fn length(self, window: Span) -> Span {
+        match self {
+            Self::Exact => EXACT_GRAIN,
+            // Rounded down: a little more than twenty grains are as late as a twentieth at most.
+            Self::Coarse => Span::from_nanos(window.nanos().checked_div(GRAINS).unwrap_or_default().max(1)),
+        }
+    }
+
+    /// The first multiple of the grain at or after `at`.
+    #[must_use]
+    fn round_up(self, at: Timestamp, window: Span) -> Timestamp {
+        let grain = self.length(window).nanos();
+        at.nanos().checked_next_multiple_of(grain).map_or(at, Timestamp::from_nanos)
+    }
+}
+
+impl State {
+    /// The receipt for `units` that were charged last.
+    #[must_use]
+    pub fn charge(&self, units: u64) -> Charge {
+        let at = self.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
+        Charge { units, at, life: self.life }
+    }
+
+    /// The log without the units of `charge`; `None` where they have ceased to count. They stand at
+    /// the charge's instant, or where the coarse grain has put that since, if another quota came.
+    #[must_use]
+    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+        let counts = self.life == charge.life && charge.at.after(self.window) > now;
+        let place_of = |at: Timestamp| self.entries.iter().position(|entry| entry.at == at);
+        let merged = || place_of(Grain::Coarse.round_up(charge.at, self.window));
+        let place = place_of(charge.at).or_else(merged)?;
+        counts.then(|| {
+            let mut state = self.clone();
+            if let Some(entry) = state.entries.get_mut(place) {
+                entry.units = entry.units.saturating_sub(charge.units);
+            }
+            state.entries.retain(|entry| entry.units > 0);
+            state
+        })
+    }
+
+    /// The units that still count.
+    #[must_use]
+    pub fn loss(&self, now: Timestamp) -> u64 {
+        let live = self.entries.iter().filter(|entry| entry.at.after(self.window) > now);
+        live.fold(0, |sum, entry| sum.saturating_add(entry.units))
+    }
+}
+
+#[cfg(test)]
+impl Charge {
+    /// When the units were entered.
+    pub(crate) const fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! A record: the state of one counter as bytes, which tell its kind and their length.
+//!
+//! ```text
+//!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ charged 4 ┊ returned 8
+//!   rolling    1 ┊ length 1 ┊ life 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
+//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ life 4                              little-endian; nanoseconds
+//! ```
+//!
+//! A rolling record's first byte is 3 where its grain is the coarse one. Its entries go from the
+//! newest to the oldest; an age is the distance to the entry before, in grains. Ages and units are
+//! numbers of variable length (LEB128): most take one byte.
+
+use crate::base::time::{Span, Timestamp};
+use crate::base::units::Refill;
+use crate::host::fault::Fault;
+use crate::limit::rolling::{ENTRIES_MAX, EXACT_QUOTA_MAX, Entry, Grain};
+use crate::limit::{Rule, State, calendar, gcra, rolling};
+
+const BUCKET: u8 = 0;
+const ROLLING: u8 = 1;
+const CALENDAR: u8 = 2;
+const ROLLING_COARSE: u8 = 3;
+
+const BUCKET_BYTES: usize = 29;
+const CALENDAR_BYTES: usize = 21;
+/// Of a rolling record, before its entries.
+const ROLLING_HEAD_BYTES: usize = 18;
+
+/// How many bytes the record at the beginning of `bytes` has; `None` where there is none.
+#[must_use]
+pub fn length(bytes: &[u8]) -> Option<usize> {
+    let length = match *bytes.first()? {
+        BUCKET => BUCKET_BYTES,
+        CALENDAR => CALENDAR_BYTES,
+        ROLLING | ROLLING_COARSE => usize::from(*bytes.get(1)?),
+        _ => return None,
+    };
+    (length > 0 && length <= bytes.len()).then_some(length)
+}
+
+/// The most bytes that a record of `rule` can have.
+#[must_use]
+pub fn bytes_max(rule: &Rule) -> usize {
+    match rule {
+        Rule::Bucket(_) => BUCKET_BYTES,
+        Rule::Calendar(_) => CALENDAR_BYTES,
+        Rule::Rolling(rolling) => {
+            let quota = rolling.quota();
+            // A small quota has at most as many entries, and their ages add up to one window.
+            let (entries, age) = if quota <= EXACT_QUOTA_MAX {
+                let grains = rolling.window().whole(Grain::Exact.length(rolling.window()));
+                (quota, varint_bytes(grains.checked_div(quota).unwrap_or(grains)).saturating_add(1))
+            } else {
+                (22, 1)
+            };
+            let entries = usize::try_from(entries).unwrap_or(ENTRIES_MAX);
+            ROLLING_HEAD_BYTES.saturating_add(entries.saturating_mul(age.saturating_add(varint_bytes(quota))))
+        }
+    }
+}
+
+/// Appends the record of `state`.
+///
+/// # Errors
+/// [`Fault::BadRecord`] where it does not fit into the form: no rule makes such a state.
+pub fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
+    match state {
+        State::Bucket(state) => {
+            out.push(BUCKET);
+            out.extend_from_slice(&state.tat.nanos().to_le_bytes());
+            out.extend_from_slice(&state.refill.encode().to_le_bytes());
+            out.extend_from_slice(&state.burst.to_le_bytes());
+            out.extend_from_slice(&state.charged.to_le_bytes());
+            out.extend_from_slice(&state.returned.to_le_bytes());
+        }
+        State::Calendar(state) => {
+            out.push(CALENDAR);
+            out.extend_from_slice(&state.end.nanos().to_le_bytes());
+            out.extend_from_slice(&state.taken.to_le_bytes());
+            out.extend_from_slice(&state.life.to_le_bytes());
+        }
+        State::Rolling(state) => encode_rolling(state, out)?,
+    }
+    Ok(())
+}
+
+fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let start = out.len();
+    let window = u32::try_from(state.window.seconds_up()).map_err(|_| Fault::BadRecord)?;
+    let newest = state.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
+    out.push(if state.grain == Grain::Exact { ROLLING } else { ROLLING_COARSE });
+    out.push(0);
+    out.extend_from_slice(&state.life.to_le_bytes());
+    out.extend_from_slice(&window.to_le_bytes());
+    out.extend_from_slice(&newest.nanos().to_le_bytes());
+    let grain = state.grain.length(state.window);
+    let mut younger = newest;
+    for entry in state.entries.iter().rev() {
+        if entry.at != newest {
+            push_varint(younger.since(entry.at).whole(grain), out);
+        }
+        push_varint(entry.units, out);
+        younger = entry.at;
+    }
+    let length = u8::try_from(out.len().saturating_sub(start)).map_err(|_| Fault::BadRecord)?;
+    if let Some(place) = out.get_mut(start.saturating_add(1)) {
+        *place = length;
+    }
+    Ok(())
+}
+
+/// The state that a record stands for; `record` has the length that [`length`] gives.
+///
+/// # Errors
+/// [`Fault::BadRecord`] if it cannot be one of ours.
+pub fn decode(record: &[u8]) -> Result<State, Fault> {
+    parse(record).ok_or(Fault::BadRecord)
+}
+
+fn parse(record: &[u8]) -> Option<State> {
+    let (kind, mut rest) = record.split_first()?;
+    Some(match *kind {
+        BUCKET => State::Bucket(gcra::State {
+            tat: Timestamp::from_nanos(u64_of(&mut rest)?),
+            refill: Refill::decode(u32_of(&mut rest)?)?,
+            burst: u32_of(&mut rest)?,
+            charged: u32_of(&mut rest)?,
+            returned: u64_of(&mut rest)?,
+        }),
+        CALENDAR => State::Calendar(calendar::State {
+            end: Timestamp::from_nanos(u64_of(&mut rest)?),
+            taken: u64_of(&mut rest)?,
+            life: u32_of(&mut rest)?,
+        }),
+        ROLLING | ROLLING_COARSE => {
+            let mut log = Log::of(record)?;
+            let mut entries: Vec<Entry> = Vec::with_capacity(ENTRIES_MAX);
+            entries.extend(&mut log);
+            entries.reverse();
+            let state = rolling::State { window: log.window, grain: log.grain, life: log.life, entries };
+            log.rest.is_empty().then_some(State::Rolling(state))?
+        }
+        _ => return None,
+    })
+}
+
+/// A rolling record, read entry by entry from the newest to the oldest, without an allocation.
+struct Log<'r> {
+    window: Span,
+    grain: Grain,
+    life: u32,
+    at: Timestamp,
+    first: bool,
+    rest: &'r [u8],
+}
+
+impl<'r> Log<'r> {
+    fn of(record: &'r [u8]) -> Option<Self> {
+        let (kind, rest) = record.split_first()?;
+        let grain = if *kind == ROLLING { Grain::Exact } else { Grain::Coarse };
+        let (_, mut rest) = rest.split_first()?;
+        let life = u32_of(&mut rest)?;
+        let window = Span::from_seconds(u64::from(u32_of(&mut rest)?));
+        let at = Timestamp::from_nanos(u64_of(&mut rest)?);
+        Some(Self { window, grain, life, at, first: true, rest })
+    }
+}
+
+impl Iterator for Log<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        let mut rest = self.rest;
+        let age = if self.first { 0 } else { varint_of(&mut rest)? };
+        let units = varint_of(&mut rest)?;
+        self.first = false;
+        self.rest = rest;
+        self.at = self.at.before(self.grain.length(self.window).times(age));
+        Some(Entry { at: self.at, units })
+    }
+}
+
+/// The units that the caller of this record would gain if it were forgotten; none where that changes
+/// nothing, or where it cannot be read.
+#[must_use]
+pub fn loss(record: &[u8], now: Timestamp) -> u64 {
+    match record.first() {
+        Some(&(ROLLING | ROLLING_COARSE)) => Log::of(record).map_or(0, |log| {
+            let window = log.window;
+            log.take_while(|entry| entry.at.after(window) > now)
+                .fold(0_u64, |sum, entry| sum.saturating_add(entry.units))
+        }),
+        _ => decode(record).map_or(0, |state| state.loss(now)),
+    }
+}
+
+fn u64_of(bytes: &mut &[u8]) -> Option<u64> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*head))
+}
+
+fn u32_of(bytes: &mut &[u8]) -> Option<u32> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u32::from_le_bytes(*head))
+}
+
+/// Seven bits a byte, the lowest first; all but the last have the highest bit set.
+fn push_varint(mut number: u64, out: &mut Vec<u8>) {
+    while let [low, ..] = number.to_le_bytes()
+        && number > 0x7f
+    {
+        out.push(low | 0x80);
+        number >>= 7;
+    }
+    out.extend(number.to_le_bytes().first());
+}
+
+fn varint_of(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn varint_bytes(number: u64) -> usize {
+    let bits = u64::BITS.saturating_sub(number.leading_zeros()).max(1);
+    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limit::rolling::Rolling;
+    use crate::limit::{Cost, QUOTA_MAX};
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
+
+    fn states() -> impl Strategy<Value = State> {
+        let bucket = (any::<u64>(), 1..1_000_000_u32, any::<u32>(), any::<u32>(), any::<u64>());
+        let entries = proptest::collection::vec((0..40_u64, 1..=QUOTA_MAX), 1..22);
+        prop_oneof![
+            bucket.prop_map(|(tat, rate, burst, charged, returned)| State::Bucket(gcra::State {
+                tat: Timestamp::from_nanos(tat),
+                refill: Refill::parse(&format!("{rate}/d")).unwrap(),
+                burst,
+                charged,
+                returned,
+            })),
+            any::<(u64, u64, u32)>().prop_map(|(end, taken, life)| {
+                State::Calendar(calendar::State { end: Timestamp::from_nanos(end), taken, life })
+            }),
+            (entries, 1..31_622_400_u64, any::<u32>(), any::<bool>()).prop_map(|(ages, seconds, life, exact)| {
+                let window = Span::from_seconds(seconds);
+                let grain = if exact { Grain::Exact } else { Grain::Coarse };
+                let mut at = NOW;
+                let entries = ages.into_iter().map(|(age, units)| {
+                    at = at.after(grain.length(window).times(age.saturating_add(1)));
+                    Entry { at, units: if exact { units % 32 } else { units } }
+                });
+                State::Rolling(rolling::State { window, grain, life, entries: entries.collect() })
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back_as_it_was_written(first in states(), second in states()) {
+            let mut bytes = Vec::new();
+            encode(&first, &mut bytes).unwrap();
+            let end = bytes.len();
+            encode(&second, &mut bytes).unwrap();
+            prop_assert_eq!(length(&bytes), Some(end));
+            for now in [NOW, NOW.after(Span::from_seconds(1_000)), NOW.after(Span::from_seconds(20_000_000))] {
+                prop_assert_eq!(loss(&bytes[..end], now), first.loss(now));
+            }
+            prop_assert_eq!(decode(&bytes[..end]), Ok(first));
+            prop_assert_eq!(decode(&bytes[end..]), Ok(second));
+        }
+
+        #[test]
+        fn any_bytes_are_a_record_or_a_fault(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(length) = length(&bytes) {
+                let _ = decode(&bytes[..length]);
+            }
+        }
+
+        #[test]
+        fn no_record_is_longer_than_its_rule_says(
+            quota in prop_oneof![1..40_u64, Just(8_000), Just(QUOTA_MAX)],
+            seconds in prop_oneof![1..600_u64, 1..31_622_400_u64],
+            steps in proptest::collection::vec((0..2_000_000_u64, 1..9_u64), 1..200),
+        ) {
+            let rule = Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
+            let (mut state, mut now) = (None, NOW);
+            for (step, cost) in steps {
+                now = now.after(Span::from_nanos(step.saturating_mul(seconds).saturating_mul(50)));
+                let cost = if quota > 1_000 { quota / 30 } else { cost };
+                state = rule.evaluate(state.as_ref(), now, Cost::Now(cost)).charged.or(state);
+                let mut bytes = Vec::new();
+                if let Some(state) = &state {
+                    encode(state, &mut bytes).unwrap();
+                }
+                prop_assert!(bytes.len() <= bytes_max(&rule), "{} of {}", bytes.len(), bytes_max(&rule));
+            }
+        }
+    }
+}
