@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::Context;
 use super::attributes::{AttributeId, Complete};
-use super::directory::{Builder, Digest, Directory};
-use super::document::Value;
+use super::directory::{self, Directory};
 use super::error::Reason;
 use super::reader::{Field, is_token};
 use super::route::{Route, RouteId};
@@ -88,10 +87,8 @@ pub enum Source {
 }
 
 const CREDENTIALS_MAX: usize = 16;
-const ENTRIES_MAX: usize = 500_000;
 const SOURCES_MAX: usize = 16;
 const TOKEN_BYTES_MAX: usize = 128;
-const VALUE_BYTES_MAX: usize = 256;
 const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", Stance::Anonymous)];
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
@@ -102,7 +99,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
         Some(field) => read_credentials(field, context),
         None => None,
     };
-    let directory = map.optional("directory", Directory::default(), |field| read_directory(field, context));
+    let directory = map.optional("directory", Directory::default(), |field| directory::read(field, context));
     let sources = map.optional("attributes", Vec::new(), |field| read_attributes(field, context));
     context.attributes.close(match &directory {
         Some(directory) if field.faults.count() == faults_before && directory.count() > 0 => Complete::All,
@@ -184,68 +181,6 @@ fn read_header(header: &Field<'_>, scheme: Option<&Field<'_>>) -> Option<Place> 
 fn token<'a>(field: &Field<'a>, kind: &'static str) -> Option<&'a str> {
     let text = field.text(TOKEN_BYTES_MAX)?;
     if is_token(text) { Some(text) } else { field.refuse(Reason::BadToken { value: text.to_owned(), kind }) }
-}
-
-/// Reads the entries. No fault repeats anything that stands here, not even a key.
-fn read_directory(field: Field<'_>, context: &mut Context) -> Option<Directory> {
-    let nodes = field.list(ENTRIES_MAX)?;
-    let mut builder = Builder::default();
-    let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(nodes.len());
-    for (index, node) in nodes.iter().enumerate() {
-        let entry = Field { node, at: field.at.index(index), faults: field.faults };
-        let Some((digest, values)) = read_entry(entry, context) else { continue };
-        if let Some(first) = seen.insert(digest, index) {
-            let first = field.at.index(first).to_string();
-            entry.fault(Reason::Duplicate { value: None, first });
-        }
-        builder.add(digest, &values);
-    }
-    Some(builder.build())
-}
-
-fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
-    let map = entry.map()?;
-    let digest = map.require("sha256").and_then(|field| {
-        let digest = field.string().and_then(digest);
-        digest.or_else(|| {
-            if matches!(field.node.value, Value::String(_)) { field.refuse(Reason::BadDigest) } else { None }
-        })
-    });
-    let Value::Map(entries) = &entry.node.value else { return None };
-    let mut values = Vec::with_capacity(entries.len());
-    for child in entries.iter().filter(|child| *child.key != *"sha256") {
-        // The value's line, but no deeper place than the entry's: the key may be a secret.
-        let hidden = Field { node: &child.value, ..entry };
-        let attribute = context.attributes.declare_held(&hidden, &child.key);
-        values.extend(attribute.zip(entry_value(&hidden)));
-    }
-    Some((digest?, values))
-}
-
-fn entry_value<'a>(hidden: &Field<'a>) -> Option<&'a str> {
-    let reason = match &hidden.node.value {
-        Value::String(text) if text.is_empty() => Reason::Empty,
-        Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong { max: VALUE_BYTES_MAX },
-        Value::String(text) => return Some(text),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => {
-            Reason::NotA { wanted: "a string", found: other.kind() }
-        }
-    };
-    hidden.refuse(Reason::InEntry { part: "a value", reason: Box::new(reason) })
-}
-
-fn digest(text: &str) -> Option<Digest> {
-    let mut digest = Digest::default();
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != digest.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        let high = char::from(*high).to_digit(16)?;
-        let low = char::from(*low).to_digit(16)?;
-        *byte = u8::try_from((high << 4) | low).ok()?;
-    }
-    Some(digest)
 }
 
 fn read_attributes(field: Field<'_>, context: &mut Context) -> Option<Vec<(AttributeId, Vec<Source>)>> {
