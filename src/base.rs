@@ -1,6 +1,8 @@
 //! The words that every other module uses; it depends on none of them.
 
+pub mod number;
 pub mod path;
 pub mod pointer;
+pub mod property;
 pub mod time;
 pub mod units;
