@@ -127,6 +127,11 @@ impl Proxy {
         Rc::new(Runtime::start(policy, self.clone(), &[1; 16], define).unwrap())
     }
 
+    /// From now on the proxy says this when it is asked.
+    pub(super) fn know(&self, property: Property, value: Vec<u8>) {
+        self.properties.borrow_mut().insert(property, value);
+    }
+
     pub(super) fn wait(&self, seconds: u64) {
         self.now.set(Timestamp::from_nanos(self.now.get()).after(Span::from_seconds(seconds)).nanos());
     }

@@ -4,72 +4,35 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct as Tree, Value as Node};
+use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::host::fake::{as_struct, field, metadata, node};
 
-fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
-    let mut field = Vec::new();
-    encode_key(number, WireType::LengthDelimited, &mut field);
-    encode_varint(bytes.len() as u64, &mut field);
-    field.extend_from_slice(bytes);
-    field
-}
-
-/// A serialized `Metadata` with these namespaces.
-fn metadata(namespaces: &[(&str, &Tree)]) -> Vec<u8> {
-    let entry =
-        |(name, tree): &(&str, &Tree)| field(1, &[field(1, name.as_bytes()), field(2, &tree.encode_to_vec())].concat());
-    namespaces.iter().map(entry).collect::<Vec<_>>().concat()
-}
-
-fn node(kind: Kind) -> Node {
-    Node { kind: Some(kind) }
-}
-
-fn tree<const N: usize>(entries: [(&str, Kind); N]) -> Tree {
-    Tree { fields: entries.into_iter().map(|(key, kind)| (key.to_owned(), node(kind))).collect() }
-}
-
-fn session() -> Tree {
-    tree([
-        ("sub", Kind::StringValue("alice".to_owned())),
-        ("empty", Kind::StringValue(String::new())),
-        ("n", Kind::NumberValue(7.0)),
-        ("big", Kind::NumberValue(9_007_199_254_740_992.0)),
-        ("part", Kind::NumberValue(1.5)),
-        ("nan", Kind::NumberValue(f64::NAN)),
-        ("yes", Kind::BoolValue(true)),
-        ("no", Kind::BoolValue(false)),
-        ("null", Kind::NullValue(0)),
-        (
-            "groups",
-            Kind::ListValue(ListValue {
-                values: vec![
-                    node(Kind::StringValue("a".to_owned())),
-                    node(Kind::StructValue(tree([("0", Kind::NumberValue(-3.0))]))),
-                ],
-            }),
-        ),
-    ])
+fn session() -> Json {
+    json!({
+        "sub": "alice", "empty": "", "n": 7, "big": 9_007_199_254_740_992_u64, "part": 1.5, "tiny": 1e-7, "below": -0.0,
+        "yes": true, "no": false, "null": null, "groups": ["a", { "0": -3 }],
+    })
 }
 
 #[test]
 fn a_value_is_found_by_its_path_and_read_as_a_text() {
-    let message = metadata(&[("other", &Tree::default()), ("jwt", &tree([("s", Kind::StructValue(session()))]))]);
+    let message = metadata(&json!({ "other": {}, "jwt": { "s": session() } }));
     for (path, text) in [
         ("jwt s sub", Some("alice")),
         ("jwt s n", Some("7")),
         ("jwt s big", Some("9007199254740992.0")),
         ("jwt s part", Some("1.5")),
+        ("jwt s tiny", Some("1e-7")),
+        ("jwt s below", Some("0")),
         ("jwt s yes", Some("true")),
         ("jwt s no", Some("false")),
         ("jwt s groups 0", Some("a")),
         ("jwt s groups 1 0", Some("-3")),
         ("jwt s empty", None),
-        ("jwt s nan", None),
         ("jwt s null", None),
         ("jwt s groups", None),
         ("jwt s groups 2", None),
@@ -91,8 +54,9 @@ fn a_value_is_found_by_its_path_and_read_as_a_text() {
     }
     assert!(matches!(in_metadata(&message, &["jwt", "s"]), Some(Value::Struct(_))));
     assert!(matches!(in_metadata(&message, &["jwt", "s", "empty"]), Some(Value::Text(b""))));
-    let inner = field(3, &session().encode_to_vec());
-    let node = [field(1, b"id"), field(2, b"cluster"), inner, field(5, b"\x0a\x00")].concat();
+    assert_eq!(Value::Number(f64::NAN).text(), None);
+    assert_eq!(Value::Number(f64::INFINITY).text(), None);
+    let node = [node(&session()), field(5, b"\x0a\x00")].concat();
     assert_eq!(in_node(&node, &["sub"]), Some(Value::Text(b"alice")));
     assert_eq!(in_node(&node, &["region"]), None);
     assert_eq!(in_node(&[], &["sub"]), None);
@@ -100,16 +64,16 @@ fn a_value_is_found_by_its_path_and_read_as_a_text() {
 
 #[test]
 fn the_last_of_two_equal_keys_counts() {
-    let (first, last) = (tree([("a", Kind::NumberValue(1.0))]), tree([("a", Kind::NumberValue(2.0))]));
-    let message = metadata(&[("f", &first), ("f", &last)]);
+    let (first, last) = (json!({ "a": 1 }), json!({ "a": 2 }));
+    let message = [metadata(&json!({ "f": first })), metadata(&json!({ "f": last }))].concat();
     assert_eq!(in_metadata(&message, &["f", "a"]), Some(Value::Number(2.0)));
-    let both = [first.encode_to_vec(), last.encode_to_vec()].concat();
+    let both = [as_struct(&first).encode_to_vec(), as_struct(&last).encode_to_vec()].concat();
     assert_eq!(Struct(&both).at(&["a"]), Some(Value::Number(2.0)));
 }
 
 #[test]
 fn no_nesting_is_too_deep() {
-    let mut value = node(Kind::StringValue("deep".to_owned())).encode_to_vec();
+    let mut value = field(3, b"deep");
     for _ in 0..2_000 {
         let entry = [field(1, b"a"), field(2, &value)].concat();
         value = field(5, &field(1, &entry));
@@ -117,6 +81,11 @@ fn no_nesting_is_too_deep() {
     let entry = field(1, &[field(1, b"a"), field(2, &value)].concat());
     assert_eq!(Struct(&entry).at(&vec!["a"; 2_001]), Some(Value::Text(b"deep")));
     assert!(matches!(Struct(&entry).at(&vec!["a"; 2_000]), Some(Value::Struct(_))));
+}
+
+/// A serialized `Metadata` of one namespace.
+fn namespace(name: &str, tree: &Tree) -> Vec<u8> {
+    field(1, &[field(1, name.as_bytes()), field(2, &tree.encode_to_vec())].concat())
 }
 
 /// What stands at `path`, by the tree.
@@ -162,16 +131,17 @@ fn any_tree() -> impl Strategy<Value = Tree> {
         any::<bool>().prop_map(Kind::BoolValue),
         ".{0,6}".prop_map(Kind::StringValue),
     ];
-    let fields = |kind: BoxedStrategy<Kind>| {
-        prop::collection::btree_map(key(), kind.prop_map(node), 0..5).prop_map(|fields: BTreeMap<_, _>| Tree { fields })
+    let some = |kind| Node { kind: Some(kind) };
+    let fields = move |kind: BoxedStrategy<Kind>| {
+        prop::collection::btree_map(key(), kind.prop_map(some), 0..5).prop_map(|fields: BTreeMap<_, _>| Tree { fields })
     };
     let kind = leaf.prop_recursive(4, 40, 5, move |inner| {
         prop_oneof![
             fields(inner.clone().boxed()).prop_map(Kind::StructValue),
-            prop::collection::vec(inner.prop_map(node), 0..4).prop_map(|values| Kind::ListValue(ListValue { values })),
+            prop::collection::vec(inner.prop_map(some), 0..4).prop_map(|values| Kind::ListValue(ListValue { values })),
         ]
     });
-    prop::collection::btree_map(key(), kind.prop_map(node), 0..5).prop_map(|fields| Tree { fields })
+    prop::collection::btree_map(key(), kind.prop_map(some), 0..5).prop_map(|fields| Tree { fields })
 }
 
 proptest! {
@@ -179,7 +149,7 @@ proptest! {
     fn a_walk_finds_what_the_decoded_tree_has(
         tree in any_tree(), other in any_tree(), path in prop::collection::vec(key(), 0..6), region in any_tree(),
     ) {
-        let message = metadata(&[("other", &other), ("f", &tree)]);
+        let message = [namespace("other", &other), namespace("f", &tree)].concat();
         let whole = [&["f".to_owned()], &path[..]].concat();
         let node = [field(1, b"id"), field(3, &region.encode_to_vec())].concat();
         if path.is_empty() {
@@ -196,7 +166,7 @@ proptest! {
         cut in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), byte: u8,
         noise in prop::collection::vec(any::<u8>(), 0..80),
     ) {
-        let mut message = metadata(&[("f", &tree)]);
+        let mut message = namespace("f", &tree);
         message.truncate(cut.index(message.len().saturating_add(1)));
         if !message.is_empty() {
             let place = place.index(message.len());
