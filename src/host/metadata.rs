@@ -37,28 +37,29 @@ pub struct Struct<'m>(&'m [u8]);
 #[must_use]
 pub fn in_metadata<'m, S: AsRef<str>>(message: &'m [u8], path: &[S]) -> Option<Value<'m>> {
     let (namespace, rest) = path.split_first()?;
-    Struct(entry(message, 1, namespace.as_ref())?).at(rest)
+    Struct(entry(message, namespace.as_ref())?).at(rest)
 }
 
 /// The value at `path` in the metadata of a serialized `envoy.config.core.v3.Node`.
 #[must_use]
 pub fn in_node<'m, S: AsRef<str>>(message: &'m [u8], path: &[S]) -> Option<Value<'m>> {
-    let metadata = Fields::of(message).filter_map(|field| match field {
-        (3, Payload::Bytes(metadata)) => Some(metadata),
-        _ => None,
-    });
-    Struct(metadata.last()?).at(path)
+    Struct(parts(message, 3).last()?).at(path)
 }
 
 impl<'m> Struct<'m> {
     /// The value at `path`; of no path, this map.
     #[must_use]
     pub fn at<S: AsRef<str>>(self, path: &[S]) -> Option<Value<'m>> {
+        self.walk(&mut path.iter().map(AsRef::as_ref))
+    }
+
+    /// One copy of this is enough for all kinds of paths.
+    fn walk(self, path: &mut dyn Iterator<Item = &str>) -> Option<Value<'m>> {
         let mut place = Place::Value(Value::Struct(self));
         for step in path {
             let value = match place {
-                Place::Value(Value::Struct(Self(fields))) => entry(fields, 1, step.as_ref())?,
-                Place::List(items) => item(items, step.as_ref())?,
+                Place::Value(Value::Struct(Self(fields))) => entry(fields, step)?,
+                Place::List(items) => item(items, step)?,
                 Place::Value(Value::Text(_) | Value::Number(_) | Value::Truth(_)) => return None,
             };
             place = Place::of(value)?;
@@ -107,33 +108,29 @@ impl<'m> Place<'m> {
     }
 }
 
-/// The value under `key` in the map that is field `number` of a message.
-fn entry<'m>(message: &'m [u8], number: u64, key: &str) -> Option<&'m [u8]> {
-    let entries = Fields::of(message).filter_map(|field| match field {
-        (found, Payload::Bytes(entry)) if found == number => Some(entry),
-        _ => None,
-    });
-    entries.filter(|entry| part(entry, 1) == key.as_bytes()).last().map(|entry| part(entry, 2))
+/// The value under `key` in a message whose first field is a map.
+fn entry<'m>(message: &'m [u8], key: &str) -> Option<&'m [u8]> {
+    parts(message, 1).filter(|entry| part(entry, 1) == key.as_bytes()).last().map(|entry| part(entry, 2))
 }
 
 /// A part of a map's entry. One that is not there is empty.
 fn part(entry: &[u8], number: u64) -> &[u8] {
-    let found = Fields::of(entry).filter_map(|field| match field {
+    parts(entry, number).last().unwrap_or_default()
+}
+
+/// The texts or messages that are field `number` of a message.
+fn parts(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
+    Fields::of(message).filter_map(move |field| match field {
         (found, Payload::Bytes(bytes)) if found == number => Some(bytes),
         _ => None,
-    });
-    found.last().unwrap_or_default()
+    })
 }
 
 /// The element of a serialized `google.protobuf.ListValue` whose index `step` is.
 fn item<'m>(list: &'m [u8], step: &str) -> Option<&'m [u8]> {
     let digits = step == "0" || (!step.starts_with('0') && step.bytes().all(|byte| byte.is_ascii_digit()));
     let index = step.parse().ok().filter(|_| digits)?;
-    let mut items = Fields::of(list).filter_map(|field| match field {
-        (1, Payload::Bytes(value)) => Some(value),
-        _ => None,
-    });
-    items.nth(index)
+    parts(list, 1).nth(index)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! The credentials that a request may present: secrets, to be looked up in the directory, and what
 //! an earlier filter has verified.
 
-use std::collections::HashMap;
-
 use super::super::Context;
 use super::super::attributes::AttributeId;
 use super::super::error::Reason;
@@ -25,7 +23,7 @@ pub struct Credential {
 }
 
 /// Where a credential stands in a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In a header.
     Header {
@@ -65,14 +63,16 @@ struct Earlier {
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Vec<Credential>> {
     let nodes = field.full_list(CREDENTIALS_MAX)?;
-    let mut places = HashMap::new();
+    let mut places: Vec<(Place, String)> = Vec::new();
     // `None` for one whose name has a fault.
     let mut earlier: Vec<Option<Earlier>> = Vec::new();
     let read = field.each(nodes, |field| {
         let one = read_one(field, &mut earlier, context)?;
-        if let Some(first) = places.insert(one.place.spelled_alike(), field.at.to_string()) {
-            return field.refuse(Reason::Duplicate { value: None, first });
+        let place = one.place.spelled_alike();
+        if let Some((_, first)) = places.iter().find(|(known, _)| *known == place) {
+            return field.refuse(Reason::Duplicate { value: None, first: first.clone() });
         }
+        places.push((place, field.at.to_string()));
         Some(one)
     });
     (read.len() == nodes.len()).then_some(read)

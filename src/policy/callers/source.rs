@@ -14,7 +14,7 @@ use crate::base::property::Property;
 pub type Steps = Vec<Box<str>>;
 
 /// Where an attribute's value may come from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// This attribute of the directory's entry.
     Directory(AttributeId),
@@ -96,7 +96,15 @@ pub(super) fn read(
         let attribute = context.attributes.declare(&field, &entry.key);
         let nodes = field.full_list(SOURCES_MAX);
         let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
-        let mut sources = field.each_once(nodes, |source| read_source(source, &entry.key, credentials, context));
+        let mut seen: Vec<(Source, String)> = Vec::new();
+        let mut sources = field.each(nodes, |field| {
+            let source = read_source(field, &entry.key, credentials, context)?;
+            if let Some((_, first)) = seen.iter().find(|(known, _)| *known == source) {
+                return field.refuse(Reason::Duplicate { value: None, first: first.clone() });
+            }
+            seen.push((source.clone(), field.at.to_string()));
+            Some(source)
+        });
         // An entry's own value comes first, unless the list says where among the others.
         if !sources.iter().any(|source| matches!(source, Source::Directory(_))) {
             sources.insert(0, Source::Directory(attribute));
