@@ -4,8 +4,10 @@ use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use super::yaml::{block, indented, indented_tail, quoted, single_quoted};
 use crate::observe::access_log;
 use crate::observe::metrics::LABELS;
+use crate::policy::document::Node;
 
 /// A host and a port.
 #[derive(Clone, Debug)]
@@ -123,8 +125,9 @@ pub(super) fn discovery_response(listener: &str) -> String {
     format!("# Written by `sluicegate render listeners`.\nresources:\n{}", indented(&resource, 2))
 }
 
-/// The listener with the filter, as the map's lines without indentation.
-pub(super) fn listener(listen: &Address, wasm: &Path, policy: &str, decisions: bool) -> String {
+/// The listener with the filter behind `filters`, as the map's lines without indentation.
+pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, decisions: bool) -> String {
+    let before = indented(&block(filters), 12);
     let wasm = quoted(&wasm.display().to_string());
     let policy = single_quoted(policy);
     let decision = if decisions {
@@ -178,7 +181,7 @@ filter_chains:
                   - match: {{ prefix: "/" }}
                     route: {{ cluster: upstream, timeout: 60s }}
           http_filters:
-            - name: envoy.filters.http.wasm
+{before}            - name: envoy.filters.http.wasm
               typed_config:
                 "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
                 config:
@@ -198,39 +201,4 @@ filter_chains:
                 "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
 "#
     )
-}
-
-/// `text` with its lines moved to the right.
-fn indented(text: &str, columns: usize) -> String {
-    text.lines().map(|line| format!("{:columns$}{line}\n", "")).collect()
-}
-
-/// `text` for behind a dash: all lines but the first are moved to the right.
-fn indented_tail(text: &str) -> String {
-    text.lines().collect::<Vec<_>>().join("\n  ")
-}
-
-/// A YAML scalar in double quotes. JSON's escapes are YAML's, too.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    let json = serde_json::Value::from(text).to_string();
-    let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
-    for character in inner.chars() {
-        // What one YAML reader takes for a line break and another does not, or none reads as it is;
-        // half of a surrogate pair, as JSON has it, is no character of YAML's.
-        match u32::from(character) {
-            code @ (0x7f..=0xffff) => _ = write!(quoted, "\\u{code:04x}"),
-            code @ 0x1_0000.. => _ = write!(quoted, "\\U{code:08x}"),
-            ..0x7f => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// A YAML scalar in single quotes, which JSON in it survives unchanged; where it is not plain
-/// ASCII, in double quotes.
-fn single_quoted(text: &str) -> String {
-    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    if plain { format!("'{}'", text.replace('\'', "''")) } else { quoted(text) }
 }
