@@ -76,6 +76,9 @@ struct EnvoyArgs {
     /// and a new policy is at work without a restart.
     #[arg(long)]
     listeners: Option<PathBuf>,
+    /// What the proxy is told of itself, for the policy's `node_metadata`: KEY=VALUE, any number of times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = envoy::parse_pair)]
+    node_metadata: Vec<(String, String)>,
 }
 
 /// How a command ended, where not well.

@@ -234,6 +234,21 @@ fn a_bootstrap_has_what_keeps_it_safe() {
 }
 
 #[test]
+fn the_proxy_is_told_of_itself() {
+    let plain = rendered(&render("-"), GOOD.as_bytes());
+    assert_eq!(plain["node"], json!({ "id": "sluicegate", "cluster": "sluicegate" }));
+    let arguments =
+        ["--node-metadata", "region=eu", "--node-metadata", "odd: \"k\"=a=b: \u{e9}", "--node-metadata", "no="];
+    let told = rendered(&[&render("-")[..], &arguments].concat(), GOOD.as_bytes());
+    assert_eq!(told["node"]["metadata"], json!({ "region": "eu", "odd: \"k\"": "a=b: \u{e9}", "no": "" }));
+    for wrong in ["region", "=eu", ""] {
+        let (code, _, stderr) = run(&[&render("-")[..], &["--node-metadata", wrong]].concat(), GOOD.as_bytes());
+        assert_eq!(code, 2);
+        assert!(stderr.contains(&format!("\"{wrong}\" is not KEY=VALUE")), "{stderr}");
+    }
+}
+
+#[test]
 fn watched_listeners_are_the_very_same() {
     let mut arguments = render("-");
     let whole = rendered(&arguments, GOOD.as_bytes());

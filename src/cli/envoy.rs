@@ -1,5 +1,6 @@
 //! Envoy's configuration as text: a person should be able to read it and take it from here.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -67,8 +68,19 @@ impl fmt::Display for Address {
     }
 }
 
-/// A complete bootstrap.
-pub(super) fn bootstrap(listeners: &Listeners<'_>, upstream: &Address, admin: &Address) -> String {
+/// Reads `KEY=VALUE`.
+pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))
+}
+
+/// A complete bootstrap. Of a key of `metadata` that stands twice the last value counts.
+pub(super) fn bootstrap(
+    listeners: &Listeners<'_>,
+    upstream: &Address,
+    admin: &Address,
+    metadata: &[(String, String)],
+) -> String {
     let (resources, statics) = match listeners {
         Listeners::Static(listener) => {
             (String::new(), format!("  listeners:\n{}", indented(&format!("- {}", indented_tail(listener)), 4)))
@@ -81,6 +93,13 @@ pub(super) fn bootstrap(listeners: &Listeners<'_>, upstream: &Address, admin: &A
             (watched, String::new())
         }
     };
+    let metadata: BTreeMap<&str, &str> = metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let metadata: Vec<String> =
+        metadata.iter().map(|(key, value)| format!("{}: {}", quoted(key), quoted(value))).collect();
+    let metadata = match metadata.as_slice() {
+        [] => String::new(),
+        pairs => format!(", metadata: {{ {} }}", pairs.join(", ")),
+    };
     let mut tags = String::new();
     for label in LABELS {
         // Writing to a string cannot fail.
@@ -88,7 +107,7 @@ pub(super) fn bootstrap(listeners: &Listeners<'_>, upstream: &Address, admin: &A
     }
     format!(
         r#"# Written by `sluicegate render envoy`.
-node: {{ id: sluicegate, cluster: sluicegate }}
+node: {{ id: sluicegate, cluster: sluicegate{metadata} }}
 admin:
   address: {admin}
 # The filter's counters carry their labels in their names; these rules take them out again.

@@ -13,7 +13,7 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
         Some(path) => envoy::Listeners::Watched(path),
         None => envoy::Listeners::Static(&listener),
     };
-    Ok(envoy::bootstrap(&listeners, &args.upstream, &args.admin))
+    Ok(envoy::bootstrap(&listeners, &args.upstream, &args.admin, &args.node_metadata))
 }
 
 pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {
