@@ -123,6 +123,7 @@ fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<Attribu
     // One without a name may be the one that is meant; its own fault says enough.
     if earlier.iter().all(Option::is_some) {
         let mut choices: Vec<String> = earlier.iter().flatten().map(|earlier| earlier.name.to_string()).collect();
+        choices.sort_unstable();
         choices.dedup();
         field.fault(Reason::NotOneOf { value: name.to_owned(), choices, kind: "a credential before this one" });
     }

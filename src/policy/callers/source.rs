@@ -146,6 +146,8 @@ fn read_one(
         "path" => read_path(&value, attribute).map(|route| Source::Path(Box::new(route))),
         "metadata" => {
             let path = read_steps(value, 2)?;
+            // What stands there itself, if it is a text, may be a session's own secret.
+            no_secret(&value, credentials, |place| matches!(place, Place::Metadata(verified) if *verified == path))?;
             let says = |credential: &Credential| match &credential.place {
                 Place::Metadata(verified) => path.starts_with(verified),
                 Place::Header { .. } | Place::Query { .. } => false,
