@@ -57,6 +57,11 @@ need_policy() {
   [[ -f $1 && -r $1 ]] || fail "POLICY=$1 is not a file that can be read"
 }
 
+# A file of HTTP filters is asked for by FILTERS, and by nothing else.
+need_filters() {
+  [[ -z $1 || (-f $1 && -r $1) ]] || fail "FILTERS=$1 is not a file that can be read"
+}
+
 # The program and the filter, where `make build` leaves them.
 sluicegate=target/release/sluicegate
 # shellcheck disable=SC2034 # used by the scripts that source this
@@ -88,12 +93,16 @@ gateway_container() {
 }
 
 # Rust, a linker for the command line, and the standard library for wasm32. With rustup the first
-# rustc call installs what rust-toolchain.toml names.
+# rustc call installs what rust-toolchain.toml names, unless it is told not to install by itself.
 need_rust() {
   command -v cargo >/dev/null || fail "cargo is missing: install Rust with rustup: https://rustup.rs"
   command -v cc >/dev/null || fail "a C linker is missing: install gcc or clang (Debian, Ubuntu: apt install gcc)"
   local libraries
   libraries=$(rustc --print target-libdir --target wasm32-wasip1) || fail "rustc does not run; its reason stands above"
+  if [[ ! -d $libraries ]] && command -v rustup >/dev/null; then
+    say "adding Rust's wasm32-wasip1 target with rustup (once) …" >&2
+    rustup target add wasm32-wasip1 >&2 || true
+  fi
   [[ -d $libraries ]] || fail "Rust's wasm32-wasip1 target is missing: rustup target add wasm32-wasip1 (install Rust with rustup: https://rustup.rs)"
 }
 
@@ -113,11 +122,13 @@ write_whole() {
   fi
 }
 
-# `render_listeners DIRECTORY POLICY LISTEN WASM`: puts a policy in place, or shows its faults and
-# leaves the one that is there. Envoy watches the file for a rename.
+# `render_listeners DIRECTORY POLICY LISTEN WASM FILTERS`: puts a policy in place, behind the filters
+# if that is not empty, or shows what is wrong and leaves the one that is there. Envoy watches the
+# file for a rename.
 render_listeners() {
   "$sluicegate" check "$2" >&2 || return 1
-  write_whole "$1/listeners.yaml" "$sluicegate" render listeners --policy "$2" --listen "$3" --wasm "$4"
+  write_whole "$1/listeners.yaml" "$sluicegate" render listeners --policy "$2" --listen "$3" --wasm "$4" \
+    ${5:+--filters "$5"}
 }
 
 # `render_upstream FILE HOST:PORT`: the demo upstream's configuration for that address.
@@ -126,9 +137,25 @@ render_upstream() {
     -e "s/port_value: 8081/port_value: $(port_of "$2")/" envoy/demo-upstream.yaml
 }
 
-# The three lines to try, for HOST:PORT and the policy that runs there.
+# What to try, for HOST:PORT and the policy that runs there.
 hints() {
   local url=http://${1/#0.0.0.0:/127.0.0.1:}
+  if [[ $2 == envoy/examples/sessions.yaml ]]; then
+    cat <<HINTS
+Try, in another terminal:
+
+1. A session: alice's JWT, verified by the filter in front (bob's and carol's stand beside it):
+   curl -i -H "Authorization: Bearer \$(sed -n 's/^# alice: //p' envoy/filters/session.yaml)" $url/
+
+2. A token of hers, in the same header; both draw from her budget:
+   curl -i -H 'Authorization: Bearer demo-acme-1' $url/
+
+3. A JWT that was tampered with is nobody's: 401.
+   curl -i -H "Authorization: Bearer x\$(sed -n 's/^# alice: //p' envoy/filters/session.yaml)" $url/
+
+HINTS
+    return
+  fi
   if [[ $2 != "$default_policy" ]]; then
     say "Try: curl -i $url/   (with a key that $2 knows)"
     return

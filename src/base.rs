@@ -1,7 +1,9 @@
 //! The words that every other module uses; it depends on none of them.
 
+pub mod number;
 pub mod path;
 pub mod pointer;
+pub mod property;
 pub mod time;
 pub mod units;
 pub mod zone;

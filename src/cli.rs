@@ -1,11 +1,12 @@
 //! The command line: the same core, without a proxy.
 //!
-//! Exit codes: 0 all is well; 1 the policy has faults; 2 the call is wrong, or a file cannot be read.
+//! Exit codes: 0 all is well; 1 the policy (or a list of filters) has faults; 2 the call is wrong, or a file cannot be read.
 
 mod check;
 mod document;
 mod envoy;
 mod render;
+mod yaml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +56,10 @@ struct ListenerArgs {
     /// The filter, at the path where Envoy will find it.
     #[arg(long)]
     wasm: PathBuf,
+    /// HTTP filters to put before it, such as one that verifies tokens: a file with a YAML list, as
+    /// Envoy takes it.
+    #[arg(long)]
+    filters: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -71,11 +76,14 @@ struct EnvoyArgs {
     /// and a new policy is at work without a restart.
     #[arg(long)]
     listeners: Option<PathBuf>,
+    /// What the proxy is told of itself, for the policy's `node_metadata`: KEY=VALUE, any number of times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = envoy::parse_pair)]
+    node_metadata: Vec<(String, String)>,
 }
 
 /// How a command ended, where not well.
 enum Failure {
-    /// The policy has faults; they were shown.
+    /// What was read has faults; they were shown.
     Faults,
     /// The call is wrong, or a file cannot be read; this says which and why.
     Usage(String),

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod document;
 pub mod error;
 pub mod exempt;
+mod header;
 pub mod limits;
 mod overrides;
 mod reader;

@@ -1,11 +1,15 @@
 //! Who asks for what: from a request's head to the limits that hold for it.
 //!
 //! ```text
-//!   head ─▶ identify ─▶ Caller (attributes)   ┐
-//!     └───▶ routes  ──▶ Matches ─▶ tier       ┴─▶ select ─▶ claims
+//!   head, facts ─▶ identify ─▶ Caller (attributes)   ┐
+//!     └──────────▶ routes  ──▶ Matches ─▶ tier       ┴─▶ select ─▶ claims
 //! ```
 
+pub mod address;
+mod attributes;
 pub mod credential;
+pub mod facts;
 pub mod head;
 pub mod identify;
 pub mod select;
+mod voices;

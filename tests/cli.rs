@@ -100,7 +100,7 @@ fn check_places_what_is_no_tree() {
     let (code, stdout, _) = run(&["check", "-"], b"version: 1\nlimits: [\n");
     assert_eq!((code, stdout.lines().count()), (1, 2), "{stdout}");
     for (text, told) in [
-        ("", "-: /: no policy: the document is empty\n-: 1 fault\n"),
+        ("", "-: /: the document is empty\n-: 1 fault\n"),
         ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 fault\n"),
         ("a: 1\na: 2", "-:2: /a: this key stands twice in its map\n-: 1 fault\n"),
         ("[]", "-:1: /: must be a map, and is a list\n-: 1 fault\n"),
@@ -234,6 +234,21 @@ fn a_bootstrap_has_what_keeps_it_safe() {
 }
 
 #[test]
+fn the_proxy_is_told_of_itself() {
+    let plain = rendered(&render("-"), GOOD.as_bytes());
+    assert_eq!(plain["node"], json!({ "id": "sluicegate", "cluster": "sluicegate" }));
+    let arguments =
+        ["--node-metadata", "region=eu", "--node-metadata", "odd: \"k\"=a=b: \u{e9}", "--node-metadata", "no="];
+    let told = rendered(&[&render("-")[..], &arguments].concat(), GOOD.as_bytes());
+    assert_eq!(told["node"]["metadata"], json!({ "region": "eu", "odd: \"k\"": "a=b: \u{e9}", "no": "" }));
+    for wrong in ["region", "=eu", ""] {
+        let (code, _, stderr) = run(&[&render("-")[..], &["--node-metadata", wrong]].concat(), GOOD.as_bytes());
+        assert_eq!(code, 2);
+        assert!(stderr.contains(&format!("\"{wrong}\" is not KEY=VALUE")), "{stderr}");
+    }
+}
+
+#[test]
 fn watched_listeners_are_the_very_same() {
     let mut arguments = render("-");
     let whole = rendered(&arguments, GOOD.as_bytes());
@@ -280,4 +295,64 @@ fn any_text_of_a_policy_survives() {
     let bootstrap = rendered(&render_with("--wasm", wasm), GOOD.as_bytes());
     let plugin = plugin(&bootstrap["static_resources"]["listeners"][0]);
     assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], wasm);
+}
+
+const FILTERS: &str = r##"# What Envoy takes for HTTP filters.
+- name: envoy.filters.http.jwt_authn
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
+    providers: { session: { issuer: "https://id.example/", clock_skew_seconds: 0, forward: true, from_headers: [] } }
+    "odd \"key\": #": [[], {}, [1, [2.5, "3"]], null, ~, "", "no", 'yes', "on", 5s, "-1", -0.5, 1e300, .5]
+    rules: [{ match: { prefix: / }, requires: { requires_any: {} } }]
+    text: |
+      {"keys":[{"kty":"EC"}]}
+        # no comment — %REQ(X)% {{ }} 'it''s' "é" 😀
+- { name: second }
+"##;
+
+#[test]
+fn filters_come_before_ours_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "filters.yaml", FILTERS.as_bytes());
+    let mut arguments = render("-");
+    arguments.extend(["--filters", &path]);
+    let bootstrap = rendered(&arguments, GOOD.as_bytes());
+    let mut manager = connection_manager(&bootstrap["static_resources"]["listeners"][0]).clone();
+    let written: Value = serde_saphyr::from_str(FILTERS).unwrap();
+    let found = manager["http_filters"].as_array_mut().unwrap();
+    let ours = found.split_off(2);
+    assert_eq!(json!(found), written);
+    let plain = rendered(&render("-"), GOOD.as_bytes());
+    let without = connection_manager(&plain["static_resources"]["listeners"][0])["http_filters"].clone();
+    assert_eq!(json!(ours), without, "what follows is what stands there without them");
+    let listeners = ["render", "listeners", "--listen", "127.0.0.1:8080", "--wasm", "/filter.wasm", "--policy", "-"];
+    let response = rendered(&[&listeners[..], &["--filters", &path]].concat(), GOOD.as_bytes());
+    manager["http_filters"].as_array_mut().unwrap().extend(ours);
+    assert_eq!(connection_manager(&response["resources"][0]), &manager);
+    let none = file(&folder, "none.yaml", b"[]\n");
+    let empty = rendered(&[&render("-")[..], &["--filters", &none]].concat(), GOOD.as_bytes());
+    assert_eq!(empty, plain);
+}
+
+#[test]
+fn filters_that_are_none_are_told_where() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, told) in [
+        ("name: one\n", "FILE:1: /: must be a list, and is a map\nFILE: 1 fault\n"),
+        (
+            "- { name: one }\n- two\n- [three]\n",
+            "FILE:2: /1: must be a map, and is a string\nFILE:3: /2: must be a map, and is a list\nFILE: 2 faults\n",
+        ),
+        ("", "FILE: /: the document is empty\nFILE: 1 fault\n"),
+        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 fault\n"),
+        ("- { name: one, name: two }", "FILE:1: /0/name: this key stands twice in its map\nFILE: 1 fault\n"),
+    ] {
+        let path = file(&folder, "filters.yaml", text.as_bytes());
+        let arguments = [&render("-")[..], &["--filters", &path]].concat();
+        assert_eq!(run(&arguments, GOOD.as_bytes()), (1, String::new(), told.replace("FILE", &path)), "{text}");
+    }
+    let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
+    let (code, stdout, stderr) = run(&[&render("-")[..], &["--filters", &missing]].concat(), GOOD.as_bytes());
+    let told = format!("sluicegate: {missing}: No such file or directory (os error 2)\n");
+    assert_eq!((code, stdout, stderr), (2, String::new(), told));
 }

@@ -1,4 +1,4 @@
-//! Reads a policy from a file, and tells of its faults with the line of each.
+//! Reads a policy, or filters to put before it, from a file, and tells of faults with the line of each.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -6,24 +6,52 @@ use std::path::Path;
 
 use super::Failure;
 use crate::policy::Policy;
-use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, from_yaml};
-use crate::policy::error::{PolicyError, Shown};
+use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, Value, from_yaml};
+use crate::policy::error::{PolicyError, Reason, Shown};
 
 /// A checked policy and the document that it was read from; else the report of its faults.
 pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failure> {
-    let text = text(path).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))?;
-    let name = path.display();
-    let document = match from_yaml(&text) {
+    let document = match tree(path)? {
         Ok(document) => document,
-        Err(SyntaxError { line, column, pointer, rule }) => {
-            let at = pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
-            return Ok(Err(format!("{name}{}: {}: {rule}\n{name}: 1 fault\n", place(line, column), Shown(at))));
-        }
+        Err(report) => return Ok(Err(report)),
     };
     Ok(match Policy::compile(&document) {
         Ok(policy) => Ok((document, policy)),
-        Err(faults) => Err(report(&name.to_string(), &faults)),
+        Err(faults) => Err(report(&path.display().to_string(), &faults)),
     })
+}
+
+/// A list of maps, which Envoy takes for HTTP filters; else the report of its faults.
+pub(super) fn filters(path: &Path) -> Result<Result<Node, String>, Failure> {
+    let document = match tree(path)? {
+        Ok(document) => document,
+        Err(report) => return Ok(Err(report)),
+    };
+    let not_a = |wanted, at: String, node: &Node| PolicyError {
+        at,
+        line: node.line,
+        reason: Reason::NotA { wanted, found: node.value.kind() },
+    };
+    let faults: Vec<PolicyError> = match &document.value {
+        Value::List(items) => {
+            let others = items.iter().enumerate().filter(|(_, item)| !matches!(item.value, Value::Map(_)));
+            others.map(|(index, item)| not_a("a map", format!("/{index}"), item)).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
+            vec![not_a("a list", String::new(), &document)]
+        }
+    };
+    Ok(if faults.is_empty() { Ok(document) } else { Err(report(&path.display().to_string(), &faults)) })
+}
+
+/// What a file says, as a tree; else the report of why it is none.
+fn tree(path: &Path) -> Result<Result<Node, String>, Failure> {
+    let text = text(path).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))?;
+    let name = path.display();
+    Ok(from_yaml(&text).map_err(|SyntaxError { line, column, pointer, rule }| {
+        let at = pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
+        format!("{name}{}: {}: {rule}\n{name}: 1 fault\n", place(line, column), Shown(at))
+    }))
 }
 
 fn report(name: &str, faults: &[PolicyError]) -> String {

@@ -1,11 +1,14 @@
 //! Envoy's configuration as text: a person should be able to read it and take it from here.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use super::yaml::{block, indented, indented_tail, quoted, single_quoted};
 use crate::observe::access_log;
 use crate::observe::metrics::LABELS;
+use crate::policy::document::Node;
 
 /// A host and a port.
 #[derive(Clone, Debug)]
@@ -65,8 +68,19 @@ impl fmt::Display for Address {
     }
 }
 
-/// A complete bootstrap.
-pub(super) fn bootstrap(listeners: &Listeners<'_>, upstream: &Address, admin: &Address) -> String {
+/// Reads `KEY=VALUE`.
+pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))
+}
+
+/// A complete bootstrap. Of a key of `metadata` that stands twice the last value counts.
+pub(super) fn bootstrap(
+    listeners: &Listeners<'_>,
+    upstream: &Address,
+    admin: &Address,
+    metadata: &[(String, String)],
+) -> String {
     let (resources, statics) = match listeners {
         Listeners::Static(listener) => {
             (String::new(), format!("  listeners:\n{}", indented(&format!("- {}", indented_tail(listener)), 4)))
@@ -79,6 +93,13 @@ pub(super) fn bootstrap(listeners: &Listeners<'_>, upstream: &Address, admin: &A
             (watched, String::new())
         }
     };
+    let metadata: BTreeMap<&str, &str> = metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let metadata: Vec<String> =
+        metadata.iter().map(|(key, value)| format!("{}: {}", quoted(key), quoted(value))).collect();
+    let metadata = match metadata.as_slice() {
+        [] => String::new(),
+        pairs => format!(", metadata: {{ {} }}", pairs.join(", ")),
+    };
     let mut tags = String::new();
     for label in LABELS {
         // Writing to a string cannot fail.
@@ -86,7 +107,7 @@ pub(super) fn bootstrap(listeners: &Listeners<'_>, upstream: &Address, admin: &A
     }
     format!(
         r#"# Written by `sluicegate render envoy`.
-node: {{ id: sluicegate, cluster: sluicegate }}
+node: {{ id: sluicegate, cluster: sluicegate{metadata} }}
 admin:
   address: {admin}
 # The filter's counters carry their labels in their names; these rules take them out again.
@@ -123,8 +144,9 @@ pub(super) fn discovery_response(listener: &str) -> String {
     format!("# Written by `sluicegate render listeners`.\nresources:\n{}", indented(&resource, 2))
 }
 
-/// The listener with the filter, as the map's lines without indentation.
-pub(super) fn listener(listen: &Address, wasm: &Path, policy: &str, decisions: bool) -> String {
+/// The listener with the filter behind `filters`, as the map's lines without indentation.
+pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, decisions: bool) -> String {
+    let before = indented(&block(filters), 12);
     let wasm = quoted(&wasm.display().to_string());
     let policy = single_quoted(policy);
     let decision = if decisions {
@@ -178,7 +200,7 @@ filter_chains:
                   - match: {{ prefix: "/" }}
                     route: {{ cluster: upstream, timeout: 60s }}
           http_filters:
-            - name: envoy.filters.http.wasm
+{before}            - name: envoy.filters.http.wasm
               typed_config:
                 "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
                 config:
@@ -198,39 +220,4 @@ filter_chains:
                 "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
 "#
     )
-}
-
-/// `text` with its lines moved to the right.
-fn indented(text: &str, columns: usize) -> String {
-    text.lines().map(|line| format!("{:columns$}{line}\n", "")).collect()
-}
-
-/// `text` for behind a dash: all lines but the first are moved to the right.
-fn indented_tail(text: &str) -> String {
-    text.lines().collect::<Vec<_>>().join("\n  ")
-}
-
-/// A YAML scalar in double quotes. JSON's escapes are YAML's, too.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    let json = serde_json::Value::from(text).to_string();
-    let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
-    for character in inner.chars() {
-        // What one YAML reader takes for a line break and another does not, or none reads as it is;
-        // half of a surrogate pair, as JSON has it, is no character of YAML's.
-        match u32::from(character) {
-            code @ (0x7f..=0xffff) => _ = write!(quoted, "\\u{code:04x}"),
-            code @ 0x1_0000.. => _ = write!(quoted, "\\U{code:08x}"),
-            ..0x7f => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// A YAML scalar in single quotes, which JSON in it survives unchanged; where it is not plain
-/// ASCII, in double quotes.
-fn single_quoted(text: &str) -> String {
-    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    if plain { format!("'{}'", text.replace('\'', "''")) } else { quoted(text) }
 }

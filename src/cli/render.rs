@@ -4,30 +4,39 @@ use std::path::Path;
 
 use super::{EnvoyArgs, Failure, ListenerArgs, document, envoy};
 use crate::policy::Policy;
-use crate::policy::document::Node;
+use crate::policy::document::{Node, Value};
 
 pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let (document, policy) = policy(&args.listener.policy)?;
-    let listener = listener(&args.listener, &document, &policy);
+    let listener = listener(&args.listener, &document, &policy)?;
     let listeners = match &args.listeners {
         Some(path) => envoy::Listeners::Watched(path),
         None => envoy::Listeners::Static(&listener),
     };
-    Ok(envoy::bootstrap(&listeners, &args.upstream, &args.admin))
+    Ok(envoy::bootstrap(&listeners, &args.upstream, &args.admin, &args.node_metadata))
 }
 
 pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {
     let (document, policy) = policy(&args.policy)?;
-    Ok(envoy::discovery_response(&listener(args, &document, &policy)))
+    Ok(envoy::discovery_response(&listener(args, &document, &policy)?))
 }
 
-fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> String {
-    envoy::listener(&args.listen, &args.wasm, &document.to_json(), policy.access_log.is_some())
+fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<String, Failure> {
+    let filters = match &args.filters {
+        Some(path) => told(document::filters(path)?)?,
+        None => Node { value: Value::List(Vec::new()), line: 0 },
+    };
+    let decisions = policy.access_log.is_some();
+    Ok(envoy::listener(&args.listen, &args.wasm, &filters, &document.to_json(), decisions))
+}
+
+fn policy(path: &Path) -> Result<(Node, Policy), Failure> {
+    told(document::read(path)?)
 }
 
 /// What goes to Envoy is on the standard output, so faults are on the other one.
-fn policy(path: &Path) -> Result<(Node, Policy), Failure> {
-    document::read(path)?.map_err(|report| {
+fn told<T>(read: Result<T, String>) -> Result<T, Failure> {
+    read.map_err(|report| {
         eprint!("{report}");
         Failure::Faults
     })

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 
 use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
-use crate::host::stream::CounterId;
+use crate::host::stream::{CounterId, Properties};
 use crate::observe::metrics::Counters;
 use crate::policy::Policy;
 use crate::reply::fields;
+use crate::request::facts::settle;
 use crate::request::head::Request;
 use crate::store::Claim;
 use crate::store::key::Secret;
@@ -33,17 +34,18 @@ pub(super) struct Scratch {
     pub(super) claims: Vec<Claim>,
 }
 
-impl<D: SharedData> Runtime<D> {
+impl<D: SharedData + Properties> Runtime<D> {
     /// Puts `policy` to work over `data`. `fresh` becomes the proxy's secret if it has none yet.
     ///
     /// # Errors
     /// [`Fault`] if the host's shared data fails.
     pub fn start(
-        policy: Policy,
+        mut policy: Policy,
         data: D,
         fresh: &Secret,
         define: impl FnMut(&str) -> CounterId,
     ) -> Result<Self, Fault> {
+        settle(&mut policy, &data);
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
         let counters = Counters::define(&policy, define);
         let field_names = fields::names(&policy);

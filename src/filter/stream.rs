@@ -104,7 +104,7 @@ impl<D: SharedData> Stream<D> {
         let now = host.now();
         let mut scratch = runtime.scratch.take();
         let Scratch { request, numbers, claims } = &mut scratch;
-        request.read(host.request_headers(), policy);
+        request.read(host, policy);
         let (phase, flow) = match identify(request, policy) {
             Err(why) => self.turn_away(host, request, why, now),
             Ok(caller) => {

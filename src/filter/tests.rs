@@ -1,6 +1,7 @@
 //! Streams over a fake host: every event in every phase, and what clients and operators see.
 
 mod answers;
+mod callers;
 mod limits;
 mod proxy;
 

@@ -1,6 +1,7 @@
 //! What one HTTP stream asks of its host.
 
 use super::headers::Headers;
+use crate::base::property::Property;
 use crate::base::time::Timestamp;
 
 /// The wall clock, the same for all workers. It may step.
@@ -13,6 +14,13 @@ pub trait Clock {
 pub trait RequestHead {
     /// All of it; empty where the host fails.
     fn request_headers(&self) -> Headers;
+}
+
+/// What the proxy knows beside the messages.
+pub trait Properties {
+    /// The property as the host writes it; `None` where there is none, as for a client without a
+    /// certificate.
+    fn property(&self, which: Property) -> Option<Vec<u8>>;
 }
 
 /// The response's head; only while its headers are being encoded.
@@ -72,6 +80,6 @@ pub trait Meter {
 pub struct CounterId(pub u32);
 
 /// All of it.
-pub trait Host: Clock + RequestHead + ResponseHead + Exchange + Meter {}
+pub trait Host: Clock + RequestHead + Properties + ResponseHead + Exchange + Meter {}
 
-impl<T: Clock + RequestHead + ResponseHead + Exchange + Meter> Host for T {}
+impl<T: Clock + RequestHead + Properties + ResponseHead + Exchange + Meter> Host for T {}

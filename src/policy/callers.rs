@@ -1,15 +1,20 @@
-//! Who is calling: the credentials that a request may present, and what they stand for.
+//! Who is calling: the credentials that a request may present, what they stand for, and what else
+//! is known of whoever sent it.
 
-use std::collections::HashMap;
+mod credential;
+mod source;
 
 use super::Context;
 use super::attributes::{AttributeId, Complete};
-use super::directory::{Builder, Digest, Directory};
-use super::document::Value;
+use super::directory::{self, Directory};
 use super::error::Reason;
-use super::reader::{Field, is_token};
-use super::route::{Route, RouteId};
+use super::reader::Field;
+use super::route::RouteId;
 use super::select::read_routes;
+use crate::base::property::{Property, PropertySet};
+
+pub use self::credential::{Credential, Place};
+pub use self::source::{Source, Steps};
 
 /// How callers are identified.
 #[derive(Debug, Default)]
@@ -26,46 +31,8 @@ pub struct Callers {
     pub unknown: Stance,
     /// What becomes of a request without a credential.
     pub absent: Stance,
-}
-
-/// One way to present a secret.
-#[derive(Debug)]
-pub struct Credential {
-    /// Its name.
-    pub name: Box<str>,
-    /// The attribute of that name: an opaque identifier of the secret.
-    pub attribute: AttributeId,
-    /// Where it stands.
-    pub place: Place,
-}
-
-/// Where a credential stands in a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// In a header.
-    Header {
-        /// The header's name, in lower case.
-        name: Box<str>,
-        /// The word before the secret, compared without regard to case (RFC 9110 §11.1).
-        scheme: Option<Box<str>>,
-    },
-    /// In a query parameter.
-    Query {
-        /// The parameter's name, decoded.
-        name: Box<str>,
-    },
-}
-
-impl Place {
-    /// The same for all spellings of one place.
-    fn spelled_alike(&self) -> Self {
-        match self.clone() {
-            Self::Header { name, scheme } => {
-                Self::Header { name, scheme: scheme.map(|scheme| scheme.to_ascii_lowercase().into()) }
-            }
-            query @ Self::Query { .. } => query,
-        }
-    }
+    /// What the proxy must be asked for each request.
+    pub properties: PropertySet,
 }
 
 /// What to do with a caller who is not known.
@@ -78,48 +45,59 @@ pub enum Stance {
     Anonymous,
 }
 
-/// Where an attribute's value may come from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// This attribute of the directory's entry.
-    Directory(AttributeId),
-    /// The segment of the path that the route captures under the attribute's name.
-    Path(Box<Route>),
-}
-
-const CREDENTIALS_MAX: usize = 16;
-const ENTRIES_MAX: usize = 500_000;
-const SOURCES_MAX: usize = 16;
-const TOKEN_BYTES_MAX: usize = 128;
-const VALUE_BYTES_MAX: usize = 256;
 const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", Stance::Anonymous)];
+/// The longest step of a path in metadata.
+const STEP_BYTES_MAX: usize = 128;
+const STEPS_MAX: usize = 16;
+
+impl Callers {
+    /// Whether a source reads the proxy's own metadata.
+    #[must_use]
+    pub fn asks_for_the_node(&self) -> bool {
+        self.sources.iter().any(|(_, sources)| sources.iter().any(|source| matches!(source, Source::NodeMetadata(..))))
+    }
+
+    /// Settles what the proxy says of itself, once for all requests: `find` has the value of a path in
+    /// its metadata. Before this, nothing there has a value.
+    pub fn settle_node(&mut self, find: impl Fn(&Steps) -> Option<Box<[u8]>>) {
+        for source in self.sources.iter_mut().flat_map(|(_, sources)| sources) {
+            if let Source::NodeMetadata(path, value) = source {
+                *value = find(path);
+            }
+        }
+    }
+}
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let map = field.map()?;
     let faults_before = field.faults.count();
     let routes = map.optional("for", None, |field| read_where(field, context).map(Some));
-    let credentials = match map.require("credentials") {
-        Some(field) => read_credentials(field, context),
-        None => None,
-    };
-    let directory = map.optional("directory", Directory::default(), |field| read_directory(field, context));
-    let sources = map.optional("attributes", Vec::new(), |field| read_attributes(field, context));
+    let credentials = map.require("credentials").and_then(|field| credential::read(field, context));
+    let entries = map.get("directory");
+    let directory = map.optional("directory", Directory::default(), |field| directory::read(field, context));
+    let places = credentials.as_deref().unwrap_or_default();
+    let sources = map.optional("attributes", Vec::new(), |field| source::read(field, places, context));
     context.attributes.close(match &directory {
-        Some(directory) if field.faults.count() == faults_before && directory.count() > 0 => Complete::All,
-        Some(_) if field.faults.count() == faults_before => Complete::Credentials,
+        Some(directory) if field.faults.count() == faults_before => {
+            // An empty directory's entries are to come; where there is none, none come.
+            if entries.is_some() && directory.count() == 0 { Complete::Credentials } else { Complete::All }
+        }
         Some(_) | None => Complete::Nothing,
     });
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
-    if unknown == Some(Stance::Refuse) && map.get("directory").is_none() {
+    let looked_up = places.iter().any(|credential| !matches!(credential.place, Place::Metadata(_)));
+    if unknown == Some(Stance::Refuse) && entries.is_none() && (looked_up || credentials.is_none()) {
         field.fault(Reason::NobodyKnown);
     }
     map.end();
+    let (credentials, sources) = (credentials?, sources?);
     Some(Callers {
         routes: routes?,
-        credentials: credentials?,
+        properties: properties(&credentials, &sources),
+        credentials,
         directory: directory?,
-        sources: sources?,
+        sources,
         unknown: unknown?,
         absent: absent?,
     })
@@ -137,161 +115,22 @@ fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
     Some(routes?.into_iter().map(|(_, id)| id).collect())
 }
 
-fn read_credentials(field: Field<'_>, context: &mut Context) -> Option<Vec<Credential>> {
-    let nodes = field.full_list(CREDENTIALS_MAX)?;
-    let mut places = HashMap::new();
-    let read = field.each(nodes, |field| {
-        let map = field.map()?;
-        let name = map.require("name").and_then(|field| {
-            let name = field.name()?;
-            Some((name, context.attributes.declare_credential(&field, name)?))
-        });
-        let header = map.get("header");
-        let scheme = map.get("scheme");
-        let query = map.get("query");
-        let place = match (&header, &query) {
-            (Some(header), None) => read_header(header, scheme.as_ref()),
-            (None, Some(query)) => {
-                if let Some(scheme) = &scheme {
-                    scheme.fault(Reason::SchemeWithoutHeader);
-                }
-                query.text(TOKEN_BYTES_MAX).map(|name| Place::Query { name: name.into() })
-            }
-            (Some(_), Some(_)) | (None, None) => {
-                map.field().refuse(Reason::NotOneSource { sources: &["header", "query"] })
-            }
-        };
-        map.end();
-        let ((name, attribute), place) = name.zip(place)?;
-        if let Some(first) = places.insert(place.spelled_alike(), field.at.to_string()) {
-            return field.refuse(Reason::Duplicate { value: None, first });
-        }
-        Some(Credential { name: name.into(), attribute, place })
-    });
-    (read.len() == nodes.len()).then_some(read)
-}
-
-fn read_header(header: &Field<'_>, scheme: Option<&Field<'_>>) -> Option<Place> {
-    let name = token(header, "a header");
-    let scheme = match scheme {
-        Some(scheme) => token(scheme, "an authentication scheme").map(Some),
-        None => Some(None),
-    };
-    let (name, scheme) = name.zip(scheme)?;
-    Some(Place::Header { name: name.to_ascii_lowercase().into(), scheme: scheme.map(Box::from) })
-}
-
-fn token<'a>(field: &Field<'a>, kind: &'static str) -> Option<&'a str> {
-    let text = field.text(TOKEN_BYTES_MAX)?;
-    if is_token(text) { Some(text) } else { field.refuse(Reason::BadToken { value: text.to_owned(), kind }) }
-}
-
-/// Reads the entries. No fault repeats anything that stands here, not even a key.
-fn read_directory(field: Field<'_>, context: &mut Context) -> Option<Directory> {
-    let nodes = field.list(ENTRIES_MAX)?;
-    let mut builder = Builder::default();
-    let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(nodes.len());
-    for (index, node) in nodes.iter().enumerate() {
-        let entry = Field { node, at: field.at.index(index), faults: field.faults };
-        let Some((digest, values)) = read_entry(entry, context) else { continue };
-        if let Some(first) = seen.insert(digest, index) {
-            let first = field.at.index(first).to_string();
-            entry.fault(Reason::Duplicate { value: None, first });
-        }
-        builder.add(digest, &values);
+/// What has to be asked for each request; the proxy's own metadata is the same for all of them.
+fn properties(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]) -> PropertySet {
+    let mut all = PropertySet::default();
+    if credentials.iter().any(|credential| matches!(credential.place, Place::Metadata(_))) {
+        all.add(Property::Metadata);
     }
-    Some(builder.build())
+    sources.iter().flat_map(|(_, sources)| sources).filter_map(Source::property).for_each(|property| all.add(property));
+    all
 }
 
-fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
-    let map = entry.map()?;
-    let digest = map.require("sha256").and_then(|field| {
-        let digest = field.string().and_then(digest);
-        digest.or_else(|| {
-            if matches!(field.node.value, Value::String(_)) { field.refuse(Reason::BadDigest) } else { None }
-        })
-    });
-    let Value::Map(entries) = &entry.node.value else { return None };
-    let mut values = Vec::with_capacity(entries.len());
-    for child in entries.iter().filter(|child| *child.key != *"sha256") {
-        // The value's line, but no deeper place than the entry's: the key may be a secret.
-        let hidden = Field { node: &child.value, ..entry };
-        let attribute = context.attributes.declare_held(&hidden, &child.key);
-        values.extend(attribute.zip(entry_value(&hidden)));
-    }
-    Some((digest?, values))
-}
-
-fn entry_value<'a>(hidden: &Field<'a>) -> Option<&'a str> {
-    let reason = match &hidden.node.value {
-        Value::String(text) if text.is_empty() => Reason::Empty,
-        Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong { max: VALUE_BYTES_MAX },
-        Value::String(text) => return Some(text),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => {
-            Reason::NotA { wanted: "a string", found: other.kind() }
-        }
-    };
-    hidden.refuse(Reason::InEntry { part: "a value", reason: Box::new(reason) })
-}
-
-fn digest(text: &str) -> Option<Digest> {
-    let mut digest = Digest::default();
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != digest.len() || !rest.is_empty() {
+/// Steps to a value in metadata, from a list of at least `least`.
+fn read_steps(field: Field<'_>, least: usize) -> Option<Steps> {
+    let nodes = field.full_list(STEPS_MAX)?;
+    let steps = field.each(nodes, |step| step.text(STEP_BYTES_MAX).map(Box::from));
+    if steps.len() < nodes.len() {
         return None;
     }
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        let high = char::from(*high).to_digit(16)?;
-        let low = char::from(*low).to_digit(16)?;
-        *byte = u8::try_from((high << 4) | low).ok()?;
-    }
-    Some(digest)
-}
-
-fn read_attributes(field: Field<'_>, context: &mut Context) -> Option<Vec<(AttributeId, Vec<Source>)>> {
-    let map = field.map()?;
-    let mut all = Vec::new();
-    for (entry, field) in map.others() {
-        let attribute = context.attributes.declare(&field, &entry.key);
-        let nodes = field.full_list(SOURCES_MAX);
-        let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
-        let mut sources = field.each_once(nodes, |source| read_source(source, &entry.key, context));
-        // An entry's own value comes first, unless the list says where among the others.
-        if !sources.iter().any(|source| matches!(source, Source::Directory(_))) {
-            sources.insert(0, Source::Directory(attribute));
-        }
-        all.push((attribute, sources));
-    }
-    Some(all)
-}
-
-fn read_source(field: Field<'_>, attribute: &str, context: &mut Context) -> Option<Source> {
-    let map = field.map()?;
-    let directory = map.get("directory");
-    let path = map.get("path");
-    let source = match (&directory, &path) {
-        (Some(directory), None) => {
-            // No entry has to have it now: directories change more often than policies.
-            let name = directory.string();
-            name.and_then(|name| context.attributes.declare(directory, name)).map(Source::Directory)
-        }
-        (None, Some(path)) => read_path(path, attribute).map(|route| Source::Path(Box::new(route))),
-        (Some(_), Some(_)) | (None, None) => {
-            map.field().refuse(Reason::NotOneSource { sources: &["directory", "path"] })
-        }
-    };
-    map.end();
-    source
-}
-
-fn read_path(field: &Field<'_>, attribute: &str) -> Option<Route> {
-    let route = field.parsed(Route::parse, |value, error| Reason::BadRoute { value, error })?;
-    if route.methods().next().is_some() {
-        return field.refuse(Reason::MethodInPath);
-    }
-    if route.captures().any(|name| name == attribute) {
-        Some(route)
-    } else {
-        field.refuse(Reason::NoCapture { name: attribute.to_owned() })
-    }
+    if steps.len() < least { field.refuse(Reason::NamespaceAlone) } else { Some(steps) }
 }

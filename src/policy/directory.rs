@@ -6,7 +6,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::Context;
 use super::attributes::AttributeId;
+use super::document::Value;
+use super::error::Reason;
+use super::reader::Field;
 
 /// The SHA-256 of a secret.
 pub type Digest = [u8; 32];
@@ -49,15 +53,80 @@ impl fmt::Debug for Directory {
     }
 }
 
+const ENTRIES_MAX: usize = 500_000;
+const VALUE_BYTES_MAX: usize = 256;
+
+/// Reads the entries. No fault repeats anything that stands here, not even a key.
+pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory> {
+    let nodes = field.list(ENTRIES_MAX)?;
+    let mut builder = Builder::default();
+    let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        let entry = Field { node, at: field.at.index(index), faults: field.faults };
+        let Some((digest, values)) = read_entry(entry, context) else { continue };
+        if let Some(first) = seen.insert(digest, index) {
+            let first = field.at.index(first).to_string();
+            entry.fault(Reason::Duplicate { value: None, first });
+        }
+        builder.add(digest, &values);
+    }
+    Some(builder.build())
+}
+
+fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
+    let map = entry.map()?;
+    let digest = map.require("sha256").and_then(|field| {
+        let digest = field.string().and_then(digest);
+        digest.or_else(|| {
+            if matches!(field.node.value, Value::String(_)) { field.refuse(Reason::BadDigest) } else { None }
+        })
+    });
+    let Value::Map(entries) = &entry.node.value else { return None };
+    let mut values = Vec::with_capacity(entries.len());
+    for child in entries.iter().filter(|child| *child.key != *"sha256") {
+        // The value's line, but no deeper place than the entry's: the key may be a secret.
+        let hidden = Field { node: &child.value, ..entry };
+        let attribute = context.attributes.declare_held(&hidden, &child.key);
+        values.extend(attribute.zip(entry_value(&hidden)));
+    }
+    Some((digest?, values))
+}
+
+fn entry_value<'a>(hidden: &Field<'a>) -> Option<&'a str> {
+    let reason = match &hidden.node.value {
+        Value::String(text) if text.is_empty() => Reason::Empty,
+        Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong { max: VALUE_BYTES_MAX },
+        Value::String(text) => return Some(text),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => {
+            Reason::NotA { wanted: "a string", found: other.kind() }
+        }
+    };
+    hidden.refuse(Reason::InEntry { part: "a value", reason: Box::new(reason) })
+}
+
+fn digest(text: &str) -> Option<Digest> {
+    let mut digest = Digest::default();
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        let high = char::from(*high).to_digit(16)?;
+        let low = char::from(*low).to_digit(16)?;
+        *byte = u8::try_from((high << 4) | low).ok()?;
+    }
+    Some(digest)
+}
+
 /// Collects entries.
 #[derive(Default)]
-pub(super) struct Builder {
+struct Builder {
     directory: Directory,
     numbers: HashMap<Box<str>, u32>,
 }
 
 impl Builder {
-    pub(super) fn add(&mut self, digest: Digest, values: &[(AttributeId, &str)]) {
+    fn add(&mut self, digest: Digest, values: &[(AttributeId, &str)]) {
         let start = u32::try_from(self.directory.values.len()).unwrap_or(u32::MAX);
         for (attribute, text) in values {
             let number = self.number(text);
@@ -67,7 +136,7 @@ impl Builder {
         self.directory.entries.push((digest, start));
     }
 
-    pub(super) fn build(mut self) -> Directory {
+    fn build(mut self) -> Directory {
         self.directory.entries.sort_unstable();
         self.directory
     }

@@ -17,6 +17,7 @@ mod bounds;
 mod configuration;
 mod error;
 mod json;
+#[cfg(not(target_arch = "wasm32"))]
 mod number;
 mod protobuf;
 #[cfg(not(target_arch = "wasm32"))]

@@ -122,8 +122,22 @@ pub enum Reason {
         /// The keys of the sources.
         sources: &'static [&'static str],
     },
-    /// A scheme belongs to a header.
-    SchemeWithoutHeader,
+    /// A key beside the wrong other one.
+    Misplaced {
+        /// What it is, or why it has no meaning here.
+        why: &'static str,
+        /// The key beside which it has one.
+        beside: &'static str,
+    },
+    /// A path into metadata that names no value.
+    NamespaceAlone,
+    /// A header that a client can invent.
+    Untrusted,
+    /// An attribute that would be a secret.
+    SecretAsAttribute {
+        /// The name of the credential that stands there.
+        credential: String,
+    },
     /// A route that should capture this name.
     NoCapture {
         /// The name in braces.
@@ -176,14 +190,6 @@ pub enum Reason {
         /// As it was written.
         value: String,
     },
-    /// What is over can be counted for a window of the calendar alone.
-    OverWithoutCalendar,
-    /// A header that a client can invent.
-    Untrusted,
-    /// Trust is part of a request header.
-    TrustWithoutHeader,
-    /// A key that says how the `X-RateLimit` fields look, where there are none.
-    NotOfThisFamily,
     /// A placeholder that a template does not know.
     BadPlaceholder {
         /// As it was written.
@@ -239,11 +245,22 @@ impl fmt::Display for Reason {
                 )
             }
             Self::NotOneSource { sources } => write!(f, "needs exactly one of {}", sources.join(", ")),
-            Self::SchemeWithoutHeader => f.write_str("a scheme is part of a header: only beside `header`"),
+            Self::Misplaced { why, beside } => write!(f, "{why}: only beside {beside}"),
+            Self::NamespaceAlone => f.write_str(
+                "names a namespace and nothing in it: go on with keys, as in [envoy.filters.http.jwt_authn, session]",
+            ),
+            Self::Untrusted => f.write_str(
+                "a client can invent this header: remove or overwrite it before this filter, then write `trusted: true` beside it",
+            ),
+            Self::SecretAsAttribute { credential } => write!(
+                f,
+                "is where the credential {} stands: a secret is no attribute, for attributes are written down",
+                Quoted(credential)
+            ),
             Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
             Self::InEntry { part, reason } => write!(f, "{part} of this entry {reason}"),
             Self::NobodyKnown => f.write_str(
-                "every credential would be refused: give a `directory`, be it empty for now, or `unknown: anonymous`",
+                "every secret would be refused: give a `directory`, be it empty for now, or `unknown: anonymous`",
             ),
             Self::MethodInPath => f.write_str("must be a path alone, without methods"),
             Self::CaptureIsAttribute { name } => {
@@ -260,14 +277,6 @@ impl fmt::Display for Reason {
             Self::OverridesNothing { keys } => write!(f, "changes nothing: give {}", keys.join(" or ")),
             Self::NoSuchZone { value } => {
                 write!(f, "{} is not a time zone of the IANA database, such as Europe/Rome or UTC", Quoted(value))
-            }
-            Self::OverWithoutCalendar => f.write_str("belongs to a window of the calendar: only beside `calendar`"),
-            Self::Untrusted => f.write_str(
-                "a client can invent this header: say `trusted: true` if something before the gateway always sets it",
-            ),
-            Self::TrustWithoutHeader => f.write_str("trust is part of a request header: only beside `header`"),
-            Self::NotOfThisFamily => {
-                f.write_str("is of the X-RateLimit fields: only beside `family: x-ratelimit` or `family: both`")
             }
             Self::BadPlaceholder { value, known } => {
                 let known: Vec<String> = known.iter().map(|known| format!("{{{}}}", known.name())).collect();

@@ -7,8 +7,9 @@ use super::attributes::AttributeId;
 use super::document::Value;
 use super::error::Reason;
 use super::exempt::ReadExemptions;
+use super::header;
 use super::overrides::{self, Overrides, fits};
-use super::reader::{Field, MapField, is_token};
+use super::reader::{Field, MapField};
 use super::route::Route;
 use super::rules;
 use super::select::{Selector, read_selector};
@@ -100,7 +101,6 @@ const PER_MAX: usize = 8;
 
 /// The one request header whose value the proxy itself holds the client to.
 const CONTENT_LENGTH: &str = "content-length";
-const HEADER_BYTES_MAX: usize = 128;
 
 /// What the limits are read beside.
 pub(super) struct Beside<'a> {
@@ -206,37 +206,24 @@ fn read_cost(field: Field<'_>) -> Option<CostSource> {
     let map = field.map()?;
     let (header, response) = (map.get("header"), map.get("response_header"));
     let trusted = map.get("trusted");
-    let trust = match &trusted {
-        Some(field) => field.truth(),
-        None => Some(false),
-    };
+    header::only_beside_header(header.as_ref(), trusted.as_ref());
     let cost = match (&header, &response) {
-        (Some(header), None) => {
-            let name = read_header_name(header);
-            let held = name.as_deref() == Some(CONTENT_LENGTH);
-            if name.is_some() && trust == Some(false) && !held {
-                header.fault(Reason::Untrusted);
-            }
-            name.map(CostSource::Header)
-        }
-        (None, Some(response)) => {
-            if let Some(trusted) = &trusted {
-                trusted.fault(Reason::TrustWithoutHeader);
-            }
-            read_header_name(response).map(CostSource::ResponseHeader)
-        }
+        (Some(header), None) => read_cost_header(header, trusted.as_ref()).map(CostSource::Header),
+        (None, Some(response)) => header::read_name(response).map(CostSource::ResponseHeader),
         (Some(_), Some(_)) | (None, None) => {
             map.field().refuse(Reason::NotOneSource { sources: &["header", "response_header"] })
         }
     };
     map.end();
-    trust.and(cost)
+    cost
 }
 
-fn read_header_name(field: &Field<'_>) -> Option<Box<str>> {
-    let text = field.text(HEADER_BYTES_MAX)?;
-    let name = is_token(text).then(|| text.to_ascii_lowercase().into());
-    name.or_else(|| field.refuse(Reason::BadToken { value: text.to_owned(), kind: "a header" }))
+fn read_cost_header(field: &Field<'_>, trusted: Option<&Field<'_>>) -> Option<Box<str>> {
+    let name = header::read_name(field)?;
+    if *name != *CONTENT_LENGTH || trusted.is_some() {
+        header::read_trusted(field, trusted)?;
+    }
+    Some(name)
 }
 
 impl CostSource {

@@ -120,15 +120,6 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn truth(&self) -> Option<bool> {
-        match &self.node.value {
-            Value::Bool(truth) => Some(*truth),
-            Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
-                self.not_a("true or false")
-            }
-        }
-    }
-
     /// A string of 1 to `max` bytes.
     pub(super) fn text(&self, max: usize) -> Option<&'a str> {
         match self.string()? {
@@ -136,6 +127,12 @@ impl<'a> Field<'a> {
             text if text.len() > max => self.refuse(Reason::TooLong { max }),
             text => Some(text),
         }
+    }
+
+    /// A `token` of up to `max` bytes, which names what `kind` says.
+    pub(super) fn token(&self, max: usize, kind: &'static str) -> Option<&'a str> {
+        let text = self.text(max)?;
+        if is_token(text) { Some(text) } else { self.refuse(Reason::BadToken { value: text.to_owned(), kind }) }
     }
 
     /// A bare whole number.

@@ -179,7 +179,10 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
 
 fn of_this_family(field: &Field<'_>, family: Option<Family>) {
     if matches!(family, Some(Family::Ietf | Family::None)) {
-        field.fault(Reason::NotOfThisFamily);
+        field.fault(Reason::Misplaced {
+            why: "this is of the X-RateLimit fields",
+            beside: "`family: x-ratelimit` or `both`",
+        });
     }
 }
 

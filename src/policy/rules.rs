@@ -20,7 +20,10 @@ pub(super) fn read(map: &MapField<'_>) -> Option<Rule> {
     let (bucket, rolling, calendar) = (map.get("bucket"), map.get("rolling"), map.get("calendar"));
     let over = map.get("over");
     if let (Some(over), None) = (&over, &calendar) {
-        over.fault(Reason::OverWithoutCalendar);
+        over.fault(Reason::Misplaced {
+            why: "what is over is counted for a window of the calendar",
+            beside: "`calendar`",
+        });
     }
     let over = over.map_or(Some(Over::default()), |field| read_over(&field));
     let count = [&bucket, &rolling, &calendar].into_iter().filter(|kind| kind.is_some()).count();

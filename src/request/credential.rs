@@ -1,4 +1,4 @@
-//! Finds the secrets that a request presents.
+//! Finds the credentials that a request presents: secrets, and what earlier filters have verified.
 //!
 //! A credential that stands twice in one request is ambiguous, also with equal values: another
 //! reader of the request may take the other one. One that is empty is not there.
@@ -6,38 +6,105 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
+use sha2::{Digest as _, Sha256};
 
 use super::head::Request;
+use crate::base::property::Property;
+use crate::host::metadata::{Struct, Value, in_metadata};
 use crate::policy::callers::Place;
 
-/// The same credential stands in the request more than once.
+/// The same header or parameter stands in the request more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
-/// The secret at `place`, if the request presents one there.
+/// What a request presents as a credential.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Presented<'r> {
+    /// Something that the directory must know.
+    Secret(Cow<'r, [u8]>),
+    /// What an earlier filter has verified; with an identifier, unless it says nobody's name.
+    Verified(Option<Identifier>),
+}
+
+/// Who presented a credential, without saying what: half of a SHA-256 in hexadecimal digits. The
+/// same secret is the same caller, and nobody gets from here to the secret.
+pub type Identifier = [u8; 32];
+
+/// What the request presents at `place`, if anything.
 ///
 /// # Errors
 /// [`Ambiguous`] if the header or the parameter stands there twice.
-pub fn find<'r>(request: &'r Request, place: &'r Place) -> Result<Option<Cow<'r, [u8]>>, Ambiguous> {
+pub fn find<'r>(request: &'r Request, place: &'r Place) -> Result<Option<Presented<'r>>, Ambiguous> {
     let secret = match place {
         Place::Header { name, scheme } => {
-            let value = only(request.headers.all(name))?;
-            let secret = value.map(<[u8]>::trim_ascii).and_then(|value| match scheme {
+            let value = header(request, name)?;
+            let secret = value.and_then(|value| match scheme {
                 Some(scheme) => after_scheme(value, scheme),
                 None => Some(value),
             });
             secret.map(Cow::Borrowed)
         }
-        Place::Query { name } => {
-            let pairs = request.query().split(|byte| *byte == b'&').map(|pair| {
-                let mut parts = pair.splitn(2, |byte| *byte == b'=');
-                (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        Place::Query { name } => parameter(request, name)?,
+        Place::Metadata(path) => {
+            return Ok(match in_metadata(request.facts.of(Property::Metadata), path) {
+                Some(Value::Text(text)) if !text.is_empty() => {
+                    Some(Presented::Verified(Some(identifier(&Sha256::digest(text).into()))))
+                }
+                Some(Value::Struct(payload)) => Some(Presented::Verified(subject(payload))),
+                Some(Value::Text(_) | Value::Number(_) | Value::Truth(_)) | None => None,
             });
-            only(pairs.filter(|(key, _)| *form_decode(key) == *name.as_bytes()).map(|(_, value)| value))?
-                .map(form_decode)
         }
     };
-    Ok(secret.filter(|secret| !secret.is_empty()))
+    Ok(secret.filter(|secret| !secret.is_empty()).map(Presented::Secret))
+}
+
+/// The value of the only header of this name, without the white space around it.
+pub(super) fn header<'r>(request: &'r Request, name: &'r str) -> Result<Option<&'r [u8]>, Ambiguous> {
+    Ok(only(request.headers.all(name))?.map(<[u8]>::trim_ascii))
+}
+
+/// The decoded value of the only query parameter of this name.
+pub(super) fn parameter<'r>(request: &'r Request, name: &str) -> Result<Option<Cow<'r, [u8]>>, Ambiguous> {
+    let pairs = request.query().split(|byte| *byte == b'&').map(|pair| {
+        let mut parts = pair.splitn(2, |byte| *byte == b'=');
+        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    });
+    let value = only(pairs.filter(|(key, _)| *form_decode(key) == *name.as_bytes()).map(|(_, value)| value))?;
+    Ok(value.map(form_decode))
+}
+
+/// The identifier of a secret with this SHA-256: its first half.
+pub(super) fn identifier(digest: &[u8; 32]) -> Identifier {
+    let (first, _) = digest.split_at(16);
+    digits(first)
+}
+
+/// The identifier of whom a token was made for, the same in every token of theirs: `sub` is unique
+/// for its `iss` alone (RFC 7519 §4.1.2), so both are in it. The second half of the SHA-256, so that
+/// no secret can be made up that has the same.
+fn subject(payload: Struct<'_>) -> Option<Identifier> {
+    let claim = |name| payload.at(&[name]).and_then(Value::text);
+    let subject = claim("sub")?;
+    let issuer = claim("iss").unwrap_or_default();
+    let mut hash = Sha256::new();
+    // The length before it, or the end of one could be the beginning of the other.
+    hash.update(u64::try_from(issuer.len()).unwrap_or(u64::MAX).to_le_bytes());
+    hash.update(&issuer);
+    hash.update(&subject);
+    let digest: [u8; 32] = hash.finalize().into();
+    let (_, second) = digest.split_at(16);
+    Some(digits(second))
+}
+
+fn digits(bytes: &[u8]) -> Identifier {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    let mut digits = [0; 32];
+    for ([high, low], byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *high = digit(byte >> 4);
+        *low = digit(byte & 15);
+    }
+    digits
 }
 
 fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Ambiguous> {
@@ -69,7 +136,12 @@ mod tests {
 
     fn found(place: &Place, pairs: &[(&str, &[u8])]) -> Result<Option<Vec<u8>>, Ambiguous> {
         let request = Request { headers: Headers::new(Headers::encode(pairs)), ..Request::default() };
-        find(&request, place).map(|secret| secret.map(Cow::into_owned))
+        find(&request, place).map(|found| {
+            found.map(|presented| match presented {
+                Presented::Secret(secret) => secret.into_owned(),
+                Presented::Verified(identifier) => panic!("nothing was verified: {identifier:?}"),
+            })
+        })
     }
 
     fn header(scheme: Option<&str>) -> Place {

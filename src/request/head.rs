@@ -1,7 +1,9 @@
 //! The parts of a request's head that the policy looks at.
 
+use super::facts::Facts;
 use crate::base::path::PathBuffer;
 use crate::host::headers::Headers;
+use crate::host::stream::{Properties, RequestHead};
 use crate::policy::Policy;
 use crate::policy::route::Matches;
 
@@ -10,6 +12,8 @@ use crate::policy::route::Matches;
 pub struct Request {
     /// All headers.
     pub headers: Headers,
+    /// What the proxy knows beside them.
+    pub facts: Facts,
     /// The path, decoded and normalised.
     pub path: PathBuffer,
     /// The routes of the policy that match.
@@ -19,9 +23,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads `headers` by the routes of `policy`.
-    pub fn read(&mut self, headers: Headers, policy: &Policy) {
-        self.headers = headers;
+    /// Reads what `policy` looks at, each thing once.
+    pub fn read(&mut self, host: &(impl RequestHead + Properties), policy: &Policy) {
+        self.headers = host.request_headers();
+        self.facts.ask(policy.callers.properties, host);
         // CONNECT has no path; a message without a method matches routes for any method.
         self.path.read(self.headers.first(":path").unwrap_or_default());
         policy.routes.matches(self.headers.first(":method").unwrap_or_default(), &self.path, &mut self.matches);

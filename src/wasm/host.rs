@@ -12,11 +12,12 @@
 //! trap. [`crate::filter::stream`] keeps to the times all the same.
 
 use super::abi::{self, Map};
+use crate::base::property::Property;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::shared::{SharedData, Swap, Version};
-use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, RequestHead, ResponseHead};
+use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestHead, ResponseHead};
 
 /// The proxy this module runs in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +32,23 @@ impl Clock for Envoy {
 impl RequestHead for Envoy {
     fn request_headers(&self) -> Headers {
         Headers::new(abi::header_block(Map::RequestHeaders))
+    }
+}
+
+impl Properties for Envoy {
+    /// Whole messages, where there is one: a value by its own path would come without its type. (Of
+    /// the node's metadata alone Envoy makes pairs, which say no types either.)
+    fn property(&self, which: Property) -> Option<Vec<u8>> {
+        abi::property(match which {
+            Property::Metadata => "metadata",
+            Property::RouteMetadata => "xds\0route_metadata",
+            Property::Node => "xds\0node",
+            Property::SourceAddress => "source\0address",
+            Property::CertificateSubject => "connection\0subject_peer_certificate",
+            Property::CertificateUriSan => "connection\0uri_san_peer_certificate",
+            Property::CertificateDnsSan => "connection\0dns_san_peer_certificate",
+            Property::CertificateSha256 => "connection\0sha256_peer_certificate_digest",
+        })
     }
 }
 

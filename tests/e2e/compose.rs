@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 const KEY: &str = "demo-acme-1";
 const PRESET: &str = "envoy/presets/enterprise-v2.yaml";
+const FILTERS: &str = "envoy/filters/session.yaml";
 
 #[test]
 fn up_serves_reload_applies_and_down_leaves_nothing() {
@@ -49,6 +50,21 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         })
         .await;
 
+        // Another policy behind a filter that verifies sessions: whose JWT it is, only that one can tell.
+        let session = [("POLICY", "envoy/examples/sessions.yaml"), ("FILTERS", FILTERS)];
+        let applied = checkout.script_with("reload", &session);
+        assert!(applied.status.success(), "reload: {}", String::from_utf8_lossy(&applied.stderr));
+        let jwt =
+            include_str!("../../envoy/filters/session.yaml").lines().find_map(|line| line.strip_prefix("# bob: "));
+        let bob = Call::get("/things").bearer(jwt.expect("a demo JWT"));
+        eventually("the session is known", async || {
+            (Client::http1(checkout.address).send(bob.clone()).await.status == 200).then_some(())
+        })
+        .await;
+        let none = checkout.script_with("reload", &[("FILTERS", "nowhere.yaml")]);
+        let complaint = String::from_utf8_lossy(&none.stderr);
+        assert!(!none.status.success() && complaint.contains("FILTERS=nowhere.yaml"), "{complaint}");
+
         let down = checkout.script("down");
         assert!(down.status.success(), "down: {}", String::from_utf8_lossy(&down.stderr));
         assert_eq!(checkout.left(), "");
@@ -80,6 +96,11 @@ impl Checkout {
     }
 
     fn script(&self, name: &str) -> Output {
+        self.script_with(name, &[])
+    }
+
+    /// The script with more in its environment.
+    fn script_with(&self, name: &str, variables: &[(&str, &str)]) -> Output {
         Command::new(self.root.path().join("scripts").join(name))
             .current_dir(self.root.path())
             // What is built is there already.
@@ -88,6 +109,8 @@ impl Checkout {
             .env("SLUICEGATE_PORT", self.address.port().to_string())
             .env("ENVOY_IMAGE", image())
             .env_remove("POLICY")
+            .env_remove("FILTERS")
+            .envs(variables.iter().copied())
             .output()
             .expect("a script that runs")
     }

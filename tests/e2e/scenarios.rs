@@ -3,6 +3,7 @@
 pub(crate) mod budgets;
 pub(crate) mod charges;
 pub(crate) mod hostile;
+pub(crate) mod identity;
 pub(crate) mod observed;
 pub(crate) mod outages;
 pub(crate) mod replies;
@@ -42,6 +43,21 @@ macro_rules! for_each_scenario {
                 an_empty_credential_is_absent,
                 a_scheme_is_the_same_in_any_letters,
                 nobody_can_pretend_to_be_a_redirect,
+            ]
+            identity: [
+                the_demo_session_works_as_it_is_told,
+                a_session_and_a_token_are_told_apart_in_one_header,
+                a_session_beside_a_token_must_be_the_same_callers,
+                a_refreshed_session_is_the_same_caller,
+                one_secret_in_two_places_is_one_caller,
+                a_user_of_two_organizations_shares_what_is_theirs,
+                what_an_authorization_service_says_is_an_attribute,
+                the_configurations_metadata_is_an_attribute,
+                a_clients_address_is_what_envoy_says_it_is,
+                a_client_is_known_by_its_certificate,
+                a_certificate_that_is_not_asked_for_says_nothing,
+                a_trusted_header_is_believed_as_it_arrives,
+                what_stands_twice_is_refused_where_callers_are_asked,
             ]
             observed: [
                 the_access_log_says_what_was_decided,

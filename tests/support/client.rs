@@ -60,6 +60,19 @@ impl Call {
         self.header("x-answer-trailer", &format!("{name}: {value}"))
     }
 
+    /// The request itself, for whoever is at `authority`.
+    pub(crate) fn request(self, authority: &str) -> Request<Full<Bytes>> {
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(format!("http://{authority}{}", self.path))
+            .body(Full::new(Bytes::new()))
+            .expect("a request");
+        for (name, value) in self.headers {
+            request.headers_mut().append(name, value);
+        }
+        request
+    }
+
     pub(crate) fn grpc(self) -> Self {
         Self { method: Method::POST, ..self }.header("content-type", "application/grpc").header("te", "trailers")
     }
@@ -120,14 +133,7 @@ impl Client {
     }
 
     pub(crate) async fn try_send(&self, call: Call) -> Result<Answer, Error> {
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(format!("http://{}{}", self.address, call.path))
-            .body(Full::new(Bytes::new()))
-            .expect("a request");
-        for (name, value) in call.headers {
-            request.headers_mut().append(name, value);
-        }
+        let request = call.request(&self.address.to_string());
         let (head, body) = self.pool.request(request).await?.into_parts();
         let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })

@@ -8,6 +8,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -75,11 +76,18 @@ pub(crate) trait Driver: Send {
     fn memory_bytes(&self) -> u64;
 }
 
+/// A change to the listeners.
+pub(crate) type Edit = Arc<dyn Fn(&mut Value, &Policy) + Send + Sync>;
+
 /// What a gateway is started with.
 pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// Changes to the listeners that no policy can ask for; made again at every update.
-    pub(crate) edit: Option<fn(&mut Value, &Policy)>,
+    pub(crate) edit: Option<Edit>,
+    /// HTTP filters before ours.
+    pub(crate) filters: Option<Value>,
+    /// What the proxy is told of itself: `KEY=VALUE`.
+    pub(crate) node_metadata: Option<&'static str>,
     pub(crate) memory_bytes_max: Option<u64>,
     /// Whether the listeners come from a file that Envoy watches, or stand in the bootstrap.
     pub(crate) watched: bool,
@@ -89,7 +97,15 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn of(policy: &Policy) -> Self {
-        Self { policy: policy.clone(), edit: None, memory_bytes_max: None, watched: true, http2: false }
+        Self {
+            policy: policy.clone(),
+            edit: None,
+            filters: None,
+            node_metadata: None,
+            memory_bytes_max: None,
+            watched: true,
+            http2: false,
+        }
     }
 
     /// With its listeners in the bootstrap, where no update or edit reaches them.
@@ -97,8 +113,17 @@ impl Setup {
         Self { watched: false, ..self }
     }
 
-    pub(crate) fn edited(self, edit: fn(&mut Value, &Policy)) -> Self {
-        Self { edit: Some(edit), ..self }
+    pub(crate) fn edited(self, edit: impl Fn(&mut Value, &Policy) + Send + Sync + 'static) -> Self {
+        Self { edit: Some(Arc::new(edit)), ..self }
+    }
+
+    /// Behind these HTTP filters: a list, as Envoy takes it.
+    pub(crate) fn behind(self, filters: Value) -> Self {
+        Self { filters: Some(filters), ..self }
+    }
+
+    pub(crate) fn with_node_metadata(self, pair: &'static str) -> Self {
+        Self { node_metadata: Some(pair), ..self }
     }
 
     pub(crate) fn with_struct(self) -> Self {
@@ -157,7 +182,8 @@ impl Lab {
             address,
             admin: Admin::new(admin),
             policy: setup.policy.clone(),
-            edit: setup.edit,
+            edit: setup.edit.clone(),
+            filters: setup.filters.clone(),
             driver,
             directory,
         };
@@ -181,7 +207,8 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) admin: Admin,
     policy: Policy,
-    edit: Option<fn(&mut Value, &Policy)>,
+    edit: Option<Edit>,
+    filters: Option<Value>,
     driver: Box<dyn Driver>,
     directory: TempDir,
 }
@@ -269,7 +296,7 @@ impl Gateway {
 
     fn listeners(&self, policy: &Policy) -> String {
         let (listen, _) = self.driver.binds();
-        let text = render(&[
+        let mut arguments: Vec<OsString> = vec![
             "listeners".into(),
             "--policy".into(),
             self.write("policy.yaml", &policy.text()).into(),
@@ -277,8 +304,13 @@ impl Gateway {
             listen.to_string().into(),
             "--wasm".into(),
             self.driver.files().join("sluicegate.wasm").into(),
-        ]);
-        let Some(edit) = self.edit else { return text };
+        ];
+        if let Some(filters) = &self.filters {
+            // JSON, which is YAML too.
+            arguments.extend(["--filters".into(), self.write("filters.yaml", &filters.to_string()).into()]);
+        }
+        let text = render(&arguments);
+        let Some(edit) = &self.edit else { return text };
         let mut listeners = parse(&text);
         edit(&mut listeners, policy);
         listeners.to_string()
@@ -303,6 +335,9 @@ impl Gateway {
         ];
         if setup.watched {
             arguments.extend(["--listeners".into(), inside.join("listeners.yaml").into()]);
+        }
+        if let Some(pair) = setup.node_metadata {
+            arguments.extend(["--node-metadata".into(), pair.into()]);
         }
         let text = render(&arguments);
         if !setup.http2 {

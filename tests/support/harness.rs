@@ -14,13 +14,17 @@ mod client;
 mod gateway;
 mod policy;
 mod render;
+mod session;
+mod tls;
 mod upstream;
 
 pub(crate) use admin::Admin;
 pub(crate) use client::{Answer, Call, Client, raw};
 pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
 pub(crate) use policy::Policy;
-pub(crate) use render::{required, route_action};
+pub(crate) use render::{connection_manager, filter_chain, required, route, route_action};
+pub(crate) use session::Issuer;
+pub(crate) use tls::Authority;
 pub(crate) use upstream::Upstream;
 
 use std::collections::BTreeSet;

@@ -10,7 +10,12 @@ pub(crate) struct Policy(Value);
 impl Policy {
     /// The preset as it ships.
     pub(crate) fn preset() -> Self {
-        Self::read("envoy/presets/enterprise-v2.yaml")
+        Self::shipped("envoy/presets/enterprise-v2.yaml")
+    }
+
+    /// A file of the repository, as it ships.
+    pub(crate) fn shipped(path: &str) -> Self {
+        Self::read(path)
     }
 
     /// A policy of the tests' own: a file in `tests/e2e/policies`, without its ending.

@@ -45,10 +45,26 @@ pub(crate) fn upstream_over_http2(bootstrap: &mut Value) {
     });
 }
 
-/// The action of the first route.
-pub(crate) fn route_action(listeners: &mut Value) -> &mut Value {
+/// The first route.
+pub(crate) fn route(listeners: &mut Value) -> &mut Value {
     let routes = find(listeners, &|node| node.get("virtual_hosts").is_some()).expect("a route configuration");
-    &mut routes["virtual_hosts"][0]["routes"][0]["route"]
+    &mut routes["virtual_hosts"][0]["routes"][0]
+}
+
+/// Its action.
+pub(crate) fn route_action(listeners: &mut Value) -> &mut Value {
+    &mut route(listeners)["route"]
+}
+
+/// The HTTP connection manager's own configuration.
+pub(crate) fn connection_manager(listeners: &mut Value) -> &mut Value {
+    find(listeners, &|node| node.get("http_filters").is_some()).expect("a connection manager")
+}
+
+/// The listener's first filter chain.
+pub(crate) fn filter_chain(listeners: &mut Value) -> &mut Value {
+    let listener = find(listeners, &|node| node.get("filter_chains").is_some()).expect("a listener");
+    &mut listener["filter_chains"][0]
 }
 
 /// The `configuration` beside `vm_config`: the plugin's own, not the VM's.

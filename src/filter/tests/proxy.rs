@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::base::property::Property;
 use crate::base::time::{Span, Timestamp};
 use crate::filter::runtime::Runtime;
 use crate::filter::stream::{Flow, Stream};
@@ -11,7 +12,7 @@ use crate::host::fake::FakeData;
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::shared::{SharedData, Swap, Version};
-use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, RequestHead, ResponseHead};
+use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestHead, ResponseHead};
 use crate::policy::Policy;
 use crate::policy::document::from_yaml;
 
@@ -26,6 +27,9 @@ pub(super) struct Proxy {
     pub(super) counted: Rc<RefCell<BTreeMap<String, u64>>>,
     pub(super) request: Rc<RefCell<Vec<u8>>>,
     pub(super) response: Rc<RefCell<BTreeMap<String, String>>>,
+    pub(super) properties: Rc<RefCell<BTreeMap<Property, Vec<u8>>>>,
+    /// Every property that was asked for, in order.
+    pub(super) asked: Rc<RefCell<Vec<Property>>>,
     pub(super) details: Rc<RefCell<Option<&'static str>>>,
     pub(super) replies: Rc<RefCell<Vec<LocalReply>>>,
     pub(super) filter_state: Rc<RefCell<Option<String>>>,
@@ -50,6 +54,13 @@ impl Clock for Proxy {
 impl RequestHead for Proxy {
     fn request_headers(&self) -> Headers {
         Headers::new(self.request.borrow().clone())
+    }
+}
+
+impl Properties for Proxy {
+    fn property(&self, which: Property) -> Option<Vec<u8>> {
+        self.asked.borrow_mut().push(which);
+        self.properties.borrow().get(&which).cloned()
     }
 }
 
@@ -114,6 +125,11 @@ impl Proxy {
             CounterId(u32::try_from(index).unwrap())
         };
         Rc::new(Runtime::start(policy, self.clone(), &[1; 16], define).unwrap())
+    }
+
+    /// From now on the proxy says this when it is asked.
+    pub(super) fn know(&self, property: Property, value: Vec<u8>) {
+        self.properties.borrow_mut().insert(property, value);
     }
 
     pub(super) fn wait(&self, seconds: u64) {

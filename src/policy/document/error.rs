@@ -115,7 +115,7 @@ impl Rule {
     fn text(self) -> &'static str {
         match self {
             Rule::EmptyConfiguration => "no policy: the plugin's configuration is empty",
-            Rule::EmptyDocument => "no policy: the document is empty",
+            Rule::EmptyDocument => "the document is empty",
             Rule::TooLarge => "more than 64 MiB",
             Rule::TooManyNodes => "more than 8000000 values",
             Rule::TooDeep => "more than 32 lists and maps inside one another",
@@ -135,7 +135,7 @@ impl Rule {
             Rule::UnknownEscape => "an unknown escape after a backslash",
             Rule::NotJson => "not valid JSON",
             Rule::KeyNotString => "a key must be a string (a number in quotes)",
-            Rule::SeveralDocuments => "something follows the document: a policy is exactly one",
+            Rule::SeveralDocuments => "something follows the document: there may be only one",
             Rule::TooManyCopies => "anchors and aliases stand for more than 1000000 values",
             Rule::UnknownAlias => "an alias of nothing that is complete above it",
             Rule::AliasAcrossDirectory => "an alias of something on the other side of the directory's border",

@@ -1,7 +1,8 @@
 //! JSON to a tree, and back.
 
 use super::bounds::{Budget, check_depth, repeated};
-use super::{Entry, Node, Rule, SyntaxError, Value, number};
+use super::{Entry, Node, Rule, SyntaxError, Value};
+use crate::base::number;
 use crate::base::pointer::Pointer;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;

@@ -5,7 +5,8 @@
 //! every map field, and the order of keys is no one's choice: here it is the alphabet's.
 
 use super::bounds::{Budget, check_depth};
-use super::{Entry, Node, Rule, SyntaxError, Value, number};
+use super::{Entry, Node, Rule, SyntaxError, Value};
+use crate::base::number;
 use crate::base::pointer::Pointer;
 use prost::Message as _;
 use prost_types::value::Kind;

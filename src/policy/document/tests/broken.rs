@@ -6,8 +6,8 @@ use prost::Message as _;
 #[test]
 fn yaml_faults_are_told_in_our_words() {
     for (text, told) in [
-        ("", "no policy: the document is empty"),
-        ("# nothing\n", "no policy: the document is empty"),
+        ("", "the document is empty"),
+        ("# nothing\n", "the document is empty"),
         ("a: 'x\nb: 2\n", "line 1, column 4: an unclosed quote, or its text goes on without indentation"),
         ("a: \"x", "line 1, column 4: an unclosed quote, or its text goes on without indentation"),
         ("a: 'it's'", "line 1, column 8: text after a closing quote"),
@@ -26,8 +26,8 @@ fn yaml_faults_are_told_in_our_words() {
         ("a: @x", "line 1, column 4: a text that begins with @, ` or % must be in quotes"),
         ("a: *b", "line 1, column 4: an alias of nothing that is complete above it"),
         ("a: |0\n x", "line 1, column 4: not valid YAML"),
-        ("a: 1\n---\nb: 2", "line 2: something follows the document: a policy is exactly one"),
-        ("{\"a\":1} x", "line 1, column 9: something follows the document: a policy is exactly one"),
+        ("a: 1\n---\nb: 2", "line 2: something follows the document: there may be only one"),
+        ("{\"a\":1} x", "line 1, column 9: something follows the document: there may be only one"),
         ("limits: [{1: x}]", "line 1: /limits/0: a key must be a string (a number in quotes)"),
         ("true: x", "line 1: a key must be a string (a number in quotes)"),
         ("? [a]\n: b", "line 1: a key must be a string (a number in quotes)"),
@@ -40,7 +40,7 @@ fn yaml_faults_are_told_in_our_words() {
 #[test]
 fn json_faults_are_told_in_our_words() {
     for (text, told) in [
-        (b" ".as_slice(), "no policy: the document is empty"),
+        (b" ".as_slice(), "the document is empty"),
         (b"{\"a\":", "line 1, column 5: the JSON text ends too early"),
         (b"{\"a\":1}\n}", "line 2, column 1: something follows the end of the JSON text"),
         (b"[1,]", "line 1, column 4: a comma with nothing after it"),

@@ -194,8 +194,9 @@ fn the_configuration_says_what_it_is() {
 /// A number in the text that every form gives it. Fractions have few digits: `serde_json` reads those
 /// exactly, longer ones to the last digit but one.
 fn a_number(integers: impl Strategy<Value = i64> + 'static) -> BoxedStrategy<Box<str>> {
-    let fraction = (-999_999_i64..1_000_000, 1_usize..6)
-        .prop_map(|(digits, point)| number::from_f64(format!("{digits}e-{point}").parse().unwrap()).unwrap());
+    let fraction = (-999_999_i64..1_000_000, 1_usize..6).prop_map(|(digits, point)| {
+        crate::base::number::from_f64(format!("{digits}e-{point}").parse().unwrap()).unwrap()
+    });
     prop_oneof![3 => integers.prop_map(|number| number.to_string().into()), 1 => fraction].boxed()
 }
 

@@ -1,0 +1,32 @@
+//! Names of headers, and which of them can be believed.
+
+use super::document::Value;
+use super::error::Reason;
+use super::reader::Field;
+
+/// The longest name of a header or a query parameter, and the longest authentication scheme.
+pub(super) const TOKEN_BYTES_MAX: usize = 128;
+
+/// The name of a header, in lower case.
+pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
+    field.token(TOKEN_BYTES_MAX, "a header").map(|name| name.to_ascii_lowercase().into())
+}
+
+/// A header counts only where the policy says that no client can send it.
+pub(super) fn read_trusted(header: &Field<'_>, trusted: Option<&Field<'_>>) -> Option<()> {
+    let Some(trusted) = trusted else { return header.refuse(Reason::Untrusted) };
+    match &trusted.node.value {
+        Value::Bool(true) => Some(()),
+        Value::Bool(false) => trusted.refuse(Reason::Untrusted),
+        other @ (Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_)) => {
+            trusted.refuse(Reason::NotA { wanted: "a truth value", found: other.kind() })
+        }
+    }
+}
+
+/// Notes it where `trusted` stands beside something else than the header that it is of.
+pub(super) fn only_beside_header(header: Option<&Field<'_>>, trusted: Option<&Field<'_>>) {
+    if let (None, Some(trusted)) = (header, trusted) {
+        trusted.fault(Reason::Misplaced { why: "only a header is trusted or not", beside: "`header`" });
+    }
+}

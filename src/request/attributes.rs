@@ -1,0 +1,107 @@
+//! Attributes that have sources of their own: of each the first source that has a value.
+
+use std::borrow::Cow;
+
+use super::address::network;
+use super::credential::{self, Ambiguous};
+use super::head::Request;
+use super::identify::{Caller, Unidentified, Value};
+use super::voices::Voices;
+use crate::base::property::Property;
+use crate::host::metadata::{self, in_metadata};
+use crate::policy::Policy;
+use crate::policy::attributes::AttributeId;
+use crate::policy::callers::Source;
+
+/// Sets the attributes. Each reads what the directory gave, so none is changed before all are found.
+///
+/// # Errors
+/// [`Unidentified::Conflicting`] where the credentials that are `presented` say different things of
+/// one attribute, and [`Unidentified::Ambiguous`] where a header or a parameter stands twice; neither
+/// where nobody was asked who they are: then `presented` is `None`, and such a header has no value.
+pub(super) fn derive<'r>(
+    caller: &mut Caller<'r>,
+    presented: Option<Voices>,
+    request: &'r Request,
+    policy: &'r Policy,
+) -> Result<(), Unidentified> {
+    let mut found = Vec::with_capacity(policy.callers.sources.len());
+    for (attribute, sources) in &policy.callers.sources {
+        let reading = Reading { caller, request, policy, attribute: *attribute };
+        if let Some(presented) = presented {
+            reading.agree(sources, presented)?;
+        }
+        let mut first = None;
+        for source in sources {
+            first = match reading.value(source) {
+                Ok(value) => value,
+                Err(Ambiguous) if presented.is_some() => return Err(Unidentified::Ambiguous),
+                Err(Ambiguous) => None,
+            };
+            if first.is_some() {
+                break;
+            }
+        }
+        found.push((*attribute, first));
+    }
+    found.into_iter().for_each(|(attribute, value)| caller.set(attribute, value));
+    Ok(())
+}
+
+/// One attribute, and what its sources read.
+struct Reading<'c, 'r> {
+    caller: &'c Caller<'r>,
+    request: &'r Request,
+    policy: &'r Policy,
+    attribute: AttributeId,
+}
+
+impl<'r> Reading<'_, 'r> {
+    fn value(&self, source: &'r Source) -> Result<Option<Value<'r>>, Ambiguous> {
+        let request = self.request;
+        let text = match source {
+            Source::Directory(from) => return Ok(self.caller.known(*from).cloned()),
+            Source::Path(route) => {
+                route.capture(self.policy.attributes.name(self.attribute), &request.path).map(Cow::Borrowed)
+            }
+            Source::Metadata { path, .. } => {
+                in_metadata(request.facts.of(Property::Metadata), path).and_then(metadata::Value::text)
+            }
+            Source::RouteMetadata(path) => {
+                in_metadata(request.facts.of(Property::RouteMetadata), path).and_then(metadata::Value::text)
+            }
+            Source::NodeMetadata(_, value) => value.as_deref().map(Cow::Borrowed),
+            Source::Query(name) => credential::parameter(request, name)?,
+            Source::Header(name) => credential::header(request, name)?.map(Cow::Borrowed),
+            Source::ClientAddress { v4_prefix, v6_prefix } => {
+                let address = request.facts.of(Property::SourceAddress);
+                network(address, *v4_prefix, *v6_prefix).map(|network| Cow::Owned(network.into_bytes()))
+            }
+            Source::ClientCertificate(part) => Some(Cow::Borrowed(request.facts.of(*part))),
+        };
+        Ok(text.filter(|text| !text.is_empty()).map(Value::Text))
+    }
+
+    /// What the directory says, by the first of its sources that has a value, and what each verified
+    /// credential says, likewise, must be the same.
+    fn agree(&self, sources: &'r [Source], verified: Voices) -> Result<(), Unidentified> {
+        if !sources.iter().any(|source| verified.speak(source)) {
+            return Ok(());
+        }
+        let mut unheard = verified.and_the_directory();
+        let mut agreed: Option<Value<'_>> = None;
+        for source in sources {
+            if !unheard.speak(source) {
+                continue;
+            }
+            let Ok(Some(value)) = self.value(source) else { continue };
+            unheard = unheard.without(source);
+            match &agreed {
+                Some(agreed) if agreed.bytes() != value.bytes() => return Err(Unidentified::Conflicting),
+                Some(_) => {}
+                None => agreed = Some(value),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! What the proxy knows of a request beside its head, as far as the policy wants to know it.
+
+use std::fmt;
+
+use crate::base::property::{Property, PropertySet};
+use crate::host::metadata::{Value, in_node};
+use crate::host::stream::Properties;
+use crate::policy::Policy;
+
+/// The answers to what was asked for one request.
+#[derive(Default)]
+pub struct Facts {
+    answers: [Vec<u8>; Property::ALL.len()],
+}
+
+impl Facts {
+    /// Asks for what is `wanted` and for nothing else: every question is a host call.
+    pub fn ask(&mut self, wanted: PropertySet, host: &impl Properties) {
+        for (answer, property) in self.answers.iter_mut().zip(Property::ALL) {
+            if wanted.contains(property) {
+                *answer = host.property(property).unwrap_or_default();
+            } else if !answer.is_empty() {
+                answer.clear();
+            }
+        }
+    }
+
+    /// The answer; empty where there is none, or was not asked for.
+    #[must_use]
+    pub fn of(&self, property: Property) -> &[u8] {
+        self.answers.get(property.index()).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl fmt::Debug for Facts {
+    /// The sizes alone: a session's claims are nobody else's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.answers.iter().map(Vec::len)).finish()
+    }
+}
+
+/// Settles the attributes that come from the proxy's own metadata: one question for the life of a
+/// policy, and none where it has no such attribute.
+pub fn settle(policy: &mut Policy, host: &impl Properties) {
+    if policy.callers.asks_for_the_node() {
+        let node = host.property(Property::Node).unwrap_or_default();
+        policy.callers.settle_node(|path| in_node(&node, path).and_then(Value::text).map(|text| (*text).into()));
+    }
+}

@@ -1,0 +1,56 @@
+//! Who speaks for a caller: the directory, for all secrets that it knows, and each credential that an
+//! earlier filter has verified, for the claims it makes.
+
+use crate::policy::callers::Source;
+
+/// A set of voices; of the credentials by their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Voices(u32);
+
+/// Above the numbers of all credentials.
+const DIRECTORY: usize = 31;
+
+impl Voices {
+    pub(super) fn add(&mut self, credential: usize) {
+        self.0 |= bit(credential);
+    }
+
+    pub(super) fn contains(self, credential: usize) -> bool {
+        self.0 & bit(credential) != 0
+    }
+
+    /// These and the directory.
+    pub(super) fn and_the_directory(self) -> Self {
+        Self(self.0 | bit(DIRECTORY))
+    }
+
+    /// Whether what `source` says counts as a word of one of these.
+    pub(super) fn speak(self, source: &Source) -> bool {
+        self.0 & bit_of(source) != 0
+    }
+
+    /// Those that have not said anything by `source`.
+    pub(super) fn without(self, source: &Source) -> Self {
+        Self(self.0 & !bit_of(source))
+    }
+}
+
+fn bit(number: usize) -> u32 {
+    u32::try_from(number).ok().and_then(|number| 1_u32.checked_shl(number)).unwrap_or_default()
+}
+
+/// The bit of the one whose word `source` is; none for what nobody vouches for as theirs.
+fn bit_of(source: &Source) -> u32 {
+    match source {
+        Source::Directory(_) => bit(DIRECTORY),
+        Source::Metadata { claim_of: Some(credential), .. } => bit(*credential),
+        Source::Metadata { claim_of: None, .. }
+        | Source::Path(_)
+        | Source::RouteMetadata(_)
+        | Source::NodeMetadata(..)
+        | Source::Query(_)
+        | Source::Header(_)
+        | Source::ClientAddress { .. }
+        | Source::ClientCertificate(_) => 0,
+    }
+}

@@ -1,0 +1,363 @@
+//! Who is calling, by what Envoy's own filters verify and its configuration says (D05, EV1).
+
+use super::{ALPHA, BETA, spend};
+use crate::harness::{
+    Authority, Call, Gateway, Issuer, Lab, Policy, Setup, connection_manager, eventually, filter_chain, raw, route,
+};
+use serde_json::{Value, json};
+
+/// A second long after every test.
+const LATE: u64 = 4_102_444_800;
+
+/// Envoy's filter that verifies JWTs of `issuer`, which stand in `header` behind `Bearer`.
+fn jwt_authn(issuer: &Issuer, header: &str) -> Value {
+    json!([{
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": { "session": {
+                "issuer": "id.test",
+                "audiences": ["gateway"],
+                "from_headers": [{ "name": header, "value_prefix": "Bearer " }],
+                "local_jwks": { "inline_string": issuer.key_set().to_string() },
+                "payload_in_metadata": "session",
+                "forward": true,
+            } },
+            "rules": [{
+                "match": { "prefix": "/" },
+                "requires": { "requires_any": { "requirements": [
+                    { "provider_name": "session" },
+                    { "allow_missing_or_failed": {} },
+                ] } },
+            }],
+        },
+    }])
+}
+
+fn claims(sub: &str, org: &str) -> Value {
+    json!({ "iss": "id.test", "aud": "gateway", "exp": LATE, "sub": sub, "org": org })
+}
+
+async fn unauthorized(gateway: &Gateway, reason: &str) -> u64 {
+    gateway.admin.metric("sluicegate_unauthorized_total", &[("reason", reason)]).await
+}
+
+/// The filter list, the policy and the JWTs that ship.
+pub(crate) async fn the_demo_session_works_as_it_is_told(lab: &Lab) {
+    let filters = include_str!("../../envoy/filters/session.yaml");
+    let jwt = |name: &str| {
+        let line = filters.lines().find_map(|line| line.strip_prefix(&format!("# {name}: ")));
+        line.expect("a demo JWT").to_owned()
+    };
+    // Slower, so that nothing comes back within this test.
+    let slowly = |policy: Policy, limit: u32| policy.with(&format!("/limits/{limit}/bucket/refill"), json!("1/h"));
+    let policy = (0..3).fold(Policy::shipped("envoy/examples/sessions.yaml"), slowly);
+    let filters = serde_saphyr::from_str(filters).expect("YAML");
+    let gateway = lab.open_with(Setup::of(&policy).behind(filters)).await;
+    let client = gateway.client();
+    let call = |token: &str| Call::get("/things").bearer(token);
+    assert_eq!(client.statuses(&call(&jwt("alice")), 6).await, [200; 6]);
+    // Her token draws from the same ten, and bob from the organization's fifteen.
+    assert_eq!(client.statuses(&call("demo-acme-1"), 4).await, [200; 4]);
+    assert_eq!(client.send(call("demo-acme-1")).await.status, 429);
+    assert_eq!(client.send(call(&jwt("alice"))).await.status, 429);
+    assert_eq!(client.statuses(&call(&jwt("bob")), 5).await, [200; 5]);
+    let (carol, _) = spend(&client, &call(&jwt("carol"))).await;
+    assert_eq!(carol, 5, "a plan has its own burst");
+    assert_eq!(client.send(call(&format!("x{}", jwt("bob")))).await.status, 401);
+    assert_eq!(client.send(Call::get("/things")).await.status, 401);
+}
+
+pub(crate) async fn a_session_and_a_token_are_told_apart_in_one_header(lab: &Lab) {
+    let issuer = Issuer::new();
+    let policy = Policy::named("callers");
+    let gateway = lab.open_with(Setup::of(&policy).behind(jwt_authn(&issuer, "authorization"))).await;
+    let client = gateway.client();
+    let call = |token: &str| Call::get("/").bearer(token);
+    let session = call(&issuer.token(&claims("alice", "alpha")));
+    assert_eq!(client.statuses(&session, 2).await, [200; 2]);
+    assert_eq!(client.statuses(&call(ALPHA[1]), 2).await, [200; 2]);
+    assert_eq!(client.statuses(&session, 2).await, [429; 2], "one organization, one budget");
+    assert_eq!(client.send(call(&issuer.token(&claims("carol", "gamma")))).await.status, 200);
+
+    // What the filter does not verify leaves nothing behind, and the directory does not have it.
+    let with = |key: &str, value: Value| {
+        let mut claims = claims("carol", "gamma");
+        claims[key] = value;
+        claims
+    };
+    let strange = Issuer::new().token(&claims("carol", "gamma"));
+    let good = issuer.token(&claims("carol", "gamma"));
+    let (head, signature) = good.rsplit_once('.').expect("a signature");
+    let forged = good.replacen(head.rsplit_once('.').expect("claims").1, &part(&claims("dave", "alpha")), 1);
+    for (what, token) in [
+        ("expired", issuer.token(&with("exp", json!(1)))),
+        ("not yet", issuer.token(&with("nbf", json!(LATE - 1)))),
+        ("another issuer", issuer.token(&with("iss", json!("id.example")))),
+        ("another audience", issuer.token(&with("aud", json!("others")))),
+        ("another key", strange),
+        ("other claims under the same signature", forged),
+        ("no signature", format!("{}.{}.", part(&json!({ "alg": "none" })), part(&claims("alice", "alpha")))),
+        ("half a token", signature.to_owned()),
+    ] {
+        let before = unauthorized(&gateway, "unknown").await;
+        assert_eq!(client.send(call(&token)).await.status, 401, "{what}");
+        assert_eq!(unauthorized(&gateway, "unknown").await, before + 1, "{what}");
+    }
+    assert_eq!(client.send(Call::get("/")).await.status, 401);
+    assert_eq!(unauthorized(&gateway, "absent").await, 1);
+}
+
+fn part(json: &Value) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json.to_string())
+}
+
+pub(crate) async fn a_session_beside_a_token_must_be_the_same_callers(lab: &Lab) {
+    let issuer = Issuer::new();
+    let policy = Policy::named("callers");
+    let gateway = lab.open_with(Setup::of(&policy).behind(jwt_authn(&issuer, "x-session"))).await;
+    let client = gateway.client();
+    let alice = format!("Bearer {}", issuer.token(&claims("alice", "alpha")));
+    let both = |token: &str| Call::get("/").header("x-session", &alice).bearer(token);
+    assert_eq!(client.send(both(ALPHA[0])).await.status, 200);
+    for (token, why) in [(BETA, "another organization's"), (ALPHA[1], "another user's")] {
+        let before = unauthorized(&gateway, "conflicting").await;
+        assert_eq!(client.send(both(token)).await.status, 401, "{why}");
+        assert_eq!(unauthorized(&gateway, "conflicting").await, before + 1, "{why}");
+    }
+    assert_eq!(client.send(both("e2e-nobody")).await.status, 200, "nobody's token is passed over");
+    let key = both("e2e-nobody").header("x-api-key", "e2e-nobody");
+    assert_eq!(client.send(key).await.status, 401, "a key in another header is not");
+    let (left, _) = spend(&client, &Call::get("/").header("x-session", &alice)).await;
+    assert_eq!(left, 2, "who was refused took nothing");
+}
+
+pub(crate) async fn a_refreshed_session_is_the_same_caller(lab: &Lab) {
+    let issuer = Issuer::new();
+    let policy = Policy::named("callers").with("/limits/0/per", json!(["session"]));
+    let gateway = lab.open_with(Setup::of(&policy).behind(jwt_authn(&issuer, "authorization"))).await;
+    let client = gateway.client();
+    let session = |sub: &str, number: u64| {
+        let mut claims = claims(sub, "alpha");
+        (claims["jti"], claims["exp"]) = (json!(number.to_string()), json!(LATE + number));
+        Call::get("/").bearer(&issuer.token(&claims))
+    };
+    let mut statuses = Vec::new();
+    for number in 0..6 {
+        statuses.push(client.send(session("alice", number)).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
+    assert_eq!(client.send(session("bob", 0)).await.status, 200, "another subject");
+}
+
+pub(crate) async fn one_secret_in_two_places_is_one_caller(lab: &Lab) {
+    let gateway = lab.open(&Policy::named("callers").with("/limits/0/per", json!(["token", "api_key"]))).await;
+    let client = gateway.client();
+    let both = Call::get("/").bearer(ALPHA[0]).header("x-api-key", ALPHA[0]);
+    assert_eq!(client.statuses(&both, 5).await, [200, 200, 200, 200, 429]);
+    assert_eq!(client.send(Call::get("/").bearer(ALPHA[0])).await.status, 200, "`per` both is a counter of its own");
+}
+
+pub(crate) async fn a_user_of_two_organizations_shares_what_is_theirs(lab: &Lab) {
+    // The tokens e2e-alpha-1 and e2e-beta-1 are alice's.
+    for (per, beta) in [("user", 429), ("org", 200)] {
+        let gateway = lab.open(&Policy::named("callers").with("/limits/0/per", json!([per]))).await;
+        let client = gateway.client();
+        let (admitted, _) = spend(&client, &Call::get("/").bearer(ALPHA[0])).await;
+        assert_eq!(admitted, 4);
+        assert_eq!(client.send(Call::get("/").bearer(BETA)).await.status, beta, "per {per}");
+    }
+}
+
+/// Waits until all of `parts` stand in the log.
+async fn logged(gateway: &Gateway, parts: &[&str]) {
+    eventually("it is written down", async || parts.iter().all(|part| gateway.log().contains(part)).then_some(()))
+        .await;
+}
+
+/// A policy whose one attribute has these sources.
+fn attribute(sources: Value) -> Policy {
+    Policy::named("attributes").with("/callers/attributes/it", sources)
+}
+
+pub(crate) async fn what_an_authorization_service_says_is_an_attribute(lab: &Lab) {
+    let policy = attribute(json!([{ "metadata": ["envoy.filters.http.ext_authz", "x-auth-org"] }]));
+    let filters = json!([{
+        "name": "envoy.filters.http.ext_authz",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+            "transport_api_version": "V3",
+            "http_service": {
+                "server_uri": { "uri": "http://upstream", "cluster": "upstream", "timeout": "5s" },
+                "path_prefix": "/authorize",
+                // The upstream answers what it is asked to, here in the part of the service.
+                "authorization_request": { "allowed_headers": { "patterns": [{ "exact": "x-answer-header" }] } },
+                "authorization_response": { "dynamic_metadata_from_headers": { "patterns": [{ "exact": "x-auth-org" }] } },
+            },
+        },
+    }]);
+    let gateway = lab.open_with(Setup::of(&policy).behind(filters)).await;
+    let client = gateway.client();
+    let of = |org: &str| Call::get("/things").answered_with("x-auth-org", org);
+    for org in ["alpha", "beta"] {
+        let (admitted, _) = spend(&client, &of(org)).await;
+        assert_eq!(admitted, 3, "{org}");
+    }
+    assert!(gateway.upstream.count("/authorize/things") >= 8, "the service was asked");
+    let own = Call::get("/things").header("x-auth-org", "gamma");
+    assert_eq!(client.statuses(&own, 4).await, [200, 200, 200, 429], "a client's word is none");
+    assert_eq!(client.send(own.header("x-auth-org", "delta")).await.status, 429);
+}
+
+pub(crate) async fn the_configurations_metadata_is_an_attribute(lab: &Lab) {
+    let sources = json!([{ "route_metadata": ["shop", "plans", "1"] }, { "node_metadata": "region" }]);
+    let policy = attribute(sources).with("/limits/0/for", json!({ "it": "eu" })).with(
+        "/limits/-",
+        json!({ "name": "gold", "for": { "it": "7" }, "per": [], "bucket": { "burst": 1, "refill": "1/h" } }),
+    );
+    let setup = Setup::of(&policy).with_node_metadata("region=eu");
+    let setup = setup.edited(|listeners, _| {
+        let mut gold = route(listeners).clone();
+        gold["match"] = json!({ "prefix": "/gold" });
+        gold["metadata"] = json!({ "filter_metadata": { "shop": { "plans": ["silver", 7] } } });
+        let host = &mut connection_manager(listeners)["route_config"]["virtual_hosts"][0];
+        host["routes"].as_array_mut().expect("routes").insert(0, gold);
+    });
+    let gateway = lab.open_with(setup).await;
+    let client = gateway.client();
+    assert_eq!(client.statuses(&Call::get("/gold/1"), 2).await, [200, 429]);
+    assert_eq!(client.statuses(&Call::get("/"), 4).await, [200, 200, 200, 429], "another route: the node's region");
+    logged(&gateway, &["it=eu", "it=7"]).await;
+}
+
+pub(crate) async fn a_clients_address_is_what_envoy_says_it_is(lab: &Lab) {
+    let policy = attribute(json!([{ "client_address": {} }]));
+    let from = |address: &str| Call::get("/").header("x-forwarded-for", address).header("x-real-ip", address);
+    // By default nobody in front is trusted: whatever a client says of itself, it is itself.
+    let gateway = lab.open(&policy).await;
+    let client = gateway.client();
+    let mut statuses = Vec::new();
+    for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "nonsense", ""] {
+        statuses.push(client.send(from(address)).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 429, 429]);
+
+    // With one trusted proxy in front it is the address that this one saw: the last that is written.
+    let trusting = Setup::of(&policy).edited(|listeners, _| {
+        connection_manager(listeners)["xff_num_trusted_hops"] = json!(1);
+    });
+    let gateway = lab.open_with(trusting).await;
+    let client = gateway.client();
+    let spent = async |addresses: &[&str]| {
+        let mut statuses = Vec::new();
+        for address in addresses {
+            statuses.push(client.send(from(address)).await.status);
+        }
+        statuses
+    };
+    let forged = ["192.0.2.7", "10.0.0.1, 192.0.2.7", "192.0.2.8, 192.0.2.7", "203.0.113.1,192.0.2.7"];
+    assert_eq!(spent(&forged).await, [200, 200, 200, 429]);
+    assert_eq!(spent(&["192.0.2.8"]).await, [200], "another address");
+    let network = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:DB8:0:1::3", "2001:db8:0:1:1:2:3:4"];
+    assert_eq!(spent(&network).await, [200, 200, 200, 429], "one client has all of a /64");
+    assert_eq!(spent(&["2001:db8:0:2::1"]).await, [200], "another /64");
+    assert_eq!(spent(&["::ffff:192.0.2.7"]).await, [429], "the IPv4 address in IPv6's form");
+}
+
+pub(crate) async fn a_client_is_known_by_its_certificate(lab: &Lab) {
+    let policy = attribute(json!([{ "client_certificate": "uri_san" }]));
+    let (authority, other) = (Authority::new(), Authority::new());
+    let socket = authority.transport_socket(true);
+    let setup =
+        Setup::of(&policy).edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
+    let gateway = lab.open_with(setup).await;
+    let call = Call::get("/");
+    let client = |certified| authority.client(gateway.address, certified);
+    let [billing, renewed] = [(); 2].map(|()| authority.certify(&["spiffe://test/billing", "spiffe://test/second"]));
+    let search = authority.certify(&["spiffe://test/search"]);
+    assert_eq!(client(Some(&billing)).statuses(&call, 2).await, [200; 2]);
+    assert_eq!(client(Some(&renewed)).statuses(&call, 2).await, [200, 429], "a new certificate, the same service");
+    assert_eq!(client(Some(&search)).send(call.clone()).await.ok(), Some(200));
+    for (what, certified) in [("none", None), ("another authority's", Some(&other.certify(&["spiffe://test/search"])))]
+    {
+        assert!(client(certified).send(call.clone()).await.is_err(), "{what}");
+    }
+    assert_eq!(gateway.upstream.count("/"), 4);
+}
+
+/// A gateway that verifies no certificates asks for none: what a client has to show says nothing.
+pub(crate) async fn a_certificate_that_is_not_asked_for_says_nothing(lab: &Lab) {
+    let policy = attribute(json!([{ "client_certificate": "uri_san" }, { "client_certificate": "sha256" }]));
+    let authority = Authority::new();
+    let socket = authority.transport_socket(false);
+    let setup =
+        Setup::of(&policy).edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
+    let gateway = lab.open_with(setup).await;
+    let mut statuses = Vec::new();
+    for name in ["spiffe://test/a", "spiffe://test/b", "spiffe://test/c", "spiffe://test/d"] {
+        let certified = authority.certify(&[name]);
+        statuses.extend(authority.client(gateway.address, Some(&certified)).statuses(&Call::get("/"), 1).await);
+    }
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    logged(&gateway, &["it=-"]).await;
+}
+
+pub(crate) async fn a_trusted_header_is_believed_as_it_arrives(lab: &Lab) {
+    let policy = attribute(json!([{ "header": "X-Org", "trusted": true }]));
+    let gateway = lab.open(&policy).await;
+    let client = gateway.client();
+    for org in ["alpha", "beta"] {
+        let (admitted, _) = spend(&client, &Call::get("/").header("x-org", org)).await;
+        assert_eq!(admitted, 3, "{org}");
+    }
+    // A filter before ours sets it, whatever the client sends; what a route sets comes too late.
+    let header = json!({ "key": "x-org", "value": "ours" });
+    let append = json!({ "header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD" });
+    let filter = json!([{
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": { "request_mutations": [{ "append": append }] },
+        },
+    }]);
+    let by_route = move |listeners: &mut Value, _: &Policy| {
+        route(listeners)["request_headers_to_add"] = json!([append]);
+    };
+    for (setup, last) in [(Setup::of(&policy).behind(filter), 429), (Setup::of(&policy).edited(by_route), 200)] {
+        let gateway = lab.open_with(setup).await;
+        let client = gateway.client();
+        let mut statuses = Vec::new();
+        for org in ["a", "b", "c", "d"] {
+            statuses.push(client.send(Call::get("/").header("x-org", org)).await.status);
+        }
+        assert_eq!(statuses, [200, 200, 200, last]);
+    }
+}
+
+pub(crate) async fn what_stands_twice_is_refused_where_callers_are_asked(lab: &Lab) {
+    let policy = attribute(json!([{ "header": "x-org", "trusted": true }, { "query": "org" }]));
+    let gateway = lab.open(&policy).await;
+    let client = gateway.client();
+    // Decoded, and the same in each spelling.
+    let spellings = ["/?org=a%20b", "/?x=1&org=a+b", "/asked?org=%61%20b", "/?%6frg=a%20%62"];
+    let mut statuses = Vec::new();
+    for path in spellings {
+        statuses.push(client.send(Call::get(path)).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    for call in [
+        Call::get("/asked?org=a&org=b"),
+        Call::get("/asked?org=a&org=a"),
+        Call::get("/asked").header("x-org", "a").header("x-org", "a"),
+    ] {
+        let before = unauthorized(&gateway, "ambiguous").await;
+        assert_eq!(client.send(call).await.status, 401);
+        assert_eq!(unauthorized(&gateway, "ambiguous").await, before + 1);
+    }
+    assert_eq!(client.send(Call::get("/?org=a&org=b")).await.status, 200, "elsewhere nobody gets a 401");
+    // Bytes that are no text are a value like any other.
+    let request = b"GET / HTTP/1.1\r\nhost: x\r\nx-org: \xff\xfe\r\nconnection: close\r\n\r\n";
+    assert!(raw(gateway.address, request, false).await.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(gateway.admin.stat("vm_reload").await, 0);
+}

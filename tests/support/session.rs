@@ -1,0 +1,39 @@
+//! Sessions as an identity provider makes them: JWTs signed with a key of this test's own (RFC 7519, ES256).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+/// Whoever signs; a new one has a key of its own.
+pub(crate) struct Issuer {
+    key: EcdsaKeyPair,
+    random: SystemRandom,
+}
+
+impl Issuer {
+    pub(crate) fn new() -> Self {
+        let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).expect("the same key");
+        Self { key, random }
+    }
+
+    /// Its public key, as a provider publishes it (RFC 7517).
+    pub(crate) fn key_set(&self) -> Value {
+        // An uncompressed point: 4, x, y.
+        let point = self.key.public_key().as_ref();
+        let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
+        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "key", "x": x, "y": y }] })
+    }
+
+    /// A JWT with these claims, as they are.
+    pub(crate) fn token(&self, claims: &Value) -> String {
+        let header = json!({ "alg": "ES256", "kid": "key" });
+        let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let signed = format!("{}.{}", part(&header), part(claims));
+        let signature = self.key.sign(&self.random, signed.as_bytes()).expect("a signature");
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
