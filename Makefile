@@ -9,7 +9,7 @@ export SLUICEGATE := $(CURDIR)/target/release/sluicegate
 export SLUICEGATE_WASM := $(CURDIR)/target/wasm32-wasip1/release/sluicegate.wasm
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker figures up down envoy-image clean
+.PHONY: help build run reload test check unit e2e test-docker figures schema up down envoy-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ figures: build ## measure processor time per request against a no-op filter, mem
 	cargo build --release --locked --example noop --target wasm32-wasip1
 	ENVOY="$$(scripts/get-envoy)" SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
 	  cargo bench --locked --bench figures
+
+schema: ## write docs/policy.schema.json anew, after the policy language has changed
+	cargo run --quiet --locked --bin sluicegate -- schema > docs/policy.schema.json.new
+	mv docs/policy.schema.json.new docs/policy.schema.json
 
 up: ## the same as run under docker, on 127.0.0.1:$SLUICEGATE_PORT (8080)
 	@scripts/up

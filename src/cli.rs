@@ -6,6 +6,7 @@ mod check;
 mod document;
 mod envoy;
 mod render;
+mod schema;
 mod yaml;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Command {
         #[command(subcommand)]
         what: Render,
     },
+    /// Prints the JSON Schema of the policy language, for editors and for CI.
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Check { policy } => check::run(&policy),
         Command::Render { what: Render::Envoy(args) } => render::envoy(&args),
         Command::Render { what: Render::Listeners(args) } => render::listeners(&args),
+        Command::Schema => Ok(schema::run()),
     };
     match done {
         Ok(text) => print(&text),

@@ -15,13 +15,13 @@ pub mod directory;
 pub mod document;
 pub mod error;
 pub mod exempt;
-mod header;
+pub(crate) mod header;
 pub mod limits;
-mod overrides;
-mod reader;
+pub(crate) mod overrides;
+pub(crate) mod reader;
 pub mod replies;
 pub mod route;
-mod rules;
+pub(crate) mod rules;
 pub mod select;
 pub mod template;
 pub mod tiers;
@@ -76,8 +76,10 @@ struct Context {
     routes: RouteTableBuilder,
 }
 
-const KEYS_MAX_DEFAULT: u32 = 100_000;
-const KEYS_MAX_LIMIT: u32 = 50_000_000;
+/// The version of the language.
+pub(crate) const VERSION: u32 = 1;
+pub(crate) const KEYS_MAX_DEFAULT: u32 = 100_000;
+pub(crate) const KEYS_MAX_LIMIT: u32 = 50_000_000;
 
 impl Policy {
     /// Checks a document and compiles it.
@@ -106,7 +108,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map()?;
     let mut context = Context { attributes: Attributes::default(), routes: RouteTable::builder() };
     if let Some(version) = map.require("version") {
-        version.count(1_u32, 1);
+        version.count(VERSION, VERSION);
     }
     let name = map.require("name").and_then(|field| field.name().map(Box::from));
     let callers = match map.get("callers") {

@@ -70,7 +70,7 @@ impl fmt::Display for UnitError {
 }
 
 impl RefillPer {
-    const ALL: [(&'static str, Self); 4] =
+    pub(crate) const ALL: [(&'static str, Self); 4] =
         [("s", Self::Second), ("min", Self::Minute), ("h", Self::Hour), ("d", Self::Day)];
 
     const fn span(self) -> Span {

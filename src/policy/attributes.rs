@@ -49,7 +49,7 @@ pub const ATTRIBUTES_MAX: usize = 64;
 const CREDENTIAL: &str = "credential";
 
 /// Words that select requests by something else than an attribute, or name a digest.
-const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
+pub(crate) const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
 
 impl Default for Attributes {
     fn default() -> Self {

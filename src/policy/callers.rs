@@ -1,8 +1,8 @@
 //! Who is calling: the credentials that a request may present, what they stand for, and what else
 //! is known of whoever sent it.
 
-mod credential;
-mod source;
+pub(crate) mod credential;
+pub(crate) mod source;
 
 use super::Context;
 use super::attributes::{AttributeId, Complete};
@@ -47,8 +47,8 @@ pub enum Stance {
 
 const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", Stance::Anonymous)];
 /// The longest step of a path in metadata.
-const STEP_BYTES_MAX: usize = 128;
-const STEPS_MAX: usize = 16;
+pub(crate) const STEP_BYTES_MAX: usize = 128;
+pub(crate) const STEPS_MAX: usize = 16;
 
 impl Callers {
     /// Whether a source reads the proxy's own metadata.

@@ -53,8 +53,8 @@ impl fmt::Debug for Directory {
     }
 }
 
-const ENTRIES_MAX: usize = 500_000;
-const VALUE_BYTES_MAX: usize = 256;
+pub(crate) const ENTRIES_MAX: usize = 500_000;
+pub(crate) const VALUE_BYTES_MAX: usize = 256;
 
 /// Reads the entries. No fault repeats anything that stands here, not even a key.
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory> {

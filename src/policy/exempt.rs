@@ -24,7 +24,7 @@ pub(super) struct ReadExemptions {
     pub(super) unconditional: Vec<(Route, String)>,
 }
 
-const EXEMPTIONS_MAX: usize = 1_000;
+pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
 
 /// Reads the exemptions; `None` where one has a fault.
 pub(super) fn read(field: Field<'_>, tiers: &[Option<ReadTier>], context: &mut Context) -> Option<ReadExemptions> {

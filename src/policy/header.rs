@@ -5,7 +5,7 @@ use super::error::Reason;
 use super::reader::Field;
 
 /// The longest name of a header or a query parameter, and the longest authentication scheme.
-pub(super) const TOKEN_BYTES_MAX: usize = 128;
+pub(crate) const TOKEN_BYTES_MAX: usize = 128;
 
 /// The name of a header, in lower case.
 pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {

@@ -96,11 +96,11 @@ pub enum ChargeWhen {
     Success,
 }
 
-const LIMITS_MAX: usize = 10_000;
-const PER_MAX: usize = 8;
+pub(crate) const LIMITS_MAX: usize = 10_000;
+pub(crate) const PER_MAX: usize = 8;
 
 /// The one request header whose value the proxy itself holds the client to.
-const CONTENT_LENGTH: &str = "content-length";
+pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
 /// What the limits are read beside.
 pub(super) struct Beside<'a> {

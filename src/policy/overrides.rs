@@ -29,7 +29,7 @@ struct Set {
     first: HashMap<Vec<u8>, usize>,
 }
 
-const OVERRIDES_MAX: usize = 100_000;
+pub(crate) const OVERRIDES_MAX: usize = 100_000;
 /// Lists of values multiply: `{ org: [a, b], plan: [c, d] }` is four callers.
 const COMBINATIONS_MAX: usize = 10_000;
 

@@ -244,7 +244,7 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
-const NAME_BYTES_MAX: usize = 64;
+pub(crate) const NAME_BYTES_MAX: usize = 64;
 
 /// Whether `text` is a `token` of RFC 9110 §5.6.2.
 pub(super) fn is_token(text: &str) -> bool {

@@ -95,8 +95,8 @@ enum With {
     Name,
 }
 
-const BODY_BYTES_MAX: usize = 16_384;
-const CONTENT_TYPE_BYTES_MAX: usize = 128;
+pub(crate) const BODY_BYTES_MAX: usize = 16_384;
+pub(crate) const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// The media type of a problem (RFC 9457 §3).
 pub const PROBLEM: &str = "application/problem+json";
 const REFUSED: &str = r#"{"status":429,"title":"Too Many Requests","detail":"The limit {limit} is exceeded. Retry after {retry_after} seconds."}"#;

@@ -12,7 +12,7 @@ use crate::limit::rolling::Rolling;
 use crate::limit::{QUOTA_MAX, Rule};
 
 /// The keys of which a limit has exactly one.
-const KINDS: &[&str] = &["bucket", "rolling", "calendar"];
+pub(crate) const KINDS: &[&str] = &["bucket", "rolling", "calendar"];
 const OVERS: [(&str, Over); 2] = [("refuse", Over::Refuse), ("count", Over::Count)];
 
 /// Reads the one rule of a limit, and its `over`.

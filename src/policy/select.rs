@@ -23,9 +23,9 @@ pub struct Selector {
     pub attributes: Vec<Condition>,
 }
 
-const ROUTES_MAX: usize = 10_000;
-const VALUES_MAX: usize = 1_000;
-const VALUE_BYTES_MAX: usize = 256;
+pub(crate) const ROUTES_MAX: usize = 10_000;
+pub(crate) const VALUES_MAX: usize = 1_000;
+pub(crate) const VALUE_BYTES_MAX: usize = 256;
 
 /// A list of routes, all of them added to the policy's table.
 pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Option<Vec<(Route, RouteId)>> {

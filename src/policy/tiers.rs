@@ -23,7 +23,7 @@ pub(super) struct ReadTier {
     pub(super) routes: Vec<Route>,
 }
 
-const TIERS_MAX: usize = 1_000;
+pub(crate) const TIERS_MAX: usize = 1_000;
 
 /// Reads the tiers, each in its place: one with a fault is `None`, so that the numbers stay right.
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<ReadTier>> {

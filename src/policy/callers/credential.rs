@@ -54,7 +54,7 @@ impl Place {
     }
 }
 
-const CREDENTIALS_MAX: usize = 16;
+pub(crate) const CREDENTIALS_MAX: usize = 16;
 
 /// A credential that was read, for those after it.
 struct Earlier {

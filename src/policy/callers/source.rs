@@ -1,5 +1,7 @@
 //! Attributes from elsewhere than a credential's entry: each from the first source that has a value.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::super::Context;
 use super::super::attributes::AttributeId;
 use super::super::document::Value;
@@ -59,13 +61,13 @@ impl Source {
     }
 }
 
-const SOURCES_MAX: usize = 16;
-const V4_PREFIX_USUAL: u32 = 32;
+pub(crate) const SOURCES_MAX: usize = 16;
+pub(crate) const V4_PREFIX_USUAL: u32 = 32;
 /// A client has a whole /64 to choose addresses from.
-const V6_PREFIX_USUAL: u32 = 64;
+pub(crate) const V6_PREFIX_USUAL: u32 = 64;
 
 /// The keys of the sources, in the order in which messages list them.
-const KEYS: [&str; 9] = [
+pub(crate) const KEYS: [&str; 9] = [
     "directory",
     "path",
     "metadata",
@@ -77,7 +79,7 @@ const KEYS: [&str; 9] = [
     "client_certificate",
 ];
 
-const PARTS: [(&str, Property); 4] = [
+pub(crate) const PARTS: [(&str, Property); 4] = [
     ("subject", Property::CertificateSubject),
     ("uri_san", Property::CertificateUriSan),
     ("dns_san", Property::CertificateDnsSan),
@@ -193,8 +195,8 @@ fn no_secret(field: &Field<'_>, credentials: &[Credential], holds: impl Fn(&Plac
 
 fn read_client_address(field: Field<'_>) -> Option<Source> {
     let map = field.map()?;
-    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_USUAL, |field| field.count(0, 32));
-    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_USUAL, |field| field.count(0, 128));
+    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_USUAL, |field| field.count(0, Ipv4Addr::BITS));
+    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_USUAL, |field| field.count(0, Ipv6Addr::BITS));
     map.end();
     Some(Source::ClientAddress { v4_prefix: v4_prefix?, v6_prefix: v6_prefix? })
 }

@@ -1,0 +1,158 @@
+//! The words that values are made of: names, routes, and quantities with their units.
+
+use schemars::JsonSchema;
+
+use crate::base::units::RefillPer;
+use crate::base::zone::Zone;
+use crate::limit::QUOTA_MAX;
+use crate::limit::gcra::BURST_MAX;
+use crate::limit::period::Period as Window;
+use crate::policy::attributes::RESERVED;
+use crate::policy::callers::{STEP_BYTES_MAX, STEPS_MAX};
+use crate::policy::header::TOKEN_BYTES_MAX;
+use crate::policy::reader::NAME_BYTES_MAX;
+use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_BYTES_MAX, ROUTE_SEGMENTS_MAX};
+use crate::policy::select::VALUES_MAX;
+
+/// A name: up to 64 of `a-z`, `0-9`, `_` and `-`, a letter first.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = name()))]
+pub(super) struct Name(String);
+
+/// The name of an attribute, which is no word of the language.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("pattern" = name(), "not" = { "enum": RESERVED }))]
+pub(super) struct NewAttribute(String);
+
+/// `METHODS /path`, or a `/path` alone for any method.
+///
+/// `*` is one segment or a part of one, `**` any number of them, also none, and `{name}` captures one. The path is
+/// matched decoded and without the query, so write characters as they are, and no slash at the end.
+#[derive(JsonSchema)]
+#[schemars(
+    example = &"POST,PUT /v2/items/{item}/**",
+    extend("pattern" = format!("^(?:{METHOD}(?:,{METHOD})* )?{}$", path()), "maxLength" = ROUTE_BYTES_MAX)
+)]
+pub(super) struct Route(String);
+
+/// A path as in a route, without methods, that captures the attribute's own name in braces.
+#[derive(JsonSchema)]
+#[schemars(
+    example = &"/e/{environment}/**",
+    extend("pattern" = format!("^{}$", path()), "maxLength" = ROUTE_BYTES_MAX)
+)]
+pub(super) struct Path(String);
+
+/// A steady rate: a whole number and `/s`, `/min`, `/h` or `/d`; at most `1000000/s`.
+#[derive(JsonSchema)]
+#[schemars(example = &"60/min", extend("pattern" = format!("^0*[1-9][0-9]*/(?:{})$", refill_units())))]
+pub(super) struct Rate(String);
+
+/// A length of time: a whole number and `s`, `m`, `h`, `d` or `w`, from `1s` to `366d`. A day has 24 hours here.
+#[derive(JsonSchema)]
+#[schemars(example = &"10s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*[smhdw]$"))]
+pub(super) struct Length(String);
+
+/// A span of the calendar: seconds or minutes that divide 60, hours that divide 24, `1d`, `1w` (from Monday), or
+/// months that divide 12.
+#[derive(JsonSchema)]
+#[schemars(
+    example = &"15m", example = &"1h", example = &"1d", example = &"1w", example = &"1mo",
+    extend("pattern" = period())
+)]
+pub(super) struct Period(String);
+
+/// A time zone of the IANA database, to the letter.
+#[derive(JsonSchema)]
+#[schemars(extend("enum" = Zone::names().collect::<Vec<_>>()))]
+pub(super) struct TimeZone(String);
+
+/// A whole number from `0%` to `100%`.
+#[derive(JsonSchema)]
+#[schemars(example = &"20%", extend("pattern" = "^0*(?:100|[0-9]{1,2})%$"))]
+pub(super) struct Share(String);
+
+/// The SHA-256 of a secret, in 64 hexadecimal digits: `printf %s KEY | sha256sum`.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = "^[0-9A-Fa-f]{64}$"))]
+pub(super) struct Digest(String);
+
+/// The name of a header, in any letters. No pseudo-header, such as `:path`.
+#[derive(JsonSchema)]
+#[schemars(extend("pattern" = TOKEN, "maxLength" = TOKEN_BYTES_MAX))]
+pub(super) struct HeaderName(String);
+
+/// The word before a credential in its header, such as `Bearer`; in any letters.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("pattern" = TOKEN, "maxLength" = TOKEN_BYTES_MAX))]
+pub(super) struct Scheme(String);
+
+/// The name of a query parameter, decoded.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub(super) struct ParameterName(#[schemars(length(min = 1, max = TOKEN_BYTES_MAX))] String);
+
+/// A key in metadata, or an index into a list, in quotes.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Step(#[schemars(length(min = 1, max = STEP_BYTES_MAX))] String);
+
+/// The way to a value in metadata: a filter's name or another namespace, then keys, as in
+/// `[envoy.filters.http.jwt_authn, session, sub]`.
+#[derive(JsonSchema)]
+pub(super) struct Steps(#[schemars(length(min = 2, max = STEPS_MAX))] Vec<Step>);
+
+/// The most units at one instant.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Burst(#[schemars(range(min = 1, max = BURST_MAX))] u32);
+
+/// Units granted for each window.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Quota(#[schemars(range(min = 1, max = QUOTA_MAX))] u64);
+
+/// True, and nothing else.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("const" = true))]
+pub(super) struct True(bool);
+
+/// One value, or a list of them of which any will do.
+#[derive(JsonSchema)]
+#[schemars(inline, untagged)]
+pub(super) enum OneOrMany<T> {
+    One(T),
+    Many(#[schemars(length(min = 1, max = VALUES_MAX), extend("uniqueItems" = true))] Vec<T>),
+}
+
+const METHOD: &str = "[A-Z][A-Z0-9-]*";
+
+/// A `token` (RFC 9110 §5.6.2).
+const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+fn name() -> String {
+    format!("^[a-z][a-z0-9_-]{{0,{}}}$", NAME_BYTES_MAX.saturating_sub(1))
+}
+
+/// No blank or control character, no `?`, `#`, `%`, `\`, no empty segment, `.` or `..`; `**` and
+/// braces only as whole segments.
+fn path() -> String {
+    let capture = format!(r"\{{[a-z][a-z0-9_]{{0,{}}}\}}", CAPTURE_NAME_BYTES_MAX.saturating_sub(1));
+    let text = r"(?!\.\.?(?:/|$))(?:[^\s\x00-\x1f\x7f-\x9f/?#%\\{}*]|\*(?!\*))+";
+    let segment = format!(r"(?:\*\*|{capture}|{text})");
+    format!("/(?:{segment}(?:/{segment}){{0,{}}})?", ROUTE_SEGMENTS_MAX.saturating_sub(1))
+}
+
+fn refill_units() -> String {
+    RefillPer::ALL.map(|(name, _)| name).join("|")
+}
+
+/// As the reader reads it: all counts that it accepts, unit by unit.
+fn period() -> String {
+    let units = ["s", "m", "h", "d", "w", "mo"].map(|unit| {
+        let counts = (1..=60).filter(|count| Window::parse(&format!("{count}{unit}")).is_ok());
+        let counts: Vec<String> = counts.map(|count| count.to_string()).collect();
+        format!("(?:{}){unit}", counts.join("|"))
+    });
+    format!("^0*(?:{})$", units.join("|"))
+}

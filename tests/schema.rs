@@ -1,0 +1,206 @@
+//! The schema of the language, held against the readers, which are the truth of it.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
+
+#[path = "schema/lockstep.rs"]
+mod lockstep;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use sluicegate::policy::Policy;
+use sluicegate::policy::document::{from_json, from_yaml};
+use sluicegate::policy::error::PolicyError;
+
+const CHECKED_IN: &str = "docs/policy.schema.json";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn printed() -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_sluicegate")).arg("schema").output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn schema() -> Value {
+    serde_json::from_str(&printed()).unwrap()
+}
+
+fn validator(schema: &Value) -> Validator {
+    jsonschema::draft202012::new(schema).unwrap()
+}
+
+/// The files of a folder whose names begin with `start`, by name.
+fn files(folder: &str, start: &str) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap());
+    let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
+    let mut files: Vec<_> = named
+        .filter(|(name, _)| name.starts_with(start) && Path::new(name).extension().is_some_and(|it| it == "yaml"))
+        .map(|(name, path)| (name, std::fs::read_to_string(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// What a document says, as JSON; `None` where it is no tree, of which no schema ever hears.
+fn tree(text: &str) -> Option<Value> {
+    from_yaml(text).ok().map(|document| serde_json::from_str(&document.to_json()).unwrap())
+}
+
+/// All policies that are good.
+fn good() -> Vec<(String, Value)> {
+    let folders =
+        [("envoy/presets", ""), ("envoy/examples", ""), ("tests/policies", "ok_"), ("tests/e2e/policies", "")];
+    let all = folders.iter().flat_map(|(folder, start)| files(folder, start));
+    all.map(|(name, text)| (name, tree(&text).unwrap())).collect()
+}
+
+fn faults(document: &Value) -> Vec<PolicyError> {
+    Policy::compile(&from_json(document.to_string().as_bytes()).unwrap()).err().unwrap_or_default()
+}
+
+#[test]
+fn the_one_that_is_checked_in_is_the_one_that_is_printed() {
+    let checked_in = std::fs::read_to_string(root().join(CHECKED_IN)).unwrap();
+    assert!(checked_in == printed(), "{CHECKED_IN} is not what the types say: run `make schema`, and commit it");
+}
+
+#[test]
+fn it_is_a_schema_for_editors() {
+    let schema = schema();
+    assert!(jsonschema::meta::is_valid(&schema));
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!((&schema["title"], &schema["$id"]), (&json!("Sluicegate policy"), &Value::Null));
+    // Whatever a person can write is explained, and nothing is left to chance.
+    let mut schemas = vec![&schema];
+    schemas.extend(schema["$defs"].as_object().unwrap().values());
+    for object in schemas.iter().filter(|schema| schema["type"] == "object") {
+        assert!(object["description"].is_string(), "{object:#}");
+        assert!(!object["additionalProperties"].is_null(), "{object:#}");
+        for (key, value) in object["properties"].as_object().into_iter().flatten() {
+            let explained = value["description"].is_string() || value["$ref"].is_string();
+            assert!(explained, "{key} has no description: {object:#}");
+        }
+    }
+    assert!(!schema.to_string().contains("null"), "nothing is ever null");
+}
+
+#[test]
+fn it_accepts_every_good_policy() {
+    let validator = validator(&schema());
+    let good = good();
+    for (name, document) in &good {
+        let errors: Vec<String> =
+            validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{name}: {errors:#?}");
+    }
+    assert!(good.len() >= 16, "{} files", good.len());
+}
+
+/// What no schema can tell, by the reason; the readers tell it. One that the schema refuses after all
+/// must not stand here.
+const LEFT_TO_THE_READERS: [(&str, &[&str]); 7] = [
+    (
+        "a name that stands elsewhere in the document, or not",
+        &[
+            "access_log_attribute_unknown",
+            "credential_unless_after",
+            "credential_unless_itself",
+            "credential_unless_unknown",
+            "exempt_attribute_unknown",
+            "exempt_tier_unknown",
+            "limit_for_attribute_unknown",
+            "limit_for_attribute_without_callers",
+            "limit_for_credential_unknown",
+            "limit_for_tier_unknown",
+            "limit_for_tier_where_none_is",
+            "limit_per_of_no_directory",
+            "limit_per_tier",
+            "limit_per_unknown",
+            "limit_per_without_callers",
+            "override_for_unknown",
+        ],
+    ),
+    (
+        "the name of something else elsewhere in the document",
+        &["attribute_name_of_a_credential", "directory_key_of_a_credential", "limit_per_capture_and_attribute"],
+    ),
+    (
+        "used twice, and not the same to the letter or the whole",
+        &[
+            "credential_metadata_twice",
+            "credential_twice",
+            "directory_digest_twice",
+            "limit_name_twice",
+            "route_capture_twice",
+            "route_method_twice",
+            "tier_name_twice",
+            "tier_route_twice",
+        ],
+    ),
+    (
+        "a place where a secret stands",
+        &["attribute_header_of_a_credential", "attribute_metadata_of_a_credential", "attribute_query_of_a_credential"],
+    ),
+    (
+        "a capture of a name that stands elsewhere",
+        &["attribute_path_without_capture", "limit_per_capture_of_one_route"],
+    ),
+    (
+        "never reached",
+        &[
+            "exempt_tier_and_other_routes",
+            "limit_exempt",
+            "limit_exempt_by_tier",
+            "limit_for_tier_and_other_routes",
+            "limit_for_tier_and_routes_of_an_earlier",
+            "override_against_its_limit",
+            "override_twice",
+            "override_under_a_wider_one",
+            "tier_never_reached",
+            "tier_never_reached_by_two",
+        ],
+    ),
+    (
+        "arithmetic",
+        &[
+            "bucket_refill_fast",
+            "bucket_slow",
+            "cost_above_burst",
+            "cost_above_quota",
+            "directory_attributes_too_many",
+            "override_below_cost",
+            "override_quota_below_cost",
+            "override_slow",
+            "override_too_many_combinations",
+            "rolling_window_long",
+        ],
+    ),
+];
+
+#[test]
+fn it_refuses_all_that_a_schema_can_refuse() {
+    let validator = validator(&schema());
+    let left: BTreeSet<String> =
+        LEFT_TO_THE_READERS.iter().flat_map(|(_, names)| names.iter().map(|name| format!("bad_{name}.yaml"))).collect();
+    let bad = files("tests/policies", "bad_");
+    let trees = bad.iter().filter_map(|(name, text)| Some((name, tree(text)?)));
+    let accepted = trees.filter(|(_, document)| validator.is_valid(document));
+    let accepted: BTreeSet<String> = accepted.map(|(name, _)| name.clone()).collect();
+    let unexpected: Vec<_> = accepted.difference(&left).collect();
+    assert!(unexpected.is_empty(), "the schema lets these pass: {unexpected:#?}");
+    let refused: Vec<_> = left.difference(&accepted).collect();
+    assert!(refused.is_empty(), "these are refused, or gone, and stand in the list: {refused:#?}");
+}

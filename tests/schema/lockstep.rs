@@ -1,0 +1,353 @@
+//! The keys, the words, the numbers and the defaults of the schema are those of the readers: each place
+//! of a good policy is made wrong in turn, and what the reader says could stand there is what the
+//! schema says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use sluicegate::policy::Policy;
+use sluicegate::policy::document::from_json;
+use sluicegate::policy::error::Reason;
+
+use super::{faults, good, schema, validator};
+
+/// A key and a word that no policy has.
+const UNKNOWN: &str = "zzz-unknown";
+
+/// What names are of, that no schema can list.
+const NAMED_IN_THE_DOCUMENT: [&str; 4] =
+    ["a tier", "a credential", "a credential before this one", "an attribute of the callers"];
+
+/// One place of a document: its pointer, and the schemas that hold for what stands there.
+struct Place<'s> {
+    at: String,
+    schemas: Vec<&'s Map<String, Value>>,
+}
+
+impl<'s> Place<'s> {
+    /// The keys that may stand here by name.
+    fn keys(&self) -> BTreeSet<&'s str> {
+        let properties = self.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object());
+        properties.flat_map(|properties| properties.keys()).map(String::as_str).collect()
+    }
+
+    /// Whether other keys may stand here, too.
+    fn is_open(&self) -> bool {
+        let additional: Vec<_> = self.schemas.iter().filter_map(|schema| schema.get("additionalProperties")).collect();
+        assert_eq!(additional.len(), 1, "{}: one schema says whether there are other keys", self.at);
+        *additional[0] != json!(false)
+    }
+
+    /// The words of which one stands here.
+    fn words(&self) -> BTreeSet<&'s str> {
+        self.schemas.iter().filter_map(|schema| schema.get("const")?.as_str()).collect()
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.schemas.iter().find_map(|schema| schema.get(key).or_else(|| schema.get("const"))?.as_u64())
+    }
+}
+
+/// All places of `document`, which the schema accepts.
+fn places<'s>(root: &'s Value, document: &Value) -> Vec<Place<'s>> {
+    let mut places = Vec::new();
+    walk(root, applicable(root, root, document, false), document, String::new(), &mut places);
+    places
+}
+
+fn walk<'s>(
+    root: &'s Value,
+    schemas: Vec<&'s Map<String, Value>>,
+    value: &Value,
+    at: String,
+    places: &mut Vec<Place<'s>>,
+) {
+    let below = |step: &str, child: &Value, places: &mut Vec<Place<'s>>| {
+        let next = schemas.iter().filter_map(|schema| {
+            if value.is_array() {
+                return schema.get("items");
+            }
+            let named = schema.get("properties").and_then(|properties| properties.get(step));
+            named.or_else(|| schema.get("additionalProperties"))
+        });
+        let next = next.flat_map(|schema| applicable(root, schema, child, false)).collect();
+        let step = step.replace('~', "~0").replace('/', "~1");
+        walk(root, next, child, format!("{at}/{step}"), places);
+    };
+    match value {
+        Value::Object(entries) => entries.iter().for_each(|(key, child)| below(key, child, places)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, child)| below(&index.to_string(), child, places));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    places.push(Place { at, schemas });
+}
+
+/// `schema` and whatever it stands for: what it refers to, what holds because of the keys of `value`, and
+/// those of its choices that fit it; of choices between single words all, so that they can be listed.
+fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: bool) -> Vec<&'s Map<String, Value>> {
+    let Some(map) = schema.as_object() else { return Vec::new() };
+    let kind = |kind: &Value| match kind.as_str().unwrap() {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        other => panic!("{other} is no kind of value here"),
+    };
+    let has = |schema: &Value| {
+        let required = schema.get("required").and_then(Value::as_array);
+        required.is_none_or(|keys| keys.iter().all(|key| value.get(key.as_str().unwrap()).is_some()))
+    };
+    if chosen && !(map.get("type").is_none_or(kind) && has(schema)) {
+        return Vec::new();
+    }
+    let mut all = vec![map];
+    if let Some(name) = map.get("$ref") {
+        let target = root.pointer(name.as_str().unwrap().strip_prefix('#').unwrap()).unwrap();
+        all.extend(applicable(root, target, value, chosen));
+    }
+    for rule in map.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        if rule.get("if").is_some_and(has) {
+            all.extend(applicable(root, &rule["then"], value, chosen));
+        }
+    }
+    let choices = ["anyOf", "oneOf"].into_iter().filter_map(|key| map.get(key)?.as_array()).flatten();
+    all.extend(choices.flat_map(|choice| applicable(root, choice, value, true)));
+    all
+}
+
+/// `document` with another value at a place.
+fn with(document: &Value, at: &str, value: Value) -> Value {
+    let mut changed = document.clone();
+    *changed.pointer_mut(at).unwrap() = value;
+    changed
+}
+
+/// The reason that is given for a place.
+fn reason(document: &Value, at: &str) -> Option<Reason> {
+    faults(document).into_iter().find(|fault| fault.at == at).map(|fault| fault.reason)
+}
+
+#[test]
+fn every_map_has_the_keys_that_its_reader_knows() {
+    let root = schema();
+    let mut compared = BTreeSet::new();
+    for (name, document) in good() {
+        for place in places(&root, &document) {
+            let Some(Value::Object(map)) = document.pointer(&place.at) else { continue };
+            let mut longer = map.clone();
+            longer.insert(UNKNOWN.to_owned(), json!("x"));
+            let faults = reason(&with(&document, &place.at, longer.into()), &format!("{}/{UNKNOWN}", place.at));
+            match faults {
+                Some(Reason::UnknownKey { known }) => {
+                    assert_eq!(place.keys(), known.into_iter().collect(), "{name}: {}: the keys", place.at);
+                    assert!(!place.is_open(), "{name}: {}: other keys are refused", place.at);
+                }
+                _ => assert!(place.is_open(), "{name}: {}: other keys may stand here", place.at),
+            }
+            compared.extend(
+                place
+                    .schemas
+                    .iter()
+                    .filter(|schema| schema.contains_key("additionalProperties"))
+                    .map(|schema| std::ptr::from_ref::<Map<String, Value>>(schema)),
+            );
+        }
+    }
+    let mut maps: Vec<(&str, &Value)> = vec![("/", &root)];
+    maps.extend(root["$defs"].as_object().unwrap().iter().map(|(name, schema)| (&**name, schema)));
+    for (name, schema) in maps.iter().filter(|(_, schema)| schema["type"] == "object") {
+        let compared = compared.contains(&std::ptr::from_ref(schema.as_object().unwrap()));
+        assert!(compared, "no good policy has a {name}: add one to tests/policies/ok_everything.yaml");
+    }
+}
+
+#[test]
+fn every_choice_has_the_words_that_its_reader_knows() {
+    let root = schema();
+    let mut compared = 0;
+    for (name, document) in good() {
+        for place in places(&root, &document) {
+            if !document.pointer(&place.at).is_some_and(Value::is_string) {
+                continue;
+            }
+            let words = match reason(&with(&document, &place.at, json!(UNKNOWN)), &place.at) {
+                Some(Reason::NotOneOf { kind, .. }) if NAMED_IN_THE_DOCUMENT.contains(&kind) => BTreeSet::new(),
+                Some(Reason::NotOneOf { choices, .. }) => choices.into_iter().collect(),
+                _ => BTreeSet::new(),
+            };
+            let told: BTreeSet<String> = place.words().into_iter().map(str::to_owned).collect();
+            assert_eq!(told, words, "{name}: {}", place.at);
+            compared += usize::from(!words.is_empty());
+        }
+    }
+    assert!(compared > 50, "only {compared} choices");
+}
+
+#[test]
+fn every_number_has_the_range_that_its_reader_has() {
+    let root = schema();
+    let mut compared = 0;
+    for (name, document) in good() {
+        for place in places(&root, &document) {
+            if !document.pointer(&place.at).is_some_and(Value::is_number) {
+                continue;
+            }
+            let told = [place.number("minimum"), place.number("maximum")];
+            let Some(Reason::OutOfRange { min, max, .. }) =
+                reason(&with(&document, &place.at, json!(u64::MAX)), &place.at)
+            else {
+                panic!("{name}: {}: any number can stand here", place.at)
+            };
+            // A constant has no range, and is one.
+            let told =
+                if place.schemas.iter().any(|schema| schema.contains_key("const")) { [Some(max); 2] } else { told };
+            assert_eq!(told, [Some(min), Some(max)], "{name}: {}", place.at);
+            compared += 1;
+        }
+    }
+    assert!(compared > 50, "only {compared} numbers");
+}
+
+/// A policy with a place for each default. It has no overrides, whose order is nobody's.
+const LEAST: &str = r#"{
+    "version": 1, "name": "least",
+    "callers": { "credentials": [{ "name": "key", "header": "x-key" }], "directory": [],
+        "attributes": { "place": [{ "client_address": {} }] } },
+    "limits": [{ "name": "all", "per": [], "calendar": { "quota": 1, "window": "1d" } }],
+    "replies": { "fields": { "family": "both" } },
+    "store": {}
+}"#;
+
+#[test]
+fn every_default_is_what_the_reader_takes_where_nothing_stands() {
+    let root = schema();
+    let document: Value = serde_json::from_str(LEAST).unwrap();
+    let compiled = |document: &Value| {
+        let policy = Policy::compile(&from_json(document.to_string().as_bytes()).unwrap());
+        format!("{:?}", policy.unwrap_or_else(|faults| panic!("{faults:#?}\n{document:#}")))
+    };
+    let mut compared = BTreeMap::new();
+    for place in places(&root, &document) {
+        let properties = place.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flatten();
+        for (key, default) in properties.filter_map(|(key, schema)| Some((key, schema.get("default")?))) {
+            let mut longer = document.pointer(&place.at).unwrap().as_object().unwrap().clone();
+            assert_eq!(longer.insert(key.clone(), default.clone()), None, "{}/{key}: it is not there", place.at);
+            let longer = with(&document, &place.at, longer.into());
+            assert_eq!(compiled(&longer), compiled(&document), "{}/{key}: {default}", place.at);
+            compared.insert(format!("{}/{key}", place.at), default);
+        }
+    }
+    let told = root.to_string().matches("\"default\":").count();
+    assert_eq!(compared.len(), told, "a default of the schema has no place in {LEAST}: {compared:#?}");
+}
+
+/// Values that are right in some places, at the edge of it in others, and wrong in most.
+fn candidates() -> Vec<Value> {
+    let texts = [
+        "",
+        "a",
+        "a-_9",
+        "A",
+        "credential",
+        "tier",
+        "routes",
+        "sha256",
+        "token",
+        "read",
+        "acme",
+        "Bearer",
+        "refuse",
+        "count",
+        "/",
+        "/a",
+        "/a/{org}",
+        "/{org}/**",
+        "GET /a*b",
+        "GET,POST /**",
+        "/A/é/*.json",
+        "/...",
+        "/a..",
+        "/.a/..b",
+        "/{a_1}/*",
+        "/a+b:c;d=e@f",
+        "-/a",
+        "G-1 /",
+        "1/s",
+        "007/min",
+        "1000000/s",
+        "9/h",
+        "366/d",
+        "1s",
+        "01s",
+        "60s",
+        "007m",
+        "366d",
+        "52w",
+        "24h",
+        "1mo",
+        "012mo",
+        "12mo",
+        "1d",
+        "1w",
+        "00%",
+        "100%",
+        "0100%",
+        "UTC",
+        "Europe/Rome",
+        "content-length",
+        "Content-Length",
+        "x!#$%&'*+-.^_`|~9",
+        "text/plain",
+        "text/plain ; a=b",
+        "a/b;",
+        "{limit}",
+        "{trace_id} {Trace} {{}",
+        "{{trace_id}",
+        "é ☃",
+        "a b\n\tc",
+        "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ];
+    let mut all: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
+    all.extend([0_u64, 1, 2, 32, 128, 1_000_000_000, 999_999_999_999_999].map(|number| json!(number)));
+    all.extend([json!(1.0), json!(1.5), json!(-1), json!(null), json!(true), json!(false), json!([]), json!({})]);
+    all.extend([json!(["org"]), json!(["a", "b", "c"]), json!(["/a", "/b"]), json!({ "header": "content-length" })]);
+    all.extend([json!({ "org": "a" }), json!({ "routes": ["/x"] }), json!({ "quota": 1, "window": "1h" })]);
+    all
+}
+
+#[test]
+fn what_the_readers_accept_the_schema_accepts() {
+    let root = schema();
+    let validator = validator(&root);
+    let mut accepted = 0;
+    let mut seen = BTreeSet::new();
+    for (name, document) in good().iter().filter(|(name, _)| name.starts_with("ok_")) {
+        for place in places(&root, document).iter().filter(|place| !place.at.is_empty()) {
+            // One place of a kind is as good as thirty.
+            let kind: Vec<_> = place.schemas.iter().map(|schema| std::ptr::from_ref(*schema)).collect();
+            if !seen.insert(kind) {
+                continue;
+            }
+            for candidate in candidates() {
+                let changed = with(document, &place.at, candidate.clone());
+                if faults(&changed).is_empty() {
+                    let errors: Vec<String> = validator.iter_errors(&changed).map(|error| error.to_string()).collect();
+                    assert!(errors.is_empty(), "{name}: {candidate} at {}: {errors:#?}", place.at);
+                    accepted += 1;
+                }
+            }
+            let mut shorter = document.clone();
+            let (parent, key) = place.at.rsplit_once('/').unwrap();
+            if let Some(Value::Object(map)) = shorter.pointer_mut(parent)
+                && map.remove(key).is_some()
+                && faults(&shorter).is_empty()
+            {
+                assert!(validator.is_valid(&shorter), "{name}: without {}", place.at);
+            }
+        }
+    }
+    assert!(accepted > 500, "only {accepted} policies");
+}
