@@ -7,8 +7,11 @@
 pub mod access_log;
 pub mod metrics;
 
+use crate::engine::Verdict;
 use crate::host::fault::Fault;
+use crate::limit::Enforcement;
 use crate::request::identify::Unidentified;
+use crate::store::Claim;
 
 /// How a decision is named everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,17 @@ pub enum Event {
 impl Decided {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Admitted, Self::Refused, Self::WouldRefuse];
+
+    /// How a claim of a request with this verdict was decided; `None` where another limit refused it.
+    #[must_use]
+    pub fn of(claim: &Claim, verdict: Verdict) -> Option<Self> {
+        match (claim.denies(), claim.enforcement, verdict) {
+            (true, Enforcement::Enforce, _) => Some(Self::Refused),
+            (true, Enforcement::Shadow, _) => Some(Self::WouldRefuse),
+            (false, _, Verdict::Refuse(_)) => None,
+            (false, _, Verdict::Unlimited | Verdict::Admit) => Some(Self::Admitted),
+        }
+    }
 
     /// The name in metrics, the access log and explanations.
     #[must_use]

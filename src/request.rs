@@ -12,4 +12,5 @@ pub mod facts;
 pub mod head;
 pub mod identify;
 pub mod select;
+pub mod trace;
 mod voices;

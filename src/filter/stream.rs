@@ -17,12 +17,11 @@ use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::limit::{Balance, Charge, Cost, Decision, Enforcement, Rule};
+use crate::limit::{Balance, Charge, Cost, Decision, Rule};
 use crate::observe::metrics::MetricsSink;
 use crate::observe::{Decided, Event, Sink, access_log};
 use crate::policy::limits::{ChargeWhen, CostSource};
-use crate::policy::replies::When;
-use crate::reply::fields::{self, Field, Shown};
+use crate::reply::fields::{self, Shown};
 use crate::reply::local;
 use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified, identify};
@@ -220,13 +219,7 @@ impl<D: SharedData> Stream<D> {
             if let Err(fault) = claim.answer {
                 sink.observe(Event::Fault(fault));
             }
-            let decided = match (claim.denies(), claim.enforcement, verdict) {
-                (true, Enforcement::Enforce, _) => Some(Decided::Refused),
-                (true, Enforcement::Shadow, _) => Some(Decided::WouldRefuse),
-                (false, _, Verdict::Refuse(_)) => None,
-                (false, _, Verdict::Unlimited | Verdict::Admit) => Some(Decided::Admitted),
-            };
-            if let Some(decided) = decided {
+            if let Some(decided) = Decided::of(claim, verdict) {
                 sink.observe(Event::Decision { limit, decided });
             }
             if let (Some(_), Ok(Decision::Admit(balance))) = (claim.charge, claim.answer) {
@@ -295,8 +288,7 @@ impl<D: SharedData> Stream<D> {
     /// Sets the fields, and removes what the upstream sent under the names of others.
     fn show(&self, host: &impl Host, shown: &[Shown]) {
         let policy = &self.runtime.policy;
-        let always = policy.replies.fields.is_some_and(|fields| fields.when == When::Always);
-        let fields: Vec<Field> = if always { fields::admitted(policy, shown) } else { Vec::new() };
+        let fields = fields::admitted(policy, shown);
         for name in &self.runtime.field_names {
             match fields.iter().find(|(known, _)| known == name) {
                 Some((_, value)) => host.set_response_header(name, value),

@@ -39,16 +39,16 @@ impl Overrides {
         self.rules.get(self.first(value)?)
     }
 
+    /// The number of the first override for whoever has these values.
+    pub(crate) fn first<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<usize> {
+        let hit = |set: &Set| set.first.get(&joined(set.attributes.iter().map(|id| value(*id)))?).copied();
+        self.sets.iter().filter_map(hit).min()
+    }
+
     /// All of their rules.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
-    }
-
-    /// The number of the first override for whoever has these values.
-    fn first<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<usize> {
-        let hit = |set: &Set| set.first.get(&joined(set.attributes.iter().map(|id| value(*id)))?).copied();
-        self.sets.iter().filter_map(hit).min()
     }
 }
 

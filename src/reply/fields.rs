@@ -9,7 +9,7 @@ use crate::limit::calendar::Over;
 use crate::limit::{Balance, Decision, Enforcement, Rule};
 use crate::policy::Policy;
 use crate::policy::limits::{CostSource, Limit, Visibility};
-use crate::policy::replies::{Reset, XRateLimit};
+use crate::policy::replies::{Reset, When, XRateLimit};
 use crate::store::Claim;
 
 /// A field's name, and its value.
@@ -75,10 +75,10 @@ pub fn fewest(shown: &[Shown]) -> Option<usize> {
     visible.min_by_key(|(_, shown)| shown.requests_left()).map(|(place, _)| place)
 }
 
-/// The fields of a request that was admitted.
+/// The fields of a request that was admitted; none where they stand on refusals alone.
 #[must_use]
 pub fn admitted(policy: &Policy, shown: &[Shown]) -> Vec<Field> {
-    let Some(form) = policy.replies.fields else { return Vec::new() };
+    let Some(form) = policy.replies.fields.filter(|form| form.when == When::Always) else { return Vec::new() };
     let mut fields = Vec::with_capacity(6);
     if let Some((form, one)) = form.x_ratelimit.zip(fewest(shown).and_then(|place| shown.get(place))) {
         fields.extend(x_ratelimit(policy, form, one, None));

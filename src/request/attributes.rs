@@ -6,6 +6,7 @@ use super::address::network;
 use super::credential::{self, Ambiguous};
 use super::head::Request;
 use super::identify::{Caller, Unidentified, Value};
+use super::trace::{Origin, Trace};
 use super::voices::Voices;
 use crate::base::property::Property;
 use crate::host::metadata::{self, in_metadata};
@@ -24,21 +25,26 @@ pub(super) fn derive<'r>(
     presented: Option<Voices>,
     request: &'r Request,
     policy: &'r Policy,
+    trace: &mut impl Trace,
 ) -> Result<(), Unidentified> {
     let mut found = Vec::with_capacity(policy.callers.sources.len());
     for (attribute, sources) in &policy.callers.sources {
         let reading = Reading { caller, request, policy, attribute: *attribute };
         if let Some(presented) = presented {
-            reading.agree(sources, presented)?;
+            reading.agree(sources, presented, trace)?;
         }
         let mut first = None;
-        for source in sources {
+        for (number, source) in sources.iter().enumerate() {
             first = match reading.value(source) {
                 Ok(value) => value,
-                Err(Ambiguous) if presented.is_some() => return Err(Unidentified::Ambiguous),
+                Err(Ambiguous) if presented.is_some() => {
+                    trace.repeated(*attribute, number);
+                    return Err(Unidentified::Ambiguous);
+                }
                 Err(Ambiguous) => None,
             };
-            if first.is_some() {
+            if let Some(value) = &first {
+                trace.value(*attribute, value.bytes(), Origin::Source(number));
                 break;
             }
         }
@@ -84,22 +90,28 @@ impl<'r> Reading<'_, 'r> {
 
     /// What the directory says, by the first of its sources that has a value, and what each verified
     /// credential says, likewise, must be the same.
-    fn agree(&self, sources: &'r [Source], verified: Voices) -> Result<(), Unidentified> {
+    fn agree(&self, sources: &'r [Source], verified: Voices, trace: &mut impl Trace) -> Result<(), Unidentified> {
         if !sources.iter().any(|source| verified.speak(source)) {
             return Ok(());
         }
         let mut unheard = verified.and_the_directory();
         let mut agreed: Option<Value<'_>> = None;
-        for source in sources {
+        for (number, source) in sources.iter().enumerate() {
             if !unheard.speak(source) {
                 continue;
             }
             let Ok(Some(value)) = self.value(source) else { continue };
             unheard = unheard.without(source);
             match &agreed {
-                Some(agreed) if agreed.bytes() != value.bytes() => return Err(Unidentified::Conflicting),
+                Some(agreed) if agreed.bytes() != value.bytes() => {
+                    trace.conflict(self.attribute, value.bytes(), Origin::Source(number));
+                    return Err(Unidentified::Conflicting);
+                }
                 Some(_) => {}
-                None => agreed = Some(value),
+                None => {
+                    trace.value(self.attribute, value.bytes(), Origin::Source(number));
+                    agreed = Some(value);
+                }
             }
         }
         Ok(())

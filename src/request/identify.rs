@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::attributes::derive;
 use super::credential::{self, Ambiguous, Identifier, Presented};
 use super::head::Request;
+use super::trace::{Fate, NoTrace, Origin, Trace};
 use super::voices::Voices;
 use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes};
@@ -75,10 +76,22 @@ impl<'r> Caller<'r> {
     }
 
     /// Sets a value; an error where another one stands.
-    fn learn(&mut self, attribute: AttributeId, value: Value<'r>) -> Result<(), Unidentified> {
+    fn learn(
+        &mut self,
+        attribute: AttributeId,
+        value: Value<'r>,
+        origin: Origin,
+        trace: &mut impl Trace,
+    ) -> Result<(), Unidentified> {
         match self.known(attribute) {
-            Some(known) if known.bytes() != value.bytes() => return Err(Unidentified::Conflicting),
-            Some(_) | None => self.set(attribute, Some(value)),
+            Some(known) if known.bytes() != value.bytes() => {
+                trace.conflict(attribute, value.bytes(), origin);
+                return Err(Unidentified::Conflicting);
+            }
+            Some(_) | None => {
+                trace.value(attribute, value.bytes(), origin);
+                self.set(attribute, Some(value));
+            }
         }
         Ok(())
     }
@@ -98,48 +111,92 @@ impl Value<'_> {
 /// # Errors
 /// Why the policy does not let it in.
 pub fn identify<'r>(request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, Unidentified> {
+    identify_and_tell(request, policy, &mut NoTrace)
+}
+
+/// As [`identify`], and tells `trace` how.
+///
+/// # Errors
+/// As [`identify`].
+pub(crate) fn identify_and_tell<'r>(
+    request: &'r Request,
+    policy: &'r Policy,
+    trace: &mut impl Trace,
+) -> Result<Caller<'r>, Unidentified> {
     let mut caller = Caller { values: vec![None; policy.attributes.count()] };
-    let routes = policy.callers.routes.as_ref();
-    let asked = routes.is_none_or(|routes| routes.iter().any(|id| request.matches.contains(*id)));
-    let presented = if asked { Some(present(&mut caller, request, policy)?) } else { None };
-    derive(&mut caller, presented, request, policy)?;
+    let asked = is_asked(request, policy);
+    let presented = if asked { Some(present(&mut caller, request, policy, trace)?) } else { None };
+    derive(&mut caller, presented, request, policy, trace)?;
     Ok(caller)
 }
 
+/// Whether whoever sends `request` is asked who they are.
+#[must_use]
+pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
+    let routes = policy.callers.routes.as_ref();
+    routes.is_none_or(|routes| routes.iter().any(|id| request.matches.contains(*id)))
+}
+
 /// Learns what the credentials of `request` stand for; which of them it presents.
-fn present<'r>(caller: &mut Caller<'r>, request: &'r Request, policy: &'r Policy) -> Result<Voices, Unidentified> {
+fn present<'r>(
+    caller: &mut Caller<'r>,
+    request: &'r Request,
+    policy: &'r Policy,
+    trace: &mut impl Trace,
+) -> Result<Voices, Unidentified> {
     let callers = &policy.callers;
     let mut presented = Voices::default();
     let mut first = None;
     for (number, credential) in callers.credentials.iter().enumerate() {
         let identifier = match credential::find(request, &credential.place) {
-            Err(Ambiguous) => return Err(Unidentified::Ambiguous),
+            Err(Ambiguous) => {
+                trace.credential(number, Fate::Ambiguous);
+                return Err(Unidentified::Ambiguous);
+            }
             Ok(None) => continue,
-            Ok(Some(Presented::Verified(identifier))) => identifier,
+            Ok(Some(Presented::Verified(identifier))) => {
+                trace.credential(number, Fate::Verified(identifier));
+                identifier
+            }
             Ok(Some(Presented::Secret(secret))) => {
                 let digest: Digest = Sha256::digest(&secret).into();
                 let before = callers.credentials.iter().take(number).enumerate();
                 let mut others = before.filter(|(_, other)| Some(other.attribute) == credential.unless);
                 match callers.directory.find(&digest) {
-                    Some(mut values) => values.try_for_each(|(attribute, text)| {
-                        caller.learn(attribute, Value::Text(Cow::Borrowed(text.as_bytes())))
-                    })?,
+                    Some(mut values) => {
+                        trace.credential(number, Fate::Known(&digest));
+                        values.try_for_each(|(attribute, text)| {
+                            let value = Value::Text(Cow::Borrowed(text.as_bytes()));
+                            caller.learn(attribute, value, Origin::Entry(number), trace)
+                        })?;
+                    }
                     // Whose it is, the other one says: as if it were not there.
-                    None if others.any(|(other, _)| presented.contains(other)) => continue,
-                    None if callers.unknown == Stance::Refuse => return Err(Unidentified::Unknown),
-                    None => {}
+                    None if others.any(|(other, _)| presented.contains(other)) => {
+                        trace.credential(number, Fate::PassedOver);
+                        continue;
+                    }
+                    None => {
+                        trace.credential(number, Fate::Unknown(&digest));
+                        if callers.unknown == Stance::Refuse {
+                            return Err(Unidentified::Unknown);
+                        }
+                    }
                 }
                 Some(credential::identifier(&digest))
             }
         };
         if let Some(identifier) = identifier {
-            caller.learn(credential.attribute, Value::Identifier(identifier))?;
+            let value = Value::Identifier(identifier);
+            caller.learn(credential.attribute, value, Origin::Credential(number), trace)?;
         }
         presented.add(number);
         first = first.or(Some(credential));
     }
     match first {
-        Some(first) => caller.learn(Attributes::CREDENTIAL, Value::Text(Cow::Borrowed(first.name.as_bytes())))?,
+        Some(first) => {
+            let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));
+            caller.learn(Attributes::CREDENTIAL, name, Origin::First, trace)?;
+        }
         None if callers.absent == Stance::Refuse => return Err(Unidentified::Absent),
         None => {}
     }

@@ -5,7 +5,7 @@ use super::identify::Caller;
 use crate::limit::Cost;
 use crate::policy::Policy;
 use crate::policy::limits::{Absent, CostSource, Limit, Part};
-use crate::policy::select::Selector;
+use crate::policy::select::{Condition, Selector};
 use crate::store::Claim;
 use crate::store::key::KeyMaker;
 
@@ -20,7 +20,7 @@ pub fn select(
     claims: &mut Vec<Claim>,
 ) {
     claims.clear();
-    if is_exempt(request, caller, policy, numbers) {
+    if exemption(request, caller, policy, numbers).is_some() {
         return;
     }
     policy.candidates.find(request.tier, request.matches.ids(), numbers);
@@ -34,33 +34,40 @@ pub fn select(
     }
 }
 
-/// Whether no limit applies to the request at all.
-#[must_use]
-pub fn is_exempt(request: &Request, caller: &Caller<'_>, policy: &Policy, numbers: &mut Vec<usize>) -> bool {
+/// The number of the first exemption that holds: then no limit applies to the request at all.
+pub(crate) fn exemption(
+    request: &Request,
+    caller: &Caller<'_>,
+    policy: &Policy,
+    numbers: &mut Vec<usize>,
+) -> Option<usize> {
     policy.exempt.candidates.find(request.tier, request.matches.ids(), numbers);
-    let mut selectors = numbers.iter().filter_map(|number| policy.exempt.selectors.get(*number));
-    selectors.any(|selector| holds(selector, request, caller))
+    let selector = |number: &usize| policy.exempt.selectors.get(*number);
+    numbers.iter().copied().find(|number| selector(number).is_some_and(|it| holds(it, request, caller)))
 }
 
 /// Whether all that a selector asks for beside its routes is there; of those one matches already.
-#[must_use]
-pub fn holds(selector: &Selector, request: &Request, caller: &Caller<'_>) -> bool {
+pub(crate) fn holds(selector: &Selector, request: &Request, caller: &Caller<'_>) -> bool {
+    of_its_tiers(selector, request) && selector.attributes.iter().all(|condition| has(caller, condition))
+}
+
+/// Whether the request is of a tier that the selector asks for.
+pub(crate) fn of_its_tiers(selector: &Selector, request: &Request) -> bool {
     let of_tier = |tiers: &Vec<usize>| request.tier.is_some_and(|tier| tiers.contains(&tier));
     selector.tiers.as_ref().is_none_or(of_tier)
-        && selector.attributes.iter().all(|(attribute, values)| {
-            let value = caller.value(*attribute);
-            value.is_some_and(|value| values.iter().any(|wanted| wanted.as_bytes() == value))
-        })
+}
+
+/// Whether the caller has one of the values that a condition asks for.
+pub(crate) fn has(caller: &Caller<'_>, (attribute, values): &Condition) -> bool {
+    let value = caller.value(*attribute);
+    value.is_some_and(|value| values.iter().any(|wanted| wanted.as_bytes() == value))
 }
 
 /// What the request asks of one limit; `None` where a part of the key is missing that must be there.
 fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy, keys: &KeyMaker) -> Option<Claim> {
     let mut key = keys.partition(&limit.identity);
     for part in &limit.per {
-        let value = match part {
-            Part::Attribute(attribute) => caller.value(*attribute),
-            Part::Capture(name) => captured(limit, name, request, policy),
-        };
+        let value = value(limit, part, request, caller, policy);
         if value.is_none() && limit.absent == Absent::Skip {
             return None;
         }
@@ -70,6 +77,20 @@ fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy,
     let mut claim = Claim::new(key.finish(), *rule, cost(&limit.cost, request), limit.failure);
     claim.enforcement = limit.enforcement;
     Some(claim)
+}
+
+/// The value that one part of a limit's key has.
+pub(crate) fn value<'v>(
+    limit: &Limit,
+    part: &Part,
+    request: &'v Request,
+    caller: &'v Caller<'_>,
+    policy: &Policy,
+) -> Option<&'v [u8]> {
+    match part {
+        Part::Attribute(attribute) => caller.value(*attribute),
+        Part::Capture(name) => captured(limit, name, request, policy),
+    }
 }
 
 /// What the first of the limit's routes that matches captured.
