@@ -5,6 +5,7 @@
 mod check;
 mod document;
 mod envoy;
+mod explain;
 mod render;
 mod schema;
 mod yaml;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use envoy::Address;
+use explain::ExplainArgs;
 
 /// API limits for Envoy, written as a policy.
 #[derive(Debug, Parser)]
@@ -31,6 +33,8 @@ enum Command {
         /// The policy, YAML or JSON; `-` is the standard input.
         policy: PathBuf,
     },
+    /// Tells what a policy says of one request, and why: who calls, which limits apply, what is answered.
+    Explain(ExplainArgs),
     /// Prints what Envoy needs to enforce a policy.
     Render {
         #[command(subcommand)]
@@ -97,6 +101,7 @@ enum Failure {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check { policy } => check::run(&policy),
+        Command::Explain(args) => explain::run(&args),
         Command::Render { what: Render::Envoy(args) } => render::envoy(&args),
         Command::Render { what: Render::Listeners(args) } => render::listeners(&args),
         Command::Schema => Ok(schema::run()),

@@ -127,6 +127,14 @@ impl Refill {
     }
 }
 
+impl fmt::Display for Refill {
+    /// As it is written in a policy.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = RefillPer::ALL.iter().find(|(_, per)| *per == self.per).map_or("", |(name, _)| name);
+        write!(f, "{}/{unit}", self.count)
+    }
+}
+
 /// The unit of a length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeUnit {
@@ -227,6 +235,7 @@ mod tests {
             let refill = Refill::parse(text).unwrap();
             assert_eq!(refill.interval().nanos(), interval, "{text}");
             assert_eq!(Refill::decode(refill.encode()), Some(refill), "{text}");
+            assert_eq!(refill.to_string(), text);
         }
     }
 

@@ -21,6 +21,19 @@ pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failur
     })
 }
 
+/// A checked policy, where what is printed is not about its faults: those are on the standard error.
+pub(super) fn checked(path: &Path) -> Result<(Node, Policy), Failure> {
+    told(read(path)?)
+}
+
+/// What was read; a report of faults goes to the standard error.
+pub(super) fn told<T>(read: Result<T, String>) -> Result<T, Failure> {
+    read.map_err(|report| {
+        eprint!("{report}");
+        Failure::Faults
+    })
+}
+
 /// A list of maps, which Envoy takes for HTTP filters; else the report of its faults.
 pub(super) fn filters(path: &Path) -> Result<Result<Node, String>, Failure> {
     let document = match tree(path)? {

@@ -1,13 +1,11 @@
 //! `sluicegate render`: configurations for Envoy, all from one place.
 
-use std::path::Path;
-
 use super::{EnvoyArgs, Failure, ListenerArgs, document, envoy};
 use crate::policy::Policy;
 use crate::policy::document::{Node, Value};
 
 pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
-    let (document, policy) = policy(&args.listener.policy)?;
+    let (document, policy) = document::checked(&args.listener.policy)?;
     let listener = listener(&args.listener, &document, &policy)?;
     let listeners = match &args.listeners {
         Some(path) => envoy::Listeners::Watched(path),
@@ -17,27 +15,15 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
 }
 
 pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {
-    let (document, policy) = policy(&args.policy)?;
+    let (document, policy) = document::checked(&args.policy)?;
     Ok(envoy::discovery_response(&listener(args, &document, &policy)?))
 }
 
 fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<String, Failure> {
     let filters = match &args.filters {
-        Some(path) => told(document::filters(path)?)?,
+        Some(path) => document::told(document::filters(path)?)?,
         None => Node { value: Value::List(Vec::new()), line: 0 },
     };
     let decisions = policy.access_log.is_some();
     Ok(envoy::listener(&args.listen, &args.wasm, &filters, &document.to_json(), decisions))
-}
-
-fn policy(path: &Path) -> Result<(Node, Policy), Failure> {
-    told(document::read(path)?)
-}
-
-/// What goes to Envoy is on the standard output, so faults are on the other one.
-fn told<T>(read: Result<T, String>) -> Result<T, Failure> {
-    read.map_err(|report| {
-        eprint!("{report}");
-        Failure::Faults
-    })
 }

@@ -68,6 +68,11 @@ impl Attributes {
         self.names.len()
     }
 
+    /// All of them, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = AttributeId> {
+        (0_u16..).map(AttributeId).take(self.names.len())
+    }
+
     /// The name of an attribute of this policy.
     #[must_use]
     pub fn name(&self, id: AttributeId) -> &str {

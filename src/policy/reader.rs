@@ -247,7 +247,7 @@ pub(super) fn is_name(text: &str) -> bool {
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 
 /// Whether `text` is a `token` of RFC 9110 §5.6.2.
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(fits)
 }

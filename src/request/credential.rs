@@ -74,7 +74,7 @@ pub(super) fn parameter<'r>(request: &'r Request, name: &str) -> Result<Option<C
 }
 
 /// The identifier of a secret with this SHA-256: its first half.
-pub(super) fn identifier(digest: &[u8; 32]) -> Identifier {
+pub(crate) fn identifier(digest: &[u8; 32]) -> Identifier {
     let (first, _) = digest.split_at(16);
     digits(first)
 }

@@ -1,0 +1,82 @@
+//! `sluicegate explain`: what a policy says of one request, and why, without a proxy.
+//!
+//! ```text
+//!   arguments ─▶ Proxy (a host) ─▶ identify ─▶ select ─▶ decide ⇄ store::memory ─▶ reply
+//!                                     └───────────┴─────────┴──────────────────────┴─▶ Account ─▶ text, JSON
+//! ```
+//!
+//! It is the filter's own code that answers, so what is told here is what would happen there. Nothing
+//! outside of this process is changed, and no secret is told: of a credential its identifier.
+
+mod account;
+mod args;
+mod caller;
+mod host;
+mod limits;
+mod message;
+mod outcome;
+mod recorder;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
+
+use super::{Failure, document};
+use crate::policy::Policy;
+use crate::policy::route::RouteId;
+use crate::request::facts::settle;
+use crate::request::head::Request;
+use crate::request::identify::identify_and_tell;
+use account::{Account, Asked, Matched};
+use host::Proxy;
+use outcome::Outcome;
+use recorder::Recorder;
+
+pub(super) use args::ExplainArgs;
+
+pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
+    let proxy = Proxy::of(args).map_err(Failure::Usage)?;
+    let (_, mut policy) = document::checked(&args.policy)?;
+    settle(&mut policy, &proxy);
+    let account = account(&policy, &proxy, args.repeat);
+    Ok(if args.json { account.to_json() } else { text::write(&account, args.all) })
+}
+
+/// What becomes of the last of `repeat` such requests.
+fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
+    let mut request = Request::default();
+    request.read(proxy, policy);
+    let mut heard = Recorder::default();
+    let identified = identify_and_tell(&request, policy, &mut heard);
+    let callers = caller::callers(policy, &request, &heard, &identified);
+    let outcome = match &identified {
+        Ok(caller) => Outcome::decided(policy, proxy, &request, caller, repeat),
+        Err(why) => Outcome::turned_away(policy, proxy, &request, *why),
+    };
+    let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
+    Account {
+        policy: policy.name.to_string(),
+        at: time::rfc3339(proxy.now),
+        repeat,
+        request: Asked { method: proxy.method.clone(), path: proxy.path.clone() },
+        routes: request.matches.ids().iter().filter_map(|id| route(policy, *id)).collect(),
+        tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
+        callers,
+        exempt: outcome.exempt.map(|number| format!("/exempt/{number}")),
+        limits: outcome.limits,
+        others: outcome.others,
+        decision: outcome.decision.name(),
+        limit: outcome.limit,
+        response: outcome.response,
+    }
+}
+
+/// The first of `routes` that matches.
+fn matched(policy: &Policy, request: &Request, routes: &[RouteId]) -> Option<String> {
+    let first = routes.iter().find(|id| request.matches.contains(**id))?;
+    route(policy, *first)
+}
+
+fn route(policy: &Policy, id: RouteId) -> Option<String> {
+    policy.routes.route(id).map(ToString::to_string)
+}

@@ -1,0 +1,205 @@
+//! What is told of one request, for people and for machines alike. The names of these fields are those of
+//! `--json`, which scripts read: they may be added to, and not renamed.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// All that is told.
+#[derive(Debug, Serialize)]
+pub(super) struct Account {
+    /// The policy's name.
+    pub(super) policy: String,
+    /// When the request comes (RFC 3339).
+    pub(super) at: String,
+    /// It is the last of so many such requests.
+    pub(super) repeat: u64,
+    pub(super) request: Asked,
+    /// The routes of the policy that match.
+    pub(super) routes: Vec<String>,
+    pub(super) tier: Option<Matched>,
+    pub(super) callers: Callers,
+    /// The pointer of the exemption that holds.
+    pub(super) exempt: Option<String>,
+    /// The limits that apply.
+    pub(super) limits: Vec<Limit>,
+    /// Those that do not; none where none was looked at.
+    pub(super) others: Vec<Other>,
+    /// `admitted`, `refused` or `would_refuse`.
+    pub(super) decision: &'static str,
+    /// The limit that refused, or would have.
+    pub(super) limit: Option<String>,
+    pub(super) response: Response,
+}
+
+/// The request.
+#[derive(Debug, Serialize)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    /// Without the query.
+    pub(super) path: String,
+}
+
+/// Something with a name, and the route by which it was found.
+#[derive(Debug, Serialize)]
+pub(super) struct Matched {
+    pub(super) name: String,
+    pub(super) route: Option<String>,
+}
+
+/// Who calls.
+#[derive(Debug, Serialize)]
+pub(super) struct Callers {
+    /// Whether the policy asks anybody.
+    #[serde(skip)]
+    pub(super) defined: bool,
+    /// Whether they are asked who they are.
+    pub(super) asked: bool,
+    /// The route of `callers.for` that matches.
+    pub(super) route: Option<String>,
+    /// All credentials of the policy; none where nobody is asked.
+    pub(super) credentials: Vec<Credential>,
+    /// Why the caller is not let in.
+    pub(super) refused: Option<Refused>,
+    pub(super) attributes: Vec<Attribute>,
+    /// The attributes that the caller does not have.
+    pub(super) without: Vec<String>,
+}
+
+/// One way to present a credential.
+#[derive(Debug, Serialize)]
+pub(super) struct Credential {
+    pub(super) name: String,
+    /// Where it stands.
+    pub(super) place: String,
+    pub(super) found: Found,
+    /// Who presented it, without saying what.
+    pub(super) identifier: Option<String>,
+}
+
+/// What became of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Found {
+    /// It is not there.
+    NotPresented,
+    /// The directory has it.
+    Known,
+    /// The directory does not have it.
+    Unknown,
+    /// An earlier filter has verified it.
+    Verified,
+    /// It is unknown, and another one says who calls.
+    PassedOver,
+    /// It stands twice.
+    Ambiguous,
+    /// The caller was refused before.
+    NotLookedAt,
+}
+
+/// Why a caller is not let in.
+#[derive(Debug, Serialize)]
+pub(super) struct Refused {
+    /// As in `sluicegate_unauthorized_total`.
+    pub(super) reason: &'static str,
+    pub(super) why: String,
+}
+
+/// What is known of the caller.
+#[derive(Debug, Serialize)]
+pub(super) struct Attribute {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) from: String,
+}
+
+/// A limit that applies.
+#[derive(Debug, Serialize)]
+pub(super) struct Limit {
+    pub(super) name: String,
+    /// What it counts under.
+    pub(super) key: Vec<Part>,
+    /// The rule that holds for this caller, as a policy has it.
+    pub(super) rule: Value,
+    /// The pointer of the override that it is from.
+    pub(super) r#override: Option<String>,
+    /// Units; `None` where only the response says how many.
+    pub(super) cost: Option<u64>,
+    /// Where the cost comes from, unless the policy says the number.
+    pub(super) cost_from: Option<String>,
+    /// `admitted`, or `success`: what it takes is given back where the response is 400 or above.
+    pub(super) charge: &'static str,
+    /// `enforce` or `shadow`.
+    pub(super) enforcement: &'static str,
+    /// What it decided; `None` where it admits, and another limit refuses.
+    pub(super) decision: Option<&'static str>,
+    /// Units of a window.
+    pub(super) quota: u64,
+    /// Units left after this request.
+    pub(super) remaining: u64,
+    /// Units taken above the quota.
+    pub(super) over: u64,
+    /// Until a further unit is there, rounded up to seconds.
+    pub(super) more_in: u64,
+    /// Until all are.
+    pub(super) full_in: u64,
+    /// The shortest wait after which the request is admitted; `None` where no wait helps, or none is
+    /// needed.
+    pub(super) retry_after: Option<u64>,
+    /// Whether callers see its numbers.
+    pub(super) shown: bool,
+}
+
+/// One part of a counter's key.
+#[derive(Debug, Serialize)]
+pub(super) struct Part {
+    pub(super) name: String,
+    /// `None` where the caller has none: all such callers count together.
+    pub(super) value: Option<String>,
+}
+
+/// A limit that does not apply.
+#[derive(Debug, Serialize)]
+pub(super) struct Other {
+    pub(super) name: String,
+    pub(super) because: Because,
+    pub(super) why: String,
+}
+
+/// What keeps a limit from applying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Because {
+    /// Another tier.
+    Tier,
+    /// None of its routes matches.
+    Routes,
+    /// Another value of an attribute, or none.
+    Attribute,
+    /// A part of its key is missing, and it says `absent: skip`.
+    Key,
+}
+
+/// The head and body that the client gets.
+#[derive(Debug, Serialize)]
+pub(super) struct Response {
+    /// `None` where the upstream answers.
+    pub(super) status: Option<u32>,
+    /// The gateway's own.
+    pub(super) fields: Vec<Field>,
+    pub(super) body: Option<String>,
+}
+
+/// A header field.
+#[derive(Debug, Serialize)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+impl Account {
+    /// As JSON, on as many lines as it takes to read it.
+    pub(super) fn to_json(&self) -> String {
+        // What has no keys but names and no values but texts and numbers can always be written.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}

@@ -1,0 +1,181 @@
+//! Who calls, in words: what the request presents, and where each attribute comes from.
+
+use super::account::{Attribute, Callers, Credential, Found, Refused};
+use super::recorder::{Heard, Recorder, Told, lossy};
+use super::{account, matched};
+use crate::base::property::Property;
+use crate::policy::Policy;
+use crate::policy::attributes::AttributeId;
+use crate::policy::callers::source::PARTS;
+use crate::policy::callers::{Place, Source, Steps};
+use crate::request::head::Request;
+use crate::request::identify::{Caller, Unidentified, is_asked};
+use crate::request::trace::Origin;
+
+pub(super) fn callers(
+    policy: &Policy,
+    request: &Request,
+    heard: &Recorder,
+    identified: &Result<Caller<'_>, Unidentified>,
+) -> Callers {
+    let defined = !policy.callers.credentials.is_empty();
+    let asked = defined && is_asked(request, policy);
+    let words = Words { policy, heard };
+    let (refused, known) = match identified {
+        Ok(caller) => (None, Some(caller)),
+        Err(why) => (Some(*why), None),
+    };
+    Callers {
+        defined,
+        asked,
+        route: policy.callers.routes.as_ref().and_then(|routes| matched(policy, request, routes)),
+        credentials: if asked { words.credentials(refused) } else { Vec::new() },
+        refused: refused.map(|why| Refused { reason: why.name(), why: words.refused(why) }),
+        attributes: known.map(|caller| words.attributes(caller)).unwrap_or_default(),
+        without: known.map(|caller| words.without(caller)).unwrap_or_default(),
+    }
+}
+
+/// A policy, and what was heard while it was at work.
+struct Words<'a> {
+    policy: &'a Policy,
+    heard: &'a Recorder,
+}
+
+impl Words<'_> {
+    fn credentials(&self, refused: Option<Unidentified>) -> Vec<Credential> {
+        let stopped = refused.and_then(|why| self.stopped_at(why));
+        let all = self.policy.callers.credentials.iter().enumerate();
+        all.map(|(number, credential)| {
+            let (found, identifier) = match self.heard.credentials.get(&number) {
+                Some(Heard::Known(identifier)) => (Found::Known, Some(identifier.clone())),
+                Some(Heard::Unknown(identifier)) => (Found::Unknown, Some(identifier.clone())),
+                Some(Heard::Verified(identifier)) => (Found::Verified, identifier.clone()),
+                Some(Heard::PassedOver) => (Found::PassedOver, None),
+                Some(Heard::Ambiguous) => (Found::Ambiguous, None),
+                None if stopped.is_some_and(|stopped| number > stopped) => (Found::NotLookedAt, None),
+                None => (Found::NotPresented, None),
+            };
+            account::Credential {
+                name: credential.name.to_string(),
+                place: place(&credential.place),
+                found,
+                identifier,
+            }
+        })
+        .collect()
+    }
+
+    /// The credential after which no other was looked at.
+    fn stopped_at(&self, why: Unidentified) -> Option<usize> {
+        let last = || self.heard.credentials.keys().next_back().copied();
+        match why {
+            Unidentified::Absent => None,
+            Unidentified::Unknown => last(),
+            Unidentified::Ambiguous if self.heard.repeated.is_some() => None,
+            Unidentified::Ambiguous => last(),
+            Unidentified::Conflicting => match self.heard.conflict.as_ref()?.1.origin {
+                Origin::Entry(number) | Origin::Credential(number) => Some(number),
+                Origin::First | Origin::Source(_) => None,
+            },
+        }
+    }
+
+    fn refused(&self, why: Unidentified) -> String {
+        let last = self.heard.credentials.keys().next_back();
+        let credential = last.and_then(|number| self.policy.callers.credentials.get(*number));
+        let name = credential.map_or("", |credential| &credential.name);
+        match (why, &self.heard.repeated, &self.heard.conflict) {
+            (Unidentified::Absent, ..) => "no credential is presented".to_owned(),
+            (Unidentified::Unknown, ..) => format!("the directory does not have this {name}"),
+            (Unidentified::Ambiguous, Some((attribute, number)), _) => {
+                format!(
+                    "what {} is read from stands twice: {}",
+                    self.name(*attribute),
+                    self.source(*attribute, *number)
+                )
+            }
+            (Unidentified::Ambiguous, None, _) => {
+                format!(
+                    "{name} stands twice: {}",
+                    credential.map(|credential| place(&credential.place)).unwrap_or_default()
+                )
+            }
+            (Unidentified::Conflicting, _, Some((attribute, second))) => {
+                let says = |told: &Told| format!("{} ({})", told.value, self.origin(*attribute, told.origin));
+                let first = self.heard.values.get(attribute).map(says).unwrap_or_default();
+                format!("{} is {first} and {}", self.name(*attribute), says(second))
+            }
+            (Unidentified::Conflicting, _, None) => "two credentials stand for different callers".to_owned(),
+        }
+    }
+
+    fn attributes(&self, caller: &Caller<'_>) -> Vec<Attribute> {
+        let known = self.heard.values.iter().filter_map(|(id, told)| Some((*id, told, caller.value(*id)?)));
+        known
+            .map(|(id, told, value)| Attribute {
+                name: self.name(id).to_owned(),
+                value: lossy(value),
+                from: self.origin(id, told.origin),
+            })
+            .collect()
+    }
+
+    fn without(&self, caller: &Caller<'_>) -> Vec<String> {
+        let missing = self.policy.attributes.iter().filter(|id| caller.value(*id).is_none());
+        missing.map(|id| self.name(id).to_owned()).collect()
+    }
+
+    fn name(&self, attribute: AttributeId) -> &str {
+        self.policy.attributes.name(attribute)
+    }
+
+    fn origin(&self, attribute: AttributeId, origin: Origin) -> String {
+        let credential = |number: usize| self.policy.callers.credentials.get(number).map_or("", |it| &it.name);
+        match origin {
+            Origin::Entry(number) => format!("the directory, for {}", credential(number)),
+            Origin::Credential(number) => format!("the identifier of {}", credential(number)),
+            Origin::First => "the first that is presented".to_owned(),
+            Origin::Source(number) => self.source(attribute, number),
+        }
+    }
+
+    fn source(&self, attribute: AttributeId, number: usize) -> String {
+        let list = self.policy.callers.sources.iter().find(|(id, _)| *id == attribute);
+        match list.and_then(|(_, sources)| sources.get(number)) {
+            Some(Source::Directory(from)) => {
+                let of = if *from == attribute { String::new() } else { format!("{} of ", self.name(*from)) };
+                match self.heard.entries.get(from) {
+                    Some(credential) => format!("{of}{}", self.origin(*from, Origin::Entry(*credential))),
+                    None => format!("{of}the caller"),
+                }
+            }
+            Some(Source::Path(route)) => format!("the path, by {route}"),
+            Some(Source::Metadata { path, .. }) => format!("metadata {}", steps(path)),
+            Some(Source::RouteMetadata(path)) => format!("the route's metadata {}", steps(path)),
+            Some(Source::NodeMetadata(path, _)) => format!("the proxy's metadata {}", steps(path)),
+            Some(Source::Query(name)) => format!("the query parameter {name}"),
+            Some(Source::Header(name)) => format!("the header {name}, which is trusted"),
+            Some(Source::ClientAddress { .. }) => "the client's address".to_owned(),
+            Some(Source::ClientCertificate(part)) => format!("the client's certificate, {}", part_name(*part)),
+            None => String::new(),
+        }
+    }
+}
+
+fn place(place: &Place) -> String {
+    match place {
+        Place::Header { name, scheme: Some(scheme) } => format!("header {name}, {scheme}"),
+        Place::Header { name, scheme: None } => format!("header {name}"),
+        Place::Query { name } => format!("query {name}"),
+        Place::Metadata(path) => format!("metadata {}", steps(path)),
+    }
+}
+
+fn steps(path: &Steps) -> String {
+    format!("[{}]", path.join(", "))
+}
+
+fn part_name(part: Property) -> &'static str {
+    PARTS.iter().find(|(_, known)| *known == part).map_or("", |(name, _)| name)
+}

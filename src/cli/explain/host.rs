@@ -1,0 +1,150 @@
+//! A proxy that says what the arguments say.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use super::args::ExplainArgs;
+use super::{message, time};
+use crate::base::property::Property;
+use crate::base::time::Timestamp;
+use crate::host::headers::Headers;
+use crate::host::stream::{Clock, Properties, RequestHead};
+use crate::policy::callers::source::PARTS;
+use crate::policy::reader::is_token;
+
+/// One request, and what the proxy knows beside it.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    pub(super) method: String,
+    /// Without the query, which may hold a credential.
+    pub(super) path: String,
+    pub(super) now: Timestamp,
+    headers: Headers,
+    answers: [Option<Vec<u8>>; Property::ALL.len()],
+}
+
+impl Clock for Proxy {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+impl RequestHead for Proxy {
+    fn request_headers(&self) -> Headers {
+        self.headers.clone()
+    }
+}
+
+impl Properties for Proxy {
+    fn property(&self, which: Property) -> Option<Vec<u8>> {
+        self.answers.get(which.index())?.clone()
+    }
+}
+
+impl Proxy {
+    /// What the arguments say; else which of them is wrong, and why. Nothing is repeated but names.
+    pub(super) fn of(args: &ExplainArgs) -> Result<Self, String> {
+        if !is_token(&args.method) {
+            return Err("--method: is not the name of a method".to_owned());
+        }
+        if !args.path.starts_with('/') && args.path != "*" {
+            return Err("--path: must begin with a / (what follows the host in a URL)".to_owned());
+        }
+        if !args.path.bytes().all(|byte| byte.is_ascii_graphic() || !byte.is_ascii()) {
+            return Err("--path: has a blank or a control character: write %20 for a blank".to_owned());
+        }
+        let mut pairs = vec![(":method".to_owned(), args.method.clone()), (":path".to_owned(), args.path.clone())];
+        for (number, text) in (1..).zip(&args.headers) {
+            let (name, value) = header(text).map_err(|why| told("--header", number, why))?;
+            add(&mut pairs, name, value);
+        }
+        let pairs: Vec<(&str, &[u8])> = pairs.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
+        let mut proxy = Self {
+            method: args.method.clone(),
+            path: args.path.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            now: args.at.unwrap_or_else(time::now),
+            headers: Headers::new(Headers::encode(&pairs)),
+            answers: Default::default(),
+        };
+        if let Some(json) = &args.metadata {
+            proxy.know(Property::Metadata, message::metadata(json).map_err(|why| format!("--metadata: {why}"))?);
+        }
+        if let Some(json) = &args.route_metadata {
+            let metadata = message::metadata(json).map_err(|why| format!("--route-metadata: {why}"))?;
+            proxy.know(Property::RouteMetadata, metadata);
+        }
+        if let Some(json) = &args.node_metadata {
+            proxy.know(Property::Node, message::node(json).map_err(|why| format!("--node-metadata: {why}"))?);
+        }
+        for (number, text) in (1..).zip(&args.certificate) {
+            let (part, value) = certificate(text).map_err(|why| told("--certificate", number, why))?;
+            proxy.know(part, value.into());
+        }
+        if let Some(address) = args.address {
+            proxy.know(Property::SourceAddress, with_a_port(address).into());
+        }
+        Ok(proxy)
+    }
+
+    /// A request with these headers, at the epoch.
+    #[cfg(test)]
+    pub(super) fn with(method: &str, path: &str, headers: Headers) -> Self {
+        let now = Timestamp::from_nanos(0);
+        Self { method: method.to_owned(), path: path.to_owned(), now, headers, answers: Default::default() }
+    }
+
+    fn know(&mut self, property: Property, answer: Vec<u8>) {
+        if let Some(place) = self.answers.get_mut(property.index()) {
+            *place = Some(answer);
+        }
+    }
+}
+
+/// Which of several is wrong, without what it says.
+fn told(option: &str, number: u32, why: impl Display) -> String {
+    format!("{option}, number {number}: {why}")
+}
+
+fn header(text: &str) -> Result<(String, &str), &'static str> {
+    if text.starts_with(':') {
+        return Err("a pseudo-header: --method and --path say what those say");
+    }
+    let (name, value) = text.split_once(':').ok_or("is not NAME: VALUE")?;
+    if !is_token(name) {
+        return Err("the name before the colon is not that of a header");
+    }
+    if value.contains(['\0', '\r', '\n']) {
+        return Err("a value has no line breaks");
+    }
+    Ok((name.to_ascii_lowercase(), value.trim()))
+}
+
+/// Adds a header as Envoy shows it to its filters.
+fn add(pairs: &mut Vec<(String, String)>, name: String, value: &str) {
+    let name = if name == "host" { ":authority".to_owned() } else { name };
+    // Of this one Envoy joins repeated lines before any filter sees them.
+    let joined = pairs.iter_mut().find(|(known, _)| *known == name && name == "authorization");
+    match joined {
+        Some((_, known)) => {
+            known.push(',');
+            known.push_str(value);
+        }
+        None => pairs.push((name, value.to_owned())),
+    }
+}
+
+fn certificate(text: &str) -> Result<(Property, &str), String> {
+    let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+    let wrong = || format!("is not PART=VALUE, with a part of {}", names.join(", "));
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let part = PARTS.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
+    part.map(|part| (part, value)).ok_or_else(wrong)
+}
+
+/// The address as a proxy writes it.
+fn with_a_port(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => format!("{v4}:0"),
+        IpAddr::V6(v6) => format!("[{v6}]:0"),
+    }
+}

@@ -1,0 +1,167 @@
+//! The limits, in words: what each that applies counts and answers, and why the others do not apply.
+
+use serde_json::{Value, json};
+
+use super::account::{Because, Limit, Other, Part};
+use super::recorder::lossy;
+use super::time;
+use crate::limit::calendar::Over;
+use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
+use crate::observe::Decided;
+use crate::policy::Policy;
+use crate::policy::limits::{self, ChargeWhen, CostSource, Visibility};
+use crate::policy::select::Condition;
+use crate::request::head::Request;
+use crate::request::identify::Caller;
+use crate::request::select::{has, of_its_tiers, value};
+use crate::store::Claim;
+
+/// Values that are listed in a sentence, at most.
+const VALUES_SHOWN: usize = 5;
+
+/// A policy, and a request that it has let in.
+pub(super) struct View<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) request: &'a Request,
+    pub(super) caller: &'a Caller<'a>,
+}
+
+impl View<'_> {
+    /// A limit that applies, with what it decided; `balance` is where the caller stands with it.
+    pub(super) fn applied(&self, claim: &Claim, decided: Option<Decided>, balance: Balance) -> Option<Limit> {
+        let limit = self.policy.limits.get(claim.limit)?;
+        let first = limit.overrides.first(|attribute| self.caller.value(attribute));
+        let retry_after = match claim.answer {
+            Ok(Decision::Deny { retry_after, .. }) => Some(retry_after.seconds_up().max(1)),
+            Ok(Decision::Admit(_) | Decision::NeverFits) | Err(_) => None,
+        };
+        Some(Limit {
+            name: limit.name.to_string(),
+            key: limit.per.iter().map(|part| self.part(limit, part)).collect(),
+            rule: rule(&claim.rule),
+            r#override: first.map(|number| format!("/limits/{}/overrides/{number}", claim.limit)),
+            cost: match claim.cost {
+                Cost::Now(units) => Some(units),
+                Cost::Later => None,
+            },
+            cost_from: match &limit.cost {
+                CostSource::Fixed(_) => None,
+                CostSource::Header(name) if self.request.headers.first(name).is_none() => {
+                    Some(format!("header {name}, which is missing"))
+                }
+                CostSource::Header(name) => Some(format!("header {name}")),
+                CostSource::ResponseHeader(name) => Some(format!("response header {name}")),
+            },
+            charge: match limit.charge {
+                ChargeWhen::Admitted => "admitted",
+                ChargeWhen::Success => "success",
+            },
+            enforcement: match claim.enforcement {
+                Enforcement::Enforce => "enforce",
+                Enforcement::Shadow => "shadow",
+            },
+            decision: decided.map(Decided::name),
+            quota: claim.rule.quota(),
+            remaining: balance.remaining,
+            over: balance.over,
+            more_in: balance.more_in.seconds_up(),
+            full_in: balance.full_in.seconds_up(),
+            retry_after,
+            shown: limit.visibility == Visibility::Show && claim.enforcement == Enforcement::Enforce,
+        })
+    }
+
+    /// The limits that do not apply. `claims` are those that do.
+    pub(super) fn others(&self, claims: &[Claim]) -> Vec<Other> {
+        let all = self.policy.limits.iter().enumerate();
+        let others = all.filter(|(number, _)| !claims.iter().any(|claim| claim.limit == *number));
+        others
+            .map(|(_, limit)| {
+                // One that has nothing against it applies.
+                let (because, why) = self.why_not(limit).unwrap_or((Because::Key, String::new()));
+                Other { name: limit.name.to_string(), because, why }
+            })
+            .collect()
+    }
+
+    /// Why a limit does not apply; `None` where it does.
+    pub(super) fn why_not(&self, limit: &limits::Limit) -> Option<(Because, String)> {
+        let selector = &limit.selector;
+        if !of_its_tiers(selector, self.request) {
+            return Some((Because::Tier, self.other_tier(selector.tiers.as_deref().unwrap_or_default())));
+        }
+        if selector.routes.as_ref().is_some_and(|routes| !routes.iter().any(|id| self.request.matches.contains(*id))) {
+            return Some((Because::Routes, "none of its routes matches".to_owned()));
+        }
+        if let Some(condition) = selector.attributes.iter().find(|condition| !has(self.caller, condition)) {
+            return Some((Because::Attribute, self.other_value(condition)));
+        }
+        if limit.absent == limits::Absent::Skip {
+            let parts = limit.per.iter().map(|part| self.part(limit, part));
+            let missing = parts.into_iter().find(|part| part.value.is_none())?;
+            return Some((Because::Key, format!("the caller has no {}, and it says absent: skip", missing.name)));
+        }
+        None
+    }
+
+    fn other_tier(&self, wanted: &[usize]) -> String {
+        let name = |tier: &usize| self.policy.tiers.get(*tier).map_or("", |tier| &*tier.name);
+        let wanted = either(wanted.iter().map(name));
+        match &self.request.tier {
+            Some(tier) => format!("it is for tier {wanted}, and the request is of {}", name(tier)),
+            None => format!("it is for tier {wanted}, and the request is of none"),
+        }
+    }
+
+    fn other_value(&self, (attribute, wanted): &Condition) -> String {
+        let name = self.policy.attributes.name(*attribute);
+        let wanted = either(wanted.iter().map(|value| &**value));
+        match self.caller.value(*attribute) {
+            Some(value) => format!("it is for {name} {wanted}, and the caller's is {}", lossy(value)),
+            None => format!("it is for {name} {wanted}, and the caller has none"),
+        }
+    }
+
+    fn part(&self, limit: &limits::Limit, part: &limits::Part) -> Part {
+        let name = match part {
+            limits::Part::Attribute(attribute) => self.policy.attributes.name(*attribute),
+            limits::Part::Capture(name) => name,
+        };
+        let value = value(limit, part, self.request, self.caller, self.policy);
+        Part { name: name.to_owned(), value: value.map(lossy) }
+    }
+}
+
+/// The rule as a policy has it.
+fn rule(rule: &Rule) -> Value {
+    match rule {
+        Rule::Bucket(bucket) => {
+            json!({ "bucket": { "burst": bucket.burst(), "refill": bucket.refill().to_string() } })
+        }
+        Rule::Rolling(rolling) => {
+            json!({ "rolling": { "quota": rolling.quota(), "window": time::written(rolling.window()) } })
+        }
+        Rule::Calendar(calendar) => {
+            let over = match calendar.over() {
+                Over::Refuse => "refuse",
+                Over::Count => "count",
+            };
+            let (window, zone) = (calendar.period().to_string(), calendar.zone().name());
+            json!({ "calendar": { "quota": calendar.quota(), "window": window, "zone": zone }, "over": over })
+        }
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`; of many the first.
+fn either<'s>(words: impl ExactSizeIterator<Item = &'s str>) -> String {
+    let more = words.len().saturating_sub(VALUES_SHOWN);
+    let mut words: Vec<String> = words.take(VALUES_SHOWN).map(str::to_owned).collect();
+    if more > 0 {
+        words.push(format!("{more} others"));
+    }
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, first)) => format!("{} or {last}", first.join(", ")),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,134 @@
+//! What becomes of the request: the verdict, and what the client gets.
+
+use super::account::{Field, Limit, Other, Response};
+use super::host::Proxy;
+use super::limits::View;
+use crate::engine::{Verdict, decide, longest_wait};
+use crate::host::stream::LocalReply;
+use crate::limit::{Balance, Cost, Decision};
+use crate::observe::Decided;
+use crate::policy::Policy;
+use crate::reply::fields::{self, Shown};
+use crate::reply::local;
+use crate::request::head::Request;
+use crate::request::identify::{Caller, Unidentified};
+use crate::request::select::{exemption, select};
+use crate::store::key::KeyMaker;
+use crate::store::memory::MemoryStore;
+use crate::store::{Claim, Store};
+
+pub(super) struct Outcome {
+    /// The number of the exemption that holds.
+    pub(super) exempt: Option<usize>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) others: Vec<Other>,
+    pub(super) decision: Decided,
+    pub(super) limit: Option<String>,
+    pub(super) response: Response,
+}
+
+impl Outcome {
+    /// Of a caller who is not let in.
+    pub(super) fn turned_away(policy: &Policy, proxy: &Proxy, request: &Request, why: Unidentified) -> Self {
+        Self {
+            exempt: None,
+            limits: Vec::new(),
+            others: Vec::new(),
+            decision: Decided::Refused,
+            limit: None,
+            response: answered(local::unauthorized(policy, why, request, proxy.now), request),
+        }
+    }
+
+    /// Of the last of `repeat` requests of one caller, with counters that nobody has touched before.
+    pub(super) fn decided(policy: &Policy, proxy: &Proxy, request: &Request, caller: &Caller<'_>, repeat: u64) -> Self {
+        let view = View { policy, request, caller };
+        let (mut numbers, mut claims) = (Vec::new(), Vec::new());
+        let exempt = exemption(request, caller, policy, &mut numbers);
+        select(request, caller, policy, &KeyMaker::new(&[0; 16], 1), &mut numbers, &mut claims);
+        let mut store = MemoryStore::default();
+        let mut verdict = Verdict::Unlimited;
+        let mut balances = Vec::new();
+        for _ in 0..repeat {
+            verdict = decide(&mut store, proxy, &mut claims, proxy.now);
+            balances = balances_after(&mut store, proxy, &claims, verdict);
+            if verdict != Verdict::Admit {
+                // At one moment what is refused once is refused for ever, and what is unlimited, too.
+                break;
+            }
+        }
+        let mut shown: Vec<Shown> = Vec::new();
+        for (claim, balance) in claims.iter().zip(&balances) {
+            let limit = policy.limits.get(claim.limit);
+            if let Some(mut found) = limit.and_then(|limit| Shown::of(claim, limit, proxy.now)) {
+                found.balance = *balance;
+                shown.push(found);
+            }
+        }
+        let of_claim = |place: usize| Some(policy.limits.get(claims.get(place)?.limit)?.name.to_string());
+        let (decision, limit, response) = match verdict {
+            Verdict::Refuse(refusal) => {
+                let reply = local::refused(policy, refusal, &claims, request, proxy.now);
+                (Decided::Refused, of_claim(refusal.claim), answered(reply, request))
+            }
+            Verdict::Unlimited | Verdict::Admit => {
+                let fields = fields::admitted(policy, &shown).into_iter();
+                let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
+                let response = Response { status: None, fields, body: None };
+                match longest_wait(&claims, Claim::denies) {
+                    Some((place, _)) => (Decided::WouldRefuse, of_claim(place), response),
+                    None => (Decided::Admitted, None, response),
+                }
+            }
+        };
+        let applied = claims.iter().zip(&balances);
+        Self {
+            exempt,
+            limits: applied.filter_map(|(it, balance)| view.applied(it, Decided::of(it, verdict), *balance)).collect(),
+            others: if exempt.is_some() { Vec::new() } else { view.others(&claims) },
+            decision,
+            limit,
+            response,
+        }
+    }
+}
+
+/// Where the caller stands with each limit after the answer. A cost that the response would say is the
+/// one unit that counts where it says none.
+fn balances_after(store: &mut MemoryStore, proxy: &Proxy, claims: &[Claim], verdict: Verdict) -> Vec<Balance> {
+    let balance = |claim: &Claim| match claim.answer {
+        Ok(Decision::Admit(balance) | Decision::Deny { balance, .. }) => balance,
+        Ok(Decision::NeverFits) | Err(_) => Balance { full_in: claim.rule.window(proxy.now), ..Balance::default() },
+    };
+    let after = |claim: &Claim| match (verdict, claim.cost) {
+        (Verdict::Admit, Cost::Later) if !claim.denies() => {
+            store.overdraw(&claim.key, &claim.rule, 1, proxy).unwrap_or_default()
+        }
+        // What it would have taken it did not take.
+        (Verdict::Refuse(_), _) if !claim.denies() => {
+            let mut look = claim.clone();
+            look.cost = Cost::Now(0);
+            store.take(std::slice::from_mut(&mut look), proxy.now, proxy);
+            balance(&look)
+        }
+        (Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_), _) => balance(claim),
+    };
+    claims.iter().map(after).collect()
+}
+
+/// The gateway's own answer, as the client gets it.
+fn answered(reply: LocalReply, request: &Request) -> Response {
+    let own = reply.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let mut fields: Vec<(String, String)> = own.collect();
+    let (status, body) = if request.is_grpc() {
+        // Envoy tells a gRPC caller in its own way.
+        fields.push(("content-type".to_owned(), "application/grpc".to_owned()));
+        fields.push(("grpc-status".to_owned(), (reply.grpc_status as u32).to_string()));
+        fields.push(("grpc-message".to_owned(), reply.body));
+        (200, None)
+    } else {
+        (reply.status, Some(reply.body))
+    };
+    let fields = fields.into_iter().map(|(name, value)| Field { name, value }).collect();
+    Response { status: Some(status), fields, body }
+}

@@ -1,0 +1,122 @@
+//! What is explained is what is selected: of any policy, for any request.
+
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::host::Proxy;
+use super::limits::View;
+use super::outcome::Outcome;
+use crate::host::headers::Headers;
+use crate::policy::Policy;
+use crate::policy::document::from_yaml;
+use crate::request::head::Request;
+use crate::request::identify::identify;
+use crate::request::select::exemption;
+use crate::store::key::KeyMaker;
+
+/// Keys demo-acme-1 and demo-globex-1, and whoever.
+const CALLERS: &str = "callers:
+  for: { routes: [\"/a/**\", \"/b/**\"] }
+  credentials: [{ name: key, header: x-key }]
+  directory:
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: paid }
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, plan: free }
+  unknown: anonymous
+  absent: anonymous
+";
+const KEYS: [&str; 4] = ["", "demo-acme-1", "demo-globex-1", "whoever"];
+const PATHS: [&str; 6] = ["/a/1", "/a/1/x", "/b/2", "/health/x", "/", "/c?a=/a/1"];
+const TIERS: [&str; 2] =
+    ["{ name: write, routes: [\"POST /a/**\", \"POST /b/**\"] }", "{ name: read, routes: [\"GET /**\"] }"];
+const FORS: [&str; 5] = ["tier: [write, read]", "tier: read", "plan: [free, other]", "credential: key", "org: acme"];
+const ROUTES: [&str; 4] = ["\"/a/{id}\"", "\"/a/{id}/**\"", "\"POST /b/{id}\"", "\"/**/{id}\""];
+const PARTS: [&str; 4] = ["org", "plan", "key", "credential"];
+const EXEMPT: [&str; 3] =
+    ["{ routes: [\"/health/**\"] }", "{ tier: read, plan: free }", "{ org: acme, routes: [\"/a/1\"] }"];
+
+prop_compose! {
+    fn limit()(
+        conditions in subsequence(FORS.to_vec(), 0..3),
+        routes in subsequence(ROUTES.to_vec(), 0..3),
+        parts in subsequence(PARTS.to_vec(), 0..3),
+        captured in any::<bool>(),
+        absent in select(vec!["skip", "count"]),
+        enforcement in select(vec!["shadow", "enforce"]),
+        overridden in any::<bool>(),
+    ) -> String {
+        let mut conditions: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+        let mut parts = parts;
+        if !routes.is_empty() {
+            conditions.push(format!("routes: [{}]", routes.join(", ")));
+            parts.extend(captured.then_some("id"));
+        }
+        let selector = if conditions.is_empty() { String::new() } else { format!("for: {{ {} }}, ", conditions.join(", ")) };
+        let overrides = if overridden { ", overrides: [{ for: { plan: paid }, burst: 3 }]" } else { "" };
+        format!(
+            "{selector}per: [{}], absent: {absent}, enforcement: {enforcement}, bucket: {{ burst: 2, refill: 1/h }}{overrides}",
+            parts.join(", ")
+        )
+    }
+}
+
+fn proxy(method: &str, path: &str, key: &str) -> Proxy {
+    let mut pairs: Vec<(&str, &[u8])> = vec![(":method", method.as_bytes()), (":path", path.as_bytes())];
+    if !key.is_empty() {
+        pairs.push(("x-key", key.as_bytes()));
+    }
+    Proxy::with(method, path, Headers::new(Headers::encode(&pairs)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_limits_that_are_explained_are_those_that_are_selected(
+        limits in prop::collection::vec(limit(), 1..6),
+        exempt in subsequence(EXEMPT.to_vec(), 0..3),
+        method in select(vec!["GET", "POST", "PUT"]),
+        path in select(PATHS.to_vec()),
+        key in select(KEYS.to_vec()),
+        repeat in 1_u64..6,
+    ) {
+        let mut text = format!("version: 1\nname: any\n{CALLERS}tiers: [{}]\n", TIERS.join(", "));
+        if !exempt.is_empty() {
+            text += &format!("exempt: [{}]\n", exempt.join(", "));
+        }
+        text += "limits:\n";
+        for (number, limit) in limits.iter().enumerate() {
+            text += &format!("  - {{ name: l{number}, {limit} }}\n");
+        }
+        // What can never be reached, or has a key twice, is refused.
+        let compiled = from_yaml(&text).ok().and_then(|document| Policy::compile(&document).ok());
+        prop_assume!(compiled.is_some());
+        let policy = compiled.unwrap();
+        let proxy = proxy(method, path, key);
+        let mut request = Request::default();
+        request.read(&proxy, &policy);
+        let caller = identify(&request, &policy).unwrap();
+        let (mut numbers, mut claims) = (Vec::new(), Vec::new());
+        let keys = KeyMaker::new(&[0; 16], 1);
+        crate::request::select::select(&request, &caller, &policy, &keys, &mut numbers, &mut claims);
+        let selected: Vec<&str> = claims.iter().map(|claim| &*policy.limits[claim.limit].name).collect();
+
+        let outcome = Outcome::decided(&policy, &proxy, &request, &caller, repeat);
+        let explained: Vec<&str> = outcome.limits.iter().map(|limit| &*limit.name).collect();
+        prop_assert_eq!(&explained, &selected, "{}", text);
+        prop_assert_eq!(outcome.exempt, exemption(&request, &caller, &policy, &mut numbers));
+        let view = View { policy: &policy, request: &request, caller: &caller };
+        for limit in &policy.limits {
+            let applies = selected.contains(&&*limit.name) || outcome.exempt.is_some();
+            prop_assert!(view.why_not(limit).is_none() || !selected.contains(&&*limit.name), "{}: {}", limit.name, text);
+            prop_assert!(view.why_not(limit).is_some() || applies, "{}: {}", limit.name, text);
+        }
+        if outcome.exempt.is_none() {
+            prop_assert_eq!(explained.len().saturating_add(outcome.others.len()), policy.limits.len());
+        }
+        prop_assert!(outcome.others.iter().all(|other| !other.why.is_empty()));
+        // Two at once, and three for who pays.
+        let refused = outcome.limits.iter().any(|limit| limit.decision == Some("refused"));
+        prop_assert_eq!(outcome.decision.name() == "refused", refused, "{}", text);
+        prop_assert!(repeat > 2 || !refused, "{}", text);
+    }
+}

@@ -1,0 +1,215 @@
+//! An account for people: short lines under headings, to be read aloud.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::account::{Account, Callers, Found, Limit, Part, Response};
+use super::time;
+use crate::base::time::Span;
+
+/// More limits than these that do not apply are no help to anybody.
+const OTHERS_SHOWN: usize = 20;
+
+/// The account; with `all`, all limits that do not apply are listed.
+pub(super) fn write(account: &Account, all: bool) -> String {
+    let mut text = String::new();
+    let nth =
+        if account.repeat > 1 { format!(", the {} such request", ordinal(account.repeat)) } else { String::new() };
+    line(&mut text, "request", &format!("{} {} at {}{nth}", account.request.method, account.request.path, account.at));
+    line(&mut text, "policy", &account.policy);
+    callers(&mut text, &account.callers);
+    let routes = account.routes.join(&format!("\n{:<12} ", ""));
+    line(&mut text, "routes", if routes.is_empty() { "none matches" } else { &routes });
+    let tier = match &account.tier {
+        Some(tier) => format!("{}, by {}", tier.name, tier.route.as_deref().unwrap_or_default()),
+        None => "none".to_owned(),
+    };
+    line(&mut text, "tier", &tier);
+    match (&account.callers.refused, &account.exempt) {
+        (Some(_), _) => {}
+        (None, Some(at)) => line(&mut text, "exempt", &format!("by {at}: no limit applies, and no field")),
+        (None, None) => {
+            line(&mut text, "exempt", "no");
+            limits(&mut text, account, all);
+        }
+    }
+    line(&mut text, "decision", &decision(account));
+    response(&mut text, &account.response);
+    text
+}
+
+fn line(text: &mut String, label: &str, value: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", format!("{label:<12} {value}").trim_end());
+}
+
+fn callers(text: &mut String, callers: &Callers) {
+    let asked = match (callers.asked, &callers.route) {
+        (true, Some(route)) => format!("asked who they are, by {route}"),
+        (true, None) => "asked who they are".to_owned(),
+        (false, _) if callers.defined => "nobody is asked here: no route of callers.for matches".to_owned(),
+        (false, _) => "nobody is asked: the policy has no callers".to_owned(),
+    };
+    line(text, "callers", &asked);
+    let rows = callers.credentials.iter().map(|credential| {
+        let found = match credential.found {
+            Found::NotPresented => "not presented",
+            Found::Known => "known to the directory",
+            Found::Unknown => "unknown to the directory",
+            Found::Verified => "verified by an earlier filter",
+            Found::PassedOver => "unknown, and passed over: another one says who calls",
+            Found::Ambiguous => "stands twice",
+            Found::NotLookedAt => "not looked at",
+        };
+        let who = credential.identifier.as_ref().map(|identifier| format!(": {identifier}")).unwrap_or_default();
+        [plain(&credential.name), plain(&credential.place), format!("{found}{who}")]
+    });
+    table(text, rows.collect());
+    if let Some(refused) = &callers.refused {
+        line(text, "caller", &format!("not let in ({}): {}", refused.reason, plain(&refused.why)));
+        return;
+    }
+    line(text, "caller", if callers.attributes.is_empty() { "nothing is known" } else { "" });
+    let rows = callers.attributes.iter().map(|it| [plain(&it.name), plain(&it.value), plain(&it.from)]);
+    table(text, rows.collect());
+    if !callers.without.is_empty() {
+        let _ = writeln!(text, "  without {}", callers.without.join(", "));
+    }
+}
+
+/// Rows of three columns, each as wide as it needs to be.
+fn table(text: &mut String, rows: Vec<[String; 3]>) {
+    let width = |column: fn(&[String; 3]) -> &String| {
+        rows.iter().map(|row| column(row).chars().count()).max().unwrap_or_default()
+    };
+    let (first, second) = (width(|[first, ..]| first), width(|[_, second, _]| second));
+    for [one, two, three] in &rows {
+        let _ = writeln!(text, "  {one:<first$}  {two:<second$}  {three}");
+    }
+}
+
+fn limits(text: &mut String, account: &Account, all: bool) {
+    line(text, "limits", if account.limits.is_empty() { "none applies" } else { "" });
+    for limit in &account.limits {
+        applied(text, limit);
+    }
+    let most = if all { account.others.len() } else { OTHERS_SHOWN };
+    for other in account.others.iter().take(most) {
+        let _ = writeln!(text, "  {}: does not apply: {}", other.name, plain(&other.why));
+    }
+    let more = account.others.len().saturating_sub(most);
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} others that do not apply: --all lists them");
+    }
+}
+
+fn applied(text: &mut String, limit: &Limit) {
+    let decided = limit.decision.unwrap_or("admits, and takes nothing: another limit refuses");
+    let shadow = if limit.enforcement == "shadow" { " (shadow)" } else { "" };
+    let _ = writeln!(text, "  {}{shadow}: {decided}", limit.name);
+    let mut row = |label: &str, value: &str| _ = writeln!(text, "    {label:<8} {value}");
+    row("counts", &key(&limit.key));
+    let by = limit.r#override.as_ref().map(|at| format!(", by {at}")).unwrap_or_default();
+    row("rule", &format!("{}{by}", in_flow(&limit.rule)));
+    row("cost", &cost(limit));
+    row("left", &left(limit));
+    match (limit.decision, limit.retry_after) {
+        (_, Some(seconds)) => row("wait", &time::spoken(Span::from_seconds(seconds))),
+        (Some("refused" | "would_refuse"), None) => row("wait", "none helps: it costs more than the limit holds"),
+        (Some(_) | None, None) => {}
+    }
+    if !limit.shown {
+        row("fields", "hidden from callers");
+    }
+}
+
+fn key(parts: &[Part]) -> String {
+    let part = |part: &Part| match &part.value {
+        Some(value) => format!("{}={}", part.name, plain(value)),
+        None => format!("{} absent, with all who have none", part.name),
+    };
+    if parts.is_empty() { "all together".to_owned() } else { parts.iter().map(part).collect::<Vec<_>>().join(", ") }
+}
+
+fn cost(limit: &Limit) -> String {
+    let from = limit.cost_from.as_deref().unwrap_or_default();
+    let cost = match limit.cost {
+        Some(units) if from.is_empty() => units.to_string(),
+        Some(units) => format!("{units}, by {from}"),
+        None => format!("known only with the response ({from}); taken as 1 here"),
+    };
+    if limit.charge == "success" { cost + "; given back where the response is 400 or above" } else { cost }
+}
+
+fn left(limit: &Limit) -> String {
+    let mut left = format!("{} of {}", limit.remaining, limit.quota);
+    if limit.over > 0 {
+        let _ = write!(left, ", {} over", limit.over);
+    }
+    let spoken = |seconds: u64| time::spoken(Span::from_seconds(seconds));
+    match (limit.more_in, limit.full_in) {
+        (_, 0) => {}
+        (more, full) if more == full || more == 0 => _ = write!(left, "; all in {}", spoken(full)),
+        (more, full) => _ = write!(left, "; more in {}, all in {}", spoken(more), spoken(full)),
+    }
+    left
+}
+
+fn decision(account: &Account) -> String {
+    match (&account.callers.refused, &account.limit, account.limits.is_empty()) {
+        (Some(refused), ..) => format!("{}: {}", account.decision, refused.reason),
+        (None, Some(limit), _) => format!("{} by {limit}", account.decision),
+        (None, None, true) => format!("{}: no limit applies", account.decision),
+        (None, None, false) => account.decision.to_owned(),
+    }
+}
+
+fn response(text: &mut String, response: &Response) {
+    let head = match (response.status, response.fields.is_empty()) {
+        (Some(status), _) => status.to_string(),
+        (None, true) => "the upstream's, without a field of ours".to_owned(),
+        (None, false) => "the upstream's, with".to_owned(),
+    };
+    line(text, "response", &head);
+    for field in &response.fields {
+        let _ = writeln!(text, "  {}: {}", field.name, plain(&field.value));
+    }
+    if let Some(body) = &response.body {
+        let _ = write!(text, "\n{body}{}", if body.ends_with('\n') { "" } else { "\n" });
+    }
+}
+
+/// A rule as a policy has it, on one line: `bucket: { burst: 100, refill: 60/min }`.
+fn in_flow(rule: &Value) -> String {
+    let scalar = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let entries = |map: &Value, separator: &str, write: &dyn Fn(&Value) -> String| {
+        let entries = map.as_object().into_iter().flatten().map(|(key, value)| format!("{key}: {}", write(value)));
+        entries.collect::<Vec<_>>().join(separator)
+    };
+    let inner = |value: &Value| match value {
+        Value::Object(_) => format!("{{ {} }}", entries(value, ", ", &scalar)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => scalar(value),
+    };
+    entries(rule, ", ", &inner)
+}
+
+/// A text that stays on its line, whatever a request has in it.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for letter in text.chars() {
+        if letter.is_control() { plain.extend(letter.escape_default()) } else { plain.push(letter) }
+    }
+    plain
+}
+
+fn ordinal(number: u64) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}

@@ -1,0 +1,344 @@
+//! `sluicegate explain`, as a person and a script meet it.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
+
+#[path = "explain/presets.rs"]
+mod presets;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+const AT: [&str; 2] = ["--at", "2026-11-25T10:00:00Z"];
+
+/// Exit code, standard output, standard error.
+fn run(arguments: &[&str], stdin: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    let piped = command.arg("explain").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = piped.stderr(Stdio::piped()).current_dir(env!("CARGO_MANIFEST_DIR")).spawn().unwrap();
+    // A call that is wrong may end before it reads.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn told(arguments: &[&str], policy: &str) -> String {
+    let (code, stdout, stderr) = run(&[arguments, &AT].concat(), policy);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{arguments:?}");
+    stdout
+}
+
+fn account(arguments: &[&str], policy: &str) -> Value {
+    serde_json::from_str(&told(&[arguments, &["--json"]].concat(), policy)).unwrap()
+}
+
+/// Of a preset; `rest` are the arguments behind it.
+fn preset(name: &str, rest: &[&str]) -> Value {
+    account(&[&[&*format!("envoy/presets/{name}.yaml")], rest].concat(), "")
+}
+
+/// `name: decision` for each limit that applies.
+fn decisions(account: &Value) -> Vec<String> {
+    let limits = account["limits"].as_array().unwrap().iter();
+    limits.map(|limit| format!("{}: {}", text(&limit["name"]), text(&limit["decision"]))).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn limit<'a>(account: &'a Value, name: &str) -> &'a Value {
+    let mut limits = account["limits"].as_array().unwrap().iter();
+    limits.find(|limit| limit["name"] == name).unwrap_or_else(|| panic!("{name} does not apply: {account:#}"))
+}
+
+fn because<'a>(account: &'a Value, name: &str) -> &'a str {
+    let mut others = account["others"].as_array().unwrap().iter();
+    text(&others.find(|other| other["name"] == name).unwrap()["because"])
+}
+
+fn attribute<'a>(account: &'a Value, name: &str) -> &'a str {
+    let mut known = account["callers"]["attributes"].as_array().unwrap().iter();
+    known.find(|attribute| attribute["name"] == name).map_or("-", |attribute| text(&attribute["value"]))
+}
+
+fn field<'a>(account: &'a Value, name: &str) -> &'a str {
+    let mut fields = account["response"]["fields"].as_array().unwrap().iter();
+    fields.find(|field| field["name"] == name).map_or("-", |field| text(&field["value"]))
+}
+
+fn found(account: &Value) -> Vec<&str> {
+    account["callers"]["credentials"].as_array().unwrap().iter().map(|it| text(&it["found"])).collect()
+}
+
+/// Everything that no preset has.
+const ODD: &str = "version: 1
+name: odd
+callers:
+  credentials: [{ name: key, header: x-key }, { name: key, query: key }]
+  directory: []
+  attributes:
+    place: [{ header: x-place, trusted: true }, { query: place }]
+    region: [{ node_metadata: [shop, region] }]
+    shard: [{ route_metadata: [shop, shard] }]
+    address: [{ client_address: { v4_prefix: 24 } }]
+    service: [{ client_certificate: uri_san }]
+    environment: [{ path: \"/e/{environment}/**\" }]
+  unknown: anonymous
+  absent: anonymous
+tiers: [{ name: write, routes: [\"POST /**\"] }]
+limits:
+  - { name: shady, per: [key], bucket: { burst: 2, refill: 1/h }, enforcement: shadow }
+  - { name: late, for: { region: eu }, per: [address], rolling: { quota: 5, window: 1d }, cost: { response_header: x-cost } }
+  - { name: sized, per: [], calendar: { quota: 1000, window: 1h }, over: count, cost: { header: content-length }, fields: hide }
+  - { name: item, for: { tier: write, routes: [\"/e/*/items/{item}\"] }, per: [item, environment], bucket: { burst: 2, refill: 1/h } }
+  - { name: strangers, for: { place: [moon, mars], region: [us, eu] }, per: [], bucket: { burst: 1, refill: 1/d } }
+  - { name: never, for: { place: rome }, per: [], bucket: { burst: 3, refill: 1/d }, cost: { header: x-cost, trusted: true } }
+replies: { fields: { family: both }, retry_after: { jitter: 100% } }
+";
+
+#[test]
+fn every_source_is_heard() {
+    let account = account(
+        &[
+            "-",
+            "--path",
+            "/e/prod/items/7%2F8?place=moon&key=s3cr3t",
+            "-X",
+            "POST",
+            "--address",
+            "192.0.2.7",
+            "--node-metadata",
+            r#"{"shop":{"region":"eu"}}"#,
+            "--route-metadata",
+            r#"{"shop":{"shard":7}}"#,
+            "--certificate",
+            "uri_san=spiffe://acme/billing",
+            "-H",
+            "content-length: 1200",
+            "-H",
+            "X-Place: rome ",
+        ],
+        ODD,
+    );
+    let told: Vec<String> = account["callers"]["attributes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| !["credential", "key"].contains(&text(&it["name"])))
+        .map(|it| format!("{}={} {}", text(&it["name"]), text(&it["value"]), text(&it["from"])))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "place=rome the header x-place, which is trusted",
+            "region=eu the proxy's metadata [shop, region]",
+            "shard=7 the route's metadata [shop, shard]",
+            "address=192.0.2.0/24 the client's address",
+            "service=spiffe://acme/billing the client's certificate, uri_san",
+            "environment=prod the path, by /e/{environment}/**",
+        ]
+    );
+    assert_eq!(found(&account), ["not_presented", "unknown"]);
+    let expected = ["shady: admitted", "late: admitted", "sized: admitted", "never: admitted"];
+    assert_eq!(decisions(&account), expected);
+    assert_eq!(because(&account, "item"), "routes", "%2F separates segments");
+    assert_eq!(because(&account, "strangers"), "attribute");
+    let late = limit(&account, "late");
+    assert_eq!(
+        (&late["cost"], &late["cost_from"], &late["remaining"]),
+        (&Value::Null, &json!("response header x-cost"), &json!(4))
+    );
+    assert_eq!(late["key"], json!([{ "name": "address", "value": "192.0.2.0/24" }]));
+    let sized = limit(&account, "sized");
+    assert_eq!(
+        (&sized["cost"], &sized["cost_from"], &sized["over"]),
+        (&json!(1_200), &json!("header content-length"), &json!(200))
+    );
+    assert_eq!(limit(&account, "never")["cost_from"], "header x-cost, which is missing");
+    assert_eq!(field(&account, "x-ratelimit-overage"), "200");
+    assert_eq!(field(&account, "ratelimit-policy"), "\"late\";q=5;w=86400, \"never\";q=3;w=259200");
+}
+
+#[test]
+fn a_shadow_says_what_it_would_do() {
+    let third = told(&["-", "--path", "/", "--repeat", "3"], ODD);
+    assert!(third.contains("\n  shady (shadow): would_refuse\n"), "{third}");
+    assert!(third.contains("\ndecision     would_refuse by shady\nresponse     the upstream's"), "{third}");
+    assert!(third.contains("\n    cost     1, by header content-length, which is missing\n"), "{third}");
+    assert!(third.contains("\n    counts   key absent, with all who have none\n"), "{third}");
+    assert!(
+        third.contains("\n  strangers: does not apply: it is for place moon or mars, and the caller has none\n"),
+        "{third}"
+    );
+    assert!(third.contains("\n  item: does not apply: it is for tier write, and the request is of none\n"), "{third}");
+    let region = told(&["-", "--path", "/?place=mars", "--node-metadata", r#"{"shop":{"region":"asia"}}"#], ODD);
+    assert!(region.contains("it is for region us or eu, and the caller's is asia\n"), "{region}");
+    let paid = told(&["-", "--path", "/", "--node-metadata", r#"{"shop":{"region":"eu"}}"#], ODD);
+    assert!(
+        paid.contains("\n    cost     known only with the response (response header x-cost); taken as 1 here\n"),
+        "{paid}"
+    );
+}
+
+#[test]
+fn what_never_fits_and_who_speaks_grpc() {
+    let call = ["-", "--path", "/?place=rome", "-H", "x-cost: 4"];
+    let never = told(&call, ODD);
+    assert!(never.contains("\n    wait     none helps: it costs more than the limit holds\n"), "{never}");
+    assert!(never.contains("\n  shady (shadow): admits, and takes nothing: another limit refuses\n"), "{never}");
+    assert!(never.contains("\n    left     2 of 2\n"), "nothing was taken from the others: {never}");
+    let account = account(&[&call[..], &["-H", "content-type: application/grpc"]].concat(), ODD);
+    assert_eq!((&account["response"]["status"], field(&account, "grpc-status")), (&json!(200), "8"));
+    assert_eq!(field(&account, "grpc-message"), "limit never exceeded: the request costs more than it ever admits");
+}
+
+#[test]
+fn a_person_reads_it_in_the_readme() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let arguments =
+        ["envoy/presets/enterprise-v2.yaml", "--path", "/v2/things", "--header", "Authorization: Bearer demo-acme-1"];
+    let text = told(&[&arguments[..], &["--repeat", "101"]].concat(), "");
+    assert!(readme.contains(&text), "the README has another text than this:\n{text}");
+    assert!(!text.lines().any(|line| line.ends_with(' ')), "{text}");
+}
+
+#[test]
+fn the_readme_has_every_key_of_the_json() {
+    fn keys(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                // A rule is the policy's own.
+                if key != "rule" {
+                    keys(value, found);
+                }
+                found.insert(key.clone());
+            }),
+            Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    keys(&preset("enterprise-v2", &["--path", "/v2/things", "-H", "x-api-key: demo-acme-1"]), &mut found);
+    keys(&preset("dash0", &["--path", "/"]), &mut found);
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, section) = readme.split_once("scripts read `--json`:").unwrap();
+    let (section, _) = section.split_once("`sluicegate schema`").unwrap();
+    let forms = |key: &str| [format!("`{key}`"), format!("`{key}."), format!(".{key}`"), format!("{key}[]`")];
+    let told = |key: &str| forms(key).iter().any(|form| section.contains(form));
+    let untold: Vec<&String> = found.iter().filter(|key| !told(key.as_str())).collect();
+    assert!(untold.is_empty() && found.len() > 40, "{untold:?} of {}", found.len());
+}
+
+#[test]
+fn long_lists_are_cut_unless_they_are_asked_for() {
+    let limits: String = (0..30)
+        .map(|number| format!("  - {{ name: l{number}, for: {{ routes: [/r/{number}] }}, per: [], bucket: {{ burst: 1, refill: 1/s }} }}\n"))
+        .collect();
+    let policy = format!("version: 1\nname: many\nlimits:\n{limits}");
+    let cut = told(&["-", "--path", "/"], &policy);
+    assert_eq!(cut.matches("does not apply").count(), 20, "{cut}");
+    assert!(cut.contains("\n  and 10 others that do not apply: --all lists them\n"), "{cut}");
+    assert!(cut.contains("\ncallers      nobody is asked: the policy has no callers\n"), "{cut}");
+    assert_eq!(told(&["-", "--path", "/", "--all"], &policy).matches("does not apply: none").count(), 30);
+    assert_eq!(account(&["-", "--path", "/"], &policy)["others"].as_array().unwrap().len(), 30);
+}
+
+#[test]
+fn no_secret_is_ever_told() {
+    const SECRET: &str = "s3cr3t-hunter2";
+    let session = format!(r#"{{"f":{{"k":"{SECRET}"}}}}"#);
+    let policy = "version: 1
+name: quiet
+callers:
+  credentials:
+    - { name: stamp, metadata: [f, k] }
+    - { name: bearer, header: authorization, scheme: Bearer, unless: stamp }
+    - { name: key, query: key }
+  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }]
+  unknown: STANCE
+limits: [{ name: all, per: [bearer, key, stamp], bucket: { burst: 1, refill: 1/s } }]
+";
+    let (header, path) = (format!("Authorization: Bearer {SECRET}"), format!("/?key={SECRET}"));
+    let bare = format!("Authorization {SECRET}");
+    let broken = format!("{{{SECRET}");
+    let calls: [&[&str]; 12] = [
+        &["--path", "/", "-H", &header],
+        &["--path", &path],
+        &["--path", &path, "-H", &header],
+        &["--path", "/", "--metadata", &session],
+        &["--path", &path, "-H", &header, "--metadata", &session, "--repeat", "3"],
+        &["--path", "/", "-H", &header, "-H", &header],
+        &["--path", "/", "-H", &bare],
+        &["--path", "/", "-H", &format!("{header}\r\nx: y")],
+        &["--path", "/", "--metadata", &broken],
+        &["--path", "/", "--metadata", &format!("[\"{SECRET}\"]")],
+        &["--path", &format!("key={SECRET}")],
+        &["--path", &format!("/ {SECRET}")],
+    ];
+    for stance in ["refuse", "anonymous"] {
+        for call in calls {
+            for form in [&["--json"][..], &[]] {
+                let (_, stdout, stderr) = run(&[&["-"], call, form].concat(), &policy.replace("STANCE", stance));
+                assert!(!stdout.contains(SECRET) && !stderr.contains(SECRET), "{call:?}\n{stdout}{stderr}");
+                assert!(!stdout.is_empty() || !stderr.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_call_is_told_from_a_faulty_policy() {
+    let least = "version: 1\nname: least\nlimits: [{ name: all, per: [], bucket: { burst: 10, refill: 1/s } }]\n";
+    for (arguments, why) in [
+        (&["--path", "v2"][..], "sluicegate: --path: must begin with a / (what follows the host in a URL)\n"),
+        (&["--path", "/", "-X", "GET,POST"], "sluicegate: --method: is not the name of a method\n"),
+        (&["--path", "/", "-H", "a: b", "-H", "c"], "sluicegate: --header, number 2: is not NAME: VALUE\n"),
+        (
+            &["--path", "/", "-H", ": b"],
+            "sluicegate: --header, number 1: a pseudo-header: --method and --path say what those say\n",
+        ),
+        (
+            &["--path", "/", "-H", ":path: /b"],
+            "sluicegate: --header, number 1: a pseudo-header: --method and --path say what those say\n",
+        ),
+        (
+            &["--path", "/", "-H", "a b: c"],
+            "sluicegate: --header, number 1: the name before the colon is not that of a header\n",
+        ),
+        (
+            &["--path", "/", "--metadata", "{\"a\":1}"],
+            "sluicegate: --metadata: a: must be a JSON object, and is a number\n",
+        ),
+        (
+            &["--path", "/", "--node-metadata", "[]"],
+            "sluicegate: --node-metadata: must be a JSON object, and is a list\n",
+        ),
+        (
+            &["--path", "/", "--certificate", "san=a"],
+            "sluicegate: --certificate, number 1: is not PART=VALUE, with a part of subject, uri_san, dns_san, sha256\n",
+        ),
+    ] {
+        assert_eq!(run(&[&["-"], arguments].concat(), least), (2, String::new(), why.to_owned()));
+    }
+    for arguments in [
+        &[][..],
+        &["--path", "/", "--repeat", "0"],
+        &["--path", "/", "--repeat", "1000001"],
+        &["--path", "/", "--at", "noon"],
+    ] {
+        let (code, stdout, _) = run(&[&["-"], arguments].concat(), least);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
+    }
+    let (code, stdout, stderr) = run(&["-", "--path", "/"], &least.replace("10", "0"));
+    let told = "-:3: /limits/0/bucket/burst: 0 is not in 1..=1000000000\n-: 1 fault\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", told));
+    assert_eq!(run(&["/no/such/file", "--path", "/"], "").0, 2);
+    // Without --at it is now.
+    let (code, stdout, _) = run(&["-", "--path", "/"], least);
+    assert!(code == 0 && stdout.starts_with("request      GET / at 20"), "{stdout}");
+}
