@@ -26,6 +26,9 @@ const CALENDAR_BYTES: usize = 21;
 /// Of a rolling record, before its entries.
 const ROLLING_HEAD_BYTES: usize = 18;
 
+/// The most bytes that any record can have: its length is one byte.
+pub const BYTES_MAX: usize = 255;
+
 /// How many bytes the record at the beginning of `bytes` has; `None` where there is none.
 #[must_use]
 pub fn length(bytes: &[u8]) -> Option<usize> {
@@ -38,7 +41,7 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
     (length > 0 && length <= bytes.len()).then_some(length)
 }
 
-/// The most bytes that a record of `rule` can have.
+/// The most bytes that a record of `rule` can have, unless a response overdraws it.
 #[must_use]
 pub fn bytes_max(rule: &Rule) -> usize {
     match rule {
