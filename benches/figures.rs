@@ -1,8 +1,8 @@
 //! What a request costs in Envoy, and what a key costs in memory: `make figures`.
 //!
-//! One Envoy with one worker has three listeners: no filter, a filter that does nothing, and the
-//! policy. They are measured in turn, round after round, by the processor time that Envoy's threads
-//! were given (`/proc/PID/task/*/schedstat`), so a noisy machine disturbs all three alike. Only
+//! One Envoy with one worker has a listener each for no filter, a filter that does nothing, and every
+//! preset. They are measured in turn, round after round, by the processor time that Envoy's threads
+//! were given (`/proc/PID/task/*/schedstat`), so a noisy machine disturbs all of them alike. Only
 //! ratios and differences within one run mean anything.
 
 #![allow(
@@ -31,9 +31,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-const ROUNDS: usize = 150;
+const ROUNDS: usize = 100;
 const REQUESTS_PER_ROUND: usize = 480;
-const ORGANIZATIONS: usize = 1_000;
+const CALLERS: usize = 1_000;
 const KEYS: usize = 100_000;
 /// A divisor of the numbers of requests.
 const CONNECTIONS: usize = 16;
@@ -73,87 +73,146 @@ impl Paths {
     }
 }
 
+/// A preset, and requests of its own kind, all of which it admits.
+struct Traffic {
+    preset: &'static str,
+    path: &'static str,
+    /// What a directory's entries say, and what a request presents: `{}` is the caller's number.
+    entries: &'static [(&'static str, &'static str)],
+    headers: &'static str,
+}
+
+const TRAFFIC: [Traffic; 4] = [
+    Traffic {
+        preset: "enterprise-v2",
+        path: "/v2/things/42/data",
+        entries: &[("key-{}", "org: org-{}")],
+        headers: "authorization: Bearer key-{}",
+    },
+    Traffic {
+        preset: "dash0",
+        path: "/api/dashboards/42",
+        entries: &[("key-{}", "org: org-{}, user: user-{}, plan: team, region: eu-west")],
+        headers: "authorization: Bearer key-{}",
+    },
+    Traffic {
+        preset: "datadog",
+        path: "/api/v1/query?query=avg",
+        entries: &[
+            ("key-{}", "org: org-{}, api_key_id: api-{}"),
+            ("app-{}", "org: org-{}, user: user-{}, app_key_id: app-{}, actor: user"),
+        ],
+        headers: "dd-api-key: key-{}\r\ndd-application-key: app-{}",
+    },
+    Traffic {
+        preset: "datocms",
+        path: "/items/42",
+        entries: &[("key-{}", "project: project-{}, plan: paid, user: user-{}")],
+        headers: "authorization: Bearer key-{}",
+    },
+];
+
+impl Traffic {
+    /// The preset with a directory of a thousand callers.
+    fn policy(&self, paths: &Paths) -> PathBuf {
+        let preset = fs::read_to_string(format!("envoy/presets/{}.yaml", self.preset)).unwrap();
+        let (before, rest) = preset.split_once("  directory:\n").unwrap();
+        // Behind the entries the next key of `callers` follows, as deep as `directory` itself.
+        let after = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' ')).unwrap().0;
+        let mut entries = String::new();
+        for (number, (secret, says)) in (0..CALLERS).flat_map(|number| self.entries.iter().map(move |it| (number, it)))
+        {
+            let digest = Hex(Sha256::digest(numbered(secret, number)).into());
+            writeln!(entries, "    - {{ sha256: {digest:x}, {} }}", numbered(says, number)).unwrap();
+        }
+        let file = paths.scratch.path().join(format!("{}.yaml", self.preset));
+        fs::write(&file, format!("{before}  directory:\n{entries}{}", &rest[after + 1..])).unwrap();
+        file
+    }
+}
+
+fn numbered(text: &str, number: usize) -> String {
+    text.replace("{}", &number.to_string())
+}
+
 /// Processor time per request, added over no filter.
 fn requests(paths: &Paths) {
-    let preset = fs::read_to_string("envoy/presets/enterprise-v2.yaml").unwrap();
-    let (before, rest) = preset.split_once("  directory:\n").unwrap();
-    let after = &rest[rest.find("  unknown:").unwrap()..];
-    let entries: String = (0..ORGANIZATIONS).fold(String::new(), |mut entries, number| {
-        writeln!(entries, "    - {{ sha256: {:x}, org: org-{number} }}", Hex(Sha256::digest(key(number)).into()))
-            .unwrap();
-        entries
-    });
-    let policy = paths.scratch.path().join("preset.yaml");
-    fs::write(&policy, format!("{before}  directory:\n{entries}{after}")).unwrap();
-
-    let kinds = ["no filter", "no-op filter", "enterprise-v2"];
-    let ports = kinds.map(|_| free_port());
-    let listeners: Vec<Value> = kinds
-        .iter()
-        .zip(ports)
-        .map(|(kind, port)| {
-            let mut listener = listener(paths, &policy, port);
-            let filters =
-                listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"].as_array_mut().unwrap();
-            match *kind {
-                "no filter" => drop(filters.remove(0)),
-                "no-op filter" => {
-                    let vm = &mut filters[0]["typed_config"]["config"]["vm_config"];
-                    vm["vm_id"] = json!("noop");
-                    vm["code"]["local"]["filename"] = json!(paths.noop);
-                }
-                _ => {}
+    // No filter, one that does nothing, then each preset; the first two get requests as the first preset does.
+    let kinds: Vec<&str> =
+        ["no filter", "no-op filter"].into_iter().chain(TRAFFIC.iter().map(|it| it.preset)).collect();
+    let traffic = |kind: usize| &TRAFFIC[kind.saturating_sub(2)];
+    let ports: Vec<u16> = kinds.iter().map(|_| free_port()).collect();
+    let listeners = ports.iter().enumerate().map(|(kind, port)| {
+        let mut listener = listener(paths, &traffic(kind).policy(paths), *port);
+        let filters =
+            listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"].as_array_mut().unwrap();
+        match kind {
+            0 => drop(filters.remove(0)),
+            1 => {
+                let vm = &mut filters[0]["typed_config"]["config"]["vm_config"];
+                vm["vm_id"] = json!("noop");
+                vm["code"]["local"]["filename"] = json!(paths.noop);
             }
-            listener
-        })
-        .collect();
-    let envoy = Envoy::start(paths, listeners);
-    let mut clients = ports.map(Client::connect);
-    let mut costs = [const { Vec::new() }; 3];
+            _ => {}
+        }
+        listener
+    });
+    let envoy = Envoy::start(paths, listeners.collect());
+    let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
+    let mut costs = vec![Vec::new(); kinds.len()];
     for round in 0..=ROUNDS {
-        for (client, costs) in clients.iter_mut().zip(&mut costs) {
+        for (kind, client) in clients.iter_mut().enumerate() {
+            let traffic = traffic(kind);
             let before = envoy.cpu_nanos();
-            client.send(REQUESTS_PER_ROUND, |number| {
-                format!("authorization: Bearer {}", key((round * REQUESTS_PER_ROUND + number) % ORGANIZATIONS))
+            client.send(REQUESTS_PER_ROUND, traffic.path, |number| {
+                numbered(traffic.headers, (round * REQUESTS_PER_ROUND + number) % CALLERS)
             });
             let cost = (envoy.cpu_nanos() - before) as f64 / REQUESTS_PER_ROUND as f64 / 1_000.0;
             // The first round warms everything up.
             if round > 0 {
-                costs.push(cost);
+                costs[kind].push(cost);
             }
         }
     }
     // Round by round, so that a slow stretch of the machine is in both sides of a difference.
-    let over =
-        |costs: &Vec<f64>, base: &Vec<f64>| median(&costs.iter().zip(base).map(|(a, b)| a - b).collect::<Vec<_>>());
-    let medians = costs.each_ref().map(|costs| median(costs));
-    let added = costs.each_ref().map(|kind| over(kind, &costs[0]));
+    let over = |costs: &[f64], base: &[f64]| median(&costs.iter().zip(base).map(|(a, b)| a - b).collect::<Vec<_>>());
+    let added: Vec<f64> = costs.iter().map(|kind| over(kind, &costs[0])).collect();
     println!(
         "processor time of Envoy per request, median of {ROUNDS} rounds of {REQUESTS_PER_ROUND}, in microseconds:"
     );
     for (index, kind) in kinds.iter().enumerate() {
-        let ratio = added[index] / added[1];
         println!(
-            "  {kind:14} {:6.2}   added over no filter {:5.2}   ratio to no-op {ratio:4.2}",
-            medians[index], added[index]
+            "  {kind:14} {:6.2}   added over no filter {:5.2}   ratio to no-op {:4.2}",
+            median(&costs[index]),
+            added[index],
+            added[index] / added[1]
         );
     }
 }
 
-/// Memory for a hundred thousand keys.
+/// Memory for a hundred thousand keys, each of which was seen once, by the kind of the limit.
 fn keys(paths: &Paths) {
-    let policy = paths.scratch.path().join("keys.yaml");
-    let text = "version: 1\nname: keys\ncallers:\n  credentials: [{ name: api_key, header: x-api-key }]\n  unknown: anonymous\n\
-        limits: [{ name: one, per: [api_key], bucket: { burst: 1000000, refill: 1000000/h } }]\n";
-    fs::write(&policy, text).unwrap();
-    let port = free_port();
-    let envoy = Envoy::start(paths, vec![listener(paths, &policy, port)]);
-    let mut client = Client::connect(port);
-    client.send(20_000, |_| format!("x-api-key: {}", key(0)));
-    let before = envoy.allocated_bytes();
-    client.send(KEYS, |number| format!("x-api-key: {}", key(number)));
-    let grown = envoy.allocated_bytes() - before;
-    println!("memory for {KEYS} keys: {} KB, {:.1} bytes a key", grown / 1_000, grown as f64 / KEYS as f64);
+    for (kind, rule) in [
+        ("bucket", "bucket: { burst: 1000000, refill: 1000000/h }"),
+        ("rolling, exact", "rolling: { quota: 32, window: 1h }"),
+        ("rolling, coarse", "rolling: { quota: 1000000, window: 1h }"),
+        ("calendar", "calendar: { quota: 1000000, window: 1mo }"),
+    ] {
+        let policy = paths.scratch.path().join("keys.yaml");
+        let text = format!(
+            "version: 1\nname: keys\ncallers:\n  credentials: [{{ name: api_key, header: x-api-key }}]\n  unknown: anonymous\n\
+            limits: [{{ name: one, for: {{ routes: [\"/keys\"] }}, per: [api_key], {rule} }}]\n"
+        );
+        fs::write(&policy, text).unwrap();
+        let port = free_port();
+        let envoy = Envoy::start(paths, vec![listener(paths, &policy, port)]);
+        let mut client = Client::connect(port);
+        client.send(20_000, "/warm", |number| numbered("x-api-key: key-{}", number));
+        let before = envoy.allocated_bytes();
+        client.send(KEYS, "/keys", |number| numbered("x-api-key: key-{}", number));
+        let grown = envoy.allocated_bytes() - before;
+        println!("memory for {KEYS} keys, {kind}: {} KB, {:.1} bytes a key", grown / 1_000, grown as f64 / KEYS as f64);
+    }
 }
 
 /// From Envoy's start to its first answer, with the filter and without.
@@ -178,10 +237,6 @@ fn start(paths: &Paths) {
         "start to first answer: {without:.0} ms without the filter, {with:.0} ms with it: {:.0} ms to load it",
         with - without
     );
-}
-
-fn key(number: usize) -> String {
-    format!("key-{number}")
 }
 
 struct Hex([u8; 32]);
@@ -300,13 +355,13 @@ impl Client {
         Self { connections: (0..CONNECTIONS).map(connect).collect() }
     }
 
-    /// Sends `requests` requests, each with the line that `credential` gives; all are admitted.
-    fn send(&mut self, requests: usize, credential: impl Fn(usize) -> String) {
+    /// Sends `requests` requests, each with the lines that `credential` gives; all are admitted.
+    fn send(&mut self, requests: usize, path: &str, credential: impl Fn(usize) -> String) {
         for first in (0..requests).step_by(CONNECTIONS) {
             for (offset, connection) in self.connections.iter_mut().enumerate() {
                 let credential = credential(first + offset);
                 let text = format!(
-                    "GET /v2/things/42/data HTTP/1.1\r\nhost: gateway\r\nuser-agent: figures/1\r\naccept: */*\r\n\
+                    "GET {path} HTTP/1.1\r\nhost: gateway\r\nuser-agent: figures/1\r\naccept: */*\r\n\
                      accept-encoding: gzip\r\ncontent-type: application/json\r\n{credential}\r\n\r\n"
                 );
                 connection.get_mut().write_all(text.as_bytes()).unwrap();

@@ -6,4 +6,5 @@ pub mod pointer;
 pub mod property;
 pub mod time;
 pub mod units;
+pub mod varint;
 pub mod zone;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Failure, document, print};
 use crate::policy::Policy;
+use crate::policy::limits::{CostSource, Limit};
 use crate::store::record;
 use crate::store::shared::Geometry;
 
@@ -28,6 +29,13 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
 
 /// The most bytes that one counter of the policy can take.
 fn record_bytes_max(policy: &Policy) -> usize {
-    let rules = policy.limits.iter().flat_map(|limit| limit.overrides.rules().iter().chain([&limit.rule]));
-    rules.map(record::bytes_max).max().unwrap_or_default()
+    let of = |limit: &Limit| {
+        let rules = limit.overrides.rules().iter().chain([&limit.rule]);
+        match limit.cost {
+            // A response may take more than there is, so that no rule bounds what is remembered.
+            CostSource::ResponseHeader(_) => Some(record::BYTES_MAX),
+            CostSource::Fixed(_) | CostSource::Header(_) => rules.map(record::bytes_max).max(),
+        }
+    };
+    policy.limits.iter().filter_map(of).max().unwrap_or_default()
 }

@@ -149,9 +149,13 @@ impl<D: SharedData> Stream<D> {
         for late in &late {
             let said = self.cost_header(late).and_then(|name| host.response_header(name));
             if let Some(balance) = self.overdraw(host, late, said.map_or(1, |value| units(&value))) {
-                shown.iter_mut().filter(|shown| shown.limit == late.limit).for_each(|shown| shown.balance = balance);
+                let now = host.now();
+                let of_it = shown.iter_mut().filter(|shown| shown.limit == late.limit);
+                of_it.for_each(|shown| *shown = shown.with(balance, now));
             }
         }
+        let now = host.now();
+        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
         self.show(host, &shown);
     }
 

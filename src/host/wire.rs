@@ -8,6 +8,8 @@
 //! message by whoever wants what is in it. So no nesting is too deep, and reading costs what the
 //! bytes cost. Source: the encoding page of protobuf.dev.
 
+use crate::base::varint;
+
 /// The fields of a message, in the order of its bytes. What does not have the form ends them.
 #[derive(Clone)]
 pub(super) struct Fields<'m> {
@@ -30,10 +32,10 @@ impl<'m> Fields<'m> {
     }
 
     fn read(&mut self) -> Option<(u64, Payload<'m>)> {
-        let (key, rest) = varint(self.rest)?;
+        let (key, rest) = varint::read(self.rest)?;
         let (payload, rest) = match key & 7 {
             0 => {
-                let (number, rest) = varint(rest)?;
+                let (number, rest) = varint::read(rest)?;
                 (Payload::Varint(number), rest)
             }
             1 => {
@@ -41,7 +43,7 @@ impl<'m> Fields<'m> {
                 (Payload::Fixed64(u64::from_le_bytes(*bytes)), rest)
             }
             2 => {
-                let (size, rest) = varint(rest)?;
+                let (size, rest) = varint::read(rest)?;
                 let (bytes, rest) = rest.split_at_checked(usize::try_from(size).ok()?)?;
                 (Payload::Bytes(bytes), rest)
             }
@@ -67,19 +69,6 @@ impl<'m> Iterator for Fields<'m> {
         }
         field
     }
-}
-
-/// A number of seven bits a byte, the lowest first; ten bytes at most.
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0;
-    for (shift, (index, byte)) in (0..64).step_by(7).zip(bytes.iter().enumerate()) {
-        // What does not fit into 64 bits is lost, as protobuf has it.
-        number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
-        if byte & 0x80 == 0 {
-            return Some((number, bytes.get(index..)?.get(1..)?));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -128,7 +117,7 @@ mod tests {
             encode_key(1, WireType::Varint, &mut bytes);
             encode_varint(number, &mut bytes);
             prop_assert_eq!(Fields::of(&bytes).next(), Some((1, Payload::Varint(number))));
-            let tail = varint(&rest).map(|(number, _)| number);
+            let tail = varint::read(&rest).map(|(number, _)| number);
             prop_assert_eq!(tail, decode_varint(&mut &rest[..]).ok());
         }
     }

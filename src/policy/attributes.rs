@@ -156,13 +156,13 @@ impl Attributes {
     /// The attributes in words, those that only the directory names as a whole.
     fn choices(&self) -> Vec<String> {
         let said = self.names.iter().filter(|name| name.said);
-        let mut choices: Vec<String> = said.map(|name| name.text.to_string()).collect();
+        let mut choices: Vec<&str> = said.map(|name| &*name.text).collect();
         // A Struct has no order of keys: the same fault has the same words in every form.
         choices.sort_unstable();
         if self.names.iter().any(|name| !name.said) {
-            choices.push("what the directory's entries have".to_owned());
+            choices.push("what the directory's entries have");
         }
-        choices
+        choices.into_iter().map(str::to_owned).collect()
     }
 
     fn add(&mut self, name: &str) -> Option<AttributeId> {

@@ -62,6 +62,22 @@ impl Shown {
         })
     }
 
+    /// The same at a later time: what was to wait has become less. The units that came back meanwhile
+    /// are not told of; a caller may find more than it was promised.
+    #[must_use]
+    pub fn told_at(self, now: Timestamp) -> Self {
+        let passed = now.since(self.at);
+        let Balance { more_in, full_in, .. } = self.balance;
+        let balance = Balance { more_in: more_in.less(passed), full_in: full_in.less(passed), ..self.balance };
+        Self { balance, at: self.at.after(passed), ..self }
+    }
+
+    /// The same with another balance, which holds at `now`.
+    #[must_use]
+    pub fn with(self, balance: Balance, now: Timestamp) -> Self {
+        Self { balance, at: now, ..self }
+    }
+
     /// Requests such as this one that are left.
     fn requests_left(&self) -> u64 {
         self.balance.remaining.checked_div(self.cost).unwrap_or_default()

@@ -75,10 +75,10 @@ fn policy_item(out: &mut String, shown: &Shown, limit: &Limit) {
 }
 
 /// The reset is when a further unit is there, not all of them: "the number of seconds until
-/// additional quota … is made available". Where nothing was taken there is none.
+/// additional quota … is made available". Where all of it is there, there is none.
 fn limit_item(out: &mut String, shown: &Shown, _: &Limit) {
     let _ = write!(out, ";{}={}", DRAFT.remaining, shown.balance.remaining);
-    if shown.balance.more_in > Span::ZERO {
+    if shown.balance.full_in > Span::ZERO {
         let _ = write!(out, ";{}={}", DRAFT.reset, shown.balance.more_in.seconds_up());
     }
 }

@@ -8,10 +8,11 @@
 //!
 //! A rolling record's first byte is 3 where its grain is the coarse one. Its entries go from the
 //! newest to the oldest; an age is the distance to the entry before, in grains. Ages and units are
-//! numbers of variable length (LEB128): most take one byte.
+//! numbers of variable length: most take one byte.
 
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
+use crate::base::varint;
 use crate::host::fault::Fault;
 use crate::limit::rolling::{ENTRIES_MAX, EXACT_QUOTA_MAX, Entry, Grain};
 use crate::limit::{Rule, State, calendar, gcra, rolling};
@@ -26,6 +27,9 @@ const CALENDAR_BYTES: usize = 21;
 /// Of a rolling record, before its entries.
 const ROLLING_HEAD_BYTES: usize = 18;
 
+/// The most bytes that any record can have: its length is one byte.
+pub const BYTES_MAX: usize = 255;
+
 /// How many bytes the record at the beginning of `bytes` has; `None` where there is none.
 #[must_use]
 pub fn length(bytes: &[u8]) -> Option<usize> {
@@ -38,7 +42,7 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
     (length > 0 && length <= bytes.len()).then_some(length)
 }
 
-/// The most bytes that a record of `rule` can have.
+/// The most bytes that a record of `rule` can have, unless a response overdraws it.
 #[must_use]
 pub fn bytes_max(rule: &Rule) -> usize {
     match rule {
@@ -49,12 +53,12 @@ pub fn bytes_max(rule: &Rule) -> usize {
             // A small quota has at most as many entries, and their ages add up to one window.
             let (entries, age) = if quota <= EXACT_QUOTA_MAX {
                 let grains = rolling.window().whole(Grain::Exact.length(rolling.window()));
-                (quota, varint_bytes(grains.checked_div(quota).unwrap_or(grains)).saturating_add(1))
+                (quota, varint::size(grains.checked_div(quota).unwrap_or(grains)).saturating_add(1))
             } else {
                 (22, 1)
             };
             let entries = usize::try_from(entries).unwrap_or(ENTRIES_MAX);
-            ROLLING_HEAD_BYTES.saturating_add(entries.saturating_mul(age.saturating_add(varint_bytes(quota))))
+            ROLLING_HEAD_BYTES.saturating_add(entries.saturating_mul(age.saturating_add(varint::size(quota))))
         }
     }
 }
@@ -97,9 +101,9 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     let mut younger = newest;
     for entry in state.entries.iter().rev() {
         if entry.at != newest {
-            push_varint(younger.since(entry.at).whole(grain), out);
+            varint::push(younger.since(entry.at).whole(grain), out);
         }
-        push_varint(entry.units, out);
+        varint::push(entry.units, out);
         younger = entry.at;
     }
     let length = u8::try_from(out.len().saturating_sub(start)).map_err(|_| Fault::BadRecord)?;
@@ -206,33 +210,10 @@ fn u32_of(bytes: &mut &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*head))
 }
 
-/// Seven bits a byte, the lowest first; all but the last have the highest bit set.
-fn push_varint(mut number: u64, out: &mut Vec<u8>) {
-    while let [low, ..] = number.to_le_bytes()
-        && number > 0x7f
-    {
-        out.push(low | 0x80);
-        number >>= 7;
-    }
-    out.extend(number.to_le_bytes().first());
-}
-
 fn varint_of(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..u64::BITS).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-fn varint_bytes(number: u64) -> usize {
-    let bits = u64::BITS.saturating_sub(number.leading_zeros()).max(1);
-    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
+    let (number, rest) = varint::read(bytes)?;
+    *bytes = rest;
+    Some(number)
 }
 
 #[cfg(test)]

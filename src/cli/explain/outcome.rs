@@ -60,10 +60,8 @@ impl Outcome {
         let mut shown: Vec<Shown> = Vec::new();
         for (claim, balance) in claims.iter().zip(&balances) {
             let limit = policy.limits.get(claim.limit);
-            if let Some(mut found) = limit.and_then(|limit| Shown::of(claim, limit, proxy.now)) {
-                found.balance = *balance;
-                shown.push(found);
-            }
+            let found = limit.and_then(|limit| Shown::of(claim, limit, proxy.now));
+            shown.extend(found.map(|found| found.with(*balance, proxy.now)));
         }
         let of_claim = |place: usize| Some(policy.limits.get(claims.get(place)?.limit)?.name.to_string());
         let (decision, limit, response) = match verdict {

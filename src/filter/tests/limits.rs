@@ -188,6 +188,23 @@ replies: { fields: { family: x-ratelimit, reset: retry-after } }";
 }
 
 #[test]
+fn a_slow_response_tells_what_is_left_to_wait() {
+    let proxy = Proxy::new();
+    let rest = "limits: [{ name: one, per: [], rolling: { quota: 2, window: 30s } }]
+replies: { fields: { family: both } }";
+    let runtime = proxy.runtime(&policy(rest));
+    for (seconds, reset, standard) in [(0, "30", 30), (12, "18", 18), (28, "2", 2), (40, "0", 0)] {
+        let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
+        proxy.wait(seconds);
+        let response = proxy.answer(&mut stream, &[(":status", "200")]);
+        assert_eq!(response["x-ratelimit-reset"], reset, "after {seconds} s");
+        let told = items(&response["ratelimit"], ["r", "t"]).remove(0).1;
+        assert_eq!(told[1], (standard > 0).then_some(standard), "after {seconds} s");
+        proxy.wait(60);
+    }
+}
+
+#[test]
 fn what_is_over_is_admitted_counted_and_said() {
     let proxy = Proxy::new();
     let rest = "limits:

@@ -123,9 +123,10 @@ fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<Attribu
     }
     // One without a name may be the one that is meant; its own fault says enough.
     if earlier.iter().all(Option::is_some) {
-        let mut choices: Vec<String> = earlier.iter().flatten().map(|earlier| earlier.name.to_string()).collect();
+        let mut choices: Vec<&str> = earlier.iter().flatten().map(|earlier| &*earlier.name).collect();
         choices.sort_unstable();
         choices.dedup();
+        let choices = choices.into_iter().map(str::to_owned).collect();
         field.fault(Reason::NotOneOf { value: name.to_owned(), choices, kind: "a credential before this one" });
     }
     None

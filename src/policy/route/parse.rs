@@ -14,20 +14,19 @@ pub(super) fn route(text: &str) -> Result<Route, RouteError> {
 }
 
 fn methods(names: &str) -> Result<Methods, RouteError> {
-    let mut methods: Vec<Box<str>> = Vec::new();
-    for name in names.split(',') {
+    let mut methods: Vec<&str> = names.split(',').collect();
+    for name in &methods {
         let rest = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
         if !name.starts_with(|first: char| first.is_ascii_uppercase()) || !name.bytes().all(rest) {
             return Err(RouteError::Method);
         }
-        methods.push(name.into());
     }
     // In order, so that two spellings of one set are one route.
     methods.sort_unstable();
     if methods.windows(2).any(|pair| pair.first() == pair.last()) {
         return Err(RouteError::MethodTwice);
     }
-    Ok(Methods::Only(methods))
+    Ok(Methods::Only(methods.into_iter().map(Box::from).collect()))
 }
 
 fn path(text: &str) -> Result<Vec<Segment>, RouteError> {

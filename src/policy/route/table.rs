@@ -46,6 +46,8 @@ pub struct RouteTable {
 #[derive(Debug, Default)]
 pub struct RouteTableBuilder {
     ids: BTreeMap<Route, RouteId>,
+    /// By their ids.
+    routes: Vec<Route>,
 }
 
 /// What a request matched; used again for the next one, so that nothing is allocated.
@@ -188,17 +190,18 @@ impl RouteTableBuilder {
     ///
     /// Names of captures count: `/{a}` and `/{b}` are two routes.
     pub fn add(&mut self, route: Route) -> RouteId {
-        let id = RouteId(self.ids.len());
-        *self.ids.entry(route).or_insert(id)
+        let routes = &mut self.routes;
+        *self.ids.entry(route).or_insert_with_key(|route| {
+            routes.push(route.clone());
+            RouteId(routes.len().saturating_sub(1))
+        })
     }
 
     /// Compiles what was added.
     #[must_use]
     pub fn build(self) -> RouteTable {
-        let mut routes: Vec<_> = self.ids.into_iter().collect();
-        routes.sort_unstable_by_key(|&(_, id)| id);
         let mut nodes = vec![Node::default()];
-        for (route, id) in &routes {
+        for (index, route) in self.routes.iter().enumerate() {
             let mut at = ROOT;
             let mut before = None;
             for segment in &route.segments {
@@ -209,10 +212,10 @@ impl RouteTableBuilder {
                 before = Some(segment);
             }
             if let Some(node) = nodes.get_mut(at) {
-                node.ends.push(*id);
+                node.ends.push(RouteId(index));
             }
         }
-        RouteTable { routes: routes.into_iter().map(|(route, _)| route).collect(), nodes }
+        RouteTable { routes: self.routes, nodes }
     }
 }
 
