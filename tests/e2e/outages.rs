@@ -98,7 +98,7 @@ async fn flood(client: Client, first: u64, count: u64) -> u64 {
     admitted
 }
 
-async fn ended(gateway: &mut Gateway) {
+pub(crate) async fn ended(gateway: &mut Gateway) {
     for _ in 0..3_000 {
         if !gateway.running() {
             return;
