@@ -1,5 +1,6 @@
 //! Clients with full control over the method, the path, the headers and the body.
 
+use crate::harness::DEADLINE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -149,7 +150,8 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, call: Call) -> Answer {
-        self.try_send(call).await.expect("an answer")
+        let answer = timeout(DEADLINE * 2, self.try_send(call)).await.expect("an answer in time");
+        answer.expect("an answer")
     }
 
     pub(crate) async fn try_send(&self, call: Call) -> Result<Answer, Error> {
