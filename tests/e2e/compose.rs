@@ -27,6 +27,7 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         let said = String::from_utf8_lossy(&up.stdout);
         assert!(up.status.success(), "up: {said}\n{}", String::from_utf8_lossy(&up.stderr));
         assert!(said.contains(&format!("listens on {}", checkout.address)), "{said}");
+        assert_eq!(said.lines().filter(|line| line.starts_with("   curl ")).count(), 3, "what to try: {said}");
 
         let client = Client::http1(checkout.address);
         let call = Call::get("/v2/things").bearer(KEY);

@@ -153,6 +153,7 @@ macro_rules! for_each_scenario {
                 two_thousand_clients_get_the_quota_and_no_more,
                 an_update_under_load_goes_on_from_the_same_count,
                 whichever_limit_refuses_the_others_pay_nothing,
+                a_failed_request_is_given_back_to_every_kind_of_window,
                 a_token_that_is_also_an_api_key_is_counted_by_how_it_is_presented,
                 a_client_of_ipv6_has_one_window_in_all_of_its_network,
                 windows_of_the_calendar_end_where_their_zone_says,
