@@ -8,6 +8,10 @@ unexport CARGO_BUILD_TARGET
 export SLUICEGATE := $(CURDIR)/target/release/sluicegate
 export SLUICEGATE_WASM := $(CURDIR)/target/wasm32-wasip1/release/sluicegate.wasm
 
+# The end-to-end tests wait more than they compute: at least four at a time.
+RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n : 4)))
+export RUST_TEST_THREADS
+
 .NOTPARALLEL:
 .PHONY: help build run reload test check unit e2e test-docker figures schema up down envoy-image clean
 

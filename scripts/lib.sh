@@ -137,34 +137,16 @@ render_upstream() {
     -e "s/port_value: 8081/port_value: $(port_of "$2")/" envoy/demo-upstream.yaml
 }
 
-# What to try, for HOST:PORT and the policy that runs there.
+# What to try, for HOST:PORT, the policy that runs there, and the filters before it.
 hints() {
-  local url=http://${1/#0.0.0.0:/127.0.0.1:}
-  if [[ $2 == envoy/examples/sessions.yaml ]]; then
-    cat <<HINTS
-Try, in another terminal:
-
-1. A session: alice's JWT, verified by the filter in front (bob's and carol's stand beside it):
-   curl -i -H "Authorization: Bearer \$(sed -n 's/^# alice: //p' envoy/filters/session.yaml)" $url/
-
-2. A token of hers, in the same header; both draw from her budget:
-   curl -i -H 'Authorization: Bearer demo-acme-1' $url/
-
-3. A JWT that was tampered with is nobody's: 401.
-   curl -i -H "Authorization: Bearer x\$(sed -n 's/^# alice: //p' envoy/filters/session.yaml)" $url/
-
-HINTS
-    return
-  fi
-  if [[ $2 != "$default_policy" ]]; then
-    say "Try: curl -i $url/   (with a key that $2 knows)"
-    return
-  fi
-  cat <<HINTS
+  local url=http://${1/#0.0.0.0:/127.0.0.1:} policy=${2#"$PWD/"}
+  local count="curl -s -o /dev/null -w '%{http_code}\\n'" sum='sort | uniq -c'
+  case ${policy#./} in
+    envoy/presets/enterprise-v2.yaml) cat <<HINTS ;;
 Try, in another terminal:
 
 1. A burst of 100 passes; what comes after is refused with 429 (one request a second comes back):
-   curl -s -o /dev/null -w '%{http_code}\n' -H 'Authorization: Bearer demo-acme-1' '$url/v2/things?n=[1-105]' | sort | uniq -c
+   $count -H 'Authorization: Bearer demo-acme-1' '$url/v2/things?n=[1-105]' | $sum
 
 2. The refusal, with Retry-After and the problem body. It is another key, but the same organization:
    curl -i -H 'X-API-Key: demo-acme-2' $url/v2/things
@@ -174,6 +156,53 @@ Try, in another terminal:
 
 Another organization is not affected either (key demo-globex-1), and /v2/fail answers 503, which
 costs nothing.
+
+HINTS
+    envoy/presets/dash0.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. Ten test calls a minute for each user; what comes after is refused with 429:
+   $count -X POST -H 'Authorization: Bearer demo-alice-1' '$url/api/channels/7/test?n=[1-12]' | $sum
+
+2. The refusal, with the trace id of its request. It is another token, but the same user:
+   curl -i -X POST -H 'Authorization: Bearer demo-alice-2' $url/api/channels/7/test
+
+3. Reads have a budget of their own. The fields tell of the limit that is nearest, here the token's:
+   curl -i -H 'Authorization: Bearer demo-alice-1' $url/api/spans
+
+HINTS
+    envoy/presets/datadog.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. 120 requests a minute for each user; then 429 until the next minute begins:
+   $count -H 'DD-API-KEY: demo-api-acme-1' -H 'DD-APPLICATION-KEY: demo-app-alice' '$url/api/v1/monitor?n=[1-130]' | $sum
+
+2. The five fields, of a limit per API key. The key may be a parameter, too:
+   curl -i '$url/api/v1/validate?api_key=demo-api-acme-1'
+
+3. Metrics are not limited, and carry no field:
+   curl -i -X POST -H 'DD-API-KEY: demo-api-acme-1' $url/api/v2/series
+
+HINTS
+    envoy/presets/datocms.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. 60 requests in 3 seconds for each project; what comes after is refused with 429:
+   $count -H 'Authorization: Bearer demo-paid-1' '$url/items?n=[1-70]' | $sum
+
+2. The refusal says when to come back, and whoever waits so long is admitted:
+   curl -s -o /dev/null -H 'Authorization: Bearer demo-free' '$url/items?n=[1-60]'; curl -i -H 'Authorization: Bearer demo-free' $url/items
+
+3. A larger plan has more, 180:
+   $count -H 'Authorization: Bearer demo-enterprise' '$url/items?n=[1-200]' | $sum
+
+HINTS
+    *) say "Try: curl -i $url/   (with a key that $2 knows)" ;;
+  esac
+  # The demo JWTs are what the demo filter knows.
+  [[ ${policy#./} != envoy/presets/dash0.yaml || ${3#./} != envoy/filters/session.yaml ]] || cat <<HINTS
+4. A session, verified by the filter in front. It has no token's limit, so the fields tell of the user's:
+   curl -i -H "Authorization: Bearer \$(sed -n 's/^# bob: //p' $3)" $url/api/spans
 
 HINTS
 }

@@ -1,5 +1,8 @@
 //! The verdict: all limits that hold for a request are evaluated, then all are charged or none.
 
+#[cfg(test)]
+mod simulation;
+
 use crate::base::time::{Span, Timestamp};
 use crate::host::stream::Clock;
 use crate::limit::Decision;
@@ -30,15 +33,23 @@ const FAULT_WAIT: Span = Span::from_seconds(1);
 
 /// Answers all claims of one request, and charges them if all admit.
 ///
+/// A refusal by a record that lies in the future is looked at again, at the time that it is by then,
+/// which becomes `now`: either the clock stepped back, and that is mended; or this worker was overtaken
+/// since it read the clock, as at the turn of a window, and what it would tell its caller is wrong.
+///
 /// A later store that must ask elsewhere first will answer with a verdict of its own (ask, then go
 /// on); until then the answer is always known when this returns.
-pub fn decide(store: &mut impl Store, clock: &impl Clock, claims: &mut [Claim], now: Timestamp) -> Verdict {
+pub fn decide(store: &mut impl Store, clock: &impl Clock, claims: &mut [Claim], now: &mut Timestamp) -> Verdict {
     if claims.is_empty() {
         return Verdict::Unlimited;
     }
-    let admitted = store.take(claims, now, clock);
+    let mut admitted = store.take(claims, *now, clock);
     if claims.iter().any(|claim| claim.in_need_of_repair && claim.denies()) {
         store.repair(claims, clock);
+        if !admitted {
+            *now = clock.now();
+            admitted = store.take(claims, *now, clock);
+        }
     }
     if admitted {
         return Verdict::Admit;
@@ -69,8 +80,11 @@ fn wait(claim: &Claim) -> Option<Span> {
 mod tests {
     use super::*;
     use crate::base::units::Refill;
+    use crate::base::zone::Zone;
     use crate::host::fake::At;
+    use crate::limit::calendar::{Calendar, Over};
     use crate::limit::gcra::Bucket;
+    use crate::limit::period::Period;
     use crate::limit::{Cost, Enforcement, FailureMode, Rule};
     use crate::store::key::KeyMaker;
     use crate::store::memory::MemoryStore;
@@ -89,7 +103,7 @@ mod tests {
     }
 
     fn decide(store: &mut MemoryStore, mut claims: Vec<Claim>) -> Verdict {
-        super::decide(store, &At(NOW), &mut claims, NOW)
+        super::decide(store, &At(NOW), &mut claims, &mut NOW.clone())
     }
 
     #[test]
@@ -115,7 +129,7 @@ mod tests {
         }
         assert!(matches!(decide(&mut store, both()), Verdict::Refuse(Refusal { claim: 1, .. })));
         let mut asked = both();
-        super::decide(&mut store, &At(NOW), &mut asked, NOW);
+        super::decide(&mut store, &At(NOW), &mut asked, &mut NOW.clone());
         assert!(asked[0].denies() && asked[0].admits() && asked[0].charge.is_none());
         // One that is refused by the enforced one takes nothing from the shadow.
         let beside = vec![shadow(claim("c", 1, "1/h", 1)), claim("b", 3, "1/h", 1)];
@@ -126,10 +140,29 @@ mod tests {
     #[test]
     fn a_clock_that_stepped_back_is_mended_at_the_first_refusal() {
         let mut store = MemoryStore::default();
-        let later = NOW.after(Span::from_seconds(9_999));
-        assert_eq!(super::decide(&mut store, &At(later), &mut [claim("a", 2, "1/s", 2)], later), Verdict::Admit);
-        assert!(matches!(decide(&mut store, vec![claim("a", 2, "1/s", 1)]), Verdict::Refuse(_)));
-        let then = NOW.after(Span::from_seconds(1));
-        assert_eq!(super::decide(&mut store, &At(then), &mut [claim("a", 2, "1/s", 1)], then), Verdict::Admit);
+        let mut ask =
+            |mut now: Timestamp, cost| super::decide(&mut store, &At(now), &mut [claim("a", 2, "1/s", cost)], &mut now);
+        assert_eq!(ask(NOW.after(Span::from_seconds(9_999)), 2), Verdict::Admit);
+        let wait = Some(Span::from_seconds(1));
+        assert_eq!(ask(NOW, 1), Verdict::Refuse(Refusal { claim: 0, retry_after: wait }));
+        assert_eq!(ask(NOW.after(Span::from_seconds(1)), 1), Verdict::Admit);
+    }
+
+    #[test]
+    fn a_worker_that_was_overtaken_at_the_turn_of_a_window_tells_the_truth() {
+        let mut store = MemoryStore::default();
+        let rule = Calendar::new(2, Over::Refuse, Period::Seconds(60), Zone::UTC).unwrap();
+        let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
+        let claim = || Claim::new(key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
+        let turn = Timestamp::from_nanos(1_020_000_000_000);
+        let (before, after) = (turn.before(Span::from_nanos(1)), turn.after(Span::from_nanos(9)));
+        // Others take all of the new window before it looks at the record.
+        for _ in 0..2 {
+            assert_eq!(super::decide(&mut store, &At(after), &mut [claim()], &mut after.clone()), Verdict::Admit);
+        }
+        let mut now = before;
+        let wait = Some(Span::from_seconds(60).less(Span::from_nanos(9)));
+        let verdict = super::decide(&mut store, &At(after), &mut [claim()], &mut now);
+        assert_eq!((verdict, now), (Verdict::Refuse(Refusal { claim: 0, retry_after: wait }), after));
     }
 }

@@ -7,7 +7,7 @@
 //!                   └─────────────── what was written is given back ◀── read again, evaluate again
 //! ```
 //!
-//! Promises, each held by the `contract` suite and the `simulation`:
+//! Promises, each held by the `contract` suite and the engine's `simulation`:
 //! never more is admitted than a limit states, whatever the interleaving; a refused request takes
 //! nothing from any limit; the memory is bounded by the operator's `keys_max`.
 
@@ -18,8 +18,6 @@ pub mod memory;
 pub mod page;
 pub mod record;
 pub mod shared;
-#[cfg(test)]
-mod simulation;
 
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;

@@ -100,7 +100,7 @@ impl<D: SharedData> Stream<D> {
         }
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        let now = host.now();
+        let mut now = host.now();
         let mut scratch = runtime.scratch.take();
         let Scratch { request, numbers, claims } = &mut scratch;
         request.read(host, policy);
@@ -109,7 +109,7 @@ impl<D: SharedData> Stream<D> {
             Ok(caller) => {
                 let mut store = runtime.store.borrow_mut();
                 select(request, &caller, policy, store.keys(), numbers, claims);
-                let verdict = decide(&mut *store, host, claims, now);
+                let verdict = decide(&mut *store, host, claims, &mut now);
                 let evicted = store.drain_evictions();
                 drop(store);
                 self.observe(host, verdict, claims, evicted);

@@ -110,7 +110,10 @@ impl Calendar {
             return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
         }
         let after = charged(state, window, now, cost.takes());
-        let decision = Decision::Admit(self.balance(after.taken, after.end.since(now)));
+        // A worker that was overtaken at the turn lets its request through in the next window. That has begun by now.
+        let overtaken = after.end > window.end && self.window(window.end).end == after.end;
+        let from = if overtaken { window.end } else { now };
+        let decision = Decision::Admit(self.balance(after.taken, after.end.since(from)));
         Evaluation { decision, charged: (cost.takes() > 0).then_some(after), repaired }
     }
 

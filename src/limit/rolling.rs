@@ -10,10 +10,12 @@
 //!     gone   1 more in …  └─ full in …        ┘
 //! ```
 //!
-//! Instants are rounded up to a *grain*, so that what falls into one grain is one entry, and the
-//! log is bounded: by the quota where that is small ([`EXACT_QUOTA_MAX`]; a microsecond is the
-//! grain), else by the number of grains in a window (a twentieth of the window each). Rounding up
-//! goes against the caller: capacity comes back at most one grain late, and never early.
+//! What falls into one *grain* of time is one entry, so the log is bounded: by the quota where that is
+//! small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a window
+//! (a twentieth of the window each). An entry stands at its last unit's instant while it is the newest,
+//! and at its grain's end from then on. That goes against the caller: capacity comes back at most one
+//! grain late, and never early. No entry is ever put into the future, so nobody is told to wait for
+//! longer than a window.
 //!
 //! The time of an entry never goes back: a worker that is overtaken by another enters its units at
 //! the time of the other's. So the log tells the truth also where the clock of its reader is late.
@@ -47,24 +49,24 @@ const _: () = assert!(EXACT_QUOTA_MAX == ENTRIES_MAX as u64 && GRAINS + 2 <= ENT
 pub struct State {
     /// The window's length, of the rule that wrote this last.
     pub window: Span,
-    /// To what the instants are rounded.
+    /// What falls into one is one entry.
     pub grain: Grain,
     /// Tells one life of the record from the next.
     pub life: u32,
-    /// From the oldest to the newest, with different instants.
+    /// From the oldest to the newest, each in a grain of its own. All but the newest stand at its end.
     pub entries: Vec<Entry>,
 }
 
 /// Units that were taken at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When, rounded up to the grain.
+    /// When: not before the last of them.
     pub at: Timestamp,
     /// How many.
     pub units: u64,
 }
 
-/// To what a log's instants are rounded.
+/// A stretch of time of which a log has one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grain {
     /// A microsecond.
@@ -146,16 +148,22 @@ impl Rolling {
             for Entry { at, units } in
                 self.live(state, now).copied().chain([Entry { at: now, units: units.min(QUOTA_MAX) }])
             {
-                let at = grain.round_up(at, self.window);
                 match entries.last_mut() {
                     // More than any quota is as good as all of it.
-                    Some(last) if last.at >= at => last.units = last.units.saturating_add(units).min(QUOTA_MAX),
-                    Some(_) | None => entries.push(Entry { at, units }),
+                    Some(last) if grain.end(last.at, self.window) >= grain.end(at, self.window) => {
+                        last.at = last.at.max(at);
+                        last.units = last.units.saturating_add(units).min(QUOTA_MAX);
+                    }
+                    Some(last) => {
+                        last.at = grain.end(last.at, self.window);
+                        entries.push(Entry { at, units });
+                    }
+                    None => entries.push(Entry { at, units }),
                 }
             }
             State { window: self.window, grain, life, entries }
         };
-        // All entries have one grain: what was rounded under a larger quota stays so while it counts.
+        // All entries have one grain: what was taken under a larger quota keeps its own while it counts.
         let rounded = state.is_some_and(|state| state.grain == Grain::Coarse) && self.live(state, now).next().is_some();
         let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded { Grain::Exact } else { Grain::Coarse });
         // Each entry is a unit at least, so exact times are more than the quota only where it was
@@ -169,13 +177,12 @@ impl Rolling {
     /// the time of their request, so only a clock that stepped back leaves them there. That begins
     /// its life anew.
     fn repaired(&self, state: &State, now: Timestamp) -> Option<State> {
-        let latest = state.grain.round_up(now, state.window);
         let newest = state.entries.last()?;
-        (newest.at > latest).then(|| {
+        (newest.at > now).then(|| {
             let mut entries: Vec<Entry> = state.entries.clone();
-            let future = entries.partition_point(|entry| entry.at < latest);
+            let future = entries.partition_point(|entry| entry.at < now);
             let units = entries.drain(future..).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
-            entries.push(Entry { at: latest, units: units.min(QUOTA_MAX) });
+            entries.push(Entry { at: now, units: units.min(QUOTA_MAX) });
             State { entries, life: arbitrary(now), ..*state }
         })
     }
@@ -217,9 +224,9 @@ impl Grain {
         }
     }
 
-    /// The first multiple of the grain at or after `at`.
+    /// The end of the grain that `at` is in: the first multiple of its length at or after it.
     #[must_use]
-    fn round_up(self, at: Timestamp, window: Span) -> Timestamp {
+    pub fn end(self, at: Timestamp, window: Span) -> Timestamp {
         let grain = self.length(window).nanos();
         at.nanos().checked_next_multiple_of(grain).map_or(at, Timestamp::from_nanos)
     }
@@ -233,15 +240,14 @@ impl State {
         Charge { units, at, life: self.life }
     }
 
-    /// The log without the units of `charge`; `None` where they have ceased to count. They stand at
-    /// the charge's instant, or where the coarse grain has put that since, if another quota came.
+    /// The log without the units of `charge`; `None` where they have ceased to count. They stand in
+    /// the grain of the charge's instant, also where another quota has made that a coarse one since.
     #[must_use]
     pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
-        let counts = self.life == charge.life && charge.at.after(self.window) > now;
-        let place_of = |at: Timestamp| self.entries.iter().position(|entry| entry.at == at);
-        let merged = || place_of(Grain::Coarse.round_up(charge.at, self.window));
-        let place = place_of(charge.at).or_else(merged)?;
-        counts.then(|| {
+        let grain_of = |at: Timestamp| self.grain.end(at, self.window);
+        let place = self.entries.iter().position(|entry| grain_of(entry.at) == grain_of(charge.at))?;
+        let counts = |entry: &Entry| self.life == charge.life && entry.at.after(self.window) > now;
+        self.entries.get(place).is_some_and(counts).then(|| {
             let mut state = self.clone();
             if let Some(entry) = state.entries.get_mut(place) {
                 entry.units = entry.units.saturating_sub(charge.units);

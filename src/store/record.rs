@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A rolling record's first byte is 3 where its grain is the coarse one. Its entries go from the
-//! newest to the oldest; an age is the distance to the entry before, in grains. Ages and units are
-//! numbers of variable length: most take one byte.
+//! newest to the oldest; an age is the distance to the entry before, from grain to grain. Ages and
+//! units are numbers of variable length: most take one byte.
 
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
@@ -101,7 +101,7 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     let mut younger = newest;
     for entry in state.entries.iter().rev() {
         if entry.at != newest {
-            varint::push(younger.since(entry.at).whole(grain), out);
+            varint::push(state.grain.end(younger, state.window).since(entry.at).whole(grain), out);
         }
         varint::push(entry.units, out);
         younger = entry.at;
@@ -175,11 +175,13 @@ impl Iterator for Log<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         let mut rest = self.rest;
-        let age = if self.first { 0 } else { varint_of(&mut rest)? };
+        if !self.first {
+            let age = self.grain.length(self.window).times(varint_of(&mut rest)?);
+            self.at = self.grain.end(self.at, self.window).before(age);
+        }
         let units = varint_of(&mut rest)?;
         self.first = false;
         self.rest = rest;
-        self.at = self.at.before(self.grain.length(self.window).times(age));
         Some(Entry { at: self.at, units })
     }
 }
@@ -243,12 +245,15 @@ mod tests {
             (entries, 1..31_622_400_u64, any::<u32>(), any::<bool>()).prop_map(|(ages, seconds, life, exact)| {
                 let window = Span::from_seconds(seconds);
                 let grain = if exact { Grain::Exact } else { Grain::Coarse };
-                let mut at = NOW;
+                let mut at = grain.end(NOW, window);
                 let entries = ages.into_iter().map(|(age, units)| {
                     at = at.after(grain.length(window).times(age.saturating_add(1)));
                     Entry { at, units: if exact { units % 32 } else { units } }
                 });
-                State::Rolling(rolling::State { window, grain, life, entries: entries.collect() })
+                let mut entries: Vec<Entry> = entries.collect();
+                // The newest stands anywhere in its grain.
+                entries.last_mut().unwrap().at = at.before(Span::from_nanos(grain.length(window).nanos() / 3));
+                State::Rolling(rolling::State { window, grain, life, entries })
             }),
         ]
     }

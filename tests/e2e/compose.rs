@@ -2,7 +2,7 @@
 //! a port of its own: whatever somebody runs from the repository itself is left alone.
 
 use crate::container::{Container, docker, image};
-use crate::harness::{Call, Client, eventually, free_address, required, run};
+use crate::harness::{Call, Client, demo_jwt, eventually, free_address, required, run};
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +27,7 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         let said = String::from_utf8_lossy(&up.stdout);
         assert!(up.status.success(), "up: {said}\n{}", String::from_utf8_lossy(&up.stderr));
         assert!(said.contains(&format!("listens on {}", checkout.address)), "{said}");
+        assert_eq!(said.lines().filter(|line| line.starts_with("   curl ")).count(), 3, "what to try: {said}");
 
         let client = Client::http1(checkout.address);
         let call = Call::get("/v2/things").bearer(KEY);
@@ -51,12 +52,10 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         .await;
 
         // Another policy behind a filter that verifies sessions: whose JWT it is, only that one can tell.
-        let session = [("POLICY", "envoy/examples/sessions.yaml"), ("FILTERS", FILTERS)];
+        let session = [("POLICY", "envoy/presets/dash0.yaml"), ("FILTERS", FILTERS)];
         let applied = checkout.script_with("reload", &session);
         assert!(applied.status.success(), "reload: {}", String::from_utf8_lossy(&applied.stderr));
-        let jwt =
-            include_str!("../../envoy/filters/session.yaml").lines().find_map(|line| line.strip_prefix("# bob: "));
-        let bob = Call::get("/things").bearer(jwt.expect("a demo JWT"));
+        let bob = Call::get("/things").bearer(&demo_jwt("bob"));
         eventually("the session is known", async || {
             (Client::http1(checkout.address).send(bob.clone()).await.status == 200).then_some(())
         })

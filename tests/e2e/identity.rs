@@ -1,42 +1,12 @@
 //! Who is calling, by what Envoy's own filters verify and its configuration says (D05, EV1).
 
-use super::{ALPHA, BETA, spend};
+use super::dash0::{ALICE, CAROL, open_with_sessions, read, reads};
+use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
-    Authority, Call, Gateway, Issuer, Lab, Policy, Setup, connection_manager, eventually, filter_chain, raw, route,
+    Authority, Call, Gateway, Issuer, LATE, Lab, Policy, Setup, claims, connection_manager, demo_jwt, eventually,
+    filter_chain, raw, route,
 };
 use serde_json::{Value, json};
-
-/// A second long after every test.
-const LATE: u64 = 4_102_444_800;
-
-/// Envoy's filter that verifies JWTs of `issuer`, which stand in `header` behind `Bearer`.
-fn jwt_authn(issuer: &Issuer, header: &str) -> Value {
-    json!([{
-        "name": "envoy.filters.http.jwt_authn",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-            "providers": { "session": {
-                "issuer": "id.test",
-                "audiences": ["gateway"],
-                "from_headers": [{ "name": header, "value_prefix": "Bearer " }],
-                "local_jwks": { "inline_string": issuer.key_set().to_string() },
-                "payload_in_metadata": "session",
-                "forward": true,
-            } },
-            "rules": [{
-                "match": { "prefix": "/" },
-                "requires": { "requires_any": { "requirements": [
-                    { "provider_name": "session" },
-                    { "allow_missing_or_failed": {} },
-                ] } },
-            }],
-        },
-    }])
-}
-
-fn claims(sub: &str, org: &str) -> Value {
-    json!({ "iss": "id.test", "aud": "gateway", "exp": LATE, "sub": sub, "org": org })
-}
 
 async fn unauthorized(gateway: &Gateway, reason: &str) -> u64 {
     gateway.admin.metric("sluicegate_unauthorized_total", &[("reason", reason)]).await
@@ -44,34 +14,34 @@ async fn unauthorized(gateway: &Gateway, reason: &str) -> u64 {
 
 /// The filter list, the policy and the JWTs that ship.
 pub(crate) async fn the_demo_session_works_as_it_is_told(lab: &Lab) {
-    let filters = include_str!("../../envoy/filters/session.yaml");
-    let jwt = |name: &str| {
-        let line = filters.lines().find_map(|line| line.strip_prefix(&format!("# {name}: ")));
-        line.expect("a demo JWT").to_owned()
-    };
-    // Slower, so that nothing comes back within this test.
-    let slowly = |policy: Policy, limit: u32| policy.with(&format!("/limits/{limit}/bucket/refill"), json!("1/h"));
-    let policy = (0..3).fold(Policy::shipped("envoy/examples/sessions.yaml"), slowly);
-    let filters = serde_saphyr::from_str(filters).expect("YAML");
-    let gateway = lab.open_with(Setup::of(&policy).behind(filters)).await;
+    let gateway = open_with_sessions(lab, &reads(10, 15, 8)).await;
     let client = gateway.client();
-    let call = |token: &str| Call::get("/things").bearer(token);
-    assert_eq!(client.statuses(&call(&jwt("alice")), 6).await, [200; 6]);
+    let call = |token: &str| read().bearer(token);
+    exactly(&client, &call(&demo_jwt("alice")), 6).await;
     // Her token draws from the same ten, and bob from the organization's fifteen.
-    assert_eq!(client.statuses(&call("demo-acme-1"), 4).await, [200; 4]);
-    assert_eq!(client.send(call("demo-acme-1")).await.status, 429);
-    assert_eq!(client.send(call(&jwt("alice"))).await.status, 429);
-    assert_eq!(client.statuses(&call(&jwt("bob")), 5).await, [200; 5]);
-    let (carol, _) = spend(&client, &call(&jwt("carol"))).await;
-    assert_eq!(carol, 5, "a plan has its own burst");
-    assert_eq!(client.send(call(&format!("x{}", jwt("bob")))).await.status, 401);
-    assert_eq!(client.send(Call::get("/things")).await.status, 401);
+    exactly(&client, &call(ALICE[0]), 4).await;
+    for token in [ALICE[0], ALICE[1], &demo_jwt("alice")] {
+        assert_eq!(client.send(call(token)).await.status, 429);
+    }
+    let (bob, refusal) = until_refused(&client, &call(&demo_jwt("bob"))).await;
+    assert_eq!((bob.len(), limit_and_left(&refusal)), (5, (15, 0)));
+    // Carol's session has her ten; her token is refused by its own eight before.
+    let (carol, refusal) = until_refused(&client, &call(CAROL)).await;
+    assert_eq!((carol.len(), limit_and_left(&refusal)), (8, (8, 0)));
+    assert_eq!(spend(&client, &call(&demo_jwt("carol"))).await.0, 2);
+    for call in [call(&format!("x{}", demo_jwt("bob"))), call("nobody's"), read()] {
+        let answer = client.send(call).await;
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.header("x-ratelimit-limit"), None, "it did not pass through the limiter");
+        let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert_eq!(body["error"]["code"], 401, "{body}");
+    }
 }
 
 pub(crate) async fn a_session_and_a_token_are_told_apart_in_one_header(lab: &Lab) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers");
-    let gateway = lab.open_with(Setup::of(&policy).behind(jwt_authn(&issuer, "authorization"))).await;
+    let gateway = lab.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
     let client = gateway.client();
     let call = |token: &str| Call::get("/").bearer(token);
     let session = call(&issuer.token(&claims("alice", "alpha")));
@@ -116,7 +86,7 @@ fn part(json: &Value) -> String {
 pub(crate) async fn a_session_beside_a_token_must_be_the_same_callers(lab: &Lab) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers");
-    let gateway = lab.open_with(Setup::of(&policy).behind(jwt_authn(&issuer, "x-session"))).await;
+    let gateway = lab.open_with(Setup::of(&policy).behind(issuer.jwt_authn("x-session"))).await;
     let client = gateway.client();
     let alice = format!("Bearer {}", issuer.token(&claims("alice", "alpha")));
     let both = |token: &str| Call::get("/").header("x-session", &alice).bearer(token);
@@ -136,7 +106,7 @@ pub(crate) async fn a_session_beside_a_token_must_be_the_same_callers(lab: &Lab)
 pub(crate) async fn a_refreshed_session_is_the_same_caller(lab: &Lab) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers").with("/limits/0/per", json!(["session"]));
-    let gateway = lab.open_with(Setup::of(&policy).behind(jwt_authn(&issuer, "authorization"))).await;
+    let gateway = lab.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
     let client = gateway.client();
     let session = |sub: &str, number: u64| {
         let mut claims = claims(sub, "alpha");

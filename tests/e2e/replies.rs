@@ -22,6 +22,11 @@ pub(crate) async fn a_refusal_is_the_page_to_the_letter(lab: &Lab) {
         assert!(answer.number("retry-after").is_some_and(|seconds| seconds >= 1), "{:?}", answer.headers);
         assert_eq!(answer.text().trim_end_matches('\n'), PAGE);
         assert_eq!(answer.number("content-length"), Some(answer.body.len() as u64));
+        // The page promises no other field, here as on what is admitted.
+        let admitted = client.send(Call::get("/v2/things/7/recent").bearer(ACME[1])).await;
+        for answer in [answer, admitted] {
+            assert!(answer.headers.keys().all(|name| !name.as_str().contains("ratelimit")), "{:?}", answer.headers);
+        }
     }
 }
 

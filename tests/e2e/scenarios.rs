@@ -2,17 +2,23 @@
 
 pub(crate) mod budgets;
 pub(crate) mod charges;
+pub(crate) mod dash0;
+pub(crate) mod datadog;
+pub(crate) mod datocms;
+pub(crate) mod fields;
 pub(crate) mod hostile;
 pub(crate) mod identity;
 pub(crate) mod observed;
 pub(crate) mod outages;
+pub(crate) mod promises;
 pub(crate) mod replies;
 pub(crate) mod tiers;
 pub(crate) mod updates;
+pub(crate) mod windows;
 
-use crate::harness::{Call, Client};
+use crate::harness::{Answer, Call, Client, now};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Calls `$each!` with every scenario.
 macro_rules! for_each_scenario {
@@ -36,6 +42,56 @@ macro_rules! for_each_scenario {
                 a_redirect_is_charged_where_it_ends,
                 a_client_that_breaks_its_own_request_has_paid,
                 callers_with_different_bursts_share_one_count,
+            ]
+            dash0: [
+                capacity_comes_back_as_the_window_rolls,
+                the_shipped_quotas_hold_under_load,
+                whichever_of_user_and_organization_is_reached_first_refuses,
+                the_tier_is_found_from_the_request_alone,
+                no_tier_takes_from_another,
+                the_headers_state_the_shipped_limits,
+                a_token_has_a_bucket_of_its_own_on_top,
+                a_test_call_counts_as_a_write_of_the_token,
+                a_refusal_has_the_trace_of_its_request,
+                every_response_behind_the_limiter_has_the_fields,
+                the_limit_is_full_again_at_the_reset,
+                the_fields_show_the_limit_that_is_nearest_to_exhaustion,
+                waiting_out_a_retry_after_with_its_jitter_succeeds,
+                limits_follow_plan_and_region,
+                an_organizations_limit_is_raised_and_lowered_in_place,
+                a_user_of_two_organizations_is_one_user,
+            ]
+            datadog: [
+                every_response_of_a_limited_endpoint_has_the_five_fields,
+                what_is_not_limited_has_no_fields,
+                events_are_counted_per_organization,
+                endpoints_share_one_named_bucket,
+                each_user_has_a_budget_of_their_own,
+                each_api_key_has_a_budget_of_its_own_in_header_and_query,
+                a_pair_of_two_organizations_is_refused,
+                a_refusal_says_when_to_come_back,
+                a_limit_is_raised_for_one_organization_and_no_count_is_lost,
+                a_window_that_turns_under_load_admits_its_quota_each_time,
+            ]
+            datocms: [
+                sixty_requests_in_any_three_seconds_and_no_more,
+                the_remaining_count_down_and_a_reset_stands_where_one_must_wait,
+                a_free_project_is_refused_until_the_next_month,
+                a_paid_project_goes_on_and_its_overage_is_counted,
+                a_project_that_switches_to_a_paid_plan_goes_on_at_once,
+                the_months_of_each_plan_are_those_that_ship,
+            ]
+            fields: [
+                the_standard_fields_are_lists_that_a_parser_reads,
+                the_standard_reset_is_when_one_more_is_there,
+                the_standard_problem_names_what_was_exceeded,
+                a_grpc_caller_is_told_the_same_as_metadata,
+                a_shadow_limit_stands_beside_an_enforced_one,
+                a_header_that_the_gateway_sets_says_what_a_request_costs,
+                a_body_costs_its_length,
+                a_response_says_what_it_cost_and_may_overdraw,
+                what_costs_nothing_is_told_and_never_refused,
+                what_is_exempt_carries_nothing,
             ]
             hostile: [
                 no_bytes_bring_the_filter_down,
@@ -93,6 +149,16 @@ macro_rules! for_each_scenario {
                 failures_are_given_back_across_an_update,
                 a_struct_is_a_policy_too,
             ]
+            windows: [
+                two_thousand_clients_get_the_quota_and_no_more,
+                an_update_under_load_goes_on_from_the_same_count,
+                whichever_limit_refuses_the_others_pay_nothing,
+                a_failed_request_is_given_back_to_every_kind_of_window,
+                a_token_that_is_also_an_api_key_is_counted_by_how_it_is_presented,
+                a_client_of_ipv6_has_one_window_in_all_of_its_network,
+                windows_of_the_calendar_end_where_their_zone_says,
+                a_flood_of_keys_stays_within_what_check_prints,
+            ]
         }
     };
 }
@@ -132,6 +198,50 @@ impl Bucket {
         assert!((burst..=most).contains(&admitted), "admitted {admitted} in {elapsed:?}: not in {burst}..={most}");
     }
 }
+
+/// Sends `call` so many times; fails unless each is answered with 200.
+pub(crate) async fn exactly(client: &Client, call: &Call, count: usize) {
+    let statuses = client.statuses(call, count).await;
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+}
+
+/// Sends `call` until it is refused; returns what was admitted, and the refusal.
+pub(crate) async fn until_refused(client: &Client, call: &Call) -> (Vec<Answer>, Answer) {
+    let mut admitted = Vec::new();
+    for _ in 0..5_000 {
+        let answer = client.send(call.clone()).await;
+        match answer.status {
+            200 => admitted.push(answer),
+            429 => return (admitted, answer),
+            other => panic!("status {other} after {} times 200", admitted.len()),
+        }
+    }
+    panic!("never refused")
+}
+
+/// What the fields say: the limit, and how much of it is left.
+pub(crate) fn limit_and_left(answer: &Answer) -> (u64, u64) {
+    let number = |name: &str| answer.number(name).unwrap_or_else(|| panic!("no {name}: {:?}", answer.headers));
+    (number("x-ratelimit-limit"), number("x-ratelimit-remaining"))
+}
+
+/// The `X-RateLimit-Reset` that is a Unix second; fails unless it lies after the answer's request, and
+/// within `window` of it.
+pub(crate) fn unix_reset(answer: &Answer, window: Duration) -> Duration {
+    let reset = Duration::from_secs(answer.number("x-ratelimit-reset").expect("a reset"));
+    assert!(reset > answer.sent, "{reset:?} was over at {:?}", answer.sent);
+    assert!(reset < answer.received + window + SECOND, "{reset:?} is late at {:?}", answer.received);
+    reset
+}
+
+/// Waits until the time since the epoch is `time`.
+pub(crate) async fn until(time: Duration) {
+    while let Some(left) = time.checked_sub(now()).filter(|left| *left > Duration::ZERO) {
+        sleep(left).await;
+    }
+}
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// Sends `call` until it is refused; returns how many were answered with 200, and how long it took.
 pub(crate) async fn spend(client: &Client, call: &Call) -> (u64, Duration) {

@@ -2,6 +2,8 @@
 
 use crate::harness::{Call, Client};
 use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Label names and values that a metric must carry; it may carry others.
 pub(crate) type Labels<'a> = &'a [(&'a str, &'a str)];
@@ -17,9 +19,10 @@ impl Admin {
         Self { client: Client::http1(address) }
     }
 
-    /// The body of `path`, or nothing while the endpoint does not answer 200.
+    /// The body of `path`, or nothing while the endpoint does not answer 200. A connection that leads nowhere,
+    /// as one to a container that is about to start, is not waited for.
     pub(crate) async fn text(&self, path: &str) -> Option<String> {
-        let answer = self.client.try_send(Call::get(path)).await.ok()?;
+        let answer = timeout(Duration::from_secs(10), self.client.try_send(Call::get(path))).await.ok()?.ok()?;
         (answer.status == 200).then(|| String::from_utf8_lossy(&answer.body).into_owned())
     }
 

@@ -1,5 +1,6 @@
-//! Clients with full control over the path and the headers.
+//! Clients with full control over the method, the path, the headers and the body.
 
+use crate::harness::DEADLINE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -7,26 +8,37 @@ use hyper::{Method, Request};
 use hyper_util::client::legacy::{Client as Pool, Error, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// One request: a method, a path that is sent as it is written, headers in their order.
+/// One request: a method, a path that is sent as it is written, headers in their order, a body.
 #[derive(Clone)]
 pub(crate) struct Call {
     method: Method,
     path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
 }
 
 impl Call {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        let method = method.parse().expect("a method");
+        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
+    }
+
     pub(crate) fn get(path: &str) -> Self {
-        Self { method: Method::GET, path: path.to_owned(), headers: Vec::new() }
+        Self::new("GET", path)
     }
 
     pub(crate) fn post(path: &str) -> Self {
-        Self { method: Method::POST, ..Self::get(path) }
+        Self::new("POST", path)
+    }
+
+    /// With a body of so many bytes, which the client announces in `content-length`.
+    pub(crate) fn sized(self, bytes: usize) -> Self {
+        Self { body: Bytes::from(vec![b'x'; bytes]), ..self }
     }
 
     /// Adds a header; the same name again sends it again.
@@ -65,7 +77,7 @@ impl Call {
         let mut request = Request::builder()
             .method(self.method)
             .uri(format!("http://{authority}{}", self.path))
-            .body(Full::new(Bytes::new()))
+            .body(Full::new(self.body))
             .expect("a request");
         for (name, value) in self.headers {
             request.headers_mut().append(name, value);
@@ -78,12 +90,16 @@ impl Call {
     }
 }
 
-/// A response, whole.
+/// A response, whole. Times are those since the epoch, by the one clock of this machine.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// When the request was about to be sent.
+    pub(crate) sent: Duration,
+    /// When all of the response was there.
+    pub(crate) received: Duration,
 }
 
 impl Answer {
@@ -93,6 +109,11 @@ impl Answer {
         let value = values.next()?;
         assert!(values.next().is_none(), "{name} was sent more than once: {:?}", self.headers);
         Some(value.to_str().expect("a header in ASCII"))
+    }
+
+    /// When the upstream got the request, as that one wrote it down; nothing where it never did.
+    pub(crate) fn arrived(&self) -> Option<Duration> {
+        self.number("x-arrived").map(Duration::from_nanos)
     }
 
     /// A header whose value is a whole number.
@@ -129,14 +150,16 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, call: Call) -> Answer {
-        self.try_send(call).await.expect("an answer")
+        let answer = timeout(DEADLINE * 2, self.try_send(call)).await.expect("an answer in time");
+        answer.expect("an answer")
     }
 
     pub(crate) async fn try_send(&self, call: Call) -> Result<Answer, Error> {
         let request = call.request(&self.address.to_string());
+        let sent = now();
         let (head, body) = self.pool.request(request).await?.into_parts();
         let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
     }
 
     /// The statuses that `count` equal calls get, one after the other.
@@ -147,6 +170,12 @@ impl Client {
         }
         statuses
     }
+}
+
+/// The time since the epoch, by the clock that clients, the proxy and the upstream share.
+#[allow(clippy::disallowed_methods, reason = "what a policy promises is told by the wall clock")]
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock past 1970")
 }
 
 /// Sends bytes as they are and returns what came back until the other side closed or fell silent.

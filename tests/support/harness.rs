@@ -11,6 +11,7 @@
 
 mod admin;
 mod client;
+mod crowd;
 mod gateway;
 mod policy;
 mod render;
@@ -19,14 +20,16 @@ mod tls;
 mod upstream;
 
 pub(crate) use admin::Admin;
-pub(crate) use client::{Answer, Call, Client, raw};
+pub(crate) use client::{Answer, Call, Client, now, raw};
+pub(crate) use crowd::{Crowd, Load};
 pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
 pub(crate) use policy::Policy;
 pub(crate) use render::{connection_manager, filter_chain, required, route, route_action};
-pub(crate) use session::Issuer;
+pub(crate) use session::{Issuer, LATE, claims, demo_filters, demo_jwt};
 pub(crate) use tls::Authority;
 pub(crate) use upstream::Upstream;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -37,8 +40,12 @@ use tokio::time::{Instant, sleep, timeout};
 /// Longer than anything here takes on a busy machine: only a hang reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// More than any scenario has open, on either side of the proxy.
+const OPEN_FILES: u64 = 16_384;
+
 /// Runs one scenario on a runtime of its own; a hang fails it.
 pub(crate) fn run(make: fn(Place) -> Box<dyn Driver>, scenario: impl AsyncFnOnce(&Lab)) {
+    allow_open_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let lab = Lab::new(make);
@@ -47,6 +54,16 @@ pub(crate) fn run(make: fn(Place) -> Box<dyn Driver>, scenario: impl AsyncFnOnce
     });
     // What is left are connections that nobody waits for.
     runtime.shutdown_background();
+}
+
+/// Raises the number of files that this process, and a proxy that it starts, may have open at a time:
+/// many systems begin with 1,024, and two thousand clients have a connection each.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum.map_or(Some(OPEN_FILES), |most| Some(most.min(OPEN_FILES))), ..limit };
+    if limit.current.is_some_and(|current| current < OPEN_FILES) {
+        setrlimit(Resource::Nofile, raised).expect("the soft limit can be raised to the hard one");
+    }
 }
 
 /// Waits until `probe` has a value; fails with `what` after [`DEADLINE`].

@@ -1,6 +1,7 @@
 //! The policies under test, and small changes to them.
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// A policy as a tree, to be changed by JSON pointer before it is rendered.
@@ -39,6 +40,24 @@ impl Policy {
             _ => panic!("{parent}: nothing there to change"),
         }
         self
+    }
+
+    /// Puts `value` under `key` of the limit called `name`.
+    pub(crate) fn limiting(self, name: &str, key: &str, value: Value) -> Self {
+        let limit = self.limit(name);
+        self.with(&format!("/limits/{limit}/{key}"), value)
+    }
+
+    /// Replaces the directory whole: secrets in clear, each with the attributes of its entry.
+    pub(crate) fn knowing(self, entries: &[(&str, Value)]) -> Self {
+        let entries = entries.iter().map(|(secret, attributes)| {
+            let digest: String = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut entry = attributes.clone();
+            entry["sha256"] = digest.into();
+            entry
+        });
+        let entries = entries.collect();
+        self.with("/callers/directory", Value::Array(entries))
     }
 
     /// The index of the limit with this name.

@@ -6,6 +6,27 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
+/// A second long after every test.
+pub(crate) const LATE: u64 = 4_102_444_800;
+
+/// The filter that ships, before whatever policy.
+pub(crate) fn demo_filters() -> Value {
+    serde_saphyr::from_str(SHIPPED).expect("YAML")
+}
+
+/// A JWT that ships beside it.
+pub(crate) fn demo_jwt(name: &str) -> String {
+    let line = SHIPPED.lines().find_map(|line| line.strip_prefix(&format!("# {name}: ")));
+    line.expect("a demo JWT").to_owned()
+}
+
+const SHIPPED: &str = include_str!("../../envoy/filters/session.yaml");
+
+/// The claims of a session that holds for every test; more may be added.
+pub(crate) fn claims(sub: &str, org: &str) -> Value {
+    json!({ "iss": "id.test", "aud": "gateway", "exp": LATE, "sub": sub, "org": org })
+}
+
 /// Whoever signs; a new one has a key of its own.
 pub(crate) struct Issuer {
     key: EcdsaKeyPair,
@@ -21,11 +42,36 @@ impl Issuer {
     }
 
     /// Its public key, as a provider publishes it (RFC 7517).
-    pub(crate) fn key_set(&self) -> Value {
+    fn key_set(&self) -> Value {
         // An uncompressed point: 4, x, y.
         let point = self.key.public_key().as_ref();
         let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
         json!({ "keys": [{ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "key", "x": x, "y": y }] })
+    }
+
+    /// Envoy's filter that verifies its JWTs, which stand in `header` behind `Bearer`.
+    pub(crate) fn jwt_authn(&self, header: &str) -> Value {
+        json!([{
+            "name": "envoy.filters.http.jwt_authn",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+                "providers": { "session": {
+                    "issuer": "id.test",
+                    "audiences": ["gateway"],
+                    "from_headers": [{ "name": header, "value_prefix": "Bearer " }],
+                    "local_jwks": { "inline_string": self.key_set().to_string() },
+                    "payload_in_metadata": "session",
+                    "forward": true,
+                } },
+                "rules": [{
+                    "match": { "prefix": "/" },
+                    "requires": { "requires_any": { "requirements": [
+                        { "provider_name": "session" },
+                        { "allow_missing_or_failed": {} },
+                    ] } },
+                }],
+            },
+        }])
     }
 
     /// A JWT with these claims, as they are.

@@ -2,8 +2,10 @@
 //!
 //! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of
 //! them), `x-answer-trailer: name: value` (HTTP/2 alone carries it). A path that ends in `/moved` is
-//! answered with 302 to the same path ending in `/found`, whatever else was asked for.
+//! answered with 302 to the same path ending in `/found`, whatever else was asked for. Every response
+//! says in `x-arrived` when its request arrived, in nanoseconds since the epoch.
 
+use crate::harness::now;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -85,6 +87,7 @@ async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<String>>>,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    let arrived = HeaderValue::from_str(&now().as_nanos().to_string()).expect("a number");
     let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
     let asked = request.headers();
@@ -96,6 +99,7 @@ async fn answer(
     let body = if trailers.is_empty() { body.boxed() } else { body.with_trailers(ready(Some(Ok(trailers)))).boxed() };
     let mut response = Response::new(body);
     *response.headers_mut() = fields(asked, "x-answer-header");
+    response.headers_mut().insert("x-arrived", arrived);
     if let Some(status) = number(asked, "x-answer-status") {
         *response.status_mut() = u16::try_from(status).ok().and_then(|s| s.try_into().ok()).expect("a status");
     }

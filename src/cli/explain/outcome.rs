@@ -50,7 +50,7 @@ impl Outcome {
         let mut verdict = Verdict::Unlimited;
         let mut balances = Vec::new();
         for _ in 0..repeat {
-            verdict = decide(&mut store, proxy, &mut claims, proxy.now);
+            verdict = decide(&mut store, proxy, &mut claims, &mut { proxy.now });
             balances = balances_after(&mut store, proxy, &claims, verdict);
             if verdict != Verdict::Admit {
                 // At one moment what is refused once is refused for ever, and what is unlimited, too.

@@ -105,7 +105,8 @@ fn a_worker_that_is_overtaken_at_the_boundary_counts_in_the_new_window() {
     let full = rule.evaluate(None, at(START), Cost::Now(2)).charged.unwrap();
     let turned = rule.evaluate(Some(&full), at(START + 60 * SECOND), Cost::Now(1)).charged.unwrap();
     let late = rule.evaluate(Some(&turned), at(START + 59 * SECOND), Cost::Now(1));
-    assert!(late.decision.admits());
+    let Decision::Admit(balance) = late.decision else { panic!("{late:?}") };
+    assert_eq!((balance.remaining, balance.full_in), (0, Span::from_seconds(60)), "never more than a window");
     let state = late.charged.unwrap();
     assert_eq!((state.end, state.taken), (at(START + 120 * SECOND), 2));
     // The refusal that follows is no sign of a step by the later look at the clock that a repair takes.

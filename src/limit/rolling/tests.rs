@@ -90,15 +90,18 @@ fn a_small_quota_comes_back_to_the_microsecond() {
 
 #[test]
 fn a_large_quota_comes_back_a_twentieth_of_the_window_late_at_most() {
-    // The grain is half a second: what is taken at 0.2 s counts until 10.5 s.
+    // The grain is half a second: what is taken at 0.2 and 0.3 s counts until 10.3 s, and until 10.5 s
+    // once something later is taken.
     check(
         rolling(100, 10),
         "
-        0.2   60  admit 40 10.3 10.3
-        0.3   30  admit 10 10.2 10.2
-        7     10  admit 0 3.5 10
-        7.1   1   deny 3.4
-        10.4  1   deny 0.1
+        0.2   60  admit 40 10 10
+        0.3   20  admit 20 10 10
+        0.3   30  deny 10
+        10.2  30  deny 0.1
+        7     10  admit 10 3.5 10
+        7.1   11  deny 3.4
+        10.4  11  deny 0.1
         10.5  90  admit 0 6.5 10
         10.5  1   deny 6.5
     ",
@@ -116,13 +119,13 @@ fn a_step_of_the_clock_back_locks_out_for_one_window_at_most() {
         110   3  admit 0 10 10
     ",
     );
-    // The coarse entry ends within the grain that has begun.
     check(
         rolling(50, 10),
         "
-        1000  50  admit 0 10 10
-        100.1 1   deny 10.4
-        110.5 50  admit 0 10 10
+        999.9 20  admit 30 10 10
+        1000.1 30  admit 0 9.9 10
+        100.1 1   deny 10
+        110.1 50  admit 0 10 10
     ",
     );
 }
@@ -242,6 +245,7 @@ proptest! {
                     let latest = oracle.within(window + late, now, |one| !one.given_back);
                     match evaluation.decision {
                         Decision::Admit(balance) => {
+                            prop_assert!(balance.full_in <= rule.window(), "nobody waits for longer than a window");
                             prop_assert!(cost == 0 || exact + cost <= rule.quota(), "{} of {} taken", exact, rule.quota());
                             prop_assert!(balance.remaining <= rule.quota().saturating_sub(exact + cost));
                             prop_assert!(balance.remaining >= rule.quota().saturating_sub(latest + cost));
@@ -258,6 +262,7 @@ proptest! {
                         Decision::Deny { retry_after, balance } => {
                             prop_assert!(latest + cost > rule.quota(), "{} of {} taken", latest, rule.quota());
                             prop_assert!(retry_after >= balance.more_in && retry_after <= balance.full_in);
+                            prop_assert!(balance.full_in <= rule.window(), "nobody waits for longer than a window");
                             prop_assert!(admits(rule, state.as_ref(), now + retry_after.nanos(), cost));
                             prop_assert!(!admits(rule, state.as_ref(), now + retry_after.nanos() - 1, cost));
                         }

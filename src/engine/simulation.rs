@@ -13,8 +13,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::shared::SharedStore;
-use super::{Claim, Store};
+use super::{Verdict, decide};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
@@ -26,6 +25,8 @@ use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
 use crate::limit::rolling::Rolling;
 use crate::limit::{Charge, Cost, FailureMode, Rule};
+use crate::store::shared::SharedStore;
+use crate::store::{Claim, Store};
 
 #[derive(Clone, Copy)]
 struct Setup {
@@ -206,11 +207,9 @@ fn work(worker: &Worker) -> (Vec<Let>, u64, bool) {
                 let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
                 Claim::new(key, rule, Cost::Now(1), FailureMode::Deny)
             });
-            let fits = store.take(&mut claims, Timestamp::from_nanos(now), worker);
-            if claims.iter().any(|claim| claim.in_need_of_repair) {
-                store.repair(&claims, worker);
-            }
-            if fits {
+            let mut now = Timestamp::from_nanos(now);
+            let verdict = decide(&mut store, worker, &mut claims, &mut now);
+            if verdict == Verdict::Admit {
                 if fails {
                     for claim in &claims {
                         let given = store.give_back(&claim.key, &claim.charge.unwrap(), worker);
@@ -218,7 +217,7 @@ fn work(worker: &Worker) -> (Vec<Let>, u64, bool) {
                     }
                 } else {
                     let charges = claims.each_ref().map(|claim| claim.charge.unwrap());
-                    admitted.push(Let { now, user, charges });
+                    admitted.push(Let { now: now.nanos(), user, charges });
                 }
             } else {
                 kept += claims.iter().filter(|claim| claim.answer.is_err()).count() as u64;
