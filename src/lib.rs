@@ -14,6 +14,7 @@ pub mod filter;
 pub mod host;
 pub mod limit;
 pub mod observe;
+pub mod payload;
 pub mod policy;
 pub mod reply;
 pub mod request;
