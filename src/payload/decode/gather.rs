@@ -1,0 +1,76 @@
+//! Records of a known length, out of chunks of any length.
+
+use super::Breach;
+
+/// Moves bytes from the front of `input` into `held` until that has `want` of them; says whether it has.
+pub(crate) fn gather(held: &mut Vec<u8>, input: &mut &[u8], want: usize) -> bool {
+    let missing = want.saturating_sub(held.len()).min(input.len());
+    let (taken, rest) = input.split_at_checked(missing).unwrap_or((input, &[]));
+    held.extend_from_slice(taken);
+    *input = rest;
+    held.len() >= want
+}
+
+/// The same for a record whose `length` shows while it comes in: from so much of it as there is, that
+/// tells how many bytes it has at least, and in the end exactly.
+///
+/// # Errors
+/// What `length` returned.
+pub(crate) fn gather_record(
+    held: &mut Vec<u8>,
+    input: &mut &[u8],
+    length: impl Fn(&[u8]) -> Result<usize, Breach>,
+) -> Result<bool, Breach> {
+    loop {
+        let want = length(held)?;
+        if !gather(held, input, want) {
+            return Ok(false);
+        }
+        if length(held)? == want {
+            return Ok(true);
+        }
+    }
+}
+
+/// Takes at most `left` bytes off the front of `input`.
+pub(crate) fn take<'i>(input: &mut &'i [u8], left: u64) -> &'i [u8] {
+    let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+    let (taken, rest) = input.split_at_checked(here).unwrap_or((input, &[]));
+    *input = rest;
+    taken
+}
+
+/// How many bytes `bytes` are.
+pub(crate) fn count(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// The little-endian number of `length` bytes, eight at most, that stands at `at`; zero where
+/// `bytes` has no such place.
+pub(crate) fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
+    let field = bytes.get(at..).and_then(|rest| rest.get(..length)).unwrap_or_default();
+    field.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_gathered_over_chunks_and_takes_no_byte_too_many() {
+        let mut held = Vec::new();
+        for (chunk, whole, left) in [("", false, ""), ("ab", false, ""), ("cd", true, "d"), ("e", true, "e")] {
+            let mut input = chunk.as_bytes();
+            assert_eq!(gather(&mut held, &mut input, 3), whole, "{chunk}");
+            assert_eq!(input, left.as_bytes(), "{chunk}");
+        }
+        assert_eq!(held, b"abc");
+    }
+
+    #[test]
+    fn numbers_are_little_endian_and_zero_beyond_the_end() {
+        for (at, length, expected) in [(0, 1, 1), (1, 2, 0x0302), (0, 4, 0x0403_0201), (2, 3, 0), (9, 1, 0)] {
+            assert_eq!(number(&[1, 2, 3, 4], at, length), expected, "{at} {length}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! gzip (RFC 1952): members, one behind the other, each a deflated stream between a header and a trailer.
+//!
+//! §2.2: "A gzip file consists of a series of members", and it decodes to all of them. Anything else
+//! behind a member is malformed, also the zeros that tapes are padded with.
+
+use crc32fast::Hasher;
+
+use super::{Breach, Inflate, Sink, Sniff, begins, count, gather, number, take};
+
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+const HEADER_BYTES: usize = 10;
+const TRAILER_BYTES: usize = 8;
+
+const HAS_HEADER_CRC: u8 = 1 << 1;
+const HAS_EXTRA: u8 = 1 << 2;
+const HAS_NAME: u8 = 1 << 3;
+const HAS_COMMENT: u8 = 1 << 4;
+/// §2.3.1.2: "must be zero".
+const RESERVED: u8 = 0b1110_0000;
+
+/// Whether a body that begins with `first` is a gzip file.
+#[must_use]
+pub fn is_gzip(first: &[u8]) -> Sniff {
+    begins(first, &MAGIC)
+}
+
+/// A series of members.
+#[derive(Default)]
+pub(crate) struct Gzip {
+    part: Part,
+    /// What is left of the header's optional parts, as its flags.
+    flags: u8,
+    /// The bytes of a part of fixed length, while it is not whole.
+    held: Vec<u8>,
+    /// Over the header until the data begins, then over the data.
+    crc: Hasher,
+    /// Decoded bytes of the member, modulo 2³².
+    size: u32,
+    inflate: Option<Inflate>,
+}
+
+/// The part of a member that the next byte is in.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Header,
+    ExtraLength,
+    Extra {
+        left: u64,
+    },
+    Name,
+    Comment,
+    HeaderCrc,
+    Data,
+    Trailer,
+}
+
+impl Gzip {
+    pub(crate) fn feed(&mut self, mut input: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
+        while !input.is_empty() {
+            input = if self.part == Part::Data { self.data(input, sink)? } else { self.frame(input)? };
+        }
+        Ok(())
+    }
+
+    /// Whether the last member is complete.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.part == Part::Header && self.held.is_empty()
+    }
+
+    fn data<'i>(&mut self, input: &'i [u8], sink: Sink<'_>) -> Result<&'i [u8], Breach> {
+        let (crc, size) = (&mut self.crc, &mut self.size);
+        let inflate = self.inflate.get_or_insert_with(Inflate::raw);
+        let rest = inflate.feed(input, &mut |decoded| {
+            crc.update(decoded);
+            *size = size.wrapping_add(u32::try_from(decoded.len()).unwrap_or_default());
+            sink(decoded)
+        })?;
+        if inflate.has_ended() {
+            self.part = Part::Trailer;
+        }
+        Ok(rest)
+    }
+
+    /// Reads what stands around the data; returns what is behind the part.
+    fn frame<'i>(&mut self, mut input: &'i [u8]) -> Result<&'i [u8], Breach> {
+        match self.part {
+            Part::Header => {
+                if gather(&mut self.held, &mut input, HEADER_BYTES) {
+                    self.flags = self.held.get(3).copied().unwrap_or(RESERVED);
+                    if !self.held.starts_with(&MAGIC) || self.flags & RESERVED != 0 {
+                        return Err(Breach::Malformed);
+                    }
+                    self.hash_held();
+                    self.next_part();
+                }
+            }
+            Part::ExtraLength => {
+                if gather(&mut self.held, &mut input, 2) {
+                    self.part = Part::Extra { left: number(&self.held, 0, 2) };
+                    self.hash_held();
+                    self.extra(&[]);
+                }
+            }
+            Part::Extra { .. } => input = self.extra(input),
+            Part::Name | Part::Comment => {
+                let end = input.iter().position(|byte| *byte == 0).map(|at| at.saturating_add(1));
+                let (text, rest) = input.split_at_checked(end.unwrap_or(input.len())).unwrap_or((input, &[]));
+                self.crc.update(text);
+                if end.is_some() {
+                    self.next_part();
+                }
+                input = rest;
+            }
+            Part::HeaderCrc => {
+                if gather(&mut self.held, &mut input, 2) {
+                    if number(&self.held, 0, 2) != u64::from(self.crc.clone().finalize() & 0xffff) {
+                        return Err(Breach::Malformed);
+                    }
+                    self.hash_held();
+                    self.next_part();
+                }
+            }
+            Part::Data => {}
+            Part::Trailer => {
+                if gather(&mut self.held, &mut input, TRAILER_BYTES) {
+                    let crc = u64::from(self.crc.clone().finalize());
+                    if number(&self.held, 0, 4) != crc || number(&self.held, 4, 4) != u64::from(self.size) {
+                        return Err(Breach::Malformed);
+                    }
+                    *self =
+                        Self { inflate: self.inflate.take(), held: std::mem::take(&mut self.held), ..Self::default() };
+                    self.held.clear();
+                }
+            }
+        }
+        Ok(input)
+    }
+
+    fn extra<'i>(&mut self, mut input: &'i [u8]) -> &'i [u8] {
+        let Part::Extra { left } = self.part else { return input };
+        let taken = take(&mut input, left);
+        self.crc.update(taken);
+        let left = left.saturating_sub(count(taken));
+        self.part = Part::Extra { left };
+        if left == 0 {
+            self.next_part();
+        }
+        input
+    }
+
+    fn hash_held(&mut self) {
+        self.crc.update(&self.held);
+        self.held.clear();
+    }
+
+    /// Goes on to the next part of the header that the flags announce, or to the data.
+    fn next_part(&mut self) {
+        let optional = [
+            (HAS_EXTRA, Part::ExtraLength),
+            (HAS_NAME, Part::Name),
+            (HAS_COMMENT, Part::Comment),
+            (HAS_HEADER_CRC, Part::HeaderCrc),
+        ];
+        if let Some((flag, part)) = optional.into_iter().find(|(flag, _)| self.flags & flag != 0) {
+            self.flags &= !flag;
+            self.part = part;
+        } else {
+            self.part = Part::Data;
+            self.crc.reset();
+            if let Some(inflate) = &mut self.inflate {
+                inflate.restart();
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Every encoding against the encoders of others, in chunks of every kind, cut short and mutated.
+
+#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "a test counts in plain numbers")]
+
+mod bombs;
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use proptest::prelude::*;
+
+use super::*;
+
+const UNLIMITED: u64 = u64::MAX;
+
+/// 1185 bytes of a log by the encoder of the reference, at its level 19: literals by Huffman, sequences
+/// by FSE, size and checksum.
+const ZSTD_BY_REFERENCE: &str = "28b52ffd046875040082881614a0ab03d61f43beaa75426e2965da0994ef5dc50337bc3b5116a53bb16ef1\
+bdacca3e3d611a0fcf7c8796b6a7f7af7a0fdd2893cf6cf665f3fab76e559b7ef943e6cb2afbeb05aa2c2c0d3330cb090c0539c329945387480e2\
+42aa81170287dff378097145c03113410e18f083382fd78aae5d71121a0ce70dd18f835241b31015faad861a944e0815f052fd90570";
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder =
+        flate2::GzBuilder::new().filename("a").comment("b").extra(*b"cde").write(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(crate) fn raw(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn brotli(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ::brotli::CompressorWriter::new(Vec::new(), 4096, 5, 22);
+    encoder.write_all(bytes).unwrap();
+    encoder.into_inner()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+type Encoder = fn(&[u8]) -> Vec<u8>;
+
+/// The name of each encoding, and an encoder; two for `deflate`.
+const ENCODERS: [(&str, Encoder); 5] =
+    [("gzip", gzip), ("deflate", zlib), ("deflate", raw), ("br", brotli), ("zstd", zstd)];
+
+pub(crate) fn encodings(field: &str) -> Encodings {
+    Encodings::parse([field.as_bytes()]).unwrap()
+}
+
+/// Decodes a body that comes in these chunks.
+fn decode<'c>(field: &str, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Vec<u8>, Breach> {
+    let mut decoder = Decoder::new(&encodings(field), UNLIMITED);
+    let mut decoded = Vec::new();
+    for chunk in chunks {
+        decoder.feed::<Breach>(chunk, &mut |bytes| {
+            assert!(bytes.len() <= SLICE_MAX);
+            decoded.extend_from_slice(bytes);
+            Ok(())
+        })?;
+    }
+    decoder.finish().map(|()| decoded)
+}
+
+fn whole(field: &str, body: &[u8]) -> Result<Vec<u8>, Breach> {
+    decode(field, [body])
+}
+
+/// Not random, and yet neither one byte again and again nor in one block.
+fn text(length: usize) -> Vec<u8> {
+    (0..length).map(|at| b"etaoin shrdlu\n"[at.wrapping_mul(at / 7 + 11) % 14]).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn every_encoding_decodes_what_its_encoder_made() {
+    for (field, encode) in ENCODERS {
+        for length in [0, 1, 2, 1000, 40_000, 1_000_000] {
+            let text = text(length);
+            assert!(whole(field, &encode(&text)).as_ref() == Ok(&text), "{field} {length}");
+        }
+    }
+    let log: String =
+        (0..40).map(|i| format!("line {} of a log, status={}\n", i * i % 977, [200, 404, 500][i % 3])).collect();
+    assert_eq!(whole("zstd", &unhex(ZSTD_BY_REFERENCE)), Ok(log.into_bytes()));
+}
+
+#[test]
+fn chunks_may_end_anywhere() {
+    for (field, encode) in ENCODERS {
+        let text = text(300);
+        let body = encode(&text);
+        for at in 0..=body.len() {
+            let (first, second) = body.split_at(at);
+            assert_eq!(decode(field, [first, second]).as_ref(), Ok(&text), "{field} at {at}");
+        }
+        assert_eq!(decode(field, body.chunks(1)).as_ref(), Ok(&text), "{field} byte by byte");
+    }
+    let body = unhex(ZSTD_BY_REFERENCE);
+    assert_eq!(decode("zstd", body.chunks(1)), whole("zstd", &body));
+}
+
+#[test]
+fn a_body_that_ends_too_soon_is_malformed() {
+    for (field, encode) in ENCODERS {
+        let body = encode(&text(300));
+        for length in 1..body.len() {
+            assert_eq!(whole(field, &body[..length]), Err(Breach::Malformed), "{field} {length} of {}", body.len());
+        }
+    }
+}
+
+#[test]
+fn a_body_without_a_byte_is_whole() {
+    for field in ["", "gzip", "deflate", "br", "zstd", "gzip, br"] {
+        assert_eq!(decode(field, []), Ok(vec![]), "{field}");
+        assert_eq!(whole(field, b""), Ok(vec![]), "{field}");
+    }
+}
+
+#[test]
+fn encodings_come_off_from_the_last_to_the_first() {
+    let text = text(100_000);
+    assert!(whole("", &text).as_ref() == Ok(&text));
+    assert!(whole("gzip, br", &brotli(&gzip(&text))).as_ref() == Ok(&text));
+    assert!(whole("br, gzip", &brotli(&gzip(&text))).is_err());
+    let four = zstd(&raw(&brotli(&gzip(&text))));
+    assert!(decode("gzip, br, deflate, zstd", four.chunks(7)).as_ref() == Ok(&text));
+    let cut = gzip(&raw(&text)[..100]);
+    assert_eq!(whole("deflate, gzip", &cut), Err(Breach::Malformed), "an inner stream that is cut short");
+}
+
+#[test]
+fn gzip_members_and_zstd_frames_are_concatenated_and_nothing_else_may_follow() {
+    let (one, two) = (text(50), text(60));
+    let both = [one.clone(), two.clone()].concat();
+    let skippable = b"\x53\x2a\x4d\x18\x03\0\0\0abc";
+    let empty = b"\x50\x2a\x4d\x18\0\0\0\0";
+    for (field, body, expected) in [
+        ("gzip", [gzip(&one), gzip(b""), gzip(&two)].concat(), Ok(&both)),
+        ("zstd", [skippable, &zstd(&one)[..], empty, &zstd(&two), skippable].concat(), Ok(&both)),
+        ("gzip", [gzip(&one), vec![0; 20]].concat(), Err(Breach::Malformed)),
+        ("gzip", [gzip(&one), vec![0x1f]].concat(), Err(Breach::Malformed)),
+        ("zstd", [&zstd(&one)[..], b"abcd"].concat(), Err(Breach::Malformed)),
+        ("zstd", [&zstd(&one)[..], &empty[..7]].concat(), Err(Breach::Malformed)),
+        ("deflate", [zlib(&one), vec![0]].concat(), Err(Breach::Malformed)),
+        ("deflate", [raw(&one), vec![0]].concat(), Err(Breach::Malformed)),
+        ("br", [brotli(&one), vec![0]].concat(), Err(Breach::Malformed)),
+    ] {
+        assert_eq!(whole(field, &body).as_ref(), expected.as_ref().copied(), "{field}");
+        assert_eq!(decode(field, body.chunks(1)).as_ref(), expected.as_ref().copied(), "{field}, byte by byte");
+    }
+}
+
+#[test]
+fn checksums_and_sizes_must_be_right() {
+    let text = text(300);
+    let flipped = |mut body: Vec<u8>, from_end: usize| {
+        let at = body.len() - from_end;
+        body[at] ^= 1;
+        body
+    };
+    for (field, body) in [
+        ("gzip", flipped(gzip(&text), 8)),
+        ("gzip", flipped(gzip(&text), 1)),
+        ("deflate", flipped(zlib(&text), 1)),
+        ("zstd", flipped(unhex(ZSTD_BY_REFERENCE), 1)),
+    ] {
+        assert_eq!(whole(field, &body), Err(Breach::Malformed), "{field}");
+    }
+    let mut header = b"\x1f\x8b\x08\x02\0\0\0\0\0\xff".to_vec();
+    let crc = crc32fast::hash(&header) as u16;
+    header.extend(crc.to_le_bytes());
+    let rest = gzip_rest(&text);
+    assert_eq!(whole("gzip", &[header.clone(), rest.clone()].concat()).as_ref(), Ok(&text), "a header's checksum");
+    assert_eq!(whole("gzip", &[flipped(header, 1), rest.clone()].concat()), Err(Breach::Malformed));
+    let reserved = b"\x1f\x8b\x08\x20\0\0\0\0\0\xff";
+    assert_eq!(whole("gzip", &[&reserved[..], &rest].concat()), Err(Breach::Malformed), "a reserved flag");
+    let sized = |size: u8| [b"\x28\xb5\x2f\xfd\x20".as_slice(), &[size], b"\x11\0\0ab"].concat();
+    assert_eq!(whole("zstd", &sized(2)), Ok(b"ab".to_vec()));
+    assert_eq!(whole("zstd", &sized(3)), Err(Breach::Malformed), "a frame shorter than it says");
+}
+
+/// The data and the trailer of a gzip member.
+fn gzip_rest(bytes: &[u8]) -> Vec<u8> {
+    [raw(bytes), crc32fast::hash(bytes).to_le_bytes().to_vec(), (bytes.len() as u32).to_le_bytes().to_vec()].concat()
+}
+
+#[test]
+fn zstd_frames_with_too_large_a_window_or_a_dictionary_are_unsupported() {
+    // The exponent stands in the upper five bits: 2^10 and so many more.
+    for (descriptor, expected) in [(13 << 3, Ok(b"ab".to_vec())), (13 << 3 | 1, Err(Breach::Unsupported))] {
+        let frame = [b"\x28\xb5\x2f\xfd\0".as_slice(), &[descriptor], b"\x11\0\0ab"].concat();
+        assert_eq!(whole("zstd", &frame), expected, "{descriptor:x}");
+    }
+    assert_eq!(whole("zstd", b"\x28\xb5\x2f\xfd\x21\x07\x02\x11\0\0ab"), Err(Breach::Unsupported), "a dictionary");
+    assert_eq!(whole("zstd", b"\x28\xb5\x2f\xfd\x28\x02\x11\0\0ab"), Err(Breach::Malformed), "a reserved bit");
+    assert_eq!(whole("zstd", b"\x28\xb5\x2f\xfd\x20\x02\x17\0\0ab"), Err(Breach::Malformed), "a reserved block");
+}
+
+#[test]
+fn brotli_with_a_large_window_is_malformed() {
+    let parameters = ::brotli::enc::BrotliEncoderParams { lgwin: 25, large_window: true, ..Default::default() };
+    let mut body = Vec::new();
+    ::brotli::BrotliCompress(&mut &text(300)[..], &mut body, &parameters).unwrap();
+    assert_eq!(whole("br", &body), Err(Breach::Malformed));
+}
+
+#[test]
+fn a_sink_stops_the_body_with_an_error_of_its_own() {
+    #[derive(Debug, PartialEq, Eq)]
+    enum Mine {
+        Stop,
+        Breach(Breach),
+    }
+    impl From<Breach> for Mine {
+        fn from(breach: Breach) -> Self {
+            Self::Breach(breach)
+        }
+    }
+    for (field, encode) in ENCODERS {
+        let mut calls = 0;
+        let mut decoder = Decoder::new(&encodings(field), UNLIMITED);
+        let mut stop = |_: &[u8]| {
+            calls += 1;
+            Err(Mine::Stop)
+        };
+        assert_eq!(decoder.feed(&encode(&text(1_000_000)), &mut stop), Err(Mine::Stop), "{field}");
+        assert_eq!(decoder.feed(b"more", &mut stop), Err(Mine::Breach(Breach::Malformed)), "{field}");
+        assert_eq!(calls, 1, "{field}");
+        assert!(decoder.finish().is_err(), "{field}");
+    }
+}
+
+#[test]
+fn breaches_have_names_of_their_own() {
+    assert_eq!(Breach::ALL.map(Breach::name), ["malformed", "over", "unsupported"]);
+}
+
+#[test]
+fn the_first_bytes_of_a_gzip_file_tell() {
+    for (first, expected) in [
+        (&b""[..], Sniff::More),
+        (b"\x1f\x8b", Sniff::More),
+        (b"\x1f\x8b\x08", Sniff::Yes),
+        (b"\x1f\x8b\x08\0", Sniff::Yes),
+        (b"\x1f\x8b\x07", Sniff::No),
+        (b"a", Sniff::No),
+    ] {
+        assert_eq!(is_gzip(first), expected, "{first:?}");
+    }
+}
+
+/// Bodies that are partly random and partly repeated.
+fn bodies() -> impl Strategy<Value = Vec<u8>> {
+    let run = (any::<u8>(), 0_usize..3000).prop_map(|(byte, length)| vec![byte; length]);
+    let noise = prop::collection::vec(any::<u8>(), 0..200);
+    prop::collection::vec(prop_oneof![run, noise], 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_body_decodes_in_any_chunks(body in bodies(), chunk in 1_usize..5000, which in 0..ENCODERS.len()) {
+        let (field, encode) = ENCODERS[which];
+        prop_assert_eq!(decode(field, encode(&body).chunks(chunk)), Ok(body));
+    }
+
+    #[test]
+    fn mutated_bodies_decode_the_same_in_any_chunks(
+        body in bodies(),
+        which in 0..ENCODERS.len(),
+        chunk in 1_usize..500,
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let (field, encode) = ENCODERS[which];
+        let mut encoded = encode(&body);
+        for (at, byte) in mutations {
+            let at = at.index(encoded.len());
+            encoded[at] = byte;
+        }
+        let (once, chunked) = (whole(field, &encoded), decode(field, encoded.chunks(chunk)));
+        prop_assert_eq!(once, chunked);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..600), which in 0..ENCODERS.len()) {
+        let _ = whole(ENCODERS[which].0, &body);
+    }
+}

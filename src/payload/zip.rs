@@ -1,0 +1,178 @@
+//! A ZIP archive, measured as it streams by: the sum of what its entries really inflate to.
+//!
+//! ```text
+//! local header │ data │ descriptor?   …   central records … │ zip64 end? │ end
+//!      └ inflated and counted ┘ └ sealed        └ sealed ┘        └ same number, same sum?
+//! ```
+//!
+//! No size in a header is believed: data is inflated, counted and compared with what its header or its
+//! descriptor says. Readers of archives go by the central records instead, which could describe other
+//! entries than those that went by, as in a bomb whose entries overlap. So every entry is *sealed* as
+//! it ends: a keyed hash over its place, sizes, checksum and name. Each central record has the same seal,
+//! and both sums of seals must agree. They may stand in any order, and nothing is remembered per entry.
+//!
+//! An archive begins with its first entry; with anything before that, a body is not taken for one.
+//! Between entries, and behind the end, nothing else may stand. What cannot be measured is
+//! unsupported: encryption, parts of several disks, and methods but *stored* and *deflated*.
+//! Source: PKWARE's APPNOTE 6.3.10, cited by its sections; decision 0015.
+
+mod descriptor;
+mod directory;
+mod entry;
+mod record;
+
+use crate::payload::decode::{Breach, Inflate, Sniff, begins, count, count_up, gather_record};
+
+use directory::Directory;
+use entry::{Entry, Progress};
+use record::Record;
+
+/// Whether a body that begins with `first` is a ZIP archive.
+#[must_use]
+pub fn is_zip(first: &[u8]) -> Sniff {
+    match (begins(first, b"PK\x03\x04"), begins(first, b"PK\x05\x06")) {
+        (Sniff::Yes, _) | (_, Sniff::Yes) => Sniff::Yes,
+        (Sniff::No, Sniff::No) => Sniff::No,
+        (Sniff::More, _) | (_, Sniff::More) => Sniff::More,
+    }
+}
+
+/// Measures one archive.
+pub struct Zip {
+    part: Part,
+    /// The bytes of a record, while it is not whole.
+    held: Vec<u8>,
+    /// How many bytes of the archive went by.
+    read: u64,
+    directory: Directory,
+    inflate: Option<Inflate>,
+    /// What the entries inflated to.
+    bytes: u64,
+    limit: u64,
+}
+
+/// The part of an archive that the next byte is in.
+enum Part {
+    /// A header, or one of the records behind the entries.
+    Record,
+    /// What an entry holds.
+    Data(Entry),
+    /// What says how much that was.
+    Descriptor(Entry),
+    /// Nothing may follow.
+    End,
+    /// It was refused.
+    Broken(Breach),
+}
+
+impl Zip {
+    /// Measures an archive whose entries may inflate to `limit` bytes together. The `seed` must be a
+    /// secret: who knows it can write central records that do not match their entries.
+    #[must_use]
+    pub fn new(limit: u64, seed: [u8; 16]) -> Self {
+        let directory = Directory::new(seed);
+        Self { part: Part::Record, held: Vec::new(), read: 0, directory, inflate: None, bytes: 0, limit }
+    }
+
+    /// Takes the next bytes of the archive.
+    ///
+    /// # Errors
+    /// Why it is refused, then and ever after.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Breach> {
+        let mut input = chunk;
+        while !input.is_empty() {
+            let before = count(input);
+            let part = std::mem::replace(&mut self.part, Part::End);
+            self.part = self.step(part, &mut input).unwrap_or_else(Part::Broken);
+            if let Part::Broken(breach) = self.part {
+                return Err(breach);
+            }
+            self.read = self.read.saturating_add(before.saturating_sub(count(input)));
+        }
+        Ok(())
+    }
+
+    /// The sum over all entries, once the archive has ended.
+    ///
+    /// # Errors
+    /// [`Breach::Malformed`] where it has not, else why it was refused before.
+    pub fn finish(&self) -> Result<u64, Breach> {
+        match &self.part {
+            Part::End => Ok(self.bytes),
+            Part::Broken(breach) => Err(*breach),
+            Part::Record | Part::Data(_) | Part::Descriptor(_) => Err(Breach::Malformed),
+        }
+    }
+
+    /// The sum over the entries so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes bytes off `input` as far as `part` goes, and returns the part behind.
+    fn step(&mut self, part: Part, input: &mut &[u8]) -> Result<Part, Breach> {
+        match part {
+            Part::Record => {
+                let start = self.read.saturating_sub(count(&self.held));
+                if !gather_record(&mut self.held, input, record::bytes)? {
+                    return Ok(Part::Record);
+                }
+                let next = self.record(start)?;
+                self.held.clear();
+                Ok(next)
+            }
+            Part::Data(mut entry) => {
+                let (total, limit) = (&mut self.bytes, self.limit);
+                let inflate = self.inflate.get_or_insert_with(Inflate::raw);
+                match entry.feed(inflate, &mut self.held, input, &mut |decoded| count_up(total, decoded, limit))? {
+                    Progress::More => Ok(Part::Data(entry)),
+                    Progress::Undescribed => Ok(Part::Descriptor(entry)),
+                    Progress::Whole => {
+                        self.directory.add_local(entry.seal());
+                        Ok(Part::Record)
+                    }
+                }
+            }
+            Part::Descriptor(entry) => {
+                let (sizes, is_wide) = (entry.sizes(), entry.is_wide());
+                if !gather_record(&mut self.held, input, |held| Ok(descriptor::bytes(held, &sizes, is_wide)))? {
+                    return Ok(Part::Descriptor(entry));
+                }
+                if !descriptor::says(&self.held, &sizes) {
+                    return Err(Breach::Malformed);
+                }
+                self.held.clear();
+                self.directory.add_local(entry.seal());
+                Ok(Part::Record)
+            }
+            Part::End => Err(Breach::Malformed),
+            Part::Broken(breach) => Err(breach),
+        }
+    }
+
+    /// Reads the record that is held, which begins at `start`.
+    fn record(&mut self, start: u64) -> Result<Part, Breach> {
+        let directory = &mut self.directory;
+        match Record::of(&self.held)? {
+            Record::Local(local) => {
+                let entry = Entry::new(&local, directory.hasher(local.name), directory.place_local(start)?)?;
+                if entry.is_empty() {
+                    directory.add_local(entry.seal());
+                    return Ok(Part::Record);
+                }
+                if let Some(inflate) = &mut self.inflate {
+                    inflate.restart();
+                }
+                Ok(Part::Data(entry))
+            }
+            Record::Central(central) => directory.add_central(&central, start).map(|()| Part::Record),
+            Record::WideEnd(end) => directory.wide_end(&end, start).map(|()| Part::Record),
+            Record::Locator { offset } => directory.locate(offset).map(|()| Part::Record),
+            Record::End(end) => directory.end(&end, start).map(|()| Part::End),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,122 @@
+//! The data descriptor: the checksum and sizes of an entry, behind its data (§4.3.9).
+//!
+//! It has a signature or none, and sizes of four or of eight bytes. None of that is announced, so the
+//! form is the one that says what is true.
+//!
+//! Behind a deflated stream it is where the stream ends. A stored entry ends nowhere but at its
+//! descriptor: each signature in the data may begin it, and does where checksum and sizes are those of
+//! the data up to there. Data that is written to hold such a descriptor ends its entry too soon, as for
+//! no reader who goes by the central directory; then the seals do not agree.
+
+use crate::payload::decode::{Breach, number};
+
+use super::record::Sizes;
+
+const SIGNATURE: [u8; 4] = *b"PK\x07\x08";
+const NARROW_BYTES: usize = 12;
+const WIDE_BYTES: usize = 20;
+
+/// How many bytes the descriptor of an entry that holds `sizes` has, as far as what is held of it
+/// tells. Behind an entry with wide sizes those of the descriptor are wide as well (§4.3.9.2).
+pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_wide: bool) -> usize {
+    let signature = if held.starts_with(&SIGNATURE) { SIGNATURE.len() } else { 0 };
+    let narrow = signature.saturating_add(NARROW_BYTES);
+    let is_narrow = |held: &[u8]| !is_wide && says(held, sizes);
+    if held.len() < SIGNATURE.len() {
+        SIGNATURE.len()
+    } else if held.get(..narrow).is_none_or(is_narrow) {
+        narrow
+    } else {
+        signature.saturating_add(WIDE_BYTES)
+    }
+}
+
+/// Whether a descriptor says `sizes`.
+pub(super) fn says(descriptor: &[u8], sizes: &Sizes) -> bool {
+    let fields = descriptor.strip_prefix(&SIGNATURE).unwrap_or(descriptor);
+    let width = if fields.len() == NARROW_BYTES { 4 } else { 8 };
+    number(fields, 0, 4) == u64::from(sizes.crc)
+        && number(fields, 4, width) == sizes.compressed
+        && number(fields, width.saturating_add(4), width) == sizes.uncompressed
+}
+
+/// What a scan asks of its entry.
+pub(super) enum Step<'d> {
+    /// What it holds so far.
+    Sizes,
+    /// To hold this too.
+    Data(&'d [u8]),
+}
+
+/// Looks for the descriptor of a stored entry, and gives `entry` the data before it. What may be a part
+/// of one stays in `held`. Returns whether it was found.
+///
+/// # Errors
+/// What `entry` returned.
+pub(super) fn scan(
+    held: &mut Vec<u8>,
+    input: &mut &[u8],
+    is_wide: bool,
+    entry: &mut dyn FnMut(Step<'_>) -> Result<Sizes, Breach>,
+) -> Result<bool, Breach> {
+    loop {
+        if held.is_empty() {
+            let start = input.iter().position(|byte| Some(byte) == SIGNATURE.first()).unwrap_or(input.len());
+            let (data, rest) = input.split_at_checked(start).unwrap_or((input, &[]));
+            entry(Step::Data(data))?;
+            *input = rest;
+        }
+        let Some((byte, rest)) = input.split_first() else { return Ok(false) };
+        held.push(*byte);
+        *input = rest;
+        loop {
+            match compare(held, &entry(Step::Sizes)?, is_wide) {
+                Match::Whole => {
+                    held.clear();
+                    return Ok(true);
+                }
+                Match::Part => break,
+                Match::None => {
+                    // Its first byte is data; the next signature may begin behind that.
+                    let next = held.iter().skip(1).position(|byte| Some(byte) == SIGNATURE.first());
+                    let data = next.map_or(held.len(), |next| next.saturating_add(1));
+                    entry(Step::Data(held.get(..data).unwrap_or_default()))?;
+                    held.drain(..data);
+                    if held.is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+enum Match {
+    Whole,
+    Part,
+    None,
+}
+
+/// Compares what may be a part of a descriptor with the forms that say `sizes`.
+fn compare(held: &[u8], sizes: &Sizes, is_wide: bool) -> Match {
+    let head = || SIGNATURE.into_iter().chain(sizes.crc.to_le_bytes());
+    let wide = head().chain(sizes.compressed.to_le_bytes()).chain(sizes.uncompressed.to_le_bytes());
+    let matches = |form: &mut dyn Iterator<Item = u8>| {
+        let differs = held.iter().any(|byte| form.next() != Some(*byte));
+        match form.next() {
+            _ if differs => Match::None,
+            Some(_) => Match::Part,
+            None => Match::Whole,
+        }
+    };
+    match (u32::try_from(sizes.compressed), u32::try_from(sizes.uncompressed)) {
+        (Ok(compressed), Ok(uncompressed)) if !is_wide => {
+            let mut narrow = head().chain(compressed.to_le_bytes()).chain(uncompressed.to_le_bytes());
+            match matches(&mut narrow) {
+                Match::None => matches(&mut { wide }),
+                found @ (Match::Whole | Match::Part) => found,
+            }
+        }
+        _ => matches(&mut { wide }),
+    }
+}

@@ -1,0 +1,154 @@
+//! The central directory against the entries that went by.
+
+use std::hash::Hasher as _;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::payload::decode::Breach;
+
+use super::record::{Central, ELSEWHERE, End, NARROW_ELSEWHERE, Sizes};
+
+/// What is remembered of all entries, and of all central records.
+pub(super) struct Directory {
+    seed: [u8; 16],
+    locals: Sum,
+    centrals: Sum,
+    phase: Phase,
+}
+
+/// Records in any order: how many, and the sum of their seals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    count: u64,
+    seals: u128,
+}
+
+/// The keyed hash of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seal(u128);
+
+/// How far an archive has come.
+#[derive(Clone, Copy)]
+enum Phase {
+    Locals,
+    Centrals { start: u64 },
+    WideEnd { at: u64, end: End },
+    Located { end: End },
+    Ended,
+}
+
+/// Makes the seal of one entry.
+#[derive(Clone)]
+pub(super) struct Sealer(SipHasher13);
+
+impl Sealer {
+    /// The seal of an entry of these sizes at `offset`.
+    pub(super) fn seal(mut self, offset: u64, method: u64, sizes: &Sizes) -> Seal {
+        for number in [offset, method, u64::from(sizes.crc), sizes.compressed, sizes.uncompressed] {
+            self.0.write(&number.to_le_bytes());
+        }
+        Seal(self.0.finish128().as_u128())
+    }
+}
+
+impl Sum {
+    fn add(&mut self, seal: Seal) {
+        self.count = self.count.saturating_add(1);
+        self.seals = self.seals.wrapping_add(seal.0);
+    }
+}
+
+impl Directory {
+    pub(super) fn new(seed: [u8; 16]) -> Self {
+        Self { seed, locals: Sum::default(), centrals: Sum::default(), phase: Phase::Locals }
+    }
+
+    /// Begins the seal of the entry of this name.
+    pub(super) fn hasher(&self, name: &[u8]) -> Sealer {
+        let mut hasher = SipHasher13::new_with_key(&self.seed);
+        hasher.write(name);
+        Sealer(hasher)
+    }
+
+    /// The offset of a local header that begins at `start`.
+    ///
+    /// # Errors
+    /// [`Breach::Malformed`] behind the first central record.
+    pub(super) fn place_local(&self, start: u64) -> Result<u64, Breach> {
+        match self.phase {
+            Phase::Locals => Ok(start),
+            Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => {
+                Err(Breach::Malformed)
+            }
+        }
+    }
+
+    pub(super) fn add_local(&mut self, seal: Seal) {
+        self.locals.add(seal);
+    }
+
+    pub(super) fn add_central(&mut self, central: &Central<'_>, start: u64) -> Result<(), Breach> {
+        let start = self.start(start)?;
+        self.phase = Phase::Centrals { start };
+        let sealer = self.hasher(central.name);
+        self.centrals.add(sealer.seal(central.offset, central.method, &central.sizes));
+        Ok(())
+    }
+
+    /// The zip64 end record, which begins at `at`.
+    pub(super) fn wide_end(&mut self, end: &End, at: u64) -> Result<(), Breach> {
+        if *end != self.actual(at)? {
+            return Err(Breach::Malformed);
+        }
+        self.phase = Phase::WideEnd { at, end: *end };
+        Ok(())
+    }
+
+    /// The locator, which must stand directly behind the zip64 end record and point to it.
+    pub(super) fn locate(&mut self, offset: u64) -> Result<(), Breach> {
+        match self.phase {
+            Phase::WideEnd { at, end } if at == offset => {
+                self.phase = Phase::Located { end };
+                Ok(())
+            }
+            Phase::Locals | Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => {
+                Err(Breach::Malformed)
+            }
+        }
+    }
+
+    /// The end record, which begins at `at`.
+    pub(super) fn end(&mut self, said: &End, at: u64) -> Result<(), Breach> {
+        let agrees = match self.phase {
+            Phase::Located { end } => {
+                let fits = |said: u64, wide: u64, elsewhere: u64| said == wide || said == elsewhere;
+                fits(said.records, end.records, NARROW_ELSEWHERE)
+                    && fits(said.bytes, end.bytes, ELSEWHERE)
+                    && fits(said.offset, end.offset, ELSEWHERE)
+            }
+            Phase::Locals | Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Ended => {
+                *said == self.actual(at)?
+            }
+        };
+        if !agrees || self.locals != self.centrals {
+            return Err(Breach::Malformed);
+        }
+        self.phase = Phase::Ended;
+        Ok(())
+    }
+
+    /// What an end record at `at` has to say.
+    fn actual(&self, at: u64) -> Result<End, Breach> {
+        let start = self.start(at)?;
+        Ok(End { records: self.centrals.count, bytes: at.saturating_sub(start), offset: start })
+    }
+
+    /// Where the directory begins, of which a record begins at `at`.
+    fn start(&self, at: u64) -> Result<u64, Breach> {
+        match self.phase {
+            Phase::Locals => Ok(at),
+            Phase::Centrals { start } => Ok(start),
+            Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => Err(Breach::Malformed),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One entry: what it holds, inflated and counted as it streams by.
+
+use crc32fast::Hasher;
+
+use crate::payload::decode::{Breach, Inflate, Sink, count, take};
+
+use super::descriptor;
+use super::directory::{Seal, Sealer};
+use super::record::{Local, Sizes};
+
+/// §4.4.5.
+const STORED: u64 = 0;
+const DEFLATED: u64 = 8;
+
+/// An entry whose data is streaming by.
+pub(super) struct Entry {
+    sealer: Sealer,
+    offset: u64,
+    method: u64,
+    form: Form,
+    is_wide: bool,
+    crc: Hasher,
+    /// Bytes of the data so far, as sent.
+    compressed: u64,
+    /// And inflated.
+    uncompressed: u64,
+}
+
+/// What tells where the data ends.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Its size, which stands before it.
+    Stored { declared: Sizes },
+    /// The descriptor behind it.
+    StoredUntilDescriptor,
+    /// Its size, and the deflated stream too.
+    Deflated { declared: Sizes },
+    /// The deflated stream, and a descriptor follows.
+    DeflatedUntilDescriptor,
+}
+
+/// How far the data has come.
+pub(super) enum Progress {
+    More,
+    /// It has ended, and its descriptor follows.
+    Undescribed,
+    /// It has ended, and its sizes are right.
+    Whole,
+}
+
+impl Entry {
+    /// An entry behind its local header.
+    ///
+    /// # Errors
+    /// [`Breach::Unsupported`] for a method that cannot be inflated here, [`Breach::Malformed`] for
+    /// sizes that cannot be true.
+    pub(super) fn new(local: &Local<'_>, sealer: Sealer, offset: u64) -> Result<Self, Breach> {
+        let form = match (local.method, local.sizes) {
+            (STORED, None) => Form::StoredUntilDescriptor,
+            (STORED, Some(declared)) if declared.compressed != declared.uncompressed => {
+                return Err(Breach::Malformed);
+            }
+            (STORED, Some(declared)) => Form::Stored { declared },
+            (DEFLATED, None) => Form::DeflatedUntilDescriptor,
+            // Some writers call a directory deflated, without a deflated stream of nothing.
+            (DEFLATED, Some(declared)) if declared.compressed == 0 => Form::Stored { declared },
+            (DEFLATED, Some(declared)) => Form::Deflated { declared },
+            _ => return Err(Breach::Unsupported),
+        };
+        let (method, is_wide) = (local.method, local.is_wide);
+        let entry = Self { sealer, offset, method, form, is_wide, crc: Hasher::new(), compressed: 0, uncompressed: 0 };
+        // One without data is whole already.
+        if entry.is_empty() && entry.declared().is_some_and(|declared| declared != entry.sizes()) {
+            return Err(Breach::Malformed);
+        }
+        Ok(entry)
+    }
+
+    /// Whether it has no data, and no descriptor either.
+    pub(super) fn is_empty(&self) -> bool {
+        self.declared().is_some_and(|declared| declared.compressed == 0)
+    }
+
+    /// Whether the sizes in its descriptor have eight bytes.
+    pub(super) const fn is_wide(&self) -> bool {
+        self.is_wide
+    }
+
+    /// What it really holds, so far.
+    pub(super) fn sizes(&self) -> Sizes {
+        let crc = self.crc.clone().finalize();
+        Sizes { crc, compressed: self.compressed, uncompressed: self.uncompressed }
+    }
+
+    /// Its seal, once it is whole.
+    pub(super) fn seal(self) -> Seal {
+        let sizes = self.sizes();
+        self.sealer.seal(self.offset, self.method, &sizes)
+    }
+
+    /// Takes data off `input`, and sends it on inflated. In `held` stand bytes that may be a descriptor.
+    ///
+    /// # Errors
+    /// [`Breach::Malformed`] where it is not what it was declared, else what `sink` returned.
+    pub(super) fn feed(
+        &mut self,
+        inflate: &mut Inflate,
+        held: &mut Vec<u8>,
+        input: &mut &[u8],
+        sink: Sink<'_>,
+    ) -> Result<Progress, Breach> {
+        match self.form {
+            Form::Stored { declared } => {
+                let data = take(input, declared.compressed.saturating_sub(self.compressed));
+                self.store(data, sink)?;
+                self.progress(&declared)
+            }
+            Form::StoredUntilDescriptor => {
+                let found = descriptor::scan(held, input, self.is_wide, &mut |step| match step {
+                    descriptor::Step::Sizes => Ok(self.sizes()),
+                    descriptor::Step::Data(data) => self.store(data, sink).map(|()| self.sizes()),
+                })?;
+                Ok(if found { Progress::Whole } else { Progress::More })
+            }
+            Form::Deflated { declared } => {
+                let data = take(input, declared.compressed.saturating_sub(self.compressed));
+                if !self.inflate(inflate, data, sink)?.is_empty() {
+                    return Err(Breach::Malformed);
+                }
+                if self.compressed == declared.compressed && !inflate.has_ended() {
+                    return Err(Breach::Malformed);
+                }
+                self.progress(&declared)
+            }
+            Form::DeflatedUntilDescriptor => {
+                *input = self.inflate(inflate, input, sink)?;
+                Ok(if inflate.has_ended() { Progress::Undescribed } else { Progress::More })
+            }
+        }
+    }
+
+    fn declared(&self) -> Option<Sizes> {
+        match self.form {
+            Form::Stored { declared } | Form::Deflated { declared } => Some(declared),
+            Form::StoredUntilDescriptor | Form::DeflatedUntilDescriptor => None,
+        }
+    }
+
+    fn progress(&self, declared: &Sizes) -> Result<Progress, Breach> {
+        if self.compressed < declared.compressed {
+            Ok(Progress::More)
+        } else if self.sizes() == *declared {
+            Ok(Progress::Whole)
+        } else {
+            Err(Breach::Malformed)
+        }
+    }
+
+    fn store(&mut self, data: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
+        self.crc.update(data);
+        self.compressed = self.compressed.saturating_add(count(data));
+        self.uncompressed = self.compressed;
+        sink(data)
+    }
+
+    fn inflate<'i>(&mut self, inflate: &mut Inflate, data: &'i [u8], sink: Sink<'_>) -> Result<&'i [u8], Breach> {
+        let (crc, uncompressed) = (&mut self.crc, &mut self.uncompressed);
+        let rest = inflate.feed(data, &mut |decoded| {
+            crc.update(decoded);
+            *uncompressed = uncompressed.saturating_add(count(decoded));
+            sink(decoded)
+        })?;
+        self.compressed = self.compressed.saturating_add(count(data).saturating_sub(count(rest)));
+        Ok(rest)
+    }
+}

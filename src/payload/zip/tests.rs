@@ -1,0 +1,317 @@
+//! Archives of every form, and what is wrong with others.
+
+#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "a test counts in plain numbers")]
+
+pub(crate) mod archive;
+
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::payload::decode::tests::raw;
+use archive::{File, Tail, archive, deflated, end, parts, stored, wide_end};
+
+const SEED: [u8; 16] = *b"0123456789abcdef";
+const MALFORMED: Result<u64, Breach> = Err(Breach::Malformed);
+const UNSUPPORTED: Result<u64, Breach> = Err(Breach::Unsupported);
+
+fn measure<'c>(chunks: impl IntoIterator<Item = &'c [u8]>, limit: u64) -> Result<u64, Breach> {
+    let mut zip = Zip::new(limit, SEED);
+    chunks.into_iter().try_for_each(|chunk| zip.feed(chunk))?;
+    zip.finish()
+}
+
+fn whole(archive: &[u8]) -> Result<u64, Breach> {
+    measure([archive], u64::MAX)
+}
+
+/// An archive with this central directory and end.
+fn with_directory(locals: &[u8], centrals: &[Vec<u8>]) -> Vec<u8> {
+    let directory = centrals.concat();
+    [locals, &directory, &end(centrals.len(), directory.len(), locals.len(), b"")].concat()
+}
+
+fn three() -> Vec<File> {
+    vec![stored("a", b"one"), deflated("b/", b""), deflated("b/c", &[7; 1000])]
+}
+
+/// Every form of an entry that can be measured.
+fn every_form() -> Vec<File> {
+    let tails = [Tail::Narrow, Tail::Wide, Tail::BareNarrow, Tail::BareWide];
+    let mut files = three();
+    files.push(File { data: vec![], ..deflated("d/", b"") });
+    files.extend(tails.map(|tail| deflated("e", b"eeeeeeee").with(tail)));
+    files.extend([Tail::Narrow, Tail::Wide].map(|tail| stored("f", b"PKPK\x07\x08 is P \0P").with(tail)));
+    files.extend([deflated("g", b"gg").wide(), stored("h", b"hh").wide()]);
+    files.extend([Tail::Wide, Tail::BareWide].map(|tail| deflated("i", b"ii").wide().with(tail)));
+    files.extend([deflated("j", b"").with(Tail::Wide).wide(), deflated("k", b"").with(Tail::Narrow)]);
+    files.extend([stored("l", b"").with(Tail::Narrow), stored("m", b"").with(Tail::Wide).wide()]);
+    files
+}
+
+#[test]
+fn entries_of_every_form_are_measured_in_any_chunks() {
+    let files = every_form();
+    let size = files.iter().map(|file| file.size).sum();
+    let body = archive(&files);
+    assert_eq!(whole(&body), Ok(size));
+    for at in 0..body.len() {
+        let (first, second) = body.split_at(at);
+        assert_eq!(measure([first, second], size), Ok(size), "split at {at}");
+    }
+    assert_eq!(measure(body.chunks(1), size), Ok(size));
+    assert_eq!(measure(body.chunks(1), size - 1), Err(Breach::Over));
+}
+
+#[test]
+fn an_archive_that_ends_too_soon_is_malformed() {
+    let body = archive(&every_form());
+    for length in 0..body.len() {
+        assert_eq!(whole(&body[..length]), MALFORMED, "{length} of {}", body.len());
+    }
+}
+
+#[test]
+fn archives_of_a_writer_that_others_use_are_measured() {
+    let options = |method| ::zip::write::SimpleFileOptions::default().compression_method(method);
+    let text = b"some text ".repeat(10_000);
+    for (method, is_large) in [(::zip::CompressionMethod::Stored, false), (::zip::CompressionMethod::Deflated, true)] {
+        let mut streamed = ::zip::ZipWriter::new_stream(Vec::new());
+        let mut seekable = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        streamed.start_file("a/text", options(method).large_file(is_large)).unwrap();
+        streamed.write_all(&text).unwrap();
+        streamed.add_directory("b", options(method)).unwrap();
+        seekable.set_comment("a comment").unwrap();
+        seekable.add_directory("a", options(method)).unwrap();
+        seekable.start_file("a/text", options(method).large_file(is_large)).unwrap();
+        seekable.write_all(&text).unwrap();
+        for body in [streamed.finish().unwrap().into_inner(), seekable.finish().unwrap().into_inner()] {
+            assert_eq!(measure(body.chunks(1000), u64::MAX), Ok(100_000), "{method:?}");
+        }
+    }
+}
+
+#[test]
+fn the_end_may_be_wide_have_a_comment_or_stand_alone() {
+    let (locals, centrals) = parts(&three());
+    let directory = centrals.concat();
+    let wide = wide_end(3, directory.len(), locals.len());
+    let narrow = end(3, directory.len(), locals.len(), b"PK\x05\x06 is a comment");
+    for (end, expected) in [
+        (narrow.clone(), Ok(1003)),
+        (wide.clone(), Ok(1003)),
+        ([&wide[..76], &narrow].concat(), Ok(1003)),
+        (wide[..76].to_vec(), MALFORMED),
+        ([&wide[..56], &narrow].concat(), MALFORMED),
+        (wide[56..].to_vec(), MALFORMED),
+        ([&wide[..56], &wide].concat(), MALFORMED),
+        (wide_end(2, directory.len(), locals.len()), MALFORMED),
+        (wide_end(3, directory.len() + 1, locals.len()), MALFORMED),
+        (wide_end(3, directory.len(), locals.len() - 1), MALFORMED),
+        ([&wide[..76], &end_of(3, directory.len(), locals.len() + 1)].concat(), MALFORMED),
+        (end_of(2, directory.len(), locals.len()), MALFORMED),
+        (end_of(3, directory.len() - 1, locals.len()), MALFORMED),
+        (end_of(3, directory.len(), locals.len() + 1), MALFORMED),
+        ([narrow.clone(), vec![0]].concat(), MALFORMED),
+        ([&narrow[..], &archive(&three())].concat(), MALFORMED),
+    ] {
+        let body = [&locals[..], &directory, &end].concat();
+        assert_eq!(whole(&body), expected, "{end:x?}");
+    }
+    assert_eq!(whole(&archive(&[])), Ok(0), "an archive without entries");
+    assert_eq!(whole(&wide_end(0, 0, 0)), Ok(0), "the same with a wide end");
+    assert_eq!(whole(&[archive(&[]), vec![0]].concat()), MALFORMED);
+}
+
+fn end_of(records: usize, bytes: usize, offset: usize) -> Vec<u8> {
+    end(records, bytes, offset, b"")
+}
+
+#[test]
+fn central_records_may_stand_in_any_order_but_each_describes_one_entry() {
+    let files = three();
+    let (locals, centrals) = parts(&files);
+    let [a, b, c] = [0, 1, 2].map(|at: usize| centrals[at].clone());
+    let lie = |change: fn(&mut File), offset: usize| {
+        let mut file = files[2].clone();
+        change(&mut file);
+        file.central(offset)
+    };
+    let offset = locals.len() - files[2].local().len();
+    for (what, centrals, expected) in [
+        ("in order", vec![a.clone(), b.clone(), c.clone()], Ok(1003)),
+        ("in another order", vec![c.clone(), a.clone(), b.clone()], Ok(1003)),
+        ("the truth, told again", vec![a.clone(), b.clone(), lie(|_| {}, offset)], Ok(1003)),
+        ("one is missing", vec![a.clone(), b.clone()], MALFORMED),
+        ("all are missing", vec![], MALFORMED),
+        ("one is there twice", vec![a.clone(), b.clone(), c.clone(), c.clone()], MALFORMED),
+        ("one instead of another", vec![a.clone(), c.clone(), c.clone()], MALFORMED),
+        ("another offset", vec![a.clone(), b.clone(), lie(|_| {}, offset + 1)], MALFORMED),
+        ("another size", vec![a.clone(), b.clone(), lie(|file| file.size += 1, offset)], MALFORMED),
+        ("another data size", vec![a.clone(), b.clone(), lie(|file| file.data.push(0), offset)], MALFORMED),
+        ("another checksum", vec![a.clone(), b.clone(), lie(|file| file.crc ^= 1, offset)], MALFORMED),
+        ("another name", vec![a.clone(), b.clone(), lie(|file| file.name = "b/d", offset)], MALFORMED),
+        ("another method", vec![a.clone(), b.clone(), lie(|file| file.method = 0, offset)], MALFORMED),
+        ("encrypted", vec![a.clone(), b.clone(), lie(|file| file.flags = 1, offset)], UNSUPPORTED),
+    ] {
+        assert_eq!(whole(&with_directory(&locals, &centrals)), expected, "{what}");
+    }
+    let late = [&locals[..], &a, &files[0].local(), &b, &c].concat();
+    assert_eq!(whole(&late), MALFORMED, "an entry behind a central record");
+}
+
+#[test]
+fn entries_that_overlap_are_refused() {
+    // The outer entry stores the inner one, so that the inner data would count twice.
+    let inner = deflated("inner", &[0; 1_000_000]);
+    let outer = stored("outer", &inner.local());
+    let locals = outer.local();
+    let offset = locals.len() - inner.local().len();
+    let body = with_directory(&locals, &[outer.central(0), inner.central(offset)]);
+    assert_eq!(whole(&body), MALFORMED);
+    // And without the outer one in the directory.
+    assert_eq!(whole(&with_directory(&locals, &[inner.central(offset)])), MALFORMED);
+}
+
+#[test]
+fn data_that_holds_a_descriptor_of_itself_ends_its_entry() {
+    let short = stored("a", b"short").with(Tail::Narrow);
+    let long = stored("a", &[&short.local()[31..], &[0; 1000]].concat()).with(Tail::Narrow);
+    assert_eq!(whole(&archive(&[long])), MALFORMED);
+}
+
+#[test]
+fn sizes_that_lie_are_malformed() {
+    let text = [5; 1000];
+    for (what, file) in [
+        ("a size too large", File { size: 1001, ..deflated("a", &text) }),
+        ("a size too small", File { size: 999, ..deflated("a", &text) }),
+        ("a small size of a bomb", File { size: 1, ..deflated("a", &[0; 1_000_000]) }),
+        ("a stored size too small", File { size: 999, ..stored("a", &text) }),
+        ("another checksum", File { crc: 1, ..deflated("a", &text) }),
+        ("data behind the stream", File { data: [raw(&text), vec![0]].concat(), ..deflated("a", &text) }),
+        ("a stream cut short", File { data: raw(&text)[..10].to_vec(), ..deflated("a", &text) }),
+        ("no stream at all", File { data: vec![], ..deflated("a", &text) }),
+        ("not a stream", File { data: vec![0xff; 20], ..deflated("a", &text) }),
+        ("a descriptor with another size", File { size: 999, ..deflated("a", &text).with(Tail::Narrow) }),
+        ("a wide one", File { size: 999, ..deflated("a", &text).with(Tail::BareWide) }),
+        ("another checksum in it", File { crc: 1, ..deflated("a", &text).with(Tail::BareNarrow) }),
+        ("a narrow one behind a wide header", deflated("a", &text).wide().with(Tail::Narrow)),
+        ("a stored one without a signature", stored("a", &text).with(Tail::BareNarrow)),
+        ("none", File { flags: 1 << 3, ..stored("a", &text) }),
+    ] {
+        assert_eq!(whole(&archive(&[file, stored("b", b"b")])), MALFORMED, "{what}");
+    }
+    let mut body = archive(&[stored("a", b"a").wide()]);
+    body[36] = 2;
+    assert_eq!(whole(&body), MALFORMED, "an extra field without the sizes it should have");
+}
+
+#[test]
+fn what_cannot_be_inflated_is_unsupported() {
+    let file = deflated("a", b"text");
+    for (what, file) in [
+        ("encrypted", File { flags: 1, ..file.clone() }),
+        ("encrypted and stored", File { flags: 1, ..stored("a", b"text") }),
+        ("a patch", File { flags: 1 << 5, ..file.clone() }),
+        ("a masked header", File { flags: 1 << 13, ..file.clone() }),
+        ("deflate64", File { method: 9, ..file.clone() }),
+        ("bzip2", File { method: 12, ..file.clone() }),
+        ("zstd", File { method: 93, ..file }),
+    ] {
+        assert_eq!(whole(&archive(&[file])), UNSUPPORTED, "{what}");
+    }
+    let mut split = archive(&[]);
+    split[4] = 1;
+    assert_eq!(whole(&split), UNSUPPORTED, "the second disk");
+}
+
+#[test]
+fn between_entries_nothing_else_may_stand() {
+    let (locals, centrals) = parts(&three());
+    let body = with_directory(&[&locals[..], b"junk"].concat(), &centrals);
+    assert_eq!(whole(&body), MALFORMED);
+    assert_eq!(whole(b"PK\x07\x08 and more"), MALFORMED);
+}
+
+#[test]
+fn a_bomb_is_refused_at_the_limit_over_all_its_entries() {
+    let tenth = [0; 100_000];
+    let files: Vec<File> = (0..100).map(|_| deflated("zeros", &tenth)).collect();
+    let body = archive(&files);
+    assert!(body.len() < 60_000, "{}", body.len());
+    assert_eq!(measure(body.chunks(1000), 10_000_000), Ok(10_000_000));
+    let mut zip = Zip::new(1_050_000, SEED);
+    assert_eq!(zip.feed(&body), Err(Breach::Over));
+    assert!(zip.bytes() <= 1_050_000 + 32 * 1024, "{}", zip.bytes());
+    assert_eq!(zip.feed(b"more"), Err(Breach::Over));
+    assert_eq!(zip.finish(), Err(Breach::Over));
+}
+
+#[test]
+fn the_first_bytes_of_an_archive_tell() {
+    for (first, expected) in [
+        (&b""[..], Sniff::More),
+        (b"P", Sniff::More),
+        (b"PK\x05", Sniff::More),
+        (b"PK\x03\x04", Sniff::Yes),
+        (b"PK\x05\x06\0", Sniff::Yes),
+        (b"PK\x03\x06", Sniff::No),
+        (b"PKPK", Sniff::No),
+        (b"MZ", Sniff::No),
+    ] {
+        assert_eq!(is_zip(first), expected, "{first:?}");
+    }
+}
+
+/// Data that is close to holding descriptors.
+fn data() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![Just(b'P'), Just(b'K'), Just(7), Just(8), Just(0), any::<u8>()];
+    prop::collection::vec(byte, 0..300)
+}
+
+fn file() -> impl Strategy<Value = File> {
+    let tail = prop::sample::select(vec![Tail::Missing, Tail::Narrow, Tail::Wide]);
+    (data(), any::<bool>(), any::<bool>(), tail).prop_map(|(data, is_stored, is_wide, tail)| {
+        let file = if is_stored { stored("name", &data) } else { deflated("other name", &data) };
+        let file = if is_wide { file.wide() } else { file };
+        match tail {
+            Tail::Missing => file,
+            Tail::Narrow | Tail::BareNarrow if !is_wide => file.with(tail),
+            Tail::Narrow | Tail::Wide | Tail::BareNarrow | Tail::BareWide => file.with(Tail::Wide),
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_archive_is_measured_in_any_chunks(files in prop::collection::vec(file(), 0..8), chunk in 1_usize..100) {
+        // An empty entry may have a narrow descriptor that a wide one begins with.
+        prop_assume!(files.iter().all(|file| file.tail != Tail::Wide || file.is_wide || file.size > 0));
+        let size = files.iter().map(|file| file.size).sum();
+        let body = archive(&files);
+        prop_assert_eq!(measure(body.chunks(chunk), size), Ok(size));
+    }
+
+    #[test]
+    fn a_mutated_archive_is_measured_the_same_in_any_chunks(
+        files in prop::collection::vec(file(), 0..4),
+        chunk in 1_usize..100,
+        mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut body = archive(&files);
+        for (at, byte) in mutations {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        prop_assert_eq!(measure(body.chunks(chunk), 500), measure([&body[..]], 500));
+    }
+
+    #[test]
+    fn random_records_never_panic(parts in prop::collection::vec((0..5_usize, prop::collection::vec(any::<u8>(), 0..80)), 0..10)) {
+        const SIGNATURES: [&[u8]; 5] = [b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"];
+        let body: Vec<u8> = parts.into_iter().flat_map(|(which, rest)| [SIGNATURES[which], &rest].concat()).collect();
+        let _ = whole(&body);
+    }
+}
