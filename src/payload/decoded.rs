@@ -39,6 +39,7 @@ struct Content {
     seed: [u8; 16],
     /// What a gzip file inflated to.
     inflated: u64,
+    broken: Option<Breach>,
 }
 
 enum Format {
@@ -58,13 +59,14 @@ impl DecodedSize {
             Files::Unpack => Format::Open(Vec::new()),
             Files::Leave => Format::Plain,
         };
-        Self { decoder: Decoder::new(encodings, limit), content: Content { format, limit, seed, inflated: 0 } }
+        let content = Content { format, limit, seed, inflated: 0, broken: None };
+        Self { decoder: Decoder::new(encodings, limit), content }
     }
 
     /// Takes the next bytes of the body.
     ///
     /// # Errors
-    /// Why it is refused. It must not be fed any more then.
+    /// Why it is refused, then and ever after.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Breach> {
         self.feed_through(chunk, &mut |_| Ok(()))
     }
@@ -79,8 +81,11 @@ impl DecodedSize {
         sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let content = &mut self.content;
+        content.check()?;
         self.decoder.feed(chunk, &mut |decoded| {
-            content.feed(decoded)?;
+            let fed = content.feed(decoded);
+            content.broken = fed.err();
+            fed?;
             sink(decoded)
         })
     }
@@ -90,6 +95,7 @@ impl DecodedSize {
     /// # Errors
     /// [`Breach::Malformed`] where it ended too soon, else why it was refused before.
     pub fn finish(&self) -> Result<u64, Breach> {
+        self.content.check()?;
         self.decoder.finish()?;
         match &self.content.format {
             Format::Gzip(gzip) if !gzip.is_whole() => return Err(Breach::Malformed),
@@ -114,6 +120,10 @@ impl DecodedSize {
 }
 
 impl Content {
+    fn check(&self) -> Result<(), Breach> {
+        self.broken.map_or(Ok(()), Err)
+    }
+
     fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Breach> {
         debug_assert!(bytes.len() <= SLICE_MAX, "{}", bytes.len());
         if let Format::Open(first) = &mut self.format {

@@ -69,6 +69,14 @@ fn one_limit_holds_for_every_step() {
 }
 
 #[test]
+fn a_body_that_was_refused_stays_refused() {
+    let mut size = DecodedSize::new(&encodings(""), Files::Unpack, 2000, SEED);
+    assert_eq!(size.feed(&gzip(&[0; 2001])), Err(Breach::Over));
+    assert_eq!(size.feed(b""), Err(Breach::Over));
+    assert_eq!(size.finish(), Err(Breach::Over));
+}
+
+#[test]
 fn the_sink_is_given_the_body_without_its_encodings() {
     let zipped = zip(5000);
     let mut size = DecodedSize::new(&encodings("gzip"), Files::Unpack, 5000, SEED);
