@@ -1,7 +1,9 @@
 //! The filter: one state machine per stream over the host's ports. It decides nothing about Envoy;
 //! `wasm/` translates, and the native tests run the very same code over a fake host.
 
+mod ledger;
 pub mod runtime;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+mod upload;

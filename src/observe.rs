@@ -9,7 +9,8 @@ pub mod metrics;
 
 use crate::engine::Verdict;
 use crate::host::fault::Fault;
-use crate::limit::Enforcement;
+use crate::limit::{Balance, Enforcement};
+use crate::payload::body::Reason;
 use crate::request::identify::Unidentified;
 use crate::store::Claim;
 
@@ -45,6 +46,13 @@ pub enum Event {
         limit: usize,
         /// How many.
         units: u64,
+    },
+    /// A payload was refused.
+    PayloadRefused {
+        /// The number of the payload limit in its policy.
+        payload: usize,
+        /// Why.
+        reason: Reason,
     },
     /// Units were given back.
     GivenBack {
@@ -83,6 +91,14 @@ impl Decided {
             Self::Refused => "refused",
             Self::WouldRefuse => "would_refuse",
         }
+    }
+}
+
+/// Counts what a charge of `units` took above the quota.
+pub fn observe_overage(sink: &impl Sink, limit: usize, balance: Balance, units: u64) {
+    let units = balance.over.min(units);
+    if units > 0 {
+        sink.observe(Event::Overage { limit, units });
     }
 }
 

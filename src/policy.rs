@@ -17,7 +17,9 @@ pub mod error;
 pub mod exempt;
 pub(crate) mod header;
 pub mod limits;
-pub(crate) mod overrides;
+pub mod media;
+pub mod overrides;
+pub mod payloads;
 pub(crate) mod reader;
 pub mod replies;
 pub mod route;
@@ -33,6 +35,7 @@ use document::Node;
 use error::PolicyError;
 use exempt::{Exemptions, ReadExemptions};
 use limits::{Beside, Limit};
+use payloads::Payload;
 use reader::{Faults, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
@@ -56,6 +59,10 @@ pub struct Policy {
     pub limits: Vec<Limit>,
     /// Which limits to look at for a request.
     pub candidates: Candidates,
+    /// What bodies may be, first match wins.
+    pub payloads: Vec<Payload>,
+    /// Which payload limits to look at for a request.
+    pub payload_candidates: Candidates,
     /// What callers are told.
     pub replies: Replies,
     /// Live keys over all limits.
@@ -123,13 +130,18 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let none = ReadExemptions::default();
     let beside = Beside { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
     let limits = map.require("limits").and_then(|field| limits::read(field, &beside, &mut context));
+    let payloads = map.optional("payloads", Vec::new(), |field| {
+        let beside =
+            payloads::Beside { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none), limits: limits.as_deref() };
+        payloads::read(field, &beside, &mut context)
+    });
     let replies = map.optional("replies", Replies::default(), replies::read);
     let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
     map.end();
 
     let tiers: Vec<Tier> = tiers.into_iter().map(|read: Option<ReadTier>| Some(read?.tier)).collect::<Option<_>>()?;
-    let limits = limits?;
+    let (limits, payloads) = (limits?, payloads?);
     let exempt = exempt?.selectors;
     let routes = context.routes.build();
     let candidates =
@@ -138,6 +150,8 @@ fn read(document: Field<'_>) -> Option<Policy> {
         name: name?,
         callers: callers?,
         candidates: candidates(&mut limits.iter().map(|limit| &limit.selector)),
+        payload_candidates: candidates(&mut payloads.iter().map(|payload| &payload.selector)),
+        payloads,
         exempt: Exemptions { candidates: candidates(&mut exempt.iter()), selectors: exempt },
         limits,
         replies: replies?,

@@ -11,6 +11,7 @@ pub mod credential;
 pub mod facts;
 pub mod head;
 pub mod identify;
+pub mod payload;
 pub mod select;
 pub mod trace;
 mod voices;

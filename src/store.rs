@@ -129,12 +129,12 @@ pub trait Store {
     /// worker which read it a moment later (decision 0005).
     fn repair(&mut self, claims: &[Claim], clock: &impl Clock);
 
-    /// Charges `units` whether or not they fit: what a response turned out to cost. The balance
-    /// after that. The clock is read after the record, as for a repair.
+    /// Charges `units` whether or not they fit: what a request turned out to cost. The balance after
+    /// that, and the receipt. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] where the counter cannot be had: nothing is charged.
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<Balance, Fault>;
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Balance, Charge), Fault>;
 
     /// Returns the units of one charge, as far as time has not returned them. The clock is read
     /// after the record, as for a repair.

@@ -163,6 +163,8 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::WindowTooLong => "WindowTooLong",
         Reason::CostAboveQuota { .. } => "CostAboveQuota",
         Reason::OverridesNothing { .. } => "OverridesNothing",
+        Reason::LimitsNothing { .. } => "LimitsNothing",
+        Reason::BadPath { .. } => "BadPath",
         Reason::NoSuchZone { .. } => "NoSuchZone",
         Reason::BadPlaceholder { .. } => "BadPlaceholder",
     }

@@ -50,6 +50,10 @@ pub enum UnitError {
     NoFixedLength,
     /// No span that the calendar consists of.
     NotAPeriod,
+    /// The text has not the form of a size.
+    NotASize,
+    /// Nothing, or more than [`SIZE_MAX`].
+    SizeOutOfRange,
 }
 
 impl fmt::Display for UnitError {
@@ -62,6 +66,10 @@ impl fmt::Display for UnitError {
             Self::NotASpan => "is not a length of time: a whole number and a unit, one of s, m, h, d, w (10s)",
             Self::SpanOutOfRange => "is not in 1s to 366d",
             Self::NoFixedLength => "has no fixed length: a month belongs to a `calendar`",
+            Self::NotASize => {
+                "is not a size: a whole number and a unit, one of B, KB, MB, GB (powers of ten), KiB, MiB, GiB (300KB)"
+            }
+            Self::SizeOutOfRange => "is not in 1B to 1000GB",
             Self::NotAPeriod => {
                 "is no span of the calendar: seconds or minutes that divide 60, hours that divide 24, 1d, 1w, or months that divide 12 (1mo)"
             }
@@ -190,6 +198,33 @@ pub fn parse_span(text: &str) -> Result<Span, UnitError> {
     if (Span::from_seconds(1)..=SPAN_MAX).contains(&span) { Ok(span) } else { Err(UnitError::SpanOutOfRange) }
 }
 
+/// The units of a size, in bytes.
+pub(crate) const SIZE_UNITS: [(&str, u64); 7] = [
+    ("B", 1),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
+
+/// The largest size that [`parse_size`] reads, in bytes.
+pub const SIZE_MAX: u64 = 1_000_000_000_000;
+
+/// Reads a size, in bytes: `300KB` is 300,000, `100MiB` is 104,857,600.
+///
+/// # Errors
+/// [`UnitError`] with the rule that the text breaks.
+pub fn parse_size(text: &str) -> Result<u64, UnitError> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at_checked(digits).ok_or(UnitError::NotASize)?;
+    let unit = SIZE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
+    let (false, Some(unit)) = (digits.is_empty(), unit) else { return Err(UnitError::NotASize) };
+    let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
+    bytes.filter(|bytes| (1..=SIZE_MAX).contains(bytes)).ok_or(UnitError::SizeOutOfRange)
+}
+
 /// A share of 0 to 100 in the hundred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(u8);
@@ -271,6 +306,27 @@ mod tests {
             assert_eq!(parse_span(text), Err(UnitError::SpanOutOfRange), "{text}");
         }
         assert_eq!(parse_span("1mo"), Err(UnitError::NoFixedLength));
+    }
+
+    #[test]
+    fn a_size_reads_as_it_is_written() {
+        for (text, bytes) in [
+            ("1B", 1),
+            ("300KB", 300_000),
+            ("1MB", 1_000_000),
+            ("100MiB", 104_857_600),
+            ("1GB", 1_000_000_000),
+            ("2GiB", 2_147_483_648),
+            ("1000GB", SIZE_MAX),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "1", "MB", "1 MB", "1.5MB", "-1B", "1mb", "1Mb", "1M", "1TB", "1KBs"] {
+            assert_eq!(parse_size(text), Err(UnitError::NotASize), "{text}");
+        }
+        for text in ["0B", "0MB", "1001GB", "99999999999999999999B", "18446744073709551615GB"] {
+            assert_eq!(parse_size(text), Err(UnitError::SizeOutOfRange), "{text}");
+        }
     }
 
     #[test]

@@ -30,10 +30,12 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
 /// The most bytes that one counter of the policy can take.
 fn record_bytes_max(policy: &Policy) -> usize {
     let of = |limit: &Limit| {
-        let rules = limit.overrides.rules().iter().chain([&limit.rule]);
+        let rules = limit.overrides.all().iter().chain([&limit.rule]);
         match limit.cost {
-            // A response may take more than there is, so that no rule bounds what is remembered.
-            CostSource::ResponseHeader(_) => Some(record::BYTES_MAX),
+            // A response or a body may take more than there is, so that no rule bounds what is remembered.
+            CostSource::ResponseHeader(_) | CostSource::Bytes | CostSource::Lines | CostSource::Items(_) => {
+                Some(record::BYTES_MAX)
+            }
             CostSource::Fixed(_) | CostSource::Header(_) => rules.map(record::bytes_max).max(),
         }
     };

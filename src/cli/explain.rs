@@ -45,7 +45,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
 /// What becomes of the last of `repeat` such requests.
 fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
     let mut request = Request::default();
-    request.read(proxy, policy);
+    request.read(proxy, policy, !proxy.has_body());
     let mut heard = Recorder::default();
     let identified = identify_and_tell(&request, policy, &mut heard);
     let callers = caller::callers(policy, &request, &heard, &identified);
@@ -63,6 +63,7 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
         tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
         callers,
         exempt: outcome.exempt.map(|number| format!("/exempt/{number}")),
+        payload: outcome.payload,
         limits: outcome.limits,
         others: outcome.others,
         decision: outcome.decision.name(),

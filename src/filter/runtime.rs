@@ -1,6 +1,7 @@
 //! What all streams under one policy share within a worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
@@ -23,6 +24,10 @@ pub struct Runtime<D> {
     pub(super) counters: Counters,
     /// The names of all fields that responses may carry.
     pub(super) field_names: Vec<&'static str>,
+    /// What tells entries of archives apart, and no client knows.
+    pub(super) seed: Secret,
+    /// Bytes of memory that bodies which are being decoded may come to need.
+    pub(super) decoding: Rc<Cell<u64>>,
     /// Buffers of the request at hand, used again for the next.
     pub(super) scratch: RefCell<Scratch>,
 }
@@ -49,6 +54,14 @@ impl<D: SharedData + Properties> Runtime<D> {
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
         let counters = Counters::define(&policy, define);
         let field_names = fields::names(&policy);
-        Ok(Self { policy, store: RefCell::new(store), counters, field_names, scratch: RefCell::default() })
+        Ok(Self {
+            policy,
+            store: RefCell::new(store),
+            counters,
+            field_names,
+            seed: *fresh,
+            decoding: Rc::default(),
+            scratch: RefCell::default(),
+        })
     }
 }

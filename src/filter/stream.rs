@@ -6,27 +6,28 @@
 //!                            └─▶ Finished (answered here; later events change nothing)
 //! ```
 //!
+//! Beside it the upload goes on, from the request's head to its last byte, and may outlast the answer.
 //! Events that do not fit the phase are normal and change nothing: a filter before us may answer a
 //! request that we never saw, Envoy shows us our own local replies, and a stream may get its log
 //! line only.
 
 use std::rc::Rc;
 
+use super::ledger::{Books, Changed, Ledger};
 use super::runtime::{Runtime, Scratch};
+use super::upload::{self, Upload};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::limit::{Balance, Charge, Cost, Decision, Rule};
-use crate::observe::metrics::MetricsSink;
-use crate::observe::{Decided, Event, Sink, access_log};
-use crate::policy::limits::{ChargeWhen, CostSource};
-use crate::reply::fields::{self, Shown};
+use crate::limit::{Cost, Decision};
+use crate::observe::{Decided, Event, Sink, access_log, observe_overage};
+use crate::payload::body::Refused;
+use crate::reply::fields::{self, Field, Shown};
 use crate::reply::local;
 use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified, identify};
-use crate::request::select::{select, units};
-use crate::store::key::Key;
+use crate::request::select::select;
 use crate::store::{Claim, Store};
 
 /// What the host does with the request next.
@@ -34,15 +35,19 @@ use crate::store::{Claim, Store};
 pub enum Flow {
     /// It goes on.
     Continue,
+    /// It waits for its body.
+    Hold,
     /// It was answered here.
     Stop,
 }
 
 /// One stream.
-#[derive(Debug)]
 pub struct Stream<D> {
     runtime: Rc<Runtime<D>>,
     phase: Phase,
+    ledger: Ledger,
+    /// The body, while it is measured and has not ended.
+    upload: Option<Box<Upload>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +57,7 @@ enum Phase {
     /// The upstream has it.
     Forwarded(Forwarded),
     /// The response's head has passed; a gRPC one's status may still come in its trailers.
-    Answered(Vec<Paid>),
+    Answered,
     /// Answered here, or done.
     Finished,
 }
@@ -60,27 +65,7 @@ enum Phase {
 #[derive(Debug)]
 struct Forwarded {
     shown: Vec<Shown>,
-    paid: Vec<Paid>,
-    late: Vec<Late>,
     grpc: bool,
-}
-
-/// A charge that may have to be given back.
-#[derive(Debug)]
-struct Paid {
-    limit: usize,
-    when: ChargeWhen,
-    key: Key,
-    charge: Charge,
-}
-
-/// What a response will say the cost of.
-#[derive(Debug)]
-struct Late {
-    limit: usize,
-    when: ChargeWhen,
-    key: Key,
-    rule: Rule,
 }
 
 /// How Envoy names the end of a stream that goes on as another one.
@@ -89,71 +74,74 @@ const INTERNAL_REDIRECT: &[u8] = b"internal_redirect";
 impl<D: SharedData> Stream<D> {
     /// A stream of which nothing was seen yet.
     #[must_use]
-    pub const fn new(runtime: Rc<Runtime<D>>) -> Self {
-        Self { runtime, phase: Phase::Fresh }
+    pub fn new(runtime: Rc<Runtime<D>>) -> Self {
+        Self { runtime, phase: Phase::Fresh, ledger: Ledger::default(), upload: None }
     }
 
-    /// The request's head has come.
-    pub fn on_request_headers(&mut self, host: &impl Host) -> Flow {
+    /// The request's head has come; `ends` is whether that is all of it.
+    pub fn on_request_headers(&mut self, host: &impl Host, ends: bool) -> Flow {
         if !matches!(self.phase, Phase::Fresh) {
             return Flow::Continue;
         }
         let runtime = Rc::clone(&self.runtime);
-        let policy = &runtime.policy;
         let mut now = host.now();
         let mut scratch = runtime.scratch.take();
         let Scratch { request, numbers, claims } = &mut scratch;
-        request.read(host, policy);
-        let (phase, flow) = match identify(request, policy) {
+        request.read(host, &runtime.policy, ends);
+        let flow = match identify(request, &runtime.policy) {
             Err(why) => self.turn_away(host, request, why, now),
             Ok(caller) => {
-                let mut store = runtime.store.borrow_mut();
-                select(request, &caller, policy, store.keys(), numbers, claims);
-                let verdict = decide(&mut *store, host, claims, &mut now);
-                let evicted = store.drain_evictions();
-                drop(store);
-                self.observe(host, verdict, claims, evicted);
-                let shown = self.shown(claims, now);
-                self.log_decision(host, verdict, claims, &shown, request.tier, &caller);
-                if let Verdict::Refuse(refusal) = verdict {
-                    host.reply(&local::refused(policy, refusal, claims, request, now));
-                    (Phase::Finished, Flow::Stop)
-                } else {
-                    (self.forward(claims, shown, request.is_grpc()), Flow::Continue)
+                select(request, &caller, &runtime.policy, runtime.store.borrow().keys(), numbers, claims);
+                match Upload::open(&runtime, request, &caller, numbers, claims, now.nanos()) {
+                    Err(refused) => self.refuse_at_head(host, request, &caller, refused, claims, now),
+                    Ok(upload) => {
+                        self.upload = upload.map(Box::new);
+                        self.decide(host, request, &caller, claims, &mut now)
+                    }
                 }
             }
         };
         runtime.scratch.replace(scratch);
-        self.phase = phase;
         flow
+    }
+
+    /// More of the request's body has come: the host has `size` bytes for us. `ends` is whether that is
+    /// all of it.
+    pub fn on_request_body(&mut self, host: &impl Host, size: usize, ends: bool) -> Flow {
+        let Some(upload) = &mut self.upload else { return Flow::Continue };
+        if let Err(refused) = upload.take(host, size) {
+            return self.refuse_upload(host, refused);
+        }
+        if ends {
+            return self.end_upload(host);
+        }
+        if upload.hold { Flow::Hold } else { Flow::Continue }
+    }
+
+    /// The request's trailers have come: its body has ended.
+    pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
+        self.end_upload(host)
     }
 
     /// The response's head has come, be it the upstream's or one that Envoy made.
     pub fn on_response_headers(&mut self, host: &impl Host) {
         let Phase::Forwarded(forwarded) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
-        let Forwarded { mut shown, mut paid, mut late, grpc } = forwarded;
-        paid.retain(|paid| paid.when == ChargeWhen::Success);
-        if !paid.is_empty() || late.iter().any(|late| late.when == ChargeWhen::Success) {
+        let Forwarded { mut shown, grpc } = forwarded;
+        let runtime = Rc::clone(&self.runtime);
+        let books = Books { runtime: &runtime, host };
+        if self.ledger.asks_for_success() {
             let grpc_status = if grpc { host.response_header("grpc-status") } else { None };
             let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
                 || host.response_header(":status").is_some_and(|status| is_failure(&status));
-            if failed {
-                if !host.response_code_details().is_some_and(|details| is_of_the_client(&details)) {
-                    self.give_back(host, &paid);
-                    late.retain(|late| late.when != ChargeWhen::Success);
-                }
-            } else if grpc && grpc_status.is_none() && !paid.is_empty() {
-                self.phase = Phase::Answered(paid);
+            if failed && !host.response_code_details().is_some_and(|details| is_of_the_client(&details)) {
+                self.ledger.fail(&books);
+            } else if grpc && grpc_status.is_none() && !failed {
+                self.phase = Phase::Answered;
+            } else {
+                update(&mut shown, self.ledger.succeed(&books), host.now());
             }
         }
-        for late in &late {
-            let said = self.cost_header(late).and_then(|name| host.response_header(name));
-            if let Some(balance) = self.overdraw(host, late, said.map_or(1, |value| units(&value))) {
-                let now = host.now();
-                let of_it = shown.iter_mut().filter(|shown| shown.limit == late.limit);
-                of_it.for_each(|shown| *shown = shown.with(balance, now));
-            }
-        }
+        update(&mut shown, self.ledger.hear_response(&books), host.now());
         let now = host.now();
         shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
         self.show(host, &shown);
@@ -161,35 +149,158 @@ impl<D: SharedData> Stream<D> {
 
     /// The response's trailers have come: where a gRPC upstream says how it went.
     pub fn on_response_trailers(&mut self, host: &impl Host) {
-        let Phase::Answered(paid) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
+        let Phase::Answered = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
+        let runtime = Rc::clone(&self.runtime);
+        let books = Books { runtime: &runtime, host };
         if host.response_trailer("grpc-status").is_some_and(|status| is_grpc_failure(&status)) {
-            self.give_back(host, &paid);
+            self.ledger.fail(&books);
+        } else {
+            self.ledger.succeed(&books);
         }
     }
 
     /// The stream is over. One that goes on as another, by an internal redirect, comes back as a
     /// fresh one that is charged again, so this one's charges end here.
     pub fn on_log(&mut self, host: &impl Host) {
-        let Phase::Forwarded(forwarded) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
-        if host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT) {
-            self.give_back(host, &forwarded.paid);
-        } else {
-            // No response came to say what the request cost.
-            for late in &forwarded.late {
-                self.overdraw(host, late, 1);
-            }
+        let runtime = Rc::clone(&self.runtime);
+        let books = Books { runtime: &runtime, host };
+        let upload = self.upload.take();
+        let phase = std::mem::replace(&mut self.phase, Phase::Finished);
+        if matches!(phase, Phase::Forwarded(_)) && host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT) {
+            self.ledger.cancel(&books);
+            return;
+        }
+        if let Some(upload) = upload {
+            // So much of it has come, and no more will.
+            self.ledger.hear_body(&books, &upload.measured());
+        }
+        match phase {
+            Phase::Forwarded(_) | Phase::Answered => self.ledger.close(&books),
+            Phase::Fresh | Phase::Finished => {}
         }
     }
 
-    fn turn_away(&self, host: &impl Host, request: &Request, why: Unidentified, now: Timestamp) -> (Phase, Flow) {
-        let policy = &self.runtime.policy;
-        self.sink(host).observe(Event::Unauthorized(why));
+    fn turn_away(&mut self, host: &impl Host, request: &Request, why: Unidentified, now: Timestamp) -> Flow {
+        let runtime = Rc::clone(&self.runtime);
+        let policy = &runtime.policy;
+        Books { runtime: &runtime, host }.sink().observe(Event::Unauthorized(why));
         if let Some(attributes) = &policy.access_log {
             let line = access_log::line(policy, attributes, Decided::Refused.name(), None, request.tier, None);
             host.set_filter_state(access_log::KEY, &line);
         }
         host.reply(&local::unauthorized(policy, why, request, now));
-        (Phase::Finished, Flow::Stop)
+        self.phase = Phase::Finished;
+        Flow::Stop
+    }
+
+    /// Asks all limits, and lets the request go on or answers it.
+    fn decide(
+        &mut self,
+        host: &impl Host,
+        request: &Request,
+        caller: &Caller<'_>,
+        claims: &mut [Claim],
+        now: &mut Timestamp,
+    ) -> Flow {
+        let runtime = Rc::clone(&self.runtime);
+        let mut store = runtime.store.borrow_mut();
+        let verdict = decide(&mut *store, host, claims, now);
+        let evicted = store.drain_evictions();
+        drop(store);
+        self.observe(host, verdict, claims, evicted);
+        let shown = self.shown(claims, *now);
+        self.log_decision(host, verdict, claims, &shown, request.tier, caller);
+        if let Verdict::Refuse(refusal) = verdict {
+            host.reply(&local::refused(&runtime.policy, refusal, claims, request, *now));
+            (self.phase, self.upload) = (Phase::Finished, None);
+            return Flow::Stop;
+        }
+        self.ledger = Ledger::of(&runtime.policy, claims);
+        self.phase = Phase::Forwarded(Forwarded { shown, grpc: request.is_grpc() });
+        if self.upload.as_ref().is_some_and(|upload| upload.hold) { Flow::Hold } else { Flow::Continue }
+    }
+
+    /// Answers a request whose head says that its payload is refused. It takes nothing from any limit,
+    /// and is told where it stands with them all the same.
+    fn refuse_at_head(
+        &mut self,
+        host: &impl Host,
+        request: &Request,
+        caller: &Caller<'_>,
+        (number, refused): upload::Refusal,
+        claims: &mut [Claim],
+        now: Timestamp,
+    ) -> Flow {
+        let runtime = Rc::clone(&self.runtime);
+        let policy = &runtime.policy;
+        let mut shown = Vec::new();
+        if policy.replies.fields.is_some() && !claims.is_empty() {
+            claims.iter_mut().for_each(|claim| claim.cost = Cost::Now(0));
+            runtime.store.borrow_mut().take(claims, now, host);
+            shown = self.shown(claims, now);
+        }
+        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
+        let line = policy.access_log.as_ref().map(|attributes| {
+            access_log::line(policy, attributes, Decided::Refused.name(), Some(name), request.tier, Some(caller))
+        });
+        let told = local::Told::of(request, now.nanos());
+        self.answer_payload(host, number, refused, &told, line.as_deref(), fields::admitted(policy, &shown))
+    }
+
+    /// Answers a request whose body turned out to be refused: it was not admitted after all, so no
+    /// limit is charged for it.
+    fn refuse_upload(&mut self, host: &impl Host, refused: Refused) -> Flow {
+        let Some(upload) = self.upload.take() else { return Flow::Continue };
+        let runtime = Rc::clone(&self.runtime);
+        self.ledger.cancel(&Books { runtime: &runtime, host });
+        let fields = match std::mem::replace(&mut self.phase, Phase::Finished) {
+            Phase::Forwarded(Forwarded { mut shown, .. }) => {
+                let now = host.now();
+                shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
+                fields::admitted(&runtime.policy, &shown)
+            }
+            Phase::Fresh | Phase::Answered | Phase::Finished => Vec::new(),
+        };
+        let number = upload.payload.unwrap_or_default();
+        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), fields)
+    }
+
+    fn answer_payload(
+        &mut self,
+        host: &impl Host,
+        number: usize,
+        refused: Refused,
+        told: &local::Told,
+        line: Option<&str>,
+        fields: Vec<Field>,
+    ) -> Flow {
+        let runtime = Rc::clone(&self.runtime);
+        let policy = &runtime.policy;
+        let event = Event::PayloadRefused { payload: number, reason: refused.reason };
+        Books { runtime: &runtime, host }.sink().observe(event);
+        if let Some(line) = line {
+            host.set_filter_state(access_log::KEY, line);
+        }
+        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
+        host.reply(&local::payload_refused(policy, name, refused, told, fields));
+        self.phase = Phase::Finished;
+        Flow::Stop
+    }
+
+    /// The body has ended, which settles what it costs.
+    fn end_upload(&mut self, host: &impl Host) -> Flow {
+        let Some(upload) = &mut self.upload else { return Flow::Continue };
+        if let Err(refused) = upload.finish() {
+            return self.refuse_upload(host, refused);
+        }
+        let measured = upload.measured();
+        self.upload = None;
+        let runtime = Rc::clone(&self.runtime);
+        let changed = self.ledger.hear_body(&Books { runtime: &runtime, host }, &measured);
+        if let Phase::Forwarded(forwarded) = &mut self.phase {
+            update(&mut forwarded.shown, changed, host.now());
+        }
+        Flow::Continue
     }
 
     /// Where the caller stands with each limit that it may know of; nothing where no fields are wanted
@@ -199,22 +310,8 @@ impl<D: SharedData> Stream<D> {
         claims.iter().filter_map(|claim| Shown::of(claim, limits.get(claim.limit)?, now)).collect()
     }
 
-    fn forward(&self, claims: &[Claim], shown: Vec<Shown>, grpc: bool) -> Phase {
-        let limits = &self.runtime.policy.limits;
-        let when = |claim: &Claim| limits.get(claim.limit).map(|limit| limit.charge);
-        let paid = claims.iter().filter_map(|claim| {
-            Some(Paid { limit: claim.limit, when: when(claim)?, key: claim.key, charge: claim.charge? })
-        });
-        // A shadow that would have refused is charged nothing, and neither is what cannot be had.
-        let later = |claim: &&Claim| claim.cost == Cost::Later && claim.answer.is_ok() && !claim.denies();
-        let late = claims.iter().filter(later).filter_map(|claim| {
-            Some(Late { limit: claim.limit, when: when(claim)?, key: claim.key, rule: claim.rule })
-        });
-        Phase::Forwarded(Forwarded { paid: paid.collect(), late: late.collect(), shown, grpc })
-    }
-
     fn observe(&self, host: &impl Host, verdict: Verdict, claims: &[Claim], evicted: u64) {
-        let sink = self.sink(host);
+        let sink = Books { runtime: &*self.runtime, host }.sink();
         if verdict == Verdict::Unlimited {
             sink.observe(Event::Unlimited);
         }
@@ -262,33 +359,6 @@ impl<D: SharedData> Stream<D> {
         );
     }
 
-    /// The response header that says what a limit costs.
-    fn cost_header(&self, late: &Late) -> Option<&str> {
-        match &self.runtime.policy.limits.get(late.limit)?.cost {
-            CostSource::ResponseHeader(name) => Some(name),
-            CostSource::Fixed(_) | CostSource::Header(_) => None,
-        }
-    }
-
-    /// Charges what a request turned out to cost.
-    fn overdraw(&self, host: &impl Host, late: &Late, units: u64) -> Option<Balance> {
-        if units == 0 {
-            return None;
-        }
-        let mut store = self.runtime.store.borrow_mut();
-        let charged = store.overdraw(&late.key, &late.rule, units, host);
-        let evicted = store.drain_evictions();
-        drop(store);
-        let sink = self.sink(host);
-        if evicted > 0 {
-            sink.observe(Event::Evicted { records: evicted });
-        }
-        charged
-            .inspect(|balance| observe_overage(&sink, late.limit, *balance, units))
-            .inspect_err(|fault| sink.observe(Event::Fault(*fault)))
-            .ok()
-    }
-
     /// Sets the fields, and removes what the upstream sent under the names of others.
     fn show(&self, host: &impl Host, shown: &[Shown]) {
         let policy = &self.runtime.policy;
@@ -300,31 +370,13 @@ impl<D: SharedData> Stream<D> {
             }
         }
     }
-
-    fn give_back(&self, host: &impl Host, paid: &[Paid]) {
-        if paid.is_empty() {
-            return;
-        }
-        let mut store = self.runtime.store.borrow_mut();
-        for paid in paid {
-            let event = match store.give_back(&paid.key, &paid.charge, host) {
-                Ok(()) => Event::GivenBack { limit: paid.limit },
-                Err(fault) => Event::Fault(fault),
-            };
-            self.sink(host).observe(event);
-        }
-    }
-
-    fn sink<'a, H: Host>(&'a self, host: &'a H) -> MetricsSink<'a, H> {
-        MetricsSink { counters: &self.runtime.counters, meter: host }
-    }
 }
 
-/// Counts what a charge of `units` took above the quota.
-fn observe_overage(sink: &impl Sink, limit: usize, balance: Balance, units: u64) {
-    let units = balance.over.min(units);
-    if units > 0 {
-        sink.observe(Event::Overage { limit, units });
+/// Takes over where callers stand with limits that were charged since.
+fn update(shown: &mut [Shown], changed: Vec<Changed>, now: Timestamp) {
+    for (limit, balance) in changed {
+        let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
+        of_it.for_each(|shown| *shown = shown.with(balance, now));
     }
 }
 

@@ -3,12 +3,14 @@
 mod answers;
 mod callers;
 mod limits;
+mod payloads;
 mod proxy;
 
 use std::rc::Rc;
 
 use proxy::{Pairs, Proxy};
 
+use super::runtime::Runtime;
 use super::stream::{Flow, Stream};
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
@@ -241,7 +243,7 @@ fn no_order_of_events_answers_twice_or_gives_back_twice() {
     type Event = fn(&mut Stream<Proxy>, &Proxy);
     let events: [Event; 4] = [
         |stream, proxy| {
-            stream.on_request_headers(proxy);
+            stream.on_request_headers(proxy, true);
         },
         |stream, proxy| stream.on_response_headers(proxy),
         |stream, proxy| stream.on_response_trailers(proxy),
@@ -286,6 +288,6 @@ fn no_request_head_is_too_strange() {
         Headers::encode(&[(":path", b"\xff\x00/../../%zz?&&=&"), ("", b""), ("x-api-key", b"")]),
     ] {
         proxy.request.replace(block);
-        assert_eq!(Stream::new(Rc::clone(&runtime)).on_request_headers(&proxy), Flow::Continue);
+        assert_eq!(Stream::new(Rc::clone(&runtime)).on_request_headers(&proxy, true), Flow::Continue);
     }
 }

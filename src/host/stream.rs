@@ -16,6 +16,12 @@ pub trait RequestHead {
     fn request_headers(&self) -> Headers;
 }
 
+/// The request's body; only while it is being decoded.
+pub trait RequestBody {
+    /// Up to `max` bytes from the byte `start` of the host's buffer on; none where the host fails.
+    fn request_body(&self, start: usize, max: usize) -> Vec<u8>;
+}
+
 /// What the proxy knows beside the messages.
 pub trait Properties {
     /// The property as the host writes it; `None` where there is none, as for a client without a
@@ -53,8 +59,14 @@ pub struct LocalReply {
 /// The gRPC statuses that the gateway answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrpcStatus {
+    /// A body that is not what it must be.
+    InvalidArgument = 3,
     /// Over a limit.
     ResourceExhausted = 8,
+    /// An encoding that nobody here knows.
+    Unimplemented = 12,
+    /// Not now.
+    Unavailable = 14,
     /// Not known.
     Unauthenticated = 16,
 }
@@ -80,6 +92,6 @@ pub trait Meter {
 pub struct CounterId(pub u32);
 
 /// All of it.
-pub trait Host: Clock + RequestHead + Properties + ResponseHead + Exchange + Meter {}
+pub trait Host: Clock + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter {}
 
-impl<T: Clock + RequestHead + Properties + ResponseHead + Exchange + Meter> Host for T {}
+impl<T: Clock + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter> Host for T {}

@@ -7,7 +7,9 @@
 use super::{Decided, Event, Sink};
 use crate::host::fault::Fault;
 use crate::host::stream::{CounterId, Meter};
+use crate::payload::body::Reason;
 use crate::policy::Policy;
+use crate::policy::payloads::Payload;
 use crate::request::identify::Unidentified;
 
 /// The labels that occur; the bootstrap has one rule for each.
@@ -30,6 +32,7 @@ pub struct Counters {
     given_back: Vec<CounterId>,
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
+    payloads: Vec<Vec<(Reason, CounterId)>>,
     faults: [CounterId; 3],
     evicted: CounterId,
 }
@@ -50,12 +53,19 @@ impl Counters {
         let by_limit =
             policy.limits.iter().map(|limit| Decided::ALL.map(|decided| requests(&limit.name, decided))).collect();
         let unlimited = requests(NO_LIMIT, Decided::Admitted);
+        let mut payload = |payload: &Payload| -> Vec<(Reason, CounterId)> {
+            let labels = |reason: Reason| [(LIMIT, &*payload.name), (REASON, reason.name())];
+            let define = |reason| (reason, counter(&labels(reason), "sluicegate_payloads_refused_total"));
+            payload.reasons().into_iter().map(define).collect()
+        };
+        let payloads = policy.payloads.iter().map(&mut payload).collect();
         let mut each = |name: &str| -> Vec<CounterId> {
             policy.limits.iter().map(|limit| counter(&[(LIMIT, &limit.name)], name)).collect()
         };
         Self {
             requests: by_limit,
             unlimited,
+            payloads,
             overage: each("sluicegate_overage_total"),
             given_back: each("sluicegate_given_back_total"),
             unauthorized: Unidentified::ALL
@@ -73,6 +83,9 @@ impl Counters {
             Event::Overage { limit, .. } => self.overage.get(limit).copied(),
             Event::Unlimited => Some(self.unlimited),
             Event::Unauthorized(why) => self.unauthorized.get(why as usize).copied(),
+            Event::PayloadRefused { payload, reason } => {
+                self.payloads.get(payload)?.iter().find(|(known, _)| *known == reason).map(|(_, counter)| *counter)
+            }
             Event::GivenBack { limit } => self.given_back.get(limit).copied(),
             Event::Fault(fault) => self.faults.get(fault.index()).copied(),
             Event::Evicted { .. } => Some(self.evicted),
@@ -97,6 +110,7 @@ impl<M: Meter> Sink for MetricsSink<'_, M> {
             Event::Decision { .. }
             | Event::Unlimited
             | Event::Unauthorized(_)
+            | Event::PayloadRefused { .. }
             | Event::GivenBack { .. }
             | Event::Fault(_) => 1,
         };

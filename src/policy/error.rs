@@ -8,6 +8,7 @@ use std::fmt;
 use super::route::RouteError;
 use super::template::Placeholder;
 use crate::base::units::UnitError;
+use crate::payload::json::PathError;
 
 /// One fault of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +186,18 @@ pub enum Reason {
         /// What it could change.
         keys: &'static [&'static str],
     },
+    /// Something that bounds nothing.
+    LimitsNothing {
+        /// What it could bound.
+        keys: &'static [&'static str],
+    },
+    /// Not a JSON pointer.
+    BadPath {
+        /// As it was written.
+        value: String,
+        /// The rule.
+        error: PathError,
+    },
     /// Not a time zone.
     NoSuchZone {
         /// As it was written.
@@ -275,6 +288,8 @@ impl fmt::Display for Reason {
             }
             Self::CostAboveQuota { cost, quota } => write!(f, "a cost of {cost} never fits: the limit holds {quota}"),
             Self::OverridesNothing { keys } => write!(f, "changes nothing: give {}", keys.join(" or ")),
+            Self::LimitsNothing { keys } => write!(f, "limits nothing: give {}", keys.join(" or ")),
+            Self::BadPath { value, error } => write!(f, "{} is not a JSON pointer: {error}", Quoted(value)),
             Self::NoSuchZone { value } => {
                 write!(f, "{} is not a time zone of the IANA database, such as Europe/Rome or UTC", Quoted(value))
             }

@@ -8,13 +8,15 @@ use super::document::Value;
 use super::error::Reason;
 use super::exempt::ReadExemptions;
 use super::header;
-use super::overrides::{self, Overrides, fits};
+use super::overrides::{self, Overrides};
+use super::payloads;
 use super::reader::{Field, MapField};
 use super::route::Route;
 use super::rules;
 use super::select::{Selector, read_selector};
 use super::tiers::ReadTier;
 use crate::limit::{Enforcement, FailureMode, QUOTA_MAX, Rule};
+use crate::payload::json::JsonPath;
 
 /// One limit.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub struct Limit {
     /// The rule.
     pub rule: Rule,
     /// The rule for some callers.
-    pub overrides: Overrides,
+    pub overrides: Overrides<Rule>,
     /// Units that one request takes.
     pub cost: CostSource,
     /// Who pays.
@@ -75,6 +77,12 @@ pub enum CostSource {
     Header(Box<str>),
     /// A response header; the same holds. The request is admitted while one unit is left.
     ResponseHeader(Box<str>),
+    /// The bytes of its body as sent.
+    Bytes,
+    /// The lines of its body that are neither empty nor a comment.
+    Lines,
+    /// The items of the array at this place of its JSON; one unit where there is none.
+    Items(JsonPath),
 }
 
 /// One part of a counter's key.
@@ -144,12 +152,12 @@ fn read_limit(
     let rule = rules::read(&map).filter(|rule| fits(&rule_field(&map), rule, least));
     let overrides = map.optional("overrides", Overrides::default(), |field| {
         let base = overrides::Base {
-            rule,
-            cost: least,
             conditions: selected.as_ref().map_or(&[], |(selector, _)| &selector.attributes),
             selector: map.field().at.key("for").to_string(),
         };
-        overrides::read(field, &base, context)
+        overrides::read(field, &base, context, |map| {
+            rules::read_override(map, rule).filter(|rule| fits(map.field(), rule, least))
+        })
     });
     let charge = map.optional("charge", ChargeWhen::default(), |field| {
         field.choice("a way to charge", &[("admitted", ChargeWhen::Admitted), ("success", ChargeWhen::Success)])
@@ -194,25 +202,41 @@ fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: 
     }
 }
 
+/// Notes it where a request never fits because of its own cost.
+fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
+    let fits = cost <= rule.quota();
+    if !fits {
+        field.fault(Reason::CostAboveQuota { cost, quota: rule.quota() });
+    }
+    fits
+}
+
 /// The place of the rule, for a fault of it as a whole.
 fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
     let found = ["bucket", "rolling", "calendar"].into_iter().find_map(|key| map.get(key));
     found.unwrap_or(*map.field())
 }
 
+/// The keys of a cost, of which there is exactly one.
+pub(crate) const COST_SOURCES: &[&str] = &["header", "response_header", "bytes", "lines", "items"];
+
 /// A number, or where it comes from.
 fn read_cost(field: Field<'_>) -> Option<CostSource> {
     let Value::Map(_) = field.node.value else { return field.count(0, QUOTA_MAX).map(CostSource::Fixed) };
     let map = field.map()?;
-    let (header, response) = (map.get("header"), map.get("response_header"));
     let trusted = map.get("trusted");
-    header::only_beside_header(header.as_ref(), trusted.as_ref());
-    let cost = match (&header, &response) {
-        (Some(header), None) => read_cost_header(header, trusted.as_ref()).map(CostSource::Header),
-        (None, Some(response)) => header::read_name(response).map(CostSource::ResponseHeader),
-        (Some(_), Some(_)) | (None, None) => {
-            map.field().refuse(Reason::NotOneSource { sources: &["header", "response_header"] })
-        }
+    let given: Vec<_> = COST_SOURCES.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
+    let header = given.iter().find(|(key, _)| *key == "header").map(|(_, field)| field);
+    header::only_beside_header(header, trusted.as_ref());
+    let of_the_request =
+        |field: &Field<'_>, source| field.choice("what is measured", &[("request", ())]).map(|()| source);
+    let cost = match given.as_slice() {
+        [("header", field)] => read_cost_header(field, trusted.as_ref()).map(CostSource::Header),
+        [("response_header", field)] => header::read_name(field).map(CostSource::ResponseHeader),
+        [("bytes", field)] => of_the_request(field, CostSource::Bytes),
+        [("lines", field)] => of_the_request(field, CostSource::Lines),
+        [(_, field)] => payloads::read_path(*field).map(CostSource::Items),
+        _ => map.field().refuse(Reason::NotOneSource { sources: COST_SOURCES }),
     };
     map.end();
     cost
@@ -231,7 +255,7 @@ impl CostSource {
     fn least(&self) -> u64 {
         match self {
             Self::Fixed(units) => *units,
-            Self::Header(_) | Self::ResponseHeader(_) => 0,
+            Self::Header(_) | Self::ResponseHeader(_) | Self::Bytes | Self::Lines | Self::Items(_) => 0,
         }
     }
 }

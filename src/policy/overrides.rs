@@ -9,15 +9,13 @@ use std::collections::HashMap;
 use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
-use super::reader::Field;
-use super::rules;
+use super::reader::{Field, MapField};
 use super::select::{Condition, read_conditions};
-use crate::limit::Rule;
 
-/// All overrides of one limit.
-#[derive(Debug, Default)]
-pub struct Overrides {
-    rules: Vec<Rule>,
+/// All overrides of one limit, each with what holds instead.
+#[derive(Debug)]
+pub struct Overrides<T> {
+    all: Vec<T>,
     sets: Vec<Set>,
 }
 
@@ -25,7 +23,7 @@ pub struct Overrides {
 #[derive(Debug)]
 struct Set {
     attributes: Vec<AttributeId>,
-    /// From the values, joined, to the place in `rules`.
+    /// From the values, joined, to the place in `all`.
     first: HashMap<Vec<u8>, usize>,
 }
 
@@ -33,10 +31,16 @@ pub(crate) const OVERRIDES_MAX: usize = 100_000;
 /// Lists of values multiply: `{ org: [a, b], plan: [c, d] }` is four callers.
 const COMBINATIONS_MAX: usize = 10_000;
 
-impl Overrides {
-    /// The rule of the first override whose attributes the caller has.
-    pub fn find<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<&Rule> {
-        self.rules.get(self.first(value)?)
+impl<T> Default for Overrides<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), sets: Vec::new() }
+    }
+}
+
+impl<T> Overrides<T> {
+    /// What the first override says whose attributes the caller has.
+    pub fn find<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<&T> {
+        self.all.get(self.first(value)?)
     }
 
     /// The number of the first override for whoever has these values.
@@ -45,10 +49,10 @@ impl Overrides {
         self.sets.iter().filter_map(hit).min()
     }
 
-    /// All of their rules.
+    /// What each of them says, in their order.
     #[must_use]
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
+    pub fn all(&self) -> &[T] {
+        &self.all
     }
 }
 
@@ -65,30 +69,31 @@ fn joined<'v>(values: impl Iterator<Item = Option<&'v [u8]>>) -> Option<Vec<u8>>
 
 /// What the limit says that has the overrides.
 pub(super) struct Base<'a> {
-    /// `None` where it has a fault.
-    pub(super) rule: Option<Rule>,
-    /// The units that every request costs at least.
-    pub(super) cost: u64,
     /// Of its own `for`.
     pub(super) conditions: &'a [Condition],
     /// The pointer of its `for`.
     pub(super) selector: String,
 }
 
-/// Reads the overrides of a limit.
-pub(super) fn read(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<Overrides> {
+/// Reads the overrides of a limit; `numbers` reads what one says beside its `for`.
+pub(super) fn read<T>(
+    field: Field<'_>,
+    base: &Base<'_>,
+    context: &mut Context,
+    numbers: impl Fn(&MapField<'_>) -> Option<T>,
+) -> Option<Overrides<T>> {
     let nodes = field.list(OVERRIDES_MAX)?;
     let mut overrides = Overrides::default();
     for (index, node) in nodes.iter().enumerate() {
         let field = Field { node, at: field.at.index(index), faults: field.faults };
-        let Some((conditions, rule)) = read_one(field, base, context) else { continue };
-        let number = overrides.rules.len();
-        overrides.rules.push(rule);
+        let Some((conditions, one)) = read_one(field, base, context, &numbers) else { continue };
+        let number = overrides.all.len();
+        overrides.all.push(one);
         if let Some(first) = overrides.add(conditions, number, &field) {
             field.fault(Reason::NeverReached { by: sibling(&field, first) });
         }
     }
-    (overrides.rules.len() == nodes.len()).then_some(overrides)
+    (overrides.all.len() == nodes.len()).then_some(overrides)
 }
 
 fn sibling(field: &Field<'_>, index: usize) -> String {
@@ -96,9 +101,14 @@ fn sibling(field: &Field<'_>, index: usize) -> String {
     list.index(index).to_string()
 }
 
-fn read_one(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<(Vec<Condition>, Rule)> {
+fn read_one<T>(
+    field: Field<'_>,
+    base: &Base<'_>,
+    context: &mut Context,
+    numbers: impl Fn(&MapField<'_>) -> Option<T>,
+) -> Option<(Vec<Condition>, T)> {
     let map = field.map()?;
-    let rule = rules::read_override(&map, base.rule);
+    let one = numbers(&map);
     let conditions = map.require("for").and_then(|field| {
         let map = field.map()?;
         if map.is_empty() {
@@ -112,17 +122,7 @@ fn read_one(field: Field<'_>, base: &Base<'_>, context: &mut Context) -> Option<
         (conditions.len() == map.others().count()).then_some(conditions)
     });
     map.end();
-    let rule = rule.filter(|rule| fits(&field, rule, base.cost));
-    Some((conditions?, rule?))
-}
-
-/// Notes it where a request never fits because of its own cost.
-pub(super) fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
-    let fits = cost <= rule.quota();
-    if !fits {
-        field.fault(Reason::CostAboveQuota { cost, quota: rule.quota() });
-    }
-    fits
+    Some((conditions?, one?))
 }
 
 /// Whether nobody can have both: one attribute would need two values.
@@ -132,7 +132,7 @@ fn contradict(ours: &[Condition], theirs: &[Condition]) -> bool {
     ours.iter().any(same)
 }
 
-impl Overrides {
+impl<T> Overrides<T> {
     /// Adds one override; the number of an earlier one if such take all of its callers.
     fn add(&mut self, mut conditions: Vec<Condition>, number: usize, field: &Field<'_>) -> Option<usize> {
         conditions.sort_unstable_by_key(|(attribute, _)| *attribute);

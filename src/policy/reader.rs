@@ -113,6 +113,15 @@ impl<'a> Field<'a> {
         })
     }
 
+    pub(super) fn truth(&self) -> Option<bool> {
+        match &self.node.value {
+            Value::Bool(truth) => Some(*truth),
+            Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                self.not_a("true or false")
+            }
+        }
+    }
+
     pub(super) fn string(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::String(text) => Some(text),

@@ -1,7 +1,8 @@
 //! What callers are told: header fields, when to come back, and the words of a refusal.
 
 use super::error::Reason;
-use super::reader::{Field, is_token};
+use super::media::is_media_type;
+use super::reader::Field;
 use super::template::{Placeholder, Template};
 use crate::base::units::Percent;
 
@@ -16,6 +17,8 @@ pub struct Replies {
     pub refused: Refused,
     /// The answer to a caller who is not known.
     pub unauthorized: Reply,
+    /// The answer to a request with a payload that is refused.
+    pub payload: Reply,
 }
 
 /// Which header fields tell a caller where it stands, and when.
@@ -102,9 +105,11 @@ pub const PROBLEM: &str = "application/problem+json";
 const REFUSED: &str = r#"{"status":429,"title":"Too Many Requests","detail":"The limit {limit} is exceeded. Retry after {retry_after} seconds."}"#;
 const UNAUTHORIZED: &str = r#"{"status":401,"title":"Unauthorized","detail":"Valid credentials are required."}"#;
 
+const PAYLOAD: &str = r#"{"status":{status},"title":"{title}","detail":"{detail}"}"#;
+
 impl Reply {
-    fn problem(body: &str) -> Self {
-        Self { content_type: PROBLEM.into(), body: Template::parse(body, &Placeholder::ALL).unwrap_or_default() }
+    fn problem(body: &str, known: &[Placeholder]) -> Self {
+        Self { content_type: PROBLEM.into(), body: Template::parse(body, known).unwrap_or_default() }
     }
 }
 
@@ -113,8 +118,9 @@ impl Default for Replies {
         Self {
             fields: Some(Fields { x_ratelimit: Some(XRateLimit::default()), ietf: false, when: When::default() }),
             jitter: Percent::ZERO,
-            refused: Refused::Words(Reply::problem(REFUSED)),
-            unauthorized: Reply::problem(UNAUTHORIZED),
+            refused: Refused::Words(Reply::problem(REFUSED, &Placeholder::REFUSED)),
+            unauthorized: Reply::problem(UNAUTHORIZED, &[Placeholder::TraceId]),
+            payload: Reply::problem(PAYLOAD, &Placeholder::PAYLOAD),
         }
     }
 }
@@ -126,15 +132,22 @@ pub(super) fn read(field: Field<'_>) -> Option<Replies> {
     let jitter = map.optional("retry_after", usual.jitter, read_jitter);
     let standard = fields.flatten().is_some_and(|fields| fields.ietf);
     let refused = match map.get("refused") {
-        Some(field) => read_reply(field, &Placeholder::ALL).map(Refused::Words),
+        Some(field) => read_reply(field, &Placeholder::REFUSED).map(Refused::Words),
         None if standard => Some(Refused::QuotaExceeded),
         None => Some(usual.refused),
     };
     // Who is not known is under no limit, and nothing tells when to come back.
     let unauthorized =
         map.optional("unauthorized", usual.unauthorized, |field| read_reply(field, &[Placeholder::TraceId]));
+    let payload = map.optional("payload", usual.payload, |field| read_reply(field, &Placeholder::PAYLOAD));
     map.end();
-    Some(Replies { fields: fields?, jitter: jitter?, refused: refused?, unauthorized: unauthorized? })
+    Some(Replies {
+        fields: fields?,
+        jitter: jitter?,
+        refused: refused?,
+        unauthorized: unauthorized?,
+        payload: payload?,
+    })
 }
 
 fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
@@ -209,11 +222,4 @@ fn read_reply(field: Field<'_>, known: &[Placeholder]) -> Option<Reply> {
     });
     map.end();
     Some(Reply { content_type: content_type?.into(), body: body? })
-}
-
-/// `type/subtype` and, after a `;`, anything visible (RFC 9110 §8.3.1).
-fn is_media_type(text: &str) -> bool {
-    let visible = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) && text.trim() == text;
-    let essence = text.split(';').next().unwrap_or_default().trim_end();
-    visible && essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }

@@ -9,11 +9,24 @@ pub enum Placeholder {
     RetryAfter,
     /// The name of the limit that refused.
     Limit,
+    /// The HTTP status.
+    Status,
+    /// The status in words.
+    Title,
+    /// Why a payload is refused, in one word.
+    Reason,
+    /// The number that it breaks; 0 where it breaks none.
+    Max,
+    /// Why it is refused, in a sentence.
+    Detail,
 }
 
 impl Placeholder {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::TraceId, Self::RetryAfter, Self::Limit];
+    /// What can be said of a request over a limit.
+    pub const REFUSED: [Self; 3] = [Self::TraceId, Self::RetryAfter, Self::Limit];
+    /// What can be said of a payload that is refused.
+    pub const PAYLOAD: [Self; 7] =
+        [Self::TraceId, Self::Limit, Self::Status, Self::Title, Self::Reason, Self::Max, Self::Detail];
 
     /// The word between the braces.
     #[must_use]
@@ -22,6 +35,11 @@ impl Placeholder {
             Self::TraceId => "trace_id",
             Self::RetryAfter => "retry_after",
             Self::Limit => "limit",
+            Self::Status => "status",
+            Self::Title => "title",
+            Self::Reason => "reason",
+            Self::Max => "max",
+            Self::Detail => "detail",
         }
     }
 }
@@ -99,7 +117,7 @@ mod tests {
     use super::*;
 
     fn rendered(text: &str) -> String {
-        let template = Template::parse(text, &Placeholder::ALL).unwrap();
+        let template = Template::parse(text, &Placeholder::REFUSED).unwrap();
         template.render(|placeholder, text| text.push_str(&format!("<{placeholder:?}>")))
     }
 
@@ -118,7 +136,7 @@ mod tests {
     #[test]
     fn every_unknown_placeholder_is_named() {
         let unknown = |text, known: &[Placeholder]| Template::parse(text, known).unwrap_err();
-        assert_eq!(unknown("{trace} {limit} {name}", &Placeholder::ALL), ["{trace}", "{name}"]);
+        assert_eq!(unknown("{trace} {limit} {name}", &Placeholder::REFUSED), ["{trace}", "{name}"]);
         assert_eq!(unknown("{trace_id} {limit}", &[Placeholder::TraceId]), ["{limit}"]);
     }
 }

@@ -160,6 +160,6 @@ pub fn names(policy: &Policy) -> Vec<&'static str> {
 /// Whether a caller can have taken more than the limit's quota and go on.
 fn can_be_over(limit: &Limit) -> bool {
     let counts = |rule: &Rule| matches!(rule, Rule::Calendar(calendar) if calendar.over() == Over::Count);
-    let overdrawn = matches!(limit.cost, CostSource::ResponseHeader(_));
-    overdrawn || counts(&limit.rule) || limit.overrides.rules().iter().any(counts)
+    let overdrawn = !matches!(limit.cost, CostSource::Fixed(_) | CostSource::Header(_));
+    overdrawn || counts(&limit.rule) || limit.overrides.all().iter().any(counts)
 }

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use super::fields::{Field, Shown};
 use crate::base::time::Span;
 use crate::policy::Policy;
-use crate::policy::limits::{CostSource, Limit};
+use crate::policy::limits::{CONTENT_LENGTH, CostSource, Limit};
 
 /// All words of the draft.
 struct Draft {
@@ -69,7 +69,12 @@ pub fn fields<'s, I: Iterator<Item = &'s Shown>>(policy: &Policy, shown: impl Fn
 fn policy_item(out: &mut String, shown: &Shown, limit: &Limit) {
     // Writing to a string cannot fail. "The time window MUST be a non-negative, non-zero, Integer".
     let _ = write!(out, ";{}={};{}={}", DRAFT.quota, shown.quota, DRAFT.window, shown.window.seconds_up().max(1));
-    if matches!(&limit.cost, CostSource::Header(name) if **name == *"content-length") {
+    let of_bytes = match &limit.cost {
+        CostSource::Header(name) => **name == *CONTENT_LENGTH,
+        CostSource::Bytes => true,
+        CostSource::Fixed(_) | CostSource::ResponseHeader(_) | CostSource::Lines | CostSource::Items(_) => false,
+    };
+    if of_bytes {
         let _ = write!(out, ";{}=\"{}\"", DRAFT.unit, DRAFT.content_bytes);
     }
 }

@@ -1,11 +1,12 @@
 //! The answers that the gateway gives itself: 429 for a limit, 401 for a caller it does not know.
 
-use super::fields::{self, Shown};
+use super::fields::{self, Field, Shown};
 use super::ietf;
 use super::trace::trace_id;
 use crate::base::time::{Span, Timestamp};
 use crate::engine::Refusal;
 use crate::host::stream::{GrpcStatus, LocalReply};
+use crate::payload::body::{Reason, Refused as RefusedBody};
 use crate::policy::Policy;
 use crate::policy::callers::Place;
 use crate::policy::replies::{PROBLEM, Refused, Reply};
@@ -39,6 +40,7 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
         Placeholder::TraceId => text.push_str(&trace_id(&request.headers, noise)),
         Placeholder::RetryAfter => text.push_str(&retry_after.unwrap_or_default().to_string()),
         Placeholder::Limit => text.push_str(limit),
+        Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
     };
     let reply = LocalReply {
         status: 429,
@@ -48,8 +50,77 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
         grpc_status: GrpcStatus::ResourceExhausted,
     };
     match &policy.replies.refused {
-        Refused::Words(words) => with_body(reply, request, &words.content_type, || words.body.render(fill)),
-        Refused::QuotaExceeded => with_body(reply, request, PROBLEM, || ietf::problem(429, refusing().map(name))),
+        Refused::Words(words) => with_body(reply, request.is_grpc(), &words.content_type, || words.body.render(fill)),
+        Refused::QuotaExceeded => {
+            with_body(reply, request.is_grpc(), PROBLEM, || ietf::problem(429, refusing().map(name)))
+        }
+    }
+}
+
+/// What the refusal of a payload needs of its request's head.
+#[derive(Clone, Debug)]
+pub struct Told {
+    trace_id: String,
+    grpc: bool,
+}
+
+impl Told {
+    /// Of a request.
+    #[must_use]
+    pub fn of(request: &Request, noise: u64) -> Self {
+        Self { trace_id: trace_id(&request.headers, noise), grpc: request.is_grpc() }
+    }
+}
+
+/// The answer to a request whose payload the limit called `limit` refuses, with these fields.
+#[must_use]
+pub fn payload_refused(
+    policy: &Policy,
+    limit: &str,
+    refused: RefusedBody,
+    told: &Told,
+    fields: Vec<Field>,
+) -> LocalReply {
+    let (status, detail) = (refused.reason.status(), refused.detail());
+    let mut headers = fields;
+    if refused.reason == Reason::Busy {
+        headers.push(("retry-after", "1".to_owned()));
+    }
+    let fill = |placeholder, text: &mut String| match placeholder {
+        Placeholder::TraceId => text.push_str(&told.trace_id),
+        Placeholder::Limit => text.push_str(limit),
+        Placeholder::Status => text.push_str(&status.to_string()),
+        Placeholder::Title => text.push_str(title(status)),
+        Placeholder::Reason => text.push_str(refused.reason.name()),
+        Placeholder::Max => text.push_str(&refused.max.unwrap_or_default().to_string()),
+        Placeholder::Detail => text.push_str(&detail),
+        Placeholder::RetryAfter => {}
+    };
+    let reply = LocalReply {
+        status,
+        details: format!("sluicegate_payload_refused:{limit}:{}", refused.reason.name()),
+        headers,
+        body: detail.clone(),
+        grpc_status: match status {
+            413 => GrpcStatus::ResourceExhausted,
+            415 => GrpcStatus::Unimplemented,
+            503 => GrpcStatus::Unavailable,
+            _ => GrpcStatus::InvalidArgument,
+        },
+    };
+    let Reply { content_type, body } = &policy.replies.payload;
+    with_body(reply, told.grpc, content_type, || body.render(fill))
+}
+
+/// A status in the words of RFC 9110 §15.
+const fn title(status: u32) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        503 => "Service Unavailable",
+        _ => "",
     }
 }
 
@@ -59,7 +130,13 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
 pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: Timestamp) -> LocalReply {
     let fill = |placeholder, text: &mut String| match placeholder {
         Placeholder::TraceId => text.push_str(&trace_id(&request.headers, now.nanos())),
-        Placeholder::RetryAfter | Placeholder::Limit => {}
+        Placeholder::RetryAfter
+        | Placeholder::Limit
+        | Placeholder::Status
+        | Placeholder::Title
+        | Placeholder::Reason
+        | Placeholder::Max
+        | Placeholder::Detail => {}
     };
     let reply = LocalReply {
         status: 401,
@@ -69,17 +146,12 @@ pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: 
         grpc_status: GrpcStatus::Unauthenticated,
     };
     let Reply { content_type, body } = &policy.replies.unauthorized;
-    with_body(reply, request, content_type, || body.render(fill))
+    with_body(reply, request.is_grpc(), content_type, || body.render(fill))
 }
 
 /// Envoy makes a gRPC caller's `grpc-message` of the body, and sets the content type itself.
-fn with_body(
-    mut reply: LocalReply,
-    request: &Request,
-    content_type: &str,
-    body: impl FnOnce() -> String,
-) -> LocalReply {
-    if !request.is_grpc() {
+fn with_body(mut reply: LocalReply, grpc: bool, content_type: &str, body: impl FnOnce() -> String) -> LocalReply {
+    if !grpc {
         reply.headers.push(("content-type", content_type.to_owned()));
         reply.body = body();
     }

@@ -106,6 +106,9 @@ fn cost(source: &CostSource, request: &Request) -> Cost {
         // Of several the greatest counts: a client that adds a header of its own pays no less.
         CostSource::Header(name) => Cost::Now(request.headers.all(name).map(units).max().unwrap_or(1)),
         CostSource::ResponseHeader(_) => Cost::Later,
+        CostSource::Bytes | CostSource::Lines | CostSource::Items(_) if request.ends => Cost::Now(0),
+        CostSource::Bytes => request.content_length().map_or(Cost::Later, Cost::Now),
+        CostSource::Lines | CostSource::Items(_) => Cost::Later,
     }
 }
 

@@ -119,14 +119,19 @@ fn a_cost_of_zero_only_looks(store: &mut impl Store, kind: Kind) {
 
 fn what_is_overdrawn_is_there_for_the_next(store: &mut impl Store, kind: Kind) {
     let later = || [Claim { cost: Cost::Later, ..claim(kind, "user", 3, 0) }];
+    let mut last = None;
     for units in [2, 9] {
         let mut claims = later();
         assert!(store.take(&mut claims, NOW, &At(NOW)));
         assert!(claims[0].charge.is_none());
-        let balance = store.overdraw(&claims[0].key, &claims[0].rule, units, &At(NOW)).unwrap();
+        let (balance, charge) = store.overdraw(&claims[0].key, &claims[0].rule, units, &At(NOW)).unwrap();
         assert_eq!((balance.remaining, balance.over), if units == 2 { (1, 0) } else { (0, 8) });
+        last = Some((claims[0].key, charge));
     }
     assert!(!store.take(&mut later(), NOW, &At(NOW)));
+    let (key, charge) = last.unwrap();
+    store.give_back(&key, &charge, &At(NOW)).unwrap();
+    assert_eq!(remaining(store, kind, "user", 3), 1, "as before it was overdrawn");
 }
 
 fn a_shadow_claim_stops_nobody(store: &mut impl Store, kind: Kind) {

@@ -39,10 +39,12 @@ impl Store for MemoryStore {
         }
     }
 
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<Balance, Fault> {
-        let (state, balance) = rule.overdraw(self.states.get(key), clock.now(), units);
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Balance, Charge), Fault> {
+        let now = clock.now();
+        let (state, balance) = rule.overdraw(self.states.get(key), now, units);
+        let charge = state.charge(units, now);
         self.states.insert(*key, state);
-        Ok(balance)
+        Ok((balance, charge))
     }
 
     fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {

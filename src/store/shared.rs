@@ -253,9 +253,13 @@ impl<D: SharedData> Store for SharedStore<D> {
         }
     }
 
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<Balance, Fault> {
-        let balance = self.change(key, clock, |state, now| Some(rule.overdraw(state, now, units)))?;
-        Ok(balance.unwrap_or_default())
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Balance, Charge), Fault> {
+        let overdrawn = self.change(key, clock, |state, now| {
+            let (state, balance) = rule.overdraw(state, now, units);
+            let charge = state.charge(units, now);
+            Some((state, (balance, charge)))
+        })?;
+        overdrawn.ok_or(Fault::BadRecord)
     }
 
     fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {

@@ -24,6 +24,7 @@ pub(super) enum Map {
 }
 
 const COUNTER: u32 = 0;
+const REQUEST_BODY: u32 = 0;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -37,6 +38,7 @@ unsafe extern "C" {
     ) -> Status;
     fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) -> Status;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> Status;
+    fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> Status;
     fn proxy_get_header_map_value(
         map: u32,
         key: *const u8,
@@ -114,6 +116,12 @@ pub(super) fn set_shared_data(key: &[u8], value: &[u8], cas: u32) -> Result<bool
 pub(super) fn header_block(map: Map) -> Vec<u8> {
     // SAFETY: the places are ours.
     received(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) }).1
+}
+
+/// Up to `max` bytes of the request's body; empty where they cannot be had.
+pub(super) fn request_body(start: usize, max: usize) -> Vec<u8> {
+    // SAFETY: the places are ours.
+    received(|data, size| unsafe { proxy_get_buffer_bytes(REQUEST_BODY, start, max, data, size) }).1
 }
 
 pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {

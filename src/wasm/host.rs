@@ -3,6 +3,7 @@
 //! | call | legal while |
 //! |---|---|
 //! | request headers | the request's headers are decoded |
+//! | request body | it is decoded |
 //! | response headers | the response's headers are encoded |
 //! | response trailers | they are encoded |
 //! | local reply | no response has begun |
@@ -17,7 +18,9 @@ use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::shared::{SharedData, Swap, Version};
-use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestHead, ResponseHead};
+use crate::host::stream::{
+    Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead,
+};
 
 /// The proxy this module runs in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +35,12 @@ impl Clock for Envoy {
 impl RequestHead for Envoy {
     fn request_headers(&self) -> Headers {
         Headers::new(abi::header_block(Map::RequestHeaders))
+    }
+}
+
+impl RequestBody for Envoy {
+    fn request_body(&self, start: usize, max: usize) -> Vec<u8> {
+        abi::request_body(start, max)
     }
 }
 

@@ -94,6 +94,13 @@ fn define(name: &str) -> CounterId {
     })
 }
 
+fn action(flow: Option<Flow>) -> Action {
+    match flow {
+        Some(Flow::Stop | Flow::Hold) => Action::Pause,
+        Some(Flow::Continue) | None => Action::Continue,
+    }
+}
+
 /// A stream; without a policy (Envoy made a context for a configuration that it refused) it passes.
 struct HttpStream {
     stream: Option<Stream<Envoy>>,
@@ -102,11 +109,16 @@ struct HttpStream {
 impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        match self.stream.as_mut().map(|stream| stream.on_request_headers(&Envoy)) {
-            Some(Flow::Stop) => Action::Pause,
-            Some(Flow::Continue) | None => Action::Continue,
-        }
+    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        action(self.stream.as_mut().map(|stream| stream.on_request_headers(&Envoy, end_of_stream)))
+    }
+
+    fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        action(self.stream.as_mut().map(|stream| stream.on_request_body(&Envoy, body_size, end_of_stream)))
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        action(self.stream.as_mut().map(|stream| stream.on_request_trailers(&Envoy)))
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {

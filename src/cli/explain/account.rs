@@ -20,6 +20,8 @@ pub(super) struct Account {
     pub(super) callers: Callers,
     /// The pointer of the exemption that holds.
     pub(super) exempt: Option<String>,
+    /// The payload limit that holds for its body.
+    pub(super) payload: Option<Payload>,
     /// The limits that apply.
     pub(super) limits: Vec<Limit>,
     /// Those that do not; none where none was looked at.
@@ -147,6 +149,25 @@ pub(super) struct Limit {
     pub(super) retry_after: Option<u64>,
     /// Whether callers see its numbers.
     pub(super) shown: bool,
+}
+
+/// A payload limit.
+#[derive(Debug, Serialize)]
+pub(super) struct Payload {
+    pub(super) name: String,
+    pub(super) at: String,
+    /// The pointer of the override that the numbers are from.
+    pub(super) r#override: Option<String>,
+    /// Most bytes as sent.
+    pub(super) bytes: Option<u64>,
+    /// Most bytes decoded.
+    pub(super) decoded_bytes: Option<u64>,
+    /// Whether the body is measured as JSON.
+    pub(super) json: bool,
+    /// Whether the upstream sees nothing of it before it has passed.
+    pub(super) hold: bool,
+    /// Why the head alone is refused, as in `sluicegate_payloads_refused_total`.
+    pub(super) refused: Option<&'static str>,
 }
 
 /// One part of a counter's key.

@@ -93,6 +93,14 @@ impl Proxy {
         Self { method: method.to_owned(), path: path.to_owned(), now, headers, answers: Default::default() }
     }
 
+    /// Whether it says that it has a body, or is of a method that has one.
+    pub(super) fn has_body(&self) -> bool {
+        match self.headers.first("content-length") {
+            Some(length) => length != b"0",
+            None => matches!(&*self.method, "POST" | "PUT" | "PATCH"),
+        }
+    }
+
     fn know(&mut self, property: Property, answer: Vec<u8>) {
         if let Some(place) = self.answers.get_mut(property.index()) {
             *place = Some(answer);

@@ -51,6 +51,9 @@ impl View<'_> {
                 }
                 CostSource::Header(name) => Some(format!("header {name}")),
                 CostSource::ResponseHeader(name) => Some(format!("response header {name}")),
+                CostSource::Bytes => Some("the bytes of the body".to_owned()),
+                CostSource::Lines => Some("the lines of the body".to_owned()),
+                CostSource::Items(at) => Some(format!("the items of the array at {at} of the body")),
             },
             charge: match limit.charge {
                 ChargeWhen::Admitted => "admitted",

@@ -1,17 +1,19 @@
 //! What becomes of the request: the verdict, and what the client gets.
 
-use super::account::{Field, Limit, Other, Response};
+use super::account::{Field, Limit, Other, Payload, Response};
 use super::host::Proxy;
 use super::limits::View;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::LocalReply;
 use crate::limit::{Balance, Cost, Decision};
 use crate::observe::Decided;
+use crate::payload::body::{BodyMeter, Refused};
 use crate::policy::Policy;
 use crate::reply::fields::{self, Shown};
-use crate::reply::local;
+use crate::reply::local::{self, Told};
 use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified};
+use crate::request::payload::{Holding, check_length, holding, wanted};
 use crate::request::select::{exemption, select};
 use crate::store::key::KeyMaker;
 use crate::store::memory::MemoryStore;
@@ -20,6 +22,7 @@ use crate::store::{Claim, Store};
 pub(super) struct Outcome {
     /// The number of the exemption that holds.
     pub(super) exempt: Option<usize>,
+    pub(super) payload: Option<Payload>,
     pub(super) limits: Vec<Limit>,
     pub(super) others: Vec<Other>,
     pub(super) decision: Decided,
@@ -32,6 +35,7 @@ impl Outcome {
     pub(super) fn turned_away(policy: &Policy, proxy: &Proxy, request: &Request, why: Unidentified) -> Self {
         Self {
             exempt: None,
+            payload: None,
             limits: Vec::new(),
             others: Vec::new(),
             decision: Decided::Refused,
@@ -46,6 +50,11 @@ impl Outcome {
         let (mut numbers, mut claims) = (Vec::new(), Vec::new());
         let exempt = exemption(request, caller, policy, &mut numbers);
         select(request, caller, policy, &KeyMaker::new(&[0; 16], 1), &mut numbers, &mut claims);
+        let (payload, refused) = payload(policy, request, caller, &claims);
+        if refused.is_some() {
+            // It takes nothing from any limit, and is told where it stands with them.
+            claims.iter_mut().for_each(|claim| claim.cost = Cost::Now(0));
+        }
         let mut store = MemoryStore::default();
         let mut verdict = Verdict::Unlimited;
         let mut balances = Vec::new();
@@ -64,12 +73,17 @@ impl Outcome {
             shown.extend(found.map(|found| found.with(*balance, proxy.now)));
         }
         let of_claim = |place: usize| Some(policy.limits.get(claims.get(place)?.limit)?.name.to_string());
-        let (decision, limit, response) = match verdict {
-            Verdict::Refuse(refusal) => {
+        let (decision, limit, response) = match (refused, verdict) {
+            (Some((name, refused)), _) => {
+                let told = Told::of(request, proxy.now.nanos());
+                let reply = local::payload_refused(policy, name, refused, &told, fields::admitted(policy, &shown));
+                (Decided::Refused, Some(name.to_owned()), answered(reply, request))
+            }
+            (None, Verdict::Refuse(refusal)) => {
                 let reply = local::refused(policy, refusal, &claims, request, proxy.now);
                 (Decided::Refused, of_claim(refusal.claim), answered(reply, request))
             }
-            Verdict::Unlimited | Verdict::Admit => {
+            (None, Verdict::Unlimited | Verdict::Admit) => {
                 let fields = fields::admitted(policy, &shown).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let response = Response { status: None, fields, body: None };
@@ -82,6 +96,7 @@ impl Outcome {
         let applied = claims.iter().zip(&balances);
         Self {
             exempt,
+            payload,
             limits: applied.filter_map(|(it, balance)| view.applied(it, Decided::of(it, verdict), *balance)).collect(),
             others: if exempt.is_some() { Vec::new() } else { view.others(&claims) },
             decision,
@@ -89,6 +104,32 @@ impl Outcome {
             response,
         }
     }
+}
+
+/// The payload limit that holds, and why it refuses the head where it does.
+fn payload<'p>(
+    policy: &'p Policy,
+    request: &Request,
+    caller: &Caller<'_>,
+    claims: &[Claim],
+) -> (Option<Payload>, Option<(&'p str, Refused)>) {
+    let Some(holding) = holding(request, caller, policy, &mut Vec::new()) else { return (None, None) };
+    let wanted = wanted(policy, Some(holding), request, claims).unwrap_or_default();
+    let encodings = request.headers.all("content-encoding");
+    let opened = check_length(&wanted, request).and_then(|()| BodyMeter::new(&wanted, encodings, [0; 16]).map(|_| ()));
+    let refused = opened.err().filter(|_| !request.ends);
+    let Holding { number, payload, overridden, bounds } = holding;
+    let told = Payload {
+        name: payload.name.to_string(),
+        at: format!("/payloads/{number}"),
+        r#override: overridden.map(|place| format!("/payloads/{number}/overrides/{place}")),
+        bytes: bounds.bytes,
+        decoded_bytes: bounds.decoded_bytes,
+        json: wanted.json.is_some(),
+        hold: payload.hold,
+        refused: refused.map(|refused| refused.reason.name()),
+    };
+    (Some(told), refused.map(|refused| (&*payload.name, refused)))
 }
 
 /// Where the caller stands with each limit after the answer. A cost that the response would say is the
@@ -100,7 +141,7 @@ fn balances_after(store: &mut MemoryStore, proxy: &Proxy, claims: &[Claim], verd
     };
     let after = |claim: &Claim| match (verdict, claim.cost) {
         (Verdict::Admit, Cost::Later) if !claim.denies() => {
-            store.overdraw(&claim.key, &claim.rule, 1, proxy).unwrap_or_default()
+            store.overdraw(&claim.key, &claim.rule, 1, proxy).map(|(balance, _)| balance).unwrap_or_default()
         }
         // What it would have taken it did not take.
         (Verdict::Refuse(_), _) if !claim.denies() => {

@@ -93,7 +93,7 @@ proptest! {
         let policy = compiled.unwrap();
         let proxy = proxy(method, path, key);
         let mut request = Request::default();
-        request.read(&proxy, &policy);
+        request.read(&proxy, &policy, true);
         let caller = identify(&request, &policy).unwrap();
         let (mut numbers, mut claims) = (Vec::new(), Vec::new());
         let keys = KeyMaker::new(&[0; 16], 1);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::account::{Account, Callers, Found, Limit, Part, Response};
+use super::account::{Account, Callers, Found, Limit, Part, Payload, Response};
 use super::time;
 use crate::base::time::Span;
 
@@ -31,6 +31,9 @@ pub(super) fn write(account: &Account, all: bool) -> String {
         (None, Some(at)) => line(&mut text, "exempt", &format!("by {at}: no limit applies, and no field")),
         (None, None) => {
             line(&mut text, "exempt", "no");
+            if let Some(payload) = &account.payload {
+                line(&mut text, "payload", &bounds(payload));
+            }
             limits(&mut text, account, all);
         }
     }
@@ -87,6 +90,17 @@ fn table(text: &mut String, rows: Vec<[String; 3]>) {
     for [one, two, three] in &rows {
         let _ = writeln!(text, "  {one:<first$}  {two:<second$}  {three}");
     }
+}
+
+fn bounds(payload: &Payload) -> String {
+    let mut said: Vec<String> = Vec::new();
+    said.extend(payload.bytes.map(|max| format!("at most {max} bytes as sent")));
+    said.extend(payload.decoded_bytes.map(|max| format!("at most {max} bytes decoded")));
+    said.extend(payload.json.then(|| "measured as JSON".to_owned()));
+    said.extend(payload.hold.then(|| "held until it has passed".to_owned()));
+    let by = payload.r#override.as_ref().unwrap_or(&payload.at);
+    let refused = payload.refused.map(|why| format!("; refused by its head: {why}")).unwrap_or_default();
+    format!("{}: {}, by {by}{refused}", plain(&payload.name), said.join(", "))
 }
 
 fn limits(text: &mut String, account: &Account, all: bool) {

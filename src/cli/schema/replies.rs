@@ -101,7 +101,7 @@ struct RetryAfter {
 struct Refused {
     content_type: MediaType,
     /// Its text. `{trace_id}`, `{retry_after}` (seconds) and `{limit}` (its name) are filled in; other braces are text.
-    #[schemars(length(max = BODY_BYTES_MAX), regex(pattern = body(&Placeholder::ALL)))]
+    #[schemars(length(max = BODY_BYTES_MAX), regex(pattern = body(&Placeholder::REFUSED)))]
     body: String,
 }
 

@@ -12,7 +12,9 @@ use crate::host::fake::FakeData;
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::shared::{SharedData, Swap, Version};
-use crate::host::stream::{Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestHead, ResponseHead};
+use crate::host::stream::{
+    Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead,
+};
 use crate::policy::Policy;
 use crate::policy::document::from_yaml;
 
@@ -26,6 +28,8 @@ pub(super) struct Proxy {
     pub(super) names: Rc<RefCell<Vec<String>>>,
     pub(super) counted: Rc<RefCell<BTreeMap<String, u64>>>,
     pub(super) request: Rc<RefCell<Vec<u8>>>,
+    /// What is in the buffer of the request's body.
+    pub(super) body: Rc<RefCell<Vec<u8>>>,
     pub(super) response: Rc<RefCell<BTreeMap<String, String>>>,
     pub(super) properties: Rc<RefCell<BTreeMap<Property, Vec<u8>>>>,
     /// Every property that was asked for, in order.
@@ -54,6 +58,12 @@ impl Clock for Proxy {
 impl RequestHead for Proxy {
     fn request_headers(&self) -> Headers {
         Headers::new(self.request.borrow().clone())
+    }
+}
+
+impl RequestBody for Proxy {
+    fn request_body(&self, start: usize, max: usize) -> Vec<u8> {
+        self.body.borrow().iter().skip(start).take(max).copied().collect()
     }
 }
 
@@ -140,7 +150,7 @@ impl Proxy {
     pub(super) fn send(&self, runtime: &Rc<Runtime<Self>>, pairs: &[(&str, &[u8])]) -> (Stream<Self>, Flow) {
         self.request.replace(Headers::encode(pairs));
         let mut stream = Stream::new(Rc::clone(runtime));
-        let flow = stream.on_request_headers(self);
+        let flow = stream.on_request_headers(self, false);
         (stream, flow)
     }
 

@@ -1,0 +1,221 @@
+//! What one request was charged, and what it still will be.
+//!
+//! A cost that only the response or the body says is *late*: it is charged when it is known, and with
+//! `charge: success` when it is known that the answer is no failure, too.
+
+use super::runtime::Runtime;
+use crate::host::shared::SharedData;
+use crate::host::stream::Host;
+use crate::limit::{Balance, Charge, Cost, Rule};
+use crate::observe::metrics::MetricsSink;
+use crate::observe::{Event, Sink, observe_overage};
+use crate::payload::body::Measured;
+use crate::policy::Policy;
+use crate::policy::limits::{ChargeWhen, CostSource};
+use crate::request::select::units;
+use crate::store::key::Key;
+use crate::store::{Claim, Store};
+
+/// The charges of one request, each of which is given back at most once.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    paid: Vec<Paid>,
+    late: Vec<Late>,
+}
+
+/// A charge that may have to be given back.
+#[derive(Debug)]
+struct Paid {
+    limit: usize,
+    when: ChargeWhen,
+    key: Key,
+    charge: Charge,
+}
+
+/// A charge that is not known yet.
+#[derive(Debug)]
+struct Late {
+    limit: usize,
+    when: ChargeWhen,
+    key: Key,
+    rule: Rule,
+    source: Source,
+    /// Known, and waiting for an answer that is no failure.
+    units: Option<u64>,
+}
+
+/// What says a late cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Response,
+    Bytes,
+    Lines,
+    /// The place among the arrays that are counted.
+    Items(usize),
+}
+
+/// Who is asked and told while charges are made.
+pub(super) struct Books<'a, D, H> {
+    pub(super) runtime: &'a Runtime<D>,
+    pub(super) host: &'a H,
+}
+
+/// A limit, and where its caller stands with it now.
+pub(super) type Changed = (usize, Balance);
+
+impl Ledger {
+    /// The charges of a request that was admitted.
+    pub(super) fn of(policy: &Policy, claims: &[Claim]) -> Self {
+        let limit = |claim: &Claim| policy.limits.get(claim.limit);
+        let paid = claims.iter().filter_map(|claim| {
+            Some(Paid { limit: claim.limit, when: limit(claim)?.charge, key: claim.key, charge: claim.charge? })
+        });
+        let mut arrays = 0..;
+        // A shadow that would have refused is charged nothing, and neither is what cannot be had.
+        let later = claims.iter().filter(|claim| claim.cost == Cost::Later);
+        let late = later.filter_map(|claim| {
+            let source = match limit(claim)?.cost {
+                CostSource::ResponseHeader(_) => Source::Response,
+                CostSource::Bytes => Source::Bytes,
+                CostSource::Lines => Source::Lines,
+                CostSource::Items(_) => Source::Items(arrays.next()?),
+                CostSource::Fixed(_) | CostSource::Header(_) => return None,
+            };
+            let late = Late {
+                limit: claim.limit,
+                when: limit(claim)?.charge,
+                key: claim.key,
+                rule: claim.rule,
+                source,
+                units: None,
+            };
+            (claim.answer.is_ok() && !claim.denies()).then_some(late)
+        });
+        Self { paid: paid.collect(), late: late.collect() }
+    }
+
+    /// Whether the answer's status is of any interest.
+    pub(super) fn asks_for_success(&self) -> bool {
+        let paid = self.paid.iter().map(|paid| paid.when);
+        paid.chain(self.late.iter().map(|late| late.when)).any(|when| when == ChargeWhen::Success)
+    }
+
+    /// The request was not admitted after all, or goes on as another one: nothing of it stays.
+    pub(super) fn cancel<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
+        self.late.clear();
+        books.give_back(self.paid.drain(..));
+    }
+
+    /// The answer is a failure: who pays for success alone has not paid.
+    pub(super) fn fail<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
+        self.late.retain(|late| late.when != ChargeWhen::Success);
+        books.give_back(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success));
+    }
+
+    /// The answer is no failure: what waited for that is charged.
+    pub(super) fn succeed<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
+        self.late.iter_mut().for_each(|late| late.when = ChargeWhen::Admitted);
+        self.charge(books, |late| late.units)
+    }
+
+    /// The response's head has come, which says some costs.
+    pub(super) fn hear_response<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
+        let said = |late: &Late| {
+            let name = (late.source == Source::Response).then(|| books.cost_header(late.limit))??;
+            Some(books.host.response_header(name).map_or(1, |value| units(&value)))
+        };
+        self.charge(books, said)
+    }
+
+    /// The body has ended, or comes no further, which says the other costs.
+    pub(super) fn hear_body<D: SharedData, H: Host>(
+        &mut self,
+        books: &Books<'_, D, H>,
+        measured: &Measured,
+    ) -> Vec<Changed> {
+        let said = |late: &Late| match late.source {
+            Source::Response => None,
+            Source::Bytes => Some(measured.bytes),
+            // What cannot be read counts as one.
+            Source::Lines => Some(measured.lines.unwrap_or(1)),
+            Source::Items(place) => Some(measured.items.get(place).copied().flatten().unwrap_or(1)),
+        };
+        for late in &mut self.late {
+            late.units = late.units.or_else(|| said(late));
+        }
+        self.charge(books, |late| late.units.filter(|_| late.when == ChargeWhen::Admitted))
+    }
+
+    /// The stream is over without an answer: who hangs up has paid, and what a response would have said
+    /// counts as one.
+    pub(super) fn close<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
+        self.charge(books, |late| late.units.or(Some(1)));
+    }
+
+    /// Charges all late costs for which `units` knows how many.
+    fn charge<D: SharedData, H: Host>(
+        &mut self,
+        books: &Books<'_, D, H>,
+        units: impl Fn(&Late) -> Option<u64>,
+    ) -> Vec<Changed> {
+        let mut changed = Vec::new();
+        let paid = &mut self.paid;
+        self.late.retain(|late| {
+            let Some(units) = units(late) else { return true };
+            if let Some((balance, charge)) = books.overdraw(late, units) {
+                changed.push((late.limit, balance));
+                paid.push(Paid { limit: late.limit, when: late.when, key: late.key, charge });
+            }
+            false
+        });
+        changed
+    }
+}
+
+impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
+    pub(super) fn sink(&self) -> MetricsSink<'a, H> {
+        MetricsSink { counters: &self.runtime.counters, meter: self.host }
+    }
+
+    /// The response header that says what a limit costs.
+    fn cost_header(&self, limit: usize) -> Option<&str> {
+        match &self.runtime.policy.limits.get(limit)?.cost {
+            CostSource::ResponseHeader(name) => Some(name),
+            CostSource::Fixed(_)
+            | CostSource::Header(_)
+            | CostSource::Bytes
+            | CostSource::Lines
+            | CostSource::Items(_) => None,
+        }
+    }
+
+    /// Charges what a request turned out to cost.
+    fn overdraw(&self, late: &Late, units: u64) -> Option<(Balance, Charge)> {
+        if units == 0 {
+            return None;
+        }
+        let mut store = self.runtime.store.borrow_mut();
+        let charged = store.overdraw(&late.key, &late.rule, units, self.host);
+        let evicted = store.drain_evictions();
+        drop(store);
+        let sink = self.sink();
+        if evicted > 0 {
+            sink.observe(Event::Evicted { records: evicted });
+        }
+        charged
+            .inspect(|(balance, _)| observe_overage(&sink, late.limit, *balance, units))
+            .inspect_err(|fault| sink.observe(Event::Fault(*fault)))
+            .ok()
+    }
+
+    fn give_back(&self, paid: impl Iterator<Item = Paid>) {
+        let mut store = self.runtime.store.borrow_mut();
+        for paid in paid {
+            let event = match store.give_back(&paid.key, &paid.charge, self.host) {
+                Ok(()) => Event::GivenBack { limit: paid.limit },
+                Err(fault) => Event::Fault(fault),
+            };
+            self.sink().observe(event);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! One body: what it may be, and what it comes to.
+//!
+//! ```text
+//! chunk ─▶ bytes as sent ─▶ content encodings ─┬▶ archive or gzip file: the decoded size
+//!                                              ├▶ JSON: its shape, its items
+//!                                              └▶ lines
+//! ```
+//!
+//! Only what was asked for is looked at: a body whose bytes are counted alone is never read.
+
+use std::rc::Rc;
+
+use super::decode::{self, Encoding, Encodings};
+use super::decoded::{DecodedSize, Files};
+use super::json::{self, Bound, JsonMeter, JsonPath, JsonRules};
+use super::lines::Lines;
+
+/// Why a body is refused: a closed set, in metrics and in what callers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// More bytes than may be sent.
+    Bytes,
+    /// More bytes than it may decode to.
+    DecodedBytes,
+    /// An encoding, or an archive, that cannot be measured.
+    UnsupportedEncoding,
+    /// It is not what its encoding or archive says, or ended too soon.
+    MalformedEncoding,
+    /// It is not JSON, or ended too soon.
+    MalformedJson,
+    /// JSON that is more than a bound allows.
+    Json(Bound),
+    /// Too many bodies are being decoded already.
+    Busy,
+}
+
+/// A body's refusal, with the number that it breaks, where it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// The most that is allowed.
+    pub max: Option<u64>,
+}
+
+/// What is to be known of a body.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Most bytes as sent.
+    pub bytes: Option<u64>,
+    /// Most bytes it may decode to, archives unpacked.
+    pub decoded_bytes: Option<u64>,
+    /// The shape of its JSON.
+    pub json: Option<Rc<JsonRules>>,
+    /// Whether its lines are counted.
+    pub lines: bool,
+    /// Arrays whose items are counted.
+    pub items: Vec<JsonPath>,
+}
+
+/// What a body came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Bytes as sent.
+    pub bytes: u64,
+    /// Lines; `None` where they could not be read.
+    pub lines: Option<u64>,
+    /// Items, in the order in which they were asked for; `None` where no such array was read.
+    pub items: Vec<Option<u64>>,
+}
+
+/// Measures one body.
+pub struct BodyMeter {
+    bytes: u64,
+    bytes_max: Option<u64>,
+    content: Option<Content>,
+    memory: u64,
+}
+
+/// What looks at the bytes.
+struct Content {
+    decoded: Option<Decoded>,
+    readers: Readers,
+}
+
+struct Decoded {
+    size: DecodedSize,
+    max: u64,
+    /// Whether a body that cannot be decoded is refused; otherwise it goes on, and is read no further.
+    enforced: bool,
+    broken: bool,
+}
+
+#[derive(Default)]
+struct Readers {
+    json: Option<(Rc<JsonRules>, JsonMeter)>,
+    lines: Option<Lines>,
+    items: Vec<JsonMeter>,
+}
+
+/// The most bytes that a body is decoded to where its policy bounds neither these nor those sent: 64 MiB.
+pub const DECODED_USUAL: u64 = 64 << 20;
+
+impl Wanted {
+    /// Whether a meter must see the bytes themselves.
+    #[must_use]
+    pub const fn reads(&self) -> bool {
+        self.decoded_bytes.is_some() || self.json.is_some() || self.lines || !self.items.is_empty()
+    }
+
+    /// Whether a body that cannot be decoded is refused.
+    const fn enforces(&self) -> bool {
+        self.decoded_bytes.is_some() || self.json.is_some()
+    }
+}
+
+impl BodyMeter {
+    /// Measures a body with these values of `Content-Encoding`. The `seed` is a secret, as in
+    /// [`DecodedSize::new`].
+    ///
+    /// # Errors
+    /// Where the policy needs the body decoded, and nobody here can.
+    pub fn new<'v>(
+        wanted: &Wanted,
+        encodings: impl IntoIterator<Item = &'v [u8]>,
+        seed: [u8; 16],
+    ) -> Result<Self, Refused> {
+        let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None, memory: 0 };
+        if !wanted.reads() {
+            return Ok(plain);
+        }
+        let Ok(encodings) = Encodings::parse(encodings) else {
+            let refused = Refused { reason: Reason::UnsupportedEncoding, max: None };
+            return if wanted.enforces() { Err(refused) } else { Ok(plain) };
+        };
+        let is_decoded = wanted.decoded_bytes.is_some() || !encodings.is_identity();
+        let files = if wanted.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
+        let decoded = is_decoded.then(|| {
+            let max = wanted.decoded_bytes.or(wanted.bytes.filter(|_| wanted.enforces())).unwrap_or(DECODED_USUAL);
+            Decoded {
+                size: DecodedSize::new(&encodings, files, max, seed),
+                max,
+                enforced: wanted.enforces(),
+                broken: false,
+            }
+        });
+        let items = |at: &JsonPath| JsonMeter::new(Rc::new(JsonRules::only_items(at.clone())));
+        let readers = Readers {
+            json: wanted.json.as_ref().map(|rules| (Rc::clone(rules), JsonMeter::new(Rc::clone(rules)))),
+            lines: wanted.lines.then(Lines::default),
+            items: wanted.items.iter().map(items).collect(),
+        };
+        let memory = if is_decoded { memory_max(&encodings, files) } else { 0 };
+        Ok(Self { content: Some(Content { decoded, readers }), memory, ..plain })
+    }
+
+    /// Whether [`BodyMeter::read`] must be given the bytes.
+    #[must_use]
+    pub const fn reads(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// Counts bytes as sent.
+    ///
+    /// # Errors
+    /// Where they are too many.
+    pub fn count(&mut self, bytes: u64) -> Result<(), Refused> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        match self.bytes_max.filter(|max| self.bytes > *max) {
+            Some(max) => Err(Refused { reason: Reason::Bytes, max: Some(max) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the next bytes, which are counted apart.
+    ///
+    /// # Errors
+    /// Why the body is refused.
+    pub fn read(&mut self, chunk: &[u8]) -> Result<(), Refused> {
+        let Some(Content { decoded, readers }) = &mut self.content else { return Ok(()) };
+        let Some(decoded) = decoded else { return readers.feed(chunk) };
+        if decoded.broken {
+            return Ok(());
+        }
+        match decoded.size.feed_through(chunk, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
+            Ok(()) => Ok(()),
+            Err(Stop::Refused(refused)) => Err(refused),
+            Err(Stop::Decode(breach)) => decoded.breach(breach),
+        }
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn finish(&mut self) -> Result<(), Refused> {
+        let bytes = self.bytes;
+        let Some(Content { decoded, readers }) = &mut self.content else { return Ok(()) };
+        if bytes == 0 {
+            // No body is no JSON and no archive, and nothing that a bound is for.
+            return Ok(());
+        }
+        if let Some(decoded) = decoded.as_mut().filter(|decoded| !decoded.broken)
+            && let Err(breach) = decoded.size.finish()
+        {
+            decoded.breach(breach)?;
+        }
+        match &mut readers.json {
+            Some((rules, meter)) => meter.finish().map_err(|breach| refused(breach, rules)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the body came to, so far.
+    #[must_use]
+    pub fn measured(&self) -> Measured {
+        let readers = self.content.as_ref().map(|content| &content.readers);
+        let items = readers.map(|readers| &readers.items).into_iter().flatten();
+        Measured {
+            bytes: self.bytes,
+            lines: readers.and_then(|readers| readers.lines).map(|lines| lines.count()),
+            items: items.map(JsonMeter::items).collect(),
+        }
+    }
+
+    /// The most memory that decoding the body can take, in bytes.
+    #[must_use]
+    pub const fn memory_max(&self) -> u64 {
+        self.memory
+    }
+}
+
+/// By decision 0015.
+fn memory_max(encodings: &Encodings, files: Files) -> u64 {
+    const ARCHIVE: u64 = 256 << 10;
+    let stage = |encoding: &Encoding| match encoding {
+        Encoding::Gzip | Encoding::Deflate => 44 << 10,
+        Encoding::Brotli => 28 << 20,
+        Encoding::Zstd => 15 << 20,
+    };
+    let archive = if files == Files::Unpack { ARCHIVE } else { 0 };
+    encodings.applied().iter().map(stage).fold(archive, u64::saturating_add)
+}
+
+impl Decoded {
+    fn breach(&mut self, breach: decode::Breach) -> Result<(), Refused> {
+        self.broken = true;
+        if !self.enforced {
+            return Ok(());
+        }
+        let (reason, max) = match breach {
+            decode::Breach::Malformed => (Reason::MalformedEncoding, None),
+            decode::Breach::Over => (Reason::DecodedBytes, Some(self.max)),
+            decode::Breach::Unsupported => (Reason::UnsupportedEncoding, None),
+        };
+        Err(Refused { reason, max })
+    }
+}
+
+impl Readers {
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        if let Some((rules, meter)) = &mut self.json {
+            meter.feed(bytes).map_err(|breach| refused(breach, rules))?;
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.feed(bytes);
+        }
+        for meter in &mut self.items {
+            // A body that is not JSON has the items that it had until then.
+            let _ = meter.feed(bytes);
+        }
+        Ok(())
+    }
+}
+
+fn refused(breach: json::Breach, rules: &JsonRules) -> Refused {
+    match breach {
+        json::Breach::Malformed { .. } => Refused { reason: Reason::MalformedJson, max: None },
+        json::Breach::Over(bound) => Refused { reason: Reason::Json(bound), max: rules.max(bound) },
+    }
+}
+
+/// What ends the decoding of a chunk.
+enum Stop {
+    Decode(decode::Breach),
+    Refused(Refused),
+}
+
+impl From<decode::Breach> for Stop {
+    fn from(breach: decode::Breach) -> Self {
+        Self::Decode(breach)
+    }
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Bytes,
+        Self::DecodedBytes,
+        Self::UnsupportedEncoding,
+        Self::MalformedEncoding,
+        Self::MalformedJson,
+        Self::Json(Bound::Depth),
+        Self::Json(Bound::ValueBytes),
+        Self::Json(Bound::ObjectCount),
+        Self::Json(Bound::ObjectDepth),
+        Self::Json(Bound::ArrayItems),
+        Self::Json(Bound::Members),
+        Self::Json(Bound::StringBytes),
+        Self::Json(Bound::NameBytes),
+        Self::Json(Bound::DuplicateNames),
+        Self::Busy,
+    ];
+
+    /// The name in metrics and in what callers are told.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::DecodedBytes => "decoded_bytes",
+            Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::MalformedEncoding => "malformed_encoding",
+            Self::MalformedJson => "malformed_json",
+            Self::Json(Bound::Depth) => "json_depth",
+            Self::Json(Bound::ValueBytes) => "value_bytes",
+            Self::Json(Bound::ObjectCount) => "objects_count",
+            Self::Json(Bound::ObjectDepth) => "objects_depth",
+            Self::Json(Bound::ArrayItems) => "array_items",
+            Self::Json(Bound::Members) => "members",
+            Self::Json(Bound::StringBytes) => "string_bytes",
+            Self::Json(Bound::NameBytes) => "name_bytes",
+            Self::Json(Bound::DuplicateNames) => "duplicate_names",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// The HTTP status: what is too large is 413 and what has too much of something 422 (RFC 9110
+    /// §15.5.14, §15.5.21); an encoding that nobody here can decode is 415.
+    #[must_use]
+    pub const fn status(self) -> u32 {
+        match self {
+            Self::Bytes | Self::DecodedBytes | Self::Json(Bound::ValueBytes) => 413,
+            Self::Json(
+                Bound::Depth
+                | Bound::ObjectCount
+                | Bound::ObjectDepth
+                | Bound::ArrayItems
+                | Bound::Members
+                | Bound::StringBytes
+                | Bound::NameBytes
+                | Bound::DuplicateNames,
+            ) => 422,
+            Self::UnsupportedEncoding => 415,
+            Self::MalformedEncoding | Self::MalformedJson => 400,
+            Self::Busy => 503,
+        }
+    }
+}
+
+impl Refused {
+    /// The sentence for a caller.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let max = self.max.unwrap_or_default();
+        match self.reason {
+            Reason::Bytes => format!("The payload is larger than {max} bytes."),
+            Reason::DecodedBytes => format!("The payload decodes to more than {max} bytes."),
+            Reason::UnsupportedEncoding => "The payload's encoding is not supported.".to_owned(),
+            Reason::MalformedEncoding => "The payload cannot be decoded.".to_owned(),
+            Reason::MalformedJson => "The payload is not JSON.".to_owned(),
+            Reason::Json(Bound::Depth) => format!("The payload nests more than {max} arrays and objects."),
+            Reason::Json(Bound::ValueBytes) => {
+                format!("The payload has a value of more than {max} bytes where no larger one is allowed.")
+            }
+            Reason::Json(Bound::ObjectCount) => {
+                format!("The payload has more than {max} of the objects that are counted.")
+            }
+            Reason::Json(Bound::ObjectDepth) => {
+                format!("The payload nests the objects that are counted more than {max} deep.")
+            }
+            Reason::Json(Bound::ArrayItems) => format!("The payload has an array of more than {max} items."),
+            Reason::Json(Bound::Members) => format!("The payload has an object of more than {max} members."),
+            Reason::Json(Bound::StringBytes) => format!("The payload has a text of more than {max} bytes."),
+            Reason::Json(Bound::NameBytes) => format!("The payload has a name of more than {max} bytes."),
+            Reason::Json(Bound::DuplicateNames) => "The payload has an object that uses a name twice.".to_owned(),
+            Reason::Busy => "Too many payloads are being decoded at this moment.".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! A body against its bounds, in every chunking.
+
+#![allow(clippy::arithmetic_side_effects, reason = "test code")]
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::*;
+use crate::payload::json::ValueRule;
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn measure(wanted: &Wanted, encoding: &str, body: &[u8], size: usize) -> Result<Measured, Refused> {
+    let mut meter = BodyMeter::new(wanted, [encoding.as_bytes()], [7; 16])?;
+    for chunk in body.chunks(size) {
+        meter.count(chunk.len() as u64)?;
+        meter.read(chunk)?;
+    }
+    meter.finish()?;
+    Ok(meter.measured())
+}
+
+/// The answer, which is the same in every chunking.
+fn measured(wanted: &Wanted, encoding: &str, body: &[u8]) -> Result<Measured, Refused> {
+    let whole = measure(wanted, encoding, body, body.len().max(1));
+    for size in 1..body.len().min(70) {
+        assert_eq!(measure(wanted, encoding, body, size), whole, "{wanted:?} by {size}");
+    }
+    whole
+}
+
+fn refused<T>(reason: Reason, max: Option<u64>) -> Result<T, Refused> {
+    Err(Refused { reason, max })
+}
+
+fn path(text: &str) -> JsonPath {
+    JsonPath::parse(text).unwrap()
+}
+
+fn json(rules: JsonRules) -> Option<Rc<JsonRules>> {
+    Some(Rc::new(rules))
+}
+
+#[test]
+fn bytes_are_those_sent_and_nothing_reads_them() {
+    let wanted = Wanted { bytes: Some(5), ..Wanted::default() };
+    assert!(!BodyMeter::new(&wanted, [&b"unheard-of"[..]], [0; 16]).unwrap().reads());
+    assert_eq!(measured(&wanted, "", b"12345").unwrap().bytes, 5);
+    assert_eq!(measured(&wanted, "", b"123456"), refused(Reason::Bytes, Some(5)));
+    let small = gzip(&[b'x'; 999]);
+    let wanted = Wanted { bytes: Some(small.len() as u64), ..Wanted::default() };
+    assert_eq!(measured(&wanted, "gzip", &small).unwrap().bytes, small.len() as u64);
+}
+
+#[test]
+fn decoded_bytes_are_those_that_come_out() {
+    let wanted = |max| Wanted { decoded_bytes: Some(max), ..Wanted::default() };
+    for (encoding, body) in
+        [("", gzip(&[b'x'; 999])), ("gzip", gzip(&[b'x'; 999])), ("x-gzip, gzip", gzip(&gzip(&[b'x'; 999])))]
+    {
+        assert!(measured(&wanted(999), encoding, &body).is_ok(), "{encoding}");
+        assert_eq!(measured(&wanted(998), encoding, &body), refused(Reason::DecodedBytes, Some(998)), "{encoding}");
+        let cut = &body[..body.len() - 1];
+        assert_eq!(measured(&wanted(999), encoding, cut), refused(Reason::MalformedEncoding, None), "{encoding}");
+    }
+    assert_eq!(measured(&wanted(9), "compress", b"x"), refused(Reason::UnsupportedEncoding, None));
+    assert!(measured(&wanted(9), "gzip", b"").is_ok(), "no body is none in any encoding");
+}
+
+#[test]
+fn json_is_measured_as_it_decodes_and_bounded_where_nothing_else_bounds_it() {
+    let rule = ValueRule { at: path("/data"), bytes: 4 };
+    let rules = json(JsonRules { value: Some(rule), ..JsonRules::default() });
+    let wanted = Wanted { json: rules, ..Wanted::default() };
+    for (body, answer) in [
+        (&br#"{"data":"ab"}"#[..], Ok(())),
+        (br#"{"data":"abc"}"#, refused(Reason::Json(Bound::ValueBytes), Some(4))),
+        (br#"{"data":"ab""#, refused(Reason::MalformedJson, None)),
+        (b"", Ok(())),
+        (b" ", refused(Reason::MalformedJson, None)),
+    ] {
+        assert_eq!(measured(&wanted, "", body).map(|_| ()), answer);
+        if !body.is_empty() {
+            assert_eq!(measured(&wanted, "gzip", &gzip(body)).map(|_| ()), answer);
+        }
+    }
+    assert_eq!(measured(&wanted, "compress", b"{}"), refused(Reason::UnsupportedEncoding, None));
+    let blank = vec![b' '; 100];
+    let by_bytes = Wanted { bytes: Some(99), ..wanted };
+    assert_eq!(measured(&by_bytes, "gzip", &gzip(&blank)), refused(Reason::DecodedBytes, Some(99)));
+}
+
+#[test]
+fn a_cost_is_counted_and_never_refused() {
+    let wanted = Wanted { lines: true, items: vec![path("/a"), path("")], ..Wanted::default() };
+    let body = b"{\"a\":\n# c\n[1,2]}\n";
+    let counted = |encoding, body: &[u8]| {
+        let measured = measured(&wanted, encoding, body).unwrap();
+        (measured.lines, measured.items)
+    };
+    assert_eq!(counted("", b"{\"a\":\n\n[1,2]}\n"), (Some(2), vec![Some(2), None]));
+    assert_eq!(counted("gzip", &gzip(b"[1,2,\n3]")), (Some(2), vec![None, Some(3)]));
+    assert_eq!(counted("", body), (Some(2), vec![None, None]), "a comment is no JSON");
+    assert_eq!(counted("compress", body), (None, vec![]), "nobody can read it");
+    assert_eq!(counted("gzip", b"no gzip").0, Some(0));
+}

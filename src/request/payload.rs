@@ -1,0 +1,79 @@
+//! What is to be known of a request's body: by the payload limit that holds for it, and by the limits
+//! that it costs units of.
+
+use super::head::Request;
+use super::identify::Caller;
+use super::select::{exemption, holds};
+use crate::limit::Cost;
+use crate::payload::body::{Reason, Refused, Wanted};
+use crate::policy::Policy;
+use crate::policy::limits::CostSource;
+use crate::policy::payloads::{Bounds, Payload};
+use crate::store::Claim;
+
+/// The payload limit that holds for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Holding<'p> {
+    /// Its number in the policy.
+    pub number: usize,
+    /// The limit.
+    pub payload: &'p Payload,
+    /// The number of the override that the caller has.
+    pub overridden: Option<usize>,
+    /// What it allows this caller.
+    pub bounds: &'p Bounds,
+}
+
+/// The payload limit that holds for a request, if it is not exempt: the first that selects it.
+pub fn holding<'p>(
+    request: &Request,
+    caller: &Caller<'_>,
+    policy: &'p Policy,
+    numbers: &mut Vec<usize>,
+) -> Option<Holding<'p>> {
+    if policy.payloads.is_empty() || exemption(request, caller, policy, numbers).is_some() {
+        return None;
+    }
+    policy.payload_candidates.find(request.tier, request.matches.ids(), numbers);
+    let mut all = numbers.iter().filter_map(|number| Some((*number, policy.payloads.get(*number)?)));
+    let (number, payload) = all.find(|(_, payload)| holds(&payload.selector, request, caller))?;
+    let overridden = payload.overrides.first(|attribute| caller.value(attribute));
+    let bounds = overridden.and_then(|number| payload.overrides.all().get(number)).unwrap_or(&payload.bounds);
+    Some(Holding { number, payload, overridden, bounds })
+}
+
+/// What is to be known of the body; `None` where nobody wants to know anything.
+#[must_use]
+pub fn wanted(policy: &Policy, holding: Option<Holding<'_>>, request: &Request, claims: &[Claim]) -> Option<Wanted> {
+    let mut wanted = Wanted::default();
+    if let Some(Holding { payload, bounds, .. }) = holding {
+        wanted.bytes = bounds.bytes;
+        wanted.decoded_bytes = bounds.decoded_bytes;
+        wanted.json = bounds.json.clone().filter(|_| payload.reads_as_json(request.headers.first("content-type")));
+    }
+    let mut late = false;
+    for claim in claims.iter().filter(|claim| claim.cost == Cost::Later) {
+        match policy.limits.get(claim.limit).map(|limit| &limit.cost) {
+            Some(CostSource::Bytes) => late = true,
+            Some(CostSource::Lines) => (late, wanted.lines) = (true, true),
+            Some(CostSource::Items(at)) => {
+                late = true;
+                wanted.items.push(at.clone());
+            }
+            Some(CostSource::Fixed(_) | CostSource::Header(_) | CostSource::ResponseHeader(_)) | None => {}
+        }
+    }
+    (holding.is_some() || late).then_some(wanted)
+}
+
+/// Whether the head alone says that the body is larger than it may be.
+///
+/// # Errors
+/// It does.
+pub fn check_length(wanted: &Wanted, request: &Request) -> Result<(), Refused> {
+    let over = |max: &u64| request.content_length().is_some_and(|length| length > *max);
+    match wanted.bytes.filter(over) {
+        Some(max) => Err(Refused { reason: Reason::Bytes, max: Some(max) }),
+        None => Ok(()),
+    }
+}
