@@ -54,6 +54,13 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// A request cost units of a limit whose cost is not always the same.
+    Charged {
+        /// The limit's number in its policy.
+        limit: usize,
+        /// How many.
+        units: u64,
+    },
     /// Units were given back.
     GivenBack {
         /// The limit's number in its policy.

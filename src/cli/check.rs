@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::envoy::BUFFER_BYTES;
 use super::{Failure, document, print};
 use crate::policy::Policy;
 use crate::policy::limits::{CostSource, Limit};
@@ -11,20 +12,37 @@ use crate::store::shared::Geometry;
 pub(super) fn run(path: &Path) -> Result<String, Failure> {
     match document::read(path)? {
         Ok((_, policy)) => Ok(format!(
-            "{}: good: policy {}, {} limits, {} tiers, {} credentials in the directory; up to {} live keys in at most {} KB\n",
+            "{}: good: policy {}, {} limits, {} payload limits, {} tiers, {} credentials in the directory; up to {} live keys in at most {} KB\n{}",
             path.display(),
             policy.name,
             policy.limits.len(),
+            policy.payloads.len(),
             policy.tiers.len(),
             policy.callers.directory.count(),
             policy.keys_max,
             Geometry::new(policy.keys_max).bytes_max(record_bytes_max(&policy)).div_ceil(1_000),
+            warnings(&policy),
         )),
         Err(report) => {
             print(&report);
             Err(Failure::Faults)
         }
     }
+}
+
+/// What is well written, and may not be what is meant; a line each.
+fn warnings(policy: &Policy) -> String {
+    let held = policy.payloads.iter().enumerate().filter(|(_, payload)| payload.hold);
+    let too_large = held.filter(|(_, payload)| {
+        let all = payload.overrides.all().iter().chain([&payload.bounds]);
+        all.into_iter().any(|bounds| bounds.bytes.is_none_or(|bytes| bytes > BUFFER_BYTES))
+    });
+    let lines = too_large.map(|(number, _)| {
+        format!(
+            "warning: /payloads/{number}: a held body must fit in Envoy's buffer, {BUFFER_BYTES} bytes as `render` writes it: give `bytes`, at most 1MiB, or Envoy answers a larger one with a 413 of its own\n"
+        )
+    });
+    lines.collect()
 }
 
 /// The most bytes that one counter of the policy can take.

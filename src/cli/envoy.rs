@@ -144,20 +144,37 @@ pub(super) fn discovery_response(listener: &str) -> String {
     format!("# Written by `sluicegate render listeners`.\nresources:\n{}", indented(&resource, 2))
 }
 
+/// What a policy asks of the listener beside the filter.
+#[derive(Clone, Copy)]
+pub(super) struct Asks {
+    /// Its decisions stand in the access log.
+    pub(super) decisions: bool,
+    /// Requests wait for their bodies.
+    pub(super) hold: bool,
+}
+
+/// The bytes of one message that Envoy keeps while a filter holds it; past that it answers 413 itself.
+pub(super) const BUFFER_BYTES: u64 = 1 << 20;
+
 /// The listener with the filter behind `filters`, as the map's lines without indentation.
-pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, decisions: bool) -> String {
+pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, asks: Asks) -> String {
     let before = indented(&block(filters), 12);
     let wasm = quoted(&wasm.display().to_string());
     let policy = single_quoted(policy);
-    let decision = if decisions {
+    let decision = if asks.decisions {
         format!("\n                    sluicegate: \"%FILTER_STATE(wasm.{}:PLAIN)%\"", access_log::KEY)
     } else {
         String::new()
     };
+    let hold = if asks.hold {
+        "\n                  # A head waits for its body where the policy says `hold`.\n                  allow_on_headers_stop_iteration: true"
+    } else {
+        ""
+    };
     format!(
         r#"name: gateway
 address: {listen}
-per_connection_buffer_limit_bytes: 1048576
+per_connection_buffer_limit_bytes: {BUFFER_BYTES}
 filter_chains:
   - filters:
       - name: envoy.filters.network.http_connection_manager
@@ -206,7 +223,7 @@ filter_chains:
                 config:
                   name: sluicegate
                   # The second line of defence: a VM that fails is made anew.
-                  failure_policy: FAIL_RELOAD
+                  failure_policy: FAIL_RELOAD{hold}
                   vm_config:
                     # The counters belong to this id: another filter must not have it.
                     vm_id: sluicegate

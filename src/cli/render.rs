@@ -24,6 +24,7 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
         Some(path) => document::told(document::filters(path)?)?,
         None => Node { value: Value::List(Vec::new()), line: 0 },
     };
-    let decisions = policy.access_log.is_some();
-    Ok(envoy::listener(&args.listen, &args.wasm, &filters, &document.to_json(), decisions))
+    let hold = policy.payloads.iter().any(|payload| payload.hold);
+    let asks = envoy::Asks { decisions: policy.access_log.is_some(), hold };
+    Ok(envoy::listener(&args.listen, &args.wasm, &filters, &document.to_json(), asks))
 }

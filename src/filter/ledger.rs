@@ -203,7 +203,10 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
             sink.observe(Event::Evicted { records: evicted });
         }
         charged
-            .inspect(|(balance, _)| observe_overage(&sink, late.limit, *balance, units))
+            .inspect(|(balance, _)| {
+                sink.observe(Event::Charged { limit: late.limit, units });
+                observe_overage(&sink, late.limit, *balance, units);
+            })
             .inspect_err(|fault| sink.observe(Event::Fault(*fault)))
             .ok()
     }

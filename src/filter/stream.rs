@@ -324,6 +324,7 @@ impl<D: SharedData> Stream<D> {
                 sink.observe(Event::Decision { limit, decided });
             }
             if let (Some(_), Ok(Decision::Admit(balance))) = (claim.charge, claim.answer) {
+                sink.observe(Event::Charged { limit, units: claim.cost.takes() });
                 observe_overage(&sink, limit, balance, claim.cost.takes());
             }
         }

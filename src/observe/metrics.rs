@@ -9,6 +9,7 @@ use crate::host::fault::Fault;
 use crate::host::stream::{CounterId, Meter};
 use crate::payload::body::Reason;
 use crate::policy::Policy;
+use crate::policy::limits::{CostSource, Limit};
 use crate::policy::payloads::Payload;
 use crate::request::identify::Unidentified;
 
@@ -29,6 +30,7 @@ const NO_LIMIT: &str = "-";
 pub struct Counters {
     requests: Vec<[CounterId; 3]>,
     overage: Vec<CounterId>,
+    units: Vec<Option<CounterId>>,
     given_back: Vec<CounterId>,
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
@@ -59,6 +61,15 @@ impl Counters {
             payload.reasons().into_iter().map(define).collect()
         };
         let payloads = policy.payloads.iter().map(&mut payload).collect();
+        let mut units = |limit: &Limit| match limit.cost {
+            CostSource::Fixed(_) => None,
+            CostSource::Header(_)
+            | CostSource::ResponseHeader(_)
+            | CostSource::Bytes
+            | CostSource::Lines
+            | CostSource::Items(_) => Some(counter(&[(LIMIT, &limit.name)], "sluicegate_units_total")),
+        };
+        let units = policy.limits.iter().map(&mut units).collect();
         let mut each = |name: &str| -> Vec<CounterId> {
             policy.limits.iter().map(|limit| counter(&[(LIMIT, &limit.name)], name)).collect()
         };
@@ -66,6 +77,7 @@ impl Counters {
             requests: by_limit,
             unlimited,
             payloads,
+            units,
             overage: each("sluicegate_overage_total"),
             given_back: each("sluicegate_given_back_total"),
             unauthorized: Unidentified::ALL
@@ -80,6 +92,7 @@ impl Counters {
             Event::Decision { limit, decided } => {
                 self.requests.get(limit).and_then(|all| all.get(decided as usize)).copied()
             }
+            Event::Charged { limit, .. } => self.units.get(limit).copied().flatten(),
             Event::Overage { limit, .. } => self.overage.get(limit).copied(),
             Event::Unlimited => Some(self.unlimited),
             Event::Unauthorized(why) => self.unauthorized.get(why as usize).copied(),
@@ -106,7 +119,7 @@ impl<M: Meter> Sink for MetricsSink<'_, M> {
     fn observe(&self, event: Event) {
         let amount = match event {
             Event::Evicted { records } => records,
-            Event::Overage { units, .. } => units,
+            Event::Charged { units, .. } | Event::Overage { units, .. } => units,
             Event::Decision { .. }
             | Event::Unlimited
             | Event::Unauthorized(_)

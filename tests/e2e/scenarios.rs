@@ -5,12 +5,15 @@ pub(crate) mod charges;
 pub(crate) mod dash0;
 pub(crate) mod datadog;
 pub(crate) mod datocms;
+pub(crate) mod dynatrace;
 pub(crate) mod fields;
 pub(crate) mod hostile;
 pub(crate) mod identity;
 pub(crate) mod observed;
 pub(crate) mod outages;
+pub(crate) mod payloads;
 pub(crate) mod promises;
+pub(crate) mod records;
 pub(crate) mod replies;
 pub(crate) mod tiers;
 pub(crate) mod updates;
@@ -81,6 +84,13 @@ macro_rules! for_each_scenario {
                 a_project_that_switches_to_a_paid_plan_goes_on_at_once,
                 the_months_of_each_plan_are_those_that_ship,
             ]
+            dynatrace: [
+                a_payload_has_as_many_bytes_as_its_row_says_and_no_more,
+                extensions_and_plugins_are_as_large_as_their_rows_say,
+                a_symbol_file_is_measured_as_sent_and_as_it_unpacks,
+                custom_metrics_are_counted_per_environment_and_never_refused,
+                an_unknown_token_is_turned_away_and_none_is_let_in,
+            ]
             fields: [
                 the_standard_fields_are_lists_that_a_parser_reads,
                 the_standard_reset_is_when_one_more_is_there,
@@ -125,6 +135,23 @@ macro_rules! for_each_scenario {
                 a_stopped_proxy_ends_what_it_began,
                 a_lost_upstream_comes_back,
                 a_flood_of_keys_stays_within_the_memory,
+            ]
+            payloads: [
+                a_length_that_lies_is_no_way_round,
+                trailers_end_a_body,
+                who_asks_first_is_told_before_the_body,
+                who_stops_sending_a_held_body_never_reaches_the_upstream,
+                an_answer_that_has_begun_is_cut_off,
+                a_bomb_in_any_encoding_is_refused_and_takes_no_memory,
+                a_grpc_caller_is_told_in_its_own_way,
+                a_body_costs_what_it_comes_to,
+            ]
+            records: [
+                a_record_has_as_many_bytes_as_its_plan_allows,
+                a_record_has_at_most_six_hundred_blocks,
+                blocks_nest_at_most_six_deep,
+                what_is_not_json_is_no_record,
+                an_asset_has_at_most_a_gigabyte_and_no_memory_of_ours,
             ]
             replies: [
                 a_refusal_is_the_page_to_the_letter,

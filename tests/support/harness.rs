@@ -10,6 +10,7 @@
 //! Every configuration comes from `sluicegate render`, which is the way a user gets one.
 
 mod admin;
+mod bodies;
 mod client;
 mod crowd;
 mod gateway;
@@ -17,9 +18,11 @@ mod policy;
 mod render;
 mod session;
 mod tls;
+mod upload;
 mod upstream;
 
 pub(crate) use admin::Admin;
+pub(crate) use bodies::{gzip, gzip_of_zeros, zip_of_zeros};
 pub(crate) use client::{Answer, Call, Client, now, raw};
 pub(crate) use crowd::{Crowd, Load};
 pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
@@ -27,7 +30,8 @@ pub(crate) use policy::Policy;
 pub(crate) use render::{connection_manager, filter_chain, required, route, route_action};
 pub(crate) use session::{Issuer, LATE, claims, demo_filters, demo_jwt};
 pub(crate) use tls::Authority;
-pub(crate) use upstream::Upstream;
+pub(crate) use upload::{Framing, Pieces, upload};
+pub(crate) use upstream::{Received, Upstream};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeSet;

@@ -3,7 +3,8 @@
 //! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of
 //! them), `x-answer-trailer: name: value` (HTTP/2 alone carries it). A path that ends in `/moved` is
 //! answered with 302 to the same path ending in `/found`, whatever else was asked for. Every response
-//! says in `x-arrived` when its request arrived, in nanoseconds since the epoch.
+//! says in `x-arrived` when its request arrived, in nanoseconds since the epoch. It reads a request's body
+//! to its end before it answers, unless `x-answer-early` is there, and remembers how much there was.
 
 use crate::harness::now;
 use bytes::Bytes;
@@ -29,16 +30,26 @@ pub(crate) struct Upstream {
     address: SocketAddr,
     /// The path and query of every request, in the order of arrival.
     seen: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<Received>>>,
     serving: Option<JoinHandle<()>>,
+}
+
+/// A body that arrived, as far as it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    /// Whether it ended, and did not break off.
+    pub(crate) whole: bool,
 }
 
 impl Upstream {
     pub(crate) async fn start(ip: IpAddr) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.expect("the upstream's address can be bound");
         let address = listener.local_addr().expect("a bound address");
-        let seen = Arc::default();
-        let serving = Some(tokio::spawn(serve(listener, Arc::clone(&seen))));
-        Self { address, seen, serving }
+        let mut upstream = Self { address, seen: Arc::default(), received: Arc::default(), serving: None };
+        upstream.serve(listener);
+        upstream
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -56,7 +67,17 @@ impl Upstream {
     /// Serves on the same port again.
     pub(crate) async fn resume(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("the upstream's port is still free");
-        self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.seen))));
+        self.serve(listener);
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.seen), Arc::clone(&self.received))));
+    }
+
+    /// Every body that arrived on this path, in the order in which they ended.
+    pub(crate) fn bodies(&self, path: &str) -> Vec<Received> {
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.iter().filter(|body| body.path == path).cloned().collect()
     }
 
     /// How many requests arrived whose path begins with `prefix`.
@@ -70,13 +91,13 @@ impl Upstream {
     }
 }
 
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<String>>>, received: Arc<Mutex<Vec<Received>>>) {
     // Connections end with the set, and the set with this task.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let seen = Arc::clone(&seen);
+        let (seen, received) = (Arc::clone(&seen), Arc::clone(&received));
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
+            let service = service_fn(move |request| answer(request, Arc::clone(&seen), Arc::clone(&received)));
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
@@ -86,11 +107,17 @@ async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<String>>>) {
 async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<Received>>>,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let arrived = HeaderValue::from_str(&now().as_nanos().to_string()).expect("a number");
     let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
-    let asked = request.headers();
+    let (head, body) = request.into_parts();
+    let asked = &head.headers;
+    let reading = tokio::spawn(read(path.clone(), body, received));
+    if !asked.contains_key("x-answer-early") {
+        let _ = reading.await;
+    }
     if let Some(delay) = number(asked, "x-answer-delay-ms") {
         sleep(Duration::from_millis(delay)).await;
     }
@@ -111,6 +138,21 @@ async fn answer(
         response.headers_mut().insert("location", found);
     }
     Ok(response)
+}
+
+/// Reads a body to its end.
+async fn read(path: String, mut body: Incoming, received: Arc<Mutex<Vec<Received>>>) {
+    let (mut bytes, mut whole) = (0, true);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Err(_) => {
+                whole = false;
+                break;
+            }
+        }
+    }
+    received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, bytes, whole });
 }
 
 /// The fields that the headers called `name` ask for, each as `name: value`.

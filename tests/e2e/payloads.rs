@@ -1,0 +1,226 @@
+//! Bodies that break the rules of HTTP or of good manners, and what they cost (X7, X13).
+
+use super::SECOND;
+use crate::harness::{
+    Call, Client, Framing, Gateway, Lab, Pieces, Policy, Received, Setup, eventually, gzip_of_zeros, raw, upload,
+};
+use serde_json::{Value, json};
+use std::io::Write;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+/// A policy with these payload limits, and ten requests for each day.
+fn policy(payloads: Value) -> Policy {
+    Policy::named("exact")
+        .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
+        .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
+        .with("/limits", json!([{ "name": "requests", "per": [], "calendar": { "quota": 1000, "window": "1d" } }]))
+        .with("/access_log", json!({ "attributes": [] }))
+        .with("/payloads", payloads)
+}
+
+pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
+    let gateway = lab.open(&policy(json!([{ "bytes": "10B" }]))).await;
+    let head = "POST /a HTTP/1.1\r\nHost: e\r\n";
+    for (rest, status) in [
+        ("Content-Length: 10\r\n\r\n1234567890", "200"),
+        ("Content-Length: 11\r\n\r\n12345678901", "413"),
+        ("Transfer-Encoding: chunked\r\n\r\na\r\n1234567890\r\n0\r\n\r\n", "200"),
+        ("Transfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n78901\r\n0\r\n\r\n", "413"),
+        // Envoy refuses what has two lengths, or none that is a number.
+        ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n", "400"),
+        ("Content-Length: 1\r\nContent-Length: 99\r\n\r\n1", "400"),
+        ("Content-Length: x\r\n\r\n1", "400"),
+    ] {
+        let answer = raw(gateway.address, format!("{head}Connection: close\r\n{rest}").as_bytes(), false).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{rest:?}: {answer}");
+    }
+    // What follows a body that is shorter than it says is another request, and no more of this one.
+    let two = format!(
+        "{head}Content-Length: 10\r\n\r\n1234567890{head}Content-Length: 11\r\nConnection: close\r\n\r\n12345678901"
+    );
+    let answer = String::from_utf8_lossy(&raw(gateway.address, two.as_bytes(), false).await).into_owned();
+    assert!(answer.contains("HTTP/1.1 200") && answer.contains("HTTP/1.1 413"), "{answer}");
+    assert!(gateway.upstream.bodies("/a").iter().all(|body| body.bytes <= 10));
+    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
+}
+
+pub(crate) async fn trailers_end_a_body(lab: &Lab) {
+    let held = json!([{ "for": { "routes": ["/held"] }, "json": { "depth": 1 }, "bytes": "1MB", "hold": true }, { "bytes": "10B" }]);
+    let gateway = lab.open(&policy(held)).await;
+    for (path, body, status) in [
+        ("/a", "1234567890", 200),
+        ("/a", "12345678901", 413),
+        ("/held", "{\"a\":1}", 200),
+        ("/held", "{\"a\":[]}", 422),
+        ("/held", "{\"a\":1", 400),
+    ] {
+        for framing in [Framing::Chunked, Framing::Http2] {
+            let pieces = Pieces::from(body.as_bytes().to_vec()).then_trailers("x-checksum", "7");
+            let answer = upload(gateway.address, Call::post(path), framing, 0, pieces).await.expect("an answer");
+            assert_eq!(answer.status, status, "{path} {body} {framing:?}");
+        }
+    }
+    assert_eq!(gateway.upstream.count("/held"), 2);
+}
+
+pub(crate) async fn who_asks_first_is_told_before_the_body(lab: &Lab) {
+    let gateway = lab.open(&policy(json!([{ "bytes": "10B" }]))).await;
+    let ask = async |length: usize| {
+        let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
+        let head = format!("POST /a HTTP/1.1\r\nHost: e\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("a head");
+        let mut told = vec![0; 4_096];
+        let read = stream.read(&mut told).await.expect("an answer");
+        let mut told = String::from_utf8_lossy(&told[..read]).into_owned();
+        if !told.contains("413") {
+            let _ = stream.write_all(&vec![b'x'; length]).await;
+            let mut rest = vec![0; 4_096];
+            let read = stream.read(&mut rest).await.unwrap_or_default();
+            told.push_str(&String::from_utf8_lossy(&rest[..read]));
+        }
+        told
+    };
+    let good = ask(10).await;
+    assert!(good.starts_with("HTTP/1.1 100") && good.contains("HTTP/1.1 200"), "{good}");
+    let refused = ask(11).await;
+    assert!(refused.contains("HTTP/1.1 413"), "{refused}");
+    assert_eq!(gateway.upstream.count("/a"), 1);
+}
+
+pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab: &Lab) {
+    let gateway = lab.open(&policy(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]))).await;
+    for framing in [Framing::Chunked, Framing::Http2] {
+        let silent = Pieces::from(b"{\"data\":".to_vec()).then_silence();
+        let call = Call::post("/silent");
+        let address = gateway.address;
+        let sending = tokio::spawn(async move { upload(address, call, framing, 0, silent).await });
+        sleep(SECOND / 2).await;
+        sending.abort();
+    }
+    eventually("both have hung up", async || {
+        let log = gateway.log();
+        (log.lines().filter(|line| line.contains("downstream_remote_disconnect")).count() >= 1).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.upstream.count("/silent"), 0);
+    let call = Call::post("/whole");
+    let answer = upload(gateway.address, call, Framing::Chunked, 0, b"{}".to_vec()).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+}
+
+pub(crate) async fn an_answer_that_has_begun_is_cut_off(lab: &Lab) {
+    let gateway = lab.open(&policy(json!([{ "bytes": "100KB" }]))).await;
+    // The upstream answers at once and goes on reading; the body is refused after that.
+    let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
+    let head =
+        "POST /early HTTP/1.1\r\nHost: e\r\nx-answer-early: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n";
+    stream.write_all(head.as_bytes()).await.expect("a head");
+    let mut told = vec![0; 4_096];
+    let read = stream.read(&mut told).await.expect("an answer");
+    assert!(told[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&told[..read]));
+    let piece = [b"10000\r\n".to_vec(), vec![b'x'; 65_536], b"\r\n".to_vec()].concat();
+    for _ in 0..3 {
+        let _ = stream.write_all(&piece).await;
+        sleep(SECOND / 20).await;
+    }
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(5 * SECOND, stream.read_to_end(&mut rest)).await;
+    assert!(!String::from_utf8_lossy(&rest).contains("413"), "there is no second answer");
+    assert_eq!(gateway.client().send(Call::get("/still")).await.status, 200);
+    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
+}
+
+pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(lab: &Lab) {
+    let limits = json!([
+        { "for": { "routes": ["/json"] }, "bytes": "1MB", "json": { "depth": 9 } },
+        { "bytes": "1MB", "decoded_bytes": "10MB" },
+    ]);
+    let gateway = lab.open(&policy(limits)).await;
+    let size = 50 << 20;
+    let zeros = vec![0; 1 << 20];
+    let brotli = {
+        let mut packed = Vec::new();
+        let mut encoder = brotli::CompressorWriter::new(&mut packed, 65_536, 1, 22);
+        (0..50).for_each(|_| encoder.write_all(&zeros).expect("memory"));
+        drop(encoder);
+        packed
+    };
+    // A zstd frame of blocks of 128 KiB, each of one byte that repeats (RFC 8878 §3.1.1.2).
+    let zstd = {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
+        for block in 0..400_u32 {
+            let header = (128 << 10 << 3) | (1 << 1) | u32::from(block == 399);
+            frame.extend(&header.to_le_bytes()[..3]);
+            frame.push(b' ');
+        }
+        frame
+    };
+    let before = gateway.memory_bytes();
+    for (encoding, body) in [
+        ("gzip", gzip_of_zeros(size)),
+        ("br", brotli),
+        ("zstd", zstd),
+        ("gzip, gzip", crate::harness::gzip(&gzip_of_zeros(size))),
+    ] {
+        for (path, status) in [("/a", 413), ("/json", if encoding == "zstd" { 413 } else { 400 })] {
+            let call = Call::post(path).header("content-encoding", encoding);
+            let bytes = body.len() as u64;
+            let answer = upload(gateway.address, call, Framing::Length, bytes, body.clone()).await.expect("an answer");
+            assert_eq!(answer.status, status, "{encoding} {path}: {}", answer.text());
+        }
+    }
+    let grown = gateway.memory_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes more than {before}");
+    let unknown = Call::post("/a").header("content-encoding", "compress").sized(9);
+    assert_eq!(gateway.client().send(unknown).await.status, 415);
+}
+
+pub(crate) async fn a_grpc_caller_is_told_in_its_own_way(lab: &Lab) {
+    let gateway = lab.open_with(Setup::of(&policy(json!([{ "bytes": "1KB" }]))).with_http2()).await;
+    let send = async |bytes: usize| {
+        let call = Call::post("/pkg.Service/Method").grpc();
+        upload(gateway.address, call, Framing::Http2, 0, vec![0; bytes]).await.expect("an answer")
+    };
+    assert_eq!(send(1_000).await.header("grpc-status"), None);
+    let refused = send(1_001).await;
+    assert_eq!((refused.status, refused.header("grpc-status")), (200, Some("8")));
+    assert_eq!(refused.header("grpc-message"), Some("The payload is larger than 1000 bytes."));
+    assert!(refused.header("x-ratelimit-remaining").is_some(), "{:?}", refused.headers);
+}
+
+pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
+    let costing = |path: &str, cost: Value| {
+        json!({ "name": cost.as_object().expect("a map").keys().next(), "for": { "routes": [path] }, "per": [],
+                "calendar": { "quota": 1000, "window": "1d" }, "over": "count", "cost": cost })
+    };
+    let policy = policy(json!([{ "bytes": "1KB" }])).with(
+        "/limits",
+        json!([
+            costing("/bytes", json!({ "bytes": "request" })),
+            costing("/lines", json!({ "lines": "request" })),
+            costing("/items", json!({ "items": "/points" })),
+        ]),
+    );
+    let gateway = lab.open(&policy).await;
+    for framing in Framing::ALL {
+        let send = async |path: &str, body: &str| {
+            let bytes = body.len() as u64;
+            let body = body.as_bytes().to_vec();
+            let answer = upload(gateway.address, Call::post(path), framing, bytes, body).await.expect("an answer");
+            (answer.status, answer.number("x-ratelimit-remaining"))
+        };
+        let round = Framing::ALL.iter().position(|known| *known == framing).expect("one of them") as u64;
+        assert_eq!(send("/bytes", &"x".repeat(100)).await, (200, Some(900 - 100 * round)), "{framing:?}");
+        assert_eq!(send("/lines", "a\n\n#b\nc").await, (200, Some(998 - 2 * round)), "{framing:?}");
+        assert_eq!(send("/items", r#"{"points":[1,[2],{}]}"#).await, (200, Some(997 - 3 * round)), "{framing:?}");
+        assert_eq!(send("/bytes", &"x".repeat(1_001)).await.0, 413, "what is refused costs nothing");
+    }
+    let none = Client::http1(gateway.address).send(Call::get("/bytes")).await;
+    assert_eq!(none.number("x-ratelimit-remaining"), Some(700), "no body is none");
+    assert_eq!(gateway.admin.metric("sluicegate_units_total", &[("limit", "bytes")]).await, 300);
+    let whole = Received { path: "/lines".to_owned(), bytes: 7, whole: true };
+    assert_eq!(gateway.upstream.bodies("/lines"), vec![whole; 3]);
+}

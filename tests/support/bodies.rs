@@ -1,0 +1,67 @@
+//! Bodies that are more than they look.
+
+use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::{Compression, Crc};
+use std::io::Write;
+
+const MIB: usize = 1 << 20;
+
+/// `body`, as gzip.
+pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+/// So many zeros as gzip, a member for each MiB and one for the rest.
+pub(crate) fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
+    let mut members = gzip(&vec![0; MIB]).repeat(bytes / MIB);
+    if bytes % MIB > 0 {
+        members.extend(gzip(&vec![0; bytes % MIB]));
+    }
+    members
+}
+
+/// So many zeros as a ZIP archive, an entry for each MiB and one for the rest.
+pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    let whole = deflated(MIB);
+    let rest = deflated(bytes % MIB);
+    let sizes = std::iter::repeat_n(MIB, bytes / MIB).chain((bytes % MIB > 0).then_some(bytes % MIB));
+    let mut entries = 0_u16;
+    for size in sizes {
+        let (data, crc) = if size == MIB { &whole } else { &rest };
+        let name = format!("{entries:05}");
+        // The fields that a local and a central header share: version, flags, deflate, time and date, …
+        let mut shared = [20_u16, 0, 8, 0, 0].map(u16::to_le_bytes).concat();
+        shared.extend([*crc, data.len() as u32, size as u32].map(u32::to_le_bytes).concat());
+        shared.extend([name.len() as u16, 0].map(u16::to_le_bytes).concat());
+        directory.extend(b"PK\x01\x02\x14\x00");
+        directory.extend(&shared);
+        directory.extend([0; 10]);
+        directory.extend((archive.len() as u32).to_le_bytes());
+        directory.extend(name.as_bytes());
+        archive.extend(b"PK\x03\x04");
+        archive.extend(&shared);
+        archive.extend(name.as_bytes());
+        archive.extend(data);
+        entries += 1;
+    }
+    let start = archive.len() as u32;
+    archive.extend(&directory);
+    archive.extend(b"PK\x05\x06\0\0\0\0");
+    archive.extend([entries, entries].map(u16::to_le_bytes).concat());
+    archive.extend([directory.len() as u32, start].map(u32::to_le_bytes).concat());
+    archive.extend([0, 0]);
+    archive
+}
+
+/// So many zeros without a frame, and their checksum.
+fn deflated(bytes: usize) -> (Vec<u8>, u32) {
+    let zeros = vec![0; bytes];
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&zeros).expect("memory");
+    let mut crc = Crc::new();
+    crc.update(&zeros);
+    (encoder.finish().expect("memory"), crc.sum())
+}

@@ -1,0 +1,138 @@
+//! Requests with bodies, piece by piece, in each way in which HTTP frames them.
+
+use crate::harness::{Answer, Call, DEADLINE, now};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Request, Response, Uri, body::Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How a body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// HTTP/1.1, its length in the head.
+    Length,
+    /// HTTP/1.1, in chunks.
+    Chunked,
+    /// HTTP/2, without a length.
+    Http2,
+}
+
+impl Framing {
+    pub(crate) const ALL: [Self; 3] = [Self::Length, Self::Chunked, Self::Http2];
+}
+
+/// A body to send.
+pub(crate) struct Pieces {
+    pieces: Box<dyn Iterator<Item = Bytes> + Send>,
+    length: Option<u64>,
+    end: End,
+}
+
+/// What comes after the last piece.
+enum End {
+    Whole,
+    Trailers(HeaderMap),
+    /// Nothing: the client falls silent.
+    Silence,
+}
+
+impl Pieces {
+    pub(crate) fn of(pieces: impl IntoIterator<Item = Bytes, IntoIter: Send + 'static>) -> Self {
+        Self { pieces: Box::new(pieces.into_iter()), length: None, end: End::Whole }
+    }
+
+    /// So many zeros.
+    pub(crate) fn zeros(bytes: u64) -> Self {
+        const PIECE: u64 = 64 * 1024;
+        let piece = Bytes::from(vec![0; PIECE as usize]);
+        let whole = (0..bytes / PIECE).map({
+            let piece = piece.clone();
+            move |_| piece.clone()
+        });
+        let rest = piece.slice(..(bytes % PIECE) as usize);
+        Self::of(whole.chain((!rest.is_empty()).then_some(rest)))
+    }
+
+    pub(crate) fn then_trailers(self, name: &'static str, value: &'static str) -> Self {
+        let trailers = HeaderMap::from_iter([(name.parse().expect("a name"), HeaderValue::from_static(value))]);
+        Self { end: End::Trailers(trailers), ..self }
+    }
+
+    pub(crate) fn then_silence(self) -> Self {
+        Self { end: End::Silence, ..self }
+    }
+}
+
+impl From<Vec<u8>> for Pieces {
+    fn from(body: Vec<u8>) -> Self {
+        Self::of([Bytes::from(body)])
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(piece) = self.pieces.next() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        match std::mem::replace(&mut self.end, End::Whole) {
+            End::Whole => Poll::Ready(None),
+            End::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            End::Silence => {
+                self.end = End::Silence;
+                Poll::Pending
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// Sends `call` with a body of `bytes` bytes, or as many as come, over a connection of its own. An error is
+/// how the other side ended it without an answer.
+pub(crate) async fn upload(
+    address: SocketAddr,
+    call: Call,
+    framing: Framing,
+    bytes: u64,
+    body: impl Into<Pieces>,
+) -> Result<Answer, String> {
+    let mut body = body.into();
+    body.length = (framing == Framing::Length).then_some(bytes);
+    let sent = now();
+    let answered = timeout(DEADLINE * 3, send(address, call, framing, body)).await;
+    let (head, answer) = answered.map_err(|_| "no answer in time".to_owned())??.into_parts();
+    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half an answer".to_owned())?;
+    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken answer: {error:?}"))?;
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
+}
+
+async fn send(address: SocketAddr, call: Call, framing: Framing, body: Pieces) -> Result<Response<Incoming>, String> {
+    let authority = address.to_string();
+    let (mut head, _) = call.request(&authority).into_parts();
+    let io = TokioIo::new(TcpStream::connect(address).await.map_err(|error| error.to_string())?);
+    let wrong = |error: hyper::Error| format!("{error:?}");
+    if framing == Framing::Http2 {
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.map_err(wrong)?;
+        tokio::spawn(connection);
+        return sender.send_request(Request::from_parts(head, body)).await.map_err(wrong);
+    }
+    head.uri = Uri::try_from(head.uri.path_and_query().map_or("/", |path| path.as_str())).expect("a path");
+    head.headers.insert("host", HeaderValue::from_str(&authority).expect("a host"));
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(wrong)?;
+    tokio::spawn(connection);
+    sender.send_request(Request::from_parts(head, body)).await.map_err(wrong)
+}
