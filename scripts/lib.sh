@@ -196,6 +196,22 @@ Try, in another terminal:
 3. A larger plan has more, 180:
    $count -H 'Authorization: Bearer demo-enterprise' '$url/items?n=[1-200]' | $sum
 
+4. A record of 300 KB passes; one of more is refused with 413, and the API never sees it:
+   for n in 299998 299999; do printf '{"data":"%s"}' "\$(head -c \$n /dev/zero | tr '\\0' x)" | curl -i -H 'Authorization: Bearer demo-paid-1' --data-binary @- $url/items; done
+
+HINTS
+    envoy/presets/dynatrace.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. A payload of 1 MB passes; one byte more is refused with 413:
+   for n in 1000000 1000001; do head -c \$n /dev/zero | curl -s -w '%{http_code}\n' -H 'Authorization: Api-Token demo-prod-1' --data-binary @- $url/api/v2/events/ingest; done
+
+2. A symbol file may unpack to 500 MiB, and this one of 2.4 MB unpacks to more:
+   head -c 2500000000 /dev/zero | gzip | curl -i -H 'Authorization: Api-Token demo-prod-1' --data-binary @- $url/api/config/v1/symfiles/app.gz
+
+3. Three lines of custom metrics are counted, the comment is not (sluicegate_units_total):
+   printf 'cpu 1\n# no metric\nmem 2\ndisk 3\n' | curl -i -H 'Authorization: Api-Token demo-prod-1' --data-binary @- $url/e/prod/api/v2/metrics/ingest
+
 HINTS
     *) say "Try: curl -i $url/   (with a key that $2 knows)" ;;
   esac

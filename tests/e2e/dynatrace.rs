@@ -45,7 +45,7 @@ pub(crate) async fn a_payload_has_as_many_bytes_as_its_row_says_and_no_more(lab:
     ] {
         for framing in Framing::ALL {
             let what = format!("{method} {path} {framing:?}");
-            let path = &format!("{path}?{framing:?}");
+            let path = &format!("{path}?{method}{framing:?}");
             let send = async |bytes: u64| {
                 let call = call(method, path, PROD[0]);
                 upload(gateway.address, call, framing, bytes, Pieces::zeros(bytes)).await.expect(&what)

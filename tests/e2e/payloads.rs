@@ -2,7 +2,7 @@
 
 use super::SECOND;
 use crate::harness::{
-    Call, Client, Framing, Gateway, Lab, Pieces, Policy, Received, Setup, eventually, gzip_of_zeros, raw, upload,
+    Call, Client, Framing, Lab, Pieces, Policy, Received, Setup, eventually, gzip_of_zeros, raw, upload,
 };
 use serde_json::{Value, json};
 use std::io::Write;

@@ -16,7 +16,7 @@ pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
 /// So many zeros as gzip, a member for each MiB and one for the rest.
 pub(crate) fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
     let mut members = gzip(&vec![0; MIB]).repeat(bytes / MIB);
-    if bytes % MIB > 0 {
+    if !bytes.is_multiple_of(MIB) {
         members.extend(gzip(&vec![0; bytes % MIB]));
     }
     members
@@ -27,7 +27,7 @@ pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     let whole = deflated(MIB);
     let rest = deflated(bytes % MIB);
-    let sizes = std::iter::repeat_n(MIB, bytes / MIB).chain((bytes % MIB > 0).then_some(bytes % MIB));
+    let sizes = std::iter::repeat_n(MIB, bytes / MIB).chain((!bytes.is_multiple_of(MIB)).then_some(bytes % MIB));
     let mut entries = 0_u16;
     for size in sizes {
         let (data, crc) = if size == MIB { &whole } else { &rest };
