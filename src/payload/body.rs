@@ -8,11 +8,11 @@
 //!
 //! Only what was asked for is looked at: a body whose bytes are counted alone is never read.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::decode::{self, Encoding, Encodings};
 use super::decoded::{DecodedSize, Files};
-use super::json::{self, Bound, JsonMeter, JsonPath, JsonRules};
+use super::json::{self, JsonPath, JsonRules};
 use super::lines::Lines;
 
 /// Why a body is refused: a closed set, in metrics and in what callers are told.
@@ -28,8 +28,24 @@ pub enum Reason {
     MalformedEncoding,
     /// It is not JSON, or ended too soon.
     MalformedJson,
-    /// JSON that is more than a bound allows.
-    Json(Bound),
+    /// Its JSON nests too many arrays and objects.
+    JsonDepth,
+    /// A value of its JSON is too large.
+    ValueBytes,
+    /// It has too many objects that are counted.
+    ObjectsCount,
+    /// It nests too many of them.
+    ObjectsDepth,
+    /// An array has too many items.
+    ArrayItems,
+    /// An object has too many members, or too many are open at one time to tell their names apart.
+    Members,
+    /// A text is too long.
+    StringBytes,
+    /// A name is too long.
+    NameBytes,
+    /// An object uses a name twice.
+    DuplicateName,
     /// Too many bodies are being decoded already.
     Busy,
 }
@@ -51,7 +67,7 @@ pub struct Wanted {
     /// Most bytes it may decode to, archives unpacked.
     pub decoded_bytes: Option<u64>,
     /// The shape of its JSON.
-    pub json: Option<Rc<JsonRules>>,
+    pub json: Option<Arc<JsonRules>>,
     /// Whether its lines are counted.
     pub lines: bool,
     /// Arrays whose items are counted.
@@ -93,9 +109,9 @@ struct Decoded {
 
 #[derive(Default)]
 struct Readers {
-    json: Option<(Rc<JsonRules>, JsonMeter)>,
+    json: Option<json::Meter>,
     lines: Option<Lines>,
-    items: Vec<JsonMeter>,
+    items: Vec<json::Meter>,
 }
 
 /// The most bytes that a body is decoded to where its policy bounds neither these nor those sent: 64 MiB.
@@ -144,9 +160,10 @@ impl BodyMeter {
                 broken: false,
             }
         });
-        let items = |at: &JsonPath| JsonMeter::new(Rc::new(JsonRules::only_items(at.clone())));
+        let names = u64::from_le_bytes(*seed.first_chunk().unwrap_or(&[0; 8]));
+        let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), names);
         let readers = Readers {
-            json: wanted.json.as_ref().map(|rules| (Rc::clone(rules), JsonMeter::new(Rc::clone(rules)))),
+            json: wanted.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), names)),
             lines: wanted.lines.then(Lines::default),
             items: wanted.items.iter().map(items).collect(),
         };
@@ -206,7 +223,7 @@ impl BodyMeter {
             decoded.breach(breach)?;
         }
         match &mut readers.json {
-            Some((rules, meter)) => meter.finish().map_err(|breach| refused(breach, rules)),
+            Some(meter) => meter.finish().map(|_| ()).map_err(refused),
             None => Ok(()),
         }
     }
@@ -219,7 +236,7 @@ impl BodyMeter {
         Measured {
             bytes: self.bytes,
             lines: readers.and_then(|readers| readers.lines).map(|lines| lines.count()),
-            items: items.map(JsonMeter::items).collect(),
+            items: items.map(json::Meter::items).collect(),
         }
     }
 
@@ -259,8 +276,8 @@ impl Decoded {
 
 impl Readers {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        if let Some((rules, meter)) = &mut self.json {
-            meter.feed(bytes).map_err(|breach| refused(breach, rules))?;
+        if let Some(meter) = &mut self.json {
+            meter.feed(bytes).map_err(refused)?;
         }
         if let Some(lines) = &mut self.lines {
             lines.feed(bytes);
@@ -273,11 +290,8 @@ impl Readers {
     }
 }
 
-fn refused(breach: json::Breach, rules: &JsonRules) -> Refused {
-    match breach {
-        json::Breach::Malformed { .. } => Refused { reason: Reason::MalformedJson, max: None },
-        json::Breach::Over(bound) => Refused { reason: Reason::Json(bound), max: rules.max(bound) },
-    }
+fn refused(breach: json::Breach) -> Refused {
+    Refused { reason: Reason::of_json(breach), max: breach.limit() }
 }
 
 /// What ends the decoding of a chunk.
@@ -300,17 +314,32 @@ impl Reason {
         Self::UnsupportedEncoding,
         Self::MalformedEncoding,
         Self::MalformedJson,
-        Self::Json(Bound::Depth),
-        Self::Json(Bound::ValueBytes),
-        Self::Json(Bound::ObjectCount),
-        Self::Json(Bound::ObjectDepth),
-        Self::Json(Bound::ArrayItems),
-        Self::Json(Bound::Members),
-        Self::Json(Bound::StringBytes),
-        Self::Json(Bound::NameBytes),
-        Self::Json(Bound::DuplicateNames),
+        Self::JsonDepth,
+        Self::ValueBytes,
+        Self::ObjectsCount,
+        Self::ObjectsDepth,
+        Self::ArrayItems,
+        Self::Members,
+        Self::StringBytes,
+        Self::NameBytes,
+        Self::DuplicateName,
         Self::Busy,
     ];
+
+    const fn of_json(breach: json::Breach) -> Self {
+        match breach {
+            json::Breach::Malformed { .. } | json::Breach::Truncated => Self::MalformedJson,
+            json::Breach::Depth { .. } => Self::JsonDepth,
+            json::Breach::ValueBytes { .. } => Self::ValueBytes,
+            json::Breach::ObjectsCount { .. } => Self::ObjectsCount,
+            json::Breach::ObjectsDepth { .. } => Self::ObjectsDepth,
+            json::Breach::ArrayItems { .. } => Self::ArrayItems,
+            json::Breach::Members { .. } | json::Breach::Names { .. } => Self::Members,
+            json::Breach::StringBytes { .. } => Self::StringBytes,
+            json::Breach::NameBytes { .. } => Self::NameBytes,
+            json::Breach::DuplicateName => Self::DuplicateName,
+        }
+    }
 
     /// The name in metrics and in what callers are told.
     #[must_use]
@@ -321,15 +350,15 @@ impl Reason {
             Self::UnsupportedEncoding => "unsupported_encoding",
             Self::MalformedEncoding => "malformed_encoding",
             Self::MalformedJson => "malformed_json",
-            Self::Json(Bound::Depth) => "json_depth",
-            Self::Json(Bound::ValueBytes) => "value_bytes",
-            Self::Json(Bound::ObjectCount) => "objects_count",
-            Self::Json(Bound::ObjectDepth) => "objects_depth",
-            Self::Json(Bound::ArrayItems) => "array_items",
-            Self::Json(Bound::Members) => "members",
-            Self::Json(Bound::StringBytes) => "string_bytes",
-            Self::Json(Bound::NameBytes) => "name_bytes",
-            Self::Json(Bound::DuplicateNames) => "duplicate_names",
+            Self::JsonDepth => "json_depth",
+            Self::ValueBytes => "value_bytes",
+            Self::ObjectsCount => "objects_count",
+            Self::ObjectsDepth => "objects_depth",
+            Self::ArrayItems => "array_items",
+            Self::Members => "members",
+            Self::StringBytes => "string_bytes",
+            Self::NameBytes => "name_bytes",
+            Self::DuplicateName => "duplicate_name",
             Self::Busy => "busy",
         }
     }
@@ -339,17 +368,15 @@ impl Reason {
     #[must_use]
     pub const fn status(self) -> u32 {
         match self {
-            Self::Bytes | Self::DecodedBytes | Self::Json(Bound::ValueBytes) => 413,
-            Self::Json(
-                Bound::Depth
-                | Bound::ObjectCount
-                | Bound::ObjectDepth
-                | Bound::ArrayItems
-                | Bound::Members
-                | Bound::StringBytes
-                | Bound::NameBytes
-                | Bound::DuplicateNames,
-            ) => 422,
+            Self::Bytes | Self::DecodedBytes | Self::ValueBytes => 413,
+            Self::JsonDepth
+            | Self::ObjectsCount
+            | Self::ObjectsDepth
+            | Self::ArrayItems
+            | Self::Members
+            | Self::StringBytes
+            | Self::NameBytes
+            | Self::DuplicateName => 422,
             Self::UnsupportedEncoding => 415,
             Self::MalformedEncoding | Self::MalformedJson => 400,
             Self::Busy => 503,
@@ -368,21 +395,21 @@ impl Refused {
             Reason::UnsupportedEncoding => "The payload's encoding is not supported.".to_owned(),
             Reason::MalformedEncoding => "The payload cannot be decoded.".to_owned(),
             Reason::MalformedJson => "The payload is not JSON.".to_owned(),
-            Reason::Json(Bound::Depth) => format!("The payload nests more than {max} arrays and objects."),
-            Reason::Json(Bound::ValueBytes) => {
+            Reason::JsonDepth => format!("The payload nests more than {max} arrays and objects."),
+            Reason::ValueBytes => {
                 format!("The payload has a value of more than {max} bytes where no larger one is allowed.")
             }
-            Reason::Json(Bound::ObjectCount) => {
+            Reason::ObjectsCount => {
                 format!("The payload has more than {max} of the objects that are counted.")
             }
-            Reason::Json(Bound::ObjectDepth) => {
+            Reason::ObjectsDepth => {
                 format!("The payload nests the objects that are counted more than {max} deep.")
             }
-            Reason::Json(Bound::ArrayItems) => format!("The payload has an array of more than {max} items."),
-            Reason::Json(Bound::Members) => format!("The payload has an object of more than {max} members."),
-            Reason::Json(Bound::StringBytes) => format!("The payload has a text of more than {max} bytes."),
-            Reason::Json(Bound::NameBytes) => format!("The payload has a name of more than {max} bytes."),
-            Reason::Json(Bound::DuplicateNames) => "The payload has an object that uses a name twice.".to_owned(),
+            Reason::ArrayItems => format!("The payload has an array of more than {max} items."),
+            Reason::Members => format!("The payload has an object of more than {max} members."),
+            Reason::StringBytes => format!("The payload has a text of more than {max} bytes."),
+            Reason::NameBytes => format!("The payload has a name of more than {max} bytes."),
+            Reason::DuplicateName => "The payload has an object that uses a name twice.".to_owned(),
             Reason::Busy => "Too many payloads are being decoded at this moment.".to_owned(),
         }
     }

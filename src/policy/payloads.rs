@@ -1,7 +1,7 @@
 //! Payload limits: how large a body may be, as sent and decoded, and what shape its JSON may have.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Context;
 use super::error::Reason;
@@ -15,7 +15,10 @@ use super::select::{Selector, read_selector};
 use super::tiers::ReadTier;
 use crate::base::units::parse_size;
 use crate::payload::body::Reason as RefusalReason;
-use crate::payload::json::{self, Bound, JsonPath, JsonRules, ObjectsRule, ValueRule};
+use crate::payload::json::{
+    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_MAX, DuplicateNames, JsonPath, JsonRules, ObjectsRule,
+    ValueRule,
+};
 
 /// One payload limit. Of all that select a request the first holds, and no other.
 #[derive(Debug)]
@@ -41,6 +44,7 @@ impl Payload {
         let all: Vec<&Bounds> = self.overrides.all().iter().chain([&self.bounds]).collect();
         let decodes = all.iter().any(|bounds| bounds.decoded_bytes.is_some() || bounds.json.is_some());
         let json = || all.iter().filter_map(|bounds| bounds.json.as_deref());
+        let objects = || json().filter_map(|rules| rules.objects.as_ref());
         let can = |reason: &RefusalReason| match reason {
             RefusalReason::Bytes => all.iter().any(|bounds| bounds.bytes.is_some()),
             RefusalReason::DecodedBytes
@@ -48,8 +52,15 @@ impl Payload {
             | RefusalReason::MalformedEncoding
             | RefusalReason::Busy => decodes,
             RefusalReason::MalformedJson => json().next().is_some(),
-            RefusalReason::Json(Bound::DuplicateNames) => json().any(|rules| rules.refuse_duplicate_names),
-            RefusalReason::Json(bound) => json().any(|rules| rules.max(*bound).is_some()),
+            RefusalReason::JsonDepth => json().next().is_some(),
+            RefusalReason::ValueBytes => json().any(|rules| rules.value.is_some()),
+            RefusalReason::ObjectsCount => objects().any(|rule| rule.count.is_some()),
+            RefusalReason::ObjectsDepth => objects().any(|rule| rule.depth.is_some()),
+            RefusalReason::ArrayItems => json().any(|rules| rules.array_items.is_some()),
+            RefusalReason::Members => json().any(|rules| rules.members.is_some()),
+            RefusalReason::StringBytes => json().any(|rules| rules.string_bytes.is_some()),
+            RefusalReason::NameBytes => json().any(|rules| rules.name_bytes.is_some()),
+            RefusalReason::DuplicateName => json().any(|rules| rules.duplicate_names == DuplicateNames::Refuse),
         };
         RefusalReason::ALL.into_iter().filter(can).collect()
     }
@@ -70,15 +81,11 @@ pub struct Bounds {
     /// Most bytes after all decoding: of the content, and of an archive's entries.
     pub decoded_bytes: Option<u64>,
     /// The shape of its JSON.
-    pub json: Option<Rc<JsonRules>>,
+    pub json: Option<Arc<JsonRules>>,
 }
 
 pub(crate) const PAYLOADS_MAX: usize = 1_000;
 pub(crate) const CONTENT_TYPES_MAX: usize = 32;
-/// Conditions on one object.
-pub(crate) const WHERE_MAX: usize = 8;
-/// Bytes of a member's name, or of the value that it must have.
-pub(crate) const WHERE_BYTES_MAX: usize = 256;
 /// The name of a payload limit that has none of its own.
 pub(crate) const NAME_USUAL: &str = "payload";
 /// The keys of which a payload limit has at least one.
@@ -205,7 +212,7 @@ fn read_bounds(map: &MapField<'_>, base: &Bounds) -> Option<Bounds> {
     let bytes = map.optional("bytes", base.bytes, read_size);
     let decoded_bytes = map.optional("decoded_bytes", base.decoded_bytes, read_size);
     let json = map.optional("json", base.json.clone(), |field| {
-        read_json(field, base.json.as_deref()).map(|rules| Some(Rc::new(rules)))
+        read_json(field, base.json.as_deref()).map(|rules| Some(Arc::new(rules)))
     });
     Some(Bounds { bytes: bytes?, decoded_bytes: decoded_bytes?, json: json? })
 }
@@ -236,7 +243,7 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>) -> Option<JsonRules> {
     }
     let count = |key| map.get(key).map(|field: Field<'_>| field.count(0, COUNTS_MAX));
     let size = |key| map.get(key).map(|field: Field<'_>| field.quantity(parse_size));
-    let depth = map.optional("depth", rules.depth, |field| field.count(0, json::DEPTH_MAX));
+    let depth = map.optional("depth", rules.depth, |field| field.count(0, DEPTH_MAX));
     let value = map.get("value").map(|field| read_value(field, rules.value.as_ref()));
     let objects = map.get("objects").map(|field| read_objects(field, rules.objects.as_ref()));
     let (array_items, members) = (count("array_items"), count("members"));
@@ -248,8 +255,10 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>) -> Option<JsonRules> {
             beside: "`members`, which bounds how many",
         });
     }
-    let refuse_duplicates = duplicates
-        .map(|field| field.choice("a treatment of names that are used twice", &[("allow", false), ("refuse", true)]));
+    let duplicate_names = duplicates.map(|field| {
+        let choices = [("allow", DuplicateNames::Allow), ("refuse", DuplicateNames::Refuse)];
+        field.choice("a treatment of names that are used twice", &choices)
+    });
     map.end();
     rules.depth = depth?;
     // A value that was given and has a fault ends it; one that was not leaves what there was.
@@ -257,8 +266,8 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>) -> Option<JsonRules> {
         ($($key:ident),*) => { $(if let Some(given) = $key { rules.$key = Some(given?); })* };
     }
     set!(value, objects, array_items, members, string_bytes, name_bytes);
-    if let Some(given) = refuse_duplicates {
-        rules.refuse_duplicate_names = given?;
+    if let Some(given) = duplicate_names {
+        rules.duplicate_names = given?;
     }
     Some(rules)
 }
@@ -284,10 +293,9 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
         (None, Some(base)) => Some(base.conditions.clone()),
         _ => map.require("where").and_then(read_where),
     };
-    let below = map.optional("below", base.map_or_else(JsonPath::default, |base| base.below.clone()), read_path);
+    let below = map.optional("below", base.map_or_else(JsonPath::root, |base| base.below.clone()), read_path);
     let count = map.optional("count", base.and_then(|base| base.count), |field| field.count(0, COUNTS_MAX).map(Some));
-    let depth =
-        map.optional("depth", base.and_then(|base| base.depth), |field| field.count(0, json::DEPTH_MAX).map(Some));
+    let depth = map.optional("depth", base.and_then(|base| base.depth), |field| field.count(0, DEPTH_MAX).map(Some));
     if map.get("count").is_none() && map.get("depth").is_none() {
         field.fault(Reason::LimitsNothing { keys: &["count", "depth"] });
     }
@@ -296,20 +304,21 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
 }
 
 /// Members that an object must have, each with a text for its value.
-fn read_where(field: Field<'_>) -> Option<Vec<(Box<str>, Box<str>)>> {
+fn read_where(field: Field<'_>) -> Option<Conditions> {
     let map = field.map()?;
     if map.is_empty() {
         return field.refuse(Reason::Empty);
     }
-    let mut conditions = Vec::new();
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
     for (entry, value) in map.others() {
-        if entry.key.len() > WHERE_BYTES_MAX {
-            value.fault(Reason::TooLong { max: WHERE_BYTES_MAX });
+        if entry.key.len() > CONDITION_BYTES_MAX {
+            value.fault(Reason::TooLong { max: CONDITION_BYTES_MAX });
         }
-        conditions.extend(value.text(WHERE_BYTES_MAX).map(|text| (Box::from(&*entry.key), Box::from(text))));
+        pairs.extend(value.text(CONDITION_BYTES_MAX).map(|text| (&*entry.key, text)));
     }
-    if conditions.len() > WHERE_MAX {
-        return field.refuse(Reason::TooMany { max: WHERE_MAX });
+    if pairs.len() > CONDITIONS_MAX {
+        return field.refuse(Reason::TooMany { max: CONDITIONS_MAX });
     }
-    (conditions.len() == map.others().count()).then_some(conditions)
+    let all = pairs.len() == map.others().count();
+    Conditions::new(pairs).filter(|_| all)
 }

@@ -43,8 +43,8 @@ fn path(text: &str) -> JsonPath {
     JsonPath::parse(text).unwrap()
 }
 
-fn json(rules: JsonRules) -> Option<Rc<JsonRules>> {
-    Some(Rc::new(rules))
+fn json(rules: JsonRules) -> Option<Arc<JsonRules>> {
+    Some(Arc::new(rules))
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn json_is_measured_as_it_decodes_and_bounded_where_nothing_else_bounds_it() {
     let wanted = Wanted { json: rules, ..Wanted::default() };
     for (body, answer) in [
         (&br#"{"data":"ab"}"#[..], Ok(())),
-        (br#"{"data":"abc"}"#, refused(Reason::Json(Bound::ValueBytes), Some(4))),
+        (br#"{"data":"abc"}"#, refused(Reason::ValueBytes, Some(4))),
         (br#"{"data":"ab""#, refused(Reason::MalformedJson, None)),
         (b"", Ok(())),
         (b" ", refused(Reason::MalformedJson, None)),

@@ -1,55 +1,71 @@
-//! Numbers, byte by byte (RFC 8259 §6): `-12.5e+3`.
+//! A number (RFC 8259 §6), however long.
 
-/// How far a number was read.
+/// What of a number was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
-    /// `-`
+    /// The sign: a digit must follow.
     Minus,
-    /// `0`, behind which no further digit may stand.
+    /// A zero, which no digit follows.
     Zero,
-    /// `12`
-    Digits,
-    /// `12.`
+    /// Digits before the point.
+    Integer,
+    /// The point: a digit must follow.
     Point,
-    /// `12.5`
+    /// Digits behind the point.
     Fraction,
-    /// `12e`
+    /// The letter: a sign or a digit must follow.
     Exponent,
-    /// `12e+`
+    /// The exponent's sign: a digit must follow.
     Sign,
-    /// `12e3`
+    /// The exponent's digits.
     Power,
 }
 
 impl Number {
-    /// The number that begins with this byte; `None` where none does.
-    pub(super) const fn begin(byte: u8) -> Option<Self> {
-        match byte {
+    /// The number that `first` begins.
+    pub(super) const fn begin(first: u8) -> Option<Self> {
+        match first {
             b'-' => Some(Self::Minus),
             b'0' => Some(Self::Zero),
-            b'1'..=b'9' => Some(Self::Digits),
+            b'1'..=b'9' => Some(Self::Integer),
             _ => None,
         }
     }
 
-    /// Goes on with `byte` if it belongs to the number.
-    pub(super) const fn accepts(&mut self, byte: u8) -> bool {
-        let next = match (*self, byte) {
-            (Self::Minus, b'0') => Self::Zero,
-            (Self::Minus, b'1'..=b'9') | (Self::Digits, b'0'..=b'9') => Self::Digits,
-            (Self::Zero | Self::Digits, b'.') => Self::Point,
-            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
-            (Self::Zero | Self::Digits | Self::Fraction, b'e' | b'E') => Self::Exponent,
-            (Self::Exponent, b'+' | b'-') => Self::Sign,
-            (Self::Exponent | Self::Sign | Self::Power, b'0'..=b'9') => Self::Power,
-            _ => return false,
-        };
-        *self = next;
-        true
+    /// Whether the number may end here.
+    pub(super) const fn is_whole(self) -> bool {
+        match self {
+            Self::Zero | Self::Integer | Self::Fraction | Self::Power => true,
+            Self::Minus | Self::Point | Self::Exponent | Self::Sign => false,
+        }
     }
 
-    /// Whether it may end here.
-    pub(super) const fn is_whole(self) -> bool {
-        matches!(self, Self::Zero | Self::Digits | Self::Fraction | Self::Power)
+    /// Reads on until something else follows: what was read then, and what follows.
+    #[inline]
+    pub(super) fn read(mut self, mut bytes: &[u8]) -> (Self, &[u8]) {
+        loop {
+            if matches!(self, Self::Integer | Self::Fraction | Self::Power) {
+                while let [b'0'..=b'9', rest @ ..] = bytes {
+                    bytes = rest;
+                }
+            }
+            let [byte, rest @ ..] = bytes else { return (self, bytes) };
+            let Some(next) = self.next(*byte) else { return (self, bytes) };
+            (self, bytes) = (next, rest);
+        }
+    }
+
+    /// With one byte more that is not a digit behind a digit.
+    const fn next(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Minus, b'0') => Some(Self::Zero),
+            (Self::Minus, b'1'..=b'9') => Some(Self::Integer),
+            (Self::Point, b'0'..=b'9') => Some(Self::Fraction),
+            (Self::Exponent | Self::Sign, b'0'..=b'9') => Some(Self::Power),
+            (Self::Zero | Self::Integer, b'.') => Some(Self::Point),
+            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Some(Self::Exponent),
+            (Self::Exponent, b'+' | b'-') => Some(Self::Sign),
+            _ => None,
+        }
     }
 }

@@ -1,61 +1,36 @@
-//! The place of a value in JSON: a pointer as in RFC 6901.
+//! The place of a value in bodies: a JSON pointer (RFC 6901), read once with the policy.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// A JSON pointer, cut into its tokens; none of them is the whole document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JsonPath {
-    tokens: Vec<Box<str>>,
-}
+/// Most steps of a path.
+pub const PATH_STEPS_MAX: usize = 32;
 
-/// The most steps of a pointer.
-pub const PATH_TOKENS_MAX: usize = 32;
-/// The most bytes of a pointer, as it is written.
+/// Most bytes of a path's text.
 pub const PATH_BYTES_MAX: usize = 256;
 
-/// Why a text is not a pointer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathError {
-    /// It does not begin with a slash.
-    NoSlash,
-    /// A `~` that is not `~0` or `~1`.
-    BadEscape,
-    /// More than [`PATH_TOKENS_MAX`] steps, or [`PATH_BYTES_MAX`] bytes.
-    TooLong,
+/// Steps from the root of a body; none of them is the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonPath {
+    steps: Arc<[Step]>,
 }
 
-impl JsonPath {
-    /// Reads `/data/attributes`; the empty text is the whole document.
-    ///
-    /// # Errors
-    /// [`PathError`] with the rule that the text breaks.
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        if text.is_empty() {
-            return Ok(Self::default());
-        }
-        let rest = text.strip_prefix('/').ok_or(PathError::NoSlash)?;
-        let tokens = rest.split('/').map(unescaped).collect::<Option<Vec<_>>>().ok_or(PathError::BadEscape)?;
-        let fits = tokens.len() <= PATH_TOKENS_MAX && text.len() <= PATH_BYTES_MAX;
-        if fits { Ok(Self { tokens }) } else { Err(PathError::TooLong) }
-    }
-
-    /// Its steps, without escapes.
-    #[must_use]
-    pub fn tokens(&self) -> &[Box<str>] {
-        &self.tokens
-    }
-}
-
-/// RFC 6901 §4: `~1` is read first, so that `~01` is `~1`.
-fn unescaped(token: &str) -> Option<Box<str>> {
-    let escapes_well = token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    escapes_well.then(|| token.replace("~1", "/").replace("~0", "~").into())
+/// One step: what it says about an object, and what about an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// The name of the member.
+    pub(super) name: Box<[u8]>,
+    /// The index of the item, where it is one: digits without a leading zero.
+    pub(super) index: Option<u64>,
 }
 
 impl fmt::Display for JsonPath {
     /// As it is written in a policy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tokens.iter().try_for_each(|token| write!(f, "/{}", token.replace('~', "~0").replace('/', "~1")))
+        self.steps.iter().try_for_each(|step| {
+            let name = String::from_utf8_lossy(&step.name);
+            write!(f, "/{}", name.replace('~', "~0").replace('/', "~1"))
+        })
     }
 }
 
@@ -64,8 +39,86 @@ impl fmt::Display for PathError {
         match self {
             Self::NoSlash => f.write_str("it begins with / (/data/attributes), or is empty for the whole document"),
             Self::BadEscape => f.write_str("~ is written ~0, and / within a name ~1"),
-            Self::TooLong => write!(f, "at most {PATH_TOKENS_MAX} steps and {PATH_BYTES_MAX} bytes"),
+            Self::TooManySteps => write!(f, "at most {PATH_STEPS_MAX} steps"),
+            Self::TooLong => write!(f, "at most {PATH_BYTES_MAX} bytes"),
         }
+    }
+}
+
+/// Why a text is no path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// It is not empty, and begins with another character than `/`.
+    NoSlash,
+    /// A `~` before anything but `0` and `1`.
+    BadEscape,
+    /// More than [`PATH_STEPS_MAX`] steps.
+    TooManySteps,
+    /// More than [`PATH_BYTES_MAX`] bytes.
+    TooLong,
+}
+
+impl JsonPath {
+    /// The path that `text` writes: `""` the root, `/a/0` the first item or the member `0` of `a`.
+    /// `~1` stands for `/` and `~0` for `~`. A `-`, the item behind the last, is never there.
+    ///
+    /// # Errors
+    /// The first rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        if text.len() > PATH_BYTES_MAX {
+            return Err(PathError::TooLong);
+        }
+        if text.is_empty() {
+            return Ok(Self { steps: Arc::default() });
+        }
+        let tokens = text.strip_prefix('/').ok_or(PathError::NoSlash)?;
+        if tokens.split('/').count() > PATH_STEPS_MAX {
+            return Err(PathError::TooManySteps);
+        }
+        Ok(Self { steps: tokens.split('/').map(Step::parse).collect::<Result<_, _>>()? })
+    }
+
+    /// The whole body.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { steps: Arc::default() }
+    }
+
+    /// How many steps the value is below the root.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether this is the root.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The step that leads from `depth` steps below the root to the next.
+    pub(super) fn step(&self, depth: usize) -> Option<&Step> {
+        self.steps.get(depth)
+    }
+}
+
+impl Step {
+    fn parse(token: &str) -> Result<Self, PathError> {
+        let mut name = String::with_capacity(token.len());
+        let mut pieces = token.split('~');
+        name.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let (letter, rest) = match piece.strip_prefix('0') {
+                Some(rest) => ('~', rest),
+                None => ('/', piece.strip_prefix('1').ok_or(PathError::BadEscape)?),
+            };
+            name.push(letter);
+            name.push_str(rest);
+        }
+        // RFC 6901 §4: "%x30 / ( %x31-39 *(%x30-39) )", so no sign and no leading zero.
+        let canonical = name == "0" || !name.starts_with(['0', '+']);
+        let index = if canonical { name.parse().ok() } else { None };
+        Ok(Self { name: name.into_bytes().into(), index })
     }
 }
 
@@ -74,19 +127,65 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_reads_back_as_it_is_written() {
-        for text in ["", "/", "/data/attributes", "/a~1b/m~0n/~01", "/0/x", "//"] {
-            assert_eq!(JsonPath::parse(text).unwrap().to_string(), text);
-        }
-        assert_eq!(JsonPath::parse("/~01").unwrap().tokens(), [Box::from("~1")]);
-        for (text, error) in [
-            ("data", PathError::NoSlash),
-            ("/a~", PathError::BadEscape),
-            ("/a~2", PathError::BadEscape),
-            (&"/a".repeat(33), PathError::TooLong),
-            (&format!("/{}", "a".repeat(256)), PathError::TooLong),
+    fn the_text_is_that_of_rfc_6901() {
+        // RFC 6901 §5 and its neighbours: the text, and the names of its steps.
+        for (text, names) in [
+            ("", &[][..]),
+            ("/", &[""]),
+            ("/foo", &["foo"]),
+            ("/foo/0", &["foo", "0"]),
+            ("/a~1b", &["a/b"]),
+            ("/c%d", &["c%d"]),
+            ("/m~0n", &["m~n"]),
+            ("/~01", &["~1"]),
+            ("/~0~1~1", &["~//"]),
+            ("/ü//", &["ü", "", ""]),
         ] {
-            assert_eq!(JsonPath::parse(text), Err(error), "{text}");
+            let path = JsonPath::parse(text).unwrap();
+            assert_eq!(path.len(), names.len(), "{text}");
+            for (depth, name) in names.iter().enumerate() {
+                assert_eq!(*path.step(depth).unwrap().name, *name.as_bytes(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_has_digits_and_no_leading_zero() {
+        for (token, index) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            ("10", Some(10)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("01", None),
+            ("00", None),
+            ("+1", None),
+            ("-1", None),
+            ("-", None),
+            ("", None),
+            (" 1", None),
+            ("a", None),
+        ] {
+            assert_eq!(Step::parse(token).unwrap().index, index, "{token:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_told_apart() {
+        let slashes = |count| "/".repeat(count);
+        for (text, error) in [
+            ("a", Some(PathError::NoSlash)),
+            ("a/b", Some(PathError::NoSlash)),
+            ("/~", Some(PathError::BadEscape)),
+            ("/~2", Some(PathError::BadEscape)),
+            ("/a~/b", Some(PathError::BadEscape)),
+            ("/~0~", Some(PathError::BadEscape)),
+            (slashes(PATH_STEPS_MAX).as_str(), None),
+            (slashes(PATH_STEPS_MAX + 1).as_str(), Some(PathError::TooManySteps)),
+            (format!("/{}", "a".repeat(PATH_BYTES_MAX - 1)).as_str(), None),
+            (format!("/{}", "a".repeat(PATH_BYTES_MAX)).as_str(), Some(PathError::TooLong)),
+        ] {
+            assert_eq!(JsonPath::parse(text).err(), error, "{text}");
         }
     }
 }

@@ -1,59 +1,90 @@
-//! What a JSON document may be.
+//! What a JSON body must keep to. A rule that is `None` bounds nothing.
 
-use super::Bound;
 use super::path::JsonPath;
 
-/// Bounds of one document. What is `None` is not bounded.
+/// How deeply arrays and objects may nest where a policy does not say.
+pub const DEPTH_DEFAULT: u32 = 128;
+
+/// The most that a policy may allow: a meter keeps 16 bytes for each level.
+pub const DEPTH_MAX: u32 = 1024;
+
+/// Most conditions of one rule.
+pub const CONDITIONS_MAX: usize = 8;
+
+/// Most bytes of a condition's name, and of its text.
+pub const CONDITION_BYTES_MAX: usize = 256;
+
+/// The rules of one policy for a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonRules {
-    /// Most arrays and objects within one another; a document without any has none.
+    /// The most arrays and objects in one another: a scalar has none, `[]` is 1. Above [`DEPTH_MAX`]
+    /// counts as that.
     pub depth: u32,
-    /// The size of one value.
+    /// The length of the value at one place.
     pub value: Option<ValueRule>,
-    /// Objects of one kind.
+    /// The objects of one kind.
     pub objects: Option<ObjectsRule>,
-    /// Most items of any array.
+    /// The most items of any array.
     pub array_items: Option<u64>,
-    /// Most members of any object.
+    /// The most members of any object, duplicates included.
     pub members: Option<u64>,
-    /// Most bytes of any text, without its quotes and escapes, in UTF-8.
+    /// The most bytes of any string that is a value: of its text in UTF-8, after its escapes are
+    /// undone.
     pub string_bytes: Option<u64>,
-    /// Most bytes of the name of any member, counted like a text.
+    /// The same of the names of members.
     pub name_bytes: Option<u64>,
-    /// Whether an object may not use a name twice. At most [`NAMES_MAX`] names are remembered.
-    pub refuse_duplicate_names: bool,
-    /// The array of which the items are counted.
+    /// What becomes of an object with two members of one name.
+    pub duplicate_names: DuplicateNames,
+    /// Where the array is whose items are counted.
     pub items: Option<JsonPath>,
 }
 
-/// The size of the value at one place.
+/// How long one value may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueRule {
-    /// Its place.
+    /// Where it is. Where names occur twice there may be several: each is measured on its own.
     pub at: JsonPath,
-    /// Most bytes from its first to its last, as they are in the document: white space within counts.
+    /// The most bytes as sent, from its first to its last; white space within it counts.
     pub bytes: u64,
 }
 
-/// How many objects of one kind there are below one place, and how deeply they nest.
+/// How many objects of one kind there may be, and how deeply in one another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectsRule {
-    /// What makes an object one of them: each of these members, with this text.
-    pub conditions: Vec<(Box<str>, Box<str>)>,
-    /// They lie below this value; the value itself is none of them.
+    /// Which objects.
+    pub conditions: Conditions,
+    /// Only those below this value; it is not one of them itself.
     pub below: JsonPath,
-    /// Most of them.
+    /// The most of them.
     pub count: Option<u64>,
-    /// Most of them within one another; one that has none within it is 1 deep.
+    /// The most of them in one another, whatever else is in between: one that contains none is 1.
     pub depth: Option<u32>,
 }
 
-/// The depth of a document where a policy names none.
-pub const DEPTH_USUAL: u32 = 128;
-/// The greatest depth that a policy may allow: what is remembered of an open document grows with it.
-pub const DEPTH_MAX: u32 = 1_024;
-/// The most names of all objects that are open at one time, where none may be used twice.
-pub const NAMES_MAX: usize = 16_384;
+/// What an object must have to be one of a kind: for each condition a member of that name whose value
+/// is that string, in whatever escapes. Of members of one name any may be it. No condition: every
+/// object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Condition {
+    name: Box<[u8]>,
+    text: Box<[u8]>,
+}
+
+/// What becomes of an object with two members of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DuplicateNames {
+    /// It passes.
+    Allow,
+    /// It is refused. Names are told apart by a keyed hash of 64 bits, so two different ones are taken
+    /// for the same once in 2^64. A policy that says this bounds `members` too, by at most
+    /// [`NAMES_MAX`](super::NAMES_MAX).
+    Refuse,
+}
 
 impl JsonRules {
     /// Rules that bound nothing but what can be remembered, and count the items of one array.
@@ -61,36 +92,52 @@ impl JsonRules {
     pub fn only_items(at: JsonPath) -> Self {
         Self { depth: DEPTH_MAX, items: Some(at), ..Self::default() }
     }
-
-    /// The number of a bound; `None` where it has none.
-    #[must_use]
-    pub fn max(&self, bound: Bound) -> Option<u64> {
-        match bound {
-            Bound::Depth => Some(self.depth.into()),
-            Bound::ValueBytes => self.value.as_ref().map(|rule| rule.bytes),
-            Bound::ObjectCount => self.objects.as_ref()?.count,
-            Bound::ObjectDepth => self.objects.as_ref()?.depth.map(u64::from),
-            Bound::ArrayItems => self.array_items,
-            Bound::Members => self.members,
-            Bound::StringBytes => self.string_bytes,
-            Bound::NameBytes => self.name_bytes,
-            Bound::DuplicateNames => None,
-        }
-    }
 }
 
 impl Default for JsonRules {
+    /// Valid, and nested no deeper than [`DEPTH_DEFAULT`].
     fn default() -> Self {
         Self {
-            depth: DEPTH_USUAL,
+            depth: DEPTH_DEFAULT,
             value: None,
             objects: None,
             array_items: None,
             members: None,
             string_bytes: None,
             name_bytes: None,
-            refuse_duplicate_names: false,
+            duplicate_names: DuplicateNames::Allow,
             items: None,
         }
+    }
+}
+
+impl Conditions {
+    /// Pairs of a name and a text; `None` where there are more than [`CONDITIONS_MAX`], or one is
+    /// longer than [`CONDITION_BYTES_MAX`].
+    #[must_use]
+    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Self> {
+        let condition = |(name, text): (&str, &str)| Condition {
+            name: name.as_bytes().into(), //
+            text: text.as_bytes().into(),
+        };
+        let conditions: Vec<Condition> = pairs.into_iter().map(condition).collect();
+        let short = |text: &[u8]| text.len() <= CONDITION_BYTES_MAX;
+        let bounded = conditions.iter().all(|condition| short(&condition.name) && short(&condition.text));
+        (conditions.len() <= CONDITIONS_MAX && bounded).then_some(Self { conditions })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.conditions.len()
+    }
+
+    /// The name that the condition at `index` asks for.
+    pub(super) fn name(&self, index: usize) -> Option<&[u8]> {
+        self.conditions.get(index).map(|condition| &*condition.name)
+    }
+
+    /// The text that the condition at `index` asks for.
+    pub(super) fn text(&self, index: usize) -> Option<&[u8]> {
+        self.conditions.get(index).map(|condition| &*condition.text)
     }
 }

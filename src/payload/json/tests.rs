@@ -1,326 +1,406 @@
-//! The meter against `serde_json` for what is JSON, and against an obvious one, which has all of the
-//! document before it, for the bounds; in every chunking.
+//! The meter in tables: rules, body, answer. Beside it a slow twin, and clients that mean harm.
 
-#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice, reason = "test code")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::string_slice,
+    reason = "the oracle counts in plain numbers"
+)]
 
-mod oracle;
-
-use std::rc::Rc;
-
-use proptest::prelude::*;
-use proptest::sample::Index;
+use std::sync::Arc;
 
 use super::*;
 
-fn meter(rules: &JsonRules) -> JsonMeter {
-    JsonMeter::new(Rc::new(rules.clone()))
-}
+mod bodies;
+mod hostile;
+mod oracle;
+mod properties;
 
-fn whole(rules: &JsonRules, document: &[u8]) -> Result<Option<u64>, Breach> {
-    in_pieces(rules, [document])
-}
-
-fn in_pieces<'p>(rules: &JsonRules, pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Option<u64>, Breach> {
-    let mut meter = meter(rules);
-    for piece in pieces {
-        meter.feed(piece)?;
-    }
-    meter.finish()?;
-    Ok(meter.items())
-}
+const SEED: u64 = 0x5EED;
 
 fn path(text: &str) -> JsonPath {
     JsonPath::parse(text).unwrap()
 }
 
-fn items_of(text: &str) -> JsonRules {
-    JsonRules { items: Some(path(text)), ..JsonRules::default() }
+/// Objects of the type `item` below `below`.
+fn items_below(below: &str, count: Option<u64>, depth: Option<u32>) -> JsonRules {
+    let conditions = Conditions::new([("type", "item")]).unwrap();
+    let objects = ObjectsRule { conditions, below: path(below), count, depth };
+    JsonRules { objects: Some(objects), ..JsonRules::default() }
 }
 
-fn value_at(at: &str, bytes: u64) -> JsonRules {
-    JsonRules { value: Some(ValueRule { at: path(at), bytes }), ..JsonRules::default() }
+/// Rules from words: `depth=3`, `value=/a:10`, `count=/a:2`, `nested=/a:2`, `array_items=4`, `unique` and so on.
+fn rules(words: &str) -> JsonRules {
+    let mut rules = JsonRules::default();
+    for word in words.split_whitespace() {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let number = || value.parse().unwrap();
+        let (at, limit) = value.split_once(':').unwrap_or((value, "0"));
+        match key {
+            "depth" => rules.depth = value.parse().unwrap(),
+            "value" => rules.value = Some(ValueRule { at: path(at), bytes: limit.parse().unwrap() }),
+            "count" => rules.objects = items_below(at, limit.parse().ok(), None).objects,
+            "nested" => rules.objects = items_below(at, None, limit.parse().ok()).objects,
+            "array_items" => rules.array_items = Some(number()),
+            "members" => rules.members = Some(number()),
+            "string_bytes" => rules.string_bytes = Some(number()),
+            "name_bytes" => rules.name_bytes = Some(number()),
+            "unique" => rules.duplicate_names = DuplicateNames::Refuse,
+            "items" => rules.items = Some(path(at)),
+            _ => panic!("{word}"),
+        }
+    }
+    rules
 }
 
-fn blocks(below: &str, count: Option<u64>, depth: Option<u32>) -> JsonRules {
-    let conditions = vec![("type".into(), "item".into())];
-    JsonRules { objects: Some(ObjectsRule { conditions, below: path(below), count, depth }), ..JsonRules::default() }
+fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Measured, Breach> {
+    let mut meter = Meter::new(Arc::new(rules.clone()), SEED);
+    for chunk in chunks {
+        if let Err(breach) = meter.feed(chunk) {
+            assert_eq!(meter.feed(b"more"), Err(breach), "a breach stays");
+            assert_eq!(meter.finish(), Err(breach), "a breach stays");
+            return Err(breach);
+        }
+    }
+    meter.finish()
 }
 
-/// Whether `serde_json` takes it for JSON. It refuses numbers too large for a float, which are JSON.
-fn is_json(document: &[u8]) -> bool {
-    match serde_json::from_slice::<serde_json::Value>(document) {
-        Ok(_) => true,
-        Err(error) => error.to_string().contains("number out of range"),
+/// The answer, which must be the same in one chunk, in single bytes, and in two chunks cut anywhere.
+fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measured, Breach> {
+    let whole = feed_all(rules, [body]);
+    assert_eq!(feed_all(rules, body.chunks(1)), whole, "{} in bytes", body.escape_ascii());
+    for at in 0..=body.len() {
+        let (left, right) = body.split_at(at);
+        assert_eq!(feed_all(rules, [left, right]), whole, "{} cut at {at}", body.escape_ascii());
+    }
+    whole
+}
+
+/// `<answer> <rules> | <body>`: the answer is `ok`, the items counted, the name of a breach, the place
+/// of the byte that is malformed, or `truncated`.
+fn check(table: &str) {
+    for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (words, body) = line.split_once('|').unwrap();
+        let (answer, words) = words.split_once(' ').unwrap();
+        let said = match measure(&rules(words), body.trim().as_bytes()) {
+            Ok(Measured { items: None }) => "ok".to_owned(),
+            Ok(Measured { items: Some(items) }) => items.to_string(),
+            Err(Breach::Malformed { at }) => format!("at={at}"),
+            Err(Breach::Truncated) => "truncated".to_owned(),
+            Err(breach) => breach.name().to_owned(),
+        };
+        assert_eq!(said, answer, "{line}");
     }
 }
 
 #[test]
-fn json_is_what_rfc_8259_says() {
-    for good in [
-        "0",
-        "-0",
-        "1.5e+10",
-        "\"\"",
-        " [ ] ",
-        "{\"a\" : [1, {\"b\":null}]}",
-        "true",
-        "\"\\u00e9\\ud83d\\ude00\\n\"",
-        "\"é😀\u{7f}\"",
-        "[1e5,-2E-1]",
-        "\t\r\n{}\n",
-        "1e999",
+fn one_value_is_valid() {
+    check(
+        r#"
+        truncated |
+        ok        | 0
+        ok        | null
+        ok        | true
+        ok        | false
+        ok        | ""
+        ok        | [ ]
+        ok        | {"a" : [1 , {"b":-0.5e+10}, "c"] }
+        at=1      | nil
+        at=0      | True
+        truncated | tru
+        at=4      | null1
+        at=2      | 1 2
+        at=2      | []]
+        at=1      | [,1]
+        at=3      | [1,]
+        at=3      | [1 2]
+        at=1      | {1:2}
+        at=1      | {,}
+        at=4      | {"a"}
+        at=4      | {"a",1}
+        at=7      | {"a":1,}
+        at=6      | {"a":1]
+        at=2      | [1}
+        at=5      | {"a":}
+        at=0      | }
+        at=0      | ]
+        at=0      | 'a'
+        truncated | {"a":1
+        truncated | {"a"
+        truncated | [
+        "#,
+    );
+}
+
+#[test]
+fn numbers_are_those_of_rfc_8259() {
+    check(
+        "
+        ok        | -0
+        ok        | 10
+        ok        | 0.00
+        ok        | 1e5
+        ok        | 1E+05
+        ok        | 0e-0
+        ok        | 1e999999999999999999999
+        ok        | [0,1]
+        at=1      | 01
+        at=1      | -a
+        at=2      | -01
+        at=0      | +1
+        at=0      | .5
+        at=2      | 1.e5
+        at=2      | 1ee
+        at=3      | 1e+-
+        at=3      | 1.5.
+        truncated | -
+        truncated | 1.
+        truncated | 1e
+        truncated | 1e+
+        ",
+    );
+}
+
+#[test]
+fn strings_are_those_of_rfc_8259() {
+    check(
+        r#"
+        ok        | "\"\\\/\b\f\n\r\t\u00e9"
+        ok        | "ü€😀"
+        ok        | "\uD83D\ude00"
+        at=2      | "\a"
+        at=5      | "\u12x4"
+        at=6      | "\uDE00"
+        at=7      | "\uD83D"
+        at=8      | "\uD83D\n"
+        at=12     | "\uD83D\u0041"
+        at=12     | "\uD83D\uD83D"
+        truncated | "\uD83D
+        truncated | "a
+        truncated | "a\
+        "#,
+    );
+    for (body, at) in [
+        (&b"\"\n\""[..], 1),
+        (b"\"\x1F\"", 1),
+        (b"\"12345678\x00\"", 9),
+        (b"\"\x80\"", 1),
+        (b"\"\xC0\x80\"", 1),
+        (b"\"\xC1\xBF\"", 1),
+        (b"\"\xE0\x9F\xBF\"", 2),
+        (b"\"\xED\xA0\x80\"", 2),
+        (b"\"\xF0\x8F\xBF\xBF\"", 2),
+        (b"\"\xF4\x90\x80\x80\"", 2),
+        (b"\"\xF5\x80\x80\x80\"", 1),
+        (b"\"\xE2\x82\"", 3),
+        (b"\"\xF0\x9F\x98a", 4),
+        (b"\xEF\xBB\xBF1", 0),
+        (b"[\xC2\xA0]", 1),
+        (b"[\x0C]", 1),
     ] {
-        assert!(is_json(good.as_bytes()), "{good}");
-        assert_eq!(whole(&JsonRules::default(), good.as_bytes()), Ok(None), "{good}");
+        let malformed = Err(Breach::Malformed { at });
+        assert_eq!(measure(&JsonRules::default(), body), malformed, "{}", body.escape_ascii());
     }
-    for (bad, at) in [
-        ("", 0),
-        (" ", 1),
-        ("01", 1),
-        ("-", 1),
-        ("1.", 2),
-        (".5", 0),
-        ("+1", 0),
-        ("1e", 2),
-        ("[1,]", 3),
-        ("[,1]", 1),
-        ("{\"a\":1,}", 7),
-        ("{a:1}", 1),
-        ("{\"a\" 1}", 5),
-        ("[1 2]", 3),
-        ("[1}", 2),
-        ("{}}", 2),
-        ("nul", 3),
-        ("nulL", 3),
-        ("\"\\x\"", 2),
-        ("\"\\u12g4\"", 5),
-        ("\"\\ud800\"", 7),
-        ("\"\\ud800\\n\"", 8),
-        ("\"\\ud800\\u0041\"", 12),
-        ("\"\\udc00\"", 6),
-        ("\"\n\"", 1),
-        ("\"a", 2),
-        ("1 1", 2),
-        ("\u{feff}1", 0),
-        ("[", 1),
-        ("{\"a\"", 4),
-        ("'a'", 0),
+    assert!(measure(&JsonRules::default(), b"\"\x7F\"").is_ok(), "DEL is no control character here");
+}
+
+#[test]
+fn depth_counts_arrays_and_objects() {
+    check(
+        r#"
+        ok         depth=0 | 1
+        json_depth depth=0 | []
+        ok         depth=1 | {"a":1}
+        json_depth depth=1 | {"a":{}}
+        ok         depth=2 | [[],[],{"a":1}]
+        json_depth depth=2 | [[],[[
+        "#,
+    );
+}
+
+#[test]
+fn a_value_is_measured_as_it_was_sent() {
+    check(
+        r#"
+        ok          value=/a:4    | {"a":"ab","b":"abcdef"}
+        value_bytes value=/a:3    | {"a":"ab"}
+        ok          value=/a:5    | {"a":   [ 1 ]   }
+        value_bytes value=/a:4    | {"a":   [ 1 ]   }
+        ok          value=:6      | "abcd"
+        value_bytes value=:5      | "abcd"
+        ok          value=:3      | 123
+        value_bytes value=:2      | 123
+        value_bytes value=:0      | 1
+        ok          value=/a/1:2  | {"a":[123,12,123]}
+        value_bytes value=/a/1:1  | {"a":[123,12,123]}
+        value_bytes value=/a/1:1  | {"a":{"0":123,"1":12}}
+        ok          value=/1/a:1  | [{"a":12},{"a":1},{"a":12}]
+        ok          value=/a:2    | {"a":12,"a":34}
+        value_bytes value=/a:2    | {"a":12,"a":345}
+        value_bytes value=/a:2    | {"\u0061":123}
+        ok          value=/a:2    | {"b":{"a":123},"a":12}
+        ok          value=/a/a:2  | {"a":[{"a":123}],"a":{"a":12},"b":{"a":123}}
+        ok          value=/aa:2   | {"a":123,"aaa":123,"ab":123}
+        value_bytes value=/:2     | {"":123}
+        ok          value=/-:0    | [1]
+        ok          value=/01:0   | [1,2]
+        ok          value=/a:1    | {"b":[0],"c":{"a":{"a":[12]}}}
+        "#,
+    );
+}
+
+#[test]
+fn the_earlier_byte_is_the_breach() {
+    check(
+        r#"
+        value_bytes value=:3              | [1,x
+        at=3        value=:4              | [1,x
+        value_bytes value=:2              | [1,x
+        value_bytes value=:3 string_bytes=3 | "abcdef"
+        string_bytes value=:5 string_bytes=3 | "abcdef"
+        at=3        value=:3              | 123x
+        "#,
+    );
+}
+
+#[test]
+fn objects_count_where_they_have_the_member() {
+    check(
+        r#"
+        ok            count=:1  | {"type":"item","a":{"type":"item"}}
+        objects_count count=:0  | [{"type":"item"}]
+        ok            count=:0  | {"type":"item"}
+        objects_count count=:1  | [{"type":"item"},{"type":"item"}]
+        ok            count=:1  | [{"type":"item","type":"item"},{"type":"items"},{"type":"ite"},{"types":"item"}]
+        objects_count count=:0  | [{"type":1,"type":"item","type":"other"}]
+        objects_count count=:0  | [{"ty\u0070e":"\u0069tem"}]
+        ok            count=:0  | [{"type":["item"]},{"type":{"a":"item"}},{"a":"type","b":"item"}]
+        ok            count=:0  | [{"type":[],"a":"item"},{"type":null,"a":"item"}]
+        ok            count=:0  | [{"type":0},"item",[{"type":{}},"item"]]
+        objects_count count=/a:0 | {"a":[[{"type":"item"}]]}
+        ok            count=/a:0 | {"a":{"type":"item"},"b":{"c":{"type":"item"}}}
+        objects_count count=/a:1 | {"a":[{"type":"item"}],"a":{"c":{"type":"item"}}}
+        "#,
+    );
+    let both = Conditions::new([("type", "item"), ("kind", "a")]).unwrap();
+    let every = Conditions::new([]).unwrap();
+    for (conditions, body, count) in [
+        (&both, r#"[{"type":"item"},{"kind":"a"},{"kind":"a","type":"item"},{"type":"a","kind":"item"}]"#, 1),
+        (&both, r#"[{"type":"item","kind":"b","kind":"a"},{"type":"item","x":{"kind":"a"}}]"#, 1),
+        (&every, r#"[{},{"a":{}},[]]"#, 3),
+        (&every, r#"{}"#, 0_u64),
     ] {
-        assert!(!is_json(bad.as_bytes()), "{bad}");
-        assert_eq!(whole(&JsonRules::default(), bad.as_bytes()), Err(Breach::Malformed { at }), "{bad}");
-    }
-    for bad in [
-        &b"\"\x80\""[..],
-        b"\"\xc0\x80\"",
-        b"\"\xed\xa0\x80\"",
-        b"\"\xf4\x90\x80\x80\"",
-        b"\"\xe2\x82\"",
-        b"\"\xff\"",
-        b"\"\xf0\x80\x80\x80\"",
-    ] {
-        assert!(!is_json(bad) && whole(&JsonRules::default(), bad).is_err(), "{bad:?}");
+        let limited = |count| JsonRules {
+            objects: Some(ObjectsRule {
+                conditions: conditions.clone(),
+                below: path(""),
+                count: Some(count),
+                depth: None,
+            }),
+            ..JsonRules::default()
+        };
+        assert!(measure(&limited(count), body.as_bytes()).is_ok(), "{body}");
+        let less = count.checked_sub(1).map(|less| measure(&limited(less), body.as_bytes()).err());
+        assert_eq!(less, less.map(|_| Some(Breach::ObjectsCount { limit: count - 1 })), "{body}");
     }
 }
 
 #[test]
-fn a_bound_holds_to_the_unit() {
-    let all = JsonRules::default;
-    let rules = |bound: Bound, max: u64| match bound {
-        Bound::Depth => JsonRules { depth: max as u32, ..all() },
-        Bound::ValueBytes => value_at("/data", max),
-        Bound::ObjectCount => blocks("/data", Some(max), None),
-        Bound::ObjectDepth => blocks("/data", None, Some(max as u32)),
-        Bound::ArrayItems => JsonRules { array_items: Some(max), ..all() },
-        Bound::Members => JsonRules { members: Some(max), ..all() },
-        Bound::StringBytes => JsonRules { string_bytes: Some(max), ..all() },
-        Bound::NameBytes => JsonRules { name_bytes: Some(max), ..all() },
-        Bound::DuplicateNames => JsonRules { members: Some(9), refuse_duplicate_names: max == 0, ..all() },
-    };
-    for (bound, document, exactly) in [
-        (Bound::Depth, "[[1],{\"a\":[]}]", 3),
-        (Bound::Depth, "7", 0),
-        (Bound::ValueBytes, r#"{"x":1234567890,"data" : { "a": [1, 2] } }"#, 15),
-        (Bound::ValueBytes, r#"{"data":12345}"#, 5),
-        (Bound::ValueBytes, r#"{"da\u0074a":"1234"}"#, 6),
-        (Bound::ValueBytes, r#"{"data":null}"#, 4),
-        (
-            Bound::ObjectCount,
-            r#"{"data":{"type":"item","a":[{"type":"item"},{"type":"x"},{"b":{"type":"item"}}]},"z":{"type":"item"}}"#,
-            2,
-        ),
-        (
-            Bound::ObjectDepth,
-            r#"{"data":{"a":{"b":{"c":{"type":"item"},"type":"item"},"x":[{"type":"item"}],"type":"item"}}}"#,
-            3,
-        ),
-        (Bound::ObjectDepth, r#"{"data":{"a":{"ty\u0070e":"i\u0074em","b":{"c":{"type":"item"}}}}}"#, 2),
-        (Bound::ArrayItems, "[[1,2,3],4]", 3),
-        (Bound::Members, r#"{"a":{"b":1,"c":2,"d":3}}"#, 3),
-        (Bound::StringBytes, r#"{"long name":"aé😀\u00e9\ud83d\ude00\n"}"#, 14),
-        (Bound::NameBytes, r#"{"a\u00e9":"long text"}"#, 3),
-        (Bound::DuplicateNames, r#"{"a":1,"b":{"a":2},"\u0061":3}"#, 1),
+fn objects_nest_whatever_is_between_and_whatever_comes_first() {
+    check(
+        r#"
+        ok            nested=:1  | {"type":"item","a":[{"type":"item"},{"type":"item"}]}
+        objects_depth nested=:0  | {"a":{"type":"item"}}
+        objects_depth nested=:1  | [{"type":"item","a":{"b":[{"type":"item"}]}}]
+        objects_depth nested=:1  | [{"a":{"b":[{"type":"item"}]},"type":"item"}]
+        ok            nested=:2  | [{"a":{"b":[{"type":"item"}]},"type":"item","type":"item"}]
+        ok            nested=:2  | [{"a":{"b":[{"type":"item"},{"type":"item"}]},"type":"item"},{"type":"item"}]
+        objects_depth nested=:2  | [{"a":{"type":"item","b":[{"type":"item"}]},"type":"item"}]
+        objects_depth nested=:2  | [{"a":{"b":[{"type":"item"}],"type":"item"},"type":"item"
+        objects_depth nested=:2  | [{"type":"item","a":{"b":[{"type":"item"}],"type":"item"
+        ok            nested=/a:1 | {"a":{"type":"item","b":{"type":"item"}},"type":"item"}
+        "#,
+    );
+}
+
+#[test]
+fn arrays_objects_and_strings_are_bounded_everywhere() {
+    check(
+        r#"
+        ok           array_items=2  | [[1,2],{"a":1,"b":2,"c":3}]
+        array_items  array_items=2  | [[1,2,3]]
+        at=6         array_items=2  | [[1,2,]]
+        array_items  array_items=0  | [1]
+        ok           members=2      | [{"a":1,"b":2},3,{"a":1}]
+        members      members=2      | {"a":1,"a":2,"a":3}
+        ok           string_bytes=3 | {"abcd":"abc"}
+        string_bytes string_bytes=3 | ["abcd"]
+        string_bytes string_bytes=4 | "\u0061\n€
+        ok           string_bytes=4 | "\ud83d\ude00"
+        string_bytes string_bytes=3 | "\ud83d\ude00"
+        ok           string_bytes=2 | ["ü","\u00fc"]
+        string_bytes string_bytes=1 | ["ü"]
+        ok           name_bytes=3   | {"abc":"abcd"}
+        name_bytes   name_bytes=2   | {"\u0061bc":1}
+        "#,
+    );
+}
+
+#[test]
+fn a_name_may_come_twice_in_two_objects_alone() {
+    check(
+        r#"
+        ok             | {"a":1,"a":2}
+        ok             unique members=9 | {"a":{"a":1,"b":{"a":1}},"b":{"a":2},"c":[{"a":1},{"a":1}]}
+        duplicate_name unique members=9 | {"a":1,"b":2,"a":3}
+        duplicate_name unique members=9 | {"a":1,"b":{"a":{}},"\u0061":3}
+        duplicate_name unique members=9 | {"":1,"":2}
+        ok             unique members=9 | {"a":1,"A":2,"":3,"aa":4}
+        "#,
+    );
+}
+
+#[test]
+fn items_are_those_of_the_array_at_the_place() {
+    check(
+        r#"
+        3  items=/a    | {"a":[1,[2,3],4],"b":[1]}
+        0  items=/a    | {"a":[]}
+        2  items=      | [[1,2,3],{}]
+        ok items=/a    | {"a":{"0":1}}
+        ok items=/a    | {"b":[1]}
+        ok items=/a    | [[1]]
+        3  items=/a    | {"a":[1],"a":[1,2],"a":5}
+        1  items=/1/a  | [{"a":[1,2]},{"a":[1]}]
+        "#,
+    );
+}
+
+#[test]
+fn every_breach_has_its_name_and_its_limit() {
+    for (breach, name, limit) in [
+        (Breach::Malformed { at: 3 }, "malformed", None),
+        (Breach::Truncated, "malformed", None),
+        (Breach::Depth { limit: 1 }, "json_depth", Some(1)),
+        (Breach::ValueBytes { limit: 2 }, "value_bytes", Some(2)),
+        (Breach::ObjectsCount { limit: 3 }, "objects_count", Some(3)),
+        (Breach::ObjectsDepth { limit: 4 }, "objects_depth", Some(4)),
+        (Breach::ArrayItems { limit: 5 }, "array_items", Some(5)),
+        (Breach::Members { limit: 6 }, "members", Some(6)),
+        (Breach::StringBytes { limit: 7 }, "string_bytes", Some(7)),
+        (Breach::NameBytes { limit: 8 }, "name_bytes", Some(8)),
+        (Breach::Names { limit: 9 }, "names", Some(9)),
+        (Breach::DuplicateName, "duplicate_name", None),
     ] {
-        assert_eq!(whole(&rules(bound, exactly), document.as_bytes()), Ok(None), "{bound:?} {document}");
-        if let Some(less) = exactly.checked_sub(1) {
-            let refused = Err(Breach::Over(bound));
-            assert_eq!(whole(&rules(bound, less), document.as_bytes()), refused, "{bound:?} {document}");
-        }
+        assert_eq!((breach.name(), breach.limit()), (name, limit));
     }
 }
 
 #[test]
-fn items_are_those_of_the_array_at_the_path() {
-    for (at, document, items) in [
-        ("", "[1,[2,3],{}]", Some(3)),
-        ("", "{}", None),
-        ("/a", r#"{"a":[],"b":[1]}"#, Some(0)),
-        ("/a", r#"{"a":[1,2],"a":[3]}"#, Some(3)),
-        ("/a/1/b", r#"{"a":[{"b":[1]},{"b":[1,2,3,4]},{"b":[1]}]}"#, Some(4)),
-        ("/a/01", r#"{"a":[[],[1]]}"#, None),
-        ("/0", r#"[[1,2]]"#, Some(2)),
-        ("/0", r#"{"0":[1,2]}"#, Some(2)),
-    ] {
-        assert_eq!(whole(&items_of(at), document.as_bytes()), Ok(items), "{at} {document}");
-    }
-    let mut meter = meter(&items_of("/a"));
-    meter.feed(br#"{"a":[1,2,3"#).unwrap();
-    assert_eq!(meter.items(), Some(3), "so far");
-}
-
-#[test]
-fn hostile_documents_are_refused_where_they_prove_themselves() {
-    let mut deep = meter(&JsonRules::default());
-    assert_eq!(deep.feed(&vec![b'['; 1_000_000]), Err(Breach::Over(Bound::Depth)));
-    assert_eq!(deep.feed(b"]"), Err(Breach::Over(Bound::Depth)), "for ever after");
-    assert_eq!(deep.finish(), Err(Breach::Over(Bound::Depth)));
-    let mut long = meter(&JsonRules { string_bytes: Some(99_999_999), ..JsonRules::default() });
-    long.feed(b"\"").unwrap();
-    let piece = vec![b'x'; 65_536];
-    let refused = (0..2_000).find_map(|number| long.feed(&piece).err().map(|breach| (number, breach)));
-    assert_eq!(refused, Some((1_525, Breach::Over(Bound::StringBytes))));
-    // So many names are remembered, and no more.
-    let names = |count: usize| {
-        let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":0")).collect();
-        format!("{{{}}}", members.join(","))
-    };
-    let unique = JsonRules { members: Some(1_000_000), refuse_duplicate_names: true, ..JsonRules::default() };
-    assert_eq!(whole(&unique, names(NAMES_MAX).as_bytes()), Ok(None));
-    assert_eq!(whole(&unique, names(NAMES_MAX + 1).as_bytes()), Err(Breach::Over(Bound::DuplicateNames)));
-}
-
-/// Small documents with what the rules look for, in any order of names.
-fn document() -> impl Strategy<Value = String> {
-    let text = prop_oneof!["item", "it\\\\u0065m", "[a-c é😀]{0,4}", Just("\\n\\ud83d\\ude00".to_owned())];
-    let name = prop_oneof![Just("type"), Just("ty\\u0070e"), Just("data"), Just("a"), Just("b"), Just("1")];
-    let scalar = prop_oneof![
-        text.prop_map(|text| format!("\"{text}\"")),
-        (-9_000..9_000_i32).prop_map(|number| number.to_string()),
-        Just("-1.5e3".to_owned()),
-        Just("null".to_owned()),
-        Just("false".to_owned()),
-    ];
-    scalar.prop_recursive(6, 60, 6, move |inner| {
-        let blank = prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\n\t")];
-        let member = (name.clone(), blank.clone(), inner.clone(), blank.clone());
-        let member = member.prop_map(|(name, before, value, after)| format!("\"{name}\"{before}:{after}{value}"));
-        let item = (blank, inner).prop_map(|(blank, value)| format!("{blank}{value}"));
-        prop_oneof![
-            2 => prop::collection::vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(","))),
-            1 => prop::collection::vec(item, 0..6).prop_map(|items| format!("[{}]", items.join(","))),
-        ]
-    })
-}
-
-fn rules() -> impl Strategy<Value = JsonRules> {
-    let at = || prop_oneof![Just(""), Just("/data"), Just("/a/b"), Just("/data/1"), Just("/1/a")].prop_map(path);
-    let most = |max: u64| prop::option::of(0..max);
-    let value = prop::option::of((at(), 0..60_u64).prop_map(|(at, bytes)| ValueRule { at, bytes }));
-    let more = prop_oneof![3 => Just(vec![]), 1 => Just(vec![("a".into(), "item".into())])];
-    let objects =
-        prop::option::of((at(), more, most(5), prop::option::of(0..4_u32)).prop_map(|(below, more, count, depth)| {
-            let conditions = [vec![("type".into(), "item".into())], more].concat();
-            ObjectsRule { conditions, below, count, depth }
-        }));
-    let counts = (most(6), most(6), most(12), most(6), any::<bool>());
-    (1..9_u32, value, objects, counts, prop::option::of(at())).prop_map(|(depth, value, objects, counts, items)| {
-        let (array_items, members, string_bytes, name_bytes, refuse_duplicate_names) = counts;
-        JsonRules {
-            depth,
-            value,
-            objects,
-            array_items,
-            members,
-            string_bytes,
-            name_bytes,
-            refuse_duplicate_names,
-            items,
-        }
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-    #[test]
-    fn the_answer_is_that_of_the_whole_document(document in document(), rules in rules()) {
-        prop_assert!(is_json(document.as_bytes()));
-        let answer = whole(&rules, document.as_bytes());
-        let expected = oracle::measure(&document);
-        match answer {
-            Ok(items) => {
-                prop_assert_eq!(expected.broken(&rules), [], "{}", document);
-                prop_assert_eq!(items, rules.items.as_ref().and_then(|at| expected.items(at)));
-            }
-            Err(Breach::Over(bound)) => prop_assert!(expected.broken(&rules).contains(&bound), "{:?} {}", bound, document),
-            Err(Breach::Malformed { at }) => prop_assert!(false, "malformed at {at}: {document}"),
-        }
-    }
-
-    #[test]
-    fn the_answer_is_the_same_however_the_bytes_are_cut(
-        document in document(),
-        rules in rules(),
-        broken in prop::option::of((any::<Index>(), any::<u8>())),
-        cuts in prop::collection::vec(any::<Index>(), 0..4),
-    ) {
-        let mut bytes = document.into_bytes();
-        if let Some((place, byte)) = broken {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
-        }
-        let answer = whole(&rules, &bytes);
-        prop_assert_eq!(in_pieces(&rules, bytes.chunks(1)), answer);
-        for at in 0..=bytes.len() {
-            prop_assert_eq!(in_pieces(&rules, [&bytes[..at], &bytes[at..]]), answer, "cut at {}", at);
-        }
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-        cuts.sort_unstable();
-        let ends = cuts.iter().copied().chain([bytes.len()]);
-        let pieces = [0].into_iter().chain(cuts.iter().copied()).zip(ends).map(|(from, to)| &bytes[from..to]);
-        prop_assert_eq!(in_pieces(&rules, pieces), answer);
-    }
-
-    #[test]
-    fn what_is_json_is_what_another_parser_takes(
-        document in document(),
-        changes in prop::collection::vec((any::<Index>(), prop_oneof![any::<u8>(), prop::sample::select(b"\"\\{}[],:0e.-u\x80\xc3".to_vec())]), 0..3),
-        end in any::<Index>(),
-        cut in any::<bool>(),
-    ) {
-        let mut bytes = document.into_bytes();
-        for (place, byte) in changes {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
-        }
-        if cut {
-            bytes.truncate(end.index(bytes.len() + 1));
-        }
-        let answer = whole(&JsonRules::default(), &bytes);
-        prop_assert_eq!(answer.is_ok(), is_json(&bytes), "{:?} {}", answer, String::from_utf8_lossy(&bytes));
-    }
-
-    #[test]
-    fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        prop_assert_eq!(whole(&JsonRules::default(), &bytes).is_ok(), is_json(&bytes));
-    }
+fn conditions_are_bounded() {
+    let pairs = |count| Conditions::new(vec![("a", "b"); count]);
+    assert!(pairs(CONDITIONS_MAX).is_some() && pairs(CONDITIONS_MAX + 1).is_none());
+    let long = "a".repeat(CONDITION_BYTES_MAX + 1);
+    assert!(Conditions::new([("a", &long[1..])]).is_some() && Conditions::new([("a", &*long)]).is_none());
+    assert!(Conditions::new([(&long[1..], "a")]).is_some() && Conditions::new([(&*long, "a")]).is_none());
 }

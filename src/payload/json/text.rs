@@ -1,198 +1,194 @@
-//! Names and texts, byte by byte: escapes, and UTF-8 to the letter (RFC 3629), across any cut.
+//! The inside of a string, from behind its first quote: UTF-8 and escapes, wherever it is cut.
+//!
+//! What the string says comes out in pieces. A piece of several bytes is as it was sent, each of its
+//! bytes one of the body; what was escaped comes byte by byte, at its escape's last one.
 
-use super::stack::Stack;
-use super::{Bound, Breach};
+use super::breach::{Offsets, Stop};
+use super::scan;
 
-/// A name or text that is being read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Text {
-    part: Part,
-    role: Role,
-    /// Bytes so far, without escapes.
-    bytes: u64,
-    /// Whether the stack is told them.
-    collect: bool,
-}
-
+/// Where in a string the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Name,
-    Value,
-}
-
-/// Where in a text the next byte stands.
-#[derive(Clone, Copy, Debug)]
-enum Part {
-    /// Between characters.
+pub(super) enum Text {
+    /// Between two characters.
     Plain,
-    /// Within a character: this many bytes follow, the next of them in this range.
-    Character { left: u8, low: u8, high: u8 },
+    /// Within a character of several bytes.
+    Character(Within),
     /// Behind a backslash.
     Escape,
-    /// Behind `\u`: this many digits follow. The first half of a pair comes before it, or not.
-    Unicode { left: u8, code: u16, first: Option<u16> },
+    /// Behind `\u`.
+    Hex {
+        /// The digits that have come.
+        code: u16,
+        /// How many have.
+        digits: u8,
+        /// The half before, where this is the second of a pair.
+        first: Option<u16>,
+    },
     /// Behind the first half of a pair: a backslash must follow.
-    Pair { first: u16 },
+    Half(u16),
     /// Behind that backslash: a `u` must follow.
-    PairEscape { first: u16 },
-    /// Behind the closing quote.
-    Whole,
+    HalfEscape(u16),
+}
+
+/// Which byte a character may go on with. RFC 3629 §4 has the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Within {
+    least: u8,
+    most: u8,
+    /// How many follow that one.
+    left: u8,
+}
+
+/// What became of a string in one chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read<'c> {
+    /// It has ended; this follows its last quote.
+    Ended(&'c [u8]),
+    /// It goes on in the next chunk.
+    Open(Text),
 }
 
 impl Text {
-    /// A name, behind its opening quote.
-    pub(super) const fn name(collect: bool) -> Self {
-        Self { part: Part::Plain, role: Role::Name, bytes: 0, collect }
-    }
-
-    /// A text, behind its opening quote.
-    pub(super) const fn value(collect: bool) -> Self {
-        Self { part: Part::Plain, role: Role::Value, bytes: 0, collect }
-    }
-
-    pub(super) fn is_name(&self) -> bool {
-        self.role == Role::Name
-    }
-
-    pub(super) const fn is_whole(&self) -> bool {
-        matches!(self.part, Part::Whole)
-    }
-
-    /// Reads as far as the text goes; how many bytes. An error counts from the beginning of `rest`.
-    pub(super) fn read(&mut self, rest: &[u8], stack: &mut Stack) -> Result<usize, Breach> {
-        let mut index = 0;
-        while let Some((byte, behind)) = rest.get(index..).and_then(<[u8]>::split_first) {
-            let malformed = || Breach::Malformed { at: u64::try_from(index).unwrap_or(u64::MAX) };
-            let mut read = 1;
-            self.part = match (self.part, *byte) {
-                (Part::Plain, b'"') => Part::Whole,
-                (Part::Plain, b'\\') => Part::Escape,
-                (Part::Plain, 0x20..=0x7f) => {
-                    read = plain(behind).saturating_add(1);
-                    self.add(rest.get(index..index.saturating_add(read)).unwrap_or_default(), stack)?;
-                    Part::Plain
+    /// Reads on in `bytes`. `piece` takes what the string says, and the offset of its last byte.
+    #[inline]
+    pub(super) fn read<'c>(
+        mut self,
+        mut bytes: &'c [u8],
+        offsets: Offsets,
+        mut piece: impl FnMut(&[u8], u64) -> Result<(), Stop>,
+    ) -> Result<Read<'c>, Stop> {
+        loop {
+            if self == Self::Plain {
+                let plain = scan::plain(bytes);
+                let (run, partial) = if plain.ascii { (plain.run, &[][..]) } else { whole_characters(plain.run) };
+                if !run.is_empty() {
+                    let after = bytes.get(run.len()..).unwrap_or_default();
+                    piece(run, offsets.before(after))?;
                 }
-                (Part::Plain, lead) => {
-                    self.add(&[lead], stack)?;
-                    character(lead).ok_or_else(malformed)?
-                }
-                (Part::Character { left, low, high }, byte) if (low..=high).contains(&byte) => {
-                    self.add(&[byte], stack)?;
-                    match left.saturating_sub(1) {
-                        0 => Part::Plain,
-                        left => Part::Character { left, low: 0x80, high: 0xbf },
+                if partial.is_empty() {
+                    match plain.rest {
+                        [b'"', rest @ ..] => return Ok(Read::Ended(rest)),
+                        [b'\\', letter, rest @ ..] if let Some(character) = unescaped(*letter) => {
+                            piece(&[character], offsets.before(rest))?;
+                            bytes = rest;
+                            continue;
+                        }
+                        [b'\\', rest @ ..] => (self, bytes) = (Self::Escape, rest),
+                        [] => return Ok(Read::Open(self)),
+                        rest => return Err(Stop::malformed(offsets.of(rest))),
                     }
+                } else {
+                    bytes = bytes.get(run.len()..).unwrap_or_default();
                 }
-                (Part::Escape, b'u') => Part::Unicode { left: 4, code: 0, first: None },
-                (Part::Escape, byte) => {
-                    self.add(&[escaped(byte).ok_or_else(malformed)?], stack)?;
-                    Part::Plain
+            }
+            let [byte, rest @ ..] = bytes else { return Ok(Read::Open(self)) };
+            let (next, said) = self.step(*byte).ok_or(Stop::malformed(offsets.of(bytes)))?;
+            for byte in said.bytes() {
+                piece(&[*byte], offsets.before(rest))?;
+            }
+            (self, bytes) = (next, rest);
+        }
+    }
+
+    /// Takes the one byte that comes next, where a string may go on with it.
+    fn step(self, byte: u8) -> Option<(Self, Said)> {
+        let raw = Said::byte(byte);
+        match self {
+            Self::Plain => Within::begin(byte).map(|within| (Self::Character(within), raw)),
+            Self::Character(within) => (within.least..=within.most)
+                .contains(&byte)
+                .then(|| (within.next().map_or(Self::Plain, Self::Character), raw)),
+            Self::Escape => match byte {
+                b'u' => Some((Self::Hex { code: 0, digits: 0, first: None }, Said::NOTHING)),
+                letter => unescaped(letter).map(|character| (Self::Plain, Said::byte(character))),
+            },
+            Self::Hex { code, digits, first } => {
+                let digit = u16::try_from(char::from(byte).to_digit(16)?).ok()?;
+                let code = code << 4 | digit;
+                if digits < 3 {
+                    return Some((Self::Hex { code, digits: digits.saturating_add(1), first }, Said::NOTHING));
                 }
-                (Part::Unicode { left, code, first }, byte) => {
-                    let digit = char::from(byte).to_digit(16).and_then(|digit| u16::try_from(digit).ok());
-                    let code = code.wrapping_shl(4) | digit.ok_or_else(malformed)?;
-                    match left.saturating_sub(1) {
-                        0 => self.end_escape(code, first, stack)?.ok_or_else(malformed)?,
-                        left => Part::Unicode { left, code, first },
+                match first {
+                    Some(first) => {
+                        let pair = char::decode_utf16([first, code]).next()?.ok()?;
+                        Some((Self::Plain, Said::character(pair)))
                     }
+                    None if (0xD800..0xDC00).contains(&code) => Some((Self::Half(code), Said::NOTHING)),
+                    None => Some((Self::Plain, Said::character(char::from_u32(code.into())?))),
                 }
-                (Part::Pair { first }, b'\\') => Part::PairEscape { first },
-                (Part::PairEscape { first }, b'u') => Part::Unicode { left: 4, code: 0, first: Some(first) },
-                (Part::Character { .. } | Part::Pair { .. } | Part::PairEscape { .. } | Part::Whole, _) => {
-                    return Err(malformed());
-                }
-            };
-            index = index.saturating_add(read);
-            if self.is_whole() {
-                break;
+            }
+            Self::Half(first) => (byte == b'\\').then_some((Self::HalfEscape(first), Said::NOTHING)),
+            Self::HalfEscape(first) => {
+                (byte == b'u').then_some((Self::Hex { code: 0, digits: 0, first: Some(first) }, Said::NOTHING))
             }
         }
-        Ok(index)
     }
+}
 
-    /// Ends `\uXXXX`; `None` where it is half of a pair without the other half.
-    fn end_escape(&mut self, code: u16, first: Option<u16>, stack: &mut Stack) -> Result<Option<Part>, Breach> {
-        let character = match (first, code) {
-            (None, 0xd800..=0xdbff) => return Ok(Some(Part::Pair { first: code })),
-            (None, code) => char::from_u32(code.into()),
-            (Some(first), 0xdc00..=0xdfff) => char::decode_utf16([first, code]).next().and_then(Result::ok),
-            (Some(_), _) => None,
+impl Within {
+    /// The character that `first` begins; `None` where that is ASCII or begins none.
+    const fn begin(first: u8) -> Option<Self> {
+        let (least, most, left) = match first {
+            0xC2..=0xDF => (0x80, 0xBF, 0),
+            0xE0 => (0xA0, 0xBF, 1),
+            0xED => (0x80, 0x9F, 1),
+            0xE1..=0xEF => (0x80, 0xBF, 1),
+            0xF0 => (0x90, 0xBF, 2),
+            0xF1..=0xF3 => (0x80, 0xBF, 2),
+            0xF4 => (0x80, 0x8F, 2),
+            _ => return None,
         };
-        let Some(character) = character else { return Ok(None) };
-        self.add(character.encode_utf8(&mut [0; 4]).as_bytes(), stack)?;
-        Ok(Some(Part::Plain))
+        Some(Self { least, most, left })
     }
 
-    fn add(&mut self, bytes: &[u8], stack: &mut Stack) -> Result<(), Breach> {
-        self.bytes = self.bytes.saturating_add(super::count(bytes));
-        let rules = stack.rules();
-        let (max, bound) = match self.role {
-            Role::Name => (rules.name_bytes, Bound::NameBytes),
-            Role::Value => (rules.string_bytes, Bound::StringBytes),
-        };
-        if max.is_some_and(|max| self.bytes > max) {
-            return Err(Breach::Over(bound));
-        }
-        if self.collect {
-            stack.collect(bytes);
-        }
-        Ok(())
+    /// The byte after the next; `None` where that was the last.
+    fn next(self) -> Option<Self> {
+        self.left.checked_sub(1).map(|left| Self { least: 0x80, most: 0xBF, left })
     }
 }
 
-/// What follows the first byte of a character that is not ASCII (RFC 3629 §4); `None` where it is none.
-const fn character(lead: u8) -> Option<Part> {
-    let (left, low, high) = match lead {
-        0xc2..=0xdf => (1, 0x80, 0xbf),
-        0xe0 => (2, 0xa0, 0xbf),
-        0xe1..=0xec | 0xee..=0xef => (2, 0x80, 0xbf),
-        0xed => (2, 0x80, 0x9f),
-        0xf0 => (3, 0x90, 0xbf),
-        0xf1..=0xf3 => (3, 0x80, 0xbf),
-        0xf4 => (3, 0x80, 0x8f),
-        _ => return None,
-    };
-    Some(Part::Character { left, low, high })
+/// What one byte of the body adds to what its string says.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    utf8: [u8; 4],
+    length: usize,
 }
 
-/// What stands for the byte behind a backslash; `None` where nothing does.
-const fn escaped(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'"' | b'\\' | b'/' => byte,
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        _ => return None,
-    })
-}
+impl Said {
+    const NOTHING: Self = Self { utf8: [0; 4], length: 0 };
 
-/// How many bytes there are before one that is a quote, a backslash, a control character or not ASCII.
-fn plain(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let hit = special(u64::from_le_bytes(*word));
-        if hit != 0 {
-            let within = usize::try_from(hit.trailing_zeros() >> 3).unwrap_or_default();
-            return number.saturating_mul(8).saturating_add(within);
-        }
+    const fn byte(byte: u8) -> Self {
+        Self { utf8: [byte, 0, 0, 0], length: 1 }
     }
-    let ends = |byte: &u8| !matches!(byte, 0x20..=0x7f) || matches!(byte, b'"' | b'\\');
-    let within = tail.iter().position(ends).unwrap_or(tail.len());
-    words.len().saturating_mul(8).saturating_add(within)
+
+    fn character(character: char) -> Self {
+        let mut utf8 = [0; 4];
+        let length = character.encode_utf8(&mut utf8).len();
+        Self { utf8, length }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.utf8.get(..self.length).unwrap_or_default()
+    }
 }
 
-/// The highest bit of each byte of `word` that ends a run, the lowest one to the letter: a borrow can
-/// only mark bytes above one that ends it.
-const fn special(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    const fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word
+/// What a letter behind a backslash stands for, where that is one character.
+const fn unescaped(letter: u8) -> Option<u8> {
+    match letter {
+        b'"' | b'\\' | b'/' => Some(letter),
+        b'b' => Some(0x08),
+        b'f' => Some(0x0C),
+        b'n' => Some(b'\n'),
+        b'r' => Some(b'\r'),
+        b't' => Some(b'\t'),
+        _ => None,
     }
-    let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word;
-    let quote = zeros(word ^ ONES.wrapping_mul(b'"' as u64));
-    let backslash = zeros(word ^ ONES.wrapping_mul(b'\\' as u64));
-    (word | control | quote | backslash) & HIGH
+}
+
+/// Splits `run` before the first byte that is not part of a whole character.
+fn whole_characters(run: &[u8]) -> (&[u8], &[u8]) {
+    match str::from_utf8(run) {
+        Ok(_) => (run, &[]),
+        Err(error) => run.split_at_checked(error.valid_up_to()).unwrap_or((run, &[])),
+    }
 }

@@ -1,171 +1,158 @@
-//! An obvious measure of a whole document that is JSON, by recursion.
+//! The slow and obvious twin: a valid body as a tree, which keeps what occurs twice and where it stands.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
-use super::super::{Bound, JsonPath, JsonRules};
-
-/// A value with its bytes, and the way to it.
-struct Value {
-    way: Vec<String>,
-    bytes: u64,
-    kind: Kind,
+/// A value and where its bytes are.
+#[derive(Debug)]
+pub(super) struct Tree {
+    start: usize,
+    end: usize,
+    node: Node,
 }
 
-enum Kind {
+#[derive(Debug)]
+enum Node {
+    Scalar,
     Text(String),
-    Array(Vec<Value>),
-    Object(Vec<(String, Value)>),
-    Other,
+    Array(Vec<Tree>),
+    Object(Vec<(String, Tree)>),
 }
 
-pub(super) struct Document(Value);
-
-pub(super) fn measure(document: &str) -> Document {
-    let mut rest = document;
-    Document(read(&mut rest, Vec::new()))
-}
-
-/// Reads one value from the beginning of `rest`.
-fn read(rest: &mut &str, way: Vec<String>) -> Value {
-    *rest = rest.trim_start();
-    let all = *rest;
-    let within = |step: String| [way.clone(), vec![step]].concat();
-    let kind = match all.as_bytes()[0] {
-        b'"' => Kind::Text(text(rest)),
-        b'[' => {
-            let mut items = Vec::new();
-            while next(rest, "[,") {
-                items.push(read(rest, within(items.len().to_string())));
-            }
-            Kind::Array(items)
-        }
-        b'{' => {
-            let mut members = Vec::new();
-            while next(rest, "{,") {
-                *rest = rest.trim_start();
-                let name = text(rest);
-                *rest = rest.trim_start().strip_prefix(':').unwrap();
-                members.push((name.clone(), read(rest, within(name))));
-            }
-            Kind::Object(members)
-        }
-        _ => {
-            let end = rest.find([',', ']', '}', ' ', '\n']).unwrap_or(rest.len());
-            *rest = &rest[end..];
-            Kind::Other
-        }
-    };
-    Value { way, bytes: (all.len() - rest.len()) as u64, kind }
-}
-
-/// Goes behind the opening bracket or a comma if an element follows; behind the closing bracket otherwise.
-fn next(rest: &mut &str, separators: &str) -> bool {
-    *rest = rest.trim_start();
-    let separator = rest.starts_with(|one| separators.contains(one));
-    *rest = rest[1..].trim_start();
-    let empty = separator && rest.starts_with([']', '}']);
-    if empty {
-        *rest = &rest[1..];
+impl Tree {
+    /// Reads a body that is known to be valid.
+    pub(super) fn parse(body: &[u8]) -> Self {
+        Parser { body, at: 0 }.value()
     }
-    separator && !empty
-}
 
-fn text(rest: &mut &str) -> String {
-    let mut end = 1;
-    while rest.as_bytes()[end] != b'"' {
-        end += if rest.as_bytes()[end] == b'\\' { 2 } else { 1 };
+    pub(super) fn bytes(&self) -> u64 {
+        (self.end - self.start) as u64
     }
-    let (text, behind) = rest.split_at(end + 1);
-    *rest = behind;
-    serde_json::from_str(text).unwrap()
-}
 
-impl Value {
-    fn children(&self) -> Vec<&Value> {
-        match &self.kind {
-            Kind::Array(items) => items.iter().collect(),
-            Kind::Object(members) => members.iter().map(|(_, value)| value).collect(),
-            Kind::Text(_) | Kind::Other => Vec::new(),
+    fn children(&self) -> Vec<&Self> {
+        match &self.node {
+            Node::Scalar | Node::Text(_) => vec![],
+            Node::Array(items) => items.iter().collect(),
+            Node::Object(members) => members.iter().map(|(_, value)| value).collect(),
         }
     }
 
-    fn all(&self) -> Vec<&Value> {
+    /// The value and all that are in it.
+    pub(super) fn all(&self) -> Vec<&Self> {
         let mut all = vec![self];
-        self.children().iter().for_each(|child| all.extend(child.all()));
+        all.extend(self.children().into_iter().flat_map(Self::all));
         all
     }
 
-    fn depth(&self) -> u32 {
-        let within = self.children().iter().map(|child| child.depth()).max().unwrap_or(0);
-        within + u32::from(matches!(self.kind, Kind::Array(_) | Kind::Object(_)))
-    }
-
-    fn is_at(&self, path: &JsonPath) -> bool {
-        self.way.iter().map(String::as_str).eq(path.tokens().iter().map(|token| &**token))
-    }
-
-    fn is_below(&self, path: &JsonPath) -> bool {
-        let tokens = path.tokens();
-        self.way.len() > tokens.len() && self.way.iter().zip(tokens).all(|(step, token)| **step == **token)
-    }
-
-    fn matches(&self, rules: &JsonRules) -> bool {
-        let Kind::Object(members) = &self.kind else { return false };
-        let has = |name: &str, wanted: &str| {
-            members.iter().any(|(own, value)| own == name && matches!(&value.kind, Kind::Text(text) if text == wanted))
+    /// All values at the place that these names and indexes lead to.
+    pub(super) fn at(&self, steps: &[&str]) -> Vec<&Self> {
+        let [step, steps @ ..] = steps else { return vec![self] };
+        let next: Vec<&Self> = match &self.node {
+            Node::Scalar | Node::Text(_) => vec![],
+            Node::Array(items) => {
+                items.iter().enumerate().filter(|(index, _)| index.to_string() == *step).map(|(_, item)| item).collect()
+            }
+            Node::Object(members) => members.iter().filter(|(name, _)| name == step).map(|(_, value)| value).collect(),
         };
-        let rule = rules.objects.as_ref().unwrap();
-        self.is_below(&rule.below) && rule.conditions.iter().all(|(name, wanted)| has(name, wanted))
+        next.into_iter().flat_map(|value| value.at(steps)).collect()
     }
 
-    /// Matching objects in the tallest chain from here on.
-    fn chain(&self, rules: &JsonRules) -> u32 {
-        let within = self.children().iter().map(|child| child.chain(rules)).max().unwrap_or(0);
-        within + u32::from(self.matches(rules))
+    pub(super) fn depth(&self) -> u64 {
+        let inner = self.children().into_iter().map(Self::depth).max().unwrap_or(0);
+        inner + u64::from(matches!(self.node, Node::Array(_) | Node::Object(_)))
+    }
+
+    fn is_match(&self, conditions: &[(&str, &str)]) -> bool {
+        let Node::Object(members) = &self.node else { return false };
+        conditions.iter().all(|(name, text)| {
+            members.iter().any(|(has, value)| has == name && matches!(&value.node, Node::Text(said) if said == text))
+        })
+    }
+
+    /// How many match, of all that are in this value.
+    pub(super) fn matches_below(&self, conditions: &[(&str, &str)]) -> u64 {
+        self.all().into_iter().skip(1).filter(|value| value.is_match(conditions)).count() as u64
+    }
+
+    /// How many of those are in one another.
+    pub(super) fn nested_below(&self, conditions: &[(&str, &str)]) -> u64 {
+        let tallest = |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
+        self.children().into_iter().map(tallest).max().unwrap_or(0)
+    }
+
+    /// The number of items of an array.
+    pub(super) fn items(&self) -> Option<u64> {
+        if let Node::Array(items) = &self.node { Some(items.len() as u64) } else { None }
+    }
+
+    /// The names of an object's members.
+    pub(super) fn names(&self) -> Option<Vec<&str>> {
+        let Node::Object(members) = &self.node else { return None };
+        Some(members.iter().map(|(name, _)| name.as_str()).collect())
+    }
+
+    /// What a string says.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Node::Text(text) = &self.node { Some(text) } else { None }
+    }
+
+    pub(super) fn has_duplicates(&self) -> bool {
+        let twice = |names: Vec<&str>| names.iter().collect::<BTreeSet<_>>().len() < names.len();
+        self.all().into_iter().filter_map(Self::names).any(twice)
     }
 }
 
-impl Document {
-    /// All bounds that the document breaks.
-    pub(super) fn broken(&self, rules: &JsonRules) -> Vec<Bound> {
-        let all = self.0.all();
-        let mut broken = Vec::new();
-        let mut note = |bound, is_broken| {
-            if is_broken {
-                broken.push(bound);
+struct Parser<'b> {
+    body: &'b [u8],
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn value(&mut self) -> Tree {
+        self.skip(b" \n\r\t");
+        let start = self.at;
+        let node = match self.body[start] {
+            b'[' => Node::Array(self.list(b']', Self::value)),
+            b'{' => Node::Object(self.list(b'}', |parser| (parser.name(), parser.value()))),
+            b'"' => Node::Text(self.text()),
+            _ => {
+                self.skip(b"truefalsn-+.E0123456789");
+                Node::Scalar
             }
         };
-        let over = |max: Option<u64>, size: usize| max.is_some_and(|max| size as u64 > max);
-        note(Bound::Depth, self.0.depth() > rules.depth);
-        if let Some(rule) = &rules.value {
-            note(Bound::ValueBytes, all.iter().any(|value| value.is_at(&rule.at) && value.bytes > rule.bytes));
-        }
-        if let Some(rule) = &rules.objects {
-            note(Bound::ObjectCount, over(rule.count, all.iter().filter(|value| value.matches(rules)).count()));
-            note(Bound::ObjectDepth, rule.depth.is_some_and(|max| self.0.chain(rules) > max));
-        }
-        for value in all {
-            match &value.kind {
-                Kind::Text(text) => note(Bound::StringBytes, over(rules.string_bytes, text.len())),
-                Kind::Array(items) => note(Bound::ArrayItems, over(rules.array_items, items.len())),
-                Kind::Object(members) => {
-                    note(Bound::Members, over(rules.members, members.len()));
-                    note(Bound::NameBytes, members.iter().any(|(name, _)| over(rules.name_bytes, name.len())));
-                    let unique: HashSet<&String> = members.iter().map(|(name, _)| name).collect();
-                    note(Bound::DuplicateNames, rules.refuse_duplicate_names && unique.len() < members.len());
-                }
-                Kind::Other => {}
-            }
-        }
-        broken
+        Tree { start, end: self.at, node }
     }
 
-    /// Items of all arrays at a path.
-    pub(super) fn items(&self, at: &JsonPath) -> Option<u64> {
-        let count = |value: &&Value| {
-            let Kind::Array(items) = &value.kind else { return None };
-            value.is_at(at).then_some(items.len() as u64)
-        };
-        self.0.all().iter().filter_map(count).reduce(|one, other| one + other)
+    fn list<T>(&mut self, end: u8, entry: impl Fn(&mut Self) -> T) -> Vec<T> {
+        let mut entries = Vec::new();
+        self.at += 1;
+        self.skip(b" \n\r\t,");
+        while self.body[self.at] != end {
+            entries.push(entry(self));
+            self.skip(b" \n\r\t,");
+        }
+        self.at += 1;
+        entries
+    }
+
+    fn text(&mut self) -> String {
+        let start = self.at;
+        self.at += 1;
+        while self.body[self.at] != b'"' {
+            self.at += if self.body[self.at] == b'\\' { 2 } else { 1 };
+        }
+        self.at += 1;
+        serde_json::from_slice(&self.body[start..self.at]).unwrap()
+    }
+
+    fn name(&mut self) -> String {
+        let name = self.text();
+        self.skip(b" \n\r\t:");
+        name
+    }
+
+    fn skip(&mut self, bytes: &[u8]) {
+        while self.body.get(self.at).is_some_and(|byte| bytes.contains(byte)) {
+            self.at += 1;
+        }
     }
 }

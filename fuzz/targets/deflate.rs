@@ -1,0 +1,6 @@
+//! Any bytes as a body with `Content-Encoding: deflate`.
+#![no_main]
+
+mod support;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| support::decode("deflate", data));

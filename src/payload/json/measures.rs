@@ -1,0 +1,278 @@
+//! What is counted while a body is read: each event of the grammar comes here, at the byte that is it.
+//!
+//! What happens for every token is a few comparisons with plain fields, and is inlined always: calls
+//! would cost a tenth of all. What concerns a path or a match is apart from that.
+
+use std::sync::Arc;
+
+use super::breach::{Breach, Stop};
+use super::names::Names;
+use super::places::{Places, Role};
+use super::rules::{DEPTH_MAX, DuplicateNames, JsonRules};
+
+mod strings;
+
+use self::strings::OpenText;
+pub(super) use self::strings::Use;
+
+/// The counts of one body.
+#[derive(Clone, Debug)]
+pub(super) struct Measures {
+    rules: Arc<JsonRules>,
+    places: Places,
+    /// The innermost that is open.
+    top: Frame,
+    /// What that is in, the body itself first.
+    outer: Vec<Frame>,
+    depth_max: usize,
+    /// Of these four, the greatest number is no bound.
+    items_max: u64,
+    members_max: u64,
+    string_bytes_max: u64,
+    name_bytes_max: u64,
+    /// All conditions, one bit each.
+    conditions: u16,
+    text: OpenText,
+    /// The conditions, one bit each, whose name the present member has.
+    asked: u16,
+    /// The first byte that would make the measured value too long; where none is open, the last there is.
+    fuse: u64,
+    /// An object counts that is deeper than this; where none does, this is the greatest number.
+    floor: usize,
+    matches: Matches,
+    names: Option<Names>,
+    items: Option<u64>,
+}
+
+/// Something that is open.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    /// How many items or members have begun.
+    entries: u64,
+    /// The most matching objects in one another that have ended within it.
+    tallest: u16,
+    /// The conditions that it meets, one bit each.
+    met: u16,
+    kind: Kind,
+    /// Whether it is known to match.
+    is_match: bool,
+}
+const _: () = assert!(DEPTH_MAX < u16::MAX as u32, "a chain has as many");
+const _: () = assert!(size_of::<Frame>() == 16, "as the documentation says");
+
+/// What can be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The body: nothing else is.
+    Body,
+    /// `[`
+    Array,
+    /// `{`
+    Object,
+}
+
+/// The objects that match.
+#[derive(Clone, Copy, Debug)]
+struct Matches {
+    /// How many are known to.
+    count: u64,
+    /// How many of them are open.
+    open: u16,
+}
+
+impl Measures {
+    pub(super) fn new(rules: Arc<JsonRules>, seed: u64) -> Self {
+        let places = Places::new(&rules);
+        let depth_max = usize::try_from(rules.depth.min(DEPTH_MAX)).unwrap_or_default();
+        let names = match rules.duplicate_names {
+            DuplicateNames::Allow => None,
+            DuplicateNames::Refuse => Some(Names::new(seed)),
+        };
+        let conditions = rules.objects.as_ref().map_or(0, |rule| rule.conditions.len());
+        Self {
+            places,
+            top: Frame::new(Kind::Body),
+            outer: Vec::new(),
+            depth_max,
+            items_max: rules.array_items.unwrap_or(u64::MAX),
+            members_max: rules.members.unwrap_or(u64::MAX),
+            string_bytes_max: rules.string_bytes.unwrap_or(u64::MAX),
+            name_bytes_max: rules.name_bytes.unwrap_or(u64::MAX),
+            conditions: !(u16::MAX << conditions),
+            rules,
+            text: OpenText::new(0),
+            asked: 0,
+            fuse: u64::MAX,
+            floor: usize::MAX,
+            matches: Matches { count: 0, open: 0 },
+            names,
+            items: None,
+        }
+    }
+
+    /// The innermost that is open.
+    pub(super) const fn kind(&self) -> Kind {
+        self.top.kind
+    }
+
+    /// The items of the array that is asked for.
+    pub(super) const fn items(&self) -> Option<u64> {
+        self.items
+    }
+
+    /// The same, and those of such an array that is open.
+    pub(super) fn items_so_far(&self) -> Option<u64> {
+        let frames = self.outer.iter().chain([&self.top]).enumerate();
+        let open = frames.filter(|(depth, frame)| {
+            frame.kind == Kind::Array && self.places.is_at(Role::Items, depth.saturating_sub(1))
+        });
+        let open = open.map(|(_, frame)| frame.entries).reduce(u64::saturating_add);
+        open.map(|open| open.saturating_add(self.items.unwrap_or_default())).or(self.items)
+    }
+
+    /// The breach of the value that is measured, where its bytes before `end` are too many.
+    pub(super) fn overlong(&self, end: u64) -> Option<Stop> {
+        let rule = self.rules.value.as_ref().filter(|_| end > self.fuse)?;
+        Some(Breach::ValueBytes { limit: rule.bytes }.at(self.fuse))
+    }
+
+    /// A value begins at `at`.
+    #[inline(always)]
+    pub(super) fn begin_value(&mut self, at: u64) -> Result<(), Stop> {
+        if self.top.kind == Kind::Array {
+            if self.top.entries >= self.items_max {
+                return Err(Breach::ArrayItems { limit: self.items_max }.at(at));
+            }
+            if self.places.reaches(self.depth()) {
+                self.places.enter_item(self.top.entries, self.depth());
+            }
+            self.top.entries = self.top.entries.saturating_add(1);
+        }
+        if self.places.reaches(self.depth().saturating_add(1)) {
+            self.arrive(at);
+        }
+        Ok(())
+    }
+
+    /// A value that may be a path's own begins.
+    fn arrive(&mut self, at: u64) {
+        let depth = self.depth();
+        if let Some(rule) = &self.rules.value
+            && self.places.is_at(Role::Value, depth)
+        {
+            self.fuse = at.saturating_add(rule.bytes);
+        }
+        if self.places.is_at(Role::Below, depth) {
+            self.floor = depth.saturating_add(1);
+        }
+    }
+
+    /// A value has ended; its last byte is before `end`.
+    #[inline(always)]
+    pub(super) fn end_value(&mut self, end: u64) -> Result<(), Stop> {
+        if self.places.reaches(self.depth().saturating_add(1)) { self.leave(end) } else { Ok(()) }
+    }
+
+    /// A value that may be a path's own has ended.
+    fn leave(&mut self, end: u64) -> Result<(), Stop> {
+        let depth = self.depth();
+        if self.places.is_at(Role::Value, depth) {
+            if let Some(stop) = self.overlong(end) {
+                return Err(stop);
+            }
+            self.fuse = u64::MAX;
+        }
+        if self.places.is_at(Role::Below, depth) {
+            self.floor = usize::MAX;
+        }
+        self.places.leave(depth);
+        Ok(())
+    }
+
+    /// The bracket at `at` opens an array or an object, a value that has begun.
+    #[inline(always)]
+    pub(super) fn open(&mut self, kind: Kind, at: u64) -> Result<(), Stop> {
+        if self.outer.len() >= self.depth_max {
+            let limit = self.rules.depth.min(DEPTH_MAX);
+            return Err(Breach::Depth { limit }.at(at));
+        }
+        self.outer.push(self.top);
+        self.top = Frame::new(kind);
+        self.asked = 0;
+        // Where nothing is asked, the brace alone is enough.
+        if kind == Kind::Object && self.counts() { self.match_top(at) } else { Ok(()) }
+    }
+
+    /// The bracket before `end` closes what is innermost.
+    #[inline(always)]
+    pub(super) fn close(&mut self, end: u64) -> Result<(), Stop> {
+        let closed = self.top;
+        let depth = self.depth();
+        if closed.kind == Kind::Array
+            && self.places.reaches(depth)
+            && self.places.is_at(Role::Items, depth.saturating_sub(1))
+        {
+            self.items = Some(self.items.unwrap_or_default().saturating_add(closed.entries));
+        }
+        if let Some(names) = &mut self.names
+            && closed.kind == Kind::Object
+        {
+            names.close(closed.entries);
+        }
+        if let Some(outer) = self.outer.pop() {
+            self.top = outer;
+        }
+        // The items of an array around an object have no name.
+        self.asked = 0;
+        self.top.tallest = self.top.tallest.max(closed.tallest.saturating_add(u16::from(closed.is_match)));
+        self.matches.open = self.matches.open.saturating_sub(u16::from(closed.is_match));
+        self.end_value(end)
+    }
+
+    /// The object at the top matches, if it meets the conditions and is not known to already.
+    ///
+    /// It is the innermost, so all that is in it and matches has ended, and what it is in and is known
+    /// to match is open. Of every chain of matching objects one is the last to be known; then the
+    /// whole chain is seen, and no earlier could it be told from a shorter one.
+    fn match_top(&mut self, at: u64) -> Result<(), Stop> {
+        let Some(rule) = self.rules.objects.as_ref().filter(|_| !self.top.is_match) else { return Ok(()) };
+        if self.top.met != self.conditions {
+            return Ok(());
+        }
+        self.top.is_match = true;
+        let Matches { count, open } = &mut self.matches;
+        (*count, *open) = (count.saturating_add(1), open.saturating_add(1));
+        if let Some(limit) = rule.count.filter(|limit| *count > *limit) {
+            return Err(Breach::ObjectsCount { limit }.at(at));
+        }
+        let chain = u32::from(*open).saturating_add(self.top.tallest.into());
+        match rule.depth.filter(|limit| chain > *limit) {
+            Some(limit) => Err(Breach::ObjectsDepth { limit }.at(at)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether an object at the top is one of those that count.
+    fn counts(&self) -> bool {
+        self.depth() > self.floor
+    }
+
+    /// How many arrays and objects are open.
+    const fn depth(&self) -> usize {
+        self.outer.len()
+    }
+}
+
+impl Frame {
+    const fn new(kind: Kind) -> Self {
+        Self { entries: 0, tallest: 0, met: 0, kind, is_match: false }
+    }
+}
+
+#[cfg(test)]
+impl Measures {
+    pub(super) fn kept(&self) -> usize {
+        let frames = self.outer.capacity().saturating_mul(size_of::<Frame>());
+        frames.saturating_add(self.names.as_ref().map_or(0, Names::kept))
+    }
+}

@@ -1,0 +1,148 @@
+//! Names and strings: how long they are, and which of those that the rules ask for.
+
+use super::super::breach::{Breach, Stop};
+use super::super::candidates::{CANDIDATES_MAX, Candidates};
+use super::super::names::Names;
+use super::super::places::ROLES;
+use super::super::rules::CONDITIONS_MAX;
+use super::Measures;
+
+/// What a string is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Use {
+    /// The name of a member.
+    Name,
+    /// A value.
+    Value,
+}
+
+/// The string that is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenText {
+    bytes: u64,
+    candidates: Candidates,
+}
+
+/// Conditions are the first candidates, paths the last.
+const PATHS_AT: usize = CONDITIONS_MAX;
+const _: () = assert!(PATHS_AT + ROLES <= CANDIDATES_MAX);
+
+/// The bits of conditions among those of candidates.
+const CONDITIONS: u16 = !(u16::MAX << PATHS_AT);
+
+impl Measures {
+    /// A name begins with the quote at `at`.
+    #[inline(always)]
+    pub(in super::super) fn begin_name(&mut self, at: u64) -> Result<(), Stop> {
+        if self.top.entries >= self.members_max {
+            return Err(Breach::Members { limit: self.members_max }.at(at));
+        }
+        self.top.entries = self.top.entries.saturating_add(1);
+        let depth = self.depth();
+        if let Some(names) = &mut self.names {
+            names.begin(depth);
+        }
+        // A condition that is met stays so.
+        let conditions = if self.counts() { self.conditions & !self.top.met } else { 0 };
+        let paths = if self.places.reaches(depth) { self.places.wanted(depth) } else { 0 };
+        self.text = OpenText::new(conditions | paths << PATHS_AT);
+        Ok(())
+    }
+
+    /// A string begins, a value that has begun.
+    #[inline(always)]
+    pub(in super::super) fn begin_string(&mut self) {
+        self.text = OpenText::new(self.asked);
+    }
+
+    /// The string goes on with `piece`, whose last byte is sent at `last`.
+    #[inline(always)]
+    pub(in super::super) fn push_text(&mut self, what: Use, piece: &[u8], last: u64) -> Result<(), Stop> {
+        self.text.bytes = self.text.bytes.saturating_add(piece.len() as u64);
+        self.bound_text(what, self.text.bytes, last)?;
+        if !self.text.candidates.is_empty() {
+            let mut candidates = self.text.candidates;
+            candidates.push(piece, self.candidate(what));
+            self.text.candidates = candidates;
+        }
+        if let Some(names) = &mut self.names
+            && what == Use::Name
+        {
+            names.push(piece);
+        }
+        Ok(())
+    }
+
+    /// The string ends with the quote before `end`.
+    pub(in super::super) fn end_text(&mut self, what: Use, end: u64) -> Result<(), Stop> {
+        let found = self.text.candidates.end(self.candidate(what));
+        self.found_text(what, found, end)
+    }
+
+    /// The string that has begun is `text`, in one piece, and ends with the quote before `end`.
+    #[inline(always)]
+    pub(in super::super) fn whole_text(&mut self, what: Use, text: &[u8], end: u64) -> Result<(), Stop> {
+        self.bound_text(what, text.len() as u64, end.saturating_sub(2))?;
+        if let Some(names) = &mut self.names
+            && what == Use::Name
+        {
+            names.push(text);
+        }
+        let candidates = self.text.candidates;
+        let found = if candidates.is_empty() { 0 } else { candidates.whole(text, self.candidate(what)) };
+        self.found_text(what, found, end)
+    }
+
+    /// A string has so many `bytes`, the last of them sent at `last`.
+    #[inline(always)]
+    fn bound_text(&self, what: Use, bytes: u64, last: u64) -> Result<(), Stop> {
+        let (limit, breach) = match what {
+            Use::Name => (self.name_bytes_max, Breach::NameBytes { limit: self.name_bytes_max }),
+            Use::Value => (self.string_bytes_max, Breach::StringBytes { limit: self.string_bytes_max }),
+        };
+        if bytes <= limit {
+            return Ok(());
+        }
+        let after = bytes.saturating_sub(limit).saturating_sub(1);
+        Err(breach.at(last.saturating_sub(after)))
+    }
+
+    /// A string has ended before `end`, and is the texts of `found`.
+    #[inline(always)]
+    fn found_text(&mut self, what: Use, found: u16, end: u64) -> Result<(), Stop> {
+        let last = end.saturating_sub(1);
+        match what {
+            Use::Name => {
+                self.asked = found & CONDITIONS;
+                if found & !CONDITIONS != 0 {
+                    self.places.enter_member(found >> PATHS_AT, self.depth());
+                }
+                self.names.as_mut().map_or(Ok(()), Names::end).map_err(|breach| breach.at(last))
+            }
+            Use::Value => {
+                if found != 0 {
+                    self.top.met |= found;
+                    self.match_top(last)?;
+                }
+                self.end_value(end)
+            }
+        }
+    }
+
+    /// The texts that a string is compared with, by their numbers.
+    fn candidate<'m>(&'m self, what: Use) -> impl Fn(usize) -> Option<&'m [u8]> {
+        let conditions = self.rules.objects.as_ref().map(|rule| &rule.conditions);
+        move |number| match (what, number.checked_sub(PATHS_AT)) {
+            (Use::Name, Some(role)) => self.places.name(role, self.depth()),
+            (Use::Name, None) => conditions?.name(number),
+            (Use::Value, _) => conditions?.text(number),
+        }
+    }
+}
+
+impl OpenText {
+    /// Nothing of it has come; it may be one of `candidates`.
+    pub(super) const fn new(candidates: u16) -> Self {
+        Self { bytes: 0, candidates: Candidates::new(candidates) }
+    }
+}

@@ -1,0 +1,273 @@
+//! The grammar: what may come next, and what it means.
+
+use std::sync::Arc;
+
+use super::breach::{Breach, Offsets, Stop};
+use super::measures::{Kind, Measures, Use};
+use super::number::Number;
+use super::rules::JsonRules;
+use super::scan;
+use super::text::{Read, Text};
+
+/// Reads one body.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    next: Next,
+    token: Token,
+    measures: Measures,
+    /// How many bytes have come.
+    bytes: u64,
+    breach: Option<Breach>,
+}
+
+/// What is known of a body that keeps to the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// The items of the array that the rules ask for; `None` where there is none. Where names occur
+    /// twice there may be several: all of theirs.
+    pub items: Option<u64>,
+}
+
+/// What may come next, behind the token that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// A value.
+    Value,
+    /// A value, or the end of the array that has begun.
+    FirstItem,
+    /// A name, or the end of the object that has begun.
+    FirstName,
+    /// A name.
+    Name,
+    /// The colon behind a name.
+    Colon,
+    /// What may follow a value.
+    After,
+}
+
+/// The token that is read, where a chunk has ended in one.
+#[derive(Clone, Copy, Debug)]
+enum Token {
+    /// None is.
+    Whole,
+    /// A string.
+    Text(Use, Text),
+    /// A number.
+    Number(Number),
+    /// A word, of which this is to come.
+    Literal(&'static [u8]),
+}
+
+impl Meter {
+    /// Before the first byte. `seed` is a secret of the proxy: the hashes of names are keyed with it.
+    #[must_use]
+    pub fn new(rules: Arc<JsonRules>, seed: u64) -> Self {
+        Self { next: Next::Value, token: Token::Whole, measures: Measures::new(rules, seed), bytes: 0, breach: None }
+    }
+
+    /// Reads the next bytes of the body.
+    ///
+    /// # Errors
+    /// The first breach: of two rules the one that an earlier byte proves. It stays.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Breach> {
+        if let Some(breach) = self.breach {
+            return Err(breach);
+        }
+        self.bytes = self.bytes.saturating_add(chunk.len() as u64);
+        let read = self.read(chunk, Offsets { end: self.bytes });
+        // A value that is too long by the same byte or an earlier one came first.
+        let seen = read.map_or_else(|stop| stop.at.saturating_add(1), |()| self.bytes);
+        match self.measures.overlong(seen).or(read.err()) {
+            None => Ok(()),
+            Some(stop) => self.refuse(stop.breach),
+        }
+    }
+
+    /// Items that arrays at the rules' place have so far.
+    #[must_use]
+    pub fn items(&self) -> Option<u64> {
+        self.measures.items_so_far()
+    }
+
+    /// The body has ended.
+    ///
+    /// # Errors
+    /// The breach that was found, or that the body must not end here.
+    pub fn finish(&mut self) -> Result<Measured, Breach> {
+        if let Some(breach) = self.breach {
+            return Err(breach);
+        }
+        let whole = match self.token {
+            Token::Whole => true,
+            Token::Number(number) => number.is_whole(),
+            Token::Text(..) | Token::Literal(_) => false,
+        };
+        if whole && self.next == Next::After && self.measures.kind() == Kind::Body {
+            Ok(Measured { items: self.measures.items() })
+        } else {
+            self.refuse(Breach::Truncated)
+        }
+    }
+
+    fn refuse<T>(&mut self, breach: Breach) -> Result<T, Breach> {
+        self.breach = Some(breach);
+        Err(breach)
+    }
+
+    fn read(&mut self, bytes: &[u8], offsets: Offsets) -> Result<(), Stop> {
+        let rest = match self.token {
+            Token::Whole => bytes,
+            Token::Text(what, text) => self.text(what, text, bytes, offsets)?,
+            Token::Number(number) => self.number(number, bytes, offsets)?,
+            Token::Literal(word) => self.literal(word, bytes, offsets)?,
+        };
+        self.tokens(rest, offsets)
+    }
+
+    /// Reads from token to token until the chunk ends, be it within one.
+    fn tokens(&mut self, mut bytes: &[u8], offsets: Offsets) -> Result<(), Stop> {
+        let mut next = self.next;
+        loop {
+            bytes = scan::blank(bytes);
+            let [byte, rest @ ..] = bytes else { break };
+            let at = offsets.of(bytes);
+            (next, bytes) = match (next, byte) {
+                (Next::Name | Next::FirstName, b'"') => {
+                    self.measures.begin_name(at)?;
+                    match self.begin_text(Use::Name, rest, offsets)? {
+                        // Almost always it is next.
+                        [b':', rest @ ..] => (Next::Value, rest),
+                        rest => (Next::Colon, rest),
+                    }
+                }
+                (Next::Colon, b':') => (Next::Value, rest),
+                (Next::Value | Next::FirstItem, b'"') => {
+                    self.measures.begin_value(at)?;
+                    self.measures.begin_string();
+                    let rest = self.begin_text(Use::Value, rest, offsets)?;
+                    self.after(rest)
+                }
+                (Next::Value | Next::FirstItem, b'{') => {
+                    self.measures.begin_value(at)?;
+                    self.measures.open(Kind::Object, at)?;
+                    (Next::FirstName, rest)
+                }
+                (Next::Value | Next::FirstItem, b'[') => {
+                    self.measures.begin_value(at)?;
+                    self.measures.open(Kind::Array, at)?;
+                    (Next::FirstItem, rest)
+                }
+                (Next::After, b',') => match self.measures.kind() {
+                    Kind::Object => (Next::Name, rest),
+                    Kind::Array => (Next::Value, rest),
+                    Kind::Body => return Err(Stop::malformed(at)),
+                },
+                (Next::After | Next::FirstName, b'}') if self.measures.kind() == Kind::Object => {
+                    self.measures.close(offsets.of(rest))?;
+                    self.after(rest)
+                }
+                (Next::After | Next::FirstItem, b']') if self.measures.kind() == Kind::Array => {
+                    self.measures.close(offsets.of(rest))?;
+                    self.after(rest)
+                }
+                (Next::Value | Next::FirstItem, b't' | b'f' | b'n') => {
+                    self.measures.begin_value(at)?;
+                    let word: &[u8] = match byte {
+                        b't' => b"rue",
+                        b'f' => b"alse",
+                        _ => b"ull",
+                    };
+                    (Next::After, self.literal(word, rest, offsets)?)
+                }
+                (Next::Value | Next::FirstItem, _) => {
+                    let number = Number::begin(*byte).ok_or(Stop::malformed(at))?;
+                    self.measures.begin_value(at)?;
+                    let rest = self.number(number, rest, offsets)?;
+                    self.after(rest)
+                }
+                _ => return Err(Stop::malformed(at)),
+            };
+        }
+        self.next = next;
+        Ok(())
+    }
+
+    /// Behind a value, and behind the comma where one is next.
+    #[inline(always)]
+    fn after<'c>(&self, bytes: &'c [u8]) -> (Next, &'c [u8]) {
+        match (bytes, self.measures.kind()) {
+            ([b',', rest @ ..], Kind::Object) => (Next::Name, rest),
+            ([b',', rest @ ..], Kind::Array) => (Next::Value, rest),
+            _ => (Next::After, bytes),
+        }
+    }
+
+    /// Reads a string that has begun. Most end in their chunk and have no escapes, and take no detour.
+    #[inline(always)]
+    fn begin_text<'c>(&mut self, what: Use, bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+        let plain = scan::plain(bytes);
+        match plain.rest {
+            [b'"', rest @ ..] if plain.ascii => {
+                self.measures.whole_text(what, plain.run, offsets.of(rest))?;
+                Ok(rest)
+            }
+            _ => self.text(what, Text::Plain, bytes, offsets),
+        }
+    }
+
+    #[inline(never)]
+    fn text<'c>(&mut self, what: Use, text: Text, bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+        let measures = &mut self.measures;
+        match text.read(bytes, offsets, |piece, last| measures.push_text(what, piece, last))? {
+            Read::Open(text) => {
+                self.token = Token::Text(what, text);
+                Ok(&[])
+            }
+            Read::Ended(rest) => {
+                self.token = Token::Whole;
+                measures.end_text(what, offsets.of(rest))?;
+                Ok(rest)
+            }
+        }
+    }
+
+    #[inline]
+    fn number<'c>(&mut self, number: Number, bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+        let (number, rest) = number.read(bytes);
+        if rest.is_empty() {
+            self.token = Token::Number(number);
+            return Ok(rest);
+        }
+        if !number.is_whole() {
+            return Err(Stop::malformed(offsets.of(rest)));
+        }
+        self.token = Token::Whole;
+        self.measures.end_value(offsets.of(rest))?;
+        Ok(rest)
+    }
+
+    fn literal<'c>(&mut self, word: &'static [u8], bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+        let (mut word, mut bytes) = (word, bytes);
+        while let ([letter, letters @ ..], [byte, rest @ ..]) = (word, bytes) {
+            if letter != byte {
+                return Err(Stop::malformed(offsets.of(bytes)));
+            }
+            (word, bytes) = (letters, rest);
+        }
+        if !word.is_empty() {
+            self.token = Token::Literal(word);
+            return Ok(bytes);
+        }
+        self.token = Token::Whole;
+        self.measures.end_value(offsets.of(bytes))?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+impl Meter {
+    /// How many bytes are kept outside of the meter itself.
+    pub(super) fn kept(&self) -> usize {
+        self.measures.kept()
+    }
+}

@@ -1,0 +1,249 @@
+//! The meter against `serde_json`, which says what is valid, and against the tree, which counts.
+
+use proptest::prelude::*;
+use serde_json::error::Category;
+
+use super::bodies::{body, damaged, plain_body};
+use super::oracle::Tree;
+use super::*;
+
+const ITEM: [(&str, &str); 1] = [("type", "item")];
+
+/// Whether `serde_json` takes the body; `None` where it has a bound of its own.
+fn is_valid(body: &[u8]) -> Option<bool> {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(_) => Some(true),
+        Err(error) => {
+            let text = error.to_string();
+            let own = text.starts_with("recursion limit") || text.starts_with("number out of range");
+            (!own).then_some(false)
+        }
+    }
+}
+
+/// Whether a valid body may begin so, as far as `serde_json` can tell.
+fn may_go_on(body: &[u8]) -> bool {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(_) => true,
+        Err(error) => error.classify() == Category::Eof || error.to_string().starts_with("number out of range"),
+    }
+}
+
+/// A bound of just as much passes, and one less is refused under this name.
+fn is_exactly(measured: u64, name: &str, body: &[u8], rules: impl Fn(u64) -> JsonRules) -> Result<(), TestCaseError> {
+    let text = body.escape_ascii();
+    prop_assert_eq!(feed_all(&rules(measured), [body]).err(), None, "{} {} of {}", name, measured, text);
+    if let Some(less) = measured.checked_sub(1) {
+        let breach = feed_all(&rules(less), [body]).err();
+        prop_assert_eq!(breach.map(Breach::name), Some(name), "{} {} of {}", name, measured, text);
+        prop_assert_eq!(breach.and_then(Breach::limit), Some(less));
+    }
+    Ok(())
+}
+
+/// Texts of pointers, with their steps.
+const PLACES: [(&str, &[&str]); 9] = [
+    ("", &[]),
+    ("/a", &["a"]),
+    ("/0", &["0"]),
+    ("/1", &["1"]),
+    ("/b/a", &["b", "a"]),
+    ("/", &[""]),
+    ("/0/a", &["0", "a"]),
+    ("/a/0/b", &["a", "0", "b"]),
+    ("/ü", &["ü"]),
+];
+
+fn all_rules() -> impl Strategy<Value = JsonRules> {
+    let place = || prop::sample::select(PLACES.to_vec()).prop_map(|(text, _)| path(text));
+    let limit = || prop::option::of(0..6_u64);
+    (
+        (0..8_u32, prop::option::of((place(), 0..40_u64)), prop::option::of((place(), limit(), limit()))),
+        (limit(), limit(), limit(), limit(), any::<bool>(), prop::option::of(place())),
+    )
+        .prop_map(|((depth, value, objects), (array_items, members, string_bytes, name_bytes, unique, items))| {
+            JsonRules {
+                depth,
+                value: value.map(|(at, bytes)| ValueRule { at, bytes }),
+                objects: objects.map(|(below, count, depth)| ObjectsRule {
+                    conditions: Conditions::new(ITEM).unwrap(),
+                    below,
+                    count,
+                    depth: depth.map(|depth| depth as u32),
+                }),
+                array_items,
+                members,
+                string_bytes,
+                name_bytes,
+                duplicate_names: if unique { DuplicateNames::Refuse } else { DuplicateNames::Allow },
+                items,
+            }
+        })
+}
+
+/// The rules of `all` one by one, each alone.
+fn each_alone(all: &JsonRules) -> Vec<JsonRules> {
+    let none = || JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
+    vec![
+        JsonRules { depth: all.depth, ..none() },
+        JsonRules { value: all.value.clone(), ..none() },
+        JsonRules { objects: all.objects.clone().map(|rule| ObjectsRule { count: None, ..rule }), ..none() },
+        JsonRules { objects: all.objects.clone().map(|rule| ObjectsRule { depth: None, ..rule }), ..none() },
+        JsonRules { array_items: all.array_items, ..none() },
+        JsonRules { members: all.members, ..none() },
+        JsonRules { string_bytes: all.string_bytes, ..none() },
+        JsonRules { name_bytes: all.name_bytes, ..none() },
+        JsonRules { duplicate_names: all.duplicate_names, ..none() },
+    ]
+}
+
+/// How many bytes must come before the breach is told; `None` where it is not.
+fn told_after(rules: &JsonRules, body: &[u8]) -> Option<(usize, Breach)> {
+    let mut meter = Meter::new(Arc::new(rules.clone()), SEED);
+    let told = body.iter().position(|byte| meter.feed(&[*byte]).is_err());
+    let breach = meter.finish().err()?;
+    Some((told.map_or(usize::MAX, |at| at + 1), breach))
+}
+
+/// The shortest end of a valid body that begins with `start`, which ends in no escape; a string that
+/// is open there becomes one that nobody asks for.
+fn completed(start: &str) -> String {
+    let (mut text, mut open) = (start.to_owned(), Vec::new());
+    let mut in_text = false;
+    for byte in start.bytes() {
+        match byte {
+            b'"' => in_text = !in_text,
+            b'[' if !in_text => open.push(']'),
+            b'{' if !in_text => open.push('}'),
+            b']' | b'}' if !in_text => drop(open.pop()),
+            _ => {}
+        }
+    }
+    if in_text {
+        text.push_str("~\"");
+    }
+    open.into_iter().rev().for_each(|bracket| text.push(bracket));
+    for end in ["", ":0"] {
+        let at = text.trim_end_matches([']', '}']).len().max(start.len());
+        let tried = format!("{}{end}{}", &text[..at], &text[at..]);
+        if is_valid(tried.as_bytes()) == Some(true) {
+            return tried;
+        }
+    }
+    panic!("{start} cannot be completed as {text}")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_valid_is_what_serde_json_says(body in prop_oneof![1 => body(), 4 => damaged()]) {
+        let rules = JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
+        let answer = feed_all(&rules, [&*body]);
+        if let Some(valid) = is_valid(&body) {
+            prop_assert_eq!(answer.is_ok(), valid, "{}: {:?}", body.escape_ascii(), answer);
+        }
+        if let Err(Breach::Malformed { at }) = answer {
+            // Up to that byte it is no more than unfinished.
+            let before = &body[..usize::try_from(at).unwrap()];
+            prop_assert!(may_go_on(before), "{} at {at}", body.escape_ascii());
+            let before = feed_all(&rules, [before]);
+            prop_assert!(matches!(before, Ok(_) | Err(Breach::Truncated)), "{} at {at}", body.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn it_does_not_matter_where_the_chunks_are_cut(
+        body in prop_oneof![body(), damaged()],
+        rules in all_rules(),
+        sizes in prop::collection::vec(0..12_usize, 1..9),
+    ) {
+        let whole = measure(&rules, &body);
+        let mut rest = &*body;
+        let cut = sizes.iter().cycle().take(2 * body.len() + 9).map(|size| {
+            let chunk;
+            (chunk, rest) = rest.split_at(rest.len().min(*size));
+            chunk
+        });
+        let mut chunks: Vec<&[u8]> = cut.collect();
+        chunks.push(rest);
+        prop_assert_eq!(feed_all(&rules, chunks), whole);
+    }
+
+    #[test]
+    fn every_rule_counts_what_the_tree_does(body in body(), place in prop::sample::select(PLACES.to_vec())) {
+        let tree = Tree::parse(&body);
+        let ((text, steps), all) = (place, tree.all());
+        let at = tree.at(steps);
+        let most = |counts: &mut dyn Iterator<Item = u64>| counts.max().unwrap_or(0);
+        let none = || JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
+
+        is_exactly(tree.depth(), "json_depth", &body, |depth| JsonRules { depth: depth as u32, ..none() })?;
+        let bytes = most(&mut at.iter().map(|value| value.bytes()));
+        is_exactly(bytes, "value_bytes", &body, |bytes| {
+            JsonRules { value: Some(ValueRule { at: path(text), bytes }), ..none() }
+        })?;
+        let count = at.iter().map(|value| value.matches_below(&ITEM)).sum();
+        is_exactly(count, "objects_count", &body, |count| items_below(text, Some(count), None))?;
+        let nested = most(&mut at.iter().map(|value| value.nested_below(&ITEM)));
+        is_exactly(nested, "objects_depth", &body, |depth| items_below(text, None, Some(depth as u32)))?;
+        let items = most(&mut all.iter().filter_map(|value| value.items()));
+        is_exactly(items, "array_items", &body, |items| JsonRules { array_items: Some(items), ..none() })?;
+        let members = most(&mut all.iter().filter_map(|value| value.names()).map(|names| names.len() as u64));
+        is_exactly(members, "members", &body, |members| JsonRules { members: Some(members), ..none() })?;
+        let string = most(&mut all.iter().filter_map(|value| value.text()).map(|text| text.len() as u64));
+        is_exactly(string, "string_bytes", &body, |bytes| JsonRules { string_bytes: Some(bytes), ..none() })?;
+        let names = all.iter().filter_map(|value| value.names()).flatten();
+        let name = most(&mut names.map(|name| name.len() as u64));
+        is_exactly(name, "name_bytes", &body, |bytes| JsonRules { name_bytes: Some(bytes), ..none() })?;
+
+        let unique = JsonRules { duplicate_names: DuplicateNames::Refuse, ..none() };
+        let twice = tree.has_duplicates().then_some(Breach::DuplicateName);
+        prop_assert_eq!(feed_all(&unique, [&*body]).err(), twice);
+        let items: Vec<u64> = at.iter().filter_map(|value| value.items()).collect();
+        let items = (!items.is_empty()).then(|| items.iter().sum());
+        prop_assert_eq!(feed_all(&JsonRules { items: Some(path(text)), ..none() }, [&*body]), Ok(Measured { items }));
+    }
+
+    #[test]
+    fn of_several_rules_the_first_that_is_broken_tells(body in body(), rules in all_rules()) {
+        let alone: Vec<_> = each_alone(&rules).iter().filter_map(|rules| told_after(rules, &body)).collect();
+        let first = alone.iter().map(|(after, _)| *after).min();
+        let together = told_after(&rules, &body);
+        prop_assert_eq!(together.map(|(after, _)| after), first);
+        if let Some(breach) = together {
+            prop_assert!(alone.contains(&breach), "{breach:?} is none of {alone:?}");
+        }
+    }
+
+    #[test]
+    fn objects_are_refused_by_the_byte_that_proves_it(
+        body in plain_body(),
+        place in prop::sample::select(PLACES.to_vec()),
+        limit in 0..4_u64,
+    ) {
+        let (text, steps) = place;
+        for (rules, measured) in [
+            (items_below(text, Some(limit), None), Tree::matches_below as fn(&Tree, &[(&str, &str)]) -> u64),
+            (items_below(text, None, Some(limit as u32)), Tree::nested_below),
+        ] {
+            let Some((after, _)) = told_after(&rules, body.as_bytes()) else { continue };
+            // One byte less, and the body could go on so that nothing is wrong with it.
+            let harmless = completed(&body[..after - 1]);
+            let tree = Tree::parse(harmless.as_bytes());
+            prop_assert_eq!(feed_all(&rules, [harmless.as_bytes()]).err(), None);
+            prop_assert!(tree.at(steps).into_iter().all(|value| measured(value, &ITEM) <= limit), "{}", harmless);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_malformed(body in body()) {
+        let rules = JsonRules::default();
+        for end in 0..body.len() {
+            let start = &body[..end];
+            let answer = feed_all(&rules, [start]);
+            let valid = is_valid(start) == Some(true);
+            prop_assert_eq!(answer, if valid { Ok(Measured { items: None }) } else { Err(Breach::Truncated) });
+        }
+    }
+}
