@@ -151,12 +151,15 @@ fn read_payload(
 ) -> Option<Payload> {
     let map = field.map()?;
     let name = read_name(&map, context);
+    let faults = field.faults.count();
     let selected = map
         .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
         .map(|(selector, routes)| {
             let all = routes_of(&selector, &routes, beside.tiers);
             match earlier.takes(&selector, &all).or_else(|| beside.exempt.takes(all.into_iter())) {
                 Some(by) => field.fault(Reason::NeverReached { by }),
+                // Without a condition that has a fault, it would seem to take requests of others.
+                None if field.faults.count() > faults => {}
                 None => earlier.0.push(Taken { selector: selector.clone(), routes, at: field.at.to_string() }),
             }
             selector
