@@ -28,6 +28,9 @@ pub mod select;
 pub mod template;
 pub mod tiers;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use attributes::{AttributeId, Attributes, Complete};
 use callers::Callers;
 use candidates::Candidates;
@@ -81,6 +84,21 @@ pub struct Policy {
 struct Context {
     attributes: Attributes,
     routes: RouteTableBuilder,
+    /// The names of limits, those of payload limits too, each with the pointer of its first use.
+    names: HashMap<String, String>,
+}
+
+impl Context {
+    /// Gives a limit its name; the pointer of its first use if it is taken.
+    fn take_name(&mut self, name: &str, at: &Pointer<'_>) -> Option<String> {
+        match self.names.entry(name.to_owned()) {
+            Entry::Occupied(first) => Some(first.get().clone()),
+            Entry::Vacant(place) => {
+                place.insert(at.to_string());
+                None
+            }
+        }
+    }
 }
 
 /// The version of the language.
@@ -113,7 +131,8 @@ impl Policy {
 /// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map()?;
-    let mut context = Context { attributes: Attributes::default(), routes: RouteTable::builder() };
+    let mut context =
+        Context { attributes: Attributes::default(), routes: RouteTable::builder(), names: HashMap::new() };
     if let Some(version) = map.require("version") {
         version.count(VERSION, VERSION);
     }
@@ -131,8 +150,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let beside = Beside { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
     let limits = map.require("limits").and_then(|field| limits::read(field, &beside, &mut context));
     let payloads = map.optional("payloads", Vec::new(), |field| {
-        let beside =
-            payloads::Beside { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none), limits: limits.as_deref() };
+        let beside = payloads::Beside { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
         payloads::read(field, &beside, &mut context)
     });
     let replies = map.optional("replies", Replies::default(), replies::read);

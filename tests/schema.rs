@@ -112,7 +112,7 @@ fn it_accepts_every_good_policy() {
 
 /// What no schema can tell, by the reason; the readers tell it. One that the schema refuses after all
 /// must not stand here.
-const LEFT_TO_THE_READERS: [(&str, &[&str]); 7] = [
+const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
     (
         "a name that stands elsewhere in the document, or not",
         &[
@@ -132,11 +132,20 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 7] = [
             "limit_per_unknown",
             "limit_per_without_callers",
             "override_for_unknown",
+            "payload_for_attribute_unknown",
+            "payload_for_tier_unknown",
+            "payload_override_for_unknown",
         ],
     ),
     (
         "the name of something else elsewhere in the document",
-        &["attribute_name_of_a_credential", "directory_key_of_a_credential", "limit_per_capture_and_attribute"],
+        &[
+            "attribute_name_of_a_credential",
+            "directory_key_of_a_credential",
+            "limit_per_capture_and_attribute",
+            "payload_name_of_a_limit",
+            "payload_name_usual_of_a_limit",
+        ],
     ),
     (
         "used twice, and not the same to the letter or the whole",
@@ -145,6 +154,9 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 7] = [
             "credential_twice",
             "directory_digest_twice",
             "limit_name_twice",
+            "payload_json_content_type_twice",
+            "payload_name_twice",
+            "payload_name_usual_twice",
             "route_capture_twice",
             "route_method_twice",
             "tier_name_twice",
@@ -170,8 +182,29 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 7] = [
             "override_against_its_limit",
             "override_twice",
             "override_under_a_wider_one",
+            "payload_after_all",
+            "payload_after_its_callers",
+            "payload_after_its_routes",
+            "payload_after_its_tier",
+            "payload_after_the_routes_of_its_tier",
+            "payload_exempt",
+            "payload_exempt_by_tier",
+            "payload_for_tier_and_other_routes",
+            "payload_override_against_its_limit",
+            "payload_override_twice",
+            "payload_override_under_a_wider_one",
             "tier_never_reached",
             "tier_never_reached_by_two",
+        ],
+    ),
+    (
+        "what an override has of its limit, or not",
+        &[
+            "payload_override_json_duplicate_names_alone",
+            "payload_override_json_duplicate_names_of_too_many",
+            "payload_override_json_members_too_many",
+            "payload_override_json_objects_of_no_kind",
+            "payload_override_json_value_nowhere",
         ],
     ),
     (
@@ -186,6 +219,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 7] = [
             "override_quota_below_cost",
             "override_slow",
             "override_too_many_combinations",
+            "payload_bytes_large",
             "rolling_window_long",
         ],
     ),

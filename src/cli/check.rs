@@ -12,12 +12,12 @@ use crate::store::shared::Geometry;
 pub(super) fn run(path: &Path) -> Result<String, Failure> {
     match document::read(path)? {
         Ok((_, policy)) => Ok(format!(
-            "{}: good: policy {}, {} limits, {} payload limits, {} tiers, {} credentials in the directory; up to {} live keys in at most {} KB\n{}",
+            "{}: good: policy {}, {} limits, {} tiers, {} payload limits, {} credentials in the directory; up to {} live keys in at most {} KB\n{}",
             path.display(),
             policy.name,
             policy.limits.len(),
-            policy.payloads.len(),
             policy.tiers.len(),
+            policy.payloads.len(),
             policy.callers.directory.count(),
             policy.keys_max,
             Geometry::new(policy.keys_max).bytes_max(record_bytes_max(&policy)).div_ceil(1_000),

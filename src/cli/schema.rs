@@ -17,6 +17,7 @@
 
 mod callers;
 mod limits;
+mod payloads;
 mod policy;
 mod replies;
 mod select;

@@ -90,6 +90,13 @@ pub enum Reason {
         /// The pointer of its first use.
         first: String,
     },
+    /// Something without a name, where its usual one is taken.
+    NameNeeded {
+        /// The usual name.
+        usual: &'static str,
+        /// The pointer of who has it.
+        first: String,
+    },
     /// Not a route.
     BadRoute {
         /// As it was written.
@@ -115,6 +122,11 @@ pub enum Reason {
     },
     /// Not the media type of a body.
     BadMediaType {
+        /// As it was written.
+        value: String,
+    },
+    /// Neither a media type nor a range of them.
+    BadMediaRange {
         /// As it was written.
         value: String,
     },
@@ -191,6 +203,13 @@ pub enum Reason {
         /// What it could bound.
         keys: &'static [&'static str],
     },
+    /// More members of one object than their names can be told apart.
+    TooManyNames {
+        /// The members.
+        members: u64,
+        /// The most that are remembered.
+        max: u64,
+    },
     /// Not a JSON pointer.
     BadPath {
         /// As it was written.
@@ -246,6 +265,9 @@ impl fmt::Display for Reason {
             }
             Self::TooManyAttributes { max } => write!(f, "is one attribute too many: at most {max} in a policy"),
             Self::Duplicate { value, first } => write!(f, "{}is used twice, first at {first}", Named(value)),
+            Self::NameNeeded { usual, first } => {
+                write!(f, "needs a `name`: {}, which it has without one, is used at {first}", Quoted(usual))
+            }
             Self::BadRoute { value, error } => write!(f, "{} is not a route: {error}", Quoted(value)),
             Self::BadUnit { value, error } => write!(f, "{} {error}", Quoted(value)),
             Self::BadDigest => f.write_str("is not a SHA-256: 64 hexadecimal digits (printf %s KEY | sha256sum)"),
@@ -257,6 +279,11 @@ impl fmt::Display for Reason {
                     Quoted(value)
                 )
             }
+            Self::BadMediaRange { value } => write!(
+                f,
+                "{} is not a media type or a range of them, without parameters, such as application/json, application/*+json or text/*",
+                Quoted(value)
+            ),
             Self::NotOneSource { sources } => write!(f, "needs exactly one of {}", sources.join(", ")),
             Self::Misplaced { why, beside } => write!(f, "{why}: only beside {beside}"),
             Self::NamespaceAlone => f.write_str(
@@ -287,8 +314,12 @@ impl fmt::Display for Reason {
                 f.write_str("takes longer than 366 days to fill: a smaller burst or a faster refill")
             }
             Self::CostAboveQuota { cost, quota } => write!(f, "a cost of {cost} never fits: the limit holds {quota}"),
-            Self::OverridesNothing { keys } => write!(f, "changes nothing: give {}", keys.join(" or ")),
-            Self::LimitsNothing { keys } => write!(f, "limits nothing: give {}", keys.join(" or ")),
+            Self::OverridesNothing { keys } => write!(f, "changes nothing: give {}", Either(keys)),
+            Self::LimitsNothing { keys } => write!(f, "limits nothing: give {}", Either(keys)),
+            Self::TooManyNames { members, max } => write!(
+                f,
+                "{members} names are more than are remembered to find one that is used twice: at most {max}"
+            ),
             Self::BadPath { value, error } => write!(f, "{} is not a JSON pointer: {error}", Quoted(value)),
             Self::NoSuchZone { value } => {
                 write!(f, "{} is not a time zone of the IANA database, such as Europe/Rome or UTC", Quoted(value))
@@ -337,6 +368,19 @@ impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(value) => write!(f, "{} ", Quoted(value)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Keys of which one is enough.
+struct Either<'a>(&'a [&'static str]);
+
+impl fmt::Display for Either<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_last() {
+            Some((last, rest @ [_, ..])) => write!(f, "{} or {last}", rest.join(", ")),
+            Some((only, [])) => f.write_str(only),
             None => Ok(()),
         }
     }

@@ -31,12 +31,14 @@ pub(super) fn read(field: Field<'_>, tiers: &[Option<ReadTier>], context: &mut C
     let nodes = field.full_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
     for selected in field.each(nodes, |field| {
+        let faults = field.faults.count();
         let (selector, routes) = read_selector(field, tiers, context)?;
-        let at = field.at.to_string();
-        Some((selector, routes, at))
+        // Without a condition that has a fault, it would seem to take requests of others.
+        let sound = field.faults.count() == faults;
+        Some((selector, routes, field.at.to_string(), sound))
     }) {
-        let (selector, routes, at) = selected;
-        if selector.tiers.is_none() && selector.attributes.is_empty() {
+        let (selector, routes, at, sound) = selected;
+        if sound && selector.tiers.is_none() && selector.attributes.is_empty() {
             read.unconditional.extend(routes.into_iter().map(|route| (route, at.clone())));
         }
         read.selectors.push(selector);

@@ -13,7 +13,7 @@ use super::payloads;
 use super::reader::{Field, MapField};
 use super::route::Route;
 use super::rules;
-use super::select::{Selector, read_selector};
+use super::select::{Selector, read_selector, routes_of};
 use super::tiers::ReadTier;
 use crate::limit::{Enforcement, FailureMode, QUOTA_MAX, Rule};
 use crate::payload::json::JsonPath;
@@ -120,21 +120,15 @@ pub(super) struct Beside<'a> {
 /// Reads all limits; `None` where one of them has a fault.
 pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<Limit>> {
     let nodes = field.full_list(LIMITS_MAX)?;
-    let mut names = HashMap::new();
-    let read = field.each(nodes, |field| read_limit(field, beside, &mut names, context));
+    let read = field.each(nodes, |field| read_limit(field, beside, context));
     (read.len() == nodes.len()).then_some(read)
 }
 
-fn read_limit(
-    field: Field<'_>,
-    beside: &Beside<'_>,
-    names: &mut HashMap<String, String>,
-    context: &mut Context,
-) -> Option<Limit> {
+fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Limit> {
     let map = field.map()?;
     let name = map.require("name").and_then(|field| {
         let name = field.name()?;
-        if let Some(first) = names.insert(name.to_owned(), field.at.to_string()) {
+        if let Some(first) = context.take_name(name, &field.at) {
             return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
         }
         Some(name)
@@ -191,13 +185,7 @@ fn read_limit(
 
 /// Notes it where all requests that a limit could count are exempt.
 fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
-    let tiers = selector.tiers.iter().flatten().filter_map(|tier| beside.tiers.get(*tier)?.as_ref());
-    let by = if selector.routes.is_some() {
-        beside.exempt.takes(routes.iter())
-    } else {
-        beside.exempt.takes(tiers.flat_map(|read| &read.routes))
-    };
-    if let Some(by) = by {
+    if let Some(by) = beside.exempt.takes(routes_of(selector, routes, beside.tiers).into_iter()) {
         field.fault(Reason::NeverReached { by });
     }
 }
@@ -224,12 +212,12 @@ pub(crate) const COST_SOURCES: &[&str] = &["header", "response_header", "bytes",
 fn read_cost(field: Field<'_>) -> Option<CostSource> {
     let Value::Map(_) = field.node.value else { return field.count(0, QUOTA_MAX).map(CostSource::Fixed) };
     let map = field.map()?;
-    let trusted = map.get("trusted");
     let given: Vec<_> = COST_SOURCES.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
+    let trusted = map.get("trusted");
     let header = given.iter().find(|(key, _)| *key == "header").map(|(_, field)| field);
     header::only_beside_header(header, trusted.as_ref());
     let of_the_request =
-        |field: &Field<'_>, source| field.choice("what is measured", &[("request", ())]).map(|()| source);
+        |field: &Field<'_>, source| field.choice("a body that can be measured", &[("request", ())]).map(|()| source);
     let cost = match given.as_slice() {
         [("header", field)] => read_cost_header(field, trusted.as_ref()).map(CostSource::Header),
         [("response_header", field)] => header::read_name(field).map(CostSource::ResponseHeader),

@@ -23,13 +23,15 @@ impl MediaRange {
     /// Reads `type/subtype`, `type/*` or `type/*+suffix`; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (kind, subtype) = text.split_once('/').filter(|(kind, _)| is_token(kind) && !kind.contains('*'))?;
+        let is_word = |text: &str| is_token(text) && !text.contains('*');
+        let text = text.to_ascii_lowercase();
+        let (kind, subtype) = text.split_once('/').filter(|(kind, _)| is_word(kind))?;
         let subtype = match subtype.strip_prefix('*') {
             Some("") => Subtype::Any,
             Some(suffix) => {
-                Subtype::Suffix(suffix.strip_prefix('+').filter(|rest| is_token(rest)).map(|_| suffix)?.into())
+                Subtype::Suffix(suffix.strip_prefix('+').filter(|rest| is_word(rest)).map(|_| suffix)?.into())
             }
-            None => Subtype::One(Some(subtype).filter(|subtype| is_token(subtype) && !subtype.contains('*'))?.into()),
+            None => Subtype::One(Some(subtype).filter(|subtype| is_word(subtype))?.into()),
         };
         Some(Self { kind: kind.into(), subtype })
     }
@@ -68,13 +70,15 @@ mod tests {
         for (range, inside, outside) in [
             ("application/json", "Application/JSON; charset=utf-8", "application/json-seq"),
             ("application/*+json", "application/vnd.api+json", "application/json"),
-            ("application/*", "application/octet-stream", "text/json"),
+            ("Application/*", "application/octet-stream", "text/json"),
         ] {
             let range = MediaRange::parse(range).unwrap();
             assert!(range.contains(inside.as_bytes()) && !range.contains(outside.as_bytes()), "{range:?}");
             assert!(!range.contains(b"") && !range.contains(b"application"), "{range:?}");
         }
-        for text in ["", "json", "*/*", "application/", "application/*json", "application/*+", "a/b;c=d", "a b/c"] {
+        for text in
+            ["", "json", "*/*", "application/", "application/*json", "application/*+", "a/*+b*", "a/b;c=d", "a b/c"]
+        {
             assert_eq!(MediaRange::parse(text), None, "{text}");
         }
     }

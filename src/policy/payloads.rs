@@ -1,23 +1,22 @@
 //! Payload limits: how large a body may be, as sent and decoded, and what shape its JSON may have.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Context;
 use super::error::Reason;
 use super::exempt::ReadExemptions;
-use super::limits::Limit;
 use super::media::MediaRange;
 use super::overrides::{self, Overrides};
 use super::reader::{Field, MapField};
 use super::route::Route;
-use super::select::{Selector, read_selector};
+use super::select::{Condition, Selector, read_selector, routes_of};
 use super::tiers::ReadTier;
 use crate::base::units::parse_size;
 use crate::payload::body::Reason as RefusalReason;
 use crate::payload::json::{
-    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_MAX, DuplicateNames, JsonPath, JsonRules, ObjectsRule,
-    ValueRule,
+    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_MAX, DuplicateNames, JsonPath, JsonRules, NAMES_MAX,
+    ObjectsRule, ValueRule,
 };
 
 /// One payload limit. Of all that select a request the first holds, and no other.
@@ -90,108 +89,125 @@ pub(crate) const CONTENT_TYPES_MAX: usize = 32;
 pub(crate) const NAME_USUAL: &str = "payload";
 /// The keys of which a payload limit has at least one.
 pub(crate) const KINDS: &[&str] = &["bytes", "decoded_bytes", "json"];
-/// What `json` bounds, but for the members of one object.
+/// The keys of which objects of one kind have at least one.
+pub(crate) const OBJECT_KINDS: &[&str] = &["count", "depth"];
+/// The most that a count in `json` can be.
 pub(crate) const COUNTS_MAX: u64 = 1_000_000_000;
 
 /// What the payload limits are read beside.
 pub(super) struct Beside<'a> {
     pub(super) tiers: &'a [Option<ReadTier>],
     pub(super) exempt: &'a ReadExemptions,
-    /// `None` where one of them has a fault.
-    pub(super) limits: Option<&'a [Limit]>,
 }
 
 /// Reads all payload limits; `None` where one of them has a fault.
 pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<Payload>> {
     let nodes = field.full_list(PAYLOADS_MAX)?;
-    let limits = beside.limits.into_iter().flatten().enumerate();
-    let mut names: HashMap<String, String> =
-        limits.map(|(number, limit)| (limit.name.to_string(), format!("/limits/{number}/name"))).collect();
     let mut earlier = Earlier::default();
-    let read = field.each(nodes, |field| read_payload(field, beside, &mut names, &mut earlier, context));
+    let read = field.each(nodes, |field| read_payload(field, beside, &mut earlier, context));
     (read.len() == nodes.len()).then_some(read)
 }
 
-/// Requests that payload limits before this one take from whoever calls.
+/// What the payload limits before this one take.
 #[derive(Default)]
-struct Earlier {
-    /// All of them, by the limit with this pointer.
-    everything: Option<String>,
-    routes: Vec<(Route, String)>,
+struct Earlier(Vec<Taken>);
+
+struct Taken {
+    selector: Selector,
+    /// The selector's own.
+    routes: Vec<Route>,
+    at: String,
 }
 
 impl Earlier {
-    /// The pointers of those that take all requests of `routes`, or all requests where there are none.
-    fn takes(&self, routes: &[Route]) -> Option<String> {
-        let by = |route: &Route| self.routes.iter().find(|(first, _)| first.covers(route)).map(|(_, at)| at.as_str());
-        let covered = || routes.iter().map(by).collect::<Option<Vec<_>>>().filter(|by| !by.is_empty());
-        self.everything.clone().or_else(|| {
-            let mut by = covered()?;
-            by.dedup();
-            Some(by.join(", "))
-        })
+    /// The pointers of those that take all requests of `selector`, each of which matches one of `routes`
+    /// if there are any; `None` where some are left, as far as can be told.
+    fn takes(&self, selector: &Selector, routes: &[&Route]) -> Option<String> {
+        let wider: Vec<&Taken> = self.0.iter().filter(|taken| taken.includes(selector)).collect();
+        if let Some(all) = wider.iter().find(|taken| taken.selector.routes.is_none()) {
+            return Some(all.at.clone());
+        }
+        let by = |route: &&Route| wider.iter().position(|taken| taken.routes.iter().any(|first| first.covers(route)));
+        let by: BTreeSet<usize> = routes.iter().map(by).collect::<Option<_>>()?;
+        let by: Vec<&str> = by.into_iter().filter_map(|number| Some(&*wider.get(number)?.at)).collect();
+        (!by.is_empty()).then(|| by.join(", "))
     }
+}
 
-    fn add(&mut self, selector: &Selector, routes: &[Route], at: &str) {
-        if !selector.attributes.is_empty() || selector.tiers.is_some() {
-            return;
-        }
-        if selector.routes.is_none() {
-            self.everything.get_or_insert_with(|| at.to_owned());
-        }
-        self.routes.extend(routes.iter().map(|route| (route.clone(), at.to_owned())));
+impl Taken {
+    /// Whether all callers and tiers of `other` are among its own.
+    fn includes(&self, other: &Selector) -> bool {
+        let in_tiers = |tiers: &Vec<usize>| {
+            other.tiers.as_ref().is_some_and(|others| others.iter().all(|tier| tiers.contains(tier)))
+        };
+        let asked_too = |(id, values): &Condition| {
+            let narrower = |(other, with): &Condition| other == id && with.iter().all(|value| values.contains(value));
+            other.attributes.iter().any(narrower)
+        };
+        self.selector.tiers.as_ref().is_none_or(in_tiers) && self.selector.attributes.iter().all(asked_too)
     }
 }
 
 fn read_payload(
     field: Field<'_>,
     beside: &Beside<'_>,
-    names: &mut HashMap<String, String>,
     earlier: &mut Earlier,
     context: &mut Context,
 ) -> Option<Payload> {
     let map = field.map()?;
-    let name = map.optional("name", NAME_USUAL.to_owned(), |field| {
-        let name = field.name()?;
-        if let Some(first) = names.insert(name.to_owned(), field.at.to_string()) {
-            return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
-        }
-        Some(name.to_owned())
-    });
+    let name = read_name(&map, context);
+    let faults = field.faults.count();
     let selected = map
         .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
-        .inspect(|(selector, routes)| {
-            let exempt = selector.routes.as_ref().and_then(|_| beside.exempt.takes(routes.iter()));
-            if let Some(by) = earlier.takes(routes).or(exempt) {
-                field.fault(Reason::NeverReached { by });
+        .map(|(selector, routes)| {
+            let all = routes_of(&selector, &routes, beside.tiers);
+            match earlier.takes(&selector, &all).or_else(|| beside.exempt.takes(all.into_iter())) {
+                Some(by) => field.fault(Reason::NeverReached { by }),
+                // Without a condition that has a fault, it would seem to take requests of others.
+                None if field.faults.count() > faults => {}
+                None => earlier.0.push(Taken { selector: selector.clone(), routes, at: field.at.to_string() }),
             }
-            earlier.add(selector, routes, &field.at.to_string());
+            selector
         });
     let mut content_types = Some(Vec::new());
-    if let Some(json) = map.get("json").and_then(Field::map) {
+    let bounds = read_bounds(&map, &Bounds::default(), |json| {
         content_types = json.optional("content_types", Vec::new(), read_content_types);
-    }
-    let bounds = read_bounds(&map, &Bounds::default());
-    if bounds.is_some() && KINDS.iter().all(|key| map.get(key).is_none()) {
+    });
+    if KINDS.iter().all(|key| map.get(key).is_none()) {
         field.fault(Reason::LimitsNothing { keys: KINDS });
     }
+    let hold = map.optional("hold", false, |field| field.truth());
     let overrides = map.optional("overrides", Overrides::default(), |field| {
         let base = overrides::Base {
-            conditions: selected.as_ref().map_or(&[], |(selector, _)| &selector.attributes),
+            conditions: selected.as_ref().map_or(&[], |selector| &selector.attributes),
             selector: map.field().at.key("for").to_string(),
         };
         overrides::read(field, &base, context, |map| read_override(map, bounds.as_ref()))
     });
-    let hold = map.optional("hold", false, |field| field.truth());
     map.end();
     Some(Payload {
-        name: name?.into(),
-        selector: selected?.0,
+        name: name?,
+        selector: selected?,
         bounds: bounds?,
         overrides: overrides?,
         content_types: content_types?,
         hold: hold?,
     })
+}
+
+/// The name, which nothing else has; payload limits without one share theirs.
+fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
+    let given = map.get("name");
+    let field = given.unwrap_or(*map.field());
+    let name = given.map_or(Some(NAME_USUAL), |field| field.name())?;
+    match (context.take_name(name, &field.at), given) {
+        (Some(first), Some(_)) => field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first }),
+        (Some(first), None) if first.ends_with("/name") => {
+            field.refuse(Reason::NameNeeded { usual: NAME_USUAL, first })
+        }
+        // It is free, or another payload limit without a name has it, whose own pointer that is.
+        (None, _) | (Some(_), None) => Some(name.into()),
+    }
 }
 
 /// What an override says; what it leaves out is as in `base`, which is `None` where it has a fault itself.
@@ -200,19 +216,19 @@ fn read_override(map: &MapField<'_>, base: Option<&Bounds>) -> Option<Bounds> {
         KINDS.iter().for_each(|key| _ = map.get(key));
         return None;
     };
-    let is_there = |key: &&&'static str| map.get(key).is_some();
-    if !KINDS.iter().any(|key| is_there(&key)) {
+    if KINDS.iter().all(|key| map.get(key).is_none()) {
         map.field().fault(Reason::OverridesNothing { keys: KINDS });
     }
-    read_bounds(map, base)
+    read_bounds(map, base, |_| ())
 }
 
-/// Reads `bytes`, `decoded_bytes` and `json`; what is left out is as in `base`.
-fn read_bounds(map: &MapField<'_>, base: &Bounds) -> Option<Bounds> {
+/// Reads `bytes`, `decoded_bytes` and `json`; what is left out is as in `base`. `own` reads what `json`
+/// has beside bounds.
+fn read_bounds(map: &MapField<'_>, base: &Bounds, own: impl FnOnce(&MapField<'_>)) -> Option<Bounds> {
     let bytes = map.optional("bytes", base.bytes, read_size);
     let decoded_bytes = map.optional("decoded_bytes", base.decoded_bytes, read_size);
     let json = map.optional("json", base.json.clone(), |field| {
-        read_json(field, base.json.as_deref()).map(|rules| Some(Arc::new(rules)))
+        read_json(field, base.json.as_deref(), own).map(|rules| Some(Arc::new(rules)))
     });
     Some(Bounds { bytes: bytes?, decoded_bytes: decoded_bytes?, json: json? })
 }
@@ -225,22 +241,19 @@ fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
     let nodes = field.full_list(CONTENT_TYPES_MAX)?;
     let read = field.each_once(nodes, |field| {
         let text = field.string()?;
-        MediaRange::parse(text).or_else(|| field.refuse(Reason::BadMediaType { value: text.to_owned() }))
+        MediaRange::parse(text).or_else(|| field.refuse(Reason::BadMediaRange { value: text.to_owned() }))
     });
     (read.len() == nodes.len()).then_some(read)
 }
 
 /// Reads the shape of JSON; of an override, on top of the rules that it overrides.
-fn read_json(field: Field<'_>, base: Option<&JsonRules>) -> Option<JsonRules> {
+fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapField<'_>)) -> Option<JsonRules> {
     let map = field.map()?;
     if map.is_empty() {
         field.fault(Reason::Empty);
     }
     let mut rules = base.cloned().unwrap_or_default();
-    if base.is_none() {
-        // Read with the limit itself: it is not of the numbers.
-        map.get("content_types");
-    }
+    own(&map);
     let count = |key| map.get(key).map(|field: Field<'_>| field.count(0, COUNTS_MAX));
     let size = |key| map.get(key).map(|field: Field<'_>| field.quantity(parse_size));
     let depth = map.optional("depth", rules.depth, |field| field.count(0, DEPTH_MAX));
@@ -255,7 +268,7 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>) -> Option<JsonRules> {
             beside: "`members`, which bounds how many",
         });
     }
-    let duplicate_names = duplicates.map(|field| {
+    let duplicate_names = duplicates.as_ref().map(|field| {
         let choices = [("allow", DuplicateNames::Allow), ("refuse", DuplicateNames::Refuse)];
         field.choice("a treatment of names that are used twice", &choices)
     });
@@ -268,6 +281,12 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>) -> Option<JsonRules> {
     set!(value, objects, array_items, members, string_bytes, name_bytes);
     if let Some(given) = duplicate_names {
         rules.duplicate_names = given?;
+    }
+    if let (DuplicateNames::Refuse, Some(members)) = (rules.duplicate_names, rules.members)
+        && members > NAMES_MAX
+        && let Some(field) = map.get("members").or(duplicates)
+    {
+        return field.refuse(Reason::TooManyNames { members, max: NAMES_MAX });
     }
     Some(rules)
 }
@@ -296,8 +315,8 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
     let below = map.optional("below", base.map_or_else(JsonPath::root, |base| base.below.clone()), read_path);
     let count = map.optional("count", base.and_then(|base| base.count), |field| field.count(0, COUNTS_MAX).map(Some));
     let depth = map.optional("depth", base.and_then(|base| base.depth), |field| field.count(0, DEPTH_MAX).map(Some));
-    if map.get("count").is_none() && map.get("depth").is_none() {
-        field.fault(Reason::LimitsNothing { keys: &["count", "depth"] });
+    if OBJECT_KINDS.iter().all(|key| map.get(key).is_none()) {
+        field.fault(Reason::LimitsNothing { keys: OBJECT_KINDS });
     }
     map.end();
     Some(ObjectsRule { conditions: conditions?, below: below?, count: count?, depth: depth? })
@@ -306,18 +325,18 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
 /// Members that an object must have, each with a text for its value.
 fn read_where(field: Field<'_>) -> Option<Conditions> {
     let map = field.map()?;
-    if map.is_empty() {
-        return field.refuse(Reason::Empty);
+    match map.others().count() {
+        0 => field.fault(Reason::Empty),
+        count if count > CONDITIONS_MAX => field.fault(Reason::TooMany { max: CONDITIONS_MAX }),
+        _ => {}
     }
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for (entry, value) in map.others() {
         if entry.key.len() > CONDITION_BYTES_MAX {
             value.fault(Reason::TooLong { max: CONDITION_BYTES_MAX });
+        } else {
+            pairs.extend(value.text(CONDITION_BYTES_MAX).map(|text| (&*entry.key, text)));
         }
-        pairs.extend(value.text(CONDITION_BYTES_MAX).map(|text| (&*entry.key, text)));
-    }
-    if pairs.len() > CONDITIONS_MAX {
-        return field.refuse(Reason::TooMany { max: CONDITIONS_MAX });
     }
     let all = pairs.len() == map.others().count();
     Conditions::new(pairs).filter(|_| all)

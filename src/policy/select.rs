@@ -13,7 +13,7 @@ use super::tiers::{self, ReadTier};
 pub type Condition = (AttributeId, Vec<Box<str>>);
 
 /// Which requests something holds for: all conditions must hold.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Selector {
     /// The request is of one of these tiers; `None` is any, and none.
     pub tiers: Option<Vec<usize>>,
@@ -70,6 +70,16 @@ pub(super) fn read_selector(
         field.fault(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
     }
     Some((Selector { tiers, routes: ids, attributes }, routes))
+}
+
+/// Routes of which each request that is selected matches one: its own, else those of its tiers; none
+/// where any path will do.
+pub(super) fn routes_of<'a>(selector: &Selector, own: &'a [Route], tiers: &'a [Option<ReadTier>]) -> Vec<&'a Route> {
+    if selector.routes.is_some() {
+        return own.iter().collect();
+    }
+    let tiers = selector.tiers.iter().flatten().filter_map(|tier| tiers.get(*tier)?.as_ref());
+    tiers.flat_map(|read| &read.routes).collect()
 }
 
 /// One tier's name or a list of them, as their numbers.

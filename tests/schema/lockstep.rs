@@ -217,6 +217,7 @@ const LEAST: &str = r#"{
     "callers": { "credentials": [{ "name": "key", "header": "x-key" }], "directory": [],
         "attributes": { "place": [{ "client_address": {} }] } },
     "limits": [{ "name": "all", "per": [], "calendar": { "quota": 1, "window": "1d" } }],
+    "payloads": [{ "json": { "members": 1, "objects": { "where": { "type": "a" }, "count": 1 } } }],
     "replies": { "fields": { "family": "both" } },
     "store": {}
 }"#;
@@ -287,6 +288,14 @@ fn candidates() -> Vec<Value> {
         "366d",
         "52w",
         "24h",
+        "1B",
+        "007KiB",
+        "1000GB",
+        "text/*",
+        "text/*+a",
+        "Text/A+b",
+        "/a~1b/~0",
+        "//",
         "1mo",
         "012mo",
         "12mo",
@@ -315,6 +324,12 @@ fn candidates() -> Vec<Value> {
     all.extend([json!(1.0), json!(1.5), json!(-1), json!(null), json!(true), json!(false), json!([]), json!({})]);
     all.extend([json!(["org"]), json!(["a", "b", "c"]), json!(["/a", "/b"]), json!({ "header": "content-length" })]);
     all.extend([json!({ "org": "a" }), json!({ "routes": ["/x"] }), json!({ "quota": 1, "window": "1h" })]);
+    all.extend([
+        json!({ "bytes": "1B" }),
+        json!({ "depth": 1 }),
+        json!({ "members": 1 }),
+        json!({ "lines": "request" }),
+    ]);
     all
 }
 

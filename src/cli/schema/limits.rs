@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::select::{CallerSelector, Selector};
 use super::shape::{at_least_one, exactly_one, only_beside, where_then};
-use super::words::{Burst, HeaderName, Length, Name, Period, Quota, Rate, TimeZone, True};
+use super::words::{Burst, HeaderName, Length, Name, Period, Pointer, Quota, Rate, TimeZone, True};
 use crate::limit::QUOTA_MAX;
-use crate::policy::limits::{CONTENT_LENGTH, PER_MAX};
+use crate::policy::limits::{CONTENT_LENGTH, COST_SOURCES, PER_MAX};
 use crate::policy::overrides::OVERRIDES_MAX;
 use crate::policy::rules::KINDS;
 
@@ -177,11 +177,12 @@ enum Cost {
     From(CostSource),
 }
 
-/// Where the cost of a request comes from: `header` or `response_header`. A missing or malformed one counts as 1.
+/// Where the cost of a request comes from: exactly one key, but for `trusted`. A header that is missing or malformed
+/// counts as 1.
 #[derive(JsonSchema)]
 #[schemars(
     deny_unknown_fields,
-    transform = exactly_one(&["header", "response_header"]),
+    transform = exactly_one(COST_SOURCES),
     transform = only_beside("trusted", "header"),
     transform = where_then(header_of_a_client(), json!({ "required": ["trusted"] }))
 )]
@@ -192,6 +193,20 @@ struct CostSource {
     trusted: Option<True>,
     /// This response header. The request is admitted while one unit is left, and the next one sees what it took.
     response_header: Option<HeaderName>,
+    /// The bytes of its body as sent.
+    bytes: Option<Measured>,
+    /// The lines of its body that are neither empty nor a comment.
+    lines: Option<Measured>,
+    /// The items of the array at this place of its JSON; 1 where there is none.
+    items: Option<Pointer>,
+}
+
+/// Whose body is measured.
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "snake_case")]
+enum Measured {
+    /// The request's. It is admitted while one unit is left, and charged when its body has ended.
+    Request,
 }
 
 #[derive(JsonSchema)]

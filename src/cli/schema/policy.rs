@@ -4,12 +4,14 @@ use schemars::JsonSchema;
 
 use super::callers::Callers;
 use super::limits::Limit;
+use super::payloads::Payload;
 use super::replies::Replies;
 use super::select::{Selector, Tier};
 use super::words::Name;
 use crate::policy::attributes::ATTRIBUTES_MAX;
 use crate::policy::exempt::EXEMPTIONS_MAX;
 use crate::policy::limits::LIMITS_MAX;
+use crate::policy::payloads::PAYLOADS_MAX;
 use crate::policy::tiers::TIERS_MAX;
 use crate::policy::{KEYS_MAX_DEFAULT, KEYS_MAX_LIMIT, VERSION};
 
@@ -35,6 +37,10 @@ pub(super) struct Policy {
     /// The limits. If several apply to a request, all must admit it, and a refused one is charged to none.
     #[schemars(length(min = 1, max = LIMITS_MAX))]
     limits: Vec<Limit>,
+    /// What bodies may be, while they stream. The first that selects a request holds for it, and no other; what is refused
+    /// is charged to no limit.
+    #[schemars(length(min = 1, max = PAYLOADS_MAX))]
+    payloads: Option<Vec<Payload>>,
     /// What callers are told.
     replies: Option<Replies>,
     /// How many counters are kept.

@@ -22,6 +22,8 @@ pub(super) struct Replies {
     refused: Option<Refused>,
     /// The answer to a caller who is not let in. Without it a problem (RFC 9457).
     unauthorized: Option<Unauthorized>,
+    /// The answer to a request with a body that is refused. Without it a problem (RFC 9457).
+    payload: Option<RefusedPayload>,
 }
 
 /// The header fields.
@@ -112,6 +114,17 @@ struct Unauthorized {
     content_type: MediaType,
     /// Its text. `{trace_id}` is filled in; other braces are text.
     #[schemars(length(max = BODY_BYTES_MAX), regex(pattern = body(&[Placeholder::TraceId])))]
+    body: String,
+}
+
+/// The answer to a request with a body that is refused.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RefusedPayload {
+    content_type: MediaType,
+    /// Its text. `{trace_id}`, `{limit}` (its name), `{status}`, `{title}` (the status in words), `{reason}` (one word),
+    /// `{max}` (the number that is exceeded, else 0) and `{detail}` (a sentence) are filled in; other braces are text.
+    #[schemars(length(max = BODY_BYTES_MAX), regex(pattern = body(&Placeholder::PAYLOAD)))]
     body: String,
 }
 

@@ -2,11 +2,12 @@
 
 use schemars::JsonSchema;
 
-use crate::base::units::RefillPer;
+use crate::base::units::{RefillPer, SIZE_UNITS};
 use crate::base::zone::Zone;
 use crate::limit::QUOTA_MAX;
 use crate::limit::gcra::BURST_MAX;
 use crate::limit::period::Period as Window;
+use crate::payload::json::{PATH_BYTES_MAX, PATH_STEPS_MAX};
 use crate::policy::attributes::RESERVED;
 use crate::policy::callers::{STEP_BYTES_MAX, STEPS_MAX};
 use crate::policy::header::TOKEN_BYTES_MAX;
@@ -66,6 +67,30 @@ pub(super) struct Period(String);
 #[derive(JsonSchema)]
 #[schemars(extend("enum" = Zone::names().collect::<Vec<_>>()))]
 pub(super) struct TimeZone(String);
+
+/// A size: a whole number and `B`, `KB`, `MB`, `GB` (powers of ten), `KiB`, `MiB` or `GiB`; at most `1000GB`.
+#[derive(JsonSchema)]
+#[schemars(
+    example = &"300KB", example = &"100MiB",
+    extend("pattern" = format!("^0*[1-9][0-9]*(?:{})$", SIZE_UNITS.map(|(unit, _)| unit).join("|")))
+)]
+pub(super) struct Size(String);
+
+/// A JSON pointer (RFC 6901), such as `/data/attributes`; the empty text is the whole document.
+#[derive(JsonSchema)]
+#[schemars(
+    example = &"/data/attributes",
+    extend("pattern" = format!("^(?:/(?:[^/~]|~[01])*){{0,{PATH_STEPS_MAX}}}$"), "maxLength" = PATH_BYTES_MAX)
+)]
+pub(super) struct Pointer(String);
+
+/// A media type without parameters, or a range of them: `text/*` or `application/*+json`. In any letters.
+#[derive(JsonSchema)]
+#[schemars(
+    example = &"application/json", example = &"application/*+json",
+    extend("pattern" = format!(r"^{WORD}/(?:\*(?:\+{WORD})?|{WORD})$"))
+)]
+pub(super) struct MediaRange(String);
 
 /// A whole number from `0%` to `100%`.
 #[derive(JsonSchema)]
@@ -129,6 +154,9 @@ const METHOD: &str = "[A-Z][A-Z0-9-]*";
 
 /// A `token` (RFC 9110 §5.6.2).
 const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+/// A `token` without a `*`.
+const WORD: &str = "[!#$%&'+.^_`|~0-9A-Za-z-]+";
 
 fn name() -> String {
     format!("^[a-z][a-z0-9_-]{{0,{}}}$", NAME_BYTES_MAX.saturating_sub(1))

@@ -7,7 +7,7 @@ use siphasher::sip::SipHasher13;
 
 use super::breach::Breach;
 
-/// Most names that are remembered at a time: of the members of all objects that are open. Some 320 KB
+/// Most names that are remembered at a time: of the members of all objects that are open. Some 430 KB
 /// at the most, and none where duplicates are allowed.
 pub const NAMES_MAX: u64 = 16_384;
 
