@@ -14,6 +14,7 @@
 pub mod calendar;
 pub mod gcra;
 pub mod period;
+pub mod pool;
 pub mod rolling;
 
 use crate::base::time::{Span, Timestamp};

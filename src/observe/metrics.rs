@@ -30,7 +30,7 @@ pub struct Counters {
     given_back: Vec<CounterId>,
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
-    faults: [CounterId; 3],
+    faults: [CounterId; 4],
     evicted: CounterId,
 }
 

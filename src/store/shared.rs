@@ -90,7 +90,7 @@ impl<D: SharedData> SharedStore<D> {
     /// # Errors
     /// [`Fault`] if the host fails.
     pub fn open(data: D, name: &str, keys_max: u32, fresh: &Secret) -> Result<Self, Fault> {
-        let secret = agree(&data, SECRET_KEY, fresh)?;
+        let secret = secret(&data, fresh)?;
         let table = table_of(name);
         let wanted = Geometry::new(keys_max);
         // The number of pages stands where the page after the last possible one would.
@@ -276,6 +276,14 @@ fn on(claims: &mut [Claim], number: u32) -> impl Iterator<Item = &mut Claim> {
 fn failed(claims: &mut [Claim], number: u32, fault: Fault) -> Commit {
     on(claims, number).for_each(|claim| claim.fail(fault));
     Commit::of(claims, number)
+}
+
+/// The proxy's secret; `fresh` where no worker stored one before.
+///
+/// # Errors
+/// [`Fault`] if the host fails.
+pub fn secret<D: SharedData>(data: &D, fresh: &Secret) -> Result<Secret, Fault> {
+    agree(data, SECRET_KEY, fresh)
 }
 
 /// Stores `proposed` if nothing is stored, and reads what is: all workers agree on the first.
