@@ -15,8 +15,9 @@
 //! * who comes first is let in first; nobody waits while a slot is free, for longer than the message
 //!   takes, or a second where that is lost;
 //! * each stream that waits is answered once, a tick after its deadline at the latest;
-//! * what a VM that died held is free again after eight seconds, as long as another worker lives
-//!   ([`roster::BEATS_MISSED_MAX`] beats, one until the next, one second to sweep all pages).
+//! * what a VM that died held is in use again after nine seconds, as long as another worker lives:
+//!   [`roster::BEATS_MISSED_MAX`] beats and the one before them, each a tick late at most, one second to
+//!   sweep all pages and one for the rounds of those who wait.
 //!
 //! Messages carry no authority: the record does, so one that is lost, late or doubled does no harm
 //! (decision 0016).
@@ -28,6 +29,8 @@ pub mod page;
 pub mod roster;
 mod rounds;
 mod share;
+#[cfg(test)]
+mod simulation;
 pub mod stream;
 mod sweep;
 #[cfg(test)]

@@ -247,6 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_overtakes_those_who_are_not_let_in_yet() {
+        let ticket = |number| Ticket { worker: A, number };
+        let mut state = State { leases: Vec::new(), waiting: vec![ticket(1), ticket(2)] };
+        let pool = pool(9, 9);
+        assert_eq!(pool.hand_over(&mut state, 1), [ticket(1)]);
+        assert_eq!(pool.enter(&mut state, ticket(3)), Entry::Wait);
+        assert_eq!(pool.hand_over(&mut state, 9), [ticket(2), ticket(3)]);
+    }
+
+    #[test]
     fn a_pool_has_bounds() {
         let second = Span::from_seconds(1);
         assert!(Pool::new(1, 0, Span::ZERO).is_some());

@@ -186,7 +186,7 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
 
     /// What a tick does beside answering: beating, settling, rounds, sweeping.
     pub(super) fn maintain(&mut self, root: RootId, uptime: Span) {
-        if self.membership.identity().is_none() {
+        if self.membership.me().is_none() {
             return;
         }
         let due = self.membership.is_due(uptime);
@@ -238,12 +238,12 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
             if self.membership.is_in_doubt(uptime) {
                 self.beat(uptime)?;
             }
-            let identity = self.membership.identity().ok_or(Fault::Contended)?;
+            let me = self.membership.me().ok_or(Fault::Contended)?;
             let (bytes, version) = self.host.read(&page::key(key.page))?;
             let mut page = Page::read(bytes);
             let before = page.find(key.fingerprint)?;
             let mut state = before.clone();
-            let merged = share.merge(&mut state, identity, wish);
+            let merged = share.merge(&mut state, me, wish);
             if merged.is_swept {
                 self.membership.disown();
                 continue;
@@ -255,7 +255,7 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
                     Swap::Conflict => continue,
                 }
             }
-            share.written_as = Some(identity.me);
+            share.written_as = Some(me);
             for number in &merged.granted {
                 share.held = share.held.saturating_add(1);
                 self.granted.extend(share.waiting.remove(number));

@@ -31,17 +31,9 @@ pub(super) enum Beat {
     Joined,
 }
 
-/// Which worker this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) me: WorkerId,
-    /// Who it was before it was buried.
-    pub(super) former: Option<WorkerId>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    identity: Option<Identity>,
+    me: Option<WorkerId>,
     place: Option<u16>,
     /// Whether what it wrote has been swept, so that it needs a new number.
     is_disowned: bool,
@@ -55,9 +47,9 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// `None` until the first stream.
-    pub(super) const fn identity(&self) -> Option<Identity> {
-        self.identity
+    /// Which worker this is; `None` until the first stream.
+    pub(super) const fn me(&self) -> Option<WorkerId> {
+        self.me
     }
 
     /// This worker's own queue, once it listens.
@@ -67,12 +59,12 @@ impl Membership {
 
     /// Whether a beat is due.
     pub(super) fn is_due(&self, uptime: Span) -> bool {
-        self.identity.is_none() || uptime >= self.beaten.plus(BEAT)
+        self.me.is_none() || uptime >= self.beaten.plus(BEAT)
     }
 
     /// Whether this worker may have been buried.
     pub(super) fn is_in_doubt(&self, uptime: Span) -> bool {
-        self.identity.is_none() || self.is_disowned || uptime >= self.beaten.plus(DOUBT)
+        self.me.is_none() || self.is_disowned || uptime >= self.beaten.plus(DOUBT)
     }
 
     /// The next beat gives this worker a new number.
@@ -89,7 +81,7 @@ impl Membership {
             // Observations are a beat apart, whatever else makes this worker beat.
             let looks = self.watched.is_none_or(|watched| uptime >= watched.plus(BEAT));
             let watch = if looks { self.watch.after(&roster) } else { self.watch.clone() };
-            let me = self.identity.map(|identity| identity.me);
+            let me = self.me;
             roster.remove(|worker| if Some(worker) == me { self.is_disowned } else { watch.buries(worker) });
             let missing = watch.misses(&roster) || self.watch.misses(&roster);
             let joined = self.sign(&mut roster)?;
@@ -116,9 +108,7 @@ impl Membership {
 
     /// Enters this worker's beat and queue, or the worker itself.
     fn sign(&self, roster: &mut Roster) -> Result<Option<Member>, Fault> {
-        if let Some(identity) = self.identity
-            && let Some(member) = roster.find_mut(identity.me)
-        {
+        if let Some(member) = self.me.and_then(|me| roster.find_mut(me)) {
             member.beat = member.beat.wrapping_add(1);
             member.queue = self.queue;
             return Ok(None);
@@ -132,9 +122,7 @@ impl Membership {
     }
 
     fn become_member(&mut self, member: Member) {
-        let former = self.identity.map(|identity| identity.me);
-        self.identity = Some(Identity { me: member.worker, former });
-        self.is_disowned = false;
+        (self.me, self.is_disowned) = (Some(member.worker), false);
         if self.place != Some(member.place) {
             (self.place, self.queue, self.listener) = (Some(member.place), None, None);
         }

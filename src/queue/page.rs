@@ -129,21 +129,16 @@ impl Page {
         if records.rest.is_empty() { Ok(workers) } else { Err(Fault::BadRecord) }
     }
 
-    /// Forgets the workers that `gone` names; the records in which that leaves somebody waiting, and
-    /// who is first there.
+    /// Forgets the workers that `gone` names.
     ///
     /// # Errors
     /// [`Fault::BadRecord`] if this is no page of ours.
-    pub fn forget(&mut self, gone: impl Fn(WorkerId) -> bool) -> Result<Vec<(u64, WorkerId)>, Fault> {
+    pub fn forget(&mut self, gone: impl Fn(WorkerId) -> bool) -> Result<(), Fault> {
         let mut records = self.records();
-        let (mut left, mut heads) = (Vec::with_capacity(self.bytes.len()), Vec::new());
+        let mut left = Vec::with_capacity(self.bytes.len());
         for placed in &mut records {
-            let before = placed.decode();
-            let mut state = before.clone();
+            let mut state = placed.decode();
             state.forget(&gone);
-            if let Some(head) = state.waiting.first().filter(|_| state != before) {
-                heads.push((placed.fingerprint, head.worker));
-            }
             if !state.is_idle() {
                 left.append(&mut encode(placed.fingerprint, &state)?);
             }
@@ -152,7 +147,7 @@ impl Page {
             return Err(Fault::BadRecord);
         }
         self.bytes = left;
-        Ok(heads)
+        Ok(())
     }
 
     fn records(&self) -> Records<'_> {

@@ -4,13 +4,13 @@
 //! write (a fault, a conflict too many) it writes the next time, and what was written twice is the
 //! same. Others change two things about it: they turn its first ticket into a lease, and they bury
 //! it. So a ticket that is gone from the record was granted, if there is a lease for it; if there is
-//! none, this worker was buried, and writes all that it has under a new number.
+//! none, this worker was buried, and writes all that it has under a new number. What stands under the
+//! old one is swept like that of any dead worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::live::LivePool;
-use super::membership::Identity;
 use super::stream::StreamId;
 use crate::limit::pool::{Entry, State, Ticket, WorkerId};
 
@@ -66,11 +66,7 @@ impl Share {
 
     /// Writes this worker's part into `state`, lets in who fits, and then who comes. Nothing of the
     /// share changes: if the state cannot be stored this is done again with the next.
-    pub(super) fn merge(&self, state: &mut State, identity: Identity, wish: &Wish<'_>) -> Merged {
-        let Identity { me, former } = identity;
-        if let Some(former) = former {
-            self.rename(state, former, me);
-        }
+    pub(super) fn merge(&self, state: &mut State, me: WorkerId, wish: &Wish<'_>) -> Merged {
         let mut merged = Merged::default();
         let placed = state.tickets_of(me);
         let is_known = self.written_as == Some(me);
@@ -101,16 +97,5 @@ impl Share {
         merged.entry = wish.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
         merged.more = pool.free(state) > 0 && !state.waiting.is_empty();
         merged
-    }
-
-    /// Takes over what stands under this worker's former number, as far as nobody has swept it.
-    fn rename(&self, state: &mut State, former: WorkerId, me: WorkerId) {
-        state.set_leases(former, 0);
-        for ticket in state.waiting.iter_mut().filter(|ticket| ticket.worker == former) {
-            if self.written_as == Some(former) && self.waiting.contains_key(&ticket.number) {
-                ticket.worker = me;
-            }
-        }
-        state.waiting.retain(|ticket| ticket.worker != former);
     }
 }

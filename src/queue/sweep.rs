@@ -1,17 +1,14 @@
 //! Sweeping: what dead workers left on the pages.
 //!
 //! All pages are gone through when a worker joins and when one is missing, and a few with every
-//! beat in any case. Who finds something removes it and tells the worker whose ticket is now the
-//! first: that one knows the pool's numbers.
+//! beat in any case. The slots that come free are given out by those who wait, in their rounds: they
+//! know the pool's numbers.
 
 use super::SWAP_ATTEMPTS_MAX;
-use super::ledger::message;
 use super::membership::Membership;
 use super::page::{self, PAGES, Page};
 use crate::host::fault::Fault;
-use crate::host::queue::SharedQueue;
 use crate::host::shared::{SharedData, Swap};
-use crate::store::key::Key;
 
 /// Pages at one tick: all of them in eight ticks.
 const PAGES_A_TICK: u32 = 128;
@@ -38,11 +35,7 @@ impl Sweep {
     }
 
     /// Looks at what is due, as much as a tick may; a page that fails is looked at again.
-    pub(super) fn step<H: SharedData + SharedQueue>(
-        &mut self,
-        host: &H,
-        membership: &mut Membership,
-    ) -> Result<(), Fault> {
+    pub(super) fn step<H: SharedData>(&mut self, host: &H, membership: &mut Membership) -> Result<(), Fault> {
         for _ in 0..self.due.min(PAGES_A_TICK) {
             match sweep(host, membership, self.next) {
                 // One without the form of a page has nothing that could be swept.
@@ -56,7 +49,7 @@ impl Sweep {
     }
 }
 
-fn sweep<H: SharedData + SharedQueue>(host: &H, membership: &mut Membership, number: u32) -> Result<(), Fault> {
+fn sweep<H: SharedData>(host: &H, membership: &mut Membership, number: u32) -> Result<(), Fault> {
     for _ in 0..SWAP_ATTEMPTS_MAX {
         let (bytes, version) = host.read(&page::key(number))?;
         let mut page = Page::read(bytes);
@@ -69,15 +62,10 @@ fn sweep<H: SharedData + SharedQueue>(host: &H, membership: &mut Membership, num
         if workers.iter().all(|worker| membership.knows(*worker)) {
             return Ok(());
         }
-        let heads = page.forget(|worker| !membership.knows(worker))?;
+        page.forget(|worker| !membership.knows(worker))?;
         match host.swap(&page::key(number), page.bytes(), version)? {
             Swap::Conflict => {}
-            Swap::Done => {
-                for (fingerprint, head) in heads {
-                    membership.send(host, head, &message(Key { page: number, fingerprint }))?;
-                }
-                return Ok(());
-            }
+            Swap::Done => return Ok(()),
         }
     }
     Err(Fault::Contended)

@@ -11,6 +11,7 @@ use super::worker::{ACTIONS_MAX, Worker};
 use crate::base::time::Span;
 use crate::host::fake::FakeData;
 use crate::host::fault::Fault;
+use crate::host::queue::{QueueToken, SharedQueue as _};
 use crate::limit::FailureMode;
 use crate::limit::pool::Pool;
 
@@ -27,8 +28,8 @@ fn pool(slots: u32, length: u32) -> Pool {
     Pool::new(slots, length, Span::from_seconds(2)).unwrap()
 }
 
-fn seconds(tenths: u64) -> Span {
-    Span::from_nanos(tenths * 100_000_000)
+fn tenths(count: u64) -> Span {
+    Span::from_nanos(count * 100_000_000)
 }
 
 impl One {
@@ -62,7 +63,7 @@ impl One {
     fn tick(&mut self, ticks: u64) -> Vec<(u32, Answer)> {
         (0..ticks)
             .flat_map(|_| {
-                self.uptime = self.uptime.plus(seconds(1));
+                self.uptime = self.uptime.plus(tenths(1));
                 told(self.worker.on_tick(ROOT, self.uptime))
             })
             .collect()
@@ -181,13 +182,17 @@ fn a_lost_message_costs_a_second_and_no_slot() {
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
     assert_eq!([a.arrive(1), b.arrive(1)], [Arrival::Go, Arrival::Wait]);
     a.leave(1);
-    let queue = crate::host::queue::QueueToken(1);
-    assert_eq!(crate::host::queue::SharedQueue::dequeue(&data, queue).map(|message| message.is_some()), Ok(true));
+    let queue = QueueToken(1);
+    assert_eq!(data.dequeue(queue).map(|message| message.is_some()), Ok(true));
     assert_eq!(b.tick(10), [(1, Answer::Resume)]);
+    // One that lies there and woke nobody is taken at the next tick.
+    data.enqueue(queue, &[]).unwrap();
+    assert_eq!(b.tick(1), []);
+    assert_eq!(data.dequeue(queue), Ok(None));
 }
 
 #[test]
-fn what_a_dead_worker_held_is_free_within_eight_seconds() {
+fn what_a_dead_worker_held_is_free_within_nine_seconds() {
     let data = FakeData::default();
     let patient = Pool::new(2, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
@@ -196,7 +201,7 @@ fn what_a_dead_worker_held_is_free_within_eight_seconds() {
     a.tick(3);
     drop(a);
     assert_eq!(b.tick(50), []);
-    let resumed: Vec<_> = [b.tick(30), b.hear()].concat();
+    let resumed: Vec<_> = [b.tick(40), b.hear()].concat();
     assert_eq!(resumed, [(1, Answer::Resume), (2, Answer::Resume)]);
     [1, 2].into_iter().for_each(|stream| b.leave(stream));
     assert_eq!(pages(&data), 0);
@@ -211,7 +216,7 @@ fn a_worker_that_was_buried_alive_comes_back_with_all_it_had() {
     assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
     // The next callback of the one that stood still. Its first stream is in flight still, and its
     // second has not come to a slot by having lost its ticket.
-    a.uptime = seconds(80);
+    a.uptime = tenths(80);
     assert_eq!(a.arrive(3), Arrival::Wait);
     b.leave(1);
     assert_eq!([a.tick(9), a.hear(), b.tick(9)].concat(), []);
@@ -253,6 +258,43 @@ fn a_release_that_fails_is_done_at_a_later_tick() {
     assert_eq!((a.tick(1), a.hear()), (vec![(2, Answer::Resume)], vec![]));
     a.leave(2);
     assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn a_ticket_that_cannot_be_taken_back_is_refused_in_time_all_the_same() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
+    assert_eq!([a.arrive(1), b.arrive(1)], [Arrival::Go, Arrival::Wait]);
+    b.tick(19);
+    b.uptime = b.uptime.plus(tenths(1));
+    data.fault.set(Some(Fault::HostStatus(10)));
+    assert_eq!(b.hear(), [(1, TIMEOUT)]);
+    data.fault.set(None);
+    a.leave(1);
+    assert_eq!(b.tick(1), []);
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn many_slots_more_let_many_in_within_a_few_ticks() {
+    let data = FakeData::default();
+    let mut a = One::new(&data, pool(1, 900));
+    // Others wait beside them, and are looked at in rounds.
+    let other = a.worker.tune(b"other", pool(1, 900));
+    for stream in 0..100 {
+        let ask = a.ask(&other, &(stream % 50).to_string());
+        a.worker.arrive(ROOT, StreamId(1_000 + stream), vec![ask], a.uptime);
+    }
+    let waiting = (0..=200).filter(|stream| a.arrive(*stream) == Arrival::Wait).count();
+    a.worker.tune(b"demo", pool(900, 900));
+    let mut resumed = 0;
+    for _ in 0..4 {
+        resumed += a.tick(1).len();
+        while let more @ 1.. = a.hear().len() {
+            resumed += more;
+        }
+    }
+    assert_eq!((waiting, resumed), (200, 200));
 }
 
 #[test]
