@@ -7,6 +7,7 @@ pub(crate) mod fake;
 pub mod fault;
 pub mod headers;
 pub mod metadata;
+pub mod queue;
 pub mod shared;
 pub mod stream;
 mod wire;

@@ -16,6 +16,7 @@ pub mod limit;
 pub mod observe;
 pub mod payload;
 pub mod policy;
+pub mod queue;
 pub mod reply;
 pub mod request;
 pub mod store;

@@ -5,6 +5,7 @@
 //! | [`gcra::Bucket`] | at most burst + refill·t in any interval t | one instant |
 //! | [`rolling::Rolling`] | never more than the quota in any interval of the window's length | a log of instants |
 //! | [`calendar::Calendar`] | never more than the quota between two boundaries of the calendar | the window's end, a count |
+//! | [`seats::Seats`] | never more than so many distinct holders at a time | holders, and when each lapses |
 //!
 //! A rule answers with what is to be stored if the request is admitted; who calls it stores that,
 //! or not. Every rule keeps the same four promises: rounding goes against the caller; a cost of
@@ -14,12 +15,15 @@
 pub mod calendar;
 pub mod gcra;
 pub mod period;
+pub mod pool;
 pub mod rolling;
+pub mod seats;
 
 use crate::base::time::{Span, Timestamp};
 use calendar::Calendar;
 use gcra::Bucket;
 use rolling::Rolling;
+use seats::Seats;
 
 /// Most units that a rolling or calendar window grants: the largest whole number that a structured
 /// field holds (RFC 9651 §3.3.1).
@@ -34,6 +38,8 @@ pub enum Rule {
     Rolling(Rolling),
     /// A window of the calendar.
     Calendar(Calendar),
+    /// Seats, and who asks for one.
+    Seats(Seats),
 }
 
 /// What is remembered of one counter; its kind is the rule's.
@@ -45,6 +51,8 @@ pub enum State {
     Rolling(rolling::State),
     /// Of a calendar window.
     Calendar(calendar::State),
+    /// Of seats.
+    Seats(seats::State),
 }
 
 /// What an admitted request was charged, as much as giving it back needs.
@@ -56,6 +64,8 @@ pub enum Charge {
     Rolling(rolling::Charge),
     /// By a calendar window.
     Calendar(calendar::Charge),
+    /// By seats.
+    Seats(seats::Charge),
 }
 
 /// Units that one request takes.
@@ -143,6 +153,7 @@ impl Rule {
             Self::Calendar(calendar) => {
                 calendar.evaluate(state.and_then(State::calendar), now, cost).map(State::Calendar)
             }
+            Self::Seats(seats) => seats.evaluate(state.and_then(State::seats), now, cost).map(State::Seats),
         }
     }
 
@@ -163,27 +174,33 @@ impl Rule {
                 let (state, balance) = calendar.overdraw(state.and_then(State::calendar), now, units);
                 (State::Calendar(state), balance)
             }
+            Self::Seats(seats) => {
+                let (state, balance) = seats.overdraw(state.and_then(State::seats), now, units);
+                (State::Seats(state), balance)
+            }
         }
     }
 
-    /// The most units that can be taken at one instant: the quota, or the burst.
+    /// The most units that can be taken at one instant: the quota, the burst, or the seats.
     #[must_use]
     pub fn quota(&self) -> u64 {
         match self {
             Self::Bucket(bucket) => u64::from(bucket.burst()),
             Self::Rolling(rolling) => rolling.quota(),
             Self::Calendar(calendar) => calendar.quota(),
+            Self::Seats(seats) => u64::from(seats.seats()),
         }
     }
 
     /// The time for which the quota is granted: the window that `now` is in, or the time in which
-    /// an empty bucket fills.
+    /// an empty bucket fills, or after which a seat lapses.
     #[must_use]
     pub fn window(&self, now: Timestamp) -> Span {
         match self {
             Self::Bucket(bucket) => bucket.window(),
             Self::Rolling(rolling) => rolling.window(),
             Self::Calendar(calendar) => calendar.window(now).length(),
+            Self::Seats(seats) => seats.idle(),
         }
     }
 }
@@ -196,6 +213,7 @@ impl State {
             Self::Bucket(state) => Charge::Bucket(state.charge(units, now)),
             Self::Rolling(state) => Charge::Rolling(state.charge(units)),
             Self::Calendar(state) => Charge::Calendar(state.charge(units)),
+            Self::Seats(state) => Charge::Seats(state.charge()),
         }
     }
 
@@ -207,7 +225,8 @@ impl State {
             (Self::Bucket(state), Charge::Bucket(charge)) => state.give_back(charge, now).map(Self::Bucket),
             (Self::Rolling(state), Charge::Rolling(charge)) => state.give_back(charge, now).map(Self::Rolling),
             (Self::Calendar(state), Charge::Calendar(charge)) => state.give_back(charge).map(Self::Calendar),
-            (Self::Bucket(_) | Self::Rolling(_) | Self::Calendar(_), _) => None,
+            (Self::Seats(state), Charge::Seats(charge)) => state.give_back(charge, now).map(Self::Seats),
+            (Self::Bucket(_) | Self::Rolling(_) | Self::Calendar(_) | Self::Seats(_), _) => None,
         }
     }
 
@@ -219,6 +238,7 @@ impl State {
             Self::Bucket(state) => state.loss(now),
             Self::Rolling(state) => state.loss(now),
             Self::Calendar(state) => state.loss(now),
+            Self::Seats(state) => state.loss(now),
         }
     }
 
@@ -232,6 +252,10 @@ impl State {
 
     fn calendar(&self) -> Option<&calendar::State> {
         if let Self::Calendar(state) = self { Some(state) } else { None }
+    }
+
+    fn seats(&self) -> Option<&seats::State> {
+        if let Self::Seats(state) = self { Some(state) } else { None }
     }
 }
 

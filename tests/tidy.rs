@@ -4,16 +4,17 @@ use std::path::Path;
 use std::process::Command;
 
 /// The modules of `src/`, as the data flows: each may use those before it.
-const ORDER: [&str; 13] = [
-    "base", "host", "limit", "payload", "policy", "store", "request", "engine", "reply", "observe", "filter", "wasm",
-    "cli",
+const ORDER: [&str; 14] = [
+    "base", "host", "limit", "payload", "policy", "store", "queue", "request", "engine", "reply", "observe", "filter",
+    "wasm", "cli",
 ];
 
 /// Who may not use whom, although the order would let it.
-const APART: [(&str, &str, &str); 6] = [
+const APART: [(&str, &str, &str); 7] = [
     ("limit", "host", "the algorithms are pure"),
     ("payload", "host", "the meters are pure"),
     ("policy", "host", "a policy is checked without a proxy"),
+    ("queue", "policy", "a queue knows pools, not who waits in them"),
     ("store", "policy", "a store knows keys and rules, not who they are for"),
     ("cli", "filter", "the command line has no streams"),
     ("cli", "wasm", "the command line is native"),

@@ -9,7 +9,7 @@
     reason = "the model counts in plain integers"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -24,6 +24,7 @@ use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
 use crate::limit::rolling::Rolling;
+use crate::limit::seats::{Holder, Seats};
 use crate::limit::{Charge, Cost, FailureMode, Rule};
 use crate::store::shared::SharedStore;
 use crate::store::{Claim, Store};
@@ -159,6 +160,8 @@ impl Clock for Worker {
 struct Let {
     /// The time by which it was evaluated.
     now: u64,
+    /// The time at which it was let through, where that is asked.
+    entered: u64,
     user: u32,
     /// Of its user's limit, and of the organization's, which counts every request.
     charges: [Charge; 2],
@@ -174,9 +177,12 @@ enum Kind {
     /// One with exact times, one in grains.
     Rolling,
     Calendar,
+    /// Each user's for those who share it, the organization's for its users.
+    Seats,
 }
 
 impl Kind {
+    /// Those that count units.
     const ALL: [Self; 3] = [Self::Bucket, Self::Rolling, Self::Calendar];
 
     fn rules(self) -> [Rule; 2] {
@@ -188,6 +194,18 @@ impl Kind {
             Self::Bucket => [bucket(5, "60/min"), bucket(9, "120/min")],
             Self::Rolling => [rolling(20), rolling(36)],
             Self::Calendar => [calendar(5), calendar(9)],
+            Self::Seats => [2, 2].map(|seats| Rule::Seats(Seats::new(seats, Span::from_seconds(10)).unwrap())),
+        }
+    }
+
+    /// The rules for one request.
+    fn asked(self, world: &mut World, user: u32) -> [Rule; 2] {
+        let [of_user, of_org] = self.rules();
+        match [of_user, of_org] {
+            [Rule::Seats(of_user), Rule::Seats(of_org)] => {
+                [of_user.asked_by(world.below(4)), of_org.asked_by(user.into())].map(Rule::Seats)
+            }
+            rules => rules,
         }
     }
 }
@@ -197,11 +215,12 @@ fn work(worker: &Worker) -> (Vec<Let>, u64, bool) {
     let (mut admitted, mut kept) = (Vec::new(), 0);
     let survived = catch_unwind(AssertUnwindSafe(|| {
         let mut store = SharedStore::open(worker.clone(), "demo", 200, &[9; 16]).unwrap();
-        let (requests, rules) = worker.step(|world| (world.setup.requests, world.setup.kind.rules()));
+        let requests = worker.step(|world| world.setup.requests);
         for _ in 0..requests {
-            let (now, user, fails) = worker.step(|world| {
+            let (now, user, fails, rules) = worker.step(|world| {
                 let user = world.below(USERS) as u32;
-                (world.clock, user, world.below(1_000) < world.setup.failures)
+                let fails = world.below(1_000) < world.setup.failures;
+                (world.clock, user, fails, world.setup.kind.asked(world, user))
             });
             let mut claims = [(user, rules[0]), (ORG, rules[1])].map(|(name, rule)| {
                 let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
@@ -217,7 +236,10 @@ fn work(worker: &Worker) -> (Vec<Let>, u64, bool) {
                     }
                 } else {
                     let charges = claims.each_ref().map(|claim| claim.charge.unwrap());
-                    admitted.push(Let { now: now.nanos(), user, charges });
+                    // No further host call where there was none: the seeds that once failed would be others.
+                    let is_asked = matches!(rules[0], Rule::Seats(_));
+                    let entered = if is_asked { worker.step(|world| world.clock) } else { now.nanos() };
+                    admitted.push(Let { now: now.nanos(), entered, user, charges });
                 }
             } else {
                 kept += claims.iter().filter(|claim| claim.answer.is_err()).count() as u64;
@@ -304,6 +326,16 @@ fn replay(admitted: impl Iterator<Item = (u64, Charge)>, rule: Rule, seed: u64) 
                 assert!(*taken <= calendar.quota(), "seed {seed}: {taken} in one window of {rule:?}");
             }
         }
+        // Whenever one is let through, those who were let through before and whose seat is still kept.
+        Rule::Seats(seats) => {
+            let touch = |charge: &Charge| if let Charge::Seats(charge) = charge { charge.touch() } else { panic!() };
+            let touches: Vec<(u64, Holder)> = admitted.iter().map(|(at, charge)| (*at, touch(charge))).collect();
+            for (now, _) in &touches {
+                let holds = |(at, touch): &&(u64, Holder)| at <= now && touch.until.nanos() > *now;
+                let holders: HashSet<u64> = touches.iter().filter(holds).map(|(_, touch)| touch.holder).collect();
+                assert!(holders.len() as u32 <= seats.seats(), "seed {seed}: {holders:?} hold seats at once");
+            }
+        }
     }
 }
 
@@ -311,9 +343,9 @@ fn never_over_admits(run: &Run, kind: Kind, seed: u64) {
     let [of_user, of_org] = kind.rules();
     for user in 0..USERS as u32 {
         let his = run.admitted.iter().filter(|one| one.user == user);
-        replay(his.map(|one| (one.now, one.charges[0])), of_user, seed);
+        replay(his.map(|one| (one.entered, one.charges[0])), of_user, seed);
     }
-    replay(run.admitted.iter().map(|one| (one.now, one.charges[1])), of_org, seed);
+    replay(run.admitted.iter().map(|one| (one.entered, one.charges[1])), of_org, seed);
 }
 
 fn silence_deaths() {
@@ -333,7 +365,8 @@ fn never_more_is_admitted_than_stated_whatever_the_interleaving() {
     silence_deaths();
     // The second range holds seeds that once over-admitted, where a clock was read before a record.
     let seeds = (0..200).chain([1_674, 2_094, 3_082, 3_190, 3_682, 4_590, 4_974]);
-    for (seed, kind) in seeds.flat_map(|seed| Kind::ALL.map(|kind| (seed, kind))) {
+    let kinds = || Kind::ALL.into_iter().chain([Kind::Seats]);
+    for (seed, kind) in seeds.flat_map(|seed| kinds().map(move |kind| (seed, kind))) {
         let run = run(Setup {
             seed,
             kind,
@@ -364,7 +397,7 @@ fn a_step_of_the_clock_admits_one_more_window_at_most() {
             let came_back = match rule {
                 Rule::Bucket(bucket) => elapsed / bucket.refill().interval().nanos(),
                 // Of windows that follow one another, the first was begun before.
-                Rule::Rolling(_) | Rule::Calendar(_) => rule.quota() * (elapsed / 10_000_000_000 + 1),
+                Rule::Rolling(_) | Rule::Calendar(_) | Rule::Seats(_) => rule.quota() * (elapsed / 10_000_000_000 + 1),
             };
             // Each other worker may be in the middle of a request with the time before the step.
             rule.quota() * (stepped + 1) + came_back + stepped * (workers as u64 - 1)

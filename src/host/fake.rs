@@ -1,7 +1,7 @@
 //! A host for tests, as far as several of them need the same.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use prost::Message as _;
@@ -11,6 +11,7 @@ use prost_types::{ListValue, Struct, Value};
 use serde_json::Value as Json;
 
 use super::fault::Fault;
+use super::queue::{QueueToken, SharedQueue};
 use super::shared::{SharedData, Swap, Version};
 use super::stream::Clock;
 use crate::base::time::Timestamp;
@@ -22,7 +23,11 @@ pub(crate) struct FakeData {
     versions: Rc<Cell<u32>>,
     /// What every read answers, if it is set.
     pub(crate) fault: Rc<Cell<Option<Fault>>>,
+    queues: Rc<RefCell<Queues>>,
 }
+
+/// By token: the name, and what lies in it.
+type Queues = Vec<(Vec<u8>, VecDeque<Vec<u8>>)>;
 
 pub(crate) type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 
@@ -43,6 +48,29 @@ impl SharedData for FakeData {
         self.versions.set(self.versions.get().wrapping_add(1));
         values.insert(key.to_vec(), (value.to_vec(), self.versions.get()));
         Ok(Swap::Done)
+    }
+}
+
+/// Queues as Envoy keeps them; nobody is woken.
+impl SharedQueue for FakeData {
+    fn register(&self, name: &[u8]) -> Result<QueueToken, Fault> {
+        let mut queues = self.queues.borrow_mut();
+        if queues.iter().all(|(known, _)| known != name) {
+            queues.push((name.to_vec(), VecDeque::new()));
+        }
+        let place = queues.iter().position(|(known, _)| known == name).unwrap();
+        Ok(QueueToken(u32::try_from(place).unwrap()))
+    }
+
+    fn enqueue(&self, queue: QueueToken, message: &[u8]) -> Result<(), Fault> {
+        let mut queues = self.queues.borrow_mut();
+        let (_, messages) = queues.get_mut(queue.0 as usize).ok_or(Fault::HostStatus(1))?;
+        messages.push_back(message.to_vec());
+        Ok(())
+    }
+
+    fn dequeue(&self, queue: QueueToken) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.queues.borrow_mut().get_mut(queue.0 as usize).and_then(|(_, messages)| messages.pop_front()))
     }
 }
 

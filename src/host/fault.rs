@@ -9,11 +9,13 @@ pub enum Fault {
     Contended,
     /// A page in shared data does not have the form of one.
     BadRecord,
+    /// What has a bound in shared data is full.
+    Full,
 }
 
 impl Fault {
     /// The name in metrics; a closed set.
-    pub const NAMES: [&'static str; 3] = ["host_status", "contended", "bad_record"];
+    pub const NAMES: [&'static str; 4] = ["host_status", "contended", "bad_record", "full"];
 
     /// This fault's place in [`Fault::NAMES`].
     #[must_use]
@@ -22,6 +24,7 @@ impl Fault {
             Self::HostStatus(_) => 0,
             Self::Contended => 1,
             Self::BadRecord => 2,
+            Self::Full => 3,
         }
     }
 }

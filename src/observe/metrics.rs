@@ -35,7 +35,7 @@ pub struct Counters {
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
     payloads: Vec<Vec<(Reason, CounterId)>>,
-    faults: [CounterId; 3],
+    faults: [CounterId; 4],
     evicted: CounterId,
 }
 

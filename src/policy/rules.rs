@@ -94,6 +94,8 @@ pub(super) fn read_override(map: &MapField<'_>, base: Option<Rule>) -> Option<Ru
             let over = second.map_or(Some(base.over()), read_over);
             Calendar::new(quota?, over?, base.period(), base.zone()).map(Rule::Calendar)
         }
+        // Nothing of them is overridden.
+        Rule::Seats(_) => None,
     }
 }
 
@@ -103,6 +105,7 @@ const fn overridable(rule: &Rule) -> &'static [&'static str] {
         Rule::Bucket(_) => &["burst", "refill"],
         Rule::Rolling(_) => &["quota"],
         Rule::Calendar(_) => &["quota", "over"],
+        Rule::Seats(_) => &[],
     }
 }
 
@@ -134,5 +137,7 @@ pub(super) fn identity(rule: &Rule) -> String {
         Rule::Bucket(_) => "bucket".to_owned(),
         Rule::Rolling(rolling) => format!("rolling {}", seconds(rolling.window())),
         Rule::Calendar(calendar) => format!("calendar {}", calendar.period()),
+        // Each holder's seat says itself when it lapses.
+        Rule::Seats(_) => "seats".to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
 use crate::limit::rolling::Rolling;
+use crate::limit::seats::Seats;
 use crate::limit::{Balance, Cost, Decision, Enforcement, FailureMode, Rule};
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
@@ -36,6 +37,9 @@ pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
         a_shadow_claim_stops_nobody(&mut new(), kind);
     }
     kinds_go_together(&mut new());
+    a_refused_try_touches_no_seat(&mut new());
+    a_seat_is_as_it_was_once_its_touch_is_given_back(&mut new());
+    seats_are_repaired_after_a_clock_step(&mut new());
 }
 
 fn key(name: &str) -> Key {
@@ -160,4 +164,44 @@ fn kinds_go_together(store: &mut impl Store) {
     for (number, kind) in KINDS.into_iter().enumerate() {
         assert!((0..5).all(|name| remaining(store, kind, &format!("{number} {name}"), 9) == 8));
     }
+}
+
+fn seat(name: &str, seats: u32, asker: u64) -> Claim {
+    let rule = Rule::Seats(Seats::new(seats, Span::from_seconds(60)).unwrap().asked_by(asker));
+    Claim::new(key(name), rule, Cost::Now(1), FailureMode::Deny)
+}
+
+fn a_refused_try_touches_no_seat(store: &mut impl Store) {
+    let later = |seconds| NOW.after(Span::from_seconds(seconds));
+    let mut take = |claims: &mut [Claim], at| store.take(claims, at, &At(at));
+    assert!(take(&mut [seat("record", 1, 1)], NOW));
+    // Refused by the seat, which then takes no units; refused by the units, which then touches no seat.
+    assert!(!take(&mut [claim(KINDS[0], "user", 1, 1), seat("record", 1, 2)], later(50)));
+    assert!(take(&mut [claim(KINDS[0], "user", 1, 1)], later(50)));
+    assert!(!take(&mut [seat("record", 1, 1), claim(KINDS[0], "user", 1, 1)], later(50)));
+    let mut refused = [seat("record", 1, 2)];
+    assert!(!take(&mut refused, later(59)));
+    assert!(
+        matches!(refused[0].answer, Ok(Decision::Deny { retry_after, .. }) if retry_after == Span::from_seconds(1))
+    );
+    assert!(take(&mut refused, later(60)));
+}
+
+fn a_seat_is_as_it_was_once_its_touch_is_given_back(store: &mut impl Store) {
+    for asker in 0..9 {
+        let mut claims = [seat("record", 1, asker)];
+        assert!(store.take(&mut claims, NOW, &At(NOW)));
+        assert_eq!(store.give_back(&claims[0].key, &claims[0].charge.unwrap(), &At(NOW)), Ok(()));
+    }
+}
+
+fn seats_are_repaired_after_a_clock_step(store: &mut impl Store) {
+    let later = NOW.after(Span::from_seconds(9_000));
+    assert!(store.take(&mut [seat("record", 1, 1)], later, &At(later)));
+    let mut refused = [seat("record", 1, 2)];
+    assert!(!store.take(&mut refused, NOW, &At(NOW)));
+    assert!(refused[0].in_need_of_repair);
+    store.repair(&refused, &At(NOW));
+    let then = NOW.after(Span::from_seconds(60));
+    assert!(store.take(&mut refused, then, &At(then)));
 }

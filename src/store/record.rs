@@ -4,6 +4,7 @@
 //!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ charged 4 ┊ returned 8
 //!   rolling    1 ┊ length 1 ┊ life 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
 //!   calendar   2 ┊ end 8 ┊ taken 8 ┊ life 4                              little-endian; nanoseconds
+//!   seats      4 ┊ length 1 ┊ (holder 8, until 8) …
 //! ```
 //!
 //! A rolling record's first byte is 3 where its grain is the coarse one. Its entries go from the
@@ -15,17 +16,23 @@ use crate::base::units::Refill;
 use crate::base::varint;
 use crate::host::fault::Fault;
 use crate::limit::rolling::{ENTRIES_MAX, EXACT_QUOTA_MAX, Entry, Grain};
+use crate::limit::seats::{self, Holder};
 use crate::limit::{Rule, State, calendar, gcra, rolling};
 
 const BUCKET: u8 = 0;
 const ROLLING: u8 = 1;
 const CALENDAR: u8 = 2;
 const ROLLING_COARSE: u8 = 3;
+const SEATS: u8 = 4;
 
 const BUCKET_BYTES: usize = 29;
 const CALENDAR_BYTES: usize = 21;
 /// Of a rolling record, before its entries.
 const ROLLING_HEAD_BYTES: usize = 18;
+
+/// Of a record of seats, before its holders; and of each of these.
+const SEATS_HEAD_BYTES: usize = 2;
+const HOLDER_BYTES: usize = 16;
 
 /// The most bytes that any record can have: its length is one byte.
 pub const BYTES_MAX: usize = 255;
@@ -36,7 +43,7 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
     let length = match *bytes.first()? {
         BUCKET => BUCKET_BYTES,
         CALENDAR => CALENDAR_BYTES,
-        ROLLING | ROLLING_COARSE => usize::from(*bytes.get(1)?),
+        ROLLING | ROLLING_COARSE | SEATS => usize::from(*bytes.get(1)?),
         _ => return None,
     };
     (length > 0 && length <= bytes.len()).then_some(length)
@@ -48,6 +55,10 @@ pub fn bytes_max(rule: &Rule) -> usize {
     match rule {
         Rule::Bucket(_) => BUCKET_BYTES,
         Rule::Calendar(_) => CALENDAR_BYTES,
+        Rule::Seats(seats) => {
+            let seats = usize::try_from(seats.seats()).unwrap_or(usize::MAX);
+            SEATS_HEAD_BYTES.saturating_add(seats.saturating_mul(HOLDER_BYTES))
+        }
         Rule::Rolling(rolling) => {
             let quota = rolling.quota();
             // A small quota has at most as many entries, and their ages add up to one window.
@@ -84,6 +95,14 @@ pub fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.extend_from_slice(&state.life.to_le_bytes());
         }
         State::Rolling(state) => encode_rolling(state, out)?,
+        State::Seats(state) => {
+            let size = state.holders.len().saturating_mul(HOLDER_BYTES).saturating_add(SEATS_HEAD_BYTES);
+            out.extend_from_slice(&[SEATS, u8::try_from(size).map_err(|_| Fault::BadRecord)?]);
+            for holder in &state.holders {
+                out.extend_from_slice(&holder.holder.to_le_bytes());
+                out.extend_from_slice(&holder.until.nanos().to_le_bytes());
+            }
+        }
     }
     Ok(())
 }
@@ -143,6 +162,15 @@ fn parse(record: &[u8]) -> Option<State> {
             entries.reverse();
             let state = rolling::State { window: log.window, grain: log.grain, life: log.life, entries };
             log.rest.is_empty().then_some(State::Rolling(state))?
+        }
+        SEATS => {
+            let (_, mut rest) = rest.split_first()?;
+            let mut holders = Vec::with_capacity(rest.len().checked_div(HOLDER_BYTES)?);
+            while !rest.is_empty() {
+                let (holder, until) = (u64_of(&mut rest)?, u64_of(&mut rest)?);
+                holders.push(Holder { holder, until: Timestamp::from_nanos(until) });
+            }
+            State::Seats(seats::State { holders, before: None })
         }
         _ => return None,
     })
@@ -224,6 +252,7 @@ mod tests {
 
     use super::*;
     use crate::limit::rolling::Rolling;
+    use crate::limit::seats::{SEATS_MAX, Seats};
     use crate::limit::{Cost, QUOTA_MAX};
 
     const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
@@ -242,6 +271,10 @@ mod tests {
             any::<(u64, u64, u32)>().prop_map(|(end, taken, life)| {
                 State::Calendar(calendar::State { end: Timestamp::from_nanos(end), taken, life })
             }),
+            proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize).prop_map(|holders| {
+                let holder = |(holder, until)| Holder { holder, until: Timestamp::from_nanos(until) };
+                State::Seats(seats::State { holders: holders.into_iter().map(holder).collect(), before: None })
+            }),
             (entries, 1..31_622_400_u64, any::<u32>(), any::<bool>()).prop_map(|(ages, seconds, life, exact)| {
                 let window = Span::from_seconds(seconds);
                 let grain = if exact { Grain::Exact } else { Grain::Coarse };
@@ -256,6 +289,16 @@ mod tests {
                 State::Rolling(rolling::State { window, grain, life, entries })
             }),
         ]
+    }
+
+    #[test]
+    fn all_seats_have_room_in_a_record() {
+        let holder = |holder| Holder { holder, until: NOW };
+        let state = State::Seats(seats::State { holders: (0..SEATS_MAX.into()).map(holder).collect(), before: None });
+        let mut bytes = Vec::new();
+        assert_eq!(encode(&state, &mut bytes), Ok(()));
+        let rule = Rule::Seats(Seats::new(SEATS_MAX, Span::from_seconds(1)).unwrap());
+        assert!(bytes.len() == bytes_max(&rule) && bytes.len() <= BYTES_MAX);
     }
 
     proptest! {

@@ -90,7 +90,7 @@ impl<D: SharedData> SharedStore<D> {
     /// # Errors
     /// [`Fault`] if the host fails.
     pub fn open(data: D, name: &str, keys_max: u32, fresh: &Secret) -> Result<Self, Fault> {
-        let secret = agree(&data, SECRET_KEY, fresh)?;
+        let secret = secret(&data, fresh)?;
         let table = table_of(name);
         let wanted = Geometry::new(keys_max);
         // The number of pages stands where the page after the last possible one would.
@@ -282,6 +282,14 @@ fn failed(claims: &mut [Claim], number: u32, fault: Fault) -> Commit {
     Commit::of(claims, number)
 }
 
+/// The proxy's secret; `fresh` where no worker stored one before.
+///
+/// # Errors
+/// [`Fault`] if the host fails.
+pub fn secret<D: SharedData>(data: &D, fresh: &Secret) -> Result<Secret, Fault> {
+    agree(data, SECRET_KEY, fresh)
+}
+
 /// Stores `proposed` if nothing is stored, and reads what is: all workers agree on the first.
 fn agree<const N: usize, D: SharedData>(data: &D, key: &[u8], proposed: &[u8; N]) -> Result<[u8; N], Fault> {
     for _ in 0..SWAP_ATTEMPTS_MAX {
@@ -299,7 +307,7 @@ fn agree<const N: usize, D: SharedData>(data: &D, key: &[u8], proposed: &[u8; N]
 fn page_key(table: [u8; 8], number: u32) -> [u8; KEY_BYTES] {
     let [t0, t1, t2, t3, t4, t5, t6, t7] = table;
     let [n0, n1, n2, n3] = number.to_le_bytes();
-    [b's', b'g', 2, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3]
+    [b's', b'g', 3, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3]
 }
 
 /// The table of one policy: its name, hashed with a fixed key.

@@ -152,6 +152,9 @@ fn rule(rule: &Rule) -> Value {
             let (window, zone) = (calendar.period().to_string(), calendar.zone().name());
             json!({ "calendar": { "quota": calendar.quota(), "window": window, "zone": zone }, "over": over })
         }
+        Rule::Seats(seats) => {
+            json!({ "seats": { "seats": seats.seats(), "idle": time::written(seats.idle()) } })
+        }
     }
 }
 

@@ -1,0 +1,192 @@
+//! Seats: at most so many distinct holders at a time, each for as long as it goes on touching its
+//! seat, and for `idle` after that.
+//!
+//! ```text
+//!   alice ──●──●─────●───────────────┤          2 seats, and carol comes here: she is told to wait
+//!   bob          ●────────────●──────┼────────┤ until alice's seat lapses, if alice does not come back
+//!                              carol ●╌╌╌╌╌╌╌▶│
+//! ```
+//!
+//! The state is who holds a seat, and when it lapses, in the order of the touches. The time of a
+//! touch never goes back, and no two are the same, so that a touch which is given back is told from
+//! a later one.
+
+use super::{Balance, Cost, Decision, Evaluation};
+use crate::base::time::{Span, Timestamp};
+
+/// Most seats: what a record has room for.
+pub const SEATS_MAX: u32 = 15;
+
+/// The longest that a seat is kept without a touch.
+pub const IDLE_MAX: Span = Span::from_seconds(86_400);
+
+/// At most `seats` holders; who asks is part of the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seats {
+    seats: u32,
+    idle: Span,
+    asker: u64,
+}
+
+/// Who holds a seat, the latest touch last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The holders.
+    pub holders: Vec<Holder>,
+    /// When the seat of the last one would have lapsed before that touch; not known of a state that
+    /// was stored.
+    pub before: Option<Timestamp>,
+}
+
+/// One that holds a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who, as a hash.
+    pub holder: u64,
+    /// When the seat lapses.
+    pub until: Timestamp,
+}
+
+/// What an admitted request was charged: one touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    touch: Holder,
+    before: Option<Timestamp>,
+}
+
+impl Seats {
+    /// `seats` that lapse after `idle`; `None` where one is out of its range.
+    #[must_use]
+    pub fn new(seats: u32, idle: Span) -> Option<Self> {
+        let fits = (1..=SEATS_MAX).contains(&seats) && idle > Span::ZERO && idle <= IDLE_MAX;
+        fits.then_some(Self { seats, idle, asker: 0 })
+    }
+
+    /// The same, asked by `asker`, which is a hash of whoever is to hold the seat.
+    #[must_use]
+    pub const fn asked_by(self, asker: u64) -> Self {
+        Self { asker, ..self }
+    }
+
+    /// How many hold one at a time.
+    #[must_use]
+    pub const fn seats(&self) -> u32 {
+        self.seats
+    }
+
+    /// How long a seat is kept without a touch.
+    #[must_use]
+    pub const fn idle(&self) -> Span {
+        self.idle
+    }
+
+    /// Whether the asker has or gets a seat at `now`, and what to store then. Any cost but zero
+    /// touches it once; zero only looks.
+    #[must_use]
+    pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
+        let repaired = state.and_then(|state| self.repaired(state, now));
+        let live = live(state, now);
+        if cost.needs() > 0 && !self.fits(&live) {
+            // A caller that meets a clock step is told what holds once the cut is stored.
+            let told = self::live(repaired.as_ref().or(state), now);
+            let surplus = told.len().saturating_sub(usize::try_from(self.seats).unwrap_or(usize::MAX));
+            let mut lapses: Vec<Timestamp> = told.iter().map(|holder| holder.until).collect();
+            lapses.sort();
+            let retry_after = lapses.get(surplus).map_or(Span::ZERO, |lapse| lapse.since(now));
+            let balance = Balance { remaining: 0, ..self.balance(&told, now) };
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+        }
+        let charged = (cost.takes() > 0).then(|| self.touched(&live, now));
+        let after = charged.as_ref().map_or(&live, |state| &state.holders);
+        Evaluation { decision: Decision::Admit(self.balance(after, now)), charged, repaired }
+    }
+
+    /// Touches the asker's seat if it has or gets one. `now` must be read after the state.
+    #[must_use]
+    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+        let repaired = state.and_then(|state| self.repaired(state, now));
+        let live = live(repaired.as_ref().or(state), now);
+        let state = if units > 0 && self.fits(&live) {
+            self.touched(&live, now)
+        } else {
+            State { holders: live, before: None }
+        };
+        let balance = self.balance(&state.holders, now);
+        (state, balance)
+    }
+
+    fn fits(&self, live: &[Holder]) -> bool {
+        live.iter().any(|holder| holder.holder == self.asker)
+            || u32::try_from(live.len()).is_ok_and(|taken| taken < self.seats)
+    }
+
+    fn touched(&self, live: &[Holder], now: Timestamp) -> State {
+        let newest = live.iter().map(|holder| holder.until.after(Span::from_nanos(1))).max();
+        let until = now.after(self.idle).max(newest.unwrap_or(now));
+        let before = live.iter().find(|holder| holder.holder == self.asker).map(|holder| holder.until);
+        let others = live.iter().filter(|holder| holder.holder != self.asker).copied();
+        State { holders: others.chain([Holder { holder: self.asker, until }]).collect(), before }
+    }
+
+    /// The state with no seat kept for longer than `idle` from now; `None` where none is.
+    fn repaired(&self, state: &State, now: Timestamp) -> Option<State> {
+        let latest = now.after(self.idle);
+        let cut = |holder: &Holder| Holder { until: holder.until.min(latest), ..*holder };
+        let is_late = state.holders.iter().any(|holder| holder.until > latest);
+        is_late.then(|| State { holders: state.holders.iter().map(cut).collect(), before: None })
+    }
+
+    fn balance(&self, live: &[Holder], now: Timestamp) -> Balance {
+        let (taken, seats) = (u64::try_from(live.len()).unwrap_or(u64::MAX), u64::from(self.seats));
+        let lapses = || live.iter().map(|holder| holder.until.since(now));
+        Balance {
+            remaining: seats.saturating_sub(taken),
+            over: taken.saturating_sub(seats),
+            more_in: lapses().min().unwrap_or_default(),
+            full_in: lapses().max().unwrap_or_default(),
+        }
+    }
+}
+
+impl State {
+    /// The receipt for the last touch.
+    #[must_use]
+    pub fn charge(&self) -> Charge {
+        let touch = self.holders.last().copied();
+        let nobody = Holder { holder: 0, until: Timestamp::from_nanos(0) };
+        Charge { touch: touch.unwrap_or(nobody), before: self.before }
+    }
+
+    /// The state as it was before the touch of `charge`; `None` where the seat was touched since, or
+    /// has lapsed.
+    #[must_use]
+    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+        let touch = self.holders.iter().find(|holder| **holder == charge.touch)?;
+        let before = charge.before.filter(|until| *until > now).map(|until| Holder { until, ..*touch });
+        let others = self.holders.iter().filter(|holder| **holder != charge.touch).copied();
+        let mut holders: Vec<Holder> = others.chain(before).collect();
+        holders.sort_by_key(|holder| holder.until);
+        Some(Self { holders, before: None })
+    }
+
+    /// Seats that are taken.
+    #[must_use]
+    pub fn loss(&self, now: Timestamp) -> u64 {
+        u64::try_from(self.holders.iter().filter(|holder| holder.until > now).count()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+impl Charge {
+    /// Who touched, and until when the seat is kept.
+    pub(crate) const fn touch(&self) -> Holder {
+        self.touch
+    }
+}
+
+fn live(state: Option<&State>, now: Timestamp) -> Vec<Holder> {
+    state.into_iter().flat_map(|state| &state.holders).filter(|holder| holder.until > now).copied().collect()
+}
+
+#[cfg(test)]
+mod tests;

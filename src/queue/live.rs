@@ -1,0 +1,46 @@
+//! A pool as one worker knows it: its numbers are those of the newest policy that has it.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+
+use crate::limit::pool::Pool;
+use crate::store::key::{KeyMaker, PartialKey};
+
+/// A pool, known by its identity. Streams of old policies hold the same one as those of the newest.
+#[derive(Debug)]
+pub struct LivePool {
+    identity: Vec<u8>,
+    numbers: Cell<Pool>,
+}
+
+/// All that are in use.
+#[derive(Debug, Default)]
+pub(super) struct LivePools {
+    pools: Vec<Weak<LivePool>>,
+}
+
+impl LivePool {
+    /// What holds now.
+    #[must_use]
+    pub const fn numbers(&self) -> Pool {
+        self.numbers.get()
+    }
+
+    pub(super) fn key(&self, keys: &KeyMaker) -> PartialKey {
+        keys.partition(&self.identity)
+    }
+}
+
+impl LivePools {
+    /// The pool of this identity with new numbers, and whether it has more slots than before.
+    pub(super) fn tune(&mut self, identity: &[u8], numbers: Pool) -> (Rc<LivePool>, bool) {
+        self.pools.retain(|pool| pool.strong_count() > 0);
+        if let Some(pool) = self.pools.iter().filter_map(Weak::upgrade).find(|pool| pool.identity == identity) {
+            let before = pool.numbers.replace(numbers);
+            return (pool, numbers.slots() > before.slots());
+        }
+        let pool = Rc::new(LivePool { identity: identity.to_vec(), numbers: Cell::new(numbers) });
+        self.pools.push(Rc::downgrade(&pool));
+        (pool, false)
+    }
+}

@@ -1,0 +1,72 @@
+//! Streams and what they are told.
+
+use std::rc::Rc;
+
+use super::live::LivePool;
+use crate::host::fault::Fault;
+use crate::limit::FailureMode;
+use crate::store::key::Key;
+
+/// A stream's context at the host: its number is not given again while the VM lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);
+
+/// One pool that a request needs a slot of.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The pool.
+    pub pool: Rc<LivePool>,
+    /// Whose slots.
+    pub key: Key,
+    /// What holds if they cannot be had.
+    pub failure: FailureMode,
+}
+
+/// What becomes of a stream that comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It has all its slots.
+    Go,
+    /// It waits until an [`Action`] answers it.
+    Wait,
+    /// It is refused.
+    Refuse(Refusal),
+}
+
+/// Which pool refused, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The ask's place among those of its request.
+    pub ask: usize,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a pool refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Slots and queue were full.
+    QueueFull,
+    /// It waited for as long as one may.
+    QueueTimeout,
+    /// The pool could not be had, and its failure mode says so.
+    Unavailable(Fault),
+}
+
+/// The answer to one stream that waits; there is exactly one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// The stream.
+    pub stream: StreamId,
+    /// What to do with it.
+    pub answer: Answer,
+}
+
+/// What to do with a stream that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It has all its slots: it goes on.
+    Resume,
+    /// It is refused.
+    Refuse(Refusal),
+}

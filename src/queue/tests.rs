@@ -1,0 +1,322 @@
+//! Workers over one fake host, callback by callback.
+
+#![allow(clippy::arithmetic_side_effects, reason = "the numbers are small")]
+
+use std::rc::Rc;
+
+use super::live::LivePool;
+use super::membership::RootId;
+use super::stream::{Action, Answer, Arrival, Ask, Reason, Refusal, StreamId};
+use super::worker::{ACTIONS_MAX, Worker};
+use crate::base::time::Span;
+use crate::host::fake::FakeData;
+use crate::host::fault::Fault;
+use crate::host::queue::{QueueToken, SharedQueue as _};
+use crate::limit::FailureMode;
+use crate::limit::pool::Pool;
+
+const ROOT: RootId = RootId(1);
+
+/// One worker and its pool `demo`.
+struct One {
+    worker: Worker<FakeData>,
+    pool: Rc<LivePool>,
+    uptime: Span,
+}
+
+fn pool(slots: u32, length: u32) -> Pool {
+    Pool::new(slots, length, Span::from_seconds(2)).unwrap()
+}
+
+fn tenths(count: u64) -> Span {
+    Span::from_nanos(count * 100_000_000)
+}
+
+impl One {
+    fn new(data: &FakeData, numbers: Pool) -> Self {
+        let mut worker = Worker::open(data.clone(), &[7; 16]).unwrap();
+        let pool = worker.tune(b"demo", numbers);
+        Self { worker, pool, uptime: Span::ZERO }
+    }
+
+    fn ask(&mut self, pool: &Rc<LivePool>, name: &str) -> Ask {
+        let mut key = self.worker.key(pool);
+        key.push(Some(name.as_bytes()));
+        Ask { pool: Rc::clone(pool), key: key.finish(), failure: FailureMode::Deny }
+    }
+
+    fn arrive(&mut self, stream: u32) -> Arrival {
+        let pool = Rc::clone(&self.pool);
+        let ask = self.ask(&pool, "key");
+        self.worker.arrive(ROOT, StreamId(stream), vec![ask], self.uptime)
+    }
+
+    fn leave(&mut self, stream: u32) {
+        self.worker.leave(StreamId(stream), self.uptime);
+    }
+
+    fn hear(&mut self) -> Vec<(u32, Answer)> {
+        told(self.worker.on_message(self.uptime))
+    }
+
+    /// So many ticks, and what they told.
+    fn tick(&mut self, ticks: u64) -> Vec<(u32, Answer)> {
+        (0..ticks)
+            .flat_map(|_| {
+                self.uptime = self.uptime.plus(tenths(1));
+                told(self.worker.on_tick(ROOT, self.uptime))
+            })
+            .collect()
+    }
+}
+
+fn told(actions: Vec<Action>) -> Vec<(u32, Answer)> {
+    assert!(actions.len() <= ACTIONS_MAX);
+    actions.into_iter().map(|action| (action.stream.0, action.answer)).collect()
+}
+
+const fn refused(reason: Reason) -> Refusal {
+    Refusal { ask: 0, reason }
+}
+
+const TIMEOUT: Answer = Answer::Refuse(refused(Reason::QueueTimeout));
+
+/// Pages that hold something.
+fn pages(data: &FakeData) -> usize {
+    data.values.borrow().iter().filter(|(key, (value, _))| key.starts_with(b"sgp") && !value.is_empty()).count()
+}
+
+#[test]
+fn a_slot_is_handed_from_worker_to_worker_in_order() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(1, 2)), One::new(&data, pool(1, 2)));
+    assert_eq!([a.arrive(1), b.arrive(1), a.arrive(2)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    assert_eq!(b.arrive(2), Arrival::Refuse(refused(Reason::QueueFull)));
+    a.leave(1);
+    assert_eq!((a.hear(), b.hear()), (vec![], vec![(1, Answer::Resume)]));
+    assert_eq!((a.hear(), b.hear()), (vec![], vec![]), "once");
+    b.leave(1);
+    b.leave(1);
+    assert_eq!(a.hear(), [(2, Answer::Resume)]);
+    a.leave(2);
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn a_slot_that_comes_to_one_who_has_left_goes_on() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
+    assert_eq!([a.arrive(1), b.arrive(1), a.arrive(2)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    a.leave(1);
+    b.leave(1);
+    assert_eq!(b.hear(), []);
+    assert_eq!(a.hear(), [(2, Answer::Resume)]);
+    // Also where it is this worker's own, and has not been told yet.
+    assert_eq!([a.arrive(3), a.arrive(4)], [Arrival::Wait, Arrival::Wait]);
+    a.leave(2);
+    a.leave(3);
+    assert_eq!(a.hear(), [(4, Answer::Resume)]);
+    a.leave(4);
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn who_waits_too_long_is_refused_and_who_has_a_slot_by_then_is_not() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
+    assert_eq!([a.arrive(1), b.arrive(1), b.arrive(2)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    assert_eq!(b.tick(19), []);
+    a.tick(19);
+    a.leave(1);
+    assert_eq!(b.tick(1), [(2, TIMEOUT), (1, Answer::Resume)]);
+    b.leave(2);
+    b.leave(1);
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn no_callback_answers_more_than_its_share() {
+    let data = FakeData::default();
+    let mut a = One::new(&data, pool(200, 900));
+    let arrivals: Vec<Arrival> = (0..600).map(|stream| a.arrive(stream)).collect();
+    assert_eq!(arrivals.iter().filter(|arrival| **arrival == Arrival::Go).count(), 200);
+    (0..200).for_each(|stream| a.leave(stream));
+    let mut resumed = Vec::new();
+    while resumed.len() < 200 {
+        let more = a.hear();
+        assert_eq!(more.len(), ACTIONS_MAX.min(200 - resumed.len()));
+        resumed.extend(more);
+    }
+    assert!(resumed.into_iter().eq((200..400).map(|stream| (stream, Answer::Resume))));
+    let mut refused = a.tick(20);
+    assert_eq!(refused.len(), ACTIONS_MAX);
+    while refused.len() < 200 {
+        let more = a.hear();
+        assert_eq!(more.len(), ACTIONS_MAX.min(200 - refused.len()));
+        refused.extend(more);
+    }
+    (200..600).for_each(|stream| a.leave(stream));
+    assert_eq!((a.hear(), pages(&data)), (vec![], 0));
+}
+
+#[test]
+fn another_policy_holds_at_once_also_for_those_who_wait() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
+    assert_eq!([a.arrive(1), b.arrive(1), a.arrive(2), b.arrive(2)][1..], [Arrival::Wait; 3]);
+    a.worker.tune(b"demo", pool(3, 9));
+    assert_eq!((a.tick(1), b.hear()), (vec![(2, Answer::Resume)], vec![(1, Answer::Resume)]));
+    for one in [&mut a, &mut b] {
+        one.worker.tune(b"demo", pool(2, 9));
+    }
+    a.leave(1);
+    assert_eq!((a.hear(), b.hear()), (vec![], vec![]), "two are in flight as it is");
+    assert_eq!(a.arrive(3), Arrival::Wait);
+    a.leave(2);
+    assert_eq!((a.hear(), b.hear()), (vec![], vec![(2, Answer::Resume)]));
+}
+
+#[test]
+fn a_lost_message_costs_a_second_and_no_slot() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
+    assert_eq!([a.arrive(1), b.arrive(1)], [Arrival::Go, Arrival::Wait]);
+    a.leave(1);
+    let queue = QueueToken(1);
+    assert_eq!(data.dequeue(queue).map(|message| message.is_some()), Ok(true));
+    assert_eq!(b.tick(10), [(1, Answer::Resume)]);
+    // One that lies there and woke nobody is taken at the next tick.
+    data.enqueue(queue, &[]).unwrap();
+    assert_eq!(b.tick(1), []);
+    assert_eq!(data.dequeue(queue), Ok(None));
+}
+
+#[test]
+fn what_a_dead_worker_held_is_free_within_nine_seconds() {
+    let data = FakeData::default();
+    let patient = Pool::new(2, 9, Span::from_seconds(60)).unwrap();
+    let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
+    assert_eq!([a.arrive(1), a.arrive(2), a.arrive(3)], [Arrival::Go, Arrival::Go, Arrival::Wait]);
+    assert_eq!([b.arrive(1), b.arrive(2)], [Arrival::Wait, Arrival::Wait]);
+    a.tick(3);
+    drop(a);
+    assert_eq!(b.tick(50), []);
+    let resumed: Vec<_> = [b.tick(40), b.hear()].concat();
+    assert_eq!(resumed, [(1, Answer::Resume), (2, Answer::Resume)]);
+    [1, 2].into_iter().for_each(|stream| b.leave(stream));
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn a_worker_that_was_buried_alive_comes_back_with_all_it_had() {
+    let data = FakeData::default();
+    let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
+    let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
+    assert_eq!([a.arrive(1), a.arrive(2), b.arrive(1)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
+    // The next callback of the one that stood still. Its first stream is in flight still, and its
+    // second has not come to a slot by having lost its ticket.
+    a.uptime = tenths(80);
+    assert_eq!(a.arrive(3), Arrival::Wait);
+    b.leave(1);
+    assert_eq!([a.tick(9), a.hear(), b.tick(9)].concat(), []);
+    a.leave(1);
+    assert_eq!(a.hear(), [(2, Answer::Resume)]);
+    a.leave(2);
+    assert_eq!(a.hear(), [(3, Answer::Resume)]);
+    a.leave(3);
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn one_that_finds_its_leases_swept_needs_no_tick_to_know() {
+    let data = FakeData::default();
+    let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
+    let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
+    assert_eq!([a.arrive(1), a.arrive(2), b.arrive(1)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
+    // It stood still in the middle of a callback, so that it has the time from before.
+    a.leave(1);
+    assert_eq!((a.hear(), a.arrive(3)), (vec![], Arrival::Wait));
+    b.leave(1);
+    assert_eq!(a.hear(), [(2, Answer::Resume)]);
+    [2, 3].into_iter().for_each(|stream| a.leave(stream));
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn a_release_that_fails_is_done_at_a_later_tick() {
+    let data = FakeData::default();
+    let mut a = One::new(&data, pool(1, 9));
+    assert_eq!([a.arrive(1), a.arrive(2)], [Arrival::Go, Arrival::Wait]);
+    data.fault.set(Some(Fault::HostStatus(10)));
+    a.leave(1);
+    assert_eq!(a.arrive(3), Arrival::Refuse(refused(Reason::Unavailable(Fault::HostStatus(10)))));
+    assert_eq!(a.tick(3), []);
+    assert!(!a.worker.drain_faults().is_empty());
+    data.fault.set(None);
+    assert_eq!((a.tick(1), a.hear()), (vec![(2, Answer::Resume)], vec![]));
+    a.leave(2);
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn a_ticket_that_cannot_be_taken_back_is_refused_in_time_all_the_same() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
+    assert_eq!([a.arrive(1), b.arrive(1)], [Arrival::Go, Arrival::Wait]);
+    b.tick(19);
+    b.uptime = b.uptime.plus(tenths(1));
+    data.fault.set(Some(Fault::HostStatus(10)));
+    assert_eq!(b.hear(), [(1, TIMEOUT)]);
+    data.fault.set(None);
+    a.leave(1);
+    assert_eq!(b.tick(1), []);
+    assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn many_slots_more_let_many_in_within_a_few_ticks() {
+    let data = FakeData::default();
+    let mut a = One::new(&data, pool(1, 900));
+    // Others wait beside them, and are looked at in rounds.
+    let other = a.worker.tune(b"other", pool(1, 900));
+    for stream in 0..100 {
+        let ask = a.ask(&other, &(stream % 50).to_string());
+        a.worker.arrive(ROOT, StreamId(1_000 + stream), vec![ask], a.uptime);
+    }
+    let waiting = (0..=200).filter(|stream| a.arrive(*stream) == Arrival::Wait).count();
+    a.worker.tune(b"demo", pool(900, 900));
+    let mut resumed = 0;
+    for _ in 0..4 {
+        resumed += a.tick(1).len();
+        while let more @ 1.. = a.hear().len() {
+            resumed += more;
+        }
+    }
+    assert_eq!((waiting, resumed), (200, 200));
+}
+
+#[test]
+fn a_stream_that_needs_two_pools_holds_the_first_while_it_waits_for_the_second() {
+    let data = FakeData::default();
+    let mut a = One::new(&data, pool(1, 1));
+    let other = a.worker.tune(b"other", pool(1, 1));
+    let both = |a: &mut One, stream| {
+        let pool = Rc::clone(&a.pool);
+        let asks = vec![a.ask(&other, "x"), a.ask(&pool, "key")];
+        a.worker.arrive(ROOT, StreamId(stream), asks, a.uptime)
+    };
+    assert_eq!(a.arrive(1), Arrival::Go);
+    assert_eq!([both(&mut a, 2), both(&mut a, 3)], [Arrival::Wait, Arrival::Wait]);
+    a.leave(1);
+    assert_eq!(a.hear(), [(2, Answer::Resume)]);
+    assert_eq!(a.arrive(4), Arrival::Wait);
+    a.leave(2);
+    assert_eq!(a.hear(), [(4, Answer::Resume)]);
+    assert_eq!(a.arrive(5), Arrival::Refuse(refused(Reason::QueueFull)), "the third waits here now");
+    a.leave(4);
+    assert_eq!(a.hear(), [(3, Answer::Resume)]);
+    a.leave(3);
+    assert_eq!(pages(&data), 0);
+}
