@@ -20,10 +20,12 @@ pub mod limits;
 pub mod media;
 pub mod overrides;
 pub mod payloads;
+pub mod pools;
 pub(crate) mod reader;
 pub mod replies;
 pub mod route;
 pub(crate) mod rules;
+pub mod seats;
 pub mod select;
 pub mod template;
 pub mod tiers;
@@ -35,13 +37,15 @@ use attributes::{AttributeId, Attributes, Complete};
 use callers::Callers;
 use candidates::Candidates;
 use document::Node;
-use error::PolicyError;
+use error::{PolicyError, Reason};
 use exempt::{Exemptions, ReadExemptions};
 use limits::{Beside, Limit};
 use payloads::Payload;
+use pools::PoolLimit;
 use reader::{Faults, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
+use seats::SeatLimit;
 use select::Selector;
 use tiers::{ReadTier, Tier};
 
@@ -62,6 +66,14 @@ pub struct Policy {
     pub limits: Vec<Limit>,
     /// Which limits to look at for a request.
     pub candidates: Candidates,
+    /// At most so many requests in flight each, in the order of the document.
+    pub pools: Vec<PoolLimit>,
+    /// Which pools to look at for a request.
+    pub pool_candidates: Candidates,
+    /// At most so many holders at a time each, in the order of the document.
+    pub seats: Vec<SeatLimit>,
+    /// Which seat limits to look at for a request.
+    pub seat_candidates: Candidates,
     /// What bodies may be, first match wins.
     pub payloads: Vec<Payload>,
     /// Which payload limits to look at for a request.
@@ -84,8 +96,12 @@ pub struct Policy {
 struct Context {
     attributes: Attributes,
     routes: RouteTableBuilder,
-    /// The names of limits, those of payload limits too, each with the pointer of its first use.
+    /// The names of limits of all kinds, each with the pointer of its first use.
     names: HashMap<String, String>,
+    /// The queues in which somebody can wait, each with its line.
+    queues: Vec<(String, u32)>,
+    /// The first payload limit's `hold` that is true.
+    hold: Option<String>,
 }
 
 impl Context {
@@ -101,6 +117,8 @@ impl Context {
     }
 }
 
+/// The keys of which a policy has at least one.
+pub(crate) const KINDS: &[&str] = &["limits", "concurrency", "seats", "payloads"];
 /// The version of the language.
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const KEYS_MAX_DEFAULT: u32 = 100_000;
@@ -131,8 +149,13 @@ impl Policy {
 /// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map()?;
-    let mut context =
-        Context { attributes: Attributes::default(), routes: RouteTable::builder(), names: HashMap::new() };
+    let mut context = Context {
+        attributes: Attributes::default(),
+        routes: RouteTable::builder(),
+        names: HashMap::new(),
+        queues: Vec::new(),
+        hold: None,
+    };
     if let Some(version) = map.require("version") {
         version.count(VERSION, VERSION);
     }
@@ -148,18 +171,28 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let exempt = map.optional("exempt", ReadExemptions::default(), |field| exempt::read(field, &tiers, &mut context));
     let none = ReadExemptions::default();
     let beside = Beside { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
-    let limits = map.require("limits").and_then(|field| limits::read(field, &beside, &mut context));
+    let limits = map.optional("limits", Vec::new(), |field| limits::read(field, &beside, &mut context));
+    let pools = map.optional("concurrency", Vec::new(), |field| pools::read(field, &beside, &mut context));
+    let seats = map.optional("seats", Vec::new(), |field| seats::read(field, &beside, &mut context));
     let payloads = map.optional("payloads", Vec::new(), |field| {
         let beside = payloads::Beside { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
         payloads::read(field, &beside, &mut context)
     });
+    if KINDS.iter().all(|key| map.get(key).is_none()) {
+        document.fault(Reason::LimitsNothing { keys: KINDS });
+    }
+    if let Some(hold) = &context.hold {
+        for (at, line) in &context.queues {
+            document.faults.note(at.clone(), *line, Reason::QueueBesideHold { hold: hold.clone() });
+        }
+    }
     let replies = map.optional("replies", Replies::default(), replies::read);
     let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
     map.end();
 
     let tiers: Vec<Tier> = tiers.into_iter().map(|read: Option<ReadTier>| Some(read?.tier)).collect::<Option<_>>()?;
-    let (limits, payloads) = (limits?, payloads?);
+    let (limits, pools, seats, payloads) = (limits?, pools?, seats?, payloads?);
     let exempt = exempt?.selectors;
     let routes = context.routes.build();
     let candidates =
@@ -168,6 +201,10 @@ fn read(document: Field<'_>) -> Option<Policy> {
         name: name?,
         callers: callers?,
         candidates: candidates(&mut limits.iter().map(|limit| &limit.selector)),
+        pool_candidates: candidates(&mut pools.iter().map(|pool| &pool.selector)),
+        pools,
+        seat_candidates: candidates(&mut seats.iter().map(|seats| &seats.selector)),
+        seats,
         payload_candidates: candidates(&mut payloads.iter().map(|payload| &payload.selector)),
         payloads,
         exempt: Exemptions { candidates: candidates(&mut exempt.iter()), selectors: exempt },

@@ -198,6 +198,18 @@ pub fn parse_span(text: &str) -> Result<Span, UnitError> {
     if (Span::from_seconds(1)..=SPAN_MAX).contains(&span) { Ok(span) } else { Err(UnitError::SpanOutOfRange) }
 }
 
+/// A length of whole seconds as a policy has it: `10s`, `5m`.
+#[must_use]
+pub fn write_span(span: Span) -> String {
+    let units = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    let counts = units.map(|(name, seconds)| {
+        let one = Span::from_seconds(seconds);
+        (name, one, span.whole(one))
+    });
+    let whole = counts.into_iter().find(|(_, one, count)| *count > 0 && one.times(*count) == span);
+    whole.map_or_else(|| format!("{}s", span.seconds_up()), |(name, _, count)| format!("{count}{name}"))
+}
+
 /// The units of a size, in bytes.
 pub(crate) const SIZE_UNITS: [(&str, u64); 7] = [
     ("B", 1),
@@ -306,6 +318,13 @@ mod tests {
             assert_eq!(parse_span(text), Err(UnitError::SpanOutOfRange), "{text}");
         }
         assert_eq!(parse_span("1mo"), Err(UnitError::NoFixedLength));
+    }
+
+    #[test]
+    fn a_length_of_time_is_written_as_it_reads() {
+        for text in ["1s", "90s", "5m", "36h", "1d", "2w", "366d"] {
+            assert_eq!(write_span(parse_span(text).unwrap()), text);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::fmt;
 
 use super::route::RouteError;
 use super::template::Placeholder;
-use crate::base::units::UnitError;
+use crate::base::time::Span;
+use crate::base::units::{UnitError, write_span};
 use crate::payload::json::PathError;
 
 /// One fault of a policy.
@@ -111,6 +112,13 @@ pub enum Reason {
         /// The rule.
         error: UnitError,
     },
+    /// A length of time that is too short or too long here.
+    SpanOutOfRange {
+        /// As it was written.
+        value: String,
+        /// The longest that is allowed.
+        max: Span,
+    },
     /// Not the SHA-256 of a secret in hexadecimal digits.
     BadDigest,
     /// Not the name of a header, a query parameter or an authentication scheme.
@@ -210,6 +218,11 @@ pub enum Reason {
         /// The most that are remembered.
         max: u64,
     },
+    /// A queue beside a payload limit that holds.
+    QueueBesideHold {
+        /// The pointer of its `hold`.
+        hold: String,
+    },
     /// Not a JSON pointer.
     BadPath {
         /// As it was written.
@@ -270,6 +283,9 @@ impl fmt::Display for Reason {
             }
             Self::BadRoute { value, error } => write!(f, "{} is not a route: {error}", Quoted(value)),
             Self::BadUnit { value, error } => write!(f, "{} {error}", Quoted(value)),
+            Self::SpanOutOfRange { value, max } => {
+                write!(f, "{} is not in 1s to {}", Quoted(value), write_span(*max))
+            }
             Self::BadDigest => f.write_str("is not a SHA-256: 64 hexadecimal digits (printf %s KEY | sha256sum)"),
             Self::BadToken { value, kind } => write!(f, "{} is not the name of {kind}", Quoted(value)),
             Self::BadMediaType { value } => {
@@ -319,6 +335,10 @@ impl fmt::Display for Reason {
             Self::TooManyNames { members, max } => write!(
                 f,
                 "{members} names are more than are remembered to find one that is used twice: at most {max}"
+            ),
+            Self::QueueBesideHold { hold } => write!(
+                f,
+                "`hold` and a queue cannot stand in one policy, and {hold} does: Envoy holds a request's head back either for its body or for its turn; put them into two filters, each with a policy of its own"
             ),
             Self::BadPath { value, error } => write!(f, "{} is not a JSON pointer: {error}", Quoted(value)),
             Self::NoSuchZone { value } => {

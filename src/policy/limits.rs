@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Context;
-use super::attributes::AttributeId;
+use super::attributes::{AttributeId, Attributes};
 use super::document::Value;
 use super::error::Reason;
 use super::exempt::ReadExemptions;
@@ -126,21 +126,13 @@ pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context)
 
 fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Limit> {
     let map = field.map()?;
-    let name = map.require("name").and_then(|field| {
-        let name = field.name()?;
-        if let Some(first) = context.take_name(name, &field.at) {
-            return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
-        }
-        Some(name)
-    });
+    let name = read_name(&map, context);
     let selected = map
         .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
         .inspect(|(selector, routes)| never_left(&field, selector, routes, beside));
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
-    let absent = map.optional("absent", Absent::default(), |field| {
-        field.choice("a treatment of absent parts", &[("count", Absent::Count), ("skip", Absent::Skip)])
-    });
+    let absent = read_absent(&map);
     let cost = map.optional("cost", CostSource::Fixed(1), read_cost);
     let least = cost.as_ref().map_or(0, CostSource::least);
     let rule = rules::read(&map).filter(|rule| fits(&rule_field(&map), rule, least));
@@ -162,14 +154,12 @@ fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> O
     let visibility = map.optional("fields", Visibility::default(), |field| {
         field.choice("a visibility", &[("show", Visibility::Show), ("hide", Visibility::Hide)])
     });
-    let failure = map.optional("failure", FailureMode::default(), |field| {
-        field.choice("a failure mode", &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)])
-    });
+    let failure = read_failure(&map);
     map.end();
     let (name, per, rule) = (name?, per?, rule?);
     Some(Limit {
-        identity: identity(beside.policy.unwrap_or_default(), name, &rule, &per, &context.attributes),
-        name: name.into(),
+        identity: beside.identity(&name, &rules::identity(&rule), &per, &context.attributes),
+        name,
         selector: selected?.0,
         per,
         absent: absent?,
@@ -183,8 +173,30 @@ fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> O
     })
 }
 
+/// A name that nothing else has.
+pub(super) fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
+    let field = map.require("name")?;
+    let name = field.name()?;
+    if let Some(first) = context.take_name(name, &field.at) {
+        return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
+    }
+    Some(name.into())
+}
+
+pub(super) fn read_absent(map: &MapField<'_>) -> Option<Absent> {
+    map.optional("absent", Absent::default(), |field| {
+        field.choice("a treatment of absent parts", &[("count", Absent::Count), ("skip", Absent::Skip)])
+    })
+}
+
+pub(super) fn read_failure(map: &MapField<'_>) -> Option<FailureMode> {
+    map.optional("failure", FailureMode::default(), |field| {
+        field.choice("a failure mode", &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)])
+    })
+}
+
 /// Notes it where all requests that a limit could count are exempt.
-fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
+pub(super) fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
     if let Some(by) = beside.exempt.takes(routes_of(selector, routes, beside.tiers).into_iter()) {
         field.fault(Reason::NeverReached { by });
     }
@@ -248,22 +260,24 @@ impl CostSource {
     }
 }
 
-/// Policy, limit, key and kind; a NUL cannot stand in a name.
-fn identity(policy: &str, name: &str, rule: &Rule, per: &[Part], attributes: &super::Attributes) -> Box<[u8]> {
-    let mut identity = [policy, name, &rules::identity(rule)].join("\0");
-    for part in per {
-        let (mark, name) = match part {
-            Part::Attribute(id) => ("\0=", attributes.name(*id)),
-            Part::Capture(name) => ("\0{", &**name),
-        };
-        identity.push_str(mark);
-        identity.push_str(name);
+impl Beside<'_> {
+    /// Policy, limit, kind and key; a NUL cannot stand in a name.
+    pub(super) fn identity(&self, name: &str, kind: &str, per: &[Part], attributes: &Attributes) -> Box<[u8]> {
+        let mut identity = [self.policy.unwrap_or_default(), name, kind].join("\0");
+        for part in per {
+            let (mark, name) = match part {
+                Part::Attribute(id) => ("\0=", attributes.name(*id)),
+                Part::Capture(name) => ("\0{", &**name),
+            };
+            identity.push_str(mark);
+            identity.push_str(name);
+        }
+        identity.into_bytes().into()
     }
-    identity.into_bytes().into()
 }
 
 /// The parts of the key; `routes` are the limit's own, `None` where they are not known.
-fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -> Option<Vec<Part>> {
+pub(super) fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -> Option<Vec<Part>> {
     let nodes = field.list(PER_MAX)?;
     let mut seen = HashMap::new();
     let read = field.each(nodes, |field| {

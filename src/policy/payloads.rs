@@ -176,7 +176,13 @@ fn read_payload(
     if KINDS.iter().all(|key| map.get(key).is_none()) {
         field.fault(Reason::LimitsNothing { keys: KINDS });
     }
-    let hold = map.optional("hold", false, |field| field.truth());
+    let hold = map.optional("hold", false, |field| {
+        let hold = field.truth()?;
+        if hold {
+            context.hold.get_or_insert_with(|| field.at.to_string());
+        }
+        Some(hold)
+    });
     let overrides = map.optional("overrides", Overrides::default(), |field| {
         let base = overrides::Base {
             conditions: selected.as_ref().map_or(&[], |selector| &selector.attributes),

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use super::document::{Entry, Node, Value};
 use super::error::{PolicyError, Reason};
 use crate::base::pointer::Pointer;
-use crate::base::units::UnitError;
+use crate::base::time::Span;
+use crate::base::units::{UnitError, parse_span};
 
 /// The faults found so far.
 #[derive(Debug, Default)]
@@ -169,6 +170,17 @@ impl<'a> Field<'a> {
             Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return self.not_a("a string"),
         };
         parse(text).map_err(|error| self.fault(Reason::BadUnit { value: text.to_string(), error })).ok()
+    }
+
+    /// A length of time, of a second to `max`.
+    pub(super) fn span(&self, max: Span) -> Option<Span> {
+        let (Value::Number(text) | Value::String(text)) = &self.node.value else { return self.not_a("a string") };
+        let out_of_range = || Reason::SpanOutOfRange { value: text.to_string(), max };
+        match parse_span(text) {
+            Ok(span) if span <= max => Some(span),
+            Ok(_) | Err(UnitError::SpanOutOfRange) => self.refuse(out_of_range()),
+            Err(error) => self.refuse(Reason::BadUnit { value: text.to_string(), error }),
+        }
     }
 
     /// One of the words of `choices`.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::account::{Because, Limit, Other, Part};
 use super::recorder::lossy;
-use super::time;
+use crate::base::units::write_span;
 use crate::limit::calendar::Over;
 use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
 use crate::observe::Decided;
@@ -142,7 +142,7 @@ fn rule(rule: &Rule) -> Value {
             json!({ "bucket": { "burst": bucket.burst(), "refill": bucket.refill().to_string() } })
         }
         Rule::Rolling(rolling) => {
-            json!({ "rolling": { "quota": rolling.quota(), "window": time::written(rolling.window()) } })
+            json!({ "rolling": { "quota": rolling.quota(), "window": write_span(rolling.window()) } })
         }
         Rule::Calendar(calendar) => {
             let over = match calendar.over() {
@@ -153,7 +153,7 @@ fn rule(rule: &Rule) -> Value {
             json!({ "calendar": { "quota": calendar.quota(), "window": window, "zone": zone }, "over": over })
         }
         Rule::Seats(seats) => {
-            json!({ "seats": { "seats": seats.seats(), "idle": time::written(seats.idle()) } })
+            json!({ "seats": { "seats": seats.seats(), "idle": write_span(seats.idle()) } })
         }
     }
 }

@@ -41,21 +41,9 @@ pub(super) fn spoken(span: Span) -> String {
     if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
 }
 
-/// A length of whole seconds as a policy has it: `10s`, `5m`.
-pub(super) fn written(span: Span) -> String {
-    let units = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
-    let counts = units.map(|(name, seconds)| {
-        let one = Span::from_seconds(seconds);
-        (name, one, span.whole(one))
-    });
-    let whole = counts.into_iter().find(|(_, one, count)| *count > 0 && one.times(*count) == span);
-    whole.map_or_else(|| format!("{}s", span.seconds_up()), |(name, _, count)| format!("{count}{name}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::units::parse_span;
 
     #[test]
     fn a_time_reads_as_it_is_written() {
@@ -75,12 +63,5 @@ mod tests {
             assert_eq!(spoken(Span::from_nanos(nanos)), text);
         }
         assert_eq!(spoken(Span::from_seconds(90_061)), "1 d 1 h 1 min 1 s");
-    }
-
-    #[test]
-    fn a_window_is_written_as_in_a_policy() {
-        for text in ["1s", "90s", "5m", "36h", "1d", "2w", "366d"] {
-            assert_eq!(written(parse_span(text).unwrap()), text);
-        }
     }
 }

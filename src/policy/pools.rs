@@ -1,0 +1,76 @@
+//! Concurrency limits: which requests each counts, under which key, how many of them are in flight at
+//! a time, and how many wait for their turn.
+
+use super::Context;
+use super::limits::{Absent, Beside, Part, never_left, read_absent, read_failure, read_name, read_per};
+use super::reader::Field;
+use super::select::{Selector, read_selector};
+use crate::base::time::Span;
+use crate::limit::FailureMode;
+use crate::limit::pool::{Pool, QUEUE_LENGTH_MAX, SLOTS_MAX, TIMEOUT_MAX};
+
+/// One concurrency limit.
+#[derive(Debug)]
+pub struct PoolLimit {
+    /// Its name: in metrics, in the access log and in what callers are told.
+    pub name: Box<str>,
+    /// What its slots belong to. It contains no numbers, so that a policy which changes them keeps
+    /// those that are taken.
+    pub identity: Box<[u8]>,
+    /// The requests that need a slot.
+    pub selector: Selector,
+    /// What one pool is kept for: one per combination of values.
+    pub per: Vec<Part>,
+    /// What it does with a caller who lacks a part of the key.
+    pub absent: Absent,
+    /// The slots, and the queue before them.
+    pub pool: Pool,
+    /// What holds if its record cannot be had.
+    pub failure: FailureMode,
+}
+
+pub(crate) const POOLS_MAX: usize = 1_000;
+
+/// Reads all concurrency limits; `None` where one of them has a fault.
+pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<PoolLimit>> {
+    let nodes = field.full_list(POOLS_MAX)?;
+    let read = field.each(nodes, |field| read_pool(field, beside, context));
+    (read.len() == nodes.len()).then_some(read)
+}
+
+fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<PoolLimit> {
+    let map = field.map()?;
+    let name = read_name(&map, context);
+    let selected = map
+        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
+        .inspect(|(selector, routes)| never_left(&field, selector, routes, beside));
+    let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
+    let per = map.require("per").and_then(|field| read_per(field, routes, context));
+    let absent = read_absent(&map);
+    let slots = map.require("slots").and_then(|field| field.count(1, SLOTS_MAX));
+    let queue = map.optional("queue", (0, Span::ZERO), |field| read_queue(field, context));
+    let failure = read_failure(&map);
+    map.end();
+    let (name, per, (length, timeout)) = (name?, per?, queue?);
+    Some(PoolLimit {
+        identity: beside.identity(&name, "pool", &per, &context.attributes),
+        name,
+        selector: selected?.0,
+        per,
+        absent: absent?,
+        pool: Pool::new(slots?, length, timeout)?,
+        failure: failure?,
+    })
+}
+
+/// How many wait, and for how long. A queue of no length is none.
+fn read_queue(field: Field<'_>, context: &mut Context) -> Option<(u32, Span)> {
+    let map = field.map()?;
+    let length = map.require("length").and_then(|field| field.count(0, QUEUE_LENGTH_MAX));
+    let timeout = map.require("timeout").and_then(|field| field.span(TIMEOUT_MAX));
+    map.end();
+    if length.is_some_and(|length| length > 0) {
+        context.queues.push((field.at.to_string(), field.node.line));
+    }
+    Some((length?, timeout?))
+}
