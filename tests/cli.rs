@@ -24,7 +24,7 @@ limits:
 sets: []
 ";
 const TOLD: &str = ":4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
-POLICY:5: /sets: unknown key; known here: version, name, callers, tiers, exempt, limits, payloads, replies, store, access_log
+POLICY:5: /sets: unknown key; known here: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log
 POLICY: 2 faults
 ";
 

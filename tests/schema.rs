@@ -112,7 +112,7 @@ fn it_accepts_every_good_policy() {
 
 /// What no schema can tell, by the reason; the readers tell it. One that the schema refuses after all
 /// must not stand here.
-const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
+const LEFT_TO_THE_READERS: [(&str, &[&str]); 9] = [
     (
         "a name that stands elsewhere in the document, or not",
         &[
@@ -135,6 +135,15 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "payload_for_attribute_unknown",
             "payload_for_tier_unknown",
             "payload_override_for_unknown",
+            "pool_for_attribute_unknown",
+            "pool_for_tier_unknown",
+            "pool_per_unknown",
+            "seats_for_attribute_unknown",
+            "seats_for_tier_unknown",
+            "seats_holder_of_a_route",
+            "seats_holder_unknown",
+            "seats_holder_without_callers",
+            "seats_per_unknown",
         ],
     ),
     (
@@ -144,7 +153,12 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "directory_key_of_a_credential",
             "limit_per_capture_and_attribute",
             "payload_name_of_a_limit",
+            "payload_name_of_a_pool",
             "payload_name_usual_of_a_limit",
+            "payload_name_usual_of_seats",
+            "pool_name_of_a_limit",
+            "pool_per_capture_and_attribute",
+            "seats_name_of_a_pool",
         ],
     ),
     (
@@ -157,8 +171,11 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "payload_json_content_type_twice",
             "payload_name_twice",
             "payload_name_usual_twice",
+            "pool_name_twice",
             "route_capture_twice",
             "route_method_twice",
+            "seats_holder_in_per",
+            "seats_name_twice",
             "tier_name_twice",
             "tier_route_twice",
         ],
@@ -169,7 +186,12 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
     ),
     (
         "a capture of a name that stands elsewhere",
-        &["attribute_path_without_capture", "limit_per_capture_of_one_route"],
+        &[
+            "attribute_path_without_capture",
+            "limit_per_capture_of_one_route",
+            "pool_per_capture_of_one_route",
+            "seats_per_capture_of_one_route",
+        ],
     ),
     (
         "never reached",
@@ -193,6 +215,12 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "payload_override_against_its_limit",
             "payload_override_twice",
             "payload_override_under_a_wider_one",
+            "pool_exempt",
+            "pool_exempt_by_tier",
+            "pool_for_tier_and_other_routes",
+            "seats_exempt",
+            "seats_exempt_by_tier",
+            "seats_for_tier_and_other_routes",
             "tier_never_reached",
             "tier_never_reached_by_two",
         ],
@@ -220,9 +248,12 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "override_slow",
             "override_too_many_combinations",
             "payload_bytes_large",
+            "pool_queue_timeout_long",
             "rolling_window_long",
+            "seats_idle_long",
         ],
     ),
+    ("two parts that do not go together", &["pool_queue_beside_hold"]),
 ];
 
 #[test]

@@ -19,6 +19,7 @@ mod callers;
 mod limits;
 mod payloads;
 mod policy;
+mod pools;
 mod replies;
 mod select;
 mod shape;

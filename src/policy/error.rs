@@ -338,7 +338,7 @@ impl fmt::Display for Reason {
             ),
             Self::QueueBesideHold { hold } => write!(
                 f,
-                "`hold` and a queue cannot stand in one policy, and {hold} does: Envoy holds a request's head back either for its body or for its turn; put them into two filters, each with a policy of its own"
+                "cannot stand in one policy with {hold}: Envoy holds a request's head back either for its body or for its turn. Put them into two filters, each with a policy of its own"
             ),
             Self::BadPath { value, error } => write!(f, "{} is not a JSON pointer: {error}", Quoted(value)),
             Self::NoSuchZone { value } => {

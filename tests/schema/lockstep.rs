@@ -217,6 +217,8 @@ const LEAST: &str = r#"{
     "callers": { "credentials": [{ "name": "key", "header": "x-key" }], "directory": [],
         "attributes": { "place": [{ "client_address": {} }] } },
     "limits": [{ "name": "all", "per": [], "calendar": { "quota": 1, "window": "1d" } }],
+    "concurrency": [{ "name": "pool", "per": [], "slots": 1 }],
+    "seats": [{ "name": "seats", "per": [], "holder": "key", "seats": 1, "idle": "1s" }],
     "payloads": [{ "json": { "members": 1, "objects": { "where": { "type": "a" }, "count": 1 } } }],
     "replies": { "fields": { "family": "both" } },
     "store": {}
@@ -286,6 +288,9 @@ fn candidates() -> Vec<Value> {
         "60s",
         "007m",
         "366d",
+        "1h",
+        "3600s",
+        "86400s",
         "52w",
         "24h",
         "1B",
@@ -320,7 +325,7 @@ fn candidates() -> Vec<Value> {
         "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     ];
     let mut all: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
-    all.extend([0_u64, 1, 2, 32, 128, 1_000_000_000, 999_999_999_999_999].map(|number| json!(number)));
+    all.extend([0_u64, 1, 2, 15, 128, 400, 499, 1_000_000_000, 999_999_999_999_999].map(|number| json!(number)));
     all.extend([json!(1.0), json!(1.5), json!(-1), json!(null), json!(true), json!(false), json!([]), json!({})]);
     all.extend([json!(["org"]), json!(["a", "b", "c"]), json!(["/a", "/b"]), json!({ "header": "content-length" })]);
     all.extend([json!({ "org": "a" }), json!({ "routes": ["/x"] }), json!({ "quota": 1, "window": "1h" })]);
@@ -329,6 +334,8 @@ fn candidates() -> Vec<Value> {
         json!({ "depth": 1 }),
         json!({ "members": 1 }),
         json!({ "lines": "request" }),
+        json!({ "length": 0, "timeout": "1s" }),
+        json!({ "length": 1000, "timeout": "060m" }),
     ]);
     all
 }

@@ -22,7 +22,7 @@ use crate::policy::rules::KINDS;
     transform = only_beside("over", "calendar")
 )]
 struct Keys {
-    /// Its name, used once: in metrics, in the access log and in what callers are told.
+    /// Its name, which no other limit has: in metrics, in the access log and in what callers are told.
     name: Name,
     /// Which requests it counts. Without it all of them.
     r#for: Option<Selector>,
@@ -86,7 +86,7 @@ impl JsonSchema for Limit {
 
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
-enum Absent {
+pub(super) enum Absent {
     /// It counts all such callers together.
     Count,
     /// It does not apply to them.
@@ -238,7 +238,7 @@ enum Visibility {
 
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
-enum Failure {
+pub(super) enum Failure {
     /// The request goes on.
     Allow,
     /// The request is refused: 429, to come back after a second.

@@ -5,21 +5,26 @@ use schemars::JsonSchema;
 use super::callers::Callers;
 use super::limits::Limit;
 use super::payloads::Payload;
+use super::pools::{Pool, Seats};
 use super::replies::Replies;
 use super::select::{Selector, Tier};
+use super::shape::at_least_one;
 use super::words::Name;
 use crate::policy::attributes::ATTRIBUTES_MAX;
 use crate::policy::exempt::EXEMPTIONS_MAX;
 use crate::policy::limits::LIMITS_MAX;
 use crate::policy::payloads::PAYLOADS_MAX;
+use crate::policy::pools::POOLS_MAX;
+use crate::policy::seats::SEAT_LIMITS_MAX;
 use crate::policy::tiers::TIERS_MAX;
-use crate::policy::{KEYS_MAX_DEFAULT, KEYS_MAX_LIMIT, VERSION};
+use crate::policy::{KEYS_MAX_DEFAULT, KEYS_MAX_LIMIT, KINDS, VERSION};
 
 /// # Sluicegate policy
 ///
-/// Who calls an API, which limits hold for them, and what they are told.
+/// Who calls an API, which limits hold for them, and what they are told: at least one of `limits`, `concurrency`,
+/// `seats` and `payloads`.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = at_least_one(KINDS))]
 pub(super) struct Policy {
     /// The version of the language.
     version: Version,
@@ -36,7 +41,13 @@ pub(super) struct Policy {
     exempt: Option<Vec<Selector>>,
     /// The limits. If several apply to a request, all must admit it, and a refused one is charged to none.
     #[schemars(length(min = 1, max = LIMITS_MAX))]
-    limits: Vec<Limit>,
+    limits: Option<Vec<Limit>>,
+    /// How many requests are in flight at a time. If several apply to a request, it takes a slot of each, in this order.
+    #[schemars(length(min = 1, max = POOLS_MAX))]
+    concurrency: Option<Vec<Pool>>,
+    /// How many distinct holders there are at a time. They are limits too: all must admit a request.
+    #[schemars(length(min = 1, max = SEAT_LIMITS_MAX))]
+    seats: Option<Vec<Seats>>,
     /// What bodies may be, while they stream. The first that selects a request holds for it, and no other; what is refused
     /// is charged to no limit.
     #[schemars(length(min = 1, max = PAYLOADS_MAX))]

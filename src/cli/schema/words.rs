@@ -54,6 +54,16 @@ pub(super) struct Rate(String);
 #[schemars(example = &"10s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*[smhdw]$"))]
 pub(super) struct Length(String);
 
+/// A length of time: a whole number and `s`, `m` or `h`, from `1s` to `1h`.
+#[derive(JsonSchema)]
+#[schemars(example = &"10s", extend("pattern" = "^0*[1-9][0-9]*[smh]$"))]
+pub(super) struct Wait(String);
+
+/// A length of time: a whole number and `s`, `m`, `h` or `d`, from `1s` to `1d`.
+#[derive(JsonSchema)]
+#[schemars(example = &"60s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*[smhd]$"))]
+pub(super) struct Idle(String);
+
 /// A span of the calendar: seconds or minutes that divide 60, hours that divide 24, `1d`, `1w` (from Monday), or
 /// months that divide 12.
 #[derive(JsonSchema)]
