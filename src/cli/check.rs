@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::envoy::BUFFER_BYTES;
 use super::{Failure, document, print};
+use crate::limit::Rule;
 use crate::policy::Policy;
 use crate::policy::limits::{CostSource, Limit};
 use crate::store::record;
@@ -12,11 +13,13 @@ use crate::store::shared::Geometry;
 pub(super) fn run(path: &Path) -> Result<String, Failure> {
     match document::read(path)? {
         Ok((_, policy)) => Ok(format!(
-            "{}: good: policy {}, {} limits, {} tiers, {} payload limits, {} credentials in the directory; up to {} live keys in at most {} KB\n{}",
+            "{}: good: policy {}, {} limits, {} tiers, {} concurrency limits, {} seat limits, {} payload limits, {} credentials in the directory; up to {} live keys in at most {} KB\n{}",
             path.display(),
             policy.name,
             policy.limits.len(),
             policy.tiers.len(),
+            policy.pools.len(),
+            policy.seats.len(),
             policy.payloads.len(),
             policy.callers.directory.count(),
             policy.keys_max,
@@ -57,5 +60,6 @@ fn record_bytes_max(policy: &Policy) -> usize {
             CostSource::Fixed(_) | CostSource::Header(_) => rules.map(record::bytes_max).max(),
         }
     };
-    policy.limits.iter().filter_map(of).max().unwrap_or_default()
+    let seats = policy.seats.iter().map(|seats| record::bytes_max(&Rule::Seats(seats.seats)));
+    policy.limits.iter().filter_map(of).chain(seats).max().unwrap_or_default()
 }

@@ -74,3 +74,47 @@ fn read_queue(field: Field<'_>, context: &mut Context) -> Option<(u32, Span)> {
     }
     Some((length?, timeout?))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::time::Span;
+    use crate::limit::pool::Pool;
+    use crate::limit::seats::Seats;
+    use crate::policy::Policy;
+    use crate::policy::document::from_yaml;
+
+    fn compiled(limits: &str) -> Policy {
+        let head = "version: 1\nname: p\ncallers: { credentials: [{ name: key, header: x-key }], directory: [] }\n";
+        Policy::compile(&from_yaml(&format!("{head}{limits}\n")).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_what_holds() {
+        let policy = compiled(
+            "concurrency: [{ name: a, per: [key], slots: 3, queue: { length: 2, timeout: 5m } }, { name: b, per: [], slots: 9 }]
+seats: [{ name: c, per: [], holder: key, seats: 2, idle: 1d, status: 409 }]",
+        );
+        let pools: Vec<_> = policy.pools.iter().map(|limit| Some(limit.pool)).collect();
+        assert_eq!(pools, [Pool::new(3, 2, Span::from_seconds(300)), Pool::new(9, 0, Span::ZERO)]);
+        let seats = &policy.seats[0];
+        assert_eq!((Some(seats.seats), seats.status), (Seats::new(2, Span::from_seconds(86_400)), 409));
+        assert_eq!(policy.attributes.name(seats.holder), "key");
+        let mut found = Vec::new();
+        policy.pool_candidates.find(None, &[], &mut found);
+        assert_eq!(found, [0, 1]);
+    }
+
+    #[test]
+    fn numbers_are_no_part_of_who_a_limit_is_and_keys_are() {
+        let pool = |limit: &str| compiled(&format!("concurrency: [{limit}]")).pools[0].identity.clone();
+        let one = pool("{ name: a, per: [key], slots: 3 }");
+        assert_eq!(one, pool("{ name: a, per: [key], slots: 4, queue: { length: 2, timeout: 5m }, failure: deny }"));
+        assert_ne!(one, pool("{ name: b, per: [key], slots: 3 }"));
+        assert_ne!(one, pool("{ name: a, per: [], slots: 3 }"));
+        let seats = |limit: &str| compiled(&format!("seats: [{limit}]")).seats[0].identity.clone();
+        let other = seats("{ name: a, per: [credential], holder: key, seats: 1, idle: 1s }");
+        assert_eq!(other, seats("{ name: a, per: [credential], holder: key, seats: 2, idle: 9s, status: 429 }"));
+        assert_ne!(other, seats("{ name: a, per: [], holder: key, seats: 1, idle: 1s }"));
+        assert_ne!(other, pool("{ name: a, per: [credential], slots: 1 }"));
+    }
+}
