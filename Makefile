@@ -13,7 +13,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker figures schema up down envoy-image clean
+.PHONY: help build run reload test check unit e2e test-docker figures fuzz-smoke schema up down envoy-image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,7 @@ test: ## everything: check, unit, build, e2e, and test-docker where docker answe
 
 check: ## format, lints for native and wasm32, documentation; warnings are errors
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets --all-features -- -D warnings
 	cargo clippy --locked --lib --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
@@ -54,6 +55,10 @@ figures: build ## measure processor time per request against a no-op filter, mem
 	cargo build --release --locked --example noop --target wasm32-wasip1
 	ENVOY="$$(scripts/get-envoy)" SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
 	  cargo bench --locked --bench figures
+
+fuzz-smoke: ## feed random bodies to the payload meters, for SECONDS_EACH (10) seconds to each of six
+	@scripts/need-rust
+	@scripts/fuzz-smoke
 
 schema: ## write docs/policy.schema.json anew, after the policy language has changed
 	cargo run --quiet --locked --bin sluicegate -- schema > docs/policy.schema.json.new

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use sluicegate::payload::json::{Breach, Conditions, JsonPath, JsonRules, Measured, Meter, ObjectsRule, ValueRule};
+use sluicegate::payload::json::{
+    Breach, Conditions, DuplicateNames, JsonPath, JsonRules, Measured, Meter, ObjectsRule, ValueRule,
+};
 
 mod support;
 
@@ -48,5 +50,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         items: Some(path("/b/0")),
         ..JsonRules::default()
     });
-    assert_eq!(run(&bounded, &[body]), run(&bounded, &[head, tail]), "cut at {}", head.len());
+    let unique =
+        Arc::new(JsonRules { duplicate_names: DuplicateNames::Refuse, members: Some(9), ..JsonRules::default() });
+    for rules in [bounded, unique] {
+        assert_eq!(run(&rules, &[body]), run(&rules, &[head, tail]), "cut at {}", head.len());
+    }
 });
