@@ -7,13 +7,15 @@ unexport CARGO_BUILD_TARGET
 # Where the end-to-end tests find what they test.
 export SLUICEGATE := $(CURDIR)/target/release/sluicegate
 export SLUICEGATE_WASM := $(CURDIR)/target/wasm32-wasip1/release/sluicegate.wasm
+# The filter that a request can bring down, on purpose.
+export SLUICEGATE_TRAP_WASM := $(CURDIR)/target/trap/wasm32-wasip1/release/sluicegate.wasm
 
 # The end-to-end tests wait more than they compute: at least four at a time.
 RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n : 4)))
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker figures fuzz-smoke schema up down envoy-image clean
+.PHONY: help build run reload test check unit e2e test-docker figures fuzz-smoke schema up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,10 +47,14 @@ check: ## format, lints for native and wasm32, documentation; warnings are error
 unit: ## unit, property and simulation tests
 	cargo test --locked
 
-e2e: build ## the built filter in a real Envoy process
+trap:
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(CURDIR)/target/trap \
+	  cargo build --quiet --release --locked --lib --target wasm32-wasip1 --features trap
+
+e2e: build trap ## the built filter in a real Envoy process
 	ENVOY="$$(scripts/get-envoy)" && export ENVOY && cargo test --locked --features e2e --test e2e
 
-test-docker: build ## the same scenarios in containers, and what only containers can show
+test-docker: build trap ## the same scenarios in containers, and what only containers can show
 	@scripts/test-docker
 
 figures: build ## measure processor time per request against a no-op filter, memory per key, load time

@@ -7,10 +7,12 @@
 pub mod access_log;
 pub mod metrics;
 
+use crate::base::time::Span;
 use crate::engine::Verdict;
 use crate::host::fault::Fault;
 use crate::limit::{Balance, Enforcement};
 use crate::payload::body::Reason;
+use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::Unidentified;
 use crate::store::Claim;
 
@@ -46,6 +48,27 @@ pub enum Event {
         limit: usize,
         /// How many.
         units: u64,
+    },
+    /// A pool refused a request.
+    QueueRefused {
+        /// The pool's number in its policy.
+        pool: usize,
+        /// Why.
+        reason: QueueReason,
+    },
+    /// Requests began to wait for their turn, or ceased to.
+    Waiting {
+        /// The pool's number in its policy.
+        pool: usize,
+        /// How many more; below zero, fewer.
+        by: i64,
+    },
+    /// A request has waited.
+    Waited {
+        /// The pool's number in its policy.
+        pool: usize,
+        /// How long.
+        span: Span,
     },
     /// A payload was refused.
     PayloadRefused {

@@ -139,6 +139,19 @@ impl Policy {
         }
     }
 
+    /// The seat limit of a claim: those are numbered behind the limits.
+    #[must_use]
+    pub fn seat(&self, claim: usize) -> Option<&SeatLimit> {
+        self.seats.get(claim.checked_sub(self.limits.len())?)
+    }
+
+    /// The name of the limit, or seat limit, of a claim.
+    #[must_use]
+    pub fn claim_name(&self, claim: usize) -> &str {
+        let seat = || self.seat(claim).map(|seat| &*seat.name);
+        self.limits.get(claim).map(|limit| &*limit.name).or_else(seat).unwrap_or_default()
+    }
+
     /// The tier of a request that these routes match.
     #[must_use]
     pub fn tier_of(&self, matches: &Matches) -> Option<usize> {

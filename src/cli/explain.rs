@@ -65,6 +65,8 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
         exempt: outcome.exempt.map(|number| format!("/exempt/{number}")),
         payload: outcome.payload,
         limits: outcome.limits,
+        pools: outcome.pools,
+        seats: outcome.seats,
         others: outcome.others,
         decision: outcome.decision.name(),
         limit: outcome.limit,

@@ -68,7 +68,9 @@ impl Ledger {
     pub(super) fn of(policy: &Policy, claims: &[Claim]) -> Self {
         let limit = |claim: &Claim| policy.limits.get(claim.limit);
         let paid = claims.iter().filter_map(|claim| {
-            Some(Paid { limit: claim.limit, when: limit(claim)?.charge, key: claim.key, charge: claim.charge? })
+            // A seat is touched by whoever is admitted.
+            let when = limit(claim).map_or(ChargeWhen::Admitted, |limit| limit.charge);
+            Some(Paid { limit: claim.limit, when, key: claim.key, charge: claim.charge? })
         });
         let mut arrays = 0..;
         // A shadow that would have refused is charged nothing, and neither is what cannot be had.

@@ -3,11 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::turn::Pools;
+use crate::base::time::Span;
 use crate::host::fault::Fault;
+use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
-use crate::host::stream::{CounterId, Properties};
-use crate::observe::metrics::Counters;
+use crate::host::stream::{CounterId, Meter, MetricKind, Properties};
+use crate::observe::metrics::{Counters, MetricsSink};
+use crate::observe::{Event, Sink};
 use crate::policy::Policy;
+use crate::queue::membership::RootId;
+use crate::queue::worker::Worker;
 use crate::reply::fields;
 use crate::request::facts::settle;
 use crate::request::head::Request;
@@ -26,6 +32,8 @@ pub struct Runtime<D> {
     pub(super) field_names: Vec<&'static str>,
     /// What tells entries of archives apart, and no client knows.
     pub(super) seed: Secret,
+    /// Its pools; `None` where it has none.
+    pub(super) pools: Option<Pools<D>>,
     /// Bytes of memory that bodies which are being decoded may come to need.
     pub(super) decoding: Rc<Cell<u64>>,
     /// Buffers of the request at hand, used again for the next.
@@ -48,7 +56,7 @@ impl<D: SharedData + Properties> Runtime<D> {
         mut policy: Policy,
         data: D,
         fresh: &Secret,
-        define: impl FnMut(&str) -> CounterId,
+        define: impl FnMut(MetricKind, &str) -> CounterId,
     ) -> Result<Self, Fault> {
         settle(&mut policy, &data);
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
@@ -60,8 +68,34 @@ impl<D: SharedData + Properties> Runtime<D> {
             counters,
             field_names,
             seed: *fresh,
+            pools: None,
             decoding: Rc::default(),
             scratch: RefCell::default(),
         })
+    }
+}
+
+impl<D: SharedData + SharedQueue> Runtime<D> {
+    /// Whether the policy has pools, for which [`Runtime::join`] must be called.
+    #[must_use]
+    pub const fn has_pools(&self) -> bool {
+        !self.policy.pools.is_empty()
+    }
+
+    /// Puts the policy's pools to work: their numbers hold from now on, for all streams of this VM.
+    pub fn join(&mut self, worker: Rc<RefCell<Worker<D>>>, root: RootId, uptime: Span) {
+        let mut shared = worker.borrow_mut();
+        let live = self.policy.pools.iter().map(|limit| shared.tune(&limit.identity, limit.pool)).collect();
+        shared.on_root(root, uptime);
+        drop(shared);
+        self.pools = Some(Pools { worker, root, live });
+    }
+
+    /// Counts the faults that the pools met since the last call.
+    pub fn count_faults(&self, meter: &impl Meter) {
+        let Some(pools) = &self.pools else { return };
+        let faults = pools.worker.borrow_mut().drain_faults();
+        let sink = MetricsSink { counters: &self.counters, meter };
+        faults.into_iter().for_each(|fault| sink.observe(Event::Fault(fault)));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   Fresh ─ request headers ─┬─▶ Forwarded ─ response headers ─┬─▶ Finished
-//!                            │                                 └─▶ Answered ─ trailers ─▶ Finished
+//!                            │      ▲ its turn                 └─▶ Answered ─ trailers ─▶ Finished
+//!                            ├─▶ Waiting ─ too long ─▶ Finished
 //!                            └─▶ Finished (answered here; later events change nothing)
 //! ```
 //!
@@ -13,16 +14,20 @@
 
 use std::rc::Rc;
 
+use super::failure::{is_failure, is_grpc_failure, is_of_the_client};
 use super::ledger::{Books, Changed, Ledger};
 use super::runtime::{Runtime, Scratch};
+use super::turn::{Turn, arrive};
 use super::upload::{self, Upload};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
+use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::{Cost, Decision};
 use crate::observe::{Decided, Event, Sink, access_log, observe_overage};
 use crate::payload::body::Refused;
+use crate::queue::stream::{Answer, Arrival, Refusal, StreamId};
 use crate::reply::fields::{self, Field, Shown};
 use crate::reply::local;
 use crate::request::head::Request;
@@ -37,6 +42,8 @@ pub enum Flow {
     Continue,
     /// It waits for its body.
     Hold,
+    /// It waits for its turn, of which [`Stream::on_turn`] tells.
+    Wait,
     /// It was answered here.
     Stop,
 }
@@ -48,12 +55,17 @@ pub struct Stream<D> {
     ledger: Ledger,
     /// The body, while it is measured and has not ended.
     upload: Option<Box<Upload>>,
+    id: StreamId,
+    /// Whether it has, or waits for, slots.
+    queued: bool,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// No request head was seen.
     Fresh,
+    /// It waits for slots.
+    Waiting(Forwarded, Turn),
     /// The upstream has it.
     Forwarded(Forwarded),
     /// The response's head has passed; a gRPC one's status may still come in its trailers.
@@ -65,17 +77,19 @@ enum Phase {
 #[derive(Debug)]
 struct Forwarded {
     shown: Vec<Shown>,
+    /// The pools that hold for it.
+    pools: Vec<usize>,
     grpc: bool,
 }
 
 /// How Envoy names the end of a stream that goes on as another one.
 const INTERNAL_REDIRECT: &[u8] = b"internal_redirect";
 
-impl<D: SharedData> Stream<D> {
-    /// A stream of which nothing was seen yet.
+impl<D: SharedData + SharedQueue> Stream<D> {
+    /// A stream of which nothing was seen yet; `id` is its own in this VM.
     #[must_use]
-    pub fn new(runtime: Rc<Runtime<D>>) -> Self {
-        Self { runtime, phase: Phase::Fresh, ledger: Ledger::default(), upload: None }
+    pub fn new(runtime: Rc<Runtime<D>>, id: StreamId) -> Self {
+        Self { runtime, phase: Phase::Fresh, ledger: Ledger::default(), upload: None, id, queued: false }
     }
 
     /// The request's head has come; `ends` is whether that is all of it.
@@ -105,6 +119,29 @@ impl<D: SharedData> Stream<D> {
         flow
     }
 
+    /// It has waited: it is its turn, or it was too long. True where the host is to resume the request;
+    /// otherwise it was answered.
+    pub fn on_turn(&mut self, host: &impl Host, answer: Answer) -> bool {
+        let (forwarded, turn) = match std::mem::replace(&mut self.phase, Phase::Finished) {
+            Phase::Waiting(forwarded, turn) => (forwarded, turn),
+            other @ (Phase::Fresh | Phase::Forwarded(_) | Phase::Answered | Phase::Finished) => {
+                self.phase = other;
+                return false;
+            }
+        };
+        self.observe_turn(host, &turn, -1);
+        match answer {
+            Answer::Resume => {
+                self.phase = Phase::Forwarded(forwarded);
+                true
+            }
+            Answer::Refuse(refusal) => {
+                self.refuse_turn(host, &turn, refusal, forwarded.shown);
+                false
+            }
+        }
+    }
+
     /// More of the request's body has come: the host has `size` bytes for us. `ends` is whether that is
     /// all of it.
     pub fn on_request_body(&mut self, host: &impl Host, size: usize, ends: bool) -> Flow {
@@ -125,8 +162,16 @@ impl<D: SharedData> Stream<D> {
 
     /// The response's head has come, be it the upstream's or one that Envoy made.
     pub fn on_response_headers(&mut self, host: &impl Host) {
-        let Phase::Forwarded(forwarded) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
-        let Forwarded { mut shown, grpc } = forwarded;
+        let forwarded = match std::mem::replace(&mut self.phase, Phase::Finished) {
+            Phase::Forwarded(forwarded) => forwarded,
+            Phase::Waiting(_, turn) => {
+                // Envoy answers itself, as where the client sends too slowly: it never had its turn.
+                self.give_up(host, &turn);
+                return;
+            }
+            Phase::Fresh | Phase::Answered | Phase::Finished => return,
+        };
+        let Forwarded { mut shown, pools, grpc } = forwarded;
         let runtime = Rc::clone(&self.runtime);
         let books = Books { runtime: &runtime, host };
         if self.ledger.asks_for_success() {
@@ -144,7 +189,7 @@ impl<D: SharedData> Stream<D> {
         update(&mut shown, self.ledger.hear_response(&books), host.now());
         let now = host.now();
         shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
-        self.show(host, &shown);
+        self.show(host, &shown, &pools);
     }
 
     /// The response's trailers have come: where a gRPC upstream says how it went.
@@ -165,7 +210,14 @@ impl<D: SharedData> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let books = Books { runtime: &runtime, host };
         let upload = self.upload.take();
-        let phase = std::mem::replace(&mut self.phase, Phase::Finished);
+        let phase = match std::mem::replace(&mut self.phase, Phase::Finished) {
+            Phase::Waiting(_, turn) => {
+                self.give_up(host, &turn);
+                return;
+            }
+            other @ (Phase::Fresh | Phase::Forwarded(_) | Phase::Answered | Phase::Finished) => other,
+        };
+        self.leave(host);
         if matches!(phase, Phase::Forwarded(_)) && host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT) {
             self.ledger.cancel(&books);
             return;
@@ -176,7 +228,7 @@ impl<D: SharedData> Stream<D> {
         }
         match phase {
             Phase::Forwarded(_) | Phase::Answered => self.ledger.close(&books),
-            Phase::Fresh | Phase::Finished => {}
+            Phase::Fresh | Phase::Waiting(..) | Phase::Finished => {}
         }
     }
 
@@ -216,7 +268,25 @@ impl<D: SharedData> Stream<D> {
             return Flow::Stop;
         }
         self.ledger = Ledger::of(&runtime.policy, claims);
-        self.phase = Phase::Forwarded(Forwarded { shown, grpc: request.is_grpc() });
+        let mut forwarded = Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc() };
+        if let Some((mut turn, arrival)) = arrive(&runtime, self.id, request, caller, now.nanos(), host.uptime()) {
+            self.queued = true;
+            forwarded.pools = turn.pools.clone();
+            match arrival {
+                Arrival::Go => {}
+                Arrival::Wait => {
+                    turn.since = host.uptime();
+                    self.observe_turn(host, &turn, 1);
+                    self.phase = Phase::Waiting(forwarded, turn);
+                    return Flow::Wait;
+                }
+                Arrival::Refuse(refusal) => {
+                    self.refuse_turn(host, &turn, refusal, forwarded.shown);
+                    return Flow::Stop;
+                }
+            }
+        }
+        self.phase = Phase::Forwarded(forwarded);
         if self.upload.as_ref().is_some_and(|upload| upload.hold) { Flow::Hold } else { Flow::Continue }
     }
 
@@ -244,7 +314,7 @@ impl<D: SharedData> Stream<D> {
             access_log::line(policy, attributes, Decided::Refused.name(), Some(name), request.tier, Some(caller))
         });
         let told = local::Told::of(request, now.nanos());
-        self.answer_payload(host, number, refused, &told, line.as_deref(), fields::admitted(policy, &shown))
+        self.answer_payload(host, number, refused, &told, line.as_deref(), fields::admitted(policy, &shown, &[]))
     }
 
     /// Answers a request whose body turned out to be refused: it was not admitted after all, so no
@@ -254,12 +324,12 @@ impl<D: SharedData> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         self.ledger.cancel(&Books { runtime: &runtime, host });
         let fields = match std::mem::replace(&mut self.phase, Phase::Finished) {
-            Phase::Forwarded(Forwarded { mut shown, .. }) => {
+            Phase::Forwarded(Forwarded { mut shown, pools, .. }) => {
                 let now = host.now();
                 shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
-                fields::admitted(&runtime.policy, &shown)
+                fields::admitted(&runtime.policy, &shown, &pools)
             }
-            Phase::Fresh | Phase::Answered | Phase::Finished => Vec::new(),
+            Phase::Fresh | Phase::Waiting(..) | Phase::Answered | Phase::Finished => Vec::new(),
         };
         let number = upload.payload.unwrap_or_default();
         self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), fields)
@@ -285,6 +355,52 @@ impl<D: SharedData> Stream<D> {
         host.reply(&local::payload_refused(policy, name, refused, told, fields));
         self.phase = Phase::Finished;
         Flow::Stop
+    }
+
+    /// Answers a request that a pool refuses: it was not admitted, so no limit is charged for it.
+    fn refuse_turn(&mut self, host: &impl Host, turn: &Turn, refusal: Refusal, mut shown: Vec<Shown>) {
+        let runtime = Rc::clone(&self.runtime);
+        let policy = &runtime.policy;
+        let books = Books { runtime: &runtime, host };
+        self.ledger.cancel(&books);
+        let (pool, line) = turn.refused(refusal);
+        books.sink().observe(Event::QueueRefused { pool, reason: refusal.reason });
+        if let Some(line) = line {
+            host.set_filter_state(access_log::KEY, line);
+        }
+        let now = host.now();
+        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
+        let fields = fields::admitted(policy, &shown, &turn.pools);
+        host.reply(&local::queue_refused(policy, pool, refusal.reason, &turn.told, fields));
+        (self.phase, self.upload) = (Phase::Finished, None);
+    }
+
+    /// It ends while it waits: it never had its turn, and nothing of it stays.
+    fn give_up(&mut self, host: &impl Host, turn: &Turn) {
+        let runtime = Rc::clone(&self.runtime);
+        self.observe_turn(host, turn, -1);
+        self.leave(host);
+        self.ledger.cancel(&Books { runtime: &runtime, host });
+        self.upload = None;
+    }
+
+    /// Gives its slots back.
+    fn leave(&mut self, host: &impl Host) {
+        if std::mem::take(&mut self.queued)
+            && let Some(pools) = &self.runtime.pools
+        {
+            pools.worker.borrow_mut().leave(self.id, host.uptime());
+        }
+    }
+
+    fn observe_turn(&self, host: &impl Host, turn: &Turn, by: i64) {
+        let sink = Books { runtime: &*self.runtime, host }.sink();
+        for pool in &turn.pools {
+            sink.observe(Event::Waiting { pool: *pool, by });
+            if by < 0 {
+                sink.observe(Event::Waited { pool: *pool, span: host.uptime().less(turn.since) });
+            }
+        }
     }
 
     /// The body has ended, which settles what it costs.
@@ -353,7 +469,7 @@ impl<D: SharedData> Stream<D> {
                 None => (Decided::Admitted, fields::fewest(shown).and_then(|place| Some(shown.get(place)?.limit))),
             },
         };
-        let limit = limit.and_then(|number| policy.limits.get(number)).map(|limit| &*limit.name);
+        let limit = limit.map(|number| policy.claim_name(number));
         host.set_filter_state(
             access_log::KEY,
             &access_log::line(policy, attributes, decided.name(), limit, tier, Some(caller)),
@@ -361,9 +477,9 @@ impl<D: SharedData> Stream<D> {
     }
 
     /// Sets the fields, and removes what the upstream sent under the names of others.
-    fn show(&self, host: &impl Host, shown: &[Shown]) {
+    fn show(&self, host: &impl Host, shown: &[Shown], pools: &[usize]) {
         let policy = &self.runtime.policy;
-        let fields = fields::admitted(policy, shown);
+        let fields = fields::admitted(policy, shown, pools);
         for name in &self.runtime.field_names {
             match fields.iter().find(|(known, _)| known == name) {
                 Some((_, value)) => host.set_response_header(name, value),
@@ -379,35 +495,4 @@ fn update(shown: &mut [Shown], changed: Vec<Changed>, now: Timestamp) {
         let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
         of_it.for_each(|shown| *shown = shown.with(balance, now));
     }
-}
-
-/// Whether a response's status says that the request failed: 400 and above.
-fn is_failure(status: &[u8]) -> bool {
-    str::from_utf8(status).ok().and_then(|status| status.parse::<u32>().ok()).is_some_and(|status| status >= 400)
-}
-
-/// How Envoy names the answers that it gives to a client which breaks the protocol or does not
-/// finish its request. The upstream may have done its work by then, so they are no failure of it.
-const OF_THE_CLIENT: [&str; 12] = [
-    "http1.",
-    "http2.",
-    "http3.",
-    "codec",
-    "downstream_",
-    "request_",
-    "stream_idle_timeout",
-    "max_duration_timeout",
-    "low_version",
-    "missing_",
-    "path_normalization_failed",
-    "upgrade_failed",
-];
-
-fn is_of_the_client(details: &[u8]) -> bool {
-    OF_THE_CLIENT.iter().any(|prefix| details.starts_with(prefix.as_bytes()))
-}
-
-/// Whether a gRPC status says that the call failed: all but OK.
-fn is_grpc_failure(status: &[u8]) -> bool {
-    status != b"0"
 }

@@ -4,6 +4,7 @@ mod answers;
 mod callers;
 mod limits;
 mod payloads;
+mod pools;
 mod proxy;
 
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use super::stream::{Flow, Stream};
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::stream::GrpcStatus;
+use crate::queue::stream::StreamId;
 
 const POLICY: &str = r#"
 version: 1
@@ -252,7 +254,7 @@ fn no_order_of_events_answers_twice_or_gives_back_twice() {
     for order in 0..4_usize.pow(5) {
         let proxy = Proxy::new();
         let runtime = proxy.runtime(POLICY);
-        let mut stream = Stream::new(Rc::clone(&runtime));
+        let mut stream = Stream::new(Rc::clone(&runtime), StreamId(1));
         proxy.request.replace(Headers::encode(&[
             (":path", b"/v2/a"),
             (":method", b"GET"),
@@ -288,6 +290,6 @@ fn no_request_head_is_too_strange() {
         Headers::encode(&[(":path", b"\xff\x00/../../%zz?&&=&"), ("", b""), ("x-api-key", b"")]),
     ] {
         proxy.request.replace(block);
-        assert_eq!(Stream::new(Rc::clone(&runtime)).on_request_headers(&proxy, true), Flow::Continue);
+        assert_eq!(Stream::new(Rc::clone(&runtime), StreamId(1)).on_request_headers(&proxy, true), Flow::Continue);
     }
 }

@@ -2,12 +2,18 @@
 
 use super::headers::Headers;
 use crate::base::property::Property;
-use crate::base::time::Timestamp;
+use crate::base::time::{Span, Timestamp};
 
 /// The wall clock, the same for all workers. It may step.
 pub trait Clock {
     /// The instant.
     fn now(&self) -> Timestamp;
+}
+
+/// How long this worker has been up, by a clock that never steps.
+pub trait Uptime {
+    /// The time since then.
+    fn uptime(&self) -> Span;
 }
 
 /// The request's head; only while its headers are being decoded.
@@ -85,13 +91,28 @@ pub trait Exchange {
 pub trait Meter {
     /// Adds to a counter that was defined before.
     fn add(&self, counter: CounterId, amount: u64);
+    /// Moves a gauge that was defined before, up or down.
+    fn shift(&self, gauge: CounterId, by: i64);
+    /// Records a value in a histogram that was defined before.
+    fn record(&self, histogram: CounterId, value: u64);
 }
 
-/// A counter's number at the host.
+/// What a number at the host stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows.
+    Counter = 0,
+    /// It goes up and down.
+    Gauge = 1,
+    /// It has a distribution.
+    Histogram = 2,
+}
+
+/// A metric's number at the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterId(pub u32);
 
 /// All of it.
-pub trait Host: Clock + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter {}
+pub trait Host: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter {}
 
-impl<T: Clock + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter> Host for T {}
+impl<T: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter> Host for T {}

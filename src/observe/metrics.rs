@@ -6,11 +6,13 @@
 
 use super::{Decided, Event, Sink};
 use crate::host::fault::Fault;
-use crate::host::stream::{CounterId, Meter};
+use crate::host::stream::{CounterId, Meter, MetricKind};
 use crate::payload::body::Reason;
 use crate::policy::Policy;
 use crate::policy::limits::{CostSource, Limit};
 use crate::policy::payloads::Payload;
+use crate::policy::pools::PoolLimit;
+use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::Unidentified;
 
 /// The labels that occur; the bootstrap has one rule for each.
@@ -35,25 +37,58 @@ pub struct Counters {
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
     payloads: Vec<Vec<(Reason, CounterId)>>,
+    queues: Vec<Queue>,
     faults: [CounterId; 4],
     evicted: CounterId,
 }
 
+/// What is told of one pool's queue.
+#[derive(Debug)]
+struct Queue {
+    refused: [CounterId; 3],
+    depth: CounterId,
+    wait: CounterId,
+}
+
+/// How many, of what.
+enum Amount {
+    Add(CounterId, u64),
+    Shift(CounterId, i64),
+    Record(CounterId, u64),
+}
+
 impl Counters {
     /// Defines all counters of `policy`. `define` gives the same number for the same name.
-    pub fn define(policy: &Policy, mut define: impl FnMut(&str) -> CounterId) -> Self {
-        let mut counter = |labels: &[(&str, &str)], name: &str| {
+    pub fn define(policy: &Policy, mut define: impl FnMut(MetricKind, &str) -> CounterId) -> Self {
+        let mut metric = |kind: MetricKind, labels: &[(&str, &str)], name: &str| {
             let mut full = format!("{POLICY}.=.{};.;", policy.name);
             for (label, value) in labels {
                 full.push_str(&format!("{label}.=.{value};.;"));
             }
-            define(&(full + name))
+            define(kind, &(full + name))
         };
+        let queue = |limit: &PoolLimit| {
+            let name = [(LIMIT, &*limit.name)];
+            let refused = |reason: QueueReason| {
+                let labels = [(LIMIT, &*limit.name), (REASON, reason.name())];
+                metric(MetricKind::Counter, &labels, "sluicegate_queue_refused_total")
+            };
+            Queue {
+                refused: QueueReason::ALL.map(refused),
+                depth: metric(MetricKind::Gauge, &name, "sluicegate_queue_depth"),
+                // Envoy's histograms have no unit and whole numbers alone.
+                wait: metric(MetricKind::Histogram, &name, "sluicegate_queue_wait_ms"),
+            }
+        };
+        let queues = policy.pools.iter().map(queue).collect();
+        let mut counter = |labels: &[(&str, &str)], name: &str| metric(MetricKind::Counter, labels, name);
         let mut requests = |limit: &str, decided: Decided| {
             counter(&[(LIMIT, limit), (DECISION, decided.name())], "sluicegate_requests_total")
         };
-        let by_limit =
-            policy.limits.iter().map(|limit| Decided::ALL.map(|decided| requests(&limit.name, decided))).collect();
+        // Claims are numbered over limits and seats.
+        let names =
+            || policy.limits.iter().map(|limit| &*limit.name).chain(policy.seats.iter().map(|seat| &*seat.name));
+        let by_limit = names().map(|name| Decided::ALL.map(|decided| requests(name, decided))).collect();
         let unlimited = requests(NO_LIMIT, Decided::Admitted);
         let mut payload = |payload: &Payload| -> Vec<(Reason, CounterId)> {
             let labels = |reason: Reason| [(LIMIT, &*payload.name), (REASON, reason.name())];
@@ -70,13 +105,13 @@ impl Counters {
             | CostSource::Items(_) => Some(counter(&[(LIMIT, &limit.name)], "sluicegate_units_total")),
         };
         let units = policy.limits.iter().map(&mut units).collect();
-        let mut each = |name: &str| -> Vec<CounterId> {
-            policy.limits.iter().map(|limit| counter(&[(LIMIT, &limit.name)], name)).collect()
-        };
+        let mut each =
+            |name: &str| -> Vec<CounterId> { names().map(|limit| counter(&[(LIMIT, limit)], name)).collect() };
         Self {
             requests: by_limit,
             unlimited,
             payloads,
+            queues,
             units,
             overage: each("sluicegate_overage_total"),
             given_back: each("sluicegate_given_back_total"),
@@ -87,13 +122,20 @@ impl Counters {
         }
     }
 
-    fn counter(&self, event: Event) -> Option<CounterId> {
-        match event {
+    fn amount(&self, event: Event) -> Option<Amount> {
+        let one = match event {
             Event::Decision { limit, decided } => {
                 self.requests.get(limit).and_then(|all| all.get(decided as usize)).copied()
             }
-            Event::Charged { limit, .. } => self.units.get(limit).copied().flatten(),
-            Event::Overage { limit, .. } => self.overage.get(limit).copied(),
+            Event::Charged { limit, units } => {
+                return Some(Amount::Add(self.units.get(limit).copied().flatten()?, units));
+            }
+            Event::Overage { limit, units } => return Some(Amount::Add(*self.overage.get(limit)?, units)),
+            Event::QueueRefused { pool, reason } => self.queues.get(pool)?.refused.get(reason.index()).copied(),
+            Event::Waiting { pool, by } => return Some(Amount::Shift(self.queues.get(pool)?.depth, by)),
+            Event::Waited { pool, span } => {
+                return Some(Amount::Record(self.queues.get(pool)?.wait, span.nanos() / 1_000_000));
+            }
             Event::Unlimited => Some(self.unlimited),
             Event::Unauthorized(why) => self.unauthorized.get(why as usize).copied(),
             Event::PayloadRefused { payload, reason } => {
@@ -101,8 +143,9 @@ impl Counters {
             }
             Event::GivenBack { limit } => self.given_back.get(limit).copied(),
             Event::Fault(fault) => self.faults.get(fault.index()).copied(),
-            Event::Evicted { .. } => Some(self.evicted),
-        }
+            Event::Evicted { records } => return Some(Amount::Add(self.evicted, records)),
+        };
+        Some(Amount::Add(one?, 1))
     }
 }
 
@@ -117,18 +160,11 @@ pub struct MetricsSink<'a, M> {
 
 impl<M: Meter> Sink for MetricsSink<'_, M> {
     fn observe(&self, event: Event) {
-        let amount = match event {
-            Event::Evicted { records } => records,
-            Event::Charged { units, .. } | Event::Overage { units, .. } => units,
-            Event::Decision { .. }
-            | Event::Unlimited
-            | Event::Unauthorized(_)
-            | Event::PayloadRefused { .. }
-            | Event::GivenBack { .. }
-            | Event::Fault(_) => 1,
-        };
-        if let Some(counter) = self.counters.counter(event) {
-            self.meter.add(counter, amount);
+        match self.counters.amount(event) {
+            Some(Amount::Add(counter, amount)) => self.meter.add(counter, amount),
+            Some(Amount::Shift(gauge, by)) => self.meter.shift(gauge, by),
+            Some(Amount::Record(histogram, value)) => self.meter.record(histogram, value),
+            None => {}
         }
     }
 }

@@ -53,6 +53,31 @@ pub enum Reason {
     Unavailable(Fault),
 }
 
+impl Reason {
+    /// One of each.
+    pub const ALL: [Self; 3] = [Self::QueueFull, Self::QueueTimeout, Self::Unavailable(Fault::Full)];
+
+    /// The name in metrics and in what callers are told.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// Its place in [`Reason::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::QueueFull => 0,
+            Self::QueueTimeout => 1,
+            Self::Unavailable(_) => 2,
+        }
+    }
+}
+
 /// The answer to one stream that waits; there is exactly one for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action {

@@ -91,9 +91,10 @@ pub fn fewest(shown: &[Shown]) -> Option<usize> {
     visible.min_by_key(|(_, shown)| shown.requests_left()).map(|(place, _)| place)
 }
 
-/// The fields of a request that was admitted; none where they stand on refusals alone.
+/// The fields of a request that was admitted, by these pools too; none where they stand on refusals
+/// alone.
 #[must_use]
-pub fn admitted(policy: &Policy, shown: &[Shown]) -> Vec<Field> {
+pub fn admitted(policy: &Policy, shown: &[Shown], pools: &[usize]) -> Vec<Field> {
     let Some(form) = policy.replies.fields.filter(|form| form.when == When::Always) else { return Vec::new() };
     let mut fields = Vec::with_capacity(6);
     if let Some((form, one)) = form.x_ratelimit.zip(fewest(shown).and_then(|place| shown.get(place))) {
@@ -101,7 +102,7 @@ pub fn admitted(policy: &Policy, shown: &[Shown]) -> Vec<Field> {
     }
     if form.ietf {
         let visible = || shown.iter().filter(|shown| shown.visibility == Visibility::Show);
-        fields.extend(ietf::fields(policy, visible));
+        fields.extend(ietf::fields(policy, visible, pools));
     }
     let over = shown.iter().map(|shown| shown.balance.over).max().filter(|over| *over > 0);
     fields.extend(over.map(|over| (OVERAGE, over.to_string())));
@@ -118,7 +119,7 @@ pub fn refused(policy: &Policy, longest: Option<&Shown>, shown: &[Shown], retry_
         fields.extend(x_ratelimit(policy, form, longest, retry_after));
     }
     if form.ietf {
-        fields.extend(ietf::fields(policy, || shown.iter()));
+        fields.extend(ietf::fields(policy, || shown.iter(), &[]));
     }
     fields
 }

@@ -24,6 +24,8 @@ struct Draft {
     unit: &'static str,
     /// The unit where a cost is the body's size. That of requests is what a missing unit means.
     content_bytes: &'static str,
+    /// The unit of a pool.
+    concurrent_requests: &'static str,
     remaining: &'static str,
     reset: &'static str,
     problem_type: &'static str,
@@ -38,6 +40,7 @@ const DRAFT: Draft = Draft {
     window: "w",
     unit: "qu",
     content_bytes: "content-bytes",
+    concurrent_requests: "concurrent-requests",
     remaining: "r",
     reset: "t",
     problem_type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
@@ -49,7 +52,11 @@ const DRAFT: Draft = Draft {
 pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 
 /// Both fields for the limits that `shown` goes through; none where there are none.
-pub fn fields<'s, I: Iterator<Item = &'s Shown>>(policy: &Policy, shown: impl Fn() -> I) -> Vec<Field> {
+pub fn fields<'s, I: Iterator<Item = &'s Shown>>(
+    policy: &Policy,
+    shown: impl Fn() -> I,
+    pools: &[usize],
+) -> Vec<Field> {
     let list = |item: fn(&mut String, &Shown, &Limit)| {
         let mut list = String::new();
         for shown in shown() {
@@ -62,7 +69,18 @@ pub fn fields<'s, I: Iterator<Item = &'s Shown>>(policy: &Policy, shown: impl Fn
         }
         list
     };
-    let fields = [(DRAFT.policy_field, list(policy_item)), (DRAFT.limit_field, list(limit_item))];
+    let mut policies = list(policy_item);
+    for pool in pools.iter().filter_map(|number| policy.pools.get(*number)) {
+        let comma = if policies.is_empty() { "" } else { ", " };
+        let slots = pool.pool.slots();
+        // Writing to a string cannot fail. What of it is left changes from one moment to the next, so it is not told.
+        let _ = write!(
+            policies,
+            "{comma}\"{}\";{}={slots};{}=\"{}\"",
+            pool.name, DRAFT.quota, DRAFT.unit, DRAFT.concurrent_requests
+        );
+    }
+    let fields = [(DRAFT.policy_field, policies), (DRAFT.limit_field, list(limit_item))];
     fields.into_iter().filter(|(_, list)| !list.is_empty()).collect()
 }
 

@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::policy::callers::Place;
 use crate::policy::replies::{PROBLEM, Refused, Reply};
 use crate::policy::template::Placeholder;
+use crate::queue::stream::Reason as QueueReason;
 use crate::request::head::Request;
 use crate::request::identify::Unidentified;
 use crate::store::Claim;
@@ -21,7 +22,7 @@ const JITTER_MAX: Span = Span::from_seconds(60);
 /// The answer to a request that limits refuse; `claims` are all that it asked.
 #[must_use]
 pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Request, now: Timestamp) -> LocalReply {
-    let name = |claim: &Claim| policy.limits.get(claim.limit).map_or("", |limit| &*limit.name);
+    let name = |claim: &Claim| policy.claim_name(claim.limit);
     let longest = claims.get(refusal.claim);
     let limit = longest.map_or("", name);
     let noise = longest.map_or(0, |claim| claim.key.fingerprint) ^ now.nanos();
@@ -42,8 +43,9 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
         Placeholder::Limit => text.push_str(limit),
         Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
     };
+    let seat = longest.and_then(|claim| policy.seat(claim.limit));
     let reply = LocalReply {
-        status: 429,
+        status: seat.map_or(429, |seat| seat.status),
         details: format!("sluicegate_refused:{limit}"),
         headers,
         body: plain,
@@ -52,7 +54,8 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
     match &policy.replies.refused {
         Refused::Words(words) => with_body(reply, request.is_grpc(), &words.content_type, || words.body.render(fill)),
         Refused::QuotaExceeded => {
-            with_body(reply, request.is_grpc(), PROBLEM, || ietf::problem(429, refusing().map(name)))
+            let status = reply.status;
+            with_body(reply, request.is_grpc(), PROBLEM, || ietf::problem(status, refusing().map(name)))
         }
     }
 }
@@ -110,6 +113,39 @@ pub fn payload_refused(
     };
     let Reply { content_type, body } = &policy.replies.payload;
     with_body(reply, told.grpc, content_type, || body.render(fill))
+}
+
+/// Seconds that a caller is told to wait where a queue refuses: nobody knows when slots come back.
+const QUEUE_RETRY_AFTER: u64 = 1;
+
+/// The answer to a request that the queue of the pool with this number refuses, with these fields.
+#[must_use]
+pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &Told, fields: Vec<Field>) -> LocalReply {
+    let limit = policy.pools.get(pool).map_or("", |pool| &*pool.name);
+    let mut headers = vec![("retry-after", QUEUE_RETRY_AFTER.to_string())];
+    headers.extend(fields);
+    let why = match reason {
+        QueueReason::QueueFull => "all slots and the queue are taken",
+        QueueReason::QueueTimeout => "no slot came free in time",
+        QueueReason::Unavailable(_) => "slots cannot be given at this moment",
+    };
+    let fill = |placeholder, text: &mut String| match placeholder {
+        Placeholder::TraceId => text.push_str(&told.trace_id),
+        Placeholder::RetryAfter => text.push_str(&QUEUE_RETRY_AFTER.to_string()),
+        Placeholder::Limit => text.push_str(limit),
+        Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
+    };
+    let reply = LocalReply {
+        status: 429,
+        details: format!("sluicegate_queue_refused:{limit}:{}", reason.name()),
+        headers,
+        body: format!("limit {limit} exceeded: {why}: retry after {QUEUE_RETRY_AFTER} s"),
+        grpc_status: GrpcStatus::ResourceExhausted,
+    };
+    match &policy.replies.refused {
+        Refused::Words(words) => with_body(reply, told.grpc, &words.content_type, || words.body.render(fill)),
+        Refused::QuotaExceeded => with_body(reply, told.grpc, PROBLEM, || ietf::problem(429, std::iter::once(limit))),
+    }
 }
 
 /// A status in the words of RFC 9110 §15.

@@ -2,7 +2,7 @@
 
 use super::head::Request;
 use super::identify::Caller;
-use crate::limit::Cost;
+use crate::limit::{Cost, Rule};
 use crate::policy::Policy;
 use crate::policy::limits::{Absent, CostSource, Limit, Part};
 use crate::policy::select::{Condition, Selector};
@@ -31,6 +31,58 @@ pub fn select(
             claim.limit = *number;
             claim
         }));
+    }
+    seats(request, caller, policy, keys, numbers, claims);
+}
+
+/// The pools that hold for a request that is not exempt: their numbers, and the values of their keys.
+pub fn pools<'v>(
+    request: &'v Request,
+    caller: &'v Caller<'_>,
+    policy: &Policy,
+    numbers: &mut Vec<usize>,
+) -> Vec<(usize, Vec<Option<&'v [u8]>>)> {
+    if policy.pools.is_empty() || exemption(request, caller, policy, numbers).is_some() {
+        return Vec::new();
+    }
+    policy.pool_candidates.find(request.tier, request.matches.ids(), numbers);
+    let all = numbers.iter().filter_map(|number| Some((*number, policy.pools.get(*number)?)));
+    let holding = all.filter(|(_, pool)| holds(&pool.selector, request, caller));
+    let keyed = holding.filter_map(|(number, pool)| {
+        let value = |part: &Part| value(&pool.selector, part, request, caller, policy);
+        let values: Vec<Option<&[u8]>> = pool.per.iter().map(value).collect();
+        (pool.absent == Absent::Count || values.iter().all(Option::is_some)).then_some((number, values))
+    });
+    keyed.collect()
+}
+
+/// Adds what the request asks of each seat limit that holds for it. The claims' numbers go on behind
+/// those of the limits.
+fn seats(
+    request: &Request,
+    caller: &Caller<'_>,
+    policy: &Policy,
+    keys: &KeyMaker,
+    numbers: &mut Vec<usize>,
+    claims: &mut Vec<Claim>,
+) {
+    if policy.seats.is_empty() {
+        return;
+    }
+    policy.seat_candidates.find(request.tier, request.matches.ids(), numbers);
+    for number in numbers.iter() {
+        let limit = policy.seats.get(*number).filter(|limit| holds(&limit.selector, request, caller));
+        let Some((limit, holder)) = limit.and_then(|limit| Some((limit, caller.value(limit.holder)?))) else {
+            continue;
+        };
+        let mut key = keys.partition(&limit.identity);
+        limit.per.iter().for_each(|part| key.push(value(&limit.selector, part, request, caller, policy)));
+        let at = key.finish();
+        key.push(Some(holder));
+        let rule = Rule::Seats(limit.seats.asked_by(key.finish().fingerprint));
+        let mut claim = Claim::new(at, rule, Cost::Now(1), limit.failure);
+        claim.limit = policy.limits.len().saturating_add(*number);
+        claims.push(claim);
     }
 }
 
@@ -67,7 +119,7 @@ pub(crate) fn has(caller: &Caller<'_>, (attribute, values): &Condition) -> bool 
 fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy, keys: &KeyMaker) -> Option<Claim> {
     let mut key = keys.partition(&limit.identity);
     for part in &limit.per {
-        let value = value(limit, part, request, caller, policy);
+        let value = value(&limit.selector, part, request, caller, policy);
         if value.is_none() && limit.absent == Absent::Skip {
             return None;
         }
@@ -81,7 +133,7 @@ fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy,
 
 /// The value that one part of a limit's key has.
 pub(crate) fn value<'v>(
-    limit: &Limit,
+    selector: &Selector,
     part: &Part,
     request: &'v Request,
     caller: &'v Caller<'_>,
@@ -89,13 +141,13 @@ pub(crate) fn value<'v>(
 ) -> Option<&'v [u8]> {
     match part {
         Part::Attribute(attribute) => caller.value(*attribute),
-        Part::Capture(name) => captured(limit, name, request, policy),
+        Part::Capture(name) => captured(selector, name, request, policy),
     }
 }
 
-/// What the first of the limit's routes that matches captured.
-fn captured<'r>(limit: &Limit, name: &str, request: &'r Request, policy: &Policy) -> Option<&'r [u8]> {
-    let routes = limit.selector.routes.iter().flatten();
+/// What the first of the selector's routes that matches captured.
+fn captured<'r>(selector: &Selector, name: &str, request: &'r Request, policy: &Policy) -> Option<&'r [u8]> {
+    let routes = selector.routes.iter().flatten();
     let matching = routes.filter(|id| request.matches.contains(**id));
     matching.filter_map(|id| policy.routes.capture(*id, name, &request.path)).next()
 }

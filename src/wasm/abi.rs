@@ -12,6 +12,7 @@ type Status = u32;
 
 const OK: Status = 0;
 const NOT_FOUND: Status = 1;
+const EMPTY: Status = 7;
 const CAS_MISMATCH: Status = 8;
 
 /// The header maps that the filter touches.
@@ -23,8 +24,8 @@ pub(super) enum Map {
     ResponseTrailers = 3,
 }
 
-const COUNTER: u32 = 0;
 const REQUEST_BODY: u32 = 0;
+const REQUEST: u32 = 0;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -66,8 +67,14 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> Status;
+    fn proxy_register_shared_queue(name: *const u8, name_size: usize, token: *mut u32) -> Status;
+    fn proxy_enqueue_shared_queue(token: u32, value: *const u8, value_size: usize) -> Status;
+    fn proxy_dequeue_shared_queue(token: u32, value: *mut *mut u8, value_size: *mut usize) -> Status;
+    fn proxy_set_effective_context(context: u32) -> Status;
+    fn proxy_continue_stream(kind: u32) -> Status;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> Status;
     fn proxy_increment_metric(id: u32, offset: i64) -> Status;
+    fn proxy_record_metric(id: u32, value: u64) -> Status;
 }
 
 /// Calls `fill` with two places for memory that the host allocates here, and takes it over.
@@ -169,16 +176,64 @@ pub(super) fn send_local_response(status: u32, details: &str, body: &str, header
     };
 }
 
-/// The number of a counter. The host makes a new one at each call: define each name once per VM.
-pub(super) fn define_counter(name: &str) -> Option<u32> {
+/// The number of a metric. The host makes a new one at each call: define each name once per VM.
+pub(super) fn define_metric(kind: u32, name: &str) -> Option<u32> {
     let mut id = 0;
     // SAFETY: the name is alive for the whole call, and the place is ours.
-    let status = unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
+    let status = unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) };
     (status == OK).then_some(id)
 }
 
-/// Adds to a counter; the host refuses anything below one.
-pub(super) fn add_to_counter(id: u32, amount: i64) {
+/// Adds to a counter, where the host refuses anything below one, or moves a gauge.
+pub(super) fn increment_metric(id: u32, amount: i64) {
     // SAFETY: plain numbers.
     unsafe { proxy_increment_metric(id, amount) };
+}
+
+/// Records a value in a histogram.
+pub(super) fn record_metric(id: u32, value: u64) {
+    // SAFETY: plain numbers.
+    unsafe { proxy_record_metric(id, value) };
+}
+
+/// Wakes the root context of this callback for the queue called `name` from now on; its token.
+pub(super) fn register_queue(name: &[u8]) -> Result<u32, Fault> {
+    let mut token = 0;
+    // SAFETY: the name is alive for the whole call, and the place is ours.
+    match unsafe { proxy_register_shared_queue(name.as_ptr(), name.len(), &raw mut token) } {
+        OK => Ok(token),
+        other => Err(Fault::HostStatus(other)),
+    }
+}
+
+pub(super) fn enqueue(token: u32, message: &[u8]) -> Result<(), Fault> {
+    // SAFETY: the message is alive for the whole call; the host copies it.
+    match unsafe { proxy_enqueue_shared_queue(token, message.as_ptr(), message.len()) } {
+        OK => Ok(()),
+        other => Err(Fault::HostStatus(other)),
+    }
+}
+
+/// The oldest message; `None` where there is none.
+pub(super) fn dequeue(token: u32) -> Result<Option<Vec<u8>>, Fault> {
+    // SAFETY: the places are ours.
+    let (status, message) = received(|data, size| unsafe { proxy_dequeue_shared_queue(token, data, size) });
+    match status {
+        OK => Ok(Some(message)),
+        EMPTY => Ok(None),
+        other => Err(Fault::HostStatus(other)),
+    }
+}
+
+/// Makes the calls that follow those of another context, until this callback ends or names another.
+/// False where there is no such context any more.
+pub(super) fn set_effective_context(context: u32) -> bool {
+    // SAFETY: a plain number.
+    unsafe { proxy_set_effective_context(context) == OK }
+}
+
+/// Lets the paused request of this context go on: exactly once for each pause.
+pub(super) fn resume_request() {
+    // SAFETY: a plain number.
+    unsafe { proxy_continue_stream(REQUEST) };
 }

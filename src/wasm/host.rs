@@ -12,19 +12,48 @@
 //! Outside of its time a call answers with a status, which here is an absent value: it cannot
 //! trap. [`crate::filter::stream`] keeps to the times all the same.
 
+use std::time::Instant;
+
 use super::abi::{self, Map};
 use crate::base::property::Property;
-use crate::base::time::Timestamp;
+use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
+use crate::host::queue::{QueueToken, SharedQueue};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
-    Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead,
+    Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead, Uptime,
 };
 
 /// The proxy this module runs in.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Envoy;
+
+thread_local! {
+    #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are given")]
+    static STARTED: Instant = Instant::now();
+}
+
+impl Uptime for Envoy {
+    fn uptime(&self) -> Span {
+        let nanos = STARTED.with(Instant::elapsed).as_nanos();
+        Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+impl SharedQueue for Envoy {
+    fn register(&self, name: &[u8]) -> Result<QueueToken, Fault> {
+        abi::register_queue(name).map(QueueToken)
+    }
+
+    fn enqueue(&self, queue: QueueToken, message: &[u8]) -> Result<(), Fault> {
+        abi::enqueue(queue.0, message)
+    }
+
+    fn dequeue(&self, queue: QueueToken) -> Result<Option<Vec<u8>>, Fault> {
+        abi::dequeue(queue.0)
+    }
+}
 
 impl Clock for Envoy {
     fn now(&self) -> Timestamp {
@@ -102,7 +131,15 @@ impl Exchange for Envoy {
 
 impl Meter for Envoy {
     fn add(&self, counter: CounterId, amount: u64) {
-        abi::add_to_counter(counter.0, i64::try_from(amount).unwrap_or(i64::MAX));
+        abi::increment_metric(counter.0, i64::try_from(amount).unwrap_or(i64::MAX));
+    }
+
+    fn shift(&self, gauge: CounterId, by: i64) {
+        abi::increment_metric(gauge.0, by);
+    }
+
+    fn record(&self, histogram: CounterId, value: u64) {
+        abi::record_metric(histogram.0, value);
     }
 }
 

@@ -12,9 +12,11 @@ pub(crate) mod identity;
 pub(crate) mod observed;
 pub(crate) mod outages;
 pub(crate) mod payloads;
+pub(crate) mod pools;
 pub(crate) mod promises;
 pub(crate) mod records;
 pub(crate) mod replies;
+pub(crate) mod seats;
 pub(crate) mod tiers;
 pub(crate) mod updates;
 pub(crate) mod windows;
@@ -146,6 +148,17 @@ macro_rules! for_each_scenario {
                 a_grpc_caller_is_told_in_its_own_way,
                 a_body_costs_what_it_comes_to,
             ]
+            pools: [
+                slots_and_queue_are_as_many_as_the_page_says,
+                who_waits_ten_seconds_is_refused,
+                cheap_requests_pass_and_no_environment_delays_another,
+                two_hundred_clients_never_have_more_than_their_slots,
+                who_hangs_up_takes_no_slot_along,
+                a_queue_of_a_thousand_ends_in_one_moment,
+                an_update_lets_in_who_waits_or_nobody_more,
+                a_killed_proxy_begins_with_empty_pools,
+                a_worker_that_traps_keeps_no_slot,
+            ]
             records: [
                 a_record_has_as_many_bytes_as_its_plan_allows,
                 a_record_has_at_most_six_hundred_blocks,
@@ -162,6 +175,11 @@ macro_rules! for_each_scenario {
                 without_a_limit_there_are_no_fields,
                 a_grpc_caller_gets_a_grpc_status,
                 the_refused_body_is_filled_in,
+            ]
+            seats: [
+                a_second_editor_is_refused_while_the_first_holds_the_record,
+                a_hold_lapses_after_its_last_touch,
+                a_refused_record_takes_no_seat,
             ]
             tiers: [
                 tiers_have_budgets_of_their_own,

@@ -89,6 +89,8 @@ pub(crate) struct Setup {
     /// What the proxy is told of itself: `KEY=VALUE`.
     pub(crate) node_metadata: Option<&'static str>,
     pub(crate) memory_bytes_max: Option<u64>,
+    /// The variable that says where the filter is.
+    pub(crate) wasm: &'static str,
     /// Whether the listeners come from a file that Envoy watches, or stand in the bootstrap.
     pub(crate) watched: bool,
     /// Whether Envoy speaks HTTP/2 to the upstream, as gRPC needs.
@@ -103,6 +105,7 @@ impl Setup {
             filters: None,
             node_metadata: None,
             memory_bytes_max: None,
+            wasm: "SLUICEGATE_WASM",
             watched: true,
             http2: false,
         }
@@ -132,6 +135,11 @@ impl Setup {
 
     pub(crate) fn with_http2(self) -> Self {
         Self { http2: true, ..self }
+    }
+
+    /// With the filter that `x-trap` brings down.
+    pub(crate) fn that_traps(self) -> Self {
+        Self { wasm: "SLUICEGATE_TRAP_WASM", ..self }
     }
 
     pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
@@ -187,7 +195,7 @@ impl Lab {
             driver,
             directory,
         };
-        let wasm = required("SLUICEGATE_WASM");
+        let wasm = required(setup.wasm);
         fs::copy(&wasm, files.join("sluicegate.wasm")).unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
         gateway.write("listeners.yaml", &gateway.listeners(&setup.policy));
         gateway.write("envoy.yaml", &gateway.bootstrap(setup));

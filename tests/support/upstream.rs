@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
@@ -31,7 +32,39 @@ pub(crate) struct Upstream {
     /// The path and query of every request, in the order of arrival.
     seen: Arc<Mutex<Vec<String>>>,
     received: Arc<Mutex<Vec<Received>>>,
+    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
     serving: Option<JoinHandle<()>>,
+}
+
+/// Requests of one path that are being answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flights {
+    now: usize,
+    most: usize,
+}
+
+/// One request that is being answered, until it is dropped.
+struct InFlight {
+    path: String,
+    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
+}
+
+impl InFlight {
+    fn begin(path: &str, flights: &Arc<Mutex<BTreeMap<String, Flights>>>) -> Self {
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        let mut all = flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_path = all.entry(path.clone()).or_default();
+        of_path.now += 1;
+        of_path.most = of_path.most.max(of_path.now);
+        Self { path, flights: Arc::clone(flights) }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut all = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(self.path.clone()).or_default().now -= 1;
+    }
 }
 
 /// A body that arrived, as far as it did.
@@ -47,7 +80,8 @@ impl Upstream {
     pub(crate) async fn start(ip: IpAddr) -> Self {
         let listener = TcpListener::bind((ip, 0)).await.expect("the upstream's address can be bound");
         let address = listener.local_addr().expect("a bound address");
-        let mut upstream = Self { address, seen: Arc::default(), received: Arc::default(), serving: None };
+        let mut upstream =
+            Self { address, seen: Arc::default(), received: Arc::default(), flights: Arc::default(), serving: None };
         upstream.serve(listener);
         upstream
     }
@@ -71,7 +105,15 @@ impl Upstream {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.seen), Arc::clone(&self.received))));
+        let (seen, received, flights) = (Arc::clone(&self.seen), Arc::clone(&self.received), Arc::clone(&self.flights));
+        self.serving = Some(tokio::spawn(serve(listener, seen, received, flights)));
+    }
+
+    /// The most requests of this path that were being answered at one time, since the last call.
+    pub(crate) fn most_in_flight(&self, path: &str) -> usize {
+        let mut all = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let flights = all.entry(path.to_owned()).or_default();
+        std::mem::replace(&mut flights.most, flights.now)
     }
 
     /// Every body that arrived on this path, in the order in which they ended.
@@ -91,13 +133,20 @@ impl Upstream {
     }
 }
 
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Vec<String>>>, received: Arc<Mutex<Vec<Received>>>) {
+async fn serve(
+    listener: TcpListener,
+    seen: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<Received>>>,
+    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
+) {
     // Connections end with the set, and the set with this task.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (seen, received) = (Arc::clone(&seen), Arc::clone(&received));
+        let (seen, received, flights) = (Arc::clone(&seen), Arc::clone(&received), Arc::clone(&flights));
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(request, Arc::clone(&seen), Arc::clone(&received)));
+            let service = service_fn(move |request| {
+                answer(request, Arc::clone(&seen), Arc::clone(&received), Arc::clone(&flights))
+            });
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
@@ -108,10 +157,12 @@ async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<String>>>,
     received: Arc<Mutex<Vec<Received>>>,
+    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let arrived = HeaderValue::from_str(&now().as_nanos().to_string()).expect("a number");
     let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+    let _flight = InFlight::begin(&path, &flights);
     let (head, body) = request.into_parts();
     let asked = &head.headers;
     let reading = tokio::spawn(read(path.clone(), body, received));

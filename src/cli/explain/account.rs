@@ -24,6 +24,10 @@ pub(super) struct Account {
     pub(super) payload: Option<Payload>,
     /// The limits that apply.
     pub(super) limits: Vec<Limit>,
+    /// The pools of which it needs a slot.
+    pub(super) pools: Vec<Pool>,
+    /// The seats that it touches.
+    pub(super) seats: Vec<Seats>,
     /// Those that do not; none where none was looked at.
     pub(super) others: Vec<Other>,
     /// `admitted`, `refused` or `would_refuse`.
@@ -168,6 +172,34 @@ pub(super) struct Payload {
     pub(super) hold: bool,
     /// Why the head alone is refused, as in `sluicegate_payloads_refused_total`.
     pub(super) refused: Option<&'static str>,
+}
+
+/// A concurrency limit.
+#[derive(Debug, Serialize)]
+pub(super) struct Pool {
+    pub(super) name: String,
+    /// Whose slots.
+    pub(super) key: Vec<Part>,
+    pub(super) slots: u32,
+    /// Most that wait.
+    pub(super) queue_length: u32,
+    /// For how long.
+    pub(super) queue_timeout: String,
+}
+
+/// A seat limit.
+#[derive(Debug, Serialize)]
+pub(super) struct Seats {
+    pub(super) name: String,
+    /// What the seats are kept for.
+    pub(super) key: Vec<Part>,
+    /// Who holds one.
+    pub(super) holder: Part,
+    pub(super) seats: u32,
+    /// How long it is kept without a touch.
+    pub(super) idle: String,
+    /// The status for those who get none.
+    pub(super) status: u32,
 }
 
 /// One part of a counter's key.

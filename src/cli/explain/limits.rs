@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::account::{Because, Limit, Other, Part};
+use super::account::{Because, Limit, Other, Part, Pool, Seats};
 use super::recorder::lossy;
 use crate::base::units::write_span;
 use crate::limit::calendar::Over;
@@ -10,10 +10,10 @@ use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
 use crate::observe::Decided;
 use crate::policy::Policy;
 use crate::policy::limits::{self, ChargeWhen, CostSource, Visibility};
-use crate::policy::select::Condition;
+use crate::policy::select::{Condition, Selector};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
-use crate::request::select::{has, of_its_tiers, value};
+use crate::request::select::{has, of_its_tiers, pools, value};
 use crate::store::Claim;
 
 /// Values that are listed in a sentence, at most.
@@ -37,7 +37,7 @@ impl View<'_> {
         };
         Some(Limit {
             name: limit.name.to_string(),
-            key: limit.per.iter().map(|part| self.part(limit, part)).collect(),
+            key: self.key(&limit.selector, &limit.per),
             rule: rule(&claim.rule),
             r#override: first.map(|number| format!("/limits/{}/overrides/{number}", claim.limit)),
             cost: match claim.cost {
@@ -100,7 +100,7 @@ impl View<'_> {
             return Some((Because::Attribute, self.other_value(condition)));
         }
         if limit.absent == limits::Absent::Skip {
-            let parts = limit.per.iter().map(|part| self.part(limit, part));
+            let parts = limit.per.iter().map(|part| self.part(&limit.selector, part));
             let missing = parts.into_iter().find(|part| part.value.is_none())?;
             return Some((Because::Key, format!("the caller has no {}, and it says absent: skip", missing.name)));
         }
@@ -125,12 +125,43 @@ impl View<'_> {
         }
     }
 
-    fn part(&self, limit: &limits::Limit, part: &limits::Part) -> Part {
+    /// The pools of which the request needs a slot.
+    pub(super) fn pools(&self) -> Vec<Pool> {
+        let numbers = pools(self.request, self.caller, self.policy, &mut Vec::new());
+        let pools = numbers.iter().filter_map(|(number, _)| self.policy.pools.get(*number));
+        let told = pools.map(|limit| Pool {
+            name: limit.name.to_string(),
+            key: self.key(&limit.selector, &limit.per),
+            slots: limit.pool.slots(),
+            queue_length: limit.pool.length(),
+            queue_timeout: write_span(limit.pool.timeout()),
+        });
+        told.collect()
+    }
+
+    /// The seats that a claim is of, if it is of some.
+    pub(super) fn seats(&self, claim: &Claim) -> Option<Seats> {
+        let limit = self.policy.seat(claim.limit)?;
+        Some(Seats {
+            name: limit.name.to_string(),
+            key: self.key(&limit.selector, &limit.per),
+            holder: self.part(&limit.selector, &limits::Part::Attribute(limit.holder)),
+            seats: limit.seats.seats(),
+            idle: write_span(limit.seats.idle()),
+            status: limit.status,
+        })
+    }
+
+    fn key(&self, selector: &Selector, per: &[limits::Part]) -> Vec<Part> {
+        per.iter().map(|part| self.part(selector, part)).collect()
+    }
+
+    fn part(&self, selector: &Selector, part: &limits::Part) -> Part {
         let name = match part {
             limits::Part::Attribute(attribute) => self.policy.attributes.name(*attribute),
             limits::Part::Capture(name) => name,
         };
-        let value = value(limit, part, self.request, self.caller, self.policy);
+        let value = value(selector, part, self.request, self.caller, self.policy);
         Part { name: name.to_owned(), value: value.map(lossy) }
     }
 }

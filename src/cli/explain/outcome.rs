@@ -1,6 +1,6 @@
 //! What becomes of the request: the verdict, and what the client gets.
 
-use super::account::{Field, Limit, Other, Payload, Response};
+use super::account::{Field, Limit, Other, Payload, Pool, Response, Seats};
 use super::host::Proxy;
 use super::limits::View;
 use crate::engine::{Verdict, decide, longest_wait};
@@ -24,6 +24,8 @@ pub(super) struct Outcome {
     pub(super) exempt: Option<usize>,
     pub(super) payload: Option<Payload>,
     pub(super) limits: Vec<Limit>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) seats: Vec<Seats>,
     pub(super) others: Vec<Other>,
     pub(super) decision: Decided,
     pub(super) limit: Option<String>,
@@ -37,6 +39,8 @@ impl Outcome {
             exempt: None,
             payload: None,
             limits: Vec::new(),
+            pools: Vec::new(),
+            seats: Vec::new(),
             others: Vec::new(),
             decision: Decided::Refused,
             limit: None,
@@ -72,11 +76,11 @@ impl Outcome {
             let found = limit.and_then(|limit| Shown::of(claim, limit, proxy.now));
             shown.extend(found.map(|found| found.with(*balance, proxy.now)));
         }
-        let of_claim = |place: usize| Some(policy.limits.get(claims.get(place)?.limit)?.name.to_string());
+        let of_claim = |place: usize| Some(policy.claim_name(claims.get(place)?.limit).to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some((name, refused)), _) => {
                 let told = Told::of(request, proxy.now.nanos());
-                let reply = local::payload_refused(policy, name, refused, &told, fields::admitted(policy, &shown));
+                let reply = local::payload_refused(policy, name, refused, &told, fields::admitted(policy, &shown, &[]));
                 (Decided::Refused, Some(name.to_owned()), answered(reply, request))
             }
             (None, Verdict::Refuse(refusal)) => {
@@ -84,7 +88,7 @@ impl Outcome {
                 (Decided::Refused, of_claim(refusal.claim), answered(reply, request))
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
-                let fields = fields::admitted(policy, &shown).into_iter();
+                let fields = fields::admitted(policy, &shown, &[]).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let response = Response { status: None, fields, body: None };
                 match longest_wait(&claims, Claim::denies) {
@@ -98,6 +102,8 @@ impl Outcome {
             exempt,
             payload,
             limits: applied.filter_map(|(it, balance)| view.applied(it, Decided::of(it, verdict), *balance)).collect(),
+            pools: view.pools(),
+            seats: claims.iter().filter_map(|claim| view.seats(claim)).collect(),
             others: if exempt.is_some() { Vec::new() } else { view.others(&claims) },
             decision,
             limit,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::account::{Account, Callers, Found, Limit, Part, Payload, Response};
+use super::account::{Account, Callers, Found, Limit, Part, Payload, Pool, Response, Seats};
 use super::time;
 use crate::base::time::Span;
 
@@ -34,6 +34,8 @@ pub(super) fn write(account: &Account, all: bool) -> String {
             if let Some(payload) = &account.payload {
                 line(&mut text, "payload", &bounds(payload));
             }
+            account.pools.iter().for_each(|pool| line(&mut text, "slots", &slots(pool)));
+            account.seats.iter().for_each(|seats| line(&mut text, "seats", &held(seats)));
             limits(&mut text, account, all);
         }
     }
@@ -90,6 +92,24 @@ fn table(text: &mut String, rows: Vec<[String; 3]>) {
     for [one, two, three] in &rows {
         let _ = writeln!(text, "  {one:<first$}  {two:<second$}  {three}");
     }
+}
+
+fn slots(pool: &Pool) -> String {
+    let queue = match pool.queue_length {
+        0 => "nobody waits".to_owned(),
+        length => format!("{length} wait for up to {}", pool.queue_timeout),
+    };
+    format!("{}: {} at a time, {queue}; counts {}", plain(&pool.name), pool.slots, key(&pool.key))
+}
+
+fn held(seats: &Seats) -> String {
+    let Seats { name, seats: count, idle, status, .. } = seats;
+    let holder = key(std::slice::from_ref(&seats.holder));
+    format!(
+        "{}: {holder} holds one of {count} for {idle}, others get {status}; counts {}",
+        plain(name),
+        key(&seats.key)
+    )
 }
 
 fn bounds(payload: &Payload) -> String {

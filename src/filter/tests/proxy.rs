@@ -11,14 +11,21 @@ use crate::filter::stream::{Flow, Stream};
 use crate::host::fake::FakeData;
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
+use crate::host::queue::{QueueToken, SharedQueue};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
-    Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead,
+    Clock, CounterId, Exchange, LocalReply, Meter, MetricKind, Properties, RequestBody, RequestHead, ResponseHead,
+    Uptime,
 };
 use crate::policy::Policy;
 use crate::policy::document::from_yaml;
+use crate::queue::membership::RootId;
+use crate::queue::stream::StreamId;
+use crate::queue::worker::Worker;
 
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a [u8])];
+
+type SharedWorker = Rc<RefCell<Worker<Proxy>>>;
 
 /// One proxy: its shared data, clock and counters, and the message at hand.
 #[derive(Clone, Default)]
@@ -28,6 +35,10 @@ pub(super) struct Proxy {
     pub(super) names: Rc<RefCell<Vec<String>>>,
     pub(super) counted: Rc<RefCell<BTreeMap<String, u64>>>,
     pub(super) request: Rc<RefCell<Vec<u8>>>,
+    /// What gives out slots, once a policy has pools.
+    pub(super) worker: Rc<RefCell<Option<SharedWorker>>>,
+    /// The number of the last stream.
+    pub(super) streams: Rc<Cell<u32>>,
     /// What is in the buffer of the request's body.
     pub(super) body: Rc<RefCell<Vec<u8>>>,
     pub(super) response: Rc<RefCell<BTreeMap<String, String>>>,
@@ -52,6 +63,26 @@ impl SharedData for Proxy {
 impl Clock for Proxy {
     fn now(&self) -> Timestamp {
         Timestamp::from_nanos(self.now.get())
+    }
+}
+
+impl Uptime for Proxy {
+    fn uptime(&self) -> Span {
+        Timestamp::from_nanos(self.now.get()).since(Timestamp::from_nanos(1_700_000_000_000_000_000))
+    }
+}
+
+impl SharedQueue for Proxy {
+    fn register(&self, name: &[u8]) -> Result<QueueToken, Fault> {
+        self.data.register(name)
+    }
+
+    fn enqueue(&self, queue: QueueToken, message: &[u8]) -> Result<(), Fault> {
+        self.data.enqueue(queue, message)
+    }
+
+    fn dequeue(&self, queue: QueueToken) -> Result<Option<Vec<u8>>, Fault> {
+        self.data.dequeue(queue)
     }
 }
 
@@ -114,6 +145,17 @@ impl Meter for Proxy {
         let count = counted.entry(name).or_default();
         *count = count.saturating_add(amount);
     }
+
+    fn shift(&self, gauge: CounterId, by: i64) {
+        let name = self.names.borrow()[gauge.0 as usize].clone();
+        let mut counted = self.counted.borrow_mut();
+        let count = counted.entry(name).or_default();
+        *count = count.checked_add_signed(by).unwrap();
+    }
+
+    fn record(&self, histogram: CounterId, _: u64) {
+        self.add(histogram, 1);
+    }
 }
 
 impl Proxy {
@@ -125,7 +167,7 @@ impl Proxy {
 
     pub(super) fn runtime(&self, policy: &str) -> Rc<Runtime<Self>> {
         let policy = Policy::compile(&from_yaml(policy).unwrap()).unwrap();
-        let define = |name: &str| {
+        let define = |_: MetricKind, name: &str| {
             let mut names = self.names.borrow_mut();
             let known = names.iter().position(|known| known == name);
             let index = known.unwrap_or_else(|| {
@@ -134,7 +176,16 @@ impl Proxy {
             });
             CounterId(u32::try_from(index).unwrap())
         };
-        Rc::new(Runtime::start(policy, self.clone(), &[1; 16], define).unwrap())
+        let mut runtime = Runtime::start(policy, self.clone(), &[1; 16], define).unwrap();
+        if runtime.has_pools() {
+            let worker = Rc::clone(
+                self.worker
+                    .borrow_mut()
+                    .get_or_insert_with(|| Rc::new(RefCell::new(Worker::open(self.clone(), &[1; 16]).unwrap()))),
+            );
+            runtime.join(worker, RootId(1), self.uptime());
+        }
+        Rc::new(runtime)
     }
 
     /// From now on the proxy says this when it is asked.
@@ -149,7 +200,8 @@ impl Proxy {
     /// Sends a request's head; the stream, and what it did.
     pub(super) fn send(&self, runtime: &Rc<Runtime<Self>>, pairs: &[(&str, &[u8])]) -> (Stream<Self>, Flow) {
         self.request.replace(Headers::encode(pairs));
-        let mut stream = Stream::new(Rc::clone(runtime));
+        self.streams.set(self.streams.get().saturating_add(1));
+        let mut stream = Stream::new(Rc::clone(runtime), StreamId(self.streams.get()));
         let flow = stream.on_request_headers(self, false);
         (stream, flow)
     }

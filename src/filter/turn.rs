@@ -1,0 +1,85 @@
+//! A request's turn: the slots that it needs, and what waits for them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::runtime::Runtime;
+use crate::base::time::Span;
+use crate::host::queue::SharedQueue;
+use crate::host::shared::SharedData;
+use crate::observe::access_log;
+use crate::queue::live::LivePool;
+use crate::queue::membership::RootId;
+use crate::queue::stream::{Arrival, Ask, Refusal, StreamId};
+use crate::queue::worker::Worker;
+use crate::reply::local::Told;
+use crate::request::head::Request;
+use crate::request::identify::Caller;
+use crate::request::select::pools;
+
+/// The pools of a policy at work.
+#[derive(Debug)]
+pub(super) struct Pools<D> {
+    /// The one of this VM, whatever policies it serves.
+    pub(super) worker: Rc<RefCell<Worker<D>>>,
+    /// Through whose callbacks this policy's streams come.
+    pub(super) root: RootId,
+    /// One for each pool of the policy.
+    pub(super) live: Vec<Rc<LivePool>>,
+}
+
+/// A request that needs slots.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// The numbers of the pools, in the order in which they are asked.
+    pub(super) pools: Vec<usize>,
+    /// What a refusal needs of the request's head, which is gone by then.
+    pub(super) told: Told,
+    /// The lines of refusals for the access log, one for each pool.
+    lines: Vec<String>,
+    /// When it came.
+    pub(super) since: Span,
+}
+
+impl Turn {
+    /// The pool that refused, and the line for the access log.
+    pub(super) fn refused(&self, refusal: Refusal) -> (usize, Option<&str>) {
+        let pool = self.pools.get(refusal.ask).copied().unwrap_or_default();
+        (pool, self.lines.get(refusal.ask).map(String::as_str))
+    }
+}
+
+/// Asks for all slots that a request needs; `None` where it needs none.
+pub(super) fn arrive<D: SharedData + SharedQueue>(
+    runtime: &Runtime<D>,
+    stream: StreamId,
+    request: &Request,
+    caller: &Caller<'_>,
+    noise: u64,
+    uptime: Span,
+) -> Option<(Turn, Arrival)> {
+    let Pools { worker, root, live } = runtime.pools.as_ref()?;
+    let policy = &runtime.policy;
+    let mut numbers = Vec::new();
+    let mut worker = worker.borrow_mut();
+    let (mut asks, mut asked) = (Vec::new(), Vec::new());
+    for (number, values) in pools(request, caller, policy, &mut numbers) {
+        let (Some(pool), Some(limit)) = (live.get(number), policy.pools.get(number)) else { continue };
+        let mut key = worker.key(pool);
+        values.iter().for_each(|value| key.push(*value));
+        asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.failure });
+        asked.push(number);
+    }
+    if asks.is_empty() {
+        return None;
+    }
+    let arrival = worker.arrive(*root, stream, asks, uptime);
+    drop(worker);
+    let line = |number: &usize| {
+        let name = policy.pools.get(*number).map(|pool| &*pool.name);
+        let attributes = policy.access_log.as_ref()?;
+        Some(access_log::line(policy, attributes, "refused", name, request.tier, Some(caller)))
+    };
+    let lines = if arrival == Arrival::Go { Vec::new() } else { asked.iter().filter_map(line).collect() };
+    Some((Turn { told: Told::of(request, noise), pools: asked, lines, since: uptime }, arrival))
+}

@@ -1,0 +1,57 @@
+//! The preset datocms: one editor at a time for each record (DC6).
+
+use super::SECOND;
+use crate::harness::{Answer, Call, Gateway, Lab, Policy};
+use serde_json::json;
+use tokio::time::sleep;
+
+/// Two editors of one project, the editor of another.
+const BOB: &str = "demo-paid-1";
+const CAROL: &str = "demo-paid-2";
+const ALICE: &str = "demo-free";
+
+fn preset() -> Policy {
+    Policy::shipped("envoy/presets/datocms.yaml")
+}
+
+async fn edit(gateway: &Gateway, record: &str, token: &str) -> Answer {
+    gateway.client().send(Call::new("PUT", &format!("/items/{record}")).bearer(token)).await
+}
+
+fn wait(answer: &Answer) -> u64 {
+    assert_eq!(answer.status, 423, "{}", answer.text());
+    answer.number("retry-after").expect("when to come back")
+}
+
+pub(crate) async fn a_second_editor_is_refused_while_the_first_holds_the_record(lab: &Lab) {
+    let gateway = lab.open(&preset()).await;
+    assert_eq!(edit(&gateway, "7", BOB).await.status, 200);
+    assert!((58..=60).contains(&wait(&edit(&gateway, "7", CAROL).await)));
+    for (record, token) in [("7", BOB), ("8", CAROL), ("7", ALICE)] {
+        assert_eq!(edit(&gateway, record, token).await.status, 200, "{record} of {token}'s own project");
+    }
+    assert!(wait(&edit(&gateway, "%37", CAROL).await) > 50, "the same record in another spelling");
+    assert_eq!(gateway.client().send(Call::get("/items/7").bearer(CAROL)).await.status, 200, "who reads needs no seat");
+    assert_eq!(gateway.upstream.paths().iter().filter(|path| *path == "/items/7").count(), 4);
+}
+
+pub(crate) async fn a_hold_lapses_after_its_last_touch(lab: &Lab) {
+    let gateway = lab.open(&preset().with("/seats/0/idle", json!("3s"))).await;
+    for _ in 0..3 {
+        assert_eq!(edit(&gateway, "7", BOB).await.status, 200);
+        sleep(SECOND).await;
+        assert!((1..=3).contains(&wait(&edit(&gateway, "7", CAROL).await)), "each touch begins anew");
+    }
+    // A refused try touches nothing, so waiting it out succeeds.
+    let seconds = wait(&edit(&gateway, "7", CAROL).await);
+    sleep(SECOND * u32::try_from(seconds).expect("a few seconds")).await;
+    assert_eq!(edit(&gateway, "7", CAROL).await.status, 200);
+    assert!(wait(&edit(&gateway, "7", BOB).await) >= 1, "now it is hers");
+}
+
+pub(crate) async fn a_refused_record_takes_no_seat(lab: &Lab) {
+    let gateway = lab.open(&preset()).await;
+    let call = Call::new("PUT", "/items/7").bearer(BOB).sized(9);
+    assert_eq!(gateway.client().send(call).await.status, 400, "it is no JSON");
+    assert_eq!(edit(&gateway, "7", CAROL).await.status, 200);
+}
