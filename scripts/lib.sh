@@ -196,7 +196,10 @@ Try, in another terminal:
 3. A larger plan has more, 180:
    $count -H 'Authorization: Bearer demo-enterprise' '$url/items?n=[1-200]' | $sum
 
-4. A record of 300 KB passes; one of more is refused with 413, and the API never sees it:
+4. One editor at a time for each record: carol is refused for a minute after bob's last touch:
+   for token in demo-paid-1 demo-paid-2; do curl -s -o /dev/null -w '%{http_code}\\n' -X PUT -H "Authorization: Bearer \$token" $url/items/7; done
+
+5. A record of 300 KB passes; one of more is refused with 413, and the API never sees it:
    for n in 299998 299999; do printf '{"data":"%s"}' "\$(head -c \$n /dev/zero | tr '\\0' x)" | curl -i -H 'Authorization: Bearer demo-paid-1' --data-binary @- $url/items; done
 
 HINTS
@@ -209,7 +212,10 @@ Try, in another terminal:
 2. A symbol file may unpack to 500 MiB, and this one of 2.4 MB unpacks to more:
    head -c 2500000000 /dev/zero | gzip | curl -i -H 'Authorization: Api-Token demo-prod-1' --data-binary @- $url/api/config/v1/symfiles/app.gz
 
-3. Three lines of custom metrics are counted, the comment is not (sluicegate_units_total):
+3. 200 requests at once on 32 slots: 128 wait for theirs, and where all is full 429 comes at once:
+   seq 200 | xargs -P 200 -I{} $count -H 'Authorization: Api-Token demo-prod-1' '$url/api/v2/slow?n={}' | $sum
+
+4. Three lines of custom metrics are counted, the comment is not (sluicegate_units_total):
    printf 'cpu 1\n# no metric\nmem 2\ndisk 3\n' | curl -i -H 'Authorization: Api-Token demo-prod-1' --data-binary @- $url/e/prod/api/v2/metrics/ingest
 
 HINTS
