@@ -57,7 +57,7 @@ e2e: build trap ## the built filter in a real Envoy process
 test-docker: build trap ## the same scenarios in containers, and what only containers can show
 	@scripts/test-docker
 
-figures: build ## measure processor time per request against a no-op filter, memory per key, load time
+figures: build ## measure processor time per request and MB of body against a no-op filter, memory, load time
 	cargo build --release --locked --example noop --target wasm32-wasip1
 	ENVOY="$$(scripts/get-envoy)" SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
 	  cargo bench --locked --bench figures

@@ -1,4 +1,4 @@
-//! What a request costs in Envoy, and what a key costs in memory: `make figures`.
+//! What a request and its body cost in Envoy, and a key and an open stream in memory: `make figures`.
 //!
 //! One Envoy with one worker has a listener each for no filter, a filter that does nothing, and every
 //! preset. They are measured in turn, round after round, by the processor time that Envoy's threads
@@ -20,57 +20,50 @@
     reason = "a program that measures, not the request path"
 )]
 
+#[path = "figures/bodies.rs"]
+mod bodies;
+#[path = "figures/client.rs"]
+mod client;
+#[path = "figures/envoy.rs"]
+mod envoy;
+#[path = "figures/upstream.rs"]
+mod upstream;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::{Value, json};
+use client::Client;
+use envoy::{Answer, Envoy, Filter, Paths, free_port, listener};
 use sha2::{Digest as _, Sha256};
 
 const ROUNDS: usize = 100;
 const REQUESTS_PER_ROUND: usize = 480;
 const CALLERS: usize = 1_000;
 const KEYS: usize = 100_000;
-/// A divisor of the numbers of requests.
-const CONNECTIONS: usize = 16;
+/// Measures something, and prints what comes of it.
+type Measure = fn(&Paths);
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --benches` runs this, too, and has nothing to measure.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
     let paths = Paths::from_environment();
     println!("wasm: {} bytes", fs::metadata(&paths.wasm).unwrap().len());
-    requests(&paths);
-    keys(&paths);
-    start(&paths);
-}
-
-struct Paths {
-    envoy: PathBuf,
-    cli: PathBuf,
-    wasm: PathBuf,
-    noop: PathBuf,
-    scratch: tempfile::TempDir,
-}
-
-impl Paths {
-    fn from_environment() -> Self {
-        let path = |name: &str| {
-            PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run `make figures`")))
-        };
-        Self {
-            envoy: path("ENVOY"),
-            cli: path("SLUICEGATE"),
-            wasm: path("SLUICEGATE_WASM"),
-            noop: path("SLUICEGATE_NOOP"),
-            scratch: tempfile::tempdir().unwrap(),
-        }
-    }
+    let all: [(&str, Measure); 5] = [
+        ("requests", requests),
+        ("bodies", bodies::processor_time),
+        ("keys", keys),
+        ("streams", bodies::memory),
+        ("start", start),
+    ];
+    // Those that are named behind `--`, or all.
+    let named = |name: &str| arguments.iter().any(|argument| argument == name);
+    let any = all.iter().any(|(name, _)| named(name));
+    all.iter().filter(|(name, _)| !any || named(name)).for_each(|(_, measure)| measure(&paths));
 }
 
 /// A preset, and requests of its own kind, all of which it admits.
@@ -143,21 +136,10 @@ fn requests(paths: &Paths) {
     let traffic = |kind: usize| &TRAFFIC[kind.saturating_sub(2)];
     let ports: Vec<u16> = kinds.iter().map(|_| free_port()).collect();
     let listeners = ports.iter().enumerate().map(|(kind, port)| {
-        let mut listener = listener(paths, &traffic(kind).policy(paths), *port);
-        let filters =
-            listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"].as_array_mut().unwrap();
-        match kind {
-            0 => drop(filters.remove(0)),
-            1 => {
-                let vm = &mut filters[0]["typed_config"]["config"]["vm_config"];
-                vm["vm_id"] = json!("noop");
-                vm["code"]["local"]["filename"] = json!(paths.noop);
-            }
-            _ => {}
-        }
-        listener
+        let filter = [Filter::Missing, Filter::Noop].get(kind).copied().unwrap_or(Filter::Sluicegate);
+        listener(paths, &traffic(kind).policy(paths), *port, filter, Answer::Direct)
     });
-    let envoy = Envoy::start(paths, listeners.collect());
+    let envoy = Envoy::start(paths, listeners.collect(), None);
     let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
     let mut costs = vec![Vec::new(); kinds.len()];
     for round in 0..=ROUNDS {
@@ -205,7 +187,8 @@ fn keys(paths: &Paths) {
         );
         fs::write(&policy, text).unwrap();
         let port = free_port();
-        let envoy = Envoy::start(paths, vec![listener(paths, &policy, port)]);
+        let listener = listener(paths, &policy, port, Filter::Sluicegate, Answer::Direct);
+        let envoy = Envoy::start(paths, vec![listener], None);
         let mut client = Client::connect(port);
         client.send(20_000, "/warm", |number| numbered("x-api-key: key-{}", number));
         let before = envoy.allocated_bytes();
@@ -219,16 +202,11 @@ fn keys(paths: &Paths) {
 fn start(paths: &Paths) {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..7 {
-        for (with, times) in [false, true].into_iter().zip(&mut times) {
-            let mut listener = listener(paths, Path::new("envoy/presets/enterprise-v2.yaml"), free_port());
-            if !with {
-                listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
-                    .as_array_mut()
-                    .unwrap()
-                    .remove(0);
-            }
+        for (filter, times) in [Filter::Missing, Filter::Sluicegate].into_iter().zip(&mut times) {
+            let policy = Path::new("envoy/presets/enterprise-v2.yaml");
+            let listener = listener(paths, policy, free_port(), filter, Answer::Direct);
             let begun = Instant::now();
-            drop(Envoy::start(paths, vec![listener]));
+            drop(Envoy::start(paths, vec![listener], None));
             times.push(begun.elapsed().as_secs_f64() * 1_000.0);
         }
     }
@@ -251,140 +229,4 @@ fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// The listener that `render` writes, answering by itself and without its access log.
-fn listener(paths: &Paths, policy: &Path, port: u16) -> Value {
-    let output = Command::new(&paths.cli)
-        .args(["render", "listeners", "--listen", &format!("127.0.0.1:{port}"), "--policy"])
-        .arg(policy)
-        .arg("--wasm")
-        .arg(&paths.wasm)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rendered: Value = serde_saphyr::from_str(str::from_utf8(&output.stdout).unwrap()).unwrap();
-    let mut listener = rendered["resources"][0].clone();
-    listener.as_object_mut().unwrap().remove("@type");
-    listener["name"] = json!(format!("port-{port}"));
-    let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
-    manager.as_object_mut().unwrap().remove("access_log");
-    let route = &mut manager["route_config"]["virtual_hosts"][0]["routes"][0];
-    route.as_object_mut().unwrap().remove("route");
-    route["direct_response"] = json!({ "status": 200 });
-    listener
-}
-
-struct Envoy {
-    child: Child,
-    admin: u16,
-}
-
-impl Envoy {
-    fn start(paths: &Paths, listeners: Vec<Value>) -> Self {
-        let ports: Vec<u16> = listeners
-            .iter()
-            .map(|listener| listener["address"]["socket_address"]["port_value"].as_u64().unwrap() as u16)
-            .collect();
-        let admin = free_port();
-        let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": admin } });
-        let bootstrap = json!({ "admin": { "address": address }, "static_resources": { "listeners": listeners } });
-        let file = paths.scratch.path().join("bootstrap.json");
-        fs::write(&file, bootstrap.to_string()).unwrap();
-        let child = Command::new(&paths.envoy)
-            .args(["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"])
-            .arg(&file)
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let envoy = Self { child, admin };
-        let begun = Instant::now();
-        while !ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
-            assert!(begun.elapsed() < Duration::from_secs(30), "Envoy does not listen");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        envoy
-    }
-
-    fn cpu_nanos(&self) -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        tasks
-            .filter_map(|task| {
-                let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-                text.split_whitespace().next()?.parse::<u64>().ok()
-            })
-            .sum()
-    }
-
-    /// Memory that Envoy's allocator has given out. It does not give free memory back to the
-    /// system, so the process's size would not show a growth of this size.
-    fn allocated_bytes(&self) -> u64 {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).unwrap();
-        stream.write_all(b"GET /memory HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let json = &answer[answer.find('{').unwrap()..=answer.rfind('}').unwrap()];
-        serde_json::from_str::<Value>(json).unwrap()["allocated"].as_str().unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-/// Several connections, each with one request under way at a time.
-struct Client {
-    connections: Vec<BufReader<TcpStream>>,
-}
-
-impl Client {
-    fn connect(port: u16) -> Self {
-        let connect = |_| {
-            let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            stream.set_nodelay(true).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            BufReader::new(stream)
-        };
-        Self { connections: (0..CONNECTIONS).map(connect).collect() }
-    }
-
-    /// Sends `requests` requests, each with the lines that `credential` gives; all are admitted.
-    fn send(&mut self, requests: usize, path: &str, credential: impl Fn(usize) -> String) {
-        for first in (0..requests).step_by(CONNECTIONS) {
-            for (offset, connection) in self.connections.iter_mut().enumerate() {
-                let credential = credential(first + offset);
-                let text = format!(
-                    "GET {path} HTTP/1.1\r\nhost: gateway\r\nuser-agent: figures/1\r\naccept: */*\r\n\
-                     accept-encoding: gzip\r\ncontent-type: application/json\r\n{credential}\r\n\r\n"
-                );
-                connection.get_mut().write_all(text.as_bytes()).unwrap();
-            }
-            self.connections.iter_mut().for_each(receive);
-        }
-    }
-}
-
-fn receive(connection: &mut BufReader<TcpStream>) {
-    let mut line = String::new();
-    connection.read_line(&mut line).unwrap();
-    assert_eq!(line.split(' ').nth(1), Some("200"), "{line}");
-    let mut length = 0;
-    loop {
-        line.clear();
-        connection.read_line(&mut line).unwrap();
-        if line == "\r\n" {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("content-length: ") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    connection.read_exact(&mut vec![0; length]).unwrap();
 }
