@@ -26,6 +26,8 @@ mod bodies;
 mod client;
 #[path = "figures/envoy.rs"]
 mod envoy;
+#[path = "figures/handoff.rs"]
+mod handoff;
 #[path = "figures/upstream.rs"]
 mod upstream;
 
@@ -53,9 +55,10 @@ fn main() {
     }
     let paths = Paths::from_environment();
     println!("wasm: {} bytes", fs::metadata(&paths.wasm).unwrap().len());
-    let all: [(&str, Measure); 5] = [
+    let all: [(&str, Measure); 6] = [
         ("requests", requests),
         ("bodies", bodies::processor_time),
+        ("handoff", handoff::latency),
         ("keys", keys),
         ("streams", bodies::memory),
         ("start", start),
@@ -75,7 +78,7 @@ struct Traffic {
     headers: &'static str,
 }
 
-const TRAFFIC: [Traffic; 4] = [
+const TRAFFIC: [Traffic; 5] = [
     Traffic {
         preset: "enterprise-v2",
         path: "/v2/things/42/data",
@@ -102,6 +105,13 @@ const TRAFFIC: [Traffic; 4] = [
         path: "/items/42",
         entries: &[("key-{}", "project: project-{}, plan: paid, user: user-{}")],
         headers: "authorization: Bearer key-{}",
+    },
+    // A pool that never fills, and nothing else.
+    Traffic {
+        preset: "dynatrace",
+        path: "/api/v2/entities",
+        entries: &[("key-{}", "environment: env-{}, user: user-{}")],
+        headers: "authorization: Api-Token key-{}",
     },
 ];
 

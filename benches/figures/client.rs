@@ -58,7 +58,8 @@ impl Client {
     }
 }
 
-fn receive(connection: &mut Connection) {
+/// Reads an answer, which must be 200.
+pub(crate) fn receive(connection: &mut Connection) {
     let mut line = String::new();
     connection.read_line(&mut line).unwrap();
     assert_eq!(line.split(' ').nth(1), Some("200"), "{line}");

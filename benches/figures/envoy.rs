@@ -109,6 +109,11 @@ pub(crate) struct Envoy {
 impl Envoy {
     /// Starts it before the upstream on that port, if one is needed; it listens when this returns.
     pub(crate) fn start(paths: &Paths, listeners: Vec<Value>, upstream: Option<u16>) -> Self {
+        Self::start_with(paths, listeners, upstream, 1)
+    }
+
+    /// The same with so many workers.
+    pub(crate) fn start_with(paths: &Paths, listeners: Vec<Value>, upstream: Option<u16>, workers: u32) -> Self {
         let ports: Vec<u16> = listeners
             .iter()
             .map(|listener| listener["address"]["socket_address"]["port_value"].as_u64().unwrap() as u16)
@@ -121,7 +126,7 @@ impl Envoy {
         let file = paths.scratch.path().join("bootstrap.json");
         fs::write(&file, bootstrap.to_string()).unwrap();
         let child = Command::new(&paths.envoy)
-            .args(["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"])
+            .args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "-l", "error", "-c"])
             .arg(&file)
             .stderr(Stdio::inherit())
             .spawn()

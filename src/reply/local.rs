@@ -32,7 +32,12 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
     let all: Vec<Shown> = refusing().filter_map(shown).collect();
     let mut headers = Vec::with_capacity(8);
     headers.extend(retry_after.map(|seconds| ("retry-after", seconds.to_string())));
-    headers.extend(fields::refused(policy, longest.and_then(shown).as_ref(), &all, retry_after));
+    let seat = longest.and_then(|claim| policy.seat(claim.limit));
+    headers.extend(match seat {
+        // A seat has no numbers: what is told is where the caller stands with the limits beside it.
+        Some(_) => fields::admitted(policy, &claims.iter().filter_map(shown).collect::<Vec<_>>(), &[]),
+        None => fields::refused(policy, longest.and_then(shown).as_ref(), &all, retry_after),
+    });
     let plain = match retry_after {
         Some(seconds) => format!("limit {limit} exceeded: retry after {seconds} s"),
         None => format!("limit {limit} exceeded: the request costs more than it ever admits"),
@@ -43,7 +48,6 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
         Placeholder::Limit => text.push_str(limit),
         Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
     };
-    let seat = longest.and_then(|claim| policy.seat(claim.limit));
     let reply = LocalReply {
         status: seat.map_or(429, |seat| seat.status),
         details: format!("sluicegate_refused:{limit}"),

@@ -8,7 +8,10 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 const KEY: &str = "demo-acme-1";
 const PRESET: &str = "envoy/presets/enterprise-v2.yaml";
@@ -71,6 +74,37 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
     });
 }
 
+#[test]
+fn an_upstream_that_is_paused_keeps_its_slots_until_it_comes_back() {
+    if !compose_is_installed() {
+        assert!(std::env::var_os("CI").is_none(), "CI is set, and neither docker compose nor docker-compose is here");
+        eprintln!("left out: neither docker compose nor docker-compose is installed");
+        return;
+    }
+    run(Container::make, async |_| {
+        let checkout = Checkout::new();
+        let up = checkout.script_with("up", &[("POLICY", "envoy/presets/dynatrace.yaml")]);
+        assert!(up.status.success(), "up: {}", String::from_utf8_lossy(&up.stderr));
+        let call = Call::get("/api/v2/entities").header("authorization", "Api-Token demo-prod-1");
+        assert_eq!(Client::http1(checkout.address).send(call.clone()).await.status, 200);
+        let upstream = checkout.container("upstream");
+        docker(&["pause", &upstream]);
+        let mut all = JoinSet::new();
+        for _ in 0..160 {
+            let (client, call) = (Client::http1(checkout.address), call.clone());
+            all.spawn(async move { client.send(call).await.status });
+        }
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(Client::http1(checkout.address).send(call.clone()).await.status, 429, "slots and queue are full");
+        docker(&["unpause", &upstream]);
+        let statuses = all.join_all().await;
+        assert!(statuses.iter().all(|status| *status == 200), "everybody has their turn: {statuses:?}");
+        assert_eq!(Client::http1(checkout.address).send(call).await.status, 200);
+        let down = checkout.script("down");
+        assert!(down.status.success(), "down: {}", String::from_utf8_lossy(&down.stderr));
+    });
+}
+
 /// As much of the repository as the scripts need, with what `make build` makes.
 struct Checkout {
     root: TempDir,
@@ -120,6 +154,13 @@ impl Checkout {
         let text = fs::read_to_string(&path).expect("the preset");
         assert!(text.contains(from), "`{from}` is not in {PRESET}");
         fs::write(&path, text.replacen(from, to, 1)).expect("a file can be written");
+    }
+
+    /// The container of one service.
+    fn container(&self, service: &str) -> String {
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let service = format!("label=com.docker.compose.service={service}");
+        docker(&["ps", "--quiet", "--filter", &project, "--filter", &service]).trim().to_owned()
     }
 
     /// The containers and networks of this project.

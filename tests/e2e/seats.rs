@@ -20,6 +20,7 @@ async fn edit(gateway: &Gateway, record: &str, token: &str) -> Answer {
 
 fn wait(answer: &Answer) -> u64 {
     assert_eq!(answer.status, 423, "{}", answer.text());
+    assert_eq!(answer.number("x-ratelimit-limit"), Some(60), "the fields are on every response");
     answer.number("retry-after").expect("when to come back")
 }
 
