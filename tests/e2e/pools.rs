@@ -1,7 +1,7 @@
 //! Slots, the queue before them and its deadline: the preset dynatrace (DT9 to DT11), and what it must bear.
 
 use super::SECOND;
-use crate::harness::{Answer, Call, Client, Gateway, Lab, Policy, Setup, Signal, eventually};
+use crate::harness::{Answer, Call, Client, Framing, Gateway, Lab, Pieces, Policy, Setup, Signal, eventually, upload};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -241,4 +241,25 @@ pub(crate) async fn a_worker_that_traps_keeps_no_slot(lab: &Lab) {
     let took = begun.elapsed();
     assert!(took < 15 * SECOND, "nine seconds are told, and it took {took:?}");
     assert_eq!(gateway.upstream.most_in_flight(&path("prod")), 8);
+}
+
+pub(crate) async fn a_waiting_body_is_held_back_and_goes_on_whole(lab: &Lab) {
+    const MB: u64 = 1_000_000;
+    let gateway = lab.open(&pool(1, 10, "10s")).await;
+    let held = async { gateway.client().send(work("prod", 2 * SECOND)).await };
+    let waiting = async {
+        sleep(SECOND / 2).await;
+        let mut all = JoinSet::new();
+        for framing in Framing::ALL {
+            let call = Call::post("/e/prod/api/v2/logs/ingest");
+            // Far more than Envoy's buffer.
+            all.spawn(upload(gateway.address, call, framing, 9 * MB, Pieces::zeros(9 * MB)));
+        }
+        all.join_all().await
+    };
+    let (held, waiting) = tokio::join!(held, waiting);
+    assert_eq!(held.status, 200);
+    assert!(waiting.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)), "{waiting:?}");
+    let bodies = gateway.upstream.bodies("/e/prod/api/v2/logs/ingest");
+    assert!(bodies.iter().all(|body| body.whole && body.bytes == 9 * MB) && bodies.len() == 3, "{bodies:?}");
 }

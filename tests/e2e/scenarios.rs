@@ -158,6 +158,7 @@ macro_rules! for_each_scenario {
                 an_update_lets_in_who_waits_or_nobody_more,
                 a_killed_proxy_begins_with_empty_pools,
                 a_worker_that_traps_keeps_no_slot,
+                a_waiting_body_is_held_back_and_goes_on_whole,
             ]
             records: [
                 a_record_has_as_many_bytes_as_its_plan_allows,
