@@ -56,8 +56,6 @@ pub struct Stream<D> {
     /// The body, while it is measured and has not ended.
     upload: Option<Box<Upload>>,
     id: StreamId,
-    /// Whether it has, or waits for, slots.
-    queued: bool,
 }
 
 #[derive(Debug)]
@@ -89,7 +87,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     /// A stream of which nothing was seen yet; `id` is its own in this VM.
     #[must_use]
     pub fn new(runtime: Rc<Runtime<D>>, id: StreamId) -> Self {
-        Self { runtime, phase: Phase::Fresh, ledger: Ledger::default(), upload: None, id, queued: false }
+        Self { runtime, phase: Phase::Fresh, ledger: Ledger::default(), upload: None, id }
     }
 
     /// The request's head has come; `ends` is whether that is all of it.
@@ -269,22 +267,23 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
         self.ledger = Ledger::of(&runtime.policy, claims);
         let mut forwarded = Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc() };
-        if let Some((mut turn, arrival)) = arrive(&runtime, self.id, request, caller, now.nanos(), host.uptime()) {
-            self.queued = true;
-            forwarded.pools = turn.pools.clone();
+        if let Some((pools, arrival)) = arrive(&runtime, self.id, request, caller, host.uptime()) {
+            // One that goes on at once needs no words.
+            let turn = || Turn::of(&runtime.policy, &pools, request, caller, now.nanos(), host.uptime());
             match arrival {
                 Arrival::Go => {}
                 Arrival::Wait => {
-                    turn.since = host.uptime();
+                    let turn = turn();
                     self.observe_turn(host, &turn, 1);
-                    self.phase = Phase::Waiting(forwarded, turn);
+                    self.phase = Phase::Waiting(Forwarded { pools, ..forwarded }, turn);
                     return Flow::Wait;
                 }
                 Arrival::Refuse(refusal) => {
-                    self.refuse_turn(host, &turn, refusal, forwarded.shown);
+                    self.refuse_turn(host, &turn(), refusal, forwarded.shown);
                     return Flow::Stop;
                 }
             }
+            forwarded.pools = pools;
         }
         self.phase = Phase::Forwarded(forwarded);
         if self.upload.as_ref().is_some_and(|upload| upload.hold) { Flow::Hold } else { Flow::Continue }
@@ -310,9 +309,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             shown = self.shown(claims, now);
         }
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        let line = policy.access_log.as_ref().map(|attributes| {
-            access_log::line(policy, attributes, Decided::Refused.name(), Some(name), request.tier, Some(caller))
-        });
+        let line = access_log::refused(policy, name, request.tier, caller);
         let told = local::Told::of(request, now.nanos());
         self.answer_payload(host, number, refused, &told, line.as_deref(), fields::admitted(policy, &shown, &[]))
     }
@@ -384,11 +381,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         self.upload = None;
     }
 
-    /// Gives its slots back.
-    fn leave(&mut self, host: &impl Host) {
-        if std::mem::take(&mut self.queued)
-            && let Some(pools) = &self.runtime.pools
-        {
+    /// Gives its slots back, if it has any.
+    fn leave(&self, host: &impl Host) {
+        if let Some(pools) = &self.runtime.pools {
             pools.worker.borrow_mut().leave(self.id, host.uptime());
         }
     }

@@ -8,6 +8,7 @@ use crate::base::time::Span;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::observe::access_log;
+use crate::policy::Policy;
 use crate::queue::live::LivePool;
 use crate::queue::membership::RootId;
 use crate::queue::stream::{Arrival, Ask, Refusal, StreamId};
@@ -42,6 +43,21 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Of a request that came at `since`, and does not go on at once.
+    pub(super) fn of(
+        policy: &Policy,
+        pools: &[usize],
+        request: &Request,
+        caller: &Caller<'_>,
+        noise: u64,
+        since: Span,
+    ) -> Self {
+        let name = |number: &usize| policy.pools.get(*number).map_or("", |pool| &*pool.name);
+        let line = |number: &usize| access_log::refused(policy, name(number), request.tier, caller);
+        let lines = pools.iter().filter_map(line).collect();
+        Self { pools: pools.to_vec(), told: Told::of(request, noise), lines, since }
+    }
+
     /// The pool that refused, and the line for the access log.
     pub(super) fn refused(&self, refusal: Refusal) -> (usize, Option<&str>) {
         let pool = self.pools.get(refusal.ask).copied().unwrap_or_default();
@@ -49,15 +65,14 @@ impl Turn {
     }
 }
 
-/// Asks for all slots that a request needs; `None` where it needs none.
+/// Asks for all slots that a request needs, and tells of which pools; `None` where it needs none.
 pub(super) fn arrive<D: SharedData + SharedQueue>(
     runtime: &Runtime<D>,
     stream: StreamId,
     request: &Request,
     caller: &Caller<'_>,
-    noise: u64,
     uptime: Span,
-) -> Option<(Turn, Arrival)> {
+) -> Option<(Vec<usize>, Arrival)> {
     let Pools { worker, root, live } = runtime.pools.as_ref()?;
     let policy = &runtime.policy;
     let mut numbers = Vec::new();
@@ -73,13 +88,5 @@ pub(super) fn arrive<D: SharedData + SharedQueue>(
     if asks.is_empty() {
         return None;
     }
-    let arrival = worker.arrive(*root, stream, asks, uptime);
-    drop(worker);
-    let line = |number: &usize| {
-        let name = policy.pools.get(*number).map(|pool| &*pool.name);
-        let attributes = policy.access_log.as_ref()?;
-        Some(access_log::line(policy, attributes, "refused", name, request.tier, Some(caller)))
-    };
-    let lines = if arrival == Arrival::Go { Vec::new() } else { asked.iter().filter_map(line).collect() };
-    Some((Turn { told: Told::of(request, noise), pools: asked, lines, since: uptime }, arrival))
+    Some((asked, worker.arrive(*root, stream, asks, uptime)))
 }

@@ -73,9 +73,7 @@ impl Upload {
             meter = open(&Wanted::default())?;
         }
         let limit = holding.map(|holding| holding.payload);
-        let line = policy.access_log.as_ref().zip(limit).map(|(attributes, limit)| {
-            access_log::line(policy, attributes, "refused", Some(&limit.name), request.tier, Some(caller))
-        });
+        let line = limit.and_then(|limit| access_log::refused(policy, &limit.name, request.tier, caller));
         Ok(Some(Self {
             payload: number,
             told: Told::of(request, noise),

@@ -5,6 +5,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
+use super::Decided;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::request::identify::Caller;
@@ -15,6 +16,13 @@ pub const KEY: &str = "sluicegate";
 const NOT_PLAIN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b'=').add(b'\\');
 const VALUE_BYTES_MAX: usize = 256;
 const LINE_BYTES_USUAL: usize = 160;
+
+/// The line for a request that the limit called `limit` refuses; `None` where no line is wanted.
+#[must_use]
+pub fn refused(policy: &Policy, limit: &str, tier: Option<usize>, caller: &Caller<'_>) -> Option<String> {
+    let attributes = policy.access_log.as_ref()?;
+    Some(line(policy, attributes, Decided::Refused.name(), Some(limit), tier, Some(caller)))
+}
 
 /// The line for one request.
 #[must_use]

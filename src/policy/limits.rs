@@ -127,9 +127,7 @@ pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context)
 fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Limit> {
     let map = field.map()?;
     let name = read_name(&map, context);
-    let selected = map
-        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
-        .inspect(|(selector, routes)| never_left(&field, selector, routes, beside));
+    let selected = read_for(&map, beside, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let absent = read_absent(&map);
@@ -183,6 +181,17 @@ pub(super) fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box
     Some(name.into())
 }
 
+/// Which requests something holds for, and the routes; noted where all of them are exempt.
+pub(super) fn read_for(
+    map: &MapField<'_>,
+    beside: &Beside<'_>,
+    context: &mut Context,
+) -> Option<(Selector, Vec<Route>)> {
+    let all = (Selector::default(), Vec::new());
+    map.optional("for", all, |field| read_selector(field, beside.tiers, context))
+        .inspect(|(selector, routes)| never_left(map.field(), selector, routes, beside))
+}
+
 pub(super) fn read_absent(map: &MapField<'_>) -> Option<Absent> {
     map.optional("absent", Absent::default(), |field| {
         field.choice("a treatment of absent parts", &[("count", Absent::Count), ("skip", Absent::Skip)])
@@ -196,7 +205,7 @@ pub(super) fn read_failure(map: &MapField<'_>) -> Option<FailureMode> {
 }
 
 /// Notes it where all requests that a limit could count are exempt.
-pub(super) fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
+fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
     if let Some(by) = beside.exempt.takes(routes_of(selector, routes, beside.tiers).into_iter()) {
         field.fault(Reason::NeverReached { by });
     }

@@ -2,9 +2,9 @@
 //! a time, and how many wait for their turn.
 
 use super::Context;
-use super::limits::{Absent, Beside, Part, never_left, read_absent, read_failure, read_name, read_per};
+use super::limits::{Absent, Beside, Part, read_absent, read_failure, read_for, read_name, read_per};
 use super::reader::Field;
-use super::select::{Selector, read_selector};
+use super::select::Selector;
 use crate::base::time::Span;
 use crate::limit::FailureMode;
 use crate::limit::pool::{Pool, QUEUE_LENGTH_MAX, SLOTS_MAX, TIMEOUT_MAX};
@@ -41,9 +41,7 @@ pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context)
 fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<PoolLimit> {
     let map = field.map()?;
     let name = read_name(&map, context);
-    let selected = map
-        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
-        .inspect(|(selector, routes)| never_left(&field, selector, routes, beside));
+    let selected = read_for(&map, beside, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let absent = read_absent(&map);

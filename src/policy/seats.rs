@@ -3,9 +3,9 @@
 use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
-use super::limits::{Beside, Part, never_left, read_failure, read_name, read_per};
+use super::limits::{Beside, Part, read_failure, read_for, read_name, read_per};
 use super::reader::{Field, MapField};
-use super::select::{Selector, read_selector};
+use super::select::Selector;
 use crate::limit::FailureMode;
 use crate::limit::seats::{IDLE_MAX, SEATS_MAX, Seats};
 
@@ -50,9 +50,7 @@ pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context)
 fn read_seats(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<SeatLimit> {
     let map = field.map()?;
     let name = read_name(&map, context);
-    let selected = map
-        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
-        .inspect(|(selector, routes)| never_left(&field, selector, routes, beside));
+    let selected = read_for(&map, beside, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let holder = read_holder(&map, per.as_deref(), context);

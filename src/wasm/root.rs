@@ -83,11 +83,7 @@ impl Root {
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
-        WORKER.with_borrow(|worker| {
-            if let Some(worker) = worker {
-                worker.borrow_mut().on_root_gone(RootId(self.id));
-            }
-        });
+        with_worker(|worker| worker.on_root_gone(RootId(self.id)));
         true
     }
 }

@@ -19,9 +19,7 @@ const FILTERS: &str = "envoy/filters/session.yaml";
 
 #[test]
 fn up_serves_reload_applies_and_down_leaves_nothing() {
-    if !compose_is_installed() {
-        assert!(std::env::var_os("CI").is_none(), "CI is set, and neither docker compose nor docker-compose is here");
-        eprintln!("left out: neither docker compose nor docker-compose is installed");
+    if is_left_out() {
         return;
     }
     run(Container::make, async |_| {
@@ -76,9 +74,7 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
 
 #[test]
 fn an_upstream_that_is_paused_keeps_its_slots_until_it_comes_back() {
-    if !compose_is_installed() {
-        assert!(std::env::var_os("CI").is_none(), "CI is set, and neither docker compose nor docker-compose is here");
-        eprintln!("left out: neither docker compose nor docker-compose is installed");
+    if is_left_out() {
         return;
     }
     run(Container::make, async |_| {
@@ -176,6 +172,16 @@ impl Drop for Checkout {
         // After a failure; otherwise it finds nothing to do.
         let _ = self.script("down");
     }
+}
+
+/// Whether there is nothing to test with, as may be where CI is not set.
+fn is_left_out() -> bool {
+    let is_left_out = !compose_is_installed();
+    if is_left_out {
+        assert!(std::env::var_os("CI").is_none(), "CI is set, and neither docker compose nor docker-compose is here");
+        eprintln!("left out: neither docker compose nor docker-compose is installed");
+    }
+    is_left_out
 }
 
 fn compose_is_installed() -> bool {
