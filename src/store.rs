@@ -16,6 +16,7 @@ mod contract;
 pub mod key;
 pub mod memory;
 pub mod page;
+mod recall;
 pub mod record;
 pub mod shared;
 
@@ -106,10 +107,9 @@ impl Claim {
         (self.charge, self.next, self.in_need_of_repair) = (None, None, false);
     }
 
-    /// Makes out the receipt for the state to be stored, where there is one, and gives that state.
-    fn pay(&mut self, now: Timestamp) -> Option<&State> {
+    /// Makes out the receipt for the state to be stored, where there is one.
+    fn pay(&mut self, now: Timestamp) {
         self.charge = self.next.as_ref().map(|state| state.charge(self.cost.takes(), now));
-        self.next.as_ref()
     }
 }
 

@@ -46,12 +46,16 @@ impl PathBuffer {
         self.ranges.clear();
         let path = raw.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
         for piece in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-            for byte in percent_decode(piece) {
-                if byte == b'/' {
-                    self.close();
-                } else {
-                    self.bytes.push(byte);
+            if piece.contains(&b'%') {
+                for byte in percent_decode(piece) {
+                    if byte == b'/' {
+                        self.close();
+                    } else {
+                        self.bytes.push(byte);
+                    }
                 }
+            } else {
+                self.bytes.extend_from_slice(piece);
             }
             self.close();
         }

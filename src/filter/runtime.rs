@@ -37,7 +37,9 @@ pub struct Runtime<D> {
     /// Bytes of memory that bodies which are being decoded may come to need.
     pub(super) decoding: Rc<Cell<u64>>,
     /// Buffers of the request at hand, used again for the next.
-    pub(super) scratch: RefCell<Scratch>,
+    pub(super) scratch: RefCell<Option<Box<Scratch>>>,
+    /// The last request's line for the access log, of which the memory is used again.
+    pub(super) line: RefCell<String>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,7 @@ impl<D: SharedData + Properties> Runtime<D> {
             pools: None,
             decoding: Rc::default(),
             scratch: RefCell::default(),
+            line: RefCell::default(),
         })
     }
 }

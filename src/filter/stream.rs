@@ -23,7 +23,7 @@ use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
-use crate::host::stream::Host;
+use crate::host::stream::{Clock, Host};
 use crate::limit::{Cost, Decision};
 use crate::observe::{Decided, Event, Sink, access_log, observe_overage};
 use crate::payload::body::Refused;
@@ -97,8 +97,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
         let runtime = Rc::clone(&self.runtime);
         let mut now = host.now();
-        let mut scratch = runtime.scratch.take();
-        let Scratch { request, numbers, claims } = &mut scratch;
+        let mut scratch = runtime.scratch.take().unwrap_or_default();
+        let Scratch { request, numbers, claims } = &mut *scratch;
         request.read(host, &runtime.policy, ends);
         let flow = match identify(request, &runtime.policy) {
             Err(why) => self.turn_away(host, request, why, now),
@@ -113,7 +113,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
                 }
             }
         };
-        runtime.scratch.replace(scratch);
+        runtime.scratch.replace(Some(scratch));
         flow
     }
 
@@ -181,13 +181,11 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             } else if grpc && grpc_status.is_none() && !failed {
                 self.phase = Phase::Answered;
             } else {
-                update(&mut shown, self.ledger.succeed(&books), host.now());
+                update(&mut shown, self.ledger.succeed(&books), host);
             }
         }
-        update(&mut shown, self.ledger.hear_response(&books), host.now());
-        let now = host.now();
-        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
-        self.show(host, &shown, &pools);
+        update(&mut shown, self.ledger.hear_response(&books), host);
+        self.show(host, &mut shown, &pools);
     }
 
     /// The response's trailers have come: where a gRPC upstream says how it went.
@@ -204,7 +202,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
 
     /// The stream is over. One that goes on as another, by an internal redirect, comes back as a
     /// fresh one that is charged again, so this one's charges end here.
-    pub fn on_log(&mut self, host: &impl Host) {
+    pub fn on_end(&mut self, host: &impl Host) {
         let runtime = Rc::clone(&self.runtime);
         let books = Books { runtime: &runtime, host };
         let upload = self.upload.take();
@@ -235,7 +233,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let policy = &runtime.policy;
         Books { runtime: &runtime, host }.sink().observe(Event::Unauthorized(why));
         if let Some(attributes) = &policy.access_log {
-            let line = access_log::line(policy, attributes, Decided::Refused.name(), None, request.tier, None);
+            let mut line = runtime.line.borrow_mut();
+            access_log::write(&mut line, policy, attributes, Decided::Refused, None, request.tier, None);
             host.set_filter_state(access_log::KEY, &line);
         }
         host.reply(&local::unauthorized(policy, why, request, now));
@@ -267,7 +266,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
         self.ledger = Ledger::of(&runtime.policy, claims);
         let mut forwarded = Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc() };
-        if let Some((pools, arrival)) = arrive(&runtime, self.id, request, caller, host.uptime()) {
+        if let Some((pools, arrival)) = arrive(&runtime, self.id, request, caller, host) {
             // One that goes on at once needs no words.
             let turn = || Turn::of(&runtime.policy, &pools, request, caller, now.nanos(), host.uptime());
             match arrival {
@@ -322,8 +321,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         self.ledger.cancel(&Books { runtime: &runtime, host });
         let fields = match std::mem::replace(&mut self.phase, Phase::Finished) {
             Phase::Forwarded(Forwarded { mut shown, pools, .. }) => {
-                let now = host.now();
-                shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
+                tell_now(&mut shown, host);
                 fields::admitted(&runtime.policy, &shown, &pools)
             }
             Phase::Fresh | Phase::Waiting(..) | Phase::Answered | Phase::Finished => Vec::new(),
@@ -365,8 +363,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         if let Some(line) = line {
             host.set_filter_state(access_log::KEY, line);
         }
-        let now = host.now();
-        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
+        tell_now(&mut shown, host);
         let fields = fields::admitted(policy, &shown, &turn.pools);
         host.reply(&local::queue_refused(policy, pool, refusal.reason, &turn.told, fields));
         (self.phase, self.upload) = (Phase::Finished, None);
@@ -409,7 +406,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let changed = self.ledger.hear_body(&Books { runtime: &runtime, host }, &measured);
         if let Phase::Forwarded(forwarded) = &mut self.phase {
-            update(&mut forwarded.shown, changed, host.now());
+            update(&mut forwarded.shown, changed, host);
         }
         Flow::Continue
     }
@@ -465,28 +462,38 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             },
         };
         let limit = limit.map(|number| policy.claim_name(number));
-        host.set_filter_state(
-            access_log::KEY,
-            &access_log::line(policy, attributes, decided.name(), limit, tier, Some(caller)),
-        );
+        let mut line = self.runtime.line.borrow_mut();
+        access_log::write(&mut line, policy, attributes, decided, limit, tier, Some(caller));
+        host.set_filter_state(access_log::KEY, &line);
     }
 
     /// Sets the fields, and removes what the upstream sent under the names of others.
-    fn show(&self, host: &impl Host, shown: &[Shown], pools: &[usize]) {
-        let policy = &self.runtime.policy;
-        let fields = fields::admitted(policy, shown, pools);
-        for name in &self.runtime.field_names {
-            match fields.iter().find(|(known, _)| known == name) {
-                Some((_, value)) => host.set_response_header(name, value),
-                None => host.remove_response_header(name),
-            }
+    fn show(&self, host: &impl Host, shown: &mut [Shown], pools: &[usize]) {
+        let mut names = self.runtime.field_names.iter().copied();
+        if names.len() == 0 {
+            return;
         }
+        tell_now(shown, host);
+        fields::each_admitted(&self.runtime.policy, shown, pools, |field, value| {
+            names.by_ref().take_while(|name| *name != field).for_each(|name| host.remove_response_header(name));
+            host.set_response_header(field, value);
+        });
+        names.for_each(|name| host.remove_response_header(name));
+    }
+}
+
+/// What was to wait has become less since.
+fn tell_now(shown: &mut [Shown], clock: &impl Clock) {
+    if !shown.is_empty() {
+        let now = clock.now();
+        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
     }
 }
 
 /// Takes over where callers stand with limits that were charged since.
-fn update(shown: &mut [Shown], changed: Vec<Changed>, now: Timestamp) {
+fn update(shown: &mut [Shown], changed: Vec<Changed>, clock: &impl Clock) {
     for (limit, balance) in changed {
+        let now = clock.now();
         let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
         of_it.for_each(|shown| *shown = shown.with(balance, now));
     }

@@ -122,7 +122,7 @@ fn a_failure_is_given_back_once_and_only_to_limits_that_charge_for_success() {
         assert_eq!(response["x-ratelimit-remaining"], "2", "as it was when the request went on");
         proxy.answer(&mut stream, &[(":status", status)]);
         stream.on_response_trailers(&proxy);
-        stream.on_log(&proxy);
+        stream.on_end(&proxy);
     }
     assert_eq!(proxy.count("policy.=.demo;.;limit.=.reads;.;sluicegate_given_back_total"), 5);
     assert_eq!(proxy.count("policy.=.demo;.;limit.=.all;.;sluicegate_given_back_total"), 0);
@@ -135,7 +135,7 @@ fn who_hangs_up_before_the_answer_has_paid() {
     let runtime = proxy.runtime(POLICY);
     let (mut stream, _) = proxy.get(&runtime, "/v2/a", "demo-acme-1");
     proxy.details.replace(Some("downstream_remote_disconnect"));
-    stream.on_log(&proxy);
+    stream.on_end(&proxy);
     assert_eq!(proxy.reads_left(&runtime), 2);
 }
 
@@ -178,12 +178,12 @@ fn an_internal_redirect_is_one_request() {
     for _ in 0..5 {
         let (mut first, _) = proxy.get(&runtime, "/v2/a", "demo-acme-1");
         proxy.details.replace(Some("internal_redirect"));
-        first.on_log(&proxy);
+        first.on_end(&proxy);
         proxy.details.take();
         let (mut second, flow) = proxy.get(&runtime, "/v2/b", "demo-acme-1");
         assert_eq!(flow, Flow::Continue);
         proxy.answer(&mut second, &[(":status", "503")]);
-        second.on_log(&proxy);
+        second.on_end(&proxy);
     }
     assert_eq!(proxy.reads_left(&runtime), 3);
 }
@@ -249,7 +249,7 @@ fn no_order_of_events_answers_twice_or_gives_back_twice() {
         },
         |stream, proxy| stream.on_response_headers(proxy),
         |stream, proxy| stream.on_response_trailers(proxy),
-        |stream, proxy| stream.on_log(proxy),
+        |stream, proxy| stream.on_end(proxy),
     ];
     for order in 0..4_usize.pow(5) {
         let proxy = Proxy::new();

@@ -7,6 +7,7 @@ use super::runtime::Runtime;
 use crate::base::time::Span;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
+use crate::host::stream::Uptime;
 use crate::observe::access_log;
 use crate::policy::Policy;
 use crate::queue::live::LivePool;
@@ -71,7 +72,7 @@ pub(super) fn arrive<D: SharedData + SharedQueue>(
     stream: StreamId,
     request: &Request,
     caller: &Caller<'_>,
-    uptime: Span,
+    host: &impl Uptime,
 ) -> Option<(Vec<usize>, Arrival)> {
     let Pools { worker, root, live } = runtime.pools.as_ref()?;
     let policy = &runtime.policy;
@@ -88,5 +89,5 @@ pub(super) fn arrive<D: SharedData + SharedQueue>(
     if asks.is_empty() {
         return None;
     }
-    Some((asked, worker.arrive(*root, stream, asks, uptime)))
+    Some((asked, worker.arrive(*root, stream, asks, host.uptime())))
 }

@@ -2,6 +2,8 @@
 
 use super::fault::Fault;
 
+pub mod foresight;
+
 /// What a value was when it was read. It must be given back to change that value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(u32);
@@ -49,4 +51,11 @@ pub trait SharedData {
     /// # Errors
     /// [`Fault`] if the host fails; a conflict is no error.
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault>;
+
+    /// The version of what this worker stored last, where no other worker wrote anything at that
+    /// moment; then a swap that has seen it saves a read. Where another did, it is the version of
+    /// nothing that is stored under that key, now or later. `None` where the host does not say.
+    fn foreseen(&self) -> Option<Version> {
+        None
+    }
 }

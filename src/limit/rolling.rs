@@ -112,12 +112,12 @@ impl Rolling {
         if cost.needs() > self.quota {
             return Evaluation { decision: Decision::NeverFits, charged: None, repaired };
         }
-        let taken = self.live(state, now).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
+        let taken = self.taken(state, now);
         if cost.needs() > self.quota.saturating_sub(taken) {
             // A caller that meets a clock step is told what holds once the cut is stored.
             let told = repaired.as_ref().or(state);
             let balance = Balance { remaining: 0, ..self.balance(told, now) };
-            let retry_after = self.free_in(told, now, cost.needs());
+            let retry_after = self.free_in(told, now, self.taken(told, now), cost.needs());
             return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
         }
         let charged = (cost.takes() > 0).then(|| self.charged(state, now, cost.takes()));
@@ -144,22 +144,26 @@ impl Rolling {
     fn charged(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
         let life = state.map_or_else(|| arbitrary(now), |state| state.life);
         let with = |grain: Grain| {
-            let mut entries: Vec<Entry> = Vec::with_capacity(ENTRIES_MAX);
+            let most = state.map_or(0, |state| state.entries.len()).saturating_add(1);
+            let mut entries: Vec<Entry> = Vec::with_capacity(most);
+            // Of the last one's grain.
+            let mut ended = Timestamp::from_nanos(0);
             for Entry { at, units } in
                 self.live(state, now).copied().chain([Entry { at: now, units: units.min(QUOTA_MAX) }])
             {
+                let end = grain.end(at, self.window);
                 match entries.last_mut() {
                     // More than any quota is as good as all of it.
-                    Some(last) if grain.end(last.at, self.window) >= grain.end(at, self.window) => {
+                    Some(last) if ended >= end => {
                         last.at = last.at.max(at);
                         last.units = last.units.saturating_add(units).min(QUOTA_MAX);
+                        continue;
                     }
-                    Some(last) => {
-                        last.at = grain.end(last.at, self.window);
-                        entries.push(Entry { at, units });
-                    }
-                    None => entries.push(Entry { at, units }),
+                    Some(last) => last.at = ended,
+                    None => {}
                 }
+                entries.push(Entry { at, units });
+                ended = end;
             }
             State { window: self.window, grain, life, entries }
         };
@@ -188,19 +192,24 @@ impl Rolling {
     }
 
     fn balance(&self, state: Option<&State>, now: Timestamp) -> Balance {
-        let taken = self.live(state, now).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
-        let ends = |entry: Option<&Entry>| entry.map_or(Span::ZERO, |entry| entry.at.after(self.window).since(now));
+        let taken = self.taken(state, now);
+        let newest = state.and_then(|state| state.entries.last());
         Balance {
             remaining: self.quota.saturating_sub(taken),
             over: taken.saturating_sub(self.quota),
-            more_in: self.free_in(state, now, self.quota.saturating_sub(taken).saturating_add(1)),
-            full_in: ends(self.live(state, now).last()),
+            more_in: self.free_in(state, now, taken, self.quota.saturating_sub(taken).saturating_add(1)),
+            full_in: newest.map_or(Span::ZERO, |entry| entry.at.after(self.window).since(now)),
         }
     }
 
-    /// How long until `units` fit beside what still counts then; zero where they do now, or never.
-    fn free_in(&self, state: Option<&State>, now: Timestamp, units: u64) -> Span {
-        let mut taken = self.live(state, now).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
+    /// The units that still count.
+    fn taken(&self, state: Option<&State>, now: Timestamp) -> u64 {
+        self.live(state, now).fold(0, |sum, entry| sum.saturating_add(entry.units))
+    }
+
+    /// How long until `units` fit beside what still counts then, of the `taken` ones that do now; zero
+    /// where they fit now, or never.
+    fn free_in(&self, state: Option<&State>, now: Timestamp, mut taken: u64, units: u64) -> Span {
         let mut wait = Span::ZERO;
         for entry in self.live(state, now) {
             if taken.saturating_add(units) <= self.quota {

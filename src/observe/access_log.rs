@@ -15,28 +15,29 @@ pub const KEY: &str = "sluicegate";
 
 const NOT_PLAIN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b'=').add(b'\\');
 const VALUE_BYTES_MAX: usize = 256;
-const LINE_BYTES_USUAL: usize = 160;
 
 /// The line for a request that the limit called `limit` refuses; `None` where no line is wanted.
 #[must_use]
 pub fn refused(policy: &Policy, limit: &str, tier: Option<usize>, caller: &Caller<'_>) -> Option<String> {
     let attributes = policy.access_log.as_ref()?;
-    Some(line(policy, attributes, Decided::Refused.name(), Some(limit), tier, Some(caller)))
+    let mut line = String::new();
+    write(&mut line, policy, attributes, Decided::Refused, Some(limit), tier, Some(caller));
+    Some(line)
 }
 
-/// The line for one request.
-#[must_use]
-pub fn line(
+/// Writes the line for one request in place of what was there.
+pub fn write(
+    line: &mut String,
     policy: &Policy,
     attributes: &[AttributeId],
-    decision: &str,
+    decision: Decided,
     limit: Option<&str>,
     tier: Option<usize>,
     caller: Option<&Caller<'_>>,
-) -> String {
+) {
     let tier = tier.and_then(|tier| policy.tiers.get(tier)).map(|tier| &*tier.name);
-    // Room for most lines: this is written for every request.
-    let mut line = String::with_capacity(LINE_BYTES_USUAL);
+    line.clear();
+    let decision = decision.name();
     for part in ["decision=", decision, " limit=", limit.unwrap_or("-"), " tier=", tier.unwrap_or("-")] {
         line.push_str(part);
     }
@@ -52,5 +53,4 @@ pub fn line(
             None => line.push('-'),
         }
     }
-    line
 }

@@ -4,7 +4,7 @@
 //! share one map from the values to the first override that has them, so that a look-up costs what
 //! the different sets of attributes cost: as a rule one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::Context;
 use super::attributes::AttributeId;
@@ -23,8 +23,16 @@ pub struct Overrides<T> {
 #[derive(Debug)]
 struct Set {
     attributes: Vec<AttributeId>,
-    /// From the values, joined, to the place in `all`.
-    first: HashMap<Vec<u8>, usize>,
+    /// By their values, one after the other.
+    first: Tree,
+}
+
+#[derive(Debug)]
+enum Tree {
+    /// The place in `all`.
+    Found(usize),
+    /// By the value of the next attribute.
+    Next(BTreeMap<Box<[u8]>, Self>),
 }
 
 pub(crate) const OVERRIDES_MAX: usize = 100_000;
@@ -45,8 +53,7 @@ impl<T> Overrides<T> {
 
     /// The number of the first override for whoever has these values.
     pub(crate) fn first<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<usize> {
-        let hit = |set: &Set| set.first.get(&joined(set.attributes.iter().map(|id| value(*id)))?).copied();
-        self.sets.iter().filter_map(hit).min()
+        self.sets.iter().filter_map(|set| set.first.find(set.attributes.iter().map(|id| value(*id)))).min()
     }
 
     /// What each of them says, in their order.
@@ -56,15 +63,28 @@ impl<T> Overrides<T> {
     }
 }
 
-/// One key of several values; `None` where one is missing.
-fn joined<'v>(values: impl Iterator<Item = Option<&'v [u8]>>) -> Option<Vec<u8>> {
-    let mut key = Vec::new();
-    for value in values {
-        let value = value?;
-        key.extend_from_slice(&value.len().to_le_bytes());
-        key.extend_from_slice(value);
+impl Tree {
+    /// The place for these values; `None` where one is missing, or another one wanted.
+    fn find<'v>(&self, values: impl Iterator<Item = Option<&'v [u8]>>) -> Option<usize> {
+        let mut at = self;
+        for value in values {
+            let Self::Next(next) = at else { return None };
+            at = next.get(value?)?;
+        }
+        if let Self::Found(place) = at { Some(*place) } else { None }
     }
-    Some(key)
+
+    /// Sets the place for these values, where none is set.
+    fn add<'v>(&mut self, mut values: impl Iterator<Item = &'v str>, place: usize) {
+        match (self, values.next()) {
+            (Self::Next(next), Some(value)) => {
+                let empty = || Self::Next(BTreeMap::new());
+                next.entry(value.as_bytes().into()).or_insert_with(empty).add(values, place);
+            }
+            (this @ Self::Next(_), None) => *this = Self::Found(place),
+            (Self::Found(_), _) => {}
+        }
+    }
 }
 
 /// What the limit says that has the overrides.
@@ -146,11 +166,10 @@ impl<T> Overrides<T> {
         let attributes: Vec<AttributeId> = conditions.iter().map(|(attribute, _)| *attribute).collect();
         let set = match self.sets.iter_mut().find(|set| set.attributes == attributes) {
             Some(set) => set,
-            None => self.sets.push_mut(Set { attributes, first: HashMap::new() }),
+            None => self.sets.push_mut(Set { attributes, first: Tree::Next(BTreeMap::new()) }),
         };
         for caller in callers {
-            let key = joined(caller.iter().map(|(_, value)| Some(value.as_bytes()))).unwrap_or_default();
-            set.first.entry(key).or_insert(number);
+            set.first.add(caller.iter().map(|(_, value)| *value), number);
         }
         earlier?.first().copied()
     }

@@ -95,18 +95,23 @@ pub fn fewest(shown: &[Shown]) -> Option<usize> {
 /// alone.
 #[must_use]
 pub fn admitted(policy: &Policy, shown: &[Shown], pools: &[usize]) -> Vec<Field> {
-    let Some(form) = policy.replies.fields.filter(|form| form.when == When::Always) else { return Vec::new() };
-    let mut fields = Vec::with_capacity(6);
+    let mut fields = Vec::new();
+    each_admitted(policy, shown, pools, |name, value| fields.push((name, value.to_owned())));
+    fields
+}
+
+/// As [`admitted`], one after the other, in the order of [`names`].
+pub fn each_admitted(policy: &Policy, shown: &[Shown], pools: &[usize], mut put: impl FnMut(&'static str, &str)) {
+    let Some(form) = policy.replies.fields.filter(|form| form.when == When::Always) else { return };
     if let Some((form, one)) = form.x_ratelimit.zip(fewest(shown).and_then(|place| shown.get(place))) {
-        fields.extend(x_ratelimit(policy, form, one, None));
+        x_ratelimit(policy, form, one, None, &mut put);
     }
     if form.ietf {
         let visible = || shown.iter().filter(|shown| shown.visibility == Visibility::Show);
-        fields.extend(ietf::fields(policy, visible, pools));
+        ietf::fields(policy, visible, pools).iter().for_each(|(name, value)| put(name, value));
     }
     let over = shown.iter().map(|shown| shown.balance.over).max().filter(|over| *over > 0);
-    fields.extend(over.map(|over| (OVERAGE, over.to_string())));
-    fields
+    over.into_iter().for_each(|over| put(OVERAGE, itoa::Buffer::new().format(over)));
 }
 
 /// The fields of a request that was refused: of the limit that makes the caller wait longest, and in
@@ -116,7 +121,7 @@ pub fn refused(policy: &Policy, longest: Option<&Shown>, shown: &[Shown], retry_
     let Some(form) = policy.replies.fields else { return Vec::new() };
     let mut fields = Vec::with_capacity(6);
     if let Some((form, longest)) = form.x_ratelimit.zip(longest) {
-        fields.extend(x_ratelimit(policy, form, longest, retry_after));
+        x_ratelimit(policy, form, longest, retry_after, &mut |name, value| fields.push((name, value.to_owned())));
     }
     if form.ietf {
         fields.extend(ietf::fields(policy, || shown.iter(), &[]));
@@ -124,21 +129,30 @@ pub fn refused(policy: &Policy, longest: Option<&Shown>, shown: &[Shown], retry_
     fields
 }
 
-fn x_ratelimit(policy: &Policy, form: XRateLimit, shown: &Shown, retry_after: Option<u64>) -> Vec<Field> {
+fn x_ratelimit(
+    policy: &Policy,
+    form: XRateLimit,
+    shown: &Shown,
+    retry_after: Option<u64>,
+    put: &mut impl FnMut(&'static str, &str),
+) {
     let reset = match form.reset {
         Reset::Seconds => Some(shown.balance.full_in.seconds_up()),
         Reset::UnixSeconds => Some(shown.at.after(shown.balance.full_in).unix_seconds_up()),
         Reset::RetryAfter => retry_after,
     };
-    let mut fields = vec![(LIMIT, shown.quota.to_string()), (REMAINING, shown.balance.remaining.to_string())];
-    fields.extend(reset.map(|reset| (RESET, reset.to_string())));
-    if form.period {
-        fields.push((PERIOD, shown.window.seconds_up().to_string()));
+    let numbers = [
+        (LIMIT, Some(shown.quota)),
+        (REMAINING, Some(shown.balance.remaining)),
+        (RESET, reset),
+        (PERIOD, form.period.then(|| shown.window.seconds_up())),
+    ];
+    for (name, number) in numbers {
+        number.into_iter().for_each(|number| put(name, itoa::Buffer::new().format(number)));
     }
     if let Some(limit) = policy.limits.get(shown.limit).filter(|_| form.name) {
-        fields.push((NAME, limit.name.to_string()));
+        put(NAME, &limit.name);
     }
-    fields
 }
 
 /// The names of all fields that a policy's responses may carry.

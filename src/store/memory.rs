@@ -22,9 +22,9 @@ impl Store for MemoryStore {
         }
         let admitted = claims.iter().all(Claim::admits);
         for claim in claims.iter_mut().filter(|_| admitted) {
-            let key = claim.key;
-            if let Some(state) = claim.pay(now) {
-                self.states.insert(key, state.clone());
+            claim.pay(now);
+            if let Some(state) = &claim.next {
+                self.states.insert(claim.key, state.clone());
             }
         }
         admitted

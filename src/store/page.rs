@@ -77,7 +77,7 @@ impl Page {
     /// Stores `state` under `fingerprint`; true where a live record had to go for it.
     ///
     /// A new record finds its place by forgetting an idle one if the page holds `capacity` records
-    /// or more. Those under `kept`, which the same transaction charges, stay.
+    /// or more. Those that are `kept`, which the same transaction charges, stay.
     ///
     /// # Errors
     /// [`Fault::BadRecord`] where the state has no form.
@@ -87,15 +87,15 @@ impl Page {
         state: &State,
         capacity: usize,
         now: Timestamp,
-        kept: &[u64],
+        kept: impl Fn(u64) -> bool,
     ) -> Result<bool, Fault> {
         if self.replace(fingerprint, state)? {
             return Ok(false);
         }
         let evicted = self.make_room(capacity, now, kept);
-        let mut record = fingerprint.to_le_bytes().to_vec();
-        record::encode(state, &mut record)?;
-        self.bytes.append(&mut record);
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(&fingerprint.to_le_bytes());
+        self.write(state, before)?;
         Ok(evicted)
     }
 
@@ -106,12 +106,25 @@ impl Page {
     pub fn replace(&mut self, fingerprint: u64, state: &State) -> Result<bool, Fault> {
         let mut records = self.records();
         let Some(found) = records.find(|placed| placed.fingerprint == fingerprint) else { return Ok(false) };
-        let end = self.bytes.len().saturating_sub(records.rest.len());
-        let start = end.saturating_sub(found.record.len());
-        let mut record = Vec::with_capacity(found.record.len());
-        record::encode(state, &mut record)?;
-        self.bytes.splice(start..end, record);
+        let (after, size) = (records.rest.len(), found.record.len());
+        let before = self.bytes.len();
+        let start = before.saturating_sub(after).saturating_sub(size);
+        self.write(state, before)?;
+        let written = self.bytes.len().saturating_sub(before);
+        if written == size {
+            self.bytes.copy_within(before.., start);
+            self.bytes.truncate(before);
+        } else if let Some(tail) = self.bytes.get_mut(start..) {
+            tail.rotate_right(written);
+            let old = start.saturating_add(written);
+            self.bytes.drain(old..old.saturating_add(size));
+        }
         Ok(true)
+    }
+
+    /// Appends a record; the page is as long as `before` where it has no form.
+    fn write(&mut self, state: &State, before: usize) -> Result<(), Fault> {
+        record::encode(state, &mut self.bytes).inspect_err(|_| self.bytes.truncate(before))
     }
 
     fn records(&self) -> Records<'_> {
@@ -119,12 +132,12 @@ impl Page {
     }
 
     /// Forgets so much that a record more fits; true where a live one had to go.
-    fn make_room(&mut self, capacity: usize, now: Timestamp, kept: &[u64]) -> bool {
+    fn make_room(&mut self, capacity: usize, now: Timestamp, kept: impl Fn(u64) -> bool) -> bool {
         if self.records().count() < capacity {
             return false;
         }
         let loss = |placed: Placed<'_>| {
-            if kept.contains(&placed.fingerprint) { u64::MAX } else { record::loss(placed.record, now) }
+            if kept(placed.fingerprint) { u64::MAX } else { record::loss(placed.record, now) }
         };
         let mut losses: Vec<u64> = self.records().map(loss).collect();
         let live = losses.iter().filter(|loss| **loss > 0).count();
@@ -176,7 +189,7 @@ mod tests {
         for (fingerprint, state) in
             [(1, state(5)), (2, log(1)), (3, state(6)), (1, state(8)), (2, log(20)), (2, log(3))]
         {
-            assert_eq!(page.put(fingerprint, &state, 10, NOW, &[]), Ok(false));
+            assert_eq!(page.put(fingerprint, &state, 10, NOW, |_| false), Ok(false));
         }
         let page = Page::read(page.bytes().to_vec());
         assert_eq!(
@@ -189,10 +202,10 @@ mod tests {
     fn a_full_page_forgets_the_idle_first_and_then_the_cheapest() {
         let mut page = Page::default();
         for (fingerprint, state) in [(1, state(900)), (2, log(5)), (3, state(3_000_000_000))] {
-            assert_eq!(page.put(fingerprint, &state, 3, NOW, &[]), Ok(false));
+            assert_eq!(page.put(fingerprint, &state, 3, NOW, |_| false), Ok(false));
         }
-        assert_eq!(page.put(4, &state(9_000_000_000), 3, NOW, &[]), Ok(false), "the idle one made room");
-        assert_eq!(page.put(5, &state(2_000_000_000), 3, NOW, &[]), Ok(true), "a live one had to go");
+        assert_eq!(page.put(4, &state(9_000_000_000), 3, NOW, |_| false), Ok(false), "the idle one made room");
+        assert_eq!(page.put(5, &state(2_000_000_000), 3, NOW, |_| false), Ok(true), "a live one had to go");
         assert_eq!(
             [1, 2, 3, 4, 5].map(|fingerprint| page.find(fingerprint).unwrap().is_some()),
             [false, true, false, true, true]
@@ -203,10 +216,11 @@ mod tests {
     fn a_page_shrinks_when_its_capacity_does_and_spares_what_is_kept() {
         let mut page = Page::default();
         for fingerprint in 0..10 {
-            page.put(fingerprint, &state(5_000_000_000), 10, NOW, &[]).unwrap();
+            page.put(fingerprint, &state(5_000_000_000), 10, NOW, |_| false).unwrap();
         }
         for fingerprint in 10..40 {
-            page.put(fingerprint, &state(9_000_000_000), 4, NOW, &[fingerprint - 1, fingerprint]).unwrap();
+            let kept = |kept| (fingerprint - 1..=fingerprint).contains(&kept);
+            page.put(fingerprint, &state(9_000_000_000), 4, NOW, kept).unwrap();
         }
         assert!(page.records().count() <= 5);
         assert!(page.find(38).unwrap().is_some() && page.find(39).unwrap().is_some());

@@ -117,13 +117,14 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     out.extend_from_slice(&window.to_le_bytes());
     out.extend_from_slice(&newest.nanos().to_le_bytes());
     let grain = state.grain.length(state.window);
-    let mut younger = newest;
-    for entry in state.entries.iter().rev() {
-        if entry.at != newest {
-            varint::push(state.grain.end(younger, state.window).since(entry.at).whole(grain), out);
+    // All but the newest stand at the ends of their grains.
+    let mut younger = state.grain.end(newest, state.window);
+    for (place, entry) in state.entries.iter().rev().enumerate() {
+        if place > 0 {
+            varint::push(younger.since(entry.at).whole(grain), out);
+            younger = entry.at;
         }
         varint::push(entry.units, out);
-        younger = entry.at;
     }
     let length = u8::try_from(out.len().saturating_sub(start)).map_err(|_| Fault::BadRecord)?;
     if let Some(place) = out.get_mut(start.saturating_add(1)) {
@@ -157,7 +158,8 @@ fn parse(record: &[u8]) -> Option<State> {
         }),
         ROLLING | ROLLING_COARSE => {
             let mut log = Log::of(record)?;
-            let mut entries: Vec<Entry> = Vec::with_capacity(ENTRIES_MAX);
+            // Each takes a byte at least.
+            let mut entries: Vec<Entry> = Vec::with_capacity(log.rest.len().min(ENTRIES_MAX));
             entries.extend(&mut log);
             entries.reverse();
             let state = rolling::State { window: log.window, grain: log.grain, life: log.life, entries };
@@ -181,8 +183,9 @@ struct Log<'r> {
     window: Span,
     grain: Grain,
     life: u32,
+    /// The time of the entry before, from the second one on the end of its grain.
     at: Timestamp,
-    first: bool,
+    place: usize,
     rest: &'r [u8],
 }
 
@@ -194,7 +197,7 @@ impl<'r> Log<'r> {
         let life = u32_of(&mut rest)?;
         let window = Span::from_seconds(u64::from(u32_of(&mut rest)?));
         let at = Timestamp::from_nanos(u64_of(&mut rest)?);
-        Some(Self { window, grain, life, at, first: true, rest })
+        Some(Self { window, grain, life, at, place: 0, rest })
     }
 }
 
@@ -203,12 +206,13 @@ impl Iterator for Log<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         let mut rest = self.rest;
-        if !self.first {
+        if self.place > 0 {
             let age = self.grain.length(self.window).times(varint_of(&mut rest)?);
-            self.at = self.grain.end(self.at, self.window).before(age);
+            let end = if self.place == 1 { self.grain.end(self.at, self.window) } else { self.at };
+            self.at = end.before(age);
         }
         let units = varint_of(&mut rest)?;
-        self.first = false;
+        self.place = self.place.saturating_add(1);
         self.rest = rest;
         Some(Entry { at: self.at, units })
     }

@@ -7,6 +7,7 @@
 
 use super::key::{Key, KeyMaker, Secret};
 use super::page::{FINGERPRINT_BYTES, Page};
+use super::recall::Recall;
 use super::{Claim, Store};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
@@ -70,6 +71,7 @@ pub struct SharedStore<D> {
     capacity: usize,
     keys: KeyMaker,
     evictions: u64,
+    recall: Recall,
     /// Reused from request to request.
     reads: Vec<Read>,
 }
@@ -80,6 +82,8 @@ struct Read {
     number: u32,
     page: Result<Page, Fault>,
     version: Version,
+    /// It is what this worker wrote, and a swap alone can tell whether it is still there.
+    recalled: bool,
 }
 
 impl<D: SharedData> SharedStore<D> {
@@ -102,6 +106,7 @@ impl<D: SharedData> SharedStore<D> {
             capacity: geometry.capacity,
             keys: KeyMaker::new(&secret, pages),
             evictions: 0,
+            recall: Recall::new(pages),
             reads: Vec::new(),
         })
     }
@@ -114,9 +119,27 @@ impl<D: SharedData> SharedStore<D> {
 
     fn read(&self, number: u32) -> Read {
         match self.data.read(&page_key(self.table, number)) {
-            Ok((bytes, version)) => Read { number, page: Ok(Page::read(bytes)), version },
-            Err(fault) => Read { number, page: Err(fault), version: Version::ABSENT },
+            Ok((bytes, version)) => Read { number, page: Ok(Page::read(bytes)), version, recalled: false },
+            Err(fault) => Read { number, page: Err(fault), version: Version::ABSENT, recalled: false },
         }
+    }
+
+    /// What this worker wrote to the page last, or what is there.
+    fn recall(&mut self, number: u32, now: Timestamp) -> Read {
+        match self.recall.take(number, now) {
+            Some((page, version)) => Read { number, page: Ok(page), version, recalled: true },
+            None => self.read(number),
+        }
+    }
+
+    /// Stores a page, and remembers it where its version is foreseen.
+    fn swap(&mut self, read: &mut Read, now: Timestamp) -> Result<Swap, Fault> {
+        let Ok(page) = &mut read.page else { return Ok(Swap::Done) };
+        let swap = self.data.swap(&page_key(self.table, read.number), page.bytes(), read.version)?;
+        if let (Swap::Done, Some(version)) = (swap, self.data.foreseen()) {
+            self.recall.keep(read.number, std::mem::take(page), version, now);
+        }
+        Ok(swap)
     }
 
     /// Charges all claims of one page by their answers. Where others wrote first, it reads and asks
@@ -126,36 +149,32 @@ impl<D: SharedData> SharedStore<D> {
             if !on(claims, read.number).all(|claim| claim.admits()) {
                 return Commit::Denied;
             }
-            let mine: Vec<u64> = on(claims, read.number).map(|claim| claim.key.fingerprint).collect();
+            let Ok(page) = &mut read.page else { return Commit::of(claims, read.number) };
+            on(claims, read.number).for_each(|claim| claim.pay(now));
+            let kept = |fingerprint| claims.iter().any(|claim| claim.key == Key { page: read.number, fingerprint });
             let (mut evicted, mut changed) = (0_u64, false);
-            if let Ok(page) = &mut read.page {
-                for claim in on(claims, read.number) {
-                    let fingerprint = claim.key.fingerprint;
-                    let Some(state) = claim.pay(now) else { continue };
-                    match page.put(fingerprint, state, self.capacity, now, &mine) {
-                        Ok(dropped) => {
-                            evicted = evicted.saturating_add(u64::from(dropped));
-                            changed = true;
-                        }
-                        Err(fault) => claim.fail(fault),
+            for claim in claims.iter().filter(|claim| claim.key.page == read.number) {
+                let Some(state) = &claim.next else { continue };
+                match page.put(claim.key.fingerprint, state, self.capacity, now, kept) {
+                    Ok(dropped) => evicted = evicted.saturating_add(u64::from(dropped)),
+                    Err(fault) => return failed(claims, read.number, fault),
+                }
+                changed = true;
+            }
+            if changed {
+                match self.swap(read, now) {
+                    Ok(Swap::Done) => {
+                        self.evictions = self.evictions.saturating_add(evicted);
+                        return Commit::of(claims, read.number);
                     }
+                    Ok(Swap::Conflict) => {}
+                    Err(fault) => return failed(claims, read.number, fault),
                 }
+            } else if !read.recalled {
+                return Commit::of(claims, read.number);
             }
-            let page = match &read.page {
-                Ok(page) if changed => page,
-                Ok(_) | Err(_) => return Commit::of(claims, read.number),
-            };
-            match self.data.swap(&page_key(self.table, read.number), page.bytes(), read.version) {
-                Ok(Swap::Done) => {
-                    self.evictions = self.evictions.saturating_add(evicted);
-                    return Commit::of(claims, read.number);
-                }
-                Ok(Swap::Conflict) => {
-                    *read = self.read(read.number);
-                    on(claims, read.number).for_each(|claim| read.ask(claim, now));
-                }
-                Err(fault) => return failed(claims, read.number, fault),
-            }
+            *read = self.read(read.number);
+            on(claims, read.number).for_each(|claim| read.ask(claim, now));
         }
         failed(claims, read.number, Fault::Contended)
     }
@@ -182,13 +201,13 @@ impl<D: SharedData> SharedStore<D> {
         change: impl Fn(Option<&State>, Timestamp) -> Option<(State, T)>,
     ) -> Result<Option<T>, Fault> {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            let Read { page, version, .. } = self.read(key.page);
-            let mut page = page?;
+            let mut read = self.read(key.page);
+            let page = read.page.as_mut().map_err(|fault| *fault)?;
             let state = page.find(key.fingerprint)?;
             let now = clock.now();
             let Some((state, told)) = change(state.as_ref(), now) else { return Ok(None) };
-            let evicted = page.put(key.fingerprint, &state, self.capacity, now, &[])?;
-            match self.data.swap(&page_key(self.table, key.page), page.bytes(), version)? {
+            let evicted = page.put(key.fingerprint, &state, self.capacity, now, |_| false)?;
+            match self.swap(&mut read, now)? {
                 Swap::Done => {
                     self.evictions = self.evictions.saturating_add(u64::from(evicted));
                     return Ok(Some(told));
@@ -229,11 +248,19 @@ impl<D: SharedData> Store for SharedStore<D> {
         for claim in claims.iter_mut() {
             let read = match reads.iter().find(|read| read.number == claim.key.page) {
                 Some(read) => read,
-                None => reads.push_mut(self.read(claim.key.page)),
+                None => reads.push_mut(self.recall(claim.key.page, now)),
             };
             read.ask(claim, now);
         }
         let mut admitted = claims.iter().all(Claim::admits);
+        if !admitted && reads.iter().any(|read| read.recalled) {
+            // Nobody is refused for what may not be there any more.
+            for read in reads.iter_mut().filter(|read| read.recalled) {
+                *read = self.read(read.number);
+                on(claims, read.number).for_each(|claim| read.ask(claim, now));
+            }
+            admitted = claims.iter().all(Claim::admits);
+        }
         if admitted {
             admitted = reads.iter_mut().all(|read| matches!(self.commit(read, claims, now), Commit::Done));
             if !admitted {

@@ -1,9 +1,7 @@
-//! The host calls of proxy-wasm 0.2.1 that the filter makes, none of which panics.
-//!
-//! The SDK has them all, but its own panic on every status that they do not expect, and one panic
-//! kills the worker's VM. It also cannot pass response details along with a gRPC status. Here a
-//! status is a [`Fault`] or an absent value.
+//! The host calls of proxy-wasm 0.2.1 that the filter makes, none of which panics: a status is a
+//! [`Fault`] or an absent value (decision 0004).
 
+use std::alloc::{Layout, alloc};
 use std::ptr::null_mut;
 
 use crate::host::fault::Fault;
@@ -24,11 +22,20 @@ pub(super) enum Map {
     ResponseTrailers = 3,
 }
 
-const REQUEST_BODY: u32 = 0;
+/// What is read in pieces.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Buffer {
+    RequestBody = 0,
+    PluginConfiguration = 7,
+}
+
 const REQUEST: u32 = 0;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> Status;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> Status;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> Status;
     fn proxy_get_shared_data(
         key: *const u8,
@@ -77,6 +84,16 @@ unsafe extern "C" {
     fn proxy_record_metric(id: u32, value: u64) -> Status;
 }
 
+/// Memory that the host fills, and [`received`] takes over; null where there is none left.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    match Layout::array::<u8>(size) {
+        // SAFETY: the size is not zero.
+        Ok(layout) if size > 0 => unsafe { alloc(layout) },
+        Ok(_) | Err(_) => null_mut(),
+    }
+}
+
 /// Calls `fill` with two places for memory that the host allocates here, and takes it over.
 fn received(fill: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> (Status, Vec<u8>) {
     let (mut data, mut size) = (null_mut(), 0);
@@ -84,9 +101,21 @@ fn received(fill: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> (Status, V
     if status != OK || data.is_null() {
         return (status, Vec::new());
     }
-    // SAFETY: the host took the memory from `proxy_on_memory_allocate`, which gives a boxed slice
-    // of exactly `size` bytes, and filled all of it. Nobody else knows of it.
+    // SAFETY: the host took the memory from `proxy_on_memory_allocate`, which gives exactly `size`
+    // bytes of the global allocator, and filled all of it. Nobody else knows of it.
     (status, unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// Writes a line to the proxy's log.
+pub(super) fn log(level: u32, message: &str) {
+    // SAFETY: the message is alive for the whole call; the host copies it.
+    unsafe { proxy_log(level, message.as_ptr(), message.len()) };
+}
+
+/// Calls this root context's tick so often from now on.
+pub(super) fn set_tick_period(milliseconds: u32) {
+    // SAFETY: a plain number.
+    unsafe { proxy_set_tick_period_milliseconds(milliseconds) };
 }
 
 pub(super) fn now_nanos() -> u64 {
@@ -125,10 +154,10 @@ pub(super) fn header_block(map: Map) -> Vec<u8> {
     received(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) }).1
 }
 
-/// Up to `max` bytes of the request's body; empty where they cannot be had.
-pub(super) fn request_body(start: usize, max: usize) -> Vec<u8> {
+/// Up to `max` bytes of a buffer from the byte `start` on; empty where they cannot be had.
+pub(super) fn bytes(buffer: Buffer, start: usize, max: usize) -> Vec<u8> {
     // SAFETY: the places are ours.
-    received(|data, size| unsafe { proxy_get_buffer_bytes(REQUEST_BODY, start, max, data, size) }).1
+    received(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, start, max, data, size) }).1
 }
 
 pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {

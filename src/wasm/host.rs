@@ -14,12 +14,13 @@
 
 use std::time::Instant;
 
-use super::abi::{self, Map};
+use super::abi::{self, Buffer, Map};
 use crate::base::property::Property;
 use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::queue::{QueueToken, SharedQueue};
+use crate::host::shared::foresight::{Beacon, BeaconKey, Foresight};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
     Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead, Uptime,
@@ -32,6 +33,8 @@ pub(super) struct Envoy;
 thread_local! {
     #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are given")]
     static STARTED: Instant = Instant::now();
+    /// Of all writes of this VM, whichever policy makes them.
+    static FORESIGHT: Foresight = Foresight::default();
 }
 
 impl Uptime for Envoy {
@@ -69,7 +72,7 @@ impl RequestHead for Envoy {
 
 impl RequestBody for Envoy {
     fn request_body(&self, start: usize, max: usize) -> Vec<u8> {
-        abi::request_body(start, max)
+        abi::bytes(Buffer::RequestBody, start, max)
     }
 }
 
@@ -151,6 +154,26 @@ impl SharedData for Envoy {
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         let stored = abi::set_shared_data(key, value, seen.cas())?;
+        FORESIGHT.with(|foresight| if stored { foresight.stored(self) } else { foresight.conflicted() });
         Ok(if stored { Swap::Done } else { Swap::Conflict })
     }
+
+    fn foreseen(&self) -> Option<Version> {
+        FORESIGHT.with(Foresight::version)
+    }
 }
+
+impl Beacon for Envoy {
+    fn write(&self, key: BeaconKey) -> Option<u32> {
+        let key: &[u8] = match key {
+            BeaconKey::First => b"sluicegate.one",
+            BeaconKey::Second => b"sluicegate.two",
+        };
+        // Without a value: reading one costs five times as much.
+        abi::set_shared_data(key, &[], UNSEEN).ok().filter(|stored| *stored)?;
+        abi::shared_data(key).ok().map(|(_, cas)| cas)
+    }
+}
+
+/// What the host takes for a write that does not care what is there.
+const UNSEEN: u32 = 0;

@@ -384,7 +384,7 @@ fn a_response_can_say_what_its_request_cost() {
             [(":status", "200")].into_iter().chain(cost.map(|cost| ("x-cost", cost))).collect();
         let response = proxy.answer(&mut stream, &said);
         answers.push((response["x-ratelimit-remaining"].clone(), response.get("x-ratelimit-overage").cloned()));
-        stream.on_log(&proxy);
+        stream.on_end(&proxy);
     }
     let expected = [("6", None), ("5", None), ("5", None), ("4", None), ("0", Some("3"))];
     assert_eq!(answers, expected.map(|(left, over)| (left.to_owned(), over.map(str::to_owned))));
@@ -395,7 +395,7 @@ fn a_response_can_say_what_its_request_cost() {
     for (details, left) in [("downstream_remote_disconnect", "9"), ("internal_redirect", "9")] {
         let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
         proxy.details.replace(Some(details));
-        stream.on_log(&proxy);
+        stream.on_end(&proxy);
         let (mut next, _) = proxy.get(&runtime, "/a", ALICE);
         assert_eq!(proxy.answer(&mut next, &[(":status", "200"), ("x-cost", "0")])["x-ratelimit-remaining"], left);
     }

@@ -90,7 +90,7 @@ fn a_body_is_refused_by_its_head_or_at_the_first_byte_too_many() {
             // Envoy goes on with what it has of the stream.
             assert_eq!(stream.on_request_body(&proxy, 9, true), Flow::Continue);
             proxy.answer(&mut stream, &[(":status", "413")]);
-            stream.on_log(&proxy);
+            stream.on_end(&proxy);
         }
     }
     assert!(proxy.replies.borrow().is_empty());
@@ -149,7 +149,7 @@ fn a_cost_of_the_body_is_charged_when_it_is_known() {
         let (mut stream, _) = post(&proxy, &policy, "/sent", more);
         send_body(&proxy, &mut stream, pieces);
         let left = proxy.answer(&mut stream, &[(":status", "500")])["x-ratelimit-limit"].clone();
-        stream.on_log(&proxy);
+        stream.on_end(&proxy);
         left
     };
     let over = || proxy.count("policy.=.demo;.;limit.=.sent;.;sluicegate_overage_total");
@@ -161,7 +161,7 @@ fn a_cost_of_the_body_is_charged_when_it_is_known() {
     assert_eq!(over(), 0);
     let (mut stream, _) = post(&proxy, &policy, "/sent", &[]);
     stream.on_request_body(&proxy, 6, false);
-    stream.on_log(&proxy);
+    stream.on_end(&proxy);
     assert_eq!(over(), 0, "one that was cut off costs what had come: 76 of 100");
 }
 
@@ -175,7 +175,7 @@ fn lines_and_items_are_counted_as_they_come() {
         assert_eq!(flow, Flow::Continue);
         send_body(&proxy, &mut stream, pieces);
         let left = proxy.answer(&mut stream, &[(":status", status)])[LEFT].clone();
-        stream.on_log(&proxy);
+        stream.on_end(&proxy);
         left
     };
     assert_eq!(answer("/lines", &[b"a 1\n# x\n", b"\nb", b" 2\n"], "200"), "98");
@@ -204,7 +204,7 @@ fn a_body_that_is_refused_after_the_answer_has_begun_costs_nothing() {
     stream.on_request_body(&proxy, 9, false);
     assert_eq!(proxy.answer(&mut stream, &[(":status", "200")])[LEFT], "8");
     assert_eq!(stream.on_request_body(&proxy, 2, false), Flow::Stop);
-    stream.on_log(&proxy);
+    stream.on_end(&proxy);
     assert_eq!(left(&proxy, &policy), "8");
 }
 

@@ -55,7 +55,7 @@ fn refused(proxy: &Proxy, reason: &str) -> u64 {
 fn left(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) -> String {
     let (mut stream, _) = send(proxy, policy, "/look", "nobody");
     let left = proxy.answer(&mut stream, &[(":status", "200")])[LEFT].clone();
-    stream.on_log(proxy);
+    stream.on_end(proxy);
     left
 }
 
@@ -84,7 +84,7 @@ fn who_finds_no_slot_waits_and_goes_on_in_turn() {
     // It ends, and the one that came first has its slot.
     let response = proxy.answer(&mut first, &[(":status", "200")]);
     assert!(response["ratelimit-policy"].ends_with("\"pool\";q=1;qu=\"concurrent-requests\""), "{response:?}");
-    first.on_log(&proxy);
+    first.on_end(&proxy);
     let actions = tick(&proxy, 1);
     assert_eq!(actions.iter().map(|action| action.answer).collect::<Vec<_>>(), [Answer::Resume]);
     let mut second = waiting.remove(0);
@@ -92,9 +92,9 @@ fn who_finds_no_slot_waits_and_goes_on_in_turn() {
     assert_eq!(depth(), 1);
     assert_eq!(proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms"), 1);
     // The other one hangs up, and takes nothing.
-    waiting.remove(0).on_log(&proxy);
+    waiting.remove(0).on_end(&proxy);
     assert_eq!(depth(), 0);
-    second.on_log(&proxy);
+    second.on_end(&proxy);
     assert_eq!(tick(&proxy, 1), []);
     assert_eq!(left(&proxy, &policy), "5", "three that were let in, and the one that asks");
 }
@@ -115,7 +115,7 @@ fn who_waits_too_long_is_refused_and_pays_nothing() {
     assert_eq!(reply.grpc_status, GrpcStatus::ResourceExhausted);
     // Envoy shows us our own answer.
     proxy.answer(&mut late, &[(":status", "429")]);
-    late.on_log(&proxy);
+    late.on_end(&proxy);
     assert_eq!((refused(&proxy, "queue_timeout"), left(&proxy, &policy)), (1, "7".to_owned()));
 }
 
@@ -126,9 +126,9 @@ fn one_that_envoy_answers_while_it_waits_never_had_its_turn() {
     let (mut first, _) = send(&proxy, &policy, "/work", "a");
     let (mut waiting, _) = send(&proxy, &policy, "/work", "a");
     proxy.answer(&mut waiting, &[(":status", "504")]);
-    first.on_log(&proxy);
+    first.on_end(&proxy);
     assert_eq!(tick(&proxy, 2), [], "nobody waits any more");
-    waiting.on_log(&proxy);
+    waiting.on_end(&proxy);
     assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Continue);
 }
 
@@ -143,7 +143,7 @@ fn a_limit_or_a_payload_refuses_before_anybody_queues() {
     assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Stop, "by the limit");
     assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_refused:all");
     assert_eq!(upload.on_request_body(&proxy, 11, false), Flow::Stop);
-    upload.on_log(&proxy);
+    upload.on_end(&proxy);
     assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Continue, "its slot and its unit came back");
 }
 

@@ -1,0 +1,241 @@
+//! Telling the version of a value without reading it.
+//!
+//! Reading a page costs four times what writing it does, and a worker that is alone knows what is on
+//! it: what it wrote. It lacks the version, which the host gives with a read alone. But the host takes
+//! all versions from one counter, which each write moves on:
+//!
+//! ```text
+//!   the counter was at least n ─▶ our write got at least n + 1 ─▶ all later writes get more than that
+//! ```
+//!
+//! So if the value under our key has the version n + 1, then we wrote it, and nobody did since. If it
+//! has not, the swap conflicts, and the value is read as ever. A guess can cost a write, but it cannot
+//! lose one (decision 0019).
+//!
+//! Versions are 32 bits and begin anew. A guess must not be used after as many writes as that is:
+//! [`GUESS_LIFE`].
+
+use std::cell::Cell;
+
+use super::Version;
+use crate::base::time::Span;
+
+/// For how long a guess may be used: the host would have to write seventy million times a second
+/// before its versions came round.
+pub const GUESS_LIFE: Span = Span::from_seconds(60);
+
+/// After a wrong guess so many writes pass without one, doubled each time up to the most: where
+/// several workers are busy most guesses are wrong, and then they cost next to nothing.
+const PATIENCE_MIN: u32 = 16;
+const PATIENCE_MAX: u32 = 8_192;
+
+/// What one worker knows of the host's counter.
+#[derive(Debug)]
+pub struct Foresight {
+    /// What the counter is at least, where that is known.
+    latest: Cell<Option<u32>>,
+    /// The version of the last write, if no other worker wrote at that moment.
+    guess: Cell<Option<u32>>,
+    trust: Cell<Trust>,
+    /// Writes until it is looked up again.
+    rest: Cell<u32>,
+    patience: Cell<u32>,
+    /// Writes since it was looked up.
+    streak: Cell<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// Not looked at yet.
+    Unknown,
+    /// All versions are from one counter.
+    One,
+    /// They are not.
+    Never,
+}
+
+/// Writes a value of its own under one of two keys of its own, and reads the version that it got, or
+/// that another worker's write has got there since.
+pub trait Beacon {
+    /// The version; `None` where the host fails.
+    fn write(&self, key: BeaconKey) -> Option<u32>;
+}
+
+/// The keys of [`Beacon`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeaconKey {
+    /// The one.
+    First,
+    /// The other.
+    Second,
+}
+
+impl Default for Foresight {
+    fn default() -> Self {
+        Self {
+            latest: Cell::new(None),
+            guess: Cell::new(None),
+            trust: Cell::new(Trust::Unknown),
+            rest: Cell::new(0),
+            patience: Cell::new(PATIENCE_MIN),
+            streak: Cell::new(0),
+        }
+    }
+}
+
+impl Foresight {
+    /// The version that the last write has got, if it can be told.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.guess.get().map(Version::of)
+    }
+
+    /// This worker has written.
+    pub fn stored(&self, beacon: &impl Beacon) {
+        self.guess.set(self.latest.get().map(next));
+        if self.guess.get().is_some() {
+            self.latest.set(self.guess.get());
+            self.streak.set(self.streak.get().saturating_add(1));
+            if self.streak.get() > self.patience.get() {
+                self.patience.set(PATIENCE_MIN);
+            }
+        } else if let Some(rest) = self.rest.get().checked_sub(1) {
+            self.rest.set(rest);
+        } else {
+            self.look_up(beacon);
+        }
+    }
+
+    /// A swap of this worker met another version than it had seen: others are writing.
+    pub fn conflicted(&self) {
+        self.guess.set(None);
+        if self.latest.take().is_some() {
+            let patience = self.patience.get();
+            self.rest.set(patience);
+            self.patience.set(patience.saturating_mul(2).min(PATIENCE_MAX));
+            self.streak.set(0);
+        }
+    }
+
+    /// Looks the counter up, for the writes that follow.
+    fn look_up(&self, beacon: &impl Beacon) {
+        match self.trust.get() {
+            Trust::Never => {}
+            Trust::One => self.latest.set(beacon.write(BeaconKey::First)),
+            Trust::Unknown => {
+                let versions = [BeaconKey::First, BeaconKey::Second, BeaconKey::First].map(|key| beacon.write(key));
+                let [Some(first), Some(second), Some(third)] = versions else { return };
+                // A counter of each key would give the first key two numbers with none between them.
+                let one = is_before(first, second) && is_before(second, third);
+                self.trust.set(if one { Trust::One } else { Trust::Never });
+                self.latest.set(one.then_some(third));
+            }
+        }
+    }
+}
+
+/// The version after `version`: none is 0, which to the host means that none was seen.
+fn next(version: u32) -> u32 {
+    version.checked_add(1).unwrap_or(1)
+}
+
+/// Whether `one` was given before `other`, as versions begin anew.
+fn is_before(one: u32, other: u32) -> bool {
+    (1..=u32::MAX / 2).contains(&other.wrapping_sub(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// A host with one counter, or with one for each key.
+    #[derive(Default)]
+    struct Host {
+        counter: Cell<u32>,
+        by_key: Option<RefCell<HashMap<bool, u32>>>,
+        calls: Cell<u32>,
+    }
+
+    impl Beacon for Host {
+        fn write(&self, key: BeaconKey) -> Option<u32> {
+            self.calls.set(self.calls.get() + 1);
+            if let Some(counters) = &self.by_key {
+                let mut counters = counters.borrow_mut();
+                let counter = counters.entry(key == BeaconKey::First).or_insert(40);
+                *counter += 1;
+                return Some(*counter);
+            }
+            Some(self.bump())
+        }
+    }
+
+    impl Host {
+        fn bump(&self) -> u32 {
+            self.counter.set(next(self.counter.get()));
+            self.counter.get()
+        }
+    }
+
+    #[test]
+    fn a_worker_that_is_alone_is_always_right() {
+        let host = Host { counter: Cell::new(u32::MAX - 9), ..Host::default() };
+        let foresight = Foresight::default();
+        assert_eq!(foresight.version(), None);
+        host.bump();
+        foresight.stored(&host);
+        for _ in 0..40 {
+            let version = host.bump();
+            foresight.stored(&host);
+            assert_eq!(foresight.version(), Some(Version::of(version)), "also where they begin anew");
+        }
+        assert_eq!(host.calls.get(), 3);
+    }
+
+    #[test]
+    fn a_guess_is_never_above_the_version_of_its_write() {
+        let (host, foresight) = (Host::default(), Foresight::default());
+        for round in 0..10_000_u32 {
+            for _ in 0..round.trailing_zeros() % 4 {
+                host.bump();
+            }
+            let version = host.bump();
+            foresight.stored(&host);
+            let guess = foresight.version();
+            assert!(guess.is_none_or(|guess| guess.cas() <= version), "{guess:?} for {version}");
+            if round % 50 == 49 {
+                foresight.conflicted();
+                assert_eq!(foresight.version(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_guesses_become_rare() {
+        let (host, foresight) = (Host::default(), Foresight::default());
+        for _ in 0..100_000 {
+            host.bump();
+            foresight.stored(&host);
+            foresight.conflicted();
+        }
+        assert!(host.calls.get() < 40, "{} look-ups", host.calls.get());
+        for _ in 0..3 * PATIENCE_MAX {
+            host.bump();
+            foresight.stored(&host);
+        }
+        assert!(foresight.version().is_some() && foresight.patience.get() == PATIENCE_MIN, "alone again");
+    }
+
+    #[test]
+    fn a_host_that_counts_each_key_by_itself_is_not_trusted() {
+        let host = Host { by_key: Some(RefCell::default()), ..Host::default() };
+        let foresight = Foresight::default();
+        for _ in 0..1_000 {
+            foresight.stored(&host);
+            assert_eq!(foresight.version(), None);
+        }
+        assert_eq!(host.calls.get(), 3);
+    }
+}

@@ -1,0 +1,73 @@
+//! The callbacks of proxy-wasm 0.2.1, by the names under which the host looks for them.
+//!
+//! A stream begins with `on_context_create` and ends with `on_delete`. `on_log` and `on_done`, which
+//! the host would call right before that, tell nothing more; neither does the response's body.
+
+use super::contexts;
+
+/// What the host does with a stream after a callback, or a root context's answer.
+type Answer = u32;
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {
+    // SAFETY: the linker's own function, called once, before any other.
+    unsafe { __wasm_call_ctors() };
+    super::log::begin();
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(context: u32, root: u32) {
+    contexts::create(context, root);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(root: u32, size: usize) -> Answer {
+    contexts::configure(root, size).into()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(root: u32) {
+    contexts::on_tick(root);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_queue_ready(root: u32, _queue: u32) {
+    contexts::on_queue_ready(root);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(context: u32, _count: usize, ends: u32) -> Answer {
+    contexts::on_request_headers(context, ends != 0)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(context: u32, size: usize, ends: u32) -> Answer {
+    contexts::on_request_body(context, size, ends != 0)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> Answer {
+    contexts::on_request_trailers(context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(context: u32, _count: usize, _ends: u32) -> Answer {
+    contexts::on_response_headers(context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> Answer {
+    contexts::on_response_trailers(context)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(context: u32) {
+    contexts::delete(context);
+}
