@@ -145,6 +145,11 @@ impl Policy {
         self.seats.get(claim.checked_sub(self.limits.len())?)
     }
 
+    /// What the counters of all limits and seat limits belong to, in the order of the claims' numbers.
+    pub fn identities(&self) -> impl Iterator<Item = &[u8]> {
+        self.limits.iter().map(|limit| &*limit.identity).chain(self.seats.iter().map(|seat| &*seat.identity))
+    }
+
     /// The name of the limit, or seat limit, of a claim.
     #[must_use]
     pub fn claim_name(&self, claim: usize) -> &str {

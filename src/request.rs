@@ -1,8 +1,8 @@
 //! Who asks for what: from a request's head to the limits that hold for it.
 //!
 //! ```text
-//!   head, facts ─▶ identify ─▶ Caller (attributes)   ┐
-//!     └──────────▶ routes  ──▶ Matches ─▶ tier       ┴─▶ select ─▶ claims
+//!   head, facts ─▶ regulars ⇄ identify ─▶ Caller (attributes)   ┐
+//!     └──────────▶ routes  ──▶ Matches ─▶ tier                ┴─▶ select ─▶ claims
 //! ```
 
 pub mod address;
@@ -12,6 +12,7 @@ pub mod facts;
 pub mod head;
 pub mod identify;
 pub mod payload;
+pub mod regulars;
 pub mod select;
 pub mod trace;
 mod voices;

@@ -17,8 +17,9 @@ use crate::queue::worker::Worker;
 use crate::reply::fields;
 use crate::request::facts::settle;
 use crate::request::head::Request;
+use crate::request::regulars::Regulars;
 use crate::store::Claim;
-use crate::store::key::Secret;
+use crate::store::key::{LimitKeys, Secret};
 use crate::store::shared::SharedStore;
 
 /// A policy at work.
@@ -27,6 +28,7 @@ pub struct Runtime<D> {
     /// The policy.
     pub policy: Policy,
     pub(super) store: RefCell<SharedStore<D>>,
+    pub(super) keys: LimitKeys,
     pub(super) counters: Counters,
     /// The names of all fields that responses may carry.
     pub(super) field_names: Vec<&'static str>,
@@ -47,6 +49,7 @@ pub(super) struct Scratch {
     pub(super) request: Request,
     pub(super) numbers: Vec<usize>,
     pub(super) claims: Vec<Claim>,
+    pub(super) regulars: Regulars,
 }
 
 impl<D: SharedData + Properties> Runtime<D> {
@@ -62,17 +65,20 @@ impl<D: SharedData + Properties> Runtime<D> {
     ) -> Result<Self, Fault> {
         settle(&mut policy, &data);
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
+        let keys = LimitKeys::new(store.keys(), policy.identities());
         let counters = Counters::define(&policy, define);
         let field_names = fields::names(&policy);
+        let scratch = Scratch { regulars: Regulars::new(fresh), ..Scratch::default() };
         Ok(Self {
             policy,
             store: RefCell::new(store),
+            keys,
             counters,
             field_names,
             seed: *fresh,
             pools: None,
             decoding: Rc::default(),
-            scratch: RefCell::default(),
+            scratch: RefCell::new(Some(Box::new(scratch))),
             line: RefCell::default(),
         })
     }

@@ -31,7 +31,7 @@ use crate::queue::stream::{Answer, Arrival, Refusal, StreamId};
 use crate::reply::fields::{self, Field, Shown};
 use crate::reply::local;
 use crate::request::head::Request;
-use crate::request::identify::{Caller, Unidentified, identify};
+use crate::request::identify::{Caller, Unidentified};
 use crate::request::select::select;
 use crate::store::{Claim, Store};
 
@@ -98,12 +98,12 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let mut now = host.now();
         let mut scratch = runtime.scratch.take().unwrap_or_default();
-        let Scratch { request, numbers, claims } = &mut *scratch;
+        let Scratch { request, numbers, claims, regulars } = &mut *scratch;
         request.read(host, &runtime.policy, ends);
-        let flow = match identify(request, &runtime.policy) {
+        let flow = match regulars.identify(request, &runtime.policy) {
             Err(why) => self.turn_away(host, request, why, now),
             Ok(caller) => {
-                select(request, &caller, &runtime.policy, runtime.store.borrow().keys(), numbers, claims);
+                select(request, &caller, &runtime.policy, &runtime.keys, numbers, claims);
                 match Upload::open(&runtime, request, &caller, numbers, claims, now.nanos()) {
                     Err(refused) => self.refuse_at_head(host, request, &caller, refused, claims, now),
                     Ok(upload) => {

@@ -33,6 +33,20 @@ pub struct Callers {
     pub absent: Stance,
     /// What the proxy must be asked for each request.
     pub properties: PropertySet,
+    /// What of a request's head says who sent it.
+    pub clues: Clues,
+}
+
+/// The parts of a request's head on which it depends who sent it: where they are the same, so is the
+/// caller.
+#[derive(Debug, Default)]
+pub struct Clues {
+    /// The headers that are read, by name, each once.
+    pub headers: Vec<Box<str>>,
+    /// Whether the query is read.
+    pub query: bool,
+    /// Whether the rest of the path is.
+    pub path: bool,
 }
 
 /// What to do with a caller who is not known.
@@ -68,6 +82,35 @@ impl Callers {
     }
 }
 
+impl Clues {
+    fn of(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]) -> Self {
+        let mut clues = Self::default();
+        for credential in credentials {
+            match &credential.place {
+                Place::Header { name, .. } => clues.headers.push(name.clone()),
+                Place::Query { .. } => clues.query = true,
+                Place::Metadata(_) => {}
+            }
+        }
+        for source in sources.iter().flat_map(|(_, sources)| sources) {
+            match source {
+                Source::Header(name) => clues.headers.push(name.clone()),
+                Source::Query(_) => clues.query = true,
+                Source::Path(_) => clues.path = true,
+                Source::Directory(_)
+                | Source::Metadata { .. }
+                | Source::RouteMetadata(_)
+                | Source::NodeMetadata(..)
+                | Source::ClientAddress { .. }
+                | Source::ClientCertificate(_) => {}
+            }
+        }
+        clues.headers.sort_unstable();
+        clues.headers.dedup();
+        clues
+    }
+}
+
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let map = field.map()?;
     let faults_before = field.faults.count();
@@ -95,6 +138,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     Some(Callers {
         routes: routes?,
         properties: properties(&credentials, &sources),
+        clues: Clues::of(&credentials, &sources),
         credentials,
         directory: directory?,
         sources,

@@ -17,8 +17,17 @@ use crate::policy::directory::Digest;
 /// A caller: the values of the policy's attributes, where it has them.
 #[derive(Debug)]
 pub struct Caller<'r> {
-    values: Vec<Option<Value<'r>>>,
+    values: Values<'r>,
 }
+
+#[derive(Debug)]
+enum Values<'r> {
+    Found(Vec<Option<Value<'r>>>),
+    Recalled(&'r [Option<Value<'static>>]),
+}
+
+/// The values of a caller, for as long as they are wanted.
+pub(super) type KeptValues = Box<[Option<Value<'static>>]>;
 
 /// The value of an attribute.
 #[derive(Clone, Debug)]
@@ -63,14 +72,35 @@ impl<'r> Caller<'r> {
         self.known(attribute).map(Value::bytes)
     }
 
+    /// Who was identified before.
+    pub(super) const fn recalled(values: &'r [Option<Value<'static>>]) -> Self {
+        Self { values: Values::Recalled(values) }
+    }
+
+    /// All values, and the bytes that they take.
+    pub(super) fn values(&self) -> (KeptValues, usize) {
+        let values = self.all();
+        let bytes = values.iter().flatten().map(|value| value.bytes().len()).sum();
+        (values.iter().map(|value| value.as_ref().map(Value::kept)).collect(), bytes)
+    }
+
+    fn all(&self) -> &[Option<Value<'r>>] {
+        match &self.values {
+            Values::Found(values) => values,
+            Values::Recalled(values) => values,
+        }
+    }
+
     /// The value as it is known so far.
     pub(super) fn known(&self, attribute: AttributeId) -> Option<&Value<'r>> {
-        self.values.get(attribute.index())?.as_ref()
+        self.all().get(attribute.index())?.as_ref()
     }
 
     /// Sets a value, or removes it.
     pub(super) fn set(&mut self, attribute: AttributeId, value: Option<Value<'r>>) {
-        if let Some(place) = self.values.get_mut(attribute.index()) {
+        if let Values::Found(values) = &mut self.values
+            && let Some(place) = values.get_mut(attribute.index())
+        {
             *place = value;
         }
     }
@@ -98,6 +128,13 @@ impl<'r> Caller<'r> {
 }
 
 impl Value<'_> {
+    fn kept(&self) -> Value<'static> {
+        match self {
+            Self::Text(text) => Value::Text(Cow::Owned(text.to_vec())),
+            Self::Identifier(digits) => Value::Identifier(*digits),
+        }
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text,
@@ -123,7 +160,7 @@ pub(crate) fn identify_and_tell<'r>(
     policy: &'r Policy,
     trace: &mut impl Trace,
 ) -> Result<Caller<'r>, Unidentified> {
-    let mut caller = Caller { values: vec![None; policy.attributes.count()] };
+    let mut caller = Caller { values: Values::Found(vec![None; policy.attributes.count()]) };
     let asked = is_asked(request, policy);
     let presented = if asked { Some(present(&mut caller, request, policy, trace)?) } else { None };
     derive(&mut caller, presented, request, policy, trace)?;

@@ -7,7 +7,7 @@ use crate::policy::Policy;
 use crate::policy::limits::{Absent, CostSource, Limit, Part};
 use crate::policy::select::{Condition, Selector};
 use crate::store::Claim;
-use crate::store::key::KeyMaker;
+use crate::store::key::LimitKeys;
 
 /// Fills `claims` with what the request asks of each limit that holds for it, in the order of the
 /// policy. `numbers` is memory to work in.
@@ -15,7 +15,7 @@ pub fn select(
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
-    keys: &KeyMaker,
+    keys: &LimitKeys,
     numbers: &mut Vec<usize>,
     claims: &mut Vec<Claim>,
 ) {
@@ -26,11 +26,7 @@ pub fn select(
     policy.candidates.find(request.tier, request.matches.ids(), numbers);
     for number in numbers.iter() {
         let limit = policy.limits.get(*number).filter(|limit| holds(&limit.selector, request, caller));
-        let claim = limit.and_then(|limit| claim(limit, request, caller, policy, keys));
-        claims.extend(claim.map(|mut claim| {
-            claim.limit = *number;
-            claim
-        }));
+        claims.extend(limit.and_then(|limit| claim(*number, limit, request, caller, policy, keys)));
     }
     seats(request, caller, policy, keys, numbers, claims);
 }
@@ -62,7 +58,7 @@ fn seats(
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
-    keys: &KeyMaker,
+    keys: &LimitKeys,
     numbers: &mut Vec<usize>,
     claims: &mut Vec<Claim>,
 ) {
@@ -75,13 +71,14 @@ fn seats(
         let Some((limit, holder)) = limit.and_then(|limit| Some((limit, caller.value(limit.holder)?))) else {
             continue;
         };
-        let mut key = keys.partition(&limit.identity);
+        let number = policy.limits.len().saturating_add(*number);
+        let mut key = keys.partition(number, &limit.identity);
         limit.per.iter().for_each(|part| key.push(value(&limit.selector, part, request, caller, policy)));
         let at = key.finish();
         key.push(Some(holder));
         let rule = Rule::Seats(limit.seats.asked_by(key.finish().fingerprint));
         let mut claim = Claim::new(at, rule, Cost::Now(1), limit.failure);
-        claim.limit = policy.limits.len().saturating_add(*number);
+        claim.limit = number;
         claims.push(claim);
     }
 }
@@ -116,8 +113,15 @@ pub(crate) fn has(caller: &Caller<'_>, (attribute, values): &Condition) -> bool 
 }
 
 /// What the request asks of one limit; `None` where a part of the key is missing that must be there.
-fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy, keys: &KeyMaker) -> Option<Claim> {
-    let mut key = keys.partition(&limit.identity);
+fn claim(
+    number: usize,
+    limit: &Limit,
+    request: &Request,
+    caller: &Caller<'_>,
+    policy: &Policy,
+    keys: &LimitKeys,
+) -> Option<Claim> {
+    let mut key = keys.partition(number, &limit.identity);
     for part in &limit.per {
         let value = value(&limit.selector, part, request, caller, policy);
         if value.is_none() && limit.absent == Absent::Skip {
@@ -127,6 +131,7 @@ fn claim(limit: &Limit, request: &Request, caller: &Caller<'_>, policy: &Policy,
     }
     let rule = limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule);
     let mut claim = Claim::new(key.finish(), *rule, cost(&limit.cost, request), limit.failure);
+    claim.limit = number;
     claim.enforcement = limit.enforcement;
     Some(claim)
 }

@@ -32,6 +32,26 @@ pub struct PartialKey {
     pages: u32,
 }
 
+/// The beginnings of the keys of all limits of a policy.
+#[derive(Debug)]
+pub struct LimitKeys {
+    maker: KeyMaker,
+    begun: Vec<PartialKey>,
+}
+
+impl LimitKeys {
+    /// Of limits with these identities, in the order of their numbers.
+    pub fn new<'i>(maker: &KeyMaker, identities: impl Iterator<Item = &'i [u8]>) -> Self {
+        Self { maker: *maker, begun: identities.map(|identity| maker.partition(identity)).collect() }
+    }
+
+    /// Begins the key of one partition of the limit with this number and identity.
+    #[must_use]
+    pub fn partition(&self, limit: usize, identity: &[u8]) -> PartialKey {
+        self.begun.get(limit).cloned().unwrap_or_else(|| self.maker.partition(identity))
+    }
+}
+
 impl KeyMaker {
     /// Keys for a table of `pages` pages, at least one.
     #[must_use]

@@ -15,7 +15,7 @@ use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified};
 use crate::request::payload::{Holding, check_length, holding, wanted};
 use crate::request::select::{exemption, select};
-use crate::store::key::KeyMaker;
+use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
 use crate::store::{Claim, Store};
 
@@ -53,7 +53,14 @@ impl Outcome {
         let view = View { policy, request, caller };
         let (mut numbers, mut claims) = (Vec::new(), Vec::new());
         let exempt = exemption(request, caller, policy, &mut numbers);
-        select(request, caller, policy, &KeyMaker::new(&[0; 16], 1), &mut numbers, &mut claims);
+        select(
+            request,
+            caller,
+            policy,
+            &LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities()),
+            &mut numbers,
+            &mut claims,
+        );
         let (payload, refused) = payload(policy, request, caller, &claims);
         if refused.is_some() {
             // It takes nothing from any limit, and is told where it stands with them.

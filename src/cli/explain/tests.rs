@@ -12,7 +12,7 @@ use crate::policy::document::from_yaml;
 use crate::request::head::Request;
 use crate::request::identify::identify;
 use crate::request::select::exemption;
-use crate::store::key::KeyMaker;
+use crate::store::key::{KeyMaker, LimitKeys};
 
 /// Keys demo-acme-1 and demo-globex-1, and whoever.
 const CALLERS: &str = "callers:
@@ -96,7 +96,7 @@ proptest! {
         request.read(&proxy, &policy, true);
         let caller = identify(&request, &policy).unwrap();
         let (mut numbers, mut claims) = (Vec::new(), Vec::new());
-        let keys = KeyMaker::new(&[0; 16], 1);
+        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities());
         crate::request::select::select(&request, &caller, &policy, &keys, &mut numbers, &mut claims);
         let selected: Vec<&str> = claims.iter().map(|claim| &*policy.limits[claim.limit].name).collect();
 

@@ -1,0 +1,179 @@
+//! Callers who come again: who sends a request follows from its clues alone, so the same clues need
+//! not be looked into twice.
+//!
+//! A caller is found by a hash of them under a key that no client knows, with 128 bits: nobody can
+//! make up clues with the hash of somebody else's. What was refused is not remembered.
+
+use std::collections::BTreeMap;
+use std::hash::Hasher as _;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::head::Request;
+use super::identify::{Caller, KeptValues, Unidentified, identify, is_asked};
+use crate::base::property::Property;
+use crate::policy::Policy;
+use crate::store::key::Secret;
+
+/// The most callers that are remembered, and the most bytes that the values of one may take.
+const CALLERS_MAX: usize = 4_096;
+const VALUES_BYTES_MAX: usize = 1_024;
+
+/// The most bytes of a query that is looked at. Longer ones are seldom the same twice.
+const QUERY_BYTES_MAX: usize = 256;
+
+/// The callers of one worker that came lately, under one policy.
+#[derive(Debug, Default)]
+pub struct Regulars {
+    key: Secret,
+    callers: BTreeMap<u128, KeptValues>,
+}
+
+impl Regulars {
+    /// Nobody yet. `key` is a secret of this proxy's.
+    #[must_use]
+    pub const fn new(key: &Secret) -> Self {
+        Self { key: *key, callers: BTreeMap::new() }
+    }
+
+    /// Finds out who sent `request`: as [`identify`], with the same answer.
+    ///
+    /// # Errors
+    /// As [`identify`].
+    pub fn identify<'r>(&'r mut self, request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, Unidentified> {
+        let Some(clues) = self.clues(request, policy) else { return identify(request, policy) };
+        if !self.callers.contains_key(&clues) {
+            let caller = identify(request, policy)?;
+            let (values, bytes) = caller.values();
+            if bytes > VALUES_BYTES_MAX {
+                return Ok(caller);
+            }
+            if self.callers.len() >= CALLERS_MAX {
+                // Whoever comes again is soon back.
+                self.callers.clear();
+            }
+            self.callers.insert(clues, values);
+        }
+        match self.callers.get(&clues) {
+            Some(values) => Ok(Caller::recalled(values)),
+            None => identify(request, policy),
+        }
+    }
+
+    /// The hash of all that says who sent `request`; `None` where that is seldom the same twice.
+    fn clues(&self, request: &Request, policy: &Policy) -> Option<u128> {
+        let clues = &policy.callers.clues;
+        if clues.path {
+            return None;
+        }
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        let mut add = |place: usize, bytes: &[u8]| {
+            // The place and the length keep ("ab", "c") apart from ("a", "bc").
+            hasher.write_usize(place);
+            hasher.write_usize(bytes.len());
+            hasher.write(bytes);
+        };
+        add(usize::from(is_asked(request, policy)), &[]);
+        for (name, value) in request.headers.iter() {
+            if let Some(place) = clues.headers.iter().position(|known| known.as_bytes() == name) {
+                add(place, value);
+            }
+        }
+        if clues.query {
+            let query = request.query();
+            if query.len() > QUERY_BYTES_MAX {
+                return None;
+            }
+            add(0, query);
+        }
+        for property in Property::ALL {
+            if policy.callers.properties.contains(property) {
+                add(property.index(), request.facts.of(property));
+            }
+        }
+        Some(hasher.finish128().as_u128())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::host::headers::Headers;
+    use crate::policy::document::from_yaml;
+
+    const POLICY: &str = r#"
+        version: 1
+        name: demo
+        callers:
+          for: { routes: ["/v2/**"] }
+          credentials:
+            - { name: bearer, header: authorization, scheme: Bearer }
+            - { name: api_key, header: x-api-key }
+            - { name: param, query: key }
+          directory:
+            - { sha256: 2edfd8eebd74397de51dc8b25c2c6f174f58ac64bd1e804cb25f03e0f0e4e3f4, org: acme }
+          attributes:
+            org: [{ directory: org }, { header: x-org, trusted: true }]
+            region: [{ header: x-region, trusted: true }]
+          unknown: anonymous
+          absent: anonymous
+        limits:
+          - { name: all, per: [org], bucket: { burst: 1, refill: 1/s } }
+    "#;
+
+    fn policy() -> Policy {
+        Policy::compile(&from_yaml(POLICY).unwrap()).unwrap()
+    }
+
+    fn seen(answer: Result<Caller<'_>, Unidentified>, policy: &Policy) -> Result<Vec<Option<Vec<u8>>>, Unidentified> {
+        answer.map(|caller| policy.attributes.iter().map(|id| caller.value(id).map(<[u8]>::to_vec)).collect())
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        "[ab]{0,2}"
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_comes_again_is_who_they_were(
+            requests in prop::collection::vec((
+                prop::sample::select(vec!["/v2/a", "/v2/b?key=a", "/v2?key=b", "/v2?key=a&key=b", "/other"]),
+                prop::collection::vec((
+                    prop::sample::select(vec!["authorization", "x-api-key", "x-org", "x-region", "x-else"]), text(),
+                ), 0..4),
+            ), 1..40),
+        ) {
+            let policy = policy();
+            let mut regulars = Regulars::new(&[7; 16]);
+            for (path, headers) in requests {
+                let mut pairs = vec![(":path", path.as_bytes()), (":method", b"GET")];
+                pairs.extend(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
+                let mut request = Request { headers: Headers::new(Headers::encode(&pairs)), ..Request::default() };
+                request.path.read(path.as_bytes());
+                policy.routes.matches(b"GET", &request.path, &mut request.matches);
+                let expected = seen(identify(&request, &policy), &policy);
+                prop_assert_eq!(&seen(regulars.identify(&request, &policy), &policy), &expected);
+                prop_assert_eq!(&seen(regulars.identify(&request, &policy), &policy), &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_callers_takes_no_more_room() {
+        let policy = policy();
+        let mut regulars = Regulars::new(&[7; 16]);
+        let mut request = Request::default();
+        for number in 0..10_000 {
+            request.headers = Headers::new(Headers::encode(&[("x-api-key", number.to_string().as_bytes())]));
+            assert!(regulars.identify(&request, &policy).is_ok());
+            assert!(regulars.callers.len() <= CALLERS_MAX);
+        }
+        // One whose values are long is not remembered.
+        regulars.callers.clear();
+        request.headers = Headers::new(Headers::encode(&[("x-org", &[b'a'; 2_000])]));
+        assert!(regulars.identify(&request, &policy).is_ok());
+        assert_eq!(regulars.callers.len(), 0);
+    }
+}
