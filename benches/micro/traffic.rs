@@ -174,7 +174,7 @@ impl Gate {
     fn stream(&mut self, caller: usize) -> Flow {
         let (mut stream, flow) = self.send(caller);
         stream.on_response_headers(&self.host);
-        stream.on_log(&self.host);
+        stream.on_end(&self.host);
         flow
     }
 

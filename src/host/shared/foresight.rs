@@ -24,7 +24,7 @@ use crate::base::time::Span;
 /// before its versions came round.
 pub const GUESS_LIFE: Span = Span::from_seconds(60);
 
-/// After a wrong guess so many writes pass without one, doubled each time up to the most: where
+/// After a wrong guess so many writes pass without one, twice as many each time up to the most: where
 /// several workers are busy most guesses are wrong, and then they cost next to nothing.
 const PATIENCE_MIN: u32 = 16;
 const PATIENCE_MAX: u32 = 8_192;
@@ -40,6 +40,7 @@ pub struct Foresight {
     /// Writes until it is looked up again.
     rest: Cell<u32>,
     patience: Cell<u32>,
+    patience_min: u32,
     /// Writes since it was looked up.
     streak: Cell<u32>,
 }
@@ -72,18 +73,25 @@ pub enum BeaconKey {
 
 impl Default for Foresight {
     fn default() -> Self {
+        Self::new(PATIENCE_MIN)
+    }
+}
+
+impl Foresight {
+    /// Nothing is known yet. After a wrong guess so many writes pass without one, at first.
+    #[must_use]
+    pub const fn new(patience_min: u32) -> Self {
         Self {
             latest: Cell::new(None),
             guess: Cell::new(None),
             trust: Cell::new(Trust::Unknown),
             rest: Cell::new(0),
-            patience: Cell::new(PATIENCE_MIN),
+            patience: Cell::new(patience_min),
+            patience_min,
             streak: Cell::new(0),
         }
     }
-}
 
-impl Foresight {
     /// The version that the last write has got, if it can be told.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
@@ -97,7 +105,7 @@ impl Foresight {
             self.latest.set(self.guess.get());
             self.streak.set(self.streak.get().saturating_add(1));
             if self.streak.get() > self.patience.get() {
-                self.patience.set(PATIENCE_MIN);
+                self.patience.set(self.patience_min);
             }
         } else if let Some(rest) = self.rest.get().checked_sub(1) {
             self.rest.set(rest);
