@@ -124,6 +124,7 @@ impl Page {
 
     /// Appends a record; the page is as long as `before` where it has no form.
     fn write(&mut self, state: &State, before: usize) -> Result<(), Fault> {
+        self.bytes.reserve(record::BYTES_USUAL);
         record::encode(state, &mut self.bytes).inspect_err(|_| self.bytes.truncate(before))
     }
 

@@ -37,6 +37,9 @@ const HOLDER_BYTES: usize = 16;
 /// The most bytes that any record can have: its length is one byte.
 pub const BYTES_MAX: usize = 255;
 
+/// Room for most records, so that it is asked for once.
+pub const BYTES_USUAL: usize = 64;
+
 /// How many bytes the record at the beginning of `bytes` has; `None` where there is none.
 #[must_use]
 pub fn length(bytes: &[u8]) -> Option<usize> {
