@@ -1,90 +1,42 @@
-//! An Envoy process with one worker, and what it is started with.
+//! An Envoy process, and what it is started with.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 pub(crate) struct Paths {
-    envoy: PathBuf,
-    cli: PathBuf,
+    pub(crate) envoy: PathBuf,
+    pub(crate) cli: PathBuf,
     pub(crate) wasm: PathBuf,
-    noop: PathBuf,
+    pub(crate) noop: PathBuf,
+    pub(crate) floor: PathBuf,
     pub(crate) scratch: tempfile::TempDir,
 }
 
 impl Paths {
-    pub(crate) fn from_environment() -> Self {
+    /// Files for as long as the program runs come below `scratch`.
+    pub(crate) fn from_environment(scratch: &str) -> Self {
         let path = |name: &str| {
-            PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run `make figures`")))
+            PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run `make bench`")))
         };
         Self {
             envoy: path("ENVOY"),
             cli: path("SLUICEGATE"),
             wasm: path("SLUICEGATE_WASM"),
             noop: path("SLUICEGATE_NOOP"),
-            scratch: tempfile::tempdir().unwrap(),
+            floor: path("SLUICEGATE_FLOOR"),
+            scratch: tempfile::tempdir_in(scratch).unwrap(),
         }
     }
 }
 
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// What a listener has in its chain.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Filter {
-    Missing,
-    Noop,
-    Sluicegate,
-}
-
-/// Who answers what a listener lets pass.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Envoy by itself, as soon as it has the head.
-    Direct,
-    /// The upstream that [`Envoy::start`] is given.
-    Upstream,
-}
-
-/// The listener that `render` writes, without its access log.
-pub(crate) fn listener(paths: &Paths, policy: &Path, port: u16, filter: Filter, answer: Answer) -> Value {
-    let output = Command::new(&paths.cli)
-        .args(["render", "listeners", "--listen", &format!("127.0.0.1:{port}"), "--policy"])
-        .arg(policy)
-        .arg("--wasm")
-        .arg(&paths.wasm)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let rendered: Value = serde_saphyr::from_str(str::from_utf8(&output.stdout).unwrap()).unwrap();
-    let mut listener = rendered["resources"][0].clone();
-    listener.as_object_mut().unwrap().remove("@type");
-    listener["name"] = json!(format!("port-{port}"));
-    let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
-    manager.as_object_mut().unwrap().remove("access_log");
-    if answer == Answer::Direct {
-        let route = &mut manager["route_config"]["virtual_hosts"][0]["routes"][0];
-        route.as_object_mut().unwrap().remove("route");
-        route["direct_response"] = json!({ "status": 200 });
-    }
-    let filters = manager["http_filters"].as_array_mut().unwrap();
-    match filter {
-        Filter::Missing => drop(filters.remove(0)),
-        Filter::Noop => {
-            let vm = &mut filters[0]["typed_config"]["config"]["vm_config"];
-            vm["vm_id"] = json!("noop");
-            vm["code"]["local"]["filename"] = json!(paths.noop);
-        }
-        Filter::Sluicegate => {}
-    }
-    listener
 }
 
 /// The upstream on a port, for as many requests at a time as there are.
@@ -125,21 +77,23 @@ impl Envoy {
         let bootstrap = json!({ "admin": { "address": address }, "static_resources": resources });
         let file = paths.scratch.path().join("bootstrap.json");
         fs::write(&file, bootstrap.to_string()).unwrap();
-        let child = Command::new(&paths.envoy)
+        let mut command = Command::new(&paths.envoy);
+        command
             .args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "-l", "error", "-c"])
             .arg(&file)
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let envoy = Self { child, admin };
+            .stderr(Stdio::inherit());
+        let child = with_us(&mut command).spawn().unwrap();
+        let mut envoy = Self { child, admin };
         let begun = Instant::now();
         while !ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+            assert!(envoy.child.try_wait().unwrap().is_none(), "Envoy does not start; its reason stands above");
             assert!(begun.elapsed() < Duration::from_secs(30), "Envoy does not listen");
             std::thread::sleep(Duration::from_millis(2));
         }
         envoy
     }
 
+    /// Processor time that all of its threads were given until now.
     pub(crate) fn cpu_nanos(&self) -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         tasks
@@ -148,6 +102,13 @@ impl Envoy {
                 text.split_whitespace().next()?.parse::<u64>().ok()
             })
             .sum()
+    }
+
+    /// Microseconds of processor time that it uses while `run` runs.
+    pub(crate) fn micros(&self, run: impl FnOnce()) -> f64 {
+        let before = self.cpu_nanos();
+        run();
+        self.cpu_nanos().saturating_sub(before) as f64 / 1e3
     }
 
     /// Memory that Envoy's allocator has given out. It does not give free memory back to the
@@ -167,8 +128,13 @@ impl Envoy {
 
     /// Bytes that have come from clients.
     pub(crate) fn received_bytes(&self) -> u64 {
-        let answer = self.admin("/stats?filter=^http.gateway.downstream_cx_rx_bytes_total");
-        answer.lines().find_map(|line| line.split_once("_total: ")).unwrap().1.parse().unwrap()
+        self.counted("^http.gateway.downstream_cx_rx_bytes_total")
+    }
+
+    /// The sum of the counters that a pattern names; 0 where there is none yet.
+    pub(crate) fn counted(&self, pattern: &str) -> u64 {
+        let answer = self.admin(&format!("/stats?filter={pattern}"));
+        answer.lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
     }
 
     fn admin(&self, path: &str) -> String {
@@ -176,7 +142,7 @@ impl Envoy {
         write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        answer
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 }
 
@@ -185,4 +151,21 @@ impl Drop for Envoy {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Lets a child end when this program does, however that ends.
+pub(crate) fn with_us(command: &mut Command) -> &mut Command {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt as _;
+
+        use rustix::process::{Signal, set_parent_process_death_signal};
+
+        #[allow(unsafe_code, reason = "one system call between fork and exec, which allocates nothing")]
+        // SAFETY: `prctl` may be called there.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
+    }
+    command
 }
