@@ -26,16 +26,22 @@
 mod bodies;
 #[path = "bench/client.rs"]
 mod client;
+#[path = "bench/crowd.rs"]
+mod crowd;
 #[path = "bench/envoy.rs"]
 mod envoy;
 #[path = "bench/handoff.rs"]
 mod handoff;
 #[path = "bench/keys.rs"]
 mod keys;
+#[path = "bench/latency.rs"]
+mod latency;
 #[path = "bench/listener.rs"]
 mod listener;
 #[path = "bench/machine.rs"]
 mod machine;
+#[path = "bench/policies.rs"]
+mod policies;
 #[path = "bench/report.rs"]
 mod report;
 #[path = "bench/requests.rs"]
@@ -52,6 +58,8 @@ mod streams;
 mod traffic;
 #[path = "bench/upstream.rs"]
 mod upstream;
+#[path = "bench/workers.rs"]
+mod workers;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,13 +78,17 @@ struct Part {
     measure: fn(&Paths, &mut Report),
 }
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 10] = [
     Part { name: "requests", clock: true, measure: requests::processor_time },
     Part { name: "bodies", clock: true, measure: bodies::processor_time },
-    Part { name: "handoff", clock: false, measure: handoff::latency },
+    Part { name: "policies", clock: true, measure: policies::measure },
+    Part { name: "workers", clock: true, measure: workers::processor_time },
     Part { name: "keys", clock: false, measure: keys::memory },
+    Part { name: "crowd", clock: true, measure: crowd::measure },
     Part { name: "streams", clock: false, measure: streams::memory },
+    Part { name: "handoff", clock: false, measure: handoff::latency },
     Part { name: "start", clock: false, measure: start::time },
+    Part { name: "latency", clock: false, measure: latency::under_load },
 ];
 
 const RESULTS: &str = "target/bench";

@@ -4,10 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A divisor of the numbers of requests.
 const CONNECTIONS: usize = 16;
 
-/// Each connection has one request under way at a time, unless it is told to send more.
+/// Has one request under way at a time.
 pub(crate) type Connection = BufReader<TcpStream>;
 
 pub(crate) fn connect(port: u16) -> Connection {
@@ -44,52 +43,52 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(port: u16) -> Self {
-        Self { connections: (0..CONNECTIONS).map(|_| connect(port)).collect() }
+        Self::of(CONNECTIONS, port)
     }
 
-    /// Sends `requests` requests, each with a path and the lines that a number gives. `answered` gets
-    /// the status of each.
+    pub(crate) fn of(connections: usize, port: u16) -> Self {
+        Self { connections: (0..connections).map(|_| connect(port)).collect() }
+    }
+
+    /// Sends `requests` requests, each with a path and the lines that a number gives, one at a time on
+    /// each connection. (Envoy ends a connection with several, where it answers by itself.) `answered`
+    /// gets the status of each.
     pub(crate) fn send(
         &mut self,
         requests: usize,
         request: impl Fn(usize) -> (String, String),
-        answered: impl FnMut(u16),
-    ) {
-        self.send_behind(1, requests, request, answered);
-    }
-
-    /// The same with so many requests behind each other on each connection.
-    pub(crate) fn send_behind(
-        &mut self,
-        depth: usize,
-        requests: usize,
-        request: impl Fn(usize) -> (String, String),
         mut answered: impl FnMut(u16),
     ) {
-        let mut text = Vec::new();
-        for first in (0..requests).step_by(CONNECTIONS * depth) {
-            for (offset, connection) in self.connections.iter_mut().enumerate() {
-                text.clear();
-                for behind in 0..depth {
-                    let (path, lines) = request(first + offset * depth + behind);
-                    write!(
-                        text,
-                        "GET {path} HTTP/1.1\r\nhost: gateway\r\nuser-agent: bench/1\r\naccept: */*\r\n\
-                         accept-encoding: gzip\r\ncontent-type: application/json\r\n{lines}\r\n\r\n"
-                    )
-                    .unwrap();
-                }
-                connection.get_mut().write_all(&text).unwrap();
+        for first in (0..requests).step_by(self.connections.len()) {
+            let mut turn = self.connections.iter_mut().take(requests - first).collect::<Vec<_>>();
+            for (number, connection) in (first..).zip(&mut turn) {
+                let (path, lines) = request(number);
+                let text = format!(
+                    "GET {path} HTTP/1.1\r\nhost: gateway\r\nuser-agent: bench/1\r\naccept: */*\r\n\
+                     accept-encoding: gzip\r\ncontent-type: application/json\r\n{lines}\r\n\r\n"
+                );
+                connection.get_mut().write_all(text.as_bytes()).unwrap();
             }
-            for connection in &mut self.connections {
-                (0..depth).for_each(|_| answered(receive(connection)));
-            }
+            turn.into_iter().for_each(|connection| answered(receive(connection)));
         }
     }
 }
 
 /// Reads an answer to its end, and returns its status.
 pub(crate) fn receive(connection: &mut Connection) -> u16 {
+    read(connection, |_| ())
+}
+
+/// The header lines of the answer to a request with these lines, which must be admitted.
+pub(crate) fn fields(connection: &mut Connection, lines: &str) -> Vec<String> {
+    let text = format!("GET / HTTP/1.1\r\nhost: gateway\r\n{lines}\r\n\r\n");
+    connection.get_mut().write_all(text.as_bytes()).unwrap();
+    let mut fields = Vec::new();
+    admitted(read(connection, |line| fields.push(line.trim_end().to_owned())));
+    fields
+}
+
+fn read(connection: &mut Connection, mut field: impl FnMut(&str)) -> u16 {
     let mut line = String::new();
     connection.read_line(&mut line).unwrap();
     let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
@@ -104,6 +103,7 @@ pub(crate) fn receive(connection: &mut Connection) -> u16 {
         if let Some(value) = line.strip_prefix("content-length: ") {
             length = value.trim().parse().unwrap();
         }
+        field(&line);
     }
     connection.read_exact(&mut vec![0; length]).unwrap();
     status

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -70,27 +71,42 @@ impl Envoy {
             .iter()
             .map(|listener| listener["address"]["socket_address"]["port_value"].as_u64().unwrap() as u16)
             .collect();
+        let clusters: Vec<Value> = upstream.map(cluster).into_iter().collect();
+        let resources = json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });
+        let mut envoy = Self::spawn(paths, resources, &["--concurrency", &workers.to_string()]);
+        let begun = Instant::now();
+        while !ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+            envoy.must_run();
+            assert!(begun.elapsed() < Duration::from_secs(60), "Envoy does not listen");
+            sleep(Duration::from_millis(2));
+        }
+        envoy
+    }
+
+    /// Starts it with a file of listeners, which it watches, and in which [`offer`] puts others.
+    pub(crate) fn watching(paths: &Paths, file: &Path) -> Self {
+        offer(file, &[]);
+        let source = json!({ "path_config_source": { "path": file }, "resource_api_version": "V3" });
+        let resources = json!({
+            "node": { "id": "bench", "cluster": "bench" },
+            "dynamic_resources": { "lds_config": source },
+        });
+        Self::spawn(paths, resources, &["--concurrency", "1", "--drain-time-s", "1"])
+    }
+
+    fn spawn(paths: &Paths, mut bootstrap: Value, arguments: &[&str]) -> Self {
         let admin = free_port();
         let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": admin } });
-        let clusters: Vec<Value> = upstream.map(cluster).into_iter().collect();
-        let resources = json!({ "listeners": listeners, "clusters": clusters });
-        let bootstrap = json!({ "admin": { "address": address }, "static_resources": resources });
+        bootstrap["admin"] = json!({ "address": address });
         let file = paths.scratch.path().join("bootstrap.json");
         fs::write(&file, bootstrap.to_string()).unwrap();
         let mut command = Command::new(&paths.envoy);
-        command
-            .args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "-l", "error", "-c"])
-            .arg(&file)
-            .stderr(Stdio::inherit());
-        let child = with_us(&mut command).spawn().unwrap();
-        let mut envoy = Self { child, admin };
-        let begun = Instant::now();
-        while !ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
-            assert!(envoy.child.try_wait().unwrap().is_none(), "Envoy does not start; its reason stands above");
-            assert!(begun.elapsed() < Duration::from_secs(30), "Envoy does not listen");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        envoy
+        command.args(arguments).args(["--disable-hot-restart", "-l", "error", "-c"]).arg(&file);
+        Self { child: with_us(&mut command).stderr(Stdio::inherit()).spawn().unwrap(), admin }
+    }
+
+    pub(crate) fn must_run(&mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "Envoy does not run; its reason stands above");
     }
 
     /// Processor time that all of its threads were given until now.
@@ -151,6 +167,18 @@ impl Drop for Envoy {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Puts these listeners into a file that an Envoy watches.
+pub(crate) fn offer(file: &Path, listeners: &[Value]) {
+    let typed = listeners.iter().map(|listener| {
+        let mut listener = listener.clone();
+        listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+        listener
+    });
+    let new = file.with_extension("new");
+    fs::write(&new, json!({ "resources": typed.collect::<Vec<_>>() }).to_string()).unwrap();
+    fs::rename(new, file).unwrap();
 }
 
 /// Lets a child end when this program does, however that ends.
