@@ -17,7 +17,7 @@ use crate::traffic::sha256;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
 const APPLYING: [usize; 5] = [1, 2, 4, 8, 16];
-const LOADS: usize = 3;
+const LOADS: usize = 5;
 const ROUNDS: usize = 40;
 const SECONDS_MAX: u64 = 60;
 const REQUESTS_PER_ROUND: usize = 480;
@@ -135,7 +135,7 @@ pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     );
     for ((policy, loads), cost) in policies.iter().zip(&loads).zip(&costs[1..]) {
         let size = policy.kind.text("p", policy.count).len() as f64 / 1e3;
-        let name = format!("{} {}", policy.count, policy.kind.name());
+        let name = format!("{}: {}", policy.kind.name(), policy.count);
         table.row(name, [Figure::one(size), Figure::of(loads), Figure::of(&over(cost, &costs[0]))]);
     }
     table.note(format!(
@@ -182,9 +182,10 @@ fn answers(envoy: &mut Envoy, port: u16) {
     let begun = Instant::now();
     loop {
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
-            let sent = stream.write_all(b"GET / HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n");
-            let mut answer = String::new();
-            if sent.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 ") {
+            let sent = stream.write_all(b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n");
+            // Its first words will do: Envoy leaves the connection open.
+            let mut answer = *b"HTTP/1.1 ???";
+            if sent.is_ok() && stream.read_exact(&mut answer).is_ok() {
                 return;
             }
         }
