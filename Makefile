@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker figures micro fuzz-smoke schema up down envoy-image clean trap
+.PHONY: help build run reload test check unit e2e test-docker bench micro fuzz-smoke schema up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,10 +57,12 @@ e2e: build trap ## the built filter in a real Envoy process
 test-docker: build trap ## the same scenarios in containers, and what only containers can show
 	@scripts/test-docker
 
-figures: build ## measure processor time per request and MB of body against a no-op filter, memory, load time
-	cargo build --release --locked --example noop --target wasm32-wasip1
-	ENVOY="$$(scripts/get-envoy)" SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
-	  cargo bench --locked --bench figures
+bench: build ## measure cost in Envoy beside other filters: PART="requests bodies …" for some (all)
+	cargo build --release --locked --example noop --example floor --target wasm32-wasip1
+	ENVOY="$$(scripts/get-envoy)" && export ENVOY && \
+	  SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
+	  SLUICEGATE_FLOOR=$(CURDIR)/target/wasm32-wasip1/release/examples/floor.wasm \
+	  cargo bench --locked --bench bench -- $(PART)
 
 micro: ## count instructions, allocations and host calls of the request path's steps, and time them; JSON=FILE keeps them
 	@scripts/need-rust

@@ -1,4 +1,4 @@
-//! A filter that does nothing: what `make figures` measures the real one against.
+//! A filter that does nothing: what `make bench` measures the real one against.
 //!
 //! Built for wasm32 as a library: `cargo build --release --example noop --target wasm32-wasip1`.
 

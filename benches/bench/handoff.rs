@@ -4,8 +4,10 @@ use std::fs;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::client::{begin, connect, receive, upload};
-use crate::envoy::{Answer, Envoy, Filter, Paths, free_port, listener};
+use crate::client::{admitted, begin, connect, receive, upload};
+use crate::envoy::{Envoy, Paths, free_port};
+use crate::listener::{Answer, Filter, listener};
+use crate::report::{Figure, Report, Table};
 use crate::upstream;
 
 const ROUNDS: usize = 400;
@@ -18,11 +20,15 @@ concurrency:
 
 /// One slot: a request holds it and ends, another waits for it. The time between their answers, less
 /// what a request takes that finds the slot free.
-pub(crate) fn latency(paths: &Paths) {
+pub(crate) fn latency(paths: &Paths, report: &mut Report) {
     let policy = paths.scratch.path().join("handoff.yaml");
     fs::write(&policy, POLICY).unwrap();
     let upstream = upstream::serve();
-    println!("\nhandoff of a slot, in µs: median, nine tenths");
+    let mut table = Table::new(
+        "handoff",
+        "From one request's answer to that of the next",
+        &[("median", "µs", 0), ("nine tenths below", "µs", 0)],
+    );
     for workers in [1, 2] {
         let port = free_port();
         let listeners = vec![listener(paths, &policy, port, Filter::Sluicegate, Answer::Upstream)];
@@ -42,16 +48,17 @@ pub(crate) fn latency(paths: &Paths) {
             begin(&mut second, "x-round: 1", 2, b"ab");
             std::thread::sleep(Duration::from_millis(2));
             first.get_mut().write_all(b"b").unwrap();
-            receive(&mut first);
+            admitted(receive(&mut first));
             let begun = Instant::now();
-            receive(&mut second);
+            admitted(receive(&mut second));
             handed.push(begun.elapsed());
         }
-        let at = |times: &mut Vec<Duration>, share: usize| {
+        for (name, mut times) in [("the slot is free", alone), ("it waits for the slot", handed)] {
             times.sort_unstable();
-            times[times.len() * share / 10].as_micros()
-        };
-        println!("  {workers} worker(s): a free slot {} {}", at(&mut alone, 5), at(&mut alone, 9));
-        println!("               a slot that is handed over {} {}", at(&mut handed, 5), at(&mut handed, 9));
+            let at = |tenths: usize| Figure::one(times[times.len() * tenths / 10].as_nanos() as f64 / 1e3);
+            table.row(format!("{workers} workers, {name}").replace("1 workers", "1 worker"), [at(5), at(9)]);
+        }
     }
+    table.note(format!("{ROUNDS} turns each, of two requests on one slot of a pool."));
+    report.add(&table);
 }

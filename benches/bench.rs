@@ -1,0 +1,140 @@
+//! What the filter costs in Envoy, in processor time, memory and latency, beside what else there is:
+//! `make bench`.
+//!
+//! Things that are compared are listeners of one Envoy, and are measured in turn, round after round, by
+//! the processor time that Envoy's threads were given (`/proc/PID/task/*/schedstat`), so a noisy
+//! machine disturbs all of them alike. Only ratios and differences within one run mean anything.
+//!
+//! What a machine cannot tell is named as missing, and the other parts go on.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a program that measures, not the request path"
+)]
+
+#[path = "bench/bodies.rs"]
+mod bodies;
+#[path = "bench/client.rs"]
+mod client;
+#[path = "bench/crowd.rs"]
+mod crowd;
+#[path = "bench/envoy.rs"]
+mod envoy;
+#[path = "bench/handoff.rs"]
+mod handoff;
+#[path = "bench/keys.rs"]
+mod keys;
+#[path = "bench/latency.rs"]
+mod latency;
+#[path = "bench/listener.rs"]
+mod listener;
+#[path = "bench/machine.rs"]
+mod machine;
+#[path = "bench/policies.rs"]
+mod policies;
+#[path = "bench/report.rs"]
+mod report;
+#[path = "bench/requests.rs"]
+mod requests;
+#[path = "bench/samples.rs"]
+mod samples;
+#[path = "bench/start.rs"]
+mod start;
+#[path = "bench/statistics.rs"]
+mod statistics;
+#[path = "bench/streams.rs"]
+mod streams;
+#[path = "bench/traffic.rs"]
+mod traffic;
+#[path = "bench/upstream.rs"]
+mod upstream;
+#[path = "bench/workers.rs"]
+mod workers;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use envoy::Paths;
+use report::Report;
+
+/// What is measured alone when it is named behind `--`.
+struct Part {
+    name: &'static str,
+    /// Whether it needs the processor time of threads.
+    clock: bool,
+    measure: fn(&Paths, &mut Report),
+}
+
+const PARTS: [Part; 10] = [
+    Part { name: "requests", clock: true, measure: requests::processor_time },
+    Part { name: "bodies", clock: true, measure: bodies::processor_time },
+    Part { name: "policies", clock: true, measure: policies::measure },
+    Part { name: "workers", clock: true, measure: workers::processor_time },
+    Part { name: "keys", clock: false, measure: keys::memory },
+    Part { name: "crowd", clock: true, measure: crowd::measure },
+    Part { name: "streams", clock: false, measure: streams::memory },
+    Part { name: "handoff", clock: false, measure: handoff::latency },
+    Part { name: "start", clock: false, measure: start::time },
+    Part { name: "latency", clock: false, measure: latency::under_load },
+];
+
+const RESULTS: &str = "target/bench";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo test --benches` runs this, too, and has nothing to measure.
+    let Some(names) = arguments.iter().any(|it| it == "--bench").then(|| named(&arguments)) else {
+        return ExitCode::SUCCESS;
+    };
+    if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|part| part.name == **name)) {
+        let known: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+        eprintln!("{unknown} is no part; they are: {}", known.join(", "));
+        return ExitCode::from(2);
+    }
+    fs::create_dir_all(RESULTS).unwrap();
+    let paths = Paths::from_environment(RESULTS);
+    let begun = Instant::now();
+    let mut report = Report::begin(Path::new(RESULTS).join("bench.json"), machine::versions(&paths));
+    let clock = machine::counts_processor_time();
+    for part in PARTS.iter().filter(|part| names.is_empty() || names.contains(&part.name)) {
+        if part.clock && !clock {
+            report.missing(part.name, "all of it", "this kernel counts no processor time (/proc/PID/task/*/schedstat)");
+            continue;
+        }
+        let begun = Instant::now();
+        // A part that fails must not take the others with it. Its Envoys end as the stack unwinds.
+        if let Err(reason) = catch_unwind(AssertUnwindSafe(|| (part.measure)(&paths, &mut report))) {
+            report.missing(part.name, "what stands not above", told(&*reason));
+        }
+        report.took(part.name, begun.elapsed().as_secs_f64());
+    }
+    println!("\n{RESULTS}/bench.json has all of it; it took {:.0} s.", begun.elapsed().as_secs_f64());
+    ExitCode::SUCCESS
+}
+
+/// The parts that are asked for; all, if none is.
+fn named(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect()
+}
+
+/// The words of a panic.
+fn told(reason: &(dyn std::any::Any + Send)) -> &str {
+    reason
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| reason.downcast_ref().copied())
+        .unwrap_or("it failed")
+}

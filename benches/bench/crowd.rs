@@ -1,0 +1,144 @@
+//! How the store fares as more and more keys come, up to ten million.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, admitted};
+use crate::envoy::{Envoy, Paths, free_port};
+use crate::listener::{Answer, Filter, listener};
+use crate::machine;
+use crate::report::{Figure, Report, Table};
+use crate::statistics::{Rounds, over};
+
+const STEPS: [usize; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+/// Limits that one request meets while the store fills, each with a key of its own.
+const KEYS_PER_REQUEST: usize = 20;
+/// More than elsewhere, so that Envoy does not wait for the client.
+const CONNECTIONS: usize = 64;
+/// Requests between two looks at the time.
+const BLOCK: usize = 8_000;
+const ROUNDS: usize = 30;
+const REQUESTS_PER_ROUND: usize = 480;
+/// Requests of these callers are measured after each step.
+const KNOWN: usize = 960;
+const SECONDS_MAX: u64 = 100;
+/// What the larger store may come to take, and the program that fills it.
+const MEMORY_MB: u64 = 3_000;
+
+struct Store {
+    name: &'static str,
+    keys_max: usize,
+    memory_mb: u64,
+}
+
+const STORES: [Store; 2] = [
+    Store { name: "keys_max: 100000, the default", keys_max: 100_000, memory_mb: 300 },
+    Store { name: "keys_max: 15000000, room for all", keys_max: 15_000_000, memory_mb: MEMORY_MB },
+];
+
+/// Memory, evictions and processor time after each step, with room for few keys and with room for all.
+pub(crate) fn measure(paths: &Paths, report: &mut Report) {
+    for store in &STORES {
+        let free = machine::free_mb();
+        if free < store.memory_mb {
+            let why = format!("{free} MB of memory are free, and it may take {} MB", store.memory_mb);
+            report.missing("crowd", store.name, &why);
+            continue;
+        }
+        store.measure(paths, report);
+    }
+}
+
+impl Store {
+    fn measure(&self, paths: &Paths, report: &mut Report) {
+        let policy = self.policy(paths);
+        let ports = [free_port(), free_port()];
+        let listeners = [Filter::Missing, Filter::Sluicegate]
+            .into_iter()
+            .zip(ports)
+            .map(|(filter, port)| listener(paths, &policy, port, filter, Answer::Direct));
+        let envoy = Envoy::start(paths, listeners.collect(), None);
+        let [mut without, mut with] = ports.map(Client::connect);
+        let mut filling = Client::of(CONNECTIONS, ports[1]);
+        let mut table = Table::new(
+            "crowd",
+            format!("Distinct keys, with {}", self.name),
+            &[
+                ("memory of Envoy", "MB", 0),
+                ("evicted", "", 0),
+                ("of a known caller, added over no filter", "µs a request", 2),
+                ("of a new key", "µs", 2),
+            ],
+        );
+        let known = |number: usize| ("/known".to_owned(), format!("x-key: known-{}", number % KNOWN));
+        with.send(2 * KNOWN, known, admitted);
+        let end = Instant::now() + Duration::from_secs(SECONDS_MAX);
+        let mut requests = 0;
+        for step in STEPS {
+            let (first, more) = (requests, step.div_ceil(KEYS_PER_REQUEST) - requests);
+            let mut sent = 0;
+            let spent = envoy.micros(|| {
+                while sent < more && Instant::now() < end {
+                    let count = (more - sent).min(BLOCK);
+                    let start = first + sent;
+                    let new = |number| ("/new".to_owned(), format!("x-key: new-{}", start + number));
+                    filling.send(count, new, admitted);
+                    sent += count;
+                }
+            });
+            requests += sent;
+            if sent < more {
+                let why = format!("{} keys came in {SECONDS_MAX} s", requests * KEYS_PER_REQUEST);
+                report.missing("crowd", &format!("{step} keys with {}", self.name), &why);
+                break;
+            }
+            let resident = envoy.resident_bytes() as f64 / 1e6;
+            let evicted = envoy.counted("records_evicted_total") as f64;
+            let mut costs = [Vec::new(), Vec::new()];
+            for round in Rounds::new(ROUNDS, 10) {
+                for (client, costs) in [&mut without, &mut with].into_iter().zip(&mut costs) {
+                    let request = |number| known(round * REQUESTS_PER_ROUND + number);
+                    let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted));
+                    if round > 0 {
+                        costs.push(cost / REQUESTS_PER_ROUND as f64);
+                    }
+                }
+            }
+            let each = spent / (sent * KEYS_PER_REQUEST) as f64;
+            let figures = [
+                Figure::one(resident),
+                Figure::one(evicted),
+                Figure::of(&over(&costs[1], &costs[0])),
+                Figure::one(each),
+            ];
+            table.row(format!("{} keys", requests * KEYS_PER_REQUEST), figures);
+        }
+        table.note(format!(
+            "Keys come {KEYS_PER_REQUEST} with a request, one for each limit that it meets; the last column is the \
+             processor time of such a request, all of Envoy's, by its keys. The callers that are known, {KNOWN}, meet one \
+             limit: after a step that evicts they may be new again."
+        ));
+        report.add(&table);
+    }
+
+    /// What one request takes comes back after hours, so that no counter is full again meanwhile.
+    fn policy(&self, paths: &Paths) -> PathBuf {
+        let limit = |name: &str, path: &str| {
+            format!(
+                "  - {{ name: {name}, for: {{ routes: [{path}] }}, per: [key], bucket: {{ burst: 300, refill: 1/d }} }}\n"
+            )
+        };
+        let limits: String = (0..KEYS_PER_REQUEST).map(|number| limit(&format!("new-{number}"), "/new")).collect();
+        let text = format!(
+            "version: 1\nname: crowd\nstore: {{ keys_max: {} }}\n\
+             callers:\n  credentials: [{{ name: key, header: x-key }}]\n  unknown: anonymous\n\
+             limits:\n{}{limits}",
+            self.keys_max,
+            limit("known", "/known"),
+        );
+        let file = paths.scratch.path().join("crowd.yaml");
+        fs::write(&file, text).unwrap();
+        file
+    }
+}

@@ -1,0 +1,113 @@
+//! What the filter adds to an answer's time, at half of the load that Envoy can bear.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::envoy::{Envoy, Paths, free_port, with_us};
+use crate::listener::{Answer, Filter, listener};
+use crate::report::{Figure, Report, Table};
+use crate::statistics::{median, over};
+use crate::traffic::TRAFFIC;
+
+const OHA: &str = "target/tools/bin/oha";
+const OHA_VERSION: &str = "1.16.0";
+const CONNECTIONS: &str = "16";
+const SECONDS: u32 = 3;
+const ROUNDS: usize = 7;
+
+const KINDS: [(&str, Filter); 4] = [
+    ("no filter", Filter::Missing),
+    ("no-op filter", Filter::Noop),
+    ("host call floor", Filter::Floor),
+    ("preset enterprise-v2, one caller", Filter::Sluicegate),
+];
+
+/// The median and the 99th percentile of each, under the same load.
+pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
+    if !installed() {
+        report.missing("latency", "all of it", "oha could not be installed; cargo's reason stands above");
+        return;
+    }
+    let policy = TRAFFIC[0].policy_with(paths, "latency", "bucket: { burst: 1000000000, refill: 1000000/s }");
+    let ports = KINDS.map(|_| free_port());
+    let listeners =
+        KINDS.iter().zip(ports).map(|((_, filter), port)| listener(paths, &policy, port, *filter, Answer::Direct));
+    let _envoy = Envoy::start(paths, listeners.collect(), None);
+    // All are warm before the first one counts.
+    let most = ports.map(|port| load(port, None)["summary"]["requestsPerSec"].as_f64().unwrap());
+    let rate = (most[0] / 2.0) as u64;
+    let mut times = [const { [Vec::new(), Vec::new()] }; KINDS.len()];
+    for _ in 0..ROUNDS {
+        for (port, times) in ports.into_iter().zip(&mut times) {
+            let told = load(port, Some(rate));
+            for (times, percentile) in times.iter_mut().zip(["p50", "p99"]) {
+                times.push(told["latencyPercentiles"][percentile].as_f64().unwrap() * 1e6);
+            }
+        }
+    }
+    let mut table = Table::new(
+        "latency",
+        format!("Answers at {rate} requests per second, half of what Envoy bears here without a filter"),
+        &[
+            ("median", "µs", 0),
+            ("added over no filter", "µs", 0),
+            ("P99", "µs", 0),
+            ("P99, added over no filter", "µs", 0),
+            ("at full load", "requests per second", 0),
+        ],
+    );
+    for (index, (name, _)) in KINDS.iter().enumerate() {
+        let mut figures = Vec::new();
+        for (times, base) in times[index].iter().zip(&times[0]) {
+            figures.extend([Figure::of(times), if index > 0 { Figure::of(&over(times, base)) } else { None }]);
+        }
+        figures.push(Figure::one(most[index]));
+        table.row(*name, figures);
+    }
+    let [median_of, most_of] = [&times[0][0], &times[0][1]].map(|times| median(times));
+    table.note(format!(
+        "{ROUNDS} rounds of {SECONDS} s, interleaved, from oha {OHA_VERSION} with {CONNECTIONS} connections at a constant \
+         rate; a request that is sent late counts from when it should have been. The client runs on the same {} cores, so \
+         most of the {median_of:.0} µs, and of the {most_of:.0} µs at P99, are its own.",
+        crate::machine::cores()
+    ));
+    report.add(&table);
+}
+
+/// What oha tells of some seconds on one listener, at that rate or as fast as it can.
+fn load(port: u16, rate: Option<u64>) -> Value {
+    let (path, lines) = TRAFFIC[0].request(0);
+    let mut command = Command::new(OHA);
+    command.args([
+        "--no-tui",
+        "--output-format",
+        "json",
+        "-c",
+        CONNECTIONS,
+        "-z",
+        &format!("{SECONDS}s"),
+        "-H",
+        &lines,
+    ]);
+    if let Some(rate) = rate {
+        command.args(["-q", &rate.to_string(), "--latency-correction"]);
+    }
+    command.arg(format!("http://127.0.0.1:{port}{path}")).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = with_us(&mut command).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let statuses = told["statusCodeDistribution"].as_object().unwrap();
+    assert!(statuses.keys().all(|status| status == "200"), "answers other than 200: {statuses:?}");
+    told
+}
+
+/// Builds it below `target/` once.
+fn installed() -> bool {
+    if Path::new(OHA).exists() {
+        return true;
+    }
+    eprintln!("building oha {OHA_VERSION}, which sends the load (once, some minutes) …");
+    let arguments = ["install", "--quiet", "--root", "target/tools", "oha", "--version", OHA_VERSION, "--locked"];
+    with_us(Command::new("cargo").args(arguments)).status().is_ok_and(|status| status.success())
+}

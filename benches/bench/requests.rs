@@ -1,0 +1,134 @@
+//! What a request costs: with each preset, where it is refused, and with other filters to compare.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::client::{Client, admitted};
+use crate::envoy::{Envoy, Paths, free_port};
+use crate::listener::{Answer, Filter, LOCAL_BURST, listener};
+use crate::report::{Figure, Report, Table};
+use crate::statistics::{Rounds, median, over};
+use crate::traffic::{CALLERS, TRAFFIC, Traffic};
+
+const ROUNDS: usize = 200;
+const SECONDS_MAX: u64 = 75;
+const REQUESTS_PER_ROUND: usize = 480;
+
+/// What `local_ratelimit` is given here as well.
+const BUCKET_PER_KEY: &str = "version: 1
+name: bucket-per-key
+callers:
+  credentials: [{ name: api_key, header: authorization, scheme: Bearer }]
+  unknown: anonymous
+limits: [{ name: one, per: [api_key], bucket: { burst: 1000, refill: 1000/h } }]
+";
+
+/// One listener, and what is sent to it.
+struct Kind {
+    name: String,
+    filter: Filter,
+    traffic: &'static Traffic,
+    policy: PathBuf,
+    answer: u16,
+}
+
+/// Rows that the others are compared with.
+const NOOP: usize = 1;
+const FLOOR: usize = 2;
+
+fn kinds(paths: &Paths) -> Vec<Kind> {
+    let first = &TRAFFIC[0];
+    let policy = first.policy(paths);
+    let other = |name: &str, filter| Kind {
+        name: name.to_owned(),
+        filter,
+        traffic: first,
+        policy: policy.clone(),
+        answer: 200,
+    };
+    let bucket = paths.scratch.path().join("bucket-per-key.yaml");
+    fs::write(&bucket, BUCKET_PER_KEY).unwrap();
+    let empty = first.policy_with(paths, "exhausted", "bucket: { burst: 1, refill: 1/d }");
+    let mut kinds = vec![
+        other("no filter", Filter::Missing),
+        other("no-op filter", Filter::Noop),
+        other("host call floor", Filter::Floor),
+        other("Envoy's local_ratelimit, a bucket per key", Filter::Local),
+        other("Envoy's Lua, reads a header", Filter::Lua),
+        Kind { policy: bucket, ..other("sluicegate, a bucket per key", Filter::Sluicegate) },
+    ];
+    kinds.extend(TRAFFIC.iter().map(|traffic| Kind {
+        name: format!("preset {}", traffic.preset),
+        filter: Filter::Sluicegate,
+        traffic,
+        policy: traffic.policy(paths),
+        answer: 200,
+    }));
+    kinds.push(Kind { policy: empty, answer: 429, ..other("preset enterprise-v2, refused", Filter::Sluicegate) });
+    kinds
+}
+
+/// Processor time per request, added over no filter.
+pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
+    let kinds = kinds(paths);
+    let ports: Vec<u16> = kinds.iter().map(|_| free_port()).collect();
+    let listeners =
+        kinds.iter().zip(&ports).map(|(kind, port)| listener(paths, &kind.policy, *port, kind.filter, Answer::Direct));
+    let envoy = Envoy::start(paths, listeners.collect(), None);
+    let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
+    for (kind, client) in kinds.iter().zip(&mut clients) {
+        match (kind.filter, kind.answer) {
+            (Filter::Local, _) => limits_each_key(client),
+            // Each caller has taken all there is.
+            (_, 429) => client.send(2 * CALLERS, |number| kind.traffic.request(number), |_| ()),
+            _ => {}
+        }
+    }
+    let mut costs = vec![Vec::new(); kinds.len()];
+    for round in Rounds::new(ROUNDS, SECONDS_MAX) {
+        for ((kind, client), costs) in kinds.iter().zip(&mut clients).zip(&mut costs) {
+            let request = |number| kind.traffic.request(round * REQUESTS_PER_ROUND + number);
+            let answered = |status| assert_eq!(status, kind.answer, "{}", kind.name);
+            let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, answered));
+            // The first round warms everything up.
+            if round > 0 {
+                costs.push(cost / REQUESTS_PER_ROUND as f64);
+            }
+        }
+    }
+    let mut table = Table::new(
+        "requests",
+        "Processor time of Envoy per request",
+        &[
+            ("whole", "µs", 2),
+            ("added over no filter", "µs", 2),
+            ("ratio to no-op", "", 2),
+            ("ratio to the floor", "", 2),
+        ],
+    );
+    let added: Vec<Vec<f64>> = costs.iter().map(|kind| over(kind, &costs[0])).collect();
+    for (index, kind) in kinds.iter().enumerate() {
+        let mut figures = vec![Figure::of(&costs[index])];
+        if index > 0 {
+            figures.push(Figure::of(&added[index]));
+            figures.extend([NOOP, FLOOR].map(|base| Figure::one(median(&added[index]) / median(&added[base]))));
+        }
+        table.row(&kind.name, figures);
+    }
+    table.note(format!(
+        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, of {CALLERS} callers in turn; half of the \
+         rounds between the numbers in brackets. One worker, which answers by itself; no access log. The ratios are of \
+         what each adds over no filter.",
+        costs[0].len()
+    ));
+    report.add(&table);
+}
+
+/// That Envoy's own filter counts each key by itself, or its row would mean nothing.
+fn limits_each_key(client: &mut Client) {
+    let of = |key: &'static str| move |_| ("/v2/things".to_owned(), format!("authorization: Bearer {key}"));
+    let mut refused = 0;
+    client.send(LOCAL_BURST + 8, of("first"), |status| refused += usize::from(status == 429));
+    assert_eq!(refused, 8, "local_ratelimit does not limit a key");
+    client.send(16, of("second"), admitted);
+}

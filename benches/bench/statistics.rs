@@ -1,0 +1,45 @@
+//! Medians and what lies around them; rounds that end in time.
+
+use std::time::{Duration, Instant};
+
+/// The first quartile, the median and the third quartile.
+pub(crate) fn quartiles(values: &[f64]) -> [f64; 3] {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| sorted[sorted.len() * quarter / 4])
+}
+
+pub(crate) fn median(values: &[f64]) -> f64 {
+    quartiles(values)[1]
+}
+
+/// Round by round, so that a slow stretch of the machine is in both sides of a difference.
+pub(crate) fn over(costs: &[f64], base: &[f64]) -> Vec<f64> {
+    costs.iter().zip(base).map(|(cost, base)| cost - base).collect()
+}
+
+/// Numbers of rounds, up to a most, or until their time is over; the first, 0, only warms up.
+pub(crate) struct Rounds {
+    next: usize,
+    most: usize,
+    end: Instant,
+}
+
+impl Rounds {
+    /// So many are measured in any case.
+    const LEAST: usize = 5;
+
+    pub(crate) fn new(most: usize, seconds: u64) -> Self {
+        Self { next: 0, most, end: Instant::now() + Duration::from_secs(seconds) }
+    }
+}
+
+impl Iterator for Rounds {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let round = self.next;
+        self.next += 1;
+        (round <= Self::LEAST.min(self.most) || (round <= self.most && Instant::now() < self.end)).then_some(round)
+    }
+}

@@ -1,0 +1,102 @@
+//! What it costs that all workers count together.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::client::{self, Client, admitted};
+use crate::envoy::{Envoy, Paths, free_port};
+use crate::listener::{Answer, Filter, listener};
+use crate::report::{Figure, Report, Table};
+use crate::statistics::{Rounds, over};
+
+const WORKERS: [u32; 2] = [1, 2];
+const ROUNDS: usize = 100;
+const SECONDS_MAX: u64 = 40;
+const REQUESTS_PER_ROUND: usize = 1_280;
+/// More than elsewhere, so that no worker waits for the client.
+const CONNECTIONS: usize = 64;
+const KEYS: usize = 1_000;
+const QUOTA: u64 = 999_999_999;
+
+const KINDS: [(&str, Filter, usize); 3] = [
+    ("no filter", Filter::Missing, 1),
+    ("one hot key", Filter::Sluicegate, 1),
+    ("1000 keys", Filter::Sluicegate, KEYS),
+];
+
+/// Processor time with one worker and with two, on one key and on many, and whether all were counted.
+pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
+    let policy = policy(paths);
+    let mut envoys: Vec<(Envoy, Vec<u16>, Vec<Client>)> = Vec::new();
+    for workers in WORKERS {
+        let ports = [free_port(), free_port(), free_port()];
+        let listeners = KINDS.iter().zip(ports).map(|((_, filter, _), port)| {
+            let mut listener = listener(paths, &policy, port, *filter, Answer::Direct);
+            // Each worker has half of the connections.
+            listener["connection_balance_config"] = json!({ "exact_balance": {} });
+            listener
+        });
+        let envoy = Envoy::start_with(paths, listeners.collect(), None, workers);
+        envoys.push((envoy, ports.to_vec(), ports.map(|port| Client::of(CONNECTIONS, port)).into()));
+    }
+    let mut costs = vec![vec![Vec::new(); KINDS.len()]; WORKERS.len()];
+    let mut hot = 0;
+    for round in Rounds::new(ROUNDS, SECONDS_MAX) {
+        hot += REQUESTS_PER_ROUND as u64;
+        for ((envoy, _, clients), costs) in envoys.iter_mut().zip(&mut costs) {
+            for (((_, _, keys), client), costs) in KINDS.iter().zip(clients).zip(costs) {
+                let name = if *keys == 1 { "hot" } else { "many" };
+                let request = |number| ("/".to_owned(), format!("x-key: {name}-{}", (round + number) % keys));
+                let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted));
+                if round > 0 {
+                    costs.push(cost / REQUESTS_PER_ROUND as f64);
+                }
+            }
+        }
+    }
+    let mut table = Table::new(
+        "workers",
+        "Processor time of Envoy per request, by workers",
+        &[("whole", "µs", 2), ("added over no filter", "µs", 2), ("faults", "", 0), ("not counted", "", 0)],
+    );
+    for (((envoy, ports, _), costs), workers) in envoys.iter().zip(&costs).zip(WORKERS) {
+        for ((name, filter, keys), cost) in KINDS.iter().zip(costs) {
+            let mut figures = vec![Figure::of(cost)];
+            if *filter == Filter::Sluicegate {
+                figures.push(Figure::of(&over(cost, &costs[0])));
+                figures.push(Figure::one(envoy.counted("sluicegate_faults_total") as f64));
+            }
+            if *filter == Filter::Sluicegate && *keys == 1 {
+                figures.push(Figure::one(hot as f64 - taken(ports[1]) as f64));
+            }
+            table.row(format!("{workers} workers, {name}").replace("1 workers", "1 worker"), figures);
+        }
+    }
+    table.note(format!(
+        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, on {CONNECTIONS} \
+         connections, which the workers share evenly. A fault is `sluicegate_faults_total` of that Envoy; not counted is \
+         what the hot key's counter lacks of the {hot} requests that it admitted. Conflicts are retried, and not counted \
+         by themselves: they show as processor time.",
+        costs[0][0].len()
+    ));
+    report.add(&table);
+}
+
+/// Units that the counter of the hot key has given out, but for the request that asks.
+fn taken(port: u16) -> u64 {
+    let fields = client::fields(&mut client::connect(port), "x-key: hot-0");
+    let remaining = fields.iter().find_map(|line| line.strip_prefix("x-ratelimit-remaining: "));
+    QUOTA - remaining.unwrap().parse::<u64>().unwrap() - 1
+}
+
+fn policy(paths: &Paths) -> PathBuf {
+    let text = format!(
+        "version: 1\nname: workers\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  unknown: anonymous\n\
+         limits: [{{ name: one, per: [key], calendar: {{ quota: {QUOTA}, window: 12mo }}, failure: deny }}]\n"
+    );
+    let file = paths.scratch.path().join("workers.yaml");
+    fs::write(&file, text).unwrap();
+    file
+}
