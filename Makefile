@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker figures fuzz-smoke schema up down envoy-image clean trap
+.PHONY: help build run reload test check unit e2e test-docker figures micro fuzz-smoke schema up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ figures: build ## measure processor time per request and MB of body against a no
 	cargo build --release --locked --example noop --target wasm32-wasip1
 	ENVOY="$$(scripts/get-envoy)" SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
 	  cargo bench --locked --bench figures
+
+micro: ## count instructions, allocations and host calls of the request path's steps, and time them; JSON=FILE keeps them
+	@scripts/need-rust
+	cargo bench --locked --profile micro --bench micro$(if $(JSON), -- --json $(JSON))
 
 fuzz-smoke: ## feed random bodies to the payload meters, for SECONDS_EACH (10) seconds to each of six
 	@scripts/need-rust

@@ -1,0 +1,131 @@
+//! What the steps of the request path cost, natively and over a host that only counts: `make micro`.
+//!
+//! Each case has three measures: its time, its instructions (by callgrind, where valgrind is installed)
+//! and its allocations. The cases take turns, round after round, so that a noisy machine disturbs the
+//! times of all alike; only ratios within one run mean anything. Instructions differ by less than one in
+//! a hundred from run to run. Valgrind knows no instructions for SHA-256, and neither does wasm.
+//!
+//! Beside them stands how often a request of each preset calls its host, which costs nothing here and
+//! much in a VM.
+//!
+//! Arguments: a part alone (`--times`, `--callgrind`, `--host-calls`), `--json FILE`, and words of which
+//! the name of a case must have one.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a program that measures, not the request path"
+)]
+
+#[path = "micro/callgrind.rs"]
+mod callgrind;
+#[path = "micro/cases.rs"]
+mod cases;
+#[path = "micro/host.rs"]
+mod host;
+#[path = "micro/host_calls.rs"]
+mod host_calls;
+#[path = "micro/memory.rs"]
+mod memory;
+#[path = "micro/table.rs"]
+mod table;
+#[path = "micro/traffic.rs"]
+mod traffic;
+
+use std::fs;
+use std::time::Instant;
+
+use cases::{Case, one_turn};
+use table::Row;
+
+const ROUNDS: usize = 150;
+
+/// The parts that can be asked for alone; without any of them, all.
+const TIMES: &str = "--times";
+const CALLGRIND: &str = "--callgrind";
+const HOST_CALLS: &str = "--host-calls";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_there = |name: &str| arguments.iter().any(|argument| argument == name);
+    // `cargo test --benches` runs this, too, and has nothing to measure.
+    if !is_there("--bench") {
+        return;
+    }
+    let json = arguments.iter().position(|argument| argument == "--json").map(|place| place + 1);
+    let words = arguments.iter().enumerate().filter(|(place, word)| Some(*place) != json && !word.starts_with("--"));
+    let words: Vec<&str> = words.map(|(_, word)| &**word).collect();
+    if is_there(callgrind::COUNTED) {
+        callgrind::run(&mut cases::named(&words));
+        return;
+    }
+    let wants = |part| is_there(part) || ![TIMES, CALLGRIND, HOST_CALLS].into_iter().any(is_there);
+    let rows = if wants(TIMES) || wants(CALLGRIND) { rows(&words, wants(TIMES), wants(CALLGRIND)) } else { Vec::new() };
+    if !rows.is_empty() {
+        print!("\n{}", table::of_cases(&rows));
+    }
+    let profiles = if wants(HOST_CALLS) { host_calls::profiles() } else { Vec::new() };
+    if !profiles.is_empty() {
+        print!("\n{}", table::of_host_calls(&profiles));
+    }
+    if let Some(place) = json {
+        let file = arguments.get(place).expect("--json FILE");
+        fs::write(file, format!("{:#}\n", table::to_json(&rows, &profiles))).unwrap();
+    }
+}
+
+fn rows(words: &[&str], with_times: bool, with_instructions: bool) -> Vec<Row> {
+    let mut cases = cases::named(words);
+    let times = if with_times { nanoseconds(&mut cases) } else { Vec::new() };
+    let instructions = if with_instructions {
+        callgrind::instructions(&cases, words).inspect_err(|why| println!("{why}")).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    let row = |(number, case): (usize, &mut Case)| Row {
+        case: case.name.clone(),
+        bytes: case.bytes,
+        nanoseconds: times.get(number).copied(),
+        instructions: instructions.get(number).copied(),
+        allocations: allocations(case),
+    };
+    cases.iter_mut().enumerate().map(row).collect()
+}
+
+/// Of each case the median of all rounds, one time.
+fn nanoseconds(cases: &mut [Case]) -> Vec<f64> {
+    let mut rounds = vec![Vec::new(); cases.len()];
+    for round in 0..=ROUNDS {
+        for (case, rounds) in cases.iter_mut().zip(&mut rounds) {
+            let begun = Instant::now();
+            one_turn(case);
+            let spent = begun.elapsed().as_nanos() as f64 / case.times as f64;
+            // The first round warms everything up.
+            if round > 0 {
+                rounds.push(spent);
+            }
+        }
+    }
+    rounds.into_iter().map(median).collect()
+}
+
+fn allocations(case: &mut Case) -> f64 {
+    one_turn(case);
+    let before = memory::allocations();
+    one_turn(case);
+    (memory::allocations() - before) as f64 / case.times as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,219 @@
+//! What is measured: single steps of the request path, then whole requests.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use sluicegate::base::path::PathBuffer;
+use sluicegate::base::time::Span;
+use sluicegate::base::units::Refill;
+use sluicegate::base::zone::Zone;
+use sluicegate::engine::{Verdict, decide};
+use sluicegate::limit::calendar::{Calendar, Over};
+use sluicegate::limit::gcra::Bucket;
+use sluicegate::limit::period::Period;
+use sluicegate::limit::rolling::Rolling;
+use sluicegate::limit::{Cost, FailureMode, Rule};
+use sluicegate::payload::json::{JsonRules, Meter};
+use sluicegate::policy::Policy;
+use sluicegate::policy::limits::Limit;
+use sluicegate::policy::route::{Matches, Route, RouteTable};
+use sluicegate::reply::fields::{Shown, admitted};
+use sluicegate::request::head::Request;
+use sluicegate::request::identify::identify;
+use sluicegate::store::Claim;
+use sluicegate::store::shared::SharedStore;
+
+use super::host::Host;
+use super::traffic::{CALLERS, Gate, START, TRAFFIC, compile};
+
+/// Callers whose limits are charged.
+const FEW: usize = 100;
+
+/// Something to do again and again.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// How often it is done in one turn.
+    pub(crate) times: usize,
+    /// The bytes that it reads each time, where it is their number that costs.
+    pub(crate) bytes: Option<usize>,
+    pub(crate) step: Box<dyn FnMut()>,
+}
+
+impl Case {
+    fn new(name: impl Into<String>, step: impl FnMut() + 'static) -> Self {
+        Self { name: name.into(), times: 1_000, bytes: None, step: Box::new(step) }
+    }
+}
+
+/// Does it so often. No other function has such a name: callgrind knows it by that.
+#[inline(never)]
+pub(crate) fn one_turn(case: &mut Case) {
+    (0..case.times).for_each(|_| (case.step)());
+}
+
+/// Those whose names have one of these words; without any, all.
+pub(crate) fn named(words: &[&str]) -> Vec<Case> {
+    let mut cases = all();
+    cases.retain(|case| words.is_empty() || words.iter().any(|word| case.name.contains(word)));
+    cases
+}
+
+fn all() -> Vec<Case> {
+    let mut cases: Vec<Case> = [10, 100, 1_000, 10_000].map(route).into();
+    cases.extend(callers());
+    for (kind, rule) in rules() {
+        cases.extend([1, 3, 8].map(|count| limits(kind, rule, count)));
+    }
+    let rules =
+        "value: { at: /data, bytes: 2MB }, objects: { where: { type: item }, below: /data, count: 100000, depth: 6 }";
+    cases.extend([document("any", "depth: 128"), document("a value and objects", rules)]);
+    cases.extend(["x-ratelimit", "ietf"].map(fields));
+    for traffic in &TRAFFIC {
+        let mut gate = Gate::warmed(traffic);
+        cases.push(Case::new(format!("request, {}, admitted", traffic.preset), move || gate.admitted()));
+    }
+    for traffic in &TRAFFIC {
+        let (mut gate, held) = Gate::exhausted(traffic);
+        cases.push(Case::new(format!("request, {}, refused", traffic.preset), move || {
+            black_box(&held);
+            gate.refused();
+        }));
+    }
+    cases
+}
+
+/// Matches a path of four segments; however many routes there are, four lead there.
+fn route(count: usize) -> Case {
+    const KINDS: [&str; 4] = ["GET /api/v1/r{}/*", "/api/v1/r{}/items", "/api/v1/r{}/**", "GET,HEAD /api/v1/r{}/i*"];
+    let mut routes = RouteTable::builder();
+    for number in 0..count {
+        let route = KINDS[number % 4].replace("{}", &(number / 4).to_string());
+        routes.add(Route::parse(&route).unwrap());
+    }
+    let (routes, mut path, mut matches) = (routes.build(), PathBuffer::new(), Matches::new());
+    path.read(b"/api/v1/r1/items");
+    Case::new(format!("match, {count} routes"), move || {
+        routes.matches(black_box(b"GET"), black_box(&path), &mut matches);
+        assert_eq!(matches.ids().len(), 4);
+    })
+}
+
+fn callers() -> [Case; 3] {
+    let case = |name: &str, policy: Policy, head: Vec<u8>, known: bool| {
+        let (host, mut request) = (Host::at(START), Request::default());
+        host.take_head(&head.into());
+        request.read(&host, &policy, true);
+        Case::new(format!("identify, {name}"), move || {
+            assert_eq!(black_box(identify(black_box(&request), &policy)).is_ok(), known);
+        })
+    };
+    let traffic = &TRAFFIC[0];
+    let of_a_header = "{ version: 1, name: micro, limits: [{ name: one, per: [org], bucket: { burst: 1, refill: 1/s } }], \
+        callers: { credentials: [{ name: key, header: x-api-key }], unknown: anonymous, absent: anonymous, \
+        attributes: { org: [{ header: user-agent, trusted: true }] } } }";
+    [
+        case("in a directory of 1,000", traffic.policy(), traffic.head(7), true),
+        case("unknown to it", traffic.policy(), traffic.head(CALLERS), false),
+        case("by a header", compile(of_a_header), traffic.head(7), true),
+    ]
+}
+
+fn rules() -> [(&'static str, Rule); 3] {
+    let month = Period::parse("1mo").unwrap();
+    [
+        ("bucket", Rule::Bucket(Bucket::new(1_000_000, Refill::parse("1000000/h").unwrap()).unwrap())),
+        // By this traffic a record has twenty entries, nearly as many as it can have.
+        ("rolling", Rule::Rolling(Rolling::new(4_000, Span::from_seconds(10)).unwrap())),
+        ("calendar", Rule::Calendar(Calendar::new(1_000_000_000, Over::Refuse, month, Zone::UTC).unwrap())),
+    ]
+}
+
+/// Asks the limits of one caller after the other, makes their keys, and charges them.
+fn limits(kind: &str, rule: Rule, count: usize) -> Case {
+    let host = Host::at(START);
+    let mut store = SharedStore::open(host.clone(), "micro", 100_000, &[1; 16]).unwrap();
+    let callers: Vec<String> = (0..FEW).map(|caller| format!("org-{caller}")).collect();
+    let identities: Vec<String> = (0..count).map(|limit| format!("limit-{limit}")).collect();
+    let (mut claims, mut turn) = (Vec::new(), 0_usize);
+    let mut step = move || {
+        turn += 1;
+        // Each caller comes twice a second.
+        host.wait(Span::from_nanos(5_000_000));
+        ask(&mut store, &host, rule, &identities, &callers[turn % FEW], &mut claims);
+    };
+    (0..20 * FEW).for_each(|_| step());
+    Case::new(format!("charge, {count} × {kind}"), step)
+}
+
+fn ask(
+    store: &mut SharedStore<Host>,
+    host: &Host,
+    rule: Rule,
+    identities: &[String],
+    caller: &str,
+    claims: &mut Vec<Claim>,
+) {
+    claims.clear();
+    for identity in identities {
+        let mut key = store.keys().partition(identity.as_bytes());
+        key.push(Some(caller.as_bytes()));
+        claims.push(Claim::new(key.finish(), rule, Cost::Now(1), FailureMode::Allow));
+    }
+    assert_eq!(decide(store, host, claims, &mut host.time()), Verdict::Admit);
+}
+
+/// Measures a body of a megabyte, in the pieces in which it would come.
+fn document(name: &str, rules: &str) -> Case {
+    let policy = compile(&format!(
+        "{{ version: 1, name: micro, payloads: [{{ name: one, bytes: 2MB, json: {{ {rules} }} }}] }}"
+    ));
+    let rules: Arc<JsonRules> = policy.payloads[0].bounds.json.clone().unwrap();
+    let mut body = String::from("{\"data\":[");
+    for number in 0.. {
+        write!(
+            body,
+            "{{\"id\":\"{number}\",\"type\":\"item\",\"attributes\":{{\"title\":\"A headline of some length\",\
+            \"body\":\"Words, words and a \\\"quoted\\\" one — about as many as there are in a line.\",\
+            \"price\":12.50,\"stock\":{number},\"shown\":true,\"tags\":[\"a\",\"bc\",null]}}}}"
+        )
+        .unwrap();
+        if body.len() > 1_000_000 {
+            break;
+        }
+        body.push(',');
+    }
+    body.push_str("]}");
+    let bytes = body.len();
+    let step = move || {
+        let mut meter = Meter::new(Arc::clone(&rules), 1);
+        body.as_bytes().chunks(64 * 1024).for_each(|chunk| meter.feed(black_box(chunk)).unwrap());
+        black_box(meter.finish()).unwrap();
+    };
+    Case { times: 2, bytes: Some(bytes), ..Case::new(format!("read 1 MB of JSON, {name}"), step) }
+}
+
+/// Writes the fields of a response, for three limits.
+fn fields(family: &str) -> Case {
+    let limits = "{ name: per-user, per: [], bucket: { burst: 100, refill: 60/min } }, \
+        { name: per-org, per: [], rolling: { quota: 8000, window: 10s } }, \
+        { name: per-month, per: [], calendar: { quota: 1000000, window: 1mo } }";
+    let replies = format!("fields: {{ family: {family}, when: always }}");
+    let policy = compile(&format!("{{ version: 1, name: micro, limits: [{limits}], replies: {{ {replies} }} }}"));
+    let host = Host::at(START);
+    let mut store = SharedStore::open(host.clone(), "micro", 1_000, &[1; 16]).unwrap();
+    let claim = |(number, limit): (usize, &Limit)| {
+        let key = store.keys().partition(&limit.identity).finish();
+        let mut claim = Claim::new(key, limit.rule, Cost::Now(1), FailureMode::Allow);
+        claim.limit = number;
+        claim
+    };
+    let mut claims: Vec<Claim> = policy.limits.iter().enumerate().map(claim).collect();
+    decide(&mut store, &host, &mut claims, &mut host.time());
+    let shown: Vec<Shown> =
+        claims.iter().filter_map(|claim| Shown::of(claim, &policy.limits[claim.limit], START)).collect();
+    assert_eq!(shown.len(), 3);
+    Case::new(format!("write fields, {family}, 3 limits"), move || {
+        assert!(!black_box(admitted(&policy, black_box(&shown), &[])).is_empty());
+    })
+}

@@ -1,0 +1,192 @@
+//! The presets, and for each requests of its own kind.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::fs;
+use std::rc::Rc;
+
+use sha2::{Digest as _, Sha256};
+use sluicegate::base::time::{Span, Timestamp};
+use sluicegate::filter::runtime::Runtime;
+use sluicegate::filter::stream::{Flow, Stream};
+use sluicegate::host::headers::Headers;
+use sluicegate::host::stream::CounterId;
+use sluicegate::policy::Policy;
+use sluicegate::policy::document::from_yaml;
+use sluicegate::queue::membership::RootId;
+use sluicegate::queue::stream::StreamId;
+use sluicegate::queue::worker::Worker;
+
+use super::host::Host;
+
+pub(crate) const CALLERS: usize = 1_000;
+
+/// 2023-11-14T22:13:20Z.
+pub(crate) const START: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
+
+/// From one request to the next: so each caller comes every four seconds, which all presets admit.
+const STEP: Span = Span::from_nanos(4_000_000);
+
+/// A preset, and requests of its own kind, all of which it admits.
+pub(crate) struct Traffic {
+    pub(crate) preset: &'static str,
+    path: &'static str,
+    /// What a directory's entries say, and what a request presents: `{}` is the caller's number.
+    entries: &'static [(&'static str, &'static str)],
+    headers: &'static str,
+}
+
+pub(crate) const TRAFFIC: [Traffic; 5] = [
+    Traffic {
+        preset: "enterprise-v2",
+        path: "/v2/things/42/data",
+        entries: &[("key-{}", "org: org-{}")],
+        headers: "authorization: Bearer key-{}",
+    },
+    Traffic {
+        preset: "dash0",
+        path: "/api/dashboards/42",
+        entries: &[("key-{}", "org: org-{}, user: user-{}, plan: team, region: eu-west")],
+        headers: "authorization: Bearer key-{}",
+    },
+    Traffic {
+        preset: "datadog",
+        path: "/api/v1/query?query=avg",
+        entries: &[
+            ("key-{}", "org: org-{}, api_key_id: api-{}"),
+            ("app-{}", "org: org-{}, user: user-{}, app_key_id: app-{}, actor: user"),
+        ],
+        headers: "dd-api-key: key-{}\r\ndd-application-key: app-{}",
+    },
+    Traffic {
+        preset: "datocms",
+        path: "/items/42",
+        entries: &[("key-{}", "project: project-{}, plan: paid, user: user-{}")],
+        headers: "authorization: Bearer key-{}",
+    },
+    // A pool that never fills, and nothing else.
+    Traffic {
+        preset: "dynatrace",
+        path: "/api/v2/entities",
+        entries: &[("key-{}", "environment: env-{}, user: user-{}")],
+        headers: "authorization: Api-Token key-{}",
+    },
+];
+
+impl Traffic {
+    /// The preset with a directory of a thousand callers.
+    pub(crate) fn policy(&self) -> Policy {
+        let preset = fs::read_to_string(format!("envoy/presets/{}.yaml", self.preset)).unwrap();
+        let (before, rest) = preset.split_once("  directory:\n").unwrap();
+        // Behind the entries the next key of `callers` follows, as deep as `directory` itself.
+        let after = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' ')).unwrap().0;
+        let mut entries = String::new();
+        for (number, (secret, says)) in (0..CALLERS).flat_map(|number| self.entries.iter().map(move |it| (number, it)))
+        {
+            let digest: [u8; 32] = Sha256::digest(numbered(secret, number)).into();
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(entries, "    - {{ sha256: {digest}, {} }}", numbered(says, number)).unwrap();
+        }
+        compile(&format!("{before}  directory:\n{entries}{}", &rest[after + 1..]))
+    }
+
+    /// The head of a request of the caller with this number, as Envoy hands it over.
+    pub(crate) fn head(&self, caller: usize) -> Vec<u8> {
+        let credentials = numbered(self.headers, caller);
+        let mut pairs: Vec<(&str, &[u8])> = vec![
+            (":authority", b"127.0.0.1:8080"),
+            (":path", self.path.as_bytes()),
+            (":method", b"GET"),
+            (":scheme", b"http"),
+            ("user-agent", b"curl/8.5.0"),
+            ("accept", b"*/*"),
+            ("x-forwarded-proto", b"http"),
+            ("x-request-id", b"5b9b3c1e-8a64-4b0e-9b57-0f7a3a3c9d11"),
+        ];
+        let lines = credentials.split("\r\n").map(|line| line.split_once(": ").unwrap());
+        pairs.extend(lines.map(|(name, value)| (name, value.as_bytes())));
+        Headers::encode(&pairs)
+    }
+}
+
+pub(crate) fn compile(policy: &str) -> Policy {
+    Policy::compile(&from_yaml(policy).unwrap()).unwrap()
+}
+
+fn numbered(text: &str, number: usize) -> String {
+    text.replace("{}", &number.to_string())
+}
+
+/// A preset at work, and all heads of its traffic.
+pub(crate) struct Gate {
+    pub(crate) host: Host,
+    runtime: Rc<Runtime<Host>>,
+    heads: Vec<Rc<[u8]>>,
+    streams: u32,
+}
+
+impl Gate {
+    pub(crate) fn open(traffic: &Traffic) -> Self {
+        let host = Host::at(START);
+        let mut counters = 0;
+        let define = |_, _: &str| {
+            counters += 1;
+            CounterId(counters)
+        };
+        let mut runtime = Runtime::start(traffic.policy(), host.clone(), &[1; 16], define).unwrap();
+        if runtime.has_pools() {
+            let worker = Worker::open(host.clone(), &[1; 16]).unwrap();
+            runtime.join(Rc::new(RefCell::new(worker)), RootId(1), host.time().since(Timestamp::from_nanos(0)));
+        }
+        let heads = (0..CALLERS).map(|caller| traffic.head(caller).into()).collect();
+        Self { host, runtime: Rc::new(runtime), heads, streams: 0 }
+    }
+
+    /// The one before has sent all of its requests, and every record has lived for a while.
+    pub(crate) fn warmed(traffic: &Traffic) -> Self {
+        let mut gate = Self::open(traffic);
+        (0..3 * CALLERS).for_each(|_| gate.admitted());
+        gate
+    }
+
+    /// One at which the first caller has nothing left, and the streams that hold what it has.
+    pub(crate) fn exhausted(traffic: &Traffic) -> (Self, Vec<Stream<Host>>) {
+        let mut gate = Self::open(traffic);
+        let mut streams = Vec::new();
+        loop {
+            let (stream, flow) = gate.send(0);
+            streams.push(stream);
+            if flow == Flow::Stop {
+                return (gate, streams);
+            }
+        }
+    }
+
+    fn send(&mut self, caller: usize) -> (Stream<Host>, Flow) {
+        self.streams += 1;
+        self.host.take_head(&self.heads[caller]);
+        let mut stream = Stream::new(Rc::clone(&self.runtime), StreamId(self.streams));
+        let flow = stream.on_request_headers(&self.host, true);
+        (stream, flow)
+    }
+
+    /// A whole stream: its request, the response with status 200, and the end.
+    fn stream(&mut self, caller: usize) -> Flow {
+        let (mut stream, flow) = self.send(caller);
+        stream.on_response_headers(&self.host);
+        stream.on_log(&self.host);
+        flow
+    }
+
+    /// The next caller's request, which is admitted.
+    pub(crate) fn admitted(&mut self) {
+        self.host.wait(STEP);
+        let flow = self.stream(self.streams as usize % CALLERS);
+        assert_eq!(flow, Flow::Continue);
+    }
+
+    /// A request of the first caller, which is refused.
+    pub(crate) fn refused(&mut self) {
+        assert_eq!(self.stream(0), Flow::Stop);
+    }
+}
