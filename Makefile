@@ -62,7 +62,7 @@ figures: build ## measure processor time per request and MB of body against a no
 	ENVOY="$$(scripts/get-envoy)" SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
 	  cargo bench --locked --bench figures
 
-micro: ## count instructions, allocations and host calls of the request path's steps, and time them; JSON=FILE keeps them
+micro: ## tell what the steps of the request path cost natively: time, instructions, allocations, host calls; JSON=FILE
 	@scripts/need-rust
 	cargo bench --locked --profile micro --bench micro$(if $(JSON), -- --json $(JSON))
 
