@@ -64,7 +64,7 @@ bench: build ## measure cost in Envoy beside other filters: PART="requests bodie
 	  SLUICEGATE_FLOOR=$(CURDIR)/target/wasm32-wasip1/release/examples/floor.wasm \
 	  cargo bench --locked --bench bench -- $(PART)
 
-micro: ## count instructions, allocations and host calls of the request path's steps, and time them; JSON=FILE keeps them
+micro: ## tell what the steps of the request path cost natively: time, instructions, allocations, host calls; JSON=FILE
 	@scripts/need-rust
 	cargo bench --locked --profile micro --bench micro$(if $(JSON), -- --json $(JSON))
 

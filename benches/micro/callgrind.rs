@@ -21,11 +21,11 @@ pub(crate) fn run(cases: &mut [Case]) {
     }
 }
 
-/// Instructions of each case, one time.
+/// Instructions of each case, one time: those whose names have one of these words.
 ///
 /// # Errors
 /// Why there are none.
-pub(crate) fn instructions(cases: &[Case]) -> Result<Vec<f64>, String> {
+pub(crate) fn instructions(cases: &[Case], words: &[&str]) -> Result<Vec<f64>, String> {
     let scratch = tempfile::tempdir().unwrap();
     let counts = scratch.path().join("turn");
     let program = std::env::current_exe().unwrap();
@@ -35,6 +35,7 @@ pub(crate) fn instructions(cases: &[Case]) -> Result<Vec<f64>, String> {
         .arg(format!("--callgrind-out-file={}", counts.display()))
         .arg(program)
         .args(["--bench", COUNTED])
+        .args(words)
         .stdin(Stdio::null())
         .output();
     let output = match output {

@@ -35,30 +35,44 @@ impl Row {
 
 /// The cases as a table in Markdown.
 pub(crate) fn of_cases(rows: &[Row]) -> String {
-    let mut table = "| one time | ns | instructions | allocations | MB/s |\n|---|--:|--:|--:|--:|\n".to_owned();
-    for row in rows {
-        let number = |number: Option<f64>| number.map_or_else(String::new, |number| format!("{number:.0}"));
-        let numbers = [
-            number(row.nanoseconds),
-            number(row.instructions),
-            short(row.allocations),
-            number(row.megabytes_a_second()),
-        ];
-        writeln!(table, "| {} | {} |", row.case, numbers.join(" | ")).unwrap();
-    }
-    table
+    let whole = |number: Option<f64>| number.map_or_else(String::new, |number| format!("{number:.0}"));
+    let line = |row: &Row| {
+        let Row { case, nanoseconds, instructions, allocations, .. } = row;
+        let speed = whole(row.megabytes_a_second());
+        vec![case.clone(), whole(*nanoseconds), whole(*instructions), short(*allocations), speed]
+    };
+    let head = ["case", "ns", "instructions", "allocations", "MB/s"].map(str::to_owned).to_vec();
+    markdown(head, rows.iter().map(line).collect())
 }
 
 /// The host calls as a table in Markdown, without the kinds that no request makes.
 pub(crate) fn of_host_calls(profiles: &[Profile]) -> String {
     let used = |call: &(Call, &str)| profiles.iter().any(|profile| profile.calls[call.0 as usize] > 0.0);
     let kinds: Vec<(Call, &str)> = Call::ALL.into_iter().filter(used).collect();
-    let names: Vec<&str> = kinds.iter().map(|(_, name)| *name).collect();
-    let mut table =
-        format!("| host calls a request | {} | all |\n|---|{}--:|\n", names.join(" | "), "--:|".repeat(names.len()));
-    for Profile { preset, verdict, calls } in profiles {
-        let numbers: Vec<String> = kinds.iter().map(|(call, _)| short(calls[*call as usize])).collect();
-        writeln!(table, "| {preset}, {verdict} | {} | {} |", numbers.join(" | "), short(calls.iter().sum())).unwrap();
+    let line = |profile: &Profile| {
+        let Profile { preset, verdict, calls } = profile;
+        let counts = kinds.iter().map(|(call, _)| calls[*call as usize]).chain([calls.iter().sum()]);
+        [format!("{preset}, {verdict}")].into_iter().chain(counts.map(short)).collect()
+    };
+    let names = kinds.iter().map(|(_, name)| (*name).to_owned());
+    let head = ["host calls".to_owned()].into_iter().chain(names).chain(["all".to_owned()]).collect();
+    markdown(head, profiles.iter().map(line).collect())
+}
+
+/// A table whose first column is text and whose others are numbers.
+fn markdown(head: Vec<String>, lines: Vec<Vec<String>>) -> String {
+    let width = |column: usize| lines.iter().chain([&head]).map(|line| line[column].chars().count()).max();
+    let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
+    let rule = widths.iter().enumerate().map(|(column, width)| match column {
+        0 => "-".repeat(*width),
+        _ => format!("{}:", "-".repeat(width - 1)),
+    });
+    let mut table = String::new();
+    for line in [&head, &rule.collect()].into_iter().chain(&lines) {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            if column == 0 { write!(table, "| {cell:width$} |") } else { write!(table, " {cell:>width$} |") }.unwrap();
+        }
+        table.push('\n');
     }
     table
 }

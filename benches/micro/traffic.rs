@@ -24,8 +24,8 @@ pub(crate) const CALLERS: usize = 1_000;
 /// 2023-11-14T22:13:20Z.
 pub(crate) const START: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
-/// From one request to the next: so each caller comes every four seconds, which all presets admit.
-const STEP: Span = Span::from_nanos(4_000_000);
+/// Requests of each caller before anything is measured: by then records are as long as they will be.
+const WARM_UP: usize = 21;
 
 /// A preset, and requests of its own kind, all of which it admits.
 pub(crate) struct Traffic {
@@ -34,6 +34,8 @@ pub(crate) struct Traffic {
     /// What a directory's entries say, and what a request presents: `{}` is the caller's number.
     entries: &'static [(&'static str, &'static str)],
     headers: &'static str,
+    /// Milliseconds between two requests of one caller.
+    pause: u64,
 }
 
 pub(crate) const TRAFFIC: [Traffic; 5] = [
@@ -42,12 +44,14 @@ pub(crate) const TRAFFIC: [Traffic; 5] = [
         path: "/v2/things/42/data",
         entries: &[("key-{}", "org: org-{}")],
         headers: "authorization: Bearer key-{}",
+        pause: 1_000,
     },
     Traffic {
         preset: "dash0",
         path: "/api/dashboards/42",
         entries: &[("key-{}", "org: org-{}, user: user-{}, plan: team, region: eu-west")],
         headers: "authorization: Bearer key-{}",
+        pause: 500,
     },
     Traffic {
         preset: "datadog",
@@ -57,12 +61,14 @@ pub(crate) const TRAFFIC: [Traffic; 5] = [
             ("app-{}", "org: org-{}, user: user-{}, app_key_id: app-{}, actor: user"),
         ],
         headers: "dd-api-key: key-{}\r\ndd-application-key: app-{}",
+        pause: 4_000,
     },
     Traffic {
         preset: "datocms",
         path: "/items/42",
         entries: &[("key-{}", "project: project-{}, plan: paid, user: user-{}")],
         headers: "authorization: Bearer key-{}",
+        pause: 500,
     },
     // A pool that never fills, and nothing else.
     Traffic {
@@ -70,6 +76,7 @@ pub(crate) const TRAFFIC: [Traffic; 5] = [
         path: "/api/v2/entities",
         entries: &[("key-{}", "environment: env-{}, user: user-{}")],
         headers: "authorization: Api-Token key-{}",
+        pause: 500,
     },
 ];
 
@@ -122,6 +129,8 @@ pub(crate) struct Gate {
     pub(crate) host: Host,
     runtime: Rc<Runtime<Host>>,
     heads: Vec<Rc<[u8]>>,
+    /// Between two requests.
+    step: Span,
     streams: u32,
 }
 
@@ -139,13 +148,14 @@ impl Gate {
             runtime.join(Rc::new(RefCell::new(worker)), RootId(1), host.time().since(Timestamp::from_nanos(0)));
         }
         let heads = (0..CALLERS).map(|caller| traffic.head(caller).into()).collect();
-        Self { host, runtime: Rc::new(runtime), heads, streams: 0 }
+        let step = Span::from_nanos(traffic.pause * 1_000_000 / CALLERS as u64);
+        Self { host, runtime: Rc::new(runtime), heads, step, streams: 0 }
     }
 
-    /// The one before has sent all of its requests, and every record has lived for a while.
+    /// One at which all callers have been for a while.
     pub(crate) fn warmed(traffic: &Traffic) -> Self {
         let mut gate = Self::open(traffic);
-        (0..3 * CALLERS).for_each(|_| gate.admitted());
+        (0..WARM_UP * CALLERS).for_each(|_| gate.admitted());
         gate
     }
 
@@ -180,7 +190,7 @@ impl Gate {
 
     /// The next caller's request, which is admitted.
     pub(crate) fn admitted(&mut self) {
-        self.host.wait(STEP);
+        self.host.wait(self.step);
         let flow = self.stream(self.streams as usize % CALLERS);
         assert_eq!(flow, Flow::Continue);
     }
