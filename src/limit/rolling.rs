@@ -121,7 +121,8 @@ impl Rolling {
             return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
         }
         let charged = (cost.takes() > 0).then(|| self.charged(state, now, cost.takes()));
-        let decision = Decision::Admit(self.balance(charged.as_ref().or(state), now));
+        let taken = taken.saturating_add(cost.takes());
+        let decision = Decision::Admit(self.balance_of(charged.as_ref().or(state), now, taken));
         Evaluation { decision, charged, repaired }
     }
 
@@ -143,14 +144,16 @@ impl Rolling {
     /// The log with `units` more, and without what has ceased to count.
     fn charged(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
         let life = state.map_or_else(|| arbitrary(now), |state| state.life);
+        let new = Entry { at: now, units: units.min(QUOTA_MAX) };
         let with = |grain: Grain| {
+            if let Some(state) = state.filter(|state| state.window == self.window && state.grain == grain) {
+                return self.appended(state, new, now);
+            }
             let most = state.map_or(0, |state| state.entries.len()).saturating_add(1);
             let mut entries: Vec<Entry> = Vec::with_capacity(most);
             // Of the last one's grain.
             let mut ended = Timestamp::from_nanos(0);
-            for Entry { at, units } in
-                self.live(state, now).copied().chain([Entry { at: now, units: units.min(QUOTA_MAX) }])
-            {
+            for Entry { at, units } in self.live(state, now).copied().chain([new]) {
                 let end = grain.end(at, self.window);
                 match entries.last_mut() {
                     // More than any quota is as good as all of it.
@@ -177,6 +180,28 @@ impl Rolling {
         state
     }
 
+    /// A log of this window with one entry more, and without what has ceased to count.
+    fn appended(&self, state: &State, new: Entry, now: Timestamp) -> State {
+        let first = state.entries.partition_point(|entry| entry.at.after(self.window) <= now);
+        let live = state.entries.get(first..).unwrap_or_default();
+        let mut entries = Vec::with_capacity(live.len().saturating_add(1));
+        entries.extend_from_slice(live);
+        let end = |at| state.grain.end(at, self.window);
+        match entries.last_mut() {
+            // More than any quota is as good as all of it.
+            Some(last) if end(last.at) >= end(new.at) => {
+                last.at = last.at.max(new.at);
+                last.units = last.units.saturating_add(new.units).min(QUOTA_MAX);
+            }
+            Some(last) => {
+                last.at = end(last.at);
+                entries.push(new);
+            }
+            None => entries.push(new),
+        }
+        State { entries, ..*state }
+    }
+
     /// The log with its future entries moved to the present, where it has any: units are entered at
     /// the time of their request, so only a clock that stepped back leaves them there. That begins
     /// its life anew.
@@ -192,7 +217,11 @@ impl Rolling {
     }
 
     fn balance(&self, state: Option<&State>, now: Timestamp) -> Balance {
-        let taken = self.taken(state, now);
+        self.balance_of(state, now, self.taken(state, now))
+    }
+
+    /// The same where the units that still count are known.
+    fn balance_of(&self, state: Option<&State>, now: Timestamp, taken: u64) -> Balance {
         let newest = state.and_then(|state| state.entries.last());
         Balance {
             remaining: self.quota.saturating_sub(taken),

@@ -41,6 +41,15 @@ pub fn write(
     for part in ["decision=", decision, " limit=", limit.unwrap_or("-"), " tier=", tier.unwrap_or("-")] {
         line.push_str(part);
     }
+    let tell = || of_the_caller(policy, attributes, caller);
+    match caller.and_then(Caller::regular) {
+        Some(regular) => line.push_str(regular.told(|| tell().into())),
+        None => line.push_str(&tell()),
+    }
+}
+
+fn of_the_caller(policy: &Policy, attributes: &[AttributeId], caller: Option<&Caller<'_>>) -> String {
+    let mut line = String::new();
     for attribute in attributes {
         line.push(' ');
         line.push_str(policy.attributes.name(*attribute));
@@ -53,4 +62,5 @@ pub fn write(
             None => line.push('-'),
         }
     }
+    line
 }

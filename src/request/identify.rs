@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::attributes::derive;
 use super::credential::{self, Ambiguous, Identifier, Presented};
 use super::head::Request;
+use super::regulars::Regular;
 use super::trace::{Fate, NoTrace, Origin, Trace};
 use super::voices::Voices;
 use crate::policy::Policy;
@@ -23,7 +24,7 @@ pub struct Caller<'r> {
 #[derive(Debug)]
 enum Values<'r> {
     Found(Vec<Option<Value<'r>>>),
-    Recalled(&'r [Option<Value<'static>>]),
+    Recalled(&'r Regular),
 }
 
 /// The values of a caller, for as long as they are wanted.
@@ -73,8 +74,14 @@ impl<'r> Caller<'r> {
     }
 
     /// Who was identified before.
-    pub(super) const fn recalled(values: &'r [Option<Value<'static>>]) -> Self {
-        Self { values: Values::Recalled(values) }
+    pub(super) const fn recalled(regular: &'r Regular) -> Self {
+        Self { values: Values::Recalled(regular) }
+    }
+
+    /// What is remembered of the caller, where anything is.
+    #[must_use]
+    pub const fn regular(&self) -> Option<&'r Regular> {
+        if let Values::Recalled(regular) = &self.values { Some(regular) } else { None }
     }
 
     /// All values, and the bytes that they take.
@@ -87,7 +94,7 @@ impl<'r> Caller<'r> {
     fn all(&self) -> &[Option<Value<'r>>] {
         match &self.values {
             Values::Found(values) => values,
-            Values::Recalled(values) => values,
+            Values::Recalled(regular) => &regular.values,
         }
     }
 

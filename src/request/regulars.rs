@@ -4,20 +4,25 @@
 //! A caller is found by a hash of them under a key that no client knows, with 128 bits: nobody can
 //! make up clues with the hash of somebody else's. What was refused is not remembered.
 
-use std::collections::BTreeMap;
-use std::hash::Hasher as _;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::head::Request;
 use super::identify::{Caller, KeptValues, Unidentified, identify, is_asked};
 use crate::base::property::Property;
+use crate::limit::Rule;
 use crate::policy::Policy;
-use crate::store::key::Secret;
+use crate::store::key::{Key, Secret};
 
 /// The most callers that are remembered, and the most bytes that the values of one may take.
 const CALLERS_MAX: usize = 4_096;
 const VALUES_BYTES_MAX: usize = 1_024;
+
+/// The most limits of which a caller's counters are remembered.
+const COUNTERS_MAX: usize = 16;
 
 /// The most bytes of a query that is looked at. Longer ones are seldom the same twice.
 const QUERY_BYTES_MAX: usize = 256;
@@ -26,14 +31,59 @@ const QUERY_BYTES_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub struct Regulars {
     key: Secret,
-    callers: BTreeMap<u128, KeptValues>,
+    callers: HashMap<u128, Regular, BuildHasherDefault<AsItIs>>,
+}
+
+/// A caller who may come again, and what follows from who that is.
+#[derive(Debug)]
+pub struct Regular {
+    pub(super) values: KeptValues,
+    /// The rule and the counter of each limit that the caller has met, by the limit's number.
+    counters: RefCell<Vec<(usize, Key, Rule)>>,
+    /// What the access log says of the caller.
+    told: OnceCell<Box<str>>,
+}
+
+/// Takes a hash for what it is.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    }
+}
+
+impl Regular {
+    /// The counter of the limit with this number, and its rule; `find` finds them the first time, where
+    /// they follow from who the caller is alone.
+    pub(super) fn counter(&self, limit: usize, find: impl FnOnce() -> (Key, Rule)) -> (Key, Rule) {
+        let mut counters = self.counters.borrow_mut();
+        if let Some((_, key, rule)) = counters.iter().find(|(known, ..)| *known == limit) {
+            return (*key, *rule);
+        }
+        let (key, rule) = find();
+        if counters.len() < COUNTERS_MAX {
+            counters.push((limit, key, rule));
+        }
+        (key, rule)
+    }
+
+    /// What the access log says of the caller, which `tell` tells the first time.
+    pub fn told(&self, tell: impl FnOnce() -> Box<str>) -> &str {
+        self.told.get_or_init(tell)
+    }
 }
 
 impl Regulars {
     /// Nobody yet. `key` is a secret of this proxy's.
     #[must_use]
-    pub const fn new(key: &Secret) -> Self {
-        Self { key: *key, callers: BTreeMap::new() }
+    pub fn new(key: &Secret) -> Self {
+        Self { key: *key, callers: HashMap::default() }
     }
 
     /// Finds out who sent `request`: as [`identify`], with the same answer.
@@ -52,10 +102,10 @@ impl Regulars {
                 // Whoever comes again is soon back.
                 self.callers.clear();
             }
-            self.callers.insert(clues, values);
+            self.callers.insert(clues, Regular { values, counters: RefCell::default(), told: OnceCell::new() });
         }
         match self.callers.get(&clues) {
-            Some(values) => Ok(Caller::recalled(values)),
+            Some(regular) => Ok(Caller::recalled(regular)),
             None => identify(request, policy),
         }
     }

@@ -121,16 +121,21 @@ fn claim(
     policy: &Policy,
     keys: &LimitKeys,
 ) -> Option<Claim> {
-    let mut key = keys.partition(number, &limit.identity);
-    for part in &limit.per {
-        let value = value(&limit.selector, part, request, caller, policy);
-        if value.is_none() && limit.absent == Absent::Skip {
-            return None;
-        }
-        key.push(value);
+    let value = |part: &Part| value(&limit.selector, part, request, caller, policy);
+    if limit.absent == Absent::Skip && !limit.per.iter().all(|part| value(part).is_some()) {
+        return None;
     }
-    let rule = limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule);
-    let mut claim = Claim::new(key.finish(), *rule, cost(&limit.cost, request), limit.failure);
+    let find = || {
+        let mut key = keys.partition(number, &limit.identity);
+        limit.per.iter().for_each(|part| key.push(value(part)));
+        (key.finish(), *limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule))
+    };
+    let of_the_caller_alone = || limit.per.iter().all(|part| matches!(part, Part::Attribute(_)));
+    let (key, rule) = match caller.regular() {
+        Some(regular) if of_the_caller_alone() => regular.counter(number, find),
+        Some(_) | None => find(),
+    };
+    let mut claim = Claim::new(key, rule, cost(&limit.cost, request), limit.failure);
     claim.limit = number;
     claim.enforcement = limit.enforcement;
     Some(claim)

@@ -124,7 +124,9 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     let mut younger = state.grain.end(newest, state.window);
     for (place, entry) in state.entries.iter().rev().enumerate() {
         if place > 0 {
-            varint::push(younger.since(entry.at).whole(grain), out);
+            let age = younger.since(entry.at);
+            // Most follow one another, and a division takes as long as all the rest.
+            varint::push(if age == grain { 1 } else { age.whole(grain) }, out);
             younger = entry.at;
         }
         varint::push(entry.units, out);
