@@ -4,7 +4,15 @@
 /// The number at the beginning of `bytes`, and what follows it; `None` where there is none. What
 /// does not fit into 64 bits is lost, as protobuf has it.
 #[must_use]
+#[inline]
 pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    match bytes.split_first()? {
+        (byte @ ..0x80, rest) => Some((u64::from(*byte), rest)),
+        (0x80.., _) => read_long(bytes),
+    }
+}
+
+fn read_long(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0;
     for (shift, (index, byte)) in (0..u64::BITS).step_by(7).zip(bytes.iter().enumerate()) {
         number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
@@ -16,7 +24,15 @@ pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// Appends `number`.
-pub fn push(mut number: u64, out: &mut Vec<u8>) {
+#[inline]
+pub fn push(number: u64, out: &mut Vec<u8>) {
+    match u8::try_from(number) {
+        Ok(byte @ ..0x80) => out.push(byte),
+        Ok(0x80..) | Err(_) => push_long(number, out),
+    }
+}
+
+fn push_long(mut number: u64, out: &mut Vec<u8>) {
     while let [low, ..] = number.to_le_bytes()
         && number > 0x7f
     {

@@ -187,6 +187,7 @@ fn parse(record: &[u8]) -> Option<State> {
 struct Log<'r> {
     window: Span,
     grain: Grain,
+    grain_length: Span,
     life: u32,
     /// The time of the entry before, from the second one on the end of its grain.
     at: Timestamp,
@@ -202,7 +203,7 @@ impl<'r> Log<'r> {
         let life = u32_of(&mut rest)?;
         let window = Span::from_seconds(u64::from(u32_of(&mut rest)?));
         let at = Timestamp::from_nanos(u64_of(&mut rest)?);
-        Some(Self { window, grain, life, at, place: 0, rest })
+        Some(Self { window, grain, grain_length: grain.length(window), life, at, place: 0, rest })
     }
 }
 
@@ -212,7 +213,11 @@ impl Iterator for Log<'_> {
     fn next(&mut self) -> Option<Entry> {
         let mut rest = self.rest;
         if self.place > 0 {
-            let age = self.grain.length(self.window).times(varint_of(&mut rest)?);
+            let age = match varint_of(&mut rest)? {
+                // Most follow one another.
+                1 => self.grain_length,
+                grains => self.grain_length.times(grains),
+            };
             let end = if self.place == 1 { self.grain.end(self.at, self.window) } else { self.at };
             self.at = end.before(age);
         }
