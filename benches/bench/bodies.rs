@@ -152,8 +152,8 @@ impl Size {
             table.row(kind.name, figures);
         }
         table.note(format!(
-            "Medians of {} rounds of {} uploads, interleaved, through Envoy to an upstream. A MB is what was sent, but for \
-             the third column.",
+            "Medians of {} rounds, interleaved; uploads in each: {}. They go through Envoy to an upstream. A MB is what \
+             was sent, but for the third column.",
             costs[0].len(),
             self.uploads_per_round,
         ));
