@@ -1,5 +1,6 @@
 //! What the filter adds to an answer's time, at half of the load that Envoy can bear, and at a quarter.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -13,6 +14,8 @@ use crate::statistics::over;
 use crate::traffic::TRAFFIC;
 
 const OHA: &str = "target/tools/bin/oha";
+/// Half a gigabyte, for as long as it is built.
+const BUILD: &str = "target/tools/build";
 const OHA_VERSION: &str = "1.16.0";
 const CONNECTIONS: &str = "16";
 const SECONDS: u32 = 2;
@@ -122,9 +125,11 @@ fn installed() -> bool {
     let mut command = Command::new("cargo");
     // Linked at less length than its author does, and beside the build of ours.
     command.args(arguments).envs([
-        ("CARGO_TARGET_DIR", "target/tools/build"),
+        ("CARGO_TARGET_DIR", BUILD),
         ("CARGO_PROFILE_RELEASE_LTO", "off"),
         ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ]);
-    with_us(&mut command).status().is_ok_and(|status| status.success())
+    let built = with_us(&mut command).status().is_ok_and(|status| status.success());
+    drop(fs::remove_dir_all(BUILD));
+    built
 }
