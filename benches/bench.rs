@@ -104,8 +104,11 @@ fn main() -> ExitCode {
         eprintln!("{unknown} is no part; they are: {}", known.join(", "));
         return ExitCode::from(2);
     }
-    fs::create_dir_all(RESULTS).unwrap();
-    let paths = Paths::from_environment(RESULTS);
+    // A run that was ended left its files.
+    let scratch = format!("{RESULTS}/scratch");
+    drop(fs::remove_dir_all(&scratch));
+    fs::create_dir_all(&scratch).unwrap();
+    let paths = Paths::from_environment(&scratch);
     let begun = Instant::now();
     let mut report = Report::begin(Path::new(RESULTS).join("bench.json"), machine::versions(&paths));
     let clock = machine::counts_processor_time();
@@ -117,7 +120,7 @@ fn main() -> ExitCode {
         let begun = Instant::now();
         // A part that fails must not take the others with it. Its Envoys end as the stack unwinds.
         if let Err(reason) = catch_unwind(AssertUnwindSafe(|| (part.measure)(&paths, &mut report))) {
-            report.missing(part.name, "what stands not above", told(&*reason));
+            report.missing(part.name, "what does not stand above", told(&*reason));
         }
         report.took(part.name, begun.elapsed().as_secs_f64());
     }
