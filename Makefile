@@ -58,10 +58,11 @@ test-docker: build trap ## the same scenarios in containers, and what only conta
 	@scripts/test-docker
 
 bench: build ## measure cost in Envoy beside other filters: PART="requests bodies …" for some (all)
-	cargo build --release --locked --example noop --example floor --target wasm32-wasip1
+	cargo build --release --locked --example noop --example floor --example calls --target wasm32-wasip1
 	ENVOY="$$(scripts/get-envoy)" && export ENVOY && \
 	  SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
 	  SLUICEGATE_FLOOR=$(CURDIR)/target/wasm32-wasip1/release/examples/floor.wasm \
+	  SLUICEGATE_CALLS=$(CURDIR)/target/wasm32-wasip1/release/examples/calls.wasm \
 	  cargo bench --locked --bench bench -- $(PART)
 
 micro: ## tell what the steps of the request path cost natively: time, instructions, allocations, host calls; JSON=FILE

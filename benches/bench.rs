@@ -24,6 +24,8 @@
 
 #[path = "bench/bodies.rs"]
 mod bodies;
+#[path = "bench/calls.rs"]
+mod calls;
 #[path = "bench/client.rs"]
 mod client;
 #[path = "bench/crowd.rs"]
@@ -78,8 +80,9 @@ struct Part {
     measure: fn(&Paths, &mut Report),
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part { name: "requests", clock: true, measure: requests::processor_time },
+    Part { name: "calls", clock: true, measure: calls::processor_time },
     Part { name: "bodies", clock: true, measure: bodies::processor_time },
     Part { name: "policies", clock: true, measure: policies::measure },
     Part { name: "workers", clock: true, measure: workers::processor_time },

@@ -16,6 +16,7 @@ pub(crate) struct Paths {
     pub(crate) wasm: PathBuf,
     pub(crate) noop: PathBuf,
     pub(crate) floor: PathBuf,
+    pub(crate) calls: PathBuf,
     pub(crate) scratch: tempfile::TempDir,
 }
 
@@ -31,6 +32,7 @@ impl Paths {
             wasm: path("SLUICEGATE_WASM"),
             noop: path("SLUICEGATE_NOOP"),
             floor: path("SLUICEGATE_FLOOR"),
+            calls: path("SLUICEGATE_CALLS"),
             scratch: tempfile::tempdir_in(scratch).unwrap(),
         }
     }

@@ -15,6 +15,8 @@ pub(crate) enum Filter {
     Noop,
     /// A Wasm filter that makes the host calls that every limiter makes.
     Floor,
+    /// A Wasm filter that makes the host call of this name, again and again.
+    Call(&'static str),
     /// Envoy's own limit, a bucket of [`LOCAL_BURST`] for each value of `authorization`.
     Local,
     /// Envoy's Lua, which reads one header.
@@ -63,7 +65,9 @@ pub(crate) fn listener(paths: &Paths, policy: &Path, port: u16, filter: Filter, 
 /// Puts a filter in the place of ours, which is the first.
 fn put(filter: Filter, paths: &Paths, filters: &mut Vec<Value>) {
     let mut wasm = |name: &str, file: &Path| {
-        let vm = &mut filters[0]["typed_config"]["config"]["vm_config"];
+        let config = &mut filters[0]["typed_config"]["config"];
+        config["configuration"]["value"] = json!(name);
+        let vm = &mut config["vm_config"];
         vm["vm_id"] = json!(name);
         vm["code"]["local"]["filename"] = json!(file);
     };
@@ -71,6 +75,7 @@ fn put(filter: Filter, paths: &Paths, filters: &mut Vec<Value>) {
         Filter::Missing => drop(filters.remove(0)),
         Filter::Noop => wasm("noop", &paths.noop),
         Filter::Floor => wasm("floor", &paths.floor),
+        Filter::Call(name) => wasm(name, &paths.calls),
         Filter::Local => filters[0] = native("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", &local()),
         Filter::Lua => {
             filters[0] = native("lua", "lua.v3.Lua", &json!({ "default_source_code": { "inline_string": LUA } }))
