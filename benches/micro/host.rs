@@ -10,6 +10,7 @@ use sluicegate::base::time::{Span, Timestamp};
 use sluicegate::host::fault::Fault;
 use sluicegate::host::headers::Headers;
 use sluicegate::host::queue::{QueueToken, SharedQueue};
+use sluicegate::host::shared::foresight::{Beacon, BeaconKey, Foresight};
 use sluicegate::host::shared::{SharedData, Swap, Version};
 use sluicegate::host::stream::{
     Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead, Uptime,
@@ -67,6 +68,7 @@ struct Proxy {
     head: RefCell<Rc<[u8]>>,
     data: RefCell<Data>,
     versions: Cell<u32>,
+    foresight: Foresight,
 }
 
 /// By a hash that is cheap and has no random seed, so that every run takes the same instructions.
@@ -137,7 +139,10 @@ impl SharedData for Host {
         let version = self.0.versions.get() + 1;
         let mut data = self.0.data.borrow_mut();
         match data.get_mut(key) {
-            Some((_, cas)) if *cas != seen.cas() => return Ok(Swap::Conflict),
+            Some((_, cas)) if *cas != seen.cas() => {
+                self.0.foresight.conflicted();
+                return Ok(Swap::Conflict);
+            }
             Some((known, cas)) => {
                 known.clear();
                 known.extend_from_slice(value);
@@ -148,7 +153,21 @@ impl SharedData for Host {
             }
         }
         self.0.versions.set(version);
+        drop(data);
+        self.0.foresight.stored(self);
         Ok(Swap::Done)
+    }
+
+    fn foreseen(&self) -> Option<Version> {
+        self.0.foresight.version()
+    }
+}
+
+/// Nobody else writes, so it does not matter under which key.
+impl Beacon for Host {
+    fn write(&self, _: BeaconKey) -> Option<u32> {
+        self.0.versions.set(self.0.versions.get() + 1);
+        Some(self.0.versions.get())
     }
 }
 
