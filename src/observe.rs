@@ -14,7 +14,7 @@ use crate::limit::{Balance, Enforcement};
 use crate::payload::body::Reason;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::Unidentified;
-use crate::store::Claim;
+use crate::store::{Claim, Tally};
 
 /// How a decision is named everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,11 @@ pub enum Event {
         /// How many.
         records: u64,
     },
+    /// Another worker wrote first.
+    Conflicts {
+        /// How often.
+        swaps: u64,
+    },
 }
 
 impl Decided {
@@ -129,6 +134,17 @@ pub fn observe_overage(sink: &impl Sink, limit: usize, balance: Balance, units: 
     let units = balance.over.min(units);
     if units > 0 {
         sink.observe(Event::Overage { limit, units });
+    }
+}
+
+/// Counts what came up in the store.
+pub fn observe_tally(sink: &impl Sink, tally: Tally) {
+    let Tally { evicted, conflicts } = tally;
+    if evicted > 0 {
+        sink.observe(Event::Evicted { records: evicted });
+    }
+    if conflicts > 0 {
+        sink.observe(Event::Conflicts { swaps: conflicts });
     }
 }
 

@@ -113,6 +113,15 @@ impl Claim {
     }
 }
 
+/// What comes up in a store beside answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Live records that were dropped because their page was full.
+    pub evicted: u64,
+    /// Pages that another worker wrote first: each was read and asked again.
+    pub conflicts: u64,
+}
+
 /// A store of counters.
 pub trait Store {
     /// Answers all claims, and charges all of them or none. True where the request is admitted.
@@ -143,6 +152,6 @@ pub trait Store {
     /// [`Fault`] where the counter cannot be had: the units stay charged.
     fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault>;
 
-    /// Live records dropped since the last call because their page was full.
-    fn drain_evictions(&mut self) -> u64;
+    /// What came up since the last call.
+    fn drain_tally(&mut self) -> Tally;
 }

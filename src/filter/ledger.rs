@@ -8,7 +8,7 @@ use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::{Balance, Charge, Cost, Rule};
 use crate::observe::metrics::MetricsSink;
-use crate::observe::{Event, Sink, observe_overage};
+use crate::observe::{Event, Sink, observe_overage, observe_tally};
 use crate::payload::body::Measured;
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource};
@@ -198,12 +198,10 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
         }
         let mut store = self.runtime.store.borrow_mut();
         let charged = store.overdraw(&late.key, &late.rule, units, self.host);
-        let evicted = store.drain_evictions();
+        let tally = store.drain_tally();
         drop(store);
         let sink = self.sink();
-        if evicted > 0 {
-            sink.observe(Event::Evicted { records: evicted });
-        }
+        observe_tally(&sink, tally);
         charged
             .inspect(|(balance, _)| {
                 sink.observe(Event::Charged { limit: late.limit, units });

@@ -25,7 +25,7 @@ use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::{Clock, Host};
 use crate::limit::{Cost, Decision};
-use crate::observe::{Decided, Event, Sink, access_log, observe_overage};
+use crate::observe::{Decided, Event, Sink, access_log, observe_overage, observe_tally};
 use crate::payload::body::Refused;
 use crate::queue::stream::{Answer, Arrival, Refusal, StreamId};
 use crate::reply::fields::{self, Field, Shown};
@@ -33,7 +33,7 @@ use crate::reply::local;
 use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified};
 use crate::request::select::select;
-use crate::store::{Claim, Store};
+use crate::store::{Claim, Store, Tally};
 
 /// What the host does with the request next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,9 +254,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let mut store = runtime.store.borrow_mut();
         let verdict = decide(&mut *store, host, claims, now);
-        let evicted = store.drain_evictions();
+        let tally = store.drain_tally();
         drop(store);
-        self.observe(host, verdict, claims, evicted);
+        self.observe(host, verdict, claims, tally);
         let shown = self.shown(claims, *now);
         self.log_decision(host, verdict, claims, &shown, request.tier, caller);
         if let Verdict::Refuse(refusal) = verdict {
@@ -418,7 +418,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         claims.iter().filter_map(|claim| Shown::of(claim, limits.get(claim.limit)?, now)).collect()
     }
 
-    fn observe(&self, host: &impl Host, verdict: Verdict, claims: &[Claim], evicted: u64) {
+    fn observe(&self, host: &impl Host, verdict: Verdict, claims: &[Claim], tally: Tally) {
         let sink = Books { runtime: &*self.runtime, host }.sink();
         if verdict == Verdict::Unlimited {
             sink.observe(Event::Unlimited);
@@ -436,9 +436,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
                 observe_overage(&sink, limit, balance, claim.cost.takes());
             }
         }
-        if evicted > 0 {
-            sink.observe(Event::Evicted { records: evicted });
-        }
+        observe_tally(&sink, tally);
     }
 
     fn log_decision(

@@ -40,6 +40,7 @@ pub struct Counters {
     queues: Vec<Queue>,
     faults: [CounterId; 4],
     evicted: CounterId,
+    conflicts: CounterId,
 }
 
 /// What is told of one pool's queue.
@@ -119,6 +120,7 @@ impl Counters {
                 .map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             faults: Fault::NAMES.map(|fault| counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: counter(&[], "sluicegate_records_evicted_total"),
+            conflicts: counter(&[], "sluicegate_conflicts_total"),
         }
     }
 
@@ -144,6 +146,7 @@ impl Counters {
             Event::GivenBack { limit } => self.given_back.get(limit).copied(),
             Event::Fault(fault) => self.faults.get(fault.index()).copied(),
             Event::Evicted { records } => return Some(Amount::Add(self.evicted, records)),
+            Event::Conflicts { swaps } => return Some(Amount::Add(self.conflicts, swaps)),
         };
         Some(Amount::Add(one?, 1))
     }

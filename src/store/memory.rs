@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::Key;
-use super::{Claim, Store};
+use super::{Claim, Store, Tally};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
@@ -56,8 +56,8 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn drain_evictions(&mut self) -> u64 {
-        0
+    fn drain_tally(&mut self) -> Tally {
+        Tally::default()
     }
 }
 

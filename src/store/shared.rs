@@ -8,7 +8,7 @@
 use super::key::{Key, KeyMaker, Secret};
 use super::page::{FINGERPRINT_BYTES, Page};
 use super::recall::Recall;
-use super::{Claim, Store};
+use super::{Claim, Store, Tally};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::{SharedData, Swap, Version};
@@ -70,7 +70,7 @@ pub struct SharedStore<D> {
     table: [u8; 8],
     capacity: usize,
     keys: KeyMaker,
-    evictions: u64,
+    tally: Tally,
     recall: Recall,
     /// Reused from request to request.
     reads: Vec<Read>,
@@ -105,7 +105,7 @@ impl<D: SharedData> SharedStore<D> {
             table,
             capacity: geometry.capacity,
             keys: KeyMaker::new(&secret, pages),
-            evictions: 0,
+            tally: Tally::default(),
             recall: Recall::new(pages),
             reads: Vec::new(),
         })
@@ -136,8 +136,10 @@ impl<D: SharedData> SharedStore<D> {
     fn swap(&mut self, read: &mut Read, now: Timestamp) -> Result<Swap, Fault> {
         let Ok(page) = &mut read.page else { return Ok(Swap::Done) };
         let swap = self.data.swap(&page_key(self.table, read.number), page.bytes(), read.version)?;
-        if let (Swap::Done, Some(version)) = (swap, self.data.foreseen()) {
-            self.recall.keep(read.number, std::mem::take(page), version, now);
+        match (swap, self.data.foreseen()) {
+            (Swap::Done, Some(version)) => self.recall.keep(read.number, std::mem::take(page), version, now),
+            (Swap::Done, None) => {}
+            (Swap::Conflict, _) => self.tally.conflicts = self.tally.conflicts.saturating_add(1),
         }
         Ok(swap)
     }
@@ -164,7 +166,7 @@ impl<D: SharedData> SharedStore<D> {
             if changed {
                 match self.swap(read, now) {
                     Ok(Swap::Done) => {
-                        self.evictions = self.evictions.saturating_add(evicted);
+                        self.tally.evicted = self.tally.evicted.saturating_add(evicted);
                         return Commit::of(claims, read.number);
                     }
                     Ok(Swap::Conflict) => {}
@@ -209,7 +211,7 @@ impl<D: SharedData> SharedStore<D> {
             let evicted = page.put(key.fingerprint, &state, self.capacity, now, |_| false)?;
             match self.swap(&mut read, now)? {
                 Swap::Done => {
-                    self.evictions = self.evictions.saturating_add(u64::from(evicted));
+                    self.tally.evicted = self.tally.evicted.saturating_add(u64::from(evicted));
                     return Ok(Some(told));
                 }
                 Swap::Conflict => {}
@@ -293,8 +295,8 @@ impl<D: SharedData> Store for SharedStore<D> {
         self.change(key, clock, |state, now| Some((state?.give_back(charge, now)?, ()))).map(|_| ())
     }
 
-    fn drain_evictions(&mut self) -> u64 {
-        std::mem::take(&mut self.evictions)
+    fn drain_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 }
 

@@ -41,7 +41,7 @@ fn a_flood_of_random_keys_stays_within_the_bound() {
             let claim = Claim { rule, ..claim(&store, name, FailureMode::Deny) };
             assert!(store.take(&mut [claim], NOW, &At(NOW)));
         }
-        assert!(store.drain_evictions() > 140_000);
+        assert!(store.drain_tally().evicted > 140_000);
         let values = data.values.borrow();
         let bytes: u64 = values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
         let bound = Geometry::new(2_000).bytes_max(record::bytes_max(&rule)) + 2 * (HOST_KEY_BYTES + 16);
@@ -56,7 +56,7 @@ fn as_many_keys_as_stated_live_without_loss() {
         let claim = claim(&store, name, FailureMode::Deny);
         assert!(store.take(&mut [claim], NOW, &At(NOW)));
     }
-    assert_eq!(store.drain_evictions(), 0);
+    assert_eq!(store.drain_tally().evicted, 0);
 }
 
 #[test]
