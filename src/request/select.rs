@@ -1,5 +1,8 @@
 //! From a caller and a tier to the limits that hold, each with its counter's key and its cost.
 
+#[cfg(test)]
+mod tests;
+
 use super::head::Request;
 use super::identify::Caller;
 use crate::limit::{Cost, Rule};
