@@ -44,9 +44,9 @@ fn places(candidates: &Candidates) -> usize {
         let branches = place.branches.iter().map(|branch| match branch {
             Branch::Routes(places) => places.iter().map(below).sum(),
             Branch::Tiers(places) => places.values().map(below).sum(),
-            Branch::Values(_, places) => places.values().map(below).sum::<usize>(),
+            Branch::Values(_, places) => places.values().map(below).sum(),
         });
-        place.numbers.len() + branches.sum::<usize>()
+        branches.fold(place.numbers.len(), usize::saturating_add)
     }
     below(&candidates.root)
 }

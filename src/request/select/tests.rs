@@ -129,7 +129,7 @@ proptest! {
             };
             let expected = applies(expected);
             select(&request, &caller, &policy, &keys, &mut numbers, &mut claims);
-            let seated = expected.iter().filter(|_| org.get(&values) != &"").map(|number| number + policy.limits.len());
+            let seated = expected.iter().filter(|_| org.get(&values) != &"").map(|number| number.saturating_add(policy.limits.len()));
             let claimed: Vec<usize> = expected.iter().copied().chain(seated).collect();
             prop_assert_eq!(claims.iter().map(|claim| claim.limit).collect::<Vec<_>>(), claimed);
             let pools = pools(&request, &caller, &policy, &mut numbers);
