@@ -25,11 +25,11 @@ const ROUTES: [&str; 9] =
 const PATHS: [&str; 6] = ["/v1/a", "/v1/b/c", "/v2/a", "/v2/c", "/v3/c", "/"];
 const VALUES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 
-/// A list in a document: as a rule short, else as long as may be.
+/// A list in a document: short, or long enough that several of them multiply too far.
 fn list(all: &'static [&'static str], least: &'static str) -> impl Strategy<Value = String> {
     let short = subsequence(all, 1..=2);
     let long = subsequence(all, all.len() / 2..=all.len());
-    prop_oneof![4 => short, 1 => long].prop_map(move |mut chosen| {
+    prop_oneof![short, long].prop_map(move |mut chosen| {
         if !least.is_empty() && !chosen.contains(&least) {
             chosen.push(least);
         }
