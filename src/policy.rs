@@ -46,7 +46,6 @@ use reader::{Faults, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
 use seats::SeatLimit;
-use select::Selector;
 use tiers::{ReadTier, Tier};
 
 use crate::base::pointer::Pointer;
@@ -213,19 +212,17 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let (limits, pools, seats, payloads) = (limits?, pools?, seats?, payloads?);
     let exempt = exempt?.selectors;
     let routes = context.routes.build();
-    let candidates =
-        |selectors: &mut dyn Iterator<Item = &Selector>| Candidates::of(selectors, tiers.len(), routes.route_count());
     Some(Policy {
         name: name?,
         callers: callers?,
-        candidates: candidates(&mut limits.iter().map(|limit| &limit.selector)),
-        pool_candidates: candidates(&mut pools.iter().map(|pool| &pool.selector)),
+        candidates: Candidates::of(limits.iter().map(|limit| &limit.selector)),
+        pool_candidates: Candidates::of(pools.iter().map(|pool| &pool.selector)),
         pools,
-        seat_candidates: candidates(&mut seats.iter().map(|seats| &seats.selector)),
+        seat_candidates: Candidates::of(seats.iter().map(|seats| &seats.selector)),
         seats,
-        payload_candidates: candidates(&mut payloads.iter().map(|payload| &payload.selector)),
+        payload_candidates: Candidates::of(payloads.iter().map(|payload| &payload.selector)),
         payloads,
-        exempt: Exemptions { candidates: candidates(&mut exempt.iter()), selectors: exempt },
+        exempt: Exemptions { candidates: Candidates::of(exempt.iter()), selectors: exempt },
         limits,
         replies: replies?,
         keys_max: keys_max?,

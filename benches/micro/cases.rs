@@ -62,6 +62,7 @@ pub(crate) fn named(words: &[&str]) -> Vec<Case> {
 fn all() -> Vec<Case> {
     let mut cases: Vec<Case> = [10, 100, 1_000, 10_000].map(route).into();
     cases.extend(callers());
+    cases.extend([1, 10_000].map(selectors));
     for (kind, rule) in rules() {
         cases.extend([1, 3, 8].map(|count| limits(kind, rule, count)));
     }
@@ -117,6 +118,25 @@ fn callers() -> [Case; 3] {
         case("unknown to it", traffic.policy(), traffic.head(CALLERS), false),
         case("by a header", compile(of_a_header), traffic.head(7), true),
     ]
+}
+
+/// Looks up what may hold for a caller, where each limit is for one organization.
+fn selectors(count: usize) -> Case {
+    let mut text = "version: 1\nname: micro\ncallers: { credentials: [{ name: key, header: x-api-key }], \
+        directory: [], attributes: { org: [{ header: x-org, trusted: true }] } }\nlimits:\n"
+        .to_owned();
+    for org in 0..count {
+        writeln!(
+            text,
+            "- {{ name: of-{org}, for: {{ org: org-{org} }}, per: [], bucket: {{ burst: 1, refill: 1/s }} }}"
+        )
+        .unwrap();
+    }
+    let (policy, mut found) = (compile(&text), Vec::new());
+    Case::new(format!("select, {count} limits of an organization each"), move || {
+        policy.candidates.find(None, &[], |_| Some(black_box(b"org-0")), &mut found);
+        assert_eq!(found, [0]);
+    })
 }
 
 fn rules() -> [(&'static str, Rule); 3] {

@@ -1,47 +1,218 @@
-//! Which selectors to look at for a request, so that what a request costs does not grow with the
-//! policy: by route, else by tier, else always.
+//! Which selectors to look at for a request, so that a request costs what holds for it and not what
+//! the policy has.
+//!
+//! A selector stands at one place for each combination of a route, a tier and a value of each
+//! attribute that it asks for. A request visits the places that its own lead to:
+//!
+//! ```text
+//!   root ─┬─ route 7 ───── tier 2 ─── org: acme ─▶ 3
+//!         ├─ tier 2 ─────────────────────────────▶ 0, 5
+//!         ├─ org: acme ─┬────────────────────────▶ 4
+//!         │             └─ plan: gold ───────────▶ 1, 8
+//!         └──────────────────────────────────────▶ 2, 9
+//! ```
+//!
+//! Lists multiply: a thousand routes and a thousand values would be a million places. So a selector
+//! takes [`PLACES_PER_NAMED`] places for each thing that it names, and no more. Where that is not
+//! enough it stands under what few others ask for, and whoever finds it there looks at the rest.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use super::attributes::AttributeId;
 use super::route::RouteId;
 use super::select::Selector;
 
 /// The numbers of a list of selectors, by what selects.
 #[derive(Debug, Default)]
 pub struct Candidates {
-    everywhere: Vec<u32>,
-    by_tier: Vec<Vec<u32>>,
-    by_route: Vec<Vec<u32>>,
+    root: Place,
+    /// The selectors that stand under none of their routes, in order, and those routes, in order.
+    strays: Vec<(usize, Box<[RouteId]>)>,
 }
 
+/// What holds for whoever leads here, and where they lead from here.
+#[derive(Debug, Default)]
+struct Place {
+    numbers: Vec<u32>,
+    branches: Vec<Branch>,
+}
+
+/// Places by one thing that a request has; in any place one branch for each.
+#[derive(Debug)]
+enum Branch {
+    /// By the numbers of the routes that match. Routes come first, so that the root alone has them.
+    Routes(Vec<Place>),
+    Tiers(BTreeMap<usize, Place>),
+    Values(AttributeId, BTreeMap<Box<[u8]>, Place>),
+}
+
+/// One thing that a selector names. The order is that in which they lead from place to place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Named<'s> {
+    Route(RouteId),
+    Tier(usize),
+    Value(AttributeId, &'s str),
+}
+
+/// So many places hold a selector for each thing that it names: memory grows as the document does.
+const PLACES_PER_NAMED: usize = 4;
+
 impl Candidates {
-    pub(super) fn of<'s>(selectors: impl Iterator<Item = &'s Selector>, tiers: usize, routes: usize) -> Self {
-        let mut candidates =
-            Self { everywhere: Vec::new(), by_tier: vec![Vec::new(); tiers], by_route: vec![Vec::new(); routes] };
-        for (number, selector) in (0_u32..).zip(selectors) {
-            // A route says more than a tier: most requests match few routes.
-            match (&selector.routes, &selector.tiers) {
-                (Some(ids), _) => put(&mut candidates.by_route, ids.iter().map(|id| id.index()), number),
-                (None, Some(tiers)) => put(&mut candidates.by_tier, tiers.iter().copied(), number),
-                (None, None) => candidates.everywhere.push(number),
+    pub(super) fn of<'s>(selectors: impl Iterator<Item = &'s Selector>) -> Self {
+        let selectors: Vec<_> = selectors.map(|selector| (selector, conditions(selector))).collect();
+        let mut crowds: BTreeMap<Named<'s>, usize> = BTreeMap::new();
+        for named in selectors.iter().flat_map(|(_, conditions)| conditions).flatten() {
+            let crowd = crowds.entry(*named).or_default();
+            *crowd = crowd.saturating_add(1);
+        }
+        let mut candidates = Self::default();
+        for (number, (selector, conditions)) in (0_u32..).zip(selectors) {
+            let conditions = affordable(conditions, |named| crowds.get(named).copied().unwrap_or_default());
+            candidates.root.put(&conditions, number);
+            let placed = conditions.iter().flatten().any(|named| matches!(named, Named::Route(_)));
+            if let (Some(routes), Ok(number)) = (&selector.routes, usize::try_from(number))
+                && !placed
+            {
+                let mut routes = routes.clone();
+                routes.sort_unstable();
+                candidates.strays.push((number, routes.into()));
             }
         }
         candidates
     }
 
-    /// Fills `found` with the numbers of the selectors that the tier and the routes leave possible,
-    /// in the order of the document, each once.
-    pub fn find(&self, tier: Option<usize>, routes: &[RouteId], found: &mut Vec<usize>) {
+    /// Fills `found` with the numbers of the selectors that may hold, in the order of the document,
+    /// each once: all that hold, and of those with routes only such of which one matches. `value` is
+    /// what the caller has.
+    pub fn find<'v>(
+        &self,
+        tier: Option<usize>,
+        routes: &[RouteId],
+        value: impl Fn(AttributeId) -> Option<&'v [u8]>,
+        found: &mut Vec<usize>,
+    ) {
         found.clear();
-        let of_tier = tier.and_then(|tier| self.by_tier.get(tier));
-        let of_routes = routes.iter().filter_map(|route| self.by_route.get(route.index()));
-        let all = std::iter::once(&self.everywhere).chain(of_tier).chain(of_routes).flatten();
-        found.extend(all.filter_map(|number| usize::try_from(*number).ok()));
+        self.root.find(tier, routes, &value, found);
         found.sort_unstable();
         found.dedup();
+        if !self.strays.is_empty() {
+            found.retain(|number| self.matches(*number, routes));
+        }
+    }
+
+    /// Whether one of `routes` is the selector's, where its place does not say so.
+    fn matches(&self, number: usize, routes: &[RouteId]) -> bool {
+        let stray = self.strays.binary_search_by_key(&number, |(number, _)| *number);
+        let own = stray.ok().and_then(|index| self.strays.get(index));
+        own.is_none_or(|(_, own)| routes.iter().any(|route| own.binary_search(route).is_ok()))
     }
 }
 
-fn put(lists: &mut [Vec<u32>], places: impl Iterator<Item = usize>, number: u32) {
-    for place in places {
-        lists.get_mut(place).into_iter().for_each(|list| list.push(number));
+impl Place {
+    /// Puts a number under each combination of one thing from each of `conditions`.
+    fn put(&mut self, conditions: &[Vec<Named<'_>>], number: u32) {
+        match conditions.split_first() {
+            Some((named, rest)) => {
+                for named in named {
+                    self.under(*named).into_iter().for_each(|place| place.put(rest, number));
+                }
+            }
+            None => self.numbers.push(number),
+        }
     }
+
+    /// The place to which `named` leads from here, made if it is new.
+    fn under(&mut self, named: Named<'_>) -> Option<&mut Self> {
+        if self.branches.iter_mut().all(|branch| branch.under(named).is_none()) {
+            self.branches.push(Branch::of(named));
+        }
+        self.branches.iter_mut().find_map(|branch| branch.under(named))
+    }
+
+    fn find<'v>(
+        &self,
+        tier: Option<usize>,
+        routes: &[RouteId],
+        value: &impl Fn(AttributeId) -> Option<&'v [u8]>,
+        found: &mut Vec<usize>,
+    ) {
+        found.extend(self.numbers.iter().filter_map(|number| usize::try_from(*number).ok()));
+        for branch in &self.branches {
+            match branch {
+                Branch::Routes(places) => {
+                    let matching = routes.iter().filter_map(|route| places.get(route.index()));
+                    matching.for_each(|place| place.find(tier, routes, value, found));
+                }
+                Branch::Tiers(places) => {
+                    let place = tier.and_then(|tier| places.get(&tier));
+                    place.into_iter().for_each(|place| place.find(tier, routes, value, found));
+                }
+                Branch::Values(attribute, places) => {
+                    let place = value(*attribute).and_then(|value| places.get(value));
+                    place.into_iter().for_each(|place| place.find(tier, routes, value, found));
+                }
+            }
+        }
+    }
+}
+
+impl Branch {
+    fn of(named: Named<'_>) -> Self {
+        match named {
+            Named::Route(_) => Self::Routes(Vec::new()),
+            Named::Tier(_) => Self::Tiers(BTreeMap::new()),
+            Named::Value(attribute, _) => Self::Values(attribute, BTreeMap::new()),
+        }
+    }
+
+    /// The place to which `named` leads, made if it is new; `None` where the branch is by something else.
+    fn under(&mut self, named: Named<'_>) -> Option<&mut Place> {
+        match (self, named) {
+            (Self::Routes(places), Named::Route(route)) => {
+                let index = route.index();
+                if places.len() <= index {
+                    places.resize_with(index.saturating_add(1), Place::default);
+                }
+                places.get_mut(index)
+            }
+            (Self::Tiers(places), Named::Tier(tier)) => Some(places.entry(tier).or_default()),
+            (Self::Values(known, places), Named::Value(attribute, value)) if *known == attribute => {
+                Some(places.entry(value.as_bytes().into()).or_default())
+            }
+            (Self::Routes(_) | Self::Tiers(_) | Self::Values(..), _) => None,
+        }
+    }
+}
+
+/// What a selector asks for: of each list one.
+fn conditions(selector: &Selector) -> Vec<Vec<Named<'_>>> {
+    let routes = selector.routes.iter().map(|ids| ids.iter().copied().map(Named::Route).collect());
+    let tiers = selector.tiers.iter().map(|tiers| tiers.iter().copied().map(Named::Tier).collect());
+    let attributes = selector
+        .attributes
+        .iter()
+        .map(|(attribute, values)| values.iter().map(|value| Named::Value(*attribute, value)).collect());
+    routes.chain(tiers).chain(attributes).collect()
+}
+
+/// The conditions by which a selector is found: first what few name (`crowd` says how many), then what
+/// is left of the places that it may take. At least one where there are any.
+fn affordable<'s>(mut conditions: Vec<Vec<Named<'s>>>, crowd: impl Fn(&Named<'s>) -> usize) -> Vec<Vec<Named<'s>>> {
+    let named = conditions.iter().map(Vec::len).fold(0, usize::saturating_add);
+    let places_max = named.saturating_mul(PLACES_PER_NAMED);
+    conditions.sort_by_cached_key(|condition| condition.iter().map(&crowd).max());
+    let mut places: usize = 1;
+    conditions.retain(|condition| {
+        let with = places.saturating_mul(condition.len());
+        let fits = with <= places_max;
+        if fits {
+            places = with;
+        }
+        fits
+    });
+    conditions.sort_unstable_by(|one, other| one.first().cmp(&other.first()));
+    conditions
 }

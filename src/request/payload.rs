@@ -3,7 +3,7 @@
 
 use super::head::Request;
 use super::identify::Caller;
-use super::select::{exemption, holds};
+use super::select::{exemption, holds, look};
 use crate::limit::Cost;
 use crate::payload::body::{Reason, Refused, Wanted};
 use crate::policy::Policy;
@@ -34,7 +34,7 @@ pub fn holding<'p>(
     if policy.payloads.is_empty() || exemption(request, caller, policy, numbers).is_some() {
         return None;
     }
-    policy.payload_candidates.find(request.tier, request.matches.ids(), numbers);
+    look(&policy.payload_candidates, request, caller, numbers);
     let mut all = numbers.iter().filter_map(|number| Some((*number, policy.payloads.get(*number)?)));
     let (number, payload) = all.find(|(_, payload)| holds(&payload.selector, request, caller))?;
     let overridden = payload.overrides.first(|attribute| caller.value(attribute));

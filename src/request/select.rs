@@ -1,9 +1,13 @@
 //! From a caller and a tier to the limits that hold, each with its counter's key and its cost.
 
+#[cfg(test)]
+mod tests;
+
 use super::head::Request;
 use super::identify::Caller;
 use crate::limit::{Cost, Rule};
 use crate::policy::Policy;
+use crate::policy::candidates::Candidates;
 use crate::policy::limits::{Absent, CostSource, Limit, Part};
 use crate::policy::select::{Condition, Selector};
 use crate::store::Claim;
@@ -23,7 +27,7 @@ pub fn select(
     if exemption(request, caller, policy, numbers).is_some() {
         return;
     }
-    policy.candidates.find(request.tier, request.matches.ids(), numbers);
+    look(&policy.candidates, request, caller, numbers);
     for number in numbers.iter() {
         let limit = policy.limits.get(*number).filter(|limit| holds(&limit.selector, request, caller));
         claims.extend(limit.and_then(|limit| claim(*number, limit, request, caller, policy, keys)));
@@ -41,7 +45,7 @@ pub fn pools<'v>(
     if policy.pools.is_empty() || exemption(request, caller, policy, numbers).is_some() {
         return Vec::new();
     }
-    policy.pool_candidates.find(request.tier, request.matches.ids(), numbers);
+    look(&policy.pool_candidates, request, caller, numbers);
     let all = numbers.iter().filter_map(|number| Some((*number, policy.pools.get(*number)?)));
     let holding = all.filter(|(_, pool)| holds(&pool.selector, request, caller));
     let keyed = holding.filter_map(|(number, pool)| {
@@ -65,7 +69,7 @@ fn seats(
     if policy.seats.is_empty() {
         return;
     }
-    policy.seat_candidates.find(request.tier, request.matches.ids(), numbers);
+    look(&policy.seat_candidates, request, caller, numbers);
     for number in numbers.iter() {
         let limit = policy.seats.get(*number).filter(|limit| holds(&limit.selector, request, caller));
         let Some((limit, holder)) = limit.and_then(|limit| Some((limit, caller.value(limit.holder)?))) else {
@@ -90,9 +94,14 @@ pub(crate) fn exemption(
     policy: &Policy,
     numbers: &mut Vec<usize>,
 ) -> Option<usize> {
-    policy.exempt.candidates.find(request.tier, request.matches.ids(), numbers);
+    look(&policy.exempt.candidates, request, caller, numbers);
     let selector = |number: &usize| policy.exempt.selectors.get(*number);
     numbers.iter().copied().find(|number| selector(number).is_some_and(|it| holds(it, request, caller)))
+}
+
+/// Fills `numbers` with those of the selectors that may hold: [`holds`] says which of them do.
+pub(super) fn look(candidates: &Candidates, request: &Request, caller: &Caller<'_>, numbers: &mut Vec<usize>) {
+    candidates.find(request.tier, request.matches.ids(), |attribute| caller.value(attribute), numbers);
 }
 
 /// Whether all that a selector asks for beside its routes is there; of those one matches already.

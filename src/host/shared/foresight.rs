@@ -169,11 +169,11 @@ mod tests {
 
     impl Beacon for Host {
         fn write(&self, key: BeaconKey) -> Option<u32> {
-            self.calls.set(self.calls.get() + 1);
+            self.calls.set(self.calls.get().saturating_add(1));
             if let Some(counters) = &self.by_key {
                 let mut counters = counters.borrow_mut();
                 let counter = counters.entry(key == BeaconKey::First).or_insert(40);
-                *counter += 1;
+                *counter = counter.saturating_add(1);
                 return Some(*counter);
             }
             Some(self.bump())
