@@ -22,8 +22,16 @@ const HARMLESS: [bool; 256] = {
 /// in hexadecimal digits. Clients choose both headers, so whatever could mean something in a body
 /// (quotes, braces, markup) is left out.
 pub fn write(out: &mut String, headers: &Headers, fallback: u64) {
+    let (mut parent, mut request) = (None, None);
+    for (name, value) in headers.iter() {
+        match name {
+            b"traceparent" => parent = parent.or(Some(value)),
+            b"x-request-id" => request = request.or(Some(value)),
+            _ => {}
+        }
+    }
     let before = out.len();
-    if let Some(id) = headers.first("traceparent").and_then(of_traceparent).or_else(|| headers.first("x-request-id")) {
+    if let Some(id) = parent.and_then(of_traceparent).or(request) {
         push_harmless(out, id);
     }
     if out.len() == before {
@@ -84,7 +92,7 @@ mod tests {
     fn the_trace_comes_before_the_request() {
         let parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(id(&[("x-request-id", b"r1"), ("traceparent", parent)]), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(id(&[("x-request-id", b"r1")]), "r1");
+        assert_eq!(id(&[("x-request-id", b"r1"), ("x-request-id", b"r2"), ("traceparent", b"")]), "r1");
         assert_eq!(id(&[]), "00000000000000000000000000000abc");
     }
 
