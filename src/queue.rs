@@ -35,6 +35,7 @@ pub mod stream;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod waiting;
 pub mod worker;
 
 /// How often one value of shared data is tried before it is a fault.

@@ -78,8 +78,9 @@ pub(super) fn arrive<D: SharedData + SharedQueue>(
     let policy = &runtime.policy;
     let mut numbers = Vec::new();
     let mut worker = worker.borrow_mut();
-    let (mut asks, mut asked) = (Vec::new(), Vec::new());
-    for (number, values) in pools(request, caller, policy, &mut numbers) {
+    let pools = pools(request, caller, policy, &mut numbers);
+    let (mut asks, mut asked) = (Vec::with_capacity(pools.len()), Vec::with_capacity(pools.len()));
+    for (number, values) in pools {
         let (Some(pool), Some(limit)) = (live.get(number), policy.pools.get(number)) else { continue };
         let mut key = worker.key(pool);
         values.iter().for_each(|value| key.push(*value));

@@ -10,8 +10,6 @@
 //! waits for a slot that is free. A worker's part in it is its own word: it says how many it holds
 //! and who waits, and saying it twice changes nothing.
 
-use std::collections::BTreeSet;
-
 use crate::base::time::Span;
 
 /// At most `slots` requests in flight.
@@ -161,10 +159,9 @@ impl State {
         self.leases.retain(|lease| lease.count > 0);
     }
 
-    /// The numbers of the tickets that `worker` has here.
-    #[must_use]
-    pub fn tickets_of(&self, worker: WorkerId) -> BTreeSet<u32> {
-        self.waiting.iter().filter(|ticket| ticket.worker == worker).map(|ticket| ticket.number).collect()
+    /// The numbers of the tickets that `worker` has here, first come first.
+    pub fn tickets_of(&self, worker: WorkerId) -> impl Iterator<Item = u32> {
+        self.waiting.iter().filter(move |ticket| ticket.worker == worker).map(|ticket| ticket.number)
     }
 
     /// Forgets all that `gone` says is of a worker that is no more.
@@ -278,7 +275,7 @@ mod tests {
         for (worker, number) in [(A, 1), (B, 1), (A, 2), (B, 2)] {
             pool.enter(&mut state, Ticket { worker, number });
         }
-        assert_eq!(state.tickets_of(B), BTreeSet::from([1, 2]));
+        assert!(state.tickets_of(B).eq([1, 2]));
         state.forget(|worker| worker == A);
         assert_eq!((state.in_flight(), state.waiting.len()), (0, 2));
         state.forget(|worker| worker == B);

@@ -15,6 +15,8 @@ pub const KEY: &str = "sluicegate";
 
 const NOT_PLAIN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%').add(b'=').add(b'\\');
 const VALUE_BYTES_MAX: usize = 256;
+/// What a line takes, so that it need not grow.
+const LINE_BYTES_USUAL: usize = 256;
 
 /// The line for a request that the limit called `limit` refuses; `None` where no line is wanted.
 #[must_use]
@@ -37,19 +39,23 @@ pub fn write(
 ) {
     let tier = tier.and_then(|tier| policy.tiers.get(tier)).map(|tier| &*tier.name);
     line.clear();
+    line.reserve(LINE_BYTES_USUAL);
     let decision = decision.name();
     for part in ["decision=", decision, " limit=", limit.unwrap_or("-"), " tier=", tier.unwrap_or("-")] {
         line.push_str(part);
     }
-    let tell = || of_the_caller(policy, attributes, caller);
+    let tell = |line: &mut String| tell_of(line, policy, attributes, caller);
     match caller.and_then(Caller::regular) {
-        Some(regular) => line.push_str(regular.told(|| tell().into())),
-        None => line.push_str(&tell()),
+        Some(regular) => line.push_str(regular.told(|| {
+            let mut told = String::with_capacity(LINE_BYTES_USUAL);
+            tell(&mut told);
+            told.into()
+        })),
+        None => tell(line),
     }
 }
 
-fn of_the_caller(policy: &Policy, attributes: &[AttributeId], caller: Option<&Caller<'_>>) -> String {
-    let mut line = String::new();
+fn tell_of(line: &mut String, policy: &Policy, attributes: &[AttributeId], caller: Option<&Caller<'_>>) {
     for attribute in attributes {
         line.push(' ');
         line.push_str(policy.attributes.name(*attribute));
@@ -62,5 +68,4 @@ fn of_the_caller(policy: &Policy, attributes: &[AttributeId], caller: Option<&Ca
             None => line.push('-'),
         }
     }
-    line
 }

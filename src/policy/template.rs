@@ -56,6 +56,9 @@ enum Part {
     Fill(Placeholder),
 }
 
+/// What one place takes when it is filled in, so that the text need not grow.
+const FILL_BYTES_USUAL: usize = 40;
+
 impl Template {
     /// Cuts `text` at its placeholders: a lower-case word in braces. All other braces are text, so
     /// that JSON needs no escapes.
@@ -93,7 +96,11 @@ impl Template {
 
     /// The text with every place filled in by `fill`.
     pub fn render(&self, mut fill: impl FnMut(Placeholder, &mut String)) -> String {
-        let mut text = String::new();
+        let size = |part: &Part| match part {
+            Part::Text(literal) => literal.len(),
+            Part::Fill(_) => FILL_BYTES_USUAL,
+        };
+        let mut text = String::with_capacity(self.parts.iter().map(size).fold(0, usize::saturating_add));
         for part in &self.parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),

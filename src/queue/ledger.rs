@@ -20,7 +20,7 @@ use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::{SharedData, Swap};
 use crate::limit::pool::{Entry, Pool};
-use crate::store::key::Key;
+use crate::store::key::{Key, KeyMaker};
 
 /// Keys whose writing is tried again at one tick.
 const UNSETTLED_A_TICK: usize = 256;
@@ -67,8 +67,8 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
     }
 
     /// Takes over a pool's numbers. More slots are given out at the next tick.
-    pub(super) fn tune(&mut self, identity: &[u8], numbers: Pool) -> Rc<LivePool> {
-        let (pool, has_more) = self.pools.tune(identity, numbers);
+    pub(super) fn tune(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> Rc<LivePool> {
+        let (pool, has_more) = self.pools.tune(identity, keys, numbers);
         let waits = |share: &Share| has_more && Rc::ptr_eq(&share.pool, &pool) && !share.waiting.is_empty();
         for (key, _) in self.shares.iter().filter(|(_, share)| waits(share)) {
             self.unsettled.insert(*key);
@@ -147,7 +147,7 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
     /// A stream waits no longer. It may have come to its slot without knowing.
     pub(super) fn abandon(&mut self, key: Key, number: u32, uptime: Span) {
         let Some(share) = self.shares.get_mut(&key) else { return };
-        if share.waiting.remove(&number).is_none() {
+        if share.waiting.remove(number).is_none() {
             share.held = share.held.saturating_sub(1);
         }
         self.settle(key, uptime);
@@ -163,10 +163,10 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
             Err(fault) => {
                 self.note(fault);
                 self.unsettled.insert(key);
-                numbers.iter().copied().filter(|number| share.waiting.contains_key(number)).collect()
+                numbers.iter().copied().filter(|number| share.waiting.contains(*number)).collect()
             }
         };
-        share.waiting.retain(|number, _| !expired.contains(number));
+        share.waiting.remove_all(&expired);
         self.put_back(key, share);
         expired
     }
@@ -241,15 +241,13 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
             let me = self.membership.me().ok_or(Fault::Contended)?;
             let (bytes, version) = self.host.read(&page::key(key.page))?;
             let mut page = Page::read(bytes);
-            let before = page.find(key.fingerprint)?;
-            let mut state = before.clone();
+            let mut state = page.find(key.fingerprint)?;
             let merged = share.merge(&mut state, me, wish);
             if merged.is_swept {
                 self.membership.disown();
                 continue;
             }
-            if state != before {
-                page.put(key.fingerprint, &state)?;
+            if merged.has_written && page.put(key.fingerprint, &state)? {
                 match self.host.swap(&page::key(key.page), page.bytes(), version)? {
                     Swap::Done => {}
                     Swap::Conflict => continue,
@@ -258,7 +256,7 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
             share.written_as = Some(me);
             for number in &merged.granted {
                 share.held = share.held.saturating_add(1);
-                self.granted.extend(share.waiting.remove(number));
+                self.granted.extend(share.waiting.remove(*number));
             }
             if merged.more {
                 self.unsettled.insert(key);

@@ -10,6 +10,8 @@ use crate::store::key::{KeyMaker, PartialKey};
 #[derive(Debug)]
 pub struct LivePool {
     identity: Vec<u8>,
+    /// The beginning of its keys.
+    begun: PartialKey,
     numbers: Cell<Pool>,
 }
 
@@ -26,20 +28,21 @@ impl LivePool {
         self.numbers.get()
     }
 
-    pub(super) fn key(&self, keys: &KeyMaker) -> PartialKey {
-        keys.partition(&self.identity)
+    pub(super) fn key(&self) -> PartialKey {
+        self.begun.clone()
     }
 }
 
 impl LivePools {
     /// The pool of this identity with new numbers, and whether it has more slots than before.
-    pub(super) fn tune(&mut self, identity: &[u8], numbers: Pool) -> (Rc<LivePool>, bool) {
+    pub(super) fn tune(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> (Rc<LivePool>, bool) {
         self.pools.retain(|pool| pool.strong_count() > 0);
         if let Some(pool) = self.pools.iter().filter_map(Weak::upgrade).find(|pool| pool.identity == identity) {
             let before = pool.numbers.replace(numbers);
             return (pool, numbers.slots() > before.slots());
         }
-        let pool = Rc::new(LivePool { identity: identity.to_vec(), numbers: Cell::new(numbers) });
+        let begun = keys.partition(identity);
+        let pool = Rc::new(LivePool { identity: identity.to_vec(), begun, numbers: Cell::new(numbers) });
         self.pools.push(Rc::downgrade(&pool));
         (pool, false)
     }

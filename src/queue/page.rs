@@ -99,21 +99,30 @@ impl Page {
         }
     }
 
-    /// Stores `state` under `fingerprint`, or nothing where it is idle.
+    /// Stores `state` under `fingerprint`, or nothing where it is idle; whether it was another before.
     ///
     /// # Errors
     /// [`Fault::Full`] where the page would grow beyond its bound.
-    pub fn put(&mut self, fingerprint: u64, state: &State) -> Result<(), Fault> {
+    pub fn put(&mut self, fingerprint: u64, state: &State) -> Result<bool, Fault> {
         let mut records = self.records();
         let found = records.find(|placed| placed.fingerprint == fingerprint).map_or(0, |placed| placed.size());
         let end = self.bytes.len().saturating_sub(records.rest.len());
+        let place = end.saturating_sub(found)..end;
         let record = if state.is_idle() { Vec::new() } else { encode(fingerprint, state)? };
+        if self.bytes.get(place.clone()).is_some_and(|found| found == record) {
+            return Ok(false);
+        }
         let size = self.bytes.len().saturating_sub(found).saturating_add(record.len());
         if record.len() > found && size > PAGE_BYTES_MAX {
             return Err(Fault::Full);
         }
-        self.bytes.splice(end.saturating_sub(found)..end, record);
-        Ok(())
+        if found == self.bytes.len() {
+            // Most pages have one record at most.
+            self.bytes = record;
+        } else {
+            self.bytes.splice(place, record);
+        }
+        Ok(true)
     }
 
     /// The workers that have a lease or a ticket here.
@@ -207,7 +216,8 @@ mod tests {
         fn a_page_is_a_map(steps in proptest::collection::vec((0..5_u64, states()), 0..20), gone: [bool; 5]) {
             let (mut page, mut map) = (Page::read(Vec::new()), BTreeMap::new());
             for (fingerprint, state) in steps {
-                page.put(fingerprint, &state).unwrap();
+                let is_new = page.find(fingerprint).unwrap() != state;
+                prop_assert_eq!(page.put(fingerprint, &state).unwrap(), is_new);
                 map.insert(fingerprint, state);
                 page = Page::read(page.bytes().to_vec());
                 for fingerprint in 0..5 {
@@ -246,9 +256,9 @@ mod tests {
         let full = (0..).find(|fingerprint| page.put(*fingerprint, &state) == Err(Fault::Full)).unwrap();
         assert!(full >= 8 && page.bytes().len() <= PAGE_BYTES_MAX);
         state.waiting.pop();
-        assert_eq!(page.put(0, &state), Ok(()));
+        assert_eq!(page.put(0, &state), Ok(true));
         state.waiting.clear();
-        (0..full).for_each(|fingerprint| page.put(fingerprint, &state).unwrap());
+        assert!((0..full).all(|fingerprint| page.put(fingerprint, &state) == Ok(true)));
         assert!(page.bytes().is_empty());
     }
 }

@@ -7,11 +7,11 @@
 //! none, this worker was buried, and writes all that it has under a new number. What stands under the
 //! old one is swept like that of any dead worker.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::live::LivePool;
-use super::stream::StreamId;
+use super::waiting::Waiting;
 use crate::limit::pool::{Entry, State, Ticket, WorkerId};
 
 /// Most tickets that one change turns into leases: each takes a message.
@@ -24,7 +24,7 @@ pub(super) struct Share {
     /// Its streams in flight.
     pub(super) held: u32,
     /// Its streams that wait, by the numbers of their tickets.
-    pub(super) waiting: BTreeMap<u32, StreamId>,
+    pub(super) waiting: Waiting,
     /// Who this worker was when it last wrote how it is.
     pub(super) written_as: Option<WorkerId>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Wish<'w> {
 }
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Merged {
     /// Tickets of this worker that have become leases.
     pub(super) granted: Vec<u32>,
@@ -53,11 +53,13 @@ pub(super) struct Merged {
     pub(super) more: bool,
     /// Whether the record has less of this worker than it must: it was buried, and has not heard.
     pub(super) is_swept: bool,
+    /// Whether something was written into the state, which may be what stood there.
+    pub(super) has_written: bool,
 }
 
 impl Share {
-    pub(super) const fn new(pool: Rc<LivePool>) -> Self {
-        Self { pool, held: 0, waiting: BTreeMap::new(), written_as: None }
+    pub(super) fn new(pool: Rc<LivePool>) -> Self {
+        Self { pool, held: 0, waiting: Waiting::default(), written_as: None }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -68,25 +70,101 @@ impl Share {
     /// share changes: if the state cannot be stored this is done again with the next.
     pub(super) fn merge(&self, state: &mut State, me: WorkerId, wish: &Wish<'_>) -> Merged {
         let mut merged = Merged::default();
-        let placed = state.tickets_of(me);
         let is_known = self.written_as == Some(me);
-        for &number in self.waiting.keys() {
-            match (placed.contains(&number), wish.expired.contains(&number)) {
+        // Mostly nothing has become of those who wait, so that their tickets are gone through once.
+        if !wish.expired.is_empty() || !state.tickets_of(me).eq(self.waiting.numbers()) {
+            self.merge_tickets(state, me, wish, &mut merged);
+        }
+        let granted = u32::try_from(merged.granted.len()).unwrap_or(u32::MAX);
+        let (held, leased) = (self.held.saturating_add(granted), state.leases_of(me));
+        merged.is_swept = is_known && leased < held;
+        if leased != held {
+            state.set_leases(me, held);
+            merged.has_written = true;
+        }
+
+        let pool = self.pool.numbers();
+        for head in pool.hand_over(state, HANDED_MAX) {
+            merged.has_written = true;
+            if head.worker == me {
+                merged.granted.push(head.number);
+            } else {
+                merged.told.insert(head.worker);
+            }
+        }
+        merged.entry = wish.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
+        merged.has_written |= matches!(merged.entry, Some(Entry::Admit | Entry::Wait));
+        merged.more = !state.waiting.is_empty() && pool.free(state) > 0;
+        merged
+    }
+
+    /// Finds out what has become of this worker's tickets, and writes which there are.
+    fn merge_tickets(&self, state: &mut State, me: WorkerId, wish: &Wish<'_>, merged: &mut Merged) {
+        let is_known = self.written_as == Some(me);
+        let mut placed: Vec<u32> = state.tickets_of(me).collect();
+        // As they came they ascend, unless the numbers have begun anew meanwhile.
+        placed.sort_unstable();
+        placed.dedup();
+        let mut placed = placed.into_iter().peekable();
+        let mut gone = Vec::new();
+        let before = state.waiting.len();
+        for number in self.waiting.numbers() {
+            gone.extend(std::iter::from_fn(|| placed.next_if(|placed| *placed < number)));
+            let is_placed = placed.next_if_eq(&number).is_some();
+            match (is_placed, wish.expired.contains(&number)) {
                 (false, _) if is_known => merged.granted.push(number),
-                (_, true) => merged.expired.push(number),
+                (true, true) => {
+                    merged.expired.push(number);
+                    gone.push(number);
+                }
+                (false, true) => merged.expired.push(number),
                 (true, false) => {}
                 // Buried meanwhile: at the end of the queue once more.
                 (false, false) => state.waiting.push(Ticket { worker: me, number }),
             }
         }
-        let stays = |number: &u32| self.waiting.contains_key(number) && !merged.expired.contains(number);
+        gone.extend(placed);
+        merged.has_written |= state.waiting.len() > before || !gone.is_empty();
+        if !gone.is_empty() {
+            state.waiting.retain(|ticket| ticket.worker != me || gone.binary_search(&ticket.number).is_err());
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the numbers are small")]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::time::Span;
+    use crate::limit::pool::{Lease, Pool};
+    use crate::queue::live::LivePools;
+    use crate::queue::stream::StreamId;
+    use crate::store::key::KeyMaker;
+
+    /// The same as [`Share::merge`], with a set of all tickets and a look into it for each.
+    fn merge_by_sets(share: &Share, state: &mut State, me: WorkerId, wish: &Wish<'_>) -> Merged {
+        let mut merged = Merged::default();
+        let placed: BTreeSet<u32> = state.tickets_of(me).collect();
+        let waiting: BTreeSet<u32> = share.waiting.numbers().collect();
+        let is_known = share.written_as == Some(me);
+        for &number in &waiting {
+            match (placed.contains(&number), wish.expired.contains(&number)) {
+                (false, _) if is_known => merged.granted.push(number),
+                (_, true) => merged.expired.push(number),
+                (true, false) => {}
+                (false, false) => state.waiting.push(Ticket { worker: me, number }),
+            }
+        }
+        let stays = |number: &u32| waiting.contains(number) && !merged.expired.contains(number);
         state.waiting.retain(|ticket| ticket.worker != me || stays(&ticket.number));
-        let granted = u32::try_from(merged.granted.len()).unwrap_or(u32::MAX);
-        let held = self.held.saturating_add(granted);
+        let held = share.held + u32::try_from(merged.granted.len()).unwrap();
         merged.is_swept = is_known && state.leases_of(me) < held;
         state.set_leases(me, held);
-
-        let pool = self.pool.numbers();
+        let pool = share.pool.numbers();
         for head in pool.hand_over(state, HANDED_MAX) {
             if head.worker == me {
                 merged.granted.push(head.number);
@@ -97,5 +175,52 @@ impl Share {
         merged.entry = wish.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
         merged.more = pool.free(state) > 0 && !state.waiting.is_empty();
         merged
+    }
+
+    /// Leases and tickets of three workers, some of them twice.
+    fn states() -> impl Strategy<Value = State> {
+        let leases = proptest::collection::btree_map(0..3_u32, 1..4_u32, 0..3);
+        let waiting = proptest::collection::vec((0..3_u32, 0..9_u32), 0..9);
+        (leases, waiting, proptest::bool::ANY).prop_map(|(leases, waiting, in_order)| {
+            let lease = |(worker, count)| Lease { worker: WorkerId(worker), count };
+            let ticket = |(worker, number)| Ticket { worker: WorkerId(worker), number };
+            let mut waiting: Vec<Ticket> = waiting.into_iter().map(ticket).collect();
+            if in_order {
+                waiting.sort_by_key(|ticket| ticket.number);
+            }
+            State { leases: BTreeMap::into_iter(leases).map(lease).collect(), waiting }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn one_walk_finds_what_sets_find(
+            state in states(),
+            held in 0..4_u32,
+            slots in 1..7_u32,
+            others in proptest::collection::btree_set(0..9_u32, 0..5),
+            takes_its_own: bool,
+            written_as in proptest::option::of(0..2_u32),
+            arrival in proptest::option::of(9..11_u32),
+            expired in proptest::collection::vec(0..9_u32, 0..3),
+        ) {
+            let me = WorkerId(0);
+            let numbers = Pool::new(slots, 6, Span::from_seconds(1)).unwrap();
+            let (pool, _) = LivePools::default().tune(b"pool", &KeyMaker::new(&[0; 16], 1), numbers);
+            let mut share = Share { held, written_as: written_as.map(WorkerId), ..Share::new(pool) };
+            let own: Vec<u32> = state.tickets_of(me).filter(|_| takes_its_own).collect();
+            for number in own.into_iter().chain(others.into_iter().filter(|_| !takes_its_own || held == 0)) {
+                share.waiting.insert(number, StreamId(number));
+            }
+            let wish = Wish { arrival, expired: &expired };
+            let (mut fast, mut slow) = (state.clone(), state.clone());
+            let merged = share.merge(&mut fast, me, &wish);
+            let expected = merge_by_sets(&share, &mut slow, me, &wish);
+            prop_assert!(merged.has_written || fast == state, "{merged:?}");
+            prop_assert_eq!(Merged { has_written: false, ..merged }, expected);
+            prop_assert_eq!(fast, slow);
+        }
     }
 }

@@ -89,13 +89,13 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     /// Takes over the numbers of a pool from a policy that is put to work. They hold at once, for
     /// all streams, whatever policy these came under; one that waits keeps its deadline.
     pub fn tune(&mut self, identity: &[u8], numbers: Pool) -> Rc<LivePool> {
-        self.ledger.tune(identity, numbers)
+        self.ledger.tune(identity, &self.keys, numbers)
     }
 
     /// Begins the key of one partition of `pool`.
     #[must_use]
     pub fn key(&self, pool: &LivePool) -> PartialKey {
-        pool.key(&self.keys)
+        pool.key()
     }
 
     /// A stream comes, in a callback of `root`. It asks for its slots in the order of `asks`, of

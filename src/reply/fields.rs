@@ -108,25 +108,29 @@ pub fn each_admitted(policy: &Policy, shown: &[Shown], pools: &[usize], mut put:
     }
     if form.ietf {
         let visible = || shown.iter().filter(|shown| shown.visibility == Visibility::Show);
-        ietf::fields(policy, visible, pools).iter().for_each(|(name, value)| put(name, value));
+        ietf::each_field(policy, visible, pools, &mut put);
     }
     let over = shown.iter().map(|shown| shown.balance.over).max().filter(|over| *over > 0);
     over.into_iter().for_each(|over| put(OVERAGE, itoa::Buffer::new().format(over)));
 }
 
-/// The fields of a request that was refused: of the limit that makes the caller wait longest, and in
-/// the standard's of all `shown` ones. `retry_after` is in seconds.
-#[must_use]
-pub fn refused(policy: &Policy, longest: Option<&Shown>, shown: &[Shown], retry_after: Option<u64>) -> Vec<Field> {
-    let Some(form) = policy.replies.fields else { return Vec::new() };
-    let mut fields = Vec::with_capacity(6);
+/// The fields of a request that was refused, one after the other: of the limit that makes the caller
+/// wait longest, and in the standard's of all that refused, `shown`. `retry_after` is in seconds.
+pub fn each_refused(
+    policy: &Policy,
+    longest: Option<&Shown>,
+    shown: impl FnOnce() -> Vec<Shown>,
+    retry_after: Option<u64>,
+    mut put: impl FnMut(&'static str, &str),
+) {
+    let Some(form) = policy.replies.fields else { return };
     if let Some((form, longest)) = form.x_ratelimit.zip(longest) {
-        x_ratelimit(policy, form, longest, retry_after, &mut |name, value| fields.push((name, value.to_owned())));
+        x_ratelimit(policy, form, longest, retry_after, &mut put);
     }
     if form.ietf {
-        fields.extend(ietf::fields(policy, || shown.iter(), &[]));
+        let shown = shown();
+        ietf::each_field(policy, || shown.iter(), &[], &mut put);
     }
-    fields
 }
 
 fn x_ratelimit(

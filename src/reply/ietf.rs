@@ -8,9 +8,7 @@
 //! Source: draft-ietf-httpapi-ratelimit-headers-10; both are lists of RFC 9651. The draft still
 //! moves, so all names are in one table, and the tests read them with a parser of structured fields.
 
-use std::fmt::Write as _;
-
-use super::fields::{Field, Shown};
+use super::fields::Shown;
 use crate::base::time::Span;
 use crate::policy::Policy;
 use crate::policy::limits::{CONTENT_LENGTH, CostSource, Limit};
@@ -48,72 +46,106 @@ const DRAFT: Draft = Draft {
     violated_policies: "violated-policies",
 };
 
+/// What the lists of a few limits take, so that they need not grow.
+const LIST_BYTES_USUAL: usize = 128;
+
+/// The same of a problem.
+const PROBLEM_BYTES_USUAL: usize = 256;
+
 /// The names of the fields.
 pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 
-/// Both fields for the limits that `shown` goes through; none where there are none.
-pub fn fields<'s, I: Iterator<Item = &'s Shown>>(
+/// Both fields for the limits that `shown` goes through, one after the other; none where there are none.
+pub fn each_field<'s, I: Iterator<Item = &'s Shown>>(
     policy: &Policy,
     shown: impl Fn() -> I,
     pools: &[usize],
-) -> Vec<Field> {
-    let list = |item: fn(&mut String, &Shown, &Limit)| {
-        let mut list = String::new();
-        for shown in shown() {
-            let Some(limit) = policy.limits.get(shown.limit) else { continue };
-            // A name has no character that a string would have to escape (RFC 9651 §3.3.3).
-            list.push_str(if list.is_empty() { "\"" } else { ", \"" });
-            list.push_str(&limit.name);
-            list.push('"');
-            item(&mut list, shown, limit);
-        }
-        list
-    };
-    let mut policies = list(policy_item);
-    for pool in pools.iter().filter_map(|number| policy.pools.get(*number)) {
-        let comma = if policies.is_empty() { "" } else { ", " };
-        let slots = pool.pool.slots();
-        // Writing to a string cannot fail. What of it is left changes from one moment to the next, so it is not told.
-        let _ = write!(
-            policies,
-            "{comma}\"{}\";{}={slots};{}=\"{}\"",
-            pool.name, DRAFT.quota, DRAFT.unit, DRAFT.concurrent_requests
-        );
+    put: &mut impl FnMut(&'static str, &str),
+) {
+    let limits = || shown().filter_map(|shown| Some((shown, policy.limits.get(shown.limit)?)));
+    let mut list = String::with_capacity(LIST_BYTES_USUAL);
+    for (shown, limit) in limits() {
+        item(&mut list, &limit.name);
+        describe(&mut list, shown, limit);
     }
-    let fields = [(DRAFT.policy_field, policies), (DRAFT.limit_field, list(limit_item))];
-    fields.into_iter().filter(|(_, list)| !list.is_empty()).collect()
+    for pool in pools.iter().filter_map(|number| policy.pools.get(*number)) {
+        item(&mut list, &pool.name);
+        // What of it is left changes from one moment to the next, so it is not told.
+        number(&mut list, DRAFT.quota, u64::from(pool.pool.slots()));
+        unit(&mut list, DRAFT.concurrent_requests);
+    }
+    if !list.is_empty() {
+        put(DRAFT.policy_field, &list);
+        list.clear();
+    }
+    for (shown, limit) in limits() {
+        item(&mut list, &limit.name);
+        tell(&mut list, shown);
+    }
+    if !list.is_empty() {
+        put(DRAFT.limit_field, &list);
+    }
 }
 
-fn policy_item(out: &mut String, shown: &Shown, limit: &Limit) {
-    // Writing to a string cannot fail. "The time window MUST be a non-negative, non-zero, Integer".
-    let _ = write!(out, ";{}={};{}={}", DRAFT.quota, shown.quota, DRAFT.window, shown.window.seconds_up().max(1));
+/// Begins an item of a list.
+fn item(list: &mut String, name: &str) {
+    // A name has no character that a string would have to escape (RFC 9651 §3.3.3).
+    list.push_str(if list.is_empty() { "\"" } else { ", \"" });
+    list.push_str(name);
+    list.push('"');
+}
+
+/// What the limit grants. "The time window MUST be a non-negative, non-zero, Integer".
+fn describe(list: &mut String, shown: &Shown, limit: &Limit) {
+    number(list, DRAFT.quota, shown.quota);
+    number(list, DRAFT.window, shown.window.seconds_up().max(1));
     let of_bytes = match &limit.cost {
         CostSource::Header(name) => **name == *CONTENT_LENGTH,
         CostSource::Bytes => true,
         CostSource::Fixed(_) | CostSource::ResponseHeader(_) | CostSource::Lines | CostSource::Items(_) => false,
     };
     if of_bytes {
-        let _ = write!(out, ";{}=\"{}\"", DRAFT.unit, DRAFT.content_bytes);
+        unit(list, DRAFT.content_bytes);
     }
 }
 
-/// The reset is when a further unit is there, not all of them: "the number of seconds until
-/// additional quota … is made available". Where all of it is there, there is none.
-fn limit_item(out: &mut String, shown: &Shown, _: &Limit) {
-    let _ = write!(out, ";{}={}", DRAFT.remaining, shown.balance.remaining);
+/// What is left of it. The reset is when a further unit is there, not all of them: "the number of
+/// seconds until additional quota … is made available". Where all of it is there, there is none.
+fn tell(list: &mut String, shown: &Shown) {
+    number(list, DRAFT.remaining, shown.balance.remaining);
     if shown.balance.full_in > Span::ZERO {
-        let _ = write!(out, ";{}={}", DRAFT.reset, shown.balance.more_in.seconds_up());
+        number(list, DRAFT.reset, shown.balance.more_in.seconds_up());
+    }
+}
+
+/// The parameter `key` of the last item.
+fn number(list: &mut String, key: &str, number: u64) {
+    for part in [";", key, "=", itoa::Buffer::new().format(number)] {
+        list.push_str(part);
+    }
+}
+
+fn unit(list: &mut String, unit: &str) {
+    for part in [";", DRAFT.unit, "=\"", unit, "\""] {
+        list.push_str(part);
     }
 }
 
 /// The problem `quota-exceeded`, which names the limits that refused.
 pub fn problem<'n>(status: u32, limits: impl Iterator<Item = &'n str>) -> String {
-    let names: Vec<String> = limits.map(|name| format!("\"{name}\"")).collect();
-    format!(
-        r#"{{"type":"{}","title":"{}","status":{status},"{}":[{}]}}"#,
-        DRAFT.problem_type,
-        DRAFT.problem_title,
-        DRAFT.violated_policies,
-        names.join(",")
-    )
+    let (title, field) = (DRAFT.problem_title, DRAFT.violated_policies);
+    let mut problem = String::with_capacity(PROBLEM_BYTES_USUAL);
+    for part in [r#"{"type":""#, DRAFT.problem_type, r#"","title":""#, title, r#"","status":"#] {
+        problem.push_str(part);
+    }
+    for part in [itoa::Buffer::new().format(status), r#",""#, field, r#"":["#] {
+        problem.push_str(part);
+    }
+    for (place, name) in limits.enumerate() {
+        for part in [if place == 0 { "\"" } else { ",\"" }, name, "\""] {
+            problem.push_str(part);
+        }
+    }
+    problem.push_str("]}");
+    problem
 }

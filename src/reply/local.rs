@@ -1,8 +1,7 @@
 //! The answers that the gateway gives itself: 429 for a limit, 401 for a caller it does not know.
 
 use super::fields::{self, Field, Shown};
-use super::ietf;
-use super::trace::trace_id;
+use super::{ietf, trace};
 use crate::base::time::{Span, Timestamp};
 use crate::engine::Refusal;
 use crate::host::stream::{GrpcStatus, LocalReply};
@@ -15,6 +14,9 @@ use crate::queue::stream::Reason as QueueReason;
 use crate::request::head::Request;
 use crate::request::identify::Unidentified;
 use crate::store::Claim;
+
+/// Headers of a refusal, so that their list need not grow.
+const HEADERS_USUAL: usize = 8;
 
 /// The most that jitter adds to a wait, however long that is.
 const JITTER_MAX: Span = Span::from_seconds(60);
@@ -29,37 +31,42 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
     let retry_after = refusal.retry_after.map(|wait| jittered(wait, policy, noise).seconds_up().max(1));
     let refusing = || claims.iter().filter(|claim| !claim.admits());
     let shown = |claim: &Claim| Shown::of(claim, policy.limits.get(claim.limit)?, now);
-    let all: Vec<Shown> = refusing().filter_map(shown).collect();
-    let mut headers = Vec::with_capacity(8);
-    headers.extend(retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+    let mut headers = Vec::with_capacity(HEADERS_USUAL);
+    headers.extend(retry_after.map(|seconds| ("retry-after", digits(seconds))));
+    let put = |name, value: &str| headers.push((name, value.to_owned()));
     let seat = longest.and_then(|claim| policy.seat(claim.limit));
-    headers.extend(match seat {
+    match seat {
         // A seat has no numbers: what is told is where the caller stands with the limits beside it.
-        Some(_) => fields::admitted(policy, &claims.iter().filter_map(shown).collect::<Vec<_>>(), &[]),
-        None => fields::refused(policy, longest.and_then(shown).as_ref(), &all, retry_after),
-    });
-    let plain = match retry_after {
+        Some(_) => fields::each_admitted(policy, &claims.iter().filter_map(shown).collect::<Vec<_>>(), &[], put),
+        None => {
+            let all = || refusing().filter_map(shown).collect();
+            fields::each_refused(policy, longest.and_then(shown).as_ref(), all, retry_after, put);
+        }
+    }
+    let plain = || match retry_after {
         Some(seconds) => format!("limit {limit} exceeded: retry after {seconds} s"),
         None => format!("limit {limit} exceeded: the request costs more than it ever admits"),
     };
     let fill = |placeholder, text: &mut String| match placeholder {
-        Placeholder::TraceId => text.push_str(&trace_id(&request.headers, noise)),
-        Placeholder::RetryAfter => text.push_str(&retry_after.unwrap_or_default().to_string()),
+        Placeholder::TraceId => trace::write(text, &request.headers, noise),
+        Placeholder::RetryAfter => push_digits(text, retry_after.unwrap_or_default()),
         Placeholder::Limit => text.push_str(limit),
         Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
     };
+    let status = seat.map_or(429, |seat| seat.status);
     let reply = LocalReply {
-        status: seat.map_or(429, |seat| seat.status),
-        details: format!("sluicegate_refused:{limit}"),
+        status,
+        details: ["sluicegate_refused:", limit].concat(),
         headers,
-        body: plain,
+        body: String::new(),
         grpc_status: GrpcStatus::ResourceExhausted,
     };
     match &policy.replies.refused {
-        Refused::Words(words) => with_body(reply, request.is_grpc(), &words.content_type, || words.body.render(fill)),
+        Refused::Words(words) => {
+            with_body(reply, request.is_grpc(), &words.content_type, plain, || words.body.render(fill))
+        }
         Refused::QuotaExceeded => {
-            let status = reply.status;
-            with_body(reply, request.is_grpc(), PROBLEM, || ietf::problem(status, refusing().map(name)))
+            with_body(reply, request.is_grpc(), PROBLEM, plain, || ietf::problem(status, refusing().map(name)))
         }
     }
 }
@@ -75,7 +82,9 @@ impl Told {
     /// Of a request.
     #[must_use]
     pub fn of(request: &Request, noise: u64) -> Self {
-        Self { trace_id: trace_id(&request.headers, noise), grpc: request.is_grpc() }
+        let mut trace_id = String::new();
+        trace::write(&mut trace_id, &request.headers, noise);
+        Self { trace_id, grpc: request.is_grpc() }
     }
 }
 
@@ -88,7 +97,7 @@ pub fn payload_refused(
     told: &Told,
     fields: Vec<Field>,
 ) -> LocalReply {
-    let (status, detail) = (refused.reason.status(), refused.detail());
+    let (status, reason, detail) = (refused.reason.status(), refused.reason.name(), refused.detail());
     let mut headers = fields;
     if refused.reason == Reason::Busy {
         headers.push(("retry-after", "1".to_owned()));
@@ -96,18 +105,18 @@ pub fn payload_refused(
     let fill = |placeholder, text: &mut String| match placeholder {
         Placeholder::TraceId => text.push_str(&told.trace_id),
         Placeholder::Limit => text.push_str(limit),
-        Placeholder::Status => text.push_str(&status.to_string()),
+        Placeholder::Status => push_digits(text, status.into()),
         Placeholder::Title => text.push_str(title(status)),
-        Placeholder::Reason => text.push_str(refused.reason.name()),
-        Placeholder::Max => text.push_str(&refused.max.unwrap_or_default().to_string()),
+        Placeholder::Reason => text.push_str(reason),
+        Placeholder::Max => push_digits(text, refused.max.unwrap_or_default()),
         Placeholder::Detail => text.push_str(&detail),
         Placeholder::RetryAfter => {}
     };
     let reply = LocalReply {
         status,
-        details: format!("sluicegate_payload_refused:{limit}:{}", refused.reason.name()),
+        details: ["sluicegate_payload_refused:", limit, ":", reason].concat(),
         headers,
-        body: detail.clone(),
+        body: String::new(),
         grpc_status: match status {
             413 => GrpcStatus::ResourceExhausted,
             415 => GrpcStatus::Unimplemented,
@@ -116,7 +125,7 @@ pub fn payload_refused(
         },
     };
     let Reply { content_type, body } = &policy.replies.payload;
-    with_body(reply, told.grpc, content_type, || body.render(fill))
+    with_body(reply, told.grpc, content_type, || detail.clone(), || body.render(fill))
 }
 
 /// Seconds that a caller is told to wait where a queue refuses: nobody knows when slots come back.
@@ -126,7 +135,8 @@ const QUEUE_RETRY_AFTER: u64 = 1;
 #[must_use]
 pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &Told, fields: Vec<Field>) -> LocalReply {
     let limit = policy.pools.get(pool).map_or("", |pool| &*pool.name);
-    let mut headers = vec![("retry-after", QUEUE_RETRY_AFTER.to_string())];
+    let mut headers = Vec::with_capacity(HEADERS_USUAL);
+    headers.push(("retry-after", digits(QUEUE_RETRY_AFTER)));
     headers.extend(fields);
     let why = match reason {
         QueueReason::QueueFull => "all slots and the queue are taken",
@@ -135,20 +145,23 @@ pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &T
     };
     let fill = |placeholder, text: &mut String| match placeholder {
         Placeholder::TraceId => text.push_str(&told.trace_id),
-        Placeholder::RetryAfter => text.push_str(&QUEUE_RETRY_AFTER.to_string()),
+        Placeholder::RetryAfter => push_digits(text, QUEUE_RETRY_AFTER),
         Placeholder::Limit => text.push_str(limit),
         Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
     };
+    let plain = || format!("limit {limit} exceeded: {why}: retry after {QUEUE_RETRY_AFTER} s");
     let reply = LocalReply {
         status: 429,
-        details: format!("sluicegate_queue_refused:{limit}:{}", reason.name()),
+        details: ["sluicegate_queue_refused:", limit, ":", reason.name()].concat(),
         headers,
-        body: format!("limit {limit} exceeded: {why}: retry after {QUEUE_RETRY_AFTER} s"),
+        body: String::new(),
         grpc_status: GrpcStatus::ResourceExhausted,
     };
     match &policy.replies.refused {
-        Refused::Words(words) => with_body(reply, told.grpc, &words.content_type, || words.body.render(fill)),
-        Refused::QuotaExceeded => with_body(reply, told.grpc, PROBLEM, || ietf::problem(429, std::iter::once(limit))),
+        Refused::Words(words) => with_body(reply, told.grpc, &words.content_type, plain, || words.body.render(fill)),
+        Refused::QuotaExceeded => {
+            with_body(reply, told.grpc, PROBLEM, plain, || ietf::problem(429, std::iter::once(limit)))
+        }
     }
 }
 
@@ -169,7 +182,7 @@ const fn title(status: u32) -> &'static str {
 #[must_use]
 pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: Timestamp) -> LocalReply {
     let fill = |placeholder, text: &mut String| match placeholder {
-        Placeholder::TraceId => text.push_str(&trace_id(&request.headers, now.nanos())),
+        Placeholder::TraceId => trace::write(text, &request.headers, now.nanos()),
         Placeholder::RetryAfter
         | Placeholder::Limit
         | Placeholder::Status
@@ -180,22 +193,40 @@ pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: 
     };
     let reply = LocalReply {
         status: 401,
-        details: format!("sluicegate_unauthorized:{}", why.name()),
+        details: ["sluicegate_unauthorized:", why.name()].concat(),
         headers: vec![("www-authenticate", challenges(policy, why))],
-        body: "valid credentials are required".to_owned(),
+        body: String::new(),
         grpc_status: GrpcStatus::Unauthenticated,
     };
+    let plain = || "valid credentials are required".to_owned();
     let Reply { content_type, body } = &policy.replies.unauthorized;
-    with_body(reply, request.is_grpc(), content_type, || body.render(fill))
+    with_body(reply, request.is_grpc(), content_type, plain, || body.render(fill))
 }
 
-/// Envoy makes a gRPC caller's `grpc-message` of the body, and sets the content type itself.
-fn with_body(mut reply: LocalReply, grpc: bool, content_type: &str, body: impl FnOnce() -> String) -> LocalReply {
-    if !grpc {
+/// The reply with its body. Envoy makes a gRPC caller's `grpc-message` of that, and sets the content
+/// type itself.
+fn with_body(
+    mut reply: LocalReply,
+    grpc: bool,
+    content_type: &str,
+    plain: impl FnOnce() -> String,
+    body: impl FnOnce() -> String,
+) -> LocalReply {
+    if grpc {
+        reply.body = plain();
+    } else {
         reply.headers.push(("content-type", content_type.to_owned()));
         reply.body = body();
     }
     reply
+}
+
+fn digits(number: u64) -> String {
+    itoa::Buffer::new().format(number).to_owned()
+}
+
+fn push_digits(text: &mut String, number: u64) {
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 fn challenges(policy: &Policy, why: Unidentified) -> String {

@@ -153,6 +153,7 @@ fn is_before(one: u32, other: u32) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the numbers are small")]
 mod tests {
     use std::cell::RefCell;
     use std::collections::HashMap;
