@@ -45,7 +45,7 @@ pub struct Clues {
     pub headers: Vec<Box<str>>,
     /// Whether the query is read.
     pub query: bool,
-    /// Whether the rest of the path is.
+    /// Whether what routes capture in the path is.
     pub path: bool,
 }
 

@@ -15,6 +15,7 @@ use super::identify::{Caller, KeptValues, Unidentified, identify, is_asked};
 use crate::base::property::Property;
 use crate::limit::Rule;
 use crate::policy::Policy;
+use crate::policy::callers::Source;
 use crate::store::key::{Key, Secret};
 
 /// The most callers that are remembered, and the most bytes that the values of one may take.
@@ -113,9 +114,6 @@ impl Regulars {
     /// The hash of all that says who sent `request`; `None` where that is seldom the same twice.
     fn clues(&self, request: &Request, policy: &Policy) -> Option<u128> {
         let clues = &policy.callers.clues;
-        if clues.path {
-            return None;
-        }
         let mut hasher = SipHasher13::new_with_key(&self.key);
         let mut add = |place: usize, bytes: &[u8]| {
             // The place and the length keep ("ab", "c") apart from ("a", "bc").
@@ -127,6 +125,17 @@ impl Regulars {
         for (name, value) in request.headers.iter() {
             if let Some(place) = clues.headers.iter().position(|known| known.as_bytes() == name) {
                 add(place, value);
+            }
+        }
+        if clues.path {
+            for (attribute, sources) in &policy.callers.sources {
+                for source in sources {
+                    let Source::Path(route) = source else { continue };
+                    match route.capture(policy.attributes.name(*attribute), &request.path) {
+                        Some(captured) => add(1, captured),
+                        None => add(0, &[]),
+                    }
+                }
             }
         }
         if clues.query {
@@ -167,6 +176,7 @@ mod tests {
           attributes:
             org: [{ directory: org }, { header: x-org, trusted: true }]
             region: [{ header: x-region, trusted: true }]
+            stage: [{ path: "/v2/{stage}/**" }]
           unknown: anonymous
           absent: anonymous
         limits:
@@ -189,7 +199,7 @@ mod tests {
         #[test]
         fn whoever_comes_again_is_who_they_were(
             requests in prop::collection::vec((
-                prop::sample::select(vec!["/v2/a", "/v2/b?key=a", "/v2?key=b", "/v2?key=a&key=b", "/other"]),
+                prop::sample::select(vec!["/v2/a", "/v2/a/b", "/v2/b?key=a", "/v2?key=b", "/v2?key=a&key=b", "/other"]),
                 prop::collection::vec((
                     prop::sample::select(vec!["authorization", "x-api-key", "x-org", "x-region", "x-else"]), text(),
                 ), 0..4),
