@@ -19,11 +19,11 @@ use crate::policy::callers::Source;
 use crate::store::key::{Key, Secret};
 
 /// The most callers that are remembered, and the most bytes that the values of one may take.
-const CALLERS_MAX: usize = 4_096;
-const VALUES_BYTES_MAX: usize = 1_024;
+const CALLERS_MAX: usize = 16_384;
+const VALUES_BYTES_MAX: usize = 512;
 
 /// The most limits of which a caller's counters are remembered.
-const COUNTERS_MAX: usize = 16;
+const COUNTERS_MAX: usize = 8;
 
 /// The most bytes of a query that is looked at. Longer ones are seldom the same twice.
 const QUERY_BYTES_MAX: usize = 256;
@@ -225,7 +225,7 @@ mod tests {
         let policy = policy();
         let mut regulars = Regulars::new(&[7; 16]);
         let mut request = Request::default();
-        for number in 0..10_000 {
+        for number in 0..40_000 {
             request.headers = Headers::new(Headers::encode(&[("x-api-key", number.to_string().as_bytes())]));
             assert!(regulars.identify(&request, &policy).is_ok());
             assert!(regulars.callers.len() <= CALLERS_MAX);

@@ -41,6 +41,12 @@ impl Recall {
         is_young.then_some((kept.page, kept.version))
     }
 
+    /// Forgets a page that will be read and written anew.
+    pub(super) fn forget(&mut self, number: u32) {
+        let kept = self.place(number).and_then(|place| place.take_if(|kept| kept.number == number));
+        self.bytes = self.bytes.saturating_sub(kept.map_or(0, |kept| kept.page.bytes().len()));
+    }
+
     /// Keeps a page as it was written at `now`.
     pub(super) fn keep(&mut self, number: u32, page: Page, version: Version, now: Timestamp) {
         let size = page.bytes().len();

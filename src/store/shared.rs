@@ -202,6 +202,7 @@ impl<D: SharedData> SharedStore<D> {
         clock: &impl Clock,
         change: impl Fn(Option<&State>, Timestamp) -> Option<(State, T)>,
     ) -> Result<Option<T>, Fault> {
+        self.recall.forget(key.page);
         for _ in 0..SWAP_ATTEMPTS_MAX {
             let mut read = self.read(key.page);
             let page = read.page.as_mut().map_err(|fault| *fault)?;

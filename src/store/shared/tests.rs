@@ -7,6 +7,7 @@ use super::*;
 use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::host::fake::{At, FakeData};
+use crate::host::shared::foresight::{Beacon, BeaconKey, Foresight, GUESS_LIFE};
 use crate::limit::gcra::Bucket;
 use crate::limit::rolling::Rolling;
 use crate::limit::{Cost, FailureMode, Rule};
@@ -176,4 +177,99 @@ fn nothing_is_given_back_where_nothing_is_known() {
     let charge = claims[0].charge.unwrap();
     let mut empty = open(&FakeData::default(), 100);
     assert_eq!(empty.give_back(&claims[0].key, &charge, &At(NOW)), Ok(()));
+}
+
+/// A worker that foresees versions, and counts what it reads.
+#[derive(Clone, Debug, Default)]
+struct Seer {
+    data: FakeData,
+    foresight: Rc<Foresight>,
+    reads: Rc<Cell<u32>>,
+}
+
+impl Seer {
+    fn beside(&self) -> Self {
+        Self { data: self.data.clone(), ..Self::default() }
+    }
+
+    fn open(&self) -> SharedStore<Self> {
+        SharedStore::open(self.clone(), "demo", 1_000, &[3; 16]).unwrap()
+    }
+}
+
+impl SharedData for Seer {
+    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
+        self.reads.set(self.reads.get() + 1);
+        self.data.read(key)
+    }
+
+    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        let swap = self.data.swap(key, value, seen)?;
+        match swap {
+            Swap::Done => self.foresight.stored(self),
+            Swap::Conflict => self.foresight.conflicted(),
+        }
+        Ok(swap)
+    }
+
+    fn foreseen(&self) -> Option<Version> {
+        self.foresight.version()
+    }
+}
+
+impl Beacon for Seer {
+    fn write(&self, key: BeaconKey) -> Option<u32> {
+        let key = [key as u8];
+        let (_, seen) = self.data.read(&key).ok()?;
+        self.data.swap(&key, &[], seen).ok()?;
+        Some(self.data.read(&key).ok()?.1.cas())
+    }
+}
+
+fn ask(store: &mut SharedStore<Seer>, now: Timestamp) -> (bool, Claim) {
+    let key = store.keys().partition(b"one").finish();
+    let mut claims = [Claim::new(key, bucket(), Cost::Now(1), FailureMode::Deny)];
+    let admitted = store.take(&mut claims, now, &At(now));
+    let [claim] = claims;
+    (admitted, claim)
+}
+
+#[test]
+fn a_worker_that_is_alone_reads_a_page_once() {
+    let worker = Seer::default();
+    let mut store = worker.open();
+    let opened = worker.reads.get();
+    assert!((0..10).all(|_| ask(&mut store, NOW).0));
+    assert_eq!(worker.reads.get(), opened + 1);
+    // Nobody is refused by what may not be there any more.
+    assert!(!ask(&mut store, NOW).0);
+    assert_eq!(worker.reads.get(), opened + 2);
+}
+
+#[test]
+fn what_another_worker_wrote_is_seen() {
+    let first = Seer::default();
+    let second = first.beside();
+    let mut stores = [first.open(), second.open()];
+    let mut admitted = Vec::new();
+    for turn in [0, 0, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1] {
+        let (fits, claim) = ask(&mut stores[turn], NOW);
+        admitted.extend(fits.then_some(claim));
+    }
+    assert_eq!(admitted.len(), 10);
+    // The first one remembers a page that is full; the other gives a unit back.
+    let charge = admitted[0].charge.unwrap();
+    stores[1].give_back(&admitted[0].key, &charge, &At(NOW)).unwrap();
+    assert!(ask(&mut stores[0], NOW).0);
+    assert!(stores.iter_mut().any(|store| store.drain_tally().conflicts > 0));
+}
+
+#[test]
+fn what_was_recalled_long_ago_is_read() {
+    let worker = Seer::default();
+    let mut store = worker.open();
+    assert!(ask(&mut store, NOW).0);
+    let before = worker.reads.get();
+    assert!(ask(&mut store, NOW.after(GUESS_LIFE)).0);
+    assert_eq!(worker.reads.get(), before + 1);
 }
