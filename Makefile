@@ -40,7 +40,7 @@ check: ## format, lints for native and wasm32, documentation; warnings are error
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets --all-features -- -D warnings
-	cargo clippy --locked --lib --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --lib --examples --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	@scripts/check-envoy-version
 

@@ -3,7 +3,13 @@
 //!
 //! Built for wasm32 as a library: `cargo build --release --example calls --target wasm32-wasip1`.
 
-#![allow(missing_docs, reason = "the exports are the host's, not a library's")]
+#![allow(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a filter that measures, not the request path"
+)]
 
 #[cfg(target_arch = "wasm32")]
 #[allow(unsafe_code, reason = "the host's functions are foreign, and hand over memory")]

@@ -1,60 +1,15 @@
-//! The presets, and requests of their own kind.
+//! What is sent to a preset, and the policy for it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::envoy::Paths;
 
-pub(crate) const CALLERS: usize = 1_000;
+#[path = "../shared/traffic.rs"]
+#[allow(dead_code, reason = "natively there is more to measure")]
+mod shared;
 
-/// A preset, and requests of its own kind, all of which it admits.
-pub(crate) struct Traffic {
-    pub(crate) preset: &'static str,
-    path: &'static str,
-    /// What a directory's entries say, and what a request presents: `{}` is the caller's number.
-    entries: &'static [(&'static str, &'static str)],
-    headers: &'static str,
-}
-
-pub(crate) const TRAFFIC: [Traffic; 5] = [
-    Traffic {
-        preset: "enterprise-v2",
-        path: "/v2/things/42/data",
-        entries: &[("key-{}", "org: org-{}")],
-        headers: "authorization: Bearer key-{}",
-    },
-    Traffic {
-        preset: "dash0",
-        path: "/api/dashboards/42",
-        entries: &[("key-{}", "org: org-{}, user: user-{}, plan: team, region: eu-west")],
-        headers: "authorization: Bearer key-{}",
-    },
-    Traffic {
-        preset: "datadog",
-        path: "/api/v1/query?query=avg",
-        entries: &[
-            ("key-{}", "org: org-{}, api_key_id: api-{}"),
-            ("app-{}", "org: org-{}, user: user-{}, app_key_id: app-{}, actor: user"),
-        ],
-        headers: "dd-api-key: key-{}\r\ndd-application-key: app-{}",
-    },
-    Traffic {
-        preset: "datocms",
-        path: "/items/42",
-        entries: &[("key-{}", "project: project-{}, plan: paid, user: user-{}")],
-        headers: "authorization: Bearer key-{}",
-    },
-    // A pool that never fills, and nothing else.
-    Traffic {
-        preset: "dynatrace",
-        path: "/api/v2/entities",
-        entries: &[("key-{}", "environment: env-{}, user: user-{}")],
-        headers: "authorization: Api-Token key-{}",
-    },
-];
+pub(crate) use shared::{CALLERS, TRAFFIC, Traffic, numbered, sha256};
 
 /// The limit that requests of [`TRAFFIC`]'s first kind meet, as its preset writes it.
 const STANDARD: &str = "bucket: { burst: 100, refill: 60/min }";
@@ -82,30 +37,4 @@ impl Traffic {
         fs::write(&file, text).unwrap();
         file
     }
-
-    fn text(&self) -> String {
-        let preset = fs::read_to_string(format!("envoy/presets/{}.yaml", self.preset)).unwrap();
-        let (before, rest) = preset.split_once("  directory:\n").unwrap();
-        // Behind the entries the next key of `callers` follows, as deep as `directory` itself.
-        let after = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' ')).unwrap().0;
-        let mut entries = String::new();
-        for (number, (secret, says)) in (0..CALLERS).flat_map(|number| self.entries.iter().map(move |it| (number, it)))
-        {
-            writeln!(entries, "    - {{ sha256: {}, {} }}", sha256(&numbered(secret, number)), numbered(says, number))
-                .unwrap();
-        }
-        format!("{before}  directory:\n{entries}{}", &rest[after + 1..])
-    }
-}
-
-pub(crate) fn numbered(text: &str, number: usize) -> String {
-    text.replace("{}", &number.to_string())
-}
-
-/// In hexadecimal digits, as a directory has it.
-pub(crate) fn sha256(secret: &str) -> String {
-    Sha256::digest(secret).iter().fold(String::new(), |mut digits, byte| {
-        write!(digits, "{byte:02x}").unwrap();
-        digits
-    })
 }

@@ -1,11 +1,8 @@
 //! The presets, and for each requests of its own kind.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
-use std::fs;
 use std::rc::Rc;
 
-use sha2::{Digest as _, Sha256};
 use sluicegate::base::time::{Span, Timestamp};
 use sluicegate::filter::runtime::Runtime;
 use sluicegate::filter::stream::{Flow, Stream};
@@ -19,7 +16,11 @@ use sluicegate::queue::worker::Worker;
 
 use super::host::Host;
 
-pub(crate) const CALLERS: usize = 1_000;
+#[path = "../shared/traffic.rs"]
+mod shared;
+
+use shared::numbered;
+pub(crate) use shared::{CALLERS, TRAFFIC, Traffic};
 
 /// 2023-11-14T22:13:20Z.
 pub(crate) const START: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
@@ -27,74 +28,10 @@ pub(crate) const START: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_
 /// Requests of each caller before anything is measured: by then records are as long as they will be.
 const WARM_UP: usize = 21;
 
-/// A preset, and requests of its own kind, all of which it admits.
-pub(crate) struct Traffic {
-    pub(crate) preset: &'static str,
-    path: &'static str,
-    /// What a directory's entries say, and what a request presents: `{}` is the caller's number.
-    entries: &'static [(&'static str, &'static str)],
-    headers: &'static str,
-    /// Milliseconds between two requests of one caller.
-    pause: u64,
-}
-
-pub(crate) const TRAFFIC: [Traffic; 5] = [
-    Traffic {
-        preset: "enterprise-v2",
-        path: "/v2/things/42/data",
-        entries: &[("key-{}", "org: org-{}")],
-        headers: "authorization: Bearer key-{}",
-        pause: 1_000,
-    },
-    Traffic {
-        preset: "dash0",
-        path: "/api/dashboards/42",
-        entries: &[("key-{}", "org: org-{}, user: user-{}, plan: team, region: eu-west")],
-        headers: "authorization: Bearer key-{}",
-        pause: 500,
-    },
-    Traffic {
-        preset: "datadog",
-        path: "/api/v1/query?query=avg",
-        entries: &[
-            ("key-{}", "org: org-{}, api_key_id: api-{}"),
-            ("app-{}", "org: org-{}, user: user-{}, app_key_id: app-{}, actor: user"),
-        ],
-        headers: "dd-api-key: key-{}\r\ndd-application-key: app-{}",
-        pause: 4_000,
-    },
-    Traffic {
-        preset: "datocms",
-        path: "/items/42",
-        entries: &[("key-{}", "project: project-{}, plan: paid, user: user-{}")],
-        headers: "authorization: Bearer key-{}",
-        pause: 500,
-    },
-    // A pool that never fills, and nothing else.
-    Traffic {
-        preset: "dynatrace",
-        path: "/api/v2/entities",
-        entries: &[("key-{}", "environment: env-{}, user: user-{}")],
-        headers: "authorization: Api-Token key-{}",
-        pause: 500,
-    },
-];
-
 impl Traffic {
     /// The preset with a directory of a thousand callers.
     pub(crate) fn policy(&self) -> Policy {
-        let preset = fs::read_to_string(format!("envoy/presets/{}.yaml", self.preset)).unwrap();
-        let (before, rest) = preset.split_once("  directory:\n").unwrap();
-        // Behind the entries the next key of `callers` follows, as deep as `directory` itself.
-        let after = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' ')).unwrap().0;
-        let mut entries = String::new();
-        for (number, (secret, says)) in (0..CALLERS).flat_map(|number| self.entries.iter().map(move |it| (number, it)))
-        {
-            let digest: [u8; 32] = Sha256::digest(numbered(secret, number)).into();
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            writeln!(entries, "    - {{ sha256: {digest}, {} }}", numbered(says, number)).unwrap();
-        }
-        compile(&format!("{before}  directory:\n{entries}{}", &rest[after + 1..]))
+        compile(&self.text())
     }
 
     /// The head of a request of the caller with this number, as Envoy hands it over.
@@ -118,10 +55,6 @@ impl Traffic {
 
 pub(crate) fn compile(policy: &str) -> Policy {
     Policy::compile(&from_yaml(policy).unwrap()).unwrap()
-}
-
-fn numbered(text: &str, number: usize) -> String {
-    text.replace("{}", &number.to_string())
 }
 
 /// A preset at work, and all heads of its traffic.

@@ -199,7 +199,7 @@ impl Seer {
 
 impl SharedData for Seer {
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        self.reads.set(self.reads.get() + 1);
+        self.reads.set(self.reads.get().saturating_add(1));
         self.data.read(key)
     }
 
