@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Lists multiply: a thousand routes and a thousand values would be a million places. So a selector
-//! takes [`PLACES_PER_NAMED`] places for each thing that it names, and no more. Where that is not
+//! takes `PLACES_PER_NAMED` places for each thing that it names, and no more. Where that is not
 //! enough it stands under what few others ask for, and whoever finds it there looks at the rest.
 
 #[cfg(test)]
