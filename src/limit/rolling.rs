@@ -144,30 +144,30 @@ impl Rolling {
     /// The log with `units` more, and without what has ceased to count.
     fn charged(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
         let life = state.map_or_else(|| arbitrary(now), |state| state.life);
-        let new = Entry { at: now, units: units.min(QUOTA_MAX) };
         let with = |grain: Grain| {
-            if let Some(state) = state.filter(|state| state.window == self.window && state.grain == grain) {
-                return self.appended(state, new, now);
-            }
             let most = state.map_or(0, |state| state.entries.len()).saturating_add(1);
             let mut entries: Vec<Entry> = Vec::with_capacity(most);
-            // Of the last one's grain.
-            let mut ended = Timestamp::from_nanos(0);
-            for Entry { at, units } in self.live(state, now).copied().chain([new]) {
-                let end = grain.end(at, self.window);
+            let enter = |entries: &mut Vec<Entry>, new: Entry| {
+                let end = |at| grain.end(at, self.window);
                 match entries.last_mut() {
                     // More than any quota is as good as all of it.
-                    Some(last) if ended >= end => {
-                        last.at = last.at.max(at);
-                        last.units = last.units.saturating_add(units).min(QUOTA_MAX);
-                        continue;
+                    Some(last) if end(last.at) >= end(new.at) => {
+                        last.at = last.at.max(new.at);
+                        last.units = last.units.saturating_add(new.units).min(QUOTA_MAX);
+                        return;
                     }
-                    Some(last) => last.at = ended,
+                    Some(last) => last.at = end(last.at),
                     None => {}
                 }
-                entries.push(Entry { at, units });
-                ended = end;
+                entries.push(new);
+            };
+            if state.is_some_and(|state| state.window == self.window && state.grain == grain) {
+                // They stand in these grains already.
+                entries.extend(self.live(state, now));
+            } else {
+                self.live(state, now).for_each(|entry| enter(&mut entries, *entry));
             }
+            enter(&mut entries, Entry { at: now, units: units.min(QUOTA_MAX) });
             State { window: self.window, grain, life, entries }
         };
         // All entries have one grain: what was taken under a larger quota keeps its own while it counts.
@@ -178,28 +178,6 @@ impl Rolling {
         let state = if state.entries.len() > ENTRIES_MAX { with(Grain::Coarse) } else { state };
         debug_assert!(state.entries.len() <= ENTRIES_MAX, "{state:?}");
         state
-    }
-
-    /// A log of this window with one entry more, and without what has ceased to count.
-    fn appended(&self, state: &State, new: Entry, now: Timestamp) -> State {
-        let first = state.entries.partition_point(|entry| entry.at.after(self.window) <= now);
-        let live = state.entries.get(first..).unwrap_or_default();
-        let mut entries = Vec::with_capacity(live.len().saturating_add(1));
-        entries.extend_from_slice(live);
-        let end = |at| state.grain.end(at, self.window);
-        match entries.last_mut() {
-            // More than any quota is as good as all of it.
-            Some(last) if end(last.at) >= end(new.at) => {
-                last.at = last.at.max(new.at);
-                last.units = last.units.saturating_add(new.units).min(QUOTA_MAX);
-            }
-            Some(last) => {
-                last.at = end(last.at);
-                entries.push(new);
-            }
-            None => entries.push(new),
-        }
-        State { entries, ..*state }
     }
 
     /// The log with its future entries moved to the present, where it has any: units are entered at

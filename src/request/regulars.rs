@@ -6,6 +6,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
@@ -93,21 +94,21 @@ impl Regulars {
     /// As [`identify`].
     pub fn identify<'r>(&'r mut self, request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, Unidentified> {
         let Some(clues) = self.clues(request, policy) else { return identify(request, policy) };
-        if !self.callers.contains_key(&clues) {
-            let caller = identify(request, policy)?;
-            let (values, bytes) = caller.values();
-            if bytes > VALUES_BYTES_MAX {
-                return Ok(caller);
-            }
-            if self.callers.len() >= CALLERS_MAX {
-                // Whoever comes again is soon back.
-                self.callers.clear();
-            }
-            self.callers.insert(clues, Regular { values, counters: RefCell::default(), told: OnceCell::new() });
+        if self.callers.len() >= CALLERS_MAX {
+            // Whoever comes again is soon back.
+            self.callers.clear();
         }
-        match self.callers.get(&clues) {
-            Some(regular) => Ok(Caller::recalled(regular)),
-            None => identify(request, policy),
+        match self.callers.entry(clues) {
+            Entry::Occupied(known) => Ok(Caller::recalled(known.into_mut())),
+            Entry::Vacant(place) => {
+                let caller = identify(request, policy)?;
+                let (values, bytes) = caller.values();
+                if bytes > VALUES_BYTES_MAX {
+                    return Ok(caller);
+                }
+                let regular = Regular { values, counters: RefCell::default(), told: OnceCell::new() };
+                Ok(Caller::recalled(place.insert(regular)))
+            }
         }
     }
 

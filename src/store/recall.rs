@@ -34,17 +34,20 @@ impl Recall {
 
     /// The page, which is forgotten by that: whoever takes it writes it anew.
     pub(super) fn take(&mut self, number: u32, now: Timestamp) -> Option<(Page, Version)> {
-        let place = self.place(number)?;
-        let kept = place.take_if(|kept| kept.number == number)?;
-        self.bytes = self.bytes.saturating_sub(kept.page.bytes().len());
+        let kept = self.remove(number)?;
         let is_young = kept.at <= now && now.since(kept.at) < GUESS_LIFE;
         is_young.then_some((kept.page, kept.version))
     }
 
     /// Forgets a page that will be read and written anew.
     pub(super) fn forget(&mut self, number: u32) {
-        let kept = self.place(number).and_then(|place| place.take_if(|kept| kept.number == number));
-        self.bytes = self.bytes.saturating_sub(kept.map_or(0, |kept| kept.page.bytes().len()));
+        self.remove(number);
+    }
+
+    fn remove(&mut self, number: u32) -> Option<Kept> {
+        let kept = self.place(number)?.take_if(|kept| kept.number == number)?;
+        self.bytes = self.bytes.saturating_sub(kept.page.bytes().len());
+        Some(kept)
     }
 
     /// Keeps a page as it was written at `now`.

@@ -3,7 +3,8 @@
 //! A stream begins with `on_context_create` and ends with `on_delete`. `on_log` and `on_done`, which
 //! the host would call right before that, tell nothing more; neither does the response's body.
 
-use super::contexts;
+use super::{contexts, root};
+use crate::queue::membership::RootId;
 
 /// What the host does with a stream after a callback, or a root context's answer.
 type Answer = u32;
@@ -38,8 +39,8 @@ extern "C" fn proxy_on_tick(root: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_queue_ready(root: u32, _queue: u32) {
-    contexts::on_queue_ready(root);
+extern "C" fn proxy_on_queue_ready(context: u32, _queue: u32) {
+    root::on_queue_ready(RootId(context));
 }
 
 #[unsafe(no_mangle)]

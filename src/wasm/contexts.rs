@@ -71,11 +71,6 @@ pub(super) fn on_tick(root: u32) {
     }
 }
 
-/// A queue of a root has a message.
-pub(super) fn on_queue_ready(root: u32) {
-    root::on_queue_ready(RootId(root));
-}
-
 pub(super) fn on_request_headers(context: u32, ends: bool) -> u32 {
     #[cfg(feature = "trap")]
     if abi::header(abi::Map::RequestHeaders, "x-trap").is_some() {
