@@ -112,21 +112,16 @@ impl Size {
         let envoy = Envoy::start(paths, listeners.collect(), Some(upstream));
         let mut connections: Vec<Connection> = ports.into_iter().map(client::connect).collect();
         // Milliseconds per megabyte sent.
-        let mut costs = vec![Vec::new(); kinds.len()];
-        for round in Rounds::new(self.rounds, self.seconds_max) {
-            for ((kind, connection), costs) in kinds.iter().zip(&mut connections).zip(&mut costs) {
-                let mut upload = || client::upload(connection, kind.head, &kind.body);
-                // The caches are still full of what came before, which is not the same for all.
-                if self.megabytes == 1 {
-                    upload();
-                }
-                let cost = envoy.micros(|| (0..self.uploads_per_round).for_each(|_| upload()));
-                // The first round warms everything up.
-                if round > 0 {
-                    costs.push(cost / 1e3 / (kind.body.len() * self.uploads_per_round) as f64 * MB);
-                }
+        let costs = Rounds::new(self.rounds, self.seconds_max).costs(&mut connections, |_, place, connection| {
+            let kind = &kinds[place];
+            let mut upload = || client::upload(connection, kind.head, &kind.body);
+            // The caches are still full of what came before, which is not the same for all.
+            if self.megabytes == 1 {
+                upload();
             }
-        }
+            let cost = envoy.micros(|| (0..self.uploads_per_round).for_each(|_| upload()));
+            cost / 1e3 / (kind.body.len() * self.uploads_per_round) as f64 * MB
+        });
         self.tell(&kinds, &costs, report);
     }
 

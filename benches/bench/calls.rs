@@ -47,16 +47,10 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         .unzip();
     let envoy = Envoy::start(paths, listeners, None);
     let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
-    let mut costs = vec![Vec::new(); clients.len()];
-    for round in Rounds::new(ROUNDS, SECONDS_MAX) {
-        for (client, costs) in clients.iter_mut().zip(&mut costs) {
-            let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, |number| traffic.request(number), admitted));
-            // The first round warms everything up.
-            if round > 0 {
-                costs.push(cost / REQUESTS_PER_ROUND as f64);
-            }
-        }
-    }
+    let costs = Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut clients, |_, _, client| {
+        let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, |number| traffic.request(number), admitted));
+        cost / REQUESTS_PER_ROUND as f64
+    });
     let [missing, noop, calls @ ..] = &costs[..] else { return };
     let mut table = Table::new("calls", "Processor time of Envoy per host call", &[("one", "µs", 2)]);
     table.row("a stream of a filter that does nothing", [Figure::of(&over(noop, missing))]);

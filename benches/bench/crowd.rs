@@ -95,16 +95,10 @@ impl Store {
             }
             let resident = envoy.resident_bytes() as f64 / 1e6;
             let evicted = envoy.counted("records_evicted_total") as f64;
-            let mut costs = [Vec::new(), Vec::new()];
-            for round in Rounds::new(ROUNDS, 10) {
-                for (client, costs) in [&mut without, &mut with].into_iter().zip(&mut costs) {
-                    let request = |number| known(round * REQUESTS_PER_ROUND + number);
-                    let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted));
-                    if round > 0 {
-                        costs.push(cost / REQUESTS_PER_ROUND as f64);
-                    }
-                }
-            }
+            let costs = Rounds::new(ROUNDS, 10).costs(&mut [&mut without, &mut with], |round, _, client| {
+                let request = |number| known(round * REQUESTS_PER_ROUND + number);
+                envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted)) / REQUESTS_PER_ROUND as f64
+            });
             let each = spent / (sent * KEYS_PER_REQUEST) as f64;
             let figures = [
                 Figure::one(resident),

@@ -211,15 +211,9 @@ fn requests(paths: &Paths, policies: &[Policy]) -> Vec<Vec<f64>> {
     });
     let envoy = Envoy::start(paths, listeners.collect(), None);
     let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
-    let mut costs = vec![Vec::new(); kinds.len()];
-    for round in Rounds::new(ROUNDS, SECONDS_MAX) {
-        for (((policy, _), client), costs) in kinds.iter().zip(&mut clients).zip(&mut costs) {
-            let request = |number| policy.request(round * REQUESTS_PER_ROUND + number);
-            let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted));
-            if round > 0 {
-                costs.push(cost / REQUESTS_PER_ROUND as f64);
-            }
-        }
-    }
-    costs
+    Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut clients, |round, place, client| {
+        let (policy, _) = kinds[place];
+        let request = |number| policy.request(round * REQUESTS_PER_ROUND + number);
+        envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted)) / REQUESTS_PER_ROUND as f64
+    })
 }

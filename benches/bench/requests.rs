@@ -84,18 +84,12 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
             _ => {}
         }
     }
-    let mut costs = vec![Vec::new(); kinds.len()];
-    for round in Rounds::new(ROUNDS, SECONDS_MAX) {
-        for ((kind, client), costs) in kinds.iter().zip(&mut clients).zip(&mut costs) {
-            let request = |number| kind.traffic.request(round * REQUESTS_PER_ROUND + number);
-            let answered = |status| assert_eq!(status, kind.answer, "{}", kind.name);
-            let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, answered));
-            // The first round warms everything up.
-            if round > 0 {
-                costs.push(cost / REQUESTS_PER_ROUND as f64);
-            }
-        }
-    }
+    let costs = Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut clients, |round, place, client| {
+        let kind = &kinds[place];
+        let request = |number| kind.traffic.request(round * REQUESTS_PER_ROUND + number);
+        let answered = |status| assert_eq!(status, kind.answer, "{}", kind.name);
+        envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, answered)) / REQUESTS_PER_ROUND as f64
+    });
     let mut table = Table::new(
         "requests",
         "Processor time of Envoy per request",

@@ -32,6 +32,20 @@ impl Rounds {
     pub(crate) fn new(most: usize, seconds: u64) -> Self {
         Self { next: 0, most, end: Instant::now() + Duration::from_secs(seconds) }
     }
+
+    /// What `cost` says of each of `things` in each round that counts; the first warms everything up.
+    pub(crate) fn costs<T>(self, things: &mut [T], mut cost: impl FnMut(usize, usize, &mut T) -> f64) -> Vec<Vec<f64>> {
+        let mut costs = vec![Vec::new(); things.len()];
+        for round in self {
+            for ((place, thing), costs) in things.iter_mut().enumerate().zip(&mut costs) {
+                let cost = cost(round, place, thing);
+                if round > 0 {
+                    costs.push(cost);
+                }
+            }
+        }
+        costs
+    }
 }
 
 impl Iterator for Rounds {

@@ -41,21 +41,18 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         let envoy = Envoy::start_with(paths, listeners.collect(), None, workers);
         envoys.push((envoy, ports.to_vec(), ports.map(|port| Client::of(CONNECTIONS, port)).into()));
     }
-    let mut costs = vec![vec![Vec::new(); KINDS.len()]; WORKERS.len()];
-    let mut hot = 0;
-    for round in Rounds::new(ROUNDS, SECONDS_MAX) {
-        hot += REQUESTS_PER_ROUND as u64;
-        for ((envoy, _, clients), costs) in envoys.iter_mut().zip(&mut costs) {
-            for (((_, _, keys), client), costs) in KINDS.iter().zip(clients).zip(costs) {
-                let name = if *keys == 1 { "hot" } else { "many" };
-                let request = |number| ("/".to_owned(), format!("x-key: {name}-{}", (round + number) % keys));
-                let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted));
-                if round > 0 {
-                    costs.push(cost / REQUESTS_PER_ROUND as f64);
-                }
-            }
-        }
-    }
+    let sent = envoys.iter_mut().flat_map(|(envoy, _, clients)| {
+        let envoy = &*envoy;
+        KINDS.iter().zip(clients).map(move |((_, _, keys), client)| (envoy, *keys, client))
+    });
+    let costs =
+        Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut sent.collect::<Vec<_>>(), |round, _, (envoy, keys, client)| {
+            let name = if *keys == 1 { "hot" } else { "many" };
+            let request = |number| ("/".to_owned(), format!("x-key: {name}-{}", (round + number) % *keys));
+            envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted)) / REQUESTS_PER_ROUND as f64
+        });
+    // The round that warmed up was counted as well.
+    let hot = (costs[0].len() as u64 + 1) * REQUESTS_PER_ROUND as u64;
     let mut table = Table::new(
         "workers",
         "Processor time of Envoy per request, by workers",
@@ -67,7 +64,7 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
             ("not counted", "", 0),
         ],
     );
-    for (((envoy, ports, _), costs), workers) in envoys.iter().zip(&costs).zip(WORKERS) {
+    for (((envoy, ports, _), costs), workers) in envoys.iter().zip(costs.chunks(KINDS.len())).zip(WORKERS) {
         for ((name, filter, keys), cost) in KINDS.iter().zip(costs) {
             let mut figures = vec![Figure::of(cost)];
             if *filter == Filter::Sluicegate {
@@ -87,7 +84,7 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
          connections, which the workers share evenly. Conflicts and faults are `sluicegate_conflicts_total` and \
          `sluicegate_faults_total` of that Envoy over all keys: a conflict is looked at again. Not counted is what the hot \
          key's counter lacks of the {hot} requests that it admitted.",
-        costs[0][0].len()
+        costs[0].len()
     ));
     report.add(&table);
 }
