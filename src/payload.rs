@@ -6,4 +6,5 @@ pub mod decode;
 pub mod decoded;
 pub mod json;
 pub mod lines;
+pub mod slice;
 pub mod zip;

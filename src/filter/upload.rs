@@ -6,7 +6,8 @@ use std::rc::Rc;
 use super::runtime::Runtime;
 use crate::host::stream::RequestBody;
 use crate::observe::access_log;
-use crate::payload::body::{BodyMeter, Measured, Reason, Refused, Wanted};
+use crate::payload::body::{BodyMeter, Measured, Progress, Reason, Refused, Wanted};
+use crate::payload::slice::Slice;
 use crate::reply::local::Told;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
@@ -97,7 +98,8 @@ impl Upload {
             if slice.is_empty() {
                 break;
             }
-            self.meter.read(&slice)?;
+            self.meter.offer(&slice)?;
+            while self.meter.advance(&mut Slice::new(Slice::UNITS))? == Progress::Pending {}
             start = start.saturating_add(slice.len());
         }
         if self.hold {

@@ -14,6 +14,7 @@ use super::decode::{self, Encoding, Encodings};
 use super::decoded::{DecodedSize, Files};
 use super::json::{self, JsonPath, JsonRules};
 use super::lines::Lines;
+use super::slice::Slice;
 
 /// Why a body is refused: a closed set, in metrics and in what callers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,19 @@ pub struct BodyMeter {
     bytes: u64,
     bytes_max: Option<u64>,
     content: Option<Content>,
+    /// Bytes that were offered, of which the first `taken` were read.
+    input: Vec<u8>,
+    taken: usize,
     memory: u64,
+}
+
+/// How far the bytes that were offered have been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All of them.
+    Idle,
+    /// Some are left for another slice.
+    Pending,
 }
 
 /// What looks at the bytes.
@@ -141,7 +154,7 @@ impl BodyMeter {
         encodings: impl IntoIterator<Item = &'v [u8]>,
         seed: [u8; 16],
     ) -> Result<Self, Refused> {
-        let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None, memory: 0 };
+        let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None, input: Vec::new(), taken: 0, memory: 0 };
         if !wanted.reads() {
             return Ok(plain);
         }
@@ -171,7 +184,7 @@ impl BodyMeter {
         Ok(Self { content: Some(Content { decoded, readers }), memory, ..plain })
     }
 
-    /// Whether [`BodyMeter::read`] must be given the bytes.
+    /// Whether [`BodyMeter::offer`] must be given the bytes.
     #[must_use]
     pub const fn reads(&self) -> bool {
         self.content.is_some()
@@ -189,24 +202,35 @@ impl BodyMeter {
         }
     }
 
-    /// Reads the next bytes, which are counted apart.
+    /// Takes the next bytes, which are counted apart. Nothing is decoded before [`BodyMeter::advance`].
     ///
     /// # Errors
     /// Why the body is refused.
-    pub fn read(&mut self, chunk: &[u8]) -> Result<(), Refused> {
-        let Some(Content { decoded, readers }) = &mut self.content else { return Ok(()) };
-        let Some(decoded) = decoded else { return readers.feed(chunk) };
-        if decoded.broken {
-            return Ok(());
+    pub fn offer(&mut self, chunk: &[u8]) -> Result<(), Refused> {
+        if self.reads() {
+            self.input.extend_from_slice(chunk);
         }
-        match decoded.size.feed_through(chunk, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
-            Ok(()) => Ok(()),
-            Err(Stop::Refused(refused)) => Err(refused),
-            Err(Stop::Decode(breach)) => decoded.breach(breach),
-        }
+        Ok(())
     }
 
-    /// Ends the body.
+    /// Reads what was offered, until all is read or the slice is used up.
+    ///
+    /// # Errors
+    /// Why the body is refused.
+    pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Refused> {
+        let Some(Content { decoded, readers }) = &mut self.content else { return Ok(Progress::Idle) };
+        let rest = self.input.get(self.taken..).unwrap_or_default();
+        let chunk = rest.get(..slice.take(rest.len())).unwrap_or(rest);
+        read(decoded.as_mut(), readers, chunk)?;
+        self.taken = self.taken.saturating_add(chunk.len());
+        if self.taken < self.input.len() {
+            return Ok(Progress::Pending);
+        }
+        (self.input, self.taken) = (Vec::new(), 0);
+        Ok(Progress::Idle)
+    }
+
+    /// Ends the body, of which all was read.
     ///
     /// # Errors
     /// Why it is refused.
@@ -244,6 +268,18 @@ impl BodyMeter {
     #[must_use]
     pub const fn memory_max(&self) -> u64 {
         self.memory
+    }
+}
+
+fn read(decoded: Option<&mut Decoded>, readers: &mut Readers, chunk: &[u8]) -> Result<(), Refused> {
+    let Some(decoded) = decoded else { return readers.feed(chunk) };
+    if decoded.broken {
+        return Ok(());
+    }
+    match decoded.size.feed_through(chunk, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
+        Ok(()) => Ok(()),
+        Err(Stop::Refused(refused)) => Err(refused),
+        Err(Stop::Decode(breach)) => decoded.breach(breach),
     }
 }
 

@@ -20,7 +20,8 @@ fn measure(wanted: &Wanted, encoding: &str, body: &[u8], size: usize) -> Result<
     let mut meter = BodyMeter::new(wanted, [encoding.as_bytes()], [7; 16])?;
     for chunk in body.chunks(size) {
         meter.count(chunk.len() as u64)?;
-        meter.read(chunk)?;
+        meter.offer(chunk)?;
+        while meter.advance(&mut Slice::new(40))? == Progress::Pending {}
     }
     meter.finish()?;
     Ok(meter.measured())
