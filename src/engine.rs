@@ -5,7 +5,7 @@ mod simulation;
 
 use crate::base::time::{Span, Timestamp};
 use crate::host::stream::Clock;
-use crate::limit::Decision;
+use crate::limit::{Decision, Rule};
 use crate::store::{Claim, Store};
 
 /// What becomes of a request.
@@ -33,9 +33,10 @@ const FAULT_WAIT: Span = Span::from_seconds(1);
 
 /// Answers all claims of one request, and charges them if all admit.
 ///
-/// A refusal by a record that lies in the future is looked at again, at the time that it is by then,
-/// which becomes `now`: either the clock stepped back, and that is mended; or this worker was overtaken
-/// since it read the clock, as at the turn of a window, and what it would tell its caller is wrong.
+/// A record that lies in the future is looked at again, at the time that it is by then: either the
+/// clock stepped back, and that is mended; or this worker was overtaken since it read the clock, as at
+/// the turn of a window, and what it would tell its caller is wrong. After a refusal all is asked
+/// anew, and that time becomes `now`.
 ///
 /// A later store that must ask elsewhere first will answer with a verdict of its own (ask, then go
 /// on); until then the answer is always known when this returns.
@@ -44,7 +45,9 @@ pub fn decide(store: &mut impl Store, clock: &impl Clock, claims: &mut [Claim], 
         return Verdict::Unlimited;
     }
     let mut admitted = store.take(claims, *now, clock);
-    if claims.iter().any(|claim| claim.in_need_of_repair && claim.denies()) {
+    // Nothing is told of a seat that one has, so only a refusal needs to look at it again.
+    let is_told = |claim: &Claim| claim.denies() || !matches!(claim.rule, Rule::Seats(_));
+    if claims.iter().any(|claim| claim.in_need_of_repair && is_told(claim)) {
         store.repair(claims, clock);
         if !admitted {
             *now = clock.now();
@@ -71,7 +74,7 @@ pub fn longest_wait(claims: &[Claim], refuses: impl Fn(&Claim) -> bool) -> Optio
 fn wait(claim: &Claim) -> Option<Span> {
     match &claim.answer {
         Ok(Decision::Deny { retry_after, .. }) => Some(*retry_after),
-        Ok(Decision::NeverFits) => None,
+        Ok(Decision::NeverFits(_)) => None,
         Ok(Decision::Admit(_)) | Err(_) => Some(FAULT_WAIT),
     }
 }
@@ -85,7 +88,7 @@ mod tests {
     use crate::limit::calendar::{Calendar, Over};
     use crate::limit::gcra::Bucket;
     use crate::limit::period::Period;
-    use crate::limit::{Cost, Enforcement, FailureMode, Rule};
+    use crate::limit::{Cost, Enforcement, FailureMode};
     use crate::store::key::KeyMaker;
     use crate::store::memory::MemoryStore;
 

@@ -4,6 +4,7 @@
 mod failure;
 mod ledger;
 pub mod runtime;
+mod stated;
 pub mod stream;
 #[cfg(test)]
 mod tests;

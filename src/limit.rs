@@ -90,8 +90,8 @@ pub enum Decision {
         /// What it met; nothing remains.
         balance: Balance,
     },
-    /// The request asks for more than the limit ever holds: no wait helps.
-    NeverFits,
+    /// The request asks for more than the limit ever holds: no wait helps. The balance is what it met.
+    NeverFits(Balance),
 }
 
 /// Where one counter stands.
@@ -105,6 +105,15 @@ pub struct Balance {
     pub more_in: Span,
     /// How long until all units are back.
     pub full_in: Span,
+}
+
+/// A balance, and when it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The balance.
+    pub balance: Balance,
+    /// The time that its spans begin at.
+    pub at: Timestamp,
 }
 
 /// A rule's answer, and the state that follows from it.
@@ -179,6 +188,14 @@ impl Rule {
                 (State::Seats(state), balance)
             }
         }
+    }
+
+    /// Where the counter stands, and the state to store where it lies too far in the future. `now` must
+    /// be read after the state if that is stored.
+    #[must_use]
+    pub fn look(&self, state: Option<&State>, now: Timestamp) -> (Reading, Option<State>) {
+        let Evaluation { decision, repaired, .. } = self.evaluate(state, now, Cost::Now(0));
+        (Reading { balance: decision.balance(), at: now }, repaired)
     }
 
     /// The most units that can be taken at one instant: the quota, the burst, or the seats.
@@ -284,6 +301,14 @@ impl Decision {
     #[must_use]
     pub const fn admits(&self) -> bool {
         matches!(self, Self::Admit(_))
+    }
+
+    /// The numbers that it tells.
+    #[must_use]
+    pub const fn balance(&self) -> Balance {
+        match self {
+            Self::Admit(balance) | Self::Deny { balance, .. } | Self::NeverFits(balance) => *balance,
+        }
     }
 }
 

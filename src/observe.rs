@@ -10,7 +10,7 @@ pub mod metrics;
 use crate::base::time::Span;
 use crate::engine::Verdict;
 use crate::host::fault::Fault;
-use crate::limit::{Balance, Enforcement};
+use crate::limit::{Balance, Decision, Enforcement};
 use crate::payload::body::Reason;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::Unidentified;
@@ -27,11 +27,26 @@ pub enum Decided {
     WouldRefuse,
 }
 
+/// Why a charge is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refund {
+    /// The request failed, and the limit charges for success.
+    Failed,
+    /// The request goes on as another one, by an internal redirect.
+    Redirected,
+    /// A pool refused it.
+    QueueRefused,
+    /// It ended while it waited for its turn.
+    QueueLeft,
+    /// Its payload was refused.
+    PayloadRefused,
+}
+
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A limit decided on a request. An admitted request is one event for each of its limits, a
-    /// refused one for each limit that refused, or would have.
+    /// A limit decided on a request. A request that goes on is one event for each of its limits, one that
+    /// a limit refused is one for each that refused, or would have.
     Decision {
         /// The limit's number in its policy.
         limit: usize,
@@ -88,6 +103,8 @@ pub enum Event {
     GivenBack {
         /// The limit's number in its policy.
         limit: usize,
+        /// Why.
+        why: Refund,
     },
     /// A limit's counter could not be had.
     Fault(Fault),
@@ -101,6 +118,20 @@ pub enum Event {
         /// How often.
         swaps: u64,
     },
+}
+
+impl Refund {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Redirected => "redirected",
+            Self::QueueRefused => "queue_refused",
+            Self::QueueLeft => "queue_left",
+            Self::PayloadRefused => "payload_refused",
+        }
+    }
 }
 
 impl Decided {
@@ -129,12 +160,28 @@ impl Decided {
     }
 }
 
-/// Counts what a charge of `units` took above the quota.
-pub fn observe_overage(sink: &impl Sink, limit: usize, balance: Balance, units: u64) {
+/// What is to be counted of a request that its limits admit, once nothing else can refuse it.
+pub fn admission(claims: &[Claim], verdict: Verdict) -> impl Iterator<Item = Event> + '_ {
+    let unlimited = (verdict == Verdict::Unlimited).then_some(Event::Unlimited);
+    let of_claim = move |claim: &Claim| {
+        let limit = claim.limit;
+        let decided = Decided::of(claim, verdict).filter(|decided| *decided == Decided::Admitted);
+        let balance = claim.answer.as_ref().ok().filter(|_| claim.charge.is_some()).map(Decision::balance);
+        let units = claim.cost.takes();
+        [
+            decided.map(|decided| Event::Decision { limit, decided }),
+            balance.map(|_| Event::Charged { limit, units }),
+            balance.and_then(|balance| overage(limit, balance, units)),
+        ]
+    };
+    unlimited.into_iter().chain(claims.iter().flat_map(of_claim).flatten())
+}
+
+/// What a charge of `units` took above the quota, where it did.
+#[must_use]
+pub fn overage(limit: usize, balance: Balance, units: u64) -> Option<Event> {
     let units = balance.over.min(units);
-    if units > 0 {
-        sink.observe(Event::Overage { limit, units });
-    }
+    (units > 0).then_some(Event::Overage { limit, units })
 }
 
 /// Counts what came up in the store.

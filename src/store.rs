@@ -23,7 +23,7 @@ pub mod shared;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::{Balance, Charge, Cost, Decision, Enforcement, FailureMode, Rule, State};
+use crate::limit::{Charge, Cost, Decision, Enforcement, FailureMode, Reading, Rule, State};
 use key::Key;
 
 /// What one limit answered.
@@ -46,6 +46,8 @@ pub struct Claim {
     pub failure: FailureMode,
     /// Set by [`Store::take`].
     pub answer: Answer,
+    /// When the answer held. Set by [`Store::take`].
+    pub at: Timestamp,
     /// Set by [`Store::take`] where the claim was charged.
     pub charge: Option<Charge>,
     /// Set by [`Store::take`] where the record lies further in the future than its rule can have
@@ -67,6 +69,7 @@ impl Claim {
             enforcement: Enforcement::Enforce,
             failure,
             answer: Err(Fault::Contended),
+            at: Timestamp::from_nanos(0),
             charge: None,
             in_need_of_repair: false,
             next: None,
@@ -90,7 +93,7 @@ impl Claim {
 
     /// Answers the claim by what is stored, and charges nothing yet.
     fn ask(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
-        self.charge = None;
+        (self.charge, self.at) = (None, now);
         match state.map(|state| self.rule.evaluate(state, now, self.cost)) {
             Ok(evaluation) => {
                 self.in_need_of_repair = evaluation.repaired.is_some();
@@ -105,6 +108,11 @@ impl Claim {
     fn fail(&mut self, fault: Fault) {
         self.answer = Err(fault);
         (self.charge, self.next, self.in_need_of_repair) = (None, None, false);
+    }
+
+    /// The counter as it is by a later look at it.
+    fn restate(&mut self, Reading { balance, at }: Reading) {
+        (self.answer, self.at) = (Ok(Decision::Admit(balance)), at);
     }
 
     /// Makes out the receipt for the state to be stored, where there is one.
@@ -132,25 +140,25 @@ pub trait Store {
     fn take(&mut self, claims: &mut [Claim], now: Timestamp, clock: &impl Clock) -> bool;
 
     /// Cuts records that lie further in the future than their rules can have put them, after
-    /// [`Store::take`] refused a request with such a claim.
+    /// [`Store::take`] met one. Claims that admit are answered anew by what is stored then.
     ///
     /// The clock is read after the record: only then that is the clock's doing, and not that of a
     /// worker which read it a moment later (decision 0005).
-    fn repair(&mut self, claims: &[Claim], clock: &impl Clock);
+    fn repair(&mut self, claims: &mut [Claim], clock: &impl Clock);
 
-    /// Charges `units` whether or not they fit: what a request turned out to cost. The balance after
+    /// Charges `units` whether or not they fit: what a request turned out to cost. The counter after
     /// that, and the receipt. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] where the counter cannot be had: nothing is charged.
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Balance, Charge), Fault>;
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Reading, Charge), Fault>;
 
-    /// Returns the units of one charge, as far as time has not returned them. The clock is read
-    /// after the record, as for a repair.
+    /// Returns the units of one charge, as far as time has not returned them. The counter after that,
+    /// by `rule`. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] where the counter cannot be had: the units stay charged.
-    fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault>;
+    fn give_back(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault>;
 
     /// What came up since the last call.
     fn drain_tally(&mut self) -> Tally;

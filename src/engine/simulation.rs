@@ -236,7 +236,7 @@ fn work(worker: &Worker, foresees: bool) -> (Vec<Let>, u64, bool) {
             if verdict == Verdict::Admit {
                 if fails {
                     for claim in &claims {
-                        let given = store.give_back(&claim.key, &claim.charge.unwrap(), worker);
+                        let given = store.give_back(&claim.key, &claim.rule, &claim.charge.unwrap(), worker);
                         kept += u64::from(given.is_err());
                     }
                 } else {

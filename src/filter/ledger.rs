@@ -6,9 +6,9 @@
 use super::runtime::Runtime;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::limit::{Balance, Charge, Cost, Rule};
+use crate::limit::{Charge, Cost, Reading, Rule};
 use crate::observe::metrics::MetricsSink;
-use crate::observe::{Event, Sink, observe_overage, observe_tally};
+use crate::observe::{Event, Refund, Sink, observe_tally, overage};
 use crate::payload::body::Measured;
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource};
@@ -29,6 +29,7 @@ struct Paid {
     limit: usize,
     when: ChargeWhen,
     key: Key,
+    rule: Rule,
     charge: Charge,
 }
 
@@ -60,8 +61,8 @@ pub(super) struct Books<'a, D, H> {
     pub(super) host: &'a H,
 }
 
-/// A limit, and where its caller stands with it now.
-pub(super) type Changed = (usize, Balance);
+/// A limit, and its counter after a charge or a refund.
+pub(super) type Changed = (usize, Reading);
 
 impl Ledger {
     /// The charges of a request that was admitted.
@@ -70,7 +71,7 @@ impl Ledger {
         let paid = claims.iter().filter_map(|claim| {
             // A seat is touched by whoever is admitted.
             let when = limit(claim).map_or(ChargeWhen::Admitted, |limit| limit.charge);
-            Some(Paid { limit: claim.limit, when, key: claim.key, charge: claim.charge? })
+            Some(Paid { limit: claim.limit, when, key: claim.key, rule: claim.rule, charge: claim.charge? })
         });
         let mut arrays = 0..;
         // A shadow that would have refused is charged nothing, and neither is what cannot be had.
@@ -103,15 +104,15 @@ impl Ledger {
     }
 
     /// The request was not admitted after all, or goes on as another one: nothing of it stays.
-    pub(super) fn cancel<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
+    pub(super) fn cancel<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>, why: Refund) -> Vec<Changed> {
         self.late.clear();
-        books.give_back(self.paid.drain(..));
+        books.give_back(self.paid.drain(..), why)
     }
 
     /// The answer is a failure: who pays for success alone has not paid.
-    pub(super) fn fail<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
+    pub(super) fn fail<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
         self.late.retain(|late| late.when != ChargeWhen::Success);
-        books.give_back(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success));
+        books.give_back(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success), Refund::Failed)
     }
 
     /// The answer is no failure: what waited for that is charged.
@@ -164,9 +165,10 @@ impl Ledger {
         let paid = &mut self.paid;
         self.late.retain(|late| {
             let Some(units) = units(late) else { return true };
-            if let Some((balance, charge)) = books.overdraw(late, units) {
-                changed.push((late.limit, balance));
-                paid.push(Paid { limit: late.limit, when: late.when, key: late.key, charge });
+            if let Some((reading, charge)) = books.overdraw(late, units) {
+                changed.push((late.limit, reading));
+                let Late { limit, when, key, rule, .. } = *late;
+                paid.push(Paid { limit, when, key, rule, charge });
             }
             false
         });
@@ -192,7 +194,7 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
     }
 
     /// Charges what a request turned out to cost.
-    fn overdraw(&self, late: &Late, units: u64) -> Option<(Balance, Charge)> {
+    fn overdraw(&self, late: &Late, units: u64) -> Option<(Reading, Charge)> {
         if units == 0 {
             return None;
         }
@@ -203,22 +205,29 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
         let sink = self.sink();
         observe_tally(&sink, tally);
         charged
-            .inspect(|(balance, _)| {
+            .inspect(|(reading, _)| {
                 sink.observe(Event::Charged { limit: late.limit, units });
-                observe_overage(&sink, late.limit, *balance, units);
+                overage(late.limit, reading.balance, units).into_iter().for_each(|event| sink.observe(event));
             })
             .inspect_err(|fault| sink.observe(Event::Fault(*fault)))
             .ok()
     }
 
-    fn give_back(&self, paid: impl Iterator<Item = Paid>) {
+    fn give_back(&self, paid: impl Iterator<Item = Paid>, why: Refund) -> Vec<Changed> {
         let mut store = self.runtime.store.borrow_mut();
-        for paid in paid {
-            let event = match store.give_back(&paid.key, &paid.charge, self.host) {
-                Ok(()) => Event::GivenBack { limit: paid.limit },
-                Err(fault) => Event::Fault(fault),
-            };
-            self.sink().observe(event);
+        let (sink, mut changed) = (self.sink(), Vec::new());
+        for Paid { limit, key, rule, charge, .. } in paid {
+            match store.give_back(&key, &rule, &charge, self.host) {
+                Ok(reading) => {
+                    sink.observe(Event::GivenBack { limit, why });
+                    changed.push((limit, reading));
+                }
+                Err(fault) => sink.observe(Event::Fault(fault)),
+            }
         }
+        let tally = store.drain_tally();
+        drop(store);
+        observe_tally(&sink, tally);
+        changed
     }
 }

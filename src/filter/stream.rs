@@ -15,21 +15,21 @@
 use std::rc::Rc;
 
 use super::failure::{is_failure, is_grpc_failure, is_of_the_client};
-use super::ledger::{Books, Changed, Ledger};
+use super::ledger::{Books, Ledger};
 use super::runtime::{Runtime, Scratch};
+use super::stated::{self, tell_now, update};
 use super::turn::{Turn, arrive};
 use super::upload::{self, Upload};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
-use crate::host::stream::{Clock, Host};
-use crate::limit::{Cost, Decision};
-use crate::observe::{Decided, Event, Sink, access_log, observe_overage, observe_tally};
+use crate::host::stream::Host;
+use crate::observe::{Decided, Event, Refund, Sink, access_log, admission, observe_tally};
 use crate::payload::body::Refused;
 use crate::queue::stream::{Answer, Arrival, Refusal, StreamId};
-use crate::reply::fields::{self, Field, Shown};
-use crate::reply::local;
+use crate::reply::fields::{self, By, Shown};
+use crate::reply::local::{self, Under};
 use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified};
 use crate::request::select::select;
@@ -53,6 +53,8 @@ pub struct Stream<D> {
     runtime: Rc<Runtime<D>>,
     phase: Phase,
     ledger: Ledger,
+    /// What to count once nothing can refuse the request any more.
+    admission: Vec<Event>,
     /// The body, while it is measured and has not ended.
     upload: Option<Box<Upload>>,
     id: StreamId,
@@ -87,7 +89,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     /// A stream of which nothing was seen yet; `id` is its own in this VM.
     #[must_use]
     pub fn new(runtime: Rc<Runtime<D>>, id: StreamId) -> Self {
-        Self { runtime, phase: Phase::Fresh, ledger: Ledger::default(), upload: None, id }
+        let (ledger, admission) = (Ledger::default(), Vec::new());
+        Self { runtime, phase: Phase::Fresh, ledger, admission, upload: None, id }
     }
 
     /// The request's head has come; `ends` is whether that is all of it.
@@ -131,6 +134,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         match answer {
             Answer::Resume => {
                 self.phase = Phase::Forwarded(forwarded);
+                if self.upload.is_none() {
+                    self.admit(host);
+                }
                 true
             }
             Answer::Refuse(refusal) => {
@@ -177,14 +183,14 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
                 || host.response_header(":status").is_some_and(|status| is_failure(&status));
             if failed && !host.response_code_details().is_some_and(|details| is_of_the_client(&details)) {
-                self.ledger.fail(&books);
+                update(&mut shown, self.ledger.fail(&books));
             } else if grpc && grpc_status.is_none() && !failed {
                 self.phase = Phase::Answered;
             } else {
-                update(&mut shown, self.ledger.succeed(&books), host);
+                update(&mut shown, self.ledger.succeed(&books));
             }
         }
-        update(&mut shown, self.ledger.hear_response(&books), host);
+        update(&mut shown, self.ledger.hear_response(&books));
         self.show(host, &mut shown, &pools);
     }
 
@@ -214,8 +220,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             other @ (Phase::Fresh | Phase::Forwarded(_) | Phase::Answered | Phase::Finished) => other,
         };
         self.leave(host);
+        self.admit(host);
         if matches!(phase, Phase::Forwarded(_)) && host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT) {
-            self.ledger.cancel(&books);
+            self.ledger.cancel(&books, Refund::Redirected);
             return;
         }
         if let Some(upload) = upload {
@@ -257,10 +264,15 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let tally = store.drain_tally();
         drop(store);
         self.observe(host, verdict, claims, tally);
-        let shown = self.shown(claims, *now);
+        let shown = stated::shown(&runtime.policy, claims);
         self.log_decision(host, verdict, claims, &shown, request.tier, caller);
         if let Verdict::Refuse(refusal) = verdict {
-            host.reply(&local::refused(&runtime.policy, refusal, claims, request, *now));
+            let has_numbers = |claim: &Claim| local::has_numbers(&runtime.policy, claim);
+            // What the others say is what would be left if they had been charged.
+            let tells = claims.get(refusal.claim).is_some_and(has_numbers);
+            let shown = if tells { shown } else { stated::look(&runtime, host, claims, *now) };
+            let under = Under { shown: &shown, pools: &stated::pools(&runtime.policy, request, caller) };
+            host.reply(&local::refused(&runtime.policy, refusal, claims, under, request, *now));
             (self.phase, self.upload) = (Phase::Finished, None);
             return Flow::Stop;
         }
@@ -275,6 +287,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
                     let turn = turn();
                     self.observe_turn(host, &turn, 1);
                     self.phase = Phase::Waiting(Forwarded { pools, ..forwarded }, turn);
+                    self.admission = admission(claims, verdict).collect();
                     return Flow::Wait;
                 }
                 Arrival::Refuse(refusal) => {
@@ -285,6 +298,12 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             forwarded.pools = pools;
         }
         self.phase = Phase::Forwarded(forwarded);
+        if self.upload.is_some() {
+            self.admission = admission(claims, verdict).collect();
+        } else {
+            let sink = Books { runtime: &*runtime, host }.sink();
+            admission(claims, verdict).for_each(|event| sink.observe(event));
+        }
         if self.upload.as_ref().is_some_and(|upload| upload.hold) { Flow::Hold } else { Flow::Continue }
     }
 
@@ -296,21 +315,17 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         request: &Request,
         caller: &Caller<'_>,
         (number, refused): upload::Refusal,
-        claims: &mut [Claim],
+        claims: &[Claim],
         now: Timestamp,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        let mut shown = Vec::new();
-        if policy.replies.fields.is_some() && !claims.is_empty() {
-            claims.iter_mut().for_each(|claim| claim.cost = Cost::Now(0));
-            runtime.store.borrow_mut().take(claims, now, host);
-            shown = self.shown(claims, now);
-        }
+        let under =
+            Under { shown: &stated::look(&runtime, host, claims, now), pools: &stated::pools(policy, request, caller) };
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
         let line = access_log::refused(policy, name, request.tier, caller);
         let told = local::Told::of(request, now.nanos());
-        self.answer_payload(host, number, refused, &told, line.as_deref(), fields::admitted(policy, &shown, &[]))
+        self.answer_payload(host, number, refused, &told, line.as_deref(), under)
     }
 
     /// Answers a request whose body turned out to be refused: it was not admitted after all, so no
@@ -318,16 +333,17 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     fn refuse_upload(&mut self, host: &impl Host, refused: Refused) -> Flow {
         let Some(upload) = self.upload.take() else { return Flow::Continue };
         let runtime = Rc::clone(&self.runtime);
-        self.ledger.cancel(&Books { runtime: &runtime, host });
-        let fields = match std::mem::replace(&mut self.phase, Phase::Finished) {
-            Phase::Forwarded(Forwarded { mut shown, pools, .. }) => {
-                tell_now(&mut shown, host);
-                fields::admitted(&runtime.policy, &shown, &pools)
-            }
-            Phase::Fresh | Phase::Waiting(..) | Phase::Answered | Phase::Finished => Vec::new(),
+        self.admission.clear();
+        let changed = self.ledger.cancel(&Books { runtime: &runtime, host }, Refund::PayloadRefused);
+        let (mut shown, pools) = match std::mem::replace(&mut self.phase, Phase::Finished) {
+            Phase::Forwarded(Forwarded { shown, pools, .. }) => (shown, pools),
+            Phase::Fresh | Phase::Waiting(..) | Phase::Answered | Phase::Finished => Default::default(),
         };
+        update(&mut shown, changed);
+        tell_now(&mut shown, host);
+        let under = Under { shown: &shown, pools: &pools };
         let number = upload.payload.unwrap_or_default();
-        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), fields)
+        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), under)
     }
 
     fn answer_payload(
@@ -337,7 +353,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         refused: Refused,
         told: &local::Told,
         line: Option<&str>,
-        fields: Vec<Field>,
+        under: Under<'_>,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
@@ -347,7 +363,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             host.set_filter_state(access_log::KEY, line);
         }
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        host.reply(&local::payload_refused(policy, name, refused, told, fields));
+        host.reply(&local::payload_refused(policy, name, refused, told, under));
         self.phase = Phase::Finished;
         Flow::Stop
     }
@@ -357,15 +373,16 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
         let books = Books { runtime: &runtime, host };
-        self.ledger.cancel(&books);
+        self.admission.clear();
+        update(&mut shown, self.ledger.cancel(&books, Refund::QueueRefused));
         let (pool, line) = turn.refused(refusal);
         books.sink().observe(Event::QueueRefused { pool, reason: refusal.reason });
         if let Some(line) = line {
             host.set_filter_state(access_log::KEY, line);
         }
         tell_now(&mut shown, host);
-        let fields = fields::admitted(policy, &shown, &turn.pools);
-        host.reply(&local::queue_refused(policy, pool, refusal.reason, &turn.told, fields));
+        let under = Under { shown: &shown, pools: &turn.pools };
+        host.reply(&local::queue_refused(policy, pool, refusal.reason, &turn.told, under));
         (self.phase, self.upload) = (Phase::Finished, None);
     }
 
@@ -374,7 +391,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         self.observe_turn(host, turn, -1);
         self.leave(host);
-        self.ledger.cancel(&Books { runtime: &runtime, host });
+        self.admission.clear();
+        self.ledger.cancel(&Books { runtime: &runtime, host }, Refund::QueueLeft);
         self.upload = None;
     }
 
@@ -403,40 +421,33 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
         let measured = upload.measured();
         self.upload = None;
+        self.admit(host);
         let runtime = Rc::clone(&self.runtime);
         let changed = self.ledger.hear_body(&Books { runtime: &runtime, host }, &measured);
-        if let Phase::Forwarded(forwarded) = &mut self.phase {
-            update(&mut forwarded.shown, changed, host);
+        if let Phase::Forwarded(forwarded) | Phase::Waiting(forwarded, _) = &mut self.phase {
+            update(&mut forwarded.shown, changed);
         }
         Flow::Continue
     }
 
-    /// Where the caller stands with each limit that it may know of; nothing where no fields are wanted
-    /// on a request that goes on.
-    fn shown(&self, claims: &[Claim], now: Timestamp) -> Vec<Shown> {
-        let limits = &self.runtime.policy.limits;
-        claims.iter().filter_map(|claim| Shown::of(claim, limits.get(claim.limit)?, now)).collect()
-    }
-
     fn observe(&self, host: &impl Host, verdict: Verdict, claims: &[Claim], tally: Tally) {
         let sink = Books { runtime: &*self.runtime, host }.sink();
-        if verdict == Verdict::Unlimited {
-            sink.observe(Event::Unlimited);
-        }
         for claim in claims {
-            let limit = claim.limit;
             if let Err(fault) = claim.answer {
                 sink.observe(Event::Fault(fault));
             }
-            if let Some(decided) = Decided::of(claim, verdict) {
-                sink.observe(Event::Decision { limit, decided });
-            }
-            if let (Some(_), Ok(Decision::Admit(balance))) = (claim.charge, claim.answer) {
-                sink.observe(Event::Charged { limit, units: claim.cost.takes() });
-                observe_overage(&sink, limit, balance, claim.cost.takes());
+            if let Some(decided) = Decided::of(claim, verdict).filter(|decided| *decided != Decided::Admitted) {
+                sink.observe(Event::Decision { limit: claim.limit, decided });
             }
         }
         observe_tally(&sink, tally);
+    }
+
+    /// Nothing can refuse the request any more.
+    fn admit(&mut self, host: &impl Host) {
+        let runtime = Rc::clone(&self.runtime);
+        let sink = Books { runtime: &*runtime, host }.sink();
+        self.admission.drain(..).for_each(|event| sink.observe(event));
     }
 
     fn log_decision(
@@ -472,27 +483,10 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             return;
         }
         tell_now(shown, host);
-        fields::each_admitted(&self.runtime.policy, shown, pools, |field, value| {
+        fields::each(&self.runtime.policy, shown, pools, By::Upstream, |field, value| {
             names.by_ref().take_while(|name| *name != field).for_each(|name| host.remove_response_header(name));
             host.set_response_header(field, value);
         });
         names.for_each(|name| host.remove_response_header(name));
-    }
-}
-
-/// What was to wait has become less since.
-fn tell_now(shown: &mut [Shown], clock: &impl Clock) {
-    if !shown.is_empty() {
-        let now = clock.now();
-        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
-    }
-}
-
-/// Takes over where callers stand with limits that were charged since.
-fn update(shown: &mut [Shown], changed: Vec<Changed>, clock: &impl Clock) {
-    for (limit, balance) in changed {
-        let now = clock.now();
-        let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
-        of_it.for_each(|shown| *shown = shown.with(balance, now));
     }
 }

@@ -98,22 +98,21 @@ impl Calendar {
         let state = state.filter(|state| state.end > now);
         let repaired = state.and_then(|state| repaired(state, window, now));
         let refuses = self.over == Over::Refuse;
-        if refuses && cost.needs() > self.quota {
-            return Evaluation { decision: Decision::NeverFits, charged: None, repaired };
-        }
         let taken = state.map_or(0, |state| state.taken);
+        // A caller that meets a clock step is told what holds once the cut is stored.
+        let end = repaired.as_ref().or(state).map_or(window.end, |state| state.end);
+        let ends_in = end.since(now);
+        if refuses && cost.needs() > self.quota {
+            let decision = Decision::NeverFits(self.balance(taken, ends_in));
+            return Evaluation { decision, charged: None, repaired };
+        }
         if refuses && cost.needs() > self.quota.saturating_sub(taken) {
-            // A caller that meets a clock step is told what holds once the cut is stored.
-            let end = repaired.as_ref().or(state).map_or(window.end, |state| state.end);
-            let retry_after = end.since(now);
-            let balance = Balance { remaining: 0, ..self.balance(taken, retry_after) };
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+            let balance = Balance { remaining: 0, ..self.balance(taken, ends_in) };
+            let decision = Decision::Deny { retry_after: ends_in, balance };
+            return Evaluation { decision, charged: None, repaired };
         }
         let after = charged(state, window, now, cost.takes());
-        // A worker that was overtaken at the turn lets its request through in the next window. That has begun by now.
-        let overtaken = after.end > window.end && self.window(window.end).end == after.end;
-        let from = if overtaken { window.end } else { now };
-        let decision = Decision::Admit(self.balance(after.taken, after.end.since(from)));
+        let decision = Decision::Admit(self.balance(after.taken, ends_in));
         Evaluation { decision, charged: (cost.takes() > 0).then_some(after), repaired }
     }
 

@@ -105,21 +105,21 @@ impl Bucket {
         let window = self.window();
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
         let repaired = state.and_then(|state| self.repaired(state, owed, now));
+        // A caller that meets a clock step is told what holds once the cut is stored.
+        let debt = repaired.map_or(owed, |state| state.tat.since(now));
         if cost.needs() > u64::from(self.burst) {
-            return Evaluation { decision: Decision::NeverFits, charged: None, repaired };
+            return Evaluation { decision: Decision::NeverFits(self.balance(debt)), charged: None, repaired };
         }
         let needed = interval.times(cost.needs());
         if needed > window.less(owed) {
-            // A caller that meets a clock step is told what holds once the cut is stored.
-            let debt = repaired.map_or(owed, |state| state.tat.since(now));
             let retry_after = debt.plus(needed).less(window);
             let balance = Balance { remaining: 0, ..self.balance(debt) };
             return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
         }
-        let debt = owed.plus(interval.times(cost.takes()));
-        let balance = self.balance(debt);
+        let price = interval.times(cost.takes());
+        let balance = self.balance(debt.plus(price));
         debug_assert!(balance.remaining <= u64::from(self.burst), "never more left than the burst");
-        let charged = (cost.takes() > 0).then(|| self.charged(state, debt, self.burst, cost.takes(), now));
+        let charged = (cost.takes() > 0).then(|| self.charged(state, owed.plus(price), self.burst, cost.takes(), now));
         Evaluation { decision: Decision::Admit(balance), charged, repaired }
     }
 

@@ -109,21 +109,24 @@ impl Rolling {
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let repaired = state.and_then(|state| self.repaired(state, now));
+        // A caller that meets a clock step is told what holds once the cut is stored.
+        let told = repaired.as_ref().or(state);
         if cost.needs() > self.quota {
-            return Evaluation { decision: Decision::NeverFits, charged: None, repaired };
+            return Evaluation { decision: Decision::NeverFits(self.balance(told, now)), charged: None, repaired };
         }
         let taken = self.taken(state, now);
         if cost.needs() > self.quota.saturating_sub(taken) {
-            // A caller that meets a clock step is told what holds once the cut is stored.
-            let told = repaired.as_ref().or(state);
             let balance = Balance { remaining: 0, ..self.balance(told, now) };
             let retry_after = self.free_in(told, now, self.taken(told, now), cost.needs());
             return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
         }
         let charged = (cost.takes() > 0).then(|| self.charged(state, now, cost.takes()));
-        let taken = taken.saturating_add(cost.takes());
-        let decision = Decision::Admit(self.balance_of(charged.as_ref().or(state), now, taken));
-        Evaluation { decision, charged, repaired }
+        let balance = match &repaired {
+            Some(_) if cost.takes() > 0 => self.balance(Some(&self.charged(told, now, cost.takes())), now),
+            Some(_) => self.balance(told, now),
+            None => self.balance_of(charged.as_ref().or(state), now, taken.saturating_add(cost.takes())),
+        };
+        Evaluation { decision: Decision::Admit(balance), charged, repaired }
     }
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.

@@ -4,12 +4,12 @@
 //! Envoy has no labels for a filter's counters. They stand in the name, in the form that
 //! `stats_config.stats_tags` takes out again: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
-use super::{Decided, Event, Sink};
+use super::{Decided, Event, Refund, Sink};
 use crate::host::fault::Fault;
 use crate::host::stream::{CounterId, Meter, MetricKind};
 use crate::payload::body::Reason;
 use crate::policy::Policy;
-use crate::policy::limits::{CostSource, Limit};
+use crate::policy::limits::{ChargeWhen, CostSource, Limit};
 use crate::policy::payloads::Payload;
 use crate::policy::pools::PoolLimit;
 use crate::queue::stream::Reason as QueueReason;
@@ -33,7 +33,7 @@ pub struct Counters {
     requests: Vec<[CounterId; 3]>,
     overage: Vec<CounterId>,
     units: Vec<Option<CounterId>>,
-    given_back: Vec<CounterId>,
+    given_back: Vec<Vec<(Refund, CounterId)>>,
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
     payloads: Vec<Vec<(Reason, CounterId)>>,
@@ -106,6 +106,12 @@ impl Counters {
             | CostSource::Items(_) => Some(counter(&[(LIMIT, &limit.name)], "sluicegate_units_total")),
         };
         let units = policy.limits.iter().map(&mut units).collect();
+        let given_back = names().enumerate().map(|(number, name)| {
+            let define =
+                |why: Refund| (why, counter(&[(LIMIT, name), (REASON, why.name())], "sluicegate_given_back_total"));
+            refunds(policy, number).map(define).collect()
+        });
+        let given_back = given_back.collect();
         let mut each =
             |name: &str| -> Vec<CounterId> { names().map(|limit| counter(&[(LIMIT, limit)], name)).collect() };
         Self {
@@ -115,7 +121,7 @@ impl Counters {
             queues,
             units,
             overage: each("sluicegate_overage_total"),
-            given_back: each("sluicegate_given_back_total"),
+            given_back,
             unauthorized: Unidentified::ALL
                 .map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             faults: Fault::NAMES.map(|fault| counter(&[(FAULT, fault)], "sluicegate_faults_total")),
@@ -143,13 +149,29 @@ impl Counters {
             Event::PayloadRefused { payload, reason } => {
                 self.payloads.get(payload)?.iter().find(|(known, _)| *known == reason).map(|(_, counter)| *counter)
             }
-            Event::GivenBack { limit } => self.given_back.get(limit).copied(),
+            Event::GivenBack { limit, why } => {
+                self.given_back.get(limit)?.iter().find(|(known, _)| *known == why).map(|(_, counter)| *counter)
+            }
             Event::Fault(fault) => self.faults.get(fault.index()).copied(),
             Event::Evicted { records } => return Some(Amount::Add(self.evicted, records)),
             Event::Conflicts { swaps } => return Some(Amount::Add(self.conflicts, swaps)),
         };
         Some(Amount::Add(one?, 1))
     }
+}
+
+/// Why charges of this limit or seat can be given back under the policy.
+fn refunds(policy: &Policy, number: usize) -> impl Iterator<Item = Refund> {
+    let for_success = policy.limits.get(number).is_some_and(|limit| limit.charge == ChargeWhen::Success);
+    let (pools, payloads) = (!policy.pools.is_empty(), !policy.payloads.is_empty());
+    let possible = [
+        (Refund::Failed, for_success),
+        (Refund::Redirected, true),
+        (Refund::QueueRefused, pools),
+        (Refund::QueueLeft, pools),
+        (Refund::PayloadRefused, payloads),
+    ];
+    possible.into_iter().filter_map(|(why, is_possible)| is_possible.then_some(why))
 }
 
 /// Counts events at the host.

@@ -58,6 +58,8 @@ pub enum Reset {
 /// The answer to a request over a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
+    /// The usual problem.
+    Problem,
     /// The policy's own words.
     Words(Reply),
     /// The standard's problem `quota-exceeded`, which names the limits.
@@ -102,7 +104,6 @@ pub(crate) const BODY_BYTES_MAX: usize = 16_384;
 pub(crate) const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// The media type of a problem (RFC 9457 §3).
 pub const PROBLEM: &str = "application/problem+json";
-const REFUSED: &str = r#"{"status":429,"title":"Too Many Requests","detail":"The limit {limit} is exceeded. Retry after {retry_after} seconds."}"#;
 const UNAUTHORIZED: &str = r#"{"status":401,"title":"Unauthorized","detail":"Valid credentials are required."}"#;
 
 const PAYLOAD: &str = r#"{"status":{status},"title":"{title}","detail":"{detail}"}"#;
@@ -118,7 +119,7 @@ impl Default for Replies {
         Self {
             fields: Some(Fields { x_ratelimit: Some(XRateLimit::default()), ietf: false, when: When::default() }),
             jitter: Percent::ZERO,
-            refused: Refused::Words(Reply::problem(REFUSED, &Placeholder::REFUSED)),
+            refused: Refused::Problem,
             unauthorized: Reply::problem(UNAUTHORIZED, &[Placeholder::TraceId]),
             payload: Reply::problem(PAYLOAD, &Placeholder::PAYLOAD),
         }

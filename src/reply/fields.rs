@@ -6,16 +6,16 @@
 use super::ietf;
 use crate::base::time::{Span, Timestamp};
 use crate::limit::calendar::Over;
-use crate::limit::{Balance, Decision, Enforcement, Rule};
+use crate::limit::{Balance, Enforcement, Reading, Rule};
 use crate::policy::Policy;
 use crate::policy::limits::{CostSource, Limit, Visibility};
-use crate::policy::replies::{Reset, When, XRateLimit};
+use crate::policy::replies::{Fields, Reset, When, XRateLimit};
 use crate::store::Claim;
 
 /// A field's name, and its value.
 pub type Field = (&'static str, String);
 
-/// The numbers of one limit, as its fields show them.
+/// One limit that applied, as the fields show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// The limit's number in its policy.
@@ -26,11 +26,32 @@ pub struct Shown {
     pub quota: u64,
     /// The window's length.
     pub window: Span,
-    /// Where the caller stands.
-    pub balance: Balance,
+    /// Its counter; `None` where that could not be had.
+    pub reading: Option<Reading>,
+    /// Whether it refused the request.
+    refuses: bool,
     /// Units that such a request takes; at least one.
     cost: u64,
-    at: Timestamp,
+}
+
+/// Who answers, which decides what is told of the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The upstream, or the proxy for it: the request was admitted.
+    Upstream,
+    /// The limit that makes the caller wait longest.
+    Limit {
+        /// Its number in the policy.
+        limit: usize,
+        /// The seconds of `Retry-After`; `None` where no wait helps.
+        retry_after: Option<u64>,
+    },
+    /// A pool, a seat, a payload limit, or a limit whose counter could not be had: it has no numbers, and
+    /// the fields tell of the limits beside it.
+    Other {
+        /// The seconds of `Retry-After`, where that is sent.
+        retry_after: Option<u64>,
+    },
 }
 
 const LIMIT: &str = "x-ratelimit-limit";
@@ -42,23 +63,18 @@ const NAME: &str = "x-ratelimit-name";
 const OVERAGE: &str = "x-ratelimit-overage";
 
 impl Shown {
-    /// The numbers of a claim; `None` where it could not be answered, or is not enforced.
+    /// What a claim says of its limit; `None` where it is not enforced.
     #[must_use]
-    pub fn of(claim: &Claim, limit: &Limit, at: Timestamp) -> Option<Self> {
-        let window = claim.rule.window(at);
-        let balance = match claim.answer {
-            Ok(Decision::Admit(balance) | Decision::Deny { balance, .. }) => balance,
-            Ok(Decision::NeverFits) => Balance { full_in: window, ..Balance::default() },
-            Err(_) => return None,
-        };
+    pub fn of(claim: &Claim, limit: &Limit) -> Option<Self> {
+        let reading = claim.answer.as_ref().ok().map(|answer| Reading { balance: answer.balance(), at: claim.at });
         (claim.enforcement == Enforcement::Enforce).then_some(Self {
             limit: claim.limit,
             visibility: limit.visibility,
             quota: claim.rule.quota(),
-            window,
-            balance,
+            window: claim.rule.window(claim.at),
+            reading,
+            refuses: !claim.admits(),
             cost: claim.cost.needs().max(1),
-            at,
         })
     }
 
@@ -66,95 +82,113 @@ impl Shown {
     /// are not told of; a caller may find more than it was promised.
     #[must_use]
     pub fn told_at(self, now: Timestamp) -> Self {
-        let passed = now.since(self.at);
-        let Balance { more_in, full_in, .. } = self.balance;
-        let balance = Balance { more_in: more_in.less(passed), full_in: full_in.less(passed), ..self.balance };
-        Self { balance, at: self.at.after(passed), ..self }
+        let later = |Reading { balance, at }: Reading| {
+            let passed = now.since(at);
+            let (more_in, full_in) = (balance.more_in.less(passed), balance.full_in.less(passed));
+            Reading { balance: Balance { more_in, full_in, ..balance }, at: at.after(passed) }
+        };
+        Self { reading: self.reading.map(later), ..self }
     }
 
-    /// The same with another balance, which holds at `now`.
-    #[must_use]
-    pub fn with(self, balance: Balance, now: Timestamp) -> Self {
-        Self { balance, at: now, ..self }
+    fn balance(&self) -> Balance {
+        self.reading.map_or_else(Balance::default, |reading| reading.balance)
     }
 
     /// Requests such as this one that are left.
     fn requests_left(&self) -> u64 {
-        self.balance.remaining.checked_div(self.cost).unwrap_or_default()
+        self.balance().remaining.checked_div(self.cost).unwrap_or_default()
+    }
+
+    const fn is_visible(&self) -> bool {
+        matches!(self.visibility, Visibility::Show)
+    }
+}
+
+impl By {
+    const fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Upstream => None,
+            Self::Limit { retry_after, .. } | Self::Other { retry_after } => retry_after,
+        }
+    }
+
+    /// Whether the limit is one of those that are told of: a hidden one speaks where it refuses.
+    fn lists(self, shown: &Shown) -> bool {
+        shown.is_visible() || (matches!(self, Self::Limit { .. }) && shown.refuses)
+    }
+
+    /// Whether its counter is told. A limit's refusal tells of those that refused: no other is to have a
+    /// reset that is later than `Retry-After`.
+    fn tells(self, shown: &Shown) -> bool {
+        self.lists(shown) && shown.reading.is_some() && (shown.refuses || !matches!(self, Self::Limit { .. }))
     }
 }
 
 /// The place of the visible one with the fewest requests left; of equal ones the first.
 #[must_use]
 pub fn fewest(shown: &[Shown]) -> Option<usize> {
-    let visible = shown.iter().enumerate().filter(|(_, shown)| shown.visibility == Visibility::Show);
+    let visible = shown.iter().enumerate().filter(|(_, shown)| shown.is_visible() && shown.reading.is_some());
     visible.min_by_key(|(_, shown)| shown.requests_left()).map(|(place, _)| place)
 }
 
-/// The fields of a request that was admitted, by these pools too; none where they stand on refusals
-/// alone.
+/// The fields of a response to a request under these limits and pools.
 #[must_use]
-pub fn admitted(policy: &Policy, shown: &[Shown], pools: &[usize]) -> Vec<Field> {
+pub fn all(policy: &Policy, shown: &[Shown], pools: &[usize], by: By) -> Vec<Field> {
     let mut fields = Vec::new();
-    each_admitted(policy, shown, pools, |name, value| fields.push((name, value.to_owned())));
+    each(policy, shown, pools, by, |name, value| fields.push((name, value.to_owned())));
     fields
 }
 
-/// As [`admitted`], one after the other, in the order of [`names`].
-pub fn each_admitted(policy: &Policy, shown: &[Shown], pools: &[usize], mut put: impl FnMut(&'static str, &str)) {
-    let Some(form) = policy.replies.fields.filter(|form| form.when == When::Always) else { return };
-    if let Some((form, one)) = form.x_ratelimit.zip(fewest(shown).and_then(|place| shown.get(place))) {
-        x_ratelimit(policy, form, one, None, &mut put);
+/// As [`all`], one after the other, in the order of [`names`].
+pub fn each(policy: &Policy, shown: &[Shown], pools: &[usize], by: By, mut put: impl FnMut(&'static str, &str)) {
+    let wanted = |form: &Fields| form.when == When::Always || by != By::Upstream;
+    let Some(form) = policy.replies.fields.filter(wanted) else { return };
+    let one = match by {
+        By::Limit { limit, .. } => shown.iter().find(|shown| shown.limit == limit),
+        By::Upstream | By::Other { .. } => fewest(shown).and_then(|place| shown.get(place)),
+    };
+    if let Some((form, (shown, reading))) = form.x_ratelimit.zip(one.and_then(|one| Some((one, one.reading?)))) {
+        x_ratelimit(policy, form, shown, reading, by, &mut put);
     }
     if form.ietf {
-        let visible = || shown.iter().filter(|shown| shown.visibility == Visibility::Show);
-        ietf::each_field(policy, visible, pools, &mut put);
+        let listed = || shown.iter().filter(|shown| by.lists(shown));
+        ietf::policies(policy, listed(), pools, &mut put);
+        ietf::counters(policy, shown.iter().filter(|shown| by.tells(shown)), &mut put);
     }
-    let over = shown.iter().map(|shown| shown.balance.over).max().filter(|over| *over > 0);
-    over.into_iter().for_each(|over| put(OVERAGE, itoa::Buffer::new().format(over)));
-}
-
-/// The fields of a request that was refused, one after the other: of the limit that makes the caller
-/// wait longest, and in the standard's of all that refused, `shown`. `retry_after` is in seconds.
-pub fn each_refused(
-    policy: &Policy,
-    longest: Option<&Shown>,
-    shown: impl FnOnce() -> Vec<Shown>,
-    retry_after: Option<u64>,
-    mut put: impl FnMut(&'static str, &str),
-) {
-    let Some(form) = policy.replies.fields else { return };
-    if let Some((form, longest)) = form.x_ratelimit.zip(longest) {
-        x_ratelimit(policy, form, longest, retry_after, &mut put);
-    }
-    if form.ietf {
-        let shown = shown();
-        ietf::each_field(policy, || shown.iter(), &[], &mut put);
-    }
+    // What is over is told of hidden limits, too. One that did not refuse stands here with what the
+    // request would have taken.
+    let counted = shown.iter().filter(|shown| shown.refuses || !matches!(by, By::Limit { .. }));
+    let over = counted.map(|shown| shown.balance().over).max().filter(|over| *over > 0);
+    over.filter(|_| form.x_ratelimit.is_some())
+        .into_iter()
+        .for_each(|over| put(OVERAGE, itoa::Buffer::new().format(over)));
 }
 
 fn x_ratelimit(
     policy: &Policy,
     form: XRateLimit,
     shown: &Shown,
-    retry_after: Option<u64>,
+    Reading { balance, at }: Reading,
+    by: By,
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let reset = match form.reset {
-        Reset::Seconds => Some(shown.balance.full_in.seconds_up()),
-        Reset::UnixSeconds => Some(shown.at.after(shown.balance.full_in).unix_seconds_up()),
-        Reset::RetryAfter => retry_after,
+        Reset::Seconds => Some(balance.full_in.seconds_up()),
+        Reset::UnixSeconds => Some(at.after(balance.full_in).unix_seconds_up()),
+        Reset::RetryAfter => by.retry_after(),
     };
     let numbers = [
         (LIMIT, Some(shown.quota)),
-        (REMAINING, Some(shown.balance.remaining)),
+        (REMAINING, Some(balance.remaining)),
         (RESET, reset),
         (PERIOD, form.period.then(|| shown.window.seconds_up())),
     ];
     for (name, number) in numbers {
         number.into_iter().for_each(|number| put(name, itoa::Buffer::new().format(number)));
     }
-    if let Some(limit) = policy.limits.get(shown.limit).filter(|_| form.name) {
+    // Where something else refused, a name would be taken for its name.
+    let named = form.name && !matches!(by, By::Other { .. });
+    if let Some(limit) = policy.limits.get(shown.limit).filter(|_| named) {
         put(NAME, &limit.name);
     }
 }
@@ -172,7 +206,8 @@ pub fn names(policy: &Policy) -> Vec<&'static str> {
     if form.ietf {
         names.extend(ietf::NAMES);
     }
-    names.extend(policy.limits.iter().any(can_be_over).then_some(OVERAGE));
+    let is_told = form.x_ratelimit.is_some() && policy.limits.iter().any(can_be_over);
+    names.extend(is_told.then_some(OVERAGE));
     names
 }
 

@@ -10,6 +10,7 @@
 
 use super::fields::Shown;
 use crate::base::time::Span;
+use crate::limit::Balance;
 use crate::policy::Policy;
 use crate::policy::limits::{CONTENT_LENGTH, CostSource, Limit};
 
@@ -55,16 +56,16 @@ const PROBLEM_BYTES_USUAL: usize = 256;
 /// The names of the fields.
 pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 
-/// Both fields for the limits that `shown` goes through, one after the other; none where there are none.
-pub fn each_field<'s, I: Iterator<Item = &'s Shown>>(
+/// What the limits and pools that apply grant; nothing where there are none.
+pub fn policies<'s>(
     policy: &Policy,
-    shown: impl Fn() -> I,
+    shown: impl Iterator<Item = &'s Shown>,
     pools: &[usize],
     put: &mut impl FnMut(&'static str, &str),
 ) {
-    let limits = || shown().filter_map(|shown| Some((shown, policy.limits.get(shown.limit)?)));
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
-    for (shown, limit) in limits() {
+    for shown in shown {
+        let Some(limit) = policy.limits.get(shown.limit) else { continue };
         item(&mut list, &limit.name);
         describe(&mut list, shown, limit);
     }
@@ -76,11 +77,16 @@ pub fn each_field<'s, I: Iterator<Item = &'s Shown>>(
     }
     if !list.is_empty() {
         put(DRAFT.policy_field, &list);
-        list.clear();
     }
-    for (shown, limit) in limits() {
+}
+
+/// What is left of the limits whose counters are told; nothing where there are none.
+pub fn counters<'s>(policy: &Policy, shown: impl Iterator<Item = &'s Shown>, put: &mut impl FnMut(&'static str, &str)) {
+    let mut list = String::with_capacity(LIST_BYTES_USUAL);
+    for (shown, reading) in shown.filter_map(|shown| Some((shown, shown.reading?))) {
+        let Some(limit) = policy.limits.get(shown.limit) else { continue };
         item(&mut list, &limit.name);
-        tell(&mut list, shown);
+        tell(&mut list, reading.balance);
     }
     if !list.is_empty() {
         put(DRAFT.limit_field, &list);
@@ -111,10 +117,10 @@ fn describe(list: &mut String, shown: &Shown, limit: &Limit) {
 
 /// What is left of it. The reset is when a further unit is there, not all of them: "the number of
 /// seconds until additional quota … is made available". Where all of it is there, there is none.
-fn tell(list: &mut String, shown: &Shown) {
-    number(list, DRAFT.remaining, shown.balance.remaining);
-    if shown.balance.full_in > Span::ZERO {
-        number(list, DRAFT.reset, shown.balance.more_in.seconds_up());
+fn tell(list: &mut String, balance: Balance) {
+    number(list, DRAFT.remaining, balance.remaining);
+    if balance.full_in > Span::ZERO {
+        number(list, DRAFT.reset, balance.more_in.seconds_up());
     }
 }
 

@@ -1,6 +1,6 @@
 //! The answers that the gateway gives itself: 429 for a limit, 401 for a caller it does not know.
 
-use super::fields::{self, Field, Shown};
+use super::fields::{self, By, Shown};
 use super::{ietf, trace};
 use crate::base::time::{Span, Timestamp};
 use crate::engine::Refusal;
@@ -21,35 +21,46 @@ const HEADERS_USUAL: usize = 8;
 /// The most that jitter adds to a wait, however long that is.
 const JITTER_MAX: Span = Span::from_seconds(60);
 
+/// The limits and pools under which a request was answered, as its fields show them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Under<'a> {
+    /// The limits.
+    pub shown: &'a [Shown],
+    /// The numbers of the pools.
+    pub pools: &'a [usize],
+}
+
 /// The answer to a request that limits refuse; `claims` are all that it asked.
 #[must_use]
-pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Request, now: Timestamp) -> LocalReply {
+pub fn refused(
+    policy: &Policy,
+    refusal: Refusal,
+    claims: &[Claim],
+    under: Under<'_>,
+    request: &Request,
+    now: Timestamp,
+) -> LocalReply {
     let name = |claim: &Claim| policy.claim_name(claim.limit);
     let longest = claims.get(refusal.claim);
     let limit = longest.map_or("", name);
     let noise = longest.map_or(0, |claim| claim.key.fingerprint) ^ now.nanos();
     let retry_after = refusal.retry_after.map(|wait| jittered(wait, policy, noise).seconds_up().max(1));
     let refusing = || claims.iter().filter(|claim| !claim.admits());
-    let shown = |claim: &Claim| Shown::of(claim, policy.limits.get(claim.limit)?, now);
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.extend(retry_after.map(|seconds| ("retry-after", digits(seconds))));
-    let put = |name, value: &str| headers.push((name, value.to_owned()));
+    let by = match longest.filter(|claim| has_numbers(policy, claim)) {
+        Some(claim) => By::Limit { limit: claim.limit, retry_after },
+        None => By::Other { retry_after },
+    };
+    fields::each(policy, under.shown, under.pools, by, |name, value| headers.push((name, value.to_owned())));
     let seat = longest.and_then(|claim| policy.seat(claim.limit));
-    match seat {
-        // A seat has no numbers: what is told is where the caller stands with the limits beside it.
-        Some(_) => fields::each_admitted(policy, &claims.iter().filter_map(shown).collect::<Vec<_>>(), &[], put),
-        None => {
-            let all = || refusing().filter_map(shown).collect();
-            fields::each_refused(policy, longest.and_then(shown).as_ref(), all, retry_after, put);
-        }
-    }
     let plain = || match retry_after {
         Some(seconds) => format!("limit {limit} exceeded: retry after {seconds} s"),
         None => format!("limit {limit} exceeded: the request costs more than it ever admits"),
     };
     let fill = |placeholder, text: &mut String| match placeholder {
         Placeholder::TraceId => trace::write(text, &request.headers, noise),
-        Placeholder::RetryAfter => push_digits(text, retry_after.unwrap_or_default()),
+        Placeholder::RetryAfter => push_wait(text, retry_after),
         Placeholder::Limit => text.push_str(limit),
         Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
     };
@@ -62,6 +73,7 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
         grpc_status: GrpcStatus::ResourceExhausted,
     };
     match &policy.replies.refused {
+        Refused::Problem => with_body(reply, request.is_grpc(), PROBLEM, plain, || problem(status, limit, retry_after)),
         Refused::Words(words) => {
             with_body(reply, request.is_grpc(), &words.content_type, plain, || words.body.render(fill))
         }
@@ -69,6 +81,22 @@ pub fn refused(policy: &Policy, refusal: Refusal, claims: &[Claim], request: &Re
             with_body(reply, request.is_grpc(), PROBLEM, plain, || ietf::problem(status, refusing().map(name)))
         }
     }
+}
+
+/// Whether a claim that refuses has a counter that the fields can tell of.
+#[must_use]
+pub fn has_numbers(policy: &Policy, claim: &Claim) -> bool {
+    claim.answer.is_ok() && policy.seat(claim.limit).is_none()
+}
+
+/// The usual problem of a refusal.
+fn problem(status: u32, limit: &str, retry_after: Option<u64>) -> String {
+    let title = title(status);
+    let detail = match retry_after {
+        Some(seconds) => format!("The limit {limit} is exceeded. Retry after {seconds} seconds."),
+        None => format!("The limit {limit} is exceeded: the request costs more than it ever admits."),
+    };
+    format!(r#"{{"status":{status},"title":"{title}","detail":"{detail}"}}"#)
 }
 
 /// What the refusal of a payload needs of its request's head.
@@ -88,20 +116,19 @@ impl Told {
     }
 }
 
-/// The answer to a request whose payload the limit called `limit` refuses, with these fields.
+/// The answer to a request whose payload the limit called `limit` refuses.
 #[must_use]
 pub fn payload_refused(
     policy: &Policy,
     limit: &str,
     refused: RefusedBody,
     told: &Told,
-    fields: Vec<Field>,
+    under: Under<'_>,
 ) -> LocalReply {
     let (status, reason, detail) = (refused.reason.status(), refused.reason.name(), refused.detail());
-    let mut headers = fields;
-    if refused.reason == Reason::Busy {
-        headers.push(("retry-after", "1".to_owned()));
-    }
+    let retry_after = (refused.reason == Reason::Busy).then_some(BUSY_RETRY_AFTER);
+    let mut headers = fields::all(policy, under.shown, under.pools, By::Other { retry_after });
+    headers.extend(retry_after.map(|seconds| ("retry-after", digits(seconds))));
     let fill = |placeholder, text: &mut String| match placeholder {
         Placeholder::TraceId => text.push_str(&told.trace_id),
         Placeholder::Limit => text.push_str(limit),
@@ -131,13 +158,16 @@ pub fn payload_refused(
 /// Seconds that a caller is told to wait where a queue refuses: nobody knows when slots come back.
 const QUEUE_RETRY_AFTER: u64 = 1;
 
-/// The answer to a request that the queue of the pool with this number refuses, with these fields.
+/// The same where there is no memory for a body.
+const BUSY_RETRY_AFTER: u64 = 1;
+
+/// The answer to a request that the queue of the pool with this number refuses.
 #[must_use]
-pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &Told, fields: Vec<Field>) -> LocalReply {
+pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &Told, under: Under<'_>) -> LocalReply {
     let limit = policy.pools.get(pool).map_or("", |pool| &*pool.name);
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.push(("retry-after", digits(QUEUE_RETRY_AFTER)));
-    headers.extend(fields);
+    headers.extend(fields::all(policy, under.shown, under.pools, By::Other { retry_after: Some(QUEUE_RETRY_AFTER) }));
     let why = match reason {
         QueueReason::QueueFull => "all slots and the queue are taken",
         QueueReason::QueueTimeout => "no slot came free in time",
@@ -158,6 +188,9 @@ pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &T
         grpc_status: GrpcStatus::ResourceExhausted,
     };
     match &policy.replies.refused {
+        Refused::Problem => {
+            with_body(reply, told.grpc, PROBLEM, plain, || problem(429, limit, Some(QUEUE_RETRY_AFTER)))
+        }
         Refused::Words(words) => with_body(reply, told.grpc, &words.content_type, plain, || words.body.render(fill)),
         Refused::QuotaExceeded => {
             with_body(reply, told.grpc, PROBLEM, plain, || ietf::problem(429, std::iter::once(limit)))
@@ -165,15 +198,39 @@ pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &T
     }
 }
 
-/// A status in the words of RFC 9110 §15.
+/// A status in the words of RFC 9110 §15 and the IANA's registry; the client error that it is where it has none.
 const fn title(status: u32) -> &'static str {
     match status {
-        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
         413 => "Content Too Large",
+        414 => "URI Too Long",
         415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
         503 => "Service Unavailable",
-        _ => "",
+        // An unknown one is treated as 400 (RFC 9110 §15).
+        _ => "Bad Request",
     }
 }
 
@@ -223,6 +280,14 @@ fn with_body(
 
 fn digits(number: u64) -> String {
     itoa::Buffer::new().format(number).to_owned()
+}
+
+/// The seconds of a wait, or the word that JSON has for none.
+fn push_wait(text: &mut String, retry_after: Option<u64>) {
+    match retry_after {
+        Some(seconds) => push_digits(text, seconds),
+        None => text.push_str("null"),
+    }
 }
 
 fn push_digits(text: &mut String, number: u64) {

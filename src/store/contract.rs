@@ -11,7 +11,7 @@ use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
 use crate::limit::rolling::Rolling;
 use crate::limit::seats::Seats;
-use crate::limit::{Balance, Cost, Decision, Enforcement, FailureMode, Rule};
+use crate::limit::{Balance, Cost, Decision, Enforcement, FailureMode, Reading, Rule};
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
@@ -97,7 +97,8 @@ fn what_is_given_back_can_be_taken_again(store: &mut impl Store, kind: Kind) {
         let mut claims = [claim(kind, "user", 5, 5), claim(kind, "org", 5, 5)];
         assert!(store.take(&mut claims, NOW, &At(NOW)));
         for claim in &claims {
-            assert_eq!(store.give_back(&claim.key, &claim.charge.unwrap(), &At(NOW)), Ok(()));
+            let reading = store.give_back(&claim.key, &claim.rule, &claim.charge.unwrap(), &At(NOW)).unwrap();
+            assert_eq!((reading.balance.remaining, reading.balance.over, reading.at), (5, 0, NOW));
         }
     }
     assert_eq!(remaining(store, kind, "user", 5), 5);
@@ -110,7 +111,7 @@ fn a_refusal_stores_the_repair_of_a_clock_that_stepped_back(store: &mut impl Sto
     let mut refused = [claim(kind, "user", 3, 1)];
     assert!(!store.take(&mut refused, NOW, &At(NOW)));
     assert!(refused[0].in_need_of_repair);
-    store.repair(&refused, &At(NOW));
+    store.repair(&mut refused, &At(NOW));
     let then = NOW.after(day);
     assert!(store.take(&mut [claim(kind, "user", 3, 1)], then, &At(then)));
 }
@@ -128,13 +129,16 @@ fn what_is_overdrawn_is_there_for_the_next(store: &mut impl Store, kind: Kind) {
         let mut claims = later();
         assert!(store.take(&mut claims, NOW, &At(NOW)));
         assert!(claims[0].charge.is_none());
-        let (balance, charge) = store.overdraw(&claims[0].key, &claims[0].rule, units, &At(NOW)).unwrap();
+        let (Reading { balance, at }, charge) =
+            store.overdraw(&claims[0].key, &claims[0].rule, units, &At(NOW)).unwrap();
+        assert_eq!(at, NOW);
         assert_eq!((balance.remaining, balance.over), if units == 2 { (1, 0) } else { (0, 8) });
         last = Some((claims[0].key, charge));
     }
     assert!(!store.take(&mut later(), NOW, &At(NOW)));
     let (key, charge) = last.unwrap();
-    store.give_back(&key, &charge, &At(NOW)).unwrap();
+    let reading = store.give_back(&key, &kind(3), &charge, &At(NOW)).unwrap();
+    assert_eq!((reading.balance.remaining, reading.balance.over), (1, 0));
     assert_eq!(remaining(store, kind, "user", 3), 1, "as before it was overdrawn");
 }
 
@@ -191,7 +195,8 @@ fn a_seat_is_as_it_was_once_its_touch_is_given_back(store: &mut impl Store) {
     for asker in 0..9 {
         let mut claims = [seat("record", 1, asker)];
         assert!(store.take(&mut claims, NOW, &At(NOW)));
-        assert_eq!(store.give_back(&claims[0].key, &claims[0].charge.unwrap(), &At(NOW)), Ok(()));
+        let [claim] = &claims;
+        assert!(store.give_back(&claim.key, &claim.rule, &claim.charge.unwrap(), &At(NOW)).is_ok());
     }
 }
 
@@ -201,7 +206,7 @@ fn seats_are_repaired_after_a_clock_step(store: &mut impl Store) {
     let mut refused = [seat("record", 1, 2)];
     assert!(!store.take(&mut refused, NOW, &At(NOW)));
     assert!(refused[0].in_need_of_repair);
-    store.repair(&refused, &At(NOW));
+    store.repair(&mut refused, &At(NOW));
     let then = NOW.after(Span::from_seconds(60));
     assert!(store.take(&mut refused, then, &At(then)));
 }

@@ -7,7 +7,7 @@ use super::{Claim, Store, Tally};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::{Balance, Charge, Rule, State};
+use crate::limit::{Charge, Reading, Rule, State};
 
 /// A store without bound, and without anybody beside it.
 #[derive(Clone, Debug, Default)]
@@ -30,30 +30,34 @@ impl Store for MemoryStore {
         admitted
     }
 
-    fn repair(&mut self, claims: &[Claim], clock: &impl Clock) {
-        for claim in claims.iter().filter(|claim| claim.in_need_of_repair) {
-            let evaluation = claim.rule.evaluate(self.states.get(&claim.key), clock.now(), claim.cost);
-            if let Some(state) = evaluation.repaired {
+    fn repair(&mut self, claims: &mut [Claim], clock: &impl Clock) {
+        for claim in claims.iter_mut().filter(|claim| claim.in_need_of_repair) {
+            let (reading, repaired) = claim.rule.look(self.states.get(&claim.key), clock.now());
+            if let Some(state) = repaired {
                 self.states.insert(claim.key, state);
+            }
+            if !claim.denies() {
+                claim.restate(reading);
             }
         }
     }
 
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Balance, Charge), Fault> {
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Reading, Charge), Fault> {
         let now = clock.now();
         let (state, balance) = rule.overdraw(self.states.get(key), now, units);
         let charge = state.charge(units, now);
         self.states.insert(*key, state);
-        Ok((balance, charge))
+        Ok((Reading { balance, at: now }, charge))
     }
 
-    fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {
-        if let Some(state) = self.states.get_mut(key)
-            && let Some(without) = state.give_back(charge, clock.now())
-        {
-            *state = without;
+    fn give_back(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
+        let (now, state) = (clock.now(), self.states.get(key));
+        let without = state.and_then(|state| state.give_back(charge, now));
+        let (reading, repaired) = rule.look(without.as_ref().or(state), now);
+        if let Some(state) = repaired.or(without) {
+            self.states.insert(*key, state);
         }
-        Ok(())
+        Ok(reading)
     }
 
     fn drain_tally(&mut self) -> Tally {

@@ -13,7 +13,7 @@ use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::Clock;
-use crate::limit::{Balance, Charge, Rule, State};
+use crate::limit::{Charge, Reading, Rule, State};
 
 /// Records that a page holds on average when `keys_max` keys live.
 const RECORDS_PER_PAGE: u32 = 36;
@@ -139,6 +139,8 @@ impl<D: SharedData> SharedStore<D> {
         match (swap, self.data.foreseen()) {
             (Swap::Done, Some(version)) => self.recall.keep(read.number, std::mem::take(page), version, now),
             (Swap::Done, None) => {}
+            // What was recalled need not have been there any more.
+            (Swap::Conflict, _) if read.recalled => {}
             (Swap::Conflict, _) => self.tally.conflicts = self.tally.conflicts.saturating_add(1),
         }
         Ok(swap)
@@ -187,33 +189,34 @@ impl<D: SharedData> SharedStore<D> {
             if let Some(charge) = claim.charge.take() {
                 // If even this fails the caller has paid for a request that was refused, and the
                 // fault is counted: never more admitted than the limit states.
-                if let Err(fault) = self.give_back(&claim.key, &charge, clock) {
+                if let Err(fault) = self.give_back(&claim.key, &claim.rule, &charge, clock) {
                     claim.answer = Err(fault);
                 }
             }
         }
     }
 
-    /// Changes one record; `change` sees what there is after it was read, and answers `None` to leave
-    /// it as it is.
+    /// Changes one record; `change` sees what there is after it was read, and answers what to store, or
+    /// `None` to leave it as it is.
     fn change<T>(
         &mut self,
         key: &Key,
         clock: &impl Clock,
-        change: impl Fn(Option<&State>, Timestamp) -> Option<(State, T)>,
-    ) -> Result<Option<T>, Fault> {
+        change: impl Fn(Option<&State>, Timestamp) -> (Option<State>, T),
+    ) -> Result<T, Fault> {
         self.recall.forget(key.page);
         for _ in 0..SWAP_ATTEMPTS_MAX {
             let mut read = self.read(key.page);
             let page = read.page.as_mut().map_err(|fault| *fault)?;
             let state = page.find(key.fingerprint)?;
             let now = clock.now();
-            let Some((state, told)) = change(state.as_ref(), now) else { return Ok(None) };
+            let (changed, told) = change(state.as_ref(), now);
+            let Some(state) = changed else { return Ok(told) };
             let evicted = page.put(key.fingerprint, &state, self.capacity, now, |_| false)?;
             match self.swap(&mut read, now)? {
                 Swap::Done => {
                     self.tally.evicted = self.tally.evicted.saturating_add(u64::from(evicted));
-                    return Ok(Some(told));
+                    return Ok(told);
                 }
                 Swap::Conflict => {}
             }
@@ -274,26 +277,33 @@ impl<D: SharedData> Store for SharedStore<D> {
         admitted
     }
 
-    fn repair(&mut self, claims: &[Claim], clock: &impl Clock) {
-        for claim in claims.iter().filter(|claim| claim.in_need_of_repair) {
-            // A repair that fails is left to the next refusal.
-            let _ = self.change(&claim.key, clock, |state, now| {
-                claim.rule.evaluate(state, now, claim.cost).repaired.map(|state| (state, ()))
+    fn repair(&mut self, claims: &mut [Claim], clock: &impl Clock) {
+        for claim in claims.iter_mut().filter(|claim| claim.in_need_of_repair) {
+            let repaired = self.change(&claim.key, clock, |state, now| {
+                let (reading, repaired) = claim.rule.look(state, now);
+                (repaired, reading)
             });
+            // A repair that fails is left to the next request.
+            if let (Ok(reading), false) = (repaired, claim.denies()) {
+                claim.restate(reading);
+            }
         }
     }
 
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Balance, Charge), Fault> {
-        let overdrawn = self.change(key, clock, |state, now| {
+    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Reading, Charge), Fault> {
+        self.change(key, clock, |state, now| {
             let (state, balance) = rule.overdraw(state, now, units);
             let charge = state.charge(units, now);
-            Some((state, (balance, charge)))
-        })?;
-        overdrawn.ok_or(Fault::BadRecord)
+            (Some(state), (Reading { balance, at: now }, charge))
+        })
     }
 
-    fn give_back(&mut self, key: &Key, charge: &Charge, clock: &impl Clock) -> Result<(), Fault> {
-        self.change(key, clock, |state, now| Some((state?.give_back(charge, now)?, ()))).map(|_| ())
+    fn give_back(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
+        self.change(key, clock, |state, now| {
+            let without = state.and_then(|state| state.give_back(charge, now));
+            let (reading, repaired) = rule.look(without.as_ref().or(state), now);
+            (repaired.or(without), reading)
+        })
     }
 
     fn drain_tally(&mut self) -> Tally {

@@ -33,7 +33,7 @@ impl View<'_> {
         let first = limit.overrides.first(|attribute| self.caller.value(attribute));
         let retry_after = match claim.answer {
             Ok(Decision::Deny { retry_after, .. }) => Some(retry_after.seconds_up().max(1)),
-            Ok(Decision::Admit(_) | Decision::NeverFits) | Err(_) => None,
+            Ok(Decision::Admit(_) | Decision::NeverFits(_)) | Err(_) => None,
         };
         Some(Limit {
             name: limit.name.to_string(),

@@ -5,16 +5,16 @@ use super::host::Proxy;
 use super::limits::View;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::LocalReply;
-use crate::limit::{Balance, Cost, Decision};
+use crate::limit::{Balance, Cost, Decision, Reading};
 use crate::observe::Decided;
 use crate::payload::body::{BodyMeter, Refused};
 use crate::policy::Policy;
-use crate::reply::fields::{self, Shown};
-use crate::reply::local::{self, Told};
+use crate::reply::fields::{self, By, Shown};
+use crate::reply::local::{self, Told, Under};
 use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified};
 use crate::request::payload::{Holding, check_length, holding, wanted};
-use crate::request::select::{exemption, select};
+use crate::request::select::{exemption, pools, select};
 use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
 use crate::store::{Claim, Store};
@@ -80,22 +80,28 @@ impl Outcome {
         let mut shown: Vec<Shown> = Vec::new();
         for (claim, balance) in claims.iter().zip(&balances) {
             let limit = policy.limits.get(claim.limit);
-            let found = limit.and_then(|limit| Shown::of(claim, limit, proxy.now));
-            shown.extend(found.map(|found| found.with(*balance, proxy.now)));
+            let found = limit.and_then(|limit| Shown::of(claim, limit));
+            shown.extend(found.map(|mut found| {
+                found.reading = found.reading.map(|reading| Reading { balance: *balance, ..reading });
+                found
+            }));
         }
+        let numbers = pools(request, caller, policy, &mut numbers);
+        let numbers: Vec<usize> = numbers.into_iter().map(|(number, _)| number).collect();
+        let under = Under { shown: &shown, pools: &numbers };
         let of_claim = |place: usize| Some(policy.claim_name(claims.get(place)?.limit).to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some((name, refused)), _) => {
                 let told = Told::of(request, proxy.now.nanos());
-                let reply = local::payload_refused(policy, name, refused, &told, fields::admitted(policy, &shown, &[]));
+                let reply = local::payload_refused(policy, name, refused, &told, under);
                 (Decided::Refused, Some(name.to_owned()), answered(reply, request))
             }
             (None, Verdict::Refuse(refusal)) => {
-                let reply = local::refused(policy, refusal, &claims, request, proxy.now);
+                let reply = local::refused(policy, refusal, &claims, under, request, proxy.now);
                 (Decided::Refused, of_claim(refusal.claim), answered(reply, request))
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
-                let fields = fields::admitted(policy, &shown, &[]).into_iter();
+                let fields = fields::all(policy, &shown, &numbers, By::Upstream).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let response = Response { status: None, fields, body: None };
                 match longest_wait(&claims, Claim::denies) {
@@ -148,13 +154,10 @@ fn payload<'p>(
 /// Where the caller stands with each limit after the answer. A cost that the response would say is the
 /// one unit that counts where it says none.
 fn balances_after(store: &mut MemoryStore, proxy: &Proxy, claims: &[Claim], verdict: Verdict) -> Vec<Balance> {
-    let balance = |claim: &Claim| match claim.answer {
-        Ok(Decision::Admit(balance) | Decision::Deny { balance, .. }) => balance,
-        Ok(Decision::NeverFits) | Err(_) => Balance { full_in: claim.rule.window(proxy.now), ..Balance::default() },
-    };
+    let balance = |claim: &Claim| claim.answer.as_ref().map_or_else(|_| Balance::default(), Decision::balance);
     let after = |claim: &Claim| match (verdict, claim.cost) {
         (Verdict::Admit, Cost::Later) if !claim.denies() => {
-            store.overdraw(&claim.key, &claim.rule, 1, proxy).map(|(balance, _)| balance).unwrap_or_default()
+            store.overdraw(&claim.key, &claim.rule, 1, proxy).map(|(reading, _)| reading.balance).unwrap_or_default()
         }
         // What it would have taken it did not take.
         (Verdict::Refuse(_), _) if !claim.denies() => {

@@ -32,6 +32,8 @@ type SharedWorker = Rc<RefCell<Worker<Proxy>>>;
 pub(super) struct Proxy {
     pub(super) data: FakeData,
     pub(super) now: Rc<Cell<u64>>,
+    /// Nanoseconds that pass whenever the clock is read.
+    pub(super) tick: Rc<Cell<u64>>,
     pub(super) names: Rc<RefCell<Vec<String>>>,
     pub(super) counted: Rc<RefCell<BTreeMap<String, u64>>>,
     pub(super) request: Rc<RefCell<Vec<u8>>>,
@@ -62,6 +64,7 @@ impl SharedData for Proxy {
 
 impl Clock for Proxy {
     fn now(&self) -> Timestamp {
+        self.now.set(self.now.get().saturating_add(self.tick.get()));
         Timestamp::from_nanos(self.now.get())
     }
 }
@@ -219,6 +222,11 @@ impl Proxy {
 
     pub(super) fn count(&self, name: &str) -> u64 {
         self.counted.borrow().get(name).copied().unwrap_or_default()
+    }
+
+    /// Charges of a limit that were given back.
+    pub(super) fn given_back(&self, limit: &str, why: &str) -> u64 {
+        self.count(&format!("policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_given_back_total"))
     }
 
     /// Units of `reads` that are left to acme, found by taking them.

@@ -51,7 +51,7 @@ fn check(bucket: Bucket, log: &str) {
         let said = match evaluation.decision {
             Decision::Admit(balance) => format!("admit {}", balance.remaining),
             Decision::Deny { retry_after, .. } => format!("deny {}", retry_after.nanos() as f64 / 1e9),
-            Decision::NeverFits => "never".to_owned(),
+            Decision::NeverFits(_) => "never".to_owned(),
         };
         assert_eq!(said, words[2..].join(" "), "at {line}");
     }
@@ -267,7 +267,7 @@ proptest! {
                             prop_assert!(bucket.evaluate(state.as_ref(), at(then), Cost::Now(u64::from(cost))).decision.admits());
                             prop_assert!(!bucket.evaluate(state.as_ref(), at(then - 1), Cost::Now(u64::from(cost))).decision.admits());
                         }
-                        Decision::NeverFits => prop_assert!(cost > burst),
+                        Decision::NeverFits(_) => prop_assert!(cost > burst),
                     }
                     state = evaluation.charged.or(evaluation.repaired).or(state);
                 }

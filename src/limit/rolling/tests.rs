@@ -62,7 +62,7 @@ fn check(rolling: Rolling, log: &str) {
                 format!("admit {remaining} {} {}", seconds(more_in), seconds(full_in))
             }
             Decision::Deny { retry_after, .. } => format!("deny {}", seconds(retry_after)),
-            Decision::NeverFits => "never".to_owned(),
+            Decision::NeverFits(_) => "never".to_owned(),
         };
         assert_eq!(said, words[2..].join(" "), "at {line}");
     }
@@ -266,7 +266,7 @@ proptest! {
                             prop_assert!(admits(rule, state.as_ref(), now + retry_after.nanos(), cost));
                             prop_assert!(!admits(rule, state.as_ref(), now + retry_after.nanos() - 1, cost));
                         }
-                        Decision::NeverFits => prop_assert!(cost > rule.quota()),
+                        Decision::NeverFits(_) => prop_assert!(cost > rule.quota()),
                     }
                     if let Some(charged) = evaluation.charged {
                         prop_assert!(charged.entries.len() <= ENTRIES_MAX);

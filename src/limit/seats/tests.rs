@@ -30,7 +30,7 @@ fn check(rule: Seats, lines: &str) {
                 assert!(retry_after >= balance.more_in && evaluation.charged.is_none());
                 format!("wait {}", retry_after.seconds_up())
             }
-            Decision::NeverFits => "never".to_owned(),
+            Decision::NeverFits(_) => "never".to_owned(),
         };
         assert_eq!(said, words[2..].join(" "), "{line}: {state:?}");
         state = evaluation.charged.or(state);

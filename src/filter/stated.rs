@@ -1,0 +1,61 @@
+//! What a response states of the limits and pools of its request: how the counters stand after all that
+//! the request caused.
+
+use super::ledger::Changed;
+use super::runtime::Runtime;
+use crate::base::time::Timestamp;
+use crate::engine::decide;
+use crate::host::shared::SharedData;
+use crate::host::stream::{Clock, Host};
+use crate::limit::Cost;
+use crate::policy::Policy;
+use crate::reply::fields::Shown;
+use crate::request::head::Request;
+use crate::request::identify::Caller;
+use crate::request::select;
+use crate::store::Claim;
+
+/// The limits that were asked, each with the counter that it met, or that it left if it was charged.
+pub(super) fn shown(policy: &Policy, claims: &[Claim]) -> Vec<Shown> {
+    claims.iter().filter_map(|claim| Shown::of(claim, policy.limits.get(claim.limit)?)).collect()
+}
+
+/// The same of claims that are charged nothing.
+pub(super) fn look<D: SharedData>(
+    runtime: &Runtime<D>,
+    host: &impl Host,
+    claims: &[Claim],
+    mut now: Timestamp,
+) -> Vec<Shown> {
+    if runtime.policy.replies.fields.is_none() || claims.is_empty() {
+        return Vec::new();
+    }
+    let mut looks: Vec<Claim> = claims.to_vec();
+    looks.iter_mut().for_each(|look| look.cost = Cost::Now(0));
+    decide(&mut *runtime.store.borrow_mut(), host, &mut looks, &mut now);
+    // Which of them has the fewest requests left is asked of requests such as this one.
+    looks.iter_mut().zip(claims).for_each(|(look, claim)| look.cost = claim.cost);
+    shown(&runtime.policy, &looks)
+}
+
+/// The pools that hold for a request which has not asked them for a slot.
+pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> Vec<usize> {
+    let pools = select::pools(request, caller, policy, &mut Vec::new());
+    pools.into_iter().map(|(number, _)| number).collect()
+}
+
+/// What was to wait has become less since.
+pub(super) fn tell_now(shown: &mut [Shown], clock: &impl Clock) {
+    if !shown.is_empty() {
+        let now = clock.now();
+        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
+    }
+}
+
+/// Takes over the counters of limits that were charged or got units back since.
+pub(super) fn update(shown: &mut [Shown], changed: Vec<Changed>) {
+    for (limit, reading) in changed {
+        let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
+        of_it.for_each(|shown| shown.reading = Some(reading));
+    }
+}
