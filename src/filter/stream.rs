@@ -15,7 +15,7 @@
 use std::rc::Rc;
 
 use super::failure::{is_failure, is_grpc_failure, is_of_the_client};
-use super::ledger::{Books, Ledger};
+use super::ledger::{Books, Changed, Ledger};
 use super::runtime::{Runtime, Scratch};
 use super::stated::{self, tell_now, update};
 use super::turn::{Turn, arrive};
@@ -168,9 +168,10 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     pub fn on_response_headers(&mut self, host: &impl Host) {
         let forwarded = match std::mem::replace(&mut self.phase, Phase::Finished) {
             Phase::Forwarded(forwarded) => forwarded,
-            Phase::Waiting(_, turn) => {
+            Phase::Waiting(Forwarded { mut shown, pools, .. }, turn) => {
                 // Envoy answers itself, as where the client sends too slowly: it never had its turn.
-                self.give_up(host, &turn);
+                update(&mut shown, self.give_up(host, &turn));
+                self.show(host, &mut shown, &pools);
                 return;
             }
             Phase::Fresh | Phase::Answered | Phase::Finished => return,
@@ -387,13 +388,13 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     }
 
     /// It ends while it waits: it never had its turn, and nothing of it stays.
-    fn give_up(&mut self, host: &impl Host, turn: &Turn) {
+    fn give_up(&mut self, host: &impl Host, turn: &Turn) -> Vec<Changed> {
         let runtime = Rc::clone(&self.runtime);
         self.observe_turn(host, turn, -1);
         self.leave(host);
         self.admission.clear();
-        self.ledger.cancel(&Books { runtime: &runtime, host }, Refund::QueueLeft);
         self.upload = None;
+        self.ledger.cancel(&Books { runtime: &runtime, host }, Refund::QueueLeft)
     }
 
     /// Gives its slots back, if it has any.

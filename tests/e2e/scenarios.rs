@@ -17,6 +17,7 @@ pub(crate) mod promises;
 pub(crate) mod records;
 pub(crate) mod replies;
 pub(crate) mod seats;
+pub(crate) mod stated;
 pub(crate) mod tiers;
 pub(crate) mod updates;
 pub(crate) mod windows;
@@ -181,6 +182,15 @@ macro_rules! for_each_scenario {
                 a_second_editor_is_refused_while_the_first_holds_the_record,
                 a_hold_lapses_after_its_last_touch,
                 a_refused_record_takes_no_seat,
+            ]
+            stated: [
+                a_refunded_charge_is_not_stated,
+                a_refused_request_states_counters_that_it_left_alone,
+                a_second_editor_is_told_of_what_it_did_not_take,
+                a_cost_that_never_fits_has_no_time_to_come_back,
+                a_calendars_reset_is_its_windows_end_for_every_cost,
+                every_response_lists_the_same_policies,
+                what_is_refused_later_is_not_counted_as_admitted,
             ]
             tiers: [
                 tiers_have_budgets_of_their_own,

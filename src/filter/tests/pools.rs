@@ -125,7 +125,8 @@ fn one_that_envoy_answers_while_it_waits_never_had_its_turn() {
     let policy = proxy.runtime(POLICY);
     let (mut first, _) = send(&proxy, &policy, "/work", "a");
     let (mut waiting, _) = send(&proxy, &policy, "/work", "a");
-    proxy.answer(&mut waiting, &[(":status", "504")]);
+    let sent = proxy.answer(&mut waiting, &[(":status", "504"), (LEFT, "forged")]);
+    assert_eq!(sent[LEFT], "8", "what it took is there again");
     first.on_end(&proxy);
     assert_eq!(tick(&proxy, 2), [], "nobody waits any more");
     waiting.on_end(&proxy);

@@ -1,0 +1,276 @@
+//! A response states how the counters stand after all that its request caused, and the metrics too.
+
+use super::windows::{bucket, calendar, limits, on, rolling};
+use super::{ALPHA, limit_and_left};
+use crate::harness::{Answer, Call, Client, Framing, Gateway, Lab, Policy, Setup, eventually, upload};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+const RULES: [&str; 3] = ["bucket", "rolling", "calendar"];
+
+/// Longer than any test: it ends when its test does.
+const LONG: Duration = Duration::from_secs(60);
+
+fn told(policy: Policy, fields: Value) -> Policy {
+    policy.with("/replies", json!({ "fields": fields }))
+}
+
+/// Each rule on a route of its own, with five units, and what else can refuse a request there.
+fn all_kinds(more: &Value) -> Policy {
+    let with = |mut rule: Value| {
+        rule.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
+        rule
+    };
+    let rules = [("bucket", bucket(5)), ("rolling", rolling(5)), ("calendar", calendar(5))];
+    limits(&rules.map(|(name, rule)| (name, on(name, with(rule)))))
+        .with(
+            "/concurrency",
+            json!([{ "name": "slots", "for": { "routes": ["/*/slot", "/slot"] }, "per": [], "slots": 1 }]),
+        )
+        .with(
+            "/seats",
+            json!([{ "name": "editor", "for": { "routes": ["/*/seat", "/seat"] }, "per": [], "holder": "api_key",
+                     "seats": 1, "idle": "1h" }]),
+        )
+        .with("/payloads", json!([{ "name": "small", "bytes": "9B" }]))
+}
+
+fn of(rule: &str, place: &str) -> Call {
+    Call::post(&format!("/{rule}/{place}")).header("x-api-key", ALPHA[0])
+}
+
+/// What `RateLimit` says, and `X-RateLimit-Remaining`.
+fn left(answer: &Answer) -> (Option<String>, Option<u64>) {
+    let standard = answer
+        .header("ratelimit")
+        .and_then(|told| told.split(";r=").nth(1))
+        .map(|told| told.split(';').next().unwrap_or_default().to_owned());
+    (standard, answer.number("x-ratelimit-remaining"))
+}
+
+/// Takes the one slot until the end of the test, and the seat.
+async fn occupy(gateway: &Gateway) -> JoinHandle<Answer> {
+    let (client, call) = (gateway.client(), Call::get("/slot").delayed(LONG));
+    let holder = tokio::spawn(async move { client.send(call).await });
+    eventually("the slot is taken", async || (gateway.upstream.count("/slot") == 1).then_some(())).await;
+    let seat = Call::get("/seat").header("x-api-key", ALPHA[1]);
+    assert_eq!(gateway.client().send(seat).await.status, 200);
+    holder
+}
+
+/// One refusal of each kind that no limit makes.
+async fn refusals(gateway: &Gateway, rule: &str) -> Vec<Answer> {
+    let client = gateway.client();
+    let slot = client.send(of(rule, "slot")).await;
+    let seat = client.send(of(rule, "seat")).await;
+    let head = client.send(of(rule, "x").sized(10)).await;
+    let body = upload(gateway.address, of(rule, "x"), Framing::Chunked, 10, vec![b'x'; 10]).await.expect("an answer");
+    let refused = vec![slot, seat, head, body];
+    assert_eq!(refused.iter().map(|answer| answer.status).collect::<Vec<_>>(), [429, 423, 413, 413], "{rule}");
+    refused
+}
+
+pub(crate) async fn a_refunded_charge_is_not_stated(lab: &Lab) {
+    for family in ["x-ratelimit", "ietf", "both"] {
+        let policy = all_kinds(&json!({ "charge": "success" }));
+        let gateway = lab.open(&told(policy, json!({ "family": family }))).await;
+        let client = gateway.client();
+        let expected =
+            |left: u64| ((family != "x-ratelimit").then(|| left.to_string()), (family != "ietf").then_some(left));
+        for rule in RULES {
+            for status in [404, 503] {
+                let failed = client.send(of(rule, "x").answered(status)).await;
+                assert_eq!((failed.status, left(&failed)), (status, expected(5)), "{family}, {rule}");
+                if rule != "calendar" && family != "ietf" {
+                    assert_eq!(failed.number("x-ratelimit-reset"), Some(0), "{rule} is full");
+                }
+            }
+            let paid = client.send(of(rule, "x")).await;
+            assert_eq!((paid.status, left(&paid)), (200, expected(4)), "{family}, {rule}");
+            let failed = client.send(of(rule, "x").answered(500)).await;
+            assert_eq!((failed.status, left(&failed)), (500, expected(4)), "{family}, {rule}");
+        }
+    }
+}
+
+pub(crate) async fn a_refused_request_states_counters_that_it_left_alone(lab: &Lab) {
+    for family in ["x-ratelimit", "ietf", "both"] {
+        let form = if family == "ietf" { json!({}) } else { json!({ "reset": "retry-after", "with": ["name"] }) };
+        let mut fields = json!({ "family": family, "when": "refused" });
+        fields.as_object_mut().expect("a map").extend(form.as_object().expect("a map").clone());
+        let gateway = lab.open(&told(all_kinds(&json!({})), fields)).await;
+        let holder = occupy(&gateway).await;
+        for rule in RULES {
+            let admitted = gateway.client().send(of(rule, "x")).await;
+            assert_eq!((admitted.status, left(&admitted)), (200, (None, None)), "{family}, {rule}");
+            for _ in 0..3 {
+                for answer in refusals(&gateway, rule).await {
+                    let case = format!("{family}, {rule}, {}: {:?}", answer.status, answer.headers);
+                    // A body that is refused may be charged; what is stated is what the next one finds.
+                    let (standard, older) = left(&answer);
+                    assert_eq!(standard.is_some(), family != "x-ratelimit", "{case}");
+                    assert_eq!(older.is_some(), family != "ietf", "{case}");
+                    let kept = older.or_else(|| standard.and_then(|left| left.parse().ok()));
+                    if matches!(answer.status, 423 | 429) {
+                        assert_eq!(kept, Some(4), "{case}");
+                    }
+                    assert_eq!(answer.header("x-ratelimit-name"), None, "no limit refused: {case}");
+                    let wait = answer.header("retry-after").filter(|_| family != "ietf");
+                    assert_eq!(answer.header("x-ratelimit-reset"), wait, "{case}");
+                }
+                if gateway.admin.metric("sluicegate_given_back_total", &[("reason", "payload_refused")]).await == 0 {
+                    break;
+                }
+            }
+        }
+        holder.abort();
+    }
+}
+
+pub(crate) async fn a_second_editor_is_told_of_what_it_did_not_take(lab: &Lab) {
+    let long = json!({ "quota": 60, "window": "1h" });
+    let policy = Policy::shipped("envoy/presets/datocms.yaml").limiting("requests", "rolling", long);
+    let gateway = lab.open(&policy).await;
+    let client = gateway.client();
+    let edit = |token: &str| Call::new("PUT", "/items/7").bearer(token);
+    assert_eq!(limit_and_left(&client.send(edit("demo-paid-1")).await), (60, 59));
+    for _ in 0..3 {
+        let refused = client.send(edit("demo-paid-2")).await;
+        assert_eq!((refused.status, limit_and_left(&refused).0), (423, 60));
+        let looked = client.send(Call::get("/items").bearer("demo-paid-2").answered(200)).await;
+        assert_eq!(limit_and_left(&looked).1 + 1, limit_and_left(&refused).1, "what the next one finds");
+    }
+}
+
+pub(crate) async fn a_cost_that_never_fits_has_no_time_to_come_back(lab: &Lab) {
+    let policy = all_kinds(&json!({ "cost": { "header": "x-cost", "trusted": true } }));
+    let gateway = lab.open_with(Setup::of(&told(policy.clone(), json!({ "family": "both" }))).with_http2()).await;
+    let client = Client::http2(gateway.address);
+    for rule in RULES {
+        assert_eq!(left(&client.send(of(rule, "x").header("x-cost", "2")).await), (Some("3".to_owned()), Some(3)));
+        let reset = client.send(of(rule, "x").header("x-cost", "0")).await.number("x-ratelimit-reset").expect("one");
+        let never = client.send(of(rule, "x").header("x-cost", "6")).await;
+        assert_eq!((never.status, never.header("retry-after")), (429, None), "{rule}");
+        assert_eq!(left(&never), (Some("3".to_owned()), Some(3)), "{rule}");
+        assert!(never.number("x-ratelimit-reset").is_some_and(|it| it <= reset && it > 1_000), "{:?}", never.headers);
+        let problem: Value = serde_json::from_slice(&never.body).expect("JSON");
+        assert_eq!(problem["violated-policies"], json!([rule]));
+        let grpc = client.send(of(rule, "x").header("x-cost", "6").grpc()).await;
+        let message = grpc.header("grpc-message").expect("a message");
+        assert_eq!(message, format!("limit {rule} exceeded: the request costs more than it ever admits"));
+    }
+    // The gateway's own problem, and a policy's own words.
+    let usual =
+        policy.clone().with("/replies", json!({ "fields": { "family": "x-ratelimit", "reset": "retry-after" } }));
+    let words = json!({ "content_type": "application/json", "body": r#"{"after":{retry_after},"of":"{limit}"}"# });
+    let own = policy.with("/replies", json!({ "refused": words }));
+    for (policy, body) in [
+        (
+            usual,
+            json!({ "status": 429, "title": "Too Many Requests",
+            "detail": "The limit rolling is exceeded: the request costs more than it ever admits." }),
+        ),
+        (own, json!({ "after": null, "of": "rolling" })),
+    ] {
+        let gateway = lab.open(&policy).await;
+        let never = gateway.client().send(of("rolling", "x").header("x-cost", "6")).await;
+        assert_eq!(serde_json::from_slice::<Value>(&never.body).expect("JSON"), body);
+        assert!(never.number("x-ratelimit-reset").is_none_or(|reset| reset == 0), "it is full: {:?}", never.headers);
+        assert_eq!(limit_and_left(&never), (5, 5));
+    }
+}
+
+pub(crate) async fn a_calendars_reset_is_its_windows_end_for_every_cost(lab: &Lab) {
+    let costs = [
+        ("fixed", json!(1)),
+        ("header", json!({ "header": "x-cost", "trusted": true })),
+        ("response", json!({ "response_header": "x-cost" })),
+        ("bytes", json!({ "bytes": "request" })),
+        ("lines", json!({ "lines": "request" })),
+        ("items", json!({ "items": "/a" })),
+    ];
+    for charge in ["admitted", "success"] {
+        let of_cost = |(name, cost): &(&'static str, Value)| {
+            let mut rule = calendar(2);
+            (rule["cost"], rule["charge"]) = (cost.clone(), json!(charge));
+            (*name, on(name, rule))
+        };
+        let fields = json!({ "family": "x-ratelimit", "reset": "unix-seconds" });
+        let gateway = lab.open(&told(limits(&costs.each_ref().map(of_cost)), fields)).await;
+        let client = gateway.client();
+        let mut resets = Vec::new();
+        for (name, _) in &costs {
+            for status in [404, 200, 200, 200] {
+                let call = of(name, "x").answered(status).answered_with("x-cost", "1").sized(1);
+                let answer = client.send(call).await;
+                assert!(answer.status == status || answer.status == 429, "{name}: {}", answer.status);
+                resets.push((name, answer.number("x-ratelimit-reset").expect("a reset")));
+            }
+        }
+        // The window is a day in a zone of whole hours.
+        assert!(resets.iter().all(|(_, reset)| reset % 3_600 == 0 && *reset == resets[0].1), "{charge}: {resets:?}");
+    }
+}
+
+pub(crate) async fn every_response_lists_the_same_policies(lab: &Lab) {
+    let mut over = calendar(1);
+    (over["over"], over["cost"]) = (json!("count"), json!({ "response_header": "x-cost" }));
+    let both = |rule: Value| on("x", rule);
+    let policy = limits(&[("narrow", both(rolling(3))), ("wide", both(bucket(9))), ("over", both(over))]);
+    let policy = policy
+        .with("/concurrency", json!([{ "name": "slots", "per": [], "slots": 9 }]))
+        .with("/payloads", json!([{ "bytes": "9B" }]));
+    let gateway = lab.open(&told(policy, json!({ "family": "ietf" }))).await;
+    let client = gateway.client();
+    let call = || of("x", "y").answered_with("x-cost", "5");
+    let mut answers = vec![client.send(call()).await, client.send(call().answered(404)).await];
+    answers.push(client.send(call().sized(10)).await);
+    answers.push(client.send(call()).await);
+    answers.push(client.send(call()).await);
+    assert_eq!(answers.iter().map(|it| it.status).collect::<Vec<_>>(), [200, 404, 413, 200, 429]);
+    for answer in &answers {
+        let policies = answer.header("ratelimit-policy").expect("the policies");
+        let all =
+            r#""narrow";q=3;w=3600, "wide";q=9;w=32400, "over";q=1;w=86400, "slots";q=9;qu="concurrent-requests""#;
+        assert_eq!(policies, all, "{}", answer.status);
+        assert_eq!(answer.header("x-ratelimit-overage"), None, "it belongs to the other family");
+    }
+    let names = |answer: &Answer| answer.header("ratelimit").expect("counters").matches(";r=").count();
+    assert_eq!(answers.iter().map(names).collect::<Vec<_>>(), [3, 3, 3, 3, 1], "a limit's refusal: what refused");
+}
+
+pub(crate) async fn what_is_refused_later_is_not_counted_as_admitted(lab: &Lab) {
+    let gateway = lab.open(&told(all_kinds(&json!({})), json!({ "family": "x-ratelimit" }))).await;
+    let holder = occupy(&gateway).await;
+    for _ in 0..2 {
+        refusals(&gateway, "rolling").await;
+    }
+    let metric = async |name: &str, labels: &[(&str, &str)]| gateway.admin.metric(name, labels).await;
+    let admitted =
+        async || metric("sluicegate_requests_total", &[("limit", "rolling"), ("decision", "admitted")]).await;
+    assert_eq!(admitted().await, 0);
+    let refused = [
+        ("sluicegate_queue_refused_total", "slots", 2),
+        ("sluicegate_requests_total", "editor", 2),
+        ("sluicegate_payloads_refused_total", "small", 4),
+    ];
+    for (name, limit, count) in refused {
+        let labels: &[(&str, &str)] =
+            if limit == "editor" { &[("limit", limit), ("decision", "refused")] } else { &[("limit", limit)] };
+        assert_eq!(metric(name, labels).await, count, "{name}");
+    }
+    let back = [("limit", "rolling"), ("reason", "queue_refused")];
+    assert_eq!(metric("sluicegate_given_back_total", &back).await, 2);
+    // With and without a body.
+    assert_eq!(gateway.client().send(of("rolling", "x").sized(9)).await.status, 200);
+    assert_eq!(gateway.client().send(Call::get("/rolling/x").header("x-api-key", ALPHA[0])).await.status, 200);
+    assert_eq!(admitted().await, 2);
+    // One after the other, over many connections: nobody writes at the same moment.
+    for _ in 0..60 {
+        gateway.client().send(Call::get("/bucket/x")).await;
+        gateway.client().send(Call::get("/calendar/x").answered(404)).await;
+    }
+    assert_eq!(metric("sluicegate_conflicts_total", &[]).await, 0);
+    holder.abort();
+}
