@@ -33,7 +33,7 @@ pub mod tiers;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use attributes::{AttributeId, Attributes, Complete};
+use attributes::{AttributeId, Attributes, Known};
 use callers::Callers;
 use candidates::Candidates;
 use document::Node;
@@ -165,7 +165,7 @@ impl Policy {
 
 /// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
-    let map = document.map()?;
+    let map = document.map("{ version: 1, name: shop, limits: […] }")?;
     let mut context = Context {
         attributes: Attributes::default(),
         routes: RouteTable::builder(),
@@ -180,7 +180,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let callers = match map.get("callers") {
         Some(field) => callers::read(field, &mut context),
         None => {
-            context.attributes.close(Complete::All);
+            context.attributes.close(Known::All { directory: false });
             Some(Callers::default())
         }
     };
@@ -247,14 +247,14 @@ fn tier_by_route(tiers: &[Tier], routes: usize) -> Vec<Option<usize>> {
 }
 
 fn read_store(field: Field<'_>) -> Option<u32> {
-    let map = field.map()?;
+    let map = field.map("{ keys_max: 100000 }")?;
     let keys_max = map.optional("keys_max", KEYS_MAX_DEFAULT, |field| field.count(1, KEYS_MAX_LIMIT));
     map.end();
     keys_max
 }
 
 fn read_access_log(field: Field<'_>, context: &mut Context) -> Option<Vec<AttributeId>> {
-    let map = field.map()?;
+    let map = field.map("{ attributes: [org] }")?;
     let names = map.require("attributes").and_then(|field| {
         let nodes = field.list(attributes::ATTRIBUTES_MAX)?;
         Some(field.each_once(nodes, |name| context.attributes.resolve(&name, name.string()?)))

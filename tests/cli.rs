@@ -3,6 +3,9 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
+#[path = "cli/warnings.rs"]
+mod warnings;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -24,7 +27,7 @@ limits:
 sets: []
 ";
 const TOLD: &str = ":4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
-POLICY:5: /sets: unknown key; known here: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log
+POLICY:5: /sets: unknown key; known here: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
 POLICY: 2 faults
 ";
 
@@ -88,7 +91,7 @@ fn check_tells_good_from_faulty() {
     let (good, bad) = (file(&folder, "good.yaml", GOOD.as_bytes()), file(&folder, "bad.yaml", BAD.as_bytes()));
     let (code, stdout, stderr) = run(&["check", &good], b"");
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(stdout.starts_with(&format!("{good}: good: policy least, 1 limits, 0 tiers")), "{stdout}");
+    assert!(stdout.starts_with(&format!("{good}: good: policy least, 1 limit, 0 tiers")), "{stdout}");
     let told = format!("{bad}{}", TOLD.replace("POLICY", &bad));
     assert_eq!(run(&["check", &bad], b""), (1, told, String::new()));
     assert_eq!(run(&["check", "-"], BAD.as_bytes()), (1, format!("-{}", TOLD.replace("POLICY", "-")), String::new()));
@@ -103,7 +106,7 @@ fn check_places_what_is_no_tree() {
         ("", "-: /: the document is empty\n-: 1 fault\n"),
         ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 fault\n"),
         ("a: 1\na: 2", "-:2: /a: this key stands twice in its map\n-: 1 fault\n"),
-        ("[]", "-:1: /: must be a map, and is a list\n-: 1 fault\n"),
+        ("[]", "-:1: /: must be a map such as { version: 1, name: shop, limits: […] }, and is a list\n-: 1 fault\n"),
     ] {
         assert_eq!(run(&["check", "-"], text.as_bytes()), (1, told.to_owned(), String::new()), "{text}");
     }
@@ -341,7 +344,7 @@ fn filters_that_are_none_are_told_where() {
         ("name: one\n", "FILE:1: /: must be a list, and is a map\nFILE: 1 fault\n"),
         (
             "- { name: one }\n- two\n- [three]\n",
-            "FILE:2: /1: must be a map, and is a string\nFILE:3: /2: must be a map, and is a list\nFILE: 2 faults\n",
+            "FILE:2: /1: must be a map such as { name: envoy.filters.http.cors }, and is a string\nFILE:3: /2: must be a map such as { name: envoy.filters.http.cors }, and is a list\nFILE: 2 faults\n",
         ),
         ("", "FILE: /: the document is empty\nFILE: 1 fault\n"),
         ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 fault\n"),

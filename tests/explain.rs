@@ -3,6 +3,8 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
+#[path = "explain/directories.rs"]
+mod directories;
 #[path = "explain/presets.rs"]
 mod presets;
 

@@ -133,13 +133,19 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::UnknownKey { .. } => "UnknownKey",
         Reason::Missing => "Missing",
         Reason::NotA { .. } => "NotA",
+        Reason::NotAMap { .. } => "NotAMap",
+        Reason::NotANumber { .. } => "NotANumber",
+        Reason::NotAWord { .. } => "NotAWord",
         Reason::OutOfRange { .. } => "OutOfRange",
         Reason::NotOneOf { .. } => "NotOneOf",
+        Reason::NoSuchAttribute { .. } => "NoSuchAttribute",
         Reason::Empty => "Empty",
         Reason::TooMany { .. } => "TooMany",
+        Reason::TooManyCombinations { .. } => "TooManyCombinations",
         Reason::TooLong { .. } => "TooLong",
         Reason::BadName { .. } => "BadName",
         Reason::ReservedName { .. } => "ReservedName",
+        Reason::CredentialsName { .. } => "CredentialsName",
         Reason::TooManyAttributes { .. } => "TooManyAttributes",
         Reason::Duplicate { .. } => "Duplicate",
         Reason::NameNeeded { .. } => "NameNeeded",
@@ -185,6 +191,7 @@ fn rule(rule: Rule) -> Option<&'static str> {
         Rule::NumberTooLarge => "NumberTooLarge",
         Rule::NumberNotFinite => "NumberNotFinite",
         Rule::KeyNotString => "KeyNotString",
+        Rule::ThousandsSeparator => "ThousandsSeparator",
         Rule::SeveralDocuments => "SeveralDocuments",
         Rule::TooManyCopies => "TooManyCopies",
         Rule::UnknownAlias => "UnknownAlias",
@@ -229,7 +236,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (40, 22),
+        (46, 23),
         "{reasons:?}
 {rules:?}"
     );

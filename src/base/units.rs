@@ -9,7 +9,7 @@ use super::time::Span;
 pub enum RefillPer {
     /// `s`
     Second,
-    /// `min`
+    /// `min`, or `m`.
     Minute,
     /// `h`
     Hour,
@@ -63,7 +63,7 @@ impl fmt::Display for UnitError {
             Self::ZeroRate => "never refills: a rate is at least 1",
             Self::RateTooFast => "is too fast: at most 1000000/s",
             Self::NotAPercentage => "is not a percentage from 0% to 100%",
-            Self::NotASpan => "is not a length of time: a whole number and a unit, one of s, m, h, d, w (10s)",
+            Self::NotASpan => "is not a length of time: a whole number and a unit, one of s, min, h, d, w (10s)",
             Self::SpanOutOfRange => "is not in 1s to 366d",
             Self::NoFixedLength => "has no fixed length: a month belongs to a `calendar`",
             Self::NotASize => {
@@ -78,8 +78,9 @@ impl fmt::Display for UnitError {
 }
 
 impl RefillPer {
-    pub(crate) const ALL: [(&'static str, Self); 4] =
-        [("s", Self::Second), ("min", Self::Minute), ("h", Self::Hour), ("d", Self::Day)];
+    /// The names of all of them; of two for one, the first is the one that is written.
+    pub(crate) const ALL: [(&'static str, Self); 5] =
+        [("s", Self::Second), ("min", Self::Minute), ("m", Self::Minute), ("h", Self::Hour), ("d", Self::Day)];
 
     const fn span(self) -> Span {
         match self {
@@ -92,7 +93,7 @@ impl RefillPer {
 }
 
 impl Refill {
-    /// Reads `COUNT/UNIT`, with `s`, `min`, `h` or `d` for the unit.
+    /// Reads `COUNT/UNIT`, with `s`, `min` (or `m`), `h` or `d` for the unit.
     ///
     /// # Errors
     /// [`UnitError`] with the rule that the text breaks.
@@ -148,7 +149,7 @@ impl fmt::Display for Refill {
 pub enum TimeUnit {
     /// `s`
     Second,
-    /// `m`
+    /// `m`, or `min`.
     Minute,
     /// `h`
     Hour,
@@ -160,9 +161,10 @@ pub enum TimeUnit {
     Month,
 }
 
-const TIME_UNITS: [(&str, TimeUnit); 6] = [
+const TIME_UNITS: [(&str, TimeUnit); 7] = [
     ("s", TimeUnit::Second),
     ("m", TimeUnit::Minute),
+    ("min", TimeUnit::Minute),
     ("h", TimeUnit::Hour),
     ("d", TimeUnit::Day),
     ("w", TimeUnit::Week),
@@ -293,7 +295,8 @@ mod tests {
             ("/min", UnitError::NotARate),
             ("-1/s", UnitError::NotARate),
             ("1.5/s", UnitError::NotARate),
-            ("60/m", UnitError::NotARate),
+            ("60/minute", UnitError::NotARate),
+            ("60/mo", UnitError::NotARate),
             ("+5/s", UnitError::NotARate),
             ("0/s", UnitError::ZeroRate),
             ("2000000/s", UnitError::RateTooFast),
@@ -305,13 +308,21 @@ mod tests {
     }
 
     #[test]
+    fn a_minute_has_two_names_everywhere() {
+        assert_eq!(Refill::parse("60/m"), Refill::parse("60/min"));
+        assert_eq!(Refill::parse("60/m").unwrap().to_string(), "60/min");
+        assert_eq!(parse_span("5min"), parse_span("5m"));
+        assert_eq!(write_span(parse_span("5min").unwrap()), "5m");
+    }
+
+    #[test]
     fn a_length_of_time_reads_as_it_is_written() {
         for (text, seconds) in
             [("1s", 1), ("10s", 10), ("5m", 300), ("1h", 3_600), ("366d", 31_622_400), ("1w", 604_800)]
         {
             assert_eq!(parse_span(text), Ok(Span::from_seconds(seconds)), "{text}");
         }
-        for text in ["", "10", "s", "-1s", "+1s", "1.5h", "1 s", "1min", "1S", "10sec", "٣s"] {
+        for text in ["", "10", "s", "-1s", "+1s", "1.5h", "1 s", "1minute", "1S", "10sec", "٣s"] {
             assert_eq!(parse_span(text), Err(UnitError::NotASpan), "{text}");
         }
         for text in ["0s", "367d", "53w", "18446744073709551615w"] {

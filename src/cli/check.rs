@@ -1,51 +1,91 @@
 //! `sluicegate check`: every fault of a policy, or what it comes to.
 
+mod asked;
+mod values;
+mod warnings;
+
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::envoy::BUFFER_BYTES;
-use super::{Failure, document, print};
+use super::{Failure, counted, document, print};
 use crate::limit::Rule;
 use crate::policy::Policy;
+use crate::policy::document::Node;
 use crate::policy::limits::{CostSource, Limit};
 use crate::store::record;
 use crate::store::shared::Geometry;
+use warnings::Warning;
 
 pub(super) fn run(path: &Path) -> Result<String, Failure> {
-    match document::read(path)? {
-        Ok((_, policy)) => Ok(format!(
-            "{}: good: policy {}, {} limits, {} tiers, {} concurrency limits, {} seat limits, {} payload limits, {} credentials in the directory; up to {} live keys in at most {} KB\n{}",
-            path.display(),
-            policy.name,
-            policy.limits.len(),
-            policy.tiers.len(),
-            policy.pools.len(),
-            policy.seats.len(),
-            policy.payloads.len(),
-            policy.callers.directory.count(),
-            policy.keys_max,
-            Geometry::new(policy.keys_max).bytes_max(record_bytes_max(&policy)).div_ceil(1_000),
-            warnings(&policy),
-        )),
+    let (document, policy) = match document::read(path)? {
+        Ok(read) => read,
         Err(report) => {
             print(&report);
-            Err(Failure::Faults)
+            return Err(Failure::Faults);
         }
+    };
+    let name = path.display();
+    let mut text = format!("{name}: good: {}\n", summary(&policy));
+    let warnings = warnings(&document, &policy);
+    for warning in warnings.iter().take(WARNINGS_SHOWN) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name}{}: warning: {warning}", document::place(warning.line, 0));
     }
+    if let Some(more) = warnings.len().checked_sub(WARNINGS_SHOWN).filter(|more| *more > 0) {
+        let _ = writeln!(text, "{name}: warning: and {more} more");
+    }
+    Ok(text)
 }
 
-/// What is well written, and may not be what is meant; a line each.
-fn warnings(policy: &Policy) -> String {
+/// More warnings than these are no help to anybody.
+const WARNINGS_SHOWN: usize = 100;
+
+/// What a policy comes to.
+fn summary(policy: &Policy) -> String {
+    let parts = [
+        (policy.limits.len(), "limit"),
+        (policy.tiers.len(), "tier"),
+        (policy.pools.len(), "concurrency limit"),
+        (policy.seats.len(), "seat limit"),
+        (policy.payloads.len(), "payload limit"),
+        (policy.callers.directory.count(), "credential"),
+    ];
+    let keys = usize::try_from(policy.keys_max).unwrap_or(usize::MAX);
+    format!(
+        "policy {}, {} in the directory; up to {} in at most {} KB",
+        policy.name,
+        parts.map(|(count, one)| counted(count, one)).join(", "),
+        counted(keys, "live key"),
+        Geometry::new(policy.keys_max).bytes_max(record_bytes_max(policy)).div_ceil(1_000),
+    )
+}
+
+/// What is well written, and may not be what is meant; in the order of the lines.
+fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
+    let mut all = warnings::callers(document, policy);
+    all.extend(held_bodies(document, policy));
+    all.sort_by_key(|warning| warning.line);
+    all
+}
+
+/// Of payload limits that hold more than Envoy's buffer takes.
+fn held_bodies(document: &Node, policy: &Policy) -> Vec<Warning> {
     let held = policy.payloads.iter().enumerate().filter(|(_, payload)| payload.hold);
     let too_large = held.filter(|(_, payload)| {
         let all = payload.overrides.all().iter().chain([&payload.bounds]);
         all.into_iter().any(|bounds| bounds.bytes.is_none_or(|bytes| bytes > BUFFER_BYTES))
     });
-    let lines = too_large.map(|(number, _)| {
-        format!(
-            "warning: /payloads/{number}: a held body must fit in Envoy's buffer, {BUFFER_BYTES} bytes as `render` writes it: give `bytes`, at most 1MiB, or Envoy answers a larger one with a 413 of its own\n"
+    let warning = |(number, _)| {
+        Warning::at(
+            document,
+            &format!("/payloads/{number}"),
+            format!(
+                "a held body must fit in Envoy's buffer, {BUFFER_BYTES} bytes as `render` writes it: give `bytes`, at most 1MiB, or Envoy answers a larger one with a 413 of its own"
+            ),
         )
-    });
-    lines.collect()
+    };
+    too_large.map(warning).collect()
 }
 
 /// The most bytes that one counter of the policy can take.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::Failure;
+use super::{Failure, counted};
 use crate::policy::Policy;
 use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, Value, from_yaml};
 use crate::policy::error::{PolicyError, Reason, Shown};
@@ -34,24 +34,28 @@ pub(super) fn told<T>(read: Result<T, String>) -> Result<T, Failure> {
     })
 }
 
+/// How a filter is written.
+const FILTER: &str = "{ name: envoy.filters.http.cors }";
+
 /// A list of maps, which Envoy takes for HTTP filters; else the report of its faults.
 pub(super) fn filters(path: &Path) -> Result<Result<Node, String>, Failure> {
     let document = match tree(path)? {
         Ok(document) => document,
         Err(report) => return Ok(Err(report)),
     };
-    let not_a = |wanted, at: String, node: &Node| PolicyError {
-        at,
-        line: node.line,
-        reason: Reason::NotA { wanted, found: node.value.kind() },
-    };
     let faults: Vec<PolicyError> = match &document.value {
         Value::List(items) => {
             let others = items.iter().enumerate().filter(|(_, item)| !matches!(item.value, Value::Map(_)));
-            others.map(|(index, item)| not_a("a map", format!("/{index}"), item)).collect()
+            let fault = |(index, item): (usize, &Node)| PolicyError {
+                at: format!("/{index}"),
+                line: item.line,
+                reason: Reason::NotAMap { form: FILTER, found: item.value.kind() },
+            };
+            others.map(fault).collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
-            vec![not_a("a list", String::new(), &document)]
+            let reason = Reason::NotA { wanted: "a list", found: document.value.kind() };
+            vec![PolicyError { at: String::new(), line: document.line, reason }]
         }
     };
     Ok(if faults.is_empty() { Ok(document) } else { Err(report(&path.display().to_string(), &faults)) })
@@ -73,12 +77,12 @@ fn report(name: &str, faults: &[PolicyError]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(report, "{name}{}: {fault}", place(fault.line, 0));
     }
-    let _ = writeln!(report, "{name}: {} {}", faults.len(), if faults.len() == 1 { "fault" } else { "faults" });
+    let _ = writeln!(report, "{name}: {}", counted(faults.len(), "fault"));
     report
 }
 
 /// `:line:column` as compilers write it, as far as they are known.
-fn place(line: u32, column: u32) -> String {
+pub(super) fn place(line: u32, column: u32) -> String {
     [line, column].iter().filter(|number| **number > 0).map(|number| format!(":{number}")).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Attributes: what is known of a caller, by name. Names become numbers when the policy is loaded.
 
-use super::error::Reason;
+use super::error::{InEntry, Reason, nearest};
 use super::reader::{Field, is_name};
 
 /// An attribute's number within its policy.
@@ -19,7 +19,7 @@ impl AttributeId {
 #[derive(Debug)]
 pub struct Attributes {
     names: Vec<Name>,
-    complete: Complete,
+    known: Known,
     /// The attributes up to this number are the credentials' own.
     credentials: usize,
 }
@@ -31,15 +31,16 @@ struct Name {
     said: bool,
 }
 
-/// How much is known of what the callers have: what is not known of is not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Complete {
-    /// Nothing: something about the callers has a fault, which says enough.
+/// Whether it is known which attributes the callers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// No: something about the callers has a fault, which says enough.
     Nothing,
-    /// The credentials. The directory is empty: its entries are still to come, and bring their attributes.
-    Credentials,
-    /// Everything.
-    All,
+    /// Yes.
+    All {
+        /// Whether there is a directory, for whose entries an attribute can be declared.
+        directory: bool,
+    },
 }
 
 /// The most attributes that a policy can have.
@@ -54,7 +55,7 @@ pub(crate) const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
 impl Default for Attributes {
     fn default() -> Self {
         let credential = Name { text: CREDENTIAL.into(), said: true };
-        Self { names: vec![credential], complete: Complete::Nothing, credentials: 0 }
+        Self { names: vec![credential], known: Known::Nothing, credentials: 0 }
     }
 }
 
@@ -79,38 +80,48 @@ impl Attributes {
         self.names.get(id.index()).map_or("", |name| &name.text)
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<AttributeId> {
+    /// The attribute of this name.
+    pub(crate) fn find(&self, name: &str) -> Option<AttributeId> {
         let index = self.names.iter().position(|known| *known.text == *name)?;
         u16::try_from(index).ok().map(AttributeId)
     }
 
-    /// Adds what a credential or a source gives.
+    /// Adds what a credential or a source gives, or an entry of the directory may have.
     pub(super) fn declare(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
-        let id = self.declared(name).map_err(|reason| field.fault(reason(Some(name.to_owned())))).ok()?;
+        let id = self.declared(name, Some(name)).map_err(|reason| field.fault(reason)).ok()?;
         self.names.get_mut(id.index())?.said = true;
         Some(id)
     }
 
-    /// Adds what an entry of the directory has. A fault does not say its name: a secret in the wrong
-    /// place may be the key.
+    /// Adds what an entry of the directory has. A fault says the name of a credential and a word of the
+    /// language, and no other: a secret in the wrong place may be the key.
     pub(super) fn declare_held(&mut self, entry: &Field<'_>, name: &str) -> Option<AttributeId> {
-        let fault = |reason: Reason| entry.fault(Reason::InEntry { part: "a key", reason: Box::new(reason) });
-        self.declared(name).map_err(|reason| fault(reason(None))).ok()
+        let in_entry = |reason| {
+            let is_known = matches!(reason, Reason::ReservedName { .. } | Reason::CredentialsName { .. });
+            if is_known { reason } else { Reason::InEntry { part: InEntry::Key, reason: Box::new(reason) } }
+        };
+        self.declared(name, None).map_err(|reason| entry.fault(in_entry(reason))).ok()
     }
 
-    /// The attribute of this name, added if it is new; else the rule that the name breaks.
-    fn declared(&mut self, name: &str) -> Result<AttributeId, fn(Option<String>) -> Reason> {
+    /// The attribute of this name, added if it is new; else the rule that the name breaks. A name that
+    /// is not `mentionable` may be a secret.
+    fn declared(&mut self, name: &str, mentionable: Option<&str>) -> Result<AttributeId, Reason> {
         if !is_name(name) {
-            return Err(|value| Reason::BadName { value });
+            return Err(Reason::BadName { value: mentionable.map(str::to_owned) });
         }
         if RESERVED.contains(&name) {
-            return Err(|value| Reason::ReservedName { value });
+            return Err(Reason::ReservedName { value: name.to_owned() });
         }
         match self.find(name) {
-            Some(id) if id.index() <= self.credentials => Err(|value| Reason::ReservedName { value }),
+            Some(id) if id.index() <= self.credentials => Err(Reason::CredentialsName { value: name.to_owned() }),
             Some(id) => Ok(id),
-            None => self.add(name).ok_or(|_| Reason::TooManyAttributes { max: ATTRIBUTES_MAX }),
+            None => self.add(name).ok_or(Reason::TooManyAttributes { max: ATTRIBUTES_MAX }),
         }
+    }
+
+    /// The name of an attribute that stands outside of the directory too.
+    pub(super) fn said(&self, id: AttributeId) -> Option<&str> {
+        self.names.get(id.index()).filter(|name| name.said).map(|name| &*name.text)
     }
 
     /// Adds a credential's own attribute. Several credentials may share a name: they are ways to
@@ -126,15 +137,21 @@ impl Attributes {
 
     /// The attribute that a limit, an override or the access log names; here it is said.
     pub(super) fn resolve(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
-        match self.find(name) {
-            Some(id) => Some(id),
-            None if self.complete < Complete::All && is_name(name) && !RESERVED.contains(&name) => {
+        match (self.find(name), self.known) {
+            (Some(id), _) => Some(id),
+            (None, Known::Nothing) if is_name(name) && !RESERVED.contains(&name) => {
                 let added = self.add(name);
                 added.or_else(|| field.refuse(Reason::TooManyAttributes { max: ATTRIBUTES_MAX }))
             }
-            None => {
-                let choices = self.choices();
-                field.refuse(Reason::NotOneOf { value: name.to_owned(), choices, kind: "an attribute of the callers" })
+            (None, known) => {
+                // A key of the directory that is a slip of the hand away from this is no secret.
+                let nearest = nearest(name, self.names.iter().map(|known| &*known.text)).map(str::to_owned);
+                field.refuse(Reason::NoSuchAttribute {
+                    value: name.to_owned(),
+                    choices: self.choices(),
+                    nearest,
+                    directory: known == Known::All { directory: true },
+                })
             }
         }
     }
@@ -143,14 +160,14 @@ impl Attributes {
     pub(super) fn check_credential(&self, field: &Field<'_>, name: &str) {
         let names = self.names.iter().skip(1).take(self.credentials);
         let choices: Vec<String> = names.map(|name| name.text.to_string()).collect();
-        if self.complete >= Complete::Credentials && !choices.iter().any(|choice| choice == name) {
-            field.fault(Reason::NotOneOf { value: name.to_owned(), choices, kind: "a credential" });
+        if self.known != Known::Nothing && !choices.iter().any(|choice| choice == name) {
+            field.fault(Reason::not_one_of(name, choices, "a credential"));
         }
     }
 
-    /// From here on what is complete is the measure of every name.
-    pub(super) fn close(&mut self, complete: Complete) {
-        self.complete = complete;
+    /// From here on what is known is the measure of every name.
+    pub(super) fn close(&mut self, known: Known) {
+        self.known = known;
     }
 
     /// The attributes in words, those that only the directory names as a whole.

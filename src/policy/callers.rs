@@ -5,10 +5,10 @@ pub(crate) mod credential;
 pub(crate) mod source;
 
 use super::Context;
-use super::attributes::{AttributeId, Complete};
+use super::attributes::{ATTRIBUTES_MAX, AttributeId, Known};
 use super::directory::{self, Directory};
 use super::error::Reason;
-use super::reader::Field;
+use super::reader::{Field, MapField};
 use super::route::RouteId;
 use super::select::read_routes;
 use crate::base::property::{Property, PropertySet};
@@ -112,20 +112,18 @@ impl Clues {
 }
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
-    let map = field.map()?;
+    let map = field.map("{ credentials: [{ name: api_key, header: x-api-key }], directory: [] }")?;
     let faults_before = field.faults.count();
     let routes = map.optional("for", None, |field| read_where(field, context).map(Some));
     let credentials = map.require("credentials").and_then(|field| credential::read(field, context));
     let entries = map.get("directory");
+    declare_attributes(&map, entries.as_ref(), context);
     let directory = map.optional("directory", Directory::default(), |field| directory::read(field, context));
     let places = credentials.as_deref().unwrap_or_default();
     let sources = map.optional("attributes", Vec::new(), |field| source::read(field, places, context));
     context.attributes.close(match &directory {
-        Some(directory) if field.faults.count() == faults_before => {
-            // An empty directory's entries are to come; where there is none, none come.
-            if entries.is_some() && directory.count() == 0 { Complete::Credentials } else { Complete::All }
-        }
-        Some(_) | None => Complete::Nothing,
+        Some(_) if field.faults.count() == faults_before => Known::All { directory: entries.is_some() },
+        Some(_) | None => Known::Nothing,
     });
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
@@ -147,13 +145,24 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     })
 }
 
+/// Adds the attributes that entries of the directory may have, those that are still to come too.
+fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: &mut Context) {
+    let Some(field) = map.get("directory_attributes") else { return };
+    if entries.is_none() {
+        field
+            .fault(Reason::Misplaced { why: "these are attributes of the directory's entries", beside: "`directory`" });
+    }
+    let Some(nodes) = field.list(ATTRIBUTES_MAX) else { return };
+    field.each_once(nodes, |field| context.attributes.declare(&field, field.string()?));
+}
+
 /// Nothing written is `refuse`: a policy that names credentials means them.
 fn stance(field: Option<Field<'_>>) -> Option<Stance> {
     field.map_or(Some(Stance::Refuse), |field| field.choice("a stance", &STANCES))
 }
 
 fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
-    let map = field.map()?;
+    let map = field.map("{ routes: [/v1/**] }")?;
     let routes = map.require("routes").and_then(|field| read_routes(field, &mut context.routes));
     map.end();
     Some(routes?.into_iter().map(|(_, id)| id).collect())

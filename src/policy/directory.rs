@@ -9,7 +9,7 @@ use std::fmt;
 use super::Context;
 use super::attributes::AttributeId;
 use super::document::Value;
-use super::error::Reason;
+use super::error::{InEntry, Reason};
 use super::reader::Field;
 
 /// The SHA-256 of a secret.
@@ -35,6 +35,11 @@ impl Directory {
         Some(values.map(|(attribute, text)| (attribute, self.text(text))))
     }
 
+    /// The values of all entries, one after the other.
+    pub fn values(&self) -> impl Iterator<Item = (AttributeId, &str)> {
+        self.values.iter().flatten().map(|(attribute, text)| (*attribute, self.text(*text)))
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -56,7 +61,7 @@ impl fmt::Debug for Directory {
 pub(crate) const ENTRIES_MAX: usize = 500_000;
 pub(crate) const VALUE_BYTES_MAX: usize = 256;
 
-/// Reads the entries. No fault repeats anything that stands here, not even a key.
+/// Reads the entries. No fault repeats anything that stands here alone, not even a key.
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory> {
     let nodes = field.list(ENTRIES_MAX)?;
     let mut builder = Builder::default();
@@ -74,7 +79,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory>
 }
 
 fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
-    let map = entry.map()?;
+    let map = entry.map("{ sha256: <64 hexadecimal digits>, org: acme }")?;
     let digest = map.require("sha256").and_then(|field| {
         let digest = field.string().and_then(digest);
         digest.or_else(|| {
@@ -87,12 +92,14 @@ fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Ve
         // The value's line, but no deeper place than the entry's: the key may be a secret.
         let hidden = Field { node: &child.value, ..entry };
         let attribute = context.attributes.declare_held(&hidden, &child.key);
-        values.extend(attribute.zip(entry_value(&hidden)));
+        let said = attribute.and_then(|id| context.attributes.said(id));
+        values.extend(attribute.zip(entry_value(&hidden, said)));
     }
     Some((digest?, values))
 }
 
-fn entry_value<'a>(hidden: &Field<'a>) -> Option<&'a str> {
+/// `said` is the attribute's name where a message may repeat it.
+fn entry_value<'a>(hidden: &Field<'a>, said: Option<&str>) -> Option<&'a str> {
     let reason = match &hidden.node.value {
         Value::String(text) if text.is_empty() => Reason::Empty,
         Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong { max: VALUE_BYTES_MAX },
@@ -101,7 +108,8 @@ fn entry_value<'a>(hidden: &Field<'a>) -> Option<&'a str> {
             Reason::NotA { wanted: "a string", found: other.kind() }
         }
     };
-    hidden.refuse(Reason::InEntry { part: "a value", reason: Box::new(reason) })
+    let part = InEntry::Value(said.map(str::to_owned));
+    hidden.refuse(Reason::InEntry { part, reason: Box::new(reason) })
 }
 
 fn digest(text: &str) -> Option<Digest> {

@@ -3,13 +3,24 @@
 //! All faults are collected, so that an operator mends them in one go. Nothing that stands under
 //! `/callers/directory` is repeated: an error there names the entry, never its content.
 
+mod words;
+
 use std::fmt;
 
+use words::{Digits, Either, Meant, Named};
+
+use super::attributes::RESERVED;
 use super::route::RouteError;
 use super::template::Placeholder;
 use crate::base::time::Span;
 use crate::base::units::{UnitError, write_span};
+use crate::base::zone::Zone;
 use crate::payload::json::PathError;
+
+pub(crate) use words::{Choices, Quoted, Shown, nearest};
+
+/// So few words need no hint at which was meant.
+const AT_A_GLANCE: usize = 3;
 
 /// One fault of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +38,8 @@ pub struct PolicyError {
 pub enum Reason {
     /// A key that nothing reads.
     UnknownKey {
+        /// As it was written.
+        key: String,
         /// The keys that may stand there.
         known: Vec<&'static str>,
     },
@@ -36,6 +49,25 @@ pub enum Reason {
     NotA {
         /// What is needed, with its article.
         wanted: &'static str,
+        /// What stands there, with its article.
+        found: &'static str,
+    },
+    /// Another kind of value than a map.
+    NotAMap {
+        /// How such a map is written.
+        form: &'static str,
+        /// What stands there, with its article.
+        found: &'static str,
+    },
+    /// A text where a number is needed.
+    NotANumber {
+        /// As it was written.
+        value: String,
+    },
+    /// Something else than a word where one of these is needed.
+    NotAWord {
+        /// What is allowed.
+        choices: Vec<String>,
         /// What stands there, with its article.
         found: &'static str,
     },
@@ -57,10 +89,28 @@ pub enum Reason {
         /// What the words are.
         kind: &'static str,
     },
+    /// A name that no attribute of the callers has.
+    NoSuchAttribute {
+        /// As it was written.
+        value: String,
+        /// Those that there are, in words.
+        choices: Vec<String>,
+        /// The one that was probably meant.
+        nearest: Option<String>,
+        /// Whether entries of a directory may have attributes that are declared.
+        directory: bool,
+    },
     /// A list or map without an element.
     Empty,
     /// More elements than this.
     TooMany {
+        /// How many there are.
+        count: usize,
+        /// The most that are allowed.
+        max: usize,
+    },
+    /// Lists of values with more combinations than this.
+    TooManyCombinations {
         /// The most that are allowed.
         max: usize,
     },
@@ -74,10 +124,15 @@ pub enum Reason {
         /// As it was written; `None` under the directory.
         value: Option<String>,
     },
-    /// A name that means something else already.
+    /// A word of the language for a name.
     ReservedName {
-        /// As it was written; `None` under the directory.
-        value: Option<String>,
+        /// The word.
+        value: String,
+    },
+    /// The name of a credential for another attribute.
+    CredentialsName {
+        /// The name.
+        value: String,
     },
     /// More attributes than this in one policy.
     TooManyAttributes {
@@ -142,6 +197,8 @@ pub enum Reason {
     NotOneSource {
         /// The keys of the sources.
         sources: &'static [&'static str],
+        /// Those that stand there.
+        given: Vec<&'static str>,
     },
     /// A key beside the wrong other one.
     Misplaced {
@@ -164,10 +221,11 @@ pub enum Reason {
         /// The name in braces.
         name: String,
     },
-    /// A key or a value in an entry of the directory, of which nothing is repeated.
+    /// A key or a value in an entry of the directory, of which nothing is repeated but what stands
+    /// elsewhere too.
     InEntry {
-        /// Which of the two, with its article.
-        part: &'static str,
+        /// Which of the two.
+        part: InEntry,
         /// The rule that it breaks.
         reason: Box<Reason>,
     },
@@ -244,6 +302,32 @@ pub enum Reason {
     },
 }
 
+/// A part of an entry of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InEntry {
+    /// A key.
+    Key,
+    /// The value of an attribute; its name, where that is declared elsewhere.
+    Value(Option<String>),
+}
+
+impl Reason {
+    /// A word that is none of `choices`, which are what `kind` says.
+    pub(super) fn not_one_of(value: &str, choices: Vec<String>, kind: &'static str) -> Self {
+        Self::NotOneOf { value: value.to_owned(), choices, kind }
+    }
+}
+
+impl fmt::Display for InEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key => f.write_str("a key of this entry"),
+            Self::Value(None) => f.write_str("a value of this entry"),
+            Self::Value(Some(name)) => write!(f, "the {name} of this entry"),
+        }
+    }
+}
+
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", Shown(if self.at.is_empty() { "/" } else { &self.at }), self.reason)
@@ -253,9 +337,32 @@ impl fmt::Display for PolicyError {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownKey { known } => write!(f, "unknown key; known here: {}", known.join(", ")),
+            Self::UnknownKey { key, known: _ } if key.starts_with(|first: char| first.is_ascii_digit()) => f.write_str(
+                "unknown key: a comma ends the value before it, so write numbers without separators (5000000, not 5,000,000)",
+            ),
+            Self::UnknownKey { key, known } => {
+                let meant = Meant(nearest(key, known.iter().copied()));
+                write!(f, "unknown key; known here: {}{meant}", known.join(", "))
+            }
             Self::Missing => f.write_str("is required, and missing"),
+            Self::NotA { wanted: wanted @ "a string", found: found @ ("a number" | "a truth value") } => {
+                write!(f, "must be {wanted}, and is {found}: put it in quotes")
+            }
             Self::NotA { wanted, found } => write!(f, "must be {wanted}, and is {found}"),
+            Self::NotAMap { form, found } => write!(f, "must be a map such as {form}, and is {found}"),
+            Self::NotANumber { value } if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                write!(f, "must be a number, and is a string: write {value} without quotes")
+            }
+            Self::NotANumber { value } => {
+                let (digits, string) = (Digits(value).to_string(), Quoted(value));
+                let begins = value.starts_with(|first: char| first.is_ascii_digit());
+                let hint = if begins && digits.is_empty() { "; a count is digits alone, without a unit" } else { &digits };
+                write!(f, "must be a number, and is the string {string}{hint}")
+            }
+            Self::NotAWord { choices, found } if choices.len() == 1 => {
+                write!(f, "must be {}, and is {found}", Choices(choices))
+            }
+            Self::NotAWord { choices, found } => write!(f, "must be one of {}, and is {found}", Choices(choices)),
             Self::OutOfRange { value, min, max } if min == max => write!(f, "{value} is not {min}"),
             Self::OutOfRange { value, min, max } if value.contains(['.', 'e']) => {
                 write!(f, "{value} is not a whole number in {min}..={max}")
@@ -265,16 +372,37 @@ impl fmt::Display for Reason {
                 write!(f, "{} is not {kind}: there is none", Quoted(value))
             }
             Self::NotOneOf { value, choices, kind } => {
-                write!(f, "{} is not {kind}: {}", Quoted(value), Choices(choices))
+                let meant = nearest(value, choices.iter().map(String::as_str)).filter(|_| choices.len() > AT_A_GLANCE);
+                write!(f, "{} is not {kind}: {}{}", Quoted(value), Choices(choices), Meant(meant))
+            }
+            Self::NoSuchAttribute { value, choices, nearest, directory } => {
+                write!(f, "{} is not an attribute of the callers: {}", Quoted(value), Choices(choices))?;
+                match nearest {
+                    _ if RESERVED.contains(&&**value) => {
+                        write!(f, "; `{value}` can stand in the `for` of a limit, and nowhere else")
+                    }
+                    Some(_) => write!(f, "{}", Meant(nearest.as_deref())),
+                    None if *directory => {
+                        f.write_str("; list it in `directory_attributes` if entries of the directory will have it")
+                    }
+                    None => Ok(()),
+                }
             }
             Self::Empty => f.write_str("is empty, and must not be"),
-            Self::TooMany { max } => write!(f, "has too many elements: at most {max}"),
+            Self::TooMany { count, max } => write!(f, "has too many elements: {count}, and at most {max} are allowed"),
+            Self::TooManyCombinations { max } => write!(
+                f,
+                "has lists of values with more than {max} combinations: split it into several overrides"
+            ),
             Self::TooLong { max } => write!(f, "is too long: at most {max} bytes"),
             Self::BadName { value } => {
                 write!(f, "{}is not a name: up to 64 of a-z, 0-9, _ and -, a letter first", Named(value))
             }
             Self::ReservedName { value } => {
-                write!(f, "{}is the name of a credential, or a word of the language", Named(value))
+                write!(f, "{} is a word of the language, which no attribute can have for its name", Quoted(value))
+            }
+            Self::CredentialsName { value } => {
+                write!(f, "{} is the name of a credential, which no other attribute can have", Quoted(value))
             }
             Self::TooManyAttributes { max } => write!(f, "is one attribute too many: at most {max} in a policy"),
             Self::Duplicate { value, first } => write!(f, "{}is used twice, first at {first}", Named(value)),
@@ -282,7 +410,7 @@ impl fmt::Display for Reason {
                 write!(f, "needs a `name`: {}, which it has without one, is used at {first}", Quoted(usual))
             }
             Self::BadRoute { value, error } => write!(f, "{} is not a route: {error}", Quoted(value)),
-            Self::BadUnit { value, error } => write!(f, "{} {error}", Quoted(value)),
+            Self::BadUnit { value, error } => write!(f, "{} {error}{}", Quoted(value), Digits(value)),
             Self::SpanOutOfRange { value, max } => {
                 write!(f, "{} is not in 1s to {}", Quoted(value), write_span(*max))
             }
@@ -300,7 +428,12 @@ impl fmt::Display for Reason {
                 "{} is not a media type or a range of them, without parameters, such as application/json, application/*+json or text/*",
                 Quoted(value)
             ),
-            Self::NotOneSource { sources } => write!(f, "needs exactly one of {}", sources.join(", ")),
+            Self::NotOneSource { sources, given } if given.is_empty() => {
+                write!(f, "needs exactly one of {}, and has none", sources.join(", "))
+            }
+            Self::NotOneSource { sources, given } => {
+                write!(f, "needs exactly one of {}, and has {}", sources.join(", "), given.join(" and "))
+            }
             Self::Misplaced { why, beside } => write!(f, "{why}: only beside {beside}"),
             Self::NamespaceAlone => f.write_str(
                 "names a namespace and nothing in it: go on with keys, as in [envoy.filters.http.jwt_authn, session]",
@@ -314,7 +447,7 @@ impl fmt::Display for Reason {
                 Quoted(credential)
             ),
             Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
-            Self::InEntry { part, reason } => write!(f, "{part} of this entry {reason}"),
+            Self::InEntry { part, reason } => write!(f, "{part} {reason}"),
             Self::NobodyKnown => f.write_str(
                 "every secret would be refused: give a `directory`, be it empty for now, or `unknown: anonymous`",
             ),
@@ -342,78 +475,13 @@ impl fmt::Display for Reason {
             ),
             Self::BadPath { value, error } => write!(f, "{} is not a JSON pointer: {error}", Quoted(value)),
             Self::NoSuchZone { value } => {
-                write!(f, "{} is not a time zone of the IANA database, such as Europe/Rome or UTC", Quoted(value))
+                let meant = Meant(nearest(value, Zone::names()));
+                write!(f, "{} is not a time zone of the IANA database, such as Europe/Rome or UTC{meant}", Quoted(value))
             }
             Self::BadPlaceholder { value, known } => {
                 let known: Vec<String> = known.iter().map(|known| format!("{{{}}}", known.name())).collect();
                 write!(f, "{} is not a placeholder here: {}", Quoted(value), Choices(&known))
             }
         }
-    }
-}
-
-/// A value from the document, short and on one line.
-struct Quoted<'a>(&'a str);
-
-const QUOTED_CHARS_MAX: usize = 60;
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short: String = self.0.chars().take(QUOTED_CHARS_MAX).collect();
-        let more = if short.len() < self.0.len() { "…" } else { "" };
-        write!(f, "\"{}{more}\"", short.escape_debug())
-    }
-}
-
-/// A pointer on one line: its keys are the document's own, and may be anything.
-pub(crate) struct Shown<'a>(pub(crate) &'a str);
-
-const SHOWN_CHARS_MAX: usize = 240;
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars().take(SHOWN_CHARS_MAX) {
-            match character {
-                '"' | '\'' | '\\' => write!(f, "{character}")?,
-                other => write!(f, "{}", other.escape_debug())?,
-            }
-        }
-        f.write_str(if self.0.chars().nth(SHOWN_CHARS_MAX).is_some() { "…" } else { "" })
-    }
-}
-
-struct Named<'a>(&'a Option<String>);
-
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(value) => write!(f, "{} ", Quoted(value)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Keys of which one is enough.
-struct Either<'a>(&'a [&'static str]);
-
-impl fmt::Display for Either<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.split_last() {
-            Some((last, rest @ [_, ..])) => write!(f, "{} or {last}", rest.join(", ")),
-            Some((only, [])) => f.write_str(only),
-            None => Ok(()),
-        }
-    }
-}
-
-struct Choices<'a>(&'a [String]);
-
-const CHOICES_MAX: usize = 12;
-
-impl fmt::Display for Choices<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<&str> = self.0.iter().take(CHOICES_MAX).map(String::as_str).collect();
-        let more = if shown.len() < self.0.len() { ", …" } else { "" };
-        write!(f, "{}{more}", shown.join(", "))
     }
 }

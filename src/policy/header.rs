@@ -19,7 +19,7 @@ pub(super) fn read_trusted(header: &Field<'_>, trusted: Option<&Field<'_>>) -> O
         Value::Bool(true) => Some(()),
         Value::Bool(false) => trusted.refuse(Reason::Untrusted),
         other @ (Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_)) => {
-            trusted.refuse(Reason::NotA { wanted: "a truth value", found: other.kind() })
+            trusted.refuse(Reason::NotA { wanted: "true", found: other.kind() })
         }
     }
 }

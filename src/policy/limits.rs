@@ -125,7 +125,7 @@ pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context)
 }
 
 fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Limit> {
-    let map = field.map()?;
+    let map = field.map("{ name: all, per: [], bucket: { burst: 100, refill: 60/min } }")?;
     let name = read_name(&map, context);
     let selected = read_for(&map, beside, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
@@ -232,7 +232,7 @@ pub(crate) const COST_SOURCES: &[&str] = &["header", "response_header", "bytes",
 /// A number, or where it comes from.
 fn read_cost(field: Field<'_>) -> Option<CostSource> {
     let Value::Map(_) = field.node.value else { return field.count(0, QUOTA_MAX).map(CostSource::Fixed) };
-    let map = field.map()?;
+    let map = field.map("{ header: x-cost, trusted: true }")?;
     let given: Vec<_> = COST_SOURCES.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
     let trusted = map.get("trusted");
     let header = given.iter().find(|(key, _)| *key == "header").map(|(_, field)| field);
@@ -245,7 +245,10 @@ fn read_cost(field: Field<'_>) -> Option<CostSource> {
         [("bytes", field)] => of_the_request(field, CostSource::Bytes),
         [("lines", field)] => of_the_request(field, CostSource::Lines),
         [(_, field)] => payloads::read_path(*field).map(CostSource::Items),
-        _ => map.field().refuse(Reason::NotOneSource { sources: COST_SOURCES }),
+        _ => {
+            let given = given.iter().map(|(key, _)| *key).collect();
+            map.field().refuse(Reason::NotOneSource { sources: COST_SOURCES, given })
+        }
     };
     map.end();
     cost

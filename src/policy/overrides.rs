@@ -127,10 +127,10 @@ fn read_one<T>(
     context: &mut Context,
     numbers: impl Fn(&MapField<'_>) -> Option<T>,
 ) -> Option<(Vec<Condition>, T)> {
-    let map = field.map()?;
+    let map = field.map("{ for: { org: acme }, … }")?;
     let one = numbers(&map);
     let conditions = map.require("for").and_then(|field| {
-        let map = field.map()?;
+        let map = field.map("{ org: acme }")?;
         if map.is_empty() {
             return field.refuse(Reason::Empty);
         }
@@ -157,7 +157,7 @@ impl<T> Overrides<T> {
     fn add(&mut self, mut conditions: Vec<Condition>, number: usize, field: &Field<'_>) -> Option<usize> {
         conditions.sort_unstable_by_key(|(attribute, _)| *attribute);
         let Some(callers) = combinations(&conditions) else {
-            return field.refuse(Reason::TooMany { max: COMBINATIONS_MAX });
+            return field.refuse(Reason::TooManyCombinations { max: COMBINATIONS_MAX });
         };
         let first = |caller: &Vec<(AttributeId, &str)>| {
             self.first(|id| caller.iter().find(|(known, _)| *known == id).map(|(_, value)| value.as_bytes()))

@@ -154,7 +154,7 @@ fn read_payload(
     earlier: &mut Earlier,
     context: &mut Context,
 ) -> Option<Payload> {
-    let map = field.map()?;
+    let map = field.map("{ name: body, bytes: 1MB }")?;
     let name = read_name(&map, context);
     let faults = field.faults.count();
     let selected = map
@@ -254,7 +254,7 @@ fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
 
 /// Reads the shape of JSON; of an override, on top of the rules that it overrides.
 fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapField<'_>)) -> Option<JsonRules> {
-    let map = field.map()?;
+    let map = field.map("{ depth: 32 }")?;
     if map.is_empty() {
         field.fault(Reason::Empty);
     }
@@ -302,7 +302,7 @@ pub(super) fn read_path(field: Field<'_>) -> Option<JsonPath> {
 }
 
 fn read_value(field: Field<'_>, base: Option<&ValueRule>) -> Option<ValueRule> {
-    let map = field.map()?;
+    let map = field.map("{ at: /data, bytes: 300KB }")?;
     let at = match (map.get("at"), base) {
         (None, Some(base)) => Some(base.at.clone()),
         _ => map.require("at").and_then(read_path),
@@ -313,7 +313,7 @@ fn read_value(field: Field<'_>, base: Option<&ValueRule>) -> Option<ValueRule> {
 }
 
 fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsRule> {
-    let map = field.map()?;
+    let map = field.map("{ where: { type: item }, count: 600 }")?;
     let conditions = match (map.get("where"), base) {
         (None, Some(base)) => Some(base.conditions.clone()),
         _ => map.require("where").and_then(read_where),
@@ -330,10 +330,10 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
 
 /// Members that an object must have, each with a text for its value.
 fn read_where(field: Field<'_>) -> Option<Conditions> {
-    let map = field.map()?;
+    let map = field.map("{ type: item }")?;
     match map.others().count() {
         0 => field.fault(Reason::Empty),
-        count if count > CONDITIONS_MAX => field.fault(Reason::TooMany { max: CONDITIONS_MAX }),
+        count if count > CONDITIONS_MAX => field.fault(Reason::TooMany { count, max: CONDITIONS_MAX }),
         _ => {}
     }
     let mut pairs: Vec<(&str, &str)> = Vec::new();

@@ -39,7 +39,7 @@ pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context)
 }
 
 fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<PoolLimit> {
-    let map = field.map()?;
+    let map = field.map("{ name: pool, per: [org], slots: 10 }")?;
     let name = read_name(&map, context);
     let selected = read_for(&map, beside, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
@@ -63,7 +63,7 @@ fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Op
 
 /// How many wait, and for how long. A queue of no length is none.
 fn read_queue(field: Field<'_>, context: &mut Context) -> Option<(u32, Span)> {
-    let map = field.map()?;
+    let map = field.map("{ length: 10, timeout: 5s }")?;
     let length = map.require("length").and_then(|field| field.count(0, QUEUE_LENGTH_MAX));
     let timeout = map.require("timeout").and_then(|field| field.span(TIMEOUT_MAX));
     map.end();

@@ -68,17 +68,20 @@ impl<'a> Field<'a> {
         self.refuse(Reason::NotA { wanted, found: self.node.value.kind() })
     }
 
-    pub(super) fn map(self) -> Option<MapField<'a>> {
+    /// A map, of which `form` is an example.
+    pub(super) fn map(self, form: &'static str) -> Option<MapField<'a>> {
         match &self.node.value {
             Value::Map(entries) => Some(MapField { field: self, entries, asked: RefCell::default() }),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_) => self.not_a("a map"),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_)) => {
+                self.refuse(Reason::NotAMap { form, found: other.kind() })
+            }
         }
     }
 
     /// The elements of a list of at most `max`.
     pub(super) fn list(self, max: usize) -> Option<&'a [Node]> {
         match &self.node.value {
-            Value::List(nodes) if nodes.len() > max => self.refuse(Reason::TooMany { max }),
+            Value::List(nodes) if nodes.len() > max => self.refuse(Reason::TooMany { count: nodes.len(), max }),
             Value::List(nodes) => Some(nodes),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => self.not_a("a list"),
         }
@@ -147,7 +150,11 @@ impl<'a> Field<'a> {
 
     /// A bare whole number.
     pub(super) fn count<N: Copy + FromStr + Into<u64> + PartialOrd>(&self, min: N, max: N) -> Option<N> {
-        let Value::Number(text) = &self.node.value else { return self.not_a("a number") };
+        let text = match &self.node.value {
+            Value::Number(text) => text,
+            Value::String(text) => return self.refuse(Reason::NotANumber { value: text.to_string() }),
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return self.not_a("a number"),
+        };
         let count = text.parse().ok().filter(|count| (min..=max).contains(count));
         let out_of_range = || Reason::OutOfRange { value: text.to_string(), min: min.into(), max: max.into() };
         count.or_else(|| self.refuse(out_of_range()))
@@ -185,12 +192,16 @@ impl<'a> Field<'a> {
 
     /// One of the words of `choices`.
     pub(super) fn choice<T: Copy>(&self, kind: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.string()?;
-        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-        found.or_else(|| {
-            let choices = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
-            self.refuse(Reason::NotOneOf { value: text.to_owned(), choices, kind })
-        })
+        let words = || choices.iter().map(|(name, _)| (*name).to_owned()).collect();
+        match &self.node.value {
+            Value::String(text) => {
+                let found = choices.iter().find(|(name, _)| *name == &**text).map(|(_, value)| *value);
+                found.or_else(|| self.refuse(Reason::not_one_of(text, words(), kind)))
+            }
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => {
+                self.refuse(Reason::NotAWord { choices: words(), found: other.kind() })
+            }
+        }
     }
 
     /// A name: `[a-z][a-z0-9_-]*`, up to 64 bytes.
@@ -248,7 +259,7 @@ impl<'a> MapField<'a> {
     pub(super) fn end(&self) {
         let known = self.asked.borrow().clone();
         for (entry, field) in self.others() {
-            let reason = Reason::UnknownKey { known: known.clone() };
+            let reason = Reason::UnknownKey { key: entry.key.to_string(), known: known.clone() };
             field.faults.note(field.at.to_string(), entry.line, reason);
         }
     }

@@ -100,6 +100,7 @@ enum With {
     Name,
 }
 
+const WITH_MAX: usize = 16;
 pub(crate) const BODY_BYTES_MAX: usize = 16_384;
 pub(crate) const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// The media type of a problem (RFC 9457 §3).
@@ -127,7 +128,7 @@ impl Default for Replies {
 }
 
 pub(super) fn read(field: Field<'_>) -> Option<Replies> {
-    let map = field.map()?;
+    let map = field.map("{ fields: { family: ietf } }")?;
     let usual = Replies::default();
     let fields = map.optional("fields", usual.fields, read_fields);
     let jitter = map.optional("retry_after", usual.jitter, read_jitter);
@@ -152,7 +153,7 @@ pub(super) fn read(field: Field<'_>) -> Option<Replies> {
 }
 
 fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
-    let map = field.map()?;
+    let map = field.map("{ family: x-ratelimit }")?;
     let family = map.require("family").and_then(|field| {
         field.choice(
             "a family of fields",
@@ -171,8 +172,9 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
         field.choice("a form of time", &forms)
     });
     let with = own("with").map_or(Some(Vec::new()), |field| {
-        let nodes = field.full_list(2)?;
         let choices = [("period", With::Period), ("name", With::Name)];
+        // None stands there twice, so that too many are words which are unknown.
+        let nodes = field.full_list(WITH_MAX)?;
         Some(field.each_once(nodes, |field| field.choice("a further field", &choices)))
     });
     let when = map.optional("when", When::default(), |field| {
@@ -201,14 +203,14 @@ fn of_this_family(field: &Field<'_>, family: Option<Family>) {
 }
 
 fn read_jitter(field: Field<'_>) -> Option<Percent> {
-    let map = field.map()?;
+    let map = field.map("{ jitter: 20% }")?;
     let jitter = map.require("jitter").and_then(|field| field.quantity(Percent::parse));
     map.end();
     jitter
 }
 
 fn read_reply(field: Field<'_>, known: &[Placeholder]) -> Option<Reply> {
-    let map = field.map()?;
+    let map = field.map("{ content_type: text/plain, body: refused }")?;
     let content_type = map.require("content_type").and_then(|field| {
         let text = field.text(CONTENT_TYPE_BYTES_MAX)?;
         if is_media_type(text) { Some(text) } else { field.refuse(Reason::BadMediaType { value: text.to_owned() }) }

@@ -26,18 +26,18 @@ pub(super) fn read(map: &MapField<'_>) -> Option<Rule> {
         });
     }
     let over = over.map_or(Some(Over::default()), |field| read_over(&field));
-    let count = [&bucket, &rolling, &calendar].into_iter().filter(|kind| kind.is_some()).count();
+    let given: Vec<&str> = KINDS.iter().copied().filter(|kind| map.get(kind).is_some()).collect();
     let bucket = bucket.and_then(read_bucket).map(Rule::Bucket);
     let rolling = rolling.and_then(read_rolling).map(Rule::Rolling);
     let calendar = calendar.and_then(|field| read_calendar(field, over.unwrap_or_default())).map(Rule::Calendar);
-    if count != 1 {
-        return map.field().refuse(Reason::NotOneSource { sources: KINDS });
+    if given.len() != 1 {
+        return map.field().refuse(Reason::NotOneSource { sources: KINDS, given });
     }
     over.and(bucket.or(rolling).or(calendar))
 }
 
 fn read_bucket(field: Field<'_>) -> Option<Bucket> {
-    let map = field.map()?;
+    let map = field.map("{ burst: 100, refill: 60/min }")?;
     let burst = map.require("burst").and_then(|field| read_burst(&field));
     let refill = map.require("refill").and_then(|field| read_refill(&field));
     map.end();
@@ -45,7 +45,7 @@ fn read_bucket(field: Field<'_>) -> Option<Bucket> {
 }
 
 fn read_rolling(field: Field<'_>) -> Option<Rolling> {
-    let map = field.map()?;
+    let map = field.map("{ quota: 100, window: 10s }")?;
     let quota = map.require("quota").and_then(|field| read_quota(&field));
     let window = map.require("window").and_then(|field| field.quantity(parse_span));
     map.end();
@@ -53,7 +53,7 @@ fn read_rolling(field: Field<'_>) -> Option<Rolling> {
 }
 
 fn read_calendar(field: Field<'_>, over: Over) -> Option<Calendar> {
-    let map = field.map()?;
+    let map = field.map("{ quota: 10000, window: 1mo }")?;
     let quota = map.require("quota").and_then(|field| read_quota(&field));
     let period = map.require("window").and_then(|field| field.quantity(Period::parse));
     let zone = map.optional("zone", Zone::UTC, |field| {

@@ -48,7 +48,7 @@ pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context)
 }
 
 fn read_seats(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<SeatLimit> {
-    let map = field.map()?;
+    let map = field.map("{ name: editor, per: [record], holder: user, seats: 1, idle: 60s }")?;
     let name = read_name(&map, context);
     let selected = read_for(&map, beside, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);

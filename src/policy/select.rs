@@ -44,7 +44,7 @@ pub(super) fn read_selector(
     all: &[Option<ReadTier>],
     context: &mut Context,
 ) -> Option<(Selector, Vec<Route>)> {
-    let map = field.map()?;
+    let map = field.map("{ routes: [/v1/**] }")?;
     if map.is_empty() {
         field.fault(Reason::Empty);
     }
@@ -89,7 +89,7 @@ fn read_tiers(field: Field<'_>, tiers: &[Option<ReadTier>]) -> Option<Vec<usize>
         // A tier with a fault is missing here; its own fault says enough.
         if found.is_none() && tiers.iter().all(Option::is_some) {
             let choices = tiers.iter().flatten().map(|read| read.tier.name.to_string()).collect();
-            field.fault(Reason::NotOneOf { value: name.to_owned(), choices, kind: "a tier" });
+            field.fault(Reason::not_one_of(name, choices, "a tier"));
         }
         found
     };

@@ -31,7 +31,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<ReadTi
     let mut names = HashMap::new();
     let mut earlier: Vec<(Route, String)> = Vec::new();
     field.each(nodes, |field| {
-        let Some(map) = field.map() else { return Some(None) };
+        let Some(map) = field.map("{ name: write, routes: [\"POST /v1/**\"] }") else { return Some(None) };
         let name = map.require("name").and_then(|field| {
             let name = field.name()?;
             if let Some(first) = names.insert(name.to_owned(), field.at.to_string()) {

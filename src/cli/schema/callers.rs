@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use super::select::Routes;
 use super::shape::{exactly_one, never_beside, only_beside, where_then};
 use super::words::{Digest, HeaderName, Name, NewAttribute, ParameterName, Path, Scheme, Step, Steps, True};
-use crate::policy::attributes::RESERVED;
+use crate::policy::attributes::{ATTRIBUTES_MAX, RESERVED};
 use crate::policy::callers::STEPS_MAX;
 use crate::policy::callers::credential::CREDENTIALS_MAX;
 use crate::policy::callers::source::{KEYS, SOURCES_MAX, V4_PREFIX_USUAL, V6_PREFIX_USUAL};
@@ -17,7 +17,11 @@ use crate::policy::directory::{ENTRIES_MAX, VALUE_BYTES_MAX};
 
 /// Who calls, and how they are known.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, transform = where_then(a_secret_is_refused(), json!({ "required": ["directory"] })))]
+#[schemars(
+    deny_unknown_fields,
+    transform = where_then(a_secret_is_refused(), json!({ "required": ["directory"] })),
+    transform = only_beside("directory_attributes", "directory")
+)]
 pub(super) struct Callers {
     /// Where callers are asked who they are. Elsewhere nobody is: no credential is looked at, and nobody gets a 401.
     /// Without it they are asked everywhere.
@@ -29,6 +33,10 @@ pub(super) struct Callers {
     /// What secrets stand for. It may be `[]` for now.
     #[schemars(length(max = ENTRIES_MAX))]
     directory: Option<Vec<Entry>>,
+    /// Attributes that entries of the directory may have: limits can name them, also while no entry has them. Those of
+    /// the entries that are there need not be listed.
+    #[schemars(length(max = ATTRIBUTES_MAX), extend("uniqueItems" = true))]
+    directory_attributes: Option<Vec<NewAttribute>>,
     /// Attributes from elsewhere than the directory, each a list of sources: the first that has a value gives it.
     #[schemars(extend("propertyNames" = json!({ "$ref": "#/$defs/Name", "not": { "enum": RESERVED } })))]
     attributes: Option<BTreeMap<String, Sources>>,

@@ -44,24 +44,24 @@ pub(super) struct Route(String);
 )]
 pub(super) struct Path(String);
 
-/// A steady rate: a whole number and `/s`, `/min`, `/h` or `/d`; at most `1000000/s`.
+/// A steady rate: a whole number and `/s`, `/min` (or `/m`), `/h` or `/d`; at most `1000000/s`.
 #[derive(JsonSchema)]
 #[schemars(example = &"60/min", extend("pattern" = format!("^0*[1-9][0-9]*/(?:{})$", refill_units())))]
 pub(super) struct Rate(String);
 
-/// A length of time: a whole number and `s`, `m`, `h`, `d` or `w`, from `1s` to `366d`. A day has 24 hours here.
+/// A length of time: a whole number and `s`, `m` (or `min`), `h`, `d` or `w`, from `1s` to `366d`. A day has 24 hours here.
 #[derive(JsonSchema)]
-#[schemars(example = &"10s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*[smhdw]$"))]
+#[schemars(example = &"10s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*(?:s|m|min|h|d|w)$"))]
 pub(super) struct Length(String);
 
-/// A length of time: a whole number and `s`, `m` or `h`, from `1s` to `1h`.
+/// A length of time: a whole number and `s`, `m` (or `min`) or `h`, from `1s` to `1h`.
 #[derive(JsonSchema)]
-#[schemars(example = &"10s", extend("pattern" = "^0*[1-9][0-9]*[smh]$"))]
+#[schemars(example = &"10s", extend("pattern" = "^0*[1-9][0-9]*(?:s|m|min|h)$"))]
 pub(super) struct Wait(String);
 
-/// A length of time: a whole number and `s`, `m`, `h` or `d`, from `1s` to `1d`.
+/// A length of time: a whole number and `s`, `m` (or `min`), `h` or `d`, from `1s` to `1d`.
 #[derive(JsonSchema)]
-#[schemars(example = &"60s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*[smhd]$"))]
+#[schemars(example = &"60s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*(?:s|m|min|h|d)$"))]
 pub(super) struct Idle(String);
 
 /// A span of the calendar: seconds or minutes that divide 60, hours that divide 24, `1d`, `1w` (from Monday), or
@@ -187,7 +187,7 @@ fn refill_units() -> String {
 
 /// As the reader reads it: all counts that it accepts, unit by unit.
 fn period() -> String {
-    let units = ["s", "m", "h", "d", "w", "mo"].map(|unit| {
+    let units = ["s", "m", "min", "h", "d", "w", "mo"].map(|unit| {
         let counts = (1..=60).filter(|count| Window::parse(&format!("{count}{unit}")).is_ok());
         let counts: Vec<String> = counts.map(|count| count.to_string()).collect();
         format!("(?:{}){unit}", counts.join("|"))

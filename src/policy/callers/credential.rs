@@ -80,7 +80,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Vec<Creden
 }
 
 fn read_one(field: Field<'_>, earlier: &mut Vec<Option<Earlier>>, context: &mut Context) -> Option<Credential> {
-    let Some(map) = field.map() else {
+    let Some(map) = field.map("{ name: api_key, header: x-api-key }") else {
         earlier.push(None);
         return None;
     };
@@ -96,7 +96,11 @@ fn read_one(field: Field<'_>, earlier: &mut Vec<Option<Earlier>>, context: &mut 
         (Some(header), None, None) => read_header(&header, scheme.as_ref()),
         (None, Some(query), None) => query.text(TOKEN_BYTES_MAX).map(|name| Place::Query { name: name.into() }),
         (None, None, Some(metadata)) => read_steps(metadata, 2).map(Place::Metadata),
-        (..) => field.refuse(Reason::NotOneSource { sources: &["header", "query", "metadata"] }),
+        (..) => {
+            let given = [("header", header), ("query", query), ("metadata", metadata)];
+            let given = given.into_iter().filter_map(|(key, field)| field.map(|_| key)).collect();
+            field.refuse(Reason::NotOneSource { sources: &["header", "query", "metadata"], given })
+        }
     };
     if let (Some(scheme), None) = (&scheme, &header) {
         scheme.fault(Reason::Misplaced { why: "a scheme is part of a header", beside: "`header`" });
@@ -127,7 +131,7 @@ fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<Attribu
         choices.sort_unstable();
         choices.dedup();
         let choices = choices.into_iter().map(str::to_owned).collect();
-        field.fault(Reason::NotOneOf { value: name.to_owned(), choices, kind: "a credential before this one" });
+        field.fault(Reason::not_one_of(name, choices, "a credential before this one"));
     }
     None
 }

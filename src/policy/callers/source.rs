@@ -92,7 +92,7 @@ pub(super) fn read(
     credentials: &[Credential],
     context: &mut Context,
 ) -> Option<Vec<(AttributeId, Vec<Source>)>> {
-    let map = field.map()?;
+    let map = field.map("{ org: [{ directory: org }] }")?;
     let mut all = Vec::new();
     for (entry, field) in map.others() {
         let attribute = context.attributes.declare(&field, &entry.key);
@@ -117,13 +117,13 @@ pub(super) fn read(
 }
 
 fn read_source(field: Field<'_>, attribute: &str, credentials: &[Credential], context: &mut Context) -> Option<Source> {
-    let map = field.map()?;
-    let found: Vec<(&str, Field<'_>)> = KEYS.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
+    let map = field.map("{ metadata: [envoy.filters.http.jwt_authn, session, sub] }")?;
+    let found: Vec<(&'static str, Field<'_>)> = KEYS.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
     let trusted = map.get("trusted");
     header::only_beside_header(map.get("header").as_ref(), trusted.as_ref());
     let source = match found.as_slice() {
         [(key, value)] => read_one(key, *value, trusted, attribute, credentials, context),
-        _ => field.refuse(Reason::NotOneSource { sources: &KEYS }),
+        _ => field.refuse(Reason::NotOneSource { sources: &KEYS, given: found.iter().map(|(key, _)| *key).collect() }),
     };
     map.end();
     source
@@ -194,7 +194,7 @@ fn no_secret(field: &Field<'_>, credentials: &[Credential], holds: impl Fn(&Plac
 }
 
 fn read_client_address(field: Field<'_>) -> Option<Source> {
-    let map = field.map()?;
+    let map = field.map("{ v4_prefix: 32, v6_prefix: 64 }")?;
     let v4_prefix = map.optional("v4_prefix", V4_PREFIX_USUAL, |field| field.count(0, Ipv4Addr::BITS));
     let v6_prefix = map.optional("v6_prefix", V6_PREFIX_USUAL, |field| field.count(0, Ipv6Addr::BITS));
     map.end();

@@ -68,6 +68,8 @@ pub enum Rule {
     NotJson,
     /// A key that is a number, a truth value, null, a list, a map, an alias, or has an anchor.
     KeyNotString,
+    /// A number with a comma between its digits, which in `{ }` ends it.
+    ThousandsSeparator,
     /// A second document, or anything else, after the first.
     SeveralDocuments,
     /// Over [`super::COPIES_MAX`].
@@ -135,14 +137,17 @@ impl Rule {
             Rule::UnknownEscape => "an unknown escape after a backslash",
             Rule::NotJson => "not valid JSON",
             Rule::KeyNotString => "a key must be a string (a number in quotes)",
+            Rule::ThousandsSeparator => {
+                "a comma ends a value in { }: write the number without separators (5000000, not 5,000,000)"
+            }
             Rule::SeveralDocuments => "something follows the document: there may be only one",
             Rule::TooManyCopies => "anchors and aliases stand for more than 1000000 values",
             Rule::UnknownAlias => "an alias of nothing that is complete above it",
             Rule::AliasAcrossDirectory => "an alias of something on the other side of the directory's border",
             Rule::UnknownTag => "a tag: only !!str is known",
-            Rule::Tab => "found a tab where indentation or a space is expected",
+            Rule::Tab => "a tab where indentation or a blank is expected: use blanks",
             Rule::WrongIndentation => "the indentation matches no line above",
-            Rule::NestedMapping => "mapping values are not allowed here",
+            Rule::NestedMapping => "a second `: ` in one value: put a text with `: ` in quotes, or begin a new line",
             Rule::MissingKey => "expected `key: value` before this",
             Rule::UnclosedQuote => "an unclosed quote, or its text goes on without indentation",
             Rule::TextAfterQuote => "text after a closing quote",

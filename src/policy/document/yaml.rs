@@ -141,6 +141,9 @@ impl<'text> Reader<'text> {
             if event == Event::MappingEnd {
                 break;
             }
+            if let Some(number) = entries.last().filter(|entry| goes_on(entry, &event)) {
+                return Err(Rule::ThousandsSeparator.at(&at.key(&number.key), line(start)));
+            }
             let key = self.key(event).map_err(|rule| rule.at(at, line(start)))?;
             let (event, value_start) = self.next()?;
             let value = self.node(event, value_start, &at.key(&key))?;
@@ -163,6 +166,13 @@ impl<'text> Reader<'text> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => Err(Rule::KeyNotString),
         }
     }
+}
+
+/// Whether what should be the next key is three digits behind a number: `{ quota: 5,000 }`.
+fn goes_on(entry: &Entry, event: &Event<'_>) -> bool {
+    let digits = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(entry.value.value, Value::Number(_))
+        && matches!(event, Event::Scalar(text, ScalarStyle::Plain, 0, None) if digits(text))
 }
 
 fn line(start: Marker) -> u32 {

@@ -1,0 +1,91 @@
+//! Where callers are asked who they are, and whether a limit's routes lie within.
+
+use std::collections::BTreeMap;
+
+use crate::policy::document::{Node, Value};
+use crate::policy::route::Route;
+
+/// The routes of `callers.for`, and what else says which requests a limit counts.
+pub(super) struct Asked {
+    /// `None`: callers are asked everywhere, or the policy has none.
+    within: Option<Vec<Route>>,
+    /// Routes that are exempt for all callers: no limit counts them.
+    exempt: Vec<Route>,
+    tiers: BTreeMap<String, Vec<Route>>,
+}
+
+/// How the requests of a limit lie to the routes of `callers.for`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// All within, or exempt, or callers are asked everywhere.
+    Inside,
+    /// Some may be outside.
+    Partly,
+    /// None is within.
+    Outside,
+}
+
+impl Asked {
+    pub(super) fn of(document: &Node) -> Self {
+        let list = |key: &str| {
+            let nodes: &[Node] = match document.at(key).map(|node| &node.value) {
+                Some(Value::List(nodes)) => nodes,
+                _ => &[],
+            };
+            nodes.iter()
+        };
+        let alone = |node: &&Node| matches!(&node.value, Value::Map(entries) if entries.len() == 1);
+        let tier = |node: &Node| Some((node.at("name")?.text()?.to_owned(), routes(node)));
+        Self {
+            within: document.at("callers").and_then(|callers| callers.at("for")).map(routes),
+            exempt: list("exempt").filter(alone).flat_map(routes).collect(),
+            tiers: list("tiers").filter_map(tier).collect(),
+        }
+    }
+
+    /// Of a limit without a selector.
+    pub(super) fn everywhere(&self) -> Reach {
+        self.reach_of(&[])
+    }
+
+    /// Of what this `for` selects.
+    pub(super) fn reach(&self, selector: &Node) -> Reach {
+        let own = routes(selector);
+        let tiers = selector.at("tier").into_iter().flat_map(Node::texts);
+        let of_tiers: Vec<Route> = tiers.filter_map(|name| self.tiers.get(name)).flatten().cloned().collect();
+        // A request matches one of both.
+        match [self.reach_of(&own), self.reach_of(&of_tiers)] {
+            [Reach::Inside, _] | [_, Reach::Inside] => Reach::Inside,
+            [Reach::Outside, _] | [_, Reach::Outside] => Reach::Outside,
+            [Reach::Partly, Reach::Partly] => Reach::Partly,
+        }
+    }
+
+    /// Of requests of which each matches one of `routes`; of all where there is none.
+    fn reach_of(&self, routes: &[Route]) -> Reach {
+        let Some(within) = &self.within else { return Reach::Inside };
+        let all = Route::parse("/**").ok();
+        let routes = if routes.is_empty() { all.as_slice() } else { routes };
+        let covered = |route: &Route| within.iter().chain(&self.exempt).any(|asked| asked.covers(route));
+        let inside = |route: &Route| covered(route) || by_method(route).is_some_and(|all| all.iter().all(covered));
+        if routes.iter().all(inside) {
+            Reach::Inside
+        } else if routes.iter().any(|route| within.iter().any(|asked| asked.meets(route))) {
+            Reach::Partly
+        } else {
+            Reach::Outside
+        }
+    }
+}
+
+/// The route once for each of its methods, which different routes may cover; `None` for any method.
+fn by_method(route: &Route) -> Option<Vec<Route>> {
+    let text = route.to_string();
+    let (_, path) = text.split_once(' ')?;
+    route.methods().map(|method| Route::parse(&format!("{method} {path}")).ok()).collect()
+}
+
+fn routes(node: &Node) -> Vec<Route> {
+    let texts = node.at("routes").map(Node::texts).unwrap_or_default();
+    texts.into_iter().filter_map(|text| Route::parse(text).ok()).collect()
+}

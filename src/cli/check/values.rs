@@ -1,0 +1,140 @@
+//! The values that an attribute can have, where its sources say which.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use crate::base::property::Property;
+use crate::policy::Policy;
+use crate::policy::attributes::{AttributeId, Attributes};
+use crate::policy::callers::Source;
+use crate::policy::error::{Choices, Quoted, nearest};
+use crate::request::address::network;
+
+/// The values of one attribute.
+pub(super) enum Values<'p> {
+    /// Whatever.
+    Any,
+    /// These, and what fits a shape.
+    Only {
+        /// What entries of the directory have; `None` where none could be.
+        held: Option<BTreeSet<&'p str>>,
+        shapes: Vec<Shape>,
+    },
+}
+
+/// How the values of a source look.
+#[derive(Clone, Copy)]
+pub(super) enum Shape {
+    /// Of a secret: 32 hexadecimal digits.
+    Identifier,
+    /// Of a client's address.
+    Network { v4_prefix: u32, v6_prefix: u32 },
+    /// Of a certificate: 64 hexadecimal digits.
+    Sha256,
+}
+
+impl<'p> Values<'p> {
+    /// `entries`: the policy has a directory.
+    pub(super) fn of(policy: &'p Policy, id: AttributeId, entries: bool) -> Self {
+        let callers = &policy.callers;
+        if id == Attributes::CREDENTIAL {
+            // The policy itself has checked it.
+            return Self::Any;
+        }
+        if callers.credentials.iter().any(|credential| credential.attribute == id) {
+            return Self::Only { held: None, shapes: vec![Shape::Identifier] };
+        }
+        let own = [Source::Directory(id)];
+        let sources = callers.sources.iter().find(|(known, _)| *known == id).map_or(&own[..], |(_, sources)| sources);
+        let (mut held, mut shapes) = (None, Vec::new());
+        for source in sources {
+            match source {
+                // Its entries are to come.
+                Source::Directory(_) if entries && callers.directory.count() == 0 => return Self::Any,
+                Source::Directory(from) => {
+                    let values = callers.directory.values().filter(|(attribute, _)| attribute == from);
+                    held.get_or_insert_with(BTreeSet::new).extend(values.map(|(_, value)| value));
+                }
+                Source::ClientAddress { v4_prefix, v6_prefix } => {
+                    shapes.push(Shape::Network { v4_prefix: *v4_prefix, v6_prefix: *v6_prefix });
+                }
+                Source::ClientCertificate(Property::CertificateSha256) => shapes.push(Shape::Sha256),
+                Source::Path(_)
+                | Source::Metadata { .. }
+                | Source::RouteMetadata(_)
+                | Source::NodeMetadata(..)
+                | Source::Query(_)
+                | Source::Header(_)
+                | Source::ClientCertificate(_) => return Self::Any,
+            }
+        }
+        Self::Only { held: held.filter(|_| entries), shapes }
+    }
+
+    /// Why no caller has `value`; `None` where one may.
+    pub(super) fn refuse(&self, name: &str, value: &str) -> Option<String> {
+        let Self::Only { held, shapes } = self else { return None };
+        let is_held = held.as_ref().is_some_and(|held| held.contains(value));
+        if is_held || shapes.iter().any(|shape| shape.fits(value)) {
+            return None;
+        }
+        let mut why: Vec<String> = Vec::new();
+        if let Some(held) = held {
+            why.extend(match held.len() {
+                0 if !shapes.is_empty() => None,
+                0 => Some(format!("no entry of the directory has {}", Quoted(name))),
+                _ => {
+                    let all: Vec<String> = held.iter().map(|value| Quoted(value).to_string()).collect();
+                    let mut said = format!("entries of the directory have {}", Choices(&all));
+                    if let Some(meant) = nearest(value, held.iter().copied()) {
+                        // Writing to a string cannot fail.
+                        let _ = write!(said, "; did you mean {}?", Quoted(meant));
+                    }
+                    Some(said)
+                }
+            });
+        }
+        why.extend(shapes.iter().map(|shape| shape.describe(value)));
+        if why.is_empty() {
+            why.push("the policy has no directory".to_owned());
+        }
+        Some(why.join("; "))
+    }
+}
+
+impl Shape {
+    fn fits(self, value: &str) -> bool {
+        let digits =
+            |count: usize| value.len() == count && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        match self {
+            Self::Identifier => digits(32),
+            Self::Sha256 => digits(64),
+            Self::Network { v4_prefix, v6_prefix } => {
+                of_address(value, v4_prefix, v6_prefix).is_some_and(|network| network == value)
+            }
+        }
+    }
+
+    fn describe(self, value: &str) -> String {
+        match self {
+            Self::Identifier => "an identifier is 32 hexadecimal digits, as `sluicegate explain` shows it".to_owned(),
+            Self::Sha256 => "it is 64 hexadecimal digits, in lower case".to_owned(),
+            Self::Network { v4_prefix, v6_prefix } => {
+                let like =
+                    of_address(value, v4_prefix, v6_prefix).or_else(|| of_address("192.0.2.7", v4_prefix, v6_prefix));
+                format!("`client_address` gives values such as {}", Quoted(&like.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+/// The network of an address, with or without a prefix behind it.
+fn of_address(value: &str, v4_prefix: u32, v6_prefix: u32) -> Option<String> {
+    let address = value.split('/').next().unwrap_or_default();
+    let with_a_port = match address.parse().ok()? {
+        IpAddr::V4(v4) => format!("{v4}:0"),
+        IpAddr::V6(v6) => format!("[{v6}]:0"),
+    };
+    network(with_a_port.as_bytes(), v4_prefix, v6_prefix)
+}

@@ -1,0 +1,203 @@
+//! What is well written, and may not be what is meant: values that no caller has, and attributes on
+//! routes where callers are not asked who they are.
+//!
+//! The policy is checked already. This walks the document again, for the lines and for what the policy
+//! no longer has: the filter has no use for any of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::asked::{Asked, Reach};
+use super::values::Values;
+use crate::policy::attributes::AttributeId;
+use crate::policy::callers::Source;
+use crate::policy::document::{Node, Value};
+use crate::policy::error::{Quoted, Shown};
+use crate::policy::{KINDS, Policy};
+
+/// One of them.
+pub(in crate::cli) struct Warning {
+    pub(in crate::cli) line: u32,
+    pub(in crate::cli) at: String,
+    pub(in crate::cli) text: String,
+}
+
+impl Warning {
+    /// About what stands at this pointer, of which every step is a plain key or an index.
+    pub(super) fn at(document: &Node, at: &str, text: String) -> Self {
+        let mut node = document;
+        for step in at.split('/').skip(1) {
+            let below = match &node.value {
+                Value::List(nodes) => step.parse::<usize>().ok().and_then(|index| nodes.get(index)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => node.at(step),
+            };
+            node = below.unwrap_or(node);
+        }
+        Self { line: node.line, at: at.to_owned(), text }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", Shown(&self.at), self.text)
+    }
+}
+
+/// All warnings about the callers of a checked policy, in the order of their lines.
+pub(super) fn callers(document: &Node, policy: &Policy) -> Vec<Warning> {
+    let mut walk = Walk {
+        policy,
+        asked: Asked::of(document),
+        values: BTreeMap::new(),
+        entries: document.at("callers").and_then(|callers| callers.at("directory")).is_some(),
+        found: Vec::new(),
+    };
+    for kind in KINDS {
+        for (at, node) in document.at(kind).into_iter().flat_map(|list| items(list, format!("/{kind}"))) {
+            walk.limit(&at, node);
+        }
+    }
+    for (at, node) in document.at("exempt").into_iter().flat_map(|list| items(list, "/exempt".to_owned())) {
+        let reach = walk.asked.reach(node);
+        walk.selector(&at, node, reach, "this exemption never applies");
+    }
+    walk.found.sort_by_key(|warning| warning.line);
+    walk.found
+}
+
+/// What becomes of a limit that no caller is under.
+const NEVER: &str = "this limit never applies";
+
+struct Walk<'p> {
+    policy: &'p Policy,
+    asked: Asked,
+    /// The values that an attribute can have.
+    values: BTreeMap<AttributeId, Values<'p>>,
+    /// Whether the policy has a directory.
+    entries: bool,
+    found: Vec<Warning>,
+}
+
+/// The elements of a list, each with its pointer.
+fn items(list: &Node, at: String) -> impl Iterator<Item = (String, &Node)> {
+    let nodes: &[Node] = if let Value::List(nodes) = &list.value { nodes } else { &[] };
+    nodes.iter().enumerate().map(move |(index, node)| (format!("{at}/{index}"), node))
+}
+
+impl<'p> Walk<'p> {
+    fn warn(&mut self, line: u32, at: String, text: String) {
+        self.found.push(Warning { line, at, text });
+    }
+
+    /// A limit of any kind.
+    fn limit(&mut self, at: &str, node: &Node) {
+        let selector = node.at("for");
+        let reach = selector.map_or_else(|| self.asked.everywhere(), |selector| self.asked.reach(selector));
+        let selects = selector.is_some_and(|selector| self.selector(&format!("{at}/for"), selector, reach, NEVER));
+        for (at, one) in node.at("overrides").into_iter().flat_map(|list| items(list, format!("{at}/overrides"))) {
+            if let Some(selector) = one.at("for") {
+                self.selector(&format!("{at}/for"), selector, reach, "this override never applies");
+            }
+        }
+        let holder = node.at("holder").and_then(|holder| Some((holder, self.identity(holder.text()?)?)));
+        if let (Some((holder, name)), Reach::Outside) = (&holder, reach) {
+            self.warn(holder.line, format!("{at}/holder"), outside(name, NEVER));
+        }
+        let skips = node.at("absent").and_then(Node::text) == Some("skip");
+        let told = match reach {
+            Reach::Inside => return,
+            // That is said already.
+            Reach::Outside if selects || holder.is_some() => return,
+            Reach::Outside if skips => NEVER,
+            Reach::Outside => "all of its requests share one counter",
+            // Whoever lacks what is selected by, or the holder, is not counted.
+            Reach::Partly if skips || selects || holder.is_some() => return,
+            Reach::Partly => {
+                "such requests share one counter; give this limit `for: { routes: […] }` within `callers.for`, or other attributes in `per`"
+            }
+        };
+        for (at, part) in node.at("per").into_iter().flat_map(|list| items(list, format!("{at}/per"))) {
+            let Some(name) = part.text().and_then(|name| self.identity(name)) else { continue };
+            let text = match reach {
+                Reach::Partly => format!(
+                    "this limit also counts requests outside of `callers.for`, where no request has {}: {told}",
+                    Quoted(&name)
+                ),
+                Reach::Inside | Reach::Outside => outside(&name, told),
+            };
+            self.warn(part.line, at, text);
+        }
+    }
+
+    /// The attributes by which something selects; whether one is only known of callers who were asked.
+    fn selector(&mut self, at: &str, node: &Node, reach: Reach, never: &str) -> bool {
+        let Value::Map(entries) = &node.value else { return false };
+        let mut selects = false;
+        for entry in entries.iter().filter(|entry| !["tier", "routes"].contains(&&*entry.key)) {
+            let at = format!("{at}/{}", entry.key);
+            if let Some(name) = self.identity(&entry.key) {
+                selects = true;
+                if reach == Reach::Outside {
+                    self.warn(entry.line, at, outside(&name, never));
+                    continue;
+                }
+            }
+            match &entry.value.value {
+                Value::List(_) => items(&entry.value, at).for_each(|(at, value)| self.value(&entry.key, &at, value)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
+                    self.value(&entry.key, &at, &entry.value);
+                }
+            }
+        }
+        selects
+    }
+
+    /// A value that an attribute must have.
+    fn value(&mut self, name: &str, at: &str, node: &Node) {
+        let (Some(id), Some(value)) = (self.policy.attributes.find(name), node.text()) else { return };
+        let (policy, entries) = (self.policy, self.entries);
+        let known = self.values.entry(id).or_insert_with(|| Values::of(policy, id, entries));
+        if let Some(why) = known.refuse(name, value) {
+            let text = format!("no caller has {name} {}: {why}", Quoted(value));
+            self.warn(node.line, at.to_owned(), text);
+        }
+    }
+
+    /// The name, if only a caller who was asked can have the attribute.
+    fn identity(&self, name: &str) -> Option<String> {
+        let id = self.policy.attributes.find(name)?;
+        let sources = self.policy.callers.sources.iter().find(|(known, _)| *known == id);
+        let elsewhere = |sources: &[Source]| sources.iter().any(|source| !matches!(source, Source::Directory(_)));
+        (!sources.is_some_and(|(_, sources)| elsewhere(sources))).then(|| name.to_owned())
+    }
+}
+
+fn outside(name: &str, so: &str) -> String {
+    format!(
+        "callers are not asked who they are on its routes (`callers.for`), and no request there has {}: {so}",
+        Quoted(name)
+    )
+}
+
+impl Node {
+    /// The value under a key of this map.
+    pub(super) fn at(&self, key: &str) -> Option<&Self> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|entry| *entry.key == *key).map(|entry| &entry.value)
+    }
+
+    /// The text that this is.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Value::String(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The texts in this list, or the one that this is.
+    pub(super) fn texts(&self) -> BTreeSet<&str> {
+        match &self.value {
+            Value::List(nodes) => nodes.iter().filter_map(Self::text).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
+                self.text().into_iter().collect()
+            }
+        }
+    }
+}

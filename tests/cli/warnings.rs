@@ -1,0 +1,203 @@
+//! What `check` says of a policy that is well written, and may not be what is meant.
+
+use super::run;
+
+const DIRECTORY: &str = "[{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: free }, \
+    { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: globex, plan: paid }]";
+/// What a value is told of that no entry has.
+const PLANS: &str = "entries of the directory have \"free\", \"paid\"";
+const RULE: &str = "bucket: { burst: 1, refill: 1/s }";
+
+/// The lines behind the first; `callers` is what stands there beside the credentials.
+fn warnings(callers: &str, rest: &str) -> Vec<String> {
+    let policy = format!(
+        "version: 1\nname: w\ncallers: {{ credentials: [{{ name: api_key, header: x-api-key }}], {callers} }}\n{rest}\n"
+    );
+    let (code, stdout, stderr) = run(&["check", "-"], policy.as_bytes());
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}{policy}");
+    let (first, rest) = stdout.split_once('\n').unwrap();
+    assert!(first.starts_with("-: good: policy w, "), "{stdout}");
+    rest.lines().map(str::to_owned).collect()
+}
+
+/// Those of one limit.
+fn of_limit(callers: &str, limit: &str) -> Vec<String> {
+    warnings(callers, &format!("limits: [{{ name: one, {limit}, {RULE} }}]"))
+}
+
+#[test]
+fn a_value_that_no_caller_has_is_told_wherever_it_stands() {
+    let directory = format!("directory: {DIRECTORY}");
+    let told = |at: &str| format!("-:4: warning: {at}: no caller has plan \"fre\": {PLANS}; did you mean \"free\"?");
+    for (rest, at) in [
+        (format!("limits: [{{ name: a, for: {{ plan: [fre] }}, per: [], {RULE} }}]"), "/limits/0/for/plan/0"),
+        (format!("limits: [{{ name: a, for: {{ plan: fre }}, per: [], {RULE} }}]"), "/limits/0/for/plan"),
+        (
+            format!("limits: [{{ name: a, per: [], {RULE}, overrides: [{{ for: {{ plan: fre }}, burst: 2 }}] }}]"),
+            "/limits/0/overrides/0/for/plan",
+        ),
+        ("concurrency: [{ name: a, for: { plan: fre }, per: [], slots: 1 }]".to_owned(), "/concurrency/0/for/plan"),
+        (
+            "seats: [{ name: a, for: { plan: fre }, per: [], holder: org, seats: 1, idle: 1m }]".to_owned(),
+            "/seats/0/for/plan",
+        ),
+        ("payloads: [{ for: { plan: fre }, bytes: 1MB }]".to_owned(), "/payloads/0/for/plan"),
+        (
+            "payloads: [{ bytes: 1MB, overrides: [{ for: { plan: [free, fre] }, bytes: 2MB }] }]".to_owned(),
+            "/payloads/0/overrides/0/for/plan/1",
+        ),
+    ] {
+        assert_eq!(warnings(&directory, &rest), [told(at)], "{rest}");
+    }
+    let exempt = format!("exempt: [{{ plan: fre }}]\nlimits: [{{ name: a, per: [], {RULE} }}]");
+    assert_eq!(warnings(&directory, &exempt), [told("/exempt/0/plan")]);
+}
+
+#[test]
+fn values_are_told_by_every_source_that_says_which_there_are() {
+    let with = |attributes: &str| {
+        format!("directory: {DIRECTORY}, directory_attributes: [team], attributes: {{ {attributes} }}")
+    };
+    let network = "address: [{ client_address: { v4_prefix: 24 } }]";
+    for (attributes, condition, told) in [
+        ("", "plan: gold", Some("no caller has plan \"gold\": entries of the directory have \"free\", \"paid\"")),
+        ("", "plan: [free, paid]", None),
+        ("", "team: a", Some("no caller has team \"a\": no entry of the directory has \"team\"")),
+        (
+            "",
+            "api_key: demo",
+            Some(
+                "no caller has api_key \"demo\": an identifier is 32 hexadecimal digits, as `sluicegate explain` shows it",
+            ),
+        ),
+        ("", "api_key: cd5d9af4ac9c9371182890c71242aa2b", None),
+        ("", "credential: api_key", None),
+        ("group: [{ directory: plan }, { directory: org }]", "group: [free, acme]", None),
+        (
+            "group: [{ directory: plan }]",
+            "group: acme",
+            Some("no caller has group \"acme\": entries of the directory have \"free\", \"paid\""),
+        ),
+        ("plan: [{ query: plan }]", "plan: fre", None),
+        ("plan: [{ metadata: [filter, plan] }]", "plan: fre", None),
+        (network, "address: 192.0.2.0/24", None),
+        (
+            network,
+            "address: [2001:db8::/64, 2001:db8::7/64]",
+            Some("no caller has address \"2001:db8::7/64\": `client_address` gives values such as \"2001:db8::/64\""),
+        ),
+        (
+            network,
+            "address: 192.0.2.7",
+            Some("no caller has address \"192.0.2.7\": `client_address` gives values such as \"192.0.2.0/24\""),
+        ),
+        (
+            network,
+            "address: office",
+            Some("no caller has address \"office\": `client_address` gives values such as \"192.0.2.0/24\""),
+        ),
+        (
+            "cert: [{ client_certificate: sha256 }]",
+            "cert: AB",
+            Some("no caller has cert \"AB\": it is 64 hexadecimal digits, in lower case"),
+        ),
+        ("cert: [{ client_certificate: subject }]", "cert: CN=a", None),
+    ] {
+        let found = of_limit(&with(attributes), &format!("per: [], for: {{ {condition} }}"));
+        let found: Vec<&str> =
+            found.iter().map(|line| line.split_once("/limits/0/for/").unwrap().1.split_once(": ").unwrap().1).collect();
+        assert_eq!(found, told.into_iter().collect::<Vec<_>>(), "{attributes} {condition}");
+    }
+    // Entries that are still to come may have any value.
+    assert_eq!(of_limit("directory: [], directory_attributes: [plan]", "per: [], for: { plan: fre }"), [""; 0]);
+}
+
+#[test]
+fn an_attribute_of_callers_who_are_not_asked_is_told() {
+    let callers = format!(
+        "for: {{ routes: [/v2/**, \"GET /v3/**\", \"POST /v3/**\"] }}, directory: {DIRECTORY}, attributes: {{ ip: [{{ client_address: {{}} }}] }}"
+    );
+    let outside = |name: &str, so: &str| {
+        format!(
+            "callers are not asked who they are on its routes (`callers.for`), and no request there has \"{name}\": {so}"
+        )
+    };
+    let shared = "all of its requests share one counter";
+    let never = "this limit never applies";
+    let partly = |name: &str| {
+        format!(
+            "this limit also counts requests outside of `callers.for`, where no request has \"{name}\": such requests share one counter; give this limit `for: {{ routes: […] }}` within `callers.for`, or other attributes in `per`"
+        )
+    };
+    for (limit, told) in [
+        ("per: [org]", vec![("per/0", partly("org"))]),
+        ("per: [ip, api_key]", vec![("per/1", partly("api_key"))]),
+        ("per: [credential]", vec![("per/0", partly("credential"))]),
+        ("per: [ip]", vec![]),
+        ("per: []", vec![]),
+        ("per: [org], absent: skip", vec![]),
+        ("per: [org], for: { plan: free }", vec![]),
+        ("per: [org], for: { tier: v2 }", vec![]),
+        ("per: [org], for: { tier: v2, routes: [/**] }", vec![]),
+        ("per: [org], for: { tier: post }", vec![("per/0", partly("org"))]),
+        ("per: [org], for: { tier: [v2, post] }", vec![("per/0", partly("org"))]),
+        ("per: [org], for: { routes: [/v2/a, \"GET,POST /v3/**\"] }", vec![]),
+        ("per: [org], for: { routes: [/v3/**] }", vec![("per/0", partly("org"))]),
+        ("per: [org], for: { routes: [/v1/**, /health] }", vec![("per/0", outside("org", shared))]),
+        ("per: [org], for: { routes: [/v1/**] }, absent: skip", vec![("per/0", outside("org", never))]),
+        ("per: [], for: { routes: [/v1/**], plan: free }", vec![("for/plan", outside("plan", never))]),
+        ("per: [org], for: { routes: [/open/**] }", vec![]),
+    ] {
+        let tiers = "exempt: [{ routes: [/open/a] }, { routes: [/open/**], ip: 192.0.2.7 }]\ntiers: [{ name: v2, routes: [/v2/**] }, { name: post, routes: [\"POST /**\"] }]\n";
+        let rest = format!("{tiers}limits: [{{ name: one, {limit}, {RULE} }}]");
+        let told: Vec<String> = told.iter().map(|(at, text)| format!("-:6: warning: /limits/0/{at}: {text}")).collect();
+        let told = if limit.contains("/open/**") {
+            vec![format!("-:6: warning: /limits/0/per/0: {}", outside("org", shared))]
+        } else {
+            told
+        };
+        assert_eq!(warnings(&callers, &rest), told, "{limit}");
+    }
+    for (rest, at, text) in [
+        ("concurrency: [{ name: a, per: [org], slots: 1 }]", "/concurrency/0/per/0", partly("org")),
+        (
+            "seats: [{ name: a, per: [], holder: org, seats: 1, idle: 1m, for: { routes: [/v1] } }]",
+            "/seats/0/holder",
+            outside("org", never),
+        ),
+        ("seats: [{ name: a, per: [org], holder: ip, seats: 1, idle: 1m }]", "/seats/0/per/0", partly("org")),
+        ("payloads: [{ bytes: 1MB, for: { routes: [/v1], org: acme } }]", "/payloads/0/for/org", outside("org", never)),
+        (
+            "payloads: [{ bytes: 1MB, for: { routes: [/v1] }, overrides: [{ for: { org: acme }, bytes: 2MB }] }]",
+            "/payloads/0/overrides/0/for/org",
+            outside("org", "this override never applies"),
+        ),
+        (
+            "payloads: [{ bytes: 1MB }]\nexempt: [{ routes: [/v1], org: acme }]",
+            "/exempt/0/org",
+            outside("org", "this exemption never applies"),
+        ),
+    ] {
+        let found = warnings(&callers, rest);
+        assert_eq!(found.len(), 1, "{rest}: {found:#?}");
+        assert!(found[0].ends_with(&format!(": warning: {at}: {text}")), "{rest}: {found:#?}");
+    }
+    assert_eq!(warnings(&callers, "seats: [{ name: a, per: [], holder: org, seats: 1, idle: 1m }]"), [""; 0]);
+}
+
+#[test]
+fn many_warnings_are_counted() {
+    let overrides: Vec<String> = (0..250).map(|number| format!("{{ for: {{ org: o{number} }}, burst: 2 }}")).collect();
+    let found =
+        of_limit(&format!("directory: {DIRECTORY}"), &format!("per: [org], overrides: [{}]", overrides.join(", ")));
+    assert_eq!((found.len(), found[100].as_str()), (101, "-: warning: and 150 more"));
+}
+
+#[test]
+fn the_presets_have_nothing_to_warn_of() {
+    for preset in ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"] {
+        let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let (code, stdout, _) = run(&["check", &path], b"");
+        assert_eq!((code, stdout.lines().count()), (0, 1), "{stdout}");
+    }
+}

@@ -1,0 +1,69 @@
+//! The presets with other directories than their own: empty ones, and entries without attributes that
+//! no entry has to have.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::{account, text};
+
+const PRESETS: [&str; 5] = ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"];
+const DIRECTORY: &str = "  directory:\n";
+
+/// A preset around its directory, and the entries of it.
+fn around(preset: &str) -> (String, Vec<String>, String) {
+    let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let policy = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = policy.split_once(DIRECTORY).unwrap();
+    let (entries, after) = rest.split_once("  directory_attributes:").unwrap();
+    let entries = entries.lines().filter_map(|line| line.trim().strip_prefix("- ")).map(str::to_owned).collect();
+    (before.to_owned(), entries, format!("  directory_attributes:{after}"))
+}
+
+fn check(policy: &str) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    let mut child = command.args(["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(policy.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// The entry without one of its attributes, for each of them.
+fn without_one(entry: &str) -> Vec<String> {
+    let inner = entry.strip_prefix("{ ").unwrap().strip_suffix(" }").unwrap();
+    let pairs: Vec<&str> = inner.split(", ").collect();
+    let keep = |without: usize| {
+        let kept: Vec<&str> =
+            pairs.iter().enumerate().filter(|(place, _)| *place != without).map(|(_, pair)| *pair).collect();
+        format!("{{ {} }}", kept.join(", "))
+    };
+    // The first is the digest.
+    (1..pairs.len()).map(keep).collect()
+}
+
+#[test]
+fn a_preset_takes_an_empty_directory_and_any_kind_of_entry() {
+    for preset in PRESETS {
+        let (before, entries, after) = around(preset);
+        let empty = format!("{before}  directory: []\n{after}");
+        let (code, told) = check(&empty);
+        assert_eq!((code, told.lines().count()), (0, 1), "{preset}: {told}");
+        let call = ["-", "--path", "/v2/items", "-H", "authorization: Bearer x", "-H", "dd-api-key: x"];
+        let refused = account(&call, &empty);
+        let is_dynatrace = preset == "dynatrace";
+        let reason = if is_dynatrace { Value::Null } else { "unknown".into() };
+        let refusal = &refused["callers"]["refused"];
+        assert_eq!(refusal.get("reason").unwrap_or(&Value::Null), &reason, "{preset}: {refused:#}");
+        assert!(entries.len() >= 3, "{preset}");
+        for entry in &entries {
+            for entry in without_one(entry).iter().chain([entry, &entry.split(", ").next().unwrap().to_owned()]) {
+                let entry = if entry.ends_with('}') { entry.clone() } else { format!("{entry} }}") };
+                let policy = format!("{before}  directory:\n    - {entry}\n{after}");
+                let (code, told) = check(&policy);
+                assert_eq!(code, 0, "{preset} with {entry}: {told}");
+                assert!(!text(&account(&call, &policy)["decision"]).is_empty(), "{preset} with {entry}");
+            }
+        }
+    }
+}
