@@ -5,6 +5,8 @@
 
 #[path = "explain/directories.rs"]
 mod directories;
+#[path = "explain/given.rs"]
+mod given;
 #[path = "explain/presets.rs"]
 mod presets;
 

@@ -14,19 +14,21 @@ mod caller;
 mod host;
 mod limits;
 mod message;
+mod missing;
 mod outcome;
 mod recorder;
 #[cfg(test)]
 mod tests;
 mod text;
 mod time;
+mod upstream;
 
 use super::{Failure, document};
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
 use crate::request::facts::settle;
 use crate::request::head::Request;
-use crate::request::identify::identify_and_tell;
+use crate::request::identify::{Unidentified, identify_and_tell, suspect_and_tell};
 use account::{Account, Asked, Matched};
 use host::Proxy;
 use outcome::Outcome;
@@ -48,10 +50,22 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
     request.read(proxy, policy, !proxy.has_body());
     let mut heard = Recorder::default();
     let identified = identify_and_tell(&request, policy, &mut heard);
-    let callers = caller::callers(policy, &request, &heard, &identified);
-    let outcome = match &identified {
-        Ok(caller) => Outcome::decided(policy, proxy, &request, caller, repeat),
-        Err(why) => Outcome::turned_away(policy, proxy, &request, *why),
+    // Of one that is not let in, whatever is known all the same.
+    let mut known = Recorder::default();
+    let suspect = identified.as_ref().err().map(|_| suspect_and_tell(&request, policy, &mut known));
+    let (heard_of, caller) = match (&identified, &suspect) {
+        (Ok(caller), _) => (&heard, Some(caller)),
+        (Err(_), Some(suspect)) => (&known, Some(&suspect.caller)),
+        (Err(_), None) => (&heard, None),
+    };
+    let refused = identified.as_ref().err().copied();
+    let attribute = suspect.as_ref().and_then(|suspect| suspect.attribute);
+    let callers = caller::callers(policy, &request, (&heard, heard_of), refused.map(|why| (why, attribute)), caller);
+    let not_given =
+        caller.map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked)).unwrap_or_default();
+    let outcome = match (refused, caller) {
+        (None, Some(caller)) => Outcome::decided(policy, proxy, &request, caller, &not_given, repeat),
+        (refused, _) => Outcome::turned_away(policy, proxy, &request, refused.unwrap_or(Unidentified::Absent)),
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
     Account {
@@ -62,6 +76,7 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
         routes: request.matches.ids().iter().filter_map(|id| route(policy, *id)).collect(),
         tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
         callers,
+        not_given,
         exempt: outcome.exempt.map(|number| format!("/exempt/{number}")),
         payload: outcome.payload,
         limits: outcome.limits,

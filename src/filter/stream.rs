@@ -31,7 +31,7 @@ use crate::queue::stream::{Answer, Arrival, Refusal, StreamId};
 use crate::reply::fields::{self, By, Shown};
 use crate::reply::local::{self, Under};
 use crate::request::head::Request;
-use crate::request::identify::{Caller, Unidentified};
+use crate::request::identify::{Caller, Unidentified, suspect};
 use crate::request::select::select;
 use crate::store::{Claim, Store, Tally};
 
@@ -242,7 +242,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         Books { runtime: &runtime, host }.sink().observe(Event::Unauthorized(why));
         if let Some(attributes) = &policy.access_log {
             let mut line = runtime.line.borrow_mut();
-            access_log::write(&mut line, policy, attributes, Decided::Refused, None, request.tier, None);
+            access_log::unauthorized(&mut line, policy, attributes, request.tier, why, &suspect(request, policy));
             host.set_filter_state(access_log::KEY, &line);
         }
         host.reply(&local::unauthorized(policy, why, request, now));

@@ -83,15 +83,28 @@ fn a_request_is_admitted_until_the_burst_is_spent_and_then_told_when_to_come_bac
 fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
-    let cases: [(&str, Pairs<'_>); 6] = [
-        ("absent", &[]),
-        ("absent", &[("authorization", b"Basic eDp5"), ("x-api-key", b"  ")]),
-        ("unknown", &[("x-api-key", b"\xff\xfe")]),
-        ("unknown", &[("x-api-key", b"demo-acme-1"), ("authorization", b"bearer nobody")]),
-        ("ambiguous", &[("x-api-key", b"demo-acme-1"), ("x-api-key", b"demo-acme-1")]),
-        ("conflicting", &[("x-api-key", b"demo-acme-1"), ("authorization", b"BEARER demo-globex-1")]),
+    let nothing = "org=- thing=- token=-";
+    let cases: [(&str, Pairs<'_>, &str); 6] = [
+        ("absent", &[], nothing),
+        ("absent", &[("authorization", b"Basic eDp5"), ("x-api-key", b"  ")], nothing),
+        ("unknown", &[("x-api-key", b"\xff\xfe")], nothing),
+        (
+            "unknown",
+            &[("x-api-key", b"demo-acme-1"), ("authorization", b"bearer nobody")],
+            "org=acme thing=- token=6382b3cc881412b77bfcaeed026001c0",
+        ),
+        (
+            "ambiguous",
+            &[("x-api-key", b"demo-acme-1"), ("x-api-key", b"demo-acme-1")],
+            "org=- thing=- token=- ambiguous=api_key",
+        ),
+        (
+            "conflicting",
+            &[("x-api-key", b"demo-acme-1"), ("authorization", b"BEARER demo-globex-1")],
+            "org=- thing=- token=a9991e8d52644519c2b358319c96da26 conflicting=org",
+        ),
     ];
-    for (why, headers) in cases {
+    for (why, headers, line) in cases {
         let pairs = [&[(":path", &b"/v2/a"[..])], headers].concat();
         let (mut stream, flow) = proxy.send(&runtime, &pairs);
         assert_eq!(flow, Flow::Stop, "{why}");
@@ -102,7 +115,7 @@ fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
         assert!(reply.headers.contains(&("www-authenticate", challenge.to_owned())));
         // Envoy shows us our own answer: it carries no fields.
         assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
-        assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=- tier=write org=- thing=- token=-");
+        assert_eq!(proxy.filter_state.take().unwrap(), format!("decision=refused limit=- tier=write {line}"));
         assert!(proxy.count(&format!("policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total")) > 0);
     }
     let both: [(&str, &[u8]); 3] =

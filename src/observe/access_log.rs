@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use super::Decided;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
-use crate::request::identify::Caller;
+use crate::request::identify::{Caller, Refused, Unidentified};
 
 /// The key of the filter state: `%FILTER_STATE(wasm.sluicegate:PLAIN)%`.
 pub const KEY: &str = "sluicegate";
@@ -25,6 +25,24 @@ pub fn refused(policy: &Policy, limit: &str, tier: Option<usize>, caller: &Calle
     let mut line = String::new();
     write(&mut line, policy, attributes, Decided::Refused, Some(limit), tier, Some(caller));
     Some(line)
+}
+
+/// Writes the line for a request that is answered with a 401, in place of what was there: it says what is
+/// known of the caller all the same, and which attribute has two values, or a source that stands twice.
+pub fn unauthorized(
+    line: &mut String,
+    policy: &Policy,
+    attributes: &[AttributeId],
+    tier: Option<usize>,
+    why: Unidentified,
+    refused: &Refused<'_>,
+) {
+    write(line, policy, attributes, Decided::Refused, None, tier, Some(&refused.caller));
+    if let (Unidentified::Ambiguous | Unidentified::Conflicting, Some(attribute)) = (why, refused.attribute) {
+        for part in [" ", why.name(), "=", policy.attributes.name(attribute)] {
+            line.push_str(part);
+        }
+    }
 }
 
 /// Writes the line for one request in place of what was there.

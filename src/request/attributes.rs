@@ -34,12 +34,14 @@ pub(super) fn derive<'r>(
             reading.agree(sources, presented, trace)?;
         }
         let mut first = None;
+        let sources = if trace.is_contested(*attribute) { &[] } else { &sources[..] };
         for (number, source) in sources.iter().enumerate() {
             first = match reading.value(source) {
                 Ok(value) => value,
                 Err(Ambiguous) if presented.is_some() => {
                     trace.repeated(*attribute, number);
-                    return Err(Unidentified::Ambiguous);
+                    trace.refuse(Unidentified::Ambiguous, Some(*attribute))?;
+                    None
                 }
                 Err(Ambiguous) => None,
             };
@@ -105,7 +107,7 @@ impl<'r> Reading<'_, 'r> {
             match &agreed {
                 Some(agreed) if agreed.bytes() != value.bytes() => {
                     trace.conflict(self.attribute, value.bytes(), Origin::Source(number));
-                    return Err(Unidentified::Conflicting);
+                    return trace.refuse(Unidentified::Conflicting, Some(self.attribute));
                 }
                 Some(_) => {}
                 None => {

@@ -8,7 +8,7 @@ use super::attributes::derive;
 use super::credential::{self, Ambiguous, Identifier, Presented};
 use super::head::Request;
 use super::regulars::Regular;
-use super::trace::{Fate, NoTrace, Origin, Trace};
+use super::trace::{Fate, GoOn, NoTrace, Origin, Trace};
 use super::voices::Voices;
 use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes};
@@ -73,6 +73,11 @@ impl<'r> Caller<'r> {
         self.known(attribute).map(Value::bytes)
     }
 
+    /// Somebody of whom nothing is known.
+    fn unknown(policy: &Policy) -> Self {
+        Self { values: Values::Found(vec![None; policy.attributes.count()]) }
+    }
+
     /// Who was identified before.
     pub(super) const fn recalled(regular: &'r Regular) -> Self {
         Self { values: Values::Recalled(regular) }
@@ -123,8 +128,10 @@ impl<'r> Caller<'r> {
         match self.known(attribute) {
             Some(known) if known.bytes() != value.bytes() => {
                 trace.conflict(attribute, value.bytes(), origin);
-                return Err(Unidentified::Conflicting);
+                trace.refuse(Unidentified::Conflicting, Some(attribute))?;
+                self.set(attribute, None);
             }
+            _ if trace.is_contested(attribute) => {}
             Some(_) | None => {
                 trace.value(attribute, value.bytes(), origin);
                 self.set(attribute, Some(value));
@@ -167,11 +174,35 @@ pub(crate) fn identify_and_tell<'r>(
     policy: &'r Policy,
     trace: &mut impl Trace,
 ) -> Result<Caller<'r>, Unidentified> {
-    let mut caller = Caller { values: Values::Found(vec![None; policy.attributes.count()]) };
+    let mut caller = Caller::unknown(policy);
     let asked = is_asked(request, policy);
     let presented = if asked { Some(present(&mut caller, request, policy, trace)?) } else { None };
     derive(&mut caller, presented, request, policy, trace)?;
     Ok(caller)
+}
+
+/// What is known of a caller that is refused.
+#[derive(Debug)]
+pub struct Refused<'r> {
+    /// The values of all attributes of which no two differ.
+    pub caller: Caller<'r>,
+    /// The attribute because of which it is refused: of the credential that is unknown or stands twice,
+    /// or the one that has two values or a source which stands twice.
+    pub attribute: Option<AttributeId>,
+}
+
+/// What is known of whoever sent `request`, which [`identify`] refuses.
+#[must_use]
+pub fn suspect<'r>(request: &'r Request, policy: &'r Policy) -> Refused<'r> {
+    suspect_and_tell(request, policy, &mut NoTrace)
+}
+
+/// As [`suspect`], and tells `trace` how.
+pub(crate) fn suspect_and_tell<'r>(request: &'r Request, policy: &'r Policy, trace: &mut impl Trace) -> Refused<'r> {
+    let mut go_on = GoOn::new(trace);
+    // Whoever goes on is let in.
+    let caller = identify_and_tell(request, policy, &mut go_on).unwrap_or_else(|_| Caller::unknown(policy));
+    Refused { caller, attribute: go_on.attribute }
 }
 
 /// Whether whoever sends `request` is asked who they are.
@@ -195,7 +226,8 @@ fn present<'r>(
         let identifier = match credential::find(request, &credential.place) {
             Err(Ambiguous) => {
                 trace.credential(number, Fate::Ambiguous);
-                return Err(Unidentified::Ambiguous);
+                trace.refuse(Unidentified::Ambiguous, Some(credential.attribute))?;
+                continue;
             }
             Ok(None) => continue,
             Ok(Some(Presented::Verified(identifier))) => {
@@ -222,7 +254,7 @@ fn present<'r>(
                     None => {
                         trace.credential(number, Fate::Unknown(&digest));
                         if callers.unknown == Stance::Refuse {
-                            return Err(Unidentified::Unknown);
+                            trace.refuse(Unidentified::Unknown, Some(credential.attribute))?;
                         }
                     }
                 }
@@ -241,7 +273,7 @@ fn present<'r>(
             let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));
             caller.learn(Attributes::CREDENTIAL, name, Origin::First, trace)?;
         }
-        None if callers.absent == Stance::Refuse => return Err(Unidentified::Absent),
+        None if callers.absent == Stance::Refuse => trace.refuse(Unidentified::Absent, None)?,
         None => {}
     }
     Ok(presented)

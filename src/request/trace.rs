@@ -1,7 +1,8 @@
 //! How a caller came to be known, told as it happens: the filter listens to none of it, an explanation
-//! to all.
+//! to all. Who listens also says whether it goes on with a caller that is refused.
 
 use super::credential::Identifier;
+use super::identify::Unidentified;
 use crate::policy::attributes::AttributeId;
 use crate::policy::directory::Digest;
 
@@ -16,6 +17,17 @@ pub trait Trace {
     fn conflict(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
     /// What the source of this number reads for an attribute stands twice.
     fn repeated(&mut self, attribute: AttributeId, source: usize);
+    /// The caller is refused, because of this attribute if there is one.
+    ///
+    /// # Errors
+    /// `why`, unless what else is known of the caller is wanted all the same.
+    fn refuse(&mut self, why: Unidentified, _attribute: Option<AttributeId>) -> Result<(), Unidentified> {
+        Err(why)
+    }
+    /// Whether different values were told of this attribute, so that it has none.
+    fn is_contested(&self, _attribute: AttributeId) -> bool {
+        false
+    }
 }
 
 /// What became of a credential that was presented.
@@ -44,6 +56,52 @@ pub enum Origin {
     First,
     /// The source of this number in the attribute's own list.
     Source(usize),
+}
+
+/// Goes on with a caller that is refused, and keeps why.
+#[derive(Debug)]
+pub(super) struct GoOn<'t, T> {
+    pub(super) trace: &'t mut T,
+    /// The first attribute because of which the caller is refused.
+    pub(super) attribute: Option<AttributeId>,
+    refused: bool,
+    contested: Vec<AttributeId>,
+}
+
+impl<'t, T> GoOn<'t, T> {
+    pub(super) const fn new(trace: &'t mut T) -> Self {
+        Self { trace, attribute: None, refused: false, contested: Vec::new() }
+    }
+}
+
+impl<T: Trace> Trace for GoOn<'_, T> {
+    fn credential(&mut self, number: usize, fate: Fate<'_>) {
+        self.trace.credential(number, fate);
+    }
+
+    fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin) {
+        self.trace.value(attribute, value, origin);
+    }
+
+    fn conflict(&mut self, attribute: AttributeId, value: &[u8], origin: Origin) {
+        self.contested.push(attribute);
+        self.trace.conflict(attribute, value, origin);
+    }
+
+    fn repeated(&mut self, attribute: AttributeId, source: usize) {
+        self.trace.repeated(attribute, source);
+    }
+
+    fn refuse(&mut self, _: Unidentified, attribute: Option<AttributeId>) -> Result<(), Unidentified> {
+        if !self.refused {
+            (self.refused, self.attribute) = (true, attribute);
+        }
+        Ok(())
+    }
+
+    fn is_contested(&self, attribute: AttributeId) -> bool {
+        self.contested.contains(&attribute)
+    }
 }
 
 /// Nobody listens.

@@ -201,3 +201,38 @@ fn the_presets_have_nothing_to_warn_of() {
         assert_eq!((code, stdout.lines().count()), (0, 1), "{stdout}");
     }
 }
+
+#[test]
+fn render_warns_of_what_nothing_sets() {
+    let policy = "version: 1
+name: unset
+callers:
+  credentials: [{ name: session, metadata: [envoy.filters.http.jwt_authn, session] }]
+  attributes:
+    region: [{ node_metadata: region }]
+    zone: [{ node_metadata: [shop, zone] }]
+    shard: [{ route_metadata: [shop, shard] }]
+    cert: [{ client_certificate: subject }]
+limits: [{ name: all, per: [region], bucket: { burst: 1, refill: 1/s } }]
+";
+    let arguments = super::render("-");
+    let (code, stdout, stderr) = run(&arguments, policy.as_bytes());
+    assert!(code == 0 && stdout.contains("name: gateway"), "{stderr}");
+    let told: Vec<&str> =
+        stderr.lines().map(|line| line.strip_prefix("sluicegate: warning: the policy reads ").unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "metadata of envoy.filters.http.jwt_authn for session, and no filter before it writes any: --filters FILE",
+            "[shop, shard] of the route's metadata for shard, and the route that is written has none",
+            "the client's certificate for cert, and the listener that is written has no TLS",
+            "region of the proxy's own metadata for region, and the proxy is not told: --node-metadata region=VALUE",
+            "[shop, zone] of the proxy's own metadata for zone, which no --node-metadata says: write it into node.metadata of the bootstrap",
+        ]
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let filters = super::file(&folder, "filters.yaml", b"- { name: envoy.filters.http.jwt_authn }\n");
+    let more = ["--node-metadata", "region=eu", "--filters", &filters];
+    let (_, _, stderr) = run(&[&arguments[..], &more].concat(), policy.as_bytes());
+    assert_eq!(stderr.lines().count(), 3, "{stderr}");
+}

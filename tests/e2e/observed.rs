@@ -1,8 +1,8 @@
 //! What an operator sees: the access log, the metrics, and no secret in either.
 
-use super::{ALPHA, spend};
+use super::{ALPHA, BETA, spend};
 use crate::harness::{Call, Gateway, Lab, Policy, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) async fn the_access_log_says_what_was_decided(lab: &Lab) {
     let gateway = lab.open(&Policy::named("exact")).await;
@@ -65,6 +65,37 @@ pub(crate) async fn no_key_is_ever_written_down(lab: &Lab) {
         let line = written.lines().find(|line| line.contains(key));
         assert!(line.is_none(), "{key} is written in: {}", line.unwrap_or_default());
     }
+}
+
+pub(crate) async fn a_401_says_what_is_known_of_its_caller(lab: &Lab) {
+    const ALPHAS: &str = "ba54deff28f001a6ec98a370ce024690";
+    let policy = Policy::named("callers")
+        .with("/callers/attributes/ip", json!([{ "client_address": {} }]))
+        .with("/callers/attributes/place", json!([{ "path": "/e/{place}/**" }]))
+        .with("/access_log", json!({ "attributes": ["org", "user", "ip", "place", "token", "api_key"] }));
+    let gateway = lab.open(&policy).await;
+    let client = gateway.client();
+    let call = Call::get("/e/a%20b/x");
+    let calls = [
+        (call.clone(), "org=- user=- ip=127.0.0.1 place=a%20b token=- api_key=-".to_owned()),
+        // The first half of the SHA-256 of "test".
+        (
+            call.clone().header("x-api-key", "test"),
+            "org=- user=- ip=127.0.0.1 place=a%20b token=- api_key=9f86d081884c7d659a2feaa0c55ad015".to_owned(),
+        ),
+        (
+            call.clone().bearer(ALPHA[0]).header("x-api-key", BETA),
+            format!(
+                "org=- user=alice ip=127.0.0.1 place=a%20b token={ALPHAS} api_key=3663211482a2ab517c40967f93d092cf conflicting=org"
+            ),
+        ),
+    ];
+    for (call, line) in calls {
+        assert_eq!(client.send(call).await.status, 401);
+        let line = format!("\"decision=refused limit=- tier=- {line}\"");
+        eventually(&format!("a line with {line}"), async || gateway.log().contains(&line).then_some(())).await;
+    }
+    assert!(!gateway.log().contains(ALPHA[0]), "an identifier is no secret");
 }
 
 /// Three that fail, ten that are admitted, two refused, one without a key and one with a wrong one, one read.

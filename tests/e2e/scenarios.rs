@@ -132,6 +132,7 @@ macro_rules! for_each_scenario {
                 the_access_log_says_what_was_decided,
                 the_metrics_say_what_was_decided,
                 no_key_is_ever_written_down,
+                a_401_says_what_is_known_of_its_caller,
             ]
             outages: [
                 a_killed_proxy_comes_back_empty_and_serves,

@@ -18,6 +18,8 @@ pub(super) struct Account {
     pub(super) routes: Vec<String>,
     pub(super) tier: Option<Matched>,
     pub(super) callers: Callers,
+    /// What the policy reads, and the arguments did not say.
+    pub(super) not_given: Vec<Missing>,
     /// The pointer of the exemption that holds.
     pub(super) exempt: Option<String>,
     /// The payload limit that holds for its body.
@@ -52,6 +54,15 @@ pub(super) struct Matched {
     pub(super) route: Option<String>,
 }
 
+/// Something that was not given, though the policy reads it.
+#[derive(Debug, Serialize)]
+pub(super) struct Missing {
+    /// The option that gives it.
+    pub(super) option: String,
+    /// The credentials and attributes that it may change.
+    pub(super) names: Vec<String>,
+}
+
 /// Who calls.
 #[derive(Debug, Serialize)]
 pub(super) struct Callers {
@@ -66,6 +77,8 @@ pub(super) struct Callers {
     pub(super) credentials: Vec<Credential>,
     /// Why the caller is not let in.
     pub(super) refused: Option<Refused>,
+    /// The attribute that has two values, or of which a credential or a source is unknown or stands twice.
+    pub(super) refused_by: Option<String>,
     pub(super) attributes: Vec<Attribute>,
     /// The attributes that the caller does not have.
     pub(super) without: Vec<String>,
@@ -128,12 +141,14 @@ pub(super) struct Limit {
     pub(super) rule: Value,
     /// The pointer of the override that it is from.
     pub(super) r#override: Option<String>,
-    /// Units; `None` where only the response says how many.
+    /// Units; `None` where only the response or the body says how many, and it was not given.
     pub(super) cost: Option<u64>,
     /// Where the cost comes from, unless the policy says the number.
     pub(super) cost_from: Option<String>,
     /// `admitted`, or `success`: what it takes is given back where the response is 400 or above.
     pub(super) charge: &'static str,
+    /// Whether what it took is given back, or not taken at all, because the response is a failure.
+    pub(super) given_back: bool,
     /// `enforce` or `shadow`.
     pub(super) enforcement: &'static str,
     /// What it decided; `None` where it admits, and another limit refuses.
@@ -235,8 +250,11 @@ pub(super) enum Because {
 /// The head and body that the client gets.
 #[derive(Debug, Serialize)]
 pub(super) struct Response {
-    /// `None` where the upstream answers.
+    /// `None` where the upstream answers, unless the arguments say with what.
     pub(super) status: Option<u32>,
+    /// Whether the upstream answers.
+    #[serde(skip)]
+    pub(super) of_the_upstream: bool,
     /// The gateway's own.
     pub(super) fields: Vec<Field>,
     pub(super) body: Option<String>,

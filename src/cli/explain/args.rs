@@ -41,6 +41,12 @@ pub(in crate::cli) struct ExplainArgs {
     /// A part of the client's certificate: subject, uri_san, dns_san or sha256; any number of times.
     #[arg(long, value_name = "PART=VALUE")]
     pub(super) certificate: Vec<String>,
+    /// The status of the upstream's response, for `charge: success`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=599))]
+    pub(super) status: Option<u32>,
+    /// A header of the upstream's response, for costs that it says, or `grpc-status`; any number of times.
+    #[arg(long = "response-header", value_name = "NAME: VALUE")]
+    pub(super) response_headers: Vec<String>,
     /// When the request comes, as 2026-11-25T10:00:00Z. Without it: now.
     #[arg(long, value_name = "RFC3339", value_parser = time::parse)]
     pub(super) at: Option<Timestamp>,

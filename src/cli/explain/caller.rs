@@ -12,27 +12,27 @@ use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified, is_asked};
 use crate::request::trace::Origin;
 
+/// `heard` until the caller was let in or refused; `known` is all that is known of it.
 pub(super) fn callers(
     policy: &Policy,
     request: &Request,
-    heard: &Recorder,
-    identified: &Result<Caller<'_>, Unidentified>,
+    (heard, known): (&Recorder, &Recorder),
+    refused: Option<(Unidentified, Option<AttributeId>)>,
+    caller: Option<&Caller<'_>>,
 ) -> Callers {
     let defined = !policy.callers.credentials.is_empty();
     let asked = defined && is_asked(request, policy);
     let words = Words { policy, heard };
-    let (refused, known) = match identified {
-        Ok(caller) => (None, Some(caller)),
-        Err(why) => (Some(*why), None),
-    };
+    let known = Words { policy, heard: known };
     Callers {
         defined,
         asked,
         route: policy.callers.routes.as_ref().and_then(|routes| matched(policy, request, routes)),
-        credentials: if asked { words.credentials(refused) } else { Vec::new() },
-        refused: refused.map(|why| Refused { reason: why.name(), why: words.refused(why) }),
-        attributes: known.map(|caller| words.attributes(caller)).unwrap_or_default(),
-        without: known.map(|caller| words.without(caller)).unwrap_or_default(),
+        credentials: if asked { words.credentials(refused.map(|(why, _)| why)) } else { Vec::new() },
+        refused: refused.map(|(why, _)| Refused { reason: why.name(), why: words.refused(why) }),
+        refused_by: refused.and_then(|(_, attribute)| Some(words.name(attribute?).to_owned())),
+        attributes: caller.map(|caller| known.attributes(caller)).unwrap_or_default(),
+        without: caller.map(|caller| known.without(caller)).unwrap_or_default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::net::IpAddr;
 
 use super::args::ExplainArgs;
+use super::upstream::Upstream;
 use super::{message, time};
 use crate::base::property::Property;
 use crate::base::time::Timestamp;
@@ -19,6 +20,8 @@ pub(super) struct Proxy {
     /// Without the query, which may hold a credential.
     pub(super) path: String,
     pub(super) now: Timestamp,
+    /// The upstream's response, if it was given.
+    pub(super) upstream: Option<Upstream>,
     headers: Headers,
     answers: [Option<Vec<u8>>; Property::ALL.len()],
 }
@@ -63,6 +66,7 @@ impl Proxy {
             method: args.method.clone(),
             path: args.path.split(['?', '#']).next().unwrap_or_default().to_owned(),
             now: args.at.unwrap_or_else(time::now),
+            upstream: Upstream::of(args)?,
             headers: Headers::new(Headers::encode(&pairs)),
             answers: Default::default(),
         };
@@ -90,7 +94,14 @@ impl Proxy {
     #[cfg(test)]
     pub(super) fn with(method: &str, path: &str, headers: Headers) -> Self {
         let now = Timestamp::from_nanos(0);
-        Self { method: method.to_owned(), path: path.to_owned(), now, headers, answers: Default::default() }
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            now,
+            upstream: None,
+            headers,
+            answers: Default::default(),
+        }
     }
 
     /// Whether it says that it has a body, or is of a method that has one.
@@ -101,6 +112,15 @@ impl Proxy {
         }
     }
 
+    /// Whether the arguments say it, be it that there is none.
+    pub(super) fn knows(&self, property: Property) -> bool {
+        self.answers.get(property.index()).is_some_and(Option::is_some)
+    }
+
+    pub(super) fn has_header(&self, name: &str) -> bool {
+        self.headers.first(name).is_some()
+    }
+
     fn know(&mut self, property: Property, answer: Vec<u8>) {
         if let Some(place) = self.answers.get_mut(property.index()) {
             *place = Some(answer);
@@ -109,11 +129,11 @@ impl Proxy {
 }
 
 /// Which of several is wrong, without what it says.
-fn told(option: &str, number: u32, why: impl Display) -> String {
+pub(super) fn told(option: &str, number: u32, why: impl Display) -> String {
     format!("{option}, number {number}: {why}")
 }
 
-fn header(text: &str) -> Result<(String, &str), &'static str> {
+pub(super) fn header(text: &str) -> Result<(String, &str), &'static str> {
     if text.starts_with(':') {
         return Err("a pseudo-header: --method and --path say what those say");
     }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::account::{Because, Limit, Other, Part, Pool, Seats};
+use super::account::{Because, Limit, Missing, Other, Part, Pool, Seats};
 use super::recorder::lossy;
+use super::upstream::Settled;
 use crate::base::units::write_span;
 use crate::limit::calendar::Over;
 use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
@@ -24,11 +25,19 @@ pub(super) struct View<'a> {
     pub(super) policy: &'a Policy,
     pub(super) request: &'a Request,
     pub(super) caller: &'a Caller<'a>,
+    /// What the arguments did not say of it.
+    pub(super) not_given: &'a [Missing],
 }
 
 impl View<'_> {
-    /// A limit that applies, with what it decided; `balance` is where the caller stands with it.
-    pub(super) fn applied(&self, claim: &Claim, decided: Option<Decided>, balance: Balance) -> Option<Limit> {
+    /// A limit that applies, with what it decided; `balance` is where the caller stands with it once its
+    /// charge is settled.
+    pub(super) fn applied(
+        &self,
+        claim: &Claim,
+        decided: Option<Decided>,
+        (settled, balance): (Settled, Balance),
+    ) -> Option<Limit> {
         let limit = self.policy.limits.get(claim.limit)?;
         let first = limit.overrides.first(|attribute| self.caller.value(attribute));
         let retry_after = match claim.answer {
@@ -40,10 +49,10 @@ impl View<'_> {
             key: self.key(&limit.selector, &limit.per),
             rule: rule(&claim.rule),
             r#override: first.map(|number| format!("/limits/{}/overrides/{number}", claim.limit)),
-            cost: match claim.cost {
+            cost: settled.cost.or(match claim.cost {
                 Cost::Now(units) => Some(units),
                 Cost::Later => None,
-            },
+            }),
             cost_from: match &limit.cost {
                 CostSource::Fixed(_) => None,
                 CostSource::Header(name) if self.request.headers.first(name).is_none() => {
@@ -59,6 +68,7 @@ impl View<'_> {
                 ChargeWhen::Admitted => "admitted",
                 ChargeWhen::Success => "success",
             },
+            given_back: settled.given_back,
             enforcement: match claim.enforcement {
                 Enforcement::Enforce => "enforce",
                 Enforcement::Shadow => "shadow",
@@ -102,7 +112,9 @@ impl View<'_> {
         if limit.absent == limits::Absent::Skip {
             let parts = limit.per.iter().map(|part| self.part(&limit.selector, part));
             let missing = parts.into_iter().find(|part| part.value.is_none())?;
-            return Some((Because::Key, format!("the caller has no {}, and it says absent: skip", missing.name)));
+            let not_given = self.not_given(&missing.name);
+            let why = format!("the caller has no {}{not_given}, and it says absent: skip", missing.name);
+            return Some((Because::Key, why));
         }
         None
     }
@@ -121,8 +133,17 @@ impl View<'_> {
         let wanted = either(wanted.iter().map(|value| &**value));
         match self.caller.value(*attribute) {
             Some(value) => format!("it is for {name} {wanted}, and the caller's is {}", lossy(value)),
-            None => format!("it is for {name} {wanted}, and the caller has none"),
+            None => format!("it is for {name} {wanted}, and the caller has none{}", self.not_given(name)),
         }
+    }
+
+    /// The options that would say this attribute, in brackets.
+    fn not_given(&self, name: &str) -> String {
+        let of_it = self.not_given.iter().filter(|missing| missing.names.iter().any(|known| known == name));
+        // A header is the request's own word.
+        let options = of_it.map(|missing| &*missing.option).filter(|option| !option.starts_with("--header"));
+        let options: Vec<&str> = options.collect();
+        if options.is_empty() { String::new() } else { format!(" (not given: {})", options.join(", ")) }
     }
 
     /// The pools of which the request needs a slot.

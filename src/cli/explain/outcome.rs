@@ -1,8 +1,9 @@
 //! What becomes of the request: the verdict, and what the client gets.
 
-use super::account::{Field, Limit, Other, Payload, Pool, Response, Seats};
+use super::account::{Field, Limit, Missing, Other, Payload, Pool, Response, Seats};
 use super::host::Proxy;
 use super::limits::View;
+use super::upstream::{Settled, look, settle};
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::LocalReply;
 use crate::limit::{Balance, Cost, Decision, Reading};
@@ -15,9 +16,9 @@ use crate::request::head::Request;
 use crate::request::identify::{Caller, Unidentified};
 use crate::request::payload::{Holding, check_length, holding, wanted};
 use crate::request::select::{exemption, pools, select};
+use crate::store::Claim;
 use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
-use crate::store::{Claim, Store};
 
 pub(super) struct Outcome {
     /// The number of the exemption that holds.
@@ -49,8 +50,15 @@ impl Outcome {
     }
 
     /// Of the last of `repeat` requests of one caller, with counters that nobody has touched before.
-    pub(super) fn decided(policy: &Policy, proxy: &Proxy, request: &Request, caller: &Caller<'_>, repeat: u64) -> Self {
-        let view = View { policy, request, caller };
+    pub(super) fn decided(
+        policy: &Policy,
+        proxy: &Proxy,
+        request: &Request,
+        caller: &Caller<'_>,
+        not_given: &[Missing],
+        repeat: u64,
+    ) -> Self {
+        let view = View { policy, request, caller, not_given };
         let (mut numbers, mut claims) = (Vec::new(), Vec::new());
         let exempt = exemption(request, caller, policy, &mut numbers);
         select(
@@ -72,6 +80,12 @@ impl Outcome {
         for _ in 0..repeat {
             verdict = decide(&mut store, proxy, &mut claims, &mut { proxy.now });
             balances = balances_after(&mut store, proxy, &claims, verdict);
+            if verdict == Verdict::Admit && refused.is_none() {
+                for (claim, balance) in claims.iter().zip(&mut balances).filter(|(claim, _)| !claim.denies()) {
+                    let (settled, after) = settle(&mut store, proxy, policy, request, claim);
+                    *balance = (settled, after.unwrap_or(balance.1));
+                }
+            }
             if verdict != Verdict::Admit {
                 // At one moment what is refused once is refused for ever, and what is unlimited, too.
                 break;
@@ -82,7 +96,7 @@ impl Outcome {
             let limit = policy.limits.get(claim.limit);
             let found = limit.and_then(|limit| Shown::of(claim, limit));
             shown.extend(found.map(|mut found| {
-                found.reading = found.reading.map(|reading| Reading { balance: *balance, ..reading });
+                found.reading = found.reading.map(|reading| Reading { balance: balance.1, ..reading });
                 found
             }));
         }
@@ -103,7 +117,8 @@ impl Outcome {
             (None, Verdict::Unlimited | Verdict::Admit) => {
                 let fields = fields::all(policy, &shown, &numbers, By::Upstream).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
-                let response = Response { status: None, fields, body: None };
+                let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
+                let response = Response { status, of_the_upstream: true, fields, body: None };
                 match longest_wait(&claims, Claim::denies) {
                     Some((place, _)) => (Decided::WouldRefuse, of_claim(place), response),
                     None => (Decided::Admitted, None, response),
@@ -151,24 +166,24 @@ fn payload<'p>(
     (Some(told), refused.map(|refused| (&*payload.name, refused)))
 }
 
-/// Where the caller stands with each limit after the answer. A cost that the response would say is the
-/// one unit that counts where it says none.
-fn balances_after(store: &mut MemoryStore, proxy: &Proxy, claims: &[Claim], verdict: Verdict) -> Vec<Balance> {
-    let balance = |claim: &Claim| claim.answer.as_ref().map_or_else(|_| Balance::default(), Decision::balance);
-    let after = |claim: &Claim| match (verdict, claim.cost) {
-        (Verdict::Admit, Cost::Later) if !claim.denies() => {
-            store.overdraw(&claim.key, &claim.rule, 1, proxy).map(|(reading, _)| reading.balance).unwrap_or_default()
-        }
+/// Where the caller stands with each limit once it is asked, before any charge is settled.
+fn balances_after(
+    store: &mut MemoryStore,
+    proxy: &Proxy,
+    claims: &[Claim],
+    verdict: Verdict,
+) -> Vec<(Settled, Balance)> {
+    let after = |claim: &Claim| match verdict {
         // What it would have taken it did not take.
-        (Verdict::Refuse(_), _) if !claim.denies() => {
-            let mut look = claim.clone();
-            look.cost = Cost::Now(0);
-            store.take(std::slice::from_mut(&mut look), proxy.now, proxy);
-            balance(&look)
-        }
-        (Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_), _) => balance(claim),
+        Verdict::Refuse(_) if !claim.denies() => look(store, proxy, claim),
+        Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_) => balance(claim),
     };
-    claims.iter().map(after).collect()
+    claims.iter().map(after).map(|balance| (Settled::default(), balance)).collect()
+}
+
+/// Where the caller stands by what the limit answered.
+pub(super) fn balance(claim: &Claim) -> Balance {
+    claim.answer.as_ref().map_or_else(|_| Balance::default(), Decision::balance)
 }
 
 /// The gateway's own answer, as the client gets it.
@@ -185,5 +200,5 @@ fn answered(reply: LocalReply, request: &Request) -> Response {
         (reply.status, Some(reply.body))
     };
     let fields = fields.into_iter().map(|(name, value)| Field { name, value }).collect();
-    Response { status: Some(status), fields, body }
+    Response { status: Some(status), of_the_upstream: false, fields, body }
 }

@@ -100,11 +100,11 @@ proptest! {
         crate::request::select::select(&request, &caller, &policy, &keys, &mut numbers, &mut claims);
         let selected: Vec<&str> = claims.iter().map(|claim| &*policy.limits[claim.limit].name).collect();
 
-        let outcome = Outcome::decided(&policy, &proxy, &request, &caller, repeat);
+        let outcome = Outcome::decided(&policy, &proxy, &request, &caller, &[], repeat);
         let explained: Vec<&str> = outcome.limits.iter().map(|limit| &*limit.name).collect();
         prop_assert_eq!(&explained, &selected, "{}", text);
         prop_assert_eq!(outcome.exempt, exemption(&request, &caller, &policy, &mut numbers));
-        let view = View { policy: &policy, request: &request, caller: &caller };
+        let view = View { policy: &policy, request: &request, caller: &caller, not_given: &[] };
         for limit in &policy.limits {
             let applies = selected.contains(&&*limit.name) || outcome.exempt.is_some();
             prop_assert!(view.why_not(limit).is_none() || !selected.contains(&&*limit.name), "{}: {}", limit.name, text);

@@ -19,6 +19,14 @@ pub(super) fn write(account: &Account, all: bool) -> String {
     line(&mut text, "request", &format!("{} {} at {}{nth}", account.request.method, account.request.path, account.at));
     line(&mut text, "policy", &account.policy);
     callers(&mut text, &account.callers);
+    if !account.not_given.is_empty() {
+        line(&mut text, "not given", "the policy reads it, and this account may be another with it");
+        let rows = account
+            .not_given
+            .iter()
+            .map(|missing| [plain(&missing.option), format!("for {}", missing.names.join(", ")), String::new()]);
+        table(&mut text, rows.collect());
+    }
     let routes = account.routes.join(&format!("\n{:<12} ", ""));
     line(&mut text, "routes", if routes.is_empty() { "none matches" } else { &routes });
     let tier = match &account.tier {
@@ -73,6 +81,8 @@ fn callers(text: &mut String, callers: &Callers) {
     table(text, rows.collect());
     if let Some(refused) = &callers.refused {
         line(text, "caller", &format!("not let in ({}): {}", refused.reason, plain(&refused.why)));
+        let rows = callers.attributes.iter().map(|it| [plain(&it.name), plain(&it.value), plain(&it.from)]);
+        table(text, rows.collect());
         return;
     }
     line(text, "caller", if callers.attributes.is_empty() { "nothing is known" } else { "" });
@@ -90,7 +100,7 @@ fn table(text: &mut String, rows: Vec<[String; 3]>) {
     };
     let (first, second) = (width(|[first, ..]| first), width(|[_, second, _]| second));
     for [one, two, three] in &rows {
-        let _ = writeln!(text, "  {one:<first$}  {two:<second$}  {three}");
+        let _ = writeln!(text, "{}", format!("  {one:<first$}  {two:<second$}  {three}").trim_end());
     }
 }
 
@@ -171,9 +181,16 @@ fn cost(limit: &Limit) -> String {
     let cost = match limit.cost {
         Some(units) if from.is_empty() => units.to_string(),
         Some(units) => format!("{units}, by {from}"),
-        None => format!("known only with the response ({from}); taken as 1 here"),
+        None if from.starts_with("response header") => {
+            format!("known only with the response ({from}); taken as 1 here")
+        }
+        None => format!("known only with the body ({from}), which is not explained; taken as 1 here"),
     };
-    if limit.charge == "success" { cost + "; given back where the response is 400 or above" } else { cost }
+    match (limit.charge, limit.given_back) {
+        (_, true) => cost + "; given back: the response is a failure",
+        ("success", false) => cost + "; given back where the response is 400 or above",
+        (_, false) => cost,
+    }
 }
 
 fn left(limit: &Limit) -> String {
@@ -194,6 +211,9 @@ fn decision(account: &Account) -> String {
     match (&account.callers.refused, &account.limit, account.limits.is_empty()) {
         (Some(refused), ..) => format!("{}: {}", account.decision, refused.reason),
         (None, Some(limit), _) => format!("{} by {limit}", account.decision),
+        (None, None, true) if !account.not_given.is_empty() => {
+            format!("{}: no limit applies to what was given", account.decision)
+        }
         (None, None, true) => format!("{}: no limit applies", account.decision),
         (None, None, false) => account.decision.to_owned(),
     }
@@ -201,6 +221,9 @@ fn decision(account: &Account) -> String {
 
 fn response(text: &mut String, response: &Response) {
     let head = match (response.status, response.fields.is_empty()) {
+        (Some(status), fields) if response.of_the_upstream => {
+            format!("{status}, the upstream's, {}", if fields { "without a field of ours" } else { "with" })
+        }
         (Some(status), _) => status.to_string(),
         (None, true) => "the upstream's, without a field of ours".to_owned(),
         (None, false) => "the upstream's, with".to_owned(),

@@ -320,3 +320,103 @@ fn one_request_never_sees_what_the_proxy_said_of_another() {
     proxy.properties.borrow_mut().clear();
     assert_eq!(told(&proxy, &runtime, &[(":path", b"/api/a")]), "absent");
 }
+
+/// A 401 with whatever is known.
+const REFUSED: &str = r#"
+version: 1
+name: demo
+callers:
+  credentials:
+    - { name: session, metadata: [envoy.filters.http.jwt_authn, session] }
+    - { name: token, header: authorization, scheme: Bearer }
+    - { name: api_key, header: x-api-key }
+    - { name: api_key, query: api_key }
+  directory:
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: paid, user: alice }
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, plan: paid }
+  attributes:
+    org: [{ metadata: [envoy.filters.http.jwt_authn, session, org] }]
+    ip: [{ client_address: { v4_prefix: 24 } }]
+    place: [{ path: "/e/{place}/**" }]
+    zone: [{ header: x-zone, trusted: true }]
+    team: [{ query: team }]
+    group: [{ directory: org }, { query: team }]
+limits:
+  - { name: one, per: [org], bucket: { burst: 1000, refill: 1/h } }
+access_log: { attributes: [org, plan, user, ip, place, zone, team, group, credential, token, api_key] }
+"#;
+
+#[test]
+fn a_401_says_what_is_known_of_its_caller() {
+    const ACMES: &str = "cd5d9af4ac9c9371182890c71242aa2b";
+    const GLOBEXS: &str = "a9991e8d52644519c2b358319c96da26";
+    let secret =
+        |digits: &str| Sha256::digest(digits).iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let unknown = secret("hunter2");
+    let all = "org=- plan=- user=- ip=192.0.2.0/24 place=prod zone=- team=- group=- credential=- token=- api_key=-";
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(REFUSED);
+    proxy.know(Property::SourceAddress, b"192.0.2.7:1".to_vec());
+    let path = (":path", &b"/e/prod/x"[..]);
+    let teams = (":path", &b"/e/prod/x?team=a&team=b"[..]);
+    let key = |secret: &'static [u8]| ("x-api-key", secret);
+    let with = |changes: &[(&str, &str)]| {
+        changes.iter().fold(all.to_owned(), |line, (name, value)| {
+            assert!(line.contains(&format!("{name}=-")), "{name}");
+            line.replacen(&format!(" {name}=-"), &format!(" {name}={value}"), 1).replacen(
+                &format!("{name}=- "),
+                &format!("{name}={value} "),
+                usize::from(line.starts_with(&format!("{name}=-"))),
+            )
+        })
+    };
+    let acme = [
+        ("org", "acme"),
+        ("plan", "paid"),
+        ("user", "alice"),
+        ("group", "acme"),
+        ("credential", "token"),
+        ("token", ACMES),
+    ];
+    for (pairs, line) in [
+        (&[path][..], with(&[])),
+        (&[path, ("x-zone", b"a b\"%=\n\xff")], with(&[("zone", "a%20b%22%25%3D%0A%FF")])),
+        (&[path, key(b"hunter2")], with(&[("credential", "api_key"), ("api_key", &unknown)])),
+        (&[path, ACME, key(b"hunter2")], with(&[&acme[..], &[("api_key", &*unknown)]].concat())),
+        (&[path, ACME, key(b"k"), key(b"k")], with(&acme) + " ambiguous=api_key"),
+        (&[teams, ACME], with(&acme) + " ambiguous=team"),
+        (
+            &[path, ACME, key(b"demo-globex-1")],
+            with(&[
+                ("plan", "paid"),
+                ("user", "alice"),
+                ("credential", "token"),
+                ("token", ACMES),
+                ("api_key", GLOBEXS),
+            ]) + " conflicting=org",
+        ),
+        // Two secrets under one name are of nobody in particular.
+        (
+            &[(":path", b"/e/prod/x?api_key=demo-acme-2"), key(b"demo-acme-1")],
+            with(&[("org", "acme"), ("plan", "paid"), ("user", "alice"), ("group", "acme"), ("credential", "api_key")]),
+        ),
+    ] {
+        let why = told(&proxy, &runtime, pairs);
+        let named = line.rsplit_once(' ').unwrap().1.split_once('=').unwrap().0;
+        let reason = if ["ambiguous", "conflicting"].contains(&named) { named } else { &why };
+        assert_eq!(why, reason, "{pairs:?}");
+        let told = proxy.filter_state.take().unwrap();
+        assert_eq!(told, format!("decision=refused limit=- tier=- {line}"), "{pairs:?}");
+        assert!(!told.contains("hunter2") && !told.contains("demo-"), "{told}");
+    }
+    proxy.know(Property::Metadata, jwt(&json!({ "iss": "id", "sub": "carol", "org": "globex" })));
+    assert_eq!(told(&proxy, &runtime, &[path, ACME]), "conflicting");
+    let line = proxy.filter_state.take().unwrap();
+    assert!(line.contains(" org=- plan=paid ") && line.ends_with(" conflicting=org"), "{line}");
+    proxy.know(Property::Metadata, Vec::new());
+    // What a client chooses is cut, and encoded after that.
+    let long = format!("/e/{}/x", "%22".repeat(2_000));
+    told(&proxy, &runtime, &[(":path", long.as_bytes())]);
+    let line = proxy.filter_state.take().unwrap();
+    assert!(line.contains(&format!(" place={} ", "%22".repeat(256))), "{line}");
+}

@@ -1,0 +1,70 @@
+//! What the policy reads of a caller and the arguments do not say: with it the account may be another.
+
+use std::collections::BTreeMap;
+
+use super::account::Missing;
+use super::host::Proxy;
+use super::recorder::Recorder;
+use crate::base::property::Property;
+use crate::policy::Policy;
+use crate::policy::attributes::AttributeId;
+use crate::policy::callers::source::PARTS;
+use crate::policy::callers::{Place, Source};
+use crate::request::identify::Caller;
+use crate::request::trace::Origin;
+
+/// By option, what it would say and for which attributes.
+pub(super) fn missing(
+    policy: &Policy,
+    proxy: &Proxy,
+    heard: &Recorder,
+    caller: &Caller<'_>,
+    asked: bool,
+) -> Vec<Missing> {
+    let mut all: BTreeMap<String, Missing> = BTreeMap::new();
+    let mut add = |option: String, name: &str| {
+        let entry = all.entry(option.clone()).or_insert_with(|| Missing { option, names: Vec::new() });
+        if !entry.names.iter().any(|known| known == name) {
+            entry.names.push(name.to_owned());
+        }
+    };
+    let credentials = policy.callers.credentials.iter().filter(|_| asked);
+    for credential in credentials.filter(|credential| matches!(credential.place, Place::Metadata(_))) {
+        if !proxy.knows(Property::Metadata) {
+            add("--metadata".to_owned(), &credential.name);
+        }
+    }
+    for (attribute, sources) in &policy.callers.sources {
+        let asked_before = sources.iter().take(sources_asked(heard, caller, *attribute, sources.len()));
+        for option in asked_before.filter_map(|source| option(proxy, source)) {
+            add(option, policy.attributes.name(*attribute));
+        }
+    }
+    all.into_values().collect()
+}
+
+/// How many sources were asked before one had a value.
+fn sources_asked(heard: &Recorder, caller: &Caller<'_>, attribute: AttributeId, all: usize) -> usize {
+    match heard.values.get(&attribute).map(|told| told.origin) {
+        Some(Origin::Source(number)) if caller.value(attribute).is_some() => number,
+        Some(_) | None => all,
+    }
+}
+
+/// The option that would say what a source reads; `None` where it was given, or the request itself says it.
+fn option(proxy: &Proxy, source: &Source) -> Option<String> {
+    let unknown = |property: Property, option: &str| (!proxy.knows(property)).then(|| option.to_owned());
+    match source {
+        Source::Metadata { .. } => unknown(Property::Metadata, "--metadata"),
+        Source::RouteMetadata(_) => unknown(Property::RouteMetadata, "--route-metadata"),
+        Source::NodeMetadata(..) => unknown(Property::Node, "--node-metadata"),
+        Source::ClientAddress { .. } => unknown(Property::SourceAddress, "--address"),
+        Source::ClientCertificate(part) => {
+            let name = PARTS.iter().find(|(_, known)| known == part).map_or("", |(name, _)| name);
+            unknown(*part, &format!("--certificate {name}=…"))
+        }
+        // Something before the filter sets it.
+        Source::Header(name) => (!proxy.has_header(name)).then(|| format!("--header '{name}: …'")),
+        Source::Directory(_) | Source::Path(_) | Source::Query(_) => None,
+    }
+}
