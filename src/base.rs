@@ -4,6 +4,7 @@ pub mod number;
 pub mod path;
 pub mod pointer;
 pub mod property;
+pub mod rough;
 pub mod time;
 pub mod units;
 pub mod varint;

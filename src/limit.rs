@@ -19,6 +19,7 @@ pub mod pool;
 pub mod rolling;
 pub mod seats;
 
+use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use calendar::Calendar;
 use gcra::Bucket;
@@ -247,10 +248,11 @@ impl State {
         }
     }
 
-    /// The units that its caller would gain if this state were forgotten, rounded up; none where
-    /// forgetting it changes nothing.
+    /// What its caller would gain if this state were forgotten: the share of the quota that was taken,
+    /// times the time until it would have come back. So limits of all kinds, windows and units can be
+    /// compared. In some unit of time; zero where forgetting it changes nothing.
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u64 {
+    pub fn loss(&self, now: Timestamp) -> u128 {
         match self {
             Self::Bucket(state) => state.loss(now),
             Self::Rolling(state) => state.loss(now),
@@ -316,6 +318,14 @@ impl<S> Evaluation<S> {
     fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
         Evaluation { decision: self.decision, charged: self.charged.map(&wrap), repaired: self.repaired.map(&wrap) }
     }
+}
+
+/// The sum of these units, each times the time until it comes back, as a share of `quota`. Never zero
+/// where there is one that comes back later.
+pub fn loss(units: impl IntoIterator<Item = (u64, Span)>, quota: Rough) -> u128 {
+    let each = units.into_iter().map(|(units, span)| u128::from(units).saturating_mul(u128::from(span.nanos())));
+    let all = each.fold(0, u128::saturating_add);
+    if all == 0 { 0 } else { quota.share(all).max(1) }
 }
 
 /// A number that differs from one life of a record to the next, near instants too.

@@ -12,6 +12,7 @@
 
 use super::period::{Period, Window};
 use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, arbitrary};
+use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::zone::Zone;
 
@@ -43,6 +44,8 @@ pub struct State {
     pub taken: u64,
     /// Tells one life of the record from the next.
     pub life: u32,
+    /// The quota of the rule that wrote this last.
+    pub quota: Rough,
 }
 
 /// What an admitted request was charged.
@@ -111,7 +114,7 @@ impl Calendar {
             let decision = Decision::Deny { retry_after: ends_in, balance };
             return Evaluation { decision, charged: None, repaired };
         }
-        let after = charged(state, window, now, cost.takes());
+        let after = self.charged(state, window, now, cost.takes());
         let decision = Decision::Admit(self.balance(after.taken, ends_in));
         Evaluation { decision, charged: (cost.takes() > 0).then_some(after), repaired }
     }
@@ -122,8 +125,20 @@ impl Calendar {
         let window = self.window(now);
         let state = state.filter(|state| state.end > now);
         let repaired = state.and_then(|state| repaired(state, window, now));
-        let state = charged(repaired.as_ref().or(state), window, now, units);
+        let state = self.charged(repaired.as_ref().or(state), window, now, units);
         (state, self.balance(state.taken, state.end.since(now)))
+    }
+
+    /// The state after `units` more. A window that ends later than this one keeps its end.
+    fn charged(&self, state: Option<&State>, window: Window, now: Timestamp, units: u64) -> State {
+        let quota = Rough::of(self.quota);
+        match state {
+            Some(state) => {
+                let taken = state.taken.saturating_add(units);
+                State { end: state.end.max(window.end), taken, life: state.life, quota }
+            }
+            None => State { end: window.end, taken: units, life: arbitrary(now), quota },
+        }
     }
 
     fn balance(&self, taken: u64, ends_in: Span) -> Balance {
@@ -136,20 +151,10 @@ impl Calendar {
     }
 }
 
-/// The state after `units` more. A window that ends later than this one keeps its end.
-fn charged(state: Option<&State>, window: Window, now: Timestamp, units: u64) -> State {
-    match state {
-        Some(state) => {
-            State { end: state.end.max(window.end), taken: state.taken.saturating_add(units), life: state.life }
-        }
-        None => State { end: window.end, taken: units, life: arbitrary(now) },
-    }
-}
-
 /// The count moved into this window from one that has not begun by the clock, which must have
 /// stepped back. That begins its life anew.
 fn repaired(state: &State, window: Window, now: Timestamp) -> Option<State> {
-    (state.end > window.end).then(|| State { end: window.end, taken: state.taken, life: arbitrary(now) })
+    (state.end > window.end).then(|| State { end: window.end, life: arbitrary(now), ..*state })
 }
 
 impl State {
@@ -166,10 +171,10 @@ impl State {
         same.then(|| Self { taken: self.taken.saturating_sub(charge.units), ..*self })
     }
 
-    /// The units taken in a window that is not over.
+    /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u64 {
-        if self.end > now { self.taken } else { 0 }
+    pub fn loss(&self, now: Timestamp) -> u128 {
+        super::loss([(self.taken, self.end.since(now))], self.quota)
     }
 }
 

@@ -19,6 +19,7 @@
 //! *charged* since the record was made, and which of the last ones were *returned*, so that units
 //! can be given back without ever giving more than the limit states (decision 0003).
 
+use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 
@@ -37,6 +38,9 @@ pub const BURST_MAX: u32 = 1_000_000_000;
 /// The longest that a bucket may take to fill: 366 days.
 pub const WINDOW_MAX: Span = Span::from_seconds(31_622_400);
 
+/// The most that an overdrawn bucket owes: what comes back in 500 years. An instant lies before 2554.
+pub const DEBT_MAX: Span = Span::from_seconds(500 * 31_557_600);
+
 /// What is remembered of one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
@@ -45,7 +49,8 @@ pub struct State {
     /// The rate with which `tat` was computed.
     pub refill: Refill,
     /// The burst of the bucket that was charged last, or more units where a response overdrew it:
-    /// only a step of the clock makes the debt longer than these take to come back.
+    /// only a step of the clock makes the debt longer than these take to come back. With the greatest
+    /// number any debt up to [`DEBT_MAX`] may be rightly owed.
     pub burst: u32,
     /// Units charged since the record was made, counted from an arbitrary start; wraps.
     pub charged: u32,
@@ -56,7 +61,7 @@ pub struct State {
 /// What an admitted request was charged, as much as giving it back needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
-    units: u32,
+    units: u64,
     at: Timestamp,
     refill: Refill,
     /// `State::charged` right after this charge.
@@ -123,8 +128,8 @@ impl Bucket {
         Evaluation { decision: Decision::Admit(balance), charged, repaired }
     }
 
-    /// Charges `units` whether or not they fit; at most [`WINDOW_MAX`] is ever owed. `now` must be
-    /// read after the state.
+    /// Charges `units` whether or not they fit; at most [`DEBT_MAX`] is ever owed. `now` must be read
+    /// after the state.
     #[must_use]
     pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         let interval = self.refill.interval();
@@ -132,7 +137,7 @@ impl Bucket {
         let repaired = state.and_then(|state| self.repaired(state, self.debt(state, now), now));
         let state = repaired.as_ref().or(state);
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
-        let debt = owed.plus(interval.times(units)).min(WINDOW_MAX);
+        let debt = owed.plus(interval.times(units)).min(DEBT_MAX);
         // The debt is rightly longer than the bucket takes to fill: it is not for a repair to cut.
         let most = u32::try_from(debt.nanos().div_ceil(interval.nanos().max(1))).unwrap_or(u32::MAX);
         (self.charged(state, debt, self.burst.max(most), units, now), self.balance(debt))
@@ -154,20 +159,17 @@ impl Bucket {
     fn charged(&self, state: Option<&State>, debt: Span, burst: u32, units: u64, now: Timestamp) -> State {
         let same_life = state.filter(|state| state.refill == self.refill);
         let (charged, returned) = same_life.map_or((arbitrary(now), 0), |state| (state.charged, state.returned));
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        State {
-            tat: now.after(debt),
-            refill: self.refill,
-            burst,
-            charged: charged.wrapping_add(units),
-            returned: returned.checked_shl(units).unwrap_or_default(),
-        }
+        // Of too many to count half the range is added: no charge before them is then taken for a late one.
+        let units = u32::try_from(units).unwrap_or(1 << 31);
+        let (charged, returned) = (charged.wrapping_add(units), returned.checked_shl(units).unwrap_or_default());
+        State { tat: now.after(debt), refill: self.refill, burst, charged, returned }
     }
 
     /// The state with its debt cut to what the bucket that was charged last can owe, where it is
     /// longer; that begins its life anew, too.
     fn repaired(&self, state: &State, owed: Span, now: Timestamp) -> Option<State> {
-        let most = self.refill.interval().times(u64::from(state.burst));
+        let units = self.refill.interval().times(u64::from(state.burst));
+        let most = if state.burst == u32::MAX { DEBT_MAX } else { units };
         (owed > most).then(|| State {
             tat: now.after(most),
             refill: self.refill,
@@ -187,7 +189,7 @@ impl State {
     /// The receipt for `units` that were charged at `at` and led to this state.
     #[must_use]
     pub fn charge(&self, units: u64, at: Timestamp) -> Charge {
-        Charge { units: u32::try_from(units).unwrap_or(u32::MAX), at, refill: self.refill, mark: self.charged }
+        Charge { units, at, refill: self.refill, mark: self.charged }
     }
 
     /// The state without the units of `charge`; `None` where nothing of them is left to give.
@@ -207,23 +209,26 @@ impl State {
             return None;
         }
         let interval = self.refill.interval();
-        let price = interval.times(u64::from(charge.units));
+        let price = interval.times(charge.units);
         let debt = self.tat.since(now);
         let returned_later = (self.returned & lowest_bits(later)).count_ones();
         let not_of_later = debt.less(interval.times(u64::from(later.saturating_sub(returned_later))));
         let not_yet_paid = price.less(now.since(charge.at));
         let given = not_of_later.max(not_yet_paid).min(price).min(debt);
-        let own_bits = lowest_bits(charge.units).checked_shl(later).unwrap_or_default();
+        let own = u32::try_from(charge.units).unwrap_or(u32::MAX);
+        let own_bits = lowest_bits(own).checked_shl(later).unwrap_or_default();
         let returned = self.returned | own_bits;
         (given > Span::ZERO).then(|| Self { tat: self.tat.before(given), returned, ..*self })
     }
 
-    /// The units that its caller would gain if this state were forgotten, rounded up; none where
-    /// forgetting it changes nothing.
+    /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u64 {
-        let interval = self.refill.interval().nanos().max(1);
-        self.tat.since(now).nanos().div_ceil(interval)
+    pub fn loss(&self, now: Timestamp) -> u128 {
+        let debt = self.tat.since(now);
+        let units = debt.nanos().div_ceil(self.refill.interval().nanos().max(1));
+        // They come back one by one: on average after half of the time.
+        let average = Span::from_nanos(debt.nanos().div_ceil(2));
+        super::loss([(units, average)], Rough::of(self.burst.into()))
     }
 }
 

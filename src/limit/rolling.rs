@@ -21,6 +21,7 @@
 //! the time of the other's. So the log tells the truth also where the clock of its reader is late.
 
 use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, arbitrary};
+use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
 /// At most `quota` units in any interval of `window`.
@@ -53,6 +54,8 @@ pub struct State {
     pub grain: Grain,
     /// Tells one life of the record from the next.
     pub life: u32,
+    /// The quota of the rule that wrote this last.
+    pub quota: Rough,
     /// From the oldest to the newest, each in a grain of its own. All but the newest stand at its end.
     pub entries: Vec<Entry>,
 }
@@ -171,14 +174,14 @@ impl Rolling {
                 self.live(state, now).for_each(|entry| enter(&mut entries, *entry));
             }
             enter(&mut entries, Entry { at: now, units: units.min(QUOTA_MAX) });
-            State { window: self.window, grain, life, entries }
+            State { window: self.window, grain, life, quota: Rough::of(self.quota), entries }
         };
         // All entries have one grain: what was taken under a larger quota keeps its own while it counts.
         let rounded = state.is_some_and(|state| state.grain == Grain::Coarse) && self.live(state, now).next().is_some();
         let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded { Grain::Exact } else { Grain::Coarse });
         // Each entry is a unit at least, so exact times are more than the quota only where it was
         // overdrawn.
-        let state = if state.entries.len() > ENTRIES_MAX { with(Grain::Coarse) } else { state };
+        let state = if fits(&state.entries) { state } else { with(Grain::Coarse) };
         debug_assert!(state.entries.len() <= ENTRIES_MAX, "{state:?}");
         state
     }
@@ -276,12 +279,21 @@ impl State {
         })
     }
 
-    /// The units that still count.
+    /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u64 {
-        let live = self.entries.iter().filter(|entry| entry.at.after(self.window) > now);
-        live.fold(0, |sum, entry| sum.saturating_add(entry.units))
+    pub fn loss(&self, now: Timestamp) -> u128 {
+        super::loss(self.entries.iter().map(|entry| (entry.units, entry.at.after(self.window).since(now))), self.quota)
     }
+}
+
+/// Most entries of a log whose times are exact and whose units may be any: a record has room for no more.
+const ENTRIES_OF_ANY_UNITS_MAX: usize = 15;
+
+/// Whether so many entries have room in a record with exact times. They have, unless many of them were
+/// overdrawn: other units are few, and take a byte each.
+fn fits(entries: &[Entry]) -> bool {
+    let few = entries.len() <= ENTRIES_OF_ANY_UNITS_MAX;
+    entries.len() <= ENTRIES_MAX && (few || entries.iter().all(|entry| entry.units < 128))
 }
 
 #[cfg(test)]

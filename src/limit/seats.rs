@@ -12,6 +12,7 @@
 //! a later one.
 
 use super::{Balance, Cost, Decision, Evaluation};
+use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
 /// Most seats: what a record has room for.
@@ -36,6 +37,8 @@ pub struct State {
     /// When the seat of the last one would have lapsed before that touch; not known of a state that
     /// was stored.
     pub before: Option<Timestamp>,
+    /// How many seats there are, of the rule that wrote this last.
+    pub seats: Rough,
 }
 
 /// One that holds a seat.
@@ -109,7 +112,7 @@ impl Seats {
         let state = if units > 0 && self.fits(&live) {
             self.touched(&live, now)
         } else {
-            State { holders: live, before: None }
+            State { holders: live, before: None, seats: Rough::of(self.seats.into()) }
         };
         let balance = self.balance(&state.holders, now);
         (state, balance)
@@ -125,7 +128,8 @@ impl Seats {
         let until = now.after(self.idle).max(newest.unwrap_or(now));
         let before = live.iter().find(|holder| holder.holder == self.asker).map(|holder| holder.until);
         let others = live.iter().filter(|holder| holder.holder != self.asker).copied();
-        State { holders: others.chain([Holder { holder: self.asker, until }]).collect(), before }
+        let holders = others.chain([Holder { holder: self.asker, until }]).collect();
+        State { holders, before, seats: Rough::of(self.seats.into()) }
     }
 
     /// The state with no seat kept for longer than `idle` from now; `None` where none is.
@@ -133,7 +137,7 @@ impl Seats {
         let latest = now.after(self.idle);
         let cut = |holder: &Holder| Holder { until: holder.until.min(latest), ..*holder };
         let is_late = state.holders.iter().any(|holder| holder.until > latest);
-        is_late.then(|| State { holders: state.holders.iter().map(cut).collect(), before: None })
+        is_late.then(|| State { holders: state.holders.iter().map(cut).collect(), before: None, ..*state })
     }
 
     fn balance(&self, live: &[Holder], now: Timestamp) -> Balance {
@@ -166,13 +170,13 @@ impl State {
         let others = self.holders.iter().filter(|holder| **holder != charge.touch).copied();
         let mut holders: Vec<Holder> = others.chain(before).collect();
         holders.sort_by_key(|holder| holder.until);
-        Some(Self { holders, before: None })
+        Some(Self { holders, before: None, ..*self })
     }
 
-    /// Seats that are taken.
+    /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u64 {
-        u64::try_from(self.holders.iter().filter(|holder| holder.until > now).count()).unwrap_or(u64::MAX)
+    pub fn loss(&self, now: Timestamp) -> u128 {
+        super::loss(self.holders.iter().map(|holder| (1, holder.until.since(now))), self.seats)
     }
 }
 

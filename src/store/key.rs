@@ -11,8 +11,18 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 pub struct Key {
     /// The page's number in its table.
     pub page: u32,
-    /// Tells the records of one page apart.
+    /// Tells the records of one page apart, and those of one limit from those of others ([`class`]).
     pub fingerprint: u64,
+}
+
+/// The bits of a fingerprint that all records of one limit have in common.
+const CLASS_BITS: u64 = 0xffff << 48;
+
+/// What tells the records of one limit from those of others. Two limits may have one in common, by
+/// chance: that is one in 65,536.
+#[must_use]
+pub const fn class(fingerprint: u64) -> u64 {
+    fingerprint & CLASS_BITS
 }
 
 /// Sixteen random bytes that all workers of one proxy share.
@@ -30,6 +40,7 @@ pub struct KeyMaker {
 pub struct PartialKey {
     hasher: SipHasher13,
     pages: u32,
+    class: u64,
 }
 
 /// The beginnings of the keys of all limits of a policy.
@@ -62,8 +73,9 @@ impl KeyMaker {
     /// Begins the key of one partition of the limit that `identity` names.
     #[must_use]
     pub fn partition(&self, identity: &[u8]) -> PartialKey {
-        let mut key = PartialKey { hasher: self.hasher, pages: self.pages };
+        let mut key = PartialKey { hasher: self.hasher, pages: self.pages, class: 0 };
         key.push(Some(identity));
+        key.class = class(key.hasher.finish128().h2);
         key
     }
 }
@@ -83,6 +95,6 @@ impl PartialKey {
         let hash = self.hasher.finish128();
         // The upper half of a product maps the hash onto the pages without a division.
         let page = u128::from(hash.h1).saturating_mul(u128::from(self.pages)) >> 64;
-        Key { page: u32::try_from(page).unwrap_or_default(), fingerprint: hash.h2 }
+        Key { page: u32::try_from(page).unwrap_or_default(), fingerprint: self.class | (hash.h2 & !CLASS_BITS) }
     }
 }

@@ -6,9 +6,10 @@
 //!
 //! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
 //! forgets what is idle, since that changes nothing; then the record whose loss gives its caller
-//! the least, which is counted.
+//! the least, which is counted. Each limit has its share of the page: a flood of one takes no more than
+//! that from others (decision 0024).
 
-use super::record;
+use super::{key, record};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::limit::State;
@@ -92,7 +93,7 @@ impl Page {
         if self.replace(fingerprint, state)? {
             return Ok(false);
         }
-        let evicted = self.make_room(capacity, now, kept);
+        let evicted = self.make_room(key::class(fingerprint), capacity, now, kept);
         let before = self.bytes.len();
         self.bytes.extend_from_slice(&fingerprint.to_le_bytes());
         self.write(state, before)?;
@@ -132,108 +133,70 @@ impl Page {
         Records { rest: &self.bytes }
     }
 
-    /// Forgets so much that a record more fits; true where a live one had to go.
-    fn make_room(&mut self, capacity: usize, now: Timestamp, kept: impl Fn(u64) -> bool) -> bool {
+    /// Forgets so much that a record more of this class fits; true where a live one had to go.
+    fn make_room(&mut self, class: u64, capacity: usize, now: Timestamp, kept: impl Fn(u64) -> bool) -> bool {
         if self.records().count() < capacity {
             return false;
         }
-        let loss = |placed: Placed<'_>| {
-            if kept(placed.fingerprint) { u64::MAX } else { record::loss(placed.record, now) }
+        let weigh = |placed: Placed<'_>| {
+            let loss = if kept(placed.fingerprint) { u128::MAX } else { record::loss(placed.record, now) };
+            Weighed { class: key::class(placed.fingerprint), loss }
         };
-        let mut losses: Vec<u64> = self.records().map(loss).collect();
-        let live = losses.iter().filter(|loss| **loss > 0).count();
+        let mut all: Vec<Weighed> = self.records().map(weigh).collect();
+        let live = all.iter().filter(|record| record.is_live()).count();
         // A smaller `keys_max` shrinks a page little by little: two go where one comes.
         let evicted = live.saturating_add(1).saturating_sub(capacity).min(2);
         for _ in 0..evicted {
-            let cheapest = losses.iter_mut().filter(|loss| (1..u64::MAX).contains(*loss)).min();
-            cheapest.into_iter().for_each(|loss| *loss = 0);
+            let victim = victim(&all, class, capacity).and_then(|place| all.get_mut(place));
+            victim.into_iter().for_each(|record| record.loss = 0);
         }
         let mut left = Vec::with_capacity(self.bytes.len());
-        let records = self.records().zip(&losses).filter(|(_, loss)| **loss > 0);
+        let records = self.records().zip(&all).filter(|(_, weighed)| weighed.is_live());
         records.for_each(|(placed, _)| left.extend_from_slice(placed.whole));
         self.bytes = left;
-        losses.iter().filter(|loss| **loss > 0).count() < live
+        all.iter().filter(|record| record.is_live()).count() < live
     }
+}
+
+/// A record that may have to go.
+struct Weighed {
+    class: u64,
+    /// What its caller would gain; as much as can be where it must stay.
+    loss: u128,
+}
+
+impl Weighed {
+    const fn is_live(&self) -> bool {
+        self.loss > 0
+    }
+
+    const fn may_go(&self) -> bool {
+        self.is_live() && self.loss < u128::MAX
+    }
+}
+
+/// The place of the record that goes for a new one of this class: the one whose loss gives its caller the
+/// least, among those of its own class and of classes with more than their share of the page.
+///
+/// So no class loses records to a flood of another one while it has no more than its share, whatever
+/// those of the flood are worth; and what is worth more than the flood stays in any case.
+fn victim(all: &[Weighed], class: u64, capacity: usize) -> Option<usize> {
+    let mut counts: Vec<(u64, usize)> = vec![(class, 0)];
+    for record in all.iter().filter(|record| record.is_live()) {
+        match counts.iter_mut().find(|(known, _)| *known == record.class) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => counts.push((record.class, 1)),
+        }
+    }
+    let share = capacity.checked_div(counts.len()).unwrap_or_default();
+    let too_many = |class: u64| counts.iter().any(|(known, count)| *known == class && *count > share);
+    let least = |allowed: &dyn Fn(&Weighed) -> bool| {
+        let allowed = all.iter().enumerate().filter(|(_, record)| record.may_go() && allowed(record));
+        allowed.min_by_key(|(_, record)| record.loss).map(|(place, _)| place)
+    };
+    // What one request charges on this page must stay, so that nothing else may be left of those.
+    least(&|record| record.class == class || too_many(record.class)).or_else(|| least(&|_| true))
 }
 
 #[cfg(test)]
-#[allow(clippy::arithmetic_side_effects, reason = "the numbers are small")]
-mod tests {
-    use super::*;
-    use crate::base::time::Span;
-    use crate::base::units::Refill;
-    use crate::limit::rolling::{Entry, Grain};
-    use crate::limit::{gcra, rolling};
-
-    fn state(tat: u64) -> State {
-        State::Bucket(gcra::State {
-            tat: Timestamp::from_nanos(tat),
-            refill: Refill::parse("60/min").unwrap(),
-            burst: 3,
-            charged: 7,
-            returned: 9,
-        })
-    }
-
-    /// One that grows with the number of its entries.
-    fn log(entries: u64) -> State {
-        let entry = |number: u64| Entry { at: Timestamp::from_nanos(number * 1_000_000), units: 1 };
-        let entries = (1..=entries).map(entry).collect();
-        State::Rolling(rolling::State { window: Span::from_seconds(1), grain: Grain::Exact, life: 1, entries })
-    }
-
-    const NOW: Timestamp = Timestamp::from_nanos(1_000);
-
-    #[test]
-    fn a_record_reads_back_as_it_was_written() {
-        let mut page = Page::default();
-        for (fingerprint, state) in
-            [(1, state(5)), (2, log(1)), (3, state(6)), (1, state(8)), (2, log(20)), (2, log(3))]
-        {
-            assert_eq!(page.put(fingerprint, &state, 10, NOW, |_| false), Ok(false));
-        }
-        let page = Page::read(page.bytes().to_vec());
-        assert_eq!(
-            [1, 2, 3, 4].map(|fingerprint| page.find(fingerprint).unwrap()),
-            [Some(state(8)), Some(log(3)), Some(state(6)), None]
-        );
-    }
-
-    #[test]
-    fn a_full_page_forgets_the_idle_first_and_then_the_cheapest() {
-        let mut page = Page::default();
-        for (fingerprint, state) in [(1, state(900)), (2, log(5)), (3, state(3_000_000_000))] {
-            assert_eq!(page.put(fingerprint, &state, 3, NOW, |_| false), Ok(false));
-        }
-        assert_eq!(page.put(4, &state(9_000_000_000), 3, NOW, |_| false), Ok(false), "the idle one made room");
-        assert_eq!(page.put(5, &state(2_000_000_000), 3, NOW, |_| false), Ok(true), "a live one had to go");
-        assert_eq!(
-            [1, 2, 3, 4, 5].map(|fingerprint| page.find(fingerprint).unwrap().is_some()),
-            [false, true, false, true, true]
-        );
-    }
-
-    #[test]
-    fn a_page_shrinks_when_its_capacity_does_and_spares_what_is_kept() {
-        let mut page = Page::default();
-        for fingerprint in 0..10 {
-            page.put(fingerprint, &state(5_000_000_000), 10, NOW, |_| false).unwrap();
-        }
-        for fingerprint in 10..40 {
-            let kept = |kept| (fingerprint - 1..=fingerprint).contains(&kept);
-            page.put(fingerprint, &state(9_000_000_000), 4, NOW, kept).unwrap();
-        }
-        assert!(page.records().count() <= 5);
-        assert!(page.find(38).unwrap().is_some() && page.find(39).unwrap().is_some());
-    }
-
-    #[test]
-    fn what_is_no_page_is_a_fault() {
-        for bytes in [vec![1; 7], vec![9; 40], [vec![0; 8], vec![9]].concat(), [vec![0; 8], vec![1, 200, 0]].concat()] {
-            assert_eq!(Page::read(bytes).find(5), Err(Fault::BadRecord));
-        }
-        // A bucket without a rate.
-        assert_eq!(Page::read(vec![0; 37]).find(0), Err(Fault::BadRecord));
-        assert_eq!(Page::default().find(5), Ok(None));
-    }
-}
+mod tests;

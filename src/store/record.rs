@@ -2,22 +2,23 @@
 //!
 //! ```text
 //!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ charged 4 ┊ returned 8
-//!   rolling    1 ┊ length 1 ┊ life 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
-//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ life 4                              little-endian; nanoseconds
-//!   seats      4 ┊ length 1 ┊ (holder 8, until 8) …
+//!   rolling    1 ┊ length 1 ┊ quota 1 ┊ life 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
+//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ life 4 ┊ quota 1                    little-endian; nanoseconds
+//!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …            quota, seats: rough numbers
 //! ```
 //!
 //! A rolling record's first byte is 3 where its grain is the coarse one. Its entries go from the
 //! newest to the oldest; an age is the distance to the entry before, from grain to grain. Ages and
 //! units are numbers of variable length: most take one byte.
 
+use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::varint;
 use crate::host::fault::Fault;
 use crate::limit::rolling::{ENTRIES_MAX, EXACT_QUOTA_MAX, Entry, Grain};
 use crate::limit::seats::{self, Holder};
-use crate::limit::{Rule, State, calendar, gcra, rolling};
+use crate::limit::{self, Rule, State, calendar, gcra, rolling};
 
 const BUCKET: u8 = 0;
 const ROLLING: u8 = 1;
@@ -26,12 +27,12 @@ const ROLLING_COARSE: u8 = 3;
 const SEATS: u8 = 4;
 
 const BUCKET_BYTES: usize = 29;
-const CALENDAR_BYTES: usize = 21;
+const CALENDAR_BYTES: usize = 22;
 /// Of a rolling record, before its entries.
-const ROLLING_HEAD_BYTES: usize = 18;
+const ROLLING_HEAD_BYTES: usize = 19;
 
 /// Of a record of seats, before its holders; and of each of these.
-const SEATS_HEAD_BYTES: usize = 2;
+const SEATS_HEAD_BYTES: usize = 3;
 const HOLDER_BYTES: usize = 16;
 
 /// The most bytes that any record can have: its length is one byte.
@@ -96,11 +97,13 @@ pub fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.extend_from_slice(&state.end.nanos().to_le_bytes());
             out.extend_from_slice(&state.taken.to_le_bytes());
             out.extend_from_slice(&state.life.to_le_bytes());
+            out.push(state.quota.encode());
         }
         State::Rolling(state) => encode_rolling(state, out)?,
         State::Seats(state) => {
             let size = state.holders.len().saturating_mul(HOLDER_BYTES).saturating_add(SEATS_HEAD_BYTES);
-            out.extend_from_slice(&[SEATS, u8::try_from(size).map_err(|_| Fault::BadRecord)?]);
+            let size = u8::try_from(size).map_err(|_| Fault::BadRecord)?;
+            out.extend_from_slice(&[SEATS, size, state.seats.encode()]);
             for holder in &state.holders {
                 out.extend_from_slice(&holder.holder.to_le_bytes());
                 out.extend_from_slice(&holder.until.nanos().to_le_bytes());
@@ -115,7 +118,7 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     let window = u32::try_from(state.window.seconds_up()).map_err(|_| Fault::BadRecord)?;
     let newest = state.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
     out.push(if state.grain == Grain::Exact { ROLLING } else { ROLLING_COARSE });
-    out.push(0);
+    out.extend_from_slice(&[0, state.quota.encode()]);
     out.extend_from_slice(&state.life.to_le_bytes());
     out.extend_from_slice(&window.to_le_bytes());
     out.extend_from_slice(&newest.nanos().to_le_bytes());
@@ -160,6 +163,7 @@ fn parse(record: &[u8]) -> Option<State> {
             end: Timestamp::from_nanos(u64_of(&mut rest)?),
             taken: u64_of(&mut rest)?,
             life: u32_of(&mut rest)?,
+            quota: Rough::decode(u8_of(&mut rest)?),
         }),
         ROLLING | ROLLING_COARSE => {
             let mut log = Log::of(record)?;
@@ -167,17 +171,19 @@ fn parse(record: &[u8]) -> Option<State> {
             let mut entries: Vec<Entry> = Vec::with_capacity(log.rest.len().min(ENTRIES_MAX));
             entries.extend(&mut log);
             entries.reverse();
-            let state = rolling::State { window: log.window, grain: log.grain, life: log.life, entries };
+            let Log { window, grain, life, quota, .. } = log;
+            let state = rolling::State { window, grain, life, quota, entries };
             log.rest.is_empty().then_some(State::Rolling(state))?
         }
         SEATS => {
             let (_, mut rest) = rest.split_first()?;
+            let seats = Rough::decode(u8_of(&mut rest)?);
             let mut holders = Vec::with_capacity(rest.len().checked_div(HOLDER_BYTES)?);
             while !rest.is_empty() {
                 let (holder, until) = (u64_of(&mut rest)?, u64_of(&mut rest)?);
                 holders.push(Holder { holder, until: Timestamp::from_nanos(until) });
             }
-            State::Seats(seats::State { holders, before: None })
+            State::Seats(seats::State { holders, before: None, seats })
         }
         _ => return None,
     })
@@ -189,6 +195,7 @@ struct Log<'r> {
     grain: Grain,
     grain_length: Span,
     life: u32,
+    quota: Rough,
     /// The time of the entry before, from the second one on the end of its grain.
     at: Timestamp,
     place: usize,
@@ -200,10 +207,11 @@ impl<'r> Log<'r> {
         let (kind, rest) = record.split_first()?;
         let grain = if *kind == ROLLING { Grain::Exact } else { Grain::Coarse };
         let (_, mut rest) = rest.split_first()?;
+        let quota = Rough::decode(u8_of(&mut rest)?);
         let life = u32_of(&mut rest)?;
         let window = Span::from_seconds(u64::from(u32_of(&mut rest)?));
         let at = Timestamp::from_nanos(u64_of(&mut rest)?);
-        Some(Self { window, grain, grain_length: grain.length(window), life, at, place: 0, rest })
+        Some(Self { window, grain, grain_length: grain.length(window), life, quota, at, place: 0, rest })
     }
 }
 
@@ -228,18 +236,23 @@ impl Iterator for Log<'_> {
     }
 }
 
-/// The units that the caller of this record would gain if it were forgotten; none where that changes
-/// nothing, or where it cannot be read.
+/// What the caller of this record would gain if it were forgotten, as [`State::loss`] says; nothing
+/// where it cannot be read.
 #[must_use]
-pub fn loss(record: &[u8], now: Timestamp) -> u64 {
+pub fn loss(record: &[u8], now: Timestamp) -> u128 {
     match record.first() {
         Some(&(ROLLING | ROLLING_COARSE)) => Log::of(record).map_or(0, |log| {
-            let window = log.window;
-            log.take_while(|entry| entry.at.after(window) > now)
-                .fold(0_u64, |sum, entry| sum.saturating_add(entry.units))
+            let (window, quota) = (log.window, log.quota);
+            limit::loss(log.map(|entry| (entry.units, entry.at.after(window).since(now))), quota)
         }),
         _ => decode(record).map_or(0, |state| state.loss(now)),
     }
+}
+
+fn u8_of(bytes: &mut &[u8]) -> Option<u8> {
+    let (head, rest) = bytes.split_first()?;
+    *bytes = rest;
+    Some(*head)
 }
 
 fn u64_of(bytes: &mut &[u8]) -> Option<u64> {
@@ -282,33 +295,40 @@ mod tests {
                 charged,
                 returned,
             })),
-            any::<(u64, u64, u32)>().prop_map(|(end, taken, life)| {
-                State::Calendar(calendar::State { end: Timestamp::from_nanos(end), taken, life })
+            any::<(u64, u64, u32, u8)>().prop_map(|(end, taken, life, quota)| {
+                let (end, quota) = (Timestamp::from_nanos(end), Rough::decode(quota));
+                State::Calendar(calendar::State { end, taken, life, quota })
             }),
-            proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize).prop_map(|holders| {
-                let holder = |(holder, until)| Holder { holder, until: Timestamp::from_nanos(until) };
-                State::Seats(seats::State { holders: holders.into_iter().map(holder).collect(), before: None })
-            }),
-            (entries, 1..31_622_400_u64, any::<u32>(), any::<bool>()).prop_map(|(ages, seconds, life, exact)| {
-                let window = Span::from_seconds(seconds);
-                let grain = if exact { Grain::Exact } else { Grain::Coarse };
-                let mut at = grain.end(NOW, window);
-                let entries = ages.into_iter().map(|(age, units)| {
-                    at = at.after(grain.length(window).times(age.saturating_add(1)));
-                    Entry { at, units: if exact { units % 32 } else { units } }
-                });
-                let mut entries: Vec<Entry> = entries.collect();
-                // The newest stands anywhere in its grain.
-                entries.last_mut().unwrap().at = at.before(Span::from_nanos(grain.length(window).nanos() / 3));
-                State::Rolling(rolling::State { window, grain, life, entries })
-            }),
+            (proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize), any::<u8>()).prop_map(
+                |(holders, seats)| {
+                    let holder = |(holder, until)| Holder { holder, until: Timestamp::from_nanos(until) };
+                    let holders = holders.into_iter().map(holder).collect();
+                    State::Seats(seats::State { holders, before: None, seats: Rough::decode(seats) })
+                }
+            ),
+            (entries, 1..31_622_400_u64, any::<(u32, u8)>(), any::<bool>()).prop_map(
+                |(ages, seconds, (life, quota), exact)| {
+                    let window = Span::from_seconds(seconds);
+                    let grain = if exact { Grain::Exact } else { Grain::Coarse };
+                    let mut at = grain.end(NOW, window);
+                    let entries = ages.into_iter().map(|(age, units)| {
+                        at = at.after(grain.length(window).times(age.saturating_add(1)));
+                        Entry { at, units: if exact { units % 32 } else { units } }
+                    });
+                    let mut entries: Vec<Entry> = entries.collect();
+                    // The newest stands anywhere in its grain.
+                    entries.last_mut().unwrap().at = at.before(Span::from_nanos(grain.length(window).nanos() / 3));
+                    State::Rolling(rolling::State { window, grain, life, quota: Rough::decode(quota), entries })
+                }
+            ),
         ]
     }
 
     #[test]
     fn all_seats_have_room_in_a_record() {
         let holder = |holder| Holder { holder, until: NOW };
-        let state = State::Seats(seats::State { holders: (0..SEATS_MAX.into()).map(holder).collect(), before: None });
+        let holders = (0..SEATS_MAX.into()).map(holder).collect();
+        let state = State::Seats(seats::State { holders, ..seats::State::default() });
         let mut bytes = Vec::new();
         assert_eq!(encode(&state, &mut bytes), Ok(()));
         let rule = Rule::Seats(Seats::new(SEATS_MAX, Span::from_seconds(1)).unwrap());
@@ -334,6 +354,22 @@ mod tests {
         fn any_bytes_are_a_record_or_a_fault(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Some(length) = length(&bytes) {
                 let _ = decode(&bytes[..length]);
+            }
+        }
+
+        /// However many requests are under way when each of them turns out to cost far too much.
+        #[test]
+        fn what_is_overdrawn_has_room_in_a_record(
+            quota in prop_oneof![1..40_u64, Just(8_000)],
+            seconds in prop_oneof![1..600_u64, Just(31_622_400_u64)],
+            steps in proptest::collection::vec((0..40_u32, prop_oneof![1..9_u64, 1..=u64::MAX]), 1..80),
+        ) {
+            let rule = Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
+            let (mut state, mut now) = (None, NOW);
+            for (step, cost) in steps {
+                now = now.after(Span::from_nanos(seconds.saturating_mul(1_000_000_000) >> step));
+                state = Some(rule.overdraw(state.as_ref(), now, cost).0);
+                prop_assert_eq!(encode(state.as_ref().unwrap(), &mut Vec::new()), Ok(()));
             }
         }
 

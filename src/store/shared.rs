@@ -347,7 +347,7 @@ fn agree<const N: usize, D: SharedData>(data: &D, key: &[u8], proposed: &[u8; N]
 fn page_key(table: [u8; 8], number: u32) -> [u8; KEY_BYTES] {
     let [t0, t1, t2, t3, t4, t5, t6, t7] = table;
     let [n0, n1, n2, n3] = number.to_le_bytes();
-    [b's', b'g', 3, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3]
+    [b's', b'g', 4, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3]
 }
 
 /// The table of one policy: its name, hashed with a fixed key.

@@ -208,7 +208,32 @@ fn what_is_overdrawn_is_paid_by_those_that_come_after() {
     let (state, _) = rule.overdraw(Some(&state), earlier, 1);
     assert_eq!(state.tat.since(earlier), Span::from_seconds(26));
     let (state, _) = rule.overdraw(Some(&state), earlier, u64::MAX);
-    assert_eq!(state.tat.since(earlier), WINDOW_MAX);
+    assert_eq!(state.tat.since(earlier), DEBT_MAX);
+}
+
+#[test]
+fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
+    let now = at(1_700_000_000_000_000_000);
+    for (refill, units) in [("1/d", 1_000), ("1/d", 100_000), ("1/h", 4_000_000), ("1000000/s", 20_000_000_000)] {
+        let rule = bucket(10, refill);
+        let (before, _) = rule.overdraw(None, now, 3);
+        let (state, balance) = rule.overdraw(Some(&before), now, units);
+        assert_eq!((balance.remaining, balance.over), (0, units - 7), "{units} of {refill}");
+        // Nothing of it is taken for a step of the clock, now or later.
+        let later = now.after(rule.refill().interval().times(units / 2));
+        for now in [now, later] {
+            let evaluation = rule.evaluate(Some(&state), now, Cost::Later);
+            assert!(evaluation.repaired.is_none() && !evaluation.decision.admits(), "{units} of {refill}");
+        }
+        let (more, balance) = rule.overdraw(Some(&state), now, 5);
+        assert_eq!(balance.over, units - 2);
+        assert!(more.give_back(&more.charge(5, now), now).is_some_and(|left| left.tat == state.tat));
+        let given = state.give_back(&state.charge(units, now), now).unwrap();
+        assert_eq!(given.tat, before.tat, "{units} of {refill}");
+        // A charge before more units than the record can count is not told from others.
+        let earlier = more.give_back(&before.charge(3, now), now);
+        assert_eq!(earlier.is_some(), units < 1 << 20, "{units} of {refill}");
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -326,7 +326,8 @@ proptest! {
         let mut entries: Vec<Entry> = times.into_iter().map(|(nanos, units)| Entry { at: at(nanos), units }).collect();
         entries.sort_by_key(|entry| entry.at);
         entries.dedup_by_key(|entry| entry.at);
-        let state = State { window: rule.window(), grain: Grain::Coarse, life: 0, entries };
+        let quota = Rough::of(rule.quota());
+        let state = State { window: rule.window(), grain: Grain::Coarse, life: 0, quota, entries };
         let evaluation = rule.evaluate(Some(&state), at(now), Cost::Now(cost));
         let charged = evaluation.charged.unwrap_or(state);
         let (state, _) = rule.overdraw(Some(&charged), at(now), cost);

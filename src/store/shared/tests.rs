@@ -6,10 +6,14 @@ use std::rc::Rc;
 use super::*;
 use crate::base::time::Span;
 use crate::base::units::Refill;
+use crate::base::zone::Zone;
 use crate::host::fake::{At, FakeData};
 use crate::host::shared::foresight::{Beacon, BeaconKey, Foresight, GUESS_LIFE};
+use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
+use crate::limit::period::Period;
 use crate::limit::rolling::Rolling;
+use crate::limit::seats::Seats;
 use crate::limit::{Cost, FailureMode, Rule};
 use crate::store::record;
 
@@ -47,6 +51,57 @@ fn a_flood_of_random_keys_stays_within_the_bound() {
         let bytes: u64 = values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
         let bound = Geometry::new(2_000).bytes_max(record::bytes_max(&rule)) + 2 * (HOST_KEY_BYTES + 16);
         assert!(bytes <= bound, "{bytes} bytes, and at most {bound} are stated");
+    }
+}
+
+/// Whoever has used up a quota of a month stays without, whatever somebody sends under invented keys of
+/// another limit: by bytes, of which a request takes many; and by requests of which one is all there is.
+#[test]
+fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
+    let calendar = |quota, period| Rule::Calendar(Calendar::new(quota, Over::Refuse, period, Zone::UTC).unwrap());
+    let seats = |idle| Rule::Seats(Seats::new(1, Span::from_seconds(idle)).unwrap().asked_by(1));
+    let rolling = |quota, seconds| Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
+    let floods = [
+        (calendar(1_000_000, Period::Months(1)), 100),
+        (calendar(100, Period::Months(1)), 100),
+        (calendar(100, Period::Months(12)), 100),
+        (rolling(1_000_000_000, 60), 100),
+        (rolling(1, 31_622_400), 1),
+        (Rule::Bucket(Bucket::new(1_000_000, Refill::parse("100/min").unwrap()).unwrap()), 1_000_000),
+        (Rule::Bucket(Bucket::new(300, Refill::parse("1/d").unwrap()).unwrap()), 300),
+        (seats(86_400), 1),
+    ];
+    let victims = [
+        (calendar(3, Period::Months(1)), 3),
+        (rolling(3, 86_400), 3),
+        (Rule::Bucket(Bucket::new(3, Refill::parse("1/d").unwrap()).unwrap()), 3),
+        (seats(600), 1),
+    ];
+    for (victim, units) in victims {
+        for (flood, each) in floods {
+            let mut store = open(&FakeData::default(), 100);
+            let claim = |store: &SharedStore<FakeData>, limit: &[u8], name: u32, rule, units| {
+                let mut key = store.keys().partition(limit);
+                key.push(Some(&name.to_le_bytes()));
+                Claim::new(key.finish(), rule, Cost::Now(units), FailureMode::Deny)
+            };
+            // Twenty callers: less than half of the store is theirs.
+            for name in 0..20 {
+                let claim = claim(&store, b"logins", name, victim, units);
+                assert!(store.take(&mut [claim], NOW, &At(NOW)));
+            }
+            for name in 0..3_000 {
+                let claim = claim(&store, b"uploads", name, flood, each);
+                assert!(store.take(&mut [claim], NOW, &At(NOW)));
+            }
+            assert!(store.drain_tally().evicted > 2_000);
+            let asker = |rule| if let Rule::Seats(seats) = rule { Rule::Seats(seats.asked_by(2)) } else { rule };
+            let renewed = (0..20).filter(|name| {
+                let claim = claim(&store, b"logins", *name, asker(victim), 1);
+                store.take(&mut [claim], NOW, &At(NOW))
+            });
+            assert_eq!(renewed.count(), 0, "{victim:?}, flooded by {flood:?}");
+        }
     }
 }
 
