@@ -226,6 +226,11 @@ impl Properties for Host {
 
 /// A response with the status 200 and nothing else.
 impl ResponseHead for Host {
+    fn response_headers(&self) -> Headers {
+        self.note(Call::ResponseHeader);
+        Headers::new(Headers::encode(&[(":status", b"200")]))
+    }
+
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
         self.note(Call::ResponseHeader);
         (name == ":status").then(|| b"200".to_vec())

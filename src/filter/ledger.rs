@@ -123,9 +123,13 @@ impl Ledger {
 
     /// The response's head has come, which says some costs.
     pub(super) fn hear_response<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
+        if !self.late.iter().any(|late| late.source == Source::Response) {
+            return Vec::new();
+        }
+        let headers = books.host.response_headers();
         let said = |late: &Late| {
             let name = (late.source == Source::Response).then(|| books.cost_header(late.limit))??;
-            Some(books.host.response_header(name).map_or(1, |value| units(&value)))
+            Some(units(headers.all(name)))
         };
         self.charge(books, said)
     }

@@ -14,7 +14,7 @@
 
 use std::rc::Rc;
 
-use super::failure::{is_failure, is_grpc_failure, is_of_the_client};
+use super::failure::{Outcome, broken_off, of_the_head, of_the_trailers};
 use super::ledger::{Books, Changed, Ledger};
 use super::runtime::{Runtime, Scratch};
 use super::stated::{self, tell_now, update};
@@ -57,6 +57,8 @@ pub struct Stream<D> {
     admission: Vec<Event>,
     /// The body, while it is measured and has not ended.
     upload: Option<Box<Upload>>,
+    /// Whether all of the request has come.
+    complete: bool,
     id: StreamId,
 }
 
@@ -90,7 +92,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     #[must_use]
     pub fn new(runtime: Rc<Runtime<D>>, id: StreamId) -> Self {
         let (ledger, admission) = (Ledger::default(), Vec::new());
-        Self { runtime, phase: Phase::Fresh, ledger, admission, upload: None, id }
+        Self { runtime, phase: Phase::Fresh, ledger, admission, upload: None, complete: false, id }
     }
 
     /// The request's head has come; `ends` is whether that is all of it.
@@ -98,6 +100,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         if !matches!(self.phase, Phase::Fresh) {
             return Flow::Continue;
         }
+        self.complete = ends;
         let runtime = Rc::clone(&self.runtime);
         let mut now = host.now();
         let mut scratch = runtime.scratch.take().unwrap_or_default();
@@ -149,6 +152,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     /// More of the request's body has come: the host has `size` bytes for us. `ends` is whether that is
     /// all of it.
     pub fn on_request_body(&mut self, host: &impl Host, size: usize, ends: bool) -> Flow {
+        self.complete |= ends;
         let Some(upload) = &mut self.upload else { return Flow::Continue };
         if let Err(refused) = upload.take(host, size) {
             return self.refuse_upload(host, refused);
@@ -161,6 +165,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
 
     /// The request's trailers have come: its body has ended.
     pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
+        self.complete = true;
         self.end_upload(host)
     }
 
@@ -180,15 +185,10 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let books = Books { runtime: &runtime, host };
         if self.ledger.asks_for_success() {
-            let grpc_status = if grpc { host.response_header("grpc-status") } else { None };
-            let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
-                || host.response_header(":status").is_some_and(|status| is_failure(&status));
-            if failed && !host.response_code_details().is_some_and(|details| is_of_the_client(&details)) {
-                update(&mut shown, self.ledger.fail(&books));
-            } else if grpc && grpc_status.is_none() && !failed {
-                self.phase = Phase::Answered;
-            } else {
-                update(&mut shown, self.ledger.succeed(&books));
+            match of_the_head(host, grpc, self.complete) {
+                Outcome::Failure => update(&mut shown, self.ledger.fail(&books)),
+                Outcome::Success => update(&mut shown, self.ledger.succeed(&books)),
+                Outcome::InTrailers => self.phase = Phase::Answered,
             }
         }
         update(&mut shown, self.ledger.hear_response(&books));
@@ -200,11 +200,10 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let Phase::Answered = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
         let runtime = Rc::clone(&self.runtime);
         let books = Books { runtime: &runtime, host };
-        if host.response_trailer("grpc-status").is_some_and(|status| is_grpc_failure(&status)) {
-            self.ledger.fail(&books);
-        } else {
-            self.ledger.succeed(&books);
-        }
+        match of_the_trailers(host) {
+            Outcome::Failure => self.ledger.fail(&books),
+            Outcome::Success | Outcome::InTrailers => self.ledger.succeed(&books),
+        };
     }
 
     /// The stream is over. One that goes on as another, by an internal redirect, comes back as a
@@ -229,6 +228,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         if let Some(upload) = upload {
             // So much of it has come, and no more will.
             self.ledger.hear_body(&books, &upload.measured());
+        }
+        if matches!(phase, Phase::Answered) && broken_off(host) {
+            self.ledger.fail(&books);
         }
         match phase {
             Phase::Forwarded(_) | Phase::Answered => self.ledger.close(&books),

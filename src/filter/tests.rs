@@ -2,6 +2,7 @@
 
 mod answers;
 mod callers;
+mod costs;
 mod limits;
 mod payloads;
 mod pools;
@@ -169,12 +170,13 @@ fn a_grpc_call_fails_by_its_own_status() {
     };
     // Trailers only; in the trailers; a success that stays charged.
     proxy.answer(&mut call().0, &[(":status", "200"), ("grpc-status", "14")]);
+    let head = [(":status", "200"), ("content-type", "application/grpc+proto")];
     let (mut stream, _) = call();
-    proxy.answer(&mut stream, &[(":status", "200")]);
+    proxy.answer(&mut stream, &head);
     proxy.response.replace([("grpc-status".to_owned(), "13".to_owned())].into());
     stream.on_response_trailers(&proxy);
     let (mut stream, _) = call();
-    proxy.answer(&mut stream, &[(":status", "200")]);
+    proxy.answer(&mut stream, &head);
     proxy.response.replace([("grpc-status".to_owned(), "0".to_owned())].into());
     stream.on_response_trailers(&proxy);
     proxy.response.take();
@@ -184,6 +186,68 @@ fn a_grpc_call_fails_by_its_own_status() {
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!(reply.body, "limit reads exceeded: retry after 1 s");
     assert!(reply.headers.iter().all(|(name, _)| *name != "content-type"), "Envoy sets a gRPC caller's own");
+}
+
+#[test]
+fn a_grpc_call_that_breaks_off_is_given_back_unless_the_client_ended_it() {
+    let call = |details, content_type| {
+        let proxy = Proxy::new();
+        let runtime = proxy.runtime(POLICY);
+        let pairs: [(&str, &[u8]); 4] = [
+            (":method", b"GET"),
+            (":path", b"/v2/a"),
+            ("x-api-key", b"demo-acme-1"),
+            ("content-type", b"application/grpc"),
+        ];
+        let (mut stream, _) = proxy.send(&runtime, &pairs);
+        proxy.answer(&mut stream, &[(":status", "200"), ("content-type", content_type)]);
+        proxy.details.replace(Some(details));
+        stream.on_end(&proxy);
+        proxy.reads_left(&runtime)
+    };
+    for (details, left) in [
+        ("upstream_reset_after_response_started{remote_reset}", 3),
+        ("upstream_reset_after_response_started{connection_termination}", 3),
+        ("upstream_reset_after_response_started{protocol_error}", 3),
+        // The response ended without trailers.
+        ("via_upstream", 3),
+        ("downstream_remote_disconnect", 2),
+        ("http2.remote_reset", 2),
+        // The client may be the one that does not read.
+        ("stream_idle_timeout", 2),
+        ("max_duration_timeout", 2),
+    ] {
+        assert_eq!(call(details, "application/grpc"), left, "{details}");
+        assert_eq!(call(details, "text/plain"), 2, "{details}: no gRPC service answered");
+    }
+}
+
+#[test]
+fn a_timeout_is_of_whom_envoy_waits_for() {
+    type End = fn(&mut Stream<Proxy>, &Proxy);
+    let ends: [(End, usize); 3] = [
+        (|_, _| (), 2),
+        (|stream, proxy| assert_eq!(stream.on_request_body(proxy, 9, true), Flow::Continue), 3),
+        (|stream, proxy| assert_eq!(stream.on_request_trailers(proxy), Flow::Continue), 3),
+    ];
+    for (end, left) in ends {
+        for (status, grpc_status, grpc) in [("408", "-", "-"), ("504", "-", "-"), ("200", "4", "application/grpc")] {
+            let proxy = Proxy::new();
+            let runtime = proxy.runtime(POLICY);
+            let pairs: [(&str, &[u8]); 4] = [
+                (":method", b"GET"),
+                (":path", b"/v2/a"),
+                ("x-api-key", b"demo-acme-1"),
+                ("content-type", grpc.as_bytes()),
+            ];
+            let (mut stream, _) = proxy.send(&runtime, &pairs);
+            end(&mut stream, &proxy);
+            proxy.details.replace(Some("max_duration_timeout"));
+            proxy.answer(&mut stream, &[(":status", status), ("grpc-status", grpc_status)]);
+            stream.on_end(&proxy);
+            assert_eq!(proxy.reads_left(&runtime), left, "{status}");
+        }
+    }
 }
 
 #[test]

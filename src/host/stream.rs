@@ -37,6 +37,8 @@ pub trait Properties {
 
 /// The response's head; only while its headers are being encoded.
 pub trait ResponseHead {
+    /// All of it; empty where the host fails.
+    fn response_headers(&self) -> Headers;
     /// The first header of this name.
     fn response_header(&self, name: &str) -> Option<Vec<u8>>;
     /// Makes this the only header of its name.

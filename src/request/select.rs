@@ -5,7 +5,7 @@ mod tests;
 
 use super::head::Request;
 use super::identify::Caller;
-use crate::limit::{Cost, Rule};
+use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
 use crate::policy::candidates::Candidates;
 use crate::policy::limits::{Absent, CostSource, Limit, Part};
@@ -174,22 +174,33 @@ fn captured<'r>(selector: &Selector, name: &str, request: &'r Request, policy: &
 fn cost(source: &CostSource, request: &Request) -> Cost {
     match source {
         CostSource::Fixed(units) => Cost::Now(*units),
-        // Of several the greatest counts: a client that adds a header of its own pays no less.
-        CostSource::Header(name) => Cost::Now(request.headers.all(name).map(units).max().unwrap_or(1)),
+        CostSource::Header(name) => Cost::Now(units(request.headers.all(name))),
         CostSource::ResponseHeader(_) => Cost::Later,
-        CostSource::Bytes | CostSource::Lines | CostSource::Items(_) if request.ends => Cost::Now(0),
+        // No body has no bytes and no lines. It has no such array either, and that counts as one.
+        CostSource::Bytes | CostSource::Lines if request.ends => Cost::Now(0),
+        CostSource::Items(_) if request.ends => Cost::Now(1),
         CostSource::Bytes => request.content_length().map_or(Cost::Later, Cost::Now),
         CostSource::Lines | CostSource::Items(_) => Cost::Later,
     }
 }
 
-/// The units that a header says: one where it says no whole number. One that is too large for a
-/// number is as large as can be.
-#[must_use]
-pub fn units(value: &[u8]) -> u64 {
-    let digits = value.trim_ascii();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+/// The units that a header says with all of its lines, each of which may be a list: the greatest
+/// counts, so that nobody pays less by adding one. Where there is none it is one.
+pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>) -> u64 {
+    let members = lines.flat_map(|line| line.split(|byte| *byte == b','));
+    // RFC 9110 §5.6.1.2: an empty member of a list is ignored.
+    let said = members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
+    said.map(number).max().unwrap_or(1)
+}
+
+/// One where it is no whole number. One that is too large is as large as a cost can be.
+fn number(digits: &[u8]) -> u64 {
+    if !digits.iter().all(u8::is_ascii_digit) {
         return 1;
     }
-    digits.iter().fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit & 15)))
+    let add = |number: u64, digit: &u8| number.saturating_mul(10).saturating_add(u64::from(digit & 15));
+    digits.iter().fold(0_u64, add).min(COST_MAX)
 }
+
+/// The most that a header can say a request costs: more than any limit ever holds.
+const COST_MAX: u64 = QUOTA_MAX + 1;

@@ -94,6 +94,10 @@ impl Properties for Envoy {
 }
 
 impl ResponseHead for Envoy {
+    fn response_headers(&self) -> Headers {
+        Headers::new(abi::header_block(Map::ResponseHeaders))
+    }
+
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
         abi::header(Map::ResponseHeaders, name)
     }

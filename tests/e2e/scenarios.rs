@@ -2,10 +2,12 @@
 
 pub(crate) mod budgets;
 pub(crate) mod charges;
+pub(crate) mod costs;
 pub(crate) mod dash0;
 pub(crate) mod datadog;
 pub(crate) mod datocms;
 pub(crate) mod dynatrace;
+pub(crate) mod failures;
 pub(crate) mod fields;
 pub(crate) mod hostile;
 pub(crate) mod identity;
@@ -48,6 +50,12 @@ macro_rules! for_each_scenario {
                 a_redirect_is_charged_where_it_ends,
                 a_client_that_breaks_its_own_request_has_paid,
                 callers_with_different_bursts_share_one_count,
+            ]
+            costs: [
+                who_sends_no_body_does_not_pass_a_limit_by_items,
+                the_greatest_of_all_that_a_cost_header_says_counts,
+                what_is_overdrawn_is_owed_whole,
+                a_flood_of_uploads_gives_nobody_a_new_quota,
             ]
             dash0: [
                 capacity_comes_back_as_the_window_rolls,
@@ -93,6 +101,12 @@ macro_rules! for_each_scenario {
                 a_symbol_file_is_measured_as_sent_and_as_it_unpacks,
                 custom_metrics_are_counted_per_environment_and_never_refused,
                 an_unknown_token_is_turned_away_and_none_is_let_in,
+            ]
+            failures: [
+                a_timeout_is_of_whom_envoy_waits_for,
+                a_grpc_call_that_breaks_off_costs_nothing,
+                who_hangs_up_on_a_grpc_call_pays,
+                a_plain_response_is_not_free_for_who_asks_in_grpc,
             ]
             fields: [
                 the_standard_fields_are_lists_that_a_parser_reads,

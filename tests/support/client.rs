@@ -62,6 +62,11 @@ impl Call {
         self.header("x-answer-delay-ms", &delay.as_millis().to_string())
     }
 
+    /// Asks the upstream to answer only when the test lets it go.
+    pub(crate) fn held(self) -> Self {
+        self.header("x-answer-held", "1")
+    }
+
     /// Asks the upstream to send this header; again for another one.
     pub(crate) fn answered_with(self, name: &str, value: &str) -> Self {
         self.header("x-answer-header", &format!("{name}: {value}"))
@@ -160,6 +165,13 @@ impl Client {
         let (head, body) = self.pool.request(request).await?.into_parts();
         let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
+    }
+
+    /// Sends `call` and hangs up once the head of the response has come.
+    pub(crate) async fn hang_up_after_the_head(&self, call: Call) {
+        let request = call.request(&self.address.to_string());
+        let head = timeout(DEADLINE * 2, self.pool.request(request)).await.expect("an answer in time");
+        assert_eq!(head.expect("an answer").status().as_u16(), 200);
     }
 
     /// The statuses that `count` equal calls get, one after the other.

@@ -5,12 +5,15 @@
 //! answered with 302 to the same path ending in `/found`, whatever else was asked for. Every response
 //! says in `x-arrived` when its request arrived, in nanoseconds since the epoch. It reads a request's body
 //! to its end before it answers, unless `x-answer-early` is there, and remembers how much there was.
+//! `x-answer-break` breaks the response off: after the head (`reset`), after some of the body
+//! (`body-reset`); or it stops there for ever (`stall`). One with `x-answer-held` is answered when the
+//! test lets it go ([`Upstream::let_go`]), so that no test depends on how long something takes.
 
-use crate::harness::now;
+use crate::harness::{lease, now};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,22 +21,33 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::future::ready;
+use std::future::{Future, pending, ready};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
 /// A server on a port of its own, which can go away and come back.
 pub(crate) struct Upstream {
     address: SocketAddr,
-    /// The path and query of every request, in the order of arrival.
-    seen: Arc<Mutex<Vec<String>>>,
-    received: Arc<Mutex<Vec<Received>>>,
-    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
+    record: Arc<Record>,
     serving: Option<JoinHandle<()>>,
+}
+
+/// What it saw, and whom it lets go.
+struct Record {
+    /// The path and query of every request, in the order of arrival.
+    seen: Mutex<Vec<String>>,
+    received: Mutex<Vec<Received>>,
+    flights: Mutex<BTreeMap<String, Flights>>,
+    /// One permit for each held request that may be answered.
+    gate: Semaphore,
 }
 
 /// Requests of one path that are being answered.
@@ -46,23 +60,24 @@ struct Flights {
 /// One request that is being answered, until it is dropped.
 struct InFlight {
     path: String,
-    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
+    record: Arc<Record>,
 }
 
 impl InFlight {
-    fn begin(path: &str, flights: &Arc<Mutex<BTreeMap<String, Flights>>>) -> Self {
+    fn begin(path: &str, record: &Arc<Record>) -> Self {
         let path = path.split('?').next().unwrap_or_default().to_owned();
-        let mut all = flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = record.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let of_path = all.entry(path.clone()).or_default();
         of_path.now += 1;
         of_path.most = of_path.most.max(of_path.now);
-        Self { path, flights: Arc::clone(flights) }
+        drop(all);
+        Self { path, record: Arc::clone(record) }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut all = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(self.path.clone()).or_default().now -= 1;
     }
 }
@@ -78,10 +93,15 @@ pub(crate) struct Received {
 
 impl Upstream {
     pub(crate) async fn start(ip: IpAddr) -> Self {
-        let listener = TcpListener::bind((ip, 0)).await.expect("the upstream's address can be bound");
+        let listener = TcpListener::bind((ip, lease(ip))).await.expect("the upstream's address can be bound");
         let address = listener.local_addr().expect("a bound address");
-        let mut upstream =
-            Self { address, seen: Arc::default(), received: Arc::default(), flights: Arc::default(), serving: None };
+        let record = Record {
+            seen: Mutex::default(),
+            received: Mutex::default(),
+            flights: Mutex::default(),
+            gate: Semaphore::new(0),
+        };
+        let mut upstream = Self { address, record: Arc::new(record), serving: None };
         upstream.serve(listener);
         upstream
     }
@@ -105,20 +125,30 @@ impl Upstream {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        let (seen, received, flights) = (Arc::clone(&self.seen), Arc::clone(&self.received), Arc::clone(&self.flights));
-        self.serving = Some(tokio::spawn(serve(listener, seen, received, flights)));
+        self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.record))));
+    }
+
+    /// Answers so many more of the held requests, those that came first.
+    pub(crate) fn let_go(&self, count: usize) {
+        self.record.gate.add_permits(count);
+    }
+
+    /// How many requests of this path are being answered.
+    pub(crate) fn in_flight(&self, path: &str) -> usize {
+        let all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(path).map_or(0, |flights| flights.now)
     }
 
     /// The most requests of this path that were being answered at one time, since the last call.
     pub(crate) fn most_in_flight(&self, path: &str) -> usize {
-        let mut all = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let flights = all.entry(path.to_owned()).or_default();
         std::mem::replace(&mut flights.most, flights.now)
     }
 
     /// Every body that arrived on this path, in the order in which they ended.
     pub(crate) fn bodies(&self, path: &str) -> Vec<Received> {
-        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let received = self.record.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.iter().filter(|body| body.path == path).cloned().collect()
     }
 
@@ -129,52 +159,49 @@ impl Upstream {
 
     /// Every path that arrived, with its query.
     pub(crate) fn paths(&self) -> Vec<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.record.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    seen: Arc<Mutex<Vec<String>>>,
-    received: Arc<Mutex<Vec<Received>>>,
-    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
-) {
+async fn serve(listener: TcpListener, record: Arc<Record>) {
     // Connections end with the set, and the set with this task.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (seen, received, flights) = (Arc::clone(&seen), Arc::clone(&received), Arc::clone(&flights));
+        let record = Arc::clone(&record);
         connections.spawn(async move {
-            let service = service_fn(move |request| {
-                answer(request, Arc::clone(&seen), Arc::clone(&received), Arc::clone(&flights))
-            });
+            let service = service_fn(move |request| answer(request, Arc::clone(&record)));
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    seen: Arc<Mutex<Vec<String>>>,
-    received: Arc<Mutex<Vec<Received>>>,
-    flights: Arc<Mutex<BTreeMap<String, Flights>>>,
-) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+async fn answer(request: Request<Incoming>, record: Arc<Record>) -> Result<Response<Answer>, Infallible> {
     let arrived = HeaderValue::from_str(&now().as_nanos().to_string()).expect("a number");
     let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
-    seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
-    let _flight = InFlight::begin(&path, &flights);
+    record.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+    let _flight = InFlight::begin(&path, &record);
     let (head, body) = request.into_parts();
     let asked = &head.headers;
-    let reading = tokio::spawn(read(path.clone(), body, received));
+    let reading = tokio::spawn(read(path.clone(), body, Arc::clone(&record)));
     if !asked.contains_key("x-answer-early") {
         let _ = reading.await;
+    }
+    if asked.contains_key("x-answer-held")
+        && let Ok(permit) = record.gate.acquire().await
+    {
+        permit.forget();
     }
     if let Some(delay) = number(asked, "x-answer-delay-ms") {
         sleep(Duration::from_millis(delay)).await;
     }
     let trailers = fields(asked, "x-answer-trailer");
-    let body = Full::new(Bytes::from_static(b"upstream\n"));
-    let body = if trailers.is_empty() { body.boxed() } else { body.with_trailers(ready(Some(Ok(trailers)))).boxed() };
+    let body = Full::new(Bytes::from_static(b"upstream\n")).map_err(|never| match never {});
+    let body = match asked.get("x-answer-break").map(HeaderValue::as_bytes) {
+        Some(how) => Broken::new(how).boxed(),
+        None if trailers.is_empty() => body.boxed(),
+        None => body.with_trailers(ready(Some(Ok(trailers)))).boxed(),
+    };
     let mut response = Response::new(body);
     *response.headers_mut() = fields(asked, "x-answer-header");
     response.headers_mut().insert("x-arrived", arrived);
@@ -191,8 +218,39 @@ async fn answer(
     Ok(response)
 }
 
+type Answer = BoxBody<Bytes, io::Error>;
+
+/// A response's body that does not end as it should.
+struct Broken {
+    begins: Option<Bytes>,
+    breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+}
+
+impl Broken {
+    fn new(how: &[u8]) -> Self {
+        let begins = (how != b"reset").then(|| Bytes::from_static(b"upst"));
+        // What was sent before has left by then.
+        let later = sleep(Duration::from_millis(200));
+        let breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>> =
+            if how == b"stall" { Box::pin(pending()) } else { Box::pin(later) };
+        Self { begins, breaks }
+    }
+}
+
+impl Body for Broken {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.begins.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => self.breaks.as_mut().poll(context).map(|()| Some(Err(io::Error::other("broken off")))),
+        }
+    }
+}
+
 /// Reads a body to its end.
-async fn read(path: String, mut body: Incoming, received: Arc<Mutex<Vec<Received>>>) {
+async fn read(path: String, mut body: Incoming, record: Arc<Record>) {
     let (mut bytes, mut whole) = (0, true);
     while let Some(frame) = body.frame().await {
         match frame {
@@ -203,7 +261,7 @@ async fn read(path: String, mut body: Incoming, received: Arc<Mutex<Vec<Received
             }
         }
     }
-    received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, bytes, whole });
+    record.received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, bytes, whole });
 }
 
 /// The fields that the headers called `name` ask for, each as `name: value`.

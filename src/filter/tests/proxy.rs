@@ -43,6 +43,7 @@ pub(super) struct Proxy {
     pub(super) streams: Rc<Cell<u32>>,
     /// What is in the buffer of the request's body.
     pub(super) body: Rc<RefCell<Vec<u8>>>,
+    /// A value of several lines stands for as many headers of its name.
     pub(super) response: Rc<RefCell<BTreeMap<String, String>>>,
     pub(super) properties: Rc<RefCell<BTreeMap<Property, Vec<u8>>>>,
     /// Every property that was asked for, in order.
@@ -109,8 +110,15 @@ impl Properties for Proxy {
 }
 
 impl ResponseHead for Proxy {
+    fn response_headers(&self) -> Headers {
+        let response = self.response.borrow();
+        let lines =
+            response.iter().flat_map(|(name, value)| value.split('\n').map(move |line| (&**name, line.as_bytes())));
+        Headers::new(Headers::encode(&lines.collect::<Vec<_>>()))
+    }
+
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
-        self.response.borrow().get(name).map(|value| value.clone().into_bytes())
+        self.response_headers().first(name).map(<[u8]>::to_vec)
     }
 
     fn set_response_header(&self, name: &str, value: &str) {
