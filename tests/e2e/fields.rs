@@ -191,6 +191,7 @@ pub(crate) async fn a_shadow_limit_stands_beside_an_enforced_one(lab: &Lab) {
     assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (6, 0)));
     let problem: Value = serde_json::from_slice(&refusal.body).expect("JSON");
     assert_eq!(problem["violated-policies"], json!(["now"]));
+    assert_eq!(gateway.upstream.paths(), ["/x"; 6], "nobody else sends anything");
     let decided = async |limit, decision| {
         let labels = [("limit", limit), ("decision", decision)];
         gateway.admin.metric("sluicegate_requests_total", &labels).await

@@ -97,7 +97,10 @@ pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab
         let call = Call::post("/silent");
         let address = gateway.address;
         let sending = tokio::spawn(async move { upload(address, call, framing, 0, silent).await });
-        sleep(SECOND / 2).await;
+        eventually("the request is there", async || {
+            (gateway.admin.stat("http.gateway.downstream_rq_active").await >= 1).then_some(())
+        })
+        .await;
         sending.abort();
     }
     eventually("both have hung up", async || {

@@ -3,7 +3,6 @@
 use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
 use crate::harness::{Call, Lab, Policy, Setup, eventually};
 use serde_json::json;
-use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -85,7 +84,7 @@ pub(crate) async fn a_faulty_policy_is_refused_and_the_old_one_goes_on(lab: &Lab
 pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
     let policy = Policy::named("exact");
     let gateway = lab.open(&policy).await;
-    let slow = Call::get("/v2/things").bearer(ALPHA[0]).answered(502).delayed(Duration::from_millis(1_500));
+    let slow = Call::get("/v2/things").bearer(ALPHA[0]).answered(502).held();
     let mut in_flight = JoinSet::new();
     for _ in 0..8 {
         let (client, slow) = (gateway.client(), slow.clone());
@@ -94,6 +93,7 @@ pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
     eventually("they arrive", async || (gateway.upstream.count("/v2/things") == 8).then_some(())).await;
     let burst = policy.with("/limits/0/bucket/burst", json!(12));
     gateway.update(&burst).await.expect("a good policy");
+    gateway.upstream.let_go(8);
     assert_eq!(in_flight.join_all().await, [502; 8]);
     eventually("eight are given back", async || {
         (gateway.admin.metric("sluicegate_given_back_total", &[("limit", "standard")]).await == 8).then_some(())

@@ -25,8 +25,9 @@ pub(crate) const ENVOY_FLAGS: [&str; 11] = [
     "warning",
     "--component-log-level",
     "wasm:info",
+    // Longer than any scenario takes: who is under way at an update goes on.
     "--drain-time-s",
-    "2",
+    "600",
     "--file-flush-interval-msec",
     "100",
 ];

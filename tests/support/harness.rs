@@ -15,6 +15,7 @@ mod client;
 mod crowd;
 mod gateway;
 mod policy;
+mod ports;
 mod render;
 mod session;
 mod tls;
@@ -27,6 +28,7 @@ pub(crate) use client::{Answer, Call, Client, now, raw};
 pub(crate) use crowd::{Crowd, Load};
 pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
 pub(crate) use policy::Policy;
+pub(crate) use ports::lease;
 pub(crate) use render::{connection_manager, filter_chain, required, route, route_action};
 pub(crate) use session::{Issuer, LATE, claims, demo_filters, demo_jwt};
 pub(crate) use tls::Authority;
@@ -34,10 +36,8 @@ pub(crate) use upload::{Framing, Pieces, upload};
 pub(crate) use upstream::{Received, Upstream};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -85,15 +85,8 @@ where
     }
 }
 
-/// A loopback address with a port that nobody uses, and that no other test of this process was given:
-/// two Envoys may share a port without noticing.
+/// A loopback address with a port that nobody else has while this process lives.
 pub(crate) fn free_address() -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
-        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address.port()) {
-            return address;
-        }
-    }
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    SocketAddr::new(ip, ports::lease(ip))
 }
