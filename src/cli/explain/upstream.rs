@@ -50,7 +50,7 @@ impl Upstream {
 
     /// The units that it says under this name.
     fn units(&self, name: &str) -> u64 {
-        self.headers.all(name).map(units).max().unwrap_or(1)
+        units(self.headers.all(name))
     }
 }
 
