@@ -38,8 +38,11 @@ pub(super) fn look<D: SharedData>(
     shown(&runtime.policy, &looks)
 }
 
-/// The pools that hold for a request which has not asked them for a slot.
+/// The pools that hold for a request which has not asked them for a slot; none where no field lists them.
 pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> Vec<usize> {
+    if !policy.replies.fields.is_some_and(|form| form.ietf) {
+        return Vec::new();
+    }
     let pools = select::pools(request, caller, policy, &mut Vec::new());
     pools.into_iter().map(|(number, _)| number).collect()
 }

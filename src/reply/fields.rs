@@ -85,7 +85,8 @@ impl Shown {
         let later = |Reading { balance, at }: Reading| {
             let passed = now.since(at);
             let (more_in, full_in) = (balance.more_in.less(passed), balance.full_in.less(passed));
-            Reading { balance: Balance { more_in, full_in, ..balance }, at: at.after(passed) }
+            // A clock that stepped back meanwhile makes no reset of a window and its step.
+            Reading { balance: Balance { more_in, full_in, ..balance }, at: now }
         };
         Self { reading: self.reading.map(later), ..self }
     }

@@ -269,6 +269,19 @@ fn no_reset_lies_beyond_the_window_after_a_step_of_the_clock() {
 }
 
 #[test]
+fn a_clock_that_steps_back_while_the_upstream_works_is_no_later_reset() {
+    for rule in RULES {
+        let rig = Rig::new(&policy(rule, "fields: { family: x-ratelimit, reset: unix-seconds }"));
+        let (mut stream, _) = rig.send("/a/x", &[]);
+        stream.on_request_body(&rig.proxy, 0, true);
+        let now = rig.proxy.now.get() - 45 * 86_400 * 1_000_000_000;
+        rig.proxy.now.set(now);
+        let reset: u64 = rig.proxy.answer(&mut stream, &[(":status", "200")])["x-ratelimit-reset"].parse().unwrap();
+        assert!(reset <= now / 1_000_000_000 + 86_400, "{rule}: {reset}");
+    }
+}
+
+#[test]
 fn only_what_nothing_refuses_is_counted_as_admitted() {
     let rule = format!("{}, over: count", RULES[2]);
     let mut rig = Rig::new(&policy(&rule, ""));
