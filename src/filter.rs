@@ -1,6 +1,7 @@
 //! The filter: one state machine per stream over the host's ports. It decides nothing about Envoy;
 //! `wasm/` translates, and the native tests run the very same code over a fake host.
 
+pub mod bodies;
 mod failure;
 mod ledger;
 pub mod runtime;

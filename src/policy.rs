@@ -97,10 +97,6 @@ struct Context {
     routes: RouteTableBuilder,
     /// The names of limits of all kinds, each with the pointer of its first use.
     names: HashMap<String, String>,
-    /// The queues in which somebody can wait, each with its line.
-    queues: Vec<(String, u32)>,
-    /// The first payload limit's `hold` that is true.
-    hold: Option<String>,
 }
 
 impl Context {
@@ -166,13 +162,8 @@ impl Policy {
 /// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map("{ version: 1, name: shop, limits: […] }")?;
-    let mut context = Context {
-        attributes: Attributes::default(),
-        routes: RouteTable::builder(),
-        names: HashMap::new(),
-        queues: Vec::new(),
-        hold: None,
-    };
+    let mut context =
+        Context { attributes: Attributes::default(), routes: RouteTable::builder(), names: HashMap::new() };
     if let Some(version) = map.require("version") {
         version.count(VERSION, VERSION);
     }
@@ -197,11 +188,6 @@ fn read(document: Field<'_>) -> Option<Policy> {
     });
     if KINDS.iter().all(|key| map.get(key).is_none()) {
         document.fault(Reason::LimitsNothing { keys: KINDS });
-    }
-    if let Some(hold) = &context.hold {
-        for (at, line) in &context.queues {
-            document.faults.note(at.clone(), *line, Reason::QueueBesideHold { hold: hold.clone() });
-        }
     }
     let replies = map.optional("replies", Replies::default(), replies::read);
     let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);

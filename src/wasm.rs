@@ -5,6 +5,7 @@
 
 #[allow(unsafe_code, reason = "the host's functions are foreign, and hand over memory")]
 mod abi;
+mod bodies;
 #[allow(unsafe_code, reason = "the host finds callbacks by their names")]
 mod callbacks;
 mod contexts;

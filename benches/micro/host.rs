@@ -215,6 +215,11 @@ impl RequestBody for Host {
         self.note(Call::RequestBody);
         Vec::new()
     }
+
+    fn request_bytes(&self) -> Option<u64> {
+        self.note(Call::Property);
+        None
+    }
 }
 
 impl Properties for Host {

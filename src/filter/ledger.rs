@@ -153,6 +153,18 @@ impl Ledger {
         self.charge(books, |late| late.units.filter(|_| late.when == ChargeWhen::Admitted))
     }
 
+    /// The request is refused after its body was read for it, as far as `measured` says: it pays as one
+    /// that is answered well.
+    pub(super) fn keep<D: SharedData, H: Host>(
+        &mut self,
+        books: &Books<'_, D, H>,
+        measured: Option<&Measured>,
+    ) -> Vec<Changed> {
+        let mut changed = measured.map(|measured| self.hear_body(books, measured)).unwrap_or_default();
+        changed.extend(self.charge(books, |late| late.units.or(Some(1))));
+        changed
+    }
+
     /// The stream is over without an answer: who hangs up has paid, and what a response would have said
     /// counts as one.
     pub(super) fn close<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {

@@ -38,6 +38,8 @@ pub struct Runtime<D> {
     pub(super) pools: Option<Pools<D>>,
     /// Bytes of memory that bodies which are being decoded may come to need.
     pub(super) decoding: Rc<Cell<u64>>,
+    /// Whether the host was seen to let a head wait for its body.
+    pub(super) holds: Cell<bool>,
     /// Buffers of the request at hand, used again for the next.
     pub(super) scratch: RefCell<Option<Box<Scratch>>>,
     /// The last request's line for the access log, of which the memory is used again.
@@ -78,6 +80,7 @@ impl<D: SharedData + Properties> Runtime<D> {
             seed: *fresh,
             pools: None,
             decoding: Rc::default(),
+            holds: Cell::default(),
             scratch: RefCell::new(Some(Box::new(scratch))),
             line: RefCell::default(),
         })

@@ -12,25 +12,27 @@
 //! request that we never saw, Envoy shows us our own local replies, and a stream may get its log
 //! line only.
 
+mod body;
+mod turns;
+
 use std::rc::Rc;
 
 use super::failure::{Outcome, broken_off, of_the_head, of_the_trailers};
-use super::ledger::{Books, Changed, Ledger};
+use super::ledger::{Books, Ledger};
 use super::runtime::{Runtime, Scratch};
 use super::stated::{self, tell_now, update};
-use super::turn::{Turn, arrive};
-use super::upload::{self, Upload};
+use super::turn::{self, Entry, Turn};
+use super::upload::Upload;
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::observe::{Decided, Event, Refund, Sink, access_log, admission, observe_tally};
-use crate::payload::body::Refused;
-use crate::queue::stream::{Answer, Arrival, Refusal, StreamId};
+use crate::queue::stream::StreamId;
 use crate::reply::fields::{self, By, Shown};
 use crate::reply::local::{self, Under};
-use crate::request::head::Request;
+use crate::request::head::{Request, Tunnel};
 use crate::request::identify::{Caller, Unidentified, suspect};
 use crate::request::select::select;
 use crate::store::{Claim, Store, Tally};
@@ -40,8 +42,10 @@ use crate::store::{Claim, Store, Tally};
 pub enum Flow {
     /// It goes on.
     Continue,
-    /// It waits for its body.
+    /// It waits for the rest of its body.
     Hold,
+    /// It waits until what came of its body has been read, by [`Stream::on_work`].
+    Suspend,
     /// It waits for its turn, of which [`Stream::on_turn`] tells.
     Wait,
     /// It was answered here.
@@ -57,6 +61,8 @@ pub struct Stream<D> {
     admission: Vec<Event>,
     /// The body, while it is measured and has not ended.
     upload: Option<Box<Upload>>,
+    /// Whether more of the body has come than was read, so that the request waits for that.
+    suspended: bool,
     /// Whether all of the request has come.
     complete: bool,
     id: StreamId,
@@ -82,6 +88,10 @@ struct Forwarded {
     /// The pools that hold for it.
     pools: Vec<usize>,
     grpc: bool,
+    /// The tunnel that it asks for.
+    tunnel: Option<Tunnel>,
+    /// The slots that it asks for when its held body has passed.
+    entry: Option<Box<Entry>>,
 }
 
 /// How Envoy names the end of a stream that goes on as another one.
@@ -92,7 +102,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     #[must_use]
     pub fn new(runtime: Rc<Runtime<D>>, id: StreamId) -> Self {
         let (ledger, admission) = (Ledger::default(), Vec::new());
-        Self { runtime, phase: Phase::Fresh, ledger, admission, upload: None, complete: false, id }
+        Self { runtime, phase: Phase::Fresh, ledger, admission, upload: None, suspended: false, complete: false, id }
     }
 
     /// The request's head has come; `ends` is whether that is all of it.
@@ -123,52 +133,6 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         flow
     }
 
-    /// It has waited: it is its turn, or it was too long. True where the host is to resume the request;
-    /// otherwise it was answered.
-    pub fn on_turn(&mut self, host: &impl Host, answer: Answer) -> bool {
-        let (forwarded, turn) = match std::mem::replace(&mut self.phase, Phase::Finished) {
-            Phase::Waiting(forwarded, turn) => (forwarded, turn),
-            other @ (Phase::Fresh | Phase::Forwarded(_) | Phase::Answered | Phase::Finished) => {
-                self.phase = other;
-                return false;
-            }
-        };
-        self.observe_turn(host, &turn, -1);
-        match answer {
-            Answer::Resume => {
-                self.phase = Phase::Forwarded(forwarded);
-                if self.upload.is_none() {
-                    self.admit(host);
-                }
-                true
-            }
-            Answer::Refuse(refusal) => {
-                self.refuse_turn(host, &turn, refusal, forwarded.shown);
-                false
-            }
-        }
-    }
-
-    /// More of the request's body has come: the host has `size` bytes for us. `ends` is whether that is
-    /// all of it.
-    pub fn on_request_body(&mut self, host: &impl Host, size: usize, ends: bool) -> Flow {
-        self.complete |= ends;
-        let Some(upload) = &mut self.upload else { return Flow::Continue };
-        if let Err(refused) = upload.take(host, size) {
-            return self.refuse_upload(host, refused);
-        }
-        if ends {
-            return self.end_upload(host);
-        }
-        if upload.hold { Flow::Hold } else { Flow::Continue }
-    }
-
-    /// The request's trailers have come: its body has ended.
-    pub fn on_request_trailers(&mut self, host: &impl Host) -> Flow {
-        self.complete = true;
-        self.end_upload(host)
-    }
-
     /// The response's head has come, be it the upstream's or one that Envoy made.
     pub fn on_response_headers(&mut self, host: &impl Host) {
         let forwarded = match std::mem::replace(&mut self.phase, Phase::Finished) {
@@ -181,9 +145,22 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             }
             Phase::Fresh | Phase::Answered | Phase::Finished => return,
         };
-        let Forwarded { mut shown, pools, grpc } = forwarded;
+        if self.upload.as_ref().is_some_and(|upload| upload.hold) {
+            // Envoy answers itself, as where the client sends too slowly.
+            self.suspended = false;
+        }
+        let Forwarded { mut shown, pools, grpc, tunnel, .. } = forwarded;
         let runtime = Rc::clone(&self.runtime);
         let books = Books { runtime: &runtime, host };
+        if let Some(tunnel) = tunnel
+            && host.response_header(":status").is_some_and(|status| tunnel.begins_with(&status))
+        {
+            // What follows is no body. It was measured until now: a head alone opens nothing.
+            if let Some(measured) = self.upload.take().and_then(|upload| upload.measured()) {
+                update(&mut shown, self.ledger.hear_body(&books, &measured));
+            }
+            self.admit(host);
+        }
         if self.ledger.asks_for_success() {
             match of_the_head(host, grpc, self.complete) {
                 Outcome::Failure => update(&mut shown, self.ledger.fail(&books)),
@@ -225,9 +202,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             self.ledger.cancel(&books, Refund::Redirected);
             return;
         }
-        if let Some(upload) = upload {
+        if let Some(measured) = upload.and_then(|upload| upload.measured()) {
             // So much of it has come, and no more will.
-            self.ledger.hear_body(&books, &upload.measured());
+            self.ledger.hear_body(&books, &measured);
         }
         if matches!(phase, Phase::Answered) && broken_off(host) {
             self.ledger.fail(&books);
@@ -280,157 +257,29 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             return Flow::Stop;
         }
         self.ledger = Ledger::of(&runtime.policy, claims);
-        let mut forwarded = Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc() };
-        if let Some((pools, arrival)) = arrive(&runtime, self.id, request, caller, host) {
-            // One that goes on at once needs no words.
-            let turn = || Turn::of(&runtime.policy, &pools, request, caller, now.nanos(), host.uptime());
-            match arrival {
-                Arrival::Go => {}
-                Arrival::Wait => {
-                    let turn = turn();
-                    self.observe_turn(host, &turn, 1);
-                    self.phase = Phase::Waiting(Forwarded { pools, ..forwarded }, turn);
-                    self.admission = admission(claims, verdict).collect();
-                    return Flow::Wait;
-                }
-                Arrival::Refuse(refusal) => {
-                    self.refuse_turn(host, &turn(), refusal, forwarded.shown);
-                    return Flow::Stop;
-                }
-            }
+        let mut forwarded =
+            Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc(), tunnel: request.tunnel(), entry: None };
+        let held = self.upload.as_ref().is_some_and(|upload| upload.hold);
+        let turn = |pools: &[usize]| Turn::of(&runtime.policy, pools, request, caller, now.nanos(), host.uptime());
+        let asks = turn::asks(&runtime, request, caller).map(|(pools, asks)| {
             forwarded.pools = pools;
-        }
-        self.phase = Phase::Forwarded(forwarded);
-        if self.upload.is_some() {
+            asks
+        });
+        let flow = match asks {
+            Some(asks) if !held => self.enter(host, forwarded, asks, turn),
+            asks => {
+                forwarded.entry = asks.map(|asks| Box::new(Entry { turn: turn(&forwarded.pools), asks }));
+                self.phase = Phase::Forwarded(forwarded);
+                if held { self.hold(host) } else { Flow::Continue }
+            }
+        };
+        if self.upload.is_some() || flow == Flow::Wait {
             self.admission = admission(claims, verdict).collect();
-        } else {
+        } else if flow == Flow::Continue {
             let sink = Books { runtime: &*runtime, host }.sink();
             admission(claims, verdict).for_each(|event| sink.observe(event));
         }
-        if self.upload.as_ref().is_some_and(|upload| upload.hold) { Flow::Hold } else { Flow::Continue }
-    }
-
-    /// Answers a request whose head says that its payload is refused. It takes nothing from any limit,
-    /// and is told where it stands with them all the same.
-    fn refuse_at_head(
-        &mut self,
-        host: &impl Host,
-        request: &Request,
-        caller: &Caller<'_>,
-        (number, refused): upload::Refusal,
-        claims: &[Claim],
-        now: Timestamp,
-    ) -> Flow {
-        let runtime = Rc::clone(&self.runtime);
-        let policy = &runtime.policy;
-        let under =
-            Under { shown: &stated::look(&runtime, host, claims, now), pools: &stated::pools(policy, request, caller) };
-        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        let line = access_log::refused(policy, name, request.tier, caller);
-        let told = local::Told::of(request, now.nanos());
-        self.answer_payload(host, number, refused, &told, line.as_deref(), under)
-    }
-
-    /// Answers a request whose body turned out to be refused: it was not admitted after all, so no
-    /// limit is charged for it.
-    fn refuse_upload(&mut self, host: &impl Host, refused: Refused) -> Flow {
-        let Some(upload) = self.upload.take() else { return Flow::Continue };
-        let runtime = Rc::clone(&self.runtime);
-        self.admission.clear();
-        let changed = self.ledger.cancel(&Books { runtime: &runtime, host }, Refund::PayloadRefused);
-        let (mut shown, pools) = match std::mem::replace(&mut self.phase, Phase::Finished) {
-            Phase::Forwarded(Forwarded { shown, pools, .. }) => (shown, pools),
-            Phase::Fresh | Phase::Waiting(..) | Phase::Answered | Phase::Finished => Default::default(),
-        };
-        update(&mut shown, changed);
-        tell_now(&mut shown, host);
-        let under = Under { shown: &shown, pools: &pools };
-        let number = upload.payload.unwrap_or_default();
-        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), under)
-    }
-
-    fn answer_payload(
-        &mut self,
-        host: &impl Host,
-        number: usize,
-        refused: Refused,
-        told: &local::Told,
-        line: Option<&str>,
-        under: Under<'_>,
-    ) -> Flow {
-        let runtime = Rc::clone(&self.runtime);
-        let policy = &runtime.policy;
-        let event = Event::PayloadRefused { payload: number, reason: refused.reason };
-        Books { runtime: &runtime, host }.sink().observe(event);
-        if let Some(line) = line {
-            host.set_filter_state(access_log::KEY, line);
-        }
-        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        host.reply(&local::payload_refused(policy, name, refused, told, under));
-        self.phase = Phase::Finished;
-        Flow::Stop
-    }
-
-    /// Answers a request that a pool refuses: it was not admitted, so no limit is charged for it.
-    fn refuse_turn(&mut self, host: &impl Host, turn: &Turn, refusal: Refusal, mut shown: Vec<Shown>) {
-        let runtime = Rc::clone(&self.runtime);
-        let policy = &runtime.policy;
-        let books = Books { runtime: &runtime, host };
-        self.admission.clear();
-        update(&mut shown, self.ledger.cancel(&books, Refund::QueueRefused));
-        let (pool, line) = turn.refused(refusal);
-        books.sink().observe(Event::QueueRefused { pool, reason: refusal.reason });
-        if let Some(line) = line {
-            host.set_filter_state(access_log::KEY, line);
-        }
-        tell_now(&mut shown, host);
-        let under = Under { shown: &shown, pools: &turn.pools };
-        host.reply(&local::queue_refused(policy, pool, refusal.reason, &turn.told, under));
-        (self.phase, self.upload) = (Phase::Finished, None);
-    }
-
-    /// It ends while it waits: it never had its turn, and nothing of it stays.
-    fn give_up(&mut self, host: &impl Host, turn: &Turn) -> Vec<Changed> {
-        let runtime = Rc::clone(&self.runtime);
-        self.observe_turn(host, turn, -1);
-        self.leave(host);
-        self.admission.clear();
-        self.upload = None;
-        self.ledger.cancel(&Books { runtime: &runtime, host }, Refund::QueueLeft)
-    }
-
-    /// Gives its slots back, if it has any.
-    fn leave(&self, host: &impl Host) {
-        if let Some(pools) = &self.runtime.pools {
-            pools.worker.borrow_mut().leave(self.id, host.uptime());
-        }
-    }
-
-    fn observe_turn(&self, host: &impl Host, turn: &Turn, by: i64) {
-        let sink = Books { runtime: &*self.runtime, host }.sink();
-        for pool in &turn.pools {
-            sink.observe(Event::Waiting { pool: *pool, by });
-            if by < 0 {
-                sink.observe(Event::Waited { pool: *pool, span: host.uptime().less(turn.since) });
-            }
-        }
-    }
-
-    /// The body has ended, which settles what it costs.
-    fn end_upload(&mut self, host: &impl Host) -> Flow {
-        let Some(upload) = &mut self.upload else { return Flow::Continue };
-        if let Err(refused) = upload.finish() {
-            return self.refuse_upload(host, refused);
-        }
-        let measured = upload.measured();
-        self.upload = None;
-        self.admit(host);
-        let runtime = Rc::clone(&self.runtime);
-        let changed = self.ledger.hear_body(&Books { runtime: &runtime, host }, &measured);
-        if let Phase::Forwarded(forwarded) | Phase::Waiting(forwarded, _) = &mut self.phase {
-            update(&mut forwarded.shown, changed);
-        }
-        Flow::Continue
+        flow
     }
 
     fn observe(&self, host: &impl Host, verdict: Verdict, claims: &[Claim], tally: Tally) {
@@ -451,6 +300,12 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let sink = Books { runtime: &*runtime, host }.sink();
         self.admission.drain(..).for_each(|event| sink.observe(event));
+    }
+
+    /// It is refused, and pays all the same: that is counted, and not that it went on.
+    fn count_charges(&mut self, host: &impl Host) {
+        self.admission.retain(|event| !matches!(event, Event::Decision { .. } | Event::Unlimited));
+        self.admit(host);
     }
 
     fn log_decision(

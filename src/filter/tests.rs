@@ -1,6 +1,7 @@
 //! Streams over a fake host: every event in every phase, and what clients and operators see.
 
 mod answers;
+mod bodies;
 mod callers;
 mod costs;
 mod limits;
@@ -19,6 +20,7 @@ use super::stream::{Flow, Stream};
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::stream::GrpcStatus;
+use crate::payload::slice::Slice;
 use crate::queue::stream::StreamId;
 
 const POLICY: &str = r#"
@@ -47,6 +49,11 @@ replies:
   refused: { content_type: text/plain, body: "{limit} {retry_after} {trace_id}" }
 access_log: { attributes: [org, thing, token] }
 "#;
+
+/// What one callback may spend on bodies.
+fn slice() -> Slice {
+    Slice::new(Slice::UNITS)
+}
 
 #[test]
 fn a_request_is_admitted_until_the_burst_is_spent_and_then_told_when_to_come_back() {
@@ -227,8 +234,8 @@ fn a_timeout_is_of_whom_envoy_waits_for() {
     type End = fn(&mut Stream<Proxy>, &Proxy);
     let ends: [(End, usize); 3] = [
         (|_, _| (), 2),
-        (|stream, proxy| assert_eq!(stream.on_request_body(proxy, 9, true), Flow::Continue), 3),
-        (|stream, proxy| assert_eq!(stream.on_request_trailers(proxy), Flow::Continue), 3),
+        (|stream, proxy| assert_eq!(stream.on_request_body(proxy, 9, true, &mut slice()), Flow::Continue), 3),
+        (|stream, proxy| assert_eq!(stream.on_request_trailers(proxy, &mut slice()), Flow::Continue), 3),
     ];
     for (end, left) in ends {
         for (status, grpc_status, grpc) in [("408", "-", "-"), ("504", "-", "-"), ("200", "4", "application/grpc")] {

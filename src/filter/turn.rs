@@ -41,6 +41,15 @@ pub(super) struct Turn {
     lines: Vec<String>,
     /// When it came.
     pub(super) since: Span,
+    /// Whether its body was read before, for which it pays whatever becomes of it.
+    pub(super) paid: bool,
+}
+
+/// The slots that a held request asks for when its body has passed.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) turn: Turn,
+    pub(super) asks: Vec<Ask>,
 }
 
 impl Turn {
@@ -56,7 +65,12 @@ impl Turn {
         let name = |number: &usize| policy.pools.get(*number).map_or("", |pool| &*pool.name);
         let line = |number: &usize| access_log::refused(policy, name(number), request.tier, caller);
         let lines = pools.iter().filter_map(line).collect();
-        Self { pools: pools.to_vec(), told: Told::of(request, noise), lines, since }
+        Self { pools: pools.to_vec(), told: Told::of(request, noise), lines, since, paid: false }
+    }
+
+    /// The same of a request whose body was read before it came to its turn.
+    pub(super) fn after_body(self, since: Span) -> Self {
+        Self { since, paid: true, ..self }
     }
 
     /// The pool that refused, and the line for the access log.
@@ -66,18 +80,16 @@ impl Turn {
     }
 }
 
-/// Asks for all slots that a request needs, and tells of which pools; `None` where it needs none.
-pub(super) fn arrive<D: SharedData + SharedQueue>(
+/// The slots that a request needs, and of which pools; `None` where it needs none.
+pub(super) fn asks<D: SharedData + SharedQueue>(
     runtime: &Runtime<D>,
-    stream: StreamId,
     request: &Request,
     caller: &Caller<'_>,
-    host: &impl Uptime,
-) -> Option<(Vec<usize>, Arrival)> {
-    let Pools { worker, root, live } = runtime.pools.as_ref()?;
+) -> Option<(Vec<usize>, Vec<Ask>)> {
+    let Pools { worker, live, .. } = runtime.pools.as_ref()?;
     let policy = &runtime.policy;
     let mut numbers = Vec::new();
-    let mut worker = worker.borrow_mut();
+    let worker = worker.borrow();
     let pools = pools(request, caller, policy, &mut numbers);
     let (mut asks, mut asked) = (Vec::with_capacity(pools.len()), Vec::with_capacity(pools.len()));
     for (number, values) in pools {
@@ -87,8 +99,18 @@ pub(super) fn arrive<D: SharedData + SharedQueue>(
         asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.failure });
         asked.push(number);
     }
-    if asks.is_empty() {
-        return None;
+    (!asks.is_empty()).then_some((asked, asks))
+}
+
+/// Asks for all of them.
+pub(super) fn arrive<D: SharedData + SharedQueue>(
+    runtime: &Runtime<D>,
+    stream: StreamId,
+    asks: Vec<Ask>,
+    host: &impl Uptime,
+) -> Arrival {
+    match &runtime.pools {
+        Some(Pools { worker, root, .. }) => worker.borrow_mut().arrive(*root, stream, asks, host.uptime()),
+        None => Arrival::Go,
     }
-    Some((asked, worker.arrive(*root, stream, asks, host.uptime())))
 }

@@ -15,7 +15,7 @@ use crate::request::payload::{check_length, holding, wanted};
 use crate::store::Claim;
 
 /// The most bytes that are copied out of the host at once.
-const SLICE_MAX: usize = 64 * 1024;
+const PIECE_MAX: usize = 64 * 1024;
 
 /// The most memory that all bodies of one worker which are being decoded may come to need.
 const DECODING_MAX: u64 = 384 << 20;
@@ -28,9 +28,18 @@ pub(super) struct Upload {
     pub(super) told: Told,
     /// The line of its refusal for the access log.
     pub(super) refused_line: Option<String>,
-    /// Whether the upstream sees nothing of the request before the body has passed.
+    /// Whether the upstream has seen nothing of the request, as the body has not passed.
     pub(super) hold: bool,
-    meter: BodyMeter,
+    /// Bytes of the request that the proxy had when a held head came.
+    received: Option<u64>,
+    /// `None` once the body has passed.
+    meter: Option<BodyMeter>,
+    /// What the head says of its size.
+    length: Option<u64>,
+    /// Bytes that have come.
+    came: u64,
+    /// Whether no more will come.
+    ended: bool,
     /// Bytes in the host's buffer that were read, where it keeps them.
     seen: usize,
     _memory: Option<Memory>,
@@ -38,6 +47,19 @@ pub(super) struct Upload {
 
 /// The number of the payload limit that refuses a body, and why.
 pub(super) type Refusal = (usize, Refused);
+
+/// Why a body goes no further.
+pub(super) enum Fail {
+    Refused(Refused),
+    /// The host does not give its bytes.
+    Unread,
+}
+
+impl From<Refused> for Fail {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
 
 impl Upload {
     /// The body of a request whose limits these claims ask; `None` where nobody wants to know of it.
@@ -75,50 +97,115 @@ impl Upload {
         }
         let limit = holding.map(|holding| holding.payload);
         let line = limit.and_then(|limit| access_log::refused(policy, &limit.name, request.tier, caller));
+        let length = request.content_length();
+        // A tunnel opens when the upstream has seen its head, so that is never held. One that comes with
+        // a body may wait for it.
+        let waits = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
         Ok(Some(Self {
             payload: number,
             told: Told::of(request, noise),
             refused_line: line,
-            hold: limit.is_some_and(|limit| limit.hold),
-            meter,
+            hold: waits && limit.is_some_and(|limit| limit.hold),
+            received: None,
+            meter: Some(meter),
+            length,
+            came: 0,
+            ended: false,
             seen: 0,
             _memory: memory,
         }))
     }
 
-    /// Takes what has come: `size` bytes are in the host's buffer, of which a held body keeps all.
+    /// Takes what has come: `size` bytes are in the host's buffer, of which a held body keeps all. They
+    /// are read by [`Upload::advance`].
     ///
     /// # Errors
-    /// Why the body is refused.
-    pub(super) fn take(&mut self, host: &impl RequestBody, size: usize) -> Result<(), Refused> {
+    /// Why the body goes no further.
+    pub(super) fn take(&mut self, host: &impl RequestBody, size: usize) -> Result<(), Fail> {
         let mut start = self.seen;
-        self.meter.count(u64::try_from(size.saturating_sub(start)).unwrap_or(u64::MAX))?;
-        while self.meter.reads() && start < size {
-            let slice = host.request_body(start, size.saturating_sub(start).min(SLICE_MAX));
-            if slice.is_empty() {
-                break;
-            }
-            self.meter.offer(&slice)?;
-            while self.meter.advance(&mut Slice::new(Slice::UNITS))? == Progress::Pending {}
-            start = start.saturating_add(slice.len());
-        }
+        let more = u64::try_from(size.saturating_sub(start)).unwrap_or(u64::MAX);
+        self.came = self.came.saturating_add(more);
+        self.ended |= self.length == Some(self.came);
         if self.hold {
             self.seen = size;
+        }
+        if let Some(meter) = &mut self.meter {
+            meter.count(more)?;
+        }
+        if let Some(max) = self.length.filter(|length| self.came > *length && self.payload.is_some()) {
+            // The proxy holds clients to it, and what passed was told to be whole.
+            return Err(Refused { reason: Reason::Bytes, max: Some(max) }.into());
+        }
+        let Some(meter) = &mut self.meter else { return Ok(()) };
+        while meter.reads() && start < size {
+            let asked = size.saturating_sub(start).min(PIECE_MAX);
+            let piece = host.request_body(start, asked);
+            if piece.len() != asked {
+                return Err(Fail::Unread);
+            }
+            meter.offer(&piece)?;
+            start = start.saturating_add(piece.len());
         }
         Ok(())
     }
 
-    /// The body has ended.
+    /// Reads what has come, as far as the slice lasts.
+    ///
+    /// # Errors
+    /// Why the body is refused.
+    pub(super) fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Refused> {
+        self.meter.as_mut().map_or(Ok(Progress::Idle), |meter| meter.advance(slice))
+    }
+
+    /// No more will come.
+    pub(super) const fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether all of it has come, by its end or by the size that its head says.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether it has been passed.
+    pub(super) const fn has_passed(&self) -> bool {
+        self.meter.is_none()
+    }
+
+    /// Passes a body of which all has come and was read; what it came to, the first time.
     ///
     /// # Errors
     /// Why it is refused.
-    pub(super) fn finish(&mut self) -> Result<(), Refused> {
-        self.meter.finish()
+    pub(super) fn pass(&mut self) -> Result<Option<Measured>, Refused> {
+        let Some(meter) = &mut self.meter else { return Ok(None) };
+        meter.finish()?;
+        let measured = self.measured();
+        (self.meter, self._memory) = (None, None);
+        // The host goes on with all that it has.
+        (self.hold, self.seen) = (false, 0);
+        Ok(measured)
     }
 
-    /// What came of it so far.
-    pub(super) fn measured(&self) -> Measured {
-        self.meter.measured()
+    /// Reads no further, where only a cost wants it: what is not read counts as one.
+    pub(super) fn forgo(&mut self) {
+        self.meter = BodyMeter::new(&Wanted::default(), [], [0; 16]).ok();
+    }
+
+    /// What has come of it so far; `None` once it has passed.
+    pub(super) fn measured(&self) -> Option<Measured> {
+        let meter = self.meter.as_ref()?;
+        Some(Measured { bytes: self.came, ..meter.measured() })
+    }
+
+    /// Notes what the proxy has received of a held request, for [`Upload::is_kept_back`].
+    pub(super) fn note_received(&mut self, host: &impl RequestBody) {
+        self.received = host.request_bytes();
+    }
+
+    /// Whether bytes of a held body have come to the proxy since, and none to the filter.
+    pub(super) fn is_kept_back(&self, host: &impl RequestBody) -> bool {
+        let came_to_proxy = || self.received.zip(host.request_bytes()).is_some_and(|(head, now)| now > head);
+        self.hold && self.came == 0 && !self.ended && came_to_proxy()
     }
 }
 

@@ -11,11 +11,13 @@ pub enum Fault {
     BadRecord,
     /// What has a bound in shared data is full.
     Full,
+    /// The host does not let a filter hold a head until its body has been read.
+    StopIteration,
 }
 
 impl Fault {
     /// The name in metrics; a closed set.
-    pub const NAMES: [&'static str; 4] = ["host_status", "contended", "bad_record", "full"];
+    pub const NAMES: [&'static str; 5] = ["host_status", "contended", "bad_record", "full", "stop_iteration"];
 
     /// This fault's place in [`Fault::NAMES`].
     #[must_use]
@@ -25,6 +27,7 @@ impl Fault {
             Self::Contended => 1,
             Self::BadRecord => 2,
             Self::Full => 3,
+            Self::StopIteration => 4,
         }
     }
 }

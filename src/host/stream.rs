@@ -26,6 +26,9 @@ pub trait RequestHead {
 pub trait RequestBody {
     /// Up to `max` bytes from the byte `start` of the host's buffer on; none where the host fails.
     fn request_body(&self, start: usize, max: usize) -> Vec<u8>;
+    /// Bytes of the request that the proxy has received, its head among them; `None` where it does not
+    /// say. Also while the request is paused.
+    fn request_bytes(&self) -> Option<u64>;
 }
 
 /// What the proxy knows beside the messages.

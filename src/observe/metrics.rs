@@ -38,7 +38,7 @@ pub struct Counters {
     unauthorized: [CounterId; 4],
     payloads: Vec<Vec<(Reason, CounterId)>>,
     queues: Vec<Queue>,
-    faults: [CounterId; 4],
+    faults: [CounterId; 5],
     evicted: CounterId,
     conflicts: CounterId,
 }

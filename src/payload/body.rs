@@ -49,6 +49,10 @@ pub enum Reason {
     DuplicateName,
     /// Too many bodies are being decoded already.
     Busy,
+    /// The host did not give the bytes that it has.
+    Unavailable,
+    /// The host is not set up to hold a head until its body has been read.
+    StopIteration,
 }
 
 /// A body's refusal, with the number that it breaks, where it is one.
@@ -344,7 +348,7 @@ impl From<decode::Breach> for Stop {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Bytes,
         Self::DecodedBytes,
         Self::UnsupportedEncoding,
@@ -360,6 +364,8 @@ impl Reason {
         Self::NameBytes,
         Self::DuplicateName,
         Self::Busy,
+        Self::Unavailable,
+        Self::StopIteration,
     ];
 
     const fn of_json(breach: json::Breach) -> Self {
@@ -396,6 +402,8 @@ impl Reason {
             Self::NameBytes => "name_bytes",
             Self::DuplicateName => "duplicate_name",
             Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::StopIteration => "stop_iteration",
         }
     }
 
@@ -415,7 +423,7 @@ impl Reason {
             | Self::DuplicateName => 422,
             Self::UnsupportedEncoding => 415,
             Self::MalformedEncoding | Self::MalformedJson => 400,
-            Self::Busy => 503,
+            Self::Busy | Self::Unavailable | Self::StopIteration => 503,
         }
     }
 }
@@ -447,6 +455,7 @@ impl Refused {
             Reason::NameBytes => format!("The payload has a name of more than {max} bytes."),
             Reason::DuplicateName => "The payload has an object that uses a name twice.".to_owned(),
             Reason::Busy => "Too many payloads are being decoded at this moment.".to_owned(),
+            Reason::Unavailable | Reason::StopIteration => "The payload cannot be read at this moment.".to_owned(),
         }
     }
 }

@@ -28,4 +28,21 @@ impl Slice {
         self.left = self.left.saturating_sub(taken);
         taken
     }
+
+    /// Cuts off up to `most` units.
+    #[must_use]
+    pub fn split(&mut self, most: usize) -> Self {
+        Self { left: self.take(most) }
+    }
+
+    /// Puts back what was cut off and is left.
+    pub const fn join(&mut self, part: Self) {
+        self.left = self.left.saturating_add(part.left);
+    }
+
+    /// Takes all of it, and says how much it was.
+    #[cfg(test)]
+    pub fn spend(&mut self) -> usize {
+        self.take(usize::MAX)
+    }
 }

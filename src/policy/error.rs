@@ -276,11 +276,6 @@ pub enum Reason {
         /// The most that are remembered.
         max: u64,
     },
-    /// A queue beside a payload limit that holds.
-    QueueBesideHold {
-        /// The pointer of its `hold`.
-        hold: String,
-    },
     /// Not a JSON pointer.
     BadPath {
         /// As it was written.
@@ -468,10 +463,6 @@ impl fmt::Display for Reason {
             Self::TooManyNames { members, max } => write!(
                 f,
                 "{members} names are more than are remembered to find one that is used twice: at most {max}"
-            ),
-            Self::QueueBesideHold { hold } => write!(
-                f,
-                "cannot stand in one policy with {hold}: Envoy holds a request's head back either for its body or for its turn. Put them into two filters, each with a policy of its own"
             ),
             Self::BadPath { value, error } => write!(f, "{} is not a JSON pointer: {error}", Quoted(value)),
             Self::NoSuchZone { value } => {

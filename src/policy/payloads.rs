@@ -49,7 +49,9 @@ impl Payload {
             RefusalReason::DecodedBytes
             | RefusalReason::UnsupportedEncoding
             | RefusalReason::MalformedEncoding
-            | RefusalReason::Busy => decodes,
+            | RefusalReason::Busy
+            | RefusalReason::Unavailable => decodes,
+            RefusalReason::StopIteration => self.hold,
             RefusalReason::MalformedJson => json().next().is_some(),
             RefusalReason::JsonDepth => json().next().is_some(),
             RefusalReason::ValueBytes => json().any(|rules| rules.value.is_some()),
@@ -176,13 +178,7 @@ fn read_payload(
     if KINDS.iter().all(|key| map.get(key).is_none()) {
         field.fault(Reason::LimitsNothing { keys: KINDS });
     }
-    let hold = map.optional("hold", false, |field| {
-        let hold = field.truth()?;
-        if hold {
-            context.hold.get_or_insert_with(|| field.at.to_string());
-        }
-        Some(hold)
-    });
+    let hold = map.optional("hold", false, |field| field.truth());
     let overrides = map.optional("overrides", Overrides::default(), |field| {
         let base = overrides::Base {
             conditions: selected.as_ref().map_or(&[], |selector| &selector.attributes),

@@ -46,7 +46,7 @@ fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Op
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let absent = read_absent(&map);
     let slots = map.require("slots").and_then(|field| field.count(1, SLOTS_MAX));
-    let queue = map.optional("queue", (0, Span::ZERO), |field| read_queue(field, context));
+    let queue = map.optional("queue", (0, Span::ZERO), read_queue);
     let failure = read_failure(&map);
     map.end();
     let (name, per, (length, timeout)) = (name?, per?, queue?);
@@ -62,14 +62,11 @@ fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Op
 }
 
 /// How many wait, and for how long. A queue of no length is none.
-fn read_queue(field: Field<'_>, context: &mut Context) -> Option<(u32, Span)> {
+fn read_queue(field: Field<'_>) -> Option<(u32, Span)> {
     let map = field.map("{ length: 10, timeout: 5s }")?;
     let length = map.require("length").and_then(|field| field.count(0, QUEUE_LENGTH_MAX));
     let timeout = map.require("timeout").and_then(|field| field.span(TIMEOUT_MAX));
     map.end();
-    if length.is_some_and(|length| length > 0) {
-        context.queues.push((field.at.to_string(), field.node.line));
-    }
     Some((length?, timeout?))
 }
 

@@ -25,6 +25,26 @@ pub struct Request {
     pub ends: bool,
 }
 
+/// What becomes of a connection when the response says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tunnel {
+    /// Another protocol.
+    Upgrade,
+    /// A connection to elsewhere.
+    Connect,
+}
+
+impl Tunnel {
+    /// Whether it begins with a response of this status.
+    #[must_use]
+    pub fn begins_with(self, status: &[u8]) -> bool {
+        match self {
+            Self::Upgrade => status == b"101",
+            Self::Connect => status.len() == 3 && status.starts_with(b"2"),
+        }
+    }
+}
+
 impl Request {
     /// Reads what `policy` looks at, each thing once. `ends` is whether no body follows.
     pub fn read(&mut self, host: &(impl RequestHead + Properties), policy: &Policy, ends: bool) {
@@ -37,11 +57,27 @@ impl Request {
         self.tier = policy.tier_of(&self.matches);
     }
 
-    /// The size of its body, where the head says one; the proxy holds the client to it.
+    /// The size of its body, where the head says one; the proxy holds the client to it. `None` where it
+    /// says several that differ.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
-        let value = self.headers.first(CONTENT_LENGTH)?.trim_ascii();
-        str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+        let digits = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit());
+        let size = |value: &[u8]| str::from_utf8(value.trim_ascii()).ok().filter(|value| digits(value))?.parse().ok();
+        let mut sizes = self.headers.all(CONTENT_LENGTH).flat_map(|line| line.split(|byte| *byte == b',')).map(size);
+        let first: u64 = sizes.next()??;
+        sizes.all(|size| size == Some(first)).then_some(first)
+    }
+
+    /// The tunnel that it asks for, by RFC 9110 §7.8 and §9.3.6 (Envoy makes the first of what RFC 8441
+    /// says). It begins when the response says so, and not before.
+    #[must_use]
+    pub fn tunnel(&self) -> Option<Tunnel> {
+        if self.headers.first(":method") == Some(b"CONNECT") {
+            return Some(Tunnel::Connect);
+        }
+        let mut tokens = self.headers.all("connection").flat_map(|line| line.split(|byte| *byte == b','));
+        let mut asks = || tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+        (self.headers.first("upgrade").is_some() && asks()).then_some(Tunnel::Upgrade)
     }
 
     /// What stands behind the `?` of the path.

@@ -32,6 +32,37 @@ pub(super) enum Buffer {
 
 const REQUEST: u32 = 0;
 
+/// What the host does with a stream after a callback with headers.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum HeadersStatus {
+    Continue = 0,
+    /// The filters after this one wait. With `allow_on_headers_stop_iteration` the callbacks with the
+    /// body come all the same; without it this is the next.
+    StopIteration = 1,
+    /// All waits, and the host reads no more than its buffer holds.
+    StopAllIterationAndWatermark = 4,
+}
+
+/// What the host does after a callback with a part of the body.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum DataStatus {
+    Continue = 0,
+    /// It keeps the part, where the filter can read it again, and refuses a body beyond its buffer.
+    StopIterationAndBuffer = 1,
+    /// It keeps the part, and reads no more than its buffer holds.
+    StopIterationAndWatermark = 2,
+}
+
+/// What the host does after a callback with trailers.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum TrailersStatus {
+    Continue = 0,
+    StopIteration = 1,
+}
+
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_log(level: u32, message: *const u8, size: usize) -> Status;

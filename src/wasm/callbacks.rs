@@ -3,11 +3,9 @@
 //! A stream begins with `on_context_create` and ends with `on_delete`. `on_log` and `on_done`, which
 //! the host would call right before that, tell nothing more; neither does the response's body.
 
+use super::abi::{DataStatus, HeadersStatus, TrailersStatus};
 use super::{contexts, root};
 use crate::queue::membership::RootId;
-
-/// What the host does with a stream after a callback, or a root context's answer.
-type Answer = u32;
 
 unsafe extern "C" {
     fn __wasm_call_ctors();
@@ -29,7 +27,7 @@ extern "C" fn proxy_on_context_create(context: u32, root: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_configure(root: u32, size: usize) -> Answer {
+extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     contexts::configure(root, size).into()
 }
 
@@ -44,27 +42,27 @@ extern "C" fn proxy_on_queue_ready(context: u32, _queue: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(context: u32, _count: usize, ends: u32) -> Answer {
+extern "C" fn proxy_on_request_headers(context: u32, _count: usize, ends: u32) -> HeadersStatus {
     contexts::on_request_headers(context, ends != 0)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_body(context: u32, size: usize, ends: u32) -> Answer {
+extern "C" fn proxy_on_request_body(context: u32, size: usize, ends: u32) -> DataStatus {
     contexts::on_request_body(context, size, ends != 0)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> Answer {
+extern "C" fn proxy_on_request_trailers(context: u32, _count: usize) -> TrailersStatus {
     contexts::on_request_trailers(context)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_headers(context: u32, _count: usize, _ends: u32) -> Answer {
+extern "C" fn proxy_on_response_headers(context: u32, _count: usize, _ends: u32) -> HeadersStatus {
     contexts::on_response_headers(context)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> Answer {
+extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> TrailersStatus {
     contexts::on_response_trailers(context)
 }
 

@@ -7,31 +7,36 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::abi::{self, DataStatus, HeadersStatus, TrailersStatus};
 use super::host::Envoy;
-use super::{abi, root};
+use super::{bodies, root};
 use crate::filter::runtime::Runtime;
 use crate::filter::stream::{Flow, Stream};
+use crate::payload::slice::Slice;
 use crate::queue::membership::RootId;
 use crate::queue::stream::StreamId;
 
 /// A stream, for whoever has an event of it.
 pub(super) type SharedStream = Rc<RefCell<Stream<Envoy>>>;
 
+/// A stream, and the root that it is under.
+#[derive(Clone)]
+struct Entry {
+    stream: SharedStream,
+    root: RootId,
+}
+
 #[derive(Default)]
 struct Contexts {
     /// Without a policy, where Envoy made a context for a configuration that it refused.
     roots: BTreeMap<u32, Option<Rc<Runtime<Envoy>>>>,
     /// A stream under a root without a policy is not there, and passes.
-    streams: BTreeMap<u32, SharedStream>,
+    streams: BTreeMap<u32, Entry>,
 }
 
 thread_local! {
     static CONTEXTS: RefCell<Contexts> = RefCell::default();
 }
-
-/// What the host does with a message: lets it go on, or not.
-const CONTINUE: u32 = 0;
-const PAUSE: u32 = 1;
 
 /// A context begins: a root, where it is under none.
 pub(super) fn create(context: u32, root: u32) {
@@ -40,7 +45,8 @@ pub(super) fn create(context: u32, root: u32) {
             contexts.roots.insert(context, None);
         } else if let Some(Some(runtime)) = contexts.roots.get(&root) {
             let stream = Stream::new(Rc::clone(runtime), StreamId(context));
-            contexts.streams.insert(context, Rc::new(RefCell::new(stream)));
+            let entry = Entry { stream: Rc::new(RefCell::new(stream)), root: RootId(root) };
+            contexts.streams.insert(context, entry);
         }
     });
 }
@@ -48,7 +54,8 @@ pub(super) fn create(context: u32, root: u32) {
 /// A context ends.
 pub(super) fn delete(context: u32) {
     // It is a stream nearly always.
-    if let Some(stream) = CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&context)) {
+    if let Some(Entry { stream, .. }) = CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&context)) {
+        bodies::end(StreamId(context));
         stream.borrow_mut().on_end(&Envoy);
     } else if CONTEXTS.with_borrow_mut(|contexts| contexts.roots.remove(&context)).is_some() {
         root::gone(RootId(context));
@@ -71,51 +78,80 @@ pub(super) fn on_tick(root: u32) {
     }
 }
 
-pub(super) fn on_request_headers(context: u32, ends: bool) -> u32 {
+pub(super) fn on_request_headers(context: u32, ends: bool) -> HeadersStatus {
     #[cfg(feature = "trap")]
     if abi::header(abi::Map::RequestHeaders, "x-trap").is_some() {
         std::process::abort();
     }
-    with(context, |stream| stream.on_request_headers(&Envoy, ends)).map_or(CONTINUE, action)
+    let Some(Entry { stream, root }) = entry(context) else { return HeadersStatus::Continue };
+    let mut stream = stream.borrow_mut();
+    match stream.on_request_headers(&Envoy, ends) {
+        Flow::Continue => HeadersStatus::Continue,
+        Flow::Hold => {
+            if stream.is_watched() {
+                bodies::watch(StreamId(context), root);
+            }
+            HeadersStatus::StopIteration
+        }
+        Flow::Stop => HeadersStatus::StopIteration,
+        Flow::Suspend | Flow::Wait => HeadersStatus::StopAllIterationAndWatermark,
+    }
 }
 
-pub(super) fn on_request_body(context: u32, size: usize, ends: bool) -> u32 {
-    with(context, |stream| stream.on_request_body(&Envoy, size, ends)).map_or(CONTINUE, action)
+pub(super) fn on_request_body(context: u32, size: usize, ends: bool) -> DataStatus {
+    let event = |stream: &mut Stream<Envoy>, slice: &mut Slice| stream.on_request_body(&Envoy, size, ends, slice);
+    match with_slice(context, event) {
+        Flow::Continue => DataStatus::Continue,
+        Flow::Suspend => DataStatus::StopIterationAndWatermark,
+        Flow::Hold | Flow::Stop | Flow::Wait => DataStatus::StopIterationAndBuffer,
+    }
 }
 
-pub(super) fn on_request_trailers(context: u32) -> u32 {
-    with(context, |stream| stream.on_request_trailers(&Envoy)).map_or(CONTINUE, action)
+pub(super) fn on_request_trailers(context: u32) -> TrailersStatus {
+    match with_slice(context, |stream, slice| stream.on_request_trailers(&Envoy, slice)) {
+        Flow::Continue => TrailersStatus::Continue,
+        Flow::Hold | Flow::Stop | Flow::Suspend | Flow::Wait => TrailersStatus::StopIteration,
+    }
 }
 
-pub(super) fn on_response_headers(context: u32) -> u32 {
-    with(context, |stream| stream.on_response_headers(&Envoy));
-    CONTINUE
+pub(super) fn on_response_headers(context: u32) -> HeadersStatus {
+    if let Some(Entry { stream, .. }) = entry(context) {
+        stream.borrow_mut().on_response_headers(&Envoy);
+    }
+    HeadersStatus::Continue
 }
 
-pub(super) fn on_response_trailers(context: u32) -> u32 {
-    with(context, |stream| stream.on_response_trailers(&Envoy));
-    CONTINUE
+pub(super) fn on_response_trailers(context: u32) -> TrailersStatus {
+    if let Some(Entry { stream, .. }) = entry(context) {
+        stream.borrow_mut().on_response_trailers(&Envoy);
+    }
+    TrailersStatus::Continue
 }
 
 /// The stream, and makes the calls that follow its own; `None` where it has ended.
 pub(super) fn enter(id: StreamId) -> Option<SharedStream> {
-    let stream = stream(id.0)?;
+    let Entry { stream, .. } = entry(id.0)?;
     abi::set_effective_context(id.0).then_some(stream)
 }
 
-fn with<T>(context: u32, event: impl FnOnce(&mut Stream<Envoy>) -> T) -> Option<T> {
-    let stream = stream(context)?;
-    let answer = event(&mut stream.borrow_mut());
-    Some(answer)
+/// A root with a policy, if there is any.
+pub(super) fn any_root() -> Option<RootId> {
+    CONTEXTS.with_borrow(|contexts| {
+        contexts.roots.iter().rev().find(|(_, runtime)| runtime.is_some()).map(|(root, _)| RootId(*root))
+    })
 }
 
-fn stream(context: u32) -> Option<SharedStream> {
-    CONTEXTS.with_borrow(|contexts| contexts.streams.get(&context).cloned())
-}
-
-fn action(flow: Flow) -> u32 {
-    match flow {
-        Flow::Stop | Flow::Hold | Flow::Wait => PAUSE,
-        Flow::Continue => CONTINUE,
+/// An event of a stream that may take a slice of work; what is left for later it goes on with.
+fn with_slice(context: u32, event: impl FnOnce(&mut Stream<Envoy>, &mut Slice) -> Flow) -> Flow {
+    let Some(Entry { stream, root }) = entry(context) else { return Flow::Continue };
+    let mut stream = stream.borrow_mut();
+    let flow = event(&mut stream, &mut bodies::slice());
+    if stream.is_suspended() {
+        bodies::suspend(StreamId(context), root);
     }
+    flow
+}
+
+fn entry(context: u32) -> Option<Entry> {
+    CONTEXTS.with_borrow(|contexts| contexts.streams.get(&context).cloned())
 }

@@ -74,6 +74,11 @@ impl RequestBody for Envoy {
     fn request_body(&self, start: usize, max: usize) -> Vec<u8> {
         abi::bytes(Buffer::RequestBody, start, max)
     }
+
+    fn request_bytes(&self) -> Option<u64> {
+        let size = abi::property("request\0total_size")?;
+        size.first_chunk().map(|size| u64::from_le_bytes(*size))
+    }
 }
 
 impl Properties for Envoy {

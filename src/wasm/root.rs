@@ -7,8 +7,8 @@ use std::rc::Rc;
 use log::{error, info};
 
 use super::abi::{self, Buffer};
-use super::contexts;
 use super::host::Envoy;
+use super::{bodies, contexts};
 use crate::filter::runtime::Runtime;
 use crate::host::fault::Fault;
 use crate::host::stream::{CounterId, MetricKind, Uptime as _};
@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::policy::document::from_configuration;
 use crate::queue::membership::RootId;
 use crate::queue::stream::Action;
-use crate::queue::worker::{TICK, Worker};
+use crate::queue::worker::{ACTIONS_MAX, TICK, Worker};
 use crate::store::key::Secret;
 
 thread_local! {
@@ -53,14 +53,16 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
     let mut runtime = Runtime::start(policy, Envoy, &fresh, define)?;
     if runtime.has_pools() {
         runtime.join(worker(&fresh)?, root, Envoy.uptime());
-        abi::set_tick_period(u32::try_from(TICK.nanos() / 1_000_000).unwrap_or(u32::MAX));
+        bodies::tick_at_least(root, TICK);
     }
     Ok(runtime)
 }
 
 pub(super) fn on_tick(root: RootId) {
-    let actions = with_worker(|worker| worker.on_tick(root, Envoy.uptime()));
-    answer(root, actions.unwrap_or_default());
+    let actions = with_worker(|worker| worker.on_tick(root, Envoy.uptime())).unwrap_or_default();
+    let answers_max = ACTIONS_MAX.saturating_sub(actions.len());
+    answer(root, actions);
+    bodies::on_tick(root, answers_max);
 }
 
 pub(super) fn on_queue_ready(root: RootId) {
@@ -69,6 +71,7 @@ pub(super) fn on_queue_ready(root: RootId) {
 }
 
 pub(super) fn gone(root: RootId) {
+    bodies::on_root_gone(root);
     with_worker(|worker| worker.on_root_gone(root));
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Pool {
     failure: Option<Failure>,
 }
 
-/// Requests that wait for a slot. It cannot stand in one policy with a payload limit that has `hold: true`.
+/// Requests that wait for a slot. One whose body is held asks for it when the body has passed.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Queue {

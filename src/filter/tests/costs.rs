@@ -173,13 +173,13 @@ fn what_costs_by_a_body_costs_something_definite_without_one() {
                 assert_eq!(stream.on_request_headers(&proxy, ends), Flow::Continue);
                 if !ends {
                     proxy.body.replace(body.to_vec());
-                    stream.on_request_body(&proxy, body.len(), true);
+                    stream.on_request_body(&proxy, body.len(), true, &mut super::slice());
                 }
                 proxy.answer(&mut stream, &[(":status", "200")]);
                 stream.on_end(&proxy);
             }
             let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
-            stream.on_request_body(&proxy, 0, true);
+            stream.on_request_body(&proxy, 0, true, &mut super::slice());
             let last = if cost.contains("items") || cost.contains("header") { 1 } else { 0 };
             let response = proxy.answer(&mut stream, &[(":status", "200")]);
             10 - last - response["x-ratelimit-remaining"].parse::<u64>().unwrap()

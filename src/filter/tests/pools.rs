@@ -143,9 +143,10 @@ fn a_limit_or_a_payload_refuses_before_anybody_queues() {
     assert_eq!(flow, Flow::Continue);
     assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Stop, "by the limit");
     assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_refused:all");
-    assert_eq!(upload.on_request_body(&proxy, 11, false), Flow::Stop);
+    assert_eq!(upload.on_request_body(&proxy, 11, false, &mut slice()), Flow::Stop);
     upload.on_end(&proxy);
-    assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Continue, "its slot and its unit came back");
+    assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Stop, "its body was read, so it pays");
+    assert_eq!(send(&proxy, &proxy.runtime(POLICY), "/work", "a").1, Flow::Continue, "its slot came back");
 }
 
 #[test]

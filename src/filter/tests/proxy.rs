@@ -41,6 +41,8 @@ pub(super) struct Proxy {
     pub(super) worker: Rc<RefCell<Option<SharedWorker>>>,
     /// The number of the last stream.
     pub(super) streams: Rc<Cell<u32>>,
+    /// Bytes of the request that have come, its head among them.
+    pub(super) received: Rc<Cell<u64>>,
     /// What is in the buffer of the request's body.
     pub(super) body: Rc<RefCell<Vec<u8>>>,
     /// A value of several lines stands for as many headers of its name.
@@ -99,6 +101,10 @@ impl RequestHead for Proxy {
 impl RequestBody for Proxy {
     fn request_body(&self, start: usize, max: usize) -> Vec<u8> {
         self.body.borrow().iter().skip(start).take(max).copied().collect()
+    }
+
+    fn request_bytes(&self) -> Option<u64> {
+        Some(self.received.get())
     }
 }
 

@@ -74,7 +74,7 @@ impl Rig {
         if flow == Flow::Stop {
             return self.reply().1;
         }
-        stream.on_request_body(&self.proxy, 0, true);
+        stream.on_request_body(&self.proxy, 0, true, &mut super::slice());
         let sent = self.proxy.answer(&mut stream, &[(":status", status), ("x-cost", cost)]);
         stream.on_end(&self.proxy);
         sent
@@ -112,7 +112,7 @@ impl Rig {
             Refusal::Head => drop(self.send("/a/x", &[("content-length", b"10")])),
             Refusal::Body => {
                 let (mut stream, _) = self.send("/a/x", &[]);
-                stream.on_request_body(&self.proxy, 10, false);
+                stream.on_request_body(&self.proxy, 10, false, &mut super::slice());
             }
         }
         let (status, sent, _) = self.reply();
