@@ -116,11 +116,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// `1 fault`, `2 faults`.
-fn counted(count: usize, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
-}
-
 /// A reader that has gone away is no failure of ours.
 fn print(text: &str) -> ExitCode {
     use std::io::{ErrorKind, Write as _};

@@ -341,7 +341,10 @@ fn filters_come_before_ours_as_they_are() {
 fn filters_that_are_none_are_told_where() {
     let folder = tempfile::tempdir().unwrap();
     for (text, told) in [
-        ("name: one\n", "FILE:1: /: must be a list, and is a map\nFILE: 1 fault\n"),
+        (
+            "name: one\n",
+            "FILE:1: /: must be a list in [ ], or of lines that begin with -, and is a map\nFILE: 1 fault\n",
+        ),
         (
             "- { name: one }\n- two\n- [three]\n",
             "FILE:2: /1: must be a map such as { name: envoy.filters.http.cors }, and is a string\nFILE:3: /2: must be a map such as { name: envoy.filters.http.cors }, and is a list\nFILE: 2 faults\n",

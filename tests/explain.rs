@@ -240,10 +240,15 @@ fn the_readme_has_every_key_of_the_json() {
 
 #[test]
 fn long_lists_are_cut_unless_they_are_asked_for() {
-    let limits: String = (0..30)
+    let limits = |count: usize| -> String {
+        (0..count)
         .map(|number| format!("  - {{ name: l{number}, for: {{ routes: [/r/{number}] }}, per: [], bucket: {{ burst: 1, refill: 1/s }} }}\n"))
-        .collect();
-    let policy = format!("version: 1\nname: many\nlimits:\n{limits}");
+        .collect()
+    };
+    let many = |count| format!("version: 1\nname: many\nlimits:\n{}", limits(count));
+    let one_more = told(&["-", "--path", "/"], &many(21));
+    assert!(one_more.contains("\n  and 1 other that does not apply: --all lists them\n"), "{one_more}");
+    let policy = many(30);
     let cut = told(&["-", "--path", "/"], &policy);
     assert_eq!(cut.matches("does not apply").count(), 20, "{cut}");
     assert!(cut.contains("\n  and 10 others that do not apply: --all lists them\n"), "{cut}");

@@ -18,3 +18,9 @@ pub fn from_f64(number: f64) -> Option<Box<str>> {
     let text = if exact { format!("{number}") } else { format!("{number:?}") };
     Some(text.into_boxed_str())
 }
+
+/// `1 fault`, `2 faults`.
+#[must_use]
+pub fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::envoy::BUFFER_BYTES;
-use super::{Failure, counted, document, print};
+use super::{Failure, document, print};
+use crate::base::number::counted;
 use crate::limit::Rule;
 use crate::policy::Policy;
 use crate::policy::document::Node;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::{Failure, counted};
+use super::Failure;
+use crate::base::number::counted;
 use crate::policy::Policy;
 use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, Value, from_yaml};
 use crate::policy::error::{PolicyError, Reason, Shown};

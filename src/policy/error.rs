@@ -343,6 +343,9 @@ impl fmt::Display for Reason {
             Self::NotA { wanted: wanted @ "a string", found: found @ ("a number" | "a truth value") } => {
                 write!(f, "must be {wanted}, and is {found}: put it in quotes")
             }
+            Self::NotA { wanted: wanted @ "a list", found } => {
+                write!(f, "must be {wanted} in [ ], or of lines that begin with -, and is {found}")
+            }
             Self::NotA { wanted, found } => write!(f, "must be {wanted}, and is {found}"),
             Self::NotAMap { form, found } => write!(f, "must be a map such as {form}, and is {found}"),
             Self::NotANumber { value } if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -377,6 +380,7 @@ impl fmt::Display for Reason {
                         write!(f, "; `{value}` can stand in the `for` of a limit, and nowhere else")
                     }
                     Some(_) => write!(f, "{}", Meant(nearest.as_deref())),
+                    None if choices.len() == 1 => f.write_str("; without `callers` a policy knows no other"),
                     None if *directory => {
                         f.write_str("; list it in `directory_attributes` if entries of the directory will have it")
                     }

@@ -9,6 +9,7 @@ use log::{error, info};
 use super::abi::{self, Buffer};
 use super::host::Envoy;
 use super::{bodies, contexts};
+use crate::base::number::counted;
 use crate::filter::runtime::Runtime;
 use crate::host::fault::Fault;
 use crate::host::stream::{CounterId, MetricKind, Uptime as _};
@@ -34,7 +35,12 @@ const FAULTS_LOGGED_MAX: usize = 20;
 /// The policy of a root, of `size` bytes, at work; `None` where it cannot be, which the log explains.
 pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
     let policy = compile(&abi::bytes(Buffer::PluginConfiguration, 0, size))?;
-    let summary = format!("policy {}: {} limits, {} tiers", policy.name, policy.limits.len(), policy.tiers.len());
+    let summary = format!(
+        "policy {}: {}, {}",
+        policy.name,
+        counted(policy.limits.len(), "limit"),
+        counted(policy.tiers.len(), "tier")
+    );
     match run(root, policy) {
         Ok(runtime) => {
             info!("sluicegate {}: {summary}", env!("CARGO_PKG_VERSION"));
@@ -121,7 +127,7 @@ fn compile(configuration: &[u8]) -> Option<Policy> {
                 error!("policy refused: {fault}");
             }
             if let Some(more) = faults.len().checked_sub(FAULTS_LOGGED_MAX).filter(|more| *more > 0) {
-                error!("policy refused: {more} faults more; `sluicegate check` shows them all");
+                error!("policy refused: {} more; `sluicegate check` shows them all", counted(more, "fault"));
             }
         })
         .ok()

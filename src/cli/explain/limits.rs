@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::account::{Because, Limit, Missing, Other, Part, Pool, Seats};
 use super::recorder::lossy;
 use super::upstream::Settled;
+use crate::base::number::counted;
 use crate::base::units::write_span;
 use crate::limit::calendar::Over;
 use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
@@ -215,7 +216,7 @@ fn either<'s>(words: impl ExactSizeIterator<Item = &'s str>) -> String {
     let more = words.len().saturating_sub(VALUES_SHOWN);
     let mut words: Vec<String> = words.take(VALUES_SHOWN).map(str::to_owned).collect();
     if more > 0 {
-        words.push(format!("{more} others"));
+        words.push(counted(more, "other"));
     }
     match words.split_last() {
         Some((last, [])) => last.clone(),

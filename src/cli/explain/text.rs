@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::account::{Account, Callers, Found, Limit, Part, Payload, Pool, Response, Seats};
 use super::time;
+use crate::base::number::counted;
 use crate::base::time::Span;
 
 /// More limits than these that do not apply are no help to anybody.
@@ -144,7 +145,12 @@ fn limits(text: &mut String, account: &Account, all: bool) {
     }
     let more = account.others.len().saturating_sub(most);
     if more > 0 {
-        let _ = writeln!(text, "  and {more} others that do not apply: --all lists them");
+        let _ = writeln!(
+            text,
+            "  and {} that {} not apply: --all lists them",
+            counted(more, "other"),
+            if more == 1 { "does" } else { "do" }
+        );
     }
 }
 
