@@ -38,7 +38,7 @@ pub enum Refund {
     QueueRefused,
     /// It ended while it waited for its turn.
     QueueLeft,
-    /// Its payload was refused.
+    /// Its payload was refused by the host's fault.
     PayloadRefused,
 }
 
