@@ -339,14 +339,14 @@ pub(crate) async fn every_response_behind_the_limiter_has_the_fields(lab: &Lab) 
 pub(crate) async fn the_limit_is_full_again_at_the_reset(lab: &Lab) {
     let policy = preset()
         .limiting("read-per-user", "rolling", json!({ "quota": 5, "window": "3s" }))
-        .limiting("test-per-user", "rolling", json!({ "quota": 40, "window": "2s" }))
-        .limiting("test-per-org", "rolling", json!({ "quota": 50, "window": "2s" }))
+        .limiting("test-per-user", "rolling", json!({ "quota": 33, "window": "4s" }))
+        .limiting("test-per-org", "rolling", json!({ "quota": 50, "window": "4s" }))
         .limiting("write-per-token", "bucket", json!({ "burst": 6, "refill": "2/s" }));
     let gateway = open_with_sessions(lab, &policy).await;
     let client = gateway.client();
     // A rolling window, one with coarser times, a bucket: each is full again when it says.
     for (call, limit, window) in
-        [(read().bearer(ALICE[0]), 5, 3), (test().bearer(&demo_jwt("alice")), 40, 2), (write().bearer(ALICE[0]), 6, 3)]
+        [(read().bearer(ALICE[0]), 5, 3), (test().bearer(&demo_jwt("alice")), 33, 4), (write().bearer(ALICE[0]), 6, 3)]
     {
         let window = Duration::from_secs(window);
         let mut last = client.send(call.clone()).await;

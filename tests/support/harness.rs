@@ -8,6 +8,11 @@
 //!
 //! A scenario is an `async fn(&Lab)`. It knows neither driver, so that one list runs on both.
 //! Every configuration comes from `sluicegate render`, which is the way a user gets one.
+//!
+//! Time is real here, and the machine may be busy. So a scenario that needs something to go on meanwhile lets
+//! the upstream hold its answer ([`Upstream::let_go`]), waits for a state ([`eventually`]), and where a promise is
+//! about time, compares it with the times that it has measured. What needs a clock to be set is a unit test:
+//! Envoy's own timers do not follow the filter's clock.
 
 mod admin;
 mod bodies;
