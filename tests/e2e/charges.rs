@@ -60,6 +60,7 @@ pub(crate) async fn a_grpc_failure_is_given_back(lab: &Lab) {
     let gateway = lab.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
     let client = Client::http2(gateway.address);
     let call = Call::post("/v2/fleet.Things/List").bearer(BETA).grpc();
+    let call = call.answered_with("content-type", "application/grpc");
     let mut expected = 0;
     for (call, count, fails) in [
         (call.clone().answered_with("grpc-status", "13"), 3, true),
