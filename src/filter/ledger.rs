@@ -165,6 +165,12 @@ impl Ledger {
         changed
     }
 
+    /// The request is refused before the upstream has answered it: it has touched no seat.
+    pub(super) fn leave_seats<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
+        let touches = self.paid.extract_if(.., |paid| matches!(paid.charge, Charge::Seats(_)));
+        books.give_back(touches, Refund::PayloadRefused);
+    }
+
     /// The stream is over without an answer: who hangs up has paid, and what a response would have said
     /// counts as one.
     pub(super) fn close<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {

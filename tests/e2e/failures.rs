@@ -52,6 +52,9 @@ pub(crate) async fn a_timeout_is_of_whom_envoy_waits_for(lab: &Lab) {
     for (details, edit) in TOO_LONG {
         timed_out(lab, details, edit, &[true, false]).await;
     }
+}
+
+pub(crate) async fn a_timeout_of_one_side_is_of_that_side(lab: &Lab) {
     for (details, complete, edit) in OF_ONE_SIDE {
         timed_out(lab, details, edit, &[complete]).await;
     }

@@ -104,6 +104,7 @@ macro_rules! for_each_scenario {
             ]
             failures: [
                 a_timeout_is_of_whom_envoy_waits_for,
+                a_timeout_of_one_side_is_of_that_side,
                 a_grpc_call_that_breaks_off_costs_nothing,
                 who_hangs_up_on_a_grpc_call_pays,
                 a_plain_response_is_not_free_for_who_asks_in_grpc,

@@ -47,7 +47,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than anything here takes on a busy machine: only a hang reaches it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// More than any scenario has open, on either side of the proxy.
 const OPEN_FILES: u64 = 16_384;

@@ -214,6 +214,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             self.ledger.cancel(&books, Refund::PayloadRefused)
         } else {
             self.count_charges(host);
+            self.ledger.leave_seats(&books);
             self.ledger.keep(&books, upload.measured().as_ref())
         };
         update(&mut shown, changed);
