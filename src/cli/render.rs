@@ -37,7 +37,7 @@ pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {
 fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<String, Failure> {
     let filters = match &args.filters {
         Some(path) => document::told(document::filters(path)?)?,
-        None => Node { value: Value::List(Vec::new()), line: 0 },
+        None => Node::new(Value::List(Vec::new()), 0),
     };
     let hold = policy.payloads.iter().any(|payload| payload.hold);
     let asks = envoy::Asks { decisions: policy.access_log.is_some(), hold };

@@ -17,7 +17,6 @@ mod bounds;
 mod configuration;
 mod error;
 mod json;
-#[cfg(not(target_arch = "wasm32"))]
 mod number;
 mod protobuf;
 #[cfg(not(target_arch = "wasm32"))]
@@ -29,6 +28,7 @@ pub use bounds::{COPIES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
 pub use configuration::from_configuration;
 pub use error::{Rule, SyntaxError, mentionable};
 pub use json::from_json;
+pub(super) use number::from_decimal;
 pub use protobuf::from_struct;
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::from_yaml;
@@ -37,12 +37,30 @@ pub use yaml::from_yaml;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A value and the line it begins on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Node {
     /// What stands there.
     pub value: Value,
     /// From 1; 0 where the form has no lines. What an alias stands for keeps the anchor's lines.
     pub line: u32,
+    /// Whether a text may have been a number: in a `Struct`, where Envoy's YAML reader makes texts of
+    /// all numbers but integers of 32 bits.
+    pub was_number: bool,
+}
+
+/// The same value on the same line: what it may have been does not count.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.value, self.line) == (&other.value, other.line)
+    }
+}
+
+impl Eq for Node {}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("value", &self.value).field("line", &self.line).finish()
+    }
 }
 
 /// What a document can say.
@@ -76,6 +94,12 @@ pub struct Entry {
 }
 
 impl Node {
+    /// A value of a document that tells numbers from texts.
+    #[must_use]
+    pub const fn new(value: Value, line: u32) -> Self {
+        Self { value, line, was_number: false }
+    }
+
     /// The tree as compact JSON, from which [`from_json`] reads the same tree again, without lines.
     #[must_use]
     pub fn to_json(&self) -> String {

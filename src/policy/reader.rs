@@ -1,11 +1,12 @@
 //! Walks a policy's tree: each look at a value either gives what was asked for, or notes a fault
 //! and goes on. So all faults are found in one pass.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::document::{Entry, Node, Value};
+use super::document::{Entry, Node, Value, from_decimal};
 use super::error::{PolicyError, Reason};
 use crate::base::pointer::Pointer;
 use crate::base::time::Span;
@@ -150,12 +151,13 @@ impl<'a> Field<'a> {
 
     /// A bare whole number.
     pub(super) fn count<N: Copy + FromStr + Into<u64> + PartialOrd>(&self, min: N, max: N) -> Option<N> {
-        let text = match &self.node.value {
-            Value::Number(text) => text,
+        let (text, number) = match &self.node.value {
+            Value::Number(text) => (text, Some(Cow::Borrowed(&**text))),
+            Value::String(text) if self.node.was_number => (text, from_decimal(text).map(|it| Cow::Owned(it.into()))),
             Value::String(text) => return self.refuse(Reason::NotANumber { value: text.to_string() }),
             Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return self.not_a("a number"),
         };
-        let count = text.parse().ok().filter(|count| (min..=max).contains(count));
+        let count = number.and_then(|number| number.parse().ok()).filter(|count| (min..=max).contains(count));
         let out_of_range = || Reason::OutOfRange { value: text.to_string(), min: min.into(), max: max.into() };
         count.or_else(|| self.refuse(out_of_range()))
     }

@@ -2,7 +2,7 @@
 
 use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
 use crate::harness::{Call, Lab, Policy, Setup, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -117,4 +117,27 @@ pub(crate) async fn a_struct_is_a_policy_too(lab: &Lab) {
     let half = Policy::named("exact").with("/limits/0/bucket/burst", json!(10.5));
     let rejected = gateway.update_struct(&half).await.expect_err("half a request");
     assert!(rejected.log.contains("/limits/0/bucket/burst"), "{}", rejected.log);
+}
+
+/// Envoy's YAML reader makes texts of whole numbers that do not fit in 32 bits.
+pub(crate) async fn a_struct_has_whole_numbers_of_any_size(lab: &Lab) {
+    let calendar = |quota: Value| json!({ "quota": quota, "window": "1d" });
+    let large = |quota: Value| {
+        let limit = json!({ "name": "large", "per": [], "calendar": calendar(quota), "cost": 2_500_000_000_u64 });
+        Policy::named("exact").with("/limits", json!([limit]))
+    };
+    let gateway = lab.open_with(Setup::of(&large(json!(7_500_000_000_u64))).with_struct()).await;
+    let answer = gateway.client().send(Call::get("/v2/things").bearer(ALPHA[0])).await;
+    assert_eq!((answer.status, answer.number("x-ratelimit-limit")), (200, Some(7_500_000_000)));
+    assert_eq!(answer.number("x-ratelimit-remaining"), Some(5_000_000_000));
+    // What is no such number is told as it was written.
+    for (quota, told) in [
+        (json!(-3_000_000_000_i64), "-3000000000 is not in 1..=999999999999999"),
+        (json!(9_007_199_254_740_993_u64), "9007199254740993 is not in 1..=999999999999999"),
+        (json!(2_500_000_000.5), "2500000000.5 is not a whole number in 1..=999999999999999"),
+        (json!("4_000_000_000"), "must be a number, and is a string"),
+    ] {
+        let rejected = gateway.update_struct(&large(quota)).await.expect_err(told);
+        assert!(rejected.log.contains(&format!("/limits/0/calendar/quota: {told}")), "{}", rejected.log);
+    }
 }

@@ -54,7 +54,7 @@ impl Place<'_> {
     fn node<E: Error>(mut self, value: Value) -> Result<Node, E> {
         let taken = self.reader.budget.take(1, 0);
         self.check(taken)?;
-        Ok(Node { value, line: 0 })
+        Ok(Node::new(value, 0))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::base::number::from_f64;
 
 /// The text of a decimal number in YAML's notation (`+5`, `007`, `.5`, `1e3`); `None` if it is too
 /// large for an `f64`.
-pub(super) fn from_decimal(decimal: &str) -> Option<Box<str>> {
+pub(in crate::policy) fn from_decimal(decimal: &str) -> Option<Box<str>> {
     if let Ok(number) = decimal.parse::<u64>() {
         return Some(number.to_string().into_boxed_str());
     }

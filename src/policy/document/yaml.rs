@@ -105,7 +105,7 @@ impl<'text> Reader<'text> {
             | Event::SequenceEnd
             | Event::MappingEnd => return Err(Rule::NotYaml.at_position(line, 0)),
         };
-        let node = Node { value, line };
+        let node = Node::new(value, line);
         // 0 is the parser's "no anchor".
         if anchor != 0 {
             self.anchors.keep(anchor, &node, at, &mut self.budget).map_err(refuse)?;

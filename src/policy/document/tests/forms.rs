@@ -229,10 +229,10 @@ fn a_tree(number: BoxedStrategy<Box<str>>) -> impl Strategy<Value = Node> {
         number.prop_map(Value::Number),
         a_text().prop_map(Value::String),
     ]
-    .prop_map(|value| Node { value, line: 0 });
+    .prop_map(|value| Node::new(value, 0));
     leaf.prop_recursive(6, 64, 6, |inner| {
         let list = prop::collection::vec(inner.clone(), 0..6).prop_map(Value::List);
-        prop_oneof![list, a_map(inner)].prop_map(|value| Node { value, line: 0 })
+        prop_oneof![list, a_map(inner)].prop_map(|value| Node::new(value, 0))
     })
 }
 
@@ -254,7 +254,7 @@ proptest! {
         value in a_map(a_tree(a_number(-(1_i64 << 53) + 1..1 << 53))),
         space in "[ \t\r\n]{0,3}",
     ) {
-        let tree = Node { value, line: 0 };
+        let tree = Node::new(value, 0);
         let bytes = fields(&tree).encode_to_vec();
         prop_assert!(from_struct(&bytes).map(sorted) == Ok(sorted(tree.clone())));
         let text = format!("{space}{}", tree.to_json());
