@@ -160,6 +160,9 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Misplaced { .. } => "Misplaced",
         Reason::NamespaceAlone => "NamespaceAlone",
         Reason::Untrusted => "Untrusted",
+        Reason::HostHeader => "HostHeader",
+        Reason::ConnectionHeader { .. } => "ConnectionHeader",
+        Reason::NotTrue => "NotTrue",
         Reason::SecretAsAttribute { .. } => "SecretAsAttribute",
         Reason::NoCapture { .. } => "NoCapture",
         // What it wraps counts, too.
@@ -235,7 +238,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (45, 23),
+        (48, 23),
         "{reasons:?}
 {rules:?}"
     );

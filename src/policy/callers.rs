@@ -60,6 +60,8 @@ pub enum Stance {
 }
 
 const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", Stance::Anonymous)];
+/// What Envoy makes of `Host`, and of HTTP/2's own field.
+pub const AUTHORITY: &str = ":authority";
 /// The longest step of a path in metadata.
 pub(crate) const STEP_BYTES_MAX: usize = 128;
 pub(crate) const STEPS_MAX: usize = 16;
@@ -95,6 +97,7 @@ impl Clues {
         for source in sources.iter().flat_map(|(_, sources)| sources) {
             match source {
                 Source::Header(name) => clues.headers.push(name.clone()),
+                Source::Host => clues.headers.push(AUTHORITY.into()),
                 Source::Query(_) => clues.query = true,
                 Source::Path(_) => clues.path = true,
                 Source::Directory(_)

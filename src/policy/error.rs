@@ -211,6 +211,15 @@ pub enum Reason {
     NamespaceAlone,
     /// A header that a client can invent.
     Untrusted,
+    /// The host, taken for a header.
+    HostHeader,
+    /// A header that no filter sees as it was sent.
+    ConnectionHeader {
+        /// Its name, in lower case.
+        name: String,
+    },
+    /// False, where there is nothing but true.
+    NotTrue,
     /// An attribute that would be a secret.
     SecretAsAttribute {
         /// The name of the credential that stands there.
@@ -440,6 +449,13 @@ impl fmt::Display for Reason {
             Self::Untrusted => f.write_str(
                 "a client can invent this header: remove or overwrite it before this filter, then write `trusted: true` beside it",
             ),
+            Self::HostHeader => f.write_str(
+                "the host is no header: an attribute with the source `{ host: true }` has it",
+            ),
+            Self::ConnectionHeader { name } => {
+                write!(f, "{} belongs to one connection: no filter sees it as it was sent", Quoted(name))
+            }
+            Self::NotTrue => f.write_str("is true, or is left out"),
             Self::SecretAsAttribute { credential } => write!(
                 f,
                 "is where the credential {} stands: a secret is no attribute, for attributes are written down",

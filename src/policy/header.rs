@@ -1,5 +1,6 @@
 //! Names of headers, and which of them can be believed.
 
+use super::callers::AUTHORITY;
 use super::document::Value;
 use super::error::Reason;
 use super::reader::Field;
@@ -7,9 +8,25 @@ use super::reader::Field;
 /// The longest name of a header or a query parameter, and the longest authentication scheme.
 pub(crate) const TOKEN_BYTES_MAX: usize = 128;
 
+/// Headers of one connection, which Envoy takes out before any filter sees them, or leaves with a word
+/// of its own (`te`; `connection` and `upgrade` of a WebSocket).
+pub(crate) const OF_A_CONNECTION: [&str; 6] =
+    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+
+/// Names of the host, none of which is a header to a filter.
+pub(crate) const OF_THE_HOST: [&str; 2] = ["host", AUTHORITY];
+
 /// The name of a header, in lower case.
 pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
-    field.token(TOKEN_BYTES_MAX, "a header").map(|name| name.to_ascii_lowercase().into())
+    let name = field.text(TOKEN_BYTES_MAX)?.to_ascii_lowercase();
+    if OF_THE_HOST.contains(&&*name) {
+        return field.refuse(Reason::HostHeader);
+    }
+    let name = field.token(TOKEN_BYTES_MAX, "a header").map(|_| name)?;
+    if OF_A_CONNECTION.contains(&&*name) {
+        return field.refuse(Reason::ConnectionHeader { name });
+    }
+    Some(name.into())
 }
 
 /// A header counts only where the policy says that no client can send it.

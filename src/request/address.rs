@@ -5,16 +5,27 @@
 //!   [2001:db8::7]:1234      ─▶ 2001:db8::/64    v6_prefix: 128 ─▶ 2001:db8::7
 //!   [::ffff:192.0.2.7]:1234 ─▶ 192.0.2.7
 //! ```
+//!
+//! An IPv6 address into which a translator or a tunnel writes an IPv4 address is that IPv4 address:
+//! else all clients of one translator would share a network, or one client would have many.
+//!
+//! | addresses | of | the client's IPv4 address |
+//! |---|---|---|
+//! | `::ffff:0:0/96` | IPv4-mapped (RFC 4291 §2.5.5.2) | the last 32 bits |
+//! | `64:ff9b::/96` | NAT64 (RFC 6052) | the last 32 bits |
+//! | `64:ff9b:1::/48` | NAT64 of a network's own (RFC 8215), with a /96 | the last 32 bits |
+//! | `2002::/16` | 6to4 (RFC 3056): a site | the 32 bits behind the prefix |
+//! | `2001::/32` | Teredo (RFC 4380) | the last 32 bits, inverted |
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The network of a client at `address` (with its port, as the proxy writes it), whose prefix has as
 /// many bits; a whole address stands for itself. `None` if it is no IP address, as that of a socket
-/// in the file system. An IPv4 address in IPv6's form is the IPv4 address, and a zone is left out.
+/// in the file system. A zone is left out.
 #[must_use]
 pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String> {
-    let address = match host(str::from_utf8(address).ok()?)? {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
+    let address = match of_a_peer(str::from_utf8(address).ok()?)? {
+        IpAddr::V6(v6) => embedded(v6).map_or(IpAddr::V6(v6), IpAddr::V4),
         v4 @ IpAddr::V4(_) => v4,
     };
     Some(match address {
@@ -31,7 +42,37 @@ pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String>
     })
 }
 
-fn host(address: &str) -> Option<IpAddr> {
+/// The IPv4 address within an IPv6 address of a translator or a tunnel.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, g, h] = address.segments();
+    let from = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match [a, b, c, d, e, f] {
+        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, _, _, _] => Some(from(g, h)),
+        [0x2002, high, low, ..] => Some(from(high, low)),
+        [0x2001, 0, ..] => Some(from(!g, !h)),
+        _ => None,
+    }
+}
+
+/// The host of a request's authority in one spelling: lower case, without a port, a user and a dot at
+/// its end, an IPv6 address in brackets as RFC 5952 writes it. `None` where it is empty.
+#[must_use]
+pub fn host(authority: &[u8]) -> Option<Vec<u8>> {
+    let host = authority.trim_ascii().rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+    if let Some(rest) = host.strip_prefix(b"[") {
+        let literal = rest.split(|byte| *byte == b']').next().unwrap_or_default();
+        let address: Option<Ipv6Addr> = str::from_utf8(literal).ok().and_then(|literal| literal.parse().ok());
+        let literal = address.map_or_else(|| literal.to_ascii_lowercase(), |address| address.to_string().into_bytes());
+        return (!literal.is_empty()).then(|| [b"[", &*literal, b"]"].concat());
+    }
+    let mut host = host.split(|byte| *byte == b':').next().unwrap_or_default();
+    while let Some(rest) = host.strip_suffix(b".") {
+        host = rest;
+    }
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+fn of_a_peer(address: &str) -> Option<IpAddr> {
     if let Some(rest) = address.strip_prefix('[') {
         let (host, _) = rest.split_once(']')?;
         let host = host.split_once('%').map_or(host, |(host, _)| host);
@@ -43,6 +84,37 @@ fn host(address: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        for (authority, expected) in [
+            ("shop.example", Some("shop.example")),
+            ("Shop.EXAMPLE:8443", Some("shop.example")),
+            ("shop.example.", Some("shop.example")),
+            ("shop.example.:80", Some("shop.example")),
+            ("user:pass@shop.example:80", Some("shop.example")),
+            ("a@b@shop.example", Some("shop.example")),
+            ("192.0.2.7:80", Some("192.0.2.7")),
+            ("[2001:DB8::0:7]:80", Some("[2001:db8::7]")),
+            ("[2001:db8:0:0:0:0:0:7]", Some("[2001:db8::7]")),
+            ("[v1.A]:80", Some("[v1.a]")),
+            ("[fe80::1%25Eth0]", Some("[fe80::1%25eth0]")),
+            ("[::1", Some("[::1]")),
+            ("shop.example:", Some("shop.example")),
+            ("shop:80:81", Some("shop")),
+            ("", None),
+            (":80", None),
+            (".", None),
+            ("@", None),
+            ("user@:80", None),
+            ("[]", None),
+            ("[]:80", None),
+        ] {
+            let expected = expected.map(|host| host.as_bytes().to_vec());
+            assert_eq!(host(authority.as_bytes()), expected, "{authority}");
+        }
+        assert_eq!(host(b"\xff\xfeA"), Some(b"\xff\xfea".to_vec()));
+    }
 
     #[test]
     fn a_network_has_one_spelling() {
@@ -59,6 +131,18 @@ mod tests {
             ("[::1]:1", 32, 64, Some("::/64")),
             ("[::ffff:192.0.2.7]:1", 32, 64, Some("192.0.2.7")),
             ("[::ffff:192.0.2.7]:1", 24, 0, Some("192.0.2.0/24")),
+            ("[64:ff9b::192.0.2.7]:1", 32, 64, Some("192.0.2.7")),
+            ("[64:ff9b::c000:207]:1", 24, 128, Some("192.0.2.0/24")),
+            ("[64:ff9b::1:c000:207]:1", 32, 64, Some("64:ff9b::/64")),
+            ("[64:ff9b:1::192.0.2.7]:1", 32, 64, Some("192.0.2.7")),
+            ("[64:ff9b:1:fffe::192.0.2.7%eth0]:1", 32, 64, Some("192.0.2.7")),
+            ("[64:ff9b:2::192.0.2.7]:1", 32, 64, Some("64:ff9b:2::/64")),
+            ("[2002:c000:207::1]:1", 32, 64, Some("192.0.2.7")),
+            ("[2002:c000:207:ffff:1:2:3:4]:1", 32, 64, Some("192.0.2.7")),
+            ("[2003:c000:207::1]:1", 32, 64, Some("2003:c000:207::/64")),
+            ("[2001:0:4136:e378:8000:63bf:3fff:fdf8]:1", 32, 64, Some("192.0.2.7")),
+            ("[2001:1::3fff:fdf8]:1", 32, 64, Some("2001:1::/64")),
+            ("[::192.0.2.7]:1", 32, 64, Some("::/64")),
             ("[fe80::1%eth0]:1", 32, 128, Some("fe80::1")),
             ("[fe80::1%3]:1", 32, 64, Some("fe80::/64")),
             ("", 32, 64, None),

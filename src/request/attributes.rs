@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::address::network;
+use super::address::{host, network};
 use super::credential::{self, Ambiguous};
 use super::head::Request;
 use super::identify::{Caller, Unidentified, Value};
@@ -12,7 +12,7 @@ use crate::base::property::Property;
 use crate::host::metadata::{self, in_metadata};
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
-use crate::policy::callers::Source;
+use crate::policy::callers::{AUTHORITY, Source};
 
 /// Sets the attributes. Each reads what the directory gave, so none is changed before all are found.
 ///
@@ -70,7 +70,8 @@ impl<'r> Reading<'_, 'r> {
         let text = match source {
             Source::Directory(from) => return Ok(self.caller.known(*from).cloned()),
             Source::Path(route) => {
-                route.capture(self.policy.attributes.name(self.attribute), &request.path).map(Cow::Borrowed)
+                let name = self.policy.attributes.name(self.attribute);
+                request.readings().find_map(|reading| route.capture(name, reading.path)).map(Cow::Borrowed)
             }
             Source::Metadata { path, .. } => {
                 in_metadata(request.facts.of(Property::Metadata), path).and_then(metadata::Value::text)
@@ -81,6 +82,7 @@ impl<'r> Reading<'_, 'r> {
             Source::NodeMetadata(_, value) => value.as_deref().map(Cow::Borrowed),
             Source::Query(name) => credential::parameter(request, name)?,
             Source::Header(name) => credential::header(request, name)?.map(Cow::Borrowed),
+            Source::Host => host(request.headers.first(AUTHORITY).unwrap_or_default()).map(Cow::Owned),
             Source::ClientAddress { v4_prefix, v6_prefix } => {
                 let address = request.facts.of(Property::SourceAddress);
                 network(address, *v4_prefix, *v6_prefix).map(|network| Cow::Owned(network.into_bytes()))

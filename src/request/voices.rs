@@ -50,6 +50,7 @@ fn bit_of(source: &Source) -> u32 {
         | Source::NodeMetadata(..)
         | Source::Query(_)
         | Source::Header(_)
+        | Source::Host
         | Source::ClientAddress { .. }
         | Source::ClientCertificate(_) => 0,
     }

@@ -331,3 +331,23 @@ pub(crate) async fn what_stands_twice_is_refused_where_callers_are_asked(lab: &L
     assert!(raw(gateway.address, request, false).await.starts_with(b"HTTP/1.1 200"));
     assert_eq!(gateway.admin.stat("vm_reload").await, 0);
 }
+
+pub(crate) async fn the_host_of_a_request_is_an_attribute(lab: &Lab) {
+    let gateway = lab.open(&attribute(json!([{ "host": true }]))).await;
+    let client = gateway.client();
+    let statuses = async |hosts: &[&str]| {
+        let mut statuses = Vec::new();
+        for host in hosts {
+            statuses.push(client.send(Call::get("/").header("host", host)).await.status);
+        }
+        statuses
+    };
+    let one = ["shop.example", "SHOP.Example:8080", "shop.example.", "shop.example.:80"];
+    assert_eq!(statuses(&one).await, [200, 200, 200, 429], "one host in four spellings");
+    assert_eq!(statuses(&["other.example", "[2001:DB8::1]:80", "[2001:db8:0::1]"]).await, [200; 3]);
+    let over_http2 = Client::http2(gateway.address);
+    let own = gateway.address.ip().to_string();
+    assert_eq!(over_http2.statuses(&Call::get("/"), 4).await, [200, 200, 200, 429], "the authority of HTTP/2");
+    assert_eq!(statuses(&[&own]).await, [429], "the same over HTTP/1.1");
+    logged(&gateway, &["it=shop.example", "it=[2001:db8::1]", &format!("it={own}")]).await;
+}

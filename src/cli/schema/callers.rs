@@ -134,6 +134,9 @@ struct Source {
     header: Option<HeaderName>,
     /// The promise that something before this filter removes or overwrites the header in each request.
     trusted: Option<True>,
+    /// The host that the request is for, in lower case, without its port. The client chooses it, among those that
+    /// Envoy's routes have.
+    host: Option<True>,
     /// The client's address as Envoy determined it. `{}` takes the usual prefixes.
     client_address: Option<Prefixes>,
     /// A part of the client's certificate.

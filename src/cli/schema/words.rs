@@ -10,8 +10,8 @@ use crate::limit::period::Period as Window;
 use crate::payload::json::{PATH_BYTES_MAX, PATH_STEPS_MAX};
 use crate::policy::attributes::RESERVED;
 use crate::policy::callers::{STEP_BYTES_MAX, STEPS_MAX};
-use crate::policy::header::TOKEN_BYTES_MAX;
-use crate::policy::reader::NAME_BYTES_MAX;
+use crate::policy::header::{OF_A_CONNECTION, OF_THE_HOST, TOKEN_BYTES_MAX};
+use crate::policy::reader::{NAME_BYTES_MAX, is_token};
 use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_BYTES_MAX, ROUTE_SEGMENTS_MAX};
 use crate::policy::select::VALUES_MAX;
 
@@ -112,9 +112,10 @@ pub(super) struct Share(String);
 #[schemars(extend("pattern" = "^[0-9A-Fa-f]{64}$"))]
 pub(super) struct Digest(String);
 
-/// The name of a header, in any letters. No pseudo-header, such as `:path`.
+/// The name of a header, in any letters. No pseudo-header, such as `:path`, and none that Envoy takes out before a
+/// filter sees it, such as `Host` or `Connection`.
 #[derive(JsonSchema)]
-#[schemars(extend("pattern" = TOKEN, "maxLength" = TOKEN_BYTES_MAX))]
+#[schemars(extend("pattern" = header(), "maxLength" = TOKEN_BYTES_MAX))]
 pub(super) struct HeaderName(String);
 
 /// The word before a credential in its header, such as `Bearer`; in any letters.
@@ -167,6 +168,20 @@ const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 
 /// A `token` without a `*`.
 const WORD: &str = "[!#$%&'+.^_`|~0-9A-Za-z-]+";
+
+/// A `token` that a filter may see as a header.
+fn header() -> String {
+    let hidden = OF_A_CONNECTION.iter().chain(&OF_THE_HOST).filter(|name| is_token(name));
+    let in_any_letters = |name: &&str| -> String {
+        let letter = |letter: char| match letter.is_ascii_lowercase() {
+            true => format!("[{letter}{}]", letter.to_ascii_uppercase()),
+            false => letter.to_string(),
+        };
+        name.chars().map(letter).collect()
+    };
+    let hidden: Vec<String> = hidden.map(in_any_letters).collect();
+    TOKEN.replacen('^', &format!("^(?!(?:{})$)", hidden.join("|")), 1)
+}
 
 fn name() -> String {
     format!("^[a-z][a-z0-9_-]{{0,{}}}$", NAME_BYTES_MAX.saturating_sub(1))

@@ -37,6 +37,8 @@ pub enum Source {
     Query(Box<str>),
     /// A header of this name, in lower case, which no client can invent.
     Header(Box<str>),
+    /// The host that the request is for, without its port.
+    Host,
     /// The client's address, as many bits of it.
     ClientAddress {
         /// Of an IPv4 address, 0 to 32.
@@ -56,7 +58,12 @@ impl Source {
             Self::RouteMetadata(_) => Some(Property::RouteMetadata),
             Self::ClientAddress { .. } => Some(Property::SourceAddress),
             Self::ClientCertificate(part) => Some(*part),
-            Self::Directory(_) | Self::Path(_) | Self::NodeMetadata(..) | Self::Query(_) | Self::Header(_) => None,
+            Self::Directory(_)
+            | Self::Path(_)
+            | Self::NodeMetadata(..)
+            | Self::Query(_)
+            | Self::Header(_)
+            | Self::Host => None,
         }
     }
 }
@@ -67,7 +74,7 @@ pub(crate) const V4_PREFIX_USUAL: u32 = 32;
 pub(crate) const V6_PREFIX_USUAL: u32 = 64;
 
 /// The keys of the sources, in the order in which messages list them.
-pub(crate) const KEYS: [&str; 9] = [
+pub(crate) const KEYS: [&str; 10] = [
     "directory",
     "path",
     "metadata",
@@ -75,6 +82,7 @@ pub(crate) const KEYS: [&str; 9] = [
     "node_metadata",
     "query",
     "header",
+    "host",
     "client_address",
     "client_certificate",
 ];
@@ -179,6 +187,13 @@ fn read_one(
             let holds = |place: &Place| matches!(place, Place::Header { name: known, .. } if *known == name);
             no_secret(&value, credentials, holds)?;
             trusted.map(|()| Source::Header(name))
+        }
+        "host" => {
+            if value.truth()? {
+                Some(Source::Host)
+            } else {
+                value.refuse(Reason::NotTrue)
+            }
         }
         "client_address" => read_client_address(value),
         _ => value.choice("a part of a client's certificate", &PARTS).map(Source::ClientCertificate),
