@@ -36,22 +36,79 @@ impl MediaRange {
         Some(Self { kind: kind.into(), subtype })
     }
 
-    /// Whether a `Content-Type` is in this range; its parameters do not count.
+    /// Whether a media type is in this range; its parameters do not count.
     #[must_use]
-    pub fn contains(&self, content_type: &[u8]) -> bool {
-        let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let mut parts = essence.splitn(2, |byte| *byte == b'/');
-        let (kind, subtype) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        kind.eq_ignore_ascii_case(self.kind.as_bytes())
+    pub fn contains(&self, media: MediaType<'_>) -> bool {
+        media.kind.eq_ignore_ascii_case(&self.kind)
             && match &self.subtype {
-                Subtype::Any => !subtype.is_empty(),
+                Subtype::Any => true,
                 Subtype::Suffix(suffix) => {
-                    let tail = subtype.len().checked_sub(suffix.len()).and_then(|start| subtype.get(start..));
-                    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(suffix.as_bytes()))
+                    let tail =
+                        media.subtype.len().checked_sub(suffix.len()).and_then(|start| media.subtype.get(start..));
+                    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(suffix))
                 }
-                Subtype::One(one) => subtype.eq_ignore_ascii_case(one.as_bytes()),
+                Subtype::One(one) => media.subtype.eq_ignore_ascii_case(one),
             }
     }
+}
+
+/// The media type of one body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaType<'v> {
+    kind: &'v str,
+    subtype: &'v str,
+}
+
+impl<'v> MediaType<'v> {
+    /// Reads the value of a `Content-Type` by the grammar of RFC 9110 §8.3.1, to the letter; `None` for
+    /// anything else, as an empty one, two types, or a parameter without a value.
+    #[must_use]
+    pub fn parse(value: &'v [u8]) -> Option<Self> {
+        let value = value.trim_ascii();
+        let end = value.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t')).unwrap_or(value.len());
+        let (essence, mut rest) = value.split_at_checked(end)?;
+        let (kind, subtype) = str::from_utf8(essence).ok()?.split_once('/')?;
+        if !is_token(kind) || !is_token(subtype) {
+            return None;
+        }
+        while !rest.is_empty() {
+            rest = parameter(rest)?;
+        }
+        Some(Self { kind, subtype })
+    }
+}
+
+/// What follows one `;` and its parameter, which may be missing: `OWS ";" OWS [ token "=" value ]`.
+fn parameter(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii_start().strip_prefix(b";")?.trim_ascii_start();
+    if matches!(text.first(), None | Some(b';')) {
+        return Some(text);
+    }
+    let (_, value) = token(text)?;
+    let value = value.strip_prefix(b"=")?;
+    let Some(mut quoted) = value.strip_prefix(b"\"") else { return token(value).map(|(_, rest)| rest) };
+    loop {
+        let (byte, rest) = quoted.split_first()?;
+        quoted = match byte {
+            b'"' => return Some(rest),
+            b'\\' => rest.split_first().filter(|(escaped, _)| is_text(**escaped))?.1,
+            byte if is_text(*byte) => rest,
+            _ => return None,
+        };
+    }
+}
+
+/// Whether a quoted text may hold this byte: no control character.
+const fn is_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}
+
+/// The token that `text` begins with, and what follows.
+fn token(text: &[u8]) -> Option<(&str, &[u8])> {
+    let end = text.iter().position(|byte| matches!(byte, b'=' | b';' | b' ' | b'\t')).unwrap_or(text.len());
+    let (token, rest) = text.split_at_checked(end)?;
+    let token = str::from_utf8(token).ok().filter(|token| is_token(token))?;
+    Some((token, rest))
 }
 
 /// Whether `text` is a media type: `type/subtype` and, after a `;`, anything visible (RFC 9110 §8.3.1).
@@ -73,13 +130,62 @@ mod tests {
             ("Application/*", "application/octet-stream", "text/json"),
         ] {
             let range = MediaRange::parse(range).unwrap();
-            assert!(range.contains(inside.as_bytes()) && !range.contains(outside.as_bytes()), "{range:?}");
-            assert!(!range.contains(b"") && !range.contains(b"application"), "{range:?}");
+            let media = |text: &'static str| MediaType::parse(text.as_bytes()).unwrap();
+            assert!(range.contains(media(inside)) && !range.contains(media(outside)), "{range:?}");
         }
         for text in
             ["", "json", "*/*", "application/", "application/*json", "application/*+", "a/*+b*", "a/b;c=d", "a b/c"]
         {
             assert_eq!(MediaRange::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_media_type_is_exactly_one() {
+        for text in [
+            "text/plain",
+            " text/plain ",
+            "Text/Plain;charset=utf-8",
+            "text/plain; charset=\"utf-8\"; a=b",
+            "text/plain ; a=\"\\\"; , b\"",
+            "text/plain;",
+            "text/plain;;a=b; ",
+            "text/plain; a=\"\"",
+        ] {
+            let named = MediaType::parse(text.as_bytes());
+            assert!(named.is_some_and(|named| named.subtype.eq_ignore_ascii_case("plain")), "{text}");
+        }
+        for text in [
+            "",
+            " ",
+            ";",
+            "text",
+            "text/",
+            "/plain",
+            "text/plain, application/json",
+            "text/plain,application/json",
+            "text/plain;a=b,application/json",
+            "text/plain;a=b, application/json;c=d",
+            "text/plain application/json",
+            "\"text/plain\"",
+            "text/plain/x",
+            "text /plain",
+            "text/ plain",
+            "text/plain; charset",
+            "text/plain; charset=",
+            "text/plain; =utf-8",
+            "text/plain; charset = utf-8",
+            "text/plain; charset=\"utf-8",
+            "text/plain; charset=\"utf-8\"x",
+            "text/plain; a=b c=d",
+            "text/pl\u{e4}in",
+            "text/plain; a=\"\u{1}\"",
+            "text/plain; a=\"\\",
+            "text/pl(ai)n",
+            "*,/*",
+        ] {
+            assert_eq!(MediaType::parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(MediaType::parse(b"text/\xffplain"), None);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Context;
 use super::error::Reason;
 use super::exempt::ReadExemptions;
-use super::media::MediaRange;
+use super::media::{MediaRange, MediaType};
 use super::overrides::{self, Overrides};
 use super::reader::{Field, MapField};
 use super::route::Route;
@@ -66,11 +66,14 @@ impl Payload {
         RefusalReason::ALL.into_iter().filter(can).collect()
     }
 
-    /// Whether a body that says it is this is read as JSON; one that says nothing is.
+    /// Whether a body with these lines of `Content-Type` is read as JSON: of a type that is listed, or of
+    /// none. What is not exactly one media type may be any to the upstream, so it is none here.
     #[must_use]
-    pub fn reads_as_json(&self, content_type: Option<&[u8]>) -> bool {
-        let listed = |content_type| self.content_types.iter().any(|range| range.contains(content_type));
-        self.content_types.is_empty() || content_type.is_none_or(listed)
+    pub fn reads_as_json<'v>(&self, mut lines: impl Iterator<Item = &'v [u8]>) -> bool {
+        let (line, further) = (lines.next(), lines.next());
+        let named = line.filter(|_| further.is_none()).and_then(MediaType::parse);
+        let listed = |named: MediaType<'_>| self.content_types.iter().any(|range| range.contains(named));
+        self.content_types.is_empty() || named.is_none_or(listed)
     }
 }
 

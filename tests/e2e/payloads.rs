@@ -233,3 +233,41 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
     let whole = Received { path: "/lines".to_owned(), bytes: 7, whole: true };
     assert_eq!(gateway.upstream.bodies("/lines"), vec![whole; 3]);
 }
+
+/// Types are listed: whatever is not exactly one type may be any to the upstream, and is read.
+pub(crate) async fn what_is_not_one_media_type_is_read(lab: &Lab) {
+    let listed = json!([{ "json": { "depth": 1, "content_types": ["application/json"] } }]);
+    let gateway = lab.open(&policy(listed)).await;
+    let body = "[[1]]";
+    for (lines, status) in [
+        ("Content-Type: text/plain\r\n", "200"),
+        ("Content-Type: text/plain; charset=\"utf-8\"\r\n", "200"),
+        ("Content-Type: multipart/form-data; boundary=x\r\n", "200"),
+        ("Content-Type: application/json\r\n", "422"),
+        ("Content-Type: APPLICATION/json ; a=b\r\n", "422"),
+        ("", "422"),
+        ("Content-Type:\r\n", "422"),
+        ("Content-Type: \t \r\n", "422"),
+        ("Content-Type: text/plain, application/json\r\n", "422"),
+        ("Content-Type: text/plain\r\nContent-Type: application/json\r\n", "422"),
+        ("Content-Type: text/plain\r\nContent-Type: text/plain\r\n", "422"),
+        ("Content-Type: text/plain; a=b, application/json\r\n", "422"),
+        ("Content-Type: \"text/plain\"\r\n", "422"),
+        ("Content-Type: text/plain application/json\r\n", "422"),
+        ("Content-Type: text/plain; charset\r\n", "422"),
+        ("Content-Type: text/plain; charset=\"utf-8\r\n", "422"),
+        ("Content-Type: text\r\n", "422"),
+        ("Content-Type: text/\r\n", "422"),
+        ("Content-Type: ;\r\n", "422"),
+        ("Content-Type: text/pl\u{e4}in\r\n", "422"),
+    ] {
+        let head = format!(
+            "POST /a HTTP/1.1\r\nHost: e\r\nConnection: close\r\n{lines}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let answer = raw(gateway.address, format!("{head}{body}").as_bytes(), false).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{lines:?}: {answer}");
+    }
+    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
+}
