@@ -5,6 +5,7 @@
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fault;
+pub mod grpc;
 pub mod headers;
 pub mod metadata;
 pub mod queue;

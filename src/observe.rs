@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod metrics;
 
+use crate::base::path::Ambiguity;
 use crate::base::time::Span;
 use crate::engine::Verdict;
 use crate::host::fault::Fault;
@@ -57,6 +58,8 @@ pub enum Event {
     Unlimited,
     /// A caller was not let in.
     Unauthorized(Unidentified),
+    /// A path was refused.
+    PathRefused(Ambiguity),
     /// Units were admitted above a limit's quota.
     Overage {
         /// The limit's number in its policy.

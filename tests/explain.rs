@@ -148,9 +148,9 @@ fn every_source_is_heard() {
         ]
     );
     assert_eq!(found(&account), ["not_presented", "unknown"]);
-    let expected = ["shady: admitted", "late: admitted", "sized: admitted", "never: admitted"];
+    let expected = ["shady: admitted", "late: admitted", "sized: admitted", "item: admitted", "never: admitted"];
     assert_eq!(decisions(&account), expected);
-    assert_eq!(because(&account, "item"), "routes", "%2F separates segments");
+    assert_eq!(text(&limit(&account, "item")["key"][0]["value"]), "7/8", "for some %2F is no separator");
     assert_eq!(because(&account, "strangers"), "attribute");
     let late = limit(&account, "late");
     assert_eq!(
@@ -350,4 +350,22 @@ fn a_wrong_call_is_told_from_a_faulty_policy() {
     // Without --at it is now.
     let (code, stdout, _) = run(&["-", "--path", "/"], least);
     assert!(code == 0 && stdout.starts_with("request      GET / at 20"), "{stdout}");
+}
+
+#[test]
+fn a_path_with_more_than_one_reading_is_told() {
+    let key = ["--header", "Authorization: Bearer demo-acme-1"];
+    let both = preset("enterprise-v2", &[&["--path", "/v2/things/42%2Ftimeseries"][..], &key].concat());
+    assert_eq!(both["request"]["refused"], Value::Null);
+    assert_eq!(decisions(&both), ["standard: admitted", "data-read: admitted"]);
+    let arguments = [&["envoy/presets/enterprise-v2.yaml", "--path", "/v2/x%2f..%2f.."][..], &key].concat();
+    let refused = account(&arguments, "");
+    assert_eq!(refused["request"]["refused"], json!({ "reason": "dot_segment", "why": "The path has a dot segment." }));
+    assert_eq!((&refused["decision"], &refused["response"]["status"]), (&json!("refused"), &json!(400)));
+    let words = told(&arguments, "");
+    assert!(words.contains("decision     refused: dot_segment: The path has a dot segment.\n"), "{words}");
+    let web = [&["--method", "POST", "--header", "Content-Type: application/grpc-web-text"][..], &["--path", "/v2/.."]];
+    let web = preset("enterprise-v2", &web.concat());
+    assert_eq!((&web["response"]["status"], field(&web, "grpc-status")), (&json!(200), "3"));
+    assert_eq!(field(&web, "content-type"), "application/grpc-web-text+proto");
 }

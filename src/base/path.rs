@@ -1,33 +1,59 @@
-//! The path of a request as routes see it: decoded once, without dots, without doubt.
+//! The path of a request as routes see it, in every reading that an upstream may have of it.
 //!
 //! An upstream takes many spellings for one resource, so a limit must too, or it is dodged by
-//! spelling. All of these read as the segments `v2`, `a`:
+//! spelling. The first reading, [`PathBuffer::read`], is the coarsest. All of these read as the
+//! segments `v2`, `a`:
 //!
 //! ```text
-//! /v2/a   /v2//a   /v2/a/   /v2/./a   /v2/b/../a   /v2/%61   /v2/a?x=1   /v2\a
-//! /v2/%2e%2e/v2/a           /v2/b%2F..%2Fa
+//! /v2/a   /v2//a   /v2/a/   /v2/%61   /v2/a?x=1   /v2\a   /v2%2fa   /v2%5Ca   /v2;x=1/a
 //! ```
 //!
-//! The order of the steps is what makes this safe, and it is fixed: cut the query and the fragment;
-//! split at `/` and at a raw `\` (Envoy's normalisation reads it as `/` too); decode **once**; split
-//! again at every `/` that decoding gave; drop empty segments; then resolve `.` and `..`.
-//! Decoding twice would make `%252e` a dot that the upstream never sees.
+//! It splits at `/` and `\`, written or percent-encoded, decodes once, drops empty segments, and
+//! cuts each segment at a `;`. Upstreams differ in each of these, so [`Readings`] has the others.
+//! A path whose meaning differs so much that no set of readings is safe, as one with dot segments,
+//! is an [`Ambiguity`], which is refused (decision 0023).
+
+mod readings;
 
 use std::ops::Range;
 
-use percent_encoding::percent_decode;
+pub use self::readings::{Ambiguity, Readings, ambiguity};
 
 /// One path at a time, in memory that is used again: nothing is allocated once it is large enough.
 ///
 /// A new buffer holds the root, which is also how a request without a path reads.
-/// No segment is ever empty, `.` or `..`, and none holds a `/`. Other bytes are as decoded, be they
-/// UTF-8 or not: a `%5C` is a `\` inside its segment, a malformed `%` stands for itself.
+/// No segment is `.` or `..`. Bytes are as decoded, be they UTF-8 or not; a malformed `%` stands
+/// for itself.
 #[derive(Debug, Default)]
 pub struct PathBuffer {
     /// The decoded segments, one after the other without separators.
     bytes: Vec<u8>,
     /// Where each of them is in `bytes`.
     ranges: Vec<Range<usize>>,
+    /// Whether there was a segment `.` or `..`.
+    dots: bool,
+}
+
+/// What a reader of a path does with it. All of them decode each segment once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reader {
+    /// It takes a separator that is percent-encoded for a separator.
+    encoded: bool,
+    /// It takes a `\` for a `/`.
+    backslash: bool,
+    /// It cuts a segment at a `;`.
+    cut: bool,
+    /// It keeps empty segments within the path. (One at the end never counts.)
+    empty: bool,
+}
+
+impl Reader {
+    /// Whoever splits the most.
+    const COARSEST: Self = Self { encoded: true, backslash: true, cut: true, empty: false };
+
+    fn separates(self, byte: u8) -> bool {
+        byte == b'/' || self.backslash && byte == b'\\'
+    }
 }
 
 impl PathBuffer {
@@ -37,27 +63,49 @@ impl PathBuffer {
         Self::default()
     }
 
-    /// Replaces what the buffer held with the raw bytes of a `:path`; any bytes will do.
+    /// Replaces what the buffer held with the coarsest reading of the raw bytes of a `:path`; any
+    /// bytes will do.
     ///
     /// Takes time in proportion to `raw`, and keeps at most as many bytes and segments as `raw` has
-    /// bytes.
+    /// bytes. Dot segments are resolved, not above the root (RFC 3986 §5.2.4).
     pub fn read(&mut self, raw: &[u8]) {
+        self.read_as(path_of(raw), Reader::COARSEST);
+    }
+
+    /// The same for one reader, of a path without its query.
+    fn read_as(&mut self, path: &[u8], reader: Reader) {
         self.bytes.clear();
         self.ranges.clear();
-        let path = raw.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        for piece in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-            if piece.contains(&b'%') {
-                for byte in percent_decode(piece) {
-                    if byte == b'/' {
-                        self.close();
-                    } else {
-                        self.bytes.push(byte);
-                    }
-                }
+        self.dots = false;
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        for piece in path.split(|byte| reader.separates(*byte)) {
+            if piece.iter().any(|byte| matches!(byte, b'%' | b';')) {
+                self.decode(piece, reader);
             } else {
                 self.bytes.extend_from_slice(piece);
             }
-            self.close();
+            self.close(reader);
+        }
+        // A slash at the end never matters.
+        while reader.empty && self.ranges.last().is_some_and(Range::is_empty) {
+            self.ranges.pop();
+        }
+    }
+
+    /// Adds what stands between two separators.
+    fn decode(&mut self, piece: &[u8], reader: Reader) {
+        let mut parameters = false;
+        let mut rest = piece;
+        while let Some((byte, encoded, after)) = next_byte(rest) {
+            rest = after;
+            if encoded && reader.encoded && reader.separates(byte) {
+                self.close(reader);
+                parameters = false;
+            } else if !encoded && reader.cut && byte == b';' {
+                parameters = true;
+            } else if !parameters {
+                self.bytes.push(byte);
+            }
         }
     }
 
@@ -79,13 +127,16 @@ impl PathBuffer {
     }
 
     /// Ends the segment that is being written, and decides whether it stays.
-    fn close(&mut self) {
+    fn close(&mut self, reader: Reader) {
         let start = self.ranges.last().map_or(0, |last| last.end);
         match self.bytes.get(start..).unwrap_or_default() {
-            b"" => {}
-            b"." => self.bytes.truncate(start),
-            // Above the root is the root (RFC 3986 §5.2.4).
+            b"" if !reader.empty => {}
+            b"." => {
+                self.dots = true;
+                self.bytes.truncate(start);
+            }
             b".." => {
+                self.dots = true;
                 let parent = self.ranges.pop().map_or(0, |last| last.start);
                 self.bytes.truncate(parent);
             }
@@ -96,6 +147,27 @@ impl PathBuffer {
     fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
     }
+}
+
+/// A `:path` without its query and fragment.
+fn path_of(raw: &[u8]) -> &[u8] {
+    raw.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
+}
+
+/// The first byte of `text`, decoded, whether it was percent-encoded, and what follows it.
+fn next_byte(text: &[u8]) -> Option<(u8, bool, &[u8])> {
+    let (first, rest) = text.split_first()?;
+    if *first == b'%'
+        && let Some(([high, low], after)) = rest.split_first_chunk::<2>()
+        && let (Some(high), Some(low)) = (nibble(*high), nibble(*low))
+    {
+        return Some((high << 4 | low, true, after));
+    }
+    Some((*first, false, rest))
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -143,6 +215,12 @@ mod tests {
             /v2/%2E/a            => v2 a
             /v2/.%2e/v2/a        => v2 a
             /v2/b%2F..%2Fa       => v2 a
+            /v2%5ca              => v2 a
+            /v2/b%5C..%5Ca       => v2 a
+            /v2;x=1/a;y          => v2 a
+            /v2/;x/a             => v2 a
+            /v2;x%2fa            => v2 a
+            /v2/b/..;/a          => v2 a
             /v2%2fa              => v2 a
             /v2%2f%2fa%2f        => v2 a
             /v2\a                => v2 a
@@ -159,8 +237,8 @@ mod tests {
             r"
             /a/%252e%252e/b      => a %2e%2e b
             /a%252fb             => a%2fb
-            /a/..%5Cb            => a ..\b
-            /a%5C..%5Cb          => a\..\b
+            /a/%255Cb            => a %5Cb
+            /a/b%3Bc             => a b;c
             /a/%                 => a %
             /a/%2                => a %2
             /a/%zz/%2/F          => a %zz %2 F
@@ -241,16 +319,16 @@ mod tests {
 
         #[test]
         fn any_bytes_read_to_clean_segments(raw in prop::collection::vec(
-            prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\a".to_vec()), 1 => any::<u8>()], 0..40,
+            prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()), 1 => any::<u8>()], 0..40,
         )) {
             let segments = read(&raw);
             prop_assert!(segments.len() <= raw.len());
             for segment in &segments {
                 prop_assert!(!matches!(&segment[..], b"" | b"." | b".."));
-                prop_assert!(!segment.contains(&b'/'));
+                prop_assert!(!segment.contains(&b'/') && !segment.contains(&b'\\'));
             }
             let joined = segments.iter().fold(Vec::new(), |joined, it| [&joined[..], b"/", it].concat());
-            if !joined.iter().any(|byte| b"%?#\\".contains(byte)) {
+            if !joined.iter().any(|byte| b"%?#;".contains(byte)) {
                 prop_assert_eq!(read(&joined), segments, "reading is idempotent");
             }
         }

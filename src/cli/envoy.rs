@@ -183,8 +183,7 @@ filter_chains:
           stat_prefix: gateway
           # The client's own address, and no x-envoy-* header that a client invents.
           use_remote_address: true
-          # The upstream gets the path in the form that the policy was matched with: were %2F kept,
-          # /v2/x%2f..%2f.. would be / to the policy, and something below /v2 to the upstream.
+          # The upstream gets a path that has one reading; with another, a limit of each would apply.
           normalize_path: true
           merge_slashes: true
           path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD

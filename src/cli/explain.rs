@@ -26,10 +26,12 @@ mod upstream;
 use super::{Failure, document};
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
+use crate::reply::local;
 use crate::request::facts::settle;
 use crate::request::head::Request;
-use crate::request::identify::{Unidentified, identify_and_tell, suspect_and_tell};
-use account::{Account, Asked, Matched};
+use crate::request::identify::{identify_and_tell, suspect_and_tell};
+use crate::request::payload::ambiguity;
+use account::{Account, Asked, Matched, Refused};
 use host::Proxy;
 use outcome::Outcome;
 use recorder::Recorder;
@@ -63,17 +65,26 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
     let callers = caller::callers(policy, &request, (&heard, heard_of), refused.map(|why| (why, attribute)), caller);
     let not_given =
         caller.map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked)).unwrap_or_default();
-    let outcome = match (refused, caller) {
-        (None, Some(caller)) => Outcome::decided(policy, proxy, &request, caller, &not_given, repeat),
-        (refused, _) => Outcome::turned_away(policy, proxy, &request, refused.unwrap_or(Unidentified::Absent)),
+    let let_in = identified.as_ref().ok();
+    let ambiguous = let_in.and_then(|caller| ambiguity(&request, caller, policy, &mut Vec::new()));
+    let outcome = match &identified {
+        Ok(caller) => match ambiguous {
+            Some(why) => Outcome::refused(local::path_refused(why, &request), &request),
+            None => Outcome::decided(policy, proxy, &request, caller, &not_given, repeat),
+        },
+        Err(why) => Outcome::refused(local::unauthorized(policy, *why, &request, proxy.now), &request),
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
     Account {
         policy: policy.name.to_string(),
         at: time::rfc3339(proxy.now),
         repeat,
-        request: Asked { method: proxy.method.clone(), path: proxy.path.clone() },
-        routes: request.matches.ids().iter().filter_map(|id| route(policy, *id)).collect(),
+        request: Asked {
+            method: proxy.method.clone(),
+            path: proxy.path.clone(),
+            refused: ambiguous.map(|why| Refused { reason: why.name(), why: why.detail().to_owned() }),
+        },
+        routes: routes(policy, &request),
         tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
         callers,
         not_given,
@@ -89,9 +100,20 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
     }
 }
 
+/// The routes that match in some reading of the path, those of its first reading first.
+fn routes(policy: &Policy, request: &Request) -> Vec<String> {
+    let mut ids: Vec<RouteId> = Vec::new();
+    for id in request.readings().flat_map(|reading| reading.matches.ids()) {
+        if !ids.contains(id) {
+            ids.push(*id);
+        }
+    }
+    ids.into_iter().filter_map(|id| route(policy, id)).collect()
+}
+
 /// The first of `routes` that matches.
 fn matched(policy: &Policy, request: &Request, routes: &[RouteId]) -> Option<String> {
-    let first = routes.iter().find(|id| request.matches.contains(**id))?;
+    let first = routes.iter().find(|id| request.readings().any(|reading| reading.matches.contains(**id)))?;
     route(policy, *first)
 }
 

@@ -67,6 +67,7 @@ fn unset(args: &ListenerArgs, policy: &Policy) -> Vec<String> {
             | Source::NodeMetadata(..)
             | Source::Query(_)
             | Source::Header(_)
+            | Source::Host
             | Source::ClientAddress { .. }
             | Source::ClientCertificate(_) => None,
         });
@@ -92,6 +93,7 @@ fn unset(args: &ListenerArgs, policy: &Policy) -> Vec<String> {
             | Source::NodeMetadata(..)
             | Source::Query(_)
             | Source::Header(_)
+            | Source::Host
             | Source::ClientAddress { .. } => {}
         }
     }

@@ -13,6 +13,7 @@
 //! line only.
 
 mod body;
+mod turned_away;
 mod turns;
 
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use super::turn::{self, Entry, Turn};
 use super::upload::Upload;
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
+use crate::host::grpc::GrpcAnswer;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
@@ -33,7 +35,8 @@ use crate::queue::stream::StreamId;
 use crate::reply::fields::{self, By, Shown};
 use crate::reply::local::{self, Under};
 use crate::request::head::{Request, Tunnel};
-use crate::request::identify::{Caller, Unidentified, suspect};
+use crate::request::identify::Caller;
+use crate::request::payload::ambiguity;
 use crate::request::select::select;
 use crate::store::{Claim, Store, Tally};
 
@@ -65,6 +68,8 @@ pub struct Stream<D> {
     suspended: bool,
     /// Whether all of the request has come.
     complete: bool,
+    /// How a gRPC caller is to be answered, until it is.
+    answer: Option<GrpcAnswer>,
     id: StreamId,
 }
 
@@ -102,7 +107,17 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     #[must_use]
     pub fn new(runtime: Rc<Runtime<D>>, id: StreamId) -> Self {
         let (ledger, admission) = (Ledger::default(), Vec::new());
-        Self { runtime, phase: Phase::Fresh, ledger, admission, upload: None, suspended: false, complete: false, id }
+        Self {
+            runtime,
+            phase: Phase::Fresh,
+            ledger,
+            admission,
+            upload: None,
+            suspended: false,
+            complete: false,
+            answer: None,
+            id,
+        }
     }
 
     /// The request's head has come; `ends` is whether that is all of it.
@@ -118,16 +133,19 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         request.read(host, &runtime.policy, ends);
         let flow = match regulars.identify(request, &runtime.policy) {
             Err(why) => self.turn_away(host, request, why, now),
-            Ok(caller) => {
-                select(request, &caller, &runtime.policy, &runtime.keys, numbers, claims);
-                match Upload::open(&runtime, request, &caller, numbers, claims, now.nanos()) {
-                    Err(refused) => self.refuse_at_head(host, request, &caller, refused, claims, now),
-                    Ok(upload) => {
-                        self.upload = upload.map(Box::new);
-                        self.decide(host, request, &caller, claims, &mut now)
+            Ok(caller) => match ambiguity(request, &caller, &runtime.policy, numbers) {
+                Some(why) => self.refuse_path(host, request, &caller, why),
+                None => {
+                    select(request, &caller, &runtime.policy, &runtime.keys, numbers, claims);
+                    match Upload::open(&runtime, request, &caller, numbers, claims, now.nanos()) {
+                        Err(refused) => self.refuse_at_head(host, request, &caller, refused, claims, now),
+                        Ok(upload) => {
+                            self.upload = upload.map(Box::new);
+                            self.decide(host, request, &caller, claims, &mut now)
+                        }
                     }
                 }
-            }
+            },
         };
         runtime.scratch.replace(Some(scratch));
         flow
@@ -135,6 +153,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
 
     /// The response's head has come, be it the upstream's or one that Envoy made.
     pub fn on_response_headers(&mut self, host: &impl Host) {
+        if let Some(answer) = self.answer.take() {
+            answer.complete(host);
+        }
         let forwarded = match std::mem::replace(&mut self.phase, Phase::Finished) {
             Phase::Forwarded(forwarded) => forwarded,
             Phase::Waiting(Forwarded { mut shown, pools, .. }, turn) => {
@@ -215,20 +236,6 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
     }
 
-    fn turn_away(&mut self, host: &impl Host, request: &Request, why: Unidentified, now: Timestamp) -> Flow {
-        let runtime = Rc::clone(&self.runtime);
-        let policy = &runtime.policy;
-        Books { runtime: &runtime, host }.sink().observe(Event::Unauthorized(why));
-        if let Some(attributes) = &policy.access_log {
-            let mut line = runtime.line.borrow_mut();
-            access_log::unauthorized(&mut line, policy, attributes, request.tier, why, &suspect(request, policy));
-            host.set_filter_state(access_log::KEY, &line);
-        }
-        host.reply(&local::unauthorized(policy, why, request, now));
-        self.phase = Phase::Finished;
-        Flow::Stop
-    }
-
     /// Asks all limits, and lets the request go on or answers it.
     fn decide(
         &mut self,
@@ -252,7 +259,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             let tells = claims.get(refusal.claim).is_some_and(has_numbers);
             let shown = if tells { shown } else { stated::look(&runtime, host, claims, *now) };
             let under = Under { shown: &shown, pools: &stated::pools(&runtime.policy, request, caller) };
-            host.reply(&local::refused(&runtime.policy, refusal, claims, under, request, *now));
+            self.reply(host, &local::refused(&runtime.policy, refusal, claims, under, request, *now));
             (self.phase, self.upload) = (Phase::Finished, None);
             return Flow::Stop;
         }

@@ -63,7 +63,7 @@ impl Turn {
         since: Span,
     ) -> Self {
         let name = |number: &usize| policy.pools.get(*number).map_or("", |pool| &*pool.name);
-        let line = |number: &usize| access_log::refused(policy, name(number), request.tier, caller);
+        let line = |number: &usize| access_log::refused(policy, Some(name(number)), request.tier, caller);
         let lines = pools.iter().filter_map(line).collect();
         Self { pools: pools.to_vec(), told: Told::of(request, noise), lines, since, paid: false }
     }

@@ -96,7 +96,7 @@ impl Upload {
             meter = open(&Wanted::default())?;
         }
         let limit = holding.map(|holding| holding.payload);
-        let line = limit.and_then(|limit| access_log::refused(policy, &limit.name, request.tier, caller));
+        let line = limit.and_then(|limit| access_log::refused(policy, Some(&limit.name), request.tier, caller));
         let length = request.content_length();
         // A tunnel opens when the upstream has seen its head, so that is never held. One that comes with
         // a body may wait for it.

@@ -52,10 +52,58 @@ pub trait ResponseHead {
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>>;
 }
 
+/// How a caller reads an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// By its HTTP status.
+    #[default]
+    Http,
+    /// By `grpc-status`: gRPC over HTTP/2.
+    Grpc,
+    /// By `grpc-status`: gRPC-Web, which no filter before this one has made gRPC of.
+    GrpcWeb,
+    /// The same in Base64.
+    GrpcWebText,
+}
+
+impl Dialect {
+    /// Of a request with this `Content-Type`.
+    #[must_use]
+    pub fn of(content_type: &[u8]) -> Self {
+        // The longer before what it begins with. Behind a `+` stands the format of the messages.
+        let known = [Self::GrpcWebText, Self::GrpcWeb, Self::Grpc].into_iter().find(|dialect| {
+            let rest = content_type.strip_prefix(dialect.media_type().as_bytes());
+            rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+        });
+        known.unwrap_or_default()
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self {
+            Self::Http => "",
+            Self::Grpc => "application/grpc",
+            Self::GrpcWeb => "application/grpc-web",
+            Self::GrpcWebText => "application/grpc-web-text",
+        }
+    }
+
+    /// The `Content-Type` of an answer that has nothing but a status.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Http | Self::Grpc => self.media_type(),
+            Self::GrpcWeb => "application/grpc-web+proto",
+            Self::GrpcWebText => "application/grpc-web-text+proto",
+        }
+    }
+}
+
 /// An answer that the gateway gives itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalReply {
-    /// The HTTP status. Envoy answers a gRPC caller with 200 and `grpc_status`.
+    /// How the caller reads it.
+    pub dialect: Dialect,
+    /// The HTTP status. A gRPC caller gets 200 and `grpc_status`.
     pub status: u32,
     /// What the access log says as `%RESPONSE_CODE_DETAILS%`.
     pub details: String,

@@ -18,12 +18,13 @@ const VALUE_BYTES_MAX: usize = 256;
 /// What a line takes, so that it need not grow.
 const LINE_BYTES_USUAL: usize = 256;
 
-/// The line for a request that the limit called `limit` refuses; `None` where no line is wanted.
+/// The line for a request that the limit called `limit` refuses, or that is refused for its path;
+/// `None` where no line is wanted.
 #[must_use]
-pub fn refused(policy: &Policy, limit: &str, tier: Option<usize>, caller: &Caller<'_>) -> Option<String> {
+pub fn refused(policy: &Policy, limit: Option<&str>, tier: Option<usize>, caller: &Caller<'_>) -> Option<String> {
     let attributes = policy.access_log.as_ref()?;
     let mut line = String::new();
-    write(&mut line, policy, attributes, Decided::Refused, Some(limit), tier, Some(caller));
+    write(&mut line, policy, attributes, Decided::Refused, limit, tier, Some(caller));
     Some(line)
 }
 

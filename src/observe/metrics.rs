@@ -5,6 +5,7 @@
 //! `stats_config.stats_tags` takes out again: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
 use super::{Decided, Event, Refund, Sink};
+use crate::base::path::Ambiguity;
 use crate::host::fault::Fault;
 use crate::host::stream::{CounterId, Meter, MetricKind};
 use crate::payload::body::Reason;
@@ -36,6 +37,7 @@ pub struct Counters {
     given_back: Vec<Vec<(Refund, CounterId)>>,
     unlimited: CounterId,
     unauthorized: [CounterId; 4],
+    paths: Vec<CounterId>,
     payloads: Vec<Vec<(Reason, CounterId)>>,
     queues: Vec<Queue>,
     faults: [CounterId; 5],
@@ -112,6 +114,9 @@ impl Counters {
             refunds(policy, number).map(define).collect()
         });
         let given_back = given_back.collect();
+        let path = |why: Ambiguity| counter(&[(REASON, why.name())], "sluicegate_paths_refused_total");
+        // Without routes all paths are the same to a policy.
+        let paths = Ambiguity::ALL.into_iter().filter(|_| policy.routes.route_count() > 0).map(path).collect();
         let mut each =
             |name: &str| -> Vec<CounterId> { names().map(|limit| counter(&[(LIMIT, limit)], name)).collect() };
         Self {
@@ -124,6 +129,7 @@ impl Counters {
             given_back,
             unauthorized: Unidentified::ALL
                 .map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
+            paths,
             faults: Fault::NAMES.map(|fault| counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: counter(&[], "sluicegate_records_evicted_total"),
             conflicts: counter(&[], "sluicegate_conflicts_total"),
@@ -146,6 +152,7 @@ impl Counters {
             }
             Event::Unlimited => Some(self.unlimited),
             Event::Unauthorized(why) => self.unauthorized.get(why as usize).copied(),
+            Event::PathRefused(why) => self.paths.get(why as usize).copied(),
             Event::PayloadRefused { payload, reason } => {
                 self.payloads.get(payload)?.iter().find(|(known, _)| *known == reason).map(|(_, counter)| *counter)
             }

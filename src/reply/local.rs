@@ -2,9 +2,10 @@
 
 use super::fields::{self, By, Shown};
 use super::{ietf, trace};
+use crate::base::path::Ambiguity;
 use crate::base::time::{Span, Timestamp};
 use crate::engine::Refusal;
-use crate::host::stream::{GrpcStatus, LocalReply};
+use crate::host::stream::{Dialect, GrpcStatus, LocalReply};
 use crate::payload::body::{Reason, Refused as RefusedBody};
 use crate::policy::Policy;
 use crate::policy::callers::Place;
@@ -66,6 +67,7 @@ pub fn refused(
     };
     let status = seat.map_or(429, |seat| seat.status);
     let reply = LocalReply {
+        dialect: Dialect::Http,
         status,
         details: ["sluicegate_refused:", limit].concat(),
         headers,
@@ -73,12 +75,12 @@ pub fn refused(
         grpc_status: GrpcStatus::ResourceExhausted,
     };
     match &policy.replies.refused {
-        Refused::Problem => with_body(reply, request.is_grpc(), PROBLEM, plain, || problem(status, limit, retry_after)),
+        Refused::Problem => with_body(reply, request.dialect(), PROBLEM, plain, || problem(status, limit, retry_after)),
         Refused::Words(words) => {
-            with_body(reply, request.is_grpc(), &words.content_type, plain, || words.body.render(fill))
+            with_body(reply, request.dialect(), &words.content_type, plain, || words.body.render(fill))
         }
         Refused::QuotaExceeded => {
-            with_body(reply, request.is_grpc(), PROBLEM, plain, || ietf::problem(status, refusing().map(name)))
+            with_body(reply, request.dialect(), PROBLEM, plain, || ietf::problem(status, refusing().map(name)))
         }
     }
 }
@@ -103,7 +105,7 @@ fn problem(status: u32, limit: &str, retry_after: Option<u64>) -> String {
 #[derive(Clone, Debug)]
 pub struct Told {
     trace_id: String,
-    grpc: bool,
+    dialect: Dialect,
 }
 
 impl Told {
@@ -112,7 +114,7 @@ impl Told {
     pub fn of(request: &Request, noise: u64) -> Self {
         let mut trace_id = String::new();
         trace::write(&mut trace_id, &request.headers, noise);
-        Self { trace_id, grpc: request.is_grpc() }
+        Self { trace_id, dialect: request.dialect() }
     }
 }
 
@@ -140,6 +142,7 @@ pub fn payload_refused(
         Placeholder::RetryAfter => {}
     };
     let reply = LocalReply {
+        dialect: Dialect::Http,
         status,
         details: ["sluicegate_payload_refused:", limit, ":", reason].concat(),
         headers,
@@ -152,7 +155,7 @@ pub fn payload_refused(
         },
     };
     let Reply { content_type, body } = &policy.replies.payload;
-    with_body(reply, told.grpc, content_type, || detail.clone(), || body.render(fill))
+    with_body(reply, told.dialect, content_type, || detail.clone(), || body.render(fill))
 }
 
 /// Seconds that a caller is told to wait where a queue refuses: nobody knows when slots come back.
@@ -181,6 +184,7 @@ pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &T
     };
     let plain = || format!("limit {limit} exceeded: {why}: retry after {QUEUE_RETRY_AFTER} s");
     let reply = LocalReply {
+        dialect: Dialect::Http,
         status: 429,
         details: ["sluicegate_queue_refused:", limit, ":", reason.name()].concat(),
         headers,
@@ -189,11 +193,11 @@ pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &T
     };
     match &policy.replies.refused {
         Refused::Problem => {
-            with_body(reply, told.grpc, PROBLEM, plain, || problem(429, limit, Some(QUEUE_RETRY_AFTER)))
+            with_body(reply, told.dialect, PROBLEM, plain, || problem(429, limit, Some(QUEUE_RETRY_AFTER)))
         }
-        Refused::Words(words) => with_body(reply, told.grpc, &words.content_type, plain, || words.body.render(fill)),
+        Refused::Words(words) => with_body(reply, told.dialect, &words.content_type, plain, || words.body.render(fill)),
         Refused::QuotaExceeded => {
-            with_body(reply, told.grpc, PROBLEM, plain, || ietf::problem(429, std::iter::once(limit)))
+            with_body(reply, told.dialect, PROBLEM, plain, || ietf::problem(429, std::iter::once(limit)))
         }
     }
 }
@@ -249,6 +253,7 @@ pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: 
         | Placeholder::Detail => {}
     };
     let reply = LocalReply {
+        dialect: Dialect::Http,
         status: 401,
         details: ["sluicegate_unauthorized:", why.name()].concat(),
         headers: vec![("www-authenticate", challenges(policy, why))],
@@ -257,23 +262,39 @@ pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: 
     };
     let plain = || "valid credentials are required".to_owned();
     let Reply { content_type, body } = &policy.replies.unauthorized;
-    with_body(reply, request.is_grpc(), content_type, plain, || body.render(fill))
+    with_body(reply, request.dialect(), content_type, plain, || body.render(fill))
 }
 
-/// The reply with its body. Envoy makes a gRPC caller's `grpc-message` of that, and sets the content
-/// type itself.
+/// The answer to a request whose path has no safe reading.
+#[must_use]
+pub fn path_refused(why: Ambiguity, request: &Request) -> LocalReply {
+    let reply = LocalReply {
+        dialect: Dialect::Http,
+        status: 400,
+        details: ["sluicegate_path_refused:", why.name()].concat(),
+        headers: Vec::new(),
+        body: String::new(),
+        grpc_status: GrpcStatus::InvalidArgument,
+    };
+    let plain = || why.detail().to_owned();
+    let problem = || format!(r#"{{"status":400,"title":"Bad Request","detail":"{}"}}"#, why.detail());
+    with_body(reply, request.dialect(), PROBLEM, plain, problem)
+}
+
+/// The reply with its body, which a gRPC caller gets as `grpc-message`.
 fn with_body(
     mut reply: LocalReply,
-    grpc: bool,
+    dialect: Dialect,
     content_type: &str,
     plain: impl FnOnce() -> String,
     body: impl FnOnce() -> String,
 ) -> LocalReply {
-    if grpc {
-        reply.body = plain();
-    } else {
+    reply.dialect = dialect;
+    if dialect == Dialect::Http {
         reply.headers.push(("content-type", content_type.to_owned()));
         reply.body = body();
+    } else {
+        reply.body = plain();
     }
     reply
 }

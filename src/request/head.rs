@@ -1,9 +1,9 @@
 //! The parts of a request's head that the policy looks at.
 
 use super::facts::Facts;
-use crate::base::path::PathBuffer;
+use crate::base::path::{Ambiguity, PathBuffer, Readings, ambiguity};
 use crate::host::headers::Headers;
-use crate::host::stream::{Properties, RequestHead};
+use crate::host::stream::{Dialect, Properties, RequestHead};
 use crate::policy::Policy;
 use crate::policy::limits::CONTENT_LENGTH;
 use crate::policy::route::Matches;
@@ -15,12 +15,16 @@ pub struct Request {
     pub headers: Headers,
     /// What the proxy knows beside them.
     pub facts: Facts,
-    /// The path, decoded and normalised.
+    /// The path in its coarsest reading.
     pub path: PathBuffer,
-    /// The routes of the policy that match.
+    /// The routes of the policy that match it.
     pub matches: Matches,
     /// The number of its tier.
     pub tier: Option<usize>,
+    /// Readings of the path that other routes match.
+    pub others: Vec<OtherReading>,
+    /// Why no reading of the path is safe.
+    pub ambiguity: Option<Ambiguity>,
     /// Whether it ends with its head: there is no body.
     pub ends: bool,
 }
@@ -45,6 +49,25 @@ impl Tunnel {
     }
 }
 
+/// A second reading of a path.
+#[derive(Debug, Default)]
+pub struct OtherReading {
+    path: PathBuffer,
+    matches: Matches,
+    tier: Option<usize>,
+}
+
+/// One reading of a request's path, and what follows from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'r> {
+    /// The path.
+    pub path: &'r PathBuffer,
+    /// The routes of the policy that match it.
+    pub matches: &'r Matches,
+    /// The number of its tier.
+    pub tier: Option<usize>,
+}
+
 impl Request {
     /// Reads what `policy` looks at, each thing once. `ends` is whether no body follows.
     pub fn read(&mut self, host: &(impl RequestHead + Properties), policy: &Policy, ends: bool) {
@@ -52,9 +75,31 @@ impl Request {
         self.headers = host.request_headers();
         self.facts.ask(policy.callers.properties, host);
         // CONNECT has no path; a message without a method matches routes for any method.
-        self.path.read(self.headers.first(":path").unwrap_or_default());
-        policy.routes.matches(self.headers.first(":method").unwrap_or_default(), &self.path, &mut self.matches);
+        let raw = self.headers.first(":path").unwrap_or_default();
+        let method = self.headers.first(":method").unwrap_or_default();
+        self.path.read(raw);
+        policy.routes.matches(method, &self.path, &mut self.matches);
         self.tier = policy.tier_of(&self.matches);
+        self.others.clear();
+        self.ambiguity = None;
+        // Without routes all paths are the same to the policy.
+        if policy.routes.route_count() > 0 {
+            self.ambiguity = ambiguity(raw, &self.path);
+            if let (None, Some(readings)) = (self.ambiguity, Readings::of(raw)) {
+                self.others = others(readings, method, &self.matches, policy);
+            }
+        }
+    }
+
+    /// All readings of its path that differ in the routes that match, the coarsest first.
+    pub fn readings(&self) -> impl Iterator<Item = Reading<'_>> {
+        let first = Reading { path: &self.path, matches: &self.matches, tier: self.tier };
+        let others = self.others.iter();
+        std::iter::once(first).chain(others.map(|other| Reading {
+            path: &other.path,
+            matches: &other.matches,
+            tier: other.tier,
+        }))
     }
 
     /// The size of its body, where the head says one; the proxy holds the client to it. `None` where it
@@ -90,10 +135,31 @@ impl Request {
         parts.next().unwrap_or_default()
     }
 
-    /// Whether Envoy takes its caller for a gRPC one (by the same rule).
+    /// Whether its caller is a gRPC one, by Envoy's rule.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
-        let rest = self.headers.first("content-type").and_then(|value| value.strip_prefix(b"application/grpc"));
-        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+        self.dialect() == Dialect::Grpc
     }
+
+    /// How its caller reads an answer.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        let content_type = self.headers.first("content-type").unwrap_or_default();
+        Dialect::of(content_type)
+    }
+}
+
+/// Those of `readings` that other routes match than any before.
+fn others(mut readings: Readings<'_>, method: &[u8], first: &Matches, policy: &Policy) -> Vec<OtherReading> {
+    let mut others: Vec<OtherReading> = Vec::new();
+    let mut next = OtherReading::default();
+    while readings.next(&mut next.path) {
+        policy.routes.matches(method, &next.path, &mut next.matches);
+        let known = |matches: &Matches| matches.ids() == next.matches.ids();
+        if !known(first) && !others.iter().any(|other| known(&other.matches)) {
+            next.tier = policy.tier_of(&next.matches);
+            others.push(std::mem::take(&mut next));
+        }
+    }
+    others
 }

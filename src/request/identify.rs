@@ -14,6 +14,7 @@ use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes};
 use crate::policy::callers::Stance;
 use crate::policy::directory::Digest;
+use crate::policy::route::RouteId;
 
 /// A caller: the values of the policy's attributes, where it has them.
 #[derive(Debug)]
@@ -205,11 +206,13 @@ pub(crate) fn suspect_and_tell<'r>(request: &'r Request, policy: &'r Policy, tra
     Refused { caller, attribute: go_on.attribute }
 }
 
-/// Whether whoever sends `request` is asked who they are.
+/// Whether whoever sends `request` is asked who they are: in one reading of its path is enough.
 #[must_use]
 pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
     let routes = policy.callers.routes.as_ref();
-    routes.is_none_or(|routes| routes.iter().any(|id| request.matches.contains(*id)))
+    let asked =
+        |routes: &Vec<RouteId>| request.readings().any(|reading| routes.iter().any(|id| reading.matches.contains(*id)));
+    routes.is_none_or(asked)
 }
 
 /// Learns what the credentials of `request` stand for; which of them it presents.

@@ -1,9 +1,10 @@
 //! What is to be known of a request's body: by the payload limit that holds for it, and by the limits
 //! that it costs units of.
 
-use super::head::Request;
+use super::head::{Reading, Request};
 use super::identify::Caller;
-use super::select::{exemption, holds, look};
+use super::select::{exempt, holds, look};
+use crate::base::path::Ambiguity;
 use crate::limit::Cost;
 use crate::payload::body::{Reason, Refused, Wanted};
 use crate::policy::Policy;
@@ -31,12 +32,38 @@ pub fn holding<'p>(
     policy: &'p Policy,
     numbers: &mut Vec<usize>,
 ) -> Option<Holding<'p>> {
-    if policy.payloads.is_empty() || exemption(request, caller, policy, numbers).is_some() {
+    holding_in(request.readings().next()?, caller, policy, numbers)
+}
+
+/// Why no reading of the request's path is safe, if so. Two payload limits cannot hold at a time, so
+/// all readings must have the same.
+pub fn ambiguity(
+    request: &Request,
+    caller: &Caller<'_>,
+    policy: &Policy,
+    numbers: &mut Vec<usize>,
+) -> Option<Ambiguity> {
+    if request.others.is_empty() {
+        return request.ambiguity;
+    }
+    let mut readings = request.readings();
+    let mut number = |reading| holding_in(reading, caller, policy, numbers).map(|holding| holding.number);
+    let first = number(readings.next()?);
+    readings.any(|other| number(other) != first).then_some(Ambiguity::Payload)
+}
+
+fn holding_in<'p>(
+    reading: Reading<'_>,
+    caller: &Caller<'_>,
+    policy: &'p Policy,
+    numbers: &mut Vec<usize>,
+) -> Option<Holding<'p>> {
+    if policy.payloads.is_empty() || exempt(reading, caller, policy, numbers).is_some() {
         return None;
     }
-    look(&policy.payload_candidates, request, caller, numbers);
+    look(&policy.payload_candidates, reading, caller, numbers);
     let mut all = numbers.iter().filter_map(|number| Some((*number, policy.payloads.get(*number)?)));
-    let (number, payload) = all.find(|(_, payload)| holds(&payload.selector, request, caller))?;
+    let (number, payload) = all.find(|(_, payload)| holds(&payload.selector, reading, caller))?;
     let overridden = payload.overrides.first(|attribute| caller.value(attribute));
     let bounds = overridden.and_then(|number| payload.overrides.all().get(number)).unwrap_or(&payload.bounds);
     Some(Holding { number, payload, overridden, bounds })
@@ -49,7 +76,7 @@ pub fn wanted(policy: &Policy, holding: Option<Holding<'_>>, request: &Request, 
     if let Some(Holding { payload, bounds, .. }) = holding {
         wanted.bytes = bounds.bytes;
         wanted.decoded_bytes = bounds.decoded_bytes;
-        wanted.json = bounds.json.clone().filter(|_| payload.reads_as_json(request.headers.first("content-type")));
+        wanted.json = bounds.json.clone().filter(|_| payload.reads_as_json(request.headers.all("content-type")));
     }
     let mut late = false;
     for claim in claims.iter().filter(|claim| claim.cost == Cost::Later) {

@@ -132,7 +132,8 @@ impl Regulars {
             for (attribute, sources) in &policy.callers.sources {
                 for source in sources {
                     let Source::Path(route) = source else { continue };
-                    match route.capture(policy.attributes.name(*attribute), &request.path) {
+                    let name = policy.attributes.name(*attribute);
+                    match request.readings().find_map(|reading| route.capture(name, reading.path)) {
                         Some(captured) => add(1, captured),
                         None => add(0, &[]),
                     }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::head::Request;
+use super::head::{Reading, Request};
 use super::identify::Caller;
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
@@ -15,6 +15,8 @@ use crate::store::key::LimitKeys;
 
 /// Fills `claims` with what the request asks of each limit that holds for it, in the order of the
 /// policy. `numbers` is memory to work in.
+///
+/// A limit holds if it does in one reading of the path; an exemption must in all of them.
 pub fn select(
     request: &Request,
     caller: &Caller<'_>,
@@ -24,15 +26,24 @@ pub fn select(
     claims: &mut Vec<Claim>,
 ) {
     claims.clear();
-    if exemption(request, caller, policy, numbers).is_some() {
-        return;
+    for reading in request.readings() {
+        if exempt(reading, caller, policy, numbers).is_some() {
+            continue;
+        }
+        let before = claims.len();
+        look(&policy.candidates, reading, caller, numbers);
+        for number in numbers.iter() {
+            if claims.iter().take(before).any(|claim| claim.limit == *number) {
+                continue;
+            }
+            let limit = policy.limits.get(*number).filter(|limit| holds(&limit.selector, reading, caller));
+            claims.extend(limit.and_then(|limit| claim(*number, limit, request, caller, policy, keys)));
+        }
+        seats(reading, request, caller, policy, keys, numbers, claims);
     }
-    look(&policy.candidates, request, caller, numbers);
-    for number in numbers.iter() {
-        let limit = policy.limits.get(*number).filter(|limit| holds(&limit.selector, request, caller));
-        claims.extend(limit.and_then(|limit| claim(*number, limit, request, caller, policy, keys)));
+    if !request.others.is_empty() {
+        claims.sort_by_key(|claim| claim.limit);
     }
-    seats(request, caller, policy, keys, numbers, claims);
 }
 
 /// The pools that hold for a request that is not exempt: their numbers, and the values of their keys.
@@ -42,23 +53,36 @@ pub fn pools<'v>(
     policy: &Policy,
     numbers: &mut Vec<usize>,
 ) -> Vec<(usize, Vec<Option<&'v [u8]>>)> {
-    if policy.pools.is_empty() || exemption(request, caller, policy, numbers).is_some() {
-        return Vec::new();
+    let mut keyed: Vec<(usize, Vec<Option<&[u8]>>)> = Vec::new();
+    if policy.pools.is_empty() {
+        return keyed;
     }
-    look(&policy.pool_candidates, request, caller, numbers);
-    let all = numbers.iter().filter_map(|number| Some((*number, policy.pools.get(*number)?)));
-    let holding = all.filter(|(_, pool)| holds(&pool.selector, request, caller));
-    let keyed = holding.filter_map(|(number, pool)| {
-        let value = |part: &Part| value(&pool.selector, part, request, caller, policy);
-        let values: Vec<Option<&[u8]>> = pool.per.iter().map(value).collect();
-        (pool.absent == Absent::Count || values.iter().all(Option::is_some)).then_some((number, values))
-    });
-    keyed.collect()
+    for reading in request.readings() {
+        if exempt(reading, caller, policy, numbers).is_some() {
+            continue;
+        }
+        look(&policy.pool_candidates, reading, caller, numbers);
+        let before = keyed.len();
+        for number in numbers.iter() {
+            let pool = policy.pools.get(*number).filter(|pool| holds(&pool.selector, reading, caller));
+            let Some(pool) = pool.filter(|_| !keyed.iter().take(before).any(|(known, _)| known == number)) else {
+                continue;
+            };
+            let value = |part: &Part| value(&pool.selector, part, request, caller, policy);
+            let values: Vec<Option<&[u8]>> = pool.per.iter().map(value).collect();
+            if pool.absent == Absent::Count || values.iter().all(Option::is_some) {
+                keyed.push((*number, values));
+            }
+        }
+    }
+    keyed.sort_by_key(|(number, _)| *number);
+    keyed
 }
 
 /// Adds what the request asks of each seat limit that holds for it. The claims' numbers go on behind
 /// those of the limits.
 fn seats(
+    reading: Reading<'_>,
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
@@ -69,13 +93,17 @@ fn seats(
     if policy.seats.is_empty() {
         return;
     }
-    look(&policy.seat_candidates, request, caller, numbers);
+    look(&policy.seat_candidates, reading, caller, numbers);
+    let before = claims.len();
     for number in numbers.iter() {
-        let limit = policy.seats.get(*number).filter(|limit| holds(&limit.selector, request, caller));
+        let limit = policy.seats.get(*number).filter(|limit| holds(&limit.selector, reading, caller));
         let Some((limit, holder)) = limit.and_then(|limit| Some((limit, caller.value(limit.holder)?))) else {
             continue;
         };
         let number = policy.limits.len().saturating_add(*number);
+        if claims.iter().take(before).any(|claim| claim.limit == number) {
+            continue;
+        }
         let mut key = keys.partition(number, &limit.identity);
         limit.per.iter().for_each(|part| key.push(value(&limit.selector, part, request, caller, policy)));
         let at = key.finish();
@@ -87,31 +115,48 @@ fn seats(
     }
 }
 
-/// The number of the first exemption that holds: then no limit applies to the request at all.
+/// The number of the exemption that holds, the first of the path's first reading; one must hold in
+/// each. Then no limit applies to the request at all.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn exemption(
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
     numbers: &mut Vec<usize>,
 ) -> Option<usize> {
-    look(&policy.exempt.candidates, request, caller, numbers);
+    let mut first = None;
+    for reading in request.readings() {
+        let number = exempt(reading, caller, policy, numbers)?;
+        first = first.or(Some(number));
+    }
+    first
+}
+
+/// The number of the first exemption that holds in one reading of the path.
+pub(super) fn exempt(
+    reading: Reading<'_>,
+    caller: &Caller<'_>,
+    policy: &Policy,
+    numbers: &mut Vec<usize>,
+) -> Option<usize> {
+    look(&policy.exempt.candidates, reading, caller, numbers);
     let selector = |number: &usize| policy.exempt.selectors.get(*number);
-    numbers.iter().copied().find(|number| selector(number).is_some_and(|it| holds(it, request, caller)))
+    numbers.iter().copied().find(|number| selector(number).is_some_and(|it| holds(it, reading, caller)))
 }
 
 /// Fills `numbers` with those of the selectors that may hold: [`holds`] says which of them do.
-pub(super) fn look(candidates: &Candidates, request: &Request, caller: &Caller<'_>, numbers: &mut Vec<usize>) {
-    candidates.find(request.tier, request.matches.ids(), |attribute| caller.value(attribute), numbers);
+pub(super) fn look(candidates: &Candidates, reading: Reading<'_>, caller: &Caller<'_>, numbers: &mut Vec<usize>) {
+    candidates.find(reading.tier, reading.matches.ids(), |attribute| caller.value(attribute), numbers);
 }
 
 /// Whether all that a selector asks for beside its routes is there; of those one matches already.
-pub(crate) fn holds(selector: &Selector, request: &Request, caller: &Caller<'_>) -> bool {
-    of_its_tiers(selector, request) && selector.attributes.iter().all(|condition| has(caller, condition))
+pub(crate) fn holds(selector: &Selector, reading: Reading<'_>, caller: &Caller<'_>) -> bool {
+    of_its_tiers(selector, reading) && selector.attributes.iter().all(|condition| has(caller, condition))
 }
 
-/// Whether the request is of a tier that the selector asks for.
-pub(crate) fn of_its_tiers(selector: &Selector, request: &Request) -> bool {
-    let of_tier = |tiers: &Vec<usize>| request.tier.is_some_and(|tier| tiers.contains(&tier));
+/// Whether the reading is of a tier that the selector asks for.
+pub(crate) fn of_its_tiers(selector: &Selector, reading: Reading<'_>) -> bool {
+    let of_tier = |tiers: &Vec<usize>| reading.tier.is_some_and(|tier| tiers.contains(&tier));
     selector.tiers.as_ref().is_none_or(of_tier)
 }
 
@@ -164,11 +209,13 @@ pub(crate) fn value<'v>(
     }
 }
 
-/// What the first of the selector's routes that matches captured.
+/// What the first of the selector's routes that matches captured, in the first reading that it matches.
 fn captured<'r>(selector: &Selector, name: &str, request: &'r Request, policy: &Policy) -> Option<&'r [u8]> {
-    let routes = selector.routes.iter().flatten();
-    let matching = routes.filter(|id| request.matches.contains(**id));
-    matching.filter_map(|id| policy.routes.capture(*id, name, &request.path)).next()
+    let in_reading = |reading: Reading<'r>| {
+        let matching = selector.routes.iter().flatten().filter(|id| reading.matches.contains(**id));
+        matching.filter_map(|id| policy.routes.capture(*id, name, reading.path)).next()
+    };
+    request.readings().find_map(in_reading)
 }
 
 fn cost(source: &CostSource, request: &Request) -> Cost {

@@ -18,12 +18,13 @@ use super::abi::{self, Buffer, Map};
 use crate::base::property::Property;
 use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
+use crate::host::grpc;
 use crate::host::headers::Headers;
 use crate::host::queue::{QueueToken, SharedQueue};
 use crate::host::shared::foresight::{Beacon, BeaconKey, Foresight};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
-    Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead, Uptime,
+    Clock, CounterId, Dialect, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead, Uptime,
 };
 
 /// The proxy this module runs in.
@@ -122,11 +123,16 @@ impl ResponseHead for Envoy {
 
 impl Exchange for Envoy {
     fn reply(&self, reply: &LocalReply) {
-        let pairs: Vec<(&str, &[u8])> = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let mut pairs: Vec<(&str, &[u8])> = Vec::with_capacity(reply.headers.len().saturating_add(1));
+        pairs.extend(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
+        // Envoy would make the message of the body only where it takes the caller for a gRPC one itself.
+        let message = (reply.dialect != Dialect::Http).then(|| grpc::message(&reply.body));
+        pairs.extend(message.iter().map(|message| (grpc::MESSAGE, message.as_bytes())));
+        let body = if message.is_some() { "" } else { &reply.body };
         abi::send_local_response(
             reply.status,
             &reply.details,
-            &reply.body,
+            body,
             &Headers::encode(&pairs),
             reply.grpc_status as i32,
         );

@@ -3,8 +3,8 @@
 use super::dash0::{ALICE, CAROL, open_with_sessions, read, reads};
 use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
-    Authority, Call, Gateway, Issuer, LATE, Lab, Policy, Setup, claims, connection_manager, demo_jwt, eventually,
-    filter_chain, raw, route,
+    Authority, Call, Client, Gateway, Issuer, LATE, Lab, Policy, Setup, claims, connection_manager, demo_jwt,
+    eventually, filter_chain, raw, route,
 };
 use serde_json::{Value, json};
 

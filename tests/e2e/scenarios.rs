@@ -6,6 +6,7 @@ pub(crate) mod costs;
 pub(crate) mod dash0;
 pub(crate) mod datadog;
 pub(crate) mod datocms;
+pub(crate) mod dialects;
 pub(crate) mod dynatrace;
 pub(crate) mod failures;
 pub(crate) mod fields;
@@ -13,6 +14,7 @@ pub(crate) mod hostile;
 pub(crate) mod identity;
 pub(crate) mod observed;
 pub(crate) mod outages;
+pub(crate) mod paths;
 pub(crate) mod payloads;
 pub(crate) mod pools;
 pub(crate) mod promises;
@@ -95,6 +97,9 @@ macro_rules! for_each_scenario {
                 a_project_that_switches_to_a_paid_plan_goes_on_at_once,
                 the_months_of_each_plan_are_those_that_ship,
             ]
+            dialects: [
+                a_grpc_web_caller_gets_a_grpc_status,
+            ]
             dynatrace: [
                 a_payload_has_as_many_bytes_as_its_row_says_and_no_more,
                 extensions_and_plugins_are_as_large_as_their_rows_say,
@@ -141,6 +146,7 @@ macro_rules! for_each_scenario {
                 a_client_is_known_by_its_certificate,
                 a_certificate_that_is_not_asked_for_says_nothing,
                 a_trusted_header_is_believed_as_it_arrives,
+                the_host_of_a_request_is_an_attribute,
                 what_stands_twice_is_refused_where_callers_are_asked,
             ]
             observed: [
@@ -155,7 +161,12 @@ macro_rules! for_each_scenario {
                 a_lost_upstream_comes_back,
                 a_flood_of_keys_stays_within_the_memory,
             ]
+            paths: [
+                no_spelling_reaches_the_upstream_without_a_key,
+                an_id_with_a_slash_passes_and_counts,
+            ]
             payloads: [
+                what_is_not_one_media_type_is_read,
                 a_length_that_lies_is_no_way_round,
                 trailers_end_a_body,
                 who_asks_first_is_told_before_the_body,
@@ -220,6 +231,7 @@ macro_rules! for_each_scenario {
                 a_faulty_policy_is_refused_and_the_old_one_goes_on,
                 failures_are_given_back_across_an_update,
                 a_struct_is_a_policy_too,
+                a_struct_has_whole_numbers_of_any_size,
             ]
             windows: [
                 two_thousand_clients_get_the_quota_and_no_more,

@@ -9,7 +9,7 @@ use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes};
 use crate::policy::callers::Source;
 use crate::policy::error::{Choices, Quoted, nearest};
-use crate::request::address::network;
+use crate::request::address::{host, network};
 
 /// The values of one attribute.
 pub(super) enum Values<'p> {
@@ -32,6 +32,8 @@ pub(super) enum Shape {
     Network { v4_prefix: u32, v6_prefix: u32 },
     /// Of a certificate: 64 hexadecimal digits.
     Sha256,
+    /// Of the request's host.
+    Host,
 }
 
 impl<'p> Values<'p> {
@@ -59,6 +61,7 @@ impl<'p> Values<'p> {
                 Source::ClientAddress { v4_prefix, v6_prefix } => {
                     shapes.push(Shape::Network { v4_prefix: *v4_prefix, v6_prefix: *v6_prefix });
                 }
+                Source::Host => shapes.push(Shape::Host),
                 Source::ClientCertificate(Property::CertificateSha256) => shapes.push(Shape::Sha256),
                 Source::Path(_)
                 | Source::Metadata { .. }
@@ -110,6 +113,7 @@ impl Shape {
         match self {
             Self::Identifier => digits(32),
             Self::Sha256 => digits(64),
+            Self::Host => host(value.as_bytes()).is_some_and(|host| host == value.as_bytes()),
             Self::Network { v4_prefix, v6_prefix } => {
                 of_address(value, v4_prefix, v6_prefix).is_some_and(|network| network == value)
             }
@@ -120,6 +124,10 @@ impl Shape {
         match self {
             Self::Identifier => "an identifier is 32 hexadecimal digits, as `sluicegate explain` shows it".to_owned(),
             Self::Sha256 => "it is 64 hexadecimal digits, in lower case".to_owned(),
+            Self::Host => {
+                let like = host(value.as_bytes()).unwrap_or_else(|| b"shop.example".to_vec());
+                format!("`host` gives values such as {}", Quoted(&String::from_utf8_lossy(&like)))
+            }
             Self::Network { v4_prefix, v6_prefix } => {
                 let like =
                     of_address(value, v4_prefix, v6_prefix).or_else(|| of_address("192.0.2.7", v4_prefix, v6_prefix));

@@ -45,6 +45,9 @@ pub(super) struct Asked {
     pub(super) method: String,
     /// Without the query.
     pub(super) path: String,
+    /// Why its path is refused, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refused: Option<Refused>,
 }
 
 /// Something with a name, and the route by which it was found.

@@ -101,10 +101,11 @@ impl View<'_> {
     /// Why a limit does not apply; `None` where it does.
     pub(super) fn why_not(&self, limit: &limits::Limit) -> Option<(Because, String)> {
         let selector = &limit.selector;
-        if !of_its_tiers(selector, self.request) {
+        if !self.request.readings().any(|reading| of_its_tiers(selector, reading)) {
             return Some((Because::Tier, self.other_tier(selector.tiers.as_deref().unwrap_or_default())));
         }
-        if selector.routes.as_ref().is_some_and(|routes| !routes.iter().any(|id| self.request.matches.contains(*id))) {
+        let matches = |id| self.request.readings().any(|reading| reading.matches.contains(id));
+        if selector.routes.as_ref().is_some_and(|routes| !routes.iter().any(|id| matches(*id))) {
             return Some((Because::Routes, "none of its routes matches".to_owned()));
         }
         if let Some(condition) = selector.attributes.iter().find(|condition| !has(self.caller, condition)) {

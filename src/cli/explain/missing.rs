@@ -9,7 +9,7 @@ use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::source::PARTS;
-use crate::policy::callers::{Place, Source};
+use crate::policy::callers::{AUTHORITY, Place, Source};
 use crate::request::identify::Caller;
 use crate::request::trace::Origin;
 
@@ -65,6 +65,7 @@ fn option(proxy: &Proxy, source: &Source) -> Option<String> {
         }
         // Something before the filter sets it.
         Source::Header(name) => (!proxy.has_header(name)).then(|| format!("--header '{name}: …'")),
+        Source::Host => (!proxy.has_header(AUTHORITY)).then(|| "--header 'Host: …'".to_owned()),
         Source::Directory(_) | Source::Path(_) | Source::Query(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use super::host::Proxy;
 use super::limits::View;
 use super::upstream::{Settled, look, settle};
 use crate::engine::{Verdict, decide, longest_wait};
-use crate::host::stream::LocalReply;
+use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision, Reading};
 use crate::observe::Decided;
 use crate::payload::body::{BodyMeter, Refused};
@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::reply::fields::{self, By, Shown};
 use crate::reply::local::{self, Told, Under};
 use crate::request::head::Request;
-use crate::request::identify::{Caller, Unidentified};
+use crate::request::identify::Caller;
 use crate::request::payload::{Holding, check_length, holding, wanted};
 use crate::request::select::{exemption, pools, select};
 use crate::store::Claim;
@@ -34,8 +34,8 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Of a caller who is not let in.
-    pub(super) fn turned_away(policy: &Policy, proxy: &Proxy, request: &Request, why: Unidentified) -> Self {
+    /// Of a request that is answered before any limit is asked.
+    pub(super) fn refused(reply: LocalReply, request: &Request) -> Self {
         Self {
             exempt: None,
             payload: None,
@@ -45,7 +45,7 @@ impl Outcome {
             others: Vec::new(),
             decision: Decided::Refused,
             limit: None,
-            response: answered(local::unauthorized(policy, why, request, proxy.now), request),
+            response: answered(reply, request),
         }
     }
 
@@ -190,9 +190,8 @@ pub(super) fn balance(claim: &Claim) -> Balance {
 fn answered(reply: LocalReply, request: &Request) -> Response {
     let own = reply.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
     let mut fields: Vec<(String, String)> = own.collect();
-    let (status, body) = if request.is_grpc() {
-        // Envoy tells a gRPC caller in its own way.
-        fields.push(("content-type".to_owned(), "application/grpc".to_owned()));
+    let (status, body) = if request.dialect() != Dialect::Http {
+        fields.push(("content-type".to_owned(), request.dialect().content_type().to_owned()));
         fields.push(("grpc-status".to_owned(), (reply.grpc_status as u32).to_string()));
         fields.push(("grpc-message".to_owned(), reply.body));
         (200, None)

@@ -35,7 +35,7 @@ pub(super) fn write(account: &Account, all: bool) -> String {
         None => "none".to_owned(),
     };
     line(&mut text, "tier", &tier);
-    match (&account.callers.refused, &account.exempt) {
+    match (account.callers.refused.as_ref().or(account.request.refused.as_ref()), &account.exempt) {
         (Some(_), _) => {}
         (None, Some(at)) => line(&mut text, "exempt", &format!("by {at}: no limit applies, and no field")),
         (None, None) => {
@@ -214,6 +214,9 @@ fn left(limit: &Limit) -> String {
 }
 
 fn decision(account: &Account) -> String {
+    if let Some(refused) = &account.request.refused {
+        return format!("{}: {}: {}", account.decision, refused.reason, refused.why);
+    }
     match (&account.callers.refused, &account.limit, account.limits.is_empty()) {
         (Some(refused), ..) => format!("{}: {}", account.decision, refused.reason),
         (None, Some(limit), _) => format!("{} by {limit}", account.decision),

@@ -134,7 +134,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let under =
             Under { shown: &stated::look(&runtime, host, claims, now), pools: &stated::pools(policy, request, caller) };
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        let line = access_log::refused(policy, name, request.tier, caller);
+        let line = access_log::refused(policy, Some(name), request.tier, caller);
         let told = local::Told::of(request, now.nanos());
         self.answer_payload(host, number, refused, &told, line.as_deref(), under)
     }
@@ -241,7 +241,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             host.set_filter_state(access_log::KEY, line);
         }
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        host.reply(&local::payload_refused(policy, name, refused, told, under));
+        self.reply(host, &local::payload_refused(policy, name, refused, told, under));
         self.phase = Phase::Finished;
         Flow::Stop
     }

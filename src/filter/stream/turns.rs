@@ -96,7 +96,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
         tell_now(&mut shown, host);
         let under = Under { shown: &shown, pools: &turn.pools };
-        host.reply(&local::queue_refused(policy, pool, refusal.reason, &turn.told, under));
+        self.reply(host, &local::queue_refused(policy, pool, refusal.reason, &turn.told, under));
         (self.phase, self.upload) = (Phase::Finished, None);
     }
 

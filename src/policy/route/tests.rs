@@ -75,7 +75,8 @@ fn a_route_matches_what_the_language_says() {
         /ab*ba                     | GET /aba                  | no
         /ab*ba                     | GET /abba                 | yes
         /a*                        | GET /a%2Fb                | no
-        /a*                        | GET /a%5Cb                | yes
+        /a*                        | GET /a%5Cb                | no
+        /a/*                       | GET /a%5Cb                | yes
         /café                      | GET /caf%C3%A9            | yes
         /**                        | GET /%ff                  | yes
         POST /a                    | POST /a                   | yes

@@ -1,0 +1,203 @@
+//! How else a path may be read, and when it may not be read at all.
+
+use super::{PathBuffer, Reader, next_byte, path_of};
+
+/// Why a path is refused: its readers go different ways, and no set of readings covers them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambiguity {
+    /// A segment `.` or `..`, in any spelling, which the proxy left in place.
+    DotSegment,
+    /// A NUL, at which some readers end.
+    Nul,
+    /// An ASCII character in more bytes than UTF-8 has for it, which some readers decode.
+    Overlong,
+    /// A fragment, which no request has (RFC 9112 §3.2.1).
+    Fragment,
+    /// It can be read in more than one way, and is too long to try them all.
+    Long,
+    /// Its readings are under different payload limits.
+    Payload,
+}
+
+impl Ambiguity {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::DotSegment, Self::Nul, Self::Overlong, Self::Fragment, Self::Long, Self::Payload];
+
+    /// The name in metrics, the access log and explanations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DotSegment => "dot_segment",
+            Self::Nul => "nul",
+            Self::Overlong => "overlong",
+            Self::Fragment => "fragment",
+            Self::Long => "long",
+            Self::Payload => "payload",
+        }
+    }
+
+    /// A sentence for the client.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::DotSegment => "The path has a dot segment.",
+            Self::Nul => "The path has a NUL.",
+            Self::Overlong => "The path has an overlong UTF-8 sequence.",
+            Self::Fragment => "The path has a fragment.",
+            Self::Long => "The path can be read in more than one way, and is too long.",
+            Self::Payload => "The path can be read in more than one way.",
+        }
+    }
+}
+
+/// The longest path of which all readings are tried, in bytes.
+const LONG: usize = 8 * 1024;
+
+/// Why the path of a `:path` is refused whatever the policy says; `first` is its coarsest reading.
+///
+/// A dot segment in any reading is one in the coarsest: others split at fewer places.
+#[must_use]
+pub fn ambiguity(raw: &[u8], first: &PathBuffer) -> Option<Ambiguity> {
+    if first.dots {
+        return Some(Ambiguity::DotSegment);
+    }
+    let path = path_of(raw);
+    if raw.get(path.len()) == Some(&b'#') {
+        return Some(Ambiguity::Fragment);
+    }
+    if path.contains(&b'%') {
+        let decoded = decoded(path);
+        if decoded.contains(&0) {
+            return Some(Ambiguity::Nul);
+        }
+        if has_overlong(&decoded) {
+            return Some(Ambiguity::Overlong);
+        }
+        if decodes_twice(&decoded) {
+            let mut again = PathBuffer::new();
+            again.read_as(&decoded, Reader::COARSEST);
+            if again.dots {
+                return Some(Ambiguity::DotSegment);
+            }
+        }
+    }
+    (path.len() > LONG && Readings::of(raw).is_some()).then_some(Ambiguity::Long)
+}
+
+/// All readings of a path but the coarsest; none of a path that has no second one.
+///
+/// | a reader may | and may |
+/// |---|---|
+/// | split at a percent-encoded separator | keep it in its segment |
+/// | take a `\` for a `/` | keep it in its segment |
+/// | cut a segment at a `;` | keep what follows |
+/// | drop empty segments | keep them |
+/// | decode once | decode twice, where dots or separators come of it |
+///
+/// Two that always do the same for a path are one.
+#[derive(Debug)]
+pub struct Readings<'p> {
+    path: &'p [u8],
+    decoded: Option<Vec<u8>>,
+    /// What is left to be read, last first.
+    left: Vec<(Text, Reader)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Text {
+    Raw,
+    Decoded,
+}
+
+impl<'p> Readings<'p> {
+    /// The other readings of a `:path`; `None`, at little cost, where there are none.
+    #[must_use]
+    pub fn of(raw: &'p [u8]) -> Option<Self> {
+        let path = path_of(raw);
+        if is_plain(path) {
+            return None;
+        }
+        let once = decoded(path);
+        let twice = decodes_twice(&once);
+        // What comes of the last decoding is what readers may differ in.
+        let last = if twice { decoded(&once) } else { once.clone() };
+        let separates = |byte: &u8| Reader::COARSEST.separates(*byte);
+        let count = |text: &[u8]| text.iter().filter(|byte| separates(byte)).count();
+        let either = |holds: &dyn Fn(&[u8]) -> bool| holds(&once) || holds(&last);
+        let empty =
+            |text: &[u8]| text.array_windows().any(|[one, next]| separates(one) && (separates(next) || *next == b';'));
+        let both = |differ: bool| if differ { &[true, false][..] } else { &[true] };
+        let mut left = Vec::new();
+        for &encoded in both(twice || count(path) != count(&once)) {
+            for &backslash in both(either(&|text| text.contains(&b'\\'))) {
+                for &cut in both(either(&|text| text.contains(&b';'))) {
+                    for &dropped in both(either(&empty)) {
+                        let reader = Reader { encoded, backslash, cut, empty: !dropped };
+                        left.push((Text::Raw, reader));
+                        if twice {
+                            left.push((Text::Decoded, reader));
+                        }
+                    }
+                }
+            }
+        }
+        left.retain(|one| *one != (Text::Raw, Reader::COARSEST));
+        (!left.is_empty()).then_some(Self { path, decoded: twice.then_some(once), left })
+    }
+
+    /// Reads the path in the next way; false where there is none.
+    pub fn next(&mut self, into: &mut PathBuffer) -> bool {
+        let Some((text, reader)) = self.left.pop() else { return false };
+        into.read_as(
+            match text {
+                Text::Raw => self.path,
+                Text::Decoded => self.decoded.as_deref().unwrap_or_default(),
+            },
+            reader,
+        );
+        true
+    }
+}
+
+/// Whether all readers agree on a path, but for dot segments.
+fn is_plain(path: &[u8]) -> bool {
+    let mut before = 0;
+    path.iter().all(|byte| {
+        let doubled = *byte == b'/' && std::mem::replace(&mut before, *byte) == b'/';
+        before = *byte;
+        !doubled && !matches!(byte, b'%' | b';' | b'\\')
+    })
+}
+
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let mut rest = path;
+    let next = || {
+        let (byte, _, after) = next_byte(rest)?;
+        rest = after;
+        Some(byte)
+    };
+    std::iter::from_fn(next).collect()
+}
+
+/// Whether decoding once more gives a dot or a separator.
+fn decodes_twice(decoded: &[u8]) -> bool {
+    let mut rest = decoded;
+    while let Some((byte, encoded, after)) = next_byte(rest) {
+        if encoded && matches!(byte, b'.' | b'/' | b'\\') {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// Whether some ASCII character stands there in two to four bytes (RFC 3629 §10).
+fn has_overlong(text: &[u8]) -> bool {
+    let tail = |byte: u8| (0x80..=0xbf).contains(&byte);
+    text.windows(2).any(|pair| matches!(*pair, [0xc0 | 0xc1, next] if tail(next)))
+        || text.windows(3).any(|bytes| matches!(*bytes, [0xe0, 0x80 | 0x81, next] if tail(next)))
+        || text.windows(4).any(|bytes| matches!(*bytes, [0xf0, 0x80, 0x80 | 0x81, next] if tail(next)))
+}
+
+#[cfg(test)]
+mod tests;
