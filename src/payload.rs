@@ -6,5 +6,7 @@ pub mod decode;
 pub mod decoded;
 pub mod json;
 pub mod lines;
+pub mod memory;
 pub mod slice;
+mod work;
 pub mod zip;

@@ -8,6 +8,7 @@ use sluicegate::filter::runtime::Runtime;
 use sluicegate::filter::stream::{Flow, Stream};
 use sluicegate::host::headers::Headers;
 use sluicegate::host::stream::CounterId;
+use sluicegate::payload::memory::Budget;
 use sluicegate::policy::Policy;
 use sluicegate::policy::document::from_yaml;
 use sluicegate::queue::membership::RootId;
@@ -75,7 +76,7 @@ impl Gate {
             counters += 1;
             CounterId(counters)
         };
-        let mut runtime = Runtime::start(traffic.policy(), host.clone(), &[1; 16], define).unwrap();
+        let mut runtime = Runtime::start(traffic.policy(), host.clone(), &[1; 16], Budget::default(), define).unwrap();
         if runtime.has_pools() {
             let worker = Worker::open(host.clone(), &[1; 16]).unwrap();
             runtime.join(Rc::new(RefCell::new(worker)), RootId(1), host.time().since(Timestamp::from_nanos(0)));

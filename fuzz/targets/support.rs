@@ -2,7 +2,10 @@
 
 //! What the targets of decoders share.
 
-use sluicegate::payload::decode::{Breach, Decoder, Encodings};
+use sluicegate::payload::body::Progress;
+use sluicegate::payload::decode::{Breach, Encodings};
+use sluicegate::payload::decoded::{DecodedSize, Files};
+use sluicegate::payload::slice::Slice;
 
 /// The first byte says where the rest is cut.
 pub(crate) fn cut(data: &[u8]) -> (&[u8], &[u8], &[u8]) {
@@ -11,23 +14,33 @@ pub(crate) fn cut(data: &[u8]) -> (&[u8], &[u8], &[u8]) {
     (body, head, tail)
 }
 
-/// Decodes bytes whole and cut in two; the answers must be the same, and no more may come out than the limit.
-pub(crate) fn decode(encoding: &str, data: &[u8]) {
+/// Decodes bytes whole and cut in two, in slices of work of two sizes; no more may come out than the limit. The
+/// answers must be the same, but for a body that is refused for what it costs or holds.
+pub(crate) fn decode(encoding: &str, files: Files, data: &[u8]) {
     const LIMIT: u64 = 1 << 20;
     let (body, head, tail) = cut(data);
     let encodings = Encodings::parse([encoding.as_bytes()]).expect("a known encoding");
-    let run = |pieces: &[&[u8]]| -> Result<u64, Breach> {
-        let mut decoder = Decoder::new(&encodings, LIMIT);
+    let run = |pieces: &[&[u8]], units: u64| -> Result<u64, Breach> {
+        let mut size = DecodedSize::new(&encodings, files, LIMIT, [7; 16]);
         let mut bytes = 0;
         for piece in pieces {
-            decoder.feed(piece, &mut |slice: &[u8]| -> Result<(), Breach> {
-                bytes += slice.len() as u64;
-                Ok(())
-            })?;
+            size.offer(piece);
+            loop {
+                let read = &mut |slice: &[u8]| -> Result<(), Breach> {
+                    bytes += slice.len() as u64;
+                    Ok(())
+                };
+                if size.advance(&mut Slice::new(units), read)? == Progress::Idle {
+                    break;
+                }
+            }
             assert!(bytes <= LIMIT, "{bytes} bytes came out");
         }
-        decoder.finish()?;
-        Ok(bytes)
+        size.finish()
     };
-    assert_eq!(run(&[body]), run(&[head, tail]), "cut at {}", head.len());
+    let whole = run(&[body], Slice::UNITS);
+    assert_eq!(whole, run(&[body], 1), "in slices");
+    if whole != Err(Breach::Malformed) {
+        assert_eq!(whole, run(&[head, tail], 1), "cut at {}", head.len());
+    }
 }

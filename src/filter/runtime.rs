@@ -11,6 +11,7 @@ use crate::host::shared::SharedData;
 use crate::host::stream::{CounterId, Meter, MetricKind, Properties};
 use crate::observe::metrics::{Counters, MetricsSink};
 use crate::observe::{Event, Sink};
+use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::queue::membership::RootId;
 use crate::queue::worker::Worker;
@@ -36,10 +37,10 @@ pub struct Runtime<D> {
     pub(super) seed: Secret,
     /// Its pools; `None` where it has none.
     pub(super) pools: Option<Pools<D>>,
-    /// Bytes of memory that bodies which are being decoded may come to need.
-    pub(super) decoding: Rc<Cell<u64>>,
     /// Whether the host was seen to let a head wait for its body.
     pub(super) holds: Cell<bool>,
+    /// The memory for bodies that are measured, of all policies.
+    pub(super) bodies: Budget,
     /// Buffers of the request at hand, used again for the next.
     pub(super) scratch: RefCell<Option<Box<Scratch>>>,
     /// The last request's line for the access log, of which the memory is used again.
@@ -55,7 +56,8 @@ pub(super) struct Scratch {
 }
 
 impl<D: SharedData + Properties> Runtime<D> {
-    /// Puts `policy` to work over `data`. `fresh` becomes the proxy's secret if it has none yet.
+    /// Puts `policy` to work over `data`. `fresh` becomes the proxy's secret if it has none yet. Its
+    /// bodies share `bodies` with those of all policies in this VM.
     ///
     /// # Errors
     /// [`Fault`] if the host's shared data fails.
@@ -63,6 +65,7 @@ impl<D: SharedData + Properties> Runtime<D> {
         mut policy: Policy,
         data: D,
         fresh: &Secret,
+        bodies: Budget,
         define: impl FnMut(MetricKind, &str) -> CounterId,
     ) -> Result<Self, Fault> {
         settle(&mut policy, &data);
@@ -79,8 +82,8 @@ impl<D: SharedData + Properties> Runtime<D> {
             field_names,
             seed: *fresh,
             pools: None,
-            decoding: Rc::default(),
             holds: Cell::default(),
+            bodies,
             scratch: RefCell::new(Some(Box::new(scratch))),
             line: RefCell::default(),
         })

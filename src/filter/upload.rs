@@ -1,12 +1,9 @@
 //! A request's body on its way to the upstream.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use super::runtime::Runtime;
 use crate::host::stream::RequestBody;
 use crate::observe::access_log;
-use crate::payload::body::{BodyMeter, Measured, Progress, Reason, Refused, Wanted};
+use crate::payload::body::{BodyMeter, Measured, Progress, Reason, Refused};
 use crate::payload::slice::Slice;
 use crate::reply::local::Told;
 use crate::request::head::Request;
@@ -16,9 +13,6 @@ use crate::store::Claim;
 
 /// The most bytes that are copied out of the host at once.
 const PIECE_MAX: usize = 64 * 1024;
-
-/// The most memory that all bodies of one worker which are being decoded may come to need.
-const DECODING_MAX: u64 = 384 << 20;
 
 /// A body that is measured.
 pub(super) struct Upload {
@@ -42,7 +36,6 @@ pub(super) struct Upload {
     ended: bool,
     /// Bytes in the host's buffer that were read, where it keeps them.
     seen: usize,
-    _memory: Option<Memory>,
 }
 
 /// The number of the payload limit that refuses a body, and why.
@@ -83,18 +76,8 @@ impl Upload {
         let number = holding.map(|holding| holding.number);
         let of_it = |refused| (number.unwrap_or_default(), refused);
         check_length(&wanted, request).map_err(of_it)?;
-        let open = |wanted: &Wanted| {
-            BodyMeter::new(wanted, request.headers.all("content-encoding"), runtime.seed).map_err(of_it)
-        };
-        let mut meter = open(&wanted)?;
-        let memory = Memory::take(&runtime.decoding, meter.memory_max());
-        if memory.is_none() {
-            if number.is_some() {
-                return Err(of_it(Refused { reason: Reason::Busy, max: None }));
-            }
-            // A cost alone turns nobody away: what is not read counts as one.
-            meter = open(&Wanted::default())?;
-        }
+        let encodings = request.headers.all("content-encoding");
+        let meter = BodyMeter::new(&wanted, encodings, runtime.seed, &runtime.bodies).map_err(of_it)?;
         let limit = holding.map(|holding| holding.payload);
         let line = limit.and_then(|limit| access_log::refused(policy, Some(&limit.name), request.tier, caller));
         let length = request.content_length();
@@ -112,7 +95,6 @@ impl Upload {
             came: 0,
             ended: false,
             seen: 0,
-            _memory: memory,
         }))
     }
 
@@ -180,7 +162,7 @@ impl Upload {
         let Some(meter) = &mut self.meter else { return Ok(None) };
         meter.finish()?;
         let measured = self.measured();
-        (self.meter, self._memory) = (None, None);
+        self.meter = None;
         // The host goes on with all that it has.
         (self.hold, self.seen) = (false, 0);
         Ok(measured)
@@ -188,7 +170,7 @@ impl Upload {
 
     /// Reads no further, where only a cost wants it: what is not read counts as one.
     pub(super) fn forgo(&mut self) {
-        self.meter = BodyMeter::new(&Wanted::default(), [], [0; 16]).ok();
+        self.meter = Some(BodyMeter::unread());
     }
 
     /// What has come of it so far; `None` once it has passed.
@@ -206,27 +188,5 @@ impl Upload {
     pub(super) fn is_kept_back(&self, host: &impl RequestBody) -> bool {
         let came_to_proxy = || self.received.zip(host.request_bytes()).is_some_and(|(head, now)| now > head);
         self.hold && self.came == 0 && !self.ended && came_to_proxy()
-    }
-}
-
-/// A share of the memory for decoding, given back at the end.
-struct Memory {
-    all: Rc<Cell<u64>>,
-    share: u64,
-}
-
-impl Memory {
-    fn take(all: &Rc<Cell<u64>>, share: u64) -> Option<Self> {
-        let with = all.get().saturating_add(share);
-        (with <= DECODING_MAX).then(|| {
-            all.set(with);
-            Self { all: Rc::clone(all), share }
-        })
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.all.set(self.all.get().saturating_sub(self.share));
     }
 }

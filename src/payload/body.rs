@@ -10,11 +10,14 @@
 
 use std::sync::Arc;
 
-use super::decode::{self, Encoding, Encodings};
+use super::decode::{self, Encodings};
 use super::decoded::{DecodedSize, Files};
 use super::json::{self, JsonPath, JsonRules};
-use super::lines::Lines;
+use super::memory::{Budget, Share};
 use super::slice::Slice;
+use readers::Readers;
+
+mod readers;
 
 /// Why a body is refused: a closed set, in metrics and in what callers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +98,6 @@ pub struct BodyMeter {
     bytes: u64,
     bytes_max: Option<u64>,
     content: Option<Content>,
-    /// Bytes that were offered, of which the first `taken` were read.
-    input: Vec<u8>,
-    taken: usize,
-    memory: u64,
 }
 
 /// How far the bytes that were offered have been read.
@@ -112,8 +111,10 @@ pub enum Progress {
 
 /// What looks at the bytes.
 struct Content {
+    /// `None` once the body is read no further.
     decoded: Option<Decoded>,
     readers: Readers,
+    share: Share,
 }
 
 struct Decoded {
@@ -121,14 +122,6 @@ struct Decoded {
     max: u64,
     /// Whether a body that cannot be decoded is refused; otherwise it goes on, and is read no further.
     enforced: bool,
-    broken: bool,
-}
-
-#[derive(Default)]
-struct Readers {
-    json: Option<json::Meter>,
-    lines: Option<Lines>,
-    items: Vec<json::Meter>,
 }
 
 /// The most bytes that a body is decoded to where its policy bounds neither these nor those sent: 64 MiB.
@@ -148,17 +141,24 @@ impl Wanted {
 }
 
 impl BodyMeter {
-    /// Measures a body with these values of `Content-Encoding`. The `seed` is a secret, as in
-    /// [`DecodedSize::new`].
+    /// Counts the bytes of a body, and reads none.
+    #[must_use]
+    pub const fn unread() -> Self {
+        Self { bytes: 0, bytes_max: None, content: None }
+    }
+
+    /// Measures a body with these values of `Content-Encoding`, within the memory of `budget`. The `seed` is a
+    /// secret, as in [`DecodedSize::new`].
     ///
     /// # Errors
-    /// Where the policy needs the body decoded, and nobody here can.
+    /// If the policy needs the body decoded and that is not supported, or no memory is left.
     pub fn new<'v>(
         wanted: &Wanted,
         encodings: impl IntoIterator<Item = &'v [u8]>,
         seed: [u8; 16],
+        budget: &Budget,
     ) -> Result<Self, Refused> {
-        let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None, input: Vec::new(), taken: 0, memory: 0 };
+        let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None };
         if !wanted.reads() {
             return Ok(plain);
         }
@@ -166,26 +166,18 @@ impl BodyMeter {
             let refused = Refused { reason: Reason::UnsupportedEncoding, max: None };
             return if wanted.enforces() { Err(refused) } else { Ok(plain) };
         };
-        let is_decoded = wanted.decoded_bytes.is_some() || !encodings.is_identity();
         let files = if wanted.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
-        let decoded = is_decoded.then(|| {
-            let max = wanted.decoded_bytes.or(wanted.bytes.filter(|_| wanted.enforces())).unwrap_or(DECODED_USUAL);
-            Decoded {
-                size: DecodedSize::new(&encodings, files, max, seed),
-                max,
-                enforced: wanted.enforces(),
-                broken: false,
-            }
-        });
-        let names = u64::from_le_bytes(*seed.first_chunk().unwrap_or(&[0; 8]));
-        let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), names);
-        let readers = Readers {
-            json: wanted.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), names)),
-            lines: wanted.lines.then(Lines::default),
-            items: wanted.items.iter().map(items).collect(),
+        let max = if wanted.decoded_bytes.is_none() && encodings.is_identity() {
+            u64::MAX
+        } else {
+            wanted.decoded_bytes.or(wanted.bytes.filter(|_| wanted.enforces())).unwrap_or(DECODED_USUAL)
         };
-        let memory = if is_decoded { memory_max(&encodings, files) } else { 0 };
-        Ok(Self { content: Some(Content { decoded, readers }), memory, ..plain })
+        let readers = Readers::new(wanted, u64::from_le_bytes(*seed.first_chunk().unwrap_or(&[0; 8])));
+        let size = DecodedSize::new(&encodings, files, max, seed).with_readers(readers.byte_units());
+        let decoded = Some(Decoded { size, max, enforced: wanted.enforces() });
+        let mut content = Content { decoded, readers, share: Share::of(budget) };
+        content.hold()?;
+        Ok(Self { content: Some(content), ..plain })
     }
 
     /// Whether [`BodyMeter::offer`] must be given the bytes.
@@ -209,12 +201,12 @@ impl BodyMeter {
     /// Takes the next bytes, which are counted apart. Nothing is decoded before [`BodyMeter::advance`].
     ///
     /// # Errors
-    /// Why the body is refused.
+    /// If no memory is left for them.
     pub fn offer(&mut self, chunk: &[u8]) -> Result<(), Refused> {
-        if self.reads() {
-            self.input.extend_from_slice(chunk);
-        }
-        Ok(())
+        let Some(content) = &mut self.content else { return Ok(()) };
+        let Some(decoded) = &mut content.decoded else { return Ok(()) };
+        decoded.size.offer(chunk);
+        content.hold()
     }
 
     /// Reads what was offered, until all is read or the slice is used up.
@@ -222,16 +214,13 @@ impl BodyMeter {
     /// # Errors
     /// Why the body is refused.
     pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Refused> {
-        let Some(Content { decoded, readers }) = &mut self.content else { return Ok(Progress::Idle) };
-        let rest = self.input.get(self.taken..).unwrap_or_default();
-        let chunk = rest.get(..slice.take(rest.len())).unwrap_or(rest);
-        read(decoded.as_mut(), readers, chunk)?;
-        self.taken = self.taken.saturating_add(chunk.len());
-        if self.taken < self.input.len() {
-            return Ok(Progress::Pending);
+        let Some(content) = &mut self.content else { return Ok(Progress::Idle) };
+        let Content { decoded: Some(decoded), readers, .. } = content else { return Ok(Progress::Idle) };
+        match decoded.size.advance(slice, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
+            Ok(progress) => content.hold().map(|()| progress),
+            Err(Stop::Refused(refused)) => Err(refused),
+            Err(Stop::Decode(breach)) => content.breach(breach).map(|()| Progress::Idle),
         }
-        (self.input, self.taken) = (Vec::new(), 0);
-        Ok(Progress::Idle)
     }
 
     /// Ends the body, of which all was read.
@@ -240,98 +229,59 @@ impl BodyMeter {
     /// Why it is refused.
     pub fn finish(&mut self) -> Result<(), Refused> {
         let bytes = self.bytes;
-        let Some(Content { decoded, readers }) = &mut self.content else { return Ok(()) };
+        let Some(content) = &mut self.content else { return Ok(()) };
         if bytes == 0 {
             // No body is no JSON and no archive, and nothing that a bound is for.
             return Ok(());
         }
-        if let Some(decoded) = decoded.as_mut().filter(|decoded| !decoded.broken)
+        if let Some(decoded) = &content.decoded
             && let Err(breach) = decoded.size.finish()
         {
-            decoded.breach(breach)?;
+            content.breach(breach)?;
         }
-        match &mut readers.json {
-            Some(meter) => meter.finish().map(|_| ()).map_err(refused),
-            None => Ok(()),
-        }
+        content.readers.finish()
     }
 
     /// What the body came to, so far.
     #[must_use]
     pub fn measured(&self) -> Measured {
-        let readers = self.content.as_ref().map(|content| &content.readers);
-        let items = readers.map(|readers| &readers.items).into_iter().flatten();
-        Measured {
-            bytes: self.bytes,
-            lines: readers.and_then(|readers| readers.lines).map(|lines| lines.count()),
-            items: items.map(json::Meter::items).collect(),
-        }
-    }
-
-    /// The most memory that decoding the body can take, in bytes.
-    #[must_use]
-    pub const fn memory_max(&self) -> u64 {
-        self.memory
+        let (lines, items) = self.content.as_ref().map(|content| content.readers.measured()).unwrap_or_default();
+        Measured { bytes: self.bytes, lines, items }
     }
 }
 
-fn read(decoded: Option<&mut Decoded>, readers: &mut Readers, chunk: &[u8]) -> Result<(), Refused> {
-    let Some(decoded) = decoded else { return readers.feed(chunk) };
-    if decoded.broken {
-        return Ok(());
-    }
-    match decoded.size.feed_through(chunk, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
-        Ok(()) => Ok(()),
-        Err(Stop::Refused(refused)) => Err(refused),
-        Err(Stop::Decode(breach)) => decoded.breach(breach),
-    }
-}
-
-/// By decision 0015.
-fn memory_max(encodings: &Encodings, files: Files) -> u64 {
-    const ARCHIVE: u64 = 256 << 10;
-    let stage = |encoding: &Encoding| match encoding {
-        Encoding::Gzip | Encoding::Deflate => 44 << 10,
-        Encoding::Brotli => 28 << 20,
-        Encoding::Zstd => 15 << 20,
-    };
-    let archive = if files == Files::Unpack { ARCHIVE } else { 0 };
-    encodings.applied().iter().map(stage).fold(archive, u64::saturating_add)
-}
-
-impl Decoded {
-    fn breach(&mut self, breach: decode::Breach) -> Result<(), Refused> {
-        self.broken = true;
-        if !self.enforced {
+impl Content {
+    /// Counts the memory that the body holds.
+    fn hold(&mut self) -> Result<(), Refused> {
+        let Some(decoded) = &self.decoded else { return Ok(()) };
+        let bytes = decoded.size.memory().saturating_add(self.readers.memory()).saturating_add(size_of::<Self>());
+        if self.share.hold(u64::try_from(bytes).unwrap_or(u64::MAX)).is_ok() {
             return Ok(());
         }
+        self.give_up(Refused { reason: Reason::Busy, max: None })
+    }
+
+    fn breach(&mut self, breach: decode::Breach) -> Result<(), Refused> {
+        let max = self.decoded.as_ref().map(|decoded| decoded.max);
         let (reason, max) = match breach {
             decode::Breach::Malformed => (Reason::MalformedEncoding, None),
-            decode::Breach::Over => (Reason::DecodedBytes, Some(self.max)),
+            decode::Breach::Over => (Reason::DecodedBytes, max),
             decode::Breach::Unsupported => (Reason::UnsupportedEncoding, None),
         };
-        Err(Refused { reason, max })
+        self.give_up(Refused { reason, max })
     }
-}
 
-impl Readers {
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        if let Some(meter) = &mut self.json {
-            meter.feed(bytes).map_err(refused)?;
+    /// Refuses the body if the policy needs it decoded. Otherwise it goes on, and is read no further: a cost
+    /// alone turns nobody away.
+    fn give_up(&mut self, refused: Refused) -> Result<(), Refused> {
+        if self.decoded.as_ref().is_some_and(|decoded| decoded.enforced) {
+            return Err(refused);
         }
-        if let Some(lines) = &mut self.lines {
-            lines.feed(bytes);
-        }
-        for meter in &mut self.items {
-            // A body that is not JSON has the items that it had until then.
-            let _ = meter.feed(bytes);
-        }
+        self.decoded = None;
+        // It holds no more than before.
+        let _ = self.share.hold(0);
         Ok(())
     }
-}
-
-fn refused(breach: json::Breach) -> Refused {
-    Refused { reason: Reason::of_json(breach), max: breach.limit() }
 }
 
 /// What ends the decoding of a chunk.
@@ -460,5 +410,7 @@ impl Refused {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -1,25 +1,17 @@
 //! A body without its content encodings, as a stream (RFC 9110 §8.4).
 //!
-//! ```text
-//! Content-Encoding: gzip, br          the last one applied is the first to come off
+//! Every encoding is a stage that works in steps: it takes some of what it was given, puts out a slice
+//! of [`SLICE_MAX`] at most, and counts the work (decision 0020). What is behind it decides when it goes on.
 //!
-//! chunk ─▶ br ─▶ count ─▶ gzip ─▶ count ─▶ sink
-//!                  └─ over the limit? ─┘
-//! ```
+//! What an open one holds:
 //!
-//! No stage collects what it decodes: bytes go on in slices of [`SLICE_MAX`] at most, and what comes
-//! out of **every** stage is counted against the limit. So neither a bomb within a bomb nor a huge
-//! stream that decodes to nothing costs more than the limit allows, once per stage.
-//!
-//! What an open stage holds, at most (decision 0015):
-//!
-//! | encoding | memory | of which the window |
+//! | encoding | memory, at most | of which the window |
 //! |---|---|---|
-//! | `gzip`, `deflate` | 44 KiB | 32 KiB |
+//! | `gzip`, `deflate` | 60 KiB | 48 KiB |
 //! | `br` | 20 MiB, 28 MiB while the window grows | 16 MiB |
 //! | `zstd` | 11 MiB, 15 MiB while the window grows | 8 MiB (RFC 9659) |
 //!
-//! The windows of `br` and `zstd` grow with what is declared or decoded, so a small body needs little.
+//! All windows grow with what is declared or decoded, so a small body needs little.
 
 mod brotli;
 mod deflate;
@@ -33,11 +25,13 @@ pub use encodings::{ENCODINGS_MAX, Encoding, Encodings, Unsupported};
 pub(crate) use gather::{count, gather, gather_record, number, take};
 pub(crate) use gzip::Gzip;
 pub use gzip::is_gzip;
-pub(crate) use inflate::Inflate;
+pub(crate) use inflate::{Inflate, ROOM_MIN};
+
+use super::work::Work;
 pub use zstd::WINDOW_MAX as ZSTD_WINDOW_MAX;
 
-/// The most bytes that a sink is given at once.
-pub const SLICE_MAX: usize = 32 * 1024;
+/// The most bytes that come out of one step.
+pub const SLICE_MAX: usize = 16 * 1024;
 
 /// Why a body is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,24 +84,17 @@ pub(crate) fn begins(first: &[u8], magic: &[u8]) -> Sniff {
 /// Takes decoded bytes, in slices of [`SLICE_MAX`] at most.
 pub(crate) type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), Breach>;
 
-/// Takes the content encodings off one body.
-pub struct Decoder {
-    /// From the encoding that was applied last to the one that was applied first; never empty.
-    stages: Vec<Stage>,
-    limit: u64,
-    broken: Option<Breach>,
+/// What a stage needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// More input.
+    Hungry,
+    /// Another step.
+    More,
 }
 
-/// One encoding.
-struct Stage {
-    codec: Codec,
-    /// Whether it was given any byte.
-    begun: bool,
-    /// Bytes that came out.
-    bytes: u64,
-}
-
-enum Codec {
+/// Takes one encoding off.
+pub(crate) enum Codec {
     Identity,
     Gzip(Gzip),
     Deflate(deflate::Deflate),
@@ -115,76 +102,8 @@ enum Codec {
     Zstd(zstd::Zstd),
 }
 
-impl Decoder {
-    /// A decoder for a body that no stage of which may decode to more than `limit` bytes. Nothing is
-    /// allocated for a window before the body's first byte.
-    #[must_use]
-    pub fn new(encodings: &Encodings, limit: u64) -> Self {
-        let stage = |codec: Codec| Stage { codec, begun: false, bytes: 0 };
-        let mut stages: Vec<Stage> = encodings.applied().iter().rev().map(|one| stage(Codec::new(*one))).collect();
-        if stages.is_empty() {
-            stages.push(stage(Codec::Identity));
-        }
-        Self { stages, limit, broken: None }
-    }
-
-    /// Decodes the next bytes of the body into `sink`, which may stop the body with an error of its
-    /// own. A decoder that failed decodes nothing any more.
-    ///
-    /// # Errors
-    /// What the body breaches, or what `sink` returned.
-    pub fn feed<E: From<Breach>>(
-        &mut self,
-        chunk: &[u8],
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if let Some(breach) = self.broken {
-            return Err(breach.into());
-        }
-        let mut stopped = None;
-        let mut guarded = |bytes: &[u8]| {
-            sink(bytes).map_err(|error| {
-                stopped = Some(error);
-                Breach::Malformed
-            })
-        };
-        let fed = push(&mut self.stages, self.limit, chunk, &mut guarded);
-        self.broken = fed.err();
-        match (stopped, fed) {
-            (Some(error), _) => Err(error),
-            (None, fed) => fed.map_err(E::from),
-        }
-    }
-
-    /// Whether the body ended whole. One without any byte did, whatever its encodings.
-    ///
-    /// # Errors
-    /// [`Breach::Malformed`] where the stream of some encoding is cut short, else what broke it before.
-    pub fn finish(&self) -> Result<(), Breach> {
-        let whole = self.stages.iter().all(|stage| !stage.begun || stage.codec.is_whole());
-        self.broken.map_or(if whole { Ok(()) } else { Err(Breach::Malformed) }, Err)
-    }
-
-    /// The most bytes that came out of any stage so far.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.stages.iter().map(|stage| stage.bytes).max().unwrap_or_default()
-    }
-}
-
-/// Sends `bytes` through `stages` into `sink`, and counts what comes out of each.
-fn push(stages: &mut [Stage], limit: u64, bytes: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
-    let Some((stage, rest)) = stages.split_first_mut() else { return sink(bytes) };
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    stage.begun = true;
-    let total = &mut stage.bytes;
-    stage.codec.feed(bytes, &mut |decoded| {
-        count_up(total, decoded, limit)?;
-        push(rest, limit, decoded, sink)
-    })
-}
+/// The work of a byte that is passed on as it is.
+const IDENTITY_BYTE: u64 = 1;
 
 /// Adds what was decoded to `total`.
 ///
@@ -196,32 +115,55 @@ pub(crate) fn count_up(total: &mut u64, decoded: &[u8], limit: u64) -> Result<()
 }
 
 impl Codec {
-    fn new(encoding: Encoding) -> Self {
+    /// Takes off an encoding of which `limit` bytes may come out. Nothing is allocated for a window before the
+    /// first byte.
+    pub(crate) fn new(encoding: Encoding, limit: u64) -> Self {
         match encoding {
             Encoding::Gzip => Self::Gzip(Gzip::default()),
             Encoding::Deflate => Self::Deflate(deflate::Deflate::default()),
-            Encoding::Brotli => Self::Brotli(brotli::Brotli::default()),
+            Encoding::Brotli => Self::Brotli(brotli::Brotli::new(limit)),
             Encoding::Zstd => Self::Zstd(zstd::Zstd::default()),
         }
     }
 
-    fn feed(&mut self, bytes: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
+    /// Takes what it can off `input`, and appends what comes out to `out`, which is empty.
+    ///
+    /// # Errors
+    /// What the stream breaches, then and ever after.
+    pub(crate) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
         match self {
-            Self::Identity => bytes.chunks(SLICE_MAX).try_for_each(sink),
-            Self::Gzip(gzip) => gzip.feed(bytes, sink),
-            Self::Deflate(deflate) => deflate.feed(bytes, sink),
-            Self::Brotli(brotli) => brotli.feed(bytes, sink),
-            Self::Zstd(zstd) => zstd.feed(bytes, sink),
+            Self::Identity => {
+                let taken = take(input, SLICE_MAX as u64);
+                out.extend_from_slice(taken);
+                work.add_bytes(taken.len(), IDENTITY_BYTE);
+                Ok(Step::Hungry)
+            }
+            Self::Gzip(gzip) => gzip.step(input, out, work),
+            Self::Deflate(deflate) => deflate.step(input, out, work),
+            Self::Brotli(brotli) => brotli.step(input, out, work),
+            Self::Zstd(zstd) => zstd.step(input, out, work),
         }
     }
 
-    fn is_whole(&self) -> bool {
+    /// Whether the stream has ended with what it was given.
+    pub(crate) fn is_whole(&self) -> bool {
         match self {
             Self::Identity => true,
             Self::Gzip(gzip) => gzip.is_whole(),
             Self::Deflate(deflate) => deflate.is_whole(),
             Self::Brotli(brotli) => brotli.is_whole(),
             Self::Zstd(zstd) => zstd.is_whole(),
+        }
+    }
+
+    /// Bytes of memory that it holds, about.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Self::Identity => 0,
+            Self::Gzip(gzip) => gzip.memory(),
+            Self::Deflate(deflate) => deflate.memory(),
+            Self::Brotli(brotli) => brotli.memory(),
+            Self::Zstd(zstd) => zstd.memory(),
         }
     }
 }

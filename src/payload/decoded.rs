@@ -2,20 +2,29 @@
 //! gzip file that it is.
 //!
 //! ```text
-//! chunk ─▶ content encodings ─▶ first bytes? ─┬▶ PK…   ZIP: the sum of its entries
-//!                                             ├▶ 1f 8b gzip file: what it inflates to
-//!                                             └▶ else: the bytes themselves
+//! Content-Encoding: gzip, br          the last one applied is the first to come off
+//!
+//! chunk ─▶ br ─▶ gzip ─▶ readers
+//!                   └─▶ first bytes? ─┬▶ PK…   ZIP: the sum of its entries
+//!                                     ├▶ 1f 8b gzip file: what it inflates to
+//!                                     └▶ else: the bytes themselves
 //! ```
 //!
-//! One limit holds for what comes out of each of these steps, so none of them hides another. One
-//! format is looked into, and one level of it: an archive within an archive, or a gzip file within a
-//! gzip file, counts as the bytes it is. Who sends those as content encodings is measured all the way.
+//! Each of these is a stage with bytes that wait for it, one slice at most, and the stage that goes on is
+//! always the last that can: so no stage collects what it decodes, and the work may pause after any step.
+//!
+//! One limit holds for what comes out of each stage, so none of them hides another; what comes out of the
+//! last one alone buys work (decision 0020). One format is looked into, and one level of it: an archive
+//! within an archive, or a gzip file within a gzip file, counts as the bytes it is. If such are sent as
+//! content encodings, they are measured all the way.
 
-use super::decode::{Breach, Decoder, Encodings, Gzip, SLICE_MAX, Sniff, count_up, gather, is_gzip};
-use super::zip::{Zip, is_zip};
+mod content;
 
-/// The most first bytes that tell a format.
-const FIRST_BYTES: usize = 4;
+use super::body::Progress;
+use super::decode::{Breach, Codec, Encodings, SLICE_MAX, Step, count_up};
+use super::slice::Slice;
+use super::work::Work;
+use content::Content;
 
 /// Whether the formats of files count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,66 +37,123 @@ pub enum Files {
 
 /// Measures one body.
 pub struct DecodedSize {
-    decoder: Decoder,
+    /// From the encoding that was applied last to the one that was applied first; never empty.
+    stages: Vec<Stage>,
     content: Content,
-}
-
-/// The body without its content encodings.
-struct Content {
-    format: Format,
+    /// What waits for the content.
+    waiting: Waiting,
     limit: u64,
-    seed: [u8; 16],
-    /// What a gzip file inflated to.
-    inflated: u64,
+    /// The work of a byte that a reader is given.
+    reader_units: u64,
+    work: Work,
     broken: Option<Breach>,
 }
 
-enum Format {
-    /// Not known before more bytes than these.
-    Open(Vec<u8>),
-    Plain,
-    Gzip(Box<Gzip>),
-    Zip(Box<Zip>),
+/// One encoding.
+struct Stage {
+    codec: Codec,
+    waiting: Waiting,
+    /// Whether it was given any byte.
+    has_begun: bool,
+    /// Bytes that it took.
+    taken: u64,
+    /// Bytes that came out.
+    bytes: u64,
 }
 
+/// Bytes that a stage has not taken yet.
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    taken: usize,
+    /// Whether the stage can go on without any.
+    more: bool,
+}
+
+impl Waiting {
+    fn is_over(&self) -> bool {
+        !self.more && self.taken >= self.bytes.len()
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Takes in what a step has left.
+    fn keep(&mut self, left: usize, step: Step) {
+        self.taken = self.bytes.len().saturating_sub(left);
+        self.more = step == Step::More;
+    }
+}
+
+/// What reads a body without its content encodings.
+pub type Reader<'r, E> = &'r mut dyn FnMut(&[u8]) -> Result<(), E>;
+
 impl DecodedSize {
-    /// Measures a body of which no step may give more than `limit` bytes. The `seed` is a secret, as in
-    /// [`Zip::new`].
+    /// Measures a body of which no stage may give more than `limit` bytes. The `seed` is a secret, as in
+    /// [`Zip::new`](super::zip::Zip::new).
     #[must_use]
     pub fn new(encodings: &Encodings, files: Files, limit: u64, seed: [u8; 16]) -> Self {
-        let format = match files {
-            Files::Unpack => Format::Open(Vec::new()),
-            Files::Leave => Format::Plain,
-        };
-        let content = Content { format, limit, seed, inflated: 0, broken: None };
-        Self { decoder: Decoder::new(encodings, limit), content }
+        let stage = |codec: Codec| Stage { codec, waiting: Waiting::default(), has_begun: false, taken: 0, bytes: 0 };
+        let mut stages: Vec<Stage> =
+            encodings.applied().iter().rev().map(|one| stage(Codec::new(*one, limit))).collect();
+        if stages.is_empty() {
+            stages.push(stage(Codec::Identity));
+        }
+        let content = Content::new(files, limit, seed);
+        Self {
+            stages,
+            content,
+            waiting: Waiting::default(),
+            limit,
+            reader_units: 0,
+            work: Work::default(),
+            broken: None,
+        }
     }
 
-    /// Takes the next bytes of the body.
-    ///
-    /// # Errors
-    /// Why it is refused, then and ever after.
-    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Breach> {
-        self.feed_through(chunk, &mut |_| Ok(()))
+    /// The same, with readers of whom a byte takes so many units of work.
+    #[must_use]
+    pub(crate) const fn with_readers(mut self, byte_units: u64) -> Self {
+        self.reader_units = byte_units;
+        self
     }
 
-    /// The same, and gives `sink` the body without its content encodings.
+    /// Takes the next bytes of the body, which wait for [`DecodedSize::advance`].
+    pub fn offer(&mut self, chunk: &[u8]) {
+        if let Some(stage) = self.stages.first_mut() {
+            stage.has_begun |= !chunk.is_empty();
+            stage.waiting.bytes.extend_from_slice(chunk);
+        }
+    }
+
+    /// Works on what was offered, and gives `reader` the body without its content encodings, until nothing
+    /// is left of it or the slice is used up.
     ///
     /// # Errors
-    /// The same, or what `sink` returned.
-    pub fn feed_through<E: From<Breach>>(
-        &mut self,
-        chunk: &[u8],
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let content = &mut self.content;
-        content.check()?;
-        self.decoder.feed(chunk, &mut |decoded| {
-            let fed = content.feed(decoded);
-            content.broken = fed.err();
-            fed?;
-            sink(decoded)
-        })
+    /// Why the body is refused, then and ever after, or what `reader` returned.
+    pub fn advance<E: From<Breach>>(&mut self, slice: &mut Slice, reader: Reader<'_, E>) -> Result<Progress, E> {
+        loop {
+            self.check()?;
+            if slice.is_used_up() && self.has_waiting() {
+                return Ok(Progress::Pending);
+            }
+            let done = self.work.done();
+            self.work.begin_step();
+            let stepped = self.step(reader);
+            slice.charge(self.work.done().saturating_sub(done));
+            match stepped {
+                Ok(true) => {}
+                Ok(false) => return Ok(Progress::Idle),
+                Err(stop) => {
+                    self.broken = Some(stop.breach);
+                    return Err(stop.error);
+                }
+            }
+            if self.is_excessive() {
+                self.broken = Some(Breach::Malformed);
+            }
+        }
     }
 
     /// The size, once the body has ended.
@@ -95,61 +161,106 @@ impl DecodedSize {
     /// # Errors
     /// [`Breach::Malformed`] where it ended too soon, else why it was refused before.
     pub fn finish(&self) -> Result<u64, Breach> {
-        self.content.check()?;
-        self.decoder.finish()?;
-        match &self.content.format {
-            Format::Gzip(gzip) if !gzip.is_whole() => return Err(Breach::Malformed),
-            Format::Zip(zip) => {
-                zip.finish()?;
-            }
-            Format::Open(_) | Format::Plain | Format::Gzip(_) => {}
+        self.check()?;
+        let is_whole = self.stages.iter().all(|stage| !stage.has_begun || stage.codec.is_whole());
+        if !is_whole {
+            return Err(Breach::Malformed);
         }
+        self.content.finish()?;
         Ok(self.bytes())
     }
 
-    /// The most bytes that any step gave so far.
+    /// The most bytes that any stage gave so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let unpacked = match &self.content.format {
-            Format::Open(_) | Format::Plain => 0,
-            Format::Gzip(_) => self.content.inflated,
-            Format::Zip(zip) => zip.bytes(),
-        };
-        self.decoder.bytes().max(unpacked)
+        self.stages.iter().map(|stage| stage.bytes).fold(self.content.unpacked().unwrap_or_default(), u64::max)
     }
-}
 
-impl Content {
+    /// Bytes of memory that it holds, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let stages = self.stages.iter().map(|stage| {
+            stage.codec.memory().saturating_add(stage.waiting.bytes.capacity()).saturating_add(size_of::<Stage>())
+        });
+        stages.fold(self.content.memory().saturating_add(self.waiting.bytes.capacity()), usize::saturating_add)
+    }
+
     fn check(&self) -> Result<(), Breach> {
         self.broken.map_or(Ok(()), Err)
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Breach> {
-        debug_assert!(bytes.len() <= SLICE_MAX, "{}", bytes.len());
-        if let Format::Open(first) = &mut self.format {
-            let whole = gather(first, &mut bytes, FIRST_BYTES);
-            let format = match (is_zip(first), is_gzip(first)) {
-                (Sniff::Yes, _) => Format::Zip(Box::new(Zip::new(self.limit, self.seed))),
-                (_, Sniff::Yes) => Format::Gzip(Box::default()),
-                (Sniff::More, _) | (_, Sniff::More) if !whole => return Ok(()),
-                _ => Format::Plain,
-            };
-            let first = std::mem::take(first);
-            self.format = format;
-            self.unpack(&first)?;
-        }
-        self.unpack(bytes)
+    /// Whether anything is left to do.
+    fn has_waiting(&self) -> bool {
+        !self.waiting.is_over() || self.stages.iter().any(|stage| !stage.waiting.is_over())
     }
 
-    fn unpack(&mut self, bytes: &[u8]) -> Result<(), Breach> {
-        match &mut self.format {
-            Format::Open(_) | Format::Plain => Ok(()),
-            Format::Zip(zip) => zip.feed(bytes),
-            Format::Gzip(gzip) => {
-                let (total, limit) = (&mut self.inflated, self.limit);
-                gzip.feed(bytes, &mut |inflated| count_up(total, inflated, limit))
+    /// Whether the body costs more than its size allows: what was taken of it, and what came out at last.
+    fn is_excessive(&self) -> bool {
+        let sent = self.stages.first().map_or(0, |stage| stage.taken);
+        let plain = self.stages.last().map_or(0, |stage| stage.bytes);
+        self.work.is_excessive(sent, self.content.content_bytes().unwrap_or(plain), self.reader_units)
+    }
+
+    /// Lets the last stage that can go on do one step; says whether there was one.
+    fn step<E: From<Breach>>(&mut self, reader: Reader<'_, E>) -> Result<bool, Stop<E>> {
+        if !self.waiting.is_over() {
+            let mut rest = self.waiting.rest();
+            let step = self.content.step(&mut rest, &mut self.work)?;
+            let left = rest.len();
+            self.waiting.keep(left, step);
+            return Ok(true);
+        }
+        let Some(at) = self.stages.iter().rposition(|stage| !stage.waiting.is_over()) else {
+            self.rest();
+            return Ok(false);
+        };
+        let (first, behind) = self.stages.split_at_mut_checked(at.saturating_add(1)).unwrap_or_default();
+        let Some(stage) = first.last_mut() else { return Ok(false) };
+        let mut next = behind.first_mut();
+        // What waited for the stage behind has been taken; its memory takes what comes.
+        let mut out = std::mem::take(match &mut next {
+            Some(next) => &mut next.waiting.bytes,
+            None => &mut self.waiting.bytes,
+        });
+        out.clear();
+        let given = stage.waiting.rest().len();
+        let mut rest = stage.waiting.rest();
+        let step = stage.codec.step(&mut rest, &mut out, &mut self.work)?;
+        let left = rest.len();
+        stage.taken = stage.taken.saturating_add((given.saturating_sub(left)) as u64);
+        stage.waiting.keep(left, step);
+        debug_assert!(out.len() <= SLICE_MAX, "{}", out.len());
+        count_up(&mut stage.bytes, &out, self.limit)?;
+        match next {
+            Some(next) => {
+                next.has_begun |= !out.is_empty();
+                next.waiting = Waiting { bytes: out, ..Waiting::default() };
+            }
+            None => {
+                self.work.add_bytes(out.len(), self.reader_units);
+                reader(&out).map_err(|error| Stop { error, breach: Breach::Malformed })?;
+                self.waiting = Waiting { bytes: out, ..Waiting::default() };
             }
         }
+        Ok(true)
+    }
+
+    /// Nothing is left to do: memory for bytes that wait is given back.
+    fn rest(&mut self) {
+        self.waiting = Waiting::default();
+        self.stages.iter_mut().for_each(|stage| stage.waiting = Waiting::default());
+    }
+}
+
+/// Why a step stops the body, and what it is refused with ever after.
+struct Stop<E> {
+    error: E,
+    breach: Breach,
+}
+
+impl<E: From<Breach>> From<Breach> for Stop<E> {
+    fn from(breach: Breach) -> Self {
+        Self { error: breach.into(), breach }
     }
 }
 

@@ -3,16 +3,16 @@
 /// Work that is left to one callback, which all bodies that go on within it share.
 #[derive(Debug)]
 pub struct Slice {
-    left: usize,
+    left: u64,
 }
 
 impl Slice {
-    /// The units of one callback.
-    pub const UNITS: usize = 256 << 10;
+    /// The units of one callback, about a nanosecond each.
+    pub const UNITS: u64 = 3_000_000;
 
-    /// A slice of so many units.
+    /// A slice of so many units. If that is any, a body does one step at least, of about 50,000 units.
     #[must_use]
-    pub const fn new(units: usize) -> Self {
+    pub const fn new(units: u64) -> Self {
         Self { left: units }
     }
 
@@ -22,17 +22,17 @@ impl Slice {
         self.left == 0
     }
 
-    /// Takes up to `most` units, of which this many were left.
-    pub(super) fn take(&mut self, most: usize) -> usize {
-        let taken = most.min(self.left);
-        self.left = self.left.saturating_sub(taken);
-        taken
+    /// Takes `units` off, or what is left.
+    pub(super) const fn charge(&mut self, units: u64) {
+        self.left = self.left.saturating_sub(units);
     }
 
     /// Cuts off up to `most` units.
     #[must_use]
-    pub fn split(&mut self, most: usize) -> Self {
-        Self { left: self.take(most) }
+    pub fn split(&mut self, most: u64) -> Self {
+        let part = Self { left: most.min(self.left) };
+        self.charge(part.left);
+        part
     }
 
     /// Puts back what was cut off and is left.
@@ -42,7 +42,7 @@ impl Slice {
 
     /// Takes all of it, and says how much it was.
     #[cfg(test)]
-    pub fn spend(&mut self) -> usize {
-        self.take(usize::MAX)
+    pub fn spend(&mut self) -> u64 {
+        std::mem::take(&mut self.left)
     }
 }

@@ -21,11 +21,19 @@ mod directory;
 mod entry;
 mod record;
 
-use crate::payload::decode::{Breach, Inflate, Sniff, begins, count, count_up, gather_record};
+use crate::payload::decode::{Breach, Inflate, Sniff, Step, begins, count, count_up, gather_record};
+use crate::payload::work::Work;
 
 use directory::Directory;
 use entry::{Entry, Progress};
 use record::Record;
+
+/// The work of a record, and of each of its bytes.
+const RECORD: u64 = 200;
+const RECORD_BYTE: u64 = 2;
+
+/// What may stay allocated between two records.
+const HELD_KEPT: usize = 1024;
 
 /// Whether a body that begins with `first` is a ZIP archive.
 #[must_use]
@@ -45,9 +53,11 @@ pub struct Zip {
     /// How many bytes of the archive went by.
     read: u64,
     directory: Directory,
-    inflate: Option<Inflate>,
+    inflate: Inflate,
     /// What the entries inflated to.
     bytes: u64,
+    /// Bytes of all records, which are content as well: names, and how many there are.
+    recorded: u64,
     limit: u64,
 }
 
@@ -71,25 +81,45 @@ impl Zip {
     #[must_use]
     pub fn new(limit: u64, seed: [u8; 16]) -> Self {
         let directory = Directory::new(seed);
-        Self { part: Part::Record, held: Vec::new(), read: 0, directory, inflate: None, bytes: 0, limit }
+        Self {
+            part: Part::Record,
+            held: Vec::new(),
+            read: 0,
+            directory,
+            inflate: Inflate::default(),
+            bytes: 0,
+            recorded: 0,
+            limit,
+        }
     }
 
-    /// Takes the next bytes of the archive.
+    /// Takes what it can off `input`, the next bytes of the archive.
     ///
     /// # Errors
     /// Why it is refused, then and ever after.
-    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Breach> {
-        let mut input = chunk;
-        while !input.is_empty() {
+    pub(crate) fn step(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
+        loop {
             let before = count(input);
             let part = std::mem::replace(&mut self.part, Part::End);
-            self.part = self.step(part, &mut input).unwrap_or_else(Part::Broken);
+            let (next, step) =
+                self.go_on(part, input, work).unwrap_or_else(|breach| (Part::Broken(breach), Step::Hungry));
+            self.part = next;
             if let Part::Broken(breach) = self.part {
                 return Err(breach);
             }
             self.read = self.read.saturating_add(before.saturating_sub(count(input)));
+            if step == Step::More || (work.is_due() && !input.is_empty()) {
+                return Ok(Step::More);
+            }
+            if input.is_empty() {
+                return Ok(Step::Hungry);
+            }
         }
-        Ok(())
+    }
+
+    /// Bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.held.capacity().saturating_add(self.inflate.memory())
     }
 
     /// The sum over all entries, once the archive has ended.
@@ -110,41 +140,54 @@ impl Zip {
         self.bytes
     }
 
+    /// The sum over the entries so far, and what their records say of them.
+    pub(crate) const fn content_bytes(&self) -> u64 {
+        self.bytes.saturating_add(self.recorded)
+    }
+
     /// Takes bytes off `input` as far as `part` goes, and returns the part behind.
-    fn step(&mut self, part: Part, input: &mut &[u8]) -> Result<Part, Breach> {
+    fn go_on(&mut self, part: Part, input: &mut &[u8], work: &mut Work) -> Result<(Part, Step), Breach> {
+        let hungry = |part| Ok((part, Step::Hungry));
         match part {
             Part::Record => {
                 let start = self.read.saturating_sub(count(&self.held));
                 if !gather_record(&mut self.held, input, record::bytes)? {
-                    return Ok(Part::Record);
+                    return hungry(Part::Record);
                 }
+                work.add(RECORD);
+                work.add_bytes(self.held.len(), RECORD_BYTE);
+                self.recorded = self.recorded.saturating_add(count(&self.held));
                 let next = self.record(start)?;
                 self.held.clear();
-                Ok(next)
+                if self.held.capacity() > HELD_KEPT {
+                    self.held = Vec::new();
+                }
+                hungry(next)
             }
             Part::Data(mut entry) => {
                 let (total, limit) = (&mut self.bytes, self.limit);
-                let inflate = self.inflate.get_or_insert_with(Inflate::raw);
-                match entry.feed(inflate, &mut self.held, input, &mut |decoded| count_up(total, decoded, limit))? {
-                    Progress::More => Ok(Part::Data(entry)),
-                    Progress::Undescribed => Ok(Part::Descriptor(entry)),
+                let sink = &mut |decoded: &[u8]| count_up(total, decoded, limit);
+                match entry.step(&mut self.inflate, &mut self.held, input, work, sink)? {
+                    Progress::On(step) => Ok((Part::Data(entry), step)),
+                    Progress::Undescribed => hungry(Part::Descriptor(entry)),
                     Progress::Whole => {
                         self.directory.add_local(entry.seal());
-                        Ok(Part::Record)
+                        hungry(Part::Record)
                     }
                 }
             }
             Part::Descriptor(entry) => {
                 let (sizes, is_wide) = (entry.sizes(), entry.is_wide());
                 if !gather_record(&mut self.held, input, |held| Ok(descriptor::bytes(held, &sizes, is_wide)))? {
-                    return Ok(Part::Descriptor(entry));
+                    return hungry(Part::Descriptor(entry));
                 }
                 if !descriptor::says(&self.held, &sizes) {
                     return Err(Breach::Malformed);
                 }
+                work.add(RECORD);
                 self.held.clear();
                 self.directory.add_local(entry.seal());
-                Ok(Part::Record)
+                hungry(Part::Record)
             }
             Part::End => Err(Breach::Malformed),
             Part::Broken(breach) => Err(breach),
@@ -161,9 +204,7 @@ impl Zip {
                     directory.add_local(entry.seal());
                     return Ok(Part::Record);
                 }
-                if let Some(inflate) = &mut self.inflate {
-                    inflate.restart();
-                }
+                self.inflate.restart();
                 Ok(Part::Data(entry))
             }
             Record::Central(central) => directory.add_central(&central, start).map(|()| Part::Record),

@@ -13,6 +13,7 @@ use crate::base::number::counted;
 use crate::filter::runtime::Runtime;
 use crate::host::fault::Fault;
 use crate::host::stream::{CounterId, MetricKind, Uptime as _};
+use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::policy::document::from_configuration;
 use crate::queue::membership::RootId;
@@ -25,6 +26,8 @@ thread_local! {
     static METRICS: RefCell<HashMap<String, CounterId>> = RefCell::default();
     /// What gives out slots in this VM, whatever policies it serves.
     static WORKER: RefCell<Option<SharedWorker>> = const { RefCell::new(None) };
+    /// The memory for bodies in this VM, whatever policies it serves.
+    static BODIES: Budget = Budget::default();
 }
 
 type SharedWorker = Rc<RefCell<Worker<Envoy>>>;
@@ -56,7 +59,7 @@ pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
 fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
     let mut fresh = Secret::default();
     getrandom::fill(&mut fresh).map_err(|_| Fault::HostStatus(0))?;
-    let mut runtime = Runtime::start(policy, Envoy, &fresh, define)?;
+    let mut runtime = Runtime::start(policy, Envoy, &fresh, BODIES.with(Budget::clone), define)?;
     if runtime.has_pools() {
         runtime.join(worker(&fresh)?, root, Envoy.uptime());
         bodies::tick_at_least(root, TICK);

@@ -9,6 +9,7 @@ use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision, Reading};
 use crate::observe::Decided;
 use crate::payload::body::{BodyMeter, Refused};
+use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::reply::fields::{self, By, Shown};
 use crate::reply::local::{self, Told, Under};
@@ -150,7 +151,8 @@ fn payload<'p>(
     let Some(holding) = holding(request, caller, policy, &mut Vec::new()) else { return (None, None) };
     let wanted = wanted(policy, Some(holding), request, claims).unwrap_or_default();
     let encodings = request.headers.all("content-encoding");
-    let opened = check_length(&wanted, request).and_then(|()| BodyMeter::new(&wanted, encodings, [0; 16]).map(|_| ()));
+    let opened = check_length(&wanted, request)
+        .and_then(|()| BodyMeter::new(&wanted, encodings, [0; 16], &Budget::default()).map(|_| ()));
     let refused = opened.err().filter(|_| !request.ends);
     let Holding { number, payload, overridden, bounds } = holding;
     let told = Payload {

@@ -48,7 +48,7 @@ fn give(proxy: &Proxy, stream: &mut Stream<Proxy>, part: &[u8], ends: bool, slic
 }
 
 /// Steps of a suspended stream, each with so many units, until it needs none.
-fn work(proxy: &Proxy, stream: &mut Stream<Proxy>, units: usize) -> Step {
+fn work(proxy: &Proxy, stream: &mut Stream<Proxy>, units: u64) -> Step {
     for _ in 0..100_000 {
         match stream.on_work(proxy, &mut Slice::new(units)) {
             Step::Again => assert!(stream.is_suspended()),

@@ -1,6 +1,7 @@
 //! Bodies: what is refused when, what it takes from the limits, and what it costs.
 
 use super::*;
+use crate::payload::memory::Budget;
 
 const POLICY: &str = r#"
 version: 1
@@ -209,22 +210,39 @@ fn a_body_that_is_refused_after_the_answer_has_begun_has_paid() {
 }
 
 #[test]
-fn so_many_bodies_are_decoded_at_once_and_no_more() {
+fn small_bodies_hold_little_and_all_policies_share_one_budget() {
     let proxy = Proxy::new();
-    let policy = proxy.runtime(&POLICY.replace("quota: 9,", "quota: 900,"));
-    let brotli = || post(&proxy, &policy, "/files", &[("content-encoding", b"br")]);
-    let mut open: Vec<Stream<Proxy>> = Vec::new();
-    loop {
-        let (stream, flow) = brotli();
+    let text = POLICY.replace("quota: 9,", "quota: 9000,").replace("decoded_bytes: 60B", "decoded_bytes: 20MB");
+    let policies = ["one", "two", "three"].map(|name| proxy.runtime(&text.replace("demo", name)));
+    let open = |at: usize, body: &[u8]| {
+        let policy = &policies[at % policies.len()];
+        let (mut stream, flow) = post(&proxy, policy, "/files", &[("content-encoding", b"br")]);
+        assert_eq!(flow, Flow::Continue);
+        proxy.body.replace(body.to_vec());
+        let flow = stream.on_request_body(&proxy, body.len(), false, &mut slice());
+        (stream, flow)
+    };
+    // "Hello" in a block that is not compressed, within a window of 4 MiB; the stream goes on.
+    let small: Vec<_> = (0..1000).map(|at| open(at, b"\x0b\x02\x80Hello")).collect();
+    assert!(small.iter().all(|(_, flow)| *flow == Flow::Continue));
+    assert!(proxy.bodies.held() < 16 << 20, "{}", proxy.bodies.held());
+    drop(small);
+    assert_eq!(proxy.bodies.held(), 0);
+    // A block of 16 MiB is announced, and a window as large.
+    let mut large = Vec::new();
+    let refused = loop {
+        let (stream, flow) = open(large.len(), b"\xcf\xff\xff\xffHello");
         if flow == Flow::Stop {
-            break;
+            break stream;
         }
-        open.push(stream);
-    }
-    assert_eq!(open.len(), 13, "384 MiB of memory, 28 for each");
+        large.push(stream);
+        assert!(proxy.bodies.held() <= Budget::BYTES);
+    };
+    assert_eq!(large.len(), 23, "16 MiB each, of 384");
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!((reply.status, reply.grpc_status), (503, GrpcStatus::Unavailable));
     assert!(reply.headers.contains(&("retry-after", "1".to_owned())));
-    open.pop();
-    assert_eq!(brotli().1, Flow::Continue);
+    drop(refused);
+    large.pop();
+    assert_eq!(open(0, b"\xcf\xff\xff\xffHello").1, Flow::Continue);
 }

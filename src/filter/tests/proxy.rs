@@ -17,6 +17,7 @@ use crate::host::stream::{
     Clock, CounterId, Exchange, LocalReply, Meter, MetricKind, Properties, RequestBody, RequestHead, ResponseHead,
     Uptime,
 };
+use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::policy::document::from_yaml;
 use crate::queue::membership::RootId;
@@ -43,6 +44,8 @@ pub(super) struct Proxy {
     pub(super) streams: Rc<Cell<u32>>,
     /// Bytes of the request that have come, its head among them.
     pub(super) received: Rc<Cell<u64>>,
+    /// The memory for bodies that are measured.
+    pub(super) bodies: Budget,
     /// What is in the buffer of the request's body.
     pub(super) body: Rc<RefCell<Vec<u8>>>,
     /// A value of several lines stands for as many headers of its name.
@@ -193,7 +196,7 @@ impl Proxy {
             });
             CounterId(u32::try_from(index).unwrap())
         };
-        let mut runtime = Runtime::start(policy, self.clone(), &[1; 16], define).unwrap();
+        let mut runtime = Runtime::start(policy, self.clone(), &[1; 16], self.bodies.clone(), define).unwrap();
         if runtime.has_pools() {
             let worker = Rc::clone(
                 self.worker

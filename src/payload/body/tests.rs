@@ -10,14 +10,14 @@ use flate2::write::GzEncoder;
 use super::*;
 use crate::payload::json::ValueRule;
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 fn measure(wanted: &Wanted, encoding: &str, body: &[u8], size: usize) -> Result<Measured, Refused> {
-    let mut meter = BodyMeter::new(wanted, [encoding.as_bytes()], [7; 16])?;
+    let mut meter = BodyMeter::new(wanted, [encoding.as_bytes()], [7; 16], &Budget::default())?;
     for chunk in body.chunks(size) {
         meter.count(chunk.len() as u64)?;
         meter.offer(chunk)?;
@@ -51,7 +51,7 @@ fn json(rules: JsonRules) -> Option<Arc<JsonRules>> {
 #[test]
 fn bytes_are_those_sent_and_nothing_reads_them() {
     let wanted = Wanted { bytes: Some(5), ..Wanted::default() };
-    assert!(!BodyMeter::new(&wanted, [&b"unheard-of"[..]], [0; 16]).unwrap().reads());
+    assert!(!BodyMeter::new(&wanted, [&b"unheard-of"[..]], [0; 16], &Budget::default()).unwrap().reads());
     assert_eq!(measured(&wanted, "", b"12345").unwrap().bytes, 5);
     assert_eq!(measured(&wanted, "", b"123456"), refused(Reason::Bytes, Some(5)));
     let small = gzip(&[b'x'; 999]);

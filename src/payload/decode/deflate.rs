@@ -5,45 +5,126 @@
 //! bare stream that begins like that would be a stored block with bits set that every encoder leaves
 //! clear.
 
-use super::{Breach, Inflate, Sink, gather, number};
+use super::{Breach, Inflate, ROOM_MIN, SLICE_MAX, Step, gather, number};
+use crate::payload::work::Work;
+
+const TRAILER_BYTES: usize = 4;
+/// The flag of a stream that needs a dictionary, which no content encoding has.
+const NEEDS_DICTIONARY: u64 = 1 << 5;
 
 /// One stream; a byte behind its end is malformed.
 #[derive(Default)]
-pub(super) struct Deflate {
-    /// The first two bytes, while they are not whole.
-    first: Vec<u8>,
-    inflate: Option<Inflate>,
+pub(crate) struct Deflate {
+    part: Part,
+    /// The bytes of a part of fixed length, while it is not whole.
+    held: Vec<u8>,
+    inflate: Inflate,
+    /// Of a zlib stream.
+    sum: Option<Adler>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Header,
+    Data,
+    Trailer,
+    End,
 }
 
 impl Deflate {
-    pub(super) fn feed(&mut self, mut input: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
-        if self.inflate.is_none() {
-            if !gather(&mut self.first, &mut input, 2) {
-                return Ok(());
+    pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+        if self.part == Part::Header {
+            if !gather(&mut self.held, input, 2) {
+                return Ok(Step::Hungry);
             }
-            let mut inflate = if is_zlib(&self.first) { Inflate::zlib() } else { Inflate::raw() };
-            // An empty stream has ended with its second byte.
-            let rest = inflate.feed(&self.first, sink)?;
-            ends_with(rest)?;
-            self.inflate = Some(inflate);
+            self.part = Part::Data;
+            let held = std::mem::take(&mut self.held);
+            if is_zlib(&held) {
+                if number(&held, 1, 1) & NEEDS_DICTIONARY != 0 {
+                    return Err(Breach::Malformed);
+                }
+                self.sum = Some(Adler::default());
+            } else {
+                let mut first = held.as_slice();
+                self.data(&mut first, out, work)?;
+                if !first.is_empty() {
+                    return Err(Breach::Malformed);
+                }
+            }
         }
-        match &mut self.inflate {
-            Some(inflate) => ends_with(inflate.feed(input, sink)?),
-            None => Ok(()),
+        if self.part == Part::Data {
+            let step = self.data(input, out, work)?;
+            if self.part == Part::Data {
+                return Ok(step);
+            }
         }
+        if self.part == Part::Trailer && gather(&mut self.held, input, TRAILER_BYTES) {
+            let sum = self.sum.as_ref().map(Adler::sum).unwrap_or_default();
+            if self.held != sum.to_be_bytes() {
+                return Err(Breach::Malformed);
+            }
+            self.part = Part::End;
+        }
+        if input.is_empty() { Ok(Step::Hungry) } else { Err(Breach::Malformed) }
+    }
+
+    fn data(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+        let step = self.inflate.step(input, SLICE_MAX.saturating_sub(out.len()).max(ROOM_MIN), work)?;
+        let fresh = self.inflate.fresh();
+        if let Some(sum) = &mut self.sum {
+            sum.add(fresh);
+        }
+        out.extend_from_slice(fresh);
+        if self.inflate.has_ended() {
+            self.part = if self.sum.is_some() { Part::Trailer } else { Part::End };
+        }
+        Ok(step)
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        self.inflate.as_ref().is_some_and(Inflate::has_ended)
+        self.part == Part::End
     }
-}
 
-/// Nothing may follow the stream.
-fn ends_with(rest: &[u8]) -> Result<(), Breach> {
-    if rest.is_empty() { Ok(()) } else { Err(Breach::Malformed) }
+    pub(super) fn memory(&self) -> usize {
+        self.inflate.memory()
+    }
 }
 
 fn is_zlib(first: &[u8]) -> bool {
     let (method, flags) = (number(first, 0, 1), number(first, 1, 1));
     method & 0x0f == 8 && method >> 4 <= 7 && ((method << 8) | flags).is_multiple_of(31)
+}
+
+/// The checksum of zlib (RFC 1950 §8.2).
+struct Adler {
+    a: u32,
+    b: u32,
+}
+
+impl Default for Adler {
+    fn default() -> Self {
+        Self { a: 1, b: 0 }
+    }
+}
+
+impl Adler {
+    const BASE: u32 = 65_521;
+    /// After so many bytes no sum has passed 2³².
+    const BYTES_MAX: usize = 5552;
+
+    fn add(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(Self::BYTES_MAX) {
+            for byte in chunk {
+                self.a = self.a.wrapping_add(u32::from(*byte));
+                self.b = self.b.wrapping_add(self.a);
+            }
+            self.a %= Self::BASE;
+            self.b %= Self::BASE;
+        }
+    }
+
+    const fn sum(&self) -> u32 {
+        self.b << 16 | self.a
+    }
 }

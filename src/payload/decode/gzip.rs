@@ -5,11 +5,16 @@
 
 use crc32fast::Hasher;
 
-use super::{Breach, Inflate, Sink, Sniff, begins, count, gather, number, take};
+use super::{Breach, Inflate, ROOM_MIN, SLICE_MAX, Sniff, Step, begins, count, gather, number, take};
+use crate::payload::work::Work;
 
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 const HEADER_BYTES: usize = 10;
 const TRAILER_BYTES: usize = 8;
+
+/// The work of a member besides that of its data, and of each byte of its header.
+const MEMBER: u64 = 150;
+const HEADER_BYTE: u64 = 3;
 
 const HAS_HEADER_CRC: u8 = 1 << 1;
 const HAS_EXTRA: u8 = 1 << 2;
@@ -36,7 +41,7 @@ pub(crate) struct Gzip {
     crc: Hasher,
     /// Decoded bytes of the member, modulo 2³².
     size: u32,
-    inflate: Option<Inflate>,
+    inflate: Inflate,
 }
 
 /// The part of a member that the next byte is in.
@@ -56,11 +61,33 @@ enum Part {
 }
 
 impl Gzip {
-    pub(crate) fn feed(&mut self, mut input: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
-        while !input.is_empty() {
-            input = if self.part == Part::Data { self.data(input, sink)? } else { self.frame(input)? };
+    pub(crate) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+        loop {
+            if self.part == Part::Data {
+                let room = SLICE_MAX.saturating_sub(out.len());
+                if room < ROOM_MIN {
+                    return Ok(Step::More);
+                }
+                let step = self.data(input, room, out, work)?;
+                if self.part == Part::Data {
+                    return Ok(step);
+                }
+            } else {
+                let before = input.len();
+                *input = self.frame(input, work)?;
+                work.add_bytes(before.saturating_sub(input.len()), HEADER_BYTE);
+            }
+            if input.is_empty() {
+                return Ok(Step::Hungry);
+            }
+            if work.is_due() {
+                return Ok(Step::More);
+            }
         }
-        Ok(())
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.inflate.memory()
     }
 
     /// Whether the last member is complete.
@@ -68,22 +95,20 @@ impl Gzip {
         self.part == Part::Header && self.held.is_empty()
     }
 
-    fn data<'i>(&mut self, input: &'i [u8], sink: Sink<'_>) -> Result<&'i [u8], Breach> {
-        let (crc, size) = (&mut self.crc, &mut self.size);
-        let inflate = self.inflate.get_or_insert_with(Inflate::raw);
-        let rest = inflate.feed(input, &mut |decoded| {
-            crc.update(decoded);
-            *size = size.wrapping_add(u32::try_from(decoded.len()).unwrap_or_default());
-            sink(decoded)
-        })?;
-        if inflate.has_ended() {
+    fn data(&mut self, input: &mut &[u8], room: usize, out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+        let step = self.inflate.step(input, room, work)?;
+        let fresh = self.inflate.fresh();
+        self.crc.update(fresh);
+        self.size = self.size.wrapping_add(u32::try_from(fresh.len()).unwrap_or_default());
+        out.extend_from_slice(fresh);
+        if self.inflate.has_ended() {
             self.part = Part::Trailer;
         }
-        Ok(rest)
+        Ok(step)
     }
 
     /// Reads what stands around the data; returns what is behind the part.
-    fn frame<'i>(&mut self, mut input: &'i [u8]) -> Result<&'i [u8], Breach> {
+    fn frame<'i>(&mut self, mut input: &'i [u8], work: &mut Work) -> Result<&'i [u8], Breach> {
         match self.part {
             Part::Header => {
                 if gather(&mut self.held, &mut input, HEADER_BYTES) {
@@ -128,9 +153,11 @@ impl Gzip {
                     if number(&self.held, 0, 4) != crc || number(&self.held, 4, 4) != u64::from(self.size) {
                         return Err(Breach::Malformed);
                     }
-                    *self =
-                        Self { inflate: self.inflate.take(), held: std::mem::take(&mut self.held), ..Self::default() };
+                    work.add(MEMBER);
                     self.held.clear();
+                    self.part = Part::Header;
+                    self.crc.reset();
+                    self.size = 0;
                 }
             }
         }
@@ -168,9 +195,7 @@ impl Gzip {
         } else {
             self.part = Part::Data;
             self.crc.reset();
-            if let Some(inflate) = &mut self.inflate {
-                inflate.restart();
-            }
+            self.inflate.restart();
         }
     }
 }

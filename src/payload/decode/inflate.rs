@@ -1,75 +1,323 @@
-//! DEFLATE (RFC 1951), with or without the frame of zlib (RFC 1950): what gzip, `deflate` and ZIP share.
+//! DEFLATE (RFC 1951): what gzip, `deflate` and ZIP share.
+//!
+//! A decoder of our own, as none at hand stops at the end of each block, tells what a block costs, or keeps
+//! a small window for a small stream (decision 0020). It may pause between any two symbols:
+//!
+//! ```text
+//! header ─┬▶ stored length ─▶ stored ──────────────────────────────┬▶ header, or the end
+//!         ├▶ fixed codes ───────────────────────────────▶ symbols ─┤
+//!         └▶ counts ─▶ lengths of lengths ─▶ lengths ───▶ symbols ─┘
+//! ```
 
-use miniz_oxide::inflate::TINFLStatus as Status;
-use miniz_oxide::inflate::core::inflate_flags::{
-    TINFL_FLAG_COMPUTE_ADLER32, TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_IGNORE_ADLER32, TINFL_FLAG_PARSE_ZLIB_HEADER,
-};
-use miniz_oxide::inflate::core::{DecompressorOxide, TINFL_LZ_DICT_SIZE, decompress};
+mod bits;
+mod codes;
+mod window;
 
-use super::{Breach, SLICE_MAX, Sink};
+use super::{Breach, Step};
+use crate::payload::work::Work;
+use bits::Bits;
+use codes::{Codes, FIXED};
+use window::Window;
 
-const _: () = assert!(TINFL_LZ_DICT_SIZE == SLICE_MAX, "what is decoded leaves in slices of the window");
+/// The longest match.
+const MATCH_MAX: usize = 258;
+/// The least room for what comes out of one step.
+pub(crate) const ROOM_MIN: usize = 2 * MATCH_MAX;
 
-/// One deflated stream after the other, over one window that decoded bytes leave as they come in.
+/// The work of each part.
+const BYTE_IN: u64 = 5;
+const BYTE_OUT: u64 = 3;
+const BLOCK: u64 = 25;
+const TABLES: u64 = 1_000;
+const LENGTH: u64 = 5;
+
+/// The base of each length from symbol 257 up, and its extra bits (§3.2.5).
+const LENGTHS: [(u16, u8); 29] = [
+    (3, 0),
+    (4, 0),
+    (5, 0),
+    (6, 0),
+    (7, 0),
+    (8, 0),
+    (9, 0),
+    (10, 0),
+    (11, 1),
+    (13, 1),
+    (15, 1),
+    (17, 1),
+    (19, 2),
+    (23, 2),
+    (27, 2),
+    (31, 2),
+    (35, 3),
+    (43, 3),
+    (51, 3),
+    (59, 3),
+    (67, 4),
+    (83, 4),
+    (99, 4),
+    (115, 4),
+    (131, 5),
+    (163, 5),
+    (195, 5),
+    (227, 5),
+    (258, 0),
+];
+
+/// The base of each distance, and its extra bits.
+const DISTANCES: [(u16, u8); 30] = [
+    (1, 0),
+    (2, 0),
+    (3, 0),
+    (4, 0),
+    (5, 1),
+    (7, 1),
+    (9, 2),
+    (13, 2),
+    (17, 3),
+    (25, 3),
+    (33, 4),
+    (49, 4),
+    (65, 5),
+    (97, 5),
+    (129, 6),
+    (193, 6),
+    (257, 7),
+    (385, 7),
+    (513, 8),
+    (769, 8),
+    (1025, 9),
+    (1537, 9),
+    (2049, 10),
+    (3073, 10),
+    (4097, 11),
+    (6145, 11),
+    (8193, 12),
+    (12289, 12),
+    (16385, 13),
+    (24577, 13),
+];
+
+/// One deflated stream after the other.
+#[derive(Default)]
 pub(crate) struct Inflate {
-    state: Box<DecompressorOxide>,
-    window: Box<[u8]>,
-    /// Where the next byte is put.
-    at: usize,
-    flags: u32,
-    has_ended: bool,
+    bits: Bits,
+    window: Window,
+    part: Part,
+    /// Whether no block follows the one at hand.
+    is_last: bool,
+    /// Those of the last block that had its own.
+    codes: Option<Box<Codes>>,
+}
+
+/// The part of a stream that the next bit is in.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Header,
+    StoredLength,
+    Stored {
+        left: usize,
+    },
+    Counts,
+    LengthsOfLengths,
+    Lengths,
+    Symbols {
+        fixed: bool,
+    },
+    End,
+}
+
+/// Why decoding stops.
+enum Pause {
+    /// The next thing needs more bits than have come.
+    Hungry,
+    /// There is no room for what comes out.
+    Full,
+    /// The part is over; this is the next.
+    Next(Part),
 }
 
 impl Inflate {
-    /// A stream without a frame.
-    pub(crate) fn raw() -> Self {
-        Self::new(TINFL_FLAG_IGNORE_ADLER32)
-    }
-
-    /// A stream within the frame of zlib, whose checksum must be right.
-    pub(crate) fn zlib() -> Self {
-        Self::new(TINFL_FLAG_PARSE_ZLIB_HEADER | TINFL_FLAG_COMPUTE_ADLER32)
-    }
-
-    fn new(flags: u32) -> Self {
-        let window = vec![0; TINFL_LZ_DICT_SIZE].into_boxed_slice();
-        Self { state: Box::default(), window, at: 0, flags: flags | TINFL_FLAG_HAS_MORE_INPUT, has_ended: false }
-    }
-
     /// Whether the stream has ended.
-    pub(crate) const fn has_ended(&self) -> bool {
-        self.has_ended
+    pub(crate) fn has_ended(&self) -> bool {
+        self.part == Part::End
     }
 
     /// Begins the next stream.
     pub(crate) fn restart(&mut self) {
-        self.state.init();
-        self.at = 0;
-        self.has_ended = false;
+        self.bits = Bits::default();
+        self.window.restart();
+        self.part = Part::Header;
+        self.is_last = false;
     }
 
-    /// Inflates `input` into `sink`; returns what is behind the end of the stream.
+    /// Bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.window.memory().saturating_add(if self.codes.is_some() { size_of::<Codes>() } else { 0 })
+    }
+
+    /// What the last step inflated.
+    pub(crate) fn fresh(&self) -> &[u8] {
+        self.window.fresh()
+    }
+
+    /// Inflates at most `room` bytes, which must be [`ROOM_MIN`] or more. Takes off `input` what that needs,
+    /// and nothing that is behind the end of the stream.
     ///
     /// # Errors
-    /// [`Breach::Malformed`] where it is no such stream, else what `sink` returned.
-    pub(crate) fn feed<'i>(&mut self, mut input: &'i [u8], sink: Sink<'_>) -> Result<&'i [u8], Breach> {
-        while !self.has_ended {
-            let (status, read, written) = decompress(&mut self.state, input, &mut self.window, self.at, self.flags);
-            let end = self.at.saturating_add(written);
-            if written > 0 {
-                sink(self.window.get(self.at..end).ok_or(Breach::Malformed)?)?;
+    /// [`Breach::Malformed`] if it is no such stream.
+    pub(crate) fn step(&mut self, input: &mut &[u8], room: usize, work: &mut Work) -> Result<Step, Breach> {
+        let whole = *input;
+        self.window.begin(room);
+        let step = self.run(input, work);
+        // What is hungry needs more bits than it holds; else whole bytes of those may be of what follows.
+        if self.has_ended() || !matches!(step, Ok(Step::Hungry)) {
+            self.bits.unread(whole, input);
+        }
+        work.add_bytes(whole.len().saturating_sub(input.len()), BYTE_IN);
+        work.add_bytes(self.window.fresh().len(), BYTE_OUT);
+        step
+    }
+
+    fn run(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
+        while self.part != Part::End {
+            match self.go_on(input, work)? {
+                Pause::Hungry => return Ok(Step::Hungry),
+                Pause::Full => return Ok(Step::More),
+                Pause::Next(part) => self.part = part,
             }
-            // At its end the window begins anew.
-            self.at = if end < self.window.len() { end } else { 0 };
-            input = input.get(read..).ok_or(Breach::Malformed)?;
-            if status == Status::Done {
-                self.has_ended = true;
-            } else if status == Status::NeedsMoreInput {
-                return Ok(input);
-            } else if status != Status::HasMoreOutput || written == 0 {
-                return Err(Breach::Malformed);
+            if work.is_due() {
+                return Ok(Step::More);
             }
         }
-        Ok(input)
+        Ok(Step::Hungry)
+    }
+
+    fn go_on(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
+        match self.part {
+            Part::Header => self.header(input, work),
+            Part::StoredLength => {
+                let Some(number) = self.bits.take(32, input) else { return Ok(Pause::Hungry) };
+                let (length, check) = (number & 0xffff, number >> 16);
+                if length != !check & 0xffff {
+                    return Err(Breach::Malformed);
+                }
+                Ok(Pause::Next(Part::Stored { left: usize::try_from(length).unwrap_or_default() }))
+            }
+            Part::Stored { left } => Ok(self.stored(left, input)),
+            Part::Counts => {
+                let Some(number) = self.bits.take(14, input) else { return Ok(Pause::Hungry) };
+                work.add(TABLES);
+                self.codes.get_or_insert_default().announce(number)?;
+                Ok(Pause::Next(Part::LengthsOfLengths))
+            }
+            Part::LengthsOfLengths => {
+                let codes = self.codes.get_or_insert_default();
+                Ok(if codes.lengths_of_lengths(&mut self.bits, input)? {
+                    Pause::Next(Part::Lengths)
+                } else {
+                    Pause::Hungry
+                })
+            }
+            Part::Lengths => {
+                let codes = self.codes.get_or_insert_default();
+                Ok(if codes.lengths(&mut self.bits, input)? {
+                    work.add(codes.count().saturating_mul(LENGTH));
+                    Pause::Next(Part::Symbols { fixed: false })
+                } else {
+                    Pause::Hungry
+                })
+            }
+            Part::Symbols { fixed } => {
+                let codes = if fixed { Some(&*FIXED) } else { self.codes.as_deref() };
+                let pause = symbols(&mut self.bits, &mut self.window, codes.ok_or(Breach::Malformed)?, input)?;
+                Ok(match pause {
+                    Pause::Next(_) => Pause::Next(self.after()),
+                    Pause::Hungry | Pause::Full => pause,
+                })
+            }
+            Part::End => Ok(Pause::Next(Part::End)),
+        }
+    }
+
+    /// What follows a block.
+    fn after(&mut self) -> Part {
+        if self.is_last {
+            self.bits.align();
+            Part::End
+        } else {
+            Part::Header
+        }
+    }
+
+    fn header(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
+        let Some(number) = self.bits.take(3, input) else { return Ok(Pause::Hungry) };
+        work.add(BLOCK);
+        self.is_last = number & 1 == 1;
+        match number >> 1 {
+            0 => {
+                self.bits.align();
+                Ok(Pause::Next(Part::StoredLength))
+            }
+            1 => Ok(Pause::Next(Part::Symbols { fixed: true })),
+            2 => Ok(Pause::Next(Part::Counts)),
+            _ => Err(Breach::Malformed),
+        }
+    }
+
+    /// Copies of a stored block what there is. Whole bytes that were read as bits come first.
+    fn stored(&mut self, mut left: usize, input: &mut &[u8]) -> Pause {
+        while left > 0 {
+            if !self.window.has_room() {
+                self.part = Part::Stored { left };
+                return Pause::Full;
+            }
+            if let Some(byte) = self.bits.held_byte() {
+                self.window.push(byte);
+                left = left.saturating_sub(1);
+                continue;
+            }
+            let copied = self.window.append(input, left);
+            if copied == 0 {
+                self.part = Part::Stored { left };
+                return if input.is_empty() { Pause::Hungry } else { Pause::Full };
+            }
+            left = left.saturating_sub(copied);
+            *input = input.get(copied..).unwrap_or_default();
+        }
+        Pause::Next(self.after())
     }
 }
+
+/// Decodes symbols up to the end of the block.
+fn symbols(bits: &mut Bits, window: &mut Window, codes: &Codes, input: &mut &[u8]) -> Result<Pause, Breach> {
+    loop {
+        if !window.has_room() {
+            return Ok(Pause::Full);
+        }
+        bits.fill(input);
+        let mut look = *bits;
+        let Some(symbol) = codes.literals.decode(&mut look)? else { return Ok(Pause::Hungry) };
+        if let Ok(literal) = u8::try_from(symbol) {
+            *bits = look;
+            window.push(literal);
+            continue;
+        }
+        let Some(of_length) = symbol.checked_sub(257) else {
+            *bits = look;
+            return Ok(Pause::Next(Part::End));
+        };
+        let (base, extra) = LENGTHS.get(usize::from(of_length)).ok_or(Breach::Malformed)?;
+        let Some(more) = look.look(*extra) else { return Ok(Pause::Hungry) };
+        let length = base.wrapping_add(more);
+        let Some(of_distance) = codes.distances.decode(&mut look)? else { return Ok(Pause::Hungry) };
+        let (base, extra) = DISTANCES.get(usize::from(of_distance)).ok_or(Breach::Malformed)?;
+        let Some(more) = look.look(*extra) else { return Ok(Pause::Hungry) };
+        *bits = look;
+        window.repeat(usize::from(base.wrapping_add(more)), usize::from(length)).ok_or(Breach::Malformed)?;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ use flate2::Compression;
 use proptest::prelude::*;
 
 use super::*;
+use crate::payload::body::Progress;
+use crate::payload::decoded::{DecodedSize, Files, Reader};
+use crate::payload::slice::Slice;
 
 const UNLIMITED: u64 = u64::MAX;
 
@@ -60,16 +63,23 @@ pub(crate) fn encodings(field: &str) -> Encodings {
 
 /// Decodes a body that comes in these chunks.
 fn decode<'c>(field: &str, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Vec<u8>, Breach> {
-    let mut decoder = Decoder::new(&encodings(field), UNLIMITED);
+    let mut decoder = DecodedSize::new(&encodings(field), Files::Leave, UNLIMITED, [7; 16]);
     let mut decoded = Vec::new();
     for chunk in chunks {
-        decoder.feed::<Breach>(chunk, &mut |bytes| {
+        feed(&mut decoder, chunk, &mut |bytes| {
             assert!(bytes.len() <= SLICE_MAX);
             decoded.extend_from_slice(bytes);
             Ok(())
         })?;
     }
-    decoder.finish().map(|()| decoded)
+    decoder.finish().map(|_| decoded)
+}
+
+/// Lets the body take a whole chunk, in as many slices as that takes.
+fn feed<E: From<Breach>>(decoder: &mut DecodedSize, chunk: &[u8], reader: Reader<'_, E>) -> Result<(), E> {
+    decoder.offer(chunk);
+    while decoder.advance(&mut Slice::new(1000), reader)? == Progress::Pending {}
+    Ok(())
 }
 
 fn whole(field: &str, body: &[u8]) -> Result<Vec<u8>, Breach> {
@@ -233,13 +243,13 @@ fn a_sink_stops_the_body_with_an_error_of_its_own() {
     }
     for (field, encode) in ENCODERS {
         let mut calls = 0;
-        let mut decoder = Decoder::new(&encodings(field), UNLIMITED);
+        let mut decoder = DecodedSize::new(&encodings(field), Files::Leave, UNLIMITED, [7; 16]);
         let mut stop = |_: &[u8]| {
             calls += 1;
             Err(Mine::Stop)
         };
-        assert_eq!(decoder.feed(&encode(&text(1_000_000)), &mut stop), Err(Mine::Stop), "{field}");
-        assert_eq!(decoder.feed(b"more", &mut stop), Err(Mine::Breach(Breach::Malformed)), "{field}");
+        assert_eq!(feed(&mut decoder, &encode(&text(1_000_000)), &mut stop), Err(Mine::Stop), "{field}");
+        assert_eq!(feed(&mut decoder, b"more", &mut stop), Err(Mine::Breach(Breach::Malformed)), "{field}");
         assert_eq!(calls, 1, "{field}");
         assert!(decoder.finish().is_err(), "{field}");
     }

@@ -2,15 +2,18 @@
 //!
 //! The library decodes a block at a time out of bytes that are all there, so this gathers one header
 //! or one block (128 KiB at most) and hands it over. Decoded bytes stay in the library's window until
-//! that has moved past them: a sink sees them late, by [`WINDOW_MAX`] at most, and the rest at the
+//! that has moved past them: they come out late, by [`WINDOW_MAX`] at most, and the rest at the
 //! frame's end.
 
-use std::io::{Error, ErrorKind, Write};
+use std::io::Read as _;
 
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::{Breach, SLICE_MAX, Sink, count, gather_record, number, take};
+mod cost;
+
+use super::{Breach, SLICE_MAX, Step, count, gather_record, number, take};
+use crate::payload::work::Work;
 
 /// The largest window of a frame. RFC 9659 §3: with a larger one than 8 MB, a stream must not be sent as
 /// the content encoding `zstd`.
@@ -27,7 +30,7 @@ const COMPRESSED: u64 = 2;
 
 /// A series of frames.
 #[derive(Default)]
-pub(super) struct Zstd {
+pub(crate) struct Zstd {
     part: Part,
     /// The bytes of the header or the block, while it is not whole.
     held: Vec<u8>,
@@ -37,6 +40,12 @@ pub(super) struct Zstd {
     /// What the frame has decoded to so far.
     bytes: u64,
     frames: Option<Box<FrameDecoder>>,
+    /// Whether the frame's last block is decoded, and its end waits for what is in the window.
+    is_ending: bool,
+    /// The window of the frame.
+    window: usize,
+    /// The most bytes that it had to keep at once.
+    kept_max: usize,
 }
 
 /// The part of the series that the next byte is in.
@@ -48,30 +57,51 @@ enum Part {
         left: u64,
     },
     Block,
+    /// The block is held, and what it costs is counted.
+    Whole,
 }
 
 impl Zstd {
-    pub(super) fn feed(&mut self, mut input: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
-        while !input.is_empty() {
+    pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+        loop {
+            if !self.drain(out, work)? || work.is_due() {
+                return Ok(Step::More);
+            }
+            if self.part == Part::Whole {
+                self.block()?;
+                continue;
+            }
+            if input.is_empty() {
+                return Ok(Step::Hungry);
+            }
             match self.part {
                 Part::Header => {
-                    if gather_record(&mut self.held, &mut input, header_bytes)? {
-                        self.open()?;
+                    if gather_record(&mut self.held, input, header_bytes)? {
+                        self.open(work)?;
                     }
                 }
                 Part::Skipped { left } => {
-                    let skipped = take(&mut input, left);
+                    let skipped = take(input, left);
+                    work.add_bytes(skipped.len(), 1);
                     self.skip(left.saturating_sub(count(skipped)));
                 }
                 Part::Block => {
                     let has_checksum = self.has_checksum;
-                    if gather_record(&mut self.held, &mut input, |held| block_bytes(held, has_checksum))? {
-                        self.block(sink)?;
+                    if gather_record(&mut self.held, input, |held| block_bytes(held, has_checksum))? {
+                        // Whether the body may cost that is seen before it does.
+                        work.add(cost::of_block(&self.held));
+                        self.part = Part::Whole;
+                        return Ok(Step::More);
                     }
                 }
+                Part::Whole => {}
             }
         }
-        Ok(())
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let of_frames = self.frames.as_ref().map_or(0, |_| cost::memory(self.kept_max));
+        self.held.capacity().saturating_add(of_frames)
     }
 
     /// Whether the last frame is complete.
@@ -84,7 +114,8 @@ impl Zstd {
     }
 
     /// Begins the frame whose header is held.
-    fn open(&mut self) -> Result<(), Breach> {
+    fn open(&mut self, work: &mut Work) -> Result<(), Breach> {
+        work.add(cost::FRAME);
         let held = std::mem::take(&mut self.held);
         if number(&held, 0, 4) & !0xf == SKIPPABLE {
             self.skip(number(&held, 4, 4));
@@ -94,11 +125,18 @@ impl Zstd {
         if descriptor.reserved {
             return Err(Breach::Malformed);
         }
-        let frames = self.frames.get_or_insert_with(|| {
+        // The library reserves the whole window for each frame but the first.
+        let window = descriptor.window(&held);
+        if window > cost::WINDOW_SMALL || self.frames.is_none() {
             let mut frames = Box::new(FrameDecoder::new());
             frames.set_max_window_size(WINDOW_MAX);
-            frames
-        });
+            self.frames = Some(frames);
+            self.kept_max = 0;
+        } else {
+            self.kept_max = self.kept_max.max(usize::try_from(window).unwrap_or(usize::MAX));
+        }
+        self.window = usize::try_from(window).unwrap_or(usize::MAX);
+        let frames = self.frames.as_mut().ok_or(Breach::Malformed)?;
         frames.reset(held.as_slice()).map_err(|error| breach(&error))?;
         self.declared = (descriptor.size_bytes > 0).then(|| frames.content_size());
         self.has_checksum = descriptor.checksum;
@@ -108,21 +146,40 @@ impl Zstd {
     }
 
     /// Decodes the block that is held.
-    fn block(&mut self, sink: Sink<'_>) -> Result<(), Breach> {
+    fn block(&mut self) -> Result<(), Breach> {
         let frames = self.frames.as_mut().ok_or(Breach::Malformed)?;
-        let last = is_last(&self.held);
+        self.is_ending = is_last(&self.held);
         frames
             .decode_blocks(self.held.as_slice(), BlockDecodingStrategy::UptoBlocks(1))
             .map_err(|error| breach(&error))?;
+        self.part = Part::Block;
         self.held.clear();
-        let mut outlet = Outlet { sink, breach: None, bytes: self.bytes };
-        let drained = frames.collect_to_writer(&mut outlet);
-        self.bytes = outlet.bytes;
-        if let Some(breach) = outlet.breach {
-            return Err(breach);
+        if self.held.capacity() > cost::HELD_KEPT {
+            self.held = Vec::new();
         }
-        drained.map_err(|_| Breach::Malformed)?;
-        if last {
+        Ok(())
+    }
+
+    /// Takes what it can out of the library's window; says whether it has all that there is.
+    fn drain(&mut self, out: &mut Vec<u8>, work: &mut Work) -> Result<bool, Breach> {
+        let Some(frames) = &mut self.frames else { return Ok(true) };
+        let there = frames.can_collect();
+        if there > 0 {
+            self.kept_max = self.kept_max.max(there.saturating_add(self.window));
+            let start = out.len();
+            let room = SLICE_MAX.saturating_sub(start).min(there);
+            out.resize(start.saturating_add(room), 0);
+            let place = out.get_mut(start..).unwrap_or_default();
+            let read = frames.read(place).map_err(|_| Breach::Malformed)?;
+            out.truncate(start.saturating_add(read));
+            work.add_bytes(read, cost::BYTE_OUT);
+            self.bytes = self.bytes.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            if read < there {
+                return Ok(false);
+            }
+        }
+        if self.is_ending {
+            self.is_ending = false;
             let wrong_size = self.declared.is_some_and(|declared| declared != self.bytes);
             let sum = frames.get_checksum_from_data();
             if wrong_size || (self.has_checksum && sum != frames.get_calculated_checksum()) {
@@ -130,7 +187,7 @@ impl Zstd {
             }
             self.part = Part::Header;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -143,6 +200,8 @@ struct Descriptor {
     rest_bytes: usize,
     /// How long the frame's declared size is in it.
     size_bytes: usize,
+    /// How long the window's size is, which stands before that.
+    window_bytes: usize,
 }
 
 impl Descriptor {
@@ -162,7 +221,19 @@ impl Descriptor {
         };
         let window_bytes = usize::from(!single_segment);
         let rest_bytes = window_bytes.saturating_add(dictionary_bytes).saturating_add(size_bytes);
-        Self { checksum: byte & 0b100 != 0, reserved: byte & 0b1000 != 0, rest_bytes, size_bytes }
+        Self { checksum: byte & 0b100 != 0, reserved: byte & 0b1000 != 0, rest_bytes, size_bytes, window_bytes }
+    }
+
+    /// The window that a frame with this header has (§3.1.1.1.2).
+    fn window(&self, header: &[u8]) -> u64 {
+        if self.window_bytes == 0 {
+            let at = 5_usize.saturating_add(self.rest_bytes).saturating_sub(self.size_bytes);
+            let size = number(header, at, self.size_bytes);
+            return if self.size_bytes == 2 { size.saturating_add(256) } else { size };
+        }
+        let byte = number(header, 5, 1);
+        let base = 1_u64 << (10_u64.saturating_add(byte >> 3));
+        base.saturating_add((base >> 3).saturating_mul(byte & 7))
     }
 }
 
@@ -202,28 +273,5 @@ fn breach(error: &FrameDecoderError) -> Breach {
         Breach::Unsupported
     } else {
         Breach::Malformed
-    }
-}
-
-/// Takes what the library drains out of its window.
-struct Outlet<'s> {
-    sink: Sink<'s>,
-    breach: Option<Breach>,
-    bytes: u64,
-}
-
-impl Write for Outlet<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        let slice = bytes.get(..SLICE_MAX).unwrap_or(bytes);
-        if let Err(breach) = (self.sink)(slice) {
-            self.breach = Some(breach);
-            return Err(Error::from(ErrorKind::Other));
-        }
-        self.bytes = self.bytes.saturating_add(count(slice));
-        Ok(slice.len())
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
     }
 }

@@ -269,10 +269,10 @@ impl Frame {
     }
 }
 
-#[cfg(test)]
 impl Measures {
-    pub(super) fn kept(&self) -> usize {
+    /// Bytes of memory that they hold.
+    pub(super) fn memory(&self) -> usize {
         let frames = self.outer.capacity().saturating_mul(size_of::<Frame>());
-        frames.saturating_add(self.names.as_ref().map_or(0, Names::kept))
+        frames.saturating_add(self.names.as_ref().map_or(0, Names::memory))
     }
 }

@@ -264,10 +264,10 @@ impl Meter {
     }
 }
 
-#[cfg(test)]
 impl Meter {
     /// How many bytes are kept outside of the meter itself.
-    pub(super) fn kept(&self) -> usize {
-        self.measures.kept()
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.measures.memory()
     }
 }

@@ -82,11 +82,10 @@ impl Hasher for Hashed {
     }
 }
 
-#[cfg(test)]
 impl Names {
     /// How many bytes are kept; the set has a byte beside each of its places, and eight for seven names.
-    #[allow(clippy::arithmetic_side_effects, reason = "a test counts in plain numbers")]
-    pub(super) fn kept(&self) -> usize {
-        (self.open.capacity() * 8) + (self.seen.capacity() * 8 / 7 * 9)
+    pub(super) fn memory(&self) -> usize {
+        let places = self.seen.capacity().saturating_mul(8) / 7;
+        self.open.capacity().saturating_mul(8).saturating_add(places.saturating_mul(9))
     }
 }

@@ -70,7 +70,15 @@ pub(super) fn scan(
         held.push(*byte);
         *input = rest;
         loop {
-            match compare(held, &entry(Step::Sizes)?, is_wide) {
+            // Most that begins like a descriptor is none by its fourth byte: no sizes are needed to see that.
+            let found = if held.len() > SIGNATURE.len() || held.starts_with(&SIGNATURE) {
+                compare(held, &entry(Step::Sizes)?, is_wide)
+            } else if SIGNATURE.starts_with(held) {
+                Match::Part
+            } else {
+                Match::None
+            };
+            match found {
                 Match::Whole => {
                     held.clear();
                     return Ok(true);

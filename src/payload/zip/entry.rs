@@ -2,7 +2,8 @@
 
 use crc32fast::Hasher;
 
-use crate::payload::decode::{Breach, Inflate, Sink, count, take};
+use crate::payload::decode::{Breach, Inflate, SLICE_MAX, Sink, Step, count, take};
+use crate::payload::work::Work;
 
 use super::descriptor;
 use super::directory::{Seal, Sealer};
@@ -11,6 +12,10 @@ use super::record::{Local, Sizes};
 /// §4.4.5.
 const STORED: u64 = 0;
 const DEFLATED: u64 = 8;
+
+/// The work of bytes that are stored and taken at once, and of each.
+const STORED_RUN: u64 = 30;
+const STORED_BYTE: u64 = 2;
 
 /// An entry whose data is streaming by.
 pub(super) struct Entry {
@@ -41,7 +46,8 @@ enum Form {
 
 /// How far the data has come.
 pub(super) enum Progress {
-    More,
+    /// It goes on, once there is more input or room.
+    On(Step),
     /// It has ended, and its descriptor follows.
     Undescribed,
     /// It has ended, and its sizes are right.
@@ -102,39 +108,43 @@ impl Entry {
     ///
     /// # Errors
     /// [`Breach::Malformed`] where it is not what it was declared, else what `sink` returned.
-    pub(super) fn feed(
+    pub(super) fn step(
         &mut self,
         inflate: &mut Inflate,
         held: &mut Vec<u8>,
         input: &mut &[u8],
+        work: &mut Work,
         sink: Sink<'_>,
     ) -> Result<Progress, Breach> {
         match self.form {
             Form::Stored { declared } => {
                 let data = take(input, declared.compressed.saturating_sub(self.compressed));
-                self.store(data, sink)?;
+                self.store(data, work, sink)?;
                 self.progress(&declared)
             }
             Form::StoredUntilDescriptor => {
                 let found = descriptor::scan(held, input, self.is_wide, &mut |step| match step {
                     descriptor::Step::Sizes => Ok(self.sizes()),
-                    descriptor::Step::Data(data) => self.store(data, sink).map(|()| self.sizes()),
+                    descriptor::Step::Data(data) => self.store(data, work, sink).map(|()| self.sizes()),
                 })?;
-                Ok(if found { Progress::Whole } else { Progress::More })
+                Ok(if found { Progress::Whole } else { Progress::On(Step::Hungry) })
             }
             Form::Deflated { declared } => {
-                let data = take(input, declared.compressed.saturating_sub(self.compressed));
-                if !self.inflate(inflate, data, sink)?.is_empty() {
-                    return Err(Breach::Malformed);
+                let mut data = *input;
+                let mut data = take(&mut data, declared.compressed.saturating_sub(self.compressed));
+                let whole = data.len();
+                let step = self.inflate(inflate, &mut data, work, sink)?;
+                *input = input.get(whole.saturating_sub(data.len())..).unwrap_or_default();
+                let ends = self.compressed == declared.compressed;
+                match (inflate.has_ended(), ends, step) {
+                    (true, true, _) => self.progress(&declared),
+                    (true, false, _) | (false, true, Step::Hungry) => Err(Breach::Malformed),
+                    (false, ..) => Ok(Progress::On(step)),
                 }
-                if self.compressed == declared.compressed && !inflate.has_ended() {
-                    return Err(Breach::Malformed);
-                }
-                self.progress(&declared)
             }
             Form::DeflatedUntilDescriptor => {
-                *input = self.inflate(inflate, input, sink)?;
-                Ok(if inflate.has_ended() { Progress::Undescribed } else { Progress::More })
+                let step = self.inflate(inflate, input, work, sink)?;
+                Ok(if inflate.has_ended() { Progress::Undescribed } else { Progress::On(step) })
             }
         }
     }
@@ -148,7 +158,7 @@ impl Entry {
 
     fn progress(&self, declared: &Sizes) -> Result<Progress, Breach> {
         if self.compressed < declared.compressed {
-            Ok(Progress::More)
+            Ok(Progress::On(Step::Hungry))
         } else if self.sizes() == *declared {
             Ok(Progress::Whole)
         } else {
@@ -156,21 +166,29 @@ impl Entry {
         }
     }
 
-    fn store(&mut self, data: &[u8], sink: Sink<'_>) -> Result<(), Breach> {
+    fn store(&mut self, data: &[u8], work: &mut Work, sink: Sink<'_>) -> Result<(), Breach> {
+        work.add(STORED_RUN);
+        work.add_bytes(data.len(), STORED_BYTE);
         self.crc.update(data);
         self.compressed = self.compressed.saturating_add(count(data));
         self.uncompressed = self.compressed;
         sink(data)
     }
 
-    fn inflate<'i>(&mut self, inflate: &mut Inflate, data: &'i [u8], sink: Sink<'_>) -> Result<&'i [u8], Breach> {
-        let (crc, uncompressed) = (&mut self.crc, &mut self.uncompressed);
-        let rest = inflate.feed(data, &mut |decoded| {
-            crc.update(decoded);
-            *uncompressed = uncompressed.saturating_add(count(decoded));
-            sink(decoded)
-        })?;
-        self.compressed = self.compressed.saturating_add(count(data).saturating_sub(count(rest)));
-        Ok(rest)
+    fn inflate(
+        &mut self,
+        inflate: &mut Inflate,
+        data: &mut &[u8],
+        work: &mut Work,
+        sink: Sink<'_>,
+    ) -> Result<Step, Breach> {
+        let before = count(data);
+        let step = inflate.step(data, SLICE_MAX, work)?;
+        let fresh = inflate.fresh();
+        self.crc.update(fresh);
+        self.uncompressed = self.uncompressed.saturating_add(count(fresh));
+        self.compressed = self.compressed.saturating_add(before.saturating_sub(count(data)));
+        sink(fresh)?;
+        Ok(step)
     }
 }

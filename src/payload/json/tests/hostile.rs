@@ -16,7 +16,7 @@ fn a_million_brackets_open_no_more_than_the_depth() {
         let mut meter = meter(&format!("depth={depth}"));
         let limit = depth.min(DEPTH_MAX);
         assert_eq!(meter.feed(body.as_bytes()), Err(Breach::Depth { limit }));
-        assert!(meter.kept() <= KEPT_MAX, "{} bytes kept", meter.kept());
+        assert!(meter.memory() <= KEPT_MAX, "{} bytes kept", meter.memory());
     }
 }
 
@@ -35,11 +35,11 @@ fn a_long_string_leaves_nothing_behind() {
     let chunk = vec![b'a'; 64 * 1024];
     let mut meter = meter("value=/a:1000000000 count=:1 items=/b unique members=9 string_bytes=104857600");
     meter.feed(b"{\"a\":\"").unwrap();
-    let kept = meter.kept();
+    let kept = meter.memory();
     for _ in 0..1_600 {
         meter.feed(&chunk).unwrap();
     }
-    assert_eq!(meter.kept(), kept);
+    assert_eq!(meter.memory(), kept);
     assert_eq!(meter.clone().feed(b"a"), Err(Breach::StringBytes { limit: 104_857_600 }));
     meter.feed(b"\"}").unwrap();
     assert!(meter.finish().is_ok());
@@ -62,14 +62,14 @@ fn long_numbers_names_and_white_space_leave_nothing_behind() {
         let mut meter = meter("value=/aaa:9 count=:1 items=/aaa");
         meter.feed(start.as_bytes()).unwrap();
         meter.feed(chunk.as_bytes()).unwrap();
-        let kept = meter.kept();
+        let kept = meter.memory();
         for _ in 0..20 {
             // Cut at another place each time.
             let (left, right) = chunk.as_bytes().split_at(7_777);
             meter.feed(left).unwrap();
             meter.feed(right).unwrap();
         }
-        assert_eq!(meter.kept(), kept, "{repeated}");
+        assert_eq!(meter.memory(), kept, "{repeated}");
         meter.feed(end.as_bytes()).unwrap();
         assert!(meter.finish().is_ok(), "{repeated}");
     }
@@ -97,6 +97,6 @@ fn names_cost_their_bound_at_the_most() {
     let members = (0..NAMES_MAX).map(|name| format!("\"{name}\":1")).collect::<Vec<_>>().join(",");
     let mut meter = meter("unique members=100000");
     meter.feed(format!("{{{members}").as_bytes()).unwrap();
-    assert!(meter.kept() <= KEPT_MAX + 512 * 1024, "{} bytes kept", meter.kept());
+    assert!(meter.memory() <= KEPT_MAX + 512 * 1024, "{} bytes kept", meter.memory());
     meter.feed(b",\"one\":1").unwrap_err();
 }

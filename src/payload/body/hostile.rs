@@ -1,0 +1,180 @@
+//! Bodies that are made to cost a lot, next to ordinary ones: the work of each is bounded by its size.
+
+#![allow(clippy::arithmetic_side_effects, reason = "test code")]
+
+use super::tests::gzip;
+use super::*;
+use crate::payload::slice::Slice;
+
+/// Units of one callback here, so that work is counted in slices.
+const UNITS: u64 = 50_000;
+
+/// Bits as they stand in a deflated stream, padded to a byte.
+fn bits(text: &str) -> Vec<u8> {
+    let bits: Vec<u8> = text.bytes().filter(|bit| *bit != b' ').map(|bit| bit - b'0').collect();
+    bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |number, bit| number << 1 | bit)).collect()
+}
+
+/// `times` groups of four empty blocks of fixed codes, and a last one.
+fn empty_blocks(times: usize) -> Vec<u8> {
+    [bits(&"0100000000".repeat(4)).repeat(times), vec![3, 0]].concat()
+}
+
+/// A gzip member of this deflated stream, which decodes to nothing.
+fn member(deflated: &[u8]) -> Vec<u8> {
+    [b"\x1f\x8b\x08\0\0\0\0\0\0\xff", deflated, &[0; 8]].concat()
+}
+
+/// A ZIP archive of one empty entry with this deflated stream.
+fn archive(deflated: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(deflated.len()).unwrap().to_le_bytes();
+    let fields = [b"\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0".as_slice(), &size, &[0; 4], b"\x01\0\0\0"].concat();
+    let local = [b"PK\x03\x04".as_slice(), &fields, b"a", deflated].concat();
+    let central = [b"PK\x01\x02\x14\0".as_slice(), &fields, &[0; 14], b"a"].concat();
+    let at = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let end = [b"PK\x05\x06\0\0\0\0\x01\0\x01\0".as_slice(), &at(central.len()), &at(local.len()), &[0; 2]].concat();
+    [local, central, end].concat()
+}
+
+/// How a body ends, and how many slices that took.
+fn measure(wanted: &Wanted, encodings: &str, body: &[u8]) -> (Result<Measured, Refused>, u64) {
+    let mut slices = 0;
+    let mut run = || {
+        let mut meter = BodyMeter::new(wanted, [encodings.as_bytes()], [7; 16], &Budget::default())?;
+        for chunk in body.chunks(16 * 1024) {
+            meter.count(chunk.len() as u64)?;
+            meter.offer(chunk)?;
+            loop {
+                slices += 1;
+                if meter.advance(&mut Slice::new(UNITS))? == Progress::Idle {
+                    break;
+                }
+            }
+        }
+        meter.finish()?;
+        Ok(meter.measured())
+    };
+    let ended = run();
+    (ended, slices * UNITS)
+}
+
+fn decoded(max: u64) -> Wanted {
+    Wanted { decoded_bytes: Some(max), ..Wanted::default() }
+}
+
+#[test]
+fn blocks_that_hold_nothing_are_refused_however_they_are_packed() {
+    let blocks = empty_blocks(400_000);
+    assert_eq!(blocks.len(), 2_000_002);
+    for (what, encodings, body) in [
+        ("gzip in gzip", "gzip, gzip", gzip(&gzip(&member(&blocks)))),
+        ("a gzip file in gzip", "gzip", gzip(&member(&blocks))),
+        ("an archive in gzip", "gzip", gzip(&archive(&blocks))),
+        ("three times gzip", "gzip, gzip, gzip", gzip(&gzip(&gzip(&member(&blocks))))),
+    ] {
+        assert!(body.len() < 10_000, "{what}: {}", body.len());
+        let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
+        assert_eq!(ended.map_err(|refused| refused.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert!(units < 1_500_000, "{what}: {units}");
+    }
+}
+
+#[test]
+fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
+    let members = member(&[3, 0]).repeat(200_000);
+    let frames = b"\x28\xb5\x2f\xfd\x20\0\x01\0\0".repeat(200_000);
+    let stored = [&[0, 0, 0, 0xff, 0xff].repeat(500_000)[..], &[3, 0]].concat();
+    for (what, encodings, body) in [
+        ("members", "gzip, gzip", gzip(&members)),
+        ("frames", "zstd, gzip", gzip(&frames)),
+        ("stored blocks", "deflate, gzip", gzip(&stored)),
+        ("skipped frames", "zstd, gzip", gzip(&b"\x50\x2a\x4d\x18\0\0\0\0".repeat(500_000))),
+    ] {
+        let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
+        assert_eq!(ended.map_err(|refused| refused.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert!(units < 3_000_000, "{what}: {units}");
+    }
+}
+
+#[test]
+fn what_encoders_really_send_is_never_refused_for_its_work() {
+    use std::io::Write as _;
+    let text: Vec<u8> = (0..40_000)
+        .flat_map(|line: u32| {
+            format!("{{\"line\":{},\"at\":\"{:x}\"}}\n", line * line % 977, line.wrapping_mul(2_654_435_761))
+                .into_bytes()
+        })
+        .collect();
+    let flushing = |level, every: usize| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+        for part in text.chunks(every) {
+            encoder.write_all(part).unwrap();
+            encoder.flush().unwrap();
+        }
+        encoder.finish().unwrap()
+    };
+    let br = |quality, every: usize| {
+        let mut encoder = ::brotli::CompressorWriter::new(Vec::new(), 4096, quality, 22);
+        for part in text.chunks(every) {
+            encoder.write_all(part).unwrap();
+            encoder.flush().unwrap();
+        }
+        encoder.into_inner()
+    };
+    let zstd = |part: &[u8]| ruzstd::encoding::compress_to_vec(part, ruzstd::encoding::CompressionLevel::Fastest);
+    let small = |size, encode: &dyn Fn(&[u8]) -> Vec<u8>| text.chunks(size).flat_map(encode).collect::<Vec<u8>>();
+    let mut bodies = vec![
+        ("small members".to_owned(), "gzip", small(100, &|part| gzip(part))),
+        ("small frames".to_owned(), "zstd", small(1000, &zstd)),
+        ("stacked".to_owned(), "gzip, gzip, gzip, gzip", gzip(&gzip(&gzip(&gzip(&text))))),
+        ("stacked, of each kind".to_owned(), "gzip, zstd, br", {
+            let mut encoder = ::brotli::CompressorWriter::new(Vec::new(), 4096, 5, 22);
+            encoder.write_all(&zstd(&gzip(&text))).unwrap();
+            encoder.into_inner()
+        }),
+    ];
+    bodies.extend((0..10).map(|level| (format!("level {level}"), "gzip", flushing(level, usize::MAX))));
+    bodies.extend(
+        [1, 6, 9].map(|level| (format!("flushes of 100 bytes at level {level}"), "gzip", flushing(level, 100))),
+    );
+    bodies.extend([0, 1, 5, 9, 11].map(|quality| (format!("quality {quality}"), "br", br(quality, usize::MAX))));
+    bodies.extend([1, 5].map(|quality| (format!("flushes of 100 bytes at quality {quality}"), "br", br(quality, 100))));
+    for (what, encodings, body) in bodies {
+        let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
+        assert!(ended.is_ok(), "{what}: {ended:?} of {} bytes after {units}", body.len());
+    }
+}
+
+#[test]
+fn an_archive_of_many_small_files_is_measured_also_within_gzip() {
+    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = ::zip::write::SimpleFileOptions::default();
+    for number in 0..5_000 {
+        use std::io::Write as _;
+        writer.start_file(format!("package/module{number}/__init__.py"), options).unwrap();
+        writer.write_all(if number % 3 == 0 { b"import os\n" } else { b"" }).unwrap();
+    }
+    let archive = writer.finish().unwrap().into_inner();
+    for (encodings, body) in [("", archive.clone()), ("gzip", gzip(&archive))] {
+        let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
+        assert!(ended.is_ok(), "{encodings}: {ended:?} of {} bytes after {units}", body.len());
+    }
+}
+
+#[test]
+fn any_slice_gives_the_same_answer() {
+    let text = b"[1,2,3]".repeat(3_000);
+    let body = gzip(&gzip(&text));
+    let run = |units| {
+        let wanted = Wanted { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
+        let mut meter = BodyMeter::new(&wanted, [&b"gzip, gzip"[..]], [7; 16], &Budget::default()).unwrap();
+        for chunk in body.chunks(100) {
+            meter.offer(chunk).unwrap();
+            while meter.advance(&mut Slice::new(units)).unwrap() == Progress::Pending {}
+        }
+        meter.finish().unwrap();
+        meter.measured()
+    };
+    assert_eq!(run(1), run(u64::MAX));
+    assert_eq!(run(70_000), run(u64::MAX));
+}

@@ -1,0 +1,76 @@
+//! What reads a body without its content encodings.
+
+use std::sync::Arc;
+
+use super::{Reason, Refused, Wanted};
+use crate::payload::json::{self, JsonPath, JsonRules};
+use crate::payload::lines::Lines;
+
+/// The work of a byte of JSON, and of one whose lines are counted.
+const JSON_BYTE: u64 = 12;
+const LINES_BYTE: u64 = 2;
+
+/// Reads what the policy asks for.
+#[derive(Default)]
+pub(super) struct Readers {
+    json: Option<json::Meter>,
+    lines: Option<Lines>,
+    items: Vec<json::Meter>,
+}
+
+impl Readers {
+    /// Reads what is wanted. The `seed` is a secret.
+    pub(super) fn new(wanted: &Wanted, seed: u64) -> Self {
+        let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), seed);
+        Self {
+            json: wanted.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), seed)),
+            lines: wanted.lines.then(Lines::default),
+            items: wanted.items.iter().map(items).collect(),
+        }
+    }
+
+    /// The work of a byte.
+    pub(super) fn byte_units(&self) -> u64 {
+        let of_lines = if self.lines.is_some() { LINES_BYTE } else { 0 };
+        let meters = self.items.len().saturating_add(usize::from(self.json.is_some()));
+        u64::try_from(meters).unwrap_or(u64::MAX).saturating_mul(JSON_BYTE).saturating_add(of_lines)
+    }
+
+    /// Reads the next bytes.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        if let Some(meter) = &mut self.json {
+            meter.feed(bytes).map_err(refused)?;
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.feed(bytes);
+        }
+        for meter in &mut self.items {
+            // A body that is not JSON has the items that it had until then.
+            let _ = meter.feed(bytes);
+        }
+        Ok(())
+    }
+
+    /// The body has ended.
+    pub(super) fn finish(&mut self) -> Result<(), Refused> {
+        match &mut self.json {
+            Some(meter) => meter.finish().map(|_| ()).map_err(refused),
+            None => Ok(()),
+        }
+    }
+
+    /// Lines and items so far.
+    pub(super) fn measured(&self) -> (Option<u64>, Vec<Option<u64>>) {
+        (self.lines.map(|lines| lines.count()), self.items.iter().map(json::Meter::items).collect())
+    }
+
+    /// Bytes of memory that they hold.
+    pub(super) fn memory(&self) -> usize {
+        let meters = self.json.iter().chain(&self.items);
+        meters.map(|meter| meter.memory().saturating_add(size_of::<json::Meter>())).fold(0, usize::saturating_add)
+    }
+}
+
+fn refused(breach: json::Breach) -> Refused {
+    Refused { reason: Reason::of_json(breach), max: breach.limit() }
+}

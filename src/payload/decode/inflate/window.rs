@@ -1,0 +1,121 @@
+//! The last 32 KiB that came out, and what comes out now.
+
+use super::MATCH_MAX;
+
+const DISTANCE_MAX: usize = 32 * 1024;
+const FIRST_BYTES: usize = 1024;
+/// What the window grows to: the farthest match, what one step inflates, and a last match.
+const BYTES_MAX: usize = DISTANCE_MAX + super::super::SLICE_MAX + MATCH_MAX;
+
+/// It grows with the stream. At the end of its bytes, the last 32 KiB move to their beginning.
+#[derive(Default)]
+pub(super) struct Window {
+    bytes: Vec<u8>,
+    /// Where the next byte is put.
+    at: usize,
+    /// Where the first byte of this step was put.
+    start: usize,
+    /// The last place where a match may begin in this step.
+    last: usize,
+}
+
+impl Window {
+    pub(super) const fn restart(&mut self) {
+        self.at = 0;
+        self.start = 0;
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Makes room for `room` bytes.
+    pub(super) fn begin(&mut self, room: usize) {
+        let room = room.min(super::super::SLICE_MAX);
+        if self.at.saturating_add(room) > BYTES_MAX {
+            let kept = self.at.saturating_sub(DISTANCE_MAX);
+            self.bytes.copy_within(kept..self.at, 0);
+            self.at = self.at.saturating_sub(kept);
+        }
+        self.start = self.at;
+        self.last = self.at.saturating_add(room).saturating_sub(MATCH_MAX);
+    }
+
+    pub(super) fn fresh(&self) -> &[u8] {
+        self.bytes.get(self.start..self.at).unwrap_or_default()
+    }
+
+    /// Whether a match still fits.
+    #[inline]
+    pub(super) fn has_room(&mut self) -> bool {
+        if self.at > self.last {
+            return false;
+        }
+        let end = self.at.wrapping_add(MATCH_MAX);
+        if end > self.bytes.len() {
+            self.grow(end);
+        }
+        true
+    }
+
+    /// Grows to `least` bytes, and beyond that so that it grows seldom.
+    #[cold]
+    fn grow(&mut self, least: usize) {
+        let bytes = self.bytes.len().saturating_mul(2).max(FIRST_BYTES).max(least).min(BYTES_MAX);
+        self.bytes.reserve_exact(bytes.saturating_sub(self.bytes.len()));
+        self.bytes.resize(bytes, 0);
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.at) {
+            *place = byte;
+            self.at = self.at.wrapping_add(1);
+        }
+    }
+
+    /// Copies at most `most` bytes of `input`; returns how many.
+    pub(super) fn append(&mut self, input: &[u8], most: usize) -> usize {
+        let room = self.last.saturating_add(MATCH_MAX).saturating_sub(self.at);
+        let count = most.min(input.len()).min(room);
+        let end = self.at.saturating_add(count);
+        if end > self.bytes.len() {
+            self.grow(end);
+        }
+        let (Some(place), Some(data)) = (self.bytes.get_mut(self.at..end), input.get(..count)) else { return 0 };
+        place.copy_from_slice(data);
+        self.at = end;
+        count
+    }
+
+    /// Repeats `length` bytes from `distance` bytes back; `None` if nothing is there.
+    #[inline]
+    pub(super) fn repeat(&mut self, distance: usize, length: usize) -> Option<()> {
+        let from = self.at.checked_sub(distance)?;
+        let end = self.at.wrapping_add(length);
+        if length <= 16 || distance == 1 {
+            if distance == 1 {
+                let byte = *self.bytes.get(from)?;
+                self.bytes.get_mut(self.at..end)?.fill(byte);
+            } else {
+                let (mut source, mut place) = (from, self.at);
+                while place < end {
+                    *self.bytes.get_mut(place)? = *self.bytes.get(source)?;
+                    (source, place) = (source.wrapping_add(1), place.wrapping_add(1));
+                }
+            }
+            self.at = end;
+            return Some(());
+        }
+        if end > self.bytes.len() {
+            return None;
+        }
+        // What was copied repeats with the same distance, so each round may copy twice as much.
+        while self.at < end {
+            let count = self.at.wrapping_sub(from).min(end.wrapping_sub(self.at));
+            self.bytes.copy_within(from..from.wrapping_add(count), self.at);
+            self.at = self.at.wrapping_add(count);
+        }
+        Some(())
+    }
+}

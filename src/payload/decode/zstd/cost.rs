@@ -1,0 +1,117 @@
+//! What the library does and keeps for a frame, told from headers.
+
+use crate::payload::decode::number;
+
+/// The work of a frame, of a block, and of each byte that comes out.
+pub(super) const FRAME: u64 = 1_000;
+const BLOCK: u64 = 150;
+pub(super) const BYTE_OUT: u64 = 3;
+/// Of a compressed block: itself, each byte, each sequence.
+const COMPRESSED: u64 = 300;
+const BYTE_IN: u64 = 10;
+const SEQUENCE: u64 = 14;
+/// Of the table of literals, and of one of the three tables of sequences: predefined, or its own.
+const LITERALS: u64 = 3_000;
+const PREDEFINED: u64 = 300;
+const OWN: u64 = 2_000;
+
+/// A window that is reserved at once without harm.
+pub(super) const WINDOW_SMALL: u64 = 64 * 1024;
+/// What may stay allocated between two blocks.
+pub(super) const HELD_KEPT: usize = 4 * 1024;
+
+/// What the tables of an open frame take.
+const TABLES_BYTES: usize = 40 * 1024;
+/// What the library adds to what it must keep.
+const SLACK_BYTES: usize = 256 * 1024;
+
+/// Bytes that a frame holds of which the library had to keep so many at once.
+pub(super) fn memory(kept: usize) -> usize {
+    let ring = match kept.checked_sub(SLACK_BYTES) {
+        None => kept.next_power_of_two(),
+        Some(beyond) => beyond.next_power_of_two().saturating_add(SLACK_BYTES),
+    };
+    // A block and its literals stay there as well.
+    ring.saturating_add(TABLES_BYTES).saturating_add(kept.min(SLACK_BYTES))
+}
+
+/// The work of a block that is there with its header.
+pub(super) fn of_block(block: &[u8]) -> u64 {
+    let header = number(block, 0, 3);
+    if (header >> 1) & 3 != 2 {
+        return BLOCK;
+    }
+    let content = block.get(3..).unwrap_or_default();
+    let literals = Literals::of(content);
+    let sequences = literals.after(content);
+    let (count, modes) = sequence_count(sequences);
+    let tables = if count == 0 {
+        0
+    } else {
+        [2, 4, 6].map(|at| of_mode((modes >> at) & 3)).iter().fold(0, |sum, units| units.saturating_add(sum))
+    };
+    let of_literals = if literals.has_table { LITERALS } else { 0 };
+    let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX).saturating_mul(BYTE_IN);
+    let fixed = BLOCK.saturating_add(COMPRESSED).saturating_add(of_literals).saturating_add(tables);
+    fixed
+        .saturating_add(bytes)
+        .saturating_add(literals.regenerated.saturating_mul(BYTE_OUT))
+        .saturating_add(count.saturating_mul(SEQUENCE))
+}
+
+const fn of_mode(mode: u64) -> u64 {
+    match mode {
+        0 => PREDEFINED,
+        2 => OWN,
+        _ => 0,
+    }
+}
+
+/// The head of a section of literals (RFC 8878 §3.1.1.3.1).
+struct Literals {
+    has_table: bool,
+    regenerated: u64,
+    header_bytes: usize,
+    bytes: u64,
+}
+
+impl Literals {
+    fn of(content: &[u8]) -> Self {
+        let first = number(content, 0, 1);
+        let (kind, format) = (first & 3, (first >> 2) & 3);
+        if kind < 2 {
+            let (header_bytes, shift) = match format {
+                1 => (2, 4),
+                3 => (3, 4),
+                _ => (1, 3),
+            };
+            let regenerated = number(content, 0, header_bytes) >> shift;
+            let bytes = if kind == 1 { 1 } else { regenerated };
+            return Self { has_table: false, regenerated, header_bytes, bytes };
+        }
+        let (header_bytes, bits) = match format {
+            2 => (4, 14),
+            3 => (5, 18),
+            _ => (3, 10),
+        };
+        let sizes = number(content, 0, header_bytes) >> 4;
+        let mask = (1_u64 << bits).saturating_sub(1);
+        Self { has_table: kind == 2, regenerated: sizes & mask, header_bytes, bytes: (sizes >> bits) & mask }
+    }
+
+    /// What follows the section.
+    fn after<'c>(&self, content: &'c [u8]) -> &'c [u8] {
+        let bytes = usize::try_from(self.bytes).unwrap_or(usize::MAX);
+        content.get(self.header_bytes.saturating_add(bytes)..).unwrap_or_default()
+    }
+}
+
+/// The number of sequences and the modes of their tables (§3.1.1.3.2.1).
+fn sequence_count(section: &[u8]) -> (u64, u64) {
+    match number(section, 0, 1) {
+        0 => (0, 0),
+        255 => (number(section, 1, 2).saturating_add(0x7f00), number(section, 3, 1)),
+        first @ 1..128 => (first, number(section, 1, 1)),
+        first => ((first.saturating_sub(128) << 8).saturating_add(number(section, 1, 1)), number(section, 2, 1)),
+    }
+}

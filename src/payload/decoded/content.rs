@@ -1,0 +1,106 @@
+//! The body without its content encodings: an archive, a gzip file, or neither.
+
+use super::Files;
+use crate::payload::decode::{Breach, Gzip, Sniff, Step, count, count_up, gather, is_gzip};
+use crate::payload::work::Work;
+use crate::payload::zip::{Zip, is_zip};
+
+/// The most first bytes that tell a format.
+const FIRST_BYTES: usize = 4;
+
+/// Looks into the format that the first bytes tell.
+pub(super) struct Content {
+    format: Format,
+    limit: u64,
+    seed: [u8; 16],
+    /// What a gzip file inflated to.
+    inflated: u64,
+}
+
+enum Format {
+    /// Not known before more bytes than these.
+    Open(Vec<u8>),
+    Plain,
+    Gzip(Box<Gzip>),
+    Zip(Box<Zip>),
+}
+
+impl Content {
+    pub(super) fn new(files: Files, limit: u64, seed: [u8; 16]) -> Self {
+        let format = match files {
+            Files::Unpack => Format::Open(Vec::new()),
+            Files::Leave => Format::Plain,
+        };
+        Self { format, limit, seed, inflated: 0 }
+    }
+
+    /// Takes what it can off `input`.
+    pub(super) fn step(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
+        if let Format::Open(first) = &mut self.format {
+            let whole = gather(first, input, FIRST_BYTES);
+            let format = match (is_zip(first), is_gzip(first)) {
+                (Sniff::Yes, _) => Format::Zip(Box::new(Zip::new(self.limit, self.seed))),
+                (_, Sniff::Yes) => Format::Gzip(Box::default()),
+                (Sniff::More, _) | (_, Sniff::More) if !whole => return Ok(Step::Hungry),
+                _ => Format::Plain,
+            };
+            let first = std::mem::take(first);
+            self.format = format;
+            // Four bytes of a header: they are all taken.
+            self.unpack(&mut first.as_slice(), work)?;
+        }
+        self.unpack(input, work)
+    }
+
+    fn unpack(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
+        match &mut self.format {
+            Format::Open(_) | Format::Plain => {
+                *input = &[];
+                Ok(Step::Hungry)
+            }
+            Format::Zip(zip) => zip.step(input, work),
+            Format::Gzip(gzip) => {
+                let mut out = Vec::new();
+                let step = gzip.step(input, &mut out, work)?;
+                count_up(&mut self.inflated, &out, self.limit)?;
+                Ok(step)
+            }
+        }
+    }
+
+    /// Whether the format has ended.
+    pub(super) fn finish(&self) -> Result<(), Breach> {
+        match &self.format {
+            Format::Gzip(gzip) if !gzip.is_whole() => Err(Breach::Malformed),
+            Format::Zip(zip) => zip.finish().map(|_| ()),
+            Format::Open(_) | Format::Plain | Format::Gzip(_) => Ok(()),
+        }
+    }
+
+    /// What came out of an archive or a gzip file, if it is one.
+    pub(super) fn unpacked(&self) -> Option<u64> {
+        match &self.format {
+            Format::Open(first) => Some(count(first)),
+            Format::Plain => None,
+            Format::Gzip(_) => Some(self.inflated),
+            Format::Zip(zip) => Some(zip.bytes()),
+        }
+    }
+
+    /// Bytes that came out for which a body may cost something; `None` if those are its own.
+    pub(super) fn content_bytes(&self) -> Option<u64> {
+        match &self.format {
+            Format::Zip(zip) => Some(zip.content_bytes()),
+            Format::Open(_) | Format::Plain | Format::Gzip(_) => self.unpacked(),
+        }
+    }
+
+    /// Bytes of memory that it holds.
+    pub(super) fn memory(&self) -> usize {
+        match &self.format {
+            Format::Open(_) | Format::Plain => 0,
+            Format::Gzip(gzip) => gzip.memory().saturating_add(size_of::<Gzip>()),
+            Format::Zip(zip) => zip.memory().saturating_add(size_of::<Zip>()),
+        }
+    }
+}

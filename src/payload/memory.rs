@@ -1,0 +1,81 @@
+//! The memory of one VM for bodies that are being measured.
+//!
+//! Everything that a body makes us keep counts: windows and tables of decoders, bytes that wait, records of
+//! archives, names and nesting of JSON. All policies of a VM share one [`Budget`], as they share its memory.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// What all bodies of a VM hold together.
+#[derive(Clone, Debug, Default)]
+pub struct Budget {
+    held: Rc<Cell<u64>>,
+}
+
+/// No memory is left for a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+impl Budget {
+    /// Bytes that all bodies of a VM may hold together: 384 MiB.
+    pub const BYTES: u64 = 384 << 20;
+
+    /// Bytes that they hold.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.get()
+    }
+}
+
+/// What one body holds, given back at its end.
+#[derive(Debug)]
+pub(super) struct Share {
+    budget: Budget,
+    bytes: u64,
+}
+
+impl Share {
+    /// Holds nothing yet.
+    pub(super) fn of(budget: &Budget) -> Self {
+        Self { budget: budget.clone(), bytes: 0 }
+    }
+
+    /// The body holds `bytes` now.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if that is more than before, and more than is left; then the share is as before.
+    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Exhausted> {
+        let all = self.budget.held().saturating_sub(self.bytes).saturating_add(bytes);
+        if bytes > self.bytes && all > Budget::BYTES {
+            return Err(Exhausted);
+        }
+        self.budget.held.set(all);
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.held.set(self.budget.held().saturating_sub(self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_fill_the_budget_and_return_to_it() {
+        let budget = Budget::default();
+        let (mut first, mut second) = (Share::of(&budget), Share::of(&budget));
+        assert_eq!(first.hold(Budget::BYTES - 10), Ok(()));
+        assert_eq!(second.hold(11), Err(Exhausted));
+        assert_eq!((second.hold(10), budget.held()), (Ok(()), Budget::BYTES));
+        assert_eq!((first.hold(5), second.hold(11)), (Ok(()), Ok(())));
+        drop(first);
+        assert_eq!(budget.held(), 11);
+        drop(second);
+        assert_eq!(budget.held(), 0);
+    }
+}
