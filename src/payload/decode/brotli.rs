@@ -1,6 +1,6 @@
 //! Brotli (RFC 7932), with windows of up to 16 MiB; the "large window" that no RFC knows is malformed.
 
-use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState};
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper as _};
 
 mod memory;
 
@@ -12,6 +12,13 @@ type State = BrotliState<Cells, Cells, Cells>;
 
 /// Bytes that are handed over at once.
 const PIECE_BYTES: usize = 256;
+const HEADER_BYTES: usize = 32;
+
+/// What the library takes for 255, the greatest bound, and never leaves behind: it tells that a map of contexts was
+/// transformed, for each entry of which up to that bound others move.
+const NO_TRANSFORM: u32 = 256;
+/// How many of those move in a unit of work, as much less than the bound move in what encoders make.
+const CONTEXTS_MOVED: u64 = 8;
 
 /// Whatever the limit, the library gets so much at once: what it adds to windows, and maps of contexts.
 const WINDOW_LEAST: usize = 64 * 1024;
@@ -51,7 +58,10 @@ impl Brotli {
             if *has_ended {
                 break if input.is_empty() { Ok(Step::Hungry) } else { Err(Breach::Malformed) };
             }
-            let piece = input.get(..PIECE_BYTES).unwrap_or(input);
+            // While nothing comes out, headers are read, a few bytes of which may be much work.
+            let most = if written > 0 { PIECE_BYTES } else { HEADER_BYTES };
+            let piece = input.get(..most).unwrap_or(input);
+            state.mtf_upper_bound = NO_TRANSFORM;
             let (mut left, mut read, before) = (piece.len(), 0, written);
             let asked = memory.asked();
             let result =
@@ -61,6 +71,10 @@ impl Brotli {
             work.add_once(CALL);
             work.add_once(memory.asked().saturating_sub(asked) / BYTES_ALLOCATED);
             work.add_bytes(read, BYTE_IN);
+            if state.mtf_upper_bound != NO_TRANSFORM {
+                let distance = u64::from(state.mtf_upper_bound) / CONTEXTS_MOVED;
+                work.add_bytes(state.context_map.slice().len(), distance.saturating_add(1));
+            }
             work.add_bytes(written.saturating_sub(before), BYTE_OUT);
             match result {
                 BrotliResult::ResultSuccess => *has_ended = true,
