@@ -57,6 +57,9 @@ fn what_was_not_given_is_said() {
         "{said}"
     );
     assert!(said.contains("\ndecision     admitted: no limit applies to what was given\n"), "{said}");
+    let shared = told(&["-", "--path", "/", "--node-metadata", EU[1]], POLICY);
+    let line = "\n    counts   address absent (not given: --address), with all who have none\n";
+    assert!(shared.contains(line), "{shared}");
     let never = told(&["-", "--path", "/never/x"], POLICY);
     assert!(
         never.contains(

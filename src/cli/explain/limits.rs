@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::account::{Because, Limit, Missing, Other, Part, Pool, Seats};
+use super::missing::given_by;
 use super::recorder::lossy;
 use super::upstream::Settled;
 use crate::base::number::counted;
@@ -114,7 +115,7 @@ impl View<'_> {
         if limit.absent == limits::Absent::Skip {
             let parts = limit.per.iter().map(|part| self.part(&limit.selector, part));
             let missing = parts.into_iter().find(|part| part.value.is_none())?;
-            let not_given = self.not_given(&missing.name);
+            let not_given = given_by(&missing.name, self.not_given);
             let why = format!("the caller has no {}{not_given}, and it says absent: skip", missing.name);
             return Some((Because::Key, why));
         }
@@ -135,17 +136,8 @@ impl View<'_> {
         let wanted = either(wanted.iter().map(|value| &**value));
         match self.caller.value(*attribute) {
             Some(value) => format!("it is for {name} {wanted}, and the caller's is {}", lossy(value)),
-            None => format!("it is for {name} {wanted}, and the caller has none{}", self.not_given(name)),
+            None => format!("it is for {name} {wanted}, and the caller has none{}", given_by(name, self.not_given)),
         }
-    }
-
-    /// The options that would say this attribute, in brackets.
-    fn not_given(&self, name: &str) -> String {
-        let of_it = self.not_given.iter().filter(|missing| missing.names.iter().any(|known| known == name));
-        // A header is the request's own word.
-        let options = of_it.map(|missing| &*missing.option).filter(|option| !option.starts_with("--header"));
-        let options: Vec<&str> = options.collect();
-        if options.is_empty() { String::new() } else { format!(" (not given: {})", options.join(", ")) }
     }
 
     /// The pools of which the request needs a slot.

@@ -43,6 +43,15 @@ pub(super) fn missing(
     all.into_values().collect()
 }
 
+/// The options that would say this attribute, in brackets; nothing where it was given.
+pub(super) fn given_by(name: &str, not_given: &[Missing]) -> String {
+    let of_it = not_given.iter().filter(|missing| missing.names.iter().any(|known| known == name));
+    // A header is the request's own word.
+    let options = of_it.map(|missing| &*missing.option).filter(|option| !option.starts_with("--header"));
+    let options: Vec<&str> = options.collect();
+    if options.is_empty() { String::new() } else { format!(" (not given: {})", options.join(", ")) }
+}
+
 /// How many sources were asked before one had a value.
 fn sources_asked(heard: &Recorder, caller: &Caller<'_>, attribute: AttributeId, all: usize) -> usize {
     match heard.values.get(&attribute).map(|told| told.origin) {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::account::{Account, Callers, Found, Limit, Part, Payload, Pool, Response, Seats};
+use super::account::{Account, Callers, Found, Limit, Missing, Part, Payload, Pool, Response, Seats};
+use super::missing::given_by;
 use super::time;
 use crate::base::number::counted;
 use crate::base::time::Span;
@@ -43,8 +44,8 @@ pub(super) fn write(account: &Account, all: bool) -> String {
             if let Some(payload) = &account.payload {
                 line(&mut text, "payload", &bounds(payload));
             }
-            account.pools.iter().for_each(|pool| line(&mut text, "slots", &slots(pool)));
-            account.seats.iter().for_each(|seats| line(&mut text, "seats", &held(seats)));
+            account.pools.iter().for_each(|pool| line(&mut text, "slots", &slots(pool, &account.not_given)));
+            account.seats.iter().for_each(|seats| line(&mut text, "seats", &held(seats, &account.not_given)));
             limits(&mut text, account, all);
         }
     }
@@ -105,21 +106,21 @@ fn table(text: &mut String, rows: Vec<[String; 3]>) {
     }
 }
 
-fn slots(pool: &Pool) -> String {
+fn slots(pool: &Pool, not_given: &[Missing]) -> String {
     let queue = match pool.queue_length {
         0 => "nobody waits".to_owned(),
         length => format!("{length} wait for up to {}", pool.queue_timeout),
     };
-    format!("{}: {} at a time, {queue}; counts {}", plain(&pool.name), pool.slots, key(&pool.key))
+    format!("{}: {} at a time, {queue}; counts {}", plain(&pool.name), pool.slots, key(&pool.key, not_given))
 }
 
-fn held(seats: &Seats) -> String {
+fn held(seats: &Seats, not_given: &[Missing]) -> String {
     let Seats { name, seats: count, idle, status, .. } = seats;
-    let holder = key(std::slice::from_ref(&seats.holder));
+    let holder = key(std::slice::from_ref(&seats.holder), not_given);
     format!(
         "{}: {holder} holds one of {count} for {idle}, others get {status}; counts {}",
         plain(name),
-        key(&seats.key)
+        key(&seats.key, not_given)
     )
 }
 
@@ -137,7 +138,7 @@ fn bounds(payload: &Payload) -> String {
 fn limits(text: &mut String, account: &Account, all: bool) {
     line(text, "limits", if account.limits.is_empty() { "none applies" } else { "" });
     for limit in &account.limits {
-        applied(text, limit);
+        applied(text, limit, &account.not_given);
     }
     let most = if all { account.others.len() } else { OTHERS_SHOWN };
     for other in account.others.iter().take(most) {
@@ -154,12 +155,12 @@ fn limits(text: &mut String, account: &Account, all: bool) {
     }
 }
 
-fn applied(text: &mut String, limit: &Limit) {
+fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
     let decided = limit.decision.unwrap_or("admits, and takes nothing: another limit refuses");
     let shadow = if limit.enforcement == "shadow" { " (shadow)" } else { "" };
     let _ = writeln!(text, "  {}{shadow}: {decided}", limit.name);
     let mut row = |label: &str, value: &str| _ = writeln!(text, "    {label:<8} {value}");
-    row("counts", &key(&limit.key));
+    row("counts", &key(&limit.key, not_given));
     let by = limit.r#override.as_ref().map(|at| format!(", by {at}")).unwrap_or_default();
     row("rule", &format!("{}{by}", in_flow(&limit.rule)));
     row("cost", &cost(limit));
@@ -174,10 +175,10 @@ fn applied(text: &mut String, limit: &Limit) {
     }
 }
 
-fn key(parts: &[Part]) -> String {
+fn key(parts: &[Part], not_given: &[Missing]) -> String {
     let part = |part: &Part| match &part.value {
         Some(value) => format!("{}={}", part.name, plain(value)),
-        None => format!("{} absent, with all who have none", part.name),
+        None => format!("{} absent{}, with all who have none", part.name, given_by(&part.name, not_given)),
     };
     if parts.is_empty() { "all together".to_owned() } else { parts.iter().map(part).collect::<Vec<_>>().join(", ") }
 }
