@@ -165,7 +165,8 @@ fn every_source_is_heard() {
     );
     assert_eq!(limit(&account, "never")["cost_from"], "header x-cost, which is missing");
     assert_eq!(field(&account, "x-ratelimit-overage"), "200");
-    assert_eq!(field(&account, "ratelimit-policy"), "\"late\";q=5;w=86400, \"never\";q=3;w=259200");
+    let policies = "\"late\";q=5;w=86400, \"item\";q=2;w=7200, \"never\";q=3;w=259200";
+    assert_eq!(field(&account, "ratelimit-policy"), policies);
 }
 
 #[test]
