@@ -7,7 +7,7 @@ mod warnings;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::envoy::BUFFER_BYTES;
+use super::envoy::{buffer_bytes, payload_buffer_bytes};
 use super::{Failure, document, print};
 use crate::base::number::counted;
 use crate::limit::Rule;
@@ -28,6 +28,10 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
     };
     let name = path.display();
     let mut text = format!("{name}: good: {}\n", summary(&policy));
+    if let Some(needs) = needs(&policy) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name}: note: {needs}");
+    }
     let warnings = warnings(&document, &policy);
     for warning in warnings.iter().take(WARNINGS_SHOWN) {
         // Writing to a string cannot fail.
@@ -73,20 +77,25 @@ fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
 /// Of payload limits that hold more than Envoy's buffer takes.
 fn held_bodies(document: &Node, policy: &Policy) -> Vec<Warning> {
     let held = policy.payloads.iter().enumerate().filter(|(_, payload)| payload.hold);
-    let too_large = held.filter(|(_, payload)| {
-        let all = payload.overrides.all().iter().chain([&payload.bounds]);
-        all.into_iter().any(|bounds| bounds.bytes.is_none_or(|bytes| bytes > BUFFER_BYTES))
-    });
+    let unbounded = held.filter(|(_, payload)| payload_buffer_bytes(payload).is_none());
     let warning = |(number, _)| {
         Warning::at(
             document,
             &format!("/payloads/{number}"),
-            format!(
-                "a held body must fit in Envoy's buffer, {BUFFER_BYTES} bytes as `render` writes it: give `bytes`, at most 1MiB, or Envoy answers a larger one with a 413 of its own"
-            ),
+            "a held body must fit in Envoy's buffer: give `bytes`, at most 4GB, or Envoy answers a larger one with a 413 of its own".to_owned(),
         )
     };
-    too_large.map(warning).collect()
+    unbounded.map(warning).collect()
+}
+
+/// What a policy needs of Envoy's configuration, where that is not as it is.
+fn needs(policy: &Policy) -> Option<String> {
+    policy.payloads.iter().any(|payload| payload.hold).then(|| {
+        format!(
+            "`hold` needs allow_on_headers_stop_iteration: true in the plugin's configuration and per_connection_buffer_limit_bytes: {} or more in the listener's, as `render` writes them",
+            buffer_bytes(policy)
+        )
+    })
 }
 
 /// The most bytes that one counter of the policy can take.

@@ -8,7 +8,9 @@ use std::path::Path;
 use super::yaml::{block, indented, indented_tail, quoted, single_quoted};
 use crate::observe::access_log;
 use crate::observe::metrics::LABELS;
+use crate::policy::Policy;
 use crate::policy::document::Node;
+use crate::policy::payloads::{Bounds, Payload};
 
 /// A host and a port.
 #[derive(Clone, Debug)]
@@ -151,10 +153,32 @@ pub(super) struct Asks {
     pub(super) decisions: bool,
     /// Requests wait for their bodies.
     pub(super) hold: bool,
+    /// The bytes of one message that Envoy keeps.
+    pub(super) buffer_bytes: u64,
 }
 
-/// The bytes of one message that Envoy keeps while a filter holds it; past that it answers 413 itself.
-pub(super) const BUFFER_BYTES: u64 = 1 << 20;
+/// The most bytes that one read brings, and what Envoy keeps of a message where nothing is held: 1 MiB.
+const READ_BYTES: u64 = 1 << 20;
+
+/// The most that Envoy's setting can say.
+const BUFFER_BYTES_MAX: u64 = 0xffff_ffff;
+
+/// The bytes of one message that Envoy must keep under a payload limit that holds: one read above the
+/// largest body, so that the filter sees what is over before Envoy answers 413 itself. `None` where that
+/// has no bound, or one above what Envoy can keep.
+pub(super) fn payload_buffer_bytes(payload: &Payload) -> Option<u64> {
+    let all = payload.overrides.all().iter().chain([&payload.bounds]);
+    let needed = |bounds: &Bounds| bounds.bytes.map(|bytes| bytes.saturating_add(READ_BYTES));
+    all.map(needed)
+        .try_fold(READ_BYTES, |most, bytes| Some(most.max(bytes?)))
+        .filter(|bytes| *bytes <= BUFFER_BYTES_MAX)
+}
+
+/// The same under a policy. A held body without a bound needs no more than the others.
+pub(super) fn buffer_bytes(policy: &Policy) -> u64 {
+    let held = policy.payloads.iter().filter(|payload| payload.hold);
+    held.filter_map(payload_buffer_bytes).fold(READ_BYTES, u64::max)
+}
 
 /// The listener with the filter behind `filters`, as the map's lines without indentation.
 pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, asks: Asks) -> String {
@@ -166,6 +190,7 @@ pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &s
     } else {
         String::new()
     };
+    let buffer_bytes = asks.buffer_bytes;
     let hold = if asks.hold {
         "\n                  # A head waits for its body where the policy says `hold`.\n                  allow_on_headers_stop_iteration: true"
     } else {
@@ -174,7 +199,7 @@ pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &s
     format!(
         r#"name: gateway
 address: {listen}
-per_connection_buffer_limit_bytes: {BUFFER_BYTES}
+per_connection_buffer_limit_bytes: {buffer_bytes}
 filter_chains:
   - filters:
       - name: envoy.filters.network.http_connection_manager

@@ -40,7 +40,8 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
         None => Node::new(Value::List(Vec::new()), 0),
     };
     let hold = policy.payloads.iter().any(|payload| payload.hold);
-    let asks = envoy::Asks { decisions: policy.access_log.is_some(), hold };
+    let buffer_bytes = envoy::buffer_bytes(policy);
+    let asks = envoy::Asks { decisions: policy.access_log.is_some(), hold, buffer_bytes };
     unset(args, policy).iter().for_each(|text| warn(text));
     Ok(envoy::listener(&args.listen, &args.wasm, &filters, &document.to_json(), asks))
 }

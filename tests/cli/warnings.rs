@@ -198,7 +198,39 @@ fn the_presets_have_nothing_to_warn_of() {
     for preset in ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"] {
         let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));
         let (code, stdout, _) = run(&["check", &path], b"");
-        assert_eq!((code, stdout.lines().count()), (0, 1), "{stdout}");
+        assert_eq!((code, stdout.contains("warning")), (0, false), "{stdout}");
+        assert_eq!(stdout.contains("note: `hold` needs"), preset == "datocms", "{stdout}");
+    }
+}
+
+#[test]
+fn what_a_held_body_needs_is_told_and_rendered() {
+    for (payloads, buffer, warned) in [
+        ("[{ bytes: 5MB }]", 1 << 20, None),
+        ("[{ bytes: 1MiB, hold: true }, { bytes: 9MB }]", 2 << 20, None),
+        ("[{ bytes: 1KB, hold: true, overrides: [{ for: { plan: a }, bytes: 3MiB }] }]", 4 << 20, None),
+        ("[{ json: { depth: 9 }, hold: true }, { for: { routes: [/a] }, bytes: 1MiB, hold: true }]", 2 << 20, Some(0)),
+        ("[{ bytes: 4GiB, hold: true }]", 1 << 20, Some(0)),
+    ] {
+        let payloads = payloads.replace("[{ json: { depth: 9 }", "[{ for: { routes: [/b] }, json: { depth: 9 }");
+        let payloads =
+            payloads.replace("hold: true }, { bytes: 9MB }", "hold: true, for: { routes: [/b] } }, { bytes: 9MB }");
+        let policy = format!(
+            "version: 1\nname: held\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  attributes: {{ plan: [{{ header: x-plan, trusted: true }}] }}\npayloads: {payloads}\n"
+        );
+        let (code, stdout, _) = run(&["check", "-"], policy.as_bytes());
+        assert_eq!(code, 0, "{stdout}");
+        let hold = payloads.contains("hold");
+        assert_eq!(stdout.contains(&format!("per_connection_buffer_limit_bytes: {buffer} or more")), hold, "{stdout}");
+        assert_eq!(
+            stdout.contains("warning: ") && stdout.contains("a held body must fit"),
+            warned.is_some(),
+            "{stdout}"
+        );
+        let (code, rendered, _) = run(&super::render("-"), policy.as_bytes());
+        assert_eq!(code, 0);
+        assert!(rendered.contains(&format!("per_connection_buffer_limit_bytes: {buffer}\n")), "{payloads}");
+        assert_eq!(rendered.contains("allow_on_headers_stop_iteration: true"), hold, "{payloads}");
     }
 }
 

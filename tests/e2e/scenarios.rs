@@ -24,6 +24,7 @@ pub(crate) mod seats;
 pub(crate) mod stated;
 pub(crate) mod tiers;
 pub(crate) mod updates;
+pub(crate) mod uploads;
 pub(crate) mod windows;
 
 use crate::harness::{Answer, Call, Client, now};
@@ -175,6 +176,15 @@ macro_rules! for_each_scenario {
                 a_bomb_in_any_encoding_is_refused_and_takes_no_memory,
                 a_grpc_caller_is_told_in_its_own_way,
                 a_body_costs_what_it_comes_to,
+            ]
+            uploads: [
+                what_is_refused_at_its_end_was_not_served_and_has_paid,
+                a_body_that_takes_long_to_read_lets_others_pass,
+                a_queue_holds_bodies_back_under_both_settings,
+                a_held_body_is_followed_by_its_turn,
+                a_head_that_cannot_be_held_is_answered_and_logged,
+                a_held_body_may_be_as_large_as_its_limit,
+                a_tunnel_has_no_payload_limit,
             ]
             pools: [
                 slots_and_queue_are_as_many_as_the_page_says,

@@ -5,6 +5,7 @@
 //! answered with 302 to the same path ending in `/found`, whatever else was asked for. Every response
 //! says in `x-arrived` when its request arrived, in nanoseconds since the epoch. It reads a request's body
 //! to its end before it answers, unless `x-answer-early` is there, and remembers how much there was.
+//! `x-answer-upgrade` begins a tunnel that returns what comes through it.
 //! `x-answer-break` breaks the response off: after the head (`reset`), after some of the body
 //! (`body-reset`); or it stops there for ever (`stall`). One with `x-answer-held` is answered when the
 //! test lets it go ([`Upstream::let_go`]), so that no test depends on how long something takes.
@@ -170,17 +171,35 @@ async fn serve(listener: TcpListener, record: Arc<Record>) {
         let record = Arc::clone(&record);
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&record)));
-            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ =
+                Builder::new(TokioExecutor::new()).serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn answer(request: Request<Incoming>, record: Arc<Record>) -> Result<Response<Answer>, Infallible> {
+/// Lets a tunnel begin, and returns what comes through it.
+fn upgrade(request: &mut Request<Incoming>) -> Response<Answer> {
+    let upgrading = hyper::upgrade::on(request);
+    tokio::spawn(async move {
+        let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrading.await.ok()?));
+        tokio::io::copy(&mut read, &mut write).await.ok()
+    });
+    let mut response = Response::new(Full::new(Bytes::new()).map_err(|never| match never {}).boxed());
+    *response.status_mut() = hyper::StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert("connection", HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+    response
+}
+
+async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<Response<Answer>, Infallible> {
     let arrived = HeaderValue::from_str(&now().as_nanos().to_string()).expect("a number");
     let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
     record.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
     let _flight = InFlight::begin(&path, &record);
+    if request.headers().contains_key("x-answer-upgrade") {
+        return Ok(upgrade(&mut request));
+    }
     let (head, body) = request.into_parts();
     let asked = &head.headers;
     let reading = tokio::spawn(read(path.clone(), body, Arc::clone(&record)));

@@ -114,6 +114,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let books = Books { runtime: &runtime, host };
         if turn.paid {
             self.count_charges(host);
+            self.ledger.leave_seats(&books);
             return self.ledger.keep(&books, None);
         }
         self.admission.clear();

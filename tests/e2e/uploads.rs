@@ -1,0 +1,269 @@
+//! The way of a body through a real Envoy: to its end, in slices, in a tunnel, held and in a queue.
+
+use crate::harness::{
+    Call, Client, Framing, Gateway, Lab, Pieces, Policy, Setup, connection_manager, eventually, gzip, upload,
+};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// A policy with these payload limits, and a burst of five for writes.
+fn policy(payloads: Value) -> Policy {
+    Policy::named("exact")
+        .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
+        .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
+        .with("/limits", json!([{ "name": "writes", "for": { "routes": ["POST /**"] }, "per": [], "bucket": { "burst": 5, "refill": "1/h" } }]))
+        .with("/access_log", json!({ "attributes": [] }))
+        .with("/payloads", payloads)
+}
+
+/// The same with a thousand writes.
+fn generous(payloads: Value) -> Policy {
+    policy(payloads).with("/limits/0/bucket/burst", json!(1_000))
+}
+
+fn plugin(listeners: &mut Value) -> &mut Value {
+    let filters = connection_manager(listeners)["http_filters"].as_array_mut().expect("filters");
+    let wasm = filters.iter_mut().find(|filter| filter["name"] == "envoy.filters.http.wasm").expect("ours");
+    &mut wasm["typed_config"]["config"]
+}
+
+fn allowing(policy: &Policy, allow: bool) -> Setup {
+    Setup::of(policy).edited(move |listeners, _| plugin(listeners)["allow_on_headers_stop_iteration"] = json!(allow))
+}
+
+async fn send(gateway: &Gateway, call: Call, framing: Framing, body: Vec<u8>) -> u16 {
+    let bytes = body.len() as u64;
+    upload(gateway.address, call, framing, bytes, body).await.map_or(0, |answer| answer.status)
+}
+
+pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: &Lab) {
+    let limits = json!([
+        { "name": "json", "for": { "routes": ["/json"] }, "json": { "depth": 9 } },
+        { "name": "files", "bytes": "1MB", "decoded_bytes": "10MB" },
+    ]);
+    let cut = |mut body: Vec<u8>, bytes: usize| {
+        body.truncate(body.len() - bytes);
+        body
+    };
+    let zip = crate::harness::zip_of_zeros(5_000);
+    for (path, encoding, body) in [
+        ("/gzip", "gzip", cut(gzip(&[b'x'; 5_000]), 8)),
+        ("/zip", "identity", cut(zip, 8)),
+        ("/json", "identity", b"{\"a\":[1,2".to_vec()),
+    ] {
+        let gateway = lab.open(&policy(limits.clone())).await;
+        // It leaves a connection to the upstream that waits for the next request.
+        assert_eq!(gateway.client().send(Call::get("/warm")).await.status, 200);
+        let mut statuses = Vec::new();
+        for round in 0..10 {
+            let length = body.len().to_string();
+            let call = Call::post(path).header("content-encoding", encoding);
+            let status = if round % 2 == 0 {
+                send(&gateway, call, Framing::Length, body.clone()).await
+            } else {
+                // Over HTTP/2 with a length, and the end in a frame of its own.
+                send(&gateway, call.header("content-length", &length), Framing::Http2, body.clone()).await
+            };
+            statuses.push(status);
+        }
+        assert_eq!(statuses, [400, 400, 400, 400, 400, 429, 429, 429, 429, 429], "{path}");
+        assert!(gateway.upstream.bodies(path).iter().all(|body| !body.whole), "{path}: none arrives whole");
+    }
+}
+
+pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
+    let limits = json!([{ "bytes": "100MB", "json": { "depth": 9 } }]);
+    let gateway = lab.open(&generous(limits)).await;
+    // Sixteen megabytes of JSON that come in a few packets.
+    let body = gzip(format!("[{}1]", "1,".repeat(8_000_000)).as_bytes());
+    for framing in Framing::ALL {
+        let call = Call::post("/long").header("content-encoding", "gzip");
+        let (address, body, bytes) = (gateway.address, body.clone(), body.len() as u64);
+        let long = tokio::spawn(async move { upload(address, call, framing, bytes, body).await });
+        eventually("the upload has begun", async || {
+            (gateway.admin.stat("http.gateway.downstream_rq_active").await > 0).then_some(())
+        })
+        .await;
+        let mut others = JoinSet::new();
+        for _ in 0..8 {
+            let client = Client::http1(gateway.address);
+            others.spawn(async move { client.statuses(&Call::get("/quick"), 5).await });
+        }
+        let statuses = others.join_all().await.concat();
+        assert!(statuses.iter().all(|status| *status == 200));
+        let answer = long.await.expect("no panic").expect("an answer");
+        assert_eq!(answer.status, 200, "{framing:?}: {}", answer.text());
+    }
+    let bodies = gateway.upstream.bodies("/long");
+    assert!(
+        bodies.len() == 3 && bodies.iter().all(|arrived| arrived.whole && arrived.bytes == body.len() as u64),
+        "{bodies:?}"
+    );
+    // Many at once, some of which end with trailers, some never end, and some are not what they must be.
+    let mut all = JoinSet::new();
+    for number in 0..24_usize {
+        let body = format!("[{}1]{}", "1,".repeat(500_000), if number % 4 == 3 { "]" } else { "" }).into_bytes();
+        let pieces = Pieces::of(body.chunks(100_000).map(Bytes::copy_from_slice).collect::<Vec<_>>());
+        let pieces = if number % 4 == 1 { pieces.then_trailers("x-checksum", "7") } else { pieces };
+        let framing = [Framing::Chunked, Framing::Http2][number / 4 % 2];
+        let address = gateway.address;
+        let sending = tokio::spawn(async move { upload(address, Call::post("/many"), framing, 0, pieces).await });
+        if number % 4 == 2 {
+            sending.abort();
+        }
+        all.spawn(async move {
+            let answer = sending.await.ok()?;
+            Some((number, answer.map_or(0, |answer| answer.status)))
+        });
+    }
+    for (number, status) in all.join_all().await.into_iter().flatten() {
+        if number % 4 != 2 {
+            assert_eq!(status, if number % 4 == 3 { 400 } else { 200 }, "{number}");
+        }
+    }
+    assert!(
+        gateway.upstream.bodies("/many").iter().filter(|body| body.whole).all(|body| body.bytes == 1_000_003),
+        "none is longer or shorter"
+    );
+    assert_eq!(gateway.admin.stat("wasm.sluicegate.vm_reload_success").await, 0);
+    assert_eq!(gateway.client().send(Call::get("/after")).await.status, 200);
+}
+
+pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(lab: &Lab) {
+    for allow in [false, true] {
+        let policy = generous(json!([{ "bytes": "1MB" }])).with(
+            "/concurrency",
+            json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
+        );
+        let gateway = lab.open_with(allowing(&policy, allow)).await;
+        let mut all = JoinSet::new();
+        for framing in Framing::ALL {
+            let call = Call::post("/work").header("x-answer-delay-ms", "300");
+            all.spawn(upload(gateway.address, call, framing, 9_000, vec![b'x'; 9_000]));
+        }
+        assert!(all.join_all().await.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)));
+        assert_eq!(gateway.upstream.most_in_flight("/work"), 1, "{allow}");
+    }
+}
+
+pub(crate) async fn a_held_body_is_followed_by_its_turn(lab: &Lab) {
+    let policy = generous(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
+        "/concurrency",
+        json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
+    );
+    let gateway = lab.open(&policy).await;
+    // One whose body does not end takes no slot.
+    let address = gateway.address;
+    let silent = Pieces::from(b"[1,".to_vec()).then_silence();
+    let waiting = tokio::spawn(async move { upload(address, Call::post("/work"), Framing::Chunked, 0, silent).await });
+    let mut all = JoinSet::new();
+    for framing in Framing::ALL {
+        for trailers in [false, true] {
+            let body = format!("[{}1]", "1,".repeat(100_000)).into_bytes();
+            let bytes = body.len() as u64;
+            let pieces = Pieces::from(body);
+            let pieces =
+                if trailers && framing != Framing::Length { pieces.then_trailers("x-checksum", "7") } else { pieces };
+            let call = Call::post("/work").header("x-answer-delay-ms", "100");
+            all.spawn(upload(gateway.address, call, framing, bytes, pieces));
+        }
+    }
+    let answers = all.join_all().await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)), "{answers:?}");
+    assert_eq!(gateway.upstream.most_in_flight("/work"), 1);
+    let bodies = gateway.upstream.bodies("/work");
+    assert!(bodies.len() == 6 && bodies.iter().all(|body| body.whole && body.bytes == 200_003), "{bodies:?}");
+    assert_eq!(send(&gateway, Call::post("/work"), Framing::Chunked, b"[1".to_vec()).await, 400);
+    waiting.abort();
+}
+
+pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab) {
+    let policy = policy(json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]));
+    let gateway = lab.open_with(allowing(&policy, false)).await;
+    for framing in Framing::ALL {
+        let answer = upload(gateway.address, Call::post("/a"), framing, 2, b"{}".to_vec()).await.expect("an answer");
+        assert_eq!(
+            (answer.status, answer.header("x-ratelimit-remaining")),
+            (503, Some("5")),
+            "{framing:?}: it has paid nothing"
+        );
+    }
+    assert_eq!(gateway.upstream.count("/a"), 0);
+    assert!(gateway.log().contains("sluicegate_payload_refused:held:stop_iteration"));
+    assert_eq!(
+        gateway.log().matches("allow_on_headers_stop_iteration: true").count().min(2),
+        gateway.log().matches("allow_on_headers_stop_iteration: true").count(),
+        "once for each worker"
+    );
+    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[("fault", "stop_iteration")]).await, 3);
+    // With the setting a client may be as slow as it likes.
+    let gateway = lab.open(&policy).await;
+    let slow = Pieces::from(b"{".to_vec()).then_silence();
+    let address = gateway.address;
+    let waiting = tokio::spawn(async move { upload(address, Call::post("/slow"), Framing::Chunked, 0, slow).await });
+    assert_eq!(send(&gateway, Call::post("/b"), Framing::Length, b"{}".to_vec()).await, 200);
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(lab: &Lab) {
+    let gateway =
+        lab.open(&generous(json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }]))).await;
+    for framing in Framing::ALL {
+        for (bytes, status) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
+            let body = format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
+            let answer = upload(gateway.address, Call::post("/a"), framing, bytes as u64, body).await;
+            // Whoever goes on sending over HTTP/1.1 may find the connection closed.
+            let Ok(answer) = answer else {
+                assert_eq!(status, 413, "{framing:?}");
+                continue;
+            };
+            assert_eq!(answer.status, status, "{framing:?} {bytes}");
+            assert_eq!(
+                answer.header("content-type") == Some("application/problem+json"),
+                status == 413,
+                "in our own words"
+            );
+        }
+    }
+}
+
+pub(crate) async fn a_tunnel_has_no_payload_limit(lab: &Lab) {
+    let limits = json!([
+        { "name": "held", "for": { "routes": ["GET /yes/held"] }, "json": { "depth": 9 }, "bytes": "1KB", "hold": true },
+        { "name": "json", "for": { "routes": ["GET /yes/json"] }, "json": { "depth": 9 } },
+        { "bytes": "100KB" },
+    ]);
+    let gateway = lab
+        .open_with(Setup::of(&generous(limits)).edited(|listeners, _| {
+            connection_manager(listeners)["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
+        }))
+        .await;
+    let ask = async |path: &str, bytes: usize| -> (String, usize) {
+        let more = if path.starts_with("/yes") { "x-answer-upgrade: 1\r\n" } else { "" };
+        let head = format!("GET {path} HTTP/1.1\r\nHost: e\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{more}\r\n");
+        let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
+        stream.write_all(head.as_bytes()).await.expect("a head");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("a head"));
+        }
+        let (mut read, mut write) = stream.split();
+        let sent = vec![0x82; bytes];
+        let sending = async { write.write_all(&sent).await };
+        let mut back = vec![0; bytes];
+        let (_, received) = tokio::join!(sending, read.read_exact(&mut back));
+        (String::from_utf8_lossy(&head).into_owned(), received.unwrap_or_default())
+    };
+    for path in ["/yes", "/yes/json", "/yes/held"] {
+        let (head, received) = ask(path, 300_000).await;
+        assert!(head.starts_with("HTTP/1.1 101") && received == 300_000, "{path}: {received} of {head}");
+    }
+    // A head that asks for a tunnel and gets none is no way round.
+    let (head, received) = ask("/no", 300_000).await;
+    assert!(head.starts_with("HTTP/1.1 200") && received == 0, "{head}");
+    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
+}
