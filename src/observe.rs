@@ -39,7 +39,7 @@ pub enum Refund {
     QueueRefused,
     /// It ended while it waited for its turn.
     QueueLeft,
-    /// Its payload was refused by the host's fault.
+    /// Its body was refused: its seat, and by a fault of the host its units.
     PayloadRefused,
 }
 
