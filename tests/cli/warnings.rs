@@ -216,7 +216,7 @@ fn what_a_held_body_needs_is_told_and_rendered() {
         let payloads =
             payloads.replace("hold: true }, { bytes: 9MB }", "hold: true, for: { routes: [/b] } }, { bytes: 9MB }");
         let policy = format!(
-            "version: 1\nname: held\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  attributes: {{ plan: [{{ header: x-plan, trusted: true }}] }}\npayloads: {payloads}\n"
+            "version: 1\nname: held\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  unknown: anonymous\n  attributes: {{ plan: [{{ header: x-plan, trusted: true }}] }}\npayloads: {payloads}\n"
         );
         let (code, stdout, _) = run(&["check", "-"], policy.as_bytes());
         assert_eq!(code, 0, "{stdout}");
