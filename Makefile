@@ -69,7 +69,7 @@ micro: ## tell what the steps of the request path cost natively: time, instructi
 	@scripts/need-rust
 	cargo bench --locked --profile micro --bench micro$(if $(JSON), -- --json $(JSON))
 
-fuzz-smoke: ## feed random bodies to the payload meters, for SECONDS_EACH (10) seconds to each of six
+fuzz-smoke: ## feed random bytes to the payload meters and the policy readers, for SECONDS_EACH (10) seconds to each of seven
 	@scripts/need-rust
 	@scripts/fuzz-smoke
 

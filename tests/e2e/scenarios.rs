@@ -3,6 +3,7 @@
 pub(crate) mod budgets;
 pub(crate) mod charges;
 pub(crate) mod costs;
+pub(crate) mod crafted;
 pub(crate) mod dash0;
 pub(crate) mod datadog;
 pub(crate) mod datocms;
@@ -176,6 +177,11 @@ macro_rules! for_each_scenario {
                 a_bomb_in_any_encoding_is_refused_and_takes_no_memory,
                 a_grpc_caller_is_told_in_its_own_way,
                 a_body_costs_what_it_comes_to,
+            ]
+            crafted: [
+                blocks_that_hold_nothing_buy_no_work,
+                a_thousand_small_bodies_are_decoded_at_once,
+                open_bodies_stay_within_the_memory_of_their_worker,
             ]
             uploads: [
                 what_is_refused_at_its_end_was_not_served_and_has_paid,

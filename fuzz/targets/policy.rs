@@ -1,0 +1,39 @@
+//! Any bytes as a policy, in each of its three forms, from the document to the checked policy.
+#![no_main]
+
+use sluicegate::policy::Policy;
+use sluicegate::policy::document::{Node, from_configuration, from_json, from_struct, from_yaml};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let documents = [
+        from_json(data).ok(),
+        from_struct(data).ok(),
+        from_configuration(data).ok(),
+        str::from_utf8(data).ok().and_then(|text| from_yaml(text).ok()),
+    ];
+    for document in documents.iter().flatten() {
+        compile(document);
+    }
+});
+
+/// Compiles a policy, and once more from its JSON, which the filter gets: both must say the same.
+fn compile(document: &Node) {
+    let verdict = |document: &Node| Policy::compile(document).map(|_| ()).map_err(|errors| errors.len());
+    let json = from_json(document.to_json().as_bytes()).expect("a tree that was read can be read again");
+    if !was_struct(document) {
+        assert_eq!(verdict(document), verdict(&json), "{}", document.to_json());
+    } else {
+        let _ = verdict(document);
+    }
+}
+
+/// Whether texts of the document may have been numbers, which JSON cannot say.
+fn was_struct(document: &Node) -> bool {
+    use sluicegate::policy::document::Value;
+    document.was_number
+        || match &document.value {
+            Value::List(nodes) => nodes.iter().any(was_struct),
+            Value::Map(entries) => entries.iter().any(|entry| was_struct(&entry.value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+}
