@@ -97,6 +97,8 @@ struct Context {
     routes: RouteTableBuilder,
     /// The names of limits of all kinds, each with the pointer of its first use.
     names: HashMap<String, String>,
+    /// Combinations of values in overrides of all limits, less the values that are written.
+    multiplied: usize,
 }
 
 impl Context {
@@ -162,8 +164,12 @@ impl Policy {
 /// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map("{ version: 1, name: shop, limits: […] }")?;
-    let mut context =
-        Context { attributes: Attributes::default(), routes: RouteTable::builder(), names: HashMap::new() };
+    let mut context = Context {
+        attributes: Attributes::default(),
+        routes: RouteTable::builder(),
+        names: HashMap::new(),
+        multiplied: 0,
+    };
     if let Some(version) = map.require("version") {
         version.count(VERSION, VERSION);
     }

@@ -142,6 +142,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Empty => "Empty",
         Reason::TooMany { .. } => "TooMany",
         Reason::TooManyCombinations { .. } => "TooManyCombinations",
+        Reason::TooManyCombinationsInAll(_) => "TooManyCombinationsInAll",
         Reason::TooLong { .. } => "TooLong",
         Reason::BadName { .. } => "BadName",
         Reason::ReservedName { .. } => "ReservedName",
@@ -238,7 +239,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (48, 23),
+        (49, 23),
         "{reasons:?}
 {rules:?}"
     );

@@ -251,6 +251,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "override_quota_below_cost",
             "override_slow",
             "override_too_many_combinations",
+            "overrides_multiply",
             "payload_bytes_large",
             "pool_queue_timeout_long",
             "rolling_window_long",

@@ -114,6 +114,8 @@ pub enum Reason {
         /// The most that are allowed.
         max: usize,
     },
+    /// Overrides that bring the combinations of all lists of values above this.
+    TooManyCombinationsInAll(usize),
     /// A text longer than this many bytes.
     TooLong {
         /// The most that are allowed.
@@ -401,6 +403,10 @@ impl fmt::Display for Reason {
             Self::TooManyCombinations { max } => write!(
                 f,
                 "has lists of values with more than {max} combinations: split it into several overrides"
+            ),
+            Self::TooManyCombinationsInAll(max) => write!(
+                f,
+                "brings the policy to more than {max} combinations of values beyond those written: select these callers by one attribute that they share"
             ),
             Self::TooLong { max } => write!(f, "is too long: at most {max} bytes"),
             Self::BadName { value } => {

@@ -38,6 +38,9 @@ enum Tree {
 pub(crate) const OVERRIDES_MAX: usize = 100_000;
 /// Lists of values multiply: `{ org: [a, b], plan: [c, d] }` is four callers.
 const COMBINATIONS_MAX: usize = 10_000;
+/// The same over all overrides of a policy, less the values that are written: a few hundred kilobytes of
+/// lists would otherwise take all the memory of a VM.
+const MULTIPLIED_MAX: usize = 200_000;
 
 impl<T> Default for Overrides<T> {
     fn default() -> Self {
@@ -109,7 +112,7 @@ pub(super) fn read<T>(
         let Some((conditions, one)) = read_one(field, base, context, &numbers) else { continue };
         let number = overrides.all.len();
         overrides.all.push(one);
-        if let Some(first) = overrides.add(conditions, number, &field) {
+        if let Some(first) = overrides.add(conditions, number, &field, &mut context.multiplied) {
             field.fault(Reason::NeverReached { by: sibling(&field, first) });
         }
     }
@@ -154,11 +157,23 @@ fn contradict(ours: &[Condition], theirs: &[Condition]) -> bool {
 
 impl<T> Overrides<T> {
     /// Adds one override; the number of an earlier one if such take all of its callers.
-    fn add(&mut self, mut conditions: Vec<Condition>, number: usize, field: &Field<'_>) -> Option<usize> {
+    fn add(
+        &mut self,
+        mut conditions: Vec<Condition>,
+        number: usize,
+        field: &Field<'_>,
+        multiplied: &mut usize,
+    ) -> Option<usize> {
         conditions.sort_unstable_by_key(|(attribute, _)| *attribute);
         let Some(callers) = combinations(&conditions) else {
             return field.refuse(Reason::TooManyCombinations { max: COMBINATIONS_MAX });
         };
+        let written: usize = conditions.iter().map(|(_, values)| values.len()).sum();
+        let with_these = multiplied.saturating_add(callers.len().saturating_sub(written));
+        if with_these > MULTIPLIED_MAX {
+            return field.refuse(Reason::TooManyCombinationsInAll(MULTIPLIED_MAX));
+        }
+        *multiplied = with_these;
         let first = |caller: &Vec<(AttributeId, &str)>| {
             self.first(|id| caller.iter().find(|(known, _)| *known == id).map(|(_, value)| value.as_bytes()))
         };
