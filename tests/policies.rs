@@ -141,7 +141,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::NoSuchAttribute { .. } => "NoSuchAttribute",
         Reason::Empty => "Empty",
         Reason::TooMany { .. } => "TooMany",
-        Reason::TooManyCombinations { .. } => "TooManyCombinations",
+        Reason::TooManyCombinations(_) => "TooManyCombinations",
         Reason::TooManyCombinationsInAll(_) => "TooManyCombinationsInAll",
         Reason::TooLong { .. } => "TooLong",
         Reason::BadName { .. } => "BadName",

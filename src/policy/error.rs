@@ -110,10 +110,7 @@ pub enum Reason {
         max: usize,
     },
     /// Lists of values with more combinations than this.
-    TooManyCombinations {
-        /// The most that are allowed.
-        max: usize,
-    },
+    TooManyCombinations(usize),
     /// Overrides that bring the combinations of all lists of values above this.
     TooManyCombinationsInAll(usize),
     /// A text longer than this many bytes.
@@ -400,14 +397,13 @@ impl fmt::Display for Reason {
             }
             Self::Empty => f.write_str("is empty, and must not be"),
             Self::TooMany { count, max } => write!(f, "has too many elements: {count}, and at most {max} are allowed"),
-            Self::TooManyCombinations { max } => write!(
+            Self::TooManyCombinations(max) => write!(
                 f,
                 "has lists of values with more than {max} combinations: split it into several overrides"
             ),
-            Self::TooManyCombinationsInAll(max) => write!(
-                f,
-                "brings the policy to more than {max} combinations of values beyond those written: select these callers by one attribute that they share"
-            ),
+            Self::TooManyCombinationsInAll(max) => {
+                write!(f, "makes more than {max} combinations in all: select these callers by a shared attribute")
+            }
             Self::TooLong { max } => write!(f, "is too long: at most {max} bytes"),
             Self::BadName { value } => {
                 write!(f, "{}is not a name: up to 64 of a-z, 0-9, _ and -, a letter first", Named(value))

@@ -166,7 +166,7 @@ impl<T> Overrides<T> {
     ) -> Option<usize> {
         conditions.sort_unstable_by_key(|(attribute, _)| *attribute);
         let Some(callers) = combinations(&conditions) else {
-            return field.refuse(Reason::TooManyCombinations { max: COMBINATIONS_MAX });
+            return field.refuse(Reason::TooManyCombinations(COMBINATIONS_MAX));
         };
         let written: usize = conditions.iter().map(|(_, values)| values.len()).sum();
         let with_these = multiplied.saturating_add(callers.len().saturating_sub(written));
