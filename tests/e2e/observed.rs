@@ -76,17 +76,26 @@ pub(crate) async fn a_401_says_what_is_known_of_its_caller(lab: &Lab) {
     let gateway = lab.open(&policy).await;
     let client = gateway.client();
     let call = Call::get("/e/a%20b/x");
+    assert_eq!(client.send(call.clone()).await.status, 401);
+    // The client's address as this proxy sees it.
+    let ip = eventually("a line with the client's address", async || {
+        let log = gateway.log();
+        let (_, rest) = log.split_once("tier=- org=- user=- ip=")?;
+        rest.split_once(' ').map(|(ip, _)| ip.to_owned())
+    })
+    .await;
+    assert!(ip.parse::<std::net::IpAddr>().is_ok(), "{ip}");
     let calls = [
-        (call.clone(), "org=- user=- ip=127.0.0.1 place=a%20b token=- api_key=-".to_owned()),
+        (call.clone(), format!("org=- user=- ip={ip} place=a%20b token=- api_key=-")),
         // The first half of the SHA-256 of "test".
         (
             call.clone().header("x-api-key", "test"),
-            "org=- user=- ip=127.0.0.1 place=a%20b token=- api_key=9f86d081884c7d659a2feaa0c55ad015".to_owned(),
+            format!("org=- user=- ip={ip} place=a%20b token=- api_key=9f86d081884c7d659a2feaa0c55ad015"),
         ),
         (
             call.clone().bearer(ALPHA[0]).header("x-api-key", BETA),
             format!(
-                "org=- user=alice ip=127.0.0.1 place=a%20b token={ALPHAS} api_key=3663211482a2ab517c40967f93d092cf conflicting=org"
+                "org=- user=alice ip={ip} place=a%20b token={ALPHAS} api_key=3663211482a2ab517c40967f93d092cf conflicting=org"
             ),
         ),
     ];
