@@ -60,18 +60,7 @@ fn unset(args: &ListenerArgs, policy: &Policy) -> Vec<String> {
             Place::Metadata(path) => Some((&*credential.name, path)),
             Place::Header { .. } | Place::Query { .. } => None,
         });
-        let attributes = sources(policy).filter_map(|(name, source)| match source {
-            Source::Metadata { path, .. } => Some((name, path)),
-            Source::Directory(_)
-            | Source::Path(_)
-            | Source::RouteMetadata(_)
-            | Source::NodeMetadata(..)
-            | Source::Query(_)
-            | Source::Header(_)
-            | Source::Host
-            | Source::ClientAddress { .. }
-            | Source::ClientCertificate(_) => None,
-        });
+        let attributes = sources(policy).filter_map(|(name, source)| source.metadata().map(|(path, _)| (name, path)));
         all.extend(credentials.chain(attributes).map(|(name, path)| {
             let filter = path.first().map_or("", |first| first);
             format!(

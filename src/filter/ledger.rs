@@ -154,13 +154,20 @@ impl Ledger {
     }
 
     /// The request is refused after its body was read for it, as far as `measured` says: it pays as one
-    /// that is answered well.
+    /// that is answered well, and one unit at least. A body that is refused before a byte of it was read,
+    /// because too many came at once, would cost nothing otherwise.
     pub(super) fn keep<D: SharedData, H: Host>(
         &mut self,
         books: &Books<'_, D, H>,
         measured: Option<&Measured>,
     ) -> Vec<Changed> {
-        let mut changed = measured.map(|measured| self.hear_body(books, measured)).unwrap_or_default();
+        let one_at_least = |units: Option<u64>| units.map(|units| units.max(1));
+        let measured = measured.map(|measured| Measured {
+            bytes: measured.bytes.max(1),
+            lines: one_at_least(measured.lines),
+            items: measured.items.iter().copied().map(one_at_least).collect(),
+        });
+        let mut changed = measured.map(|measured| self.hear_body(books, &measured)).unwrap_or_default();
         changed.extend(self.charge(books, |late| late.units.or(Some(1))));
         changed
     }

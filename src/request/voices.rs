@@ -41,17 +41,8 @@ fn bit(number: usize) -> u32 {
 
 /// The bit of the one whose word `source` is; none for what nobody vouches for as theirs.
 fn bit_of(source: &Source) -> u32 {
-    match source {
-        Source::Directory(_) => bit(DIRECTORY),
-        Source::Metadata { claim_of: Some(credential), .. } => bit(*credential),
-        Source::Metadata { claim_of: None, .. }
-        | Source::Path(_)
-        | Source::RouteMetadata(_)
-        | Source::NodeMetadata(..)
-        | Source::Query(_)
-        | Source::Header(_)
-        | Source::Host
-        | Source::ClientAddress { .. }
-        | Source::ClientCertificate(_) => 0,
+    if matches!(source, Source::Directory(_)) {
+        return bit(DIRECTORY);
     }
+    source.metadata().and_then(|(_, credential)| credential).map_or(0, bit)
 }

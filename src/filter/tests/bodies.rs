@@ -248,7 +248,13 @@ fn who_is_served_has_paid_whatever_its_body_does_then() {
     give(&proxy, &mut stream, b"a\nb\nc\n", false, &mut slice());
     proxy.answer(&mut stream, &[(":status", "200")]);
     assert_eq!(give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()), Flow::Stop);
-    assert_eq!(proxy.count("policy.=.demo;.;limit.=.lines;.;sluicegate_units_total"), 3);
+    let units = "policy.=.demo;.;limit.=.lines;.;sluicegate_units_total";
+    assert_eq!(proxy.count(units), 3);
+    // One that is refused before a byte of it was read is not free.
+    let (mut stream, _) = open(&proxy, &policy, "/lines", &[]);
+    assert_eq!(give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()), Flow::Stop);
+    stream.on_end(&proxy);
+    assert_eq!(proxy.count(units), 4);
 }
 
 #[test]

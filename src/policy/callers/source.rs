@@ -51,6 +51,12 @@ pub enum Source {
 }
 
 impl Source {
+    /// The path of the metadata that it reads, and the number of the credential that writes it, if one does.
+    #[must_use]
+    pub fn metadata(&self) -> Option<(&Steps, Option<usize>)> {
+        if let Self::Metadata { path, claim_of } = self { Some((path, *claim_of)) } else { None }
+    }
+
     /// What the proxy has to be asked for it, for each request.
     pub(super) fn property(&self) -> Option<Property> {
         match self {
