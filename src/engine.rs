@@ -6,7 +6,7 @@ mod simulation;
 use crate::base::time::{Span, Timestamp};
 use crate::host::stream::Clock;
 use crate::limit::{Decision, Rule};
-use crate::store::{Claim, Store};
+use crate::store::{LimitCheck, Store};
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Verdict {
 /// Which limit refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The claim's place: of those that refuse, the one that makes the caller wait longest.
-    pub claim: usize,
+    /// The check's place: of those that refuse, the one that makes the caller wait longest.
+    pub check: usize,
     /// How long; `None` where no wait helps.
     pub retry_after: Option<Span>,
 }
@@ -31,7 +31,7 @@ pub struct Refusal {
 /// What a caller is told to wait where a counter could not be read and the limit says `deny`.
 const FAULT_WAIT: Span = Span::from_seconds(1);
 
-/// Answers all claims of one request, and charges them if all admit.
+/// Answers all checks of one request, and charges them if all admit.
 ///
 /// A record that lies in the future is looked at again, at the time that it is by then: either the
 /// clock stepped back, and that is mended; or this worker was overtaken since it read the clock, as at
@@ -40,39 +40,39 @@ const FAULT_WAIT: Span = Span::from_seconds(1);
 ///
 /// A later store that must ask elsewhere first will answer with a verdict of its own (ask, then go
 /// on); until then the answer is always known when this returns.
-pub fn decide(store: &mut impl Store, clock: &impl Clock, claims: &mut [Claim], now: &mut Timestamp) -> Verdict {
-    if claims.is_empty() {
+pub fn decide(store: &mut impl Store, clock: &impl Clock, checks: &mut [LimitCheck], now: &mut Timestamp) -> Verdict {
+    if checks.is_empty() {
         return Verdict::Unlimited;
     }
-    let mut admitted = store.take(claims, *now, clock);
+    let mut admitted = store.try_charge_all(checks, *now, clock);
     // Nothing is told of a seat that one has, so only a refusal needs to look at it again.
-    let is_told = |claim: &Claim| claim.denies() || !matches!(claim.rule, Rule::Seats(_));
-    if claims.iter().any(|claim| claim.in_need_of_repair && is_told(claim)) {
-        store.repair(claims, clock);
+    let is_told = |check: &LimitCheck| check.denies() || !matches!(check.rule, Rule::Seats(_));
+    if checks.iter().any(|check| check.is_ahead_of_clock && is_told(check)) {
+        store.repair(checks, clock);
         if !admitted {
             *now = clock.now();
-            admitted = store.take(claims, *now, clock);
+            admitted = store.try_charge_all(checks, *now, clock);
         }
     }
     if admitted {
         return Verdict::Admit;
     }
-    let (claim, retry_after) = longest_wait(claims, |claim| !claim.admits()).unwrap_or((0, Some(FAULT_WAIT)));
-    Verdict::Refuse(Refusal { claim, retry_after })
+    let (check, retry_after) = longest_wait(checks, |check| !check.admits()).unwrap_or((0, Some(FAULT_WAIT)));
+    Verdict::Refuse(Refusal { check, retry_after })
 }
 
-/// The place of the claim that makes the caller wait longest among those that `refuses` picks, and
+/// The place of the check that makes the caller wait longest among those that `refuses` picks, and
 /// how long that is. Where no wait helps, that is longer than any wait; of equal ones the first counts.
 #[must_use]
-pub fn longest_wait(claims: &[Claim], refuses: impl Fn(&Claim) -> bool) -> Option<(usize, Option<Span>)> {
-    let refusing = claims.iter().enumerate().filter(|(_, claim)| refuses(claim));
-    let waits = refusing.map(|(place, claim)| (place, wait(claim)));
+pub fn longest_wait(checks: &[LimitCheck], refuses: impl Fn(&LimitCheck) -> bool) -> Option<(usize, Option<Span>)> {
+    let refusing = checks.iter().enumerate().filter(|(_, check)| refuses(check));
+    let waits = refusing.map(|(place, check)| (place, wait(check)));
     waits.rev().max_by_key(|(_, wait)| (wait.is_none(), *wait))
 }
 
-/// How long a claim that denies makes its caller wait; `None` where no wait helps.
-fn wait(claim: &Claim) -> Option<Span> {
-    match &claim.answer {
+/// How long a check that denies makes its caller wait; `None` where no wait helps.
+fn wait(check: &LimitCheck) -> Option<Span> {
+    match &check.answer {
         Ok(Decision::Deny { retry_after, .. }) => Some(*retry_after),
         Ok(Decision::NeverFits(_)) => None,
         Ok(Decision::Admit(_)) | Err(_) => Some(FAULT_WAIT),
@@ -94,60 +94,60 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 
-    fn claim(name: &str, burst: u32, refill: &str, cost: u64) -> Claim {
+    fn check(name: &str, burst: u32, refill: &str, cost: u64) -> LimitCheck {
         let rule = Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap());
         let key = KeyMaker::new(&[0; 16], 9).partition(name.as_bytes()).finish();
-        Claim::new(key, rule, Cost::Now(cost), FailureMode::Deny)
+        LimitCheck::new(key, rule, Cost::Now(cost), FailureMode::Deny)
     }
 
-    fn shadow(mut claim: Claim) -> Claim {
-        claim.enforcement = Enforcement::Shadow;
-        claim
+    fn shadow(mut check: LimitCheck) -> LimitCheck {
+        check.enforcement = Enforcement::Shadow;
+        check
     }
 
-    fn decide(store: &mut MemoryStore, mut claims: Vec<Claim>) -> Verdict {
-        super::decide(store, &At(NOW), &mut claims, &mut NOW.clone())
+    fn decide(store: &mut MemoryStore, mut checks: Vec<LimitCheck>) -> Verdict {
+        super::decide(store, &At(NOW), &mut checks, &mut NOW.clone())
     }
 
     #[test]
     fn the_refusal_is_of_the_limit_that_makes_wait_longest() {
         let mut store = MemoryStore::default();
-        let all = || vec![claim("a", 1, "1/s", 1), claim("b", 1, "1/min", 1), claim("c", 5, "1/h", 1)];
+        let all = || vec![check("a", 1, "1/s", 1), check("b", 1, "1/min", 1), check("c", 5, "1/h", 1)];
         assert_eq!(decide(&mut store, Vec::new()), Verdict::Unlimited);
         assert_eq!(decide(&mut store, all()), Verdict::Admit);
         assert_eq!(
             decide(&mut store, all()),
-            Verdict::Refuse(Refusal { claim: 1, retry_after: Some(Span::from_seconds(60)) })
+            Verdict::Refuse(Refusal { check: 1, retry_after: Some(Span::from_seconds(60)) })
         );
-        let never = vec![claim("b", 1, "1/min", 1), claim("d", 2, "1/s", 3)];
-        assert_eq!(decide(&mut store, never), Verdict::Refuse(Refusal { claim: 1, retry_after: None }));
+        let never = vec![check("b", 1, "1/min", 1), check("d", 2, "1/s", 3)];
+        assert_eq!(decide(&mut store, never), Verdict::Refuse(Refusal { check: 1, retry_after: None }));
     }
 
     #[test]
     fn a_shadow_limit_never_refuses_and_is_charged_only_where_it_admits() {
         let mut store = MemoryStore::default();
-        let both = || vec![shadow(claim("a", 1, "1/h", 1)), claim("b", 3, "1/h", 1)];
+        let both = || vec![shadow(check("a", 1, "1/h", 1)), check("b", 3, "1/h", 1)];
         for _ in 0..3 {
             assert_eq!(decide(&mut store, both()), Verdict::Admit);
         }
-        assert!(matches!(decide(&mut store, both()), Verdict::Refuse(Refusal { claim: 1, .. })));
+        assert!(matches!(decide(&mut store, both()), Verdict::Refuse(Refusal { check: 1, .. })));
         let mut asked = both();
         super::decide(&mut store, &At(NOW), &mut asked, &mut NOW.clone());
         assert!(asked[0].denies() && asked[0].admits() && asked[0].charge.is_none());
         // One that is refused by the enforced one takes nothing from the shadow.
-        let beside = vec![shadow(claim("c", 1, "1/h", 1)), claim("b", 3, "1/h", 1)];
+        let beside = vec![shadow(check("c", 1, "1/h", 1)), check("b", 3, "1/h", 1)];
         assert!(matches!(decide(&mut store, beside), Verdict::Refuse(_)));
-        assert_eq!(decide(&mut store, vec![claim("c", 1, "1/h", 1)]), Verdict::Admit);
+        assert_eq!(decide(&mut store, vec![check("c", 1, "1/h", 1)]), Verdict::Admit);
     }
 
     #[test]
     fn a_clock_that_stepped_back_is_mended_at_the_first_refusal() {
         let mut store = MemoryStore::default();
         let mut ask =
-            |mut now: Timestamp, cost| super::decide(&mut store, &At(now), &mut [claim("a", 2, "1/s", cost)], &mut now);
+            |mut now: Timestamp, cost| super::decide(&mut store, &At(now), &mut [check("a", 2, "1/s", cost)], &mut now);
         assert_eq!(ask(NOW.after(Span::from_seconds(9_999)), 2), Verdict::Admit);
         let wait = Some(Span::from_seconds(1));
-        assert_eq!(ask(NOW, 1), Verdict::Refuse(Refusal { claim: 0, retry_after: wait }));
+        assert_eq!(ask(NOW, 1), Verdict::Refuse(Refusal { check: 0, retry_after: wait }));
         assert_eq!(ask(NOW.after(Span::from_seconds(1)), 1), Verdict::Admit);
     }
 
@@ -156,16 +156,16 @@ mod tests {
         let mut store = MemoryStore::default();
         let rule = Calendar::new(2, Over::Refuse, Period::Seconds(60), Zone::UTC).unwrap();
         let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
-        let claim = || Claim::new(key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
+        let check = || LimitCheck::new(key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
         let turn = Timestamp::from_nanos(1_020_000_000_000);
         let (before, after) = (turn.before(Span::from_nanos(1)), turn.after(Span::from_nanos(9)));
         // Others take all of the new window before it looks at the record.
         for _ in 0..2 {
-            assert_eq!(super::decide(&mut store, &At(after), &mut [claim()], &mut after.clone()), Verdict::Admit);
+            assert_eq!(super::decide(&mut store, &At(after), &mut [check()], &mut after.clone()), Verdict::Admit);
         }
         let mut now = before;
         let wait = Some(Span::from_seconds(60).less(Span::from_nanos(9)));
-        let verdict = super::decide(&mut store, &At(after), &mut [claim()], &mut now);
-        assert_eq!((verdict, now), (Verdict::Refuse(Refusal { claim: 0, retry_after: wait }), after));
+        let verdict = super::decide(&mut store, &At(after), &mut [check()], &mut now);
+        assert_eq!((verdict, now), (Verdict::Refuse(Refusal { check: 0, retry_after: wait }), after));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request head ─▶ identify ─▶ tier ─▶ select ─▶ decide ⇄ store ─▶ Verdict ─┬▶ Admit ─▶ (queue) ─▶ upstream
-//!                 Caller              claims    all or none                └▶ Refuse ─▶ reply
+//!                 Caller              checks    all or none                └▶ Refuse ─▶ reply
 //! request body ─▶ payload meter ─▶ too large, of the wrong shape? ─▶ Refuse
 //! policy.yaml ──▶ document ─▶ Policy            every step ─▶ observe::Event ─▶ metrics │ access log
 //! ```

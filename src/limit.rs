@@ -86,7 +86,7 @@ pub enum Decision {
     /// The request does not fit yet.
     Deny {
         /// The shortest wait after which it fits, if nobody else takes what comes back; never
-        /// shorter than the balance's `more_in`.
+        /// shorter than the balance's `next_unit_in`.
         retry_after: Span,
         /// What it met; nothing remains.
         balance: Balance,
@@ -103,9 +103,9 @@ pub struct Balance {
     /// Units taken above the quota: of a window that counts them, or that a response overdrew.
     pub over: u64,
     /// How long until a further unit is there; zero where none was taken.
-    pub more_in: Span,
+    pub next_unit_in: Span,
     /// How long until all units are back.
-    pub full_in: Span,
+    pub reset_in: Span,
 }
 
 /// A balance, and when it held.
@@ -170,22 +170,22 @@ impl Rule {
     /// Charges `units` whether or not they fit: what a response turned out to cost. The state to
     /// store, and the balance after it. `now` must be read after the state.
     #[must_use]
-    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         match self {
             Self::Bucket(bucket) => {
-                let (state, balance) = bucket.overdraw(state.and_then(State::bucket), now, units);
+                let (state, balance) = bucket.force_charge(state.and_then(State::bucket), now, units);
                 (State::Bucket(state), balance)
             }
             Self::Rolling(rolling) => {
-                let (state, balance) = rolling.overdraw(state.and_then(State::rolling), now, units);
+                let (state, balance) = rolling.force_charge(state.and_then(State::rolling), now, units);
                 (State::Rolling(state), balance)
             }
             Self::Calendar(calendar) => {
-                let (state, balance) = calendar.overdraw(state.and_then(State::calendar), now, units);
+                let (state, balance) = calendar.force_charge(state.and_then(State::calendar), now, units);
                 (State::Calendar(state), balance)
             }
             Self::Seats(seats) => {
-                let (state, balance) = seats.overdraw(state.and_then(State::seats), now, units);
+                let (state, balance) = seats.force_charge(state.and_then(State::seats), now, units);
                 (State::Seats(state), balance)
             }
         }
@@ -238,12 +238,12 @@ impl State {
     /// The state without the units of `charge`; `None` where nothing of them is left to give.
     /// `now` must be read after the state.
     #[must_use]
-    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+    pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         match (self, charge) {
-            (Self::Bucket(state), Charge::Bucket(charge)) => state.give_back(charge, now).map(Self::Bucket),
-            (Self::Rolling(state), Charge::Rolling(charge)) => state.give_back(charge, now).map(Self::Rolling),
-            (Self::Calendar(state), Charge::Calendar(charge)) => state.give_back(charge).map(Self::Calendar),
-            (Self::Seats(state), Charge::Seats(charge)) => state.give_back(charge, now).map(Self::Seats),
+            (Self::Bucket(state), Charge::Bucket(charge)) => state.refund(charge, now).map(Self::Bucket),
+            (Self::Rolling(state), Charge::Rolling(charge)) => state.refund(charge, now).map(Self::Rolling),
+            (Self::Calendar(state), Charge::Calendar(charge)) => state.refund(charge).map(Self::Calendar),
+            (Self::Seats(state), Charge::Seats(charge)) => state.refund(charge, now).map(Self::Seats),
             (Self::Bucket(_) | Self::Rolling(_) | Self::Calendar(_) | Self::Seats(_), _) => None,
         }
     }
@@ -252,12 +252,12 @@ impl State {
     /// times the time until it would have come back. So limits of all kinds, windows and units can be
     /// compared. In some unit of time; zero where forgetting it changes nothing.
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u128 {
+    pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         match self {
-            Self::Bucket(state) => state.loss(now),
-            Self::Rolling(state) => state.loss(now),
-            Self::Calendar(state) => state.loss(now),
-            Self::Seats(state) => state.loss(now),
+            Self::Bucket(state) => state.eviction_cost(now),
+            Self::Rolling(state) => state.eviction_cost(now),
+            Self::Calendar(state) => state.eviction_cost(now),
+            Self::Seats(state) => state.eviction_cost(now),
         }
     }
 
@@ -322,14 +322,14 @@ impl<S> Evaluation<S> {
 
 /// The sum of these units, each times the time until it comes back, as a share of `quota`. Never zero
 /// where there is one that comes back later.
-pub fn loss(units: impl IntoIterator<Item = (u64, Span)>, quota: Rough) -> u128 {
+pub fn eviction_cost(units: impl IntoIterator<Item = (u64, Span)>, quota: Rough) -> u128 {
     let each = units.into_iter().map(|(units, span)| u128::from(units).saturating_mul(u128::from(span.nanos())));
     let all = each.fold(0, u128::saturating_add);
     if all == 0 { 0 } else { quota.share(all).max(1) }
 }
 
 /// A number that differs from one life of a record to the next, near instants too.
-fn arbitrary(now: Timestamp) -> u32 {
+fn generation_at(now: Timestamp) -> u32 {
     // The finalizer of MurmurHash3.
     let mixed = now.nanos() ^ (now.nanos() >> 33);
     let mixed = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd);

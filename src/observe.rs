@@ -14,12 +14,12 @@ use crate::host::fault::Fault;
 use crate::limit::{Balance, Decision, Enforcement};
 use crate::payload::body::Reason;
 use crate::queue::stream::Reason as QueueReason;
-use crate::request::identify::Unidentified;
-use crate::store::{Claim, Tally};
+use crate::request::identify::AuthFailure;
+use crate::store::{LimitCheck, StoreStats};
 
 /// How a decision is named everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decided {
+pub enum DecisionLabel {
     /// The request went on, and the limit was charged (unless its counter could not be had).
     Admitted,
     /// The limit refused the request.
@@ -52,12 +52,12 @@ pub enum Event {
         /// The limit's number in its policy.
         limit: usize,
         /// How.
-        decided: Decided,
+        decided: DecisionLabel,
     },
     /// A request went on to which no limit applies.
     Unlimited,
     /// A caller was not let in.
-    Unauthorized(Unidentified),
+    Unauthorized(AuthFailure),
     /// A path was refused.
     PathRefused(Ambiguity),
     /// Units were admitted above a limit's quota.
@@ -103,7 +103,7 @@ pub enum Event {
         units: u64,
     },
     /// Units were given back.
-    GivenBack {
+    Refunded {
         /// The limit's number in its policy.
         limit: usize,
         /// Why.
@@ -137,14 +137,14 @@ impl Refund {
     }
 }
 
-impl Decided {
+impl DecisionLabel {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Admitted, Self::Refused, Self::WouldRefuse];
 
-    /// How a claim of a request with this verdict was decided; `None` where another limit refused it.
+    /// How a check of a request with this verdict was decided; `None` where another limit refused it.
     #[must_use]
-    pub fn of(claim: &Claim, verdict: Verdict) -> Option<Self> {
-        match (claim.denies(), claim.enforcement, verdict) {
+    pub fn of(check: &LimitCheck, verdict: Verdict) -> Option<Self> {
+        match (check.denies(), check.enforcement, verdict) {
             (true, Enforcement::Enforce, _) => Some(Self::Refused),
             (true, Enforcement::Shadow, _) => Some(Self::WouldRefuse),
             (false, _, Verdict::Refuse(_)) => None,
@@ -164,20 +164,20 @@ impl Decided {
 }
 
 /// What is to be counted of a request that its limits admit, once nothing else can refuse it.
-pub fn admission(claims: &[Claim], verdict: Verdict) -> impl Iterator<Item = Event> + '_ {
+pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item = Event> + '_ {
     let unlimited = (verdict == Verdict::Unlimited).then_some(Event::Unlimited);
-    let of_claim = move |claim: &Claim| {
-        let limit = claim.limit;
-        let decided = Decided::of(claim, verdict).filter(|decided| *decided == Decided::Admitted);
-        let balance = claim.answer.as_ref().ok().filter(|_| claim.charge.is_some()).map(Decision::balance);
-        let units = claim.cost.takes();
+    let of_claim = move |check: &LimitCheck| {
+        let limit = check.limit;
+        let decided = DecisionLabel::of(check, verdict).filter(|decided| *decided == DecisionLabel::Admitted);
+        let balance = check.answer.as_ref().ok().filter(|_| check.charge.is_some()).map(Decision::balance);
+        let units = check.cost.takes();
         [
             decided.map(|decided| Event::Decision { limit, decided }),
             balance.map(|_| Event::Charged { limit, units }),
             balance.and_then(|balance| overage(limit, balance, units)),
         ]
     };
-    unlimited.into_iter().chain(claims.iter().flat_map(of_claim).flatten())
+    unlimited.into_iter().chain(checks.iter().flat_map(of_claim).flatten())
 }
 
 /// What a charge of `units` took above the quota, where it did.
@@ -188,8 +188,8 @@ pub fn overage(limit: usize, balance: Balance, units: u64) -> Option<Event> {
 }
 
 /// Counts what came up in the store.
-pub fn observe_tally(sink: &impl Sink, tally: Tally) {
-    let Tally { evicted, conflicts } = tally;
+pub fn observe_stats(sink: &impl Sink, stats: StoreStats) {
+    let StoreStats { evicted, conflicts } = stats;
     if evicted > 0 {
         sink.observe(Event::Evicted { records: evicted });
     }

@@ -136,22 +136,22 @@ impl Policy {
         }
     }
 
-    /// The seat limit of a claim: those are numbered behind the limits.
+    /// The seat limit of a check: those are numbered behind the limits.
     #[must_use]
-    pub fn seat(&self, claim: usize) -> Option<&SeatLimit> {
-        self.seats.get(claim.checked_sub(self.limits.len())?)
+    pub fn seat(&self, check: usize) -> Option<&SeatLimit> {
+        self.seats.get(check.checked_sub(self.limits.len())?)
     }
 
-    /// What the counters of all limits and seat limits belong to, in the order of the claims' numbers.
+    /// What the counters of all limits and seat limits belong to, in the order of the checks' numbers.
     pub fn identities(&self) -> impl Iterator<Item = &[u8]> {
         self.limits.iter().map(|limit| &*limit.identity).chain(self.seats.iter().map(|seat| &*seat.identity))
     }
 
-    /// The name of the limit, or seat limit, of a claim.
+    /// The name of the limit, or seat limit, of a check.
     #[must_use]
-    pub fn claim_name(&self, claim: usize) -> &str {
-        let seat = || self.seat(claim).map(|seat| &*seat.name);
-        self.limits.get(claim).map(|limit| &*limit.name).or_else(seat).unwrap_or_default()
+    pub fn check_name(&self, check: usize) -> &str {
+        let seat = || self.seat(check).map(|seat| &*seat.name);
+        self.limits.get(check).map(|limit| &*limit.name).or_else(seat).unwrap_or_default()
     }
 
     /// The tier of a request that these routes match.

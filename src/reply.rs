@@ -3,4 +3,4 @@
 pub mod fields;
 pub mod ietf;
 pub mod local;
-pub mod trace;
+pub mod trace_id;

@@ -1,7 +1,7 @@
 //! The counters of all limits: one transaction for all that one request asks.
 //!
 //! ```text
-//!   claims ─▶ read their pages ─▶ evaluate every limit ─▶ all admit? ─▶ swap page by page ─▶ taken
+//!   checks ─▶ read their pages ─▶ evaluate every limit ─▶ all admit? ─▶ swap page by page ─▶ taken
 //!                   ▲                                         │ no            │ conflict
 //!                   │                                         ▼               ▼
 //!                   └─────────────── what was written is given back ◀── read again, evaluate again
@@ -31,7 +31,7 @@ pub type Answer = Result<Decision, Fault>;
 
 /// One limit's part in one request: the question, then the answer.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct LimitCheck {
     /// The number of the limit that asks: carried along for whoever reads the answer.
     pub limit: usize,
     /// Where the counter is.
@@ -44,21 +44,21 @@ pub struct Claim {
     pub enforcement: Enforcement,
     /// What holds if the counter cannot be had.
     pub failure: FailureMode,
-    /// Set by [`Store::take`].
+    /// Set by [`Store::try_charge_all`].
     pub answer: Answer,
-    /// When the answer held. Set by [`Store::take`].
+    /// When the answer held. Set by [`Store::try_charge_all`].
     pub at: Timestamp,
-    /// Set by [`Store::take`] where the claim was charged.
+    /// Set by [`Store::try_charge_all`] where the check was charged.
     pub charge: Option<Charge>,
-    /// Set by [`Store::take`] where the record lies further in the future than its rule can have
+    /// Set by [`Store::try_charge_all`] where the record lies further in the future than its rule can have
     /// put it.
-    pub in_need_of_repair: bool,
+    pub is_ahead_of_clock: bool,
     /// What is to be stored if the request is admitted.
     next: Option<State>,
 }
 
-impl Claim {
-    /// A claim not yet asked.
+impl LimitCheck {
+    /// A check not yet asked.
     #[must_use]
     pub const fn new(key: Key, rule: Rule, cost: Cost, failure: FailureMode) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Claim {
             answer: Err(Fault::Contended),
             at: Timestamp::from_nanos(0),
             charge: None,
-            in_need_of_repair: false,
+            is_ahead_of_clock: false,
             next: None,
         }
     }
@@ -91,12 +91,12 @@ impl Claim {
         }
     }
 
-    /// Answers the claim by what is stored, and charges nothing yet.
+    /// Answers the check by what is stored, and charges nothing yet.
     fn ask(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
         (self.charge, self.at) = (None, now);
         match state.map(|state| self.rule.evaluate(state, now, self.cost)) {
             Ok(evaluation) => {
-                self.in_need_of_repair = evaluation.repaired.is_some();
+                self.is_ahead_of_clock = evaluation.repaired.is_some();
                 self.answer = Ok(evaluation.decision);
                 self.next = evaluation.charged;
             }
@@ -107,7 +107,7 @@ impl Claim {
     /// The counter cannot be had; the failure mode decides.
     fn fail(&mut self, fault: Fault) {
         self.answer = Err(fault);
-        (self.charge, self.next, self.in_need_of_repair) = (None, None, false);
+        (self.charge, self.next, self.is_ahead_of_clock) = (None, None, false);
     }
 
     /// The counter as it is by a later look at it.
@@ -123,7 +123,7 @@ impl Claim {
 
 /// What comes up in a store beside answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct StoreStats {
     /// Live records that were dropped because their page was full.
     pub evicted: u64,
     /// Pages that another worker wrote first: each was read and asked again.
@@ -132,34 +132,40 @@ pub struct Tally {
 
 /// A store of counters.
 pub trait Store {
-    /// Answers all claims, and charges all of them or none. True where the request is admitted.
+    /// Answers all checks, and charges all of them or none. True where the request is admitted.
     ///
-    /// `now` is the time of the request. Claims must have distinct keys. A claim whose counter
+    /// `now` is the time of the request. Checks must have distinct keys. A check whose counter
     /// cannot be had is answered with the fault and charged nothing; the others hold as ever. A
-    /// shadow claim that would refuse is charged nothing either.
-    fn take(&mut self, claims: &mut [Claim], now: Timestamp, clock: &impl Clock) -> bool;
+    /// shadow check that would refuse is charged nothing either.
+    fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, clock: &impl Clock) -> bool;
 
     /// Cuts records that lie further in the future than their rules can have put them, after
-    /// [`Store::take`] met one. Claims that admit are answered anew by what is stored then.
+    /// [`Store::try_charge_all`] met one. Checks that admit are answered anew by what is stored then.
     ///
     /// The clock is read after the record: only then that is the clock's doing, and not that of a
     /// worker which read it a moment later (decision 0005).
-    fn repair(&mut self, claims: &mut [Claim], clock: &impl Clock);
+    fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock);
 
     /// Charges `units` whether or not they fit: what a request turned out to cost. The counter after
     /// that, and the receipt. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] where the counter cannot be had: nothing is charged.
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Reading, Charge), Fault>;
+    fn force_charge(
+        &mut self,
+        key: &Key,
+        rule: &Rule,
+        units: u64,
+        clock: &impl Clock,
+    ) -> Result<(Reading, Charge), Fault>;
 
     /// Returns the units of one charge, as far as time has not returned them. The counter after that,
     /// by `rule`. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] where the counter cannot be had: the units stay charged.
-    fn give_back(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault>;
+    fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault>;
 
     /// What came up since the last call.
-    fn drain_tally(&mut self) -> Tally;
+    fn drain_stats(&mut self) -> StoreStats;
 }

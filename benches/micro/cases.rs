@@ -18,10 +18,10 @@ use sluicegate::payload::json::{JsonRules, Meter};
 use sluicegate::policy::Policy;
 use sluicegate::policy::limits::Limit;
 use sluicegate::policy::route::{Matches, Route, RouteTable};
-use sluicegate::reply::fields::{self, By, Shown};
+use sluicegate::reply::fields::{self, By, LimitStatus};
 use sluicegate::request::head::Request;
 use sluicegate::request::identify::identify;
-use sluicegate::store::Claim;
+use sluicegate::store::LimitCheck;
 use sluicegate::store::shared::SharedStore;
 
 use super::host::Host;
@@ -155,12 +155,12 @@ fn limits(kind: &str, rule: Rule, count: usize) -> Case {
     let mut store = SharedStore::open(host.clone(), "micro", 100_000, &[1; 16]).unwrap();
     let callers: Vec<String> = (0..FEW).map(|caller| format!("org-{caller}")).collect();
     let identities: Vec<String> = (0..count).map(|limit| format!("limit-{limit}")).collect();
-    let (mut claims, mut turn) = (Vec::new(), 0_usize);
+    let (mut checks, mut turn) = (Vec::new(), 0_usize);
     let mut step = move || {
         turn += 1;
         // Each caller comes twice a second.
         host.wait(Span::from_nanos(5_000_000));
-        ask(&mut store, &host, rule, &identities, &callers[turn % FEW], &mut claims);
+        ask(&mut store, &host, rule, &identities, &callers[turn % FEW], &mut checks);
     };
     (0..20 * FEW).for_each(|_| step());
     Case::new(format!("charge, {count} × {kind}"), step)
@@ -172,15 +172,15 @@ fn ask(
     rule: Rule,
     identities: &[String],
     caller: &str,
-    claims: &mut Vec<Claim>,
+    checks: &mut Vec<LimitCheck>,
 ) {
-    claims.clear();
+    checks.clear();
     for identity in identities {
         let mut key = store.keys().partition(identity.as_bytes());
         key.push(Some(caller.as_bytes()));
-        claims.push(Claim::new(key.finish(), rule, Cost::Now(1), FailureMode::Allow));
+        checks.push(LimitCheck::new(key.finish(), rule, Cost::Now(1), FailureMode::Allow));
     }
-    assert_eq!(decide(store, host, claims, &mut host.time()), Verdict::Admit);
+    assert_eq!(decide(store, host, checks, &mut host.time()), Verdict::Admit);
 }
 
 /// Measures a body of a megabyte, in the pieces in which it would come.
@@ -222,15 +222,16 @@ fn fields(family: &str) -> Case {
     let policy = compile(&format!("{{ version: 1, name: micro, limits: [{limits}], replies: {{ {replies} }} }}"));
     let host = Host::at(START);
     let mut store = SharedStore::open(host.clone(), "micro", 1_000, &[1; 16]).unwrap();
-    let claim = |(number, limit): (usize, &Limit)| {
+    let check = |(number, limit): (usize, &Limit)| {
         let key = store.keys().partition(&limit.identity).finish();
-        let mut claim = Claim::new(key, limit.rule, Cost::Now(1), FailureMode::Allow);
-        claim.limit = number;
-        claim
+        let mut check = LimitCheck::new(key, limit.rule, Cost::Now(1), FailureMode::Allow);
+        check.limit = number;
+        check
     };
-    let mut claims: Vec<Claim> = policy.limits.iter().enumerate().map(claim).collect();
-    decide(&mut store, &host, &mut claims, &mut host.time());
-    let shown: Vec<Shown> = claims.iter().filter_map(|claim| Shown::of(claim, &policy.limits[claim.limit])).collect();
+    let mut checks: Vec<LimitCheck> = policy.limits.iter().enumerate().map(check).collect();
+    decide(&mut store, &host, &mut checks, &mut host.time());
+    let shown: Vec<LimitStatus> =
+        checks.iter().filter_map(|check| LimitStatus::of(check, &policy.limits[check.limit])).collect();
     assert_eq!(shown.len(), 3);
     Case::new(format!("write fields, {family}, 3 limits"), move || {
         assert!(!black_box(fields::all(&policy, black_box(&shown), &[], By::Upstream)).is_empty());

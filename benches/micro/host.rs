@@ -10,10 +10,10 @@ use sluicegate::base::time::{Span, Timestamp};
 use sluicegate::host::fault::Fault;
 use sluicegate::host::headers::Headers;
 use sluicegate::host::queue::{QueueToken, SharedQueue};
-use sluicegate::host::shared::foresight::{Beacon, BeaconKey, Foresight};
+use sluicegate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use sluicegate::host::shared::{SharedData, Swap, Version};
 use sluicegate::host::stream::{
-    Clock, CounterId, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead, Uptime,
+    Clock, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead, ResponseHead, StreamControl, Uptime,
 };
 
 /// The kinds of host calls, each with the word for it.
@@ -68,7 +68,7 @@ struct Proxy {
     head: RefCell<Rc<[u8]>>,
     data: RefCell<Data>,
     versions: Cell<u32>,
-    foresight: Foresight,
+    predictor: VersionPredictor,
 }
 
 /// By a hash that is cheap and has no random seed, so that every run takes the same instructions.
@@ -140,7 +140,7 @@ impl SharedData for Host {
         let mut data = self.0.data.borrow_mut();
         match data.get_mut(key) {
             Some((_, cas)) if *cas != seen.cas() => {
-                self.0.foresight.conflicted();
+                self.0.predictor.conflicted();
                 return Ok(Swap::Conflict);
             }
             Some((known, cas)) => {
@@ -154,18 +154,18 @@ impl SharedData for Host {
         }
         self.0.versions.set(version);
         drop(data);
-        self.0.foresight.stored(self);
+        self.0.predictor.stored(self);
         Ok(Swap::Done)
     }
 
-    fn foreseen(&self) -> Option<Version> {
-        self.0.foresight.version()
+    fn predicted(&self) -> Option<Version> {
+        self.0.predictor.version()
     }
 }
 
 /// Nobody else writes, so it does not matter under which key.
-impl Beacon for Host {
-    fn write(&self, _: BeaconKey) -> Option<u32> {
+impl VersionProbe for Host {
+    fn write(&self, _: ProbeKey) -> Option<u32> {
         self.0.versions.set(self.0.versions.get() + 1);
         Some(self.0.versions.get())
     }
@@ -255,7 +255,7 @@ impl ResponseHead for Host {
     }
 }
 
-impl Exchange for Host {
+impl StreamControl for Host {
     fn reply(&self, _: &LocalReply) {
         self.note(Call::Reply);
     }
@@ -271,15 +271,15 @@ impl Exchange for Host {
 }
 
 impl Meter for Host {
-    fn add(&self, _: CounterId, _: u64) {
+    fn add(&self, _: MetricId, _: u64) {
         self.note(Call::Counter);
     }
 
-    fn shift(&self, _: CounterId, _: i64) {
+    fn adjust(&self, _: MetricId, _: i64) {
         self.note(Call::Counter);
     }
 
-    fn record(&self, _: CounterId, _: u64) {
+    fn record(&self, _: MetricId, _: u64) {
         self.note(Call::Counter);
     }
 }

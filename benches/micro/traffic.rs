@@ -7,7 +7,7 @@ use sluicegate::base::time::{Span, Timestamp};
 use sluicegate::filter::runtime::Runtime;
 use sluicegate::filter::stream::{Flow, Stream};
 use sluicegate::host::headers::Headers;
-use sluicegate::host::stream::CounterId;
+use sluicegate::host::stream::MetricId;
 use sluicegate::payload::memory::Budget;
 use sluicegate::policy::Policy;
 use sluicegate::policy::document::from_yaml;
@@ -74,7 +74,7 @@ impl Gate {
         let mut counters = 0;
         let define = |_, _: &str| {
             counters += 1;
-            CounterId(counters)
+            MetricId(counters)
         };
         let mut runtime = Runtime::start(traffic.policy(), host.clone(), &[1; 16], Budget::default(), define).unwrap();
         if runtime.has_pools() {

@@ -27,10 +27,10 @@ use super::{Failure, document};
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
 use crate::reply::local;
-use crate::request::facts::settle;
 use crate::request::head::Request;
 use crate::request::identify::{identify_and_tell, suspect_and_tell};
 use crate::request::payload::ambiguity;
+use crate::request::properties::resolve_node_metadata;
 use account::{Account, Asked, Matched, Refused};
 use host::Proxy;
 use outcome::Outcome;
@@ -41,7 +41,7 @@ pub(super) use args::ExplainArgs;
 pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     let proxy = Proxy::of(args).map_err(Failure::Usage)?;
     let (_, mut policy) = document::checked(&args.policy)?;
-    settle(&mut policy, &proxy);
+    resolve_node_metadata(&mut policy, &proxy);
     let account = account(&policy, &proxy, args.repeat);
     Ok(if args.json { account.to_json() } else { text::write(&account, args.all) })
 }

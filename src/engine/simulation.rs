@@ -30,7 +30,7 @@ use crate::limit::rolling::Rolling;
 use crate::limit::seats::{Holder, Seats};
 use crate::limit::{Charge, Cost, FailureMode, Rule};
 use crate::store::shared::SharedStore;
-use crate::store::{Claim, Store};
+use crate::store::{LimitCheck, Store};
 
 #[derive(Clone, Copy)]
 struct Setup {
@@ -227,27 +227,27 @@ fn work(worker: &Worker, foresees: bool) -> (Vec<Let>, u64, bool) {
                 let fails = world.below(1_000) < world.setup.failures;
                 (world.clock, user, fails, world.setup.kind.asked(world, user))
             });
-            let mut claims = [(user, rules[0]), (ORG, rules[1])].map(|(name, rule)| {
+            let mut checks = [(user, rules[0]), (ORG, rules[1])].map(|(name, rule)| {
                 let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
-                Claim::new(key, rule, Cost::Now(1), FailureMode::Deny)
+                LimitCheck::new(key, rule, Cost::Now(1), FailureMode::Deny)
             });
             let mut now = Timestamp::from_nanos(now);
-            let verdict = decide(&mut store, worker, &mut claims, &mut now);
+            let verdict = decide(&mut store, worker, &mut checks, &mut now);
             if verdict == Verdict::Admit {
                 if fails {
-                    for claim in &claims {
-                        let given = store.give_back(&claim.key, &claim.rule, &claim.charge.unwrap(), worker);
+                    for check in &checks {
+                        let given = store.refund(&check.key, &check.rule, &check.charge.unwrap(), worker);
                         kept += u64::from(given.is_err());
                     }
                 } else {
-                    let charges = claims.each_ref().map(|claim| claim.charge.unwrap());
+                    let charges = checks.each_ref().map(|check| check.charge.unwrap());
                     // No further host call where there was none: the seeds that once failed would be others.
                     let is_asked = matches!(rules[0], Rule::Seats(_));
                     let entered = if is_asked { worker.step(|world| world.clock) } else { now.nanos() };
                     admitted.push(Let { now: now.nanos(), entered, user, charges });
                 }
             } else {
-                kept += claims.iter().filter(|claim| claim.answer.is_err()).count() as u64;
+                kept += checks.iter().filter(|check| check.answer.is_err()).count() as u64;
             }
         }
         worker.leave();
@@ -456,14 +456,14 @@ fn what_was_refused_or_given_back_leaves_no_trace() {
             // Where others wrote first each time, the units stay charged rather than be given twice.
             let left = rule.quota() - count as u64;
             let sure = left.saturating_sub(run.kept);
-            let mut claims = [Claim::new(key, rule, Cost::Now(sure), FailureMode::Deny)];
+            let mut checks = [LimitCheck::new(key, rule, Cost::Now(sure), FailureMode::Deny)];
             assert!(
-                sure == 0 || store.take(&mut claims, now, &run.worker),
+                sure == 0 || store.try_charge_all(&mut checks, now, &run.worker),
                 "seed {seed}, {kind:?}: units of {name} were lost"
             );
-            claims[0].cost = Cost::Now(left - sure + 1);
+            checks[0].cost = Cost::Now(left - sure + 1);
             assert!(
-                !store.take(&mut claims, now, &run.worker),
+                !store.try_charge_all(&mut checks, now, &run.worker),
                 "seed {seed}, {kind:?}: units of {name} were given twice"
             );
         }

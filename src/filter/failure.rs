@@ -17,7 +17,7 @@
 //! The `grpc-status` does not always tell the two apart, and `local_reply_config` may change each of
 //! them. So the filter remembers itself whether the request is complete.
 
-use crate::host::stream::{Exchange, ResponseHead};
+use crate::host::stream::{ResponseHead, StreamControl};
 
 /// What an answer says of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) enum Outcome {
 }
 
 /// What a response's head says of a request of which all (`complete`) or a part had come.
-pub(super) fn of_the_head(host: &(impl ResponseHead + Exchange), grpc: bool, complete: bool) -> Outcome {
+pub(super) fn of_the_head(host: &(impl ResponseHead + StreamControl), grpc: bool, complete: bool) -> Outcome {
     let grpc_status = if grpc { host.response_header("grpc-status") } else { None };
     let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
         || host.response_header(":status").is_some_and(|status| is_failure(&status));
@@ -62,7 +62,7 @@ pub(super) fn of_the_trailers(host: &impl ResponseHead) -> Outcome {
 /// Whether a gRPC call whose trailers never came ended by the upstream's doing: it was reset or cut off,
 /// or the response ended without trailers. A timeout is not among them: a client that does not read what
 /// is sent to it causes one, too.
-pub(super) fn broken_off(host: &impl Exchange) -> bool {
+pub(super) fn broken_off(host: &impl StreamControl) -> bool {
     host.response_code_details().is_some_and(|details| is_broken_off(&details))
 }
 

@@ -8,13 +8,13 @@ use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::{Charge, Cost, Reading, Rule};
 use crate::observe::metrics::MetricsSink;
-use crate::observe::{Event, Refund, Sink, observe_tally, overage};
-use crate::payload::body::Measured;
+use crate::observe::{Event, Refund, Sink, observe_stats, overage};
+use crate::payload::body::Measurements;
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource};
 use crate::request::select::units;
 use crate::store::key::Key;
-use crate::store::{Claim, Store};
+use crate::store::{LimitCheck, Store};
 
 /// The charges of one request, each of which is given back at most once.
 #[derive(Debug, Default)]
@@ -66,18 +66,18 @@ pub(super) type Changed = (usize, Reading);
 
 impl Ledger {
     /// The charges of a request that was admitted.
-    pub(super) fn of(policy: &Policy, claims: &[Claim]) -> Self {
-        let limit = |claim: &Claim| policy.limits.get(claim.limit);
-        let paid = claims.iter().filter_map(|claim| {
+    pub(super) fn of(policy: &Policy, checks: &[LimitCheck]) -> Self {
+        let limit = |check: &LimitCheck| policy.limits.get(check.limit);
+        let paid = checks.iter().filter_map(|check| {
             // A seat is touched by whoever is admitted.
-            let when = limit(claim).map_or(ChargeWhen::Admitted, |limit| limit.charge);
-            Some(Paid { limit: claim.limit, when, key: claim.key, rule: claim.rule, charge: claim.charge? })
+            let when = limit(check).map_or(ChargeWhen::Admitted, |limit| limit.charge);
+            Some(Paid { limit: check.limit, when, key: check.key, rule: check.rule, charge: check.charge? })
         });
         let mut arrays = 0..;
         // A shadow that would have refused is charged nothing, and neither is what cannot be had.
-        let later = claims.iter().filter(|claim| claim.cost == Cost::Later);
-        let late = later.filter_map(|claim| {
-            let source = match limit(claim)?.cost {
+        let later = checks.iter().filter(|check| check.cost == Cost::Later);
+        let late = later.filter_map(|check| {
+            let source = match limit(check)?.cost {
                 CostSource::ResponseHeader(_) => Source::Response,
                 CostSource::Bytes => Source::Bytes,
                 CostSource::Lines => Source::Lines,
@@ -85,14 +85,14 @@ impl Ledger {
                 CostSource::Fixed(_) | CostSource::Header(_) => return None,
             };
             let late = Late {
-                limit: claim.limit,
-                when: limit(claim)?.charge,
-                key: claim.key,
-                rule: claim.rule,
+                limit: check.limit,
+                when: limit(check)?.charge,
+                key: check.key,
+                rule: check.rule,
                 source,
                 units: None,
             };
-            (claim.answer.is_ok() && !claim.denies()).then_some(late)
+            (check.answer.is_ok() && !check.denies()).then_some(late)
         });
         Self { paid: paid.collect(), late: late.collect() }
     }
@@ -106,13 +106,13 @@ impl Ledger {
     /// The request was not admitted after all, or goes on as another one: nothing of it stays.
     pub(super) fn cancel<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>, why: Refund) -> Vec<Changed> {
         self.late.clear();
-        books.give_back(self.paid.drain(..), why)
+        books.refund(self.paid.drain(..), why)
     }
 
     /// The answer is a failure: who pays for success alone has not paid.
     pub(super) fn fail<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
         self.late.retain(|late| late.when != ChargeWhen::Success);
-        books.give_back(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success), Refund::Failed)
+        books.refund(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success), Refund::Failed)
     }
 
     /// The answer is no failure: what waited for that is charged.
@@ -138,7 +138,7 @@ impl Ledger {
     pub(super) fn hear_body<D: SharedData, H: Host>(
         &mut self,
         books: &Books<'_, D, H>,
-        measured: &Measured,
+        measured: &Measurements,
     ) -> Vec<Changed> {
         let said = |late: &Late| match late.source {
             Source::Response => None,
@@ -159,10 +159,10 @@ impl Ledger {
     pub(super) fn keep<D: SharedData, H: Host>(
         &mut self,
         books: &Books<'_, D, H>,
-        measured: Option<&Measured>,
+        measured: Option<&Measurements>,
     ) -> Vec<Changed> {
         let one_at_least = |units: Option<u64>| units.map(|units| units.max(1));
-        let measured = measured.map(|measured| Measured {
+        let measured = measured.map(|measured| Measurements {
             bytes: measured.bytes.max(1),
             lines: one_at_least(measured.lines),
             items: measured.items.iter().copied().map(one_at_least).collect(),
@@ -175,7 +175,7 @@ impl Ledger {
     /// The request is refused before the upstream has answered it: it has touched no seat.
     pub(super) fn leave_seats<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
         let touches = self.paid.extract_if(.., |paid| matches!(paid.charge, Charge::Seats(_)));
-        books.give_back(touches, Refund::PayloadRefused);
+        books.refund(touches, Refund::PayloadRefused);
     }
 
     /// The stream is over without an answer: who hangs up has paid, and what a response would have said
@@ -194,7 +194,7 @@ impl Ledger {
         let paid = &mut self.paid;
         self.late.retain(|late| {
             let Some(units) = units(late) else { return true };
-            if let Some((reading, charge)) = books.overdraw(late, units) {
+            if let Some((reading, charge)) = books.force_charge(late, units) {
                 changed.push((late.limit, reading));
                 let Late { limit, when, key, rule, .. } = *late;
                 paid.push(Paid { limit, when, key, rule, charge });
@@ -223,16 +223,16 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
     }
 
     /// Charges what a request turned out to cost.
-    fn overdraw(&self, late: &Late, units: u64) -> Option<(Reading, Charge)> {
+    fn force_charge(&self, late: &Late, units: u64) -> Option<(Reading, Charge)> {
         if units == 0 {
             return None;
         }
         let mut store = self.runtime.store.borrow_mut();
-        let charged = store.overdraw(&late.key, &late.rule, units, self.host);
-        let tally = store.drain_tally();
+        let charged = store.force_charge(&late.key, &late.rule, units, self.host);
+        let stats = store.drain_stats();
         drop(store);
         let sink = self.sink();
-        observe_tally(&sink, tally);
+        observe_stats(&sink, stats);
         charged
             .inspect(|(reading, _)| {
                 sink.observe(Event::Charged { limit: late.limit, units });
@@ -242,21 +242,21 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
             .ok()
     }
 
-    fn give_back(&self, paid: impl Iterator<Item = Paid>, why: Refund) -> Vec<Changed> {
+    fn refund(&self, paid: impl Iterator<Item = Paid>, why: Refund) -> Vec<Changed> {
         let mut store = self.runtime.store.borrow_mut();
         let (sink, mut changed) = (self.sink(), Vec::new());
         for Paid { limit, key, rule, charge, .. } in paid {
-            match store.give_back(&key, &rule, &charge, self.host) {
+            match store.refund(&key, &rule, &charge, self.host) {
                 Ok(reading) => {
-                    sink.observe(Event::GivenBack { limit, why });
+                    sink.observe(Event::Refunded { limit, why });
                     changed.push((limit, reading));
                 }
                 Err(fault) => sink.observe(Event::Fault(fault)),
             }
         }
-        let tally = store.drain_tally();
+        let stats = store.drain_stats();
         drop(store);
-        observe_tally(&sink, tally);
+        observe_stats(&sink, stats);
         changed
     }
 }

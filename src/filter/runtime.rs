@@ -8,7 +8,7 @@ use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
-use crate::host::stream::{CounterId, Meter, MetricKind, Properties};
+use crate::host::stream::{Meter, MetricId, MetricKind, Properties};
 use crate::observe::metrics::{Counters, MetricsSink};
 use crate::observe::{Event, Sink};
 use crate::payload::memory::Budget;
@@ -16,10 +16,10 @@ use crate::policy::Policy;
 use crate::queue::membership::RootId;
 use crate::queue::worker::Worker;
 use crate::reply::fields;
-use crate::request::facts::settle;
+use crate::request::caller_cache::CallerCache;
 use crate::request::head::Request;
-use crate::request::regulars::Regulars;
-use crate::store::Claim;
+use crate::request::properties::resolve_node_metadata;
+use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, Secret};
 use crate::store::shared::SharedStore;
 
@@ -51,8 +51,8 @@ pub struct Runtime<D> {
 pub(super) struct Scratch {
     pub(super) request: Request,
     pub(super) numbers: Vec<usize>,
-    pub(super) claims: Vec<Claim>,
-    pub(super) regulars: Regulars,
+    pub(super) checks: Vec<LimitCheck>,
+    pub(super) caller_cache: CallerCache,
 }
 
 impl<D: SharedData + Properties> Runtime<D> {
@@ -66,14 +66,14 @@ impl<D: SharedData + Properties> Runtime<D> {
         data: D,
         fresh: &Secret,
         bodies: Budget,
-        define: impl FnMut(MetricKind, &str) -> CounterId,
+        define: impl FnMut(MetricKind, &str) -> MetricId,
     ) -> Result<Self, Fault> {
-        settle(&mut policy, &data);
+        resolve_node_metadata(&mut policy, &data);
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
         let keys = LimitKeys::new(store.keys(), policy.identities());
         let counters = Counters::define(&policy, define);
         let field_names = fields::names(&policy);
-        let scratch = Scratch { regulars: Regulars::new(fresh), ..Scratch::default() };
+        let scratch = Scratch { caller_cache: CallerCache::new(fresh), ..Scratch::default() };
         Ok(Self {
             policy,
             store: RefCell::new(store),
@@ -100,7 +100,7 @@ impl<D: SharedData + SharedQueue> Runtime<D> {
     /// Puts the policy's pools to work: their numbers hold from now on, for all streams of this VM.
     pub fn join(&mut self, worker: Rc<RefCell<Worker<D>>>, root: RootId, uptime: Span) {
         let mut shared = worker.borrow_mut();
-        let live = self.policy.pools.iter().map(|limit| shared.tune(&limit.identity, limit.pool)).collect();
+        let live = self.policy.pools.iter().map(|limit| shared.reconfigure(&limit.identity, limit.pool)).collect();
         shared.on_root(root, uptime);
         drop(shared);
         self.pools = Some(Pools { worker, root, live });

@@ -9,32 +9,32 @@ use crate::host::shared::SharedData;
 use crate::host::stream::{Clock, Host};
 use crate::limit::Cost;
 use crate::policy::Policy;
-use crate::reply::fields::Shown;
+use crate::reply::fields::LimitStatus;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::select;
-use crate::store::Claim;
+use crate::store::LimitCheck;
 
 /// The limits that were asked, each with the counter that it met, or that it left if it was charged.
-pub(super) fn shown(policy: &Policy, claims: &[Claim]) -> Vec<Shown> {
-    claims.iter().filter_map(|claim| Shown::of(claim, policy.limits.get(claim.limit)?)).collect()
+pub(super) fn shown(policy: &Policy, checks: &[LimitCheck]) -> Vec<LimitStatus> {
+    checks.iter().filter_map(|check| LimitStatus::of(check, policy.limits.get(check.limit)?)).collect()
 }
 
-/// The same of claims that are charged nothing.
+/// The same of checks that are charged nothing.
 pub(super) fn look<D: SharedData>(
     runtime: &Runtime<D>,
     host: &impl Host,
-    claims: &[Claim],
+    checks: &[LimitCheck],
     mut now: Timestamp,
-) -> Vec<Shown> {
-    if runtime.policy.replies.fields.is_none() || claims.is_empty() {
+) -> Vec<LimitStatus> {
+    if runtime.policy.replies.fields.is_none() || checks.is_empty() {
         return Vec::new();
     }
-    let mut looks: Vec<Claim> = claims.to_vec();
+    let mut looks: Vec<LimitCheck> = checks.to_vec();
     looks.iter_mut().for_each(|look| look.cost = Cost::Now(0));
     decide(&mut *runtime.store.borrow_mut(), host, &mut looks, &mut now);
     // Which of them has the fewest requests left is asked of requests such as this one.
-    looks.iter_mut().zip(claims).for_each(|(look, claim)| look.cost = claim.cost);
+    looks.iter_mut().zip(checks).for_each(|(look, check)| look.cost = check.cost);
     shown(&runtime.policy, &looks)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> 
 }
 
 /// What was to wait has become less since.
-pub(super) fn tell_now(shown: &mut [Shown], clock: &impl Clock) {
+pub(super) fn tell_now(shown: &mut [LimitStatus], clock: &impl Clock) {
     if !shown.is_empty() {
         let now = clock.now();
         shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
@@ -56,7 +56,7 @@ pub(super) fn tell_now(shown: &mut [Shown], clock: &impl Clock) {
 }
 
 /// Takes over the counters of limits that were charged or got units back since.
-pub(super) fn update(shown: &mut [Shown], changed: Vec<Changed>) {
+pub(super) fn update(shown: &mut [LimitStatus], changed: Vec<Changed>) {
     for (limit, reading) in changed {
         let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
         of_it.for_each(|shown| shown.reading = Some(reading));

@@ -30,15 +30,15 @@ use crate::host::grpc::GrpcAnswer;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::observe::{Decided, Event, Refund, Sink, access_log, admission, observe_tally};
+use crate::observe::{DecisionLabel, Event, Refund, Sink, access_log, admission, observe_stats};
 use crate::queue::stream::StreamId;
-use crate::reply::fields::{self, By, Shown};
+use crate::reply::fields::{self, By, LimitStatus};
 use crate::reply::local::{self, Under};
 use crate::request::head::{Request, Tunnel};
 use crate::request::identify::Caller;
 use crate::request::payload::ambiguity;
 use crate::request::select::select;
-use crate::store::{Claim, Store, Tally};
+use crate::store::{LimitCheck, Store, StoreStats};
 
 /// What the host does with the request next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ enum Phase {
 
 #[derive(Debug)]
 struct Forwarded {
-    shown: Vec<Shown>,
+    shown: Vec<LimitStatus>,
     /// The pools that hold for it.
     pools: Vec<usize>,
     grpc: bool,
@@ -129,19 +129,19 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let mut now = host.now();
         let mut scratch = runtime.scratch.take().unwrap_or_default();
-        let Scratch { request, numbers, claims, regulars } = &mut *scratch;
+        let Scratch { request, numbers, checks, caller_cache } = &mut *scratch;
         request.read(host, &runtime.policy, ends);
-        let flow = match regulars.identify(request, &runtime.policy) {
+        let flow = match caller_cache.identify(request, &runtime.policy) {
             Err(why) => self.turn_away(host, request, why, now),
             Ok(caller) => match ambiguity(request, &caller, &runtime.policy, numbers) {
                 Some(why) => self.refuse_path(host, request, &caller, why),
                 None => {
-                    select(request, &caller, &runtime.policy, &runtime.keys, numbers, claims);
-                    match Upload::open(&runtime, request, &caller, numbers, claims, now.nanos()) {
-                        Err(refused) => self.refuse_at_head(host, request, &caller, refused, claims, now),
+                    select(request, &caller, &runtime.policy, &runtime.keys, numbers, checks);
+                    match Upload::open(&runtime, request, &caller, numbers, checks, now.nanos()) {
+                        Err(refused) => self.refuse_at_head(host, request, &caller, refused, checks, now),
                         Ok(upload) => {
                             self.upload = upload.map(Box::new);
-                            self.decide(host, request, &caller, claims, &mut now)
+                            self.decide(host, request, &caller, checks, &mut now)
                         }
                     }
                 }
@@ -242,28 +242,28 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         host: &impl Host,
         request: &Request,
         caller: &Caller<'_>,
-        claims: &mut [Claim],
+        checks: &mut [LimitCheck],
         now: &mut Timestamp,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let mut store = runtime.store.borrow_mut();
-        let verdict = decide(&mut *store, host, claims, now);
-        let tally = store.drain_tally();
+        let verdict = decide(&mut *store, host, checks, now);
+        let stats = store.drain_stats();
         drop(store);
-        self.observe(host, verdict, claims, tally);
-        let shown = stated::shown(&runtime.policy, claims);
-        self.log_decision(host, verdict, claims, &shown, request.tier, caller);
+        self.observe(host, verdict, checks, stats);
+        let shown = stated::shown(&runtime.policy, checks);
+        self.log_decision(host, verdict, checks, &shown, request.tier, caller);
         if let Verdict::Refuse(refusal) = verdict {
-            let has_numbers = |claim: &Claim| local::has_numbers(&runtime.policy, claim);
+            let has_numbers = |check: &LimitCheck| local::has_numbers(&runtime.policy, check);
             // What the others say is what would be left if they had been charged.
-            let tells = claims.get(refusal.claim).is_some_and(has_numbers);
-            let shown = if tells { shown } else { stated::look(&runtime, host, claims, *now) };
+            let tells = checks.get(refusal.check).is_some_and(has_numbers);
+            let shown = if tells { shown } else { stated::look(&runtime, host, checks, *now) };
             let under = Under { shown: &shown, pools: &stated::pools(&runtime.policy, request, caller) };
-            self.reply(host, &local::refused(&runtime.policy, refusal, claims, under, request, *now));
+            self.reply(host, &local::refused(&runtime.policy, refusal, checks, under, request, *now));
             (self.phase, self.upload) = (Phase::Finished, None);
             return Flow::Stop;
         }
-        self.ledger = Ledger::of(&runtime.policy, claims);
+        self.ledger = Ledger::of(&runtime.policy, checks);
         let mut forwarded =
             Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc(), tunnel: request.tunnel(), entry: None };
         let held = self.upload.as_ref().is_some_and(|upload| upload.hold);
@@ -281,25 +281,27 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             }
         };
         if self.upload.is_some() || flow == Flow::Wait {
-            self.admission = admission(claims, verdict).collect();
+            self.admission = admission(checks, verdict).collect();
         } else if flow == Flow::Continue {
             let sink = Books { runtime: &*runtime, host }.sink();
-            admission(claims, verdict).for_each(|event| sink.observe(event));
+            admission(checks, verdict).for_each(|event| sink.observe(event));
         }
         flow
     }
 
-    fn observe(&self, host: &impl Host, verdict: Verdict, claims: &[Claim], tally: Tally) {
+    fn observe(&self, host: &impl Host, verdict: Verdict, checks: &[LimitCheck], stats: StoreStats) {
         let sink = Books { runtime: &*self.runtime, host }.sink();
-        for claim in claims {
-            if let Err(fault) = claim.answer {
+        for check in checks {
+            if let Err(fault) = check.answer {
                 sink.observe(Event::Fault(fault));
             }
-            if let Some(decided) = Decided::of(claim, verdict).filter(|decided| *decided != Decided::Admitted) {
-                sink.observe(Event::Decision { limit: claim.limit, decided });
+            if let Some(decided) =
+                DecisionLabel::of(check, verdict).filter(|decided| *decided != DecisionLabel::Admitted)
+            {
+                sink.observe(Event::Decision { limit: check.limit, decided });
             }
         }
-        observe_tally(&sink, tally);
+        observe_stats(&sink, stats);
     }
 
     /// Nothing can refuse the request any more.
@@ -319,30 +321,33 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         &self,
         host: &impl Host,
         verdict: Verdict,
-        claims: &[Claim],
-        shown: &[Shown],
+        checks: &[LimitCheck],
+        shown: &[LimitStatus],
         tier: Option<usize>,
         caller: &Caller<'_>,
     ) {
         let policy = &self.runtime.policy;
         let Some(attributes) = &policy.access_log else { return };
-        let of_claim = |place: usize| claims.get(place).map(|claim| claim.limit);
-        let would_refuse = || longest_wait(claims, Claim::denies).and_then(|(place, _)| of_claim(place));
+        let of_claim = |place: usize| checks.get(place).map(|check| check.limit);
+        let would_refuse = || longest_wait(checks, LimitCheck::denies).and_then(|(place, _)| of_claim(place));
         let (decided, limit) = match verdict {
-            Verdict::Refuse(refusal) => (Decided::Refused, of_claim(refusal.claim)),
+            Verdict::Refuse(refusal) => (DecisionLabel::Refused, of_claim(refusal.check)),
             Verdict::Unlimited | Verdict::Admit => match would_refuse() {
-                Some(limit) => (Decided::WouldRefuse, Some(limit)),
-                None => (Decided::Admitted, fields::fewest(shown).and_then(|place| Some(shown.get(place)?.limit))),
+                Some(limit) => (DecisionLabel::WouldRefuse, Some(limit)),
+                None => (
+                    DecisionLabel::Admitted,
+                    fields::most_constrained(shown).and_then(|place| Some(shown.get(place)?.limit)),
+                ),
             },
         };
-        let limit = limit.map(|number| policy.claim_name(number));
+        let limit = limit.map(|number| policy.check_name(number));
         let mut line = self.runtime.line.borrow_mut();
         access_log::write(&mut line, policy, attributes, decided, limit, tier, Some(caller));
         host.set_filter_state(access_log::KEY, &line);
     }
 
     /// Sets the fields, and removes what the upstream sent under the names of others.
-    fn show(&self, host: &impl Host, shown: &mut [Shown], pools: &[usize]) {
+    fn show(&self, host: &impl Host, shown: &mut [LimitStatus], pools: &[usize]) {
         let mut names = self.runtime.field_names.iter().copied();
         if names.len() == 0 {
             return;

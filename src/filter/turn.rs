@@ -12,9 +12,9 @@ use crate::observe::access_log;
 use crate::policy::Policy;
 use crate::queue::live::LivePool;
 use crate::queue::membership::RootId;
-use crate::queue::stream::{Arrival, Ask, Refusal, StreamId};
+use crate::queue::stream::{Admission, Ask, Refusal, StreamId};
 use crate::queue::worker::Worker;
-use crate::reply::local::Told;
+use crate::reply::local::ReplyContext;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::select::pools;
@@ -36,7 +36,7 @@ pub(super) struct Turn {
     /// The numbers of the pools, in the order in which they are asked.
     pub(super) pools: Vec<usize>,
     /// What a refusal needs of the request's head, which is gone by then.
-    pub(super) told: Told,
+    pub(super) told: ReplyContext,
     /// The lines of refusals for the access log, one for each pool.
     lines: Vec<String>,
     /// When it came.
@@ -65,7 +65,7 @@ impl Turn {
         let name = |number: &usize| policy.pools.get(*number).map_or("", |pool| &*pool.name);
         let line = |number: &usize| access_log::refused(policy, Some(name(number)), request.tier, caller);
         let lines = pools.iter().filter_map(line).collect();
-        Self { pools: pools.to_vec(), told: Told::of(request, noise), lines, since, paid: false }
+        Self { pools: pools.to_vec(), told: ReplyContext::of(request, noise), lines, since, paid: false }
     }
 
     /// The same of a request whose body was read before it came to its turn.
@@ -108,9 +108,9 @@ pub(super) fn arrive<D: SharedData + SharedQueue>(
     stream: StreamId,
     asks: Vec<Ask>,
     host: &impl Uptime,
-) -> Arrival {
+) -> Admission {
     match &runtime.pools {
-        Some(Pools { worker, root, .. }) => worker.borrow_mut().arrive(*root, stream, asks, host.uptime()),
-        None => Arrival::Go,
+        Some(Pools { worker, root, .. }) => worker.borrow_mut().acquire(*root, stream, asks, host.uptime()),
+        None => Admission::Admit,
     }
 }

@@ -3,13 +3,13 @@
 use super::runtime::Runtime;
 use crate::host::stream::RequestBody;
 use crate::observe::access_log;
-use crate::payload::body::{BodyMeter, Measured, Progress, Reason, Refused};
+use crate::payload::body::{BodyMeter, Measurements, Progress, Reason, Rejection};
 use crate::payload::slice::Slice;
-use crate::reply::local::Told;
+use crate::reply::local::ReplyContext;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::payload::{check_length, holding, wanted};
-use crate::store::Claim;
+use crate::store::LimitCheck;
 
 /// The most bytes that are copied out of the host at once.
 const PIECE_MAX: usize = 64 * 1024;
@@ -19,7 +19,7 @@ pub(super) struct Upload {
     /// The payload limit that holds for it.
     pub(super) payload: Option<usize>,
     /// What its refusal needs of the request's head, which is gone by then.
-    pub(super) told: Told,
+    pub(super) told: ReplyContext,
     /// The line of its refusal for the access log.
     pub(super) refused_line: Option<String>,
     /// Whether the upstream has seen nothing of the request, as the body has not passed.
@@ -39,23 +39,23 @@ pub(super) struct Upload {
 }
 
 /// The number of the payload limit that refuses a body, and why.
-pub(super) type Refusal = (usize, Refused);
+pub(super) type Refusal = (usize, Rejection);
 
 /// Why a body goes no further.
 pub(super) enum Fail {
-    Refused(Refused),
+    Refused(Rejection),
     /// The host does not give its bytes.
     Unread,
 }
 
-impl From<Refused> for Fail {
-    fn from(refused: Refused) -> Self {
+impl From<Rejection> for Fail {
+    fn from(refused: Rejection) -> Self {
         Self::Refused(refused)
     }
 }
 
 impl Upload {
-    /// The body of a request whose limits these claims ask; `None` where nobody wants to know of it.
+    /// The body of a request whose limits these checks ask; `None` where nobody wants to know of it.
     ///
     /// # Errors
     /// Where the head alone says that it is refused.
@@ -64,7 +64,7 @@ impl Upload {
         request: &Request,
         caller: &Caller<'_>,
         numbers: &mut Vec<usize>,
-        claims: &[Claim],
+        checks: &[LimitCheck],
         noise: u64,
     ) -> Result<Option<Self>, Refusal> {
         let policy = &runtime.policy;
@@ -72,7 +72,7 @@ impl Upload {
             return Ok(None);
         }
         let holding = holding(request, caller, policy, numbers);
-        let Some(wanted) = wanted(policy, holding, request, claims) else { return Ok(None) };
+        let Some(wanted) = wanted(policy, holding, request, checks) else { return Ok(None) };
         let number = holding.map(|holding| holding.number);
         let of_it = |refused| (number.unwrap_or_default(), refused);
         check_length(&wanted, request).map_err(of_it)?;
@@ -86,7 +86,7 @@ impl Upload {
         let waits = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
         Ok(Some(Self {
             payload: number,
-            told: Told::of(request, noise),
+            told: ReplyContext::of(request, noise),
             refused_line: line,
             hold: waits && limit.is_some_and(|limit| limit.hold),
             received: None,
@@ -116,7 +116,7 @@ impl Upload {
         }
         if let Some(max) = self.length.filter(|length| self.came > *length && self.payload.is_some()) {
             // The proxy holds clients to it, and what passed was told to be whole.
-            return Err(Refused { reason: Reason::Bytes, max: Some(max) }.into());
+            return Err(Rejection { reason: Reason::Bytes, max: Some(max) }.into());
         }
         let Some(meter) = &mut self.meter else { return Ok(()) };
         while meter.reads() && start < size {
@@ -135,7 +135,7 @@ impl Upload {
     ///
     /// # Errors
     /// Why the body is refused.
-    pub(super) fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Refused> {
+    pub(super) fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
         self.meter.as_mut().map_or(Ok(Progress::Idle), |meter| meter.advance(slice))
     }
 
@@ -158,7 +158,7 @@ impl Upload {
     ///
     /// # Errors
     /// Why it is refused.
-    pub(super) fn pass(&mut self) -> Result<Option<Measured>, Refused> {
+    pub(super) fn pass(&mut self) -> Result<Option<Measurements>, Rejection> {
         let Some(meter) = &mut self.meter else { return Ok(None) };
         meter.finish()?;
         let measured = self.measured();
@@ -174,9 +174,9 @@ impl Upload {
     }
 
     /// What has come of it so far; `None` once it has passed.
-    pub(super) fn measured(&self) -> Option<Measured> {
+    pub(super) fn measured(&self) -> Option<Measurements> {
         let meter = self.meter.as_ref()?;
-        Some(Measured { bytes: self.came, ..meter.measured() })
+        Some(Measurements { bytes: self.came, ..meter.measured() })
     }
 
     /// Notes what the proxy has received of a held request, for [`Upload::is_kept_back`].

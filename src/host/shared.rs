@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 
-pub mod foresight;
+pub mod predictor;
 
 /// What a value was when it was read. It must be given back to change that value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub trait SharedData {
     /// The version of what this worker stored last, where no other worker wrote anything at that
     /// moment; then a swap that has seen it saves a read. Where another did, it is the version of
     /// nothing that is stored under that key, now or later. `None` where the host does not say.
-    fn foreseen(&self) -> Option<Version> {
+    fn predicted(&self) -> Option<Version> {
         None
     }
 }

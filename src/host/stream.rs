@@ -131,7 +131,7 @@ pub enum GrpcStatus {
 }
 
 /// Ends streams and tells about them.
-pub trait Exchange {
+pub trait StreamControl {
     /// Ends the stream with an answer of our own; at most once, and never after a `Continue`.
     fn reply(&self, reply: &LocalReply);
     /// Sets the string that the access log reads as `%FILTER_STATE(wasm.<key>:PLAIN)%`.
@@ -143,11 +143,11 @@ pub trait Exchange {
 /// Counters of the proxy.
 pub trait Meter {
     /// Adds to a counter that was defined before.
-    fn add(&self, counter: CounterId, amount: u64);
+    fn add(&self, counter: MetricId, amount: u64);
     /// Moves a gauge that was defined before, up or down.
-    fn shift(&self, gauge: CounterId, by: i64);
+    fn adjust(&self, gauge: MetricId, by: i64);
     /// Records a value in a histogram that was defined before.
-    fn record(&self, histogram: CounterId, value: u64);
+    fn record(&self, histogram: MetricId, value: u64);
 }
 
 /// What a number at the host stands for.
@@ -163,9 +163,9 @@ pub enum MetricKind {
 
 /// A metric's number at the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CounterId(pub u32);
+pub struct MetricId(pub u32);
 
 /// All of it.
-pub trait Host: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter {}
+pub trait Host: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter {}
 
-impl<T: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + Exchange + Meter> Host for T {}
+impl<T: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter> Host for T {}

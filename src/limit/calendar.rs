@@ -11,7 +11,7 @@
 //! that is the later one, and it is the one in which it is let through.
 
 use super::period::{Period, Window};
-use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, arbitrary};
+use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, generation_at};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::zone::Zone;
@@ -121,7 +121,7 @@ impl Calendar {
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.
     #[must_use]
-    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         let window = self.window(now);
         let state = state.filter(|state| state.end > now);
         let repaired = state.and_then(|state| repaired(state, window, now));
@@ -137,7 +137,7 @@ impl Calendar {
                 let taken = state.taken.saturating_add(units);
                 State { end: state.end.max(window.end), taken, life: state.life, quota }
             }
-            None => State { end: window.end, taken: units, life: arbitrary(now), quota },
+            None => State { end: window.end, taken: units, life: generation_at(now), quota },
         }
     }
 
@@ -145,8 +145,8 @@ impl Calendar {
         Balance {
             remaining: self.quota.saturating_sub(taken),
             over: taken.saturating_sub(self.quota),
-            more_in: ends_in,
-            full_in: ends_in,
+            next_unit_in: ends_in,
+            reset_in: ends_in,
         }
     }
 }
@@ -154,7 +154,7 @@ impl Calendar {
 /// The count moved into this window from one that has not begun by the clock, which must have
 /// stepped back. That begins its life anew.
 fn repaired(state: &State, window: Window, now: Timestamp) -> Option<State> {
-    (state.end > window.end).then(|| State { end: window.end, life: arbitrary(now), ..*state })
+    (state.end > window.end).then(|| State { end: window.end, life: generation_at(now), ..*state })
 }
 
 impl State {
@@ -166,15 +166,15 @@ impl State {
 
     /// The state without the units of `charge`; `None` where its window is over.
     #[must_use]
-    pub fn give_back(&self, charge: &Charge) -> Option<Self> {
+    pub fn refund(&self, charge: &Charge) -> Option<Self> {
         let same = self.life == charge.life && self.end == charge.end;
         same.then(|| Self { taken: self.taken.saturating_sub(charge.units), ..*self })
     }
 
     /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u128 {
-        super::loss([(self.taken, self.end.since(now))], self.quota)
+    pub fn eviction_cost(&self, now: Timestamp) -> u128 {
+        super::eviction_cost([(self.taken, self.end.since(now))], self.quota)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 
-use super::{Balance, Cost, Decision, Evaluation, arbitrary};
+use super::{Balance, Cost, Decision, Evaluation, generation_at};
 
 /// A token bucket: `burst` units at most, refilled continuously.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Bucket {
     /// Charges `units` whether or not they fit; at most [`DEBT_MAX`] is ever owed. `now` must be read
     /// after the state.
     #[must_use]
-    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         let interval = self.refill.interval();
         // A step of the clock is cut first, or it would look like a part of what is overdrawn.
         let repaired = state.and_then(|state| self.repaired(state, self.debt(state, now), now));
@@ -149,16 +149,16 @@ impl Bucket {
         let remaining = window.less(debt).whole(interval);
         // One unit more is there once no more is owed than leaves room for it.
         let room = interval.times(remaining.saturating_add(1));
-        let more_in = if debt == Span::ZERO { Span::ZERO } else { debt.less(window.less(room)) };
+        let next_unit_in = if debt == Span::ZERO { Span::ZERO } else { debt.less(window.less(room)) };
         let over = debt.less(window).nanos().div_ceil(interval.nanos().max(1));
-        Balance { remaining, over, more_in, full_in: debt }
+        Balance { remaining, over, next_unit_in, reset_in: debt }
     }
 
     /// The state after `units` were charged and `debt` is owed. A changed rate begins the record's
     /// life anew: what was charged before can no longer be told apart in it, and is not given back.
     fn charged(&self, state: Option<&State>, debt: Span, burst: u32, units: u64, now: Timestamp) -> State {
         let same_life = state.filter(|state| state.refill == self.refill);
-        let (charged, returned) = same_life.map_or((arbitrary(now), 0), |state| (state.charged, state.returned));
+        let (charged, returned) = same_life.map_or((generation_at(now), 0), |state| (state.charged, state.returned));
         // Of too many to count half the range is added: no charge before them is then taken for a late one.
         let units = u32::try_from(units).unwrap_or(1 << 31);
         let (charged, returned) = (charged.wrapping_add(units), returned.checked_shl(units).unwrap_or_default());
@@ -174,7 +174,7 @@ impl Bucket {
             tat: now.after(most),
             refill: self.refill,
             burst: state.burst,
-            charged: arbitrary(now),
+            charged: generation_at(now),
             returned: 0,
         })
     }
@@ -203,7 +203,7 @@ impl State {
     /// So much may be given that no more than this is owed. Decision 0003 has the proof; the oracle
     /// in the tests replays every history without the failed requests.
     #[must_use]
-    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+    pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         let later = self.charged.wrapping_sub(charge.mark);
         if charge.refill != self.refill || later > CHARGED_SINCE_MAX {
             return None;
@@ -223,12 +223,12 @@ impl State {
 
     /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u128 {
+    pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         let debt = self.tat.since(now);
         let units = debt.nanos().div_ceil(self.refill.interval().nanos().max(1));
         // They come back one by one: on average after half of the time.
         let average = Span::from_nanos(debt.nanos().div_ceil(2));
-        super::loss([(units, average)], Rough::of(self.burst.into()))
+        super::eviction_cost([(units, average)], Rough::of(self.burst.into()))
     }
 }
 

@@ -20,7 +20,7 @@
 //! The time of an entry never goes back: a worker that is overtaken by another enters its units at
 //! the time of the other's. So the log tells the truth also where the clock of its reader is late.
 
-use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, arbitrary};
+use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, generation_at};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
@@ -134,7 +134,7 @@ impl Rolling {
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.
     #[must_use]
-    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         let repaired = state.and_then(|state| self.repaired(state, now));
         let state = self.charged(repaired.as_ref().or(state), now, units);
         let balance = self.balance(Some(&state), now);
@@ -149,7 +149,7 @@ impl Rolling {
 
     /// The log with `units` more, and without what has ceased to count.
     fn charged(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
-        let life = state.map_or_else(|| arbitrary(now), |state| state.life);
+        let life = state.map_or_else(|| generation_at(now), |state| state.life);
         let with = |grain: Grain| {
             let most = state.map_or(0, |state| state.entries.len()).saturating_add(1);
             let mut entries: Vec<Entry> = Vec::with_capacity(most);
@@ -196,7 +196,7 @@ impl Rolling {
             let future = entries.partition_point(|entry| entry.at < now);
             let units = entries.drain(future..).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
             entries.push(Entry { at: now, units: units.min(QUOTA_MAX) });
-            State { entries, life: arbitrary(now), ..*state }
+            State { entries, life: generation_at(now), ..*state }
         })
     }
 
@@ -210,8 +210,8 @@ impl Rolling {
         Balance {
             remaining: self.quota.saturating_sub(taken),
             over: taken.saturating_sub(self.quota),
-            more_in: self.free_in(state, now, taken, self.quota.saturating_sub(taken).saturating_add(1)),
-            full_in: newest.map_or(Span::ZERO, |entry| entry.at.after(self.window).since(now)),
+            next_unit_in: self.free_in(state, now, taken, self.quota.saturating_sub(taken).saturating_add(1)),
+            reset_in: newest.map_or(Span::ZERO, |entry| entry.at.after(self.window).since(now)),
         }
     }
 
@@ -265,7 +265,7 @@ impl State {
     /// The log without the units of `charge`; `None` where they have ceased to count. They stand in
     /// the grain of the charge's instant, also where another quota has made that a coarse one since.
     #[must_use]
-    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+    pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         let grain_of = |at: Timestamp| self.grain.end(at, self.window);
         let place = self.entries.iter().position(|entry| grain_of(entry.at) == grain_of(charge.at))?;
         let counts = |entry: &Entry| self.life == charge.life && entry.at.after(self.window) > now;
@@ -281,8 +281,8 @@ impl State {
 
     /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u128 {
-        super::loss(self.entries.iter().map(|entry| (entry.units, entry.at.after(self.window).since(now))), self.quota)
+    pub fn eviction_cost(&self, now: Timestamp) -> u128 {
+        super::eviction_cost(self.entries.iter().map(|entry| (entry.units, entry.at.after(self.window).since(now))), self.quota)
     }
 }
 

@@ -106,7 +106,7 @@ impl Seats {
 
     /// Touches the asker's seat if it has or gets one. `now` must be read after the state.
     #[must_use]
-    pub fn overdraw(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         let repaired = state.and_then(|state| self.repaired(state, now));
         let live = live(repaired.as_ref().or(state), now);
         let state = if units > 0 && self.fits(&live) {
@@ -146,8 +146,8 @@ impl Seats {
         Balance {
             remaining: seats.saturating_sub(taken),
             over: taken.saturating_sub(seats),
-            more_in: lapses().min().unwrap_or_default(),
-            full_in: lapses().max().unwrap_or_default(),
+            next_unit_in: lapses().min().unwrap_or_default(),
+            reset_in: lapses().max().unwrap_or_default(),
         }
     }
 }
@@ -164,7 +164,7 @@ impl State {
     /// The state as it was before the touch of `charge`; `None` where the seat was touched since, or
     /// has lapsed.
     #[must_use]
-    pub fn give_back(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
+    pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         let touch = self.holders.iter().find(|holder| **holder == charge.touch)?;
         let before = charge.before.filter(|until| *until > now).map(|until| Holder { until, ..*touch });
         let others = self.holders.iter().filter(|holder| **holder != charge.touch).copied();
@@ -175,8 +175,8 @@ impl State {
 
     /// As [`super::State::loss`].
     #[must_use]
-    pub fn loss(&self, now: Timestamp) -> u128 {
-        super::loss(self.holders.iter().map(|holder| (1, holder.until.since(now))), self.seats)
+    pub fn eviction_cost(&self, now: Timestamp) -> u128 {
+        super::eviction_cost(self.holders.iter().map(|holder| (1, holder.until.since(now))), self.seats)
     }
 }
 

@@ -5,10 +5,10 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use super::Decided;
+use super::DecisionLabel;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
-use crate::request::identify::{Caller, Refused, Unidentified};
+use crate::request::identify::{AuthFailure, Caller, Refused};
 
 /// The key of the filter state: `%FILTER_STATE(wasm.sluicegate:PLAIN)%`.
 pub const KEY: &str = "sluicegate";
@@ -24,7 +24,7 @@ const LINE_BYTES_USUAL: usize = 256;
 pub fn refused(policy: &Policy, limit: Option<&str>, tier: Option<usize>, caller: &Caller<'_>) -> Option<String> {
     let attributes = policy.access_log.as_ref()?;
     let mut line = String::new();
-    write(&mut line, policy, attributes, Decided::Refused, limit, tier, Some(caller));
+    write(&mut line, policy, attributes, DecisionLabel::Refused, limit, tier, Some(caller));
     Some(line)
 }
 
@@ -35,11 +35,11 @@ pub fn unauthorized(
     policy: &Policy,
     attributes: &[AttributeId],
     tier: Option<usize>,
-    why: Unidentified,
+    why: AuthFailure,
     refused: &Refused<'_>,
 ) {
-    write(line, policy, attributes, Decided::Refused, None, tier, Some(&refused.caller));
-    if let (Unidentified::Ambiguous | Unidentified::Conflicting, Some(attribute)) = (why, refused.attribute) {
+    write(line, policy, attributes, DecisionLabel::Refused, None, tier, Some(&refused.caller));
+    if let (AuthFailure::Ambiguous | AuthFailure::Conflicting, Some(attribute)) = (why, refused.attribute) {
         for part in [" ", why.name(), "=", policy.attributes.name(attribute)] {
             line.push_str(part);
         }
@@ -51,7 +51,7 @@ pub fn write(
     line: &mut String,
     policy: &Policy,
     attributes: &[AttributeId],
-    decision: Decided,
+    decision: DecisionLabel,
     limit: Option<&str>,
     tier: Option<usize>,
     caller: Option<&Caller<'_>>,
@@ -64,7 +64,7 @@ pub fn write(
         line.push_str(part);
     }
     let tell = |line: &mut String| tell_of(line, policy, attributes, caller);
-    match caller.and_then(Caller::regular) {
+    match caller.and_then(Caller::cached) {
         Some(regular) => line.push_str(regular.told(|| {
             let mut told = String::with_capacity(LINE_BYTES_USUAL);
             tell(&mut told);

@@ -4,17 +4,17 @@
 //! Envoy has no labels for a filter's counters. They stand in the name, in the form that
 //! `stats_config.stats_tags` takes out again: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
-use super::{Decided, Event, Refund, Sink};
+use super::{DecisionLabel, Event, Refund, Sink};
 use crate::base::path::Ambiguity;
 use crate::host::fault::Fault;
-use crate::host::stream::{CounterId, Meter, MetricKind};
+use crate::host::stream::{Meter, MetricId, MetricKind};
 use crate::payload::body::Reason;
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource, Limit};
 use crate::policy::payloads::Payload;
 use crate::policy::pools::PoolLimit;
 use crate::queue::stream::Reason as QueueReason;
-use crate::request::identify::Unidentified;
+use crate::request::identify::AuthFailure;
 
 /// The labels that occur; the bootstrap has one rule for each.
 pub const LABELS: [&str; 5] = [POLICY, LIMIT, DECISION, REASON, FAULT];
@@ -31,38 +31,38 @@ const NO_LIMIT: &str = "-";
 /// The numbers of a policy's counters.
 #[derive(Debug)]
 pub struct Counters {
-    requests: Vec<[CounterId; 3]>,
-    overage: Vec<CounterId>,
-    units: Vec<Option<CounterId>>,
-    given_back: Vec<Vec<(Refund, CounterId)>>,
-    unlimited: CounterId,
-    unauthorized: [CounterId; 4],
-    paths: Vec<CounterId>,
-    payloads: Vec<Vec<(Reason, CounterId)>>,
+    requests: Vec<[MetricId; 3]>,
+    overage: Vec<MetricId>,
+    units: Vec<Option<MetricId>>,
+    given_back: Vec<Vec<(Refund, MetricId)>>,
+    unlimited: MetricId,
+    unauthorized: [MetricId; 4],
+    paths: Vec<MetricId>,
+    payloads: Vec<Vec<(Reason, MetricId)>>,
     queues: Vec<Queue>,
-    faults: [CounterId; 5],
-    evicted: CounterId,
-    conflicts: CounterId,
+    faults: [MetricId; 5],
+    evicted: MetricId,
+    conflicts: MetricId,
 }
 
 /// What is told of one pool's queue.
 #[derive(Debug)]
 struct Queue {
-    refused: [CounterId; 3],
-    depth: CounterId,
-    wait: CounterId,
+    refused: [MetricId; 3],
+    depth: MetricId,
+    wait: MetricId,
 }
 
 /// How many, of what.
 enum Amount {
-    Add(CounterId, u64),
-    Shift(CounterId, i64),
-    Record(CounterId, u64),
+    Add(MetricId, u64),
+    Adjust(MetricId, i64),
+    Record(MetricId, u64),
 }
 
 impl Counters {
     /// Defines all counters of `policy`. `define` gives the same number for the same name.
-    pub fn define(policy: &Policy, mut define: impl FnMut(MetricKind, &str) -> CounterId) -> Self {
+    pub fn define(policy: &Policy, mut define: impl FnMut(MetricKind, &str) -> MetricId) -> Self {
         let mut metric = |kind: MetricKind, labels: &[(&str, &str)], name: &str| {
             let mut full = format!("{POLICY}.=.{};.;", policy.name);
             for (label, value) in labels {
@@ -85,15 +85,15 @@ impl Counters {
         };
         let queues = policy.pools.iter().map(queue).collect();
         let mut counter = |labels: &[(&str, &str)], name: &str| metric(MetricKind::Counter, labels, name);
-        let mut requests = |limit: &str, decided: Decided| {
+        let mut requests = |limit: &str, decided: DecisionLabel| {
             counter(&[(LIMIT, limit), (DECISION, decided.name())], "sluicegate_requests_total")
         };
         // Claims are numbered over limits and seats.
         let names =
             || policy.limits.iter().map(|limit| &*limit.name).chain(policy.seats.iter().map(|seat| &*seat.name));
-        let by_limit = names().map(|name| Decided::ALL.map(|decided| requests(name, decided))).collect();
-        let unlimited = requests(NO_LIMIT, Decided::Admitted);
-        let mut payload = |payload: &Payload| -> Vec<(Reason, CounterId)> {
+        let by_limit = names().map(|name| DecisionLabel::ALL.map(|decided| requests(name, decided))).collect();
+        let unlimited = requests(NO_LIMIT, DecisionLabel::Admitted);
+        let mut payload = |payload: &Payload| -> Vec<(Reason, MetricId)> {
             let labels = |reason: Reason| [(LIMIT, &*payload.name), (REASON, reason.name())];
             let define = |reason| (reason, counter(&labels(reason), "sluicegate_payloads_refused_total"));
             payload.reasons().into_iter().map(define).collect()
@@ -118,7 +118,7 @@ impl Counters {
         // Without routes all paths are the same to a policy.
         let paths = Ambiguity::ALL.into_iter().filter(|_| policy.routes.route_count() > 0).map(path).collect();
         let mut each =
-            |name: &str| -> Vec<CounterId> { names().map(|limit| counter(&[(LIMIT, limit)], name)).collect() };
+            |name: &str| -> Vec<MetricId> { names().map(|limit| counter(&[(LIMIT, limit)], name)).collect() };
         Self {
             requests: by_limit,
             unlimited,
@@ -127,8 +127,7 @@ impl Counters {
             units,
             overage: each("sluicegate_overage_total"),
             given_back,
-            unauthorized: Unidentified::ALL
-                .map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
+            unauthorized: AuthFailure::ALL.map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             paths,
             faults: Fault::NAMES.map(|fault| counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: counter(&[], "sluicegate_records_evicted_total"),
@@ -146,7 +145,7 @@ impl Counters {
             }
             Event::Overage { limit, units } => return Some(Amount::Add(*self.overage.get(limit)?, units)),
             Event::QueueRefused { pool, reason } => self.queues.get(pool)?.refused.get(reason.index()).copied(),
-            Event::Waiting { pool, by } => return Some(Amount::Shift(self.queues.get(pool)?.depth, by)),
+            Event::Waiting { pool, by } => return Some(Amount::Adjust(self.queues.get(pool)?.depth, by)),
             Event::Waited { pool, span } => {
                 return Some(Amount::Record(self.queues.get(pool)?.wait, span.nanos() / 1_000_000));
             }
@@ -156,7 +155,7 @@ impl Counters {
             Event::PayloadRefused { payload, reason } => {
                 self.payloads.get(payload)?.iter().find(|(known, _)| *known == reason).map(|(_, counter)| *counter)
             }
-            Event::GivenBack { limit, why } => {
+            Event::Refunded { limit, why } => {
                 self.given_back.get(limit)?.iter().find(|(known, _)| *known == why).map(|(_, counter)| *counter)
             }
             Event::Fault(fault) => self.faults.get(fault.index()).copied(),
@@ -194,7 +193,7 @@ impl<M: Meter> Sink for MetricsSink<'_, M> {
     fn observe(&self, event: Event) {
         match self.counters.amount(event) {
             Some(Amount::Add(counter, amount)) => self.meter.add(counter, amount),
-            Some(Amount::Shift(gauge, by)) => self.meter.shift(gauge, by),
+            Some(Amount::Adjust(gauge, by)) => self.meter.adjust(gauge, by),
             Some(Amount::Record(histogram, value)) => self.meter.record(histogram, value),
             None => {}
         }

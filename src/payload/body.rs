@@ -60,7 +60,7 @@ pub enum Reason {
 
 /// A body's refusal, with the number that it breaks, where it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct Rejection {
     /// Why.
     pub reason: Reason,
     /// The most that is allowed.
@@ -69,7 +69,7 @@ pub struct Refused {
 
 /// What is to be known of a body.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct Requirements {
     /// Most bytes as sent.
     pub bytes: Option<u64>,
     /// Most bytes it may decode to, archives unpacked.
@@ -84,7 +84,7 @@ pub struct Wanted {
 
 /// What a body came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measured {
+pub struct Measurements {
     /// Bytes as sent.
     pub bytes: u64,
     /// Lines; `None` where they could not be read.
@@ -127,7 +127,7 @@ struct Decoded {
 /// The most bytes that a body is decoded to where its policy bounds neither these nor those sent: 64 MiB.
 pub const DECODED_USUAL: u64 = 64 << 20;
 
-impl Wanted {
+impl Requirements {
     /// Whether a meter must see the bytes themselves.
     #[must_use]
     pub const fn reads(&self) -> bool {
@@ -153,17 +153,17 @@ impl BodyMeter {
     /// # Errors
     /// If the policy needs the body decoded and that is not supported, or no memory is left.
     pub fn new<'v>(
-        wanted: &Wanted,
+        wanted: &Requirements,
         encodings: impl IntoIterator<Item = &'v [u8]>,
         seed: [u8; 16],
         budget: &Budget,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, Rejection> {
         let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None };
         if !wanted.reads() {
             return Ok(plain);
         }
         let Ok(encodings) = Encodings::parse(encodings) else {
-            let refused = Refused { reason: Reason::UnsupportedEncoding, max: None };
+            let refused = Rejection { reason: Reason::UnsupportedEncoding, max: None };
             return if wanted.enforces() { Err(refused) } else { Ok(plain) };
         };
         let files = if wanted.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
@@ -190,10 +190,10 @@ impl BodyMeter {
     ///
     /// # Errors
     /// Where they are too many.
-    pub fn count(&mut self, bytes: u64) -> Result<(), Refused> {
+    pub fn count(&mut self, bytes: u64) -> Result<(), Rejection> {
         self.bytes = self.bytes.saturating_add(bytes);
         match self.bytes_max.filter(|max| self.bytes > *max) {
-            Some(max) => Err(Refused { reason: Reason::Bytes, max: Some(max) }),
+            Some(max) => Err(Rejection { reason: Reason::Bytes, max: Some(max) }),
             None => Ok(()),
         }
     }
@@ -202,7 +202,7 @@ impl BodyMeter {
     ///
     /// # Errors
     /// If no memory is left for them.
-    pub fn offer(&mut self, chunk: &[u8]) -> Result<(), Refused> {
+    pub fn offer(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
         let Some(content) = &mut self.content else { return Ok(()) };
         let Some(decoded) = &mut content.decoded else { return Ok(()) };
         decoded.size.offer(chunk);
@@ -213,7 +213,7 @@ impl BodyMeter {
     ///
     /// # Errors
     /// Why the body is refused.
-    pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Refused> {
+    pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
         let Some(content) = &mut self.content else { return Ok(Progress::Idle) };
         let Content { decoded: Some(decoded), readers, .. } = content else { return Ok(Progress::Idle) };
         match decoded.size.advance(slice, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
@@ -227,7 +227,7 @@ impl BodyMeter {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn finish(&mut self) -> Result<(), Refused> {
+    pub fn finish(&mut self) -> Result<(), Rejection> {
         let bytes = self.bytes;
         let Some(content) = &mut self.content else { return Ok(()) };
         if bytes == 0 {
@@ -244,36 +244,36 @@ impl BodyMeter {
 
     /// What the body came to, so far.
     #[must_use]
-    pub fn measured(&self) -> Measured {
+    pub fn measured(&self) -> Measurements {
         let (lines, items) = self.content.as_ref().map(|content| content.readers.measured()).unwrap_or_default();
-        Measured { bytes: self.bytes, lines, items }
+        Measurements { bytes: self.bytes, lines, items }
     }
 }
 
 impl Content {
     /// Counts the memory that the body holds.
-    fn hold(&mut self) -> Result<(), Refused> {
+    fn hold(&mut self) -> Result<(), Rejection> {
         let Some(decoded) = &self.decoded else { return Ok(()) };
         let bytes = decoded.size.memory().saturating_add(self.readers.memory()).saturating_add(size_of::<Self>());
         if self.share.hold(u64::try_from(bytes).unwrap_or(u64::MAX)).is_ok() {
             return Ok(());
         }
-        self.give_up(Refused { reason: Reason::Busy, max: None })
+        self.give_up(Rejection { reason: Reason::Busy, max: None })
     }
 
-    fn breach(&mut self, breach: decode::Breach) -> Result<(), Refused> {
+    fn breach(&mut self, breach: decode::Breach) -> Result<(), Rejection> {
         let max = self.decoded.as_ref().map(|decoded| decoded.max);
         let (reason, max) = match breach {
             decode::Breach::Malformed => (Reason::MalformedEncoding, None),
             decode::Breach::Over => (Reason::DecodedBytes, max),
             decode::Breach::Unsupported => (Reason::UnsupportedEncoding, None),
         };
-        self.give_up(Refused { reason, max })
+        self.give_up(Rejection { reason, max })
     }
 
     /// Refuses the body if the policy needs it decoded. Otherwise it goes on, and is read no further: a cost
     /// alone turns nobody away.
-    fn give_up(&mut self, refused: Refused) -> Result<(), Refused> {
+    fn give_up(&mut self, refused: Rejection) -> Result<(), Rejection> {
         if self.decoded.as_ref().is_some_and(|decoded| decoded.enforced) {
             return Err(refused);
         }
@@ -287,7 +287,7 @@ impl Content {
 /// What ends the decoding of a chunk.
 enum Stop {
     Decode(decode::Breach),
-    Refused(Refused),
+    Refused(Rejection),
 }
 
 impl From<decode::Breach> for Stop {
@@ -378,7 +378,7 @@ impl Reason {
     }
 }
 
-impl Refused {
+impl Rejection {
     /// The sentence for a caller.
     #[must_use]
     pub fn detail(&self) -> String {

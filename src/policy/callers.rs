@@ -28,19 +28,19 @@ pub struct Callers {
     /// Attributes with sources of their own.
     pub sources: Vec<(AttributeId, Vec<Source>)>,
     /// What becomes of a credential that the directory does not have.
-    pub unknown: Stance,
+    pub unknown: OnUnidentified,
     /// What becomes of a request without a credential.
-    pub absent: Stance,
+    pub absent: OnUnidentified,
     /// What the proxy must be asked for each request.
     pub properties: PropertySet,
     /// What of a request's head says who sent it.
-    pub clues: Clues,
+    pub identity_inputs: IdentityInputs,
 }
 
 /// The parts of a request's head on which it depends who sent it: where they are the same, so is the
 /// caller.
 #[derive(Debug, Default)]
-pub struct Clues {
+pub struct IdentityInputs {
     /// The headers that are read, by name, each once.
     pub headers: Vec<Box<str>>,
     /// Whether the query is read.
@@ -51,7 +51,7 @@ pub struct Clues {
 
 /// What to do with a caller who is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stance {
+pub enum OnUnidentified {
     /// 401.
     Refuse,
     /// Goes on without attributes.
@@ -59,7 +59,8 @@ pub enum Stance {
     Anonymous,
 }
 
-const STANCES: [(&str, Stance); 2] = [("refuse", Stance::Refuse), ("anonymous", Stance::Anonymous)];
+const STANCES: [(&str, OnUnidentified); 2] =
+    [("refuse", OnUnidentified::Refuse), ("anonymous", OnUnidentified::Anonymous)];
 /// What Envoy makes of `Host`, and of HTTP/2's own field.
 pub const AUTHORITY: &str = ":authority";
 /// The longest step of a path in metadata.
@@ -84,22 +85,22 @@ impl Callers {
     }
 }
 
-impl Clues {
+impl IdentityInputs {
     fn of(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]) -> Self {
-        let mut clues = Self::default();
+        let mut identity_inputs = Self::default();
         for credential in credentials {
             match &credential.place {
-                Place::Header { name, .. } => clues.headers.push(name.clone()),
-                Place::Query { .. } => clues.query = true,
+                Place::Header { name, .. } => identity_inputs.headers.push(name.clone()),
+                Place::Query { .. } => identity_inputs.query = true,
                 Place::Metadata(_) => {}
             }
         }
         for source in sources.iter().flat_map(|(_, sources)| sources) {
             match source {
-                Source::Header(name) => clues.headers.push(name.clone()),
-                Source::Host => clues.headers.push(AUTHORITY.into()),
-                Source::Query(_) => clues.query = true,
-                Source::Path(_) => clues.path = true,
+                Source::Header(name) => identity_inputs.headers.push(name.clone()),
+                Source::Host => identity_inputs.headers.push(AUTHORITY.into()),
+                Source::Query(_) => identity_inputs.query = true,
+                Source::Path(_) => identity_inputs.path = true,
                 Source::Directory(_)
                 | Source::Metadata { .. }
                 | Source::RouteMetadata(_)
@@ -108,9 +109,9 @@ impl Clues {
                 | Source::ClientCertificate(_) => {}
             }
         }
-        clues.headers.sort_unstable();
-        clues.headers.dedup();
-        clues
+        identity_inputs.headers.sort_unstable();
+        identity_inputs.headers.dedup();
+        identity_inputs
     }
 }
 
@@ -131,7 +132,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
     let looked_up = places.iter().any(|credential| !matches!(credential.place, Place::Metadata(_)));
-    if unknown == Some(Stance::Refuse) && entries.is_none() && (looked_up || credentials.is_none()) {
+    if unknown == Some(OnUnidentified::Refuse) && entries.is_none() && (looked_up || credentials.is_none()) {
         field.fault(Reason::NobodyKnown);
     }
     map.end();
@@ -139,7 +140,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     Some(Callers {
         routes: routes?,
         properties: properties(&credentials, &sources),
-        clues: Clues::of(&credentials, &sources),
+        identity_inputs: IdentityInputs::of(&credentials, &sources),
         credentials,
         directory: directory?,
         sources,
@@ -160,8 +161,8 @@ fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: 
 }
 
 /// Nothing written is `refuse`: a policy that names credentials means them.
-fn stance(field: Option<Field<'_>>) -> Option<Stance> {
-    field.map_or(Some(Stance::Refuse), |field| field.choice("a stance", &STANCES))
+fn stance(field: Option<Field<'_>>) -> Option<OnUnidentified> {
+    field.map_or(Some(OnUnidentified::Refuse), |field| field.choice("a stance", &STANCES))
 }
 
 fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {

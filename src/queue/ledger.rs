@@ -67,8 +67,8 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
     }
 
     /// Takes over a pool's numbers. More slots are given out at the next tick.
-    pub(super) fn tune(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> Rc<LivePool> {
-        let (pool, has_more) = self.pools.tune(identity, keys, numbers);
+    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> Rc<LivePool> {
+        let (pool, has_more) = self.pools.reconfigure(identity, keys, numbers);
         let waits = |share: &Share| has_more && Rc::ptr_eq(&share.pool, &pool) && !share.waiting.is_empty();
         for (key, _) in self.shares.iter().filter(|(_, share)| waits(share)) {
             self.unsettled.insert(*key);

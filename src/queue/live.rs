@@ -24,7 +24,7 @@ pub(super) struct LivePools {
 impl LivePool {
     /// What holds now.
     #[must_use]
-    pub const fn numbers(&self) -> Pool {
+    pub const fn limits(&self) -> Pool {
         self.numbers.get()
     }
 
@@ -35,7 +35,7 @@ impl LivePool {
 
 impl LivePools {
     /// The pool of this identity with new numbers, and whether it has more slots than before.
-    pub(super) fn tune(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> (Rc<LivePool>, bool) {
+    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> (Rc<LivePool>, bool) {
         self.pools.retain(|pool| pool.strong_count() > 0);
         if let Some(pool) = self.pools.iter().filter_map(Weak::upgrade).find(|pool| pool.identity == identity) {
             let before = pool.numbers.replace(numbers);

@@ -83,7 +83,7 @@ impl Share {
             merged.has_written = true;
         }
 
-        let pool = self.pool.numbers();
+        let pool = self.pool.limits();
         for head in pool.hand_over(state, HANDED_MAX) {
             merged.has_written = true;
             if head.worker == me {
@@ -164,7 +164,7 @@ mod tests {
         let held = share.held + u32::try_from(merged.granted.len()).unwrap();
         merged.is_swept = is_known && state.leases_of(me) < held;
         state.set_leases(me, held);
-        let pool = share.pool.numbers();
+        let pool = share.pool.limits();
         for head in pool.hand_over(state, HANDED_MAX) {
             if head.worker == me {
                 merged.granted.push(head.number);
@@ -208,7 +208,7 @@ mod tests {
         ) {
             let me = WorkerId(0);
             let numbers = Pool::new(slots, 6, Span::from_seconds(1)).unwrap();
-            let (pool, _) = LivePools::default().tune(b"pool", &KeyMaker::new(&[0; 16], 1), numbers);
+            let (pool, _) = LivePools::default().reconfigure(b"pool", &KeyMaker::new(&[0; 16], 1), numbers);
             let mut share = Share { held, written_as: written_as.map(WorkerId), ..Share::new(pool) };
             let own: Vec<u32> = state.tickets_of(me).filter(|_| takes_its_own).collect();
             for number in own.into_iter().chain(others.into_iter().filter(|_| !takes_its_own || held == 0)) {

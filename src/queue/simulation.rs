@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 
 use super::live::LivePool;
 use super::membership::RootId;
-use super::stream::{Action, Answer, Arrival, Ask, StreamId};
+use super::stream::{Action, Admission, Answer, Ask, StreamId};
 use super::worker::Worker;
 use crate::base::time::Span;
 use crate::limit::FailureMode;
@@ -142,7 +142,7 @@ impl Vm {
         });
         // A host that fails here keeps the policy away; it is put to work later.
         let mut worker = (0..).find_map(|_| Worker::open(port.clone(), &[5; 16]).ok()).unwrap();
-        let pools = [0, 1].map(|pool: usize| worker.tune(&pool.to_le_bytes(), numbers(policy, pool)));
+        let pools = [0, 1].map(|pool: usize| worker.reconfigure(&pool.to_le_bytes(), numbers(policy, pool)));
         let key = |key: usize| {
             let mut partial = worker.key(&pools[pool_of(key)]);
             partial.push(Some(&key.to_le_bytes()));
@@ -161,7 +161,7 @@ impl Vm {
             Event::Policy(policy) => {
                 self.root = RootId(self.root.0 + 1);
                 for (pool, live) in self.pools.iter_mut().enumerate() {
-                    *live = self.worker.tune(&pool.to_le_bytes(), numbers(policy, pool));
+                    *live = self.worker.reconfigure(&pool.to_le_bytes(), numbers(policy, pool));
                 }
                 self.worker.on_root(self.root, uptime);
             }
@@ -185,19 +185,19 @@ impl Vm {
                     world.oracle.arrives(stream, vm, keys, world.clock);
                     asks
                 });
-                let arrival = self.worker.arrive(self.root, StreamId(stream), asks, uptime);
+                let arrival = self.worker.acquire(self.root, StreamId(stream), asks, uptime);
                 port.between(|world| match arrival {
-                    Arrival::Go => world.oracle.answered(vm, stream, Stand::Asking, Ok(()), world.clock),
-                    Arrival::Wait => world.oracle.waits(vm, stream),
-                    Arrival::Refuse(refusal) => {
+                    Admission::Admit => world.oracle.answered(vm, stream, Stand::Asking, Ok(()), world.clock),
+                    Admission::Wait => world.oracle.waits(vm, stream),
+                    Admission::Refuse(refusal) => {
                         world.oracle.answered(vm, stream, Stand::Asking, Err(refusal.reason), world.clock);
                     }
                 });
             }
             Event::Leave(stream) => {
                 port.between(|world| world.oracle.leaves(stream));
-                self.worker.leave(StreamId(stream), uptime);
-                self.worker.leave(StreamId(stream), uptime);
+                self.worker.release(StreamId(stream), uptime);
+                self.worker.release(StreamId(stream), uptime);
             }
         }
     }

@@ -24,9 +24,9 @@ pub struct Ask {
 
 /// What becomes of a stream that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub enum Admission {
     /// It has all its slots.
-    Go,
+    Admit,
     /// It waits until an [`Action`] answers it.
     Wait,
     /// It is refused.

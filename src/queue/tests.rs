@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::live::LivePool;
 use super::membership::RootId;
-use super::stream::{Action, Answer, Arrival, Ask, Reason, Refusal, StreamId};
+use super::stream::{Action, Admission, Answer, Ask, Reason, Refusal, StreamId};
 use super::worker::{ACTIONS_MAX, Worker};
 use crate::base::time::Span;
 use crate::host::fake::FakeData;
@@ -35,7 +35,7 @@ fn tenths(count: u64) -> Span {
 impl One {
     fn new(data: &FakeData, numbers: Pool) -> Self {
         let mut worker = Worker::open(data.clone(), &[7; 16]).unwrap();
-        let pool = worker.tune(b"demo", numbers);
+        let pool = worker.reconfigure(b"demo", numbers);
         Self { worker, pool, uptime: Span::ZERO }
     }
 
@@ -45,14 +45,14 @@ impl One {
         Ask { pool: Rc::clone(pool), key: key.finish(), failure: FailureMode::Deny }
     }
 
-    fn arrive(&mut self, stream: u32) -> Arrival {
+    fn acquire(&mut self, stream: u32) -> Admission {
         let pool = Rc::clone(&self.pool);
         let ask = self.ask(&pool, "key");
-        self.worker.arrive(ROOT, StreamId(stream), vec![ask], self.uptime)
+        self.worker.acquire(ROOT, StreamId(stream), vec![ask], self.uptime)
     }
 
-    fn leave(&mut self, stream: u32) {
-        self.worker.leave(StreamId(stream), self.uptime);
+    fn release(&mut self, stream: u32) {
+        self.worker.release(StreamId(stream), self.uptime);
     }
 
     fn hear(&mut self) -> Vec<(u32, Answer)> {
@@ -90,15 +90,15 @@ fn pages(data: &FakeData) -> usize {
 fn a_slot_is_handed_from_worker_to_worker_in_order() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 2)), One::new(&data, pool(1, 2)));
-    assert_eq!([a.arrive(1), b.arrive(1), a.arrive(2)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
-    assert_eq!(b.arrive(2), Arrival::Refuse(refused(Reason::QueueFull)));
-    a.leave(1);
+    assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
+    assert_eq!(b.acquire(2), Admission::Refuse(refused(Reason::QueueFull)));
+    a.release(1);
     assert_eq!((a.hear(), b.hear()), (vec![], vec![(1, Answer::Resume)]));
     assert_eq!((a.hear(), b.hear()), (vec![], vec![]), "once");
-    b.leave(1);
-    b.leave(1);
+    b.release(1);
+    b.release(1);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
-    a.leave(2);
+    a.release(2);
     assert_eq!(pages(&data), 0);
 }
 
@@ -106,17 +106,17 @@ fn a_slot_is_handed_from_worker_to_worker_in_order() {
 fn a_slot_that_comes_to_one_who_has_left_goes_on() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.arrive(1), b.arrive(1), a.arrive(2)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
-    a.leave(1);
-    b.leave(1);
+    assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
+    a.release(1);
+    b.release(1);
     assert_eq!(b.hear(), []);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
     // Also where it is this worker's own, and has not been told yet.
-    assert_eq!([a.arrive(3), a.arrive(4)], [Arrival::Wait, Arrival::Wait]);
-    a.leave(2);
-    a.leave(3);
+    assert_eq!([a.acquire(3), a.acquire(4)], [Admission::Wait, Admission::Wait]);
+    a.release(2);
+    a.release(3);
     assert_eq!(a.hear(), [(4, Answer::Resume)]);
-    a.leave(4);
+    a.release(4);
     assert_eq!(pages(&data), 0);
 }
 
@@ -124,13 +124,13 @@ fn a_slot_that_comes_to_one_who_has_left_goes_on() {
 fn who_waits_too_long_is_refused_and_who_has_a_slot_by_then_is_not() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.arrive(1), b.arrive(1), b.arrive(2)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    assert_eq!([a.acquire(1), b.acquire(1), b.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
     assert_eq!(b.tick(19), []);
     a.tick(19);
-    a.leave(1);
+    a.release(1);
     assert_eq!(b.tick(1), [(2, TIMEOUT), (1, Answer::Resume)]);
-    b.leave(2);
-    b.leave(1);
+    b.release(2);
+    b.release(1);
     assert_eq!(pages(&data), 0);
 }
 
@@ -138,9 +138,9 @@ fn who_waits_too_long_is_refused_and_who_has_a_slot_by_then_is_not() {
 fn no_callback_answers_more_than_its_share() {
     let data = FakeData::default();
     let mut a = One::new(&data, pool(200, 900));
-    let arrivals: Vec<Arrival> = (0..600).map(|stream| a.arrive(stream)).collect();
-    assert_eq!(arrivals.iter().filter(|arrival| **arrival == Arrival::Go).count(), 200);
-    (0..200).for_each(|stream| a.leave(stream));
+    let arrivals: Vec<Admission> = (0..600).map(|stream| a.acquire(stream)).collect();
+    assert_eq!(arrivals.iter().filter(|arrival| **arrival == Admission::Admit).count(), 200);
+    (0..200).for_each(|stream| a.release(stream));
     let mut resumed = Vec::new();
     while resumed.len() < 200 {
         let more = a.hear();
@@ -155,7 +155,7 @@ fn no_callback_answers_more_than_its_share() {
         assert_eq!(more.len(), ACTIONS_MAX.min(200 - refused.len()));
         refused.extend(more);
     }
-    (200..600).for_each(|stream| a.leave(stream));
+    (200..600).for_each(|stream| a.release(stream));
     assert_eq!((a.hear(), pages(&data)), (vec![], 0));
 }
 
@@ -163,16 +163,16 @@ fn no_callback_answers_more_than_its_share() {
 fn another_policy_holds_at_once_also_for_those_who_wait() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.arrive(1), b.arrive(1), a.arrive(2), b.arrive(2)][1..], [Arrival::Wait; 3]);
-    a.worker.tune(b"demo", pool(3, 9));
+    assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2), b.acquire(2)][1..], [Admission::Wait; 3]);
+    a.worker.reconfigure(b"demo", pool(3, 9));
     assert_eq!((a.tick(1), b.hear()), (vec![(2, Answer::Resume)], vec![(1, Answer::Resume)]));
     for one in [&mut a, &mut b] {
-        one.worker.tune(b"demo", pool(2, 9));
+        one.worker.reconfigure(b"demo", pool(2, 9));
     }
-    a.leave(1);
+    a.release(1);
     assert_eq!((a.hear(), b.hear()), (vec![], vec![]), "two are in flight as it is");
-    assert_eq!(a.arrive(3), Arrival::Wait);
-    a.leave(2);
+    assert_eq!(a.acquire(3), Admission::Wait);
+    a.release(2);
     assert_eq!((a.hear(), b.hear()), (vec![], vec![(2, Answer::Resume)]));
 }
 
@@ -180,8 +180,8 @@ fn another_policy_holds_at_once_also_for_those_who_wait() {
 fn a_lost_message_costs_a_second_and_no_slot() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.arrive(1), b.arrive(1)], [Arrival::Go, Arrival::Wait]);
-    a.leave(1);
+    assert_eq!([a.acquire(1), b.acquire(1)], [Admission::Admit, Admission::Wait]);
+    a.release(1);
     let queue = QueueToken(1);
     assert_eq!(data.dequeue(queue).map(|message| message.is_some()), Ok(true));
     assert_eq!(b.tick(10), [(1, Answer::Resume)]);
@@ -196,14 +196,14 @@ fn what_a_dead_worker_held_is_free_within_nine_seconds() {
     let data = FakeData::default();
     let patient = Pool::new(2, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
-    assert_eq!([a.arrive(1), a.arrive(2), a.arrive(3)], [Arrival::Go, Arrival::Go, Arrival::Wait]);
-    assert_eq!([b.arrive(1), b.arrive(2)], [Arrival::Wait, Arrival::Wait]);
+    assert_eq!([a.acquire(1), a.acquire(2), a.acquire(3)], [Admission::Admit, Admission::Admit, Admission::Wait]);
+    assert_eq!([b.acquire(1), b.acquire(2)], [Admission::Wait, Admission::Wait]);
     a.tick(3);
     drop(a);
     assert_eq!(b.tick(50), []);
     let resumed: Vec<_> = [b.tick(40), b.hear()].concat();
     assert_eq!(resumed, [(1, Answer::Resume), (2, Answer::Resume)]);
-    [1, 2].into_iter().for_each(|stream| b.leave(stream));
+    [1, 2].into_iter().for_each(|stream| b.release(stream));
     assert_eq!(pages(&data), 0);
 }
 
@@ -212,19 +212,19 @@ fn a_worker_that_was_buried_alive_comes_back_with_all_it_had() {
     let data = FakeData::default();
     let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
-    assert_eq!([a.arrive(1), a.arrive(2), b.arrive(1)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    assert_eq!([a.acquire(1), a.acquire(2), b.acquire(1)], [Admission::Admit, Admission::Wait, Admission::Wait]);
     assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
     // The next callback of the one that stood still. Its first stream is in flight still, and its
     // second has not come to a slot by having lost its ticket.
     a.uptime = tenths(80);
-    assert_eq!(a.arrive(3), Arrival::Wait);
-    b.leave(1);
+    assert_eq!(a.acquire(3), Admission::Wait);
+    b.release(1);
     assert_eq!([a.tick(9), a.hear(), b.tick(9)].concat(), []);
-    a.leave(1);
+    a.release(1);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
-    a.leave(2);
+    a.release(2);
     assert_eq!(a.hear(), [(3, Answer::Resume)]);
-    a.leave(3);
+    a.release(3);
     assert_eq!(pages(&data), 0);
 }
 
@@ -233,14 +233,14 @@ fn one_that_finds_its_leases_swept_needs_no_tick_to_know() {
     let data = FakeData::default();
     let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
-    assert_eq!([a.arrive(1), a.arrive(2), b.arrive(1)], [Arrival::Go, Arrival::Wait, Arrival::Wait]);
+    assert_eq!([a.acquire(1), a.acquire(2), b.acquire(1)], [Admission::Admit, Admission::Wait, Admission::Wait]);
     assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
     // It stood still in the middle of a callback, so that it has the time from before.
-    a.leave(1);
-    assert_eq!((a.hear(), a.arrive(3)), (vec![], Arrival::Wait));
-    b.leave(1);
+    a.release(1);
+    assert_eq!((a.hear(), a.acquire(3)), (vec![], Admission::Wait));
+    b.release(1);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
-    [2, 3].into_iter().for_each(|stream| a.leave(stream));
+    [2, 3].into_iter().for_each(|stream| a.release(stream));
     assert_eq!(pages(&data), 0);
 }
 
@@ -248,15 +248,15 @@ fn one_that_finds_its_leases_swept_needs_no_tick_to_know() {
 fn a_release_that_fails_is_done_at_a_later_tick() {
     let data = FakeData::default();
     let mut a = One::new(&data, pool(1, 9));
-    assert_eq!([a.arrive(1), a.arrive(2)], [Arrival::Go, Arrival::Wait]);
+    assert_eq!([a.acquire(1), a.acquire(2)], [Admission::Admit, Admission::Wait]);
     data.fault.set(Some(Fault::HostStatus(10)));
-    a.leave(1);
-    assert_eq!(a.arrive(3), Arrival::Refuse(refused(Reason::Unavailable(Fault::HostStatus(10)))));
+    a.release(1);
+    assert_eq!(a.acquire(3), Admission::Refuse(refused(Reason::Unavailable(Fault::HostStatus(10)))));
     assert_eq!(a.tick(3), []);
     assert!(!a.worker.drain_faults().is_empty());
     data.fault.set(None);
     assert_eq!((a.tick(1), a.hear()), (vec![(2, Answer::Resume)], vec![]));
-    a.leave(2);
+    a.release(2);
     assert_eq!(pages(&data), 0);
 }
 
@@ -264,13 +264,13 @@ fn a_release_that_fails_is_done_at_a_later_tick() {
 fn a_ticket_that_cannot_be_taken_back_is_refused_in_time_all_the_same() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.arrive(1), b.arrive(1)], [Arrival::Go, Arrival::Wait]);
+    assert_eq!([a.acquire(1), b.acquire(1)], [Admission::Admit, Admission::Wait]);
     b.tick(19);
     b.uptime = b.uptime.plus(tenths(1));
     data.fault.set(Some(Fault::HostStatus(10)));
     assert_eq!(b.hear(), [(1, TIMEOUT)]);
     data.fault.set(None);
-    a.leave(1);
+    a.release(1);
     assert_eq!(b.tick(1), []);
     assert_eq!(pages(&data), 0);
 }
@@ -280,13 +280,13 @@ fn many_slots_more_let_many_in_within_a_few_ticks() {
     let data = FakeData::default();
     let mut a = One::new(&data, pool(1, 900));
     // Others wait beside them, and are looked at in rounds.
-    let other = a.worker.tune(b"other", pool(1, 900));
+    let other = a.worker.reconfigure(b"other", pool(1, 900));
     for stream in 0..100 {
         let ask = a.ask(&other, &(stream % 50).to_string());
-        a.worker.arrive(ROOT, StreamId(1_000 + stream), vec![ask], a.uptime);
+        a.worker.acquire(ROOT, StreamId(1_000 + stream), vec![ask], a.uptime);
     }
-    let waiting = (0..=200).filter(|stream| a.arrive(*stream) == Arrival::Wait).count();
-    a.worker.tune(b"demo", pool(900, 900));
+    let waiting = (0..=200).filter(|stream| a.acquire(*stream) == Admission::Wait).count();
+    a.worker.reconfigure(b"demo", pool(900, 900));
     let mut resumed = 0;
     for _ in 0..4 {
         resumed += a.tick(1).len();
@@ -301,22 +301,22 @@ fn many_slots_more_let_many_in_within_a_few_ticks() {
 fn a_stream_that_needs_two_pools_holds_the_first_while_it_waits_for_the_second() {
     let data = FakeData::default();
     let mut a = One::new(&data, pool(1, 1));
-    let other = a.worker.tune(b"other", pool(1, 1));
+    let other = a.worker.reconfigure(b"other", pool(1, 1));
     let both = |a: &mut One, stream| {
         let pool = Rc::clone(&a.pool);
         let asks = vec![a.ask(&other, "x"), a.ask(&pool, "key")];
-        a.worker.arrive(ROOT, StreamId(stream), asks, a.uptime)
+        a.worker.acquire(ROOT, StreamId(stream), asks, a.uptime)
     };
-    assert_eq!(a.arrive(1), Arrival::Go);
-    assert_eq!([both(&mut a, 2), both(&mut a, 3)], [Arrival::Wait, Arrival::Wait]);
-    a.leave(1);
+    assert_eq!(a.acquire(1), Admission::Admit);
+    assert_eq!([both(&mut a, 2), both(&mut a, 3)], [Admission::Wait, Admission::Wait]);
+    a.release(1);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
-    assert_eq!(a.arrive(4), Arrival::Wait);
-    a.leave(2);
+    assert_eq!(a.acquire(4), Admission::Wait);
+    a.release(2);
     assert_eq!(a.hear(), [(4, Answer::Resume)]);
-    assert_eq!(a.arrive(5), Arrival::Refuse(refused(Reason::QueueFull)), "the third waits here now");
-    a.leave(4);
+    assert_eq!(a.acquire(5), Admission::Refuse(refused(Reason::QueueFull)), "the third waits here now");
+    a.release(4);
     assert_eq!(a.hear(), [(3, Answer::Resume)]);
-    a.leave(3);
+    a.release(3);
     assert_eq!(pages(&data), 0);
 }

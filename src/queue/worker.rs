@@ -1,10 +1,10 @@
 //! The worker: streams come and go, and each is answered once.
 //!
 //! ```text
-//!   arrive ─▶ ask after ask ─┬▶ Go ──────────────────────────────▶ leave: slots back
-//!                ▲           ├▶ Wait ─┬▶ granted ─▶ further asks ─▶ Resume ─▶ leave
+//!   acquire ─▶ ask after ask ─┬▶ Go ──────────────────────────────▶ release: slots back
+//!                ▲           ├▶ Wait ─┬▶ granted ─▶ further asks ─▶ Resume ─▶ release
 //!                │           │        ├▶ too long ────────────────▶ Refuse
-//!                └───────────│────────┴▶ leave: ticket or slot back
+//!                └───────────│────────┴▶ release: ticket or slot back
 //!                            └▶ Refuse
 //! ```
 
@@ -15,7 +15,7 @@ use super::ledger::{Ledger, key_of};
 use super::live::LivePool;
 use super::membership::RootId;
 use super::page::PAGES;
-use super::stream::{Action, Answer, Arrival, Ask, Reason, Refusal, StreamId};
+use super::stream::{Action, Admission, Answer, Ask, Reason, Refusal, StreamId};
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
@@ -42,7 +42,7 @@ pub const TICK: Span = Span::from_nanos(100_000_000);
 pub struct Worker<H> {
     ledger: Ledger<H>,
     keys: KeyMaker,
-    streams: BTreeMap<StreamId, Party>,
+    streams: BTreeMap<StreamId, StreamSlots>,
     deadlines: BTreeSet<(Span, StreamId)>,
     granted: VecDeque<StreamId>,
     /// Whether this worker has sent itself a message that has not come yet.
@@ -52,7 +52,7 @@ pub struct Worker<H> {
 
 /// A stream and its slots.
 #[derive(Debug)]
-struct Party {
+struct StreamSlots {
     asks: Vec<Ask>,
     /// The ask that it waits for, or will be at next.
     next: usize,
@@ -88,8 +88,8 @@ impl<H: SharedData + SharedQueue> Worker<H> {
 
     /// Takes over the numbers of a pool from a policy that is put to work. They hold at once, for
     /// all streams, whatever policy these came under; one that waits keeps its deadline.
-    pub fn tune(&mut self, identity: &[u8], numbers: Pool) -> Rc<LivePool> {
-        self.ledger.tune(identity, &self.keys, numbers)
+    pub fn reconfigure(&mut self, identity: &[u8], numbers: Pool) -> Rc<LivePool> {
+        self.ledger.reconfigure(identity, &self.keys, numbers)
     }
 
     /// Begins the key of one partition of `pool`.
@@ -100,28 +100,28 @@ impl<H: SharedData + SharedQueue> Worker<H> {
 
     /// A stream comes, in a callback of `root`. It asks for its slots in the order of `asks`, of
     /// which there are a few; those that it has it keeps while it waits for the next.
-    pub fn arrive(&mut self, root: RootId, stream: StreamId, asks: Vec<Ask>, uptime: Span) -> Arrival {
-        self.leave(stream, uptime);
+    pub fn acquire(&mut self, root: RootId, stream: StreamId, asks: Vec<Ask>, uptime: Span) -> Admission {
+        self.release(stream, uptime);
         if asks.is_empty() {
-            return Arrival::Go;
+            return Admission::Admit;
         }
         if let Err(fault) = self.ledger.attend(root, uptime) {
             self.ledger.note(fault);
         }
-        let party = Party { asks, next: 0, held: Vec::new(), waits: None };
-        let arrival = self.go_on(stream, party, uptime);
+        let slots = StreamSlots { asks, next: 0, held: Vec::new(), waits: None };
+        let arrival = self.go_on(stream, slots, uptime);
         self.wake_for_granted();
         arrival
     }
 
     /// A stream has ended, however it did. Saying it twice, or of one that never came, does nothing.
-    pub fn leave(&mut self, stream: StreamId, uptime: Span) {
-        let Some(party) = self.streams.remove(&stream) else { return };
-        if let Some(place) = party.waits {
+    pub fn release(&mut self, stream: StreamId, uptime: Span) {
+        let Some(slots) = self.streams.remove(&stream) else { return };
+        if let Some(place) = slots.waits {
             self.deadlines.remove(&(place.deadline, stream));
             self.ledger.abandon(place.key, place.number, uptime);
         }
-        self.release(&party.held, uptime);
+        self.return_slots(&slots.held, uptime);
         self.wake_for_granted();
     }
 
@@ -163,19 +163,19 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     }
 
     /// Asks on, until the stream waits, is refused or has all its slots.
-    fn go_on(&mut self, stream: StreamId, mut party: Party, uptime: Span) -> Arrival {
-        while let Some(ask) = party.asks.get(party.next) {
+    fn go_on(&mut self, stream: StreamId, mut slots: StreamSlots, uptime: Span) -> Admission {
+        while let Some(ask) = slots.asks.get(slots.next) {
             let reason = match self.ledger.enter(&ask.pool, ask.key, stream, uptime) {
                 Ok((Entry::Admit, _)) => {
-                    party.held.push(ask.key);
+                    slots.held.push(ask.key);
                     None
                 }
                 Ok((Entry::Wait, number)) => {
-                    let place = Place { key: ask.key, number, deadline: uptime.plus(ask.pool.numbers().timeout()) };
-                    party.waits = Some(place);
+                    let place = Place { key: ask.key, number, deadline: uptime.plus(ask.pool.limits().timeout()) };
+                    slots.waits = Some(place);
                     self.deadlines.insert((place.deadline, stream));
-                    self.streams.insert(stream, party);
-                    return Arrival::Wait;
+                    self.streams.insert(stream, slots);
+                    return Admission::Wait;
                 }
                 Ok((Entry::Full, _)) => Some(Reason::QueueFull),
                 Err(fault) => {
@@ -184,16 +184,16 @@ impl<H: SharedData + SharedQueue> Worker<H> {
                 }
             };
             if let Some(reason) = reason {
-                self.release(&party.held, uptime);
-                return Arrival::Refuse(Refusal { ask: party.next, reason });
+                self.return_slots(&slots.held, uptime);
+                return Admission::Refuse(Refusal { ask: slots.next, reason });
             }
-            party.next = party.next.saturating_add(1);
+            slots.next = slots.next.saturating_add(1);
         }
-        self.streams.insert(stream, party);
-        Arrival::Go
+        self.streams.insert(stream, slots);
+        Admission::Admit
     }
 
-    fn release(&mut self, held: &[Key], uptime: Span) {
+    fn return_slots(&mut self, held: &[Key], uptime: Span) {
         held.iter().for_each(|key| self.ledger.release(*key, uptime));
     }
 
@@ -227,16 +227,16 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         while actions.len() < ACTIONS_MAX
             && let Some(stream) = self.granted.pop_front()
         {
-            let Some(mut party) = self.streams.remove(&stream) else { continue };
-            if let Some(place) = party.waits.take() {
+            let Some(mut slots) = self.streams.remove(&stream) else { continue };
+            if let Some(place) = slots.waits.take() {
                 self.deadlines.remove(&(place.deadline, stream));
-                party.held.push(place.key);
-                party.next = party.next.saturating_add(1);
+                slots.held.push(place.key);
+                slots.next = slots.next.saturating_add(1);
             }
-            match self.go_on(stream, party, uptime) {
-                Arrival::Go => actions.push(Action { stream, answer: Answer::Resume }),
-                Arrival::Wait => {}
-                Arrival::Refuse(refusal) => actions.push(Action { stream, answer: Answer::Refuse(refusal) }),
+            match self.go_on(stream, slots, uptime) {
+                Admission::Admit => actions.push(Action { stream, answer: Answer::Resume }),
+                Admission::Wait => {}
+                Admission::Refuse(refusal) => actions.push(Action { stream, answer: Answer::Refuse(refusal) }),
             }
             self.granted.extend(self.ledger.drain_granted());
         }
@@ -252,7 +252,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         let due = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= uptime).take(most);
         let mut by_key: BTreeMap<Key, Vec<(u32, StreamId)>> = BTreeMap::new();
         for (_, stream) in due {
-            if let Some(place) = self.streams.get(stream).and_then(|party| party.waits) {
+            if let Some(place) = self.streams.get(stream).and_then(|slots| slots.waits) {
                 by_key.entry(place.key).or_default().push((place.number, *stream));
             }
         }
@@ -260,12 +260,12 @@ impl<H: SharedData + SharedQueue> Worker<H> {
             let numbers: Vec<u32> = places.iter().map(|(number, _)| *number).collect();
             let expired = self.ledger.expire(key, &numbers, uptime);
             for (_, stream) in places.into_iter().filter(|(number, _)| expired.contains(number)) {
-                let Some(party) = self.streams.remove(&stream) else { continue };
-                if let Some(place) = party.waits {
+                let Some(slots) = self.streams.remove(&stream) else { continue };
+                if let Some(place) = slots.waits {
                     self.deadlines.remove(&(place.deadline, stream));
                 }
-                self.release(&party.held, uptime);
-                let refusal = Refusal { ask: party.next, reason: Reason::QueueTimeout };
+                self.return_slots(&slots.held, uptime);
+                let refusal = Refusal { ask: slots.next, reason: Reason::QueueTimeout };
                 actions.push(Action { stream, answer: Answer::Refuse(refusal) });
             }
         }

@@ -10,14 +10,14 @@ use crate::limit::{Balance, Enforcement, Reading, Rule};
 use crate::policy::Policy;
 use crate::policy::limits::{CostSource, Limit, Visibility};
 use crate::policy::replies::{Fields, Reset, When, XRateLimit};
-use crate::store::Claim;
+use crate::store::LimitCheck;
 
 /// A field's name, and its value.
 pub type Field = (&'static str, String);
 
 /// One limit that applied, as the fields show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct LimitStatus {
     /// The limit's number in its policy.
     pub limit: usize,
     /// Whether its numbers are seen at all times, or only what is over its quota.
@@ -62,19 +62,19 @@ const NAME: &str = "x-ratelimit-name";
 /// Units that were admitted above a quota which counts them. Of ours alone: no page has it.
 const OVERAGE: &str = "x-ratelimit-overage";
 
-impl Shown {
-    /// What a claim says of its limit; `None` where it is not enforced.
+impl LimitStatus {
+    /// What a check says of its limit; `None` where it is not enforced.
     #[must_use]
-    pub fn of(claim: &Claim, limit: &Limit) -> Option<Self> {
-        let reading = claim.answer.as_ref().ok().map(|answer| Reading { balance: answer.balance(), at: claim.at });
-        (claim.enforcement == Enforcement::Enforce).then_some(Self {
-            limit: claim.limit,
+    pub fn of(check: &LimitCheck, limit: &Limit) -> Option<Self> {
+        let reading = check.answer.as_ref().ok().map(|answer| Reading { balance: answer.balance(), at: check.at });
+        (check.enforcement == Enforcement::Enforce).then_some(Self {
+            limit: check.limit,
             visibility: limit.visibility,
-            quota: claim.rule.quota(),
-            window: claim.rule.window(claim.at),
+            quota: check.rule.quota(),
+            window: check.rule.window(check.at),
             reading,
-            refuses: !claim.admits(),
-            cost: claim.cost.needs().max(1),
+            refuses: !check.admits(),
+            cost: check.cost.needs().max(1),
         })
     }
 
@@ -84,9 +84,9 @@ impl Shown {
     pub fn told_at(self, now: Timestamp) -> Self {
         let later = |Reading { balance, at }: Reading| {
             let passed = now.since(at);
-            let (more_in, full_in) = (balance.more_in.less(passed), balance.full_in.less(passed));
+            let (next_unit_in, reset_in) = (balance.next_unit_in.less(passed), balance.reset_in.less(passed));
             // A clock that stepped back meanwhile makes no reset of a window and its step.
-            Reading { balance: Balance { more_in, full_in, ..balance }, at: now }
+            Reading { balance: Balance { next_unit_in, reset_in, ..balance }, at: now }
         };
         Self { reading: self.reading.map(later), ..self }
     }
@@ -114,39 +114,39 @@ impl By {
     }
 
     /// Whether the limit is one of those that are told of: a hidden one speaks where it refuses.
-    fn lists(self, shown: &Shown) -> bool {
+    fn lists(self, shown: &LimitStatus) -> bool {
         shown.is_visible() || (matches!(self, Self::Limit { .. }) && shown.refuses)
     }
 
     /// Whether its counter is told. A limit's refusal tells of those that refused: no other is to have a
     /// reset that is later than `Retry-After`.
-    fn tells(self, shown: &Shown) -> bool {
+    fn tells(self, shown: &LimitStatus) -> bool {
         self.lists(shown) && shown.reading.is_some() && (shown.refuses || !matches!(self, Self::Limit { .. }))
     }
 }
 
 /// The place of the visible one with the fewest requests left; of equal ones the first.
 #[must_use]
-pub fn fewest(shown: &[Shown]) -> Option<usize> {
+pub fn most_constrained(shown: &[LimitStatus]) -> Option<usize> {
     let visible = shown.iter().enumerate().filter(|(_, shown)| shown.is_visible() && shown.reading.is_some());
     visible.min_by_key(|(_, shown)| shown.requests_left()).map(|(place, _)| place)
 }
 
 /// The fields of a response to a request under these limits and pools.
 #[must_use]
-pub fn all(policy: &Policy, shown: &[Shown], pools: &[usize], by: By) -> Vec<Field> {
+pub fn all(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By) -> Vec<Field> {
     let mut fields = Vec::new();
     each(policy, shown, pools, by, |name, value| fields.push((name, value.to_owned())));
     fields
 }
 
 /// As [`all`], one after the other, in the order of [`names`].
-pub fn each(policy: &Policy, shown: &[Shown], pools: &[usize], by: By, mut put: impl FnMut(&'static str, &str)) {
+pub fn each(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By, mut put: impl FnMut(&'static str, &str)) {
     let wanted = |form: &Fields| form.when == When::Always || by != By::Upstream;
     let Some(form) = policy.replies.fields.filter(wanted) else { return };
     let one = match by {
         By::Limit { limit, .. } => shown.iter().find(|shown| shown.limit == limit),
-        By::Upstream | By::Other { .. } => fewest(shown).and_then(|place| shown.get(place)),
+        By::Upstream | By::Other { .. } => most_constrained(shown).and_then(|place| shown.get(place)),
     };
     if let Some((form, (shown, reading))) = form.x_ratelimit.zip(one.and_then(|one| Some((one, one.reading?)))) {
         x_ratelimit(policy, form, shown, reading, by, &mut put);
@@ -168,14 +168,14 @@ pub fn each(policy: &Policy, shown: &[Shown], pools: &[usize], by: By, mut put: 
 fn x_ratelimit(
     policy: &Policy,
     form: XRateLimit,
-    shown: &Shown,
+    shown: &LimitStatus,
     Reading { balance, at }: Reading,
     by: By,
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let reset = match form.reset {
-        Reset::Seconds => Some(balance.full_in.seconds_up()),
-        Reset::UnixSeconds => Some(at.after(balance.full_in).unix_seconds_up()),
+        Reset::Seconds => Some(balance.reset_in.seconds_up()),
+        Reset::UnixSeconds => Some(at.after(balance.reset_in).unix_seconds_up()),
         Reset::RetryAfter => by.retry_after(),
     };
     let numbers = [

@@ -8,7 +8,7 @@
 //! Source: draft-ietf-httpapi-ratelimit-headers-10; both are lists of RFC 9651. The draft still
 //! moves, so all names are in one table, and the tests read them with a parser of structured fields.
 
-use super::fields::Shown;
+use super::fields::LimitStatus;
 use crate::base::time::Span;
 use crate::limit::Balance;
 use crate::policy::Policy;
@@ -59,7 +59,7 @@ pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 /// What the limits and pools that apply grant; nothing where there are none.
 pub fn policies<'s>(
     policy: &Policy,
-    shown: impl Iterator<Item = &'s Shown>,
+    shown: impl Iterator<Item = &'s LimitStatus>,
     pools: &[usize],
     put: &mut impl FnMut(&'static str, &str),
 ) {
@@ -81,7 +81,11 @@ pub fn policies<'s>(
 }
 
 /// What is left of the limits whose counters are told; nothing where there are none.
-pub fn counters<'s>(policy: &Policy, shown: impl Iterator<Item = &'s Shown>, put: &mut impl FnMut(&'static str, &str)) {
+pub fn counters<'s>(
+    policy: &Policy,
+    shown: impl Iterator<Item = &'s LimitStatus>,
+    put: &mut impl FnMut(&'static str, &str),
+) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
     for (shown, reading) in shown.filter_map(|shown| Some((shown, shown.reading?))) {
         let Some(limit) = policy.limits.get(shown.limit) else { continue };
@@ -102,7 +106,7 @@ fn item(list: &mut String, name: &str) {
 }
 
 /// What the limit grants. "The time window MUST be a non-negative, non-zero, Integer".
-fn describe(list: &mut String, shown: &Shown, limit: &Limit) {
+fn describe(list: &mut String, shown: &LimitStatus, limit: &Limit) {
     number(list, DRAFT.quota, shown.quota);
     number(list, DRAFT.window, shown.window.seconds_up().max(1));
     let of_bytes = match &limit.cost {
@@ -119,8 +123,8 @@ fn describe(list: &mut String, shown: &Shown, limit: &Limit) {
 /// seconds until additional quota … is made available". Where all of it is there, there is none.
 fn tell(list: &mut String, balance: Balance) {
     number(list, DRAFT.remaining, balance.remaining);
-    if balance.full_in > Span::ZERO {
-        number(list, DRAFT.reset, balance.more_in.seconds_up());
+    if balance.reset_in > Span::ZERO {
+        number(list, DRAFT.reset, balance.next_unit_in.seconds_up());
     }
 }
 

@@ -1,20 +1,20 @@
 //! The answers that the gateway gives itself: 429 for a limit, 401 for a caller it does not know.
 
-use super::fields::{self, By, Shown};
-use super::{ietf, trace};
+use super::fields::{self, By, LimitStatus};
+use super::{ietf, trace_id};
 use crate::base::path::Ambiguity;
 use crate::base::time::{Span, Timestamp};
 use crate::engine::Refusal;
 use crate::host::stream::{Dialect, GrpcStatus, LocalReply};
-use crate::payload::body::{Reason, Refused as RefusedBody};
+use crate::payload::body::{Reason, Rejection};
 use crate::policy::Policy;
 use crate::policy::callers::Place;
 use crate::policy::replies::{PROBLEM, Refused, Reply};
 use crate::policy::template::Placeholder;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::head::Request;
-use crate::request::identify::Unidentified;
-use crate::store::Claim;
+use crate::request::identify::AuthFailure;
+use crate::store::LimitCheck;
 
 /// Headers of a refusal, so that their list need not grow.
 const HEADERS_USUAL: usize = 8;
@@ -26,41 +26,41 @@ const JITTER_MAX: Span = Span::from_seconds(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Under<'a> {
     /// The limits.
-    pub shown: &'a [Shown],
+    pub shown: &'a [LimitStatus],
     /// The numbers of the pools.
     pub pools: &'a [usize],
 }
 
-/// The answer to a request that limits refuse; `claims` are all that it asked.
+/// The answer to a request that limits refuse; `checks` are all that it asked.
 #[must_use]
 pub fn refused(
     policy: &Policy,
     refusal: Refusal,
-    claims: &[Claim],
+    checks: &[LimitCheck],
     under: Under<'_>,
     request: &Request,
     now: Timestamp,
 ) -> LocalReply {
-    let name = |claim: &Claim| policy.claim_name(claim.limit);
-    let longest = claims.get(refusal.claim);
+    let name = |check: &LimitCheck| policy.check_name(check.limit);
+    let longest = checks.get(refusal.check);
     let limit = longest.map_or("", name);
-    let noise = longest.map_or(0, |claim| claim.key.fingerprint) ^ now.nanos();
+    let noise = longest.map_or(0, |check| check.key.fingerprint) ^ now.nanos();
     let retry_after = refusal.retry_after.map(|wait| jittered(wait, policy, noise).seconds_up().max(1));
-    let refusing = || claims.iter().filter(|claim| !claim.admits());
+    let refusing = || checks.iter().filter(|check| !check.admits());
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.extend(retry_after.map(|seconds| ("retry-after", digits(seconds))));
-    let by = match longest.filter(|claim| has_numbers(policy, claim)) {
-        Some(claim) => By::Limit { limit: claim.limit, retry_after },
+    let by = match longest.filter(|check| has_numbers(policy, check)) {
+        Some(check) => By::Limit { limit: check.limit, retry_after },
         None => By::Other { retry_after },
     };
     fields::each(policy, under.shown, under.pools, by, |name, value| headers.push((name, value.to_owned())));
-    let seat = longest.and_then(|claim| policy.seat(claim.limit));
+    let seat = longest.and_then(|check| policy.seat(check.limit));
     let plain = || match retry_after {
         Some(seconds) => format!("limit {limit} exceeded: retry after {seconds} s"),
         None => format!("limit {limit} exceeded: the request costs more than it ever admits"),
     };
     let fill = |placeholder, text: &mut String| match placeholder {
-        Placeholder::TraceId => trace::write(text, &request.headers, noise),
+        Placeholder::TraceId => trace_id::write(text, &request.headers, noise),
         Placeholder::RetryAfter => push_wait(text, retry_after),
         Placeholder::Limit => text.push_str(limit),
         Placeholder::Status | Placeholder::Title | Placeholder::Reason | Placeholder::Max | Placeholder::Detail => {}
@@ -85,10 +85,10 @@ pub fn refused(
     }
 }
 
-/// Whether a claim that refuses has a counter that the fields can tell of.
+/// Whether a check that refuses has a counter that the fields can tell of.
 #[must_use]
-pub fn has_numbers(policy: &Policy, claim: &Claim) -> bool {
-    claim.answer.is_ok() && policy.seat(claim.limit).is_none()
+pub fn has_numbers(policy: &Policy, check: &LimitCheck) -> bool {
+    check.answer.is_ok() && policy.seat(check.limit).is_none()
 }
 
 /// The usual problem of a refusal.
@@ -103,17 +103,17 @@ fn problem(status: u32, limit: &str, retry_after: Option<u64>) -> String {
 
 /// What the refusal of a payload needs of its request's head.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ReplyContext {
     trace_id: String,
     dialect: Dialect,
 }
 
-impl Told {
+impl ReplyContext {
     /// Of a request.
     #[must_use]
     pub fn of(request: &Request, noise: u64) -> Self {
         let mut trace_id = String::new();
-        trace::write(&mut trace_id, &request.headers, noise);
+        trace_id::write(&mut trace_id, &request.headers, noise);
         Self { trace_id, dialect: request.dialect() }
     }
 }
@@ -123,8 +123,8 @@ impl Told {
 pub fn payload_refused(
     policy: &Policy,
     limit: &str,
-    refused: RefusedBody,
-    told: &Told,
+    refused: Rejection,
+    told: &ReplyContext,
     under: Under<'_>,
 ) -> LocalReply {
     let (status, reason, detail) = (refused.reason.status(), refused.reason.name(), refused.detail());
@@ -166,7 +166,13 @@ const BUSY_RETRY_AFTER: u64 = 1;
 
 /// The answer to a request that the queue of the pool with this number refuses.
 #[must_use]
-pub fn queue_refused(policy: &Policy, pool: usize, reason: QueueReason, told: &Told, under: Under<'_>) -> LocalReply {
+pub fn queue_refused(
+    policy: &Policy,
+    pool: usize,
+    reason: QueueReason,
+    told: &ReplyContext,
+    under: Under<'_>,
+) -> LocalReply {
     let limit = policy.pools.get(pool).map_or("", |pool| &*pool.name);
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.push(("retry-after", digits(QUEUE_RETRY_AFTER)));
@@ -241,9 +247,9 @@ const fn title(status: u32) -> &'static str {
 /// The answer to a caller who is not let in. A 401 must say what would be accepted (RFC 9110
 /// §15.5.2): each scheme of the policy, or `ApiKey` where it has none.
 #[must_use]
-pub fn unauthorized(policy: &Policy, why: Unidentified, request: &Request, now: Timestamp) -> LocalReply {
+pub fn unauthorized(policy: &Policy, why: AuthFailure, request: &Request, now: Timestamp) -> LocalReply {
     let fill = |placeholder, text: &mut String| match placeholder {
-        Placeholder::TraceId => trace::write(text, &request.headers, now.nanos()),
+        Placeholder::TraceId => trace_id::write(text, &request.headers, now.nanos()),
         Placeholder::RetryAfter
         | Placeholder::Limit
         | Placeholder::Status
@@ -315,15 +321,15 @@ fn push_digits(text: &mut String, number: u64) {
     text.push_str(itoa::Buffer::new().format(number));
 }
 
-fn challenges(policy: &Policy, why: Unidentified) -> String {
+fn challenges(policy: &Policy, why: AuthFailure) -> String {
     let realm = &policy.name;
     let mut all: Vec<String> = Vec::new();
     for credential in &policy.callers.credentials {
         let Place::Header { scheme: Some(scheme), .. } = &credential.place else { continue };
         // RFC 6750 §3.1: a token that was presented and is not valid.
         let error = match why {
-            Unidentified::Absent => "",
-            Unidentified::Unknown | Unidentified::Ambiguous | Unidentified::Conflicting => ", error=\"invalid_token\"",
+            AuthFailure::Absent => "",
+            AuthFailure::Unknown | AuthFailure::Ambiguous | AuthFailure::Conflicting => ", error=\"invalid_token\"",
         };
         let error = if scheme.eq_ignore_ascii_case("bearer") { error } else { "" };
         all.push(format!("{scheme} realm=\"{realm}\"{error}"));

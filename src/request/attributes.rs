@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::address::{host, network};
+use super::audit::{Origin, Trace};
 use super::credential::{self, Ambiguous};
 use super::head::Request;
-use super::identify::{Caller, Unidentified, Value};
-use super::trace::{Origin, Trace};
-use super::voices::Voices;
+use super::identify::{AuthFailure, Caller, Value};
+use super::issuers::IssuerSet;
 use crate::base::property::Property;
 use crate::host::metadata::{self, in_metadata};
 use crate::policy::Policy;
@@ -17,16 +17,16 @@ use crate::policy::callers::{AUTHORITY, Source};
 /// Sets the attributes. Each reads what the directory gave, so none is changed before all are found.
 ///
 /// # Errors
-/// [`Unidentified::Conflicting`] where the credentials that are `presented` say different things of
-/// one attribute, and [`Unidentified::Ambiguous`] where a header or a parameter stands twice; neither
+/// [`AuthFailure::Conflicting`] where the credentials that are `presented` say different things of
+/// one attribute, and [`AuthFailure::Ambiguous`] where a header or a parameter stands twice; neither
 /// where nobody was asked who they are: then `presented` is `None`, and such a header has no value.
-pub(super) fn derive<'r>(
+pub(super) fn resolve_attributes<'r>(
     caller: &mut Caller<'r>,
-    presented: Option<Voices>,
+    presented: Option<IssuerSet>,
     request: &'r Request,
     policy: &'r Policy,
     trace: &mut impl Trace,
-) -> Result<(), Unidentified> {
+) -> Result<(), AuthFailure> {
     let mut found = Vec::with_capacity(policy.callers.sources.len());
     for (attribute, sources) in &policy.callers.sources {
         let reading = Reading { caller, request, policy, attribute: *attribute };
@@ -40,7 +40,7 @@ pub(super) fn derive<'r>(
                 Ok(value) => value,
                 Err(Ambiguous) if presented.is_some() => {
                     trace.repeated(*attribute, number);
-                    trace.refuse(Unidentified::Ambiguous, Some(*attribute))?;
+                    trace.refuse(AuthFailure::Ambiguous, Some(*attribute))?;
                     None
                 }
                 Err(Ambiguous) => None,
@@ -74,27 +74,27 @@ impl<'r> Reading<'_, 'r> {
                 request.readings().find_map(|reading| route.capture(name, reading.path)).map(Cow::Borrowed)
             }
             Source::Metadata { path, .. } => {
-                in_metadata(request.facts.of(Property::Metadata), path).and_then(metadata::Value::text)
+                in_metadata(request.properties.of(Property::Metadata), path).and_then(metadata::Value::text)
             }
             Source::RouteMetadata(path) => {
-                in_metadata(request.facts.of(Property::RouteMetadata), path).and_then(metadata::Value::text)
+                in_metadata(request.properties.of(Property::RouteMetadata), path).and_then(metadata::Value::text)
             }
             Source::NodeMetadata(_, value) => value.as_deref().map(Cow::Borrowed),
             Source::Query(name) => credential::parameter(request, name)?,
             Source::Header(name) => credential::header(request, name)?.map(Cow::Borrowed),
             Source::Host => host(request.headers.first(AUTHORITY).unwrap_or_default()).map(Cow::Owned),
             Source::ClientAddress { v4_prefix, v6_prefix } => {
-                let address = request.facts.of(Property::SourceAddress);
+                let address = request.properties.of(Property::SourceAddress);
                 network(address, *v4_prefix, *v6_prefix).map(|network| Cow::Owned(network.into_bytes()))
             }
-            Source::ClientCertificate(part) => Some(Cow::Borrowed(request.facts.of(*part))),
+            Source::ClientCertificate(part) => Some(Cow::Borrowed(request.properties.of(*part))),
         };
         Ok(text.filter(|text| !text.is_empty()).map(Value::Text))
     }
 
     /// What the directory says, by the first of its sources that has a value, and what each verified
     /// credential says, likewise, must be the same.
-    fn agree(&self, sources: &'r [Source], verified: Voices, trace: &mut impl Trace) -> Result<(), Unidentified> {
+    fn agree(&self, sources: &'r [Source], verified: IssuerSet, trace: &mut impl Trace) -> Result<(), AuthFailure> {
         if !sources.iter().any(|source| verified.speak(source)) {
             return Ok(());
         }
@@ -109,7 +109,7 @@ impl<'r> Reading<'_, 'r> {
             match &agreed {
                 Some(agreed) if agreed.bytes() != value.bytes() => {
                     trace.conflict(self.attribute, value.bytes(), Origin::Source(number));
-                    return trace.refuse(Unidentified::Conflicting, Some(self.attribute));
+                    return trace.refuse(AuthFailure::Conflicting, Some(self.attribute));
                 }
                 Some(_) => {}
                 None => {

@@ -46,7 +46,7 @@ pub fn find<'r>(request: &'r Request, place: &'r Place) -> Result<Option<Present
         }
         Place::Query { name } => parameter(request, name)?,
         Place::Metadata(path) => {
-            return Ok(match in_metadata(request.facts.of(Property::Metadata), path) {
+            return Ok(match in_metadata(request.properties.of(Property::Metadata), path) {
                 Some(Value::Text(text)) if !text.is_empty() => {
                     Some(Presented::Verified(Some(identifier(&Sha256::digest(text).into()))))
                 }

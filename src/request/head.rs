@@ -1,6 +1,6 @@
 //! The parts of a request's head that the policy looks at.
 
-use super::facts::Facts;
+use super::properties::RequestProperties;
 use crate::base::path::{Ambiguity, PathBuffer, Readings, ambiguity};
 use crate::host::headers::Headers;
 use crate::host::stream::{Dialect, Properties, RequestHead};
@@ -14,7 +14,7 @@ pub struct Request {
     /// All headers.
     pub headers: Headers,
     /// What the proxy knows beside them.
-    pub facts: Facts,
+    pub properties: RequestProperties,
     /// The path in its coarsest reading.
     pub path: PathBuffer,
     /// The routes of the policy that match it.
@@ -73,7 +73,7 @@ impl Request {
     pub fn read(&mut self, host: &(impl RequestHead + Properties), policy: &Policy, ends: bool) {
         self.ends = ends;
         self.headers = host.request_headers();
-        self.facts.ask(policy.callers.properties, host);
+        self.properties.ask(policy.callers.properties, host);
         // CONNECT has no path; a message without a method matches routes for any method.
         let raw = self.headers.first(":path").unwrap_or_default();
         let method = self.headers.first(":method").unwrap_or_default();

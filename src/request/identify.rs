@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
-use super::attributes::derive;
+use super::attributes::resolve_attributes;
+use super::audit::{CredentialOutcome, GoOn, NoTrace, Origin, Trace};
+use super::caller_cache::CachedCaller;
 use super::credential::{self, Ambiguous, Identifier, Presented};
 use super::head::Request;
-use super::regulars::Regular;
-use super::trace::{Fate, GoOn, NoTrace, Origin, Trace};
-use super::voices::Voices;
+use super::issuers::IssuerSet;
 use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes};
-use crate::policy::callers::Stance;
+use crate::policy::callers::OnUnidentified;
 use crate::policy::directory::Digest;
 use crate::policy::route::RouteId;
 
@@ -25,7 +25,7 @@ pub struct Caller<'r> {
 #[derive(Debug)]
 enum Values<'r> {
     Found(Vec<Option<Value<'r>>>),
-    Recalled(&'r Regular),
+    Recalled(&'r CachedCaller),
 }
 
 /// The values of a caller, for as long as they are wanted.
@@ -40,7 +40,7 @@ pub(super) enum Value<'r> {
 
 /// Why a request is not let in: a closed set, for metrics and the access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unidentified {
+pub enum AuthFailure {
     /// No credential was presented.
     Absent,
     /// A credential is not in the directory.
@@ -51,7 +51,7 @@ pub enum Unidentified {
     Conflicting,
 }
 
-impl Unidentified {
+impl AuthFailure {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Absent, Self::Unknown, Self::Ambiguous, Self::Conflicting];
 
@@ -80,13 +80,13 @@ impl<'r> Caller<'r> {
     }
 
     /// Who was identified before.
-    pub(super) const fn recalled(regular: &'r Regular) -> Self {
+    pub(super) const fn recalled(regular: &'r CachedCaller) -> Self {
         Self { values: Values::Recalled(regular) }
     }
 
     /// What is remembered of the caller, where anything is.
     #[must_use]
-    pub const fn regular(&self) -> Option<&'r Regular> {
+    pub const fn cached(&self) -> Option<&'r CachedCaller> {
         if let Values::Recalled(regular) = &self.values { Some(regular) } else { None }
     }
 
@@ -119,17 +119,17 @@ impl<'r> Caller<'r> {
     }
 
     /// Sets a value; an error where another one stands.
-    fn learn(
+    fn set_or_conflict(
         &mut self,
         attribute: AttributeId,
         value: Value<'r>,
         origin: Origin,
         trace: &mut impl Trace,
-    ) -> Result<(), Unidentified> {
+    ) -> Result<(), AuthFailure> {
         match self.known(attribute) {
             Some(known) if known.bytes() != value.bytes() => {
                 trace.conflict(attribute, value.bytes(), origin);
-                trace.refuse(Unidentified::Conflicting, Some(attribute))?;
+                trace.refuse(AuthFailure::Conflicting, Some(attribute))?;
                 self.set(attribute, None);
             }
             _ if trace.is_contested(attribute) => {}
@@ -162,7 +162,7 @@ impl Value<'_> {
 ///
 /// # Errors
 /// Why the policy does not let it in.
-pub fn identify<'r>(request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, Unidentified> {
+pub fn identify<'r>(request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, AuthFailure> {
     identify_and_tell(request, policy, &mut NoTrace)
 }
 
@@ -174,11 +174,11 @@ pub(crate) fn identify_and_tell<'r>(
     request: &'r Request,
     policy: &'r Policy,
     trace: &mut impl Trace,
-) -> Result<Caller<'r>, Unidentified> {
+) -> Result<Caller<'r>, AuthFailure> {
     let mut caller = Caller::unknown(policy);
     let asked = is_asked(request, policy);
     let presented = if asked { Some(present(&mut caller, request, policy, trace)?) } else { None };
-    derive(&mut caller, presented, request, policy, trace)?;
+    resolve_attributes(&mut caller, presented, request, policy, trace)?;
     Ok(caller)
 }
 
@@ -221,20 +221,20 @@ fn present<'r>(
     request: &'r Request,
     policy: &'r Policy,
     trace: &mut impl Trace,
-) -> Result<Voices, Unidentified> {
+) -> Result<IssuerSet, AuthFailure> {
     let callers = &policy.callers;
-    let mut presented = Voices::default();
+    let mut presented = IssuerSet::default();
     let mut first = None;
     for (number, credential) in callers.credentials.iter().enumerate() {
         let identifier = match credential::find(request, &credential.place) {
             Err(Ambiguous) => {
-                trace.credential(number, Fate::Ambiguous);
-                trace.refuse(Unidentified::Ambiguous, Some(credential.attribute))?;
+                trace.credential(number, CredentialOutcome::Ambiguous);
+                trace.refuse(AuthFailure::Ambiguous, Some(credential.attribute))?;
                 continue;
             }
             Ok(None) => continue,
             Ok(Some(Presented::Verified(identifier))) => {
-                trace.credential(number, Fate::Verified(identifier));
+                trace.credential(number, CredentialOutcome::Verified(identifier));
                 identifier
             }
             Ok(Some(Presented::Secret(secret))) => {
@@ -243,21 +243,21 @@ fn present<'r>(
                 let mut others = before.filter(|(_, other)| Some(other.attribute) == credential.unless);
                 match callers.directory.find(&digest) {
                     Some(mut values) => {
-                        trace.credential(number, Fate::Known(&digest));
+                        trace.credential(number, CredentialOutcome::Known(&digest));
                         values.try_for_each(|(attribute, text)| {
                             let value = Value::Text(Cow::Borrowed(text.as_bytes()));
-                            caller.learn(attribute, value, Origin::Entry(number), trace)
+                            caller.set_or_conflict(attribute, value, Origin::Entry(number), trace)
                         })?;
                     }
                     // Whose it is, the other one says: as if it were not there.
                     None if others.any(|(other, _)| presented.contains(other)) => {
-                        trace.credential(number, Fate::PassedOver);
+                        trace.credential(number, CredentialOutcome::PassedOver);
                         continue;
                     }
                     None => {
-                        trace.credential(number, Fate::Unknown(&digest));
-                        if callers.unknown == Stance::Refuse {
-                            trace.refuse(Unidentified::Unknown, Some(credential.attribute))?;
+                        trace.credential(number, CredentialOutcome::Unknown(&digest));
+                        if callers.unknown == OnUnidentified::Refuse {
+                            trace.refuse(AuthFailure::Unknown, Some(credential.attribute))?;
                         }
                     }
                 }
@@ -266,7 +266,7 @@ fn present<'r>(
         };
         if let Some(identifier) = identifier {
             let value = Value::Identifier(identifier);
-            caller.learn(credential.attribute, value, Origin::Credential(number), trace)?;
+            caller.set_or_conflict(credential.attribute, value, Origin::Credential(number), trace)?;
         }
         presented.add(number);
         first = first.or(Some(credential));
@@ -274,9 +274,9 @@ fn present<'r>(
     match first {
         Some(first) => {
             let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));
-            caller.learn(Attributes::CREDENTIAL, name, Origin::First, trace)?;
+            caller.set_or_conflict(Attributes::CREDENTIAL, name, Origin::First, trace)?;
         }
-        None if callers.absent == Stance::Refuse => trace.refuse(Unidentified::Absent, None)?,
+        None if callers.absent == OnUnidentified::Refuse => trace.refuse(AuthFailure::Absent, None)?,
         None => {}
     }
     Ok(presented)

@@ -6,11 +6,11 @@ use super::identify::Caller;
 use super::select::{exempt, holds, look};
 use crate::base::path::Ambiguity;
 use crate::limit::Cost;
-use crate::payload::body::{Reason, Refused, Wanted};
+use crate::payload::body::{Reason, Rejection, Requirements};
 use crate::policy::Policy;
 use crate::policy::limits::CostSource;
 use crate::policy::payloads::{Bounds, Payload};
-use crate::store::Claim;
+use crate::store::LimitCheck;
 
 /// The payload limit that holds for a request.
 #[derive(Clone, Copy, Debug)]
@@ -71,16 +71,21 @@ fn holding_in<'p>(
 
 /// What is to be known of the body; `None` where nobody wants to know anything.
 #[must_use]
-pub fn wanted(policy: &Policy, holding: Option<Holding<'_>>, request: &Request, claims: &[Claim]) -> Option<Wanted> {
-    let mut wanted = Wanted::default();
+pub fn wanted(
+    policy: &Policy,
+    holding: Option<Holding<'_>>,
+    request: &Request,
+    checks: &[LimitCheck],
+) -> Option<Requirements> {
+    let mut wanted = Requirements::default();
     if let Some(Holding { payload, bounds, .. }) = holding {
         wanted.bytes = bounds.bytes;
         wanted.decoded_bytes = bounds.decoded_bytes;
         wanted.json = bounds.json.clone().filter(|_| payload.reads_as_json(request.headers.all("content-type")));
     }
     let mut late = false;
-    for claim in claims.iter().filter(|claim| claim.cost == Cost::Later) {
-        match policy.limits.get(claim.limit).map(|limit| &limit.cost) {
+    for check in checks.iter().filter(|check| check.cost == Cost::Later) {
+        match policy.limits.get(check.limit).map(|limit| &limit.cost) {
             Some(CostSource::Bytes) => late = true,
             Some(CostSource::Lines) => (late, wanted.lines) = (true, true),
             Some(CostSource::Items(at)) => {
@@ -97,10 +102,10 @@ pub fn wanted(policy: &Policy, holding: Option<Holding<'_>>, request: &Request, 
 ///
 /// # Errors
 /// It does.
-pub fn check_length(wanted: &Wanted, request: &Request) -> Result<(), Refused> {
+pub fn check_length(wanted: &Requirements, request: &Request) -> Result<(), Rejection> {
     let over = |max: &u64| request.content_length().is_some_and(|length| length > *max);
     match wanted.bytes.filter(over) {
-        Some(max) => Err(Refused { reason: Reason::Bytes, max: Some(max) }),
+        Some(max) => Err(Rejection { reason: Reason::Bytes, max: Some(max) }),
         None => Ok(()),
     }
 }

@@ -10,10 +10,10 @@ use crate::policy::Policy;
 use crate::policy::candidates::Candidates;
 use crate::policy::limits::{Absent, CostSource, Limit, Part};
 use crate::policy::select::{Condition, Selector};
-use crate::store::Claim;
+use crate::store::LimitCheck;
 use crate::store::key::LimitKeys;
 
-/// Fills `claims` with what the request asks of each limit that holds for it, in the order of the
+/// Fills `checks` with what the request asks of each limit that holds for it, in the order of the
 /// policy. `numbers` is memory to work in.
 ///
 /// A limit holds if it does in one reading of the path; an exemption must in all of them.
@@ -23,26 +23,26 @@ pub fn select(
     policy: &Policy,
     keys: &LimitKeys,
     numbers: &mut Vec<usize>,
-    claims: &mut Vec<Claim>,
+    checks: &mut Vec<LimitCheck>,
 ) {
-    claims.clear();
+    checks.clear();
     for reading in request.readings() {
         if exempt(reading, caller, policy, numbers).is_some() {
             continue;
         }
-        let before = claims.len();
+        let before = checks.len();
         look(&policy.candidates, reading, caller, numbers);
         for number in numbers.iter() {
-            if claims.iter().take(before).any(|claim| claim.limit == *number) {
+            if checks.iter().take(before).any(|check| check.limit == *number) {
                 continue;
             }
             let limit = policy.limits.get(*number).filter(|limit| holds(&limit.selector, reading, caller));
-            claims.extend(limit.and_then(|limit| claim(*number, limit, request, caller, policy, keys)));
+            checks.extend(limit.and_then(|limit| check(*number, limit, request, caller, policy, keys)));
         }
-        seats(reading, request, caller, policy, keys, numbers, claims);
+        seats(reading, request, caller, policy, keys, numbers, checks);
     }
     if !request.others.is_empty() {
-        claims.sort_by_key(|claim| claim.limit);
+        checks.sort_by_key(|check| check.limit);
     }
 }
 
@@ -79,7 +79,7 @@ pub fn pools<'v>(
     keyed
 }
 
-/// Adds what the request asks of each seat limit that holds for it. The claims' numbers go on behind
+/// Adds what the request asks of each seat limit that holds for it. The checks' numbers go on behind
 /// those of the limits.
 fn seats(
     reading: Reading<'_>,
@@ -88,20 +88,20 @@ fn seats(
     policy: &Policy,
     keys: &LimitKeys,
     numbers: &mut Vec<usize>,
-    claims: &mut Vec<Claim>,
+    checks: &mut Vec<LimitCheck>,
 ) {
     if policy.seats.is_empty() {
         return;
     }
     look(&policy.seat_candidates, reading, caller, numbers);
-    let before = claims.len();
+    let before = checks.len();
     for number in numbers.iter() {
         let limit = policy.seats.get(*number).filter(|limit| holds(&limit.selector, reading, caller));
         let Some((limit, holder)) = limit.and_then(|limit| Some((limit, caller.value(limit.holder)?))) else {
             continue;
         };
         let number = policy.limits.len().saturating_add(*number);
-        if claims.iter().take(before).any(|claim| claim.limit == number) {
+        if checks.iter().take(before).any(|check| check.limit == number) {
             continue;
         }
         let mut key = keys.partition(number, &limit.identity);
@@ -109,9 +109,9 @@ fn seats(
         let at = key.finish();
         key.push(Some(holder));
         let rule = Rule::Seats(limit.seats.asked_by(key.finish().fingerprint));
-        let mut claim = Claim::new(at, rule, Cost::Now(1), limit.failure);
-        claim.limit = number;
-        claims.push(claim);
+        let mut check = LimitCheck::new(at, rule, Cost::Now(1), limit.failure);
+        check.limit = number;
+        checks.push(check);
     }
 }
 
@@ -167,14 +167,14 @@ pub(crate) fn has(caller: &Caller<'_>, (attribute, values): &Condition) -> bool 
 }
 
 /// What the request asks of one limit; `None` where a part of the key is missing that must be there.
-fn claim(
+fn check(
     number: usize,
     limit: &Limit,
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
     keys: &LimitKeys,
-) -> Option<Claim> {
+) -> Option<LimitCheck> {
     let value = |part: &Part| value(&limit.selector, part, request, caller, policy);
     if limit.absent == Absent::Skip && !limit.per.iter().all(|part| value(part).is_some()) {
         return None;
@@ -185,14 +185,14 @@ fn claim(
         (key.finish(), *limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule))
     };
     let of_the_caller_alone = || limit.per.iter().all(|part| matches!(part, Part::Attribute(_)));
-    let (key, rule) = match caller.regular() {
+    let (key, rule) = match caller.cached() {
         Some(regular) if of_the_caller_alone() => regular.counter(number, find),
         Some(_) | None => find(),
     };
-    let mut claim = Claim::new(key, rule, cost(&limit.cost, request), limit.failure);
-    claim.limit = number;
-    claim.enforcement = limit.enforcement;
-    Some(claim)
+    let mut check = LimitCheck::new(key, rule, cost(&limit.cost, request), limit.failure);
+    check.limit = number;
+    check.enforcement = limit.enforcement;
+    Some(check)
 }
 
 /// The value that one part of a limit's key has.

@@ -1,7 +1,7 @@
 //! What every store must do. A new store is finished when [`run`] passes.
 
 use super::key::{Key, KeyMaker};
-use super::{Claim, Store};
+use super::{LimitCheck, Store};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
@@ -46,35 +46,35 @@ fn key(name: &str) -> Key {
     KeyMaker::new(&[7; 16], 11).partition(name.as_bytes()).finish()
 }
 
-fn claim(kind: Kind, name: &str, quota: u32, cost: u64) -> Claim {
-    Claim::new(key(name), kind(quota), Cost::Now(cost), FailureMode::Deny)
+fn check(kind: Kind, name: &str, quota: u32, cost: u64) -> LimitCheck {
+    LimitCheck::new(key(name), kind(quota), Cost::Now(cost), FailureMode::Deny)
 }
 
 fn remaining(store: &mut impl Store, kind: Kind, name: &str, quota: u32) -> u64 {
-    let mut claims = [claim(kind, name, quota, 0)];
-    assert!(store.take(&mut claims, NOW, &At(NOW)));
-    match claims[0].answer {
+    let mut checks = [check(kind, name, quota, 0)];
+    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    match checks[0].answer {
         Ok(Decision::Admit(Balance { remaining, .. })) => remaining,
         ref other => panic!("{other:?}"),
     }
 }
 
 fn all_are_charged_or_none(store: &mut impl Store, kind: Kind) {
-    let both = || [claim(kind, "user", 5, 1), claim(kind, "org", 2, 1)];
+    let both = || [check(kind, "user", 5, 1), check(kind, "org", 2, 1)];
     for _ in 0..2 {
-        assert!(store.take(&mut both(), NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut both(), NOW, &At(NOW)));
     }
     let mut refused = both();
-    assert!(!store.take(&mut refused, NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut refused, NOW, &At(NOW)));
     assert!(refused[0].admits() && !refused[1].admits());
-    assert!(refused.iter().all(|claim| claim.charge.is_none()));
+    assert!(refused.iter().all(|check| check.charge.is_none()));
     assert_eq!(remaining(store, kind, "user", 5), 3);
     assert_eq!(remaining(store, kind, "org", 2), 0);
 }
 
 fn keys_are_apart(store: &mut impl Store, kind: Kind) {
     for name in 0..500 {
-        assert!(store.take(&mut [claim(kind, &format!("key {name}"), 3, 1)], NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut [check(kind, &format!("key {name}"), 3, 1)], NOW, &At(NOW)));
     }
     for name in 0..500 {
         assert_eq!(remaining(store, kind, &format!("key {name}"), 3), 2);
@@ -83,21 +83,21 @@ fn keys_are_apart(store: &mut impl Store, kind: Kind) {
 
 fn many_claims_are_one_transaction(store: &mut impl Store, kind: Kind) {
     let names: Vec<String> = (0..40).map(|name| format!("limit {name}")).collect();
-    let claims = |last: u32| -> Vec<Claim> {
+    let checks = |last: u32| -> Vec<LimitCheck> {
         let quota = |index: usize| if index == 39 { last } else { 10 };
-        names.iter().enumerate().map(|(index, name)| claim(kind, name, quota(index), 2)).collect()
+        names.iter().enumerate().map(|(index, name)| check(kind, name, quota(index), 2)).collect()
     };
-    assert!(store.take(&mut claims(3), NOW, &At(NOW)));
-    assert!(!store.take(&mut claims(3), NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut checks(3), NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut checks(3), NOW, &At(NOW)));
     assert!(names[..39].iter().all(|name| remaining(store, kind, name, 10) == 8));
 }
 
 fn what_is_given_back_can_be_taken_again(store: &mut impl Store, kind: Kind) {
     for _ in 0..50 {
-        let mut claims = [claim(kind, "user", 5, 5), claim(kind, "org", 5, 5)];
-        assert!(store.take(&mut claims, NOW, &At(NOW)));
-        for claim in &claims {
-            let reading = store.give_back(&claim.key, &claim.rule, &claim.charge.unwrap(), &At(NOW)).unwrap();
+        let mut checks = [check(kind, "user", 5, 5), check(kind, "org", 5, 5)];
+        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        for check in &checks {
+            let reading = store.refund(&check.key, &check.rule, &check.charge.unwrap(), &At(NOW)).unwrap();
             assert_eq!((reading.balance.remaining, reading.balance.over, reading.at), (5, 0, NOW));
         }
     }
@@ -107,13 +107,13 @@ fn what_is_given_back_can_be_taken_again(store: &mut impl Store, kind: Kind) {
 fn a_refusal_stores_the_repair_of_a_clock_that_stepped_back(store: &mut impl Store, kind: Kind) {
     let day = Span::from_seconds(86_400);
     let later = NOW.after(day.times(20));
-    assert!(store.take(&mut [claim(kind, "user", 3, 3)], later, &At(later)));
-    let mut refused = [claim(kind, "user", 3, 1)];
-    assert!(!store.take(&mut refused, NOW, &At(NOW)));
-    assert!(refused[0].in_need_of_repair);
+    assert!(store.try_charge_all(&mut [check(kind, "user", 3, 3)], later, &At(later)));
+    let mut refused = [check(kind, "user", 3, 1)];
+    assert!(!store.try_charge_all(&mut refused, NOW, &At(NOW)));
+    assert!(refused[0].is_ahead_of_clock);
     store.repair(&mut refused, &At(NOW));
     let then = NOW.after(day);
-    assert!(store.take(&mut [claim(kind, "user", 3, 1)], then, &At(then)));
+    assert!(store.try_charge_all(&mut [check(kind, "user", 3, 1)], then, &At(then)));
 }
 
 fn a_cost_of_zero_only_looks(store: &mut impl Store, kind: Kind) {
@@ -123,66 +123,69 @@ fn a_cost_of_zero_only_looks(store: &mut impl Store, kind: Kind) {
 }
 
 fn what_is_overdrawn_is_there_for_the_next(store: &mut impl Store, kind: Kind) {
-    let later = || [Claim { cost: Cost::Later, ..claim(kind, "user", 3, 0) }];
+    let later = || [LimitCheck { cost: Cost::Later, ..check(kind, "user", 3, 0) }];
     let mut last = None;
     for units in [2, 9] {
-        let mut claims = later();
-        assert!(store.take(&mut claims, NOW, &At(NOW)));
-        assert!(claims[0].charge.is_none());
+        let mut checks = later();
+        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        assert!(checks[0].charge.is_none());
         let (Reading { balance, at }, charge) =
-            store.overdraw(&claims[0].key, &claims[0].rule, units, &At(NOW)).unwrap();
+            store.force_charge(&checks[0].key, &checks[0].rule, units, &At(NOW)).unwrap();
         assert_eq!(at, NOW);
         assert_eq!((balance.remaining, balance.over), if units == 2 { (1, 0) } else { (0, 8) });
-        last = Some((claims[0].key, charge));
+        last = Some((checks[0].key, charge));
     }
-    assert!(!store.take(&mut later(), NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut later(), NOW, &At(NOW)));
     let (key, charge) = last.unwrap();
-    let reading = store.give_back(&key, &kind(3), &charge, &At(NOW)).unwrap();
+    let reading = store.refund(&key, &kind(3), &charge, &At(NOW)).unwrap();
     assert_eq!((reading.balance.remaining, reading.balance.over), (1, 0));
     assert_eq!(remaining(store, kind, "user", 3), 1, "as before it was overdrawn");
 }
 
 fn a_shadow_claim_stops_nobody(store: &mut impl Store, kind: Kind) {
-    let shadow = || Claim { enforcement: Enforcement::Shadow, ..claim(kind, "next", 1, 1) };
+    let shadow = || LimitCheck { enforcement: Enforcement::Shadow, ..check(kind, "next", 1, 1) };
     for round in 0..3 {
-        let mut claims = [claim(kind, "user", 3, 1), shadow()];
-        assert!(store.take(&mut claims, NOW, &At(NOW)));
-        assert_eq!((claims[1].denies(), claims[1].charge.is_none()), (round > 0, round > 0));
+        let mut checks = [check(kind, "user", 3, 1), shadow()];
+        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        assert_eq!((checks[1].denies(), checks[1].charge.is_none()), (round > 0, round > 0));
     }
-    assert!(!store.take(&mut [claim(kind, "user", 3, 1)], NOW, &At(NOW)), "the enforced one was charged each time");
+    assert!(
+        !store.try_charge_all(&mut [check(kind, "user", 3, 1)], NOW, &At(NOW)),
+        "the enforced one was charged each time"
+    );
 }
 
 fn kinds_go_together(store: &mut impl Store) {
     let all = |last: u32| {
-        let mut claims: Vec<Claim> = Vec::new();
+        let mut checks: Vec<LimitCheck> = Vec::new();
         for (number, kind) in KINDS.into_iter().enumerate() {
-            claims.extend((0..5).map(|name| claim(kind, &format!("{number} {name}"), 9, 1)));
+            checks.extend((0..5).map(|name| check(kind, &format!("{number} {name}"), 9, 1)));
         }
-        claims.push(claim(KINDS[1], "last", last, 1));
-        claims
+        checks.push(check(KINDS[1], "last", last, 1));
+        checks
     };
-    assert!(store.take(&mut all(1), NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut all(1), NOW, &At(NOW)));
     for _ in 0..20 {
-        assert!(!store.take(&mut all(1), NOW, &At(NOW)));
+        assert!(!store.try_charge_all(&mut all(1), NOW, &At(NOW)));
     }
     for (number, kind) in KINDS.into_iter().enumerate() {
         assert!((0..5).all(|name| remaining(store, kind, &format!("{number} {name}"), 9) == 8));
     }
 }
 
-fn seat(name: &str, seats: u32, asker: u64) -> Claim {
+fn seat(name: &str, seats: u32, asker: u64) -> LimitCheck {
     let rule = Rule::Seats(Seats::new(seats, Span::from_seconds(60)).unwrap().asked_by(asker));
-    Claim::new(key(name), rule, Cost::Now(1), FailureMode::Deny)
+    LimitCheck::new(key(name), rule, Cost::Now(1), FailureMode::Deny)
 }
 
 fn a_refused_try_touches_no_seat(store: &mut impl Store) {
     let later = |seconds| NOW.after(Span::from_seconds(seconds));
-    let mut take = |claims: &mut [Claim], at| store.take(claims, at, &At(at));
+    let mut take = |checks: &mut [LimitCheck], at| store.try_charge_all(checks, at, &At(at));
     assert!(take(&mut [seat("record", 1, 1)], NOW));
     // Refused by the seat, which then takes no units; refused by the units, which then touches no seat.
-    assert!(!take(&mut [claim(KINDS[0], "user", 1, 1), seat("record", 1, 2)], later(50)));
-    assert!(take(&mut [claim(KINDS[0], "user", 1, 1)], later(50)));
-    assert!(!take(&mut [seat("record", 1, 1), claim(KINDS[0], "user", 1, 1)], later(50)));
+    assert!(!take(&mut [check(KINDS[0], "user", 1, 1), seat("record", 1, 2)], later(50)));
+    assert!(take(&mut [check(KINDS[0], "user", 1, 1)], later(50)));
+    assert!(!take(&mut [seat("record", 1, 1), check(KINDS[0], "user", 1, 1)], later(50)));
     let mut refused = [seat("record", 1, 2)];
     assert!(!take(&mut refused, later(59)));
     assert!(
@@ -193,20 +196,20 @@ fn a_refused_try_touches_no_seat(store: &mut impl Store) {
 
 fn a_seat_is_as_it_was_once_its_touch_is_given_back(store: &mut impl Store) {
     for asker in 0..9 {
-        let mut claims = [seat("record", 1, asker)];
-        assert!(store.take(&mut claims, NOW, &At(NOW)));
-        let [claim] = &claims;
-        assert!(store.give_back(&claim.key, &claim.rule, &claim.charge.unwrap(), &At(NOW)).is_ok());
+        let mut checks = [seat("record", 1, asker)];
+        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        let [check] = &checks;
+        assert!(store.refund(&check.key, &check.rule, &check.charge.unwrap(), &At(NOW)).is_ok());
     }
 }
 
 fn seats_are_repaired_after_a_clock_step(store: &mut impl Store) {
     let later = NOW.after(Span::from_seconds(9_000));
-    assert!(store.take(&mut [seat("record", 1, 1)], later, &At(later)));
+    assert!(store.try_charge_all(&mut [seat("record", 1, 1)], later, &At(later)));
     let mut refused = [seat("record", 1, 2)];
-    assert!(!store.take(&mut refused, NOW, &At(NOW)));
-    assert!(refused[0].in_need_of_repair);
+    assert!(!store.try_charge_all(&mut refused, NOW, &At(NOW)));
+    assert!(refused[0].is_ahead_of_clock);
     store.repair(&mut refused, &At(NOW));
     let then = NOW.after(Span::from_seconds(60));
-    assert!(store.take(&mut refused, then, &At(then)));
+    assert!(store.try_charge_all(&mut refused, then, &At(then)));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::Key;
-use super::{Claim, Store, Tally};
+use super::{LimitCheck, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
@@ -16,43 +16,49 @@ pub struct MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn take(&mut self, claims: &mut [Claim], now: Timestamp, _: &impl Clock) -> bool {
-        for claim in claims.iter_mut() {
-            claim.ask(Ok(self.states.get(&claim.key)), now);
+    fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, _: &impl Clock) -> bool {
+        for check in checks.iter_mut() {
+            check.ask(Ok(self.states.get(&check.key)), now);
         }
-        let admitted = claims.iter().all(Claim::admits);
-        for claim in claims.iter_mut().filter(|_| admitted) {
-            claim.pay(now);
-            if let Some(state) = &claim.next {
-                self.states.insert(claim.key, state.clone());
+        let admitted = checks.iter().all(LimitCheck::admits);
+        for check in checks.iter_mut().filter(|_| admitted) {
+            check.pay(now);
+            if let Some(state) = &check.next {
+                self.states.insert(check.key, state.clone());
             }
         }
         admitted
     }
 
-    fn repair(&mut self, claims: &mut [Claim], clock: &impl Clock) {
-        for claim in claims.iter_mut().filter(|claim| claim.in_need_of_repair) {
-            let (reading, repaired) = claim.rule.look(self.states.get(&claim.key), clock.now());
+    fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
+        for check in checks.iter_mut().filter(|check| check.is_ahead_of_clock) {
+            let (reading, repaired) = check.rule.look(self.states.get(&check.key), clock.now());
             if let Some(state) = repaired {
-                self.states.insert(claim.key, state);
+                self.states.insert(check.key, state);
             }
-            if !claim.denies() {
-                claim.restate(reading);
+            if !check.denies() {
+                check.restate(reading);
             }
         }
     }
 
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Reading, Charge), Fault> {
+    fn force_charge(
+        &mut self,
+        key: &Key,
+        rule: &Rule,
+        units: u64,
+        clock: &impl Clock,
+    ) -> Result<(Reading, Charge), Fault> {
         let now = clock.now();
-        let (state, balance) = rule.overdraw(self.states.get(key), now, units);
+        let (state, balance) = rule.force_charge(self.states.get(key), now, units);
         let charge = state.charge(units, now);
         self.states.insert(*key, state);
         Ok((Reading { balance, at: now }, charge))
     }
 
-    fn give_back(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
+    fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
         let (now, state) = (clock.now(), self.states.get(key));
-        let without = state.and_then(|state| state.give_back(charge, now));
+        let without = state.and_then(|state| state.refund(charge, now));
         let (reading, repaired) = rule.look(without.as_ref().or(state), now);
         if let Some(state) = repaired.or(without) {
             self.states.insert(*key, state);
@@ -60,8 +66,8 @@ impl Store for MemoryStore {
         Ok(reading)
     }
 
-    fn drain_tally(&mut self) -> Tally {
-        Tally::default()
+    fn drain_stats(&mut self) -> StoreStats {
+        StoreStats::default()
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
-//! forgets what is idle, since that changes nothing; then the record whose loss gives its caller
+//! forgets what is idle, since that changes nothing; then the record whose eviction gives its caller
 //! the least, which is counted. Each limit has its share of the page: a flood of one takes no more than
 //! that from others (decision 0024).
 
@@ -139,8 +139,8 @@ impl Page {
             return false;
         }
         let weigh = |placed: Placed<'_>| {
-            let loss = if kept(placed.fingerprint) { u128::MAX } else { record::loss(placed.record, now) };
-            Weighed { class: key::class(placed.fingerprint), loss }
+            let eviction_cost = if kept(placed.fingerprint) { u128::MAX } else { record::eviction_cost(placed.record, now) };
+            Weighed { class: key::class(placed.fingerprint), eviction_cost }
         };
         let mut all: Vec<Weighed> = self.records().map(weigh).collect();
         let live = all.iter().filter(|record| record.is_live()).count();
@@ -148,7 +148,7 @@ impl Page {
         let evicted = live.saturating_add(1).saturating_sub(capacity).min(2);
         for _ in 0..evicted {
             let victim = victim(&all, class, capacity).and_then(|place| all.get_mut(place));
-            victim.into_iter().for_each(|record| record.loss = 0);
+            victim.into_iter().for_each(|record| record.eviction_cost = 0);
         }
         let mut left = Vec::with_capacity(self.bytes.len());
         let records = self.records().zip(&all).filter(|(_, weighed)| weighed.is_live());
@@ -162,20 +162,20 @@ impl Page {
 struct Weighed {
     class: u64,
     /// What its caller would gain; as much as can be where it must stay.
-    loss: u128,
+    eviction_cost: u128,
 }
 
 impl Weighed {
     const fn is_live(&self) -> bool {
-        self.loss > 0
+        self.eviction_cost > 0
     }
 
     const fn may_go(&self) -> bool {
-        self.is_live() && self.loss < u128::MAX
+        self.is_live() && self.eviction_cost < u128::MAX
     }
 }
 
-/// The place of the record that goes for a new one of this class: the one whose loss gives its caller the
+/// The place of the record that goes for a new one of this class: the one whose eviction gives its caller the
 /// least, among those of its own class and of classes with more than their share of the page.
 ///
 /// So no class loses records to a flood of another one while it has no more than its share, whatever
@@ -192,7 +192,7 @@ fn victim(all: &[Weighed], class: u64, capacity: usize) -> Option<usize> {
     let too_many = |class: u64| counts.iter().any(|(known, count)| *known == class && *count > share);
     let least = |allowed: &dyn Fn(&Weighed) -> bool| {
         let allowed = all.iter().enumerate().filter(|(_, record)| record.may_go() && allowed(record));
-        allowed.min_by_key(|(_, record)| record.loss).map(|(place, _)| place)
+        allowed.min_by_key(|(_, record)| record.eviction_cost).map(|(place, _)| place)
     };
     // What one request charges on this page must stay, so that nothing else may be left of those.
     least(&|record| record.class == class || too_many(record.class)).or_else(|| least(&|_| true))

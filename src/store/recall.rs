@@ -4,7 +4,7 @@
 use super::page::Page;
 use crate::base::time::Timestamp;
 use crate::host::shared::Version;
-use crate::host::shared::foresight::GUESS_LIFE;
+use crate::host::shared::predictor::GUESS_AGE_MAX;
 
 /// The most pages that are kept, and the most bytes of them.
 const PAGES_MAX: u32 = 4_096;
@@ -35,7 +35,7 @@ impl Recall {
     /// The page, which is forgotten by that: whoever takes it writes it anew.
     pub(super) fn take(&mut self, number: u32, now: Timestamp) -> Option<(Page, Version)> {
         let kept = self.remove(number)?;
-        let is_young = kept.at <= now && now.since(kept.at) < GUESS_LIFE;
+        let is_young = kept.at <= now && now.since(kept.at) < GUESS_AGE_MAX;
         is_young.then_some((kept.page, kept.version))
     }
 

@@ -239,13 +239,13 @@ impl Iterator for Log<'_> {
 /// What the caller of this record would gain if it were forgotten, as [`State::loss`] says; nothing
 /// where it cannot be read.
 #[must_use]
-pub fn loss(record: &[u8], now: Timestamp) -> u128 {
+pub fn eviction_cost(record: &[u8], now: Timestamp) -> u128 {
     match record.first() {
         Some(&(ROLLING | ROLLING_COARSE)) => Log::of(record).map_or(0, |log| {
             let (window, quota) = (log.window, log.quota);
-            limit::loss(log.map(|entry| (entry.units, entry.at.after(window).since(now))), quota)
+            limit::eviction_cost(log.map(|entry| (entry.units, entry.at.after(window).since(now))), quota)
         }),
-        _ => decode(record).map_or(0, |state| state.loss(now)),
+        _ => decode(record).map_or(0, |state| state.eviction_cost(now)),
     }
 }
 
@@ -344,7 +344,7 @@ mod tests {
             encode(&second, &mut bytes).unwrap();
             prop_assert_eq!(length(&bytes), Some(end));
             for now in [NOW, NOW.after(Span::from_seconds(1_000)), NOW.after(Span::from_seconds(20_000_000))] {
-                prop_assert_eq!(loss(&bytes[..end], now), first.loss(now));
+                prop_assert_eq!(eviction_cost(&bytes[..end], now), first.eviction_cost(now));
             }
             prop_assert_eq!(decode(&bytes[..end]), Ok(first));
             prop_assert_eq!(decode(&bytes[end..]), Ok(second));
@@ -368,7 +368,7 @@ mod tests {
             let (mut state, mut now) = (None, NOW);
             for (step, cost) in steps {
                 now = now.after(Span::from_nanos(seconds.saturating_mul(1_000_000_000) >> step));
-                state = Some(rule.overdraw(state.as_ref(), now, cost).0);
+                state = Some(rule.force_charge(state.as_ref(), now, cost).0);
                 prop_assert_eq!(encode(state.as_ref().unwrap(), &mut Vec::new()), Ok(()));
             }
         }

@@ -8,7 +8,7 @@
 use super::key::{Key, KeyMaker, Secret};
 use super::page::{FINGERPRINT_BYTES, Page};
 use super::recall::Recall;
-use super::{Claim, Store, Tally};
+use super::{LimitCheck, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::{SharedData, Swap, Version};
@@ -70,13 +70,13 @@ pub struct SharedStore<D> {
     table: [u8; 8],
     capacity: usize,
     keys: KeyMaker,
-    tally: Tally,
+    stats: StoreStats,
     recall: Recall,
     /// Reused from request to request.
     reads: Vec<Read>,
 }
 
-/// A page as it was read for the claims that stand on it.
+/// A page as it was read for the checks that stand on it.
 #[derive(Debug)]
 struct Read {
     number: u32,
@@ -105,7 +105,7 @@ impl<D: SharedData> SharedStore<D> {
             table,
             capacity: geometry.capacity,
             keys: KeyMaker::new(&secret, pages),
-            tally: Tally::default(),
+            stats: StoreStats::default(),
             recall: Recall::new(pages),
             reads: Vec::new(),
         })
@@ -132,65 +132,65 @@ impl<D: SharedData> SharedStore<D> {
         }
     }
 
-    /// Stores a page, and remembers it where its version is foreseen.
+    /// Stores a page, and remembers it where its version is predicted.
     fn swap(&mut self, read: &mut Read, now: Timestamp) -> Result<Swap, Fault> {
         let Ok(page) = &mut read.page else { return Ok(Swap::Done) };
         let swap = self.data.swap(&page_key(self.table, read.number), page.bytes(), read.version)?;
-        match (swap, self.data.foreseen()) {
+        match (swap, self.data.predicted()) {
             (Swap::Done, Some(version)) => self.recall.keep(read.number, std::mem::take(page), version, now),
             (Swap::Done, None) => {}
             // What was recalled need not have been there any more.
             (Swap::Conflict, _) if read.recalled => {}
-            (Swap::Conflict, _) => self.tally.conflicts = self.tally.conflicts.saturating_add(1),
+            (Swap::Conflict, _) => self.stats.conflicts = self.stats.conflicts.saturating_add(1),
         }
         Ok(swap)
     }
 
-    /// Charges all claims of one page by their answers. Where others wrote first, it reads and asks
+    /// Charges all checks of one page by their answers. Where others wrote first, it reads and asks
     /// again, as often as [`SWAP_ATTEMPTS_MAX`].
-    fn commit(&mut self, read: &mut Read, claims: &mut [Claim], now: Timestamp) -> Commit {
+    fn commit(&mut self, read: &mut Read, checks: &mut [LimitCheck], now: Timestamp) -> Commit {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            if !on(claims, read.number).all(|claim| claim.admits()) {
+            if !on(checks, read.number).all(|check| check.admits()) {
                 return Commit::Denied;
             }
-            let Ok(page) = &mut read.page else { return Commit::of(claims, read.number) };
-            on(claims, read.number).for_each(|claim| claim.pay(now));
-            let kept = |fingerprint| claims.iter().any(|claim| claim.key == Key { page: read.number, fingerprint });
+            let Ok(page) = &mut read.page else { return Commit::of(checks, read.number) };
+            on(checks, read.number).for_each(|check| check.pay(now));
+            let kept = |fingerprint| checks.iter().any(|check| check.key == Key { page: read.number, fingerprint });
             let (mut evicted, mut changed) = (0_u64, false);
-            for claim in claims.iter().filter(|claim| claim.key.page == read.number) {
-                let Some(state) = &claim.next else { continue };
-                match page.put(claim.key.fingerprint, state, self.capacity, now, kept) {
+            for check in checks.iter().filter(|check| check.key.page == read.number) {
+                let Some(state) = &check.next else { continue };
+                match page.put(check.key.fingerprint, state, self.capacity, now, kept) {
                     Ok(dropped) => evicted = evicted.saturating_add(u64::from(dropped)),
-                    Err(fault) => return failed(claims, read.number, fault),
+                    Err(fault) => return failed(checks, read.number, fault),
                 }
                 changed = true;
             }
             if changed {
                 match self.swap(read, now) {
                     Ok(Swap::Done) => {
-                        self.tally.evicted = self.tally.evicted.saturating_add(evicted);
-                        return Commit::of(claims, read.number);
+                        self.stats.evicted = self.stats.evicted.saturating_add(evicted);
+                        return Commit::of(checks, read.number);
                     }
                     Ok(Swap::Conflict) => {}
-                    Err(fault) => return failed(claims, read.number, fault),
+                    Err(fault) => return failed(checks, read.number, fault),
                 }
             } else if !read.recalled {
-                return Commit::of(claims, read.number);
+                return Commit::of(checks, read.number);
             }
             *read = self.read(read.number);
-            on(claims, read.number).for_each(|claim| read.ask(claim, now));
+            on(checks, read.number).for_each(|check| read.ask(check, now));
         }
-        failed(claims, read.number, Fault::Contended)
+        failed(checks, read.number, Fault::Contended)
     }
 
     /// Gives back what was charged for a request that a later page refused.
-    fn take_back(&mut self, claims: &mut [Claim], clock: &impl Clock) {
-        for claim in claims {
-            if let Some(charge) = claim.charge.take() {
+    fn take_back(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
+        for check in checks {
+            if let Some(charge) = check.charge.take() {
                 // If even this fails the caller has paid for a request that was refused, and the
                 // fault is counted: never more admitted than the limit states.
-                if let Err(fault) = self.give_back(&claim.key, &claim.rule, &charge, clock) {
-                    claim.answer = Err(fault);
+                if let Err(fault) = self.refund(&check.key, &check.rule, &charge, clock) {
+                    check.answer = Err(fault);
                 }
             }
         }
@@ -215,7 +215,7 @@ impl<D: SharedData> SharedStore<D> {
             let evicted = page.put(key.fingerprint, &state, self.capacity, now, |_| false)?;
             match self.swap(&mut read, now)? {
                 Swap::Done => {
-                    self.tally.evicted = self.tally.evicted.saturating_add(u64::from(evicted));
+                    self.stats.evicted = self.stats.evicted.saturating_add(u64::from(evicted));
                     return Ok(told);
                 }
                 Swap::Conflict => {}
@@ -226,12 +226,12 @@ impl<D: SharedData> SharedStore<D> {
 }
 
 impl Read {
-    fn ask(&self, claim: &mut Claim, now: Timestamp) {
+    fn ask(&self, check: &mut LimitCheck, now: Timestamp) {
         let state = match &self.page {
-            Ok(page) => page.find(claim.key.fingerprint),
+            Ok(page) => page.find(check.key.fingerprint),
             Err(fault) => Err(*fault),
         };
-        claim.ask(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
+        check.ask(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
     }
 }
 
@@ -241,85 +241,91 @@ enum Commit {
 }
 
 impl Commit {
-    /// By the answers of the claims of a page that was written: a fault may have come up meanwhile.
-    fn of(claims: &mut [Claim], number: u32) -> Self {
-        if on(claims, number).all(|claim| claim.admits()) { Self::Done } else { Self::Denied }
+    /// By the answers of the checks of a page that was written: a fault may have come up meanwhile.
+    fn of(checks: &mut [LimitCheck], number: u32) -> Self {
+        if on(checks, number).all(|check| check.admits()) { Self::Done } else { Self::Denied }
     }
 }
 
 impl<D: SharedData> Store for SharedStore<D> {
-    fn take(&mut self, claims: &mut [Claim], now: Timestamp, clock: &impl Clock) -> bool {
+    fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, clock: &impl Clock) -> bool {
         let mut reads = std::mem::take(&mut self.reads);
         reads.clear();
-        for claim in claims.iter_mut() {
-            let read = match reads.iter().find(|read| read.number == claim.key.page) {
+        for check in checks.iter_mut() {
+            let read = match reads.iter().find(|read| read.number == check.key.page) {
                 Some(read) => read,
-                None => reads.push_mut(self.recall(claim.key.page, now)),
+                None => reads.push_mut(self.recall(check.key.page, now)),
             };
-            read.ask(claim, now);
+            read.ask(check, now);
         }
-        let mut admitted = claims.iter().all(Claim::admits);
+        let mut admitted = checks.iter().all(LimitCheck::admits);
         if !admitted && reads.iter().any(|read| read.recalled) {
             // Nobody is refused for what may not be there any more.
             for read in reads.iter_mut().filter(|read| read.recalled) {
                 *read = self.read(read.number);
-                on(claims, read.number).for_each(|claim| read.ask(claim, now));
+                on(checks, read.number).for_each(|check| read.ask(check, now));
             }
-            admitted = claims.iter().all(Claim::admits);
+            admitted = checks.iter().all(LimitCheck::admits);
         }
         if admitted {
-            admitted = reads.iter_mut().all(|read| matches!(self.commit(read, claims, now), Commit::Done));
+            admitted = reads.iter_mut().all(|read| matches!(self.commit(read, checks, now), Commit::Done));
             if !admitted {
-                self.take_back(claims, clock);
+                self.take_back(checks, clock);
             }
         }
         self.reads = reads;
         admitted
     }
 
-    fn repair(&mut self, claims: &mut [Claim], clock: &impl Clock) {
-        for claim in claims.iter_mut().filter(|claim| claim.in_need_of_repair) {
-            let repaired = self.change(&claim.key, clock, |state, now| {
-                let (reading, repaired) = claim.rule.look(state, now);
+    fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
+        for check in checks.iter_mut().filter(|check| check.is_ahead_of_clock) {
+            let repaired = self.change(&check.key, clock, |state, now| {
+                let (reading, repaired) = check.rule.look(state, now);
                 (repaired, reading)
             });
             // A repair that fails is left to the next request.
-            if let (Ok(reading), false) = (repaired, claim.denies()) {
-                claim.restate(reading);
+            if let (Ok(reading), false) = (repaired, check.denies()) {
+                check.restate(reading);
             }
         }
     }
 
-    fn overdraw(&mut self, key: &Key, rule: &Rule, units: u64, clock: &impl Clock) -> Result<(Reading, Charge), Fault> {
+    fn force_charge(
+        &mut self,
+        key: &Key,
+        rule: &Rule,
+        units: u64,
+        clock: &impl Clock,
+    ) -> Result<(Reading, Charge), Fault> {
         self.change(key, clock, |state, now| {
-            let (state, balance) = rule.overdraw(state, now, units);
+            let (state, balance) = rule.force_charge(state, now, units);
             let charge = state.charge(units, now);
             (Some(state), (Reading { balance, at: now }, charge))
         })
     }
 
-    fn give_back(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
+    fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
         self.change(key, clock, |state, now| {
-            let without = state.and_then(|state| state.give_back(charge, now));
+            let without = state.and_then(|state| state.refund(charge, now));
             let (reading, repaired) = rule.look(without.as_ref().or(state), now);
             (repaired.or(without), reading)
         })
     }
 
-    fn drain_tally(&mut self) -> Tally {
-        std::mem::take(&mut self.tally)
+    fn drain_stats(&mut self) -> StoreStats {
+        std::mem::take(&mut self.stats)
     }
 }
 
-/// The claims whose counters stand on page `number`.
-fn on(claims: &mut [Claim], number: u32) -> impl Iterator<Item = &mut Claim> {
-    claims.iter_mut().filter(move |claim| claim.key.page == number)
+/// The checks whose counters stand on page `number`.
+fn on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
+    checks.iter_mut().filter(move |check| check.key.page == number)
 }
 
-/// Marks the claims of a page that could not be written; their failure modes decide.
-fn failed(claims: &mut [Claim], number: u32, fault: Fault) -> Commit {
-    on(claims, number).for_each(|claim| claim.fail(fault));
-    Commit::of(claims, number)
+/// Marks the checks of a page that could not be written; their failure modes decide.
+fn failed(checks: &mut [LimitCheck], number: u32, fault: Fault) -> Commit {
+    on(checks, number).for_each(|check| check.fail(fault));
+    Commit::of(checks, number)
 }
 
 /// The proxy's secret; `fresh` where no worker stored one before.

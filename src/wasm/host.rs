@@ -21,10 +21,11 @@ use crate::host::fault::Fault;
 use crate::host::grpc;
 use crate::host::headers::Headers;
 use crate::host::queue::{QueueToken, SharedQueue};
-use crate::host::shared::foresight::{Beacon, BeaconKey, Foresight};
+use crate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
-    Clock, CounterId, Dialect, Exchange, LocalReply, Meter, Properties, RequestBody, RequestHead, ResponseHead, Uptime,
+    Clock, Dialect, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead, ResponseHead, StreamControl,
+    Uptime,
 };
 
 /// The proxy this module runs in.
@@ -35,7 +36,7 @@ thread_local! {
     #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are given")]
     static STARTED: Instant = Instant::now();
     /// Of all writes of this VM, whichever policy makes them.
-    static FORESIGHT: Foresight = Foresight::default();
+    static FORESIGHT: VersionPredictor = VersionPredictor::default();
 }
 
 impl Uptime for Envoy {
@@ -121,7 +122,7 @@ impl ResponseHead for Envoy {
     }
 }
 
-impl Exchange for Envoy {
+impl StreamControl for Envoy {
     fn reply(&self, reply: &LocalReply) {
         let mut pairs: Vec<(&str, &[u8])> = Vec::with_capacity(reply.headers.len().saturating_add(1));
         pairs.extend(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
@@ -148,15 +149,15 @@ impl Exchange for Envoy {
 }
 
 impl Meter for Envoy {
-    fn add(&self, counter: CounterId, amount: u64) {
+    fn add(&self, counter: MetricId, amount: u64) {
         abi::increment_metric(counter.0, i64::try_from(amount).unwrap_or(i64::MAX));
     }
 
-    fn shift(&self, gauge: CounterId, by: i64) {
+    fn adjust(&self, gauge: MetricId, by: i64) {
         abi::increment_metric(gauge.0, by);
     }
 
-    fn record(&self, histogram: CounterId, value: u64) {
+    fn record(&self, histogram: MetricId, value: u64) {
         abi::record_metric(histogram.0, value);
     }
 }
@@ -169,20 +170,20 @@ impl SharedData for Envoy {
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         let stored = abi::set_shared_data(key, value, seen.cas())?;
-        FORESIGHT.with(|foresight| if stored { foresight.stored(self) } else { foresight.conflicted() });
+        FORESIGHT.with(|predictor| if stored { predictor.stored(self) } else { predictor.conflicted() });
         Ok(if stored { Swap::Done } else { Swap::Conflict })
     }
 
-    fn foreseen(&self) -> Option<Version> {
-        FORESIGHT.with(Foresight::version)
+    fn predicted(&self) -> Option<Version> {
+        FORESIGHT.with(VersionPredictor::version)
     }
 }
 
-impl Beacon for Envoy {
-    fn write(&self, key: BeaconKey) -> Option<u32> {
+impl VersionProbe for Envoy {
+    fn write(&self, key: ProbeKey) -> Option<u32> {
         let key: &[u8] = match key {
-            BeaconKey::First => b"sluicegate.one",
-            BeaconKey::Second => b"sluicegate.two",
+            ProbeKey::A => b"sluicegate.one",
+            ProbeKey::B => b"sluicegate.two",
         };
         // Without a value: reading one costs five times as much.
         abi::set_shared_data(key, &[], UNSEEN).ok().filter(|stored| *stored)?;

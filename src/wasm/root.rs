@@ -12,7 +12,7 @@ use super::{bodies, contexts};
 use crate::base::number::counted;
 use crate::filter::runtime::Runtime;
 use crate::host::fault::Fault;
-use crate::host::stream::{CounterId, MetricKind, Uptime as _};
+use crate::host::stream::{MetricId, MetricKind, Uptime as _};
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::policy::document::from_configuration;
@@ -23,7 +23,7 @@ use crate::store::key::Secret;
 
 thread_local! {
     /// The metrics of this VM by name: policies come and go, and Envoy never forgets a number.
-    static METRICS: RefCell<HashMap<String, CounterId>> = RefCell::default();
+    static METRICS: RefCell<HashMap<String, MetricId>> = RefCell::default();
     /// What gives out slots in this VM, whatever policies it serves.
     static WORKER: RefCell<Option<SharedWorker>> = const { RefCell::new(None) };
     /// The memory for bodies in this VM, whatever policies it serves.
@@ -92,7 +92,7 @@ fn answer(root: RootId, actions: Vec<Action>) {
     for Action { stream: id, answer } in actions {
         let Some(stream) = contexts::enter(id) else {
             // It has ended.
-            with_worker(|worker| worker.leave(id, Envoy.uptime()));
+            with_worker(|worker| worker.release(id, Envoy.uptime()));
             continue;
         };
         let resumes = stream.borrow_mut().on_turn(&Envoy, answer);
@@ -136,12 +136,12 @@ fn compile(configuration: &[u8]) -> Option<Policy> {
         .ok()
 }
 
-fn define(kind: MetricKind, name: &str) -> CounterId {
+fn define(kind: MetricKind, name: &str) -> MetricId {
     METRICS.with_borrow_mut(|metrics| match metrics.get(name) {
         Some(id) => *id,
         None => {
             // A number that no metric has: adding to it does nothing.
-            let id = CounterId(abi::define_metric(kind as u32, name).unwrap_or(u32::MAX));
+            let id = MetricId(abi::define_metric(kind as u32, name).unwrap_or(u32::MAX));
             metrics.insert(name.to_owned(), id);
             id
         }

@@ -101,12 +101,12 @@ pub(crate) async fn the_standard_reset_is_when_one_more_is_there(lab: &Lab) {
     for (path, quota, most) in [("/rolling/x", 4, 3), ("/bucket/x", 5, 1), ("/calendar/x", 4, 3)] {
         client.send(of(path, ALPHA[0])).await;
         sleep(Duration::from_millis(700)).await;
-        let (before, more_in) = left_and_more(&client.send(of(path, ALPHA[0])).await);
-        let more_in = more_in.expect("something was taken");
-        assert!((1..=most).contains(&more_in), "{path}: {more_in}");
-        sleep(Duration::from_secs(more_in)).await;
+        let (before, next_unit_in) = left_and_more(&client.send(of(path, ALPHA[0])).await);
+        let next_unit_in = next_unit_in.expect("something was taken");
+        assert!((1..=most).contains(&next_unit_in), "{path}: {next_unit_in}");
+        sleep(Duration::from_secs(next_unit_in)).await;
         let (after, _) = left_and_more(&client.send(of(path, ALPHA[0])).await);
-        assert!(after >= before && after < quota, "{path}: {before}, {after} after {more_in} s");
+        assert!(after >= before && after < quota, "{path}: {before}, {after} after {next_unit_in} s");
     }
 }
 

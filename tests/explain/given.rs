@@ -107,7 +107,7 @@ fn a_response_says_what_a_request_costs() {
     assert_eq!(costs(&three, "late"), (json!(3), json!(2), json!(0), json!(false)));
     assert_eq!(costs(&three, "lines"), (none, json!(8), json!(0), json!(false)));
     let over = call(&["--response-header", "x-cost: 3", "--repeat", "2"]);
-    assert_eq!(costs(&over, "late"), (json!(3), json!(0), json!(1), json!(false)), "the response may overdraw");
+    assert_eq!(costs(&over, "late"), (json!(3), json!(0), json!(1), json!(false)), "the response may force_charge");
     let third = call(&["--response-header", "x-cost: 3", "--repeat", "3"]);
     assert_eq!((text(&third["decision"]), text(&third["limit"])), ("refused", "late"));
     for (header, cost) in [("x-other: 3", 1), ("x-cost: many", 1), ("x-cost: 0", 0)] {

@@ -88,7 +88,7 @@ fn a_token_and_a_session_are_told_apart() {
     assert_eq!((text(&token["tier"]["name"]), text(&token["tier"]["route"])), ("test", "POST /api/**/test"));
     assert_eq!((token["routes"].as_array().unwrap().len(), text(&token["routes"][0])), (2, "POST /api/**/test"));
     assert_eq!(limit(&token, "write-per-token")["key"][0]["value"], "2edfd8eebd74397de51dc8b25c2c6f17");
-    assert_eq!(field(&token, "x-ratelimit-limit"), "10", "the fewest requests left");
+    assert_eq!(field(&token, "x-ratelimit-limit"), "10", "the most_constrained requests left");
     assert_eq!(field(&token, "x-ratelimit-reset"), "1795600860");
 
     let claims = r#"{"envoy.filters.http.jwt_authn":{"session":{"iss":"id.acme","sub":"zoe","org":"acme","plan":"enterprise","region":"us-west"}}}"#;
@@ -167,6 +167,6 @@ fn a_plan_has_numbers_of_its_own() {
         assert_eq!(monthly["rule"]["calendar"]["quota"], month);
         assert_eq!((&monthly["rule"]["over"], &monthly["shown"]), (&json!(over), &json!(false)));
         assert_eq!(monthly["remaining"], month.saturating_sub(quota), "what it would have taken it did not take");
-        assert_eq!(monthly["full_in"], 482_400, "until December");
+        assert_eq!(monthly["reset_in"], 482_400, "until December");
     }
 }

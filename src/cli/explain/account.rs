@@ -163,9 +163,9 @@ pub(super) struct Limit {
     /// Units taken above the quota.
     pub(super) over: u64,
     /// Until a further unit is there, rounded up to seconds.
-    pub(super) more_in: u64,
+    pub(super) next_unit_in: u64,
     /// Until all are.
-    pub(super) full_in: u64,
+    pub(super) reset_in: u64,
     /// The shortest wait after which the request is admitted; `None` where no wait helps, or none is
     /// needed.
     pub(super) retry_after: Option<u64>,

@@ -8,16 +8,16 @@ use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::source::PARTS;
 use crate::policy::callers::{Place, Source, Steps};
+use crate::request::audit::Origin;
 use crate::request::head::Request;
-use crate::request::identify::{Caller, Unidentified, is_asked};
-use crate::request::trace::Origin;
+use crate::request::identify::{AuthFailure, Caller, is_asked};
 
 /// `heard` until the caller was let in or refused; `known` is all that is known of it.
 pub(super) fn callers(
     policy: &Policy,
     request: &Request,
     (heard, known): (&Recorder, &Recorder),
-    refused: Option<(Unidentified, Option<AttributeId>)>,
+    refused: Option<(AuthFailure, Option<AttributeId>)>,
     caller: Option<&Caller<'_>>,
 ) -> Callers {
     let defined = !policy.callers.credentials.is_empty();
@@ -43,7 +43,7 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    fn credentials(&self, refused: Option<Unidentified>) -> Vec<Credential> {
+    fn credentials(&self, refused: Option<AuthFailure>) -> Vec<Credential> {
         let stopped = refused.and_then(|why| self.stopped_at(why));
         let all = self.policy.callers.credentials.iter().enumerate();
         all.map(|(number, credential)| {
@@ -67,46 +67,46 @@ impl Words<'_> {
     }
 
     /// The credential after which no other was looked at.
-    fn stopped_at(&self, why: Unidentified) -> Option<usize> {
+    fn stopped_at(&self, why: AuthFailure) -> Option<usize> {
         let last = || self.heard.credentials.keys().next_back().copied();
         match why {
-            Unidentified::Absent => None,
-            Unidentified::Unknown => last(),
-            Unidentified::Ambiguous if self.heard.repeated.is_some() => None,
-            Unidentified::Ambiguous => last(),
-            Unidentified::Conflicting => match self.heard.conflict.as_ref()?.1.origin {
+            AuthFailure::Absent => None,
+            AuthFailure::Unknown => last(),
+            AuthFailure::Ambiguous if self.heard.repeated.is_some() => None,
+            AuthFailure::Ambiguous => last(),
+            AuthFailure::Conflicting => match self.heard.conflict.as_ref()?.1.origin {
                 Origin::Entry(number) | Origin::Credential(number) => Some(number),
                 Origin::First | Origin::Source(_) => None,
             },
         }
     }
 
-    fn refused(&self, why: Unidentified) -> String {
+    fn refused(&self, why: AuthFailure) -> String {
         let last = self.heard.credentials.keys().next_back();
         let credential = last.and_then(|number| self.policy.callers.credentials.get(*number));
         let name = credential.map_or("", |credential| &credential.name);
         match (why, &self.heard.repeated, &self.heard.conflict) {
-            (Unidentified::Absent, ..) => "no credential is presented".to_owned(),
-            (Unidentified::Unknown, ..) => format!("the directory does not have this {name}"),
-            (Unidentified::Ambiguous, Some((attribute, number)), _) => {
+            (AuthFailure::Absent, ..) => "no credential is presented".to_owned(),
+            (AuthFailure::Unknown, ..) => format!("the directory does not have this {name}"),
+            (AuthFailure::Ambiguous, Some((attribute, number)), _) => {
                 format!(
                     "what {} is read from stands twice: {}",
                     self.name(*attribute),
                     self.source(*attribute, *number)
                 )
             }
-            (Unidentified::Ambiguous, None, _) => {
+            (AuthFailure::Ambiguous, None, _) => {
                 format!(
                     "{name} stands twice: {}",
                     credential.map(|credential| place(&credential.place)).unwrap_or_default()
                 )
             }
-            (Unidentified::Conflicting, _, Some((attribute, second))) => {
+            (AuthFailure::Conflicting, _, Some((attribute, second))) => {
                 let says = |told: &Told| format!("{} ({})", told.value, self.origin(*attribute, told.origin));
                 let first = self.heard.values.get(attribute).map(says).unwrap_or_default();
                 format!("{} is {first} and {}", self.name(*attribute), says(second))
             }
-            (Unidentified::Conflicting, _, None) => "two credentials stand for different callers".to_owned(),
+            (AuthFailure::Conflicting, _, None) => "two credentials stand for different callers".to_owned(),
         }
     }
 

@@ -10,14 +10,14 @@ use crate::base::number::counted;
 use crate::base::units::write_span;
 use crate::limit::calendar::Over;
 use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
-use crate::observe::Decided;
+use crate::observe::DecisionLabel;
 use crate::policy::Policy;
 use crate::policy::limits::{self, ChargeWhen, CostSource, Visibility};
 use crate::policy::select::{Condition, Selector};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::select::{has, of_its_tiers, pools, value};
-use crate::store::Claim;
+use crate::store::LimitCheck;
 
 /// Values that are listed in a sentence, at most.
 const VALUES_SHOWN: usize = 5;
@@ -36,22 +36,22 @@ impl View<'_> {
     /// charge is settled.
     pub(super) fn applied(
         &self,
-        claim: &Claim,
-        decided: Option<Decided>,
+        check: &LimitCheck,
+        decided: Option<DecisionLabel>,
         (settled, balance): (Settled, Balance),
     ) -> Option<Limit> {
-        let limit = self.policy.limits.get(claim.limit)?;
+        let limit = self.policy.limits.get(check.limit)?;
         let first = limit.overrides.first(|attribute| self.caller.value(attribute));
-        let retry_after = match claim.answer {
+        let retry_after = match check.answer {
             Ok(Decision::Deny { retry_after, .. }) => Some(retry_after.seconds_up().max(1)),
             Ok(Decision::Admit(_) | Decision::NeverFits(_)) | Err(_) => None,
         };
         Some(Limit {
             name: limit.name.to_string(),
             key: self.key(&limit.selector, &limit.per),
-            rule: rule(&claim.rule),
-            r#override: first.map(|number| format!("/limits/{}/overrides/{number}", claim.limit)),
-            cost: settled.cost.or(match claim.cost {
+            rule: rule(&check.rule),
+            r#override: first.map(|number| format!("/limits/{}/overrides/{number}", check.limit)),
+            cost: settled.cost.or(match check.cost {
                 Cost::Now(units) => Some(units),
                 Cost::Later => None,
             }),
@@ -71,25 +71,25 @@ impl View<'_> {
                 ChargeWhen::Success => "success",
             },
             given_back: settled.given_back,
-            enforcement: match claim.enforcement {
+            enforcement: match check.enforcement {
                 Enforcement::Enforce => "enforce",
                 Enforcement::Shadow => "shadow",
             },
-            decision: decided.map(Decided::name),
-            quota: claim.rule.quota(),
+            decision: decided.map(DecisionLabel::name),
+            quota: check.rule.quota(),
             remaining: balance.remaining,
             over: balance.over,
-            more_in: balance.more_in.seconds_up(),
-            full_in: balance.full_in.seconds_up(),
+            next_unit_in: balance.next_unit_in.seconds_up(),
+            reset_in: balance.reset_in.seconds_up(),
             retry_after,
-            shown: limit.visibility == Visibility::Show && claim.enforcement == Enforcement::Enforce,
+            shown: limit.visibility == Visibility::Show && check.enforcement == Enforcement::Enforce,
         })
     }
 
-    /// The limits that do not apply. `claims` are those that do.
-    pub(super) fn others(&self, claims: &[Claim]) -> Vec<Other> {
+    /// The limits that do not apply. `checks` are those that do.
+    pub(super) fn others(&self, checks: &[LimitCheck]) -> Vec<Other> {
         let all = self.policy.limits.iter().enumerate();
-        let others = all.filter(|(number, _)| !claims.iter().any(|claim| claim.limit == *number));
+        let others = all.filter(|(number, _)| !checks.iter().any(|check| check.limit == *number));
         others
             .map(|(_, limit)| {
                 // One that has nothing against it applies.
@@ -154,9 +154,9 @@ impl View<'_> {
         told.collect()
     }
 
-    /// The seats that a claim is of, if it is of some.
-    pub(super) fn seats(&self, claim: &Claim) -> Option<Seats> {
-        let limit = self.policy.seat(claim.limit)?;
+    /// The seats that a check is of, if it is of some.
+    pub(super) fn seats(&self, check: &LimitCheck) -> Option<Seats> {
+        let limit = self.policy.seat(check.limit)?;
         Some(Seats {
             name: limit.name.to_string(),
             key: self.key(&limit.selector, &limit.per),

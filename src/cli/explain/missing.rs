@@ -10,8 +10,8 @@ use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::source::PARTS;
 use crate::policy::callers::{AUTHORITY, Place, Source};
+use crate::request::audit::Origin;
 use crate::request::identify::Caller;
-use crate::request::trace::Origin;
 
 /// By option, what it would say and for which attributes.
 pub(super) fn missing(

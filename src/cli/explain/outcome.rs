@@ -7,17 +7,17 @@ use super::upstream::{Settled, look, settle};
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision, Reading};
-use crate::observe::Decided;
-use crate::payload::body::{BodyMeter, Refused};
+use crate::observe::DecisionLabel;
+use crate::payload::body::{BodyMeter, Rejection};
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
-use crate::reply::fields::{self, By, Shown};
-use crate::reply::local::{self, Told, Under};
+use crate::reply::fields::{self, By, LimitStatus};
+use crate::reply::local::{self, ReplyContext, Under};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::payload::{Holding, check_length, holding, wanted};
 use crate::request::select::{exemption, pools, select};
-use crate::store::Claim;
+use crate::store::LimitCheck;
 use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
 
@@ -29,7 +29,7 @@ pub(super) struct Outcome {
     pub(super) pools: Vec<Pool>,
     pub(super) seats: Vec<Seats>,
     pub(super) others: Vec<Other>,
-    pub(super) decision: Decided,
+    pub(super) decision: DecisionLabel,
     pub(super) limit: Option<String>,
     pub(super) response: Response,
 }
@@ -44,7 +44,7 @@ impl Outcome {
             pools: Vec::new(),
             seats: Vec::new(),
             others: Vec::new(),
-            decision: Decided::Refused,
+            decision: DecisionLabel::Refused,
             limit: None,
             response: answered(reply, request),
         }
@@ -60,7 +60,7 @@ impl Outcome {
         repeat: u64,
     ) -> Self {
         let view = View { policy, request, caller, not_given };
-        let (mut numbers, mut claims) = (Vec::new(), Vec::new());
+        let (mut numbers, mut checks) = (Vec::new(), Vec::new());
         let exempt = exemption(request, caller, policy, &mut numbers);
         select(
             request,
@@ -68,22 +68,22 @@ impl Outcome {
             policy,
             &LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities()),
             &mut numbers,
-            &mut claims,
+            &mut checks,
         );
-        let (payload, refused) = payload(policy, request, caller, &claims);
+        let (payload, refused) = payload(policy, request, caller, &checks);
         if refused.is_some() {
             // It takes nothing from any limit, and is told where it stands with them.
-            claims.iter_mut().for_each(|claim| claim.cost = Cost::Now(0));
+            checks.iter_mut().for_each(|check| check.cost = Cost::Now(0));
         }
         let mut store = MemoryStore::default();
         let mut verdict = Verdict::Unlimited;
         let mut balances = Vec::new();
         for _ in 0..repeat {
-            verdict = decide(&mut store, proxy, &mut claims, &mut { proxy.now });
-            balances = balances_after(&mut store, proxy, &claims, verdict);
+            verdict = decide(&mut store, proxy, &mut checks, &mut { proxy.now });
+            balances = balances_after(&mut store, proxy, &checks, verdict);
             if verdict == Verdict::Admit && refused.is_none() {
-                for (claim, balance) in claims.iter().zip(&mut balances).filter(|(claim, _)| !claim.denies()) {
-                    let (settled, after) = settle(&mut store, proxy, policy, request, claim);
+                for (check, balance) in checks.iter().zip(&mut balances).filter(|(check, _)| !check.denies()) {
+                    let (settled, after) = settle(&mut store, proxy, policy, request, check);
                     *balance = (settled, after.unwrap_or(balance.1));
                 }
             }
@@ -92,10 +92,10 @@ impl Outcome {
                 break;
             }
         }
-        let mut shown: Vec<Shown> = Vec::new();
-        for (claim, balance) in claims.iter().zip(&balances) {
-            let limit = policy.limits.get(claim.limit);
-            let found = limit.and_then(|limit| Shown::of(claim, limit));
+        let mut shown: Vec<LimitStatus> = Vec::new();
+        for (check, balance) in checks.iter().zip(&balances) {
+            let limit = policy.limits.get(check.limit);
+            let found = limit.and_then(|limit| LimitStatus::of(check, limit));
             shown.extend(found.map(|mut found| {
                 found.reading = found.reading.map(|reading| Reading { balance: balance.1, ..reading });
                 found
@@ -104,36 +104,38 @@ impl Outcome {
         let numbers = pools(request, caller, policy, &mut numbers);
         let numbers: Vec<usize> = numbers.into_iter().map(|(number, _)| number).collect();
         let under = Under { shown: &shown, pools: &numbers };
-        let of_claim = |place: usize| Some(policy.claim_name(claims.get(place)?.limit).to_owned());
+        let of_claim = |place: usize| Some(policy.check_name(checks.get(place)?.limit).to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some((name, refused)), _) => {
-                let told = Told::of(request, proxy.now.nanos());
+                let told = ReplyContext::of(request, proxy.now.nanos());
                 let reply = local::payload_refused(policy, name, refused, &told, under);
-                (Decided::Refused, Some(name.to_owned()), answered(reply, request))
+                (DecisionLabel::Refused, Some(name.to_owned()), answered(reply, request))
             }
             (None, Verdict::Refuse(refusal)) => {
-                let reply = local::refused(policy, refusal, &claims, under, request, proxy.now);
-                (Decided::Refused, of_claim(refusal.claim), answered(reply, request))
+                let reply = local::refused(policy, refusal, &checks, under, request, proxy.now);
+                (DecisionLabel::Refused, of_claim(refusal.check), answered(reply, request))
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
                 let fields = fields::all(policy, &shown, &numbers, By::Upstream).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
                 let response = Response { status, of_the_upstream: true, fields, body: None };
-                match longest_wait(&claims, Claim::denies) {
-                    Some((place, _)) => (Decided::WouldRefuse, of_claim(place), response),
-                    None => (Decided::Admitted, None, response),
+                match longest_wait(&checks, LimitCheck::denies) {
+                    Some((place, _)) => (DecisionLabel::WouldRefuse, of_claim(place), response),
+                    None => (DecisionLabel::Admitted, None, response),
                 }
             }
         };
-        let applied = claims.iter().zip(&balances);
+        let applied = checks.iter().zip(&balances);
         Self {
             exempt,
             payload,
-            limits: applied.filter_map(|(it, balance)| view.applied(it, Decided::of(it, verdict), *balance)).collect(),
+            limits: applied
+                .filter_map(|(it, balance)| view.applied(it, DecisionLabel::of(it, verdict), *balance))
+                .collect(),
             pools: view.pools(),
-            seats: claims.iter().filter_map(|claim| view.seats(claim)).collect(),
-            others: if exempt.is_some() { Vec::new() } else { view.others(&claims) },
+            seats: checks.iter().filter_map(|check| view.seats(check)).collect(),
+            others: if exempt.is_some() { Vec::new() } else { view.others(&checks) },
             decision,
             limit,
             response,
@@ -146,10 +148,10 @@ fn payload<'p>(
     policy: &'p Policy,
     request: &Request,
     caller: &Caller<'_>,
-    claims: &[Claim],
-) -> (Option<Payload>, Option<(&'p str, Refused)>) {
+    checks: &[LimitCheck],
+) -> (Option<Payload>, Option<(&'p str, Rejection)>) {
     let Some(holding) = holding(request, caller, policy, &mut Vec::new()) else { return (None, None) };
-    let wanted = wanted(policy, Some(holding), request, claims).unwrap_or_default();
+    let wanted = wanted(policy, Some(holding), request, checks).unwrap_or_default();
     let encodings = request.headers.all("content-encoding");
     let opened = check_length(&wanted, request)
         .and_then(|()| BodyMeter::new(&wanted, encodings, [0; 16], &Budget::default()).map(|_| ()));
@@ -172,20 +174,20 @@ fn payload<'p>(
 fn balances_after(
     store: &mut MemoryStore,
     proxy: &Proxy,
-    claims: &[Claim],
+    checks: &[LimitCheck],
     verdict: Verdict,
 ) -> Vec<(Settled, Balance)> {
-    let after = |claim: &Claim| match verdict {
+    let after = |check: &LimitCheck| match verdict {
         // What it would have taken it did not take.
-        Verdict::Refuse(_) if !claim.denies() => look(store, proxy, claim),
-        Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_) => balance(claim),
+        Verdict::Refuse(_) if !check.denies() => look(store, proxy, check),
+        Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_) => balance(check),
     };
-    claims.iter().map(after).map(|balance| (Settled::default(), balance)).collect()
+    checks.iter().map(after).map(|balance| (Settled::default(), balance)).collect()
 }
 
 /// Where the caller stands by what the limit answered.
-pub(super) fn balance(claim: &Claim) -> Balance {
-    claim.answer.as_ref().map_or_else(|_| Balance::default(), Decision::balance)
+pub(super) fn balance(check: &LimitCheck) -> Balance {
+    check.answer.as_ref().map_or_else(|_| Balance::default(), Decision::balance)
 }
 
 /// The gateway's own answer, as the client gets it.

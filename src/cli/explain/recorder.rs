@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::policy::attributes::AttributeId;
+use crate::request::audit::{CredentialOutcome, Origin, Trace};
 use crate::request::credential::{Identifier, identifier};
-use crate::request::trace::{Fate, Origin, Trace};
 
 /// All that was told, in its order.
 #[derive(Debug, Default)]
@@ -39,13 +39,13 @@ pub(super) enum Heard {
 }
 
 impl Trace for Recorder {
-    fn credential(&mut self, number: usize, fate: Fate<'_>) {
+    fn credential(&mut self, number: usize, fate: CredentialOutcome<'_>) {
         let heard = match fate {
-            Fate::Ambiguous => Heard::Ambiguous,
-            Fate::Verified(identifier) => Heard::Verified(identifier.as_ref().map(text)),
-            Fate::Known(digest) => Heard::Known(text(&identifier(digest))),
-            Fate::Unknown(digest) => Heard::Unknown(text(&identifier(digest))),
-            Fate::PassedOver => Heard::PassedOver,
+            CredentialOutcome::Ambiguous => Heard::Ambiguous,
+            CredentialOutcome::Verified(identifier) => Heard::Verified(identifier.as_ref().map(text)),
+            CredentialOutcome::Known(digest) => Heard::Known(text(&identifier(digest))),
+            CredentialOutcome::Unknown(digest) => Heard::Unknown(text(&identifier(digest))),
+            CredentialOutcome::PassedOver => Heard::PassedOver,
         };
         self.credentials.insert(number, heard);
     }

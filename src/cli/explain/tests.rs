@@ -95,10 +95,10 @@ proptest! {
         let mut request = Request::default();
         request.read(&proxy, &policy, true);
         let caller = identify(&request, &policy).unwrap();
-        let (mut numbers, mut claims) = (Vec::new(), Vec::new());
+        let (mut numbers, mut checks) = (Vec::new(), Vec::new());
         let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities());
-        crate::request::select::select(&request, &caller, &policy, &keys, &mut numbers, &mut claims);
-        let selected: Vec<&str> = claims.iter().map(|claim| &*policy.limits[claim.limit].name).collect();
+        crate::request::select::select(&request, &caller, &policy, &keys, &mut numbers, &mut checks);
+        let selected: Vec<&str> = checks.iter().map(|check| &*policy.limits[check.limit].name).collect();
 
         let outcome = Outcome::decided(&policy, &proxy, &request, &caller, &[], repeat);
         let explained: Vec<&str> = outcome.limits.iter().map(|limit| &*limit.name).collect();

@@ -206,7 +206,7 @@ fn left(limit: &Limit) -> String {
         let _ = write!(left, ", {} over", limit.over);
     }
     let spoken = |seconds: u64| time::spoken(Span::from_seconds(seconds));
-    match (limit.more_in, limit.full_in) {
+    match (limit.next_unit_in, limit.reset_in) {
         (_, 0) => {}
         (more, full) if more == full || more == 0 => _ = write!(left, "; all in {}", spoken(full)),
         (more, full) => _ = write!(left, "; more in {}, all in {}", spoken(more), spoken(full)),

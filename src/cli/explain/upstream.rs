@@ -9,7 +9,7 @@ use crate::policy::limits::{ChargeWhen, CostSource, Limit};
 use crate::request::head::Request;
 use crate::request::select::units;
 use crate::store::memory::MemoryStore;
-use crate::store::{Claim, Store};
+use crate::store::{LimitCheck, Store};
 
 use super::host::Proxy;
 
@@ -54,26 +54,26 @@ impl Upstream {
     }
 }
 
-/// Settles the charge of a claim of a request that was admitted; where the caller stands after that,
+/// Settles the charge of a check of a request that was admitted; where the caller stands after that,
 /// if it changed.
 pub(super) fn settle(
     store: &mut MemoryStore,
     proxy: &Proxy,
     policy: &Policy,
     request: &Request,
-    claim: &Claim,
+    check: &LimitCheck,
 ) -> (Settled, Option<Balance>) {
-    let Some(limit) = policy.limits.get(claim.limit) else { return (Settled::default(), None) };
-    let settled = Settled { cost: cost(proxy, limit, claim), given_back: fails(proxy, limit, request) };
-    let balance = match (claim.cost, &claim.charge, settled.given_back) {
+    let Some(limit) = policy.limits.get(check.limit) else { return (Settled::default(), None) };
+    let settled = Settled { cost: cost(proxy, limit, check), given_back: fails(proxy, limit, request) };
+    let balance = match (check.cost, &check.charge, settled.given_back) {
         (Cost::Later, _, false) => {
             // What is not known counts as one unit here.
             let units = settled.cost.unwrap_or(1);
-            let charged = (units > 0).then(|| store.overdraw(&claim.key, &claim.rule, units, proxy));
+            let charged = (units > 0).then(|| store.force_charge(&check.key, &check.rule, units, proxy));
             charged.and_then(Result::ok).map(|(reading, _)| reading.balance)
         }
         (Cost::Now(_), Some(charge), true) => {
-            store.give_back(&claim.key, &claim.rule, charge, proxy).ok().map(|reading| reading.balance)
+            store.refund(&check.key, &check.rule, charge, proxy).ok().map(|reading| reading.balance)
         }
         (Cost::Later | Cost::Now(_), _, _) => None,
     };
@@ -81,10 +81,10 @@ pub(super) fn settle(
 }
 
 /// Where the caller stands with a limit, without taking anything.
-pub(super) fn look(store: &mut MemoryStore, proxy: &Proxy, claim: &Claim) -> Balance {
-    let mut look = claim.clone();
+pub(super) fn look(store: &mut MemoryStore, proxy: &Proxy, check: &LimitCheck) -> Balance {
+    let mut look = check.clone();
     look.cost = Cost::Now(0);
-    store.take(std::slice::from_mut(&mut look), proxy.now, proxy);
+    store.try_charge_all(std::slice::from_mut(&mut look), proxy.now, proxy);
     super::outcome::balance(&look)
 }
 
@@ -92,8 +92,8 @@ fn fails(proxy: &Proxy, limit: &Limit, request: &Request) -> bool {
     limit.charge == ChargeWhen::Success && proxy.upstream.as_ref().is_some_and(|upstream| upstream.is_failure(request))
 }
 
-fn cost(proxy: &Proxy, limit: &Limit, claim: &Claim) -> Option<u64> {
-    match (claim.cost, &limit.cost, &proxy.upstream) {
+fn cost(proxy: &Proxy, limit: &Limit, check: &LimitCheck) -> Option<u64> {
+    match (check.cost, &limit.cost, &proxy.upstream) {
         (Cost::Now(units), ..) => Some(units),
         (Cost::Later, CostSource::ResponseHeader(name), Some(upstream)) => Some(upstream.units(name)),
         (Cost::Later, ..) => None,

@@ -42,10 +42,10 @@ pub(super) struct Callers {
     attributes: Option<BTreeMap<String, Sources>>,
     /// A secret that the directory does not have.
     #[schemars(extend("default" = "refuse"))]
-    unknown: Option<Stance>,
+    unknown: Option<OnUnidentified>,
     /// A request without any credential.
     #[schemars(extend("default" = "refuse"))]
-    absent: Option<Stance>,
+    absent: Option<OnUnidentified>,
 }
 
 /// Where something holds.
@@ -59,7 +59,7 @@ struct Where {
 /// What becomes of a caller who is not known.
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
-enum Stance {
+enum OnUnidentified {
     /// 401.
     Refuse,
     /// Goes on without attributes.

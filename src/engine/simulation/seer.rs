@@ -3,19 +3,19 @@
 use super::Worker;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
-use crate::host::shared::foresight::{Beacon, BeaconKey, Foresight};
+use crate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::Clock;
 
 pub(super) struct Seer {
     worker: Worker,
     /// It looks the counter up after every wrong guess: most interleavings for the least steps.
-    foresight: Option<Foresight>,
+    predictor: Option<VersionPredictor>,
 }
 
 impl Seer {
     pub(super) fn new(worker: &Worker, foresees: bool) -> Self {
-        Self { worker: worker.clone(), foresight: foresees.then(|| Foresight::new(0)) }
+        Self { worker: worker.clone(), predictor: foresees.then(|| VersionPredictor::new(0)) }
     }
 }
 
@@ -26,21 +26,21 @@ impl SharedData for Seer {
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         let swap = self.worker.swap(key, value, seen)?;
-        match (&self.foresight, swap) {
-            (Some(foresight), Swap::Done) => foresight.stored(self),
-            (Some(foresight), Swap::Conflict) => foresight.conflicted(),
+        match (&self.predictor, swap) {
+            (Some(predictor), Swap::Done) => predictor.stored(self),
+            (Some(predictor), Swap::Conflict) => predictor.conflicted(),
             (None, _) => {}
         }
         Ok(swap)
     }
 
-    fn foreseen(&self) -> Option<Version> {
-        self.foresight.as_ref().and_then(Foresight::version)
+    fn predicted(&self) -> Option<Version> {
+        self.predictor.as_ref().and_then(VersionPredictor::version)
     }
 }
 
-impl Beacon for Seer {
-    fn write(&self, key: BeaconKey) -> Option<u32> {
+impl VersionProbe for Seer {
+    fn write(&self, key: ProbeKey) -> Option<u32> {
         let key = [key as u8];
         self.worker.step(|world| {
             world.version += 1;

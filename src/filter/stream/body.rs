@@ -17,12 +17,12 @@ use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::observe::{Event, Refund, Sink, access_log};
-use crate::payload::body::{Progress, Reason, Refused};
+use crate::payload::body::{Progress, Reason, Rejection};
 use crate::payload::slice::Slice;
 use crate::reply::local::{self, Under};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
-use crate::store::Claim;
+use crate::store::LimitCheck;
 
 impl<D: SharedData + SharedQueue> Stream<D> {
     /// More of the request's body has come: the host has `size` bytes for us. `ends` is whether that is
@@ -44,7 +44,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
                 let runtime = Rc::clone(&self.runtime);
                 Books { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::HostStatus(0)));
                 if upload.payload.is_some() {
-                    return self.refuse_upload(host, Refused { reason: Reason::Unavailable, max: None });
+                    return self.refuse_upload(host, Rejection { reason: Reason::Unavailable, max: None });
                 }
                 upload.forgo();
             }
@@ -106,7 +106,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
         let runtime = Rc::clone(&self.runtime);
         Books { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::StopIteration));
-        self.refuse_upload(host, Refused { reason: Reason::StopIteration, max: None });
+        self.refuse_upload(host, Rejection { reason: Reason::StopIteration, max: None });
         Step::Replied
     }
 
@@ -126,16 +126,16 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         request: &Request,
         caller: &Caller<'_>,
         (number, refused): upload::Refusal,
-        claims: &[Claim],
+        checks: &[LimitCheck],
         now: Timestamp,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
         let under =
-            Under { shown: &stated::look(&runtime, host, claims, now), pools: &stated::pools(policy, request, caller) };
+            Under { shown: &stated::look(&runtime, host, checks, now), pools: &stated::pools(policy, request, caller) };
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
         let line = access_log::refused(policy, Some(name), request.tier, caller);
-        let told = local::Told::of(request, now.nanos());
+        let told = local::ReplyContext::of(request, now.nanos());
         self.answer_payload(host, number, refused, &told, line.as_deref(), under)
     }
 
@@ -195,7 +195,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
 
     /// Answers a request whose body turned out to be refused. It pays, as its body was read for it,
     /// unless the host is at fault and has begun no response.
-    fn refuse_upload(&mut self, host: &impl Host, refused: Refused) -> Flow {
+    fn refuse_upload(&mut self, host: &impl Host, refused: Rejection) -> Flow {
         let Some(upload) = self.upload.take() else { return Flow::Continue };
         self.suspended = false;
         let runtime = Rc::clone(&self.runtime);
@@ -228,8 +228,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         &mut self,
         host: &impl Host,
         number: usize,
-        refused: Refused,
-        told: &local::Told,
+        refused: Rejection,
+        told: &local::ReplyContext,
         line: Option<&str>,
         under: Under<'_>,
     ) -> Flow {

@@ -13,7 +13,7 @@ use crate::host::stream::{Host, LocalReply};
 use crate::observe::{Event, Sink, access_log};
 use crate::reply::local;
 use crate::request::head::Request;
-use crate::request::identify::{Caller, Unidentified, suspect};
+use crate::request::identify::{AuthFailure, Caller, suspect};
 
 impl<D: SharedData + SharedQueue> Stream<D> {
     /// Answers the request here.
@@ -22,7 +22,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         host.reply(reply);
     }
 
-    pub(super) fn turn_away(&mut self, host: &impl Host, request: &Request, why: Unidentified, now: Timestamp) -> Flow {
+    pub(super) fn turn_away(&mut self, host: &impl Host, request: &Request, why: AuthFailure, now: Timestamp) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
         Books { runtime: &runtime, host }.sink().observe(Event::Unauthorized(why));

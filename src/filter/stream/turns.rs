@@ -10,8 +10,8 @@ use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::observe::{Event, Refund, Sink, access_log};
-use crate::queue::stream::{Answer, Arrival, Ask, Refusal};
-use crate::reply::fields::Shown;
+use crate::queue::stream::{Admission, Answer, Ask, Refusal};
+use crate::reply::fields::LimitStatus;
 use crate::reply::local::{self, Under};
 
 impl<D: SharedData + SharedQueue> Stream<D> {
@@ -51,17 +51,17 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         turn: impl FnOnce(&[usize]) -> Turn,
     ) -> Flow {
         match arrive(&self.runtime, self.id, asks, host) {
-            Arrival::Go => {
+            Admission::Admit => {
                 self.phase = Phase::Forwarded(forwarded);
                 Flow::Continue
             }
-            Arrival::Wait => {
+            Admission::Wait => {
                 let turn = turn(&forwarded.pools);
                 self.observe_turn(host, &turn, 1);
                 self.phase = Phase::Waiting(forwarded, turn);
                 Flow::Wait
             }
-            Arrival::Refuse(refusal) => {
+            Admission::Refuse(refusal) => {
                 self.refuse_turn(host, &turn(&forwarded.pools), refusal, forwarded.shown);
                 Flow::Stop
             }
@@ -84,7 +84,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
 
     /// Answers a request that a pool refuses: it was not admitted, so no limit is charged for it, unless its body
     /// was read before.
-    pub(super) fn refuse_turn(&mut self, host: &impl Host, turn: &Turn, refusal: Refusal, mut shown: Vec<Shown>) {
+    pub(super) fn refuse_turn(&mut self, host: &impl Host, turn: &Turn, refusal: Refusal, mut shown: Vec<LimitStatus>) {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
         let books = Books { runtime: &runtime, host };
@@ -124,7 +124,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     /// Gives its slots back, if it has any.
     pub(super) fn leave(&self, host: &impl Host) {
         if let Some(pools) = &self.runtime.pools {
-            pools.worker.borrow_mut().leave(self.id, host.uptime());
+            pools.worker.borrow_mut().release(self.id, host.uptime());
         }
     }
 

@@ -14,7 +14,7 @@ use crate::host::headers::Headers;
 use crate::host::queue::{QueueToken, SharedQueue};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
-    Clock, CounterId, Exchange, LocalReply, Meter, MetricKind, Properties, RequestBody, RequestHead, ResponseHead,
+    Clock, LocalReply, Meter, MetricId, MetricKind, Properties, RequestBody, RequestHead, ResponseHead, StreamControl,
     Uptime,
 };
 use crate::payload::memory::Budget;
@@ -143,7 +143,7 @@ impl ResponseHead for Proxy {
     }
 }
 
-impl Exchange for Proxy {
+impl StreamControl for Proxy {
     fn reply(&self, reply: &LocalReply) {
         self.replies.borrow_mut().push(reply.clone());
     }
@@ -159,21 +159,21 @@ impl Exchange for Proxy {
 }
 
 impl Meter for Proxy {
-    fn add(&self, counter: CounterId, amount: u64) {
+    fn add(&self, counter: MetricId, amount: u64) {
         let name = self.names.borrow()[counter.0 as usize].clone();
         let mut counted = self.counted.borrow_mut();
         let count = counted.entry(name).or_default();
         *count = count.saturating_add(amount);
     }
 
-    fn shift(&self, gauge: CounterId, by: i64) {
+    fn adjust(&self, gauge: MetricId, by: i64) {
         let name = self.names.borrow()[gauge.0 as usize].clone();
         let mut counted = self.counted.borrow_mut();
         let count = counted.entry(name).or_default();
         *count = count.checked_add_signed(by).unwrap();
     }
 
-    fn record(&self, histogram: CounterId, _: u64) {
+    fn record(&self, histogram: MetricId, _: u64) {
         self.add(histogram, 1);
     }
 }
@@ -194,7 +194,7 @@ impl Proxy {
                 names.push(name.to_owned());
                 names.len().saturating_sub(1)
             });
-            CounterId(u32::try_from(index).unwrap())
+            MetricId(u32::try_from(index).unwrap())
         };
         let mut runtime = Runtime::start(policy, self.clone(), &[1; 16], self.bodies.clone(), define).unwrap();
         if runtime.has_pools() {

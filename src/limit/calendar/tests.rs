@@ -22,7 +22,7 @@ fn calendar(quota: u64, period: &str, zone: &str) -> Calendar {
     Calendar::new(quota, Over::Refuse, Period::parse(period).unwrap(), Zone::find(zone).unwrap()).unwrap()
 }
 
-/// Reads like a log: `<seconds> <cost> <admit remaining over full_in | deny retry_seconds | never>`.
+/// Reads like a log: `<seconds> <cost> <admit remaining over reset_in | deny retry_seconds | never>`.
 fn check(calendar: Calendar, log: &str) {
     let mut state = None;
     for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -32,8 +32,8 @@ fn check(calendar: Calendar, log: &str) {
         state = evaluation.charged.or(evaluation.repaired).or(state);
         let seconds = |span: Span| span.nanos() / SECOND;
         let said = match evaluation.decision {
-            Decision::Admit(Balance { remaining, over, full_in, .. }) => {
-                format!("admit {remaining} {over} {}", seconds(full_in))
+            Decision::Admit(Balance { remaining, over, reset_in, .. }) => {
+                format!("admit {remaining} {over} {}", seconds(reset_in))
             }
             Decision::Deny { retry_after, .. } => format!("deny {}", seconds(retry_after)),
             Decision::NeverFits(_) => "never".to_owned(),
@@ -107,7 +107,7 @@ fn a_worker_that_is_overtaken_at_the_boundary_counts_in_the_new_window() {
     let late = rule.evaluate(Some(&turned), at(START + 59 * SECOND), Cost::Now(1));
     let Decision::Admit(balance) = late.decision else { panic!("{late:?}") };
     // By its own clock it is a second before the turn; what is told comes of the later look.
-    assert_eq!((balance.remaining, balance.full_in), (0, Span::from_seconds(1)), "never beyond its window");
+    assert_eq!((balance.remaining, balance.reset_in), (0, Span::from_seconds(1)), "never beyond its window");
     assert!(late.repaired.is_some());
     let state = late.charged.unwrap();
     assert_eq!((state.end, state.taken), (at(START + 120 * SECOND), 2));
@@ -138,17 +138,17 @@ fn a_return_belongs_to_its_own_window() {
     let rule = calendar(3, "1m", "UTC");
     let state = rule.evaluate(None, at(START), Cost::Now(2)).charged.unwrap();
     let charge = state.charge(2);
-    assert_eq!(state.give_back(&charge).map(|state| state.taken), Some(0));
+    assert_eq!(state.refund(&charge).map(|state| state.taken), Some(0));
     let next = rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(3)).charged.unwrap();
-    assert_eq!(next.give_back(&charge), None);
+    assert_eq!(next.refund(&charge), None);
     let other_life = rule.evaluate(None, at(START + 1), Cost::Now(2)).charged.unwrap();
-    assert_eq!(other_life.give_back(&charge), None);
+    assert_eq!(other_life.refund(&charge), None);
 }
 
 #[test]
 fn what_is_overdrawn_is_over_until_the_window_turns() {
     let rule = calendar(3, "1m", "UTC");
-    let (state, balance) = rule.overdraw(None, at(START), 5);
+    let (state, balance) = rule.force_charge(None, at(START), 5);
     assert_eq!((balance.remaining, balance.over), (0, 2));
     assert!(!rule.evaluate(Some(&state), at(START), Cost::Later).decision.admits());
     assert!(rule.evaluate(Some(&state), at(START), Cost::Now(0)).decision.admits());
@@ -177,11 +177,11 @@ proptest! {
                     *count += cost;
                     prop_assert!(*count <= quota);
                     prop_assert_eq!(balance.remaining, quota - *count);
-                    prop_assert_eq!(balance.full_in, window.end.since(at(now)));
+                    prop_assert_eq!(balance.reset_in, window.end.since(at(now)));
                 }
                 Decision::Deny { retry_after, balance } => {
                     prop_assert!(*count + cost > quota);
-                    prop_assert_eq!(retry_after, balance.more_in);
+                    prop_assert_eq!(retry_after, balance.next_unit_in);
                     prop_assert!(rule.evaluate(state.as_ref(), at(now).after(retry_after), Cost::Now(cost)).decision.admits());
                 }
                 Decision::NeverFits(_) => prop_assert!(cost > quota),

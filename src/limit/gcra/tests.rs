@@ -136,7 +136,7 @@ fn a_smaller_bucket_forgives_no_debt_of_a_larger_one() {
     let denied = small.evaluate(state.as_ref(), now, Cost::Now(1));
     let wait = Span::from_seconds(11 * 3_600);
     let Decision::Deny { retry_after, balance } = denied.decision else { panic!("{denied:?}") };
-    assert_eq!((retry_after, balance.full_in), (wait, Span::from_seconds(20 * 3_600)));
+    assert_eq!((retry_after, balance.reset_in), (wait, Span::from_seconds(20 * 3_600)));
     assert_eq!(denied.repaired, None);
     assert!(!large.evaluate(state.as_ref(), now, Cost::Now(1)).decision.admits());
     assert!(small.evaluate(state.as_ref(), now.after(wait), Cost::Now(1)).decision.admits());
@@ -153,7 +153,7 @@ fn a_failed_request_gives_its_unit_back() {
     let mut state = None;
     for _ in 0..1_000 {
         let taken = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).charged.unwrap();
-        state = taken.give_back(&taken.charge(1, now), now);
+        state = taken.refund(&taken.charge(1, now), now);
     }
     let left = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).decision;
     assert!(matches!(left, Decision::Admit(Balance { remaining: 99, .. })), "{left:?}");
@@ -176,7 +176,7 @@ fn what_time_has_refilled_is_not_given_back_again() {
     assert!(burst.decision.admits());
     let mut state = burst.charged.unwrap();
     for charge in slow {
-        state = state.give_back(&charge, now).unwrap_or(state);
+        state = state.refund(&charge, now).unwrap_or(state);
     }
     assert!(!bucket.evaluate(Some(&state), now, Cost::Now(1)).decision.admits());
 }
@@ -186,14 +186,14 @@ fn a_charge_of_another_life_of_the_record_gives_nothing() {
     let bucket = bucket(10, "1/s");
     let first = bucket.evaluate(None, at(1_000_000_000_000), Cost::Now(1)).charged.unwrap();
     let again = bucket.evaluate(None, at(1_000_000_000_007), Cost::Now(5)).charged.unwrap();
-    assert_eq!(again.give_back(&first.charge(1, at(1_000_000_000_000)), at(1_000_000_000_008)), None);
+    assert_eq!(again.refund(&first.charge(1, at(1_000_000_000_000)), at(1_000_000_000_008)), None);
 }
 
 #[test]
 fn what_is_overdrawn_is_paid_by_those_that_come_after() {
     let (rule, now) = (bucket(10, "1/s"), at(1_000_000_000_000));
-    let (state, balance) = rule.overdraw(None, now, 25);
-    assert_eq!((balance.remaining, balance.over, balance.full_in), (0, 15, Span::from_seconds(25)));
+    let (state, balance) = rule.force_charge(None, now, 25);
+    assert_eq!((balance.remaining, balance.over, balance.reset_in), (0, 15, Span::from_seconds(25)));
     let told = |state: &State, now, cost| rule.evaluate(Some(state), now, cost).decision;
     let Decision::Deny { retry_after, .. } = told(&state, now, Cost::Later) else { panic!("{state:?}") };
     assert_eq!(retry_after, Span::from_seconds(16));
@@ -205,9 +205,9 @@ fn what_is_overdrawn_is_paid_by_those_that_come_after() {
     let repaired = rule.evaluate(Some(&state), earlier, Cost::Now(1)).repaired.unwrap();
     assert_eq!(repaired.tat.since(earlier), Span::from_seconds(25));
     // Nor does a step that is met by a charge of this kind become a part of it.
-    let (state, _) = rule.overdraw(Some(&state), earlier, 1);
+    let (state, _) = rule.force_charge(Some(&state), earlier, 1);
     assert_eq!(state.tat.since(earlier), Span::from_seconds(26));
-    let (state, _) = rule.overdraw(Some(&state), earlier, u64::MAX);
+    let (state, _) = rule.force_charge(Some(&state), earlier, u64::MAX);
     assert_eq!(state.tat.since(earlier), DEBT_MAX);
 }
 
@@ -216,8 +216,8 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
     let now = at(1_700_000_000_000_000_000);
     for (refill, units) in [("1/d", 1_000), ("1/d", 100_000), ("1/h", 4_000_000), ("1000000/s", 20_000_000_000)] {
         let rule = bucket(10, refill);
-        let (before, _) = rule.overdraw(None, now, 3);
-        let (state, balance) = rule.overdraw(Some(&before), now, units);
+        let (before, _) = rule.force_charge(None, now, 3);
+        let (state, balance) = rule.force_charge(Some(&before), now, units);
         assert_eq!((balance.remaining, balance.over), (0, units - 7), "{units} of {refill}");
         // Nothing of it is taken for a step of the clock, now or later.
         let later = now.after(rule.refill().interval().times(units / 2));
@@ -225,13 +225,13 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
             let evaluation = rule.evaluate(Some(&state), now, Cost::Later);
             assert!(evaluation.repaired.is_none() && !evaluation.decision.admits(), "{units} of {refill}");
         }
-        let (more, balance) = rule.overdraw(Some(&state), now, 5);
+        let (more, balance) = rule.force_charge(Some(&state), now, 5);
         assert_eq!(balance.over, units - 2);
-        assert!(more.give_back(&more.charge(5, now), now).is_some_and(|left| left.tat == state.tat));
-        let given = state.give_back(&state.charge(units, now), now).unwrap();
+        assert!(more.refund(&more.charge(5, now), now).is_some_and(|left| left.tat == state.tat));
+        let given = state.refund(&state.charge(units, now), now).unwrap();
         assert_eq!(given.tat, before.tat, "{units} of {refill}");
         // A charge before more units than the record can count is not told from others.
-        let earlier = more.give_back(&before.charge(3, now), now);
+        let earlier = more.refund(&before.charge(3, now), now);
         assert_eq!(earlier.is_some(), units < 1 << 20, "{units} of {refill}");
     }
 }
@@ -277,8 +277,8 @@ proptest! {
                             let owed = oracle.debt(interval, now);
                             prop_assert_eq!(balance.remaining, (window - owed) / interval);
                             let (after, one_more) = (evaluation.charged.or(state), Cost::Now(balance.remaining + 1));
-                            let more = now + balance.more_in.nanos();
-                            if balance.more_in > Span::ZERO {
+                            let more = now + balance.next_unit_in.nanos();
+                            if balance.next_unit_in > Span::ZERO {
                                 prop_assert!(bucket.evaluate(after.as_ref(), at(more), one_more).decision.admits());
                                 prop_assert!(!bucket.evaluate(after.as_ref(), at(more - 1), one_more).decision.admits());
                             } else {
@@ -286,7 +286,7 @@ proptest! {
                             }
                         }
                         Decision::Deny { retry_after, balance } => {
-                            prop_assert!(retry_after >= balance.more_in);
+                            prop_assert!(retry_after >= balance.next_unit_in);
                             prop_assert!(evaluation.charged.or(evaluation.repaired).is_none(), "a refusal leaves no trace");
                             let then = now + retry_after.nanos();
                             prop_assert!(bucket.evaluate(state.as_ref(), at(then), Cost::Now(u64::from(cost))).decision.admits());
@@ -322,7 +322,7 @@ proptest! {
                     let index = charges.len() - 1 - newest;
                     if !std::mem::replace(&mut oracle.admitted[index].2, true) {
                         let before = state.unwrap();
-                        state = Some(before.give_back(&charges[index], at(now)).unwrap_or(before));
+                        state = Some(before.refund(&charges[index], at(now)).unwrap_or(before));
                     }
                 }
                 Step::Fail(_) => {}
@@ -349,7 +349,7 @@ proptest! {
         }
         for charge in charges {
             let taken = state.unwrap();
-            state = Some(taken.give_back(&charge, now).unwrap_or(taken));
+            state = Some(taken.refund(&charge, now).unwrap_or(taken));
         }
         prop_assert_eq!(debt(state), before);
     }
@@ -368,7 +368,7 @@ proptest! {
         charges.sort_by_key(|(order, _)| *order);
         let now = at(start + nanos);
         for (_, charge) in charges {
-            state = state.and_then(|state| state.give_back(&charge, now)).or(state);
+            state = state.and_then(|state| state.refund(&charge, now)).or(state);
         }
         prop_assert_eq!(state.unwrap().tat.since(now), Span::ZERO);
     }
@@ -383,8 +383,8 @@ proptest! {
                 let most = bucket.window().max(bucket.refill().interval().times(u64::from(burst)));
                 prop_assert!(stored.tat.since(at(now)) <= most);
             }
-            let _ = state.give_back(&state.charge(u64::from(cost), at(now)), at(tat));
-            let _ = state.loss(at(now));
+            let _ = state.refund(&state.charge(u64::from(cost), at(now)), at(tat));
+            let _ = state.eviction_cost(at(now));
         }
     }
 }

@@ -48,7 +48,7 @@ fn admits(rolling: Rolling, state: Option<&State>, now: u64, cost: u64) -> bool 
     rolling.evaluate(state, at(now), Cost::Now(cost)).decision.admits()
 }
 
-/// Reads like a log: `<seconds> <cost> <admit remaining more_in full_in | deny retry_seconds | never>`.
+/// Reads like a log: `<seconds> <cost> <admit remaining next_unit_in reset_in | deny retry_seconds | never>`.
 fn check(rolling: Rolling, log: &str) {
     let mut state = None;
     for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -58,8 +58,8 @@ fn check(rolling: Rolling, log: &str) {
         state = evaluation.charged.or(evaluation.repaired).or(state);
         let seconds = |span: Span| span.nanos() as f64 / 1e9;
         let said = match evaluation.decision {
-            Decision::Admit(Balance { remaining, more_in, full_in, .. }) => {
-                format!("admit {remaining} {} {}", seconds(more_in), seconds(full_in))
+            Decision::Admit(Balance { remaining, next_unit_in, reset_in, .. }) => {
+                format!("admit {remaining} {} {}", seconds(next_unit_in), seconds(reset_in))
             }
             Decision::Deny { retry_after, .. } => format!("deny {}", seconds(retry_after)),
             Decision::NeverFits(_) => "never".to_owned(),
@@ -169,7 +169,7 @@ fn what_is_overdrawn_is_seen_by_the_next_request_and_stays_bounded() {
     let rule = rolling(10, 60);
     let mut state = None;
     for step in 0..500 {
-        state = Some(rule.overdraw(state.as_ref(), at(START + step * 1_000_000), 7).0);
+        state = Some(rule.force_charge(state.as_ref(), at(START + step * 1_000_000), 7).0);
         assert!(state.as_ref().unwrap().entries.len() <= ENTRIES_MAX);
     }
     let now = START + 1_000_000_000;
@@ -187,10 +187,10 @@ fn a_return_gives_nothing_that_time_has_given_back() {
     let state = rule.evaluate(None, at(START), Cost::Now(3)).charged.unwrap();
     let charge = state.charge(3);
     let later = rule.evaluate(Some(&state), at(START + 10_000_000_000), Cost::Now(3)).charged.unwrap();
-    assert_eq!(later.give_back(&charge, at(START + 10_000_000_000)), None);
+    assert_eq!(later.refund(&charge, at(START + 10_000_000_000)), None);
     let other_life = rule.evaluate(None, at(START + 1), Cost::Now(3)).charged.unwrap();
-    assert_eq!(other_life.give_back(&charge, at(START + 2)), None);
-    assert_eq!(state.give_back(&charge, at(START + 2)).map(|state| state.entries), Some(Vec::new()));
+    assert_eq!(other_life.refund(&charge, at(START + 2)), None);
+    assert_eq!(state.refund(&charge, at(START + 2)).map(|state| state.entries), Some(Vec::new()));
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -230,7 +230,7 @@ proptest! {
                     let which = which % oracle.admitted.len();
                     let one = &mut oracle.admitted[which];
                     if !std::mem::replace(&mut one.failed, true) {
-                        let without = state.as_ref().and_then(|state| state.give_back(&one.charge, at(now)));
+                        let without = state.as_ref().and_then(|state| state.refund(&one.charge, at(now)));
                         prop_assert!(without.is_some() || now >= one.at + window);
                         one.given_back = without.is_some();
                         state = without.or(state);
@@ -245,24 +245,24 @@ proptest! {
                     let latest = oracle.within(window + late, now, |one| !one.given_back);
                     match evaluation.decision {
                         Decision::Admit(balance) => {
-                            prop_assert!(balance.full_in <= rule.window(), "nobody waits for longer than a window");
+                            prop_assert!(balance.reset_in <= rule.window(), "nobody waits for longer than a window");
                             prop_assert!(cost == 0 || exact + cost <= rule.quota(), "{} of {} taken", exact, rule.quota());
                             prop_assert!(balance.remaining <= rule.quota().saturating_sub(exact + cost));
                             prop_assert!(balance.remaining >= rule.quota().saturating_sub(latest + cost));
                             let after = evaluation.charged.as_ref().or(state.as_ref());
-                            let full = now + balance.full_in.nanos();
+                            let full = now + balance.reset_in.nanos();
                             prop_assert!(admits(rule, after, full, rule.quota()));
-                            prop_assert!(balance.full_in == Span::ZERO || !admits(rule, after, full - 1, rule.quota()));
-                            let more = now + balance.more_in.nanos();
-                            if balance.remaining < rule.quota() && balance.more_in > Span::ZERO {
+                            prop_assert!(balance.reset_in == Span::ZERO || !admits(rule, after, full - 1, rule.quota()));
+                            let more = now + balance.next_unit_in.nanos();
+                            if balance.remaining < rule.quota() && balance.next_unit_in > Span::ZERO {
                                 prop_assert!(admits(rule, after, more, balance.remaining + 1));
                                 prop_assert!(!admits(rule, after, more - 1, balance.remaining + 1));
                             }
                         }
                         Decision::Deny { retry_after, balance } => {
                             prop_assert!(latest + cost > rule.quota(), "{} of {} taken", latest, rule.quota());
-                            prop_assert!(retry_after >= balance.more_in && retry_after <= balance.full_in);
-                            prop_assert!(balance.full_in <= rule.window(), "nobody waits for longer than a window");
+                            prop_assert!(retry_after >= balance.next_unit_in && retry_after <= balance.reset_in);
+                            prop_assert!(balance.reset_in <= rule.window(), "nobody waits for longer than a window");
                             prop_assert!(admits(rule, state.as_ref(), now + retry_after.nanos(), cost));
                             prop_assert!(!admits(rule, state.as_ref(), now + retry_after.nanos() - 1, cost));
                         }
@@ -330,7 +330,7 @@ proptest! {
         let state = State { window: rule.window(), grain: Grain::Coarse, life: 0, quota, entries };
         let evaluation = rule.evaluate(Some(&state), at(now), Cost::Now(cost));
         let charged = evaluation.charged.unwrap_or(state);
-        let (state, _) = rule.overdraw(Some(&charged), at(now), cost);
-        let _ = (state.give_back(&charged.charge(cost), at(now)), state.loss(at(now)));
+        let (state, _) = rule.force_charge(Some(&charged), at(now), cost);
+        let _ = (state.refund(&charged.charge(cost), at(now)), state.eviction_cost(at(now)));
     }
 }

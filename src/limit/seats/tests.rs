@@ -27,7 +27,7 @@ fn check(rule: Seats, lines: &str) {
         let said = match evaluation.decision {
             Decision::Admit(balance) => format!("left {}", balance.remaining),
             Decision::Deny { retry_after, balance } => {
-                assert!(retry_after >= balance.more_in && evaluation.charged.is_none());
+                assert!(retry_after >= balance.next_unit_in && evaluation.charged.is_none());
                 format!("wait {}", retry_after.seconds_up())
             }
             Decision::NeverFits(_) => "never".to_owned(),
@@ -69,7 +69,7 @@ fn fewer_seats_hold_once_those_that_are_too_many_have_lapsed() {
     }
     let fewer = seats(1).asked_by(4).evaluate(state.as_ref(), at(30), Cost::Now(1));
     let Decision::Deny { retry_after, balance } = fewer.decision else { panic!() };
-    assert_eq!((retry_after, balance.over, balance.more_in), (Span::from_seconds(50), 2, Span::from_seconds(30)));
+    assert_eq!((retry_after, balance.over, balance.next_unit_in), (Span::from_seconds(50), 2, Span::from_seconds(30)));
     let mine = seats(1).asked_by(2).evaluate(state.as_ref(), at(30), Cost::Now(1));
     assert!(mine.decision.admits(), "who holds one keeps it");
 }
@@ -88,12 +88,12 @@ fn a_touch_that_is_given_back_leaves_the_seat_as_it_was() {
     let rule = seats(2);
     let first = rule.asked_by(1).evaluate(None, at(0), Cost::Now(1)).charged.unwrap();
     let again = rule.asked_by(1).evaluate(Some(&first), at(10), Cost::Now(1)).charged.unwrap();
-    assert_eq!(again.give_back(&again.charge(), at(11)).unwrap().holders, first.holders);
-    assert_eq!(again.give_back(&first.charge(), at(11)), None, "touched since");
-    assert_eq!(first.give_back(&first.charge(), at(11)).map(|state| state.holders), Some(Vec::new()));
+    assert_eq!(again.refund(&again.charge(), at(11)).unwrap().holders, first.holders);
+    assert_eq!(again.refund(&first.charge(), at(11)), None, "touched since");
+    assert_eq!(first.refund(&first.charge(), at(11)).map(|state| state.holders), Some(Vec::new()));
     // At the same instant too.
     let twice = rule.asked_by(1).evaluate(Some(&first), at(0), Cost::Now(1)).charged.unwrap();
-    assert_eq!(twice.give_back(&first.charge(), at(0)), None);
+    assert_eq!(twice.refund(&first.charge(), at(0)), None);
 }
 
 #[test]

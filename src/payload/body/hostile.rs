@@ -37,7 +37,7 @@ fn archive(deflated: &[u8]) -> Vec<u8> {
 }
 
 /// How a body ends, and how many slices that took.
-fn measure(wanted: &Wanted, encodings: &str, body: &[u8]) -> (Result<Measured, Refused>, u64) {
+fn measure(wanted: &Requirements, encodings: &str, body: &[u8]) -> (Result<Measurements, Rejection>, u64) {
     let mut slices = 0;
     let mut run = || {
         let mut meter = BodyMeter::new(wanted, [encodings.as_bytes()], [7; 16], &Budget::default())?;
@@ -58,8 +58,8 @@ fn measure(wanted: &Wanted, encodings: &str, body: &[u8]) -> (Result<Measured, R
     (ended, slices * UNITS)
 }
 
-fn decoded(max: u64) -> Wanted {
-    Wanted { decoded_bytes: Some(max), ..Wanted::default() }
+fn decoded(max: u64) -> Requirements {
+    Requirements { decoded_bytes: Some(max), ..Requirements::default() }
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn any_slice_gives_the_same_answer() {
     let text = b"[1,2,3]".repeat(3_000);
     let body = gzip(&gzip(&text));
     let run = |units| {
-        let wanted = Wanted { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
+        let wanted = Requirements { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
         let mut meter = BodyMeter::new(&wanted, [&b"gzip, gzip"[..]], [7; 16], &Budget::default()).unwrap();
         for chunk in body.chunks(100) {
             meter.offer(chunk).unwrap();

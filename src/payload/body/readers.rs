@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Reason, Refused, Wanted};
+use super::{Reason, Rejection, Requirements};
 use crate::payload::json::{self, JsonPath, JsonRules};
 use crate::payload::lines::Lines;
 
@@ -20,7 +20,7 @@ pub(super) struct Readers {
 
 impl Readers {
     /// Reads what is wanted. The `seed` is a secret.
-    pub(super) fn new(wanted: &Wanted, seed: u64) -> Self {
+    pub(super) fn new(wanted: &Requirements, seed: u64) -> Self {
         let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), seed);
         Self {
             json: wanted.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), seed)),
@@ -37,7 +37,7 @@ impl Readers {
     }
 
     /// Reads the next bytes.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         if let Some(meter) = &mut self.json {
             meter.feed(bytes).map_err(refused)?;
         }
@@ -52,7 +52,7 @@ impl Readers {
     }
 
     /// The body has ended.
-    pub(super) fn finish(&mut self) -> Result<(), Refused> {
+    pub(super) fn finish(&mut self) -> Result<(), Rejection> {
         match &mut self.json {
             Some(meter) => meter.finish().map(|_| ()).map_err(refused),
             None => Ok(()),
@@ -71,6 +71,6 @@ impl Readers {
     }
 }
 
-fn refused(breach: json::Breach) -> Refused {
-    Refused { reason: Reason::of_json(breach), max: breach.limit() }
+fn refused(breach: json::Breach) -> Rejection {
+    Rejection { reason: Reason::of_json(breach), max: breach.limit() }
 }

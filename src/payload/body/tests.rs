@@ -16,7 +16,7 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn measure(wanted: &Wanted, encoding: &str, body: &[u8], size: usize) -> Result<Measured, Refused> {
+fn measure(wanted: &Requirements, encoding: &str, body: &[u8], size: usize) -> Result<Measurements, Rejection> {
     let mut meter = BodyMeter::new(wanted, [encoding.as_bytes()], [7; 16], &Budget::default())?;
     for chunk in body.chunks(size) {
         meter.count(chunk.len() as u64)?;
@@ -28,7 +28,7 @@ fn measure(wanted: &Wanted, encoding: &str, body: &[u8], size: usize) -> Result<
 }
 
 /// The answer, which is the same in every chunking.
-fn measured(wanted: &Wanted, encoding: &str, body: &[u8]) -> Result<Measured, Refused> {
+fn measured(wanted: &Requirements, encoding: &str, body: &[u8]) -> Result<Measurements, Rejection> {
     let whole = measure(wanted, encoding, body, body.len().max(1));
     for size in 1..body.len().min(70) {
         assert_eq!(measure(wanted, encoding, body, size), whole, "{wanted:?} by {size}");
@@ -36,8 +36,8 @@ fn measured(wanted: &Wanted, encoding: &str, body: &[u8]) -> Result<Measured, Re
     whole
 }
 
-fn refused<T>(reason: Reason, max: Option<u64>) -> Result<T, Refused> {
-    Err(Refused { reason, max })
+fn refused<T>(reason: Reason, max: Option<u64>) -> Result<T, Rejection> {
+    Err(Rejection { reason, max })
 }
 
 fn path(text: &str) -> JsonPath {
@@ -50,18 +50,18 @@ fn json(rules: JsonRules) -> Option<Arc<JsonRules>> {
 
 #[test]
 fn bytes_are_those_sent_and_nothing_reads_them() {
-    let wanted = Wanted { bytes: Some(5), ..Wanted::default() };
+    let wanted = Requirements { bytes: Some(5), ..Requirements::default() };
     assert!(!BodyMeter::new(&wanted, [&b"unheard-of"[..]], [0; 16], &Budget::default()).unwrap().reads());
     assert_eq!(measured(&wanted, "", b"12345").unwrap().bytes, 5);
     assert_eq!(measured(&wanted, "", b"123456"), refused(Reason::Bytes, Some(5)));
     let small = gzip(&[b'x'; 999]);
-    let wanted = Wanted { bytes: Some(small.len() as u64), ..Wanted::default() };
+    let wanted = Requirements { bytes: Some(small.len() as u64), ..Requirements::default() };
     assert_eq!(measured(&wanted, "gzip", &small).unwrap().bytes, small.len() as u64);
 }
 
 #[test]
 fn decoded_bytes_are_those_that_come_out() {
-    let wanted = |max| Wanted { decoded_bytes: Some(max), ..Wanted::default() };
+    let wanted = |max| Requirements { decoded_bytes: Some(max), ..Requirements::default() };
     for (encoding, body) in
         [("", gzip(&[b'x'; 999])), ("gzip", gzip(&[b'x'; 999])), ("x-gzip, gzip", gzip(&gzip(&[b'x'; 999])))]
     {
@@ -78,7 +78,7 @@ fn decoded_bytes_are_those_that_come_out() {
 fn json_is_measured_as_it_decodes_and_bounded_where_nothing_else_bounds_it() {
     let rule = ValueRule { at: path("/data"), bytes: 4 };
     let rules = json(JsonRules { value: Some(rule), ..JsonRules::default() });
-    let wanted = Wanted { json: rules, ..Wanted::default() };
+    let wanted = Requirements { json: rules, ..Requirements::default() };
     for (body, answer) in [
         (&br#"{"data":"ab"}"#[..], Ok(())),
         (br#"{"data":"abc"}"#, refused(Reason::ValueBytes, Some(4))),
@@ -93,13 +93,13 @@ fn json_is_measured_as_it_decodes_and_bounded_where_nothing_else_bounds_it() {
     }
     assert_eq!(measured(&wanted, "compress", b"{}"), refused(Reason::UnsupportedEncoding, None));
     let blank = vec![b' '; 100];
-    let by_bytes = Wanted { bytes: Some(99), ..wanted };
+    let by_bytes = Requirements { bytes: Some(99), ..wanted };
     assert_eq!(measured(&by_bytes, "gzip", &gzip(&blank)), refused(Reason::DecodedBytes, Some(99)));
 }
 
 #[test]
 fn a_cost_is_counted_and_never_refused() {
-    let wanted = Wanted { lines: true, items: vec![path("/a"), path("")], ..Wanted::default() };
+    let wanted = Requirements { lines: true, items: vec![path("/a"), path("")], ..Requirements::default() };
     let body = b"{\"a\":\n# c\n[1,2]}\n";
     let counted = |encoding, body: &[u8]| {
         let measured = measured(&wanted, encoding, body).unwrap();

@@ -107,7 +107,7 @@ proptest! {
         prop_assume!(compiled.is_ok());
         let policy = compiled.unwrap();
         let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities());
-        let (mut numbers, mut claims) = (Vec::new(), Vec::new());
+        let (mut numbers, mut checks) = (Vec::new(), Vec::new());
         for (method, path, org, plan) in requests {
             // One value more than any selector asks for, and none.
             let mut pairs = vec![(":method", method), (":path", path)];
@@ -134,10 +134,10 @@ proptest! {
                 expected
             };
             let expected = applies(expected);
-            select(&request, &caller, &policy, &keys, &mut numbers, &mut claims);
+            select(&request, &caller, &policy, &keys, &mut numbers, &mut checks);
             let seated = expected.iter().filter(|_| org.get(&values) != &"").map(|number| number.saturating_add(policy.limits.len()));
             let claimed: Vec<usize> = expected.iter().copied().chain(seated).collect();
-            prop_assert_eq!(claims.iter().map(|claim| claim.limit).collect::<Vec<_>>(), claimed);
+            prop_assert_eq!(checks.iter().map(|check| check.limit).collect::<Vec<_>>(), claimed);
             let pools = pools(&request, &caller, &policy, &mut numbers);
             prop_assert_eq!(pools.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
             let payload = holding(&request, &caller, &policy, &mut numbers).map(|holding| holding.number);

@@ -8,7 +8,7 @@ use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
 use crate::host::fake::{At, FakeData};
-use crate::host::shared::foresight::{Beacon, BeaconKey, Foresight, GUESS_LIFE};
+use crate::host::shared::predictor::{GUESS_AGE_MAX, ProbeKey, VersionPredictor, VersionProbe};
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
@@ -27,8 +27,8 @@ fn bucket() -> Rule {
     Rule::Bucket(Bucket::new(10, Refill::parse("1/h").unwrap()).unwrap())
 }
 
-fn claim(store: &SharedStore<FakeData>, name: u32, failure: FailureMode) -> Claim {
-    Claim::new(store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
+fn check(store: &SharedStore<FakeData>, name: u32, failure: FailureMode) -> LimitCheck {
+    LimitCheck::new(store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
 }
 
 #[test]
@@ -43,10 +43,10 @@ fn a_flood_of_random_keys_stays_within_the_bound() {
         let data = FakeData::default();
         let mut store = open(&data, 2_000);
         for name in 0..150_000 {
-            let claim = Claim { rule, ..claim(&store, name, FailureMode::Deny) };
-            assert!(store.take(&mut [claim], NOW, &At(NOW)));
+            let check = LimitCheck { rule, ..check(&store, name, FailureMode::Deny) };
+            assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
         }
-        assert!(store.drain_tally().evicted > 140_000);
+        assert!(store.drain_stats().evicted > 140_000);
         let values = data.values.borrow();
         let bytes: u64 = values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
         let bound = Geometry::new(2_000).bytes_max(record::bytes_max(&rule)) + 2 * (HOST_KEY_BYTES + 16);
@@ -80,25 +80,25 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
     for (victim, units) in victims {
         for (flood, each) in floods {
             let mut store = open(&FakeData::default(), 100);
-            let claim = |store: &SharedStore<FakeData>, limit: &[u8], name: u32, rule, units| {
+            let check = |store: &SharedStore<FakeData>, limit: &[u8], name: u32, rule, units| {
                 let mut key = store.keys().partition(limit);
                 key.push(Some(&name.to_le_bytes()));
-                Claim::new(key.finish(), rule, Cost::Now(units), FailureMode::Deny)
+                LimitCheck::new(key.finish(), rule, Cost::Now(units), FailureMode::Deny)
             };
             // Twenty callers: less than half of the store is theirs.
             for name in 0..20 {
-                let claim = claim(&store, b"logins", name, victim, units);
-                assert!(store.take(&mut [claim], NOW, &At(NOW)));
+                let check = check(&store, b"logins", name, victim, units);
+                assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
             }
             for name in 0..3_000 {
-                let claim = claim(&store, b"uploads", name, flood, each);
-                assert!(store.take(&mut [claim], NOW, &At(NOW)));
+                let check = check(&store, b"uploads", name, flood, each);
+                assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
             }
-            assert!(store.drain_tally().evicted > 2_000);
+            assert!(store.drain_stats().evicted > 2_000);
             let asker = |rule| if let Rule::Seats(seats) = rule { Rule::Seats(seats.asked_by(2)) } else { rule };
             let renewed = (0..20).filter(|name| {
-                let claim = claim(&store, b"logins", *name, asker(victim), 1);
-                store.take(&mut [claim], NOW, &At(NOW))
+                let check = check(&store, b"logins", *name, asker(victim), 1);
+                store.try_charge_all(&mut [check], NOW, &At(NOW))
             });
             assert_eq!(renewed.count(), 0, "{victim:?}, flooded by {flood:?}");
         }
@@ -109,10 +109,10 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
 fn as_many_keys_as_stated_live_without_loss() {
     let mut store = open(&FakeData::default(), 20_000);
     for name in 0..20_000 {
-        let claim = claim(&store, name, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW, &At(NOW)));
+        let check = check(&store, name, FailureMode::Deny);
+        assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
     }
-    assert_eq!(store.drain_tally().evicted, 0);
+    assert_eq!(store.drain_stats().evicted, 0);
 }
 
 #[test]
@@ -120,16 +120,16 @@ fn another_keys_max_keeps_the_counts() {
     let data = FakeData::default();
     for keys_max in [1_000, 100_000, 500] {
         let mut store = open(&data, keys_max);
-        let mut claims = [claim(&store, 1, FailureMode::Deny)];
-        assert!(store.take(&mut claims, NOW, &At(NOW)));
+        let mut checks = [check(&store, 1, FailureMode::Deny)];
+        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
     }
     let mut store = open(&data, 7_000);
     for _ in 0..7 {
-        let claim = claim(&store, 1, FailureMode::Deny);
-        assert!(store.take(&mut [claim], NOW, &At(NOW)));
+        let check = check(&store, 1, FailureMode::Deny);
+        assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
     }
-    let claim = claim(&store, 1, FailureMode::Deny);
-    assert!(!store.take(&mut [claim], NOW, &At(NOW)), "ten units were taken under four sizes");
+    let check = check(&store, 1, FailureMode::Deny);
+    assert!(!store.try_charge_all(&mut [check], NOW, &At(NOW)), "ten units were taken under four sizes");
 }
 
 #[test]
@@ -145,11 +145,11 @@ fn a_fault_leaves_the_verdict_to_the_failure_mode() {
     let data = FakeData::default();
     let mut store = open(&data, 100);
     data.fault.set(Some(Fault::HostStatus(10)));
-    let mut claims = [claim(&store, 1, FailureMode::Allow)];
-    assert!(store.take(&mut claims, NOW, &At(NOW)));
-    assert_eq!(claims[0].answer, Err(Fault::HostStatus(10)));
-    let mut claims = [claim(&store, 1, FailureMode::Allow), claim(&store, 2, FailureMode::Deny)];
-    assert!(!store.take(&mut claims, NOW, &At(NOW)));
+    let mut checks = [check(&store, 1, FailureMode::Allow)];
+    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    assert_eq!(checks[0].answer, Err(Fault::HostStatus(10)));
+    let mut checks = [check(&store, 1, FailureMode::Allow), check(&store, 2, FailureMode::Deny)];
+    assert!(!store.try_charge_all(&mut checks, NOW, &At(NOW)));
 }
 
 #[test]
@@ -157,10 +157,10 @@ fn a_broken_page_is_a_fault_and_stays_untouched() {
     let data = FakeData::default();
     let mut store = open(&data, 30);
     data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT).unwrap();
-    let mut claims = [claim(&store, 1, FailureMode::Allow)];
-    assert!(store.take(&mut claims, NOW, &At(NOW)));
-    assert_eq!(claims[0].answer, Err(Fault::BadRecord));
-    assert_eq!(claims[0].charge, None);
+    let mut checks = [check(&store, 1, FailureMode::Allow)];
+    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    assert_eq!(checks[0].answer, Err(Fault::BadRecord));
+    assert_eq!(checks[0].charge, None);
 }
 
 /// Every swap conflicts, and every read after it fails.
@@ -187,9 +187,9 @@ fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
         let data = FailsAfterConflict::default();
         let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
         data.1.set(true);
-        let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
-        assert_eq!(store.take(&mut claims, NOW, &At(NOW)), admitted);
-        assert_eq!((claims[0].answer, claims[0].charge), (Err(Fault::HostStatus(10)), None));
+        let mut checks = [LimitCheck::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
+        assert_eq!(store.try_charge_all(&mut checks, NOW, &At(NOW)), admitted);
+        assert_eq!((checks[0].answer, checks[0].charge), (Err(Fault::HostStatus(10)), None));
     }
 }
 
@@ -213,13 +213,13 @@ fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
         for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
             let data = NeverSwaps(FakeData::default(), Rc::default());
             let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
-            let mut claims = [Claim::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
-            assert!(store.take(&mut claims, NOW, &At(NOW)));
-            let charge = claims[0].charge.unwrap();
+            let mut checks = [LimitCheck::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
+            assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+            let charge = checks[0].charge.unwrap();
             data.1.set(Some(ends));
-            assert_eq!(store.take(&mut claims, NOW, &At(NOW)), admitted);
-            assert_eq!((claims[0].answer, claims[0].charge), (Err(fault), None));
-            assert_eq!(store.give_back(&claims[0].key, &claims[0].rule, &charge, &At(NOW)), Err(fault));
+            assert_eq!(store.try_charge_all(&mut checks, NOW, &At(NOW)), admitted);
+            assert_eq!((checks[0].answer, checks[0].charge), (Err(fault), None));
+            assert_eq!(store.refund(&checks[0].key, &checks[0].rule, &charge, &At(NOW)), Err(fault));
         }
     }
 }
@@ -227,19 +227,19 @@ fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
 #[test]
 fn nothing_is_given_back_where_nothing_is_known() {
     let mut store = open(&FakeData::default(), 100);
-    let mut claims = [claim(&store, 1, FailureMode::Deny)];
-    assert!(store.take(&mut claims, NOW, &At(NOW)));
-    let charge = claims[0].charge.unwrap();
+    let mut checks = [check(&store, 1, FailureMode::Deny)];
+    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    let charge = checks[0].charge.unwrap();
     let mut empty = open(&FakeData::default(), 100);
-    let reading = empty.give_back(&claims[0].key, &claims[0].rule, &charge, &At(NOW)).unwrap();
-    assert_eq!((reading.balance.remaining, reading.balance.full_in), (claims[0].rule.quota(), Span::ZERO));
+    let reading = empty.refund(&checks[0].key, &checks[0].rule, &charge, &At(NOW)).unwrap();
+    assert_eq!((reading.balance.remaining, reading.balance.reset_in), (checks[0].rule.quota(), Span::ZERO));
 }
 
 /// A worker that foresees versions, and counts what it reads.
 #[derive(Clone, Debug, Default)]
 struct Seer {
     data: FakeData,
-    foresight: Rc<Foresight>,
+    predictor: Rc<VersionPredictor>,
     reads: Rc<Cell<u32>>,
 }
 
@@ -262,19 +262,19 @@ impl SharedData for Seer {
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         let swap = self.data.swap(key, value, seen)?;
         match swap {
-            Swap::Done => self.foresight.stored(self),
-            Swap::Conflict => self.foresight.conflicted(),
+            Swap::Done => self.predictor.stored(self),
+            Swap::Conflict => self.predictor.conflicted(),
         }
         Ok(swap)
     }
 
-    fn foreseen(&self) -> Option<Version> {
-        self.foresight.version()
+    fn predicted(&self) -> Option<Version> {
+        self.predictor.version()
     }
 }
 
-impl Beacon for Seer {
-    fn write(&self, key: BeaconKey) -> Option<u32> {
+impl VersionProbe for Seer {
+    fn write(&self, key: ProbeKey) -> Option<u32> {
         let key = [key as u8];
         let (_, seen) = self.data.read(&key).ok()?;
         self.data.swap(&key, &[], seen).ok()?;
@@ -282,12 +282,12 @@ impl Beacon for Seer {
     }
 }
 
-fn ask(store: &mut SharedStore<Seer>, now: Timestamp) -> (bool, Claim) {
+fn ask(store: &mut SharedStore<Seer>, now: Timestamp) -> (bool, LimitCheck) {
     let key = store.keys().partition(b"one").finish();
-    let mut claims = [Claim::new(key, bucket(), Cost::Now(1), FailureMode::Deny)];
-    let admitted = store.take(&mut claims, now, &At(now));
-    let [claim] = claims;
-    (admitted, claim)
+    let mut checks = [LimitCheck::new(key, bucket(), Cost::Now(1), FailureMode::Deny)];
+    let admitted = store.try_charge_all(&mut checks, now, &At(now));
+    let [check] = checks;
+    (admitted, check)
 }
 
 #[test]
@@ -309,16 +309,16 @@ fn what_another_worker_wrote_is_seen() {
     let mut stores = [first.open(), second.open()];
     let mut admitted = Vec::new();
     for turn in [0, 0, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1] {
-        let (fits, claim) = ask(&mut stores[turn], NOW);
-        admitted.extend(fits.then_some(claim));
+        let (fits, check) = ask(&mut stores[turn], NOW);
+        admitted.extend(fits.then_some(check));
     }
     assert_eq!(admitted.len(), 10);
     // The first one remembers a page that is full; the other gives a unit back.
     let charge = admitted[0].charge.unwrap();
-    stores[1].give_back(&admitted[0].key, &admitted[0].rule, &charge, &At(NOW)).unwrap();
+    stores[1].refund(&admitted[0].key, &admitted[0].rule, &charge, &At(NOW)).unwrap();
     assert!(ask(&mut stores[0], NOW).0);
     // One after the other: what was recalled was out of date at times, and nobody wrote at the same moment.
-    assert!(stores.iter_mut().all(|store| store.drain_tally().conflicts == 0));
+    assert!(stores.iter_mut().all(|store| store.drain_stats().conflicts == 0));
 }
 
 #[test]
@@ -327,6 +327,6 @@ fn what_was_recalled_long_ago_is_read() {
     let mut store = worker.open();
     assert!(ask(&mut store, NOW).0);
     let before = worker.reads.get();
-    assert!(ask(&mut store, NOW.after(GUESS_LIFE)).0);
+    assert!(ask(&mut store, NOW.after(GUESS_AGE_MAX)).0);
     assert_eq!(worker.reads.get(), before + 1);
 }

@@ -13,7 +13,7 @@
 //! lose one (decision 0019).
 //!
 //! Versions are 32 bits and begin anew. A guess must not be used after as many writes as that is:
-//! [`GUESS_LIFE`].
+//! [`GUESS_AGE_MAX`].
 
 use std::cell::Cell;
 
@@ -22,72 +22,72 @@ use crate::base::time::Span;
 
 /// For how long a guess may be used: the host would have to write seventy million times a second
 /// before its versions came round.
-pub const GUESS_LIFE: Span = Span::from_seconds(60);
+pub const GUESS_AGE_MAX: Span = Span::from_seconds(60);
 
 /// After a wrong guess so many writes pass without one, twice as many each time up to the most: where
 /// several workers are busy most guesses are wrong, and then they cost next to nothing.
-const PATIENCE_MIN: u32 = 16;
-const PATIENCE_MAX: u32 = 8_192;
+const BACKOFF_MIN: u32 = 16;
+const BACKOFF_MAX: u32 = 8_192;
 
 /// What one worker knows of the host's counter.
 #[derive(Debug)]
-pub struct Foresight {
+pub struct VersionPredictor {
     /// What the counter is at least, where that is known.
     latest: Cell<Option<u32>>,
     /// The version of the last write, if no other worker wrote at that moment.
     guess: Cell<Option<u32>>,
-    trust: Cell<Trust>,
+    numbering: Cell<Numbering>,
     /// Writes until it is looked up again.
-    rest: Cell<u32>,
-    patience: Cell<u32>,
-    patience_min: u32,
+    cooldown: Cell<u32>,
+    backoff: Cell<u32>,
+    backoff_min: u32,
     /// Writes since it was looked up.
     streak: Cell<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
+enum Numbering {
     /// Not looked at yet.
     Unknown,
     /// All versions are from one counter.
-    One,
+    Global,
     /// They are not.
-    Never,
+    PerKey,
 }
 
 /// Writes a value of its own under one of two keys of its own, and reads the version that it got, or
 /// that another worker's write has got there since.
-pub trait Beacon {
+pub trait VersionProbe {
     /// The version; `None` where the host fails.
-    fn write(&self, key: BeaconKey) -> Option<u32>;
+    fn write(&self, key: ProbeKey) -> Option<u32>;
 }
 
-/// The keys of [`Beacon`].
+/// The keys of [`VersionProbe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BeaconKey {
+pub enum ProbeKey {
     /// The one.
-    First,
+    A,
     /// The other.
-    Second,
+    B,
 }
 
-impl Default for Foresight {
+impl Default for VersionPredictor {
     fn default() -> Self {
-        Self::new(PATIENCE_MIN)
+        Self::new(BACKOFF_MIN)
     }
 }
 
-impl Foresight {
+impl VersionPredictor {
     /// Nothing is known yet. After a wrong guess so many writes pass without one, at first.
     #[must_use]
-    pub const fn new(patience_min: u32) -> Self {
+    pub const fn new(backoff_min: u32) -> Self {
         Self {
             latest: Cell::new(None),
             guess: Cell::new(None),
-            trust: Cell::new(Trust::Unknown),
-            rest: Cell::new(0),
-            patience: Cell::new(patience_min),
-            patience_min,
+            numbering: Cell::new(Numbering::Unknown),
+            cooldown: Cell::new(0),
+            backoff: Cell::new(backoff_min),
+            backoff_min,
             streak: Cell::new(0),
         }
     }
@@ -99,18 +99,18 @@ impl Foresight {
     }
 
     /// This worker has written.
-    pub fn stored(&self, beacon: &impl Beacon) {
+    pub fn stored(&self, probe: &impl VersionProbe) {
         self.guess.set(self.latest.get().map(next));
         if self.guess.get().is_some() {
             self.latest.set(self.guess.get());
             self.streak.set(self.streak.get().saturating_add(1));
-            if self.streak.get() > self.patience.get() {
-                self.patience.set(self.patience_min);
+            if self.streak.get() > self.backoff.get() {
+                self.backoff.set(self.backoff_min);
             }
-        } else if let Some(rest) = self.rest.get().checked_sub(1) {
-            self.rest.set(rest);
+        } else if let Some(cooldown) = self.cooldown.get().checked_sub(1) {
+            self.cooldown.set(cooldown);
         } else {
-            self.look_up(beacon);
+            self.look_up(probe);
         }
     }
 
@@ -118,24 +118,24 @@ impl Foresight {
     pub fn conflicted(&self) {
         self.guess.set(None);
         if self.latest.take().is_some() {
-            let patience = self.patience.get();
-            self.rest.set(patience);
-            self.patience.set(patience.saturating_mul(2).min(PATIENCE_MAX));
+            let backoff = self.backoff.get();
+            self.cooldown.set(backoff);
+            self.backoff.set(backoff.saturating_mul(2).min(BACKOFF_MAX));
             self.streak.set(0);
         }
     }
 
     /// Looks the counter up, for the writes that follow.
-    fn look_up(&self, beacon: &impl Beacon) {
-        match self.trust.get() {
-            Trust::Never => {}
-            Trust::One => self.latest.set(beacon.write(BeaconKey::First)),
-            Trust::Unknown => {
-                let versions = [BeaconKey::First, BeaconKey::Second, BeaconKey::First].map(|key| beacon.write(key));
+    fn look_up(&self, probe: &impl VersionProbe) {
+        match self.numbering.get() {
+            Numbering::PerKey => {}
+            Numbering::Global => self.latest.set(probe.write(ProbeKey::A)),
+            Numbering::Unknown => {
+                let versions = [ProbeKey::A, ProbeKey::B, ProbeKey::A].map(|key| probe.write(key));
                 let [Some(first), Some(second), Some(third)] = versions else { return };
                 // A counter of each key would give the first key two numbers with none between them.
                 let one = is_before(first, second) && is_before(second, third);
-                self.trust.set(if one { Trust::One } else { Trust::Never });
+                self.numbering.set(if one { Numbering::Global } else { Numbering::PerKey });
                 self.latest.set(one.then_some(third));
             }
         }
@@ -168,12 +168,12 @@ mod tests {
         calls: Cell<u32>,
     }
 
-    impl Beacon for Host {
-        fn write(&self, key: BeaconKey) -> Option<u32> {
+    impl VersionProbe for Host {
+        fn write(&self, key: ProbeKey) -> Option<u32> {
             self.calls.set(self.calls.get().saturating_add(1));
             if let Some(counters) = &self.by_key {
                 let mut counters = counters.borrow_mut();
-                let counter = counters.entry(key == BeaconKey::First).or_insert(40);
+                let counter = counters.entry(key == ProbeKey::A).or_insert(40);
                 *counter = counter.saturating_add(1);
                 return Some(*counter);
             }
@@ -191,59 +191,59 @@ mod tests {
     #[test]
     fn a_worker_that_is_alone_is_always_right() {
         let host = Host { counter: Cell::new(u32::MAX - 9), ..Host::default() };
-        let foresight = Foresight::default();
-        assert_eq!(foresight.version(), None);
+        let predictor = VersionPredictor::default();
+        assert_eq!(predictor.version(), None);
         host.bump();
-        foresight.stored(&host);
+        predictor.stored(&host);
         for _ in 0..40 {
             let version = host.bump();
-            foresight.stored(&host);
-            assert_eq!(foresight.version(), Some(Version::of(version)), "also where they begin anew");
+            predictor.stored(&host);
+            assert_eq!(predictor.version(), Some(Version::of(version)), "also where they begin anew");
         }
         assert_eq!(host.calls.get(), 3);
     }
 
     #[test]
     fn a_guess_is_never_above_the_version_of_its_write() {
-        let (host, foresight) = (Host::default(), Foresight::default());
+        let (host, predictor) = (Host::default(), VersionPredictor::default());
         for round in 0..10_000_u32 {
             for _ in 0..round.trailing_zeros() % 4 {
                 host.bump();
             }
             let version = host.bump();
-            foresight.stored(&host);
-            let guess = foresight.version();
+            predictor.stored(&host);
+            let guess = predictor.version();
             assert!(guess.is_none_or(|guess| guess.cas() <= version), "{guess:?} for {version}");
             if round % 50 == 49 {
-                foresight.conflicted();
-                assert_eq!(foresight.version(), None);
+                predictor.conflicted();
+                assert_eq!(predictor.version(), None);
             }
         }
     }
 
     #[test]
     fn wrong_guesses_become_rare() {
-        let (host, foresight) = (Host::default(), Foresight::default());
+        let (host, predictor) = (Host::default(), VersionPredictor::default());
         for _ in 0..100_000 {
             host.bump();
-            foresight.stored(&host);
-            foresight.conflicted();
+            predictor.stored(&host);
+            predictor.conflicted();
         }
         assert!(host.calls.get() < 40, "{} look-ups", host.calls.get());
-        for _ in 0..3 * PATIENCE_MAX {
+        for _ in 0..3 * BACKOFF_MAX {
             host.bump();
-            foresight.stored(&host);
+            predictor.stored(&host);
         }
-        assert!(foresight.version().is_some() && foresight.patience.get() == PATIENCE_MIN, "alone again");
+        assert!(predictor.version().is_some() && predictor.backoff.get() == BACKOFF_MIN, "alone again");
     }
 
     #[test]
     fn a_host_that_counts_each_key_by_itself_is_not_trusted() {
         let host = Host { by_key: Some(RefCell::default()), ..Host::default() };
-        let foresight = Foresight::default();
+        let predictor = VersionPredictor::default();
         for _ in 0..1_000 {
-            foresight.stored(&host);
-            assert_eq!(foresight.version(), None);
+            predictor.stored(&host);
+            assert_eq!(predictor.version(), None);
         }
         assert_eq!(host.calls.get(), 3);
     }

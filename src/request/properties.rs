@@ -9,11 +9,11 @@ use crate::policy::Policy;
 
 /// The answers to what was asked for one request.
 #[derive(Default)]
-pub struct Facts {
+pub struct RequestProperties {
     answers: [Vec<u8>; Property::ALL.len()],
 }
 
-impl Facts {
+impl RequestProperties {
     /// Asks for what is `wanted` and for nothing else: every question is a host call.
     pub fn ask(&mut self, wanted: PropertySet, host: &impl Properties) {
         for (answer, property) in self.answers.iter_mut().zip(Property::ALL) {
@@ -32,16 +32,16 @@ impl Facts {
     }
 }
 
-impl fmt::Debug for Facts {
+impl fmt::Debug for RequestProperties {
     /// The sizes alone: a session's claims are nobody else's business.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.answers.iter().map(Vec::len)).finish()
     }
 }
 
-/// Settles the attributes that come from the proxy's own metadata: one question for the life of a
-/// policy, and none where it has no such attribute.
-pub fn settle(policy: &mut Policy, host: &impl Properties) {
+/// Resolves the attributes that come from the proxy's own metadata: one host call for the life of a
+/// policy, and none if it has no such attribute.
+pub fn resolve_node_metadata(policy: &mut Policy, host: &impl Properties) {
     if policy.callers.asks_for_the_node() {
         let node = host.property(Property::Node).unwrap_or_default();
         policy.callers.settle_node(|path| in_node(&node, path).and_then(Value::text).map(|text| (*text).into()));

@@ -2,14 +2,14 @@
 //! to all. Who listens also says whether it goes on with a caller that is refused.
 
 use super::credential::Identifier;
-use super::identify::Unidentified;
+use super::identify::AuthFailure;
 use crate::policy::attributes::AttributeId;
 use crate::policy::directory::Digest;
 
 /// Listens while a caller is identified.
 pub trait Trace {
     /// What became of the credential of this number. Of one that was not presented, nothing is told.
-    fn credential(&mut self, number: usize, fate: Fate<'_>);
+    fn credential(&mut self, number: usize, fate: CredentialOutcome<'_>);
     /// An attribute has this value from here on.
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
     /// An attribute that has another value by what was told before would have this one: nobody is let
@@ -21,7 +21,7 @@ pub trait Trace {
     ///
     /// # Errors
     /// `why`, unless what else is known of the caller is wanted all the same.
-    fn refuse(&mut self, why: Unidentified, _attribute: Option<AttributeId>) -> Result<(), Unidentified> {
+    fn refuse(&mut self, why: AuthFailure, _attribute: Option<AttributeId>) -> Result<(), AuthFailure> {
         Err(why)
     }
     /// Whether different values were told of this attribute, so that it has none.
@@ -32,7 +32,7 @@ pub trait Trace {
 
 /// What became of a credential that was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate<'d> {
+pub enum CredentialOutcome<'d> {
     /// It stands twice.
     Ambiguous,
     /// An earlier filter has verified it.
@@ -75,7 +75,7 @@ impl<'t, T> GoOn<'t, T> {
 }
 
 impl<T: Trace> Trace for GoOn<'_, T> {
-    fn credential(&mut self, number: usize, fate: Fate<'_>) {
+    fn credential(&mut self, number: usize, fate: CredentialOutcome<'_>) {
         self.trace.credential(number, fate);
     }
 
@@ -92,7 +92,7 @@ impl<T: Trace> Trace for GoOn<'_, T> {
         self.trace.repeated(attribute, source);
     }
 
-    fn refuse(&mut self, _: Unidentified, attribute: Option<AttributeId>) -> Result<(), Unidentified> {
+    fn refuse(&mut self, _: AuthFailure, attribute: Option<AttributeId>) -> Result<(), AuthFailure> {
         if !self.refused {
             (self.refused, self.attribute) = (true, attribute);
         }
@@ -109,7 +109,7 @@ impl<T: Trace> Trace for GoOn<'_, T> {
 pub struct NoTrace;
 
 impl Trace for NoTrace {
-    fn credential(&mut self, _: usize, _: Fate<'_>) {}
+    fn credential(&mut self, _: usize, _: CredentialOutcome<'_>) {}
     fn value(&mut self, _: AttributeId, _: &[u8], _: Origin) {}
     fn conflict(&mut self, _: AttributeId, _: &[u8], _: Origin) {}
     fn repeated(&mut self, _: AttributeId, _: usize) {}

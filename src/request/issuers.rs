@@ -5,12 +5,12 @@ use crate::policy::callers::Source;
 
 /// A set of voices; of the credentials by their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Voices(u32);
+pub(super) struct IssuerSet(u32);
 
 /// Above the numbers of all credentials.
 const DIRECTORY: usize = 31;
 
-impl Voices {
+impl IssuerSet {
     pub(super) fn add(&mut self, credential: usize) {
         self.0 |= bit(credential);
     }

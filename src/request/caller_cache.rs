@@ -12,7 +12,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::head::Request;
-use super::identify::{Caller, KeptValues, Unidentified, identify, is_asked};
+use super::identify::{AuthFailure, Caller, KeptValues, identify, is_asked};
 use crate::base::property::Property;
 use crate::limit::Rule;
 use crate::policy::Policy;
@@ -31,14 +31,14 @@ const QUERY_BYTES_MAX: usize = 256;
 
 /// The callers of one worker that came lately, under one policy.
 #[derive(Debug, Default)]
-pub struct Regulars {
+pub struct CallerCache {
     key: Secret,
-    callers: HashMap<u128, Regular, BuildHasherDefault<AsItIs>>,
+    callers: HashMap<u128, CachedCaller, BuildHasherDefault<AsItIs>>,
 }
 
 /// A caller who may come again, and what follows from who that is.
 #[derive(Debug)]
-pub struct Regular {
+pub struct CachedCaller {
     pub(super) values: KeptValues,
     /// The rule and the counter of each limit that the caller has met, by the limit's number.
     counters: RefCell<Vec<(usize, Key, Rule)>>,
@@ -60,7 +60,7 @@ impl Hasher for AsItIs {
     }
 }
 
-impl Regular {
+impl CachedCaller {
     /// The counter of the limit with this number, and its rule; `find` finds them the first time, where
     /// they follow from who the caller is alone.
     pub(super) fn counter(&self, limit: usize, find: impl FnOnce() -> (Key, Rule)) -> (Key, Rule) {
@@ -81,7 +81,7 @@ impl Regular {
     }
 }
 
-impl Regulars {
+impl CallerCache {
     /// Nobody yet. `key` is a secret of this proxy's.
     #[must_use]
     pub fn new(key: &Secret) -> Self {
@@ -92,13 +92,13 @@ impl Regulars {
     ///
     /// # Errors
     /// As [`identify`].
-    pub fn identify<'r>(&'r mut self, request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, Unidentified> {
-        let Some(clues) = self.clues(request, policy) else { return identify(request, policy) };
+    pub fn identify<'r>(&'r mut self, request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, AuthFailure> {
+        let Some(identity_inputs) = self.identity_inputs(request, policy) else { return identify(request, policy) };
         if self.callers.len() >= CALLERS_MAX {
             // Whoever comes again is soon back.
             self.callers.clear();
         }
-        match self.callers.entry(clues) {
+        match self.callers.entry(identity_inputs) {
             Entry::Occupied(known) => Ok(Caller::recalled(known.into_mut())),
             Entry::Vacant(place) => {
                 let caller = identify(request, policy)?;
@@ -106,15 +106,15 @@ impl Regulars {
                 if bytes > VALUES_BYTES_MAX {
                     return Ok(caller);
                 }
-                let regular = Regular { values, counters: RefCell::default(), told: OnceCell::new() };
+                let regular = CachedCaller { values, counters: RefCell::default(), told: OnceCell::new() };
                 Ok(Caller::recalled(place.insert(regular)))
             }
         }
     }
 
     /// The hash of all that says who sent `request`; `None` where that is seldom the same twice.
-    fn clues(&self, request: &Request, policy: &Policy) -> Option<u128> {
-        let clues = &policy.callers.clues;
+    fn identity_inputs(&self, request: &Request, policy: &Policy) -> Option<u128> {
+        let identity_inputs = &policy.callers.identity_inputs;
         let mut hasher = SipHasher13::new_with_key(&self.key);
         let mut add = |place: usize, bytes: &[u8]| {
             // The place and the length keep ("ab", "c") apart from ("a", "bc").
@@ -124,11 +124,11 @@ impl Regulars {
         };
         add(usize::from(is_asked(request, policy)), &[]);
         for (name, value) in request.headers.iter() {
-            if let Some(place) = clues.headers.iter().position(|known| known.as_bytes() == name) {
+            if let Some(place) = identity_inputs.headers.iter().position(|known| known.as_bytes() == name) {
                 add(place, value);
             }
         }
-        if clues.path {
+        if identity_inputs.path {
             for (attribute, sources) in &policy.callers.sources {
                 for source in sources {
                     let Source::Path(route) = source else { continue };
@@ -140,7 +140,7 @@ impl Regulars {
                 }
             }
         }
-        if clues.query {
+        if identity_inputs.query {
             let query = request.query();
             if query.len() > QUERY_BYTES_MAX {
                 return None;
@@ -149,7 +149,7 @@ impl Regulars {
         }
         for property in Property::ALL {
             if policy.callers.properties.contains(property) {
-                add(property.index(), request.facts.of(property));
+                add(property.index(), request.properties.of(property));
             }
         }
         Some(hasher.finish128().as_u128())
@@ -189,7 +189,7 @@ mod tests {
         Policy::compile(&from_yaml(POLICY).unwrap()).unwrap()
     }
 
-    fn seen(answer: Result<Caller<'_>, Unidentified>, policy: &Policy) -> Result<Vec<Option<Vec<u8>>>, Unidentified> {
+    fn seen(answer: Result<Caller<'_>, AuthFailure>, policy: &Policy) -> Result<Vec<Option<Vec<u8>>>, AuthFailure> {
         answer.map(|caller| policy.attributes.iter().map(|id| caller.value(id).map(<[u8]>::to_vec)).collect())
     }
 
@@ -208,7 +208,7 @@ mod tests {
             ), 1..40),
         ) {
             let policy = policy();
-            let mut regulars = Regulars::new(&[7; 16]);
+            let mut caller_cache = CallerCache::new(&[7; 16]);
             for (path, headers) in requests {
                 let mut pairs = vec![(":path", path.as_bytes()), (":method", b"GET")];
                 pairs.extend(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
@@ -216,8 +216,8 @@ mod tests {
                 request.path.read(path.as_bytes());
                 policy.routes.matches(b"GET", &request.path, &mut request.matches);
                 let expected = seen(identify(&request, &policy), &policy);
-                prop_assert_eq!(&seen(regulars.identify(&request, &policy), &policy), &expected);
-                prop_assert_eq!(&seen(regulars.identify(&request, &policy), &policy), &expected);
+                prop_assert_eq!(&seen(caller_cache.identify(&request, &policy), &policy), &expected);
+                prop_assert_eq!(&seen(caller_cache.identify(&request, &policy), &policy), &expected);
             }
         }
     }
@@ -225,17 +225,17 @@ mod tests {
     #[test]
     fn a_flood_of_callers_takes_no_more_room() {
         let policy = policy();
-        let mut regulars = Regulars::new(&[7; 16]);
+        let mut caller_cache = CallerCache::new(&[7; 16]);
         let mut request = Request::default();
         for number in 0..40_000 {
             request.headers = Headers::new(Headers::encode(&[("x-api-key", number.to_string().as_bytes())]));
-            assert!(regulars.identify(&request, &policy).is_ok());
-            assert!(regulars.callers.len() <= CALLERS_MAX);
+            assert!(caller_cache.identify(&request, &policy).is_ok());
+            assert!(caller_cache.callers.len() <= CALLERS_MAX);
         }
         // One whose values are long is not remembered.
-        regulars.callers.clear();
+        caller_cache.callers.clear();
         request.headers = Headers::new(Headers::encode(&[("x-org", &[b'a'; 2_000])]));
-        assert!(regulars.identify(&request, &policy).is_ok());
-        assert_eq!(regulars.callers.len(), 0);
+        assert!(caller_cache.identify(&request, &policy).is_ok());
+        assert_eq!(caller_cache.callers.len(), 0);
     }
 }
