@@ -20,6 +20,52 @@ bounded() {
   if command -v timeout >/dev/null; then timeout "$seconds" "$@"; else "$@"; fi
 }
 
+# `install_wheels DIRECTORY REQUIREMENTS REMEDY`: installs the pinned wheels into a virtual environment of
+# its own, or into DIRECTORY/site. Exits with 75 if the package index cannot be reached. REMEDY is what
+# to do on a system without a wheel.
+install_wheels() {
+  local directory=$1 requirements=$2 remedy=$3 log pip
+  command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 or newer, or $remedy"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+    fail "$(python3 --version 2>&1 || true) is too old for the wheels: install Python 3.10 or newer, or $remedy"
+  log=$(mktemp)
+  # shellcheck disable=SC2064 # the file's name is known now
+  trap "rm -f '$log'" EXIT
+
+  # Debian's Python may come without venv's pip; pip alone is enough then.
+  if python3 -m venv --clear "$directory" >"$log" 2>&1; then
+    pip=("$directory/bin/python" -m pip install)
+  elif python3 -m pip --version >/dev/null 2>&1; then
+    rm -rf "$directory"
+    pip=(python3 -m pip install --target "$directory/site")
+  else
+    fail "Python has neither venv nor pip: install them (Debian, Ubuntu: apt install python3-venv), or $remedy"
+  fi
+
+  if ! "${pip[@]}" --quiet --disable-pip-version-check --no-input --no-deps --retries 1 --timeout 30 \
+    --require-hashes -r "$requirements" >"$log" 2>&1; then
+    if grep -qiE 'retrying|connection|timed out|proxy|resolve|ssl|network' "$log"; then
+      say "$(basename "$0"): the Python package index cannot be reached: check the network, or $remedy" >&2
+      exit 75
+    elif grep -qi 'no matching distribution' "$log"; then
+      fail "there is no wheel for this system ($(uname -sm)): $remedy"
+    fi
+    fail "pip failed: $(grep -iE 'error' "$log" | head -n 1)"
+  fi
+}
+
+# `find_tool NAME`: sets `tool` to the path of a pinned tool. If the package index cannot be reached the
+# script that asks ends without an error, except in CI.
+find_tool() {
+  local status=0
+  tool=$(scripts/get-tool "$1") || status=$?
+  if ((status == 75)) && [[ -z ${CI:-} ]]; then
+    say "$(basename "$0"): skipped, without $1"
+    exit 0
+  fi
+  ((status == 0)) || exit 1
+}
+
 # HOST:PORT taken apart; the brackets of an IPv6 address go, because /dev/tcp does not know them.
 host_of() {
   local host=${1%:*}
