@@ -58,6 +58,7 @@ install_wheels() {
 # script that asks ends without an error, except in CI.
 find_tool() {
   local status=0
+  # shellcheck disable=SC2034 # used by the scripts that source this
   tool=$(scripts/get-tool "$1") || status=$?
   if ((status == 75)) && [[ -z ${CI:-} ]]; then
     say "$(basename "$0"): skipped, without $1"
