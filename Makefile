@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker bench micro fuzz-smoke schema up down envoy-image clean trap
+.PHONY: help build run reload test check unit e2e test-docker advisories bench micro fuzz-smoke schema up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,13 +36,15 @@ test: ## everything: check, unit, build, e2e, and test-docker where docker answe
 	@scripts/test-docker --need
 	@$(MAKE) --no-print-directory check unit build e2e test-docker
 
-check: ## format, lints for native and wasm32, documentation; warnings are errors
+check: ## format, lints for native and wasm32, documentation, spelling, licences of dependencies; warnings are errors
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets --all-features -- -D warnings
 	cargo clippy --locked --lib --examples --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	@scripts/check-envoy-version
+	@scripts/check-spelling
+	@scripts/check-dependencies licenses bans sources
 
 unit: ## unit, property and simulation tests
 	cargo test --locked
@@ -56,6 +58,9 @@ e2e: build trap ## the built filter in a real Envoy process
 
 test-docker: build trap ## the same scenarios in containers, and what only containers can show
 	@scripts/test-docker
+
+advisories: ## look for known vulnerabilities of the dependencies; needs github.com
+	@scripts/check-dependencies advisories
 
 bench: build ## measure cost in Envoy beside other filters: PART="requests bodies …" for some (all)
 	cargo build --release --locked --example noop --example floor --example calls --target wasm32-wasip1
