@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker advisories bench micro fuzz-smoke schema up down envoy-image clean trap
+.PHONY: help build run reload test check unit e2e test-docker advisories coverage bench micro fuzz-smoke schema up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ test-docker: build trap ## the same scenarios in containers, and what only conta
 
 advisories: ## look for known vulnerabilities of the dependencies; needs github.com
 	@scripts/check-dependencies advisories
+
+coverage: ## measure which lines the unit tests reach: a sum, and target/coverage/html/index.html
+	@scripts/coverage
 
 bench: build ## measure cost in Envoy beside other filters: PART="requests bodies …" for some (all)
 	cargo build --release --locked --example noop --example floor --example calls --target wasm32-wasip1
