@@ -1,4 +1,5 @@
-//! What no compiler checks: the order of the modules, the size of a file, and what must never land.
+//! What no compiler checks: the order of the modules, the size of a file, links, versions that must agree,
+//! and what must never land.
 
 use std::path::Path;
 use std::process::Command;
@@ -74,6 +75,57 @@ fn every_rule_finds_what_it_is_for() {
     ] {
         assert_eq!(inspect(file, text), [""; 0], "{file}");
     }
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = tracked(root).unwrap_or_else(|| walked(root, "")).into_iter().filter(|file| file.ends_with(".md"));
+    for page in pages {
+        let folder = root.join(&page).parent().unwrap().to_owned();
+        let Ok(text) = std::fs::read_to_string(root.join(&page)) else { continue };
+        for link in links(&text).filter(|link| !link.contains("://")) {
+            let file = link.split('#').next().unwrap_or_default();
+            assert!(folder.join(file).exists(), "{page}: {link} does not exist");
+        }
+    }
+}
+
+#[test]
+fn links_are_found() {
+    let text = "[a](b.md) and [c](d/e.md#f), a call(x), [g](https://h.example/) and [i](#j)";
+    assert_eq!(links(text).collect::<Vec<_>>(), ["b.md", "d/e.md#f", "https://h.example/", "#j"]);
+}
+
+#[test]
+fn the_index_lists_every_decision() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let listed: Vec<&str> = links(&index).filter(|link| !link.contains('/')).collect();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            name == "README.md" || listed.contains(&name.as_str()),
+            "docs/decisions/README.md does not list {name}"
+        );
+    }
+}
+
+/// `make` runs the pinned toolchain alone, so it verifies the oldest supported Rust only if both are one.
+#[test]
+fn the_pinned_rust_is_the_oldest_supported() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pinned = std::fs::read_to_string(root.join("rust-toolchain.toml")).unwrap();
+    let oldest = env!("CARGO_PKG_RUST_VERSION");
+    assert!(
+        pinned.contains(&format!("channel = \"{oldest}.")) || pinned.contains(&format!("channel = \"{oldest}\"")),
+        "rust-toolchain.toml does not pin {oldest}, the `rust-version` of Cargo.toml"
+    );
+}
+
+/// The targets of the Markdown links in `text`.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0))
 }
 
 /// The findings in one file, each as `file:line: what and why`.
