@@ -61,8 +61,8 @@ fn limit<'a>(account: &'a Value, name: &str) -> &'a Value {
 }
 
 fn because<'a>(account: &'a Value, name: &str) -> &'a str {
-    let mut others = account["others"].as_array().unwrap().iter();
-    text(&others.find(|other| other["name"] == name).unwrap()["because"])
+    let mut others = account["not_applied"].as_array().unwrap().iter();
+    text(&others.find(|other| other["name"] == name).unwrap()["reason"])
 }
 
 fn attribute<'a>(account: &'a Value, name: &str) -> &'a str {
@@ -160,7 +160,7 @@ fn every_source_is_heard() {
     assert_eq!(late["key"], json!([{ "name": "address", "value": "192.0.2.0/24" }]));
     let sized = limit(&account, "sized");
     assert_eq!(
-        (&sized["cost"], &sized["cost_from"], &sized["over"]),
+        (&sized["cost"], &sized["cost_from"], &sized["overage"]),
         (&json!(1_200), &json!("header content-length"), &json!(200))
     );
     assert_eq!(limit(&account, "never")["cost_from"], "header x-cost, which is missing");
@@ -255,7 +255,7 @@ fn long_lists_are_cut_unless_they_are_asked_for() {
     assert!(cut.contains("\n  and 10 others that do not apply: --all lists them\n"), "{cut}");
     assert!(cut.contains("\ncallers      nobody is asked: the policy has no callers\n"), "{cut}");
     assert_eq!(told(&["-", "--path", "/", "--all"], &policy).matches("does not apply: none").count(), 30);
-    assert_eq!(account(&["-", "--path", "/"], &policy)["others"].as_array().unwrap().len(), 30);
+    assert_eq!(account(&["-", "--path", "/"], &policy)["not_applied"].as_array().unwrap().len(), 30);
 }
 
 #[test]
@@ -361,7 +361,10 @@ fn a_path_with_more_than_one_reading_is_told() {
     assert_eq!(decisions(&both), ["standard: admitted", "data-read: admitted"]);
     let arguments = [&["envoy/presets/enterprise-v2.yaml", "--path", "/v2/x%2f..%2f.."][..], &key].concat();
     let refused = account(&arguments, "");
-    assert_eq!(refused["request"]["refused"], json!({ "reason": "dot_segment", "why": "The path has a dot segment." }));
+    assert_eq!(
+        refused["request"]["refused"],
+        json!({ "reason": "dot_segment", "message": "The path has a dot segment." })
+    );
     assert_eq!((&refused["decision"], &refused["response"]["status"]), (&json!("refused"), &json!(400)));
     let words = told(&arguments, "");
     assert!(words.contains("decision     refused: dot_segment: The path has a dot segment.\n"), "{words}");

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   arguments ─▶ Proxy (a host) ─▶ identify ─▶ select ─▶ decide ⇄ store::memory ─▶ reply
-//!                                     └───────────┴─────────┴──────────────────────┴─▶ Account ─▶ text, JSON
+//!                                     └───────────┴─────────┴──────────────────────┴─▶ Explanation ─▶ text, JSON
 //! ```
 //!
 //! It is the filter's own code that answers, so what is told here is what would happen there. Nothing
 //! outside of this process is changed, and no secret is told: of a credential its identifier.
 
-mod account;
 mod args;
 mod caller;
+mod explanation;
 mod host;
 mod limits;
 mod message;
@@ -31,7 +31,7 @@ use crate::request::head::Request;
 use crate::request::identify::{identify_and_tell, suspect_and_tell};
 use crate::request::payload::ambiguity;
 use crate::request::properties::resolve_node_metadata;
-use account::{Account, Asked, Matched, Refused};
+use explanation::{Asked, Explanation, Matched, Refused};
 use host::Proxy;
 use outcome::Outcome;
 use recorder::Recorder;
@@ -42,12 +42,12 @@ pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     let proxy = Proxy::of(args).map_err(Failure::Usage)?;
     let (_, mut policy) = document::checked(&args.policy)?;
     resolve_node_metadata(&mut policy, &proxy);
-    let account = account(&policy, &proxy, args.repeat);
-    Ok(if args.json { account.to_json() } else { text::write(&account, args.all) })
+    let explanation = explanation(&policy, &proxy, args.repeat);
+    Ok(if args.json { explanation.to_json() } else { text::write(&explanation, args.all) })
 }
 
 /// What becomes of the last of `repeat` such requests.
-fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
+fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     let mut request = Request::default();
     request.read(proxy, policy, !proxy.has_body());
     let mut heard = Recorder::default();
@@ -75,14 +75,14 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
         Err(why) => Outcome::refused(local::unauthorized(policy, *why, &request, proxy.now), &request),
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
-    Account {
+    Explanation {
         policy: policy.name.to_string(),
         at: time::rfc3339(proxy.now),
         repeat,
         request: Asked {
             method: proxy.method.clone(),
             path: proxy.path.clone(),
-            refused: ambiguous.map(|why| Refused { reason: why.name(), why: why.detail().to_owned() }),
+            refused: ambiguous.map(|why| Refused { reason: why.name(), message: why.detail().to_owned() }),
         },
         routes: routes(policy, &request),
         tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
@@ -93,7 +93,7 @@ fn account(policy: &Policy, proxy: &Proxy, repeat: u64) -> Account {
         limits: outcome.limits,
         pools: outcome.pools,
         seats: outcome.seats,
-        others: outcome.others,
+        not_applied: outcome.not_applied,
         decision: outcome.decision.name(),
         limit: outcome.limit,
         response: outcome.response,

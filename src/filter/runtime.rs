@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::turn::Pools;
+use crate::base::invariant::drain_broken;
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
@@ -112,5 +113,13 @@ impl<D: SharedData + SharedQueue> Runtime<D> {
         let faults = pools.worker.borrow_mut().drain_faults();
         let sink = MetricsSink { counters: &self.counters, meter };
         faults.into_iter().for_each(|fault| sink.observe(Event::Fault(fault)));
+    }
+
+    /// Counts the invariants that broke since the last call.
+    pub(super) fn count_broken_invariants(&self, meter: &impl Meter) {
+        let sink = MetricsSink { counters: &self.counters, meter };
+        for _ in 0..drain_broken() {
+            sink.observe(Event::Fault(Fault::Invariant));
+        }
     }
 }

@@ -208,6 +208,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     /// fresh one that is charged again, so this one's charges end here.
     pub fn on_end(&mut self, host: &impl Host) {
         let runtime = Rc::clone(&self.runtime);
+        runtime.count_broken_invariants(host);
         let books = Books { runtime: &runtime, host };
         let upload = self.upload.take();
         let phase = match std::mem::replace(&mut self.phase, Phase::Finished) {

@@ -1,4 +1,4 @@
-//! What goes wrong through nobody's doing at the gate: neither the client's nor the operator's.
+//! Failures that neither a client nor an operator causes: the host's, and our own.
 
 /// The host or an invariant of ours failed. The limit's failure mode decides what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +13,14 @@ pub enum Fault {
     Full,
     /// The host does not let a filter hold a head until its body has been read.
     StopIteration,
+    /// A condition did not hold that holds by construction.
+    Invariant,
 }
 
 impl Fault {
     /// The name in metrics; a closed set.
-    pub const NAMES: [&'static str; 5] = ["host_status", "contended", "bad_record", "full", "stop_iteration"];
+    pub const NAMES: [&'static str; 6] =
+        ["host_status", "contended", "bad_record", "full", "stop_iteration", "invariant"];
 
     /// This fault's place in [`Fault::NAMES`].
     #[must_use]
@@ -28,6 +31,7 @@ impl Fault {
             Self::BadRecord => 2,
             Self::Full => 3,
             Self::StopIteration => 4,
+            Self::Invariant => 5,
         }
     }
 }

@@ -282,7 +282,10 @@ impl State {
     /// As [`super::State::loss`].
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
-        super::eviction_cost(self.entries.iter().map(|entry| (entry.units, entry.at.after(self.window).since(now))), self.quota)
+        super::eviction_cost(
+            self.entries.iter().map(|entry| (entry.units, entry.at.after(self.window).since(now))),
+            self.quota,
+        )
     }
 }
 

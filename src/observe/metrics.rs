@@ -40,7 +40,7 @@ pub struct Counters {
     paths: Vec<MetricId>,
     payloads: Vec<Vec<(Reason, MetricId)>>,
     queues: Vec<Queue>,
-    faults: [MetricId; 5],
+    faults: [MetricId; 6],
     evicted: MetricId,
     conflicts: MetricId,
 }
@@ -110,7 +110,7 @@ impl Counters {
         let units = policy.limits.iter().map(&mut units).collect();
         let given_back = names().enumerate().map(|(number, name)| {
             let define =
-                |why: Refund| (why, counter(&[(LIMIT, name), (REASON, why.name())], "sluicegate_given_back_total"));
+                |why: Refund| (why, counter(&[(LIMIT, name), (REASON, why.name())], "sluicegate_refunds_total"));
             refunds(policy, number).map(define).collect()
         });
         let given_back = given_back.collect();
@@ -125,7 +125,7 @@ impl Counters {
             payloads,
             queues,
             units,
-            overage: each("sluicegate_overage_total"),
+            overage: each("sluicegate_overage_units_total"),
             given_back,
             unauthorized: AuthFailure::ALL.map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             paths,

@@ -139,7 +139,8 @@ impl Page {
             return false;
         }
         let weigh = |placed: Placed<'_>| {
-            let eviction_cost = if kept(placed.fingerprint) { u128::MAX } else { record::eviction_cost(placed.record, now) };
+            let eviction_cost =
+                if kept(placed.fingerprint) { u128::MAX } else { record::eviction_cost(placed.record, now) };
             Weighed { class: key::class(placed.fingerprint), eviction_cost }
         };
         let mut all: Vec<Weighed> = self.records().map(weigh).collect();

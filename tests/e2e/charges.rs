@@ -25,7 +25,7 @@ pub(crate) async fn a_refused_request_spends_nothing(lab: &Lab) {
     // Did they cost, the debt would by now be minutes.
     let wait = client.send(call).await.number("retry-after");
     assert!(wait.is_none_or(|seconds| seconds <= 2), "retry-after {wait:?}");
-    let given_back = gateway.admin.metric("sluicegate_given_back_total", &[]).await;
+    let given_back = gateway.admin.metric("sluicegate_refunds_total", &[]).await;
     assert_eq!(given_back, 0, "a refusal has nothing to give back");
 }
 
@@ -151,10 +151,10 @@ fn following_redirects(policy: &Policy) -> Setup {
 /// Waits for the giving back of `count` units: a response may reach its client before its stream has ended.
 async fn given_back(gateway: &Gateway, count: u64) {
     eventually("the units are given back", async || {
-        (gateway.admin.metric("sluicegate_given_back_total", &[("limit", "standard")]).await >= count).then_some(())
+        (gateway.admin.metric("sluicegate_refunds_total", &[("limit", "standard")]).await >= count).then_some(())
     })
     .await;
-    let total = gateway.admin.metric("sluicegate_given_back_total", &[]).await;
+    let total = gateway.admin.metric("sluicegate_refunds_total", &[]).await;
     assert_eq!(total, count, "each is given back once");
 }
 
@@ -173,7 +173,7 @@ pub(crate) async fn a_client_that_breaks_its_own_request_has_paid(lab: &Lab) {
         let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
         assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
     }
-    assert_eq!(gateway.admin.metric("sluicegate_given_back_total", &[]).await, 0);
+    assert_eq!(gateway.admin.metric("sluicegate_refunds_total", &[]).await, 0);
     let (left, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(BETA)).await;
     assert_eq!(left, 5);
 }

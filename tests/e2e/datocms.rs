@@ -119,7 +119,8 @@ pub(crate) async fn a_free_project_is_refused_until_the_next_month(lab: &Lab) {
 pub(crate) async fn a_paid_project_goes_on_and_its_overage_is_counted(lab: &Lab) {
     let gateway = lab.open(&a_month(1, 4)).await;
     let client = gateway.client();
-    let overage = async || gateway.admin.metric("sluicegate_overage_total", &[("limit", "monthly-requests")]).await;
+    let overage =
+        async || gateway.admin.metric("sluicegate_overage_units_total", &[("limit", "monthly-requests")]).await;
     for over in [None, None, None, None, Some(1), Some(2), Some(3)] {
         let token = PAID[over.unwrap_or(0) as usize % 2];
         let forged = items().bearer(token).answered_with("x-ratelimit-overage", "88");

@@ -160,7 +160,10 @@ pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused
     // Of the ten units, one was left.
     assert_eq!(ingest(plain, Some(PROD[0]), None, lines).await, (0, paid + 3 - 1), "over, and admitted all the same");
     assert_eq!(units().await, 3 + 1 + 3 + 2 + 1 + 1 + paid + 3);
-    assert_eq!(gateway.admin.metric("sluicegate_overage_total", &[("limit", "custom-metrics")]).await, paid + 3 - 1);
+    assert_eq!(
+        gateway.admin.metric("sluicegate_overage_units_total", &[("limit", "custom-metrics")]).await,
+        paid + 3 - 1
+    );
 }
 
 pub(crate) async fn an_unknown_token_is_turned_away_and_none_is_let_in(lab: &Lab) {

@@ -97,7 +97,7 @@ fn logged(gateway: &Gateway, details: &str) -> usize {
 /// Waits for so many refunds: a response may reach its client before its stream has ended.
 async fn refunded(gateway: &Gateway, count: u64) {
     eventually("the units are given back", async || {
-        (gateway.admin.metric("sluicegate_given_back_total", &[]).await == count).then_some(())
+        (gateway.admin.metric("sluicegate_refunds_total", &[]).await == count).then_some(())
     })
     .await;
 }
@@ -149,7 +149,7 @@ pub(crate) async fn who_hangs_up_on_a_grpc_call_pays(lab: &Lab) {
         (ended == 3).then_some(())
     })
     .await;
-    assert_eq!(gateway.admin.metric("sluicegate_given_back_total", &[]).await, 0);
+    assert_eq!(gateway.admin.metric("sluicegate_refunds_total", &[]).await, 0);
     assert_eq!(spend(&gateway.client(), &Call::get("/v2/things").header("x-api-key", BETA)).await.0, 7);
 }
 
@@ -165,5 +165,5 @@ pub(crate) async fn a_plain_response_is_not_free_for_who_asks_in_grpc(lab: &Lab)
             .await;
     }
     assert_eq!(spend(&gateway.client(), &Call::get("/v2/things").header("x-api-key", BETA)).await.0, 4);
-    assert_eq!(gateway.admin.metric("sluicegate_given_back_total", &[]).await, 0);
+    assert_eq!(gateway.admin.metric("sluicegate_refunds_total", &[]).await, 0);
 }

@@ -323,7 +323,7 @@ pub(crate) async fn a_response_says_what_it_cost_and_may_overdraw(lab: &Lab) {
 }
 
 async fn overdrawn(gateway: &Gateway, limit: &str) -> u64 {
-    gateway.admin.metric("sluicegate_overage_total", &[("limit", limit)]).await
+    gateway.admin.metric("sluicegate_overage_units_total", &[("limit", limit)]).await
 }
 
 pub(crate) async fn what_costs_nothing_is_told_and_never_refused(lab: &Lab) {

@@ -35,7 +35,7 @@ pub(crate) async fn the_metrics_say_what_was_decided(lab: &Lab) {
     let standard = ("limit", "standard");
     assert_eq!(metric("sluicegate_requests_total", &[exact, standard, ("decision", "admitted")]).await, 13);
     assert_eq!(metric("sluicegate_requests_total", &[exact, standard, ("decision", "refused")]).await, 2);
-    assert_eq!(metric("sluicegate_given_back_total", &[exact, standard]).await, 3);
+    assert_eq!(metric("sluicegate_refunds_total", &[exact, standard]).await, 3);
     assert_eq!(metric("sluicegate_requests_total", &[exact, ("limit", "reads")]).await, 1);
     assert_eq!(metric("sluicegate_unauthorized_total", &[exact, ("reason", "absent")]).await, 1);
     assert_eq!(metric("sluicegate_unauthorized_total", &[exact, ("reason", "unknown")]).await, 1);
@@ -113,7 +113,7 @@ async fn exercise(gateway: &Gateway) {
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
     assert_eq!(client.statuses(&call.clone().answered(500), 3).await, [500; 3]);
     eventually("three are given back", async || {
-        (gateway.admin.metric("sluicegate_given_back_total", &[]).await == 3).then_some(())
+        (gateway.admin.metric("sluicegate_refunds_total", &[]).await == 3).then_some(())
     })
     .await;
     let (admitted, _) = spend(&client, &call).await;

@@ -51,7 +51,7 @@ pub(crate) async fn a_lost_upstream_comes_back(lab: &Lab) {
     let statuses = gateway.client().statuses(&call, 30).await;
     assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
     eventually("all is given back", async || {
-        (gateway.admin.metric("sluicegate_given_back_total", &[]).await == 31).then_some(())
+        (gateway.admin.metric("sluicegate_refunds_total", &[]).await == 31).then_some(())
     })
     .await;
     gateway.upstream.resume().await;

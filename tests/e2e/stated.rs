@@ -258,7 +258,7 @@ pub(crate) async fn what_is_refused_later_is_not_counted_as_admitted(lab: &Lab) 
         assert_eq!(metric(name, labels).await, count, "{name}");
     }
     let back = [("limit", "rolling"), ("reason", "queue_refused")];
-    assert_eq!(metric("sluicegate_given_back_total", &back).await, 2);
+    assert_eq!(metric("sluicegate_refunds_total", &back).await, 2);
     // With and without a body.
     assert_eq!(gateway.client().send(of("rolling", "x").sized(9)).await.status, 200);
     assert_eq!(gateway.client().send(Call::get("/rolling/x").header("x-api-key", ALPHA[0])).await.status, 200);

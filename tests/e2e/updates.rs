@@ -96,7 +96,7 @@ pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
     gateway.upstream.let_go(8);
     assert_eq!(in_flight.join_all().await, [502; 8]);
     eventually("eight are given back", async || {
-        (gateway.admin.metric("sluicegate_given_back_total", &[("limit", "standard")]).await == 8).then_some(())
+        (gateway.admin.metric("sluicegate_refunds_total", &[("limit", "standard")]).await == 8).then_some(())
     })
     .await;
     let call = Call::get("/v2/things").bearer(ALPHA[0]);

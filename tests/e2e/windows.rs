@@ -159,7 +159,7 @@ pub(crate) async fn a_failed_request_is_given_back_to_every_kind_of_window(lab: 
         exactly(&client, &call, 2).await;
         assert_eq!(client.statuses(&call.clone().answered(503), 70).await, [503; 70], "{name}");
         eventually("they are given back", async || {
-            (gateway.admin.metric("sluicegate_given_back_total", &[("limit", name)]).await == 70).then_some(())
+            (gateway.admin.metric("sluicegate_refunds_total", &[("limit", name)]).await == 70).then_some(())
         })
         .await;
         assert_eq!(spend(&client, &call).await.0, quota - 2, "{name}");

@@ -48,7 +48,7 @@ fn what_was_not_given_is_said() {
         ]
     );
     let said = told(&["-", "--path", "/?user=u"], POLICY);
-    assert!(said.contains("\nnot given    the policy reads it, and this account may be another with it\n"), "{said}");
+    assert!(said.contains("\nnot given    the policy reads it, and it may change this explanation\n"), "{said}");
     assert!(said.contains("\n  --node-metadata         for region\n"), "{said}");
     assert!(
         said.contains(
@@ -97,7 +97,7 @@ fn a_response_says_what_a_request_costs() {
     let call = |rest: &[&str]| account(&[&["-", "-X", "POST", "--path", "/"], &EU[..], rest].concat(), POLICY);
     let costs = |account: &Value, name: &str| {
         let limit = limit(account, name);
-        (limit["cost"].clone(), limit["remaining"].clone(), limit["over"].clone(), limit["given_back"].clone())
+        (limit["cost"].clone(), limit["remaining"].clone(), limit["overage"].clone(), limit["refunded"].clone())
     };
     let none = json!(null);
     let unknown = call(&[]);
@@ -136,7 +136,7 @@ fn a_response_says_what_a_request_costs() {
     assert_eq!(costs(&call(&grpc[2..]), "paid"), (json!(1), json!(4), json!(0), json!(false)), "no gRPC call");
 
     let said = told(&[&["-", "-X", "POST", "--path", "/", "--status", "500"], &EU[..]].concat(), POLICY);
-    assert!(said.contains("\n    cost     1; given back: the response is a failure\n"), "{said}");
+    assert!(said.contains("\n    cost     1; refunded: the response is a failure\n"), "{said}");
     assert!(
         said.contains(
             "\n    cost     known only with the body (the lines of the body), which is not explained; taken as 1 here\n"

@@ -69,10 +69,10 @@ fn who_is_not_let_in_is_told_why() {
         ),
     ] {
         let account = preset("enterprise-v2", &[&path[..], headers].concat());
-        assert_eq!(account["callers"]["refused"], json!({ "reason": reason, "why": why }));
+        assert_eq!(account["callers"]["refused"], json!({ "reason": reason, "message": why }));
         assert_eq!((text(&account["decision"]), found(&account)), ("refused", found_is.to_vec()), "{reason}");
         assert_eq!(
-            (&account["response"]["status"], &account["limits"], &account["others"]),
+            (&account["response"]["status"], &account["limits"], &account["not_applied"]),
             (&json!(401), &json!([]), &json!([]))
         );
         let error = if reason == "absent" { "" } else { ", error=\"invalid_token\"" };
@@ -106,12 +106,12 @@ fn a_token_and_a_session_are_told_apart() {
     let from =
         &session["callers"]["attributes"].as_array().unwrap().iter().find(|it| it["name"] == "user").unwrap()["from"];
     assert_eq!(from, "metadata [envoy.filters.http.jwt_authn, session, sub]");
-    assert_eq!(session["callers"]["without"], json!(["token"]));
+    assert_eq!(session["callers"]["missing"], json!(["token"]));
 
     let carol = ["-H", "Authorization: Bearer demo-carol", "--path", "/api/boards", "--metadata", claims];
     let both = preset("dash0", &carol);
     assert_eq!((text(&both["callers"]["refused"]["reason"]), found(&both)), ("conflicting", vec!["verified", "known"]));
-    let told = text(&both["callers"]["refused"]["why"]);
+    let told = text(&both["callers"]["refused"]["message"]);
     assert_eq!(
         told,
         "user is carol (the directory, for token) and zoe (metadata [envoy.filters.http.jwt_authn, session, sub])"
@@ -135,13 +135,13 @@ fn two_keys_make_one_caller() {
     assert_eq!(attribute(&alone, "requester"), "api-2", "without an application key the API key's");
     let two = preset("datadog", &["-H", "dd-api-key: demo-api-globex", "--path", "/?application_key=demo-app-alice"]);
     assert_eq!(
-        two["callers"]["refused"]["why"],
+        two["callers"]["refused"]["message"],
         "org is globex (the directory, for api_key) and acme (the directory, for app_key)"
     );
 
     let metrics = preset("datadog", &["-X", "POST", "-H", "dd-api-key: demo-api-globex", "--path", "/api/v2/series"]);
     assert_eq!(
-        (&metrics["exempt"], &metrics["limits"], &metrics["others"]),
+        (&metrics["exempt"], &metrics["limits"], &metrics["not_applied"]),
         (&json!("/exempt/0"), &json!([]), &json!([]))
     );
     assert_eq!(metrics["response"], json!({ "status": null, "fields": [], "body": null }));

@@ -1,8 +1,8 @@
 //! Who calls, in words: what the request presents, and where each attribute comes from.
 
-use super::account::{Attribute, Callers, Credential, Found, Refused};
+use super::explanation::{Attribute, Callers, Credential, Found, Refused};
 use super::recorder::{Heard, Recorder, Told, lossy};
-use super::{account, matched};
+use super::{explanation, matched};
 use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
@@ -29,10 +29,10 @@ pub(super) fn callers(
         asked,
         route: policy.callers.routes.as_ref().and_then(|routes| matched(policy, request, routes)),
         credentials: if asked { words.credentials(refused.map(|(why, _)| why)) } else { Vec::new() },
-        refused: refused.map(|(why, _)| Refused { reason: why.name(), why: words.refused(why) }),
+        refused: refused.map(|(why, _)| Refused { reason: why.name(), message: words.refused(why) }),
         refused_by: refused.and_then(|(_, attribute)| Some(words.name(attribute?).to_owned())),
         attributes: caller.map(|caller| known.attributes(caller)).unwrap_or_default(),
-        without: caller.map(|caller| known.without(caller)).unwrap_or_default(),
+        missing: caller.map(|caller| known.without(caller)).unwrap_or_default(),
     }
 }
 
@@ -56,7 +56,7 @@ impl Words<'_> {
                 None if stopped.is_some_and(|stopped| number > stopped) => (Found::NotLookedAt, None),
                 None => (Found::NotPresented, None),
             };
-            account::Credential {
+            explanation::Credential {
                 name: credential.name.to_string(),
                 place: place(&credential.place),
                 found,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::account::{Because, Limit, Missing, Other, Part, Pool, Seats};
+use super::explanation::{Limit, Missing, NotApplied, Part, Pool, Reason, Seats};
 use super::missing::given_by;
 use super::recorder::lossy;
 use super::upstream::Settled;
@@ -70,7 +70,7 @@ impl View<'_> {
                 ChargeWhen::Admitted => "admitted",
                 ChargeWhen::Success => "success",
             },
-            given_back: settled.given_back,
+            refunded: settled.refunded,
             enforcement: match check.enforcement {
                 Enforcement::Enforce => "enforce",
                 Enforcement::Shadow => "shadow",
@@ -78,7 +78,7 @@ impl View<'_> {
             decision: decided.map(DecisionLabel::name),
             quota: check.rule.quota(),
             remaining: balance.remaining,
-            over: balance.over,
+            overage: balance.over,
             next_unit_in: balance.next_unit_in.seconds_up(),
             reset_in: balance.reset_in.seconds_up(),
             retry_after,
@@ -87,37 +87,37 @@ impl View<'_> {
     }
 
     /// The limits that do not apply. `checks` are those that do.
-    pub(super) fn others(&self, checks: &[LimitCheck]) -> Vec<Other> {
+    pub(super) fn not_applied(&self, checks: &[LimitCheck]) -> Vec<NotApplied> {
         let all = self.policy.limits.iter().enumerate();
         let others = all.filter(|(number, _)| !checks.iter().any(|check| check.limit == *number));
         others
             .map(|(_, limit)| {
                 // One that has nothing against it applies.
-                let (because, why) = self.why_not(limit).unwrap_or((Because::Key, String::new()));
-                Other { name: limit.name.to_string(), because, why }
+                let (reason, message) = self.why_not(limit).unwrap_or((Reason::Key, String::new()));
+                NotApplied { name: limit.name.to_string(), reason, message }
             })
             .collect()
     }
 
     /// Why a limit does not apply; `None` where it does.
-    pub(super) fn why_not(&self, limit: &limits::Limit) -> Option<(Because, String)> {
+    pub(super) fn why_not(&self, limit: &limits::Limit) -> Option<(Reason, String)> {
         let selector = &limit.selector;
         if !self.request.readings().any(|reading| of_its_tiers(selector, reading)) {
-            return Some((Because::Tier, self.other_tier(selector.tiers.as_deref().unwrap_or_default())));
+            return Some((Reason::Tier, self.other_tier(selector.tiers.as_deref().unwrap_or_default())));
         }
         let matches = |id| self.request.readings().any(|reading| reading.matches.contains(id));
         if selector.routes.as_ref().is_some_and(|routes| !routes.iter().any(|id| matches(*id))) {
-            return Some((Because::Routes, "none of its routes matches".to_owned()));
+            return Some((Reason::Routes, "none of its routes matches".to_owned()));
         }
         if let Some(condition) = selector.attributes.iter().find(|condition| !has(self.caller, condition)) {
-            return Some((Because::Attribute, self.other_value(condition)));
+            return Some((Reason::Attribute, self.other_value(condition)));
         }
         if limit.absent == limits::Absent::Skip {
             let parts = limit.per.iter().map(|part| self.part(&limit.selector, part));
             let missing = parts.into_iter().find(|part| part.value.is_none())?;
             let not_given = given_by(&missing.name, self.not_given);
             let why = format!("the caller has no {}{not_given}, and it says absent: skip", missing.name);
-            return Some((Because::Key, why));
+            return Some((Reason::Key, why));
         }
         None
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::account::Missing;
+use super::explanation::Missing;
 use super::host::Proxy;
 use super::recorder::Recorder;
 use crate::base::property::Property;

@@ -1,6 +1,6 @@
 //! What becomes of the request: the verdict, and what the client gets.
 
-use super::account::{Field, Limit, Missing, Other, Payload, Pool, Response, Seats};
+use super::explanation::{Field, Limit, Missing, NotApplied, Payload, Pool, Response, Seats};
 use super::host::Proxy;
 use super::limits::View;
 use super::upstream::{Settled, look, settle};
@@ -28,7 +28,7 @@ pub(super) struct Outcome {
     pub(super) limits: Vec<Limit>,
     pub(super) pools: Vec<Pool>,
     pub(super) seats: Vec<Seats>,
-    pub(super) others: Vec<Other>,
+    pub(super) not_applied: Vec<NotApplied>,
     pub(super) decision: DecisionLabel,
     pub(super) limit: Option<String>,
     pub(super) response: Response,
@@ -43,7 +43,7 @@ impl Outcome {
             limits: Vec::new(),
             pools: Vec::new(),
             seats: Vec::new(),
-            others: Vec::new(),
+            not_applied: Vec::new(),
             decision: DecisionLabel::Refused,
             limit: None,
             response: answered(reply, request),
@@ -135,7 +135,7 @@ impl Outcome {
                 .collect(),
             pools: view.pools(),
             seats: checks.iter().filter_map(|check| view.seats(check)).collect(),
-            others: if exempt.is_some() { Vec::new() } else { view.others(&checks) },
+            not_applied: if exempt.is_some() { Vec::new() } else { view.not_applied(&checks) },
             decision,
             limit,
             response,

@@ -111,9 +111,9 @@ proptest! {
             prop_assert!(view.why_not(limit).is_some() || applies, "{}: {}", limit.name, text);
         }
         if outcome.exempt.is_none() {
-            prop_assert_eq!(explained.len().saturating_add(outcome.others.len()), policy.limits.len());
+            prop_assert_eq!(explained.len().saturating_add(outcome.not_applied.len()), policy.limits.len());
         }
-        prop_assert!(outcome.others.iter().all(|other| !other.why.is_empty()));
+        prop_assert!(outcome.not_applied.iter().all(|other| !other.message.is_empty()));
         // Two at once, and three for who pays.
         let refused = outcome.limits.iter().any(|limit| limit.decision == Some("refused"));
         prop_assert_eq!(outcome.decision.name() == "refused", refused, "{}", text);

@@ -1,56 +1,63 @@
-//! An account for people: short lines under headings, to be read aloud.
+//! An explanation for people: short lines under headings.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::account::{Account, Callers, Found, Limit, Missing, Part, Payload, Pool, Response, Seats};
+use super::explanation::{Callers, Explanation, Found, Limit, Missing, Part, Payload, Pool, Response, Seats};
 use super::missing::given_by;
 use super::time;
 use crate::base::number::counted;
 use crate::base::time::Span;
 
 /// More limits than these that do not apply are no help to anybody.
-const OTHERS_SHOWN: usize = 20;
+const NOT_APPLIED_SHOWN: usize = 20;
 
-/// The account; with `all`, all limits that do not apply are listed.
-pub(super) fn write(account: &Account, all: bool) -> String {
+/// The explanation; with `all`, all limits that do not apply are listed.
+pub(super) fn write(explanation: &Explanation, all: bool) -> String {
     let mut text = String::new();
-    let nth =
-        if account.repeat > 1 { format!(", the {} such request", ordinal(account.repeat)) } else { String::new() };
-    line(&mut text, "request", &format!("{} {} at {}{nth}", account.request.method, account.request.path, account.at));
-    line(&mut text, "policy", &account.policy);
-    callers(&mut text, &account.callers);
-    if !account.not_given.is_empty() {
-        line(&mut text, "not given", "the policy reads it, and this account may be another with it");
-        let rows = account
+    let nth = if explanation.repeat > 1 {
+        format!(", the {} such request", ordinal(explanation.repeat))
+    } else {
+        String::new()
+    };
+    line(
+        &mut text,
+        "request",
+        &format!("{} {} at {}{nth}", explanation.request.method, explanation.request.path, explanation.at),
+    );
+    line(&mut text, "policy", &explanation.policy);
+    callers(&mut text, &explanation.callers);
+    if !explanation.not_given.is_empty() {
+        line(&mut text, "not given", "the policy reads it, and it may change this explanation");
+        let rows = explanation
             .not_given
             .iter()
             .map(|missing| [plain(&missing.option), format!("for {}", missing.names.join(", ")), String::new()]);
         table(&mut text, rows.collect());
     }
-    let routes = account.routes.join(&format!("\n{:<12} ", ""));
+    let routes = explanation.routes.join(&format!("\n{:<12} ", ""));
     line(&mut text, "routes", if routes.is_empty() { "none matches" } else { &routes });
-    let tier = match &account.tier {
+    let tier = match &explanation.tier {
         Some(tier) => format!("{}, by {}", tier.name, tier.route.as_deref().unwrap_or_default()),
         None => "none".to_owned(),
     };
     line(&mut text, "tier", &tier);
-    match (account.callers.refused.as_ref().or(account.request.refused.as_ref()), &account.exempt) {
+    match (explanation.callers.refused.as_ref().or(explanation.request.refused.as_ref()), &explanation.exempt) {
         (Some(_), _) => {}
         (None, Some(at)) => line(&mut text, "exempt", &format!("by {at}: no limit applies, and no field")),
         (None, None) => {
             line(&mut text, "exempt", "no");
-            if let Some(payload) = &account.payload {
+            if let Some(payload) = &explanation.payload {
                 line(&mut text, "payload", &bounds(payload));
             }
-            account.pools.iter().for_each(|pool| line(&mut text, "slots", &slots(pool, &account.not_given)));
-            account.seats.iter().for_each(|seats| line(&mut text, "seats", &held(seats, &account.not_given)));
-            limits(&mut text, account, all);
+            explanation.pools.iter().for_each(|pool| line(&mut text, "slots", &slots(pool, &explanation.not_given)));
+            explanation.seats.iter().for_each(|seats| line(&mut text, "seats", &held(seats, &explanation.not_given)));
+            limits(&mut text, explanation, all);
         }
     }
-    line(&mut text, "decision", &decision(account));
-    response(&mut text, &account.response);
+    line(&mut text, "decision", &decision(explanation));
+    response(&mut text, &explanation.response);
     text
 }
 
@@ -82,7 +89,7 @@ fn callers(text: &mut String, callers: &Callers) {
     });
     table(text, rows.collect());
     if let Some(refused) = &callers.refused {
-        line(text, "caller", &format!("not let in ({}): {}", refused.reason, plain(&refused.why)));
+        line(text, "caller", &format!("not let in ({}): {}", refused.reason, plain(&refused.message)));
         let rows = callers.attributes.iter().map(|it| [plain(&it.name), plain(&it.value), plain(&it.from)]);
         table(text, rows.collect());
         return;
@@ -90,8 +97,8 @@ fn callers(text: &mut String, callers: &Callers) {
     line(text, "caller", if callers.attributes.is_empty() { "nothing is known" } else { "" });
     let rows = callers.attributes.iter().map(|it| [plain(&it.name), plain(&it.value), plain(&it.from)]);
     table(text, rows.collect());
-    if !callers.without.is_empty() {
-        let _ = writeln!(text, "  without {}", callers.without.join(", "));
+    if !callers.missing.is_empty() {
+        let _ = writeln!(text, "  without {}", callers.missing.join(", "));
     }
 }
 
@@ -135,16 +142,16 @@ fn bounds(payload: &Payload) -> String {
     format!("{}: {}, by {by}{refused}", plain(&payload.name), said.join(", "))
 }
 
-fn limits(text: &mut String, account: &Account, all: bool) {
-    line(text, "limits", if account.limits.is_empty() { "none applies" } else { "" });
-    for limit in &account.limits {
-        applied(text, limit, &account.not_given);
+fn limits(text: &mut String, explanation: &Explanation, all: bool) {
+    line(text, "limits", if explanation.limits.is_empty() { "none applies" } else { "" });
+    for limit in &explanation.limits {
+        applied(text, limit, &explanation.not_given);
     }
-    let most = if all { account.others.len() } else { OTHERS_SHOWN };
-    for other in account.others.iter().take(most) {
-        let _ = writeln!(text, "  {}: does not apply: {}", other.name, plain(&other.why));
+    let most = if all { explanation.not_applied.len() } else { NOT_APPLIED_SHOWN };
+    for other in explanation.not_applied.iter().take(most) {
+        let _ = writeln!(text, "  {}: does not apply: {}", other.name, plain(&other.message));
     }
-    let more = account.others.len().saturating_sub(most);
+    let more = explanation.not_applied.len().saturating_sub(most);
     if more > 0 {
         let _ = writeln!(
             text,
@@ -193,17 +200,17 @@ fn cost(limit: &Limit) -> String {
         }
         None => format!("known only with the body ({from}), which is not explained; taken as 1 here"),
     };
-    match (limit.charge, limit.given_back) {
-        (_, true) => cost + "; given back: the response is a failure",
-        ("success", false) => cost + "; given back where the response is 400 or above",
+    match (limit.charge, limit.refunded) {
+        (_, true) => cost + "; refunded: the response is a failure",
+        ("success", false) => cost + "; refunded where the response is 400 or above",
         (_, false) => cost,
     }
 }
 
 fn left(limit: &Limit) -> String {
     let mut left = format!("{} of {}", limit.remaining, limit.quota);
-    if limit.over > 0 {
-        let _ = write!(left, ", {} over", limit.over);
+    if limit.overage > 0 {
+        let _ = write!(left, ", {} over", limit.overage);
     }
     let spoken = |seconds: u64| time::spoken(Span::from_seconds(seconds));
     match (limit.next_unit_in, limit.reset_in) {
@@ -214,18 +221,18 @@ fn left(limit: &Limit) -> String {
     left
 }
 
-fn decision(account: &Account) -> String {
-    if let Some(refused) = &account.request.refused {
-        return format!("{}: {}: {}", account.decision, refused.reason, refused.why);
+fn decision(explanation: &Explanation) -> String {
+    if let Some(refused) = &explanation.request.refused {
+        return format!("{}: {}: {}", explanation.decision, refused.reason, refused.message);
     }
-    match (&account.callers.refused, &account.limit, account.limits.is_empty()) {
-        (Some(refused), ..) => format!("{}: {}", account.decision, refused.reason),
-        (None, Some(limit), _) => format!("{} by {limit}", account.decision),
-        (None, None, true) if !account.not_given.is_empty() => {
-            format!("{}: no limit applies to what was given", account.decision)
+    match (&explanation.callers.refused, &explanation.limit, explanation.limits.is_empty()) {
+        (Some(refused), ..) => format!("{}: {}", explanation.decision, refused.reason),
+        (None, Some(limit), _) => format!("{} by {limit}", explanation.decision),
+        (None, None, true) if !explanation.not_given.is_empty() => {
+            format!("{}: no limit applies to what was given", explanation.decision)
         }
-        (None, None, true) => format!("{}: no limit applies", account.decision),
-        (None, None, false) => account.decision.to_owned(),
+        (None, None, true) => format!("{}: no limit applies", explanation.decision),
+        (None, None, false) => explanation.decision.to_owned(),
     }
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Upstream {
 pub(super) struct Settled {
     /// The units that the request turns out to cost; `None` where that is not known.
     pub(super) cost: Option<u64>,
-    /// They are given back, or not charged at all: the response is a failure.
-    pub(super) given_back: bool,
+    /// They are refunded, or never charged: the response is a failure.
+    pub(super) refunded: bool,
 }
 
 impl Upstream {
@@ -64,8 +64,8 @@ pub(super) fn settle(
     check: &LimitCheck,
 ) -> (Settled, Option<Balance>) {
     let Some(limit) = policy.limits.get(check.limit) else { return (Settled::default(), None) };
-    let settled = Settled { cost: cost(proxy, limit, check), given_back: fails(proxy, limit, request) };
-    let balance = match (check.cost, &check.charge, settled.given_back) {
+    let settled = Settled { cost: cost(proxy, limit, check), refunded: fails(proxy, limit, request) };
+    let balance = match (check.cost, &check.charge, settled.refunded) {
         (Cost::Later, _, false) => {
             // What is not known counts as one unit here.
             let units = settled.cost.unwrap_or(1);

@@ -106,7 +106,7 @@ fn a_response_can_say_what_its_request_cost() {
     let expected = [("6", None), ("5", None), ("5", None), ("4", None), ("0", Some("3"))];
     assert_eq!(answers, expected.map(|(left, over)| (left.to_owned(), over.map(str::to_owned))));
     assert_eq!(proxy.get(&runtime, "/a", BOB).1, Flow::Stop, "the next request sees it");
-    assert_eq!(proxy.count("policy.=.demo;.;limit.=.one;.;sluicegate_overage_total"), 3);
+    assert_eq!(proxy.count("policy.=.demo;.;limit.=.one;.;sluicegate_overage_units_total"), 3);
     // Who hangs up before it is said has paid one; a redirect that goes on as another stream nothing.
     let runtime = proxy.runtime(&policy(&rest.replace("name: one", "name: two")));
     for (details, left) in [("downstream_remote_disconnect", "9"), ("internal_redirect", "9")] {

@@ -222,7 +222,7 @@ fn what_is_over_is_admitted_counted_and_said() {
         assert_eq!(response.get("x-ratelimit-overage").map(String::as_str), over);
         assert_eq!(response["x-ratelimit-limit"], "100");
     }
-    assert_eq!(proxy.count("policy.=.demo;.;limit.=.month;.;sluicegate_overage_total"), 2);
+    assert_eq!(proxy.count("policy.=.demo;.;limit.=.month;.;sluicegate_overage_units_total"), 2);
     let flows = [ALICE; 4].map(|key| proxy.get(&runtime, "/a", key).1);
     assert_eq!(flows, [Flow::Continue, Flow::Continue, Flow::Continue, Flow::Stop]);
     let reply = proxy.replies.borrow_mut().pop().unwrap();

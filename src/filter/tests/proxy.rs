@@ -243,7 +243,7 @@ impl Proxy {
 
     /// Charges of a limit that were given back.
     pub(super) fn given_back(&self, limit: &str, why: &str) -> u64 {
-        self.count(&format!("policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_given_back_total"))
+        self.count(&format!("policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_refunds_total"))
     }
 
     /// Units of `reads` that are left to acme, found by taking them.

@@ -297,14 +297,14 @@ fn only_what_nothing_refuses_is_counted_as_admitted() {
     }
     assert_eq!(admitted(&rig), 0);
     for (name, count) in [
-        ("limit.=.one;.;reason.=.queue_refused;.;sluicegate_given_back_total", 2),
-        ("limit.=.one;.;reason.=.payload_refused;.;sluicegate_given_back_total", 0),
-        ("limit.=.one;.;reason.=.queue_left;.;sluicegate_given_back_total", 0),
+        ("limit.=.one;.;reason.=.queue_refused;.;sluicegate_refunds_total", 2),
+        ("limit.=.one;.;reason.=.payload_refused;.;sluicegate_refunds_total", 0),
+        ("limit.=.one;.;reason.=.queue_left;.;sluicegate_refunds_total", 0),
         ("limit.=.pool;.;reason.=.queue_full;.;sluicegate_queue_refused_total", 1),
         ("limit.=.pool;.;reason.=.queue_timeout;.;sluicegate_queue_refused_total", 1),
         ("limit.=.seat;.;decision.=.refused;.;sluicegate_requests_total", 1),
         ("limit.=.body;.;reason.=.bytes;.;sluicegate_payloads_refused_total", 2),
-        ("limit.=.one;.;sluicegate_overage_total", 0),
+        ("limit.=.one;.;sluicegate_overage_units_total", 0),
     ] {
         assert_eq!(counted(&rig, name), count, "{name}");
     }

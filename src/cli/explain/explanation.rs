@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// All that is told.
 #[derive(Debug, Serialize)]
-pub(super) struct Account {
+pub(super) struct Explanation {
     /// The policy's name.
     pub(super) policy: String,
     /// When the request comes (RFC 3339).
@@ -31,7 +31,7 @@ pub(super) struct Account {
     /// The seats that it touches.
     pub(super) seats: Vec<Seats>,
     /// Those that do not; none where none was looked at.
-    pub(super) others: Vec<Other>,
+    pub(super) not_applied: Vec<NotApplied>,
     /// `admitted`, `refused` or `would_refuse`.
     pub(super) decision: &'static str,
     /// The limit that refused, or would have.
@@ -84,7 +84,7 @@ pub(super) struct Callers {
     pub(super) refused_by: Option<String>,
     pub(super) attributes: Vec<Attribute>,
     /// The attributes that the caller does not have.
-    pub(super) without: Vec<String>,
+    pub(super) missing: Vec<String>,
 }
 
 /// One way to present a credential.
@@ -123,7 +123,7 @@ pub(super) enum Found {
 pub(super) struct Refused {
     /// As in `sluicegate_unauthorized_total`.
     pub(super) reason: &'static str,
-    pub(super) why: String,
+    pub(super) message: String,
 }
 
 /// What is known of the caller.
@@ -148,10 +148,10 @@ pub(super) struct Limit {
     pub(super) cost: Option<u64>,
     /// Where the cost comes from, unless the policy says the number.
     pub(super) cost_from: Option<String>,
-    /// `admitted`, or `success`: what it takes is given back where the response is 400 or above.
+    /// `admitted`, or `success`: what it takes is refunded if the response is 400 or above.
     pub(super) charge: &'static str,
-    /// Whether what it took is given back, or not taken at all, because the response is a failure.
-    pub(super) given_back: bool,
+    /// Whether what it took is refunded, or never taken, because the response is a failure.
+    pub(super) refunded: bool,
     /// `enforce` or `shadow`.
     pub(super) enforcement: &'static str,
     /// What it decided; `None` where it admits, and another limit refuses.
@@ -161,7 +161,7 @@ pub(super) struct Limit {
     /// Units left after this request.
     pub(super) remaining: u64,
     /// Units taken above the quota.
-    pub(super) over: u64,
+    pub(super) overage: u64,
     /// Until a further unit is there, rounded up to seconds.
     pub(super) next_unit_in: u64,
     /// Until all are.
@@ -230,16 +230,16 @@ pub(super) struct Part {
 
 /// A limit that does not apply.
 #[derive(Debug, Serialize)]
-pub(super) struct Other {
+pub(super) struct NotApplied {
     pub(super) name: String,
-    pub(super) because: Because,
-    pub(super) why: String,
+    pub(super) reason: Reason,
+    pub(super) message: String,
 }
 
 /// What keeps a limit from applying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Because {
+pub(super) enum Reason {
     /// Another tier.
     Tier,
     /// None of its routes matches.
@@ -270,7 +270,7 @@ pub(super) struct Field {
     pub(super) value: String,
 }
 
-impl Account {
+impl Explanation {
     /// As JSON, on as many lines as it takes to read it.
     pub(super) fn to_json(&self) -> String {
         // What has no keys but names and no values but texts and numbers can always be written.
