@@ -203,17 +203,17 @@ fn what_never_fits_and_who_speaks_grpc() {
 }
 
 #[test]
-fn a_person_reads_it_in_the_readme() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+fn a_person_reads_it_in_the_documents() {
+    let tools = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tools.md")).unwrap();
     let arguments =
         ["envoy/presets/enterprise-v2.yaml", "--path", "/v2/things", "--header", "Authorization: Bearer demo-acme-1"];
     let text = told(&[&arguments[..], &["--repeat", "101"]].concat(), "");
-    assert!(readme.contains(&text), "the README has another text than this:\n{text}");
+    assert!(tools.contains(&text), "docs/tools.md has another text than this:\n{text}");
     assert!(!text.lines().any(|line| line.ends_with(' ')), "{text}");
 }
 
 #[test]
-fn the_readme_has_every_key_of_the_json() {
+fn the_documents_have_every_key_of_the_json() {
     fn keys(value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(map) => map.iter().for_each(|(key, value)| {
@@ -230,9 +230,9 @@ fn the_readme_has_every_key_of_the_json() {
     let mut found = BTreeSet::new();
     keys(&preset("enterprise-v2", &["--path", "/v2/things", "-H", "x-api-key: demo-acme-1"]), &mut found);
     keys(&preset("dash0", &["--path", "/"]), &mut found);
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, section) = readme.split_once("scripts read `--json`:").unwrap();
-    let (section, _) = section.split_once("`sluicegate schema`").unwrap();
+    let tools = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tools.md")).unwrap();
+    let (_, section) = tools.split_once("### JSON output").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
     let forms = |key: &str| [format!("`{key}`"), format!("`{key}."), format!(".{key}`"), format!("{key}[]`")];
     let told = |key: &str| forms(key).iter().any(|form| section.contains(form));
     let untold: Vec<&String> = found.iter().filter(|key| !told(key.as_str())).collect();

@@ -66,7 +66,7 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
     }
     table.note(format!(
         "{STREAMS} uploads, each with {} KiB of its body sent; without the connection of the client. Not with br and zstd, \
-         of which one worker decodes few at a time (README, payloads).",
+         of which one worker decodes few at a time (docs/policy.md, payloads).",
         BEGUN_BYTES / 1_024
     ));
     report.add(&table);

@@ -51,7 +51,7 @@ const JWT: (&str, &[u8]) = ("authorization", b"Bearer ey.J.wt");
 const ACME: (&str, &[u8]) = ("authorization", b"Bearer demo-acme-1");
 const GLOBEX: (&str, &[u8]) = ("authorization", b"Bearer demo-globex-1");
 
-/// The identifier of a session, by the rule that the README states.
+/// The identifier of a session, by the rule that docs/policy.md states.
 fn identifier_of(iss: &str, sub: &str) -> String {
     let pair = [&(iss.len() as u64).to_le_bytes()[..], iss.as_bytes(), sub.as_bytes()].concat();
     Sha256::digest(pair)[16..].iter().map(|byte| format!("{byte:02x}")).collect()
