@@ -59,9 +59,9 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         table.row(*name, [Figure::of(&one)]);
     }
     table.note(format!(
-        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, with eight such calls for each request; \
-         half of the rounds between the numbers in brackets. The first row is added over no filter, the others over \
-         the first.",
+        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, with eight such calls per request. \
+         Half of the rounds are between the numbers in parentheses. The first row is relative to no filter, the other \
+         rows to the first.",
         noop.len()
     ));
     report.add(&table);

@@ -109,9 +109,9 @@ impl Store {
             table.row(format!("{} keys", requests * KEYS_PER_REQUEST), figures);
         }
         table.note(format!(
-            "Memory is what the process has that no file is behind. Keys come {KEYS_PER_REQUEST} with a request, one for \
-             each limit that it meets; the last column is the processor time of such a request, all of Envoy's, by its \
-             keys. The callers that are known, {KNOWN}, meet one limit: after a step that evicts they may be new again."
+            "Memory is the process's memory that no file backs. Each request brings {KEYS_PER_REQUEST} keys, one for \
+             each limit that applies; the last column is all of Envoy's processor time for such a request, divided by \
+             its keys. One limit applies to the {KNOWN} known callers. After a row that evicts, they may be new again."
         ));
         report.add(&table);
     }

@@ -53,12 +53,12 @@ pub(crate) fn latency(paths: &Paths, report: &mut Report) {
             admitted(receive(&mut second));
             handed.push(begun.elapsed());
         }
-        for (name, mut times) in [("the slot is free", alone), ("it waits for the slot", handed)] {
+        for (name, mut times) in [("the slot is free", alone), ("the request waits for the slot", handed)] {
             times.sort_unstable();
             let at = |tenths: usize| Figure::one(times[times.len() * tenths / 10].as_nanos() as f64 / 1e3);
             table.row(format!("{workers} workers, {name}").replace("1 workers", "1 worker"), [at(5), at(9)]);
         }
     }
-    table.note(format!("{ROUNDS} turns each, of two requests on one slot of a pool."));
+    table.note(format!("{ROUNDS} rounds each, of two requests that share one slot of a pool."));
     report.add(&table);
 }

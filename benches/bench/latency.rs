@@ -63,7 +63,7 @@ pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
 fn tell(report: &mut Report, share: &str, rate: u64, times: &[[Vec<f64>; 2]; KINDS.len()], most: &[f64]) {
     let mut table = Table::new(
         "latency",
-        format!("Answers at {rate} requests per second, {share} of what Envoy bears here without a filter"),
+        format!("Answers at {rate} requests per second, {share} of the maximum without a filter"),
         &[
             ("median", "µs", 0),
             ("added over no filter", "µs", 0),
@@ -82,8 +82,8 @@ fn tell(report: &mut Report, share: &str, rate: u64, times: &[[Vec<f64>; 2]; KIN
     }
     table.note(format!(
         "{ROUNDS} rounds of {SECONDS} s, interleaved, from oha {OHA_VERSION} with {CONNECTIONS} connections at a constant \
-         rate; a request that is sent late counts from when it should have been. The client runs on the same {} cores and \
-         takes more of them than Envoy does, so the times are for the most part its own.",
+         rate. The time of a request that is sent late begins when it should have been sent. The client runs on the same \
+         {} cores and uses more of them than Envoy does, so most of each time is the client's own.",
         machine::cores()
     ));
     report.add(&table);

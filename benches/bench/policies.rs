@@ -143,9 +143,9 @@ pub(crate) fn measure(paths: &Paths, report: &mut Report) {
         table.row(name, [Figure::one(size), Figure::of(loads), Figure::of(&over(cost, &costs[0]))]);
     }
     table.note(format!(
-        "Load: from the new listener's file to its first answer, median of {LOADS}, in an Envoy that has the filter compiled; \
-         the policy is read three times (on trial, by the main thread, by the worker). Requests: {} rounds of \
-         {REQUESTS_PER_ROUND}, interleaved, which meet {MET} of the routes, entries, overrides or limits in turn.",
+        "Load: the time from the new listener's file to its first answer, median of {LOADS}, in an Envoy that has already \
+         compiled the filter. Envoy loads the policy three times (on trial, in the main thread, in the worker). Requests: \
+         {} rounds of {REQUESTS_PER_ROUND}, interleaved, which use {MET} of the routes, entries, overrides or limits in turn.",
         costs[0].len()
     ));
     report.add(&table);

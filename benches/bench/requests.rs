@@ -110,9 +110,9 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         table.row(&kind.name, figures);
     }
     table.note(format!(
-        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, of {CALLERS} callers in turn; half of the \
-         rounds between the numbers in brackets. One worker, which answers by itself; no access log. The ratios are of \
-         what each adds over no filter.",
+        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, of {CALLERS} callers in turn. Half of the \
+         rounds are between the numbers in parentheses. One worker answers without an upstream and writes no access log. \
+         The ratios compare what each variant adds over no filter.",
         costs[0].len()
     ));
     report.add(&table);

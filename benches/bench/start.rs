@@ -26,6 +26,6 @@ pub(crate) fn time(paths: &Paths, report: &mut Report) {
     let mut table = Table::new("start", "Envoy's start until it listens", &[("whole", "ms", 0), ("added", "ms", 0)]);
     table.row("no filter", [Figure::of(&without)]);
     table.row("preset enterprise-v2", [Figure::of(&with), Figure::of(&over(&with, &without))]);
-    table.note(format!("Medians of {ROUNDS} starts each. It is V8 that compiles the filter, once for all workers."));
+    table.note(format!("Medians of {ROUNDS} starts each. V8 compiles the module once and all workers share the code."));
     report.add(&table);
 }

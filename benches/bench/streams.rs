@@ -65,8 +65,8 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
         table.row(kind.name, [Figure::one(each), added]);
     }
     table.note(format!(
-        "{STREAMS} uploads, each with {} KiB of its body sent; without the connection of the client. Not with br and zstd, \
-         of which one worker decodes few at a time (docs/policy.md, payloads).",
+        "{STREAMS} uploads, each with {} KiB of its body sent, without the client's connection. `br` and `zstd` are not \
+         measured.",
         BEGUN_BYTES / 1_024
     ));
     report.add(&table);

@@ -82,8 +82,8 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     table.note(format!(
         "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, on {CONNECTIONS} \
          connections, which the workers share evenly. Conflicts and faults are `sluicegate_conflicts_total` and \
-         `sluicegate_faults_total` of that Envoy over all keys: a conflict is looked at again. Not counted is what the hot \
-         key's counter lacks of the {hot} requests that it admitted.",
+         `sluicegate_faults_total` of that Envoy over all keys. After a conflict the worker reads the page again. \"Not \
+         counted\" is the number of admitted requests, of {hot}, that the hot key's counter lacks.",
         costs[0].len()
     ));
     report.add(&table);
