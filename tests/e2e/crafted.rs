@@ -1,7 +1,9 @@
 //! Bodies of a few bytes that would buy a lot of work or memory, on a real Envoy.
 
 use super::hostile::unharmed;
-use crate::harness::{Call, Client, Framing, Gateway, Lab, Policy, eventually, gzip, upload};
+use crate::harness::{
+    Call, Client, Framing, Gateway, Lab, Policy, empty_blocks, eventually, gzip, gzip_of_empty_blocks, upload,
+};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use tokio::io::AsyncWriteExt as _;
@@ -17,22 +19,7 @@ fn policy(payload: Value) -> Policy {
         .with("/payloads", json!([payload]))
 }
 
-/// So many times four empty DEFLATE blocks with fixed codes, each `010 0000000`; no block is the last.
-fn empty_blocks(fours: usize) -> Vec<u8> {
-    [0x02, 0x08, 0x20, 0x80, 0x00].repeat(fours)
-}
-
-/// The same as a whole gzip member.
-fn gzip_of_empty_blocks(fours: usize) -> Vec<u8> {
-    let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
-    member.extend(empty_blocks(fours));
-    // The last block, the checksum and the size of nothing.
-    member.extend([0x03, 0x00]);
-    member.extend([0; 8]);
-    member
-}
-
-/// The same as the one entry of an archive, cut off in its data.
+/// So many times four empty DEFLATE blocks as the one entry of an archive, cut off in its data.
 fn zip_of_empty_blocks(fours: usize) -> Vec<u8> {
     // APPNOTE 4.3.7: a deflated entry `a` whose sizes follow its data.
     let mut archive = b"PK\x03\x04\x14\x00\x08\x00\x08\x00".to_vec();

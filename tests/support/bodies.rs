@@ -56,6 +56,21 @@ pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
     archive
 }
 
+/// So many times four empty DEFLATE blocks with fixed codes, each `010 0000000`; no block is the last.
+pub(crate) fn empty_blocks(fours: usize) -> Vec<u8> {
+    [0x02, 0x08, 0x20, 0x80, 0x00].repeat(fours)
+}
+
+/// The same as a whole gzip member, which decodes to nothing.
+pub(crate) fn gzip_of_empty_blocks(fours: usize) -> Vec<u8> {
+    let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    member.extend(empty_blocks(fours));
+    // The last block, the checksum and the size of nothing.
+    member.extend([0x03, 0x00]);
+    member.extend([0; 8]);
+    member
+}
+
 /// So many zeros without a frame, and their checksum.
 fn deflated(bytes: usize) -> (Vec<u8>, u32) {
     let zeros = vec![0; bytes];

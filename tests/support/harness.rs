@@ -28,7 +28,7 @@ mod upload;
 mod upstream;
 
 pub(crate) use admin::Admin;
-pub(crate) use bodies::{gzip, gzip_of_zeros, zip_of_zeros};
+pub(crate) use bodies::{empty_blocks, gzip, gzip_of_empty_blocks, gzip_of_zeros, zip_of_zeros};
 pub(crate) use client::{Answer, Call, Client, now, raw};
 pub(crate) use crowd::{Crowd, Load};
 pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
