@@ -28,12 +28,16 @@ mod bodies;
 mod calls;
 #[path = "bench/client.rs"]
 mod client;
+#[path = "bench/crafted.rs"]
+mod crafted;
 #[path = "bench/crowd.rs"]
 mod crowd;
 #[path = "bench/envoy.rs"]
 mod envoy;
 #[path = "bench/handoff.rs"]
 mod handoff;
+#[path = "bench/hostile.rs"]
+mod hostile;
 #[path = "bench/keys.rs"]
 mod keys;
 #[path = "bench/latency.rs"]
@@ -58,6 +62,8 @@ mod statistics;
 mod streams;
 #[path = "bench/traffic.rs"]
 mod traffic;
+#[path = "bench/turns.rs"]
+mod turns;
 #[path = "bench/upstream.rs"]
 mod upstream;
 #[path = "bench/workers.rs"]
@@ -80,10 +86,11 @@ struct Part {
     measure: fn(&Paths, &mut Report),
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part { name: "requests", clock: true, measure: requests::processor_time },
     Part { name: "calls", clock: true, measure: calls::processor_time },
     Part { name: "bodies", clock: true, measure: bodies::processor_time },
+    Part { name: "hostile", clock: true, measure: hostile::measure },
     Part { name: "policies", clock: true, measure: policies::measure },
     Part { name: "workers", clock: true, measure: workers::processor_time },
     Part { name: "keys", clock: false, measure: keys::memory },

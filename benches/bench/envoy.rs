@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::turns::Worker;
+
 pub(crate) struct Paths {
     pub(crate) envoy: PathBuf,
     pub(crate) cli: PathBuf,
@@ -127,6 +129,11 @@ impl Envoy {
         let before = self.cpu_nanos();
         run();
         self.cpu_nanos().saturating_sub(before) as f64 / 1e3
+    }
+
+    /// The first of its workers.
+    pub(crate) fn worker(&self) -> Worker {
+        Worker::of(self.child.id())
     }
 
     /// Memory that Envoy's allocator has given out. It does not give free memory back to the

@@ -27,9 +27,9 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn of(megabytes: usize) -> Self {
-        let text = record(MB_DECODED * BLOCKS_PER_MB);
+        let text = record(MB_DECODED);
         Self {
-            json: record(megabytes * BLOCKS_PER_MB),
+            json: record(megabytes),
             decoded: megabytes * text.len(),
             // Members, entries and frames may follow each other.
             gzip: gzip(&text).repeat(megabytes),
@@ -40,9 +40,22 @@ impl Samples {
     }
 }
 
-/// A record as a content management API has it: blocks in one another, six deep.
-fn record(blocks: usize) -> Vec<u8> {
+/// Lines of words, each with an id: text that compresses to less than a half.
+pub(crate) fn lines(bytes: usize) -> Vec<u8> {
+    let mut words = Words(1);
+    let mut text = String::new();
+    while text.len() < bytes {
+        let (some, id) = (words.some(5), words.id());
+        writeln!(text, "{id} {some}").unwrap();
+    }
+    text.truncate(bytes);
+    text.into_bytes()
+}
+
+/// A record of about so many megabytes as a content management API has it: blocks in one another, six deep.
+pub(crate) fn record(megabytes: usize) -> Vec<u8> {
     const DEPTH: usize = 6;
+    let blocks = megabytes * BLOCKS_PER_MB;
     let mut words = Words(1);
     let mut text = "{\"data\":{\"type\":\"item\",\"attributes\":{\"blocks\":[".to_owned();
     for block in 0..blocks {
