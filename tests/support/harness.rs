@@ -28,7 +28,7 @@ mod upload;
 mod upstream;
 
 pub(crate) use admin::Admin;
-pub(crate) use bodies::{gzip, gzip_of_zeros, zip_of_zeros};
+pub(crate) use bodies::{brotli, gzip, gzip_of_zeros, zip_of_zeros, zstd, zstd_of_blanks};
 pub(crate) use client::{Answer, Call, Client, now, raw};
 pub(crate) use crowd::{Crowd, Load};
 pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
