@@ -13,6 +13,7 @@ pub(crate) mod failures;
 pub(crate) mod fields;
 pub(crate) mod hostile;
 pub(crate) mod identity;
+pub(crate) mod memory;
 pub(crate) mod observed;
 pub(crate) mod outages;
 pub(crate) mod paths;
@@ -191,6 +192,10 @@ macro_rules! for_each_scenario {
                 a_head_that_cannot_be_held_is_answered_and_logged,
                 a_held_body_may_be_as_large_as_its_limit,
                 a_tunnel_has_no_payload_limit,
+            ]
+            memory: [
+                five_listeners_share_the_memory_of_their_worker,
+                policies_that_drain_share_the_memory_with_the_new_one,
             ]
             pools: [
                 slots_and_queue_are_as_many_as_the_page_says,
