@@ -18,6 +18,7 @@ pub(crate) mod observed;
 pub(crate) mod outages;
 pub(crate) mod paths;
 pub(crate) mod payloads;
+pub(crate) mod pending;
 pub(crate) mod pools;
 pub(crate) mod promises;
 pub(crate) mod records;
@@ -196,6 +197,14 @@ macro_rules! for_each_scenario {
             memory: [
                 five_listeners_share_the_memory_of_their_worker,
                 policies_that_drain_share_the_memory_with_the_new_one,
+            ]
+            pending: [
+                a_body_that_waits_for_its_rest_outlasts_updates,
+                a_body_that_waits_for_its_rest_outlasts_its_listener,
+                a_body_in_work_outlasts_updates,
+                a_drain_that_ends_leaves_nothing_behind,
+                who_was_answered_before_the_end_has_paid,
+                others_are_served_between_the_slices_of_a_body,
             ]
             pools: [
                 slots_and_queue_are_as_many_as_the_page_says,
