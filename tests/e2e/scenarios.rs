@@ -26,6 +26,7 @@ pub(crate) mod replies;
 pub(crate) mod seats;
 pub(crate) mod stated;
 pub(crate) mod tiers;
+pub(crate) mod tunnels;
 pub(crate) mod updates;
 pub(crate) mod uploads;
 pub(crate) mod windows;
@@ -192,7 +193,6 @@ macro_rules! for_each_scenario {
                 a_held_body_is_followed_by_its_turn,
                 a_head_that_cannot_be_held_is_answered_and_logged,
                 a_held_body_may_be_as_large_as_its_limit,
-                a_tunnel_has_no_payload_limit,
             ]
             memory: [
                 five_listeners_share_the_memory_of_their_worker,
@@ -205,6 +205,10 @@ macro_rules! for_each_scenario {
                 a_drain_that_ends_leaves_nothing_behind,
                 who_was_answered_before_the_end_has_paid,
                 others_are_served_between_the_slices_of_a_body,
+            ]
+            tunnels: [
+                a_tunnel_has_no_payload_limit,
+                until_a_tunnel_begins_its_bytes_are_limited,
             ]
             pools: [
                 slots_and_queue_are_as_many_as_the_page_says,
