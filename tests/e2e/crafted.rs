@@ -9,14 +9,8 @@ use std::io::Write as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// A policy with this payload limit and a burst that no test here uses up.
 fn policy(payload: Value) -> Policy {
-    Policy::named("exact")
-        .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
-        .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
-        .with("/limits", json!([{ "name": "all", "per": [], "bucket": { "burst": 100_000, "refill": "1/s" } }]))
-        .with("/access_log", json!({ "attributes": [] }))
-        .with("/payloads", json!([payload]))
+    Policy::measuring(json!([payload]))
 }
 
 /// So many times four empty DEFLATE blocks as the one entry of an archive, cut off in its data.

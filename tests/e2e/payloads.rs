@@ -2,26 +2,16 @@
 
 use super::SECOND;
 use crate::harness::{
-    Call, Client, Framing, Lab, Pieces, Policy, Received, Setup, eventually, gzip_of_zeros, raw, upload,
+    Call, Client, Framing, Lab, Pieces, Policy, Received, Setup, brotli, eventually, gzip, gzip_of_zeros, raw, upload,
+    zstd_of_blanks,
 };
 use serde_json::{Value, json};
-use std::io::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// A policy with these payload limits, and ten requests for each day.
-fn policy(payloads: Value) -> Policy {
-    Policy::named("exact")
-        .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
-        .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
-        .with("/limits", json!([{ "name": "requests", "per": [], "calendar": { "quota": 1000, "window": "1d" } }]))
-        .with("/access_log", json!({ "attributes": [] }))
-        .with("/payloads", payloads)
-}
-
 pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "10B" }]))).await;
+    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
     let head = "POST /a HTTP/1.1\r\nHost: e\r\n";
     for (rest, status) in [
         ("Content-Length: 10\r\n\r\n1234567890", "200"),
@@ -49,7 +39,7 @@ pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
 
 pub(crate) async fn trailers_end_a_body(lab: &Lab) {
     let held = json!([{ "for": { "routes": ["/held"] }, "json": { "depth": 1 }, "bytes": "1MB", "hold": true }, { "bytes": "10B" }]);
-    let gateway = lab.open(&policy(held)).await;
+    let gateway = lab.open(&Policy::measuring(held)).await;
     for (path, body, status) in [
         ("/a", "1234567890", 200),
         ("/a", "12345678901", 413),
@@ -67,7 +57,7 @@ pub(crate) async fn trailers_end_a_body(lab: &Lab) {
 }
 
 pub(crate) async fn who_asks_first_is_told_before_the_body(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "10B" }]))).await;
+    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
     let ask = async |length: usize| {
         let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
         let head = format!("POST /a HTTP/1.1\r\nHost: e\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n");
@@ -91,7 +81,7 @@ pub(crate) async fn who_asks_first_is_told_before_the_body(lab: &Lab) {
 }
 
 pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]))).await;
+    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]))).await;
     for framing in [Framing::Chunked, Framing::Http2] {
         let silent = Pieces::from(b"{\"data\":".to_vec()).then_silence();
         let call = Call::post("/silent");
@@ -115,7 +105,7 @@ pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab
 }
 
 pub(crate) async fn an_answer_that_has_begun_is_cut_off(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "100KB" }]))).await;
+    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "100KB" }]))).await;
     // The upstream answers at once and goes on reading; the body is refused after that.
     let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
     let head =
@@ -141,32 +131,14 @@ pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(lab: &
         { "for": { "routes": ["/json"] }, "bytes": "1MB", "json": { "depth": 9 } },
         { "bytes": "1MB", "decoded_bytes": "10MB" },
     ]);
-    let gateway = lab.open(&policy(limits)).await;
+    let gateway = lab.open(&Policy::measuring(limits)).await;
     let size = 50 << 20;
-    let zeros = vec![0; 1 << 20];
-    let brotli = {
-        let mut packed = Vec::new();
-        let mut encoder = brotli::CompressorWriter::new(&mut packed, 65_536, 1, 22);
-        (0..50).for_each(|_| encoder.write_all(&zeros).expect("memory"));
-        drop(encoder);
-        packed
-    };
-    // A zstd frame of blocks of 128 KiB, each of one byte that repeats (RFC 8878 §3.1.1.2).
-    let zstd = {
-        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
-        for block in 0..400_u32 {
-            let header = (128 << 10 << 3) | (1 << 1) | u32::from(block == 399);
-            frame.extend(&header.to_le_bytes()[..3]);
-            frame.push(b' ');
-        }
-        frame
-    };
     let before = gateway.memory_bytes();
     for (encoding, body) in [
         ("gzip", gzip_of_zeros(size)),
-        ("br", brotli),
-        ("zstd", zstd),
-        ("gzip, gzip", crate::harness::gzip(&gzip_of_zeros(size))),
+        ("br", brotli(&vec![0; size], 22)),
+        ("zstd", zstd_of_blanks(400)),
+        ("gzip, gzip", gzip(&gzip_of_zeros(size))),
     ] {
         for (path, status) in [("/a", 413), ("/json", if encoding == "zstd" { 413 } else { 400 })] {
             let call = Call::post(path).header("content-encoding", encoding);
@@ -182,7 +154,7 @@ pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(lab: &
 }
 
 pub(crate) async fn a_grpc_caller_is_told_in_its_own_way(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&policy(json!([{ "bytes": "1KB" }]))).with_http2()).await;
+    let gateway = lab.open_with(Setup::of(&Policy::measuring(json!([{ "bytes": "1KB" }]))).with_http2()).await;
     let send = async |bytes: usize| {
         let call = Call::post("/pkg.Service/Method").grpc();
         upload(gateway.address, call, Framing::Http2, 0, vec![0; bytes]).await.expect("an answer")
@@ -199,7 +171,7 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
         json!({ "name": cost.as_object().expect("a map").keys().next(), "for": { "routes": [path] }, "per": [],
                 "calendar": { "quota": 1000, "window": "1d" }, "over": "count", "cost": cost })
     };
-    let policy = policy(json!([{ "bytes": "1KB" }])).with(
+    let policy = Policy::measuring(json!([{ "bytes": "1KB" }])).with(
         "/limits",
         json!([
             costing("/bytes", json!({ "bytes": "request" })),
@@ -237,7 +209,7 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
 /// Types are listed: whatever is not exactly one type may be any to the upstream, and is read.
 pub(crate) async fn what_is_not_one_media_type_is_read(lab: &Lab) {
     let listed = json!([{ "json": { "depth": 1, "content_types": ["application/json"] } }]);
-    let gateway = lab.open(&policy(listed)).await;
+    let gateway = lab.open(&Policy::measuring(listed)).await;
     let body = "[[1]]";
     for (lines, status) in [
         ("Content-Type: text/plain\r\n", "200"),

@@ -13,10 +13,12 @@ pub(crate) mod failures;
 pub(crate) mod fields;
 pub(crate) mod hostile;
 pub(crate) mod identity;
+pub(crate) mod memory;
 pub(crate) mod observed;
 pub(crate) mod outages;
 pub(crate) mod paths;
 pub(crate) mod payloads;
+pub(crate) mod pending;
 pub(crate) mod pools;
 pub(crate) mod promises;
 pub(crate) mod records;
@@ -24,6 +26,7 @@ pub(crate) mod replies;
 pub(crate) mod seats;
 pub(crate) mod stated;
 pub(crate) mod tiers;
+pub(crate) mod tunnels;
 pub(crate) mod updates;
 pub(crate) mod uploads;
 pub(crate) mod windows;
@@ -190,7 +193,22 @@ macro_rules! for_each_scenario {
                 a_held_body_is_followed_by_its_turn,
                 a_head_that_cannot_be_held_is_answered_and_logged,
                 a_held_body_may_be_as_large_as_its_limit,
+            ]
+            memory: [
+                five_listeners_share_the_memory_of_their_worker,
+                policies_that_drain_share_the_memory_with_the_new_one,
+            ]
+            pending: [
+                a_body_that_waits_for_its_rest_outlasts_updates,
+                a_body_that_waits_for_its_rest_outlasts_its_listener,
+                a_body_in_work_outlasts_updates,
+                a_drain_that_ends_leaves_nothing_behind,
+                who_was_answered_before_the_end_has_paid,
+                others_are_served_between_the_slices_of_a_body,
+            ]
+            tunnels: [
                 a_tunnel_has_no_payload_limit,
+                until_a_tunnel_begins_its_bytes_are_limited,
             ]
             pools: [
                 slots_and_queue_are_as_many_as_the_page_says,

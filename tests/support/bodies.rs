@@ -13,6 +13,39 @@ pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
+/// `body` as `br`, with a window of so many bits.
+pub(crate) fn brotli(body: &[u8], window_bits: u32) -> Vec<u8> {
+    let mut packed = Vec::new();
+    brotli::CompressorWriter::new(&mut packed, 1 << 16, 1, window_bits).write_all(body).expect("memory");
+    packed
+}
+
+/// `body` as `zstd`: one frame with the least of windows, in blocks as they are (RFC 8878 §3.1.1).
+pub(crate) fn zstd(body: &[u8]) -> Vec<u8> {
+    let blocks = body.chunks(1 << 10).count();
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x00];
+    for (number, block) in body.chunks(1 << 10).enumerate() {
+        frame.extend(zstd_block_header(block.len(), 0, number + 1 == blocks));
+        frame.extend(block);
+    }
+    frame
+}
+
+/// So many times 128 KiB of blanks as `zstd`, each in a block of one byte that repeats (RFC 8878 §3.1.1.2).
+pub(crate) fn zstd_of_blanks(blocks: usize) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
+    for number in 1..=blocks {
+        frame.extend(zstd_block_header(128 << 10, 1, number == blocks));
+        frame.push(b' ');
+    }
+    frame
+}
+
+fn zstd_block_header(bytes: usize, kind: u32, is_last: bool) -> [u8; 3] {
+    let [first, second, third, _] = (((bytes as u32) << 3) | (kind << 1) | u32::from(is_last)).to_le_bytes();
+    [first, second, third]
+}
+
 /// So many zeros as gzip, a member for each MiB and one for the rest.
 pub(crate) fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
     let mut members = gzip(&vec![0; MIB]).repeat(bytes / MIB);

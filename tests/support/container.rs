@@ -1,7 +1,7 @@
 //! The driver that shows what only a container can: an Envoy in a network of its own, not as root,
 //! with its files read-only and perhaps a memory limit.
 
-use crate::harness::{Driver, ENVOY_FLAGS, Place, Signal, free_address};
+use crate::harness::{Driver, Place, Signal, free_address};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
@@ -19,6 +19,7 @@ pub(crate) struct Container {
     gateway: IpAddr,
     listen: SocketAddr,
     admin: SocketAddr,
+    beside: Vec<SocketAddr>,
     created: bool,
 }
 
@@ -31,6 +32,7 @@ impl Container {
         let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &name]);
         let mut container = Self {
             name,
+            beside: (0..place.beside).map(|_| free_address()).collect(),
             place,
             gateway: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             listen: free_address(),
@@ -50,6 +52,9 @@ impl Container {
         option("--network", self.name.clone());
         option("--publish", format!("{}:{LISTEN}", self.listen));
         option("--publish", format!("{}:{ADMIN}", self.admin));
+        for (inside, reached) in self.beside() {
+            option("--publish", format!("{reached}:{}", inside.port()));
+        }
         option("--volume", format!("{}:{FILES}:ro", self.place.files.display()));
         if let Some(bytes) = self.place.memory_bytes_max {
             option("--memory", bytes.to_string());
@@ -58,7 +63,7 @@ impl Container {
         option("--entrypoint", "/usr/local/bin/envoy".to_owned());
         arguments.push(image());
         arguments.extend(["-c".to_owned(), format!("{FILES}/envoy.yaml")]);
-        arguments.extend(ENVOY_FLAGS.map(str::to_owned));
+        arguments.extend(self.place.flags());
         docker(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
@@ -81,6 +86,11 @@ impl Driver for Container {
         (self.listen, self.admin)
     }
 
+    fn beside(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        (LISTEN + 1..).map(|port| SocketAddr::new(any, port)).zip(self.beside.iter().copied()).collect()
+    }
+
     fn start(&mut self) {
         if !self.created {
             self.create();
@@ -91,6 +101,14 @@ impl Driver for Container {
 
     fn signal(&mut self, signal: Signal) {
         docker(&["kill", "--signal", signal.name(), &self.name]);
+    }
+
+    fn pause(&mut self) {
+        docker(&["pause", &self.name]);
+    }
+
+    fn unpause(&mut self) {
+        docker(&["unpause", &self.name]);
     }
 
     fn running(&mut self) -> bool {

@@ -13,21 +13,20 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// Envoy's worker threads: two, so that counts must hold across workers.
+/// Envoy's worker threads, unless a scenario wants one: two, so that counts must hold across workers.
 const WORKERS: u64 = 2;
 
-/// What every Envoy is started with, after `-c FILE`. Without the last pair the access log lags ten seconds.
-pub(crate) const ENVOY_FLAGS: [&str; 11] = [
-    "--concurrency",
-    "2",
+/// How long those who are under way at an update may go on, in seconds: longer than any scenario takes.
+const DRAIN: u64 = 600;
+
+/// What every Envoy is started with, beside what its [`Place`] says. Without the last pair the access log lags
+/// ten seconds.
+const ENVOY_FLAGS: [&str; 7] = [
     "--disable-hot-restart",
     "-l",
     "warning",
     "--component-log-level",
     "wasm:info",
-    // Longer than any scenario takes: who is under way at an update goes on.
-    "--drain-time-s",
-    "600",
     "--file-flush-interval-msec",
     "100",
 ];
@@ -39,6 +38,19 @@ pub(crate) struct Place {
     /// The most memory the proxy may take, over which it is killed.
     #[allow(dead_code, reason = "a process takes what it needs; only a container is held to it")]
     pub(crate) memory_bytes_max: Option<u64>,
+    /// The listeners beside the first.
+    pub(crate) beside: usize,
+    workers: u64,
+    drain_seconds: u64,
+}
+
+impl Place {
+    /// What Envoy is started with, after `-c FILE`.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let own = [("--concurrency", self.workers), ("--drain-time-s", self.drain_seconds)];
+        let own = own.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
+        own.chain(ENVOY_FLAGS.map(str::to_owned)).collect()
+    }
 }
 
 /// The two ways to end a proxy.
@@ -67,9 +79,15 @@ pub(crate) trait Driver: Send {
     fn binds(&self) -> (SocketAddr, SocketAddr);
     /// Where this process reaches those two.
     fn reached_at(&self) -> (SocketAddr, SocketAddr);
+    /// The same of each listener beside the first: what the proxy binds, and where this process reaches it.
+    fn beside(&self) -> Vec<(SocketAddr, SocketAddr)>;
     /// Starts the proxy, for the first time or again.
     fn start(&mut self);
     fn signal(&mut self, signal: Signal);
+    /// Lets the proxy stand still; it does when this returns.
+    fn pause(&mut self);
+    /// Lets it go on.
+    fn unpause(&mut self);
     fn running(&mut self) -> bool;
     /// All that the proxy wrote: its log and its access log.
     fn log(&self) -> String;
@@ -96,6 +114,10 @@ pub(crate) struct Setup {
     pub(crate) watched: bool,
     /// Whether Envoy speaks HTTP/2 to the upstream, as gRPC needs.
     pub(crate) http2: bool,
+    /// Policies that are at work at the same time, each in a listener of its own.
+    pub(crate) beside: Vec<Policy>,
+    pub(crate) workers: u64,
+    pub(crate) drain_seconds: u64,
 }
 
 impl Setup {
@@ -109,7 +131,25 @@ impl Setup {
             wasm: "SLUICEGATE_WASM",
             watched: true,
             http2: false,
+            beside: Vec::new(),
+            workers: WORKERS,
+            drain_seconds: DRAIN,
         }
+    }
+
+    /// With these policies too, each in a listener of its own; all are in one VM.
+    pub(crate) fn beside(self, policies: impl IntoIterator<Item = Policy>) -> Self {
+        Self { beside: policies.into_iter().collect(), ..self }
+    }
+
+    /// With one worker, which all connections share.
+    pub(crate) fn of_one_worker(self) -> Self {
+        Self { workers: 1, ..self }
+    }
+
+    /// With so many seconds for those who are under way at an update.
+    pub(crate) fn draining(self, drain_seconds: u64) -> Self {
+        Self { drain_seconds, ..self }
     }
 
     /// With its listeners in the bootstrap, where no update or edit reaches them.
@@ -183,7 +223,13 @@ impl Lab {
         let directory = tempfile::Builder::new().prefix("sluicegate-").tempdir().expect("a directory");
         let files = directory.path().to_path_buf();
         fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).expect("permissions");
-        let driver = (self.make)(Place { files: files.clone(), memory_bytes_max: setup.memory_bytes_max });
+        let driver = (self.make)(Place {
+            files: files.clone(),
+            memory_bytes_max: setup.memory_bytes_max,
+            beside: setup.beside.len(),
+            workers: setup.workers,
+            drain_seconds: setup.drain_seconds,
+        });
         let upstream = Upstream::start(driver.upstream_ip()).await;
         let (address, admin) = driver.reached_at();
         let gateway = Gateway {
@@ -193,6 +239,8 @@ impl Lab {
             policy: setup.policy.clone(),
             edit: setup.edit.clone(),
             filters: setup.filters.clone(),
+            beside: setup.beside.clone(),
+            workers: setup.workers,
             driver,
             directory,
         };
@@ -218,6 +266,8 @@ pub(crate) struct Gateway {
     policy: Policy,
     edit: Option<Edit>,
     filters: Option<Value>,
+    beside: Vec<Policy>,
+    workers: u64,
     driver: Box<dyn Driver>,
     directory: TempDir,
 }
@@ -226,6 +276,12 @@ impl Gateway {
     /// An HTTP/1.1 client with connections of its own.
     pub(crate) fn client(&self) -> Client {
         Client::http1(self.address)
+    }
+
+    /// Where the listeners are, the first one first.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let beside = self.driver.beside().into_iter().map(|(_, reached)| reached);
+        std::iter::once(self.address).chain(beside).collect()
     }
 
     /// Starts the proxy, for the first time or again, and waits until it serves.
@@ -246,6 +302,15 @@ impl Gateway {
         self.driver.signal(signal);
     }
 
+    /// Lets the proxy stand still; what is sent meanwhile waits for it.
+    pub(crate) fn pause(&mut self) {
+        self.driver.pause();
+    }
+
+    pub(crate) fn unpause(&mut self) {
+        self.driver.unpause();
+    }
+
     pub(crate) fn running(&mut self) -> bool {
         self.driver.running()
     }
@@ -261,6 +326,23 @@ impl Gateway {
     /// Replaces the policy; returns once every worker has it. Connections that are open keep the old one.
     pub(crate) async fn update(&self, policy: &Policy) -> Result<(), Rejected> {
         self.replace(&self.listeners(policy)).await
+    }
+
+    /// Takes all listeners away; returns once they drain.
+    pub(crate) async fn remove_listeners(&self) {
+        self.write("listeners.yaml", "resources: []");
+        eventually("the listeners drain", async || {
+            (self.admin.stat("listener_manager.total_listeners_active").await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the time is over for those who were under way at an update.
+    pub(crate) async fn drained(&self) {
+        eventually("what drains has drained", async || {
+            (self.admin.stat("listener_manager.total_listeners_draining").await == 0).then_some(())
+        })
+        .await;
     }
 
     /// The same with any text in the policy's place, which `render` would refuse.
@@ -290,7 +372,7 @@ impl Gateway {
         .await;
         if good {
             eventually("every worker has the update", async || {
-                (stat("listener_create_success").await >= added + WORKERS).then_some(())
+                (stat("listener_create_success").await >= added + self.workers).then_some(())
             })
             .await;
             return Ok(());
@@ -305,10 +387,29 @@ impl Gateway {
 
     fn listeners(&self, policy: &Policy) -> String {
         let (listen, _) = self.driver.binds();
+        let text = self.listener("policy.yaml", policy, listen);
+        if self.edit.is_none() && self.beside.is_empty() {
+            return text;
+        }
+        let mut listeners = parse(&text);
+        for (number, (policy, (listen, _))) in self.beside.iter().zip(self.driver.beside()).enumerate() {
+            let name = format!("beside-{number}");
+            let mut one = parse(&self.listener(&format!("{name}.yaml"), policy, listen))["resources"][0].take();
+            one["name"] = name.into();
+            listeners["resources"].as_array_mut().expect("listeners").push(one);
+        }
+        if let Some(edit) = &self.edit {
+            edit(&mut listeners, policy);
+        }
+        listeners.to_string()
+    }
+
+    /// What `render` makes of a policy that it reads from the file of this name.
+    fn listener(&self, file: &str, policy: &Policy, listen: SocketAddr) -> String {
         let mut arguments: Vec<OsString> = vec![
             "listeners".into(),
             "--policy".into(),
-            self.write("policy.yaml", &policy.text()).into(),
+            self.write(file, &policy.text()).into(),
             "--listen".into(),
             listen.to_string().into(),
             "--wasm".into(),
@@ -318,11 +419,7 @@ impl Gateway {
             // JSON, which is YAML too.
             arguments.extend(["--filters".into(), self.write("filters.yaml", &filters.to_string()).into()]);
         }
-        let text = render(&arguments);
-        let Some(edit) = &self.edit else { return text };
-        let mut listeners = parse(&text);
-        edit(&mut listeners, policy);
-        listeners.to_string()
+        render(&arguments)
     }
 
     fn bootstrap(&self, setup: &Setup) -> String {
@@ -348,7 +445,8 @@ impl Gateway {
         if let Some(pair) = setup.node_metadata {
             arguments.extend(["--node-metadata".into(), pair.into()]);
         }
-        let text = render(&arguments);
+        // A busy machine takes its time to accept a crowd's connections to the upstream.
+        let text = render(&arguments).replace("connect_timeout: 5s", "connect_timeout: 60s");
         if !setup.http2 {
             return text;
         }

@@ -24,20 +24,24 @@ mod ports;
 mod render;
 mod session;
 mod tls;
+mod tunnel;
 mod upload;
 mod upstream;
 
 pub(crate) use admin::Admin;
-pub(crate) use bodies::{empty_blocks, gzip, gzip_of_empty_blocks, gzip_of_zeros, zip_of_zeros};
+pub(crate) use bodies::{
+    brotli, empty_blocks, gzip, gzip_of_empty_blocks, gzip_of_zeros, zip_of_zeros, zstd, zstd_of_blanks,
+};
 pub(crate) use client::{Answer, Call, Client, now, raw};
 pub(crate) use crowd::{Crowd, Load};
-pub(crate) use gateway::{Driver, ENVOY_FLAGS, Gateway, Lab, Place, Setup, Signal};
+pub(crate) use gateway::{Driver, Gateway, Lab, Place, Setup, Signal};
 pub(crate) use policy::Policy;
 pub(crate) use ports::lease;
-pub(crate) use render::{connection_manager, filter_chain, required, route, route_action};
+pub(crate) use render::{connection_manager, filter_chain, required, route, route_action, routes};
 pub(crate) use session::{Issuer, LATE, claims, demo_filters, demo_jwt};
 pub(crate) use tls::Authority;
-pub(crate) use upload::{Framing, Pieces, upload};
+pub(crate) use tunnel::{Kind, Tunnel};
+pub(crate) use upload::{Framing, Pieces, Underway, upload};
 pub(crate) use upstream::{Received, Upstream};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

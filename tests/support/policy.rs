@@ -1,6 +1,6 @@
 //! The policies under test, and small changes to them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
@@ -22,6 +22,26 @@ impl Policy {
     /// A policy of the tests' own: a file in `tests/e2e/policies`, without its ending.
     pub(crate) fn named(name: &str) -> Self {
         Self::read(&format!("tests/e2e/policies/{name}.yaml"))
+    }
+
+    /// One of the tests' own for anybody, with these payload limits, and one limit of requests that no scenario
+    /// uses up.
+    pub(crate) fn measuring(payloads: Value) -> Self {
+        Self::named("exact")
+            .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
+            .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
+            .with("/limits", json!([{ "name": "requests", "per": [], "bucket": { "burst": 100_000, "refill": "1/s" } }]))
+            .with("/access_log", json!({ "attributes": [] }))
+            .with("/payloads", payloads)
+    }
+
+    /// The same with a limit of so many POST requests in its place.
+    pub(crate) fn writing(self, burst: u64) -> Self {
+        let bucket = json!({ "burst": burst, "refill": "1/h" });
+        self.with(
+            "/limits",
+            json!([{ "name": "writes", "for": { "routes": ["POST /**"] }, "per": [], "bucket": bucket }]),
+        )
     }
 
     fn read(path: &str) -> Self {

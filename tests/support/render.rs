@@ -40,15 +40,20 @@ pub(crate) fn upstream_over_http2(bootstrap: &mut Value) {
     bootstrap["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = json!({
         options: {
             "@type": format!("type.googleapis.com/{options}"),
-            "explicit_http_config": { "http2_protocol_options": {} },
+            "explicit_http_config": { "http2_protocol_options": { "allow_connect": true } },
         }
     });
 }
 
-/// The first route.
-pub(crate) fn route(listeners: &mut Value) -> &mut Value {
+/// All routes.
+pub(crate) fn routes(listeners: &mut Value) -> &mut Vec<Value> {
     let routes = find(listeners, &|node| node.get("virtual_hosts").is_some()).expect("a route configuration");
-    &mut routes["virtual_hosts"][0]["routes"][0]
+    routes["virtual_hosts"][0]["routes"].as_array_mut().expect("routes")
+}
+
+/// The first one.
+pub(crate) fn route(listeners: &mut Value) -> &mut Value {
+    &mut routes(listeners)[0]
 }
 
 /// Its action.

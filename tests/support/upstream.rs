@@ -5,7 +5,8 @@
 //! answered with 302 to the same path ending in `/found`, whatever else was asked for. Every response
 //! says in `x-arrived` when its request arrived, in nanoseconds since the epoch. It reads a request's body
 //! to its end before it answers, unless `x-answer-early` is there, and remembers how much there was.
-//! `x-answer-upgrade` begins a tunnel that returns what comes through it.
+//! `x-answer-upgrade` begins a tunnel that returns what comes through it, as the request asks for it: an upgrade of
+//! HTTP/1.1, a CONNECT, or one of RFC 8441.
 //! `x-answer-break` breaks the response off: after the head (`reset`), after some of the body
 //! (`body-reset`); or it stops there for ever (`stall`). One with `x-answer-held` is answered when the
 //! test lets it go ([`Upstream::let_go`]), so that no test depends on how long something takes.
@@ -17,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ struct Record {
     /// The path and query of every request, in the order of arrival.
     seen: Mutex<Vec<String>>,
     received: Mutex<Vec<Received>>,
+    /// The path of every body that began to arrive, and how much of it has come.
+    begun: Mutex<Vec<(String, u64)>>,
     flights: Mutex<BTreeMap<String, Flights>>,
     /// One permit for each held request that may be answered.
     gate: Semaphore,
@@ -99,6 +102,7 @@ impl Upstream {
         let record = Record {
             seen: Mutex::default(),
             received: Mutex::default(),
+            begun: Mutex::default(),
             flights: Mutex::default(),
             gate: Semaphore::new(0),
         };
@@ -153,6 +157,12 @@ impl Upstream {
         received.iter().filter(|body| body.path == path).cloned().collect()
     }
 
+    /// Of how many bodies on this path so many bytes have come at least, whether they have ended or not.
+    pub(crate) fn arrived(&self, path: &str, bytes: u64) -> usize {
+        let begun = self.record.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.iter().filter(|(of, came)| of == path && *came >= bytes).count()
+    }
+
     /// How many requests arrived whose path begins with `prefix`.
     pub(crate) fn count(&self, prefix: &str) -> usize {
         self.paths().iter().filter(|path| path.starts_with(prefix)).count()
@@ -171,8 +181,9 @@ async fn serve(listener: TcpListener, record: Arc<Record>) {
         let record = Arc::clone(&record);
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&record)));
-            let _ =
-                Builder::new(TokioExecutor::new()).serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+            let mut builder = Builder::new(TokioExecutor::new());
+            builder.http2().enable_connect_protocol();
+            let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -180,13 +191,16 @@ async fn serve(listener: TcpListener, record: Arc<Record>) {
 
 /// Lets a tunnel begin, and returns what comes through it.
 fn upgrade(request: &mut Request<Incoming>) -> Response<Answer> {
-    let upgrading = hyper::upgrade::on(request);
+    let upgrading = hyper::upgrade::on(&mut *request);
     tokio::spawn(async move {
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrading.await.ok()?));
         tokio::io::copy(&mut read, &mut write).await.ok()
     });
     let mut response = Response::new(Full::new(Bytes::new()).map_err(|never| match never {}).boxed());
-    *response.status_mut() = hyper::StatusCode::SWITCHING_PROTOCOLS;
+    if request.method() == Method::CONNECT {
+        return response;
+    }
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert("connection", HeaderValue::from_static("upgrade"));
     response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
     response
@@ -198,6 +212,7 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     record.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
     let _flight = InFlight::begin(&path, &record);
     if request.headers().contains_key("x-answer-upgrade") {
+        wait_if_held(request.headers(), &record).await;
         return Ok(upgrade(&mut request));
     }
     let (head, body) = request.into_parts();
@@ -206,11 +221,7 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     if !asked.contains_key("x-answer-early") {
         let _ = reading.await;
     }
-    if asked.contains_key("x-answer-held")
-        && let Ok(permit) = record.gate.acquire().await
-    {
-        permit.forget();
-    }
+    wait_if_held(asked, &record).await;
     if let Some(delay) = number(asked, "x-answer-delay-ms") {
         sleep(Duration::from_millis(delay)).await;
     }
@@ -228,13 +239,22 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
         *response.status_mut() = u16::try_from(status).ok().and_then(|s| s.try_into().ok()).expect("a status");
     }
     if let Some(stem) = path.strip_suffix("/moved") {
-        *response.status_mut() = hyper::StatusCode::FOUND;
+        *response.status_mut() = StatusCode::FOUND;
         // Envoy follows a whole URL alone.
         let host = asked.get("host").and_then(|host| host.to_str().ok()).expect("a host");
         let found = HeaderValue::from_str(&format!("http://{host}{stem}/found")).expect("a location");
         response.headers_mut().insert("location", found);
     }
     Ok(response)
+}
+
+/// Waits for the test, where the request asks for that.
+async fn wait_if_held(asked: &HeaderMap, record: &Record) {
+    if asked.contains_key("x-answer-held")
+        && let Ok(permit) = record.gate.acquire().await
+    {
+        permit.forget();
+    }
 }
 
 type Answer = BoxBody<Bytes, io::Error>;
@@ -271,9 +291,17 @@ impl Body for Broken {
 /// Reads a body to its end.
 async fn read(path: String, mut body: Incoming, record: Arc<Record>) {
     let (mut bytes, mut whole) = (0, true);
+    let number = {
+        let mut begun = record.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.push((path.clone(), 0));
+        begun.len() - 1
+    };
     while let Some(frame) = body.frame().await {
         match frame {
-            Ok(frame) => bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Ok(frame) => {
+                bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                record.begun.lock().unwrap_or_else(PoisonError::into_inner)[number].1 = bytes;
+            }
             Err(_) => {
                 whole = false;
                 break;
