@@ -27,8 +27,8 @@ const MULTIPLE: u64 = 8;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Work {
     done: u64,
-    /// Units that are bounded by themselves, whatever the size.
-    once: u64,
+    /// Units that count for the slice alone.
+    apart: u64,
     step_end: u64,
 }
 
@@ -38,10 +38,11 @@ impl Work {
         self.done = self.done.saturating_add(units);
     }
 
-    /// Adds `units` of what a body does a bounded number of times, whatever its size: as allocating its window.
-    pub(crate) const fn add_once(&mut self, units: u64) {
+    /// Adds `units` that count for the slice alone, and not for what the body may cost: work that occurs once, such as
+    /// allocating a window, or that is counted again when its bytes come out.
+    pub(crate) const fn add_to_slice(&mut self, units: u64) {
         self.add(units);
-        self.once = self.once.saturating_add(units);
+        self.apart = self.apart.saturating_add(units);
     }
 
     /// Adds `units` for each of `count` bytes.
@@ -68,6 +69,6 @@ impl Work {
     pub(crate) const fn is_excessive(&self, sent: u64, decoded: u64, units: u64) -> bool {
         let each = DECODED.saturating_add(units);
         let ordinary = sent.saturating_mul(SENT).saturating_add(decoded.saturating_mul(each));
-        self.done.saturating_sub(self.once) > BASE.saturating_add(ordinary.saturating_mul(MULTIPLE))
+        self.done.saturating_sub(self.apart) > BASE.saturating_add(ordinary.saturating_mul(MULTIPLE))
     }
 }

@@ -178,3 +178,15 @@ fn any_slice_gives_the_same_answer() {
     assert_eq!(run(1), run(u64::MAX));
     assert_eq!(run(70_000), run(u64::MAX));
 }
+
+#[test]
+fn a_window_that_fills_is_work_although_nothing_comes_out() {
+    // A frame with a window of 8 MiB, and runs of 128 KiB of zeros that fill it nearly.
+    let head = [0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
+    let run = [0x02, 0, 0x10, 0];
+    let body = [&head[..], &run.repeat(63)].concat();
+    let mut meter = BodyMeter::new(&decoded(100_000_000), [&b"zstd"[..]], [7; 16], &Budget::default()).unwrap();
+    meter.offer(&body).unwrap();
+    assert_eq!(meter.advance(&mut Slice::new(Slice::UNITS)), Ok(Progress::Pending));
+    assert_eq!(meter.advance(&mut Slice::new(Slice::UNITS)), Ok(Progress::Idle));
+}

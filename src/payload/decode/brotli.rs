@@ -68,8 +68,8 @@ impl Brotli {
                 BrotliDecompressStream(&mut left, &mut read, piece, &mut free, &mut written, out, &mut total, state);
             *input = input.get(read..).unwrap_or_default();
             // A call for a single byte is what the client sends, and no work that it hides.
-            work.add_once(CALL);
-            work.add_once(memory.asked().saturating_sub(asked) / BYTES_ALLOCATED);
+            work.add_to_slice(CALL);
+            work.add_to_slice(memory.asked().saturating_sub(asked) / BYTES_ALLOCATED);
             work.add_bytes(read, BYTE_IN);
             if state.mtf_upper_bound != NO_TRANSFORM {
                 let distance = u64::from(state.mtf_upper_bound) / CONTEXTS_MOVED;

@@ -90,6 +90,11 @@ impl Zstd {
                     if gather_record(&mut self.held, input, |held| block_bytes(held, has_checksum))? {
                         // Whether the body may cost that is seen before it does.
                         work.add(cost::of_block(&self.held));
+                        if self.bytes == 0 {
+                            // The window fills, and nothing comes out that would be counted.
+                            let window = u64::try_from(self.window).unwrap_or(u64::MAX);
+                            work.add_to_slice(cost::of_window(&self.held, window));
+                        }
                         self.part = Part::Whole;
                         return Ok(Step::More);
                     }

@@ -1,5 +1,6 @@
 //! What the library does and keeps for a frame, told from headers.
 
+use super::BLOCK_MAX;
 use crate::payload::decode::number;
 
 /// The work of a frame, of a block, and of each byte that comes out.
@@ -33,6 +34,23 @@ pub(super) fn memory(kept: usize) -> usize {
     };
     // A block and its literals stay there as well.
     ring.saturating_add(TABLES_BYTES).saturating_add(kept.min(SLACK_BYTES))
+}
+
+/// The work of writing what a block holds into the library's window, at most. Half a unit for each byte.
+///
+/// The headers of a block with sequences do not say how much it holds, so it counts as a full one.
+pub(super) fn of_window(block: &[u8], window: u64) -> u64 {
+    let header = number(block, 0, 3);
+    let bytes = match (header >> 1) & 3 {
+        // A raw block, and a run of one byte, state their size.
+        0 | 1 => header >> 3,
+        _ => {
+            let content = block.get(3..).unwrap_or_default();
+            let literals = Literals::of(content);
+            if sequence_count(literals.after(content)).0 == 0 { literals.regenerated } else { BLOCK_MAX }
+        }
+    };
+    bytes.min(BLOCK_MAX).min(window) >> 1
 }
 
 /// The work of a block that is there with its header.
