@@ -101,7 +101,7 @@ pub struct Balance {
     /// Units left.
     pub remaining: u64,
     /// Units taken above the quota: of a window that counts them, or that a response overdrew.
-    pub over: u64,
+    pub overage: u64,
     /// How long until a further unit is there; zero where none was taken.
     pub next_unit_in: Span,
     /// How long until all units are back.
@@ -123,14 +123,14 @@ pub struct Evaluation<S> {
     /// The answer.
     pub decision: Decision,
     /// The state to store, where the request is admitted and takes something.
-    pub charged: Option<S>,
+    pub after_charge: Option<S>,
     /// The state to store where the record lies further in the future than its rule can have put
     /// it: the clock stepped back. Storing that cut is what keeps a caller from being locked out
     /// for longer than one window.
     ///
     /// It holds only if `now` was read after the record: another worker may have charged it with a
     /// later clock since.
-    pub repaired: Option<S>,
+    pub after_repair: Option<S>,
 }
 
 /// Whether a limit refuses, or only says that it would.
@@ -194,9 +194,9 @@ impl Rule {
     /// Where the counter stands, and the state to store where it lies too far in the future. `now` must
     /// be read after the state if that is stored.
     #[must_use]
-    pub fn look(&self, state: Option<&State>, now: Timestamp) -> (Reading, Option<State>) {
-        let Evaluation { decision, repaired, .. } = self.evaluate(state, now, Cost::Now(0));
-        (Reading { balance: decision.balance(), at: now }, repaired)
+    pub fn read(&self, state: Option<&State>, now: Timestamp) -> (Reading, Option<State>) {
+        let Evaluation { decision, after_repair, .. } = self.evaluate(state, now, Cost::Now(0));
+        (Reading { balance: decision.balance(), at: now }, after_repair)
     }
 
     /// The most units that can be taken at one instant: the quota, the burst, or the seats.
@@ -316,7 +316,11 @@ impl Decision {
 
 impl<S> Evaluation<S> {
     fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
-        Evaluation { decision: self.decision, charged: self.charged.map(&wrap), repaired: self.repaired.map(&wrap) }
+        Evaluation {
+            decision: self.decision,
+            after_charge: self.after_charge.map(&wrap),
+            after_repair: self.after_repair.map(&wrap),
+        }
     }
 }
 

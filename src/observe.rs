@@ -183,7 +183,7 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item 
 /// What a charge of `units` took above the quota, where it did.
 #[must_use]
 pub fn overage(limit: usize, balance: Balance, units: u64) -> Option<Event> {
-    let units = balance.over.min(units);
+    let units = balance.overage.min(units);
     (units > 0).then_some(Event::Overage { limit, units })
 }
 

@@ -16,23 +16,23 @@
 //!   takes, or a second where that is lost;
 //! * each stream that waits is answered once, a tick after its deadline at the latest;
 //! * what a VM that died held is in use again after nine seconds, as long as another worker lives:
-//!   [`roster::BEATS_MISSED_MAX`] beats and the one before them, each a tick late at most, one second to
+//!   [`member_list::HEARTBEATS_MISSED_MAX`] beats and the one before them, each a tick late at most, one second to
 //!   sweep all pages and one for the rounds of those who wait.
 //!
 //! Messages carry no authority: the record does, so one that is lost, late or doubled does no harm
 //! (decision 0017).
 
-mod ledger;
+mod lease_table;
 pub mod live;
+mod local_state;
+pub mod member_list;
 pub mod membership;
 pub mod page;
-pub mod roster;
-mod rounds;
-mod share;
+mod reaper;
+mod round_robin;
 #[cfg(test)]
 mod simulation;
 pub mod stream;
-mod sweep;
 #[cfg(test)]
 mod tests;
 mod waiting;

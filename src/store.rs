@@ -16,7 +16,7 @@ mod contract;
 pub mod key;
 pub mod memory;
 pub mod page;
-mod recall;
+mod page_cache;
 pub mod record;
 pub mod shared;
 
@@ -32,7 +32,7 @@ pub type Answer = Result<Decision, Fault>;
 /// One limit's part in one request: the question, then the answer.
 #[derive(Clone, Debug)]
 pub struct LimitCheck {
-    /// The number of the limit that asks: carried along for whoever reads the answer.
+    /// The number of the limit that asks: carried along for whoever pages the answer.
     pub limit: usize,
     /// Where the counter is.
     pub key: Key,
@@ -96,9 +96,9 @@ impl LimitCheck {
         (self.charge, self.at) = (None, now);
         match state.map(|state| self.rule.evaluate(state, now, self.cost)) {
             Ok(evaluation) => {
-                self.is_ahead_of_clock = evaluation.repaired.is_some();
+                self.is_ahead_of_clock = evaluation.after_repair.is_some();
                 self.answer = Ok(evaluation.decision);
-                self.next = evaluation.charged;
+                self.next = evaluation.after_charge;
             }
             Err(fault) => self.fail(fault),
         }

@@ -102,7 +102,7 @@ impl Pool {
     }
 
     /// Gives free slots to those who wait, in their order, to `most` at once; tells to whom.
-    pub fn hand_over(&self, state: &mut State, most: usize) -> Vec<Ticket> {
+    pub fn grant(&self, state: &mut State, most: usize) -> Vec<Ticket> {
         let free = self.free(state).min(most).min(state.waiting.len());
         let heads: Vec<Ticket> = state.waiting.drain(..free).collect();
         for head in &heads {
@@ -192,10 +192,10 @@ mod tests {
             let worker = |text: &str| if text == "a" { A } else { B };
             let said = if let Some(name) = what.strip_prefix('-') {
                 state.set_leases(worker(name), state.leases_of(worker(name)) - 1);
-                format!("{:?}", pool.hand_over(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
+                format!("{:?}", pool.grant(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
             } else if let Some(slots) = what.strip_prefix('+') {
                 pool = Pool::new(slots.parse().unwrap(), pool.length(), pool.timeout()).unwrap();
-                format!("{:?}", pool.hand_over(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
+                format!("{:?}", pool.grant(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
             } else {
                 let (name, number) = what.split_once(' ').unwrap();
                 let ticket = Ticket { worker: worker(name), number: number.parse().unwrap() };
@@ -248,9 +248,9 @@ mod tests {
         let ticket = |number| Ticket { worker: A, number };
         let mut state = State { leases: Vec::new(), waiting: vec![ticket(1), ticket(2)] };
         let pool = pool(9, 9);
-        assert_eq!(pool.hand_over(&mut state, 1), [ticket(1)]);
+        assert_eq!(pool.grant(&mut state, 1), [ticket(1)]);
         assert_eq!(pool.enter(&mut state, ticket(3)), Entry::Wait);
-        assert_eq!(pool.hand_over(&mut state, 9), [ticket(2), ticket(3)]);
+        assert_eq!(pool.grant(&mut state, 9), [ticket(2), ticket(3)]);
     }
 
     #[test]

@@ -87,28 +87,28 @@ impl Seats {
     /// touches it once; zero only looks.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
-        let repaired = state.and_then(|state| self.repaired(state, now));
+        let after_repair = state.and_then(|state| self.repair(state, now));
         let live = live(state, now);
         if cost.needs() > 0 && !self.fits(&live) {
             // A caller that meets a clock step is told what holds once the cut is stored.
-            let told = self::live(repaired.as_ref().or(state), now);
+            let told = self::live(after_repair.as_ref().or(state), now);
             let surplus = told.len().saturating_sub(usize::try_from(self.seats).unwrap_or(usize::MAX));
             let mut lapses: Vec<Timestamp> = told.iter().map(|holder| holder.until).collect();
             lapses.sort();
             let retry_after = lapses.get(surplus).map_or(Span::ZERO, |lapse| lapse.since(now));
             let balance = Balance { remaining: 0, ..self.balance(&told, now) };
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, after_charge: None, after_repair };
         }
-        let charged = (cost.takes() > 0).then(|| self.touched(&live, now));
-        let after = charged.as_ref().map_or(&live, |state| &state.holders);
-        Evaluation { decision: Decision::Admit(self.balance(after, now)), charged, repaired }
+        let after_charge = (cost.takes() > 0).then(|| self.touched(&live, now));
+        let after = after_charge.as_ref().map_or(&live, |state| &state.holders);
+        Evaluation { decision: Decision::Admit(self.balance(after, now)), after_charge, after_repair }
     }
 
     /// Touches the asker's seat if it has or gets one. `now` must be read after the state.
     #[must_use]
     pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
-        let repaired = state.and_then(|state| self.repaired(state, now));
-        let live = live(repaired.as_ref().or(state), now);
+        let after_repair = state.and_then(|state| self.repair(state, now));
+        let live = live(after_repair.as_ref().or(state), now);
         let state = if units > 0 && self.fits(&live) {
             self.touched(&live, now)
         } else {
@@ -133,7 +133,7 @@ impl Seats {
     }
 
     /// The state with no seat kept for longer than `idle` from now; `None` where none is.
-    fn repaired(&self, state: &State, now: Timestamp) -> Option<State> {
+    fn repair(&self, state: &State, now: Timestamp) -> Option<State> {
         let latest = now.after(self.idle);
         let cut = |holder: &Holder| Holder { until: holder.until.min(latest), ..*holder };
         let is_late = state.holders.iter().any(|holder| holder.until > latest);
@@ -145,7 +145,7 @@ impl Seats {
         let lapses = || live.iter().map(|holder| holder.until.since(now));
         Balance {
             remaining: seats.saturating_sub(taken),
-            over: taken.saturating_sub(seats),
+            overage: taken.saturating_sub(seats),
             next_unit_in: lapses().min().unwrap_or_default(),
             reset_in: lapses().max().unwrap_or_default(),
         }
@@ -173,7 +173,7 @@ impl State {
         Some(Self { holders, before: None, ..*self })
     }
 
-    /// As [`super::State::loss`].
+    /// As [`super::State::eviction_cost`].
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         super::eviction_cost(self.holders.iter().map(|holder| (1, holder.until.since(now))), self.seats)

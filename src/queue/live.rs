@@ -11,8 +11,8 @@ use crate::store::key::{KeyMaker, PartialKey};
 pub struct LivePool {
     identity: Vec<u8>,
     /// The beginning of its keys.
-    begun: PartialKey,
-    numbers: Cell<Pool>,
+    prefix: PartialKey,
+    limits: Cell<Pool>,
 }
 
 /// All that are in use.
@@ -25,24 +25,24 @@ impl LivePool {
     /// What holds now.
     #[must_use]
     pub const fn limits(&self) -> Pool {
-        self.numbers.get()
+        self.limits.get()
     }
 
     pub(super) fn key(&self) -> PartialKey {
-        self.begun.clone()
+        self.prefix.clone()
     }
 }
 
 impl LivePools {
     /// The pool of this identity with new numbers, and whether it has more slots than before.
-    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> (Rc<LivePool>, bool) {
+    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, limits: Pool) -> (Rc<LivePool>, bool) {
         self.pools.retain(|pool| pool.strong_count() > 0);
         if let Some(pool) = self.pools.iter().filter_map(Weak::upgrade).find(|pool| pool.identity == identity) {
-            let before = pool.numbers.replace(numbers);
-            return (pool, numbers.slots() > before.slots());
+            let before = pool.limits.replace(limits);
+            return (pool, limits.slots() > before.slots());
         }
-        let begun = keys.partition(identity);
-        let pool = Rc::new(LivePool { identity: identity.to_vec(), begun, numbers: Cell::new(numbers) });
+        let prefix = keys.partition(identity);
+        let pool = Rc::new(LivePool { identity: identity.to_vec(), prefix, limits: Cell::new(limits) });
         self.pools.push(Rc::downgrade(&pool));
         (pool, false)
     }

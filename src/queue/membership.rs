@@ -1,7 +1,7 @@
 //! This worker's place on the roster: joining, beating, being heard, burying the dead.
 
 use super::SWAP_ATTEMPTS_MAX;
-use super::roster::{self, Member, Roster, Watch};
+use super::member_list::{self, FailureDetector, Member, MemberList};
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::{QueueToken, SharedQueue};
@@ -9,12 +9,12 @@ use crate::host::shared::{SharedData, Swap};
 use crate::limit::pool::WorkerId;
 
 /// The time between two beats.
-pub const BEAT: Span = Span::from_seconds(1);
+pub const HEARTBEAT_INTERVAL: Span = Span::from_seconds(1);
 
-/// A worker that has not beaten for so long changes nothing before it has: others may be about to
-/// bury it. Longer than a few beats and shorter than [`roster::BEATS_MISSED_MAX`] of them, by more
+/// A worker that has not last_heartbeat for so long changes nothing before it has: others may be about to
+/// bury it. Longer than a few beats and shorter than [`member_list::HEARTBEATS_MISSED_MAX`] of them, by more
 /// than one callback takes.
-const DOUBT: Span = Span::from_seconds(3);
+const EVICTABLE_AFTER: Span = Span::from_seconds(3);
 
 /// The root context of a callback. A newer one has a greater number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,11 +22,11 @@ pub struct RootId(pub u32);
 
 /// What a beat brought to light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(super) enum Heartbeat {
     /// Nothing.
-    Usual,
+    Unchanged,
     /// Another worker is gone: what it held is to be swept.
-    Missing,
+    MemberLost,
     /// This worker has a new number, the first or one after it was buried.
     Joined,
 }
@@ -34,14 +34,14 @@ pub(super) enum Beat {
 #[derive(Debug, Default)]
 pub(super) struct Membership {
     me: Option<WorkerId>,
-    place: Option<u16>,
+    index: Option<u16>,
     /// Whether what it wrote has been swept, so that it needs a new number.
-    is_disowned: bool,
-    beaten: Span,
-    watched: Option<Span>,
-    watch: Watch,
+    is_fenced: bool,
+    last_heartbeat: Span,
+    last_observation: Option<Span>,
+    detector: FailureDetector,
     /// As it was last read.
-    roster: Roster,
+    members: MemberList,
     queue: Option<QueueToken>,
     listener: Option<RootId>,
 }
@@ -59,46 +59,46 @@ impl Membership {
 
     /// Whether a beat is due.
     pub(super) fn is_due(&self, uptime: Span) -> bool {
-        self.me.is_none() || uptime >= self.beaten.plus(BEAT)
+        self.me.is_none() || uptime >= self.last_heartbeat.plus(HEARTBEAT_INTERVAL)
     }
 
     /// Whether this worker may have been buried.
-    pub(super) fn is_in_doubt(&self, uptime: Span) -> bool {
-        self.me.is_none() || self.is_disowned || uptime >= self.beaten.plus(DOUBT)
+    pub(super) fn may_be_evicted(&self, uptime: Span) -> bool {
+        self.me.is_none() || self.is_fenced || uptime >= self.last_heartbeat.plus(EVICTABLE_AFTER)
     }
 
     /// The next beat gives this worker a new number.
-    pub(super) const fn disown(&mut self) {
-        self.is_disowned = true;
+    pub(super) const fn fence(&mut self) {
+        self.is_fenced = true;
     }
 
     /// Counts up this worker's beat, and buries those whose beat stands still. Joins if it is not on
     /// the roster.
-    pub(super) fn beat<H: SharedData>(&mut self, host: &H, uptime: Span) -> Result<Beat, Fault> {
+    pub(super) fn heartbeat<H: SharedData>(&mut self, host: &H, uptime: Span) -> Result<Heartbeat, Fault> {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            let (bytes, version) = host.read(&roster::KEY)?;
-            let mut roster = Roster::read(&bytes)?;
+            let (bytes, version) = host.read(&member_list::KEY)?;
+            let mut members = MemberList::read(&bytes)?;
             // Observations are a beat apart, whatever else makes this worker beat.
-            let looks = self.watched.is_none_or(|watched| uptime >= watched.plus(BEAT));
-            let watch = if looks { self.watch.after(&roster) } else { self.watch.clone() };
+            let looks = self.last_observation.is_none_or(|last| uptime >= last.plus(HEARTBEAT_INTERVAL));
+            let detector = if looks { self.detector.observe(&members) } else { self.detector.clone() };
             let me = self.me;
-            roster.remove(|worker| if Some(worker) == me { self.is_disowned } else { watch.buries(worker) });
-            let missing = watch.misses(&roster) || self.watch.misses(&roster);
-            let joined = self.sign(&mut roster)?;
-            match host.swap(&roster::KEY, &roster.bytes(), version)? {
+            members.remove(|worker| if Some(worker) == me { self.is_fenced } else { detector.is_dead(worker) });
+            let missing = detector.has_lost_members(&members) || self.detector.has_lost_members(&members);
+            let joined = self.publish(&mut members)?;
+            match host.swap(&member_list::KEY, &members.bytes(), version)? {
                 Swap::Conflict => {}
                 Swap::Done => {
                     if looks {
-                        self.watched = Some(uptime);
+                        self.last_observation = Some(uptime);
                     }
-                    (self.watch, self.roster, self.beaten) = (watch, roster, uptime);
+                    (self.detector, self.members, self.last_heartbeat) = (detector, members, uptime);
                     return Ok(match joined {
                         Some(member) => {
                             self.become_member(member);
-                            Beat::Joined
+                            Heartbeat::Joined
                         }
-                        None if missing => Beat::Missing,
-                        None => Beat::Usual,
+                        None if missing => Heartbeat::MemberLost,
+                        None => Heartbeat::Unchanged,
                     });
                 }
             }
@@ -107,34 +107,34 @@ impl Membership {
     }
 
     /// Enters this worker's beat and queue, or the worker itself.
-    fn sign(&self, roster: &mut Roster) -> Result<Option<Member>, Fault> {
-        if let Some(member) = self.me.and_then(|me| roster.find_mut(me)) {
-            member.beat = member.beat.wrapping_add(1);
+    fn publish(&self, members: &mut MemberList) -> Result<Option<Member>, Fault> {
+        if let Some(member) = self.me.and_then(|me| members.find_mut(me)) {
+            member.heartbeat = member.heartbeat.wrapping_add(1);
             member.queue = self.queue;
             return Ok(None);
         }
-        let joined = roster.join(self.place)?;
+        let joined = members.join(self.index)?;
         // One that was buried and finds its place free has its queue already.
-        if let Some(member) = roster.find_mut(joined.worker).filter(|_| self.place == Some(joined.place)) {
+        if let Some(member) = members.find_mut(joined.worker).filter(|_| self.index == Some(joined.index)) {
             member.queue = self.queue;
         }
         Ok(Some(joined))
     }
 
     fn become_member(&mut self, member: Member) {
-        (self.me, self.is_disowned) = (Some(member.worker), false);
-        if self.place != Some(member.place) {
-            (self.place, self.queue, self.listener) = (Some(member.place), None, None);
+        (self.me, self.is_fenced) = (Some(member.worker), false);
+        if self.index != Some(member.index) {
+            (self.index, self.queue, self.listener) = (Some(member.index), None, None);
         }
     }
 
     /// Has `root` woken for this worker's queue if it is newer than the one that is; true where
     /// others cannot know of the queue yet. Only with a place, lest two workers listen to one queue.
     pub(super) fn listen<H: SharedQueue>(&mut self, host: &H, root: RootId) -> Result<bool, Fault> {
-        let Some(place) = self.place.filter(|_| self.listener.is_none_or(|listener| root > listener)) else {
+        let Some(index) = self.index.filter(|_| self.listener.is_none_or(|listener| root > listener)) else {
             return Ok(false);
         };
-        let [low, high] = place.to_le_bytes();
+        let [low, high] = index.to_le_bytes();
         let queue = host.register(&[b's', b'g', b'q', 1, low, high])?;
         let is_new = self.queue != Some(queue);
         (self.queue, self.listener) = (Some(queue), Some(root));
@@ -153,25 +153,25 @@ impl Membership {
         worker: WorkerId,
         message: &[u8],
     ) -> Result<(), Fault> {
-        if self.roster.find(worker).is_none() {
-            self.look_up(host)?;
+        if self.members.find(worker).is_none() {
+            self.refresh(host)?;
         }
-        match self.roster.find(worker).and_then(|member| member.queue) {
+        match self.members.find(worker).and_then(|member| member.queue) {
             Some(queue) => host.enqueue(queue, message),
             None => Ok(()),
         }
     }
 
     /// Whether `worker` is on the roster as it was last read.
-    pub(super) fn knows(&self, worker: WorkerId) -> bool {
-        self.roster.find(worker).is_some()
+    pub(super) fn contains(&self, worker: WorkerId) -> bool {
+        self.members.find(worker).is_some()
     }
 
     /// Reads the roster. Who has written something before and is not on it is dead, and will be for
     /// ever: a worker joins first and writes then, and never comes back under its number.
-    pub(super) fn look_up<H: SharedData>(&mut self, host: &H) -> Result<(), Fault> {
-        let (bytes, _) = host.read(&roster::KEY)?;
-        self.roster = Roster::read(&bytes)?;
+    pub(super) fn refresh<H: SharedData>(&mut self, host: &H) -> Result<(), Fault> {
+        let (bytes, _) = host.read(&member_list::KEY)?;
+        self.members = MemberList::read(&bytes)?;
         Ok(())
     }
 }

@@ -77,8 +77,8 @@ impl World {
         let policies: Vec<u32> = self.loops.iter().map(|one| one.policy).collect();
         let clock = self.clock;
         self.oracle.look(clock, &policies);
-        let share = self.setup.policies;
-        self.policy += u32::from(self.chance(share));
+        let rate = self.setup.policies;
+        self.policy += u32::from(self.chance(rate));
         let policy = self.policy;
         let one = &mut self.loops[id];
         let Some(vm) = one.vm else {

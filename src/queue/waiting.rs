@@ -21,18 +21,18 @@ impl Waiting {
     }
 
     pub(super) fn contains(&self, number: u32) -> bool {
-        self.place(number).is_ok()
+        self.index(number).is_ok()
     }
 
     pub(super) fn insert(&mut self, number: u32, stream: StreamId) {
-        match self.place(number) {
-            Ok(place) => self.streams.get_mut(place).into_iter().for_each(|known| known.1 = stream),
-            Err(place) => self.streams.insert(place, (number, stream)),
+        match self.index(number) {
+            Ok(index) => self.streams.get_mut(index).into_iter().for_each(|known| known.1 = stream),
+            Err(index) => self.streams.insert(index, (number, stream)),
         }
     }
 
     pub(super) fn remove(&mut self, number: u32) -> Option<StreamId> {
-        self.place(number).ok().map(|place| self.streams.remove(place).1)
+        self.index(number).ok().map(|index| self.streams.remove(index).1)
     }
 
     /// Removes all of these, in whatever order they are.
@@ -42,7 +42,7 @@ impl Waiting {
         }
     }
 
-    fn place(&self, number: u32) -> Result<usize, usize> {
+    fn index(&self, number: u32) -> Result<usize, usize> {
         self.streams.binary_search_by_key(&number, |(number, _)| *number)
     }
 }

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::ledger::{Ledger, key_of};
+use super::lease_table::{LeaseTable, key_of};
 use super::live::LivePool;
 use super::membership::RootId;
 use super::page::PAGES;
@@ -40,14 +40,14 @@ pub const TICK: Span = Span::from_nanos(100_000_000);
 /// Times are how long this VM has been up, by a clock that never steps.
 #[derive(Debug)]
 pub struct Worker<H> {
-    ledger: Ledger<H>,
+    leases: LeaseTable<H>,
     keys: KeyMaker,
     streams: BTreeMap<StreamId, StreamSlots>,
     deadlines: BTreeSet<(Span, StreamId)>,
     granted: VecDeque<StreamId>,
     /// Whether this worker has sent itself a message that has not come yet.
-    woken: bool,
-    maintained: Option<Span>,
+    has_woken_itself: bool,
+    maintained_at: Option<Span>,
 }
 
 /// A stream and its slots.
@@ -57,39 +57,39 @@ struct StreamSlots {
     /// The ask that it waits for, or will be at next.
     next: usize,
     held: Vec<Key>,
-    waits: Option<Place>,
+    waits: Option<QueuePosition>,
 }
 
 /// Where a stream waits.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct QueuePosition {
     key: Key,
     number: u32,
     deadline: Span,
 }
 
 impl<H: SharedData + SharedQueue> Worker<H> {
-    /// A worker without streams. `fresh` becomes the proxy's secret if it has none yet.
+    /// A worker without streams. `candidate` becomes the proxy's secret if it has none yet.
     ///
     /// # Errors
     /// [`Fault`] if the host fails.
-    pub fn open(host: H, fresh: &Secret) -> Result<Self, Fault> {
-        let keys = KeyMaker::new(&secret(&host, fresh)?, PAGES);
+    pub fn open(host: H, candidate: &Secret) -> Result<Self, Fault> {
+        let keys = KeyMaker::new(&secret(&host, candidate)?, PAGES);
         Ok(Self {
-            ledger: Ledger::new(host),
+            leases: LeaseTable::new(host),
             keys,
             streams: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             granted: VecDeque::new(),
-            woken: false,
-            maintained: None,
+            has_woken_itself: false,
+            maintained_at: None,
         })
     }
 
     /// Takes over the numbers of a pool from a policy that is put to work. They hold at once, for
     /// all streams, whatever policy these came under; one that waits keeps its deadline.
-    pub fn reconfigure(&mut self, identity: &[u8], numbers: Pool) -> Rc<LivePool> {
-        self.ledger.reconfigure(identity, &self.keys, numbers)
+    pub fn reconfigure(&mut self, identity: &[u8], limits: Pool) -> Rc<LivePool> {
+        self.leases.reconfigure(identity, &self.keys, limits)
     }
 
     /// Begins the key of one partition of `pool`.
@@ -105,11 +105,11 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         if asks.is_empty() {
             return Admission::Admit;
         }
-        if let Err(fault) = self.ledger.attend(root, uptime) {
-            self.ledger.note(fault);
+        if let Err(fault) = self.leases.ensure_member(root, uptime) {
+            self.leases.record_fault(fault);
         }
         let slots = StreamSlots { asks, next: 0, held: Vec::new(), waits: None };
-        let arrival = self.go_on(stream, slots, uptime);
+        let arrival = self.acquire_rest(stream, slots, uptime);
         self.wake_for_granted();
         arrival
     }
@@ -117,9 +117,9 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     /// A stream has ended, however it did. Saying it twice, or of one that never came, does nothing.
     pub fn release(&mut self, stream: StreamId, uptime: Span) {
         let Some(slots) = self.streams.remove(&stream) else { return };
-        if let Some(place) = slots.waits {
-            self.deadlines.remove(&(place.deadline, stream));
-            self.ledger.abandon(place.key, place.number, uptime);
+        if let Some(position) = slots.waits {
+            self.deadlines.remove(&(position.deadline, stream));
+            self.leases.abandon(position.key, position.number, uptime);
         }
         self.return_slots(&slots.held, uptime);
         self.wake_for_granted();
@@ -127,59 +127,60 @@ impl<H: SharedData + SharedQueue> Worker<H> {
 
     /// Messages have come to this worker's queue.
     pub fn on_message(&mut self, uptime: Span) -> Vec<Action> {
-        self.woken = false;
-        self.hear(uptime);
+        self.has_woken_itself = false;
+        self.receive(uptime);
         self.answer(uptime)
     }
 
     /// A tick of `root`; several roots of one VM may all have theirs.
     pub fn on_tick(&mut self, root: RootId, uptime: Span) -> Vec<Action> {
-        self.woken = false;
+        self.has_woken_itself = false;
         let half = Span::from_nanos(TICK.nanos() >> 1);
-        if self.maintained.is_none_or(|maintained| uptime >= maintained.plus(half)) {
-            self.maintained = Some(uptime);
-            self.ledger.maintain(root, uptime);
+        if self.maintained_at.is_none_or(|maintained_at| uptime >= maintained_at.plus(half)) {
+            self.maintained_at = Some(uptime);
+            self.leases.maintain(root, uptime);
             // One that came without waking anybody.
-            self.hear(uptime);
+            self.receive(uptime);
         }
         self.answer(uptime)
     }
 
     /// A root has come with a new policy: from now on messages come through it.
     pub fn on_root(&mut self, root: RootId, uptime: Span) {
-        if let Err(fault) = self.ledger.listen(root, uptime) {
-            self.ledger.note(fault);
+        if let Err(fault) = self.leases.listen(root, uptime) {
+            self.leases.record_fault(fault);
         }
     }
 
     /// A root is gone: if messages came through it, they come through the next that calls.
     pub fn on_root_gone(&mut self, root: RootId) {
-        self.ledger.membership.forget_root(root);
+        self.leases.membership.forget_root(root);
     }
 
     /// Faults since the last call; of many at once some are not told.
     pub fn drain_faults(&mut self) -> Vec<Fault> {
-        std::mem::take(&mut self.ledger.faults)
+        std::mem::take(&mut self.leases.faults)
     }
 
     /// Asks on, until the stream waits, is refused or has all its slots.
-    fn go_on(&mut self, stream: StreamId, mut slots: StreamSlots, uptime: Span) -> Admission {
+    fn acquire_rest(&mut self, stream: StreamId, mut slots: StreamSlots, uptime: Span) -> Admission {
         while let Some(ask) = slots.asks.get(slots.next) {
-            let reason = match self.ledger.enter(&ask.pool, ask.key, stream, uptime) {
+            let reason = match self.leases.enter(&ask.pool, ask.key, stream, uptime) {
                 Ok((Entry::Admit, _)) => {
                     slots.held.push(ask.key);
                     None
                 }
                 Ok((Entry::Wait, number)) => {
-                    let place = Place { key: ask.key, number, deadline: uptime.plus(ask.pool.limits().timeout()) };
-                    slots.waits = Some(place);
-                    self.deadlines.insert((place.deadline, stream));
+                    let position =
+                        QueuePosition { key: ask.key, number, deadline: uptime.plus(ask.pool.limits().timeout()) };
+                    slots.waits = Some(position);
+                    self.deadlines.insert((position.deadline, stream));
                     self.streams.insert(stream, slots);
                     return Admission::Wait;
                 }
                 Ok((Entry::Full, _)) => Some(Reason::QueueFull),
                 Err(fault) => {
-                    self.ledger.note(fault);
+                    self.leases.record_fault(fault);
                     (ask.failure == FailureMode::Deny).then_some(Reason::Unavailable(fault))
                 }
             };
@@ -194,26 +195,26 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     }
 
     fn return_slots(&mut self, held: &[Key], uptime: Span) {
-        held.iter().for_each(|key| self.ledger.release(*key, uptime));
+        held.iter().for_each(|key| self.leases.release(*key, uptime));
     }
 
     /// Looks at the keys that others hinted at.
-    fn hear(&mut self, uptime: Span) {
-        let Some(queue) = self.ledger.membership.queue() else { return };
+    fn receive(&mut self, uptime: Span) {
+        let Some(queue) = self.leases.membership.queue() else { return };
         let mut hints = BTreeSet::new();
         for _ in 0..MESSAGES_MAX {
-            match self.ledger.host.dequeue(queue) {
+            match self.leases.host.dequeue(queue) {
                 Ok(Some(message)) => hints.extend(key_of(&message)),
                 Ok(None) => break,
                 Err(fault) => {
-                    self.ledger.note(fault);
+                    self.leases.record_fault(fault);
                     break;
                 }
             }
         }
         for key in hints {
-            if self.ledger.waits_for(key) {
-                self.ledger.settle(key, uptime);
+            if self.leases.waits_for(key) {
+                self.leases.flush(key, uptime);
             }
         }
     }
@@ -223,22 +224,22 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     fn answer(&mut self, uptime: Span) -> Vec<Action> {
         let mut actions = Vec::new();
         self.expire(ACTIONS_MAX, uptime, &mut actions);
-        self.granted.extend(self.ledger.drain_granted());
+        self.granted.extend(self.leases.drain_granted());
         while actions.len() < ACTIONS_MAX
             && let Some(stream) = self.granted.pop_front()
         {
             let Some(mut slots) = self.streams.remove(&stream) else { continue };
-            if let Some(place) = slots.waits.take() {
-                self.deadlines.remove(&(place.deadline, stream));
-                slots.held.push(place.key);
+            if let Some(position) = slots.waits.take() {
+                self.deadlines.remove(&(position.deadline, stream));
+                slots.held.push(position.key);
                 slots.next = slots.next.saturating_add(1);
             }
-            match self.go_on(stream, slots, uptime) {
+            match self.acquire_rest(stream, slots, uptime) {
                 Admission::Admit => actions.push(Action { stream, answer: Answer::Resume }),
                 Admission::Wait => {}
                 Admission::Refuse(refusal) => actions.push(Action { stream, answer: Answer::Refuse(refusal) }),
             }
-            self.granted.extend(self.ledger.drain_granted());
+            self.granted.extend(self.leases.drain_granted());
         }
         let is_overdue = self.deadlines.first().is_some_and(|(deadline, _)| *deadline <= uptime);
         if is_overdue || !self.granted.is_empty() {
@@ -252,17 +253,17 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         let due = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= uptime).take(most);
         let mut by_key: BTreeMap<Key, Vec<(u32, StreamId)>> = BTreeMap::new();
         for (_, stream) in due {
-            if let Some(place) = self.streams.get(stream).and_then(|slots| slots.waits) {
-                by_key.entry(place.key).or_default().push((place.number, *stream));
+            if let Some(position) = self.streams.get(stream).and_then(|slots| slots.waits) {
+                by_key.entry(position.key).or_default().push((position.number, *stream));
             }
         }
-        for (key, places) in by_key {
-            let numbers: Vec<u32> = places.iter().map(|(number, _)| *number).collect();
-            let expired = self.ledger.expire(key, &numbers, uptime);
-            for (_, stream) in places.into_iter().filter(|(number, _)| expired.contains(number)) {
+        for (key, positions) in by_key {
+            let numbers: Vec<u32> = positions.iter().map(|(number, _)| *number).collect();
+            let expired = self.leases.expire(key, &numbers, uptime);
+            for (_, stream) in positions.into_iter().filter(|(number, _)| expired.contains(number)) {
                 let Some(slots) = self.streams.remove(&stream) else { continue };
-                if let Some(place) = slots.waits {
-                    self.deadlines.remove(&(place.deadline, stream));
+                if let Some(position) = slots.waits {
+                    self.deadlines.remove(&(position.deadline, stream));
                 }
                 self.return_slots(&slots.held, uptime);
                 let refusal = Refusal { ask: slots.next, reason: Reason::QueueTimeout };
@@ -272,7 +273,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     }
 
     fn wake_for_granted(&mut self) {
-        self.granted.extend(self.ledger.drain_granted());
+        self.granted.extend(self.leases.drain_granted());
         if !self.granted.is_empty() {
             self.wake();
         }
@@ -280,11 +281,11 @@ impl<H: SharedData + SharedQueue> Worker<H> {
 
     /// Sends this worker a message, so that answers are given in a callback with a stack of its own.
     fn wake(&mut self) {
-        let Some(queue) = self.ledger.membership.queue().filter(|_| !self.woken) else { return };
-        match self.ledger.host.enqueue(queue, &[]) {
-            Ok(()) => self.woken = true,
+        let Some(queue) = self.leases.membership.queue().filter(|_| !self.has_woken_itself) else { return };
+        match self.leases.host.enqueue(queue, &[]) {
+            Ok(()) => self.has_woken_itself = true,
             // The next tick gives them.
-            Err(fault) => self.ledger.note(fault),
+            Err(fault) => self.leases.record_fault(fault),
         }
     }
 }

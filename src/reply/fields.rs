@@ -159,7 +159,7 @@ pub fn each(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By, mut
     // What is over is told of hidden limits, too. One that did not refuse stands here with what the
     // request would have taken.
     let counted = shown.iter().filter(|shown| shown.refuses || !matches!(by, By::Limit { .. }));
-    let over = counted.map(|shown| shown.balance().over).max().filter(|over| *over > 0);
+    let over = counted.map(|shown| shown.balance().overage).max().filter(|over| *over > 0);
     over.filter(|_| form.x_ratelimit.is_some())
         .into_iter()
         .for_each(|over| put(OVERAGE, itoa::Buffer::new().format(over)));

@@ -98,7 +98,7 @@ fn what_is_given_back_can_be_taken_again(store: &mut impl Store, kind: Kind) {
         assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
         for check in &checks {
             let reading = store.refund(&check.key, &check.rule, &check.charge.unwrap(), &At(NOW)).unwrap();
-            assert_eq!((reading.balance.remaining, reading.balance.over, reading.at), (5, 0, NOW));
+            assert_eq!((reading.balance.remaining, reading.balance.overage, reading.at), (5, 0, NOW));
         }
     }
     assert_eq!(remaining(store, kind, "user", 5), 5);
@@ -132,13 +132,13 @@ fn what_is_overdrawn_is_there_for_the_next(store: &mut impl Store, kind: Kind) {
         let (Reading { balance, at }, charge) =
             store.force_charge(&checks[0].key, &checks[0].rule, units, &At(NOW)).unwrap();
         assert_eq!(at, NOW);
-        assert_eq!((balance.remaining, balance.over), if units == 2 { (1, 0) } else { (0, 8) });
+        assert_eq!((balance.remaining, balance.overage), if units == 2 { (1, 0) } else { (0, 8) });
         last = Some((checks[0].key, charge));
     }
     assert!(!store.try_charge_all(&mut later(), NOW, &At(NOW)));
     let (key, charge) = last.unwrap();
     let reading = store.refund(&key, &kind(3), &charge, &At(NOW)).unwrap();
-    assert_eq!((reading.balance.remaining, reading.balance.over), (1, 0));
+    assert_eq!((reading.balance.remaining, reading.balance.overage), (1, 0));
     assert_eq!(remaining(store, kind, "user", 3), 1, "as before it was overdrawn");
 }
 

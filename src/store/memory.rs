@@ -32,7 +32,7 @@ impl Store for MemoryStore {
 
     fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks.iter_mut().filter(|check| check.is_ahead_of_clock) {
-            let (reading, repaired) = check.rule.look(self.states.get(&check.key), clock.now());
+            let (reading, repaired) = check.rule.read(self.states.get(&check.key), clock.now());
             if let Some(state) = repaired {
                 self.states.insert(check.key, state);
             }
@@ -59,7 +59,7 @@ impl Store for MemoryStore {
     fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
         let (now, state) = (clock.now(), self.states.get(key));
         let without = state.and_then(|state| state.refund(charge, now));
-        let (reading, repaired) = rule.look(without.as_ref().or(state), now);
+        let (reading, repaired) = rule.read(without.as_ref().or(state), now);
         if let Some(state) = repaired.or(without) {
             self.states.insert(*key, state);
         }

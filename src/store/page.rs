@@ -78,7 +78,7 @@ impl Page {
     /// Stores `state` under `fingerprint`; true where a live record had to go for it.
     ///
     /// A new record finds its place by forgetting an idle one if the page holds `capacity` records
-    /// or more. Those that are `kept`, which the same transaction charges, stay.
+    /// or more. Those that are `pinned`, which the same transaction charges, stay.
     ///
     /// # Errors
     /// [`Fault::BadRecord`] where the state has no form.
@@ -88,12 +88,12 @@ impl Page {
         state: &State,
         capacity: usize,
         now: Timestamp,
-        kept: impl Fn(u64) -> bool,
+        pinned: impl Fn(u64) -> bool,
     ) -> Result<bool, Fault> {
         if self.replace(fingerprint, state)? {
             return Ok(false);
         }
-        let evicted = self.make_room(key::class(fingerprint), capacity, now, kept);
+        let evicted = self.make_room(key::class(fingerprint), capacity, now, pinned);
         let before = self.bytes.len();
         self.bytes.extend_from_slice(&fingerprint.to_le_bytes());
         self.write(state, before)?;
@@ -125,7 +125,7 @@ impl Page {
 
     /// Appends a record; the page is as long as `before` where it has no form.
     fn write(&mut self, state: &State, before: usize) -> Result<(), Fault> {
-        self.bytes.reserve(record::BYTES_USUAL);
+        self.bytes.reserve(record::BYTES_TYPICAL);
         record::encode(state, &mut self.bytes).inspect_err(|_| self.bytes.truncate(before))
     }
 
@@ -134,13 +134,13 @@ impl Page {
     }
 
     /// Forgets so much that a record more of this class fits; true where a live one had to go.
-    fn make_room(&mut self, class: u64, capacity: usize, now: Timestamp, kept: impl Fn(u64) -> bool) -> bool {
+    fn make_room(&mut self, class: u64, capacity: usize, now: Timestamp, pinned: impl Fn(u64) -> bool) -> bool {
         if self.records().count() < capacity {
             return false;
         }
         let weigh = |placed: Placed<'_>| {
             let eviction_cost =
-                if kept(placed.fingerprint) { u128::MAX } else { record::eviction_cost(placed.record, now) };
+                if pinned(placed.fingerprint) { u128::MAX } else { record::eviction_cost(placed.record, now) };
             Weighed { class: key::class(placed.fingerprint), eviction_cost }
         };
         let mut all: Vec<Weighed> = self.records().map(weigh).collect();
@@ -148,7 +148,7 @@ impl Page {
         // A smaller `keys_max` shrinks a page little by little: two go where one comes.
         let evicted = live.saturating_add(1).saturating_sub(capacity).min(2);
         for _ in 0..evicted {
-            let victim = victim(&all, class, capacity).and_then(|place| all.get_mut(place));
+            let victim = victim(&all, class, capacity).and_then(|index| all.get_mut(index));
             victim.into_iter().for_each(|record| record.eviction_cost = 0);
         }
         let mut left = Vec::with_capacity(self.bytes.len());
@@ -176,7 +176,7 @@ impl Weighed {
     }
 }
 
-/// The place of the record that goes for a new one of this class: the one whose eviction gives its caller the
+/// The index of the record that goes for a new one of this class: the one whose eviction gives its caller the
 /// least, among those of its own class and of classes with more than their share of the page.
 ///
 /// So no class loses records to a flood of another one while it has no more than its share, whatever
@@ -193,7 +193,7 @@ fn victim(all: &[Weighed], class: u64, capacity: usize) -> Option<usize> {
     let too_many = |class: u64| counts.iter().any(|(known, count)| *known == class && *count > share);
     let least = |allowed: &dyn Fn(&Weighed) -> bool| {
         let allowed = all.iter().enumerate().filter(|(_, record)| record.may_go() && allowed(record));
-        allowed.min_by_key(|(_, record)| record.eviction_cost).map(|(place, _)| place)
+        allowed.min_by_key(|(_, record)| record.eviction_cost).map(|(index, _)| index)
     };
     // What one request charges on this page must stay, so that nothing else may be left of those.
     least(&|record| record.class == class || too_many(record.class)).or_else(|| least(&|_| true))

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ charged 4 ┊ returned 8
-//!   rolling    1 ┊ length 1 ┊ quota 1 ┊ life 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
-//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ life 4 ┊ quota 1                    little-endian; nanoseconds
+//!   rolling    1 ┊ length 1 ┊ quota 1 ┊ generation 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
+//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1                    little-endian; nanoseconds
 //!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …            quota, seats: rough numbers
 //! ```
 //!
@@ -39,7 +39,7 @@ const HOLDER_BYTES: usize = 16;
 pub const BYTES_MAX: usize = 255;
 
 /// Room for most records, so that it is asked for once.
-pub const BYTES_USUAL: usize = 64;
+pub const BYTES_TYPICAL: usize = 64;
 
 /// How many bytes the record at the beginning of `bytes` has; `None` where there is none.
 #[must_use]
@@ -96,7 +96,7 @@ pub fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.push(CALENDAR);
             out.extend_from_slice(&state.end.nanos().to_le_bytes());
             out.extend_from_slice(&state.taken.to_le_bytes());
-            out.extend_from_slice(&state.life.to_le_bytes());
+            out.extend_from_slice(&state.generation.to_le_bytes());
             out.push(state.quota.encode());
         }
         State::Rolling(state) => encode_rolling(state, out)?,
@@ -119,14 +119,14 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     let newest = state.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
     out.push(if state.grain == Grain::Exact { ROLLING } else { ROLLING_COARSE });
     out.extend_from_slice(&[0, state.quota.encode()]);
-    out.extend_from_slice(&state.life.to_le_bytes());
+    out.extend_from_slice(&state.generation.to_le_bytes());
     out.extend_from_slice(&window.to_le_bytes());
     out.extend_from_slice(&newest.nanos().to_le_bytes());
     let grain = state.grain.length(state.window);
     // All but the newest stand at the ends of their grains.
     let mut younger = state.grain.end(newest, state.window);
-    for (place, entry) in state.entries.iter().rev().enumerate() {
-        if place > 0 {
+    for (index, entry) in state.entries.iter().rev().enumerate() {
+        if index > 0 {
             let age = younger.since(entry.at);
             // Most follow one another, and a division takes as long as all the rest.
             varint::push(if age == grain { 1 } else { age.whole(grain) }, out);
@@ -135,8 +135,8 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
         varint::push(entry.units, out);
     }
     let length = u8::try_from(out.len().saturating_sub(start)).map_err(|_| Fault::BadRecord)?;
-    if let Some(place) = out.get_mut(start.saturating_add(1)) {
-        *place = length;
+    if let Some(byte) = out.get_mut(start.saturating_add(1)) {
+        *byte = length;
     }
     Ok(())
 }
@@ -162,7 +162,7 @@ fn parse(record: &[u8]) -> Option<State> {
         CALENDAR => State::Calendar(calendar::State {
             end: Timestamp::from_nanos(u64_of(&mut rest)?),
             taken: u64_of(&mut rest)?,
-            life: u32_of(&mut rest)?,
+            generation: u32_of(&mut rest)?,
             quota: Rough::decode(u8_of(&mut rest)?),
         }),
         ROLLING | ROLLING_COARSE => {
@@ -171,8 +171,8 @@ fn parse(record: &[u8]) -> Option<State> {
             let mut entries: Vec<Entry> = Vec::with_capacity(log.rest.len().min(ENTRIES_MAX));
             entries.extend(&mut log);
             entries.reverse();
-            let Log { window, grain, life, quota, .. } = log;
-            let state = rolling::State { window, grain, life, quota, entries };
+            let Log { window, grain, generation, quota, .. } = log;
+            let state = rolling::State { window, grain, generation, quota, entries };
             log.rest.is_empty().then_some(State::Rolling(state))?
         }
         SEATS => {
@@ -194,11 +194,11 @@ struct Log<'r> {
     window: Span,
     grain: Grain,
     grain_length: Span,
-    life: u32,
+    generation: u32,
     quota: Rough,
     /// The time of the entry before, from the second one on the end of its grain.
     at: Timestamp,
-    place: usize,
+    index: usize,
     rest: &'r [u8],
 }
 
@@ -208,10 +208,10 @@ impl<'r> Log<'r> {
         let grain = if *kind == ROLLING { Grain::Exact } else { Grain::Coarse };
         let (_, mut rest) = rest.split_first()?;
         let quota = Rough::decode(u8_of(&mut rest)?);
-        let life = u32_of(&mut rest)?;
+        let generation = u32_of(&mut rest)?;
         let window = Span::from_seconds(u64::from(u32_of(&mut rest)?));
         let at = Timestamp::from_nanos(u64_of(&mut rest)?);
-        Some(Self { window, grain, grain_length: grain.length(window), life, quota, at, place: 0, rest })
+        Some(Self { window, grain, grain_length: grain.length(window), generation, quota, at, index: 0, rest })
     }
 }
 
@@ -220,23 +220,23 @@ impl Iterator for Log<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         let mut rest = self.rest;
-        if self.place > 0 {
+        if self.index > 0 {
             let age = match varint_of(&mut rest)? {
                 // Most follow one another.
                 1 => self.grain_length,
                 grains => self.grain_length.times(grains),
             };
-            let end = if self.place == 1 { self.grain.end(self.at, self.window) } else { self.at };
+            let end = if self.index == 1 { self.grain.end(self.at, self.window) } else { self.at };
             self.at = end.before(age);
         }
         let units = varint_of(&mut rest)?;
-        self.place = self.place.saturating_add(1);
+        self.index = self.index.saturating_add(1);
         self.rest = rest;
         Some(Entry { at: self.at, units })
     }
 }
 
-/// What the caller of this record would gain if it were forgotten, as [`State::loss`] says; nothing
+/// What the caller of this record would gain if it were forgotten, as [`State::eviction_cost`] says; nothing
 /// where it cannot be read.
 #[must_use]
 pub fn eviction_cost(record: &[u8], now: Timestamp) -> u128 {
@@ -295,9 +295,9 @@ mod tests {
                 charged,
                 returned,
             })),
-            any::<(u64, u64, u32, u8)>().prop_map(|(end, taken, life, quota)| {
+            any::<(u64, u64, u32, u8)>().prop_map(|(end, taken, generation, quota)| {
                 let (end, quota) = (Timestamp::from_nanos(end), Rough::decode(quota));
-                State::Calendar(calendar::State { end, taken, life, quota })
+                State::Calendar(calendar::State { end, taken, generation, quota })
             }),
             (proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize), any::<u8>()).prop_map(
                 |(holders, seats)| {
@@ -307,7 +307,7 @@ mod tests {
                 }
             ),
             (entries, 1..31_622_400_u64, any::<(u32, u8)>(), any::<bool>()).prop_map(
-                |(ages, seconds, (life, quota), exact)| {
+                |(ages, seconds, (generation, quota), exact)| {
                     let window = Span::from_seconds(seconds);
                     let grain = if exact { Grain::Exact } else { Grain::Coarse };
                     let mut at = grain.end(NOW, window);
@@ -318,7 +318,7 @@ mod tests {
                     let mut entries: Vec<Entry> = entries.collect();
                     // The newest stands anywhere in its grain.
                     entries.last_mut().unwrap().at = at.before(Span::from_nanos(grain.length(window).nanos() / 3));
-                    State::Rolling(rolling::State { window, grain, life, quota: Rough::decode(quota), entries })
+                    State::Rolling(rolling::State { window, grain, generation, quota: Rough::decode(quota), entries })
                 }
             ),
         ]
@@ -384,7 +384,7 @@ mod tests {
             for (step, cost) in steps {
                 now = now.after(Span::from_nanos(step.saturating_mul(seconds).saturating_mul(50)));
                 let cost = if quota > 1_000 { quota / 30 } else { cost };
-                state = rule.evaluate(state.as_ref(), now, Cost::Now(cost)).charged.or(state);
+                state = rule.evaluate(state.as_ref(), now, Cost::Now(cost)).after_charge.or(state);
                 let mut bytes = Vec::new();
                 if let Some(state) = &state {
                     encode(state, &mut bytes).unwrap();

@@ -7,7 +7,7 @@
 
 use super::key::{Key, KeyMaker, Secret};
 use super::page::{FINGERPRINT_BYTES, Page};
-use super::recall::Recall;
+use super::page_cache::PageCache;
 use super::{LimitCheck, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
@@ -71,34 +71,34 @@ pub struct SharedStore<D> {
     capacity: usize,
     keys: KeyMaker,
     stats: StoreStats,
-    recall: Recall,
+    cache: PageCache,
     /// Reused from request to request.
-    reads: Vec<Read>,
+    pages: Vec<LoadedPage>,
 }
 
 /// A page as it was read for the checks that stand on it.
 #[derive(Debug)]
-struct Read {
+struct LoadedPage {
     number: u32,
     page: Result<Page, Fault>,
     version: Version,
     /// It is what this worker wrote, and a swap alone can tell whether it is still there.
-    recalled: bool,
+    speculative: bool,
 }
 
 impl<D: SharedData> SharedStore<D> {
     /// Opens the table of the policy called `name`, and creates what is not there yet.
     ///
-    /// `fresh` is taken for the proxy's secret if no worker stored one before.
+    /// `candidate` is taken for the proxy's secret if no worker stored one before.
     ///
     /// # Errors
     /// [`Fault`] if the host fails.
-    pub fn open(data: D, name: &str, keys_max: u32, fresh: &Secret) -> Result<Self, Fault> {
-        let secret = secret(&data, fresh)?;
+    pub fn open(data: D, name: &str, keys_max: u32, candidate: &Secret) -> Result<Self, Fault> {
+        let secret = secret(&data, candidate)?;
         let table = table_of(name);
         let wanted = Geometry::new(keys_max);
         // The number of pages stands where the page after the last possible one would.
-        let pages = u32::from_le_bytes(agree(&data, &page_key(table, u32::MAX), &wanted.pages.to_le_bytes())?);
+        let pages = u32::from_le_bytes(get_or_init(&data, &page_key(table, u32::MAX), &wanted.pages.to_le_bytes())?);
         let geometry = Geometry::with_pages(keys_max, pages);
         Ok(Self {
             data,
@@ -106,8 +106,8 @@ impl<D: SharedData> SharedStore<D> {
             capacity: geometry.capacity,
             keys: KeyMaker::new(&secret, pages),
             stats: StoreStats::default(),
-            recall: Recall::new(pages),
-            reads: Vec::new(),
+            cache: PageCache::new(pages),
+            pages: Vec::new(),
         })
     }
 
@@ -117,30 +117,30 @@ impl<D: SharedData> SharedStore<D> {
         &self.keys
     }
 
-    fn read(&self, number: u32) -> Read {
+    fn load(&self, number: u32) -> LoadedPage {
         match self.data.read(&page_key(self.table, number)) {
-            Ok((bytes, version)) => Read { number, page: Ok(Page::read(bytes)), version, recalled: false },
-            Err(fault) => Read { number, page: Err(fault), version: Version::ABSENT, recalled: false },
+            Ok((bytes, version)) => LoadedPage { number, page: Ok(Page::read(bytes)), version, speculative: false },
+            Err(fault) => LoadedPage { number, page: Err(fault), version: Version::ABSENT, speculative: false },
         }
     }
 
     /// What this worker wrote to the page last, or what is there.
-    fn recall(&mut self, number: u32, now: Timestamp) -> Read {
-        match self.recall.take(number, now) {
-            Some((page, version)) => Read { number, page: Ok(page), version, recalled: true },
-            None => self.read(number),
+    fn load_cached(&mut self, number: u32, now: Timestamp) -> LoadedPage {
+        match self.cache.take(number, now) {
+            Some((page, version)) => LoadedPage { number, page: Ok(page), version, speculative: true },
+            None => self.load(number),
         }
     }
 
     /// Stores a page, and remembers it where its version is predicted.
-    fn swap(&mut self, read: &mut Read, now: Timestamp) -> Result<Swap, Fault> {
-        let Ok(page) = &mut read.page else { return Ok(Swap::Done) };
-        let swap = self.data.swap(&page_key(self.table, read.number), page.bytes(), read.version)?;
+    fn swap(&mut self, loaded: &mut LoadedPage, now: Timestamp) -> Result<Swap, Fault> {
+        let Ok(page) = &mut loaded.page else { return Ok(Swap::Done) };
+        let swap = self.data.swap(&page_key(self.table, loaded.number), page.bytes(), loaded.version)?;
         match (swap, self.data.predicted()) {
-            (Swap::Done, Some(version)) => self.recall.keep(read.number, std::mem::take(page), version, now),
+            (Swap::Done, Some(version)) => self.cache.keep(loaded.number, std::mem::take(page), version, now),
             (Swap::Done, None) => {}
-            // What was recalled need not have been there any more.
-            (Swap::Conflict, _) if read.recalled => {}
+            // What was cached need not have been there any more.
+            (Swap::Conflict, _) if loaded.speculative => {}
             (Swap::Conflict, _) => self.stats.conflicts = self.stats.conflicts.saturating_add(1),
         }
         Ok(swap)
@@ -148,43 +148,43 @@ impl<D: SharedData> SharedStore<D> {
 
     /// Charges all checks of one page by their answers. Where others wrote first, it reads and asks
     /// again, as often as [`SWAP_ATTEMPTS_MAX`].
-    fn commit(&mut self, read: &mut Read, checks: &mut [LimitCheck], now: Timestamp) -> Commit {
+    fn commit(&mut self, loaded: &mut LoadedPage, checks: &mut [LimitCheck], now: Timestamp) -> Commit {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            if !on(checks, read.number).all(|check| check.admits()) {
+            if !checks_on(checks, loaded.number).all(|check| check.admits()) {
                 return Commit::Denied;
             }
-            let Ok(page) = &mut read.page else { return Commit::of(checks, read.number) };
-            on(checks, read.number).for_each(|check| check.pay(now));
-            let kept = |fingerprint| checks.iter().any(|check| check.key == Key { page: read.number, fingerprint });
+            let Ok(page) = &mut loaded.page else { return Commit::of(checks, loaded.number) };
+            checks_on(checks, loaded.number).for_each(|check| check.pay(now));
+            let pinned = |fingerprint| checks.iter().any(|check| check.key == Key { page: loaded.number, fingerprint });
             let (mut evicted, mut changed) = (0_u64, false);
-            for check in checks.iter().filter(|check| check.key.page == read.number) {
+            for check in checks.iter().filter(|check| check.key.page == loaded.number) {
                 let Some(state) = &check.next else { continue };
-                match page.put(check.key.fingerprint, state, self.capacity, now, kept) {
+                match page.put(check.key.fingerprint, state, self.capacity, now, pinned) {
                     Ok(dropped) => evicted = evicted.saturating_add(u64::from(dropped)),
-                    Err(fault) => return failed(checks, read.number, fault),
+                    Err(fault) => return fail_page(checks, loaded.number, fault),
                 }
                 changed = true;
             }
             if changed {
-                match self.swap(read, now) {
+                match self.swap(loaded, now) {
                     Ok(Swap::Done) => {
                         self.stats.evicted = self.stats.evicted.saturating_add(evicted);
-                        return Commit::of(checks, read.number);
+                        return Commit::of(checks, loaded.number);
                     }
                     Ok(Swap::Conflict) => {}
-                    Err(fault) => return failed(checks, read.number, fault),
+                    Err(fault) => return fail_page(checks, loaded.number, fault),
                 }
-            } else if !read.recalled {
-                return Commit::of(checks, read.number);
+            } else if !loaded.speculative {
+                return Commit::of(checks, loaded.number);
             }
-            *read = self.read(read.number);
-            on(checks, read.number).for_each(|check| read.ask(check, now));
+            *loaded = self.load(loaded.number);
+            checks_on(checks, loaded.number).for_each(|check| loaded.ask(check, now));
         }
-        failed(checks, read.number, Fault::Contended)
+        fail_page(checks, loaded.number, Fault::Contended)
     }
 
     /// Gives back what was charged for a request that a later page refused.
-    fn take_back(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
+    fn refund_all(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks {
             if let Some(charge) = check.charge.take() {
                 // If even this fails the caller has paid for a request that was refused, and the
@@ -198,22 +198,22 @@ impl<D: SharedData> SharedStore<D> {
 
     /// Changes one record; `change` sees what there is after it was read, and answers what to store, or
     /// `None` to leave it as it is.
-    fn change<T>(
+    fn update_record<T>(
         &mut self,
         key: &Key,
         clock: &impl Clock,
         change: impl Fn(Option<&State>, Timestamp) -> (Option<State>, T),
     ) -> Result<T, Fault> {
-        self.recall.forget(key.page);
+        self.cache.forget(key.page);
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            let mut read = self.read(key.page);
-            let page = read.page.as_mut().map_err(|fault| *fault)?;
+            let mut loaded = self.load(key.page);
+            let page = loaded.page.as_mut().map_err(|fault| *fault)?;
             let state = page.find(key.fingerprint)?;
             let now = clock.now();
             let (changed, told) = change(state.as_ref(), now);
             let Some(state) = changed else { return Ok(told) };
             let evicted = page.put(key.fingerprint, &state, self.capacity, now, |_| false)?;
-            match self.swap(&mut read, now)? {
+            match self.swap(&mut loaded, now)? {
                 Swap::Done => {
                     self.stats.evicted = self.stats.evicted.saturating_add(u64::from(evicted));
                     return Ok(told);
@@ -225,7 +225,7 @@ impl<D: SharedData> SharedStore<D> {
     }
 }
 
-impl Read {
+impl LoadedPage {
     fn ask(&self, check: &mut LimitCheck, now: Timestamp) {
         let state = match &self.page {
             Ok(page) => page.find(check.key.fingerprint),
@@ -243,44 +243,44 @@ enum Commit {
 impl Commit {
     /// By the answers of the checks of a page that was written: a fault may have come up meanwhile.
     fn of(checks: &mut [LimitCheck], number: u32) -> Self {
-        if on(checks, number).all(|check| check.admits()) { Self::Done } else { Self::Denied }
+        if checks_on(checks, number).all(|check| check.admits()) { Self::Done } else { Self::Denied }
     }
 }
 
 impl<D: SharedData> Store for SharedStore<D> {
     fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, clock: &impl Clock) -> bool {
-        let mut reads = std::mem::take(&mut self.reads);
-        reads.clear();
+        let mut pages = std::mem::take(&mut self.pages);
+        pages.clear();
         for check in checks.iter_mut() {
-            let read = match reads.iter().find(|read| read.number == check.key.page) {
-                Some(read) => read,
-                None => reads.push_mut(self.recall(check.key.page, now)),
+            let loaded = match pages.iter().find(|loaded| loaded.number == check.key.page) {
+                Some(loaded) => loaded,
+                None => pages.push_mut(self.load_cached(check.key.page, now)),
             };
-            read.ask(check, now);
+            loaded.ask(check, now);
         }
         let mut admitted = checks.iter().all(LimitCheck::admits);
-        if !admitted && reads.iter().any(|read| read.recalled) {
+        if !admitted && pages.iter().any(|loaded| loaded.speculative) {
             // Nobody is refused for what may not be there any more.
-            for read in reads.iter_mut().filter(|read| read.recalled) {
-                *read = self.read(read.number);
-                on(checks, read.number).for_each(|check| read.ask(check, now));
+            for loaded in pages.iter_mut().filter(|loaded| loaded.speculative) {
+                *loaded = self.load(loaded.number);
+                checks_on(checks, loaded.number).for_each(|check| loaded.ask(check, now));
             }
             admitted = checks.iter().all(LimitCheck::admits);
         }
         if admitted {
-            admitted = reads.iter_mut().all(|read| matches!(self.commit(read, checks, now), Commit::Done));
+            admitted = pages.iter_mut().all(|loaded| matches!(self.commit(loaded, checks, now), Commit::Done));
             if !admitted {
-                self.take_back(checks, clock);
+                self.refund_all(checks, clock);
             }
         }
-        self.reads = reads;
+        self.pages = pages;
         admitted
     }
 
     fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks.iter_mut().filter(|check| check.is_ahead_of_clock) {
-            let repaired = self.change(&check.key, clock, |state, now| {
-                let (reading, repaired) = check.rule.look(state, now);
+            let repaired = self.update_record(&check.key, clock, |state, now| {
+                let (reading, repaired) = check.rule.read(state, now);
                 (repaired, reading)
             });
             // A repair that fails is left to the next request.
@@ -297,7 +297,7 @@ impl<D: SharedData> Store for SharedStore<D> {
         units: u64,
         clock: &impl Clock,
     ) -> Result<(Reading, Charge), Fault> {
-        self.change(key, clock, |state, now| {
+        self.update_record(key, clock, |state, now| {
             let (state, balance) = rule.force_charge(state, now, units);
             let charge = state.charge(units, now);
             (Some(state), (Reading { balance, at: now }, charge))
@@ -305,9 +305,9 @@ impl<D: SharedData> Store for SharedStore<D> {
     }
 
     fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
-        self.change(key, clock, |state, now| {
+        self.update_record(key, clock, |state, now| {
             let without = state.and_then(|state| state.refund(charge, now));
-            let (reading, repaired) = rule.look(without.as_ref().or(state), now);
+            let (reading, repaired) = rule.read(without.as_ref().or(state), now);
             (repaired.or(without), reading)
         })
     }
@@ -318,32 +318,32 @@ impl<D: SharedData> Store for SharedStore<D> {
 }
 
 /// The checks whose counters stand on page `number`.
-fn on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
+fn checks_on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
     checks.iter_mut().filter(move |check| check.key.page == number)
 }
 
 /// Marks the checks of a page that could not be written; their failure modes decide.
-fn failed(checks: &mut [LimitCheck], number: u32, fault: Fault) -> Commit {
-    on(checks, number).for_each(|check| check.fail(fault));
+fn fail_page(checks: &mut [LimitCheck], number: u32, fault: Fault) -> Commit {
+    checks_on(checks, number).for_each(|check| check.fail(fault));
     Commit::of(checks, number)
 }
 
-/// The proxy's secret; `fresh` where no worker stored one before.
+/// The proxy's secret; `candidate` where no worker stored one before.
 ///
 /// # Errors
 /// [`Fault`] if the host fails.
-pub fn secret<D: SharedData>(data: &D, fresh: &Secret) -> Result<Secret, Fault> {
-    agree(data, SECRET_KEY, fresh)
+pub fn secret<D: SharedData>(data: &D, candidate: &Secret) -> Result<Secret, Fault> {
+    get_or_init(data, SECRET_KEY, candidate)
 }
 
-/// Stores `proposed` if nothing is stored, and reads what is: all workers agree on the first.
-fn agree<const N: usize, D: SharedData>(data: &D, key: &[u8], proposed: &[u8; N]) -> Result<[u8; N], Fault> {
+/// Stores `candidate` if nothing is stored, and reads what is: all workers agree on the first.
+fn get_or_init<const N: usize, D: SharedData>(data: &D, key: &[u8], candidate: &[u8; N]) -> Result<[u8; N], Fault> {
     for _ in 0..SWAP_ATTEMPTS_MAX {
         let (bytes, version) = data.read(key)?;
         if !bytes.is_empty() {
             return bytes.try_into().map_err(|_| Fault::BadRecord);
         }
-        data.swap(key, proposed, version)?;
+        data.swap(key, candidate, version)?;
     }
     Err(Fault::Contended)
 }

@@ -36,7 +36,7 @@ thread_local! {
     #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are given")]
     static STARTED: Instant = Instant::now();
     /// Of all writes of this VM, whichever policy makes them.
-    static FORESIGHT: VersionPredictor = VersionPredictor::default();
+    static PREDICTOR: VersionPredictor = VersionPredictor::default();
 }
 
 impl Uptime for Envoy {
@@ -170,12 +170,12 @@ impl SharedData for Envoy {
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         let stored = abi::set_shared_data(key, value, seen.cas())?;
-        FORESIGHT.with(|predictor| if stored { predictor.stored(self) } else { predictor.conflicted() });
+        PREDICTOR.with(|predictor| if stored { predictor.stored(self) } else { predictor.conflicted() });
         Ok(if stored { Swap::Done } else { Swap::Conflict })
     }
 
     fn predicted(&self) -> Option<Version> {
-        FORESIGHT.with(VersionPredictor::version)
+        PREDICTOR.with(VersionPredictor::version)
     }
 }
 

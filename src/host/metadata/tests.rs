@@ -109,7 +109,7 @@ fn same(found: Option<Value<'_>>, expected: Option<&Kind>) -> bool {
     match (found, expected) {
         (Some(Value::Text(text)), Some(Kind::StringValue(expected))) => text == expected.as_bytes(),
         (Some(Value::Number(number)), Some(Kind::NumberValue(expected))) => number.to_bits() == expected.to_bits(),
-        (Some(Value::Truth(truth)), Some(Kind::BoolValue(expected))) => truth == *expected,
+        (Some(Value::Boolean(value)), Some(Kind::BoolValue(expected))) => value == *expected,
         (Some(Value::Struct(found)), Some(Kind::StructValue(expected))) => {
             Tree::decode(found.0).is_ok_and(|tree| tree == *expected)
         }

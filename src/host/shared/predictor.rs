@@ -13,7 +13,7 @@
 //! lose one (decision 0019).
 //!
 //! Versions are 32 bits and begin anew. A guess must not be used after as many writes as that is:
-//! [`GUESS_AGE_MAX`].
+//! [`PREDICTION_AGE_MAX`].
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ use crate::base::time::Span;
 
 /// For how long a guess may be used: the host would have to write seventy million times a second
 /// before its versions came round.
-pub const GUESS_AGE_MAX: Span = Span::from_seconds(60);
+pub const PREDICTION_AGE_MAX: Span = Span::from_seconds(60);
 
 /// After a wrong guess so many writes pass without one, twice as many each time up to the most: where
 /// several workers are busy most guesses are wrong, and then they cost next to nothing.
@@ -35,7 +35,7 @@ pub struct VersionPredictor {
     /// What the counter is at least, where that is known.
     latest: Cell<Option<u32>>,
     /// The version of the last write, if no other worker wrote at that moment.
-    guess: Cell<Option<u32>>,
+    predicted: Cell<Option<u32>>,
     numbering: Cell<Numbering>,
     /// Writes until it is looked up again.
     cooldown: Cell<u32>,
@@ -83,7 +83,7 @@ impl VersionPredictor {
     pub const fn new(backoff_min: u32) -> Self {
         Self {
             latest: Cell::new(None),
-            guess: Cell::new(None),
+            predicted: Cell::new(None),
             numbering: Cell::new(Numbering::Unknown),
             cooldown: Cell::new(0),
             backoff: Cell::new(backoff_min),
@@ -95,14 +95,14 @@ impl VersionPredictor {
     /// The version that the last write has got, if it can be told.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
-        self.guess.get().map(Version::of)
+        self.predicted.get().map(Version::of)
     }
 
     /// This worker has written.
     pub fn stored(&self, probe: &impl VersionProbe) {
-        self.guess.set(self.latest.get().map(next));
-        if self.guess.get().is_some() {
-            self.latest.set(self.guess.get());
+        self.predicted.set(self.latest.get().map(next));
+        if self.predicted.get().is_some() {
+            self.latest.set(self.predicted.get());
             self.streak.set(self.streak.get().saturating_add(1));
             if self.streak.get() > self.backoff.get() {
                 self.backoff.set(self.backoff_min);
@@ -116,7 +116,7 @@ impl VersionPredictor {
 
     /// A swap of this worker met another version than it had seen: others are writing.
     pub fn conflicted(&self) {
-        self.guess.set(None);
+        self.predicted.set(None);
         if self.latest.take().is_some() {
             let backoff = self.backoff.get();
             self.cooldown.set(backoff);
@@ -212,8 +212,8 @@ mod tests {
             }
             let version = host.bump();
             predictor.stored(&host);
-            let guess = predictor.version();
-            assert!(guess.is_none_or(|guess| guess.cas() <= version), "{guess:?} for {version}");
+            let predicted = predictor.version();
+            assert!(predicted.is_none_or(|predicted| predicted.cas() <= version), "{predicted:?} for {version}");
             if round % 50 == 49 {
                 predictor.conflicted();
                 assert_eq!(predictor.version(), None);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::world::MILLI;
 use super::{KEYS, numbers, pool_of};
 use crate::limit::pool::{State, Ticket, WorkerId};
+use crate::queue::member_list::{self, MemberList};
 use crate::queue::page::Page;
-use crate::queue::roster::{self, Roster};
 use crate::queue::stream::Reason;
 use crate::store::key::Key;
 
@@ -18,7 +18,7 @@ pub(super) struct Oracle {
     pub(super) is_calm: bool,
     vms: Vec<Vm>,
     pub(super) streams: BTreeMap<u32, Stream>,
-    roster: Roster,
+    members: MemberList,
     records: [State; KEYS],
     /// Since when a slot has been free while somebody waited.
     idle_since: [Option<u64>; KEYS],
@@ -85,7 +85,7 @@ impl Oracle {
     /// A callback of `vm` begins.
     pub(super) fn begins(&mut self, vm: usize) {
         let vm = &mut self.vms[vm];
-        vm.is_back = vm.worker.is_some_and(|worker| self.roster.find(worker).is_some());
+        vm.is_back = vm.worker.is_some_and(|worker| self.members.find(worker).is_some());
         vm.was_cut = false;
     }
 
@@ -164,8 +164,8 @@ impl Oracle {
     }
 
     pub(super) fn on_swap(&mut self, vm: usize, policy: u32, key: &[u8], before: &[u8], after: &[u8], clock: u64) {
-        if key == roster::KEY {
-            return self.on_roster(vm, &Roster::read(before).unwrap(), &Roster::read(after).unwrap(), clock);
+        if key == member_list::KEY {
+            return self.on_members(vm, &MemberList::read(before).unwrap(), &MemberList::read(after).unwrap(), clock);
         }
         let Some(number) = key.strip_prefix(b"sgp\x01") else { return };
         let page = u32::from_le_bytes(number.try_into().unwrap());
@@ -189,7 +189,7 @@ impl Oracle {
             self.fail(clock, format!("key {key}: VM {vm} lets in more than {slots}, from {old:?} to {new:?}"));
         }
         let acts = &self.vms[vm];
-        let is_dead = acts.worker.is_none_or(|worker| self.roster.find(worker).is_none());
+        let is_dead = acts.worker.is_none_or(|worker| self.members.find(worker).is_none());
         if is_dead && !acts.was_cut && (new.in_flight() > old.in_flight() || new.waiting.len() > old.waiting.len()) {
             self.fail(clock, format!("key {key}: VM {vm} has been buried, and writes {new:?}"));
         }
@@ -221,9 +221,9 @@ impl Oracle {
         }
     }
 
-    fn on_roster(&mut self, vm: usize, old: &Roster, new: &Roster, clock: u64) {
-        self.roster = new.clone();
-        let next = |roster: &Roster| roster.clone().join(None).unwrap().worker;
+    fn on_members(&mut self, vm: usize, old: &MemberList, new: &MemberList, clock: u64) {
+        self.members = new.clone();
+        let next = |members: &MemberList| members.clone().join(None).unwrap().worker;
         for worker in 0..next(old).0 {
             let is_buried = old.find(WorkerId(worker)).is_some() && new.find(WorkerId(worker)).is_none();
             let Some(buried) = self.vms.iter_mut().find(|vm| vm.worker == Some(WorkerId(worker))) else { continue };

@@ -24,7 +24,7 @@ fn log(entries: u64) -> State {
     let entry = |number: u64| Entry { at: Timestamp::from_nanos(number * 1_000_000), units: 1 };
     let entries = (1..=entries).map(entry).collect();
     let (window, quota) = (Span::from_seconds(1), Rough::of(2));
-    State::Rolling(rolling::State { window, grain: Grain::Exact, life: 1, quota, entries })
+    State::Rolling(rolling::State { window, grain: Grain::Exact, generation: 1, quota, entries })
 }
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000);
@@ -63,8 +63,8 @@ fn a_page_shrinks_when_its_capacity_does_and_spares_what_is_kept() {
         page.put(fingerprint, &state(5_000_000_000), 10, NOW, |_| false).unwrap();
     }
     for fingerprint in 10..40 {
-        let kept = |kept| (fingerprint - 1..=fingerprint).contains(&kept);
-        page.put(fingerprint, &state(9_000_000_000), 4, NOW, kept).unwrap();
+        let pinned = |pinned| (fingerprint - 1..=fingerprint).contains(&pinned);
+        page.put(fingerprint, &state(9_000_000_000), 4, NOW, pinned).unwrap();
     }
     assert!(page.records().count() <= 5);
     assert!(page.find(38).unwrap().is_some() && page.find(39).unwrap().is_some());
@@ -92,7 +92,7 @@ impl Window {
     fn state(self) -> State {
         let Self { end, taken, quota } = self;
         let end = Timestamp::from_nanos(end);
-        State::Calendar(calendar::State { end, taken, life: 1, quota: Rough::of(quota) })
+        State::Calendar(calendar::State { end, taken, generation: 1, quota: Rough::of(quota) })
     }
 
     /// What its caller would gain at `NOW`, times `quota`.

@@ -8,7 +8,7 @@ use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
 use crate::host::fake::{At, FakeData};
-use crate::host::shared::predictor::{GUESS_AGE_MAX, ProbeKey, VersionPredictor, VersionProbe};
+use crate::host::shared::predictor::{PREDICTION_AGE_MAX, ProbeKey, VersionPredictor, VersionProbe};
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
@@ -240,7 +240,7 @@ fn nothing_is_given_back_where_nothing_is_known() {
 struct Seer {
     data: FakeData,
     predictor: Rc<VersionPredictor>,
-    reads: Rc<Cell<u32>>,
+    pages: Rc<Cell<u32>>,
 }
 
 impl Seer {
@@ -255,7 +255,7 @@ impl Seer {
 
 impl SharedData for Seer {
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        self.reads.set(self.reads.get().saturating_add(1));
+        self.pages.set(self.pages.get().saturating_add(1));
         self.data.read(key)
     }
 
@@ -294,12 +294,12 @@ fn ask(store: &mut SharedStore<Seer>, now: Timestamp) -> (bool, LimitCheck) {
 fn a_worker_that_is_alone_reads_a_page_once() {
     let worker = Seer::default();
     let mut store = worker.open();
-    let opened = worker.reads.get();
+    let opened = worker.pages.get();
     assert!((0..10).all(|_| ask(&mut store, NOW).0));
-    assert_eq!(worker.reads.get(), opened + 1);
+    assert_eq!(worker.pages.get(), opened + 1);
     // Nobody is refused by what may not be there any more.
     assert!(!ask(&mut store, NOW).0);
-    assert_eq!(worker.reads.get(), opened + 2);
+    assert_eq!(worker.pages.get(), opened + 2);
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn what_another_worker_wrote_is_seen() {
     let charge = admitted[0].charge.unwrap();
     stores[1].refund(&admitted[0].key, &admitted[0].rule, &charge, &At(NOW)).unwrap();
     assert!(ask(&mut stores[0], NOW).0);
-    // One after the other: what was recalled was out of date at times, and nobody wrote at the same moment.
+    // One after the other: what was cached was out of date at times, and nobody wrote at the same moment.
     assert!(stores.iter_mut().all(|store| store.drain_stats().conflicts == 0));
 }
 
@@ -326,7 +326,7 @@ fn what_was_recalled_long_ago_is_read() {
     let worker = Seer::default();
     let mut store = worker.open();
     assert!(ask(&mut store, NOW).0);
-    let before = worker.reads.get();
-    assert!(ask(&mut store, NOW.after(GUESS_AGE_MAX)).0);
-    assert_eq!(worker.reads.get(), before + 1);
+    let before = worker.pages.get();
+    assert!(ask(&mut store, NOW.after(PREDICTION_AGE_MAX)).0);
+    assert_eq!(worker.pages.get(), before + 1);
 }

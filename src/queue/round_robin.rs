@@ -7,12 +7,12 @@ use crate::store::key::Key;
 
 /// A set that is gone through in a circle, a few at a time.
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
+pub(super) struct RoundRobin {
     keys: BTreeSet<Key>,
     at: Option<Key>,
 }
 
-impl Rounds {
+impl RoundRobin {
     pub(super) fn insert(&mut self, key: Key) {
         self.keys.insert(key);
     }
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn each_has_its_turn() {
         let key = |page| Key { page, fingerprint: 0 };
-        let mut rounds = Rounds::default();
+        let mut rounds = RoundRobin::default();
         assert_eq!(rounds.next(3), []);
         (0..5).for_each(|page| rounds.insert(key(page)));
         assert_eq!(rounds.next(3), [0, 1, 2].map(key));

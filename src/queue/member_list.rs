@@ -6,7 +6,7 @@
 //!
 //! A worker's number is new each time that it joins, its *place* is the lowest that nobody has:
 //! queues are named by places, because the host keeps a queue for ever. A worker counts up its beat
-//! about once a second. One whose beat stands still during [`BEATS_MISSED_MAX`] beats of another is
+//! about once a second. One whose beat stands still during [`HEARTBEATS_MISSED_MAX`] beats of another is
 //! dead: beats are counted and no clock is compared, so a proxy that was paused buries nobody.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::limit::pool::WorkerId;
 pub const MEMBERS_MAX: u16 = 1_024;
 
 /// Beats of its own after which a worker buries another that did not beat meanwhile.
-pub const BEATS_MISSED_MAX: u32 = 5;
+pub const HEARTBEATS_MISSED_MAX: u32 = 5;
 
 /// The key in shared data.
 pub const KEY: [u8; 4] = [b's', b'g', b'r', 1];
@@ -33,28 +33,28 @@ pub struct Member {
     /// Its number, which nobody had before it.
     pub worker: WorkerId,
     /// Its place, which names its queue.
-    pub place: u16,
-    /// How often it has beaten.
-    pub beat: u32,
+    pub index: u16,
+    /// How often it has last_heartbeat.
+    pub heartbeat: u32,
     /// Its queue, once it listens.
     pub queue: Option<QueueToken>,
 }
 
 /// All workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roster {
+pub struct MemberList {
     next: u32,
     members: Vec<Member>,
 }
 
 /// What a worker saw of the others' beats.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub struct FailureDetector {
     /// The beat, and how many beats of its own it has stood still for.
     seen: BTreeMap<WorkerId, (u32, u32)>,
 }
 
-impl Roster {
+impl MemberList {
     /// Reads what is stored.
     ///
     /// # Errors
@@ -72,8 +72,8 @@ impl Roster {
             let queue = u32::from_le_bytes([*q0, *q1, *q2, *q3]);
             Member {
                 worker: WorkerId(u32::from_le_bytes([*w0, *w1, *w2, *w3])),
-                place: u16::from_le_bytes([*p0, *p1]),
-                beat: u32::from_le_bytes([*b0, *b1, *b2, *b3]),
+                index: u16::from_le_bytes([*p0, *p1]),
+                heartbeat: u32::from_le_bytes([*b0, *b1, *b2, *b3]),
                 queue: (queue != NO_QUEUE).then_some(QueueToken(queue)),
             }
         };
@@ -86,8 +86,8 @@ impl Roster {
         let mut bytes = self.next.to_le_bytes().to_vec();
         for member in &self.members {
             bytes.extend_from_slice(&member.worker.0.to_le_bytes());
-            bytes.extend_from_slice(&member.place.to_le_bytes());
-            bytes.extend_from_slice(&member.beat.to_le_bytes());
+            bytes.extend_from_slice(&member.index.to_le_bytes());
+            bytes.extend_from_slice(&member.heartbeat.to_le_bytes());
             bytes.extend_from_slice(&member.queue.map_or(NO_QUEUE, |queue| queue.0).to_le_bytes());
         }
         bytes
@@ -104,14 +104,14 @@ impl Roster {
         self.members.iter_mut().find(|member| member.worker == worker)
     }
 
-    /// Adds a worker, at the place `wanted` if nobody has it.
+    /// Adds a worker, at the place `preferred` if nobody has it.
     ///
     /// # Errors
     /// [`Fault::Full`] where there are as many as there may be.
-    pub fn join(&mut self, wanted: Option<u16>) -> Result<Member, Fault> {
-        let is_free = |place: &u16| self.members.iter().all(|member| member.place != *place);
-        let place = wanted.filter(is_free).or_else(|| (0..MEMBERS_MAX).find(is_free)).ok_or(Fault::Full)?;
-        let member = Member { worker: WorkerId(self.next), place, beat: 0, queue: None };
+    pub fn join(&mut self, preferred: Option<u16>) -> Result<Member, Fault> {
+        let is_free = |index: &u16| self.members.iter().all(|member| member.index != *index);
+        let index = preferred.filter(is_free).or_else(|| (0..MEMBERS_MAX).find(is_free)).ok_or(Fault::Full)?;
+        let member = Member { worker: WorkerId(self.next), index, heartbeat: 0, queue: None };
         self.next = self.next.wrapping_add(1);
         self.members.push(member);
         Ok(member)
@@ -123,30 +123,30 @@ impl Roster {
     }
 }
 
-impl Watch {
+impl FailureDetector {
     /// What is seen after one more beat of one's own, before which `roster` was read.
     #[must_use]
-    pub fn after(&self, roster: &Roster) -> Self {
+    pub fn observe(&self, members: &MemberList) -> Self {
         let look = |member: &Member| {
             let missed = match self.seen.get(&member.worker) {
-                Some((beat, missed)) if *beat == member.beat => missed.saturating_add(1),
+                Some((beat, missed)) if *beat == member.heartbeat => missed.saturating_add(1),
                 Some(_) | None => 0,
             };
-            (member.worker, (member.beat, missed))
+            (member.worker, (member.heartbeat, missed))
         };
-        Self { seen: roster.members.iter().map(look).collect() }
+        Self { seen: members.members.iter().map(look).collect() }
     }
 
-    /// Whether `worker` has not beaten for too long.
+    /// Whether `worker` has not last_heartbeat for too long.
     #[must_use]
-    pub fn buries(&self, worker: WorkerId) -> bool {
-        self.seen.get(&worker).is_some_and(|(_, missed)| *missed >= BEATS_MISSED_MAX)
+    pub fn is_dead(&self, worker: WorkerId) -> bool {
+        self.seen.get(&worker).is_some_and(|(_, missed)| *missed >= HEARTBEATS_MISSED_MAX)
     }
 
     /// Whether somebody that was seen is no longer in `roster`.
     #[must_use]
-    pub fn misses(&self, roster: &Roster) -> bool {
-        self.seen.keys().any(|worker| roster.find(*worker).is_none())
+    pub fn has_lost_members(&self, members: &MemberList) -> bool {
+        self.seen.keys().any(|worker| members.find(*worker).is_none())
     }
 }
 
@@ -156,46 +156,46 @@ mod tests {
 
     #[test]
     fn a_place_is_given_again_and_a_number_never() {
-        let mut roster = Roster::default();
-        let first = roster.join(None).unwrap();
-        let second = roster.join(None).unwrap();
-        roster.find_mut(second.worker).unwrap().queue = Some(QueueToken(7));
-        roster = Roster::read(&roster.bytes()).unwrap();
-        assert_eq!(roster.find(second.worker).unwrap().queue, Some(QueueToken(7)));
-        roster.remove(|worker| worker == first.worker);
-        let third = roster.join(Some(second.place)).unwrap();
-        assert_eq!((third.place, first.place), (0, 0));
+        let mut members = MemberList::default();
+        let first = members.join(None).unwrap();
+        let second = members.join(None).unwrap();
+        members.find_mut(second.worker).unwrap().queue = Some(QueueToken(7));
+        members = MemberList::read(&members.bytes()).unwrap();
+        assert_eq!(members.find(second.worker).unwrap().queue, Some(QueueToken(7)));
+        members.remove(|worker| worker == first.worker);
+        let third = members.join(Some(second.index)).unwrap();
+        assert_eq!((third.index, first.index), (0, 0));
         assert!(![first.worker, second.worker].contains(&third.worker));
-        let places = (2..MEMBERS_MAX).map(|_| roster.join(None).unwrap().place);
+        let places = (2..MEMBERS_MAX).map(|_| members.join(None).unwrap().index);
         assert!(places.eq(2..MEMBERS_MAX));
-        assert_eq!(roster.join(None), Err(Fault::Full));
+        assert_eq!(members.join(None), Err(Fault::Full));
     }
 
     #[test]
     fn who_does_not_beat_for_five_beats_of_another_is_buried() {
-        let mut roster = Roster::default();
-        let (dead, slow) = (roster.join(None).unwrap().worker, roster.join(None).unwrap().worker);
-        let mut watch = Watch::default();
+        let mut members = MemberList::default();
+        let (dead, slow) = (members.join(None).unwrap().worker, members.join(None).unwrap().worker);
+        let mut detector = FailureDetector::default();
         for beat in 0..=12 {
-            assert!(!watch.buries(dead), "at {beat}");
+            assert!(!detector.is_dead(dead), "at {beat}");
             if beat % 3 == 0 {
-                roster.find_mut(slow).unwrap().beat = beat;
+                members.find_mut(slow).unwrap().heartbeat = beat;
             }
             if [4, 8].contains(&beat) {
-                roster.find_mut(dead).unwrap().beat = beat;
+                members.find_mut(dead).unwrap().heartbeat = beat;
             }
-            watch = watch.after(&roster);
+            detector = detector.observe(&members);
         }
-        watch = watch.after(&roster);
-        assert!(watch.buries(dead) && !watch.buries(slow) && !watch.misses(&roster));
-        roster.remove(|worker| watch.buries(worker));
-        assert!(watch.misses(&roster) && !watch.after(&roster).misses(&roster));
+        detector = detector.observe(&members);
+        assert!(detector.is_dead(dead) && !detector.is_dead(slow) && !detector.has_lost_members(&members));
+        members.remove(|worker| detector.is_dead(worker));
+        assert!(detector.has_lost_members(&members) && !detector.observe(&members).has_lost_members(&members));
     }
 
     #[test]
     fn what_is_no_roster_is_a_fault() {
         for length in [1, 3, 5, 17, 19] {
-            assert_eq!(Roster::read(&vec![1; length]), Err(Fault::BadRecord));
+            assert_eq!(MemberList::read(&vec![1; length]), Err(Fault::BadRecord));
         }
     }
 }

@@ -14,24 +14,24 @@ use crate::host::shared::{SharedData, Swap};
 const PAGES_A_TICK: u32 = 128;
 
 /// Pages with each beat while nobody is missing: all of them in about half a minute.
-const PAGES_A_BEAT: u32 = 32;
+const PAGES_A_HEARTBEAT: u32 = 32;
 
 /// Where the sweeping is.
 #[derive(Debug, Default)]
-pub(super) struct Sweep {
+pub(super) struct Reaper {
     next: u32,
     due: u32,
 }
 
-impl Sweep {
+impl Reaper {
     /// All pages are to be looked at.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn schedule_all(&mut self) {
         self.due = PAGES;
     }
 
     /// Some more are.
-    pub(super) fn go_on(&mut self) {
-        self.due = self.due.max(PAGES_A_BEAT);
+    pub(super) fn schedule_some(&mut self) {
+        self.due = self.due.max(PAGES_A_HEARTBEAT);
     }
 
     /// Looks at what is due, as much as a tick may; a page that fails is looked at again.
@@ -54,15 +54,15 @@ fn sweep<H: SharedData>(host: &H, membership: &mut Membership, number: u32) -> R
         let (bytes, version) = host.read(&page::key(number))?;
         let mut page = Page::read(bytes);
         let workers = page.workers()?;
-        if workers.iter().all(|worker| membership.knows(*worker)) {
+        if workers.iter().all(|worker| membership.contains(*worker)) {
             return Ok(());
         }
         // Read after the page, so that nobody on the page can have joined since.
-        membership.look_up(host)?;
-        if workers.iter().all(|worker| membership.knows(*worker)) {
+        membership.refresh(host)?;
+        if workers.iter().all(|worker| membership.contains(*worker)) {
             return Ok(());
         }
-        page.forget(|worker| !membership.knows(worker))?;
+        page.forget(|worker| !membership.contains(worker))?;
         match host.swap(&page::key(number), page.bytes(), version)? {
             Swap::Conflict => {}
             Swap::Done => return Ok(()),

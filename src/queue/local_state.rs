@@ -15,23 +15,23 @@ use super::waiting::Waiting;
 use crate::limit::pool::{Entry, State, Ticket, WorkerId};
 
 /// Most tickets that one change turns into leases: each takes a message.
-const HANDED_MAX: usize = 64;
+const GRANTS_MAX: usize = 64;
 
 /// One worker's part of one key.
 #[derive(Clone, Debug)]
-pub(super) struct Share {
+pub(super) struct LocalState {
     pub(super) pool: Rc<LivePool>,
     /// Its streams in flight.
     pub(super) held: u32,
     /// Its streams that wait, by the numbers of their tickets.
     pub(super) waiting: Waiting,
     /// Who this worker was when it last wrote how it is.
-    pub(super) written_as: Option<WorkerId>,
+    pub(super) published_as: Option<WorkerId>,
 }
 
 /// What is asked for beside telling how it is.
 #[derive(Debug, Default)]
-pub(super) struct Wish<'w> {
+pub(super) struct Change<'w> {
     /// A stream has come; its ticket would have this number.
     pub(super) arrival: Option<u32>,
     /// Tickets that have waited too long.
@@ -40,7 +40,7 @@ pub(super) struct Wish<'w> {
 
 /// What came of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Merged {
+pub(super) struct Reconciled {
     /// Tickets of this worker that have become leases.
     pub(super) granted: Vec<u32>,
     /// Tickets of this worker that are gone because they waited too long.
@@ -48,18 +48,18 @@ pub(super) struct Merged {
     /// What became of the stream that came.
     pub(super) entry: Option<Entry>,
     /// The others whose tickets have become leases.
-    pub(super) told: BTreeSet<WorkerId>,
+    pub(super) notify: BTreeSet<WorkerId>,
     /// Whether somebody is still to be let in.
     pub(super) more: bool,
     /// Whether the record has less of this worker than it must: it was buried, and has not heard.
-    pub(super) is_swept: bool,
+    pub(super) was_evicted: bool,
     /// Whether something was written into the state, which may be what stood there.
     pub(super) has_written: bool,
 }
 
-impl Share {
+impl LocalState {
     pub(super) fn new(pool: Rc<LivePool>) -> Self {
-        Self { pool, held: 0, waiting: Waiting::default(), written_as: None }
+        Self { pool, held: 0, waiting: Waiting::default(), published_as: None }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -68,41 +68,41 @@ impl Share {
 
     /// Writes this worker's part into `state`, lets in who fits, and then who comes. Nothing of the
     /// share changes: if the state cannot be stored this is done again with the next.
-    pub(super) fn merge(&self, state: &mut State, me: WorkerId, wish: &Wish<'_>) -> Merged {
-        let mut merged = Merged::default();
-        let is_known = self.written_as == Some(me);
+    pub(super) fn reconcile(&self, state: &mut State, me: WorkerId, change: &Change<'_>) -> Reconciled {
+        let mut reconciled = Reconciled::default();
+        let is_known = self.published_as == Some(me);
         // Mostly nothing has become of those who wait, so that their tickets are gone through once.
-        if !wish.expired.is_empty() || !state.tickets_of(me).eq(self.waiting.numbers()) {
-            self.merge_tickets(state, me, wish, &mut merged);
+        if !change.expired.is_empty() || !state.tickets_of(me).eq(self.waiting.numbers()) {
+            self.reconcile_tickets(state, me, change, &mut reconciled);
         }
-        let granted = u32::try_from(merged.granted.len()).unwrap_or(u32::MAX);
+        let granted = u32::try_from(reconciled.granted.len()).unwrap_or(u32::MAX);
         let (held, leased) = (self.held.saturating_add(granted), state.leases_of(me));
-        merged.is_swept = is_known && leased < held;
+        reconciled.was_evicted = is_known && leased < held;
         if leased != held {
             state.set_leases(me, held);
-            merged.has_written = true;
+            reconciled.has_written = true;
         }
 
         let pool = self.pool.limits();
-        for head in pool.hand_over(state, HANDED_MAX) {
-            merged.has_written = true;
+        for head in pool.grant(state, GRANTS_MAX) {
+            reconciled.has_written = true;
             if head.worker == me {
-                merged.granted.push(head.number);
+                reconciled.granted.push(head.number);
             } else {
-                merged.told.insert(head.worker);
+                reconciled.notify.insert(head.worker);
             }
         }
-        merged.entry = wish.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
-        merged.has_written |= matches!(merged.entry, Some(Entry::Admit | Entry::Wait));
-        merged.more = !state.waiting.is_empty() && pool.free(state) > 0;
-        merged
+        reconciled.entry = change.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
+        reconciled.has_written |= matches!(reconciled.entry, Some(Entry::Admit | Entry::Wait));
+        reconciled.more = !state.waiting.is_empty() && pool.free(state) > 0;
+        reconciled
     }
 
     /// Finds out what has become of this worker's tickets, and writes which there are.
-    fn merge_tickets(&self, state: &mut State, me: WorkerId, wish: &Wish<'_>, merged: &mut Merged) {
-        let is_known = self.written_as == Some(me);
+    fn reconcile_tickets(&self, state: &mut State, me: WorkerId, change: &Change<'_>, reconciled: &mut Reconciled) {
+        let is_known = self.published_as == Some(me);
         let mut placed: Vec<u32> = state.tickets_of(me).collect();
-        // As they came they ascend, unless the numbers have begun anew meanwhile.
+        // As they came they ascend, unless the numbers have prefix anew meanwhile.
         placed.sort_unstable();
         placed.dedup();
         let mut placed = placed.into_iter().peekable();
@@ -111,20 +111,20 @@ impl Share {
         for number in self.waiting.numbers() {
             gone.extend(std::iter::from_fn(|| placed.next_if(|placed| *placed < number)));
             let is_placed = placed.next_if_eq(&number).is_some();
-            match (is_placed, wish.expired.contains(&number)) {
-                (false, _) if is_known => merged.granted.push(number),
+            match (is_placed, change.expired.contains(&number)) {
+                (false, _) if is_known => reconciled.granted.push(number),
                 (true, true) => {
-                    merged.expired.push(number);
+                    reconciled.expired.push(number);
                     gone.push(number);
                 }
-                (false, true) => merged.expired.push(number),
+                (false, true) => reconciled.expired.push(number),
                 (true, false) => {}
                 // Buried meanwhile: at the end of the queue once more.
                 (false, false) => state.waiting.push(Ticket { worker: me, number }),
             }
         }
         gone.extend(placed);
-        merged.has_written |= state.waiting.len() > before || !gone.is_empty();
+        reconciled.has_written |= state.waiting.len() > before || !gone.is_empty();
         if !gone.is_empty() {
             state.waiting.retain(|ticket| ticket.worker != me || gone.binary_search(&ticket.number).is_err());
         }
@@ -145,36 +145,36 @@ mod tests {
     use crate::queue::stream::StreamId;
     use crate::store::key::KeyMaker;
 
-    /// The same as [`Share::merge`], with a set of all tickets and a look into it for each.
-    fn merge_by_sets(share: &Share, state: &mut State, me: WorkerId, wish: &Wish<'_>) -> Merged {
-        let mut merged = Merged::default();
+    /// The same as [`LocalState::merge`], with a set of all tickets and a look into it for each.
+    fn merge_by_sets(local: &LocalState, state: &mut State, me: WorkerId, change: &Change<'_>) -> Reconciled {
+        let mut reconciled = Reconciled::default();
         let placed: BTreeSet<u32> = state.tickets_of(me).collect();
-        let waiting: BTreeSet<u32> = share.waiting.numbers().collect();
-        let is_known = share.written_as == Some(me);
+        let waiting: BTreeSet<u32> = local.waiting.numbers().collect();
+        let is_known = local.published_as == Some(me);
         for &number in &waiting {
-            match (placed.contains(&number), wish.expired.contains(&number)) {
-                (false, _) if is_known => merged.granted.push(number),
-                (_, true) => merged.expired.push(number),
+            match (placed.contains(&number), change.expired.contains(&number)) {
+                (false, _) if is_known => reconciled.granted.push(number),
+                (_, true) => reconciled.expired.push(number),
                 (true, false) => {}
                 (false, false) => state.waiting.push(Ticket { worker: me, number }),
             }
         }
-        let stays = |number: &u32| waiting.contains(number) && !merged.expired.contains(number);
+        let stays = |number: &u32| waiting.contains(number) && !reconciled.expired.contains(number);
         state.waiting.retain(|ticket| ticket.worker != me || stays(&ticket.number));
-        let held = share.held + u32::try_from(merged.granted.len()).unwrap();
-        merged.is_swept = is_known && state.leases_of(me) < held;
+        let held = local.held + u32::try_from(reconciled.granted.len()).unwrap();
+        reconciled.was_evicted = is_known && state.leases_of(me) < held;
         state.set_leases(me, held);
-        let pool = share.pool.limits();
-        for head in pool.hand_over(state, HANDED_MAX) {
+        let pool = local.pool.limits();
+        for head in pool.grant(state, GRANTS_MAX) {
             if head.worker == me {
-                merged.granted.push(head.number);
+                reconciled.granted.push(head.number);
             } else {
-                merged.told.insert(head.worker);
+                reconciled.notify.insert(head.worker);
             }
         }
-        merged.entry = wish.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
-        merged.more = pool.free(state) > 0 && !state.waiting.is_empty();
-        merged
+        reconciled.entry = change.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
+        reconciled.more = pool.free(state) > 0 && !state.waiting.is_empty();
+        reconciled
     }
 
     /// Leases and tickets of three workers, some of them twice.
@@ -202,24 +202,24 @@ mod tests {
             slots in 1..7_u32,
             others in proptest::collection::btree_set(0..9_u32, 0..5),
             takes_its_own: bool,
-            written_as in proptest::option::of(0..2_u32),
+            published_as in proptest::option::of(0..2_u32),
             arrival in proptest::option::of(9..11_u32),
             expired in proptest::collection::vec(0..9_u32, 0..3),
         ) {
             let me = WorkerId(0);
             let numbers = Pool::new(slots, 6, Span::from_seconds(1)).unwrap();
             let (pool, _) = LivePools::default().reconfigure(b"pool", &KeyMaker::new(&[0; 16], 1), numbers);
-            let mut share = Share { held, written_as: written_as.map(WorkerId), ..Share::new(pool) };
+            let mut local = LocalState { held, published_as: published_as.map(WorkerId), ..LocalState::new(pool) };
             let own: Vec<u32> = state.tickets_of(me).filter(|_| takes_its_own).collect();
             for number in own.into_iter().chain(others.into_iter().filter(|_| !takes_its_own || held == 0)) {
-                share.waiting.insert(number, StreamId(number));
+                local.waiting.insert(number, StreamId(number));
             }
-            let wish = Wish { arrival, expired: &expired };
+            let change = Change { arrival, expired: &expired };
             let (mut fast, mut slow) = (state.clone(), state.clone());
-            let merged = share.merge(&mut fast, me, &wish);
-            let expected = merge_by_sets(&share, &mut slow, me, &wish);
-            prop_assert!(merged.has_written || fast == state, "{merged:?}");
-            prop_assert_eq!(Merged { has_written: false, ..merged }, expected);
+            let reconciled = local.reconcile(&mut fast, me, &change);
+            let expected = merge_by_sets(&local, &mut slow, me, &change);
+            prop_assert!(reconciled.has_written || fast == state, "{reconciled:?}");
+            prop_assert_eq!(Reconciled { has_written: false, ..reconciled }, expected);
             prop_assert_eq!(fast, slow);
         }
     }

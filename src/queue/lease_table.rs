@@ -1,7 +1,7 @@
 //! The ledger: what this worker holds of all keys, kept in step with shared data.
 //!
-//! One [`Ledger::sync`] is one read, and one swap if something changed. What could not be written
-//! is *unsettled* and written again at each tick; what waits is looked at again in rounds, in case
+//! One [`LeaseTable::sync`] is one read, and one swap if something changed. What could not be written
+//! is *dirty* and written again at each tick; what waits is looked at again in rounds, in case
 //! the message that it has its slot was lost.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use std::rc::Rc;
 
 use super::SWAP_ATTEMPTS_MAX;
 use super::live::{LivePool, LivePools};
-use super::membership::{Beat, Membership, RootId};
+use super::local_state::{Change, LocalState, Reconciled};
+use super::membership::{Heartbeat, Membership, RootId};
 use super::page::{self, Page};
-use super::rounds::Rounds;
-use super::share::{Merged, Share, Wish};
+use super::reaper::Reaper;
+use super::round_robin::RoundRobin;
 use super::stream::StreamId;
-use super::sweep::Sweep;
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
@@ -23,7 +23,7 @@ use crate::limit::pool::{Entry, Pool};
 use crate::store::key::{Key, KeyMaker};
 
 /// Keys whose writing is tried again at one tick.
-const UNSETTLED_A_TICK: usize = 256;
+const FLUSHES_A_TICK: usize = 256;
 
 /// Keys with waiting streams that are looked at again at one tick: up to ten times as many have
 /// their turn within a second.
@@ -33,14 +33,14 @@ const ROUNDS_A_TICK: usize = 128;
 const TICKS_A_ROUND: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct Ledger<H> {
+pub(super) struct LeaseTable<H> {
     pub(super) host: H,
     pub(super) membership: Membership,
     pools: LivePools,
-    shares: BTreeMap<Key, Share>,
-    unsettled: Rounds,
-    waiting: Rounds,
-    sweep: Sweep,
+    states: BTreeMap<Key, LocalState>,
+    dirty: RoundRobin,
+    waiting: RoundRobin,
+    reaper: Reaper,
     ticket: u32,
     /// Streams that have come to their slot since they were last asked for.
     granted: Vec<StreamId>,
@@ -50,16 +50,16 @@ pub(super) struct Ledger<H> {
 /// Faults remembered until they are asked for.
 const FAULTS_MAX: usize = 64;
 
-impl<H: SharedData + SharedQueue> Ledger<H> {
+impl<H: SharedData + SharedQueue> LeaseTable<H> {
     pub(super) fn new(host: H) -> Self {
         Self {
             host,
             membership: Membership::default(),
             pools: LivePools::default(),
-            shares: BTreeMap::new(),
-            unsettled: Rounds::default(),
-            waiting: Rounds::default(),
-            sweep: Sweep::default(),
+            states: BTreeMap::new(),
+            dirty: RoundRobin::default(),
+            waiting: RoundRobin::default(),
+            reaper: Reaper::default(),
             ticket: 0,
             granted: Vec::new(),
             faults: Vec::new(),
@@ -67,19 +67,19 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
     }
 
     /// Takes over a pool's numbers. More slots are given out at the next tick.
-    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> Rc<LivePool> {
-        let (pool, has_more) = self.pools.reconfigure(identity, keys, numbers);
-        let waits = |share: &Share| has_more && Rc::ptr_eq(&share.pool, &pool) && !share.waiting.is_empty();
-        for (key, _) in self.shares.iter().filter(|(_, share)| waits(share)) {
-            self.unsettled.insert(*key);
+    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, limits: Pool) -> Rc<LivePool> {
+        let (pool, has_more) = self.pools.reconfigure(identity, keys, limits);
+        let waits = |local: &LocalState| has_more && Rc::ptr_eq(&local.pool, &pool) && !local.waiting.is_empty();
+        for (key, _) in self.states.iter().filter(|(_, local)| waits(local)) {
+            self.dirty.insert(*key);
         }
         pool
     }
 
     /// Makes sure that nobody has buried this worker, or joins anew.
-    pub(super) fn attend(&mut self, root: RootId, uptime: Span) -> Result<(), Fault> {
-        if self.membership.is_in_doubt(uptime) {
-            self.beat(uptime)?;
+    pub(super) fn ensure_member(&mut self, root: RootId, uptime: Span) -> Result<(), Fault> {
+        if self.membership.may_be_evicted(uptime) {
+            self.heartbeat(uptime)?;
         }
         self.listen(root, uptime)
     }
@@ -87,24 +87,24 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
     /// Hears messages through `root`; others are told of a new queue by one more beat.
     pub(super) fn listen(&mut self, root: RootId, uptime: Span) -> Result<(), Fault> {
         match self.membership.listen(&self.host, root) {
-            Ok(true) => self.beat(uptime),
+            Ok(true) => self.heartbeat(uptime),
             Ok(false) => Ok(()),
             Err(fault) => {
                 // Without messages a slot is handed over in rounds: late, but it is.
-                self.note(fault);
+                self.record_fault(fault);
                 Ok(())
             }
         }
     }
 
-    fn beat(&mut self, uptime: Span) -> Result<(), Fault> {
-        match self.membership.beat(&self.host, uptime)? {
-            Beat::Usual => {}
-            Beat::Missing => self.sweep.begin(),
-            Beat::Joined => {
-                self.sweep.begin();
-                for key in self.shares.keys() {
-                    self.unsettled.insert(*key);
+    fn heartbeat(&mut self, uptime: Span) -> Result<(), Fault> {
+        match self.membership.heartbeat(&self.host, uptime)? {
+            Heartbeat::Unchanged => {}
+            Heartbeat::MemberLost => self.reaper.schedule_all(),
+            Heartbeat::Joined => {
+                self.reaper.schedule_all();
+                for key in self.states.keys() {
+                    self.dirty.insert(*key);
                 }
             }
         }
@@ -121,67 +121,68 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
     ) -> Result<(Entry, u32), Fault> {
         let number = self.ticket;
         self.ticket = number.wrapping_add(1);
-        let mut share = self.shares.remove(&key).unwrap_or_else(|| Share::new(Rc::clone(pool)));
-        let wish = Wish { arrival: Some(number), expired: &[] };
-        let merged = self.sync_share(key, &mut share, &wish, uptime);
-        let entry = merged.as_ref().map(|merged| merged.entry.unwrap_or(Entry::Full)).map_err(|fault| *fault);
+        let mut local = self.states.remove(&key).unwrap_or_else(|| LocalState::new(Rc::clone(pool)));
+        let change = Change { arrival: Some(number), expired: &[] };
+        let reconciled = self.sync(key, &mut local, &change, uptime);
+        let entry =
+            reconciled.as_ref().map(|reconciled| reconciled.entry.unwrap_or(Entry::Full)).map_err(|fault| *fault);
         match entry {
-            Ok(Entry::Admit) => share.held = share.held.saturating_add(1),
+            Ok(Entry::Admit) => local.held = local.held.saturating_add(1),
             Ok(Entry::Wait) => {
-                share.waiting.insert(number, stream);
+                local.waiting.insert(number, stream);
             }
             Ok(Entry::Full) | Err(_) => {}
         }
-        self.put_back(key, share);
+        self.put(key, local);
         entry.map(|entry| (entry, number))
     }
 
     /// A stream gives its slot of `key` back.
     pub(super) fn release(&mut self, key: Key, uptime: Span) {
-        if let Some(share) = self.shares.get_mut(&key) {
-            share.held = share.held.saturating_sub(1);
-            self.settle(key, uptime);
+        if let Some(local) = self.states.get_mut(&key) {
+            local.held = local.held.saturating_sub(1);
+            self.flush(key, uptime);
         }
     }
 
     /// A stream waits no longer. It may have come to its slot without knowing.
     pub(super) fn abandon(&mut self, key: Key, number: u32, uptime: Span) {
-        let Some(share) = self.shares.get_mut(&key) else { return };
-        if share.waiting.remove(number).is_none() {
-            share.held = share.held.saturating_sub(1);
+        let Some(local) = self.states.get_mut(&key) else { return };
+        if local.waiting.remove(number).is_none() {
+            local.held = local.held.saturating_sub(1);
         }
-        self.settle(key, uptime);
+        self.flush(key, uptime);
     }
 
     /// Takes tickets that waited too long out of the queue of `key`; those that are, where the
     /// others have come to their slot just in time. If the host fails they have waited all the same.
     pub(super) fn expire(&mut self, key: Key, numbers: &[u32], uptime: Span) -> Vec<u32> {
-        let Some(mut share) = self.shares.remove(&key) else { return Vec::new() };
-        let synced = self.sync_share(key, &mut share, &Wish { arrival: None, expired: numbers }, uptime);
+        let Some(mut local) = self.states.remove(&key) else { return Vec::new() };
+        let synced = self.sync(key, &mut local, &Change { arrival: None, expired: numbers }, uptime);
         let expired = match synced {
-            Ok(merged) => merged.expired,
+            Ok(reconciled) => reconciled.expired,
             Err(fault) => {
-                self.note(fault);
-                self.unsettled.insert(key);
-                numbers.iter().copied().filter(|number| share.waiting.contains(*number)).collect()
+                self.record_fault(fault);
+                self.dirty.insert(key);
+                numbers.iter().copied().filter(|number| local.waiting.contains(*number)).collect()
             }
         };
-        share.waiting.remove_all(&expired);
-        self.put_back(key, share);
+        local.waiting.remove_all(&expired);
+        self.put(key, local);
         expired
     }
 
     /// Tells how it is with `key`, or notes that this is still to be told.
-    pub(super) fn settle(&mut self, key: Key, uptime: Span) {
-        let Some(mut share) = self.shares.remove(&key) else {
-            self.unsettled.remove(key);
+    pub(super) fn flush(&mut self, key: Key, uptime: Span) {
+        let Some(mut local) = self.states.remove(&key) else {
+            self.dirty.remove(key);
             return;
         };
-        if let Err(fault) = self.sync_share(key, &mut share, &Wish::default(), uptime) {
-            self.note(fault);
-            self.unsettled.insert(key);
+        if let Err(fault) = self.sync(key, &mut local, &Change::default(), uptime) {
+            self.record_fault(fault);
+            self.dirty.insert(key);
         }
-        self.put_back(key, share);
+        self.put(key, local);
     }
 
     /// What a tick does beside answering: beating, settling, rounds, sweeping.
@@ -190,19 +191,19 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
             return;
         }
         let due = self.membership.is_due(uptime);
-        let beaten = if due { self.beat(uptime) } else { Ok(()) };
-        if due && beaten.is_ok() {
-            self.sweep.go_on();
+        let last_heartbeat = if due { self.heartbeat(uptime) } else { Ok(()) };
+        if due && last_heartbeat.is_ok() {
+            self.reaper.schedule_some();
         }
-        if let Err(fault) = beaten.and_then(|()| self.listen(root, uptime)) {
-            self.note(fault);
+        if let Err(fault) = last_heartbeat.and_then(|()| self.listen(root, uptime)) {
+            self.record_fault(fault);
         }
         let a_turn = self.waiting.len().div_ceil(TICKS_A_ROUND).min(ROUNDS_A_TICK);
-        for key in self.unsettled.next(UNSETTLED_A_TICK).into_iter().chain(self.waiting.next(a_turn)) {
-            self.settle(key, uptime);
+        for key in self.dirty.next(FLUSHES_A_TICK).into_iter().chain(self.waiting.next(a_turn)) {
+            self.flush(key, uptime);
         }
-        if let Err(fault) = self.sweep.step(&self.host, &mut self.membership) {
-            self.note(fault);
+        if let Err(fault) = self.reaper.step(&self.host, &mut self.membership) {
+            self.record_fault(fault);
         }
     }
 
@@ -216,60 +217,66 @@ impl<H: SharedData + SharedQueue> Ledger<H> {
         self.waiting.contains(key)
     }
 
-    pub(super) fn note(&mut self, fault: Fault) {
+    pub(super) fn record_fault(&mut self, fault: Fault) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(fault);
         }
     }
 
-    fn put_back(&mut self, key: Key, share: Share) {
-        if share.waiting.is_empty() {
+    fn put(&mut self, key: Key, local: LocalState) {
+        if local.waiting.is_empty() {
             self.waiting.remove(key);
         } else {
             self.waiting.insert(key);
         }
-        if !share.is_idle() || self.unsettled.contains(key) {
-            self.shares.insert(key, share);
+        if !local.is_idle() || self.dirty.contains(key) {
+            self.states.insert(key, local);
         }
     }
 
-    fn sync_share(&mut self, key: Key, share: &mut Share, wish: &Wish<'_>, uptime: Span) -> Result<Merged, Fault> {
+    fn sync(
+        &mut self,
+        key: Key,
+        local: &mut LocalState,
+        change: &Change<'_>,
+        uptime: Span,
+    ) -> Result<Reconciled, Fault> {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            if self.membership.is_in_doubt(uptime) {
-                self.beat(uptime)?;
+            if self.membership.may_be_evicted(uptime) {
+                self.heartbeat(uptime)?;
             }
             let me = self.membership.me().ok_or(Fault::Contended)?;
             let (bytes, version) = self.host.read(&page::key(key.page))?;
             let mut page = Page::read(bytes);
             let mut state = page.find(key.fingerprint)?;
-            let merged = share.merge(&mut state, me, wish);
-            if merged.is_swept {
-                self.membership.disown();
+            let reconciled = local.reconcile(&mut state, me, change);
+            if reconciled.was_evicted {
+                self.membership.fence();
                 continue;
             }
-            if merged.has_written && page.put(key.fingerprint, &state)? {
+            if reconciled.has_written && page.put(key.fingerprint, &state)? {
                 match self.host.swap(&page::key(key.page), page.bytes(), version)? {
                     Swap::Done => {}
                     Swap::Conflict => continue,
                 }
             }
-            share.written_as = Some(me);
-            for number in &merged.granted {
-                share.held = share.held.saturating_add(1);
-                self.granted.extend(share.waiting.remove(*number));
+            local.published_as = Some(me);
+            for number in &reconciled.granted {
+                local.held = local.held.saturating_add(1);
+                self.granted.extend(local.waiting.remove(*number));
             }
-            if merged.more {
-                self.unsettled.insert(key);
+            if reconciled.more {
+                self.dirty.insert(key);
             } else {
-                self.unsettled.remove(key);
+                self.dirty.remove(key);
             }
-            for worker in &merged.told {
+            for worker in &reconciled.notify {
                 // A hint that is lost is made up for in rounds.
                 if let Err(fault) = self.membership.send(&self.host, *worker, &message(key)) {
-                    self.note(fault);
+                    self.record_fault(fault);
                 }
             }
-            return Ok(merged);
+            return Ok(reconciled);
         }
         Err(Fault::Contended)
     }
