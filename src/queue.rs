@@ -37,6 +37,3 @@ pub mod stream;
 mod tests;
 mod waiting;
 pub mod worker;
-
-/// How often one value of shared data is tried before it is a fault.
-const SWAP_ATTEMPTS_MAX: u32 = 16;

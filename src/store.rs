@@ -92,7 +92,7 @@ impl LimitCheck {
     }
 
     /// Answers the check by what is stored, and charges nothing yet.
-    fn ask(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
+    fn evaluate(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
         (self.charge, self.at) = (None, now);
         match state.map(|state| self.rule.evaluate(state, now, self.cost)) {
             Ok(evaluation) => {
@@ -111,12 +111,12 @@ impl LimitCheck {
     }
 
     /// The counter as it is by a later look at it.
-    fn restate(&mut self, Reading { balance, at }: Reading) {
+    fn set_reading(&mut self, Reading { balance, at }: Reading) {
         (self.answer, self.at) = (Ok(Decision::Admit(balance)), at);
     }
 
     /// Makes out the receipt for the state to be stored, where there is one.
-    fn pay(&mut self, now: Timestamp) {
+    fn make_charge(&mut self, now: Timestamp) {
         self.charge = self.next.as_ref().map(|state| state.charge(self.cost.takes(), now));
     }
 }

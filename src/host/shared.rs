@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 
+pub mod cell;
 pub mod predictor;
 
 /// What a value was when it was read. It must be given back to change that value.

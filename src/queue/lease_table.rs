@@ -7,19 +7,20 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::SWAP_ATTEMPTS_MAX;
 use super::live::{LivePool, LivePools};
 use super::local_state::{Change, LocalState, Reconciled};
 use super::membership::{Heartbeat, Membership, RootId};
-use super::page::{self, Page};
+use super::page::{self, PoolPage};
 use super::reaper::Reaper;
 use super::round_robin::RoundRobin;
 use super::stream::StreamId;
+use crate::base::invariant::invariant;
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
-use crate::host::shared::{SharedData, Swap};
-use crate::limit::pool::{Entry, Pool};
+use crate::host::shared::SharedData;
+use crate::host::shared::cell::{SWAP_ATTEMPTS_MAX, SharedCell, Update};
+use crate::limit::pool::{Entry, Pool, WorkerId};
 use crate::store::key::{Key, KeyMaker};
 
 /// Keys whose writing is tried again at one tick.
@@ -234,6 +235,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         }
     }
 
+    /// Reconciles this worker's part of `key` with shared data. Nothing is written if nothing changed.
     fn sync(
         &mut self,
         key: Key,
@@ -245,20 +247,12 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
             if self.membership.may_be_evicted(uptime) {
                 self.heartbeat(uptime)?;
             }
-            let me = self.membership.me().ok_or(Fault::Contended)?;
-            let (bytes, version) = self.host.read(&page::key(key.page))?;
-            let mut page = Page::read(bytes);
-            let mut state = page.find(key.fingerprint)?;
-            let reconciled = local.reconcile(&mut state, me, change);
+            let me = invariant(self.membership.me(), "a heartbeat makes this worker a member");
+            let me = me.ok_or(Fault::Invariant)?;
+            let reconciled = reconcile_page(&self.host, key, local, me, change)?;
             if reconciled.was_evicted {
                 self.membership.fence();
                 continue;
-            }
-            if reconciled.has_written && page.put(key.fingerprint, &state)? {
-                match self.host.swap(&page::key(key.page), page.bytes(), version)? {
-                    Swap::Done => {}
-                    Swap::Conflict => continue,
-                }
             }
             local.published_as = Some(me);
             for number in &reconciled.granted {
@@ -271,7 +265,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
                 self.dirty.remove(key);
             }
             for worker in &reconciled.notify {
-                // A hint that is lost is made up for in rounds.
+                // The other worker makes up for a lost hint in its next round.
                 if let Err(fault) = self.membership.send(&self.host, *worker, &message(key)) {
                     self.record_fault(fault);
                 }
@@ -280,6 +274,28 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         }
         Err(Fault::Contended)
     }
+}
+
+/// Writes `local` into the record of `key`, as the worker `me`.
+fn reconcile_page<D: SharedData>(
+    data: &D,
+    key: Key,
+    local: &LocalState,
+    me: WorkerId,
+    change: &Change<'_>,
+) -> Result<Reconciled, Fault> {
+    let page_key = page::key(key.page);
+    let updated = SharedCell::new(data, &page_key).update(|bytes| {
+        let mut page = PoolPage::read(bytes);
+        let mut state = page.find(key.fingerprint)?.unwrap_or_default();
+        let reconciled = local.reconcile(&mut state, me, change);
+        let is_written = reconciled.has_written && !reconciled.was_evicted;
+        if is_written && page.put(key.fingerprint, &state)? {
+            return Ok(Update::Store(page.into_bytes(), reconciled));
+        }
+        Ok(Update::Keep(reconciled))
+    });
+    Ok(updated?.result)
 }
 
 /// A hint to look at `key`.

@@ -1,11 +1,11 @@
 //! This worker's place on the roster: joining, beating, being heard, burying the dead.
 
-use super::SWAP_ATTEMPTS_MAX;
 use super::member_list::{self, FailureDetector, Member, MemberList};
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::{QueueToken, SharedQueue};
-use crate::host::shared::{SharedData, Swap};
+use crate::host::shared::SharedData;
+use crate::host::shared::cell::{SharedCell, Update};
 use crate::limit::pool::WorkerId;
 
 /// The time between two beats.
@@ -72,38 +72,33 @@ impl Membership {
         self.is_fenced = true;
     }
 
-    /// Counts up this worker's beat, and buries those whose beat stands still. Joins if it is not on
-    /// the roster.
+    /// Counts up this worker's heartbeat, and evicts the members that are dead. Joins if this worker
+    /// is not on the member list.
     pub(super) fn heartbeat<H: SharedData>(&mut self, host: &H, uptime: Span) -> Result<Heartbeat, Fault> {
-        for _ in 0..SWAP_ATTEMPTS_MAX {
-            let (bytes, version) = host.read(&member_list::KEY)?;
+        // Observations are one interval apart, however often this worker's heartbeat is due.
+        let observes = self.last_observation.is_none_or(|last| uptime >= last.plus(HEARTBEAT_INTERVAL));
+        let updated = SharedCell::new(host, &member_list::KEY).update(|bytes| {
             let mut members = MemberList::read(&bytes)?;
-            // Observations are a beat apart, whatever else makes this worker beat.
-            let looks = self.last_observation.is_none_or(|last| uptime >= last.plus(HEARTBEAT_INTERVAL));
-            let detector = if looks { self.detector.observe(&members) } else { self.detector.clone() };
+            let detector = if observes { self.detector.observe(&members) } else { self.detector.clone() };
             let me = self.me;
             members.remove(|worker| if Some(worker) == me { self.is_fenced } else { detector.is_dead(worker) });
-            let missing = detector.has_lost_members(&members) || self.detector.has_lost_members(&members);
+            let has_lost = detector.has_lost_members(&members) || self.detector.has_lost_members(&members);
             let joined = self.publish(&mut members)?;
-            match host.swap(&member_list::KEY, &members.bytes(), version)? {
-                Swap::Conflict => {}
-                Swap::Done => {
-                    if looks {
-                        self.last_observation = Some(uptime);
-                    }
-                    (self.detector, self.members, self.last_heartbeat) = (detector, members, uptime);
-                    return Ok(match joined {
-                        Some(member) => {
-                            self.become_member(member);
-                            Heartbeat::Joined
-                        }
-                        None if missing => Heartbeat::MemberLost,
-                        None => Heartbeat::Unchanged,
-                    });
-                }
-            }
+            Ok(Update::Store(members.bytes(), (detector, members, joined, has_lost)))
+        });
+        let (detector, members, joined, has_lost) = updated?.result;
+        if observes {
+            self.last_observation = Some(uptime);
         }
-        Err(Fault::Contended)
+        (self.detector, self.members, self.last_heartbeat) = (detector, members, uptime);
+        Ok(match joined {
+            Some(member) => {
+                self.become_member(member);
+                Heartbeat::Joined
+            }
+            None if has_lost => Heartbeat::MemberLost,
+            None => Heartbeat::Unchanged,
+        })
     }
 
     /// Enters this worker's beat and queue, or the worker itself.

@@ -4,11 +4,11 @@
 //! beat in any case. The slots that come free are given out by those who wait, in their rounds: they
 //! know the pool's numbers.
 
-use super::SWAP_ATTEMPTS_MAX;
 use super::membership::Membership;
-use super::page::{self, PAGES, Page};
+use super::page::{self, PAGES, PoolPage};
 use crate::host::fault::Fault;
-use crate::host::shared::{SharedData, Swap};
+use crate::host::shared::SharedData;
+use crate::host::shared::cell::{SharedCell, Update};
 
 /// Pages at one tick: all of them in eight ticks.
 const PAGES_A_TICK: u32 = 128;
@@ -49,24 +49,22 @@ impl Reaper {
     }
 }
 
+/// Removes from one page what belongs to workers that are gone.
 fn sweep<H: SharedData>(host: &H, membership: &mut Membership, number: u32) -> Result<(), Fault> {
-    for _ in 0..SWAP_ATTEMPTS_MAX {
-        let (bytes, version) = host.read(&page::key(number))?;
-        let mut page = Page::read(bytes);
+    let key = page::key(number);
+    let updated = SharedCell::new(host, &key).update(|bytes| {
+        let page = PoolPage::read(bytes);
         let workers = page.workers()?;
         if workers.iter().all(|worker| membership.contains(*worker)) {
-            return Ok(());
+            return Ok(Update::Keep(()));
         }
-        // Read after the page, so that nobody on the page can have joined since.
+        // Read after the page, so no worker on the page can have joined since.
         membership.refresh(host)?;
         if workers.iter().all(|worker| membership.contains(*worker)) {
-            return Ok(());
+            return Ok(Update::Keep(()));
         }
-        page.forget(|worker| !membership.contains(worker))?;
-        match host.swap(&page::key(number), page.bytes(), version)? {
-            Swap::Conflict => {}
-            Swap::Done => return Ok(()),
-        }
-    }
-    Err(Fault::Contended)
+        let left = page.without(|worker| !membership.contains(worker))?;
+        Ok(Update::Store(left.into_bytes(), ()))
+    });
+    updated.map(drop)
 }

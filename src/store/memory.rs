@@ -18,11 +18,11 @@ pub struct MemoryStore {
 impl Store for MemoryStore {
     fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, _: &impl Clock) -> bool {
         for check in checks.iter_mut() {
-            check.ask(Ok(self.states.get(&check.key)), now);
+            check.evaluate(Ok(self.states.get(&check.key)), now);
         }
         let admitted = checks.iter().all(LimitCheck::admits);
         for check in checks.iter_mut().filter(|_| admitted) {
-            check.pay(now);
+            check.make_charge(now);
             if let Some(state) = &check.next {
                 self.states.insert(check.key, state.clone());
             }
@@ -37,7 +37,7 @@ impl Store for MemoryStore {
                 self.states.insert(check.key, state);
             }
             if !check.denies() {
-                check.restate(reading);
+                check.set_reading(reading);
             }
         }
     }

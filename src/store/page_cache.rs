@@ -1,16 +1,16 @@
 //! The pages that this worker wrote last, with the versions that they have unless another worker
-//! wrote since. What comes from here is a guess, and holds only where a swap confirms it.
+//! wrote at the same moment. A cached page is speculative: it holds only if a swap confirms it.
 
-use super::page::Page;
 use crate::base::time::Timestamp;
 use crate::host::shared::Version;
+use crate::host::shared::cell::Seen;
 use crate::host::shared::predictor::PREDICTION_AGE_MAX;
 
-/// The most pages that are cached, and the most bytes of them.
-const PAGES_MAX: u32 = 4_096;
+/// The most pages in the cache, and the most bytes of all together.
+const PAGES_MAX: usize = 4_096;
 const BYTES_MAX: usize = 8 << 20;
 
-/// Pages by their numbers; of two that have the same slot the later one is cached.
+/// Pages by their numbers. Of two that fall on one slot, the cache holds the later one.
 #[derive(Debug, Default)]
 pub(super) struct PageCache {
     slots: Vec<Option<CachedPage>>,
@@ -20,46 +20,46 @@ pub(super) struct PageCache {
 #[derive(Debug)]
 struct CachedPage {
     number: u32,
-    page: Page,
+    bytes: Vec<u8>,
     version: Version,
     at: Timestamp,
 }
 
 impl PageCache {
-    /// Of a table of `pages` pages.
+    /// A cache for a table of `pages` pages.
     pub(super) fn new(pages: u32) -> Self {
-        let slots = usize::try_from(pages.min(PAGES_MAX)).unwrap_or_default();
+        let slots = usize::try_from(pages).map_or(PAGES_MAX, |pages| pages.min(PAGES_MAX));
         Self { slots: std::iter::repeat_with(|| None).take(slots).collect(), bytes: 0 }
     }
 
-    /// The page, which is forgotten by that: whoever takes it writes it anew.
-    pub(super) fn take(&mut self, number: u32, now: Timestamp) -> Option<(Page, Version)> {
+    /// Takes the page out of the cache, since the caller is about to write another one.
+    pub(super) fn take(&mut self, number: u32, now: Timestamp) -> Option<Seen> {
         let cached = self.remove(number)?;
         let is_young = cached.at <= now && now.since(cached.at) < PREDICTION_AGE_MAX;
-        is_young.then_some((cached.page, cached.version))
+        is_young.then_some(Seen { bytes: cached.bytes, version: cached.version, is_speculative: true })
     }
 
-    /// Forgets a page that will be read and written anew.
+    /// Drops a page that is about to be read and written.
     pub(super) fn forget(&mut self, number: u32) {
         self.remove(number);
     }
 
     fn remove(&mut self, number: u32) -> Option<CachedPage> {
         let cached = self.slot(number)?.take_if(|cached| cached.number == number)?;
-        self.bytes = self.bytes.saturating_sub(cached.page.bytes().len());
+        self.bytes = self.bytes.saturating_sub(cached.bytes.len());
         Some(cached)
     }
 
-    /// Keeps a page as it was written at `now`.
-    pub(super) fn keep(&mut self, number: u32, page: Page, version: Version, now: Timestamp) {
-        let size = page.bytes().len();
+    /// Caches a page that was written at `now`.
+    pub(super) fn keep(&mut self, number: u32, bytes: Vec<u8>, version: Version, now: Timestamp) {
+        let size = bytes.len();
         if self.bytes.saturating_add(size) > BYTES_MAX {
-            self.slots.iter_mut().for_each(|slot| *slot = None);
+            self.slots.fill_with(|| None);
             self.bytes = 0;
         }
         if let Some(slot) = self.slot(number) {
-            let before = slot.replace(CachedPage { number, page, version, at: now });
-            let freed = before.map_or(0, |cached| cached.page.bytes().len());
+            let before = slot.replace(CachedPage { number, bytes, version, at: now });
+            let freed = before.map_or(0, |cached| cached.bytes.len());
             self.bytes = self.bytes.saturating_add(size).saturating_sub(freed);
         }
     }

@@ -11,6 +11,7 @@
 //! newest to the oldest; an age is the distance to the entry before, from grain to grain. Ages and
 //! units are numbers of variable length: most take one byte.
 
+use super::page::Record;
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
@@ -39,11 +40,27 @@ const HOLDER_BYTES: usize = 16;
 pub const BYTES_MAX: usize = 255;
 
 /// Room for most records, so that it is asked for once.
-pub const BYTES_TYPICAL: usize = 64;
+const BYTES_TYPICAL: usize = 64;
 
-/// How many bytes the record at the beginning of `bytes` has; `None` where there is none.
-#[must_use]
-pub fn length(bytes: &[u8]) -> Option<usize> {
+impl Record for State {
+    /// A page of counters is bounded by the number of its records.
+    const PAGE_BYTES_MAX: usize = usize::MAX;
+
+    fn length(bytes: &[u8]) -> Option<usize> {
+        length(bytes)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        out.reserve(BYTES_TYPICAL);
+        encode(self, out)
+    }
+
+    fn decode(record: &[u8]) -> Result<Self, Fault> {
+        decode(record)
+    }
+}
+
+fn length(bytes: &[u8]) -> Option<usize> {
     let length = match *bytes.first()? {
         BUCKET => BUCKET_BYTES,
         CALENDAR => CALENDAR_BYTES,
@@ -78,11 +95,8 @@ pub fn bytes_max(rule: &Rule) -> usize {
     }
 }
 
-/// Appends the record of `state`.
-///
-/// # Errors
-/// [`Fault::BadRecord`] where it does not fit into the form: no rule makes such a state.
-pub fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
+/// Appends the record of `state`. No rule makes a state that has no form.
+fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
     match state {
         State::Bucket(state) => {
             out.push(BUCKET);
@@ -141,11 +155,7 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     Ok(())
 }
 
-/// The state that a record stands for; `record` has the length that [`length`] gives.
-///
-/// # Errors
-/// [`Fault::BadRecord`] if it cannot be one of ours.
-pub fn decode(record: &[u8]) -> Result<State, Fault> {
+fn decode(record: &[u8]) -> Result<State, Fault> {
     parse(record).ok_or(Fault::BadRecord)
 }
 

@@ -6,12 +6,14 @@
 //! a page may hold, and no count is lost (decision 0002).
 
 use super::key::{Key, KeyMaker, Secret};
-use super::page::{FINGERPRINT_BYTES, Page};
+use super::page::FINGERPRINT_BYTES;
+use super::page::eviction::CounterPage;
 use super::page_cache::PageCache;
 use super::{LimitCheck, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
-use crate::host::shared::{SharedData, Swap, Version};
+use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
+use crate::host::shared::{SharedData, Version};
 use crate::host::stream::Clock;
 use crate::limit::{Charge, Reading, Rule, State};
 
@@ -21,10 +23,6 @@ const RECORDS_PER_PAGE: u32 = 36;
 /// Keys fall on pages by chance: with room for this many records for each 36, a table that holds
 /// `keys_max` keys has to drop a live one about once in a thousand fillings.
 const PAGE_ROOM: u32 = 68;
-
-/// How often one page is tried before the limit's failure mode decides. With two workers a first
-/// retry is rare (one in ten thousand, measured), a second one rarer by as much.
-const SWAP_ATTEMPTS_MAX: u32 = 16;
 
 /// Bytes that the host spends on a key beside the value (measured: 185 to 190).
 const HOST_KEY_BYTES: u64 = 190;
@@ -76,29 +74,31 @@ pub struct SharedStore<D> {
     pages: Vec<LoadedPage>,
 }
 
-/// A page as it was read for the checks that stand on it.
+/// A page that the checks of one request need.
 #[derive(Debug)]
 struct LoadedPage {
     number: u32,
-    page: Result<Page, Fault>,
+    page: Result<CounterPage, Fault>,
     version: Version,
-    /// It is what this worker wrote, and a swap alone can tell whether it is still there.
-    speculative: bool,
+    /// The page comes from the cache, and only a swap can tell whether it is still there.
+    is_speculative: bool,
 }
 
 impl<D: SharedData> SharedStore<D> {
-    /// Opens the table of the policy called `name`, and creates what is not there yet.
+    /// Opens the table of the policy called `name`, and creates it if it does not exist yet.
     ///
-    /// `candidate` is taken for the proxy's secret if no worker stored one before.
+    /// `candidate` becomes the proxy's secret unless a worker has stored one before.
     ///
     /// # Errors
     /// [`Fault`] if the host fails.
     pub fn open(data: D, name: &str, keys_max: u32, candidate: &Secret) -> Result<Self, Fault> {
         let secret = secret(&data, candidate)?;
         let table = table_of(name);
-        let wanted = Geometry::new(keys_max);
-        // The number of pages stands where the page after the last possible one would.
-        let pages = u32::from_le_bytes(get_or_init(&data, &page_key(table, u32::MAX), &wanted.pages.to_le_bytes())?);
+        let preferred = Geometry::new(keys_max);
+        // The number of pages has the key that a page after the last possible one would have.
+        let key = page_key(table, u32::MAX);
+        let pages = SharedCell::new(&data, &key).get_or_init(&preferred.pages.to_le_bytes())?;
+        let pages = u32::from_le_bytes(pages);
         let geometry = Geometry::with_pages(keys_max, pages);
         Ok(Self {
             data,
@@ -118,77 +118,72 @@ impl<D: SharedData> SharedStore<D> {
     }
 
     fn load(&self, number: u32) -> LoadedPage {
-        match self.data.read(&page_key(self.table, number)) {
-            Ok((bytes, version)) => LoadedPage { number, page: Ok(Page::read(bytes)), version, speculative: false },
-            Err(fault) => LoadedPage { number, page: Err(fault), version: Version::ABSENT, speculative: false },
-        }
+        LoadedPage::new(number, SharedCell::new(&self.data, &page_key(self.table, number)).load())
     }
 
-    /// What this worker wrote to the page last, or what is there.
+    /// Takes the page from the cache, or reads it.
     fn load_cached(&mut self, number: u32, now: Timestamp) -> LoadedPage {
         match self.cache.take(number, now) {
-            Some((page, version)) => LoadedPage { number, page: Ok(page), version, speculative: true },
+            Some(seen) => LoadedPage::new(number, Ok(seen)),
             None => self.load(number),
         }
     }
 
-    /// Stores a page, and remembers it where its version is predicted.
-    fn swap(&mut self, loaded: &mut LoadedPage, now: Timestamp) -> Result<Swap, Fault> {
-        let Ok(page) = &mut loaded.page else { return Ok(Swap::Done) };
-        let swap = self.data.swap(&page_key(self.table, loaded.number), page.bytes(), loaded.version)?;
-        match (swap, self.data.predicted()) {
-            (Swap::Done, Some(version)) => self.cache.keep(loaded.number, std::mem::take(page), version, now),
-            (Swap::Done, None) => {}
-            // What was cached need not have been there any more.
-            (Swap::Conflict, _) if loaded.speculative => {}
-            (Swap::Conflict, _) => self.stats.conflicts = self.stats.conflicts.saturating_add(1),
+    /// Caches a page that was stored, if its version could be predicted.
+    fn cache_stored(&mut self, number: u32, stored: Option<Stored>, now: Timestamp) {
+        if let Some(Stored { bytes, version: Some(version) }) = stored {
+            self.cache.keep(number, bytes, version, now);
         }
-        Ok(swap)
     }
 
-    /// Charges all checks of one page by their answers. Where others wrote first, it reads and asks
-    /// again, as often as [`SWAP_ATTEMPTS_MAX`].
-    fn commit(&mut self, loaded: &mut LoadedPage, checks: &mut [LimitCheck], now: Timestamp) -> Commit {
-        for _ in 0..SWAP_ATTEMPTS_MAX {
-            if !checks_on(checks, loaded.number).all(|check| check.admits()) {
-                return Commit::Denied;
-            }
-            let Ok(page) = &mut loaded.page else { return Commit::of(checks, loaded.number) };
-            checks_on(checks, loaded.number).for_each(|check| check.pay(now));
-            let pinned = |fingerprint| checks.iter().any(|check| check.key == Key { page: loaded.number, fingerprint });
-            let (mut evicted, mut changed) = (0_u64, false);
-            for check in checks.iter().filter(|check| check.key.page == loaded.number) {
-                let Some(state) = &check.next else { continue };
-                match page.put(check.key.fingerprint, state, self.capacity, now, pinned) {
-                    Ok(dropped) => evicted = evicted.saturating_add(u64::from(dropped)),
-                    Err(fault) => return fail_page(checks, loaded.number, fault),
+    /// Charges all checks of one page by their answers, and evaluates them again for as long as
+    /// other workers write the page first. True if all of them still admit.
+    fn commit(&mut self, loaded: LoadedPage, checks: &mut [LimitCheck], now: Timestamp) -> bool {
+        let (number, capacity) = (loaded.number, self.capacity);
+        let Ok(page) = loaded.page else { return all_admit(checks, number) };
+        let mut is_speculative = loaded.is_speculative;
+        let seen = Seen { bytes: page.into_bytes(), version: loaded.version, is_speculative };
+        let mut is_evaluated = true;
+        let key = page_key(self.table, number);
+        let mut cell = SharedCell::new(&self.data, &key);
+        let updated = cell.update_from(Some(seen), |bytes| {
+            let mut page = CounterPage::read(bytes);
+            if !std::mem::take(&mut is_evaluated) {
+                is_speculative = false;
+                for check in checks_on(checks, number) {
+                    evaluate(check, &page, now);
                 }
-                changed = true;
             }
-            if changed {
-                match self.swap(loaded, now) {
-                    Ok(Swap::Done) => {
-                        self.stats.evicted = self.stats.evicted.saturating_add(evicted);
-                        return Commit::of(checks, loaded.number);
-                    }
-                    Ok(Swap::Conflict) => {}
-                    Err(fault) => return fail_page(checks, loaded.number, fault),
+            if !all_admit(checks, number) {
+                return Ok(Update::Keep(0));
+            }
+            match charge_page(&mut page, number, checks, capacity, now)? {
+                Some(evicted) => Ok(Update::Store(page.into_bytes(), evicted)),
+                None if is_speculative => Ok(Update::Reread),
+                None => Ok(Update::Keep(0)),
+            }
+        });
+        self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
+        match updated {
+            Ok(updated) => {
+                self.stats.evicted = self.stats.evicted.saturating_add(updated.result);
+                self.cache_stored(number, updated.stored, now);
+            }
+            Err(fault) => {
+                for check in checks_on(checks, number) {
+                    check.fail(fault);
                 }
-            } else if !loaded.speculative {
-                return Commit::of(checks, loaded.number);
             }
-            *loaded = self.load(loaded.number);
-            checks_on(checks, loaded.number).for_each(|check| loaded.ask(check, now));
         }
-        fail_page(checks, loaded.number, Fault::Contended)
+        all_admit(checks, number)
     }
 
-    /// Gives back what was charged for a request that a later page refused.
+    /// Refunds the charges of a request that a later page refused.
     fn refund_all(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks {
             if let Some(charge) = check.charge.take() {
-                // If even this fails the caller has paid for a request that was refused, and the
-                // fault is counted: never more admitted than the limit states.
+                // If even this fails, the caller has paid for a request that was refused, and the
+                // fault is counted: never more is admitted than the limit states.
                 if let Err(fault) = self.refund(&check.key, &check.rule, &charge, clock) {
                     check.answer = Err(fault);
                 }
@@ -196,8 +191,8 @@ impl<D: SharedData> SharedStore<D> {
         }
     }
 
-    /// Changes one record; `change` sees what there is after it was read, and answers what to store, or
-    /// `None` to leave it as it is.
+    /// Changes one record. `change` gets the state, and the time read after it; it returns the state
+    /// to store, or `None` to leave the record as it is.
     fn update_record<T>(
         &mut self,
         key: &Key,
@@ -205,45 +200,42 @@ impl<D: SharedData> SharedStore<D> {
         change: impl Fn(Option<&State>, Timestamp) -> (Option<State>, T),
     ) -> Result<T, Fault> {
         self.cache.forget(key.page);
-        for _ in 0..SWAP_ATTEMPTS_MAX {
-            let mut loaded = self.load(key.page);
-            let page = loaded.page.as_mut().map_err(|fault| *fault)?;
+        let capacity = self.capacity;
+        let page_key = page_key(self.table, key.page);
+        let mut cell = SharedCell::new(&self.data, &page_key);
+        let updated = cell.update(|bytes| {
+            let mut page = CounterPage::read(bytes);
             let state = page.find(key.fingerprint)?;
             let now = clock.now();
-            let (changed, told) = change(state.as_ref(), now);
-            let Some(state) = changed else { return Ok(told) };
-            let evicted = page.put(key.fingerprint, &state, self.capacity, now, |_| false)?;
-            match self.swap(&mut loaded, now)? {
-                Swap::Done => {
-                    self.stats.evicted = self.stats.evicted.saturating_add(u64::from(evicted));
-                    return Ok(told);
-                }
-                Swap::Conflict => {}
-            }
-        }
-        Err(Fault::Contended)
+            let (changed, result) = change(state.as_ref(), now);
+            let Some(state) = changed else { return Ok(Update::Keep((result, false, now))) };
+            let evicted = page.put(key.fingerprint, &state, capacity, now, |_| false)?;
+            Ok(Update::Store(page.into_bytes(), (result, evicted, now)))
+        });
+        self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
+        let updated = updated?;
+        let (result, evicted, now) = updated.result;
+        self.stats.evicted = self.stats.evicted.saturating_add(u64::from(evicted));
+        self.cache_stored(key.page, updated.stored, now);
+        Ok(result)
     }
 }
 
 impl LoadedPage {
-    fn ask(&self, check: &mut LimitCheck, now: Timestamp) {
-        let state = match &self.page {
-            Ok(page) => page.find(check.key.fingerprint),
-            Err(fault) => Err(*fault),
-        };
-        check.ask(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
+    fn new(number: u32, seen: Result<Seen, Fault>) -> Self {
+        match seen {
+            Ok(Seen { bytes, version, is_speculative }) => {
+                Self { number, page: Ok(CounterPage::read(bytes)), version, is_speculative }
+            }
+            Err(fault) => Self { number, page: Err(fault), version: Version::ABSENT, is_speculative: false },
+        }
     }
-}
 
-enum Commit {
-    Done,
-    Denied,
-}
-
-impl Commit {
-    /// By the answers of the checks of a page that was written: a fault may have come up meanwhile.
-    fn of(checks: &mut [LimitCheck], number: u32) -> Self {
-        if checks_on(checks, number).all(|check| check.admits()) { Self::Done } else { Self::Denied }
+    fn evaluate(&self, check: &mut LimitCheck, now: Timestamp) {
+        match &self.page {
+            Ok(page) => evaluate(check, page, now),
+            Err(fault) => check.evaluate(Err(*fault), now),
+        }
     }
 }
 
@@ -256,19 +248,21 @@ impl<D: SharedData> Store for SharedStore<D> {
                 Some(loaded) => loaded,
                 None => pages.push_mut(self.load_cached(check.key.page, now)),
             };
-            loaded.ask(check, now);
+            loaded.evaluate(check, now);
         }
         let mut admitted = checks.iter().all(LimitCheck::admits);
-        if !admitted && pages.iter().any(|loaded| loaded.speculative) {
-            // Nobody is refused for what may not be there any more.
-            for loaded in pages.iter_mut().filter(|loaded| loaded.speculative) {
+        if !admitted && pages.iter().any(|loaded| loaded.is_speculative) {
+            // A state that may be outdated refuses no request.
+            for loaded in pages.iter_mut().filter(|loaded| loaded.is_speculative) {
                 *loaded = self.load(loaded.number);
-                checks_on(checks, loaded.number).for_each(|check| loaded.ask(check, now));
+                for check in checks_on(checks, loaded.number) {
+                    loaded.evaluate(check, now);
+                }
             }
             admitted = checks.iter().all(LimitCheck::admits);
         }
         if admitted {
-            admitted = pages.iter_mut().all(|loaded| matches!(self.commit(loaded, checks, now), Commit::Done));
+            admitted = pages.drain(..).all(|loaded| self.commit(loaded, checks, now));
             if !admitted {
                 self.refund_all(checks, clock);
             }
@@ -285,7 +279,7 @@ impl<D: SharedData> Store for SharedStore<D> {
             });
             // A repair that fails is left to the next request.
             if let (Ok(reading), false) = (repaired, check.denies()) {
-                check.restate(reading);
+                check.set_reading(reading);
             }
         }
     }
@@ -317,35 +311,51 @@ impl<D: SharedData> Store for SharedStore<D> {
     }
 }
 
-/// The checks whose counters stand on page `number`.
+/// The checks whose counters are on page `number`.
 fn checks_on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
     checks.iter_mut().filter(move |check| check.key.page == number)
 }
 
-/// Marks the checks of a page that could not be written; their failure modes decide.
-fn fail_page(checks: &mut [LimitCheck], number: u32, fault: Fault) -> Commit {
-    checks_on(checks, number).for_each(|check| check.fail(fault));
-    Commit::of(checks, number)
+/// Whether all checks of page `number` admit the request.
+fn all_admit(checks: &[LimitCheck], number: u32) -> bool {
+    checks.iter().filter(|check| check.key.page == number).all(LimitCheck::admits)
 }
 
-/// The proxy's secret; `candidate` where no worker stored one before.
+/// Answers a check by the record on its page.
+fn evaluate(check: &mut LimitCheck, page: &CounterPage, now: Timestamp) {
+    let state = page.find(check.key.fingerprint);
+    check.evaluate(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
+}
+
+/// Makes out the receipts of page `number`, and writes the states that follow. Returns how many live
+/// records had to go for them; `None` if nothing is to be stored.
+fn charge_page(
+    page: &mut CounterPage,
+    number: u32,
+    checks: &mut [LimitCheck],
+    capacity: usize,
+    now: Timestamp,
+) -> Result<Option<u64>, Fault> {
+    for check in checks_on(checks, number) {
+        check.make_charge(now);
+    }
+    let pinned = |fingerprint| checks.iter().any(|check| check.key == Key { page: number, fingerprint });
+    let mut evicted = None;
+    for check in checks.iter().filter(|check| check.key.page == number) {
+        if let Some(state) = &check.next {
+            let is_evicted = page.put(check.key.fingerprint, state, capacity, now, pinned)?;
+            evicted = Some(evicted.unwrap_or(0_u64).saturating_add(u64::from(is_evicted)));
+        }
+    }
+    Ok(evicted)
+}
+
+/// Returns the proxy's secret. It is `candidate` unless a worker has stored one before.
 ///
 /// # Errors
 /// [`Fault`] if the host fails.
 pub fn secret<D: SharedData>(data: &D, candidate: &Secret) -> Result<Secret, Fault> {
-    get_or_init(data, SECRET_KEY, candidate)
-}
-
-/// Stores `candidate` if nothing is stored, and reads what is: all workers agree on the first.
-fn get_or_init<const N: usize, D: SharedData>(data: &D, key: &[u8], candidate: &[u8; N]) -> Result<[u8; N], Fault> {
-    for _ in 0..SWAP_ATTEMPTS_MAX {
-        let (bytes, version) = data.read(key)?;
-        if !bytes.is_empty() {
-            return bytes.try_into().map_err(|_| Fault::BadRecord);
-        }
-        data.swap(key, candidate, version)?;
-    }
-    Err(Fault::Contended)
+    SharedCell::new(data, SECRET_KEY).get_or_init(candidate)
 }
 
 /// Fifteen bytes, which the host's strings hold without an allocation. The first three name us

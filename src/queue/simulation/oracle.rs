@@ -6,7 +6,7 @@ use super::world::MILLI;
 use super::{KEYS, numbers, pool_of};
 use crate::limit::pool::{State, Ticket, WorkerId};
 use crate::queue::member_list::{self, MemberList};
-use crate::queue::page::Page;
+use crate::queue::page::PoolPage;
 use crate::queue::stream::Reason;
 use crate::store::key::Key;
 
@@ -169,12 +169,12 @@ impl Oracle {
         }
         let Some(number) = key.strip_prefix(b"sgp\x01") else { return };
         let page = u32::from_le_bytes(number.try_into().unwrap());
-        let (before, after) = (Page::read(before.to_vec()), Page::read(after.to_vec()));
+        let (before, after) = (PoolPage::read(before.to_vec()), PoolPage::read(after.to_vec()));
         for key in 0..KEYS {
             let Some(Key { fingerprint, .. }) = self.keys.get(key).copied().filter(|key| key.page == page) else {
                 continue;
             };
-            let (old, new) = (before.find(fingerprint).unwrap(), after.find(fingerprint).unwrap());
+            let (old, new) = (stored(&before, fingerprint), stored(&after, fingerprint));
             if old != new {
                 self.on_change(vm, policy, key, &old, &new, clock);
                 self.records[key] = new;
@@ -247,4 +247,9 @@ impl Oracle {
             self.fail(clock, format!("{waiting} streams wait, and of all records there is left {:?}", self.records));
         }
     }
+}
+
+/// The state under `fingerprint`, idle if there is none.
+fn stored(page: &PoolPage, fingerprint: u64) -> State {
+    page.find(fingerprint).unwrap().unwrap_or_default()
 }

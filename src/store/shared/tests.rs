@@ -8,6 +8,7 @@ use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
 use crate::host::fake::{At, FakeData};
+use crate::host::shared::Swap;
 use crate::host::shared::predictor::{PREDICTION_AGE_MAX, ProbeKey, VersionPredictor, VersionProbe};
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
