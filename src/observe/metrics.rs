@@ -40,7 +40,7 @@ pub struct Counters {
     paths: Vec<MetricId>,
     payloads: Vec<Vec<(Reason, MetricId)>>,
     queues: Vec<Queue>,
-    faults: [MetricId; 6],
+    faults: [MetricId; Fault::NAMES.len()],
     evicted: MetricId,
     conflicts: MetricId,
 }
