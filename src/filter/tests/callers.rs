@@ -10,7 +10,7 @@ use super::proxy::{Pairs, Proxy};
 use crate::base::property::Property;
 use crate::filter::runtime::Runtime;
 use crate::filter::stream::Flow;
-use crate::host::fake::{metadata, node};
+use crate::host::fake::message::{metadata, node};
 
 /// A JWT that an earlier filter has verified, or API tokens: demo-acme-1 and demo-globex-1.
 const SESSIONS: &str = r#"

@@ -225,9 +225,9 @@ fn small_bodies_hold_little_and_all_policies_share_one_budget() {
     // "Hello" in a block that is not compressed, within a window of 4 MiB; the stream goes on.
     let small: Vec<_> = (0..1000).map(|at| open(at, b"\x0b\x02\x80Hello")).collect();
     assert!(small.iter().all(|(_, flow)| *flow == Flow::Continue));
-    assert!(proxy.bodies.held() < 16 << 20, "{}", proxy.bodies.held());
+    assert!(proxy.vm.bodies.held() < 16 << 20, "{}", proxy.vm.bodies.held());
     drop(small);
-    assert_eq!(proxy.bodies.held(), 0);
+    assert_eq!(proxy.vm.bodies.held(), 0);
     // A block of 16 MiB is announced, and a window as large.
     let mut large = Vec::new();
     let refused = loop {
@@ -236,7 +236,7 @@ fn small_bodies_hold_little_and_all_policies_share_one_budget() {
             break stream;
         }
         large.push(stream);
-        assert!(proxy.bodies.held() <= Budget::BYTES);
+        assert!(proxy.vm.bodies.held() <= Budget::BYTES);
     };
     assert_eq!(large.len(), 23, "16 MiB each, of 384");
     let reply = proxy.replies.borrow_mut().pop().unwrap();

@@ -35,7 +35,7 @@ fn send(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>, path: &str, user: &str) -> (
 
 /// What the worker says after so many ticks.
 fn tick(proxy: &Proxy, ticks: u64) -> Vec<Action> {
-    let worker = proxy.worker.borrow().clone().unwrap();
+    let worker = proxy.vm.worker.borrow().clone().unwrap();
     let mut actions = Vec::new();
     for _ in 0..ticks {
         proxy.now.set(proxy.now.get().saturating_add(TICK.nanos()));

@@ -93,7 +93,7 @@ impl Rig {
             Refusal::QueueTimeout => {
                 let (mut stream, flow) = self.send("/a/pool", &[]);
                 if flow == Flow::Wait {
-                    let worker = self.proxy.worker.borrow().clone().unwrap();
+                    let worker = self.proxy.vm.worker.borrow().clone().unwrap();
                     let mut answers = Vec::new();
                     while answers.is_empty() {
                         self.proxy.now.set(self.proxy.now.get().saturating_add(TICK.nanos()));

@@ -1,31 +1,36 @@
-//! A worker that foresees versions, as the filter does, and one that does not.
+//! A worker that predicts versions, as the filter does on Envoy.
 
-use super::Worker;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::Clock;
 
-pub(super) struct Seer {
-    worker: Worker,
-    /// It looks the counter up after every wrong guess: most interleavings for the least steps.
+/// Shared data whose values can be written without a version, as the probe writes its own.
+pub(crate) trait Overwrite: SharedData {
+    fn overwrite(&self, key: &[u8], value: &[u8]);
+}
+
+/// One worker over `data`; without a predictor it reads each version.
+#[derive(Debug)]
+pub(crate) struct PredictingWorker<D> {
+    pub(crate) data: D,
     predictor: Option<VersionPredictor>,
 }
 
-impl Seer {
-    pub(super) fn new(worker: &Worker, foresees: bool) -> Self {
-        Self { worker: worker.clone(), predictor: foresees.then(|| VersionPredictor::new(0)) }
+impl<D> PredictingWorker<D> {
+    pub(crate) const fn new(data: D, predictor: Option<VersionPredictor>) -> Self {
+        Self { data, predictor }
     }
 }
 
-impl SharedData for Seer {
+impl<D: Overwrite> SharedData for PredictingWorker<D> {
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        self.worker.read(key)
+        self.data.read(key)
     }
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
-        let swap = self.worker.swap(key, value, seen)?;
+        let swap = self.data.swap(key, value, seen)?;
         match (&self.predictor, swap) {
             (Some(predictor), Swap::Done) => predictor.stored(self),
             (Some(predictor), Swap::Conflict) => predictor.conflicted(),
@@ -39,19 +44,16 @@ impl SharedData for Seer {
     }
 }
 
-impl VersionProbe for Seer {
+impl<D: Overwrite> VersionProbe for PredictingWorker<D> {
     fn write(&self, key: ProbeKey) -> Option<u32> {
         let key = [key as u8];
-        self.worker.step(|world| {
-            world.version += 1;
-            world.values.insert(key.to_vec(), (Vec::new(), world.version));
-        });
-        self.worker.step(|world| world.values.get(&key[..]).map(|(_, version)| *version))
+        self.data.overwrite(&key, &[]);
+        self.data.read(&key).ok().map(|(_, version)| version.cas())
     }
 }
 
-impl Clock for Seer {
+impl<D: Clock> Clock for PredictingWorker<D> {
     fn now(&self) -> Timestamp {
-        self.worker.now()
+        self.data.now()
     }
 }
