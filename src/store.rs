@@ -4,7 +4,7 @@
 //!   checks ─▶ read their pages ─▶ evaluate every limit ─▶ all admit? ─▶ swap page by page ─▶ taken
 //!                   ▲                                         │ no            │ conflict
 //!                   │                                         ▼               ▼
-//!                   └─────────────── what was written is given back ◀── read again, evaluate again
+//!                   └───────────── pages written before are refunded ◀── read and evaluate again
 //! ```
 //!
 //! Promises, each held by the `contract` suite and the engine's `simulation`:
@@ -32,7 +32,7 @@ pub type Answer = Result<Decision, Fault>;
 /// One limit's part in one request: the question, then the answer.
 #[derive(Clone, Debug)]
 pub struct LimitCheck {
-    /// The number of the limit that asks: carried along for whoever pages the answer.
+    /// The number of the limit that asks, for the reader of the answer.
     pub limit: usize,
     /// Where the counter is.
     pub key: Key,
@@ -48,9 +48,9 @@ pub struct LimitCheck {
     pub answer: Answer,
     /// When the answer held. Set by [`Store::try_charge_all`].
     pub at: Timestamp,
-    /// Set by [`Store::try_charge_all`] where the check was charged.
+    /// Set by [`Store::try_charge_all`] if the check was charged.
     pub charge: Option<Charge>,
-    /// Set by [`Store::try_charge_all`] where the record lies further in the future than its rule can have
+    /// Set by [`Store::try_charge_all`] if the record lies further in the future than its rule can have
     /// put it.
     pub is_ahead_of_clock: bool,
     /// What is to be stored if the request is admitted.
@@ -115,24 +115,24 @@ impl LimitCheck {
         (self.answer, self.at) = (Ok(Decision::Admit(balance)), at);
     }
 
-    /// Makes out the receipt for the state to be stored, where there is one.
+    /// Makes out the receipt for the state to be stored, if there is one.
     fn make_charge(&mut self, now: Timestamp) {
         self.charge = self.next.as_ref().map(|state| state.charge(self.cost.takes(), now));
     }
 }
 
-/// What comes up in a store beside answers.
+/// What the store counted while it answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Live records that were dropped because their page was full.
     pub evicted: u64,
-    /// Pages that another worker wrote first: each was read and asked again.
+    /// Conflicts with other workers: each page was read and evaluated again.
     pub conflicts: u64,
 }
 
 /// A store of counters.
 pub trait Store {
-    /// Answers all checks, and charges all of them or none. True where the request is admitted.
+    /// Answers all checks, and charges all of them or none. True if the request is admitted.
     ///
     /// `now` is the time of the request. Checks must have distinct keys. A check whose counter
     /// cannot be had is answered with the fault and charged nothing; the others hold as ever. A
@@ -150,7 +150,7 @@ pub trait Store {
     /// that, and the receipt. The clock is read after the record, as for a repair.
     ///
     /// # Errors
-    /// [`Fault`] where the counter cannot be had: nothing is charged.
+    /// [`Fault`] if the counter cannot be had: nothing is charged.
     fn force_charge(
         &mut self,
         key: &Key,
@@ -163,9 +163,9 @@ pub trait Store {
     /// by `rule`. The clock is read after the record, as for a repair.
     ///
     /// # Errors
-    /// [`Fault`] where the counter cannot be had: the units stay charged.
+    /// [`Fault`] if the counter cannot be had: the units stay charged.
     fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault>;
 
-    /// What came up since the last call.
+    /// Returns the numbers since the last call.
     fn drain_stats(&mut self) -> StoreStats;
 }

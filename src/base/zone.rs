@@ -4,6 +4,8 @@
 //! from 2020 to 2100 when each zone's offset from UTC changes; before and after, its first and its
 //! last offset hold. Command line and filter have the same one.
 
+use super::invariant::invariant;
+
 /// A time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Zone {
@@ -11,18 +13,18 @@ pub struct Zone {
     number: u16,
 }
 
-/// A time in which a zone's clocks run without a change, in Unix seconds.
+/// A span of time during which a zone's offset does not change, in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OffsetSpan {
-    /// The first second of it; the least there is for the first.
+    /// Its first second; `i64::MIN` for the first span.
     pub begin: i64,
-    /// The first second after it; the greatest there is for the last.
+    /// The first second after it; `i64::MAX` for the last span.
     pub end: i64,
-    /// What the local clock is ahead of UTC, in seconds.
+    /// By how many seconds the local clock is ahead of UTC.
     pub offset: i64,
 }
 
-/// What the clocks of one or more zones do; offsets are in quarters of an hour.
+/// The offsets of one or more zones, in quarters of an hour.
 struct ZoneRules {
     /// The offset before the first change.
     first: i8,
@@ -51,7 +53,7 @@ impl Zone {
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        NAMES.get(usize::from(self.number)).map_or("UTC", |(name, _)| name)
+        invariant(NAMES.get(usize::from(self.number)), "a zone has a name").map_or("UTC", |(name, _)| name)
     }
 
     /// The names of all zones, in alphabetical order.
@@ -59,11 +61,11 @@ impl Zone {
         NAMES.iter().map(|(name, _)| *name)
     }
 
-    /// The stretch that the Unix second `at` is in.
+    /// The span that the Unix second `at` is in.
     #[must_use]
     pub fn offset_span(self, at: i64) -> OffsetSpan {
         let rules = NAMES.get(usize::from(self.number)).and_then(|(_, rules)| RULES.get(usize::from(*rules)));
-        let Some(ZoneRules { first, minutes, offsets }) = rules else {
+        let Some(ZoneRules { first, minutes, offsets }) = invariant(rules, "a zone has rules") else {
             return OffsetSpan { begin: i64::MIN, end: i64::MAX, offset: 0 };
         };
         let instant = |minute: &u32| i64::from(*minute).saturating_mul(MINUTE_SECONDS);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A whole message is read because a host hands over single values without their types: a number
-//! is eight bytes, and so may a string be. Of keys that stand twice the last counts, as protobuf has it.
+//! is eight bytes, and so may a string be. Of duplicate keys the last counts, as in protobuf.
 //! Sources: `envoy/config/core/v3/base.proto`, `google/protobuf/struct.proto`.
 
 use std::borrow::Cow;
@@ -87,7 +87,7 @@ impl<'m> Value<'m> {
     }
 }
 
-/// Where a walk stands.
+/// The value that a walk has reached.
 enum Place<'m> {
     Value(Value<'m>),
     List(&'m [u8]),

@@ -57,7 +57,7 @@ pub struct Charge {
 }
 
 impl Calendar {
-    /// Windows of `period` in the local time of `zone`; `None` where the quota is not in
+    /// Windows of `period` in the local time of `zone`; `None` if the quota is not in
     /// `1..=`[`QUOTA_MAX`].
     #[must_use]
     pub fn new(quota: u64, over: Over, period: Period, zone: Zone) -> Option<Self> {
@@ -102,7 +102,7 @@ impl Calendar {
         let after_repair = state.and_then(|state| repair(state, window, now));
         let refuses = self.over == Over::Refuse;
         let taken = state.map_or(0, |state| state.taken);
-        // A caller that meets a clock step is told what holds once the cut is stored.
+        // A caller that meets a clock step gets the values that hold once the cut is stored.
         let end = after_repair.as_ref().or(state).map_or(window.end, |state| state.end);
         let ends_in = end.since(now);
         if refuses && cost.needs() > self.quota {
@@ -164,7 +164,7 @@ impl State {
         Charge { units, end: self.end, generation: self.generation }
     }
 
-    /// The state without the units of `charge`; `None` where its window is over.
+    /// The state without the units of `charge`; `None` if its window is over.
     #[must_use]
     pub fn refund(&self, charge: &Charge) -> Option<Self> {
         let same = self.generation == charge.generation && self.end == charge.end;

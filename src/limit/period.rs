@@ -34,7 +34,7 @@ pub enum Period {
 /// A stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The first instant of it.
+    /// Its first instant.
     pub start: Timestamp,
     /// The first instant after it.
     pub end: Timestamp,
@@ -239,7 +239,7 @@ fn first_day(month: i64) -> i64 {
     era.saturating_mul(DAYS_IN_400_YEARS).saturating_add(days).saturating_sub(DAYS_TO_EPOCH)
 }
 
-/// Days of an era of 400 years before this year of it.
+/// The days of an era of 400 years before one of its years.
 fn days_before_year(year: i64) -> i64 {
     year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100)
 }

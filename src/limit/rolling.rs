@@ -10,15 +10,15 @@
 //!     gone   1 more in …  └─ full in …        ┘
 //! ```
 //!
-//! What falls into one *grain* of time is one entry, so the log is bounded: by the quota where that is
+//! What falls into one *grain* of time is one entry, so the log is bounded: by the quota if that is
 //! small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a window
-//! (a twentieth of the window each). An entry stands at its last unit's instant while it is the newest,
+//! (a twentieth of the window each). An entry is at its last unit's instant while it is the newest,
 //! and at its grain's end from then on. That goes against the caller: capacity comes back at most one
-//! grain late, and never early. No entry is ever put into the future, so nobody is told to wait for
+//! grain late, and never early. No entry is ever put into the future, so no caller waits for
 //! longer than a window.
 //!
 //! The time of an entry never goes back: a worker that is overtaken by another enters its units at
-//! the time of the other's. So the log tells the truth also where the clock of its reader is late.
+//! the time of the other's. So the log tells the truth also if the clock of its reader is late.
 
 use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, generation_at};
 use crate::base::rough::Rough;
@@ -56,7 +56,7 @@ pub struct State {
     pub generation: u32,
     /// The quota of the rule that wrote this last.
     pub quota: Rough,
-    /// From the oldest to the newest, each in a grain of its own. All but the newest stand at its end.
+    /// From the oldest to the newest, each in a grain of its own. All but the newest are at its end.
     pub entries: Vec<Entry>,
 }
 
@@ -87,7 +87,7 @@ pub struct Charge {
 }
 
 impl Rolling {
-    /// A window of whole seconds; `None` where the quota is not in `1..=`[`QUOTA_MAX`], or the
+    /// A window of whole seconds; `None` if the quota is not in `1..=`[`QUOTA_MAX`], or the
     /// window not in 1 s to 366 days.
     #[must_use]
     pub fn new(quota: u64, window: Span) -> Option<Self> {
@@ -112,7 +112,7 @@ impl Rolling {
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let after_repair = state.and_then(|state| self.repair(state, now));
-        // A caller that meets a clock step is told what holds once the cut is stored.
+        // A caller that meets a clock step gets the values that hold once the cut is stored.
         let told = after_repair.as_ref().or(state);
         if cost.needs() > self.quota {
             return Evaluation {
@@ -172,7 +172,7 @@ impl Rolling {
                 entries.push(new);
             };
             if state.is_some_and(|state| state.window == self.window && state.grain == grain) {
-                // They stand in these grains already.
+                // They are in these grains already.
                 entries.extend(self.live(state, now));
             } else {
                 self.live(state, now).for_each(|entry| enter(&mut entries, *entry));
@@ -183,14 +183,14 @@ impl Rolling {
         // All entries have one grain: what was taken under a larger quota keeps its own while it counts.
         let rounded = state.is_some_and(|state| state.grain == Grain::Coarse) && self.live(state, now).next().is_some();
         let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded { Grain::Exact } else { Grain::Coarse });
-        // Each entry is a unit at least, so exact times are more than the quota only where it was
+        // Each entry is a unit at least, so exact times are more than the quota only if it was
         // overdrawn.
         let state = if fits(&state.entries) { state } else { with(Grain::Coarse) };
         debug_assert!(state.entries.len() <= ENTRIES_MAX, "{state:?}");
         state
     }
 
-    /// The log with its future entries moved to the present, where it has any: units are entered at
+    /// The log with its future entries moved to the present, if it has any: units are entered at
     /// the time of their request, so only a clock that stepped back leaves them there. That begins
     /// its life anew.
     fn repair(&self, state: &State, now: Timestamp) -> Option<State> {
@@ -208,7 +208,7 @@ impl Rolling {
         self.balance_of(state, now, self.taken(state, now))
     }
 
-    /// The same where the units that still count are known.
+    /// The same if the units that still count are known.
     fn balance_of(&self, state: Option<&State>, now: Timestamp, taken: u64) -> Balance {
         let newest = state.and_then(|state| state.entries.last());
         Balance {
@@ -224,8 +224,8 @@ impl Rolling {
         self.live(state, now).fold(0, |sum, entry| sum.saturating_add(entry.units))
     }
 
-    /// How long until `units` fit beside what still counts then, of the `taken` ones that do now; zero
-    /// where they fit now, or never.
+    /// How long until `units` fit besides the units that still count then, of the `taken` ones that do now; zero
+    /// if they fit now, or never.
     fn free_in(&self, state: Option<&State>, now: Timestamp, mut taken: u64, units: u64) -> Span {
         let mut wait = Span::ZERO;
         for entry in self.live(state, now) {
@@ -266,8 +266,8 @@ impl State {
         Charge { units, at, generation: self.generation }
     }
 
-    /// The log without the units of `charge`; `None` where they have ceased to count. They stand in
-    /// the grain of the charge's instant, also where another quota has made that a coarse one since.
+    /// The log without the units of `charge`; `None` if they have ceased to count. They are in
+    /// the grain of the charge's instant, also if another quota has made that a coarse one since.
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         let grain_of = |at: Timestamp| self.grain.end(at, self.window);

@@ -1,8 +1,8 @@
-//! The ledger: what this worker holds of all keys, kept in step with shared data.
+//! The lease table: this worker's part of all keys, reconciled with shared data.
 //!
-//! One [`LeaseTable::sync`] is one read, and one swap if something changed. What could not be written
-//! is *dirty* and written again at each tick; what waits is looked at again in rounds, in case
-//! the message that it has its slot was lost.
+//! One [`LeaseTable::sync`] is one read, and one swap if something changed. A key that could not be
+//! written is *dirty*, and is written again at each tick. Keys with waiting streams are looked at
+//! again in rounds, in case the message that a slot was granted is lost.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,14 +23,14 @@ use crate::host::shared::cell::{SWAP_ATTEMPTS_MAX, SharedCell, Update};
 use crate::limit::pool::{Entry, Pool, WorkerId};
 use crate::store::key::{Key, KeyMaker};
 
-/// Keys whose writing is tried again at one tick.
+/// Dirty keys that are written again at one tick.
 const FLUSHES_A_TICK: usize = 256;
 
-/// Keys with waiting streams that are looked at again at one tick: up to ten times as many have
-/// their turn within a second.
+/// Keys with waiting streams that are looked at again at one tick: up to ten times as many within a
+/// second.
 const ROUNDS_A_TICK: usize = 128;
 
-/// Ticks in which all keys with waiting streams have their turn.
+/// Ticks of one round over all keys with waiting streams.
 const TICKS_A_ROUND: usize = 8;
 
 #[derive(Debug)]
@@ -43,12 +43,12 @@ pub(super) struct LeaseTable<H> {
     waiting: RoundRobin,
     reaper: Reaper,
     ticket: u32,
-    /// Streams that have come to their slot since they were last asked for.
+    /// Streams that were granted a slot since the last [`Self::drain_granted`].
     granted: Vec<StreamId>,
     pub(super) faults: Vec<Fault>,
 }
 
-/// Faults remembered until they are asked for.
+/// Most faults that are kept until they are drained.
 const FAULTS_MAX: usize = 64;
 
 impl<H: SharedData + SharedQueue> LeaseTable<H> {
@@ -67,7 +67,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         }
     }
 
-    /// Takes over a pool's numbers. More slots are given out at the next tick.
+    /// Takes over a pool's limits. Additional slots are granted at the next tick.
     pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, limits: Pool) -> Rc<LivePool> {
         let (pool, has_more) = self.pools.reconfigure(identity, keys, limits);
         let waits = |local: &LocalState| has_more && Rc::ptr_eq(&local.pool, &pool) && !local.waiting.is_empty();
@@ -77,7 +77,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         pool
     }
 
-    /// Makes sure that nobody has buried this worker, or joins anew.
+    /// Makes sure that this worker is a member, and joins again if it may have been evicted.
     pub(super) fn ensure_member(&mut self, root: RootId, uptime: Span) -> Result<(), Fault> {
         if self.membership.may_be_evicted(uptime) {
             self.heartbeat(uptime)?;
@@ -85,13 +85,13 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         self.listen(root, uptime)
     }
 
-    /// Hears messages through `root`; others are told of a new queue by one more beat.
+    /// Receives messages through `root`. One more heartbeat publishes a new queue.
     pub(super) fn listen(&mut self, root: RootId, uptime: Span) -> Result<(), Fault> {
         match self.membership.listen(&self.host, root) {
             Ok(true) => self.heartbeat(uptime),
             Ok(false) => Ok(()),
             Err(fault) => {
-                // Without messages a slot is handed over in rounds: late, but it is.
+                // Without messages, a granted slot is found in the next round.
                 self.record_fault(fault);
                 Ok(())
             }
@@ -112,7 +112,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         Ok(())
     }
 
-    /// A stream asks for a slot of `key`; where it waits, its ticket's number.
+    /// Asks for a slot of `key` for a stream. Returns the number of its ticket as well.
     pub(super) fn enter(
         &mut self,
         pool: &Rc<LivePool>,
@@ -125,8 +125,9 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         let mut local = self.states.remove(&key).unwrap_or_else(|| LocalState::new(Rc::clone(pool)));
         let change = Change { arrival: Some(number), expired: &[] };
         let reconciled = self.sync(key, &mut local, &change, uptime);
-        let entry =
-            reconciled.as_ref().map(|reconciled| reconciled.entry.unwrap_or(Entry::Full)).map_err(|fault| *fault);
+        let entry = reconciled.and_then(|reconciled| {
+            invariant(reconciled.entry, "a stream that asks has an answer").ok_or(Fault::Invariant)
+        });
         match entry {
             Ok(Entry::Admit) => local.held = local.held.saturating_add(1),
             Ok(Entry::Wait) => {
@@ -138,7 +139,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         entry.map(|entry| (entry, number))
     }
 
-    /// A stream gives its slot of `key` back.
+    /// Releases a slot of `key`.
     pub(super) fn release(&mut self, key: Key, uptime: Span) {
         if let Some(local) = self.states.get_mut(&key) {
             local.held = local.held.saturating_sub(1);
@@ -146,7 +147,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         }
     }
 
-    /// A stream waits no longer. It may have come to its slot without knowing.
+    /// Withdraws a ticket of `key`, or releases its slot if it has been granted meanwhile.
     pub(super) fn abandon(&mut self, key: Key, number: u32, uptime: Span) {
         let Some(local) = self.states.get_mut(&key) else { return };
         if local.waiting.remove(number).is_none() {
@@ -155,8 +156,8 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         self.flush(key, uptime);
     }
 
-    /// Takes tickets that waited too long out of the queue of `key`; those that are, where the
-    /// others have come to their slot just in time. If the host fails they have waited all the same.
+    /// Removes tickets that waited too long from the queue of `key`. Returns those that it removed:
+    /// the others were granted just in time. If the host fails, all count as removed.
     pub(super) fn expire(&mut self, key: Key, numbers: &[u32], uptime: Span) -> Vec<u32> {
         let Some(mut local) = self.states.remove(&key) else { return Vec::new() };
         let synced = self.sync(key, &mut local, &Change { arrival: None, expired: numbers }, uptime);
@@ -173,7 +174,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         expired
     }
 
-    /// Tells how it is with `key`, or notes that this is still to be told.
+    /// Writes this worker's part of `key`, or marks the key as dirty.
     pub(super) fn flush(&mut self, key: Key, uptime: Span) {
         let Some(mut local) = self.states.remove(&key) else {
             self.dirty.remove(key);
@@ -186,7 +187,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         self.put(key, local);
     }
 
-    /// What a tick does beside answering: beating, settling, rounds, sweeping.
+    /// The upkeep of a tick: heartbeat, dirty keys, the next part of a round, reaping.
     pub(super) fn maintain(&mut self, root: RootId, uptime: Span) {
         if self.membership.me().is_none() {
             return;
@@ -208,7 +209,7 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         }
     }
 
-    /// Streams that have come to their slot.
+    /// Returns the streams that were granted a slot since the last call.
     pub(super) fn drain_granted(&mut self) -> Vec<StreamId> {
         std::mem::take(&mut self.granted)
     }

@@ -1,11 +1,11 @@
-//! What one worker holds of one key, and how that is told to the others.
+//! One worker's part of one key, and how the others learn of it.
 //!
-//! A worker never says what changed but how it is: so many leases, these tickets. What it could not
-//! write (a fault, a conflict too many) it writes the next time, and what was written twice is the
-//! same. Others change two things about it: they turn its first ticket into a lease, and they bury
-//! it. So a ticket that is gone from the record was granted, if there is a lease for it; if there is
-//! none, this worker was buried, and writes all that it has under a new number. What stands under the
-//! old one is swept like that of any dead worker.
+//! A worker writes its whole state and never a delta: its number of leases, and its tickets. If it
+//! could not write (a fault, a conflict too many), it writes the next time; writing twice changes
+//! nothing. Other workers change two things of that state: they grant its first ticket, and they
+//! evict the worker. So a ticket that is gone from the record was granted if there is a lease for
+//! it. If there is none, this worker was evicted, and writes all of its state under a new number.
+//! The state under the old number is reaped like that of any dead worker.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -14,46 +14,47 @@ use super::live::LivePool;
 use super::waiting::Waiting;
 use crate::limit::pool::{Entry, State, Ticket, WorkerId};
 
-/// Most tickets that one change turns into leases: each takes a message.
+/// Most tickets that one change grants: each takes a message.
 const GRANTS_MAX: usize = 64;
 
-/// One worker's part of one key.
+/// This worker's part of one key.
 #[derive(Clone, Debug)]
 pub(super) struct LocalState {
     pub(super) pool: Rc<LivePool>,
-    /// Its streams in flight.
+    /// The number of its streams in flight.
     pub(super) held: u32,
-    /// Its streams that wait, by the numbers of their tickets.
+    /// Its waiting streams, by the numbers of their tickets.
     pub(super) waiting: Waiting,
-    /// Who this worker was when it last wrote how it is.
+    /// The number of this worker when it last published its state.
     pub(super) published_as: Option<WorkerId>,
 }
 
-/// What is asked for beside telling how it is.
+/// A change that comes with publishing the state.
 #[derive(Debug, Default)]
 pub(super) struct Change<'w> {
-    /// A stream has come; its ticket would have this number.
+    /// A stream asks for a slot; its ticket would have this number.
     pub(super) arrival: Option<u32>,
-    /// Tickets that have waited too long.
+    /// Tickets that waited too long.
     pub(super) expired: &'w [u32],
 }
 
-/// What came of it.
+/// The outcome of [`LocalState::reconcile`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Reconciled {
-    /// Tickets of this worker that have become leases.
+    /// Tickets of this worker that were granted.
     pub(super) granted: Vec<u32>,
-    /// Tickets of this worker that are gone because they waited too long.
+    /// Tickets of this worker that were removed because they waited too long.
     pub(super) expired: Vec<u32>,
-    /// What became of the stream that came.
+    /// The answer to the stream that asks for a slot.
     pub(super) entry: Option<Entry>,
-    /// The others whose tickets have become leases.
+    /// Other workers whose tickets were granted.
     pub(super) notify: BTreeSet<WorkerId>,
-    /// Whether somebody is still to be let in.
+    /// Whether a ticket is still to be granted.
     pub(super) more: bool,
-    /// Whether the record has less of this worker than it must: it was buried, and has not heard.
+    /// Whether the record has fewer leases of this worker than it holds: it was evicted without
+    /// knowing.
     pub(super) was_evicted: bool,
-    /// Whether something was written into the state, which may be what stood there.
+    /// Whether the state was written to, though perhaps with the same values.
     pub(super) has_written: bool,
 }
 
@@ -66,12 +67,13 @@ impl LocalState {
         self.held == 0 && self.waiting.is_empty()
     }
 
-    /// Writes this worker's part into `state`, lets in who fits, and then who comes. Nothing of the
-    /// share changes: if the state cannot be stored this is done again with the next.
+    /// Writes this worker's part into `state`, grants the tickets that fit, and then answers the
+    /// stream that asks. The local state does not change: if `state` cannot be stored, the next one
+    /// is reconciled again.
     pub(super) fn reconcile(&self, state: &mut State, me: WorkerId, change: &Change<'_>) -> Reconciled {
         let mut reconciled = Reconciled::default();
         let is_known = self.published_as == Some(me);
-        // Mostly nothing has become of those who wait, so that their tickets are gone through once.
+        // Mostly the tickets have not changed, which one pass over them finds out.
         if !change.expired.is_empty() || !state.tickets_of(me).eq(self.waiting.numbers()) {
             self.reconcile_tickets(state, me, change, &mut reconciled);
         }
@@ -98,11 +100,11 @@ impl LocalState {
         reconciled
     }
 
-    /// Finds out what has become of this worker's tickets, and writes which there are.
+    /// Finds out which tickets of this worker were granted, and writes those that still wait.
     fn reconcile_tickets(&self, state: &mut State, me: WorkerId, change: &Change<'_>, reconciled: &mut Reconciled) {
         let is_known = self.published_as == Some(me);
         let mut placed: Vec<u32> = state.tickets_of(me).collect();
-        // As they came they ascend, unless the numbers have prefix anew meanwhile.
+        // They ascend in the order of their arrival, unless the numbers have wrapped around.
         placed.sort_unstable();
         placed.dedup();
         let mut placed = placed.into_iter().peekable();
@@ -119,7 +121,7 @@ impl LocalState {
                 }
                 (false, true) => reconciled.expired.push(number),
                 (true, false) => {}
-                // Buried meanwhile: at the end of the queue once more.
+                // The worker was evicted meanwhile: its ticket goes to the end of the queue.
                 (false, false) => state.waiting.push(Ticket { worker: me, number }),
             }
         }
@@ -145,8 +147,8 @@ mod tests {
     use crate::queue::stream::StreamId;
     use crate::store::key::KeyMaker;
 
-    /// The same as [`LocalState::merge`], with a set of all tickets and a look into it for each.
-    fn merge_by_sets(local: &LocalState, state: &mut State, me: WorkerId, change: &Change<'_>) -> Reconciled {
+    /// The same as [`LocalState::reconcile`], with sets of tickets.
+    fn reconcile_by_sets(local: &LocalState, state: &mut State, me: WorkerId, change: &Change<'_>) -> Reconciled {
         let mut reconciled = Reconciled::default();
         let placed: BTreeSet<u32> = state.tickets_of(me).collect();
         let waiting: BTreeSet<u32> = local.waiting.numbers().collect();
@@ -217,7 +219,7 @@ mod tests {
             let change = Change { arrival, expired: &expired };
             let (mut fast, mut slow) = (state.clone(), state.clone());
             let reconciled = local.reconcile(&mut fast, me, &change);
-            let expected = merge_by_sets(&local, &mut slow, me, &change);
+            let expected = reconcile_by_sets(&local, &mut slow, me, &change);
             prop_assert!(reconciled.has_written || fast == state, "{reconciled:?}");
             prop_assert_eq!(Reconciled { has_written: false, ..reconciled }, expected);
             prop_assert_eq!(fast, slow);

@@ -1,13 +1,14 @@
-//! The roster: which workers there are, as one value of shared data.
+//! The member list: the workers of one proxy, as one value of shared data.
 //!
 //! ```text
-//!   next worker 4 ┊ (worker 4, place 2, beat 4, queue 4) …       little-endian
+//!   next worker 4 ┊ (worker 4, index 2, heartbeat 4, queue 4) …       little-endian
 //! ```
 //!
-//! A worker's number is new each time that it joins, its *place* is the lowest that nobody has:
-//! queues are named by places, because the host keeps a queue for ever. A worker counts up its beat
-//! about once a second. One whose beat stands still during [`HEARTBEATS_MISSED_MAX`] beats of another is
-//! dead: beats are counted and no clock is compared, so a proxy that was paused buries nobody.
+//! A worker gets a new number each time that it joins. Its *index* is the lowest free one: queues
+//! are named by indices, because the host keeps a queue for ever. A worker counts up its heartbeat
+//! about once a second. A member whose heartbeat does not change during [`HEARTBEATS_MISSED_MAX`]
+//! heartbeats of another worker is dead. Heartbeats are counted and no clock is compared, so no
+//! member is evicted because the proxy was paused.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::limit::pool::WorkerId;
 /// Most workers of one proxy.
 pub const MEMBERS_MAX: u16 = 1_024;
 
-/// Beats of its own after which a worker buries another that did not beat meanwhile.
+/// Heartbeats of its own after which a worker evicts a member without one meanwhile.
 pub const HEARTBEATS_MISSED_MAX: u32 = 5;
 
 /// The key in shared data.
@@ -27,35 +28,35 @@ pub const KEY: [u8; 4] = [b's', b'g', b'r', 1];
 const MEMBER_BYTES: usize = 14;
 const NO_QUEUE: u32 = u32::MAX;
 
-/// One worker.
+/// One member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its number, which nobody had before it.
+    /// Its number, which no worker had before.
     pub worker: WorkerId,
-    /// Its place, which names its queue.
+    /// Its index, which names its queue.
     pub index: u16,
-    /// How often it has last_heartbeat.
+    /// The count of its heartbeats.
     pub heartbeat: u32,
     /// Its queue, once it listens.
     pub queue: Option<QueueToken>,
 }
 
-/// All workers.
+/// All members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberList {
     next: u32,
     members: Vec<Member>,
 }
 
-/// What a worker saw of the others' beats.
+/// One worker's observations of the heartbeats of all members.
 #[derive(Clone, Debug, Default)]
 pub struct FailureDetector {
-    /// The beat, and how many beats of its own it has stood still for.
+    /// The heartbeat of each member, and for how many observations it has not changed.
     seen: BTreeMap<WorkerId, (u32, u32)>,
 }
 
 impl MemberList {
-    /// Reads what is stored.
+    /// Reads the stored list.
     ///
     /// # Errors
     /// [`Fault::BadRecord`] if it cannot be ours.
@@ -80,7 +81,7 @@ impl MemberList {
         Ok(Self { next: u32::from_le_bytes(*next), members: members.iter().map(member).collect() })
     }
 
-    /// The roster as it is stored.
+    /// The list as it is stored.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.next.to_le_bytes().to_vec();
@@ -99,15 +100,15 @@ impl MemberList {
         self.members.iter().find(|member| member.worker == worker)
     }
 
-    /// The same, to change it.
+    /// As [`Self::find`], to change the member.
     pub fn find_mut(&mut self, worker: WorkerId) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.worker == worker)
     }
 
-    /// Adds a worker, at the place `preferred` if nobody has it.
+    /// Adds a member, with the index `preferred` if that is free.
     ///
     /// # Errors
-    /// [`Fault::Full`] where there are as many as there may be.
+    /// [`Fault::Full`] if there are [`MEMBERS_MAX`] members.
     pub fn join(&mut self, preferred: Option<u16>) -> Result<Member, Fault> {
         let is_free = |index: &u16| self.members.iter().all(|member| member.index != *index);
         let index = preferred.filter(is_free).or_else(|| (0..MEMBERS_MAX).find(is_free)).ok_or(Fault::Full)?;
@@ -117,19 +118,19 @@ impl MemberList {
         Ok(member)
     }
 
-    /// Removes the workers that `gone` names.
+    /// Removes the members that `gone` names.
     pub fn remove(&mut self, gone: impl Fn(WorkerId) -> bool) {
         self.members.retain(|member| !gone(member.worker));
     }
 }
 
 impl FailureDetector {
-    /// What is seen after one more beat of one's own, before which `roster` was read.
+    /// The detector after one more heartbeat of this worker, which has read `members` before it.
     #[must_use]
     pub fn observe(&self, members: &MemberList) -> Self {
         let look = |member: &Member| {
             let missed = match self.seen.get(&member.worker) {
-                Some((beat, missed)) if *beat == member.heartbeat => missed.saturating_add(1),
+                Some((heartbeat, missed)) if *heartbeat == member.heartbeat => missed.saturating_add(1),
                 Some(_) | None => 0,
             };
             (member.worker, (member.heartbeat, missed))
@@ -137,13 +138,13 @@ impl FailureDetector {
         Self { seen: members.members.iter().map(look).collect() }
     }
 
-    /// Whether `worker` has not last_heartbeat for too long.
+    /// Whether `worker` has missed too many heartbeats.
     #[must_use]
     pub fn is_dead(&self, worker: WorkerId) -> bool {
         self.seen.get(&worker).is_some_and(|(_, missed)| *missed >= HEARTBEATS_MISSED_MAX)
     }
 
-    /// Whether somebody that was seen is no longer in `roster`.
+    /// Whether a member that was observed is no longer in `members`.
     #[must_use]
     pub fn has_lost_members(&self, members: &MemberList) -> bool {
         self.seen.keys().any(|worker| members.find(*worker).is_none())
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_given_again_and_a_number_never() {
+    fn an_index_is_reused_and_a_number_never() {
         let mut members = MemberList::default();
         let first = members.join(None).unwrap();
         let second = members.join(None).unwrap();
@@ -172,17 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_beat_for_five_beats_of_another_is_buried() {
+    fn a_member_without_a_heartbeat_for_five_of_another_is_dead() {
         let mut members = MemberList::default();
         let (dead, slow) = (members.join(None).unwrap().worker, members.join(None).unwrap().worker);
         let mut detector = FailureDetector::default();
-        for beat in 0..=12 {
-            assert!(!detector.is_dead(dead), "at {beat}");
-            if beat % 3 == 0 {
-                members.find_mut(slow).unwrap().heartbeat = beat;
+        for count in 0..=12 {
+            assert!(!detector.is_dead(dead), "at {count}");
+            if count % 3 == 0 {
+                members.find_mut(slow).unwrap().heartbeat = count;
             }
-            if [4, 8].contains(&beat) {
-                members.find_mut(dead).unwrap().heartbeat = beat;
+            if [4, 8].contains(&count) {
+                members.find_mut(dead).unwrap().heartbeat = count;
             }
             detector = detector.observe(&members);
         }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_roster_is_a_fault() {
+    fn what_is_no_member_list_is_a_fault() {
         for length in [1, 3, 5, 17, 19] {
             assert_eq!(MemberList::read(&vec![1; length]), Err(Fault::BadRecord));
         }

@@ -1,4 +1,4 @@
-//! This worker's place on the roster: joining, beating, being heard, burying the dead.
+//! Group membership: join, heartbeat, message queue, eviction of dead workers.
 
 use super::member_list::{self, FailureDetector, Member, MemberList};
 use crate::base::time::Span;
@@ -8,26 +8,26 @@ use crate::host::shared::SharedData;
 use crate::host::shared::cell::{SharedCell, Update};
 use crate::limit::pool::WorkerId;
 
-/// The time between two beats.
+/// The time between two heartbeats.
 pub const HEARTBEAT_INTERVAL: Span = Span::from_seconds(1);
 
-/// A worker that has not last_heartbeat for so long changes nothing before it has: others may be about to
-/// bury it. Longer than a few beats and shorter than [`member_list::HEARTBEATS_MISSED_MAX`] of them, by more
-/// than one callback takes.
+/// After this time without a heartbeat, a worker changes nothing before the next one: others may be
+/// about to evict it. Longer than a few heartbeats, and shorter than
+/// [`member_list::HEARTBEATS_MISSED_MAX`] of them by more than one callback takes.
 const EVICTABLE_AFTER: Span = Span::from_seconds(3);
 
 /// The root context of a callback. A newer one has a greater number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RootId(pub u32);
 
-/// What a beat brought to light.
+/// The outcome of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heartbeat {
-    /// Nothing.
+    /// The membership is as it was.
     Unchanged,
-    /// Another worker is gone: what it held is to be swept.
+    /// Another worker is gone: its leases and tickets are to be reaped.
     MemberLost,
-    /// This worker has a new number, the first or one after it was buried.
+    /// This worker has a new number: its first, or the one after an eviction.
     Joined,
 }
 
@@ -35,19 +35,19 @@ pub(super) enum Heartbeat {
 pub(super) struct Membership {
     me: Option<WorkerId>,
     index: Option<u16>,
-    /// Whether what it wrote has been swept, so that it needs a new number.
+    /// Whether it was evicted, so that it needs a new number before it acts.
     is_fenced: bool,
     last_heartbeat: Span,
     last_observation: Option<Span>,
     detector: FailureDetector,
-    /// As it was last read.
+    /// The member list as it was last read.
     members: MemberList,
     queue: Option<QueueToken>,
     listener: Option<RootId>,
 }
 
 impl Membership {
-    /// Which worker this is; `None` until the first stream.
+    /// The number of this worker; `None` until the first stream.
     pub(super) const fn me(&self) -> Option<WorkerId> {
         self.me
     }
@@ -57,17 +57,17 @@ impl Membership {
         self.queue
     }
 
-    /// Whether a beat is due.
+    /// Whether a heartbeat is due.
     pub(super) fn is_due(&self, uptime: Span) -> bool {
         self.me.is_none() || uptime >= self.last_heartbeat.plus(HEARTBEAT_INTERVAL)
     }
 
-    /// Whether this worker may have been buried.
+    /// Whether other workers may have evicted this one.
     pub(super) fn may_be_evicted(&self, uptime: Span) -> bool {
         self.me.is_none() || self.is_fenced || uptime >= self.last_heartbeat.plus(EVICTABLE_AFTER)
     }
 
-    /// The next beat gives this worker a new number.
+    /// Makes the next heartbeat give this worker a new number.
     pub(super) const fn fence(&mut self) {
         self.is_fenced = true;
     }
@@ -101,7 +101,7 @@ impl Membership {
         })
     }
 
-    /// Enters this worker's beat and queue, or the worker itself.
+    /// Writes this worker's heartbeat and queue into `members`, or adds the worker.
     fn publish(&self, members: &mut MemberList) -> Result<Option<Member>, Fault> {
         if let Some(member) = self.me.and_then(|me| members.find_mut(me)) {
             member.heartbeat = member.heartbeat.wrapping_add(1);
@@ -109,7 +109,7 @@ impl Membership {
             return Ok(None);
         }
         let joined = members.join(self.index)?;
-        // One that was buried and finds its place free has its queue already.
+        // A worker that was evicted and gets its old index has its queue already.
         if let Some(member) = members.find_mut(joined.worker).filter(|_| self.index == Some(joined.index)) {
             member.queue = self.queue;
         }
@@ -123,8 +123,9 @@ impl Membership {
         }
     }
 
-    /// Has `root` woken for this worker's queue if it is newer than the one that is; true where
-    /// others cannot know of the queue yet. Only with a place, lest two workers listen to one queue.
+    /// Lets this worker's queue wake `root` if that is newer than the present listener. True if the
+    /// others cannot know of the queue yet. A worker without an index has no queue, or two workers
+    /// could listen to one.
     pub(super) fn listen<H: SharedQueue>(&mut self, host: &H, root: RootId) -> Result<bool, Fault> {
         let Some(index) = self.index.filter(|_| self.listener.is_none_or(|listener| root > listener)) else {
             return Ok(false);
@@ -136,12 +137,12 @@ impl Membership {
         Ok(is_new)
     }
 
-    /// No more messages come through `root`; the next callback's root listens in its place.
+    /// Notes that `root` receives no more messages. The root of the next callback listens instead.
     pub(super) fn forget_root(&mut self, root: RootId) {
         self.listener = self.listener.filter(|listener| *listener != root);
     }
 
-    /// Sends a hint to `worker`. One that is lost is made up for by that worker's own rounds.
+    /// Sends a hint to `worker`. If it is lost, that worker's rounds make up for it.
     pub(super) fn send<H: SharedData + SharedQueue>(
         &mut self,
         host: &H,
@@ -157,13 +158,13 @@ impl Membership {
         }
     }
 
-    /// Whether `worker` is on the roster as it was last read.
+    /// Whether `worker` is on the member list as it was last read.
     pub(super) fn contains(&self, worker: WorkerId) -> bool {
         self.members.find(worker).is_some()
     }
 
-    /// Reads the roster. Who has written something before and is not on it is dead, and will be for
-    /// ever: a worker joins first and writes then, and never comes back under its number.
+    /// Reads the member list. A worker that has written before and is not on it is dead for ever: it
+    /// joins before it writes, and never returns under its number.
     pub(super) fn refresh<H: SharedData>(&mut self, host: &H) -> Result<(), Fault> {
         let (bytes, _) = host.read(&member_list::KEY)?;
         self.members = MemberList::read(&bytes)?;

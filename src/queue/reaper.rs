@@ -1,8 +1,8 @@
-//! Sweeping: what dead workers left on the pages.
+//! The reaper removes the leases and tickets of dead workers from all pages.
 //!
-//! All pages are gone through when a worker joins and when one is missing, and a few with every
-//! beat in any case. The slots that come free are given out by those who wait, in their rounds: they
-//! know the pool's numbers.
+//! It goes through all pages when a worker joins and when one is lost, and through a few with every
+//! heartbeat in any case. The workers with waiting streams grant the slots that this frees, in their
+//! rounds, since they know the pool's limits.
 
 use super::membership::Membership;
 use super::page::{self, PAGES, PoolPage};
@@ -13,10 +13,10 @@ use crate::host::shared::cell::{SharedCell, Update};
 /// Pages at one tick: all of them in eight ticks.
 const PAGES_A_TICK: u32 = 128;
 
-/// Pages with each beat while nobody is missing: all of them in about half a minute.
+/// Pages with each heartbeat while no member is lost: all of them in about half a minute.
 const PAGES_A_HEARTBEAT: u32 = 32;
 
-/// Where the sweeping is.
+/// The progress of the reaper.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
     next: u32,
@@ -24,21 +24,21 @@ pub(super) struct Reaper {
 }
 
 impl Reaper {
-    /// All pages are to be looked at.
+    /// Makes all pages due.
     pub(super) fn schedule_all(&mut self) {
         self.due = PAGES;
     }
 
-    /// Some more are.
+    /// Makes some more pages due.
     pub(super) fn schedule_some(&mut self) {
         self.due = self.due.max(PAGES_A_HEARTBEAT);
     }
 
-    /// Looks at what is due, as much as a tick may; a page that fails is looked at again.
+    /// Goes through the pages that are due, as many as a tick may. A page that fails stays due.
     pub(super) fn step<H: SharedData>(&mut self, host: &H, membership: &mut Membership) -> Result<(), Fault> {
         for _ in 0..self.due.min(PAGES_A_TICK) {
-            match sweep(host, membership, self.next) {
-                // One without the form of a page has nothing that could be swept.
+            match reap(host, membership, self.next) {
+                // A value without the form of a page has nothing to reap.
                 Ok(()) | Err(Fault::BadRecord) => {}
                 Err(fault) => return Err(fault),
             }
@@ -50,7 +50,7 @@ impl Reaper {
 }
 
 /// Removes from one page what belongs to workers that are gone.
-fn sweep<H: SharedData>(host: &H, membership: &mut Membership, number: u32) -> Result<(), Fault> {
+fn reap<H: SharedData>(host: &H, membership: &mut Membership, number: u32) -> Result<(), Fault> {
     let key = page::key(number);
     let updated = SharedCell::new(host, &key).update(|bytes| {
         let page = PoolPage::read(bytes);

@@ -1,11 +1,11 @@
-//! Keys to look at again, in rounds.
+//! Keys to look at again, in round-robin order.
 
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::store::key::Key;
 
-/// A set that is gone through in a circle, a few at a time.
+/// A set whose members are visited in a circle, a few at a time.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin {
     keys: BTreeSet<Key>,
@@ -25,7 +25,7 @@ impl RoundRobin {
         self.keys.contains(&key)
     }
 
-    /// The next `most`, each once at most.
+    /// The next keys, at most `most`, and each at most once.
     pub(super) fn next(&mut self, most: usize) -> Vec<Key> {
         let behind = self.at.map_or(Unbounded, Excluded);
         let ahead = self.keys.range((behind, Unbounded));
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_has_its_turn() {
+    fn each_key_is_visited() {
         let key = |page| Key { page, fingerprint: 0 };
         let mut rounds = RoundRobin::default();
         assert_eq!(rounds.next(3), []);

@@ -1,7 +1,7 @@
 //! A worker's streams that wait for one key.
 //!
-//! They are asked all at once far more often than one of them comes or goes, and nearly all come at
-//! the end and go at the beginning.
+//! The whole list is read far more often than one stream is added or removed, and nearly all are
+//! added at the end and removed at the beginning.
 
 use super::stream::StreamId;
 
@@ -26,7 +26,11 @@ impl Waiting {
 
     pub(super) fn insert(&mut self, number: u32, stream: StreamId) {
         match self.index(number) {
-            Ok(index) => self.streams.get_mut(index).into_iter().for_each(|known| known.1 = stream),
+            Ok(index) => {
+                if let Some(known) = self.streams.get_mut(index) {
+                    known.1 = stream;
+                }
+            }
             Err(index) => self.streams.insert(index, (number, stream)),
         }
     }
@@ -35,7 +39,7 @@ impl Waiting {
         self.index(number).ok().map(|index| self.streams.remove(index).1)
     }
 
-    /// Removes all of these, in whatever order they are.
+    /// Removes all of these numbers, which may have any order.
     pub(super) fn remove_all(&mut self, numbers: &[u32]) {
         if !numbers.is_empty() {
             self.streams.retain(|(number, _)| !numbers.contains(number));

@@ -1,7 +1,7 @@
-//! The worker: streams come and go, and each is answered once.
+//! The worker: streams acquire and release slots, and each is answered once.
 //!
 //! ```text
-//!   acquire ─▶ ask after ask ─┬▶ Go ──────────────────────────────▶ release: slots back
+//!   acquire ─▶ ask after ask ─┬▶ Admit ───────────────────────────▶ release: slots back
 //!                ▲           ├▶ Wait ─┬▶ granted ─▶ further asks ─▶ Resume ─▶ release
 //!                │           │        ├▶ too long ────────────────▶ Refuse
 //!                └───────────│────────┴▶ release: ticket or slot back
@@ -25,19 +25,19 @@ use crate::limit::pool::{Entry, Pool};
 use crate::store::key::{Key, KeyMaker, PartialKey, Secret};
 use crate::store::shared::secret;
 
-/// Streams that one callback answers. Envoy carries out each answer within the one before, and some
-/// three hundred end its stack (measured).
+/// Most streams that one callback answers. Envoy carries out each answer within the one before, and
+/// some three hundred exhaust its stack (measured).
 pub const ACTIONS_MAX: usize = 64;
 
-/// Messages that one callback takes.
+/// Most messages that one callback receives.
 const MESSAGES_MAX: usize = 64;
 
-/// The period of ticks that the stated times are for.
+/// The period of ticks that all stated times assume.
 pub const TICK: Span = Span::from_nanos(100_000_000);
 
-/// All streams of one VM that have to do with pools, whatever policy they came under.
+/// All streams of one VM that ask for slots, whatever policy they came under.
 ///
-/// Times are how long this VM has been up, by a clock that never steps.
+/// Times are the uptime of this VM, by a clock that never steps.
 #[derive(Debug)]
 pub struct Worker<H> {
     leases: LeaseTable<H>,
@@ -45,7 +45,7 @@ pub struct Worker<H> {
     streams: BTreeMap<StreamId, StreamSlots>,
     deadlines: BTreeSet<(Span, StreamId)>,
     granted: VecDeque<StreamId>,
-    /// Whether this worker has sent itself a message that has not come yet.
+    /// Whether this worker has sent itself a message that has not arrived yet.
     has_woken_itself: bool,
     maintained_at: Option<Span>,
 }
@@ -54,13 +54,13 @@ pub struct Worker<H> {
 #[derive(Debug)]
 struct StreamSlots {
     asks: Vec<Ask>,
-    /// The ask that it waits for, or will be at next.
+    /// The index of the ask that it waits for, or of the next one.
     next: usize,
     held: Vec<Key>,
     waits: Option<QueuePosition>,
 }
 
-/// Where a stream waits.
+/// A stream's position in a queue.
 #[derive(Clone, Copy, Debug)]
 struct QueuePosition {
     key: Key,
@@ -86,8 +86,8 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         })
     }
 
-    /// Takes over the numbers of a pool from a policy that is put to work. They hold at once, for
-    /// all streams, whatever policy these came under; one that waits keeps its deadline.
+    /// Takes over a pool's limits from a policy that takes effect. They apply at once to all
+    /// streams, whatever policy these came under. A waiting stream keeps its deadline.
     pub fn reconfigure(&mut self, identity: &[u8], limits: Pool) -> Rc<LivePool> {
         self.leases.reconfigure(identity, &self.keys, limits)
     }
@@ -98,8 +98,8 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         pool.key()
     }
 
-    /// A stream comes, in a callback of `root`. It asks for its slots in the order of `asks`, of
-    /// which there are a few; those that it has it keeps while it waits for the next.
+    /// Asks for the slots of a stream, in a callback of `root` and in the order of `asks`. The stream
+    /// keeps the slots that it has while it waits for the next.
     pub fn acquire(&mut self, root: RootId, stream: StreamId, asks: Vec<Ask>, uptime: Span) -> Admission {
         self.release(stream, uptime);
         if asks.is_empty() {
@@ -109,12 +109,13 @@ impl<H: SharedData + SharedQueue> Worker<H> {
             self.leases.record_fault(fault);
         }
         let slots = StreamSlots { asks, next: 0, held: Vec::new(), waits: None };
-        let arrival = self.acquire_rest(stream, slots, uptime);
+        let admission = self.acquire_rest(stream, slots, uptime);
         self.wake_for_granted();
-        arrival
+        admission
     }
 
-    /// A stream has ended, however it did. Saying it twice, or of one that never came, does nothing.
+    /// Releases the slots and the ticket of a stream, which has ended. It does nothing for a stream
+    /// that it does not know.
     pub fn release(&mut self, stream: StreamId, uptime: Span) {
         let Some(slots) = self.streams.remove(&stream) else { return };
         if let Some(position) = slots.waits {
@@ -125,44 +126,44 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         self.wake_for_granted();
     }
 
-    /// Messages have come to this worker's queue.
+    /// Receives the messages in this worker's queue.
     pub fn on_message(&mut self, uptime: Span) -> Vec<Action> {
         self.has_woken_itself = false;
         self.receive(uptime);
         self.answer(uptime)
     }
 
-    /// A tick of `root`; several roots of one VM may all have theirs.
+    /// Carries out a tick of `root`. Several roots of one VM may all tick.
     pub fn on_tick(&mut self, root: RootId, uptime: Span) -> Vec<Action> {
         self.has_woken_itself = false;
         let half = Span::from_nanos(TICK.nanos() >> 1);
         if self.maintained_at.is_none_or(|maintained_at| uptime >= maintained_at.plus(half)) {
             self.maintained_at = Some(uptime);
             self.leases.maintain(root, uptime);
-            // One that came without waking anybody.
+            // A message may have arrived without a callback.
             self.receive(uptime);
         }
         self.answer(uptime)
     }
 
-    /// A root has come with a new policy: from now on messages come through it.
+    /// Receives messages through `root`, which has a new policy, from now on.
     pub fn on_root(&mut self, root: RootId, uptime: Span) {
         if let Err(fault) = self.leases.listen(root, uptime) {
             self.leases.record_fault(fault);
         }
     }
 
-    /// A root is gone: if messages came through it, they come through the next that calls.
+    /// Notes that `root` is gone. If it received the messages, the root of the next callback does.
     pub fn on_root_gone(&mut self, root: RootId) {
         self.leases.membership.forget_root(root);
     }
 
-    /// Faults since the last call; of many at once some are not told.
+    /// Returns the faults since the last call, or the first of them if there were very many.
     pub fn drain_faults(&mut self) -> Vec<Fault> {
         std::mem::take(&mut self.leases.faults)
     }
 
-    /// Asks on, until the stream waits, is refused or has all its slots.
+    /// Asks for the next slots until the stream waits, is refused or has all of them.
     fn acquire_rest(&mut self, stream: StreamId, mut slots: StreamSlots, uptime: Span) -> Admission {
         while let Some(ask) = slots.asks.get(slots.next) {
             let reason = match self.leases.enter(&ask.pool, ask.key, stream, uptime) {
@@ -195,10 +196,12 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     }
 
     fn return_slots(&mut self, held: &[Key], uptime: Span) {
-        held.iter().for_each(|key| self.leases.release(*key, uptime));
+        for key in held {
+            self.leases.release(*key, uptime);
+        }
     }
 
-    /// Looks at the keys that others hinted at.
+    /// Looks at the keys that other workers sent hints for.
     fn receive(&mut self, uptime: Span) {
         let Some(queue) = self.leases.membership.queue() else { return };
         let mut hints = BTreeSet::new();
@@ -219,7 +222,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         }
     }
 
-    /// Answers those who have come to their slot and those who waited too long, as many as one
+    /// Answers the streams whose slot was granted and those that waited too long, as many as one
     /// callback may.
     fn answer(&mut self, uptime: Span) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -248,7 +251,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         actions
     }
 
-    /// Refuses those who waited too long, the longest overdue first.
+    /// Refuses streams that waited too long, the longest overdue first.
     fn expire(&mut self, most: usize, uptime: Span, actions: &mut Vec<Action>) {
         let due = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= uptime).take(most);
         let mut by_key: BTreeMap<Key, Vec<(u32, StreamId)>> = BTreeMap::new();
@@ -279,12 +282,12 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         }
     }
 
-    /// Sends this worker a message, so that answers are given in a callback with a stack of its own.
+    /// Sends this worker a message, so that a callback with a stack of its own gives the answers.
     fn wake(&mut self) {
         let Some(queue) = self.leases.membership.queue().filter(|_| !self.has_woken_itself) else { return };
         match self.leases.host.enqueue(queue, &[]) {
             Ok(()) => self.has_woken_itself = true,
-            // The next tick gives them.
+            // The next tick gives the answers.
             Err(fault) => self.leases.record_fault(fault),
         }
     }

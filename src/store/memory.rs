@@ -9,7 +9,7 @@ use crate::host::fault::Fault;
 use crate::host::stream::Clock;
 use crate::limit::{Charge, Reading, Rule, State};
 
-/// A store without bound, and without anybody beside it.
+/// A store of one thread, without a bound.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     states: BTreeMap<Key, State>,

@@ -7,7 +7,7 @@
 //!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …            quota, seats: rough numbers
 //! ```
 //!
-//! A rolling record's first byte is 3 where its grain is the coarse one. Its entries go from the
+//! A rolling record's first byte is 3 if its grain is the coarse one. Its entries go from the
 //! newest to the oldest; an age is the distance to the entry before, from grain to grain. Ages and
 //! units are numbers of variable length: most take one byte.
 
@@ -137,7 +137,7 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     out.extend_from_slice(&window.to_le_bytes());
     out.extend_from_slice(&newest.nanos().to_le_bytes());
     let grain = state.grain.length(state.window);
-    // All but the newest stand at the ends of their grains.
+    // All but the newest are at the ends of their grains.
     let mut younger = state.grain.end(newest, state.window);
     for (index, entry) in state.entries.iter().rev().enumerate() {
         if index > 0 {
@@ -247,7 +247,7 @@ impl Iterator for Log<'_> {
 }
 
 /// What the caller of this record would gain if it were forgotten, as [`State::eviction_cost`] says; nothing
-/// where it cannot be read.
+/// if it cannot be read.
 #[must_use]
 pub fn eviction_cost(record: &[u8], now: Timestamp) -> u128 {
     match record.first() {
@@ -326,7 +326,7 @@ mod tests {
                         Entry { at, units: if exact { units % 32 } else { units } }
                     });
                     let mut entries: Vec<Entry> = entries.collect();
-                    // The newest stands anywhere in its grain.
+                    // The newest is anywhere in its grain.
                     entries.last_mut().unwrap().at = at.before(Span::from_nanos(grain.length(window).nanos() / 3));
                     State::Rolling(rolling::State { window, grain, generation, quota: Rough::decode(quota), entries })
                 }

@@ -24,7 +24,7 @@ const RECORDS_PER_PAGE: u32 = 36;
 /// `keys_max` keys has to drop a live one about once in a thousand fillings.
 const PAGE_ROOM: u32 = 68;
 
-/// Bytes that the host spends on a key beside the value (measured: 185 to 190).
+/// Bytes that the host spends on a key besides the value (measured: 185 to 190).
 const HOST_KEY_BYTES: u64 = 190;
 
 const KEY_BYTES: usize = 15;

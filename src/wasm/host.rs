@@ -126,7 +126,7 @@ impl StreamControl for Envoy {
     fn reply(&self, reply: &LocalReply) {
         let mut pairs: Vec<(&str, &[u8])> = Vec::with_capacity(reply.headers.len().saturating_add(1));
         pairs.extend(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-        // Envoy would make the message of the body only where it takes the caller for a gRPC one itself.
+        // Envoy would make the message of the body only if it takes the caller for a gRPC one itself.
         let message = (reply.dialect != Dialect::Http).then(|| grpc::message(&reply.body));
         pairs.extend(message.iter().map(|message| (grpc::MESSAGE, message.as_bytes())));
         let body = if message.is_some() { "" } else { &reply.body };

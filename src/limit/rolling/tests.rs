@@ -245,7 +245,7 @@ proptest! {
                     let latest = oracle.within(window + late, now, |one| !one.given_back);
                     match evaluation.decision {
                         Decision::Admit(balance) => {
-                            prop_assert!(balance.reset_in <= rule.window(), "nobody waits for longer than a window");
+                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer than a window");
                             prop_assert!(cost == 0 || exact + cost <= rule.quota(), "{} of {} taken", exact, rule.quota());
                             prop_assert!(balance.remaining <= rule.quota().saturating_sub(exact + cost));
                             prop_assert!(balance.remaining >= rule.quota().saturating_sub(latest + cost));
@@ -262,7 +262,7 @@ proptest! {
                         Decision::Deny { retry_after, balance } => {
                             prop_assert!(latest + cost > rule.quota(), "{} of {} taken", latest, rule.quota());
                             prop_assert!(retry_after >= balance.next_unit_in && retry_after <= balance.reset_in);
-                            prop_assert!(balance.reset_in <= rule.window(), "nobody waits for longer than a window");
+                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer than a window");
                             prop_assert!(admits(rule, state.as_ref(), now + retry_after.nanos(), cost));
                             prop_assert!(!admits(rule, state.as_ref(), now + retry_after.nanos() - 1, cost));
                         }
@@ -304,7 +304,7 @@ proptest! {
                 admitted.push(real);
                 state = evaluation.after_charge;
             } else {
-                // Nobody is refused for longer than a window, by whatever steps, unless one comes in between.
+                // No caller is refused for longer than a window, whatever the steps, unless one comes in between.
                 let since = *refused_since.get_or_insert(real);
                 if kind > 1 {
                     prop_assert!(real - since <= window + window / 20, "refused for {} s", (real - since) / 1_000_000_000);
