@@ -1,5 +1,5 @@
-//! What a body is measured by, chunk by chunk: pure functions of bytes, with bounded state and bounded
-//! work. Nothing is buffered whole, and nothing is believed that a header says.
+//! Measures bodies chunk by chunk: pure functions of bytes, with bounded state and bounded work. No
+//! body is buffered whole, and no size in a header is trusted.
 
 pub mod body;
 pub mod decode;

@@ -1,4 +1,4 @@
-//! One body: what it may be, and what it comes to.
+//! One body: what the policy requires of it, and its measurements.
 //!
 //! ```text
 //! chunk ─▶ bytes as sent ─▶ content encodings ─┬▶ archive or gzip file: the decoded size
@@ -6,7 +6,8 @@
 //!                                              └▶ lines
 //! ```
 //!
-//! Only what was asked for is looked at: a body whose bytes are counted alone is never read.
+//! A body is read only as far as the requirements need: if its bytes alone are counted, it is not
+//! read.
 
 use std::sync::Arc;
 
@@ -19,32 +20,32 @@ use readers::Readers;
 
 mod readers;
 
-/// Why a body is refused: a closed set, in metrics and in what callers are told.
+/// Why a body is refused. The set is closed: metrics and replies contain these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// More bytes than may be sent.
+    /// The body has more bytes than allowed.
     Bytes,
-    /// More bytes than it may decode to.
+    /// The body decodes to more bytes than allowed.
     DecodedBytes,
-    /// An encoding, or an archive, that cannot be measured.
+    /// The encoding or the archive cannot be measured.
     UnsupportedEncoding,
-    /// It is not what its encoding or archive says, or ended too soon.
+    /// The content does not match its encoding or archive format, or it ends too soon.
     MalformedEncoding,
-    /// It is not JSON, or ended too soon.
+    /// The content is not JSON, or it ends too soon.
     MalformedJson,
     /// Its JSON nests too many arrays and objects.
     JsonDepth,
     /// A value of its JSON is too large.
     ValueBytes,
-    /// It has too many objects that are counted.
+    /// The JSON has too many of the objects that the rule counts.
     ObjectsCount,
-    /// It nests too many of them.
+    /// The JSON nests too many of these objects.
     ObjectsDepth,
     /// An array has too many items.
     ArrayItems,
-    /// An object has too many members, or too many are open at one time to tell their names apart.
+    /// An object has too many members, or the open objects together have too many names to compare.
     Members,
-    /// A text is too long.
+    /// A string is too long.
     StringBytes,
     /// A name is too long.
     NameBytes,
@@ -52,44 +53,44 @@ pub enum Reason {
     DuplicateName,
     /// Too many bodies are being decoded already.
     Busy,
-    /// The host did not give the bytes that it has.
+    /// The host did not supply the bytes that it has.
     Unavailable,
-    /// The host is not set up to hold a head until its body has been read.
+    /// The host is not configured to hold a head until its body has been read.
     StopIteration,
 }
 
-/// A body's refusal, with the number that it breaks, where it is one.
+/// Why a body is refused, and the number that it exceeds, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The most that is allowed.
+    /// The largest number allowed.
     pub max: Option<u64>,
 }
 
-/// What is to be known of a body.
+/// What must be known of a body.
 #[derive(Clone, Debug, Default)]
 pub struct Requirements {
-    /// Most bytes as sent.
+    /// The largest number of bytes as sent.
     pub bytes: Option<u64>,
-    /// Most bytes it may decode to, archives unpacked.
+    /// The largest number of bytes that it may decode to, archives unpacked.
     pub decoded_bytes: Option<u64>,
-    /// The shape of its JSON.
+    /// The rules for its JSON.
     pub json: Option<Arc<JsonRules>>,
     /// Whether its lines are counted.
     pub lines: bool,
-    /// Arrays whose items are counted.
+    /// The arrays whose items are counted.
     pub items: Vec<JsonPath>,
 }
 
-/// What a body came to.
+/// What was measured of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measurements {
     /// Bytes as sent.
     pub bytes: u64,
-    /// Lines; `None` where they could not be read.
+    /// Lines; `None` if they could not be read.
     pub lines: Option<u64>,
-    /// Items, in the order in which they were asked for; `None` where no such array was read.
+    /// Items of each array, in the order of the requirements; `None` if no such array was read.
     pub items: Vec<Option<u64>>,
 }
 
@@ -100,18 +101,18 @@ pub struct BodyMeter {
     content: Option<Content>,
 }
 
-/// How far the bytes that were offered have been read.
+/// How much of the offered bytes has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// All of them.
     Idle,
-    /// Some are left for another slice.
+    /// Some must wait for another slice.
     Pending,
 }
 
-/// What looks at the bytes.
+/// Reads the bytes of the body.
 struct Content {
-    /// `None` once the body is read no further.
+    /// `None` once the body is no longer read.
     decoded: Option<Decoded>,
     readers: Readers,
     share: Share,
@@ -120,15 +121,16 @@ struct Content {
 struct Decoded {
     size: DecodedSize,
     max: u64,
-    /// Whether a body that cannot be decoded is refused; otherwise it goes on, and is read no further.
+    /// Whether a body that cannot be decoded is refused. If not, it passes, and is no longer read.
     enforced: bool,
 }
 
-/// The most bytes that a body is decoded to where its policy bounds neither these nor those sent: 64 MiB.
+/// The most bytes that a body may decode to if its policy bounds neither the decoded bytes nor
+/// those sent: 64 MiB.
 pub const DECODED_USUAL: u64 = 64 << 20;
 
 impl Requirements {
-    /// Whether a meter must see the bytes themselves.
+    /// Whether the meter must read the bytes themselves.
     #[must_use]
     pub const fn reads(&self) -> bool {
         self.decoded_bytes.is_some() || self.json.is_some() || self.lines || !self.items.is_empty()
@@ -141,14 +143,14 @@ impl Requirements {
 }
 
 impl BodyMeter {
-    /// Counts the bytes of a body, and reads none.
+    /// Counts the bytes of a body without reading them.
     #[must_use]
     pub const fn unread() -> Self {
         Self { bytes: 0, bytes_max: None, content: None }
     }
 
-    /// Measures a body with these values of `Content-Encoding`, within the memory of `budget`. The `seed` is a
-    /// secret, as in [`DecodedSize::new`].
+    /// Measures a body with these values of `Content-Encoding`, within the memory of `budget`. The
+    /// `seed` is a secret, as in [`DecodedSize::new`].
     ///
     /// # Errors
     /// If the policy needs the body decoded and that is not supported, or no memory is left.
@@ -189,7 +191,7 @@ impl BodyMeter {
     /// Counts bytes as sent.
     ///
     /// # Errors
-    /// Where they are too many.
+    /// If there are too many.
     pub fn count(&mut self, bytes: u64) -> Result<(), Rejection> {
         self.bytes = self.bytes.saturating_add(bytes);
         match self.bytes_max.filter(|max| self.bytes > *max) {
@@ -198,7 +200,7 @@ impl BodyMeter {
         }
     }
 
-    /// Takes the next bytes, which are counted apart. Nothing is decoded before [`BodyMeter::advance`].
+    /// Takes the next bytes; [`BodyMeter::count`] counts them. [`BodyMeter::advance`] decodes them.
     ///
     /// # Errors
     /// If no memory is left for them.
@@ -209,10 +211,10 @@ impl BodyMeter {
         content.hold()
     }
 
-    /// Reads what was offered, until all is read or the slice is used up.
+    /// Reads the offered bytes until none are left or the slice is used up.
     ///
     /// # Errors
-    /// Why the body is refused.
+    /// If the body is refused.
     pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
         let Some(content) = &mut self.content else { return Ok(Progress::Idle) };
         let Content { decoded: Some(decoded), readers, .. } = content else { return Ok(Progress::Idle) };
@@ -223,15 +225,15 @@ impl BodyMeter {
         }
     }
 
-    /// Ends the body, of which all was read.
+    /// Ends the body, all of which has been read.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// If the body is refused.
     pub fn finish(&mut self) -> Result<(), Rejection> {
         let bytes = self.bytes;
         let Some(content) = &mut self.content else { return Ok(()) };
         if bytes == 0 {
-            // No body is no JSON and no archive, and nothing that a bound is for.
+            // An empty body is neither JSON nor an archive, and exceeds no bound.
             return Ok(());
         }
         if let Some(decoded) = &content.decoded
@@ -242,7 +244,7 @@ impl BodyMeter {
         content.readers.finish()
     }
 
-    /// What the body came to, so far.
+    /// The measurements so far.
     #[must_use]
     pub fn measured(&self) -> Measurements {
         let (lines, items) = self.content.as_ref().map(|content| content.readers.measured()).unwrap_or_default();
@@ -251,7 +253,7 @@ impl BodyMeter {
 }
 
 impl Content {
-    /// Counts the memory that the body holds.
+    /// Updates the reservation to the memory that the body holds now.
     fn hold(&mut self) -> Result<(), Rejection> {
         let Some(decoded) = &self.decoded else { return Ok(()) };
         let bytes = decoded.size.memory().saturating_add(self.readers.memory()).saturating_add(size_of::<Self>());
@@ -271,20 +273,20 @@ impl Content {
         self.give_up(Rejection { reason, max })
     }
 
-    /// Refuses the body if the policy needs it decoded. Otherwise it goes on, and is read no further: a cost
-    /// alone turns nobody away.
+    /// Refuses the body if the policy needs it decoded. If not, the body passes and is no longer
+    /// read: a cost alone never refuses a request.
     fn give_up(&mut self, refused: Rejection) -> Result<(), Rejection> {
         if self.decoded.as_ref().is_some_and(|decoded| decoded.enforced) {
             return Err(refused);
         }
         self.decoded = None;
-        // It holds no more than before.
+        // Cannot fail, since it holds no more than before.
         let _ = self.share.hold(0);
         Ok(())
     }
 }
 
-/// What ends the decoding of a chunk.
+/// Why decoding of a chunk ends.
 enum Stop {
     Decode(decode::Breach),
     Refused(Rejection),
@@ -297,7 +299,7 @@ impl From<decode::Breach> for Stop {
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 17] = [
         Self::Bytes,
         Self::DecodedBytes,
@@ -333,7 +335,7 @@ impl Reason {
         }
     }
 
-    /// The name in metrics and in what callers are told.
+    /// The name in metrics and replies.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -357,8 +359,8 @@ impl Reason {
         }
     }
 
-    /// The HTTP status: what is too large is 413 and what has too much of something 422 (RFC 9110
-    /// §15.5.14, §15.5.21); an encoding that nobody here can decode is 415.
+    /// The HTTP status: 413 if something is too large, 422 if there is too much of something (RFC
+    /// 9110 §15.5.14, §15.5.21), 415 if the filter cannot decode the encoding.
     #[must_use]
     pub const fn status(self) -> u32 {
         match self {
@@ -379,7 +381,7 @@ impl Reason {
 }
 
 impl Rejection {
-    /// The sentence for a caller.
+    /// The sentence for the caller.
     #[must_use]
     pub fn detail(&self) -> String {
         let max = self.max.unwrap_or_default();

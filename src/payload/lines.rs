@@ -1,7 +1,7 @@
-//! Lines of a body that count: those that are neither empty nor a comment.
+//! Counts the lines of a body that are neither empty nor a comment.
 
-/// Counts lines as they stream. A line ends with LF, the last one also with the body; blanks (space, tab
-/// and CR) alone are no line, and one whose first other byte is `#` is a comment.
+/// Counts lines as they stream. A line ends with LF, the last one also with the body. A line of
+/// blanks alone (space, tab, CR) does not count; a line whose first other byte is `#` is a comment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lines {
     ended: u64,
@@ -28,7 +28,7 @@ impl Lines {
         }
     }
 
-    /// Lines so far, the one at hand too.
+    /// The lines so far, including the open one.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.ended.saturating_add(u64::from(self.line == Line::Counts))

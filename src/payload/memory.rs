@@ -1,12 +1,13 @@
 //! The memory of one VM for bodies that are being measured.
 //!
-//! Everything that a body makes us keep counts: windows and tables of decoders, bytes that wait, records of
-//! archives, names and nesting of JSON. All policies of a VM share one [`Budget`], as they share its memory.
+//! Everything that a body makes the filter keep counts: windows and tables of decoders, buffers,
+//! records of archives, names and nesting of JSON. All policies of a VM share one [`Budget`], as
+//! they share its memory.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// What all bodies of a VM hold together.
+/// The memory that all bodies of a VM hold together.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     held: Rc<Cell<u64>>,
@@ -20,14 +21,14 @@ impl Budget {
     /// Bytes that all bodies of a VM may hold together: 384 MiB.
     pub const BYTES: u64 = 384 << 20;
 
-    /// Bytes that they hold.
+    /// Bytes held.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.get()
     }
 }
 
-/// What one body holds, given back at its end.
+/// The part of the budget that one body holds; dropping it returns the bytes.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Budget,
@@ -35,15 +36,16 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Holds nothing yet.
+    /// Reserves nothing yet.
     pub(super) fn of(budget: &Budget) -> Self {
         Self { budget: budget.clone(), bytes: 0 }
     }
 
-    /// The body holds `bytes` now.
+    /// Changes the reservation to `bytes`.
     ///
     /// # Errors
-    /// [`Exhausted`] if that is more than before, and more than is left; then the share is as before.
+    /// [`Exhausted`] if that is more than before, and more than the budget has left. The
+    /// reservation then stays as it was.
     pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Exhausted> {
         let all = self.budget.held().saturating_sub(self.bytes).saturating_add(bytes);
         if bytes > self.bytes && all > Budget::BYTES {

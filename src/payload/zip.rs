@@ -1,19 +1,20 @@
-//! A ZIP archive, measured as it streams by: the sum of what its entries really inflate to.
+//! Measures a ZIP archive as it streams: the sum of the bytes that its entries inflate to.
 //!
 //! ```text
 //! local header │ data │ descriptor?   …   central records … │ zip64 end? │ end
 //!      └ inflated and counted ┘ └ sealed        └ sealed ┘        └ same number, same sum?
 //! ```
 //!
-//! No size in a header is believed: data is inflated, counted and compared with what its header or its
-//! descriptor says. Readers of archives go by the central records instead, which could describe other
-//! entries than those that went by, as in a bomb whose entries overlap. So every entry is *sealed* as
-//! it ends: a keyed hash over its place, sizes, checksum and name. Each central record has the same seal,
-//! and both sums of seals must agree. They may stand in any order, and nothing is remembered per entry.
+//! No size in a header is trusted: data is inflated, counted, and compared with its header or its
+//! descriptor. Archive readers use the central records instead, and these could describe other
+//! entries than the ones that streamed by, as in a bomb of overlapping entries. So every entry is
+//! *sealed* as it ends, with a keyed hash over its offset, sizes, checksum and name. Each central
+//! record has the same seal, and both sums of seals must agree. The records may come in any order,
+//! and nothing is kept per entry.
 //!
-//! An archive begins with its first entry; with anything before that, a body is not taken for one.
-//! Between entries, and behind the end, nothing else may stand. What cannot be measured is
-//! unsupported: encryption, parts of several disks, and methods but *stored* and *deflated*.
+//! An archive begins with its first entry; a body with anything before that is not taken for an
+//! archive. Nothing else may lie between entries or after the end. Unsupported, since they cannot
+//! be measured: encryption, split archives, and methods other than *stored* and *deflated*.
 //! Source: PKWARE's APPNOTE 6.3.10, cited by its sections; decision 0015.
 
 mod descriptor;
@@ -28,11 +29,11 @@ use directory::Directory;
 use entry::{Entry, Progress};
 use record::Record;
 
-/// The work of a record, and of each of its bytes.
+/// The work of a record, and of each byte in it.
 const RECORD: u64 = 200;
 const RECORD_BYTE: u64 = 2;
 
-/// What may stay allocated between two records.
+/// The capacity that may stay allocated between two records.
 const HELD_KEPT: usize = 1024;
 
 /// Whether a body that begins with `first` is a ZIP archive.
@@ -48,36 +49,36 @@ pub fn is_zip(first: &[u8]) -> Sniff {
 /// Measures one archive.
 pub struct Zip {
     part: Part,
-    /// The bytes of a record, while it is not whole.
+    /// The bytes of a record that is not complete yet.
     held: Vec<u8>,
-    /// How many bytes of the archive went by.
+    /// Bytes of the archive read so far.
     read: u64,
     directory: Directory,
     inflate: Inflate,
-    /// What the entries inflated to.
+    /// Bytes that the entries inflated to.
     bytes: u64,
-    /// Bytes of all records, which are content as well: names, and how many there are.
+    /// Bytes of all records. They count as content, since an archive may consist of many names.
     recorded: u64,
     limit: u64,
 }
 
-/// The part of an archive that the next byte is in.
+/// The part of an archive that contains the next byte.
 enum Part {
-    /// A header, or one of the records behind the entries.
+    /// A header, or one of the records after the entries.
     Record,
-    /// What an entry holds.
+    /// The data of an entry.
     Data(Entry),
-    /// What says how much that was.
+    /// The sizes of an entry, after its data.
     Descriptor(Entry),
     /// Nothing may follow.
     End,
-    /// It was refused.
+    /// The archive was refused.
     Broken(Breach),
 }
 
 impl Zip {
-    /// Measures an archive whose entries may inflate to `limit` bytes together. The `seed` must be a
-    /// secret: who knows it can write central records that do not match their entries.
+    /// Measures an archive whose entries may inflate to `limit` bytes together. The `seed` must be
+    /// secret: with it, an attacker can write central records that do not match their entries.
     #[must_use]
     pub fn new(limit: u64, seed: [u8; 16]) -> Self {
         let directory = Directory::new(seed);
@@ -93,10 +94,10 @@ impl Zip {
         }
     }
 
-    /// Takes what it can off `input`, the next bytes of the archive.
+    /// Takes as much of `input` as it can, the next bytes of the archive.
     ///
     /// # Errors
-    /// Why it is refused, then and ever after.
+    /// The breach, now and on every later call.
     pub(crate) fn step(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
         loop {
             let before = count(input);
@@ -117,15 +118,15 @@ impl Zip {
         }
     }
 
-    /// Bytes of memory that it holds.
+    /// The memory that it holds, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.held.capacity().saturating_add(self.inflate.memory())
     }
 
-    /// The sum over all entries, once the archive has ended.
+    /// The sum over all entries at the end of the archive.
     ///
     /// # Errors
-    /// [`Breach::Malformed`] where it has not, else why it was refused before.
+    /// [`Breach::Malformed`] if the archive is incomplete, or the earlier breach.
     pub fn finish(&self) -> Result<u64, Breach> {
         match &self.part {
             Part::End => Ok(self.bytes),
@@ -140,12 +141,12 @@ impl Zip {
         self.bytes
     }
 
-    /// The sum over the entries so far, and what their records say of them.
+    /// The sum over the entries so far, plus the bytes of their records.
     pub(crate) const fn content_bytes(&self) -> u64 {
         self.bytes.saturating_add(self.recorded)
     }
 
-    /// Takes bytes off `input` as far as `part` goes, and returns the part behind.
+    /// Takes bytes off `input` until `part` ends, and returns the next part.
     fn go_on(&mut self, part: Part, input: &mut &[u8], work: &mut Work) -> Result<(Part, Step), Breach> {
         let hungry = |part| Ok((part, Step::Hungry));
         match part {
@@ -194,7 +195,7 @@ impl Zip {
         }
     }
 
-    /// Reads the record that is held, which begins at `start`.
+    /// Reads the complete record, which begins at `start`.
     fn record(&mut self, start: u64) -> Result<Part, Breach> {
         let directory = &mut self.directory;
         match Record::of(&self.held)? {

@@ -1,4 +1,4 @@
-//! Bodies that are made to cost a lot, next to ordinary ones: the work of each is bounded by its size.
+//! Bodies made to cost much, compared with ordinary ones: the work of each is bounded by its size.
 
 #![allow(clippy::arithmetic_side_effects, reason = "test code")]
 
@@ -6,10 +6,10 @@ use super::tests::gzip;
 use super::*;
 use crate::payload::slice::Slice;
 
-/// Units of one callback here, so that work is counted in slices.
+/// Units per callback in these tests. Small, so that the number of slices measures the work.
 const UNITS: u64 = 50_000;
 
-/// Bits as they stand in a deflated stream, padded to a byte.
+/// The bits of a deflated stream, padded to a byte.
 fn bits(text: &str) -> Vec<u8> {
     let bits: Vec<u8> = text.bytes().filter(|bit| *bit != b' ').map(|bit| bit - b'0').collect();
     bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |number, bit| number << 1 | bit)).collect()
@@ -20,7 +20,7 @@ fn empty_blocks(times: usize) -> Vec<u8> {
     [bits(&"0100000000".repeat(4)).repeat(times), vec![3, 0]].concat()
 }
 
-/// A gzip member of this deflated stream, which decodes to nothing.
+/// A gzip member with this deflated stream, which decodes to nothing.
 fn member(deflated: &[u8]) -> Vec<u8> {
     [b"\x1f\x8b\x08\0\0\0\0\0\0\xff", deflated, &[0; 8]].concat()
 }
@@ -36,7 +36,7 @@ fn archive(deflated: &[u8]) -> Vec<u8> {
     [local, central, end].concat()
 }
 
-/// How a body ends, and how many slices that took.
+/// The result of a body, and the units of work that it took.
 fn measure(wanted: &Requirements, encodings: &str, body: &[u8]) -> (Result<Measurements, Rejection>, u64) {
     let mut slices = 0;
     let mut run = || {

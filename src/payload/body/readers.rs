@@ -1,4 +1,4 @@
-//! What reads a body without its content encodings.
+//! Reads a body after its content encodings were decoded.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use super::{Reason, Rejection, Requirements};
 use crate::payload::json::{self, JsonPath, JsonRules};
 use crate::payload::lines::Lines;
 
-/// The work of a byte of JSON, and of one whose lines are counted.
+/// The work of a byte for a JSON meter, and for the line counter.
 const JSON_BYTE: u64 = 12;
 const LINES_BYTE: u64 = 2;
 
-/// Reads what the policy asks for.
+/// Reads what the policy requires.
 #[derive(Default)]
 pub(super) struct Readers {
     json: Option<json::Meter>,
@@ -19,7 +19,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Reads what is wanted. The `seed` is a secret.
+    /// The `seed` is a secret.
     pub(super) fn new(wanted: &Requirements, seed: u64) -> Self {
         let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), seed);
         Self {
@@ -29,14 +29,13 @@ impl Readers {
         }
     }
 
-    /// The work of a byte.
+    /// The work that the readers do for each byte.
     pub(super) fn byte_units(&self) -> u64 {
         let of_lines = if self.lines.is_some() { LINES_BYTE } else { 0 };
         let meters = self.items.len().saturating_add(usize::from(self.json.is_some()));
         u64::try_from(meters).unwrap_or(u64::MAX).saturating_mul(JSON_BYTE).saturating_add(of_lines)
     }
 
-    /// Reads the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         if let Some(meter) = &mut self.json {
             meter.feed(bytes).map_err(refused)?;
@@ -45,13 +44,12 @@ impl Readers {
             lines.feed(bytes);
         }
         for meter in &mut self.items {
-            // A body that is not JSON has the items that it had until then.
+            // If a body is not JSON, the items before the error count.
             let _ = meter.feed(bytes);
         }
         Ok(())
     }
 
-    /// The body has ended.
     pub(super) fn finish(&mut self) -> Result<(), Rejection> {
         match &mut self.json {
             Some(meter) => meter.finish().map(|_| ()).map_err(refused),
@@ -59,12 +57,11 @@ impl Readers {
         }
     }
 
-    /// Lines and items so far.
     pub(super) fn measured(&self) -> (Option<u64>, Vec<Option<u64>>) {
         (self.lines.map(|lines| lines.count()), self.items.iter().map(json::Meter::items).collect())
     }
 
-    /// Bytes of memory that they hold.
+    /// The memory that they hold, in bytes.
     pub(super) fn memory(&self) -> usize {
         let meters = self.json.iter().chain(&self.items);
         meters.map(|meter| meter.memory().saturating_add(size_of::<json::Meter>())).fold(0, usize::saturating_add)

@@ -1,4 +1,4 @@
-//! A body against its bounds, in every chunking.
+//! Bodies and their bounds, in every chunking.
 
 #![allow(clippy::arithmetic_side_effects, reason = "test code")]
 
@@ -27,7 +27,7 @@ fn measure(wanted: &Requirements, encoding: &str, body: &[u8], size: usize) -> R
     Ok(meter.measured())
 }
 
-/// The answer, which is the same in every chunking.
+/// The result, which is the same in every chunking.
 fn measured(wanted: &Requirements, encoding: &str, body: &[u8]) -> Result<Measurements, Rejection> {
     let whole = measure(wanted, encoding, body, body.len().max(1));
     for size in 1..body.len().min(70) {

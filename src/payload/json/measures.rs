@@ -1,7 +1,8 @@
-//! What is counted while a body is read: each event of the grammar comes here, at the byte that is it.
+//! Counts while a body is read. Each event of the grammar arrives here with the byte that proves
+//! it.
 //!
-//! What happens for every token is a few comparisons with plain fields, and is inlined always: calls
-//! would cost a tenth of all. What concerns a path or a match is apart from that.
+//! The work of every token is a few comparisons with plain fields, and always inlined: calls would
+//! add a tenth to the cost. Paths and matches are separate, since few tokens need them.
 
 use std::sync::Arc;
 
@@ -15,17 +16,16 @@ mod strings;
 use self::strings::OpenText;
 pub(super) use self::strings::Use;
 
-/// The counts of one body.
 #[derive(Clone, Debug)]
 pub(super) struct Measures {
     rules: Arc<JsonRules>,
     places: Places,
-    /// The innermost that is open.
+    /// The innermost open array or object.
     top: Frame,
-    /// What that is in, the body itself first.
+    /// What contains it, the body itself first.
     outer: Vec<Frame>,
     depth_max: usize,
-    /// Of these four, the greatest number is no bound.
+    /// In these four, the largest number means no bound.
     items_max: u64,
     members_max: u64,
     string_bytes_max: u64,
@@ -33,23 +33,24 @@ pub(super) struct Measures {
     /// All conditions, one bit each.
     conditions: u16,
     text: OpenText,
-    /// The conditions, one bit each, whose name the present member has.
+    /// The conditions, one bit each, that have the name of the current member.
     asked: u16,
-    /// The first byte that would make the measured value too long; where none is open, the last there is.
+    /// The first byte that makes the measured value too long; the largest number if no such value
+    /// is open.
     fuse: u64,
-    /// An object counts that is deeper than this; where none does, this is the greatest number.
+    /// The depth below which objects count; the largest number if none do.
     floor: usize,
     matches: Matches,
     names: Option<Names>,
     items: Option<u64>,
 }
 
-/// Something that is open.
+/// An open array or object.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// How many items or members have begun.
+    /// The number of items or members begun.
     entries: u64,
-    /// The most matching objects in one another that have ended within it.
+    /// The most nested matching objects that have ended in it.
     tallest: u16,
     /// The conditions that it meets, one bit each.
     met: u16,
@@ -60,10 +61,10 @@ struct Frame {
 const _: () = assert!(DEPTH_MAX < u16::MAX as u32, "a chain has as many");
 const _: () = assert!(size_of::<Frame>() == 16, "as the documentation says");
 
-/// What can be open.
+/// A kind of frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The body: nothing else is.
+    /// The body itself.
     Body,
     /// `[`
     Array,
@@ -71,12 +72,12 @@ pub(super) enum Kind {
     Object,
 }
 
-/// The objects that match.
+/// Counts the objects that match.
 #[derive(Clone, Copy, Debug)]
 struct Matches {
-    /// How many are known to.
+    /// The number of objects known to match.
     count: u64,
-    /// How many of them are open.
+    /// The number of those that are open.
     open: u16,
 }
 
@@ -110,17 +111,16 @@ impl Measures {
         }
     }
 
-    /// The innermost that is open.
     pub(super) const fn kind(&self) -> Kind {
         self.top.kind
     }
 
-    /// The items of the array that is asked for.
+    /// The items of the array that the rules name.
     pub(super) const fn items(&self) -> Option<u64> {
         self.items
     }
 
-    /// The same, and those of such an array that is open.
+    /// The same, including those of an open array.
     pub(super) fn items_so_far(&self) -> Option<u64> {
         let frames = self.outer.iter().chain([&self.top]).enumerate();
         let open = frames.filter(|(depth, frame)| {
@@ -130,7 +130,7 @@ impl Measures {
         open.map(|open| open.saturating_add(self.items.unwrap_or_default())).or(self.items)
     }
 
-    /// The breach of the value that is measured, where its bytes before `end` are too many.
+    /// The breach of the measured value if it has too many bytes before `end`.
     pub(super) fn overlong(&self, end: u64) -> Option<Stop> {
         let rule = self.rules.value.as_ref().filter(|_| end > self.fuse)?;
         Some(Breach::ValueBytes { limit: rule.bytes }.at(self.fuse))
@@ -154,7 +154,7 @@ impl Measures {
         Ok(())
     }
 
-    /// A value that may be a path's own begins.
+    /// A value begins at which a path may end.
     fn arrive(&mut self, at: u64) {
         let depth = self.depth();
         if let Some(rule) = &self.rules.value
@@ -173,7 +173,7 @@ impl Measures {
         if self.places.reaches(self.depth().saturating_add(1)) { self.leave(end) } else { Ok(()) }
     }
 
-    /// A value that may be a path's own has ended.
+    /// A value has ended at which a path may end.
     fn leave(&mut self, end: u64) -> Result<(), Stop> {
         let depth = self.depth();
         if self.places.is_at(Role::Value, depth) {
@@ -189,7 +189,7 @@ impl Measures {
         Ok(())
     }
 
-    /// The bracket at `at` opens an array or an object, a value that has begun.
+    /// The bracket at `at` opens an array or an object; its value has begun.
     #[inline(always)]
     pub(super) fn open(&mut self, kind: Kind, at: u64) -> Result<(), Stop> {
         if self.outer.len() >= self.depth_max {
@@ -199,11 +199,11 @@ impl Measures {
         self.outer.push(self.top);
         self.top = Frame::new(kind);
         self.asked = 0;
-        // Where nothing is asked, the brace alone is enough.
+        // Without conditions, the brace alone is enough to match.
         if kind == Kind::Object && self.counts() { self.match_top(at) } else { Ok(()) }
     }
 
-    /// The bracket before `end` closes what is innermost.
+    /// The bracket before `end` closes the innermost array or object.
     #[inline(always)]
     pub(super) fn close(&mut self, end: u64) -> Result<(), Stop> {
         let closed = self.top;
@@ -229,11 +229,11 @@ impl Measures {
         self.end_value(end)
     }
 
-    /// The object at the top matches, if it meets the conditions and is not known to already.
+    /// The innermost object matches if it meets the conditions and is not known to match yet.
     ///
-    /// It is the innermost, so all that is in it and matches has ended, and what it is in and is known
-    /// to match is open. Of every chain of matching objects one is the last to be known; then the
-    /// whole chain is seen, and no earlier could it be told from a shorter one.
+    /// All matching objects in it have ended, and all matching objects around it that are known are
+    /// open. In every chain of nested matching objects, one is the last to become known. Only then
+    /// is the whole chain visible; before, it looks like a shorter one.
     fn match_top(&mut self, at: u64) -> Result<(), Stop> {
         let Some(rule) = self.rules.objects.as_ref().filter(|_| !self.top.is_match) else { return Ok(()) };
         if self.top.met != self.conditions {
@@ -252,12 +252,12 @@ impl Measures {
         }
     }
 
-    /// Whether an object at the top is one of those that count.
+    /// Whether an object at this depth counts.
     fn counts(&self) -> bool {
         self.depth() > self.floor
     }
 
-    /// How many arrays and objects are open.
+    /// The number of open arrays and objects.
     const fn depth(&self) -> usize {
         self.outer.len()
     }
@@ -270,7 +270,7 @@ impl Frame {
 }
 
 impl Measures {
-    /// Bytes of memory that they hold.
+    /// The memory that they hold, in bytes.
     pub(super) fn memory(&self) -> usize {
         let frames = self.outer.capacity().saturating_mul(size_of::<Frame>());
         frames.saturating_add(self.names.as_ref().map_or(0, Names::memory))

@@ -1,8 +1,8 @@
-//! How far along the paths of the rules the present value is.
+//! How far the rules' paths have matched at the current value.
 //!
-//! A path is *followed* by `steps`: so many of its steps lead to the value that is read, or to one that
-//! it is in. With `depth` arrays and objects open, a value is on a path where `depth` steps lead to it,
-//! and it is the path's own where these are all.
+//! A path has *matched* `steps` steps: they lead to the current value, or to one that contains it.
+//! With `depth` arrays and objects open, a value is on a path if `depth` steps lead to it. It is
+//! the end of the path if those are all of its steps.
 
 use super::path::{JsonPath, Step};
 use super::rules::JsonRules;
@@ -10,14 +10,14 @@ use super::rules::JsonRules;
 /// The paths of all rules.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    /// By [`Role`].
+    /// Indexed by [`Role`].
     places: [Option<Place>; ROLES],
-    /// Up to which depth an array or object that is open may be on a path, so that all that is deeper
-    /// need not ask.
+    /// The greatest depth at which an open array or object may be on a path, so that deeper ones
+    /// need no look-up.
     reach: usize,
 }
 
-/// What a path is for.
+/// The purpose of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The value whose length is measured.
@@ -28,7 +28,6 @@ pub(super) enum Role {
     Items = 2,
 }
 
-/// How many roles there are.
 pub(super) const ROLES: usize = 3;
 
 #[derive(Clone, Debug)]
@@ -38,7 +37,7 @@ struct Place {
 }
 
 impl Places {
-    /// Before the root, to which no step leads.
+    /// Begins before the root, to which no step leads.
     pub(super) fn new(rules: &JsonRules) -> Self {
         let value = rules.value.as_ref().map(|rule| &rule.at);
         let below = rules.objects.as_ref().map(|rule| &rule.below);
@@ -48,23 +47,24 @@ impl Places {
         places
     }
 
-    /// Whether the array or object at `depth`, of 1 and more, may be on a path.
+    /// Whether the array or object at `depth`, from 1 on, may be on a path.
     pub(super) const fn reaches(&self, depth: usize) -> bool {
         depth <= self.reach
     }
 
-    /// Whether a value in `depth` arrays and objects is the one that the path of `role` leads to.
+    /// Whether a value within `depth` arrays and objects is the end of the path of `role`.
     pub(super) fn is_at(&self, role: Role, depth: usize) -> bool {
         let place = self.places.get(role as usize).and_then(Option::as_ref);
         place.is_some_and(|place| place.steps == depth && place.path.len() == depth)
     }
 
-    /// The name that leads on from the object at `depth`, by the number of a role, where there is one.
+    /// The name of the next step from the object at `depth`, by the number of a role, if there is
+    /// one.
     pub(super) fn name(&self, number: usize, depth: usize) -> Option<&[u8]> {
         self.places.get(number)?.as_ref()?.step_from(depth).map(|step| &*step.name)
     }
 
-    /// The roles, one bit each, whose path leads on from the object at `depth`.
+    /// The roles, one bit each, whose path continues from the object at `depth`.
     pub(super) fn wanted(&self, depth: usize) -> u16 {
         let leads_on = |place: &Option<Place>| place.as_ref().is_some_and(|place| place.step_from(depth).is_some());
         self.places.iter().rev().fold(0, |roles, place| roles << 1 | u16::from(leads_on(place)))
@@ -82,7 +82,7 @@ impl Places {
         self.settle();
     }
 
-    /// Follows the paths that lead into the item at `index` of the array at `depth`.
+    /// Follows the paths that lead to the item at `index` of the array at `depth`.
     pub(super) fn enter_item(&mut self, index: u64, depth: usize) {
         for place in self.places.iter_mut().flatten() {
             if place.step_from(depth).is_some_and(|step| step.index == Some(index)) {
@@ -93,7 +93,7 @@ impl Places {
         }
     }
 
-    /// Leaves the value that is in `depth` arrays and objects.
+    /// Leaves the value within `depth` arrays and objects.
     pub(super) fn leave(&mut self, depth: usize) {
         for place in self.places.iter_mut().flatten() {
             place.steps = place.steps.min(depth.saturating_sub(1));
@@ -107,7 +107,7 @@ impl Places {
 }
 
 impl Place {
-    /// The step that leads on from what is open at `depth`, where that is on the path.
+    /// The next step from the open array or object at `depth`, if that is on the path.
     fn step_from(&self, depth: usize) -> Option<&Step> {
         if self.steps.saturating_add(1) == depth { self.path.step(self.steps) } else { None }
     }

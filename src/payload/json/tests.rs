@@ -1,4 +1,4 @@
-//! The meter in tables: rules, body, answer. Beside it a slow twin, and clients that mean harm.
+//! The meter in tables: rules, body, result. Also a slow oracle, and hostile clients.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -29,7 +29,8 @@ fn items_below(below: &str, count: Option<u64>, depth: Option<u32>) -> JsonRules
     JsonRules { objects: Some(objects), ..JsonRules::default() }
 }
 
-/// Rules from words: `depth=3`, `value=/a:10`, `count=/a:2`, `nested=/a:2`, `array_items=4`, `unique` and so on.
+/// Parses rules: `depth=3`, `value=/a:10`, `count=/a:2`, `nested=/a:2`, `array_items=4`, `unique`
+/// and so on.
 fn rules(words: &str) -> JsonRules {
     let mut rules = JsonRules::default();
     for word in words.split_whitespace() {
@@ -65,7 +66,7 @@ fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -
     meter.finish()
 }
 
-/// The answer, which must be the same in one chunk, in single bytes, and in two chunks cut anywhere.
+/// The result, which must be the same in one chunk, in single bytes, and in any two chunks.
 fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measured, Breach> {
     let whole = feed_all(rules, [body]);
     assert_eq!(feed_all(rules, body.chunks(1)), whole, "{} in bytes", body.escape_ascii());
@@ -76,8 +77,8 @@ fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measured, Breach> {
     whole
 }
 
-/// `<answer> <rules> | <body>`: the answer is `ok`, the items counted, the name of a breach, the place
-/// of the byte that is malformed, or `truncated`.
+/// Each line is `<result> <rules> | <body>`. The result is `ok`, the number of items, the name of a
+/// breach, the offset of the malformed byte, or `truncated`.
 fn check(table: &str) {
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (words, body) = line.split_once('|').unwrap();
@@ -201,7 +202,7 @@ fn strings_are_those_of_rfc_8259() {
         let malformed = Err(Breach::Malformed { at });
         assert_eq!(measure(&JsonRules::default(), body), malformed, "{}", body.escape_ascii());
     }
-    assert!(measure(&JsonRules::default(), b"\"\x7F\"").is_ok(), "DEL is no control character here");
+    assert!(measure(&JsonRules::default(), b"\"\x7F\"").is_ok(), "DEL is not a control character here");
 }
 
 #[test]
@@ -219,7 +220,7 @@ fn depth_counts_arrays_and_objects() {
 }
 
 #[test]
-fn a_value_is_measured_as_it_was_sent() {
+fn a_value_is_measured_as_sent() {
     check(
         r#"
         ok          value=/a:4    | {"a":"ab","b":"abcdef"}
@@ -250,7 +251,7 @@ fn a_value_is_measured_as_it_was_sent() {
 }
 
 #[test]
-fn the_earlier_byte_is_the_breach() {
+fn the_earlier_byte_decides_the_breach() {
     check(
         r#"
         value_bytes value=:3              | [1,x
@@ -264,7 +265,7 @@ fn the_earlier_byte_is_the_breach() {
 }
 
 #[test]
-fn objects_count_where_they_have_the_member() {
+fn objects_count_if_they_have_the_member() {
     check(
         r#"
         ok            count=:1  | {"type":"item","a":{"type":"item"}}
@@ -306,7 +307,7 @@ fn objects_count_where_they_have_the_member() {
 }
 
 #[test]
-fn objects_nest_whatever_is_between_and_whatever_comes_first() {
+fn objects_nest_whatever_lies_between_them_or_comes_first() {
     check(
         r#"
         ok            nested=:1  | {"type":"item","a":[{"type":"item"},{"type":"item"}]}
@@ -347,7 +348,7 @@ fn arrays_objects_and_strings_are_bounded_everywhere() {
 }
 
 #[test]
-fn a_name_may_come_twice_in_two_objects_alone() {
+fn a_name_may_repeat_only_in_two_objects() {
     check(
         r#"
         ok             | {"a":1,"a":2}
@@ -361,7 +362,7 @@ fn a_name_may_come_twice_in_two_objects_alone() {
 }
 
 #[test]
-fn items_are_those_of_the_array_at_the_place() {
+fn items_are_those_of_the_array_at_the_path() {
     check(
         r#"
         3  items=/a    | {"a":[1,[2,3],4],"b":[1]}

@@ -1,12 +1,12 @@
-//! The data descriptor: the checksum and sizes of an entry, behind its data (§4.3.9).
+//! The data descriptor: the checksum and sizes of an entry, after its data (§4.3.9).
 //!
-//! It has a signature or none, and sizes of four or of eight bytes. None of that is announced, so the
-//! form is the one that says what is true.
+//! It may have a signature, and sizes of four or of eight bytes. Nothing announces which, so the
+//! form is the one whose values are right.
 //!
-//! Behind a deflated stream it is where the stream ends. A stored entry ends nowhere but at its
-//! descriptor: each signature in the data may begin it, and does where checksum and sizes are those of
-//! the data up to there. Data that is written to hold such a descriptor ends its entry too soon, as for
-//! no reader who goes by the central directory; then the seals do not agree.
+//! After a deflate stream, the descriptor begins where the stream ends. A stored entry has no end
+//! but its descriptor: each signature in the data may begin one, and does if checksum and sizes are
+//! those of the data so far. Data that contains such a descriptor on purpose ends its entry too
+//! soon, which no reader of the central directory does; then the seals do not agree.
 
 use crate::payload::decode::{Breach, number};
 
@@ -16,8 +16,8 @@ const SIGNATURE: [u8; 4] = *b"PK\x07\x08";
 const NARROW_BYTES: usize = 12;
 const WIDE_BYTES: usize = 20;
 
-/// How many bytes the descriptor of an entry that holds `sizes` has, as far as what is held of it
-/// tells. Behind an entry with wide sizes those of the descriptor are wide as well (§4.3.9.2).
+/// The length of the descriptor of an entry with these `sizes`, as far as the bytes held determine
+/// it. If the entry has wide sizes, its descriptor has them as well (§4.3.9.2).
 pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_wide: bool) -> usize {
     let signature = if held.starts_with(&SIGNATURE) { SIGNATURE.len() } else { 0 };
     let narrow = signature.saturating_add(NARROW_BYTES);
@@ -31,7 +31,7 @@ pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_wide: bool) -> usize {
     }
 }
 
-/// Whether a descriptor says `sizes`.
+/// Whether the descriptor states `sizes`.
 pub(super) fn says(descriptor: &[u8], sizes: &Sizes) -> bool {
     let fields = descriptor.strip_prefix(&SIGNATURE).unwrap_or(descriptor);
     let width = if fields.len() == NARROW_BYTES { 4 } else { 8 };
@@ -40,19 +40,19 @@ pub(super) fn says(descriptor: &[u8], sizes: &Sizes) -> bool {
         && number(fields, width.saturating_add(4), width) == sizes.uncompressed
 }
 
-/// What a scan asks of its entry.
+/// A request of a scan to its entry.
 pub(super) enum Step<'d> {
-    /// What it holds so far.
+    /// Return the sizes so far.
     Sizes,
-    /// To hold this too.
+    /// Store this data too.
     Data(&'d [u8]),
 }
 
-/// Looks for the descriptor of a stored entry, and gives `entry` the data before it. What may be a part
-/// of one stays in `held`. Returns whether it was found.
+/// Searches for the descriptor of a stored entry, and passes the data before it to `entry`. Bytes
+/// that may belong to a descriptor stay in `held`. Returns whether it was found.
 ///
 /// # Errors
-/// What `entry` returned.
+/// The errors of `entry`.
 pub(super) fn scan(
     held: &mut Vec<u8>,
     input: &mut &[u8],
@@ -70,7 +70,7 @@ pub(super) fn scan(
         held.push(*byte);
         *input = rest;
         loop {
-            // Most that begins like a descriptor is none by its fourth byte: no sizes are needed to see that.
+            // The fourth byte rules out most false signatures without a look at the sizes.
             let found = if held.len() > SIGNATURE.len() || held.starts_with(&SIGNATURE) {
                 compare(held, &entry(Step::Sizes)?, is_wide)
             } else if SIGNATURE.starts_with(held) {
@@ -85,7 +85,7 @@ pub(super) fn scan(
                 }
                 Match::Part => break,
                 Match::None => {
-                    // Its first byte is data; the next signature may begin behind that.
+                    // Its first byte is data; the next signature may begin after that.
                     let next = held.iter().skip(1).position(|byte| Some(byte) == SIGNATURE.first());
                     let data = next.map_or(held.len(), |next| next.saturating_add(1));
                     entry(Step::Data(held.get(..data).unwrap_or_default()))?;
@@ -105,7 +105,7 @@ enum Match {
     None,
 }
 
-/// Compares what may be a part of a descriptor with the forms that say `sizes`.
+/// Compares a possible beginning of a descriptor with the forms that state `sizes`.
 fn compare(held: &[u8], sizes: &Sizes, is_wide: bool) -> Match {
     let head = || SIGNATURE.into_iter().chain(sizes.crc.to_le_bytes());
     let wide = head().chain(sizes.compressed.to_le_bytes()).chain(sizes.uncompressed.to_le_bytes());

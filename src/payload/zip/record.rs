@@ -1,4 +1,4 @@
-//! The records of an archive, each out of bytes that are all there.
+//! The records of an archive, each read from complete bytes.
 
 use crate::payload::decode::{Breach, number};
 
@@ -14,45 +14,44 @@ const WIDE_END_BYTES: u64 = 56;
 const LOCATOR_BYTES: usize = 20;
 const END_BYTES: usize = 22;
 
-/// The most that a zip64 end record may have for extensions nobody defined.
+/// The largest extension of a zip64 end record, none of which is defined.
 const WIDE_END_EXTRA_MAX: u64 = 64 * 1024;
 
 /// §4.4.4: encrypted, a patch, strongly encrypted, or with a masked header.
 const UNSUPPORTED_FLAGS: u64 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
-/// §4.4.4: sizes and checksum stand behind the data.
+/// §4.4.4: sizes and checksum follow the data.
 const DESCRIBED_LATER: u64 = 1 << 3;
 
 /// §4.5.3: the extra field with sizes of eight bytes.
 const WIDE_EXTRA: u64 = 1;
-/// What stands in a field of four bytes whose value is in that extra field.
+/// The value of a field of four bytes if the actual value is in that extra field.
 pub(super) const ELSEWHERE: u64 = 0xffff_ffff;
-/// The same in a field of two bytes.
+/// The same for a field of two bytes.
 pub(super) const NARROW_ELSEWHERE: u64 = 0xffff;
 
-/// A record that has been read.
 pub(super) enum Record<'r> {
     Local(Local<'r>),
     Central(Central<'r>),
     /// The end of a zip64 archive.
     WideEnd(End),
-    /// Where the zip64 end record begins.
+    /// The offset of the zip64 end record.
     Locator {
         offset: u64,
     },
     End(End),
 }
 
-/// What stands before an entry's data.
+/// The header before an entry's data.
 pub(super) struct Local<'r> {
     pub(super) name: &'r [u8],
     pub(super) method: u64,
-    /// `None` where a descriptor behind the data tells.
+    /// `None` if a descriptor follows the data.
     pub(super) sizes: Option<Sizes>,
-    /// Whether sizes have eight bytes, also in the descriptor.
+    /// Whether sizes have eight bytes, in the descriptor as well.
     pub(super) is_wide: bool,
 }
 
-/// What an entry holds.
+/// The checksum and the sizes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub(super) crc: u32,
@@ -60,7 +59,7 @@ pub(super) struct Sizes {
     pub(super) uncompressed: u64,
 }
 
-/// What the central directory says of an entry.
+/// The central directory's description of an entry.
 pub(super) struct Central<'r> {
     pub(super) name: &'r [u8],
     pub(super) method: u64,
@@ -68,7 +67,7 @@ pub(super) struct Central<'r> {
     pub(super) offset: u64,
 }
 
-/// What the end says of the central directory.
+/// The end record's description of the central directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) records: u64,
@@ -76,10 +75,10 @@ pub(super) struct End {
     pub(super) offset: u64,
 }
 
-/// How many bytes a record has, as far as what is held of it tells.
+/// The length of a record, as far as the bytes held determine it.
 ///
 /// # Errors
-/// [`Breach::Malformed`] where no record begins like that.
+/// [`Breach::Malformed`] if no record begins with these bytes.
 pub(super) fn bytes(held: &[u8]) -> Result<usize, Breach> {
     if held.len() < 4 {
         return Ok(4);
@@ -107,10 +106,10 @@ pub(super) fn bytes(held: &[u8]) -> Result<usize, Breach> {
 }
 
 impl<'r> Record<'r> {
-    /// Reads a record of which all [`bytes`] are there.
+    /// Reads a record of which all [`bytes`] are held.
     ///
     /// # Errors
-    /// What is wrong with it, or cannot be measured.
+    /// If it is malformed, or cannot be measured.
     pub(super) fn of(held: &'r [u8]) -> Result<Self, Breach> {
         match number(held, 0, 4) {
             LOCAL => Local::of(held).map(Self::Local),
@@ -160,7 +159,8 @@ impl<'r> Central<'r> {
         one_disk(&[number(held, 34, 2)], NARROW_ELSEWHERE)?;
         let (name, extra) = after(held, CENTRAL_BYTES, length(held, 28), length(held, 30));
         let mut wide = Wide::of(extra);
-        // §4.5.3: the fields "MUST appear in the order shown", and only those that are elsewhere.
+        // §4.5.3: the fields "MUST appear in the order shown", and only those whose value is
+        // elsewhere.
         let uncompressed = wide.resolve(number(held, 24, 4))?;
         let compressed = wide.resolve(number(held, 20, 4))?;
         let offset = wide.resolve(number(held, 42, 4))?;
@@ -169,7 +169,7 @@ impl<'r> Central<'r> {
     }
 }
 
-/// What is left of the extra field with wide sizes, where there is one.
+/// The rest of the extra field with wide sizes, if there is one.
 struct Wide<'r>(Option<&'r [u8]>);
 
 impl<'r> Wide<'r> {
@@ -205,7 +205,7 @@ fn crc(held: &[u8], at: usize) -> u32 {
     u32::try_from(number(held, at, 4)).unwrap_or_default()
 }
 
-/// The two fields of these lengths that follow each other from `at`.
+/// Two consecutive fields of these lengths, from `at` on.
 fn after(held: &[u8], at: usize, first: usize, second: usize) -> (&[u8], &[u8]) {
     let rest = held.get(at..).unwrap_or_default();
     let (first, rest) = rest.split_at_checked(first).unwrap_or((rest, &[]));
@@ -216,7 +216,7 @@ fn supported(flags: u64) -> Result<u64, Breach> {
     if flags & UNSUPPORTED_FLAGS == 0 { Ok(flags) } else { Err(Breach::Unsupported) }
 }
 
-/// Numbers of disks must be zero, or say that they stand elsewhere.
+/// Disk numbers must be zero, or state that the value is elsewhere.
 fn one_disk(disks: &[u64], elsewhere: u64) -> Result<(), Breach> {
     if disks.iter().all(|disk| [0, elsewhere].contains(disk)) { Ok(()) } else { Err(Breach::Unsupported) }
 }

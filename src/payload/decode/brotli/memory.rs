@@ -1,11 +1,11 @@
-//! The memory that the library asks for, counted.
+//! Counts the memory that the library allocates.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use brotli_decompressor::{Allocator, SliceWrapper, SliceWrapperMut};
 
-/// What all allocators of one stream have given out.
+/// The counts of all allocators of one stream.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
     counts: Rc<Counts>,
@@ -13,33 +13,32 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Counts {
-    /// Bytes that are held.
+    /// Bytes allocated now.
     held: Cell<usize>,
-    /// Bytes that were ever asked for.
+    /// Bytes allocated in all, including freed ones.
     asked: Cell<u64>,
     refused: Cell<bool>,
 }
 
-/// An allocator.
 pub(super) struct Cells {
     memory: Memory,
-    /// The most bytes that it gives out at once.
+    /// The most bytes of one allocation.
     most: usize,
 }
 
-/// Memory that was given out.
+/// An allocation.
 pub(super) struct Block<T> {
     cells: Vec<T>,
     memory: Option<Memory>,
 }
 
 impl Memory {
-    /// An allocator that gives out `most` bytes at once, and nothing if asked for more.
+    /// An allocator for allocations of up to `most` bytes. A larger one gets no memory.
     pub(super) fn cells(&self, most: usize) -> Cells {
         Cells { memory: self.clone(), most }
     }
 
-    /// Whether more was asked for than is given out.
+    /// Whether an allocation was too large.
     pub(super) fn was_refused(&self) -> bool {
         self.counts.refused.get()
     }

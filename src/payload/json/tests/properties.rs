@@ -1,4 +1,5 @@
-//! The meter against `serde_json`, which says what is valid, and against the tree, which counts.
+//! The meter compared with `serde_json`, which decides what is valid, and with the tree, which
+//! counts.
 
 use proptest::prelude::*;
 use serde_json::error::Category;
@@ -9,7 +10,7 @@ use super::*;
 
 const ITEM: [(&str, &str); 1] = [("type", "item")];
 
-/// Whether `serde_json` takes the body; `None` where it has a bound of its own.
+/// Whether `serde_json` accepts the body; `None` if it applies a bound of its own.
 fn is_valid(body: &[u8]) -> Option<bool> {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => Some(true),
@@ -21,7 +22,7 @@ fn is_valid(body: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether a valid body may begin so, as far as `serde_json` can tell.
+/// Whether a valid body may begin like this, as far as `serde_json` can tell.
 fn may_go_on(body: &[u8]) -> bool {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => true,
@@ -29,7 +30,7 @@ fn may_go_on(body: &[u8]) -> bool {
     }
 }
 
-/// A bound of just as much passes, and one less is refused under this name.
+/// A bound equal to the measurement admits the body, and one less refuses it under this name.
 fn is_exactly(measured: u64, name: &str, body: &[u8], rules: impl Fn(u64) -> JsonRules) -> Result<(), TestCaseError> {
     let text = body.escape_ascii();
     prop_assert_eq!(feed_all(&rules(measured), [body]).err(), None, "{} {} of {}", name, measured, text);
@@ -41,7 +42,7 @@ fn is_exactly(measured: u64, name: &str, body: &[u8], rules: impl Fn(u64) -> Jso
     Ok(())
 }
 
-/// Texts of pointers, with their steps.
+/// Pointers with their steps.
 const PLACES: [(&str, &[&str]); 9] = [
     ("", &[]),
     ("/a", &["a"]),
@@ -81,7 +82,7 @@ fn all_rules() -> impl Strategy<Value = JsonRules> {
         })
 }
 
-/// The rules of `all` one by one, each alone.
+/// Each rule of `all` alone.
 fn each_alone(all: &JsonRules) -> Vec<JsonRules> {
     let none = || JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
     vec![
@@ -97,7 +98,7 @@ fn each_alone(all: &JsonRules) -> Vec<JsonRules> {
     ]
 }
 
-/// How many bytes must come before the breach is told; `None` where it is not.
+/// The number of bytes after which the breach is reported, if it is.
 fn told_after(rules: &JsonRules, body: &[u8]) -> Option<(usize, Breach)> {
     let mut meter = Meter::new(Arc::new(rules.clone()), SEED);
     let told = body.iter().position(|byte| meter.feed(&[*byte]).is_err());
@@ -105,8 +106,8 @@ fn told_after(rules: &JsonRules, body: &[u8]) -> Option<(usize, Breach)> {
     Some((told.map_or(usize::MAX, |at| at + 1), breach))
 }
 
-/// The shortest end of a valid body that begins with `start`, which ends in no escape; a string that
-/// is open there becomes one that nobody asks for.
+/// The shortest end of a valid body that begins with `start`, which ends in no escape. An open
+/// string is completed so that no rule names it.
 fn completed(start: &str) -> String {
     let (mut text, mut open) = (start.to_owned(), Vec::new());
     let mut in_text = false;
@@ -137,14 +138,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_valid_is_what_serde_json_says(body in prop_oneof![1 => body(), 4 => damaged()]) {
+    fn a_body_is_valid_if_serde_json_accepts_it(body in prop_oneof![1 => body(), 4 => damaged()]) {
         let rules = JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
         let answer = feed_all(&rules, [&*body]);
         if let Some(valid) = is_valid(&body) {
             prop_assert_eq!(answer.is_ok(), valid, "{}: {:?}", body.escape_ascii(), answer);
         }
         if let Err(Breach::Malformed { at }) = answer {
-            // Up to that byte it is no more than unfinished.
+            // Up to that byte, the body is only incomplete.
             let before = &body[..usize::try_from(at).unwrap()];
             prop_assert!(may_go_on(before), "{} at {at}", body.escape_ascii());
             let before = feed_all(&rules, [before]);
@@ -153,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn it_does_not_matter_where_the_chunks_are_cut(
+    fn the_result_does_not_depend_on_the_chunks(
         body in prop_oneof![body(), damaged()],
         rules in all_rules(),
         sizes in prop::collection::vec(0..12_usize, 1..9),
@@ -206,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn of_several_rules_the_first_that_is_broken_tells(body in body(), rules in all_rules()) {
+    fn of_several_rules_the_first_broken_one_is_reported(body in body(), rules in all_rules()) {
         let alone: Vec<_> = each_alone(&rules).iter().filter_map(|rules| told_after(rules, &body)).collect();
         let first = alone.iter().map(|(after, _)| *after).min();
         let together = told_after(&rules, &body);
@@ -228,7 +229,7 @@ proptest! {
             (items_below(text, None, Some(limit as u32)), Tree::nested_below),
         ] {
             let Some((after, _)) = told_after(&rules, body.as_bytes()) else { continue };
-            // One byte less, and the body could go on so that nothing is wrong with it.
+            // With one byte less, the body could continue and be valid.
             let harmless = completed(&body[..after - 1]);
             let tree = Tree::parse(harmless.as_bytes());
             prop_assert_eq!(feed_all(&rules, [harmless.as_bytes()]).err(), None);
@@ -237,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_short_is_malformed(body in body()) {
+    fn a_truncated_body_is_malformed(body in body()) {
         let rules = JsonRules::default();
         for end in 0..body.len() {
             let start = &body[..end];

@@ -1,4 +1,4 @@
-//! Archives, record by record, so that each of them can lie.
+//! Builds archives record by record, so that each record can be wrong.
 
 use crate::payload::decode::tests::raw;
 
@@ -8,16 +8,16 @@ pub(crate) struct File {
     pub(super) name: &'static str,
     pub(super) method: u16,
     pub(super) flags: u16,
-    /// As sent.
+    /// The data as sent.
     pub(super) data: Vec<u8>,
     pub(super) crc: u32,
     pub(super) size: u64,
     pub(super) tail: Tail,
-    /// Whether its sizes stand in the extra field.
+    /// Whether its sizes are in the extra field.
     pub(super) is_wide: bool,
 }
 
-/// The descriptor behind an entry.
+/// The descriptor after an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
     Missing,
@@ -95,7 +95,6 @@ fn extra(values: &[u64]) -> Vec<u8> {
     [&[9, 9, 1, 0, 0, 1, 0][..], &(field.len() as u16).to_le_bytes(), &field].concat()
 }
 
-/// The end record.
 pub(super) fn end(records: usize, bytes: usize, offset: usize, comment: &[u8]) -> Vec<u8> {
     let mut end = b"PK\x05\x06\0\0\0\0".to_vec();
     end.extend([records as u16; 2].map(u16::to_le_bytes).concat());
