@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sluicegate::payload::json::{
-    Breach, Conditions, DuplicateNames, JsonPath, JsonRules, Measured, Meter, ObjectsRule, ValueRule,
+    Breach, Conditions, DuplicateNames, JsonPath, JsonRules, Measurements, Meter, ObjectsRule, ValueRule,
 };
 
 mod support;
@@ -22,7 +22,7 @@ fn is_json(body: &[u8]) -> Option<bool> {
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let (body, head, tail) = support::cut(data);
-    let run = |rules: &Arc<JsonRules>, pieces: &[&[u8]]| -> Result<Measured, Breach> {
+    let run = |rules: &Arc<JsonRules>, pieces: &[&[u8]]| -> Result<Measurements, Breach> {
         let mut meter = Meter::new(Arc::clone(rules), 7);
         for piece in pieces {
             meter.feed(piece)?;

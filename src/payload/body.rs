@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::decode::{self, Encodings};
 use super::decoded::{DecodedSize, Files};
 use super::json::{self, JsonPath, JsonRules};
-use super::memory::{Budget, Share};
+use super::memory::{Budget, Reservation};
 use super::slice::Slice;
 use readers::Readers;
 
@@ -115,7 +115,7 @@ struct Content {
     /// `None` once the body is no longer read.
     decoded: Option<Decoded>,
     readers: Readers,
-    share: Share,
+    reservation: Reservation,
 }
 
 struct Decoded {
@@ -127,7 +127,7 @@ struct Decoded {
 
 /// The most bytes that a body may decode to if its policy bounds neither the decoded bytes nor
 /// those sent: 64 MiB.
-pub const DECODED_USUAL: u64 = 64 << 20;
+pub const DECODED_DEFAULT: u64 = 64 << 20;
 
 impl Requirements {
     /// Whether the meter must read the bytes themselves.
@@ -155,30 +155,33 @@ impl BodyMeter {
     /// # Errors
     /// If the policy needs the body decoded and that is not supported, or no memory is left.
     pub fn new<'v>(
-        wanted: &Requirements,
+        requirements: &Requirements,
         encodings: impl IntoIterator<Item = &'v [u8]>,
         seed: [u8; 16],
         budget: &Budget,
     ) -> Result<Self, Rejection> {
-        let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None };
-        if !wanted.reads() {
+        let plain = Self { bytes: 0, bytes_max: requirements.bytes, content: None };
+        if !requirements.reads() {
             return Ok(plain);
         }
         let Ok(encodings) = Encodings::parse(encodings) else {
-            let refused = Rejection { reason: Reason::UnsupportedEncoding, max: None };
-            return if wanted.enforces() { Err(refused) } else { Ok(plain) };
+            let rejection = Rejection { reason: Reason::UnsupportedEncoding, max: None };
+            return if requirements.enforces() { Err(rejection) } else { Ok(plain) };
         };
-        let files = if wanted.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
-        let max = if wanted.decoded_bytes.is_none() && encodings.is_identity() {
+        let files = if requirements.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
+        let max = if requirements.decoded_bytes.is_none() && encodings.is_identity() {
             u64::MAX
         } else {
-            wanted.decoded_bytes.or(wanted.bytes.filter(|_| wanted.enforces())).unwrap_or(DECODED_USUAL)
+            requirements
+                .decoded_bytes
+                .or(requirements.bytes.filter(|_| requirements.enforces()))
+                .unwrap_or(DECODED_DEFAULT)
         };
-        let readers = Readers::new(wanted, u64::from_le_bytes(*seed.first_chunk().unwrap_or(&[0; 8])));
+        let readers = Readers::new(requirements, u64::from_le_bytes(*seed.first_chunk().unwrap_or(&[0; 8])));
         let size = DecodedSize::new(&encodings, files, max, seed).with_readers(readers.byte_units());
-        let decoded = Some(Decoded { size, max, enforced: wanted.enforces() });
-        let mut content = Content { decoded, readers, share: Share::of(budget) };
-        content.hold()?;
+        let decoded = Some(Decoded { size, max, enforced: requirements.enforces() });
+        let mut content = Content { decoded, readers, reservation: Reservation::new(budget) };
+        content.reserve()?;
         Ok(Self { content: Some(content), ..plain })
     }
 
@@ -208,7 +211,7 @@ impl BodyMeter {
         let Some(content) = &mut self.content else { return Ok(()) };
         let Some(decoded) = &mut content.decoded else { return Ok(()) };
         decoded.size.offer(chunk);
-        content.hold()
+        content.reserve()
     }
 
     /// Reads the offered bytes until none are left or the slice is used up.
@@ -218,9 +221,9 @@ impl BodyMeter {
     pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
         let Some(content) = &mut self.content else { return Ok(Progress::Idle) };
         let Content { decoded: Some(decoded), readers, .. } = content else { return Ok(Progress::Idle) };
-        match decoded.size.advance(slice, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
-            Ok(progress) => content.hold().map(|()| progress),
-            Err(Stop::Refused(refused)) => Err(refused),
+        match decoded.size.advance(slice, &mut |bytes| readers.feed(bytes).map_err(Stop::Rejected)) {
+            Ok(progress) => content.reserve().map(|()| progress),
+            Err(Stop::Rejected(rejection)) => Err(rejection),
             Err(Stop::Decode(breach)) => content.breach(breach).map(|()| Progress::Idle),
         }
     }
@@ -254,13 +257,13 @@ impl BodyMeter {
 
 impl Content {
     /// Updates the reservation to the memory that the body holds now.
-    fn hold(&mut self) -> Result<(), Rejection> {
+    fn reserve(&mut self) -> Result<(), Rejection> {
         let Some(decoded) = &self.decoded else { return Ok(()) };
         let bytes = decoded.size.memory().saturating_add(self.readers.memory()).saturating_add(size_of::<Self>());
-        if self.share.hold(u64::try_from(bytes).unwrap_or(u64::MAX)).is_ok() {
+        if self.reservation.resize(u64::try_from(bytes).unwrap_or(u64::MAX)).is_ok() {
             return Ok(());
         }
-        self.give_up(Rejection { reason: Reason::Busy, max: None })
+        self.abandon(Rejection { reason: Reason::Busy, max: None })
     }
 
     fn breach(&mut self, breach: decode::Breach) -> Result<(), Rejection> {
@@ -270,18 +273,18 @@ impl Content {
             decode::Breach::Over => (Reason::DecodedBytes, max),
             decode::Breach::Unsupported => (Reason::UnsupportedEncoding, None),
         };
-        self.give_up(Rejection { reason, max })
+        self.abandon(Rejection { reason, max })
     }
 
     /// Refuses the body if the policy needs it decoded. If not, the body passes and is no longer
     /// read: a cost alone never refuses a request.
-    fn give_up(&mut self, refused: Rejection) -> Result<(), Rejection> {
+    fn abandon(&mut self, rejection: Rejection) -> Result<(), Rejection> {
         if self.decoded.as_ref().is_some_and(|decoded| decoded.enforced) {
-            return Err(refused);
+            return Err(rejection);
         }
         self.decoded = None;
         // Cannot fail, since it holds no more than before.
-        let _ = self.share.hold(0);
+        let _ = self.reservation.resize(0);
         Ok(())
     }
 }
@@ -289,7 +292,7 @@ impl Content {
 /// Why decoding of a chunk ends.
 enum Stop {
     Decode(decode::Breach),
-    Refused(Rejection),
+    Rejected(Rejection),
 }
 
 impl From<decode::Breach> for Stop {

@@ -62,23 +62,23 @@ impl Breach {
 
 /// Whether the first bytes of a body show a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sniff {
+pub enum FormatMatch {
     /// The body has that format.
     Yes,
     /// The body has another format.
     No,
     /// There are too few bytes to tell.
-    More,
+    Incomplete,
 }
 
 /// Compares the beginning of a body with `magic`.
-pub(crate) fn begins(first: &[u8], magic: &[u8]) -> Sniff {
+pub(crate) fn match_magic(first: &[u8], magic: &[u8]) -> FormatMatch {
     if first.starts_with(magic) {
-        Sniff::Yes
+        FormatMatch::Yes
     } else if magic.starts_with(first) {
-        Sniff::More
+        FormatMatch::Incomplete
     } else {
-        Sniff::No
+        FormatMatch::No
     }
 }
 
@@ -89,9 +89,9 @@ pub(crate) type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), Breach>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// More input.
-    Hungry,
+    NeedsInput,
     /// Another step.
-    More,
+    Continue,
 }
 
 /// Decodes one encoding.
@@ -137,7 +137,7 @@ impl Codec {
                 let taken = take(input, SLICE_MAX as u64);
                 out.extend_from_slice(taken);
                 work.add_bytes(taken.len(), IDENTITY_BYTE);
-                Ok(Step::Hungry)
+                Ok(Step::NeedsInput)
             }
             Self::Gzip(gzip) => gzip.step(input, out, work),
             Self::Deflate(deflate) => deflate.step(input, out, work),

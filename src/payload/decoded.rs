@@ -42,7 +42,7 @@ pub struct DecodedSize {
     stages: Vec<Stage>,
     content: Content,
     /// Input for the content.
-    waiting: Waiting,
+    buffer: Buffer,
     limit: u64,
     /// The work that the readers do for each byte.
     reader_units: u64,
@@ -53,7 +53,7 @@ pub struct DecodedSize {
 /// One encoding.
 struct Stage {
     codec: Codec,
-    waiting: Waiting,
+    buffer: Buffer,
     /// Whether it has received any byte.
     has_begun: bool,
     /// Bytes taken.
@@ -64,16 +64,16 @@ struct Stage {
 
 /// The input that a stage has not taken yet.
 #[derive(Default)]
-struct Waiting {
+struct Buffer {
     bytes: Vec<u8>,
     taken: usize,
     /// Whether the stage can continue without input.
-    more: bool,
+    can_continue: bool,
 }
 
-impl Waiting {
-    fn is_over(&self) -> bool {
-        !self.more && self.taken >= self.bytes.len()
+impl Buffer {
+    fn is_done(&self) -> bool {
+        !self.can_continue && self.taken >= self.bytes.len()
     }
 
     fn rest(&self) -> &[u8] {
@@ -81,9 +81,9 @@ impl Waiting {
     }
 
     /// Records how much of the input a step left.
-    fn keep(&mut self, left: usize, step: Step) {
+    fn after_step(&mut self, left: usize, step: Step) {
         self.taken = self.bytes.len().saturating_sub(left);
-        self.more = step == Step::More;
+        self.can_continue = step == Step::Continue;
     }
 }
 
@@ -95,22 +95,14 @@ impl DecodedSize {
     /// secret, as in [`Zip::new`](super::zip::Zip::new).
     #[must_use]
     pub fn new(encodings: &Encodings, files: Files, limit: u64, seed: [u8; 16]) -> Self {
-        let stage = |codec: Codec| Stage { codec, waiting: Waiting::default(), has_begun: false, taken: 0, bytes: 0 };
+        let stage = |codec: Codec| Stage { codec, buffer: Buffer::default(), has_begun: false, taken: 0, bytes: 0 };
         let mut stages: Vec<Stage> =
             encodings.applied().iter().rev().map(|one| stage(Codec::new(*one, limit))).collect();
         if stages.is_empty() {
             stages.push(stage(Codec::Identity));
         }
         let content = Content::new(files, limit, seed);
-        Self {
-            stages,
-            content,
-            waiting: Waiting::default(),
-            limit,
-            reader_units: 0,
-            work: Work::default(),
-            broken: None,
-        }
+        Self { stages, content, buffer: Buffer::default(), limit, reader_units: 0, work: Work::default(), broken: None }
     }
 
     /// Adds the work that readers do for each byte.
@@ -124,7 +116,7 @@ impl DecodedSize {
     pub fn offer(&mut self, chunk: &[u8]) {
         if let Some(stage) = self.stages.first_mut() {
             stage.has_begun |= !chunk.is_empty();
-            stage.waiting.bytes.extend_from_slice(chunk);
+            stage.buffer.bytes.extend_from_slice(chunk);
         }
     }
 
@@ -136,7 +128,7 @@ impl DecodedSize {
     pub fn advance<E: From<Breach>>(&mut self, slice: &mut Slice, reader: Reader<'_, E>) -> Result<Progress, E> {
         loop {
             self.check()?;
-            if slice.is_used_up() && self.has_waiting() {
+            if slice.is_used_up() && self.can_continue() {
                 return Ok(Progress::Pending);
             }
             let done = self.work.done();
@@ -181,9 +173,9 @@ impl DecodedSize {
     #[must_use]
     pub fn memory(&self) -> usize {
         let stages = self.stages.iter().map(|stage| {
-            stage.codec.memory().saturating_add(stage.waiting.bytes.capacity()).saturating_add(size_of::<Stage>())
+            stage.codec.memory().saturating_add(stage.buffer.bytes.capacity()).saturating_add(size_of::<Stage>())
         });
-        stages.fold(self.content.memory().saturating_add(self.waiting.bytes.capacity()), usize::saturating_add)
+        stages.fold(self.content.memory().saturating_add(self.buffer.bytes.capacity()), usize::saturating_add)
     }
 
     fn check(&self) -> Result<(), Breach> {
@@ -191,8 +183,8 @@ impl DecodedSize {
     }
 
     /// Whether any stage can continue.
-    fn has_waiting(&self) -> bool {
-        !self.waiting.is_over() || self.stages.iter().any(|stage| !stage.waiting.is_over())
+    fn can_continue(&self) -> bool {
+        !self.buffer.is_done() || self.stages.iter().any(|stage| !stage.buffer.is_done())
     }
 
     /// Whether the work exceeds what the bytes taken and the bytes put out by the last stage allow.
@@ -204,53 +196,53 @@ impl DecodedSize {
 
     /// Runs one step of the last stage that can continue; returns whether there was one.
     fn step<E: From<Breach>>(&mut self, reader: Reader<'_, E>) -> Result<bool, Stop<E>> {
-        if !self.waiting.is_over() {
-            let mut rest = self.waiting.rest();
+        if !self.buffer.is_done() {
+            let mut rest = self.buffer.rest();
             let step = self.content.step(&mut rest, &mut self.work)?;
             let left = rest.len();
-            self.waiting.keep(left, step);
+            self.buffer.after_step(left, step);
             return Ok(true);
         }
-        let Some(at) = self.stages.iter().rposition(|stage| !stage.waiting.is_over()) else {
-            self.rest();
+        let Some(at) = self.stages.iter().rposition(|stage| !stage.buffer.is_done()) else {
+            self.free_buffers();
             return Ok(false);
         };
-        let (first, behind) = self.stages.split_at_mut_checked(at.saturating_add(1)).unwrap_or_default();
+        let (first, following) = self.stages.split_at_mut_checked(at.saturating_add(1)).unwrap_or_default();
         let Some(stage) = first.last_mut() else { return Ok(false) };
-        let mut next = behind.first_mut();
+        let mut next = following.first_mut();
         // The next stage has taken all of its input, so its buffer is used again.
         let mut out = std::mem::take(match &mut next {
-            Some(next) => &mut next.waiting.bytes,
-            None => &mut self.waiting.bytes,
+            Some(next) => &mut next.buffer.bytes,
+            None => &mut self.buffer.bytes,
         });
         out.clear();
-        let given = stage.waiting.rest().len();
-        let mut rest = stage.waiting.rest();
+        let given = stage.buffer.rest().len();
+        let mut rest = stage.buffer.rest();
         let step = stage.codec.step(&mut rest, &mut out, &mut self.work)?;
         let left = rest.len();
         stage.taken = stage.taken.saturating_add((given.saturating_sub(left)) as u64);
-        stage.waiting.keep(left, step);
+        stage.buffer.after_step(left, step);
         debug_assert!(out.len() <= SLICE_MAX, "{}", out.len());
         count_up(&mut stage.bytes, &out, self.limit)?;
         match next {
             Some(next) => {
                 next.has_begun |= !out.is_empty();
-                next.waiting = Waiting { bytes: out, ..Waiting::default() };
+                next.buffer = Buffer { bytes: out, ..Buffer::default() };
             }
             None => {
                 self.work.add_bytes(out.len(), self.reader_units);
                 reader(&out).map_err(|error| Stop { error, breach: Breach::Malformed })?;
-                self.waiting = Waiting { bytes: out, ..Waiting::default() };
+                self.buffer = Buffer { bytes: out, ..Buffer::default() };
             }
         }
         Ok(true)
     }
 
     /// Frees the buffers once nothing is left to do.
-    fn rest(&mut self) {
-        self.waiting = Waiting::default();
+    fn free_buffers(&mut self) {
+        self.buffer = Buffer::default();
         for stage in &mut self.stages {
-            stage.waiting = Waiting::default();
+            stage.buffer = Buffer::default();
         }
     }
 }

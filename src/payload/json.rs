@@ -3,7 +3,7 @@
 //! ```text
 //! chunk ─▶ grammar ─┬▶ text, number, literal                 what may follow (RFC 8259)
 //!                   └▶ measures ─┬▶ frames                   the open arrays and objects
-//!                                ├▶ places                   how far each JSON pointer has matched
+//!                                ├▶ cursors                  how far each JSON pointer has matched
 //!                                └▶ candidates, names        which names match, which occurred
 //! ```
 //!
@@ -18,18 +18,18 @@
 
 mod breach;
 mod candidates;
+mod cursors;
 mod measures;
 mod meter;
 mod names;
 mod number;
 mod path;
-mod places;
 mod rules;
 mod scan;
 mod text;
 
 pub use self::breach::Breach;
-pub use self::meter::{Measured, Meter};
+pub use self::meter::{Measurements, Meter};
 pub use self::names::NAMES_MAX;
 pub use self::path::{JsonPath, PATH_BYTES_MAX, PATH_STEPS_MAX, PathError};
 pub use self::rules::{

@@ -20,11 +20,11 @@ impl Lines {
     /// Takes the next bytes.
     pub fn feed(&mut self, chunk: &[u8]) {
         let mut parts = chunk.split(|byte| *byte == b'\n');
-        self.go_on(parts.next().unwrap_or_default());
+        self.classify(parts.next().unwrap_or_default());
         for part in parts {
             self.ended = self.count();
             self.line = Line::Blank;
-            self.go_on(part);
+            self.classify(part);
         }
     }
 
@@ -34,7 +34,7 @@ impl Lines {
         self.ended.saturating_add(u64::from(self.line == Line::Counts))
     }
 
-    fn go_on(&mut self, part: &[u8]) {
+    fn classify(&mut self, part: &[u8]) {
         if self.line == Line::Blank {
             self.line = match part.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
                 None => Line::Blank,

@@ -30,14 +30,14 @@ impl Budget {
 
 /// The part of the budget that one body holds; dropping it returns the bytes.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct Reservation {
     budget: Budget,
     bytes: u64,
 }
 
-impl Share {
+impl Reservation {
     /// Reserves nothing yet.
-    pub(super) fn of(budget: &Budget) -> Self {
+    pub(super) fn new(budget: &Budget) -> Self {
         Self { budget: budget.clone(), bytes: 0 }
     }
 
@@ -46,7 +46,7 @@ impl Share {
     /// # Errors
     /// [`Exhausted`] if that is more than before, and more than the budget has left. The
     /// reservation then stays as it was.
-    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Exhausted> {
+    pub(super) fn resize(&mut self, bytes: u64) -> Result<(), Exhausted> {
         let all = self.budget.held().saturating_sub(self.bytes).saturating_add(bytes);
         if bytes > self.bytes && all > Budget::BYTES {
             return Err(Exhausted);
@@ -57,7 +57,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.held.set(self.budget.held().saturating_sub(self.bytes));
     }
@@ -68,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_fill_the_budget_and_return_to_it() {
+    fn reservations_fill_the_budget_and_return_to_it() {
         let budget = Budget::default();
-        let (mut first, mut second) = (Share::of(&budget), Share::of(&budget));
-        assert_eq!(first.hold(Budget::BYTES - 10), Ok(()));
-        assert_eq!(second.hold(11), Err(Exhausted));
-        assert_eq!((second.hold(10), budget.held()), (Ok(()), Budget::BYTES));
-        assert_eq!((first.hold(5), second.hold(11)), (Ok(()), Ok(())));
+        let (mut first, mut second) = (Reservation::new(&budget), Reservation::new(&budget));
+        assert_eq!(first.resize(Budget::BYTES - 10), Ok(()));
+        assert_eq!(second.resize(11), Err(Exhausted));
+        assert_eq!((second.resize(10), budget.held()), (Ok(()), Budget::BYTES));
+        assert_eq!((first.resize(5), second.resize(11)), (Ok(()), Ok(())));
         drop(first);
         assert_eq!(budget.held(), 11);
         drop(second);

@@ -22,7 +22,7 @@ mod directory;
 mod entry;
 mod record;
 
-use crate::payload::decode::{Breach, Inflate, Sniff, Step, begins, count, count_up, gather_record};
+use crate::payload::decode::{Breach, FormatMatch, Inflate, Step, count, count_up, gather_record, match_magic};
 use crate::payload::work::Work;
 
 use directory::Directory;
@@ -38,11 +38,11 @@ const HELD_KEPT: usize = 1024;
 
 /// Whether a body that begins with `first` is a ZIP archive.
 #[must_use]
-pub fn is_zip(first: &[u8]) -> Sniff {
-    match (begins(first, b"PK\x03\x04"), begins(first, b"PK\x05\x06")) {
-        (Sniff::Yes, _) | (_, Sniff::Yes) => Sniff::Yes,
-        (Sniff::No, Sniff::No) => Sniff::No,
-        (Sniff::More, _) | (_, Sniff::More) => Sniff::More,
+pub fn is_zip(first: &[u8]) -> FormatMatch {
+    match (match_magic(first, b"PK\x03\x04"), match_magic(first, b"PK\x05\x06")) {
+        (FormatMatch::Yes, _) | (_, FormatMatch::Yes) => FormatMatch::Yes,
+        (FormatMatch::No, FormatMatch::No) => FormatMatch::No,
+        (FormatMatch::Incomplete, _) | (_, FormatMatch::Incomplete) => FormatMatch::Incomplete,
     }
 }
 
@@ -103,17 +103,17 @@ impl Zip {
             let before = count(input);
             let part = std::mem::replace(&mut self.part, Part::End);
             let (next, step) =
-                self.go_on(part, input, work).unwrap_or_else(|breach| (Part::Broken(breach), Step::Hungry));
+                self.advance_part(part, input, work).unwrap_or_else(|breach| (Part::Broken(breach), Step::NeedsInput));
             self.part = next;
             if let Part::Broken(breach) = self.part {
                 return Err(breach);
             }
             self.read = self.read.saturating_add(before.saturating_sub(count(input)));
-            if step == Step::More || (work.is_due() && !input.is_empty()) {
-                return Ok(Step::More);
+            if step == Step::Continue || (work.is_due() && !input.is_empty()) {
+                return Ok(Step::Continue);
             }
             if input.is_empty() {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
         }
     }
@@ -147,13 +147,13 @@ impl Zip {
     }
 
     /// Takes bytes off `input` until `part` ends, and returns the next part.
-    fn go_on(&mut self, part: Part, input: &mut &[u8], work: &mut Work) -> Result<(Part, Step), Breach> {
-        let hungry = |part| Ok((part, Step::Hungry));
+    fn advance_part(&mut self, part: Part, input: &mut &[u8], work: &mut Work) -> Result<(Part, Step), Breach> {
+        let needs_input = |part| Ok((part, Step::NeedsInput));
         match part {
             Part::Record => {
                 let start = self.read.saturating_sub(count(&self.held));
                 if !gather_record(&mut self.held, input, record::bytes)? {
-                    return hungry(Part::Record);
+                    return needs_input(Part::Record);
                 }
                 work.add(RECORD);
                 work.add_bytes(self.held.len(), RECORD_BYTE);
@@ -163,32 +163,32 @@ impl Zip {
                 if self.held.capacity() > HELD_KEPT {
                     self.held = Vec::new();
                 }
-                hungry(next)
+                needs_input(next)
             }
             Part::Data(mut entry) => {
                 let (total, limit) = (&mut self.bytes, self.limit);
                 let sink = &mut |decoded: &[u8]| count_up(total, decoded, limit);
                 match entry.step(&mut self.inflate, &mut self.held, input, work, sink)? {
                     Progress::On(step) => Ok((Part::Data(entry), step)),
-                    Progress::Undescribed => hungry(Part::Descriptor(entry)),
+                    Progress::Undescribed => needs_input(Part::Descriptor(entry)),
                     Progress::Whole => {
                         self.directory.add_local(entry.seal());
-                        hungry(Part::Record)
+                        needs_input(Part::Record)
                     }
                 }
             }
             Part::Descriptor(entry) => {
-                let (sizes, is_wide) = (entry.sizes(), entry.is_wide());
-                if !gather_record(&mut self.held, input, |held| Ok(descriptor::bytes(held, &sizes, is_wide)))? {
-                    return hungry(Part::Descriptor(entry));
+                let (sizes, is_zip64) = (entry.sizes(), entry.is_zip64());
+                if !gather_record(&mut self.held, input, |held| Ok(descriptor::bytes(held, &sizes, is_zip64)))? {
+                    return needs_input(Part::Descriptor(entry));
                 }
-                if !descriptor::says(&self.held, &sizes) {
+                if !descriptor::matches_sizes(&self.held, &sizes) {
                     return Err(Breach::Malformed);
                 }
                 work.add(RECORD);
                 self.held.clear();
                 self.directory.add_local(entry.seal());
-                hungry(Part::Record)
+                needs_input(Part::Record)
             }
             Part::End => Err(Breach::Malformed),
             Part::Broken(breach) => Err(breach),
@@ -209,7 +209,7 @@ impl Zip {
                 Ok(Part::Data(entry))
             }
             Record::Central(central) => directory.add_central(&central, start).map(|()| Part::Record),
-            Record::WideEnd(end) => directory.wide_end(&end, start).map(|()| Part::Record),
+            Record::Zip64End(end) => directory.zip64_end(&end, start).map(|()| Part::Record),
             Record::Locator { offset } => directory.locate(offset).map(|()| Part::Record),
             Record::End(end) => directory.end(&end, start).map(|()| Part::End),
         }

@@ -37,10 +37,10 @@ fn archive(deflated: &[u8]) -> Vec<u8> {
 }
 
 /// The result of a body, and the units of work that it took.
-fn measure(wanted: &Requirements, encodings: &str, body: &[u8]) -> (Result<Measurements, Rejection>, u64) {
+fn measure(requirements: &Requirements, encodings: &str, body: &[u8]) -> (Result<Measurements, Rejection>, u64) {
     let mut slices = 0;
     let mut run = || {
-        let mut meter = BodyMeter::new(wanted, [encodings.as_bytes()], [7; 16], &Budget::default())?;
+        let mut meter = BodyMeter::new(requirements, [encodings.as_bytes()], [7; 16], &Budget::default())?;
         for chunk in body.chunks(16 * 1024) {
             meter.count(chunk.len() as u64)?;
             meter.offer(chunk)?;
@@ -74,7 +74,7 @@ fn blocks_that_hold_nothing_are_refused_however_they_are_packed() {
     ] {
         assert!(body.len() < 10_000, "{what}: {}", body.len());
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert_eq!(ended.map_err(|refused| refused.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert_eq!(ended.map_err(|rejection| rejection.reason), Err(Reason::MalformedEncoding), "{what}");
         assert!(units < 1_500_000, "{what}: {units}");
     }
 }
@@ -91,7 +91,7 @@ fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
         ("skipped frames", "zstd, gzip", gzip(&b"\x50\x2a\x4d\x18\0\0\0\0".repeat(500_000))),
     ] {
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert_eq!(ended.map_err(|refused| refused.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert_eq!(ended.map_err(|rejection| rejection.reason), Err(Reason::MalformedEncoding), "{what}");
         assert!(units < 3_000_000, "{what}: {units}");
     }
 }
@@ -166,8 +166,9 @@ fn any_slice_gives_the_same_answer() {
     let text = b"[1,2,3]".repeat(3_000);
     let body = gzip(&gzip(&text));
     let run = |units| {
-        let wanted = Requirements { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
-        let mut meter = BodyMeter::new(&wanted, [&b"gzip, gzip"[..]], [7; 16], &Budget::default()).unwrap();
+        let requirements =
+            Requirements { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
+        let mut meter = BodyMeter::new(&requirements, [&b"gzip, gzip"[..]], [7; 16], &Budget::default()).unwrap();
         for chunk in body.chunks(100) {
             meter.offer(chunk).unwrap();
             while meter.advance(&mut Slice::new(units)).unwrap() == Progress::Pending {}

@@ -20,12 +20,12 @@ pub(super) struct Readers {
 
 impl Readers {
     /// The `seed` is a secret.
-    pub(super) fn new(wanted: &Requirements, seed: u64) -> Self {
+    pub(super) fn new(requirements: &Requirements, seed: u64) -> Self {
         let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), seed);
         Self {
-            json: wanted.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), seed)),
-            lines: wanted.lines.then(Lines::default),
-            items: wanted.items.iter().map(items).collect(),
+            json: requirements.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), seed)),
+            lines: requirements.lines.then(Lines::default),
+            items: requirements.items.iter().map(items).collect(),
         }
     }
 
@@ -38,7 +38,7 @@ impl Readers {
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         if let Some(meter) = &mut self.json {
-            meter.feed(bytes).map_err(refused)?;
+            meter.feed(bytes).map_err(rejection)?;
         }
         if let Some(lines) = &mut self.lines {
             lines.feed(bytes);
@@ -52,7 +52,7 @@ impl Readers {
 
     pub(super) fn finish(&mut self) -> Result<(), Rejection> {
         match &mut self.json {
-            Some(meter) => meter.finish().map(|_| ()).map_err(refused),
+            Some(meter) => meter.finish().map(|_| ()).map_err(rejection),
             None => Ok(()),
         }
     }
@@ -68,6 +68,6 @@ impl Readers {
     }
 }
 
-fn refused(breach: json::Breach) -> Rejection {
+fn rejection(breach: json::Breach) -> Rejection {
     Rejection { reason: Reason::of_json(breach), max: breach.limit() }
 }

@@ -7,9 +7,9 @@ mod memory;
 
 use super::{Breach, SLICE_MAX, Step};
 use crate::payload::work::Work;
-use memory::{Cells, Memory};
+use memory::{CountingAllocator, Memory};
 
-type State = BrotliState<Cells, Cells, Cells>;
+type State = BrotliState<CountingAllocator, CountingAllocator, CountingAllocator>;
 
 /// The most bytes of input for one call of the library.
 const PIECE_BYTES: usize = 256;
@@ -24,7 +24,7 @@ const CONTEXTS_MOVED: u64 = 8;
 
 /// The largest allocation that is allowed whatever the limit: additions to windows, and context
 /// maps.
-const WINDOW_LEAST: usize = 64 * 1024;
+const WINDOW_MIN: usize = 64 * 1024;
 
 /// Allocated bytes per unit of work.
 const BYTES_ALLOCATED: u64 = 8;
@@ -53,29 +53,33 @@ impl Brotli {
         let state = state.get_or_insert_with(|| {
             // The window is at most twice the size that the blocks so far announce, and all of that
             // is output.
-            let most = usize::try_from(limit.saturating_mul(2)).unwrap_or(usize::MAX).max(WINDOW_LEAST);
-            Box::new(State::new_strict(memory.cells(most), memory.cells(usize::MAX), memory.cells(usize::MAX)))
+            let bytes_max = usize::try_from(limit.saturating_mul(2)).unwrap_or(usize::MAX).max(WINDOW_MIN);
+            Box::new(State::new_strict(
+                memory.allocator(bytes_max),
+                memory.allocator(usize::MAX),
+                memory.allocator(usize::MAX),
+            ))
         });
         out.resize(SLICE_MAX, 0);
         let (mut free, mut written, mut total) = (out.len(), 0, 0);
         let step = loop {
             if *has_ended {
-                break if input.is_empty() { Ok(Step::Hungry) } else { Err(Breach::Malformed) };
+                break if input.is_empty() { Ok(Step::NeedsInput) } else { Err(Breach::Malformed) };
             }
             // As long as there is no output, the library reads headers, and a few bytes of those
             // can be much work.
-            let most = if written > 0 { PIECE_BYTES } else { HEADER_BYTES };
-            let piece = input.get(..most).unwrap_or(input);
+            let bytes_max = if written > 0 { PIECE_BYTES } else { HEADER_BYTES };
+            let piece = input.get(..bytes_max).unwrap_or(input);
             state.mtf_upper_bound = NO_TRANSFORM;
             let (mut left, mut read, before) = (piece.len(), 0, written);
-            let asked = memory.asked();
+            let allocated = memory.allocated();
             let result =
                 BrotliDecompressStream(&mut left, &mut read, piece, &mut free, &mut written, out, &mut total, state);
             *input = input.get(read..).unwrap_or_default();
             // Calls with a single byte come from the client's chunks; they are not work hidden in
             // the stream.
             work.add_to_slice(CALL);
-            work.add_to_slice(memory.asked().saturating_sub(asked) / BYTES_ALLOCATED);
+            work.add_to_slice(memory.allocated().saturating_sub(allocated) / BYTES_ALLOCATED);
             work.add_bytes(read, BYTE_IN);
             if state.mtf_upper_bound != NO_TRANSFORM {
                 let distance = u64::from(state.mtf_upper_bound) / CONTEXTS_MOVED;
@@ -84,16 +88,16 @@ impl Brotli {
             work.add_bytes(written.saturating_sub(before), BYTE_OUT);
             match result {
                 BrotliResult::ResultSuccess => *has_ended = true,
-                BrotliResult::NeedsMoreInput if input.is_empty() => break Ok(Step::Hungry),
+                BrotliResult::NeedsMoreInput if input.is_empty() => break Ok(Step::NeedsInput),
                 BrotliResult::NeedsMoreInput if read > 0 => {}
-                BrotliResult::NeedsMoreOutput if written > 0 => break Ok(Step::More),
+                BrotliResult::NeedsMoreOutput if written > 0 => break Ok(Step::Continue),
                 BrotliResult::ResultFailure if memory.was_refused() => break Err(Breach::Over),
                 BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput | BrotliResult::ResultFailure => {
                     break Err(Breach::Malformed);
                 }
             }
             if work.is_due() {
-                break Ok(Step::More);
+                break Ok(Step::Continue);
             }
         };
         out.truncate(written);

@@ -36,7 +36,7 @@ impl Deflate {
     pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
         if self.part == Part::Header {
             if !gather(&mut self.held, input, 2) {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
             self.part = Part::Data;
             let held = std::mem::take(&mut self.held);
@@ -66,7 +66,7 @@ impl Deflate {
             }
             self.part = Part::End;
         }
-        if input.is_empty() { Ok(Step::Hungry) } else { Err(Breach::Malformed) }
+        if input.is_empty() { Ok(Step::NeedsInput) } else { Err(Breach::Malformed) }
     }
 
     fn data(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {

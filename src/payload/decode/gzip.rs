@@ -5,7 +5,7 @@
 
 use crc32fast::Hasher;
 
-use super::{Breach, Inflate, ROOM_MIN, SLICE_MAX, Sniff, Step, begins, count, gather, number, take};
+use super::{Breach, FormatMatch, Inflate, ROOM_MIN, SLICE_MAX, Step, count, gather, match_magic, number, take};
 use crate::payload::work::Work;
 
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -25,8 +25,8 @@ const RESERVED: u8 = 0b1110_0000;
 
 /// Whether a body that begins with `first` is a gzip file.
 #[must_use]
-pub fn is_gzip(first: &[u8]) -> Sniff {
-    begins(first, &MAGIC)
+pub fn is_gzip(first: &[u8]) -> FormatMatch {
+    match_magic(first, &MAGIC)
 }
 
 /// A series of members.
@@ -66,7 +66,7 @@ impl Gzip {
             if self.part == Part::Data {
                 let room = SLICE_MAX.saturating_sub(out.len());
                 if room < ROOM_MIN {
-                    return Ok(Step::More);
+                    return Ok(Step::Continue);
                 }
                 let step = self.data(input, room, out, work)?;
                 if self.part == Part::Data {
@@ -78,10 +78,10 @@ impl Gzip {
                 work.add_bytes(before.saturating_sub(input.len()), HEADER_BYTE);
             }
             if input.is_empty() {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
             if work.is_due() {
-                return Ok(Step::More);
+                return Ok(Step::Continue);
             }
         }
     }

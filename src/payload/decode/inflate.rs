@@ -132,7 +132,7 @@ enum Part {
 /// Why decoding stops.
 enum Pause {
     /// More bits are needed.
-    Hungry,
+    NeedsInput,
     /// There is no room for more output.
     Full,
     /// The part is complete; this is the next one.
@@ -172,9 +172,9 @@ impl Inflate {
         let whole = *input;
         self.window.begin(room);
         let step = self.run(input, work);
-        // A hungry decoder needs more bits than it holds. Otherwise, whole bytes among its bits may
-        // belong to what follows the stream.
-        if self.has_ended() || !matches!(step, Ok(Step::Hungry)) {
+        // A decoder that needs input has used its whole bytes. Otherwise, whole bytes among its bits
+        // may belong to what follows the stream.
+        if self.has_ended() || !matches!(step, Ok(Step::NeedsInput)) {
             self.bits.unread(whole, input);
         }
         work.add_bytes(whole.len().saturating_sub(input.len()), BYTE_IN);
@@ -184,23 +184,23 @@ impl Inflate {
 
     fn run(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
         while self.part != Part::End {
-            match self.go_on(input, work)? {
-                Pause::Hungry => return Ok(Step::Hungry),
-                Pause::Full => return Ok(Step::More),
+            match self.decode_part(input, work)? {
+                Pause::NeedsInput => return Ok(Step::NeedsInput),
+                Pause::Full => return Ok(Step::Continue),
                 Pause::Next(part) => self.part = part,
             }
             if work.is_due() {
-                return Ok(Step::More);
+                return Ok(Step::Continue);
             }
         }
-        Ok(Step::Hungry)
+        Ok(Step::NeedsInput)
     }
 
-    fn go_on(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
+    fn decode_part(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
         match self.part {
             Part::Header => self.header(input, work),
             Part::StoredLength => {
-                let Some(number) = self.bits.take(32, input) else { return Ok(Pause::Hungry) };
+                let Some(number) = self.bits.take(32, input) else { return Ok(Pause::NeedsInput) };
                 let (length, check) = (number & 0xffff, number >> 16);
                 if length != !check & 0xffff {
                     return Err(Breach::Malformed);
@@ -209,9 +209,9 @@ impl Inflate {
             }
             Part::Stored { left } => Ok(self.stored(left, input)),
             Part::Counts => {
-                let Some(number) = self.bits.take(14, input) else { return Ok(Pause::Hungry) };
+                let Some(number) = self.bits.take(14, input) else { return Ok(Pause::NeedsInput) };
                 work.add(TABLES);
-                self.codes.get_or_insert_default().announce(number)?;
+                self.codes.get_or_insert_default().read_counts(number)?;
                 Ok(Pause::Next(Part::LengthsOfLengths))
             }
             Part::LengthsOfLengths => {
@@ -219,7 +219,7 @@ impl Inflate {
                 Ok(if codes.lengths_of_lengths(&mut self.bits, input)? {
                     Pause::Next(Part::Lengths)
                 } else {
-                    Pause::Hungry
+                    Pause::NeedsInput
                 })
             }
             Part::Lengths => {
@@ -228,7 +228,7 @@ impl Inflate {
                     work.add(codes.count().saturating_mul(LENGTH));
                     Pause::Next(Part::Symbols { fixed: false })
                 } else {
-                    Pause::Hungry
+                    Pause::NeedsInput
                 })
             }
             Part::Symbols { fixed } => {
@@ -236,7 +236,7 @@ impl Inflate {
                 let pause = symbols(&mut self.bits, &mut self.window, codes.ok_or(Breach::Malformed)?, input)?;
                 Ok(match pause {
                     Pause::Next(_) => Pause::Next(self.after()),
-                    Pause::Hungry | Pause::Full => pause,
+                    Pause::NeedsInput | Pause::Full => pause,
                 })
             }
             Part::End => Ok(Pause::Next(Part::End)),
@@ -254,7 +254,7 @@ impl Inflate {
     }
 
     fn header(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
-        let Some(number) = self.bits.take(3, input) else { return Ok(Pause::Hungry) };
+        let Some(number) = self.bits.take(3, input) else { return Ok(Pause::NeedsInput) };
         work.add(BLOCK);
         self.is_last = number & 1 == 1;
         match number >> 1 {
@@ -283,7 +283,7 @@ impl Inflate {
             let copied = self.window.append(input, left);
             if copied == 0 {
                 self.part = Part::Stored { left };
-                return if input.is_empty() { Pause::Hungry } else { Pause::Full };
+                return if input.is_empty() { Pause::NeedsInput } else { Pause::Full };
             }
             left = left.saturating_sub(copied);
             *input = input.get(copied..).unwrap_or_default();
@@ -300,7 +300,7 @@ fn symbols(bits: &mut Bits, window: &mut Window, codes: &Codes, input: &mut &[u8
         }
         bits.fill(input);
         let mut look = *bits;
-        let Some(symbol) = codes.literals.decode(&mut look)? else { return Ok(Pause::Hungry) };
+        let Some(symbol) = codes.literals.decode(&mut look)? else { return Ok(Pause::NeedsInput) };
         if let Ok(literal) = u8::try_from(symbol) {
             *bits = look;
             window.push(literal);
@@ -311,11 +311,11 @@ fn symbols(bits: &mut Bits, window: &mut Window, codes: &Codes, input: &mut &[u8
             return Ok(Pause::Next(Part::End));
         };
         let (base, extra) = LENGTHS.get(usize::from(of_length)).ok_or(Breach::Malformed)?;
-        let Some(more) = look.look(*extra) else { return Ok(Pause::Hungry) };
+        let Some(more) = look.look(*extra) else { return Ok(Pause::NeedsInput) };
         let length = base.wrapping_add(more);
-        let Some(of_distance) = codes.distances.decode(&mut look)? else { return Ok(Pause::Hungry) };
+        let Some(of_distance) = codes.distances.decode(&mut look)? else { return Ok(Pause::NeedsInput) };
         let (base, extra) = DISTANCES.get(usize::from(of_distance)).ok_or(Breach::Malformed)?;
-        let Some(more) = look.look(*extra) else { return Ok(Pause::Hungry) };
+        let Some(more) = look.look(*extra) else { return Ok(Pause::NeedsInput) };
         *bits = look;
         window.repeat(usize::from(base.wrapping_add(more)), usize::from(length)).ok_or(Breach::Malformed)?;
     }

@@ -233,11 +233,11 @@ fn brotli_with_a_large_window_is_malformed() {
 #[test]
 fn a_sink_stops_the_body_with_an_error_of_its_own() {
     #[derive(Debug, PartialEq, Eq)]
-    enum Mine {
+    enum SinkError {
         Stop,
         Breach(Breach),
     }
-    impl From<Breach> for Mine {
+    impl From<Breach> for SinkError {
         fn from(breach: Breach) -> Self {
             Self::Breach(breach)
         }
@@ -247,10 +247,10 @@ fn a_sink_stops_the_body_with_an_error_of_its_own() {
         let mut decoder = DecodedSize::new(&encodings(field), Files::Leave, UNLIMITED, [7; 16]);
         let mut stop = |_: &[u8]| {
             calls += 1;
-            Err(Mine::Stop)
+            Err(SinkError::Stop)
         };
-        assert_eq!(feed(&mut decoder, &encode(&text(1_000_000)), &mut stop), Err(Mine::Stop), "{field}");
-        assert_eq!(feed(&mut decoder, b"more", &mut stop), Err(Mine::Breach(Breach::Malformed)), "{field}");
+        assert_eq!(feed(&mut decoder, &encode(&text(1_000_000)), &mut stop), Err(SinkError::Stop), "{field}");
+        assert_eq!(feed(&mut decoder, b"more", &mut stop), Err(SinkError::Breach(Breach::Malformed)), "{field}");
         assert_eq!(calls, 1, "{field}");
         assert!(decoder.finish().is_err(), "{field}");
     }
@@ -264,12 +264,12 @@ fn breaches_have_names_of_their_own() {
 #[test]
 fn the_first_bytes_identify_a_gzip_file() {
     for (first, expected) in [
-        (&b""[..], Sniff::More),
-        (b"\x1f\x8b", Sniff::More),
-        (b"\x1f\x8b\x08", Sniff::Yes),
-        (b"\x1f\x8b\x08\0", Sniff::Yes),
-        (b"\x1f\x8b\x07", Sniff::No),
-        (b"a", Sniff::No),
+        (&b""[..], FormatMatch::Incomplete),
+        (b"\x1f\x8b", FormatMatch::Incomplete),
+        (b"\x1f\x8b\x08", FormatMatch::Yes),
+        (b"\x1f\x8b\x08\0", FormatMatch::Yes),
+        (b"\x1f\x8b\x07", FormatMatch::No),
+        (b"a", FormatMatch::No),
     ] {
         assert_eq!(is_gzip(first), expected, "{first:?}");
     }

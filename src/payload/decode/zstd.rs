@@ -66,14 +66,14 @@ impl Zstd {
     pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
         loop {
             if !self.drain(out, work)? || work.is_due() {
-                return Ok(Step::More);
+                return Ok(Step::Continue);
             }
             if self.part == Part::Whole {
                 self.block()?;
                 continue;
             }
             if input.is_empty() {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
             match self.part {
                 Part::Header => {
@@ -97,7 +97,7 @@ impl Zstd {
                             work.add_to_slice(cost::of_window(&self.held, window));
                         }
                         self.part = Part::Whole;
-                        return Ok(Step::More);
+                        return Ok(Step::Continue);
                     }
                 }
                 Part::Whole => {}
@@ -174,8 +174,8 @@ impl Zstd {
             let start = out.len();
             let room = SLICE_MAX.saturating_sub(start).min(there);
             out.resize(start.saturating_add(room), 0);
-            let place = out.get_mut(start..).unwrap_or_default();
-            let read = frames.read(place).map_err(|_| Breach::Malformed)?;
+            let room = out.get_mut(start..).unwrap_or_default();
+            let read = frames.read(room).map_err(|_| Breach::Malformed)?;
             out.truncate(start.saturating_add(read));
             work.add_bytes(read, cost::BYTE_OUT);
             self.bytes = self.bytes.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));

@@ -1,7 +1,7 @@
 //! The decoded body: an archive, a gzip file, or neither.
 
 use super::Files;
-use crate::payload::decode::{Breach, Gzip, Sniff, Step, count, count_up, gather, is_gzip};
+use crate::payload::decode::{Breach, FormatMatch, Gzip, Step, count, count_up, gather, is_gzip};
 use crate::payload::work::Work;
 use crate::payload::zip::{Zip, is_zip};
 
@@ -39,9 +39,9 @@ impl Content {
         if let Format::Open(first) = &mut self.format {
             let whole = gather(first, input, FIRST_BYTES);
             let format = match (is_zip(first), is_gzip(first)) {
-                (Sniff::Yes, _) => Format::Zip(Box::new(Zip::new(self.limit, self.seed))),
-                (_, Sniff::Yes) => Format::Gzip(Box::default()),
-                (Sniff::More, _) | (_, Sniff::More) if !whole => return Ok(Step::Hungry),
+                (FormatMatch::Yes, _) => Format::Zip(Box::new(Zip::new(self.limit, self.seed))),
+                (_, FormatMatch::Yes) => Format::Gzip(Box::default()),
+                (FormatMatch::Incomplete, _) | (_, FormatMatch::Incomplete) if !whole => return Ok(Step::NeedsInput),
                 _ => Format::Plain,
             };
             let first = std::mem::take(first);
@@ -56,7 +56,7 @@ impl Content {
         match &mut self.format {
             Format::Open(_) | Format::Plain => {
                 *input = &[];
-                Ok(Step::Hungry)
+                Ok(Step::NeedsInput)
             }
             Format::Zip(zip) => zip.step(input, work),
             Format::Gzip(gzip) => {

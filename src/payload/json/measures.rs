@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::breach::{Breach, Stop};
+use super::cursors::{Cursors, Role};
 use super::names::Names;
-use super::places::{Places, Role};
 use super::rules::{DEPTH_MAX, DuplicateNames, JsonRules};
 
 mod strings;
@@ -19,7 +19,7 @@ pub(super) use self::strings::Use;
 #[derive(Clone, Debug)]
 pub(super) struct Measures {
     rules: Arc<JsonRules>,
-    places: Places,
+    cursors: Cursors,
     /// The innermost open array or object.
     top: Frame,
     /// What contains it, the body itself first.
@@ -34,12 +34,12 @@ pub(super) struct Measures {
     conditions: u16,
     text: OpenText,
     /// The conditions, one bit each, that have the name of the current member.
-    asked: u16,
+    named: u16,
     /// The first byte that makes the measured value too long; the largest number if no such value
     /// is open.
-    fuse: u64,
+    value_end_max: u64,
     /// The depth below which objects count; the largest number if none do.
-    floor: usize,
+    counted_below: usize,
     matches: Matches,
     names: Option<Names>,
     items: Option<u64>,
@@ -51,7 +51,7 @@ struct Frame {
     /// The number of items or members begun.
     entries: u64,
     /// The most nested matching objects that have ended in it.
-    tallest: u16,
+    deepest: u16,
     /// The conditions that it meets, one bit each.
     met: u16,
     kind: Kind,
@@ -83,7 +83,7 @@ struct Matches {
 
 impl Measures {
     pub(super) fn new(rules: Arc<JsonRules>, seed: u64) -> Self {
-        let places = Places::new(&rules);
+        let cursors = Cursors::new(&rules);
         let depth_max = usize::try_from(rules.depth.min(DEPTH_MAX)).unwrap_or_default();
         let names = match rules.duplicate_names {
             DuplicateNames::Allow => None,
@@ -91,7 +91,7 @@ impl Measures {
         };
         let conditions = rules.objects.as_ref().map_or(0, |rule| rule.conditions.len());
         Self {
-            places,
+            cursors,
             top: Frame::new(Kind::Body),
             outer: Vec::new(),
             depth_max,
@@ -102,9 +102,9 @@ impl Measures {
             conditions: !(u16::MAX << conditions),
             rules,
             text: OpenText::new(0),
-            asked: 0,
-            fuse: u64::MAX,
-            floor: usize::MAX,
+            named: 0,
+            value_end_max: u64::MAX,
+            counted_below: usize::MAX,
             matches: Matches { count: 0, open: 0 },
             names,
             items: None,
@@ -124,7 +124,7 @@ impl Measures {
     pub(super) fn items_so_far(&self) -> Option<u64> {
         let frames = self.outer.iter().chain([&self.top]).enumerate();
         let open = frames.filter(|(depth, frame)| {
-            frame.kind == Kind::Array && self.places.is_at(Role::Items, depth.saturating_sub(1))
+            frame.kind == Kind::Array && self.cursors.is_at(Role::Items, depth.saturating_sub(1))
         });
         let open = open.map(|(_, frame)| frame.entries).reduce(u64::saturating_add);
         open.map(|open| open.saturating_add(self.items.unwrap_or_default())).or(self.items)
@@ -132,8 +132,8 @@ impl Measures {
 
     /// The breach of the measured value if it has too many bytes before `end`.
     pub(super) fn overlong(&self, end: u64) -> Option<Stop> {
-        let rule = self.rules.value.as_ref().filter(|_| end > self.fuse)?;
-        Some(Breach::ValueBytes { limit: rule.bytes }.at(self.fuse))
+        let rule = self.rules.value.as_ref().filter(|_| end > self.value_end_max)?;
+        Some(Breach::ValueBytes { limit: rule.bytes }.at(self.value_end_max))
     }
 
     /// A value begins at `at`.
@@ -143,49 +143,49 @@ impl Measures {
             if self.top.entries >= self.items_max {
                 return Err(Breach::ArrayItems { limit: self.items_max }.at(at));
             }
-            if self.places.reaches(self.depth()) {
-                self.places.enter_item(self.top.entries, self.depth());
+            if self.cursors.reaches(self.depth()) {
+                self.cursors.enter_item(self.top.entries, self.depth());
             }
             self.top.entries = self.top.entries.saturating_add(1);
         }
-        if self.places.reaches(self.depth().saturating_add(1)) {
-            self.arrive(at);
+        if self.cursors.reaches(self.depth().saturating_add(1)) {
+            self.begin_at_path(at);
         }
         Ok(())
     }
 
     /// A value begins at which a path may end.
-    fn arrive(&mut self, at: u64) {
+    fn begin_at_path(&mut self, at: u64) {
         let depth = self.depth();
         if let Some(rule) = &self.rules.value
-            && self.places.is_at(Role::Value, depth)
+            && self.cursors.is_at(Role::Value, depth)
         {
-            self.fuse = at.saturating_add(rule.bytes);
+            self.value_end_max = at.saturating_add(rule.bytes);
         }
-        if self.places.is_at(Role::Below, depth) {
-            self.floor = depth.saturating_add(1);
+        if self.cursors.is_at(Role::Below, depth) {
+            self.counted_below = depth.saturating_add(1);
         }
     }
 
     /// A value has ended; its last byte is before `end`.
     #[inline(always)]
     pub(super) fn end_value(&mut self, end: u64) -> Result<(), Stop> {
-        if self.places.reaches(self.depth().saturating_add(1)) { self.leave(end) } else { Ok(()) }
+        if self.cursors.reaches(self.depth().saturating_add(1)) { self.end_at_path(end) } else { Ok(()) }
     }
 
     /// A value has ended at which a path may end.
-    fn leave(&mut self, end: u64) -> Result<(), Stop> {
+    fn end_at_path(&mut self, end: u64) -> Result<(), Stop> {
         let depth = self.depth();
-        if self.places.is_at(Role::Value, depth) {
+        if self.cursors.is_at(Role::Value, depth) {
             if let Some(stop) = self.overlong(end) {
                 return Err(stop);
             }
-            self.fuse = u64::MAX;
+            self.value_end_max = u64::MAX;
         }
-        if self.places.is_at(Role::Below, depth) {
-            self.floor = usize::MAX;
+        if self.cursors.is_at(Role::Below, depth) {
+            self.counted_below = usize::MAX;
         }
-        self.places.leave(depth);
+        self.cursors.leave(depth);
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl Measures {
         }
         self.outer.push(self.top);
         self.top = Frame::new(kind);
-        self.asked = 0;
+        self.named = 0;
         // Without conditions, the brace alone is enough to match.
         if kind == Kind::Object && self.counts() { self.match_top(at) } else { Ok(()) }
     }
@@ -209,8 +209,8 @@ impl Measures {
         let closed = self.top;
         let depth = self.depth();
         if closed.kind == Kind::Array
-            && self.places.reaches(depth)
-            && self.places.is_at(Role::Items, depth.saturating_sub(1))
+            && self.cursors.reaches(depth)
+            && self.cursors.is_at(Role::Items, depth.saturating_sub(1))
         {
             self.items = Some(self.items.unwrap_or_default().saturating_add(closed.entries));
         }
@@ -223,8 +223,8 @@ impl Measures {
             self.top = outer;
         }
         // The items of an array around an object have no name.
-        self.asked = 0;
-        self.top.tallest = self.top.tallest.max(closed.tallest.saturating_add(u16::from(closed.is_match)));
+        self.named = 0;
+        self.top.deepest = self.top.deepest.max(closed.deepest.saturating_add(u16::from(closed.is_match)));
         self.matches.open = self.matches.open.saturating_sub(u16::from(closed.is_match));
         self.end_value(end)
     }
@@ -245,7 +245,7 @@ impl Measures {
         if let Some(limit) = rule.count.filter(|limit| *count > *limit) {
             return Err(Breach::ObjectsCount { limit }.at(at));
         }
-        let chain = u32::from(*open).saturating_add(self.top.tallest.into());
+        let chain = u32::from(*open).saturating_add(self.top.deepest.into());
         match rule.depth.filter(|limit| chain > *limit) {
             Some(limit) => Err(Breach::ObjectsDepth { limit }.at(at)),
             None => Ok(()),
@@ -254,7 +254,7 @@ impl Measures {
 
     /// Whether an object at this depth counts.
     fn counts(&self) -> bool {
-        self.depth() > self.floor
+        self.depth() > self.counted_below
     }
 
     /// The number of open arrays and objects.
@@ -265,7 +265,7 @@ impl Measures {
 
 impl Frame {
     const fn new(kind: Kind) -> Self {
-        Self { entries: 0, tallest: 0, met: 0, kind, is_match: false }
+        Self { entries: 0, deepest: 0, met: 0, kind, is_match: false }
     }
 }
 

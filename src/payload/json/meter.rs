@@ -22,7 +22,7 @@ pub struct Meter {
 
 /// The measurements of a body that keeps the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measured {
+pub struct Measurements {
     /// The items of the array that the rules name; `None` if there is no such array. Duplicate
     /// names may lead to several arrays: then all of their items.
     pub items: Option<u64>,
@@ -92,7 +92,7 @@ impl Meter {
     ///
     /// # Errors
     /// The earlier breach, or that the body may not end here.
-    pub fn finish(&mut self) -> Result<Measured, Breach> {
+    pub fn finish(&mut self) -> Result<Measurements, Breach> {
         if let Some(breach) = self.breach {
             return Err(breach);
         }
@@ -102,7 +102,7 @@ impl Meter {
             Token::Text(..) | Token::Literal(_) => false,
         };
         if whole && self.next == Next::After && self.measures.kind() == Kind::Body {
-            Ok(Measured { items: self.measures.items() })
+            Ok(Measurements { items: self.measures.items() })
         } else {
             self.refuse(Breach::Truncated)
         }

@@ -17,7 +17,7 @@ pub(super) struct Names {
     key: SipHasher13,
     /// The hash of the current name.
     hasher: SipHasher13,
-    seen: HashSet<u64, BuildHasherDefault<Hashed>>,
+    seen: HashSet<u64, BuildHasherDefault<IdentityHasher>>,
     /// All names, the innermost object's last.
     open: Vec<u64>,
 }
@@ -62,9 +62,9 @@ impl Names {
 
 /// Uses a hash as it is.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hashed(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for Hashed {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -82,7 +82,7 @@ impl Hasher for Hashed {
 impl Names {
     /// The bytes kept. Per entry, the set has one byte more, and eight entries for seven names.
     pub(super) fn memory(&self) -> usize {
-        let places = self.seen.capacity().saturating_mul(8) / 7;
-        self.open.capacity().saturating_mul(8).saturating_add(places.saturating_mul(9))
+        let cursors = self.seen.capacity().saturating_mul(8) / 7;
+        self.open.capacity().saturating_mul(8).saturating_add(cursors.saturating_mul(9))
     }
 }

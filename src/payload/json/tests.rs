@@ -54,7 +54,7 @@ fn rules(words: &str) -> JsonRules {
     rules
 }
 
-fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Measured, Breach> {
+fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Measurements, Breach> {
     let mut meter = Meter::new(Arc::new(rules.clone()), SEED);
     for chunk in chunks {
         if let Err(breach) = meter.feed(chunk) {
@@ -67,7 +67,7 @@ fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -
 }
 
 /// The result, which must be the same in one chunk, in single bytes, and in any two chunks.
-fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measured, Breach> {
+fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measurements, Breach> {
     let whole = feed_all(rules, [body]);
     assert_eq!(feed_all(rules, body.chunks(1)), whole, "{} in bytes", body.escape_ascii());
     for at in 0..=body.len() {
@@ -82,15 +82,15 @@ fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measured, Breach> {
 fn check(table: &str) {
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (words, body) = line.split_once('|').unwrap();
-        let (answer, words) = words.split_once(' ').unwrap();
-        let said = match measure(&rules(words), body.trim().as_bytes()) {
-            Ok(Measured { items: None }) => "ok".to_owned(),
-            Ok(Measured { items: Some(items) }) => items.to_string(),
+        let (expected, words) = words.split_once(' ').unwrap();
+        let actual = match measure(&rules(words), body.trim().as_bytes()) {
+            Ok(Measurements { items: None }) => "ok".to_owned(),
+            Ok(Measurements { items: Some(items) }) => items.to_string(),
             Err(Breach::Malformed { at }) => format!("at={at}"),
             Err(Breach::Truncated) => "truncated".to_owned(),
             Err(breach) => breach.name().to_owned(),
         };
-        assert_eq!(said, answer, "{line}");
+        assert_eq!(actual, expected, "{line}");
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) enum Text {
     /// Between two characters.
     Plain,
     /// Within a character of several bytes.
-    Character(Within),
+    Character(Continuation),
     /// After a backslash.
     Escape,
     /// After `\u`.
@@ -32,7 +32,7 @@ pub(super) enum Text {
 
 /// The bytes that may continue a character. The table is in RFC 3629 §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Within {
+pub(super) struct Continuation {
     least: u8,
     most: u8,
     /// The number of bytes that follow that one.
@@ -82,8 +82,8 @@ impl Text {
                 }
             }
             let [byte, rest @ ..] = bytes else { return Ok(Read::Open(self)) };
-            let (next, said) = self.step(*byte).ok_or(Stop::malformed(offsets.of(bytes)))?;
-            for byte in said.bytes() {
+            let (next, output) = self.step(*byte).ok_or(Stop::malformed(offsets.of(bytes)))?;
+            for byte in output.bytes() {
                 piece(&[*byte], offsets.before(rest))?;
             }
             (self, bytes) = (next, rest);
@@ -91,41 +91,41 @@ impl Text {
     }
 
     /// Reads one byte, if the string may continue with it.
-    fn step(self, byte: u8) -> Option<(Self, Said)> {
-        let raw = Said::byte(byte);
+    fn step(self, byte: u8) -> Option<(Self, Output)> {
+        let raw = Output::byte(byte);
         match self {
-            Self::Plain => Within::begin(byte).map(|within| (Self::Character(within), raw)),
-            Self::Character(within) => (within.least..=within.most)
+            Self::Plain => Continuation::begin(byte).map(|continuation| (Self::Character(continuation), raw)),
+            Self::Character(continuation) => (continuation.least..=continuation.most)
                 .contains(&byte)
-                .then(|| (within.next().map_or(Self::Plain, Self::Character), raw)),
+                .then(|| (continuation.next().map_or(Self::Plain, Self::Character), raw)),
             Self::Escape => match byte {
-                b'u' => Some((Self::Hex { code: 0, digits: 0, first: None }, Said::NOTHING)),
-                letter => unescaped(letter).map(|character| (Self::Plain, Said::byte(character))),
+                b'u' => Some((Self::Hex { code: 0, digits: 0, first: None }, Output::EMPTY)),
+                letter => unescaped(letter).map(|character| (Self::Plain, Output::byte(character))),
             },
             Self::Hex { code, digits, first } => {
                 let digit = u16::try_from(char::from(byte).to_digit(16)?).ok()?;
                 let code = code << 4 | digit;
                 if digits < 3 {
-                    return Some((Self::Hex { code, digits: digits.saturating_add(1), first }, Said::NOTHING));
+                    return Some((Self::Hex { code, digits: digits.saturating_add(1), first }, Output::EMPTY));
                 }
                 match first {
                     Some(first) => {
                         let pair = char::decode_utf16([first, code]).next()?.ok()?;
-                        Some((Self::Plain, Said::character(pair)))
+                        Some((Self::Plain, Output::character(pair)))
                     }
-                    None if (0xD800..0xDC00).contains(&code) => Some((Self::Half(code), Said::NOTHING)),
-                    None => Some((Self::Plain, Said::character(char::from_u32(code.into())?))),
+                    None if (0xD800..0xDC00).contains(&code) => Some((Self::Half(code), Output::EMPTY)),
+                    None => Some((Self::Plain, Output::character(char::from_u32(code.into())?))),
                 }
             }
-            Self::Half(first) => (byte == b'\\').then_some((Self::HalfEscape(first), Said::NOTHING)),
+            Self::Half(first) => (byte == b'\\').then_some((Self::HalfEscape(first), Output::EMPTY)),
             Self::HalfEscape(first) => {
-                (byte == b'u').then_some((Self::Hex { code: 0, digits: 0, first: Some(first) }, Said::NOTHING))
+                (byte == b'u').then_some((Self::Hex { code: 0, digits: 0, first: Some(first) }, Output::EMPTY))
             }
         }
     }
 }
 
-impl Within {
+impl Continuation {
     /// The character that begins with `first`; `None` if that is ASCII or not a first byte.
     const fn begin(first: u8) -> Option<Self> {
         let (least, most, left) = match first {
@@ -149,13 +149,13 @@ impl Within {
 
 /// The text that one byte of the body adds to its string.
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct Output {
     utf8: [u8; 4],
     length: usize,
 }
 
-impl Said {
-    const NOTHING: Self = Self { utf8: [0; 4], length: 0 };
+impl Output {
+    const EMPTY: Self = Self { utf8: [0; 4], length: 0 };
 
     const fn byte(byte: u8) -> Self {
         Self { utf8: [byte, 0, 0, 0], length: 1 }

@@ -17,14 +17,14 @@ const NARROW_BYTES: usize = 12;
 const WIDE_BYTES: usize = 20;
 
 /// The length of the descriptor of an entry with these `sizes`, as far as the bytes held determine
-/// it. If the entry has wide sizes, its descriptor has them as well (§4.3.9.2).
-pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_wide: bool) -> usize {
+/// it. If the entry has sizes of eight bytes, so has its descriptor (§4.3.9.2).
+pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_zip64: bool) -> usize {
     let signature = if held.starts_with(&SIGNATURE) { SIGNATURE.len() } else { 0 };
     let narrow = signature.saturating_add(NARROW_BYTES);
-    let is_narrow = |held: &[u8]| !is_wide && says(held, sizes);
+    let has_narrow_sizes = |held: &[u8]| !is_zip64 && matches_sizes(held, sizes);
     if held.len() < SIGNATURE.len() {
         SIGNATURE.len()
-    } else if held.get(..narrow).is_none_or(is_narrow) {
+    } else if held.get(..narrow).is_none_or(has_narrow_sizes) {
         narrow
     } else {
         signature.saturating_add(WIDE_BYTES)
@@ -32,7 +32,7 @@ pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_wide: bool) -> usize {
 }
 
 /// Whether the descriptor states `sizes`.
-pub(super) fn says(descriptor: &[u8], sizes: &Sizes) -> bool {
+pub(super) fn matches_sizes(descriptor: &[u8], sizes: &Sizes) -> bool {
     let fields = descriptor.strip_prefix(&SIGNATURE).unwrap_or(descriptor);
     let width = if fields.len() == NARROW_BYTES { 4 } else { 8 };
     number(fields, 0, 4) == u64::from(sizes.crc)
@@ -56,7 +56,7 @@ pub(super) enum Step<'d> {
 pub(super) fn scan(
     held: &mut Vec<u8>,
     input: &mut &[u8],
-    is_wide: bool,
+    is_zip64: bool,
     entry: &mut dyn FnMut(Step<'_>) -> Result<Sizes, Breach>,
 ) -> Result<bool, Breach> {
     loop {
@@ -72,7 +72,7 @@ pub(super) fn scan(
         loop {
             // The fourth byte rules out most false signatures without a look at the sizes.
             let found = if held.len() > SIGNATURE.len() || held.starts_with(&SIGNATURE) {
-                compare(held, &entry(Step::Sizes)?, is_wide)
+                compare(held, &entry(Step::Sizes)?, is_zip64)
             } else if SIGNATURE.starts_with(held) {
                 Match::Part
             } else {
@@ -106,7 +106,7 @@ enum Match {
 }
 
 /// Compares a possible beginning of a descriptor with the forms that state `sizes`.
-fn compare(held: &[u8], sizes: &Sizes, is_wide: bool) -> Match {
+fn compare(held: &[u8], sizes: &Sizes, is_zip64: bool) -> Match {
     let head = || SIGNATURE.into_iter().chain(sizes.crc.to_le_bytes());
     let wide = head().chain(sizes.compressed.to_le_bytes()).chain(sizes.uncompressed.to_le_bytes());
     let matches = |form: &mut dyn Iterator<Item = u8>| {
@@ -118,7 +118,7 @@ fn compare(held: &[u8], sizes: &Sizes, is_wide: bool) -> Match {
         }
     };
     match (u32::try_from(sizes.compressed), u32::try_from(sizes.uncompressed)) {
-        (Ok(compressed), Ok(uncompressed)) if !is_wide => {
+        (Ok(compressed), Ok(uncompressed)) if !is_zip64 => {
             let mut narrow = head().chain(compressed.to_le_bytes()).chain(uncompressed.to_le_bytes());
             match matches(&mut narrow) {
                 Match::None => matches(&mut { wide }),

@@ -32,7 +32,7 @@ pub(super) struct Seal(u128);
 enum Phase {
     Locals,
     Centrals { start: u64 },
-    WideEnd { at: u64, end: End },
+    Zip64End { at: u64, end: End },
     Located { end: End },
     Ended,
 }
@@ -75,7 +75,7 @@ impl Directory {
     pub(super) fn place_local(&self, start: u64) -> Result<u64, Breach> {
         match self.phase {
             Phase::Locals => Ok(start),
-            Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => {
+            Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => {
                 Err(Breach::Malformed)
             }
         }
@@ -94,38 +94,38 @@ impl Directory {
     }
 
     /// The zip64 end record, which begins at `at`.
-    pub(super) fn wide_end(&mut self, end: &End, at: u64) -> Result<(), Breach> {
+    pub(super) fn zip64_end(&mut self, end: &End, at: u64) -> Result<(), Breach> {
         if *end != self.actual(at)? {
             return Err(Breach::Malformed);
         }
-        self.phase = Phase::WideEnd { at, end: *end };
+        self.phase = Phase::Zip64End { at, end: *end };
         Ok(())
     }
 
     /// The locator, which must follow the zip64 end record and point to it.
     pub(super) fn locate(&mut self, offset: u64) -> Result<(), Breach> {
         match self.phase {
-            Phase::WideEnd { at, end } if at == offset => {
+            Phase::Zip64End { at, end } if at == offset => {
                 self.phase = Phase::Located { end };
                 Ok(())
             }
-            Phase::Locals | Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => {
+            Phase::Locals | Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => {
                 Err(Breach::Malformed)
             }
         }
     }
 
     /// The end record, which begins at `at`.
-    pub(super) fn end(&mut self, said: &End, at: u64) -> Result<(), Breach> {
+    pub(super) fn end(&mut self, stated: &End, at: u64) -> Result<(), Breach> {
         let agrees = match self.phase {
             Phase::Located { end } => {
-                let fits = |said: u64, wide: u64, elsewhere: u64| said == wide || said == elsewhere;
-                fits(said.records, end.records, NARROW_ELSEWHERE)
-                    && fits(said.bytes, end.bytes, ELSEWHERE)
-                    && fits(said.offset, end.offset, ELSEWHERE)
+                let fits = |stated: u64, wide: u64, elsewhere: u64| stated == wide || stated == elsewhere;
+                fits(stated.records, end.records, NARROW_ELSEWHERE)
+                    && fits(stated.bytes, end.bytes, ELSEWHERE)
+                    && fits(stated.offset, end.offset, ELSEWHERE)
             }
-            Phase::Locals | Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Ended => {
-                *said == self.actual(at)?
+            Phase::Locals | Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Ended => {
+                *stated == self.actual(at)?
             }
         };
         if !agrees || self.locals != self.centrals {
@@ -146,7 +146,7 @@ impl Directory {
         match self.phase {
             Phase::Locals => Ok(at),
             Phase::Centrals { start } => Ok(start),
-            Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => Err(Breach::Malformed),
+            Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => Err(Breach::Malformed),
         }
     }
 }

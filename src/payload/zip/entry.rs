@@ -23,7 +23,7 @@ pub(super) struct Entry {
     offset: u64,
     method: u64,
     form: Form,
-    is_wide: bool,
+    is_zip64: bool,
     crc: Hasher,
     /// Bytes of the data so far, as sent.
     compressed: u64,
@@ -73,8 +73,8 @@ impl Entry {
             (DEFLATED, Some(declared)) => Form::Deflated { declared },
             _ => return Err(Breach::Unsupported),
         };
-        let (method, is_wide) = (local.method, local.is_wide);
-        let entry = Self { sealer, offset, method, form, is_wide, crc: Hasher::new(), compressed: 0, uncompressed: 0 };
+        let (method, is_zip64) = (local.method, local.is_zip64);
+        let entry = Self { sealer, offset, method, form, is_zip64, crc: Hasher::new(), compressed: 0, uncompressed: 0 };
         // An entry without data is complete.
         if entry.is_empty() && entry.declared().is_some_and(|declared| declared != entry.sizes()) {
             return Err(Breach::Malformed);
@@ -88,8 +88,8 @@ impl Entry {
     }
 
     /// Whether the sizes in its descriptor have eight bytes.
-    pub(super) const fn is_wide(&self) -> bool {
-        self.is_wide
+    pub(super) const fn is_zip64(&self) -> bool {
+        self.is_zip64
     }
 
     /// The actual sizes so far.
@@ -124,11 +124,11 @@ impl Entry {
                 self.progress(&declared)
             }
             Form::StoredUntilDescriptor => {
-                let found = descriptor::scan(held, input, self.is_wide, &mut |step| match step {
+                let found = descriptor::scan(held, input, self.is_zip64, &mut |step| match step {
                     descriptor::Step::Sizes => Ok(self.sizes()),
                     descriptor::Step::Data(data) => self.store(data, work, sink).map(|()| self.sizes()),
                 })?;
-                Ok(if found { Progress::Whole } else { Progress::On(Step::Hungry) })
+                Ok(if found { Progress::Whole } else { Progress::On(Step::NeedsInput) })
             }
             Form::Deflated { declared } => {
                 let mut data = *input;
@@ -139,7 +139,7 @@ impl Entry {
                 let ends = self.compressed == declared.compressed;
                 match (inflate.has_ended(), ends, step) {
                     (true, true, _) => self.progress(&declared),
-                    (true, false, _) | (false, true, Step::Hungry) => Err(Breach::Malformed),
+                    (true, false, _) | (false, true, Step::NeedsInput) => Err(Breach::Malformed),
                     (false, ..) => Ok(Progress::On(step)),
                 }
             }
@@ -159,7 +159,7 @@ impl Entry {
 
     fn progress(&self, declared: &Sizes) -> Result<Progress, Breach> {
         if self.compressed < declared.compressed {
-            Ok(Progress::On(Step::Hungry))
+            Ok(Progress::On(Step::NeedsInput))
         } else if self.sizes() == *declared {
             Ok(Progress::Whole)
         } else {

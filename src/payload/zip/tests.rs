@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::payload::decode::tests::raw;
-use archive::{File, Tail, archive, deflated, end, parts, stored, wide_end};
+use archive::{File, Tail, archive, deflated, end, parts, stored, zip64_end};
 
 const SEED: [u8; 16] = *b"0123456789abcdef";
 const MALFORMED: Result<u64, Breach> = Err(Breach::Malformed);
@@ -27,7 +27,7 @@ fn feed(zip: &mut Zip, mut chunk: &[u8]) -> Result<(), Breach> {
     let mut work = Work::default();
     loop {
         work.begin_step();
-        if zip.step(&mut chunk, &mut work)? == Step::Hungry && chunk.is_empty() {
+        if zip.step(&mut chunk, &mut work)? == Step::NeedsInput && chunk.is_empty() {
             return Ok(());
         }
     }
@@ -107,7 +107,7 @@ fn archives_of_a_common_writer_are_measured() {
 fn the_end_may_be_wide_have_a_comment_or_be_alone() {
     let (locals, centrals) = parts(&three());
     let directory = centrals.concat();
-    let wide = wide_end(3, directory.len(), locals.len());
+    let wide = zip64_end(3, directory.len(), locals.len());
     let narrow = end(3, directory.len(), locals.len(), b"PK\x05\x06 is a comment");
     for (end, expected) in [
         (narrow.clone(), Ok(1003)),
@@ -117,9 +117,9 @@ fn the_end_may_be_wide_have_a_comment_or_be_alone() {
         ([&wide[..56], &narrow].concat(), MALFORMED),
         (wide[56..].to_vec(), MALFORMED),
         ([&wide[..56], &wide].concat(), MALFORMED),
-        (wide_end(2, directory.len(), locals.len()), MALFORMED),
-        (wide_end(3, directory.len() + 1, locals.len()), MALFORMED),
-        (wide_end(3, directory.len(), locals.len() - 1), MALFORMED),
+        (zip64_end(2, directory.len(), locals.len()), MALFORMED),
+        (zip64_end(3, directory.len() + 1, locals.len()), MALFORMED),
+        (zip64_end(3, directory.len(), locals.len() - 1), MALFORMED),
         ([&wide[..76], &end_of(3, directory.len(), locals.len() + 1)].concat(), MALFORMED),
         (end_of(2, directory.len(), locals.len()), MALFORMED),
         (end_of(3, directory.len() - 1, locals.len()), MALFORMED),
@@ -131,7 +131,7 @@ fn the_end_may_be_wide_have_a_comment_or_be_alone() {
         assert_eq!(whole(&body), expected, "{end:x?}");
     }
     assert_eq!(whole(&archive(&[])), Ok(0), "an archive without entries");
-    assert_eq!(whole(&wide_end(0, 0, 0)), Ok(0), "the same with a wide end");
+    assert_eq!(whole(&zip64_end(0, 0, 0)), Ok(0), "the same with a wide end");
     assert_eq!(whole(&[archive(&[]), vec![0]].concat()), MALFORMED);
 }
 
@@ -263,14 +263,14 @@ fn a_bomb_is_refused_at_the_limit_over_all_its_entries() {
 #[test]
 fn the_first_bytes_identify_an_archive() {
     for (first, expected) in [
-        (&b""[..], Sniff::More),
-        (b"P", Sniff::More),
-        (b"PK\x05", Sniff::More),
-        (b"PK\x03\x04", Sniff::Yes),
-        (b"PK\x05\x06\0", Sniff::Yes),
-        (b"PK\x03\x06", Sniff::No),
-        (b"PKPK", Sniff::No),
-        (b"MZ", Sniff::No),
+        (&b""[..], FormatMatch::Incomplete),
+        (b"P", FormatMatch::Incomplete),
+        (b"PK\x05", FormatMatch::Incomplete),
+        (b"PK\x03\x04", FormatMatch::Yes),
+        (b"PK\x05\x06\0", FormatMatch::Yes),
+        (b"PK\x03\x06", FormatMatch::No),
+        (b"PKPK", FormatMatch::No),
+        (b"MZ", FormatMatch::No),
     ] {
         assert_eq!(is_zip(first), expected, "{first:?}");
     }
@@ -284,12 +284,12 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
 
 fn file() -> impl Strategy<Value = File> {
     let tail = prop::sample::select(vec![Tail::Missing, Tail::Narrow, Tail::Wide]);
-    (data(), any::<bool>(), any::<bool>(), tail).prop_map(|(data, is_stored, is_wide, tail)| {
+    (data(), any::<bool>(), any::<bool>(), tail).prop_map(|(data, is_stored, is_zip64, tail)| {
         let file = if is_stored { stored("name", &data) } else { deflated("other name", &data) };
-        let file = if is_wide { file.wide() } else { file };
+        let file = if is_zip64 { file.wide() } else { file };
         match tail {
             Tail::Missing => file,
-            Tail::Narrow | Tail::BareNarrow if !is_wide => file.with(tail),
+            Tail::Narrow | Tail::BareNarrow if !is_zip64 => file.with(tail),
             Tail::Narrow | Tail::Wide | Tail::BareNarrow | Tail::BareWide => file.with(Tail::Wide),
         }
     })
@@ -299,7 +299,7 @@ proptest! {
     #[test]
     fn any_archive_is_measured_in_any_chunks(files in prop::collection::vec(file(), 0..8), chunk in 1_usize..100) {
         // An empty entry may have a narrow descriptor that is the beginning of a wide one.
-        prop_assume!(files.iter().all(|file| file.tail != Tail::Wide || file.is_wide || file.size > 0));
+        prop_assume!(files.iter().all(|file| file.tail != Tail::Wide || file.is_zip64 || file.size > 0));
         let size = files.iter().map(|file| file.size).sum();
         let body = archive(&files);
         prop_assert_eq!(measure(body.chunks(chunk), size), Ok(size));

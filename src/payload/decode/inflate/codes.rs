@@ -60,7 +60,7 @@ impl Codes {
     }
 
     /// Reads the three counts at the start of a block with its own codes.
-    pub(super) fn announce(&mut self, number: u64) -> Result<(), Breach> {
+    pub(super) fn read_counts(&mut self, number: u64) -> Result<(), Breach> {
         let field = |shift: u32, mask: u64| usize::try_from(number >> shift & mask).unwrap_or_default();
         self.literal_count = field(0, 31).saturating_add(257);
         self.distance_count = field(5, 31).saturating_add(1);
@@ -80,8 +80,8 @@ impl Codes {
     pub(super) fn lengths_of_lengths(&mut self, bits: &mut Bits, input: &mut &[u8]) -> Result<bool, Breach> {
         while self.have < self.length_count {
             let Some(length) = bits.take(3, input) else { return Ok(false) };
-            let place = ORDER.get(self.have).and_then(|at| self.lengths.get_mut(*at)).ok_or(Breach::Malformed)?;
-            *place = u8::try_from(length).unwrap_or_default();
+            let position = ORDER.get(self.have).and_then(|at| self.lengths.get_mut(*at)).ok_or(Breach::Malformed)?;
+            *position = u8::try_from(length).unwrap_or_default();
             self.have = self.have.saturating_add(1);
         }
         self.of_lengths.build(self.lengths.get(..ORDER.len()).unwrap_or_default())?;
@@ -147,10 +147,10 @@ impl<const N: usize> Huffman<N> {
             let count = self.counts.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
             *count = count.saturating_add(1);
         }
-        let (mut left, mut places, mut total) = (1_u32, [0_u16; BITS_MAX + 1], 0_u16);
-        for (count, place) in self.counts.iter().zip(&mut places).skip(1) {
+        let (mut left, mut positions, mut total) = (1_u32, [0_u16; BITS_MAX + 1], 0_u16);
+        for (count, position) in self.counts.iter().zip(&mut positions).skip(1) {
             left = (left << 1).checked_sub((*count).into()).ok_or(Breach::Malformed)?;
-            *place = total;
+            *position = total;
             total = total.saturating_add(*count);
         }
         // As in zlib, a code may have gaps only if it uses no symbol, or a single one of one bit.
@@ -159,10 +159,10 @@ impl<const N: usize> Huffman<N> {
             return Err(Breach::Malformed);
         }
         for (symbol, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-            let place = places.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
-            *self.symbols.get_mut(usize::from(*place)).ok_or(Breach::Malformed)? =
+            let position = positions.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
+            *self.symbols.get_mut(usize::from(*position)).ok_or(Breach::Malformed)? =
                 u16::try_from(symbol).map_err(|_| Breach::Malformed)?;
-            *place = place.saturating_add(1);
+            *position = position.saturating_add(1);
         }
         self.look_up();
         Ok(())
@@ -178,8 +178,8 @@ impl<const N: usize> Huffman<N> {
             self.short.copy_within(..half, half);
             half <<= 1;
             for symbol in self.symbols.iter().skip(at).take(count.into()) {
-                let place = code.reverse_bits().wrapping_shr(32_u32.wrapping_sub(length)) as usize;
-                if let Some(entry) = self.short.get_mut(place) {
+                let position = code.reverse_bits().wrapping_shr(32_u32.wrapping_sub(length)) as usize;
+                if let Some(entry) = self.short.get_mut(position) {
                     *entry = symbol << 4 | u16::try_from(length).unwrap_or_default();
                 }
                 code = code.wrapping_add(1);
@@ -220,8 +220,8 @@ impl<const N: usize> Huffman<N> {
             let count = u32::from(count);
             if let Some(number) = code.checked_sub(first).filter(|number| *number < count) {
                 bits.skip(length);
-                let place = usize::try_from(at.wrapping_add(number)).unwrap_or(usize::MAX);
-                return self.symbols.get(place).copied().map(Some).ok_or(Breach::Malformed);
+                let position = usize::try_from(at.wrapping_add(number)).unwrap_or(usize::MAX);
+                return self.symbols.get(position).copied().map(Some).ok_or(Breach::Malformed);
             }
             first = first.wrapping_add(count);
             at = at.wrapping_add(count);

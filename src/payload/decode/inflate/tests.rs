@@ -24,7 +24,7 @@ fn inflate(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, u64), Breach> {
                 left += input.len();
                 break;
             }
-            if step == Step::Hungry {
+            if step == Step::NeedsInput {
                 assert!(input.is_empty());
                 break;
             }

@@ -68,8 +68,8 @@ impl Window {
 
     #[inline]
     pub(super) fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.at) {
-            *place = byte;
+        if let Some(target) = self.bytes.get_mut(self.at) {
+            *target = byte;
             self.at = self.at.wrapping_add(1);
         }
     }
@@ -82,8 +82,8 @@ impl Window {
         if end > self.bytes.len() {
             self.grow(end);
         }
-        let (Some(place), Some(data)) = (self.bytes.get_mut(self.at..end), input.get(..count)) else { return 0 };
-        place.copy_from_slice(data);
+        let (Some(target), Some(data)) = (self.bytes.get_mut(self.at..end), input.get(..count)) else { return 0 };
+        target.copy_from_slice(data);
         self.at = end;
         count
     }
@@ -99,10 +99,10 @@ impl Window {
                 let byte = *self.bytes.get(from)?;
                 self.bytes.get_mut(self.at..end)?.fill(byte);
             } else {
-                let (mut source, mut place) = (from, self.at);
-                while place < end {
-                    *self.bytes.get_mut(place)? = *self.bytes.get(source)?;
-                    (source, place) = (source.wrapping_add(1), place.wrapping_add(1));
+                let (mut source, mut target) = (from, self.at);
+                while target < end {
+                    *self.bytes.get_mut(target)? = *self.bytes.get(source)?;
+                    (source, target) = (source.wrapping_add(1), target.wrapping_add(1));
                 }
             }
             self.at = end;

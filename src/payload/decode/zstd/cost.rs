@@ -15,7 +15,7 @@ const SEQUENCE: u64 = 14;
 /// transmitted.
 const LITERALS: u64 = 3_000;
 const PREDEFINED: u64 = 300;
-const OWN: u64 = 2_000;
+const TRANSMITTED: u64 = 2_000;
 
 /// A window that may be reserved at once without harm.
 pub(super) const WINDOW_SMALL: u64 = 64 * 1024;
@@ -82,7 +82,7 @@ pub(super) fn of_block(block: &[u8]) -> u64 {
 const fn of_mode(mode: u64) -> u64 {
     match mode {
         0 => PREDEFINED,
-        2 => OWN,
+        2 => TRANSMITTED,
         _ => 0,
     }
 }

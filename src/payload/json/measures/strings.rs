@@ -2,8 +2,8 @@
 
 use super::super::breach::{Breach, Stop};
 use super::super::candidates::{CANDIDATES_MAX, Candidates};
+use super::super::cursors::ROLES;
 use super::super::names::Names;
-use super::super::places::ROLES;
 use super::super::rules::CONDITIONS_MAX;
 use super::Measures;
 
@@ -44,7 +44,7 @@ impl Measures {
         }
         // A condition that was met stays met.
         let conditions = if self.counts() { self.conditions & !self.top.met } else { 0 };
-        let paths = if self.places.reaches(depth) { self.places.wanted(depth) } else { 0 };
+        let paths = if self.cursors.reaches(depth) { self.cursors.continuing(depth) } else { 0 };
         self.text = OpenText::new(conditions | paths << PATHS_AT);
         Ok(())
     }
@@ -52,7 +52,7 @@ impl Measures {
     /// A string begins; its value has begun.
     #[inline(always)]
     pub(in super::super) fn begin_string(&mut self) {
-        self.text = OpenText::new(self.asked);
+        self.text = OpenText::new(self.named);
     }
 
     /// The string continues with `piece`, whose last byte is at `last`.
@@ -113,9 +113,9 @@ impl Measures {
         let last = end.saturating_sub(1);
         match what {
             Use::Name => {
-                self.asked = found & CONDITIONS;
+                self.named = found & CONDITIONS;
                 if found & !CONDITIONS != 0 {
-                    self.places.enter_member(found >> PATHS_AT, self.depth());
+                    self.cursors.enter_member(found >> PATHS_AT, self.depth());
                 }
                 self.names.as_mut().map_or(Ok(()), Names::end).map_err(|breach| breach.at(last))
             }
@@ -133,7 +133,7 @@ impl Measures {
     fn candidate<'m>(&'m self, what: Use) -> impl Fn(usize) -> Option<&'m [u8]> {
         let conditions = self.rules.objects.as_ref().map(|rule| &rule.conditions);
         move |number| match (what, number.checked_sub(PATHS_AT)) {
-            (Use::Name, Some(role)) => self.places.name(role, self.depth()),
+            (Use::Name, Some(role)) => self.cursors.name(role, self.depth()),
             (Use::Name, None) => conditions?.name(number),
             (Use::Value, _) => conditions?.text(number),
         }

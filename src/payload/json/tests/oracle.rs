@@ -76,8 +76,8 @@ impl Tree {
 
     /// How deeply these nest.
     pub(super) fn nested_below(&self, conditions: &[(&str, &str)]) -> u64 {
-        let tallest = |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
-        self.children().into_iter().map(tallest).max().unwrap_or(0)
+        let deepest = |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
+        self.children().into_iter().map(deepest).max().unwrap_or(0)
     }
 
     pub(super) fn items(&self) -> Option<u64> {
