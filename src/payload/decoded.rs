@@ -71,6 +71,12 @@ struct Buffer {
     can_continue: bool,
 }
 
+impl Stage {
+    fn new(codec: Codec) -> Self {
+        Self { codec, buffer: Buffer::default(), has_begun: false, taken: 0, bytes: 0 }
+    }
+}
+
 impl Buffer {
     fn is_done(&self) -> bool {
         !self.can_continue && self.taken >= self.bytes.len()
@@ -95,11 +101,11 @@ impl DecodedSize {
     /// secret, as in [`Zip::new`](super::zip::Zip::new).
     #[must_use]
     pub fn new(encodings: &Encodings, files: Files, limit: u64, seed: [u8; 16]) -> Self {
-        let stage = |codec: Codec| Stage { codec, buffer: Buffer::default(), has_begun: false, taken: 0, bytes: 0 };
+        let applied = encodings.applied();
         let mut stages: Vec<Stage> =
-            encodings.applied().iter().rev().map(|one| stage(Codec::new(*one, limit))).collect();
+            applied.iter().rev().map(|encoding| Stage::new(Codec::new(*encoding, limit))).collect();
         if stages.is_empty() {
-            stages.push(stage(Codec::Identity));
+            stages.push(Stage::new(Codec::Identity));
         }
         let content = Content::new(files, limit, seed);
         Self { stages, content, buffer: Buffer::default(), limit, reader_units: 0, work: Work::default(), broken: None }

@@ -48,7 +48,7 @@ impl Work {
 
     /// Adds `units` for each of `count` bytes.
     pub(crate) fn add_bytes(&mut self, count: usize, units: u64) {
-        self.add(u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(units));
+        self.add((count as u64).saturating_mul(units));
     }
 
     pub(crate) const fn begin_step(&mut self) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Reason, Rejection, Requirements};
-use crate::payload::json::{self, JsonPath, JsonRules};
+use crate::payload::json::{self, JsonRules};
 use crate::payload::lines::Lines;
 
 /// The work of a byte for a JSON meter, and for the line counter.
@@ -21,11 +21,12 @@ pub(super) struct Readers {
 impl Readers {
     /// The `seed` is a secret.
     pub(super) fn new(requirements: &Requirements, seed: u64) -> Self {
-        let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), seed);
+        let meter = |rules| json::Meter::new(rules, seed);
+        let items = requirements.items.iter().map(|at| Arc::new(JsonRules::only_items(at.clone())));
         Self {
-            json: requirements.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), seed)),
+            json: requirements.json.clone().map(meter),
             lines: requirements.lines.then(Lines::default),
-            items: requirements.items.iter().map(items).collect(),
+            items: items.map(meter).collect(),
         }
     }
 
@@ -33,7 +34,7 @@ impl Readers {
     pub(super) fn byte_units(&self) -> u64 {
         let of_lines = if self.lines.is_some() { LINES_BYTE } else { 0 };
         let meters = self.items.len().saturating_add(usize::from(self.json.is_some()));
-        u64::try_from(meters).unwrap_or(u64::MAX).saturating_mul(JSON_BYTE).saturating_add(of_lines)
+        (meters as u64).saturating_mul(JSON_BYTE).saturating_add(of_lines)
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Rejection> {

@@ -43,7 +43,7 @@ pub(crate) fn take<'i>(input: &mut &'i [u8], left: u64) -> &'i [u8] {
 
 /// The number of bytes.
 pub(crate) fn count(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+    bytes.len() as u64
 }
 
 /// The little-endian number of `length` bytes, at most eight, at `at`; zero if `bytes` ends before

@@ -178,7 +178,7 @@ impl Zstd {
             let read = frames.read(room).map_err(|_| Breach::Malformed)?;
             out.truncate(start.saturating_add(read));
             work.add_bytes(read, cost::BYTE_OUT);
-            self.bytes = self.bytes.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            self.bytes = self.bytes.saturating_add(read as u64);
             if read < there {
                 return Ok(false);
             }

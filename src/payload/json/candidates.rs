@@ -24,8 +24,9 @@ impl Candidates {
 
     /// Compares the next `piece`; `text` returns the candidates by their numbers.
     pub(super) fn push<'t>(&mut self, piece: &[u8], text: impl Fn(usize) -> Option<&'t [u8]>) {
-        let goes_on = |text: &[u8]| text.get(self.at..).is_some_and(|left| left.starts_with(piece));
-        self.alive = self.kept(|number| text(number).is_some_and(goes_on));
+        self.alive = self.kept(|number| {
+            text(number).and_then(|text| text.get(self.at..)).is_some_and(|rest| rest.starts_with(piece))
+        });
         self.at = self.at.saturating_add(piece.len());
     }
 

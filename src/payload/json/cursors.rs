@@ -41,8 +41,9 @@ impl Cursors {
     pub(super) fn new(rules: &JsonRules) -> Self {
         let value = rules.value.as_ref().map(|rule| &rule.at);
         let below = rules.objects.as_ref().map(|rule| &rule.below);
-        let cursor = |path: Option<&JsonPath>| path.map(|path| Cursor { path: path.clone(), steps: 0 });
-        let mut cursors = Self { cursors: [value, below, rules.items.as_ref()].map(cursor), reach: 0 };
+        let paths = [value, below, rules.items.as_ref()];
+        let cursors = paths.map(|path| path.map(|path| Cursor { path: path.clone(), steps: 0 }));
+        let mut cursors = Self { cursors, reach: 0 };
         cursors.update_reach();
         cursors
     }
@@ -66,9 +67,8 @@ impl Cursors {
 
     /// The roles, one bit each, whose path continues from the object at `depth`.
     pub(super) fn continuing(&self, depth: usize) -> u16 {
-        let leads_on =
-            |cursor: &Option<Cursor>| cursor.as_ref().is_some_and(|cursor| cursor.step_from(depth).is_some());
-        self.cursors.iter().rev().fold(0, |roles, cursor| roles << 1 | u16::from(leads_on(cursor)))
+        let steps = self.cursors.iter().rev().map(|cursor| cursor.as_ref()?.step_from(depth));
+        steps.fold(0, |roles, step| roles << 1 | u16::from(step.is_some()))
     }
 
     /// Follows the paths of `roles` into a member of the object at `depth`.

@@ -147,13 +147,11 @@ impl Meter {
                     self.after(rest)
                 }
                 (Next::Value | Next::FirstItem, b'{') => {
-                    self.measures.begin_value(at)?;
-                    self.measures.open(Kind::Object, at)?;
+                    self.open(Kind::Object, at)?;
                     (Next::FirstName, rest)
                 }
                 (Next::Value | Next::FirstItem, b'[') => {
-                    self.measures.begin_value(at)?;
-                    self.measures.open(Kind::Array, at)?;
+                    self.open(Kind::Array, at)?;
                     (Next::FirstItem, rest)
                 }
                 (Next::After, b',') => match self.measures.kind() {
@@ -171,12 +169,7 @@ impl Meter {
                 }
                 (Next::Value | Next::FirstItem, b't' | b'f' | b'n') => {
                     self.measures.begin_value(at)?;
-                    let word: &[u8] = match byte {
-                        b't' => b"rue",
-                        b'f' => b"alse",
-                        _ => b"ull",
-                    };
-                    (Next::After, self.literal(word, rest, offsets)?)
+                    (Next::After, self.literal(literal_tail(*byte), rest, offsets)?)
                 }
                 (Next::Value | Next::FirstItem, _) => {
                     let number = Number::begin(*byte).ok_or(Stop::malformed(at))?;
@@ -189,6 +182,12 @@ impl Meter {
         }
         self.next = next;
         Ok(())
+    }
+
+    #[inline(always)]
+    fn open(&mut self, kind: Kind, at: u64) -> Result<(), Stop> {
+        self.measures.begin_value(at)?;
+        self.measures.open(kind, at)
     }
 
     /// The grammar after a value, or after the comma if one follows.
@@ -269,5 +268,15 @@ impl Meter {
     #[must_use]
     pub fn memory(&self) -> usize {
         self.measures.memory()
+    }
+}
+
+/// The rest of the literal that begins with `first`.
+#[inline(always)]
+const fn literal_tail(first: u8) -> &'static [u8] {
+    match first {
+        b't' => b"rue",
+        b'f' => b"alse",
+        _ => b"ull",
     }
 }

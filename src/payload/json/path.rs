@@ -105,16 +105,21 @@ impl JsonPath {
 impl Step {
     fn parse(token: &str) -> Result<Self, PathError> {
         let mut name = String::with_capacity(token.len());
-        let mut pieces = token.split('~');
-        name.push_str(pieces.next().unwrap_or_default());
-        for piece in pieces {
-            let (letter, rest) = match piece.strip_prefix('0') {
-                Some(rest) => ('~', rest),
-                None => ('/', piece.strip_prefix('1').ok_or(PathError::BadEscape)?),
+        let mut rest = token;
+        while let Some((plain, escaped)) = rest.split_once('~') {
+            name.push_str(plain);
+            rest = match escaped.strip_prefix('0') {
+                Some(after) => {
+                    name.push('~');
+                    after
+                }
+                None => {
+                    name.push('/');
+                    escaped.strip_prefix('1').ok_or(PathError::BadEscape)?
+                }
             };
-            name.push(letter);
-            name.push_str(rest);
         }
+        name.push_str(rest);
         // RFC 6901 §4: "%x30 / ( %x31-39 *(%x30-39) )", so no sign and no leading zero.
         let canonical = name == "0" || !name.starts_with(['0', '+']);
         let index = if canonical { name.parse().ok() } else { None };

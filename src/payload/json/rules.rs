@@ -111,19 +111,26 @@ impl Default for JsonRules {
     }
 }
 
+impl Condition {
+    fn is_short(&self) -> bool {
+        self.name.len() <= CONDITION_BYTES_MAX && self.text.len() <= CONDITION_BYTES_MAX
+    }
+}
+
+impl From<(&str, &str)> for Condition {
+    fn from((name, text): (&str, &str)) -> Self {
+        Self { name: name.as_bytes().into(), text: text.as_bytes().into() }
+    }
+}
+
 impl Conditions {
     /// Pairs of a name and a text; `None` if there are more than [`CONDITIONS_MAX`], or one is
     /// longer than [`CONDITION_BYTES_MAX`].
     #[must_use]
     pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Self> {
-        let condition = |(name, text): (&str, &str)| Condition {
-            name: name.as_bytes().into(), //
-            text: text.as_bytes().into(),
-        };
-        let conditions: Vec<Condition> = pairs.into_iter().map(condition).collect();
-        let short = |text: &[u8]| text.len() <= CONDITION_BYTES_MAX;
-        let bounded = conditions.iter().all(|condition| short(&condition.name) && short(&condition.text));
-        (conditions.len() <= CONDITIONS_MAX && bounded).then_some(Self { conditions })
+        let conditions: Vec<Condition> = pairs.into_iter().map(Condition::from).collect();
+        let are_short = conditions.iter().all(Condition::is_short);
+        (conditions.len() <= CONDITIONS_MAX && are_short).then_some(Self { conditions })
     }
 
     pub(super) fn len(&self) -> usize {

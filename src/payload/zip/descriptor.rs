@@ -21,10 +21,9 @@ const WIDE_BYTES: usize = 20;
 pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_zip64: bool) -> usize {
     let signature = if held.starts_with(&SIGNATURE) { SIGNATURE.len() } else { 0 };
     let narrow = signature.saturating_add(NARROW_BYTES);
-    let has_narrow_sizes = |held: &[u8]| !is_zip64 && matches_sizes(held, sizes);
     if held.len() < SIGNATURE.len() {
         SIGNATURE.len()
-    } else if held.get(..narrow).is_none_or(has_narrow_sizes) {
+    } else if held.get(..narrow).is_none_or(|held| !is_zip64 && matches_sizes(held, sizes)) {
         narrow
     } else {
         signature.saturating_add(WIDE_BYTES)

@@ -53,7 +53,7 @@ impl Memory {
 
     fn take(&self, bytes: usize) {
         self.counts.held.set(self.held().saturating_add(bytes));
-        self.counts.allocated.set(self.allocated().saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        self.counts.allocated.set(self.allocated().saturating_add(bytes as u64));
     }
 }
 

@@ -73,7 +73,7 @@ impl Codes {
 
     /// The number of lengths in the block.
     pub(super) fn count(&self) -> u64 {
-        u64::try_from(self.literal_count.saturating_add(self.distance_count)).unwrap_or(u64::MAX)
+        self.literal_count.saturating_add(self.distance_count) as u64
     }
 
     /// Reads the lengths of the code for lengths; returns whether they are complete.

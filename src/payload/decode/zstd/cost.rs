@@ -71,7 +71,7 @@ pub(super) fn of_block(block: &[u8]) -> u64 {
         [2, 4, 6].map(|at| of_mode((modes >> at) & 3)).iter().fold(0, |sum, units| units.saturating_add(sum))
     };
     let of_literals = if literals.has_table { LITERALS } else { 0 };
-    let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX).saturating_mul(BYTE_IN);
+    let bytes = (content.len() as u64).saturating_mul(BYTE_IN);
     let fixed = BLOCK.saturating_add(COMPRESSED).saturating_add(of_literals).saturating_add(tables);
     fixed
         .saturating_add(bytes)
