@@ -1,4 +1,4 @@
-//! Any bytes as JSON: the answer is another parser's, and the same in two pieces.
+//! Any bytes as JSON. The result must be that of another parser, and the same in two pieces.
 #![no_main]
 
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use sluicegate::payload::json::{
 
 mod support;
 
-/// Whether another parser takes it; that one refuses numbers which no float holds, and deep nesting.
+/// Whether another parser accepts it; `None` for numbers that no float represents, and for deep
+/// nesting, which that parser refuses.
 fn is_json(body: &[u8]) -> Option<bool> {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => Some(true),
