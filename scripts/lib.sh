@@ -248,7 +248,7 @@ Try, in another terminal:
 4. One editor at a time for each record: carol is refused for a minute after bob's last touch:
    for token in demo-paid-1 demo-paid-2; do curl -s -o /dev/null -w '%{http_code}\\n' -X PUT -H "Authorization: Bearer \$token" $url/items/7; done
 
-5. A record of 300 KB passes; one of more is refused with 413, and the API never receives it:
+5. A record of 300 KB passes; a larger one is refused with 413, and the API never receives it:
    for n in 299998 299999; do printf '{"data":"%s"}' "\$(head -c \$n /dev/zero | tr '\\0' x)" | curl -i -H 'Authorization: Bearer demo-paid-1' --data-binary @- $url/items; done
 
 HINTS
