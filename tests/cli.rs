@@ -1,4 +1,4 @@
-//! The command line, as a shell and a script meet it.
+//! The command line, as used from a shell and a script.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
@@ -38,7 +38,7 @@ fn run(arguments: &[&str], stdin: &[u8]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
     let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
-    // A call that is wrong may end before it reads.
+    // A usage error may end it before it reads.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -51,7 +51,7 @@ fn file(folder: &TempDir, name: &str, content: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// `render envoy` with usual addresses.
+/// The arguments of `render envoy` with common addresses.
 fn render(policy: &str) -> Vec<&str> {
     let mut arguments = vec!["render", "envoy", "--listen", "127.0.0.1:8080", "--upstream", "localhost:9000"];
     arguments.extend(["--admin", "127.0.0.1:9901", "--wasm", "/filter.wasm", "--policy", policy]);
@@ -80,13 +80,13 @@ fn plugin(listener: &Value) -> &Value {
     &connection_manager(listener)["http_filters"][0]["typed_config"]["config"]
 }
 
-/// The policy as the filter is handed it.
+/// The policy as the filter receives it.
 fn handed(listener: &Value) -> Node {
     from_configuration(plugin(listener)["configuration"]["value"].as_str().unwrap().as_bytes()).unwrap()
 }
 
 #[test]
-fn check_tells_good_from_faulty() {
+fn check_distinguishes_valid_from_invalid_policies() {
     let folder = tempfile::tempdir().unwrap();
     let (good, bad) = (file(&folder, "good.yaml", GOOD.as_bytes()), file(&folder, "bad.yaml", BAD.as_bytes()));
     let (code, stdout, stderr) = run(&["check", &good], b"");
@@ -99,7 +99,7 @@ fn check_tells_good_from_faulty() {
 }
 
 #[test]
-fn check_places_what_is_no_tree() {
+fn check_locates_syntax_errors() {
     let (code, stdout, _) = run(&["check", "-"], b"version: 1\nlimits: [\n");
     assert_eq!((code, stdout.lines().count()), (1, 2), "{stdout}");
     for (text, told) in [
@@ -113,7 +113,7 @@ fn check_places_what_is_no_tree() {
 }
 
 #[test]
-fn render_keeps_the_standard_output_for_envoy() {
+fn render_prints_only_the_configuration_to_standard_output() {
     let told = format!("-{}", TOLD.replace("POLICY", "-"));
     assert_eq!(run(&render("-"), BAD.as_bytes()), (1, String::new(), told.clone()));
     let listeners = ["render", "listeners", "--listen", "127.0.0.1:1", "--wasm", "f", "--policy", "-"];
@@ -121,7 +121,7 @@ fn render_keeps_the_standard_output_for_envoy() {
 }
 
 #[test]
-fn what_cannot_be_read_is_no_fault_of_the_policy() {
+fn an_unreadable_file_is_not_an_error_of_the_policy() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
     let directory = folder.path().to_str().unwrap().to_owned();
@@ -140,7 +140,7 @@ fn what_cannot_be_read_is_no_fault_of_the_policy() {
 }
 
 #[test]
-fn a_wrong_call_is_told_how_it_is_made() {
+fn a_usage_error_explains_the_usage() {
     for arguments in [
         &[][..],
         &["check"],
@@ -206,7 +206,7 @@ fn an_address_is_checked() {
 }
 
 #[test]
-fn a_bootstrap_has_what_keeps_it_safe() {
+fn a_bootstrap_has_the_safety_settings() {
     let preset = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("envoy/presets/enterprise-v2.yaml");
     let preset = std::fs::read(preset).unwrap();
     let bootstrap = rendered(&render("-"), &preset);
@@ -230,14 +230,14 @@ fn a_bootstrap_has_what_keeps_it_safe() {
     let log = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
     assert_eq!(log["sluicegate"], "%FILTER_STATE(wasm.sluicegate:PLAIN)%");
     assert_eq!(log["path"], "%PATH(NQ)%", "no query: it may hold a credential");
-    // Without `access_log` in the policy there is nothing to show.
+    // Without `access_log` in the policy, there is nothing to log.
     let plain = rendered(&render("-"), GOOD.as_bytes());
     let manager = connection_manager(&plain["static_resources"]["listeners"][0]);
     assert_eq!(manager["access_log"][0]["typed_config"]["log_format"]["json_format"]["sluicegate"], Value::Null);
 }
 
 #[test]
-fn the_proxy_is_told_of_itself() {
+fn the_bootstrap_sets_the_proxys_metadata() {
     let plain = rendered(&render("-"), GOOD.as_bytes());
     assert_eq!(plain["node"], json!({ "id": "sluicegate", "cluster": "sluicegate" }));
     let arguments =
@@ -252,7 +252,7 @@ fn the_proxy_is_told_of_itself() {
 }
 
 #[test]
-fn watched_listeners_are_the_very_same() {
+fn watched_listeners_equal_the_static_ones() {
     let mut arguments = render("-");
     let whole = rendered(&arguments, GOOD.as_bytes());
     arguments.extend(["--listeners", "/run/it's \"here\"/listeners.yaml"]);
@@ -314,7 +314,7 @@ const FILTERS: &str = r##"# What Envoy takes for HTTP filters.
 "##;
 
 #[test]
-fn filters_come_before_ours_as_they_are() {
+fn filters_come_before_ours_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "filters.yaml", FILTERS.as_bytes());
     let mut arguments = render("-");
@@ -327,7 +327,7 @@ fn filters_come_before_ours_as_they_are() {
     assert_eq!(json!(found), written);
     let plain = rendered(&render("-"), GOOD.as_bytes());
     let without = connection_manager(&plain["static_resources"]["listeners"][0])["http_filters"].clone();
-    assert_eq!(json!(ours), without, "what follows is what stands there without them");
+    assert_eq!(json!(ours), without, "the rest is the same as without them");
     let listeners = ["render", "listeners", "--listen", "127.0.0.1:8080", "--wasm", "/filter.wasm", "--policy", "-"];
     let response = rendered(&[&listeners[..], &["--filters", &path]].concat(), GOOD.as_bytes());
     manager["http_filters"].as_array_mut().unwrap().extend(ours);
@@ -338,7 +338,7 @@ fn filters_come_before_ours_as_they_are() {
 }
 
 #[test]
-fn filters_that_are_none_are_told_where() {
+fn errors_in_the_filters_are_located() {
     let folder = tempfile::tempdir().unwrap();
     for (text, told) in [
         (

@@ -1,4 +1,4 @@
-//! `sluicegate explain`, as a person and a script meet it.
+//! `sluicegate explain`, as used by people and scripts.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
@@ -23,7 +23,7 @@ fn run(arguments: &[&str], stdin: &str) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
     let piped = command.arg("explain").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = piped.stderr(Stdio::piped()).current_dir(env!("CARGO_MANIFEST_DIR")).spawn().unwrap();
-    // A call that is wrong may end before it reads.
+    // A usage error may end it before it reads.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -40,7 +40,7 @@ fn account(arguments: &[&str], policy: &str) -> Value {
     serde_json::from_str(&told(&[arguments, &["--json"]].concat(), policy)).unwrap()
 }
 
-/// Of a preset; `rest` are the arguments behind it.
+/// For a preset; `rest` are the arguments after it.
 fn preset(name: &str, rest: &[&str]) -> Value {
     account(&[&[&*format!("envoy/presets/{name}.yaml")], rest].concat(), "")
 }
@@ -79,7 +79,7 @@ fn found(account: &Value) -> Vec<&str> {
     account["callers"]["credentials"].as_array().unwrap().iter().map(|it| text(&it["found"])).collect()
 }
 
-/// Everything that no preset has.
+/// Everything that no preset contains.
 const ODD: &str = "version: 1
 name: odd
 callers:
@@ -106,7 +106,7 @@ replies: { fields: { family: both }, retry_after: { jitter: 100% } }
 ";
 
 #[test]
-fn every_source_is_heard() {
+fn every_source_is_used() {
     let account = account(
         &[
             "-",
@@ -170,7 +170,7 @@ fn every_source_is_heard() {
 }
 
 #[test]
-fn a_shadow_says_what_it_would_do() {
+fn a_shadow_limit_states_what_it_would_do() {
     let third = told(&["-", "--path", "/", "--repeat", "3"], ODD);
     assert!(third.contains("\n  shady (shadow): would_refuse\n"), "{third}");
     assert!(third.contains("\ndecision     would_refuse by shady\nresponse     the upstream's"), "{third}");
@@ -191,7 +191,7 @@ fn a_shadow_says_what_it_would_do() {
 }
 
 #[test]
-fn what_never_fits_and_who_speaks_grpc() {
+fn costs_that_never_fit_and_grpc_callers() {
     let call = ["-", "--path", "/?place=rome", "-H", "x-cost: 4"];
     let never = told(&call, ODD);
     assert!(never.contains("\n    wait     none helps: it costs more than the limit holds\n"), "{never}");
@@ -203,7 +203,7 @@ fn what_never_fits_and_who_speaks_grpc() {
 }
 
 #[test]
-fn a_person_reads_it_in_the_documents() {
+fn the_documents_show_the_text() {
     let tools = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tools.md")).unwrap();
     let arguments =
         ["envoy/presets/enterprise-v2.yaml", "--path", "/v2/things", "--header", "Authorization: Bearer demo-acme-1"];
@@ -213,11 +213,11 @@ fn a_person_reads_it_in_the_documents() {
 }
 
 #[test]
-fn the_documents_have_every_key_of_the_json() {
+fn the_documents_list_every_key_of_the_json() {
     fn keys(value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(map) => map.iter().for_each(|(key, value)| {
-                // A rule is the policy's own.
+                // The keys of a rule are the policy's.
                 if key != "rule" {
                     keys(value, found);
                 }
@@ -240,7 +240,7 @@ fn the_documents_have_every_key_of_the_json() {
 }
 
 #[test]
-fn long_lists_are_cut_unless_they_are_asked_for() {
+fn long_lists_are_cut_without_an_option() {
     let limits = |count: usize| -> String {
         (0..count)
         .map(|number| format!("  - {{ name: l{number}, for: {{ routes: [/r/{number}] }}, per: [], bucket: {{ burst: 1, refill: 1/s }} }}\n"))
@@ -259,7 +259,7 @@ fn long_lists_are_cut_unless_they_are_asked_for() {
 }
 
 #[test]
-fn no_secret_is_ever_told() {
+fn no_secret_is_ever_printed() {
     const SECRET: &str = "s3cr3t-hunter2";
     let session = format!(r#"{{"f":{{"k":"{SECRET}"}}}}"#);
     let policy = "version: 1
@@ -302,7 +302,7 @@ limits: [{ name: all, per: [bearer, key, stamp], bucket: { burst: 1, refill: 1/s
 }
 
 #[test]
-fn a_wrong_call_is_told_from_a_faulty_policy() {
+fn a_usage_error_is_distinct_from_an_invalid_policy() {
     let least = "version: 1\nname: least\nlimits: [{ name: all, per: [], bucket: { burst: 10, refill: 1/s } }]\n";
     for (arguments, why) in [
         (&["--path", "v2"][..], "sluicegate: --path: must begin with a / (what follows the host in a URL)\n"),
@@ -348,13 +348,13 @@ fn a_wrong_call_is_told_from_a_faulty_policy() {
     let told = "-:3: /limits/0/bucket/burst: 0 is not in 1..=1000000000\n-: 1 fault\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", told));
     assert_eq!(run(&["/no/such/file", "--path", "/"], "").0, 2);
-    // Without --at it is now.
+    // The default of --at is now.
     let (code, stdout, _) = run(&["-", "--path", "/"], least);
     assert!(code == 0 && stdout.starts_with("request      GET / at 20"), "{stdout}");
 }
 
 #[test]
-fn a_path_with_more_than_one_reading_is_told() {
+fn a_path_with_more_than_one_reading_is_explained() {
     let key = ["--header", "Authorization: Bearer demo-acme-1"];
     let both = preset("enterprise-v2", &[&["--path", "/v2/things/42%2Ftimeseries"][..], &key].concat());
     assert_eq!(both["request"]["refused"], Value::Null);

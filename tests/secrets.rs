@@ -1,5 +1,5 @@
-//! What stands under `/callers/directory` is never repeated: not by the library, not by the command
-//! line, whatever is wrong with it or around it.
+//! The content of `/callers/directory` is never repeated: neither by the library nor by the command
+//! line, whatever is wrong in it or around it.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
@@ -18,7 +18,8 @@ use sluicegate::policy::document::{from_configuration, from_yaml};
 
 const MARK: &str = "s3cr3t";
 
-/// Policies that are wrong wherever a message could list what the directory has; `DIRECTORY` is it.
+/// Policies with an error at every place where a message could repeat the content of the directory,
+/// `DIRECTORY`.
 const POLICIES: [&str; 2] = [
     r"version: 1
 name: Wrong
@@ -44,7 +45,7 @@ limits:
 ",
 ];
 
-/// Directories with the mark at every place, in flow style, each right in its own way or wrong.
+/// Directories with the mark at every place, in flow style, each valid or invalid in its own way.
 fn directories() -> Vec<String> {
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let long = MARK.repeat(100);
@@ -110,7 +111,7 @@ fn documents() -> impl Iterator<Item = String> {
     directories().into_iter().flat_map(filled)
 }
 
-/// Everything that the library says, for people and for programmers.
+/// Everything that the library prints, for people and for programmers.
 fn told(text: &str) -> String {
     let read = match from_yaml(text) {
         Ok(document) => Policy::compile(&document).map_err(|faults| (format!("{faults:?}"), faults)),
@@ -139,7 +140,7 @@ fn the_library_repeats_nothing_of_the_directory() {
 }
 
 #[test]
-fn no_fault_points_deeper_than_the_digest() {
+fn no_error_points_deeper_than_the_digest() {
     for document in documents() {
         let Ok(tree) = from_yaml(&document) else { continue };
         for fault in Policy::compile(&tree).err().unwrap_or_default() {
@@ -174,8 +175,8 @@ fn the_command_line_repeats_nothing_of_the_directory() {
 }
 
 #[test]
-fn no_slip_of_the_hand_makes_the_library_repeat_the_directory() {
-    // In brackets, so that no slip moves a line of it to where it is no directory.
+fn no_typing_error_makes_the_library_repeat_the_directory() {
+    // In brackets, so that no typing error moves a line of it out of the directory.
     let directory = "[{ sha256: s3cr3t, org: &s3cr3t s3cr3t, s3cr3t: 's3cr3t' }, { s3cr3t: { s3cr3t: *s3cr3t } }]";
     let good = POLICIES[0].replace("DIRECTORY", directory);
     let begin = good.find("callers").unwrap();
@@ -186,7 +187,7 @@ fn no_slip_of_the_hand_makes_the_library_repeat_the_directory() {
             let added = [&good[..at], slip, &good[at..]].concat();
             let lost = [&good[..at], slip, &good[at + 1..]].concat();
             for document in [added, lost] {
-                // A slip in the key itself makes another key, which is no directory.
+                // A typing error in the key itself makes another key, which is not a directory.
                 if document.contains("\ncallers:") && document.contains("\n  directory:") {
                     assert_silent(&told(&document), &document);
                 }
@@ -195,7 +196,7 @@ fn no_slip_of_the_hand_makes_the_library_repeat_the_directory() {
     }
 }
 
-/// What is an alias on one side of the directory's border would be repeated on the other.
+/// An alias that crosses the border of the directory would repeat its content outside.
 #[test]
 fn no_alias_leads_out_of_the_directory() {
     for (inside, outside) in [("&a s3cr3t", "*a"), ("s3cr3t", "x"), ("&a s3cr3t", "{ x: *a }"), ("&a s3cr3t", "[*a]")] {
