@@ -1,14 +1,14 @@
-//! What `check` says of a policy that is well written, and may not be what is meant.
+//! The warnings of `check` for policies that are valid but may not mean what their author intends.
 
 use super::run;
 
 const DIRECTORY: &str = "[{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: free }, \
     { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: globex, plan: paid }]";
-/// What a value is told of that no entry has.
+/// The end of the warning about a value that no entry has.
 const PLANS: &str = "entries of the directory have \"free\", \"paid\"";
 const RULE: &str = "bucket: { burst: 1, refill: 1/s }";
 
-/// The lines behind the first; `callers` is what stands there beside the credentials.
+/// The lines after the first; `callers` are further keys next to the credentials.
 fn warnings(callers: &str, rest: &str) -> Vec<String> {
     let policy = format!(
         "version: 1\nname: w\ncallers: {{ credentials: [{{ name: api_key, header: x-api-key }}], {callers} }}\n{rest}\n"
@@ -20,13 +20,13 @@ fn warnings(callers: &str, rest: &str) -> Vec<String> {
     rest.lines().map(str::to_owned).collect()
 }
 
-/// Those of one limit.
+/// The warnings about one limit.
 fn of_limit(callers: &str, limit: &str) -> Vec<String> {
     warnings(callers, &format!("limits: [{{ name: one, {limit}, {RULE} }}]"))
 }
 
 #[test]
-fn a_value_that_no_caller_has_is_told_wherever_it_stands() {
+fn a_value_that_no_caller_has_is_reported_at_every_place() {
     let directory = format!("directory: {DIRECTORY}");
     let told = |at: &str| format!("-:4: warning: {at}: no caller has plan \"fre\": {PLANS}; did you mean \"free\"?");
     for (rest, at) in [
@@ -54,7 +54,7 @@ fn a_value_that_no_caller_has_is_told_wherever_it_stands() {
 }
 
 #[test]
-fn values_are_told_by_every_source_that_says_which_there_are() {
+fn values_are_checked_against_every_source_with_known_values() {
     let with = |attributes: &str| {
         format!("directory: {DIRECTORY}, directory_attributes: [team], attributes: {{ {attributes} }}")
     };
@@ -108,12 +108,12 @@ fn values_are_told_by_every_source_that_says_which_there_are() {
             found.iter().map(|line| line.split_once("/limits/0/for/").unwrap().1.split_once(": ").unwrap().1).collect();
         assert_eq!(found, told.into_iter().collect::<Vec<_>>(), "{attributes} {condition}");
     }
-    // Entries that are still to come may have any value.
+    // Later entries may have any value.
     assert_eq!(of_limit("directory: [], directory_attributes: [plan]", "per: [], for: { plan: fre }"), [""; 0]);
 }
 
 #[test]
-fn an_attribute_of_callers_who_are_not_asked_is_told() {
+fn an_attribute_of_unidentified_callers_is_reported() {
     let callers = format!(
         "for: {{ routes: [/v2/**, \"GET /v3/**\", \"POST /v3/**\"] }}, directory: {DIRECTORY}, attributes: {{ ip: [{{ client_address: {{}} }}] }}"
     );
@@ -194,7 +194,7 @@ fn many_warnings_are_counted() {
 }
 
 #[test]
-fn the_presets_have_nothing_to_warn_of() {
+fn the_presets_have_no_warnings() {
     for preset in ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"] {
         let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));
         let (code, stdout, _) = run(&["check", &path], b"");
@@ -204,7 +204,7 @@ fn the_presets_have_nothing_to_warn_of() {
 }
 
 #[test]
-fn what_a_held_body_needs_is_told_and_rendered() {
+fn the_buffer_of_a_held_body_is_reported_and_rendered() {
     for (payloads, buffer, warned) in [
         ("[{ bytes: 5MB }]", 1 << 20, None),
         ("[{ bytes: 1MiB, hold: true }, { bytes: 9MB }]", 2 << 20, None),
@@ -235,7 +235,7 @@ fn what_a_held_body_needs_is_told_and_rendered() {
 }
 
 #[test]
-fn render_warns_of_what_nothing_sets() {
+fn render_warns_about_inputs_that_nothing_sets() {
     let policy = "version: 1
 name: unset
 callers:

@@ -1,4 +1,4 @@
-//! What the arguments say and what they leave open, of the caller and of the response.
+//! Missing arguments, and how they change the explanation of callers and responses.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ limits:
 ";
 const EU: [&str; 2] = ["--node-metadata", r#"{"shop":{"region":"eu"}}"#];
 
-/// `option: names` of each thing that was not given.
+/// `option: names` of each missing argument.
 fn not_given(account: &Value) -> Vec<String> {
     let all = account["not_given"].as_array().unwrap().iter();
     let names = |it: &Value| it["names"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(",");
@@ -34,7 +34,7 @@ fn not_given(account: &Value) -> Vec<String> {
 }
 
 #[test]
-fn what_was_not_given_is_said() {
+fn missing_arguments_are_listed() {
     let nothing = account(&["-", "--path", "/?user=u"], POLICY);
     assert_eq!(
         not_given(&nothing),
@@ -67,7 +67,7 @@ fn what_was_not_given_is_said() {
         ),
         "{never}"
     );
-    // What is given, be it nothing, is not missing; and what comes behind a value is not asked.
+    // An empty argument is not missing, and a source after the first value is not needed.
     let all = [
         "--metadata",
         "{}",
@@ -87,13 +87,13 @@ fn what_was_not_given_is_said() {
         "version: 1\nname: free\nlimits: [{ name: all, for: { routes: [/x] }, per: [], bucket: { burst: 1, refill: 1/h } }]\n",
     );
     assert!(free.contains("\ndecision     admitted: no limit applies\n") && !free.contains("not given"), "{free}");
-    // A 401 may be for want of metadata.
+    // Missing metadata may be the reason for a 401.
     let refused = account(&["-", "--path", "/"], &POLICY.replace("absent: anonymous", "absent: refuse"));
     assert!(not_given(&refused).contains(&"--metadata: session,user".to_owned()), "{refused:#}");
 }
 
 #[test]
-fn a_response_says_what_a_request_costs() {
+fn a_response_determines_the_cost_of_a_request() {
     let call = |rest: &[&str]| account(&[&["-", "-X", "POST", "--path", "/"], &EU[..], rest].concat(), POLICY);
     let costs = |account: &Value, name: &str| {
         let limit = limit(account, name);
@@ -115,7 +115,7 @@ fn a_response_says_what_a_request_costs() {
     }
 
     let failed = call(&["--status", "404", "--response-header", "x-cost: 3", "--repeat", "9"]);
-    assert_eq!((text(&failed["decision"]), text(&failed["limit"])), ("refused", "late"), "who is charged always");
+    assert_eq!((text(&failed["decision"]), text(&failed["limit"])), ("refused", "late"), "always charged");
     let failed = call(&["--status", "404", "--response-header", "x-cost: 0", "--repeat", "9"]);
     assert_eq!(costs(&failed, "paid"), (json!(1), json!(5), json!(0), json!(true)));
     assert_eq!(costs(&failed, "both"), (json!(0), json!(9), json!(0), json!(true)));
@@ -123,7 +123,7 @@ fn a_response_says_what_a_request_costs() {
     let fine = call(&["--status", "204", "--response-header", "x-cost: 2", "--repeat", "2"]);
     assert_eq!(costs(&fine, "paid"), (json!(1), json!(3), json!(0), json!(false)));
     assert_eq!(costs(&fine, "both"), (json!(2), json!(5), json!(0), json!(false)));
-    // A gRPC call fails by its own status.
+    // The gRPC status decides whether a gRPC call fails.
     let grpc = [
         "-H",
         "content-type: application/grpc",
@@ -155,7 +155,7 @@ fn a_response_says_what_a_request_costs() {
 }
 
 #[test]
-fn a_401_tells_what_could_be_determined() {
+fn a_401_shows_the_attributes_that_are_known() {
     let pair = ["-H", "dd-api-key: demo-api-acme-1", "-H", "dd-application-key: demo-app-carol"];
     let refused = preset("datadog", &[&["--path", "/api/v1/monitor"], &pair[..]].concat());
     let callers = &refused["callers"];

@@ -1,4 +1,4 @@
-//! What the presets say of the requests that their pages tell of.
+//! The presets, with the requests that their pages describe.
 
 use serde_json::{Value, json};
 
@@ -27,18 +27,18 @@ fn a_burst_is_admitted_and_then_refused() {
     );
     assert_eq!(because(&over, "data-read"), "tier");
 
-    // The other key is the same organization's, and the other tier has a budget of its own.
+    // The other key belongs to the same organization, and the other tier has its own budget.
     let other = preset("enterprise-v2", &["--path", "/v2/a/summary", "-H", "x-api-key:demo-acme-2"]);
     assert_eq!((found(&other), attribute(&other, "org")), (vec!["not_presented", "known"], "acme"));
     assert_eq!(decisions(&other), ["data-read: admitted"]);
-    // Where nobody is asked, nobody is known, and no limit is for them.
+    // Where callers are not identified, no limit applies to them.
     let outside = preset("enterprise-v2", &["--path", "/health", "-H", "x-api-key: nobody"]);
     assert_eq!((&outside["callers"]["asked"], found(&outside)), (&json!(false), Vec::new()));
     assert_eq!((text(&outside["decision"]), because(&outside, "standard")), ("admitted", "tier"));
 }
 
 #[test]
-fn who_is_not_let_in_is_told_why() {
+fn a_401_states_its_reason() {
     let path = ["--path", "/v2/things"];
     for (headers, reason, found_is, why) in [
         (&[][..], "absent", ["not_presented", "not_presented"], "no credential is presented"),
@@ -48,7 +48,7 @@ fn who_is_not_let_in_is_told_why() {
             ["unknown", "not_looked_at"],
             "the directory does not have this bearer",
         ),
-        // Envoy joins these lines into one before any filter sees them.
+        // Envoy joins these lines into one before any filter reads them.
         (
             &["-H", "authorization: Bearer demo-acme-1", "-H", "Authorization: Bearer demo-acme-1"],
             "unknown",
@@ -81,7 +81,7 @@ fn who_is_not_let_in_is_told_why() {
 }
 
 #[test]
-fn a_token_and_a_session_are_told_apart() {
+fn a_token_and_a_session_are_distinguished() {
     let token =
         preset("dash0", &["-X", "POST", "--path", "/api/alerts/7/test", "-H", "Authorization: Bearer demo-alice-1"]);
     assert_eq!(decisions(&token), ["test-per-user: admitted", "test-per-org: admitted", "write-per-token: admitted"]);
@@ -166,7 +166,7 @@ fn a_plan_has_numbers_of_its_own() {
         let monthly = limit(&over_it, "monthly-requests");
         assert_eq!(monthly["rule"]["calendar"]["quota"], month);
         assert_eq!((&monthly["rule"]["over"], &monthly["shown"]), (&json!(over), &json!(false)));
-        assert_eq!(monthly["remaining"], month.saturating_sub(quota), "what it would have taken it did not take");
+        assert_eq!(monthly["remaining"], month.saturating_sub(quota), "the limit that refuses takes nothing");
         assert_eq!(monthly["reset_in"], 482_400, "until December");
     }
 }

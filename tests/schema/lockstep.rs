@@ -1,6 +1,6 @@
-//! The keys, the words, the numbers and the defaults of the schema are those of the readers: each place
-//! of a good policy is made wrong in turn, and what the reader says could stand there is what the
-//! schema says.
+//! Compares the keys, words, numbers and defaults of the schema with those of the readers: makes
+//! each value of a valid policy wrong in turn, and compares what the reader would accept there with
+//! the schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,33 +11,33 @@ use sluicegate::policy::error::Reason;
 
 use super::{faults, good, schema, validator};
 
-/// A key and a word that no policy has.
+/// A key or a word that no policy has.
 const UNKNOWN: &str = "zzz-unknown";
 
-/// What names are of, that no schema can list.
+/// Names that no schema can list.
 const NAMED_IN_THE_DOCUMENT: [&str; 3] = ["a tier", "a credential", "a credential before this one"];
 
-/// One place of a document: its pointer, and the schemas that hold for what stands there.
+/// One place of a document: its pointer, and the schemas that apply to its value.
 struct Place<'s> {
     at: String,
     schemas: Vec<&'s Map<String, Value>>,
 }
 
 impl<'s> Place<'s> {
-    /// The keys that may stand here by name.
+    /// The known keys of this map.
     fn keys(&self) -> BTreeSet<&'s str> {
         let properties = self.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object());
         properties.flat_map(|properties| properties.keys()).map(String::as_str).collect()
     }
 
-    /// Whether other keys may stand here, too.
+    /// Whether other keys are allowed, too.
     fn is_open(&self) -> bool {
         let additional: Vec<_> = self.schemas.iter().filter_map(|schema| schema.get("additionalProperties")).collect();
         assert_eq!(additional.len(), 1, "{}: one schema says whether there are other keys", self.at);
         *additional[0] != json!(false)
     }
 
-    /// The words of which one stands here.
+    /// The words of this choice.
     fn words(&self) -> BTreeSet<&'s str> {
         self.schemas.iter().filter_map(|schema| schema.get("const")?.as_str()).collect()
     }
@@ -83,8 +83,9 @@ fn walk<'s>(
     places.push(Place { at, schemas });
 }
 
-/// `schema` and whatever it stands for: what it refers to, what holds because of the keys of `value`, and
-/// those of its choices that fit it; of choices between single words all, so that they can be listed.
+/// `schema` and all that it implies: its references, the rules that the keys of `value` trigger,
+/// and those of its choices that match. All choices between single words, so that they can be
+/// listed.
 fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: bool) -> Vec<&'s Map<String, Value>> {
     let Some(map) = schema.as_object() else { return Vec::new() };
     let kind = |kind: &Value| match kind.as_str().unwrap() {
@@ -93,7 +94,7 @@ fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: boo
         "string" => value.is_string(),
         "integer" => value.is_number(),
         "boolean" => value.is_boolean(),
-        other => panic!("{other} is no kind of value here"),
+        other => panic!("unexpected kind of value: {other}"),
     };
     let has = |schema: &Value| {
         let required = schema.get("required").and_then(Value::as_array);
@@ -117,14 +118,14 @@ fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: boo
     all
 }
 
-/// `document` with another value at a place.
+/// `document` with another value at one place.
 fn with(document: &Value, at: &str, value: Value) -> Value {
     let mut changed = document.clone();
     *changed.pointer_mut(at).unwrap() = value;
     changed
 }
 
-/// The reason that is given for a place.
+/// The reason of the error at one place.
 fn reason(document: &Value, at: &str) -> Option<Reason> {
     faults(document).into_iter().find(|fault| fault.at == at).map(|fault| fault.reason)
 }
@@ -142,9 +143,9 @@ fn every_map_has_the_keys_that_its_reader_knows() {
             match faults {
                 Some(Reason::UnknownKey { known, .. }) => {
                     assert_eq!(place.keys(), known.into_iter().collect(), "{name}: {}: the keys", place.at);
-                    assert!(!place.is_open(), "{name}: {}: other keys are refused", place.at);
+                    assert!(!place.is_open(), "{name}: {}: other keys must be refused", place.at);
                 }
-                _ => assert!(place.is_open(), "{name}: {}: other keys may stand here", place.at),
+                _ => assert!(place.is_open(), "{name}: {}: other keys must be allowed", place.at),
             }
             compared.extend(
                 place
@@ -159,7 +160,7 @@ fn every_map_has_the_keys_that_its_reader_knows() {
     maps.extend(root["$defs"].as_object().unwrap().iter().map(|(name, schema)| (&**name, schema)));
     for (name, schema) in maps.iter().filter(|(_, schema)| schema["type"] == "object") {
         let compared = compared.contains(&std::ptr::from_ref(schema.as_object().unwrap()));
-        assert!(compared, "no good policy has a {name}: add one to tests/policies/ok_everything.yaml");
+        assert!(compared, "no valid policy has a {name}: add one to tests/policies/ok_everything.yaml");
     }
 }
 
@@ -198,9 +199,9 @@ fn every_number_has_the_range_that_its_reader_has() {
             let Some(Reason::OutOfRange { min, max, .. }) =
                 reason(&with(&document, &place.at, json!(u64::MAX)), &place.at)
             else {
-                panic!("{name}: {}: any number can stand here", place.at)
+                panic!("{name}: {}: any number is allowed here", place.at)
             };
-            // A constant has no range, and is one.
+            // A constant has no range.
             let told =
                 if place.schemas.iter().any(|schema| schema.contains_key("const")) { [Some(max); 2] } else { told };
             assert_eq!(told, [Some(min), Some(max)], "{name}: {}", place.at);
@@ -210,7 +211,7 @@ fn every_number_has_the_range_that_its_reader_has() {
     assert!(compared > 50, "only {compared} numbers");
 }
 
-/// A policy with a place for each default. It has no overrides, whose order is nobody's.
+/// A policy with a place for each default. It has no overrides, whose order would be arbitrary.
 const LEAST: &str = r#"{
     "version": 1, "name": "least",
     "callers": { "credentials": [{ "name": "key", "header": "x-key" }], "directory": [],
@@ -224,7 +225,7 @@ const LEAST: &str = r#"{
 }"#;
 
 #[test]
-fn every_default_is_what_the_reader_takes_where_nothing_stands() {
+fn every_default_is_that_of_the_reader() {
     let root = schema();
     let document: Value = serde_json::from_str(LEAST).unwrap();
     let compiled = |document: &Value| {
@@ -236,7 +237,7 @@ fn every_default_is_what_the_reader_takes_where_nothing_stands() {
         let properties = place.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flatten();
         for (key, default) in properties.filter_map(|(key, schema)| Some((key, schema.get("default")?))) {
             let mut longer = document.pointer(&place.at).unwrap().as_object().unwrap().clone();
-            assert_eq!(longer.insert(key.clone(), default.clone()), None, "{}/{key}: it is not there", place.at);
+            assert_eq!(longer.insert(key.clone(), default.clone()), None, "{}/{key}: it must be absent", place.at);
             let longer = with(&document, &place.at, longer.into());
             assert_eq!(compiled(&longer), compiled(&document), "{}/{key}: {default}", place.at);
             compared.insert(format!("{}/{key}", place.at), default);
@@ -246,7 +247,7 @@ fn every_default_is_what_the_reader_takes_where_nothing_stands() {
     assert_eq!(compared.len(), told, "a default of the schema has no place in {LEAST}: {compared:#?}");
 }
 
-/// Values that are right in some places, at the edge of it in others, and wrong in most.
+/// Values that are valid in some places, at the limit in others, and invalid in most.
 fn candidates() -> Vec<Value> {
     let texts = [
         "",
@@ -340,14 +341,14 @@ fn candidates() -> Vec<Value> {
 }
 
 #[test]
-fn what_the_readers_accept_the_schema_accepts() {
+fn the_schema_accepts_what_the_readers_accept() {
     let root = schema();
     let validator = validator(&root);
     let mut accepted = 0;
     let mut seen = BTreeSet::new();
     for (name, document) in good().iter().filter(|(name, _)| name.starts_with("ok_")) {
         for place in places(&root, document).iter().filter(|place| !place.at.is_empty()) {
-            // One place of a kind is as good as thirty.
+            // One place of each kind is enough.
             let kind: Vec<_> = place.schemas.iter().map(|schema| std::ptr::from_ref(*schema)).collect();
             if !seen.insert(kind) {
                 continue;

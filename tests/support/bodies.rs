@@ -1,4 +1,4 @@
-//! Bodies that are more than they look.
+//! Bodies that are larger than they look.
 
 use flate2::write::{DeflateEncoder, GzEncoder};
 use flate2::{Compression, Crc};
@@ -6,7 +6,6 @@ use std::io::Write;
 
 const MIB: usize = 1 << 20;
 
-/// `body`, as gzip.
 pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body).expect("memory");
@@ -55,7 +54,7 @@ pub(crate) fn gzip_of_zeros(bytes: usize) -> Vec<u8> {
     members
 }
 
-/// So many zeros as a ZIP archive, an entry for each MiB and one for the rest.
+/// This many zeros as a ZIP archive, with an entry for each MiB and one for the rest.
 pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     let whole = deflated(MIB);
@@ -65,7 +64,8 @@ pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
     for size in sizes {
         let (data, crc) = if size == MIB { &whole } else { &rest };
         let name = format!("{entries:05}");
-        // The fields that a local and a central header share: version, flags, deflate, time and date, …
+        // The fields that a local and a central header share: version, flags, deflate, time and
+        // date, …
         let mut shared = [20_u16, 0, 8, 0, 0].map(u16::to_le_bytes).concat();
         shared.extend([*crc, data.len() as u32, size as u32].map(u32::to_le_bytes).concat());
         shared.extend([name.len() as u16, 0].map(u16::to_le_bytes).concat());

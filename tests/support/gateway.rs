@@ -1,4 +1,4 @@
-//! One proxy with its upstream: started from a policy, updated, killed, asked.
+//! One proxy with its upstream: start, update, kill, query.
 
 use crate::harness::render::{policy_as_struct, render, replace_policy, upstream_over_http2};
 use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually, required};
@@ -31,12 +31,12 @@ const ENVOY_FLAGS: [&str; 7] = [
     "100",
 ];
 
-/// What a driver is given to make one proxy in.
+/// Files and limits for a driver to make one proxy with.
 pub(crate) struct Place {
-    /// A directory that anybody may read; it holds `envoy.yaml`, `listeners.yaml` and `sluicegate.wasm`.
+    /// A world-readable directory with `envoy.yaml`, `listeners.yaml` and `sluicegate.wasm`.
     pub(crate) files: PathBuf,
-    /// The most memory the proxy may take, over which it is killed.
-    #[allow(dead_code, reason = "a process takes what it needs; only a container is held to it")]
+    /// The most memory that the proxy may use; it is killed if it needs more.
+    #[allow(dead_code, reason = "only a container enforces it")]
     pub(crate) memory_bytes_max: Option<u64>,
     /// The listeners beside the first.
     pub(crate) beside: usize,
@@ -69,15 +69,15 @@ impl Signal {
     }
 }
 
-/// Where an Envoy runs. Dropping it leaves nothing behind.
+/// Runs an Envoy. Dropping it leaves nothing behind.
 pub(crate) trait Driver: Send {
-    /// Where an upstream of this process must listen for the proxy to reach it.
+    /// The address on which an upstream of this process must listen to be reachable for the proxy.
     fn upstream_ip(&self) -> IpAddr;
     /// The directory of [`Place::files`], as the proxy sees it.
     fn files(&self) -> &Path;
-    /// What the proxy binds: its listener, its admin endpoint.
+    /// The addresses that the proxy binds: its listener, its admin endpoint.
     fn binds(&self) -> (SocketAddr, SocketAddr);
-    /// Where this process reaches those two.
+    /// The addresses at which this process reaches those two.
     fn reached_at(&self) -> (SocketAddr, SocketAddr);
     /// The same of each listener beside the first: what the proxy binds, and where this process reaches it.
     fn beside(&self) -> Vec<(SocketAddr, SocketAddr)>;
@@ -89,30 +89,30 @@ pub(crate) trait Driver: Send {
     /// Lets it go on.
     fn unpause(&mut self);
     fn running(&mut self) -> bool;
-    /// All that the proxy wrote: its log and its access log.
+    /// The proxy's log and access log.
     fn log(&self) -> String;
-    /// The memory it takes at this moment.
+    /// The memory in use.
     fn memory_bytes(&self) -> u64;
 }
 
 /// A change to the listeners.
 pub(crate) type Edit = Arc<dyn Fn(&mut Value, &Policy) + Send + Sync>;
 
-/// What a gateway is started with.
+/// The configuration of a gateway.
 pub(crate) struct Setup {
     pub(crate) policy: Policy,
-    /// Changes to the listeners that no policy can ask for; made again at every update.
+    /// Changes to the listeners that no policy can express; repeated at every update.
     pub(crate) edit: Option<Edit>,
     /// HTTP filters before ours.
     pub(crate) filters: Option<Value>,
-    /// What the proxy is told of itself: `KEY=VALUE`.
+    /// Metadata of the proxy: `KEY=VALUE`.
     pub(crate) node_metadata: Option<&'static str>,
     pub(crate) memory_bytes_max: Option<u64>,
-    /// The variable that says where the filter is.
+    /// The environment variable with the path of the filter.
     pub(crate) wasm: &'static str,
-    /// Whether the listeners come from a file that Envoy watches, or stand in the bootstrap.
+    /// Whether the listeners come from a file that Envoy watches, or are in the bootstrap.
     pub(crate) watched: bool,
-    /// Whether Envoy speaks HTTP/2 to the upstream, as gRPC needs.
+    /// Whether Envoy uses HTTP/2 to the upstream, as gRPC needs.
     pub(crate) http2: bool,
     /// Policies that are at work at the same time, each in a listener of its own.
     pub(crate) beside: Vec<Policy>,
@@ -161,7 +161,7 @@ impl Setup {
         Self { edit: Some(Arc::new(edit)), ..self }
     }
 
-    /// Behind these HTTP filters: a list, as Envoy takes it.
+    /// After these HTTP filters: a list in Envoy's format.
     pub(crate) fn behind(self, filters: Value) -> Self {
         Self { filters: Some(filters), ..self }
     }
@@ -178,7 +178,7 @@ impl Setup {
         Self { http2: true, ..self }
     }
 
-    /// With the filter that `x-trap` brings down.
+    /// With the filter that `x-trap` makes trap.
     pub(crate) fn that_traps(self) -> Self {
         Self { wasm: "SLUICEGATE_TRAP_WASM", ..self }
     }
@@ -188,7 +188,7 @@ impl Setup {
     }
 }
 
-/// Makes gateways for one scenario.
+/// Makes the gateways of one scenario.
 pub(crate) struct Lab {
     make: fn(Place) -> Box<dyn Driver>,
 }
@@ -198,12 +198,12 @@ impl Lab {
         Self { make }
     }
 
-    /// A gateway that is ready, with this policy.
+    /// A ready gateway with this policy.
     pub(crate) async fn open(&self, policy: &Policy) -> Gateway {
         self.open_with(Setup::of(policy)).await
     }
 
-    /// A gateway that is ready. A port that was taken meanwhile costs another attempt.
+    /// A ready gateway. If its port was taken in the meantime, tries again with another.
     pub(crate) async fn open_with(&self, setup: Setup) -> Gateway {
         for _ in 0..2 {
             let mut gateway = self.place(&setup).await;
@@ -218,7 +218,7 @@ impl Lab {
         gateway
     }
 
-    /// Everything but the start.
+    /// Everything except the start.
     async fn place(&self, setup: &Setup) -> Gateway {
         let directory = tempfile::Builder::new().prefix("sluicegate-").tempdir().expect("a directory");
         let files = directory.path().to_path_buf();
@@ -252,7 +252,7 @@ impl Lab {
     }
 }
 
-/// An update that Envoy refused, with what it wrote about it.
+/// An update that Envoy rejected, with its log messages.
 #[derive(Debug)]
 pub(crate) struct Rejected {
     pub(crate) log: String,
@@ -323,7 +323,7 @@ impl Gateway {
         self.driver.memory_bytes()
     }
 
-    /// Replaces the policy; returns once every worker has it. Connections that are open keep the old one.
+    /// Replaces the policy; returns once every worker uses it. Open connections keep the old one.
     pub(crate) async fn update(&self, policy: &Policy) -> Result<(), Rejected> {
         self.replace(&self.listeners(policy)).await
     }
@@ -352,7 +352,7 @@ impl Gateway {
         self.replace(&listeners.to_string()).await
     }
 
-    /// The same with a policy that comes as a `Struct`, which `render` would refuse.
+    /// The same with a policy as a `Struct`, which `render` would not write.
     pub(crate) async fn update_struct(&self, policy: &Policy) -> Result<(), Rejected> {
         let mut listeners = parse(&self.listeners(&self.policy));
         policy_as_struct(&mut listeners, policy.value());
@@ -416,7 +416,7 @@ impl Gateway {
             self.driver.files().join("sluicegate.wasm").into(),
         ];
         if let Some(filters) = &self.filters {
-            // JSON, which is YAML too.
+            // JSON is YAML, too.
             arguments.extend(["--filters".into(), self.write("filters.yaml", &filters.to_string()).into()]);
         }
         render(&arguments)
@@ -455,7 +455,7 @@ impl Gateway {
         bootstrap.to_string()
     }
 
-    /// Puts a file in its place by renaming, so that nobody reads half of it. Returns its path.
+    /// Puts a file in place by a rename, so that no reader sees half of it. Returns its path.
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         let unfinished = self.directory.path().join(format!("{name}.new"));

@@ -1,4 +1,4 @@
-//! The driver that starts in a second: an Envoy process on loopback.
+//! The driver for processes, which start in a second: an Envoy on loopback.
 
 use crate::harness::{Driver, Place, Signal, free_address, required};
 use std::fs::{self, File, OpenOptions};
@@ -34,7 +34,7 @@ impl Process {
     }
 
     fn open_log(&self) -> File {
-        // Envoy opens its standard output again for the access log: all writers must append.
+        // Envoy opens its standard output again for the access log, so all writers must append.
         OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log file")
     }
 }

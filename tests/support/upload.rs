@@ -1,4 +1,4 @@
-//! Requests with bodies, piece by piece, in each way in which HTTP frames them.
+//! Requests with bodies in pieces, in each framing of HTTP.
 
 use crate::harness::{Answer, Call, DEADLINE, now};
 use bytes::Bytes;
@@ -20,11 +20,11 @@ use tokio::time::timeout;
 /// How a body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// HTTP/1.1, its length in the head.
+    /// HTTP/1.1 with a length in the head.
     Length,
-    /// HTTP/1.1, in chunks.
+    /// HTTP/1.1 in chunks.
     Chunked,
-    /// HTTP/2, without a length.
+    /// HTTP/2 without a length.
     Http2,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Pieces {
     end: End,
 }
 
-/// What comes after the last piece.
+/// What follows the last piece.
 enum End {
     /// The end alone: over HTTP/2 a frame without data.
     Whole,
@@ -65,7 +65,7 @@ impl Pieces {
         (feed, Self { end: End::Fed(fed), ..Self::of([]) })
     }
 
-    /// So many zeros.
+    /// This many zeros.
     pub(crate) fn zeros(bytes: u64) -> Self {
         const PIECE: u64 = 64 * 1024;
         let piece = Bytes::from(vec![0; PIECE as usize]);
@@ -176,9 +176,9 @@ pub(crate) async fn upload(
     body.length = (framing == Framing::Length).then_some(bytes);
     let sent = now();
     let answered = timeout(DEADLINE * 3, send(address, call, framing, body)).await;
-    let (head, answer) = answered.map_err(|_| "no answer in time".to_owned())??.into_parts();
-    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half an answer".to_owned())?;
-    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken answer: {error:?}"))?;
+    let (head, answer) = answered.map_err(|_| "no response in time".to_owned())??.into_parts();
+    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half a response".to_owned())?;
+    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken response: {error:?}"))?;
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
 }
 

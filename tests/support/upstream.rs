@@ -1,4 +1,4 @@
-//! The upstream: it answers what the request asks for, and remembers what it saw.
+//! The upstream: it answers as the request asks, and records what it received.
 //!
 //! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of
 //! them), `x-answer-trailer: name: value` (HTTP/2 alone carries it). A path that ends in `/moved` is
@@ -35,14 +35,14 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
-/// A server on a port of its own, which can go away and come back.
+/// A server on its own port, which can stop and resume.
 pub(crate) struct Upstream {
     address: SocketAddr,
     record: Arc<Record>,
     serving: Option<JoinHandle<()>>,
 }
 
-/// What it saw, and whom it lets go.
+/// The requests received, and the permits to answer.
 struct Record {
     /// The path and query of every request, in the order of arrival.
     seen: Mutex<Vec<String>>,
@@ -61,7 +61,7 @@ struct Flights {
     most: usize,
 }
 
-/// One request that is being answered, until it is dropped.
+/// A request that is being answered, until it is dropped.
 struct InFlight {
     path: String,
     record: Arc<Record>,
@@ -86,12 +86,12 @@ impl Drop for InFlight {
     }
 }
 
-/// A body that arrived, as far as it did.
+/// A body, as far as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) path: String,
     pub(crate) bytes: u64,
-    /// Whether it ended, and did not break off.
+    /// Whether it was complete.
     pub(crate) whole: bool,
 }
 
@@ -133,25 +133,25 @@ impl Upstream {
         self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.record))));
     }
 
-    /// Answers so many more of the held requests, those that came first.
+    /// Releases this many of the held requests, the earliest first.
     pub(crate) fn let_go(&self, count: usize) {
         self.record.gate.add_permits(count);
     }
 
-    /// How many requests of this path are being answered.
+    /// The number of requests of this path that are being answered.
     pub(crate) fn in_flight(&self, path: &str) -> usize {
         let all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(path).map_or(0, |flights| flights.now)
     }
 
-    /// The most requests of this path that were being answered at one time, since the last call.
+    /// The most concurrent requests of this path since the last call.
     pub(crate) fn most_in_flight(&self, path: &str) -> usize {
         let mut all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let flights = all.entry(path.to_owned()).or_default();
         std::mem::replace(&mut flights.most, flights.now)
     }
 
-    /// Every body that arrived on this path, in the order in which they ended.
+    /// Every body received on this path, in the order in which they ended.
     pub(crate) fn bodies(&self, path: &str) -> Vec<Received> {
         let received = self.record.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.iter().filter(|body| body.path == path).cloned().collect()
@@ -168,14 +168,14 @@ impl Upstream {
         self.paths().iter().filter(|path| path.starts_with(prefix)).count()
     }
 
-    /// Every path that arrived, with its query.
+    /// Every path received, with its query.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.record.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 async fn serve(listener: TcpListener, record: Arc<Record>) {
-    // Connections end with the set, and the set with this task.
+    // The set owns the connections, and this task the set.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let record = Arc::clone(&record);
@@ -189,7 +189,7 @@ async fn serve(listener: TcpListener, record: Arc<Record>) {
     }
 }
 
-/// Lets a tunnel begin, and returns what comes through it.
+/// Begins a tunnel that returns its input.
 fn upgrade(request: &mut Request<Incoming>) -> Response<Answer> {
     let upgrading = hyper::upgrade::on(&mut *request);
     tokio::spawn(async move {
@@ -259,7 +259,7 @@ async fn wait_if_held(asked: &HeaderMap, record: &Record) {
 
 type Answer = BoxBody<Bytes, io::Error>;
 
-/// A response's body that does not end as it should.
+/// A response's body that breaks off.
 struct Broken {
     begins: Option<Bytes>,
     breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
@@ -268,7 +268,7 @@ struct Broken {
 impl Broken {
     fn new(how: &[u8]) -> Self {
         let begins = (how != b"reset").then(|| Bytes::from_static(b"upst"));
-        // What was sent before has left by then.
+        // The pause lets the part before it be sent.
         let later = sleep(Duration::from_millis(200));
         let breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>> =
             if how == b"stall" { Box::pin(pending()) } else { Box::pin(later) };
@@ -311,7 +311,7 @@ async fn read(path: String, mut body: Incoming, record: Arc<Record>) {
     record.received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, bytes, whole });
 }
 
-/// The fields that the headers called `name` ask for, each as `name: value`.
+/// The fields that the headers called `name` request, each as `name: value`.
 fn fields(headers: &HeaderMap, name: &str) -> HeaderMap {
     let pairs = headers.get_all(name).iter().map(|pair| {
         let (name, value) = pair.to_str().ok().and_then(|p| p.split_once(": ")).expect("`name: value`");
