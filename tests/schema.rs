@@ -61,15 +61,15 @@ fn tree(text: &str) -> Option<Value> {
 
 /// All valid policies. Some of the end-to-end tests' policies get their limits in the tests, and
 /// are invalid before.
-fn good() -> Vec<(String, Value)> {
+fn valid_policies() -> Vec<(String, Value)> {
     let folders = [("envoy/presets", ""), ("envoy/examples", ""), ("tests/policies", "ok_")];
     let shipped = folders.iter().flat_map(|(folder, start)| files(folder, start));
     let shipped = shipped.map(|(name, text)| (name, tree(&text).unwrap()));
     let tested = files("tests/e2e/policies", "").into_iter().map(|(name, text)| (name, tree(&text).unwrap()));
-    shipped.chain(tested.filter(|(_, document)| faults(document).is_empty())).collect()
+    shipped.chain(tested.filter(|(_, document)| errors(document).is_empty())).collect()
 }
 
-fn faults(document: &Value) -> Vec<PolicyError> {
+fn errors(document: &Value) -> Vec<PolicyError> {
     Policy::compile(&from_json(document.to_string().as_bytes()).unwrap()).err().unwrap_or_default()
 }
 
@@ -102,13 +102,13 @@ fn the_schema_helps_editors() {
 #[test]
 fn the_schema_accepts_every_valid_policy() {
     let validator = validator(&schema());
-    let good = good();
-    for (name, document) in &good {
+    let valid_policies = valid_policies();
+    for (name, document) in &valid_policies {
         let errors: Vec<String> =
             validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
     }
-    assert!(good.len() >= 15, "{} files", good.len());
+    assert!(valid_policies.len() >= 15, "{} files", valid_policies.len());
 }
 
 /// Reasons that no schema can express; the readers report them. A reason that the schema expresses

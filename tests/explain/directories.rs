@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{account, text};
+use super::{explanation, text};
 
 const PRESETS: [&str; 5] = ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"];
 const DIRECTORY: &str = "  directory:\n";
@@ -46,12 +46,12 @@ fn a_preset_takes_an_empty_directory_and_any_kind_of_entry() {
     for preset in PRESETS {
         let (before, entries, after) = around(preset);
         let empty = format!("{before}  directory: []\n{after}");
-        let (code, told) = check(&empty);
+        let (code, printed) = check(&empty);
         // A requirement on Envoy is a note, not a warning.
-        let notes = told.lines().filter(|line| line.contains(": note: ")).count();
-        assert_eq!((code, told.lines().count() - notes), (0, 1), "{preset}: {told}");
+        let notes = printed.lines().filter(|line| line.contains(": note: ")).count();
+        assert_eq!((code, printed.lines().count() - notes), (0, 1), "{preset}: {printed}");
         let call = ["-", "--path", "/v2/items", "-H", "authorization: Bearer x", "-H", "dd-api-key: x"];
-        let refused = account(&call, &empty);
+        let refused = explanation(&call, &empty);
         let is_dynatrace = preset == "dynatrace";
         let reason = if is_dynatrace { Value::Null } else { "unknown".into() };
         let refusal = &refused["callers"]["refused"];
@@ -61,9 +61,9 @@ fn a_preset_takes_an_empty_directory_and_any_kind_of_entry() {
             for entry in without_one(entry).iter().chain([entry, &entry.split(", ").next().unwrap().to_owned()]) {
                 let entry = if entry.ends_with('}') { entry.clone() } else { format!("{entry} }}") };
                 let policy = format!("{before}  directory:\n    - {entry}\n{after}");
-                let (code, told) = check(&policy);
-                assert_eq!(code, 0, "{preset} with {entry}: {told}");
-                assert!(!text(&account(&call, &policy)["decision"]).is_empty(), "{preset} with {entry}");
+                let (code, printed) = check(&policy);
+                assert_eq!(code, 0, "{preset} with {entry}: {printed}");
+                assert!(!text(&explanation(&call, &policy)["decision"]).is_empty(), "{preset} with {entry}");
             }
         }
     }

@@ -9,7 +9,7 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::document::from_json;
 use sluicegate::policy::error::Reason;
 
-use super::{faults, good, schema, validator};
+use super::{errors, schema, valid_policies, validator};
 
 /// A key or a word that no policy has.
 const UNKNOWN: &str = "zzz-unknown";
@@ -74,9 +74,15 @@ fn walk<'s>(
         walk(root, next, child, format!("{at}/{step}"), places);
     };
     match value {
-        Value::Object(entries) => entries.iter().for_each(|(key, child)| below(key, child, places)),
+        Value::Object(entries) => {
+            for (key, child) in entries {
+                below(key, child, places);
+            }
+        }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, child)| below(&index.to_string(), child, places));
+            for (index, child) in items.iter().enumerate() {
+                below(&index.to_string(), child, places);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -127,20 +133,20 @@ fn with(document: &Value, at: &str, value: Value) -> Value {
 
 /// The reason of the error at one place.
 fn reason(document: &Value, at: &str) -> Option<Reason> {
-    faults(document).into_iter().find(|fault| fault.at == at).map(|fault| fault.reason)
+    errors(document).into_iter().find(|error| error.at == at).map(|error| error.reason)
 }
 
 #[test]
 fn every_map_has_the_keys_that_its_reader_knows() {
     let root = schema();
     let mut compared = BTreeSet::new();
-    for (name, document) in good() {
+    for (name, document) in valid_policies() {
         for place in places(&root, &document) {
             let Some(Value::Object(map)) = document.pointer(&place.at) else { continue };
             let mut longer = map.clone();
             longer.insert(UNKNOWN.to_owned(), json!("x"));
-            let faults = reason(&with(&document, &place.at, longer.into()), &format!("{}/{UNKNOWN}", place.at));
-            match faults {
+            let errors = reason(&with(&document, &place.at, longer.into()), &format!("{}/{UNKNOWN}", place.at));
+            match errors {
                 Some(Reason::UnknownKey { known, .. }) => {
                     assert_eq!(place.keys(), known.into_iter().collect(), "{name}: {}: the keys", place.at);
                     assert!(!place.is_open(), "{name}: {}: other keys must be refused", place.at);
@@ -168,7 +174,7 @@ fn every_map_has_the_keys_that_its_reader_knows() {
 fn every_choice_has_the_words_that_its_reader_knows() {
     let root = schema();
     let mut compared = 0;
-    for (name, document) in good() {
+    for (name, document) in valid_policies() {
         for place in places(&root, &document) {
             if !document.pointer(&place.at).is_some_and(Value::is_string) {
                 continue;
@@ -190,7 +196,7 @@ fn every_choice_has_the_words_that_its_reader_knows() {
 fn every_number_has_the_range_that_its_reader_has() {
     let root = schema();
     let mut compared = 0;
-    for (name, document) in good() {
+    for (name, document) in valid_policies() {
         for place in places(&root, &document) {
             if !document.pointer(&place.at).is_some_and(Value::is_number) {
                 continue;
@@ -230,7 +236,7 @@ fn every_default_is_that_of_the_reader() {
     let document: Value = serde_json::from_str(LEAST).unwrap();
     let compiled = |document: &Value| {
         let policy = Policy::compile(&from_json(document.to_string().as_bytes()).unwrap());
-        format!("{:?}", policy.unwrap_or_else(|faults| panic!("{faults:#?}\n{document:#}")))
+        format!("{:?}", policy.unwrap_or_else(|errors| panic!("{errors:#?}\n{document:#}")))
     };
     let mut compared = BTreeMap::new();
     for place in places(&root, &document) {
@@ -247,84 +253,86 @@ fn every_default_is_that_of_the_reader() {
     assert_eq!(compared.len(), told, "a default of the schema has no place in {LEAST}: {compared:#?}");
 }
 
+/// Strings for [`candidates`].
+const TEXTS: [&str; 73] = [
+    "",
+    "a",
+    "a-_9",
+    "A",
+    "credential",
+    "tier",
+    "routes",
+    "sha256",
+    "token",
+    "read",
+    "acme",
+    "Bearer",
+    "refuse",
+    "count",
+    "/",
+    "/a",
+    "/a/{org}",
+    "/{org}/**",
+    "GET /a*b",
+    "GET,POST /**",
+    "/A/é/*.json",
+    "/...",
+    "/a..",
+    "/.a/..b",
+    "/{a_1}/*",
+    "/a+b:c;d=e@f",
+    "-/a",
+    "G-1 /",
+    "1/s",
+    "007/min",
+    "1000000/s",
+    "9/h",
+    "366/d",
+    "1s",
+    "01s",
+    "60s",
+    "007m",
+    "366d",
+    "1h",
+    "3600s",
+    "86400s",
+    "52w",
+    "24h",
+    "1B",
+    "007KiB",
+    "1000GB",
+    "text/*",
+    "text/*+a",
+    "Text/A+b",
+    "/a~1b/~0",
+    "//",
+    "1mo",
+    "012mo",
+    "12mo",
+    "1d",
+    "1w",
+    "00%",
+    "100%",
+    "0100%",
+    "UTC",
+    "Europe/Rome",
+    "content-length",
+    "Content-Length",
+    "x!#$%&'*+-.^_`|~9",
+    "text/plain",
+    "text/plain ; a=b",
+    "a/b;",
+    "{limit}",
+    "{trace_id} {Trace} {{}",
+    "{{trace_id}",
+    "é ☃",
+    "a b\n\tc",
+    "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+];
+
 /// Values that are valid in some places, at the limit in others, and invalid in most.
 fn candidates() -> Vec<Value> {
-    let texts = [
-        "",
-        "a",
-        "a-_9",
-        "A",
-        "credential",
-        "tier",
-        "routes",
-        "sha256",
-        "token",
-        "read",
-        "acme",
-        "Bearer",
-        "refuse",
-        "count",
-        "/",
-        "/a",
-        "/a/{org}",
-        "/{org}/**",
-        "GET /a*b",
-        "GET,POST /**",
-        "/A/é/*.json",
-        "/...",
-        "/a..",
-        "/.a/..b",
-        "/{a_1}/*",
-        "/a+b:c;d=e@f",
-        "-/a",
-        "G-1 /",
-        "1/s",
-        "007/min",
-        "1000000/s",
-        "9/h",
-        "366/d",
-        "1s",
-        "01s",
-        "60s",
-        "007m",
-        "366d",
-        "1h",
-        "3600s",
-        "86400s",
-        "52w",
-        "24h",
-        "1B",
-        "007KiB",
-        "1000GB",
-        "text/*",
-        "text/*+a",
-        "Text/A+b",
-        "/a~1b/~0",
-        "//",
-        "1mo",
-        "012mo",
-        "12mo",
-        "1d",
-        "1w",
-        "00%",
-        "100%",
-        "0100%",
-        "UTC",
-        "Europe/Rome",
-        "content-length",
-        "Content-Length",
-        "x!#$%&'*+-.^_`|~9",
-        "text/plain",
-        "text/plain ; a=b",
-        "a/b;",
-        "{limit}",
-        "{trace_id} {Trace} {{}",
-        "{{trace_id}",
-        "é ☃",
-        "a b\n\tc",
-        "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    ];
-    let mut all: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
+    let mut all: Vec<Value> = TEXTS.iter().map(|text| json!(text)).collect();
     all.extend([0_u64, 1, 2, 15, 128, 400, 499, 1_000_000_000, 999_999_999_999_999].map(|number| json!(number)));
     all.extend([json!(1.0), json!(1.5), json!(-1), json!(null), json!(true), json!(false), json!([]), json!({})]);
     all.extend([json!(["org"]), json!(["a", "b", "c"]), json!(["/a", "/b"]), json!({ "header": "content-length" })]);
@@ -346,7 +354,7 @@ fn the_schema_accepts_what_the_readers_accept() {
     let validator = validator(&root);
     let mut accepted = 0;
     let mut seen = BTreeSet::new();
-    for (name, document) in good().iter().filter(|(name, _)| name.starts_with("ok_")) {
+    for (name, document) in valid_policies().iter().filter(|(name, _)| name.starts_with("ok_")) {
         for place in places(&root, document).iter().filter(|place| !place.at.is_empty()) {
             // One place of each kind is enough.
             let kind: Vec<_> = place.schemas.iter().map(|schema| std::ptr::from_ref(*schema)).collect();
@@ -355,7 +363,7 @@ fn the_schema_accepts_what_the_readers_accept() {
             }
             for candidate in candidates() {
                 let changed = with(document, &place.at, candidate.clone());
-                if faults(&changed).is_empty() {
+                if errors(&changed).is_empty() {
                     let errors: Vec<String> = validator.iter_errors(&changed).map(|error| error.to_string()).collect();
                     assert!(errors.is_empty(), "{name}: {candidate} at {}: {errors:#?}", place.at);
                     accepted += 1;
@@ -365,7 +373,7 @@ fn the_schema_accepts_what_the_readers_accept() {
             let (parent, key) = place.at.rsplit_once('/').unwrap();
             if let Some(Value::Object(map)) = shorter.pointer_mut(parent)
                 && map.remove(key).is_some()
-                && faults(&shorter).is_empty()
+                && errors(&shorter).is_empty()
             {
                 assert!(validator.is_valid(&shorter), "{name}: without {}", place.at);
             }
