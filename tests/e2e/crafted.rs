@@ -2,7 +2,7 @@
 
 use super::hostile::unharmed;
 use crate::harness::{
-    Call, Client, Framing, Gateway, Lab, Policy, empty_blocks, eventually, gzip, gzip_of_empty_blocks, upload,
+    Call, Client, Framing, Gateway, Policy, TestBed, empty_blocks, eventually, gzip, gzip_of_empty_blocks, upload,
 };
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -23,9 +23,9 @@ fn zip_of_empty_blocks(fours: usize) -> Vec<u8> {
     archive
 }
 
-pub(crate) async fn blocks_that_hold_nothing_buy_no_work(lab: &Lab) {
+pub(crate) async fn blocks_that_hold_nothing_buy_no_work(bed: &TestBed) {
     let nested = |body: Vec<u8>, times: usize| (0..times).fold(body, |body, _| gzip(&body));
-    let gateway = lab.open(&policy(json!({ "name": "f", "bytes": "100MB", "decoded_bytes": "2MB" }))).await;
+    let gateway = bed.open(&policy(json!({ "name": "f", "bytes": "100MB", "decoded_bytes": "2MB" }))).await;
     let send = async |gateway: &Gateway, call: Call, encoding: &str, body: Vec<u8>| {
         let call = call.header("content-encoding", encoding);
         let bytes = body.len() as u64;
@@ -41,13 +41,13 @@ pub(crate) async fn blocks_that_hold_nothing_buy_no_work(lab: &Lab) {
     assert_eq!(gateway.admin.metric("sluicegate_payloads_refused_total", &refused).await, 3);
     unharmed(&gateway).await;
 
-    let gateway = lab.open(&Policy::shipped("envoy/presets/dynatrace.yaml")).await;
+    let gateway = bed.open(&Policy::shipped("envoy/presets/dynatrace.yaml")).await;
     let call =
         Call::new("PUT", "/api/config/v1/symfiles/app/android/7.zip").header("authorization", "Api-Token demo-stage-1");
     let answer = send(&gateway, call, "gzip", gzip(&zip_of_empty_blocks(400_000))).await;
     assert_eq!(answer.status, 400, "{}", answer.text());
 
-    let gateway = lab.open(&Policy::shipped("envoy/presets/datocms.yaml")).await;
+    let gateway = bed.open(&Policy::shipped("envoy/presets/datocms.yaml")).await;
     let left = |answer: &crate::harness::Answer| answer.number("x-ratelimit-remaining").expect("a number");
     let call = || Call::post("/items").bearer("demo-free");
     let first = send(&gateway, call(), "gzip, gzip", gzip(&gzip_of_empty_blocks(200_000))).await;
@@ -56,8 +56,8 @@ pub(crate) async fn blocks_that_hold_nothing_buy_no_work(lab: &Lab) {
     assert!(left(&second) < left(&first), "a body that had to be decoded is charged");
 }
 
-pub(crate) async fn a_thousand_small_bodies_are_decoded_at_once(lab: &Lab) {
-    let gateway = lab.open(&policy(json!({ "name": "f", "bytes": "1MB", "decoded_bytes": "2MB", "hold": true }))).await;
+pub(crate) async fn a_thousand_small_bodies_are_decoded_at_once(bed: &TestBed) {
+    let gateway = bed.open(&policy(json!({ "name": "f", "bytes": "1MB", "decoded_bytes": "2MB", "hold": true }))).await;
     let mut small = Vec::new();
     let text = "a small body, as a client sends it";
     brotli::CompressorWriter::new(&mut small, 4096, 5, 22).write_all(text.as_bytes()).expect("memory");
@@ -68,9 +68,9 @@ pub(crate) async fn a_thousand_small_bodies_are_decoded_at_once(lab: &Lab) {
     unharmed(&gateway).await;
 }
 
-pub(crate) async fn open_bodies_stay_within_the_memory_of_their_worker(lab: &Lab) {
+pub(crate) async fn open_bodies_stay_within_the_memory_of_their_worker(bed: &TestBed) {
     let rules = json!({ "duplicate_names": "refuse", "members": 16_384 });
-    let gateway = lab.open(&policy(json!({ "name": "f", "bytes": "1MB", "json": rules, "hold": true }))).await;
+    let gateway = bed.open(&policy(json!({ "name": "f", "bytes": "1MB", "json": rules, "hold": true }))).await;
     let names: Vec<String> = (0..16_000).map(|number| format!("\"{number}\":1")).collect();
     let body = format!("{{{}", names.join(","));
     let before = gateway.memory_bytes();

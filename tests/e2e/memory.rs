@@ -1,7 +1,7 @@
 //! The one memory of a worker for bodies, whatever policies measure them (decision 0020).
 
 use super::hostile::unharmed;
-use crate::harness::{Call, Framing, Gateway, Lab, Policy, Setup, Underway, brotli, eventually};
+use crate::harness::{Call, Framing, Gateway, Policy, Setup, TestBed, Underway, brotli, eventually};
 use serde_json::json;
 use std::net::SocketAddr;
 
@@ -92,9 +92,9 @@ impl Slow {
     }
 }
 
-pub(crate) async fn five_listeners_share_the_memory_of_their_worker(lab: &Lab) {
+pub(crate) async fn five_listeners_share_the_memory_of_their_worker(bed: &TestBed) {
     let others = ["second", "third", "fourth", "fifth"].map(policy);
-    let gateway = lab.open_with(Setup::of(&policy("first")).beside(others).of_one_worker()).await;
+    let gateway = bed.open_with(Setup::of(&policy("first")).beside(others).of_one_worker()).await;
     let (before, mut slow) = (gateway.memory_bytes(), Slow::new());
     for address in gateway.addresses() {
         slow.open(&gateway, address).await;
@@ -104,8 +104,8 @@ pub(crate) async fn five_listeners_share_the_memory_of_their_worker(lab: &Lab) {
     slow.end(&gateway).await;
 }
 
-pub(crate) async fn policies_that_drain_share_the_memory_with_the_new_one(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&policy("first")).of_one_worker()).await;
+pub(crate) async fn policies_that_drain_share_the_memory_with_the_new_one(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&policy("first")).of_one_worker()).await;
     let (before, mut slow) = (gateway.memory_bytes(), Slow::new());
     slow.open(&gateway, gateway.address).await;
     for name in ["second", "third", "fourth", "fifth", "sixth"] {

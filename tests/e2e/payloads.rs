@@ -2,16 +2,16 @@
 
 use super::SECOND;
 use crate::harness::{
-    Call, Client, Framing, Lab, Pieces, Policy, Received, Setup, brotli, eventually, gzip, gzip_of_zeros, raw, upload,
-    zstd_of_blanks,
+    Call, Client, Framing, Pieces, Policy, Received, Setup, TestBed, brotli, eventually, gzip, gzip_of_zeros, raw,
+    upload, zstd_of_blanks,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
-    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
+pub(crate) async fn a_length_that_lies_is_no_way_round(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
     let head = "POST /a HTTP/1.1\r\nHost: e\r\n";
     for (rest, status) in [
         ("Content-Length: 10\r\n\r\n1234567890", "200"),
@@ -37,9 +37,9 @@ pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
 }
 
-pub(crate) async fn trailers_end_a_body(lab: &Lab) {
+pub(crate) async fn trailers_end_a_body(bed: &TestBed) {
     let held = json!([{ "for": { "routes": ["/held"] }, "json": { "depth": 1 }, "bytes": "1MB", "hold": true }, { "bytes": "10B" }]);
-    let gateway = lab.open(&Policy::measuring(held)).await;
+    let gateway = bed.open(&Policy::measuring(held)).await;
     for (path, body, status) in [
         ("/a", "1234567890", 200),
         ("/a", "12345678901", 413),
@@ -56,8 +56,8 @@ pub(crate) async fn trailers_end_a_body(lab: &Lab) {
     assert_eq!(gateway.upstream.count("/held"), 2);
 }
 
-pub(crate) async fn who_asks_first_is_told_before_the_body(lab: &Lab) {
-    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
+pub(crate) async fn who_asks_first_is_told_before_the_body(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
     let ask = async |length: usize| {
         let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
         let head = format!("POST /a HTTP/1.1\r\nHost: e\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n");
@@ -80,8 +80,8 @@ pub(crate) async fn who_asks_first_is_told_before_the_body(lab: &Lab) {
     assert_eq!(gateway.upstream.count("/a"), 1);
 }
 
-pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab: &Lab) {
-    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]))).await;
+pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]))).await;
     for framing in [Framing::Chunked, Framing::Http2] {
         let silent = Pieces::from(b"{\"data\":".to_vec()).then_silence();
         let call = Call::post("/silent");
@@ -104,8 +104,8 @@ pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab
     assert_eq!(answer.status, 200);
 }
 
-pub(crate) async fn an_answer_that_has_begun_is_cut_off(lab: &Lab) {
-    let gateway = lab.open(&Policy::measuring(json!([{ "bytes": "100KB" }]))).await;
+pub(crate) async fn an_answer_that_has_begun_is_cut_off(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "100KB" }]))).await;
     // The upstream answers at once and goes on reading; the body is refused after that.
     let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
     let head =
@@ -126,12 +126,12 @@ pub(crate) async fn an_answer_that_has_begun_is_cut_off(lab: &Lab) {
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
 }
 
-pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(lab: &Lab) {
+pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(bed: &TestBed) {
     let limits = json!([
         { "for": { "routes": ["/json"] }, "bytes": "1MB", "json": { "depth": 9 } },
         { "bytes": "1MB", "decoded_bytes": "10MB" },
     ]);
-    let gateway = lab.open(&Policy::measuring(limits)).await;
+    let gateway = bed.open(&Policy::measuring(limits)).await;
     let size = 50 << 20;
     let before = gateway.memory_bytes();
     for (encoding, body) in [
@@ -153,8 +153,8 @@ pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(lab: &
     assert_eq!(gateway.client().send(unknown).await.status, 415);
 }
 
-pub(crate) async fn a_grpc_caller_is_told_in_its_own_way(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&Policy::measuring(json!([{ "bytes": "1KB" }]))).with_http2()).await;
+pub(crate) async fn a_grpc_caller_is_told_in_its_own_way(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&Policy::measuring(json!([{ "bytes": "1KB" }]))).with_http2()).await;
     let send = async |bytes: usize| {
         let call = Call::post("/pkg.Service/Method").grpc();
         upload(gateway.address, call, Framing::Http2, 0, vec![0; bytes]).await.expect("an answer")
@@ -166,7 +166,7 @@ pub(crate) async fn a_grpc_caller_is_told_in_its_own_way(lab: &Lab) {
     assert!(refused.header("x-ratelimit-remaining").is_some(), "{:?}", refused.headers);
 }
 
-pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
+pub(crate) async fn a_body_costs_what_it_comes_to(bed: &TestBed) {
     let costing = |path: &str, cost: Value| {
         json!({ "name": cost.as_object().expect("a map").keys().next(), "for": { "routes": [path] }, "per": [],
                 "calendar": { "quota": 1000, "window": "1d" }, "over": "count", "cost": cost })
@@ -179,7 +179,7 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
             costing("/items", json!({ "items": "/points" })),
         ]),
     );
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     for framing in Framing::ALL {
         let send = async |path: &str, body: &str| {
             let bytes = body.len() as u64;
@@ -207,9 +207,9 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
 }
 
 /// Types are listed: whatever is not exactly one type may be any to the upstream, and is read.
-pub(crate) async fn what_is_not_one_media_type_is_read(lab: &Lab) {
+pub(crate) async fn what_is_not_one_media_type_is_read(bed: &TestBed) {
     let listed = json!([{ "json": { "depth": 1, "content_types": ["application/json"] } }]);
-    let gateway = lab.open(&Policy::measuring(listed)).await;
+    let gateway = bed.open(&Policy::measuring(listed)).await;
     let body = "[[1]]";
     for (lines, status) in [
         ("Content-Type: text/plain\r\n", "200"),

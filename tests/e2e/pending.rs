@@ -1,7 +1,9 @@
 //! Bodies that are under way while something else happens: an update, a drain, an answer, other requests.
 
 use super::hostile::unharmed;
-use crate::harness::{Call, Framing, Gateway, Lab, Pieces, Policy, Setup, Underway, brotli, eventually, gzip, upload};
+use crate::harness::{
+    Call, Framing, Gateway, Pieces, Policy, Setup, TestBed, Underway, brotli, eventually, gzip, upload,
+};
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::Arc;
@@ -81,8 +83,8 @@ async fn end_halves(gateway: &Gateway, halves: Vec<(u16, Underway)>) {
     }
 }
 
-pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_updates(lab: &Lab) {
-    let gateway = lab.open(&policy()).await;
+pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_updates(bed: &TestBed) {
+    let gateway = bed.open(&policy()).await;
     let halves = begin_halves(&gateway).await;
     let count = halves.len() as u64;
     for round in 0..3 {
@@ -93,8 +95,8 @@ pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_updates(lab: &Lab) {
     unharmed(&gateway).await;
 }
 
-pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_its_listener(lab: &Lab) {
-    let gateway = lab.open(&policy()).await;
+pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_its_listener(bed: &TestBed) {
+    let gateway = bed.open(&policy()).await;
     let halves = begin_halves(&gateway).await;
     let count = halves.len() as u64;
     gateway.remove_listeners().await;
@@ -108,8 +110,8 @@ pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_its_listener(lab: &L
 }
 
 /// At every moment of the updates each worker has bodies in work: as one ends, the next begins.
-pub(crate) async fn a_body_in_work_outlasts_updates(lab: &Lab) {
-    let gateway = lab.open(&policy()).await;
+pub(crate) async fn a_body_in_work_outlasts_updates(bed: &TestBed) {
+    let gateway = bed.open(&policy()).await;
     let (good, bad) = (Bytes::from(long("")), Bytes::from(long("]")));
     let stopped = Arc::<AtomicBool>::default();
     let mut clients = JoinSet::new();
@@ -144,8 +146,8 @@ pub(crate) async fn a_body_in_work_outlasts_updates(lab: &Lab) {
 
 /// When the time is over for those who were under way, their connections end; the events of their policy do too, and
 /// those of the new one go on.
-pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&policy()).draining(1)).await;
+pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&policy()).draining(1)).await;
     let halves = begin_halves(&gateway).await;
     let mut count = halves.len() as u64;
     let mut works = JoinSet::new();
@@ -182,7 +184,7 @@ pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(lab: &Lab) {
 }
 
 /// The upstream answers without waiting for the body; then a byte comes for which the body is refused.
-pub(crate) async fn who_was_answered_before_the_end_has_paid(lab: &Lab) {
+pub(crate) async fn who_was_answered_before_the_end_has_paid(bed: &TestBed) {
     let limits = json!([
         { "name": "bytes", "for": { "routes": ["/bytes"] }, "bytes": "10B" },
         { "name": "json", "for": { "routes": ["/json"] }, "json": { "depth": 9 } },
@@ -197,7 +199,7 @@ pub(crate) async fn who_was_answered_before_the_end_has_paid(lab: &Lab) {
             // The answer goes on, or has ended.
             for answer in ["x-answer-break: stall\r\n", ""] {
                 let policy = Policy::measuring(limits.clone()).writing(5).with("/limits/0/charge", json!(charge));
-                let gateway = lab.open(&policy).await;
+                let gateway = bed.open(&policy).await;
                 let mut statuses = Vec::new();
                 for _ in 0..12 {
                     let head = format!(
@@ -246,7 +248,7 @@ async fn answered_early(gateway: &Gateway, head: &str, first: &[u8], refused: &[
 /// Envoy itself writes down the order in which requests end: those that came after hostile bodies and are answered at
 /// once stand before these, which are answered at their end. A callback that read one of them whole would answer it
 /// before it looked at another connection.
-pub(crate) async fn others_are_served_between_the_slices_of_a_body(lab: &Lab) {
+pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed) {
     const OTHERS: usize = 8;
     let bodies = [
         ("gzip", long("]")),
@@ -255,7 +257,7 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(lab: &Lab) {
     ];
     for (encoding, body) in bodies {
         for count in [1, 4] {
-            let mut gateway = lab.open_with(Setup::of(&policy()).of_one_worker()).await;
+            let mut gateway = bed.open_with(Setup::of(&policy()).of_one_worker()).await;
             let head = format!(
                 "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n",
                 body.len()

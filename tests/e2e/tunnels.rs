@@ -1,6 +1,6 @@
 //! Tunnels of any kind through a real Envoy, before they begin and after.
 
-use crate::harness::{Call, Kind, Lab, Policy, Setup, Tunnel, connection_manager, eventually, routes};
+use crate::harness::{Call, Kind, Policy, Setup, TestBed, Tunnel, connection_manager, eventually, routes};
 use serde_json::json;
 
 /// A policy whose payload limits are less than what goes through each tunnel. Bytes of bodies are counted.
@@ -30,9 +30,9 @@ fn setup(http2: bool) -> Setup {
     if http2 { setup.with_http2() } else { setup }
 }
 
-pub(crate) async fn a_tunnel_has_no_payload_limit(lab: &Lab) {
+pub(crate) async fn a_tunnel_has_no_payload_limit(bed: &TestBed) {
     for http2 in [false, true] {
-        let gateway = lab.open_with(setup(http2)).await;
+        let gateway = bed.open_with(setup(http2)).await;
         for kind in Kind::ALL {
             let paths: &[&str] = if kind.has_path() { &["/yes", "/yes/json", "/yes/held"] } else { &[""] };
             for path in paths {
@@ -50,9 +50,9 @@ pub(crate) async fn a_tunnel_has_no_payload_limit(lab: &Lab) {
 }
 
 /// What comes before the answer is a body: a head that names a tunnel is no way round its limit.
-pub(crate) async fn until_a_tunnel_begins_its_bytes_are_limited(lab: &Lab) {
+pub(crate) async fn until_a_tunnel_begins_its_bytes_are_limited(bed: &TestBed) {
     for http2 in [false, true] {
-        let gateway = lab.open_with(setup(http2)).await;
+        let gateway = bed.open_with(setup(http2)).await;
         let held = [("x-answer-upgrade", "1"), ("x-answer-held", "1")];
         for kind in Kind::ALL {
             let path = if kind.has_path() { "/yes" } else { "" };

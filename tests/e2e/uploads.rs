@@ -1,8 +1,8 @@
 //! The way of a body through a real Envoy: to its end, in slices, held and in a queue.
 
 use crate::harness::{
-    Answer, Call, Client, Framing, Gateway, Lab, Pieces, Policy, Setup, brotli, connection_manager, eventually, gzip,
-    upload, zstd,
+    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, brotli, connection_manager, eventually,
+    gzip, upload, zstd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ impl Ending {
     }
 }
 
-pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: &Lab) {
+pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(bed: &TestBed) {
     let limits = json!([
         { "name": "json", "for": { "routes": ["/json"] }, "json": { "depth": 9 } },
         { "name": "files", "bytes": "1MB", "decoded_bytes": "10MB" },
@@ -92,7 +92,7 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: 
             ("/json", "identity", b"{\"a\":[1,2]}".to_vec(), 2),
         ] {
             let setup = Setup::of(&Policy::measuring(limits.clone()).writing(writes));
-            let gateway = lab.open_with(if http2 { setup.with_http2() } else { setup }).await;
+            let gateway = bed.open_with(if http2 { setup.with_http2() } else { setup }).await;
             let call = Call::post(path).header("content-encoding", encoding);
             // It leaves a connection to the upstream that waits for the next request.
             assert_eq!(gateway.client().send(Call::get("/warm")).await.status, 200);
@@ -111,7 +111,7 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: 
         }
     }
     // None of that is because of how they end: what is whole arrives whole.
-    let gateway = lab.open(&Policy::measuring(limits).writing(1_000)).await;
+    let gateway = bed.open(&Policy::measuring(limits).writing(1_000)).await;
     for (encoding, body) in [("gzip", gzip(&text)), ("br", brotli(&text, 22)), ("zstd", zstd(&text)), ("identity", zip)]
     {
         for ending in Ending::ALL {
@@ -124,9 +124,9 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: 
     assert!(bodies.len() == 4 * Ending::ALL.len() && bodies.iter().all(|body| body.whole), "{bodies:?}");
 }
 
-pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
+pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(bed: &TestBed) {
     let limits = json!([{ "bytes": "100MB", "json": { "depth": 9 } }]);
-    let gateway = lab.open(&Policy::measuring(limits)).await;
+    let gateway = bed.open(&Policy::measuring(limits)).await;
     // Sixteen megabytes of JSON that come in a few packets.
     let body = gzip(format!("[{}1]", "1,".repeat(8_000_000)).as_bytes());
     for framing in Framing::ALL {
@@ -182,13 +182,13 @@ pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
     assert_eq!(gateway.client().send(Call::get("/after")).await.status, 200);
 }
 
-pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(lab: &Lab) {
+pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed) {
     for allow in [false, true] {
         let policy = Policy::measuring(json!([{ "bytes": "1MB" }])).with(
             "/concurrency",
             json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
         );
-        let gateway = lab.open_with(allowing(&policy, allow)).await;
+        let gateway = bed.open_with(allowing(&policy, allow)).await;
         let mut all = JoinSet::new();
         for framing in Framing::ALL {
             let call = Call::post("/work").header("x-answer-delay-ms", "300");
@@ -199,12 +199,12 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_held_body_is_followed_by_its_turn(lab: &Lab) {
+pub(crate) async fn a_held_body_is_followed_by_its_turn(bed: &TestBed) {
     let policy = Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
         "/concurrency",
         json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
     );
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     // One whose body does not end takes no slot.
     let address = gateway.address;
     let silent = Pieces::from(b"[1,".to_vec()).then_silence();
@@ -230,10 +230,10 @@ pub(crate) async fn a_held_body_is_followed_by_its_turn(lab: &Lab) {
     waiting.abort();
 }
 
-pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab) {
+pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(bed: &TestBed) {
     let policy =
         Policy::measuring(json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).writing(5);
-    let gateway = lab.open_with(allowing(&policy, false)).await;
+    let gateway = bed.open_with(allowing(&policy, false)).await;
     for framing in Framing::ALL {
         let answer = upload(gateway.address, Call::post("/a"), framing, 2, b"{}".to_vec()).await.expect("an answer");
         assert_eq!(
@@ -251,7 +251,7 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab)
     );
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[("fault", "stop_iteration")]).await, 3);
     // With the setting a client may be as slow as it likes.
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let slow = Pieces::from(b"{".to_vec()).then_silence();
     let address = gateway.address;
     let waiting = tokio::spawn(async move { upload(address, Call::post("/slow"), Framing::Chunked, 0, slow).await });
@@ -260,8 +260,8 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab)
     waiting.abort();
 }
 
-pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(lab: &Lab) {
-    let gateway = lab
+pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(bed: &TestBed) {
+    let gateway = bed
         .open(&Policy::measuring(json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }])))
         .await;
     for framing in Framing::ALL {

@@ -189,11 +189,11 @@ impl Setup {
 }
 
 /// Makes the gateways of one scenario.
-pub(crate) struct Lab {
+pub(crate) struct TestBed {
     make: fn(Place) -> Box<dyn Driver>,
 }
 
-impl Lab {
+impl TestBed {
     pub(crate) fn new(make: fn(Place) -> Box<dyn Driver>) -> Self {
         Self { make }
     }

@@ -1,12 +1,12 @@
 //! The end-to-end harness: a real Envoy, a real upstream, real clients.
 //!
 //! ```text
-//! scenario ──▶ Lab ──▶ Gateway ─┬─ Driver    an Envoy process or an Envoy container
-//!                               ├─ Upstream  what the proxy forwarded, and what it is answered
-//!                               └─ Client    HTTP/1.1, HTTP/2, or bytes as they are
+//! scenario ──▶ TestBed ──▶ Gateway ─┬─ Driver    an Envoy process or an Envoy container
+//!                                   ├─ Upstream  receives what the proxy forwards, and answers
+//!                                   └─ Client    HTTP/1.1, HTTP/2, or raw bytes
 //! ```
 //!
-//! A scenario is an `async fn(&Lab)`. It does not depend on a driver, so that one list runs on
+//! A scenario is an `async fn(&TestBed)`. It does not depend on a driver, so that one list runs on
 //! both. Every configuration comes from `sluicegate render`, as a user's would.
 //!
 //! Time is real here, and the machine may be busy. So a scenario that needs a pending request lets
@@ -34,7 +34,7 @@ pub(crate) use bodies::{
 };
 pub(crate) use client::{Answer, Call, Client, now, raw};
 pub(crate) use crowd::{Crowd, Load};
-pub(crate) use gateway::{Driver, Gateway, Lab, Place, Setup, Signal};
+pub(crate) use gateway::{Driver, Gateway, Place, Setup, Signal, TestBed};
 pub(crate) use policy::Policy;
 pub(crate) use ports::lease;
 pub(crate) use render::{connection_manager, filter_chain, required, route, route_action, routes};
@@ -57,13 +57,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 const OPEN_FILES: u64 = 16_384;
 
 /// Runs one scenario on its own runtime; a hang fails it.
-pub(crate) fn run(make: fn(Place) -> Box<dyn Driver>, scenario: impl AsyncFnOnce(&Lab)) {
+pub(crate) fn run(make: fn(Place) -> Box<dyn Driver>, scenario: impl AsyncFnOnce(&TestBed)) {
     allow_open_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let lab = Lab::new(make);
+    let bed = TestBed::new(make);
     runtime.block_on(async {
-        timeout(DEADLINE * 5, scenario(&lab)).await.expect("the scenario ends in time");
+        timeout(DEADLINE * 5, scenario(&bed)).await.expect("the scenario ends in time");
     });
     // Only connections that no test waits for are left.
     runtime.shutdown_background();
