@@ -40,7 +40,7 @@ impl Samples {
     }
 }
 
-/// Lines of words, each with an id: text that compresses to less than a half.
+/// Lines of words, each with an id: text that compresses to less than half.
 pub(crate) fn lines(bytes: usize) -> Vec<u8> {
     let mut words = Words(1);
     let mut text = String::new();

@@ -3,8 +3,7 @@
 //!
 //! Two bounds hold (decision 0020):
 //!
-//! * A [`Slice`](super::slice::Slice) bounds the work of one callback. The rest waits for the next
-//! one.
+//! * A [`Slice`](super::slice::Slice) bounds the work of one callback. The rest waits for the next.
 //! * A [`Work`] bounds the work of one body: a small multiple of what ordinary data of the same
 //! size
 //!   costs. Only the bytes sent and the bytes that come out *in the end* count as size: a sender
@@ -29,7 +28,7 @@ const MULTIPLE: u64 = 8;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Work {
     done: u64,
-    /// Units that count for the slice alone.
+    /// Units that only count for the slice.
     apart: u64,
     step_end: u64,
 }

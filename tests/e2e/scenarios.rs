@@ -174,26 +174,26 @@ macro_rules! for_each_scenario {
                 an_id_with_a_slash_passes_and_counts,
             ]
             payloads: [
-                what_is_not_one_media_type_is_read,
-                a_length_that_lies_is_no_way_round,
+                a_body_without_exactly_one_media_type_is_read,
+                a_wrong_length_bypasses_no_limit,
                 trailers_end_a_body,
-                who_asks_first_is_told_before_the_body,
-                who_stops_sending_a_held_body_never_reaches_the_upstream,
-                an_answer_that_has_begun_is_cut_off,
+                a_client_that_expects_100_is_answered_before_the_body,
+                an_unfinished_held_body_never_reaches_the_upstream,
+                a_response_that_has_begun_is_broken_off,
                 a_bomb_in_any_encoding_is_refused_and_takes_no_memory,
-                a_grpc_caller_is_told_in_its_own_way,
-                a_body_costs_what_it_comes_to,
+                a_grpc_caller_gets_a_grpc_refusal,
+                a_body_costs_its_measurements,
             ]
             crafted: [
-                blocks_that_hold_nothing_buy_no_work,
+                empty_blocks_allow_no_work,
                 a_thousand_small_bodies_are_decoded_at_once,
                 open_bodies_stay_within_the_memory_of_their_worker,
             ]
             uploads: [
-                what_is_refused_at_its_end_was_not_served_and_has_paid,
-                a_body_that_takes_long_to_read_lets_others_pass,
+                a_body_refused_at_its_end_is_not_served_and_is_charged,
+                a_long_body_lets_others_pass,
                 a_queue_holds_bodies_back_under_both_settings,
-                a_held_body_is_followed_by_its_turn,
+                a_held_body_is_read_before_the_queue,
                 a_head_that_cannot_be_held_is_answered_and_logged,
                 a_held_body_may_be_as_large_as_its_limit,
             ]
@@ -202,16 +202,16 @@ macro_rules! for_each_scenario {
                 policies_that_drain_share_the_memory_with_the_new_one,
             ]
             pending: [
-                a_body_that_waits_for_its_rest_outlasts_updates,
-                a_body_that_waits_for_its_rest_outlasts_its_listener,
-                a_body_in_work_outlasts_updates,
+                an_unfinished_body_outlasts_updates,
+                an_unfinished_body_outlasts_its_listener,
+                a_body_being_read_outlasts_updates,
                 a_drain_that_ends_leaves_nothing_behind,
-                who_was_answered_before_the_end_has_paid,
+                an_upload_answered_early_is_charged,
                 others_are_served_between_the_slices_of_a_body,
             ]
             tunnels: [
                 a_tunnel_has_no_payload_limit,
-                until_a_tunnel_begins_its_bytes_are_limited,
+                bytes_before_a_tunnel_begins_are_limited,
             ]
             pools: [
                 slots_and_queue_are_as_large_as_documented,

@@ -26,16 +26,16 @@ async fn send(gateway: &Gateway, call: Call, framing: Framing, body: Vec<u8>) ->
 /// A way to send a body: its framing, whether its length is stated over HTTP/2, and how it ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
-    /// Over HTTP/1.1 by its length.
+    /// Over HTTP/1.1, by its length.
     Length,
     /// By the last chunk.
     Chunk,
     ChunkedTrailers,
-    /// Over HTTP/2 by a frame without data, and a length that is or is not stated.
+    /// Over HTTP/2, by a frame without data; its length may be stated.
     EmptyFrame {
         length: bool,
     },
-    /// By the frame that holds the last byte.
+    /// By the frame with the last byte.
     LastFrame {
         length: bool,
     },
@@ -72,7 +72,7 @@ impl Ending {
     }
 }
 
-pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(bed: &TestBed) {
+pub(crate) async fn a_body_refused_at_its_end_is_not_served_and_is_charged(bed: &TestBed) {
     let limits = json!([
         { "name": "json", "for": { "routes": ["/json"] }, "json": { "depth": 9 } },
         { "name": "files", "bytes": "1MB", "decoded_bytes": "10MB" },
@@ -99,8 +99,8 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(bed: 
             body.truncate(body.len() - cut);
             for (ending, left) in Ending::ALL.into_iter().zip((0..writes).rev()) {
                 let answer = ending.send(&gateway, call.clone(), &body).await.expect("an answer");
-                let told = (answer.status, answer.number("x-ratelimit-remaining"));
-                assert_eq!(told, (400, Some(left)), "{path} {ending:?}: {}", answer.text());
+                let answered = (answer.status, answer.number("x-ratelimit-remaining"));
+                assert_eq!(answered, (400, Some(left)), "{path} {ending:?}: {}", answer.text());
             }
             for ending in Ending::ALL {
                 let status = ending.send(&gateway, call.clone(), &body).await.map(|answer| answer.status);
@@ -110,7 +110,7 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(bed: 
             assert!(bodies.iter().all(|body| !body.whole), "{path}: none arrives whole: {bodies:?}");
         }
     }
-    // None of that is because of how they end: what is whole arrives whole.
+    // The refusals do not depend on the ending: complete bodies arrive whole.
     let gateway = bed.open(&Policy::measuring(limits).writing(1_000)).await;
     for (encoding, body) in [("gzip", gzip(&text)), ("br", brotli(&text, 22)), ("zstd", zstd(&text)), ("identity", zip)]
     {
@@ -124,10 +124,10 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(bed: 
     assert!(bodies.len() == 4 * Ending::ALL.len() && bodies.iter().all(|body| body.whole), "{bodies:?}");
 }
 
-pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(bed: &TestBed) {
+pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
     let limits = json!([{ "bytes": "100MB", "json": { "depth": 9 } }]);
     let gateway = bed.open(&Policy::measuring(limits)).await;
-    // Sixteen megabytes of JSON that come in a few packets.
+    // Sixteen megabytes of JSON in a few packets.
     let body = gzip(format!("[{}1]", "1,".repeat(8_000_000)).as_bytes());
     for framing in Framing::ALL {
         let call = Call::post("/long").header("content-encoding", "gzip");
@@ -152,7 +152,7 @@ pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(bed: &TestBe
         bodies.len() == 3 && bodies.iter().all(|arrived| arrived.whole && arrived.bytes == body.len() as u64),
         "{bodies:?}"
     );
-    // Many at once, some of which end with trailers, some never end, and some are not what they must be.
+    // Many at once: some end with trailers, some never end, and some are invalid.
     let mut all = JoinSet::new();
     for number in 0..24_usize {
         let body = format!("[{}1]{}", "1,".repeat(500_000), if number % 4 == 3 { "]" } else { "" }).into_bytes();
@@ -199,13 +199,13 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed)
     }
 }
 
-pub(crate) async fn a_held_body_is_followed_by_its_turn(bed: &TestBed) {
+pub(crate) async fn a_held_body_is_read_before_the_queue(bed: &TestBed) {
     let policy = Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
         "/concurrency",
         json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
     );
     let gateway = bed.open(&policy).await;
-    // One whose body does not end takes no slot.
+    // A request whose body does not end takes no slot.
     let address = gateway.address;
     let silent = Pieces::from(b"[1,".to_vec()).then_silence();
     let waiting = tokio::spawn(async move { upload(address, Call::post("/work"), Framing::Chunked, 0, silent).await });
@@ -250,7 +250,7 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(bed: &Test
         "once for each worker"
     );
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[("fault", "stop_iteration")]).await, 3);
-    // With the setting a client may be as slow as it likes.
+    // With the setting, a client may be as slow as it likes.
     let gateway = bed.open(&policy).await;
     let slow = Pieces::from(b"{".to_vec()).then_silence();
     let address = gateway.address;
@@ -268,7 +268,7 @@ pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(bed: &TestBed) {
         for (bytes, status) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
             let body = format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
             let answer = upload(gateway.address, Call::post("/a"), framing, bytes as u64, body).await;
-            // Whoever goes on sending over HTTP/1.1 may find the connection closed.
+            // Over HTTP/1.1, a client that continues to send may find the connection closed.
             let Ok(answer) = answer else {
                 assert_eq!(status, 413, "{framing:?}");
                 continue;

@@ -19,7 +19,7 @@ pub(crate) struct Container {
     gateway: IpAddr,
     listen: SocketAddr,
     admin: SocketAddr,
-    beside: Vec<SocketAddr>,
+    additional: Vec<SocketAddr>,
     created: bool,
 }
 
@@ -32,7 +32,7 @@ impl Container {
         let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &name]);
         let mut container = Self {
             name,
-            beside: (0..place.beside).map(|_| free_address()).collect(),
+            additional: (0..place.additional).map(|_| free_address()).collect(),
             place,
             gateway: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             listen: free_address(),
@@ -52,7 +52,7 @@ impl Container {
         option("--network", self.name.clone());
         option("--publish", format!("{}:{LISTEN}", self.listen));
         option("--publish", format!("{}:{ADMIN}", self.admin));
-        for (inside, reached) in self.beside() {
+        for (inside, reached) in self.additional() {
             option("--publish", format!("{reached}:{}", inside.port()));
         }
         option("--volume", format!("{}:{FILES}:ro", self.place.files.display()));
@@ -86,9 +86,9 @@ impl Driver for Container {
         (self.listen, self.admin)
     }
 
-    fn beside(&self) -> Vec<(SocketAddr, SocketAddr)> {
+    fn additional(&self) -> Vec<(SocketAddr, SocketAddr)> {
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        (LISTEN + 1..).map(|port| SocketAddr::new(any, port)).zip(self.beside.iter().copied()).collect()
+        (LISTEN + 1..).map(|port| SocketAddr::new(any, port)).zip(self.additional.iter().copied()).collect()
     }
 
     fn start(&mut self) {

@@ -1,192 +1,18 @@
 //! One proxy with its upstream: start, update, kill, query.
 
+use crate::harness::driver::{Driver, Place, Signal};
 use crate::harness::render::{policy_as_struct, render, replace_policy, upstream_over_http2};
+use crate::harness::setup::{Edit, Setup};
 use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually, required};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
-
-/// Envoy's worker threads, unless a scenario wants one: two, so that counts must hold across workers.
-const WORKERS: u64 = 2;
-
-/// How long those who are under way at an update may go on, in seconds: longer than any scenario takes.
-const DRAIN: u64 = 600;
-
-/// What every Envoy is started with, beside what its [`Place`] says. Without the last pair the access log lags
-/// ten seconds.
-const ENVOY_FLAGS: [&str; 7] = [
-    "--disable-hot-restart",
-    "-l",
-    "warning",
-    "--component-log-level",
-    "wasm:info",
-    "--file-flush-interval-msec",
-    "100",
-];
-
-/// Files and limits for a driver to make one proxy with.
-pub(crate) struct Place {
-    /// A world-readable directory with `envoy.yaml`, `listeners.yaml` and `sluicegate.wasm`.
-    pub(crate) files: PathBuf,
-    /// The most memory that the proxy may use; it is killed if it needs more.
-    #[allow(dead_code, reason = "only a container enforces it")]
-    pub(crate) memory_bytes_max: Option<u64>,
-    /// The listeners beside the first.
-    pub(crate) beside: usize,
-    workers: u64,
-    drain_seconds: u64,
-}
-
-impl Place {
-    /// What Envoy is started with, after `-c FILE`.
-    pub(crate) fn flags(&self) -> Vec<String> {
-        let own = [("--concurrency", self.workers), ("--drain-time-s", self.drain_seconds)];
-        let own = own.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
-        own.chain(ENVOY_FLAGS.map(str::to_owned)).collect()
-    }
-}
-
-/// The two ways to end a proxy.
-#[derive(Clone, Copy)]
-pub(crate) enum Signal {
-    Kill,
-    Terminate,
-}
-
-impl Signal {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "KILL",
-            Self::Terminate => "TERM",
-        }
-    }
-}
-
-/// Runs an Envoy. Dropping it leaves nothing behind.
-pub(crate) trait Driver: Send {
-    /// The address on which an upstream of this process must listen to be reachable for the proxy.
-    fn upstream_ip(&self) -> IpAddr;
-    /// The directory of [`Place::files`], as the proxy sees it.
-    fn files(&self) -> &Path;
-    /// The addresses that the proxy binds: its listener, its admin endpoint.
-    fn binds(&self) -> (SocketAddr, SocketAddr);
-    /// The addresses at which this process reaches those two.
-    fn reached_at(&self) -> (SocketAddr, SocketAddr);
-    /// The same of each listener beside the first: what the proxy binds, and where this process reaches it.
-    fn beside(&self) -> Vec<(SocketAddr, SocketAddr)>;
-    /// Starts the proxy, for the first time or again.
-    fn start(&mut self);
-    fn signal(&mut self, signal: Signal);
-    /// Lets the proxy stand still; it does when this returns.
-    fn pause(&mut self);
-    /// Lets it go on.
-    fn unpause(&mut self);
-    fn running(&mut self) -> bool;
-    /// The proxy's log and access log.
-    fn log(&self) -> String;
-    /// The memory in use.
-    fn memory_bytes(&self) -> u64;
-}
-
-/// A change to the listeners.
-pub(crate) type Edit = Arc<dyn Fn(&mut Value, &Policy) + Send + Sync>;
-
-/// The configuration of a gateway.
-pub(crate) struct Setup {
-    pub(crate) policy: Policy,
-    /// Changes to the listeners that no policy can express; repeated at every update.
-    pub(crate) edit: Option<Edit>,
-    /// HTTP filters before ours.
-    pub(crate) filters: Option<Value>,
-    /// Metadata of the proxy: `KEY=VALUE`.
-    pub(crate) node_metadata: Option<&'static str>,
-    pub(crate) memory_bytes_max: Option<u64>,
-    /// The environment variable with the path of the filter.
-    pub(crate) wasm: &'static str,
-    /// Whether the listeners come from a file that Envoy watches, or are in the bootstrap.
-    pub(crate) watched: bool,
-    /// Whether Envoy uses HTTP/2 to the upstream, as gRPC needs.
-    pub(crate) http2: bool,
-    /// Policies that are at work at the same time, each in a listener of its own.
-    pub(crate) beside: Vec<Policy>,
-    pub(crate) workers: u64,
-    pub(crate) drain_seconds: u64,
-}
-
-impl Setup {
-    pub(crate) fn of(policy: &Policy) -> Self {
-        Self {
-            policy: policy.clone(),
-            edit: None,
-            filters: None,
-            node_metadata: None,
-            memory_bytes_max: None,
-            wasm: "SLUICEGATE_WASM",
-            watched: true,
-            http2: false,
-            beside: Vec::new(),
-            workers: WORKERS,
-            drain_seconds: DRAIN,
-        }
-    }
-
-    /// With these policies too, each in a listener of its own; all are in one VM.
-    pub(crate) fn beside(self, policies: impl IntoIterator<Item = Policy>) -> Self {
-        Self { beside: policies.into_iter().collect(), ..self }
-    }
-
-    /// With one worker, which all connections share.
-    pub(crate) fn of_one_worker(self) -> Self {
-        Self { workers: 1, ..self }
-    }
-
-    /// With so many seconds for those who are under way at an update.
-    pub(crate) fn draining(self, drain_seconds: u64) -> Self {
-        Self { drain_seconds, ..self }
-    }
-
-    /// With its listeners in the bootstrap, where no update or edit reaches them.
-    pub(crate) fn fixed(self) -> Self {
-        Self { watched: false, ..self }
-    }
-
-    pub(crate) fn edited(self, edit: impl Fn(&mut Value, &Policy) + Send + Sync + 'static) -> Self {
-        Self { edit: Some(Arc::new(edit)), ..self }
-    }
-
-    /// After these HTTP filters: a list in Envoy's format.
-    pub(crate) fn behind(self, filters: Value) -> Self {
-        Self { filters: Some(filters), ..self }
-    }
-
-    pub(crate) fn with_node_metadata(self, pair: &'static str) -> Self {
-        Self { node_metadata: Some(pair), ..self }
-    }
-
-    pub(crate) fn with_struct(self) -> Self {
-        self.edited(|listeners, policy| policy_as_struct(listeners, policy.value()))
-    }
-
-    pub(crate) fn with_http2(self) -> Self {
-        Self { http2: true, ..self }
-    }
-
-    /// With the filter that `x-trap` makes trap.
-    pub(crate) fn that_traps(self) -> Self {
-        Self { wasm: "SLUICEGATE_TRAP_WASM", ..self }
-    }
-
-    pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
-        Self { memory_bytes_max: Some(memory_bytes_max), ..self }
-    }
-}
 
 /// Makes the gateways of one scenario.
 pub(crate) struct TestBed {
@@ -226,7 +52,7 @@ impl TestBed {
         let driver = (self.make)(Place {
             files: files.clone(),
             memory_bytes_max: setup.memory_bytes_max,
-            beside: setup.beside.len(),
+            additional: setup.additional.len(),
             workers: setup.workers,
             drain_seconds: setup.drain_seconds,
         });
@@ -239,7 +65,7 @@ impl TestBed {
             policy: setup.policy.clone(),
             edit: setup.edit.clone(),
             filters: setup.filters.clone(),
-            beside: setup.beside.clone(),
+            additional: setup.additional.clone(),
             workers: setup.workers,
             driver,
             directory,
@@ -266,7 +92,7 @@ pub(crate) struct Gateway {
     policy: Policy,
     edit: Option<Edit>,
     filters: Option<Value>,
-    beside: Vec<Policy>,
+    additional: Vec<Policy>,
     workers: u64,
     driver: Box<dyn Driver>,
     directory: TempDir,
@@ -278,13 +104,13 @@ impl Gateway {
         Client::http1(self.address)
     }
 
-    /// Where the listeners are, the first one first.
+    /// The addresses of the listeners, the first one first.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let beside = self.driver.beside().into_iter().map(|(_, reached)| reached);
-        std::iter::once(self.address).chain(beside).collect()
+        let additional = self.driver.additional().into_iter().map(|(_, reached)| reached);
+        std::iter::once(self.address).chain(additional).collect()
     }
 
-    /// Starts the proxy, for the first time or again, and waits until it serves.
+    /// Starts or restarts the proxy, and waits until it serves.
     pub(crate) async fn start(&mut self) -> Result<(), String> {
         self.driver.start();
         let begun = Instant::now();
@@ -302,7 +128,7 @@ impl Gateway {
         self.driver.signal(signal);
     }
 
-    /// Lets the proxy stand still; what is sent meanwhile waits for it.
+    /// Suspends the proxy; bytes sent in the meantime wait for it.
     pub(crate) fn pause(&mut self) {
         self.driver.pause();
     }
@@ -328,7 +154,7 @@ impl Gateway {
         self.replace(&self.listeners(policy)).await
     }
 
-    /// Takes all listeners away; returns once they drain.
+    /// Removes all listeners; returns once they drain.
     pub(crate) async fn remove_listeners(&self) {
         self.write("listeners.yaml", "resources: []");
         eventually("the listeners drain", async || {
@@ -337,7 +163,7 @@ impl Gateway {
         .await;
     }
 
-    /// Waits until the time is over for those who were under way at an update.
+    /// Waits until the time for requests in flight at an update is over.
     pub(crate) async fn drained(&self) {
         eventually("what drains has drained", async || {
             (self.admin.stat("listener_manager.total_listeners_draining").await == 0).then_some(())
@@ -345,7 +171,7 @@ impl Gateway {
         .await;
     }
 
-    /// The same with any text in the policy's place, which `render` would refuse.
+    /// The same with any text as the policy, which `render` would refuse.
     pub(crate) async fn update_text(&self, text: &str) -> Result<(), Rejected> {
         let mut listeners = parse(&self.listeners(&self.policy));
         replace_policy(&mut listeners, text);
@@ -388,12 +214,12 @@ impl Gateway {
     fn listeners(&self, policy: &Policy) -> String {
         let (listen, _) = self.driver.binds();
         let text = self.listener("policy.yaml", policy, listen);
-        if self.edit.is_none() && self.beside.is_empty() {
+        if self.edit.is_none() && self.additional.is_empty() {
             return text;
         }
         let mut listeners = parse(&text);
-        for (number, (policy, (listen, _))) in self.beside.iter().zip(self.driver.beside()).enumerate() {
-            let name = format!("beside-{number}");
+        for (number, (policy, (listen, _))) in self.additional.iter().zip(self.driver.additional()).enumerate() {
+            let name = format!("additional-{number}");
             let mut one = parse(&self.listener(&format!("{name}.yaml"), policy, listen))["resources"][0].take();
             one["name"] = name.into();
             listeners["resources"].as_array_mut().expect("listeners").push(one);
@@ -404,7 +230,7 @@ impl Gateway {
         listeners.to_string()
     }
 
-    /// What `render` makes of a policy that it reads from the file of this name.
+    /// The listener that `render` writes for a policy in the file of this name.
     fn listener(&self, file: &str, policy: &Policy, listen: SocketAddr) -> String {
         let mut arguments: Vec<OsString> = vec![
             "listeners".into(),
@@ -445,7 +271,7 @@ impl Gateway {
         if let Some(pair) = setup.node_metadata {
             arguments.extend(["--node-metadata".into(), pair.into()]);
         }
-        // A busy machine takes its time to accept a crowd's connections to the upstream.
+        // A busy machine needs time to accept a crowd's connections to the upstream.
         let text = render(&arguments).replace("connect_timeout: 5s", "connect_timeout: 60s");
         if !setup.http2 {
             return text;

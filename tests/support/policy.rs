@@ -24,8 +24,8 @@ impl Policy {
         Self::read(&format!("tests/e2e/policies/{name}.yaml"))
     }
 
-    /// One of the tests' own for anybody, with these payload limits, and one limit of requests that no scenario
-    /// uses up.
+    /// A policy of the tests for anonymous callers, with these payload limits, and one limit of
+    /// requests that no scenario uses up.
     pub(crate) fn measuring(payloads: Value) -> Self {
         Self::named("exact")
             .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
@@ -35,7 +35,7 @@ impl Policy {
             .with("/payloads", payloads)
     }
 
-    /// The same with a limit of so many POST requests in its place.
+    /// The same with a limit of this many POST requests instead.
     pub(crate) fn writing(self, burst: u64) -> Self {
         let bucket = json!({ "burst": burst, "refill": "1/h" });
         self.with(

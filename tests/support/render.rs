@@ -46,13 +46,12 @@ pub(crate) fn upstream_over_http2(bootstrap: &mut Value) {
     });
 }
 
-/// All routes.
 pub(crate) fn routes(listeners: &mut Value) -> &mut Vec<Value> {
     let routes = find(listeners, &|node| node.get("virtual_hosts").is_some()).expect("a route configuration");
     routes["virtual_hosts"][0]["routes"].as_array_mut().expect("routes")
 }
 
-/// The first one.
+/// The first route.
 pub(crate) fn route(listeners: &mut Value) -> &mut Value {
     &mut routes(listeners)[0]
 }

@@ -42,11 +42,11 @@ pub(crate) struct Pieces {
 
 /// What follows the last piece.
 enum End {
-    /// The end alone: over HTTP/2 a frame without data.
+    /// The end: over HTTP/2, a frame without data.
     Whole,
-    /// Nothing: over HTTP/2 the last piece says that it is the last.
+    /// Nothing: over HTTP/2, the last piece is marked as the last.
     WithLast,
-    /// What the test sends, as long as it does.
+    /// The bytes that the test sends.
     Fed(UnboundedReceiver<Bytes>),
     Trailers(HeaderMap),
     /// Nothing: the client falls silent.
@@ -59,7 +59,7 @@ impl Pieces {
         Self { pieces: pieces.peekable(), sent_all: false, length: None, end: End::Whole }
     }
 
-    /// What the test sends, until it drops the sender.
+    /// The bytes that the test sends, until it drops the sender.
     pub(crate) fn fed() -> (UnboundedSender<Bytes>, Self) {
         let (feed, fed) = unbounded_channel();
         (feed, Self { end: End::Fed(fed), ..Self::of([]) })
@@ -133,38 +133,38 @@ impl Body for Pieces {
     }
 }
 
-/// An upload that is under way: its body comes as the test sends it.
+/// An upload in progress, whose body the test sends.
 pub(crate) struct Underway {
     feed: UnboundedSender<Bytes>,
     answer: JoinHandle<Result<Answer, String>>,
 }
 
 impl Underway {
-    /// Sends `call`; its body will have `bytes` bytes, or as many as come.
+    /// Sends `call`; its body will have `bytes` bytes, or as many as the test sends.
     pub(crate) fn begin(address: SocketAddr, call: Call, framing: Framing, bytes: usize) -> Self {
         let (feed, pieces) = Pieces::fed();
         Self { feed, answer: tokio::spawn(upload(address, call, framing, bytes as u64, pieces)) }
     }
 
-    /// Sends more of the body, if it is still wanted.
+    /// Sends more of the body, if it is still accepted.
     pub(crate) fn send(&self, bytes: &[u8]) {
         let _ = self.feed.send(Bytes::copy_from_slice(bytes));
     }
 
-    /// Whether the answer has come, or how it ended without one.
+    /// Whether the response has arrived, or the connection has ended without one.
     pub(crate) fn is_over(&self) -> bool {
         self.answer.is_finished()
     }
 
-    /// Ends the body, and waits for the answer.
+    /// Ends the body, and waits for the response.
     pub(crate) async fn end(self) -> Result<Answer, String> {
         drop(self.feed);
         self.answer.await.expect("no panic")
     }
 }
 
-/// Sends `call` with a body of `bytes` bytes, or as many as come, over a connection of its own. An error is
-/// how the other side ended it without an answer.
+/// Sends `call` with a body of `bytes` bytes, or all its pieces, over its own connection. An error
+/// describes how the other side ended it without a response.
 pub(crate) async fn upload(
     address: SocketAddr,
     call: Call,

@@ -1,15 +1,15 @@
 //! The upstream: it answers as the request asks, and records what it received.
 //!
-//! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of
-//! them), `x-answer-trailer: name: value` (HTTP/2 alone carries it). A path that ends in `/moved` is
-//! answered with 302 to the same path ending in `/found`, whatever else was asked for. Every response
-//! says in `x-arrived` when its request arrived, in nanoseconds since the epoch. It reads a request's body
-//! to its end before it answers, unless `x-answer-early` is there, and remembers how much there was.
-//! `x-answer-upgrade` begins a tunnel that returns what comes through it, as the request asks for it: an upgrade of
-//! HTTP/1.1, a CONNECT, or one of RFC 8441.
-//! `x-answer-break` breaks the response off: after the head (`reset`), after some of the body
-//! (`body-reset`); or it stops there for ever (`stall`). One with `x-answer-held` is answered when the
-//! test lets it go ([`Upstream::let_go`]), so that no test depends on how long something takes.
+//! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (can be
+//! repeated), `x-answer-trailer: name: value` (only over HTTP/2). A path that ends in `/moved` is
+//! answered with 302 to the same path ending in `/found`, regardless of these. Every response has
+//! in `x-arrived` the time at which its request arrived, in nanoseconds since the epoch. The
+//! upstream reads a request's body to its end before it answers, unless `x-answer-early` is set,
+//! and records its size. `x-answer-upgrade` begins the tunnel that the request asks for (an upgrade
+//! of HTTP/1.1, a CONNECT, or one of RFC 8441), which returns its input. `x-answer-break` breaks
+//! the response off: after the head (`reset`), after a part of the body (`body-reset`); or it stops
+//! there forever (`stall`). A request with `x-answer-held` is answered when the test releases it
+//! ([`Upstream::let_go`]), so that no test depends on durations.
 
 use crate::harness::{lease, now};
 use bytes::Bytes;
@@ -47,7 +47,7 @@ struct Record {
     /// The path and query of every request, in the order of arrival.
     seen: Mutex<Vec<String>>,
     received: Mutex<Vec<Received>>,
-    /// The path of every body that began to arrive, and how much of it has come.
+    /// The path of every body that began to arrive, and the number of its bytes so far.
     begun: Mutex<Vec<(String, u64)>>,
     flights: Mutex<BTreeMap<String, Flights>>,
     /// One permit for each held request that may be answered.
@@ -157,13 +157,14 @@ impl Upstream {
         received.iter().filter(|body| body.path == path).cloned().collect()
     }
 
-    /// Of how many bodies on this path so many bytes have come at least, whether they have ended or not.
+    /// The number of bodies on this path of which at least this many bytes have arrived, complete
+    /// or not.
     pub(crate) fn arrived(&self, path: &str, bytes: u64) -> usize {
         let begun = self.record.begun.lock().unwrap_or_else(PoisonError::into_inner);
         begun.iter().filter(|(of, came)| of == path && *came >= bytes).count()
     }
 
-    /// How many requests arrived whose path begins with `prefix`.
+    /// The number of requests whose path begins with `prefix`.
     pub(crate) fn count(&self, prefix: &str) -> usize {
         self.paths().iter().filter(|path| path.starts_with(prefix)).count()
     }
@@ -240,7 +241,7 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     }
     if let Some(stem) = path.strip_suffix("/moved") {
         *response.status_mut() = StatusCode::FOUND;
-        // Envoy follows a whole URL alone.
+        // Envoy only follows absolute URLs.
         let host = asked.get("host").and_then(|host| host.to_str().ok()).expect("a host");
         let found = HeaderValue::from_str(&format!("http://{host}{stem}/found")).expect("a location");
         response.headers_mut().insert("location", found);
@@ -248,7 +249,7 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     Ok(response)
 }
 
-/// Waits for the test, where the request asks for that.
+/// Waits for the test, if the request asks for that.
 async fn wait_if_held(asked: &HeaderMap, record: &Record) {
     if asked.contains_key("x-answer-held")
         && let Ok(permit) = record.gate.acquire().await

@@ -182,7 +182,7 @@ fn any_slice_gives_the_same_answer() {
 
 #[test]
 fn a_window_that_fills_is_work_although_nothing_comes_out() {
-    // A frame with a window of 8 MiB, and runs of 128 KiB of zeros that fill it nearly.
+    // A frame with a window of 8 MiB, and runs of 128 KiB of zeros that nearly fill it.
     let head = [0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
     let run = [0x02, 0, 0x10, 0];
     let body = [&head[..], &run.repeat(63)].concat();

@@ -79,7 +79,7 @@ fn decoded_bytes_are_those_that_come_out() {
         );
     }
     assert_eq!(measured(&requirements(9), "compress", b"x"), rejected(Reason::UnsupportedEncoding, None));
-    assert!(measured(&requirements(9), "gzip", b"").is_ok(), "no body is none in any encoding");
+    assert!(measured(&requirements(9), "gzip", b"").is_ok(), "an empty body has no encoding");
 }
 
 #[test]
@@ -116,6 +116,6 @@ fn a_cost_is_counted_and_never_refused() {
     assert_eq!(counted("", b"{\"a\":\n\n[1,2]}\n"), (Some(2), vec![Some(2), None]));
     assert_eq!(counted("gzip", &gzip(b"[1,2,\n3]")), (Some(2), vec![None, Some(3)]));
     assert_eq!(counted("", body), (Some(2), vec![None, None]), "a comment is no JSON");
-    assert_eq!(counted("compress", body), (None, vec![]), "nobody can read it");
+    assert_eq!(counted("compress", body), (None, vec![]), "no reader can decode it");
     assert_eq!(counted("gzip", b"no gzip").0, Some(0));
 }
