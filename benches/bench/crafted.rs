@@ -8,6 +8,7 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+#[allow(dead_code, reason = "the end-to-end tests use the rest")]
 #[path = "../../tests/support/bodies.rs"]
 mod shared;
 
@@ -33,14 +34,14 @@ fn brotli_encoder() -> ::brotli::CompressorWriter<Vec<u8>> {
     ::brotli::CompressorWriter::new(Vec::new(), 64 * 1_024, 5, 22)
 }
 
-/// `text` in an encoder that is flushed after every `bytes`.
+/// `text` from an encoder that is flushed after every `bytes`.
 pub(crate) fn gzip_flushed(text: &[u8], bytes: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     flushing(&mut encoder, text, bytes);
     encoder.finish().unwrap()
 }
 
-/// The same.
+/// The same for `br`.
 pub(crate) fn brotli_flushed(text: &[u8], bytes: usize) -> Vec<u8> {
     let mut encoder = brotli_encoder();
     flushing(&mut encoder, text, bytes);
@@ -54,12 +55,12 @@ fn flushing(encoder: &mut impl Write, text: &[u8], bytes: usize) {
     }
 }
 
-/// `text` cut into parts of so many bytes, each encoded alone.
+/// `text` cut into parts of this many bytes, each encoded separately.
 pub(crate) fn parts(text: &[u8], bytes: usize, encode: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     text.chunks(bytes).flat_map(encode).collect()
 }
 
-/// An archive with so many entries of this text.
+/// An archive with this many entries of this text.
 pub(crate) fn archive(text: &[u8], entries: usize) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for entry in 0..entries {
@@ -77,7 +78,8 @@ pub(crate) fn brotli_of_zeros(bytes: usize) -> Vec<u8> {
     brotli(&vec![0; bytes])
 }
 
-/// A frame of runs (RFC 8878 §3.1.1.2), each of 128 KiB in four bytes, with a window of 8 MiB.
+/// A frame of run-length blocks (RFC 8878 §3.1.1.2) of 128 KiB, each in four bytes, with a window
+/// of 8 MiB.
 pub(crate) fn zstd_of_zeros(runs: usize) -> Vec<u8> {
     const BLOCK: u32 = 128 * 1_024;
     let run = |last: u32| {
@@ -87,66 +89,72 @@ pub(crate) fn zstd_of_zeros(runs: usize) -> Vec<u8> {
     [&b"\x28\xb5\x2f\xfd\0\x68"[..], &run(0).repeat(runs - 1), &run(1)].concat()
 }
 
-/// So many frames, each with one empty block.
+/// This many frames, each with one empty block.
 pub(crate) fn zstd_of_empty_frames(frames: usize) -> Vec<u8> {
     b"\x28\xb5\x2f\xfd\x20\0\x01\0\0".repeat(frames)
 }
 
-/// Eight times so many DEFLATE blocks that bring tables of their own and hold nothing, as a gzip member.
+/// Eight times this many empty DEFLATE blocks with their own tables, as a gzip member.
 pub(crate) fn gzip_of_empty_tables(eights: usize) -> Vec<u8> {
     let mut block = Bits::default();
     // RFC 1951 §3.2.7: neither last nor with fixed codes; 257 codes for literals, 1 for distances.
     block.put(0, 1).put(2, 2).put(0, 5).put(0, 5);
-    // Of the lengths of codes, in their order, 18 (many zeros) and 1 have a code of one bit each.
+    // Among the lengths of codes, in their order, 18 (many zeros) and 1 have a code of one bit
+    // each.
     const ORDER: [u8; 18] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1];
     block.put(ORDER.len() as u64 - 4, 4);
     for length in ORDER {
         block.put(u64::from([1, 18].contains(&length)), 3);
     }
-    // A literal, 138 and 117 zeros, the end of the block; a distance. The code of 1 is 0, that of 18 is 1.
+    // A literal, 138 and 117 zeros, the end of the block; a distance. The code of 1 is 0, that of
+    // 18 is 1.
     block.put(0, 1).put(1, 1).put(138 - 11, 7).put(1, 1).put(117 - 11, 7).put(0, 1).put(0, 1);
-    // The end.
+    // The end of the block.
     block.put(1, 1);
     let mut eight = Bits::default();
-    (0..8).for_each(|_| eight.append(&block));
+    for _ in 0..8 {
+        eight.append(&block);
+    }
     let mut member = b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec();
     member.extend(eight.bytes.repeat(eights));
     member.extend([0x03, 0x00, 0, 0, 0, 0, 0, 0, 0, 0]);
     member
 }
 
-/// So many empty blocks of metadata (RFC 7932 §9.2), a byte each, and nothing else.
+/// This many empty metadata blocks (RFC 7932 §9.2) of a byte each.
 pub(crate) fn brotli_of_empty_metadata(blocks: usize) -> Vec<u8> {
-    // The first byte names the window as well.
+    // The first byte contains the window size as well.
     let mut stream = vec![0x0c];
     stream.extend(vec![0x06; blocks - 1]);
     stream.push(0x03);
     stream
 }
 
-/// So many blocks that map 16,384 contexts to 256 trees, as far from each other as they can be, and hold
-/// `bytes` zeros without a bit for any of them. The zeros of a first block allow for the work of the first map.
+/// This many blocks that map 16,384 contexts to 256 trees, as far apart as possible, and contain
+/// `bytes` zeros, which take no bits. The zeros of a first block allow for the work of the first
+/// map.
 pub(crate) fn brotli_of_contexts(blocks: usize, bytes: u64) -> Vec<u8> {
-    /// 256 of something: RFC 7932 §9.2.
+    /// The number 256: RFC 7932 §9.2.
     const ALL: (u64, u32) = (1 | 7 << 1 | 127 << 4, 11);
     let mut stream = Bits::default();
     stream.put(0, 1);
     for number in 0..=blocks {
-        // Not the last, nor uncompressed.
+        // Neither the last block nor uncompressed.
         stream.put(0, 1).put(0, 2).put(bytes - 1, 16).put(0, 1);
         let types = if number == 0 { 1 } else { 256 };
         if number == 0 {
             stream.put(0, 1);
         } else {
-            // The first type of literals lasts for as long as the block.
+            // The first type of literals lasts for the whole block.
             stream.put(ALL.0, ALL.1).one(0, 9).one(25, 5).put(65_535, 24);
         }
-        // One type of commands and of distances; neither postfix nor direct codes; a mode for each type of literals.
+        // One type of commands and of distances; neither postfix nor direct codes; a mode for each
+        // type of literals.
         stream.put(0, 1).put(0, 1).put(0, 6).put(0, 2 * types);
         if number == 0 {
             stream.put(0, 1);
         } else {
-            // The map: 255 everywhere, without a bit for any, to be moved to the front.
+            // The map: 255 everywhere, without bits, to be moved to the front.
             stream.put(ALL.0, ALL.1).put(0, 1).one(255, 8).put(1, 1);
         }
         // One tree of distances.
@@ -154,21 +162,21 @@ pub(crate) fn brotli_of_contexts(blocks: usize, bytes: u64) -> Vec<u8> {
         for _ in 0..types {
             stream.one(0, 8);
         }
-        // The command inserts 6,210 literals, and so many more.
+        // The command inserts 6,210 literals, plus this many.
         stream.one(496, 10).one(0, 6).put(bytes - 6_210, 14);
     }
     stream.put(3, 2);
     stream.bytes
 }
 
-/// The head of an uncompressed block of 16 MiB, and a few of its bytes.
+/// The header of an uncompressed block of 16 MiB, and a few of its bytes.
 pub(crate) fn brotli_of_a_window() -> Vec<u8> {
     let mut stream = Bits::default();
     stream.put(15, 4).put(0, 1).put(2, 2).put((16 << 20) - 1, 24).put(1, 1);
     [stream.bytes, b"a few bytes".to_vec()].concat()
 }
 
-/// Bits, the least significant of each byte first.
+/// Bits, with the least significant of each byte first.
 #[derive(Default)]
 struct Bits {
     bytes: Vec<u8>,
@@ -187,7 +195,7 @@ impl Bits {
         self
     }
 
-    /// A prefix code of `br` with one symbol, which takes no bit (RFC 7932 §3.4).
+    /// A prefix code of `br` with one symbol, which takes no bits (RFC 7932 §3.4).
     fn one(&mut self, symbol: u64, bits: u32) -> &mut Self {
         self.put(1, 4).put(symbol, bits)
     }

@@ -1,4 +1,5 @@
-//! The cost of hostile bodies next to ordinary ones, and the longest turn of the worker's event loop.
+//! The cost of hostile bodies compared with ordinary ones, and the longest turn of the worker's
+//! event loop.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,9 +16,10 @@ use crate::upstream;
 
 const ROUNDS: usize = 15;
 const SECONDS_MAX: u64 = 30;
-/// Rounds in which the turns are recorded.
+/// The rounds in which turns are recorded.
 const ROUNDS_OF_TURNS: usize = 7;
-/// Below so many bytes, sent and decoded, a body is sent several times in a round, since it takes so little.
+/// A body with fewer bytes, sent and decoded, is sent several times in a round, since its cost is
+/// small.
 const SMALL: usize = 20_000;
 const UPLOADS_OF_SMALL: usize = 10;
 
@@ -36,13 +38,13 @@ struct Body {
     name: String,
     head: String,
     bytes: Vec<u8>,
-    /// What it decodes to; `None` where it is not encoded.
+    /// The decoded size; `None` if it is not encoded.
     decoded: Option<usize>,
     limit: usize,
 }
 
 impl Body {
-    /// In these encodings; an archive without one.
+    /// A body with these encodings; without one, an archive.
     fn encoded(name: &str, encodings: &str, bytes: Vec<u8>, decoded: usize) -> Self {
         let (behind, head) = match encodings {
             "" => ("ZIP".to_owned(), "content-type: application/zip".to_owned()),
@@ -64,7 +66,8 @@ impl Body {
         }
     }
 
-    /// Sends it, each time on a connection of its own, as one that was refused may be closed. The last answer.
+    /// Sends the body on a new connection each time, since a refusal may close it. Returns the last
+    /// status.
     fn send(&self, port: u16) -> u16 {
         let mut answer = 0;
         for _ in 0..self.uploads() {
@@ -92,7 +95,7 @@ fn ordinary() -> Vec<Body> {
     ]
 }
 
-/// Text from encoders that flush after every few bytes, or that begin a new member or frame.
+/// Text from encoders that flush after every few bytes, or begin a new member or frame.
 fn in_pieces() -> Vec<Body> {
     const PIECE: usize = 100;
     let text = lines(1_000_000);
@@ -160,7 +163,8 @@ fn json() -> Vec<Body> {
     ]
 }
 
-/// Processor time for each body, added over one whose bytes are only counted, and the longest turn.
+/// Measures processor time for each body, added over one whose bytes are only counted, and the
+/// longest turn.
 pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     let mut bodies: Vec<Body> =
         [ordinary(), in_pieces(), zeros(), empty(), contexts(), json()].into_iter().flatten().collect();
@@ -173,7 +177,7 @@ pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     let mut worker = envoy.worker();
     let first = longest_turns(&worker, paths, &bodies, &ports, 1);
     let mut answers = vec![0; bodies.len()];
-    // Milliseconds for one body: as it is counted, and as it is read.
+    // Milliseconds for one body: when it is only counted, and when it is read.
     let mut counted = vec![Vec::new(); bodies.len()];
     let costs = Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut bodies, |round, place, body| {
         let base = worker.millis(|| client::admitted(body.send(ports[BYTES])));
@@ -187,10 +191,10 @@ pub(crate) fn measure(paths: &Paths, report: &mut Report) {
         report.missing("hostile", "the longest turns", reason);
     }
     let turns = [first, turns].map(Result::unwrap_or_default);
-    tell(&bodies, &answers, [&costs, &counted], &turns, report);
+    add_table(&bodies, &answers, [&costs, &counted], &turns, report);
 }
 
-/// Milliseconds of the longest turn for each body in each of so many rounds.
+/// The milliseconds of the longest turn for each body in each of these rounds.
 fn longest_turns(
     worker: &Worker,
     paths: &Paths,
@@ -231,7 +235,7 @@ fn policy(paths: &Paths, name: &str, payload: &str) -> PathBuf {
     file
 }
 
-fn tell(
+fn add_table(
     bodies: &[Body],
     answers: &[u16],
     [costs, counted]: [&[Vec<f64>]; 2],

@@ -1,4 +1,4 @@
-//! The processor time of a worker's thread, in all and in each turn of its event loop.
+//! The processor time of a worker's thread, in total and in each turn of its event loop.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::envoy::with_us;
+use crate::envoy::end_with_this_process;
 
 /// A worker of an Envoy.
 pub(crate) struct Worker {
@@ -29,14 +29,16 @@ impl Worker {
         Self { thread, schedstat: open("schedstat"), stat: open("stat") }
     }
 
-    /// Milliseconds of processor time that it uses until `run` has ended and it sleeps.
+    /// The milliseconds of processor time used from the start of `run` until the worker sleeps
+    /// after it.
     pub(crate) fn millis(&mut self, run: impl FnOnce()) -> f64 {
         let start = self.nanos();
         run();
         (self.nanos() - start) as f64 / 1e6
     }
 
-    /// Its processor time, once it sleeps: while it runs, the kernel adds to it at its own ticks only.
+    /// The processor time, read while the worker sleeps: while it runs, the kernel updates it only
+    /// at its ticks.
     fn nanos(&mut self) -> u64 {
         loop {
             let before = read(&mut self.schedstat);
@@ -48,11 +50,11 @@ impl Worker {
         }
     }
 
-    /// The turns of its event loop while `run` runs, from a recording of `perf`. A turn that does not sleep shows in
-    /// no file of `/proc`.
+    /// The turns of the event loop while `run` runs, from a recording of `perf`. No file of `/proc`
+    /// shows a turn that does not sleep.
     ///
     /// # Errors
-    /// Why there is no recording.
+    /// The reason why there is no recording.
     pub(crate) fn turns(&self, scratch: &Path, run: impl FnOnce()) -> Result<Vec<Turn>, String> {
         let data = scratch.join("perf.data");
         let mut record = Command::new("perf");
@@ -61,13 +63,14 @@ impl Worker {
         record.args(["--tid", &self.thread, "--output"]).arg(&data);
         // The recording lasts as long as this shell.
         record.args(["--", "sh", "-c", "echo begun; read -r line"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = with_us(&mut record).spawn().map_err(|error| format!("perf does not run: {error}"))?;
-        let mut told = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut child =
+            end_with_this_process(&mut record).spawn().map_err(|error| format!("perf does not run: {error}"))?;
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();
-        told.read_line(&mut line).map_err(|error| error.to_string())?;
+        output.read_line(&mut line).map_err(|error| error.to_string())?;
         if line.trim() != "begun" {
             drop(child.wait());
-            return Err("perf may not record the system calls of a thread; its reason is above".to_owned());
+            return Err("perf may not record the system calls of a thread; see its message above".to_owned());
         }
         run();
         drop(child.stdin.take());
@@ -76,26 +79,27 @@ impl Worker {
         script.args(["script", "--ns", "--show-switch-events", "--fields", "time,event,trace", "--input"]).arg(&data);
         let output = script.stderr(Stdio::null()).output().map_err(|error| error.to_string())?;
         let turns = turns(&String::from_utf8_lossy(&output.stdout));
-        if turns.is_empty() { Err("perf has recorded no wait for events".to_owned()) } else { Ok(turns) }
+        if turns.is_empty() { Err("perf recorded no wait for events".to_owned()) } else { Ok(turns) }
     }
 }
 
-/// From one wait for events to the next.
+/// The time from one wait for events to the next.
 #[derive(Clone, Copy)]
 pub(crate) struct Turn {
     /// When it began, in seconds of the clock of [`now`].
     pub(crate) begun: f64,
-    /// The thread's processor time in it.
+    /// The thread's processor time in the turn.
     pub(crate) millis: f64,
 }
 
-/// Seconds of the clock by which `perf` records.
+/// The seconds of the clock that `perf` uses.
 pub(crate) fn now() -> f64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The turns in the output of `perf script`. The time between two lines counts if the thread was running.
+/// The turns in the output of `perf script`. The time between two lines counts if the thread was
+/// running.
 fn turns(lines: &str) -> Vec<Turn> {
     let mut turns = Vec::new();
     let mut turn: Option<Turn> = None;

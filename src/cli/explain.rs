@@ -40,7 +40,7 @@ pub(super) use args::ExplainArgs;
 
 pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     let proxy = Proxy::of(args).map_err(Failure::Usage)?;
-    let (_, mut policy) = document::checked(&args.policy)?;
+    let (_, mut policy) = document::read_valid(&args.policy)?;
     resolve_node_metadata(&mut policy, &proxy);
     let explanation = explanation(&policy, &proxy, args.repeat);
     Ok(if args.json { explanation.to_json() } else { text::write(&explanation, args.all) })

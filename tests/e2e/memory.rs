@@ -1,24 +1,25 @@
-//! The one memory of a worker for bodies, whatever policies measure them (decision 0020).
+//! The memory of a worker for bodies, which all policies share (decision 0020).
 
 use super::hostile::unharmed;
-use crate::harness::{Call, Framing, Gateway, Lab, Policy, Setup, Underway, brotli, eventually};
+use crate::harness::{Call, Framing, Gateway, Policy, Setup, TestBed, Underway, brotli, eventually};
 use serde_json::json;
 use std::net::SocketAddr;
 
-/// What all bodies of a worker may hold.
+/// The budget of all bodies of a worker.
 const BUDGET: u64 = 384 << 20;
 
-/// Around that: what an allocator cannot use, and what Envoy keeps for some dozens of connections.
+/// The allocator's overhead, and Envoy's memory for some dozens of connections.
 const AROUND: u64 = 64 << 20;
 
-/// Uploads under each policy: as many as have room, if there are no others.
+/// The uploads under each policy: as many as fit if there are no others.
 const EACH: usize = 13;
 
 fn policy(name: &str) -> Policy {
     Policy::measuring(json!([{ "bytes": "1MB", "decoded_bytes": "100MB" }])).with("/name", json!(name))
 }
 
-/// Some 20 KB of `br` that decode to more than its window of 16 MiB, so that all of the window is kept.
+/// Some 20 KB of `br` that decode to more than its window of 16 MiB, so that the whole window is
+/// kept.
 fn body() -> Vec<u8> {
     let mut state = 1_u64;
     let mut noise = Vec::new();
@@ -43,7 +44,7 @@ impl Slow {
         Self { body: body(), uploads: Vec::new() }
     }
 
-    /// Opens [`EACH`] more; returns once each was read that far, or is answered.
+    /// Opens [`EACH`] more; returns once each has been read that far, or is answered.
     async fn open(&mut self, gateway: &Gateway, address: SocketAddr) {
         let (first, _) = self.body.split_at(self.body.len() - 1);
         for number in 0..EACH {
@@ -60,7 +61,8 @@ impl Slow {
         .await;
     }
 
-    /// Ends all; fails unless each was served or refused for want of memory, and as many were as have room.
+    /// Ends all uploads; fails unless each was served or refused for lack of memory, and as many
+    /// were served as fit.
     async fn end(self, gateway: &Gateway) {
         let (count, mut served, mut busy) = (self.uploads.len(), 0, 0);
         for upload in self.uploads {
@@ -75,13 +77,13 @@ impl Slow {
                 other => panic!("status {other}: {}", answer.text()),
             }
         }
-        // None holds less than its window, or more than the policy reference says.
+        // None holds less than its window, or more than the policy reference states.
         let most = (BUDGET / (16 << 20)) as usize;
         assert!((EACH..=most).contains(&served), "{served} of {count} were served");
         assert_eq!(gateway.admin.metric("sluicegate_payloads_refused_total", &[("reason", "busy")]).await, busy);
         let whole = gateway.upstream.bodies("/slow").into_iter().filter(|body| body.whole);
         assert_eq!(whole.map(|body| body.bytes).collect::<Vec<_>>(), vec![self.body.len() as u64; served]);
-        // All of it was given back.
+        // All memory was returned.
         let mut again = Slow::new();
         again.open(gateway, gateway.address).await;
         for upload in again.uploads {
@@ -92,9 +94,9 @@ impl Slow {
     }
 }
 
-pub(crate) async fn five_listeners_share_the_memory_of_their_worker(lab: &Lab) {
+pub(crate) async fn five_listeners_share_the_memory_of_their_worker(bed: &TestBed) {
     let others = ["second", "third", "fourth", "fifth"].map(policy);
-    let gateway = lab.open_with(Setup::of(&policy("first")).beside(others).of_one_worker()).await;
+    let gateway = bed.open_with(Setup::of(&policy("first")).additional(others).of_one_worker()).await;
     let (before, mut slow) = (gateway.memory_bytes(), Slow::new());
     for address in gateway.addresses() {
         slow.open(&gateway, address).await;
@@ -104,8 +106,8 @@ pub(crate) async fn five_listeners_share_the_memory_of_their_worker(lab: &Lab) {
     slow.end(&gateway).await;
 }
 
-pub(crate) async fn policies_that_drain_share_the_memory_with_the_new_one(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&policy("first")).of_one_worker()).await;
+pub(crate) async fn policies_that_drain_share_the_memory_with_the_new_one(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&policy("first")).of_one_worker()).await;
     let (before, mut slow) = (gateway.memory_bytes(), Slow::new());
     slow.open(&gateway, gateway.address).await;
     for name in ["second", "third", "fourth", "fifth", "sixth"] {

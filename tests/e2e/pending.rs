@@ -1,7 +1,9 @@
-//! Bodies that are under way while something else happens: an update, a drain, an answer, other requests.
+//! Bodies in progress while something else happens: an update, a drain, a response, other requests.
 
 use super::hostile::unharmed;
-use crate::harness::{Call, Framing, Gateway, Lab, Pieces, Policy, Setup, Underway, brotli, eventually, gzip, upload};
+use crate::harness::{
+    Call, Framing, Gateway, Pieces, Policy, Setup, TestBed, Underway, brotli, eventually, gzip, upload,
+};
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use tokio::task::JoinSet;
 /// More writes than any scenario here makes.
 const BURST: u64 = 1_000;
 
-/// A policy that holds some bodies and lets others stream, and counts writes.
+/// A policy that holds some bodies, lets others stream, and counts writes.
 fn policy() -> Policy {
     let limits = json!([
         { "name": "held", "for": { "routes": ["/held"] }, "bytes": "1MB", "json": { "depth": 9 }, "hold": true },
@@ -23,12 +25,12 @@ fn policy() -> Policy {
     Policy::measuring(limits).writing(BURST)
 }
 
-/// The same with another bound; the counters are the same.
+/// The same with another bound and the same counters.
 fn changed(round: usize) -> Policy {
     policy().with("/payloads/2/decoded_bytes", json!(format!("{}MB", 101 + round)))
 }
 
-/// JSON whose work takes dozens of slices, in a few packets; with `rest` behind it.
+/// JSON whose work takes dozens of slices, in a few packets, followed by `rest`.
 fn long(rest: &str) -> Vec<u8> {
     gzip(format!("[{}1]{rest}", "1,".repeat(8_000_000)).as_bytes())
 }
@@ -37,22 +39,22 @@ fn long_call() -> Call {
     Call::post("/long").header("content-encoding", "gzip")
 }
 
-/// How many writes were paid for, by what is left.
+/// The number of writes charged, by the remaining units.
 async fn paid(gateway: &Gateway) -> u64 {
     let answer = gateway.client().send(Call::post("/plain").sized(1)).await;
     BURST - answer.number("x-ratelimit-remaining").expect("what is left") - 1
 }
 
-const GOOD: [&[u8]; 2] = [b"{\"a\":", b"[1]}"];
-const BAD: [&[u8]; 2] = [b"{\"a\":", b"[1}]"];
+const VALID: [&[u8]; 2] = [b"{\"a\":", b"[1]}"];
+const INVALID: [&[u8]; 2] = [b"{\"a\":", b"[1}]"];
 
-/// Begins held and streamed uploads in each framing, of which one half was sent: of each one that is good in the end,
-/// and one that is not.
+/// Begins held and streamed uploads in each framing and sends one half: for each, a body that will
+/// be valid, and one that will not.
 async fn begin_halves(gateway: &Gateway) -> Vec<(u16, Underway)> {
     let mut halves = Vec::new();
     for framing in Framing::ALL {
         for path in ["/held", "/streamed"] {
-            for (status, body) in [(200, GOOD), (400, BAD)] {
+            for (status, body) in [(200, VALID), (400, INVALID)] {
                 let upload = Underway::begin(gateway.address, Call::post(path), framing, body.concat().len());
                 upload.send(body[0]);
                 halves.push((status, upload));
@@ -62,7 +64,7 @@ async fn begin_halves(gateway: &Gateway) -> Vec<(u16, Underway)> {
     let count = halves.len() as u64;
     eventually("all halves are there", async || {
         let active = gateway.admin.stat("http.gateway.downstream_rq_active").await;
-        let streamed = gateway.upstream.arrived("/streamed", GOOD[0].len() as u64) as u64;
+        let streamed = gateway.upstream.arrived("/streamed", VALID[0].len() as u64) as u64;
         (active >= count && streamed == count / 2).then_some(())
     })
     .await;
@@ -71,18 +73,18 @@ async fn begin_halves(gateway: &Gateway) -> Vec<(u16, Underway)> {
 
 async fn end_halves(gateway: &Gateway, halves: Vec<(u16, Underway)>) {
     for (status, upload) in halves {
-        upload.send(if status == 200 { GOOD[1] } else { BAD[1] });
+        upload.send(if status == 200 { VALID[1] } else { INVALID[1] });
         let answer = upload.end().await.expect("an answer");
         assert_eq!(answer.status, status, "{}", answer.text());
     }
     for path in ["/held", "/streamed"] {
         let whole = gateway.upstream.bodies(path).into_iter().filter(|body| body.whole).map(|body| body.bytes);
-        assert_eq!(whole.collect::<Vec<_>>(), [GOOD.concat().len() as u64; 3], "{path}");
+        assert_eq!(whole.collect::<Vec<_>>(), [VALID.concat().len() as u64; 3], "{path}");
     }
 }
 
-pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_updates(lab: &Lab) {
-    let gateway = lab.open(&policy()).await;
+pub(crate) async fn an_unfinished_body_outlasts_updates(bed: &TestBed) {
+    let gateway = bed.open(&policy()).await;
     let halves = begin_halves(&gateway).await;
     let count = halves.len() as u64;
     for round in 0..3 {
@@ -93,23 +95,23 @@ pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_updates(lab: &Lab) {
     unharmed(&gateway).await;
 }
 
-pub(crate) async fn a_body_that_waits_for_its_rest_outlasts_its_listener(lab: &Lab) {
-    let gateway = lab.open(&policy()).await;
+pub(crate) async fn an_unfinished_body_outlasts_its_listener(bed: &TestBed) {
+    let gateway = bed.open(&policy()).await;
     let halves = begin_halves(&gateway).await;
     let count = halves.len() as u64;
     gateway.remove_listeners().await;
     end_halves(&gateway, halves).await;
     let refused = [("reason", "malformed_json")];
     assert_eq!(gateway.admin.metric("sluicegate_payloads_refused_total", &refused).await, count / 2);
-    // What drains keeps the counters, and another listener finds them.
+    // A draining listener keeps the counters, and another listener finds them.
     gateway.update(&policy()).await.expect("a good policy");
     assert_eq!(paid(&gateway).await, count, "each has paid once");
     unharmed(&gateway).await;
 }
 
-/// At every moment of the updates each worker has bodies in work: as one ends, the next begins.
-pub(crate) async fn a_body_in_work_outlasts_updates(lab: &Lab) {
-    let gateway = lab.open(&policy()).await;
+/// At every moment of the updates, each worker is reading bodies: as one ends, the next begins.
+pub(crate) async fn a_body_being_read_outlasts_updates(bed: &TestBed) {
+    let gateway = bed.open(&policy()).await;
     let (good, bad) = (Bytes::from(long("")), Bytes::from(long("]")));
     let stopped = Arc::<AtomicBool>::default();
     let mut clients = JoinSet::new();
@@ -142,10 +144,10 @@ pub(crate) async fn a_body_in_work_outlasts_updates(lab: &Lab) {
     unharmed(&gateway).await;
 }
 
-/// When the time is over for those who were under way, their connections end; the events of their policy do too, and
-/// those of the new one go on.
-pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&policy()).draining(1)).await;
+/// When the time of a drain is over, its connections end. The events of its policy end, too, and
+/// those of the new policy continue.
+pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&policy()).draining(1)).await;
     let halves = begin_halves(&gateway).await;
     let mut count = halves.len() as u64;
     let mut works = JoinSet::new();
@@ -167,7 +169,7 @@ pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(lab: &Lab) {
         assert_eq!(answer.expect("an answer").status, 200, "{framing:?}");
         count += 1;
     }
-    // Each is served, or cut off with its connection; none hangs.
+    // Each is served, or broken off with its connection; none hangs.
     for answer in works.join_all().await {
         assert!(answer.as_ref().map_or(true, |answer| answer.status == 200), "{answer:?}");
     }
@@ -181,8 +183,9 @@ pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(lab: &Lab) {
     unharmed(&gateway).await;
 }
 
-/// The upstream answers without waiting for the body; then a byte comes for which the body is refused.
-pub(crate) async fn who_was_answered_before_the_end_has_paid(lab: &Lab) {
+/// The upstream answers without waiting for the body; then a byte arrives for which the body is
+/// refused.
+pub(crate) async fn an_upload_answered_early_is_charged(bed: &TestBed) {
     let limits = json!([
         { "name": "bytes", "for": { "routes": ["/bytes"] }, "bytes": "10B" },
         { "name": "json", "for": { "routes": ["/json"] }, "json": { "depth": 9 } },
@@ -194,10 +197,10 @@ pub(crate) async fn who_was_answered_before_the_end_has_paid(lab: &Lab) {
             ("/json", b"[1,", b"}"),
             ("/packed", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", b"\x07"),
         ] {
-            // The answer goes on, or has ended.
+            // The response continues, or has ended.
             for answer in ["x-answer-break: stall\r\n", ""] {
                 let policy = Policy::measuring(limits.clone()).writing(5).with("/limits/0/charge", json!(charge));
-                let gateway = lab.open(&policy).await;
+                let gateway = bed.open(&policy).await;
                 let mut statuses = Vec::new();
                 for _ in 0..12 {
                     let head = format!(
@@ -211,7 +214,7 @@ pub(crate) async fn who_was_answered_before_the_end_has_paid(lab: &Lab) {
                 let refunds = gateway.admin.metric("sluicegate_refunds_total", &[]).await;
                 assert_eq!(refunds, 0, "{charge} {path} {answer:?}");
                 if !answer.is_empty() {
-                    // So the byte did come after the answer had begun.
+                    // So the byte did arrive after the response had begun.
                     let refused = gateway.admin.metric("sluicegate_payloads_refused_total", &[]).await;
                     assert_eq!(refused, 5, "{charge} {path}");
                 }
@@ -220,19 +223,19 @@ pub(crate) async fn who_was_answered_before_the_end_has_paid(lab: &Lab) {
     }
 }
 
-/// Sends a head and the first bytes of a body, waits for the head of the answer, and then sends the bytes for which the
-/// body is refused. The status; there must be no second answer.
+/// Sends a head and the first bytes of a body, waits for the head of the response, and then sends
+/// the bytes for which the body is refused. Returns the status; there must be no second response.
 async fn answered_early(gateway: &Gateway, head: &str, first: &[u8], refused: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
     let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
     let begun = [format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes(), &chunk(first)].concat();
     stream.write_all(&begun).await.expect("a head");
-    let mut told = Vec::new();
-    while !told.ends_with(b"\r\n\r\n") {
-        told.push(stream.read_u8().await.expect("the head of an answer"));
+    let mut received = Vec::new();
+    while !received.ends_with(b"\r\n\r\n") {
+        received.push(stream.read_u8().await.expect("the head of an answer"));
     }
-    let told = String::from_utf8_lossy(&told).into_owned();
-    let status = told.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
+    let received = String::from_utf8_lossy(&received).into_owned();
+    let status = received.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
     // It may be closed already.
     let _ = stream.write_all(&chunk(refused)).await;
     let mut rest = Vec::new();
@@ -243,10 +246,10 @@ async fn answered_early(gateway: &Gateway, head: &str, first: &[u8], refused: &[
     status
 }
 
-/// Envoy itself writes down the order in which requests end: those that came after hostile bodies and are answered at
-/// once stand before these, which are answered at their end. A callback that read one of them whole would answer it
-/// before it looked at another connection.
-pub(crate) async fn others_are_served_between_the_slices_of_a_body(lab: &Lab) {
+/// Envoy logs the order in which requests end. Requests that arrive after hostile bodies and are
+/// answered at once come before these, which are answered at their end. A callback that read a
+/// whole body would answer it before it served another connection.
+pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed) {
     const OTHERS: usize = 8;
     let bodies = [
         ("gzip", long("]")),
@@ -255,7 +258,7 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(lab: &Lab) {
     ];
     for (encoding, body) in bodies {
         for count in [1, 4] {
-            let mut gateway = lab.open_with(Setup::of(&policy()).of_one_worker()).await;
+            let mut gateway = bed.open_with(Setup::of(&policy()).of_one_worker()).await;
             let head = format!(
                 "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n",
                 body.len()
@@ -275,7 +278,7 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(lab: &Lab) {
                 (heads == count && connections == count + OTHERS as u64).then_some(())
             })
             .await;
-            // All comes in one moment, in this order.
+            // All of it arrives at one moment, in this order.
             gateway.pause();
             for stream in &mut hostile {
                 stream.write_all(&body).await.expect("the kernel keeps it");
@@ -289,9 +292,9 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(lab: &Lab) {
             gateway.unpause();
             for (streams, status) in [(&mut others, "413"), (&mut hostile, "400")] {
                 for stream in streams {
-                    let mut told = [0; 12];
-                    stream.read_exact(&mut told).await.expect("an answer");
-                    assert!(told.ends_with(status.as_bytes()), "{}", String::from_utf8_lossy(&told));
+                    let mut received = [0; 12];
+                    stream.read_exact(&mut received).await.expect("an answer");
+                    assert!(received.ends_with(status.as_bytes()), "{}", String::from_utf8_lossy(&received));
                 }
             }
             let ended = eventually("all have ended", async || {

@@ -1,9 +1,10 @@
-//! Tunnels of any kind through a real Envoy, before they begin and after.
+//! Tunnels of all kinds through a real Envoy, before they begin and after.
 
-use crate::harness::{Call, Kind, Lab, Policy, Setup, Tunnel, connection_manager, eventually, routes};
+use crate::harness::{Call, Kind, Policy, Setup, TestBed, Tunnel, connection_manager, eventually, routes};
 use serde_json::json;
 
-/// A policy whose payload limits are less than what goes through each tunnel. Bytes of bodies are counted.
+/// A policy whose payload limits are smaller than the bytes of each tunnel. Bytes of bodies are
+/// counted.
 fn policy() -> Policy {
     let limits = json!([
         { "name": "held", "for": { "routes": ["/yes/held"] }, "json": { "depth": 9 }, "bytes": "1KB", "hold": true },
@@ -17,7 +18,7 @@ fn policy() -> Policy {
     )
 }
 
-/// Before an upstream that speaks HTTP/1.1, or HTTP/2.
+/// With an upstream that uses HTTP/1.1, or HTTP/2.
 fn setup(http2: bool) -> Setup {
     let setup = Setup::of(&policy()).edited(|listeners, _| {
         let manager = connection_manager(listeners);
@@ -30,9 +31,9 @@ fn setup(http2: bool) -> Setup {
     if http2 { setup.with_http2() } else { setup }
 }
 
-pub(crate) async fn a_tunnel_has_no_payload_limit(lab: &Lab) {
+pub(crate) async fn a_tunnel_has_no_payload_limit(bed: &TestBed) {
     for http2 in [false, true] {
-        let gateway = lab.open_with(setup(http2)).await;
+        let gateway = bed.open_with(setup(http2)).await;
         for kind in Kind::ALL {
             let paths: &[&str] = if kind.has_path() { &["/yes", "/yes/json", "/yes/held"] } else { &[""] };
             for path in paths {
@@ -49,10 +50,10 @@ pub(crate) async fn a_tunnel_has_no_payload_limit(lab: &Lab) {
     }
 }
 
-/// What comes before the answer is a body: a head that names a tunnel is no way round its limit.
-pub(crate) async fn until_a_tunnel_begins_its_bytes_are_limited(lab: &Lab) {
+/// Bytes before the response are a body: a head that requests a tunnel does not bypass its limit.
+pub(crate) async fn bytes_before_a_tunnel_begins_are_limited(bed: &TestBed) {
     for http2 in [false, true] {
-        let gateway = lab.open_with(setup(http2)).await;
+        let gateway = bed.open_with(setup(http2)).await;
         let held = [("x-answer-upgrade", "1"), ("x-answer-held", "1")];
         for kind in Kind::ALL {
             let path = if kind.has_path() { "/yes" } else { "" };
@@ -72,7 +73,7 @@ pub(crate) async fn until_a_tunnel_begins_its_bytes_are_limited(lab: &Lab) {
         }
         let refused = [("limit", "bytes"), ("reason", "bytes")];
         assert_eq!(gateway.admin.metric("sluicegate_payloads_refused_total", &refused).await, 4);
-        // A head that asks for a tunnel and gets none.
+        // A head that requests a tunnel and does not get one.
         for kind in [Kind::Upgrade, Kind::Http2Upgrade] {
             let mut tunnel = Tunnel::ask(gateway.address, kind, "/no", &[("x-answer-early", "1")]).await;
             tunnel.send(300_000);

@@ -1,8 +1,8 @@
 //! The way of a body through a real Envoy: to its end, in slices, held and in a queue.
 
 use crate::harness::{
-    Answer, Call, Client, Framing, Gateway, Lab, Pieces, Policy, Setup, brotli, connection_manager, eventually, gzip,
-    upload, zstd,
+    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, brotli, connection_manager, eventually,
+    gzip, upload, zstd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -26,16 +26,16 @@ async fn send(gateway: &Gateway, call: Call, framing: Framing, body: Vec<u8>) ->
 /// A way to send a body: its framing, whether its length is stated over HTTP/2, and how it ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
-    /// Over HTTP/1.1 by its length.
+    /// Over HTTP/1.1, by its length.
     Length,
     /// By the last chunk.
     Chunk,
     ChunkedTrailers,
-    /// Over HTTP/2 by a frame without data, and a length that is or is not stated.
+    /// Over HTTP/2, by a frame without data; its length may be stated.
     EmptyFrame {
         length: bool,
     },
-    /// By the frame that holds the last byte.
+    /// By the frame with the last byte.
     LastFrame {
         length: bool,
     },
@@ -72,7 +72,7 @@ impl Ending {
     }
 }
 
-pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: &Lab) {
+pub(crate) async fn a_body_refused_at_its_end_is_not_served_and_is_charged(bed: &TestBed) {
     let limits = json!([
         { "name": "json", "for": { "routes": ["/json"] }, "json": { "depth": 9 } },
         { "name": "files", "bytes": "1MB", "decoded_bytes": "10MB" },
@@ -92,15 +92,15 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: 
             ("/json", "identity", b"{\"a\":[1,2]}".to_vec(), 2),
         ] {
             let setup = Setup::of(&Policy::measuring(limits.clone()).writing(writes));
-            let gateway = lab.open_with(if http2 { setup.with_http2() } else { setup }).await;
+            let gateway = bed.open_with(if http2 { setup.with_http2() } else { setup }).await;
             let call = Call::post(path).header("content-encoding", encoding);
             // It leaves a connection to the upstream that waits for the next request.
             assert_eq!(gateway.client().send(Call::get("/warm")).await.status, 200);
             body.truncate(body.len() - cut);
             for (ending, left) in Ending::ALL.into_iter().zip((0..writes).rev()) {
                 let answer = ending.send(&gateway, call.clone(), &body).await.expect("an answer");
-                let told = (answer.status, answer.number("x-ratelimit-remaining"));
-                assert_eq!(told, (400, Some(left)), "{path} {ending:?}: {}", answer.text());
+                let answered = (answer.status, answer.number("x-ratelimit-remaining"));
+                assert_eq!(answered, (400, Some(left)), "{path} {ending:?}: {}", answer.text());
             }
             for ending in Ending::ALL {
                 let status = ending.send(&gateway, call.clone(), &body).await.map(|answer| answer.status);
@@ -110,8 +110,8 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: 
             assert!(bodies.iter().all(|body| !body.whole), "{path}: none arrives whole: {bodies:?}");
         }
     }
-    // None of that is because of how they end: what is whole arrives whole.
-    let gateway = lab.open(&Policy::measuring(limits).writing(1_000)).await;
+    // The refusals do not depend on the ending: complete bodies arrive whole.
+    let gateway = bed.open(&Policy::measuring(limits).writing(1_000)).await;
     for (encoding, body) in [("gzip", gzip(&text)), ("br", brotli(&text, 22)), ("zstd", zstd(&text)), ("identity", zip)]
     {
         for ending in Ending::ALL {
@@ -124,10 +124,10 @@ pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: 
     assert!(bodies.len() == 4 * Ending::ALL.len() && bodies.iter().all(|body| body.whole), "{bodies:?}");
 }
 
-pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
+pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
     let limits = json!([{ "bytes": "100MB", "json": { "depth": 9 } }]);
-    let gateway = lab.open(&Policy::measuring(limits)).await;
-    // Sixteen megabytes of JSON that come in a few packets.
+    let gateway = bed.open(&Policy::measuring(limits)).await;
+    // Sixteen megabytes of JSON in a few packets.
     let body = gzip(format!("[{}1]", "1,".repeat(8_000_000)).as_bytes());
     for framing in Framing::ALL {
         let call = Call::post("/long").header("content-encoding", "gzip");
@@ -152,7 +152,7 @@ pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
         bodies.len() == 3 && bodies.iter().all(|arrived| arrived.whole && arrived.bytes == body.len() as u64),
         "{bodies:?}"
     );
-    // Many at once, some of which end with trailers, some never end, and some are not what they must be.
+    // Many at once: some end with trailers, some never end, and some are invalid.
     let mut all = JoinSet::new();
     for number in 0..24_usize {
         let body = format!("[{}1]{}", "1,".repeat(500_000), if number % 4 == 3 { "]" } else { "" }).into_bytes();
@@ -182,13 +182,13 @@ pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
     assert_eq!(gateway.client().send(Call::get("/after")).await.status, 200);
 }
 
-pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(lab: &Lab) {
+pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed) {
     for allow in [false, true] {
         let policy = Policy::measuring(json!([{ "bytes": "1MB" }])).with(
             "/concurrency",
             json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
         );
-        let gateway = lab.open_with(allowing(&policy, allow)).await;
+        let gateway = bed.open_with(allowing(&policy, allow)).await;
         let mut all = JoinSet::new();
         for framing in Framing::ALL {
             let call = Call::post("/work").header("x-answer-delay-ms", "300");
@@ -199,13 +199,13 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_held_body_is_followed_by_its_turn(lab: &Lab) {
+pub(crate) async fn a_held_body_is_read_before_the_queue(bed: &TestBed) {
     let policy = Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
         "/concurrency",
         json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
     );
-    let gateway = lab.open(&policy).await;
-    // One whose body does not end takes no slot.
+    let gateway = bed.open(&policy).await;
+    // A request whose body does not end takes no slot.
     let address = gateway.address;
     let silent = Pieces::from(b"[1,".to_vec()).then_silence();
     let waiting = tokio::spawn(async move { upload(address, Call::post("/work"), Framing::Chunked, 0, silent).await });
@@ -230,10 +230,10 @@ pub(crate) async fn a_held_body_is_followed_by_its_turn(lab: &Lab) {
     waiting.abort();
 }
 
-pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab) {
+pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(bed: &TestBed) {
     let policy =
         Policy::measuring(json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).writing(5);
-    let gateway = lab.open_with(allowing(&policy, false)).await;
+    let gateway = bed.open_with(allowing(&policy, false)).await;
     for framing in Framing::ALL {
         let answer = upload(gateway.address, Call::post("/a"), framing, 2, b"{}".to_vec()).await.expect("an answer");
         assert_eq!(
@@ -250,8 +250,8 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab)
         "once for each worker"
     );
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[("fault", "stop_iteration")]).await, 3);
-    // With the setting a client may be as slow as it likes.
-    let gateway = lab.open(&policy).await;
+    // With the setting, a client may be as slow as it likes.
+    let gateway = bed.open(&policy).await;
     let slow = Pieces::from(b"{".to_vec()).then_silence();
     let address = gateway.address;
     let waiting = tokio::spawn(async move { upload(address, Call::post("/slow"), Framing::Chunked, 0, slow).await });
@@ -260,15 +260,15 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab)
     waiting.abort();
 }
 
-pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(lab: &Lab) {
-    let gateway = lab
+pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(bed: &TestBed) {
+    let gateway = bed
         .open(&Policy::measuring(json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }])))
         .await;
     for framing in Framing::ALL {
         for (bytes, status) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
             let body = format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
             let answer = upload(gateway.address, Call::post("/a"), framing, bytes as u64, body).await;
-            // Whoever goes on sending over HTTP/1.1 may find the connection closed.
+            // Over HTTP/1.1, a client that continues to send may find the connection closed.
             let Ok(answer) = answer else {
                 assert_eq!(status, 413, "{framing:?}");
                 continue;

@@ -1,4 +1,4 @@
-//! The driver that starts in a second: an Envoy process on loopback.
+//! The driver for processes, which start in a second: an Envoy on loopback.
 
 use crate::harness::{Driver, Place, Signal, free_address, required};
 use std::fs::{self, File, OpenOptions};
@@ -12,15 +12,15 @@ pub(crate) struct Process {
     place: Place,
     listen: SocketAddr,
     admin: SocketAddr,
-    beside: Vec<SocketAddr>,
+    additional: Vec<SocketAddr>,
     child: Option<Child>,
 }
 
 impl Process {
     pub(crate) fn make(place: Place) -> Box<dyn Driver> {
         let envoy = required("ENVOY");
-        let beside = (0..place.beside).map(|_| free_address()).collect();
-        Box::new(Self { envoy, place, listen: free_address(), admin: free_address(), beside, child: None })
+        let additional = (0..place.additional).map(|_| free_address()).collect();
+        Box::new(Self { envoy, place, listen: free_address(), admin: free_address(), additional, child: None })
     }
 
     fn kill(&self, signal: &str) {
@@ -34,7 +34,7 @@ impl Process {
     }
 
     fn open_log(&self) -> File {
-        // Envoy opens its standard output again for the access log: all writers must append.
+        // Envoy opens its standard output again for the access log, so all writers must append.
         OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log file")
     }
 }
@@ -56,8 +56,8 @@ impl Driver for Process {
         self.binds()
     }
 
-    fn beside(&self) -> Vec<(SocketAddr, SocketAddr)> {
-        self.beside.iter().map(|address| (*address, *address)).collect()
+    fn additional(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        self.additional.iter().map(|address| (*address, *address)).collect()
     }
 
     fn start(&mut self) {

@@ -1,5 +1,5 @@
-//! Tunnels: a WebSocket over HTTP/1.1 or, by RFC 8441, over HTTP/2, and a CONNECT over either. What goes through them is
-//! bytes: no frames of WebSocket.
+//! Tunnels: a WebSocket over HTTP/1.1 or (RFC 8441) over HTTP/2, and CONNECT over either. They
+//! carry plain bytes, not WebSocket frames.
 
 use crate::harness::DEADLINE;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-/// How a tunnel is asked for.
+/// How a tunnel is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Upgrade,
@@ -32,13 +32,13 @@ impl Kind {
         matches!(self, Self::Upgrade | Self::Http2Upgrade)
     }
 
-    /// The status with which it begins.
+    /// The status that begins the tunnel.
     pub(crate) const fn begins_with(self) -> u16 {
         if matches!(self, Self::Upgrade) { 101 } else { 200 }
     }
 }
 
-/// A connection that asks for a tunnel, and may become one.
+/// A connection that requests a tunnel, and may become one.
 pub(crate) struct Tunnel {
     feed: UnboundedSender<Bytes>,
     back: Back,
@@ -52,7 +52,7 @@ enum Back {
 }
 
 impl Tunnel {
-    /// Asks for a tunnel of this kind, at `path` where it has one, with these headers.
+    /// Requests a tunnel of this kind, at `path` if it has one, with these headers.
     pub(crate) async fn ask(address: SocketAddr, kind: Kind, path: &str, headers: &[(&str, &str)]) -> Self {
         let (feed, fed) = unbounded_channel();
         let stream = TcpStream::connect(address).await.expect("the gateway accepts");
@@ -63,12 +63,12 @@ impl Tunnel {
         Self { feed, back }
     }
 
-    /// Sends bytes, whatever has been answered.
+    /// Sends bytes, whether or not there is a response.
     pub(crate) fn send(&self, bytes: usize) {
         let _ = self.feed.send(Bytes::from(vec![0x82; bytes]));
     }
 
-    /// The status of the answer; `None` where the connection ends without one.
+    /// The status of the response; `None` if the connection ends without one.
     pub(crate) async fn status(&mut self) -> Option<u16> {
         timeout(DEADLINE, self.status_at_last()).await.expect("an answer in time")
     }
@@ -87,7 +87,7 @@ impl Tunnel {
         Some(head.status.as_u16())
     }
 
-    /// How many bytes come back: so many, or fewer where it ends before.
+    /// The number of bytes returned: this many, or fewer if the tunnel ends before.
     pub(crate) async fn returned(&mut self, bytes: usize) -> usize {
         let mut came = 0;
         while came < bytes {
@@ -99,7 +99,7 @@ impl Tunnel {
         came
     }
 
-    /// How many bytes come back next; none where it has ended.
+    /// The number of bytes returned next; 0 if the tunnel has ended.
     async fn next(&mut self, most: usize) -> usize {
         match &mut self.back {
             Back::Http1(stream) => {
@@ -167,7 +167,7 @@ async fn ask_http2(
     let request = request.body(()).expect("a request");
     let (answer, mut sending) = sender.send_request(request, false).expect("a stream");
     tokio::spawn(async move {
-        // The connection lives as long as it may be used.
+        // The connection lives as long as it is needed.
         let _sender = sender;
         while let Some(bytes) = fed.recv().await {
             if sending.send_data(bytes, false).is_err() {

@@ -1,4 +1,4 @@
-//! Requests with bodies, piece by piece, in each way in which HTTP frames them.
+//! Requests with bodies in pieces, in each framing of HTTP.
 
 use crate::harness::{Answer, Call, DEADLINE, now};
 use bytes::Bytes;
@@ -20,11 +20,11 @@ use tokio::time::timeout;
 /// How a body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// HTTP/1.1, its length in the head.
+    /// HTTP/1.1 with a length in the head.
     Length,
-    /// HTTP/1.1, in chunks.
+    /// HTTP/1.1 in chunks.
     Chunked,
-    /// HTTP/2, without a length.
+    /// HTTP/2 without a length.
     Http2,
 }
 
@@ -40,13 +40,13 @@ pub(crate) struct Pieces {
     end: End,
 }
 
-/// What comes after the last piece.
+/// What follows the last piece.
 enum End {
-    /// The end alone: over HTTP/2 a frame without data.
+    /// The end: over HTTP/2, a frame without data.
     Whole,
-    /// Nothing: over HTTP/2 the last piece says that it is the last.
+    /// Nothing: over HTTP/2, the last piece is marked as the last.
     WithLast,
-    /// What the test sends, as long as it does.
+    /// The bytes that the test sends.
     Fed(UnboundedReceiver<Bytes>),
     Trailers(HeaderMap),
     /// Nothing: the client falls silent.
@@ -59,13 +59,13 @@ impl Pieces {
         Self { pieces: pieces.peekable(), sent_all: false, length: None, end: End::Whole }
     }
 
-    /// What the test sends, until it drops the sender.
+    /// The bytes that the test sends, until it drops the sender.
     pub(crate) fn fed() -> (UnboundedSender<Bytes>, Self) {
         let (feed, fed) = unbounded_channel();
         (feed, Self { end: End::Fed(fed), ..Self::of([]) })
     }
 
-    /// So many zeros.
+    /// This many zeros.
     pub(crate) fn zeros(bytes: u64) -> Self {
         const PIECE: u64 = 64 * 1024;
         let piece = Bytes::from(vec![0; PIECE as usize]);
@@ -133,38 +133,38 @@ impl Body for Pieces {
     }
 }
 
-/// An upload that is under way: its body comes as the test sends it.
+/// An upload in progress, whose body the test sends.
 pub(crate) struct Underway {
     feed: UnboundedSender<Bytes>,
     answer: JoinHandle<Result<Answer, String>>,
 }
 
 impl Underway {
-    /// Sends `call`; its body will have `bytes` bytes, or as many as come.
+    /// Sends `call`; its body will have `bytes` bytes, or as many as the test sends.
     pub(crate) fn begin(address: SocketAddr, call: Call, framing: Framing, bytes: usize) -> Self {
         let (feed, pieces) = Pieces::fed();
         Self { feed, answer: tokio::spawn(upload(address, call, framing, bytes as u64, pieces)) }
     }
 
-    /// Sends more of the body, if it is still wanted.
+    /// Sends more of the body, if it is still accepted.
     pub(crate) fn send(&self, bytes: &[u8]) {
         let _ = self.feed.send(Bytes::copy_from_slice(bytes));
     }
 
-    /// Whether the answer has come, or how it ended without one.
+    /// Whether the response has arrived, or the connection has ended without one.
     pub(crate) fn is_over(&self) -> bool {
         self.answer.is_finished()
     }
 
-    /// Ends the body, and waits for the answer.
+    /// Ends the body, and waits for the response.
     pub(crate) async fn end(self) -> Result<Answer, String> {
         drop(self.feed);
         self.answer.await.expect("no panic")
     }
 }
 
-/// Sends `call` with a body of `bytes` bytes, or as many as come, over a connection of its own. An error is
-/// how the other side ended it without an answer.
+/// Sends `call` with a body of `bytes` bytes, or all its pieces, over its own connection. An error
+/// describes how the other side ended it without a response.
 pub(crate) async fn upload(
     address: SocketAddr,
     call: Call,
@@ -176,9 +176,9 @@ pub(crate) async fn upload(
     body.length = (framing == Framing::Length).then_some(bytes);
     let sent = now();
     let answered = timeout(DEADLINE * 3, send(address, call, framing, body)).await;
-    let (head, answer) = answered.map_err(|_| "no answer in time".to_owned())??.into_parts();
-    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half an answer".to_owned())?;
-    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken answer: {error:?}"))?;
+    let (head, answer) = answered.map_err(|_| "no response in time".to_owned())??.into_parts();
+    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half a response".to_owned())?;
+    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken response: {error:?}"))?;
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
 }
 
