@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::turn::Pools;
+use super::queued::Pools;
 use crate::base::invariant::drain_broken;
 use crate::base::time::Span;
 use crate::host::fault::Fault;

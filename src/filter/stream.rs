@@ -12,18 +12,14 @@
 //! request that we never saw, Envoy shows us our own local replies, and a stream may get its log
 //! line only.
 
-mod body;
-mod turned_away;
-mod turns;
-
 use std::rc::Rc;
 
 use super::failure::{Outcome, broken_off, of_the_head, of_the_trailers};
-use super::ledger::{Books, Ledger};
+use super::inspection::BodyInspection;
+use super::queued::{self, Entry, Queued};
 use super::runtime::{Runtime, Scratch};
-use super::stated::{self, tell_now, update};
-use super::turn::{self, Entry, Turn};
-use super::upload::Upload;
+use super::settle::{Charges, StreamCx};
+use super::statuses::{self, tell_now, update};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::grpc::GrpcAnswer;
@@ -49,7 +45,7 @@ pub enum Flow {
     Hold,
     /// It waits until what came of its body has been read, by [`Stream::on_work`].
     Suspend,
-    /// It waits for its turn, of which [`Stream::on_turn`] tells.
+    /// It waits for its turn, of which [`Stream::on_queue_answer`] tells.
     Wait,
     /// It was answered here.
     Stop,
@@ -57,28 +53,28 @@ pub enum Flow {
 
 /// One stream.
 pub struct Stream<D> {
-    runtime: Rc<Runtime<D>>,
-    phase: Phase,
-    ledger: Ledger,
+    pub(super) runtime: Rc<Runtime<D>>,
+    pub(super) phase: Phase,
+    pub(super) charges: Charges,
     /// What to count once nothing can refuse the request any more.
-    admission: Vec<Event>,
+    pub(super) admission: Vec<Event>,
     /// The body, while it is measured and has not ended.
-    upload: Option<Box<Upload>>,
+    pub(super) upload: Option<Box<BodyInspection>>,
     /// Whether more of the body has come than was read, so that the request waits for that.
-    suspended: bool,
+    pub(super) suspended: bool,
     /// Whether all of the request has come.
-    complete: bool,
+    pub(super) complete: bool,
     /// How a gRPC caller is to be answered, until it is.
-    answer: Option<GrpcAnswer>,
-    id: StreamId,
+    pub(super) answer: Option<GrpcAnswer>,
+    pub(super) id: StreamId,
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// No request head was seen.
     Fresh,
     /// It waits for slots.
-    Waiting(Forwarded, Turn),
+    Waiting(Forwarded, Queued),
     /// The upstream has it.
     Forwarded(Forwarded),
     /// The response's head has passed; a gRPC one's status may still come in its trailers.
@@ -88,15 +84,15 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Forwarded {
-    shown: Vec<LimitStatus>,
+pub(super) struct Forwarded {
+    pub(super) shown: Vec<LimitStatus>,
     /// The pools that hold for it.
-    pools: Vec<usize>,
-    grpc: bool,
+    pub(super) pools: Vec<usize>,
+    pub(super) grpc: bool,
     /// The tunnel that it asks for.
-    tunnel: Option<Tunnel>,
+    pub(super) tunnel: Option<Tunnel>,
     /// The slots that it asks for when its held body has passed.
-    entry: Option<Box<Entry>>,
+    pub(super) entry: Option<Box<Entry>>,
 }
 
 /// How Envoy names the end of a stream that goes on as another one.
@@ -106,11 +102,11 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     /// A stream of which nothing was seen yet; `id` is its own in this VM.
     #[must_use]
     pub fn new(runtime: Rc<Runtime<D>>, id: StreamId) -> Self {
-        let (ledger, admission) = (Ledger::default(), Vec::new());
+        let (charges, admission) = (Charges::default(), Vec::new());
         Self {
             runtime,
             phase: Phase::Fresh,
-            ledger,
+            charges,
             admission,
             upload: None,
             suspended: false,
@@ -132,12 +128,12 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let Scratch { request, numbers, checks, caller_cache } = &mut *scratch;
         request.read(host, &runtime.policy, ends);
         let flow = match caller_cache.identify(request, &runtime.policy) {
-            Err(why) => self.turn_away(host, request, why, now),
+            Err(why) => self.reject_unidentified(host, request, why, now),
             Ok(caller) => match ambiguity(request, &caller, &runtime.policy, numbers) {
                 Some(why) => self.refuse_path(host, request, &caller, why),
                 None => {
                     select(request, &caller, &runtime.policy, &runtime.keys, numbers, checks);
-                    match Upload::open(&runtime, request, &caller, numbers, checks, now.nanos()) {
+                    match BodyInspection::open(&runtime, request, &caller, numbers, checks, now.nanos()) {
                         Err(refused) => self.refuse_at_head(host, request, &caller, refused, checks, now),
                         Ok(upload) => {
                             self.upload = upload.map(Box::new);
@@ -160,7 +156,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             Phase::Forwarded(forwarded) => forwarded,
             Phase::Waiting(Forwarded { mut shown, pools, .. }, turn) => {
                 // Envoy answers itself, as where the client sends too slowly: it never had its turn.
-                update(&mut shown, self.give_up(host, &turn));
+                update(&mut shown, self.abandon(host, &turn));
                 self.show(host, &mut shown, &pools);
                 return;
             }
@@ -172,24 +168,24 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
         let Forwarded { mut shown, pools, grpc, tunnel, .. } = forwarded;
         let runtime = Rc::clone(&self.runtime);
-        let books = Books { runtime: &runtime, host };
+        let cx = StreamCx { runtime: &runtime, host };
         if let Some(tunnel) = tunnel
             && host.response_header(":status").is_some_and(|status| tunnel.begins_with(&status))
         {
             // What follows is no body. It was measured until now: a head alone opens nothing.
             if let Some(measured) = self.upload.take().and_then(|upload| upload.measured()) {
-                update(&mut shown, self.ledger.hear_body(&books, &measured));
+                update(&mut shown, self.charges.settle_body(&cx, &measured));
             }
             self.admit(host);
         }
-        if self.ledger.asks_for_success() {
+        if self.charges.asks_for_success() {
             match of_the_head(host, grpc, self.complete) {
-                Outcome::Failure => update(&mut shown, self.ledger.fail(&books)),
-                Outcome::Success => update(&mut shown, self.ledger.succeed(&books)),
+                Outcome::Failure => update(&mut shown, self.charges.fail(&cx)),
+                Outcome::Success => update(&mut shown, self.charges.succeed(&cx)),
                 Outcome::InTrailers => self.phase = Phase::Answered,
             }
         }
-        update(&mut shown, self.ledger.hear_response(&books));
+        update(&mut shown, self.charges.settle_response(&cx));
         self.show(host, &mut shown, &pools);
     }
 
@@ -197,10 +193,10 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     pub fn on_response_trailers(&mut self, host: &impl Host) {
         let Phase::Answered = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
         let runtime = Rc::clone(&self.runtime);
-        let books = Books { runtime: &runtime, host };
+        let cx = StreamCx { runtime: &runtime, host };
         match of_the_trailers(host) {
-            Outcome::Failure => self.ledger.fail(&books),
-            Outcome::Success | Outcome::InTrailers => self.ledger.succeed(&books),
+            Outcome::Failure => self.charges.fail(&cx),
+            Outcome::Success | Outcome::InTrailers => self.charges.succeed(&cx),
         };
     }
 
@@ -209,11 +205,11 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     pub fn on_end(&mut self, host: &impl Host) {
         let runtime = Rc::clone(&self.runtime);
         runtime.count_broken_invariants(host);
-        let books = Books { runtime: &runtime, host };
+        let cx = StreamCx { runtime: &runtime, host };
         let upload = self.upload.take();
         let phase = match std::mem::replace(&mut self.phase, Phase::Finished) {
             Phase::Waiting(_, turn) => {
-                self.give_up(host, &turn);
+                self.abandon(host, &turn);
                 return;
             }
             other @ (Phase::Fresh | Phase::Forwarded(_) | Phase::Answered | Phase::Finished) => other,
@@ -221,18 +217,18 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         self.leave(host);
         self.admit(host);
         if matches!(phase, Phase::Forwarded(_)) && host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT) {
-            self.ledger.cancel(&books, Refund::Redirected);
+            self.charges.cancel(&cx, Refund::Redirected);
             return;
         }
         if let Some(measured) = upload.and_then(|upload| upload.measured()) {
             // So much of it has come, and no more will.
-            self.ledger.hear_body(&books, &measured);
+            self.charges.settle_body(&cx, &measured);
         }
         if matches!(phase, Phase::Answered) && broken_off(host) {
-            self.ledger.fail(&books);
+            self.charges.fail(&cx);
         }
         match phase {
-            Phase::Forwarded(_) | Phase::Answered => self.ledger.close(&books),
+            Phase::Forwarded(_) | Phase::Answered => self.charges.close(&cx),
             Phase::Fresh | Phase::Waiting(..) | Phase::Finished => {}
         }
     }
@@ -252,24 +248,24 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let stats = store.drain_stats();
         drop(store);
         self.observe(host, verdict, checks, stats);
-        let shown = stated::shown(&runtime.policy, checks);
+        let shown = statuses::shown(&runtime.policy, checks);
         self.log_decision(host, verdict, checks, &shown, request.tier, caller);
         if let Verdict::Refuse(refusal) = verdict {
             let has_numbers = |check: &LimitCheck| local::has_numbers(&runtime.policy, check);
             // What the others say is what would be left if they had been charged.
             let tells = checks.get(refusal.check).is_some_and(has_numbers);
-            let shown = if tells { shown } else { stated::look(&runtime, host, checks, *now) };
-            let under = Under { shown: &shown, pools: &stated::pools(&runtime.policy, request, caller) };
+            let shown = if tells { shown } else { statuses::look(&runtime, host, checks, *now) };
+            let under = Under { shown: &shown, pools: &statuses::pools(&runtime.policy, request, caller) };
             self.reply(host, &local::refused(&runtime.policy, refusal, checks, under, request, *now));
             (self.phase, self.upload) = (Phase::Finished, None);
             return Flow::Stop;
         }
-        self.ledger = Ledger::of(&runtime.policy, checks);
+        self.charges = Charges::of(&runtime.policy, checks);
         let mut forwarded =
             Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc(), tunnel: request.tunnel(), entry: None };
         let held = self.upload.as_ref().is_some_and(|upload| upload.hold);
-        let turn = |pools: &[usize]| Turn::of(&runtime.policy, pools, request, caller, now.nanos(), host.uptime());
-        let asks = turn::asks(&runtime, request, caller).map(|(pools, asks)| {
+        let turn = |pools: &[usize]| Queued::of(&runtime.policy, pools, request, caller, now.nanos(), host.uptime());
+        let asks = queued::asks(&runtime, request, caller).map(|(pools, asks)| {
             forwarded.pools = pools;
             asks
         });
@@ -284,14 +280,14 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         if self.upload.is_some() || flow == Flow::Wait {
             self.admission = admission(checks, verdict).collect();
         } else if flow == Flow::Continue {
-            let sink = Books { runtime: &*runtime, host }.sink();
+            let sink = StreamCx { runtime: &*runtime, host }.sink();
             admission(checks, verdict).for_each(|event| sink.observe(event));
         }
         flow
     }
 
     fn observe(&self, host: &impl Host, verdict: Verdict, checks: &[LimitCheck], stats: StoreStats) {
-        let sink = Books { runtime: &*self.runtime, host }.sink();
+        let sink = StreamCx { runtime: &*self.runtime, host }.sink();
         for check in checks {
             if let Err(fault) = check.answer {
                 sink.observe(Event::Fault(fault));
@@ -306,14 +302,14 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     }
 
     /// Nothing can refuse the request any more.
-    fn admit(&mut self, host: &impl Host) {
+    pub(super) fn admit(&mut self, host: &impl Host) {
         let runtime = Rc::clone(&self.runtime);
-        let sink = Books { runtime: &*runtime, host }.sink();
+        let sink = StreamCx { runtime: &*runtime, host }.sink();
         self.admission.drain(..).for_each(|event| sink.observe(event));
     }
 
     /// It is refused, and pays all the same: that is counted, and not that it went on.
-    fn count_charges(&mut self, host: &impl Host) {
+    pub(super) fn count_charges(&mut self, host: &impl Host) {
         self.admission.retain(|event| !matches!(event, Event::Decision { .. } | Event::Unlimited));
         self.admit(host);
     }

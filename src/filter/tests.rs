@@ -10,7 +10,7 @@ mod payloads;
 mod pools;
 mod proxy;
 mod rig;
-mod stated;
+mod statuses;
 
 use std::rc::Rc;
 

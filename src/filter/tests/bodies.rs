@@ -221,7 +221,7 @@ fn a_held_request_asks_for_its_slot_when_its_body_has_passed() {
     assert_eq!(give(&proxy, &mut third, b"{}", true, &mut slice()), Flow::Stop);
     assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_queue_refused:pool:queue_full");
     first.on_end(&proxy);
-    assert!(second.on_turn(&proxy, Answer::Resume));
+    assert!(second.on_queue_answer(&proxy, Answer::Resume));
     assert_eq!(second.on_request_body(&proxy, 0, true, &mut slice()), Flow::Continue);
     // A body that is refused asks for none.
     proxy.body.replace(b"{]".to_vec());

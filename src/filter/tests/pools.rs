@@ -88,7 +88,7 @@ fn who_finds_no_slot_waits_and_goes_on_in_turn() {
     let actions = tick(&proxy, 1);
     assert_eq!(actions.iter().map(|action| action.answer).collect::<Vec<_>>(), [Answer::Resume]);
     let mut second = waiting.remove(0);
-    assert!(second.on_turn(&proxy, Answer::Resume) && !second.on_turn(&proxy, Answer::Resume), "once");
+    assert!(second.on_queue_answer(&proxy, Answer::Resume) && !second.on_queue_answer(&proxy, Answer::Resume), "once");
     assert_eq!(depth(), 1);
     assert_eq!(proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms"), 1);
     // The other one hangs up, and takes nothing.
@@ -109,7 +109,7 @@ fn who_waits_too_long_is_refused_and_pays_nothing() {
     assert_eq!(tick(&proxy, 98), []);
     let actions = tick(&proxy, 3);
     assert_eq!(actions.len(), 1);
-    assert!(!late.on_turn(&proxy, actions[0].answer));
+    assert!(!late.on_queue_answer(&proxy, actions[0].answer));
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!(reply.details, "sluicegate_queue_refused:pool:queue_timeout");
     assert_eq!(reply.grpc_status, GrpcStatus::ResourceExhausted);

@@ -101,7 +101,7 @@ impl Rig {
                         answers = worker.borrow_mut().on_tick(crate::queue::membership::RootId(1), uptime);
                     }
                     assert!(matches!(answers[0].answer, Answer::Refuse(_)));
-                    assert!(!stream.on_turn(&self.proxy, answers[0].answer));
+                    assert!(!stream.on_queue_answer(&self.proxy, answers[0].answer));
                 }
             }
             Refusal::Seat => {

@@ -321,7 +321,7 @@ fn only_what_nothing_refuses_is_counted_as_admitted() {
     assert_eq!((admitted(&rig), rig.proxy.given_back("one", "queue_left")), (2, 1));
     let (mut waiting, _) = rig.send("/a/pool", &[]);
     rig.slot.on_end(&rig.proxy);
-    assert!(waiting.on_turn(&rig.proxy, Answer::Resume));
+    assert!(waiting.on_queue_answer(&rig.proxy, Answer::Resume));
     assert_eq!(admitted(&rig), 2, "its body may be refused yet");
     waiting.on_request_body(&rig.proxy, 9, true, &mut super::slice());
     assert_eq!(admitted(&rig), 3);

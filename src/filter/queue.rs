@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{Flow, Forwarded, Phase, Stream};
-use crate::filter::ledger::{Books, Changed};
-use crate::filter::stated::{tell_now, update};
-use crate::filter::turn::{Entry, Turn, arrive};
+use super::stream::{Flow, Forwarded, Phase, Stream};
+use crate::filter::queued::{Entry, Queued, arrive};
+use crate::filter::settle::{Changed, StreamCx};
+use crate::filter::statuses::{tell_now, update};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
@@ -17,7 +17,7 @@ use crate::reply::local::{self, Under};
 impl<D: SharedData + SharedQueue> Stream<D> {
     /// It has waited: it is its turn, or it was too long. True where the host is to resume the request;
     /// otherwise it was answered.
-    pub fn on_turn(&mut self, host: &impl Host, answer: Answer) -> bool {
+    pub fn on_queue_answer(&mut self, host: &impl Host, answer: Answer) -> bool {
         let (forwarded, turn) = match std::mem::replace(&mut self.phase, Phase::Finished) {
             Phase::Waiting(forwarded, turn) => (forwarded, turn),
             other @ (Phase::Fresh | Phase::Forwarded(_) | Phase::Answered | Phase::Finished) => {
@@ -48,7 +48,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         host: &impl Host,
         forwarded: Forwarded,
         asks: Vec<Ask>,
-        turn: impl FnOnce(&[usize]) -> Turn,
+        turn: impl FnOnce(&[usize]) -> Queued,
     ) -> Flow {
         match arrive(&self.runtime, self.id, asks, host) {
             Admission::Admit => {
@@ -84,13 +84,19 @@ impl<D: SharedData + SharedQueue> Stream<D> {
 
     /// Answers a request that a pool refuses: it was not admitted, so no limit is charged for it, unless its body
     /// was read before.
-    pub(super) fn refuse_turn(&mut self, host: &impl Host, turn: &Turn, refusal: Refusal, mut shown: Vec<LimitStatus>) {
+    pub(super) fn refuse_turn(
+        &mut self,
+        host: &impl Host,
+        turn: &Queued,
+        refusal: Refusal,
+        mut shown: Vec<LimitStatus>,
+    ) {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        let books = Books { runtime: &runtime, host };
+        let cx = StreamCx { runtime: &runtime, host };
         update(&mut shown, self.settle_turn(host, turn, Refund::QueueRefused));
         let (pool, line) = turn.refused(refusal);
-        books.sink().observe(Event::QueueRefused { pool, reason: refusal.reason });
+        cx.sink().observe(Event::QueueRefused { pool, reason: refusal.reason });
         if let Some(line) = line {
             host.set_filter_state(access_log::KEY, line);
         }
@@ -101,7 +107,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     }
 
     /// It ends while it waits: it never had its turn, and nothing of it stays.
-    pub(super) fn give_up(&mut self, host: &impl Host, turn: &Turn) -> Vec<Changed> {
+    pub(super) fn abandon(&mut self, host: &impl Host, turn: &Queued) -> Vec<Changed> {
         self.observe_turn(host, turn, -1);
         self.leave(host);
         self.upload = None;
@@ -109,16 +115,16 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     }
 
     /// It never has its turn: nothing of it stays, unless its body was read before.
-    fn settle_turn(&mut self, host: &impl Host, turn: &Turn, why: Refund) -> Vec<Changed> {
+    fn settle_turn(&mut self, host: &impl Host, turn: &Queued, why: Refund) -> Vec<Changed> {
         let runtime = Rc::clone(&self.runtime);
-        let books = Books { runtime: &runtime, host };
+        let cx = StreamCx { runtime: &runtime, host };
         if turn.paid {
             self.count_charges(host);
-            self.ledger.leave_seats(&books);
-            return self.ledger.keep(&books, None);
+            self.charges.leave_seats(&cx);
+            return self.charges.keep(&cx, None);
         }
         self.admission.clear();
-        self.ledger.cancel(&books, why)
+        self.charges.cancel(&cx, why)
     }
 
     /// Gives its slots back, if it has any.
@@ -128,8 +134,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         }
     }
 
-    fn observe_turn(&self, host: &impl Host, turn: &Turn, by: i64) {
-        let sink = Books { runtime: &*self.runtime, host }.sink();
+    fn observe_turn(&self, host: &impl Host, turn: &Queued, by: i64) {
+        let sink = StreamCx { runtime: &*self.runtime, host }.sink();
         for pool in &turn.pools {
             sink.observe(Event::Waiting { pool: *pool, by });
             if by < 0 {

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::super::ledger::Books;
-use super::{Flow, Phase, Stream};
+use super::settle::StreamCx;
+use super::stream::{Flow, Phase, Stream};
 use crate::base::path::Ambiguity;
 use crate::base::time::Timestamp;
 use crate::host::grpc::GrpcAnswer;
@@ -22,10 +22,16 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         host.reply(reply);
     }
 
-    pub(super) fn turn_away(&mut self, host: &impl Host, request: &Request, why: AuthFailure, now: Timestamp) -> Flow {
+    pub(super) fn reject_unidentified(
+        &mut self,
+        host: &impl Host,
+        request: &Request,
+        why: AuthFailure,
+        now: Timestamp,
+    ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        Books { runtime: &runtime, host }.sink().observe(Event::Unauthorized(why));
+        StreamCx { runtime: &runtime, host }.sink().observe(Event::Unauthorized(why));
         if let Some(attributes) = &policy.access_log {
             let mut line = runtime.line.borrow_mut();
             access_log::unauthorized(&mut line, policy, attributes, request.tier, why, &suspect(request, policy));
@@ -45,7 +51,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         why: Ambiguity,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
-        Books { runtime: &runtime, host }.sink().observe(Event::PathRefused(why));
+        StreamCx { runtime: &runtime, host }.sink().observe(Event::PathRefused(why));
         if let Some(line) = access_log::refused(&runtime.policy, None, request.tier, caller) {
             host.set_filter_state(access_log::KEY, &line);
         }

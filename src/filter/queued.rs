@@ -32,7 +32,7 @@ pub(super) struct Pools<D> {
 
 /// A request that needs slots.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Queued {
     /// The numbers of the pools, in the order in which they are asked.
     pub(super) pools: Vec<usize>,
     /// What a refusal needs of the request's head, which is gone by then.
@@ -48,24 +48,24 @@ pub(super) struct Turn {
 /// The slots that a held request asks for when its body has passed.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) turn: Turn,
+    pub(super) turn: Queued,
     pub(super) asks: Vec<Ask>,
 }
 
-impl Turn {
+impl Queued {
     /// Of a request that came at `since`, and does not go on at once.
     pub(super) fn of(
         policy: &Policy,
         pools: &[usize],
         request: &Request,
         caller: &Caller<'_>,
-        noise: u64,
+        jitter_seed: u64,
         since: Span,
     ) -> Self {
         let name = |number: &usize| policy.pools.get(*number).map_or("", |pool| &*pool.name);
         let line = |number: &usize| access_log::refused(policy, Some(name(number)), request.tier, caller);
         let lines = pools.iter().filter_map(line).collect();
-        Self { pools: pools.to_vec(), told: ReplyContext::of(request, noise), lines, since, paid: false }
+        Self { pools: pools.to_vec(), told: ReplyContext::of(request, jitter_seed), lines, since, paid: false }
     }
 
     /// The same of a request whose body was read before it came to its turn.

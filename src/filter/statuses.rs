@@ -1,8 +1,8 @@
 //! What a response states of the limits and pools of its request: how the counters stand after all that
 //! the request caused.
 
-use super::ledger::Changed;
 use super::runtime::Runtime;
+use super::settle::Changed;
 use crate::base::time::Timestamp;
 use crate::engine::decide;
 use crate::host::shared::SharedData;

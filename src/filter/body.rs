@@ -6,12 +6,12 @@
 
 use std::rc::Rc;
 
-use super::{Flow, Forwarded, Phase, Stream};
+use super::stream::{Flow, Forwarded, Phase, Stream};
 use crate::base::time::Timestamp;
 use crate::filter::bodies::Step;
-use crate::filter::ledger::Books;
-use crate::filter::stated::{self, tell_now, update};
-use crate::filter::upload::{self, Fail};
+use crate::filter::inspection::{self, Fail};
+use crate::filter::settle::StreamCx;
+use crate::filter::statuses::{self, tell_now, update};
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
@@ -42,7 +42,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             Err(Fail::Refused(refused)) => return self.refuse_upload(host, refused),
             Err(Fail::Unread) => {
                 let runtime = Rc::clone(&self.runtime);
-                Books { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::HostStatus(0)));
+                StreamCx { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::HostStatus(0)));
                 if upload.payload.is_some() {
                     return self.refuse_upload(host, Rejection { reason: Reason::Unavailable, max: None });
                 }
@@ -105,7 +105,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             return Step::Again;
         }
         let runtime = Rc::clone(&self.runtime);
-        Books { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::StopIteration));
+        StreamCx { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::StopIteration));
         self.refuse_upload(host, Rejection { reason: Reason::StopIteration, max: None });
         Step::Replied
     }
@@ -125,14 +125,16 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         host: &impl Host,
         request: &Request,
         caller: &Caller<'_>,
-        (number, refused): upload::Refusal,
+        (number, refused): inspection::Refusal,
         checks: &[LimitCheck],
         now: Timestamp,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        let under =
-            Under { shown: &stated::look(&runtime, host, checks, now), pools: &stated::pools(policy, request, caller) };
+        let under = Under {
+            shown: &statuses::look(&runtime, host, checks, now),
+            pools: &statuses::pools(policy, request, caller),
+        };
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
         let line = access_log::refused(policy, Some(name), request.tier, caller);
         let told = local::ReplyContext::of(request, now.nanos());
@@ -178,8 +180,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             Err(refused) => return self.refuse_upload(host, refused),
         };
         let runtime = Rc::clone(&self.runtime);
-        let books = Books { runtime: &runtime, host };
-        let changed = measured.map(|measured| self.ledger.hear_body(&books, &measured)).unwrap_or_default();
+        let cx = StreamCx { runtime: &runtime, host };
+        let changed = measured.map(|measured| self.charges.settle_body(&cx, &measured)).unwrap_or_default();
         let flow = match &mut self.phase {
             Phase::Forwarded(forwarded) => {
                 update(&mut forwarded.shown, changed);
@@ -199,7 +201,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let Some(upload) = self.upload.take() else { return Flow::Continue };
         self.suspended = false;
         let runtime = Rc::clone(&self.runtime);
-        let books = Books { runtime: &runtime, host };
+        let cx = StreamCx { runtime: &runtime, host };
         let phase = std::mem::replace(&mut self.phase, Phase::Finished);
         let is_fault = matches!(refused.reason, Reason::Unavailable | Reason::StopIteration);
         let (mut shown, pools, served) = match phase {
@@ -208,14 +210,14 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         };
         let changed = if served {
             self.admit(host);
-            self.ledger.keep(&books, upload.measured().as_ref())
+            self.charges.keep(&cx, upload.measured().as_ref())
         } else if is_fault {
             self.admission.clear();
-            self.ledger.cancel(&books, Refund::PayloadRefused)
+            self.charges.cancel(&cx, Refund::PayloadRefused)
         } else {
             self.count_charges(host);
-            self.ledger.leave_seats(&books);
-            self.ledger.keep(&books, upload.measured().as_ref())
+            self.charges.leave_seats(&cx);
+            self.charges.keep(&cx, upload.measured().as_ref())
         };
         update(&mut shown, changed);
         tell_now(&mut shown, host);
@@ -236,7 +238,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
         let event = Event::PayloadRefused { payload: number, reason: refused.reason };
-        Books { runtime: &runtime, host }.sink().observe(event);
+        StreamCx { runtime: &runtime, host }.sink().observe(event);
         if let Some(line) = line {
             host.set_filter_state(access_log::KEY, line);
         }

@@ -18,14 +18,14 @@ use crate::store::{LimitCheck, Store};
 
 /// The charges of one request, each of which is given back at most once.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
-    paid: Vec<Paid>,
-    late: Vec<Late>,
+pub(super) struct Charges {
+    paid: Vec<Charged>,
+    late: Vec<Deferred>,
 }
 
 /// A charge that may have to be given back.
 #[derive(Debug)]
-struct Paid {
+struct Charged {
     limit: usize,
     when: ChargeWhen,
     key: Key,
@@ -35,7 +35,7 @@ struct Paid {
 
 /// A charge that is not known yet.
 #[derive(Debug)]
-struct Late {
+struct Deferred {
     limit: usize,
     when: ChargeWhen,
     key: Key,
@@ -56,7 +56,7 @@ enum Source {
 }
 
 /// Who is asked and told while charges are made.
-pub(super) struct Books<'a, D, H> {
+pub(super) struct StreamCx<'a, D, H> {
     pub(super) runtime: &'a Runtime<D>,
     pub(super) host: &'a H,
 }
@@ -64,14 +64,14 @@ pub(super) struct Books<'a, D, H> {
 /// A limit, and its counter after a charge or a refund.
 pub(super) type Changed = (usize, Reading);
 
-impl Ledger {
+impl Charges {
     /// The charges of a request that was admitted.
     pub(super) fn of(policy: &Policy, checks: &[LimitCheck]) -> Self {
         let limit = |check: &LimitCheck| policy.limits.get(check.limit);
         let paid = checks.iter().filter_map(|check| {
             // A seat is touched by whoever is admitted.
             let when = limit(check).map_or(ChargeWhen::Admitted, |limit| limit.charge);
-            Some(Paid { limit: check.limit, when, key: check.key, rule: check.rule, charge: check.charge? })
+            Some(Charged { limit: check.limit, when, key: check.key, rule: check.rule, charge: check.charge? })
         });
         let mut arrays = 0..;
         // A shadow that would have refused is charged nothing, and neither is what cannot be had.
@@ -84,7 +84,7 @@ impl Ledger {
                 CostSource::Items(_) => Source::Items(arrays.next()?),
                 CostSource::Fixed(_) | CostSource::Header(_) => return None,
             };
-            let late = Late {
+            let late = Deferred {
                 limit: check.limit,
                 when: limit(check)?.charge,
                 key: check.key,
@@ -104,43 +104,43 @@ impl Ledger {
     }
 
     /// The request was not admitted after all, or goes on as another one: nothing of it stays.
-    pub(super) fn cancel<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>, why: Refund) -> Vec<Changed> {
+    pub(super) fn cancel<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>, why: Refund) -> Vec<Changed> {
         self.late.clear();
-        books.refund(self.paid.drain(..), why)
+        cx.refund(self.paid.drain(..), why)
     }
 
     /// The answer is a failure: who pays for success alone has not paid.
-    pub(super) fn fail<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
+    pub(super) fn fail<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
         self.late.retain(|late| late.when != ChargeWhen::Success);
-        books.refund(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success), Refund::Failed)
+        cx.refund(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success), Refund::Failed)
     }
 
     /// The answer is no failure: what waited for that is charged.
-    pub(super) fn succeed<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
+    pub(super) fn succeed<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
         self.late.iter_mut().for_each(|late| late.when = ChargeWhen::Admitted);
-        self.charge(books, |late| late.units)
+        self.charge(cx, |late| late.units)
     }
 
     /// The response's head has come, which says some costs.
-    pub(super) fn hear_response<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) -> Vec<Changed> {
+    pub(super) fn settle_response<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
         if !self.late.iter().any(|late| late.source == Source::Response) {
             return Vec::new();
         }
-        let headers = books.host.response_headers();
-        let said = |late: &Late| {
-            let name = (late.source == Source::Response).then(|| books.cost_header(late.limit))??;
+        let headers = cx.host.response_headers();
+        let said = |late: &Deferred| {
+            let name = (late.source == Source::Response).then(|| cx.cost_header(late.limit))??;
             Some(units(headers.all(name)))
         };
-        self.charge(books, said)
+        self.charge(cx, said)
     }
 
     /// The body has ended, or comes no further, which says the other costs.
-    pub(super) fn hear_body<D: SharedData, H: Host>(
+    pub(super) fn settle_body<D: SharedData, H: Host>(
         &mut self,
-        books: &Books<'_, D, H>,
+        cx: &StreamCx<'_, D, H>,
         measured: &Measurements,
     ) -> Vec<Changed> {
-        let said = |late: &Late| match late.source {
+        let said = |late: &Deferred| match late.source {
             Source::Response => None,
             Source::Bytes => Some(measured.bytes),
             // What cannot be read counts as one.
@@ -150,7 +150,7 @@ impl Ledger {
         for late in &mut self.late {
             late.units = late.units.or_else(|| said(late));
         }
-        self.charge(books, |late| late.units.filter(|_| late.when == ChargeWhen::Admitted))
+        self.charge(cx, |late| late.units.filter(|_| late.when == ChargeWhen::Admitted))
     }
 
     /// The request is refused after its body was read for it, as far as `measured` says: it pays as one
@@ -158,7 +158,7 @@ impl Ledger {
     /// because too many came at once, would cost nothing otherwise.
     pub(super) fn keep<D: SharedData, H: Host>(
         &mut self,
-        books: &Books<'_, D, H>,
+        cx: &StreamCx<'_, D, H>,
         measured: Option<&Measurements>,
     ) -> Vec<Changed> {
         let one_at_least = |units: Option<u64>| units.map(|units| units.max(1));
@@ -167,37 +167,37 @@ impl Ledger {
             lines: one_at_least(measured.lines),
             items: measured.items.iter().copied().map(one_at_least).collect(),
         });
-        let mut changed = measured.map(|measured| self.hear_body(books, &measured)).unwrap_or_default();
-        changed.extend(self.charge(books, |late| late.units.or(Some(1))));
+        let mut changed = measured.map(|measured| self.settle_body(cx, &measured)).unwrap_or_default();
+        changed.extend(self.charge(cx, |late| late.units.or(Some(1))));
         changed
     }
 
     /// The request is refused before the upstream has answered it: it has touched no seat.
-    pub(super) fn leave_seats<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
+    pub(super) fn leave_seats<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
         let touches = self.paid.extract_if(.., |paid| matches!(paid.charge, Charge::Seats(_)));
-        books.refund(touches, Refund::PayloadRefused);
+        cx.refund(touches, Refund::PayloadRefused);
     }
 
     /// The stream is over without an answer: who hangs up has paid, and what a response would have said
     /// counts as one.
-    pub(super) fn close<D: SharedData, H: Host>(&mut self, books: &Books<'_, D, H>) {
-        self.charge(books, |late| late.units.or(Some(1)));
+    pub(super) fn close<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
+        self.charge(cx, |late| late.units.or(Some(1)));
     }
 
     /// Charges all late costs for which `units` knows how many.
     fn charge<D: SharedData, H: Host>(
         &mut self,
-        books: &Books<'_, D, H>,
-        units: impl Fn(&Late) -> Option<u64>,
+        cx: &StreamCx<'_, D, H>,
+        units: impl Fn(&Deferred) -> Option<u64>,
     ) -> Vec<Changed> {
         let mut changed = Vec::new();
         let paid = &mut self.paid;
         self.late.retain(|late| {
             let Some(units) = units(late) else { return true };
-            if let Some((reading, charge)) = books.force_charge(late, units) {
+            if let Some((reading, charge)) = cx.force_charge(late, units) {
                 changed.push((late.limit, reading));
-                let Late { limit, when, key, rule, .. } = *late;
-                paid.push(Paid { limit, when, key, rule, charge });
+                let Deferred { limit, when, key, rule, .. } = *late;
+                paid.push(Charged { limit, when, key, rule, charge });
             }
             false
         });
@@ -205,7 +205,7 @@ impl Ledger {
     }
 }
 
-impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
+impl<'a, D: SharedData, H: Host> StreamCx<'a, D, H> {
     pub(super) fn sink(&self) -> MetricsSink<'a, H> {
         MetricsSink { counters: &self.runtime.counters, meter: self.host }
     }
@@ -223,7 +223,7 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
     }
 
     /// Charges what a request turned out to cost.
-    fn force_charge(&self, late: &Late, units: u64) -> Option<(Reading, Charge)> {
+    fn force_charge(&self, late: &Deferred, units: u64) -> Option<(Reading, Charge)> {
         if units == 0 {
             return None;
         }
@@ -242,10 +242,10 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
             .ok()
     }
 
-    fn refund(&self, paid: impl Iterator<Item = Paid>, why: Refund) -> Vec<Changed> {
+    fn refund(&self, paid: impl Iterator<Item = Charged>, why: Refund) -> Vec<Changed> {
         let mut store = self.runtime.store.borrow_mut();
         let (sink, mut changed) = (self.sink(), Vec::new());
-        for Paid { limit, key, rule, charge, .. } in paid {
+        for Charged { limit, key, rule, charge, .. } in paid {
             match store.refund(&key, &rule, &charge, self.host) {
                 Ok(reading) => {
                     sink.observe(Event::Refunded { limit, why });

@@ -15,7 +15,7 @@ use crate::store::LimitCheck;
 const PIECE_MAX: usize = 64 * 1024;
 
 /// A body that is measured.
-pub(super) struct Upload {
+pub(super) struct BodyInspection {
     /// The payload limit that holds for it.
     pub(super) payload: Option<usize>,
     /// What its refusal needs of the request's head, which is gone by then.
@@ -54,7 +54,7 @@ impl From<Rejection> for Fail {
     }
 }
 
-impl Upload {
+impl BodyInspection {
     /// The body of a request whose limits these checks ask; `None` where nobody wants to know of it.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Upload {
         caller: &Caller<'_>,
         numbers: &mut Vec<usize>,
         checks: &[LimitCheck],
-        noise: u64,
+        jitter_seed: u64,
     ) -> Result<Option<Self>, Refusal> {
         let policy = &runtime.policy;
         if request.ends {
@@ -86,7 +86,7 @@ impl Upload {
         let waits = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
         Ok(Some(Self {
             payload: number,
-            told: ReplyContext::of(request, noise),
+            told: ReplyContext::of(request, jitter_seed),
             refused_line: line,
             hold: waits && limit.is_some_and(|limit| limit.hold),
             received: None,
@@ -99,7 +99,7 @@ impl Upload {
     }
 
     /// Takes what has come: `size` bytes are in the host's buffer, of which a held body keeps all. They
-    /// are read by [`Upload::advance`].
+    /// are read by [`BodyInspection::advance`].
     ///
     /// # Errors
     /// Why the body goes no further.
@@ -179,7 +179,7 @@ impl Upload {
         Some(Measurements { bytes: self.came, ..meter.measured() })
     }
 
-    /// Notes what the proxy has received of a held request, for [`Upload::is_kept_back`].
+    /// Notes what the proxy has received of a held request, for [`BodyInspection::is_kept_back`].
     pub(super) fn note_received(&mut self, host: &impl RequestBody) {
         self.received = host.request_bytes();
     }
