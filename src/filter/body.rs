@@ -19,7 +19,7 @@ use crate::host::stream::Host;
 use crate::observe::{Event, Refund, Sink, access_log};
 use crate::payload::body::{Progress, Reason, Rejection};
 use crate::payload::slice::Slice;
-use crate::reply::local::{self, Under};
+use crate::reply::local::{self, Applied};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::store::LimitCheck;
@@ -131,14 +131,14 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        let under = Under {
+        let applied = Applied {
             shown: &statuses::look(&runtime, host, checks, now),
             pools: &statuses::pools(policy, request, caller),
         };
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
         let line = access_log::refused(policy, Some(name), request.tier, caller);
         let told = local::ReplyContext::of(request, now.nanos());
-        self.answer_payload(host, number, refused, &told, line.as_deref(), under)
+        self.answer_payload(host, number, refused, &told, line.as_deref(), applied)
     }
 
     /// Goes on with a body of which more has come, or which has ended. One that is suspended has its
@@ -221,9 +221,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         };
         update(&mut shown, changed);
         tell_now(&mut shown, host);
-        let under = Under { shown: &shown, pools: &pools };
+        let applied = Applied { shown: &shown, pools: &pools };
         let number = upload.payload.unwrap_or_default();
-        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), under)
+        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), applied)
     }
 
     fn answer_payload(
@@ -233,7 +233,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         refused: Rejection,
         told: &local::ReplyContext,
         line: Option<&str>,
-        under: Under<'_>,
+        applied: Applied<'_>,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
@@ -243,7 +243,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             host.set_filter_state(access_log::KEY, line);
         }
         let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        self.reply(host, &local::payload_refused(policy, name, refused, told, under));
+        self.reply(host, &local::payload_refused(policy, name, refused, told, applied));
         self.phase = Phase::Finished;
         Flow::Stop
     }

@@ -12,7 +12,7 @@ use crate::host::stream::Host;
 use crate::observe::{Event, Refund, Sink, access_log};
 use crate::queue::stream::{Admission, Answer, Ask, Refusal};
 use crate::reply::fields::LimitStatus;
-use crate::reply::local::{self, Under};
+use crate::reply::local::{self, Applied};
 
 impl<D: SharedData + SharedQueue> Stream<D> {
     /// It has waited: it is its turn, or it was too long. True where the host is to resume the request;
@@ -101,8 +101,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             host.set_filter_state(access_log::KEY, line);
         }
         tell_now(&mut shown, host);
-        let under = Under { shown: &shown, pools: &turn.pools };
-        self.reply(host, &local::queue_refused(policy, pool, refusal.reason, &turn.told, under));
+        let applied = Applied { shown: &shown, pools: &turn.pools };
+        self.reply(host, &local::queue_refused(policy, pool, refusal.reason, &turn.told, applied));
         (self.phase, self.upload) = (Phase::Finished, None);
     }
 

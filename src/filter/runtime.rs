@@ -10,7 +10,7 @@ use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::{Meter, MetricId, MetricKind, Properties};
-use crate::observe::metrics::{Counters, MetricsSink};
+use crate::observe::metrics::{Metrics, MetricsSink};
 use crate::observe::{Event, Sink};
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
@@ -31,7 +31,7 @@ pub struct Runtime<D> {
     pub policy: Policy,
     pub(super) store: RefCell<SharedStore<D>>,
     pub(super) keys: LimitKeys,
-    pub(super) counters: Counters,
+    pub(super) metrics: Metrics,
     /// The names of all fields that responses may carry.
     pub(super) field_names: Vec<&'static str>,
     /// What tells entries of archives apart, and no client knows.
@@ -72,14 +72,14 @@ impl<D: SharedData + Properties> Runtime<D> {
         resolve_node_metadata(&mut policy, &data);
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
         let keys = LimitKeys::new(store.keys(), policy.identities());
-        let counters = Counters::define(&policy, define);
+        let metrics = Metrics::define(&policy, define);
         let field_names = fields::names(&policy);
         let scratch = Scratch { caller_cache: CallerCache::new(fresh), ..Scratch::default() };
         Ok(Self {
             policy,
             store: RefCell::new(store),
             keys,
-            counters,
+            metrics,
             field_names,
             seed: *fresh,
             pools: None,
@@ -111,13 +111,13 @@ impl<D: SharedData + SharedQueue> Runtime<D> {
     pub fn count_faults(&self, meter: &impl Meter) {
         let Some(pools) = &self.pools else { return };
         let faults = pools.worker.borrow_mut().drain_faults();
-        let sink = MetricsSink { counters: &self.counters, meter };
+        let sink = MetricsSink { metrics: &self.metrics, meter };
         faults.into_iter().for_each(|fault| sink.observe(Event::Fault(fault)));
     }
 
     /// Counts the invariants that broke since the last call.
     pub(super) fn count_broken_invariants(&self, meter: &impl Meter) {
-        let sink = MetricsSink { counters: &self.counters, meter };
+        let sink = MetricsSink { metrics: &self.metrics, meter };
         for _ in 0..drain_broken() {
             sink.observe(Event::Fault(Fault::Invariant));
         }

@@ -207,7 +207,7 @@ impl Charges {
 
 impl<'a, D: SharedData, H: Host> StreamCx<'a, D, H> {
     pub(super) fn sink(&self) -> MetricsSink<'a, H> {
-        MetricsSink { counters: &self.runtime.counters, meter: self.host }
+        MetricsSink { metrics: &self.runtime.metrics, meter: self.host }
     }
 
     /// The response header that says what a limit costs.

@@ -51,7 +51,7 @@ pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> 
 pub(super) fn tell_now(shown: &mut [LimitStatus], clock: &impl Clock) {
     if !shown.is_empty() {
         let now = clock.now();
-        shown.iter_mut().for_each(|shown| *shown = shown.told_at(now));
+        shown.iter_mut().for_each(|shown| *shown = shown.at(now));
     }
 }
 

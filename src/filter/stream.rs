@@ -28,8 +28,8 @@ use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::observe::{DecisionLabel, Event, Refund, Sink, access_log, admission, observe_stats};
 use crate::queue::stream::StreamId;
-use crate::reply::fields::{self, By, LimitStatus};
-use crate::reply::local::{self, Under};
+use crate::reply::fields::{self, LimitStatus, Responder};
+use crate::reply::local::{self, Applied};
 use crate::request::head::{Request, Tunnel};
 use crate::request::identify::Caller;
 use crate::request::payload::ambiguity;
@@ -255,8 +255,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             // What the others say is what would be left if they had been charged.
             let tells = checks.get(refusal.check).is_some_and(has_numbers);
             let shown = if tells { shown } else { statuses::look(&runtime, host, checks, *now) };
-            let under = Under { shown: &shown, pools: &statuses::pools(&runtime.policy, request, caller) };
-            self.reply(host, &local::refused(&runtime.policy, refusal, checks, under, request, *now));
+            let applied = Applied { shown: &shown, pools: &statuses::pools(&runtime.policy, request, caller) };
+            self.reply(host, &local::refused(&runtime.policy, refusal, checks, applied, request, *now));
             (self.phase, self.upload) = (Phase::Finished, None);
             return Flow::Stop;
         }
@@ -350,7 +350,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             return;
         }
         tell_now(shown, host);
-        fields::each(&self.runtime.policy, shown, pools, By::Upstream, |field, value| {
+        fields::each(&self.runtime.policy, shown, pools, Responder::Upstream, |field, value| {
             names.by_ref().take_while(|name| *name != field).for_each(|name| host.remove_response_header(name));
             host.set_response_header(field, value);
         });

@@ -148,8 +148,8 @@ fn a_failure_is_given_back_once_and_only_to_limits_that_charge_for_success() {
         stream.on_response_trailers(&proxy);
         stream.on_end(&proxy);
     }
-    assert_eq!(proxy.given_back("reads", "failed"), 5);
-    assert_eq!(proxy.given_back("all", "failed"), 0);
+    assert_eq!(proxy.refunded("reads", "failed"), 5);
+    assert_eq!(proxy.refunded("all", "failed"), 0);
     assert_eq!(proxy.reads_left(&runtime), 3);
 }
 
@@ -188,7 +188,7 @@ fn a_grpc_call_fails_by_its_own_status() {
     proxy.response.replace([("grpc-status".to_owned(), "0".to_owned())].into());
     stream.on_response_trailers(&proxy);
     proxy.response.take();
-    assert_eq!(proxy.given_back("reads", "failed"), 2);
+    assert_eq!(proxy.refunded("reads", "failed"), 2);
     assert_eq!(proxy.reads_left(&runtime), 2);
     assert_eq!(call().1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
@@ -356,7 +356,7 @@ fn no_order_of_events_answers_twice_or_gives_back_twice() {
             events[event](&mut stream, &proxy);
         }
         let admitted = proxy.count("policy.=.demo;.;limit.=.reads;.;decision.=.admitted;.;sluicegate_requests_total");
-        let back = proxy.given_back("reads", "failed") + proxy.given_back("reads", "redirected");
+        let back = proxy.refunded("reads", "failed") + proxy.refunded("reads", "redirected");
         assert!(
             back <= admitted && proxy.replies.borrow().len() as u64 <= heads.saturating_sub(admitted),
             "order {order}"

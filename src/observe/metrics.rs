@@ -1,7 +1,7 @@
-//! Events as the proxy's counters, each with a closed set of labels, defined once when the policy
+//! Events as the proxy's metrics, each with a closed set of labels, defined once when the policy
 //! is loaded.
 //!
-//! Envoy has no labels for a filter's counters. They stand in the name, in the form that
+//! Envoy has no labels for a filter's metrics. They stand in the name, in the form that
 //! `stats_config.stats_tags` takes out again: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
 use super::{DecisionLabel, Event, Refund, Sink};
@@ -28,13 +28,13 @@ const FAULT: &str = "fault";
 /// The limit of a request to which none applies. No limit can have this name.
 const NO_LIMIT: &str = "-";
 
-/// The numbers of a policy's counters.
+/// The numbers of a policy's metrics.
 #[derive(Debug)]
-pub struct Counters {
+pub struct Metrics {
     requests: Vec<[MetricId; 3]>,
     overage: Vec<MetricId>,
     units: Vec<Option<MetricId>>,
-    given_back: Vec<Vec<(Refund, MetricId)>>,
+    refunded: Vec<Vec<(Refund, MetricId)>>,
     unlimited: MetricId,
     unauthorized: [MetricId; 4],
     paths: Vec<MetricId>,
@@ -60,8 +60,8 @@ enum Amount {
     Record(MetricId, u64),
 }
 
-impl Counters {
-    /// Defines all counters of `policy`. `define` gives the same number for the same name.
+impl Metrics {
+    /// Defines all metrics of `policy`. `define` gives the same number for the same name.
     pub fn define(policy: &Policy, mut define: impl FnMut(MetricKind, &str) -> MetricId) -> Self {
         let mut metric = |kind: MetricKind, labels: &[(&str, &str)], name: &str| {
             let mut full = format!("{POLICY}.=.{};.;", policy.name);
@@ -108,12 +108,12 @@ impl Counters {
             | CostSource::Items(_) => Some(counter(&[(LIMIT, &limit.name)], "sluicegate_units_total")),
         };
         let units = policy.limits.iter().map(&mut units).collect();
-        let given_back = names().enumerate().map(|(number, name)| {
+        let refunded = names().enumerate().map(|(number, name)| {
             let define =
                 |why: Refund| (why, counter(&[(LIMIT, name), (REASON, why.name())], "sluicegate_refunds_total"));
             refunds(policy, number).map(define).collect()
         });
-        let given_back = given_back.collect();
+        let refunded = refunded.collect();
         let path = |why: Ambiguity| counter(&[(REASON, why.name())], "sluicegate_paths_refused_total");
         // Without routes all paths are the same to a policy.
         let paths = Ambiguity::ALL.into_iter().filter(|_| policy.routes.route_count() > 0).map(path).collect();
@@ -126,7 +126,7 @@ impl Counters {
             queues,
             units,
             overage: each("sluicegate_overage_units_total"),
-            given_back,
+            refunded,
             unauthorized: AuthFailure::ALL.map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             paths,
             faults: Fault::NAMES.map(|fault| counter(&[(FAULT, fault)], "sluicegate_faults_total")),
@@ -156,7 +156,7 @@ impl Counters {
                 self.payloads.get(payload)?.iter().find(|(known, _)| *known == reason).map(|(_, counter)| *counter)
             }
             Event::Refunded { limit, why } => {
-                self.given_back.get(limit)?.iter().find(|(known, _)| *known == why).map(|(_, counter)| *counter)
+                self.refunded.get(limit)?.iter().find(|(known, _)| *known == why).map(|(_, counter)| *counter)
             }
             Event::Fault(fault) => self.faults.get(fault.index()).copied(),
             Event::Evicted { records } => return Some(Amount::Add(self.evicted, records)),
@@ -183,15 +183,15 @@ fn refunds(policy: &Policy, number: usize) -> impl Iterator<Item = Refund> {
 /// Counts events at the host.
 #[derive(Debug)]
 pub struct MetricsSink<'a, M> {
-    /// The policy's counters.
-    pub counters: &'a Counters,
+    /// The policy's metrics.
+    pub metrics: &'a Metrics,
     /// Where they are.
     pub meter: &'a M,
 }
 
 impl<M: Meter> Sink for MetricsSink<'_, M> {
     fn observe(&self, event: Event) {
-        match self.counters.amount(event) {
+        match self.metrics.amount(event) {
             Some(Amount::Add(counter, amount)) => self.meter.add(counter, amount),
             Some(Amount::Adjust(gauge, by)) => self.meter.adjust(gauge, by),
             Some(Amount::Record(histogram, value)) => self.meter.record(histogram, value),

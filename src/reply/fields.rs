@@ -36,7 +36,7 @@ pub struct LimitStatus {
 
 /// Who answers, which decides what is told of the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum Responder {
     /// The upstream, or the proxy for it: the request was admitted.
     Upstream,
     /// The limit that makes the caller wait longest.
@@ -81,7 +81,7 @@ impl LimitStatus {
     /// The same at a later time: what was to wait has become less. The units that came back meanwhile
     /// are not told of; a caller may find more than it was promised.
     #[must_use]
-    pub fn told_at(self, now: Timestamp) -> Self {
+    pub fn at(self, now: Timestamp) -> Self {
         let later = |Reading { balance, at }: Reading| {
             let passed = now.since(at);
             let (next_unit_in, reset_in) = (balance.next_unit_in.less(passed), balance.reset_in.less(passed));
@@ -105,7 +105,7 @@ impl LimitStatus {
     }
 }
 
-impl By {
+impl Responder {
     const fn retry_after(self) -> Option<u64> {
         match self {
             Self::Upstream => None,
@@ -134,19 +134,25 @@ pub fn most_constrained(shown: &[LimitStatus]) -> Option<usize> {
 
 /// The fields of a response to a request under these limits and pools.
 #[must_use]
-pub fn all(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By) -> Vec<Field> {
+pub fn all(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: Responder) -> Vec<Field> {
     let mut fields = Vec::new();
     each(policy, shown, pools, by, |name, value| fields.push((name, value.to_owned())));
     fields
 }
 
 /// As [`all`], one after the other, in the order of [`names`].
-pub fn each(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By, mut put: impl FnMut(&'static str, &str)) {
-    let wanted = |form: &Fields| form.when == When::Always || by != By::Upstream;
+pub fn each(
+    policy: &Policy,
+    shown: &[LimitStatus],
+    pools: &[usize],
+    by: Responder,
+    mut put: impl FnMut(&'static str, &str),
+) {
+    let wanted = |form: &Fields| form.when == When::Always || by != Responder::Upstream;
     let Some(form) = policy.replies.fields.filter(wanted) else { return };
     let one = match by {
-        By::Limit { limit, .. } => shown.iter().find(|shown| shown.limit == limit),
-        By::Upstream | By::Other { .. } => most_constrained(shown).and_then(|place| shown.get(place)),
+        Responder::Limit { limit, .. } => shown.iter().find(|shown| shown.limit == limit),
+        Responder::Upstream | Responder::Other { .. } => most_constrained(shown).and_then(|place| shown.get(place)),
     };
     if let Some((form, (shown, reading))) = form.x_ratelimit.zip(one.and_then(|one| Some((one, one.reading?)))) {
         x_ratelimit(policy, form, shown, reading, by, &mut put);
@@ -158,7 +164,7 @@ pub fn each(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By, mut
     }
     // What is over is told of hidden limits, too. One that did not refuse stands here with what the
     // request would have taken.
-    let counted = shown.iter().filter(|shown| shown.refuses || !matches!(by, By::Limit { .. }));
+    let counted = shown.iter().filter(|shown| shown.refuses || !matches!(by, Responder::Limit { .. }));
     let over = counted.map(|shown| shown.balance().over).max().filter(|over| *over > 0);
     over.filter(|_| form.x_ratelimit.is_some())
         .into_iter()
@@ -170,7 +176,7 @@ fn x_ratelimit(
     form: XRateLimit,
     shown: &LimitStatus,
     Reading { balance, at }: Reading,
-    by: By,
+    by: Responder,
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let reset = match form.reset {
@@ -188,7 +194,7 @@ fn x_ratelimit(
         number.into_iter().for_each(|number| put(name, itoa::Buffer::new().format(number)));
     }
     // Where something else refused, a name would be taken for its name.
-    let named = form.name && !matches!(by, By::Other { .. });
+    let named = form.name && !matches!(by, Responder::Other { .. });
     if let Some(limit) = policy.limits.get(shown.limit).filter(|_| named) {
         put(NAME, &limit.name);
     }

@@ -1,6 +1,6 @@
 //! The answers that the gateway gives itself: 429 for a limit, 401 for a caller it does not know.
 
-use super::fields::{self, By, LimitStatus};
+use super::fields::{self, LimitStatus, Responder};
 use super::{ietf, trace_id};
 use crate::base::path::Ambiguity;
 use crate::base::time::{Span, Timestamp};
@@ -24,7 +24,7 @@ const JITTER_MAX: Span = Span::from_seconds(60);
 
 /// The limits and pools under which a request was answered, as its fields show them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Under<'a> {
+pub struct Applied<'a> {
     /// The limits.
     pub shown: &'a [LimitStatus],
     /// The numbers of the pools.
@@ -37,7 +37,7 @@ pub fn refused(
     policy: &Policy,
     refusal: Refusal,
     checks: &[LimitCheck],
-    under: Under<'_>,
+    applied: Applied<'_>,
     request: &Request,
     now: Timestamp,
 ) -> LocalReply {
@@ -50,10 +50,10 @@ pub fn refused(
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.extend(retry_after.map(|seconds| ("retry-after", digits(seconds))));
     let by = match longest.filter(|check| has_numbers(policy, check)) {
-        Some(check) => By::Limit { limit: check.limit, retry_after },
-        None => By::Other { retry_after },
+        Some(check) => Responder::Limit { limit: check.limit, retry_after },
+        None => Responder::Other { retry_after },
     };
-    fields::each(policy, under.shown, under.pools, by, |name, value| headers.push((name, value.to_owned())));
+    fields::each(policy, applied.shown, applied.pools, by, |name, value| headers.push((name, value.to_owned())));
     let seat = longest.and_then(|check| policy.seat(check.limit));
     let plain = || match retry_after {
         Some(seconds) => format!("limit {limit} exceeded: retry after {seconds} s"),
@@ -125,11 +125,11 @@ pub fn payload_refused(
     limit: &str,
     refused: Rejection,
     told: &ReplyContext,
-    under: Under<'_>,
+    applied: Applied<'_>,
 ) -> LocalReply {
     let (status, reason, detail) = (refused.reason.status(), refused.reason.name(), refused.detail());
     let retry_after = (refused.reason == Reason::Busy).then_some(BUSY_RETRY_AFTER);
-    let mut headers = fields::all(policy, under.shown, under.pools, By::Other { retry_after });
+    let mut headers = fields::all(policy, applied.shown, applied.pools, Responder::Other { retry_after });
     headers.extend(retry_after.map(|seconds| ("retry-after", digits(seconds))));
     let fill = |placeholder, text: &mut String| match placeholder {
         Placeholder::TraceId => text.push_str(&told.trace_id),
@@ -171,12 +171,17 @@ pub fn queue_refused(
     pool: usize,
     reason: QueueReason,
     told: &ReplyContext,
-    under: Under<'_>,
+    applied: Applied<'_>,
 ) -> LocalReply {
     let limit = policy.pools.get(pool).map_or("", |pool| &*pool.name);
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.push(("retry-after", digits(QUEUE_RETRY_AFTER)));
-    headers.extend(fields::all(policy, under.shown, under.pools, By::Other { retry_after: Some(QUEUE_RETRY_AFTER) }));
+    headers.extend(fields::all(
+        policy,
+        applied.shown,
+        applied.pools,
+        Responder::Other { retry_after: Some(QUEUE_RETRY_AFTER) },
+    ));
     let why = match reason {
         QueueReason::QueueFull => "all slots and the queue are taken",
         QueueReason::QueueTimeout => "no slot came free in time",

@@ -8,14 +8,14 @@ use crate::host::headers::Headers;
 const ID_BYTES_MAX: usize = 128;
 
 /// Of each byte whether it may stand in an id.
-const HARMLESS: [bool; 256] = {
-    let mut harmless = [false; 256];
-    let (mut byte, mut rest) = (0_u8, harmless.as_mut_slice());
+const SAFE: [bool; 256] = {
+    let mut safe = [false; 256];
+    let (mut byte, mut rest) = (0_u8, safe.as_mut_slice());
     while let Some((first, behind)) = rest.split_first_mut() {
         *first = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         (byte, rest) = (byte.wrapping_add(1), behind);
     }
-    harmless
+    safe
 };
 
 /// Writes the request's trace id: of a valid `traceparent`, else its `x-request-id`, else `fallback`
@@ -32,7 +32,7 @@ pub fn write(out: &mut String, headers: &Headers, fallback: u64) {
     }
     let before = out.len();
     if let Some(id) = parent.and_then(of_traceparent).or(request) {
-        push_harmless(out, id);
+        push_safe(out, id);
     }
     if out.len() == before {
         // Writing to a string cannot fail.
@@ -55,11 +55,11 @@ fn of_traceparent(value: &[u8]) -> Option<&[u8]> {
     (valid && parts.next().is_some_and(|parent| parent.len() == 16)).then_some(id)
 }
 
-/// As much of `value` as is harmless, and no more than [`ID_BYTES_MAX`] of it.
-fn push_harmless(out: &mut String, value: &[u8]) {
+/// As much of `value` as is safe, and no more than [`ID_BYTES_MAX`] of it.
+fn push_safe(out: &mut String, value: &[u8]) {
     let mut id = [0; ID_BYTES_MAX];
-    let harmless = value.iter().filter(|byte| HARMLESS.get(usize::from(**byte)) == Some(&true));
-    let length = id.iter_mut().zip(harmless).map(|(place, byte)| *place = *byte).count();
+    let safe = value.iter().filter(|byte| SAFE.get(usize::from(**byte)) == Some(&true));
+    let length = id.iter_mut().zip(safe).map(|(place, byte)| *place = *byte).count();
     out.push_str(id.get(..length).and_then(|id| str::from_utf8(id).ok()).unwrap_or_default());
 }
 
@@ -80,10 +80,10 @@ mod tests {
         fn of_any_bytes_the_harmless_are_kept(value: Vec<u8>, words in "[a-z0-9._-]{0,200}") {
             for value in [&value[..], words.as_bytes()] {
                 let allowed = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-                let harmless = value.iter().filter(allowed).take(ID_BYTES_MAX).map(|byte| char::from(*byte));
+                let safe = value.iter().filter(allowed).take(ID_BYTES_MAX).map(|byte| char::from(*byte));
                 let mut out = String::from("before ");
-                push_harmless(&mut out, value);
-                prop_assert_eq!(out, format!("before {}", harmless.collect::<String>()));
+                push_safe(&mut out, value);
+                prop_assert_eq!(out, format!("before {}", safe.collect::<String>()));
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::observe::DecisionLabel;
 use crate::payload::body::{BodyMeter, Rejection};
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
-use crate::reply::fields::{self, By, LimitStatus};
-use crate::reply::local::{self, ReplyContext, Under};
+use crate::reply::fields::{self, LimitStatus, Responder};
+use crate::reply::local::{self, Applied, ReplyContext};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::payload::{Holding, check_length, holding, wanted};
@@ -103,20 +103,20 @@ impl Outcome {
         }
         let numbers = pools(request, caller, policy, &mut numbers);
         let numbers: Vec<usize> = numbers.into_iter().map(|(number, _)| number).collect();
-        let under = Under { shown: &shown, pools: &numbers };
+        let applied = Applied { shown: &shown, pools: &numbers };
         let of_claim = |place: usize| Some(policy.check_name(checks.get(place)?.limit).to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some((name, refused)), _) => {
                 let told = ReplyContext::of(request, proxy.now.nanos());
-                let reply = local::payload_refused(policy, name, refused, &told, under);
+                let reply = local::payload_refused(policy, name, refused, &told, applied);
                 (DecisionLabel::Refused, Some(name.to_owned()), answered(reply, request))
             }
             (None, Verdict::Refuse(refusal)) => {
-                let reply = local::refused(policy, refusal, &checks, under, request, proxy.now);
+                let reply = local::refused(policy, refusal, &checks, applied, request, proxy.now);
                 (DecisionLabel::Refused, of_claim(refusal.check), answered(reply, request))
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
-                let fields = fields::all(policy, &shown, &numbers, By::Upstream).into_iter();
+                let fields = fields::all(policy, &shown, &numbers, Responder::Upstream).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
                 let response = Response { status, of_the_upstream: true, fields, body: None };

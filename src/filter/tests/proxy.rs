@@ -242,7 +242,7 @@ impl Proxy {
     }
 
     /// Charges of a limit that were given back.
-    pub(super) fn given_back(&self, limit: &str, why: &str) -> u64 {
+    pub(super) fn refunded(&self, limit: &str, why: &str) -> u64 {
         self.count(&format!("policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_refunds_total"))
     }
 

@@ -39,7 +39,7 @@ fn a_request_that_took_nothing_states_a_counter_that_is_whole() {
         let (_, sent) = rig.refused(Refusal::Body);
         assert_eq!(sent["x-ratelimit-remaining"], "3", "{rule}: what was read is paid");
         for reason in ["queue_refused", "failed"] {
-            assert!(rig.proxy.given_back("one", reason) > 0, "{rule}: {reason}");
+            assert!(rig.proxy.refunded("one", reason) > 0, "{rule}: {reason}");
         }
         rig.slot.on_end(&rig.proxy);
     }
@@ -318,7 +318,7 @@ fn only_what_nothing_refuses_is_counted_as_admitted() {
     let (mut waiting, flow) = rig.send("/a/pool", &[]);
     assert_eq!(flow, Flow::Wait);
     waiting.on_end(&rig.proxy);
-    assert_eq!((admitted(&rig), rig.proxy.given_back("one", "queue_left")), (2, 1));
+    assert_eq!((admitted(&rig), rig.proxy.refunded("one", "queue_left")), (2, 1));
     let (mut waiting, _) = rig.send("/a/pool", &[]);
     rig.slot.on_end(&rig.proxy);
     assert!(waiting.on_queue_answer(&rig.proxy, Answer::Resume));
