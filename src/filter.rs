@@ -1,13 +1,17 @@
-//! The filter: one state machine per stream over the host's ports. It decides nothing about Envoy;
-//! `wasm/` translates, and the native tests run the very same code over a fake host.
+//! The filter: one state machine per stream over the host's ports.
+//!
+//! It decides nothing about Envoy: `wasm/` translates, and the native tests run the same code over
+//! a fake host.
 
+mod admit;
 mod answer;
 pub mod bodies;
 mod body;
 mod failure;
 mod inspection;
-mod queue;
+mod phase;
 mod queued;
+mod response;
 pub mod runtime;
 mod settle;
 mod statuses;

@@ -1,250 +1,159 @@
-//! What a stream does with its request's body.
+//! What a stream does with the body of its request.
 //!
-//! A body that is read takes slices of work. While more of it has come than was read the host keeps
-//! what comes, and [`Stream::on_work`] goes on in a later event, so that other streams are served in
-//! between.
+//! Reading a body takes slices of work. While more of it has come than was read, the host keeps the
+//! rest, and [`Stream::on_work`] reads on in a later callback, so that other streams are served
+//! meanwhile.
+//!
+//! [`Stream::on_work`]: super::stream::Stream::on_work
 
-use std::rc::Rc;
-
-use super::stream::{Flow, Forwarded, Phase, Stream};
-use crate::base::time::Timestamp;
-use crate::filter::bodies::Step;
-use crate::filter::inspection::{self, Fail};
-use crate::filter::settle::StreamCx;
-use crate::filter::statuses::{self, tell_now, update};
+use super::bodies::Step;
+use super::inspection::Failure;
+use super::settle::StreamCx;
+use super::statuses::apply;
+use super::stream::{Flow, StreamState};
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::observe::{Event, Refund, Sink, access_log};
+use crate::observe::Event;
 use crate::payload::body::{Progress, Reason, Rejection};
 use crate::payload::slice::Slice;
-use crate::reply::local::{self, Applied};
-use crate::request::head::Request;
-use crate::request::identify::Caller;
-use crate::store::LimitCheck;
 
-impl<D: SharedData + SharedQueue> Stream<D> {
-    /// More of the request's body has come: the host has `size` bytes for us. `ends` is whether that is
-    /// all of it.
-    pub fn on_request_body(&mut self, host: &impl Host, size: usize, ends: bool, slice: &mut Slice) -> Flow {
-        self.complete |= ends;
-        if matches!(self.phase, Phase::Waiting(..)) {
-            // A held body that has passed.
+impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
+    /// More of the body has come: the host has `size` bytes.
+    pub(super) fn take_body(&self, stream: &mut StreamState, size: usize, ends: bool, slice: &mut Slice) -> Flow {
+        stream.is_complete |= ends;
+        if stream.phase().is_waiting() {
+            // The whole body was held, and has been read.
             return Flow::Wait;
         }
-        let Some(upload) = &mut self.upload else { return self.let_go() };
-        if upload.hold {
+        let Some(body) = &mut stream.body else { return forward(stream) };
+        if body.is_held() {
             self.runtime.holds.set(true);
         }
-        match upload.take(host, size) {
+        match body.take(self.host, size) {
             Ok(()) => {}
-            Err(Fail::Refused(refused)) => return self.refuse_upload(host, refused),
-            Err(Fail::Unread) => {
-                let runtime = Rc::clone(&self.runtime);
-                StreamCx { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::HostStatus(0)));
-                if upload.payload.is_some() {
-                    return self.refuse_upload(host, Rejection { reason: Reason::Unavailable, max: None });
+            Err(Failure::Rejected(rejection)) => return self.refuse_body(stream, rejection),
+            Err(Failure::Unavailable) => {
+                self.observe(Event::Fault(Fault::HostStatus(0)));
+                if body.payload().is_some() {
+                    return self.refuse_body(stream, Rejection { reason: Reason::Unavailable, max: None });
                 }
-                upload.forgo();
+                body.stop_reading();
             }
         }
         if ends {
-            upload.end();
+            body.end();
         }
-        self.go_on(host, slice)
+        self.go_on(stream, slice)
     }
 
-    /// The request's trailers have come: its body has ended.
-    pub fn on_request_trailers(&mut self, host: &impl Host, slice: &mut Slice) -> Flow {
-        self.complete = true;
-        if matches!(self.phase, Phase::Waiting(..)) {
+    /// The request trailers have come: the body has ended.
+    pub(super) fn end_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
+        stream.is_complete = true;
+        if stream.phase().is_waiting() {
             return Flow::Wait;
         }
-        let Some(upload) = &mut self.upload else { return self.let_go() };
-        if upload.hold {
+        let Some(body) = &mut stream.body else { return forward(stream) };
+        if body.is_held() {
             self.runtime.holds.set(true);
         }
-        upload.end();
-        self.go_on(host, slice)
+        body.end();
+        self.go_on(stream, slice)
     }
 
-    /// Whether the request waits for [`Stream::on_work`].
-    #[must_use]
-    pub const fn is_suspended(&self) -> bool {
-        self.suspended
-    }
-
-    /// Reads more of what has come of the body.
-    pub fn on_work(&mut self, host: &impl Host, slice: &mut Slice) -> Step {
-        if !self.suspended {
+    /// Reads more of a body that is suspended.
+    pub(super) fn resume_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Step {
+        if !stream.is_suspended {
             return Step::Done;
         }
-        let flow = self.read(host, slice);
+        let flow = self.read_body(stream, slice);
         match flow {
-            _ if self.suspended => Step::Again,
+            _ if stream.is_suspended => Step::Again,
             Flow::Continue => Step::Resume,
             Flow::Hold | Flow::Suspend | Flow::Wait => Step::Done,
             Flow::Stop => Step::Replied,
         }
     }
 
-    /// Whether it is to be seen to that the body of this held head comes, by [`Stream::on_held`].
-    #[must_use]
-    pub fn is_watched(&self) -> bool {
-        self.upload.as_ref().is_some_and(|upload| upload.hold) && !self.runtime.holds.get()
-    }
-
-    /// The head has been held for some time. Answers it where its body comes to the proxy, and not to
-    /// us: that is how a host behaves which is not set up to hold a head.
-    pub fn on_held(&mut self, host: &impl Host) -> Step {
-        if !self.is_watched() || !matches!(self.phase, Phase::Forwarded(_)) {
+    /// A head has been held for some time without its body.
+    pub(super) fn check_held(&self, stream: &mut StreamState) -> Step {
+        if stream.phase().forwarded().is_none() {
             return Step::Done;
         }
-        if !self.upload.as_ref().is_some_and(|upload| upload.is_kept_back(host)) {
+        if !stream.body.as_ref().is_some_and(|body| body.is_kept_back(self.host)) {
             return Step::Again;
         }
-        let runtime = Rc::clone(&self.runtime);
-        StreamCx { runtime: &runtime, host }.sink().observe(Event::Fault(Fault::StopIteration));
-        self.refuse_upload(host, Rejection { reason: Reason::StopIteration, max: None });
+        self.observe(Event::Fault(Fault::StopIteration));
+        self.refuse_body(stream, Rejection { reason: Reason::StopIteration, max: None });
         Step::Replied
     }
 
-    /// Holds the head until its body has been read.
-    pub(super) fn hold(&mut self, host: &impl Host) -> Flow {
-        if let Some(upload) = self.upload.as_mut().filter(|_| !self.runtime.holds.get()) {
-            upload.note_received(host);
+    /// Holds the head until the body has been read.
+    pub(super) fn hold(&self, stream: &mut StreamState) -> Flow {
+        if let Some(body) = &mut stream.body
+            && !self.runtime.holds.get()
+        {
+            body.note_received(self.host);
         }
         Flow::Hold
     }
 
-    /// Answers a request whose head says that its payload is refused. It takes nothing from any limit,
-    /// and is told where it stands with them all the same.
-    pub(super) fn refuse_at_head(
-        &mut self,
-        host: &impl Host,
-        request: &Request,
-        caller: &Caller<'_>,
-        (number, refused): inspection::Refusal,
-        checks: &[LimitCheck],
-        now: Timestamp,
-    ) -> Flow {
-        let runtime = Rc::clone(&self.runtime);
-        let policy = &runtime.policy;
-        let applied = Applied {
-            shown: &statuses::look(&runtime, host, checks, now),
-            pools: &statuses::pools(policy, request, caller),
-        };
-        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        let line = access_log::refused(policy, Some(name), request.tier, caller);
-        let told = local::ReplyContext::of(request, now.nanos());
-        self.answer_payload(host, number, refused, &told, line.as_deref(), applied)
+    /// Reads a body of which more has come, or which has ended. One that is suspended is read
+    /// later.
+    fn go_on(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
+        if stream.is_suspended { suspend(stream) } else { self.read_body(stream, slice) }
     }
 
-    /// Goes on with a body of which more has come, or which has ended. One that is suspended has its
-    /// turn later.
-    fn go_on(&mut self, host: &impl Host, slice: &mut Slice) -> Flow {
-        if self.suspended { self.suspend() } else { self.read(host, slice) }
-    }
-
-    /// Nothing of the body is measured any more.
-    const fn let_go(&mut self) -> Flow {
-        self.suspended = false;
-        Flow::Continue
-    }
-
-    fn suspend(&mut self) -> Flow {
-        self.suspended = true;
-        if self.upload.as_ref().is_some_and(|upload| upload.hold) { Flow::Hold } else { Flow::Suspend }
-    }
-
-    /// Reads what has come, as far as the slice lasts, and passes a body that has ended.
-    fn read(&mut self, host: &impl Host, slice: &mut Slice) -> Flow {
-        let Some(upload) = &mut self.upload else { return self.let_go() };
-        match upload.advance(slice) {
-            Err(refused) => return self.refuse_upload(host, refused),
-            Ok(Progress::Pending) => return self.suspend(),
-            Ok(Progress::Idle) => self.suspended = false,
+    /// Reads what has come, as far as the slice lasts, and settles a body that has ended.
+    fn read_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
+        let Some(body) = &mut stream.body else { return forward(stream) };
+        match body.advance(slice) {
+            Err(rejection) => return self.refuse_body(stream, rejection),
+            Ok(Progress::Pending) => return suspend(stream),
+            Ok(Progress::Idle) => stream.is_suspended = false,
         }
-        if upload.has_ended() {
-            return self.pass(host);
+        if body.has_ended() {
+            return self.pass_body(stream);
         }
-        if upload.hold { Flow::Hold } else { Flow::Continue }
+        if body.is_held() { Flow::Hold } else { Flow::Continue }
     }
 
-    /// The body has ended and was read, which settles what it costs.
-    fn pass(&mut self, host: &impl Host) -> Flow {
-        let Some(upload) = &mut self.upload else { return Flow::Continue };
-        let measured = match upload.pass() {
+    /// Forwards a body that has ended and was read, and charges what it costs.
+    fn pass_body(&self, stream: &mut StreamState) -> Flow {
+        let Some(body) = &mut stream.body else { return Flow::Continue };
+        let measured = match body.pass() {
             Ok(measured) => measured,
-            Err(refused) => return self.refuse_upload(host, refused),
+            Err(rejection) => return self.refuse_body(stream, rejection),
         };
-        let runtime = Rc::clone(&self.runtime);
-        let cx = StreamCx { runtime: &runtime, host };
-        let changed = measured.map(|measured| self.charges.settle_body(&cx, &measured)).unwrap_or_default();
-        let flow = match &mut self.phase {
-            Phase::Forwarded(forwarded) => {
-                update(&mut forwarded.shown, changed);
-                if forwarded.entry.is_some() { self.enter_held(host) } else { Flow::Continue }
-            }
-            Phase::Fresh | Phase::Waiting(..) | Phase::Answered | Phase::Finished => Flow::Continue,
+        let changed = match measured {
+            Some(measured) => stream.charges.settle_body(self, &measured),
+            None => Vec::new(),
+        };
+        let mut entry = None;
+        if let Some(forwarded) = stream.phase_mut().forwarded_mut() {
+            apply(&mut forwarded.limits, changed);
+            entry = forwarded.entry.take();
+        }
+        let flow = match entry {
+            Some(entry) => self.enter_held(stream, *entry),
+            None => Flow::Continue,
         };
         if flow == Flow::Continue {
-            self.admit(host);
+            self.observe_admission(stream);
         }
         flow
     }
+}
 
-    /// Answers a request whose body turned out to be refused. It pays, as its body was read for it,
-    /// unless the host is at fault and has begun no response.
-    fn refuse_upload(&mut self, host: &impl Host, refused: Rejection) -> Flow {
-        let Some(upload) = self.upload.take() else { return Flow::Continue };
-        self.suspended = false;
-        let runtime = Rc::clone(&self.runtime);
-        let cx = StreamCx { runtime: &runtime, host };
-        let phase = std::mem::replace(&mut self.phase, Phase::Finished);
-        let is_fault = matches!(refused.reason, Reason::Unavailable | Reason::StopIteration);
-        let (mut shown, pools, served) = match phase {
-            Phase::Forwarded(Forwarded { shown, pools, .. }) => (shown, pools, false),
-            Phase::Fresh | Phase::Waiting(..) | Phase::Answered | Phase::Finished => (Vec::new(), Vec::new(), true),
-        };
-        let changed = if served {
-            self.admit(host);
-            self.charges.keep(&cx, upload.measured().as_ref())
-        } else if is_fault {
-            self.admission.clear();
-            self.charges.cancel(&cx, Refund::PayloadRefused)
-        } else {
-            self.count_charges(host);
-            self.charges.leave_seats(&cx);
-            self.charges.keep(&cx, upload.measured().as_ref())
-        };
-        update(&mut shown, changed);
-        tell_now(&mut shown, host);
-        let applied = Applied { shown: &shown, pools: &pools };
-        let number = upload.payload.unwrap_or_default();
-        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), applied)
-    }
+/// Forwards what comes: the body is not inspected any more.
+const fn forward(stream: &mut StreamState) -> Flow {
+    stream.is_suspended = false;
+    Flow::Continue
+}
 
-    fn answer_payload(
-        &mut self,
-        host: &impl Host,
-        number: usize,
-        refused: Rejection,
-        told: &local::ReplyContext,
-        line: Option<&str>,
-        applied: Applied<'_>,
-    ) -> Flow {
-        let runtime = Rc::clone(&self.runtime);
-        let policy = &runtime.policy;
-        let event = Event::PayloadRefused { payload: number, reason: refused.reason };
-        StreamCx { runtime: &runtime, host }.sink().observe(event);
-        if let Some(line) = line {
-            host.set_filter_state(access_log::KEY, line);
-        }
-        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
-        self.reply(host, &local::payload_refused(policy, name, refused, told, applied));
-        self.phase = Phase::Finished;
-        Flow::Stop
-    }
+/// Lets the request wait until what came of its body has been read.
+fn suspend(stream: &mut StreamState) -> Flow {
+    stream.is_suspended = true;
+    if stream.body.as_ref().is_some_and(|body| body.is_held()) { Flow::Hold } else { Flow::Suspend }
 }

@@ -1,121 +1,129 @@
-//! A request's body on its way to the upstream.
+//! The inspection of one request body on its way to the upstream.
 
+use super::admit::Head;
 use super::runtime::Runtime;
 use crate::host::stream::RequestBody;
-use crate::observe::access_log;
-use crate::payload::body::{BodyMeter, Measurements, Progress, Reason, Rejection};
+use crate::observe::DecisionLabel;
+use crate::observe::access_log::Line;
+use crate::payload::body::{BodyMeter, Measurements, Progress, Reason, Rejection, Requirements};
 use crate::payload::slice::Slice;
-use crate::reply::local::ReplyContext;
-use crate::request::head::Request;
-use crate::request::identify::Caller;
-use crate::request::payload::{check_length, holding, wanted};
-use crate::store::LimitCheck;
+use crate::policy::payloads::Payload;
+use crate::reply::refusal::ReplyContext;
 
-/// The most bytes that are copied out of the host at once.
+/// The most bytes that are copied from the host at once.
 const PIECE_MAX: usize = 64 * 1024;
 
-/// A body that is measured.
+/// A body that is inspected.
 pub(super) struct BodyInspection {
-    /// The payload limit that holds for it.
-    pub(super) payload: Option<usize>,
-    /// What its refusal needs of the request's head, which is gone by then.
-    pub(super) told: ReplyContext,
-    /// The line of its refusal for the access log.
-    pub(super) refused_line: Option<String>,
-    /// Whether the upstream has seen nothing of the request, as the body has not passed.
-    pub(super) hold: bool,
-    /// Bytes of the request that the proxy had when a held head came.
+    /// The number of the payload limit that applies.
+    payload: Option<usize>,
+    /// What a refusal needs of the request head, which is gone by then.
+    context: ReplyContext,
+    /// The line for the access log if the payload limit rejects the body.
+    refusal_line: Option<String>,
+    /// Whether the head is held, so that the upstream has seen nothing of the request.
+    is_held: bool,
+    /// Bytes of the request that the proxy had received when it began to hold the head.
     received: Option<u64>,
     /// `None` once the body has passed.
     meter: Option<BodyMeter>,
-    /// What the head says of its size.
+    /// The size that the head states.
     length: Option<u64>,
     /// Bytes that have come.
     came: u64,
-    /// Whether no more will come.
-    ended: bool,
-    /// Bytes in the host's buffer that were read, where it keeps them.
+    has_ended: bool,
+    /// Bytes of the host's buffer that were read, if the host keeps them there.
     seen: usize,
 }
 
-/// The number of the payload limit that refuses a body, and why.
-pub(super) type Refusal = (usize, Rejection);
-
-/// Why a body goes no further.
-pub(super) enum Fail {
-    Refused(Rejection),
+/// Why a body is not taken.
+pub(super) enum Failure {
+    /// The payload limit rejects it.
+    Rejected(Rejection),
     /// The host does not give its bytes.
-    Unread,
+    Unavailable,
 }
 
-impl From<Rejection> for Fail {
-    fn from(refused: Rejection) -> Self {
-        Self::Refused(refused)
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
     }
 }
 
 impl BodyInspection {
-    /// The body of a request whose limits these checks ask; `None` where nobody wants to know of it.
+    /// Begins to inspect the body of a request, for a payload limit with its number, for costs, or
+    /// for both.
     ///
     /// # Errors
-    /// Where the head alone says that it is refused.
+    /// If the head alone shows that the payload limit rejects the body.
     pub(super) fn open<D>(
         runtime: &Runtime<D>,
-        request: &Request,
-        caller: &Caller<'_>,
-        numbers: &mut Vec<usize>,
-        checks: &[LimitCheck],
-        jitter_seed: u64,
-    ) -> Result<Option<Self>, Refusal> {
-        let policy = &runtime.policy;
-        if request.ends {
-            return Ok(None);
-        }
-        let holding = holding(request, caller, policy, numbers);
-        let Some(wanted) = wanted(policy, holding, request, checks) else { return Ok(None) };
-        let number = holding.map(|holding| holding.number);
-        let of_it = |refused| (number.unwrap_or_default(), refused);
-        check_length(&wanted, request).map_err(of_it)?;
+        head: Head<'_>,
+        requirements: &Requirements,
+        payload: Option<(usize, &Payload)>,
+    ) -> Result<Self, Rejection> {
+        let Head { request, caller, now } = head;
         let encodings = request.headers.all("content-encoding");
-        let meter = BodyMeter::new(&wanted, encodings, runtime.seed, &runtime.bodies).map_err(of_it)?;
-        let limit = holding.map(|holding| holding.payload);
-        let line = limit.and_then(|limit| access_log::refused(policy, Some(&limit.name), request.tier, caller));
+        let meter = BodyMeter::new(requirements, encodings, runtime.seed, &runtime.bodies)?;
+        let refusal_line = payload.and_then(|(_, limit)| {
+            let (decision, limit) = (DecisionLabel::Refused, Some(&*limit.name));
+            Line { decision, limit, tier: request.tier, caller }.to_text(&runtime.policy)
+        });
         let length = request.content_length();
-        // A tunnel opens when the upstream has seen its head, so that is never held. One that comes with
-        // a body may wait for it.
-        let waits = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
-        Ok(Some(Self {
-            payload: number,
-            told: ReplyContext::of(request, jitter_seed),
-            refused_line: line,
-            hold: waits && limit.is_some_and(|limit| limit.hold),
+        // A tunnel opens once the upstream has seen the head, so that is never held. If the head
+        // states a body, the tunnel can wait for it.
+        let can_wait = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
+        Ok(Self {
+            payload: payload.map(|(number, _)| number),
+            context: ReplyContext::of(request, now.nanos()),
+            refusal_line,
+            is_held: can_wait && payload.is_some_and(|(_, limit)| limit.hold),
             received: None,
             meter: Some(meter),
             length,
             came: 0,
-            ended: false,
+            has_ended: false,
             seen: 0,
-        }))
+        })
     }
 
-    /// Takes what has come: `size` bytes are in the host's buffer, of which a held body keeps all. They
-    /// are read by [`BodyInspection::advance`].
+    /// The number of the payload limit that applies.
+    pub(super) const fn payload(&self) -> Option<usize> {
+        self.payload
+    }
+
+    pub(super) const fn context(&self) -> &ReplyContext {
+        &self.context
+    }
+
+    /// The line for the access log if the payload limit rejects the body.
+    pub(super) fn refusal_line(&self) -> Option<&str> {
+        self.refusal_line.as_deref()
+    }
+
+    /// Whether the head is held until the body has been read.
+    pub(super) const fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Takes what has come: `size` bytes are in the host's buffer, which keeps all bytes of a held
+    /// body. [`BodyInspection::advance`] reads them.
     ///
     /// # Errors
-    /// Why the body goes no further.
-    pub(super) fn take(&mut self, host: &impl RequestBody, size: usize) -> Result<(), Fail> {
+    /// Why the body is not taken.
+    pub(super) fn take(&mut self, host: &impl RequestBody, size: usize) -> Result<(), Failure> {
         let mut start = self.seen;
         let more = u64::try_from(size.saturating_sub(start)).unwrap_or(u64::MAX);
         self.came = self.came.saturating_add(more);
-        self.ended |= self.length == Some(self.came);
-        if self.hold {
+        self.has_ended |= self.length == Some(self.came);
+        if self.is_held {
             self.seen = size;
         }
         if let Some(meter) = &mut self.meter {
             meter.count(more)?;
         }
         if let Some(max) = self.length.filter(|length| self.came > *length && self.payload.is_some()) {
-            // The proxy holds clients to it, and what passed was told to be whole.
+            // The proxy enforces the length, and what has passed was inspected as the whole body.
             return Err(Rejection { reason: Reason::Bytes, max: Some(max) }.into());
         }
         let Some(meter) = &mut self.meter else { return Ok(()) };
@@ -123,7 +131,7 @@ impl BodyInspection {
             let asked = size.saturating_sub(start).min(PIECE_MAX);
             let piece = host.request_body(start, asked);
             if piece.len() != asked {
-                return Err(Fail::Unread);
+                return Err(Failure::Unavailable);
             }
             meter.offer(&piece)?;
             start = start.saturating_add(piece.len());
@@ -134,47 +142,51 @@ impl BodyInspection {
     /// Reads what has come, as far as the slice lasts.
     ///
     /// # Errors
-    /// Why the body is refused.
+    /// Why the body is rejected.
     pub(super) fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
-        self.meter.as_mut().map_or(Ok(Progress::Idle), |meter| meter.advance(slice))
+        match &mut self.meter {
+            Some(meter) => meter.advance(slice),
+            None => Ok(Progress::Idle),
+        }
     }
 
-    /// No more will come.
+    /// No more of the body will come.
     pub(super) const fn end(&mut self) {
-        self.ended = true;
+        self.has_ended = true;
     }
 
-    /// Whether all of it has come, by its end or by the size that its head says.
+    /// Whether the whole body has come, by its end or by the size that the head states.
     pub(super) const fn has_ended(&self) -> bool {
-        self.ended
+        self.has_ended
     }
 
-    /// Whether it has been passed.
+    /// Whether the body has passed.
     pub(super) const fn has_passed(&self) -> bool {
         self.meter.is_none()
     }
 
-    /// Passes a body of which all has come and was read; what it came to, the first time.
+    /// Passes a body that has come and was read to its end. Returns its measurements the first
+    /// time.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Why the body is rejected.
     pub(super) fn pass(&mut self) -> Result<Option<Measurements>, Rejection> {
         let Some(meter) = &mut self.meter else { return Ok(None) };
         meter.finish()?;
-        let measured = self.measured();
+        let measured = self.measurements();
         self.meter = None;
-        // The host goes on with all that it has.
-        (self.hold, self.seen) = (false, 0);
+        // The host forwards everything that it has.
+        (self.is_held, self.seen) = (false, 0);
         Ok(measured)
     }
 
-    /// Reads no further, where only a cost wants it: what is not read counts as one.
-    pub(super) fn forgo(&mut self) {
+    /// Stops reading a body that only a cost needs. What is not read counts as one.
+    pub(super) fn stop_reading(&mut self) {
         self.meter = Some(BodyMeter::unread());
     }
 
-    /// What has come of it so far; `None` once it has passed.
-    pub(super) fn measured(&self) -> Option<Measurements> {
+    /// The measurements of what has come so far; `None` once the body has passed.
+    pub(super) fn measurements(&self) -> Option<Measurements> {
         let meter = self.meter.as_ref()?;
         Some(Measurements { bytes: self.came, ..meter.measured() })
     }
@@ -184,9 +196,11 @@ impl BodyInspection {
         self.received = host.request_bytes();
     }
 
-    /// Whether bytes of a held body have come to the proxy since, and none to the filter.
+    /// Whether bytes of a held body have come to the proxy since then, and none to the filter.
     pub(super) fn is_kept_back(&self, host: &impl RequestBody) -> bool {
-        let came_to_proxy = || self.received.zip(host.request_bytes()).is_some_and(|(head, now)| now > head);
-        self.hold && self.came == 0 && !self.ended && came_to_proxy()
+        if !self.is_held || self.came > 0 || self.has_ended {
+            return false;
+        }
+        self.received.zip(host.request_bytes()).is_some_and(|(before, now)| now > before)
     }
 }

@@ -1,29 +1,29 @@
-//! What one request was charged, and what it still will be.
+//! What one request was charged, and what it will be charged.
 //!
-//! A cost that only the response or the body says is *late*: it is charged when it is known, and with
-//! `charge: success` when it is known that the answer is no failure, too.
+//! A cost that only the body or the response states is *deferred*: it is charged when it is known.
+//! With `charge: success` the charge also waits until the response has turned out to be no failure.
 
 use super::runtime::Runtime;
+use super::stream::StreamState;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::{Charge, Cost, Reading, Rule};
-use crate::observe::metrics::MetricsSink;
-use crate::observe::{Event, Refund, Sink, observe_stats, overage};
+use crate::observe::{Event, Refund, overage, store_events};
 use crate::payload::body::Measurements;
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource};
 use crate::request::select::units;
 use crate::store::key::Key;
-use crate::store::{LimitCheck, Store};
+use crate::store::{LimitCheck, Store, StoreStats};
 
-/// The charges of one request, each of which is given back at most once.
+/// The charges of one request, each of which is refunded at most once.
 #[derive(Debug, Default)]
 pub(super) struct Charges {
-    paid: Vec<Charged>,
-    late: Vec<Deferred>,
+    charged: Vec<Charged>,
+    deferred: Vec<Deferred>,
 }
 
-/// A charge that may have to be given back.
+/// A charge that may have to be refunded.
 #[derive(Debug)]
 struct Charged {
     limit: usize,
@@ -33,7 +33,7 @@ struct Charged {
     charge: Charge,
 }
 
-/// A charge that is not known yet.
+/// A charge that is still to be made.
 #[derive(Debug)]
 struct Deferred {
     limit: usize,
@@ -41,163 +41,175 @@ struct Deferred {
     key: Key,
     rule: Rule,
     source: Source,
-    /// Known, and waiting for an answer that is no failure.
+    /// The units, if they are known and only the outcome is not.
     units: Option<u64>,
 }
 
-/// What says a late cost.
+/// What states a deferred cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Response,
     Bytes,
     Lines,
-    /// The place among the arrays that are counted.
+    /// The index among the arrays whose items the body's inspection counts.
     Items(usize),
 }
 
-/// Who is asked and told while charges are made.
+/// What a stream acts with: its policy, and the host of the current callback.
 pub(super) struct StreamCx<'a, D, H> {
     pub(super) runtime: &'a Runtime<D>,
     pub(super) host: &'a H,
 }
 
-/// A limit, and its counter after a charge or a refund.
-pub(super) type Changed = (usize, Reading);
+/// A counter that a charge or a refund has changed.
+#[derive(Debug)]
+pub(super) struct Changed {
+    pub(super) limit: usize,
+    pub(super) reading: Reading,
+}
+
+impl Source {
+    /// The source of a cost that is deferred. `arrays` is the number of arrays counted so far.
+    const fn of(cost: &CostSource, arrays: &mut usize) -> Option<Self> {
+        match cost {
+            CostSource::ResponseHeader(_) => Some(Self::Response),
+            CostSource::Bytes => Some(Self::Bytes),
+            CostSource::Lines => Some(Self::Lines),
+            CostSource::Items(_) => {
+                let index = *arrays;
+                *arrays = arrays.saturating_add(1);
+                Some(Self::Items(index))
+            }
+            CostSource::Fixed(_) | CostSource::Header(_) => None,
+        }
+    }
+}
 
 impl Charges {
-    /// The charges of a request that was admitted.
+    /// The charges of a request that these checks admit.
     pub(super) fn of(policy: &Policy, checks: &[LimitCheck]) -> Self {
-        let limit = |check: &LimitCheck| policy.limits.get(check.limit);
-        let paid = checks.iter().filter_map(|check| {
-            // A seat is touched by whoever is admitted.
-            let when = limit(check).map_or(ChargeWhen::Admitted, |limit| limit.charge);
-            Some(Charged { limit: check.limit, when, key: check.key, rule: check.rule, charge: check.charge? })
-        });
-        let mut arrays = 0..;
-        // A shadow that would have refused is charged nothing, and neither is what cannot be had.
-        let later = checks.iter().filter(|check| check.cost == Cost::Later);
-        let late = later.filter_map(|check| {
-            let source = match limit(check)?.cost {
-                CostSource::ResponseHeader(_) => Source::Response,
-                CostSource::Bytes => Source::Bytes,
-                CostSource::Lines => Source::Lines,
-                CostSource::Items(_) => Source::Items(arrays.next()?),
-                CostSource::Fixed(_) | CostSource::Header(_) => return None,
-            };
-            let late = Deferred {
-                limit: check.limit,
-                when: limit(check)?.charge,
-                key: check.key,
-                rule: check.rule,
-                source,
-                units: None,
-            };
-            (check.answer.is_ok() && !check.denies()).then_some(late)
-        });
-        Self { paid: paid.collect(), late: late.collect() }
+        let mut charges = Self::default();
+        let mut arrays = 0;
+        for check in checks {
+            let LimitCheck { limit: number, key, rule, .. } = *check;
+            let limit = policy.limits.get(number);
+            if let Some(charge) = check.charge {
+                // A seat limit is charged by admission.
+                let when = limit.map_or(ChargeWhen::Admitted, |limit| limit.charge);
+                charges.charged.push(Charged { limit: number, when, key, rule, charge });
+            }
+            if check.cost == Cost::Later
+                && let Some(limit) = limit
+                && let Some(source) = Source::of(&limit.cost, &mut arrays)
+                // A limit in shadow that would have refused charges nothing, nor does a counter
+                // that cannot be read.
+                && check.answer.is_ok()
+                && !check.denies()
+            {
+                let when = limit.charge;
+                charges.deferred.push(Deferred { limit: number, when, key, rule, source, units: None });
+            }
+        }
+        charges
     }
 
-    /// Whether the answer's status is of any interest.
-    pub(super) fn asks_for_success(&self) -> bool {
-        let paid = self.paid.iter().map(|paid| paid.when);
-        paid.chain(self.late.iter().map(|late| late.when)).any(|when| when == ChargeWhen::Success)
+    /// Whether a charge depends on the outcome of the request.
+    pub(super) fn depend_on_success(&self) -> bool {
+        let charged = self.charged.iter().map(|charged| charged.when);
+        charged.chain(self.deferred.iter().map(|deferred| deferred.when)).any(|when| when == ChargeWhen::Success)
     }
 
-    /// The request was not admitted after all, or goes on as another one: nothing of it stays.
+    /// Refunds everything: the request was not admitted after all, or goes on as another one.
     pub(super) fn cancel<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>, why: Refund) -> Vec<Changed> {
-        self.late.clear();
-        cx.refund(self.paid.drain(..), why)
+        self.deferred.clear();
+        cx.refund(self.charged.drain(..), why)
     }
 
-    /// The answer is a failure: who pays for success alone has not paid.
+    /// Refunds what only success is charged for: the response is a failure.
     pub(super) fn fail<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
-        self.late.retain(|late| late.when != ChargeWhen::Success);
-        cx.refund(self.paid.extract_if(.., |paid| paid.when == ChargeWhen::Success), Refund::Failed)
+        self.deferred.retain(|deferred| deferred.when != ChargeWhen::Success);
+        cx.refund(self.charged.extract_if(.., |charged| charged.when == ChargeWhen::Success), Refund::Failed)
     }
 
-    /// The answer is no failure: what waited for that is charged.
+    /// Charges what waited for success: the response is no failure.
     pub(super) fn succeed<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
-        self.late.iter_mut().for_each(|late| late.when = ChargeWhen::Admitted);
-        self.charge(cx, |late| late.units)
+        for deferred in &mut self.deferred {
+            deferred.when = ChargeWhen::Admitted;
+        }
+        self.charge(cx, |deferred| deferred.units)
     }
 
-    /// The response's head has come, which says some costs.
+    /// Charges the costs that the response head states.
     pub(super) fn settle_response<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
-        if !self.late.iter().any(|late| late.source == Source::Response) {
+        if !self.deferred.iter().any(|deferred| deferred.source == Source::Response) {
             return Vec::new();
         }
         let headers = cx.host.response_headers();
-        let said = |late: &Deferred| {
-            let name = (late.source == Source::Response).then(|| cx.cost_header(late.limit))??;
-            Some(units(headers.all(name)))
-        };
-        self.charge(cx, said)
+        self.charge(cx, |deferred| match deferred.source {
+            Source::Response => Some(units(headers.all(cx.cost_header(deferred.limit)?))),
+            Source::Bytes | Source::Lines | Source::Items(_) => None,
+        })
     }
 
-    /// The body has ended, or comes no further, which says the other costs.
+    /// Charges the costs that the body states: it has ended, or no more of it comes.
     pub(super) fn settle_body<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
         measured: &Measurements,
     ) -> Vec<Changed> {
-        let said = |late: &Deferred| match late.source {
-            Source::Response => None,
-            Source::Bytes => Some(measured.bytes),
-            // What cannot be read counts as one.
-            Source::Lines => Some(measured.lines.unwrap_or(1)),
-            Source::Items(place) => Some(measured.items.get(place).copied().flatten().unwrap_or(1)),
-        };
-        for late in &mut self.late {
-            late.units = late.units.or_else(|| said(late));
+        for deferred in &mut self.deferred {
+            deferred.units = deferred.units.or_else(|| deferred.source.units(measured));
         }
-        self.charge(cx, |late| late.units.filter(|_| late.when == ChargeWhen::Admitted))
+        self.charge(cx, |deferred| deferred.units.filter(|_| deferred.when == ChargeWhen::Admitted))
     }
 
-    /// The request is refused after its body was read for it, as far as `measured` says: it pays as one
-    /// that is answered well, and one unit at least. A body that is refused before a byte of it was read,
-    /// because too many came at once, would cost nothing otherwise.
-    pub(super) fn keep<D: SharedData, H: Host>(
+    /// Charges a request that is refused although its body was read, as far as `measured` says. It
+    /// pays as if it had succeeded, and at least one unit. Otherwise a body that is refused before
+    /// its first byte was read, because too many came at once, would cost nothing.
+    pub(super) fn charge_in_full<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
         measured: Option<&Measurements>,
     ) -> Vec<Changed> {
         let one_at_least = |units: Option<u64>| units.map(|units| units.max(1));
-        let measured = measured.map(|measured| Measurements {
-            bytes: measured.bytes.max(1),
-            lines: one_at_least(measured.lines),
-            items: measured.items.iter().copied().map(one_at_least).collect(),
-        });
-        let mut changed = measured.map(|measured| self.settle_body(cx, &measured)).unwrap_or_default();
-        changed.extend(self.charge(cx, |late| late.units.or(Some(1))));
+        let mut changed = match measured {
+            Some(measured) => {
+                let items = measured.items.iter().copied().map(one_at_least).collect();
+                let (bytes, lines) = (measured.bytes.max(1), one_at_least(measured.lines));
+                self.settle_body(cx, &Measurements { bytes, lines, items })
+            }
+            None => Vec::new(),
+        };
+        changed.extend(self.charge(cx, |deferred| deferred.units.or(Some(1))));
         changed
     }
 
-    /// The request is refused before the upstream has answered it: it has touched no seat.
-    pub(super) fn leave_seats<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
-        let touches = self.paid.extract_if(.., |paid| matches!(paid.charge, Charge::Seats(_)));
-        cx.refund(touches, Refund::PayloadRefused);
+    /// Refunds the seats: the request is refused before the upstream has answered it.
+    pub(super) fn refund_seats<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
+        let seats = self.charged.extract_if(.., |charged| matches!(charged.charge, Charge::Seats(_)));
+        cx.refund(seats, Refund::PayloadRefused);
     }
 
-    /// The stream is over without an answer: who hangs up has paid, and what a response would have said
-    /// counts as one.
-    pub(super) fn close<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
-        self.charge(cx, |late| late.units.or(Some(1)));
+    /// Charges what is left when the stream ends without a response. A client that hangs up pays,
+    /// and a cost that a response would have stated counts as one.
+    pub(super) fn charge_unanswered<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
+        self.charge(cx, |deferred| deferred.units.or(Some(1)));
     }
 
-    /// Charges all late costs for which `units` knows how many.
+    /// Makes all deferred charges whose `units` are known.
     fn charge<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
         units: impl Fn(&Deferred) -> Option<u64>,
     ) -> Vec<Changed> {
         let mut changed = Vec::new();
-        let paid = &mut self.paid;
-        self.late.retain(|late| {
-            let Some(units) = units(late) else { return true };
-            if let Some((reading, charge)) = cx.force_charge(late, units) {
-                changed.push((late.limit, reading));
-                let Deferred { limit, when, key, rule, .. } = *late;
-                paid.push(Charged { limit, when, key, rule, charge });
+        let Self { charged, deferred } = self;
+        deferred.retain(|deferred| {
+            let Some(units) = units(deferred) else { return true };
+            if let Some((reading, charge)) = cx.force_charge(deferred, units) {
+                let Deferred { limit, when, key, rule, .. } = *deferred;
+                changed.push(Changed { limit, reading });
+                charged.push(Charged { limit, when, key, rule, charge });
             }
             false
         });
@@ -205,12 +217,48 @@ impl Charges {
     }
 }
 
-impl<'a, D: SharedData, H: Host> StreamCx<'a, D, H> {
-    pub(super) fn sink(&self) -> MetricsSink<'a, H> {
-        MetricsSink { metrics: &self.runtime.metrics, meter: self.host }
+impl Source {
+    /// The units that a body states.
+    fn units(self, measured: &Measurements) -> Option<u64> {
+        match self {
+            Self::Response => None,
+            Self::Bytes => Some(measured.bytes),
+            // What cannot be read counts as one.
+            Self::Lines => Some(measured.lines.unwrap_or(1)),
+            Self::Items(index) => Some(measured.items.get(index).copied().flatten().unwrap_or(1)),
+        }
+    }
+}
+
+impl<D, H: Host> StreamCx<'_, D, H> {
+    /// Counts one event.
+    pub(super) fn observe(&self, event: Event) {
+        self.runtime.metrics.observe(self.host, event);
     }
 
-    /// The response header that says what a limit costs.
+    /// Counts what happened in the store.
+    pub(super) fn observe_stats(&self, stats: StoreStats) {
+        for event in store_events(stats) {
+            self.observe(event);
+        }
+    }
+
+    /// Counts the admission: nothing can refuse the request any more.
+    pub(super) fn observe_admission(&self, stream: &mut StreamState) {
+        for event in stream.admission.drain(..) {
+            self.observe(event);
+        }
+    }
+
+    /// Counts the charges, and no admission: the request is refused, and pays all the same.
+    pub(super) fn observe_charges(&self, stream: &mut StreamState) {
+        stream.admission.retain(|event| !matches!(event, Event::Decision { .. } | Event::Unlimited));
+        self.observe_admission(stream);
+    }
+}
+
+impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
+    /// The response header that states what a limit costs.
     fn cost_header(&self, limit: usize) -> Option<&str> {
         match &self.runtime.policy.limits.get(limit)?.cost {
             CostSource::ResponseHeader(name) => Some(name),
@@ -222,41 +270,46 @@ impl<'a, D: SharedData, H: Host> StreamCx<'a, D, H> {
         }
     }
 
-    /// Charges what a request turned out to cost.
-    fn force_charge(&self, late: &Deferred, units: u64) -> Option<(Reading, Charge)> {
+    /// Charges what a request has turned out to cost.
+    fn force_charge(&self, deferred: &Deferred, units: u64) -> Option<(Reading, Charge)> {
         if units == 0 {
             return None;
         }
         let mut store = self.runtime.store.borrow_mut();
-        let charged = store.force_charge(&late.key, &late.rule, units, self.host);
+        let charged = store.force_charge(&deferred.key, &deferred.rule, units, self.host);
         let stats = store.drain_stats();
         drop(store);
-        let sink = self.sink();
-        observe_stats(&sink, stats);
-        charged
-            .inspect(|(reading, _)| {
-                sink.observe(Event::Charged { limit: late.limit, units });
-                overage(late.limit, reading.balance, units).into_iter().for_each(|event| sink.observe(event));
-            })
-            .inspect_err(|fault| sink.observe(Event::Fault(*fault)))
-            .ok()
+        self.observe_stats(stats);
+        match charged {
+            Ok((reading, charge)) => {
+                self.observe(Event::Charged { limit: deferred.limit, units });
+                if let Some(event) = overage(deferred.limit, reading.balance, units) {
+                    self.observe(event);
+                }
+                Some((reading, charge))
+            }
+            Err(fault) => {
+                self.observe(Event::Fault(fault));
+                None
+            }
+        }
     }
 
-    fn refund(&self, paid: impl Iterator<Item = Charged>, why: Refund) -> Vec<Changed> {
+    fn refund(&self, charges: impl Iterator<Item = Charged>, why: Refund) -> Vec<Changed> {
         let mut store = self.runtime.store.borrow_mut();
-        let (sink, mut changed) = (self.sink(), Vec::new());
-        for Charged { limit, key, rule, charge, .. } in paid {
+        let mut changed = Vec::new();
+        for Charged { limit, key, rule, charge, .. } in charges {
             match store.refund(&key, &rule, &charge, self.host) {
                 Ok(reading) => {
-                    sink.observe(Event::Refunded { limit, why });
-                    changed.push((limit, reading));
+                    self.observe(Event::Refunded { limit, why });
+                    changed.push(Changed { limit, reading });
                 }
-                Err(fault) => sink.observe(Event::Fault(fault)),
+                Err(fault) => self.observe(Event::Fault(fault)),
             }
         }
         let stats = store.drain_stats();
         drop(store);
-        observe_stats(&sink, stats);
+        self.observe_stats(stats);
         changed
     }
 }

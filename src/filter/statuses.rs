@@ -1,8 +1,7 @@
-//! What a response states of the limits and pools of its request: how the counters stand after all that
-//! the request caused.
+//! What a response states of the limits that apply to its request: their counters after everything
+//! that the request caused.
 
-use super::runtime::Runtime;
-use super::settle::Changed;
+use super::settle::{Changed, StreamCx};
 use crate::base::time::Timestamp;
 use crate::engine::decide;
 use crate::host::shared::SharedData;
@@ -10,55 +9,49 @@ use crate::host::stream::{Clock, Host};
 use crate::limit::Cost;
 use crate::policy::Policy;
 use crate::reply::fields::LimitStatus;
-use crate::request::head::Request;
-use crate::request::identify::Caller;
-use crate::request::select;
 use crate::store::LimitCheck;
 
-/// The limits that were asked, each with the counter that it met, or that it left if it was charged.
-pub(super) fn shown(policy: &Policy, checks: &[LimitCheck]) -> Vec<LimitStatus> {
+/// The limits that were asked, each with its counter after the charge, or as it was without one.
+pub(super) fn statuses(policy: &Policy, checks: &[LimitCheck]) -> Vec<LimitStatus> {
+    // A seat limit has no status.
     checks.iter().filter_map(|check| LimitStatus::of(check, policy.limits.get(check.limit)?)).collect()
 }
 
-/// The same of checks that are charged nothing.
-pub(super) fn look<D: SharedData>(
-    runtime: &Runtime<D>,
-    host: &impl Host,
-    checks: &[LimitCheck],
-    mut now: Timestamp,
-) -> Vec<LimitStatus> {
-    if runtime.policy.replies.fields.is_none() || checks.is_empty() {
-        return Vec::new();
+impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
+    /// As [`statuses`], for checks that are charged nothing: asks the limits again, at a cost of 0.
+    pub(super) fn uncharged_statuses(&self, checks: &[LimitCheck], mut now: Timestamp) -> Vec<LimitStatus> {
+        let policy = &self.runtime.policy;
+        if policy.replies.fields.is_none() || checks.is_empty() {
+            return Vec::new();
+        }
+        let mut again: Vec<LimitCheck> = checks.to_vec();
+        for check in &mut again {
+            check.cost = Cost::Now(0);
+        }
+        decide(&mut *self.runtime.store.borrow_mut(), self.host, &mut again, &mut now);
+        // The fewest requests left are counted in requests such as this one.
+        for (again, check) in again.iter_mut().zip(checks) {
+            again.cost = check.cost;
+        }
+        statuses(policy, &again)
     }
-    let mut looks: Vec<LimitCheck> = checks.to_vec();
-    looks.iter_mut().for_each(|look| look.cost = Cost::Now(0));
-    decide(&mut *runtime.store.borrow_mut(), host, &mut looks, &mut now);
-    // Which of them has the fewest requests left is asked of requests such as this one.
-    looks.iter_mut().zip(checks).for_each(|(look, check)| look.cost = check.cost);
-    shown(&runtime.policy, &looks)
 }
 
-/// The pools that hold for a request which has not asked them for a slot; none where no field lists them.
-pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> Vec<usize> {
-    if !policy.replies.fields.is_some_and(|form| form.ietf) {
-        return Vec::new();
-    }
-    let pools = select::pools(request, caller, policy, &mut Vec::new());
-    pools.into_iter().map(|(number, _)| number).collect()
-}
-
-/// What was to wait has become less since.
-pub(super) fn tell_now(shown: &mut [LimitStatus], clock: &impl Clock) {
-    if !shown.is_empty() {
+/// Restates the counters at the present time: the waits have become shorter.
+pub(super) fn restate(limits: &mut [LimitStatus], clock: &impl Clock) {
+    if !limits.is_empty() {
         let now = clock.now();
-        shown.iter_mut().for_each(|shown| *shown = shown.at(now));
+        for limit in limits {
+            *limit = limit.at(now);
+        }
     }
 }
 
-/// Takes over the counters of limits that were charged or got units back since.
-pub(super) fn update(shown: &mut [LimitStatus], changed: Vec<Changed>) {
-    for (limit, reading) in changed {
-        let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
-        of_it.for_each(|shown| shown.reading = Some(reading));
+/// Takes over the counters of limits that were charged or refunded since.
+pub(super) fn apply(limits: &mut [LimitStatus], changed: Vec<Changed>) {
+    for Changed { limit: number, reading } in changed {
+        for limit in limits.iter_mut().filter(|limit| limit.limit == number) {
+            limit.reading = Some(reading);
+        }
     }
 }
