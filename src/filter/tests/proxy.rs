@@ -33,22 +33,22 @@ type SharedWorker = Rc<RefCell<Worker<Proxy>>>;
 pub(super) struct Proxy {
     pub(super) data: FakeData,
     pub(super) now: Rc<Cell<u64>>,
-    /// Nanoseconds that pass whenever the clock is read.
+    /// Nanoseconds that pass at each reading of the clock.
     pub(super) tick: Rc<Cell<u64>>,
     pub(super) names: Rc<RefCell<Vec<String>>>,
     pub(super) counted: Rc<RefCell<BTreeMap<String, u64>>>,
     pub(super) request: Rc<RefCell<Vec<u8>>>,
-    /// What gives out slots, once a policy has pools.
+    /// The worker that grants slots, once a policy has pools.
     pub(super) worker: Rc<RefCell<Option<SharedWorker>>>,
     /// The number of the last stream.
     pub(super) streams: Rc<Cell<u32>>,
-    /// Bytes of the request that have come, its head among them.
+    /// Bytes of the request that have come, including its head.
     pub(super) received: Rc<Cell<u64>>,
-    /// The memory for bodies that are measured.
+    /// The memory for bodies that are inspected.
     pub(super) bodies: Budget,
-    /// What is in the buffer of the request's body.
+    /// The content of the host's buffer for the request body.
     pub(super) body: Rc<RefCell<Vec<u8>>>,
-    /// A value of several lines stands for as many headers of its name.
+    /// A value of several lines is as many headers of that name.
     pub(super) response: Rc<RefCell<BTreeMap<String, String>>>,
     pub(super) properties: Rc<RefCell<BTreeMap<Property, Vec<u8>>>>,
     /// Every property that was asked for, in order.
@@ -208,7 +208,7 @@ impl Proxy {
         Rc::new(runtime)
     }
 
-    /// From now on the proxy says this when it is asked.
+    /// Sets a property of the proxy.
     pub(super) fn know(&self, property: Property, value: Vec<u8>) {
         self.properties.borrow_mut().insert(property, value);
     }
@@ -217,7 +217,7 @@ impl Proxy {
         self.now.set(Timestamp::from_nanos(self.now.get()).after(Span::from_seconds(seconds)).nanos());
     }
 
-    /// Sends a request's head; the stream, and what it did.
+    /// Sends a request head. Returns the stream and what it did.
     pub(super) fn send(&self, runtime: &Rc<Runtime<Self>>, pairs: &[(&str, &[u8])]) -> (Stream<Self>, Flow) {
         self.request.replace(Headers::encode(pairs));
         self.streams.set(self.streams.get().saturating_add(1));
@@ -230,7 +230,7 @@ impl Proxy {
         self.send(runtime, &[(":method", b"GET"), (":path", path.as_bytes()), ("x-api-key", key.as_bytes())])
     }
 
-    /// Lets the upstream answer; the response's headers as the client gets them.
+    /// Lets the upstream answer. Returns the response headers as the client gets them.
     pub(super) fn answer(&self, stream: &mut Stream<Self>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
         self.response.replace(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
         stream.on_response_headers(self);
@@ -241,12 +241,12 @@ impl Proxy {
         self.counted.borrow().get(name).copied().unwrap_or_default()
     }
 
-    /// Charges of a limit that were given back.
+    /// The number of refunds of a limit.
     pub(super) fn refunded(&self, limit: &str, why: &str) -> u64 {
         self.count(&format!("policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_refunds_total"))
     }
 
-    /// Units of `reads` that are left to acme, found by taking them.
+    /// The units of `reads` that acme has left, found by taking them.
     pub(super) fn reads_left(&self, runtime: &Rc<Runtime<Self>>) -> usize {
         (0..100).take_while(|_| self.get(runtime, "/v2/a", "demo-acme-1").1 == Flow::Continue).count()
     }
