@@ -17,7 +17,7 @@ use sluicegate::limit::{Cost, FailureMode, Rule};
 use sluicegate::payload::json::{JsonRules, Meter};
 use sluicegate::policy::Policy;
 use sluicegate::policy::route::{Matches, Route, RouteTable};
-use sluicegate::reply::fields::{self, By, LimitStatus};
+use sluicegate::reply::fields::{self, Applied, LimitStatus, Responder};
 use sluicegate::request::head::Request;
 use sluicegate::request::identify::identify;
 use sluicegate::store::LimitCheck;
@@ -239,6 +239,9 @@ fn fields(family: &str) -> Case {
         checks.iter().filter_map(|check| LimitStatus::of(check, &policy.limits[check.limit])).collect();
     assert_eq!(shown.len(), 3);
     Case::new(format!("write fields, {family}, 3 limits"), move || {
-        assert!(!black_box(fields::all(&policy, black_box(&shown), &[], By::Upstream)).is_empty());
+        assert!(
+            !black_box(fields::all(&policy, Applied { limits: black_box(&shown), pools: &[] }, Responder::Upstream))
+                .is_empty()
+        );
     })
 }

@@ -26,7 +26,7 @@ mod upstream;
 use super::{Failure, document};
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
-use crate::reply::local;
+use crate::reply::refusal::Refusal;
 use crate::request::head::Request;
 use crate::request::identify::{identify_and_tell, suspect_and_tell};
 use crate::request::payload::ambiguity;
@@ -69,10 +69,10 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     let ambiguous = let_in.and_then(|caller| ambiguity(&request, caller, policy, &mut Vec::new()));
     let outcome = match &identified {
         Ok(caller) => match ambiguous {
-            Some(why) => Outcome::refused(local::path_refused(why, &request), &request),
+            Some(why) => Outcome::refused(policy, Refusal::Path(why), &request, proxy.now),
             None => Outcome::decided(policy, proxy, &request, caller, &not_given, repeat),
         },
-        Err(why) => Outcome::refused(local::unauthorized(policy, *why, &request, proxy.now), &request),
+        Err(why) => Outcome::refused(policy, Refusal::Unauthorized(*why), &request, proxy.now),
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
     Explanation {

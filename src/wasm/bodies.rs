@@ -67,7 +67,7 @@ pub(super) fn on_tick(root: RootId, answers_max: usize) {
             }
             step
         });
-        Bodies::look(bodies, Envoy.uptime(), answers_max.saturating_sub(given), |id| {
+        Bodies::check_held(bodies, Envoy.uptime(), answers_max.saturating_sub(given), |id| {
             let Some(stream) = contexts::enter(id) else { return Step::Done };
             let step = stream.borrow_mut().on_held(&Envoy);
             if step == Step::Replied && !LOGGED.replace(true) {

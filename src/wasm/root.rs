@@ -99,7 +99,7 @@ fn answer(root: RootId, actions: Vec<Action>) {
             with_worker(|worker| worker.release(id, Envoy.uptime()));
             continue;
         };
-        let resumes = stream.borrow_mut().on_turn(&Envoy, answer);
+        let resumes = stream.borrow_mut().on_queue_answer(&Envoy, answer);
         if resumes {
             abi::resume_request();
         }

@@ -4,15 +4,17 @@ use super::explanation::{Field, Limit, Missing, NotApplied, Payload, Pool, Respo
 use super::host::Proxy;
 use super::limits::View;
 use super::upstream::{Settled, look, settle};
+use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision, Reading};
 use crate::observe::DecisionLabel;
-use crate::payload::body::{BodyMeter, Rejection};
+use crate::payload::body::BodyMeter;
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
-use crate::reply::fields::{self, By, LimitStatus};
-use crate::reply::local::{self, ReplyContext, Under};
+use crate::reply::fields::{self, Applied, LimitStatus, Responder};
+use crate::reply::local::reply_at_head;
+use crate::reply::refusal::Refusal;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::payload::{Holding, check_length, holding, wanted};
@@ -36,7 +38,8 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Of a request that is answered before any limit is asked.
-    pub(super) fn refused(reply: LocalReply, request: &Request) -> Self {
+    pub(super) fn refused(policy: &Policy, refusal: Refusal<'_>, request: &Request, now: Timestamp) -> Self {
+        let reply = reply_at_head(policy, refusal, request, now, Applied::default());
         Self {
             exempt: None,
             payload: None,
@@ -103,20 +106,20 @@ impl Outcome {
         }
         let numbers = pools(request, caller, policy, &mut numbers);
         let numbers: Vec<usize> = numbers.into_iter().map(|(number, _)| number).collect();
-        let under = Under { shown: &shown, pools: &numbers };
+        let applied = Applied { limits: &shown, pools: &numbers };
         let of_claim = |place: usize| Some(policy.check_name(checks.get(place)?.limit).to_owned());
         let (decision, limit, response) = match (refused, verdict) {
-            (Some((name, refused)), _) => {
-                let told = ReplyContext::of(request, proxy.now.nanos());
-                let reply = local::payload_refused(policy, name, refused, &told, under);
-                (DecisionLabel::Refused, Some(name.to_owned()), answered(reply, request))
+            (Some(refused), _) => {
+                let reply = reply_at_head(policy, refused, request, proxy.now, applied);
+                (DecisionLabel::Refused, refused.limit().map(str::to_owned), answered(reply, request))
             }
-            (None, Verdict::Refuse(refusal)) => {
-                let reply = local::refused(policy, refusal, &checks, under, request, proxy.now);
-                (DecisionLabel::Refused, of_claim(refusal.check), answered(reply, request))
+            (None, Verdict::Refuse(denial)) => {
+                let refusal = Refusal::of_limits(policy, denial, &checks, proxy.now);
+                let reply = reply_at_head(policy, refusal, request, proxy.now, applied);
+                (DecisionLabel::Refused, refusal.limit().map(str::to_owned), answered(reply, request))
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
-                let fields = fields::all(policy, &shown, &numbers, By::Upstream).into_iter();
+                let fields = fields::all(policy, applied, Responder::Upstream).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
                 let response = Response { status, of_the_upstream: true, fields, body: None };
@@ -149,7 +152,7 @@ fn payload<'p>(
     request: &Request,
     caller: &Caller<'_>,
     checks: &[LimitCheck],
-) -> (Option<Payload>, Option<(&'p str, Rejection)>) {
+) -> (Option<Payload>, Option<Refusal<'p>>) {
     let Some(holding) = holding(request, caller, policy, &mut Vec::new()) else { return (None, None) };
     let wanted = wanted(policy, Some(holding), request, checks).unwrap_or_default();
     let encodings = request.headers.all("content-encoding");
@@ -167,7 +170,7 @@ fn payload<'p>(
         hold: payload.hold,
         refused: refused.map(|refused| refused.reason.name()),
     };
-    (Some(told), refused.map(|refused| (&*payload.name, refused)))
+    (Some(told), refused.map(|rejection| Refusal::Payload { payload: number, limit: &payload.name, rejection }))
 }
 
 /// Where the caller stands with each limit once it is asked, before any charge is settled.

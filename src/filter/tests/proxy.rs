@@ -25,9 +25,9 @@ pub(super) type Proxy = FakeProxy<Vm>;
 /// What all roots and streams of one VM share.
 #[derive(Clone, Default)]
 pub(super) struct Vm {
-    /// It grants slots, once a policy has pools.
+    /// The worker that grants slots, once a policy has pools.
     pub(super) worker: Rc<RefCell<Option<SharedWorker>>>,
-    /// The memory for bodies that are measured.
+    /// The memory for bodies that are inspected.
     pub(super) bodies: Budget,
     /// The number of the last stream.
     streams: Rc<Cell<u32>>,
@@ -47,7 +47,7 @@ impl Proxy {
         Rc::new(runtime)
     }
 
-    /// Sends a request's head; the stream, and what it did.
+    /// Sends a request head. Returns the stream and what it did.
     pub(super) fn send(&self, runtime: &Rc<Runtime<Self>>, pairs: &[(&str, &[u8])]) -> (Stream<Proxy>, Flow) {
         self.request.replace(Headers::encode(pairs));
         self.vm.streams.set(self.vm.streams.get().saturating_add(1));
@@ -60,19 +60,19 @@ impl Proxy {
         self.send(runtime, &[(":method", b"GET"), (":path", path.as_bytes()), ("x-api-key", key.as_bytes())])
     }
 
-    /// Lets the upstream answer; the response's headers as the client gets them.
+    /// Lets the upstream answer. Returns the response headers as the client gets them.
     pub(super) fn answer(&self, stream: &mut Stream<Proxy>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
         self.response.replace(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
         stream.on_response_headers(self);
         self.response.take()
     }
 
-    /// Charges of a limit that were given back.
-    pub(super) fn given_back(&self, limit: &str, why: &str) -> u64 {
+    /// The number of refunds of a limit.
+    pub(super) fn refunded(&self, limit: &str, why: &str) -> u64 {
         self.count(&format!("policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_refunds_total"))
     }
 
-    /// Units of `reads` that are left to acme, found by taking them.
+    /// The units of `reads` that acme has left, found by taking them.
     pub(super) fn reads_left(&self, runtime: &Rc<Runtime<Self>>) -> usize {
         (0..100).take_while(|_| self.get(runtime, "/v2/a", "demo-acme-1").1 == Flow::Continue).count()
     }

@@ -1,4 +1,4 @@
-//! What a response states is how the counters stand after all that its request caused.
+//! A response states the counters after everything that its request caused.
 
 use proptest::prelude::*;
 
@@ -6,14 +6,14 @@ use super::rig::{RETRY_AFTER, RULES, Refusal, Rig, Sent, policy};
 use super::*;
 use crate::queue::stream::Answer;
 
-/// The fields that tell of a counter.
+/// The fields that state a counter.
 fn stated(sent: &Sent) -> Vec<(&str, &str)> {
     let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-overage", "ratelimit"];
     names.iter().filter_map(|name| Some((*name, &**sent.get(*name)?))).collect()
 }
 
 #[test]
-fn a_request_that_took_nothing_states_a_counter_that_is_whole() {
+fn a_request_that_took_nothing_states_a_full_counter() {
     for (rule, reset, standard) in
         [(RULES[0], "0", r#""one";r=5"#), (RULES[1], "0", r#""one";r=5"#), (RULES[2], "2800", r#""one";r=5;t=2800"#)]
     {
@@ -33,13 +33,13 @@ fn a_request_that_took_nothing_states_a_counter_that_is_whole() {
         }
         let (_, sent) = rig.refused(Refusal::QueueTimeout);
         assert_eq!(stated(&sent)[..2], expected[..2], "{rule}");
-        // A body that is held is the same.
+        // The same holds for a held body.
         let success = rig.upstream(&[], "200", "1");
         assert_eq!(success["x-ratelimit-remaining"], "4", "{rule}");
         let (_, sent) = rig.refused(Refusal::Body);
         assert_eq!(sent["x-ratelimit-remaining"], "3", "{rule}: what was read is paid");
         for reason in ["queue_refused", "failed"] {
-            assert!(rig.proxy.given_back("one", reason) > 0, "{rule}: {reason}");
+            assert!(rig.proxy.refunded("one", reason) > 0, "{rule}: {reason}");
         }
         rig.slot.on_end(&rig.proxy);
     }
@@ -58,7 +58,7 @@ fn the_limit_that_is_shown_is_chosen_after_the_refund() {
         let one = if left == "3" { 4 } else { 3 };
         assert!(sent["ratelimit"].starts_with(&format!("\"one\";r={one};")), "{sent:?}");
     }
-    // The other way round: before the refund the first had fewer left.
+    // The other way round: before the refund the first limit had fewer units left.
     let rig = Rig::new(&text.replace("burst: 5", "burst: 4"));
     assert_eq!(rig.upstream(&[], "200", "1")["x-ratelimit-name"], "one");
     assert_eq!(rig.upstream(&[], "404", "1")["x-ratelimit-name"], "two");
@@ -92,7 +92,7 @@ fn a_cost_that_never_fits_states_the_counter_and_no_time() {
                 "{rule}"
             );
             assert_eq!((sent.get(RETRY_AFTER), &*sent["x-ratelimit-name"]), (None, "one"), "{rule}");
-            // The numbers are those of the next request.
+            // The numbers are those that the next request finds.
             let next = rig.upstream(&[("x-cost", b"0")], "200", "1");
             assert_eq!(stated(&sent), stated(&next), "{rule}");
         }
@@ -166,7 +166,7 @@ fn a_refusal_by_a_pool_a_seat_or_a_payload_carries_the_fields_of_a_refusal() {
                 assert_eq!(sent.contains_key("x-ratelimit-limit"), older, "{case}");
                 assert_eq!(sent.contains_key("x-ratelimit-period"), older, "{case}");
                 assert_eq!(sent.get("x-ratelimit-remaining").map(|left| &**left), older.then_some(left), "{case}");
-                // It is no limit that refused.
+                // No limit refused.
                 assert_eq!(sent.get("x-ratelimit-name"), None, "{case}");
                 assert_eq!(sent.get("x-ratelimit-reset"), sent.get(RETRY_AFTER).filter(|_| older), "{case}");
                 assert_eq!(sent.contains_key(RETRY_AFTER), how.status() != 413, "{case}");
@@ -174,8 +174,9 @@ fn a_refusal_by_a_pool_a_seat_or_a_payload_carries_the_fields_of_a_refusal() {
                 let asked = matches!(how, Refusal::QueueFull | Refusal::QueueTimeout);
                 let all = format!("{policies}{}", if asked { pool } else { "" });
                 assert_eq!(sent.get("ratelimit-policy"), standard.then_some(&all), "{case}");
-                let told = sent.get("ratelimit").is_some_and(|told| told.starts_with(&format!(r#""one";r={left};t="#)));
-                assert_eq!(told, standard, "{case}");
+                let stated =
+                    sent.get("ratelimit").is_some_and(|stated| stated.starts_with(&format!(r#""one";r={left};t="#)));
+                assert_eq!(stated, standard, "{case}");
             }
         }
     }
@@ -202,24 +203,24 @@ fn the_standards_policies_are_the_same_on_every_response() {
         let sent = rig.upstream(more, status, "");
         assert_eq!((&*sent["ratelimit-policy"], &*sent["ratelimit"]), (shown, counters), "{more:?}");
     }
-    // Whoever would need a slot is told of the pool too, also where a limit refuses first.
+    // A request that needs a slot also gets the pool listed, even if a limit refuses first.
     assert_eq!(rig.send("/a/pool", &[]).1, Flow::Stop);
     assert_eq!(rig.reply().1["ratelimit-policy"], [shown, pool].concat());
     assert_eq!(rig.send("/a/pool", &[("content-length", b"99")]).1, Flow::Stop);
     assert_eq!(rig.reply().1["ratelimit-policy"], [shown, pool].concat());
-    // A hidden limit speaks where it refuses.
+    // A hidden limit is listed if it refuses.
     rig.proxy.wait(3_600);
     assert_eq!(rig.send("/a/x", &[("x-user", b"few")]).1, Flow::Stop);
     let (_, sent, _) = rig.reply();
     assert!(sent["ratelimit-policy"].contains(r#""hidden";q=1;w=86400, "dear""#), "{sent:?}");
-    // What cannot be read is listed, and nothing is said of what is left.
+    // A limit whose counter cannot be read is listed, without the units left.
     rig.proxy.data.fault.set(Some(Fault::HostStatus(10)));
     let sent = rig.upstream(&[], "200", "");
     assert_eq!((&*sent["ratelimit-policy"], sent.get("ratelimit")), (shown, None));
 }
 
 #[test]
-fn what_is_over_is_told_in_the_family_that_it_belongs_to() {
+fn overage_is_stated_in_the_family_that_it_belongs_to() {
     let rule = "calendar: { quota: 5, window: 1d }, over: count, cost: { response_header: x-cost }";
     for (family, over) in [("x-ratelimit", Some("3")), ("both", Some("3")), ("ietf", None)] {
         let mut rig = Rig::new(&policy(rule, &format!("fields: {{ family: {family} }}")));
@@ -227,7 +228,7 @@ fn what_is_over_is_told_in_the_family_that_it_belongs_to() {
         assert_eq!(sent.get("x-ratelimit-overage").map(|over| &**over), over, "{family}");
         for how in Refusal::ALL {
             let (_, sent) = rig.refused(how);
-            // One whose body was read pays.
+            // A request whose body was read pays.
             let over = over.map(|over| if how == Refusal::Body { "4" } else { over });
             assert_eq!(sent.get("x-ratelimit-overage").map(|over| &**over), over, "{family}: {how:?}");
         }
@@ -249,12 +250,12 @@ fn no_reset_lies_beyond_the_window_after_a_step_of_the_clock() {
                     rig.upstream(&[], "200", "1");
                 }
                 rig.proxy.now.set(rig.proxy.now.get() - back * 1_000_000_000);
-                let beside = format!("{rule}, {back} s, {refuses}");
+                let rule = format!("{rule}, {back} s, {refuses}");
                 let assert_within = |sent: &Sent| {
                     let reset: u64 = sent["x-ratelimit-reset"].parse().unwrap();
-                    assert!(reset <= window, "{beside}: {sent:?}");
-                    if let Some((_, more)) = sent.get("ratelimit").and_then(|told| told.split_once(";t=")) {
-                        assert!(more.parse::<u64>().unwrap() <= window, "{beside}: {sent:?}");
+                    assert!(reset <= window, "{rule}: {sent:?}");
+                    if let Some((_, more)) = sent.get("ratelimit").and_then(|stated| stated.split_once(";t=")) {
+                        assert!(more.parse::<u64>().unwrap() <= window, "{rule}: {sent:?}");
                     }
                 };
                 assert_within(&rig.upstream(&[], "200", "1"));
@@ -262,12 +263,12 @@ fn no_reset_lies_beyond_the_window_after_a_step_of_the_clock() {
                 for how in [Refusal::Seat, Refusal::Head, Refusal::Body] {
                     assert_within(&rig.refused(how).1);
                 }
-                // And what was told is kept: after that time it is full.
+                // The promise is kept: after that time the quota is full.
                 let sent = rig.upstream(&[], "200", "1");
                 let reset: u64 = sent["x-ratelimit-reset"].parse().unwrap();
                 rig.proxy.wait(reset);
                 let full = rig.upstream(&[], "404", "1");
-                assert!(["5", "500"].contains(&&*full["x-ratelimit-remaining"]), "{beside}: {full:?}");
+                assert!(["5", "500"].contains(&&*full["x-ratelimit-remaining"]), "{rule}: {full:?}");
             }
         }
     }
@@ -287,7 +288,7 @@ fn a_clock_that_steps_back_while_the_upstream_works_is_no_later_reset() {
 }
 
 #[test]
-fn only_what_nothing_refuses_is_counted_as_admitted() {
+fn only_a_request_that_nothing_refuses_is_counted_as_admitted() {
     let rule = format!("{}, over: count", RULES[2]);
     let mut rig = Rig::new(&policy(&rule, ""));
     let counted = |rig: &Rig, name: &str| rig.proxy.count(&format!("policy.=.demo;.;{name}"));
@@ -308,7 +309,8 @@ fn only_what_nothing_refuses_is_counted_as_admitted() {
     ] {
         assert_eq!(counted(&rig, name), count, "{name}");
     }
-    // One whose body is whole is admitted; one that hangs up has begun, one that waits has not.
+    // A request whose body has come is admitted. One that hangs up has begun, and one that waits
+    // has not.
     rig.upstream(&[], "200", "1");
     assert_eq!(admitted(&rig), 1);
     let (mut stream, _) = rig.send("/a/x", &[]);
@@ -318,10 +320,10 @@ fn only_what_nothing_refuses_is_counted_as_admitted() {
     let (mut waiting, flow) = rig.send("/a/pool", &[]);
     assert_eq!(flow, Flow::Wait);
     waiting.on_end(&rig.proxy);
-    assert_eq!((admitted(&rig), rig.proxy.given_back("one", "queue_left")), (2, 1));
+    assert_eq!((admitted(&rig), rig.proxy.refunded("one", "queue_left")), (2, 1));
     let (mut waiting, _) = rig.send("/a/pool", &[]);
     rig.slot.on_end(&rig.proxy);
-    assert!(waiting.on_turn(&rig.proxy, Answer::Resume));
+    assert!(waiting.on_queue_answer(&rig.proxy, Answer::Resume));
     assert_eq!(admitted(&rig), 2, "its body may be refused yet");
     waiting.on_request_body(&rig.proxy, 9, true, &mut super::slice());
     assert_eq!(admitted(&rig), 3);
@@ -348,9 +350,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever became of a request, the next that only looks is told the same.
+    /// Whatever happened to a request, the next one that only reads the counter finds the same.
     #[test]
-    fn what_is_stated_is_what_the_next_request_finds(
+    fn the_next_request_finds_what_was_stated(
         steps in steps(),
         rule in proptest::sample::select(RULES.to_vec()),
         charge in proptest::sample::select(vec!["charge: success", "charge: admitted"]),
@@ -375,7 +377,7 @@ proptest! {
             };
             let (mut look, _) = rig.proxy.send(&looks, &[(":method", b"GET"), (":path", b"/a/x")]);
             let seen = rig.proxy.answer(&mut look, &[(":status", "200")]);
-            // A refusal by the limit says that nothing remains for such a request.
+            // A refusal by the limit states that nothing remains for such a request.
             let names: &[&str] = match sent.get(RETRY_AFTER) {
                 Some(_) if matches!(step, Step::Upstream { .. }) => &["x-ratelimit-limit", "x-ratelimit-reset"],
                 Some(_) | None => &["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-overage", "ratelimit"],
