@@ -5,8 +5,7 @@
 //!
 //! * A [`Slice`](super::slice::Slice) bounds the work of one callback. The rest waits for the next.
 //! * A [`Work`] bounds the work of one body: a small multiple of what ordinary data of the same
-//! size
-//!   costs. Only the bytes sent and the bytes that come out *in the end* count as size: a sender
+//!   size costs. Only the bytes sent and the bytes that come out *in the end* count as size: a sender
 //!   produces what lies between two encodings for free, so it adds nothing.
 //!
 //! Each part of the decoders counts its own work: bytes, blocks, tables, members, frames, records.
