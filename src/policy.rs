@@ -46,8 +46,9 @@ use reader::{Faults, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
 use seats::SeatLimit;
-use tiers::{ReadTier, Tier};
+use tiers::{ReadTiers, Tier};
 
+use crate::base::id::{IdVec, TierId};
 use crate::base::pointer::Pointer;
 
 /// A policy, checked whole.
@@ -58,7 +59,7 @@ pub struct Policy {
     /// Who may call, and how they are known.
     pub callers: Callers,
     /// Classes of requests, first match wins.
-    pub tiers: Vec<Tier>,
+    pub tiers: IdVec<TierId, Tier>,
     /// Requests to which no limit applies.
     pub exempt: Exemptions,
     /// All limits, in the order of the document.
@@ -88,7 +89,7 @@ pub struct Policy {
     /// All routes of the policy.
     pub routes: RouteTable,
     /// By route, the first tier that it leads to.
-    tier_by_route: Vec<Option<usize>>,
+    tier_by_route: Vec<Option<TierId>>,
 }
 
 /// What the parts of a policy share while they are read.
@@ -156,7 +157,7 @@ impl Policy {
 
     /// The tier of a request that these routes match.
     #[must_use]
-    pub fn tier_of(&self, matches: &Matches) -> Option<usize> {
+    pub fn tier_of(&self, matches: &Matches) -> Option<TierId> {
         matches.ids().iter().filter_map(|id| *self.tier_by_route.get(id.index())?).min()
     }
 }
@@ -181,7 +182,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
             Some(Callers::default())
         }
     };
-    let tiers = map.get("tiers").map_or_else(Vec::new, |field| tiers::read(field, &mut context));
+    let tiers = map.get("tiers").map_or_else(ReadTiers::default, |field| tiers::read(field, &mut context));
     let exempt = map.optional("exempt", ReadExemptions::default(), |field| exempt::read(field, &tiers, &mut context));
     let none = ReadExemptions::default();
     let beside = Beside { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
@@ -200,7 +201,8 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
     map.end();
 
-    let tiers: Vec<Tier> = tiers.into_iter().map(|read: Option<ReadTier>| Some(read?.tier)).collect::<Option<_>>()?;
+    let tiers: Vec<Tier> = Vec::from(tiers).into_iter().map(|read| Some(read?.tier)).collect::<Option<_>>()?;
+    let tiers = IdVec::from(tiers);
     let (limits, pools, seats, payloads) = (limits?, pools?, seats?, payloads?);
     let exempt = exempt?.selectors;
     let routes = context.routes.build();
@@ -226,12 +228,12 @@ fn read(document: Field<'_>) -> Option<Policy> {
     })
 }
 
-fn tier_by_route(tiers: &[Tier], routes: usize) -> Vec<Option<usize>> {
+fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierId>> {
     let mut first = vec![None; routes];
-    for (number, tier) in tiers.iter().enumerate() {
-        for id in &tier.routes {
-            if let Some(place @ None) = first.get_mut(id.index()) {
-                *place = Some(number);
+    for (id, tier) in tiers.entries() {
+        for route in &tier.routes {
+            if let Some(place @ None) = first.get_mut(route.index()) {
+                *place = Some(id);
             }
         }
     }

@@ -24,6 +24,7 @@ use super::runtime::{Runtime, Scratch};
 use super::stated::{self, tell_now, update};
 use super::turn::{self, Entry, Turn};
 use super::upload::Upload;
+use crate::base::id::TierId;
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::grpc::GrpcAnswer;
@@ -324,7 +325,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         verdict: Verdict,
         checks: &[LimitCheck],
         shown: &[LimitStatus],
-        tier: Option<usize>,
+        tier: Option<TierId>,
         caller: &Caller<'_>,
     ) {
         let policy = &self.runtime.policy;

@@ -6,6 +6,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::DecisionLabel;
+use crate::base::id::TierId;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::request::identify::{AuthFailure, Caller, Refused};
@@ -21,7 +22,7 @@ const LINE_BYTES_USUAL: usize = 256;
 /// The line for a request that the limit called `limit` refuses, or that is refused for its path;
 /// `None` where no line is wanted.
 #[must_use]
-pub fn refused(policy: &Policy, limit: Option<&str>, tier: Option<usize>, caller: &Caller<'_>) -> Option<String> {
+pub fn refused(policy: &Policy, limit: Option<&str>, tier: Option<TierId>, caller: &Caller<'_>) -> Option<String> {
     let attributes = policy.access_log.as_ref()?;
     let mut line = String::new();
     write(&mut line, policy, attributes, DecisionLabel::Refused, limit, tier, Some(caller));
@@ -34,7 +35,7 @@ pub fn unauthorized(
     line: &mut String,
     policy: &Policy,
     attributes: &[AttributeId],
-    tier: Option<usize>,
+    tier: Option<TierId>,
     why: AuthFailure,
     refused: &Refused<'_>,
 ) {
@@ -53,7 +54,7 @@ pub fn write(
     attributes: &[AttributeId],
     decision: DecisionLabel,
     limit: Option<&str>,
-    tier: Option<usize>,
+    tier: Option<TierId>,
     caller: Option<&Caller<'_>>,
 ) {
     let tier = tier.and_then(|tier| policy.tiers.get(tier)).map(|tier| &*tier.name);

@@ -11,6 +11,7 @@ use super::error::Reason;
 use super::reader::{Field, MapField};
 use super::route::RouteId;
 use super::select::read_routes;
+use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::{Property, PropertySet};
 
 pub use self::credential::{Credential, Place};
@@ -22,7 +23,7 @@ pub struct Callers {
     /// Where they are asked for: elsewhere everybody is anonymous. `None` is everywhere.
     pub routes: Option<Vec<RouteId>>,
     /// All credentials, in the order in which they are looked for.
-    pub credentials: Vec<Credential>,
+    pub credentials: IdVec<CredentialId, Credential>,
     /// What their secrets stand for.
     pub directory: Directory,
     /// Attributes with sources of their own.
@@ -123,7 +124,9 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let entries = map.get("directory");
     declare_attributes(&map, entries.as_ref(), context);
     let directory = map.optional("directory", Directory::default(), |field| directory::read(field, context));
-    let places = credentials.as_deref().unwrap_or_default();
+    let credentials = credentials.map(IdVec::from);
+    let none = IdVec::default();
+    let places = credentials.as_ref().unwrap_or(&none);
     let sources = map.optional("attributes", Vec::new(), |field| source::read(field, places, context));
     context.attributes.close(match &directory {
         Some(_) if field.faults.count() == faults_before => Known::All { directory: entries.is_some() },

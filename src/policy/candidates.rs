@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use super::attributes::AttributeId;
 use super::route::RouteId;
 use super::select::Selector;
+use crate::base::id::TierId;
 
 /// The numbers of a list of selectors, by what selects.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ struct Place {
 enum Branch {
     /// By the numbers of the routes that match. Routes come first, so that the root alone has them.
     Routes(Vec<Place>),
-    Tiers(BTreeMap<usize, Place>),
+    Tiers(BTreeMap<TierId, Place>),
     Values(AttributeId, BTreeMap<Box<[u8]>, Place>),
 }
 
@@ -53,7 +54,7 @@ enum Branch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Named<'s> {
     Route(RouteId),
-    Tier(usize),
+    Tier(TierId),
     Value(AttributeId, &'s str),
 }
 
@@ -89,7 +90,7 @@ impl Candidates {
     /// what the caller has.
     pub fn find<'v>(
         &self,
-        tier: Option<usize>,
+        tier: Option<TierId>,
         routes: &[RouteId],
         value: impl Fn(AttributeId) -> Option<&'v [u8]>,
         found: &mut Vec<usize>,
@@ -134,7 +135,7 @@ impl Place {
 
     fn find<'v>(
         &self,
-        tier: Option<usize>,
+        tier: Option<TierId>,
         routes: &[RouteId],
         value: &impl Fn(AttributeId) -> Option<&'v [u8]>,
         found: &mut Vec<usize>,

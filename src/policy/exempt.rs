@@ -5,7 +5,7 @@ use super::candidates::Candidates;
 use super::reader::Field;
 use super::route::Route;
 use super::select::{Selector, read_selector};
-use super::tiers::ReadTier;
+use super::tiers::ReadTiers;
 
 /// All exemptions of a policy.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct ReadExemptions {
 pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
 
 /// Reads the exemptions; `None` where one has a fault.
-pub(super) fn read(field: Field<'_>, tiers: &[Option<ReadTier>], context: &mut Context) -> Option<ReadExemptions> {
+pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -> Option<ReadExemptions> {
     let nodes = field.full_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
     for selected in field.each(nodes, |field| {

@@ -14,7 +14,7 @@ use super::reader::{Field, MapField};
 use super::route::Route;
 use super::rules;
 use super::select::{Selector, read_selector, routes_of};
-use super::tiers::ReadTier;
+use super::tiers::ReadTiers;
 use crate::limit::{Enforcement, FailureMode, QUOTA_MAX, Rule};
 use crate::payload::json::JsonPath;
 
@@ -113,7 +113,7 @@ pub(crate) const CONTENT_LENGTH: &str = "content-length";
 /// What the limits are read beside.
 pub(super) struct Beside<'a> {
     pub(super) policy: Option<&'a str>,
-    pub(super) tiers: &'a [Option<ReadTier>],
+    pub(super) tiers: &'a ReadTiers,
     pub(super) exempt: &'a ReadExemptions,
 }
 

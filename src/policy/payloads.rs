@@ -11,7 +11,8 @@ use super::overrides::{self, Overrides};
 use super::reader::{Field, MapField};
 use super::route::Route;
 use super::select::{Condition, Selector, read_selector, routes_of};
-use super::tiers::ReadTier;
+use super::tiers::ReadTiers;
+use crate::base::id::TierId;
 use crate::base::units::parse_size;
 use crate::payload::body::Reason as RefusalReason;
 use crate::payload::json::{
@@ -101,7 +102,7 @@ pub(crate) const COUNTS_MAX: u64 = 1_000_000_000;
 
 /// What the payload limits are read beside.
 pub(super) struct Beside<'a> {
-    pub(super) tiers: &'a [Option<ReadTier>],
+    pub(super) tiers: &'a ReadTiers,
     pub(super) exempt: &'a ReadExemptions,
 }
 
@@ -142,7 +143,7 @@ impl Earlier {
 impl Taken {
     /// Whether all callers and tiers of `other` are among its own.
     fn includes(&self, other: &Selector) -> bool {
-        let in_tiers = |tiers: &Vec<usize>| {
+        let in_tiers = |tiers: &Vec<TierId>| {
             other.tiers.as_ref().is_some_and(|others| others.iter().all(|tier| tiers.contains(tier)))
         };
         let asked_too = |(id, values): &Condition| {

@@ -7,7 +7,8 @@ use super::document::Value;
 use super::error::Reason;
 use super::reader::{Field, MapField};
 use super::route::{Route, RouteId, RouteTableBuilder};
-use super::tiers::{self, ReadTier};
+use super::tiers::{self, ReadTier, ReadTiers};
+use crate::base::id::TierId;
 
 /// An attribute, and the values of which it must have one.
 pub type Condition = (AttributeId, Vec<Box<str>>);
@@ -16,7 +17,7 @@ pub type Condition = (AttributeId, Vec<Box<str>>);
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     /// The request is of one of these tiers; `None` is any, and none.
-    pub tiers: Option<Vec<usize>>,
+    pub tiers: Option<Vec<TierId>>,
     /// One of these routes matches; `None` is any.
     pub routes: Option<Vec<RouteId>>,
     /// The caller's attribute has one of the values.
@@ -41,7 +42,7 @@ pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Op
 /// What selects, and its routes; `None` where they or the tiers have a fault.
 pub(super) fn read_selector(
     field: Field<'_>,
-    all: &[Option<ReadTier>],
+    all: &ReadTiers,
     context: &mut Context,
 ) -> Option<(Selector, Vec<Route>)> {
     let map = field.map("{ routes: [/v1/**] }")?;
@@ -63,9 +64,9 @@ pub(super) fn read_selector(
         None => (Vec::new(), None),
     };
     let tiers = tiers?;
-    if let (Some(tier), Some(numbers)) = (tier, &tiers)
+    if let (Some(tier), Some(ids_of_tiers)) = (tier, &tiers)
         && ids.is_some()
-        && !numbers.iter().any(|number| tiers::meets(all, *number, &routes))
+        && !ids_of_tiers.iter().any(|id| tiers::meets(all, *id, &routes))
     {
         field.fault(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
     }
@@ -74,7 +75,7 @@ pub(super) fn read_selector(
 
 /// Routes of which each request that is selected matches one: its own, else those of its tiers; none
 /// where any path will do.
-pub(super) fn routes_of<'a>(selector: &Selector, own: &'a [Route], tiers: &'a [Option<ReadTier>]) -> Vec<&'a Route> {
+pub(super) fn routes_of<'a>(selector: &Selector, own: &'a [Route], tiers: &'a ReadTiers) -> Vec<&'a Route> {
     if selector.routes.is_some() {
         return own.iter().collect();
     }
@@ -82,10 +83,11 @@ pub(super) fn routes_of<'a>(selector: &Selector, own: &'a [Route], tiers: &'a [O
     tiers.flat_map(|read| &read.routes).collect()
 }
 
-/// One tier's name or a list of them, as their numbers.
-fn read_tiers(field: Field<'_>, tiers: &[Option<ReadTier>]) -> Option<Vec<usize>> {
+/// One tier's name or a list of them, as their ids.
+fn read_tiers(field: Field<'_>, tiers: &ReadTiers) -> Option<Vec<TierId>> {
     let find = |field: &Field<'_>, name: &str| {
-        let found = tiers.iter().position(|read| read.as_ref().is_some_and(|read| *read.tier.name == *name));
+        let named = |read: &Option<ReadTier>| read.as_ref().is_some_and(|read| *read.tier.name == *name);
+        let found = tiers.entries().find(|(_, read)| named(read)).map(|(id, _)| id);
         // A tier with a fault is missing here; its own fault says enough.
         if found.is_none() && tiers.iter().all(Option::is_some) {
             let choices = tiers.iter().flatten().map(|read| read.tier.name.to_string()).collect();

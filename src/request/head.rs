@@ -1,6 +1,7 @@
 //! The parts of a request's head that the policy looks at.
 
 use super::properties::RequestProperties;
+use crate::base::id::TierId;
 use crate::base::path::{Ambiguity, PathBuffer, Readings, ambiguity};
 use crate::host::headers::Headers;
 use crate::host::stream::{Dialect, Properties, RequestHead};
@@ -19,8 +20,8 @@ pub struct Request {
     pub path: PathBuffer,
     /// The routes of the policy that match it.
     pub matches: Matches,
-    /// The number of its tier.
-    pub tier: Option<usize>,
+    /// Its tier.
+    pub tier: Option<TierId>,
     /// Readings of the path that other routes match.
     pub others: Vec<OtherReading>,
     /// Why no reading of the path is safe.
@@ -54,7 +55,7 @@ impl Tunnel {
 pub struct OtherReading {
     path: PathBuffer,
     matches: Matches,
-    tier: Option<usize>,
+    tier: Option<TierId>,
 }
 
 /// One reading of a request's path, and what follows from it.
@@ -64,8 +65,8 @@ pub struct Reading<'r> {
     pub path: &'r PathBuffer,
     /// The routes of the policy that match it.
     pub matches: &'r Matches,
-    /// The number of its tier.
-    pub tier: Option<usize>,
+    /// Its tier.
+    pub tier: Option<TierId>,
 }
 
 impl Request {

@@ -5,6 +5,7 @@ mod tests;
 
 use super::head::{Reading, Request};
 use super::identify::Caller;
+use crate::base::id::TierId;
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
 use crate::policy::candidates::Candidates;
@@ -156,7 +157,7 @@ pub(crate) fn holds(selector: &Selector, reading: Reading<'_>, caller: &Caller<'
 
 /// Whether the reading is of a tier that the selector asks for.
 pub(crate) fn of_its_tiers(selector: &Selector, reading: Reading<'_>) -> bool {
-    let of_tier = |tiers: &Vec<usize>| reading.tier.is_some_and(|tier| tiers.contains(&tier));
+    let of_tier = |tiers: &Vec<TierId>| reading.tier.is_some_and(|tier| tiers.contains(&tier));
     selector.tiers.as_ref().is_none_or(of_tier)
 }
 

@@ -6,6 +6,7 @@ use super::explanation::{Limit, Missing, NotApplied, Part, Pool, Reason, Seats};
 use super::missing::given_by;
 use super::recorder::lossy;
 use super::upstream::Settled;
+use crate::base::id::TierId;
 use crate::base::number::counted;
 use crate::base::units::write_span;
 use crate::limit::calendar::Over;
@@ -122,8 +123,8 @@ impl View<'_> {
         None
     }
 
-    fn other_tier(&self, wanted: &[usize]) -> String {
-        let name = |tier: &usize| self.policy.tiers.get(*tier).map_or("", |tier| &*tier.name);
+    fn other_tier(&self, wanted: &[TierId]) -> String {
+        let name = |tier: &TierId| self.policy.tiers.get(*tier).map_or("", |tier| &*tier.name);
         let wanted = either(wanted.iter().map(name));
         match &self.request.tier {
             Some(tier) => format!("it is for tier {wanted}, and the request is of {}", name(tier)),

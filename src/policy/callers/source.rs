@@ -10,6 +10,7 @@ use super::super::header::{self, TOKEN_BYTES_MAX};
 use super::super::reader::Field;
 use super::super::route::Route;
 use super::{Credential, Place, STEP_BYTES_MAX, read_steps};
+use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::Property;
 
 /// The way to a value in metadata: from map to map by key, into a list by index.
@@ -26,8 +27,8 @@ pub enum Source {
     Metadata {
         /// The filter's name, then the keys.
         path: Steps,
-        /// The number of the credential that says this: it stands on the path.
-        claim_of: Option<usize>,
+        /// The credential that says this: it is on the path.
+        claim_of: Option<CredentialId>,
     },
     /// What the configuration says of the route: a namespace, then the keys.
     RouteMetadata(Steps),
@@ -51,9 +52,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// The path of the metadata that it reads, and the number of the credential that writes it, if one does.
+    /// The path of the metadata that it reads, and the credential that writes it, if one does.
     #[must_use]
-    pub fn metadata(&self) -> Option<(&Steps, Option<usize>)> {
+    pub fn metadata(&self) -> Option<(&Steps, Option<CredentialId>)> {
         if let Self::Metadata { path, claim_of } = self { Some((path, *claim_of)) } else { None }
     }
 
@@ -103,7 +104,7 @@ pub(crate) const PARTS: [(&str, Property); 4] = [
 /// Reads `attributes`. `credentials` are those of the policy, none where they have a fault.
 pub(super) fn read(
     field: Field<'_>,
-    credentials: &[Credential],
+    credentials: &IdVec<CredentialId, Credential>,
     context: &mut Context,
 ) -> Option<Vec<(AttributeId, Vec<Source>)>> {
     let map = field.map("{ org: [{ directory: org }] }")?;
@@ -130,7 +131,12 @@ pub(super) fn read(
     Some(all)
 }
 
-fn read_source(field: Field<'_>, attribute: &str, credentials: &[Credential], context: &mut Context) -> Option<Source> {
+fn read_source(
+    field: Field<'_>,
+    attribute: &str,
+    credentials: &IdVec<CredentialId, Credential>,
+    context: &mut Context,
+) -> Option<Source> {
     let map = field.map("{ metadata: [envoy.filters.http.jwt_authn, session, sub] }")?;
     let found: Vec<(&'static str, Field<'_>)> = KEYS.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
     let trusted = map.get("trusted");
@@ -148,7 +154,7 @@ fn read_one(
     value: Field<'_>,
     trusted: Option<Field<'_>>,
     attribute: &str,
-    credentials: &[Credential],
+    credentials: &IdVec<CredentialId, Credential>,
     context: &mut Context,
 ) -> Option<Source> {
     match key {
@@ -166,7 +172,7 @@ fn read_one(
                 Place::Metadata(verified) => path.starts_with(verified),
                 Place::Header { .. } | Place::Query { .. } => false,
             };
-            let claim_of = credentials.iter().position(says);
+            let claim_of = credentials.entries().find(|(_, credential)| says(credential)).map(|(id, _)| id);
             Some(Source::Metadata { path, claim_of })
         }
         "route_metadata" => read_steps(value, 2).map(Source::RouteMetadata),
@@ -207,7 +213,11 @@ fn read_one(
 }
 
 /// Attributes may be written down, secrets never: `holds` tells whether a secret stands there.
-fn no_secret(field: &Field<'_>, credentials: &[Credential], holds: impl Fn(&Place) -> bool) -> Option<()> {
+fn no_secret(
+    field: &Field<'_>,
+    credentials: &IdVec<CredentialId, Credential>,
+    holds: impl Fn(&Place) -> bool,
+) -> Option<()> {
     match credentials.iter().find(|credential| holds(&credential.place)) {
         Some(credential) => field.refuse(Reason::SecretAsAttribute { credential: credential.name.to_string() }),
         None => Some(()),
