@@ -82,6 +82,7 @@ fn wait(check: &LimitCheck) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::{CounterOwner, LimitId};
     use crate::base::units::Refill;
     use crate::base::zone::Zone;
     use crate::host::fake::At;
@@ -92,12 +93,14 @@ mod tests {
     use crate::store::key::KeyMaker;
     use crate::store::memory::MemoryStore;
 
+    /// Whose counters these are does not matter here.
+    const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 
     fn check(name: &str, burst: u32, refill: &str, cost: u64) -> LimitCheck {
         let rule = Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap());
         let key = KeyMaker::new(&[0; 16], 9).partition(name.as_bytes()).finish();
-        LimitCheck::new(key, rule, Cost::Now(cost), FailureMode::Deny)
+        LimitCheck::new(OWNER, key, rule, Cost::Now(cost), FailureMode::Deny)
     }
 
     fn shadow(mut check: LimitCheck) -> LimitCheck {
@@ -156,7 +159,7 @@ mod tests {
         let mut store = MemoryStore::default();
         let rule = Calendar::new(2, Over::Refuse, Period::Seconds(60), Zone::UTC).unwrap();
         let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
-        let check = || LimitCheck::new(key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
+        let check = || LimitCheck::new(OWNER, key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
         let turn = Timestamp::from_nanos(1_020_000_000_000);
         let (before, after) = (turn.before(Span::from_nanos(1)), turn.after(Span::from_nanos(9)));
         // Others take all of the new window before it looks at the record.

@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod metrics;
 
+use crate::base::id::{CounterOwner, PayloadId, PoolId};
 use crate::base::path::Ambiguity;
 use crate::base::time::Span;
 use crate::engine::Verdict;
@@ -49,8 +50,8 @@ pub enum Event {
     /// A limit decided on a request. A request that goes on is one event for each of its limits, one that
     /// a limit refused is one for each that refused, or would have.
     Decision {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// How.
         decided: DecisionLabel,
     },
@@ -62,50 +63,50 @@ pub enum Event {
     PathRefused(Ambiguity),
     /// Units were admitted above a limit's quota.
     Overage {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// How many.
         units: u64,
     },
     /// A pool refused a request.
     QueueRefused {
-        /// The pool's number in its policy.
-        pool: usize,
+        /// The pool.
+        pool: PoolId,
         /// Why.
         reason: QueueReason,
     },
     /// Requests began to wait for their turn, or ceased to.
     Waiting {
-        /// The pool's number in its policy.
-        pool: usize,
+        /// The pool.
+        pool: PoolId,
         /// How many more; below zero, fewer.
         by: i64,
     },
     /// A request has waited.
     Waited {
-        /// The pool's number in its policy.
-        pool: usize,
+        /// The pool.
+        pool: PoolId,
         /// How long.
         span: Span,
     },
     /// A payload was refused.
     PayloadRefused {
-        /// The number of the payload limit in its policy.
-        payload: usize,
+        /// The payload limit.
+        payload: PayloadId,
         /// Why.
         reason: Reason,
     },
     /// A request cost units of a limit whose cost is not always the same.
     Charged {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// How many.
         units: u64,
     },
     /// Units were given back.
     Refunded {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// Why.
         why: Refund,
     },
@@ -167,14 +168,14 @@ impl DecisionLabel {
 pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item = Event> + '_ {
     let unlimited = (verdict == Verdict::Unlimited).then_some(Event::Unlimited);
     let of_claim = move |check: &LimitCheck| {
-        let limit = check.limit;
+        let owner = check.owner;
         let decided = DecisionLabel::of(check, verdict).filter(|decided| *decided == DecisionLabel::Admitted);
         let balance = check.answer.as_ref().ok().filter(|_| check.charge.is_some()).map(Decision::balance);
         let units = check.cost.takes();
         [
-            decided.map(|decided| Event::Decision { limit, decided }),
-            balance.map(|_| Event::Charged { limit, units }),
-            balance.and_then(|balance| overage(limit, balance, units)),
+            decided.map(|decided| Event::Decision { owner, decided }),
+            balance.map(|_| Event::Charged { owner, units }),
+            balance.and_then(|balance| overage(owner, balance, units)),
         ]
     };
     unlimited.into_iter().chain(checks.iter().flat_map(of_claim).flatten())
@@ -182,9 +183,9 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item 
 
 /// What a charge of `units` took above the quota, where it did.
 #[must_use]
-pub fn overage(limit: usize, balance: Balance, units: u64) -> Option<Event> {
+pub fn overage(owner: CounterOwner, balance: Balance, units: u64) -> Option<Event> {
     let units = balance.over.min(units);
-    (units > 0).then_some(Event::Overage { limit, units })
+    (units > 0).then_some(Event::Overage { owner, units })
 }
 
 /// Counts what came up in the store.

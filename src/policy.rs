@@ -48,7 +48,8 @@ use route::{Matches, RouteTable, RouteTableBuilder};
 use seats::SeatLimit;
 use tiers::{ReadTiers, Tier};
 
-use crate::base::id::{IdVec, TierId};
+use crate::base::id::{CounterOwner, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId};
+use crate::base::invariant::invariant;
 use crate::base::pointer::Pointer;
 
 /// A policy, checked whole.
@@ -63,19 +64,19 @@ pub struct Policy {
     /// Requests to which no limit applies.
     pub exempt: Exemptions,
     /// All limits, in the order of the document.
-    pub limits: Vec<Limit>,
+    pub limits: IdVec<LimitId, Limit>,
     /// Which limits to look at for a request.
     pub candidates: Candidates,
     /// At most so many requests in flight each, in the order of the document.
-    pub pools: Vec<PoolLimit>,
+    pub pools: IdVec<PoolId, PoolLimit>,
     /// Which pools to look at for a request.
     pub pool_candidates: Candidates,
     /// At most so many holders at a time each, in the order of the document.
-    pub seats: Vec<SeatLimit>,
+    pub seats: IdVec<SeatId, SeatLimit>,
     /// Which seat limits to look at for a request.
     pub seat_candidates: Candidates,
     /// What bodies may be, first match wins.
-    pub payloads: Vec<Payload>,
+    pub payloads: IdVec<PayloadId, Payload>,
     /// Which payload limits to look at for a request.
     pub payload_candidates: Candidates,
     /// What callers are told.
@@ -137,22 +138,48 @@ impl Policy {
         }
     }
 
-    /// The seat limit of a check: those are numbered behind the limits.
+    /// The identities of all limits and seat limits.
     #[must_use]
-    pub fn seat(&self, check: usize) -> Option<&SeatLimit> {
-        self.seats.get(check.checked_sub(self.limits.len())?)
+    pub fn identities(&self) -> PerOwner<&[u8]> {
+        PerOwner {
+            limits: self.limits.iter().map(|limit| &*limit.identity).collect(),
+            seats: self.seats.iter().map(|seats| &*seats.identity).collect(),
+        }
     }
 
-    /// What the counters of all limits and seat limits belong to, in the order of the checks' numbers.
-    pub fn identities(&self) -> impl Iterator<Item = &[u8]> {
-        self.limits.iter().map(|limit| &*limit.identity).chain(self.seats.iter().map(|seat| &*seat.identity))
+    /// What `make` returns for each limit and seat limit, and its name; limits first.
+    pub fn for_each_owner<T>(&self, mut make: impl FnMut(CounterOwner, &str) -> T) -> PerOwner<T> {
+        let limits = self.limits.entries().map(|(id, limit)| make(CounterOwner::Limit(id), &limit.name)).collect();
+        let seats = self.seats.entries().map(|(id, seats)| make(CounterOwner::Seats(id), &seats.name)).collect();
+        PerOwner { limits, seats }
     }
 
-    /// The name of the limit, or seat limit, of a check.
+    /// The limit that owns a counter; `None` if a seat limit does.
     #[must_use]
-    pub fn check_name(&self, check: usize) -> &str {
-        let seat = || self.seat(check).map(|seat| &*seat.name);
-        self.limits.get(check).map(|limit| &*limit.name).or_else(seat).unwrap_or_default()
+    pub fn limit(&self, owner: CounterOwner) -> Option<&Limit> {
+        match owner {
+            CounterOwner::Limit(id) => self.limits.get(id),
+            CounterOwner::Seats(_) => None,
+        }
+    }
+
+    /// The seat limit that owns a counter; `None` if a limit does.
+    #[must_use]
+    pub fn seat_limit(&self, owner: CounterOwner) -> Option<&SeatLimit> {
+        match owner {
+            CounterOwner::Limit(_) => None,
+            CounterOwner::Seats(id) => self.seats.get(id),
+        }
+    }
+
+    /// The name of the limit or seat limit that owns a counter.
+    #[must_use]
+    pub fn owner_name(&self, owner: CounterOwner) -> Option<&str> {
+        let name = match owner {
+            CounterOwner::Limit(id) => self.limits.get(id).map(|limit| &*limit.name),
+            CounterOwner::Seats(id) => self.seats.get(id).map(|seats| &*seats.name),
+        };
+        invariant(name, "the owner of a counter is in the policy")
     }
 
     /// The tier of a request that these routes match.
@@ -211,13 +238,13 @@ fn read(document: Field<'_>) -> Option<Policy> {
         callers: callers?,
         candidates: Candidates::of(limits.iter().map(|limit| &limit.selector)),
         pool_candidates: Candidates::of(pools.iter().map(|pool| &pool.selector)),
-        pools,
+        pools: pools.into(),
         seat_candidates: Candidates::of(seats.iter().map(|seats| &seats.selector)),
-        seats,
+        seats: seats.into(),
         payload_candidates: Candidates::of(payloads.iter().map(|payload| &payload.selector)),
-        payloads,
-        exempt: Exemptions { candidates: Candidates::of(exempt.iter()), selectors: exempt },
-        limits,
+        payloads: payloads.into(),
+        exempt: Exemptions { candidates: Candidates::of(exempt.iter()), selectors: exempt.into() },
+        limits: limits.into(),
         replies: replies?,
         keys_max: keys_max?,
         access_log,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use sluicegate::base::id::{CounterOwner, LimitId};
 use sluicegate::base::path::PathBuffer;
 use sluicegate::base::time::Span;
 use sluicegate::base::units::Refill;
@@ -26,6 +27,9 @@ use sluicegate::store::shared::SharedStore;
 
 use super::host::Host;
 use super::traffic::{CALLERS, Gate, START, TRAFFIC, compile};
+
+/// Whose counters these are does not matter here.
+const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 /// Callers whose limits are charged.
 const FEW: usize = 100;
@@ -178,7 +182,7 @@ fn ask(
     for identity in identities {
         let mut key = store.keys().partition(identity.as_bytes());
         key.push(Some(caller.as_bytes()));
-        checks.push(LimitCheck::new(key.finish(), rule, Cost::Now(1), FailureMode::Allow));
+        checks.push(LimitCheck::new(OWNER, key.finish(), rule, Cost::Now(1), FailureMode::Allow));
     }
     assert_eq!(decide(store, host, checks, &mut host.time()), Verdict::Admit);
 }
@@ -222,16 +226,13 @@ fn fields(family: &str) -> Case {
     let policy = compile(&format!("{{ version: 1, name: micro, limits: [{limits}], replies: {{ {replies} }} }}"));
     let host = Host::at(START);
     let mut store = SharedStore::open(host.clone(), "micro", 1_000, &[1; 16]).unwrap();
-    let check = |(number, limit): (usize, &Limit)| {
+    let check = |(id, limit): (LimitId, &Limit)| {
         let key = store.keys().partition(&limit.identity).finish();
-        let mut check = LimitCheck::new(key, limit.rule, Cost::Now(1), FailureMode::Allow);
-        check.limit = number;
-        check
+        LimitCheck::new(CounterOwner::Limit(id), key, limit.rule, Cost::Now(1), FailureMode::Allow)
     };
-    let mut checks: Vec<LimitCheck> = policy.limits.iter().enumerate().map(check).collect();
+    let mut checks: Vec<LimitCheck> = policy.limits.entries().map(check).collect();
     decide(&mut store, &host, &mut checks, &mut host.time());
-    let shown: Vec<LimitStatus> =
-        checks.iter().filter_map(|check| LimitStatus::of(check, &policy.limits[check.limit])).collect();
+    let shown: Vec<LimitStatus> = checks.iter().filter_map(|check| LimitStatus::of(check, &policy)).collect();
     assert_eq!(shown.len(), 3);
     Case::new(format!("write fields, {family}, 3 limits"), move || {
         assert!(!black_box(fields::all(&policy, black_box(&shown), &[], By::Upstream)).is_empty());

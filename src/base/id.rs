@@ -17,6 +17,11 @@ macro_rules! ids {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u16);
 
+        impl $name {
+            /// The first of its kind.
+            pub const FIRST: Self = Self(0);
+        }
+
         impl Id for $name {
             fn new(number: u16) -> Self {
                 Self(number)
@@ -123,7 +128,7 @@ impl<'a, I, T> IntoIterator for &'a IdVec<I, T> {
 }
 
 /// One item for each limit and for each seat limit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PerOwner<T> {
     /// By limit.
     pub limits: IdVec<LimitId, T>,

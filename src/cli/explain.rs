@@ -24,6 +24,7 @@ mod time;
 mod upstream;
 
 use super::{Failure, document};
+use crate::base::id::Id as _;
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
 use crate::reply::local;
@@ -88,7 +89,7 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
         callers,
         not_given,
-        exempt: outcome.exempt.map(|number| format!("/exempt/{number}")),
+        exempt: outcome.exempt.map(|id| format!("/exempt/{}", id.index())),
         payload: outcome.payload,
         limits: outcome.limits,
         pools: outcome.pools,

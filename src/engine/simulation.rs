@@ -17,6 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use self::seer::Seer;
 use super::{Verdict, decide};
+use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
@@ -31,6 +32,9 @@ use crate::limit::seats::{Holder, Seats};
 use crate::limit::{Charge, Cost, FailureMode, Rule};
 use crate::store::shared::SharedStore;
 use crate::store::{LimitCheck, Store};
+
+/// Whose counters these are does not matter here.
+const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 #[derive(Clone, Copy)]
 struct Setup {
@@ -229,7 +233,7 @@ fn work(worker: &Worker, foresees: bool) -> (Vec<Let>, u64, bool) {
             });
             let mut checks = [(user, rules[0]), (ORG, rules[1])].map(|(name, rule)| {
                 let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
-                LimitCheck::new(key, rule, Cost::Now(1), FailureMode::Deny)
+                LimitCheck::new(OWNER, key, rule, Cost::Now(1), FailureMode::Deny)
             });
             let mut now = Timestamp::from_nanos(now);
             let verdict = decide(&mut store, worker, &mut checks, &mut now);
@@ -456,7 +460,7 @@ fn what_was_refused_or_given_back_leaves_no_trace() {
             // Where others wrote first each time, the units stay charged rather than be given twice.
             let left = rule.quota() - count as u64;
             let sure = left.saturating_sub(run.kept);
-            let mut checks = [LimitCheck::new(key, rule, Cost::Now(sure), FailureMode::Deny)];
+            let mut checks = [LimitCheck::new(OWNER, key, rule, Cost::Now(sure), FailureMode::Deny)];
             assert!(
                 sure == 0 || store.try_charge_all(&mut checks, now, &run.worker),
                 "seed {seed}, {kind:?}: units of {name} were lost"

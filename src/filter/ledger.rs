@@ -4,6 +4,7 @@
 //! `charge: success` when it is known that the answer is no failure, too.
 
 use super::runtime::Runtime;
+use crate::base::id::CounterOwner;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::{Charge, Cost, Reading, Rule};
@@ -26,7 +27,7 @@ pub(super) struct Ledger {
 /// A charge that may have to be given back.
 #[derive(Debug)]
 struct Paid {
-    limit: usize,
+    owner: CounterOwner,
     when: ChargeWhen,
     key: Key,
     rule: Rule,
@@ -36,7 +37,7 @@ struct Paid {
 /// A charge that is not known yet.
 #[derive(Debug)]
 struct Late {
-    limit: usize,
+    owner: CounterOwner,
     when: ChargeWhen,
     key: Key,
     rule: Rule,
@@ -61,17 +62,17 @@ pub(super) struct Books<'a, D, H> {
     pub(super) host: &'a H,
 }
 
-/// A limit, and its counter after a charge or a refund.
-pub(super) type Changed = (usize, Reading);
+/// The owner of a counter, and the counter after a charge or a refund.
+pub(super) type Changed = (CounterOwner, Reading);
 
 impl Ledger {
     /// The charges of a request that was admitted.
     pub(super) fn of(policy: &Policy, checks: &[LimitCheck]) -> Self {
-        let limit = |check: &LimitCheck| policy.limits.get(check.limit);
+        let limit = |check: &LimitCheck| policy.limit(check.owner);
         let paid = checks.iter().filter_map(|check| {
             // A seat is touched by whoever is admitted.
             let when = limit(check).map_or(ChargeWhen::Admitted, |limit| limit.charge);
-            Some(Paid { limit: check.limit, when, key: check.key, rule: check.rule, charge: check.charge? })
+            Some(Paid { owner: check.owner, when, key: check.key, rule: check.rule, charge: check.charge? })
         });
         let mut arrays = 0..;
         // A shadow that would have refused is charged nothing, and neither is what cannot be had.
@@ -85,7 +86,7 @@ impl Ledger {
                 CostSource::Fixed(_) | CostSource::Header(_) => return None,
             };
             let late = Late {
-                limit: check.limit,
+                owner: check.owner,
                 when: limit(check)?.charge,
                 key: check.key,
                 rule: check.rule,
@@ -128,7 +129,7 @@ impl Ledger {
         }
         let headers = books.host.response_headers();
         let said = |late: &Late| {
-            let name = (late.source == Source::Response).then(|| books.cost_header(late.limit))??;
+            let name = (late.source == Source::Response).then(|| books.cost_header(late.owner))??;
             Some(units(headers.all(name)))
         };
         self.charge(books, said)
@@ -195,9 +196,9 @@ impl Ledger {
         self.late.retain(|late| {
             let Some(units) = units(late) else { return true };
             if let Some((reading, charge)) = books.force_charge(late, units) {
-                changed.push((late.limit, reading));
-                let Late { limit, when, key, rule, .. } = *late;
-                paid.push(Paid { limit, when, key, rule, charge });
+                changed.push((late.owner, reading));
+                let Late { owner, when, key, rule, .. } = *late;
+                paid.push(Paid { owner, when, key, rule, charge });
             }
             false
         });
@@ -211,8 +212,8 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
     }
 
     /// The response header that says what a limit costs.
-    fn cost_header(&self, limit: usize) -> Option<&str> {
-        match &self.runtime.policy.limits.get(limit)?.cost {
+    fn cost_header(&self, owner: CounterOwner) -> Option<&str> {
+        match &self.runtime.policy.limit(owner)?.cost {
             CostSource::ResponseHeader(name) => Some(name),
             CostSource::Fixed(_)
             | CostSource::Header(_)
@@ -235,8 +236,8 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
         observe_stats(&sink, stats);
         charged
             .inspect(|(reading, _)| {
-                sink.observe(Event::Charged { limit: late.limit, units });
-                overage(late.limit, reading.balance, units).into_iter().for_each(|event| sink.observe(event));
+                sink.observe(Event::Charged { owner: late.owner, units });
+                overage(late.owner, reading.balance, units).into_iter().for_each(|event| sink.observe(event));
             })
             .inspect_err(|fault| sink.observe(Event::Fault(*fault)))
             .ok()
@@ -245,11 +246,11 @@ impl<'a, D: SharedData, H: Host> Books<'a, D, H> {
     fn refund(&self, paid: impl Iterator<Item = Paid>, why: Refund) -> Vec<Changed> {
         let mut store = self.runtime.store.borrow_mut();
         let (sink, mut changed) = (self.sink(), Vec::new());
-        for Paid { limit, key, rule, charge, .. } in paid {
+        for Paid { owner, key, rule, charge, .. } in paid {
             match store.refund(&key, &rule, &charge, self.host) {
                 Ok(reading) => {
-                    sink.observe(Event::Refunded { limit, why });
-                    changed.push((limit, reading));
+                    sink.observe(Event::Refunded { owner, why });
+                    changed.push((owner, reading));
                 }
                 Err(fault) => sink.observe(Event::Fault(fault)),
             }

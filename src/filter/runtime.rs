@@ -51,7 +51,7 @@ pub struct Runtime<D> {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) request: Request,
-    pub(super) numbers: Vec<usize>,
+    pub(super) numbers: Vec<u16>,
     pub(super) checks: Vec<LimitCheck>,
     pub(super) caller_cache: CallerCache,
 }
@@ -71,7 +71,7 @@ impl<D: SharedData + Properties> Runtime<D> {
     ) -> Result<Self, Fault> {
         resolve_node_metadata(&mut policy, &data);
         let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
-        let keys = LimitKeys::new(store.keys(), policy.identities());
+        let keys = LimitKeys::new(store.keys(), &policy.identities());
         let counters = Counters::define(&policy, define);
         let field_names = fields::names(&policy);
         let scratch = Scratch { caller_cache: CallerCache::new(fresh), ..Scratch::default() };
@@ -94,7 +94,7 @@ impl<D: SharedData + Properties> Runtime<D> {
 impl<D: SharedData + SharedQueue> Runtime<D> {
     /// Whether the policy has pools, for which [`Runtime::join`] must be called.
     #[must_use]
-    pub const fn has_pools(&self) -> bool {
+    pub fn has_pools(&self) -> bool {
         !self.policy.pools.is_empty()
     }
 

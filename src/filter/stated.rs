@@ -3,6 +3,7 @@
 
 use super::ledger::Changed;
 use super::runtime::Runtime;
+use crate::base::id::{CounterOwner, PoolId};
 use crate::base::time::Timestamp;
 use crate::engine::decide;
 use crate::host::shared::SharedData;
@@ -17,7 +18,7 @@ use crate::store::LimitCheck;
 
 /// The limits that were asked, each with the counter that it met, or that it left if it was charged.
 pub(super) fn shown(policy: &Policy, checks: &[LimitCheck]) -> Vec<LimitStatus> {
-    checks.iter().filter_map(|check| LimitStatus::of(check, policy.limits.get(check.limit)?)).collect()
+    checks.iter().filter_map(|check| LimitStatus::of(check, policy)).collect()
 }
 
 /// The same of checks that are charged nothing.
@@ -39,7 +40,7 @@ pub(super) fn look<D: SharedData>(
 }
 
 /// The pools that hold for a request which has not asked them for a slot; none where no field lists them.
-pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> Vec<usize> {
+pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> Vec<PoolId> {
     if !policy.replies.fields.is_some_and(|form| form.ietf) {
         return Vec::new();
     }
@@ -57,8 +58,8 @@ pub(super) fn tell_now(shown: &mut [LimitStatus], clock: &impl Clock) {
 
 /// Takes over the counters of limits that were charged or got units back since.
 pub(super) fn update(shown: &mut [LimitStatus], changed: Vec<Changed>) {
-    for (limit, reading) in changed {
-        let of_it = shown.iter_mut().filter(|shown| shown.limit == limit);
+    for (owner, reading) in changed {
+        let of_it = shown.iter_mut().filter(|shown| CounterOwner::Limit(shown.limit) == owner);
         of_it.for_each(|shown| shown.reading = Some(reading));
     }
 }

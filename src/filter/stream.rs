@@ -24,7 +24,7 @@ use super::runtime::{Runtime, Scratch};
 use super::stated::{self, tell_now, update};
 use super::turn::{self, Entry, Turn};
 use super::upload::Upload;
-use crate::base::id::TierId;
+use crate::base::id::{CounterOwner, PoolId, TierId};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::grpc::GrpcAnswer;
@@ -92,7 +92,7 @@ enum Phase {
 struct Forwarded {
     shown: Vec<LimitStatus>,
     /// The pools that hold for it.
-    pools: Vec<usize>,
+    pools: Vec<PoolId>,
     grpc: bool,
     /// The tunnel that it asks for.
     tunnel: Option<Tunnel>,
@@ -256,9 +256,8 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let shown = stated::shown(&runtime.policy, checks);
         self.log_decision(host, verdict, checks, &shown, request.tier, caller);
         if let Verdict::Refuse(refusal) = verdict {
-            let has_numbers = |check: &LimitCheck| local::has_numbers(&runtime.policy, check);
             // What the others say is what would be left if they had been charged.
-            let tells = checks.get(refusal.check).is_some_and(has_numbers);
+            let tells = checks.get(refusal.check).is_some_and(local::has_numbers);
             let shown = if tells { shown } else { stated::look(&runtime, host, checks, *now) };
             let under = Under { shown: &shown, pools: &stated::pools(&runtime.policy, request, caller) };
             self.reply(host, &local::refused(&runtime.policy, refusal, checks, under, request, *now));
@@ -269,7 +268,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let mut forwarded =
             Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc(), tunnel: request.tunnel(), entry: None };
         let held = self.upload.as_ref().is_some_and(|upload| upload.hold);
-        let turn = |pools: &[usize]| Turn::of(&runtime.policy, pools, request, caller, now.nanos(), host.uptime());
+        let turn = |pools: &[PoolId]| Turn::of(&runtime.policy, pools, request, caller, now.nanos(), host.uptime());
         let asks = turn::asks(&runtime, request, caller).map(|(pools, asks)| {
             forwarded.pools = pools;
             asks
@@ -300,7 +299,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             if let Some(decided) =
                 DecisionLabel::of(check, verdict).filter(|decided| *decided != DecisionLabel::Admitted)
             {
-                sink.observe(Event::Decision { limit: check.limit, decided });
+                sink.observe(Event::Decision { owner: check.owner, decided });
             }
         }
         observe_stats(&sink, stats);
@@ -330,7 +329,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     ) {
         let policy = &self.runtime.policy;
         let Some(attributes) = &policy.access_log else { return };
-        let of_claim = |place: usize| checks.get(place).map(|check| check.limit);
+        let of_claim = |place: usize| checks.get(place).map(|check| check.owner);
         let would_refuse = || longest_wait(checks, LimitCheck::denies).and_then(|(place, _)| of_claim(place));
         let (decided, limit) = match verdict {
             Verdict::Refuse(refusal) => (DecisionLabel::Refused, of_claim(refusal.check)),
@@ -338,18 +337,19 @@ impl<D: SharedData + SharedQueue> Stream<D> {
                 Some(limit) => (DecisionLabel::WouldRefuse, Some(limit)),
                 None => (
                     DecisionLabel::Admitted,
-                    fields::most_constrained(shown).and_then(|place| Some(shown.get(place)?.limit)),
+                    fields::most_constrained(shown)
+                        .and_then(|place| Some(CounterOwner::Limit(shown.get(place)?.limit))),
                 ),
             },
         };
-        let limit = limit.map(|number| policy.check_name(number));
+        let limit = limit.and_then(|owner| policy.owner_name(owner));
         let mut line = self.runtime.line.borrow_mut();
         access_log::write(&mut line, policy, attributes, decided, limit, tier, Some(caller));
         host.set_filter_state(access_log::KEY, &line);
     }
 
     /// Sets the fields, and removes what the upstream sent under the names of others.
-    fn show(&self, host: &impl Host, shown: &mut [LimitStatus], pools: &[usize]) {
+    fn show(&self, host: &impl Host, shown: &mut [LimitStatus], pools: &[PoolId]) {
         let mut names = self.runtime.field_names.iter().copied();
         if names.len() == 0 {
             return;

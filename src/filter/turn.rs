@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::runtime::Runtime;
+use crate::base::id::{IdVec, PoolId};
+use crate::base::invariant::invariant;
 use crate::base::time::Span;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
@@ -27,14 +29,14 @@ pub(super) struct Pools<D> {
     /// Through whose callbacks this policy's streams come.
     pub(super) root: RootId,
     /// One for each pool of the policy.
-    pub(super) live: Vec<Rc<LivePool>>,
+    pub(super) live: IdVec<PoolId, Rc<LivePool>>,
 }
 
 /// A request that needs slots.
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// The numbers of the pools, in the order in which they are asked.
-    pub(super) pools: Vec<usize>,
+    /// The pools, in the order in which they are asked.
+    pub(super) pools: Vec<PoolId>,
     /// What a refusal needs of the request's head, which is gone by then.
     pub(super) told: ReplyContext,
     /// The lines of refusals for the access log, one for each pool.
@@ -56,14 +58,14 @@ impl Turn {
     /// Of a request that came at `since`, and does not go on at once.
     pub(super) fn of(
         policy: &Policy,
-        pools: &[usize],
+        pools: &[PoolId],
         request: &Request,
         caller: &Caller<'_>,
         noise: u64,
         since: Span,
     ) -> Self {
-        let name = |number: &usize| policy.pools.get(*number).map_or("", |pool| &*pool.name);
-        let line = |number: &usize| access_log::refused(policy, Some(name(number)), request.tier, caller);
+        let name = |pool: &PoolId| policy.pools.get(*pool).map_or("", |pool| &*pool.name);
+        let line = |pool: &PoolId| access_log::refused(policy, Some(name(pool)), request.tier, caller);
         let lines = pools.iter().filter_map(line).collect();
         Self { pools: pools.to_vec(), told: ReplyContext::of(request, noise), lines, since, paid: false }
     }
@@ -74,9 +76,9 @@ impl Turn {
     }
 
     /// The pool that refused, and the line for the access log.
-    pub(super) fn refused(&self, refusal: Refusal) -> (usize, Option<&str>) {
-        let pool = self.pools.get(refusal.ask).copied().unwrap_or_default();
-        (pool, self.lines.get(refusal.ask).map(String::as_str))
+    pub(super) fn refused(&self, refusal: Refusal) -> (Option<PoolId>, Option<&str>) {
+        let pool = invariant(self.pools.get(refusal.ask), "a refusal names a pool that was asked");
+        (pool.copied(), self.lines.get(refusal.ask).map(String::as_str))
     }
 }
 
@@ -85,19 +87,19 @@ pub(super) fn asks<D: SharedData + SharedQueue>(
     runtime: &Runtime<D>,
     request: &Request,
     caller: &Caller<'_>,
-) -> Option<(Vec<usize>, Vec<Ask>)> {
+) -> Option<(Vec<PoolId>, Vec<Ask>)> {
     let Pools { worker, live, .. } = runtime.pools.as_ref()?;
     let policy = &runtime.policy;
     let mut numbers = Vec::new();
     let worker = worker.borrow();
     let pools = pools(request, caller, policy, &mut numbers);
     let (mut asks, mut asked) = (Vec::with_capacity(pools.len()), Vec::with_capacity(pools.len()));
-    for (number, values) in pools {
-        let (Some(pool), Some(limit)) = (live.get(number), policy.pools.get(number)) else { continue };
+    for (id, values) in pools {
+        let (Some(pool), Some(limit)) = (live.get(id), policy.pools.get(id)) else { continue };
         let mut key = worker.key(pool);
         values.iter().for_each(|value| key.push(*value));
         asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.failure });
-        asked.push(number);
+        asked.push(id);
     }
     (!asks.is_empty()).then_some((asked, asks))
 }

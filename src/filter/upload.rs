@@ -1,6 +1,7 @@
 //! A request's body on its way to the upstream.
 
 use super::runtime::Runtime;
+use crate::base::id::PayloadId;
 use crate::host::stream::RequestBody;
 use crate::observe::access_log;
 use crate::payload::body::{BodyMeter, Measurements, Progress, Reason, Rejection};
@@ -17,7 +18,7 @@ const PIECE_MAX: usize = 64 * 1024;
 /// A body that is measured.
 pub(super) struct Upload {
     /// The payload limit that holds for it.
-    pub(super) payload: Option<usize>,
+    pub(super) payload: Option<PayloadId>,
     /// What its refusal needs of the request's head, which is gone by then.
     pub(super) told: ReplyContext,
     /// The line of its refusal for the access log.
@@ -38,8 +39,8 @@ pub(super) struct Upload {
     seen: usize,
 }
 
-/// The number of the payload limit that refuses a body, and why.
-pub(super) type Refusal = (usize, Rejection);
+/// The payload limit that refuses a body, and why.
+pub(super) type Refusal = (Option<PayloadId>, Rejection);
 
 /// Why a body goes no further.
 pub(super) enum Fail {
@@ -63,7 +64,7 @@ impl Upload {
         runtime: &Runtime<D>,
         request: &Request,
         caller: &Caller<'_>,
-        numbers: &mut Vec<usize>,
+        numbers: &mut Vec<u16>,
         checks: &[LimitCheck],
         noise: u64,
     ) -> Result<Option<Self>, Refusal> {
@@ -73,8 +74,8 @@ impl Upload {
         }
         let holding = holding(request, caller, policy, numbers);
         let Some(wanted) = wanted(policy, holding, request, checks) else { return Ok(None) };
-        let number = holding.map(|holding| holding.number);
-        let of_it = |refused| (number.unwrap_or_default(), refused);
+        let payload = holding.map(|holding| holding.id);
+        let of_it = |refused| (payload, refused);
         check_length(&wanted, request).map_err(of_it)?;
         let encodings = request.headers.all("content-encoding");
         let meter = BodyMeter::new(&wanted, encodings, runtime.seed, &runtime.bodies).map_err(of_it)?;
@@ -85,7 +86,7 @@ impl Upload {
         // a body may wait for it.
         let waits = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
         Ok(Some(Self {
-            payload: number,
+            payload,
             told: ReplyContext::of(request, noise),
             refused_line: line,
             hold: waits && limit.is_some_and(|limit| limit.hold),

@@ -5,6 +5,7 @@
 //! `stats_config.stats_tags` takes out again: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
 use super::{DecisionLabel, Event, Refund, Sink};
+use crate::base::id::{CounterOwner, IdVec, LimitId, PayloadId, PerOwner, PoolId};
 use crate::base::path::Ambiguity;
 use crate::host::fault::Fault;
 use crate::host::stream::{Meter, MetricId, MetricKind};
@@ -31,15 +32,15 @@ const NO_LIMIT: &str = "-";
 /// The numbers of a policy's counters.
 #[derive(Debug)]
 pub struct Counters {
-    requests: Vec<[MetricId; 3]>,
-    overage: Vec<MetricId>,
-    units: Vec<Option<MetricId>>,
-    given_back: Vec<Vec<(Refund, MetricId)>>,
+    requests: PerOwner<[MetricId; 3]>,
+    overage: PerOwner<MetricId>,
+    units: IdVec<LimitId, Option<MetricId>>,
+    given_back: PerOwner<Vec<(Refund, MetricId)>>,
     unlimited: MetricId,
     unauthorized: [MetricId; 4],
     paths: Vec<MetricId>,
-    payloads: Vec<Vec<(Reason, MetricId)>>,
-    queues: Vec<Queue>,
+    payloads: IdVec<PayloadId, Vec<(Reason, MetricId)>>,
+    queues: IdVec<PoolId, Queue>,
     faults: [MetricId; 6],
     evicted: MetricId,
     conflicts: MetricId,
@@ -88,10 +89,7 @@ impl Counters {
         let mut requests = |limit: &str, decided: DecisionLabel| {
             counter(&[(LIMIT, limit), (DECISION, decided.name())], "sluicegate_requests_total")
         };
-        // Claims are numbered over limits and seats.
-        let names =
-            || policy.limits.iter().map(|limit| &*limit.name).chain(policy.seats.iter().map(|seat| &*seat.name));
-        let by_limit = names().map(|name| DecisionLabel::ALL.map(|decided| requests(name, decided))).collect();
+        let by_limit = policy.for_each_owner(|_, name| DecisionLabel::ALL.map(|decided| requests(name, decided)));
         let unlimited = requests(NO_LIMIT, DecisionLabel::Admitted);
         let mut payload = |payload: &Payload| -> Vec<(Reason, MetricId)> {
             let labels = |reason: Reason| [(LIMIT, &*payload.name), (REASON, reason.name())];
@@ -108,24 +106,22 @@ impl Counters {
             | CostSource::Items(_) => Some(counter(&[(LIMIT, &limit.name)], "sluicegate_units_total")),
         };
         let units = policy.limits.iter().map(&mut units).collect();
-        let given_back = names().enumerate().map(|(number, name)| {
+        let given_back = policy.for_each_owner(|owner, name| {
             let define =
                 |why: Refund| (why, counter(&[(LIMIT, name), (REASON, why.name())], "sluicegate_refunds_total"));
-            refunds(policy, number).map(define).collect()
+            refunds(policy, owner).map(define).collect()
         });
-        let given_back = given_back.collect();
         let path = |why: Ambiguity| counter(&[(REASON, why.name())], "sluicegate_paths_refused_total");
         // Without routes all paths are the same to a policy.
         let paths = Ambiguity::ALL.into_iter().filter(|_| policy.routes.route_count() > 0).map(path).collect();
-        let mut each =
-            |name: &str| -> Vec<MetricId> { names().map(|limit| counter(&[(LIMIT, limit)], name)).collect() };
+        let overage = policy.for_each_owner(|_, name| counter(&[(LIMIT, name)], "sluicegate_overage_units_total"));
         Self {
             requests: by_limit,
             unlimited,
             payloads,
             queues,
             units,
-            overage: each("sluicegate_overage_units_total"),
+            overage,
             given_back,
             unauthorized: AuthFailure::ALL.map(|why| counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             paths,
@@ -137,13 +133,14 @@ impl Counters {
 
     fn amount(&self, event: Event) -> Option<Amount> {
         let one = match event {
-            Event::Decision { limit, decided } => {
-                self.requests.get(limit).and_then(|all| all.get(decided as usize)).copied()
+            Event::Decision { owner, decided } => {
+                self.requests.get(owner).and_then(|all| all.get(decided as usize)).copied()
             }
-            Event::Charged { limit, units } => {
+            Event::Charged { owner, units } => {
+                let CounterOwner::Limit(limit) = owner else { return None };
                 return Some(Amount::Add(self.units.get(limit).copied().flatten()?, units));
             }
-            Event::Overage { limit, units } => return Some(Amount::Add(*self.overage.get(limit)?, units)),
+            Event::Overage { owner, units } => return Some(Amount::Add(*self.overage.get(owner)?, units)),
             Event::QueueRefused { pool, reason } => self.queues.get(pool)?.refused.get(reason.index()).copied(),
             Event::Waiting { pool, by } => return Some(Amount::Adjust(self.queues.get(pool)?.depth, by)),
             Event::Waited { pool, span } => {
@@ -155,8 +152,8 @@ impl Counters {
             Event::PayloadRefused { payload, reason } => {
                 self.payloads.get(payload)?.iter().find(|(known, _)| *known == reason).map(|(_, counter)| *counter)
             }
-            Event::Refunded { limit, why } => {
-                self.given_back.get(limit)?.iter().find(|(known, _)| *known == why).map(|(_, counter)| *counter)
+            Event::Refunded { owner, why } => {
+                self.given_back.get(owner)?.iter().find(|(known, _)| *known == why).map(|(_, counter)| *counter)
             }
             Event::Fault(fault) => self.faults.get(fault.index()).copied(),
             Event::Evicted { records } => return Some(Amount::Add(self.evicted, records)),
@@ -166,9 +163,9 @@ impl Counters {
     }
 }
 
-/// Why charges of this limit or seat can be given back under the policy.
-fn refunds(policy: &Policy, number: usize) -> impl Iterator<Item = Refund> {
-    let for_success = policy.limits.get(number).is_some_and(|limit| limit.charge == ChargeWhen::Success);
+/// Why charges of this limit or seat limit can be refunded under the policy.
+fn refunds(policy: &Policy, owner: CounterOwner) -> impl Iterator<Item = Refund> {
+    let for_success = policy.limit(owner).is_some_and(|limit| limit.charge == ChargeWhen::Success);
     let (pools, payloads) = (!policy.pools.is_empty(), !policy.payloads.is_empty());
     let possible = [
         (Refund::Failed, for_success),

@@ -31,13 +31,13 @@ use crate::base::id::TierId;
 pub struct Candidates {
     root: Place,
     /// The selectors that stand under none of their routes, in order, and those routes, in order.
-    strays: Vec<(usize, Box<[RouteId]>)>,
+    strays: Vec<(u16, Box<[RouteId]>)>,
 }
 
 /// What holds for whoever leads here, and where they lead from here.
 #[derive(Debug, Default)]
 struct Place {
-    numbers: Vec<u32>,
+    numbers: Vec<u16>,
     branches: Vec<Branch>,
 }
 
@@ -70,11 +70,11 @@ impl Candidates {
             *crowd = crowd.saturating_add(1);
         }
         let mut candidates = Self::default();
-        for (number, (selector, conditions)) in (0_u32..).zip(selectors) {
+        for (number, (selector, conditions)) in (0_u16..).zip(selectors) {
             let conditions = affordable(conditions, |named| crowds.get(named).copied().unwrap_or_default());
             candidates.root.put(&conditions, number);
             let placed = conditions.iter().flatten().any(|named| matches!(named, Named::Route(_)));
-            if let (Some(routes), Ok(number)) = (&selector.routes, usize::try_from(number))
+            if let Some(routes) = &selector.routes
                 && !placed
             {
                 let mut routes = routes.clone();
@@ -93,7 +93,7 @@ impl Candidates {
         tier: Option<TierId>,
         routes: &[RouteId],
         value: impl Fn(AttributeId) -> Option<&'v [u8]>,
-        found: &mut Vec<usize>,
+        found: &mut Vec<u16>,
     ) {
         found.clear();
         self.root.find(tier, routes, &value, found);
@@ -105,7 +105,7 @@ impl Candidates {
     }
 
     /// Whether one of `routes` is the selector's, where its place does not say so.
-    fn matches(&self, number: usize, routes: &[RouteId]) -> bool {
+    fn matches(&self, number: u16, routes: &[RouteId]) -> bool {
         let stray = self.strays.binary_search_by_key(&number, |(number, _)| *number);
         let own = stray.ok().and_then(|index| self.strays.get(index));
         own.is_none_or(|(_, own)| routes.iter().any(|route| own.binary_search(route).is_ok()))
@@ -114,7 +114,7 @@ impl Candidates {
 
 impl Place {
     /// Puts a number under each combination of one thing from each of `conditions`.
-    fn put(&mut self, conditions: &[Vec<Named<'_>>], number: u32) {
+    fn put(&mut self, conditions: &[Vec<Named<'_>>], number: u16) {
         match conditions.split_first() {
             Some((named, rest)) => {
                 for named in named {
@@ -138,9 +138,9 @@ impl Place {
         tier: Option<TierId>,
         routes: &[RouteId],
         value: &impl Fn(AttributeId) -> Option<&'v [u8]>,
-        found: &mut Vec<usize>,
+        found: &mut Vec<u16>,
     ) {
-        found.extend(self.numbers.iter().filter_map(|number| usize::try_from(*number).ok()));
+        found.extend_from_slice(&self.numbers);
         for branch in &self.branches {
             match branch {
                 Branch::Routes(places) => {

@@ -6,12 +6,13 @@ use super::reader::Field;
 use super::route::Route;
 use super::select::{Selector, read_selector};
 use super::tiers::ReadTiers;
+use crate::base::id::{ExemptionId, IdVec};
 
 /// All exemptions of a policy.
 #[derive(Debug, Default)]
 pub struct Exemptions {
     /// One for each entry of the list: a request that one of them selects is exempt.
-    pub selectors: Vec<Selector>,
+    pub selectors: IdVec<ExemptionId, Selector>,
     /// Which of them to look at for a request.
     pub candidates: Candidates,
 }

@@ -4,6 +4,7 @@
 //! All names that a policy uses are the gateway's own: what the upstream sends under them goes.
 
 use super::ietf;
+use crate::base::id::{CounterOwner, LimitId, PoolId};
 use crate::base::time::{Span, Timestamp};
 use crate::limit::calendar::Over;
 use crate::limit::{Balance, Enforcement, Reading, Rule};
@@ -18,8 +19,8 @@ pub type Field = (&'static str, String);
 /// One limit that applied, as the fields show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
-    /// The limit's number in its policy.
-    pub limit: usize,
+    /// The limit.
+    pub limit: LimitId,
     /// Whether its numbers are seen at all times, or only what is over its quota.
     pub visibility: Visibility,
     /// Units that are granted for a window.
@@ -41,8 +42,8 @@ pub enum By {
     Upstream,
     /// The limit that makes the caller wait longest.
     Limit {
-        /// Its number in the policy.
-        limit: usize,
+        /// Its id.
+        limit: LimitId,
         /// The seconds of `Retry-After`; `None` where no wait helps.
         retry_after: Option<u64>,
     },
@@ -63,12 +64,14 @@ const NAME: &str = "x-ratelimit-name";
 const OVERAGE: &str = "x-ratelimit-overage";
 
 impl LimitStatus {
-    /// What a check says of its limit; `None` where it is not enforced.
+    /// What a check says of its limit; `None` if that is not enforced, or a seat limit.
     #[must_use]
-    pub fn of(check: &LimitCheck, limit: &Limit) -> Option<Self> {
+    pub fn of(check: &LimitCheck, policy: &Policy) -> Option<Self> {
+        let CounterOwner::Limit(id) = check.owner else { return None };
+        let limit = policy.limits.get(id)?;
         let reading = check.answer.as_ref().ok().map(|answer| Reading { balance: answer.balance(), at: check.at });
         (check.enforcement == Enforcement::Enforce).then_some(Self {
-            limit: check.limit,
+            limit: id,
             visibility: limit.visibility,
             quota: check.rule.quota(),
             window: check.rule.window(check.at),
@@ -134,14 +137,14 @@ pub fn most_constrained(shown: &[LimitStatus]) -> Option<usize> {
 
 /// The fields of a response to a request under these limits and pools.
 #[must_use]
-pub fn all(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By) -> Vec<Field> {
+pub fn all(policy: &Policy, shown: &[LimitStatus], pools: &[PoolId], by: By) -> Vec<Field> {
     let mut fields = Vec::new();
     each(policy, shown, pools, by, |name, value| fields.push((name, value.to_owned())));
     fields
 }
 
 /// As [`all`], one after the other, in the order of [`names`].
-pub fn each(policy: &Policy, shown: &[LimitStatus], pools: &[usize], by: By, mut put: impl FnMut(&'static str, &str)) {
+pub fn each(policy: &Policy, shown: &[LimitStatus], pools: &[PoolId], by: By, mut put: impl FnMut(&'static str, &str)) {
     let wanted = |form: &Fields| form.when == When::Always || by != By::Upstream;
     let Some(form) = policy.replies.fields.filter(wanted) else { return };
     let one = match by {

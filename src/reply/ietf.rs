@@ -9,6 +9,7 @@
 //! moves, so all names are in one table, and the tests read them with a parser of structured fields.
 
 use super::fields::LimitStatus;
+use crate::base::id::PoolId;
 use crate::base::time::Span;
 use crate::limit::Balance;
 use crate::policy::Policy;
@@ -60,7 +61,7 @@ pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 pub fn policies<'s>(
     policy: &Policy,
     shown: impl Iterator<Item = &'s LimitStatus>,
-    pools: &[usize],
+    pools: &[PoolId],
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);

@@ -2,6 +2,7 @@
 
 use super::fields::{self, By, LimitStatus};
 use super::{ietf, trace_id};
+use crate::base::id::{CounterOwner, PoolId};
 use crate::base::path::Ambiguity;
 use crate::base::time::{Span, Timestamp};
 use crate::engine::Refusal;
@@ -27,8 +28,8 @@ const JITTER_MAX: Span = Span::from_seconds(60);
 pub struct Under<'a> {
     /// The limits.
     pub shown: &'a [LimitStatus],
-    /// The numbers of the pools.
-    pub pools: &'a [usize],
+    /// The pools.
+    pub pools: &'a [PoolId],
 }
 
 /// The answer to a request that limits refuse; `checks` are all that it asked.
@@ -41,20 +42,20 @@ pub fn refused(
     request: &Request,
     now: Timestamp,
 ) -> LocalReply {
-    let name = |check: &LimitCheck| policy.check_name(check.limit);
+    let name = |check: &LimitCheck| policy.owner_name(check.owner);
     let longest = checks.get(refusal.check);
-    let limit = longest.map_or("", name);
+    let limit = longest.and_then(name).unwrap_or_default();
     let noise = longest.map_or(0, |check| check.key.fingerprint) ^ now.nanos();
     let retry_after = refusal.retry_after.map(|wait| jittered(wait, policy, noise).seconds_up().max(1));
     let refusing = || checks.iter().filter(|check| !check.admits());
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.extend(retry_after.map(|seconds| ("retry-after", digits(seconds))));
-    let by = match longest.filter(|check| has_numbers(policy, check)) {
-        Some(check) => By::Limit { limit: check.limit, retry_after },
-        None => By::Other { retry_after },
+    let by = match longest.filter(|check| has_numbers(check)).map(|check| check.owner) {
+        Some(CounterOwner::Limit(limit)) => By::Limit { limit, retry_after },
+        Some(CounterOwner::Seats(_)) | None => By::Other { retry_after },
     };
     fields::each(policy, under.shown, under.pools, by, |name, value| headers.push((name, value.to_owned())));
-    let seat = longest.and_then(|check| policy.seat(check.limit));
+    let seat = longest.and_then(|check| policy.seat_limit(check.owner));
     let plain = || match retry_after {
         Some(seconds) => format!("limit {limit} exceeded: retry after {seconds} s"),
         None => format!("limit {limit} exceeded: the request costs more than it ever admits"),
@@ -80,15 +81,15 @@ pub fn refused(
             with_body(reply, request.dialect(), &words.content_type, plain, || words.body.render(fill))
         }
         Refused::QuotaExceeded => {
-            with_body(reply, request.dialect(), PROBLEM, plain, || ietf::problem(status, refusing().map(name)))
+            with_body(reply, request.dialect(), PROBLEM, plain, || ietf::problem(status, refusing().filter_map(name)))
         }
     }
 }
 
 /// Whether a check that refuses has a counter that the fields can tell of.
 #[must_use]
-pub fn has_numbers(policy: &Policy, check: &LimitCheck) -> bool {
-    check.answer.is_ok() && policy.seat(check.limit).is_none()
+pub const fn has_numbers(check: &LimitCheck) -> bool {
+    check.answer.is_ok() && matches!(check.owner, CounterOwner::Limit(_))
 }
 
 /// The usual problem of a refusal.
@@ -164,16 +165,16 @@ const QUEUE_RETRY_AFTER: u64 = 1;
 /// The same where there is no memory for a body.
 const BUSY_RETRY_AFTER: u64 = 1;
 
-/// The answer to a request that the queue of the pool with this number refuses.
+/// The answer to a request that the queue of this pool refuses.
 #[must_use]
 pub fn queue_refused(
     policy: &Policy,
-    pool: usize,
+    pool: Option<PoolId>,
     reason: QueueReason,
     told: &ReplyContext,
     under: Under<'_>,
 ) -> LocalReply {
-    let limit = policy.pools.get(pool).map_or("", |pool| &*pool.name);
+    let limit = pool.and_then(|id| policy.pools.get(id)).map_or("", |pool| &*pool.name);
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.push(("retry-after", digits(QUEUE_RETRY_AFTER)));
     headers.extend(fields::all(policy, under.shown, under.pools, By::Other { retry_after: Some(QUEUE_RETRY_AFTER) }));

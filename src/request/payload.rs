@@ -4,6 +4,7 @@
 use super::head::{Reading, Request};
 use super::identify::Caller;
 use super::select::{exempt, holds, look};
+use crate::base::id::{Id as _, PayloadId};
 use crate::base::path::Ambiguity;
 use crate::limit::Cost;
 use crate::payload::body::{Reason, Rejection, Requirements};
@@ -15,8 +16,8 @@ use crate::store::LimitCheck;
 /// The payload limit that holds for a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Holding<'p> {
-    /// Its number in the policy.
-    pub number: usize,
+    /// Its id.
+    pub id: PayloadId,
     /// The limit.
     pub payload: &'p Payload,
     /// The number of the override that the caller has.
@@ -30,24 +31,19 @@ pub fn holding<'p>(
     request: &Request,
     caller: &Caller<'_>,
     policy: &'p Policy,
-    numbers: &mut Vec<usize>,
+    numbers: &mut Vec<u16>,
 ) -> Option<Holding<'p>> {
     holding_in(request.readings().next()?, caller, policy, numbers)
 }
 
 /// Why no reading of the request's path is safe, if so. Two payload limits cannot hold at a time, so
 /// all readings must have the same.
-pub fn ambiguity(
-    request: &Request,
-    caller: &Caller<'_>,
-    policy: &Policy,
-    numbers: &mut Vec<usize>,
-) -> Option<Ambiguity> {
+pub fn ambiguity(request: &Request, caller: &Caller<'_>, policy: &Policy, numbers: &mut Vec<u16>) -> Option<Ambiguity> {
     if request.others.is_empty() {
         return request.ambiguity;
     }
     let mut readings = request.readings();
-    let mut number = |reading| holding_in(reading, caller, policy, numbers).map(|holding| holding.number);
+    let mut number = |reading| holding_in(reading, caller, policy, numbers).map(|holding| holding.id);
     let first = number(readings.next()?);
     readings.any(|other| number(other) != first).then_some(Ambiguity::Payload)
 }
@@ -56,17 +52,18 @@ fn holding_in<'p>(
     reading: Reading<'_>,
     caller: &Caller<'_>,
     policy: &'p Policy,
-    numbers: &mut Vec<usize>,
+    numbers: &mut Vec<u16>,
 ) -> Option<Holding<'p>> {
     if policy.payloads.is_empty() || exempt(reading, caller, policy, numbers).is_some() {
         return None;
     }
     look(&policy.payload_candidates, reading, caller, numbers);
-    let mut all = numbers.iter().filter_map(|number| Some((*number, policy.payloads.get(*number)?)));
-    let (number, payload) = all.find(|(_, payload)| holds(&payload.selector, reading, caller))?;
+    let ids = numbers.iter().map(|number| PayloadId::new(*number));
+    let mut all = ids.filter_map(|id| Some((id, policy.payloads.get(id)?)));
+    let (id, payload) = all.find(|(_, payload)| holds(&payload.selector, reading, caller))?;
     let overridden = payload.overrides.first(|attribute| caller.value(attribute));
     let bounds = overridden.and_then(|number| payload.overrides.all().get(number)).unwrap_or(&payload.bounds);
-    Some(Holding { number, payload, overridden, bounds })
+    Some(Holding { id, payload, overridden, bounds })
 }
 
 /// What is to be known of the body; `None` where nobody wants to know anything.
@@ -85,7 +82,7 @@ pub fn wanted(
     }
     let mut late = false;
     for check in checks.iter().filter(|check| check.cost == Cost::Later) {
-        match policy.limits.get(check.limit).map(|limit| &limit.cost) {
+        match policy.limit(check.owner).map(|limit| &limit.cost) {
             Some(CostSource::Bytes) => late = true,
             Some(CostSource::Lines) => (late, wanted.lines) = (true, true),
             Some(CostSource::Items(at)) => {

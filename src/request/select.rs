@@ -5,7 +5,7 @@ mod tests;
 
 use super::head::{Reading, Request};
 use super::identify::Caller;
-use crate::base::id::TierId;
+use crate::base::id::{CounterOwner, ExemptionId, Id as _, LimitId, PoolId, SeatId, TierId};
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
 use crate::policy::candidates::Candidates;
@@ -23,7 +23,7 @@ pub fn select(
     caller: &Caller<'_>,
     policy: &Policy,
     keys: &LimitKeys,
-    numbers: &mut Vec<usize>,
+    numbers: &mut Vec<u16>,
     checks: &mut Vec<LimitCheck>,
 ) {
     checks.clear();
@@ -33,28 +33,28 @@ pub fn select(
         }
         let before = checks.len();
         look(&policy.candidates, reading, caller, numbers);
-        for number in numbers.iter() {
-            if checks.iter().take(before).any(|check| check.limit == *number) {
+        for id in numbers.iter().map(|number| LimitId::new(*number)) {
+            if checks.iter().take(before).any(|check| check.owner == CounterOwner::Limit(id)) {
                 continue;
             }
-            let limit = policy.limits.get(*number).filter(|limit| holds(&limit.selector, reading, caller));
-            checks.extend(limit.and_then(|limit| check(*number, limit, request, caller, policy, keys)));
+            let limit = policy.limits.get(id).filter(|limit| holds(&limit.selector, reading, caller));
+            checks.extend(limit.and_then(|limit| check(id, limit, request, caller, policy, keys)));
         }
         seats(reading, request, caller, policy, keys, numbers, checks);
     }
     if !request.others.is_empty() {
-        checks.sort_by_key(|check| check.limit);
+        checks.sort_by_key(|check| check.owner);
     }
 }
 
-/// The pools that hold for a request that is not exempt: their numbers, and the values of their keys.
+/// The pools that hold for a request that is not exempt: with the values of their keys.
 pub fn pools<'v>(
     request: &'v Request,
     caller: &'v Caller<'_>,
     policy: &Policy,
-    numbers: &mut Vec<usize>,
-) -> Vec<(usize, Vec<Option<&'v [u8]>>)> {
-    let mut keyed: Vec<(usize, Vec<Option<&[u8]>>)> = Vec::new();
+    numbers: &mut Vec<u16>,
+) -> Vec<(PoolId, Vec<Option<&'v [u8]>>)> {
+    let mut keyed: Vec<(PoolId, Vec<Option<&[u8]>>)> = Vec::new();
     if policy.pools.is_empty() {
         return keyed;
     }
@@ -64,31 +64,30 @@ pub fn pools<'v>(
         }
         look(&policy.pool_candidates, reading, caller, numbers);
         let before = keyed.len();
-        for number in numbers.iter() {
-            let pool = policy.pools.get(*number).filter(|pool| holds(&pool.selector, reading, caller));
-            let Some(pool) = pool.filter(|_| !keyed.iter().take(before).any(|(known, _)| known == number)) else {
+        for id in numbers.iter().map(|number| PoolId::new(*number)) {
+            let pool = policy.pools.get(id).filter(|pool| holds(&pool.selector, reading, caller));
+            let Some(pool) = pool.filter(|_| !keyed.iter().take(before).any(|(known, _)| *known == id)) else {
                 continue;
             };
             let value = |part: &Part| value(&pool.selector, part, request, caller, policy);
             let values: Vec<Option<&[u8]>> = pool.per.iter().map(value).collect();
             if pool.absent == Absent::Count || values.iter().all(Option::is_some) {
-                keyed.push((*number, values));
+                keyed.push((id, values));
             }
         }
     }
-    keyed.sort_by_key(|(number, _)| *number);
+    keyed.sort_by_key(|(id, _)| *id);
     keyed
 }
 
-/// Adds what the request asks of each seat limit that holds for it. The checks' numbers go on behind
-/// those of the limits.
+/// Adds what the request asks of each seat limit that holds for it.
 fn seats(
     reading: Reading<'_>,
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
     keys: &LimitKeys,
-    numbers: &mut Vec<usize>,
+    numbers: &mut Vec<u16>,
     checks: &mut Vec<LimitCheck>,
 ) {
     if policy.seats.is_empty() {
@@ -96,57 +95,55 @@ fn seats(
     }
     look(&policy.seat_candidates, reading, caller, numbers);
     let before = checks.len();
-    for number in numbers.iter() {
-        let limit = policy.seats.get(*number).filter(|limit| holds(&limit.selector, reading, caller));
+    for id in numbers.iter().map(|number| SeatId::new(*number)) {
+        let limit = policy.seats.get(id).filter(|limit| holds(&limit.selector, reading, caller));
         let Some((limit, holder)) = limit.and_then(|limit| Some((limit, caller.value(limit.holder)?))) else {
             continue;
         };
-        let number = policy.limits.len().saturating_add(*number);
-        if checks.iter().take(before).any(|check| check.limit == number) {
+        let owner = CounterOwner::Seats(id);
+        if checks.iter().take(before).any(|check| check.owner == owner) {
             continue;
         }
-        let mut key = keys.partition(number, &limit.identity);
+        let Some(mut key) = keys.partition(owner) else { continue };
         limit.per.iter().for_each(|part| key.push(value(&limit.selector, part, request, caller, policy)));
         let at = key.finish();
         key.push(Some(holder));
         let rule = Rule::Seats(limit.seats.asked_by(key.finish().fingerprint));
-        let mut check = LimitCheck::new(at, rule, Cost::Now(1), limit.failure);
-        check.limit = number;
-        checks.push(check);
+        checks.push(LimitCheck::new(owner, at, rule, Cost::Now(1), limit.failure));
     }
 }
 
-/// The number of the exemption that holds, the first of the path's first reading; one must hold in
+/// The exemption that holds, the first of the path's first reading; one must hold in
 /// each. Then no limit applies to the request at all.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn exemption(
     request: &Request,
     caller: &Caller<'_>,
     policy: &Policy,
-    numbers: &mut Vec<usize>,
-) -> Option<usize> {
+    numbers: &mut Vec<u16>,
+) -> Option<ExemptionId> {
     let mut first = None;
     for reading in request.readings() {
-        let number = exempt(reading, caller, policy, numbers)?;
-        first = first.or(Some(number));
+        let id = exempt(reading, caller, policy, numbers)?;
+        first = first.or(Some(id));
     }
     first
 }
 
-/// The number of the first exemption that holds in one reading of the path.
+/// The first exemption that holds in one reading of the path.
 pub(super) fn exempt(
     reading: Reading<'_>,
     caller: &Caller<'_>,
     policy: &Policy,
-    numbers: &mut Vec<usize>,
-) -> Option<usize> {
+    numbers: &mut Vec<u16>,
+) -> Option<ExemptionId> {
     look(&policy.exempt.candidates, reading, caller, numbers);
-    let selector = |number: &usize| policy.exempt.selectors.get(*number);
-    numbers.iter().copied().find(|number| selector(number).is_some_and(|it| holds(it, reading, caller)))
+    let mut ids = numbers.iter().map(|number| ExemptionId::new(*number));
+    ids.find(|id| policy.exempt.selectors.get(*id).is_some_and(|it| holds(it, reading, caller)))
 }
 
 /// Fills `numbers` with those of the selectors that may hold: [`holds`] says which of them do.
-pub(super) fn look(candidates: &Candidates, reading: Reading<'_>, caller: &Caller<'_>, numbers: &mut Vec<usize>) {
+pub(super) fn look(candidates: &Candidates, reading: Reading<'_>, caller: &Caller<'_>, numbers: &mut Vec<u16>) {
     candidates.find(reading.tier, reading.matches.ids(), |attribute| caller.value(attribute), numbers);
 }
 
@@ -169,7 +166,7 @@ pub(crate) fn has(caller: &Caller<'_>, (attribute, values): &Condition) -> bool 
 
 /// What the request asks of one limit; `None` where a part of the key is missing that must be there.
 fn check(
-    number: usize,
+    id: LimitId,
     limit: &Limit,
     request: &Request,
     caller: &Caller<'_>,
@@ -180,18 +177,18 @@ fn check(
     if limit.absent == Absent::Skip && !limit.per.iter().all(|part| value(part).is_some()) {
         return None;
     }
+    let owner = CounterOwner::Limit(id);
     let find = || {
-        let mut key = keys.partition(number, &limit.identity);
+        let mut key = keys.partition(owner)?;
         limit.per.iter().for_each(|part| key.push(value(part)));
-        (key.finish(), *limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule))
+        Some((key.finish(), *limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule)))
     };
     let of_the_caller_alone = || limit.per.iter().all(|part| matches!(part, Part::Attribute(_)));
     let (key, rule) = match caller.cached() {
-        Some(regular) if of_the_caller_alone() => regular.counter(number, find),
+        Some(regular) if of_the_caller_alone() => regular.counter(id, find),
         Some(_) | None => find(),
-    };
-    let mut check = LimitCheck::new(key, rule, cost(&limit.cost, request), limit.failure);
-    check.limit = number;
+    }?;
+    let mut check = LimitCheck::new(owner, key, rule, cost(&limit.cost, request), limit.failure);
     check.enforcement = limit.enforcement;
     Some(check)
 }

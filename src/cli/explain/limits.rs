@@ -6,7 +6,7 @@ use super::explanation::{Limit, Missing, NotApplied, Part, Pool, Reason, Seats};
 use super::missing::given_by;
 use super::recorder::lossy;
 use super::upstream::Settled;
-use crate::base::id::TierId;
+use crate::base::id::{CounterOwner, Id as _, LimitId, TierId};
 use crate::base::number::counted;
 use crate::base::units::write_span;
 use crate::limit::calendar::Over;
@@ -41,7 +41,8 @@ impl View<'_> {
         decided: Option<DecisionLabel>,
         (settled, balance): (Settled, Balance),
     ) -> Option<Limit> {
-        let limit = self.policy.limits.get(check.limit)?;
+        let CounterOwner::Limit(id) = check.owner else { return None };
+        let limit = self.policy.limits.get(id)?;
         let first = limit.overrides.first(|attribute| self.caller.value(attribute));
         let retry_after = match check.answer {
             Ok(Decision::Deny { retry_after, .. }) => Some(retry_after.seconds_up().max(1)),
@@ -51,7 +52,7 @@ impl View<'_> {
             name: limit.name.to_string(),
             key: self.key(&limit.selector, &limit.per),
             rule: rule(&check.rule),
-            r#override: first.map(|number| format!("/limits/{}/overrides/{number}", check.limit)),
+            r#override: first.map(|number| format!("/limits/{}/overrides/{number}", id.index())),
             cost: settled.cost.or(match check.cost {
                 Cost::Now(units) => Some(units),
                 Cost::Later => None,
@@ -89,8 +90,8 @@ impl View<'_> {
 
     /// The limits that do not apply. `checks` are those that do.
     pub(super) fn not_applied(&self, checks: &[LimitCheck]) -> Vec<NotApplied> {
-        let all = self.policy.limits.iter().enumerate();
-        let others = all.filter(|(number, _)| !checks.iter().any(|check| check.limit == *number));
+        let applies = |id: &LimitId| checks.iter().any(|check| check.owner == CounterOwner::Limit(*id));
+        let others = self.policy.limits.entries().filter(|(id, _)| !applies(id));
         others
             .map(|(_, limit)| {
                 // One that has nothing against it applies.
@@ -157,7 +158,7 @@ impl View<'_> {
 
     /// The seats that a check is of, if it is of some.
     pub(super) fn seats(&self, check: &LimitCheck) -> Option<Seats> {
-        let limit = self.policy.seat(check.limit)?;
+        let limit = self.policy.seat_limit(check.owner)?;
         Some(Seats {
             name: limit.name.to_string(),
             key: self.key(&limit.selector, &limit.per),

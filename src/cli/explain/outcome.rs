@@ -4,6 +4,7 @@ use super::explanation::{Field, Limit, Missing, NotApplied, Payload, Pool, Respo
 use super::host::Proxy;
 use super::limits::View;
 use super::upstream::{Settled, look, settle};
+use crate::base::id::{ExemptionId, Id as _, PoolId};
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision, Reading};
@@ -22,8 +23,8 @@ use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
 
 pub(super) struct Outcome {
-    /// The number of the exemption that holds.
-    pub(super) exempt: Option<usize>,
+    /// The exemption that holds.
+    pub(super) exempt: Option<ExemptionId>,
     pub(super) payload: Option<Payload>,
     pub(super) limits: Vec<Limit>,
     pub(super) pools: Vec<Pool>,
@@ -66,7 +67,7 @@ impl Outcome {
             request,
             caller,
             policy,
-            &LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities()),
+            &LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities()),
             &mut numbers,
             &mut checks,
         );
@@ -94,17 +95,16 @@ impl Outcome {
         }
         let mut shown: Vec<LimitStatus> = Vec::new();
         for (check, balance) in checks.iter().zip(&balances) {
-            let limit = policy.limits.get(check.limit);
-            let found = limit.and_then(|limit| LimitStatus::of(check, limit));
+            let found = LimitStatus::of(check, policy);
             shown.extend(found.map(|mut found| {
                 found.reading = found.reading.map(|reading| Reading { balance: balance.1, ..reading });
                 found
             }));
         }
         let numbers = pools(request, caller, policy, &mut numbers);
-        let numbers: Vec<usize> = numbers.into_iter().map(|(number, _)| number).collect();
+        let numbers: Vec<PoolId> = numbers.into_iter().map(|(id, _)| id).collect();
         let under = Under { shown: &shown, pools: &numbers };
-        let of_claim = |place: usize| Some(policy.check_name(checks.get(place)?.limit).to_owned());
+        let of_claim = |place: usize| Some(policy.owner_name(checks.get(place)?.owner)?.to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some((name, refused)), _) => {
                 let told = ReplyContext::of(request, proxy.now.nanos());
@@ -156,11 +156,12 @@ fn payload<'p>(
     let opened = check_length(&wanted, request)
         .and_then(|()| BodyMeter::new(&wanted, encodings, [0; 16], &Budget::default()).map(|_| ()));
     let refused = opened.err().filter(|_| !request.ends);
-    let Holding { number, payload, overridden, bounds } = holding;
+    let Holding { id, payload, overridden, bounds } = holding;
+    let at = format!("/payloads/{}", id.index());
     let told = Payload {
         name: payload.name.to_string(),
-        at: format!("/payloads/{number}"),
-        r#override: overridden.map(|place| format!("/payloads/{number}/overrides/{place}")),
+        at: at.clone(),
+        r#override: overridden.map(|place| format!("{at}/overrides/{place}")),
         bytes: bounds.bytes,
         decoded_bytes: bounds.decoded_bytes,
         json: wanted.json.is_some(),

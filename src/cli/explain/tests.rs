@@ -96,9 +96,9 @@ proptest! {
         request.read(&proxy, &policy, true);
         let caller = identify(&request, &policy).unwrap();
         let (mut numbers, mut checks) = (Vec::new(), Vec::new());
-        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities());
+        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
         crate::request::select::select(&request, &caller, &policy, &keys, &mut numbers, &mut checks);
-        let selected: Vec<&str> = checks.iter().map(|check| &*policy.limits[check.limit].name).collect();
+        let selected: Vec<&str> = checks.iter().filter_map(|check| policy.owner_name(check.owner)).collect();
 
         let outcome = Outcome::decided(&policy, &proxy, &request, &caller, &[], repeat);
         let explained: Vec<&str> = outcome.limits.iter().map(|limit| &*limit.name).collect();

@@ -63,7 +63,7 @@ pub(super) fn settle(
     request: &Request,
     check: &LimitCheck,
 ) -> (Settled, Option<Balance>) {
-    let Some(limit) = policy.limits.get(check.limit) else { return (Settled::default(), None) };
+    let Some(limit) = policy.limit(check.owner) else { return (Settled::default(), None) };
     let settled = Settled { cost: cost(proxy, limit, check), refunded: fails(proxy, limit, request) };
     let balance = match (check.cost, &check.charge, settled.refunded) {
         (Cost::Later, _, false) => {

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use super::{Flow, Forwarded, Phase, Stream};
+use crate::base::id::PayloadId;
 use crate::base::time::Timestamp;
 use crate::filter::bodies::Step;
 use crate::filter::ledger::Books;
@@ -125,7 +126,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         host: &impl Host,
         request: &Request,
         caller: &Caller<'_>,
-        (number, refused): upload::Refusal,
+        (payload, refused): upload::Refusal,
         checks: &[LimitCheck],
         now: Timestamp,
     ) -> Flow {
@@ -133,10 +134,10 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let policy = &runtime.policy;
         let under =
             Under { shown: &stated::look(&runtime, host, checks, now), pools: &stated::pools(policy, request, caller) };
-        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
+        let name = payload.and_then(|id| policy.payloads.get(id)).map_or("", |payload| &payload.name);
         let line = access_log::refused(policy, Some(name), request.tier, caller);
         let told = local::ReplyContext::of(request, now.nanos());
-        self.answer_payload(host, number, refused, &told, line.as_deref(), under)
+        self.answer_payload(host, payload, refused, &told, line.as_deref(), under)
     }
 
     /// Goes on with a body of which more has come, or which has ended. One that is suspended has its
@@ -220,14 +221,13 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         update(&mut shown, changed);
         tell_now(&mut shown, host);
         let under = Under { shown: &shown, pools: &pools };
-        let number = upload.payload.unwrap_or_default();
-        self.answer_payload(host, number, refused, &upload.told, upload.refused_line.as_deref(), under)
+        self.answer_payload(host, upload.payload, refused, &upload.told, upload.refused_line.as_deref(), under)
     }
 
     fn answer_payload(
         &mut self,
         host: &impl Host,
-        number: usize,
+        payload: Option<PayloadId>,
         refused: Rejection,
         told: &local::ReplyContext,
         line: Option<&str>,
@@ -235,12 +235,14 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        let event = Event::PayloadRefused { payload: number, reason: refused.reason };
-        Books { runtime: &runtime, host }.sink().observe(event);
+        if let Some(payload) = payload {
+            let event = Event::PayloadRefused { payload, reason: refused.reason };
+            Books { runtime: &runtime, host }.sink().observe(event);
+        }
         if let Some(line) = line {
             host.set_filter_state(access_log::KEY, line);
         }
-        let name = policy.payloads.get(number).map_or("", |payload| &payload.name);
+        let name = payload.and_then(|id| policy.payloads.get(id)).map_or("", |payload| &payload.name);
         self.reply(host, &local::payload_refused(policy, name, refused, told, under));
         self.phase = Phase::Finished;
         Flow::Stop

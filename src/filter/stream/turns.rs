@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::{Flow, Forwarded, Phase, Stream};
+use crate::base::id::PoolId;
 use crate::filter::ledger::{Books, Changed};
 use crate::filter::stated::{tell_now, update};
 use crate::filter::turn::{Entry, Turn, arrive};
@@ -48,7 +49,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         host: &impl Host,
         forwarded: Forwarded,
         asks: Vec<Ask>,
-        turn: impl FnOnce(&[usize]) -> Turn,
+        turn: impl FnOnce(&[PoolId]) -> Turn,
     ) -> Flow {
         match arrive(&self.runtime, self.id, asks, host) {
             Admission::Admit => {
@@ -90,7 +91,9 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let books = Books { runtime: &runtime, host };
         update(&mut shown, self.settle_turn(host, turn, Refund::QueueRefused));
         let (pool, line) = turn.refused(refusal);
-        books.sink().observe(Event::QueueRefused { pool, reason: refusal.reason });
+        if let Some(pool) = pool {
+            books.sink().observe(Event::QueueRefused { pool, reason: refusal.reason });
+        }
         if let Some(line) = line {
             host.set_filter_state(access_log::KEY, line);
         }

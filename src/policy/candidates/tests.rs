@@ -26,7 +26,7 @@ limits:
 }
 
 /// What is looked at for a request for `path`, of whoever has these attributes.
-fn found(policy: &Policy, path: &str, attributes: &[(&str, &str)]) -> Vec<usize> {
+fn found(policy: &Policy, path: &str, attributes: &[(&str, &str)]) -> Vec<u16> {
     let (mut buffer, mut matches, mut found) = (PathBuffer::new(), Matches::new(), vec![99]);
     buffer.read(path.as_bytes());
     policy.routes.matches(b"GET", &buffer, &mut matches);

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select as any_of, subsequence};
 
 use super::*;
+use crate::base::id::PayloadId;
 use crate::host::headers::Headers;
 use crate::policy::document::from_yaml;
 use crate::request::identify::identify;
@@ -69,16 +70,12 @@ fn reading(request: &Request) -> Reading<'_> {
 }
 
 /// Every one that holds, the slow way.
-fn holding_all<'s>(
-    selectors: impl Iterator<Item = &'s Selector>,
-    request: &Request,
-    caller: &Caller<'_>,
-) -> Vec<usize> {
+fn holding_all<'s>(selectors: impl Iterator<Item = &'s Selector>, request: &Request, caller: &Caller<'_>) -> Vec<u16> {
     let matches = |selector: &Selector| {
         selector.routes.as_ref().is_none_or(|routes| routes.iter().any(|id| request.matches.contains(*id)))
     };
     let all =
-        selectors.enumerate().filter(|(_, selector)| matches(selector) && holds(selector, reading(request), caller));
+        (0_u16..).zip(selectors).filter(|(_, selector)| matches(selector) && holds(selector, reading(request), caller));
     all.map(|(number, _)| number).collect()
 }
 
@@ -106,7 +103,7 @@ proptest! {
         let compiled = Policy::compile(&from_yaml(&text).unwrap());
         prop_assume!(compiled.is_ok());
         let policy = compiled.unwrap();
-        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities());
+        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
         let (mut numbers, mut checks) = (Vec::new(), Vec::new());
         for (method, path, org, plan) in requests {
             // One value more than any selector asks for, and none.
@@ -123,26 +120,27 @@ proptest! {
             let expected = holding_all(policy.limits.iter().map(|limit| &limit.selector), &request, &caller);
             look(&policy.candidates, reading(&request), &caller, &mut numbers);
             prop_assert!(numbers.is_sorted_by(|one, next| one < next), "{:?}", numbers);
-            numbers.retain(|number| holds(&policy.limits[*number].selector, reading(&request), &caller));
+            numbers.retain(|number| holds(&policy.limits[usize::from(*number)].selector, reading(&request), &caller));
             prop_assert_eq!(&numbers, &expected);
 
             let exempt = exemption(&request, &caller, &policy, &mut numbers);
             let all = policy.exempt.selectors.iter();
-            prop_assert_eq!(exempt, holding_all(all, &request, &caller).first().copied());
-            let applies = |mut expected: Vec<usize>| {
+            prop_assert_eq!(exempt, holding_all(all, &request, &caller).first().copied().map(ExemptionId::new));
+            let applies = |mut expected: Vec<u16>| {
                 expected.retain(|_| exempt.is_none());
                 expected
             };
             let expected = applies(expected);
             select(&request, &caller, &policy, &keys, &mut numbers, &mut checks);
-            let seated = expected.iter().filter(|_| org.get(&values) != &"").map(|number| number.saturating_add(policy.limits.len()));
-            let claimed: Vec<usize> = expected.iter().copied().chain(seated).collect();
-            prop_assert_eq!(checks.iter().map(|check| check.limit).collect::<Vec<_>>(), claimed);
+            let seated = expected.iter().filter(|_| org.get(&values) != &"").map(|number| CounterOwner::Seats(SeatId::new(*number)));
+            let limits = expected.iter().map(|number| CounterOwner::Limit(LimitId::new(*number)));
+            let owners: Vec<CounterOwner> = limits.chain(seated).collect();
+            prop_assert_eq!(checks.iter().map(|check| check.owner).collect::<Vec<_>>(), owners);
             let pools = pools(&request, &caller, &policy, &mut numbers);
-            prop_assert_eq!(pools.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
-            let payload = holding(&request, &caller, &policy, &mut numbers).map(|holding| holding.number);
+            prop_assert_eq!(pools.iter().map(|(id, _)| id.index()).collect::<Vec<_>>(), expected.iter().map(|number| usize::from(*number)).collect::<Vec<_>>());
+            let payload = holding(&request, &caller, &policy, &mut numbers).map(|holding| holding.id);
             let all = policy.payloads.iter().map(|payload| &payload.selector);
-            prop_assert_eq!(payload, applies(holding_all(all, &request, &caller)).first().copied());
+            prop_assert_eq!(payload, applies(holding_all(all, &request, &caller)).first().copied().map(PayloadId::new));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
+use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
@@ -17,6 +18,9 @@ use crate::limit::seats::Seats;
 use crate::limit::{Cost, FailureMode, Rule};
 use crate::store::record;
 
+/// Whose counters these are does not matter here.
+const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
+
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
 fn open(data: &FakeData, keys_max: u32) -> SharedStore<FakeData> {
@@ -28,7 +32,7 @@ fn bucket() -> Rule {
 }
 
 fn check(store: &SharedStore<FakeData>, name: u32, failure: FailureMode) -> LimitCheck {
-    LimitCheck::new(store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
+    LimitCheck::new(OWNER, store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
             let check = |store: &SharedStore<FakeData>, limit: &[u8], name: u32, rule, units| {
                 let mut key = store.keys().partition(limit);
                 key.push(Some(&name.to_le_bytes()));
-                LimitCheck::new(key.finish(), rule, Cost::Now(units), FailureMode::Deny)
+                LimitCheck::new(OWNER, key.finish(), rule, Cost::Now(units), FailureMode::Deny)
             };
             // Twenty callers: less than half of the store is theirs.
             for name in 0..20 {
@@ -187,7 +191,8 @@ fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
         let data = FailsAfterConflict::default();
         let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
         data.1.set(true);
-        let mut checks = [LimitCheck::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
+        let mut checks =
+            [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
         assert_eq!(store.try_charge_all(&mut checks, NOW, &At(NOW)), admitted);
         assert_eq!((checks[0].answer, checks[0].charge), (Err(Fault::HostStatus(10)), None));
     }
@@ -213,7 +218,8 @@ fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
         for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
             let data = NeverSwaps(FakeData::default(), Rc::default());
             let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
-            let mut checks = [LimitCheck::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
+            let mut checks =
+                [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
             assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
             let charge = checks[0].charge.unwrap();
             data.1.set(Some(ends));
@@ -284,7 +290,7 @@ impl VersionProbe for Seer {
 
 fn ask(store: &mut SharedStore<Seer>, now: Timestamp) -> (bool, LimitCheck) {
     let key = store.keys().partition(b"one").finish();
-    let mut checks = [LimitCheck::new(key, bucket(), Cost::Now(1), FailureMode::Deny)];
+    let mut checks = [LimitCheck::new(OWNER, key, bucket(), Cost::Now(1), FailureMode::Deny)];
     let admitted = store.try_charge_all(&mut checks, now, &At(now));
     let [check] = checks;
     (admitted, check)
