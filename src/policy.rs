@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   YAML, JSON, Struct ─▶ document::Node ─▶ reader: every value checked ─▶ Policy
-//!                                             └─▶ all faults, each with its pointer and line
+//!                                             └─▶ all errors, each with its pointer and line
 //! ```
 //!
 //! After [`Policy::compile`] nothing needs a check: names are resolved to numbers, routes are one
@@ -10,7 +10,6 @@
 
 pub mod attributes;
 pub mod callers;
-pub mod candidates;
 pub mod directory;
 pub mod document;
 pub mod error;
@@ -27,6 +26,7 @@ pub mod route;
 pub(crate) mod rules;
 pub mod seats;
 pub mod select;
+pub mod selector_index;
 pub mod template;
 pub mod tiers;
 
@@ -35,17 +35,17 @@ use std::collections::hash_map::Entry;
 
 use attributes::{AttributeId, Attributes, Known};
 use callers::Callers;
-use candidates::Candidates;
 use document::Node;
 use error::{PolicyError, Reason};
 use exempt::{Exemptions, ReadExemptions};
-use limits::{Beside, Limit};
+use limits::{Limit, Siblings};
 use payloads::Payload;
 use pools::PoolLimit;
-use reader::{Faults, Field};
+use reader::{Errors, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
 use seats::SeatLimit;
+use selector_index::SelectorIndex;
 use tiers::{ReadTiers, Tier};
 
 use crate::base::id::{CounterOwner, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId};
@@ -66,19 +66,19 @@ pub struct Policy {
     /// All limits, in the order of the document.
     pub limits: IdVec<LimitId, Limit>,
     /// Which limits to look at for a request.
-    pub candidates: Candidates,
+    pub candidates: SelectorIndex,
     /// At most so many requests in flight each, in the order of the document.
     pub pools: IdVec<PoolId, PoolLimit>,
     /// Which pools to look at for a request.
-    pub pool_candidates: Candidates,
+    pub pool_candidates: SelectorIndex,
     /// At most so many holders at a time each, in the order of the document.
     pub seats: IdVec<SeatId, SeatLimit>,
     /// Which seat limits to look at for a request.
-    pub seat_candidates: Candidates,
+    pub seat_candidates: SelectorIndex,
     /// What bodies may be, first match wins.
     pub payloads: IdVec<PayloadId, Payload>,
     /// Which payload limits to look at for a request.
-    pub payload_candidates: Candidates,
+    pub payload_candidates: SelectorIndex,
     /// What callers are told.
     pub replies: Replies,
     /// Live keys over all limits.
@@ -127,14 +127,14 @@ impl Policy {
     /// Checks a document and compiles it.
     ///
     /// # Errors
-    /// All faults, in the order of their lines; at least one.
+    /// All errors, in the order of their lines; at least one.
     pub fn compile(document: &Node) -> Result<Self, Vec<PolicyError>> {
-        let faults = Faults::default();
-        let policy = read(Field { node: document, at: Pointer::ROOT, faults: &faults });
-        let faults = faults.into_list();
+        let errors = Errors::default();
+        let policy = read(Field { node: document, at: Pointer::ROOT, errors: &errors });
+        let errors = errors.into_list();
         match policy {
-            Some(policy) if faults.is_empty() => Ok(policy),
-            Some(_) | None => Err(faults),
+            Some(policy) if errors.is_empty() => Ok(policy),
+            Some(_) | None => Err(errors),
         }
     }
 
@@ -189,7 +189,7 @@ impl Policy {
     }
 }
 
-/// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
+/// Reads the whole document. Each part is read even if another has errors, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map("{ version: 1, name: shop, limits: […] }")?;
     let mut context = Context {
@@ -212,21 +212,21 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let tiers = map.get("tiers").map_or_else(ReadTiers::default, |field| tiers::read(field, &mut context));
     let exempt = map.optional("exempt", ReadExemptions::default(), |field| exempt::read(field, &tiers, &mut context));
     let none = ReadExemptions::default();
-    let beside = Beside { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
-    let limits = map.optional("limits", Vec::new(), |field| limits::read(field, &beside, &mut context));
-    let pools = map.optional("concurrency", Vec::new(), |field| pools::read(field, &beside, &mut context));
-    let seats = map.optional("seats", Vec::new(), |field| seats::read(field, &beside, &mut context));
+    let siblings = Siblings { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
+    let limits = map.optional("limits", Vec::new(), |field| limits::read(field, &siblings, &mut context));
+    let pools = map.optional("concurrency", Vec::new(), |field| pools::read(field, &siblings, &mut context));
+    let seats = map.optional("seats", Vec::new(), |field| seats::read(field, &siblings, &mut context));
     let payloads = map.optional("payloads", Vec::new(), |field| {
-        let beside = payloads::Beside { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
-        payloads::read(field, &beside, &mut context)
+        let siblings = payloads::Siblings { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
+        payloads::read(field, &siblings, &mut context)
     });
     if KINDS.iter().all(|key| map.get(key).is_none()) {
-        document.fault(Reason::LimitsNothing { keys: KINDS });
+        document.error(Reason::EmptyLimit { keys: KINDS });
     }
     let replies = map.optional("replies", Replies::default(), replies::read);
     let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
-    map.end();
+    map.deny_unknown();
 
     let tiers: Vec<Tier> = Vec::from(tiers).into_iter().map(|read| Some(read?.tier)).collect::<Option<_>>()?;
     let tiers = IdVec::from(tiers);
@@ -236,14 +236,14 @@ fn read(document: Field<'_>) -> Option<Policy> {
     Some(Policy {
         name: name?,
         callers: callers?,
-        candidates: Candidates::of(limits.iter().map(|limit| &limit.selector)),
-        pool_candidates: Candidates::of(pools.iter().map(|pool| &pool.selector)),
+        candidates: SelectorIndex::of(limits.iter().map(|limit| &limit.selector)),
+        pool_candidates: SelectorIndex::of(pools.iter().map(|pool| &pool.selector)),
         pools: pools.into(),
-        seat_candidates: Candidates::of(seats.iter().map(|seats| &seats.selector)),
+        seat_candidates: SelectorIndex::of(seats.iter().map(|seats| &seats.selector)),
         seats: seats.into(),
-        payload_candidates: Candidates::of(payloads.iter().map(|payload| &payload.selector)),
+        payload_candidates: SelectorIndex::of(payloads.iter().map(|payload| &payload.selector)),
         payloads: payloads.into(),
-        exempt: Exemptions { candidates: Candidates::of(exempt.iter()), selectors: exempt.into() },
+        exempt: Exemptions { candidates: SelectorIndex::of(exempt.iter()), selectors: exempt.into() },
         limits: limits.into(),
         replies: replies?,
         keys_max: keys_max?,
@@ -270,7 +270,7 @@ fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierI
 fn read_store(field: Field<'_>) -> Option<u32> {
     let map = field.map("{ keys_max: 100000 }")?;
     let keys_max = map.optional("keys_max", KEYS_MAX_DEFAULT, |field| field.count(1, KEYS_MAX_LIMIT));
-    map.end();
+    map.deny_unknown();
     keys_max
 }
 
@@ -278,8 +278,8 @@ fn read_access_log(field: Field<'_>, context: &mut Context) -> Option<Vec<Attrib
     let map = field.map("{ attributes: [org] }")?;
     let names = map.require("attributes").and_then(|field| {
         let nodes = field.list(attributes::ATTRIBUTES_MAX)?;
-        Some(field.each_once(nodes, |name| context.attributes.resolve(&name, name.string()?)))
+        Some(field.each_unique(nodes, |name| context.attributes.resolve(&name, name.string()?)))
     });
-    map.end();
+    map.deny_unknown();
     names
 }

@@ -118,7 +118,7 @@ impl IdentityInputs {
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let map = field.map("{ credentials: [{ name: api_key, header: x-api-key }], directory: [] }")?;
-    let faults_before = field.faults.count();
+    let errors_before = field.errors.count();
     let routes = map.optional("for", None, |field| read_where(field, context).map(Some));
     let credentials = map.require("credentials").and_then(|field| credential::read(field, context));
     let entries = map.get("directory");
@@ -129,16 +129,16 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let places = credentials.as_ref().unwrap_or(&none);
     let sources = map.optional("attributes", Vec::new(), |field| source::read(field, places, context));
     context.attributes.close(match &directory {
-        Some(_) if field.faults.count() == faults_before => Known::All { directory: entries.is_some() },
+        Some(_) if field.errors.count() == errors_before => Known::All { directory: entries.is_some() },
         Some(_) | None => Known::Nothing,
     });
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
     let looked_up = places.iter().any(|credential| !matches!(credential.place, Place::Metadata(_)));
     if unknown == Some(OnUnidentified::Refuse) && entries.is_none() && (looked_up || credentials.is_none()) {
-        field.fault(Reason::NobodyKnown);
+        field.error(Reason::NoAcceptedCredential);
     }
-    map.end();
+    map.deny_unknown();
     let (credentials, sources) = (credentials?, sources?);
     Some(Callers {
         routes: routes?,
@@ -156,11 +156,13 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
 fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: &mut Context) {
     let Some(field) = map.get("directory_attributes") else { return };
     if entries.is_none() {
-        field
-            .fault(Reason::Misplaced { why: "these are attributes of the directory's entries", beside: "`directory`" });
+        field.error(Reason::RequiresSibling {
+            why: "these are attributes of the directory's entries",
+            beside: "`directory`",
+        });
     }
     let Some(nodes) = field.list(ATTRIBUTES_MAX) else { return };
-    field.each_once(nodes, |field| context.attributes.declare(&field, field.string()?));
+    field.each_unique(nodes, |field| context.attributes.declare(&field, field.string()?));
 }
 
 /// Nothing written is `refuse`: a policy that names credentials means them.
@@ -171,7 +173,7 @@ fn stance(field: Option<Field<'_>>) -> Option<OnUnidentified> {
 fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
     let map = field.map("{ routes: [/v1/**] }")?;
     let routes = map.require("routes").and_then(|field| read_routes(field, &mut context.routes));
-    map.end();
+    map.deny_unknown();
     Some(routes?.into_iter().map(|(_, id)| id).collect())
 }
 
@@ -187,7 +189,7 @@ fn properties(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]
 
 /// Steps to a value in metadata, from a list of at least `least`.
 fn read_steps(field: Field<'_>, least: usize) -> Option<Steps> {
-    let nodes = field.full_list(STEPS_MAX)?;
+    let nodes = field.non_empty_list(STEPS_MAX)?;
     let steps = field.each(nodes, |step| step.text(STEP_BYTES_MAX).map(Box::from));
     if steps.len() < nodes.len() {
         return None;

@@ -1,6 +1,6 @@
 //! What is wrong with a policy: where, which value, and which rule it breaks.
 //!
-//! All faults are collected, so that an operator mends them in one go. Nothing that stands under
+//! All errors are collected, so that an operator mends them in one go. Nothing that stands under
 //! `/callers/directory` is repeated: an error there names the entry, never its content.
 
 mod words;
@@ -22,7 +22,7 @@ pub(crate) use words::{Choices, Quoted, Shown, nearest};
 /// So few words need no hint at which was meant.
 const AT_A_GLANCE: usize = 3;
 
-/// One fault of a policy.
+/// One error of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     /// The JSON pointer (RFC 6901) of the value, or of the unknown key.
@@ -200,7 +200,7 @@ pub enum Reason {
         given: Vec<&'static str>,
     },
     /// A key beside the wrong other one.
-    Misplaced {
+    RequiresSibling {
         /// What it is, or why it has no meaning here.
         why: &'static str,
         /// The key beside which it has one.
@@ -238,7 +238,7 @@ pub enum Reason {
         reason: Box<Reason>,
     },
     /// No credential would ever be let in.
-    NobodyKnown,
+    NoAcceptedCredential,
     /// A place for paths alone.
     MethodInPath,
     /// A capture and an attribute of one name: it would not be clear whose value counts.
@@ -273,7 +273,7 @@ pub enum Reason {
         keys: &'static [&'static str],
     },
     /// Something that bounds nothing.
-    LimitsNothing {
+    EmptyLimit {
         /// What it could bound.
         keys: &'static [&'static str],
     },
@@ -444,7 +444,7 @@ impl fmt::Display for Reason {
             Self::NotOneSource { sources, given } => {
                 write!(f, "needs exactly one of {}, and has {}", sources.join(", "), given.join(" and "))
             }
-            Self::Misplaced { why, beside } => write!(f, "{why}: only beside {beside}"),
+            Self::RequiresSibling { why, beside } => write!(f, "{why}: only beside {beside}"),
             Self::NamespaceAlone => f.write_str(
                 "names a namespace and nothing in it: go on with keys, as in [envoy.filters.http.jwt_authn, session]",
             ),
@@ -465,7 +465,7 @@ impl fmt::Display for Reason {
             ),
             Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
             Self::InEntry { part, reason } => write!(f, "{part} {reason}"),
-            Self::NobodyKnown => f.write_str(
+            Self::NoAcceptedCredential => f.write_str(
                 "every secret would be refused: give a `directory`, be it empty for now, or `unknown: anonymous`",
             ),
             Self::MethodInPath => f.write_str("must be a path alone, without methods"),
@@ -481,7 +481,7 @@ impl fmt::Display for Reason {
             }
             Self::CostAboveQuota { cost, quota } => write!(f, "a cost of {cost} never fits: the limit holds {quota}"),
             Self::OverridesNothing { keys } => write!(f, "changes nothing: give {}", Either(keys)),
-            Self::LimitsNothing { keys } => write!(f, "limits nothing: give {}", Either(keys)),
+            Self::EmptyLimit { keys } => write!(f, "limits nothing: give {}", Either(keys)),
             Self::TooManyNames { members, max } => write!(
                 f,
                 "{members} names are more than are remembered to find one that is used twice: at most {max}"

@@ -1,10 +1,10 @@
 //! Exemptions: requests to which no limit applies, and which carry no field.
 
 use super::Context;
-use super::candidates::Candidates;
 use super::reader::Field;
 use super::route::Route;
 use super::select::{Selector, read_selector};
+use super::selector_index::SelectorIndex;
 use super::tiers::ReadTiers;
 use crate::base::id::{ExemptionId, IdVec};
 
@@ -14,7 +14,7 @@ pub struct Exemptions {
     /// One for each entry of the list: a request that one of them selects is exempt.
     pub selectors: IdVec<ExemptionId, Selector>,
     /// Which of them to look at for a request.
-    pub candidates: Candidates,
+    pub candidates: SelectorIndex,
 }
 
 /// The exemptions as they are read, with what only the rest of the reading needs.
@@ -27,15 +27,15 @@ pub(super) struct ReadExemptions {
 
 pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
 
-/// Reads the exemptions; `None` where one has a fault.
+/// Reads the exemptions; `None` where one has an error.
 pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -> Option<ReadExemptions> {
-    let nodes = field.full_list(EXEMPTIONS_MAX)?;
+    let nodes = field.non_empty_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
     for selected in field.each(nodes, |field| {
-        let faults = field.faults.count();
+        let errors = field.errors.count();
         let (selector, routes) = read_selector(field, tiers, context)?;
-        // Without a condition that has a fault, it would seem to take requests of others.
-        let sound = field.faults.count() == faults;
+        // Without a condition that has an error, it would seem to take requests of others.
+        let sound = field.errors.count() == errors;
         Some((selector, routes, field.at.to_string(), sound))
     }) {
         let (selector, routes, at, sound) = selected;

@@ -29,7 +29,7 @@ pub struct Limit {
     /// The requests that it counts.
     pub selector: Selector,
     /// What one counter is kept for: one per combination of values.
-    pub per: Vec<Part>,
+    pub per: Vec<KeyPart>,
     /// What it does with a caller who lacks a part of the key.
     pub absent: Absent,
     /// The rule.
@@ -87,7 +87,7 @@ pub enum CostSource {
 
 /// One part of a counter's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum KeyPart {
     /// An attribute of the caller.
     Attribute(AttributeId),
     /// What the limit's own route captured under this name.
@@ -111,23 +111,23 @@ pub(crate) const PER_MAX: usize = 8;
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
 /// What the limits are read beside.
-pub(super) struct Beside<'a> {
+pub(super) struct Siblings<'a> {
     pub(super) policy: Option<&'a str>,
     pub(super) tiers: &'a ReadTiers,
     pub(super) exempt: &'a ReadExemptions,
 }
 
-/// Reads all limits; `None` where one of them has a fault.
-pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<Limit>> {
-    let nodes = field.full_list(LIMITS_MAX)?;
-    let read = field.each(nodes, |field| read_limit(field, beside, context));
+/// Reads all limits; `None` where one of them has an error.
+pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Limit>> {
+    let nodes = field.non_empty_list(LIMITS_MAX)?;
+    let read = field.each(nodes, |field| read_limit(field, siblings, context));
     (read.len() == nodes.len()).then_some(read)
 }
 
-fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Limit> {
+fn read_limit(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Limit> {
     let map = field.map("{ name: all, per: [], bucket: { burst: 100, refill: 60/min } }")?;
     let name = read_name(&map, context);
-    let selected = read_for(&map, beside, context);
+    let selected = read_for(&map, siblings, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let absent = read_absent(&map);
@@ -153,10 +153,10 @@ fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> O
         field.choice("a visibility", &[("show", Visibility::Show), ("hide", Visibility::Hide)])
     });
     let failure = read_failure(&map);
-    map.end();
+    map.deny_unknown();
     let (name, per, rule) = (name?, per?, rule?);
     Some(Limit {
-        identity: beside.identity(&name, &rules::identity(&rule), &per, &context.attributes),
+        identity: siblings.identity(&name, &rules::identity(&rule), &per, &context.attributes),
         name,
         selector: selected?.0,
         per,
@@ -184,12 +184,12 @@ pub(super) fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box
 /// Which requests something holds for, and the routes; noted where all of them are exempt.
 pub(super) fn read_for(
     map: &MapField<'_>,
-    beside: &Beside<'_>,
+    siblings: &Siblings<'_>,
     context: &mut Context,
 ) -> Option<(Selector, Vec<Route>)> {
     let all = (Selector::default(), Vec::new());
-    map.optional("for", all, |field| read_selector(field, beside.tiers, context))
-        .inspect(|(selector, routes)| never_left(map.field(), selector, routes, beside))
+    map.optional("for", all, |field| read_selector(field, siblings.tiers, context))
+        .inspect(|(selector, routes)| never_left(map.field(), selector, routes, siblings))
 }
 
 pub(super) fn read_absent(map: &MapField<'_>) -> Option<Absent> {
@@ -205,9 +205,9 @@ pub(super) fn read_failure(map: &MapField<'_>) -> Option<FailureMode> {
 }
 
 /// Notes it where all requests that a limit could count are exempt.
-fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
-    if let Some(by) = beside.exempt.takes(routes_of(selector, routes, beside.tiers).into_iter()) {
-        field.fault(Reason::NeverReached { by });
+fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], siblings: &Siblings<'_>) {
+    if let Some(by) = siblings.exempt.takes(routes_of(selector, routes, siblings.tiers).into_iter()) {
+        field.error(Reason::NeverReached { by });
     }
 }
 
@@ -215,12 +215,12 @@ fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: 
 fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
     let fits = cost <= rule.quota();
     if !fits {
-        field.fault(Reason::CostAboveQuota { cost, quota: rule.quota() });
+        field.error(Reason::CostAboveQuota { cost, quota: rule.quota() });
     }
     fits
 }
 
-/// The place of the rule, for a fault of it as a whole.
+/// The place of the rule, for an error of it as a whole.
 fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
     let found = ["bucket", "rolling", "calendar"].into_iter().find_map(|key| map.get(key));
     found.unwrap_or(*map.field())
@@ -250,7 +250,7 @@ fn read_cost(field: Field<'_>) -> Option<CostSource> {
             map.field().refuse(Reason::NotOneSource { sources: COST_SOURCES, given })
         }
     };
-    map.end();
+    map.deny_unknown();
     cost
 }
 
@@ -272,14 +272,14 @@ impl CostSource {
     }
 }
 
-impl Beside<'_> {
+impl Siblings<'_> {
     /// Policy, limit, kind and key; a NUL cannot stand in a name.
-    pub(super) fn identity(&self, name: &str, kind: &str, per: &[Part], attributes: &Attributes) -> Box<[u8]> {
+    pub(super) fn identity(&self, name: &str, kind: &str, per: &[KeyPart], attributes: &Attributes) -> Box<[u8]> {
         let mut identity = [self.policy.unwrap_or_default(), name, kind].join("\0");
         for part in per {
             let (mark, name) = match part {
-                Part::Attribute(id) => ("\0=", attributes.name(*id)),
-                Part::Capture(name) => ("\0{", &**name),
+                KeyPart::Attribute(id) => ("\0=", attributes.name(*id)),
+                KeyPart::Capture(name) => ("\0{", &**name),
             };
             identity.push_str(mark);
             identity.push_str(name);
@@ -289,7 +289,7 @@ impl Beside<'_> {
 }
 
 /// The parts of the key; `routes` are the limit's own, `None` where they are not known.
-pub(super) fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -> Option<Vec<Part>> {
+pub(super) fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -> Option<Vec<KeyPart>> {
     let nodes = field.list(PER_MAX)?;
     let mut seen = HashMap::new();
     let read = field.each(nodes, |field| {
@@ -297,14 +297,14 @@ pub(super) fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut
         if let Some(first) = seen.insert(name.to_owned(), field.at.to_string()) {
             return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
         }
-        let Some(routes) = routes else { return context.attributes.find(name).map(Part::Attribute) };
+        let Some(routes) = routes else { return context.attributes.find(name).map(KeyPart::Attribute) };
         let captures = |route: &Route| route.captures().any(|capture| capture == name);
         if !routes.iter().any(captures) {
-            context.attributes.resolve(&field, name).map(Part::Attribute)
+            context.attributes.resolve(&field, name).map(KeyPart::Attribute)
         } else if context.attributes.find(name).is_some() {
             field.refuse(Reason::CaptureIsAttribute { name: name.to_owned() })
         } else if routes.iter().all(captures) {
-            Some(Part::Capture(name.into()))
+            Some(KeyPart::Capture(name.into()))
         } else {
             field.refuse(Reason::NoCapture { name: name.to_owned() })
         }

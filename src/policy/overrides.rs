@@ -108,12 +108,12 @@ pub(super) fn read<T>(
     let nodes = field.list(OVERRIDES_MAX)?;
     let mut overrides = Overrides::default();
     for (index, node) in nodes.iter().enumerate() {
-        let field = Field { node, at: field.at.index(index), faults: field.faults };
+        let field = Field { node, at: field.at.index(index), errors: field.errors };
         let Some((conditions, one)) = read_one(field, base, context, &numbers) else { continue };
         let number = overrides.all.len();
         overrides.all.push(one);
         if let Some(first) = overrides.add(conditions, number, &field, &mut context.multiplied) {
-            field.fault(Reason::NeverReached { by: sibling(&field, first) });
+            field.error(Reason::NeverReached { by: sibling(&field, first) });
         }
     }
     (overrides.all.len() == nodes.len()).then_some(overrides)
@@ -139,12 +139,12 @@ fn read_one<T>(
         }
         let conditions = read_conditions(&map, context);
         if contradict(&conditions, base.conditions) {
-            field.fault(Reason::Contradiction { one: field.at.to_string(), other: base.selector.clone() });
+            field.error(Reason::Contradiction { one: field.at.to_string(), other: base.selector.clone() });
         }
-        // Without a condition that has a fault, it would seem to take callers of others.
+        // Without a condition that has an error, it would seem to take callers of others.
         (conditions.len() == map.others().count()).then_some(conditions)
     });
-    map.end();
+    map.deny_unknown();
     Some((conditions?, one?))
 }
 

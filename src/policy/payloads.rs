@@ -101,16 +101,16 @@ pub(crate) const OBJECT_KINDS: &[&str] = &["count", "depth"];
 pub(crate) const COUNTS_MAX: u64 = 1_000_000_000;
 
 /// What the payload limits are read beside.
-pub(super) struct Beside<'a> {
+pub(super) struct Siblings<'a> {
     pub(super) tiers: &'a ReadTiers,
     pub(super) exempt: &'a ReadExemptions,
 }
 
-/// Reads all payload limits; `None` where one of them has a fault.
-pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<Payload>> {
-    let nodes = field.full_list(PAYLOADS_MAX)?;
+/// Reads all payload limits; `None` where one of them has an error.
+pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Payload>> {
+    let nodes = field.non_empty_list(PAYLOADS_MAX)?;
     let mut earlier = Earlier::default();
-    let read = field.each(nodes, |field| read_payload(field, beside, &mut earlier, context));
+    let read = field.each(nodes, |field| read_payload(field, siblings, &mut earlier, context));
     (read.len() == nodes.len()).then_some(read)
 }
 
@@ -156,21 +156,21 @@ impl Taken {
 
 fn read_payload(
     field: Field<'_>,
-    beside: &Beside<'_>,
+    siblings: &Siblings<'_>,
     earlier: &mut Earlier,
     context: &mut Context,
 ) -> Option<Payload> {
     let map = field.map("{ name: body, bytes: 1MB }")?;
     let name = read_name(&map, context);
-    let faults = field.faults.count();
+    let errors = field.errors.count();
     let selected = map
-        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
+        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, siblings.tiers, context))
         .map(|(selector, routes)| {
-            let all = routes_of(&selector, &routes, beside.tiers);
-            match earlier.takes(&selector, &all).or_else(|| beside.exempt.takes(all.into_iter())) {
-                Some(by) => field.fault(Reason::NeverReached { by }),
-                // Without a condition that has a fault, it would seem to take requests of others.
-                None if field.faults.count() > faults => {}
+            let all = routes_of(&selector, &routes, siblings.tiers);
+            match earlier.takes(&selector, &all).or_else(|| siblings.exempt.takes(all.into_iter())) {
+                Some(by) => field.error(Reason::NeverReached { by }),
+                // Without a condition that has an error, it would seem to take requests of others.
+                None if field.errors.count() > errors => {}
                 None => earlier.0.push(Taken { selector: selector.clone(), routes, at: field.at.to_string() }),
             }
             selector
@@ -180,9 +180,9 @@ fn read_payload(
         content_types = json.optional("content_types", Vec::new(), read_content_types);
     });
     if KINDS.iter().all(|key| map.get(key).is_none()) {
-        field.fault(Reason::LimitsNothing { keys: KINDS });
+        field.error(Reason::EmptyLimit { keys: KINDS });
     }
-    let hold = map.optional("hold", false, |field| field.truth());
+    let hold = map.optional("hold", false, |field| field.boolean());
     let overrides = map.optional("overrides", Overrides::default(), |field| {
         let base = overrides::Base {
             conditions: selected.as_ref().map_or(&[], |selector| &selector.attributes),
@@ -190,7 +190,7 @@ fn read_payload(
         };
         overrides::read(field, &base, context, |map| read_override(map, bounds.as_ref()))
     });
-    map.end();
+    map.deny_unknown();
     Some(Payload {
         name: name?,
         selector: selected?,
@@ -216,14 +216,14 @@ fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
     }
 }
 
-/// What an override says; what it leaves out is as in `base`, which is `None` where it has a fault itself.
+/// What an override says; what it leaves out is as in `base`, which is `None` where it has an error itself.
 fn read_override(map: &MapField<'_>, base: Option<&Bounds>) -> Option<Bounds> {
     let Some(base) = base else {
         KINDS.iter().for_each(|key| _ = map.get(key));
         return None;
     };
     if KINDS.iter().all(|key| map.get(key).is_none()) {
-        map.field().fault(Reason::OverridesNothing { keys: KINDS });
+        map.field().error(Reason::OverridesNothing { keys: KINDS });
     }
     read_bounds(map, base, |_| ())
 }
@@ -244,8 +244,8 @@ fn read_size(field: Field<'_>) -> Option<Option<u64>> {
 }
 
 fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
-    let nodes = field.full_list(CONTENT_TYPES_MAX)?;
-    let read = field.each_once(nodes, |field| {
+    let nodes = field.non_empty_list(CONTENT_TYPES_MAX)?;
+    let read = field.each_unique(nodes, |field| {
         let text = field.string()?;
         MediaRange::parse(text).or_else(|| field.refuse(Reason::BadMediaRange { value: text.to_owned() }))
     });
@@ -256,7 +256,7 @@ fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
 fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapField<'_>)) -> Option<JsonRules> {
     let map = field.map("{ depth: 32 }")?;
     if map.is_empty() {
-        field.fault(Reason::Empty);
+        field.error(Reason::Empty);
     }
     let mut rules = base.cloned().unwrap_or_default();
     own(&map);
@@ -269,7 +269,7 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapFi
     let (string_bytes, name_bytes) = (size("string_bytes"), size("name_bytes"));
     let duplicates = map.get("duplicate_names");
     if let (Some(field), None, None) = (&duplicates, &members, rules.members) {
-        field.fault(Reason::Misplaced {
+        field.error(Reason::RequiresSibling {
             why: "names are remembered to find one that is used twice",
             beside: "`members`, which bounds how many",
         });
@@ -278,9 +278,9 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapFi
         let choices = [("allow", DuplicateNames::Allow), ("refuse", DuplicateNames::Refuse)];
         field.choice("a treatment of names that are used twice", &choices)
     });
-    map.end();
+    map.deny_unknown();
     rules.depth = depth?;
-    // A value that was given and has a fault ends it; one that was not leaves what there was.
+    // A value that was given and has an error ends it; one that was not leaves what there was.
     macro_rules! set {
         ($($key:ident),*) => { $(if let Some(given) = $key { rules.$key = Some(given?); })* };
     }
@@ -308,7 +308,7 @@ fn read_value(field: Field<'_>, base: Option<&ValueRule>) -> Option<ValueRule> {
         _ => map.require("at").and_then(read_path),
     };
     let bytes = map.require("bytes").and_then(|field| field.quantity(parse_size));
-    map.end();
+    map.deny_unknown();
     Some(ValueRule { at: at?, bytes: bytes? })
 }
 
@@ -322,9 +322,9 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
     let count = map.optional("count", base.and_then(|base| base.count), |field| field.count(0, COUNTS_MAX).map(Some));
     let depth = map.optional("depth", base.and_then(|base| base.depth), |field| field.count(0, DEPTH_MAX).map(Some));
     if OBJECT_KINDS.iter().all(|key| map.get(key).is_none()) {
-        field.fault(Reason::LimitsNothing { keys: OBJECT_KINDS });
+        field.error(Reason::EmptyLimit { keys: OBJECT_KINDS });
     }
-    map.end();
+    map.deny_unknown();
     Some(ObjectsRule { conditions: conditions?, below: below?, count: count?, depth: depth? })
 }
 
@@ -332,14 +332,14 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
 fn read_where(field: Field<'_>) -> Option<Conditions> {
     let map = field.map("{ type: item }")?;
     match map.others().count() {
-        0 => field.fault(Reason::Empty),
-        count if count > CONDITIONS_MAX => field.fault(Reason::TooMany { count, max: CONDITIONS_MAX }),
+        0 => field.error(Reason::Empty),
+        count if count > CONDITIONS_MAX => field.error(Reason::TooMany { count, max: CONDITIONS_MAX }),
         _ => {}
     }
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for (entry, value) in map.others() {
         if entry.key.len() > CONDITION_BYTES_MAX {
-            value.fault(Reason::TooLong { max: CONDITION_BYTES_MAX });
+            value.error(Reason::TooLong { max: CONDITION_BYTES_MAX });
         } else {
             pairs.extend(value.text(CONDITION_BYTES_MAX).map(|text| (&*entry.key, text)));
         }

@@ -2,7 +2,7 @@
 //! a time, and how many wait for their turn.
 
 use super::Context;
-use super::limits::{Absent, Beside, Part, read_absent, read_failure, read_for, read_name, read_per};
+use super::limits::{Absent, KeyPart, Siblings, read_absent, read_failure, read_for, read_name, read_per};
 use super::reader::Field;
 use super::select::Selector;
 use crate::base::time::Span;
@@ -20,7 +20,7 @@ pub struct PoolLimit {
     /// The requests that need a slot.
     pub selector: Selector,
     /// What one pool is kept for: one per combination of values.
-    pub per: Vec<Part>,
+    pub per: Vec<KeyPart>,
     /// What it does with a caller who lacks a part of the key.
     pub absent: Absent,
     /// The slots, and the queue before them.
@@ -31,27 +31,27 @@ pub struct PoolLimit {
 
 pub(crate) const POOLS_MAX: usize = 1_000;
 
-/// Reads all concurrency limits; `None` where one of them has a fault.
-pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<PoolLimit>> {
-    let nodes = field.full_list(POOLS_MAX)?;
-    let read = field.each(nodes, |field| read_pool(field, beside, context));
+/// Reads all concurrency limits; `None` where one of them has an error.
+pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<PoolLimit>> {
+    let nodes = field.non_empty_list(POOLS_MAX)?;
+    let read = field.each(nodes, |field| read_pool(field, siblings, context));
     (read.len() == nodes.len()).then_some(read)
 }
 
-fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<PoolLimit> {
+fn read_pool(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<PoolLimit> {
     let map = field.map("{ name: pool, per: [org], slots: 10 }")?;
     let name = read_name(&map, context);
-    let selected = read_for(&map, beside, context);
+    let selected = read_for(&map, siblings, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let absent = read_absent(&map);
     let slots = map.require("slots").and_then(|field| field.count(1, SLOTS_MAX));
     let queue = map.optional("queue", (0, Span::ZERO), read_queue);
     let failure = read_failure(&map);
-    map.end();
+    map.deny_unknown();
     let (name, per, (length, timeout)) = (name?, per?, queue?);
     Some(PoolLimit {
-        identity: beside.identity(&name, "pool", &per, &context.attributes),
+        identity: siblings.identity(&name, "pool", &per, &context.attributes),
         name,
         selector: selected?.0,
         per,
@@ -66,7 +66,7 @@ fn read_queue(field: Field<'_>) -> Option<(u32, Span)> {
     let map = field.map("{ length: 10, timeout: 5s }")?;
     let length = map.require("length").and_then(|field| field.count(0, QUEUE_LENGTH_MAX));
     let timeout = map.require("timeout").and_then(|field| field.span(TIMEOUT_MAX));
-    map.end();
+    map.deny_unknown();
     Some((length?, timeout?))
 }
 

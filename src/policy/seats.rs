@@ -3,7 +3,7 @@
 use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
-use super::limits::{Beside, Part, read_failure, read_for, read_name, read_per};
+use super::limits::{KeyPart, Siblings, read_failure, read_for, read_name, read_per};
 use super::reader::{Field, MapField};
 use super::select::Selector;
 use crate::limit::FailureMode;
@@ -23,7 +23,7 @@ pub struct SeatLimit {
     /// The requests that touch a seat.
     pub selector: Selector,
     /// What the seats are kept for: so many per combination of values. Callers who lack a part share them.
-    pub per: Vec<Part>,
+    pub per: Vec<KeyPart>,
     /// The attribute whose value is the holder.
     pub holder: AttributeId,
     /// How many seats there are, and how long one is kept.
@@ -40,17 +40,17 @@ pub(crate) const STATUS_MAX: u32 = 499;
 /// Locked (RFC 4918 §11.3).
 pub(crate) const STATUS_DEFAULT: u32 = 423;
 
-/// Reads all seat limits; `None` where one of them has a fault.
-pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<SeatLimit>> {
-    let nodes = field.full_list(SEAT_LIMITS_MAX)?;
-    let read = field.each(nodes, |field| read_seats(field, beside, context));
+/// Reads all seat limits; `None` where one of them has an error.
+pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<SeatLimit>> {
+    let nodes = field.non_empty_list(SEAT_LIMITS_MAX)?;
+    let read = field.each(nodes, |field| read_seats(field, siblings, context));
     (read.len() == nodes.len()).then_some(read)
 }
 
-fn read_seats(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<SeatLimit> {
+fn read_seats(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<SeatLimit> {
     let map = field.map("{ name: editor, per: [record], holder: user, seats: 1, idle: 60s }")?;
     let name = read_name(&map, context);
-    let selected = read_for(&map, beside, context);
+    let selected = read_for(&map, siblings, context);
     let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
     let per = map.require("per").and_then(|field| read_per(field, routes, context));
     let holder = read_holder(&map, per.as_deref(), context);
@@ -58,10 +58,10 @@ fn read_seats(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> O
     let idle = map.require("idle").and_then(|field| field.span(IDLE_MAX));
     let status = map.optional("status", STATUS_DEFAULT, |field| field.count(STATUS_MIN, STATUS_MAX));
     let failure = read_failure(&map);
-    map.end();
+    map.deny_unknown();
     let (name, per) = (name?, per?);
     Some(SeatLimit {
-        identity: beside.identity(&name, "seats", &per, &context.attributes),
+        identity: siblings.identity(&name, "seats", &per, &context.attributes),
         name,
         selector: selected?.0,
         per,
@@ -73,11 +73,11 @@ fn read_seats(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> O
 }
 
 /// An attribute that is no part of the key: else each holder would have seats to itself.
-fn read_holder(map: &MapField<'_>, per: Option<&[Part]>, context: &mut Context) -> Option<AttributeId> {
+fn read_holder(map: &MapField<'_>, per: Option<&[KeyPart]>, context: &mut Context) -> Option<AttributeId> {
     let field = map.require("holder")?;
     let name = field.string()?;
     let holder = context.attributes.resolve(&field, name)?;
-    let place = per.and_then(|per| per.iter().position(|part| *part == Part::Attribute(holder)));
+    let place = per.and_then(|per| per.iter().position(|part| *part == KeyPart::Attribute(holder)));
     match place {
         Some(index) => {
             let first = map.field().at.key("per").index(index).to_string();

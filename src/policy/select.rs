@@ -30,8 +30,8 @@ pub(crate) const VALUE_BYTES_MAX: usize = 256;
 
 /// A list of routes, all of them added to the policy's table.
 pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Option<Vec<(Route, RouteId)>> {
-    let nodes = field.full_list(ROUTES_MAX)?;
-    let read = field.each_once(nodes, |field| {
+    let nodes = field.non_empty_list(ROUTES_MAX)?;
+    let read = field.each_unique(nodes, |field| {
         let route = field.parsed(Route::parse, |value, error| Reason::BadRoute { value, error })?;
         let id = table.add(route.clone());
         Some((route, id))
@@ -39,7 +39,7 @@ pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Op
     (read.len() == nodes.len()).then_some(read)
 }
 
-/// What selects, and its routes; `None` where they or the tiers have a fault.
+/// What selects, and its routes; `None` where they or the tiers have an error.
 pub(super) fn read_selector(
     field: Field<'_>,
     all: &ReadTiers,
@@ -47,7 +47,7 @@ pub(super) fn read_selector(
 ) -> Option<(Selector, Vec<Route>)> {
     let map = field.map("{ routes: [/v1/**] }")?;
     if map.is_empty() {
-        field.fault(Reason::Empty);
+        field.error(Reason::Empty);
     }
     let tier = map.get("tier");
     let tiers = match tier {
@@ -68,7 +68,7 @@ pub(super) fn read_selector(
         && ids.is_some()
         && !ids_of_tiers.iter().any(|id| tiers::meets(all, *id, &routes))
     {
-        field.fault(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
+        field.error(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
     }
     Some((Selector { tiers, routes: ids, attributes }, routes))
 }
@@ -88,10 +88,10 @@ fn read_tiers(field: Field<'_>, tiers: &ReadTiers) -> Option<Vec<TierId>> {
     let find = |field: &Field<'_>, name: &str| {
         let named = |read: &Option<ReadTier>| read.as_ref().is_some_and(|read| *read.tier.name == *name);
         let found = tiers.entries().find(|(_, read)| named(read)).map(|(id, _)| id);
-        // A tier with a fault is missing here; its own fault says enough.
+        // A tier with an error is missing here; its own error says enough.
         if found.is_none() && tiers.iter().all(Option::is_some) {
             let choices = tiers.iter().flatten().map(|read| read.tier.name.to_string()).collect();
-            field.fault(Reason::not_one_of(name, choices, "a tier"));
+            field.error(Reason::not_one_of(name, choices, "a tier"));
         }
         found
     };
@@ -118,8 +118,8 @@ pub(super) fn read_conditions(map: &MapField<'_>, context: &mut Context) -> Vec<
 fn one_or_many<T: Clone + Ord>(field: Field<'_>, mut read: impl FnMut(Field<'_>) -> Option<T>) -> Option<Vec<T>> {
     match &field.node.value {
         Value::List(_) => {
-            let nodes = field.full_list(VALUES_MAX)?;
-            let read = field.each_once(nodes, read);
+            let nodes = field.non_empty_list(VALUES_MAX)?;
+            let read = field.each_unique(nodes, read);
             (read.len() == nodes.len()).then_some(read)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => Some(vec![read(field)?]),

@@ -26,12 +26,12 @@ pub(super) struct ReadTier {
 
 pub(crate) const TIERS_MAX: usize = 1_000;
 
-/// The tiers as they are read; `None` for one with a fault, so that the ids stay right.
+/// The tiers as they are read; `None` for one with an error, so that the ids stay right.
 pub(super) type ReadTiers = IdVec<TierId, Option<ReadTier>>;
 
 /// Reads the tiers.
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> ReadTiers {
-    let Some(nodes) = field.full_list(TIERS_MAX) else { return ReadTiers::default() };
+    let Some(nodes) = field.non_empty_list(TIERS_MAX) else { return ReadTiers::default() };
     let mut names = HashMap::new();
     let mut earlier: Vec<(Route, String)> = Vec::new();
     let read = field.each(nodes, |field| {
@@ -48,7 +48,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> ReadTiers {
             never_reached(&field, &read, &earlier);
             Some(read)
         });
-        map.end();
+        map.deny_unknown();
         let read = name.zip(routes).map(|(name, routes)| {
             let (routes, ids): (Vec<Route>, Vec<RouteId>) = routes.into_iter().unzip();
             let at = field.at.to_string();
@@ -78,6 +78,6 @@ fn never_reached(field: &Field<'_>, routes: &[(Route, RouteId)], earlier: &[(Rou
     let covered: Option<Vec<&str>> = routes.iter().map(|(route, _)| by(route).map(String::as_str)).collect();
     if let Some(mut by) = covered {
         by.dedup();
-        field.fault(Reason::NeverReached { by: by.join(", ") });
+        field.error(Reason::NeverReached { by: by.join(", ") });
     }
 }

@@ -8,9 +8,9 @@ use super::identify::Caller;
 use crate::base::id::{CounterOwner, ExemptionId, Id as _, LimitId, PoolId, SeatId, TierId};
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
-use crate::policy::candidates::Candidates;
-use crate::policy::limits::{Absent, CostSource, Limit, Part};
+use crate::policy::limits::{Absent, CostSource, KeyPart, Limit};
 use crate::policy::select::{Condition, Selector};
+use crate::policy::selector_index::SelectorIndex;
 use crate::store::LimitCheck;
 use crate::store::key::LimitKeys;
 
@@ -69,7 +69,7 @@ pub fn pools<'v>(
             let Some(pool) = pool.filter(|_| !keyed.iter().take(before).any(|(known, _)| *known == id)) else {
                 continue;
             };
-            let value = |part: &Part| value(&pool.selector, part, request, caller, policy);
+            let value = |part: &KeyPart| value(&pool.selector, part, request, caller, policy);
             let values: Vec<Option<&[u8]>> = pool.per.iter().map(value).collect();
             if pool.absent == Absent::Count || values.iter().all(Option::is_some) {
                 keyed.push((id, values));
@@ -143,7 +143,7 @@ pub(super) fn exempt(
 }
 
 /// Fills `numbers` with those of the selectors that may hold: [`holds`] says which of them do.
-pub(super) fn look(candidates: &Candidates, reading: Reading<'_>, caller: &Caller<'_>, numbers: &mut Vec<u16>) {
+pub(super) fn look(candidates: &SelectorIndex, reading: Reading<'_>, caller: &Caller<'_>, numbers: &mut Vec<u16>) {
     candidates.find(reading.tier, reading.matches.ids(), |attribute| caller.value(attribute), numbers);
 }
 
@@ -173,7 +173,7 @@ fn check(
     policy: &Policy,
     keys: &LimitKeys,
 ) -> Option<LimitCheck> {
-    let value = |part: &Part| value(&limit.selector, part, request, caller, policy);
+    let value = |part: &KeyPart| value(&limit.selector, part, request, caller, policy);
     if limit.absent == Absent::Skip && !limit.per.iter().all(|part| value(part).is_some()) {
         return None;
     }
@@ -183,7 +183,7 @@ fn check(
         limit.per.iter().for_each(|part| key.push(value(part)));
         Some((key.finish(), *limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule)))
     };
-    let of_the_caller_alone = || limit.per.iter().all(|part| matches!(part, Part::Attribute(_)));
+    let of_the_caller_alone = || limit.per.iter().all(|part| matches!(part, KeyPart::Attribute(_)));
     let (key, rule) = match caller.cached() {
         Some(regular) if of_the_caller_alone() => regular.counter(id, find),
         Some(_) | None => find(),
@@ -196,14 +196,14 @@ fn check(
 /// The value that one part of a limit's key has.
 pub(crate) fn value<'v>(
     selector: &Selector,
-    part: &Part,
+    part: &KeyPart,
     request: &'v Request,
     caller: &'v Caller<'_>,
     policy: &Policy,
 ) -> Option<&'v [u8]> {
     match part {
-        Part::Attribute(attribute) => caller.value(*attribute),
-        Part::Capture(name) => captured(selector, name, request, policy),
+        KeyPart::Attribute(attribute) => caller.value(*attribute),
+        KeyPart::Capture(name) => captured(selector, name, request, policy),
     }
 }
 

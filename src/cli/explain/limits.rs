@@ -162,21 +162,21 @@ impl View<'_> {
         Some(Seats {
             name: limit.name.to_string(),
             key: self.key(&limit.selector, &limit.per),
-            holder: self.part(&limit.selector, &limits::Part::Attribute(limit.holder)),
+            holder: self.part(&limit.selector, &limits::KeyPart::Attribute(limit.holder)),
             seats: limit.seats.seats(),
             idle: write_span(limit.seats.idle()),
             status: limit.status,
         })
     }
 
-    fn key(&self, selector: &Selector, per: &[limits::Part]) -> Vec<Part> {
+    fn key(&self, selector: &Selector, per: &[limits::KeyPart]) -> Vec<Part> {
         per.iter().map(|part| self.part(selector, part)).collect()
     }
 
-    fn part(&self, selector: &Selector, part: &limits::Part) -> Part {
+    fn part(&self, selector: &Selector, part: &limits::KeyPart) -> Part {
         let name = match part {
-            limits::Part::Attribute(attribute) => self.policy.attributes.name(*attribute),
-            limits::Part::Capture(name) => name,
+            limits::KeyPart::Attribute(attribute) => self.policy.attributes.name(*attribute),
+            limits::KeyPart::Capture(name) => name,
         };
         let value = value(selector, part, self.request, self.caller, self.policy);
         Part { name: name.to_owned(), value: value.map(lossy) }

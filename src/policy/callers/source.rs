@@ -101,7 +101,7 @@ pub(crate) const PARTS: [(&str, Property); 4] = [
     ("sha256", Property::CertificateSha256),
 ];
 
-/// Reads `attributes`. `credentials` are those of the policy, none where they have a fault.
+/// Reads `attributes`. `credentials` are those of the policy, none where they have an error.
 pub(super) fn read(
     field: Field<'_>,
     credentials: &IdVec<CredentialId, Credential>,
@@ -111,7 +111,7 @@ pub(super) fn read(
     let mut all = Vec::new();
     for (entry, field) in map.others() {
         let attribute = context.attributes.declare(&field, &entry.key);
-        let nodes = field.full_list(SOURCES_MAX);
+        let nodes = field.non_empty_list(SOURCES_MAX);
         let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
         let mut seen: Vec<(Source, String)> = Vec::new();
         let mut sources = field.each(nodes, |field| {
@@ -145,7 +145,7 @@ fn read_source(
         [(key, value)] => read_one(key, *value, trusted, attribute, credentials, context),
         _ => field.refuse(Reason::NotOneSource { sources: &KEYS, given: found.iter().map(|(key, _)| *key).collect() }),
     };
-    map.end();
+    map.deny_unknown();
     source
 }
 
@@ -201,7 +201,7 @@ fn read_one(
             trusted.map(|()| Source::Header(name))
         }
         "host" => {
-            if value.truth()? {
+            if value.boolean()? {
                 Some(Source::Host)
             } else {
                 value.refuse(Reason::NotTrue)
@@ -228,7 +228,7 @@ fn read_client_address(field: Field<'_>) -> Option<Source> {
     let map = field.map("{ v4_prefix: 32, v6_prefix: 64 }")?;
     let v4_prefix = map.optional("v4_prefix", V4_PREFIX_USUAL, |field| field.count(0, Ipv4Addr::BITS));
     let v6_prefix = map.optional("v6_prefix", V6_PREFIX_USUAL, |field| field.count(0, Ipv6Addr::BITS));
-    map.end();
+    map.deny_unknown();
     Some(Source::ClientAddress { v4_prefix: v4_prefix?, v6_prefix: v6_prefix? })
 }
 

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Lists multiply: a thousand routes and a thousand values would be a million places. So a selector
-//! takes `PLACES_PER_NAMED` places for each thing that it names, and no more. Where that is not
+//! takes `NODES_PER_TERM` places for each thing that it names, and no more. Where that is not
 //! enough it stands under what few others ask for, and whoever finds it there looks at the rest.
 
 #[cfg(test)]
@@ -28,15 +28,15 @@ use crate::base::id::TierId;
 
 /// The numbers of a list of selectors, by what selects.
 #[derive(Debug, Default)]
-pub struct Candidates {
-    root: Place,
+pub struct SelectorIndex {
+    root: Node,
     /// The selectors that stand under none of their routes, in order, and those routes, in order.
-    strays: Vec<(u16, Box<[RouteId]>)>,
+    unindexed: Vec<(u16, Box<[RouteId]>)>,
 }
 
 /// What holds for whoever leads here, and where they lead from here.
 #[derive(Debug, Default)]
-struct Place {
+struct Node {
     numbers: Vec<u16>,
     branches: Vec<Branch>,
 }
@@ -45,41 +45,41 @@ struct Place {
 #[derive(Debug)]
 enum Branch {
     /// By the numbers of the routes that match. Routes come first, so that the root alone has them.
-    Routes(Vec<Place>),
-    Tiers(BTreeMap<TierId, Place>),
-    Values(AttributeId, BTreeMap<Box<[u8]>, Place>),
+    Routes(Vec<Node>),
+    Tiers(BTreeMap<TierId, Node>),
+    Values(AttributeId, BTreeMap<Box<[u8]>, Node>),
 }
 
 /// One thing that a selector names. The order is that in which they lead from place to place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Named<'s> {
+enum Term<'s> {
     Route(RouteId),
     Tier(TierId),
     Value(AttributeId, &'s str),
 }
 
 /// So many places hold a selector for each thing that it names: memory grows as the document does.
-const PLACES_PER_NAMED: usize = 4;
+const NODES_PER_TERM: usize = 4;
 
-impl Candidates {
+impl SelectorIndex {
     pub(super) fn of<'s>(selectors: impl Iterator<Item = &'s Selector>) -> Self {
         let selectors: Vec<_> = selectors.map(|selector| (selector, conditions(selector))).collect();
-        let mut crowds: BTreeMap<Named<'s>, usize> = BTreeMap::new();
-        for named in selectors.iter().flat_map(|(_, conditions)| conditions).flatten() {
-            let crowd = crowds.entry(*named).or_default();
-            *crowd = crowd.saturating_add(1);
+        let mut frequencies: BTreeMap<Term<'s>, usize> = BTreeMap::new();
+        for term in selectors.iter().flat_map(|(_, conditions)| conditions).flatten() {
+            let frequency = frequencies.entry(*term).or_default();
+            *frequency = frequency.saturating_add(1);
         }
         let mut candidates = Self::default();
         for (number, (selector, conditions)) in (0_u16..).zip(selectors) {
-            let conditions = affordable(conditions, |named| crowds.get(named).copied().unwrap_or_default());
+            let conditions = affordable(conditions, |term| frequencies.get(term).copied().unwrap_or_default());
             candidates.root.put(&conditions, number);
-            let placed = conditions.iter().flatten().any(|named| matches!(named, Named::Route(_)));
+            let placed = conditions.iter().flatten().any(|term| matches!(term, Term::Route(_)));
             if let Some(routes) = &selector.routes
                 && !placed
             {
                 let mut routes = routes.clone();
                 routes.sort_unstable();
-                candidates.strays.push((number, routes.into()));
+                candidates.unindexed.push((number, routes.into()));
             }
         }
         candidates
@@ -99,38 +99,38 @@ impl Candidates {
         self.root.find(tier, routes, &value, found);
         found.sort_unstable();
         found.dedup();
-        if !self.strays.is_empty() {
+        if !self.unindexed.is_empty() {
             found.retain(|number| self.matches(*number, routes));
         }
     }
 
     /// Whether one of `routes` is the selector's, where its place does not say so.
     fn matches(&self, number: u16, routes: &[RouteId]) -> bool {
-        let stray = self.strays.binary_search_by_key(&number, |(number, _)| *number);
-        let own = stray.ok().and_then(|index| self.strays.get(index));
+        let own = self.unindexed.binary_search_by_key(&number, |(number, _)| *number);
+        let own = own.ok().and_then(|index| self.unindexed.get(index));
         own.is_none_or(|(_, own)| routes.iter().any(|route| own.binary_search(route).is_ok()))
     }
 }
 
-impl Place {
+impl Node {
     /// Puts a number under each combination of one thing from each of `conditions`.
-    fn put(&mut self, conditions: &[Vec<Named<'_>>], number: u16) {
+    fn put(&mut self, conditions: &[Vec<Term<'_>>], number: u16) {
         match conditions.split_first() {
-            Some((named, rest)) => {
-                for named in named {
-                    self.under(*named).into_iter().for_each(|place| place.put(rest, number));
+            Some((term, rest)) => {
+                for term in term {
+                    self.under(*term).into_iter().for_each(|place| place.put(rest, number));
                 }
             }
             None => self.numbers.push(number),
         }
     }
 
-    /// The place to which `named` leads from here, made if it is new.
-    fn under(&mut self, named: Named<'_>) -> Option<&mut Self> {
-        if self.branches.iter_mut().all(|branch| branch.under(named).is_none()) {
-            self.branches.push(Branch::of(named));
+    /// The place to which `term` leads from here, made if it is new.
+    fn under(&mut self, term: Term<'_>) -> Option<&mut Self> {
+        if self.branches.iter_mut().all(|branch| branch.under(term).is_none()) {
+            self.branches.push(Branch::of(term));
         }
-        self.branches.iter_mut().find_map(|branch| branch.under(named))
+        self.branches.iter_mut().find_map(|branch| branch.under(term))
     }
 
     fn find<'v>(
@@ -161,26 +161,26 @@ impl Place {
 }
 
 impl Branch {
-    fn of(named: Named<'_>) -> Self {
-        match named {
-            Named::Route(_) => Self::Routes(Vec::new()),
-            Named::Tier(_) => Self::Tiers(BTreeMap::new()),
-            Named::Value(attribute, _) => Self::Values(attribute, BTreeMap::new()),
+    fn of(term: Term<'_>) -> Self {
+        match term {
+            Term::Route(_) => Self::Routes(Vec::new()),
+            Term::Tier(_) => Self::Tiers(BTreeMap::new()),
+            Term::Value(attribute, _) => Self::Values(attribute, BTreeMap::new()),
         }
     }
 
-    /// The place to which `named` leads, made if it is new; `None` where the branch is by something else.
-    fn under(&mut self, named: Named<'_>) -> Option<&mut Place> {
-        match (self, named) {
-            (Self::Routes(places), Named::Route(route)) => {
+    /// The place to which `term` leads, made if it is new; `None` where the branch is by something else.
+    fn under(&mut self, term: Term<'_>) -> Option<&mut Node> {
+        match (self, term) {
+            (Self::Routes(places), Term::Route(route)) => {
                 let index = route.index();
                 if places.len() <= index {
-                    places.resize_with(index.saturating_add(1), Place::default);
+                    places.resize_with(index.saturating_add(1), Node::default);
                 }
                 places.get_mut(index)
             }
-            (Self::Tiers(places), Named::Tier(tier)) => Some(places.entry(tier).or_default()),
-            (Self::Values(known, places), Named::Value(attribute, value)) if *known == attribute => {
+            (Self::Tiers(places), Term::Tier(tier)) => Some(places.entry(tier).or_default()),
+            (Self::Values(known, places), Term::Value(attribute, value)) if *known == attribute => {
                 Some(places.entry(value.as_bytes().into()).or_default())
             }
             (Self::Routes(_) | Self::Tiers(_) | Self::Values(..), _) => None,
@@ -189,22 +189,22 @@ impl Branch {
 }
 
 /// What a selector asks for: of each list one.
-fn conditions(selector: &Selector) -> Vec<Vec<Named<'_>>> {
-    let routes = selector.routes.iter().map(|ids| ids.iter().copied().map(Named::Route).collect());
-    let tiers = selector.tiers.iter().map(|tiers| tiers.iter().copied().map(Named::Tier).collect());
+fn conditions(selector: &Selector) -> Vec<Vec<Term<'_>>> {
+    let routes = selector.routes.iter().map(|ids| ids.iter().copied().map(Term::Route).collect());
+    let tiers = selector.tiers.iter().map(|tiers| tiers.iter().copied().map(Term::Tier).collect());
     let attributes = selector
         .attributes
         .iter()
-        .map(|(attribute, values)| values.iter().map(|value| Named::Value(*attribute, value)).collect());
+        .map(|(attribute, values)| values.iter().map(|value| Term::Value(*attribute, value)).collect());
     routes.chain(tiers).chain(attributes).collect()
 }
 
-/// The conditions by which a selector is found: first what few name (`crowd` says how many), then what
+/// The conditions by which a selector is found: first what few name (`frequency` says how many), then what
 /// is left of the places that it may take. At least one where there are any.
-fn affordable<'s>(mut conditions: Vec<Vec<Named<'s>>>, crowd: impl Fn(&Named<'s>) -> usize) -> Vec<Vec<Named<'s>>> {
-    let named = conditions.iter().map(Vec::len).fold(0, usize::saturating_add);
-    let places_max = named.saturating_mul(PLACES_PER_NAMED);
-    conditions.sort_by_cached_key(|condition| condition.iter().map(&crowd).max());
+fn affordable<'s>(mut conditions: Vec<Vec<Term<'s>>>, frequency: impl Fn(&Term<'s>) -> usize) -> Vec<Vec<Term<'s>>> {
+    let term = conditions.iter().map(Vec::len).fold(0, usize::saturating_add);
+    let places_max = term.saturating_mul(NODES_PER_TERM);
+    conditions.sort_by_cached_key(|condition| condition.iter().map(&frequency).max());
     let mut places: usize = 1;
     conditions.retain(|condition| {
         let with = places.saturating_mul(condition.len());

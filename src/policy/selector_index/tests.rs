@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::super::Policy;
 use super::super::document::from_yaml;
 use super::super::route::Matches;
-use super::{Branch, Candidates, PLACES_PER_NAMED, Place};
+use super::{Branch, NODES_PER_TERM, Node, SelectorIndex};
 use crate::base::path::PathBuffer;
 
 /// A policy with a limit for each of these `for`.
@@ -39,8 +39,8 @@ fn found(policy: &Policy, path: &str, attributes: &[(&str, &str)]) -> Vec<u16> {
 }
 
 /// How often a selector stands anywhere.
-fn places(candidates: &Candidates) -> usize {
-    fn below(place: &Place) -> usize {
+fn places(candidates: &SelectorIndex) -> usize {
+    fn below(place: &Node) -> usize {
         let branches = place.branches.iter().map(|branch| match branch {
             Branch::Routes(places) => places.iter().map(below).sum(),
             Branch::Tiers(places) => places.values().map(below).sum(),
@@ -89,7 +89,7 @@ fn lists_that_multiply_take_no_more_memory_than_they_have_entries() {
     // The routes are the same for all; the organizations are not.
     let selector = |number: usize| format!("{{ routes: [{routes}], org: [{}] }}", list(&format!("o{number}-"), 300));
     let policy = policy((0..20).map(selector));
-    assert!(places(&policy.candidates) <= 20 * 600 * PLACES_PER_NAMED, "{}", places(&policy.candidates));
+    assert!(places(&policy.candidates) <= 20 * 600 * NODES_PER_TERM, "{}", places(&policy.candidates));
     assert_eq!(found(&policy, "/v1/7", &[("org", "o3-5")]), [3]);
     assert_eq!(found(&policy, "/v1/300", &[("org", "o3-5")]), [0; 0]);
     assert_eq!(found(&policy, "/v1/7", &[("org", "o20-5")]), [0; 0]);
@@ -99,6 +99,6 @@ fn lists_that_multiply_take_no_more_memory_than_they_have_entries() {
 fn short_lists_stand_under_every_combination() {
     let policy = policy(["{ routes: [/v1/a, /v1/b], org: [o1, o2, o3], plan: [p, q] }".to_owned()]);
     assert_eq!(places(&policy.candidates), 12);
-    assert_eq!(policy.candidates.strays, []);
+    assert_eq!(policy.candidates.unindexed, []);
     assert_eq!(found(&policy, "/v1/b", &[("org", "o3"), ("plan", "q")]), [0]);
 }
