@@ -24,6 +24,7 @@ pub(crate) mod reader;
 pub mod replies;
 pub mod route;
 pub(crate) mod rules;
+pub mod scope;
 pub mod seats;
 pub mod select;
 pub mod selector_index;
@@ -38,12 +39,13 @@ use callers::Callers;
 use document::Node;
 use error::{PolicyError, Reason};
 use exempt::{Exemptions, ReadExemptions};
-use limits::{Limit, Siblings};
+use limits::Limit;
 use payloads::Payload;
 use pools::PoolLimit;
 use reader::{Errors, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
+use scope::Siblings;
 use seats::SeatLimit;
 use selector_index::SelectorIndex;
 use tiers::{ReadTiers, Tier};
@@ -142,15 +144,16 @@ impl Policy {
     #[must_use]
     pub fn identities(&self) -> PerOwner<&[u8]> {
         PerOwner {
-            limits: self.limits.iter().map(|limit| &*limit.identity).collect(),
-            seats: self.seats.iter().map(|seats| &*seats.identity).collect(),
+            limits: self.limits.iter().map(|limit| &*limit.scope.identity).collect(),
+            seats: self.seats.iter().map(|seats| &*seats.scope.identity).collect(),
         }
     }
 
     /// What `make` returns for each limit and seat limit, and its name; limits first.
     pub fn for_each_owner<T>(&self, mut make: impl FnMut(CounterOwner, &str) -> T) -> PerOwner<T> {
-        let limits = self.limits.entries().map(|(id, limit)| make(CounterOwner::Limit(id), &limit.name)).collect();
-        let seats = self.seats.entries().map(|(id, seats)| make(CounterOwner::Seats(id), &seats.name)).collect();
+        let limits =
+            self.limits.entries().map(|(id, limit)| make(CounterOwner::Limit(id), &limit.scope.name)).collect();
+        let seats = self.seats.entries().map(|(id, seats)| make(CounterOwner::Seats(id), &seats.scope.name)).collect();
         PerOwner { limits, seats }
     }
 
@@ -176,8 +179,8 @@ impl Policy {
     #[must_use]
     pub fn owner_name(&self, owner: CounterOwner) -> Option<&str> {
         let name = match owner {
-            CounterOwner::Limit(id) => self.limits.get(id).map(|limit| &*limit.name),
-            CounterOwner::Seats(id) => self.seats.get(id).map(|seats| &*seats.name),
+            CounterOwner::Limit(id) => self.limits.get(id).map(|limit| &*limit.scope.name),
+            CounterOwner::Seats(id) => self.seats.get(id).map(|seats| &*seats.scope.name),
         };
         invariant(name, "the owner of a counter is in the policy")
     }
@@ -216,10 +219,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let limits = map.optional("limits", Vec::new(), |field| limits::read(field, &siblings, &mut context));
     let pools = map.optional("concurrency", Vec::new(), |field| pools::read(field, &siblings, &mut context));
     let seats = map.optional("seats", Vec::new(), |field| seats::read(field, &siblings, &mut context));
-    let payloads = map.optional("payloads", Vec::new(), |field| {
-        let siblings = payloads::Siblings { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
-        payloads::read(field, &siblings, &mut context)
-    });
+    let payloads = map.optional("payloads", Vec::new(), |field| payloads::read(field, &siblings, &mut context));
     if KINDS.iter().all(|key| map.get(key).is_none()) {
         document.error(Reason::EmptyLimit { keys: KINDS });
     }
@@ -236,12 +236,12 @@ fn read(document: Field<'_>) -> Option<Policy> {
     Some(Policy {
         name: name?,
         callers: callers?,
-        candidates: SelectorIndex::of(limits.iter().map(|limit| &limit.selector)),
-        pool_candidates: SelectorIndex::of(pools.iter().map(|pool| &pool.selector)),
+        candidates: SelectorIndex::of(limits.iter().map(|limit| &limit.scope.selector)),
+        pool_candidates: SelectorIndex::of(pools.iter().map(|pool| &pool.scope.selector)),
         pools: pools.into(),
-        seat_candidates: SelectorIndex::of(seats.iter().map(|seats| &seats.selector)),
+        seat_candidates: SelectorIndex::of(seats.iter().map(|seats| &seats.scope.selector)),
         seats: seats.into(),
-        payload_candidates: SelectorIndex::of(payloads.iter().map(|payload| &payload.selector)),
+        payload_candidates: SelectorIndex::of(payloads.iter().map(|payload| &payload.scope.selector)),
         payloads: payloads.into(),
         exempt: Exemptions { candidates: SelectorIndex::of(exempt.iter()), selectors: exempt.into() },
         limits: limits.into(),

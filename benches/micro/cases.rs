@@ -227,7 +227,7 @@ fn fields(family: &str) -> Case {
     let host = Host::at(START);
     let mut store = SharedStore::open(host.clone(), "micro", 1_000, &[1; 16]).unwrap();
     let check = |(id, limit): (LimitId, &Limit)| {
-        let key = store.keys().partition(&limit.identity).finish();
+        let key = store.keys().partition(&limit.scope.identity).finish();
         LimitCheck::new(CounterOwner::Limit(id), key, limit.rule, Cost::Now(1), FailureMode::Allow)
     };
     let mut checks: Vec<LimitCheck> = policy.limits.entries().map(check).collect();

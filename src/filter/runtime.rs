@@ -101,7 +101,8 @@ impl<D: SharedData + SharedQueue> Runtime<D> {
     /// Puts the policy's pools to work: their numbers hold from now on, for all streams of this VM.
     pub fn join(&mut self, worker: Rc<RefCell<Worker<D>>>, root: RootId, uptime: Span) {
         let mut shared = worker.borrow_mut();
-        let live = self.policy.pools.iter().map(|limit| shared.reconfigure(&limit.identity, limit.pool)).collect();
+        let live =
+            self.policy.pools.iter().map(|limit| shared.reconfigure(&limit.scope.identity, limit.pool)).collect();
         shared.on_root(root, uptime);
         drop(shared);
         self.pools = Some(Pools { worker, root, live });

@@ -64,7 +64,7 @@ impl Turn {
         noise: u64,
         since: Span,
     ) -> Self {
-        let name = |pool: &PoolId| policy.pools.get(*pool).map_or("", |pool| &*pool.name);
+        let name = |pool: &PoolId| policy.pools.get(*pool).map_or("", |pool| &*pool.scope.name);
         let line = |pool: &PoolId| access_log::refused(policy, Some(name(pool)), request.tier, caller);
         let lines = pools.iter().filter_map(line).collect();
         Self { pools: pools.to_vec(), told: ReplyContext::of(request, noise), lines, since, paid: false }
@@ -98,7 +98,7 @@ pub(super) fn asks<D: SharedData + SharedQueue>(
         let (Some(pool), Some(limit)) = (live.get(id), policy.pools.get(id)) else { continue };
         let mut key = worker.key(pool);
         values.iter().for_each(|value| key.push(*value));
-        asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.failure });
+        asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.scope.failure });
         asked.push(id);
     }
     (!asks.is_empty()).then_some((asked, asks))

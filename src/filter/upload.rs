@@ -80,7 +80,7 @@ impl Upload {
         let encodings = request.headers.all("content-encoding");
         let meter = BodyMeter::new(&wanted, encodings, runtime.seed, &runtime.bodies).map_err(of_it)?;
         let limit = holding.map(|holding| holding.payload);
-        let line = limit.and_then(|limit| access_log::refused(policy, Some(&limit.name), request.tier, caller));
+        let line = limit.and_then(|limit| access_log::refused(policy, Some(&limit.scope.name), request.tier, caller));
         let length = request.content_length();
         // A tunnel opens when the upstream has seen its head, so that is never held. One that comes with
         // a body may wait for it.

@@ -72,9 +72,9 @@ impl Counters {
             define(kind, &(full + name))
         };
         let queue = |limit: &PoolLimit| {
-            let name = [(LIMIT, &*limit.name)];
+            let name = [(LIMIT, &*limit.scope.name)];
             let refused = |reason: QueueReason| {
-                let labels = [(LIMIT, &*limit.name), (REASON, reason.name())];
+                let labels = [(LIMIT, &*limit.scope.name), (REASON, reason.name())];
                 metric(MetricKind::Counter, &labels, "sluicegate_queue_refused_total")
             };
             Queue {
@@ -92,7 +92,7 @@ impl Counters {
         let by_limit = policy.for_each_owner(|_, name| DecisionLabel::ALL.map(|decided| requests(name, decided)));
         let unlimited = requests(NO_LIMIT, DecisionLabel::Admitted);
         let mut payload = |payload: &Payload| -> Vec<(Reason, MetricId)> {
-            let labels = |reason: Reason| [(LIMIT, &*payload.name), (REASON, reason.name())];
+            let labels = |reason: Reason| [(LIMIT, &*payload.scope.name), (REASON, reason.name())];
             let define = |reason| (reason, counter(&labels(reason), "sluicegate_payloads_refused_total"));
             payload.reasons().into_iter().map(define).collect()
         };
@@ -103,7 +103,7 @@ impl Counters {
             | CostSource::ResponseHeader(_)
             | CostSource::Bytes
             | CostSource::Lines
-            | CostSource::Items(_) => Some(counter(&[(LIMIT, &limit.name)], "sluicegate_units_total")),
+            | CostSource::Items(_) => Some(counter(&[(LIMIT, &limit.scope.name)], "sluicegate_units_total")),
         };
         let units = policy.limits.iter().map(&mut units).collect();
         let given_back = policy.for_each_owner(|owner, name| {

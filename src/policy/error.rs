@@ -145,10 +145,10 @@ pub enum Reason {
         /// The pointer of its first use.
         first: String,
     },
-    /// Something without a name, where its usual one is taken.
+    /// Something without a name whose default one is taken.
     NameNeeded {
-        /// The usual name.
-        usual: &'static str,
+        /// The default name.
+        default: &'static str,
         /// The pointer of who has it.
         first: String,
     },
@@ -416,8 +416,8 @@ impl fmt::Display for Reason {
             }
             Self::TooManyAttributes { max } => write!(f, "is one attribute too many: at most {max} in a policy"),
             Self::Duplicate { value, first } => write!(f, "{}is used twice, first at {first}", Named(value)),
-            Self::NameNeeded { usual, first } => {
-                write!(f, "needs a `name`: {}, which it has without one, is used at {first}", Quoted(usual))
+            Self::NameNeeded { default, first } => {
+                write!(f, "needs a `name`: {}, which it has without one, is used at {first}", Quoted(default))
             }
             Self::BadRoute { value, error } => write!(f, "{} is not a route: {error}", Quoted(value)),
             Self::BadUnit { value, error } => write!(f, "{} {error}{}", Quoted(value), Digits(value)),

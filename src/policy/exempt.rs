@@ -3,7 +3,7 @@
 use super::Context;
 use super::reader::Field;
 use super::route::Route;
-use super::select::{Selector, read_selector};
+use super::select::{Selected, Selector, read_selector};
 use super::selector_index::SelectorIndex;
 use super::tiers::ReadTiers;
 use crate::base::id::{ExemptionId, IdVec};
@@ -31,15 +31,9 @@ pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
 pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -> Option<ReadExemptions> {
     let nodes = field.non_empty_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
-    for selected in field.each(nodes, |field| {
-        let errors = field.errors.count();
-        let (selector, routes) = read_selector(field, tiers, context)?;
-        // Without a condition that has an error, it would seem to take requests of others.
-        let sound = field.errors.count() == errors;
-        Some((selector, routes, field.at.to_string(), sound))
-    }) {
-        let (selector, routes, at, sound) = selected;
-        if sound && selector.tiers.is_none() && selector.attributes.is_empty() {
+    let all = field.each(nodes, |field| Some((read_selector(field, tiers, context)?, field.at.to_string())));
+    for (Selected { selector, routes, is_sound }, at) in all {
+        if is_sound && selector.tiers.is_none() && selector.attributes.is_empty() {
             read.unconditional.extend(routes.into_iter().map(|route| (route, at.clone())));
         }
         read.selectors.push(selector);

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::Context;
 use super::error::Reason;
-use super::exempt::ReadExemptions;
 use super::media::{MediaRange, MediaType};
 use super::overrides::{self, Overrides};
 use super::reader::{Field, MapField};
 use super::route::Route;
-use super::select::{Condition, Selector, read_selector, routes_of};
-use super::tiers::ReadTiers;
+use super::scope::{self, Kind, Scope, Siblings};
+use super::select::{Condition, Selected, Selector};
 use crate::base::id::TierId;
 use crate::base::units::parse_size;
 use crate::payload::body::Reason as RefusalReason;
@@ -23,10 +22,8 @@ use crate::payload::json::{
 /// One payload limit. Of all that select a request the first holds, and no other.
 #[derive(Debug)]
 pub struct Payload {
-    /// Its name: in metrics, in the access log and in what callers are told.
-    pub name: Box<str>,
-    /// The requests that it holds for.
-    pub selector: Selector,
+    /// The requests that it applies to.
+    pub scope: Scope,
     /// What it allows.
     pub bounds: Bounds,
     /// What it allows some callers.
@@ -91,8 +88,6 @@ pub struct Bounds {
 
 pub(crate) const PAYLOADS_MAX: usize = 1_000;
 pub(crate) const CONTENT_TYPES_MAX: usize = 32;
-/// The name of a payload limit that has none of its own.
-pub(crate) const NAME_USUAL: &str = "payload";
 /// The keys of which a payload limit has at least one.
 pub(crate) const KINDS: &[&str] = &["bytes", "decoded_bytes", "json"];
 /// The keys of which objects of one kind have at least one.
@@ -100,18 +95,10 @@ pub(crate) const OBJECT_KINDS: &[&str] = &["count", "depth"];
 /// The most that a count in `json` can be.
 pub(crate) const COUNTS_MAX: u64 = 1_000_000_000;
 
-/// What the payload limits are read beside.
-pub(super) struct Siblings<'a> {
-    pub(super) tiers: &'a ReadTiers,
-    pub(super) exempt: &'a ReadExemptions,
-}
-
 /// Reads all payload limits; `None` where one of them has an error.
 pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Payload>> {
-    let nodes = field.non_empty_list(PAYLOADS_MAX)?;
     let mut earlier = Earlier::default();
-    let read = field.each(nodes, |field| read_payload(field, siblings, &mut earlier, context));
-    (read.len() == nodes.len()).then_some(read)
+    field.every(PAYLOADS_MAX, |field| read_payload(field, siblings, &mut earlier, context))
 }
 
 /// What the payload limits before this one take.
@@ -126,6 +113,18 @@ struct Taken {
 }
 
 impl Earlier {
+    /// Reports a payload limit that no request reaches, and notes what one takes that some reach.
+    fn take(&mut self, selected: &Selected, field: &Field<'_>, siblings: &Siblings<'_>) {
+        let routes = selected.routes_or_those_of(siblings.tiers);
+        let taken = self.takes(&selected.selector, &routes);
+        if let Some(by) = taken.or_else(|| siblings.exempt.takes(routes.into_iter())) {
+            field.error(Reason::NeverReached { by });
+        } else if selected.is_sound {
+            let (selector, routes) = (selected.selector.clone(), selected.routes.clone());
+            self.0.push(Taken { selector, routes, at: field.at.to_string() });
+        }
+    }
+
     /// The pointers of those that take all requests of `selector`, each of which matches one of `routes`
     /// if there are any; `None` where some are left, as far as can be told.
     fn takes(&self, selector: &Selector, routes: &[&Route]) -> Option<String> {
@@ -161,20 +160,10 @@ fn read_payload(
     context: &mut Context,
 ) -> Option<Payload> {
     let map = field.map("{ name: body, bytes: 1MB }")?;
-    let name = read_name(&map, context);
-    let errors = field.errors.count();
-    let selected = map
-        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, siblings.tiers, context))
-        .map(|(selector, routes)| {
-            let all = routes_of(&selector, &routes, siblings.tiers);
-            match earlier.takes(&selector, &all).or_else(|| siblings.exempt.takes(all.into_iter())) {
-                Some(by) => field.error(Reason::NeverReached { by }),
-                // Without a condition that has an error, it would seem to take requests of others.
-                None if field.errors.count() > errors => {}
-                None => earlier.0.push(Taken { selector: selector.clone(), routes, at: field.at.to_string() }),
-            }
-            selector
-        });
+    let mut scope = scope::read(&map, Kind::Payload, siblings, context);
+    if let Some(selected) = scope.selected() {
+        earlier.take(selected, map.field(), siblings);
+    }
     let mut content_types = Some(Vec::new());
     let bounds = read_bounds(&map, &Bounds::default(), |json| {
         content_types = json.optional("content_types", Vec::new(), read_content_types);
@@ -184,36 +173,17 @@ fn read_payload(
     }
     let hold = map.optional("hold", false, |field| field.boolean());
     let overrides = map.optional("overrides", Overrides::default(), |field| {
-        let base = overrides::Base {
-            conditions: selected.as_ref().map_or(&[], |selector| &selector.attributes),
-            selector: map.field().at.key("for").to_string(),
-        };
+        let base = overrides::Base { conditions: scope.conditions(), selector: map.field().at.key("for").to_string() };
         overrides::read(field, &base, context, |map| read_override(map, bounds.as_ref()))
     });
-    map.deny_unknown();
+    scope.finish(&map);
     Some(Payload {
-        name: name?,
-        selector: selected?,
+        scope: scope.build("", siblings, &context.attributes)?,
         bounds: bounds?,
         overrides: overrides?,
         content_types: content_types?,
         hold: hold?,
     })
-}
-
-/// The name, which nothing else has; payload limits without one share theirs.
-fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
-    let given = map.get("name");
-    let field = given.unwrap_or(*map.field());
-    let name = given.map_or(Some(NAME_USUAL), |field| field.name())?;
-    match (context.take_name(name, &field.at), given) {
-        (Some(first), Some(_)) => field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first }),
-        (Some(first), None) if first.ends_with("/name") => {
-            field.refuse(Reason::NameNeeded { usual: NAME_USUAL, first })
-        }
-        // It is free, or another payload limit without a name has it, whose own pointer that is.
-        (None, _) | (Some(_), None) => Some(name.into()),
-    }
 }
 
 /// What an override says; what it leaves out is as in `base`, which is `None` where it has an error itself.

@@ -94,6 +94,13 @@ impl<'a> Field<'a> {
         if nodes.is_empty() { self.refuse(Reason::Empty) } else { Some(nodes) }
     }
 
+    /// The elements of a list of one to `max`, read by `read`; `None` if one of them has an error.
+    pub(super) fn every<T>(&self, max: usize, read: impl FnMut(Field<'_>) -> Option<T>) -> Option<Vec<T>> {
+        let nodes = self.non_empty_list(max)?;
+        let read = self.each(nodes, read);
+        (read.len() == nodes.len()).then_some(read)
+    }
+
     /// Each element of `nodes`, which is this field's list, read by `read`.
     pub(super) fn each<T>(&self, nodes: &[Node], mut read: impl FnMut(Field<'_>) -> Option<T>) -> Vec<T> {
         let elements = nodes.iter().enumerate();

@@ -39,12 +39,36 @@ pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Op
     (read.len() == nodes.len()).then_some(read)
 }
 
-/// What selects, and its routes; `None` where they or the tiers have an error.
-pub(super) fn read_selector(
-    field: Field<'_>,
-    all: &ReadTiers,
-    context: &mut Context,
-) -> Option<(Selector, Vec<Route>)> {
+/// A selector as it is read, with what only the rest of the reading needs.
+pub(super) struct Selected {
+    pub(super) selector: Selector,
+    /// Its own routes.
+    pub(super) routes: Vec<Route>,
+    /// Whether nothing in it has an error: without a condition that has one, it would seem to select
+    /// more requests.
+    pub(super) is_sound: bool,
+}
+
+impl Selected {
+    /// Selects all requests.
+    pub(super) fn all() -> Self {
+        Self { selector: Selector::default(), routes: Vec::new(), is_sound: true }
+    }
+
+    /// The routes of which each selected request matches one: its own, else those of its tiers. None if
+    /// any path is selected.
+    pub(super) fn routes_or_those_of<'a>(&'a self, tiers: &'a ReadTiers) -> Vec<&'a Route> {
+        if self.selector.routes.is_some() {
+            return self.routes.iter().collect();
+        }
+        let tiers = self.selector.tiers.iter().flatten().filter_map(|tier| tiers.get(*tier)?.as_ref());
+        tiers.flat_map(|read| &read.routes).collect()
+    }
+}
+
+/// Reads a selector; `None` if its routes or tiers have an error.
+pub(super) fn read_selector(field: Field<'_>, all: &ReadTiers, context: &mut Context) -> Option<Selected> {
+    let errors_before = field.errors.count();
     let map = field.map("{ routes: [/v1/**] }")?;
     if map.is_empty() {
         field.error(Reason::Empty);
@@ -70,17 +94,8 @@ pub(super) fn read_selector(
     {
         field.error(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
     }
-    Some((Selector { tiers, routes: ids, attributes }, routes))
-}
-
-/// Routes of which each request that is selected matches one: its own, else those of its tiers; none
-/// where any path will do.
-pub(super) fn routes_of<'a>(selector: &Selector, own: &'a [Route], tiers: &'a ReadTiers) -> Vec<&'a Route> {
-    if selector.routes.is_some() {
-        return own.iter().collect();
-    }
-    let tiers = selector.tiers.iter().flatten().filter_map(|tier| tiers.get(*tier)?.as_ref());
-    tiers.flat_map(|read| &read.routes).collect()
+    let is_sound = field.errors.count() == errors_before;
+    Some(Selected { selector: Selector { tiers, routes: ids, attributes }, routes, is_sound })
 }
 
 /// One tier's name or a list of them, as their ids.

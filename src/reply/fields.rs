@@ -193,7 +193,7 @@ fn x_ratelimit(
     // Where something else refused, a name would be taken for its name.
     let named = form.name && !matches!(by, By::Other { .. });
     if let Some(limit) = policy.limits.get(shown.limit).filter(|_| named) {
-        put(NAME, &limit.name);
+        put(NAME, &limit.scope.name);
     }
 }
 

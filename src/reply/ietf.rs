@@ -67,11 +67,11 @@ pub fn policies<'s>(
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
     for shown in shown {
         let Some(limit) = policy.limits.get(shown.limit) else { continue };
-        item(&mut list, &limit.name);
+        item(&mut list, &limit.scope.name);
         describe(&mut list, shown, limit);
     }
     for pool in pools.iter().filter_map(|number| policy.pools.get(*number)) {
-        item(&mut list, &pool.name);
+        item(&mut list, &pool.scope.name);
         // What of it is left changes from one moment to the next, so it is not told.
         number(&mut list, DRAFT.quota, u64::from(pool.pool.slots()));
         unit(&mut list, DRAFT.concurrent_requests);
@@ -90,7 +90,7 @@ pub fn counters<'s>(
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
     for (shown, reading) in shown.filter_map(|shown| Some((shown, shown.reading?))) {
         let Some(limit) = policy.limits.get(shown.limit) else { continue };
-        item(&mut list, &limit.name);
+        item(&mut list, &limit.scope.name);
         tell(&mut list, reading.balance);
     }
     if !list.is_empty() {

@@ -174,7 +174,7 @@ pub fn queue_refused(
     told: &ReplyContext,
     under: Under<'_>,
 ) -> LocalReply {
-    let limit = pool.and_then(|id| policy.pools.get(id)).map_or("", |pool| &*pool.name);
+    let limit = pool.and_then(|id| policy.pools.get(id)).map_or("", |pool| &*pool.scope.name);
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     headers.push(("retry-after", digits(QUEUE_RETRY_AFTER)));
     headers.extend(fields::all(policy, under.shown, under.pools, By::Other { retry_after: Some(QUEUE_RETRY_AFTER) }));

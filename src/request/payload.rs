@@ -60,7 +60,7 @@ fn holding_in<'p>(
     look(&policy.payload_candidates, reading, caller, numbers);
     let ids = numbers.iter().map(|number| PayloadId::new(*number));
     let mut all = ids.filter_map(|id| Some((id, policy.payloads.get(id)?)));
-    let (id, payload) = all.find(|(_, payload)| holds(&payload.selector, reading, caller))?;
+    let (id, payload) = all.find(|(_, payload)| holds(&payload.scope.selector, reading, caller))?;
     let overridden = payload.overrides.first(|attribute| caller.value(attribute));
     let bounds = overridden.and_then(|number| payload.overrides.all().get(number)).unwrap_or(&payload.bounds);
     Some(Holding { id, payload, overridden, bounds })

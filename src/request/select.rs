@@ -8,7 +8,8 @@ use super::identify::Caller;
 use crate::base::id::{CounterOwner, ExemptionId, Id as _, LimitId, PoolId, SeatId, TierId};
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
-use crate::policy::limits::{Absent, CostSource, KeyPart, Limit};
+use crate::policy::limits::{CostSource, Limit};
+use crate::policy::scope::{Absent, KeyPart};
 use crate::policy::select::{Condition, Selector};
 use crate::policy::selector_index::SelectorIndex;
 use crate::store::LimitCheck;
@@ -37,7 +38,7 @@ pub fn select(
             if checks.iter().take(before).any(|check| check.owner == CounterOwner::Limit(id)) {
                 continue;
             }
-            let limit = policy.limits.get(id).filter(|limit| holds(&limit.selector, reading, caller));
+            let limit = policy.limits.get(id).filter(|limit| holds(&limit.scope.selector, reading, caller));
             checks.extend(limit.and_then(|limit| check(id, limit, request, caller, policy, keys)));
         }
         seats(reading, request, caller, policy, keys, numbers, checks);
@@ -65,13 +66,13 @@ pub fn pools<'v>(
         look(&policy.pool_candidates, reading, caller, numbers);
         let before = keyed.len();
         for id in numbers.iter().map(|number| PoolId::new(*number)) {
-            let pool = policy.pools.get(id).filter(|pool| holds(&pool.selector, reading, caller));
+            let pool = policy.pools.get(id).filter(|pool| holds(&pool.scope.selector, reading, caller));
             let Some(pool) = pool.filter(|_| !keyed.iter().take(before).any(|(known, _)| *known == id)) else {
                 continue;
             };
-            let value = |part: &KeyPart| value(&pool.selector, part, request, caller, policy);
-            let values: Vec<Option<&[u8]>> = pool.per.iter().map(value).collect();
-            if pool.absent == Absent::Count || values.iter().all(Option::is_some) {
+            let value = |part: &KeyPart| value(&pool.scope.selector, part, request, caller, policy);
+            let values: Vec<Option<&[u8]>> = pool.scope.per.iter().map(value).collect();
+            if pool.scope.absent == Absent::Count || values.iter().all(Option::is_some) {
                 keyed.push((id, values));
             }
         }
@@ -96,7 +97,7 @@ fn seats(
     look(&policy.seat_candidates, reading, caller, numbers);
     let before = checks.len();
     for id in numbers.iter().map(|number| SeatId::new(*number)) {
-        let limit = policy.seats.get(id).filter(|limit| holds(&limit.selector, reading, caller));
+        let limit = policy.seats.get(id).filter(|limit| holds(&limit.scope.selector, reading, caller));
         let Some((limit, holder)) = limit.and_then(|limit| Some((limit, caller.value(limit.holder)?))) else {
             continue;
         };
@@ -105,11 +106,11 @@ fn seats(
             continue;
         }
         let Some(mut key) = keys.partition(owner) else { continue };
-        limit.per.iter().for_each(|part| key.push(value(&limit.selector, part, request, caller, policy)));
+        limit.scope.per.iter().for_each(|part| key.push(value(&limit.scope.selector, part, request, caller, policy)));
         let at = key.finish();
         key.push(Some(holder));
         let rule = Rule::Seats(limit.seats.asked_by(key.finish().fingerprint));
-        checks.push(LimitCheck::new(owner, at, rule, Cost::Now(1), limit.failure));
+        checks.push(LimitCheck::new(owner, at, rule, Cost::Now(1), limit.scope.failure));
     }
 }
 
@@ -173,22 +174,22 @@ fn check(
     policy: &Policy,
     keys: &LimitKeys,
 ) -> Option<LimitCheck> {
-    let value = |part: &KeyPart| value(&limit.selector, part, request, caller, policy);
-    if limit.absent == Absent::Skip && !limit.per.iter().all(|part| value(part).is_some()) {
+    let value = |part: &KeyPart| value(&limit.scope.selector, part, request, caller, policy);
+    if limit.scope.absent == Absent::Skip && !limit.scope.per.iter().all(|part| value(part).is_some()) {
         return None;
     }
     let owner = CounterOwner::Limit(id);
     let find = || {
         let mut key = keys.partition(owner)?;
-        limit.per.iter().for_each(|part| key.push(value(part)));
+        limit.scope.per.iter().for_each(|part| key.push(value(part)));
         Some((key.finish(), *limit.overrides.find(|attribute| caller.value(attribute)).unwrap_or(&limit.rule)))
     };
-    let of_the_caller_alone = || limit.per.iter().all(|part| matches!(part, KeyPart::Attribute(_)));
+    let of_the_caller_alone = || limit.scope.per.iter().all(|part| matches!(part, KeyPart::Attribute(_)));
     let (key, rule) = match caller.cached() {
         Some(regular) if of_the_caller_alone() => regular.counter(id, find),
         Some(_) | None => find(),
     }?;
-    let mut check = LimitCheck::new(owner, key, rule, cost(&limit.cost, request), limit.failure);
+    let mut check = LimitCheck::new(owner, key, rule, cost(&limit.cost, request), limit.scope.failure);
     check.enforcement = limit.enforcement;
     Some(check)
 }

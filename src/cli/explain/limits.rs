@@ -14,6 +14,7 @@ use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
 use crate::observe::DecisionLabel;
 use crate::policy::Policy;
 use crate::policy::limits::{self, ChargeWhen, CostSource, Visibility};
+use crate::policy::scope::{Absent, KeyPart};
 use crate::policy::select::{Condition, Selector};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
@@ -49,8 +50,8 @@ impl View<'_> {
             Ok(Decision::Admit(_) | Decision::NeverFits(_)) | Err(_) => None,
         };
         Some(Limit {
-            name: limit.name.to_string(),
-            key: self.key(&limit.selector, &limit.per),
+            name: limit.scope.name.to_string(),
+            key: self.key(&limit.scope.selector, &limit.scope.per),
             rule: rule(&check.rule),
             r#override: first.map(|number| format!("/limits/{}/overrides/{number}", id.index())),
             cost: settled.cost.or(match check.cost {
@@ -96,14 +97,14 @@ impl View<'_> {
             .map(|(_, limit)| {
                 // One that has nothing against it applies.
                 let (reason, message) = self.why_not(limit).unwrap_or((Reason::Key, String::new()));
-                NotApplied { name: limit.name.to_string(), reason, message }
+                NotApplied { name: limit.scope.name.to_string(), reason, message }
             })
             .collect()
     }
 
     /// Why a limit does not apply; `None` where it does.
     pub(super) fn why_not(&self, limit: &limits::Limit) -> Option<(Reason, String)> {
-        let selector = &limit.selector;
+        let selector = &limit.scope.selector;
         if !self.request.readings().any(|reading| of_its_tiers(selector, reading)) {
             return Some((Reason::Tier, self.other_tier(selector.tiers.as_deref().unwrap_or_default())));
         }
@@ -114,8 +115,8 @@ impl View<'_> {
         if let Some(condition) = selector.attributes.iter().find(|condition| !has(self.caller, condition)) {
             return Some((Reason::Attribute, self.other_value(condition)));
         }
-        if limit.absent == limits::Absent::Skip {
-            let parts = limit.per.iter().map(|part| self.part(&limit.selector, part));
+        if limit.scope.absent == Absent::Skip {
+            let parts = limit.scope.per.iter().map(|part| self.part(&limit.scope.selector, part));
             let missing = parts.into_iter().find(|part| part.value.is_none())?;
             let not_given = given_by(&missing.name, self.not_given);
             let why = format!("the caller has no {}{not_given}, and it says absent: skip", missing.name);
@@ -147,8 +148,8 @@ impl View<'_> {
         let numbers = pools(self.request, self.caller, self.policy, &mut Vec::new());
         let pools = numbers.iter().filter_map(|(number, _)| self.policy.pools.get(*number));
         let told = pools.map(|limit| Pool {
-            name: limit.name.to_string(),
-            key: self.key(&limit.selector, &limit.per),
+            name: limit.scope.name.to_string(),
+            key: self.key(&limit.scope.selector, &limit.scope.per),
             slots: limit.pool.slots(),
             queue_length: limit.pool.length(),
             queue_timeout: write_span(limit.pool.timeout()),
@@ -160,23 +161,23 @@ impl View<'_> {
     pub(super) fn seats(&self, check: &LimitCheck) -> Option<Seats> {
         let limit = self.policy.seat_limit(check.owner)?;
         Some(Seats {
-            name: limit.name.to_string(),
-            key: self.key(&limit.selector, &limit.per),
-            holder: self.part(&limit.selector, &limits::KeyPart::Attribute(limit.holder)),
+            name: limit.scope.name.to_string(),
+            key: self.key(&limit.scope.selector, &limit.scope.per),
+            holder: self.part(&limit.scope.selector, &KeyPart::Attribute(limit.holder)),
             seats: limit.seats.seats(),
             idle: write_span(limit.seats.idle()),
             status: limit.status,
         })
     }
 
-    fn key(&self, selector: &Selector, per: &[limits::KeyPart]) -> Vec<Part> {
+    fn key(&self, selector: &Selector, per: &[KeyPart]) -> Vec<Part> {
         per.iter().map(|part| self.part(selector, part)).collect()
     }
 
-    fn part(&self, selector: &Selector, part: &limits::KeyPart) -> Part {
+    fn part(&self, selector: &Selector, part: &KeyPart) -> Part {
         let name = match part {
-            limits::KeyPart::Attribute(attribute) => self.policy.attributes.name(*attribute),
-            limits::KeyPart::Capture(name) => name,
+            KeyPart::Attribute(attribute) => self.policy.attributes.name(*attribute),
+            KeyPart::Capture(name) => name,
         };
         let value = value(selector, part, self.request, self.caller, self.policy);
         Part { name: name.to_owned(), value: value.map(lossy) }

@@ -159,7 +159,7 @@ fn payload<'p>(
     let Holding { id, payload, overridden, bounds } = holding;
     let at = format!("/payloads/{}", id.index());
     let told = Payload {
-        name: payload.name.to_string(),
+        name: payload.scope.name.to_string(),
         at: at.clone(),
         r#override: overridden.map(|place| format!("{at}/overrides/{place}")),
         bytes: bounds.bytes,
@@ -168,7 +168,7 @@ fn payload<'p>(
         hold: payload.hold,
         refused: refused.map(|refused| refused.reason.name()),
     };
-    (Some(told), refused.map(|refused| (&*payload.name, refused)))
+    (Some(told), refused.map(|refused| (&*payload.scope.name, refused)))
 }
 
 /// Where the caller stands with each limit once it is asked, before any charge is settled.

@@ -106,9 +106,9 @@ proptest! {
         prop_assert_eq!(outcome.exempt, exemption(&request, &caller, &policy, &mut numbers));
         let view = View { policy: &policy, request: &request, caller: &caller, not_given: &[] };
         for limit in &policy.limits {
-            let applies = selected.contains(&&*limit.name) || outcome.exempt.is_some();
-            prop_assert!(view.why_not(limit).is_none() || !selected.contains(&&*limit.name), "{}: {}", limit.name, text);
-            prop_assert!(view.why_not(limit).is_some() || applies, "{}: {}", limit.name, text);
+            let applies = selected.contains(&&*limit.scope.name) || outcome.exempt.is_some();
+            prop_assert!(view.why_not(limit).is_none() || !selected.contains(&&*limit.scope.name), "{}: {}", limit.scope.name, text);
+            prop_assert!(view.why_not(limit).is_some() || applies, "{}: {}", limit.scope.name, text);
         }
         if outcome.exempt.is_none() {
             prop_assert_eq!(explained.len().saturating_add(outcome.not_applied.len()), policy.limits.len());

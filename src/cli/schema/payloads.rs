@@ -10,14 +10,15 @@ use super::shape::{at_least_one, only_beside, where_then};
 use super::words::{MediaRange, Name, Pointer, Size};
 use crate::payload::json::{CONDITION_BYTES_MAX, CONDITIONS_MAX, DEPTH_DEFAULT, DEPTH_MAX, NAMES_MAX};
 use crate::policy::overrides::OVERRIDES_MAX;
-use crate::policy::payloads::{CONTENT_TYPES_MAX, COUNTS_MAX, KINDS, NAME_USUAL, OBJECT_KINDS};
+use crate::policy::payloads::{CONTENT_TYPES_MAX, COUNTS_MAX, KINDS, OBJECT_KINDS};
+use crate::policy::scope::PAYLOAD_NAME_DEFAULT;
 
 /// What a body may be: at least one of `bytes`, `decoded_bytes` and `json`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(KINDS))]
 pub(super) struct Payload {
     /// Its name, which no other limit has: in metrics, in the access log and in what callers are told.
-    #[schemars(extend("default" = NAME_USUAL))]
+    #[schemars(extend("default" = PAYLOAD_NAME_DEFAULT))]
     name: Option<Name>,
     /// Which requests it holds for. Without it all of them.
     r#for: Option<Selector>,

@@ -134,7 +134,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let policy = &runtime.policy;
         let under =
             Under { shown: &stated::look(&runtime, host, checks, now), pools: &stated::pools(policy, request, caller) };
-        let name = payload.and_then(|id| policy.payloads.get(id)).map_or("", |payload| &payload.name);
+        let name = payload.and_then(|id| policy.payloads.get(id)).map_or("", |payload| &payload.scope.name);
         let line = access_log::refused(policy, Some(name), request.tier, caller);
         let told = local::ReplyContext::of(request, now.nanos());
         self.answer_payload(host, payload, refused, &told, line.as_deref(), under)
@@ -242,7 +242,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         if let Some(line) = line {
             host.set_filter_state(access_log::KEY, line);
         }
-        let name = payload.and_then(|id| policy.payloads.get(id)).map_or("", |payload| &payload.name);
+        let name = payload.and_then(|id| policy.payloads.get(id)).map_or("", |payload| &payload.scope.name);
         self.reply(host, &local::payload_refused(policy, name, refused, told, under));
         self.phase = Phase::Finished;
         Flow::Stop

@@ -117,10 +117,10 @@ proptest! {
             request.tier = policy.tier_of(&request.matches);
             let caller = identify(&request, &policy).unwrap();
 
-            let expected = holding_all(policy.limits.iter().map(|limit| &limit.selector), &request, &caller);
+            let expected = holding_all(policy.limits.iter().map(|limit| &limit.scope.selector), &request, &caller);
             look(&policy.candidates, reading(&request), &caller, &mut numbers);
             prop_assert!(numbers.is_sorted_by(|one, next| one < next), "{:?}", numbers);
-            numbers.retain(|number| holds(&policy.limits[usize::from(*number)].selector, reading(&request), &caller));
+            numbers.retain(|number| holds(&policy.limits[usize::from(*number)].scope.selector, reading(&request), &caller));
             prop_assert_eq!(&numbers, &expected);
 
             let exempt = exemption(&request, &caller, &policy, &mut numbers);
@@ -139,7 +139,7 @@ proptest! {
             let pools = pools(&request, &caller, &policy, &mut numbers);
             prop_assert_eq!(pools.iter().map(|(id, _)| id.index()).collect::<Vec<_>>(), expected.iter().map(|number| usize::from(*number)).collect::<Vec<_>>());
             let payload = holding(&request, &caller, &policy, &mut numbers).map(|holding| holding.id);
-            let all = policy.payloads.iter().map(|payload| &payload.selector);
+            let all = policy.payloads.iter().map(|payload| &payload.scope.selector);
             prop_assert_eq!(payload, applies(holding_all(all, &request, &caller)).first().copied().map(PayloadId::new));
         }
     }
