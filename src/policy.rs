@@ -38,7 +38,7 @@ use attributes::{AttributeId, Attributes, Known};
 use callers::Callers;
 use document::Node;
 use error::{PolicyError, Reason};
-use exempt::{Exemptions, ReadExemptions};
+use exempt::ReadExemptions;
 use limits::Limit;
 use payloads::Payload;
 use pools::PoolLimit;
@@ -47,10 +47,11 @@ use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
 use scope::Siblings;
 use seats::SeatLimit;
-use selector_index::SelectorIndex;
+use select::Selector;
+use selector_index::{SelectorId, SelectorIndex};
 use tiers::{ReadTiers, Tier};
 
-use crate::base::id::{CounterOwner, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId};
+use crate::base::id::{CounterOwner, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId};
 use crate::base::invariant::invariant;
 use crate::base::pointer::Pointer;
 
@@ -63,24 +64,18 @@ pub struct Policy {
     pub callers: Callers,
     /// Classes of requests, first match wins.
     pub tiers: IdVec<TierId, Tier>,
-    /// Requests to which no limit applies.
-    pub exempt: Exemptions,
+    /// Requests to which no limit applies: those that one of these selects.
+    pub exempt: IdVec<ExemptionId, Selector>,
     /// All limits, in the order of the document.
     pub limits: IdVec<LimitId, Limit>,
-    /// Which limits to look at for a request.
-    pub candidates: SelectorIndex,
     /// At most so many requests in flight each, in the order of the document.
     pub pools: IdVec<PoolId, PoolLimit>,
-    /// Which pools to look at for a request.
-    pub pool_candidates: SelectorIndex,
     /// At most so many holders at a time each, in the order of the document.
     pub seats: IdVec<SeatId, SeatLimit>,
-    /// Which seat limits to look at for a request.
-    pub seat_candidates: SelectorIndex,
     /// What bodies may be, first match wins.
     pub payloads: IdVec<PayloadId, Payload>,
-    /// Which payload limits to look at for a request.
-    pub payload_candidates: SelectorIndex,
+    /// All selectors of exemptions and limits.
+    pub index: SelectorIndex,
     /// What callers are told.
     pub replies: Replies,
     /// Live keys over all limits.
@@ -155,6 +150,16 @@ impl Policy {
             self.limits.entries().map(|(id, limit)| make(CounterOwner::Limit(id), &limit.scope.name)).collect();
         let seats = self.seats.entries().map(|(id, seats)| make(CounterOwner::Seats(id), &seats.scope.name)).collect();
         PerOwner { limits, seats }
+    }
+
+    /// All selectors of exemptions and limits, in the order of their ids.
+    fn selectors(&self) -> impl Iterator<Item = (SelectorId, &Selector)> {
+        let exempt = self.exempt.entries().map(|(id, selector)| (SelectorId::Exemption(id), selector));
+        let limits = self.limits.entries().map(|(id, limit)| (SelectorId::Limit(id), &limit.scope.selector));
+        let seats = self.seats.entries().map(|(id, limit)| (SelectorId::Seats(id), &limit.scope.selector));
+        let pools = self.pools.entries().map(|(id, limit)| (SelectorId::Pool(id), &limit.scope.selector));
+        let payloads = self.payloads.entries().map(|(id, limit)| (SelectorId::Payload(id), &limit.scope.selector));
+        exempt.chain(limits).chain(seats).chain(pools).chain(payloads)
     }
 
     /// The limit that owns a counter; `None` if a seat limit does.
@@ -233,18 +238,15 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let (limits, pools, seats, payloads) = (limits?, pools?, seats?, payloads?);
     let exempt = exempt?.selectors;
     let routes = context.routes.build();
-    Some(Policy {
+    let mut policy = Policy {
         name: name?,
         callers: callers?,
-        candidates: SelectorIndex::of(limits.iter().map(|limit| &limit.scope.selector)),
-        pool_candidates: SelectorIndex::of(pools.iter().map(|pool| &pool.scope.selector)),
-        pools: pools.into(),
-        seat_candidates: SelectorIndex::of(seats.iter().map(|seats| &seats.scope.selector)),
-        seats: seats.into(),
-        payload_candidates: SelectorIndex::of(payloads.iter().map(|payload| &payload.scope.selector)),
-        payloads: payloads.into(),
-        exempt: Exemptions { candidates: SelectorIndex::of(exempt.iter()), selectors: exempt.into() },
+        exempt: exempt.into(),
         limits: limits.into(),
+        pools: pools.into(),
+        seats: seats.into(),
+        payloads: payloads.into(),
+        index: SelectorIndex::default(),
         replies: replies?,
         keys_max: keys_max?,
         access_log,
@@ -252,7 +254,9 @@ fn read(document: Field<'_>) -> Option<Policy> {
         tier_by_route: tier_by_route(&tiers, routes.route_count()),
         tiers,
         routes,
-    })
+    };
+    policy.index = SelectorIndex::of(policy.selectors());
+    Some(policy)
 }
 
 fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierId>> {

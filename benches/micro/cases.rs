@@ -19,6 +19,7 @@ use sluicegate::payload::json::{JsonRules, Meter};
 use sluicegate::policy::Policy;
 use sluicegate::policy::limits::Limit;
 use sluicegate::policy::route::{Matches, Route, RouteTable};
+use sluicegate::policy::selector_index::SelectorId;
 use sluicegate::reply::fields::{self, By, LimitStatus};
 use sluicegate::request::head::Request;
 use sluicegate::request::identify::identify;
@@ -138,8 +139,8 @@ fn selectors(count: usize) -> Case {
     }
     let (policy, mut found) = (compile(&text), Vec::new());
     Case::new(format!("select, {count} limits of an organization each"), move || {
-        policy.candidates.find(None, &[], |_| Some(black_box(b"org-0")), &mut found);
-        assert_eq!(found, [0]);
+        policy.index.find(None, &[], |_| Some(black_box(b"org-0")), &mut found);
+        assert_eq!(found, [SelectorId::Limit(LimitId::FIRST)]);
     })
 }
 

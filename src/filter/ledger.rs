@@ -13,7 +13,7 @@ use crate::observe::{Event, Refund, Sink, observe_stats, overage};
 use crate::payload::body::Measurements;
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource};
-use crate::request::select::units;
+use crate::request::checks::units;
 use crate::store::key::Key;
 use crate::store::{LimitCheck, Store};
 

@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::queue::membership::RootId;
 use crate::queue::worker::Worker;
 use crate::reply::fields;
+use crate::request::applicable::Applicable;
 use crate::request::caller_cache::CallerCache;
 use crate::request::head::Request;
 use crate::request::properties::resolve_node_metadata;
@@ -51,7 +52,7 @@ pub struct Runtime<D> {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) request: Request,
-    pub(super) numbers: Vec<u16>,
+    pub(super) applicable: Applicable,
     pub(super) checks: Vec<LimitCheck>,
     pub(super) caller_cache: CallerCache,
 }

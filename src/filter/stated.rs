@@ -3,7 +3,7 @@
 
 use super::ledger::Changed;
 use super::runtime::Runtime;
-use crate::base::id::{CounterOwner, PoolId};
+use crate::base::id::CounterOwner;
 use crate::base::time::Timestamp;
 use crate::engine::decide;
 use crate::host::shared::SharedData;
@@ -11,9 +11,6 @@ use crate::host::stream::{Clock, Host};
 use crate::limit::Cost;
 use crate::policy::Policy;
 use crate::reply::fields::LimitStatus;
-use crate::request::head::Request;
-use crate::request::identify::Caller;
-use crate::request::select;
 use crate::store::LimitCheck;
 
 /// The limits that were asked, each with the counter that it met, or that it left if it was charged.
@@ -37,15 +34,6 @@ pub(super) fn look<D: SharedData>(
     // Which of them has the fewest requests left is asked of requests such as this one.
     looks.iter_mut().zip(checks).for_each(|(look, check)| look.cost = check.cost);
     shown(&runtime.policy, &looks)
-}
-
-/// The pools that hold for a request which has not asked them for a slot; none where no field lists them.
-pub(super) fn pools(policy: &Policy, request: &Request, caller: &Caller<'_>) -> Vec<PoolId> {
-    if !policy.replies.fields.is_some_and(|form| form.ietf) {
-        return Vec::new();
-    }
-    let pools = select::pools(request, caller, policy, &mut Vec::new());
-    pools.into_iter().map(|(number, _)| number).collect()
 }
 
 /// What was to wait has become less since.

@@ -35,10 +35,10 @@ use crate::observe::{DecisionLabel, Event, Refund, Sink, access_log, admission, 
 use crate::queue::stream::StreamId;
 use crate::reply::fields::{self, By, LimitStatus};
 use crate::reply::local::{self, Under};
+use crate::request::applicable::NoTrace;
+use crate::request::checks;
 use crate::request::head::{Request, Tunnel};
 use crate::request::identify::Caller;
-use crate::request::payload::ambiguity;
-use crate::request::select::select;
 use crate::store::{LimitCheck, Store, StoreStats};
 
 /// What the host does with the request next.
@@ -130,23 +130,27 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         let runtime = Rc::clone(&self.runtime);
         let mut now = host.now();
         let mut scratch = runtime.scratch.take().unwrap_or_default();
-        let Scratch { request, numbers, checks, caller_cache } = &mut *scratch;
+        let Scratch { request, applicable, checks, caller_cache } = &mut *scratch;
         request.read(host, &runtime.policy, ends);
         let flow = match caller_cache.identify(request, &runtime.policy) {
             Err(why) => self.turn_away(host, request, why, now),
-            Ok(caller) => match ambiguity(request, &caller, &runtime.policy, numbers) {
-                Some(why) => self.refuse_path(host, request, &caller, why),
-                None => {
-                    select(request, &caller, &runtime.policy, &runtime.keys, numbers, checks);
-                    match Upload::open(&runtime, request, &caller, numbers, checks, now.nanos()) {
-                        Err(refused) => self.refuse_at_head(host, request, &caller, refused, checks, now),
-                        Ok(upload) => {
-                            self.upload = upload.map(Box::new);
-                            self.decide(host, request, &caller, checks, &mut now)
+            Ok(caller) => {
+                applicable.find(request, &caller, &runtime.policy, &mut NoTrace);
+                match applicable.ambiguity {
+                    Some(why) => self.refuse_path(host, request, &caller, why),
+                    None => {
+                        checks::fill(checks, applicable, request, &caller, &runtime.policy, &runtime.keys);
+                        let (payload, pools) = (applicable.payload, &applicable.pools);
+                        match Upload::open(&runtime, request, &caller, payload, checks, now.nanos()) {
+                            Err(refused) => self.refuse_at_head(host, request, &caller, refused, (checks, pools), now),
+                            Ok(upload) => {
+                                self.upload = upload.map(Box::new);
+                                self.decide(host, request, &caller, checks, pools, &mut now)
+                            }
                         }
                     }
                 }
-            },
+            }
         };
         runtime.scratch.replace(Some(scratch));
         flow
@@ -245,6 +249,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         request: &Request,
         caller: &Caller<'_>,
         checks: &mut [LimitCheck],
+        pools: &[PoolId],
         now: &mut Timestamp,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
@@ -259,7 +264,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             // What the others say is what would be left if they had been charged.
             let tells = checks.get(refusal.check).is_some_and(local::has_numbers);
             let shown = if tells { shown } else { stated::look(&runtime, host, checks, *now) };
-            let under = Under { shown: &shown, pools: &stated::pools(&runtime.policy, request, caller) };
+            let under = Under { shown: &shown, pools };
             self.reply(host, &local::refused(&runtime.policy, refusal, checks, under, request, *now));
             (self.phase, self.upload) = (Phase::Finished, None);
             return Flow::Stop;
@@ -269,7 +274,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             Forwarded { shown, pools: Vec::new(), grpc: request.is_grpc(), tunnel: request.tunnel(), entry: None };
         let held = self.upload.as_ref().is_some_and(|upload| upload.hold);
         let turn = |pools: &[PoolId]| Turn::of(&runtime.policy, pools, request, caller, now.nanos(), host.uptime());
-        let asks = turn::asks(&runtime, request, caller).map(|(pools, asks)| {
+        let asks = turn::asks(&runtime, pools, request, caller).map(|(pools, asks)| {
             forwarded.pools = pools;
             asks
         });

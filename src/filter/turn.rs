@@ -17,9 +17,9 @@ use crate::queue::membership::RootId;
 use crate::queue::stream::{Admission, Ask, Refusal, StreamId};
 use crate::queue::worker::Worker;
 use crate::reply::local::ReplyContext;
+use crate::request::checks::part_value;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
-use crate::request::select::pools;
 
 /// The pools of a policy at work.
 #[derive(Debug)]
@@ -82,24 +82,25 @@ impl Turn {
     }
 }
 
-/// The slots that a request needs, and of which pools; `None` where it needs none.
+/// The slots that a request to which these pools apply needs, and of which pools; `None` if it needs none.
 pub(super) fn asks<D: SharedData + SharedQueue>(
     runtime: &Runtime<D>,
+    pools: &[PoolId],
     request: &Request,
     caller: &Caller<'_>,
 ) -> Option<(Vec<PoolId>, Vec<Ask>)> {
     let Pools { worker, live, .. } = runtime.pools.as_ref()?;
     let policy = &runtime.policy;
-    let mut numbers = Vec::new();
     let worker = worker.borrow();
-    let pools = pools(request, caller, policy, &mut numbers);
     let (mut asks, mut asked) = (Vec::with_capacity(pools.len()), Vec::with_capacity(pools.len()));
-    for (id, values) in pools {
-        let (Some(pool), Some(limit)) = (live.get(id), policy.pools.get(id)) else { continue };
+    for id in pools {
+        let (Some(pool), Some(limit)) = (live.get(*id), policy.pools.get(*id)) else { continue };
         let mut key = worker.key(pool);
-        values.iter().for_each(|value| key.push(*value));
+        for part in &limit.scope.per {
+            key.push(part_value(&limit.scope, part, request, caller, policy));
+        }
         asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.scope.failure });
-        asked.push(id);
+        asked.push(*id);
     }
     (!asks.is_empty()).then_some((asked, asks))
 }

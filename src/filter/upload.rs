@@ -9,7 +9,7 @@ use crate::payload::slice::Slice;
 use crate::reply::local::ReplyContext;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
-use crate::request::payload::{check_length, holding, wanted};
+use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::LimitCheck;
 
 /// The most bytes that are copied out of the host at once.
@@ -56,7 +56,8 @@ impl From<Rejection> for Fail {
 }
 
 impl Upload {
-    /// The body of a request whose limits these checks ask; `None` where nobody wants to know of it.
+    /// The body of a request to which this payload limit and these checks apply; `None` if neither needs to
+    /// know it.
     ///
     /// # Errors
     /// Where the head alone says that it is refused.
@@ -64,7 +65,7 @@ impl Upload {
         runtime: &Runtime<D>,
         request: &Request,
         caller: &Caller<'_>,
-        numbers: &mut Vec<u16>,
+        payload: Option<PayloadId>,
         checks: &[LimitCheck],
         noise: u64,
     ) -> Result<Option<Self>, Refusal> {
@@ -72,14 +73,13 @@ impl Upload {
         if request.ends {
             return Ok(None);
         }
-        let holding = holding(request, caller, policy, numbers);
-        let Some(wanted) = wanted(policy, holding, request, checks) else { return Ok(None) };
-        let payload = holding.map(|holding| holding.id);
+        let matched = payload.and_then(|id| MatchedPayload::of(id, caller, policy));
+        let Some(required) = requirements(matched, request, policy, checks) else { return Ok(None) };
         let of_it = |refused| (payload, refused);
-        check_length(&wanted, request).map_err(of_it)?;
+        check_length(&required, request).map_err(of_it)?;
         let encodings = request.headers.all("content-encoding");
-        let meter = BodyMeter::new(&wanted, encodings, runtime.seed, &runtime.bodies).map_err(of_it)?;
-        let limit = holding.map(|holding| holding.payload);
+        let meter = BodyMeter::new(&required, encodings, runtime.seed, &runtime.bodies).map_err(of_it)?;
+        let limit = matched.map(|matched| matched.payload);
         let line = limit.and_then(|limit| access_log::refused(policy, Some(&limit.scope.name), request.tier, caller));
         let length = request.content_length();
         // A tunnel opens when the upstream has seen its head, so that is never held. One that comes with

@@ -4,18 +4,7 @@ use super::Context;
 use super::reader::Field;
 use super::route::Route;
 use super::select::{Selected, Selector, read_selector};
-use super::selector_index::SelectorIndex;
 use super::tiers::ReadTiers;
-use crate::base::id::{ExemptionId, IdVec};
-
-/// All exemptions of a policy.
-#[derive(Debug, Default)]
-pub struct Exemptions {
-    /// One for each entry of the list: a request that one of them selects is exempt.
-    pub selectors: IdVec<ExemptionId, Selector>,
-    /// Which of them to look at for a request.
-    pub candidates: SelectorIndex,
-}
 
 /// The exemptions as they are read, with what only the rest of the reading needs.
 #[derive(Default)]

@@ -1,8 +1,8 @@
-//! Which selectors to look at for a request, so that a request costs what holds for it and not what
-//! the policy has.
+//! Finds the selectors that may match a request, so that a request's cost depends on those, not on the
+//! size of the policy.
 //!
-//! A selector stands at one place for each combination of a route, a tier and a value of each
-//! attribute that it asks for. A request visits the places that its own lead to:
+//! A selector is in one node for each combination of a route, a tier and a value of each attribute that
+//! it names. A request visits the nodes that its own terms lead to:
 //!
 //! ```text
 //!   root ─┬─ route 7 ───── tier 2 ─── org: acme ─▶ 3
@@ -12,9 +12,9 @@
 //!         └──────────────────────────────────────▶ 2, 9
 //! ```
 //!
-//! Lists multiply: a thousand routes and a thousand values would be a million places. So a selector
-//! takes `NODES_PER_TERM` places for each thing that it names, and no more. Where that is not
-//! enough it stands under what few others ask for, and whoever finds it there looks at the rest.
+//! Lists multiply: a thousand routes and a thousand values would be a million nodes. So a selector is in
+//! at most `NODES_PER_TERM` nodes for each term. If that is not enough, it is indexed by the terms that
+//! few other selectors name, and the caller of [`SelectorIndex::find`] compares the rest.
 
 #[cfg(test)]
 mod tests;
@@ -24,33 +24,50 @@ use std::collections::BTreeMap;
 use super::attributes::AttributeId;
 use super::route::RouteId;
 use super::select::Selector;
-use crate::base::id::TierId;
+use crate::base::id::{ExemptionId, LimitId, PayloadId, PoolId, SeatId, TierId};
 
-/// The numbers of a list of selectors, by what selects.
+/// A selector of a policy, by what it belongs to.
+///
+/// The order is that in which a request visits those it meets: an exemption ends the visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SelectorId {
+    /// Of an exemption.
+    Exemption(ExemptionId),
+    /// Of a limit.
+    Limit(LimitId),
+    /// Of a seat limit.
+    Seats(SeatId),
+    /// Of a concurrency limit.
+    Pool(PoolId),
+    /// Of a payload limit.
+    Payload(PayloadId),
+}
+
+/// The selectors of a policy, by what selects.
 #[derive(Debug, Default)]
 pub struct SelectorIndex {
     root: Node,
-    /// The selectors that stand under none of their routes, in order, and those routes, in order.
-    unindexed: Vec<(u16, Box<[RouteId]>)>,
+    /// The selectors that are not indexed by their routes, and those routes, both in order.
+    unindexed: Vec<(SelectorId, Box<[RouteId]>)>,
 }
 
-/// What holds for whoever leads here, and where they lead from here.
+/// The selectors that need no further term, and the nodes that further terms lead to.
 #[derive(Debug, Default)]
 struct Node {
-    numbers: Vec<u16>,
+    ids: Vec<SelectorId>,
     branches: Vec<Branch>,
 }
 
-/// Places by one thing that a request has; in any place one branch for each.
+/// Nodes by one kind of term; a node has at most one branch of each kind.
 #[derive(Debug)]
 enum Branch {
-    /// By the numbers of the routes that match. Routes come first, so that the root alone has them.
+    /// By route. Routes come first, so that the root alone has this branch.
     Routes(Vec<Node>),
     Tiers(BTreeMap<TierId, Node>),
     Values(AttributeId, BTreeMap<Box<[u8]>, Node>),
 }
 
-/// One thing that a selector names. The order is that in which they lead from place to place.
+/// One thing that a selector names. The order is that of the branches from the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Term<'s> {
     Route(RouteId),
@@ -58,74 +75,76 @@ enum Term<'s> {
     Value(AttributeId, &'s str),
 }
 
-/// So many places hold a selector for each thing that it names: memory grows as the document does.
+/// The most nodes that hold a selector, for each of its terms: memory grows as the document does.
 const NODES_PER_TERM: usize = 4;
 
 impl SelectorIndex {
-    pub(super) fn of<'s>(selectors: impl Iterator<Item = &'s Selector>) -> Self {
-        let selectors: Vec<_> = selectors.map(|selector| (selector, conditions(selector))).collect();
+    /// Indexes selectors, which are in the order of their ids.
+    pub(super) fn of<'s>(selectors: impl Iterator<Item = (SelectorId, &'s Selector)>) -> Self {
+        let selectors: Vec<_> = selectors.map(|(id, selector)| (id, selector, conditions(selector))).collect();
         let mut frequencies: BTreeMap<Term<'s>, usize> = BTreeMap::new();
-        for term in selectors.iter().flat_map(|(_, conditions)| conditions).flatten() {
+        for term in selectors.iter().flat_map(|(.., conditions)| conditions).flatten() {
             let frequency = frequencies.entry(*term).or_default();
             *frequency = frequency.saturating_add(1);
         }
-        let mut candidates = Self::default();
-        for (number, (selector, conditions)) in (0_u16..).zip(selectors) {
+        let mut index = Self::default();
+        for (id, selector, conditions) in selectors {
             let conditions = affordable(conditions, |term| frequencies.get(term).copied().unwrap_or_default());
-            candidates.root.put(&conditions, number);
-            let placed = conditions.iter().flatten().any(|term| matches!(term, Term::Route(_)));
+            index.root.put(&conditions, id);
+            let is_indexed = conditions.iter().flatten().any(|term| matches!(term, Term::Route(_)));
             if let Some(routes) = &selector.routes
-                && !placed
+                && !is_indexed
             {
                 let mut routes = routes.clone();
                 routes.sort_unstable();
-                candidates.unindexed.push((number, routes.into()));
+                index.unindexed.push((id, routes.into()));
             }
         }
-        candidates
+        index
     }
 
-    /// Fills `found` with the numbers of the selectors that may hold, in the order of the document,
-    /// each once: all that hold, and of those with routes only such of which one matches. `value` is
-    /// what the caller has.
+    /// Fills `found` with the selectors that may match, each once and in order: all that match, and of
+    /// those with routes only such of which one matches. `value` is what the caller has.
     pub fn find<'v>(
         &self,
         tier: Option<TierId>,
         routes: &[RouteId],
         value: impl Fn(AttributeId) -> Option<&'v [u8]>,
-        found: &mut Vec<u16>,
+        found: &mut Vec<SelectorId>,
     ) {
         found.clear();
         self.root.find(tier, routes, &value, found);
         found.sort_unstable();
         found.dedup();
         if !self.unindexed.is_empty() {
-            found.retain(|number| self.matches(*number, routes));
+            found.retain(|id| self.matches_route(*id, routes));
         }
     }
 
-    /// Whether one of `routes` is the selector's, where its place does not say so.
-    fn matches(&self, number: u16, routes: &[RouteId]) -> bool {
-        let own = self.unindexed.binary_search_by_key(&number, |(number, _)| *number);
+    /// Whether one of `routes` is the selector's, if its nodes do not say so.
+    fn matches_route(&self, id: SelectorId, routes: &[RouteId]) -> bool {
+        let own = self.unindexed.binary_search_by_key(&id, |(id, _)| *id);
         let own = own.ok().and_then(|index| self.unindexed.get(index));
         own.is_none_or(|(_, own)| routes.iter().any(|route| own.binary_search(route).is_ok()))
     }
 }
 
 impl Node {
-    /// Puts a number under each combination of one thing from each of `conditions`.
-    fn put(&mut self, conditions: &[Vec<Term<'_>>], number: u16) {
+    /// Puts a selector under each combination of one term from each of `conditions`.
+    fn put(&mut self, conditions: &[Vec<Term<'_>>], id: SelectorId) {
         match conditions.split_first() {
-            Some((term, rest)) => {
-                for term in term {
-                    self.under(*term).into_iter().for_each(|place| place.put(rest, number));
+            Some((terms, rest)) => {
+                for term in terms {
+                    if let Some(node) = self.under(*term) {
+                        node.put(rest, id);
+                    }
                 }
             }
-            None => self.numbers.push(number),
+            None => self.ids.push(id),
         }
     }
 
-    /// The place to which `term` leads from here, made if it is new.
+    /// The node that `term` leads to from here, made if it is new.
     fn under(&mut self, term: Term<'_>) -> Option<&mut Self> {
         if self.branches.iter_mut().all(|branch| branch.under(term).is_none()) {
             self.branches.push(Branch::of(term));
@@ -138,22 +157,25 @@ impl Node {
         tier: Option<TierId>,
         routes: &[RouteId],
         value: &impl Fn(AttributeId) -> Option<&'v [u8]>,
-        found: &mut Vec<u16>,
+        found: &mut Vec<SelectorId>,
     ) {
-        found.extend_from_slice(&self.numbers);
+        found.extend_from_slice(&self.ids);
         for branch in &self.branches {
             match branch {
-                Branch::Routes(places) => {
-                    let matching = routes.iter().filter_map(|route| places.get(route.index()));
-                    matching.for_each(|place| place.find(tier, routes, value, found));
+                Branch::Routes(nodes) => {
+                    for node in routes.iter().filter_map(|route| nodes.get(route.index())) {
+                        node.find(tier, routes, value, found);
+                    }
                 }
-                Branch::Tiers(places) => {
-                    let place = tier.and_then(|tier| places.get(&tier));
-                    place.into_iter().for_each(|place| place.find(tier, routes, value, found));
+                Branch::Tiers(nodes) => {
+                    if let Some(node) = tier.and_then(|tier| nodes.get(&tier)) {
+                        node.find(tier, routes, value, found);
+                    }
                 }
-                Branch::Values(attribute, places) => {
-                    let place = value(*attribute).and_then(|value| places.get(value));
-                    place.into_iter().for_each(|place| place.find(tier, routes, value, found));
+                Branch::Values(attribute, nodes) => {
+                    if let Some(node) = value(*attribute).and_then(|value| nodes.get(value)) {
+                        node.find(tier, routes, value, found);
+                    }
                 }
             }
         }
@@ -169,26 +191,26 @@ impl Branch {
         }
     }
 
-    /// The place to which `term` leads, made if it is new; `None` where the branch is by something else.
+    /// The node that `term` leads to, made if it is new; `None` if the branch is of another kind.
     fn under(&mut self, term: Term<'_>) -> Option<&mut Node> {
         match (self, term) {
-            (Self::Routes(places), Term::Route(route)) => {
+            (Self::Routes(nodes), Term::Route(route)) => {
                 let index = route.index();
-                if places.len() <= index {
-                    places.resize_with(index.saturating_add(1), Node::default);
+                if nodes.len() <= index {
+                    nodes.resize_with(index.saturating_add(1), Node::default);
                 }
-                places.get_mut(index)
+                nodes.get_mut(index)
             }
-            (Self::Tiers(places), Term::Tier(tier)) => Some(places.entry(tier).or_default()),
-            (Self::Values(known, places), Term::Value(attribute, value)) if *known == attribute => {
-                Some(places.entry(value.as_bytes().into()).or_default())
+            (Self::Tiers(nodes), Term::Tier(tier)) => Some(nodes.entry(tier).or_default()),
+            (Self::Values(known, nodes), Term::Value(attribute, value)) if *known == attribute => {
+                Some(nodes.entry(value.as_bytes().into()).or_default())
             }
             (Self::Routes(_) | Self::Tiers(_) | Self::Values(..), _) => None,
         }
     }
 }
 
-/// What a selector asks for: of each list one.
+/// The conditions of a selector: one term of each must match.
 fn conditions(selector: &Selector) -> Vec<Vec<Term<'_>>> {
     let routes = selector.routes.iter().map(|ids| ids.iter().copied().map(Term::Route).collect());
     let tiers = selector.tiers.iter().map(|tiers| tiers.iter().copied().map(Term::Tier).collect());
@@ -199,18 +221,18 @@ fn conditions(selector: &Selector) -> Vec<Vec<Term<'_>>> {
     routes.chain(tiers).chain(attributes).collect()
 }
 
-/// The conditions by which a selector is found: first what few name (`frequency` says how many), then what
-/// is left of the places that it may take. At least one where there are any.
+/// The conditions that a selector is indexed by: first those whose terms few selectors name, as
+/// `frequency` counts them, then others while its nodes last. At least one if there are any.
 fn affordable<'s>(mut conditions: Vec<Vec<Term<'s>>>, frequency: impl Fn(&Term<'s>) -> usize) -> Vec<Vec<Term<'s>>> {
-    let term = conditions.iter().map(Vec::len).fold(0, usize::saturating_add);
-    let places_max = term.saturating_mul(NODES_PER_TERM);
+    let terms = conditions.iter().map(Vec::len).fold(0, usize::saturating_add);
+    let nodes_max = terms.saturating_mul(NODES_PER_TERM);
     conditions.sort_by_cached_key(|condition| condition.iter().map(&frequency).max());
-    let mut places: usize = 1;
+    let mut nodes: usize = 1;
     conditions.retain(|condition| {
-        let with = places.saturating_mul(condition.len());
-        let fits = with <= places_max;
+        let with = nodes.saturating_mul(condition.len());
+        let fits = with <= nodes_max;
         if fits {
-            places = with;
+            nodes = with;
         }
         fits
     });

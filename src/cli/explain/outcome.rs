@@ -1,23 +1,23 @@
 //! What becomes of the request: the verdict, and what the client gets.
 
-use super::explanation::{Field, Limit, Missing, NotApplied, Payload, Pool, Response, Seats};
+use super::explanation::{Field, Limit, NotApplied, Payload, Pool, Response, Seats};
 use super::host::Proxy;
 use super::limits::View;
+use super::reasons::Reasons;
 use super::upstream::{Settled, look, settle};
-use crate::base::id::{ExemptionId, Id as _, PoolId};
+use crate::base::id::{ExemptionId, Id as _};
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision, Reading};
 use crate::observe::DecisionLabel;
 use crate::payload::body::{BodyMeter, Rejection};
 use crate::payload::memory::Budget;
-use crate::policy::Policy;
 use crate::reply::fields::{self, By, LimitStatus};
 use crate::reply::local::{self, ReplyContext, Under};
+use crate::request::applicable::Applicable;
+use crate::request::checks;
 use crate::request::head::Request;
-use crate::request::identify::Caller;
-use crate::request::payload::{Holding, check_length, holding, wanted};
-use crate::request::select::{exemption, pools, select};
+use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::LimitCheck;
 use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
@@ -53,25 +53,17 @@ impl Outcome {
 
     /// Of the last of `repeat` requests of one caller, with counters that nobody has touched before.
     pub(super) fn decided(
-        policy: &Policy,
+        view: &View<'_>,
         proxy: &Proxy,
-        request: &Request,
-        caller: &Caller<'_>,
-        not_given: &[Missing],
+        applicable: &Applicable,
+        reasons: &Reasons<'_>,
         repeat: u64,
     ) -> Self {
-        let view = View { policy, request, caller, not_given };
-        let (mut numbers, mut checks) = (Vec::new(), Vec::new());
-        let exempt = exemption(request, caller, policy, &mut numbers);
-        select(
-            request,
-            caller,
-            policy,
-            &LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities()),
-            &mut numbers,
-            &mut checks,
-        );
-        let (payload, refused) = payload(policy, request, caller, &checks);
+        let View { policy, request, caller, .. } = *view;
+        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
+        let mut checks = Vec::new();
+        checks::fill(&mut checks, applicable, request, caller, policy, &keys);
+        let (payload, refused) = payload(view, applicable, &checks);
         if refused.is_some() {
             // It takes nothing from any limit, and is told where it stands with them.
             checks.iter_mut().for_each(|check| check.cost = Cost::Now(0));
@@ -101,9 +93,7 @@ impl Outcome {
                 found
             }));
         }
-        let numbers = pools(request, caller, policy, &mut numbers);
-        let numbers: Vec<PoolId> = numbers.into_iter().map(|(id, _)| id).collect();
-        let under = Under { shown: &shown, pools: &numbers };
+        let under = Under { shown: &shown, pools: &applicable.pools };
         let of_claim = |place: usize| Some(policy.owner_name(checks.get(place)?.owner)?.to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some((name, refused)), _) => {
@@ -116,7 +106,7 @@ impl Outcome {
                 (DecisionLabel::Refused, of_claim(refusal.check), answered(reply, request))
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
-                let fields = fields::all(policy, &shown, &numbers, By::Upstream).into_iter();
+                let fields = fields::all(policy, &shown, &applicable.pools, By::Upstream).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
                 let response = Response { status, of_the_upstream: true, fields, body: None };
@@ -128,14 +118,17 @@ impl Outcome {
         };
         let applied = checks.iter().zip(&balances);
         Self {
-            exempt,
+            exempt: applicable.exemption,
             payload,
             limits: applied
                 .filter_map(|(it, balance)| view.applied(it, DecisionLabel::of(it, verdict), *balance))
                 .collect(),
-            pools: view.pools(),
+            pools: view.pools(applicable),
             seats: checks.iter().filter_map(|check| view.seats(check)).collect(),
-            not_applied: if exempt.is_some() { Vec::new() } else { view.not_applied(&checks) },
+            not_applied: match applicable.exemption {
+                Some(_) => Vec::new(),
+                None => view.not_applied(applicable, reasons),
+            },
             decision,
             limit,
             response,
@@ -145,18 +138,19 @@ impl Outcome {
 
 /// The payload limit that holds, and why it refuses the head where it does.
 fn payload<'p>(
-    policy: &'p Policy,
-    request: &Request,
-    caller: &Caller<'_>,
+    view: &View<'p>,
+    applicable: &Applicable,
     checks: &[LimitCheck],
 ) -> (Option<Payload>, Option<(&'p str, Rejection)>) {
-    let Some(holding) = holding(request, caller, policy, &mut Vec::new()) else { return (None, None) };
-    let wanted = wanted(policy, Some(holding), request, checks).unwrap_or_default();
+    let View { policy, request, caller, .. } = *view;
+    let matched = applicable.payload.and_then(|id| MatchedPayload::of(id, caller, policy));
+    let Some(matched) = matched else { return (None, None) };
+    let required = requirements(Some(matched), request, policy, checks).unwrap_or_default();
     let encodings = request.headers.all("content-encoding");
-    let opened = check_length(&wanted, request)
-        .and_then(|()| BodyMeter::new(&wanted, encodings, [0; 16], &Budget::default()).map(|_| ()));
+    let opened = check_length(&required, request)
+        .and_then(|()| BodyMeter::new(&required, encodings, [0; 16], &Budget::default()).map(|_| ()));
     let refused = opened.err().filter(|_| !request.ends);
-    let Holding { id, payload, overridden, bounds } = holding;
+    let MatchedPayload { id, payload, overridden, bounds } = matched;
     let at = format!("/payloads/{}", id.index());
     let told = Payload {
         name: payload.scope.name.to_string(),
@@ -164,7 +158,7 @@ fn payload<'p>(
         r#override: overridden.map(|place| format!("{at}/overrides/{place}")),
         bytes: bounds.bytes,
         decoded_bytes: bounds.decoded_bytes,
-        json: wanted.json.is_some(),
+        json: required.json.is_some(),
         hold: payload.hold,
         refused: refused.map(|refused| refused.reason.name()),
     };

@@ -6,8 +6,8 @@ use crate::host::headers::Headers;
 use crate::limit::{Balance, Cost};
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource, Limit};
+use crate::request::checks::units;
 use crate::request::head::Request;
-use crate::request::select::units;
 use crate::store::memory::MemoryStore;
 use crate::store::{LimitCheck, Store};
 

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::{Flow, Forwarded, Phase, Stream};
-use crate::base::id::PayloadId;
+use crate::base::id::{PayloadId, PoolId};
 use crate::base::time::Timestamp;
 use crate::filter::bodies::Step;
 use crate::filter::ledger::Books;
@@ -127,13 +127,12 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         request: &Request,
         caller: &Caller<'_>,
         (payload, refused): upload::Refusal,
-        checks: &[LimitCheck],
+        (checks, pools): (&[LimitCheck], &[PoolId]),
         now: Timestamp,
     ) -> Flow {
         let runtime = Rc::clone(&self.runtime);
         let policy = &runtime.policy;
-        let under =
-            Under { shown: &stated::look(&runtime, host, checks, now), pools: &stated::pools(policy, request, caller) };
+        let under = Under { shown: &stated::look(&runtime, host, checks, now), pools };
         let name = payload.and_then(|id| policy.payloads.get(id)).map_or("", |payload| &payload.scope.name);
         let line = access_log::refused(policy, Some(name), request.tier, caller);
         let told = local::ReplyContext::of(request, now.nanos());
