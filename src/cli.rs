@@ -1,6 +1,6 @@
 //! The command line: the same core, without a proxy.
 //!
-//! Exit codes: 0 all is well; 1 the policy (or a list of filters) has faults; 2 the call is wrong, or a file cannot be read.
+//! Exit codes: 0 success; 1 the policy (or a list of filters) is invalid; 2 a usage or I/O error.
 
 mod check;
 mod document;
@@ -28,7 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows every fault of a policy, or what it comes to.
+    /// Validate a policy: list every error, or print a summary.
     Check {
         /// The policy, YAML or JSON; `-` is the standard input.
         policy: PathBuf,
@@ -90,8 +90,8 @@ struct EnvoyArgs {
 
 /// How a command ended, where not well.
 enum Failure {
-    /// What was read has faults; they were shown.
-    Faults,
+    /// What was read is invalid; its errors were printed.
+    Invalid,
     /// The call is wrong, or a file cannot be read; this says which and why.
     Usage(String),
 }
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(text) => print(&text),
-        Err(Failure::Faults) => ExitCode::from(1),
+        Err(Failure::Invalid) => ExitCode::from(1),
         Err(Failure::Usage(message)) => {
             eprintln!("sluicegate: {message}");
             ExitCode::from(2)

@@ -27,8 +27,8 @@ limits:
 sets: []
 ";
 const TOLD: &str = ":4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
-POLICY:5: /sets: unknown key; known here: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
-POLICY: 2 faults
+POLICY:5: /sets: unknown key; known keys: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
+POLICY: 2 errors
 ";
 
 /// Exit code, standard output, standard error.
@@ -86,12 +86,12 @@ fn handed(listener: &Value) -> Node {
 }
 
 #[test]
-fn check_tells_good_from_faulty() {
+fn check_tells_valid_from_invalid_policies() {
     let folder = tempfile::tempdir().unwrap();
     let (good, bad) = (file(&folder, "good.yaml", GOOD.as_bytes()), file(&folder, "bad.yaml", BAD.as_bytes()));
     let (code, stdout, stderr) = run(&["check", &good], b"");
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(stdout.starts_with(&format!("{good}: good: policy least, 1 limit, 0 tiers")), "{stdout}");
+    assert!(stdout.starts_with(&format!("{good}: ok: policy least, 1 limit, 0 tiers")), "{stdout}");
     let told = format!("{bad}{}", TOLD.replace("POLICY", &bad));
     assert_eq!(run(&["check", &bad], b""), (1, told, String::new()));
     assert_eq!(run(&["check", "-"], BAD.as_bytes()), (1, format!("-{}", TOLD.replace("POLICY", "-")), String::new()));
@@ -103,10 +103,10 @@ fn check_places_what_is_no_tree() {
     let (code, stdout, _) = run(&["check", "-"], b"version: 1\nlimits: [\n");
     assert_eq!((code, stdout.lines().count()), (1, 2), "{stdout}");
     for (text, told) in [
-        ("", "-: /: the document is empty\n-: 1 fault\n"),
-        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 fault\n"),
-        ("a: 1\na: 2", "-:2: /a: this key stands twice in its map\n-: 1 fault\n"),
-        ("[]", "-:1: /: must be a map such as { version: 1, name: shop, limits: […] }, and is a list\n-: 1 fault\n"),
+        ("", "-: /: the document is empty\n-: 1 error\n"),
+        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 error\n"),
+        ("a: 1\na: 2", "-:2: /a: duplicate key\n-: 1 error\n"),
+        ("[]", "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a list\n-: 1 error\n"),
     ] {
         assert_eq!(run(&["check", "-"], text.as_bytes()), (1, told.to_owned(), String::new()), "{text}");
     }
@@ -121,7 +121,7 @@ fn render_keeps_the_standard_output_for_envoy() {
 }
 
 #[test]
-fn what_cannot_be_read_is_no_fault_of_the_policy() {
+fn what_cannot_be_read_is_no_error_of_the_policy() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
     let directory = folder.path().to_str().unwrap().to_owned();
@@ -343,15 +343,15 @@ fn filters_that_are_none_are_told_where() {
     for (text, told) in [
         (
             "name: one\n",
-            "FILE:1: /: must be a list in [ ], or of lines that begin with -, and is a map\nFILE: 1 fault\n",
+            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\nFILE: 1 error\n",
         ),
         (
             "- { name: one }\n- two\n- [three]\n",
-            "FILE:2: /1: must be a map such as { name: envoy.filters.http.cors }, and is a string\nFILE:3: /2: must be a map such as { name: envoy.filters.http.cors }, and is a list\nFILE: 2 faults\n",
+            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a list\nFILE: 2 errors\n",
         ),
-        ("", "FILE: /: the document is empty\nFILE: 1 fault\n"),
-        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 fault\n"),
-        ("- { name: one, name: two }", "FILE:1: /0/name: this key stands twice in its map\nFILE: 1 fault\n"),
+        ("", "FILE: /: the document is empty\nFILE: 1 error\n"),
+        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 error\n"),
+        ("- { name: one, name: two }", "FILE:1: /0/name: duplicate key\nFILE: 1 error\n"),
     ] {
         let path = file(&folder, "filters.yaml", text.as_bytes());
         let arguments = [&render("-")[..], &["--filters", &path]].concat();

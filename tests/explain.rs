@@ -302,7 +302,7 @@ limits: [{ name: all, per: [bearer, key, stamp], bucket: { burst: 1, refill: 1/s
 }
 
 #[test]
-fn a_wrong_call_is_told_from_a_faulty_policy() {
+fn a_usage_error_is_told_from_an_invalid_policy() {
     let least = "version: 1\nname: least\nlimits: [{ name: all, per: [], bucket: { burst: 10, refill: 1/s } }]\n";
     for (arguments, why) in [
         (&["--path", "v2"][..], "sluicegate: --path: must begin with a / (what follows the host in a URL)\n"),
@@ -322,11 +322,11 @@ fn a_wrong_call_is_told_from_a_faulty_policy() {
         ),
         (
             &["--path", "/", "--metadata", "{\"a\":1}"],
-            "sluicegate: --metadata: a: must be a JSON object, and is a number\n",
+            "sluicegate: --metadata: a: expected a JSON object, found a number\n",
         ),
         (
             &["--path", "/", "--node-metadata", "[]"],
-            "sluicegate: --node-metadata: must be a JSON object, and is a list\n",
+            "sluicegate: --node-metadata: expected a JSON object, found a list\n",
         ),
         (
             &["--path", "/", "--certificate", "san=a"],
@@ -345,7 +345,7 @@ fn a_wrong_call_is_told_from_a_faulty_policy() {
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
     }
     let (code, stdout, stderr) = run(&["-", "--path", "/"], &least.replace("10", "0"));
-    let told = "-:3: /limits/0/bucket/burst: 0 is not in 1..=1000000000\n-: 1 fault\n";
+    let told = "-:3: /limits/0/bucket/burst: 0 is not in 1..=1000000000\n-: 1 error\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", told));
     assert_eq!(run(&["/no/such/file", "--path", "/"], "").0, 2);
     // Without --at it is now.

@@ -1,7 +1,7 @@
 //! The corpus of policies: what is accepted, what is refused, and in which words.
 //!
-//! A file `bad_*.yaml` begins with what is said of it, one fault a line, as `sluicegate check` prints
-//! it behind the file's name: `# expect: LINE: POINTER: RULE`. All but one have exactly one fault.
+//! A file `bad_*.yaml` begins with what is said of it, one error a line, as `sluicegate check` prints
+//! it behind the file's name: `# expect: LINE: POINTER: RULE`. All but one have exactly one error.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, reason = "test code")]
@@ -14,7 +14,7 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::document::{Node, Rule, SyntaxError, Value, from_configuration, from_json, from_yaml};
 use sluicegate::policy::error::{PolicyError, Reason};
 
-/// The one file with more than one fault.
+/// The one file with more than one error.
 const MANY: &str = "bad_many_at_once.yaml";
 
 /// The files of the corpus whose names begin with `start`, by name.
@@ -37,7 +37,7 @@ fn expected(text: &str) -> Vec<&str> {
 /// What is said of a policy in YAML, with lines.
 fn told(text: &str) -> Vec<String> {
     match from_yaml(text) {
-        Ok(document) => faults(&document).iter().map(|fault| format!("{}: {fault}", fault.line)).collect(),
+        Ok(document) => errors(&document).iter().map(|error| format!("{}: {error}", error.line)).collect(),
         Err(error) => vec![told_of_syntax(&error)],
     }
 }
@@ -50,13 +50,13 @@ fn told_of_syntax(error: &SyntaxError) -> String {
     format!("{place}{pointer}: {}", error.rule)
 }
 
-fn faults(document: &Node) -> Vec<PolicyError> {
+fn errors(document: &Node) -> Vec<PolicyError> {
     Policy::compile(document).err().unwrap_or_default()
 }
 
-/// The faults without lines, and in no order: a `Struct` has none of its keys.
+/// The errors without lines, and in no order: a `Struct` has none of its keys.
 fn lineless(document: &Node) -> BTreeSet<String> {
-    faults(document).iter().map(PolicyError::to_string).collect()
+    errors(document).iter().map(PolicyError::to_string).collect()
 }
 
 fn as_struct(node: &Node) -> prost_types::Struct {
@@ -79,24 +79,24 @@ fn as_value(node: &Node) -> prost_types::Value {
 }
 
 #[test]
-fn every_fault_is_told_at_its_place() {
+fn every_error_is_told_at_its_place() {
     let files = corpus("bad_");
     for (name, text) in &files {
         let expected = expected(text);
-        assert_eq!(expected.len() == 1, name != MANY, "{name}: one fault each");
+        assert_eq!(expected.len() == 1, name != MANY, "{name}: one error each");
         assert_eq!(told(text), expected, "{name}");
     }
     assert!(files.len() >= 490, "only {} files", files.len());
 }
 
 #[test]
-fn many_faults_are_told_at_once_and_in_order() {
+fn many_errors_are_told_at_once_and_in_order() {
     let (_, text) = corpus(MANY).pop().unwrap();
-    let faults = faults(&from_yaml(&text).unwrap());
-    assert!(faults.len() > 20, "{faults:#?}");
-    assert!(faults.is_sorted_by_key(|fault| fault.line), "{faults:#?}");
-    let places: BTreeSet<_> = faults.iter().map(|fault| (&fault.at, fault.reason.to_string())).collect();
-    assert_eq!(places.len(), faults.len(), "none is told twice");
+    let errors = errors(&from_yaml(&text).unwrap());
+    assert!(errors.len() > 20, "{errors:#?}");
+    assert!(errors.is_sorted_by_key(|error| error.line), "{errors:#?}");
+    let places: BTreeSet<_> = errors.iter().map(|error| (&error.at, error.reason.to_string())).collect();
+    assert_eq!(places.len(), errors.len(), "none is told twice");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn the_forms_of_a_policy_have_the_same_faults() {
         let bytes = from_configuration(&as_struct(&document).encode_to_vec()).unwrap();
         assert_eq!(lineless(&json), lineless(&document), "{name} as JSON");
         assert_eq!(lineless(&bytes), lineless(&document), "{name} as a Struct");
-        assert!(faults(&json).iter().chain(&faults(&bytes)).all(|fault| fault.line == 0), "{name}");
+        assert!(errors(&json).iter().chain(&errors(&bytes)).all(|error| error.line == 0), "{name}");
     }
 }
 
@@ -119,11 +119,11 @@ fn a_good_policy_is_good_in_every_form() {
     let shipped = shipped.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()));
     for (name, text) in corpus("ok_").into_iter().chain(shipped) {
         let document = from_yaml(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(faults(&document).is_empty(), "{name}: {:#?}", faults(&document));
+        assert!(errors(&document).is_empty(), "{name}: {:#?}", errors(&document));
         let json = from_json(document.to_json().as_bytes()).unwrap();
-        assert!(faults(&json).is_empty(), "{name} as JSON");
+        assert!(errors(&json).is_empty(), "{name} as JSON");
         let bytes = from_configuration(&as_struct(&document).encode_to_vec()).unwrap();
-        assert!(faults(&bytes).is_empty(), "{name} as a Struct");
+        assert!(errors(&bytes).is_empty(), "{name} as a Struct");
     }
 }
 
@@ -233,7 +233,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     let (mut reasons, mut rules) = (BTreeSet::new(), BTreeSet::new());
     for (_, text) in corpus("bad_") {
         match from_yaml(&text) {
-            Ok(document) => reasons.extend(faults(&document).iter().map(|fault| reason(&fault.reason))),
+            Ok(document) => reasons.extend(errors(&document).iter().map(|error| reason(&error.reason))),
             Err(error) => rules.extend(rule(error.rule)),
         }
     }

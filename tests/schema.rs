@@ -65,10 +65,10 @@ fn good() -> Vec<(String, Value)> {
     let shipped = folders.iter().flat_map(|(folder, start)| files(folder, start));
     let shipped = shipped.map(|(name, text)| (name, tree(&text).unwrap()));
     let tested = files("tests/e2e/policies", "").into_iter().map(|(name, text)| (name, tree(&text).unwrap()));
-    shipped.chain(tested.filter(|(_, document)| faults(document).is_empty())).collect()
+    shipped.chain(tested.filter(|(_, document)| errors(document).is_empty())).collect()
 }
 
-fn faults(document: &Value) -> Vec<PolicyError> {
+fn errors(document: &Value) -> Vec<PolicyError> {
     Policy::compile(&from_json(document.to_string().as_bytes()).unwrap()).err().unwrap_or_default()
 }
 

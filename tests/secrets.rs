@@ -113,12 +113,12 @@ fn documents() -> impl Iterator<Item = String> {
 /// Everything that the library says, for people and for programmers.
 fn told(text: &str) -> String {
     let read = match from_yaml(text) {
-        Ok(document) => Policy::compile(&document).map_err(|faults| (format!("{faults:?}"), faults)),
+        Ok(document) => Policy::compile(&document).map_err(|errors| (format!("{errors:?}"), errors)),
         Err(error) => return format!("{error} {error:?}"),
     };
     match read {
         Ok(policy) => format!("{:?}", policy.callers),
-        Err((debug, faults)) => faults.iter().fold(debug, |told, fault| format!("{told}\n{fault}")),
+        Err((debug, errors)) => errors.iter().fold(debug, |told, error| format!("{told}\n{error}")),
     }
 }
 
@@ -132,25 +132,25 @@ fn the_library_repeats_nothing_of_the_directory() {
         assert_silent(&told(&document), &document);
         if let Ok(tree) = from_yaml(&document) {
             let again = from_configuration(tree.to_json().as_bytes()).unwrap();
-            let faults = Policy::compile(&again).err().unwrap_or_default();
-            assert_silent(&format!("{faults:?}"), &document);
+            let errors = Policy::compile(&again).err().unwrap_or_default();
+            assert_silent(&format!("{errors:?}"), &document);
         }
     }
 }
 
 #[test]
-fn no_fault_points_deeper_than_the_digest() {
+fn no_error_points_deeper_than_the_digest() {
     for document in documents() {
         let Ok(tree) = from_yaml(&document) else { continue };
-        for fault in Policy::compile(&tree).err().unwrap_or_default() {
-            let Some(inside) = fault.at.strip_prefix("/callers/directory") else { continue };
+        for error in Policy::compile(&tree).err().unwrap_or_default() {
+            let Some(inside) = error.at.strip_prefix("/callers/directory") else { continue };
             let steps: Vec<&str> = inside.split('/').skip(1).collect();
             let known = match steps[..] {
                 [] => true,
                 [index] | [index, "sha256"] => index.parse::<usize>().is_ok(),
                 _ => false,
             };
-            assert!(known, "{fault}");
+            assert!(known, "{error}");
         }
     }
 }

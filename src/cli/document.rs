@@ -1,4 +1,4 @@
-//! Reads a policy, or filters to put before it, from a file, and tells of faults with the line of each.
+//! Reads a policy, or filters to put before it, from a file, and reports errors, each with its line.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, Value, from_yaml};
 use crate::policy::error::{PolicyError, Reason, Shown};
 
-/// A checked policy and the document that it was read from; else the report of its faults.
+/// A checked policy and the document that it was read from; else the report of its errors.
 pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failure> {
     let document = match tree(path)? {
         Ok(document) => document,
@@ -18,48 +18,48 @@ pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failur
     };
     Ok(match Policy::compile(&document) {
         Ok(policy) => Ok((document, policy)),
-        Err(faults) => Err(report(&path.display().to_string(), &faults)),
+        Err(errors) => Err(report(&path.display().to_string(), &errors)),
     })
 }
 
-/// A checked policy, where what is printed is not about its faults: those are on the standard error.
+/// A checked policy, if the output is not about its errors: those go to the standard error.
 pub(super) fn checked(path: &Path) -> Result<(Node, Policy), Failure> {
     told(read(path)?)
 }
 
-/// What was read; a report of faults goes to the standard error.
+/// What was read; a report of errors goes to the standard error.
 pub(super) fn told<T>(read: Result<T, String>) -> Result<T, Failure> {
     read.map_err(|report| {
         eprint!("{report}");
-        Failure::Faults
+        Failure::Invalid
     })
 }
 
 /// How a filter is written.
 const FILTER: &str = "{ name: envoy.filters.http.cors }";
 
-/// A list of maps, which Envoy takes for HTTP filters; else the report of its faults.
+/// A list of maps, which Envoy takes for HTTP filters; else the report of its errors.
 pub(super) fn filters(path: &Path) -> Result<Result<Node, String>, Failure> {
     let document = match tree(path)? {
         Ok(document) => document,
         Err(report) => return Ok(Err(report)),
     };
-    let faults: Vec<PolicyError> = match &document.value {
+    let errors: Vec<PolicyError> = match &document.value {
         Value::List(items) => {
             let others = items.iter().enumerate().filter(|(_, item)| !matches!(item.value, Value::Map(_)));
-            let fault = |(index, item): (usize, &Node)| PolicyError {
+            let error = |(index, item): (usize, &Node)| PolicyError {
                 at: format!("/{index}"),
                 line: item.line,
                 reason: Reason::NotAMap { form: FILTER, found: item.value.kind() },
             };
-            others.map(fault).collect()
+            others.map(error).collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
             let reason = Reason::NotA { wanted: "a list", found: document.value.kind() };
             vec![PolicyError { at: String::new(), line: document.line, reason }]
         }
     };
-    Ok(if faults.is_empty() { Ok(document) } else { Err(report(&path.display().to_string(), &faults)) })
+    Ok(if errors.is_empty() { Ok(document) } else { Err(report(&path.display().to_string(), &errors)) })
 }
 
 /// What a file says, as a tree; else the report of why it is none.
@@ -68,17 +68,17 @@ fn tree(path: &Path) -> Result<Result<Node, String>, Failure> {
     let name = path.display();
     Ok(from_yaml(&text).map_err(|SyntaxError { line, column, pointer, rule }| {
         let at = pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
-        format!("{name}{}: {}: {rule}\n{name}: 1 fault\n", place(line, column), Shown(at))
+        format!("{name}{}: {}: {rule}\n{name}: 1 error\n", place(line, column), Shown(at))
     }))
 }
 
-fn report(name: &str, faults: &[PolicyError]) -> String {
+fn report(name: &str, errors: &[PolicyError]) -> String {
     let mut report = String::new();
-    for fault in faults {
+    for error in errors {
         // Writing to a string cannot fail.
-        let _ = writeln!(report, "{name}{}: {fault}", place(fault.line, 0));
+        let _ = writeln!(report, "{name}{}: {error}", place(error.line, 0));
     }
-    let _ = writeln!(report, "{name}: {}", counted(faults.len(), "fault"));
+    let _ = writeln!(report, "{name}: {}", counted(errors.len(), "error"));
     report
 }
 

@@ -177,7 +177,7 @@ impl Attributes {
         // A Struct has no order of keys: the same error has the same words in every form.
         choices.sort_unstable();
         if self.names.iter().any(|name| !name.said) {
-            choices.push("what the directory's entries have");
+            choices.push("those of the directory's entries");
         }
         choices.into_iter().map(str::to_owned).collect()
     }

@@ -156,10 +156,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
 fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: &mut Context) {
     let Some(field) = map.get("directory_attributes") else { return };
     if entries.is_none() {
-        field.error(Reason::RequiresSibling {
-            why: "these are attributes of the directory's entries",
-            beside: "`directory`",
-        });
+        field.error(Reason::RequiresSibling { sibling: "`directory`" });
     }
     let Some(nodes) = field.list(ATTRIBUTES_MAX) else { return };
     field.each_unique(nodes, |field| context.attributes.declare(&field, field.string()?));
@@ -167,7 +164,7 @@ fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: 
 
 /// Nothing written is `refuse`: a policy that names credentials means them.
 fn stance(field: Option<Field<'_>>) -> Option<OnUnidentified> {
-    field.map_or(Some(OnUnidentified::Refuse), |field| field.choice("a stance", &STANCES))
+    field.map_or(Some(OnUnidentified::Refuse), |field| field.choice("a treatment of unidentified callers", &STANCES))
 }
 
 fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {

@@ -44,6 +44,6 @@ pub(super) fn read_trusted(header: &Field<'_>, trusted: Option<&Field<'_>>) -> O
 /// Notes it where `trusted` stands beside something else than the header that it is of.
 pub(super) fn only_beside_header(header: Option<&Field<'_>>, trusted: Option<&Field<'_>>) {
     if let (None, Some(trusted)) = (header, trusted) {
-        trusted.error(Reason::RequiresSibling { why: "only a header is trusted or not", beside: "`header`" });
+        trusted.error(Reason::RequiresSibling { sibling: "`header`" });
     }
 }

@@ -239,14 +239,11 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapFi
     let (string_bytes, name_bytes) = (size("string_bytes"), size("name_bytes"));
     let duplicates = map.get("duplicate_names");
     if let (Some(field), None, None) = (&duplicates, &members, rules.members) {
-        field.error(Reason::RequiresSibling {
-            why: "names are remembered to find one that is used twice",
-            beside: "`members`, which bounds how many",
-        });
+        field.error(Reason::RequiresSibling { sibling: "`members`, which bounds the names to remember" });
     }
     let duplicate_names = duplicates.as_ref().map(|field| {
         let choices = [("allow", DuplicateNames::Allow), ("refuse", DuplicateNames::Refuse)];
-        field.choice("a treatment of names that are used twice", &choices)
+        field.choice("a treatment of duplicate names", &choices)
     });
     map.deny_unknown();
     rules.depth = depth?;

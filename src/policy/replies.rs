@@ -195,10 +195,7 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
 
 fn of_this_family(field: &Field<'_>, family: Option<Family>) {
     if matches!(family, Some(Family::Ietf | Family::None)) {
-        field.error(Reason::RequiresSibling {
-            why: "this is of the X-RateLimit fields",
-            beside: "`family: x-ratelimit` or `both`",
-        });
+        field.error(Reason::RequiresSibling { sibling: "`family: x-ratelimit` or `both`" });
     }
 }
 

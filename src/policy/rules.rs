@@ -20,10 +20,7 @@ pub(super) fn read(map: &MapField<'_>) -> Option<Rule> {
     let (bucket, rolling, calendar) = (map.get("bucket"), map.get("rolling"), map.get("calendar"));
     let over = map.get("over");
     if let (Some(over), None) = (&over, &calendar) {
-        over.error(Reason::RequiresSibling {
-            why: "what is over is counted for a window of the calendar",
-            beside: "`calendar`",
-        });
+        over.error(Reason::RequiresSibling { sibling: "`calendar`" });
     }
     let over = over.map_or(Some(Over::default()), |field| read_over(&field));
     let given: Vec<&str> = KINDS.iter().copied().filter(|kind| map.get(kind).is_some()).collect();
@@ -122,7 +119,7 @@ fn read_quota(field: &Field<'_>) -> Option<u64> {
 }
 
 fn read_over(field: &Field<'_>) -> Option<Over> {
-    field.choice("a treatment of what is over", &OVERS)
+    field.choice("a treatment of overage", &OVERS)
 }
 
 /// The bucket of checked numbers, where they go together.

@@ -32,8 +32,8 @@ thread_local! {
 
 type SharedWorker = Rc<RefCell<Worker<Envoy>>>;
 
-/// Faults of a policy that are written to the log; `sluicegate check` shows all.
-const FAULTS_LOGGED_MAX: usize = 20;
+/// The most errors of a policy that are written to the log; `sluicegate check` shows all.
+const ERRORS_LOGGED_MAX: usize = 20;
 
 /// The policy of a root, of `size` bytes, at work; `None` where it cannot be, which the log explains.
 pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
@@ -120,17 +120,17 @@ fn with_worker<T>(ask: impl FnOnce(&mut Worker<Envoy>) -> T) -> Option<T> {
     WORKER.with_borrow(|worker| worker.as_ref().map(|worker| ask(&mut worker.borrow_mut())))
 }
 
-/// The checked policy; its faults go to the log.
+/// The checked policy; its errors go to the log.
 fn compile(configuration: &[u8]) -> Option<Policy> {
-    let document = from_configuration(configuration).inspect_err(|syntax| error!("policy refused: {syntax}")).ok()?;
+    let document = from_configuration(configuration).inspect_err(|syntax| error!("policy rejected: {syntax}")).ok()?;
     let compiled = Policy::compile(&document);
     compiled
-        .inspect_err(|faults| {
-            for fault in faults.iter().take(FAULTS_LOGGED_MAX) {
-                error!("policy refused: {fault}");
+        .inspect_err(|errors| {
+            for error in errors.iter().take(ERRORS_LOGGED_MAX) {
+                error!("policy rejected: {error}");
             }
-            if let Some(more) = faults.len().checked_sub(FAULTS_LOGGED_MAX).filter(|more| *more > 0) {
-                error!("policy refused: {} more; `sluicegate check` shows them all", counted(more, "fault"));
+            if let Some(more) = errors.len().checked_sub(ERRORS_LOGGED_MAX).filter(|more| *more > 0) {
+                error!("policy rejected: {}; `sluicegate check` shows them all", counted(more, "more error"));
             }
         })
         .ok()

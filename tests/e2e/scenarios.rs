@@ -244,7 +244,7 @@ macro_rules! for_each_scenario {
             updates: [
                 a_bootstrap_without_updates_serves_too,
                 an_override_keeps_the_counts,
-                a_faulty_policy_is_refused_and_the_old_one_goes_on,
+                an_invalid_policy_is_rejected_and_the_old_one_stays,
                 failures_are_given_back_across_an_update,
                 a_struct_is_a_policy_too,
                 a_struct_has_whole_numbers_of_any_size,

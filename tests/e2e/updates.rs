@@ -33,7 +33,7 @@ pub(crate) async fn an_override_keeps_the_counts(lab: &Lab) {
     STANDARD.assert_spent(40 + rest, begun.elapsed());
 }
 
-pub(crate) async fn a_faulty_policy_is_refused_and_the_old_one_goes_on(lab: &Lab) {
+pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(lab: &Lab) {
     let policy = Policy::named("exact").with("/limits/0/bucket/burst", json!(20));
     let gateway = lab.open(&policy).await;
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
@@ -52,7 +52,7 @@ pub(crate) async fn a_faulty_policy_is_refused_and_the_old_one_goes_on(lab: &Lab
             changed("/limits/0/bucket/refill", json!("1/fortnight")),
             "/limits/0/bucket/refill: \"1/fortnight\"",
         ),
-        ("a name used twice", changed("/limits/-", again), "/limits/2/name: \"standard\" is used twice"),
+        ("a name used twice", changed("/limits/-", again), "/limits/2/name: \"standard\" is a duplicate of"),
         (
             "a zero that means nothing",
             changed("/limits/0/bucket/burst", json!(0)),

@@ -9,7 +9,7 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::document::from_json;
 use sluicegate::policy::error::Reason;
 
-use super::{faults, good, schema, validator};
+use super::{errors, good, schema, validator};
 
 /// A key and a word that no policy has.
 const UNKNOWN: &str = "zzz-unknown";
@@ -126,7 +126,7 @@ fn with(document: &Value, at: &str, value: Value) -> Value {
 
 /// The reason that is given for a place.
 fn reason(document: &Value, at: &str) -> Option<Reason> {
-    faults(document).into_iter().find(|fault| fault.at == at).map(|fault| fault.reason)
+    errors(document).into_iter().find(|error| error.at == at).map(|error| error.reason)
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn every_map_has_the_keys_that_its_reader_knows() {
             let Some(Value::Object(map)) = document.pointer(&place.at) else { continue };
             let mut longer = map.clone();
             longer.insert(UNKNOWN.to_owned(), json!("x"));
-            let faults = reason(&with(&document, &place.at, longer.into()), &format!("{}/{UNKNOWN}", place.at));
-            match faults {
+            let errors = reason(&with(&document, &place.at, longer.into()), &format!("{}/{UNKNOWN}", place.at));
+            match errors {
                 Some(Reason::UnknownKey { known, .. }) => {
                     assert_eq!(place.keys(), known.into_iter().collect(), "{name}: {}: the keys", place.at);
                     assert!(!place.is_open(), "{name}: {}: other keys are refused", place.at);
@@ -229,7 +229,7 @@ fn every_default_is_what_the_reader_takes_where_nothing_stands() {
     let document: Value = serde_json::from_str(LEAST).unwrap();
     let compiled = |document: &Value| {
         let policy = Policy::compile(&from_json(document.to_string().as_bytes()).unwrap());
-        format!("{:?}", policy.unwrap_or_else(|faults| panic!("{faults:#?}\n{document:#}")))
+        format!("{:?}", policy.unwrap_or_else(|errors| panic!("{errors:#?}\n{document:#}")))
     };
     let mut compared = BTreeMap::new();
     for place in places(&root, &document) {
@@ -354,7 +354,7 @@ fn what_the_readers_accept_the_schema_accepts() {
             }
             for candidate in candidates() {
                 let changed = with(document, &place.at, candidate.clone());
-                if faults(&changed).is_empty() {
+                if errors(&changed).is_empty() {
                     let errors: Vec<String> = validator.iter_errors(&changed).map(|error| error.to_string()).collect();
                     assert!(errors.is_empty(), "{name}: {candidate} at {}: {errors:#?}", place.at);
                     accepted += 1;
@@ -364,7 +364,7 @@ fn what_the_readers_accept_the_schema_accepts() {
             let (parent, key) = place.at.rsplit_once('/').unwrap();
             if let Some(Value::Object(map)) = shorter.pointer_mut(parent)
                 && map.remove(key).is_some()
-                && faults(&shorter).is_empty()
+                && errors(&shorter).is_empty()
             {
                 assert!(validator.is_valid(&shorter), "{name}: without {}", place.at);
             }

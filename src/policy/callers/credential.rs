@@ -103,13 +103,10 @@ fn read_one(field: Field<'_>, earlier: &mut Vec<Option<Earlier>>, context: &mut 
         }
     };
     if let (Some(scheme), None) = (&scheme, &header) {
-        scheme.error(Reason::RequiresSibling { why: "a scheme is part of a header", beside: "`header`" });
+        scheme.error(Reason::RequiresSibling { sibling: "`header`" });
     }
     let unless = match unless {
-        Some(unless) if metadata.is_some() => unless.refuse(Reason::RequiresSibling {
-            why: "what an earlier filter has verified is never unknown",
-            beside: "`header` or `query`",
-        }),
+        Some(unless) if metadata.is_some() => unless.refuse(Reason::RequiresSibling { sibling: "`header` or `query`" }),
         Some(unless) => read_unless(&unless, earlier).map(Some),
         None => Some(None),
     };

@@ -76,9 +76,9 @@ impl Source {
 }
 
 pub(crate) const SOURCES_MAX: usize = 16;
-pub(crate) const V4_PREFIX_USUAL: u32 = 32;
+pub(crate) const V4_PREFIX_DEFAULT: u32 = 32;
 /// A client has a whole /64 to choose addresses from.
-pub(crate) const V6_PREFIX_USUAL: u32 = 64;
+pub(crate) const V6_PREFIX_DEFAULT: u32 = 64;
 
 /// The keys of the sources, in the order in which messages list them.
 pub(crate) const KEYS: [&str; 10] = [
@@ -226,8 +226,8 @@ fn no_secret(
 
 fn read_client_address(field: Field<'_>) -> Option<Source> {
     let map = field.map("{ v4_prefix: 32, v6_prefix: 64 }")?;
-    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_USUAL, |field| field.count(0, Ipv4Addr::BITS));
-    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_USUAL, |field| field.count(0, Ipv6Addr::BITS));
+    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_DEFAULT, |field| field.count(0, Ipv4Addr::BITS));
+    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_DEFAULT, |field| field.count(0, Ipv6Addr::BITS));
     map.deny_unknown();
     Some(Source::ClientAddress { v4_prefix: v4_prefix?, v6_prefix: v6_prefix? })
 }
