@@ -1,4 +1,4 @@
-//! The verdict: all limits that hold for a request are evaluated, then all are charged or none.
+//! The verdict: all limits that apply to a request are evaluated, then all are charged or none.
 
 #[cfg(test)]
 mod simulation;
@@ -8,10 +8,10 @@ use crate::host::stream::Clock;
 use crate::limit::{Decision, Rule};
 use crate::store::{LimitCheck, Store};
 
-/// What becomes of a request.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No limit holds for it.
+    /// No limit applies to it.
     Unlimited,
     /// Every limit admits it, and was charged.
     Admit,
@@ -24,28 +24,28 @@ pub enum Verdict {
 pub struct Refusal {
     /// The check's place: of those that refuse, the one that makes the caller wait longest.
     pub check: usize,
-    /// How long; `None` where no wait helps.
+    /// How long; `None` if no wait helps.
     pub retry_after: Option<Span>,
 }
 
-/// What a caller is told to wait where a counter could not be read and the limit says `deny`.
+/// The wait of a caller if a counter could not be read and the limit says `deny`.
 const FAULT_WAIT: Span = Span::from_seconds(1);
 
 /// Answers all checks of one request, and charges them if all admit.
 ///
-/// A record that lies in the future is looked at again, at the time that it is by then: either the
-/// clock stepped back, and that is mended; or this worker was overtaken since it read the clock, as at
-/// the turn of a window, and what it would tell its caller is wrong. After a refusal all is asked
-/// anew, and that time becomes `now`.
+/// A record in the future is read again, at the time that the clock shows by then: either the clock
+/// stepped back, and the record is repaired; or another worker overtook this one since it read the clock,
+/// as at the turn of a window, and this worker's answer would be wrong. After a refusal all checks are
+/// asked again, and that time becomes `now`.
 ///
-/// A later store that must ask elsewhere first will answer with a verdict of its own (ask, then go
-/// on); until then the answer is always known when this returns.
+/// A store that must ask elsewhere first would need a verdict of its own (ask, then continue). With the
+/// present stores the answer is always known when this returns.
 pub fn decide(store: &mut impl Store, clock: &impl Clock, checks: &mut [LimitCheck], now: &mut Timestamp) -> Verdict {
     if checks.is_empty() {
         return Verdict::Unlimited;
     }
     let mut admitted = store.try_charge_all(checks, *now, clock);
-    // Nothing is told of a seat that one has, so only a refusal needs to look at it again.
+    // No response states anything of a seat, so only a refusal needs to read it again.
     let is_told = |check: &LimitCheck| check.denies() || !matches!(check.rule, Rule::Seats(_));
     if checks.iter().any(|check| check.is_ahead_of_clock && is_told(check)) {
         store.repair(checks, clock);
@@ -70,7 +70,7 @@ pub fn longest_wait(checks: &[LimitCheck], refuses: impl Fn(&LimitCheck) -> bool
     waits.rev().max_by_key(|(_, wait)| (wait.is_none(), *wait))
 }
 
-/// How long a check that denies makes its caller wait; `None` where no wait helps.
+/// How long a check that denies makes its caller wait; `None` if no wait helps.
 fn wait(check: &LimitCheck) -> Option<Span> {
     match &check.answer {
         Ok(Decision::Deny { retry_after, .. }) => Some(*retry_after),

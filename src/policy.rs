@@ -1,4 +1,4 @@
-//! The policy: who is calling, which limits hold for them, and what they are told.
+//! The policy: how callers are identified, which limits apply to them, and which replies they get.
 //!
 //! ```text
 //!   YAML, JSON, Struct ─▶ document::Node ─▶ reader: every value checked ─▶ Policy
@@ -60,7 +60,7 @@ use crate::base::pointer::Pointer;
 pub struct Policy {
     /// Names it in metrics and in the store: the counters of another name are others.
     pub name: Box<str>,
-    /// Who may call, and how they are known.
+    /// How callers are identified.
     pub callers: Callers,
     /// Classes of requests, first match wins.
     pub tiers: IdVec<TierId, Tier>,
@@ -68,19 +68,19 @@ pub struct Policy {
     pub exempt: IdVec<ExemptionId, Selector>,
     /// All limits, in the order of the document.
     pub limits: IdVec<LimitId, Limit>,
-    /// At most so many requests in flight each, in the order of the document.
+    /// All concurrency limits, in the order of the document.
     pub pools: IdVec<PoolId, PoolLimit>,
-    /// At most so many holders at a time each, in the order of the document.
+    /// All seat limits, in the order of the document.
     pub seats: IdVec<SeatId, SeatLimit>,
-    /// What bodies may be, first match wins.
+    /// All payload limits; of those that match the first applies.
     pub payloads: IdVec<PayloadId, Payload>,
     /// All selectors of exemptions and limits.
     pub index: SelectorIndex,
-    /// What callers are told.
+    /// Fields and bodies of replies.
     pub replies: Replies,
     /// Live keys over all limits.
     pub keys_max: u32,
-    /// The caller's attributes for the access log; `None` where it was not asked for.
+    /// The caller's attributes for the access log; `None` if it is not wanted.
     pub access_log: Option<Vec<AttributeId>>,
     /// All attributes that a caller can have.
     pub attributes: Attributes,
@@ -90,7 +90,7 @@ pub struct Policy {
     tier_by_route: Vec<Option<TierId>>,
 }
 
-/// What the parts of a policy share while they are read.
+/// The state that the readers of a policy share.
 struct Context {
     attributes: Attributes,
     routes: RouteTableBuilder,

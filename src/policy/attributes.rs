@@ -27,7 +27,7 @@ pub struct Attributes {
 #[derive(Debug)]
 struct Name {
     text: Box<str>,
-    /// It stands outside of the directory too, so that a message may repeat it.
+    /// Whether it occurs outside of the directory, too, so that a message may repeat it.
     said: bool,
 }
 
@@ -119,7 +119,7 @@ impl Attributes {
         }
     }
 
-    /// The name of an attribute that stands outside of the directory too.
+    /// The name of an attribute that occurs outside of the directory, too.
     pub(super) fn said(&self, id: AttributeId) -> Option<&str> {
         self.names.get(id.index()).filter(|name| name.said).map(|name| &*name.text)
     }

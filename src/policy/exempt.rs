@@ -10,13 +10,13 @@ use super::tiers::ReadTiers;
 #[derive(Default)]
 pub(super) struct ReadExemptions {
     pub(super) selectors: Vec<Selector>,
-    /// Routes that are exempt for whoever calls, and the pointer of the entry.
+    /// Routes that are exempt for all callers, and the pointer of the entry.
     pub(super) unconditional: Vec<(Route, String)>,
 }
 
 pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
 
-/// Reads the exemptions; `None` where one has an error.
+/// Reads the exemptions; `None` if one has an error.
 pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -> Option<ReadExemptions> {
     let nodes = field.non_empty_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
@@ -31,7 +31,7 @@ pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -
 }
 
 impl ReadExemptions {
-    /// The pointers of the entries that take all requests of these routes; `None` where some are left.
+    /// The pointers of the entries that take all requests of these routes; `None` if some are left.
     pub(super) fn takes<'r>(&self, routes: impl Iterator<Item = &'r Route>) -> Option<String> {
         let by = |route: &Route| self.unconditional.iter().find(|(exempt, _)| exempt.covers(route)).map(|(_, at)| at);
         let mut by: Vec<&str> = routes.map(|route| by(route).map(String::as_str)).collect::<Option<_>>()?;

@@ -37,7 +37,7 @@ pub enum Visibility {
     /// Whenever it applies.
     #[default]
     Show,
-    /// When it refuses; what is over its quota where it counts that.
+    /// When it refuses. The overage, if it counts that, is shown at all times.
     Hide,
 }
 
@@ -46,7 +46,7 @@ pub enum Visibility {
 pub enum CostSource {
     /// Always the same.
     Fixed(u64),
-    /// A request header that no client can invent; one unit where it is missing or no number.
+    /// A request header that no client can set; one unit if it is missing or not a number.
     Header(Box<str>),
     /// A response header; the same holds. The request is admitted while one unit is left.
     ResponseHeader(Box<str>),
@@ -54,7 +54,7 @@ pub enum CostSource {
     Bytes,
     /// The lines of its body that are neither empty nor a comment.
     Lines,
-    /// The items of the array at this place of its JSON; one unit where there is none.
+    /// The items of the array at this place of its JSON; one unit if there is none.
     Items(JsonPath),
 }
 
@@ -73,7 +73,7 @@ pub(crate) const LIMITS_MAX: usize = 10_000;
 /// The one request header whose value the proxy itself holds the client to.
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
-/// Reads all limits; `None` where one of them has an error.
+/// Reads all limits; `None` if one of them has an error.
 pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Limit>> {
     field.every(LIMITS_MAX, |field| read_limit(field, siblings, context))
 }
@@ -112,7 +112,7 @@ fn read_limit(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) 
     })
 }
 
-/// Notes it where a request never fits because of its own cost.
+/// Reports a rule that a request never fits because of its own cost.
 fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
     let fits = cost <= rule.quota();
     if !fits {
@@ -121,7 +121,7 @@ fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
     fits
 }
 
-/// The place of the rule, for an error of it as a whole.
+/// The place of the rule, for an error of the rule as a whole.
 fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
     let found = ["bucket", "rolling", "calendar"].into_iter().find_map(|key| map.get(key));
     found.unwrap_or(*map.field())
@@ -130,7 +130,7 @@ fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
 /// The keys of a cost, of which there is exactly one.
 pub(crate) const COST_SOURCES: &[&str] = &["header", "response_header", "bytes", "lines", "items"];
 
-/// A number, or where it comes from.
+/// Reads a number, or the source of one.
 fn read_cost(field: Field<'_>) -> Option<CostSource> {
     let Value::Map(_) = field.node.value else { return field.count(0, QUOTA_MAX).map(CostSource::Fixed) };
     let map = field.map("{ header: x-cost, trusted: true }")?;
@@ -164,7 +164,7 @@ fn read_cost_header(field: &Field<'_>, trusted: Option<&Field<'_>>) -> Option<Bo
 }
 
 impl CostSource {
-    /// What every request costs at least: what must fit, or the limit refuses all of them.
+    /// The least that a request costs. If that does not fit, the limit refuses all requests.
     fn least(&self) -> u64 {
         match self {
             Self::Fixed(units) => *units,

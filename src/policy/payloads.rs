@@ -24,9 +24,9 @@ use crate::payload::json::{
 pub struct Payload {
     /// The requests that it applies to.
     pub scope: Scope,
-    /// What it allows.
+    /// The bounds of a body.
     pub bounds: Bounds,
-    /// What it allows some callers.
+    /// The bounds for some callers.
     pub overrides: Overrides<Bounds>,
     /// The media types that are read as JSON; empty for all bodies, whatever they say they are.
     pub content_types: Vec<MediaRange>,
@@ -75,7 +75,7 @@ impl Payload {
     }
 }
 
-/// What one body may be.
+/// The bounds of one body.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
     /// Most bytes as sent.
@@ -95,13 +95,13 @@ pub(crate) const OBJECT_KINDS: &[&str] = &["count", "depth"];
 /// The most that a count in `json` can be.
 pub(crate) const COUNTS_MAX: u64 = 1_000_000_000;
 
-/// Reads all payload limits; `None` where one of them has an error.
+/// Reads all payload limits; `None` if one of them has an error.
 pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Payload>> {
     let mut earlier = Earlier::default();
     field.every(PAYLOADS_MAX, |field| read_payload(field, siblings, &mut earlier, context))
 }
 
-/// What the payload limits before this one take.
+/// The requests that earlier payload limits take.
 #[derive(Default)]
 struct Earlier(Vec<Taken>);
 
@@ -126,7 +126,7 @@ impl Earlier {
     }
 
     /// The pointers of those that take all requests of `selector`, each of which matches one of `routes`
-    /// if there are any; `None` where some are left, as far as can be told.
+    /// if there are any; `None` if some may be left.
     fn takes(&self, selector: &Selector, routes: &[&Route]) -> Option<String> {
         let wider: Vec<&Taken> = self.0.iter().filter(|taken| taken.includes(selector)).collect();
         if let Some(all) = wider.iter().find(|taken| taken.selector.routes.is_none()) {
@@ -186,7 +186,8 @@ fn read_payload(
     })
 }
 
-/// What an override says; what it leaves out is as in `base`, which is `None` where it has an error itself.
+/// The bounds of an override. Those that it leaves out are those of `base`, which is `None` if it has an
+/// error itself.
 fn read_override(map: &MapField<'_>, base: Option<&Bounds>) -> Option<Bounds> {
     let Some(base) = base else {
         KINDS.iter().for_each(|key| _ = map.get(key));

@@ -1,5 +1,4 @@
-//! Concurrency limits: which requests each counts, under which key, how many of them are in flight at
-//! a time, and how many wait for their turn.
+//! Concurrency limits: how many requests of a scope are in flight at a time, and how many wait.
 
 use super::Context;
 use super::reader::Field;
@@ -18,7 +17,7 @@ pub struct PoolLimit {
 
 pub(crate) const POOLS_MAX: usize = 1_000;
 
-/// Reads all concurrency limits; `None` where one of them has an error.
+/// Reads all concurrency limits; `None` if one of them has an error.
 pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<PoolLimit>> {
     field.every(POOLS_MAX, |field| read_pool(field, siblings, context))
 }

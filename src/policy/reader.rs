@@ -1,5 +1,5 @@
-//! Walks a policy's tree: each look at a value either gives what was asked for, or notes an error
-//! and goes on. So all errors are found in one pass.
+//! Reads a policy's tree: each read of a value either returns it, or notes an error and continues, so
+//! that one pass finds all errors.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ use crate::base::units::{UnitError, parse_span};
 #[derive(Debug, Default)]
 pub(super) struct Errors(RefCell<Vec<PolicyError>>);
 
-/// More errors than these are no help to anybody.
+/// The most errors that are kept.
 const ERRORS_MAX: usize = 1_000;
 
 impl Errors {
@@ -27,7 +27,7 @@ impl Errors {
         }
     }
 
-    /// How many there are: to tell whether a part has one.
+    /// How many there are. A part has an error if the number grew.
     pub(super) fn count(&self) -> usize {
         self.0.borrow().len()
     }
@@ -47,7 +47,7 @@ pub(super) struct Field<'a> {
     pub(super) errors: &'a Errors,
 }
 
-/// A map whose keys are asked for one after the other; [`MapField::deny_unknown`] tells of the others.
+/// A map whose keys are read one after the other; [`MapField::deny_unknown`] reports the others.
 pub(super) struct MapField<'a> {
     field: Field<'a>,
     entries: &'a [Entry],
@@ -179,7 +179,7 @@ impl<'a> Field<'a> {
         parse(text).map_err(|error| self.error(reason(text.to_owned(), error))).ok()
     }
 
-    /// A quantity with its unit; a bare number is told that it lacks one.
+    /// A quantity with its unit; a bare number lacks one.
     pub(super) fn quantity<T>(&self, parse: impl FnOnce(&str) -> Result<T, UnitError>) -> Option<T> {
         let text = match &self.node.value {
             Value::Number(text) | Value::String(text) => text,
@@ -238,7 +238,7 @@ impl<'a> MapField<'a> {
         Some(self.value(entry))
     }
 
-    /// What `read` makes of the value under `key`; `default` where there is none.
+    /// What `read` makes of the value under `key`; `default` if there is none.
     pub(super) fn optional<T>(
         &self,
         key: &'static str,
@@ -257,14 +257,14 @@ impl<'a> MapField<'a> {
         found
     }
 
-    /// All entries that were not asked for by name: where the operator chooses the keys.
+    /// All entries that were not read by name: their keys are the operator's own.
     pub(super) fn others<'s>(&'s self) -> impl Iterator<Item = (&'s Entry, Field<'s>)> {
         let asked = self.asked.borrow().clone();
         let others = self.entries.iter().filter(move |entry| !asked.contains(&&*entry.key));
         others.map(|entry| (entry, self.value(entry)))
     }
 
-    /// Notes each key that nobody asked for.
+    /// Reports each key that nothing has read.
     pub(super) fn deny_unknown(&self) {
         let known = self.asked.borrow().clone();
         for (entry, field) in self.others() {

@@ -61,10 +61,10 @@ fn read_calendar(field: Field<'_>, over: Over) -> Option<Calendar> {
     Calendar::new(quota?, over, period?, zone?)
 }
 
-/// Reads the numbers of an override of `base`, which is `None` where it has an error itself.
+/// Reads the numbers of an override of `base`, which is `None` if it has an error itself.
 pub(super) fn read_override(map: &MapField<'_>, base: Option<Rule>) -> Option<Rule> {
     let Some(base) = base else {
-        // Whatever could stand here is no further error.
+        // None of the keys of an override is a further error.
         for key in ["burst", "refill", "quota", "over"] {
             map.get(key);
         }
@@ -122,7 +122,7 @@ fn read_over(field: &Field<'_>) -> Option<Over> {
     field.choice("a treatment of overage", &OVERS)
 }
 
-/// The bucket of checked numbers, where they go together.
+/// The bucket of checked numbers, if they fit together.
 fn checked_bucket(field: &Field<'_>, burst: u32, refill: Refill) -> Option<Bucket> {
     Bucket::new(burst, refill).or_else(|| field.refuse(Reason::WindowTooLong))
 }

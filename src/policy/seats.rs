@@ -1,4 +1,4 @@
-//! Seat limits: which requests touch a seat, under which key, whose seat it is, and how many there are.
+//! Seat limits: which attribute names the holder of a seat, and how many seats a scope has.
 
 use super::Context;
 use super::attributes::AttributeId;
@@ -9,8 +9,8 @@ use crate::limit::seats::{IDLE_MAX, SEATS_MAX, Seats};
 
 /// One seat limit.
 ///
-/// It does not apply to a caller who lacks the attribute that names the holder: nobody would hold
-/// that seat, or all such callers together would.
+/// It does not apply to a caller who lacks the attribute that names the holder: the seat would have no
+/// holder, or all such callers would hold it together.
 #[derive(Debug)]
 pub struct SeatLimit {
     /// The requests that touch a seat, and the keys that seats are kept under. Callers who lack a part
@@ -30,7 +30,7 @@ pub(crate) const STATUS_MAX: u32 = 499;
 /// Locked (RFC 4918 §11.3).
 pub(crate) const STATUS_DEFAULT: u32 = 423;
 
-/// Reads all seat limits; `None` where one of them has an error.
+/// Reads all seat limits; `None` if one of them has an error.
 pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<SeatLimit>> {
     field.every(SEAT_LIMITS_MAX, |field| read_seats(field, siblings, context))
 }

@@ -1,5 +1,4 @@
-//! Which requests something holds for, by tier, route, and any attribute of the caller: what stands
-//! under `for` and in `exempt`.
+//! Selectors: the tiers, routes and attributes of a `for`, or of an entry of `exempt`.
 
 use super::Context;
 use super::attributes::{AttributeId, Attributes};
@@ -13,7 +12,7 @@ use crate::base::id::TierId;
 /// An attribute, and the values of which it must have one.
 pub type Condition = (AttributeId, Vec<Box<str>>);
 
-/// Which requests something holds for: all conditions must hold.
+/// The requests that something applies to: all conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     /// The request is of one of these tiers; `None` is any, and none.

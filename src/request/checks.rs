@@ -88,7 +88,7 @@ pub fn part_value<'v>(
     }
 }
 
-/// What the first of the scope's routes that matches captured, in the first reading that it matches.
+/// The capture of the first of the scope's routes that matches, in the first reading that it matches.
 fn captured<'r>(scope: &Scope, name: &str, request: &'r Request, policy: &Policy) -> Option<&'r [u8]> {
     let in_reading = |reading: Reading<'r>| {
         let mut matching = scope.selector.routes.iter().flatten().filter(|id| reading.matches.contains(**id));
@@ -111,7 +111,7 @@ fn cost(source: &CostSource, request: &Request) -> Cost {
 }
 
 /// The units that a header says with all of its lines, each of which may be a list: the greatest
-/// counts, so that nobody pays less by adding one. Where there is none it is one.
+/// counts, so that no client pays less by adding one. Without a number it is one.
 pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>) -> u64 {
     let members = lines.flat_map(|line| line.split(|byte| *byte == b','));
     // RFC 9110 §5.6.1.2: an empty member of a list is ignored.
@@ -119,7 +119,7 @@ pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>) -> u64 {
     said.map(number).max().unwrap_or(1)
 }
 
-/// One where it is no whole number. One that is too large is as large as a cost can be.
+/// One if it is not a whole number. A number that is too large is the greatest cost.
 fn number(digits: &[u8]) -> u64 {
     if !digits.iter().all(u8::is_ascii_digit) {
         return 1;

@@ -14,7 +14,7 @@ use crate::policy::route::Matches;
 pub struct Request {
     /// All headers.
     pub headers: Headers,
-    /// What the proxy knows beside them.
+    /// Properties of the proxy.
     pub properties: RequestProperties,
     /// The path in its coarsest reading.
     pub path: PathBuffer,
@@ -30,7 +30,7 @@ pub struct Request {
     pub ends: bool,
 }
 
-/// What becomes of a connection when the response says so.
+/// What a connection turns into if the response says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tunnel {
     /// Another protocol.
@@ -103,8 +103,8 @@ impl Request {
         }))
     }
 
-    /// The size of its body, where the head says one; the proxy holds the client to it. `None` where it
-    /// says several that differ.
+    /// The size of its body, if the head states one; the proxy holds the client to it. `None` if it states
+    /// several that differ.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         let digits = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit());
@@ -126,7 +126,7 @@ impl Request {
         (self.headers.first("upgrade").is_some() && asks()).then_some(Tunnel::Upgrade)
     }
 
-    /// What stands behind the `?` of the path.
+    /// The text after the `?` of the path.
     #[must_use]
     pub fn query(&self) -> &[u8] {
         let path = self.headers.first(":path").unwrap_or_default();
