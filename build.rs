@@ -28,37 +28,37 @@ const QUARTER: i64 = 15 * MINUTE;
 
 /// What the clocks of one or more zones do: the first offset in quarters of an hour, then each change,
 /// with its minute since the epoch and the offset from then on.
-type Course = (i64, Vec<(i64, i64)>);
+type ZoneRules = (i64, Vec<(i64, i64)>);
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let database = TimeZoneDatabase::bundled();
-    let mut courses: BTreeMap<Course, usize> = BTreeMap::new();
+    let mut numbers: BTreeMap<ZoneRules, usize> = BTreeMap::new();
     let mut names: Vec<(String, usize)> = Vec::new();
     for name in database.available() {
         let zone = database.get(name.as_str()).expect("a zone that is there");
-        let next = courses.len();
-        names.push((name.as_str().to_owned(), *courses.entry(course(&zone)).or_insert(next)));
+        let next = numbers.len();
+        names.push((name.as_str().to_owned(), *numbers.entry(rules_of(&zone)).or_insert(next)));
     }
     names.sort();
     let utc = names.iter().position(|(name, _)| name == "UTC").expect("UTC is a zone");
-    let mut by_number: Vec<&Course> = courses.keys().collect();
-    by_number.sort_by_key(|course| courses[*course]);
+    let mut by_number: Vec<&ZoneRules> = numbers.keys().collect();
+    by_number.sort_by_key(|rules| numbers[*rules]);
 
     let mut code = String::new();
     writeln!(code, "const UTC: u16 = {utc};").unwrap();
     writeln!(code, "static NAMES: [(&str, u8); {}] = {names:?};", names.len()).unwrap();
-    writeln!(code, "static COURSES: [Course; {}] = [", by_number.len()).unwrap();
+    writeln!(code, "static RULES: [ZoneRules; {}] = [", by_number.len()).unwrap();
     for (first, changes) in by_number {
         let (minutes, offsets): (Vec<i64>, Vec<i64>) = changes.iter().copied().unzip();
-        writeln!(code, "    Course {{ first: {first}, minutes: &{minutes:?}, offsets: &{offsets:?} }},").unwrap();
+        writeln!(code, "    ZoneRules {{ first: {first}, minutes: &{minutes:?}, offsets: &{offsets:?} }},").unwrap();
     }
     writeln!(code, "];").unwrap();
     let folder = std::env::var_os("OUT_DIR").expect("cargo names a folder");
     std::fs::write(Path::new(&folder).join("zones.rs"), code).expect("the table can be written");
 }
 
-fn course(zone: &TimeZone) -> Course {
+fn rules_of(zone: &TimeZone) -> ZoneRules {
     let (first, last): (Timestamp, Timestamp) = (FIRST.parse().unwrap(), LAST.parse().unwrap());
     let whole = |seconds: i64, unit: i64| {
         assert_eq!(seconds % unit, 0, "{seconds} s in {zone:?} are not whole units of {unit} s");

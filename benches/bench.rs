@@ -1,11 +1,11 @@
-//! What the filter costs in Envoy, in processor time, memory and latency, beside what else there is:
-//! `make bench`.
+//! Measures what the filter costs in Envoy, in processor time, memory and latency, compared with
+//! other filters: `make bench`.
 //!
-//! Things that are compared are listeners of one Envoy, and are measured in turn, round after round, by
-//! the processor time that Envoy's threads were given (`/proc/PID/task/*/schedstat`), so a noisy
-//! machine disturbs all of them alike. Only ratios and differences within one run mean anything.
+//! Each variant is a listener of one Envoy. The variants are measured in turn, round after round,
+//! by the processor time of Envoy's threads (`/proc/PID/task/*/schedstat`), so that a noisy machine
+//! affects all of them alike. Only ratios and differences within one run are meaningful.
 //!
-//! What a machine cannot tell is named as missing, and the other parts go on.
+//! If a machine cannot measure something, the report says so, and the other parts continue.
 
 #![allow(
     missing_docs,
@@ -28,12 +28,16 @@ mod bodies;
 mod calls;
 #[path = "bench/client.rs"]
 mod client;
+#[path = "bench/crafted.rs"]
+mod crafted;
 #[path = "bench/crowd.rs"]
 mod crowd;
 #[path = "bench/envoy.rs"]
 mod envoy;
 #[path = "bench/handoff.rs"]
 mod handoff;
+#[path = "bench/hostile.rs"]
+mod hostile;
 #[path = "bench/keys.rs"]
 mod keys;
 #[path = "bench/latency.rs"]
@@ -58,6 +62,8 @@ mod statistics;
 mod streams;
 #[path = "bench/traffic.rs"]
 mod traffic;
+#[path = "bench/turns.rs"]
+mod turns;
 #[path = "bench/upstream.rs"]
 mod upstream;
 #[path = "bench/workers.rs"]
@@ -72,7 +78,7 @@ use std::time::Instant;
 use envoy::Paths;
 use report::Report;
 
-/// What is measured alone when it is named behind `--`.
+/// A part that can be measured alone, by its name after `--`.
 struct Part {
     name: &'static str,
     /// Whether it needs the processor time of threads.
@@ -80,10 +86,11 @@ struct Part {
     measure: fn(&Paths, &mut Report),
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part { name: "requests", clock: true, measure: requests::processor_time },
     Part { name: "calls", clock: true, measure: calls::processor_time },
     Part { name: "bodies", clock: true, measure: bodies::processor_time },
+    Part { name: "hostile", clock: true, measure: hostile::measure },
     Part { name: "policies", clock: true, measure: policies::measure },
     Part { name: "workers", clock: true, measure: workers::processor_time },
     Part { name: "keys", clock: false, measure: keys::memory },
@@ -98,16 +105,16 @@ const RESULTS: &str = "target/bench";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --benches` runs this, too, and has nothing to measure.
+    // `cargo test --benches` runs this, too, and there is nothing to measure.
     let Some(names) = arguments.iter().any(|it| it == "--bench").then(|| named(&arguments)) else {
         return ExitCode::SUCCESS;
     };
     if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|part| part.name == **name)) {
         let known: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
-        eprintln!("{unknown} is no part; they are: {}", known.join(", "));
+        eprintln!("unknown part {unknown}; the parts are: {}", known.join(", "));
         return ExitCode::from(2);
     }
-    // A run that was ended left its files.
+    // An interrupted run leaves its files.
     let scratch = format!("{RESULTS}/scratch");
     drop(fs::remove_dir_all(&scratch));
     fs::create_dir_all(&scratch).unwrap();
@@ -117,27 +124,31 @@ fn main() -> ExitCode {
     let clock = machine::counts_processor_time();
     for part in PARTS.iter().filter(|part| names.is_empty() || names.contains(&part.name)) {
         if part.clock && !clock {
-            report.missing(part.name, "all of it", "this kernel counts no processor time (/proc/PID/task/*/schedstat)");
+            report.missing(
+                part.name,
+                "everything",
+                "this kernel does not count processor time (/proc/PID/task/*/schedstat)",
+            );
             continue;
         }
         let begun = Instant::now();
-        // A part that fails must not take the others with it. Its Envoys end as the stack unwinds.
+        // A failed part must not stop the others. Its Envoys end as the stack unwinds.
         if let Err(reason) = catch_unwind(AssertUnwindSafe(|| (part.measure)(&paths, &mut report))) {
-            report.missing(part.name, "what does not stand above", told(&*reason));
+            report.missing(part.name, "results that are not above", panic_message(&*reason));
         }
         report.took(part.name, begun.elapsed().as_secs_f64());
     }
-    println!("\n{RESULTS}/bench.json has all of it; it took {:.0} s.", begun.elapsed().as_secs_f64());
+    println!("\n{RESULTS}/bench.json has all results; the run took {:.0} s.", begun.elapsed().as_secs_f64());
     ExitCode::SUCCESS
 }
 
-/// The parts that are asked for; all, if none is.
+/// The parts given as arguments, or all.
 fn named(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect()
 }
 
-/// The words of a panic.
-fn told(reason: &(dyn std::any::Any + Send)) -> &str {
+/// The message of a panic.
+fn panic_message(reason: &(dyn std::any::Any + Send)) -> &str {
     reason
         .downcast_ref::<String>()
         .map(String::as_str)

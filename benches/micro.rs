@@ -1,15 +1,15 @@
-//! What the steps of the request path cost, natively and over a host that only counts: `make micro`.
+//! The native cost of the steps of the request path, over a host that only counts: `make micro`.
 //!
-//! Each case has three measures: its time, its instructions (by callgrind, where valgrind is installed)
-//! and its allocations. The cases take turns, round after round, so that a noisy machine disturbs the
-//! times of all alike; only ratios within one run mean anything. Instructions differ by less than one in
-//! a hundred from run to run. Valgrind knows no instructions for SHA-256, and neither does wasm.
+//! Each case has three measures: its time, its instructions (by callgrind, if valgrind is
+//! installed) and its allocations. The cases take turns, round after round, so that a noisy machine
+//! affects the times of all alike; only ratios within one run are meaningful. Instructions vary by
+//! less than one percent from run to run. Like wasm, valgrind has no instructions for SHA-256.
 //!
-//! Beside them stands how often a request of each preset calls its host, which costs nothing here and
-//! much in a VM.
+//! A second table shows the host calls of a request of each preset. These are free here, but
+//! expensive in a VM.
 //!
-//! Arguments: a part alone (`--times`, `--callgrind`, `--host-calls`), `--json FILE`, and words of which
-//! the name of a case must have one.
+//! Arguments: one part (`--times`, `--callgrind`, `--host-calls`), `--json FILE`, and words, of
+//! which the name of a case must contain one.
 
 #![allow(
     missing_docs,
@@ -49,7 +49,7 @@ use table::Row;
 
 const ROUNDS: usize = 150;
 
-/// The parts that can be asked for alone; without any of them, all.
+/// The parts that can be selected; all if none is.
 const TIMES: &str = "--times";
 const CALLGRIND: &str = "--callgrind";
 const HOST_CALLS: &str = "--host-calls";
@@ -57,7 +57,7 @@ const HOST_CALLS: &str = "--host-calls";
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_there = |name: &str| arguments.iter().any(|argument| argument == name);
-    // `cargo test --benches` runs this, too, and has nothing to measure.
+    // `cargo test --benches` runs this, too, and there is nothing to measure.
     if !is_there("--bench") {
         return;
     }
@@ -91,17 +91,20 @@ fn rows(words: &[&str], with_times: bool, with_instructions: bool) -> Vec<Row> {
     } else {
         Vec::new()
     };
-    let row = |(number, case): (usize, &mut Case)| Row {
-        case: case.name.clone(),
-        bytes: case.bytes,
-        nanoseconds: times.get(number).copied(),
-        instructions: instructions.get(number).copied(),
-        allocations: allocations(case),
-    };
-    cases.iter_mut().enumerate().map(row).collect()
+    let mut rows = Vec::new();
+    for (number, case) in cases.iter_mut().enumerate() {
+        rows.push(Row {
+            case: case.name.clone(),
+            bytes: case.bytes,
+            nanoseconds: times.get(number).copied(),
+            instructions: instructions.get(number).copied(),
+            allocations: allocations(case),
+        });
+    }
+    rows
 }
 
-/// Of each case the median of all rounds, one time.
+/// The median time of each case over all rounds.
 fn nanoseconds(cases: &mut [Case]) -> Vec<f64> {
     let mut rounds = vec![Vec::new(); cases.len()];
     for round in 0..=ROUNDS {
@@ -109,7 +112,7 @@ fn nanoseconds(cases: &mut [Case]) -> Vec<f64> {
             let begun = Instant::now();
             one_turn(case);
             let spent = begun.elapsed().as_nanos() as f64 / case.times as f64;
-            // The first round warms everything up.
+            // The first round is a warm-up.
             if round > 0 {
                 rounds.push(spent);
             }

@@ -1,5 +1,5 @@
-//! A filter that makes one host call eight times for each request, the one that its configuration names:
-//! by this `make bench` finds out what each of them costs.
+//! A filter that makes one host call eight times for each request: the one that its configuration
+//! names. With it, `make bench` measures the cost of each host call.
 //!
 //! Built for wasm32 as a library: `cargo build --release --example calls --target wasm32-wasip1`.
 
@@ -12,7 +12,7 @@
 )]
 
 #[cfg(target_arch = "wasm32")]
-#[allow(unsafe_code, reason = "the host's functions are foreign, and hand over memory")]
+#[allow(unsafe_code, reason = "the host's functions are foreign and pass memory")]
 mod filter {
     use std::cell::Cell;
     use std::ptr::null_mut;
@@ -96,7 +96,7 @@ mod filter {
         static KEY: Cell<u32> = const { Cell::new(0) };
     }
 
-    /// The name of a call in `benches/bench/calls.rs`.
+    /// The call with this name in `benches/bench/calls.rs`.
     fn named(name: &[u8]) -> Option<Call> {
         Some(match name {
             b"all-headers" => Call::AllHeaders,
@@ -113,7 +113,7 @@ mod filter {
             b"add-field" => Call::AddField,
             b"counter" => {
                 let (name, mut id) = (b"calls_total", 0);
-                // SAFETY: the name is alive for the whole call, and the place is ours.
+                // SAFETY: the name is alive for the whole call, and the pointer is to our variable.
                 unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
                 Call::Counter(id)
             }
@@ -122,49 +122,49 @@ mod filter {
         })
     }
 
-    /// Makes a call whose answer is memory that the host asks for here, and gives it back.
+    /// Makes a call that returns memory, and frees it.
     fn received(fill: impl FnOnce(*mut *mut u8, *mut usize)) {
         let (mut data, mut size) = (null_mut(), 0);
         fill(&raw mut data, &raw mut size);
         if !data.is_null() {
-            // SAFETY: the host took the memory from the SDK's `proxy_on_memory_allocate`, a vector of this
-            // capacity, filled all of it, and hands it over.
+            // SAFETY: the host allocated the memory with the SDK's `proxy_on_memory_allocate`, as a
+            // vector of this capacity, has filled all of it, and passes ownership.
             drop(std::hint::black_box(unsafe { Vec::from_raw_parts(data, size, size) }));
         }
     }
 
     fn shared_get(key: &[u8]) {
         let mut cas = 0;
-        // SAFETY: the key is alive for the whole call, and the places are ours.
+        // SAFETY: the key is alive for the whole call, and the pointers are to our variables.
         received(|data, size| unsafe {
             proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas);
         });
     }
 
     fn shared_set(key: &[u8], value: &[u8]) {
-        // SAFETY: both are alive for the whole call; the host copies them.
+        // SAFETY: both are alive during the call; the host copies them.
         unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), 0) };
     }
 
     fn header(name: &str) {
-        // SAFETY: the name is alive for the whole call, and the places are ours.
+        // SAFETY: the name is alive for the whole call, and the pointers are to our variables.
         received(|data, size| unsafe {
             proxy_get_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), data, size);
         });
     }
 
     fn property(path: &str) {
-        // SAFETY: the path is alive for the whole call, and the places are ours.
+        // SAFETY: the path is alive for the whole call, and the pointers are to our variables.
         received(|data, size| unsafe {
             proxy_get_property(path.as_ptr(), path.len(), data, size);
         });
     }
 
     impl Call {
-        /// The call for the request's head, if it is made there.
+        /// Makes the call for the request's head, if it belongs there.
         fn at_request(self) {
             match self {
-                // SAFETY: the places are ours.
+                // SAFETY: the pointers are to our variables.
                 Self::AllHeaders => received(|data, size| unsafe {
                     proxy_get_header_map_pairs(REQUEST_HEADERS, data, size);
                 }),
@@ -174,7 +174,7 @@ mod filter {
                 Self::Property => property("source\0address"),
                 Self::Clock => {
                     let mut now = 0;
-                    // SAFETY: the host writes eight bytes to the place it is given.
+                    // SAFETY: the host writes eight bytes to this variable.
                     unsafe { proxy_get_current_time_nanoseconds(&raw mut now) };
                 }
                 Self::SharedGet => shared_get(b"record"),
@@ -182,29 +182,30 @@ mod filter {
                 Self::SharedSet => shared_set(b"one-record-here", &RECORD),
                 Self::SharedSetKeys => {
                     let key = KEY.get();
-                    // All of them in an order that no cache foresees.
+                    // Uses all keys in an order that no cache predicts.
                     KEY.set((key + 617) % KEYS);
                     let mut name = *b"one-of-keys....";
                     name[11..].copy_from_slice(&key.to_le_bytes());
                     shared_set(&name, &RECORD);
                 }
-                // SAFETY: plain numbers.
+                // SAFETY: these are plain numbers.
                 Self::Counter(id) => unsafe {
                     proxy_increment_metric(id, 1);
                 },
                 Self::FilterState => {
                     let (key, value) = ("calls", "decision=admitted limit=read tier=read org=org-1");
-                    // SAFETY: both are alive for the whole call; the host copies them.
+                    // SAFETY: both are alive during the call; the host copies them.
                     unsafe { proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
                 }
                 Self::SetField | Self::AddField => {}
             }
         }
 
-        /// The call for the response's head, if it is made there; `number` is how many came before.
+        /// Makes the call for the response's head, if it belongs there; `number` counts the calls
+        /// before.
         fn at_response(self, number: usize) {
             let name = FIELDS[number];
-            // SAFETY: both are alive for the whole call; the host copies them.
+            // SAFETY: both are alive during the call; the host copies them.
             match self {
                 Self::SetField => unsafe {
                     proxy_replace_header_map_value(RESPONSE_HEADERS, name.as_ptr(), name.len(), b"100".as_ptr(), 3);
@@ -248,12 +249,16 @@ mod filter {
 
     impl HttpContext for Stream {
         fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-            (0..TIMES).for_each(|_| self.call.at_request());
+            for _ in 0..TIMES {
+                self.call.at_request();
+            }
             Action::Continue
         }
 
         fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-            (0..TIMES).for_each(|number| self.call.at_response(number));
+            for number in 0..TIMES {
+                self.call.at_response(number);
+            }
             Action::Continue
         }
     }

@@ -1,15 +1,15 @@
-//! A filter that makes the host calls without which nothing can limit, and does nothing with them:
-//! `make bench` measures the real one against this floor, too.
+//! A filter that only makes the host calls that every limiter needs. `make bench` compares ours
+//! with this floor.
 //!
-//! All headers of the request once, the clock once, three fields of the response. No header is looked
-//! at, and the calls are raw: the SDK would take the headers apart.
+//! It reads all request headers once and the clock once, and sets three response fields. It does
+//! not parse the headers, and calls the host directly, since the SDK would parse them.
 //!
 //! Built for wasm32 as a library: `cargo build --release --example floor --target wasm32-wasip1`.
 
-#![allow(missing_docs, reason = "the exports are the host's, not a library's")]
+#![allow(missing_docs, reason = "the exports are for the host, not a library's")]
 
 #[cfg(target_arch = "wasm32")]
-#[allow(unsafe_code, reason = "the host's functions are foreign, and hand over memory")]
+#[allow(unsafe_code, reason = "the host's functions are foreign and pass memory")]
 mod filter {
     use std::hint::black_box;
     use std::ptr::null_mut;
@@ -54,14 +54,14 @@ mod filter {
     impl HttpContext for Floor {
         fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
             let (mut data, mut size, mut now) = (null_mut(), 0, 0);
-            // SAFETY: the places are ours.
+            // SAFETY: the pointers are to our variables.
             unsafe {
                 proxy_get_header_map_pairs(REQUEST_HEADERS, &raw mut data, &raw mut size);
                 proxy_get_current_time_nanoseconds(&raw mut now);
             }
             if !data.is_null() {
-                // SAFETY: the host took the memory from the SDK's `proxy_on_memory_allocate`, a vector of this
-                // capacity, filled all of it, and hands it over.
+                // SAFETY: the host allocated the memory with the SDK's `proxy_on_memory_allocate`,
+                // as a vector of this capacity, has filled all of it, and passes ownership.
                 drop(black_box(unsafe { Vec::from_raw_parts(data, size, size) }));
             }
             black_box(now);
@@ -72,7 +72,7 @@ mod filter {
             for (name, value) in
                 [("x-ratelimit-limit", "100"), ("x-ratelimit-remaining", "99"), ("x-ratelimit-reset", "1")]
             {
-                // SAFETY: both are alive for the whole call; the host copies them.
+                // SAFETY: both are alive during the call; the host copies them.
                 unsafe {
                     proxy_replace_header_map_value(
                         RESPONSE_HEADERS,

@@ -1,8 +1,8 @@
-//! A filter that does nothing: what `make bench` measures the real one against.
+//! A filter that does nothing, as a baseline for `make bench`.
 //!
 //! Built for wasm32 as a library: `cargo build --release --example noop --target wasm32-wasip1`.
 
-#![allow(missing_docs, reason = "the exports are the host's, not a library's")]
+#![allow(missing_docs, reason = "the exports are for the host, not a library's")]
 
 #[cfg(target_arch = "wasm32")]
 mod filter {

@@ -1,6 +1,6 @@
-//! The command line: the same core, without a proxy.
+//! The command line: the core of the filter, without a proxy.
 //!
-//! Exit codes: 0 success; 1 the policy (or a list of filters) is invalid; 2 a usage or I/O error.
+//! Exit codes: 0 success; 1 invalid policy or filter list; 2 usage or I/O error.
 
 mod check;
 mod document;
@@ -30,17 +30,18 @@ struct Cli {
 enum Command {
     /// Validate a policy: list every error, or print a summary.
     Check {
-        /// The policy, YAML or JSON; `-` is the standard input.
+        /// The policy, YAML or JSON; `-` reads standard input.
         policy: PathBuf,
     },
-    /// Tells what a policy says of one request, and why: who calls, which limits apply, what is answered.
+    /// Explain what a policy decides for one request: the caller, the limits that apply, the
+    /// response.
     Explain(ExplainArgs),
-    /// Prints what Envoy needs to enforce a policy.
+    /// Print the Envoy configuration that enforces a policy.
     Render {
         #[command(subcommand)]
         what: Render,
     },
-    /// Prints the JSON Schema of the policy language, for editors and for CI.
+    /// Print the JSON Schema of the policy language, for editors and CI.
     Schema,
 }
 
@@ -54,17 +55,17 @@ enum Render {
 
 #[derive(Debug, Args)]
 struct ListenerArgs {
-    /// The policy, YAML or JSON; `-` is the standard input.
+    /// The policy, YAML or JSON; `-` reads standard input.
     #[arg(long)]
     policy: PathBuf,
-    /// Where the gateway listens: IP:PORT.
+    /// The address that the gateway listens on: IP:PORT.
     #[arg(long, value_parser = Address::parse_ip)]
     listen: Address,
-    /// The filter, at the path where Envoy will find it.
+    /// The path of the filter (wasm) on the machine that runs Envoy.
     #[arg(long)]
     wasm: PathBuf,
-    /// HTTP filters to put before it, such as one that verifies tokens: a file with a YAML list, as
-    /// Envoy takes it.
+    /// HTTP filters to insert before it, such as one that verifies tokens: a file with a YAML list
+    /// in Envoy's format.
     #[arg(long)]
     filters: Option<PathBuf>,
 }
@@ -73,30 +74,30 @@ struct ListenerArgs {
 struct EnvoyArgs {
     #[command(flatten)]
     listener: ListenerArgs,
-    /// Where requests go: HOST:PORT.
+    /// The upstream of all requests: HOST:PORT.
     #[arg(long, value_parser = Address::parse)]
     upstream: Address,
-    /// Where Envoy's admin interface listens: IP:PORT. Keep it on the loopback interface.
+    /// The address of Envoy's admin interface: IP:PORT. Keep it on the loopback interface.
     #[arg(long, value_parser = Address::parse_ip)]
     admin: Address,
-    /// Leave the listeners out, and have Envoy watch this file for them: replace it by a rename,
-    /// and a new policy is at work without a restart.
+    /// Omit the listeners, and have Envoy watch this file for them: rename a new file into place,
+    /// and it takes effect without a restart.
     #[arg(long)]
     listeners: Option<PathBuf>,
-    /// What the proxy is told of itself, for the policy's `node_metadata`: KEY=VALUE, any number of times.
+    /// Metadata of the proxy, for the policy's `node_metadata`: KEY=VALUE. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = envoy::parse_pair)]
     node_metadata: Vec<(String, String)>,
 }
 
-/// How a command ended, where not well.
+/// Why a command did not succeed.
 enum Failure {
-    /// What was read is invalid; its errors were printed.
+    /// The input has errors, which have been reported.
     Invalid,
-    /// The call is wrong, or a file cannot be read; this says which and why.
+    /// The usage is wrong, or a file cannot be read; the message states which, and why.
     Usage(String),
 }
 
-/// Runs the command line of this process.
+/// Runs the command line with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -116,12 +117,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A reader that has gone away is no failure of ours.
+/// Prints to standard output. A closed pipe is not a failure.
 fn print(text: &str) -> ExitCode {
     use std::io::{ErrorKind, Write as _};
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("sluicegate: the standard output: {error}");
+            eprintln!("sluicegate: cannot write to standard output: {error}");
             ExitCode::from(2)
         }
         Ok(()) | Err(_) => ExitCode::SUCCESS,

@@ -85,7 +85,7 @@ mod tests {
     use crate::base::id::{CounterOwner, LimitId};
     use crate::base::units::Refill;
     use crate::base::zone::Zone;
-    use crate::host::fake::At;
+    use crate::host::fake::FixedClock;
     use crate::limit::calendar::{Calendar, Over};
     use crate::limit::gcra::Bucket;
     use crate::limit::period::Period;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn decide(store: &mut MemoryStore, mut checks: Vec<LimitCheck>) -> Verdict {
-        super::decide(store, &At(NOW), &mut checks, &mut NOW.clone())
+        super::decide(store, &FixedClock(NOW), &mut checks, &mut NOW.clone())
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         }
         assert!(matches!(decide(&mut store, both()), Verdict::Refuse(Refusal { check: 1, .. })));
         let mut asked = both();
-        super::decide(&mut store, &At(NOW), &mut asked, &mut NOW.clone());
+        super::decide(&mut store, &FixedClock(NOW), &mut asked, &mut NOW.clone());
         assert!(asked[0].denies() && asked[0].admits() && asked[0].charge.is_none());
         // One that is refused by the enforced one takes nothing from the shadow.
         let beside = vec![shadow(check("c", 1, "1/h", 1)), check("b", 3, "1/h", 1)];
@@ -146,8 +146,9 @@ mod tests {
     #[test]
     fn a_clock_that_stepped_back_is_mended_at_the_first_refusal() {
         let mut store = MemoryStore::default();
-        let mut ask =
-            |mut now: Timestamp, cost| super::decide(&mut store, &At(now), &mut [check("a", 2, "1/s", cost)], &mut now);
+        let mut ask = |mut now: Timestamp, cost| {
+            super::decide(&mut store, &FixedClock(now), &mut [check("a", 2, "1/s", cost)], &mut now)
+        };
         assert_eq!(ask(NOW.after(Span::from_seconds(9_999)), 2), Verdict::Admit);
         let wait = Some(Span::from_seconds(1));
         assert_eq!(ask(NOW, 1), Verdict::Refuse(Refusal { check: 0, retry_after: wait }));
@@ -164,11 +165,14 @@ mod tests {
         let (before, after) = (turn.before(Span::from_nanos(1)), turn.after(Span::from_nanos(9)));
         // Others take all of the new window before it looks at the record.
         for _ in 0..2 {
-            assert_eq!(super::decide(&mut store, &At(after), &mut [check()], &mut after.clone()), Verdict::Admit);
+            assert_eq!(
+                super::decide(&mut store, &FixedClock(after), &mut [check()], &mut after.clone()),
+                Verdict::Admit
+            );
         }
         let mut now = before;
         let wait = Some(Span::from_seconds(60).less(Span::from_nanos(9)));
-        let verdict = super::decide(&mut store, &At(after), &mut [check()], &mut now);
+        let verdict = super::decide(&mut store, &FixedClock(after), &mut [check()], &mut now);
         assert_eq!((verdict, now), (Verdict::Refuse(Refusal { check: 0, retry_after: wait }), after));
     }
 }

@@ -1,13 +1,20 @@
-//! The filter: one state machine per stream over the host's ports. It decides nothing about Envoy;
-//! `wasm/` translates, and the native tests run the very same code over a fake host.
+//! The filter: one state machine per stream over the host's ports.
+//!
+//! It decides nothing about Envoy: `wasm/` translates, and the native tests run the same code over
+//! a fake host.
 
+mod admit;
+mod answer;
 pub mod bodies;
+mod body;
 mod failure;
-mod ledger;
+mod inspection;
+mod phase;
+mod queued;
+mod response;
 pub mod runtime;
-mod stated;
+mod settle;
+mod statuses;
 pub mod stream;
 #[cfg(test)]
 mod tests;
-mod turn;
-mod upload;

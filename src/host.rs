@@ -1,6 +1,6 @@
-//! The ports: what the core asks of its host, as traits small enough for a fake of ten lines.
+//! The ports: what the core asks of its host, as traits of a few methods each.
 //!
-//! `wasm/` implements them over Envoy's host calls, the simulations over plain maps.
+//! `wasm/` implements them over Envoy's host calls, `fake` over plain maps for the tests.
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -5,10 +5,10 @@
 //! | [`gcra::Bucket`] | at most burst + refill·t in any interval t | one instant |
 //! | [`rolling::Rolling`] | never more than the quota in any interval of the window's length | a log of instants |
 //! | [`calendar::Calendar`] | never more than the quota between two boundaries of the calendar | the window's end, a count |
-//! | [`seats::Seats`] | never more than so many distinct holders at a time | holders, and when each lapses |
+//! | [`seats::Seats`] | never more distinct holders at a time than seats | holders, and when each lapses |
 //!
-//! A rule answers with what is to be stored if the request is admitted; who calls it stores that,
-//! or not. Every rule keeps the same four promises: rounding goes against the caller; a cost of
+//! A rule answers with the state to store if the request is admitted; the caller decides whether to
+//! store it. Every rule keeps the same four promises: rounding goes against the caller; a cost of
 //! zero only looks; no step of the clock admits more than one extra window; none locks a caller out
 //! for longer than one.
 
@@ -39,7 +39,7 @@ pub enum Rule {
     Rolling(Rolling),
     /// A window of the calendar.
     Calendar(Calendar),
-    /// Seats, and who asks for one.
+    /// Seats, and the holder that asks for one.
     Seats(Seats),
 }
 
@@ -74,7 +74,8 @@ pub enum Charge {
 pub enum Cost {
     /// So many, at once. Zero only looks.
     Now(u64),
-    /// What the response will say. Until then it takes nothing, but one unit must be left.
+    /// The cost that the body or the response will state. Until then the request takes nothing, but
+    /// one unit must be left.
     Later,
 }
 
@@ -85,7 +86,7 @@ pub enum Decision {
     Admit(Balance),
     /// The request does not fit yet.
     Deny {
-        /// The shortest wait after which it fits, if nobody else takes what comes back; never
+        /// The shortest wait after which it fits, if no other request takes the returning units; never
         /// shorter than the balance's `next_unit_in`.
         retry_after: Span,
         /// What it met; nothing remains.
@@ -95,14 +96,14 @@ pub enum Decision {
     NeverFits(Balance),
 }
 
-/// Where one counter stands.
+/// What a counter holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     /// Units left.
     pub remaining: u64,
-    /// Units taken above the quota: of a window that counts them, or that a response overdrew.
-    pub over: u64,
-    /// How long until a further unit is there; zero where none was taken.
+    /// Units taken beyond the quota: in a window that counts them, or by a deferred cost.
+    pub overage: u64,
+    /// How long until a further unit is there; zero if none was taken.
     pub next_unit_in: Span,
     /// How long until all units are back.
     pub reset_in: Span,
@@ -122,15 +123,15 @@ pub struct Reading {
 pub struct Evaluation<S> {
     /// The answer.
     pub decision: Decision,
-    /// The state to store, where the request is admitted and takes something.
-    pub charged: Option<S>,
-    /// The state to store where the record lies further in the future than its rule can have put
+    /// The state to store, if the request is admitted and takes something.
+    pub after_charge: Option<S>,
+    /// The state to store if the record lies further in the future than its rule can have put
     /// it: the clock stepped back. Storing that cut is what keeps a caller from being locked out
     /// for longer than one window.
     ///
     /// It holds only if `now` was read after the record: another worker may have charged it with a
     /// later clock since.
-    pub repaired: Option<S>,
+    pub after_repair: Option<S>,
 }
 
 /// Whether a limit refuses, or only says that it would.
@@ -139,11 +140,11 @@ pub enum Enforcement {
     /// It refuses.
     #[default]
     Enforce,
-    /// It is evaluated and charged like any other, and never refuses.
+    /// It never refuses. It is charged like any other, unless it would refuse.
     Shadow,
 }
 
-/// What to do with a request where a limit's state cannot be had.
+/// What to do with a request if a limit's state cannot be had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailureMode {
     /// Let it through: the API matters more than the limit.
@@ -191,12 +192,12 @@ impl Rule {
         }
     }
 
-    /// Where the counter stands, and the state to store where it lies too far in the future. `now` must
-    /// be read after the state if that is stored.
+    /// The balance of the counter, and the state to store if the record is ahead of the clock. `now`
+    /// must be read after the state if that is stored.
     #[must_use]
-    pub fn look(&self, state: Option<&State>, now: Timestamp) -> (Reading, Option<State>) {
-        let Evaluation { decision, repaired, .. } = self.evaluate(state, now, Cost::Now(0));
-        (Reading { balance: decision.balance(), at: now }, repaired)
+    pub fn read(&self, state: Option<&State>, now: Timestamp) -> (Reading, Option<State>) {
+        let Evaluation { decision, after_repair, .. } = self.evaluate(state, now, Cost::Now(0));
+        (Reading { balance: decision.balance(), at: now }, after_repair)
     }
 
     /// The most units that can be taken at one instant: the quota, the burst, or the seats.
@@ -235,7 +236,7 @@ impl State {
         }
     }
 
-    /// The state without the units of `charge`; `None` where nothing of them is left to give.
+    /// The state without the units of `charge`; `None` if nothing of them is left to give.
     /// `now` must be read after the state.
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
@@ -316,12 +317,16 @@ impl Decision {
 
 impl<S> Evaluation<S> {
     fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
-        Evaluation { decision: self.decision, charged: self.charged.map(&wrap), repaired: self.repaired.map(&wrap) }
+        Evaluation {
+            decision: self.decision,
+            after_charge: self.after_charge.map(&wrap),
+            after_repair: self.after_repair.map(&wrap),
+        }
     }
 }
 
 /// The sum of these units, each times the time until it comes back, as a share of `quota`. Never zero
-/// where there is one that comes back later.
+/// if there is one that comes back later.
 pub fn eviction_cost(units: impl IntoIterator<Item = (u64, Span)>, quota: Rough) -> u128 {
     let each = units.into_iter().map(|(units, span)| u128::from(units).saturating_mul(u128::from(span.nanos())));
     let all = each.fold(0, u128::saturating_add);

@@ -1,11 +1,13 @@
-//! What happened: one typed event in, sinks out.
+//! What happened, as typed events, and the two places where operators see it.
 //!
-//! Counters are the first sink; usage and audit will be others. A sink implements [`Sink`] and is
-//! called once for each [`Event`]. Beside them each request has one line for the access log, which
-//! also says who called.
+//! [`metrics`] counts each [`Event`]. In addition, [`access_log`] makes one line for each request,
+//! which also identifies the caller.
 
 pub mod access_log;
 pub mod metrics;
+
+#[cfg(test)]
+mod tests;
 
 use crate::base::id::{CounterOwner, PayloadId, PoolId};
 use crate::base::path::Ambiguity;
@@ -18,46 +20,46 @@ use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
 use crate::store::{LimitCheck, StoreStats};
 
-/// How a decision is named everywhere.
+/// The name of one limit's decision, the same in metrics, the access log and explanations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionLabel {
-    /// The request went on, and the limit was charged (unless its counter could not be had).
+    /// The request went on, and the limit was charged unless its counter could not be read.
     Admitted,
     /// The limit refused the request.
     Refused,
-    /// The limit would have refused the request, and is not enforced.
+    /// The limit would have refused the request if it were enforced.
     WouldRefuse,
 }
 
-/// Why a charge is given back.
+/// Why a charge is refunded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refund {
     /// The request failed, and the limit charges for success.
     Failed,
     /// The request goes on as another one, by an internal redirect.
     Redirected,
-    /// A pool refused it.
+    /// A pool refused the request.
     QueueRefused,
-    /// It ended while it waited for its turn.
+    /// The request ended while it waited for a slot.
     QueueLeft,
-    /// Its body was refused: its seat, and by a fault of the host its units.
+    /// The payload was refused. Its seats are refunded, and its units if the host is at fault.
     PayloadRefused,
 }
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A limit decided on a request. A request that goes on is one event for each of its limits, one that
-    /// a limit refused is one for each that refused, or would have.
+    /// A limit decided on a request. A request that goes on causes one event for each of its
+    /// limits. One that is refused causes one for each limit that refused it or would have.
     Decision {
         /// The limit or seat limit.
         owner: CounterOwner,
-        /// How.
+        /// The decision.
         decided: DecisionLabel,
     },
     /// A request went on to which no limit applies.
     Unlimited,
-    /// A caller was not let in.
+    /// A caller was not identified.
     Unauthorized(AuthFailure),
     /// A path was refused.
     PathRefused(Ambiguity),
@@ -65,66 +67,70 @@ pub enum Event {
     Overage {
         /// The limit or seat limit.
         owner: CounterOwner,
-        /// How many.
+        /// The units above the quota.
         units: u64,
     },
     /// A pool refused a request.
     QueueRefused {
         /// The pool.
         pool: PoolId,
-        /// Why.
+        /// The reason.
         reason: QueueReason,
     },
-    /// Requests began to wait for their turn, or ceased to.
+    /// The number of requests that wait for a pool changed.
     Waiting {
         /// The pool.
         pool: PoolId,
-        /// How many more; below zero, fewer.
+        /// The difference.
         by: i64,
     },
-    /// A request has waited.
+    /// A request no longer waits.
     Waited {
         /// The pool.
         pool: PoolId,
-        /// How long.
+        /// The time that it waited.
         span: Span,
     },
     /// A payload was refused.
     PayloadRefused {
         /// The payload limit.
         payload: PayloadId,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// A request cost units of a limit whose cost is not always the same.
+    /// A limit charged a request. Metrics leave out limits of a fixed cost.
     Charged {
         /// The limit or seat limit.
         owner: CounterOwner,
-        /// How many.
+        /// The units.
         units: u64,
     },
-    /// Units were given back.
+    /// A charge was refunded.
     Refunded {
         /// The limit or seat limit.
         owner: CounterOwner,
-        /// Why.
+        /// The reason.
         why: Refund,
     },
-    /// A limit's counter could not be had.
+    /// The host or an invariant failed.
     Fault(Fault),
-    /// Live records were dropped for lack of room.
+    /// Live records were dropped because their page was full.
     Evicted {
-        /// How many.
+        /// The number of records.
         records: u64,
     },
     /// Another worker wrote first.
     Conflicts {
-        /// How often.
+        /// The number of swaps that failed.
         swaps: u64,
     },
 }
 
 impl Refund {
+    /// All reasons.
+    pub const ALL: [Self; 5] =
+        [Self::Failed, Self::Redirected, Self::QueueRefused, Self::QueueLeft, Self::PayloadRefused];
+
     /// The name in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -139,10 +145,11 @@ impl Refund {
 }
 
 impl DecisionLabel {
-    /// All of them.
+    /// All labels.
     pub const ALL: [Self; 3] = [Self::Admitted, Self::Refused, Self::WouldRefuse];
 
-    /// How a check of a request with this verdict was decided; `None` where another limit refused it.
+    /// The label of a check whose request has this verdict; `None` if the check admits a request
+    /// that another one refuses.
     #[must_use]
     pub fn of(check: &LimitCheck, verdict: Verdict) -> Option<Self> {
         match (check.denies(), check.enforcement, verdict) {
@@ -164,43 +171,36 @@ impl DecisionLabel {
     }
 }
 
-/// What is to be counted of a request that its limits admit, once nothing else can refuse it.
+/// The events of a request that its limits admit, to be counted once nothing else can refuse it.
 pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item = Event> + '_ {
     let unlimited = (verdict == Verdict::Unlimited).then_some(Event::Unlimited);
-    let of_claim = move |check: &LimitCheck| {
-        let owner = check.owner;
-        let decided = DecisionLabel::of(check, verdict).filter(|decided| *decided == DecisionLabel::Admitted);
-        let balance = check.answer.as_ref().ok().filter(|_| check.charge.is_some()).map(Decision::balance);
-        let units = check.cost.takes();
-        [
-            decided.map(|decided| Event::Decision { owner, decided }),
-            balance.map(|_| Event::Charged { owner, units }),
-            balance.and_then(|balance| overage(owner, balance, units)),
-        ]
-    };
-    unlimited.into_iter().chain(checks.iter().flat_map(of_claim).flatten())
+    unlimited.into_iter().chain(checks.iter().flat_map(move |check| check_admission(check, verdict)).flatten())
 }
 
-/// What a charge of `units` took above the quota, where it did.
+/// The events of one check of an admitted request.
+fn check_admission(check: &LimitCheck, verdict: Verdict) -> [Option<Event>; 3] {
+    let owner = check.owner;
+    let decided = match DecisionLabel::of(check, verdict) {
+        Some(decided @ DecisionLabel::Admitted) => Some(Event::Decision { owner, decided }),
+        // These were counted when the decision was made.
+        Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse) | None => None,
+    };
+    let (Some(_), Ok(decision)) = (&check.charge, &check.answer) else { return [decided, None, None] };
+    let units = check.cost.takes();
+    [decided, Some(Event::Charged { owner, units }), overage(owner, Decision::balance(decision), units)]
+}
+
+/// What a charge of `units` took above the quota, if anything.
 #[must_use]
 pub fn overage(owner: CounterOwner, balance: Balance, units: u64) -> Option<Event> {
-    let units = balance.over.min(units);
+    let units = balance.overage.min(units);
     (units > 0).then_some(Event::Overage { owner, units })
 }
 
-/// Counts what came up in the store.
-pub fn observe_stats(sink: &impl Sink, stats: StoreStats) {
+/// The events that a store counted.
+pub fn store_events(stats: StoreStats) -> impl Iterator<Item = Event> {
     let StoreStats { evicted, conflicts } = stats;
-    if evicted > 0 {
-        sink.observe(Event::Evicted { records: evicted });
-    }
-    if conflicts > 0 {
-        sink.observe(Event::Conflicts { swaps: conflicts });
-    }
-}
-
-/// Takes events.
-pub trait Sink {
-    /// Takes one event.
-    fn observe(&self, event: Event);
+    let evicted = (evicted > 0).then_some(Event::Evicted { records: evicted });
+    let conflicts = (conflicts > 0).then_some(Event::Conflicts { swaps: conflicts });
+    [evicted, conflicts].into_iter().flatten()
 }

@@ -1,42 +1,39 @@
-//! Pools of slots over all workers of the proxy, with a queue before each that is first come, first
-//! served, and a deadline for who waits.
+//! Pools of slots over all workers of the proxy, each with a first-come-first-served queue and a
+//! deadline for waiting requests.
 //!
 //! ```text
 //!   worker 7 ─ sync ─┐   page: key ─▶ leases 7: 3, 9: 1 │ waiting 9·14, 7·21     ┌─ sync ─ worker 9
-//!                    └──────────▶ read, merge, swap ◀────────────────────────────┘
-//!   a slot comes back: the head's ticket becomes its worker's lease in the same swap,
-//!   and a message tells that worker to look: 7 ──"look at this key"──▶ 9 ─▶ resumes the stream
+//!                    └──────────▶ read, reconcile, swap ◀────────────────────────┘
+//!   a slot is released: the first ticket becomes its worker's lease in the same swap,
+//!   and a message makes that worker look: 7 ──"look at this key"──▶ 9 ─▶ resumes the stream
 //! ```
 //!
 //! Promises, each held by the `simulation`, at a tick every [`worker::TICK`]:
-//! * at most `slots` leases of a key, over all workers, by the numbers of the worker that gives them
-//!   (of a worker that was buried though it lives: what it had in flight comes back on top, and
-//!   nobody is let in meanwhile);
-//! * who comes first is let in first; nobody waits while a slot is free, for longer than the message
-//!   takes, or a second where that is lost;
-//! * each stream that waits is answered once, a tick after its deadline at the latest;
-//! * what a VM that died held is in use again after nine seconds, as long as another worker lives:
-//!   [`roster::BEATS_MISSED_MAX`] beats and the one before them, each a tick late at most, one second to
-//!   sweep all pages and one for the rounds of those who wait.
+//! * All workers together hold at most `slots` leases of a key, by the limits of the worker that
+//!   grants them. (If a living worker was evicted, its requests in flight come on top, and no
+//!   request is admitted meanwhile.)
+//! * The queue is first come, first served. While a slot is free, no request waits for longer than
+//!   the message takes, or for longer than a second if that is lost.
+//! * Each waiting stream is answered once, at most a tick after its deadline.
+//! * The slots of a VM that died are in use again after nine seconds, as long as another worker
+//!   lives: [`member_list::HEARTBEATS_MISSED_MAX`] heartbeats and the one before them, each at most a
+//!   tick late, one second to reap all pages, and one for the rounds of the waiting keys.
 //!
-//! Messages carry no authority: the record does, so one that is lost, late or doubled does no harm
+//! Messages carry no authority, the record does. So a lost, late or repeated message does no harm
 //! (decision 0017).
 
-mod ledger;
+mod lease_table;
 pub mod live;
+mod local_state;
+pub mod member_list;
 pub mod membership;
 pub mod page;
-pub mod roster;
-mod rounds;
-mod share;
+mod reaper;
+mod round_robin;
 #[cfg(test)]
 mod simulation;
 pub mod stream;
-mod sweep;
 #[cfg(test)]
 mod tests;
 mod waiting;
 pub mod worker;
-
-/// How often one value of shared data is tried before it is a fault.
-const SWAP_ATTEMPTS_MAX: u32 = 16;

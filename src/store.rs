@@ -4,7 +4,7 @@
 //!   checks ─▶ read their pages ─▶ evaluate every limit ─▶ all admit? ─▶ swap page by page ─▶ taken
 //!                   ▲                                         │ no            │ conflict
 //!                   │                                         ▼               ▼
-//!                   └─────────────── what was written is given back ◀── read again, evaluate again
+//!                   └───────────── pages written before are refunded ◀── read and evaluate again
 //! ```
 //!
 //! Promises, each held by the `contract` suite and the engine's `simulation`:
@@ -16,7 +16,7 @@ mod contract;
 pub mod key;
 pub mod memory;
 pub mod page;
-mod recall;
+mod page_cache;
 pub mod record;
 pub mod shared;
 
@@ -49,9 +49,9 @@ pub struct LimitCheck {
     pub answer: Answer,
     /// When the answer held. Set by [`Store::try_charge_all`].
     pub at: Timestamp,
-    /// Set by [`Store::try_charge_all`] where the check was charged.
+    /// Set by [`Store::try_charge_all`] if the check was charged.
     pub charge: Option<Charge>,
-    /// Set by [`Store::try_charge_all`] where the record lies further in the future than its rule can have
+    /// Set by [`Store::try_charge_all`] if the record lies further in the future than its rule can have
     /// put it.
     pub is_ahead_of_clock: bool,
     /// What is to be stored if the request is admitted.
@@ -93,13 +93,13 @@ impl LimitCheck {
     }
 
     /// Answers the check by what is stored, and charges nothing yet.
-    fn ask(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
+    fn evaluate(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
         (self.charge, self.at) = (None, now);
         match state.map(|state| self.rule.evaluate(state, now, self.cost)) {
             Ok(evaluation) => {
-                self.is_ahead_of_clock = evaluation.repaired.is_some();
+                self.is_ahead_of_clock = evaluation.after_repair.is_some();
                 self.answer = Ok(evaluation.decision);
-                self.next = evaluation.charged;
+                self.next = evaluation.after_charge;
             }
             Err(fault) => self.fail(fault),
         }
@@ -112,28 +112,28 @@ impl LimitCheck {
     }
 
     /// The counter as it is by a later look at it.
-    fn restate(&mut self, Reading { balance, at }: Reading) {
+    fn set_reading(&mut self, Reading { balance, at }: Reading) {
         (self.answer, self.at) = (Ok(Decision::Admit(balance)), at);
     }
 
-    /// Makes out the receipt for the state to be stored, where there is one.
-    fn pay(&mut self, now: Timestamp) {
+    /// Makes out the receipt for the state to be stored, if there is one.
+    fn make_charge(&mut self, now: Timestamp) {
         self.charge = self.next.as_ref().map(|state| state.charge(self.cost.takes(), now));
     }
 }
 
-/// What comes up in a store beside answers.
+/// What the store counted while it answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Live records that were dropped because their page was full.
     pub evicted: u64,
-    /// Pages that another worker wrote first: each was read and asked again.
+    /// Conflicts with other workers: each page was read and evaluated again.
     pub conflicts: u64,
 }
 
 /// A store of counters.
 pub trait Store {
-    /// Answers all checks, and charges all of them or none. True where the request is admitted.
+    /// Answers all checks, and charges all of them or none. True if the request is admitted.
     ///
     /// `now` is the time of the request. Checks must have distinct keys. A check whose counter
     /// cannot be had is answered with the fault and charged nothing; the others hold as ever. A
@@ -151,7 +151,7 @@ pub trait Store {
     /// that, and the receipt. The clock is read after the record, as for a repair.
     ///
     /// # Errors
-    /// [`Fault`] where the counter cannot be had: nothing is charged.
+    /// [`Fault`] if the counter cannot be had: nothing is charged.
     fn force_charge(
         &mut self,
         key: &Key,
@@ -164,9 +164,9 @@ pub trait Store {
     /// by `rule`. The clock is read after the record, as for a repair.
     ///
     /// # Errors
-    /// [`Fault`] where the counter cannot be had: the units stay charged.
+    /// [`Fault`] if the counter cannot be had: the units stay charged.
     fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault>;
 
-    /// What came up since the last call.
+    /// Returns the numbers since the last call.
     fn drain_stats(&mut self) -> StoreStats;
 }

@@ -1,7 +1,7 @@
 //! The edge: Envoy's callbacks in, host calls out. It translates and decides nothing.
 //!
-//! Beside what the host may call it says nothing of itself: each call into a VM costs about as much
-//! as the whole filter may take, so what is not needed is not exported (decision 0018).
+//! It exports only the callbacks that it needs: each call into a VM costs about as much as the whole
+//! filter may take (decision 0018).
 
 #[allow(unsafe_code, reason = "the host's functions are foreign, and hand over memory")]
 mod abi;

@@ -1,4 +1,4 @@
-//! The command line, as a shell and a script meet it.
+//! The command line, as used from a shell and a script.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
@@ -15,20 +15,20 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::document::{Node, from_configuration, from_json, from_yaml};
 use tempfile::TempDir;
 
-const GOOD: &str = "version: 1
+const VALID: &str = "version: 1
 name: least
 limits:
   - { name: all, per: [], bucket: { burst: 10, refill: 1/s } }
 ";
-const BAD: &str = "version: 1
+const INVALID: &str = "version: 1
 name: least
 limits:
   - { name: all, per: [], bucket: { burst: 0, refill: 1/s } }
 sets: []
 ";
-const TOLD: &str = ":4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
+const ERRORS: &str = "POLICY:4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
 POLICY:5: /sets: unknown key; known keys: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
-POLICY: 2 errors
+2 errors in POLICY
 ";
 
 /// Exit code, standard output, standard error.
@@ -38,7 +38,7 @@ fn run(arguments: &[&str], stdin: &[u8]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
     let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
-    // A call that is wrong may end before it reads.
+    // A usage error may end it before it reads.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -51,7 +51,7 @@ fn file(folder: &TempDir, name: &str, content: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// `render envoy` with usual addresses.
+/// The arguments of `render envoy` with common addresses.
 fn render(policy: &str) -> Vec<&str> {
     let mut arguments = vec!["render", "envoy", "--listen", "127.0.0.1:8080", "--upstream", "localhost:9000"];
     arguments.extend(["--admin", "127.0.0.1:9901", "--wasm", "/filter.wasm", "--policy", policy]);
@@ -80,48 +80,49 @@ fn plugin(listener: &Value) -> &Value {
     &connection_manager(listener)["http_filters"][0]["typed_config"]["config"]
 }
 
-/// The policy as the filter is handed it.
-fn handed(listener: &Value) -> Node {
+/// The policy as the filter receives it.
+fn received_policy(listener: &Value) -> Node {
     from_configuration(plugin(listener)["configuration"]["value"].as_str().unwrap().as_bytes()).unwrap()
 }
 
 #[test]
-fn check_tells_valid_from_invalid_policies() {
+fn check_distinguishes_valid_from_invalid_policies() {
     let folder = tempfile::tempdir().unwrap();
-    let (good, bad) = (file(&folder, "good.yaml", GOOD.as_bytes()), file(&folder, "bad.yaml", BAD.as_bytes()));
-    let (code, stdout, stderr) = run(&["check", &good], b"");
+    let (valid, invalid) =
+        (file(&folder, "good.yaml", VALID.as_bytes()), file(&folder, "bad.yaml", INVALID.as_bytes()));
+    let (code, stdout, stderr) = run(&["check", &valid], b"");
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(stdout.starts_with(&format!("{good}: ok: policy least, 1 limit, 0 tiers")), "{stdout}");
-    let told = format!("{bad}{}", TOLD.replace("POLICY", &bad));
-    assert_eq!(run(&["check", &bad], b""), (1, told, String::new()));
-    assert_eq!(run(&["check", "-"], BAD.as_bytes()), (1, format!("-{}", TOLD.replace("POLICY", "-")), String::new()));
-    assert_eq!(run(&["check", "-"], GOOD.as_bytes()).0, 0);
+    assert!(stdout.starts_with(&format!("{valid}: ok: policy least, 1 limit, 0 tiers")), "{stdout}");
+    let expected = ERRORS.replace("POLICY", &invalid);
+    assert_eq!(run(&["check", &invalid], b""), (1, expected, String::new()));
+    assert_eq!(run(&["check", "-"], INVALID.as_bytes()), (1, ERRORS.replace("POLICY", "-"), String::new()));
+    assert_eq!(run(&["check", "-"], VALID.as_bytes()).0, 0);
 }
 
 #[test]
-fn check_places_what_is_no_tree() {
+fn check_locates_syntax_errors() {
     let (code, stdout, _) = run(&["check", "-"], b"version: 1\nlimits: [\n");
     assert_eq!((code, stdout.lines().count()), (1, 2), "{stdout}");
-    for (text, told) in [
-        ("", "-: /: the document is empty\n-: 1 error\n"),
-        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 error\n"),
-        ("a: 1\na: 2", "-:2: /a: duplicate key\n-: 1 error\n"),
-        ("[]", "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a list\n-: 1 error\n"),
+    for (text, expected) in [
+        ("", "-: /: the document is empty\n1 error in -\n"),
+        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n1 error in -\n"),
+        ("a: 1\na: 2", "-:2: /a: duplicate key\n1 error in -\n"),
+        ("[]", "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a list\n1 error in -\n"),
     ] {
-        assert_eq!(run(&["check", "-"], text.as_bytes()), (1, told.to_owned(), String::new()), "{text}");
+        assert_eq!(run(&["check", "-"], text.as_bytes()), (1, expected.to_owned(), String::new()), "{text}");
     }
 }
 
 #[test]
-fn render_keeps_the_standard_output_for_envoy() {
-    let told = format!("-{}", TOLD.replace("POLICY", "-"));
-    assert_eq!(run(&render("-"), BAD.as_bytes()), (1, String::new(), told.clone()));
+fn render_prints_only_the_configuration_to_standard_output() {
+    let expected = ERRORS.replace("POLICY", "-");
+    assert_eq!(run(&render("-"), INVALID.as_bytes()), (1, String::new(), expected.clone()));
     let listeners = ["render", "listeners", "--listen", "127.0.0.1:1", "--wasm", "f", "--policy", "-"];
-    assert_eq!(run(&listeners, BAD.as_bytes()), (1, String::new(), told));
+    assert_eq!(run(&listeners, INVALID.as_bytes()), (1, String::new(), expected));
 }
 
 #[test]
-fn what_cannot_be_read_is_no_error_of_the_policy() {
+fn an_unreadable_file_is_not_an_error_of_the_policy() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
     let directory = folder.path().to_str().unwrap().to_owned();
@@ -130,17 +131,17 @@ fn what_cannot_be_read_is_no_error_of_the_policy() {
     for (path, why) in [
         (&missing, "No such file or directory (os error 2)"),
         (&directory, "Is a directory (os error 21)"),
-        (&latin, "is not UTF-8 text"),
-        (&large, "is larger than 64 MiB"),
+        (&latin, "not valid UTF-8"),
+        (&large, "larger than 64 MiB"),
     ] {
-        let told = (2, String::new(), format!("sluicegate: {path}: {why}\n"));
-        assert_eq!(run(&["check", path], b""), told);
-        assert_eq!(run(&render(path), b""), told);
+        let expected = (2, String::new(), format!("sluicegate: {path}: {why}\n"));
+        assert_eq!(run(&["check", path], b""), expected);
+        assert_eq!(run(&render(path), b""), expected);
     }
 }
 
 #[test]
-fn a_wrong_call_is_told_how_it_is_made() {
+fn a_usage_error_explains_the_usage() {
     for arguments in [
         &[][..],
         &["check"],
@@ -152,7 +153,7 @@ fn a_wrong_call_is_told_how_it_is_made() {
         &["render", "envoy", "--policy", "-"],
         &["render", "listeners", "--policy", "-", "--listen", "127.0.0.1:1"],
     ] {
-        let (code, stdout, stderr) = run(arguments, GOOD.as_bytes());
+        let (code, stdout, stderr) = run(arguments, VALID.as_bytes());
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(stderr.contains("Usage: sluicegate"), "{arguments:?}: {stderr}");
     }
@@ -163,7 +164,7 @@ fn a_wrong_call_is_told_how_it_is_made() {
 
 #[test]
 fn an_address_is_checked() {
-    for (option, value, told) in [
+    for (option, value, expected) in [
         ("--listen", "8080", "is not HOST:PORT"),
         ("--listen", "127.0.0.1", "is not HOST:PORT"),
         ("--listen", "127.0.0.1:0", "is not in 1..=65535"),
@@ -182,14 +183,14 @@ fn an_address_is_checked() {
         ("--upstream", "a b:80", "is not HOST:PORT"),
         ("--upstream", "a\": b:80", "is not HOST:PORT"),
     ] {
-        let (code, stdout, stderr) = run(&render_with(option, value), GOOD.as_bytes());
+        let (code, stdout, stderr) = run(&render_with(option, value), VALID.as_bytes());
         assert_eq!((code, stdout.as_str()), (2, ""), "{option} {value}");
-        assert!(stderr.contains(told), "{option} {value}: {stderr}");
+        assert!(stderr.contains(expected), "{option} {value}: {stderr}");
     }
     for (value, address) in
         [("0.0.0.0:80", "0.0.0.0"), ("[::1]:80", "::1"), ("[::]:80", "::"), ("localhost:80", "127.0.0.1")]
     {
-        let bootstrap = rendered(&render_with("--listen", value), GOOD.as_bytes());
+        let bootstrap = rendered(&render_with("--listen", value), VALID.as_bytes());
         let listener = &bootstrap["static_resources"]["listeners"][0];
         assert_eq!(
             listener["address"],
@@ -198,7 +199,7 @@ fn an_address_is_checked() {
         );
     }
     for (value, address) in [("[2001:db8::1]:443", "2001:db8::1"), ("api-1.example.org:443", "api-1.example.org")] {
-        let bootstrap = rendered(&render_with("--upstream", value), GOOD.as_bytes());
+        let bootstrap = rendered(&render_with("--upstream", value), VALID.as_bytes());
         let endpoints = &bootstrap["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0];
         let socket = &endpoints["lb_endpoints"][0]["endpoint"]["address"]["socket_address"];
         assert_eq!(socket, &json!({ "address": address, "port_value": 443 }));
@@ -206,7 +207,7 @@ fn an_address_is_checked() {
 }
 
 #[test]
-fn a_bootstrap_has_what_keeps_it_safe() {
+fn a_bootstrap_has_the_safety_settings() {
     let preset = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("envoy/presets/enterprise-v2.yaml");
     let preset = std::fs::read(preset).unwrap();
     let bootstrap = rendered(&render("-"), &preset);
@@ -225,43 +226,43 @@ fn a_bootstrap_has_what_keeps_it_safe() {
     assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], "/filter.wasm");
     assert_eq!(plugin["configuration"]["@type"], "type.googleapis.com/google.protobuf.StringValue");
     let text = String::from_utf8(preset).unwrap();
-    assert_eq!(handed(listener).to_json(), from_yaml(&text).unwrap().to_json());
-    assert!(Policy::compile(&handed(listener)).is_ok());
+    assert_eq!(received_policy(listener).to_json(), from_yaml(&text).unwrap().to_json());
+    assert!(Policy::compile(&received_policy(listener)).is_ok());
     let log = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
     assert_eq!(log["sluicegate"], "%FILTER_STATE(wasm.sluicegate:PLAIN)%");
     assert_eq!(log["path"], "%PATH(NQ)%", "no query: it may hold a credential");
-    // Without `access_log` in the policy there is nothing to show.
-    let plain = rendered(&render("-"), GOOD.as_bytes());
+    // Without `access_log` in the policy, there is nothing to log.
+    let plain = rendered(&render("-"), VALID.as_bytes());
     let manager = connection_manager(&plain["static_resources"]["listeners"][0]);
     assert_eq!(manager["access_log"][0]["typed_config"]["log_format"]["json_format"]["sluicegate"], Value::Null);
 }
 
 #[test]
-fn the_proxy_is_told_of_itself() {
-    let plain = rendered(&render("-"), GOOD.as_bytes());
+fn the_bootstrap_sets_the_proxys_metadata() {
+    let plain = rendered(&render("-"), VALID.as_bytes());
     assert_eq!(plain["node"], json!({ "id": "sluicegate", "cluster": "sluicegate" }));
     let arguments =
         ["--node-metadata", "region=eu", "--node-metadata", "odd: \"k\"=a=b: \u{e9}", "--node-metadata", "no="];
-    let told = rendered(&[&render("-")[..], &arguments].concat(), GOOD.as_bytes());
-    assert_eq!(told["node"]["metadata"], json!({ "region": "eu", "odd: \"k\"": "a=b: \u{e9}", "no": "" }));
+    let expected = rendered(&[&render("-")[..], &arguments].concat(), VALID.as_bytes());
+    assert_eq!(expected["node"]["metadata"], json!({ "region": "eu", "odd: \"k\"": "a=b: \u{e9}", "no": "" }));
     for wrong in ["region", "=eu", ""] {
-        let (code, _, stderr) = run(&[&render("-")[..], &["--node-metadata", wrong]].concat(), GOOD.as_bytes());
+        let (code, _, stderr) = run(&[&render("-")[..], &["--node-metadata", wrong]].concat(), VALID.as_bytes());
         assert_eq!(code, 2);
         assert!(stderr.contains(&format!("\"{wrong}\" is not KEY=VALUE")), "{stderr}");
     }
 }
 
 #[test]
-fn watched_listeners_are_the_very_same() {
+fn watched_listeners_equal_the_static_ones() {
     let mut arguments = render("-");
-    let whole = rendered(&arguments, GOOD.as_bytes());
+    let whole = rendered(&arguments, VALID.as_bytes());
     arguments.extend(["--listeners", "/run/it's \"here\"/listeners.yaml"]);
-    let watching = rendered(&arguments, GOOD.as_bytes());
+    let watching = rendered(&arguments, VALID.as_bytes());
     assert_eq!(watching["static_resources"]["listeners"], Value::Null);
     let source = &watching["dynamic_resources"]["lds_config"]["path_config_source"];
     assert_eq!(source["path"], "/run/it's \"here\"/listeners.yaml");
     let listeners = ["render", "listeners", "--listen", "127.0.0.1:8080", "--wasm", "/filter.wasm", "--policy", "-"];
-    let mut response = rendered(&listeners, GOOD.as_bytes());
+    let mut response = rendered(&listeners, VALID.as_bytes());
     let resource = response["resources"][0].as_object_mut().unwrap();
     assert_eq!(resource.remove("@type").unwrap(), "type.googleapis.com/envoy.config.listener.v3.Listener");
     assert_eq!(response["resources"], whole["static_resources"]["listeners"]);
@@ -284,18 +285,18 @@ fn any_text_of_a_policy_survives() {
         &"word ".repeat(3_000),
         &"\n".repeat(3_000),
     ] {
-        let mut policy: Value = serde_saphyr::from_str(GOOD).unwrap();
+        let mut policy: Value = serde_saphyr::from_str(VALID).unwrap();
         policy["replies"] = json!({ "refused": { "content_type": "text/plain", "body": body } });
         let policy = policy.to_string();
         let bootstrap = rendered(&render("-"), policy.as_bytes());
-        let handed = handed(&bootstrap["static_resources"]["listeners"][0]);
-        assert_eq!(handed.to_json(), from_json(policy.as_bytes()).unwrap().to_json());
-        let read: Value = serde_json::from_str(&handed.to_json()).unwrap();
+        let received_policy = received_policy(&bootstrap["static_resources"]["listeners"][0]);
+        assert_eq!(received_policy.to_json(), from_json(policy.as_bytes()).unwrap().to_json());
+        let read: Value = serde_json::from_str(&received_policy.to_json()).unwrap();
         assert_eq!(read["replies"]["refused"]["body"], *body);
-        assert!(Policy::compile(&handed).is_ok());
+        assert!(Policy::compile(&received_policy).is_ok());
     }
     let wasm = "/it's \"a\"\\b\u{e9}\u{2028}\u{1f600}\u{7f}/f.wasm";
-    let bootstrap = rendered(&render_with("--wasm", wasm), GOOD.as_bytes());
+    let bootstrap = rendered(&render_with("--wasm", wasm), VALID.as_bytes());
     let plugin = plugin(&bootstrap["static_resources"]["listeners"][0]);
     assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], wasm);
 }
@@ -314,51 +315,51 @@ const FILTERS: &str = r##"# What Envoy takes for HTTP filters.
 "##;
 
 #[test]
-fn filters_come_before_ours_as_they_are() {
+fn filters_come_before_ours_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "filters.yaml", FILTERS.as_bytes());
     let mut arguments = render("-");
     arguments.extend(["--filters", &path]);
-    let bootstrap = rendered(&arguments, GOOD.as_bytes());
+    let bootstrap = rendered(&arguments, VALID.as_bytes());
     let mut manager = connection_manager(&bootstrap["static_resources"]["listeners"][0]).clone();
     let written: Value = serde_saphyr::from_str(FILTERS).unwrap();
     let found = manager["http_filters"].as_array_mut().unwrap();
     let ours = found.split_off(2);
     assert_eq!(json!(found), written);
-    let plain = rendered(&render("-"), GOOD.as_bytes());
+    let plain = rendered(&render("-"), VALID.as_bytes());
     let without = connection_manager(&plain["static_resources"]["listeners"][0])["http_filters"].clone();
-    assert_eq!(json!(ours), without, "what follows is what stands there without them");
+    assert_eq!(json!(ours), without, "the rest is the same as without them");
     let listeners = ["render", "listeners", "--listen", "127.0.0.1:8080", "--wasm", "/filter.wasm", "--policy", "-"];
-    let response = rendered(&[&listeners[..], &["--filters", &path]].concat(), GOOD.as_bytes());
+    let response = rendered(&[&listeners[..], &["--filters", &path]].concat(), VALID.as_bytes());
     manager["http_filters"].as_array_mut().unwrap().extend(ours);
     assert_eq!(connection_manager(&response["resources"][0]), &manager);
     let none = file(&folder, "none.yaml", b"[]\n");
-    let empty = rendered(&[&render("-")[..], &["--filters", &none]].concat(), GOOD.as_bytes());
+    let empty = rendered(&[&render("-")[..], &["--filters", &none]].concat(), VALID.as_bytes());
     assert_eq!(empty, plain);
 }
 
 #[test]
-fn filters_that_are_none_are_told_where() {
+fn errors_in_the_filters_are_located() {
     let folder = tempfile::tempdir().unwrap();
-    for (text, told) in [
+    for (text, expected) in [
         (
             "name: one\n",
-            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\nFILE: 1 error\n",
+            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\n1 error in FILE\n",
         ),
         (
             "- { name: one }\n- two\n- [three]\n",
-            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a list\nFILE: 2 errors\n",
+            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a list\n2 errors in FILE\n",
         ),
-        ("", "FILE: /: the document is empty\nFILE: 1 error\n"),
-        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 error\n"),
-        ("- { name: one, name: two }", "FILE:1: /0/name: duplicate key\nFILE: 1 error\n"),
+        ("", "FILE: /: the document is empty\n1 error in FILE\n"),
+        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\n1 error in FILE\n"),
+        ("- { name: one, name: two }", "FILE:1: /0/name: duplicate key\n1 error in FILE\n"),
     ] {
         let path = file(&folder, "filters.yaml", text.as_bytes());
         let arguments = [&render("-")[..], &["--filters", &path]].concat();
-        assert_eq!(run(&arguments, GOOD.as_bytes()), (1, String::new(), told.replace("FILE", &path)), "{text}");
+        assert_eq!(run(&arguments, VALID.as_bytes()), (1, String::new(), expected.replace("FILE", &path)), "{text}");
     }
     let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
-    let (code, stdout, stderr) = run(&[&render("-")[..], &["--filters", &missing]].concat(), GOOD.as_bytes());
-    let told = format!("sluicegate: {missing}: No such file or directory (os error 2)\n");
-    assert_eq!((code, stdout, stderr), (2, String::new(), told));
+    let (code, stdout, stderr) = run(&[&render("-")[..], &["--filters", &missing]].concat(), VALID.as_bytes());
+    let expected = format!("sluicegate: {missing}: No such file or directory (os error 2)\n");
+    assert_eq!((code, stdout, stderr), (2, String::new(), expected));
 }

@@ -1,4 +1,4 @@
-//! The same scenarios on an Envoy container, and what `make up` starts.
+//! The same scenarios on an Envoy container, and the containers that `make up` starts.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice, reason = "test code")]
@@ -16,7 +16,7 @@ mod harness;
 #[path = "e2e/scenarios.rs"]
 mod scenarios;
 
-/// One test for each scenario, under the scenario's own name.
+/// One test for each scenario, with the scenario's name.
 macro_rules! in_a_container {
     ($($module:ident: [$($name:ident),* $(,)?])*) => {
         $(mod $module {

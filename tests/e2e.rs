@@ -13,7 +13,7 @@ mod process;
 #[path = "e2e/scenarios.rs"]
 mod scenarios;
 
-/// One test for each scenario, under the scenario's own name.
+/// One test for each scenario, with the scenario's name.
 macro_rules! on_a_process {
     ($($module:ident: [$($name:ident),* $(,)?])*) => {
         $(mod $module {

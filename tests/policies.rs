@@ -1,7 +1,7 @@
-//! The corpus of policies: what is accepted, what is refused, and in which words.
+//! The corpus of policies: which are valid, which are not, and the messages.
 //!
-//! A file `bad_*.yaml` begins with what is said of it, one error a line, as `sluicegate check` prints
-//! it behind the file's name: `# expect: LINE: POINTER: RULE`. All but one have exactly one error.
+//! A file `bad_*.yaml` begins with its expected errors, one a line, as `sluicegate check` prints
+//! them after the file's name: `# expect: LINE: POINTER: RULE`. All but one have exactly one error.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, reason = "test code")]
@@ -14,10 +14,10 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::document::{Node, Rule, SyntaxError, Value, from_configuration, from_json, from_yaml};
 use sluicegate::policy::error::{PolicyError, Reason};
 
-/// The one file with more than one error.
+/// The only file with more than one error.
 const MANY: &str = "bad_many_at_once.yaml";
 
-/// The files of the corpus whose names begin with `start`, by name.
+/// The files of the corpus with this prefix, sorted by name.
 fn corpus(start: &str) -> Vec<(String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/policies");
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -34,15 +34,15 @@ fn expected(text: &str) -> Vec<&str> {
     text.lines().map_while(|line| line.strip_prefix("# expect: ")).collect()
 }
 
-/// What is said of a policy in YAML, with lines.
-fn told(text: &str) -> Vec<String> {
+/// The errors of a policy in YAML, with lines.
+fn errors_of(text: &str) -> Vec<String> {
     match from_yaml(text) {
         Ok(document) => errors(&document).iter().map(|error| format!("{}: {error}", error.line)).collect(),
-        Err(error) => vec![told_of_syntax(&error)],
+        Err(error) => vec![syntax_error(&error)],
     }
 }
 
-fn told_of_syntax(error: &SyntaxError) -> String {
+fn syntax_error(error: &SyntaxError) -> String {
     let numbers = [error.line, error.column].map(|number| number.to_string());
     let place: Vec<&str> = numbers.iter().map(String::as_str).filter(|number| *number != "0").collect();
     let pointer = error.pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
@@ -54,7 +54,7 @@ fn errors(document: &Node) -> Vec<PolicyError> {
     Policy::compile(document).err().unwrap_or_default()
 }
 
-/// The errors without lines, and in no order: a `Struct` has none of its keys.
+/// The errors without lines and unordered, since the keys of a `Struct` have neither.
 fn lineless(document: &Node) -> BTreeSet<String> {
     errors(document).iter().map(PolicyError::to_string).collect()
 }
@@ -79,28 +79,28 @@ fn as_value(node: &Node) -> prost_types::Value {
 }
 
 #[test]
-fn every_error_is_told_at_its_place() {
+fn every_error_has_its_line_and_pointer() {
     let files = corpus("bad_");
     for (name, text) in &files {
         let expected = expected(text);
         assert_eq!(expected.len() == 1, name != MANY, "{name}: one error each");
-        assert_eq!(told(text), expected, "{name}");
+        assert_eq!(errors_of(text), expected, "{name}");
     }
     assert!(files.len() >= 490, "only {} files", files.len());
 }
 
 #[test]
-fn many_errors_are_told_at_once_and_in_order() {
+fn many_errors_are_reported_at_once_and_in_order() {
     let (_, text) = corpus(MANY).pop().unwrap();
     let errors = errors(&from_yaml(&text).unwrap());
     assert!(errors.len() > 20, "{errors:#?}");
     assert!(errors.is_sorted_by_key(|error| error.line), "{errors:#?}");
     let places: BTreeSet<_> = errors.iter().map(|error| (&error.at, error.reason.to_string())).collect();
-    assert_eq!(places.len(), errors.len(), "none is told twice");
+    assert_eq!(places.len(), errors.len(), "none is reported twice");
 }
 
 #[test]
-fn the_forms_of_a_policy_have_the_same_faults() {
+fn the_forms_of_a_policy_have_the_same_errors() {
     for (name, text) in corpus("") {
         let Ok(document) = from_yaml(&text) else { continue };
         let Value::Map(_) = &document.value else { continue };
@@ -113,7 +113,7 @@ fn the_forms_of_a_policy_have_the_same_faults() {
 }
 
 #[test]
-fn a_good_policy_is_good_in_every_form() {
+fn a_valid_policy_is_valid_in_every_form() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("envoy/presets");
     let shipped = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let shipped = shipped.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()));
@@ -127,7 +127,7 @@ fn a_good_policy_is_good_in_every_form() {
     }
 }
 
-/// A new reason stops this from compiling: give it a file, and its name here.
+/// A new reason stops this from compiling: add a file for it, and its name here.
 fn reason(reason: &Reason) -> &'static str {
     match reason {
         Reason::UnknownKey { .. } => "UnknownKey",
@@ -166,7 +166,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::NotTrue => "NotTrue",
         Reason::SecretAsAttribute { .. } => "SecretAsAttribute",
         Reason::NoCapture { .. } => "NoCapture",
-        // What it wraps counts, too.
+        // The reason within counts, too.
         Reason::InEntry { reason: inner, .. } => self::reason(inner),
         Reason::NoAcceptedCredential => "NoAcceptedCredential",
         Reason::MethodInPath => "MethodInPath",
@@ -184,8 +184,8 @@ fn reason(reason: &Reason) -> &'static str {
     }
 }
 
-/// The rule's name where a small YAML document can break it; `None` for JSON's own, a `Struct`'s,
-/// and the bounds on megabytes, which have tests beside the code.
+/// The name of a rule that a small YAML document can break; `None` for rules of JSON or of a
+/// `Struct`, and for bounds of megabytes, which have unit tests.
 fn rule(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::EmptyDocument => "EmptyDocument",

@@ -1,4 +1,4 @@
-//! The schema of the language, held against the readers, which are the truth of it.
+//! Compares the schema of the language with the readers, which are authoritative.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
@@ -42,7 +42,7 @@ fn validator(schema: &Value) -> Validator {
     jsonschema::draft202012::new(schema).unwrap()
 }
 
-/// The files of a folder whose names begin with `start`, by name; none where there is no such folder.
+/// The files of a folder with this prefix, sorted by name; none if there is no such folder.
 fn files(folder: &str, start: &str) -> Vec<(String, String)> {
     let entries = std::fs::read_dir(root().join(folder)).into_iter().flatten().map(|entry| entry.unwrap());
     let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
@@ -54,13 +54,14 @@ fn files(folder: &str, start: &str) -> Vec<(String, String)> {
     files
 }
 
-/// What a document says, as JSON; `None` where it is no tree, of which no schema ever hears.
+/// The content of a document as JSON; `None` for a syntax error, which no schema sees.
 fn tree(text: &str) -> Option<Value> {
     from_yaml(text).ok().map(|document| serde_json::from_str(&document.to_json()).unwrap())
 }
 
-/// All policies that are good. Some of the end-to-end tests' get their limits there, and are none before.
-fn good() -> Vec<(String, Value)> {
+/// All valid policies. Some of the end-to-end tests' policies get their limits in the tests, and
+/// are invalid before.
+fn valid_policies() -> Vec<(String, Value)> {
     let folders = [("envoy/presets", ""), ("envoy/examples", ""), ("tests/policies", "ok_")];
     let shipped = folders.iter().flat_map(|(folder, start)| files(folder, start));
     let shipped = shipped.map(|(name, text)| (name, tree(&text).unwrap()));
@@ -73,18 +74,18 @@ fn errors(document: &Value) -> Vec<PolicyError> {
 }
 
 #[test]
-fn the_one_that_is_checked_in_is_the_one_that_is_printed() {
+fn the_checked_in_schema_is_the_printed_one() {
     let checked_in = std::fs::read_to_string(root().join(CHECKED_IN)).unwrap();
-    assert!(checked_in == printed(), "{CHECKED_IN} is not what the types say: run `make schema`, and commit it");
+    assert!(checked_in == printed(), "{CHECKED_IN} differs from the types: run `make schema`, and commit it");
 }
 
 #[test]
-fn it_is_a_schema_for_editors() {
+fn the_schema_helps_editors() {
     let schema = schema();
     assert!(jsonschema::meta::is_valid(&schema));
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!((&schema["title"], &schema["$id"]), (&json!("Sluicegate policy"), &Value::Null));
-    // Whatever a person can write is explained, and nothing is left to chance.
+    // Every key has a description, and every map states whether it is open.
     let mut schemas = vec![&schema];
     schemas.extend(schema["$defs"].as_object().unwrap().values());
     for object in schemas.iter().filter(|schema| schema["type"] == "object") {
@@ -95,26 +96,26 @@ fn it_is_a_schema_for_editors() {
             assert!(explained, "{key} has no description: {object:#}");
         }
     }
-    assert!(!schema.to_string().contains("null"), "nothing is ever null");
+    assert!(!schema.to_string().contains("null"), "no value is null");
 }
 
 #[test]
-fn it_accepts_every_good_policy() {
+fn the_schema_accepts_every_valid_policy() {
     let validator = validator(&schema());
-    let good = good();
-    for (name, document) in &good {
+    let valid_policies = valid_policies();
+    for (name, document) in &valid_policies {
         let errors: Vec<String> =
             validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
     }
-    assert!(good.len() >= 15, "{} files", good.len());
+    assert!(valid_policies.len() >= 15, "{} files", valid_policies.len());
 }
 
-/// What no schema can tell, by the reason; the readers tell it. One that the schema refuses after all
-/// must not stand here.
+/// Reasons that no schema can express; the readers report them. A reason that the schema expresses
+/// must not be in this list.
 const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
     (
-        "a name that stands elsewhere in the document, or not",
+        "a name that must be defined elsewhere in the document",
         &[
             "access_log_attribute_unknown",
             "directory_attributes_of_a_credential",
@@ -151,7 +152,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
         ],
     ),
     (
-        "the name of something else elsewhere in the document",
+        "a name that is used for something else in the document",
         &[
             "attribute_name_of_a_credential",
             "directory_key_of_a_credential",
@@ -166,7 +167,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
         ],
     ),
     (
-        "used twice, and not the same to the letter or the whole",
+        "a duplicate that is not equal as text, or as a whole",
         &[
             "credential_metadata_twice",
             "credential_twice",
@@ -185,11 +186,11 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
         ],
     ),
     (
-        "a place where a secret stands",
+        "a value that is a secret",
         &["attribute_header_of_a_credential", "attribute_metadata_of_a_credential", "attribute_query_of_a_credential"],
     ),
     (
-        "a capture of a name that stands elsewhere",
+        "a capture whose name is defined elsewhere",
         &[
             "attribute_path_without_capture",
             "limit_per_capture_of_one_route",
@@ -230,7 +231,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
         ],
     ),
     (
-        "what an override has of its limit, or not",
+        "a key that an override takes from its limit",
         &[
             "payload_override_json_duplicate_names_alone",
             "payload_override_json_duplicate_names_of_too_many",
@@ -261,7 +262,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
 ];
 
 #[test]
-fn it_refuses_all_that_a_schema_can_refuse() {
+fn the_schema_rejects_all_that_a_schema_can() {
     let validator = validator(&schema());
     let left: BTreeSet<String> =
         LEFT_TO_THE_READERS.iter().flat_map(|(_, names)| names.iter().map(|name| format!("bad_{name}.yaml"))).collect();
@@ -270,7 +271,7 @@ fn it_refuses_all_that_a_schema_can_refuse() {
     let accepted = trees.filter(|(_, document)| validator.is_valid(document));
     let accepted: BTreeSet<String> = accepted.map(|(name, _)| name.clone()).collect();
     let unexpected: Vec<_> = accepted.difference(&left).collect();
-    assert!(unexpected.is_empty(), "the schema lets these pass: {unexpected:#?}");
+    assert!(unexpected.is_empty(), "the schema accepts these: {unexpected:#?}");
     let refused: Vec<_> = left.difference(&accepted).collect();
-    assert!(refused.is_empty(), "these are refused, or gone, and stand in the list: {refused:#?}");
+    assert!(refused.is_empty(), "the list has these, but they are rejected or gone: {refused:#?}");
 }

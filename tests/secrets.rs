@@ -1,5 +1,5 @@
-//! What stands under `/callers/directory` is never repeated: not by the library, not by the command
-//! line, whatever is wrong with it or around it.
+//! The content of `/callers/directory` is never repeated: neither by the library nor by the command
+//! line, whatever is wrong in it or around it.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
@@ -18,7 +18,8 @@ use sluicegate::policy::document::{from_configuration, from_yaml};
 
 const MARK: &str = "s3cr3t";
 
-/// Policies that are wrong wherever a message could list what the directory has; `DIRECTORY` is it.
+/// Policies with an error at every place where a message could repeat the content of the directory,
+/// `DIRECTORY`.
 const POLICIES: [&str; 2] = [
     r"version: 1
 name: Wrong
@@ -44,7 +45,7 @@ limits:
 ",
 ];
 
-/// Directories with the mark at every place, in flow style, each right in its own way or wrong.
+/// Directories with the mark at every place, in flow style, each valid or invalid in its own way.
 fn directories() -> Vec<String> {
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let long = MARK.repeat(100);
@@ -110,26 +111,26 @@ fn documents() -> impl Iterator<Item = String> {
     directories().into_iter().flat_map(filled)
 }
 
-/// Everything that the library says, for people and for programmers.
-fn told(text: &str) -> String {
+/// Everything that the library prints, for people and for programmers.
+fn printed(text: &str) -> String {
     let read = match from_yaml(text) {
         Ok(document) => Policy::compile(&document).map_err(|errors| (format!("{errors:?}"), errors)),
         Err(error) => return format!("{error} {error:?}"),
     };
     match read {
         Ok(policy) => format!("{:?}", policy.callers),
-        Err((debug, errors)) => errors.iter().fold(debug, |told, error| format!("{told}\n{error}")),
+        Err((debug, errors)) => errors.iter().fold(debug, |printed, error| format!("{printed}\n{error}")),
     }
 }
 
-fn assert_silent(told: &str, document: &str) {
-    assert!(!told.to_lowercase().contains(MARK), "{told}\n--- of\n{document}");
+fn assert_silent(printed: &str, document: &str) {
+    assert!(!printed.to_lowercase().contains(MARK), "{printed}\n--- of\n{document}");
 }
 
 #[test]
 fn the_library_repeats_nothing_of_the_directory() {
     for document in documents() {
-        assert_silent(&told(&document), &document);
+        assert_silent(&printed(&document), &document);
         if let Ok(tree) = from_yaml(&document) {
             let again = from_configuration(tree.to_json().as_bytes()).unwrap();
             let errors = Policy::compile(&again).err().unwrap_or_default();
@@ -166,44 +167,44 @@ fn the_command_line_repeats_nothing_of_the_directory() {
         let commands = [vec!["check"], [&rendered[..], &["--wasm", "f.wasm", "--policy"]].concat()];
         for command in commands {
             let output = Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(&command).arg(&path).output().unwrap();
-            let good = command[0] == "render" && output.status.success();
-            let stdout = if good { String::new() } else { String::from_utf8(output.stdout).unwrap() };
+            let valid = command[0] == "render" && output.status.success();
+            let stdout = if valid { String::new() } else { String::from_utf8(output.stdout).unwrap() };
             assert_silent(&(stdout + &String::from_utf8(output.stderr).unwrap()), &document);
         }
     }
 }
 
 #[test]
-fn no_slip_of_the_hand_makes_the_library_repeat_the_directory() {
-    // In brackets, so that no slip moves a line of it to where it is no directory.
+fn no_typing_error_makes_the_library_repeat_the_directory() {
+    // In brackets, so that no typing error moves a line of it out of the directory.
     let directory = "[{ sha256: s3cr3t, org: &s3cr3t s3cr3t, s3cr3t: 's3cr3t' }, { s3cr3t: { s3cr3t: *s3cr3t } }]";
-    let good = POLICIES[0].replace("DIRECTORY", directory);
-    let begin = good.find("callers").unwrap();
-    let end = good.find("  credentials").unwrap();
+    let valid = POLICIES[0].replace("DIRECTORY", directory);
+    let begin = valid.find("callers").unwrap();
+    let end = valid.find("  credentials").unwrap();
     for at in begin..end {
         let slips = ["", "\"", "'", "{", "}", "[", "]", ",", ": ", "\n", "\t", "- ", "&", "*", "!", "\\", "#", " "];
         for slip in slips {
-            let added = [&good[..at], slip, &good[at..]].concat();
-            let lost = [&good[..at], slip, &good[at + 1..]].concat();
+            let added = [&valid[..at], slip, &valid[at..]].concat();
+            let lost = [&valid[..at], slip, &valid[at + 1..]].concat();
             for document in [added, lost] {
-                // A slip in the key itself makes another key, which is no directory.
+                // A typing error in the key itself makes another key, which is not a directory.
                 if document.contains("\ncallers:") && document.contains("\n  directory:") {
-                    assert_silent(&told(&document), &document);
+                    assert_silent(&printed(&document), &document);
                 }
             }
         }
     }
 }
 
-/// What is an alias on one side of the directory's border would be repeated on the other.
+/// An alias that crosses the border of the directory would repeat its content outside.
 #[test]
 fn no_alias_leads_out_of_the_directory() {
     for (inside, outside) in [("&a s3cr3t", "*a"), ("s3cr3t", "x"), ("&a s3cr3t", "{ x: *a }"), ("&a s3cr3t", "[*a]")] {
         let text = format!(
             "version: 1\ncallers:\n  credentials: []\n  directory: [{{ sha256: {inside} }}]\nname: {outside}\nlimits: []\n"
         );
-        assert_silent(&told(&text), &text);
+        assert_silent(&printed(&text), &text);
     }
     let into = "version: &a s3cr3t\ncallers: { directory: [{ sha256: *a }] }\n";
-    assert!(told(into).starts_with("line 2, column 34: an alias"), "{}", told(into));
+    assert!(printed(into).starts_with("line 2, column 34: an alias"), "{}", printed(into));
 }

@@ -1,29 +1,29 @@
-//! What no compiler checks: the order of the modules, the size of a file, links, versions that must agree,
-//! and what must never land.
+//! Rules that no compiler checks: the order of the modules, the size of a file, links, equal
+//! versions, and text that must never land.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The modules of `src/`, as the data flows: each may use those before it.
+/// The modules of `src/` in the order of the data flow: each may use those before it.
 const ORDER: [&str; 14] = [
     "base", "host", "limit", "payload", "policy", "store", "queue", "request", "engine", "reply", "observe", "filter",
     "wasm", "cli",
 ];
 
-/// Who may not use whom, although the order would let it.
+/// Modules that may not use each other although the order would allow it.
 const APART: [(&str, &str, &str); 7] = [
     ("limit", "host", "the algorithms are pure"),
     ("payload", "host", "the meters are pure"),
     ("policy", "host", "a policy is checked without a proxy"),
-    ("queue", "policy", "a queue knows pools, not who waits in them"),
-    ("store", "policy", "a store knows keys and rules, not who they are for"),
+    ("queue", "policy", "a queue knows pools, not their callers"),
+    ("store", "policy", "a store knows keys and rules, not their callers"),
     ("cli", "filter", "the command line has no streams"),
     ("cli", "wasm", "the command line is native"),
 ];
 
 const LINES_MAX: usize = 500;
 
-/// In two halves each, so that this file keeps its own rules.
+/// In two halves each, so that this file does not break the rule.
 const UNFINISHED: [&str; 5] = [
     concat!("todo", "!("),
     concat!("unimplemented", "!("),
@@ -32,7 +32,7 @@ const UNFINISHED: [&str; 5] = [
     concat!("#[", "ignore"),
 ];
 
-/// First directories of paths that exist on somebody's own machine alone.
+/// The first directories of private paths.
 const PRIVATE: [&str; 5] = ["home", "root", "Users", "work", "mnt"];
 
 #[test]
@@ -42,7 +42,7 @@ fn the_repository_is_tidy() {
     assert!(files.iter().any(|file| file == "src/lib.rs"), "{} files, and src/lib.rs is not one", files.len());
     let mut findings = Vec::new();
     for file in files {
-        // One that git knows may be gone from the disk.
+        // A tracked file may be missing on disk.
         let Ok(bytes) = std::fs::read(root.join(&file)) else { continue };
         findings.extend(inspect(&file, &String::from_utf8_lossy(&bytes)));
     }
@@ -50,7 +50,7 @@ fn the_repository_is_tidy() {
 }
 
 #[test]
-fn every_rule_finds_what_it_is_for() {
+fn every_rule_finds_what_it_forbids() {
     for (file, text, finding) in [
         ("src/base/a.rs", "\nuse crate::limit::Decision;\n", "src/base/a.rs:2: base may not use limit"),
         ("src/engine.rs", "fn a() { crate::reply::b() }", "src/engine.rs:1: engine may not use reply"),
@@ -62,7 +62,7 @@ fn every_rule_finds_what_it_is_for() {
         ("src/base.rs", &"//\n".repeat(501), "src/base.rs:501: more than 500 lines"),
         ("tests/a.rs", concat!("// FIX", "ME later"), concat!("tests/a.rs:1: FIX", "ME must not land")),
         ("tests/a.rs", concat!("#[", "ignore]"), concat!("tests/a.rs:1: #[", "ignore must not land")),
-        ("README.md", concat!("cd /ho", "me/me"), "README.md:1: a path of somebody's machine"),
+        ("README.md", concat!("cd /ho", "me/me"), "README.md:1: a path of a private machine"),
     ] {
         let found = inspect(file, text);
         assert!(found.len() == 1 && found[0].starts_with(finding), "{file}: {found:?}, not {finding}");
@@ -111,7 +111,8 @@ fn the_index_lists_every_decision() {
     }
 }
 
-/// `make` runs the pinned toolchain alone, so it verifies the oldest supported Rust only if both are one.
+/// `make` runs the pinned toolchain only, so it verifies the oldest supported Rust only if both are
+/// the same.
 #[test]
 fn the_pinned_rust_is_the_oldest_supported() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -128,7 +129,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0))
 }
 
-/// The findings in one file, each as `file:line: what and why`.
+/// The findings in one file, each as `file:line: rule`.
 fn inspect(file: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
     let mut find = |index: usize, what: String| findings.push(format!("{file}:{}: {what}", index.saturating_add(1)));
@@ -148,7 +149,7 @@ fn inspect(file: &str, text: &str) -> Vec<String> {
             find(index, format!("{word} must not land"));
         }
         if names_private_path(line) {
-            find(index, "a path of somebody's machine, which nobody else has".to_owned());
+            find(index, "a path of a private machine".to_owned());
         }
         let Some(module) = module.filter(|_| !line.trim_start().starts_with("//")) else { continue };
         let prefix = if module == "bin" { "sluicegate::" } else { "crate::" };
@@ -161,7 +162,7 @@ fn inspect(file: &str, text: &str) -> Vec<String> {
     findings
 }
 
-/// Whether `module` may use what begins with `used`, the text behind `crate::`.
+/// Whether `module` may use the path `used`, the text after `crate::`.
 fn may_use(module: &str, used: &str) -> Result<(), String> {
     if used.starts_with('{') {
         return Err("one module for each `crate::`".to_owned());
@@ -180,19 +181,19 @@ fn may_use(module: &str, used: &str) -> Result<(), String> {
     Err(format!("{module} may not use {used}: the order is {}", ORDER.join(" < ")))
 }
 
-/// Whether an absolute path that begins in one of [`PRIVATE`] stands in `line`.
+/// Whether `line` contains an absolute path that begins with one of [`PRIVATE`].
 fn names_private_path(line: &str) -> bool {
     PRIVATE.iter().any(|directory| {
         let path = format!("/{directory}/");
         line.match_indices(&path).any(|(start, _)| {
-            // Behind a word it is part of a longer path or of an address.
+            // After a word, it is part of a longer path or of a URL.
             let before = line.get(..start).and_then(|text| text.chars().next_back());
             before.is_none_or(|letter| !letter.is_alphanumeric() && !"._-*}$/".contains(letter))
         })
     })
 }
 
-/// The files of the repository, also those not yet added; `None` where git or its data is missing.
+/// The files of the repository, including those not yet added; `None` without git or its data.
 fn tracked(root: &Path) -> Option<Vec<String>> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").args(list).current_dir(root).output().ok()?;
@@ -200,7 +201,7 @@ fn tracked(root: &Path) -> Option<Vec<String>> {
     Some(names.split_terminator('\0').map(str::to_owned).collect())
 }
 
-/// The same without git, as near as can be.
+/// The same without git, approximately.
 fn walked(root: &Path, below: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(root.join(below)) else { return Vec::new() };
     let mut files = Vec::new();

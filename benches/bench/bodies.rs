@@ -1,4 +1,4 @@
-//! What a byte of a body costs.
+//! The cost of a byte of a body.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,14 +19,14 @@ const BROTLI: &str = "content-type: application/json\r\ncontent-encoding: br";
 const ZSTD: &str = "content-type: application/json\r\ncontent-encoding: zstd";
 const ZIP: &str = "content-type: application/zip";
 
-/// The rules of the preset `datocms`, with numbers that a sample keeps to.
+/// The rules of the preset `datocms`, with numbers that a sample does not exceed.
 const RECORD: &str = "bytes: 200MiB, json: { value: { at: /data, bytes: 200MiB }, \
                       objects: { where: { type: item }, below: /data, count: 500000, depth: 6 } }";
 
-/// The row that the others are compared with.
+/// The row to compare with.
 const NOOP: usize = 1;
 
-/// Something that is done with a body.
+/// A listener with a body to send to it.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) filter: Filter,
@@ -80,7 +80,7 @@ impl Kind {
     }
 }
 
-/// Bodies of one size, and how often they are sent.
+/// Bodies of one size, and the number of uploads.
 struct Size {
     megabytes: usize,
     rounds: usize,
@@ -93,16 +93,18 @@ const SIZES: [Size; 2] = [
     Size { megabytes: 64, rounds: 10, seconds_max: 50, uploads_per_round: 1 },
 ];
 
-/// Processor time per megabyte, added over a filter that lets every chunk pass.
+/// Measures processor time per megabyte, added over a filter that passes every chunk on.
 pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     let upstream = upstream::serve();
-    SIZES.iter().for_each(|size| size.measure(paths, upstream, report));
+    for size in &SIZES {
+        size.measure(paths, upstream, report);
+    }
 }
 
 impl Size {
     fn measure(&self, paths: &Paths, upstream: u16, report: &mut Report) {
         let mut kinds = Kind::all(Samples::of(self.megabytes));
-        // What is held has to fit into Envoy's buffer, which takes 1 MiB.
+        // A held body has to fit into Envoy's buffer of 1 MiB.
         kinds.retain(|kind| self.megabytes == 1 || kind.name != "json, held");
         let ports: Vec<u16> = kinds.iter().map(|_| free_port()).collect();
         let listeners = kinds
@@ -115,17 +117,22 @@ impl Size {
         let costs = Rounds::new(self.rounds, self.seconds_max).costs(&mut connections, |_, place, connection| {
             let kind = &kinds[place];
             let mut upload = || client::upload(connection, kind.head, &kind.body);
-            // The caches are still full of what came before, which is not the same for all.
+            // The first upload is not measured: the caches are in the state that the previous kind
+            // left.
             if self.megabytes == 1 {
                 upload();
             }
-            let cost = envoy.micros(|| (0..self.uploads_per_round).for_each(|_| upload()));
+            let cost = envoy.micros(|| {
+                for _ in 0..self.uploads_per_round {
+                    upload();
+                }
+            });
             cost / 1e3 / (kind.body.len() * self.uploads_per_round) as f64 * MB
         });
-        self.tell(&kinds, &costs, report);
+        self.add_table(&kinds, &costs, report);
     }
 
-    fn tell(&self, kinds: &[Kind], costs: &[Vec<f64>], report: &mut Report) {
+    fn add_table(&self, kinds: &[Kind], costs: &[Vec<f64>], report: &mut Report) {
         let mut table = Table::new(
             "bodies",
             format!("Processor time of Envoy per MB of body, bodies of {} MB", self.megabytes),

@@ -1,4 +1,4 @@
-//! What each host call costs: eight of them in a filter that does nothing else.
+//! The cost of each host call, measured by a filter that makes it eight times.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ use crate::traffic::TRAFFIC;
 const ROUNDS: usize = 120;
 const SECONDS_MAX: u64 = 60;
 const REQUESTS_PER_ROUND: usize = 320;
-/// As often the filter makes its call for each request.
+/// The number of calls that the filter makes for each request.
 const TIMES: f64 = 8.0;
 
-/// By the names that `examples/calls.rs` knows them by.
+/// The names in `examples/calls.rs`, with descriptions.
 const CALLS: [(&str, &str); 14] = [
     ("all-headers", "all headers of the request"),
     ("header", "one header"),
@@ -33,11 +33,10 @@ const CALLS: [(&str, &str); 14] = [
     ("filter-state", "set filter state, 48 bytes"),
 ];
 
-/// Processor time per call.
 pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     let traffic = &TRAFFIC[0];
     let policy = traffic.policy(paths);
-    assert!(fs::exists(&paths.calls).unwrap(), "{} is not there", paths.calls.display());
+    assert!(fs::exists(&paths.calls).unwrap(), "{} does not exist", paths.calls.display());
     let filters = [Filter::Missing, Filter::Noop].into_iter().chain(CALLS.map(|(name, _)| Filter::Call(name)));
     let (ports, listeners): (Vec<u16>, Vec<_>) = filters
         .map(|filter| {

@@ -1,4 +1,4 @@
-//! Clients that wait for each answer.
+//! Clients that wait for each response.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 const CONNECTIONS: usize = 16;
 
-/// Has one request under way at a time.
+/// A connection with one request in flight at a time.
 pub(crate) type Connection = BufReader<TcpStream>;
 
 pub(crate) fn connect(port: u16) -> Connection {
@@ -16,7 +16,7 @@ pub(crate) fn connect(port: u16) -> Connection {
     BufReader::new(stream)
 }
 
-/// Begins an upload of `length` bytes with the first of them; returns how many bytes went out.
+/// Begins an upload of `length` bytes with its first bytes; returns the number of bytes sent.
 pub(crate) fn begin(connection: &mut Connection, head: &str, length: usize, first: &[u8]) -> usize {
     let head = format!("POST /items HTTP/1.1\r\nhost: gateway\r\n{head}\r\ncontent-length: {length}\r\n\r\n");
     let stream = connection.get_mut();
@@ -25,18 +25,17 @@ pub(crate) fn begin(connection: &mut Connection, head: &str, length: usize, firs
     head.len() + first.len()
 }
 
-/// Uploads a body whole, which must be admitted.
+/// Uploads a complete body, which must be admitted.
 pub(crate) fn upload(connection: &mut Connection, head: &str, body: &[u8]) {
     begin(connection, head, body.len(), body);
     admitted(receive(connection));
 }
 
-/// Takes no other answer than this one.
+/// Requires status 200.
 pub(crate) fn admitted(status: u16) {
     assert_eq!(status, 200, "a request was refused");
 }
 
-/// Several connections.
 pub(crate) struct Client {
     connections: Vec<Connection>,
 }
@@ -50,9 +49,9 @@ impl Client {
         Self { connections: (0..connections).map(|_| connect(port)).collect() }
     }
 
-    /// Sends `requests` requests, each with a path and the lines that a number gives, one at a time on
-    /// each connection. (Envoy ends a connection with several, where it answers by itself.) `answered`
-    /// gets the status of each.
+    /// Sends `requests` requests, each with the path and header lines for its number, one at a time
+    /// on each connection. (Envoy closes a connection on which requests queue up if it answers by
+    /// itself.) `answered` receives the status of each.
     pub(crate) fn send(
         &mut self,
         requests: usize,
@@ -69,17 +68,19 @@ impl Client {
                 );
                 connection.get_mut().write_all(text.as_bytes()).unwrap();
             }
-            turn.into_iter().for_each(|connection| answered(receive(connection)));
+            for connection in turn {
+                answered(receive(connection));
+            }
         }
     }
 }
 
-/// Reads an answer to its end, and returns its status.
+/// Reads a response to its end, and returns its status.
 pub(crate) fn receive(connection: &mut Connection) -> u16 {
     read(connection, |_| ())
 }
 
-/// The header lines of the answer to a request with these lines, which must be admitted.
+/// The header lines of the response to a request with these lines, which must be admitted.
 pub(crate) fn fields(connection: &mut Connection, lines: &str) -> Vec<String> {
     let text = format!("GET / HTTP/1.1\r\nhost: gateway\r\n{lines}\r\n\r\n");
     connection.get_mut().write_all(text.as_bytes()).unwrap();
@@ -92,7 +93,7 @@ fn read(connection: &mut Connection, mut field: impl FnMut(&str)) -> u16 {
     let mut line = String::new();
     connection.read_line(&mut line).unwrap();
     let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("{line:?} is no answer"));
+    let status = status.unwrap_or_else(|| panic!("{line:?} is not a status line"));
     let mut length = 0;
     loop {
         line.clear();

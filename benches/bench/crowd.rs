@@ -1,4 +1,4 @@
-//! How the store fares as more and more keys come, up to ten million.
+//! The cost of the store with a growing number of keys, up to ten million.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,19 +12,26 @@ use crate::report::{Figure, Report, Table};
 use crate::statistics::{Rounds, over};
 
 const STEPS: [usize; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
-/// Limits that one request meets while the store fills, each with a key of its own.
+/// The limits that one request meets while the store fills, each with a key of its own.
 const KEYS_PER_REQUEST: usize = 20;
-/// More than elsewhere, so that Envoy does not wait for the client.
+/// More than in other parts, so that Envoy does not wait for the client.
 const CONNECTIONS: usize = 64;
-/// Requests between two looks at the time.
+/// The requests between two readings of the clock.
 const BLOCK: usize = 8_000;
 const ROUNDS: usize = 30;
 const REQUESTS_PER_ROUND: usize = 480;
-/// Requests of these callers are measured after each step.
+/// The number of callers whose requests are measured after each step.
 const KNOWN: usize = 960;
 const SECONDS_MAX: u64 = 100;
-/// What the larger store may come to take, and the program that fills it.
+/// The most memory that the larger store and the program that fills it may take.
 const MEMORY_MB: u64 = 3_000;
+
+const COLUMNS: [(&str, &str, usize); 4] = [
+    ("memory of Envoy", "MB", 0),
+    ("evicted", "", 0),
+    ("of a known caller, added over no filter", "µs a request", 2),
+    ("of a new key", "µs", 2),
+];
 
 struct Store {
     name: &'static str,
@@ -37,12 +44,13 @@ const STORES: [Store; 2] = [
     Store { name: "keys_max: 15000000, room for all", keys_max: 15_000_000, memory_mb: MEMORY_MB },
 ];
 
-/// Memory, evictions and processor time after each step, with room for few keys and with room for all.
+/// Measures memory, evictions and processor time after each step, with room for few keys and for
+/// all.
 pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     for store in &STORES {
         let free = machine::free_mb();
         if free < store.memory_mb {
-            let why = format!("{free} MB of memory are free, and it may take {} MB", store.memory_mb);
+            let why = format!("{free} MB of memory are free, but it may need {} MB", store.memory_mb);
             report.missing("crowd", store.name, &why);
             continue;
         }
@@ -61,16 +69,7 @@ impl Store {
         let envoy = Envoy::start(paths, listeners.collect(), None);
         let [mut without, mut with] = ports.map(Client::connect);
         let mut filling = Client::of(CONNECTIONS, ports[1]);
-        let mut table = Table::new(
-            "crowd",
-            format!("Distinct keys, with {}", self.name),
-            &[
-                ("memory of Envoy", "MB", 0),
-                ("evicted", "", 0),
-                ("of a known caller, added over no filter", "µs a request", 2),
-                ("of a new key", "µs", 2),
-            ],
-        );
+        let mut table = Table::new("crowd", format!("Distinct keys, with {}", self.name), &COLUMNS);
         let known = |number: usize| ("/known".to_owned(), format!("x-key: known-{}", number % KNOWN));
         with.send(2 * KNOWN, known, admitted);
         let end = Instant::now() + Duration::from_secs(SECONDS_MAX);
@@ -89,7 +88,7 @@ impl Store {
             });
             requests += sent;
             if sent < more {
-                let why = format!("{} keys came in {SECONDS_MAX} s", requests * KEYS_PER_REQUEST);
+                let why = format!("only {} keys were sent in {SECONDS_MAX} s", requests * KEYS_PER_REQUEST);
                 report.missing("crowd", &format!("{step} keys with {}", self.name), &why);
                 break;
             }
@@ -116,7 +115,7 @@ impl Store {
         report.add(&table);
     }
 
-    /// What one request takes comes back after hours, so that no counter is full again meanwhile.
+    /// A counter needs hours to refill, so that none is full again during the run.
     fn policy(&self, paths: &Paths) -> PathBuf {
         let limit = |name: &str, path: &str| {
             format!(

@@ -1,4 +1,4 @@
-//! An Envoy process, and what it is started with.
+//! An Envoy process and its configuration.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -9,6 +9,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+use crate::turns::Worker;
 
 pub(crate) struct Paths {
     pub(crate) envoy: PathBuf,
@@ -21,7 +23,7 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// Files for as long as the program runs come below `scratch`.
+    /// Files that last as long as the program are below `scratch`.
     pub(crate) fn from_environment(scratch: &str) -> Self {
         let path = |name: &str| {
             PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run `make bench`")))
@@ -42,7 +44,7 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The upstream on a port, for as many requests at a time as there are.
+/// The upstream on a port, without a bound on concurrent requests.
 fn cluster(port: u16) -> Value {
     let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
     let many = json!({ "max_connections": 1_000_000, "max_pending_requests": 1_000_000, "max_requests": 1_000_000 });
@@ -62,12 +64,13 @@ pub(crate) struct Envoy {
 }
 
 impl Envoy {
-    /// Starts it before the upstream on that port, if one is needed; it listens when this returns.
+    /// Starts an Envoy in front of the upstream on that port, if one is needed, and waits until it
+    /// listens.
     pub(crate) fn start(paths: &Paths, listeners: Vec<Value>, upstream: Option<u16>) -> Self {
         Self::start_with(paths, listeners, upstream, 1)
     }
 
-    /// The same with so many workers.
+    /// The same with this number of workers.
     pub(crate) fn start_with(paths: &Paths, listeners: Vec<Value>, upstream: Option<u16>, workers: u32) -> Self {
         let ports: Vec<u16> = listeners
             .iter()
@@ -85,7 +88,7 @@ impl Envoy {
         envoy
     }
 
-    /// Starts it with a file of listeners, which it watches, and in which [`offer`] puts others.
+    /// Starts an Envoy that watches a file of listeners, which [`offer`] replaces.
     pub(crate) fn watching(paths: &Paths, file: &Path) -> Self {
         offer(file, &[]);
         let source = json!({ "path_config_source": { "path": file }, "resource_api_version": "V3" });
@@ -104,14 +107,14 @@ impl Envoy {
         fs::write(&file, bootstrap.to_string()).unwrap();
         let mut command = Command::new(&paths.envoy);
         command.args(arguments).args(["--disable-hot-restart", "-l", "error", "-c"]).arg(&file);
-        Self { child: with_us(&mut command).stderr(Stdio::inherit()).spawn().unwrap(), admin }
+        Self { child: end_with_this_process(&mut command).stderr(Stdio::inherit()).spawn().unwrap(), admin }
     }
 
     pub(crate) fn must_run(&mut self) {
-        assert!(self.child.try_wait().unwrap().is_none(), "Envoy does not run; its reason stands above");
+        assert!(self.child.try_wait().unwrap().is_none(), "Envoy does not run; see its message above");
     }
 
-    /// Processor time that all of its threads were given until now.
+    /// The processor time of all threads so far.
     pub(crate) fn cpu_nanos(&self) -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         tasks
@@ -122,34 +125,39 @@ impl Envoy {
             .sum()
     }
 
-    /// Microseconds of processor time that it uses while `run` runs.
+    /// The microseconds of processor time used while `run` runs.
     pub(crate) fn micros(&self, run: impl FnOnce()) -> f64 {
         let before = self.cpu_nanos();
         run();
         self.cpu_nanos().saturating_sub(before) as f64 / 1e3
     }
 
-    /// Memory that Envoy's allocator has given out. It does not give free memory back to the
-    /// system, so the process's size would not show a growth of this size.
+    /// The first worker.
+    pub(crate) fn worker(&self) -> Worker {
+        Worker::of(self.child.id())
+    }
+
+    /// The memory that Envoy's allocator has given out. Since it does not return free memory to the
+    /// system, the size of the process would not show a growth of this size.
     pub(crate) fn allocated_bytes(&self) -> u64 {
         let answer = self.admin("/memory");
         let json = &answer[answer.find('{').unwrap()..=answer.rfind('}').unwrap()];
         serde_json::from_str::<Value>(json).unwrap()["allocated"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Memory of the process that no file is behind. The VM's is in it, which no allocator counts.
+    /// The anonymous memory of the process. It includes the VM's memory, which no allocator counts.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
     }
 
-    /// Bytes that have come from clients.
+    /// The bytes received from clients.
     pub(crate) fn received_bytes(&self) -> u64 {
         self.counted("^http.gateway.downstream_cx_rx_bytes_total")
     }
 
-    /// The sum of the counters that a pattern names; 0 where there is none yet.
+    /// The sum of the counters that match a pattern; 0 if there is none yet.
     pub(crate) fn counted(&self, pattern: &str) -> u64 {
         let answer = self.admin(&format!("/stats?filter={pattern}"));
         answer.lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
@@ -171,7 +179,7 @@ impl Drop for Envoy {
     }
 }
 
-/// Puts these listeners into a file that an Envoy watches.
+/// Writes these listeners to a file that an Envoy watches.
 pub(crate) fn offer(file: &Path, listeners: &[Value]) {
     let typed = listeners.iter().map(|listener| {
         let mut listener = listener.clone();
@@ -183,8 +191,8 @@ pub(crate) fn offer(file: &Path, listeners: &[Value]) {
     fs::rename(new, file).unwrap();
 }
 
-/// Lets a child end when this program does, however that ends.
-pub(crate) fn with_us(command: &mut Command) -> &mut Command {
+/// Makes a child process end when this program ends, for whatever reason.
+pub(crate) fn end_with_this_process(command: &mut Command) -> &mut Command {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::process::CommandExt as _;

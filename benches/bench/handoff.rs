@@ -1,4 +1,4 @@
-//! What a slot's way from one request to the next adds to the next one's answer.
+//! The latency that a slot's transfer from one request to the next adds.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,8 +18,8 @@ concurrency:
   - { name: pool, per: [], slots: 1, queue: { length: 8, timeout: 30s } }
 ";
 
-/// One slot: a request holds it and ends, another waits for it. The time between their answers, less
-/// what a request takes that finds the slot free.
+/// One slot: a request holds it and ends, another waits for it. Measures the time between their
+/// responses, minus that of a request that finds the slot free.
 pub(crate) fn latency(paths: &Paths, report: &mut Report) {
     let policy = paths.scratch.path().join("handoff.yaml");
     fs::write(&policy, POLICY).unwrap();
@@ -35,13 +35,13 @@ pub(crate) fn latency(paths: &Paths, report: &mut Report) {
         let _envoy = Envoy::start_with(paths, listeners, Some(upstream), workers);
         let (mut alone, mut handed) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            // New connections, so that they come to either worker.
+            // New connections, so that both workers get some.
             let (mut first, mut second) = (connect(port), connect(port));
             upload(&mut second, "x-round: 1", b"ab");
             let begun = Instant::now();
             upload(&mut second, "x-round: 1", b"ab");
             alone.push(begun.elapsed());
-            // The one before has given its slot back.
+            // The previous request has released its slot.
             std::thread::sleep(Duration::from_millis(2));
             begin(&mut first, "x-round: 1", 2, b"a");
             std::thread::sleep(Duration::from_millis(2));

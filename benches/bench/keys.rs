@@ -1,4 +1,4 @@
-//! What a key costs in memory, by the kind of its limit.
+//! The memory of a key, by the kind of its limit.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::listener::{Answer, Filter, listener};
 use crate::report::{Figure, Report, Table};
 
 const KEYS: usize = 100_000;
-/// They take up what start and compiler have left free.
+/// These fill the space that startup and compilation left free.
 const WARM: usize = 20_000;
 
 const RULES: [(&str, &str); 4] = [
@@ -18,7 +18,7 @@ const RULES: [(&str, &str); 4] = [
     ("calendar", "calendar: { quota: 1000000, window: 1mo }"),
 ];
 
-/// Memory for a hundred thousand keys, each of which was seen once.
+/// Measures the memory of a hundred thousand keys, each seen once.
 pub(crate) fn memory(paths: &Paths, report: &mut Report) {
     let mut table = Table::new(
         "keys",

@@ -1,4 +1,4 @@
-//! What the filter adds to an answer's time, at half of the load that Envoy can bear, and at a quarter.
+//! The latency that the filter adds at a half and a quarter of Envoy's maximum load.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::envoy::{Envoy, Paths, free_port, with_us};
+use crate::envoy::{Envoy, Paths, end_with_this_process, free_port};
 use crate::listener::{Answer, Filter, listener};
 use crate::machine;
 use crate::report::{Figure, Report, Table};
@@ -14,15 +14,15 @@ use crate::statistics::over;
 use crate::traffic::TRAFFIC;
 
 const OHA: &str = "target/tools/bin/oha";
-/// Half a gigabyte, for as long as it is built.
+/// Half a gigabyte, kept only during the build.
 const BUILD: &str = "target/tools/build";
 const OHA_VERSION: &str = "1.16.0";
 const CONNECTIONS: &str = "16";
 const SECONDS: u32 = 2;
 const ROUNDS: usize = 7;
 
-/// What the full load is divided by. Where client and Envoy share few cores, half of it already leaves little
-/// room.
+/// The divisors of the full load. If client and Envoy share few cores, half the load already leaves
+/// little room.
 const LOADS: [(&str, f64); 2] = [("half", 2.0), ("a quarter", 4.0)];
 
 const KINDS: [(&str, Filter); 4] = [
@@ -32,10 +32,10 @@ const KINDS: [(&str, Filter); 4] = [
     ("preset enterprise-v2, one caller", Filter::Sluicegate),
 ];
 
-/// The median and the 99th percentile of each, under the same load.
+/// Measures the median and the 99th percentile of each, under the same load.
 pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
     if !installed() {
-        report.missing("latency", "all of it", "oha could not be installed; cargo's reason stands above");
+        report.missing("latency", "everything", "oha could not be installed; see cargo's message above");
         return;
     }
     let policy = TRAFFIC[0].policy_with(paths, "latency", "bucket: { burst: 1000000000, refill: 1000000/s }");
@@ -43,7 +43,7 @@ pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
     let listeners =
         KINDS.iter().zip(ports).map(|((_, filter), port)| listener(paths, &policy, port, *filter, Answer::Direct));
     let _envoy = Envoy::start(paths, listeners.collect(), None);
-    // All are warm before the first one counts.
+    // Warm all up before the first measurement.
     let most = ports.map(|port| load(port, None)["summary"]["requestsPerSec"].as_f64().unwrap());
     for (share, divisor) in LOADS {
         let rate = (most[0] / divisor) as u64;
@@ -56,11 +56,11 @@ pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
                 }
             }
         }
-        tell(report, share, rate, &times, &most);
+        add_table(report, share, rate, &times, &most);
     }
 }
 
-fn tell(report: &mut Report, share: &str, rate: u64, times: &[[Vec<f64>; 2]; KINDS.len()], most: &[f64]) {
+fn add_table(report: &mut Report, share: &str, rate: u64, times: &[[Vec<f64>; 2]; KINDS.len()], most: &[f64]) {
     let mut table = Table::new(
         "latency",
         format!("Answers at {rate} requests per second, {share} of the maximum without a filter"),
@@ -89,7 +89,7 @@ fn tell(report: &mut Report, share: &str, rate: u64, times: &[[Vec<f64>; 2]; KIN
     report.add(&table);
 }
 
-/// What oha tells of some seconds on one listener, at that rate or as fast as it can.
+/// Runs oha for some seconds on one listener, at that rate or at full speed; returns its report.
 fn load(port: u16, rate: Option<u64>) -> Value {
     let (path, lines) = TRAFFIC[0].request(0);
     let mut command = Command::new(OHA);
@@ -108,14 +108,14 @@ fn load(port: u16, rate: Option<u64>) -> Value {
         command.args(["-q", &rate.to_string(), "--latency-correction"]);
     }
     command.arg(format!("http://127.0.0.1:{port}{path}")).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = with_us(&mut command).output().unwrap();
+    let output = end_with_this_process(&mut command).output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     let statuses = told["statusCodeDistribution"].as_object().unwrap();
-    assert!(statuses.keys().all(|status| status == "200"), "answers other than 200: {statuses:?}");
+    assert!(statuses.keys().all(|status| status == "200"), "responses other than 200: {statuses:?}");
     told
 }
 
-/// Builds it below `target/` once.
+/// Builds oha below `target/`, once.
 fn installed() -> bool {
     if Path::new(OHA).exists() {
         return true;
@@ -123,13 +123,13 @@ fn installed() -> bool {
     eprintln!("building oha {OHA_VERSION}, which sends the load (once, some minutes) …");
     let arguments = ["install", "--quiet", "--root", "target/tools", "oha", "--version", OHA_VERSION, "--locked"];
     let mut command = Command::new("cargo");
-    // Linked at less length than its author does, and beside the build of ours.
+    // Linked in less time than its author's settings need, and in a build directory of its own.
     command.args(arguments).envs([
         ("CARGO_TARGET_DIR", BUILD),
         ("CARGO_PROFILE_RELEASE_LTO", "off"),
         ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ]);
-    let built = with_us(&mut command).status().is_ok_and(|status| status.success());
+    let built = end_with_this_process(&mut command).status().is_ok_and(|status| status.success());
     drop(fs::remove_dir_all(BUILD));
     built
 }

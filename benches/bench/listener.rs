@@ -1,4 +1,4 @@
-//! A listener for each thing that is measured.
+//! The listeners that are measured.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,29 +7,29 @@ use serde_json::{Value, json};
 
 use crate::envoy::Paths;
 
-/// What a listener has in its chain.
+/// The filter in the chain of a listener.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
     Missing,
     /// A Wasm filter that does nothing.
     Noop,
-    /// A Wasm filter that makes the host calls that every limiter makes.
+    /// A Wasm filter that makes the host calls that every limiter needs.
     Floor,
-    /// A Wasm filter that makes the host call of this name, again and again.
+    /// A Wasm filter that repeats the host call of this name.
     Call(&'static str),
-    /// Envoy's own limit, a bucket of [`LOCAL_BURST`] for each value of `authorization`.
+    /// Envoy's own limit, with a bucket of [`LOCAL_BURST`] for each value of `authorization`.
     Local,
-    /// Envoy's Lua, which reads one header.
+    /// Envoy's Lua filter, which reads one header.
     Lua,
     Sluicegate,
 }
 
-/// Who answers what a listener lets pass.
+/// What answers the requests that a listener admits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Envoy by itself, as soon as it has the head.
+    /// Envoy itself, as soon as it has the head.
     Direct,
-    /// The upstream that Envoy is given.
+    /// The upstream of the Envoy.
     Upstream,
 }
 
@@ -37,7 +37,7 @@ pub(crate) const LOCAL_BURST: usize = 1_000;
 
 const LUA: &str = "function envoy_on_request(handle) key = handle:headers():get(\"authorization\") end";
 
-/// The listener that `render` writes, without its access log.
+/// The rendered listener, without its access log.
 pub(crate) fn listener(paths: &Paths, policy: &Path, port: u16, filter: Filter, answer: Answer) -> Value {
     let output = Command::new(&paths.cli)
         .args(["render", "listeners", "--listen", &format!("127.0.0.1:{port}"), "--policy"])
@@ -58,12 +58,12 @@ pub(crate) fn listener(paths: &Paths, policy: &Path, port: u16, filter: Filter, 
         route.as_object_mut().unwrap().remove("route");
         route["direct_response"] = json!({ "status": 200 });
     }
-    put(filter, paths, manager["http_filters"].as_array_mut().unwrap());
+    replace_first(filter, paths, manager["http_filters"].as_array_mut().unwrap());
     listener
 }
 
-/// Puts a filter in the place of ours, which is the first.
-fn put(filter: Filter, paths: &Paths, filters: &mut Vec<Value>) {
+/// Replaces our filter, which is the first.
+fn replace_first(filter: Filter, paths: &Paths, filters: &mut Vec<Value>) {
     let mut wasm = |name: &str, file: &Path| {
         let config = &mut filters[0]["typed_config"]["config"];
         config["configuration"]["value"] = json!(name);
@@ -76,7 +76,9 @@ fn put(filter: Filter, paths: &Paths, filters: &mut Vec<Value>) {
         Filter::Noop => wasm("noop", &paths.noop),
         Filter::Floor => wasm("floor", &paths.floor),
         Filter::Call(name) => wasm(name, &paths.calls),
-        Filter::Local => filters[0] = native("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", &local()),
+        Filter::Local => {
+            filters[0] = native("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", &local_ratelimit())
+        }
         Filter::Lua => {
             filters[0] = native("lua", "lua.v3.Lua", &json!({ "default_source_code": { "inline_string": LUA } }))
         }
@@ -90,8 +92,9 @@ fn native(name: &str, kind: &str, settings: &Value) -> Value {
     json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": settings })
 }
 
-/// A descriptor without a value is a wildcard: each value has a bucket of its own. The fields are on.
-fn local() -> Value {
+/// A descriptor without a value is a wildcard: each value has its own bucket. The response fields
+/// are on.
+fn local_ratelimit() -> Value {
     let bucket = |tokens: usize| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "3600s" });
     let always = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
     json!({

@@ -1,4 +1,4 @@
-//! On what a run was made, and whether it can tell what is asked of it.
+//! Describes the machine, and whether it can measure what a part needs.
 
 use std::fs;
 use std::process::Command;
@@ -20,13 +20,13 @@ pub(crate) fn describe() -> Value {
 }
 
 pub(crate) fn versions(paths: &Paths) -> Value {
-    let of_envoy = told(Command::new(&paths.envoy).arg("--version"));
-    let commit = told(Command::new("git").args(["rev-parse", "HEAD"]));
-    let changed = !told(Command::new("git").args(["status", "--porcelain"])).is_empty();
+    let of_envoy = output_of(Command::new(&paths.envoy).arg("--version"));
+    let commit = output_of(Command::new("git").args(["rev-parse", "HEAD"]));
+    let changed = !output_of(Command::new("git").args(["status", "--porcelain"])).is_empty();
     json!({
-        // `PATH  version: COMMIT/VERSION/…`
+        // The format is `PATH  version: COMMIT/VERSION/…`.
         "envoy": of_envoy.rsplit("version: ").next().and_then(|it| it.split('/').nth(1)).unwrap_or("unknown"),
-        "rustc": told(Command::new("rustc").arg("--version")),
+        "rustc": output_of(Command::new("rustc").arg("--version")),
         "sluicegate": env!("CARGO_PKG_VERSION"),
         "commit": if commit.is_empty() { "unknown".to_owned() } else { commit },
         "uncommitted_changes": changed,
@@ -38,14 +38,14 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Memory that programs could have now, in megabytes; 0 where the machine does not tell.
+/// The available memory in megabytes; 0 if unknown.
 pub(crate) fn free_mb() -> u64 {
     memory_kb("MemAvailable") / 1_024
 }
 
-/// Whether the kernel counts processor time for each thread, in nanoseconds.
+/// Whether the kernel counts the processor time of each thread, in nanoseconds.
 pub(crate) fn counts_processor_time() -> bool {
-    // A thread that has run so far has used some.
+    // A thread that has run this far has used some.
     read("/proc/thread-self/schedstat").split(' ').next().is_some_and(|nanos| nanos.parse().is_ok_and(|it: u64| it > 0))
 }
 
@@ -59,8 +59,8 @@ fn read(file: &str) -> String {
     fs::read_to_string(file).unwrap_or_default()
 }
 
-/// What a command writes; empty where it fails.
-fn told(command: &mut Command) -> String {
+/// The output of a command; empty if it fails.
+fn output_of(command: &mut Command) -> String {
     let output = command.output().ok().filter(|output| output.status.success());
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

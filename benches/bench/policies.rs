@@ -1,4 +1,4 @@
-//! What a large policy costs: when it is put to work, and with each request.
+//! The cost of a large policy, when it is loaded and with each request.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::statistics::{Rounds, over};
 use crate::traffic::sha256;
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Routes, entries, overrides or limits that are met.
+/// The routes, entries, overrides or limits that requests use.
 const MET: usize = 10;
 const APPLYING: [usize; 5] = [1, 2, 4, 8, 16];
 const LOADS: usize = 5;
@@ -26,17 +26,17 @@ const REQUESTS_PER_ROUND: usize = 480;
 
 const BUCKET: &str = "bucket: { burst: 1000000, refill: 1000000/s }";
 
-/// Of what a policy has many.
+/// The part of a policy that grows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Limits of which one applies, by its route.
+    /// Limits, of which one applies by its route.
     Limits,
-    /// Limits of which one applies, by an attribute of the caller.
+    /// Limits, of which one applies by an attribute of the caller.
     LimitsByAttribute,
     Routes,
     Directory,
     Overrides,
-    /// Limits all of which apply.
+    /// Limits that all apply.
     Applying,
 }
 
@@ -56,7 +56,7 @@ impl Kind {
 
     fn text(self, name: &str, count: usize) -> String {
         let list = |line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
-        // An entry that says an organization would be believed before the header.
+        // An entry with an organization would take precedence over the header.
         let (entries, says) = if self == Self::Directory { (count, "org: org") } else { (1, "user: user") };
         let entries =
             (0..entries).map(|n| format!("    - {{ sha256: {}, {says}-{n} }}\n", sha256(&format!("key-{n}"))));
@@ -109,13 +109,13 @@ impl Policy {
         file
     }
 
-    /// Requests meet a few parts in turn, from all over the policy: as many of each size, for a thousand
-    /// callers cost more than ten whatever the policy is.
+    /// Requests use a few parts in turn, from all over the policy. Their number is the same for
+    /// each size, since a thousand callers cost more than ten with any policy.
     fn request(&self, number: usize) -> (String, String) {
         let part = number % MET * self.count / MET;
         let of = |kind, otherwise| if self.kind == kind { part } else { otherwise };
         let path = if self.kind == Kind::Routes { of(Kind::Routes, 0) } else { of(Kind::Limits, 0) };
-        // The directory says whose key it is, and elsewhere the header does.
+        // The directory identifies the organization of the key; in other policies, the header does.
         let org = match self.kind {
             Kind::Directory => String::new(),
             Kind::LimitsByAttribute | Kind::Overrides => format!("x-org: org-{part}\r\n"),
@@ -125,7 +125,7 @@ impl Policy {
     }
 }
 
-/// Load time and processor time per request, by the size of the policy.
+/// Measures load time and processor time per request, by the size of the policy.
 pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     let sized = KINDS.iter().flat_map(|kind| SIZES.map(|count| Policy { kind: *kind, count }));
     let applying = APPLYING.map(|count| Policy { kind: Kind::Applying, count });
@@ -151,11 +151,11 @@ pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     report.add(&table);
 }
 
-/// Milliseconds until a policy that is new answers.
+/// The milliseconds until a new policy answers requests.
 fn loads(paths: &Paths, policies: &[Policy]) -> Vec<Vec<f64>> {
     let file = paths.scratch.path().join("listeners.json");
     let mut envoy = Envoy::watching(paths, &file);
-    // Stays, so that the compiled filter does.
+    // Kept, so that Envoy keeps the compiled filter.
     let first = Policy { kind: Kind::Applying, count: 1 };
     let port = free_port();
     let stays = listener(paths, &first.file(paths, "first"), port, Filter::Sluicegate, Answer::Direct);
@@ -165,7 +165,7 @@ fn loads(paths: &Paths, policies: &[Policy]) -> Vec<Vec<f64>> {
     for load in 0..LOADS {
         for ((number, policy), times) in policies.iter().enumerate().zip(&mut times) {
             let port = free_port();
-            // A policy that Envoy has seen before is not read again.
+            // Envoy would not load a policy again that it has seen.
             let file_of = policy.file(paths, &format!("p{number}-{load}"));
             let new = listener(paths, &file_of, port, Filter::Sluicegate, Answer::Direct);
             times.push(load_time(&mut envoy, &file, &[stays.clone(), new], port));
@@ -187,19 +187,19 @@ fn answers(envoy: &mut Envoy, port: u16) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
             let sent = stream.write_all(b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n");
-            // Its first words will do: Envoy leaves the connection open.
+            // Its first bytes are enough: Envoy keeps the connection open.
             let mut answer = *b"HTTP/1.1 ???";
             if sent.is_ok() && stream.read_exact(&mut answer).is_ok() {
                 return;
             }
         }
         envoy.must_run();
-        assert!(begun.elapsed() < Duration::from_secs(60), "Envoy does not take the policy");
+        assert!(begun.elapsed() < Duration::from_secs(60), "Envoy does not apply the policy");
         sleep(Duration::from_millis(1));
     }
 }
 
-/// Microseconds per request: without a filter, then with each policy.
+/// The microseconds per request, without a filter, then with each policy.
 fn requests(paths: &Paths, policies: &[Policy]) -> Vec<Vec<f64>> {
     let plain = Policy { kind: Kind::Applying, count: 1 };
     let kinds: Vec<(&Policy, Filter)> = std::iter::once((&plain, Filter::Missing))

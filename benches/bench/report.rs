@@ -1,4 +1,4 @@
-//! What was measured: Markdown on the standard output, and `target/bench/bench.json`.
+//! The report: Markdown to standard output, JSON to `target/bench/bench.json`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::machine;
 use crate::statistics::quartiles;
 
-/// A number, and where half of what it is the median of lies.
+/// A number; if it is a median, with its quartiles.
 #[derive(Clone, Copy)]
 pub(crate) struct Figure {
     median: f64,
@@ -29,10 +29,10 @@ impl Figure {
     }
 }
 
-/// A name, a unit (none is empty), and how many digits are shown behind the point.
+/// A name, a unit (which may be empty), and the number of decimals.
 type Column = (&'static str, &'static str, usize);
 
-/// Rows of figures, one for each thing that was measured.
+/// Rows of figures.
 pub(crate) struct Table {
     part: &'static str,
     title: String,
@@ -46,14 +46,14 @@ impl Table {
         Self { part, title: title.into(), columns: columns.to_vec(), rows: Vec::new(), notes: Vec::new() }
     }
 
-    /// Figures in the order of the columns; those behind the last one given are absent.
+    /// Adds figures in the order of the columns; missing ones at the end stay empty.
     pub(crate) fn row(&mut self, name: impl Into<String>, figures: impl Into<Vec<Option<Figure>>>) {
         let mut figures = figures.into();
         figures.resize(self.columns.len(), None);
         self.rows.push((name.into(), figures));
     }
 
-    /// A sentence behind the table.
+    /// Adds a sentence below the table.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
@@ -78,7 +78,15 @@ impl Table {
             }
             text.push_str(" |\n");
         }
-        self.notes.iter().for_each(|note| write!(text, "\n{note}\n").unwrap());
+        for note in &self.notes {
+            write!(
+                text,
+                "\
+        {note}\
+        "
+            )
+            .unwrap();
+        }
         text
     }
 
@@ -100,7 +108,7 @@ impl Table {
     }
 }
 
-/// All that a run tells. The file is written anew with each thing that is added.
+/// The results of a run. The file is rewritten with each addition.
 pub(crate) struct Report {
     file: PathBuf,
     whole: Value,
@@ -119,7 +127,7 @@ impl Report {
         self.push("tables", table.json());
     }
 
-    /// Something that this machine, or this run, could not give.
+    /// Reports something that this machine or this run could not measure.
     pub(crate) fn missing(&mut self, part: &str, what: &str, why: &str) {
         println!("\n**Missing** in {part}: {what}: {why}");
         self.push("missing", json!({ "part": part, "what": what, "why": why }));

@@ -1,4 +1,4 @@
-//! What a request costs: with each preset, where it is refused, and with other filters to compare.
+//! The cost of a request: with each preset, when refused, and with other filters.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ const ROUNDS: usize = 200;
 const SECONDS_MAX: u64 = 75;
 const REQUESTS_PER_ROUND: usize = 480;
 
-/// What `local_ratelimit` is given here as well.
+/// The bucket that `local_ratelimit` gets, too.
 const BUCKET_PER_KEY: &str = "version: 1
 name: bucket-per-key
 callers:
@@ -23,7 +23,7 @@ callers:
 limits: [{ name: one, per: [api_key], bucket: { burst: 1000, refill: 1000/h } }]
 ";
 
-/// One listener, and what is sent to it.
+/// One listener and its requests.
 struct Kind {
     name: String,
     filter: Filter,
@@ -32,7 +32,7 @@ struct Kind {
     answer: u16,
 }
 
-/// Rows that the others are compared with.
+/// The rows to compare with.
 const NOOP: usize = 1;
 const FLOOR: usize = 2;
 
@@ -68,7 +68,7 @@ fn kinds(paths: &Paths) -> Vec<Kind> {
     kinds
 }
 
-/// Processor time per request, added over no filter.
+/// Measures processor time per request, added over no filter.
 pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     let kinds = kinds(paths);
     let ports: Vec<u16> = kinds.iter().map(|_| free_port()).collect();
@@ -79,7 +79,7 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     for (kind, client) in kinds.iter().zip(&mut clients) {
         match (kind.filter, kind.answer) {
             (Filter::Local, _) => limits_each_key(client),
-            // Each caller has taken all there is.
+            // Each caller has used up its bucket.
             (_, 429) => client.send(2 * CALLERS, |number| kind.traffic.request(number), |_| ()),
             _ => {}
         }
@@ -118,7 +118,7 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     report.add(&table);
 }
 
-/// That Envoy's own filter counts each key by itself, or its row would mean nothing.
+/// Checks that Envoy's own filter counts each key separately, as its row claims.
 fn limits_each_key(client: &mut Client) {
     let of = |key: &'static str| move |_| ("/v2/things".to_owned(), format!("authorization: Bearer {key}"));
     let mut refused = 0;

@@ -1,4 +1,4 @@
-//! Bodies to upload: a record as JSON, and what it is in each encoding.
+//! Bodies to upload: a record as JSON, and the same in each encoding.
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
@@ -9,15 +9,15 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// So many blocks of a record come to a megabyte.
+/// The number of blocks in a record of one megabyte.
 const BLOCKS_PER_MB: usize = 5_000;
-/// What becomes about one megabyte when it is compressed.
+/// The megabytes that compress to about one.
 const MB_DECODED: usize = 5;
 
-/// About as many megabytes of each.
+/// Bodies of about the same size.
 pub(crate) struct Samples {
     pub(crate) json: Vec<u8>,
-    /// Of an encoded one, decoded.
+    /// The decoded size of an encoded body.
     pub(crate) decoded: usize,
     pub(crate) gzip: Vec<u8>,
     pub(crate) zip: Vec<u8>,
@@ -27,11 +27,11 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn of(megabytes: usize) -> Self {
-        let text = record(MB_DECODED * BLOCKS_PER_MB);
+        let text = record(MB_DECODED);
         Self {
-            json: record(megabytes * BLOCKS_PER_MB),
+            json: record(megabytes),
             decoded: megabytes * text.len(),
-            // Members, entries and frames may follow each other.
+            // Members, entries and frames may be concatenated.
             gzip: gzip(&text).repeat(megabytes),
             zip: archive(&text, megabytes),
             brotli: brotli(&text, megabytes),
@@ -40,9 +40,22 @@ impl Samples {
     }
 }
 
-/// A record as a content management API has it: blocks in one another, six deep.
-fn record(blocks: usize) -> Vec<u8> {
+/// Lines of words, each with an id: text that compresses to less than half.
+pub(crate) fn lines(bytes: usize) -> Vec<u8> {
+    let mut words = Words(1);
+    let mut text = String::new();
+    while text.len() < bytes {
+        let (some, id) = (words.some(5), words.id());
+        writeln!(text, "{id} {some}").unwrap();
+    }
+    text.truncate(bytes);
+    text.into_bytes()
+}
+
+/// A record of about this many megabytes as in a content management API: nested blocks, six deep.
+pub(crate) fn record(megabytes: usize) -> Vec<u8> {
     const DEPTH: usize = 6;
+    let blocks = megabytes * BLOCKS_PER_MB;
     let mut words = Words(1);
     let mut text = "{\"data\":{\"type\":\"item\",\"attributes\":{\"blocks\":[".to_owned();
     for block in 0..blocks {
@@ -71,7 +84,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A ZIP archive with so many entries.
+/// A ZIP archive with this number of entries.
 fn archive(text: &[u8], entries: usize) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for entry in 0..entries {
@@ -81,16 +94,18 @@ fn archive(text: &[u8], entries: usize) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// One stream of so many texts, each too far from the one before to be taken from it.
+/// One stream that repeats the text, each time too far from the last to be copied from it.
 fn brotli(text: &[u8], times: usize) -> Vec<u8> {
     const QUALITY: u32 = 3;
     const WINDOW_BITS: u32 = 20;
     let mut encoder = brotli::CompressorWriter::new(Vec::new(), 64 * 1_024, QUALITY, WINDOW_BITS);
-    (0..times).for_each(|_| encoder.write_all(text).unwrap());
+    for _ in 0..times {
+        encoder.write_all(text).unwrap();
+    }
     encoder.into_inner()
 }
 
-/// Words that compress about as text does.
+/// Words that compress about as well as text.
 struct Words(u64);
 
 impl Words {
@@ -101,7 +116,7 @@ impl Words {
         self.0
     }
 
-    /// As long as an id of 128 bits, which nothing compresses.
+    /// As long as an identifier of 128 bits, which does not compress.
     fn id(&mut self) -> String {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         (0..22).map(|_| char::from(DIGITS[(self.next() >> 20) as usize % 64])).collect()
@@ -115,7 +130,7 @@ impl Words {
             if number > 0 {
                 text.push(' ');
             }
-            // Small numbers come more often.
+            // Small numbers occur more often.
             let word = (self.next() % 40) * (self.next() % 40);
             for digit in [word % 16, word / 16 % 16, word / 256] {
                 text.push_str(SYLLABLES[digit as usize]);

@@ -1,4 +1,4 @@
-//! What the filter adds to Envoy's start.
+//! The time that the filter adds to Envoy's start.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::statistics::over;
 
 const ROUNDS: usize = 7;
 
-/// From Envoy's start to its first answer, with the filter and without.
+/// Measures from Envoy's start to its first response, with the filter and without.
 pub(crate) fn time(paths: &Paths, report: &mut Report) {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {

@@ -1,8 +1,7 @@
-//! Medians and what lies around them; rounds that end in time.
+//! Medians and quartiles, and rounds with a time limit.
 
 use std::time::{Duration, Instant};
 
-/// The first quartile, the median and the third quartile.
 pub(crate) fn quartiles(values: &[f64]) -> [f64; 3] {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -13,12 +12,12 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     quartiles(values)[1]
 }
 
-/// Round by round, so that a slow stretch of the machine is in both sides of a difference.
+/// The difference in each round, so that a slow phase of the machine affects both sides.
 pub(crate) fn over(costs: &[f64], base: &[f64]) -> Vec<f64> {
     costs.iter().zip(base).map(|(cost, base)| cost - base).collect()
 }
 
-/// Numbers of rounds, up to a most, or until their time is over; the first, 0, only warms up.
+/// The numbers of rounds, up to a maximum or a time limit. Round 0 is a warm-up.
 pub(crate) struct Rounds {
     next: usize,
     most: usize,
@@ -26,14 +25,14 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// So many are measured in any case.
-    const LEAST: usize = 5;
+    /// The rounds that always run.
+    const ROUNDS_MIN: usize = 5;
 
     pub(crate) fn new(most: usize, seconds: u64) -> Self {
         Self { next: 0, most, end: Instant::now() + Duration::from_secs(seconds) }
     }
 
-    /// What `cost` says of each of `things` in each round that counts; the first warms everything up.
+    /// The `cost` of each of `things` in each round except for the warm-up.
     pub(crate) fn costs<T>(self, things: &mut [T], mut cost: impl FnMut(usize, usize, &mut T) -> f64) -> Vec<Vec<f64>> {
         let mut costs = vec![Vec::new(); things.len()];
         for round in self {
@@ -54,6 +53,6 @@ impl Iterator for Rounds {
     fn next(&mut self) -> Option<usize> {
         let round = self.next;
         self.next += 1;
-        (round <= Self::LEAST.min(self.most) || (round <= self.most && Instant::now() < self.end)).then_some(round)
+        (round <= Self::ROUNDS_MIN.min(self.most) || (round <= self.most && Instant::now() < self.end)).then_some(round)
     }
 }

@@ -1,4 +1,4 @@
-//! What a stream that waits for more of its body keeps in memory.
+//! The memory that a stream keeps while it waits for more of its body.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,16 +13,17 @@ use crate::report::{Figure, Report, Table};
 use crate::samples::Samples;
 use crate::upstream;
 
-/// As many again are open before. Together they stay below what one worker decodes at a time.
+/// As many are open before. Together they stay below the number that one worker decodes at a time.
 const STREAMS: usize = 500;
 const STREAMS_AT_ONCE: usize = 4;
-/// What each of them has sent.
+/// The bytes that each of them has sent.
 const BEGUN_BYTES: usize = 64 * 1_024;
 const OPEN_FILES: u64 = 8_192;
-/// Bodies of which one worker decodes a few at a time, and answers 503 to the others.
+/// Encodings of which one worker decodes a few bodies at a time, and answers 503 to the others.
 const FEW: [&str; 2] = ["br", "zstd"];
 
-/// Memory for streams that have sent a part of their body and wait, each kind in an Envoy of its own.
+/// Measures the memory of streams that have sent a part of their body and wait, each kind in its
+/// own Envoy.
 pub(crate) fn memory(paths: &Paths, report: &mut Report) {
     open_files();
     let upstream = upstream::serve();
@@ -37,17 +38,19 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
         let listener = listener(paths, &kind.policy(paths), port, kind.filter, Answer::Upstream);
         let envoy = Envoy::start(paths, vec![listener], Some(upstream));
         let mut first = client::connect(port);
-        (0..40).for_each(|_| client::upload(&mut first, kind.head, &kind.body));
+        for _ in 0..40 {
+            client::upload(&mut first, kind.head, &kind.body);
+        }
         let mut open: Vec<Connection> = (0..2 * STREAMS).map(|_| client::connect(port)).collect();
         let (mut expected, mut sizes) = (envoy.received_bytes(), Vec::new());
-        // The first half takes up what start and compiler have left free.
+        // The first half fills the space that startup and compilation left free.
         for half in open.chunks_mut(STREAMS) {
             for some in half.chunks_mut(STREAMS_AT_ONCE) {
                 for connection in some {
                     let begun = &kind.body[..BEGUN_BYTES];
                     expected += client::begin(connection, kind.head, kind.body.len(), begun) as u64;
                 }
-                // What passes is gone before more comes, so that only what is kept adds up.
+                // Bytes that pass are gone before more arrive, so that only kept bytes add up.
                 let begun = Instant::now();
                 while envoy.received_bytes() < expected {
                     assert!(begun.elapsed() < Duration::from_secs(10), "{}: a stream was refused", kind.name);
@@ -72,7 +75,7 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
     report.add(&table);
 }
 
-/// Lets this process, and the Envoys that it starts, have a file open for each stream and each side.
+/// Raises the number of open files to what the streams of this process and its Envoys need.
 fn open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = limit.maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));

@@ -1,4 +1,4 @@
-//! What is sent to a preset, and the policy for it.
+//! The requests to a preset, and its policy.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use crate::envoy::Paths;
 
 #[path = "../shared/traffic.rs"]
-#[allow(dead_code, reason = "natively there is more to measure")]
+#[allow(dead_code, reason = "the native benchmarks use the rest")]
 mod shared;
 
 pub(crate) use shared::{CALLERS, TRAFFIC, Traffic, numbered, sha256};
 
-/// The limit that requests of [`TRAFFIC`]'s first kind meet, as its preset writes it.
+/// The limit that the first preset of [`TRAFFIC`] applies, as its text has it.
 const STANDARD: &str = "bucket: { burst: 100, refill: 60/min }";
 
 impl Traffic {
-    /// Path and header lines of a caller's request.
+    /// The path and the header lines of a caller's request.
     pub(crate) fn request(&self, number: usize) -> (String, String) {
         (self.path.to_owned(), numbered(self.headers, number % CALLERS))
     }
@@ -27,7 +27,7 @@ impl Traffic {
         file
     }
 
-    /// The same under another name, with another bucket for its `standard` limit.
+    /// The same with another name, and another bucket in its `standard` limit.
     pub(crate) fn policy_with(&self, paths: &Paths, name: &str, bucket: &str) -> PathBuf {
         let text = self.text();
         assert_eq!(text.matches(STANDARD).count(), 1, "{} has no such limit", self.preset);

@@ -1,10 +1,10 @@
-//! An upstream that reads every body to its end before it answers, in this process.
+//! An upstream in this process, which reads every body to its end before it answers.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-/// Serves until the process ends, and returns the port.
+/// Serves until the process ends; returns the port.
 pub(crate) fn serve() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -18,7 +18,7 @@ pub(crate) fn serve() -> u16 {
     port
 }
 
-/// Answers one request after the other, until the connection ends, or breaks off.
+/// Answers one request after another until the connection ends.
 fn answer(stream: TcpStream) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut stream = BufReader::with_capacity(64 * 1_024, stream);

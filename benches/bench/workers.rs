@@ -1,4 +1,4 @@
-//! What it costs that all workers count together.
+//! The cost of counters that all workers share.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ const WORKERS: [u32; 2] = [1, 2];
 const ROUNDS: usize = 100;
 const SECONDS_MAX: u64 = 40;
 const REQUESTS_PER_ROUND: usize = 1_280;
-/// More than elsewhere, so that no worker waits for the client.
+/// More than in other parts, so that no worker waits for the client.
 const CONNECTIONS: usize = 64;
 const KEYS: usize = 1_000;
 const QUOTA: u64 = 999_999_999;
@@ -26,7 +26,16 @@ const KINDS: [(&str, Filter, usize); 3] = [
     ("1000 keys", Filter::Sluicegate, KEYS),
 ];
 
-/// Processor time with one worker and with two, on one key and on many, and whether all were counted.
+const COLUMNS: [(&str, &str, usize); 5] = [
+    ("whole", "µs", 2),
+    ("added over no filter", "µs", 2),
+    ("conflicts", "", 0),
+    ("faults", "", 0),
+    ("not counted", "", 0),
+];
+
+/// Measures processor time with one worker and with two, on one key and on many, and checks the
+/// counts.
 pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     let policy = policy(paths);
     let mut envoys: Vec<(Envoy, Vec<u16>, Vec<Client>)> = Vec::new();
@@ -34,7 +43,7 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         let ports = [free_port(), free_port(), free_port()];
         let listeners = KINDS.iter().zip(ports).map(|((_, filter, _), port)| {
             let mut listener = listener(paths, &policy, port, *filter, Answer::Direct);
-            // Each worker has half of the connections.
+            // Each worker gets half of the connections.
             listener["connection_balance_config"] = json!({ "exact_balance": {} });
             listener
         });
@@ -51,19 +60,9 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
             let request = |number| ("/".to_owned(), format!("x-key: {name}-{}", (round + number) % *keys));
             envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted)) / REQUESTS_PER_ROUND as f64
         });
-    // The round that warmed up was counted as well.
+    // The warm-up round was counted, too.
     let hot = (costs[0].len() as u64 + 1) * REQUESTS_PER_ROUND as u64;
-    let mut table = Table::new(
-        "workers",
-        "Processor time of Envoy per request, by workers",
-        &[
-            ("whole", "µs", 2),
-            ("added over no filter", "µs", 2),
-            ("conflicts", "", 0),
-            ("faults", "", 0),
-            ("not counted", "", 0),
-        ],
-    );
+    let mut table = Table::new("workers", "Processor time of Envoy per request, by workers", &COLUMNS);
     for (((envoy, ports, _), costs), workers) in envoys.iter().zip(costs.chunks(KINDS.len())).zip(WORKERS) {
         for ((name, filter, keys), cost) in KINDS.iter().zip(costs) {
             let mut figures = vec![Figure::of(cost)];
@@ -89,7 +88,7 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     report.add(&table);
 }
 
-/// Units that the counter of the hot key has given out, but for the request that asks.
+/// The units that the counter of the hot key has granted, without the request that asks.
 fn taken(port: u16) -> u64 {
     let fields = client::fields(&mut client::connect(port), "x-key: hot-0");
     let remaining = fields.iter().find_map(|line| line.strip_prefix("x-ratelimit-remaining: "));

@@ -1,30 +1,34 @@
-//! Instructions: this program runs itself under valgrind, which counts one turn of each case apart.
+//! Counts instructions: this program runs itself under valgrind, which counts one turn of each
+//! case.
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::cases::{Case, one_turn};
 
-/// The argument by which it knows that it is counted.
+/// The argument for the run under valgrind.
 pub(crate) const COUNTED: &str = "--counted";
 
-/// What valgrind knows a turn by.
+/// The function that valgrind counts.
 const TURN: &str = "*::one_turn";
 
-/// Runs under valgrind, once.
+/// Runs each case once, under valgrind.
 pub(crate) fn run(cases: &mut [Case]) {
     for case in cases {
-        // All buffers are as large as they will be.
-        (0..case.times).for_each(|_| (case.step)());
+        // After these, all buffers have their final size.
+        for _ in 0..case.times {
+            (case.step)();
+        }
         one_turn(case);
     }
 }
 
-/// Instructions of each case, one time: those whose names have one of these words.
+/// The instructions of one step, for each case whose name contains one of these words.
 ///
 /// # Errors
-/// Why there are none.
+/// The reason if they cannot be counted.
 pub(crate) fn instructions(cases: &[Case], words: &[&str]) -> Result<Vec<f64>, String> {
     let scratch = tempfile::tempdir().unwrap();
     let counts = scratch.path().join("turn");
@@ -41,19 +45,21 @@ pub(crate) fn instructions(cases: &[Case], words: &[&str]) -> Result<Vec<f64>, S
     let output = match output {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err("no instructions are counted: valgrind is not installed".to_owned());
+            return Err("cannot count instructions: valgrind is not installed".to_owned());
         }
-        Err(error) => return Err(format!("no instructions are counted: valgrind does not start: {error}")),
+        Err(error) => return Err(format!("cannot count instructions: valgrind does not start: {error}")),
     };
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("no instructions are counted: valgrind ended with {}:\n{told}", output.status));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("cannot count instructions: valgrind ended with {}:\n{stderr}", output.status));
     }
-    let one = |(case, number): (&Case, usize)| {
-        let turn = fs::read_to_string(format!("{}.{number}", counts.display())).ok()?;
-        let total = turn.lines().find_map(|line| line.strip_prefix("totals: "))?;
-        Some(total.trim().parse::<f64>().ok()? / case.times as f64)
-    };
-    let all: Option<Vec<f64>> = cases.iter().zip(1..).map(one).collect();
-    all.ok_or_else(|| "no instructions are counted: valgrind found no turns in this program".to_owned())
+    let turns = cases.iter().zip(1..).map(|(case, number)| Some(turn(&counts, number)? / case.times as f64));
+    let turns: Option<Vec<f64>> = turns.collect();
+    turns.ok_or_else(|| "cannot count instructions: valgrind did not find the turns of this program".to_owned())
+}
+
+/// The instructions of the turn with this number.
+fn turn(counts: &Path, number: usize) -> Option<f64> {
+    let turn = fs::read_to_string(format!("{}.{number}", counts.display())).ok()?;
+    turn.lines().find_map(|line| line.strip_prefix("totals: "))?.trim().parse().ok()
 }

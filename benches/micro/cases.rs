@@ -1,4 +1,4 @@
-//! What is measured: single steps of the request path, then whole requests.
+//! The cases: single steps of the request path, then whole requests.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -17,10 +17,9 @@ use sluicegate::limit::rolling::Rolling;
 use sluicegate::limit::{Cost, FailureMode, Rule};
 use sluicegate::payload::json::{JsonRules, Meter};
 use sluicegate::policy::Policy;
-use sluicegate::policy::limits::Limit;
 use sluicegate::policy::route::{Matches, Route, RouteTable};
 use sluicegate::policy::selector_index::SelectorId;
-use sluicegate::reply::fields::{self, By, LimitStatus};
+use sluicegate::reply::fields::{self, Applied, LimitStatus, Responder};
 use sluicegate::request::head::Request;
 use sluicegate::request::identify::identify;
 use sluicegate::store::LimitCheck;
@@ -32,15 +31,15 @@ use super::traffic::{CALLERS, Gate, START, TRAFFIC, compile};
 /// Whose counters these are does not matter here.
 const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
-/// Callers whose limits are charged.
+/// The number of callers whose limits are charged.
 const FEW: usize = 100;
 
-/// Something to do again and again.
+/// A step to repeat.
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// How often it is done in one turn.
+    /// The repetitions in one turn.
     pub(crate) times: usize,
-    /// The bytes that it reads each time, where it is their number that costs.
+    /// The bytes read each time, if they determine the cost.
     pub(crate) bytes: Option<usize>,
     pub(crate) step: Box<dyn FnMut()>,
 }
@@ -51,13 +50,15 @@ impl Case {
     }
 }
 
-/// Does it so often. No other function has such a name: callgrind knows it by that.
+/// Runs one turn. The name is unique, since callgrind finds the function by it.
 #[inline(never)]
 pub(crate) fn one_turn(case: &mut Case) {
-    (0..case.times).for_each(|_| (case.step)());
+    for _ in 0..case.times {
+        (case.step)();
+    }
 }
 
-/// Those whose names have one of these words; without any, all.
+/// The cases whose names contain one of these words; without words, all.
 pub(crate) fn named(words: &[&str]) -> Vec<Case> {
     let mut cases = all();
     cases.retain(|case| words.is_empty() || words.iter().any(|word| case.name.contains(word)));
@@ -89,7 +90,7 @@ fn all() -> Vec<Case> {
     cases
 }
 
-/// Matches a path of four segments; however many routes there are, four lead there.
+/// Matches a path of four segments. However many routes there are, four match it.
 fn route(count: usize) -> Case {
     const KINDS: [&str; 4] = ["GET /api/v1/r{}/*", "/api/v1/r{}/items", "/api/v1/r{}/**", "GET,HEAD /api/v1/r{}/i*"];
     let mut routes = RouteTable::builder();
@@ -125,7 +126,7 @@ fn callers() -> [Case; 3] {
     ]
 }
 
-/// Looks up what may hold for a caller, where each limit is for one organization.
+/// Finds the limits that may apply to a caller, when each limit is for one organization.
 fn selectors(count: usize) -> Case {
     let mut text = "version: 1\nname: micro\ncallers: { credentials: [{ name: key, header: x-api-key }], \
         directory: [], attributes: { org: [{ header: x-org, trusted: true }] } }\nlimits:\n"
@@ -148,13 +149,13 @@ fn rules() -> [(&'static str, Rule); 3] {
     let month = Period::parse("1mo").unwrap();
     [
         ("bucket", Rule::Bucket(Bucket::new(1_000_000, Refill::parse("1000000/h").unwrap()).unwrap())),
-        // By this traffic a record has twenty entries, nearly as many as it can have.
+        // With this traffic, a record has twenty entries, nearly the maximum.
         ("rolling", Rule::Rolling(Rolling::new(4_000, Span::from_seconds(10)).unwrap())),
         ("calendar", Rule::Calendar(Calendar::new(1_000_000_000, Over::Refuse, month, Zone::UTC).unwrap())),
     ]
 }
 
-/// Asks the limits of one caller after the other, makes their keys, and charges them.
+/// Evaluates the limits of one caller after another: computes their keys and charges them.
 fn limits(kind: &str, rule: Rule, count: usize) -> Case {
     let host = Host::at(START);
     let mut store = SharedStore::open(host.clone(), "micro", 100_000, &[1; 16]).unwrap();
@@ -163,11 +164,13 @@ fn limits(kind: &str, rule: Rule, count: usize) -> Case {
     let (mut checks, mut turn) = (Vec::new(), 0_usize);
     let mut step = move || {
         turn += 1;
-        // Each caller comes twice a second.
+        // Each caller sends two requests a second.
         host.wait(Span::from_nanos(5_000_000));
         ask(&mut store, &host, rule, &identities, &callers[turn % FEW], &mut checks);
     };
-    (0..20 * FEW).for_each(|_| step());
+    for _ in 0..20 * FEW {
+        step();
+    }
     Case::new(format!("charge, {count} × {kind}"), step)
 }
 
@@ -188,7 +191,7 @@ fn ask(
     assert_eq!(decide(store, host, checks, &mut host.time()), Verdict::Admit);
 }
 
-/// Measures a body of a megabyte, in the pieces in which it would come.
+/// Measures a body of one megabyte, in pieces as the host would deliver it.
 fn document(name: &str, rules: &str) -> Case {
     let policy = compile(&format!(
         "{{ version: 1, name: micro, payloads: [{{ name: one, bytes: 2MB, json: {{ {rules} }} }}] }}"
@@ -212,13 +215,15 @@ fn document(name: &str, rules: &str) -> Case {
     let bytes = body.len();
     let step = move || {
         let mut meter = Meter::new(Arc::clone(&rules), 1);
-        body.as_bytes().chunks(64 * 1024).for_each(|chunk| meter.feed(black_box(chunk)).unwrap());
+        for chunk in body.as_bytes().chunks(64 * 1024) {
+            meter.feed(black_box(chunk)).unwrap();
+        }
         black_box(meter.finish()).unwrap();
     };
     Case { times: 2, bytes: Some(bytes), ..Case::new(format!("read 1 MB of JSON, {name}"), step) }
 }
 
-/// Writes the fields of a response, for three limits.
+/// Writes the response fields of three limits.
 fn fields(family: &str) -> Case {
     let limits = "{ name: per-user, per: [], bucket: { burst: 100, refill: 60/min } }, \
         { name: per-org, per: [], rolling: { quota: 8000, window: 10s } }, \
@@ -236,6 +241,9 @@ fn fields(family: &str) -> Case {
     let shown: Vec<LimitStatus> = checks.iter().filter_map(|check| LimitStatus::of(check, &policy)).collect();
     assert_eq!(shown.len(), 3);
     Case::new(format!("write fields, {family}, 3 limits"), move || {
-        assert!(!black_box(fields::all(&policy, black_box(&shown), &[], By::Upstream)).is_empty());
+        assert!(
+            !black_box(fields::all(&policy, Applied { limits: black_box(&shown), pools: &[] }, Responder::Upstream))
+                .is_empty()
+        );
     })
 }

@@ -1,4 +1,5 @@
-//! A host that counts its calls, and does as little as it can beside.
+//! A host that counts its calls and does as little as it can otherwise, since its instructions are part
+//! of what is measured. So it is not the proxy of the unit tests (`src/host/fake.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -163,7 +164,7 @@ impl SharedData for Host {
     }
 }
 
-/// Nobody else writes, so it does not matter under which key.
+/// There is no other worker, so any key will do.
 impl VersionProbe for Host {
     fn write(&self, _: ProbeKey) -> Option<u32> {
         self.0.versions.set(self.0.versions.get() + 1);
@@ -171,7 +172,7 @@ impl VersionProbe for Host {
     }
 }
 
-/// A queue into which nobody looks.
+/// A queue that is never read.
 impl SharedQueue for Host {
     fn register(&self, _: &[u8]) -> Result<QueueToken, Fault> {
         self.note(Call::Queue);

@@ -1,9 +1,9 @@
-//! How often a request calls its host, by the kind of the call.
+//! Counts the host calls of a request, by kind.
 
 use super::host::{Call, Calls};
 use super::traffic::{Gate, TRAFFIC};
 
-/// The calls of one request of a preset.
+/// The host calls of one request of a preset.
 pub(crate) struct Profile {
     pub(crate) preset: &'static str,
     pub(crate) verdict: &'static str,
@@ -12,7 +12,7 @@ pub(crate) struct Profile {
 
 const REQUESTS: usize = 1_000;
 
-/// Each preset, with a request that it admits and one that it refuses.
+/// Each preset, with an admitted and a refused request.
 pub(crate) fn profiles() -> Vec<Profile> {
     let admitted = TRAFFIC.iter().map(|traffic| {
         let mut gate = Gate::warmed(traffic);
@@ -27,7 +27,9 @@ pub(crate) fn profiles() -> Vec<Profile> {
 
 fn count(gate: &mut Gate, request: fn(&mut Gate)) -> [f64; Call::ALL.len()] {
     let before: Calls = gate.host.calls();
-    (0..REQUESTS).for_each(|_| request(gate));
+    for _ in 0..REQUESTS {
+        request(gate);
+    }
     let after = gate.host.calls();
     std::array::from_fn(|call| (after[call] - before[call]) as f64 / REQUESTS as f64)
 }

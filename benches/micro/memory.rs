@@ -1,6 +1,6 @@
-//! The system's allocator, which counts how often it is asked.
+//! The system's allocator with a count of its calls.
 
-#![allow(unsafe_code, reason = "an allocator is unsafe to write, and this one passes all on")]
+#![allow(unsafe_code, reason = "an allocator is unsafe to write; this one forwards every call")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,20 +12,20 @@ static ALLOCATOR: Counting = Counting;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// How often memory was asked for so far, or for more of it.
+/// The number of allocations and reallocations so far.
 pub(crate) fn allocations() -> u64 {
     COUNT.load(Relaxed)
 }
 
-/// There is one thread, so a load and a store are as good as an addition, and cost less.
-fn note() {
+/// There is one thread, so a load and a store are equal to an addition, and cheaper.
+fn count_allocation() {
     COUNT.store(COUNT.load(Relaxed) + 1, Relaxed);
 }
 
-// SAFETY: every call is the system's own.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
+        count_allocation();
         unsafe { System.alloc(layout) }
     }
 
@@ -34,12 +34,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note();
+        count_allocation();
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
+        count_allocation();
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

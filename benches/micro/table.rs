@@ -1,4 +1,4 @@
-//! What was measured, for people and for programs.
+//! The results, for people and for programs.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::host::Call;
 use super::host_calls::Profile;
 
-/// One case, and what is known of it.
+/// A case and its results.
 pub(crate) struct Row {
     pub(crate) case: String,
     pub(crate) bytes: Option<usize>,
@@ -35,31 +35,31 @@ impl Row {
 
 /// The cases as a table in Markdown.
 pub(crate) fn of_cases(rows: &[Row]) -> String {
-    let whole = |number: Option<f64>| number.map_or_else(String::new, |number| format!("{number:.0}"));
-    let line = |row: &Row| {
+    let head = ["case", "ns", "instructions", "allocations", "MB/s"].map(str::to_owned).to_vec();
+    let mut lines = Vec::new();
+    for row in rows {
         let Row { case, nanoseconds, instructions, allocations, .. } = row;
         let speed = whole(row.megabytes_a_second());
-        vec![case.clone(), whole(*nanoseconds), whole(*instructions), short(*allocations), speed]
-    };
-    let head = ["case", "ns", "instructions", "allocations", "MB/s"].map(str::to_owned).to_vec();
-    markdown(head, rows.iter().map(line).collect())
+        lines.push(vec![case.clone(), whole(*nanoseconds), whole(*instructions), short(*allocations), speed]);
+    }
+    markdown(head, lines)
 }
 
 /// The host calls as a table in Markdown, without the kinds that no request makes.
 pub(crate) fn of_host_calls(profiles: &[Profile]) -> String {
-    let used = |call: &(Call, &str)| profiles.iter().any(|profile| profile.calls[call.0 as usize] > 0.0);
-    let kinds: Vec<(Call, &str)> = Call::ALL.into_iter().filter(used).collect();
-    let line = |profile: &Profile| {
-        let Profile { preset, verdict, calls } = profile;
-        let counts = kinds.iter().map(|(call, _)| calls[*call as usize]).chain([calls.iter().sum()]);
-        [format!("{preset}, {verdict}")].into_iter().chain(counts.map(short)).collect()
-    };
+    let mut kinds = Call::ALL.to_vec();
+    kinds.retain(|(call, _)| profiles.iter().any(|profile| profile.calls[*call as usize] > 0.0));
     let names = kinds.iter().map(|(_, name)| (*name).to_owned());
     let head = ["host calls".to_owned()].into_iter().chain(names).chain(["all".to_owned()]).collect();
-    markdown(head, profiles.iter().map(line).collect())
+    let mut lines = Vec::new();
+    for Profile { preset, verdict, calls } in profiles {
+        let counts = kinds.iter().map(|(call, _)| calls[*call as usize]).chain([calls.iter().sum()]);
+        lines.push([format!("{preset}, {verdict}")].into_iter().chain(counts.map(short)).collect());
+    }
+    markdown(head, lines)
 }
 
-/// A table whose first column is text and whose others are numbers.
+/// A table whose first column is text and whose other columns are numbers.
 fn markdown(head: Vec<String>, lines: Vec<Vec<String>>) -> String {
     let width = |column: usize| lines.iter().chain([&head]).map(|line| line[column].chars().count()).max();
     let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
@@ -77,21 +77,25 @@ fn markdown(head: Vec<String>, lines: Vec<Vec<String>>) -> String {
     table
 }
 
-/// Both of them.
+/// Both tables.
 pub(crate) fn to_json(rows: &[Row], profiles: &[Profile]) -> Value {
-    let calls = |profile: &Profile| -> Map<String, Value> {
-        Call::ALL.iter().map(|(call, name)| ((*name).to_owned(), json!(profile.calls[*call as usize]))).collect()
-    };
-    let profiles = profiles
-        .iter()
-        .map(|profile| json!({ "preset": profile.preset, "verdict": profile.verdict, "calls": calls(profile) }));
+    let profiles = profiles.iter().map(|Profile { preset, verdict, calls }| {
+        let calls: Map<String, Value> =
+            Call::ALL.iter().map(|(call, name)| ((*name).to_owned(), json!(calls[*call as usize]))).collect();
+        json!({ "preset": preset, "verdict": verdict, "calls": calls })
+    });
     json!({
         "cases": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
         "host_calls": profiles.collect::<Vec<_>>(),
     })
 }
 
-/// At most two decimals, and none that say nothing.
+/// A whole number, or nothing.
+fn whole(number: Option<f64>) -> String {
+    number.map_or_else(String::new, |number| format!("{number:.0}"))
+}
+
+/// At most two decimals, without trailing zeros.
 fn short(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,4 +1,4 @@
-//! The presets, and for each requests of its own kind.
+//! The presets, and typical requests for each.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ pub(crate) use shared::{CALLERS, TRAFFIC, Traffic};
 /// 2023-11-14T22:13:20Z.
 pub(crate) const START: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
-/// Requests of each caller before anything is measured: by then records are as long as they will be.
+/// The requests of each caller before the measurement, after which records have their final size.
 const WARM_UP: usize = 21;
 
 impl Traffic {
@@ -35,7 +35,7 @@ impl Traffic {
         compile(&self.text())
     }
 
-    /// The head of a request of the caller with this number, as Envoy hands it over.
+    /// The head of a request of the caller with this number, as Envoy passes it on.
     pub(crate) fn head(&self, caller: usize) -> Vec<u8> {
         let credentials = numbered(self.headers, caller);
         let mut pairs: Vec<(&str, &[u8])> = vec![
@@ -58,12 +58,12 @@ pub(crate) fn compile(policy: &str) -> Policy {
     Policy::compile(&from_yaml(policy).unwrap()).unwrap()
 }
 
-/// A preset at work, and all heads of its traffic.
+/// A running preset, and the heads of all its requests.
 pub(crate) struct Gate {
     pub(crate) host: Host,
     runtime: Rc<Runtime<Host>>,
     heads: Vec<Rc<[u8]>>,
-    /// Between two requests.
+    /// The time between two requests.
     step: Span,
     streams: u32,
 }
@@ -86,14 +86,17 @@ impl Gate {
         Self { host, runtime: Rc::new(runtime), heads, step, streams: 0 }
     }
 
-    /// One at which all callers have been for a while.
+    /// A gate at which all callers have been active for a while.
     pub(crate) fn warmed(traffic: &Traffic) -> Self {
         let mut gate = Self::open(traffic);
-        (0..WARM_UP * CALLERS).for_each(|_| gate.admitted());
+        for _ in 0..WARM_UP * CALLERS {
+            gate.admitted();
+        }
         gate
     }
 
-    /// One at which the first caller has nothing left, and the streams that hold what it has.
+    /// A gate at which the first caller has used up its limit, with the streams that hold its
+    /// slots.
     pub(crate) fn exhausted(traffic: &Traffic) -> (Self, Vec<Stream<Host>>) {
         let mut gate = Self::open(traffic);
         let mut streams = Vec::new();
@@ -114,7 +117,7 @@ impl Gate {
         (stream, flow)
     }
 
-    /// A whole stream: its request, the response with status 200, and the end.
+    /// A complete stream: its request, the response with status 200, and the end.
     fn stream(&mut self, caller: usize) -> Flow {
         let (mut stream, flow) = self.send(caller);
         stream.on_response_headers(&self.host);

@@ -1,4 +1,4 @@
-//! The presets, and for each requests of its own kind, for whatever measures them.
+//! The presets, and typical requests for each, for all benchmarks.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,14 +7,15 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) const CALLERS: usize = 1_000;
 
-/// A preset, and requests of its own kind, all of which it admits.
+/// A preset, and typical requests, all of which it admits.
 pub(crate) struct Traffic {
     pub(crate) preset: &'static str,
     pub(crate) path: &'static str,
-    /// What a directory's entries say, and what a request presents: `{}` is the caller's number.
+    /// The attributes of directory entries, and the credentials of requests: `{}` is the caller's
+    /// number.
     entries: &'static [(&'static str, &'static str)],
     pub(crate) headers: &'static str,
-    /// Milliseconds between two requests of one caller.
+    /// The milliseconds between two requests of one caller.
     pub(crate) pause: u64,
 }
 
@@ -50,7 +51,7 @@ pub(crate) const TRAFFIC: [Traffic; 5] = [
         headers: "authorization: Bearer key-{}",
         pause: 500,
     },
-    // A pool that never fills, and nothing else.
+    // A pool that never fills, and no other limit.
     Traffic {
         preset: "dynatrace",
         path: "/api/v2/entities",
@@ -65,7 +66,7 @@ impl Traffic {
     pub(crate) fn text(&self) -> String {
         let preset = fs::read_to_string(format!("envoy/presets/{}.yaml", self.preset)).unwrap();
         let (before, rest) = preset.split_once("  directory:\n").unwrap();
-        // Behind the entries the next key of `callers` follows, as deep as `directory` itself.
+        // After the entries comes the next key of `callers`, with the indentation of `directory`.
         let after = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' ')).unwrap().0;
         let mut entries = String::new();
         for (number, (secret, says)) in (0..CALLERS).flat_map(|number| self.entries.iter().map(move |it| (number, it)))
@@ -81,7 +82,7 @@ pub(crate) fn numbered(text: &str, number: usize) -> String {
     text.replace("{}", &number.to_string())
 }
 
-/// In hexadecimal digits, as a directory has it.
+/// The hash of a secret in hexadecimal digits, as in a directory.
 pub(crate) fn sha256(secret: &str) -> String {
     Sha256::digest(secret).iter().fold(String::new(), |mut digits, byte| {
         write!(digits, "{byte:02x}").unwrap();

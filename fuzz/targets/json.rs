@@ -1,15 +1,16 @@
-//! Any bytes as JSON: the answer is another parser's, and the same in two pieces.
+//! Any bytes as JSON. The result must be that of another parser, and the same in two pieces.
 #![no_main]
 
 use std::sync::Arc;
 
 use sluicegate::payload::json::{
-    Breach, Conditions, DuplicateNames, JsonPath, JsonRules, Measured, Meter, ObjectsRule, ValueRule,
+    Breach, Conditions, DuplicateNames, JsonPath, JsonRules, Measurements, Meter, ObjectsRule, ValueRule,
 };
 
 mod support;
 
-/// Whether another parser takes it; that one refuses numbers which no float holds, and deep nesting.
+/// Whether another parser accepts it; `None` for numbers that no float represents, and for deep
+/// nesting, which that parser refuses.
 fn is_json(body: &[u8]) -> Option<bool> {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => Some(true),
@@ -22,7 +23,7 @@ fn is_json(body: &[u8]) -> Option<bool> {
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let (body, head, tail) = support::cut(data);
-    let run = |rules: &Arc<JsonRules>, pieces: &[&[u8]]| -> Result<Measured, Breach> {
+    let run = |rules: &Arc<JsonRules>, pieces: &[&[u8]]| -> Result<Measurements, Breach> {
         let mut meter = Meter::new(Arc::clone(rules), 7);
         for piece in pieces {
             meter.feed(piece)?;

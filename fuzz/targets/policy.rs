@@ -1,4 +1,4 @@
-//! Any bytes as a policy, in each of its three forms, from the document to the checked policy.
+//! Any bytes as a policy, in each of its forms, from the document to the validated policy.
 #![no_main]
 
 use sluicegate::policy::Policy;
@@ -16,10 +16,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Compiles a policy, and once more from its JSON, which the filter gets: both must say the same.
+/// Compiles a policy, and again from its JSON, which the filter receives: both must have the same
+/// result.
 fn compile(document: &Node) {
     let verdict = |document: &Node| Policy::compile(document).map(|_| ()).map_err(|errors| errors.len());
-    let json = from_json(document.to_json().as_bytes()).expect("a tree that was read can be read again");
+    let json = from_json(document.to_json().as_bytes()).expect("a document can be read again");
     if !was_struct(document) {
         assert_eq!(verdict(document), verdict(&json), "{}", document.to_json());
     } else {
@@ -27,7 +28,7 @@ fn compile(document: &Node) {
     }
 }
 
-/// Whether texts of the document may have been numbers, which JSON cannot say.
+/// Whether strings of the document may have been numbers, which JSON cannot express.
 fn was_struct(document: &Node) -> bool {
     use sluicegate::policy::document::Value;
     document.was_number

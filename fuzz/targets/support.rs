@@ -1,21 +1,21 @@
 #![allow(dead_code, reason = "not all targets decode")]
 
-//! What the targets of decoders share.
+//! Shared code of the decoder targets.
 
 use sluicegate::payload::body::Progress;
 use sluicegate::payload::decode::{Breach, Encodings};
 use sluicegate::payload::decoded::{DecodedSize, Files};
 use sluicegate::payload::slice::Slice;
 
-/// The first byte says where the rest is cut.
+/// The first byte determines where the rest is cut.
 pub(crate) fn cut(data: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let Some((place, body)) = data.split_first() else { return (&[], &[], &[]) };
     let (head, tail) = body.split_at(usize::from(*place) * body.len() / 256);
     (body, head, tail)
 }
 
-/// Decodes bytes whole and cut in two, in slices of work of two sizes; no more may come out than the limit. The
-/// answers must be the same, but for a body that is refused for what it costs or holds.
+/// Decodes bytes whole and cut in two, in slices of two sizes. The output never exceeds the limit.
+/// The results must be equal, unless a body is refused for its cost or memory.
 pub(crate) fn decode(encoding: &str, files: Files, data: &[u8]) {
     const LIMIT: u64 = 1 << 20;
     let (body, head, tail) = cut(data);
@@ -34,7 +34,7 @@ pub(crate) fn decode(encoding: &str, files: Files, data: &[u8]) {
                     break;
                 }
             }
-            assert!(bytes <= LIMIT, "{bytes} bytes came out");
+            assert!(bytes <= LIMIT, "{bytes} bytes were decoded");
         }
         size.finish()
     };

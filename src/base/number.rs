@@ -5,8 +5,8 @@ const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The text of a finite number; `None` for the others.
 ///
-/// An integer below 2^53 has neither point nor exponent. From there on an `f64` may stand for a
-/// neighbour, so it keeps one of the two, and nobody mistakes it for a count.
+/// An integer below 2^53 has neither point nor exponent. A greater `f64` may be the rounded form of a
+/// neighbour, so it keeps one of the two, and cannot be mistaken for a count.
 #[must_use]
 pub fn from_f64(number: f64) -> Option<Box<str>> {
     if !number.is_finite() {

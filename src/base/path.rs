@@ -92,7 +92,7 @@ impl PathBuffer {
         }
     }
 
-    /// Adds what stands between two separators.
+    /// Adds the text between two separators.
     fn decode(&mut self, piece: &[u8], reader: Reader) {
         let mut parameters = false;
         let mut rest = piece;

@@ -1,4 +1,4 @@
-//! Where a value stands in a document: a JSON pointer (RFC 6901), grown while walking down.
+//! The position of a value in a document: a JSON pointer (RFC 6901) that grows on the way down.
 //!
 //! A pointer borrows the one above it, so that going one step down costs nothing and nothing is
 //! written until a message needs the text:
@@ -35,13 +35,13 @@ impl<'a> Pointer<'a> {
     /// The whole document.
     pub const ROOT: Pointer<'static> = Pointer { parent: None, token: Token::Root, depth: 0 };
 
-    /// The value under `key` of the map that stands here.
+    /// The value under `key` of the map at this position.
     #[must_use]
     pub fn key(&'a self, key: &'a str) -> Pointer<'a> {
         self.step(Token::Key(key))
     }
 
-    /// The value at `index`, counted from 0, of the list that stands here.
+    /// The value at `index`, counted from 0, of the list at this position.
     #[must_use]
     pub fn index(&'a self, index: usize) -> Pointer<'a> {
         self.step(Token::Index(index))
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_text_is_that_of_rfc_6901() {
         let root = Pointer::ROOT;
-        // RFC 6901 §5, each key of its example; beside it the pointer that names it.
+        // RFC 6901 §5: each key of its example, with the pointer that names it.
         for (key, text) in [
             ("foo", "/foo"),
             ("", "/"),

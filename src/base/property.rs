@@ -1,5 +1,5 @@
-//! What a proxy knows of a request beside its head: a closed set, so that each is asked for by name
-//! and only where a policy needs it.
+//! What a proxy knows of a request besides its head: a closed set, so that each property is read by
+//! name, and only if a policy needs it.
 
 /// One thing that a proxy knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -32,10 +32,16 @@ impl Rough {
         Self(code)
     }
 
-    /// `amount` divided by the number, times 2^14; as much as can be where that is too much.
+    /// `amount` divided by the number, times 2^14; as much as can be if that is too much.
     #[must_use]
     pub fn share(self, amount: u128) -> u128 {
-        let share = SHARES.get(usize::from(self.0 & 3)).copied().unwrap_or_default();
+        let [four, five, six, seven] = SHARES;
+        let share = match self.0 & 3 {
+            0 => four,
+            1 => five,
+            2 => six,
+            3.. => seven,
+        };
         amount.saturating_mul(u128::from(share)) >> (self.0 >> 2)
     }
 }
@@ -47,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    /// The number that a byte stands for.
+    /// The number that a byte encodes.
     fn value(rough: Rough) -> u128 {
         let code = u32::from(rough.encode());
         (u128::from(4 + (code & 3)) << (code >> 2)) / 4

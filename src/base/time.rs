@@ -1,6 +1,6 @@
 //! Instants and lengths of time, in whole nanoseconds; every operation saturates.
 //!
-//! Time only enters as an argument, or through the host's `Clock` where it must be read after a
+//! Time only enters as an argument, or through the host's `Clock` if it must be read after a
 //! record.
 
 /// An instant: nanoseconds since the Unix epoch, up to the year 2554.
@@ -32,7 +32,7 @@ impl Timestamp {
         self.0.div_ceil(NANOS_PER_SECOND)
     }
 
-    /// How long after `earlier` this is; zero where it is not after it.
+    /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
@@ -73,7 +73,7 @@ impl Span {
         self.0
     }
 
-    /// Whole seconds, rounded up: whoever waits so long has waited long enough.
+    /// Whole seconds, rounded up: a client that waits for them never comes early.
     #[must_use]
     pub const fn seconds_up(self) -> u64 {
         self.0.div_ceil(NANOS_PER_SECOND)

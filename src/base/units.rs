@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::invariant::invariant;
 use super::time::Span;
 
 /// The unit of time that a [`Refill`] names.
@@ -46,7 +47,7 @@ pub enum UnitError {
     NotASpan,
     /// Less than a second, or more than 366 days.
     SpanOutOfRange,
-    /// A month where a fixed length is needed.
+    /// The length of a month, if a fixed one is needed.
     NoFixedLength,
     /// No span that the calendar consists of.
     NotAPeriod,
@@ -139,7 +140,8 @@ impl Refill {
 impl fmt::Display for Refill {
     /// As it is written in a policy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = RefillPer::ALL.iter().find(|(_, per)| *per == self.per).map_or("", |(name, _)| name);
+        let unit = RefillPer::ALL.iter().find(|(_, per)| *per == self.per);
+        let unit = invariant(unit, "all units of a refill have a name").map_or("", |(name, _)| name);
         write!(f, "{}/{unit}", self.count)
     }
 }

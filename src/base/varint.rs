@@ -1,7 +1,7 @@
 //! Numbers of variable length (LEB128): seven bits a byte, the lowest first; all bytes but the last
 //! have their highest bit set. Small numbers take one byte, none takes more than ten.
 
-/// The number at the beginning of `bytes`, and what follows it; `None` where there is none. What
+/// The number at the beginning of `bytes`, and what follows it; `None` if there is none. What
 /// does not fit into 64 bits is lost, as protobuf has it.
 #[must_use]
 #[inline]

@@ -4,6 +4,8 @@
 //! from 2020 to 2100 when each zone's offset from UTC changes; before and after, its first and its
 //! last offset hold. Command line and filter have the same one.
 
+use super::invariant::invariant;
+
 /// A time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Zone {
@@ -11,19 +13,19 @@ pub struct Zone {
     number: u16,
 }
 
-/// A time in which a zone's clocks run without a change, in Unix seconds.
+/// A span of time during which a zone's offset does not change, in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// The first second of it; the least there is for the first.
+pub struct OffsetSpan {
+    /// Its first second; `i64::MIN` for the first span.
     pub begin: i64,
-    /// The first second after it; the greatest there is for the last.
+    /// The first second after it; `i64::MAX` for the last span.
     pub end: i64,
-    /// What the local clock is ahead of UTC, in seconds.
+    /// By how many seconds the local clock is ahead of UTC.
     pub offset: i64,
 }
 
-/// What the clocks of one or more zones do; offsets are in quarters of an hour.
-struct Course {
+/// The offsets of one or more zones, in quarters of an hour.
+struct ZoneRules {
     /// The offset before the first change.
     first: i8,
     /// When it changes, in minutes since the epoch.
@@ -51,7 +53,7 @@ impl Zone {
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        NAMES.get(usize::from(self.number)).map_or("UTC", |(name, _)| name)
+        invariant(NAMES.get(usize::from(self.number)), "a zone has a name").map_or("UTC", |(name, _)| name)
     }
 
     /// The names of all zones, in alphabetical order.
@@ -59,17 +61,17 @@ impl Zone {
         NAMES.iter().map(|(name, _)| *name)
     }
 
-    /// The stretch that the Unix second `at` is in.
+    /// The span that the Unix second `at` is in.
     #[must_use]
-    pub fn stretch(self, at: i64) -> Stretch {
-        let course = NAMES.get(usize::from(self.number)).and_then(|(_, course)| COURSES.get(usize::from(*course)));
-        let Some(Course { first, minutes, offsets }) = course else {
-            return Stretch { begin: i64::MIN, end: i64::MAX, offset: 0 };
+    pub fn offset_span(self, at: i64) -> OffsetSpan {
+        let rules = NAMES.get(usize::from(self.number)).and_then(|(_, rules)| RULES.get(usize::from(*rules)));
+        let Some(ZoneRules { first, minutes, offsets }) = invariant(rules, "a zone has rules") else {
+            return OffsetSpan { begin: i64::MIN, end: i64::MAX, offset: 0 };
         };
         let instant = |minute: &u32| i64::from(*minute).saturating_mul(MINUTE_SECONDS);
         let after = minutes.partition_point(|minute| instant(minute) <= at);
         let last = after.checked_sub(1);
-        Stretch {
+        OffsetSpan {
             begin: last.and_then(|last| minutes.get(last)).map_or(i64::MIN, instant),
             end: minutes.get(after).map_or(i64::MAX, instant),
             offset: i64::from(last.and_then(|last| offsets.get(last)).copied().unwrap_or(*first))
@@ -107,7 +109,7 @@ mod tests {
 
     fn offset_minutes(zone: &str, at: &str) -> i64 {
         let at = DateTime::parse_from_rfc3339(at).unwrap().timestamp();
-        Zone::find(zone).unwrap().stretch(at).offset / 60
+        Zone::find(zone).unwrap().offset_span(at).offset / 60
     }
 
     #[test]
@@ -159,14 +161,13 @@ mod tests {
                 continue;
             }
             // Days apart, and around each change.
-            let changes = std::iter::successors(Some(zone.stretch(first)), |stretch| {
-                (stretch.end < last).then(|| zone.stretch(stretch.end))
+            let changes = std::iter::successors(Some(zone.offset_span(first)), |span| {
+                (span.end < last).then(|| zone.offset_span(span.end))
             });
-            let around =
-                changes.flat_map(|stretch| [stretch.end.saturating_sub(1), stretch.end]).filter(|at| *at < last);
+            let around = changes.flat_map(|span| [span.end.saturating_sub(1), span.end]).filter(|at| *at < last);
             for at in (first..last).step_by(5 * 86_400 + 3_600).chain(around) {
                 let theirs = other.timestamp_opt(at, 0).unwrap().offset().fix().local_minus_utc();
-                assert_eq!(zone.stretch(at).offset, i64::from(theirs), "{name} at {at}");
+                assert_eq!(zone.offset_span(at).offset, i64::from(theirs), "{name} at {at}");
                 compared += 1;
             }
         }

@@ -35,7 +35,7 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
     let warnings = warnings(&document, &policy);
     for warning in warnings.iter().take(WARNINGS_SHOWN) {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name}{}: warning: {warning}", document::place(warning.line, 0));
+        let _ = writeln!(text, "{name}{}: warning: {warning}", document::position(warning.line, 0));
     }
     if let Some(more) = warnings.len().checked_sub(WARNINGS_SHOWN).filter(|more| *more > 0) {
         let _ = writeln!(text, "{name}: warning: and {more} more");

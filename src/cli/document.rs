@@ -1,4 +1,4 @@
-//! Reads a policy, or filters to put before it, from a file, and reports errors, each with its line.
+//! Reads a policy or a list of filters from a file, and reports errors with their lines.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, Value, from_yaml};
 use crate::policy::error::{PolicyError, Reason, Shown};
 
-/// A checked policy and the document that it was read from; else the report of its errors.
+/// Returns a valid policy with its document, or the report of its errors.
 pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failure> {
     let document = match tree(path)? {
         Ok(document) => document,
@@ -22,53 +22,53 @@ pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failur
     })
 }
 
-/// A checked policy, if the output is not about its errors: those go to the standard error.
-pub(super) fn checked(path: &Path) -> Result<(Node, Policy), Failure> {
-    told(read(path)?)
+/// Returns a valid policy with its document. Reports errors to standard error.
+pub(super) fn read_valid(path: &Path) -> Result<(Node, Policy), Failure> {
+    or_report(read(path)?)
 }
 
-/// What was read; a report of errors goes to the standard error.
-pub(super) fn told<T>(read: Result<T, String>) -> Result<T, Failure> {
-    read.map_err(|report| {
+/// Reports errors to standard error.
+pub(super) fn or_report<T>(result: Result<T, String>) -> Result<T, Failure> {
+    result.map_err(|report| {
         eprint!("{report}");
         Failure::Invalid
     })
 }
 
-/// How a filter is written.
+/// An example of a filter, for messages.
 const FILTER: &str = "{ name: envoy.filters.http.cors }";
 
-/// A list of maps, which Envoy takes for HTTP filters; else the report of its errors.
+/// Returns a list of maps, which Envoy accepts as HTTP filters, or the report of its errors.
 pub(super) fn filters(path: &Path) -> Result<Result<Node, String>, Failure> {
     let document = match tree(path)? {
         Ok(document) => document,
         Err(report) => return Ok(Err(report)),
     };
-    let errors: Vec<PolicyError> = match &document.value {
+    let mut errors = Vec::new();
+    match &document.value {
         Value::List(items) => {
-            let others = items.iter().enumerate().filter(|(_, item)| !matches!(item.value, Value::Map(_)));
-            let error = |(index, item): (usize, &Node)| PolicyError {
-                at: format!("/{index}"),
-                line: item.line,
-                reason: Reason::NotAMap { form: FILTER, found: item.value.kind() },
-            };
-            others.map(error).collect()
+            for (index, item) in items.iter().enumerate() {
+                if !matches!(item.value, Value::Map(_)) {
+                    let reason = Reason::NotAMap { form: FILTER, found: item.value.kind() };
+                    errors.push(PolicyError { at: format!("/{index}"), line: item.line, reason });
+                }
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
             let reason = Reason::NotA { wanted: "a list", found: document.value.kind() };
-            vec![PolicyError { at: String::new(), line: document.line, reason }]
+            errors.push(PolicyError { at: String::new(), line: document.line, reason });
         }
-    };
+    }
     Ok(if errors.is_empty() { Ok(document) } else { Err(report(&path.display().to_string(), &errors)) })
 }
 
-/// What a file says, as a tree; else the report of why it is none.
+/// Parses a file as a tree, or returns the report of its syntax error.
 fn tree(path: &Path) -> Result<Result<Node, String>, Failure> {
     let text = text(path).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))?;
     let name = path.display();
     Ok(from_yaml(&text).map_err(|SyntaxError { line, column, pointer, rule }| {
         let at = pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
-        format!("{name}{}: {}: {rule}\n{name}: 1 error\n", place(line, column), Shown(at))
+        format!("{name}{}: {}: {rule}\n1 error in {name}\n", position(line, column), Shown(at))
     }))
 }
 
@@ -76,28 +76,29 @@ fn report(name: &str, errors: &[PolicyError]) -> String {
     let mut report = String::new();
     for error in errors {
         // Writing to a string cannot fail.
-        let _ = writeln!(report, "{name}{}: {error}", place(error.line, 0));
+        let _ = writeln!(report, "{name}{}: {error}", position(error.line, 0));
     }
-    let _ = writeln!(report, "{name}: {}", counted(errors.len(), "error"));
+    let _ = writeln!(report, "{} in {name}", counted(errors.len(), "error"));
     report
 }
 
-/// `:line:column` as compilers write it, as far as they are known.
-pub(super) fn place(line: u32, column: u32) -> String {
+/// `:line:column` as compilers write it. Numbers that are 0 are unknown and left out.
+pub(super) fn position(line: u32, column: u32) -> String {
     [line, column].iter().filter(|number| **number > 0).map(|number| format!(":{number}")).collect()
 }
 
 fn text(path: &Path) -> Result<String, String> {
-    let most = u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    // One byte more, to see whether the document is too large.
+    let bytes_max = (DOCUMENT_BYTES_MAX as u64).saturating_add(1);
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(most).read_to_end(&mut bytes)
+        std::io::stdin().lock().take(bytes_max).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+        std::fs::File::open(path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes))
     };
     read.map_err(|error| error.to_string())?;
     if bytes.len() > DOCUMENT_BYTES_MAX {
-        return Err("is larger than 64 MiB".to_owned());
+        return Err("larger than 64 MiB".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+    String::from_utf8(bytes).map_err(|_| "not valid UTF-8".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Envoy's configuration as text: a person should be able to read it and take it from here.
+//! Envoy's configuration as text, readable and meant to be edited further.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -10,7 +10,7 @@ use crate::observe::access_log;
 use crate::observe::metrics::LABELS;
 use crate::policy::Policy;
 use crate::policy::document::Node;
-use crate::policy::payloads::{Bounds, Payload};
+use crate::policy::payloads::Payload;
 
 /// A host and a port.
 #[derive(Clone, Debug)]
@@ -19,16 +19,16 @@ pub(super) struct Address {
     port: u16,
 }
 
-/// Where a bootstrap has its listeners from.
+/// Where a bootstrap gets its listeners.
 pub(super) enum Listeners<'a> {
-    /// From the bootstrap itself; the listener's text.
+    /// In the bootstrap itself; the text of the listener.
     Static(&'a str),
     /// From a file that Envoy watches.
     Watched(&'a Path),
 }
 
 impl Address {
-    /// Reads `HOST:PORT`, an IPv6 address in brackets.
+    /// Parses `HOST:PORT`; an IPv6 address is in brackets.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("\"{text}\" is not HOST:PORT");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -47,7 +47,7 @@ impl Address {
         Ok(Self { host: host.to_owned(), port })
     }
 
-    /// As [`Address::parse`], and the host is one to listen at: an IP address, or `localhost`.
+    /// As [`Address::parse`], but the host must be an IP address or `localhost`.
     pub(super) fn parse_ip(text: &str) -> Result<Self, String> {
         let mut address = Self::parse(text)?;
         if address.host == "localhost" {
@@ -55,7 +55,7 @@ impl Address {
         }
         match address.host.parse::<IpAddr>() {
             Ok(_) => Ok(address),
-            Err(_) => Err(format!("\"{}\" is not an IP address to listen at", address.host)),
+            Err(_) => Err(format!("\"{}\" is not an IP address, which a listener needs", address.host)),
         }
     }
 }
@@ -70,13 +70,13 @@ impl fmt::Display for Address {
     }
 }
 
-/// Reads `KEY=VALUE`.
+/// Parses `KEY=VALUE`.
 pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
     pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))
 }
 
-/// A complete bootstrap. Of a key of `metadata` that stands twice the last value counts.
+/// A complete bootstrap. If a key of `metadata` occurs more than once, the last value counts.
 pub(super) fn bootstrap(
     listeners: &Listeners<'_>,
     upstream: &Address,
@@ -108,157 +108,78 @@ pub(super) fn bootstrap(
         let _ = writeln!(tags, "    - {{ tag_name: {label}, regex: '({label}\\.=\\.(.*?);\\.;)' }}");
     }
     format!(
-        r#"# Written by `sluicegate render envoy`.
-node: {{ id: sluicegate, cluster: sluicegate{metadata} }}
-admin:
-  address: {admin}
-# The filter's counters carry their labels in their names; these rules take them out again.
-stats_config:
-  stats_tags:
-{tags}# Envoy warns where nothing bounds its connections.
-overload_manager:
-  resource_monitors:
-    - name: envoy.resource_monitors.global_downstream_max_connections
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig
-        max_active_downstream_connections: 50000
-{resources}static_resources:
-{statics}  clusters:
-    - name: upstream
-      type: STRICT_DNS
-      connect_timeout: 5s
-      load_assignment:
-        cluster_name: upstream
-        endpoints:
-          - lb_endpoints:
-              - endpoint: {{ address: {upstream} }}
-      circuit_breakers:
-        thresholds:
-          - {{ max_connections: 10000, max_pending_requests: 10000, max_requests: 10000 }}
-"#
+        include_str!("envoy/bootstrap.yaml.in"),
+        metadata = metadata,
+        admin = admin,
+        tags = tags,
+        resources = resources,
+        statics = statics,
+        upstream = upstream,
     )
 }
 
-/// What a file for `--listeners` holds.
+/// The content of the file for `--listeners`.
 pub(super) fn discovery_response(listener: &str) -> String {
     let resource =
         format!("- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n  {}", indented_tail(listener));
     format!("# Written by `sluicegate render listeners`.\nresources:\n{}", indented(&resource, 2))
 }
 
-/// What a policy asks of the listener beside the filter.
+/// Settings of the listener that a policy needs in addition to the filter.
 #[derive(Clone, Copy)]
-pub(super) struct Asks {
-    /// Its decisions stand in the access log.
+pub(super) struct ListenerNeeds {
+    /// Write decisions to the access log.
     pub(super) decisions: bool,
-    /// Requests wait for their bodies.
+    /// Let requests wait for their bodies.
     pub(super) hold: bool,
-    /// The bytes of one message that Envoy keeps.
+    /// The bytes of a message that Envoy buffers.
     pub(super) buffer_bytes: u64,
 }
 
-/// The most bytes that one read brings, and what Envoy keeps of a message where nothing is held: 1 MiB.
+/// The most bytes of one read, and the buffer if no body is held: 1 MiB.
 const READ_BYTES: u64 = 1 << 20;
 
-/// The most that Envoy's setting can say.
+/// The largest value of Envoy's setting.
 const BUFFER_BYTES_MAX: u64 = 0xffff_ffff;
 
-/// The bytes of one message that Envoy must keep under a payload limit that holds: one read above the
-/// largest body, so that the filter sees what is over before Envoy answers 413 itself. `None` where that
-/// has no bound, or one above what Envoy can keep.
+/// The bytes of a message that Envoy must buffer under a payload limit that holds bodies: one read
+/// more than the largest body, so that the filter sees the excess before Envoy answers 413 itself.
+/// `None` if the body has no bound, or one larger than Envoy can buffer.
 pub(super) fn payload_buffer_bytes(payload: &Payload) -> Option<u64> {
     let all = payload.overrides.all().iter().chain([&payload.bounds]);
-    let needed = |bounds: &Bounds| bounds.bytes.map(|bytes| bytes.saturating_add(READ_BYTES));
-    all.map(needed)
-        .try_fold(READ_BYTES, |most, bytes| Some(most.max(bytes?)))
-        .filter(|bytes| *bytes <= BUFFER_BYTES_MAX)
+    let largest = all.map(|bounds| bounds.bytes).try_fold(0, |largest, bytes| Some(bytes?.max(largest)))?;
+    Some(largest.saturating_add(READ_BYTES)).filter(|bytes| *bytes <= BUFFER_BYTES_MAX)
 }
 
-/// The same under a policy. A held body without a bound needs no more than the others.
+/// The same for a whole policy. A held body without a bound needs no more than the others.
 pub(super) fn buffer_bytes(policy: &Policy) -> u64 {
     let held = policy.payloads.iter().filter(|payload| payload.hold);
     held.filter_map(payload_buffer_bytes).fold(READ_BYTES, u64::max)
 }
 
-/// The listener with the filter behind `filters`, as the map's lines without indentation.
-pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, asks: Asks) -> String {
+/// The listener with the filter after `filters`, as lines of a map without indentation.
+pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, needs: ListenerNeeds) -> String {
     let before = indented(&block(filters), 12);
     let wasm = quoted(&wasm.display().to_string());
     let policy = single_quoted(policy);
-    let decision = if asks.decisions {
+    let decision = if needs.decisions {
         format!("\n                    sluicegate: \"%FILTER_STATE(wasm.{}:PLAIN)%\"", access_log::KEY)
     } else {
         String::new()
     };
-    let buffer_bytes = asks.buffer_bytes;
-    let hold = if asks.hold {
-        "\n                  # A head waits for its body where the policy says `hold`.\n                  allow_on_headers_stop_iteration: true"
+    let hold = if needs.hold {
+        "\n                  # With `hold` in the policy, a head waits for its body.\n                  allow_on_headers_stop_iteration: true"
     } else {
         ""
     };
     format!(
-        r#"name: gateway
-address: {listen}
-per_connection_buffer_limit_bytes: {buffer_bytes}
-filter_chains:
-  - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: gateway
-          # The client's own address, and no x-envoy-* header that a client invents.
-          use_remote_address: true
-          # The upstream gets a path that has one reading; with another, a limit of each would apply.
-          normalize_path: true
-          merge_slashes: true
-          path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD
-          # Every stream ends: should a worker lose the filter's state, nothing waits for ever.
-          stream_idle_timeout: 300s
-          request_timeout: 300s
-          request_headers_timeout: 10s
-          common_http_protocol_options: {{ idle_timeout: 300s }}
-          http2_protocol_options: {{ max_concurrent_streams: 100 }}
-          access_log:
-            - name: envoy.access_loggers.stdout
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
-                log_format:
-                  # Without the query, which may hold a credential.
-                  json_format:
-                    time: "%START_TIME%"
-                    method: "%REQ(:METHOD)%"
-                    path: "%PATH(NQ)%"
-                    status: "%RESPONSE_CODE%"
-                    response_code_details: "%RESPONSE_CODE_DETAILS%"
-                    duration_ms: "%DURATION%"
-                    request_id: "%REQ(X-REQUEST-ID)%"{decision}
-          route_config:
-            name: everything
-            virtual_hosts:
-              - name: everything
-                domains: ["*"]
-                routes:
-                  - match: {{ prefix: "/" }}
-                    route: {{ cluster: upstream, timeout: 60s }}
-          http_filters:
-{before}            - name: envoy.filters.http.wasm
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-                config:
-                  name: sluicegate
-                  # The second line of defence: a VM that fails is made anew.
-                  failure_policy: FAIL_RELOAD{hold}
-                  vm_config:
-                    # The counters belong to this id: another filter must not have it.
-                    vm_id: sluicegate
-                    runtime: envoy.wasm.runtime.v8
-                    code: {{ local: {{ filename: {wasm} }} }}
-                  configuration:
-                    "@type": type.googleapis.com/google.protobuf.StringValue
-                    value: {policy}
-            - name: envoy.filters.http.router
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-"#
+        include_str!("envoy/listener.yaml.in"),
+        listen = listen,
+        buffer_bytes = needs.buffer_bytes,
+        decision = decision,
+        before = before,
+        hold = hold,
+        wasm = wasm,
+        policy = policy,
     )
 }

@@ -28,7 +28,7 @@ use super::{Failure, document};
 use crate::base::id::Id as _;
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
-use crate::reply::local;
+use crate::reply::refusal::Refusal;
 use crate::request::applicable::Applicable;
 use crate::request::head::Request;
 use crate::request::identify::{identify_and_tell, suspect_and_tell};
@@ -44,7 +44,7 @@ pub(super) use args::ExplainArgs;
 
 pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     let proxy = Proxy::of(args).map_err(Failure::Usage)?;
-    let (_, mut policy) = document::checked(&args.policy)?;
+    let (_, mut policy) = document::read_valid(&args.policy)?;
     resolve_node_metadata(&mut policy, &proxy);
     let explanation = explanation(&policy, &proxy, args.repeat);
     Ok(if args.json { explanation.to_json() } else { text::write(&explanation, args.all) })
@@ -74,14 +74,14 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         Ok(caller) => {
             applicable.find(&request, caller, policy, &mut reasons);
             match applicable.ambiguity {
-                Some(why) => Outcome::refused(local::path_refused(why, &request), &request),
+                Some(why) => Outcome::refused(policy, Refusal::Path(why), &request, proxy.now),
                 None => {
                     let view = View { policy, request: &request, caller, not_given: &not_given };
                     Outcome::decided(&view, proxy, &applicable, &reasons, repeat)
                 }
             }
         }
-        Err(why) => Outcome::refused(local::unauthorized(policy, *why, &request, proxy.now), &request),
+        Err(why) => Outcome::refused(policy, Refusal::Unauthorized(*why), &request, proxy.now),
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
     Explanation {

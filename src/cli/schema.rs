@@ -1,19 +1,19 @@
-//! `sluicegate schema`: the language of policies as a JSON Schema, for editors and for CI.
+//! `sluicegate schema`: the policy language as a JSON Schema, for editors and CI.
 //!
 //! ```text
 //!   types that mirror the language ─▶ schemars ─▶ Plain ─▶ docs/policy.schema.json
-//!   (their comments are what an editor shows)
+//!   (editors show their comments)
 //! ```
 //!
-//! The readers of [`crate::policy`] are the truth. The schema refuses nothing that they accept, takes
-//! its numbers from their constants, and leaves to them what no schema can say: names that stand
-//! elsewhere in the document, what can never be reached, sums. `tests/schema.rs` holds it to that, key
-//! by key.
+//! The readers of [`crate::policy`] are authoritative. The schema accepts everything that they
+//! accept, takes its numbers from their constants, and leaves to them what no schema can express:
+//! names that occur elsewhere in the document, unreachable parts, sums. `tests/schema.rs` verifies
+//! that, key by key.
 //!
-//! A part of the language that is added needs its type here: a field for each key, `Option` where it may
-//! be left out.
+//! A new part of the language needs a type here: a field for each key, with `Option` if it may be
+//! omitted.
 
-#![allow(dead_code, reason = "shapes of which only the schema is ever made")]
+#![allow(dead_code, reason = "these types only produce the schema")]
 
 mod callers;
 mod limits;
@@ -27,10 +27,10 @@ mod words;
 
 use schemars::generate::SchemaSettings;
 
-/// The schema, on as many lines as it takes to compare two of them.
+/// The schema, formatted so that two versions can be compared line by line.
 pub(super) fn run() -> String {
     let generator = SchemaSettings::draft2020_12().with_transform(shape::Plain).into_generator();
     let mut schema = generator.into_root_schema_for::<policy::Policy>();
-    shape::tell_forms(&mut schema);
+    shape::describe_formats(&mut schema);
     format!("{:#}\n", schema.as_value())
 }

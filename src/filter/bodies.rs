@@ -1,8 +1,8 @@
-//! Bodies between the callbacks of their streams: those of which more has come than was read, and
-//! held heads of whose bodies nothing has come.
+//! The bodies that need work between the callbacks of their streams: those of which more has come
+//! than was read, and held heads without any part of their body.
 //!
-//! One for each VM, whatever policies it serves. It knows numbers of streams only, and each step of a
-//! stream is a function that it is given.
+//! There is one [`Bodies`] in each VM, for all policies. It knows only the numbers of streams;
+//! callers pass in what one step of a stream does.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -11,44 +11,46 @@ use crate::base::time::Span;
 use crate::payload::slice::Slice;
 use crate::queue::stream::StreamId;
 
-/// What became of a stream in one step.
+/// The result of one step of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It needs another one.
+    /// The stream needs another step.
     Again,
-    /// It needs none.
+    /// The stream needs no further step.
     Done,
-    /// It needs none: the host is to resume its request.
+    /// The stream needs no further step, and the host must resume its request.
     Resume,
-    /// It needs none: it was answered.
+    /// The stream needs no further step: its request was answered.
     Replied,
 }
 
-/// The streams of one VM whose bodies need steps of their own.
+/// The streams of one VM whose bodies need steps.
 #[derive(Debug, Default)]
 pub struct Bodies {
     pending: BTreeSet<StreamId>,
-    /// The same in the order of their turns, and some that have ended.
-    turns: VecDeque<StreamId>,
-    /// In the order in which they came, with the time at which each is looked at.
+    /// The pending streams in the order of their steps, and some that have ended.
+    order: VecDeque<StreamId>,
+    /// Streams with held heads, in the order in which they came, each with the time of its next
+    /// check.
     held: VecDeque<(Span, StreamId)>,
 }
 
-/// How long the body of a held head may be with the proxy and not with the filter.
+/// How long a host may have the body of a held head without giving it to the filter.
 const HELD_MAX: Span = Span::from_seconds(3);
 
 /// The period of events while bodies are pending.
 const PENDING_PERIOD: Span = Span::from_nanos(1_000_000);
 
-/// The period of events while heads are held of whose bodies nothing has come.
+/// The period of events while heads are held without any part of their body.
 const HELD_PERIOD: Span = Span::from_seconds(1);
 
-/// Steps of one callback, so that streams whose steps cost nothing do not keep it for ever.
+/// The most steps of one callback. Without a bound, streams whose steps cost nothing would never
+/// end it.
 const STEPS_MAX: usize = 1024;
 
 impl Bodies {
-    /// What the callback of a stream may spend on its body: nothing while others wait to be read, so
-    /// that a crowd of bodies takes no more of the worker than one.
+    /// The work that the callback of a stream may spend on its body: none while other bodies are
+    /// pending, so that many bodies take no more of the worker than one.
     #[must_use]
     pub fn slice(&self) -> Slice {
         Slice::new(if self.pending.is_empty() { Slice::UNITS } else { 0 })
@@ -57,21 +59,21 @@ impl Bodies {
     /// More of this stream's body has come than was read.
     pub fn suspend(&mut self, stream: StreamId) {
         if self.pending.insert(stream) {
-            self.turns.push_back(stream);
+            self.order.push_back(stream);
         }
     }
 
-    /// This head is held, of whose body nothing has come.
+    /// The head of this stream is held, and no part of its body has come.
     pub fn watch(&mut self, stream: StreamId, uptime: Span) {
         self.held.push_back((uptime.plus(HELD_MAX), stream));
     }
 
-    /// A stream has ended. One that is held is forgotten when its time comes.
+    /// A stream has ended. A held one is removed at its next check.
     pub fn end(&mut self, stream: StreamId) {
         self.pending.remove(&stream);
     }
 
-    /// How often there must be an event; `None` where nothing waits for one.
+    /// The period of the events that the streams need; `None` if they need none.
     #[must_use]
     pub fn period(&self) -> Option<Span> {
         match (self.pending.is_empty(), self.held.is_empty()) {
@@ -81,30 +83,32 @@ impl Bodies {
         }
     }
 
-    /// Takes one slice of work for all pending bodies, each in its turn, and at most so many answers.
-    /// How many it took.
+    /// Takes one slice of work for all pending bodies, one after the other, and at most
+    /// `answers_max` answers. Returns the number of answers.
     pub fn work(all: &RefCell<Self>, answers_max: usize, mut step: impl FnMut(StreamId, &mut Slice) -> Step) -> usize {
         let (mut slice, mut answers) = (Slice::new(Slice::UNITS), 0);
         for _ in 0..STEPS_MAX {
             if slice.is_used_up() || answers >= answers_max {
                 break;
             }
+            // The borrow must end before the step: it calls the host.
             let next = all.borrow_mut().next();
             let Some(stream) = next else { break };
-            // A turn is a part of the slice, so that a small body does not wait for all large ones.
-            let mut turn = slice.split(Slice::UNITS >> 3);
-            match step(stream, &mut turn) {
+            // Each step has a part of the slice, so that a small body does not wait for all large
+            // ones.
+            let mut part = slice.split(Slice::UNITS >> 3);
+            match step(stream, &mut part) {
                 Step::Again => all.borrow_mut().suspend(stream),
                 Step::Done => {}
                 Step::Resume | Step::Replied => answers = answers.saturating_add(1),
             }
-            slice.join(turn);
+            slice.join(part);
         }
         answers
     }
 
-    /// Looks at heads that have been held for some time, and gives at most so many answers.
-    pub fn look(all: &RefCell<Self>, uptime: Span, answers_max: usize, mut step: impl FnMut(StreamId) -> Step) {
+    /// Checks heads that have been held for some time, and gives at most `answers_max` answers.
+    pub fn check_held(all: &RefCell<Self>, uptime: Span, answers_max: usize, mut step: impl FnMut(StreamId) -> Step) {
         let mut answers = 0;
         for _ in 0..STEPS_MAX {
             if answers >= answers_max {
@@ -122,7 +126,7 @@ impl Bodies {
 
     fn next(&mut self) -> Option<StreamId> {
         loop {
-            let stream = self.turns.pop_front()?;
+            let stream = self.order.pop_front()?;
             if self.pending.remove(&stream) {
                 return Some(stream);
             }
@@ -143,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// Numbers that look random, the same in each run.
+    /// Pseudo-random numbers, the same in each run.
     struct Noise(u64);
 
     impl Noise {
@@ -153,7 +157,7 @@ mod tests {
         }
     }
 
-    /// Takes a slice as a stream does that has so much left to read.
+    /// Takes a slice for a stream with `left` units to read.
     fn spend(left: &mut u64, slice: &mut Slice) -> Step {
         let mut taken = slice.split(*left);
         *left -= taken.spend();
@@ -174,7 +178,7 @@ mod tests {
                     work += size;
                     left.insert(StreamId(came), size);
                     all.borrow_mut().suspend(StreamId(came));
-                    assert!(all.borrow().slice().is_used_up(), "who comes then waits for its turn");
+                    assert!(all.borrow().slice().is_used_up(), "a body that comes now waits for a step");
                 }
                 if noise.below(20) == 0
                     && let Some((gone, rest)) = left.pop_first()
@@ -184,7 +188,7 @@ mod tests {
                 }
                 let mut spent = 0;
                 let answers = Bodies::work(&all, 3, |id, slice| {
-                    let rest = left.get_mut(&id).expect("one that has ended has no turn");
+                    let rest = left.get_mut(&id).expect("a stream that has ended has no step");
                     let before = *rest;
                     let step = spend(rest, slice);
                     spent += before - *rest;
@@ -196,7 +200,7 @@ mod tests {
                 assert!(spent <= Slice::UNITS && answers <= 3);
                 assert_eq!(all.borrow().period().is_some(), !left.is_empty());
                 events += 1;
-                assert!(events < 100_000, "it comes to an end");
+                assert!(events < 100_000, "the work comes to an end");
             }
             assert!(work == 0 || !all.borrow().slice().is_used_up());
         }
@@ -207,7 +211,9 @@ mod tests {
         let all = RefCell::new(Bodies::default());
         let mut left: BTreeMap<StreamId, u64> = (0..16).map(|id| (StreamId(id), u64::MAX >> 1)).collect();
         left.insert(StreamId(16), 1);
-        left.keys().for_each(|id| all.borrow_mut().suspend(*id));
+        for id in left.keys() {
+            all.borrow_mut().suspend(*id);
+        }
         for _ in 0..3 {
             Bodies::work(&all, 64, |id, slice| spend(left.get_mut(&id).unwrap(), slice));
         }
@@ -227,25 +233,27 @@ mod tests {
     }
 
     #[test]
-    fn a_held_head_is_looked_at_after_some_seconds_and_again() {
+    fn a_held_head_is_checked_after_some_seconds_and_again() {
         let all = RefCell::new(Bodies::default());
         let at = Span::from_seconds;
-        (1..=5).for_each(|id| all.borrow_mut().watch(StreamId(id), at(u64::from(id) / 5)));
+        for id in 1..=5 {
+            all.borrow_mut().watch(StreamId(id), at(u64::from(id) / 5));
+        }
         let mut seen = Vec::new();
-        let mut look = |uptime: Span, most: usize, step: Step| {
+        let mut check = |uptime: Span, most: usize, step: Step| {
             seen.clear();
-            Bodies::look(&all, uptime, most, |id| {
+            Bodies::check_held(&all, uptime, most, |id| {
                 seen.push(id.0);
                 step
             });
             seen.clone()
         };
-        assert!(look(at(2), 64, Step::Done).is_empty());
-        assert_eq!(look(at(3), 2, Step::Replied), [1, 2], "no more than may be answered");
-        assert_eq!(look(at(3), 64, Step::Again), [3, 4]);
-        assert_eq!(look(at(5), 64, Step::Done), [5]);
+        assert!(check(at(2), 64, Step::Done).is_empty());
+        assert_eq!(check(at(3), 2, Step::Replied), [1, 2], "no more than may be answered");
+        assert_eq!(check(at(3), 64, Step::Again), [3, 4]);
+        assert_eq!(check(at(5), 64, Step::Done), [5]);
         assert_eq!(all.borrow().period(), Some(HELD_PERIOD));
-        assert_eq!(look(at(6), 64, Step::Done), [3, 4]);
+        assert_eq!(check(at(6), 64, Step::Done), [3, 4]);
         assert_eq!(all.borrow().period(), None);
     }
 }

@@ -1,17 +1,17 @@
-//! What all streams under one policy share within a worker.
+//! What all streams under one policy share within one worker.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::turn::Pools;
+use super::queued::Pools;
 use crate::base::invariant::drain_broken;
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::{Meter, MetricId, MetricKind, Properties};
-use crate::observe::metrics::{Counters, MetricsSink};
-use crate::observe::{Event, Sink};
+use crate::observe::Event;
+use crate::observe::metrics::Metrics;
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::queue::membership::RootId;
@@ -25,30 +25,31 @@ use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, Secret};
 use crate::store::shared::SharedStore;
 
-/// A policy at work.
+/// A policy that is enforced, with everything that its streams share.
 #[derive(Debug)]
 pub struct Runtime<D> {
     /// The policy.
     pub policy: Policy,
     pub(super) store: RefCell<SharedStore<D>>,
     pub(super) keys: LimitKeys,
-    pub(super) counters: Counters,
+    pub(super) metrics: Metrics,
     /// The names of all fields that responses may carry.
     pub(super) field_names: Vec<&'static str>,
-    /// What tells entries of archives apart, and no client knows.
+    /// Tells the entries of archives apart. Clients do not know it.
     pub(super) seed: Secret,
-    /// Its pools; `None` where it has none.
+    /// The pools; `None` if the policy has none.
     pub(super) pools: Option<Pools<D>>,
-    /// Whether the host was seen to let a head wait for its body.
+    /// Whether a held body has come, which shows that the host lets the filter hold heads.
     pub(super) holds: Cell<bool>,
-    /// The memory for bodies that are measured, of all policies.
+    /// The memory for bodies that are inspected, shared by all policies.
     pub(super) bodies: Budget,
-    /// Buffers of the request at hand, used again for the next.
+    /// The buffers of the request head that is read; `None` while it is read.
     pub(super) scratch: RefCell<Option<Box<Scratch>>>,
-    /// The last request's line for the access log, of which the memory is used again.
+    /// The line of the last request for the access log. The next request uses its memory.
     pub(super) line: RefCell<String>,
 }
 
+/// Buffers for one request head.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) request: Request,
@@ -58,31 +59,31 @@ pub(super) struct Scratch {
 }
 
 impl<D: SharedData + Properties> Runtime<D> {
-    /// Puts `policy` to work over `data`. `fresh` becomes the proxy's secret if it has none yet. Its
-    /// bodies share `bodies` with those of all policies in this VM.
+    /// Starts enforcing `policy`. Stores `candidate` as the proxy's secret unless a worker already
+    /// stored one. All policies in this VM share the memory of `bodies`.
     ///
     /// # Errors
     /// [`Fault`] if the host's shared data fails.
     pub fn start(
         mut policy: Policy,
         data: D,
-        fresh: &Secret,
+        candidate: &Secret,
         bodies: Budget,
         define: impl FnMut(MetricKind, &str) -> MetricId,
     ) -> Result<Self, Fault> {
         resolve_node_metadata(&mut policy, &data);
-        let store = SharedStore::open(data, &policy.name, policy.keys_max, fresh)?;
+        let store = SharedStore::open(data, &policy.name, policy.keys_max, candidate)?;
         let keys = LimitKeys::new(store.keys(), &policy.identities());
-        let counters = Counters::define(&policy, define);
+        let metrics = Metrics::define(&policy, define);
         let field_names = fields::names(&policy);
-        let scratch = Scratch { caller_cache: CallerCache::new(fresh), ..Scratch::default() };
+        let scratch = Scratch { caller_cache: CallerCache::new(candidate), ..Scratch::default() };
         Ok(Self {
             policy,
             store: RefCell::new(store),
             keys,
-            counters,
+            metrics,
             field_names,
-            seed: *fresh,
+            seed: *candidate,
             pools: None,
             holds: Cell::default(),
             bodies,
@@ -93,13 +94,13 @@ impl<D: SharedData + Properties> Runtime<D> {
 }
 
 impl<D: SharedData + SharedQueue> Runtime<D> {
-    /// Whether the policy has pools, for which [`Runtime::join`] must be called.
+    /// Whether the policy has pools. If so, [`Runtime::join`] must be called.
     #[must_use]
     pub fn has_pools(&self) -> bool {
         !self.policy.pools.is_empty()
     }
 
-    /// Puts the policy's pools to work: their numbers hold from now on, for all streams of this VM.
+    /// Starts enforcing the policy's pools. Their limits now apply to all streams of this VM.
     pub fn join(&mut self, worker: Rc<RefCell<Worker<D>>>, root: RootId, uptime: Span) {
         let mut shared = worker.borrow_mut();
         let live =
@@ -113,15 +114,15 @@ impl<D: SharedData + SharedQueue> Runtime<D> {
     pub fn count_faults(&self, meter: &impl Meter) {
         let Some(pools) = &self.pools else { return };
         let faults = pools.worker.borrow_mut().drain_faults();
-        let sink = MetricsSink { counters: &self.counters, meter };
-        faults.into_iter().for_each(|fault| sink.observe(Event::Fault(fault)));
+        for fault in faults {
+            self.metrics.observe(meter, Event::Fault(fault));
+        }
     }
 
     /// Counts the invariants that broke since the last call.
     pub(super) fn count_broken_invariants(&self, meter: &impl Meter) {
-        let sink = MetricsSink { counters: &self.counters, meter };
         for _ in 0..drain_broken() {
-            sink.observe(Event::Fault(Fault::Invariant));
+            self.metrics.observe(meter, Event::Fault(Fault::Invariant));
         }
     }
 }

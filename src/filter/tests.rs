@@ -10,7 +10,8 @@ mod payloads;
 mod pools;
 mod proxy;
 mod rig;
-mod stated;
+mod statuses;
+mod unidentified;
 
 use std::rc::Rc;
 
@@ -57,7 +58,7 @@ fn slice() -> Slice {
 }
 
 #[test]
-fn a_request_is_admitted_until_the_burst_is_spent_and_then_told_when_to_come_back() {
+fn a_request_is_admitted_until_the_burst_is_spent_and_then_refused_with_a_time_to_retry() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
     for remaining in ["2", "1", "0"] {
@@ -89,7 +90,7 @@ fn a_request_is_admitted_until_the_burst_is_spent_and_then_told_when_to_come_bac
 }
 
 #[test]
-fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
+fn an_unknown_caller_is_refused_if_the_route_asks_for_one() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
     let nothing = "org=- thing=- token=-";
@@ -122,7 +123,7 @@ fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
         let challenge =
             if why == "absent" { "Bearer realm=\"demo\"" } else { "Bearer realm=\"demo\", error=\"invalid_token\"" };
         assert!(reply.headers.contains(&("www-authenticate", challenge.to_owned())));
-        // Envoy shows us our own answer: it carries no fields.
+        // Envoy shows the filter its own reply, which gets no fields.
         assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
         assert_eq!(proxy.filter_state.take().unwrap(), format!("decision=refused limit=- tier=write {line}"));
         assert!(proxy.count(&format!("policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total")) > 0);
@@ -137,7 +138,7 @@ fn who_is_not_known_is_turned_away_where_callers_are_asked_for() {
 }
 
 #[test]
-fn a_failure_is_given_back_once_and_only_to_limits_that_charge_for_success() {
+fn a_failure_is_refunded_once_and_only_by_limits_that_charge_for_success() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
     for status in ["400", "429", "500", "503", "599"] {
@@ -148,13 +149,13 @@ fn a_failure_is_given_back_once_and_only_to_limits_that_charge_for_success() {
         stream.on_response_trailers(&proxy);
         stream.on_end(&proxy);
     }
-    assert_eq!(proxy.given_back("reads", "failed"), 5);
-    assert_eq!(proxy.given_back("all", "failed"), 0);
+    assert_eq!(proxy.refunded("reads", "failed"), 5);
+    assert_eq!(proxy.refunded("all", "failed"), 0);
     assert_eq!(proxy.reads_left(&runtime), 3);
 }
 
 #[test]
-fn who_hangs_up_before_the_answer_has_paid() {
+fn a_client_that_hangs_up_before_the_response_pays() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
     let (mut stream, _) = proxy.get(&runtime, "/v2/a", "demo-acme-1");
@@ -188,7 +189,7 @@ fn a_grpc_call_fails_by_its_own_status() {
     proxy.response.replace([("grpc-status".to_owned(), "0".to_owned())].into());
     stream.on_response_trailers(&proxy);
     proxy.response.take();
-    assert_eq!(proxy.given_back("reads", "failed"), 2);
+    assert_eq!(proxy.refunded("reads", "failed"), 2);
     assert_eq!(proxy.reads_left(&runtime), 2);
     assert_eq!(call().1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
@@ -197,7 +198,7 @@ fn a_grpc_call_fails_by_its_own_status() {
 }
 
 #[test]
-fn a_grpc_call_that_breaks_off_is_given_back_unless_the_client_ended_it() {
+fn a_grpc_call_that_breaks_off_is_refunded_unless_the_client_ended_it() {
     let call = |details, content_type| {
         let proxy = Proxy::new();
         let runtime = proxy.runtime(POLICY);
@@ -221,7 +222,7 @@ fn a_grpc_call_that_breaks_off_is_given_back_unless_the_client_ended_it() {
         ("via_upstream", 3),
         ("downstream_remote_disconnect", 2),
         ("http2.remote_reset", 2),
-        // The client may be the one that does not read.
+        // The client may be the side that does not read.
         ("stream_idle_timeout", 2),
         ("max_duration_timeout", 2),
     ] {
@@ -231,7 +232,7 @@ fn a_grpc_call_that_breaks_off_is_given_back_unless_the_client_ended_it() {
 }
 
 #[test]
-fn a_timeout_is_of_whom_envoy_waits_for() {
+fn a_timeout_is_the_fault_of_the_side_that_envoy_waits_for() {
     type End = fn(&mut Stream<Proxy>, &Proxy);
     let ends: [(End, usize); 3] = [
         (|_, _| (), 2),
@@ -328,7 +329,7 @@ fn a_fault_is_counted_and_the_failure_mode_decides() {
 }
 
 #[test]
-fn no_order_of_events_answers_twice_or_gives_back_twice() {
+fn no_order_of_events_answers_twice_or_refunds_twice() {
     type Event = fn(&mut Stream<Proxy>, &Proxy);
     let events: [Event; 4] = [
         |stream, proxy| {
@@ -356,7 +357,7 @@ fn no_order_of_events_answers_twice_or_gives_back_twice() {
             events[event](&mut stream, &proxy);
         }
         let admitted = proxy.count("policy.=.demo;.;limit.=.reads;.;decision.=.admitted;.;sluicegate_requests_total");
-        let back = proxy.given_back("reads", "failed") + proxy.given_back("reads", "redirected");
+        let back = proxy.refunded("reads", "failed") + proxy.refunded("reads", "redirected");
         assert!(
             back <= admitted && proxy.replies.borrow().len() as u64 <= heads.saturating_sub(admitted),
             "order {order}"

@@ -1,4 +1,4 @@
-//! What a gRPC caller is answered, where Envoy does not take it for one.
+//! The answer to a gRPC caller that Envoy does not take for one.
 //!
 //! Envoy decides by the content type with which a request *arrived*. Of one that was gRPC-Web then, be
 //! it gRPC by now because `envoy.filters.http.grpc_web` comes before this filter or still gRPC-Web,
@@ -28,7 +28,7 @@ pub struct GrpcAnswer {
 }
 
 impl GrpcAnswer {
-    /// Of a reply; `None` where its caller reads HTTP.
+    /// The answer that `reply` becomes; `None` if its caller reads HTTP.
     #[must_use]
     pub fn of(reply: &LocalReply) -> Option<Self> {
         (reply.dialect != Dialect::Http).then_some(Self { dialect: reply.dialect, status: reply.grpc_status })

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A whole message is read because a host hands over single values without their types: a number
-//! is eight bytes, and so may a string be. Of keys that stand twice the last counts, as protobuf has it.
+//! is eight bytes, and so may a string be. Of duplicate keys the last counts, as in protobuf.
 //! Sources: `envoy/config/core/v3/base.proto`, `google/protobuf/struct.proto`.
 
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ pub enum Value<'m> {
     /// A number; metadata has no other than these.
     Number(f64),
     /// A truth value.
-    Truth(bool),
+    Boolean(bool),
     /// A map from keys to values.
     Struct(Struct<'m>),
 }
@@ -60,7 +60,7 @@ impl<'m> Struct<'m> {
             let value = match place {
                 Place::Value(Value::Struct(Self(fields))) => entry(fields, step)?,
                 Place::List(items) => item(items, step)?,
-                Place::Value(Value::Text(_) | Value::Number(_) | Value::Truth(_)) => return None,
+                Place::Value(Value::Text(_) | Value::Number(_) | Value::Boolean(_)) => return None,
             };
             place = Place::of(value)?;
         }
@@ -80,14 +80,14 @@ impl<'m> Value<'m> {
         match self {
             Self::Text(text) => (!text.is_empty()).then_some(Cow::Borrowed(text)),
             Self::Number(number) => number::from_f64(number).map(|text| Cow::Owned(text.into_string().into_bytes())),
-            Self::Truth(true) => Some(Cow::Borrowed(b"true")),
-            Self::Truth(false) => Some(Cow::Borrowed(b"false")),
+            Self::Boolean(true) => Some(Cow::Borrowed(b"true")),
+            Self::Boolean(false) => Some(Cow::Borrowed(b"false")),
             Self::Struct(_) => None,
         }
     }
 }
 
-/// Where a walk stands.
+/// The value that a walk has reached.
 enum Place<'m> {
     Value(Value<'m>),
     List(&'m [u8]),
@@ -100,7 +100,7 @@ impl<'m> Place<'m> {
         Some(match (number, payload) {
             (2, Payload::Fixed64(bits)) => Self::Value(Value::Number(f64::from_bits(bits))),
             (3, Payload::Bytes(text)) => Self::Value(Value::Text(text)),
-            (4, Payload::Varint(truth)) => Self::Value(Value::Truth(truth != 0)),
+            (4, Payload::Varint(value)) => Self::Value(Value::Boolean(value != 0)),
             (5, Payload::Bytes(fields)) => Self::Value(Value::Struct(Struct(fields))),
             (6, Payload::Bytes(items)) => Self::List(items),
             _ => return None,

@@ -1,4 +1,4 @@
-//! Shared queues: messages from worker to worker, each of which wakes the one that listens.
+//! Shared queues: messages between workers. Each message wakes the worker that listens.
 
 use super::fault::Fault;
 
@@ -8,8 +8,8 @@ pub struct QueueToken(pub u32);
 
 /// Queues by name, shared by all workers.
 ///
-/// The host keeps a queue and what lies in it for as long as the proxy runs, and tells nobody that
-/// a listener is gone: names are a fixed set, and a message is a hint that may be lost.
+/// The host keeps a queue and its messages for as long as the proxy runs, and does not report that
+/// a listener is gone. So names are a fixed set, and a message is a hint that may be lost.
 pub trait SharedQueue {
     /// Makes the root context of this callback the one that is woken for the queue called `name`,
     /// in place of any other. The same name has the same token for ever.
@@ -18,13 +18,13 @@ pub trait SharedQueue {
     /// [`Fault`] if the host fails.
     fn register(&self, name: &[u8]) -> Result<QueueToken, Fault>;
 
-    /// Appends a message, and wakes who listens.
+    /// Appends a message, and wakes the listener.
     ///
     /// # Errors
-    /// [`Fault`] if the host fails, as where there is no such queue.
+    /// [`Fault`] if the host fails, or if there is no such queue.
     fn enqueue(&self, queue: QueueToken, message: &[u8]) -> Result<(), Fault>;
 
-    /// Takes the oldest message; `None` where there is none.
+    /// Takes the oldest message; `None` if there is none.
     ///
     /// # Errors
     /// [`Fault`] if the host fails.

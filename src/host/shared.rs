@@ -2,21 +2,23 @@
 
 use super::fault::Fault;
 
+pub mod cell;
 pub mod predictor;
 
-/// What a value was when it was read. It must be given back to change that value.
+/// The number that the host gives to each write of a value. A swap must state the one that it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(u32);
 
 impl Version {
-    /// There was no value: the swap creates it, and conflicts if another worker did meanwhile.
+    /// The version of a key without a value: the swap creates the value, and conflicts if another
+    /// worker has created it meanwhile.
     ///
-    /// Envoy overwrites without a check where no version is given, and creates under *any* version
-    /// where there is no value. It counts versions up from 1 for the whole process, so the greatest
-    /// comes up once in four billion writes.
+    /// Envoy overwrites without a check if no version is given, and creates under *any* version
+    /// if there is no value. It counts versions up from 1 for the whole process, so the greatest
+    /// number is in use once in four billion writes.
     pub const ABSENT: Self = Self(u32::MAX);
 
-    /// The host's own number for a value that is there.
+    /// The version of a value that exists, by the host's number.
     #[must_use]
     pub const fn of(cas: u32) -> Self {
         Self(cas)
@@ -29,7 +31,7 @@ impl Version {
     }
 }
 
-/// How a swap ended.
+/// The outcome of a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swap {
     /// The value is stored.
@@ -40,21 +42,21 @@ pub enum Swap {
 
 /// A map from short keys to values, shared by all workers.
 pub trait SharedData {
-    /// The value, empty where there is none, and its version.
+    /// The value, empty if there is none, and its version.
     ///
     /// # Errors
     /// [`Fault`] if the host fails.
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault>;
 
-    /// Stores `value` if nobody wrote since `seen`.
+    /// Stores `value` if no worker has written since `seen`.
     ///
     /// # Errors
     /// [`Fault`] if the host fails; a conflict is no error.
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault>;
 
-    /// The version of what this worker stored last, where no other worker wrote anything at that
-    /// moment; then a swap that has seen it saves a read. Where another did, it is the version of
-    /// nothing that is stored under that key, now or later. `None` where the host does not say.
+    /// The version of the value that this worker stored last, unless another worker wrote anything at
+    /// that moment; a swap that states it saves a read. If another worker did, no value under that
+    /// key has this version, now or later. `None` if it cannot be predicted.
     fn predicted(&self) -> Option<Version> {
         None
     }

@@ -1,4 +1,4 @@
-//! What one HTTP stream asks of its host.
+//! The ports of one HTTP stream.
 
 use super::headers::Headers;
 use crate::base::property::Property;
@@ -18,29 +18,29 @@ pub trait Uptime {
 
 /// The request's head; only while its headers are being decoded.
 pub trait RequestHead {
-    /// All of it; empty where the host fails.
+    /// The whole head; empty if the host fails.
     fn request_headers(&self) -> Headers;
 }
 
 /// The request's body; only while it is being decoded.
 pub trait RequestBody {
-    /// Up to `max` bytes from the byte `start` of the host's buffer on; none where the host fails.
+    /// Up to `max` bytes from the byte `start` of the host's buffer on; none if the host fails.
     fn request_body(&self, start: usize, max: usize) -> Vec<u8>;
-    /// Bytes of the request that the proxy has received, its head among them; `None` where it does not
-    /// say. Also while the request is paused.
+    /// Bytes of the request that the proxy has received, its head among them; `None` if it does not
+    /// report them. Also while the request is paused.
     fn request_bytes(&self) -> Option<u64>;
 }
 
-/// What the proxy knows beside the messages.
+/// What the proxy knows besides the messages.
 pub trait Properties {
-    /// The property as the host writes it; `None` where there is none, as for a client without a
+    /// The property as the host writes it; `None` if there is none, as for a client without a
     /// certificate.
     fn property(&self, which: Property) -> Option<Vec<u8>>;
 }
 
 /// The response's head; only while its headers are being encoded.
 pub trait ResponseHead {
-    /// All of it; empty where the host fails.
+    /// The whole head; empty if the host fails.
     fn response_headers(&self) -> Headers;
     /// The first header of this name.
     fn response_header(&self, name: &str) -> Option<Vec<u8>>;
@@ -52,7 +52,7 @@ pub trait ResponseHead {
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>>;
 }
 
-/// How a caller reads an answer.
+/// The protocol by which a caller reads an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// By its HTTP status.
@@ -70,7 +70,7 @@ impl Dialect {
     /// Of a request with this `Content-Type`.
     #[must_use]
     pub fn of(content_type: &[u8]) -> Self {
-        // The longer before what it begins with. Behind a `+` stands the format of the messages.
+        // A longer type is tried before its prefix. The format of the messages follows a `+`.
         let known = [Self::GrpcWebText, Self::GrpcWeb, Self::Grpc].into_iter().find(|dialect| {
             let rest = content_type.strip_prefix(dialect.media_type().as_bytes());
             rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
@@ -122,7 +122,7 @@ pub enum GrpcStatus {
     InvalidArgument = 3,
     /// Over a limit.
     ResourceExhausted = 8,
-    /// An encoding that nobody here knows.
+    /// An encoding that the filter does not know.
     Unimplemented = 12,
     /// Not now.
     Unavailable = 14,
@@ -130,7 +130,7 @@ pub enum GrpcStatus {
     Unauthenticated = 16,
 }
 
-/// Ends streams and tells about them.
+/// Ends streams, and says how they ended.
 pub trait StreamControl {
     /// Ends the stream with an answer of our own; at most once, and never after a `Continue`.
     fn reply(&self, reply: &LocalReply);
@@ -150,7 +150,7 @@ pub trait Meter {
     fn record(&self, histogram: MetricId, value: u64);
 }
 
-/// What a number at the host stands for.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// It only grows.
@@ -165,7 +165,7 @@ pub enum MetricKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricId(pub u32);
 
-/// All of it.
+/// All ports of a stream.
 pub trait Host: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter {}
 
 impl<T: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter> Host for T {}

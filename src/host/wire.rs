@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Nothing is copied and nothing is entered: a field that is a message is bytes, to be read as a
-//! message by whoever wants what is in it. So no nesting is too deep, and reading costs what the
+//! message by the caller that needs its content. So no nesting is too deep, and reading costs what the
 //! bytes cost. Source: the encoding page of protobuf.dev.
 
 use crate::base::varint;
@@ -106,7 +106,7 @@ mod tests {
                 }
                 numbers.push(u64::from(number));
             }
-            // prost refuses the number 0 and those over 2^29; here they are fields that nobody asks for.
+            // prost refuses the number 0 and those over 2^29; here they are fields that no caller asks for.
             let ours: Vec<u64> = Fields::of(&bytes).map(|(number, _)| number).collect();
             prop_assert!(ours.starts_with(&numbers), "{ours:?} {numbers:?}");
         }

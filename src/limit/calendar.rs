@@ -43,7 +43,7 @@ pub struct State {
     /// Units taken in it.
     pub taken: u64,
     /// Tells one life of the record from the next.
-    pub life: u32,
+    pub generation: u32,
     /// The quota of the rule that wrote this last.
     pub quota: Rough,
 }
@@ -53,11 +53,11 @@ pub struct State {
 pub struct Charge {
     units: u64,
     end: Timestamp,
-    life: u32,
+    generation: u32,
 }
 
 impl Calendar {
-    /// Windows of `period` in the local time of `zone`; `None` where the quota is not in
+    /// Windows of `period` in the local time of `zone`; `None` if the quota is not in
     /// `1..=`[`QUOTA_MAX`].
     #[must_use]
     pub fn new(quota: u64, over: Over, period: Period, zone: Zone) -> Option<Self> {
@@ -99,24 +99,24 @@ impl Calendar {
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let window = self.window(now);
         let state = state.filter(|state| state.end > now);
-        let repaired = state.and_then(|state| repaired(state, window, now));
+        let after_repair = state.and_then(|state| repair(state, window, now));
         let refuses = self.over == Over::Refuse;
         let taken = state.map_or(0, |state| state.taken);
-        // A caller that meets a clock step is told what holds once the cut is stored.
-        let end = repaired.as_ref().or(state).map_or(window.end, |state| state.end);
+        // A caller that meets a clock step gets the values that hold once the cut is stored.
+        let end = after_repair.as_ref().or(state).map_or(window.end, |state| state.end);
         let ends_in = end.since(now);
         if refuses && cost.needs() > self.quota {
             let decision = Decision::NeverFits(self.balance(taken, ends_in));
-            return Evaluation { decision, charged: None, repaired };
+            return Evaluation { decision, after_charge: None, after_repair };
         }
         if refuses && cost.needs() > self.quota.saturating_sub(taken) {
             let balance = Balance { remaining: 0, ..self.balance(taken, ends_in) };
             let decision = Decision::Deny { retry_after: ends_in, balance };
-            return Evaluation { decision, charged: None, repaired };
+            return Evaluation { decision, after_charge: None, after_repair };
         }
-        let after = self.charged(state, window, now, cost.takes());
+        let after = self.charge(state, window, now, cost.takes());
         let decision = Decision::Admit(self.balance(after.taken, ends_in));
-        Evaluation { decision, charged: (cost.takes() > 0).then_some(after), repaired }
+        Evaluation { decision, after_charge: (cost.takes() > 0).then_some(after), after_repair }
     }
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.
@@ -124,27 +124,27 @@ impl Calendar {
     pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         let window = self.window(now);
         let state = state.filter(|state| state.end > now);
-        let repaired = state.and_then(|state| repaired(state, window, now));
-        let state = self.charged(repaired.as_ref().or(state), window, now, units);
+        let after_repair = state.and_then(|state| repair(state, window, now));
+        let state = self.charge(after_repair.as_ref().or(state), window, now, units);
         (state, self.balance(state.taken, state.end.since(now)))
     }
 
     /// The state after `units` more. A window that ends later than this one keeps its end.
-    fn charged(&self, state: Option<&State>, window: Window, now: Timestamp, units: u64) -> State {
+    fn charge(&self, state: Option<&State>, window: Window, now: Timestamp, units: u64) -> State {
         let quota = Rough::of(self.quota);
         match state {
             Some(state) => {
                 let taken = state.taken.saturating_add(units);
-                State { end: state.end.max(window.end), taken, life: state.life, quota }
+                State { end: state.end.max(window.end), taken, generation: state.generation, quota }
             }
-            None => State { end: window.end, taken: units, life: generation_at(now), quota },
+            None => State { end: window.end, taken: units, generation: generation_at(now), quota },
         }
     }
 
     fn balance(&self, taken: u64, ends_in: Span) -> Balance {
         Balance {
             remaining: self.quota.saturating_sub(taken),
-            over: taken.saturating_sub(self.quota),
+            overage: taken.saturating_sub(self.quota),
             next_unit_in: ends_in,
             reset_in: ends_in,
         }
@@ -153,25 +153,25 @@ impl Calendar {
 
 /// The count moved into this window from one that has not begun by the clock, which must have
 /// stepped back. That begins its life anew.
-fn repaired(state: &State, window: Window, now: Timestamp) -> Option<State> {
-    (state.end > window.end).then(|| State { end: window.end, life: generation_at(now), ..*state })
+fn repair(state: &State, window: Window, now: Timestamp) -> Option<State> {
+    (state.end > window.end).then(|| State { end: window.end, generation: generation_at(now), ..*state })
 }
 
 impl State {
     /// The receipt for `units` that were charged last.
     #[must_use]
     pub const fn charge(&self, units: u64) -> Charge {
-        Charge { units, end: self.end, life: self.life }
+        Charge { units, end: self.end, generation: self.generation }
     }
 
-    /// The state without the units of `charge`; `None` where its window is over.
+    /// The state without the units of `charge`; `None` if its window is over.
     #[must_use]
     pub fn refund(&self, charge: &Charge) -> Option<Self> {
-        let same = self.life == charge.life && self.end == charge.end;
+        let same = self.generation == charge.generation && self.end == charge.end;
         same.then(|| Self { taken: self.taken.saturating_sub(charge.units), ..*self })
     }
 
-    /// As [`super::State::loss`].
+    /// As [`super::State::eviction_cost`].
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         super::eviction_cost([(self.taken, self.end.since(now))], self.quota)

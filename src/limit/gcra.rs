@@ -13,11 +13,11 @@
 //! admitted. Source: ITU-T I.371, virtual scheduling; its twin, the leaky bucket, is the oracle in
 //! the tests.
 //!
-//! Three things are kept beside the instant. The *rate* it was computed with, so that a policy which
+//! The state has three more parts. The *rate* it was computed with, so that a policy which
 //! changes the rate keeps the count of units: the debt is rescaled. The *burst* that was charged
 //! last, by which a step of the clock is known (decision 0005). And how many units were
 //! *charged* since the record was made, and which of the last ones were *returned*, so that units
-//! can be given back without ever giving more than the limit states (decision 0003).
+//! can be refunded without ever giving more than the limit states (decision 0003).
 
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
@@ -48,13 +48,13 @@ pub struct State {
     pub tat: Timestamp,
     /// The rate with which `tat` was computed.
     pub refill: Refill,
-    /// The burst of the bucket that was charged last, or more units where a response overdrew it:
+    /// The burst of the bucket that was charged last, or more units if a response overdrew it:
     /// only a step of the clock makes the debt longer than these take to come back. With the greatest
     /// number any debt up to [`DEBT_MAX`] may be rightly owed.
     pub burst: u32,
     /// Units charged since the record was made, counted from an arbitrary start; wraps.
     pub charged: u32,
-    /// Which of the last 64 of these units were given back; the lowest bit is the last unit.
+    /// Which of the last 64 of these units were refunded; the lowest bit is the last unit.
     pub returned: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct Charge {
 /// How many units back [`State::returned`] reaches.
 const RETURNED_UNITS: u32 = u64::BITS;
 
-/// A record whose `charged` moved on by more than this since a charge is another life of it.
+/// A record whose `charged` moved on by more than this since a charge is another generation.
 const CHARGED_SINCE_MAX: u32 = 1 << 20;
 
 impl Bucket {
@@ -109,23 +109,24 @@ impl Bucket {
         let interval = self.refill.interval();
         let window = self.window();
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
-        let repaired = state.and_then(|state| self.repaired(state, owed, now));
-        // A caller that meets a clock step is told what holds once the cut is stored.
-        let debt = repaired.map_or(owed, |state| state.tat.since(now));
+        let after_repair = state.and_then(|state| self.repair(state, owed, now));
+        // A caller that meets a clock step gets the values that hold once the cut is stored.
+        let debt = after_repair.map_or(owed, |state| state.tat.since(now));
         if cost.needs() > u64::from(self.burst) {
-            return Evaluation { decision: Decision::NeverFits(self.balance(debt)), charged: None, repaired };
+            return Evaluation { decision: Decision::NeverFits(self.balance(debt)), after_charge: None, after_repair };
         }
         let needed = interval.times(cost.needs());
         if needed > window.less(owed) {
             let retry_after = debt.plus(needed).less(window);
             let balance = Balance { remaining: 0, ..self.balance(debt) };
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, after_charge: None, after_repair };
         }
         let price = interval.times(cost.takes());
         let balance = self.balance(debt.plus(price));
         debug_assert!(balance.remaining <= u64::from(self.burst), "never more left than the burst");
-        let charged = (cost.takes() > 0).then(|| self.charged(state, owed.plus(price), self.burst, cost.takes(), now));
-        Evaluation { decision: Decision::Admit(balance), charged, repaired }
+        let after_charge =
+            (cost.takes() > 0).then(|| self.charge(state, owed.plus(price), self.burst, cost.takes(), now));
+        Evaluation { decision: Decision::Admit(balance), after_charge, after_repair }
     }
 
     /// Charges `units` whether or not they fit; at most [`DEBT_MAX`] is ever owed. `now` must be read
@@ -134,13 +135,13 @@ impl Bucket {
     pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
         let interval = self.refill.interval();
         // A step of the clock is cut first, or it would look like a part of what is overdrawn.
-        let repaired = state.and_then(|state| self.repaired(state, self.debt(state, now), now));
-        let state = repaired.as_ref().or(state);
+        let after_repair = state.and_then(|state| self.repair(state, self.debt(state, now), now));
+        let state = after_repair.as_ref().or(state);
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
         let debt = owed.plus(interval.times(units)).min(DEBT_MAX);
         // The debt is rightly longer than the bucket takes to fill: it is not for a repair to cut.
         let most = u32::try_from(debt.nanos().div_ceil(interval.nanos().max(1))).unwrap_or(u32::MAX);
-        (self.charged(state, debt, self.burst.max(most), units, now), self.balance(debt))
+        (self.charge(state, debt, self.burst.max(most), units, now), self.balance(debt))
     }
 
     fn balance(&self, debt: Span) -> Balance {
@@ -150,13 +151,13 @@ impl Bucket {
         // One unit more is there once no more is owed than leaves room for it.
         let room = interval.times(remaining.saturating_add(1));
         let next_unit_in = if debt == Span::ZERO { Span::ZERO } else { debt.less(window.less(room)) };
-        let over = debt.less(window).nanos().div_ceil(interval.nanos().max(1));
-        Balance { remaining, over, next_unit_in, reset_in: debt }
+        let overage = debt.less(window).nanos().div_ceil(interval.nanos().max(1));
+        Balance { remaining, overage, next_unit_in, reset_in: debt }
     }
 
     /// The state after `units` were charged and `debt` is owed. A changed rate begins the record's
-    /// life anew: what was charged before can no longer be told apart in it, and is not given back.
-    fn charged(&self, state: Option<&State>, debt: Span, burst: u32, units: u64, now: Timestamp) -> State {
+    /// generation anew: earlier charges can no longer be told apart in it, and are not refunded.
+    fn charge(&self, state: Option<&State>, debt: Span, burst: u32, units: u64, now: Timestamp) -> State {
         let same_life = state.filter(|state| state.refill == self.refill);
         let (charged, returned) = same_life.map_or((generation_at(now), 0), |state| (state.charged, state.returned));
         // Of too many to count half the range is added: no charge before them is then taken for a late one.
@@ -165,9 +166,9 @@ impl Bucket {
         State { tat: now.after(debt), refill: self.refill, burst, charged, returned }
     }
 
-    /// The state with its debt cut to what the bucket that was charged last can owe, where it is
+    /// The state with its debt cut to what the bucket that was charged last can owe, if it is
     /// longer; that begins its life anew, too.
-    fn repaired(&self, state: &State, owed: Span, now: Timestamp) -> Option<State> {
+    fn repair(&self, state: &State, owed: Span, now: Timestamp) -> Option<State> {
         let units = self.refill.interval().times(u64::from(state.burst));
         let most = if state.burst == u32::MAX { DEBT_MAX } else { units };
         (owed > most).then(|| State {
@@ -192,12 +193,12 @@ impl State {
         Charge { units, at, refill: self.refill, mark: self.charged }
     }
 
-    /// The state without the units of `charge`; `None` where nothing of them is left to give.
+    /// The state without the units of `charge`; `None` if nothing of them is left to give.
     ///
-    /// Time refills a bucket whether or not a charge will be given back, so a late return must not
+    /// Time refills a bucket whether or not a charge will be refunded, so a late return must not
     /// give what has refilled already. Had this request never come, the bucket would now owe
     ///
-    /// * no more than what was charged after it and stands, and
+    /// * no more than what was charged after it and not refunded, and
     /// * less by at least its price, but for the time that passed since.
     ///
     /// So much may be given that no more than this is owed. Decision 0003 has the proof; the oracle
@@ -221,7 +222,7 @@ impl State {
         (given > Span::ZERO).then(|| Self { tat: self.tat.before(given), returned, ..*self })
     }
 
-    /// As [`super::State::loss`].
+    /// As [`super::State::eviction_cost`].
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         let debt = self.tat.since(now);

@@ -16,7 +16,7 @@ use std::fmt;
 
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::{TimeUnit, UnitError, count_and_unit};
-use crate::base::zone::{Stretch, Zone};
+use crate::base::zone::{OffsetSpan, Zone};
 
 /// A span of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Period {
 /// A stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The first instant of it.
+    /// Its first instant.
     pub start: Timestamp,
     /// The first instant after it.
     pub end: Timestamp,
@@ -43,7 +43,7 @@ pub struct Window {
 const DAY: i64 = 86_400;
 const MONTHS_A_YEAR: i64 = 12;
 /// More changes of a clock than any zone has in a year, during Ramadan or not.
-const STRETCHES_MAX: usize = 16;
+const OFFSET_SPANS_MAX: usize = 16;
 const NANOS: i128 = 1_000_000_000;
 
 impl Window {
@@ -85,61 +85,61 @@ impl Period {
     /// The last second at or before `at` in which a window begins.
     fn begin(self, zone: Zone, at: i64) -> i64 {
         let mut at = at;
-        for _ in 0..STRETCHES_MAX {
-            let stretch = zone.stretch(at);
-            let shown = self.multiple_at(local(stretch, at));
-            if shown >= self.first_new(zone, stretch) {
-                return shown.saturating_sub(stretch.offset);
+        for _ in 0..OFFSET_SPANS_MAX {
+            let span = zone.offset_span(at);
+            let shown = self.multiple_at(local(span, at));
+            if shown >= self.first_new(zone, span) {
+                return shown.saturating_sub(span.offset);
             }
-            if self.begins_with(zone, stretch) {
-                return stretch.begin;
+            if self.begins_with(zone, span) {
+                return span.begin;
             }
-            at = stretch.begin.saturating_sub(1);
+            at = span.begin.saturating_sub(1);
         }
         at
     }
 
     /// The first second after `at` in which a window begins.
     fn end(self, zone: Zone, at: i64) -> i64 {
-        let mut stretch = zone.stretch(at);
-        let mut shown = local(stretch, at);
-        for _ in 0..STRETCHES_MAX {
-            let new = self.first_new(zone, stretch);
+        let mut span = zone.offset_span(at);
+        let mut shown = local(span, at);
+        for _ in 0..OFFSET_SPANS_MAX {
+            let new = self.first_new(zone, span);
             let mut next = self.multiple_after(shown);
             if next < new {
                 // The first multiple that was not shown before the clock was put back.
                 next = self.multiple_after(new.saturating_sub(1));
             }
-            let next = next.saturating_sub(stretch.offset);
-            if next < stretch.end {
+            let next = next.saturating_sub(span.offset);
+            if next < span.end {
                 return next;
             }
-            stretch = zone.stretch(stretch.end);
-            if self.begins_with(zone, stretch) {
-                return stretch.begin;
+            span = zone.offset_span(span.end);
+            if self.begins_with(zone, span) {
+                return span.begin;
             }
-            shown = local(stretch, stretch.begin);
+            shown = local(span, span.begin);
         }
-        stretch.end
+        span.end
     }
 
     /// The local time from which on a stretch shows what was not shown before.
-    fn first_new(self, zone: Zone, stretch: Stretch) -> i64 {
-        if stretch.begin == i64::MIN {
+    fn first_new(self, zone: Zone, span: OffsetSpan) -> i64 {
+        if span.begin == i64::MIN {
             return i64::MIN;
         }
-        let shown = local(stretch, stretch.begin);
-        let before = local(zone.stretch(stretch.begin.saturating_sub(1)), stretch.begin);
+        let shown = local(span, span.begin);
+        let before = local(zone.offset_span(span.begin.saturating_sub(1)), span.begin);
         if before.saturating_sub(shown) < self.least_seconds() { before.max(shown) } else { shown }
     }
 
     /// Whether a window begins with the stretch: at a multiple that the clock shows then for the first
     /// time, or jumps over.
-    fn begins_with(self, zone: Zone, stretch: Stretch) -> bool {
-        let shown = local(stretch, stretch.begin);
-        let before = local(zone.stretch(stretch.begin.saturating_sub(1)), stretch.begin);
+    fn begins_with(self, zone: Zone, span: OffsetSpan) -> bool {
+        let shown = local(span, span.begin);
+        let before = local(zone.offset_span(span.begin.saturating_sub(1)), span.begin);
         let multiple = self.multiple_at(shown);
-        multiple >= before || (multiple == shown && multiple >= self.first_new(zone, stretch))
+        multiple >= before || (multiple == shown && multiple >= self.first_new(zone, span))
     }
 
     /// The last multiple of the period at or before a local time.
@@ -194,8 +194,8 @@ impl fmt::Display for Period {
     }
 }
 
-fn local(stretch: Stretch, at: i64) -> i64 {
-    at.saturating_add(stretch.offset)
+fn local(span: OffsetSpan, at: i64) -> i64 {
+    at.saturating_add(span.offset)
 }
 
 /// What is before the epoch or after the last timestamp is cut to it.
@@ -239,7 +239,7 @@ fn first_day(month: i64) -> i64 {
     era.saturating_mul(DAYS_IN_400_YEARS).saturating_add(days).saturating_sub(DAYS_TO_EPOCH)
 }
 
-/// Days of an era of 400 years before this year of it.
+/// The days of an era of 400 years before one of its years.
 fn days_before_year(year: i64) -> i64 {
     year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100)
 }

@@ -1,14 +1,14 @@
-//! A pool of slots: at most so many requests of one key in flight, and a queue before them.
+//! A pool of slots: a maximum of requests of one key in flight, and a queue before them.
 //!
 //! ```text
 //!   leases   worker 7: 3   worker 9: 1     ◀── the head, whenever a slot is free
-//!   waiting                                  [9·14] [7·21] [9·15] …  ◀── who comes, while there is room
+//!   waiting                                  [9·14] [7·21] [9·15] …  ◀── new tickets, while there is room
 //! ```
 //!
-//! The state is how many leases each worker holds, and the tickets of those who wait, in the order
-//! in which they came. Whoever changes a state lets in all who fit, so between two changes nobody
-//! waits for a slot that is free. A worker's part in it is its own word: it says how many it holds
-//! and who waits, and saying it twice changes nothing.
+//! The state is the number of leases of each worker, and the tickets of the waiting requests in the
+//! order of their arrival. Every change grants all tickets that fit, so between two changes no
+//! request waits for a free slot. Each worker writes its own part, its leases and its tickets;
+//! writing it twice changes nothing.
 
 use crate::base::time::Span;
 
@@ -29,16 +29,16 @@ pub const QUEUE_LENGTH_MAX: u32 = 1_000;
 /// The longest wait; Envoy's own timeouts for a stream are of this order.
 pub const TIMEOUT_MAX: Span = Span::from_seconds(3_600);
 
-/// A worker of the proxy, from when it joins until it is gone. No number comes twice.
+/// A worker of the proxy, from when it joins until it is gone. No number is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u32);
 
 /// A place in a queue: its worker, and that worker's number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket {
-    /// Who waits there.
+    /// The worker of the waiting request.
     pub worker: WorkerId,
-    /// Which of its tickets this is.
+    /// The worker's number for the ticket.
     pub number: u32,
 }
 
@@ -47,32 +47,32 @@ pub struct Ticket {
 pub struct Lease {
     /// The worker.
     pub worker: WorkerId,
-    /// How many; never none.
+    /// The number of slots, at least one.
     pub count: u32,
 }
 
 /// What is remembered of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Who holds slots, each worker once.
+    /// The workers that hold slots, each once.
     pub leases: Vec<Lease>,
-    /// Who waits, first come first.
+    /// The waiting requests, first come first.
     pub waiting: Vec<Ticket>,
 }
 
-/// What becomes of one who comes.
+/// The answer to a request for a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// A slot was free, and it has it.
+    /// A slot was free, and the request has it.
     Admit,
-    /// It waits.
+    /// The request waits.
     Wait,
     /// Slots and queue are full.
     Full,
 }
 
 impl Pool {
-    /// `slots`, a queue of `length`, and the longest wait in it; `None` where one is out of its
+    /// `slots`, a queue of `length`, and the longest wait in it; `None` if one is out of its
     /// range. There is at least one slot. A queue of no length refuses at once.
     #[must_use]
     pub fn new(slots: u32, length: u32, timeout: Span) -> Option<Self> {
@@ -101,8 +101,8 @@ impl Pool {
         self.timeout
     }
 
-    /// Gives free slots to those who wait, in their order, to `most` at once; tells to whom.
-    pub fn hand_over(&self, state: &mut State, most: usize) -> Vec<Ticket> {
+    /// Grants free slots to the first tickets, at most `most` of them. Returns these tickets.
+    pub fn grant(&self, state: &mut State, most: usize) -> Vec<Ticket> {
         let free = self.free(state).min(most).min(state.waiting.len());
         let heads: Vec<Ticket> = state.waiting.drain(..free).collect();
         for head in &heads {
@@ -111,7 +111,7 @@ impl Pool {
         heads
     }
 
-    /// Takes in one who comes; nobody overtakes those who wait.
+    /// Answers a request for a slot. It never overtakes a waiting one.
     pub fn enter(&self, state: &mut State, ticket: Ticket) -> Entry {
         if state.waiting.is_empty() && self.free(state) > 0 {
             state.set_leases(ticket.worker, state.leases_of(ticket.worker).saturating_add(1));
@@ -124,7 +124,7 @@ impl Pool {
         Entry::Full
     }
 
-    /// Slots that nobody holds.
+    /// The number of free slots.
     #[must_use]
     pub fn free(&self, state: &State) -> usize {
         usize::try_from(u64::from(self.slots).saturating_sub(state.in_flight())).unwrap_or(usize::MAX)
@@ -144,13 +144,13 @@ impl State {
         self.leases.is_empty() && self.waiting.is_empty()
     }
 
-    /// How many slots `worker` holds.
+    /// The number of slots that `worker` holds.
     #[must_use]
     pub fn leases_of(&self, worker: WorkerId) -> u32 {
         self.leases.iter().find(|lease| lease.worker == worker).map_or(0, |lease| lease.count)
     }
 
-    /// Lets `worker` hold so many slots.
+    /// Sets the number of slots that `worker` holds.
     pub fn set_leases(&mut self, worker: WorkerId, count: u32) {
         match self.leases.iter_mut().find(|lease| lease.worker == worker) {
             Some(lease) => lease.count = count,
@@ -164,7 +164,7 @@ impl State {
         self.waiting.iter().filter(move |ticket| ticket.worker == worker).map(|ticket| ticket.number)
     }
 
-    /// Forgets all that `gone` says is of a worker that is no more.
+    /// Removes the leases and tickets of the workers that `gone` names.
     pub fn forget(&mut self, gone: impl Fn(WorkerId) -> bool) {
         self.leases.retain(|lease| !gone(lease.worker));
         self.waiting.retain(|ticket| !gone(ticket.worker));
@@ -192,10 +192,10 @@ mod tests {
             let worker = |text: &str| if text == "a" { A } else { B };
             let said = if let Some(name) = what.strip_prefix('-') {
                 state.set_leases(worker(name), state.leases_of(worker(name)) - 1);
-                format!("{:?}", pool.hand_over(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
+                format!("{:?}", pool.grant(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
             } else if let Some(slots) = what.strip_prefix('+') {
                 pool = Pool::new(slots.parse().unwrap(), pool.length(), pool.timeout()).unwrap();
-                format!("{:?}", pool.hand_over(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
+                format!("{:?}", pool.grant(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
             } else {
                 let (name, number) = what.split_once(' ').unwrap();
                 let ticket = Ticket { worker: worker(name), number: number.parse().unwrap() };
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_first_is_let_in_first() {
+    fn the_queue_is_first_come_first_served() {
         check(
             pool(2, 3),
             "a 1 => Admit
@@ -244,13 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_overtakes_those_who_are_not_let_in_yet() {
+    fn no_request_overtakes_a_waiting_one() {
         let ticket = |number| Ticket { worker: A, number };
         let mut state = State { leases: Vec::new(), waiting: vec![ticket(1), ticket(2)] };
         let pool = pool(9, 9);
-        assert_eq!(pool.hand_over(&mut state, 1), [ticket(1)]);
+        assert_eq!(pool.grant(&mut state, 1), [ticket(1)]);
         assert_eq!(pool.enter(&mut state, ticket(3)), Entry::Wait);
-        assert_eq!(pool.hand_over(&mut state, 9), [ticket(2), ticket(3)]);
+        assert_eq!(pool.grant(&mut state, 9), [ticket(2), ticket(3)]);
     }
 
     #[test]

@@ -10,15 +10,15 @@
 //!     gone   1 more in …  └─ full in …        ┘
 //! ```
 //!
-//! What falls into one *grain* of time is one entry, so the log is bounded: by the quota where that is
+//! What falls into one *grain* of time is one entry, so the log is bounded: by the quota if that is
 //! small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a window
-//! (a twentieth of the window each). An entry stands at its last unit's instant while it is the newest,
+//! (a twentieth of the window each). An entry is at its last unit's instant while it is the newest,
 //! and at its grain's end from then on. That goes against the caller: capacity comes back at most one
-//! grain late, and never early. No entry is ever put into the future, so nobody is told to wait for
+//! grain late, and never early. No entry is ever put into the future, so no caller waits for
 //! longer than a window.
 //!
 //! The time of an entry never goes back: a worker that is overtaken by another enters its units at
-//! the time of the other's. So the log tells the truth also where the clock of its reader is late.
+//! the time of the other's. So the log tells the truth also if the clock of its reader is late.
 
 use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, generation_at};
 use crate::base::rough::Rough;
@@ -53,10 +53,10 @@ pub struct State {
     /// What falls into one is one entry.
     pub grain: Grain,
     /// Tells one life of the record from the next.
-    pub life: u32,
+    pub generation: u32,
     /// The quota of the rule that wrote this last.
     pub quota: Rough,
-    /// From the oldest to the newest, each in a grain of its own. All but the newest stand at its end.
+    /// From the oldest to the newest, each in a grain of its own. All but the newest are at its end.
     pub entries: Vec<Entry>,
 }
 
@@ -83,11 +83,11 @@ pub enum Grain {
 pub struct Charge {
     units: u64,
     at: Timestamp,
-    life: u32,
+    generation: u32,
 }
 
 impl Rolling {
-    /// A window of whole seconds; `None` where the quota is not in `1..=`[`QUOTA_MAX`], or the
+    /// A window of whole seconds; `None` if the quota is not in `1..=`[`QUOTA_MAX`], or the
     /// window not in 1 s to 366 days.
     #[must_use]
     pub fn new(quota: u64, window: Span) -> Option<Self> {
@@ -111,32 +111,36 @@ impl Rolling {
     /// Whether `cost` fits at `now`, and what to store then.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
-        let repaired = state.and_then(|state| self.repaired(state, now));
-        // A caller that meets a clock step is told what holds once the cut is stored.
-        let told = repaired.as_ref().or(state);
+        let after_repair = state.and_then(|state| self.repair(state, now));
+        // A caller that meets a clock step gets the values that hold once the cut is stored.
+        let told = after_repair.as_ref().or(state);
         if cost.needs() > self.quota {
-            return Evaluation { decision: Decision::NeverFits(self.balance(told, now)), charged: None, repaired };
+            return Evaluation {
+                decision: Decision::NeverFits(self.balance(told, now)),
+                after_charge: None,
+                after_repair,
+            };
         }
         let taken = self.taken(state, now);
         if cost.needs() > self.quota.saturating_sub(taken) {
             let balance = Balance { remaining: 0, ..self.balance(told, now) };
             let retry_after = self.free_in(told, now, self.taken(told, now), cost.needs());
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, after_charge: None, after_repair };
         }
-        let charged = (cost.takes() > 0).then(|| self.charged(state, now, cost.takes()));
-        let balance = match &repaired {
-            Some(_) if cost.takes() > 0 => self.balance(Some(&self.charged(told, now, cost.takes())), now),
+        let after_charge = (cost.takes() > 0).then(|| self.charge(state, now, cost.takes()));
+        let balance = match &after_repair {
+            Some(_) if cost.takes() > 0 => self.balance(Some(&self.charge(told, now, cost.takes())), now),
             Some(_) => self.balance(told, now),
-            None => self.balance_of(charged.as_ref().or(state), now, taken.saturating_add(cost.takes())),
+            None => self.balance_of(after_charge.as_ref().or(state), now, taken.saturating_add(cost.takes())),
         };
-        Evaluation { decision: Decision::Admit(balance), charged, repaired }
+        Evaluation { decision: Decision::Admit(balance), after_charge, after_repair }
     }
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.
     #[must_use]
     pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
-        let repaired = state.and_then(|state| self.repaired(state, now));
-        let state = self.charged(repaired.as_ref().or(state), now, units);
+        let after_repair = state.and_then(|state| self.repair(state, now));
+        let state = self.charge(after_repair.as_ref().or(state), now, units);
         let balance = self.balance(Some(&state), now);
         (state, balance)
     }
@@ -148,8 +152,8 @@ impl Rolling {
     }
 
     /// The log with `units` more, and without what has ceased to count.
-    fn charged(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
-        let life = state.map_or_else(|| generation_at(now), |state| state.life);
+    fn charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
+        let generation = state.map_or_else(|| generation_at(now), |state| state.generation);
         let with = |grain: Grain| {
             let most = state.map_or(0, |state| state.entries.len()).saturating_add(1);
             let mut entries: Vec<Entry> = Vec::with_capacity(most);
@@ -168,35 +172,35 @@ impl Rolling {
                 entries.push(new);
             };
             if state.is_some_and(|state| state.window == self.window && state.grain == grain) {
-                // They stand in these grains already.
+                // They are in these grains already.
                 entries.extend(self.live(state, now));
             } else {
                 self.live(state, now).for_each(|entry| enter(&mut entries, *entry));
             }
             enter(&mut entries, Entry { at: now, units: units.min(QUOTA_MAX) });
-            State { window: self.window, grain, life, quota: Rough::of(self.quota), entries }
+            State { window: self.window, grain, generation, quota: Rough::of(self.quota), entries }
         };
         // All entries have one grain: what was taken under a larger quota keeps its own while it counts.
         let rounded = state.is_some_and(|state| state.grain == Grain::Coarse) && self.live(state, now).next().is_some();
         let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded { Grain::Exact } else { Grain::Coarse });
-        // Each entry is a unit at least, so exact times are more than the quota only where it was
+        // Each entry is a unit at least, so exact times are more than the quota only if it was
         // overdrawn.
         let state = if fits(&state.entries) { state } else { with(Grain::Coarse) };
         debug_assert!(state.entries.len() <= ENTRIES_MAX, "{state:?}");
         state
     }
 
-    /// The log with its future entries moved to the present, where it has any: units are entered at
+    /// The log with its future entries moved to the present, if it has any: units are entered at
     /// the time of their request, so only a clock that stepped back leaves them there. That begins
     /// its life anew.
-    fn repaired(&self, state: &State, now: Timestamp) -> Option<State> {
+    fn repair(&self, state: &State, now: Timestamp) -> Option<State> {
         let newest = state.entries.last()?;
         (newest.at > now).then(|| {
             let mut entries: Vec<Entry> = state.entries.clone();
             let future = entries.partition_point(|entry| entry.at < now);
             let units = entries.drain(future..).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
             entries.push(Entry { at: now, units: units.min(QUOTA_MAX) });
-            State { entries, life: generation_at(now), ..*state }
+            State { entries, generation: generation_at(now), ..*state }
         })
     }
 
@@ -204,12 +208,12 @@ impl Rolling {
         self.balance_of(state, now, self.taken(state, now))
     }
 
-    /// The same where the units that still count are known.
+    /// The same if the units that still count are known.
     fn balance_of(&self, state: Option<&State>, now: Timestamp, taken: u64) -> Balance {
         let newest = state.and_then(|state| state.entries.last());
         Balance {
             remaining: self.quota.saturating_sub(taken),
-            over: taken.saturating_sub(self.quota),
+            overage: taken.saturating_sub(self.quota),
             next_unit_in: self.free_in(state, now, taken, self.quota.saturating_sub(taken).saturating_add(1)),
             reset_in: newest.map_or(Span::ZERO, |entry| entry.at.after(self.window).since(now)),
         }
@@ -220,8 +224,8 @@ impl Rolling {
         self.live(state, now).fold(0, |sum, entry| sum.saturating_add(entry.units))
     }
 
-    /// How long until `units` fit beside what still counts then, of the `taken` ones that do now; zero
-    /// where they fit now, or never.
+    /// How long until `units` fit besides the units that still count then, of the `taken` ones that do now; zero
+    /// if they fit now, or never.
     fn free_in(&self, state: Option<&State>, now: Timestamp, mut taken: u64, units: u64) -> Span {
         let mut wait = Span::ZERO;
         for entry in self.live(state, now) {
@@ -259,16 +263,16 @@ impl State {
     #[must_use]
     pub fn charge(&self, units: u64) -> Charge {
         let at = self.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
-        Charge { units, at, life: self.life }
+        Charge { units, at, generation: self.generation }
     }
 
-    /// The log without the units of `charge`; `None` where they have ceased to count. They stand in
-    /// the grain of the charge's instant, also where another quota has made that a coarse one since.
+    /// The log without the units of `charge`; `None` if they have ceased to count. They are in
+    /// the grain of the charge's instant, also if another quota has made that a coarse one since.
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         let grain_of = |at: Timestamp| self.grain.end(at, self.window);
         let place = self.entries.iter().position(|entry| grain_of(entry.at) == grain_of(charge.at))?;
-        let counts = |entry: &Entry| self.life == charge.life && entry.at.after(self.window) > now;
+        let counts = |entry: &Entry| self.generation == charge.generation && entry.at.after(self.window) > now;
         self.entries.get(place).is_some_and(counts).then(|| {
             let mut state = self.clone();
             if let Some(entry) = state.entries.get_mut(place) {
@@ -279,7 +283,7 @@ impl State {
         })
     }
 
-    /// As [`super::State::loss`].
+    /// As [`super::State::eviction_cost`].
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         super::eviction_cost(

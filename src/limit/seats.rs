@@ -1,15 +1,15 @@
-//! Seats: at most so many distinct holders at a time, each for as long as it goes on touching its
-//! seat, and for `idle` after that.
+//! Seats: a maximum of distinct holders at a time. A holder keeps its seat for as long as it touches
+//! it, and for `idle` after that.
 //!
 //! ```text
-//!   alice ──●──●─────●───────────────┤          2 seats, and carol comes here: she is told to wait
-//!   bob          ●────────────●──────┼────────┤ until alice's seat lapses, if alice does not come back
+//!   alice ──●──●─────●───────────────┤          2 seats, and carol's request is refused until
+//!   bob          ●────────────●──────┼────────┤ alice's seat lapses, unless alice touches it again
 //!                              carol ●╌╌╌╌╌╌╌▶│
 //! ```
 //!
-//! The state is who holds a seat, and when it lapses, in the order of the touches. The time of a
-//! touch never goes back, and no two are the same, so that a touch which is given back is told from
-//! a later one.
+//! The state is the holders, each with the time at which its seat lapses, in the order of the touches.
+//! The time of a touch never goes back, and no two touches have one time, so that a touch can be
+//! refunded without touching a later one.
 
 use super::{Balance, Cost, Decision, Evaluation};
 use crate::base::rough::Rough;
@@ -21,7 +21,7 @@ pub const SEATS_MAX: u32 = 15;
 /// The longest that a seat is kept without a touch.
 pub const IDLE_MAX: Span = Span::from_seconds(86_400);
 
-/// At most `seats` holders; who asks is part of the question.
+/// At most `seats` holders, and the one that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seats {
     seats: u32,
@@ -29,7 +29,7 @@ pub struct Seats {
     asker: u64,
 }
 
-/// Who holds a seat, the latest touch last.
+/// The holders, the latest touch last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The holders.
@@ -44,7 +44,7 @@ pub struct State {
 /// One that holds a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Who, as a hash.
+    /// The holder, as a hash.
     pub holder: u64,
     /// When the seat lapses.
     pub until: Timestamp,
@@ -58,14 +58,14 @@ pub struct Charge {
 }
 
 impl Seats {
-    /// `seats` that lapse after `idle`; `None` where one is out of its range.
+    /// `seats` that lapse after `idle`; `None` if one is out of its range.
     #[must_use]
     pub fn new(seats: u32, idle: Span) -> Option<Self> {
         let fits = (1..=SEATS_MAX).contains(&seats) && idle > Span::ZERO && idle <= IDLE_MAX;
         fits.then_some(Self { seats, idle, asker: 0 })
     }
 
-    /// The same, asked by `asker`, which is a hash of whoever is to hold the seat.
+    /// The same rule, asked by `asker`, a hash of the holder.
     #[must_use]
     pub const fn asked_by(self, asker: u64) -> Self {
         Self { asker, ..self }
@@ -87,28 +87,28 @@ impl Seats {
     /// touches it once; zero only looks.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
-        let repaired = state.and_then(|state| self.repaired(state, now));
+        let after_repair = state.and_then(|state| self.repair(state, now));
         let live = live(state, now);
         if cost.needs() > 0 && !self.fits(&live) {
-            // A caller that meets a clock step is told what holds once the cut is stored.
-            let told = self::live(repaired.as_ref().or(state), now);
+            // A caller that meets a clock step gets the values that hold once the cut is stored.
+            let told = self::live(after_repair.as_ref().or(state), now);
             let surplus = told.len().saturating_sub(usize::try_from(self.seats).unwrap_or(usize::MAX));
             let mut lapses: Vec<Timestamp> = told.iter().map(|holder| holder.until).collect();
             lapses.sort();
             let retry_after = lapses.get(surplus).map_or(Span::ZERO, |lapse| lapse.since(now));
             let balance = Balance { remaining: 0, ..self.balance(&told, now) };
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, charged: None, repaired };
+            return Evaluation { decision: Decision::Deny { retry_after, balance }, after_charge: None, after_repair };
         }
-        let charged = (cost.takes() > 0).then(|| self.touched(&live, now));
-        let after = charged.as_ref().map_or(&live, |state| &state.holders);
-        Evaluation { decision: Decision::Admit(self.balance(after, now)), charged, repaired }
+        let after_charge = (cost.takes() > 0).then(|| self.touched(&live, now));
+        let after = after_charge.as_ref().map_or(&live, |state| &state.holders);
+        Evaluation { decision: Decision::Admit(self.balance(after, now)), after_charge, after_repair }
     }
 
     /// Touches the asker's seat if it has or gets one. `now` must be read after the state.
     #[must_use]
     pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
-        let repaired = state.and_then(|state| self.repaired(state, now));
-        let live = live(repaired.as_ref().or(state), now);
+        let after_repair = state.and_then(|state| self.repair(state, now));
+        let live = live(after_repair.as_ref().or(state), now);
         let state = if units > 0 && self.fits(&live) {
             self.touched(&live, now)
         } else {
@@ -132,8 +132,8 @@ impl Seats {
         State { holders, before, seats: Rough::of(self.seats.into()) }
     }
 
-    /// The state with no seat kept for longer than `idle` from now; `None` where none is.
-    fn repaired(&self, state: &State, now: Timestamp) -> Option<State> {
+    /// The state with no seat kept for longer than `idle` from now; `None` if none is.
+    fn repair(&self, state: &State, now: Timestamp) -> Option<State> {
         let latest = now.after(self.idle);
         let cut = |holder: &Holder| Holder { until: holder.until.min(latest), ..*holder };
         let is_late = state.holders.iter().any(|holder| holder.until > latest);
@@ -145,7 +145,7 @@ impl Seats {
         let lapses = || live.iter().map(|holder| holder.until.since(now));
         Balance {
             remaining: seats.saturating_sub(taken),
-            over: taken.saturating_sub(seats),
+            overage: taken.saturating_sub(seats),
             next_unit_in: lapses().min().unwrap_or_default(),
             reset_in: lapses().max().unwrap_or_default(),
         }
@@ -161,7 +161,7 @@ impl State {
         Charge { touch: touch.unwrap_or(nobody), before: self.before }
     }
 
-    /// The state as it was before the touch of `charge`; `None` where the seat was touched since, or
+    /// The state as it was before the touch of `charge`; `None` if the seat was touched since, or
     /// has lapsed.
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
@@ -173,7 +173,7 @@ impl State {
         Some(Self { holders, before: None, ..*self })
     }
 
-    /// As [`super::State::loss`].
+    /// As [`super::State::eviction_cost`].
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         super::eviction_cost(self.holders.iter().map(|holder| (1, holder.until.since(now))), self.seats)
@@ -182,7 +182,7 @@ impl State {
 
 #[cfg(test)]
 impl Charge {
-    /// Who touched, and until when the seat is kept.
+    /// The holder, and until when its seat is kept.
     pub(crate) const fn touch(&self) -> Holder {
         self.touch
     }

@@ -1,4 +1,4 @@
-//! One body: what it may be, and what it comes to.
+//! One body: what the policy requires of it, and its measurements.
 //!
 //! ```text
 //! chunk ─▶ bytes as sent ─▶ content encodings ─┬▶ archive or gzip file: the decoded size
@@ -6,90 +6,46 @@
 //!                                              └▶ lines
 //! ```
 //!
-//! Only what was asked for is looked at: a body whose bytes are counted alone is never read.
+//! A body is read only as far as the requirements need: if its bytes alone are counted, it is not
+//! read.
 
 use std::sync::Arc;
 
 use super::decode::{self, Encodings};
 use super::decoded::{DecodedSize, Files};
-use super::json::{self, JsonPath, JsonRules};
-use super::memory::{Budget, Share};
+use super::json::{JsonPath, JsonRules};
+use super::memory::{Budget, Reservation};
 use super::slice::Slice;
 use readers::Readers;
 
 mod readers;
+mod rejection;
 
-/// Why a body is refused: a closed set, in metrics and in what callers are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// More bytes than may be sent.
-    Bytes,
-    /// More bytes than it may decode to.
-    DecodedBytes,
-    /// An encoding, or an archive, that cannot be measured.
-    UnsupportedEncoding,
-    /// It is not what its encoding or archive says, or ended too soon.
-    MalformedEncoding,
-    /// It is not JSON, or ended too soon.
-    MalformedJson,
-    /// Its JSON nests too many arrays and objects.
-    JsonDepth,
-    /// A value of its JSON is too large.
-    ValueBytes,
-    /// It has too many objects that are counted.
-    ObjectsCount,
-    /// It nests too many of them.
-    ObjectsDepth,
-    /// An array has too many items.
-    ArrayItems,
-    /// An object has too many members, or too many are open at one time to tell their names apart.
-    Members,
-    /// A text is too long.
-    StringBytes,
-    /// A name is too long.
-    NameBytes,
-    /// An object uses a name twice.
-    DuplicateName,
-    /// Too many bodies are being decoded already.
-    Busy,
-    /// The host did not give the bytes that it has.
-    Unavailable,
-    /// The host is not set up to hold a head until its body has been read.
-    StopIteration,
-}
+pub use rejection::{Reason, Rejection};
 
-/// A body's refusal, with the number that it breaks, where it is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    /// Why.
-    pub reason: Reason,
-    /// The most that is allowed.
-    pub max: Option<u64>,
-}
-
-/// What is to be known of a body.
+/// What must be known of a body.
 #[derive(Clone, Debug, Default)]
 pub struct Requirements {
-    /// Most bytes as sent.
+    /// The largest number of bytes as sent.
     pub bytes: Option<u64>,
-    /// Most bytes it may decode to, archives unpacked.
+    /// The largest number of bytes that it may decode to, archives unpacked.
     pub decoded_bytes: Option<u64>,
-    /// The shape of its JSON.
+    /// The rules for its JSON.
     pub json: Option<Arc<JsonRules>>,
     /// Whether its lines are counted.
     pub lines: bool,
-    /// Arrays whose items are counted.
+    /// The arrays whose items are counted.
     pub items: Vec<JsonPath>,
 }
 
-/// What a body came to.
+/// What was measured of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measurements {
     /// Bytes as sent.
     pub bytes: u64,
-    /// Lines; `None` where they could not be read.
+    /// Lines; `None` if they could not be read.
     pub lines: Option<u64>,
-    /// Items, in the order in which they were asked for; `None` where no such array was read.
+    /// Items of each array, in the order of the requirements; `None` if no such array was read.
     pub items: Vec<Option<u64>>,
 }
 
@@ -100,35 +56,36 @@ pub struct BodyMeter {
     content: Option<Content>,
 }
 
-/// How far the bytes that were offered have been read.
+/// How much of the offered bytes has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// All of them.
     Idle,
-    /// Some are left for another slice.
+    /// Some must wait for another slice.
     Pending,
 }
 
-/// What looks at the bytes.
+/// Reads the bytes of the body.
 struct Content {
-    /// `None` once the body is read no further.
+    /// `None` once the body is no longer read.
     decoded: Option<Decoded>,
     readers: Readers,
-    share: Share,
+    reservation: Reservation,
 }
 
 struct Decoded {
     size: DecodedSize,
     max: u64,
-    /// Whether a body that cannot be decoded is refused; otherwise it goes on, and is read no further.
+    /// Whether a body that cannot be decoded is refused. If not, it passes, and is no longer read.
     enforced: bool,
 }
 
-/// The most bytes that a body is decoded to where its policy bounds neither these nor those sent: 64 MiB.
-pub const DECODED_USUAL: u64 = 64 << 20;
+/// The most bytes that a body may decode to if its policy bounds neither the decoded bytes nor
+/// those sent: 64 MiB.
+pub const DECODED_DEFAULT: u64 = 64 << 20;
 
 impl Requirements {
-    /// Whether a meter must see the bytes themselves.
+    /// Whether the meter must read the bytes themselves.
     #[must_use]
     pub const fn reads(&self) -> bool {
         self.decoded_bytes.is_some() || self.json.is_some() || self.lines || !self.items.is_empty()
@@ -141,42 +98,46 @@ impl Requirements {
 }
 
 impl BodyMeter {
-    /// Counts the bytes of a body, and reads none.
+    /// Counts the bytes of a body without reading them.
     #[must_use]
     pub const fn unread() -> Self {
         Self { bytes: 0, bytes_max: None, content: None }
     }
 
-    /// Measures a body with these values of `Content-Encoding`, within the memory of `budget`. The `seed` is a
-    /// secret, as in [`DecodedSize::new`].
+    /// Measures a body with these values of `Content-Encoding`, within the memory of `budget`. The
+    /// `seed` is a secret, as in [`DecodedSize::new`].
     ///
     /// # Errors
     /// If the policy needs the body decoded and that is not supported, or no memory is left.
     pub fn new<'v>(
-        wanted: &Requirements,
+        requirements: &Requirements,
         encodings: impl IntoIterator<Item = &'v [u8]>,
         seed: [u8; 16],
         budget: &Budget,
     ) -> Result<Self, Rejection> {
-        let plain = Self { bytes: 0, bytes_max: wanted.bytes, content: None };
-        if !wanted.reads() {
+        let plain = Self { bytes: 0, bytes_max: requirements.bytes, content: None };
+        if !requirements.reads() {
             return Ok(plain);
         }
         let Ok(encodings) = Encodings::parse(encodings) else {
-            let refused = Rejection { reason: Reason::UnsupportedEncoding, max: None };
-            return if wanted.enforces() { Err(refused) } else { Ok(plain) };
+            let rejection = Rejection { reason: Reason::UnsupportedEncoding, max: None };
+            return if requirements.enforces() { Err(rejection) } else { Ok(plain) };
         };
-        let files = if wanted.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
-        let max = if wanted.decoded_bytes.is_none() && encodings.is_identity() {
+        let files = if requirements.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
+        let max = if requirements.decoded_bytes.is_none() && encodings.is_identity() {
             u64::MAX
         } else {
-            wanted.decoded_bytes.or(wanted.bytes.filter(|_| wanted.enforces())).unwrap_or(DECODED_USUAL)
+            requirements
+                .decoded_bytes
+                .or(requirements.bytes.filter(|_| requirements.enforces()))
+                .unwrap_or(DECODED_DEFAULT)
         };
-        let readers = Readers::new(wanted, u64::from_le_bytes(*seed.first_chunk().unwrap_or(&[0; 8])));
+        let [a, b, c, d, e, f, g, h, ..] = seed;
+        let readers = Readers::new(requirements, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
         let size = DecodedSize::new(&encodings, files, max, seed).with_readers(readers.byte_units());
-        let decoded = Some(Decoded { size, max, enforced: wanted.enforces() });
-        let mut content = Content { decoded, readers, share: Share::of(budget) };
-        content.hold()?;
+        let decoded = Some(Decoded { size, max, enforced: requirements.enforces() });
+        let mut content = Content { decoded, readers, reservation: Reservation::new(budget) };
+        content.reserve()?;
         Ok(Self { content: Some(content), ..plain })
     }
 
@@ -189,7 +150,7 @@ impl BodyMeter {
     /// Counts bytes as sent.
     ///
     /// # Errors
-    /// Where they are too many.
+    /// If there are too many.
     pub fn count(&mut self, bytes: u64) -> Result<(), Rejection> {
         self.bytes = self.bytes.saturating_add(bytes);
         match self.bytes_max.filter(|max| self.bytes > *max) {
@@ -198,7 +159,7 @@ impl BodyMeter {
         }
     }
 
-    /// Takes the next bytes, which are counted apart. Nothing is decoded before [`BodyMeter::advance`].
+    /// Takes the next bytes; [`BodyMeter::count`] counts them. [`BodyMeter::advance`] decodes them.
     ///
     /// # Errors
     /// If no memory is left for them.
@@ -206,32 +167,32 @@ impl BodyMeter {
         let Some(content) = &mut self.content else { return Ok(()) };
         let Some(decoded) = &mut content.decoded else { return Ok(()) };
         decoded.size.offer(chunk);
-        content.hold()
+        content.reserve()
     }
 
-    /// Reads what was offered, until all is read or the slice is used up.
+    /// Reads the offered bytes until none are left or the slice is used up.
     ///
     /// # Errors
-    /// Why the body is refused.
+    /// If the body is refused.
     pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
         let Some(content) = &mut self.content else { return Ok(Progress::Idle) };
         let Content { decoded: Some(decoded), readers, .. } = content else { return Ok(Progress::Idle) };
-        match decoded.size.advance(slice, &mut |bytes| readers.feed(bytes).map_err(Stop::Refused)) {
-            Ok(progress) => content.hold().map(|()| progress),
-            Err(Stop::Refused(refused)) => Err(refused),
+        match decoded.size.advance(slice, &mut |bytes| readers.feed(bytes).map_err(Stop::Rejected)) {
+            Ok(progress) => content.reserve().map(|()| progress),
+            Err(Stop::Rejected(rejection)) => Err(rejection),
             Err(Stop::Decode(breach)) => content.breach(breach).map(|()| Progress::Idle),
         }
     }
 
-    /// Ends the body, of which all was read.
+    /// Ends the body, all of which has been read.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// If the body is refused.
     pub fn finish(&mut self) -> Result<(), Rejection> {
         let bytes = self.bytes;
         let Some(content) = &mut self.content else { return Ok(()) };
         if bytes == 0 {
-            // No body is no JSON and no archive, and nothing that a bound is for.
+            // An empty body is neither JSON nor an archive, and exceeds no bound.
             return Ok(());
         }
         if let Some(decoded) = &content.decoded
@@ -242,23 +203,26 @@ impl BodyMeter {
         content.readers.finish()
     }
 
-    /// What the body came to, so far.
+    /// The measurements so far.
     #[must_use]
     pub fn measured(&self) -> Measurements {
-        let (lines, items) = self.content.as_ref().map(|content| content.readers.measured()).unwrap_or_default();
+        let (lines, items) = match &self.content {
+            Some(content) => content.readers.measured(),
+            None => (None, Vec::new()),
+        };
         Measurements { bytes: self.bytes, lines, items }
     }
 }
 
 impl Content {
-    /// Counts the memory that the body holds.
-    fn hold(&mut self) -> Result<(), Rejection> {
+    /// Updates the reservation to the memory that the body holds now.
+    fn reserve(&mut self) -> Result<(), Rejection> {
         let Some(decoded) = &self.decoded else { return Ok(()) };
         let bytes = decoded.size.memory().saturating_add(self.readers.memory()).saturating_add(size_of::<Self>());
-        if self.share.hold(u64::try_from(bytes).unwrap_or(u64::MAX)).is_ok() {
+        if self.reservation.resize(bytes as u64).is_ok() {
             return Ok(());
         }
-        self.give_up(Rejection { reason: Reason::Busy, max: None })
+        self.abandon(Rejection { reason: Reason::Busy, max: None })
     }
 
     fn breach(&mut self, breach: decode::Breach) -> Result<(), Rejection> {
@@ -268,145 +232,31 @@ impl Content {
             decode::Breach::Over => (Reason::DecodedBytes, max),
             decode::Breach::Unsupported => (Reason::UnsupportedEncoding, None),
         };
-        self.give_up(Rejection { reason, max })
+        self.abandon(Rejection { reason, max })
     }
 
-    /// Refuses the body if the policy needs it decoded. Otherwise it goes on, and is read no further: a cost
-    /// alone turns nobody away.
-    fn give_up(&mut self, refused: Rejection) -> Result<(), Rejection> {
+    /// Refuses the body if the policy needs it decoded. If not, the body passes and is no longer
+    /// read: a cost alone never refuses a request.
+    fn abandon(&mut self, rejection: Rejection) -> Result<(), Rejection> {
         if self.decoded.as_ref().is_some_and(|decoded| decoded.enforced) {
-            return Err(refused);
+            return Err(rejection);
         }
         self.decoded = None;
-        // It holds no more than before.
-        let _ = self.share.hold(0);
+        // Cannot fail, since it holds no more than before.
+        let _ = self.reservation.resize(0);
         Ok(())
     }
 }
 
-/// What ends the decoding of a chunk.
+/// Why decoding of a chunk ends.
 enum Stop {
     Decode(decode::Breach),
-    Refused(Rejection),
+    Rejected(Rejection),
 }
 
 impl From<decode::Breach> for Stop {
     fn from(breach: decode::Breach) -> Self {
         Self::Decode(breach)
-    }
-}
-
-impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::Bytes,
-        Self::DecodedBytes,
-        Self::UnsupportedEncoding,
-        Self::MalformedEncoding,
-        Self::MalformedJson,
-        Self::JsonDepth,
-        Self::ValueBytes,
-        Self::ObjectsCount,
-        Self::ObjectsDepth,
-        Self::ArrayItems,
-        Self::Members,
-        Self::StringBytes,
-        Self::NameBytes,
-        Self::DuplicateName,
-        Self::Busy,
-        Self::Unavailable,
-        Self::StopIteration,
-    ];
-
-    const fn of_json(breach: json::Breach) -> Self {
-        match breach {
-            json::Breach::Malformed { .. } | json::Breach::Truncated => Self::MalformedJson,
-            json::Breach::Depth { .. } => Self::JsonDepth,
-            json::Breach::ValueBytes { .. } => Self::ValueBytes,
-            json::Breach::ObjectsCount { .. } => Self::ObjectsCount,
-            json::Breach::ObjectsDepth { .. } => Self::ObjectsDepth,
-            json::Breach::ArrayItems { .. } => Self::ArrayItems,
-            json::Breach::Members { .. } | json::Breach::Names { .. } => Self::Members,
-            json::Breach::StringBytes { .. } => Self::StringBytes,
-            json::Breach::NameBytes { .. } => Self::NameBytes,
-            json::Breach::DuplicateName => Self::DuplicateName,
-        }
-    }
-
-    /// The name in metrics and in what callers are told.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::DecodedBytes => "decoded_bytes",
-            Self::UnsupportedEncoding => "unsupported_encoding",
-            Self::MalformedEncoding => "malformed_encoding",
-            Self::MalformedJson => "malformed_json",
-            Self::JsonDepth => "json_depth",
-            Self::ValueBytes => "value_bytes",
-            Self::ObjectsCount => "objects_count",
-            Self::ObjectsDepth => "objects_depth",
-            Self::ArrayItems => "array_items",
-            Self::Members => "members",
-            Self::StringBytes => "string_bytes",
-            Self::NameBytes => "name_bytes",
-            Self::DuplicateName => "duplicate_name",
-            Self::Busy => "busy",
-            Self::Unavailable => "unavailable",
-            Self::StopIteration => "stop_iteration",
-        }
-    }
-
-    /// The HTTP status: what is too large is 413 and what has too much of something 422 (RFC 9110
-    /// §15.5.14, §15.5.21); an encoding that nobody here can decode is 415.
-    #[must_use]
-    pub const fn status(self) -> u32 {
-        match self {
-            Self::Bytes | Self::DecodedBytes | Self::ValueBytes => 413,
-            Self::JsonDepth
-            | Self::ObjectsCount
-            | Self::ObjectsDepth
-            | Self::ArrayItems
-            | Self::Members
-            | Self::StringBytes
-            | Self::NameBytes
-            | Self::DuplicateName => 422,
-            Self::UnsupportedEncoding => 415,
-            Self::MalformedEncoding | Self::MalformedJson => 400,
-            Self::Busy | Self::Unavailable | Self::StopIteration => 503,
-        }
-    }
-}
-
-impl Rejection {
-    /// The sentence for a caller.
-    #[must_use]
-    pub fn detail(&self) -> String {
-        let max = self.max.unwrap_or_default();
-        match self.reason {
-            Reason::Bytes => format!("The payload is larger than {max} bytes."),
-            Reason::DecodedBytes => format!("The payload decodes to more than {max} bytes."),
-            Reason::UnsupportedEncoding => "The payload's encoding is not supported.".to_owned(),
-            Reason::MalformedEncoding => "The payload cannot be decoded.".to_owned(),
-            Reason::MalformedJson => "The payload is not JSON.".to_owned(),
-            Reason::JsonDepth => format!("The payload nests more than {max} arrays and objects."),
-            Reason::ValueBytes => {
-                format!("The payload has a value of more than {max} bytes where no larger one is allowed.")
-            }
-            Reason::ObjectsCount => {
-                format!("The payload has more than {max} of the objects that are counted.")
-            }
-            Reason::ObjectsDepth => {
-                format!("The payload nests the objects that are counted more than {max} deep.")
-            }
-            Reason::ArrayItems => format!("The payload has an array of more than {max} items."),
-            Reason::Members => format!("The payload has an object of more than {max} members."),
-            Reason::StringBytes => format!("The payload has a text of more than {max} bytes."),
-            Reason::NameBytes => format!("The payload has a name of more than {max} bytes."),
-            Reason::DuplicateName => "The payload has an object that uses a name twice.".to_owned(),
-            Reason::Busy => "Too many payloads are being decoded at this moment.".to_owned(),
-            Reason::Unavailable | Reason::StopIteration => "The payload cannot be read at this moment.".to_owned(),
-        }
     }
 }
 

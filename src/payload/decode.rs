@@ -1,17 +1,18 @@
-//! A body without its content encodings, as a stream (RFC 9110 §8.4).
+//! Decodes the content encodings of a body as a stream (RFC 9110 §8.4).
 //!
-//! Every encoding is a stage that works in steps: it takes some of what it was given, puts out a slice
-//! of [`SLICE_MAX`] at most, and counts the work (decision 0020). What is behind it decides when it goes on.
+//! Every encoding is a stage that works in steps: each takes some of its input, puts out at most
+//! [`SLICE_MAX`] bytes, and counts its work (decision 0020). The caller decides when a stage
+//! continues.
 //!
-//! What an open one holds:
+//! An open decoder holds:
 //!
-//! | encoding | memory, at most | of which the window |
+//! | encoding | most memory | part of it for the window |
 //! |---|---|---|
 //! | `gzip`, `deflate` | 60 KiB | 48 KiB |
 //! | `br` | 20 MiB, 28 MiB while the window grows | 16 MiB |
 //! | `zstd` | 11 MiB, 15 MiB while the window grows | 8 MiB (RFC 9659) |
 //!
-//! All windows grow with what is declared or decoded, so a small body needs little.
+//! All windows grow with what is declared or decoded, so a small body needs little memory.
 
 mod brotli;
 mod deflate;
@@ -30,25 +31,25 @@ pub(crate) use inflate::{Inflate, ROOM_MIN};
 use super::work::Work;
 pub use zstd::WINDOW_MAX as ZSTD_WINDOW_MAX;
 
-/// The most bytes that come out of one step.
+/// The most bytes that one step puts out.
 pub const SLICE_MAX: usize = 16 * 1024;
 
 /// Why a body is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breach {
-    /// It is not what it says it is, or it ended too soon.
+    /// The content does not match its format, or it ends too soon.
     Malformed,
-    /// It decodes to more bytes than the limit.
+    /// The content decodes to more bytes than the limit.
     Over,
-    /// It uses what cannot be measured as a stream.
+    /// The content uses a feature that cannot be measured as a stream.
     Unsupported,
 }
 
 impl Breach {
-    /// All of them.
+    /// All breaches.
     pub const ALL: [Self; 3] = [Self::Malformed, Self::Over, Self::Unsupported];
 
-    /// Its name, in metrics and logs.
+    /// The name in metrics and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,41 +60,41 @@ impl Breach {
     }
 }
 
-/// What first bytes say of a body's format.
+/// Whether the first bytes of a body show a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sniff {
-    /// It is that format.
+pub enum FormatMatch {
+    /// The body has that format.
     Yes,
-    /// It is another.
+    /// The body has another format.
     No,
-    /// Too few bytes to tell.
-    More,
+    /// There are too few bytes to tell.
+    Incomplete,
 }
 
-/// Whether a body that begins with `first` begins with `magic`.
-pub(crate) fn begins(first: &[u8], magic: &[u8]) -> Sniff {
+/// Compares the beginning of a body with `magic`.
+pub(crate) fn match_magic(first: &[u8], magic: &[u8]) -> FormatMatch {
     if first.starts_with(magic) {
-        Sniff::Yes
+        FormatMatch::Yes
     } else if magic.starts_with(first) {
-        Sniff::More
+        FormatMatch::Incomplete
     } else {
-        Sniff::No
+        FormatMatch::No
     }
 }
 
-/// Takes decoded bytes, in slices of [`SLICE_MAX`] at most.
+/// Receives decoded bytes, at most [`SLICE_MAX`] at a time.
 pub(crate) type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), Breach>;
 
-/// What a stage needs to go on.
+/// What a stage needs before it can continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// More input.
-    Hungry,
+    NeedsInput,
     /// Another step.
-    More,
+    Continue,
 }
 
-/// Takes one encoding off.
+/// Decodes one encoding.
 pub(crate) enum Codec {
     Identity,
     Gzip(Gzip),
@@ -102,21 +103,21 @@ pub(crate) enum Codec {
     Zstd(zstd::Zstd),
 }
 
-/// The work of a byte that is passed on as it is.
+/// The work of copying a byte unchanged.
 const IDENTITY_BYTE: u64 = 1;
 
-/// Adds what was decoded to `total`.
+/// Adds the decoded bytes to `total`.
 ///
 /// # Errors
-/// [`Breach::Over`] from the first byte over `limit`.
+/// [`Breach::Over`] if they exceed `limit`.
 pub(crate) fn count_up(total: &mut u64, decoded: &[u8], limit: u64) -> Result<(), Breach> {
     *total = total.saturating_add(count(decoded));
     if *total > limit { Err(Breach::Over) } else { Ok(()) }
 }
 
 impl Codec {
-    /// Takes off an encoding of which `limit` bytes may come out. Nothing is allocated for a window before the
-    /// first byte.
+    /// Decodes an encoding to at most `limit` bytes. A window is not allocated before the first
+    /// byte.
     pub(crate) fn new(encoding: Encoding, limit: u64) -> Self {
         match encoding {
             Encoding::Gzip => Self::Gzip(Gzip::default()),
@@ -126,17 +127,17 @@ impl Codec {
         }
     }
 
-    /// Takes what it can off `input`, and appends what comes out to `out`, which is empty.
+    /// Takes as much of `input` as it can, and appends the decoded bytes to `out`, which is empty.
     ///
     /// # Errors
-    /// What the stream breaches, then and ever after.
+    /// The breach, now and on every later call.
     pub(crate) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
         match self {
             Self::Identity => {
                 let taken = take(input, SLICE_MAX as u64);
                 out.extend_from_slice(taken);
                 work.add_bytes(taken.len(), IDENTITY_BYTE);
-                Ok(Step::Hungry)
+                Ok(Step::NeedsInput)
             }
             Self::Gzip(gzip) => gzip.step(input, out, work),
             Self::Deflate(deflate) => deflate.step(input, out, work),
@@ -145,7 +146,7 @@ impl Codec {
         }
     }
 
-    /// Whether the stream has ended with what it was given.
+    /// Whether the stream is complete.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Self::Identity => true,
@@ -156,7 +157,7 @@ impl Codec {
         }
     }
 
-    /// Bytes of memory that it holds, about.
+    /// The memory that it holds, approximately, in bytes.
     pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Identity => 0,

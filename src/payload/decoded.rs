@@ -1,8 +1,8 @@
-//! What a body amounts to once everything is unpacked: its content encodings, then the archive or the
-//! gzip file that it is.
+//! The size of a body once everything is unpacked: its content encodings, then the archive or the
+//! gzip file.
 //!
 //! ```text
-//! Content-Encoding: gzip, br          the last one applied is the first to come off
+//! Content-Encoding: gzip, br          the last one applied is decoded first
 //!
 //! chunk ─▶ br ─▶ gzip ─▶ readers
 //!                   └─▶ first bytes? ─┬▶ PK…   ZIP: the sum of its entries
@@ -10,13 +10,14 @@
 //!                                     └▶ else: the bytes themselves
 //! ```
 //!
-//! Each of these is a stage with bytes that wait for it, one slice at most, and the stage that goes on is
-//! always the last that can: so no stage collects what it decodes, and the work may pause after any step.
+//! Each of these is a stage with an input buffer of at most one slice. The last stage that can
+//! continue always runs first: so no stage accumulates its output, and the work can pause after any
+//! step.
 //!
-//! One limit holds for what comes out of each stage, so none of them hides another; what comes out of the
-//! last one alone buys work (decision 0020). One format is looked into, and one level of it: an archive
-//! within an archive, or a gzip file within a gzip file, counts as the bytes it is. If such are sent as
-//! content encodings, they are measured all the way.
+//! One limit applies to the output of each stage, so that no stage hides another; only the output
+//! of the last one adds to the work that the body may cost (decision 0020). Files are unpacked one
+//! level deep: an archive within an archive, or a gzip file within a gzip file, counts as its own
+//! bytes. Nested content encodings are all decoded.
 
 mod content;
 
@@ -26,12 +27,12 @@ use super::slice::Slice;
 use super::work::Work;
 use content::Content;
 
-/// Whether the formats of files count.
+/// Whether files are unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Files {
-    /// A ZIP archive and a gzip file are what they unpack to.
+    /// A ZIP archive or a gzip file has the size of its unpacked content.
     Unpack,
-    /// They are the bytes they are.
+    /// Files have the size of their own bytes.
     Leave,
 }
 
@@ -40,10 +41,10 @@ pub struct DecodedSize {
     /// From the encoding that was applied last to the one that was applied first; never empty.
     stages: Vec<Stage>,
     content: Content,
-    /// What waits for the content.
-    waiting: Waiting,
+    /// Input for the content.
+    buffer: Buffer,
     limit: u64,
-    /// The work of a byte that a reader is given.
+    /// The work that the readers do for each byte.
     reader_units: u64,
     work: Work,
     broken: Option<Breach>,
@@ -52,90 +53,88 @@ pub struct DecodedSize {
 /// One encoding.
 struct Stage {
     codec: Codec,
-    waiting: Waiting,
-    /// Whether it was given any byte.
+    buffer: Buffer,
+    /// Whether it has received any byte.
     has_begun: bool,
-    /// Bytes that it took.
+    /// Bytes taken.
     taken: u64,
-    /// Bytes that came out.
+    /// Bytes put out.
     bytes: u64,
 }
 
-/// Bytes that a stage has not taken yet.
+/// The input that a stage has not taken yet.
 #[derive(Default)]
-struct Waiting {
+struct Buffer {
     bytes: Vec<u8>,
     taken: usize,
-    /// Whether the stage can go on without any.
-    more: bool,
+    /// Whether the stage can continue without input.
+    can_continue: bool,
 }
 
-impl Waiting {
-    fn is_over(&self) -> bool {
-        !self.more && self.taken >= self.bytes.len()
+impl Stage {
+    fn new(codec: Codec) -> Self {
+        Self { codec, buffer: Buffer::default(), has_begun: false, taken: 0, bytes: 0 }
+    }
+}
+
+impl Buffer {
+    fn is_done(&self) -> bool {
+        !self.can_continue && self.taken >= self.bytes.len()
     }
 
     fn rest(&self) -> &[u8] {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
 
-    /// Takes in what a step has left.
-    fn keep(&mut self, left: usize, step: Step) {
+    /// Records how much of the input a step left.
+    fn after_step(&mut self, left: usize, step: Step) {
         self.taken = self.bytes.len().saturating_sub(left);
-        self.more = step == Step::More;
+        self.can_continue = step == Step::Continue;
     }
 }
 
-/// What reads a body without its content encodings.
+/// Reads a body after its content encodings were decoded.
 pub type Reader<'r, E> = &'r mut dyn FnMut(&[u8]) -> Result<(), E>;
 
 impl DecodedSize {
-    /// Measures a body of which no stage may give more than `limit` bytes. The `seed` is a secret, as in
-    /// [`Zip::new`](super::zip::Zip::new).
+    /// Measures a body of which no stage may put out more than `limit` bytes. The `seed` is a
+    /// secret, as in [`Zip::new`](super::zip::Zip::new).
     #[must_use]
     pub fn new(encodings: &Encodings, files: Files, limit: u64, seed: [u8; 16]) -> Self {
-        let stage = |codec: Codec| Stage { codec, waiting: Waiting::default(), has_begun: false, taken: 0, bytes: 0 };
+        let applied = encodings.applied();
         let mut stages: Vec<Stage> =
-            encodings.applied().iter().rev().map(|one| stage(Codec::new(*one, limit))).collect();
+            applied.iter().rev().map(|encoding| Stage::new(Codec::new(*encoding, limit))).collect();
         if stages.is_empty() {
-            stages.push(stage(Codec::Identity));
+            stages.push(Stage::new(Codec::Identity));
         }
         let content = Content::new(files, limit, seed);
-        Self {
-            stages,
-            content,
-            waiting: Waiting::default(),
-            limit,
-            reader_units: 0,
-            work: Work::default(),
-            broken: None,
-        }
+        Self { stages, content, buffer: Buffer::default(), limit, reader_units: 0, work: Work::default(), broken: None }
     }
 
-    /// The same, with readers of whom a byte takes so many units of work.
+    /// Adds the work that readers do for each byte.
     #[must_use]
     pub(crate) const fn with_readers(mut self, byte_units: u64) -> Self {
         self.reader_units = byte_units;
         self
     }
 
-    /// Takes the next bytes of the body, which wait for [`DecodedSize::advance`].
+    /// Takes the next bytes of the body. [`DecodedSize::advance`] decodes them.
     pub fn offer(&mut self, chunk: &[u8]) {
         if let Some(stage) = self.stages.first_mut() {
             stage.has_begun |= !chunk.is_empty();
-            stage.waiting.bytes.extend_from_slice(chunk);
+            stage.buffer.bytes.extend_from_slice(chunk);
         }
     }
 
-    /// Works on what was offered, and gives `reader` the body without its content encodings, until nothing
-    /// is left of it or the slice is used up.
+    /// Decodes the offered bytes and passes the decoded body to `reader`, until nothing is left or
+    /// the slice is used up.
     ///
     /// # Errors
-    /// Why the body is refused, then and ever after, or what `reader` returned.
+    /// The breach, now and on every later call, or the error of `reader`.
     pub fn advance<E: From<Breach>>(&mut self, slice: &mut Slice, reader: Reader<'_, E>) -> Result<Progress, E> {
         loop {
             self.check()?;
-            if slice.is_used_up() && self.has_waiting() {
+            if slice.is_used_up() && self.can_continue() {
                 return Ok(Progress::Pending);
             }
             let done = self.work.done();
@@ -156,10 +155,10 @@ impl DecodedSize {
         }
     }
 
-    /// The size, once the body has ended.
+    /// The size at the end of the body.
     ///
     /// # Errors
-    /// [`Breach::Malformed`] where it ended too soon, else why it was refused before.
+    /// [`Breach::Malformed`] if it ended too soon, or the earlier breach.
     pub fn finish(&self) -> Result<u64, Breach> {
         self.check()?;
         let is_whole = self.stages.iter().all(|stage| !stage.has_begun || stage.codec.is_whole());
@@ -170,89 +169,91 @@ impl DecodedSize {
         Ok(self.bytes())
     }
 
-    /// The most bytes that any stage gave so far.
+    /// The most bytes that any stage has put out so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.stages.iter().map(|stage| stage.bytes).fold(self.content.unpacked().unwrap_or_default(), u64::max)
     }
 
-    /// Bytes of memory that it holds, about.
+    /// The memory that it holds, approximately, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         let stages = self.stages.iter().map(|stage| {
-            stage.codec.memory().saturating_add(stage.waiting.bytes.capacity()).saturating_add(size_of::<Stage>())
+            stage.codec.memory().saturating_add(stage.buffer.bytes.capacity()).saturating_add(size_of::<Stage>())
         });
-        stages.fold(self.content.memory().saturating_add(self.waiting.bytes.capacity()), usize::saturating_add)
+        stages.fold(self.content.memory().saturating_add(self.buffer.bytes.capacity()), usize::saturating_add)
     }
 
     fn check(&self) -> Result<(), Breach> {
         self.broken.map_or(Ok(()), Err)
     }
 
-    /// Whether anything is left to do.
-    fn has_waiting(&self) -> bool {
-        !self.waiting.is_over() || self.stages.iter().any(|stage| !stage.waiting.is_over())
+    /// Whether any stage can continue.
+    fn can_continue(&self) -> bool {
+        !self.buffer.is_done() || self.stages.iter().any(|stage| !stage.buffer.is_done())
     }
 
-    /// Whether the body costs more than its size allows: what was taken of it, and what came out at last.
+    /// Whether the work exceeds what the bytes taken and the bytes put out by the last stage allow.
     fn is_excessive(&self) -> bool {
         let sent = self.stages.first().map_or(0, |stage| stage.taken);
         let plain = self.stages.last().map_or(0, |stage| stage.bytes);
         self.work.is_excessive(sent, self.content.content_bytes().unwrap_or(plain), self.reader_units)
     }
 
-    /// Lets the last stage that can go on do one step; says whether there was one.
+    /// Runs one step of the last stage that can continue; returns whether there was one.
     fn step<E: From<Breach>>(&mut self, reader: Reader<'_, E>) -> Result<bool, Stop<E>> {
-        if !self.waiting.is_over() {
-            let mut rest = self.waiting.rest();
+        if !self.buffer.is_done() {
+            let mut rest = self.buffer.rest();
             let step = self.content.step(&mut rest, &mut self.work)?;
             let left = rest.len();
-            self.waiting.keep(left, step);
+            self.buffer.after_step(left, step);
             return Ok(true);
         }
-        let Some(at) = self.stages.iter().rposition(|stage| !stage.waiting.is_over()) else {
-            self.rest();
+        let Some(at) = self.stages.iter().rposition(|stage| !stage.buffer.is_done()) else {
+            self.free_buffers();
             return Ok(false);
         };
-        let (first, behind) = self.stages.split_at_mut_checked(at.saturating_add(1)).unwrap_or_default();
+        let (first, following) = self.stages.split_at_mut_checked(at.saturating_add(1)).unwrap_or_default();
         let Some(stage) = first.last_mut() else { return Ok(false) };
-        let mut next = behind.first_mut();
-        // What waited for the stage behind has been taken; its memory takes what comes.
+        let mut next = following.first_mut();
+        // The next stage has taken all of its input, so its buffer is used again.
         let mut out = std::mem::take(match &mut next {
-            Some(next) => &mut next.waiting.bytes,
-            None => &mut self.waiting.bytes,
+            Some(next) => &mut next.buffer.bytes,
+            None => &mut self.buffer.bytes,
         });
         out.clear();
-        let given = stage.waiting.rest().len();
-        let mut rest = stage.waiting.rest();
+        let given = stage.buffer.rest().len();
+        let mut rest = stage.buffer.rest();
         let step = stage.codec.step(&mut rest, &mut out, &mut self.work)?;
         let left = rest.len();
         stage.taken = stage.taken.saturating_add((given.saturating_sub(left)) as u64);
-        stage.waiting.keep(left, step);
+        stage.buffer.after_step(left, step);
         debug_assert!(out.len() <= SLICE_MAX, "{}", out.len());
         count_up(&mut stage.bytes, &out, self.limit)?;
         match next {
             Some(next) => {
                 next.has_begun |= !out.is_empty();
-                next.waiting = Waiting { bytes: out, ..Waiting::default() };
+                next.buffer = Buffer { bytes: out, ..Buffer::default() };
             }
             None => {
                 self.work.add_bytes(out.len(), self.reader_units);
                 reader(&out).map_err(|error| Stop { error, breach: Breach::Malformed })?;
-                self.waiting = Waiting { bytes: out, ..Waiting::default() };
+                self.buffer = Buffer { bytes: out, ..Buffer::default() };
             }
         }
         Ok(true)
     }
 
-    /// Nothing is left to do: memory for bytes that wait is given back.
-    fn rest(&mut self) {
-        self.waiting = Waiting::default();
-        self.stages.iter_mut().for_each(|stage| stage.waiting = Waiting::default());
+    /// Frees the buffers once nothing is left to do.
+    fn free_buffers(&mut self) {
+        self.buffer = Buffer::default();
+        for stage in &mut self.stages {
+            stage.buffer = Buffer::default();
+        }
     }
 }
 
-/// Why a step stops the body, and what it is refused with ever after.
+/// The error that stops the body, and the breach that later calls return.
 struct Stop<E> {
     error: E,
     breach: Breach,

@@ -1,7 +1,7 @@
-//! Lines of a body that count: those that are neither empty nor a comment.
+//! Counts the lines of a body that are neither empty nor a comment.
 
-/// Counts lines as they stream. A line ends with LF, the last one also with the body; blanks (space, tab
-/// and CR) alone are no line, and one whose first other byte is `#` is a comment.
+/// Counts lines as they stream. A line ends with LF, the last one also with the body. A line of
+/// blanks alone (space, tab, CR) does not count; a line whose first other byte is `#` is a comment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lines {
     ended: u64,
@@ -20,21 +20,21 @@ impl Lines {
     /// Takes the next bytes.
     pub fn feed(&mut self, chunk: &[u8]) {
         let mut parts = chunk.split(|byte| *byte == b'\n');
-        self.go_on(parts.next().unwrap_or_default());
+        self.classify(parts.next().unwrap_or_default());
         for part in parts {
             self.ended = self.count();
             self.line = Line::Blank;
-            self.go_on(part);
+            self.classify(part);
         }
     }
 
-    /// Lines so far, the one at hand too.
+    /// The lines so far, including the open one.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.ended.saturating_add(u64::from(self.line == Line::Counts))
     }
 
-    fn go_on(&mut self, part: &[u8]) {
+    fn classify(&mut self, part: &[u8]) {
         if self.line == Line::Blank {
             self.line = match part.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
                 None => Line::Blank,

@@ -1,12 +1,13 @@
 //! The memory of one VM for bodies that are being measured.
 //!
-//! Everything that a body makes us keep counts: windows and tables of decoders, bytes that wait, records of
-//! archives, names and nesting of JSON. All policies of a VM share one [`Budget`], as they share its memory.
+//! Everything that a body makes the filter keep counts: windows and tables of decoders, buffers,
+//! records of archives, names and nesting of JSON. All policies of a VM share one [`Budget`], as
+//! they share its memory.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// What all bodies of a VM hold together.
+/// The memory that all bodies of a VM hold together.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     held: Rc<Cell<u64>>,
@@ -20,31 +21,32 @@ impl Budget {
     /// Bytes that all bodies of a VM may hold together: 384 MiB.
     pub const BYTES: u64 = 384 << 20;
 
-    /// Bytes that they hold.
+    /// Bytes held.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.get()
     }
 }
 
-/// What one body holds, given back at its end.
+/// The part of the budget that one body holds; dropping it returns the bytes.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(super) struct Reservation {
     budget: Budget,
     bytes: u64,
 }
 
-impl Share {
-    /// Holds nothing yet.
-    pub(super) fn of(budget: &Budget) -> Self {
+impl Reservation {
+    /// Reserves nothing yet.
+    pub(super) fn new(budget: &Budget) -> Self {
         Self { budget: budget.clone(), bytes: 0 }
     }
 
-    /// The body holds `bytes` now.
+    /// Changes the reservation to `bytes`.
     ///
     /// # Errors
-    /// [`Exhausted`] if that is more than before, and more than is left; then the share is as before.
-    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Exhausted> {
+    /// [`Exhausted`] if that is more than before, and more than the budget has left. The
+    /// reservation then stays as it was.
+    pub(super) fn resize(&mut self, bytes: u64) -> Result<(), Exhausted> {
         let all = self.budget.held().saturating_sub(self.bytes).saturating_add(bytes);
         if bytes > self.bytes && all > Budget::BYTES {
             return Err(Exhausted);
@@ -55,7 +57,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.held.set(self.budget.held().saturating_sub(self.bytes));
     }
@@ -66,13 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_fill_the_budget_and_return_to_it() {
+    fn reservations_fill_the_budget_and_return_to_it() {
         let budget = Budget::default();
-        let (mut first, mut second) = (Share::of(&budget), Share::of(&budget));
-        assert_eq!(first.hold(Budget::BYTES - 10), Ok(()));
-        assert_eq!(second.hold(11), Err(Exhausted));
-        assert_eq!((second.hold(10), budget.held()), (Ok(()), Budget::BYTES));
-        assert_eq!((first.hold(5), second.hold(11)), (Ok(()), Ok(())));
+        let (mut first, mut second) = (Reservation::new(&budget), Reservation::new(&budget));
+        assert_eq!(first.resize(Budget::BYTES - 10), Ok(()));
+        assert_eq!(second.resize(11), Err(Exhausted));
+        assert_eq!((second.resize(10), budget.held()), (Ok(()), Budget::BYTES));
+        assert_eq!((first.resize(5), second.resize(11)), (Ok(()), Ok(())));
         drop(first);
         assert_eq!(budget.held(), 11);
         drop(second);

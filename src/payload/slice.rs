@@ -1,6 +1,6 @@
-//! What one callback may spend on bodies.
+//! The work that one callback may spend on bodies.
 
-/// Work that is left to one callback, which all bodies that go on within it share.
+/// The work that one callback has left. All bodies that continue in the callback share it.
 #[derive(Debug)]
 pub struct Slice {
     left: u64,
@@ -10,24 +10,25 @@ impl Slice {
     /// The units of one callback, about a nanosecond each.
     pub const UNITS: u64 = 3_000_000;
 
-    /// A slice of so many units. If that is any, a body does one step at least, of about 50,000 units.
+    /// A slice of this many units. Unless that is 0, a body does at least one step, of about 50,000
+    /// units.
     #[must_use]
     pub const fn new(units: u64) -> Self {
         Self { left: units }
     }
 
-    /// Whether nothing is left of it.
+    /// Whether no work is left.
     #[must_use]
     pub const fn is_used_up(&self) -> bool {
         self.left == 0
     }
 
-    /// Takes `units` off, or what is left.
+    /// Subtracts `units`, or all that is left.
     pub(super) const fn charge(&mut self, units: u64) {
         self.left = self.left.saturating_sub(units);
     }
 
-    /// Cuts off up to `most` units.
+    /// Splits off at most `most` units.
     #[must_use]
     pub fn split(&mut self, most: u64) -> Self {
         let part = Self { left: most.min(self.left) };
@@ -35,12 +36,12 @@ impl Slice {
         part
     }
 
-    /// Puts back what was cut off and is left.
+    /// Returns the unused rest of a part.
     pub const fn join(&mut self, part: Self) {
         self.left = self.left.saturating_add(part.left);
     }
 
-    /// Takes all of it, and says how much it was.
+    /// Uses up the slice, and returns how much was left.
     #[cfg(test)]
     pub fn spend(&mut self) -> u64 {
         std::mem::take(&mut self.left)

@@ -1,19 +1,20 @@
-//! A ZIP archive, measured as it streams by: the sum of what its entries really inflate to.
+//! Measures a ZIP archive as it streams: the sum of the bytes that its entries inflate to.
 //!
 //! ```text
 //! local header │ data │ descriptor?   …   central records … │ zip64 end? │ end
 //!      └ inflated and counted ┘ └ sealed        └ sealed ┘        └ same number, same sum?
 //! ```
 //!
-//! No size in a header is believed: data is inflated, counted and compared with what its header or its
-//! descriptor says. Readers of archives go by the central records instead, which could describe other
-//! entries than those that went by, as in a bomb whose entries overlap. So every entry is *sealed* as
-//! it ends: a keyed hash over its place, sizes, checksum and name. Each central record has the same seal,
-//! and both sums of seals must agree. They may stand in any order, and nothing is remembered per entry.
+//! No size in a header is trusted: data is inflated, counted, and compared with its header or its
+//! descriptor. Archive readers use the central records instead, and these could describe other
+//! entries than the ones that streamed by, as in a bomb of overlapping entries. So every entry is
+//! *sealed* as it ends, with a keyed hash over its offset, sizes, checksum and name. Each central
+//! record has the same seal, and both sums of seals must agree. The records may come in any order,
+//! and nothing is kept per entry.
 //!
-//! An archive begins with its first entry; with anything before that, a body is not taken for one.
-//! Between entries, and behind the end, nothing else may stand. What cannot be measured is
-//! unsupported: encryption, parts of several disks, and methods but *stored* and *deflated*.
+//! An archive begins with its first entry; a body with anything before that is not taken for an
+//! archive. Nothing else may lie between entries or after the end. Unsupported, since they cannot
+//! be measured: encryption, split archives, and methods other than *stored* and *deflated*.
 //! Source: PKWARE's APPNOTE 6.3.10, cited by its sections; decision 0015.
 
 mod descriptor;
@@ -21,63 +22,63 @@ mod directory;
 mod entry;
 mod record;
 
-use crate::payload::decode::{Breach, Inflate, Sniff, Step, begins, count, count_up, gather_record};
+use crate::payload::decode::{Breach, FormatMatch, Inflate, Step, count, count_up, gather_record, match_magic};
 use crate::payload::work::Work;
 
 use directory::Directory;
 use entry::{Entry, Progress};
 use record::Record;
 
-/// The work of a record, and of each of its bytes.
+/// The work of a record, and of each byte in it.
 const RECORD: u64 = 200;
 const RECORD_BYTE: u64 = 2;
 
-/// What may stay allocated between two records.
+/// The capacity that may stay allocated between two records.
 const HELD_KEPT: usize = 1024;
 
 /// Whether a body that begins with `first` is a ZIP archive.
 #[must_use]
-pub fn is_zip(first: &[u8]) -> Sniff {
-    match (begins(first, b"PK\x03\x04"), begins(first, b"PK\x05\x06")) {
-        (Sniff::Yes, _) | (_, Sniff::Yes) => Sniff::Yes,
-        (Sniff::No, Sniff::No) => Sniff::No,
-        (Sniff::More, _) | (_, Sniff::More) => Sniff::More,
+pub fn is_zip(first: &[u8]) -> FormatMatch {
+    match (match_magic(first, b"PK\x03\x04"), match_magic(first, b"PK\x05\x06")) {
+        (FormatMatch::Yes, _) | (_, FormatMatch::Yes) => FormatMatch::Yes,
+        (FormatMatch::No, FormatMatch::No) => FormatMatch::No,
+        (FormatMatch::Incomplete, _) | (_, FormatMatch::Incomplete) => FormatMatch::Incomplete,
     }
 }
 
 /// Measures one archive.
 pub struct Zip {
     part: Part,
-    /// The bytes of a record, while it is not whole.
+    /// The bytes of a record that is not complete yet.
     held: Vec<u8>,
-    /// How many bytes of the archive went by.
+    /// Bytes of the archive read so far.
     read: u64,
     directory: Directory,
     inflate: Inflate,
-    /// What the entries inflated to.
+    /// Bytes that the entries inflated to.
     bytes: u64,
-    /// Bytes of all records, which are content as well: names, and how many there are.
+    /// Bytes of all records. They count as content, since an archive may consist of many names.
     recorded: u64,
     limit: u64,
 }
 
-/// The part of an archive that the next byte is in.
+/// The part of an archive that contains the next byte.
 enum Part {
-    /// A header, or one of the records behind the entries.
+    /// A header, or one of the records after the entries.
     Record,
-    /// What an entry holds.
+    /// The data of an entry.
     Data(Entry),
-    /// What says how much that was.
+    /// The sizes of an entry, after its data.
     Descriptor(Entry),
     /// Nothing may follow.
     End,
-    /// It was refused.
+    /// The archive was refused.
     Broken(Breach),
 }
 
 impl Zip {
-    /// Measures an archive whose entries may inflate to `limit` bytes together. The `seed` must be a
-    /// secret: who knows it can write central records that do not match their entries.
+    /// Measures an archive whose entries may inflate to `limit` bytes together. The `seed` must be
+    /// secret: with it, an attacker can write central records that do not match their entries.
     #[must_use]
     pub fn new(limit: u64, seed: [u8; 16]) -> Self {
         let directory = Directory::new(seed);
@@ -93,39 +94,39 @@ impl Zip {
         }
     }
 
-    /// Takes what it can off `input`, the next bytes of the archive.
+    /// Takes as much of `input` as it can, the next bytes of the archive.
     ///
     /// # Errors
-    /// Why it is refused, then and ever after.
+    /// The breach, now and on every later call.
     pub(crate) fn step(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
         loop {
             let before = count(input);
             let part = std::mem::replace(&mut self.part, Part::End);
             let (next, step) =
-                self.go_on(part, input, work).unwrap_or_else(|breach| (Part::Broken(breach), Step::Hungry));
+                self.advance_part(part, input, work).unwrap_or_else(|breach| (Part::Broken(breach), Step::NeedsInput));
             self.part = next;
             if let Part::Broken(breach) = self.part {
                 return Err(breach);
             }
             self.read = self.read.saturating_add(before.saturating_sub(count(input)));
-            if step == Step::More || (work.is_due() && !input.is_empty()) {
-                return Ok(Step::More);
+            if step == Step::Continue || (work.is_due() && !input.is_empty()) {
+                return Ok(Step::Continue);
             }
             if input.is_empty() {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
         }
     }
 
-    /// Bytes of memory that it holds.
+    /// The memory that it holds, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.held.capacity().saturating_add(self.inflate.memory())
     }
 
-    /// The sum over all entries, once the archive has ended.
+    /// The sum over all entries at the end of the archive.
     ///
     /// # Errors
-    /// [`Breach::Malformed`] where it has not, else why it was refused before.
+    /// [`Breach::Malformed`] if the archive is incomplete, or the earlier breach.
     pub fn finish(&self) -> Result<u64, Breach> {
         match &self.part {
             Part::End => Ok(self.bytes),
@@ -140,19 +141,19 @@ impl Zip {
         self.bytes
     }
 
-    /// The sum over the entries so far, and what their records say of them.
+    /// The sum over the entries so far, plus the bytes of their records.
     pub(crate) const fn content_bytes(&self) -> u64 {
         self.bytes.saturating_add(self.recorded)
     }
 
-    /// Takes bytes off `input` as far as `part` goes, and returns the part behind.
-    fn go_on(&mut self, part: Part, input: &mut &[u8], work: &mut Work) -> Result<(Part, Step), Breach> {
-        let hungry = |part| Ok((part, Step::Hungry));
+    /// Takes bytes off `input` until `part` ends, and returns the next part.
+    fn advance_part(&mut self, part: Part, input: &mut &[u8], work: &mut Work) -> Result<(Part, Step), Breach> {
+        let needs_input = |part| Ok((part, Step::NeedsInput));
         match part {
             Part::Record => {
                 let start = self.read.saturating_sub(count(&self.held));
                 if !gather_record(&mut self.held, input, record::bytes)? {
-                    return hungry(Part::Record);
+                    return needs_input(Part::Record);
                 }
                 work.add(RECORD);
                 work.add_bytes(self.held.len(), RECORD_BYTE);
@@ -162,39 +163,39 @@ impl Zip {
                 if self.held.capacity() > HELD_KEPT {
                     self.held = Vec::new();
                 }
-                hungry(next)
+                needs_input(next)
             }
             Part::Data(mut entry) => {
                 let (total, limit) = (&mut self.bytes, self.limit);
                 let sink = &mut |decoded: &[u8]| count_up(total, decoded, limit);
                 match entry.step(&mut self.inflate, &mut self.held, input, work, sink)? {
                     Progress::On(step) => Ok((Part::Data(entry), step)),
-                    Progress::Undescribed => hungry(Part::Descriptor(entry)),
+                    Progress::Undescribed => needs_input(Part::Descriptor(entry)),
                     Progress::Whole => {
                         self.directory.add_local(entry.seal());
-                        hungry(Part::Record)
+                        needs_input(Part::Record)
                     }
                 }
             }
             Part::Descriptor(entry) => {
-                let (sizes, is_wide) = (entry.sizes(), entry.is_wide());
-                if !gather_record(&mut self.held, input, |held| Ok(descriptor::bytes(held, &sizes, is_wide)))? {
-                    return hungry(Part::Descriptor(entry));
+                let (sizes, is_zip64) = (entry.sizes(), entry.is_zip64());
+                if !gather_record(&mut self.held, input, |held| Ok(descriptor::bytes(held, &sizes, is_zip64)))? {
+                    return needs_input(Part::Descriptor(entry));
                 }
-                if !descriptor::says(&self.held, &sizes) {
+                if !descriptor::matches_sizes(&self.held, &sizes) {
                     return Err(Breach::Malformed);
                 }
                 work.add(RECORD);
                 self.held.clear();
                 self.directory.add_local(entry.seal());
-                hungry(Part::Record)
+                needs_input(Part::Record)
             }
             Part::End => Err(Breach::Malformed),
             Part::Broken(breach) => Err(breach),
         }
     }
 
-    /// Reads the record that is held, which begins at `start`.
+    /// Reads the complete record, which begins at `start`.
     fn record(&mut self, start: u64) -> Result<Part, Breach> {
         let directory = &mut self.directory;
         match Record::of(&self.held)? {
@@ -208,7 +209,7 @@ impl Zip {
                 Ok(Part::Data(entry))
             }
             Record::Central(central) => directory.add_central(&central, start).map(|()| Part::Record),
-            Record::WideEnd(end) => directory.wide_end(&end, start).map(|()| Part::Record),
+            Record::Zip64End(end) => directory.zip64_end(&end, start).map(|()| Part::Record),
             Record::Locator { offset } => directory.locate(offset).map(|()| Part::Record),
             Record::End(end) => directory.end(&end, start).map(|()| Part::End),
         }

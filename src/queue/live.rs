@@ -1,4 +1,4 @@
-//! A pool as one worker knows it: its numbers are those of the newest policy that has it.
+//! A pool as one worker knows it, with the limits of the newest policy that has it.
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -6,43 +6,43 @@ use std::rc::{Rc, Weak};
 use crate::limit::pool::Pool;
 use crate::store::key::{KeyMaker, PartialKey};
 
-/// A pool, known by its identity. Streams of old policies hold the same one as those of the newest.
+/// A pool, known by its identity. Streams of old policies hold the same pool as those of the newest.
 #[derive(Debug)]
 pub struct LivePool {
     identity: Vec<u8>,
-    /// The beginning of its keys.
-    begun: PartialKey,
-    numbers: Cell<Pool>,
+    /// The prefix of its keys.
+    prefix: PartialKey,
+    limits: Cell<Pool>,
 }
 
-/// All that are in use.
+/// All pools in use.
 #[derive(Debug, Default)]
 pub(super) struct LivePools {
     pools: Vec<Weak<LivePool>>,
 }
 
 impl LivePool {
-    /// What holds now.
+    /// The current limits.
     #[must_use]
     pub const fn limits(&self) -> Pool {
-        self.numbers.get()
+        self.limits.get()
     }
 
     pub(super) fn key(&self) -> PartialKey {
-        self.begun.clone()
+        self.prefix.clone()
     }
 }
 
 impl LivePools {
-    /// The pool of this identity with new numbers, and whether it has more slots than before.
-    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, numbers: Pool) -> (Rc<LivePool>, bool) {
+    /// Gives the pool of this identity new limits. Returns it, and whether it has more slots than before.
+    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, limits: Pool) -> (Rc<LivePool>, bool) {
         self.pools.retain(|pool| pool.strong_count() > 0);
         if let Some(pool) = self.pools.iter().filter_map(Weak::upgrade).find(|pool| pool.identity == identity) {
-            let before = pool.numbers.replace(numbers);
-            return (pool, numbers.slots() > before.slots());
+            let before = pool.limits.replace(limits);
+            return (pool, limits.slots() > before.slots());
         }
-        let begun = keys.partition(identity);
-        let pool = Rc::new(LivePool { identity: identity.to_vec(), begun, numbers: Cell::new(numbers) });
+        let prefix = keys.partition(identity);
+        let pool = Rc::new(LivePool { identity: identity.to_vec(), prefix, limits: Cell::new(limits) });
         self.pools.push(Rc::downgrade(&pool));
         (pool, false)
     }

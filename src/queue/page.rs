@@ -1,16 +1,17 @@
-//! A page of pools: the records of the keys that stand under one key of shared data.
+//! A page of pools: the records of the keys that fall on one key of shared data.
 //!
 //! ```text
-//!   ├ fingerprint 8 ┼ leases 2 ┼ waiting 2 ┼ (worker 4, count 4) … ┼ (worker 4, number 4) … ┤ …
+//!   record   leases 2 ┊ waiting 2 ┊ (worker 4, count 4) … ┊ (worker 4, number 4) …
 //! ```
 //!
-//! A key of which nobody is in flight and nobody waits has no record, so the records are bounded by
-//! the streams that are open. The bytes of one page are bounded all the same.
+//! A key without requests in flight and without a queue has no record, so the records are bounded by
+//! the open streams. The bytes of one page are bounded all the same.
 
 use std::collections::BTreeSet;
 
 use crate::host::fault::Fault;
 use crate::limit::pool::{Lease, State, Ticket, WorkerId};
+use crate::store::page::{Page, Record, Replaced};
 
 /// Pages, fixed for ever: a key's page depends on it.
 pub const PAGES: u32 = 1_024;
@@ -18,111 +19,78 @@ pub const PAGES: u32 = 1_024;
 /// A page never grows beyond this. A queue of the greatest length takes an eighth of it.
 pub const PAGE_BYTES_MAX: usize = 64 * 1_024;
 
-const HEAD_BYTES: usize = 12;
+const HEAD_BYTES: usize = 4;
 const ENTRY_BYTES: usize = 8;
 
-/// The records of one page, as they are stored.
-#[derive(Debug)]
-pub struct Page {
-    bytes: Vec<u8>,
-}
+/// A page of pools.
+pub type PoolPage = Page<State>;
 
-/// The records of a page's bytes; ends at the first that is none.
-struct Records<'p> {
-    rest: &'p [u8],
-}
-
-/// One record, and where it ends.
-struct Placed<'p> {
-    fingerprint: u64,
+/// The bytes of a record's two lists.
+struct Lists<'p> {
     leases: &'p [u8],
     waiting: &'p [u8],
 }
 
-impl<'p> Records<'p> {
-    fn read(&self) -> Option<(Placed<'p>, &'p [u8])> {
-        let (fingerprint, rest) = self.rest.split_first_chunk()?;
-        let (leases, rest) = rest.split_first_chunk()?;
+impl<'p> Lists<'p> {
+    fn read(bytes: &'p [u8]) -> Option<Self> {
+        let (leases, rest) = bytes.split_first_chunk()?;
         let (waiting, rest) = rest.split_first_chunk()?;
-        let bytes = |count: &[u8; 2]| usize::from(u16::from_le_bytes(*count)).saturating_mul(ENTRY_BYTES);
-        let (leases, rest) = rest.split_at_checked(bytes(leases))?;
-        let (waiting, rest) = rest.split_at_checked(bytes(waiting))?;
-        Some((Placed { fingerprint: u64::from_le_bytes(*fingerprint), leases, waiting }, rest))
+        let (leases, rest) = rest.split_at_checked(list_bytes(*leases))?;
+        let (waiting, _) = rest.split_at_checked(list_bytes(*waiting))?;
+        Some(Self { leases, waiting })
     }
 }
 
-impl<'p> Iterator for Records<'p> {
-    type Item = Placed<'p>;
-
-    fn next(&mut self) -> Option<Placed<'p>> {
-        let (placed, rest) = self.read()?;
-        self.rest = rest;
-        Some(placed)
-    }
+fn list_bytes(count: [u8; 2]) -> usize {
+    usize::from(u16::from_le_bytes(count)).saturating_mul(ENTRY_BYTES)
 }
 
-impl Placed<'_> {
-    const fn size(&self) -> usize {
-        HEAD_BYTES.saturating_add(self.leases.len()).saturating_add(self.waiting.len())
+impl Record for State {
+    const PAGE_BYTES_MAX: usize = PAGE_BYTES_MAX;
+
+    fn length(bytes: &[u8]) -> Option<usize> {
+        let Lists { leases, waiting } = Lists::read(bytes)?;
+        Some(HEAD_BYTES.saturating_add(leases.len()).saturating_add(waiting.len()))
     }
 
-    fn decode(&self) -> State {
-        let leases = pairs(self.leases).map(|(worker, count)| Lease { worker: WorkerId(worker), count });
-        let waiting = pairs(self.waiting).map(|(worker, number)| Ticket { worker: WorkerId(worker), number });
-        State { leases: leases.collect(), waiting: waiting.collect() }
-    }
-}
-
-impl Page {
-    /// Takes a page's bytes.
-    #[must_use]
-    pub const fn read(bytes: Vec<u8>) -> Self {
-        Self { bytes }
-    }
-
-    /// The page as it is stored.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The state under `fingerprint`, idle where there is none.
-    ///
-    /// # Errors
-    /// [`Fault::BadRecord`] if a record before it cannot be one of ours.
-    pub fn find(&self, fingerprint: u64) -> Result<State, Fault> {
-        let mut records = self.records();
-        match records.find(|placed| placed.fingerprint == fingerprint) {
-            Some(placed) => Ok(placed.decode()),
-            None if records.rest.is_empty() => Ok(State::default()),
-            None => Err(Fault::BadRecord),
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let count = |length: usize| u16::try_from(length).map(u16::to_le_bytes).map_err(|_| Fault::Full);
+        let entries = self.leases.len().saturating_add(self.waiting.len());
+        out.reserve(entries.saturating_mul(ENTRY_BYTES).saturating_add(HEAD_BYTES));
+        out.extend_from_slice(&count(self.leases.len())?);
+        out.extend_from_slice(&count(self.waiting.len())?);
+        let leases = self.leases.iter().map(|lease| (lease.worker, lease.count));
+        let waiting = self.waiting.iter().map(|ticket| (ticket.worker, ticket.number));
+        for (WorkerId(worker), number) in leases.chain(waiting) {
+            out.extend_from_slice(&worker.to_le_bytes());
+            out.extend_from_slice(&number.to_le_bytes());
         }
+        Ok(())
     }
 
-    /// Stores `state` under `fingerprint`, or nothing where it is idle; whether it was another before.
+    fn decode(record: &[u8]) -> Result<Self, Fault> {
+        let Lists { leases, waiting } = Lists::read(record).ok_or(Fault::BadRecord)?;
+        let leases = pairs(leases).map(|(worker, count)| Lease { worker: WorkerId(worker), count });
+        let waiting = pairs(waiting).map(|(worker, number)| Ticket { worker: WorkerId(worker), number });
+        Ok(Self { leases: leases.collect(), waiting: waiting.collect() })
+    }
+}
+
+impl PoolPage {
+    /// Stores `state` under `fingerprint`, or removes the record if the state is idle; true if that
+    /// changes the page.
     ///
     /// # Errors
-    /// [`Fault::Full`] where the page would grow beyond its bound.
+    /// [`Fault::Full`] if the page would grow beyond its bound.
     pub fn put(&mut self, fingerprint: u64, state: &State) -> Result<bool, Fault> {
-        let mut records = self.records();
-        let found = records.find(|placed| placed.fingerprint == fingerprint).map_or(0, |placed| placed.size());
-        let end = self.bytes.len().saturating_sub(records.rest.len());
-        let place = end.saturating_sub(found)..end;
-        let record = if state.is_idle() { Vec::new() } else { encode(fingerprint, state)? };
-        if self.bytes.get(place.clone()).is_some_and(|found| found == record) {
-            return Ok(false);
+        if state.is_idle() {
+            return Ok(self.remove(fingerprint));
         }
-        let size = self.bytes.len().saturating_sub(found).saturating_add(record.len());
-        if record.len() > found && size > PAGE_BYTES_MAX {
-            return Err(Fault::Full);
+        match self.replace(fingerprint, state)? {
+            Replaced::Unchanged => Ok(false),
+            Replaced::Changed => Ok(true),
+            Replaced::Absent => self.append(fingerprint, state).map(|()| true),
         }
-        if found == self.bytes.len() {
-            // Most pages have one record at most.
-            self.bytes = record;
-        } else {
-            self.bytes.splice(place, record);
-        }
-        Ok(true)
     }
 
     /// The workers that have a lease or a ticket here.
@@ -132,35 +100,28 @@ impl Page {
     pub fn workers(&self) -> Result<BTreeSet<WorkerId>, Fault> {
         let mut records = self.records();
         let mut workers = BTreeSet::new();
-        for placed in &mut records {
-            workers.extend(pairs(placed.leases).chain(pairs(placed.waiting)).map(|(worker, _)| WorkerId(worker)));
+        for slice in &mut records {
+            let Lists { leases, waiting } = Lists::read(slice.record).ok_or(Fault::BadRecord)?;
+            workers.extend(pairs(leases).chain(pairs(waiting)).map(|(worker, _)| WorkerId(worker)));
         }
-        if records.rest.is_empty() { Ok(workers) } else { Err(Fault::BadRecord) }
+        records.finish().map(|()| workers)
     }
 
-    /// Forgets the workers that `gone` names.
+    /// Returns the page without the workers that `is_gone` names.
     ///
     /// # Errors
     /// [`Fault::BadRecord`] if this is no page of ours.
-    pub fn forget(&mut self, gone: impl Fn(WorkerId) -> bool) -> Result<(), Fault> {
+    pub fn without(&self, is_gone: impl Fn(WorkerId) -> bool) -> Result<Self, Fault> {
         let mut records = self.records();
-        let mut left = Vec::with_capacity(self.bytes.len());
-        for placed in &mut records {
-            let mut state = placed.decode();
-            state.forget(&gone);
+        let mut left = Self::read(Vec::with_capacity(self.bytes().len()));
+        for slice in &mut records {
+            let mut state = State::decode(slice.record)?;
+            state.forget(&is_gone);
             if !state.is_idle() {
-                left.append(&mut encode(placed.fingerprint, &state)?);
+                left.append(slice.fingerprint, &state)?;
             }
         }
-        if !records.rest.is_empty() {
-            return Err(Fault::BadRecord);
-        }
-        self.bytes = left;
-        Ok(())
-    }
-
-    fn records(&self) -> Records<'_> {
-        Records { rest: &self.bytes }
+        records.finish().map(|()| left)
     }
 }
 
@@ -170,21 +131,6 @@ impl Page {
 pub fn key(number: u32) -> [u8; 8] {
     let [n0, n1, n2, n3] = number.to_le_bytes();
     [b's', b'g', b'p', 1, n0, n1, n2, n3]
-}
-
-fn encode(fingerprint: u64, state: &State) -> Result<Vec<u8>, Fault> {
-    let count = |length: usize| u16::try_from(length).map(u16::to_le_bytes).map_err(|_| Fault::Full);
-    let entries = state.leases.len().saturating_add(state.waiting.len());
-    let mut record = Vec::with_capacity(entries.saturating_mul(ENTRY_BYTES).saturating_add(HEAD_BYTES));
-    record.extend_from_slice(&fingerprint.to_le_bytes());
-    record.extend_from_slice(&count(state.leases.len())?);
-    record.extend_from_slice(&count(state.waiting.len())?);
-    let leases = state.leases.iter().map(|lease| (lease.worker, lease.count));
-    for (WorkerId(worker), number) in leases.chain(state.waiting.iter().map(|ticket| (ticket.worker, ticket.number))) {
-        record.extend_from_slice(&worker.to_le_bytes());
-        record.extend_from_slice(&number.to_le_bytes());
-    }
-    Ok(record)
 }
 
 fn pairs(bytes: &[u8]) -> impl Iterator<Item = (u32, u32)> {
@@ -214,14 +160,15 @@ mod tests {
     proptest! {
         #[test]
         fn a_page_is_a_map(steps in proptest::collection::vec((0..5_u64, states()), 0..20), gone: [bool; 5]) {
-            let (mut page, mut map) = (Page::read(Vec::new()), BTreeMap::new());
+            let (mut page, mut map) = (PoolPage::read(Vec::new()), BTreeMap::new());
             for (fingerprint, state) in steps {
-                let is_new = page.find(fingerprint).unwrap() != state;
+                let is_new = page.find(fingerprint).unwrap().unwrap_or_default() != state;
                 prop_assert_eq!(page.put(fingerprint, &state).unwrap(), is_new);
                 map.insert(fingerprint, state);
-                page = Page::read(page.bytes().to_vec());
+                page = PoolPage::read(page.bytes().to_vec());
                 for fingerprint in 0..5 {
-                    prop_assert_eq!(page.find(fingerprint).unwrap(), map.get(&fingerprint).cloned().unwrap_or_default());
+                    let stored = map.get(&fingerprint).filter(|state| !state.is_idle());
+                    prop_assert_eq!(page.find(fingerprint).unwrap(), stored.cloned());
                 }
             }
             let of = |state: &State| {
@@ -229,28 +176,39 @@ mod tests {
                 [state.leases.iter().map(|lease| lease.worker).collect(), waiting].concat()
             };
             prop_assert_eq!(page.workers().unwrap(), map.values().flat_map(of).collect::<BTreeSet<_>>());
-            page.forget(|WorkerId(worker)| gone[worker as usize]).unwrap();
+            page = page.without(|WorkerId(worker)| gone[worker as usize]).unwrap();
             for state in map.values_mut() {
                 state.forget(|WorkerId(worker)| gone[worker as usize]);
             }
             for (fingerprint, state) in &map {
-                prop_assert_eq!(&page.find(*fingerprint).unwrap(), state);
+                prop_assert_eq!(&page.find(*fingerprint).unwrap().unwrap_or_default(), state);
             }
             prop_assert_eq!(page.bytes().is_empty(), map.values().all(State::is_idle));
         }
 
         #[test]
         fn any_bytes_are_a_page_or_a_fault(bytes in proptest::collection::vec(0..3_u8, 0..200)) {
-            let mut page = Page::read(bytes);
-            let workers = page.workers();
-            prop_assert_eq!(page.forget(|_| true).is_err(), workers.is_err());
+            let page = PoolPage::read(bytes);
+            prop_assert_eq!(page.without(|_| true).is_err(), page.workers().is_err());
             let _ = page.find(7);
         }
     }
 
+    /// Workers of another build read these bytes, unless the third byte of the key differs.
+    #[test]
+    fn the_stored_form_stays() {
+        let mut page = PoolPage::read(Vec::new());
+        let leases = vec![Lease { worker: WorkerId(7), count: 3 }];
+        let waiting = vec![Ticket { worker: WorkerId(9), number: 0x0102 }];
+        assert_eq!(page.put(5, &State { leases, waiting }), Ok(true));
+        let lists = [1, 0, 1, 0, 7, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 0, 2, 1, 0, 0];
+        assert_eq!(page.bytes(), [&[5, 0, 0, 0, 0, 0, 0, 0][..], &lists].concat());
+        assert_eq!(key(0x0304), *b"sgp\x01\x04\x03\x00\x00");
+    }
+
     #[test]
     fn a_page_that_is_full_takes_no_more_but_gives() {
-        let mut page = Page::read(Vec::new());
+        let mut page = PoolPage::read(Vec::new());
         let ticket = |number| Ticket { worker: WorkerId(1), number };
         let mut state = State { leases: Vec::new(), waiting: (0..800).map(ticket).collect() };
         let full = (0..).find(|fingerprint| page.put(*fingerprint, &state) == Err(Fault::Full)).unwrap();

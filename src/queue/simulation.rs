@@ -1,6 +1,6 @@
-//! Several workers over one proxy: streams that come, end and give up, deadlines, VMs that die at any
-//! host call, policies that change, messages that are late or lost, conflicts, faults, and workers
-//! that stand still for longer than others bear.
+//! Several workers over one proxy ([`crate::host::fake::world`]): streams that arrive, end and give up,
+//! deadlines, VMs that die at any host call, policies that change, messages that are late or lost,
+//! conflicts, faults, and workers that stand still for longer than others bear.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -9,38 +9,35 @@
 )]
 
 mod oracle;
-mod world;
+mod proxy;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 
+use self::oracle::StreamState;
+use self::proxy::{MILLI, Port, Proxy, SECOND, World};
 use super::live::LivePool;
 use super::membership::RootId;
 use super::stream::{Action, Admission, Answer, Ask, StreamId};
 use super::worker::Worker;
 use crate::base::time::Span;
+use crate::host::fake::seeds::for_each_seed;
+use crate::host::fake::world::{ALWAYS, Death, Rates, silence_deaths};
 use crate::limit::FailureMode;
 use crate::limit::pool::Pool;
-use oracle::Stand;
-use world::{Death, MILLI, Port, SECOND, World};
 
 const THREADS_MAX: usize = 4;
 
-/// Of the first pool there are two, of the second one.
+/// Two of the first pool, and one of the second.
 const KEYS: usize = 3;
 
-/// One run; all shares are of a hundred thousand host calls.
+/// One run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Setup {
     seed: u64,
     threads: usize,
     seconds: u64,
-    conflicts: u64,
-    faults: u64,
-    losses: u64,
-    deaths: u64,
-    stalls: u64,
+    rates: Rates,
     /// Of a hundred thousand events: another policy.
     policies: u64,
     /// Whether some streams ask for slots of both pools.
@@ -69,58 +66,58 @@ enum Event {
     Leave(u32),
 }
 
-impl World {
-    fn next_event(&mut self, id: usize) -> Event {
-        if self.is_over() {
-            return Event::Over;
-        }
-        let policies: Vec<u32> = self.loops.iter().map(|one| one.policy).collect();
-        let clock = self.clock;
-        self.oracle.look(clock, &policies);
-        let share = self.setup.policies;
-        self.policy += u32::from(self.chance(share));
-        let policy = self.policy;
-        let one = &mut self.loops[id];
-        let Some(vm) = one.vm else {
-            let may_load = clock >= one.may_reload && clock < (self.setup.seconds + 2) * SECOND;
-            return if may_load { Event::Load } else { Event::Nothing };
-        };
-        self.oracle.begins(vm);
-        if one.policy != policy {
-            one.policy = policy;
-            return Event::Policy(policy);
-        }
-        if let Some(wake) = one.wakes.iter().position(|at| *at <= clock) {
-            one.wakes.remove(wake);
-            return Event::Message;
-        }
-        // What is due may be called after what came in meanwhile.
-        if clock >= one.next_tick && self.below(3) > 0 {
-            self.loops[id].next_tick = clock + 100 * MILLI;
-            return Event::Tick;
-        }
-        let open = self.oracle.open(vm);
-        let haste = if self.is_ending() { 20 } else { 2 };
-        if self.below(100) < haste * open.len() as u64 {
-            let which = self.below(open.len() as u64) as usize;
-            return Event::Leave(open[which]);
-        }
-        if self.below(100) < 40 && open.len() < 12 && !self.is_ending() {
-            return self.arrival();
-        }
-        Event::Nothing
+/// Says what the event loop of one thread does next.
+fn next_event(world: &mut World, id: usize) -> Event {
+    let clock = world.clock;
+    if world.model.is_over(clock) {
+        return Event::Over;
     }
+    let policies: Vec<u32> = world.model.loops.iter().map(|one| one.policy).collect();
+    world.model.oracle.look(clock, &policies);
+    let rate = world.model.setup.policies;
+    world.model.policy += u32::from(world.chance(rate));
+    let (policy, setup) = (world.model.policy, world.model.setup);
+    let one = &mut world.model.loops[id];
+    let Some(vm) = one.vm else {
+        let may_load = clock >= one.may_reload && clock < (setup.seconds + 2) * SECOND;
+        return if may_load { Event::Load } else { Event::Nothing };
+    };
+    world.model.oracle.begins(vm);
+    if one.policy != policy {
+        one.policy = policy;
+        return Event::Policy(policy);
+    }
+    if let Some(wake) = one.wakes.iter().position(|at| *at <= clock) {
+        one.wakes.remove(wake);
+        return Event::Message;
+    }
+    // An event that came in meanwhile may be handled before one that is due.
+    if clock >= one.next_tick && world.below(3) > 0 {
+        world.model.loops[id].next_tick = clock + 100 * MILLI;
+        return Event::Tick;
+    }
+    let open = world.model.oracle.open(vm);
+    let is_ending = world.model.is_ending(clock);
+    let haste = if is_ending { 20 } else { 2 };
+    if world.below(100) < haste * open.len() as u64 {
+        let which = world.below(open.len() as u64) as usize;
+        return Event::Leave(open[which]);
+    }
+    if world.below(100) < 40 && open.len() < 12 && !is_ending {
+        return arrival(world);
+    }
+    Event::Nothing
+}
 
-    fn arrival(&mut self) -> Event {
-        self.next_stream += 1;
-        let keys = match self.below(10) {
-            0..5 => vec![0],
-            5..7 => vec![1],
-            7 if self.setup.asks_twice => vec![2, 0],
-            _ => vec![2],
-        };
-        Event::Arrive(self.next_stream, keys)
-    }
+fn arrival(world: &mut World) -> Event {
+    world.model.next_stream += 1;
+    let keys = match world.below(10) {
+        0..5 => vec![0],
+        5..7 => vec![1],
+        7 if world.model.setup.asks_twice => vec![2, 0],
+        _ => vec![2],
+    };
+    Event::Arrive(world.model.next_stream, keys)
 }
 
 /// A VM: what Envoy's callbacks do with the worker.
@@ -134,13 +131,13 @@ struct Vm {
 impl Vm {
     fn load(port: &Port) -> Self {
         let (number, policy) = port.between(|world| {
-            let number = world.oracle.vm_starts();
-            let (clock, policy) = (world.clock, world.policy);
-            let one = &mut world.loops[port.id];
+            let number = world.model.oracle.vm_starts();
+            let (clock, policy) = (world.clock, world.model.policy);
+            let one = &mut world.model.loops[port.id];
             (one.vm, one.up_since, one.next_tick, one.policy) = (Some(number), clock, clock, policy);
             (number, policy)
         });
-        // A host that fails here keeps the policy away; it is put to work later.
+        // If the host fails here, the policy takes effect later.
         let mut worker = (0..).find_map(|_| Worker::open(port.clone(), &[5; 16]).ok()).unwrap();
         let pools = [0, 1].map(|pool: usize| worker.reconfigure(&pool.to_le_bytes(), numbers(policy, pool)));
         let key = |key: usize| {
@@ -149,12 +146,12 @@ impl Vm {
             partial.finish()
         };
         let keys = (0..KEYS).map(key).collect();
-        port.between(|world| world.oracle.keys = keys);
+        port.between(|world| world.model.oracle.keys = keys);
         Self { number, worker, pools, root: RootId(1) }
     }
 
     fn live(&mut self, port: &Port, event: Event) {
-        let uptime = port.between(|world| world.uptime(port.id));
+        let uptime = port.between(|world| world.model.uptime(port.id, world.clock));
         let vm = self.number;
         match event {
             Event::Over | Event::Nothing | Event::Load => {}
@@ -171,31 +168,33 @@ impl Vm {
             }
             Event::Tick => {
                 let actions = self.worker.on_tick(self.root, uptime);
-                port.between(|world| world.oracle.has_ticked(vm));
+                port.between(|world| world.model.oracle.has_ticked(vm));
                 self.carry_out(port, actions);
             }
             Event::Arrive(stream, keys) => {
                 let asks = port.between(|world| {
                     let asks = keys.iter().map(|key| Ask {
                         pool: Rc::clone(&self.pools[pool_of(*key)]),
-                        key: world.oracle.keys[*key],
+                        key: world.model.oracle.keys[*key],
                         failure: FailureMode::Deny,
                     });
                     let asks = asks.collect();
-                    world.oracle.arrives(stream, vm, keys, world.clock);
+                    world.model.oracle.arrives(stream, vm, keys, world.clock);
                     asks
                 });
                 let arrival = self.worker.acquire(self.root, StreamId(stream), asks, uptime);
                 port.between(|world| match arrival {
-                    Admission::Admit => world.oracle.answered(vm, stream, Stand::Asking, Ok(()), world.clock),
-                    Admission::Wait => world.oracle.waits(vm, stream),
+                    Admission::Admit => {
+                        world.model.oracle.answered(vm, stream, StreamState::Asking, Ok(()), world.clock)
+                    }
+                    Admission::Wait => world.model.oracle.waits(vm, stream),
                     Admission::Refuse(refusal) => {
-                        world.oracle.answered(vm, stream, Stand::Asking, Err(refusal.reason), world.clock);
+                        world.model.oracle.answered(vm, stream, StreamState::Asking, Err(refusal.reason), world.clock);
                     }
                 });
             }
             Event::Leave(stream) => {
-                port.between(|world| world.oracle.leaves(stream));
+                port.between(|world| world.model.oracle.leaves(stream));
                 self.worker.release(StreamId(stream), uptime);
                 self.worker.release(StreamId(stream), uptime);
             }
@@ -209,17 +208,17 @@ impl Vm {
                     Answer::Resume => Ok(()),
                     Answer::Refuse(refusal) => Err(refusal.reason),
                 };
-                world.oracle.answered(self.number, stream.0, Stand::Waiting, answer, world.clock);
+                world.model.oracle.answered(self.number, stream.0, StreamState::Waiting, answer, world.clock);
             }
         });
     }
 }
 
 /// An event loop, until all is over.
-fn run_loop(port: &Port) {
+fn run_loop(port: &Port, threads: usize) {
     let mut vm = None;
     loop {
-        let event = port.between(|world| world.next_event(port.id));
+        let event = port.between(|world| next_event(world, port.id));
         if matches!(event, Event::Over) {
             break;
         }
@@ -228,7 +227,7 @@ fn run_loop(port: &Port) {
             if is_new {
                 vm = Some(Vm::load(port));
             }
-            let event = if is_new { port.between(World::arrival) } else { event };
+            let event = if is_new { port.between(arrival) } else { event };
             if let Some(vm) = &mut vm {
                 vm.live(port, event);
             }
@@ -237,78 +236,73 @@ fn run_loop(port: &Port) {
             vm = None;
             port.between(|world| {
                 let clock = world.clock;
-                let one = &mut world.loops[port.id];
+                let one = &mut world.model.loops[port.id];
                 (one.may_reload, one.wakes) = (clock + SECOND, Vec::new());
                 if let Some(vm) = one.vm.take() {
-                    world.oracle.vm_dies(vm);
+                    world.model.oracle.vm_dies(vm);
                 }
                 if !panic.is::<Death>() {
-                    world.oracle.failure.get_or_insert("a panic".to_owned());
+                    world.model.oracle.failure.get_or_insert("a panic".to_owned());
                 }
             });
         }
-        port.rest();
+        port.rest(40 * MILLI / threads as u64);
     }
     port.end();
 }
 
-/// Runs it, and panics where a promise was broken. What was seen.
+/// Runs one setup, and panics if a promise was broken. Returns what the oracle has seen.
 fn run(setup: Setup) -> [u64; 5] {
-    let mut world = World::new(setup);
-    let Setup { conflicts, faults, losses, deaths, stalls, .. } = setup;
-    world.oracle.is_calm = conflicts + faults + losses + deaths + stalls == 0;
-    let world = Arc::new((Mutex::new(world), [const { Condvar::new() }; THREADS_MAX]));
-    let ports = (0..setup.threads).map(|id| Port { id, world: Arc::clone(&world) });
-    let threads: Vec<_> = ports.map(|port| std::thread::spawn(move || run_loop(&port))).collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-    let mut world = world.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let clock = world.clock;
-    world.oracle.finish(clock);
-    assert_eq!(world.oracle.failure, None, "{setup:?}");
-    world.oracle.seen
+    let ports = Proxy::start(setup);
+    let last = ports[0].clone();
+    let threads = ports.into_iter().map(|port| std::thread::spawn(move || run_loop(&port, setup.threads)));
+    let threads: Vec<_> = threads.collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    last.alone().between(|world| {
+        let clock = world.clock;
+        world.model.oracle.finish(clock);
+        assert_eq!(world.model.oracle.failure, None, "{setup:?}");
+        world.model.oracle.seen
+    })
 }
 
-fn silence_deaths() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !info.payload().is::<Death>() {
-                usual(info);
-            }
-        }));
-    });
-}
-
-/// Runs all seeds. What was seen must be all that there is to see.
+/// Runs all seeds. Together they must have seen all that there is to see.
 fn run_all(seeds: u64, setup: impl Fn(u64) -> Setup) {
     silence_deaths();
     let mut seen = [0; 5];
-    for seed in 0..seeds {
-        let run = run(Setup { seed, threads: 1 + seed as usize % THREADS_MAX, seconds: 20, ..setup(seed) });
-        seen.iter_mut().zip(run).for_each(|(sum, count)| *sum += count);
-    }
-    assert!(seen[..4].iter().all(|count| *count > seeds), "{seen:?}");
-    assert_eq!(seen[4] > 0, setup(0).stalls > 0, "{seen:?}");
+    let is_all = for_each_seed(0..seeds, |seed| {
+        let mut setup = Setup { seed, threads: 1 + seed as usize % THREADS_MAX, seconds: 20, ..setup(seed) };
+        setup.rates.turns = ALWAYS / 3;
+        for (sum, count) in seen.iter_mut().zip(run(setup)) {
+            *sum += count;
+        }
+    });
+    assert!(!is_all || seen[..4].iter().all(|count| *count > seeds), "{seen:?}");
+    assert!(!is_all || (seen[4] > 0) == (setup(0).rates.stalls > 0), "{seen:?}");
 }
 
 #[test]
-fn while_all_is_well_nobody_waits_for_a_slot_that_is_free() {
+fn while_all_is_well_no_request_waits_for_a_free_slot() {
     run_all(60, |_| Setup::default());
 }
 
 #[test]
-fn another_policy_holds_from_when_it_is_taken() {
+fn another_policy_applies_from_when_it_is_loaded() {
     run_all(60, |_| Setup { policies: 500, ..Setup::default() });
 }
 
 #[test]
-fn whatever_fails_no_slot_is_lost_and_nobody_is_answered_twice() {
+fn whatever_fails_no_slot_is_lost_and_no_request_is_answered_twice() {
     run_all(150, |seed| Setup {
-        conflicts: [0, 2_000, 20_000][seed as usize % 3],
-        faults: [0, 300, 0, 10_000][seed as usize / 3 % 4],
-        losses: [0, 20_000][seed as usize / 2 % 2],
-        deaths: [100, 0, 30][seed as usize % 3],
+        rates: Rates {
+            conflicts: [0, 2_000, 20_000][seed as usize % 3],
+            faults: [0, 300, 0, 10_000][seed as usize / 3 % 4],
+            losses: [0, 20_000][seed as usize / 2 % 2],
+            deaths: [100, 0, 30][seed as usize % 3],
+            ..Rates::default()
+        },
         policies: [0, 500][seed as usize % 2],
         asks_twice: true,
         ..Setup::default()
@@ -316,10 +310,9 @@ fn whatever_fails_no_slot_is_lost_and_nobody_is_answered_twice() {
 }
 
 #[test]
-fn a_worker_that_stands_still_harms_nobody_else() {
+fn a_worker_that_stands_still_harms_no_other() {
     run_all(100, |seed| Setup {
-        stalls: 60,
-        deaths: [0, 30][seed as usize % 2],
+        rates: Rates { stalls: 60, deaths: [0, 30][seed as usize % 2], ..Rates::default() },
         asks_twice: seed % 3 == 0,
         ..Setup::default()
     });

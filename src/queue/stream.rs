@@ -1,4 +1,4 @@
-//! Streams and what they are told.
+//! Streams, what they ask for, and their answers.
 
 use std::rc::Rc;
 
@@ -16,13 +16,13 @@ pub struct StreamId(pub u32);
 pub struct Ask {
     /// The pool.
     pub pool: Rc<LivePool>,
-    /// Whose slots.
+    /// The key of the slots.
     pub key: Key,
-    /// What holds if they cannot be had.
+    /// The failure mode of the pool.
     pub failure: FailureMode,
 }
 
-/// What becomes of a stream that comes.
+/// The answer to a stream that asks for its slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It has all its slots.
@@ -36,9 +36,9 @@ pub enum Admission {
 /// Which pool refused, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The ask's place among those of its request.
+    /// The index of the pool's ask among those of the request.
     pub ask: usize,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
@@ -47,17 +47,17 @@ pub struct Refusal {
 pub enum Reason {
     /// Slots and queue were full.
     QueueFull,
-    /// It waited for as long as one may.
+    /// The request waited for the pool's timeout.
     QueueTimeout,
-    /// The pool could not be had, and its failure mode says so.
+    /// The pool could not be read, and its failure mode is `deny`.
     Unavailable(Fault),
 }
 
 impl Reason {
-    /// One of each.
+    /// All reasons, with any fault.
     pub const ALL: [Self; 3] = [Self::QueueFull, Self::QueueTimeout, Self::Unavailable(Fault::Full)];
 
-    /// The name in metrics and in what callers are told.
+    /// The name in metrics and in replies.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Reason {
         }
     }
 
-    /// Its place in [`Reason::ALL`].
+    /// The index in [`Reason::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         match self {

@@ -56,21 +56,21 @@ impl One {
     }
 
     fn hear(&mut self) -> Vec<(u32, Answer)> {
-        told(self.worker.on_message(self.uptime))
+        answers(self.worker.on_message(self.uptime))
     }
 
-    /// So many ticks, and what they told.
+    /// Lets `ticks` pass, and returns the answers.
     fn tick(&mut self, ticks: u64) -> Vec<(u32, Answer)> {
         (0..ticks)
             .flat_map(|_| {
                 self.uptime = self.uptime.plus(tenths(1));
-                told(self.worker.on_tick(ROOT, self.uptime))
+                answers(self.worker.on_tick(ROOT, self.uptime))
             })
             .collect()
     }
 }
 
-fn told(actions: Vec<Action>) -> Vec<(u32, Answer)> {
+fn answers(actions: Vec<Action>) -> Vec<(u32, Answer)> {
     assert!(actions.len() <= ACTIONS_MAX);
     actions.into_iter().map(|action| (action.stream.0, action.answer)).collect()
 }
@@ -81,9 +81,9 @@ const fn refused(reason: Reason) -> Refusal {
 
 const TIMEOUT: Answer = Answer::Refuse(refused(Reason::QueueTimeout));
 
-/// Pages that hold something.
+/// The number of pages with records.
 fn pages(data: &FakeData) -> usize {
-    data.values.borrow().iter().filter(|(key, (value, _))| key.starts_with(b"sgp") && !value.is_empty()).count()
+    data.map.borrow().values.iter().filter(|(key, (value, _))| key.starts_with(b"sgp") && !value.is_empty()).count()
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_slot_is_handed_from_worker_to_worker_in_order() {
 }
 
 #[test]
-fn a_slot_that_comes_to_one_who_has_left_goes_on() {
+fn a_slot_that_is_granted_to_a_stream_that_has_left_goes_on() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
     assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
@@ -111,7 +111,7 @@ fn a_slot_that_comes_to_one_who_has_left_goes_on() {
     b.release(1);
     assert_eq!(b.hear(), []);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
-    // Also where it is this worker's own, and has not been told yet.
+    // Also if it is this worker's own, and has not been answered yet.
     assert_eq!([a.acquire(3), a.acquire(4)], [Admission::Wait, Admission::Wait]);
     a.release(2);
     a.release(3);
@@ -121,7 +121,7 @@ fn a_slot_that_comes_to_one_who_has_left_goes_on() {
 }
 
 #[test]
-fn who_waits_too_long_is_refused_and_who_has_a_slot_by_then_is_not() {
+fn a_request_that_waits_too_long_is_refused_unless_it_has_a_slot_by_then() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
     assert_eq!([a.acquire(1), b.acquire(1), b.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
@@ -160,7 +160,7 @@ fn no_callback_answers_more_than_its_share() {
 }
 
 #[test]
-fn another_policy_holds_at_once_also_for_those_who_wait() {
+fn another_policy_applies_at_once_also_to_waiting_requests() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
     assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2), b.acquire(2)][1..], [Admission::Wait; 3]);
@@ -185,7 +185,7 @@ fn a_lost_message_costs_a_second_and_no_slot() {
     let queue = QueueToken(1);
     assert_eq!(data.dequeue(queue).map(|message| message.is_some()), Ok(true));
     assert_eq!(b.tick(10), [(1, Answer::Resume)]);
-    // One that lies there and woke nobody is taken at the next tick.
+    // A message that woke no worker is received at the next tick.
     data.enqueue(queue, &[]).unwrap();
     assert_eq!(b.tick(1), []);
     assert_eq!(data.dequeue(queue), Ok(None));
@@ -208,14 +208,14 @@ fn what_a_dead_worker_held_is_free_within_nine_seconds() {
 }
 
 #[test]
-fn a_worker_that_was_buried_alive_comes_back_with_all_it_had() {
+fn a_living_worker_that_was_evicted_returns_with_all_it_had() {
     let data = FakeData::default();
     let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
     assert_eq!([a.acquire(1), a.acquire(2), b.acquire(1)], [Admission::Admit, Admission::Wait, Admission::Wait]);
     assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
-    // The next callback of the one that stood still. Its first stream is in flight still, and its
-    // second has not come to a slot by having lost its ticket.
+    // The next callback of the worker that stood still. Its first stream is still in flight, and its
+    // second was not granted a slot although its ticket is gone.
     a.uptime = tenths(80);
     assert_eq!(a.acquire(3), Admission::Wait);
     b.release(1);
@@ -229,7 +229,7 @@ fn a_worker_that_was_buried_alive_comes_back_with_all_it_had() {
 }
 
 #[test]
-fn one_that_finds_its_leases_swept_needs_no_tick_to_know() {
+fn a_worker_that_finds_its_leases_reaped_needs_no_tick_to_know() {
     let data = FakeData::default();
     let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
@@ -279,7 +279,7 @@ fn a_ticket_that_cannot_be_taken_back_is_refused_in_time_all_the_same() {
 fn many_slots_more_let_many_in_within_a_few_ticks() {
     let data = FakeData::default();
     let mut a = One::new(&data, pool(1, 900));
-    // Others wait beside them, and are looked at in rounds.
+    // Other keys wait as well, and are looked at in rounds.
     let other = a.worker.reconfigure(b"other", pool(1, 900));
     for stream in 0..100 {
         let ask = a.ask(&other, &(stream % 50).to_string());

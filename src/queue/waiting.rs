@@ -1,7 +1,7 @@
 //! A worker's streams that wait for one key.
 //!
-//! They are asked all at once far more often than one of them comes or goes, and nearly all come at
-//! the end and go at the beginning.
+//! The whole list is read far more often than one stream is added or removed, and nearly all are
+//! added at the end and removed at the beginning.
 
 use super::stream::StreamId;
 
@@ -21,28 +21,32 @@ impl Waiting {
     }
 
     pub(super) fn contains(&self, number: u32) -> bool {
-        self.place(number).is_ok()
+        self.index(number).is_ok()
     }
 
     pub(super) fn insert(&mut self, number: u32, stream: StreamId) {
-        match self.place(number) {
-            Ok(place) => self.streams.get_mut(place).into_iter().for_each(|known| known.1 = stream),
-            Err(place) => self.streams.insert(place, (number, stream)),
+        match self.index(number) {
+            Ok(index) => {
+                if let Some(known) = self.streams.get_mut(index) {
+                    known.1 = stream;
+                }
+            }
+            Err(index) => self.streams.insert(index, (number, stream)),
         }
     }
 
     pub(super) fn remove(&mut self, number: u32) -> Option<StreamId> {
-        self.place(number).ok().map(|place| self.streams.remove(place).1)
+        self.index(number).ok().map(|index| self.streams.remove(index).1)
     }
 
-    /// Removes all of these, in whatever order they are.
+    /// Removes all of these numbers, which may have any order.
     pub(super) fn remove_all(&mut self, numbers: &[u32]) {
         if !numbers.is_empty() {
             self.streams.retain(|(number, _)| !numbers.contains(number));
         }
     }
 
-    fn place(&self, number: u32) -> Result<usize, usize> {
+    fn index(&self, number: u32) -> Result<usize, usize> {
         self.streams.binary_search_by_key(&number, |(number, _)| *number)
     }
 }

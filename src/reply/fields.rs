@@ -1,56 +1,72 @@
-//! The header fields by which a caller knows where it stands.
+//! The header fields that state a caller's limits.
 //!
-//! The `X-RateLimit-*` fields show one limit, the standard's ([`super::ietf`]) all that are shown.
-//! All names that a policy uses are the gateway's own: what the upstream sends under them goes.
+//! The `X-RateLimit-*` fields show one limit, the standard's ([`super::ietf`]) all limits that are
+//! shown. The gateway owns all field names that a policy uses: what the upstream sends under them
+//! is removed.
+
+use std::num::NonZeroU64;
 
 use super::ietf;
 use crate::base::id::{CounterOwner, LimitId, PoolId};
+use crate::base::invariant::invariant;
 use crate::base::time::{Span, Timestamp};
 use crate::limit::calendar::Over;
-use crate::limit::{Balance, Enforcement, Reading, Rule};
+use crate::limit::{Enforcement, Reading, Rule};
 use crate::policy::Policy;
 use crate::policy::limits::{CostSource, Limit, Visibility};
-use crate::policy::replies::{Fields, Reset, When, XRateLimit};
+use crate::policy::replies::{Reset, When, XRateLimit};
 use crate::store::LimitCheck;
 
-/// A field's name, and its value.
+#[cfg(test)]
+mod tests;
+
+/// A field's name and its value.
 pub type Field = (&'static str, String);
 
-/// One limit that applied, as the fields show it.
+/// The status of one limit that applied to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
     /// The limit.
     pub limit: LimitId,
-    /// Whether its numbers are seen at all times, or only what is over its quota.
+    /// Whether callers see the limit at all times, or only what exceeds its quota.
     pub visibility: Visibility,
-    /// Units that are granted for a window.
+    /// Units granted for a window.
     pub quota: u64,
     /// The window's length.
     pub window: Span,
-    /// Its counter; `None` where that could not be had.
+    /// The counter; `None` if it could not be read.
     pub reading: Option<Reading>,
-    /// Whether it refused the request.
+    /// Whether the limit refused the request.
     refuses: bool,
-    /// Units that such a request takes; at least one.
-    cost: u64,
+    /// Units that such a request takes.
+    cost: NonZeroU64,
 }
 
-/// Who answers, which decides what is told of the limits.
+/// The limits and pools that applied to a request, as the fields show them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Applied<'a> {
+    /// The limits.
+    pub limits: &'a [LimitStatus],
+    /// The pools.
+    pub pools: &'a [PoolId],
+}
+
+/// What answers the request, which decides what the fields state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// The upstream, or the proxy for it: the request was admitted.
+pub enum Responder {
+    /// The upstream, or the proxy in its place: the request was admitted.
     Upstream,
-    /// The limit that makes the caller wait longest.
+    /// The limit with the longest wait.
     Limit {
         /// Its id.
         limit: LimitId,
-        /// The seconds of `Retry-After`; `None` where no wait helps.
+        /// The seconds of `Retry-After`; `None` if no wait helps.
         retry_after: Option<u64>,
     },
-    /// A pool, a seat, a payload limit, or a limit whose counter could not be had: it has no numbers, and
-    /// the fields tell of the limits beside it.
+    /// A pool, a seat limit, a payload limit, or a limit whose counter could not be read. It has no
+    /// numbers, and the fields state the other limits.
     Other {
-        /// The seconds of `Retry-After`, where that is sent.
+        /// The seconds of `Retry-After`, if it is sent.
         retry_after: Option<u64>,
     },
 }
@@ -60,47 +76,48 @@ const REMAINING: &str = "x-ratelimit-remaining";
 const RESET: &str = "x-ratelimit-reset";
 const PERIOD: &str = "x-ratelimit-period";
 const NAME: &str = "x-ratelimit-name";
-/// Units that were admitted above a quota which counts them. Of ours alone: no page has it.
+/// Units admitted above a quota that counts them. No published API has such a field.
 const OVERAGE: &str = "x-ratelimit-overage";
 
 impl LimitStatus {
-    /// What a check says of its limit; `None` if that is not enforced, or a seat limit.
+    /// The status that a check found; `None` if the limit is not enforced, or is a seat limit.
     #[must_use]
     pub fn of(check: &LimitCheck, policy: &Policy) -> Option<Self> {
         let CounterOwner::Limit(id) = check.owner else { return None };
-        let limit = policy.limits.get(id)?;
-        let reading = check.answer.as_ref().ok().map(|answer| Reading { balance: answer.balance(), at: check.at });
-        (check.enforcement == Enforcement::Enforce).then_some(Self {
+        if check.enforcement == Enforcement::Shadow {
+            return None;
+        }
+        let limit = invariant(policy.limits.get(id), "a check is of a limit of its policy")?;
+        Some(Self {
             limit: id,
             visibility: limit.visibility,
             quota: check.rule.quota(),
             window: check.rule.window(check.at),
-            reading,
+            reading: check.answer.as_ref().ok().map(|answer| Reading { balance: answer.balance(), at: check.at }),
             refuses: !check.admits(),
-            cost: check.cost.needs().max(1),
+            // A request that only reads the counter is counted as one.
+            cost: NonZeroU64::new(check.cost.needs()).unwrap_or(NonZeroU64::MIN),
         })
     }
 
-    /// The same at a later time: what was to wait has become less. The units that came back meanwhile
-    /// are not told of; a caller may find more than it was promised.
+    /// The status at a later time: the waits have become shorter. Units that came back meanwhile
+    /// are not added; a caller may find more than was stated.
     #[must_use]
-    pub fn told_at(self, now: Timestamp) -> Self {
-        let later = |Reading { balance, at }: Reading| {
-            let passed = now.since(at);
-            let (next_unit_in, reset_in) = (balance.next_unit_in.less(passed), balance.reset_in.less(passed));
-            // A clock that stepped back meanwhile makes no reset of a window and its step.
-            Reading { balance: Balance { next_unit_in, reset_in, ..balance }, at: now }
-        };
-        Self { reading: self.reading.map(later), ..self }
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if let Some(Reading { balance, at }) = &mut self.reading {
+            let passed = now.since(*at);
+            balance.next_unit_in = balance.next_unit_in.less(passed);
+            balance.reset_in = balance.reset_in.less(passed);
+            // Even if the clock stepped back: otherwise a reset would be stated that is later by
+            // the step.
+            *at = now;
+        }
+        self
     }
 
-    fn balance(&self) -> Balance {
-        self.reading.map_or_else(Balance::default, |reading| reading.balance)
-    }
-
-    /// Requests such as this one that are left.
-    fn requests_left(&self) -> u64 {
-        self.balance().remaining.checked_div(self.cost).unwrap_or_default()
+    /// Requests of this cost that are left, if the counter could be read.
+    fn requests_left(&self) -> Option<u64> {
+        Some(self.reading?.balance.remaining / self.cost)
     }
 
     const fn is_visible(&self) -> bool {
@@ -108,7 +125,7 @@ impl LimitStatus {
     }
 }
 
-impl By {
+impl Responder {
     const fn retry_after(self) -> Option<u64> {
         match self {
             Self::Upstream => None,
@@ -116,84 +133,111 @@ impl By {
         }
     }
 
-    /// Whether the limit is one of those that are told of: a hidden one speaks where it refuses.
-    fn lists(self, shown: &LimitStatus) -> bool {
-        shown.is_visible() || (matches!(self, Self::Limit { .. }) && shown.refuses)
+    /// Whether the fields list the limit. A hidden one is listed if it refuses.
+    const fn lists(self, status: &LimitStatus) -> bool {
+        status.is_visible() || (self.is_limit() && status.refuses)
     }
 
-    /// Whether its counter is told. A limit's refusal tells of those that refused: no other is to have a
-    /// reset that is later than `Retry-After`.
-    fn tells(self, shown: &LimitStatus) -> bool {
-        self.lists(shown) && shown.reading.is_some() && (shown.refuses || !matches!(self, Self::Limit { .. }))
+    /// Whether the fields state the limit's counter. If a limit refuses, they state only limits
+    /// that refuse, since no other reset must be later than `Retry-After`.
+    const fn states(self, status: &LimitStatus) -> bool {
+        self.lists(status) && self.counts(status)
+    }
+
+    /// Whether the limit is one of those that decided the answer.
+    const fn counts(self, status: &LimitStatus) -> bool {
+        status.refuses || !self.is_limit()
+    }
+
+    const fn is_limit(self) -> bool {
+        matches!(self, Self::Limit { .. })
     }
 }
 
-/// The place of the visible one with the fewest requests left; of equal ones the first.
+/// The visible limit with the fewest requests left; the first of equal ones.
 #[must_use]
-pub fn most_constrained(shown: &[LimitStatus]) -> Option<usize> {
-    let visible = shown.iter().enumerate().filter(|(_, shown)| shown.is_visible() && shown.reading.is_some());
-    visible.min_by_key(|(_, shown)| shown.requests_left()).map(|(place, _)| place)
+pub fn most_constrained(limits: &[LimitStatus]) -> Option<&LimitStatus> {
+    let visible = limits.iter().filter(|status| status.is_visible());
+    let counted = visible.filter_map(|status| Some((status.requests_left()?, status)));
+    counted.min_by_key(|(left, _)| *left).map(|(_, status)| status)
 }
 
-/// The fields of a response to a request under these limits and pools.
+/// The fields of a response.
 #[must_use]
-pub fn all(policy: &Policy, shown: &[LimitStatus], pools: &[PoolId], by: By) -> Vec<Field> {
+pub fn all(policy: &Policy, applied: Applied<'_>, responder: Responder) -> Vec<Field> {
     let mut fields = Vec::new();
-    each(policy, shown, pools, by, |name, value| fields.push((name, value.to_owned())));
+    each(policy, applied, responder, |name, value| fields.push((name, value.to_owned())));
     fields
 }
 
-/// As [`all`], one after the other, in the order of [`names`].
-pub fn each(policy: &Policy, shown: &[LimitStatus], pools: &[PoolId], by: By, mut put: impl FnMut(&'static str, &str)) {
-    let wanted = |form: &Fields| form.when == When::Always || by != By::Upstream;
-    let Some(form) = policy.replies.fields.filter(wanted) else { return };
-    let one = match by {
-        By::Limit { limit, .. } => shown.iter().find(|shown| shown.limit == limit),
-        By::Upstream | By::Other { .. } => most_constrained(shown).and_then(|place| shown.get(place)),
+/// Calls `put` with each field of a response, in the order of [`names`].
+pub fn each(policy: &Policy, applied: Applied<'_>, responder: Responder, mut put: impl FnMut(&'static str, &str)) {
+    let Some(form) = policy.replies.fields else { return };
+    if form.when == When::Refused && responder == Responder::Upstream {
+        return;
+    }
+    let Applied { limits, pools } = applied;
+    let one = match responder {
+        Responder::Limit { limit, .. } => limits.iter().find(|status| status.limit == limit),
+        Responder::Upstream | Responder::Other { .. } => most_constrained(limits),
     };
-    if let Some((form, (shown, reading))) = form.x_ratelimit.zip(one.and_then(|one| Some((one, one.reading?)))) {
-        x_ratelimit(policy, form, shown, reading, by, &mut put);
+    if let Some(form) = form.x_ratelimit
+        && let Some(status) = one
+        && let Some(reading) = status.reading
+    {
+        x_ratelimit(policy, form, status, reading, responder, &mut put);
     }
     if form.ietf {
-        let listed = || shown.iter().filter(|shown| by.lists(shown));
-        ietf::policies(policy, listed(), pools, &mut put);
-        ietf::counters(policy, shown.iter().filter(|shown| by.tells(shown)), &mut put);
+        ietf::policies(policy, limits.iter().filter(|status| responder.lists(status)), pools, &mut put);
+        ietf::counters(policy, limits.iter().filter(|status| responder.states(status)), &mut put);
     }
-    // What is over is told of hidden limits, too. One that did not refuse stands here with what the
-    // request would have taken.
-    let counted = shown.iter().filter(|shown| shown.refuses || !matches!(by, By::Limit { .. }));
-    let over = counted.map(|shown| shown.balance().over).max().filter(|over| *over > 0);
-    over.filter(|_| form.x_ratelimit.is_some())
-        .into_iter()
-        .for_each(|over| put(OVERAGE, itoa::Buffer::new().format(over)));
+    if form.x_ratelimit.is_some() {
+        overage(limits, responder, &mut put);
+    }
 }
 
 fn x_ratelimit(
     policy: &Policy,
     form: XRateLimit,
-    shown: &LimitStatus,
+    status: &LimitStatus,
     Reading { balance, at }: Reading,
-    by: By,
+    responder: Responder,
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let reset = match form.reset {
         Reset::Seconds => Some(balance.reset_in.seconds_up()),
         Reset::UnixSeconds => Some(at.after(balance.reset_in).unix_seconds_up()),
-        Reset::RetryAfter => by.retry_after(),
+        Reset::RetryAfter => responder.retry_after(),
     };
     let numbers = [
-        (LIMIT, Some(shown.quota)),
+        (LIMIT, Some(status.quota)),
         (REMAINING, Some(balance.remaining)),
         (RESET, reset),
-        (PERIOD, form.period.then(|| shown.window.seconds_up())),
+        (PERIOD, form.period.then(|| status.window.seconds_up())),
     ];
     for (name, number) in numbers {
-        number.into_iter().for_each(|number| put(name, itoa::Buffer::new().format(number)));
+        if let Some(number) = number {
+            put(name, itoa::Buffer::new().format(number));
+        }
     }
-    // Where something else refused, a name would be taken for its name.
-    let named = form.name && !matches!(by, By::Other { .. });
-    if let Some(limit) = policy.limits.get(shown.limit).filter(|_| named) {
+    // If something else refused, callers would take the name for the name of that.
+    let is_named = form.name && !matches!(responder, Responder::Other { .. });
+    if let Some(limit) = policy.limits.get(status.limit)
+        && is_named
+    {
         put(NAME, &limit.scope.name);
+    }
+}
+
+/// The overage of hidden limits is stated, too. A limit that did not refuse has the overage that
+/// the request would have caused.
+fn overage(limits: &[LimitStatus], responder: Responder, put: &mut impl FnMut(&'static str, &str)) {
+    let counted = limits.iter().filter(|status| responder.counts(status));
+    let most = counted.filter_map(|status| Some(status.reading?.balance.overage)).max();
+    if let Some(over) = most
+        && over > 0
+    {
+        put(OVERAGE, itoa::Buffer::new().format(over));
     }
 }
 
@@ -210,14 +254,18 @@ pub fn names(policy: &Policy) -> Vec<&'static str> {
     if form.ietf {
         names.extend(ietf::NAMES);
     }
-    let is_told = form.x_ratelimit.is_some() && policy.limits.iter().any(can_be_over);
-    names.extend(is_told.then_some(OVERAGE));
+    if form.x_ratelimit.is_some() && policy.limits.iter().any(can_have_overage) {
+        names.push(OVERAGE);
+    }
     names
 }
 
-/// Whether a caller can have taken more than the limit's quota and go on.
-fn can_be_over(limit: &Limit) -> bool {
-    let counts = |rule: &Rule| matches!(rule, Rule::Calendar(calendar) if calendar.over() == Over::Count);
-    let overdrawn = !matches!(limit.cost, CostSource::Fixed(_) | CostSource::Header(_));
-    overdrawn || counts(&limit.rule) || limit.overrides.all().iter().any(counts)
+/// Whether a request can take more than the limit's quota and go on.
+fn can_have_overage(limit: &Limit) -> bool {
+    let is_deferred = !matches!(limit.cost, CostSource::Fixed(_) | CostSource::Header(_));
+    is_deferred || counts_overage(&limit.rule) || limit.overrides.all().iter().any(counts_overage)
+}
+
+fn counts_overage(rule: &Rule) -> bool {
+    matches!(rule, Rule::Calendar(calendar) if calendar.over() == Over::Count)
 }

@@ -5,8 +5,9 @@
 //! RateLimit: "per-minute";r=97;t=12, "bytes";r=998000;t=40000
 //! ```
 //!
-//! Source: draft-ietf-httpapi-ratelimit-headers-10; both are lists of RFC 9651. The draft still
-//! moves, so all names are in one table, and the tests read them with a parser of structured fields.
+//! Source: draft-ietf-httpapi-ratelimit-headers-10; both fields are lists of RFC 9651. The draft
+//! still changes, so all its names are in one table, and the tests read the fields with a parser of
+//! structured fields.
 
 use super::fields::LimitStatus;
 use crate::base::id::PoolId;
@@ -15,14 +16,14 @@ use crate::limit::Balance;
 use crate::policy::Policy;
 use crate::policy::limits::{CONTENT_LENGTH, CostSource, Limit};
 
-/// All words of the draft.
+/// All names of the draft.
 struct Draft {
     policy_field: &'static str,
     limit_field: &'static str,
     quota: &'static str,
     window: &'static str,
     unit: &'static str,
-    /// The unit where a cost is the body's size. That of requests is what a missing unit means.
+    /// The unit of a limit whose cost is the body's size. A limit without a unit counts requests.
     content_bytes: &'static str,
     /// The unit of a pool.
     concurrent_requests: &'static str,
@@ -48,31 +49,31 @@ const DRAFT: Draft = Draft {
     violated_policies: "violated-policies",
 };
 
-/// What the lists of a few limits take, so that they need not grow.
+/// The usual size of a list, reserved so that it rarely grows.
 const LIST_BYTES_USUAL: usize = 128;
 
-/// The same of a problem.
+/// The usual size of a problem.
 const PROBLEM_BYTES_USUAL: usize = 256;
 
 /// The names of the fields.
 pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 
-/// What the limits and pools that apply grant; nothing where there are none.
+/// Puts the field that lists what limits and pools grant, unless there are none.
 pub fn policies<'s>(
     policy: &Policy,
-    shown: impl Iterator<Item = &'s LimitStatus>,
+    limits: impl Iterator<Item = &'s LimitStatus>,
     pools: &[PoolId],
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
-    for shown in shown {
-        let Some(limit) = policy.limits.get(shown.limit) else { continue };
+    for status in limits {
+        let Some(limit) = policy.limits.get(status.limit) else { continue };
         item(&mut list, &limit.scope.name);
-        describe(&mut list, shown, limit);
+        quota(&mut list, status, limit);
     }
     for pool in pools.iter().filter_map(|number| policy.pools.get(*number)) {
         item(&mut list, &pool.scope.name);
-        // What of it is left changes from one moment to the next, so it is not told.
+        // The slots that are left change from one moment to the next, so they are not stated.
         number(&mut list, DRAFT.quota, u64::from(pool.pool.slots()));
         unit(&mut list, DRAFT.concurrent_requests);
     }
@@ -81,17 +82,17 @@ pub fn policies<'s>(
     }
 }
 
-/// What is left of the limits whose counters are told; nothing where there are none.
+/// Puts the field that states what is left of limits, unless there are none.
 pub fn counters<'s>(
     policy: &Policy,
-    shown: impl Iterator<Item = &'s LimitStatus>,
+    limits: impl Iterator<Item = &'s LimitStatus>,
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
-    for (shown, reading) in shown.filter_map(|shown| Some((shown, shown.reading?))) {
-        let Some(limit) = policy.limits.get(shown.limit) else { continue };
+    for status in limits {
+        let (Some(reading), Some(limit)) = (status.reading, policy.limits.get(status.limit)) else { continue };
         item(&mut list, &limit.scope.name);
-        tell(&mut list, reading.balance);
+        balance(&mut list, reading.balance);
     }
     if !list.is_empty() {
         put(DRAFT.limit_field, &list);
@@ -100,36 +101,38 @@ pub fn counters<'s>(
 
 /// Begins an item of a list.
 fn item(list: &mut String, name: &str) {
-    // A name has no character that a string would have to escape (RFC 9651 §3.3.3).
+    // Names contain no character that a string must escape (RFC 9651 §3.3.3).
     list.push_str(if list.is_empty() { "\"" } else { ", \"" });
     list.push_str(name);
     list.push('"');
 }
 
-/// What the limit grants. "The time window MUST be a non-negative, non-zero, Integer".
-fn describe(list: &mut String, shown: &LimitStatus, limit: &Limit) {
-    number(list, DRAFT.quota, shown.quota);
-    number(list, DRAFT.window, shown.window.seconds_up().max(1));
-    let of_bytes = match &limit.cost {
+/// The parameters of what a limit grants. "The time window MUST be a non-negative, non-zero,
+/// Integer".
+fn quota(list: &mut String, status: &LimitStatus, limit: &Limit) {
+    number(list, DRAFT.quota, status.quota);
+    number(list, DRAFT.window, status.window.seconds_up().max(1));
+    let counts_bytes = match &limit.cost {
         CostSource::Header(name) => **name == *CONTENT_LENGTH,
         CostSource::Bytes => true,
         CostSource::Fixed(_) | CostSource::ResponseHeader(_) | CostSource::Lines | CostSource::Items(_) => false,
     };
-    if of_bytes {
+    if counts_bytes {
         unit(list, DRAFT.content_bytes);
     }
 }
 
-/// What is left of it. The reset is when a further unit is there, not all of them: "the number of
-/// seconds until additional quota … is made available". Where all of it is there, there is none.
-fn tell(list: &mut String, balance: Balance) {
+/// The parameters of what is left. The reset is the time until one more unit is available, not all
+/// units: "the number of seconds until additional quota … is made available". A full quota has no
+/// reset.
+fn balance(list: &mut String, balance: Balance) {
     number(list, DRAFT.remaining, balance.remaining);
     if balance.reset_in > Span::ZERO {
         number(list, DRAFT.reset, balance.next_unit_in.seconds_up());
     }
 }
 
-/// The parameter `key` of the last item.
+/// Adds a parameter to the last item.
 fn number(list: &mut String, key: &str, number: u64) {
     for part in [";", key, "=", itoa::Buffer::new().format(number)] {
         list.push_str(part);
@@ -142,7 +145,7 @@ fn unit(list: &mut String, unit: &str) {
     }
 }
 
-/// The problem `quota-exceeded`, which names the limits that refused.
+/// The problem `quota-exceeded`, which names the limits that refuse.
 pub fn problem<'n>(status: u32, limits: impl Iterator<Item = &'n str>) -> String {
     let (title, field) = (DRAFT.problem_title, DRAFT.violated_policies);
     let mut problem = String::with_capacity(PROBLEM_BYTES_USUAL);
@@ -152,8 +155,8 @@ pub fn problem<'n>(status: u32, limits: impl Iterator<Item = &'n str>) -> String
     for part in [itoa::Buffer::new().format(status), r#",""#, field, r#"":["#] {
         problem.push_str(part);
     }
-    for (place, name) in limits.enumerate() {
-        for part in [if place == 0 { "\"" } else { ",\"" }, name, "\""] {
+    for (index, name) in limits.enumerate() {
+        for part in [if index == 0 { "\"" } else { ",\"" }, name, "\""] {
             problem.push_str(part);
         }
     }

@@ -1,26 +1,29 @@
-//! The trace id by which support finds a request again.
+//! The trace id that a reply repeats, so that support can find the request.
 
 use std::fmt::Write as _;
 
+use crate::base::invariant::invariant;
 use crate::host::headers::Headers;
 
 /// The longest id that is repeated.
 const ID_BYTES_MAX: usize = 128;
 
-/// Of each byte whether it may stand in an id.
-const HARMLESS: [bool; 256] = {
-    let mut harmless = [false; 256];
-    let (mut byte, mut rest) = (0_u8, harmless.as_mut_slice());
-    while let Some((first, behind)) = rest.split_first_mut() {
+/// Whether a byte may be part of an id, by its value.
+const SAFE: [bool; 256] = {
+    let mut safe = [false; 256];
+    let (mut byte, mut rest) = (0_u8, safe.as_mut_slice());
+    while let Some((first, others)) = rest.split_first_mut() {
         *first = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        (byte, rest) = (byte.wrapping_add(1), behind);
+        (byte, rest) = (byte.wrapping_add(1), others);
     }
-    harmless
+    safe
 };
 
-/// Writes the request's trace id: of a valid `traceparent`, else its `x-request-id`, else `fallback`
-/// in hexadecimal digits. Clients choose both headers, so whatever could mean something in a body
-/// (quotes, braces, markup) is left out.
+/// Appends the trace id of a request: that of a valid `traceparent`, or else `x-request-id`, or
+/// else `fallback` in hexadecimal digits.
+///
+/// Clients choose both headers, so bytes that could have a meaning in a body are left out: quotes,
+/// braces, markup.
 pub fn write(out: &mut String, headers: &Headers, fallback: u64) {
     let (mut parent, mut request) = (None, None);
     for (name, value) in headers.iter() {
@@ -31,8 +34,8 @@ pub fn write(out: &mut String, headers: &Headers, fallback: u64) {
         }
     }
     let before = out.len();
-    if let Some(id) = parent.and_then(of_traceparent).or(request) {
-        push_harmless(out, id);
+    if let Some(id) = parent.and_then(trace_id).or(request) {
+        push_safe(out, id);
     }
     if out.len() == before {
         // Writing to a string cannot fail.
@@ -41,26 +44,35 @@ pub fn write(out: &mut String, headers: &Headers, fallback: u64) {
 }
 
 /// The second field of `version-traceid-parentid-flags` (W3C Trace Context, §3.2).
-fn of_traceparent(value: &[u8]) -> Option<&[u8]> {
-    let mut parts = value.split(|byte| *byte == b'-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let hex = |text: &[u8]| text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
+    let mut parts = traceparent.split(|byte| *byte == b'-');
+    let (version, id, parent) = (parts.next()?, parts.next()?, parts.next()?);
     // "All bytes as zero is considered an invalid value."
-    let valid = version.len() == 2
-        && hex(version)
+    let is_valid = version.len() == 2
+        && is_hex(version)
         && version != b"ff"
         && id.len() == 32
-        && hex(id)
-        && id.iter().any(|byte| *byte != b'0');
-    (valid && parts.next().is_some_and(|parent| parent.len() == 16)).then_some(id)
+        && is_hex(id)
+        && id.iter().any(|byte| *byte != b'0')
+        && parent.len() == 16;
+    is_valid.then_some(id)
 }
 
-/// As much of `value` as is harmless, and no more than [`ID_BYTES_MAX`] of it.
-fn push_harmless(out: &mut String, value: &[u8]) {
+fn is_hex(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Appends the safe bytes of `value`, at most [`ID_BYTES_MAX`].
+fn push_safe(out: &mut String, value: &[u8]) {
     let mut id = [0; ID_BYTES_MAX];
-    let harmless = value.iter().filter(|byte| HARMLESS.get(usize::from(**byte)) == Some(&true));
-    let length = id.iter_mut().zip(harmless).map(|(place, byte)| *place = *byte).count();
-    out.push_str(id.get(..length).and_then(|id| str::from_utf8(id).ok()).unwrap_or_default());
+    let safe = value.iter().filter(|byte| SAFE.get(usize::from(**byte)) == Some(&true));
+    let mut length = 0_usize;
+    for (place, byte) in id.iter_mut().zip(safe) {
+        *place = *byte;
+        length = length.saturating_add(1);
+    }
+    let id = id.get(..length).and_then(|id| str::from_utf8(id).ok());
+    out.extend(invariant(id, "safe bytes are ASCII"));
 }
 
 #[cfg(test)]
@@ -80,10 +92,10 @@ mod tests {
         fn of_any_bytes_the_harmless_are_kept(value: Vec<u8>, words in "[a-z0-9._-]{0,200}") {
             for value in [&value[..], words.as_bytes()] {
                 let allowed = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-                let harmless = value.iter().filter(allowed).take(ID_BYTES_MAX).map(|byte| char::from(*byte));
+                let safe = value.iter().filter(allowed).take(ID_BYTES_MAX).map(|byte| char::from(*byte));
                 let mut out = String::from("before ");
-                push_harmless(&mut out, value);
-                prop_assert_eq!(out, format!("before {}", harmless.collect::<String>()));
+                push_safe(&mut out, value);
+                prop_assert_eq!(out, format!("before {}", safe.collect::<String>()));
             }
         }
     }
@@ -97,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_invents_cannot_break_a_body() {
+    fn an_invented_id_cannot_break_a_body() {
         for parent in [
             &b"00-00000000000000000000000000000000-00f067aa0ba902b7-01"[..],
             b"00-xyz-1-1",

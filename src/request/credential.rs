@@ -51,7 +51,7 @@ pub fn find<'r>(request: &'r Request, place: &'r Place) -> Result<Option<Present
                     Some(Presented::Verified(Some(identifier(&Sha256::digest(text).into()))))
                 }
                 Some(Value::Struct(payload)) => Some(Presented::Verified(subject(payload))),
-                Some(Value::Text(_) | Value::Number(_) | Value::Truth(_)) | None => None,
+                Some(Value::Text(_) | Value::Number(_) | Value::Boolean(_)) | None => None,
             });
         }
     };

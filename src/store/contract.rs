@@ -6,7 +6,7 @@ use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
-use crate::host::fake::At;
+use crate::host::fake::FixedClock;
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
@@ -19,7 +19,7 @@ const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
-/// Makes a rule of one kind that holds so many units, of which none come back within seconds.
+/// Makes a rule of one kind with this quota, whose units do not come back within seconds.
 type Kind = fn(u32) -> Rule;
 
 const KINDS: [Kind; 3] = [
@@ -28,21 +28,21 @@ const KINDS: [Kind; 3] = [
     |quota| Rule::Calendar(Calendar::new(quota.into(), Over::Refuse, Period::Day, Zone::UTC).unwrap()),
 ];
 
-/// Runs all of it for rules of each kind, each test on a store of its own.
+/// Runs the contract for rules of each kind, each test on a store of its own.
 pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
     for kind in KINDS {
         all_are_charged_or_none(&mut new(), kind);
         keys_are_apart(&mut new(), kind);
-        many_claims_are_one_transaction(&mut new(), kind);
-        what_is_given_back_can_be_taken_again(&mut new(), kind);
+        many_checks_are_one_transaction(&mut new(), kind);
+        refunded_units_can_be_charged_again(&mut new(), kind);
         a_refusal_stores_the_repair_of_a_clock_that_stepped_back(&mut new(), kind);
-        a_cost_of_zero_only_looks(&mut new(), kind);
-        what_is_overdrawn_is_there_for_the_next(&mut new(), kind);
-        a_shadow_claim_stops_nobody(&mut new(), kind);
+        a_cost_of_zero_only_reads(&mut new(), kind);
+        the_next_request_sees_what_was_force_charged(&mut new(), kind);
+        a_shadow_check_refuses_no_request(&mut new(), kind);
     }
     kinds_go_together(&mut new());
     a_refused_try_touches_no_seat(&mut new());
-    a_seat_is_as_it_was_once_its_touch_is_given_back(&mut new());
+    a_seat_is_as_it_was_once_its_touch_is_refunded(&mut new());
     seats_are_repaired_after_a_clock_step(&mut new());
 }
 
@@ -56,7 +56,7 @@ fn check(kind: Kind, name: &str, quota: u32, cost: u64) -> LimitCheck {
 
 fn remaining(store: &mut impl Store, kind: Kind, name: &str, quota: u32) -> u64 {
     let mut checks = [check(kind, name, quota, 0)];
-    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     match checks[0].answer {
         Ok(Decision::Admit(Balance { remaining, .. })) => remaining,
         ref other => panic!("{other:?}"),
@@ -66,10 +66,10 @@ fn remaining(store: &mut impl Store, kind: Kind, name: &str, quota: u32) -> u64 
 fn all_are_charged_or_none(store: &mut impl Store, kind: Kind) {
     let both = || [check(kind, "user", 5, 1), check(kind, "org", 2, 1)];
     for _ in 0..2 {
-        assert!(store.try_charge_all(&mut both(), NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut both(), NOW, &FixedClock(NOW)));
     }
     let mut refused = both();
-    assert!(!store.try_charge_all(&mut refused, NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut refused, NOW, &FixedClock(NOW)));
     assert!(refused[0].admits() && !refused[1].admits());
     assert!(refused.iter().all(|check| check.charge.is_none()));
     assert_eq!(remaining(store, kind, "user", 5), 3);
@@ -78,31 +78,31 @@ fn all_are_charged_or_none(store: &mut impl Store, kind: Kind) {
 
 fn keys_are_apart(store: &mut impl Store, kind: Kind) {
     for name in 0..500 {
-        assert!(store.try_charge_all(&mut [check(kind, &format!("key {name}"), 3, 1)], NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut [check(kind, &format!("key {name}"), 3, 1)], NOW, &FixedClock(NOW)));
     }
     for name in 0..500 {
         assert_eq!(remaining(store, kind, &format!("key {name}"), 3), 2);
     }
 }
 
-fn many_claims_are_one_transaction(store: &mut impl Store, kind: Kind) {
+fn many_checks_are_one_transaction(store: &mut impl Store, kind: Kind) {
     let names: Vec<String> = (0..40).map(|name| format!("limit {name}")).collect();
     let checks = |last: u32| -> Vec<LimitCheck> {
         let quota = |index: usize| if index == 39 { last } else { 10 };
         names.iter().enumerate().map(|(index, name)| check(kind, name, quota(index), 2)).collect()
     };
-    assert!(store.try_charge_all(&mut checks(3), NOW, &At(NOW)));
-    assert!(!store.try_charge_all(&mut checks(3), NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut checks(3), NOW, &FixedClock(NOW)));
+    assert!(!store.try_charge_all(&mut checks(3), NOW, &FixedClock(NOW)));
     assert!(names[..39].iter().all(|name| remaining(store, kind, name, 10) == 8));
 }
 
-fn what_is_given_back_can_be_taken_again(store: &mut impl Store, kind: Kind) {
+fn refunded_units_can_be_charged_again(store: &mut impl Store, kind: Kind) {
     for _ in 0..50 {
         let mut checks = [check(kind, "user", 5, 5), check(kind, "org", 5, 5)];
-        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         for check in &checks {
-            let reading = store.refund(&check.key, &check.rule, &check.charge.unwrap(), &At(NOW)).unwrap();
-            assert_eq!((reading.balance.remaining, reading.balance.over, reading.at), (5, 0, NOW));
+            let reading = store.refund(&check.key, &check.rule, &check.charge.unwrap(), &FixedClock(NOW)).unwrap();
+            assert_eq!((reading.balance.remaining, reading.balance.overage, reading.at), (5, 0, NOW));
         }
     }
     assert_eq!(remaining(store, kind, "user", 5), 5);
@@ -111,50 +111,50 @@ fn what_is_given_back_can_be_taken_again(store: &mut impl Store, kind: Kind) {
 fn a_refusal_stores_the_repair_of_a_clock_that_stepped_back(store: &mut impl Store, kind: Kind) {
     let day = Span::from_seconds(86_400);
     let later = NOW.after(day.times(20));
-    assert!(store.try_charge_all(&mut [check(kind, "user", 3, 3)], later, &At(later)));
+    assert!(store.try_charge_all(&mut [check(kind, "user", 3, 3)], later, &FixedClock(later)));
     let mut refused = [check(kind, "user", 3, 1)];
-    assert!(!store.try_charge_all(&mut refused, NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut refused, NOW, &FixedClock(NOW)));
     assert!(refused[0].is_ahead_of_clock);
-    store.repair(&mut refused, &At(NOW));
+    store.repair(&mut refused, &FixedClock(NOW));
     let then = NOW.after(day);
-    assert!(store.try_charge_all(&mut [check(kind, "user", 3, 1)], then, &At(then)));
+    assert!(store.try_charge_all(&mut [check(kind, "user", 3, 1)], then, &FixedClock(then)));
 }
 
-fn a_cost_of_zero_only_looks(store: &mut impl Store, kind: Kind) {
+fn a_cost_of_zero_only_reads(store: &mut impl Store, kind: Kind) {
     for _ in 0..10 {
         assert_eq!(remaining(store, kind, "user", 3), 3);
     }
 }
 
-fn what_is_overdrawn_is_there_for_the_next(store: &mut impl Store, kind: Kind) {
+fn the_next_request_sees_what_was_force_charged(store: &mut impl Store, kind: Kind) {
     let later = || [LimitCheck { cost: Cost::Later, ..check(kind, "user", 3, 0) }];
     let mut last = None;
     for units in [2, 9] {
         let mut checks = later();
-        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         assert!(checks[0].charge.is_none());
         let (Reading { balance, at }, charge) =
-            store.force_charge(&checks[0].key, &checks[0].rule, units, &At(NOW)).unwrap();
+            store.force_charge(&checks[0].key, &checks[0].rule, units, &FixedClock(NOW)).unwrap();
         assert_eq!(at, NOW);
-        assert_eq!((balance.remaining, balance.over), if units == 2 { (1, 0) } else { (0, 8) });
+        assert_eq!((balance.remaining, balance.overage), if units == 2 { (1, 0) } else { (0, 8) });
         last = Some((checks[0].key, charge));
     }
-    assert!(!store.try_charge_all(&mut later(), NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut later(), NOW, &FixedClock(NOW)));
     let (key, charge) = last.unwrap();
-    let reading = store.refund(&key, &kind(3), &charge, &At(NOW)).unwrap();
-    assert_eq!((reading.balance.remaining, reading.balance.over), (1, 0));
+    let reading = store.refund(&key, &kind(3), &charge, &FixedClock(NOW)).unwrap();
+    assert_eq!((reading.balance.remaining, reading.balance.overage), (1, 0));
     assert_eq!(remaining(store, kind, "user", 3), 1, "as before it was overdrawn");
 }
 
-fn a_shadow_claim_stops_nobody(store: &mut impl Store, kind: Kind) {
+fn a_shadow_check_refuses_no_request(store: &mut impl Store, kind: Kind) {
     let shadow = || LimitCheck { enforcement: Enforcement::Shadow, ..check(kind, "next", 1, 1) };
     for round in 0..3 {
         let mut checks = [check(kind, "user", 3, 1), shadow()];
-        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         assert_eq!((checks[1].denies(), checks[1].charge.is_none()), (round > 0, round > 0));
     }
     assert!(
-        !store.try_charge_all(&mut [check(kind, "user", 3, 1)], NOW, &At(NOW)),
+        !store.try_charge_all(&mut [check(kind, "user", 3, 1)], NOW, &FixedClock(NOW)),
         "the enforced one was charged each time"
     );
 }
@@ -168,9 +168,9 @@ fn kinds_go_together(store: &mut impl Store) {
         checks.push(check(KINDS[1], "last", last, 1));
         checks
     };
-    assert!(store.try_charge_all(&mut all(1), NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut all(1), NOW, &FixedClock(NOW)));
     for _ in 0..20 {
-        assert!(!store.try_charge_all(&mut all(1), NOW, &At(NOW)));
+        assert!(!store.try_charge_all(&mut all(1), NOW, &FixedClock(NOW)));
     }
     for (number, kind) in KINDS.into_iter().enumerate() {
         assert!((0..5).all(|name| remaining(store, kind, &format!("{number} {name}"), 9) == 8));
@@ -184,7 +184,7 @@ fn seat(name: &str, seats: u32, asker: u64) -> LimitCheck {
 
 fn a_refused_try_touches_no_seat(store: &mut impl Store) {
     let later = |seconds| NOW.after(Span::from_seconds(seconds));
-    let mut take = |checks: &mut [LimitCheck], at| store.try_charge_all(checks, at, &At(at));
+    let mut take = |checks: &mut [LimitCheck], at| store.try_charge_all(checks, at, &FixedClock(at));
     assert!(take(&mut [seat("record", 1, 1)], NOW));
     // Refused by the seat, which then takes no units; refused by the units, which then touches no seat.
     assert!(!take(&mut [check(KINDS[0], "user", 1, 1), seat("record", 1, 2)], later(50)));
@@ -198,22 +198,22 @@ fn a_refused_try_touches_no_seat(store: &mut impl Store) {
     assert!(take(&mut refused, later(60)));
 }
 
-fn a_seat_is_as_it_was_once_its_touch_is_given_back(store: &mut impl Store) {
+fn a_seat_is_as_it_was_once_its_touch_is_refunded(store: &mut impl Store) {
     for asker in 0..9 {
         let mut checks = [seat("record", 1, asker)];
-        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         let [check] = &checks;
-        assert!(store.refund(&check.key, &check.rule, &check.charge.unwrap(), &At(NOW)).is_ok());
+        assert!(store.refund(&check.key, &check.rule, &check.charge.unwrap(), &FixedClock(NOW)).is_ok());
     }
 }
 
 fn seats_are_repaired_after_a_clock_step(store: &mut impl Store) {
     let later = NOW.after(Span::from_seconds(9_000));
-    assert!(store.try_charge_all(&mut [seat("record", 1, 1)], later, &At(later)));
+    assert!(store.try_charge_all(&mut [seat("record", 1, 1)], later, &FixedClock(later)));
     let mut refused = [seat("record", 1, 2)];
-    assert!(!store.try_charge_all(&mut refused, NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut refused, NOW, &FixedClock(NOW)));
     assert!(refused[0].is_ahead_of_clock);
-    store.repair(&mut refused, &At(NOW));
+    store.repair(&mut refused, &FixedClock(NOW));
     let then = NOW.after(Span::from_seconds(60));
-    assert!(store.try_charge_all(&mut refused, then, &At(then)));
+    assert!(store.try_charge_all(&mut refused, then, &FixedClock(then)));
 }

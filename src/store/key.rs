@@ -4,9 +4,10 @@
 
 use std::hash::Hasher as _;
 
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
 use crate::base::id::{CounterOwner, PerOwner};
 use crate::base::invariant::invariant;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// The place of one counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +85,7 @@ impl KeyMaker {
 }
 
 impl PartialKey {
-    /// Adds one value; `None`, where a caller has none, differs from every value.
+    /// Adds one value; `None`, if a caller has none, differs from every value.
     pub fn push(&mut self, value: Option<&[u8]>) {
         // The length keeps ("ab", "c") apart from ("a", "bc"), and absent apart from empty.
         let length = value.map_or(u64::MAX, |value| u64::try_from(value.len()).unwrap_or(u64::MAX));
@@ -98,6 +99,7 @@ impl PartialKey {
         let hash = self.hasher.finish128();
         // The upper half of a product maps the hash onto the pages without a division.
         let page = u128::from(hash.h1).saturating_mul(u128::from(self.pages)) >> 64;
-        Key { page: u32::try_from(page).unwrap_or_default(), fingerprint: self.class | (hash.h2 & !CLASS_BITS) }
+        let page = invariant(u32::try_from(page).ok(), "a page's number is below the number of pages");
+        Key { page: page.unwrap_or_default(), fingerprint: self.class | (hash.h2 & !CLASS_BITS) }
     }
 }

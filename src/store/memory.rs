@@ -9,7 +9,7 @@ use crate::host::fault::Fault;
 use crate::host::stream::Clock;
 use crate::limit::{Charge, Reading, Rule, State};
 
-/// A store without bound, and without anybody beside it.
+/// A store of one thread, without a bound.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     states: BTreeMap<Key, State>,
@@ -18,11 +18,11 @@ pub struct MemoryStore {
 impl Store for MemoryStore {
     fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, _: &impl Clock) -> bool {
         for check in checks.iter_mut() {
-            check.ask(Ok(self.states.get(&check.key)), now);
+            check.evaluate(Ok(self.states.get(&check.key)), now);
         }
         let admitted = checks.iter().all(LimitCheck::admits);
         for check in checks.iter_mut().filter(|_| admitted) {
-            check.pay(now);
+            check.make_charge(now);
             if let Some(state) = &check.next {
                 self.states.insert(check.key, state.clone());
             }
@@ -32,12 +32,12 @@ impl Store for MemoryStore {
 
     fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks.iter_mut().filter(|check| check.is_ahead_of_clock) {
-            let (reading, repaired) = check.rule.look(self.states.get(&check.key), clock.now());
+            let (reading, repaired) = check.rule.read(self.states.get(&check.key), clock.now());
             if let Some(state) = repaired {
                 self.states.insert(check.key, state);
             }
             if !check.denies() {
-                check.restate(reading);
+                check.set_reading(reading);
             }
         }
     }
@@ -59,7 +59,7 @@ impl Store for MemoryStore {
     fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
         let (now, state) = (clock.now(), self.states.get(key));
         let without = state.and_then(|state| state.refund(charge, now));
-        let (reading, repaired) = rule.look(without.as_ref().or(state), now);
+        let (reading, repaired) = rule.read(without.as_ref().or(state), now);
         if let Some(state) = repaired.or(without) {
             self.states.insert(*key, state);
         }

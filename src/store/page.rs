@@ -1,59 +1,106 @@
-//! A page: the records that stand under one key of shared data, one after the other.
+//! A page: the records under one key of shared data, one after the other.
 //!
 //! ```text
 //!   ├ fingerprint 8 ┼ record ─┼ fingerprint 8 ┼ record ───┤ …
 //! ```
 //!
-//! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
-//! forgets what is idle, since that changes nothing; then the record whose eviction gives its caller
-//! the least, which is counted. Each limit has its share of the page: a flood of one takes no more than
-//! that from others (decision 0024).
+//! Counters ([`eviction`]) and pools (`queue::page`) have pages of this form. A record tells its own
+//! length.
 
-use super::{key, record};
-use crate::base::time::Timestamp;
+pub mod eviction;
+
+use std::marker::PhantomData;
+
 use crate::host::fault::Fault;
-use crate::limit::State;
 
 /// Bytes of a record's fingerprint.
 pub const FINGERPRINT_BYTES: usize = 8;
 
+/// What a page holds under each fingerprint.
+pub trait Record: Sized {
+    /// The most bytes of a page: a record that would make it longer is not stored.
+    const PAGE_BYTES_MAX: usize;
+
+    /// The number of bytes of the record at the beginning of `bytes`; `None` if there is none.
+    fn length(bytes: &[u8]) -> Option<usize>;
+
+    /// Appends the record.
+    ///
+    /// # Errors
+    /// [`Fault`] if the value has no form as a record.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault>;
+
+    /// Reads a record of the length that [`Record::length`] gives.
+    ///
+    /// # Errors
+    /// [`Fault::BadRecord`] if it cannot be one of ours.
+    fn decode(record: &[u8]) -> Result<Self, Fault>;
+}
+
 /// The records of one page, as they are stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<R> {
     bytes: Vec<u8>,
+    records: PhantomData<R>,
 }
 
-/// The records of a page's bytes; ends at the first that is none.
-struct Records<'p> {
+/// The records of a page's bytes. It ends at the first that is none.
+#[derive(Debug)]
+pub struct Records<'p, R> {
     rest: &'p [u8],
+    records: PhantomData<R>,
 }
 
-/// One record, and all of its bytes with the fingerprint.
-#[derive(Clone, Copy)]
-struct Placed<'p> {
-    fingerprint: u64,
-    record: &'p [u8],
-    whole: &'p [u8],
+/// One record of a page.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordSlice<'p> {
+    /// The fingerprint of its key.
+    pub fingerprint: u64,
+    /// Its bytes without the fingerprint.
+    pub record: &'p [u8],
+    /// Its bytes with the fingerprint.
+    pub whole: &'p [u8],
 }
 
-impl<'p> Iterator for Records<'p> {
-    type Item = Placed<'p>;
+/// The outcome of [`Page::replace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// There is no record under the fingerprint.
+    Absent,
+    /// The record has the same bytes as before.
+    Unchanged,
+    /// The record is another one.
+    Changed,
+}
 
-    fn next(&mut self) -> Option<Placed<'p>> {
+impl<'p, R: Record> Iterator for Records<'p, R> {
+    type Item = RecordSlice<'p>;
+
+    fn next(&mut self) -> Option<RecordSlice<'p>> {
         let (fingerprint, rest) = self.rest.split_first_chunk::<FINGERPRINT_BYTES>()?;
-        let length = record::length(rest)?;
+        let length = R::length(rest)?;
         let (record, after) = rest.split_at_checked(length)?;
         let (whole, _) = self.rest.split_at_checked(FINGERPRINT_BYTES.saturating_add(length))?;
         self.rest = after;
-        Some(Placed { fingerprint: u64::from_le_bytes(*fingerprint), record, whole })
+        Some(RecordSlice { fingerprint: u64::from_le_bytes(*fingerprint), record, whole })
     }
 }
 
-impl Page {
+impl<R: Record> Records<'_, R> {
+    /// Verifies, at the end, that all bytes were records.
+    ///
+    /// # Errors
+    /// [`Fault::BadRecord`] if bytes are left.
+    pub const fn finish(&self) -> Result<(), Fault> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Fault::BadRecord) }
+    }
+}
+
+impl<R: Record> Page<R> {
     /// Takes a page's bytes.
     #[must_use]
     pub const fn read(bytes: Vec<u8>) -> Self {
-        Self { bytes }
+        Self { bytes, records: PhantomData }
     }
 
     /// The page as it is stored.
@@ -62,142 +109,88 @@ impl Page {
         &self.bytes
     }
 
-    /// The state under `fingerprint`, if there is one.
+    /// The page as it is stored.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// All records.
+    #[must_use]
+    pub fn records(&self) -> Records<'_, R> {
+        Records { rest: &self.bytes, records: PhantomData }
+    }
+
+    /// The record under `fingerprint`, if there is one.
     ///
     /// # Errors
     /// [`Fault::BadRecord`] if the record, or one before it, cannot be one of ours.
-    pub fn find(&self, fingerprint: u64) -> Result<Option<State>, Fault> {
+    pub fn find(&self, fingerprint: u64) -> Result<Option<R>, Fault> {
         let mut records = self.records();
-        match records.find(|placed| placed.fingerprint == fingerprint) {
-            Some(placed) => record::decode(placed.record).map(Some),
-            None if records.rest.is_empty() => Ok(None),
-            None => Err(Fault::BadRecord),
+        match records.find(|slice| slice.fingerprint == fingerprint) {
+            Some(slice) => R::decode(slice.record).map(Some),
+            None => records.finish().map(|()| None),
         }
     }
 
-    /// Stores `state` under `fingerprint`; true where a live record had to go for it.
-    ///
-    /// A new record finds its place by forgetting an idle one if the page holds `capacity` records
-    /// or more. Those that are `kept`, which the same transaction charges, stay.
+    /// Appends a record under a fingerprint that the page does not have yet.
     ///
     /// # Errors
-    /// [`Fault::BadRecord`] where the state has no form.
-    pub fn put(
-        &mut self,
-        fingerprint: u64,
-        state: &State,
-        capacity: usize,
-        now: Timestamp,
-        kept: impl Fn(u64) -> bool,
-    ) -> Result<bool, Fault> {
-        if self.replace(fingerprint, state)? {
-            return Ok(false);
-        }
-        let evicted = self.make_room(key::class(fingerprint), capacity, now, kept);
+    /// [`Fault`] if the value has no form as a record; [`Fault::Full`] if the page would be too
+    /// long. The page stays as it is.
+    pub fn append(&mut self, fingerprint: u64, record: &R) -> Result<(), Fault> {
         let before = self.bytes.len();
         self.bytes.extend_from_slice(&fingerprint.to_le_bytes());
-        self.write(state, before)?;
-        Ok(evicted)
+        self.write(record, before, 0)
     }
 
-    /// Stores `state` in place of the one under `fingerprint`; false where there is none.
+    /// Replaces the record under `fingerprint`.
     ///
     /// # Errors
-    /// [`Fault::BadRecord`] where the state has no form.
-    pub fn replace(&mut self, fingerprint: u64, state: &State) -> Result<bool, Fault> {
+    /// As [`Page::append`].
+    pub fn replace(&mut self, fingerprint: u64, record: &R) -> Result<Replaced, Fault> {
         let mut records = self.records();
-        let Some(found) = records.find(|placed| placed.fingerprint == fingerprint) else { return Ok(false) };
-        let (after, size) = (records.rest.len(), found.record.len());
+        let Some(found) = records.find(|slice| slice.fingerprint == fingerprint) else {
+            return Ok(Replaced::Absent);
+        };
+        let size = found.record.len();
         let before = self.bytes.len();
-        let start = before.saturating_sub(after).saturating_sub(size);
-        self.write(state, before)?;
+        let after = before.saturating_sub(records.rest.len());
+        let start = after.saturating_sub(size);
+        self.write(record, before, size)?;
         let written = self.bytes.len().saturating_sub(before);
         if written == size {
+            let is_unchanged = self.bytes.get(start..after) == self.bytes.get(before..);
             self.bytes.copy_within(before.., start);
             self.bytes.truncate(before);
-        } else if let Some(tail) = self.bytes.get_mut(start..) {
+            return Ok(if is_unchanged { Replaced::Unchanged } else { Replaced::Changed });
+        }
+        // The new record moves before those that follow, and all of them over the old one.
+        if let Some(tail) = self.bytes.get_mut(after..) {
             tail.rotate_right(written);
-            let old = start.saturating_add(written);
-            self.bytes.drain(old..old.saturating_add(size));
         }
-        Ok(true)
+        self.bytes.copy_within(after.., start);
+        self.bytes.truncate(self.bytes.len().saturating_sub(size));
+        Ok(Replaced::Changed)
     }
 
-    /// Appends a record; the page is as long as `before` where it has no form.
-    fn write(&mut self, state: &State, before: usize) -> Result<(), Fault> {
-        self.bytes.reserve(record::BYTES_USUAL);
-        record::encode(state, &mut self.bytes).inspect_err(|_| self.bytes.truncate(before))
+    /// Removes the record under `fingerprint`; true if there was one.
+    pub fn remove(&mut self, fingerprint: u64) -> bool {
+        let mut records = self.records();
+        let Some(found) = records.find(|slice| slice.fingerprint == fingerprint) else { return false };
+        let end = self.bytes.len().saturating_sub(records.rest.len());
+        let start = end.saturating_sub(found.whole.len());
+        self.bytes.drain(start..end);
+        true
     }
 
-    fn records(&self) -> Records<'_> {
-        Records { rest: &self.bytes }
-    }
-
-    /// Forgets so much that a record more of this class fits; true where a live one had to go.
-    fn make_room(&mut self, class: u64, capacity: usize, now: Timestamp, kept: impl Fn(u64) -> bool) -> bool {
-        if self.records().count() < capacity {
-            return false;
-        }
-        let weigh = |placed: Placed<'_>| {
-            let eviction_cost =
-                if kept(placed.fingerprint) { u128::MAX } else { record::eviction_cost(placed.record, now) };
-            Weighed { class: key::class(placed.fingerprint), eviction_cost }
-        };
-        let mut all: Vec<Weighed> = self.records().map(weigh).collect();
-        let live = all.iter().filter(|record| record.is_live()).count();
-        // A smaller `keys_max` shrinks a page little by little: two go where one comes.
-        let evicted = live.saturating_add(1).saturating_sub(capacity).min(2);
-        for _ in 0..evicted {
-            let victim = victim(&all, class, capacity).and_then(|place| all.get_mut(place));
-            victim.into_iter().for_each(|record| record.eviction_cost = 0);
-        }
-        let mut left = Vec::with_capacity(self.bytes.len());
-        let records = self.records().zip(&all).filter(|(_, weighed)| weighed.is_live());
-        records.for_each(|(placed, _)| left.extend_from_slice(placed.whole));
-        self.bytes = left;
-        all.iter().filter(|record| record.is_live()).count() < live
+    /// Appends a record in place of `replaced` bytes; the page is as long as `before` if it cannot.
+    fn write(&mut self, record: &R, before: usize, replaced: usize) -> Result<(), Fault> {
+        let encoded = record.encode(&mut self.bytes).and_then(|()| {
+            let written = self.bytes.len().saturating_sub(before);
+            let size = self.bytes.len().saturating_sub(replaced);
+            if written > replaced && size > R::PAGE_BYTES_MAX { Err(Fault::Full) } else { Ok(()) }
+        });
+        encoded.inspect_err(|_| self.bytes.truncate(before))
     }
 }
-
-/// A record that may have to go.
-struct Weighed {
-    class: u64,
-    /// What its caller would gain; as much as can be where it must stay.
-    eviction_cost: u128,
-}
-
-impl Weighed {
-    const fn is_live(&self) -> bool {
-        self.eviction_cost > 0
-    }
-
-    const fn may_go(&self) -> bool {
-        self.is_live() && self.eviction_cost < u128::MAX
-    }
-}
-
-/// The place of the record that goes for a new one of this class: the one whose eviction gives its caller the
-/// least, among those of its own class and of classes with more than their share of the page.
-///
-/// So no class loses records to a flood of another one while it has no more than its share, whatever
-/// those of the flood are worth; and what is worth more than the flood stays in any case.
-fn victim(all: &[Weighed], class: u64, capacity: usize) -> Option<usize> {
-    let mut counts: Vec<(u64, usize)> = vec![(class, 0)];
-    for record in all.iter().filter(|record| record.is_live()) {
-        match counts.iter_mut().find(|(known, _)| *known == record.class) {
-            Some((_, count)) => *count = count.saturating_add(1),
-            None => counts.push((record.class, 1)),
-        }
-    }
-    let share = capacity.checked_div(counts.len()).unwrap_or_default();
-    let too_many = |class: u64| counts.iter().any(|(known, count)| *known == class && *count > share);
-    let least = |allowed: &dyn Fn(&Weighed) -> bool| {
-        let allowed = all.iter().enumerate().filter(|(_, record)| record.may_go() && allowed(record));
-        allowed.min_by_key(|(_, record)| record.eviction_cost).map(|(place, _)| place)
-    };
-    // What one request charges on this page must stay, so that nothing else may be left of those.
-    least(&|record| record.class == class || too_many(record.class)).or_else(|| least(&|_| true))
-}
-
-#[cfg(test)]
-mod tests;

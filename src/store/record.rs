@@ -2,15 +2,16 @@
 //!
 //! ```text
 //!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ charged 4 ┊ returned 8
-//!   rolling    1 ┊ length 1 ┊ quota 1 ┊ life 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
-//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ life 4 ┊ quota 1                    little-endian; nanoseconds
+//!   rolling    1 ┊ length 1 ┊ quota 1 ┊ generation 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
+//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1                    little-endian; nanoseconds
 //!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …            quota, seats: rough numbers
 //! ```
 //!
-//! A rolling record's first byte is 3 where its grain is the coarse one. Its entries go from the
+//! A rolling record's first byte is 3 if its grain is the coarse one. Its entries go from the
 //! newest to the oldest; an age is the distance to the entry before, from grain to grain. Ages and
 //! units are numbers of variable length: most take one byte.
 
+use super::page::Record;
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
@@ -39,11 +40,27 @@ const HOLDER_BYTES: usize = 16;
 pub const BYTES_MAX: usize = 255;
 
 /// Room for most records, so that it is asked for once.
-pub const BYTES_USUAL: usize = 64;
+const BYTES_TYPICAL: usize = 64;
 
-/// How many bytes the record at the beginning of `bytes` has; `None` where there is none.
-#[must_use]
-pub fn length(bytes: &[u8]) -> Option<usize> {
+impl Record for State {
+    /// A page of counters is bounded by the number of its records.
+    const PAGE_BYTES_MAX: usize = usize::MAX;
+
+    fn length(bytes: &[u8]) -> Option<usize> {
+        length(bytes)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        out.reserve(BYTES_TYPICAL);
+        encode(self, out)
+    }
+
+    fn decode(record: &[u8]) -> Result<Self, Fault> {
+        decode(record)
+    }
+}
+
+fn length(bytes: &[u8]) -> Option<usize> {
     let length = match *bytes.first()? {
         BUCKET => BUCKET_BYTES,
         CALENDAR => CALENDAR_BYTES,
@@ -78,11 +95,8 @@ pub fn bytes_max(rule: &Rule) -> usize {
     }
 }
 
-/// Appends the record of `state`.
-///
-/// # Errors
-/// [`Fault::BadRecord`] where it does not fit into the form: no rule makes such a state.
-pub fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
+/// Appends the record of `state`. No rule makes a state that has no form.
+fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
     match state {
         State::Bucket(state) => {
             out.push(BUCKET);
@@ -96,7 +110,7 @@ pub fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.push(CALENDAR);
             out.extend_from_slice(&state.end.nanos().to_le_bytes());
             out.extend_from_slice(&state.taken.to_le_bytes());
-            out.extend_from_slice(&state.life.to_le_bytes());
+            out.extend_from_slice(&state.generation.to_le_bytes());
             out.push(state.quota.encode());
         }
         State::Rolling(state) => encode_rolling(state, out)?,
@@ -119,14 +133,14 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
     let newest = state.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
     out.push(if state.grain == Grain::Exact { ROLLING } else { ROLLING_COARSE });
     out.extend_from_slice(&[0, state.quota.encode()]);
-    out.extend_from_slice(&state.life.to_le_bytes());
+    out.extend_from_slice(&state.generation.to_le_bytes());
     out.extend_from_slice(&window.to_le_bytes());
     out.extend_from_slice(&newest.nanos().to_le_bytes());
     let grain = state.grain.length(state.window);
-    // All but the newest stand at the ends of their grains.
+    // All but the newest are at the ends of their grains.
     let mut younger = state.grain.end(newest, state.window);
-    for (place, entry) in state.entries.iter().rev().enumerate() {
-        if place > 0 {
+    for (index, entry) in state.entries.iter().rev().enumerate() {
+        if index > 0 {
             let age = younger.since(entry.at);
             // Most follow one another, and a division takes as long as all the rest.
             varint::push(if age == grain { 1 } else { age.whole(grain) }, out);
@@ -135,17 +149,13 @@ fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault
         varint::push(entry.units, out);
     }
     let length = u8::try_from(out.len().saturating_sub(start)).map_err(|_| Fault::BadRecord)?;
-    if let Some(place) = out.get_mut(start.saturating_add(1)) {
-        *place = length;
+    if let Some(byte) = out.get_mut(start.saturating_add(1)) {
+        *byte = length;
     }
     Ok(())
 }
 
-/// The state that a record stands for; `record` has the length that [`length`] gives.
-///
-/// # Errors
-/// [`Fault::BadRecord`] if it cannot be one of ours.
-pub fn decode(record: &[u8]) -> Result<State, Fault> {
+fn decode(record: &[u8]) -> Result<State, Fault> {
     parse(record).ok_or(Fault::BadRecord)
 }
 
@@ -162,7 +172,7 @@ fn parse(record: &[u8]) -> Option<State> {
         CALENDAR => State::Calendar(calendar::State {
             end: Timestamp::from_nanos(u64_of(&mut rest)?),
             taken: u64_of(&mut rest)?,
-            life: u32_of(&mut rest)?,
+            generation: u32_of(&mut rest)?,
             quota: Rough::decode(u8_of(&mut rest)?),
         }),
         ROLLING | ROLLING_COARSE => {
@@ -171,8 +181,8 @@ fn parse(record: &[u8]) -> Option<State> {
             let mut entries: Vec<Entry> = Vec::with_capacity(log.rest.len().min(ENTRIES_MAX));
             entries.extend(&mut log);
             entries.reverse();
-            let Log { window, grain, life, quota, .. } = log;
-            let state = rolling::State { window, grain, life, quota, entries };
+            let Log { window, grain, generation, quota, .. } = log;
+            let state = rolling::State { window, grain, generation, quota, entries };
             log.rest.is_empty().then_some(State::Rolling(state))?
         }
         SEATS => {
@@ -194,11 +204,11 @@ struct Log<'r> {
     window: Span,
     grain: Grain,
     grain_length: Span,
-    life: u32,
+    generation: u32,
     quota: Rough,
     /// The time of the entry before, from the second one on the end of its grain.
     at: Timestamp,
-    place: usize,
+    index: usize,
     rest: &'r [u8],
 }
 
@@ -208,10 +218,10 @@ impl<'r> Log<'r> {
         let grain = if *kind == ROLLING { Grain::Exact } else { Grain::Coarse };
         let (_, mut rest) = rest.split_first()?;
         let quota = Rough::decode(u8_of(&mut rest)?);
-        let life = u32_of(&mut rest)?;
+        let generation = u32_of(&mut rest)?;
         let window = Span::from_seconds(u64::from(u32_of(&mut rest)?));
         let at = Timestamp::from_nanos(u64_of(&mut rest)?);
-        Some(Self { window, grain, grain_length: grain.length(window), life, quota, at, place: 0, rest })
+        Some(Self { window, grain, grain_length: grain.length(window), generation, quota, at, index: 0, rest })
     }
 }
 
@@ -220,24 +230,24 @@ impl Iterator for Log<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         let mut rest = self.rest;
-        if self.place > 0 {
+        if self.index > 0 {
             let age = match varint_of(&mut rest)? {
                 // Most follow one another.
                 1 => self.grain_length,
                 grains => self.grain_length.times(grains),
             };
-            let end = if self.place == 1 { self.grain.end(self.at, self.window) } else { self.at };
+            let end = if self.index == 1 { self.grain.end(self.at, self.window) } else { self.at };
             self.at = end.before(age);
         }
         let units = varint_of(&mut rest)?;
-        self.place = self.place.saturating_add(1);
+        self.index = self.index.saturating_add(1);
         self.rest = rest;
         Some(Entry { at: self.at, units })
     }
 }
 
-/// What the caller of this record would gain if it were forgotten, as [`State::loss`] says; nothing
-/// where it cannot be read.
+/// What the caller of this record would gain if it were forgotten, as [`State::eviction_cost`] says; nothing
+/// if it cannot be read.
 #[must_use]
 pub fn eviction_cost(record: &[u8], now: Timestamp) -> u128 {
     match record.first() {
@@ -274,123 +284,4 @@ fn varint_of(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::limit::rolling::Rolling;
-    use crate::limit::seats::{SEATS_MAX, Seats};
-    use crate::limit::{Cost, QUOTA_MAX};
-
-    const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
-
-    fn states() -> impl Strategy<Value = State> {
-        let bucket = (any::<u64>(), 1..1_000_000_u32, any::<u32>(), any::<u32>(), any::<u64>());
-        let entries = proptest::collection::vec((0..40_u64, 1..=QUOTA_MAX), 1..22);
-        prop_oneof![
-            bucket.prop_map(|(tat, rate, burst, charged, returned)| State::Bucket(gcra::State {
-                tat: Timestamp::from_nanos(tat),
-                refill: Refill::parse(&format!("{rate}/d")).unwrap(),
-                burst,
-                charged,
-                returned,
-            })),
-            any::<(u64, u64, u32, u8)>().prop_map(|(end, taken, life, quota)| {
-                let (end, quota) = (Timestamp::from_nanos(end), Rough::decode(quota));
-                State::Calendar(calendar::State { end, taken, life, quota })
-            }),
-            (proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize), any::<u8>()).prop_map(
-                |(holders, seats)| {
-                    let holder = |(holder, until)| Holder { holder, until: Timestamp::from_nanos(until) };
-                    let holders = holders.into_iter().map(holder).collect();
-                    State::Seats(seats::State { holders, before: None, seats: Rough::decode(seats) })
-                }
-            ),
-            (entries, 1..31_622_400_u64, any::<(u32, u8)>(), any::<bool>()).prop_map(
-                |(ages, seconds, (life, quota), exact)| {
-                    let window = Span::from_seconds(seconds);
-                    let grain = if exact { Grain::Exact } else { Grain::Coarse };
-                    let mut at = grain.end(NOW, window);
-                    let entries = ages.into_iter().map(|(age, units)| {
-                        at = at.after(grain.length(window).times(age.saturating_add(1)));
-                        Entry { at, units: if exact { units % 32 } else { units } }
-                    });
-                    let mut entries: Vec<Entry> = entries.collect();
-                    // The newest stands anywhere in its grain.
-                    entries.last_mut().unwrap().at = at.before(Span::from_nanos(grain.length(window).nanos() / 3));
-                    State::Rolling(rolling::State { window, grain, life, quota: Rough::decode(quota), entries })
-                }
-            ),
-        ]
-    }
-
-    #[test]
-    fn all_seats_have_room_in_a_record() {
-        let holder = |holder| Holder { holder, until: NOW };
-        let holders = (0..SEATS_MAX.into()).map(holder).collect();
-        let state = State::Seats(seats::State { holders, ..seats::State::default() });
-        let mut bytes = Vec::new();
-        assert_eq!(encode(&state, &mut bytes), Ok(()));
-        let rule = Rule::Seats(Seats::new(SEATS_MAX, Span::from_seconds(1)).unwrap());
-        assert!(bytes.len() == bytes_max(&rule) && bytes.len() <= BYTES_MAX);
-    }
-
-    proptest! {
-        #[test]
-        fn a_record_reads_back_as_it_was_written(first in states(), second in states()) {
-            let mut bytes = Vec::new();
-            encode(&first, &mut bytes).unwrap();
-            let end = bytes.len();
-            encode(&second, &mut bytes).unwrap();
-            prop_assert_eq!(length(&bytes), Some(end));
-            for now in [NOW, NOW.after(Span::from_seconds(1_000)), NOW.after(Span::from_seconds(20_000_000))] {
-                prop_assert_eq!(eviction_cost(&bytes[..end], now), first.eviction_cost(now));
-            }
-            prop_assert_eq!(decode(&bytes[..end]), Ok(first));
-            prop_assert_eq!(decode(&bytes[end..]), Ok(second));
-        }
-
-        #[test]
-        fn any_bytes_are_a_record_or_a_fault(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            if let Some(length) = length(&bytes) {
-                let _ = decode(&bytes[..length]);
-            }
-        }
-
-        /// However many requests are under way when each of them turns out to cost far too much.
-        #[test]
-        fn what_is_overdrawn_has_room_in_a_record(
-            quota in prop_oneof![1..40_u64, Just(8_000)],
-            seconds in prop_oneof![1..600_u64, Just(31_622_400_u64)],
-            steps in proptest::collection::vec((0..40_u32, prop_oneof![1..9_u64, 1..=u64::MAX]), 1..80),
-        ) {
-            let rule = Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
-            let (mut state, mut now) = (None, NOW);
-            for (step, cost) in steps {
-                now = now.after(Span::from_nanos(seconds.saturating_mul(1_000_000_000) >> step));
-                state = Some(rule.force_charge(state.as_ref(), now, cost).0);
-                prop_assert_eq!(encode(state.as_ref().unwrap(), &mut Vec::new()), Ok(()));
-            }
-        }
-
-        #[test]
-        fn no_record_is_longer_than_its_rule_says(
-            quota in prop_oneof![1..40_u64, Just(8_000), Just(QUOTA_MAX)],
-            seconds in prop_oneof![1..600_u64, 1..31_622_400_u64],
-            steps in proptest::collection::vec((0..2_000_000_u64, 1..9_u64), 1..200),
-        ) {
-            let rule = Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
-            let (mut state, mut now) = (None, NOW);
-            for (step, cost) in steps {
-                now = now.after(Span::from_nanos(step.saturating_mul(seconds).saturating_mul(50)));
-                let cost = if quota > 1_000 { quota / 30 } else { cost };
-                state = rule.evaluate(state.as_ref(), now, Cost::Now(cost)).charged.or(state);
-                let mut bytes = Vec::new();
-                if let Some(state) = &state {
-                    encode(state, &mut bytes).unwrap();
-                }
-                prop_assert!(bytes.len() <= bytes_max(&rule), "{} of {}", bytes.len(), bytes_max(&rule));
-            }
-        }
-    }
-}
+mod tests;

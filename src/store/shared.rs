@@ -6,12 +6,14 @@
 //! a page may hold, and no count is lost (decision 0002).
 
 use super::key::{Key, KeyMaker, Secret};
-use super::page::{FINGERPRINT_BYTES, Page};
-use super::recall::Recall;
+use super::page::FINGERPRINT_BYTES;
+use super::page::eviction::CounterPage;
+use super::page_cache::PageCache;
 use super::{LimitCheck, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
-use crate::host::shared::{SharedData, Swap, Version};
+use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
+use crate::host::shared::{SharedData, Version};
 use crate::host::stream::Clock;
 use crate::limit::{Charge, Reading, Rule, State};
 
@@ -22,11 +24,7 @@ const RECORDS_PER_PAGE: u32 = 36;
 /// `keys_max` keys has to drop a live one about once in a thousand fillings.
 const PAGE_ROOM: u32 = 68;
 
-/// How often one page is tried before the limit's failure mode decides. With two workers a first
-/// retry is rare (one in ten thousand, measured), a second one rarer by as much.
-const SWAP_ATTEMPTS_MAX: u32 = 16;
-
-/// Bytes that the host spends on a key beside the value (measured: 185 to 190).
+/// Bytes that the host spends on a key besides the value (measured: 185 to 190).
 const HOST_KEY_BYTES: u64 = 190;
 
 const KEY_BYTES: usize = 15;
@@ -71,34 +69,36 @@ pub struct SharedStore<D> {
     capacity: usize,
     keys: KeyMaker,
     stats: StoreStats,
-    recall: Recall,
+    cache: PageCache,
     /// Reused from request to request.
-    reads: Vec<Read>,
+    pages: Vec<LoadedPage>,
 }
 
-/// A page as it was read for the checks that stand on it.
+/// A page that the checks of one request need.
 #[derive(Debug)]
-struct Read {
+struct LoadedPage {
     number: u32,
-    page: Result<Page, Fault>,
+    page: Result<CounterPage, Fault>,
     version: Version,
-    /// It is what this worker wrote, and a swap alone can tell whether it is still there.
-    recalled: bool,
+    /// The page comes from the cache, and only a swap can tell whether it is still there.
+    is_speculative: bool,
 }
 
 impl<D: SharedData> SharedStore<D> {
-    /// Opens the table of the policy called `name`, and creates what is not there yet.
+    /// Opens the table of the policy called `name`, and creates it if it does not exist yet.
     ///
-    /// `fresh` is taken for the proxy's secret if no worker stored one before.
+    /// `candidate` becomes the proxy's secret unless a worker has stored one before.
     ///
     /// # Errors
     /// [`Fault`] if the host fails.
-    pub fn open(data: D, name: &str, keys_max: u32, fresh: &Secret) -> Result<Self, Fault> {
-        let secret = secret(&data, fresh)?;
+    pub fn open(data: D, name: &str, keys_max: u32, candidate: &Secret) -> Result<Self, Fault> {
+        let secret = secret(&data, candidate)?;
         let table = table_of(name);
-        let wanted = Geometry::new(keys_max);
-        // The number of pages stands where the page after the last possible one would.
-        let pages = u32::from_le_bytes(agree(&data, &page_key(table, u32::MAX), &wanted.pages.to_le_bytes())?);
+        let preferred = Geometry::new(keys_max);
+        // The number of pages has the key that a page after the last possible one would have.
+        let key = page_key(table, u32::MAX);
+        let pages = SharedCell::new(&data, &key).get_or_init(&preferred.pages.to_le_bytes())?;
+        let pages = u32::from_le_bytes(pages);
         let geometry = Geometry::with_pages(keys_max, pages);
         Ok(Self {
             data,
@@ -106,8 +106,8 @@ impl<D: SharedData> SharedStore<D> {
             capacity: geometry.capacity,
             keys: KeyMaker::new(&secret, pages),
             stats: StoreStats::default(),
-            recall: Recall::new(pages),
-            reads: Vec::new(),
+            cache: PageCache::new(pages),
+            pages: Vec::new(),
         })
     }
 
@@ -117,78 +117,73 @@ impl<D: SharedData> SharedStore<D> {
         &self.keys
     }
 
-    fn read(&self, number: u32) -> Read {
-        match self.data.read(&page_key(self.table, number)) {
-            Ok((bytes, version)) => Read { number, page: Ok(Page::read(bytes)), version, recalled: false },
-            Err(fault) => Read { number, page: Err(fault), version: Version::ABSENT, recalled: false },
+    fn load(&self, number: u32) -> LoadedPage {
+        LoadedPage::new(number, SharedCell::new(&self.data, &page_key(self.table, number)).load())
+    }
+
+    /// Takes the page from the cache, or reads it.
+    fn load_cached(&mut self, number: u32, now: Timestamp) -> LoadedPage {
+        match self.cache.take(number, now) {
+            Some(seen) => LoadedPage::new(number, Ok(seen)),
+            None => self.load(number),
         }
     }
 
-    /// What this worker wrote to the page last, or what is there.
-    fn recall(&mut self, number: u32, now: Timestamp) -> Read {
-        match self.recall.take(number, now) {
-            Some((page, version)) => Read { number, page: Ok(page), version, recalled: true },
-            None => self.read(number),
+    /// Caches a page that was stored, if its version could be predicted.
+    fn cache_stored(&mut self, number: u32, stored: Option<Stored>, now: Timestamp) {
+        if let Some(Stored { bytes, version: Some(version) }) = stored {
+            self.cache.keep(number, bytes, version, now);
         }
     }
 
-    /// Stores a page, and remembers it where its version is predicted.
-    fn swap(&mut self, read: &mut Read, now: Timestamp) -> Result<Swap, Fault> {
-        let Ok(page) = &mut read.page else { return Ok(Swap::Done) };
-        let swap = self.data.swap(&page_key(self.table, read.number), page.bytes(), read.version)?;
-        match (swap, self.data.predicted()) {
-            (Swap::Done, Some(version)) => self.recall.keep(read.number, std::mem::take(page), version, now),
-            (Swap::Done, None) => {}
-            // What was recalled need not have been there any more.
-            (Swap::Conflict, _) if read.recalled => {}
-            (Swap::Conflict, _) => self.stats.conflicts = self.stats.conflicts.saturating_add(1),
-        }
-        Ok(swap)
-    }
-
-    /// Charges all checks of one page by their answers. Where others wrote first, it reads and asks
-    /// again, as often as [`SWAP_ATTEMPTS_MAX`].
-    fn commit(&mut self, read: &mut Read, checks: &mut [LimitCheck], now: Timestamp) -> Commit {
-        for _ in 0..SWAP_ATTEMPTS_MAX {
-            if !on(checks, read.number).all(|check| check.admits()) {
-                return Commit::Denied;
-            }
-            let Ok(page) = &mut read.page else { return Commit::of(checks, read.number) };
-            on(checks, read.number).for_each(|check| check.pay(now));
-            let kept = |fingerprint| checks.iter().any(|check| check.key == Key { page: read.number, fingerprint });
-            let (mut evicted, mut changed) = (0_u64, false);
-            for check in checks.iter().filter(|check| check.key.page == read.number) {
-                let Some(state) = &check.next else { continue };
-                match page.put(check.key.fingerprint, state, self.capacity, now, kept) {
-                    Ok(dropped) => evicted = evicted.saturating_add(u64::from(dropped)),
-                    Err(fault) => return failed(checks, read.number, fault),
+    /// Charges all checks of one page by their answers, and evaluates them again for as long as
+    /// other workers write the page first. True if all of them still admit.
+    fn commit(&mut self, loaded: LoadedPage, checks: &mut [LimitCheck], now: Timestamp) -> bool {
+        let (number, capacity) = (loaded.number, self.capacity);
+        let Ok(page) = loaded.page else { return all_admit(checks, number) };
+        let mut is_speculative = loaded.is_speculative;
+        let seen = Seen { bytes: page.into_bytes(), version: loaded.version, is_speculative };
+        let mut is_evaluated = true;
+        let key = page_key(self.table, number);
+        let mut cell = SharedCell::new(&self.data, &key);
+        let updated = cell.update_from(Some(seen), |bytes| {
+            let mut page = CounterPage::read(bytes);
+            if !std::mem::take(&mut is_evaluated) {
+                is_speculative = false;
+                for check in checks_on(checks, number) {
+                    evaluate(check, &page, now);
                 }
-                changed = true;
             }
-            if changed {
-                match self.swap(read, now) {
-                    Ok(Swap::Done) => {
-                        self.stats.evicted = self.stats.evicted.saturating_add(evicted);
-                        return Commit::of(checks, read.number);
-                    }
-                    Ok(Swap::Conflict) => {}
-                    Err(fault) => return failed(checks, read.number, fault),
+            if !all_admit(checks, number) {
+                return Ok(Update::Keep(0));
+            }
+            match charge_page(&mut page, number, checks, capacity, now)? {
+                Some(evicted) => Ok(Update::Store(page.into_bytes(), evicted)),
+                None if is_speculative => Ok(Update::Reread),
+                None => Ok(Update::Keep(0)),
+            }
+        });
+        self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
+        match updated {
+            Ok(updated) => {
+                self.stats.evicted = self.stats.evicted.saturating_add(updated.result);
+                self.cache_stored(number, updated.stored, now);
+            }
+            Err(fault) => {
+                for check in checks_on(checks, number) {
+                    check.fail(fault);
                 }
-            } else if !read.recalled {
-                return Commit::of(checks, read.number);
             }
-            *read = self.read(read.number);
-            on(checks, read.number).for_each(|check| read.ask(check, now));
         }
-        failed(checks, read.number, Fault::Contended)
+        all_admit(checks, number)
     }
 
-    /// Gives back what was charged for a request that a later page refused.
-    fn take_back(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
+    /// Refunds the charges of a request that a later page refused.
+    fn refund_all(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks {
             if let Some(charge) = check.charge.take() {
-                // If even this fails the caller has paid for a request that was refused, and the
-                // fault is counted: never more admitted than the limit states.
+                // If even this fails, the caller has paid for a request that was refused, and the
+                // fault is counted: never more is admitted than the limit states.
                 if let Err(fault) = self.refund(&check.key, &check.rule, &charge, clock) {
                     check.answer = Err(fault);
                 }
@@ -196,96 +191,95 @@ impl<D: SharedData> SharedStore<D> {
         }
     }
 
-    /// Changes one record; `change` sees what there is after it was read, and answers what to store, or
-    /// `None` to leave it as it is.
-    fn change<T>(
+    /// Changes one record. `change` gets the state, and the time read after it; it returns the state
+    /// to store, or `None` to leave the record as it is.
+    fn update_record<T>(
         &mut self,
         key: &Key,
         clock: &impl Clock,
         change: impl Fn(Option<&State>, Timestamp) -> (Option<State>, T),
     ) -> Result<T, Fault> {
-        self.recall.forget(key.page);
-        for _ in 0..SWAP_ATTEMPTS_MAX {
-            let mut read = self.read(key.page);
-            let page = read.page.as_mut().map_err(|fault| *fault)?;
+        self.cache.forget(key.page);
+        let capacity = self.capacity;
+        let page_key = page_key(self.table, key.page);
+        let mut cell = SharedCell::new(&self.data, &page_key);
+        let updated = cell.update(|bytes| {
+            let mut page = CounterPage::read(bytes);
             let state = page.find(key.fingerprint)?;
             let now = clock.now();
-            let (changed, told) = change(state.as_ref(), now);
-            let Some(state) = changed else { return Ok(told) };
-            let evicted = page.put(key.fingerprint, &state, self.capacity, now, |_| false)?;
-            match self.swap(&mut read, now)? {
-                Swap::Done => {
-                    self.stats.evicted = self.stats.evicted.saturating_add(u64::from(evicted));
-                    return Ok(told);
-                }
-                Swap::Conflict => {}
+            let (changed, result) = change(state.as_ref(), now);
+            let Some(state) = changed else { return Ok(Update::Keep((result, false, now))) };
+            let evicted = page.put(key.fingerprint, &state, capacity, now, |_| false)?;
+            Ok(Update::Store(page.into_bytes(), (result, evicted, now)))
+        });
+        self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
+        let updated = updated?;
+        let (result, evicted, now) = updated.result;
+        self.stats.evicted = self.stats.evicted.saturating_add(u64::from(evicted));
+        self.cache_stored(key.page, updated.stored, now);
+        Ok(result)
+    }
+}
+
+impl LoadedPage {
+    fn new(number: u32, seen: Result<Seen, Fault>) -> Self {
+        match seen {
+            Ok(Seen { bytes, version, is_speculative }) => {
+                Self { number, page: Ok(CounterPage::read(bytes)), version, is_speculative }
             }
+            Err(fault) => Self { number, page: Err(fault), version: Version::ABSENT, is_speculative: false },
         }
-        Err(Fault::Contended)
     }
-}
 
-impl Read {
-    fn ask(&self, check: &mut LimitCheck, now: Timestamp) {
-        let state = match &self.page {
-            Ok(page) => page.find(check.key.fingerprint),
-            Err(fault) => Err(*fault),
-        };
-        check.ask(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
-    }
-}
-
-enum Commit {
-    Done,
-    Denied,
-}
-
-impl Commit {
-    /// By the answers of the checks of a page that was written: a fault may have come up meanwhile.
-    fn of(checks: &mut [LimitCheck], number: u32) -> Self {
-        if on(checks, number).all(|check| check.admits()) { Self::Done } else { Self::Denied }
+    fn evaluate(&self, check: &mut LimitCheck, now: Timestamp) {
+        match &self.page {
+            Ok(page) => evaluate(check, page, now),
+            Err(fault) => check.evaluate(Err(*fault), now),
+        }
     }
 }
 
 impl<D: SharedData> Store for SharedStore<D> {
     fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, clock: &impl Clock) -> bool {
-        let mut reads = std::mem::take(&mut self.reads);
-        reads.clear();
+        let mut pages = std::mem::take(&mut self.pages);
+        pages.clear();
         for check in checks.iter_mut() {
-            let read = match reads.iter().find(|read| read.number == check.key.page) {
-                Some(read) => read,
-                None => reads.push_mut(self.recall(check.key.page, now)),
+            let loaded = match pages.iter().find(|loaded| loaded.number == check.key.page) {
+                Some(loaded) => loaded,
+                None => pages.push_mut(self.load_cached(check.key.page, now)),
             };
-            read.ask(check, now);
+            loaded.evaluate(check, now);
         }
         let mut admitted = checks.iter().all(LimitCheck::admits);
-        if !admitted && reads.iter().any(|read| read.recalled) {
-            // Nobody is refused for what may not be there any more.
-            for read in reads.iter_mut().filter(|read| read.recalled) {
-                *read = self.read(read.number);
-                on(checks, read.number).for_each(|check| read.ask(check, now));
+        if !admitted && pages.iter().any(|loaded| loaded.is_speculative) {
+            // A state that may be outdated refuses no request.
+            for loaded in pages.iter_mut().filter(|loaded| loaded.is_speculative) {
+                *loaded = self.load(loaded.number);
+                for check in checks_on(checks, loaded.number) {
+                    loaded.evaluate(check, now);
+                }
             }
             admitted = checks.iter().all(LimitCheck::admits);
         }
         if admitted {
-            admitted = reads.iter_mut().all(|read| matches!(self.commit(read, checks, now), Commit::Done));
+            admitted = pages.drain(..).all(|loaded| self.commit(loaded, checks, now));
             if !admitted {
-                self.take_back(checks, clock);
+                self.refund_all(checks, clock);
             }
         }
-        self.reads = reads;
+        self.pages = pages;
         admitted
     }
 
     fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks.iter_mut().filter(|check| check.is_ahead_of_clock) {
-            let repaired = self.change(&check.key, clock, |state, now| {
-                let (reading, repaired) = check.rule.look(state, now);
+            let repaired = self.update_record(&check.key, clock, |state, now| {
+                let (reading, repaired) = check.rule.read(state, now);
                 (repaired, reading)
             });
             // A repair that fails is left to the next request.
             if let (Ok(reading), false) = (repaired, check.denies()) {
-                check.restate(reading);
+                check.set_reading(reading);
             }
         }
     }
@@ -297,7 +291,7 @@ impl<D: SharedData> Store for SharedStore<D> {
         units: u64,
         clock: &impl Clock,
     ) -> Result<(Reading, Charge), Fault> {
-        self.change(key, clock, |state, now| {
+        self.update_record(key, clock, |state, now| {
             let (state, balance) = rule.force_charge(state, now, units);
             let charge = state.charge(units, now);
             (Some(state), (Reading { balance, at: now }, charge))
@@ -305,9 +299,9 @@ impl<D: SharedData> Store for SharedStore<D> {
     }
 
     fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
-        self.change(key, clock, |state, now| {
+        self.update_record(key, clock, |state, now| {
             let without = state.and_then(|state| state.refund(charge, now));
-            let (reading, repaired) = rule.look(without.as_ref().or(state), now);
+            let (reading, repaired) = rule.read(without.as_ref().or(state), now);
             (repaired.or(without), reading)
         })
     }
@@ -317,35 +311,51 @@ impl<D: SharedData> Store for SharedStore<D> {
     }
 }
 
-/// The checks whose counters stand on page `number`.
-fn on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
+/// The checks whose counters are on page `number`.
+fn checks_on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
     checks.iter_mut().filter(move |check| check.key.page == number)
 }
 
-/// Marks the checks of a page that could not be written; their failure modes decide.
-fn failed(checks: &mut [LimitCheck], number: u32, fault: Fault) -> Commit {
-    on(checks, number).for_each(|check| check.fail(fault));
-    Commit::of(checks, number)
+/// Whether all checks of page `number` admit the request.
+fn all_admit(checks: &[LimitCheck], number: u32) -> bool {
+    checks.iter().filter(|check| check.key.page == number).all(LimitCheck::admits)
 }
 
-/// The proxy's secret; `fresh` where no worker stored one before.
+/// Answers a check by the record on its page.
+fn evaluate(check: &mut LimitCheck, page: &CounterPage, now: Timestamp) {
+    let state = page.find(check.key.fingerprint);
+    check.evaluate(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
+}
+
+/// Makes out the receipts of page `number`, and writes the states that follow. Returns how many live
+/// records had to go for them; `None` if nothing is to be stored.
+fn charge_page(
+    page: &mut CounterPage,
+    number: u32,
+    checks: &mut [LimitCheck],
+    capacity: usize,
+    now: Timestamp,
+) -> Result<Option<u64>, Fault> {
+    for check in checks_on(checks, number) {
+        check.make_charge(now);
+    }
+    let pinned = |fingerprint| checks.iter().any(|check| check.key == Key { page: number, fingerprint });
+    let mut evicted = None;
+    for check in checks.iter().filter(|check| check.key.page == number) {
+        if let Some(state) = &check.next {
+            let is_evicted = page.put(check.key.fingerprint, state, capacity, now, pinned)?;
+            evicted = Some(evicted.unwrap_or(0_u64).saturating_add(u64::from(is_evicted)));
+        }
+    }
+    Ok(evicted)
+}
+
+/// Returns the proxy's secret. It is `candidate` unless a worker has stored one before.
 ///
 /// # Errors
 /// [`Fault`] if the host fails.
-pub fn secret<D: SharedData>(data: &D, fresh: &Secret) -> Result<Secret, Fault> {
-    agree(data, SECRET_KEY, fresh)
-}
-
-/// Stores `proposed` if nothing is stored, and reads what is: all workers agree on the first.
-fn agree<const N: usize, D: SharedData>(data: &D, key: &[u8], proposed: &[u8; N]) -> Result<[u8; N], Fault> {
-    for _ in 0..SWAP_ATTEMPTS_MAX {
-        let (bytes, version) = data.read(key)?;
-        if !bytes.is_empty() {
-            return bytes.try_into().map_err(|_| Fault::BadRecord);
-        }
-        data.swap(key, proposed, version)?;
-    }
-    Err(Fault::Contended)
+pub fn secret<D: SharedData>(data: &D, candidate: &Secret) -> Result<Secret, Fault> {
+    SharedCell::new(data, SECRET_KEY).get_or_init(candidate)
 }
 
 /// Fifteen bytes, which the host's strings hold without an allocation. The first three name us

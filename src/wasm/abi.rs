@@ -49,7 +49,7 @@ pub(super) enum HeadersStatus {
 #[repr(u32)]
 pub(super) enum DataStatus {
     Continue = 0,
-    /// It keeps the part, where the filter can read it again, and refuses a body beyond its buffer.
+    /// It keeps the part in the buffer that the filter reads, and refuses a body beyond its buffer.
     StopIterationAndBuffer = 1,
     /// It keeps the part, and reads no more than its buffer holds.
     StopIterationAndWatermark = 2,
@@ -115,7 +115,7 @@ unsafe extern "C" {
     fn proxy_record_metric(id: u32, value: u64) -> Status;
 }
 
-/// Memory that the host fills, and [`received`] takes over; null where there is none left.
+/// Memory that the host fills, and [`received`] takes over; null if there is none left.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     match Layout::array::<u8>(size) {
@@ -133,7 +133,7 @@ fn received(fill: impl FnOnce(*mut *mut u8, *mut usize) -> Status) -> (Status, V
         return (status, Vec::new());
     }
     // SAFETY: the host took the memory from `proxy_on_memory_allocate`, which gives exactly `size`
-    // bytes of the global allocator, and filled all of it. Nobody else knows of it.
+    // bytes of the global allocator, and filled all of it. Nothing else refers to it.
     (status, unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -156,7 +156,7 @@ pub(super) fn now_nanos() -> u64 {
     nanos
 }
 
-/// The value under `key`, empty if there is none, and its version; 0 where there is no key.
+/// The value under `key`, empty if there is none, and its version; 0 if there is no key.
 pub(super) fn shared_data(key: &[u8]) -> Result<(Vec<u8>, u32), Fault> {
     let mut cas = 0;
     // SAFETY: the key is alive for the whole call, and the places are ours.
@@ -179,13 +179,13 @@ pub(super) fn set_shared_data(key: &[u8], value: &[u8], cas: u32) -> Result<bool
     }
 }
 
-/// A whole header map as the host writes it; empty where it cannot be had.
+/// A whole header map as the host writes it; empty if it cannot be had.
 pub(super) fn header_block(map: Map) -> Vec<u8> {
     // SAFETY: the places are ours.
     received(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) }).1
 }
 
-/// Up to `max` bytes of a buffer from the byte `start` on; empty where they cannot be had.
+/// Up to `max` bytes of a buffer from the byte `start` on; empty if they cannot be had.
 pub(super) fn bytes(buffer: Buffer, start: usize, max: usize) -> Vec<u8> {
     // SAFETY: the places are ours.
     received(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, start, max, data, size) }).1
@@ -244,7 +244,7 @@ pub(super) fn define_metric(kind: u32, name: &str) -> Option<u32> {
     (status == OK).then_some(id)
 }
 
-/// Adds to a counter, where the host refuses anything below one, or moves a gauge.
+/// Adds to a counter, for which the host refuses any amount below one, or moves a gauge.
 pub(super) fn increment_metric(id: u32, amount: i64) {
     // SAFETY: plain numbers.
     unsafe { proxy_increment_metric(id, amount) };
@@ -274,7 +274,7 @@ pub(super) fn enqueue(token: u32, message: &[u8]) -> Result<(), Fault> {
     }
 }
 
-/// The oldest message; `None` where there is none.
+/// The oldest message; `None` if there is none.
 pub(super) fn dequeue(token: u32) -> Result<Option<Vec<u8>>, Fault> {
     // SAFETY: the places are ours.
     let (status, message) = received(|data, size| unsafe { proxy_dequeue_shared_queue(token, data, size) });
@@ -286,7 +286,7 @@ pub(super) fn dequeue(token: u32) -> Result<Option<Vec<u8>>, Fault> {
 }
 
 /// Makes the calls that follow those of another context, until this callback ends or names another.
-/// False where there is no such context any more.
+/// False if there is no such context any more.
 pub(super) fn set_effective_context(context: u32) -> bool {
     // SAFETY: a plain number.
     unsafe { proxy_set_effective_context(context) == OK }

@@ -1,7 +1,7 @@
 //! Events for bodies that go on between the callbacks of their streams: a root's ticks.
 //!
-//! A root ticks as often as what waits in this VM needs, and as often as its pools do; it is given an
-//! event by the first stream under it that needs one, and by itself for as long as any does.
+//! A root ticks as often as the waiting bodies of this VM and its own pools need. The first stream under
+//! it that needs an event starts the ticks, and they go on for as long as any stream does.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub(super) fn end(stream: StreamId) {
     BODIES.with_borrow_mut(|bodies| bodies.end(stream));
 }
 
-/// A tick of a root, which may give so many answers.
+/// Carries out a tick of a root, which may give at most `answers_max` answers.
 pub(super) fn on_tick(root: RootId, answers_max: usize) {
     BODIES.with(|bodies| {
         let given = Bodies::work(bodies, answers_max, |id, slice| {
@@ -67,7 +67,7 @@ pub(super) fn on_tick(root: RootId, answers_max: usize) {
             }
             step
         });
-        Bodies::look(bodies, Envoy.uptime(), answers_max.saturating_sub(given), |id| {
+        Bodies::check_held(bodies, Envoy.uptime(), answers_max.saturating_sub(given), |id| {
             let Some(stream) = contexts::enter(id) else { return Step::Done };
             let step = stream.borrow_mut().on_held(&Envoy);
             if step == Step::Replied && !LOGGED.replace(true) {
@@ -97,7 +97,7 @@ pub(super) fn tick_at_least(root: RootId, period: Span) {
     tick(root, false);
 }
 
-/// Lets a root tick as often as is needed; in a callback of it, or of a stream under it.
+/// Sets how often a root ticks, in a callback of the root or of a stream under it.
 fn tick(root: RootId, for_bodies: bool) {
     let needed = BODIES.with_borrow(Bodies::period);
     TICKS.with_borrow_mut(|ticks| {

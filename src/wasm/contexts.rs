@@ -1,7 +1,7 @@
 //! What the contexts of this VM are: roots, each with a policy, and the streams under them.
 //!
-//! A callback takes what it needs out of the table and lets go of the table before it calls the host,
-//! so it does not matter what the host calls meanwhile.
+//! A callback takes what it needs from the table and drops the borrow before it calls the host, so
+//! the host may call back meanwhile.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::payload::slice::Slice;
 use crate::queue::membership::RootId;
 use crate::queue::stream::StreamId;
 
-/// A stream, for whoever has an event of it.
+/// A stream, shared by the callers that have an event of it.
 pub(super) type SharedStream = Rc<RefCell<Stream<Envoy>>>;
 
 /// A stream, and the root that it is under.
@@ -28,7 +28,7 @@ struct Entry {
 
 #[derive(Default)]
 struct Contexts {
-    /// Without a policy, where Envoy made a context for a configuration that it refused.
+    /// Without a policy, if Envoy made a context for a configuration that it refused.
     roots: BTreeMap<u32, Option<Rc<Runtime<Envoy>>>>,
     /// A stream under a root without a policy is not there, and passes.
     streams: BTreeMap<u32, Entry>,
@@ -38,7 +38,7 @@ thread_local! {
     static CONTEXTS: RefCell<Contexts> = RefCell::default();
 }
 
-/// A context begins: a root, where it is under none.
+/// A context begins: a root, if it is under none.
 pub(super) fn create(context: u32, root: u32) {
     CONTEXTS.with_borrow_mut(|contexts| {
         if root == 0 {
@@ -128,7 +128,7 @@ pub(super) fn on_response_trailers(context: u32) -> TrailersStatus {
     TrailersStatus::Continue
 }
 
-/// The stream, and makes the calls that follow its own; `None` where it has ended.
+/// The stream, and makes the calls that follow its own; `None` if it has ended.
 pub(super) fn enter(id: StreamId) -> Option<SharedStream> {
     let Entry { stream, .. } = entry(id.0)?;
     abi::set_effective_context(id.0).then_some(stream)

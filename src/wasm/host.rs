@@ -36,7 +36,7 @@ thread_local! {
     #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are given")]
     static STARTED: Instant = Instant::now();
     /// Of all writes of this VM, whichever policy makes them.
-    static FORESIGHT: VersionPredictor = VersionPredictor::default();
+    static PREDICTOR: VersionPredictor = VersionPredictor::default();
 }
 
 impl Uptime for Envoy {
@@ -126,7 +126,7 @@ impl StreamControl for Envoy {
     fn reply(&self, reply: &LocalReply) {
         let mut pairs: Vec<(&str, &[u8])> = Vec::with_capacity(reply.headers.len().saturating_add(1));
         pairs.extend(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-        // Envoy would make the message of the body only where it takes the caller for a gRPC one itself.
+        // Envoy would make the message of the body only if it takes the caller for a gRPC one itself.
         let message = (reply.dialect != Dialect::Http).then(|| grpc::message(&reply.body));
         pairs.extend(message.iter().map(|message| (grpc::MESSAGE, message.as_bytes())));
         let body = if message.is_some() { "" } else { &reply.body };
@@ -170,12 +170,12 @@ impl SharedData for Envoy {
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         let stored = abi::set_shared_data(key, value, seen.cas())?;
-        FORESIGHT.with(|predictor| if stored { predictor.stored(self) } else { predictor.conflicted() });
+        PREDICTOR.with(|predictor| if stored { predictor.stored(self) } else { predictor.conflicted() });
         Ok(if stored { Swap::Done } else { Swap::Conflict })
     }
 
     fn predicted(&self) -> Option<Version> {
-        FORESIGHT.with(VersionPredictor::version)
+        PREDICTOR.with(VersionPredictor::version)
     }
 }
 

@@ -29,7 +29,7 @@ impl Log for ProxyLog {
 
 /// Sends our lines there from now on, and the last words of a VM that dies.
 pub(super) fn begin() {
-    // It fails where it was done before, as the second root context of a VM may do.
+    // It fails if it was done before, as the second root context of a VM may do.
     if log::set_logger(&ProxyLog).is_ok() {
         log::set_max_level(LevelFilter::Info);
         std::panic::set_hook(Box::new(|panic| abi::log(CRITICAL, &panic.to_string())));

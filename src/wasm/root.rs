@@ -1,4 +1,4 @@
-//! What a root context does: it takes a policy, and gives out turns.
+//! A root context: it starts a policy, and carries out the answers of the queue.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use crate::store::key::Secret;
 thread_local! {
     /// The metrics of this VM by name: policies come and go, and Envoy never forgets a number.
     static METRICS: RefCell<HashMap<String, MetricId>> = RefCell::default();
-    /// What gives out slots in this VM, whatever policies it serves.
+    /// The worker that grants slots in this VM, whatever policies it serves.
     static WORKER: RefCell<Option<SharedWorker>> = const { RefCell::new(None) };
     /// The memory for bodies in this VM, whatever policies it serves.
     static BODIES: Budget = Budget::default();
@@ -32,10 +32,10 @@ thread_local! {
 
 type SharedWorker = Rc<RefCell<Worker<Envoy>>>;
 
-/// The most errors of a policy that are written to the log; `sluicegate check` shows all.
+/// Most errors of a policy that are written to the log; `sluicegate check` lists all of them.
 const ERRORS_LOGGED_MAX: usize = 20;
 
-/// The policy of a root, of `size` bytes, at work; `None` where it cannot be, which the log explains.
+/// Starts the policy of a root, which has `size` bytes; `None` if it cannot, which the log explains.
 pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
     let policy = compile(&abi::bytes(Buffer::PluginConfiguration, 0, size))?;
     let summary = format!(
@@ -49,19 +49,23 @@ pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
             info!("sluicegate {}: {summary}", env!("CARGO_PKG_VERSION"));
             Some(runtime)
         }
+        Err(Fault::Random) => {
+            error!("{summary}: cannot draw a secret: {}", Fault::Random);
+            None
+        }
         Err(fault) => {
-            error!("{summary}: the host's shared data or random numbers cannot be used ({fault:?})");
+            error!("{summary}: cannot read shared data: {fault}");
             None
         }
     }
 }
 
 fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
-    let mut fresh = Secret::default();
-    getrandom::fill(&mut fresh).map_err(|_| Fault::HostStatus(0))?;
-    let mut runtime = Runtime::start(policy, Envoy, &fresh, BODIES.with(Budget::clone), define)?;
+    let mut candidate = Secret::default();
+    getrandom::fill(&mut candidate).map_err(|_| Fault::Random)?;
+    let mut runtime = Runtime::start(policy, Envoy, &candidate, BODIES.with(Budget::clone), define)?;
     if runtime.has_pools() {
-        runtime.join(worker(&fresh)?, root, Envoy.uptime());
+        runtime.join(worker(&candidate)?, root, Envoy.uptime());
         bodies::tick_at_least(root, TICK);
     }
     Ok(runtime)
@@ -91,11 +95,11 @@ fn answer(root: RootId, actions: Vec<Action>) {
     }
     for Action { stream: id, answer } in actions {
         let Some(stream) = contexts::enter(id) else {
-            // It has ended.
+            // The stream has ended.
             with_worker(|worker| worker.release(id, Envoy.uptime()));
             continue;
         };
-        let resumes = stream.borrow_mut().on_turn(&Envoy, answer);
+        let resumes = stream.borrow_mut().on_queue_answer(&Envoy, answer);
         if resumes {
             abi::resume_request();
         }
@@ -104,23 +108,23 @@ fn answer(root: RootId, actions: Vec<Action>) {
 }
 
 /// The worker of this VM, which begins with the first policy that has pools.
-fn worker(fresh: &Secret) -> Result<SharedWorker, Fault> {
+fn worker(candidate: &Secret) -> Result<SharedWorker, Fault> {
     WORKER.with_borrow_mut(|worker| match worker {
         Some(worker) => Ok(Rc::clone(worker)),
         None => {
-            let opened = Rc::new(RefCell::new(Worker::open(Envoy, fresh)?));
+            let opened = Rc::new(RefCell::new(Worker::open(Envoy, candidate)?));
             *worker = Some(Rc::clone(&opened));
             Ok(opened)
         }
     })
 }
 
-/// Asks the worker, and lets go of it before anything is done.
+/// Asks the worker, and drops the borrow before the answer is carried out.
 fn with_worker<T>(ask: impl FnOnce(&mut Worker<Envoy>) -> T) -> Option<T> {
     WORKER.with_borrow(|worker| worker.as_ref().map(|worker| ask(&mut worker.borrow_mut())))
 }
 
-/// The checked policy; its errors go to the log.
+/// Compiles the policy; its errors go to the log.
 fn compile(configuration: &[u8]) -> Option<Policy> {
     let document = from_configuration(configuration).inspect_err(|syntax| error!("policy rejected: {syntax}")).ok()?;
     let compiled = Policy::compile(&document);
@@ -130,7 +134,7 @@ fn compile(configuration: &[u8]) -> Option<Policy> {
                 error!("policy rejected: {error}");
             }
             if let Some(more) = errors.len().checked_sub(ERRORS_LOGGED_MAX).filter(|more| *more > 0) {
-                error!("policy rejected: {}; `sluicegate check` shows them all", counted(more, "more error"));
+                error!("policy rejected: {}; `sluicegate check` lists them all", counted(more, "more error"));
             }
         })
         .ok()

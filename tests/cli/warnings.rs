@@ -1,14 +1,14 @@
-//! What `check` says of a policy that is well written, and may not be what is meant.
+//! The warnings of `check` for policies that are valid but may not mean what their author intends.
 
 use super::run;
 
 const DIRECTORY: &str = "[{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: free }, \
     { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: globex, plan: paid }]";
-/// What a value is told of that no entry has.
+/// The end of the warning about a value that no entry has.
 const PLANS: &str = "entries of the directory have \"free\", \"paid\"";
 const RULE: &str = "bucket: { burst: 1, refill: 1/s }";
 
-/// The lines behind the first; `callers` is what stands there beside the credentials.
+/// The lines after the first; `callers` are further keys next to the credentials.
 fn warnings(callers: &str, rest: &str) -> Vec<String> {
     let policy = format!(
         "version: 1\nname: w\ncallers: {{ credentials: [{{ name: api_key, header: x-api-key }}], {callers} }}\n{rest}\n"
@@ -20,15 +20,16 @@ fn warnings(callers: &str, rest: &str) -> Vec<String> {
     rest.lines().map(str::to_owned).collect()
 }
 
-/// Those of one limit.
+/// The warnings about one limit.
 fn of_limit(callers: &str, limit: &str) -> Vec<String> {
     warnings(callers, &format!("limits: [{{ name: one, {limit}, {RULE} }}]"))
 }
 
 #[test]
-fn a_value_that_no_caller_has_is_told_wherever_it_stands() {
+fn a_value_that_no_caller_has_is_reported_at_every_place() {
     let directory = format!("directory: {DIRECTORY}");
-    let told = |at: &str| format!("-:4: warning: {at}: no caller has plan \"fre\": {PLANS}; did you mean \"free\"?");
+    let expected =
+        |at: &str| format!("-:4: warning: {at}: no caller has plan \"fre\": {PLANS}; did you mean \"free\"?");
     for (rest, at) in [
         (format!("limits: [{{ name: a, for: {{ plan: [fre] }}, per: [], {RULE} }}]"), "/limits/0/for/plan/0"),
         (format!("limits: [{{ name: a, for: {{ plan: fre }}, per: [], {RULE} }}]"), "/limits/0/for/plan"),
@@ -47,19 +48,19 @@ fn a_value_that_no_caller_has_is_told_wherever_it_stands() {
             "/payloads/0/overrides/0/for/plan/1",
         ),
     ] {
-        assert_eq!(warnings(&directory, &rest), [told(at)], "{rest}");
+        assert_eq!(warnings(&directory, &rest), [expected(at)], "{rest}");
     }
     let exempt = format!("exempt: [{{ plan: fre }}]\nlimits: [{{ name: a, per: [], {RULE} }}]");
-    assert_eq!(warnings(&directory, &exempt), [told("/exempt/0/plan")]);
+    assert_eq!(warnings(&directory, &exempt), [expected("/exempt/0/plan")]);
 }
 
 #[test]
-fn values_are_told_by_every_source_that_says_which_there_are() {
+fn values_are_checked_against_every_source_with_known_values() {
     let with = |attributes: &str| {
         format!("directory: {DIRECTORY}, directory_attributes: [team], attributes: {{ {attributes} }}")
     };
     let network = "address: [{ client_address: { v4_prefix: 24 } }]";
-    for (attributes, condition, told) in [
+    for (attributes, condition, expected) in [
         ("", "plan: gold", Some("no caller has plan \"gold\": entries of the directory have \"free\", \"paid\"")),
         ("", "plan: [free, paid]", None),
         ("", "team: a", Some("no caller has team \"a\": no entry of the directory has \"team\"")),
@@ -106,30 +107,40 @@ fn values_are_told_by_every_source_that_says_which_there_are() {
         let found = of_limit(&with(attributes), &format!("per: [], for: {{ {condition} }}"));
         let found: Vec<&str> =
             found.iter().map(|line| line.split_once("/limits/0/for/").unwrap().1.split_once(": ").unwrap().1).collect();
-        assert_eq!(found, told.into_iter().collect::<Vec<_>>(), "{attributes} {condition}");
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{attributes} {condition}");
     }
-    // Entries that are still to come may have any value.
+    // Later entries may have any value.
     assert_eq!(of_limit("directory: [], directory_attributes: [plan]", "per: [], for: { plan: fre }"), [""; 0]);
 }
 
-#[test]
-fn an_attribute_of_callers_who_are_not_asked_is_told() {
-    let callers = format!(
+/// Keys of `callers` that identify only some requests, with an attribute for all.
+fn some_callers() -> String {
+    format!(
         "for: {{ routes: [/v2/**, \"GET /v3/**\", \"POST /v3/**\"] }}, directory: {DIRECTORY}, attributes: {{ ip: [{{ client_address: {{}} }}] }}"
-    );
-    let outside = |name: &str, so: &str| {
-        format!(
-            "callers are not asked who they are on its routes (`callers.for`), and no request there has \"{name}\": {so}"
-        )
-    };
-    let shared = "all of its requests share one counter";
-    let never = "this limit never applies";
-    let partly = |name: &str| {
-        format!(
-            "this limit also counts requests outside of `callers.for`, where no request has \"{name}\": such requests share one counter; give this limit `for: {{ routes: […] }}` within `callers.for`, or other attributes in `per`"
-        )
-    };
-    for (limit, told) in [
+    )
+}
+
+/// The warning about an attribute that no request of a limit has.
+fn outside(name: &str, so: &str) -> String {
+    format!(
+        "callers are not asked who they are on its routes (`callers.for`), and no request there has \"{name}\": {so}"
+    )
+}
+
+/// The warning about an attribute that some requests of a limit lack.
+fn partly(name: &str) -> String {
+    format!(
+        "this limit also counts requests outside of `callers.for`, where no request has \"{name}\": such requests share one counter; give this limit `for: {{ routes: […] }}` within `callers.for`, or other attributes in `per`"
+    )
+}
+
+const SHARED: &str = "all of its requests share one counter";
+const NEVER: &str = "this limit never applies";
+
+#[test]
+fn an_attribute_of_unidentified_callers_is_reported_for_limits() {
+    let callers = some_callers();
+    for (limit, expected) in [
         ("per: [org]", vec![("per/0", partly("org"))]),
         ("per: [ip, api_key]", vec![("per/1", partly("api_key"))]),
         ("per: [credential]", vec![("per/0", partly("credential"))]),
@@ -143,30 +154,36 @@ fn an_attribute_of_callers_who_are_not_asked_is_told() {
         ("per: [org], for: { tier: [v2, post] }", vec![("per/0", partly("org"))]),
         ("per: [org], for: { routes: [/v2/a, \"GET,POST /v3/**\"] }", vec![]),
         ("per: [org], for: { routes: [/v3/**] }", vec![("per/0", partly("org"))]),
-        ("per: [org], for: { routes: [/v1/**, /health] }", vec![("per/0", outside("org", shared))]),
-        ("per: [org], for: { routes: [/v1/**] }, absent: skip", vec![("per/0", outside("org", never))]),
-        ("per: [], for: { routes: [/v1/**], plan: free }", vec![("for/plan", outside("plan", never))]),
+        ("per: [org], for: { routes: [/v1/**, /health] }", vec![("per/0", outside("org", SHARED))]),
+        ("per: [org], for: { routes: [/v1/**] }, absent: skip", vec![("per/0", outside("org", NEVER))]),
+        ("per: [], for: { routes: [/v1/**], plan: free }", vec![("for/plan", outside("plan", NEVER))]),
         ("per: [org], for: { routes: [/open/**] }", vec![]),
     ] {
         let tiers = "exempt: [{ routes: [/open/a] }, { routes: [/open/**], ip: 192.0.2.7 }]\ntiers: [{ name: v2, routes: [/v2/**] }, { name: post, routes: [\"POST /**\"] }]\n";
         let rest = format!("{tiers}limits: [{{ name: one, {limit}, {RULE} }}]");
-        let told: Vec<String> = told.iter().map(|(at, text)| format!("-:6: warning: /limits/0/{at}: {text}")).collect();
-        let told = if limit.contains("/open/**") {
-            vec![format!("-:6: warning: /limits/0/per/0: {}", outside("org", shared))]
+        let expected: Vec<String> =
+            expected.iter().map(|(at, text)| format!("-:6: warning: /limits/0/{at}: {text}")).collect();
+        let expected = if limit.contains("/open/**") {
+            vec![format!("-:6: warning: /limits/0/per/0: {}", outside("org", SHARED))]
         } else {
-            told
+            expected
         };
-        assert_eq!(warnings(&callers, &rest), told, "{limit}");
+        assert_eq!(warnings(&callers, &rest), expected, "{limit}");
     }
+}
+
+#[test]
+fn an_attribute_of_unidentified_callers_is_reported_for_all_other_kinds() {
+    let callers = some_callers();
     for (rest, at, text) in [
         ("concurrency: [{ name: a, per: [org], slots: 1 }]", "/concurrency/0/per/0", partly("org")),
         (
             "seats: [{ name: a, per: [], holder: org, seats: 1, idle: 1m, for: { routes: [/v1] } }]",
             "/seats/0/holder",
-            outside("org", never),
+            outside("org", NEVER),
         ),
         ("seats: [{ name: a, per: [org], holder: ip, seats: 1, idle: 1m }]", "/seats/0/per/0", partly("org")),
-        ("payloads: [{ bytes: 1MB, for: { routes: [/v1], org: acme } }]", "/payloads/0/for/org", outside("org", never)),
+        ("payloads: [{ bytes: 1MB, for: { routes: [/v1], org: acme } }]", "/payloads/0/for/org", outside("org", NEVER)),
         (
             "payloads: [{ bytes: 1MB, for: { routes: [/v1] }, overrides: [{ for: { org: acme }, bytes: 2MB }] }]",
             "/payloads/0/overrides/0/for/org",
@@ -194,7 +211,7 @@ fn many_warnings_are_counted() {
 }
 
 #[test]
-fn the_presets_have_nothing_to_warn_of() {
+fn the_presets_have_no_warnings() {
     for preset in ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"] {
         let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));
         let (code, stdout, _) = run(&["check", &path], b"");
@@ -204,7 +221,7 @@ fn the_presets_have_nothing_to_warn_of() {
 }
 
 #[test]
-fn what_a_held_body_needs_is_told_and_rendered() {
+fn the_buffer_of_a_held_body_is_reported_and_rendered() {
     for (payloads, buffer, warned) in [
         ("[{ bytes: 5MB }]", 1 << 20, None),
         ("[{ bytes: 1MiB, hold: true }, { bytes: 9MB }]", 2 << 20, None),
@@ -235,7 +252,7 @@ fn what_a_held_body_needs_is_told_and_rendered() {
 }
 
 #[test]
-fn render_warns_of_what_nothing_sets() {
+fn render_warns_about_inputs_that_nothing_sets() {
     let policy = "version: 1
 name: unset
 callers:
@@ -250,16 +267,16 @@ limits: [{ name: all, per: [region], bucket: { burst: 1, refill: 1/s } }]
     let arguments = super::render("-");
     let (code, stdout, stderr) = run(&arguments, policy.as_bytes());
     assert!(code == 0 && stdout.contains("name: gateway"), "{stderr}");
-    let told: Vec<&str> =
+    let expected: Vec<&str> =
         stderr.lines().map(|line| line.strip_prefix("sluicegate: warning: the policy reads ").unwrap()).collect();
     assert_eq!(
-        told,
+        expected,
         [
-            "metadata of envoy.filters.http.jwt_authn for session, and no filter before it writes any: --filters FILE",
-            "[shop, shard] of the route's metadata for shard, and the route that is written has none",
-            "the client's certificate for cert, and the listener that is written has no TLS",
-            "region of the proxy's own metadata for region, and the proxy is not told: --node-metadata region=VALUE",
-            "[shop, zone] of the proxy's own metadata for zone, which no --node-metadata says: write it into node.metadata of the bootstrap",
+            "metadata of envoy.filters.http.jwt_authn for session, which no earlier filter writes: add --filters FILE",
+            "[shop, shard] from the route's metadata for shard, but the rendered route has none",
+            "the client's certificate for cert, but the rendered listener has no TLS",
+            "region from the proxy's metadata for region, which is not set: add --node-metadata region=VALUE",
+            "[shop, zone] from the proxy's metadata for zone, which --node-metadata cannot set: write it into node.metadata of the bootstrap",
         ]
     );
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
-//! Who pays: what is admitted, unless it fails (EV4).
+//! Which requests are charged: those admitted, unless they fail (EV4).
 
 use super::{ACME, ALPHA, BETA, STANDARD, spend};
-use crate::harness::{Call, Client, Gateway, Lab, Policy, Setup, eventually, route_action};
+use crate::harness::{Call, Client, Gateway, Policy, Setup, TestBed, eventually, route_action};
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-pub(crate) async fn a_refused_request_spends_nothing(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn a_refused_request_spends_nothing(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let client = gateway.client();
     let call = Call::get("/v2/things").bearer(ACME[0]);
     let begun = Instant::now();
@@ -20,29 +20,29 @@ pub(crate) async fn a_refused_request_spends_nothing(lab: &Lab) {
         admitted += statuses.iter().filter(|status| **status == 200).count() as u64;
     }
     let (last, _) = spend(&client, &call).await;
-    // Were refusals given back, it would be more.
+    // If refusals were refunded, it would be more.
     STANDARD.assert_spent(admitted + last, begun.elapsed());
-    // Did they cost, the debt would by now be minutes.
+    // If they were charged, the debt would be minutes by now.
     let wait = client.send(call).await.number("retry-after");
     assert!(wait.is_none_or(|seconds| seconds <= 2), "retry-after {wait:?}");
-    let given_back = gateway.admin.metric("sluicegate_refunds_total", &[]).await;
-    assert_eq!(given_back, 0, "a refusal has nothing to give back");
+    let refunded = gateway.admin.metric("sluicegate_refunds_total", &[]).await;
+    assert_eq!(refunded, 0, "a refusal has nothing to refund");
 }
 
-pub(crate) async fn failures_one_after_the_other_are_given_back(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn consecutive_failures_are_refunded(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let client = gateway.client();
     for status in [503, 404, 400] {
         let statuses = client.statuses(&Call::get("/v2/things").bearer(ACME[0]).answered(status), 50).await;
         assert!(statuses.iter().all(|s| *s == status), "{statuses:?}");
     }
-    given_back(&gateway, 150).await;
+    refunded(&gateway, 150).await;
     let (left, elapsed) = spend(&client, &Call::get("/v2/things").bearer(ACME[0])).await;
     STANDARD.assert_spent(left, elapsed);
 }
 
-pub(crate) async fn failures_in_parallel_are_given_back(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn parallel_failures_are_refunded(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let mut clients = JoinSet::new();
     for index in 0..10 {
         let client = if index % 2 == 0 { gateway.client() } else { Client::http2(gateway.address) };
@@ -51,13 +51,13 @@ pub(crate) async fn failures_in_parallel_are_given_back(lab: &Lab) {
     }
     let statuses = clients.join_all().await;
     assert!(statuses.concat().iter().all(|status| *status == 500), "{statuses:?}");
-    given_back(&gateway, 200).await;
+    refunded(&gateway, 200).await;
     let (left, elapsed) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ACME[0])).await;
     STANDARD.assert_spent(left, elapsed);
 }
 
-pub(crate) async fn a_grpc_failure_is_given_back(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
+pub(crate) async fn a_grpc_failure_is_refunded(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
     let client = Client::http2(gateway.address);
     let call = Call::post("/v2/fleet.Things/List").bearer(BETA).grpc();
     let call = call.answered_with("content-type", "application/grpc");
@@ -71,26 +71,26 @@ pub(crate) async fn a_grpc_failure_is_given_back(lab: &Lab) {
     ] {
         client.statuses(&call, count).await;
         expected += if fails { count as u64 } else { 0 };
-        given_back(&gateway, expected).await;
+        refunded(&gateway, expected).await;
     }
     let (left, _) = spend(&client, &Call::get("/v2/things").bearer(BETA)).await;
     assert_eq!(left, 7);
 }
 
-pub(crate) async fn an_upstream_that_is_gone_costs_nothing(lab: &Lab) {
-    let mut gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn an_unreachable_upstream_costs_nothing(bed: &TestBed) {
+    let mut gateway = bed.open(&Policy::named("exact")).await;
     gateway.upstream.stop().await;
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
     let statuses = gateway.client().statuses(&call, 40).await;
     assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
-    given_back(&gateway, 40).await;
+    refunded(&gateway, 40).await;
     gateway.upstream.resume().await;
     let (left, _) = spend(&gateway.client(), &call).await;
     assert_eq!(left, 10);
 }
 
-pub(crate) async fn a_client_that_hangs_up_still_pays(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn a_client_that_disconnects_is_still_charged(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     for index in 0..4 {
         let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
         let request = format!(
@@ -100,7 +100,7 @@ pub(crate) async fn a_client_that_hangs_up_still_pays(lab: &Lab) {
         stream.write_all(request.as_bytes()).await.expect("the gateway reads");
         eventually("the request arrives", async || (gateway.upstream.count("/v2/things") > index).then_some(())).await;
     }
-    eventually("Envoy sees that they hung up", async || {
+    eventually("Envoy notices the closed connections", async || {
         (gateway.admin.stat("downstream_cx_destroy_remote_active_rq").await >= 4).then_some(())
     })
     .await;
@@ -108,59 +108,61 @@ pub(crate) async fn a_client_that_hangs_up_still_pays(lab: &Lab) {
     assert_eq!(left, 6);
 }
 
-pub(crate) async fn an_internal_redirect_is_one_request(lab: &Lab) {
-    let gateway = lab.open_with(following_redirects(&Policy::named("exact"))).await;
+pub(crate) async fn an_internal_redirect_is_one_request(bed: &TestBed) {
+    let gateway = bed.open_with(following_redirects(&Policy::named("exact"))).await;
     let client = gateway.client();
     let moved = Call::get("/v2/moved").bearer(ALPHA[0]);
     assert_eq!(client.statuses(&moved, 4).await, [200; 4]);
     assert_eq!(gateway.upstream.count("/v2/found"), 4, "Envoy followed every redirect");
-    given_back(&gateway, 4).await;
+    refunded(&gateway, 4).await;
     assert_eq!(client.statuses(&Call::get("/v2/things").bearer(ALPHA[0]), 5).await, [200; 5]);
-    // One unit is left: the second half finds it only where the first has given it back by then.
+    // One unit is left: the second half gets it only if the first has been refunded by then.
     assert_eq!(client.statuses(&moved, 2).await, [200, 429]);
     assert_eq!(gateway.upstream.count("/v2/found"), 5);
 }
 
-pub(crate) async fn a_redirect_that_fails_costs_nothing(lab: &Lab) {
-    let gateway = lab.open_with(following_redirects(&Policy::named("exact"))).await;
+pub(crate) async fn a_redirect_that_fails_costs_nothing(bed: &TestBed) {
+    let gateway = bed.open_with(following_redirects(&Policy::named("exact"))).await;
     let client = gateway.client();
     let statuses = client.statuses(&Call::get("/v2/moved").bearer(ALPHA[0]).answered(503), 12).await;
     assert_eq!(statuses, [503; 12]);
     assert_eq!(gateway.upstream.count("/v2/found"), 12, "Envoy followed every redirect");
-    given_back(&gateway, 24).await;
+    refunded(&gateway, 24).await;
     let (left, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
     assert_eq!(left, 10);
 }
 
-pub(crate) async fn a_redirect_is_charged_where_it_ends(lab: &Lab) {
+pub(crate) async fn a_redirect_is_charged_in_its_final_tier(bed: &TestBed) {
     let policy = Policy::named("exact")
         .with("/tiers/0/routes", json!(["/v2/far/found"]))
         .with("/limits/1/bucket/burst", json!(1));
-    let gateway = lab.open_with(following_redirects(&policy)).await;
+    let gateway = bed.open_with(following_redirects(&policy)).await;
     let client = gateway.client();
     let statuses = client.statuses(&Call::get("/v2/far/moved").bearer(ALPHA[0]), 3).await;
     assert_eq!(statuses, [200, 429, 429]);
     let (left, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
-    assert_eq!(left, 10, "the tier where it begins pays nothing");
+    assert_eq!(left, 10, "the tier in which it began is not charged");
 }
 
 fn following_redirects(policy: &Policy) -> Setup {
     Setup::of(policy).edited(|listeners, _| route_action(listeners)["internal_redirect_policy"] = json!({}))
 }
 
-/// Waits for the giving back of `count` units: a response may reach its client before its stream has ended.
-async fn given_back(gateway: &Gateway, count: u64) {
-    eventually("the units are given back", async || {
+/// Waits for the refund of `count` units: a response may reach its client before its stream has
+/// ended.
+async fn refunded(gateway: &Gateway, count: u64) {
+    eventually("the units are refunded", async || {
         (gateway.admin.metric("sluicegate_refunds_total", &[("limit", "standard")]).await >= count).then_some(())
     })
     .await;
     let total = gateway.admin.metric("sluicegate_refunds_total", &[]).await;
-    assert_eq!(total, count, "each is given back once");
+    assert_eq!(total, count, "each is refunded once");
 }
 
-/// Envoy answers 400 to a body that breaks the protocol, when the upstream has long got the head.
-pub(crate) async fn a_client_that_breaks_its_own_request_has_paid(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+/// Envoy answers 400 to a body that violates the protocol, although the upstream already has the
+/// head.
+pub(crate) async fn a_client_that_breaks_its_own_request_is_charged(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     for arrived in 1..=5 {
         let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
         let head = format!(
@@ -178,14 +180,14 @@ pub(crate) async fn a_client_that_breaks_its_own_request_has_paid(lab: &Lab) {
     assert_eq!(left, 5);
 }
 
-pub(crate) async fn callers_with_different_bursts_share_one_count(lab: &Lab) {
+pub(crate) async fn callers_with_different_bursts_share_one_counter(bed: &TestBed) {
     let overrides = json!([{ "for": { "credential": "token" }, "burst": 20 }]);
-    let gateway = lab.open(&Policy::named("exact").with("/limits/0/overrides", overrides)).await;
+    let gateway = bed.open(&Policy::named("exact").with("/limits/0/overrides", overrides)).await;
     let client = gateway.client();
     let (large, _) = spend(&client, &Call::get("/v2/things").bearer(ALPHA[0])).await;
     assert_eq!(large, 20);
     for _ in 0..5 {
-        // Under the smaller burst the debt is longer than the window; that forgives nothing.
+        // Under the smaller burst, the debt is longer than the window; none of it is forgiven.
         let small = Call::get("/v2/things").header("x-api-key", ALPHA[1]);
         assert_eq!(client.send(small).await.status, 429);
         assert_eq!(client.send(Call::get("/v2/things").bearer(ALPHA[0])).await.status, 429);

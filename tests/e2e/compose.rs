@@ -1,5 +1,5 @@
-//! What `make up`, `make reload` and `make down` do, in a copy of the repository under a name and on
-//! a port of its own: whatever somebody runs from the repository itself is left alone.
+//! `make up`, `make reload` and `make down`, in a copy of the repository with its own name and
+//! port, so that containers started from the repository itself are not touched.
 
 use crate::container::{Container, docker, image};
 use crate::harness::{Call, Client, demo_jwt, eventually, free_address, required, run};
@@ -25,10 +25,14 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
     run(Container::make, async |_| {
         let checkout = Checkout::new();
         let up = checkout.script("up");
-        let said = String::from_utf8_lossy(&up.stdout);
-        assert!(up.status.success(), "up: {said}\n{}", String::from_utf8_lossy(&up.stderr));
-        assert!(said.contains(&format!("listens on {}", checkout.address)), "{said}");
-        assert_eq!(said.lines().filter(|line| line.starts_with("   curl ")).count(), 3, "what to try: {said}");
+        let output = String::from_utf8_lossy(&up.stdout);
+        assert!(up.status.success(), "up: {output}\n{}", String::from_utf8_lossy(&up.stderr));
+        assert!(output.contains(&format!("listens on {}", checkout.address)), "{output}");
+        assert_eq!(
+            output.lines().filter(|line| line.starts_with("   curl ")).count(),
+            3,
+            "the commands to try: {output}"
+        );
 
         let client = Client::http1(checkout.address);
         let call = Call::get("/v2/things").bearer(KEY);
@@ -41,23 +45,24 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         let refused = checkout.script("reload");
         let complaint = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success() && complaint.contains("/limits/0/bucket/burst"), "{complaint}");
-        assert_eq!(client.send(call.clone()).await.status, 200, "the old policy goes on");
+        assert_eq!(client.send(call.clone()).await.status, 200, "the old policy still applies");
 
         checkout.edit("burst: 0,", "burst: 1,");
         let applied = checkout.script("reload");
         assert!(applied.status.success(), "reload: {}", String::from_utf8_lossy(&applied.stderr));
-        // The two that were admitted still count, so the bucket of one unit is empty.
-        eventually("the new policy holds", async || {
+        // The two admitted requests still count, so the bucket of one unit is empty.
+        eventually("the new policy applies", async || {
             (Client::http1(checkout.address).send(call.clone()).await.status == 429).then_some(())
         })
         .await;
 
-        // Another policy behind a filter that verifies sessions: whose JWT it is, only that one can tell.
+        // Another policy, behind a filter that verifies sessions: only that filter can identify the
+        // owner of a JWT.
         let session = [("POLICY", "envoy/presets/dash0.yaml"), ("FILTERS", FILTERS)];
         let applied = checkout.script_with("reload", &session);
         assert!(applied.status.success(), "reload: {}", String::from_utf8_lossy(&applied.stderr));
         let bob = Call::get("/things").bearer(&demo_jwt("bob"));
-        eventually("the session is known", async || {
+        eventually("the session is accepted", async || {
             (Client::http1(checkout.address).send(bob.clone()).await.status == 200).then_some(())
         })
         .await;
@@ -94,14 +99,14 @@ fn an_upstream_that_is_paused_keeps_its_slots_until_it_comes_back() {
         assert_eq!(Client::http1(checkout.address).send(call.clone()).await.status, 429, "slots and queue are full");
         docker(&["unpause", &upstream]);
         let statuses = all.join_all().await;
-        assert!(statuses.iter().all(|status| *status == 200), "everybody has their turn: {statuses:?}");
+        assert!(statuses.iter().all(|status| *status == 200), "every request gets a slot: {statuses:?}");
         assert_eq!(Client::http1(checkout.address).send(call).await.status, 200);
         let down = checkout.script("down");
         assert!(down.status.success(), "down: {}", String::from_utf8_lossy(&down.stderr));
     });
 }
 
-/// As much of the repository as the scripts need, with what `make build` makes.
+/// The part of the repository that the scripts need, with the artefacts of `make build`.
 struct Checkout {
     root: TempDir,
     project: String,
@@ -111,7 +116,7 @@ struct Checkout {
 impl Checkout {
     fn new() -> Self {
         let root = tempfile::Builder::new().prefix("sluicegate-up-").tempdir().expect("a directory");
-        // Another user's Envoy reads in it.
+        // Another user's Envoy reads in this directory.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         for part in ["scripts", "envoy", "rust-toolchain.toml"] {
@@ -128,11 +133,11 @@ impl Checkout {
         self.script_with(name, &[])
     }
 
-    /// The script with more in its environment.
+    /// The script with more environment variables.
     fn script_with(&self, name: &str, variables: &[(&str, &str)]) -> Output {
         Command::new(self.root.path().join("scripts").join(name))
             .current_dir(self.root.path())
-            // What is built is there already.
+            // The artefacts are built already.
             .env("MAKE", "true")
             .env("COMPOSE_PROJECT_NAME", &self.project)
             .env("SLUICEGATE_PORT", self.address.port().to_string())
@@ -144,7 +149,7 @@ impl Checkout {
             .expect("a script that runs")
     }
 
-    /// Changes the policy that is served.
+    /// Changes the policy in use.
     fn edit(&self, from: &str, to: &str) {
         let path = self.root.path().join(PRESET);
         let text = fs::read_to_string(&path).expect("the preset");
@@ -169,17 +174,20 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        // After a failure; otherwise it finds nothing to do.
+        // After a failure. Otherwise there is nothing to do.
         let _ = self.script("down");
     }
 }
 
-/// Whether there is nothing to test with, as may be where CI is not set.
+/// Whether these tests are skipped, which is not allowed if CI is set.
 fn is_left_out() -> bool {
     let is_left_out = !compose_is_installed();
     if is_left_out {
-        assert!(std::env::var_os("CI").is_none(), "CI is set, and neither docker compose nor docker-compose is here");
-        eprintln!("left out: neither docker compose nor docker-compose is installed");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI is set, but neither docker compose nor docker-compose is installed"
+        );
+        eprintln!("skipped: neither docker compose nor docker-compose is installed");
     }
     is_left_out
 }
@@ -191,7 +199,7 @@ fn compose_is_installed() -> bool {
     })
 }
 
-/// Copies a file, or a directory with all that is in it.
+/// Copies a file, or a directory with its content.
 fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         let entries = fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display()));

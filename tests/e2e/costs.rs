@@ -1,9 +1,9 @@
-//! What a request costs where its input is missing or says several things, and what becomes of the costs
-//! of others when the store is full.
+//! The cost of a request whose input is missing or ambiguous, and the counters of other callers
+//! when the store is full.
 
 use super::windows::{bucket, calendar, limits, of, on, rolling};
 use super::{ALPHA, BETA, limit_and_left};
-use crate::harness::{Call, Client, Lab, Policy};
+use crate::harness::{Call, Client, Policy, TestBed};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -12,12 +12,12 @@ fn costing(mut rule: Value, cost: Value) -> Value {
     rule
 }
 
-pub(crate) async fn who_sends_no_body_does_not_pass_a_limit_by_items(lab: &Lab) {
+pub(crate) async fn a_request_without_a_body_does_not_bypass_a_limit_by_items(bed: &TestBed) {
     let policy = limits(&[
         ("items", on("items", costing(calendar(100), json!({ "items": "/a" })))),
         ("lines", on("lines", costing(calendar(2), json!({ "lines": "request" })))),
     ]);
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     for (client, method) in [(gateway.client(), "GET"), (Client::http2(gateway.address), "DELETE")] {
         let key = if method == "GET" { ALPHA[0] } else { BETA };
         let call = Call::new(method, "/items/x").header("x-api-key", key);
@@ -25,17 +25,17 @@ pub(crate) async fn who_sends_no_body_does_not_pass_a_limit_by_items(lab: &Lab) 
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 100, "{method}");
         assert!(statuses[100..].iter().all(|status| *status == 429), "{method}");
     }
-    // No lines are none: what costs nothing is never refused.
+    // No lines cost nothing, and a request that costs nothing is never refused.
     let call = of("/lines/x", ALPHA[0]);
     assert_eq!(gateway.client().statuses(&call, 9).await, [200; 9]);
 }
 
-pub(crate) async fn the_greatest_of_all_that_a_cost_header_says_counts(lab: &Lab) {
+pub(crate) async fn the_greatest_value_of_a_cost_header_counts(bed: &TestBed) {
     let policy = limits(&[
         ("asked", on("asked", costing(rolling(100), json!({ "header": "x-cost", "trusted": true })))),
         ("told", on("told", costing(rolling(100), json!({ "response_header": "x-cost" })))),
     ]);
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     for (client, key) in [(gateway.client(), ALPHA[0]), (Client::http2(gateway.address), BETA)] {
         let mut left = 100;
         for (lines, cost) in [
@@ -49,9 +49,9 @@ pub(crate) async fn the_greatest_of_all_that_a_cost_header_says_counts(lab: &Lab
             (&[], 1),
         ] {
             left -= cost;
-            let asked = lines.iter().fold(of("/asked/x", key), |call, line| call.header("x-cost", line));
-            let told = lines.iter().fold(of("/told/x", key), |call, line| call.answered_with("x-cost", line));
-            for call in [asked, told] {
+            let by_request = lines.iter().fold(of("/asked/x", key), |call, line| call.header("x-cost", line));
+            let by_response = lines.iter().fold(of("/told/x", key), |call, line| call.answered_with("x-cost", line));
+            for call in [by_request, by_response] {
                 let answer = client.send(call).await;
                 assert_eq!((answer.status, limit_and_left(&answer)), (200, (100, left)), "{lines:?}");
             }
@@ -59,12 +59,12 @@ pub(crate) async fn the_greatest_of_all_that_a_cost_header_says_counts(lab: &Lab
     }
 }
 
-pub(crate) async fn what_is_overdrawn_is_owed_whole(lab: &Lab) {
+pub(crate) async fn an_overdraft_is_owed_in_full(bed: &TestBed) {
     let by_response = |rule| costing(rule, json!({ "response_header": "x-cost" }));
     let slow = json!({ "bucket": { "burst": 10, "refill": "1/d" } });
     let kinds = [("slow", slow), ("bucket", bucket(10)), ("rolling", rolling(10)), ("calendar", calendar(10))];
     let policy = limits(&kinds.clone().map(|(name, rule)| (name, on(name, by_response(rule)))));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     for (name, _) in kinds {
         for (cost, key) in [(1_000, ALPHA[0]), (100_000, BETA)] {
             let call = of(&format!("/{name}/x"), key);
@@ -76,7 +76,7 @@ pub(crate) async fn what_is_overdrawn_is_owed_whole(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_flood_of_uploads_gives_nobody_a_new_quota(lab: &Lab) {
+pub(crate) async fn a_flood_of_uploads_resets_no_quota(bed: &TestBed) {
     let by = |key: &str, limit: Value| {
         let mut limit = limit;
         limit["per"] = json!([key]);
@@ -93,7 +93,7 @@ pub(crate) async fn a_flood_of_uploads_gives_nobody_a_new_quota(lab: &Lab) {
     let policy = policy
         .with("/limits", json!([named("logins", logins), named("uploads", uploads)]))
         .with("/store", json!({ "keys_max": 100 }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let login = |number: usize| Call::get(&format!("/login/x?k=user{number}"));
     for number in 0..20 {

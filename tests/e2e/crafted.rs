@@ -1,38 +1,20 @@
-//! Bodies of a few bytes that would buy a lot of work or memory, on a real Envoy.
+//! Bodies of a few bytes that try to cause much work or memory, on a real Envoy.
 
 use super::hostile::unharmed;
-use crate::harness::{Call, Client, Framing, Gateway, Lab, Policy, eventually, gzip, upload};
+use crate::harness::{
+    Call, Client, Framing, Gateway, Policy, TestBed, empty_blocks, eventually, gzip, gzip_of_empty_blocks, upload,
+};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// A policy with this payload limit and a burst that no test here uses up.
 fn policy(payload: Value) -> Policy {
-    Policy::named("exact")
-        .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
-        .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
-        .with("/limits", json!([{ "name": "all", "per": [], "bucket": { "burst": 100_000, "refill": "1/s" } }]))
-        .with("/access_log", json!({ "attributes": [] }))
-        .with("/payloads", json!([payload]))
+    Policy::measuring(json!([payload]))
 }
 
-/// So many times four empty DEFLATE blocks with fixed codes, each `010 0000000`; no block is the last.
-fn empty_blocks(fours: usize) -> Vec<u8> {
-    [0x02, 0x08, 0x20, 0x80, 0x00].repeat(fours)
-}
-
-/// The same as a whole gzip member.
-fn gzip_of_empty_blocks(fours: usize) -> Vec<u8> {
-    let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
-    member.extend(empty_blocks(fours));
-    // The last block, the checksum and the size of nothing.
-    member.extend([0x03, 0x00]);
-    member.extend([0; 8]);
-    member
-}
-
-/// The same as the one entry of an archive, cut off in its data.
+/// This many times four empty DEFLATE blocks as the only entry of an archive, cut off within its
+/// data.
 fn zip_of_empty_blocks(fours: usize) -> Vec<u8> {
     // APPNOTE 4.3.7: a deflated entry `a` whose sizes follow its data.
     let mut archive = b"PK\x03\x04\x14\x00\x08\x00\x08\x00".to_vec();
@@ -42,15 +24,15 @@ fn zip_of_empty_blocks(fours: usize) -> Vec<u8> {
     archive
 }
 
-pub(crate) async fn blocks_that_hold_nothing_buy_no_work(lab: &Lab) {
+pub(crate) async fn empty_blocks_allow_no_work(bed: &TestBed) {
     let nested = |body: Vec<u8>, times: usize| (0..times).fold(body, |body, _| gzip(&body));
-    let gateway = lab.open(&policy(json!({ "name": "f", "bytes": "100MB", "decoded_bytes": "2MB" }))).await;
+    let gateway = bed.open(&policy(json!({ "name": "f", "bytes": "100MB", "decoded_bytes": "2MB" }))).await;
     let send = async |gateway: &Gateway, call: Call, encoding: &str, body: Vec<u8>| {
         let call = call.header("content-encoding", encoding);
         let bytes = body.len() as u64;
         upload(gateway.address, call, Framing::Length, bytes, body).await.expect("an answer")
     };
-    // Sent as they are they cost no more than other bytes.
+    // Sent without encodings, they cost no more than other bytes.
     assert_eq!(send(&gateway, Call::post("/x"), "gzip", gzip_of_empty_blocks(390_000)).await.status, 200);
     for (times, encoding) in [(1, "gzip, gzip"), (2, "gzip, gzip, gzip"), (3, "gzip, gzip, gzip, gzip")] {
         let answer = send(&gateway, Call::post("/x"), encoding, nested(gzip_of_empty_blocks(390_000), times)).await;
@@ -60,13 +42,13 @@ pub(crate) async fn blocks_that_hold_nothing_buy_no_work(lab: &Lab) {
     assert_eq!(gateway.admin.metric("sluicegate_payloads_refused_total", &refused).await, 3);
     unharmed(&gateway).await;
 
-    let gateway = lab.open(&Policy::shipped("envoy/presets/dynatrace.yaml")).await;
+    let gateway = bed.open(&Policy::shipped("envoy/presets/dynatrace.yaml")).await;
     let call =
         Call::new("PUT", "/api/config/v1/symfiles/app/android/7.zip").header("authorization", "Api-Token demo-stage-1");
     let answer = send(&gateway, call, "gzip", gzip(&zip_of_empty_blocks(400_000))).await;
     assert_eq!(answer.status, 400, "{}", answer.text());
 
-    let gateway = lab.open(&Policy::shipped("envoy/presets/datocms.yaml")).await;
+    let gateway = bed.open(&Policy::shipped("envoy/presets/datocms.yaml")).await;
     let left = |answer: &crate::harness::Answer| answer.number("x-ratelimit-remaining").expect("a number");
     let call = || Call::post("/items").bearer("demo-free");
     let first = send(&gateway, call(), "gzip, gzip", gzip(&gzip_of_empty_blocks(200_000))).await;
@@ -75,8 +57,8 @@ pub(crate) async fn blocks_that_hold_nothing_buy_no_work(lab: &Lab) {
     assert!(left(&second) < left(&first), "a body that had to be decoded is charged");
 }
 
-pub(crate) async fn a_thousand_small_bodies_are_decoded_at_once(lab: &Lab) {
-    let gateway = lab.open(&policy(json!({ "name": "f", "bytes": "1MB", "decoded_bytes": "2MB", "hold": true }))).await;
+pub(crate) async fn a_thousand_small_bodies_are_decoded_at_once(bed: &TestBed) {
+    let gateway = bed.open(&policy(json!({ "name": "f", "bytes": "1MB", "decoded_bytes": "2MB", "hold": true }))).await;
     let mut small = Vec::new();
     let text = "a small body, as a client sends it";
     brotli::CompressorWriter::new(&mut small, 4096, 5, 22).write_all(text.as_bytes()).expect("memory");
@@ -87,22 +69,22 @@ pub(crate) async fn a_thousand_small_bodies_are_decoded_at_once(lab: &Lab) {
     unharmed(&gateway).await;
 }
 
-pub(crate) async fn open_bodies_stay_within_the_memory_of_their_worker(lab: &Lab) {
+pub(crate) async fn open_bodies_stay_within_the_memory_of_their_worker(bed: &TestBed) {
     let rules = json!({ "duplicate_names": "refuse", "members": 16_384 });
-    let gateway = lab.open(&policy(json!({ "name": "f", "bytes": "1MB", "json": rules, "hold": true }))).await;
+    let gateway = bed.open(&policy(json!({ "name": "f", "bytes": "1MB", "json": rules, "hold": true }))).await;
     let names: Vec<String> = (0..16_000).map(|number| format!("\"{number}\":1")).collect();
     let body = format!("{{{}", names.join(","));
     let before = gateway.memory_bytes();
     let kept = open(&gateway, 2_000, "", body.as_bytes()).await;
     let grown = gateway.memory_bytes().saturating_sub(before);
-    // Two workers with a budget of 384 MiB each, and in Envoy's buffers the 280 MiB that were sent.
+    // Two workers with a budget of 384 MiB each, plus the 280 MiB sent in Envoy's buffers.
     assert!(grown < 1_400 << 20, "{grown} bytes more than {before}");
     drop(kept);
     unharmed(&gateway).await;
 }
 
-/// Opens so many uploads and sends this much of each. They stay open, but for those that are refused: they are held,
-/// so that no upstream need have a connection for each.
+/// Opens this many uploads and sends this much of each. They stay open unless refused. They are
+/// held, so that the upstream needs no connection for each.
 async fn open(gateway: &Gateway, count: usize, headers: &str, body: &[u8]) -> Vec<TcpStream> {
     let head =
         format!("POST /u HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n{headers}\r\n{:x}\r\n", body.len());
@@ -110,7 +92,7 @@ async fn open(gateway: &Gateway, count: usize, headers: &str, body: &[u8]) -> Ve
     let mut kept = Vec::new();
     for _ in 0..count {
         let mut stream = TcpStream::connect(gateway.address).await.expect("a connection");
-        // One that is refused is closed while it is sent.
+        // A refused upload may be closed while it is being sent.
         let _ = stream.write_all(&request).await;
         kept.push(stream);
     }

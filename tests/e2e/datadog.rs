@@ -1,13 +1,15 @@
-//! The preset datadog, row by row: windows of the calendar per organization, user or API key (DD1 to DD5, DD7).
+//! The preset datadog, row by row: calendar windows per organization, user or API key (DD1 to DD5,
+//! DD7).
 
 use super::promises::{Calendar, away_from_the_turn, window_end};
 use super::{exactly, limit_and_left, spend, until_refused};
-use crate::harness::{Answer, Call, Client, Crowd, Lab, Policy};
+use crate::harness::{Answer, Call, Client, Crowd, Policy, TestBed};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The demo keys: two API keys of acme and one of globex; alice and ci are of acme, carol is of globex.
+/// The demo keys: two API keys of acme and one of globex; alice and ci belong to acme, carol to
+/// globex.
 const ACME: [&str; 2] = ["demo-api-acme-1", "demo-api-acme-2"];
 const GLOBEX: &str = "demo-api-globex";
 const ALICE: &str = "demo-app-alice";
@@ -16,7 +18,7 @@ const CAROL: &str = "demo-app-carol";
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Longer than what a scenario does between two looks at one window.
+/// Longer than the work of a scenario between two readings of one window.
 const ROOM: Duration = Duration::from_secs(15);
 
 const FIELDS: [&str; 5] =
@@ -46,8 +48,8 @@ fn validate() -> Call {
     Call::get("/api/v1/validate")
 }
 
-/// Limit, period, what is left, name; fails unless the reset is the turn of such a period.
-fn told(answer: &Answer) -> (u64, u64, u64, &str) {
+/// Limit, period, remaining, name; fails unless the reset is a boundary of that period.
+fn limit_fields(answer: &Answer) -> (u64, u64, u64, &str) {
     let (limit, left) = limit_and_left(answer);
     let period = answer.number("x-ratelimit-period").expect("a period");
     window_end(answer, Duration::from_secs(period));
@@ -60,13 +62,13 @@ fn no_fields(answer: &Answer) {
     }
 }
 
-/// Whatever the client and the upstream say under the fields' names.
+/// A call in which the client and the upstream send the fields themselves.
 fn forged(call: Call) -> Call {
     FIELDS.iter().fold(call, |call, name| call.header(name, "7777").answered_with(name, "8888"))
 }
 
-pub(crate) async fn every_response_of_a_limited_endpoint_has_the_five_fields(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn every_response_of_a_limited_endpoint_has_the_five_fields(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     away_from_the_turn(HOUR, ROOM).await;
     away_from_the_turn(MINUTE, ROOM).await;
     for client in [gateway.client(), Client::http2(gateway.address)] {
@@ -90,15 +92,15 @@ pub(crate) async fn every_response_of_a_limited_endpoint_has_the_five_fields(lab
                 let answer = client.send(call).await;
                 let (_, remaining) = limit_and_left(&answer);
                 left = if number == 0 { remaining } else { left - 1 };
-                assert_eq!((answer.status, told(&answer)), (status, (limit, period, left, name)));
+                assert_eq!((answer.status, limit_fields(&answer)), (status, (limit, period, left, name)));
                 assert!(left < limit && left + 9 > limit, "{left} of {limit} left");
             }
         }
     }
 }
 
-pub(crate) async fn what_is_not_limited_has_no_fields(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn unlimited_requests_have_no_fields(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     let client = gateway.client();
     for path in [
         "/api/v1/series",
@@ -116,7 +118,7 @@ pub(crate) async fn what_is_not_limited_has_no_fields(lab: &Lab) {
         no_fields(&answer);
         exactly(&client, &call, 100).await;
     }
-    // Neither has an endpoint without a limit of its own, another method, or who is not let in.
+    // An endpoint without a limit, another method, and an unidentified caller have none either.
     for call in [Call::get("/api/v1/dashboard"), Call::get("/api/v1/events/7"), Call::new("PUT", "/api/v1/monitor/7")] {
         let answer = client.send(forged(keyed(call, ACME[0]))).await;
         assert_eq!(answer.status, 200);
@@ -129,25 +131,25 @@ pub(crate) async fn what_is_not_limited_has_no_fields(lab: &Lab) {
     }
 }
 
-pub(crate) async fn events_are_counted_per_organization(lab: &Lab) {
+pub(crate) async fn events_are_counted_per_organization(bed: &TestBed) {
     let policy = preset().limiting("events", "calendar", json!({ "quota": 6, "window": "1h" }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     away_from_the_turn(HOUR, ROOM).await;
     let client = gateway.client();
-    // Whichever key, user and version of the API.
+    // With any key, user and version of the API.
     exactly(&client, &keyed(event(), ACME[0]), 2).await;
     exactly(&client, &by_user(Call::post("/api/v2/events"), ACME[1], CI), 2).await;
     exactly(&client, &by_user(event(), ACME[0], ALICE), 2).await;
     for call in [keyed(event(), ACME[0]), keyed(event(), ACME[1]), by_user(Call::post("/api/v2/events"), ACME[0], CI)] {
         let refusal = client.send(call).await;
-        assert_eq!((refusal.status, told(&refusal)), (429, (6, 3_600, 0, "events")));
+        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (6, 3_600, 0, "events")));
     }
     assert_eq!(spend(&client, &keyed(event(), GLOBEX)).await.0, 6);
 }
 
-pub(crate) async fn endpoints_share_one_named_bucket(lab: &Lab) {
+pub(crate) async fn endpoints_share_one_named_bucket(bed: &TestBed) {
     let policy = preset().limiting("metrics_query", "calendar", json!({ "quota": 7, "window": "1h" }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     away_from_the_turn(HOUR, ROOM).await;
     let client = gateway.client();
     let calls = [
@@ -161,54 +163,55 @@ pub(crate) async fn endpoints_share_one_named_bucket(lab: &Lab) {
     ];
     for (left, call) in (0..7).rev().zip(calls.clone()) {
         let answer = client.send(keyed(call, ACME[0])).await;
-        assert_eq!((answer.status, told(&answer)), (200, (7, 3_600, left, "metrics_query")));
+        assert_eq!((answer.status, limit_fields(&answer)), (200, (7, 3_600, left, "metrics_query")));
     }
     for call in calls {
         let refusal = client.send(keyed(call, ACME[1])).await;
-        assert_eq!((refusal.status, told(&refusal)), (429, (7, 3_600, 0, "metrics_query")));
+        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (7, 3_600, 0, "metrics_query")));
     }
     assert_eq!(client.send(by_user(monitor(), ACME[0], ALICE)).await.status, 200, "another name, another bucket");
 }
 
-pub(crate) async fn each_user_has_a_budget_of_their_own(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn each_user_has_a_budget_of_their_own(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     away_from_the_turn(MINUTE, ROOM).await;
     let client = gateway.client();
-    // A user's budget is one, whichever key of the organization stands beside it and whichever monitor is asked for.
+    // A user has one budget, whichever key of the organization and whichever monitor the request
+    // names.
     exactly(&client, &by_user(monitor(), ACME[0], ALICE), 50).await;
     exactly(&client, &by_user(Call::get("/api/v1/monitor/7"), ACME[1], ALICE), 50).await;
     exactly(&client, &by_user(Call::get("/api/v1/monitor/8?group_states=all"), ACME[0], ALICE), 20).await;
     for call in [monitor(), Call::get("/api/v1/monitor/9")] {
         let refusal = client.send(by_user(call, ACME[0], ALICE)).await;
-        assert_eq!((refusal.status, told(&refusal)), (429, (120, 60, 0, "monitor_status")));
+        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (120, 60, 0, "monitor_status")));
     }
-    // A service account is a user; where there is none it is the API key.
+    // A service account is a user. Without one, the API key counts.
     for call in [by_user(monitor(), ACME[0], CI), by_user(monitor(), GLOBEX, CAROL)] {
         assert_eq!(spend(&client, &call).await.0, 120);
     }
-    assert_eq!(told(&client.send(keyed(monitor(), ACME[0])).await), (120, 60, 119, "monitor_status"));
-    assert_eq!(told(&client.send(keyed(monitor(), ACME[1])).await), (120, 60, 119, "monitor_status"));
+    assert_eq!(limit_fields(&client.send(keyed(monitor(), ACME[0])).await), (120, 60, 119, "monitor_status"));
+    assert_eq!(limit_fields(&client.send(keyed(monitor(), ACME[1])).await), (120, 60, 119, "monitor_status"));
 }
 
-pub(crate) async fn each_api_key_has_a_budget_of_its_own_in_header_and_query(lab: &Lab) {
+pub(crate) async fn each_api_key_has_a_budget_of_its_own_in_header_and_query(bed: &TestBed) {
     let policy = preset().limiting("validate", "calendar", json!({ "quota": 6, "window": "1h" }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     away_from_the_turn(HOUR, ROOM).await;
     let client = gateway.client();
     let by_query = |key: &str| Call::get(&format!("/api/v1/validate?api_key={key}"));
     exactly(&client, &keyed(validate(), ACME[0]), 2).await;
     exactly(&client, &by_query(ACME[0]), 2).await;
-    // The same key in both places says one thing.
+    // The same key in both places is one key.
     exactly(&client, &keyed(by_query(ACME[0]), ACME[0]), 1).await;
     let with_app_key = Call::get(&format!("/api/v1/validate?api_key={}&application_key={ALICE}", ACME[0]));
     exactly(&client, &with_app_key, 1).await;
     for call in [keyed(validate(), ACME[0]), by_query(ACME[0]), keyed(by_query(ACME[0]), ACME[0]), with_app_key] {
         let refusal = client.send(call).await;
-        assert_eq!((refusal.status, told(&refusal)), (429, (6, 3_600, 0, "validate")));
+        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (6, 3_600, 0, "validate")));
     }
     let (other, _) = spend(&client, &by_query(ACME[1])).await;
     assert_eq!(other, 6, "another key of the organization");
-    // Two keys are two callers, and nobody can say whose request it is.
+    // Two keys are two callers, so the request has no single caller.
     for call in [
         keyed(by_query(ACME[0]), ACME[1]),
         keyed(by_query(GLOBEX), ACME[0]),
@@ -220,8 +223,8 @@ pub(crate) async fn each_api_key_has_a_budget_of_its_own_in_header_and_query(lab
     assert_eq!(spend(&client, &keyed(validate(), GLOBEX)).await.0, 6);
 }
 
-pub(crate) async fn a_pair_of_two_organizations_is_refused(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn a_pair_of_two_organizations_is_refused(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     away_from_the_turn(MINUTE, ROOM).await;
     let client = gateway.client();
     for (api_key, app_key) in
@@ -239,18 +242,18 @@ pub(crate) async fn a_pair_of_two_organizations_is_refused(lab: &Lab) {
     assert_eq!(gateway.upstream.count("/"), 0);
     for (api_key, app_key) in [(ACME[0], ALICE), (GLOBEX, CAROL)] {
         let answer = client.send(by_user(monitor(), api_key, app_key)).await;
-        assert_eq!(told(&answer), (120, 60, 119, "monitor_status"), "nothing was taken from anybody");
+        assert_eq!(limit_fields(&answer), (120, 60, 119, "monitor_status"), "no caller was charged");
     }
 }
 
-pub(crate) async fn a_refusal_says_when_to_come_back(lab: &Lab) {
+pub(crate) async fn a_refusal_states_when_to_retry(bed: &TestBed) {
     let policy = preset().limiting("validate", "calendar", json!({ "quota": 3, "window": "3s" }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let call = keyed(validate(), ACME[0]);
     for _ in 0..3 {
         let (_, refusal) = until_refused(&client, &call).await;
-        assert_eq!(told(&refusal), (3, 3, 0, "validate"));
+        assert_eq!(limit_fields(&refusal), (3, 3, 0, "validate"));
         let reset = refusal.number("x-ratelimit-reset").expect("a reset");
         assert!((1..=3).contains(&reset), "{reset} s");
         assert_eq!(refusal.number("retry-after"), Some(reset));
@@ -264,9 +267,9 @@ pub(crate) async fn a_refusal_says_when_to_come_back(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_limit_is_raised_for_one_organization_and_no_count_is_lost(lab: &Lab) {
+pub(crate) async fn a_limit_is_raised_for_one_organization_and_keeps_its_counts(bed: &TestBed) {
     let policy = preset().limiting("events", "calendar", json!({ "quota": 5, "window": "1h" }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     away_from_the_turn(HOUR, ROOM * 2).await;
     assert_eq!(spend(&gateway.client(), &keyed(event(), ACME[0])).await.0, 5);
     exactly(&gateway.client(), &keyed(event(), GLOBEX), 2).await;
@@ -274,15 +277,15 @@ pub(crate) async fn a_limit_is_raised_for_one_organization_and_no_count_is_lost(
         let raised = json!([{ "for": { "org": "acme" }, "quota": quota }]);
         gateway.update(&policy.clone().limiting("events", "overrides", raised)).await.expect("a good policy");
         let (spent, refusal) = until_refused(&gateway.client(), &keyed(event(), ACME[1])).await;
-        assert_eq!((spent.len(), told(&refusal)), (further, (quota, 3_600, 0, "events")));
+        assert_eq!((spent.len(), limit_fields(&refusal)), (further, (quota, 3_600, 0, "events")));
     }
     let (others, refusal) = until_refused(&gateway.client(), &keyed(event(), GLOBEX)).await;
-    assert_eq!((others.len(), told(&refusal)), (3, (5, 3_600, 0, "events")), "nobody else's changed");
+    assert_eq!((others.len(), limit_fields(&refusal)), (3, (5, 3_600, 0, "events")), "no other limit changed");
 }
 
-pub(crate) async fn a_window_that_turns_under_load_admits_its_quota_each_time(lab: &Lab) {
+pub(crate) async fn a_window_that_ends_under_load_admits_its_quota_each_time(bed: &TestBed) {
     let policy = preset().limiting("metrics_query", "calendar", json!({ "quota": 40, "window": "3s" }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let calendar = Calendar { quota: 40, period: Duration::from_secs(3) };
     let crowd = Crowd::of(16, &gateway);
     let call = |index: usize| match index % 2 {
@@ -291,5 +294,5 @@ pub(crate) async fn a_window_that_turns_under_load_admits_its_quota_each_time(la
     };
     let answers = crowd.send_for(calendar.period * 3 + calendar.period / 3, call).await;
     let admitted = calendar.assert_held(&answers);
-    assert_eq!(gateway.upstream.count("/api/"), admitted, "what was admitted is what arrived");
+    assert_eq!(gateway.upstream.count("/api/"), admitted, "every admitted request arrived, and no other");
 }

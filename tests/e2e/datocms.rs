@@ -1,14 +1,15 @@
-//! The preset datocms, row by row: requests in three seconds, and in a calendar month (DC1, DC2, DC8).
+//! The preset datocms, row by row: requests in three seconds, and in a calendar month (DC1, DC2,
+//! DC8).
 
 use super::promises::{Rolling, next_month};
 use super::{SECOND, exactly, limit_and_left, until_refused};
-use crate::harness::{Answer, Call, Client, Crowd, Lab, Policy};
+use crate::harness::{Answer, Call, Client, Crowd, Policy, TestBed};
 use chrono_tz::UTC;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The demo tokens: of a free project, of two editors of a paid one, of an enterprise project.
+/// The demo tokens of a free project, of two editors of a paid one, and of an enterprise project.
 const FREE: &str = "demo-free";
 const PAID: [&str; 2] = ["demo-paid-1", "demo-paid-2"];
 const ENTERPRISE: &str = "demo-enterprise";
@@ -19,7 +20,7 @@ fn preset() -> Policy {
     Policy::shipped("envoy/presets/datocms.yaml")
 }
 
-/// With other numbers for the month: of free projects, of those that pay.
+/// With other numbers for the month, for free and for paying projects.
 fn a_month(free: u64, paid: u64) -> Policy {
     let paying = json!([{ "for": { "plan": ["paid", "enterprise"] }, "quota": paid, "over": "count" }]);
     preset()
@@ -31,17 +32,17 @@ fn items() -> Call {
     Call::get("/items?page[limit]=30")
 }
 
-/// The one field that a client need not always see.
+/// The field that is not on every response.
 fn reset(answer: &Answer) -> Option<u64> {
     answer.number("x-ratelimit-reset")
 }
 
-pub(crate) async fn sixty_requests_in_any_three_seconds_and_no_more(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn sixty_requests_in_any_three_seconds_and_no_more(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     for (tokens, quota) in [(PAID, 60), ([FREE; 2], 60), ([ENTERPRISE; 2], 180)] {
         let before = gateway.upstream.count("/items");
         let rolling = Rolling { quota, window: WINDOW };
-        // One project's editors draw from one budget.
+        // The editors of one project share one budget.
         let crowd = Crowd::of(8, &gateway);
         let answers = match quota {
             60 => crowd.send_for(WINDOW + WINDOW / 3, |index| items().bearer(tokens[index % 2])).await,
@@ -49,20 +50,20 @@ pub(crate) async fn sixty_requests_in_any_three_seconds_and_no_more(lab: &Lab) {
         };
         let admitted = rolling.assert_held(&answers);
         assert!(admitted >= quota, "{admitted}");
-        assert_eq!(gateway.upstream.count("/items") - before, admitted, "what was admitted is what arrived");
+        assert_eq!(gateway.upstream.count("/items") - before, admitted, "every admitted request arrived, and no other");
         assert!(answers.iter().all(|answer| limit_and_left(answer).0 == quota as u64));
     }
 }
 
-pub(crate) async fn the_remaining_count_down_and_a_reset_stands_where_one_must_wait(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn the_remaining_count_down_and_refusals_have_a_reset(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     for client in [gateway.client(), Client::http2(gateway.address)] {
         for token in [FREE, PAID[0]] {
             let (admitted, refusal) = until_refused(&client, &items().bearer(token)).await;
             let begun = admitted[0].sent;
             for (number, answer) in admitted.iter().enumerate() {
                 assert_eq!((limit_and_left(answer).0, reset(answer)), (60, None));
-                // As long as nothing can have come back.
+                // Only as long as nothing can have come back.
                 if answer.received < begun + WINDOW {
                     assert_eq!(limit_and_left(answer).1, 59 - number as u64);
                 }
@@ -79,7 +80,7 @@ pub(crate) async fn the_remaining_count_down_and_a_reset_stands_where_one_must_w
             assert_eq!((answer.status, reset(&answer)), (200, None), "after {wait} s");
         }
     }
-    // Every response has the two, whatever the upstream made of the request and says itself.
+    // Every response has both fields, whatever the upstream answered.
     let client = gateway.client();
     for status in [201, 204, 404, 422, 429, 500] {
         let forged = ["limit", "remaining", "reset"].map(|part| format!("x-ratelimit-{part}"));
@@ -92,10 +93,10 @@ pub(crate) async fn the_remaining_count_down_and_a_reset_stands_where_one_must_w
     assert_eq!((unknown.status, unknown.header("x-ratelimit-limit")), (401, None));
 }
 
-pub(crate) async fn a_free_project_is_refused_until_the_next_month(lab: &Lab) {
-    let gateway = lab.open(&a_month(5, 5)).await;
+pub(crate) async fn a_free_project_is_refused_until_the_next_month(bed: &TestBed) {
+    let gateway = bed.open(&a_month(5, 5)).await;
     let client = gateway.client();
-    // The numbers are those of the three seconds until the month's refuse.
+    // Shows the numbers of the three seconds until the month's limit refuses.
     for _ in 0..5 {
         let answer = client.send(items().bearer(FREE)).await;
         assert_eq!((answer.status, limit_and_left(&answer).0, reset(&answer)), (200, 60, None));
@@ -116,8 +117,8 @@ pub(crate) async fn a_free_project_is_refused_until_the_next_month(lab: &Lab) {
     exactly(&gateway.client(), &items().bearer(ENTERPRISE), 20).await;
 }
 
-pub(crate) async fn a_paid_project_goes_on_and_its_overage_is_counted(lab: &Lab) {
-    let gateway = lab.open(&a_month(1, 4)).await;
+pub(crate) async fn a_paid_project_continues_and_its_overage_is_counted(bed: &TestBed) {
+    let gateway = bed.open(&a_month(1, 4)).await;
     let client = gateway.client();
     let overage =
         async || gateway.admin.metric("sluicegate_overage_units_total", &[("limit", "monthly-requests")]).await;
@@ -131,19 +132,19 @@ pub(crate) async fn a_paid_project_goes_on_and_its_overage_is_counted(lab: &Lab)
     assert_eq!(overage().await, 3);
     let refused = gateway.admin.metric("sluicegate_requests_total", &[("decision", "refused")]).await;
     assert_eq!(refused, 0);
-    // The three seconds hold for them as for anybody.
+    // The three seconds apply to them, too.
     let (_, refusal) = until_refused(&client, &items().bearer(PAID[0])).await;
     assert_eq!((limit_and_left(&refusal), reset(&refusal).is_some_and(|wait| wait <= 3)), ((60, 0), true));
 }
 
-pub(crate) async fn a_project_that_switches_to_a_paid_plan_goes_on_at_once(lab: &Lab) {
+pub(crate) async fn a_project_that_switches_to_a_paid_plan_continues_at_once(bed: &TestBed) {
     let policy = a_month(5, 8);
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let (admitted, refusal) = until_refused(&gateway.client(), &items().bearer(FREE)).await;
     assert_eq!((admitted.len(), limit_and_left(&refusal)), (5, (5, 0)));
     let entry = |plan: &str| json!({ "project": "blog", "plan": plan, "user": "alice" });
     gateway.update(&policy.clone().knowing(&[(FREE, entry("paid"))])).await.expect("a good policy");
-    // What it took while it was free counts: three are left of the eight.
+    // Requests from before the change of plan count: three of the eight are left.
     for over in [None, None, None, Some(1), Some(2)] {
         let answer = gateway.client().send(items().bearer(FREE)).await;
         assert_eq!((answer.status, answer.number("x-ratelimit-overage")), (200, over));
@@ -153,11 +154,11 @@ pub(crate) async fn a_project_that_switches_to_a_paid_plan_goes_on_at_once(lab: 
     assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (5, 0)), "and back");
 }
 
-pub(crate) async fn the_months_of_each_plan_are_those_that_ship(lab: &Lab) {
-    // Shown, and with the three seconds out of the way.
+pub(crate) async fn the_shipped_monthly_quotas_are_those_of_the_plans(bed: &TestBed) {
+    // Visible, and with the limit of the three seconds raised.
     let policy =
         preset().limiting("monthly-requests", "fields", json!("show")).limiting("requests", "fields", json!("hide"));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     for (token, quota) in [(FREE, 100_000), (PAID[0], 1_000_000), (ENTERPRISE, 10_000_000)] {
         for taken in 1..=3 {

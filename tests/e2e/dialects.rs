@@ -1,6 +1,6 @@
-//! gRPC-Web: what its clients are told, wherever Envoy makes gRPC of it.
+//! gRPC-Web: the responses to its clients, wherever Envoy converts to gRPC.
 
-use crate::harness::{Answer, Call, Client, Lab, Policy, Setup, connection_manager, eventually};
+use crate::harness::{Answer, Call, Client, Policy, Setup, TestBed, connection_manager, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -29,11 +29,11 @@ fn grpc_web() -> Value {
     })
 }
 
-fn told(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
+fn grpc_status(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
     (answer.status, answer.header("grpc-status"), answer.header("content-type"))
 }
 
-pub(crate) async fn a_grpc_web_caller_gets_a_grpc_status(lab: &Lab) {
+pub(crate) async fn a_grpc_web_caller_gets_a_grpc_status(bed: &TestBed) {
     let behind = Setup::of(&policy()).behind(json!([grpc_web()])).with_http2();
     let before = Setup::of(&policy()).with_http2().edited(|listeners, _| {
         let filters = connection_manager(listeners)["http_filters"].as_array_mut().expect("filters");
@@ -42,9 +42,9 @@ pub(crate) async fn a_grpc_web_caller_gets_a_grpc_status(lab: &Lab) {
     });
     let without = Setup::of(&policy()).with_http2();
     for (order, setup) in [("behind it", behind), ("before it", before), ("without it", without)] {
-        let gateway = lab.open_with(setup).await;
+        let gateway = bed.open_with(setup).await;
         let client = gateway.client();
-        // One of HTTP, which keeps the only slot of its pool for as long as the test needs.
+        // One request over HTTP, which keeps the only slot of its pool as long as the test needs.
         let slow = Client::http2(gateway.address);
         let held = tokio::spawn(async move {
             let _ = slow.try_send(Call::get("/slow/a").delayed(Duration::from_secs(20))).await;
@@ -60,7 +60,7 @@ pub(crate) async fn a_grpc_web_caller_gets_a_grpc_status(lab: &Lab) {
             let call = |path: &str| Call::post(path).header("content-type", sent).header("accept", sent);
             for (path, status) in [("/limited/a", "8"), ("/auth/a", "16"), ("/slow/a", "8")] {
                 let answer = client.send(call(path).sized(5)).await;
-                assert_eq!(told(&answer), (200, Some(status), Some(answered)), "{order}: {sent} {path}");
+                assert_eq!(grpc_status(&answer), (200, Some(status), Some(answered)), "{order}: {sent} {path}");
                 assert!(answer.header("grpc-message").is_some_and(|message| message.contains(' ')), "{order}: {path}");
                 assert!(answer.body.is_empty(), "{order}: {path}");
             }
@@ -68,12 +68,12 @@ pub(crate) async fn a_grpc_web_caller_gets_a_grpc_status(lab: &Lab) {
             assert!(limited.number("retry-after").is_some(), "{order}: {:?}", limited.headers);
             for (path, status) in [("/small/a", "8"), ("/json/a", "3")] {
                 let answer = client.send(call(path).sized(16)).await;
-                assert_eq!(told(&answer), (200, Some(status), Some(answered)), "{order}: {sent} {path}");
+                assert_eq!(grpc_status(&answer), (200, Some(status), Some(answered)), "{order}: {sent} {path}");
             }
         }
-        // Others are told as they were: gRPC by its own status, HTTP by that of HTTP.
+        // Other clients get their own form: a gRPC status or an HTTP status.
         let grpc = Client::http2(gateway.address).send(Call::get("/limited/a").grpc()).await;
-        assert_eq!(told(&grpc), (200, Some("8"), Some("application/grpc")), "{order}");
+        assert_eq!(grpc_status(&grpc), (200, Some("8"), Some("application/grpc")), "{order}");
         for content_type in ["application/json", "application/grpc-webx", "application/connect+proto"] {
             let http = client.send(Call::post("/limited/a").header("content-type", content_type).sized(1)).await;
             assert_eq!((http.status, http.header("grpc-status")), (429, None), "{order}: {content_type}");

@@ -1,13 +1,13 @@
 //! The preset dynatrace, row by row: payloads (DT1 to DT8), and custom metrics (DT12).
 
-use crate::harness::{Answer, Call, Framing, Lab, Pieces, Policy, gzip, gzip_of_zeros, upload, zip_of_zeros};
+use crate::harness::{Answer, Call, Framing, Pieces, Policy, TestBed, gzip, gzip_of_zeros, upload, zip_of_zeros};
 use serde_json::{Value, json};
 
 const KB: u64 = 1_000;
 const MB: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
 
-/// Tokens of one environment, of another, of the one that the path names.
+/// Tokens of one environment, of another, and of the environment in the path.
 const PROD: [&str; 2] = ["demo-prod-1", "demo-prod-2"];
 const STAGE: &str = "demo-stage-1";
 const ROAMING: &str = "demo-roaming";
@@ -21,7 +21,7 @@ fn call(method: &str, path: &str, token: &str) -> Call {
     Call::new(method, path).header("authorization", &format!("Api-Token {token}"))
 }
 
-/// Fails unless the answer is the refusal of a payload, in the words of this API.
+/// Fails unless the response is a refusal of a payload, in the format of this API.
 fn assert_refused(answer: &Answer, limit: &str, max: u64, what: &str) {
     assert_eq!(answer.status, 413, "{what}");
     assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
@@ -30,8 +30,8 @@ fn assert_refused(answer: &Answer, limit: &str, max: u64, what: &str) {
     assert_eq!((&error["code"], &error["limit"], &error["max"]), (&json!(413), &json!(limit), &json!(max)), "{what}");
 }
 
-pub(crate) async fn a_payload_has_as_many_bytes_as_its_row_says_and_no_more(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn a_payload_is_bounded_as_its_row_states(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     for (limit, method, path, bytes) in [
         ("payload", "POST", "/api/v2/events/ingest", MB),
         ("payload", "PUT", "/e/prod/api/config/v1/dashboards/7", MB),
@@ -56,14 +56,14 @@ pub(crate) async fn a_payload_has_as_many_bytes_as_its_row_says_and_no_more(lab:
             let whole: Vec<u64> = arrived.iter().filter(|body| body.whole).map(|body| body.bytes).collect();
             assert_eq!(whole, [bytes], "{what}: {arrived:?}");
             if framing == Framing::Length {
-                assert_eq!(gateway.upstream.count(path), 1, "the head of the other says that it is too large");
+                assert_eq!(gateway.upstream.count(path), 1, "the head of the other announces too many bytes");
             }
         }
     }
 }
 
-pub(crate) async fn extensions_and_plugins_are_as_large_as_their_rows_say(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn extensions_and_plugins_are_bounded_as_their_rows_state(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     for (limit, path, framing) in [
         ("extensions", "/api/config/v1/extensions", Framing::Chunked),
         ("extensions", "/e/prod/api/config/v1/extensions/custom/7", Framing::Http2),
@@ -78,8 +78,8 @@ pub(crate) async fn extensions_and_plugins_are_as_large_as_their_rows_say(lab: &
     }
 }
 
-pub(crate) async fn a_symbol_file_is_measured_as_sent_and_as_it_unpacks(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn a_symbol_file_is_measured_as_sent_and_unpacked(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     let path = "/api/config/v1/symfiles/app/android/7.zip";
     let send = async |framing: Framing, encoding: Option<&str>, body: Pieces, bytes: u64| {
         let mut call = call("PUT", path, STAGE);
@@ -94,7 +94,8 @@ pub(crate) async fn a_symbol_file_is_measured_as_sent_and_as_it_unpacks(lab: &La
         let refusal = send(framing, None, Pieces::zeros(100 * MIB + 1), 100 * MIB + 1).await;
         assert_refused(&refusal, "symbol-files", 100 * MIB, &format!("{framing:?}"));
     }
-    // Unpacked: "the uncompressed file must not exceed 500 MiB", an archive, a gzip file, or an encoding.
+    // Unpacked: "the uncompressed file must not exceed 500 MiB"; an archive, a gzip file, or an
+    // encoding.
     let most = 500 << 20;
     for (encoding, pack) in
         [(None, zip_of_zeros as fn(usize) -> Vec<u8>), (None, gzip_of_zeros), (Some("gzip"), gzip_of_zeros)]
@@ -114,18 +115,18 @@ pub(crate) async fn a_symbol_file_is_measured_as_sent_and_as_it_unpacks(lab: &La
     let archive = zip_of_zeros(2 << 20);
     let cut = archive[..archive.len() - 30].to_vec();
     let length = cut.len() as u64;
-    assert_eq!(send(Framing::Length, None, cut.into(), length).await.status, 400, "half an archive");
+    assert_eq!(send(Framing::Length, None, cut.into(), length).await.status, 400, "a truncated archive");
     assert_eq!(send(Framing::Length, Some("compress"), Pieces::zeros(9), 9).await.status, 415);
 }
 
-pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused(lab: &Lab) {
-    // The page has no fields; a test looks at what is left through them.
+pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused(bed: &TestBed) {
+    // The page documents no fields; the test uses them to see the remaining units.
     let policy = preset().with("/replies/fields", json!({ "family": "x-ratelimit" })).limiting(
         "custom-metrics",
         "calendar",
         json!({ "quota": 10, "window": "1mo", "zone": "UTC" }),
     );
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let ingest = async |path: &str, token: Option<&str>, encoding: Option<&str>, lines: &[u8]| {
         let mut call = Call::post(path);
         if let Some(token) = token {
@@ -147,8 +148,9 @@ pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused
     assert_eq!(ingest(of_prod, Some(ROAMING), Some("gzip"), &gzip(lines)).await, (3, 0), "of the path");
     assert_eq!(ingest(of_prod, None, None, b"a 1\nb 2").await, (1, 0), "a probe");
     assert_eq!(ingest(plain, Some(STAGE), None, b"a 1").await, (9, 0));
-    assert_eq!(ingest(plain, None, None, b"a 1").await, (9, 0), "nobody's");
-    // A body that is too large pays for the lines that came before it was refused. Their number is the network's.
+    assert_eq!(ingest(plain, None, None, b"a 1").await, (9, 0), "no caller's");
+    // A body that is too large is charged for the lines before the refusal. Their number depends on
+    // the network.
     let large = call("POST", plain, PROD[0]);
     let mut body = b"a 1\n".repeat(250_000);
     body.push(b'\n');
@@ -157,7 +159,7 @@ pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused
     let units = || gateway.admin.metric("sluicegate_units_total", &[("limit", "custom-metrics")]);
     let paid = units().await - (3 + 1 + 3 + 2 + 1 + 1);
     assert!((1..=250_000).contains(&paid), "{paid} units for a body that was refused");
-    // Of the ten units, one was left.
+    // One of the ten units was left.
     assert_eq!(ingest(plain, Some(PROD[0]), None, lines).await, (0, paid + 3 - 1), "over, and admitted all the same");
     assert_eq!(units().await, 3 + 1 + 3 + 2 + 1 + 1 + paid + 3);
     assert_eq!(
@@ -166,8 +168,8 @@ pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused
     );
 }
 
-pub(crate) async fn an_unknown_token_is_turned_away_and_none_is_let_in(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn an_unknown_token_is_refused_and_a_missing_one_admitted(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     let client = gateway.client();
     let answer = client.send(call("GET", "/api/v2/metrics", "nobody")).await;
     assert_eq!(answer.status, 401);

@@ -1,9 +1,10 @@
-//! Whose failure it is: what a client caused or never finished stays charged, what the upstream failed at is
-//! given back (EV4).
+//! Failures by cause: requests that a client broke or never finished stay charged, failures of the
+//! upstream are refunded (EV4).
 
 use super::{ALPHA, BETA, spend};
 use crate::harness::{
-    Call, Client, Framing, Gateway, Lab, Pieces, Policy, Setup, connection_manager, eventually, route_action, upload,
+    Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, connection_manager, eventually, route_action,
+    upload,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 /// A change to the listeners.
 type Edit = fn(&mut Value);
 
-/// What ends a stream that takes too long, and how Envoy names that.
+/// The timeouts of a stream, with Envoy's response code details.
 const TOO_LONG: [(&str, Edit); 5] = [
     ("stream_idle_timeout", |listeners| connection_manager(listeners)["stream_idle_timeout"] = json!("1s")),
     ("stream_idle_timeout", |listeners| route_action(listeners)["idle_timeout"] = json!("1s")),
@@ -22,7 +23,7 @@ const TOO_LONG: [(&str, Edit); 5] = [
     ("max_duration_timeout", |listeners| {
         connection_manager(listeners)["common_http_protocol_options"] = json!({ "max_stream_duration": "1s" });
     }),
-    // In words of the operator's own the status says nothing.
+    // With status codes that the operator maps, the status does not show the cause.
     ("stream_idle_timeout", |listeners| {
         let manager = connection_manager(listeners);
         manager["stream_idle_timeout"] = json!("1s");
@@ -36,7 +37,7 @@ const TOO_LONG: [(&str, Edit); 5] = [
     }),
 ];
 
-/// What ends a request that is never finished, or an upstream that never answers one that is.
+/// The timeouts of a request that is never finished, or of an upstream that does not answer.
 const OF_ONE_SIDE: [(&str, bool, Edit); 4] = [
     ("request_overall_timeout", false, |listeners| connection_manager(listeners)["request_timeout"] = json!("1s")),
     ("response_timeout", true, |listeners| route_action(listeners)["timeout"] = json!("1s")),
@@ -48,21 +49,21 @@ const OF_ONE_SIDE: [(&str, bool, Edit); 4] = [
     }),
 ];
 
-pub(crate) async fn a_timeout_is_of_whom_envoy_waits_for(lab: &Lab) {
+pub(crate) async fn a_timeout_is_the_failure_of_the_side_that_envoy_waits_for(bed: &TestBed) {
     for (details, edit) in TOO_LONG {
-        timed_out(lab, details, edit, &[true, false]).await;
+        timed_out(bed, details, edit, &[true, false]).await;
     }
 }
 
-pub(crate) async fn a_timeout_of_one_side_is_of_that_side(lab: &Lab) {
+pub(crate) async fn a_timeout_of_one_side_is_the_failure_of_that_side(bed: &TestBed) {
     for (details, complete, edit) in OF_ONE_SIDE {
-        timed_out(lab, details, edit, &[complete]).await;
+        timed_out(bed, details, edit, &[complete]).await;
     }
 }
 
-/// Sends requests that are never answered, complete ones and such as are never finished, of every kind.
-async fn timed_out(lab: &Lab, details: &str, edit: Edit, completes: &[bool]) {
-    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).edited(move |listeners, _| edit(listeners))).await;
+/// Sends requests that are never answered, both complete and incomplete ones, of every kind.
+async fn timed_out(bed: &TestBed, details: &str, edit: Edit, completes: &[bool]) {
+    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).edited(move |listeners, _| edit(listeners))).await;
     let mut calls = JoinSet::new();
     for complete in completes {
         for (framing, grpc) in [(Framing::Length, false), (Framing::Http2, false), (Framing::Http2, true)] {
@@ -76,7 +77,7 @@ async fn timed_out(lab: &Lab, details: &str, edit: Edit, completes: &[bool]) {
         }
     }
     for answer in calls.join_all().await {
-        let answer = answer.expect("an answer of Envoy's own");
+        let answer = answer.expect("a response by Envoy itself");
         assert!(answer.status > 400 || answer.header("grpc-status").is_some_and(|status| status != "0"), "{answer:?}");
     }
     let kinds = completes.len() * 3;
@@ -86,28 +87,28 @@ async fn timed_out(lab: &Lab, details: &str, edit: Edit, completes: &[bool]) {
     let left = async |key| spend(&gateway.client(), &Call::get("/v2/things").header("x-api-key", key)).await.0;
     assert_eq!(left(BETA).await, 10, "{details}: an upstream that never answers costs nothing");
     let paid = if completes.contains(&false) { 3 } else { 0 };
-    assert_eq!(left(ALPHA[0]).await, 10 - paid, "{details}: who never finishes a request pays");
+    assert_eq!(left(ALPHA[0]).await, 10 - paid, "{details}: an unfinished request stays charged");
 }
 
-/// How many lines of the access log have these details.
+/// The number of lines of the access log with these details.
 fn logged(gateway: &Gateway, details: &str) -> usize {
     gateway.log().matches(&format!("\"response_code_details\":\"{details}")).count()
 }
 
-/// Waits for so many refunds: a response may reach its client before its stream has ended.
+/// Waits for this many refunds: a response may reach its client before its stream has ended.
 async fn refunded(gateway: &Gateway, count: u64) {
-    eventually("the units are given back", async || {
+    eventually("the units are refunded", async || {
         (gateway.admin.metric("sluicegate_refunds_total", &[]).await == count).then_some(())
     })
     .await;
 }
 
-pub(crate) async fn a_grpc_call_that_breaks_off_costs_nothing(lab: &Lab) {
-    let mut gateway = lab.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
+pub(crate) async fn a_grpc_call_that_breaks_off_costs_nothing(bed: &TestBed) {
+    let mut gateway = bed.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
     let client = Client::http2(gateway.address);
     let grpc = |key| Call::post("/v2/fleet.Things/List").header("x-api-key", key).grpc();
     let head = |call: Call| call.answered_with("content-type", "application/grpc");
-    // The upstream resets its stream after the head, or after some of the body; or it forgets the status.
+    // The upstream resets its stream after the head or within the body, or omits the status.
     let broken = |how| head(grpc(BETA)).header("x-answer-break", how);
     let without_status = [head(grpc(BETA)), head(grpc(BETA)).answered_at_last("x-other", "1")];
     let calls = [broken("reset"), broken("body-reset")].into_iter().chain(without_status);
@@ -117,7 +118,7 @@ pub(crate) async fn a_grpc_call_that_breaks_off_costs_nothing(lab: &Lab) {
     }
     let broken_off = "upstream_reset_after_response_started";
     eventually(broken_off, async || (logged(&gateway, broken_off) == 2).then_some(())).await;
-    // Its connection ends.
+    // The upstream's connection ends.
     let call = head(grpc(BETA)).header("x-answer-break", "stall");
     let stalled = tokio::spawn({
         let client = client.clone();
@@ -135,16 +136,16 @@ pub(crate) async fn a_grpc_call_that_breaks_off_costs_nothing(lab: &Lab) {
     assert_eq!(spend(&client, &Call::get("/v2/things").header("x-api-key", BETA)).await.0, 10);
 }
 
-pub(crate) async fn who_hangs_up_on_a_grpc_call_pays(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
+pub(crate) async fn a_client_that_disconnects_from_a_grpc_call_is_charged(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
     let call = Call::post("/v2/fleet.Things/List").header("x-api-key", BETA).grpc();
     let call = call.answered_with("content-type", "application/grpc").header("x-answer-break", "stall");
-    // A stream that the client resets; a connection that it closes.
+    // The client resets the stream, or closes its connection.
     for _ in 0..2 {
         Client::http2(gateway.address).hang_up_after_the_head(call.clone()).await;
     }
     gateway.client().hang_up_after_the_head(call).await;
-    eventually("Envoy sees that they hung up", async || {
+    eventually("Envoy notices the closed streams", async || {
         let ended = logged(&gateway, "downstream_remote_disconnect") + logged(&gateway, "http2.remote_reset");
         (ended == 3).then_some(())
     })
@@ -153,13 +154,13 @@ pub(crate) async fn who_hangs_up_on_a_grpc_call_pays(lab: &Lab) {
     assert_eq!(spend(&gateway.client(), &Call::get("/v2/things").header("x-api-key", BETA)).await.0, 7);
 }
 
-/// A content type is the client's own word: a plain response to it is a success like any other.
-pub(crate) async fn a_plain_response_is_not_free_for_who_asks_in_grpc(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+/// The client chooses the content type: a plain response to it is a success like any other.
+pub(crate) async fn a_plain_response_to_a_grpc_request_is_charged(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     let call = Call::post("/v2/things").header("x-api-key", BETA).grpc();
     for client in [gateway.client(), Client::http2(gateway.address)] {
         assert_eq!(client.statuses(&call, 2).await, [200; 2]);
-        // Broken off after the head, too: that was a success, and was told as one.
+        // Also if it breaks off after the head: the status was a success.
         let _ = client
             .try_send(Call::get("/v2/things").header("x-api-key", BETA).header("x-answer-break", "body-reset"))
             .await;

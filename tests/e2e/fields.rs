@@ -1,8 +1,9 @@
-//! Fields and answers that no preset has: the standard's, gRPC's, of shadows, of costs (X1, X8, X12, X13).
+//! Fields and responses that no preset has: the standard's, gRPC's, shadow limits, costs (X1, X8,
+//! X12, X13).
 
 use super::windows::{bucket, calendar, limits, of, on, rolling};
 use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
-use crate::harness::{Answer, Call, Client, Gateway, Lab, Policy, Setup, eventually, raw};
+use crate::harness::{Answer, Call, Client, Gateway, Policy, Setup, TestBed, eventually, raw};
 use serde_json::{Value, json};
 use sfv::{BareItem, List, ListEntry, Parser};
 use std::collections::BTreeSet;
@@ -12,11 +13,11 @@ use tokio::time::sleep;
 const STANDARD: [&str; 2] = ["ratelimit", "ratelimit-policy"];
 const OLDER: [&str; 3] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
 
-fn told_by(policy: Policy, family: &str) -> Policy {
+fn with_family(policy: Policy, family: &str) -> Policy {
     policy.with("/replies", json!({ "fields": { "family": family } }))
 }
 
-/// The items of a list field: each a string, with the parameters that it has of these.
+/// The items of a list field: each a string, with those of these parameters that it has.
 fn items(answer: &Answer, field: &str, parameters: &[&str]) -> Vec<(String, Vec<Option<u64>>)> {
     let value = answer.header(field).unwrap_or_else(|| panic!("no {field}: {:?}", answer.headers));
     let list: List = Parser::new(value).parse().unwrap_or_else(|error| panic!("{value}: {error}"));
@@ -33,14 +34,15 @@ fn items(answer: &Answer, field: &str, parameters: &[&str]) -> Vec<(String, Vec<
     list.iter().map(read).collect()
 }
 
-/// What `RateLimit` says of the one limit that it names: what is left, and when one more is there.
+/// The remaining units of the only limit in `RateLimit`, and the time until one more unit is
+/// available.
 fn left_and_more(answer: &Answer) -> (u64, Option<u64>) {
     let items = items(answer, "ratelimit", &["r", "t"]);
     let [(_, numbers)] = &items[..] else { panic!("{items:?}") };
     (numbers[0].expect("r"), numbers[1])
 }
 
-pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(lab: &Lab) {
+pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(bed: &TestBed) {
     let mut bytes = calendar(1_000);
     bytes["cost"] = json!({ "header": "content-length" });
     let mut hidden = rolling(900);
@@ -53,7 +55,7 @@ pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(lab: &Lab)
         ("hidden", hidden),
         ("elsewhere", on("elsewhere", rolling(1))),
     ]);
-    let gateway = lab.open(&told_by(policy.clone(), "ietf")).await;
+    let gateway = bed.open(&with_family(policy.clone(), "ietf")).await;
     let client = gateway.client();
     let forged = STANDARD.iter().fold(of("/x", ALPHA[0]), |call, name| {
         call.header(name, "\"mine\";r=99").answered_with(name, "\"mine\";r=99").answered_with(name, "\"mine\";r=98")
@@ -70,7 +72,7 @@ pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(lab: &Lab)
                 ("bytes".to_owned(), named(1_000, 86_400)),
             ]
         );
-        // The unit of the one that is not counted in requests.
+        // The quota unit of the limit that does not count requests.
         assert_eq!(
             answer.header("ratelimit-policy").map(|value| value.matches("qu=\"content-bytes\"").count()),
             Some(1)
@@ -84,19 +86,19 @@ pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(lab: &Lab)
         }
         assert!(OLDER.iter().all(|name| answer.header(name).is_none()), "{:?}", answer.headers);
     }
-    gateway.update(&told_by(policy, "both")).await.expect("a good policy");
+    gateway.update(&with_family(policy, "both")).await.expect("a good policy");
     let answer = gateway.client().send(of("/x", ALPHA[0])).await;
     assert_eq!(items(&answer, "ratelimit", &["r"])[0], ("of-an-hour".to_owned(), vec![Some(1)]));
     assert_eq!(limit_and_left(&answer), (5, 1));
 }
 
-pub(crate) async fn the_standard_reset_is_when_one_more_is_there(lab: &Lab) {
+pub(crate) async fn the_standard_reset_is_the_time_of_the_next_unit(bed: &TestBed) {
     let policy = limits(&[
         ("rolling", on("rolling", json!({ "rolling": { "quota": 4, "window": "3s" } }))),
         ("bucket", on("bucket", json!({ "bucket": { "burst": 5, "refill": "1/s" } }))),
         ("calendar", on("calendar", json!({ "calendar": { "quota": 4, "window": "3s" } }))),
     ]);
-    let gateway = lab.open(&told_by(policy, "ietf")).await;
+    let gateway = bed.open(&with_family(policy, "ietf")).await;
     let client = gateway.client();
     for (path, quota, most) in [("/rolling/x", 4, 3), ("/bucket/x", 5, 1), ("/calendar/x", 4, 3)] {
         client.send(of(path, ALPHA[0])).await;
@@ -110,7 +112,7 @@ pub(crate) async fn the_standard_reset_is_when_one_more_is_there(lab: &Lab) {
     }
 }
 
-pub(crate) async fn the_standard_problem_names_what_was_exceeded(lab: &Lab) {
+pub(crate) async fn the_standard_problem_names_what_was_exceeded(bed: &TestBed) {
     let policy = limits(&[
         ("short", json!({ "rolling": { "quota": 2, "window": "1m" } })),
         ("wide", rolling(9)),
@@ -118,7 +120,7 @@ pub(crate) async fn the_standard_problem_names_what_was_exceeded(lab: &Lab) {
         ("steady", json!({ "bucket": { "burst": 2, "refill": "1/min" } })),
     ]);
     for family in ["ietf", "both"] {
-        let gateway = lab.open(&told_by(policy.clone(), family)).await;
+        let gateway = bed.open(&with_family(policy.clone(), family)).await;
         let (_, refusal) = until_refused(&gateway.client(), &of("/x", ALPHA[0])).await;
         assert_eq!(refusal.header("content-type"), Some("application/problem+json"));
         let problem: Value = serde_json::from_slice(&refusal.body).expect("JSON");
@@ -130,16 +132,16 @@ pub(crate) async fn the_standard_problem_names_what_was_exceeded(lab: &Lab) {
         let names: Vec<&str> = all.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["short", "long", "steady"]);
         assert!(all.iter().all(|(_, numbers)| numbers[0] == Some(0)), "{all:?}");
-        // Whoever waits so long waits for the slowest of them.
+        // The wait is that of the slowest of them.
         assert_eq!(refusal.number("retry-after"), all[1].1[1]);
         assert_eq!(refusal.header("x-ratelimit-limit"), (family == "both").then_some("2"));
     }
 }
 
-pub(crate) async fn a_grpc_caller_is_told_the_same_as_metadata(lab: &Lab) {
+pub(crate) async fn a_grpc_caller_is_told_the_same_as_metadata(bed: &TestBed) {
     let kinds = [("rolling", rolling(3)), ("calendar", calendar(3)), ("bucket", bucket(3))];
-    let policy = told_by(limits(&kinds.map(|(name, rule)| (name, on(name, rule)))), "both");
-    let gateway = lab.open_with(Setup::of(&policy).with_http2()).await;
+    let policy = with_family(limits(&kinds.map(|(name, rule)| (name, on(name, rule)))), "both");
+    let gateway = bed.open_with(Setup::of(&policy).with_http2()).await;
     let client = Client::http2(gateway.address);
     let fields = |answer: &Answer| -> BTreeSet<String> {
         let names = answer.headers.keys().map(ToString::to_string);
@@ -168,7 +170,7 @@ pub(crate) async fn a_grpc_caller_is_told_the_same_as_metadata(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_shadow_limit_stands_beside_an_enforced_one(lab: &Lab) {
+pub(crate) async fn a_shadow_limit_works_next_to_an_enforced_one(bed: &TestBed) {
     let shadow = |mut rule: Value| {
         rule["enforcement"] = json!("shadow");
         rule
@@ -179,24 +181,24 @@ pub(crate) async fn a_shadow_limit_stands_beside_an_enforced_one(lab: &Lab) {
         ("later", shadow(calendar(2))),
         ("spare", shadow(bucket(9))),
     ]);
-    let policy = told_by(policy, "both").with("/access_log", json!({ "attributes": ["org"] }));
-    let gateway = lab.open(&policy).await;
+    let policy = with_family(policy, "both").with("/access_log", json!({ "attributes": ["org"] }));
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     for left in (0..6).rev() {
         let answer = client.send(of("/x", ALPHA[0])).await;
-        assert_eq!((answer.status, limit_and_left(&answer)), (200, (6, left)), "only what is enforced is told");
+        assert_eq!((answer.status, limit_and_left(&answer)), (200, (6, left)), "only the enforced limit shows");
         assert_eq!(items(&answer, "ratelimit", &[]).len(), 1);
     }
     let refusal = client.send(of("/x", ALPHA[0])).await;
     assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (6, 0)));
     let problem: Value = serde_json::from_slice(&refusal.body).expect("JSON");
     assert_eq!(problem["violated-policies"], json!(["now"]));
-    assert_eq!(gateway.upstream.paths(), ["/x"; 6], "nobody else sends anything");
+    assert_eq!(gateway.upstream.paths(), ["/x"; 6], "no other requests");
     let decided = async |limit, decision| {
         let labels = [("limit", limit), ("decision", decision)];
         gateway.admin.metric("sluicegate_requests_total", &labels).await
     };
-    // The seventh was refused by the enforced one: then nobody was admitted, and two others would have refused.
+    // The enforced limit refused the seventh: no limit admitted it, and two others would have refused.
     for (limit, admitted, refused, would_refuse) in
         [("now", 6, 1, 0), ("next", 4, 0, 3), ("later", 2, 0, 5), ("spare", 6, 0, 0)]
     {
@@ -204,7 +206,7 @@ pub(crate) async fn a_shadow_limit_stands_beside_an_enforced_one(lab: &Lab) {
             [decided(limit, "admitted").await, decided(limit, "refused").await, decided(limit, "would_refuse").await];
         assert_eq!(counted, [admitted, refused, would_refuse], "{limit}");
     }
-    // A line has room for one: the one that would have made the caller wait longest.
+    // A line shows one limit: the one with the longest wait.
     for (count, line) in [
         (2, "decision=admitted limit=now tier=- org=alpha"),
         (4, "decision=would_refuse limit=later tier=- org=alpha"),
@@ -214,7 +216,7 @@ pub(crate) async fn a_shadow_limit_stands_beside_an_enforced_one(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_header_that_the_gateway_sets_says_what_a_request_costs(lab: &Lab) {
+pub(crate) async fn a_header_set_by_the_gateway_determines_the_cost(bed: &TestBed) {
     let mut costly = rolling(10);
     costly["cost"] = json!({ "header": "X-Cost", "trusted": true });
     let policy = limits(&[("costly", costly)]);
@@ -226,9 +228,9 @@ pub(crate) async fn a_header_that_the_gateway_sets_says_what_a_request_costs(lab
             "mutations": { "request_mutations": [{ "append": append }] },
         },
     }]);
-    let gateway = lab.open_with(Setup::of(&policy).behind(filters)).await;
+    let gateway = bed.open_with(Setup::of(&policy).behind(filters)).await;
     let client = gateway.client();
-    // Whatever a client says itself.
+    // The client's own header is ignored.
     for (own, left) in [("0", 7), ("1", 4), ("-9", 1)] {
         let answer = client.send(of("/x", ALPHA[0]).header("x-cost", own)).await;
         assert_eq!((answer.status, limit_and_left(&answer)), (200, (10, left)));
@@ -238,8 +240,8 @@ pub(crate) async fn a_header_that_the_gateway_sets_says_what_a_request_costs(lab
     assert!(refusal.number("retry-after").is_some_and(|wait| (3_500..=3_600).contains(&wait)));
     assert_eq!(gateway.upstream.count("/x"), 3);
 
-    // As a proxy in front may send it: what is no number costs one, and none ever gives units back.
-    let gateway = lab.open(&policy).await;
+    // As a proxy in front may send it: an invalid number costs one, and none returns units.
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let mut left = 10;
     for (value, costs) in [("2", 2), ("0", 0), ("-5", 1), ("1.5", 1), ("many", 1), ("", 1)] {
@@ -256,14 +258,14 @@ pub(crate) async fn a_header_that_the_gateway_sets_says_what_a_request_costs(lab
     assert_eq!(spend(&client, &of("/x", BETA)).await.0, 10, "and it took nothing");
 }
 
-pub(crate) async fn a_body_costs_its_length(lab: &Lab) {
+pub(crate) async fn a_body_costs_its_length(bed: &TestBed) {
     let mut bytes = calendar(1_000);
     bytes["cost"] = json!({ "header": "content-length" });
-    let gateway = lab.open(&limits(&[("bytes", bytes), ("requests", rolling(100))])).await;
+    let gateway = bed.open(&limits(&[("bytes", bytes), ("requests", rolling(100))])).await;
     let client = gateway.client();
     let post = |bytes: usize| Call::post("/x").header("x-api-key", ALPHA[0]).sized(bytes);
-    // Of the two limits the fields show the one with room for fewer requests such as this one.
-    for (bytes, status, told) in [
+    // Of the two limits, the fields show the one with room for fewer requests like this.
+    for (bytes, status, expected) in [
         (400, 200, (1_000, 600)),
         (400, 200, (1_000, 200)),
         (300, 429, (1_000, 0)),
@@ -273,11 +275,11 @@ pub(crate) async fn a_body_costs_its_length(lab: &Lab) {
         (1, 429, (1_000, 0)),
     ] {
         let answer = client.send(post(bytes)).await;
-        assert_eq!((answer.status, limit_and_left(&answer)), (status, told), "{bytes} bytes");
+        assert_eq!((answer.status, limit_and_left(&answer)), (status, expected), "{bytes} bytes");
     }
     let never = client.send(post(1_001)).await;
     assert_eq!((never.status, never.header("retry-after")), (429, None), "no wait helps");
-    // Over HTTP/2 a length is one too. One that is not told costs one unit.
+    // The same over HTTP/2. A body without a length costs one unit.
     let answer = Client::http2(gateway.address).send(Call::post("/x").header("x-api-key", BETA).sized(900)).await;
     assert_eq!((answer.status, limit_and_left(&answer)), (200, (1_000, 100)));
     let chunked = format!(
@@ -291,14 +293,14 @@ pub(crate) async fn a_body_costs_its_length(lab: &Lab) {
     assert_eq!(client.send(Call::post("/x").header("x-api-key", BETA).sized(99)).await.status, 200);
 }
 
-pub(crate) async fn a_response_says_what_it_cost_and_may_overdraw(lab: &Lab) {
+pub(crate) async fn a_response_states_its_cost_and_may_overdraw(bed: &TestBed) {
     let by_response = |mut rule: Value| {
         rule["cost"] = json!({ "response_header": "X-Cost" });
         rule
     };
     let kinds = [("rolling", rolling(10)), ("calendar", calendar(10)), ("bucket", bucket(10))];
     let policy = limits(&kinds.map(|(name, rule)| (name, on(name, by_response(rule)))));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     for name in ["rolling", "calendar", "bucket"] {
         let call = of(&format!("/{name}/x"), ALPHA[0]);
@@ -314,7 +316,7 @@ pub(crate) async fn a_response_says_what_it_cost_and_may_overdraw(lab: &Lab) {
             assert_eq!((answer.status, limit_and_left(&answer)), (200, (10, left)), "{name}, {cost:?}");
             assert_eq!(answer.number("x-ratelimit-overage"), over, "{name}, {cost:?}");
         }
-        // The next one sees it, also if it were free; an answer that was asked for by the client is none of its words.
+        // The next request sees it, whatever it costs itself. A header in the request is not a response header.
         let refusal = client.send(call.clone().header("x-cost", "0").answered_with("x-cost", "0")).await;
         assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (10, 0)), "{name}");
         assert_eq!(overdrawn(&gateway, name).await, 3);
@@ -326,12 +328,12 @@ async fn overdrawn(gateway: &Gateway, limit: &str) -> u64 {
     gateway.admin.metric("sluicegate_overage_units_total", &[("limit", limit)]).await
 }
 
-pub(crate) async fn what_costs_nothing_is_told_and_never_refused(lab: &Lab) {
+pub(crate) async fn requests_without_cost_have_the_fields_and_are_never_refused(bed: &TestBed) {
     let free = |mut rule: Value| {
         rule["cost"] = json!(0);
         rule
     };
-    let gateway = lab.open(&limits(&[("free", on("free", free(rolling(2)))), ("dear", on("dear", rolling(2)))])).await;
+    let gateway = bed.open(&limits(&[("free", on("free", free(rolling(2)))), ("dear", on("dear", rolling(2)))])).await;
     let client = gateway.client();
     for _ in 0..9 {
         let answer = client.send(of("/free/x", ALPHA[0])).await;
@@ -341,10 +343,10 @@ pub(crate) async fn what_costs_nothing_is_told_and_never_refused(lab: &Lab) {
     assert_eq!(spend(&client, &of("/dear/x", ALPHA[0])).await.0, 2);
 }
 
-pub(crate) async fn what_is_exempt_carries_nothing(lab: &Lab) {
-    let policy = told_by(limits(&[("all", rolling(3))]), "both");
+pub(crate) async fn exempt_requests_have_no_fields(bed: &TestBed) {
+    let policy = with_family(limits(&[("all", rolling(3))]), "both");
     let policy = policy.with("/exempt", json!([{ "routes": ["/health/**", "POST /metrics"] }, { "org": "beta" }]));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     for client in [gateway.client(), Client::http2(gateway.address)] {
         for call in [of("/health", ALPHA[0]), Call::post("/metrics").header("x-api-key", ALPHA[0]), of("/x", BETA)] {
             for _ in 0..5 {

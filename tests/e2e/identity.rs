@@ -1,9 +1,9 @@
-//! Who is calling, by what Envoy's own filters verify and its configuration says (D05, EV1).
+//! Identity from what Envoy's own filters verify, and from its configuration (D05, EV1).
 
 use super::dash0::{ALICE, CAROL, open_with_sessions, read, reads};
 use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
-    Authority, Call, Client, Gateway, Issuer, LATE, Lab, Policy, Setup, claims, connection_manager, demo_jwt,
+    Authority, Call, Client, Gateway, Issuer, LATE, Policy, Setup, TestBed, claims, connection_manager, demo_jwt,
     eventually, filter_chain, raw, route,
 };
 use serde_json::{Value, json};
@@ -12,13 +12,13 @@ async fn unauthorized(gateway: &Gateway, reason: &str) -> u64 {
     gateway.admin.metric("sluicegate_unauthorized_total", &[("reason", reason)]).await
 }
 
-/// The filter list, the policy and the JWTs that ship.
-pub(crate) async fn the_demo_session_works_as_it_is_told(lab: &Lab) {
-    let gateway = open_with_sessions(lab, &reads(10, 15, 8)).await;
+/// The shipped filters, policy and JWTs.
+pub(crate) async fn the_demo_session_works_as_documented(bed: &TestBed) {
+    let gateway = open_with_sessions(bed, &reads(10, 15, 8)).await;
     let client = gateway.client();
     let call = |token: &str| read().bearer(token);
     exactly(&client, &call(&demo_jwt("alice")), 6).await;
-    // Her token draws from the same ten, and bob from the organization's fifteen.
+    // Her token uses the same ten, and bob's the organization's fifteen.
     exactly(&client, &call(ALICE[0]), 4).await;
     for token in [ALICE[0], ALICE[1], &demo_jwt("alice")] {
         assert_eq!(client.send(call(token)).await.status, 429);
@@ -38,10 +38,10 @@ pub(crate) async fn the_demo_session_works_as_it_is_told(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_session_and_a_token_are_told_apart_in_one_header(lab: &Lab) {
+pub(crate) async fn a_session_and_a_token_are_distinguished_in_one_header(bed: &TestBed) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers");
-    let gateway = lab.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
+    let gateway = bed.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
     let client = gateway.client();
     let call = |token: &str| Call::get("/").bearer(token);
     let session = call(&issuer.token(&claims("alice", "alpha")));
@@ -50,7 +50,7 @@ pub(crate) async fn a_session_and_a_token_are_told_apart_in_one_header(lab: &Lab
     assert_eq!(client.statuses(&session, 2).await, [429; 2], "one organization, one budget");
     assert_eq!(client.send(call(&issuer.token(&claims("carol", "gamma")))).await.status, 200);
 
-    // What the filter does not verify leaves nothing behind, and the directory does not have it.
+    // A JWT that the filter does not verify leaves no metadata, and is not in the directory.
     let with = |key: &str, value: Value| {
         let mut claims = claims("carol", "gamma");
         claims[key] = value;
@@ -83,10 +83,10 @@ fn part(json: &Value) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json.to_string())
 }
 
-pub(crate) async fn a_session_beside_a_token_must_be_the_same_callers(lab: &Lab) {
+pub(crate) async fn a_session_and_a_token_must_belong_to_one_caller(bed: &TestBed) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers");
-    let gateway = lab.open_with(Setup::of(&policy).behind(issuer.jwt_authn("x-session"))).await;
+    let gateway = bed.open_with(Setup::of(&policy).behind(issuer.jwt_authn("x-session"))).await;
     let client = gateway.client();
     let alice = format!("Bearer {}", issuer.token(&claims("alice", "alpha")));
     let both = |token: &str| Call::get("/").header("x-session", &alice).bearer(token);
@@ -96,17 +96,17 @@ pub(crate) async fn a_session_beside_a_token_must_be_the_same_callers(lab: &Lab)
         assert_eq!(client.send(both(token)).await.status, 401, "{why}");
         assert_eq!(unauthorized(&gateway, "conflicting").await, before + 1, "{why}");
     }
-    assert_eq!(client.send(both("e2e-nobody")).await.status, 200, "nobody's token is passed over");
+    assert_eq!(client.send(both("e2e-nobody")).await.status, 200, "an unknown token is ignored");
     let key = both("e2e-nobody").header("x-api-key", "e2e-nobody");
-    assert_eq!(client.send(key).await.status, 401, "a key in another header is not");
+    assert_eq!(client.send(key).await.status, 401, "an unknown key in another header is not");
     let (left, _) = spend(&client, &Call::get("/").header("x-session", &alice)).await;
-    assert_eq!(left, 2, "who was refused took nothing");
+    assert_eq!(left, 2, "refused requests took nothing");
 }
 
-pub(crate) async fn a_refreshed_session_is_the_same_caller(lab: &Lab) {
+pub(crate) async fn a_refreshed_session_is_the_same_caller(bed: &TestBed) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers").with("/limits/0/per", json!(["session"]));
-    let gateway = lab.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
+    let gateway = bed.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
     let client = gateway.client();
     let session = |sub: &str, number: u64| {
         let mut claims = claims(sub, "alpha");
@@ -121,18 +121,18 @@ pub(crate) async fn a_refreshed_session_is_the_same_caller(lab: &Lab) {
     assert_eq!(client.send(session("bob", 0)).await.status, 200, "another subject");
 }
 
-pub(crate) async fn one_secret_in_two_places_is_one_caller(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("callers").with("/limits/0/per", json!(["token", "api_key"]))).await;
+pub(crate) async fn one_secret_in_two_places_is_one_caller(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("callers").with("/limits/0/per", json!(["token", "api_key"]))).await;
     let client = gateway.client();
     let both = Call::get("/").bearer(ALPHA[0]).header("x-api-key", ALPHA[0]);
     assert_eq!(client.statuses(&both, 5).await, [200, 200, 200, 200, 429]);
     assert_eq!(client.send(Call::get("/").bearer(ALPHA[0])).await.status, 200, "`per` both is a counter of its own");
 }
 
-pub(crate) async fn a_user_of_two_organizations_shares_what_is_theirs(lab: &Lab) {
+pub(crate) async fn a_user_of_two_organizations_shares_the_limits_per_user(bed: &TestBed) {
     // The tokens e2e-alpha-1 and e2e-beta-1 are alice's.
     for (per, beta) in [("user", 429), ("org", 200)] {
-        let gateway = lab.open(&Policy::named("callers").with("/limits/0/per", json!([per]))).await;
+        let gateway = bed.open(&Policy::named("callers").with("/limits/0/per", json!([per]))).await;
         let client = gateway.client();
         let (admitted, _) = spend(&client, &Call::get("/").bearer(ALPHA[0])).await;
         assert_eq!(admitted, 4);
@@ -140,18 +140,18 @@ pub(crate) async fn a_user_of_two_organizations_shares_what_is_theirs(lab: &Lab)
     }
 }
 
-/// Waits until all of `parts` stand in the log.
+/// Waits until the log contains all of `parts`.
 async fn logged(gateway: &Gateway, parts: &[&str]) {
-    eventually("it is written down", async || parts.iter().all(|part| gateway.log().contains(part)).then_some(()))
+    eventually("the line is in the log", async || parts.iter().all(|part| gateway.log().contains(part)).then_some(()))
         .await;
 }
 
-/// A policy whose one attribute has these sources.
+/// A policy with one attribute that has these sources.
 fn attribute(sources: Value) -> Policy {
     Policy::named("attributes").with("/callers/attributes/it", sources)
 }
 
-pub(crate) async fn what_an_authorization_service_says_is_an_attribute(lab: &Lab) {
+pub(crate) async fn the_answer_of_an_authorization_service_is_an_attribute(bed: &TestBed) {
     let policy = attribute(json!([{ "metadata": ["envoy.filters.http.ext_authz", "x-auth-org"] }]));
     let filters = json!([{
         "name": "envoy.filters.http.ext_authz",
@@ -161,13 +161,13 @@ pub(crate) async fn what_an_authorization_service_says_is_an_attribute(lab: &Lab
             "http_service": {
                 "server_uri": { "uri": "http://upstream", "cluster": "upstream", "timeout": "5s" },
                 "path_prefix": "/authorize",
-                // The upstream answers what it is asked to, here in the part of the service.
+                // Here the upstream plays the part of the service: it answers as the request asks.
                 "authorization_request": { "allowed_headers": { "patterns": [{ "exact": "x-answer-header" }] } },
                 "authorization_response": { "dynamic_metadata_from_headers": { "patterns": [{ "exact": "x-auth-org" }] } },
             },
         },
     }]);
-    let gateway = lab.open_with(Setup::of(&policy).behind(filters)).await;
+    let gateway = bed.open_with(Setup::of(&policy).behind(filters)).await;
     let client = gateway.client();
     let of = |org: &str| Call::get("/things").answered_with("x-auth-org", org);
     for org in ["alpha", "beta"] {
@@ -176,11 +176,11 @@ pub(crate) async fn what_an_authorization_service_says_is_an_attribute(lab: &Lab
     }
     assert!(gateway.upstream.count("/authorize/things") >= 8, "the service was asked");
     let own = Call::get("/things").header("x-auth-org", "gamma");
-    assert_eq!(client.statuses(&own, 4).await, [200, 200, 200, 429], "a client's word is none");
+    assert_eq!(client.statuses(&own, 4).await, [200, 200, 200, 429], "the client's own header is ignored");
     assert_eq!(client.send(own.header("x-auth-org", "delta")).await.status, 429);
 }
 
-pub(crate) async fn the_configurations_metadata_is_an_attribute(lab: &Lab) {
+pub(crate) async fn metadata_of_the_configuration_is_an_attribute(bed: &TestBed) {
     let sources = json!([{ "route_metadata": ["shop", "plans", "1"] }, { "node_metadata": "region" }]);
     let policy = attribute(sources).with("/limits/0/for", json!({ "it": "eu" })).with(
         "/limits/-",
@@ -194,18 +194,18 @@ pub(crate) async fn the_configurations_metadata_is_an_attribute(lab: &Lab) {
         let host = &mut connection_manager(listeners)["route_config"]["virtual_hosts"][0];
         host["routes"].as_array_mut().expect("routes").insert(0, gold);
     });
-    let gateway = lab.open_with(setup).await;
+    let gateway = bed.open_with(setup).await;
     let client = gateway.client();
     assert_eq!(client.statuses(&Call::get("/gold/1"), 2).await, [200, 429]);
     assert_eq!(client.statuses(&Call::get("/"), 4).await, [200, 200, 200, 429], "another route: the node's region");
     logged(&gateway, &["it=eu", "it=7"]).await;
 }
 
-pub(crate) async fn a_clients_address_is_what_envoy_says_it_is(lab: &Lab) {
+pub(crate) async fn a_clients_address_is_the_one_that_envoy_determines(bed: &TestBed) {
     let policy = attribute(json!([{ "client_address": {} }]));
     let from = |address: &str| Call::get("/").header("x-forwarded-for", address).header("x-real-ip", address);
-    // By default nobody in front is trusted: whatever a client says of itself, it is itself.
-    let gateway = lab.open(&policy).await;
+    // By default no proxy in front is trusted: the client's headers change nothing.
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let mut statuses = Vec::new();
     for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "nonsense", ""] {
@@ -213,11 +213,11 @@ pub(crate) async fn a_clients_address_is_what_envoy_says_it_is(lab: &Lab) {
     }
     assert_eq!(statuses, [200, 200, 200, 429, 429]);
 
-    // With one trusted proxy in front it is the address that this one saw: the last that is written.
+    // With one trusted proxy in front, it is the address that this proxy saw: the last one.
     let trusting = Setup::of(&policy).edited(|listeners, _| {
         connection_manager(listeners)["xff_num_trusted_hops"] = json!(1);
     });
-    let gateway = lab.open_with(trusting).await;
+    let gateway = bed.open_with(trusting).await;
     let client = gateway.client();
     let spent = async |addresses: &[&str]| {
         let mut statuses = Vec::new();
@@ -232,16 +232,16 @@ pub(crate) async fn a_clients_address_is_what_envoy_says_it_is(lab: &Lab) {
     let network = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:DB8:0:1::3", "2001:db8:0:1:1:2:3:4"];
     assert_eq!(spent(&network).await, [200, 200, 200, 429], "one client has all of a /64");
     assert_eq!(spent(&["2001:db8:0:2::1"]).await, [200], "another /64");
-    assert_eq!(spent(&["::ffff:192.0.2.7"]).await, [429], "the IPv4 address in IPv6's form");
+    assert_eq!(spent(&["::ffff:192.0.2.7"]).await, [429], "the IPv4 address in IPv6 form");
 }
 
-pub(crate) async fn a_client_is_known_by_its_certificate(lab: &Lab) {
+pub(crate) async fn a_client_is_known_by_its_certificate(bed: &TestBed) {
     let policy = attribute(json!([{ "client_certificate": "uri_san" }]));
     let (authority, other) = (Authority::new(), Authority::new());
     let socket = authority.transport_socket(true);
     let setup =
         Setup::of(&policy).edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
-    let gateway = lab.open_with(setup).await;
+    let gateway = bed.open_with(setup).await;
     let call = Call::get("/");
     let client = |certified| authority.client(gateway.address, certified);
     let [billing, renewed] = [(); 2].map(|()| authority.certify(&["spiffe://test/billing", "spiffe://test/second"]));
@@ -256,14 +256,14 @@ pub(crate) async fn a_client_is_known_by_its_certificate(lab: &Lab) {
     assert_eq!(gateway.upstream.count("/"), 4);
 }
 
-/// A gateway that verifies no certificates asks for none: what a client has to show says nothing.
-pub(crate) async fn a_certificate_that_is_not_asked_for_says_nothing(lab: &Lab) {
+/// A gateway that verifies no certificates requests none, so a client's certificate does not count.
+pub(crate) async fn an_unrequested_certificate_is_ignored(bed: &TestBed) {
     let policy = attribute(json!([{ "client_certificate": "uri_san" }, { "client_certificate": "sha256" }]));
     let authority = Authority::new();
     let socket = authority.transport_socket(false);
     let setup =
         Setup::of(&policy).edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
-    let gateway = lab.open_with(setup).await;
+    let gateway = bed.open_with(setup).await;
     let mut statuses = Vec::new();
     for name in ["spiffe://test/a", "spiffe://test/b", "spiffe://test/c", "spiffe://test/d"] {
         let certified = authority.certify(&[name]);
@@ -273,15 +273,15 @@ pub(crate) async fn a_certificate_that_is_not_asked_for_says_nothing(lab: &Lab) 
     logged(&gateway, &["it=-"]).await;
 }
 
-pub(crate) async fn a_trusted_header_is_believed_as_it_arrives(lab: &Lab) {
+pub(crate) async fn a_trusted_header_is_read_as_received(bed: &TestBed) {
     let policy = attribute(json!([{ "header": "X-Org", "trusted": true }]));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     for org in ["alpha", "beta"] {
         let (admitted, _) = spend(&client, &Call::get("/").header("x-org", org)).await;
         assert_eq!(admitted, 3, "{org}");
     }
-    // A filter before ours sets it, whatever the client sends; what a route sets comes too late.
+    // A filter before ours sets it, overwriting the client's. A route would set it too late.
     let header = json!({ "key": "x-org", "value": "ours" });
     let append = json!({ "header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD" });
     let filter = json!([{
@@ -295,7 +295,7 @@ pub(crate) async fn a_trusted_header_is_believed_as_it_arrives(lab: &Lab) {
         route(listeners)["request_headers_to_add"] = json!([append]);
     };
     for (setup, last) in [(Setup::of(&policy).behind(filter), 429), (Setup::of(&policy).edited(by_route), 200)] {
-        let gateway = lab.open_with(setup).await;
+        let gateway = bed.open_with(setup).await;
         let client = gateway.client();
         let mut statuses = Vec::new();
         for org in ["a", "b", "c", "d"] {
@@ -305,9 +305,9 @@ pub(crate) async fn a_trusted_header_is_believed_as_it_arrives(lab: &Lab) {
     }
 }
 
-pub(crate) async fn what_stands_twice_is_refused_where_callers_are_asked(lab: &Lab) {
+pub(crate) async fn duplicates_are_refused_where_callers_are_identified(bed: &TestBed) {
     let policy = attribute(json!([{ "header": "x-org", "trusted": true }, { "query": "org" }]));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     // Decoded, and the same in each spelling.
     let spellings = ["/?org=a%20b", "/?x=1&org=a+b", "/asked?org=%61%20b", "/?%6frg=a%20%62"];
@@ -325,15 +325,15 @@ pub(crate) async fn what_stands_twice_is_refused_where_callers_are_asked(lab: &L
         assert_eq!(client.send(call).await.status, 401);
         assert_eq!(unauthorized(&gateway, "ambiguous").await, before + 1);
     }
-    assert_eq!(client.send(Call::get("/?org=a&org=b")).await.status, 200, "elsewhere nobody gets a 401");
-    // Bytes that are no text are a value like any other.
+    assert_eq!(client.send(Call::get("/?org=a&org=b")).await.status, 200, "no 401 outside of these routes");
+    // Bytes that are not UTF-8 are a value like any other.
     let request = b"GET / HTTP/1.1\r\nhost: x\r\nx-org: \xff\xfe\r\nconnection: close\r\n\r\n";
     assert!(raw(gateway.address, request, false).await.starts_with(b"HTTP/1.1 200"));
     assert_eq!(gateway.admin.stat("vm_reload").await, 0);
 }
 
-pub(crate) async fn the_host_of_a_request_is_an_attribute(lab: &Lab) {
-    let gateway = lab.open(&attribute(json!([{ "host": true }]))).await;
+pub(crate) async fn the_host_of_a_request_is_an_attribute(bed: &TestBed) {
+    let gateway = bed.open(&attribute(json!([{ "host": true }]))).await;
     let client = gateway.client();
     let statuses = async |hosts: &[&str]| {
         let mut statuses = Vec::new();

@@ -1,11 +1,11 @@
-//! What an operator sees: the access log, the metrics, and no secret in either.
+//! The operator's view: the access log, the metrics, and no secret in either.
 
 use super::{ALPHA, BETA, spend};
-use crate::harness::{Call, Gateway, Lab, Policy, eventually};
+use crate::harness::{Call, Gateway, Policy, TestBed, eventually};
 use serde_json::{Value, json};
 
-pub(crate) async fn the_access_log_says_what_was_decided(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn the_access_log_shows_the_decisions(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     exercise(&gateway).await;
     let expected = [
         ("200", "via_upstream", "decision=admitted limit=standard tier=standard org=alpha"),
@@ -27,8 +27,8 @@ pub(crate) async fn the_access_log_says_what_was_decided(lab: &Lab) {
     }
 }
 
-pub(crate) async fn the_metrics_say_what_was_decided(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn the_metrics_show_the_decisions(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     exercise(&gateway).await;
     let metric = async |name: &str, labels: &[(&str, &str)]| gateway.admin.metric(name, labels).await;
     let exact = ("policy", "exact");
@@ -43,19 +43,19 @@ pub(crate) async fn the_metrics_say_what_was_decided(lab: &Lab) {
     assert_eq!(metric("sluicegate_records_evicted_total", &[]).await, 0);
 }
 
-pub(crate) async fn no_key_is_ever_written_down(lab: &Lab) {
+pub(crate) async fn no_key_is_ever_logged(bed: &TestBed) {
     let policy = Policy::named("exact");
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     exercise(&gateway).await;
     let client = gateway.client();
     let by_query = Call::get(&format!("/v2/things?page=2&api_key={}", ALPHA[0]));
     client.send(by_query).await;
     client.send(Call::get("/v2/things?api_key=e2e-nobody")).await;
-    // A policy that is refused is not repeated either.
+    // A rejected policy is not repeated either.
     let secret = "hunter2-e2e-secret";
     let directory = serde_json::json!({ "sha256": secret, "org": "alpha" });
     let rejected = gateway.update_text(&policy.with("/callers/directory/-", directory).text()).await;
-    assert!(rejected.is_err(), "a hash that is none");
+    assert!(rejected.is_err(), "an invalid hash");
     eventually("the access log has all", async || gateway.log().contains("sluicegate_refused").then_some(())).await;
     let mut written = gateway.log();
     for path in ["/stats", "/stats/prometheus"] {
@@ -67,13 +67,13 @@ pub(crate) async fn no_key_is_ever_written_down(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_401_says_what_is_known_of_its_caller(lab: &Lab) {
+pub(crate) async fn a_401_logs_what_is_known_of_its_caller(bed: &TestBed) {
     const ALPHAS: &str = "ba54deff28f001a6ec98a370ce024690";
     let policy = Policy::named("callers")
         .with("/callers/attributes/ip", json!([{ "client_address": {} }]))
         .with("/callers/attributes/place", json!([{ "path": "/e/{place}/**" }]))
         .with("/access_log", json!({ "attributes": ["org", "user", "ip", "place", "token", "api_key"] }));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let call = Call::get("/e/a%20b/x");
     assert_eq!(client.send(call.clone()).await.status, 401);
@@ -107,12 +107,13 @@ pub(crate) async fn a_401_says_what_is_known_of_its_caller(lab: &Lab) {
     assert!(!gateway.log().contains(ALPHA[0]), "an identifier is no secret");
 }
 
-/// Three that fail, ten that are admitted, two refused, one without a key and one with a wrong one, one read.
+/// Three requests that fail, ten admitted, two refused, one without a key, one with a wrong key,
+/// one read.
 async fn exercise(gateway: &Gateway) {
     let client = gateway.client();
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
     assert_eq!(client.statuses(&call.clone().answered(500), 3).await, [500; 3]);
-    eventually("three are given back", async || {
+    eventually("three are refunded", async || {
         (gateway.admin.metric("sluicegate_refunds_total", &[]).await == 3).then_some(())
     })
     .await;

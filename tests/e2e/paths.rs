@@ -1,10 +1,10 @@
-//! Paths that upstreams read in different ways, before proxies that leave them as they are.
+//! Paths that upstreams read in different ways, behind proxies that pass them on unchanged.
 
 use super::ALPHA;
-use crate::harness::{Gateway, Lab, Policy, Setup, connection_manager, eventually, raw};
+use crate::harness::{Gateway, Policy, Setup, TestBed, connection_manager, eventually, raw};
 use serde_json::{Value, json};
 
-/// How proxies treat paths that they were told nothing of, and as Istio does.
+/// The treatment of paths by a proxy without settings, and by Istio.
 fn proxies() -> [(&'static str, Value); 2] {
     let keep = |normalize: bool| {
         json!({
@@ -16,16 +16,16 @@ fn proxies() -> [(&'static str, Value); 2] {
     [("nothing set", keep(false)), ("Istio", keep(true))]
 }
 
-async fn open(lab: &Lab, policy: &Policy, settings: Value) -> Gateway {
+async fn open(bed: &TestBed, policy: &Policy, settings: Value) -> Gateway {
     let edited = Setup::of(policy).edited(move |listeners, _| {
         for (key, value) in settings.as_object().expect("a map") {
             connection_manager(listeners)[key] = value.clone();
         }
     });
-    lab.open_with(edited).await
+    bed.open_with(edited).await
 }
 
-/// The status of a GET whose path is sent as it is written.
+/// The status of a GET request whose path is sent as written.
 async fn status(gateway: &Gateway, path: &str, key: Option<&str>) -> u16 {
     let key = key.map(|key| format!("x-api-key: {key}\r\n")).unwrap_or_default();
     let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n{key}connection: close\r\n\r\n");
@@ -34,10 +34,10 @@ async fn status(gateway: &Gateway, path: &str, key: Option<&str>) -> u16 {
     answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{path}: {answer}"))
 }
 
-/// No path that some upstream takes for one below `/v2` gets there without a key.
-pub(crate) async fn no_spelling_reaches_the_upstream_without_a_key(lab: &Lab) {
+/// No path that some upstream reads as one below `/v2` gets there without a key.
+pub(crate) async fn no_spelling_reaches_the_upstream_without_a_key(bed: &TestBed) {
     for (proxy, settings) in proxies() {
-        let gateway = open(lab, &Policy::named("exact"), settings).await;
+        let gateway = open(bed, &Policy::named("exact"), settings).await;
         for path in [
             "/v2/x%2f..%2f..",
             "/v2/x%2F%2e%2e%2F..",
@@ -71,7 +71,7 @@ pub(crate) async fn no_spelling_reaches_the_upstream_without_a_key(lab: &Lab) {
         assert!(gateway.upstream.paths().is_empty(), "{proxy}: {:?}", gateway.upstream.paths());
         let refused = [("reason", "dot_segment")];
         assert!(gateway.admin.metric("sluicegate_paths_refused_total", &refused).await >= 4, "{proxy}");
-        eventually("the access log says why", async || {
+        eventually("the access log has the reason", async || {
             gateway.log().contains("sluicegate_path_refused:dot_segment").then_some(())
         })
         .await;
@@ -79,8 +79,8 @@ pub(crate) async fn no_spelling_reaches_the_upstream_without_a_key(lab: &Lab) {
     }
 }
 
-/// An id that holds a slash goes on as it is, and is under the limits of both of its readings.
-pub(crate) async fn an_id_with_a_slash_passes_and_counts(lab: &Lab) {
+/// An id with an escaped slash passes unchanged, and counts for the limits of both readings.
+pub(crate) async fn an_id_with_a_slash_passes_and_counts(bed: &TestBed) {
     let policy = Policy::named("exact").with("/tiers", json!([{ "name": "reads", "routes": ["/v2/projects/*"] }]));
     let policy = policy.with(
         "/limits",
@@ -93,7 +93,7 @@ pub(crate) async fn an_id_with_a_slash_passes_and_counts(lab: &Lab) {
         ]),
     );
     for (proxy, settings) in proxies() {
-        let gateway = open(lab, &policy, settings).await;
+        let gateway = open(bed, &policy, settings).await;
         for (path, expected) in [
             ("/v2/projects/group%2Fname", 200),
             ("/v2/projects/group%2Fother", 200),

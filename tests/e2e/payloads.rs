@@ -1,34 +1,24 @@
-//! Bodies that break the rules of HTTP or of good manners, and what they cost (X7, X13).
+//! Bodies that violate HTTP or its conventions, and their cost (X7, X13).
 
 use super::SECOND;
 use crate::harness::{
-    Call, Client, Framing, Lab, Pieces, Policy, Received, Setup, eventually, gzip_of_zeros, raw, upload,
+    Call, Client, Framing, Pieces, Policy, Received, Setup, TestBed, brotli, eventually, gzip, gzip_of_zeros, raw,
+    upload, zstd_of_blanks,
 };
 use serde_json::{Value, json};
-use std::io::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-/// A policy with these payload limits, and ten requests for each day.
-fn policy(payloads: Value) -> Policy {
-    Policy::named("exact")
-        .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
-        .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
-        .with("/limits", json!([{ "name": "requests", "per": [], "calendar": { "quota": 1000, "window": "1d" } }]))
-        .with("/access_log", json!({ "attributes": [] }))
-        .with("/payloads", payloads)
-}
-
-pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "10B" }]))).await;
+pub(crate) async fn a_wrong_length_bypasses_no_limit(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
     let head = "POST /a HTTP/1.1\r\nHost: e\r\n";
     for (rest, status) in [
         ("Content-Length: 10\r\n\r\n1234567890", "200"),
         ("Content-Length: 11\r\n\r\n12345678901", "413"),
         ("Transfer-Encoding: chunked\r\n\r\na\r\n1234567890\r\n0\r\n\r\n", "200"),
         ("Transfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n78901\r\n0\r\n\r\n", "413"),
-        // Envoy refuses what has two lengths, or none that is a number.
+        // Envoy refuses a body with two lengths, or with one that is not a number.
         ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n", "400"),
         ("Content-Length: 1\r\nContent-Length: 99\r\n\r\n1", "400"),
         ("Content-Length: x\r\n\r\n1", "400"),
@@ -37,7 +27,7 @@ pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{rest:?}: {answer}");
     }
-    // What follows a body that is shorter than it says is another request, and no more of this one.
+    // Bytes after a body's stated length are another request.
     let two = format!(
         "{head}Content-Length: 10\r\n\r\n1234567890{head}Content-Length: 11\r\nConnection: close\r\n\r\n12345678901"
     );
@@ -47,9 +37,9 @@ pub(crate) async fn a_length_that_lies_is_no_way_round(lab: &Lab) {
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
 }
 
-pub(crate) async fn trailers_end_a_body(lab: &Lab) {
+pub(crate) async fn trailers_end_a_body(bed: &TestBed) {
     let held = json!([{ "for": { "routes": ["/held"] }, "json": { "depth": 1 }, "bytes": "1MB", "hold": true }, { "bytes": "10B" }]);
-    let gateway = lab.open(&policy(held)).await;
+    let gateway = bed.open(&Policy::measuring(held)).await;
     for (path, body, status) in [
         ("/a", "1234567890", 200),
         ("/a", "12345678901", 413),
@@ -66,32 +56,32 @@ pub(crate) async fn trailers_end_a_body(lab: &Lab) {
     assert_eq!(gateway.upstream.count("/held"), 2);
 }
 
-pub(crate) async fn who_asks_first_is_told_before_the_body(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "10B" }]))).await;
+pub(crate) async fn a_client_that_expects_100_is_answered_before_the_body(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "10B" }]))).await;
     let ask = async |length: usize| {
         let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
         let head = format!("POST /a HTTP/1.1\r\nHost: e\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n");
         stream.write_all(head.as_bytes()).await.expect("a head");
-        let mut told = vec![0; 4_096];
-        let read = stream.read(&mut told).await.expect("an answer");
-        let mut told = String::from_utf8_lossy(&told[..read]).into_owned();
-        if !told.contains("413") {
+        let mut received = vec![0; 4_096];
+        let read = stream.read(&mut received).await.expect("an answer");
+        let mut received = String::from_utf8_lossy(&received[..read]).into_owned();
+        if !received.contains("413") {
             let _ = stream.write_all(&vec![b'x'; length]).await;
             let mut rest = vec![0; 4_096];
             let read = stream.read(&mut rest).await.unwrap_or_default();
-            told.push_str(&String::from_utf8_lossy(&rest[..read]));
+            received.push_str(&String::from_utf8_lossy(&rest[..read]));
         }
-        told
+        received
     };
-    let good = ask(10).await;
-    assert!(good.starts_with("HTTP/1.1 100") && good.contains("HTTP/1.1 200"), "{good}");
+    let admitted = ask(10).await;
+    assert!(admitted.starts_with("HTTP/1.1 100") && admitted.contains("HTTP/1.1 200"), "{admitted}");
     let refused = ask(11).await;
     assert!(refused.contains("HTTP/1.1 413"), "{refused}");
     assert_eq!(gateway.upstream.count("/a"), 1);
 }
 
-pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]))).await;
+pub(crate) async fn an_unfinished_held_body_never_reaches_the_upstream(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]))).await;
     for framing in [Framing::Chunked, Framing::Http2] {
         let silent = Pieces::from(b"{\"data\":".to_vec()).then_silence();
         let call = Call::post("/silent");
@@ -114,16 +104,16 @@ pub(crate) async fn who_stops_sending_a_held_body_never_reaches_the_upstream(lab
     assert_eq!(answer.status, 200);
 }
 
-pub(crate) async fn an_answer_that_has_begun_is_cut_off(lab: &Lab) {
-    let gateway = lab.open(&policy(json!([{ "bytes": "100KB" }]))).await;
-    // The upstream answers at once and goes on reading; the body is refused after that.
+pub(crate) async fn a_response_that_has_begun_is_broken_off(bed: &TestBed) {
+    let gateway = bed.open(&Policy::measuring(json!([{ "bytes": "100KB" }]))).await;
+    // The upstream answers at once and continues to read; the body is refused after that.
     let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
     let head =
         "POST /early HTTP/1.1\r\nHost: e\r\nx-answer-early: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n";
     stream.write_all(head.as_bytes()).await.expect("a head");
-    let mut told = vec![0; 4_096];
-    let read = stream.read(&mut told).await.expect("an answer");
-    assert!(told[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&told[..read]));
+    let mut received = vec![0; 4_096];
+    let read = stream.read(&mut received).await.expect("an answer");
+    assert!(received[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&received[..read]));
     let piece = [b"10000\r\n".to_vec(), vec![b'x'; 65_536], b"\r\n".to_vec()].concat();
     for _ in 0..3 {
         let _ = stream.write_all(&piece).await;
@@ -136,37 +126,19 @@ pub(crate) async fn an_answer_that_has_begun_is_cut_off(lab: &Lab) {
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
 }
 
-pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(lab: &Lab) {
+pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(bed: &TestBed) {
     let limits = json!([
         { "for": { "routes": ["/json"] }, "bytes": "1MB", "json": { "depth": 9 } },
         { "bytes": "1MB", "decoded_bytes": "10MB" },
     ]);
-    let gateway = lab.open(&policy(limits)).await;
+    let gateway = bed.open(&Policy::measuring(limits)).await;
     let size = 50 << 20;
-    let zeros = vec![0; 1 << 20];
-    let brotli = {
-        let mut packed = Vec::new();
-        let mut encoder = brotli::CompressorWriter::new(&mut packed, 65_536, 1, 22);
-        (0..50).for_each(|_| encoder.write_all(&zeros).expect("memory"));
-        drop(encoder);
-        packed
-    };
-    // A zstd frame of blocks of 128 KiB, each of one byte that repeats (RFC 8878 §3.1.1.2).
-    let zstd = {
-        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
-        for block in 0..400_u32 {
-            let header = (128 << 10 << 3) | (1 << 1) | u32::from(block == 399);
-            frame.extend(&header.to_le_bytes()[..3]);
-            frame.push(b' ');
-        }
-        frame
-    };
     let before = gateway.memory_bytes();
     for (encoding, body) in [
         ("gzip", gzip_of_zeros(size)),
-        ("br", brotli),
-        ("zstd", zstd),
-        ("gzip, gzip", crate::harness::gzip(&gzip_of_zeros(size))),
+        ("br", brotli(&vec![0; size], 22)),
+        ("zstd", zstd_of_blanks(400)),
+        ("gzip, gzip", gzip(&gzip_of_zeros(size))),
     ] {
         for (path, status) in [("/a", 413), ("/json", if encoding == "zstd" { 413 } else { 400 })] {
             let call = Call::post(path).header("content-encoding", encoding);
@@ -181,8 +153,8 @@ pub(crate) async fn a_bomb_in_any_encoding_is_refused_and_takes_no_memory(lab: &
     assert_eq!(gateway.client().send(unknown).await.status, 415);
 }
 
-pub(crate) async fn a_grpc_caller_is_told_in_its_own_way(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&policy(json!([{ "bytes": "1KB" }]))).with_http2()).await;
+pub(crate) async fn a_grpc_caller_gets_a_grpc_refusal(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&Policy::measuring(json!([{ "bytes": "1KB" }]))).with_http2()).await;
     let send = async |bytes: usize| {
         let call = Call::post("/pkg.Service/Method").grpc();
         upload(gateway.address, call, Framing::Http2, 0, vec![0; bytes]).await.expect("an answer")
@@ -194,12 +166,12 @@ pub(crate) async fn a_grpc_caller_is_told_in_its_own_way(lab: &Lab) {
     assert!(refused.header("x-ratelimit-remaining").is_some(), "{:?}", refused.headers);
 }
 
-pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
+pub(crate) async fn a_body_costs_its_measurements(bed: &TestBed) {
     let costing = |path: &str, cost: Value| {
         json!({ "name": cost.as_object().expect("a map").keys().next(), "for": { "routes": [path] }, "per": [],
                 "calendar": { "quota": 1000, "window": "1d" }, "over": "count", "cost": cost })
     };
-    let policy = policy(json!([{ "bytes": "1KB" }])).with(
+    let policy = Policy::measuring(json!([{ "bytes": "1KB" }])).with(
         "/limits",
         json!([
             costing("/bytes", json!({ "bytes": "request" })),
@@ -207,7 +179,7 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
             costing("/items", json!({ "items": "/points" })),
         ]),
     );
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     for framing in Framing::ALL {
         let send = async |path: &str, body: &str| {
             let bytes = body.len() as u64;
@@ -216,7 +188,7 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
             (answer.status, answer.number("x-ratelimit-remaining"))
         };
         let round = Framing::ALL.iter().position(|known| *known == framing).expect("one of them") as u64;
-        // What was refused has cost what came of it, and nothing where its head was enough.
+        // A refused body costs what was read of it, and nothing if its head was enough.
         let before = [0, 0, 1_001][round as usize];
         assert_eq!(
             send("/bytes", &"x".repeat(100)).await,
@@ -234,10 +206,11 @@ pub(crate) async fn a_body_costs_what_it_comes_to(lab: &Lab) {
     assert_eq!(gateway.upstream.bodies("/lines"), vec![whole; 3]);
 }
 
-/// Types are listed: whatever is not exactly one type may be any to the upstream, and is read.
-pub(crate) async fn what_is_not_one_media_type_is_read(lab: &Lab) {
+/// With a list of types, a body whose type is not exactly one type may be anything to the upstream,
+/// and is read.
+pub(crate) async fn a_body_without_exactly_one_media_type_is_read(bed: &TestBed) {
     let listed = json!([{ "json": { "depth": 1, "content_types": ["application/json"] } }]);
-    let gateway = lab.open(&policy(listed)).await;
+    let gateway = bed.open(&Policy::measuring(listed)).await;
     let body = "[[1]]";
     for (lines, status) in [
         ("Content-Type: text/plain\r\n", "200"),

@@ -1,7 +1,10 @@
-//! Slots, the queue before them and its deadline: the preset dynatrace (DT9 to DT11), and what it must bear.
+//! Slots, their queue and its timeout: the preset dynatrace (DT9 to DT11), and its behaviour under
+//! load.
 
 use super::SECOND;
-use crate::harness::{Answer, Call, Client, Framing, Gateway, Lab, Pieces, Policy, Setup, Signal, eventually, upload};
+use crate::harness::{
+    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, Signal, TestBed, eventually, upload,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -20,12 +23,12 @@ fn pool(slots: u64, length: u64, wait: &str) -> Policy {
         .with("/concurrency/0/queue", json!({ "length": length, "timeout": wait }))
 }
 
-/// A request that the upstream takes so long to answer.
+/// A request that the upstream takes this long to answer.
 fn work(environment: &str, delay: Duration) -> Call {
     Call::get(&format!("/e/{environment}/api/v2/entities")).delayed(delay)
 }
 
-/// A request that the upstream answers once the test lets it go.
+/// A request that the upstream answers when the test releases it.
 fn held(environment: &str) -> Call {
     work(environment, Duration::ZERO).held()
 }
@@ -38,7 +41,8 @@ fn path(environment: &str) -> String {
     format!("/e/{environment}/api/v2/entities")
 }
 
-/// Sends so many equal calls at once, each over a connection of its own; the answers as they come.
+/// Sends this many equal calls at once, each over its own connection; returns the responses in
+/// order of arrival.
 async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<Answer> {
     let mut all = JoinSet::new();
     for _ in 0..count {
@@ -52,7 +56,7 @@ fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
 }
 
-/// Fails unless it is a refusal that tells when to come back.
+/// Fails unless it is a refusal that states when to retry.
 fn assert_refused(answer: &Answer) {
     assert_eq!(answer.status, 429, "{}", answer.text());
     assert!(answer.number("retry-after").is_some_and(|seconds| seconds >= 1), "{:?}", answer.headers);
@@ -64,8 +68,8 @@ async fn depth(gateway: &Gateway) -> u64 {
     gateway.admin.metric("sluicegate_queue_depth", &[("limit", "environment-pool")]).await
 }
 
-pub(crate) async fn slots_and_queue_are_as_many_as_the_page_says(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn slots_and_queue_are_as_large_as_documented(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     let calls = async { at_once(&gateway, &held("prod"), 161).await };
     let refused = async {
         eventually("slots and queue are full", async || {
@@ -78,15 +82,17 @@ pub(crate) async fn slots_and_queue_are_as_many_as_the_page_says(lab: &Lab) {
         answer
     };
     let (answers, late) = tokio::join!(calls, refused);
-    // Whoever came last of those at once was refused, and so is who comes while all is full.
+    // The last of those at once was refused, and so is one that arrives while all is full.
     assert_eq!((count(&answers, 200), count(&answers, 429)), (160, 1));
-    answers.iter().filter(|answer| answer.status == 429).for_each(assert_refused);
+    for answer in answers.iter().filter(|answer| answer.status == 429) {
+        assert_refused(answer);
+    }
     assert_refused(&late);
     assert_eq!(gateway.upstream.most_in_flight(&path("prod")), 32);
 }
 
-pub(crate) async fn who_waits_ten_seconds_is_refused(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn a_request_that_waits_ten_seconds_is_refused(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     let slots = async { at_once(&gateway, &held("prod"), 32).await };
     let waiting = async {
         eventually("all slots are taken", async || (in_flight(&gateway) == 32).then_some(())).await;
@@ -106,16 +112,16 @@ pub(crate) async fn who_waits_ten_seconds_is_refused(lab: &Lab) {
     assert_eq!(depth(&gateway).await, 0);
 }
 
-pub(crate) async fn cheap_requests_pass_and_no_environment_delays_another(lab: &Lab) {
+pub(crate) async fn cheap_requests_pass_and_no_environment_delays_another(bed: &TestBed) {
     // Longer than anything here takes.
-    let gateway = lab.open(&pool(32, 128, "1h")).await;
+    let gateway = bed.open(&pool(32, 128, "1h")).await;
     let overload = async { at_once(&gateway, &held("prod"), 160).await };
     let cheap = async {
         eventually("slots and queue are full", async || {
             (in_flight(&gateway) == 32 && depth(&gateway).await == 128).then_some(())
         })
         .await;
-        // While another environment waits, and no end of it is in sight.
+        // While another environment waits indefinitely.
         let statuses = gateway.client().statuses(&work("stage", Duration::ZERO), 200).await;
         gateway.upstream.let_go(160);
         statuses
@@ -128,13 +134,13 @@ pub(crate) async fn cheap_requests_pass_and_no_environment_delays_another(lab: &
         let client = gateway.client();
         clients.spawn(async move { client.statuses(&work("stage", Duration::ZERO), 100).await });
     }
-    assert!(clients.join_all().await.into_iter().flatten().all(|status| status == 200), "1,600 are no limit");
+    assert!(clients.join_all().await.into_iter().flatten().all(|status| status == 200), "1,600 reach no limit");
 }
 
-pub(crate) async fn two_hundred_clients_never_have_more_than_their_slots(lab: &Lab) {
-    let gateway = lab.open(&pool(8, 500, "30s")).await;
+pub(crate) async fn two_hundred_clients_never_have_more_than_their_slots(bed: &TestBed) {
+    let gateway = bed.open(&pool(8, 500, "30s")).await;
     for client in [gateway.client(), Client::http2(gateway.address)] {
-        // Over one connection they come to one worker, over many to both.
+        // One connection leads to one worker, many lead to both.
         let mut all = JoinSet::new();
         for number in 0..200 {
             let client = if number % 2 == 0 { client.clone() } else { gateway.client() };
@@ -151,8 +157,8 @@ pub(crate) async fn two_hundred_clients_never_have_more_than_their_slots(lab: &L
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
 }
 
-pub(crate) async fn who_hangs_up_takes_no_slot_along(lab: &Lab) {
-    let gateway = lab.open(&pool(8, 100, "10s")).await;
+pub(crate) async fn a_client_that_disconnects_keeps_no_slot(bed: &TestBed) {
+    let gateway = bed.open(&pool(8, 100, "10s")).await;
     let mut all = JoinSet::new();
     for number in 0..500_u64 {
         let client = if number % 3 == 0 { Client::http2(gateway.address) } else { gateway.client() };
@@ -164,9 +170,10 @@ pub(crate) async fn who_hangs_up_takes_no_slot_along(lab: &Lab) {
         });
     }
     all.join_all().await;
-    eventually("nobody waits", async || (depth(&gateway).await == 0).then_some(())).await;
-    eventually("the upstream is done with those that hung up", async || (in_flight(&gateway) == 0).then_some(())).await;
-    // All eight are free: none of them waits for another that is not let go.
+    eventually("no request waits", async || (depth(&gateway).await == 0).then_some(())).await;
+    eventually("the upstream has finished the broken-off requests", async || (in_flight(&gateway) == 0).then_some(()))
+        .await;
+    // All eight are free: none of them waits for a request that is still held.
     let eight = async { at_once(&gateway, &held("prod"), 8).await };
     let all_in_flight = async {
         eventually("all are in flight", async || (in_flight(&gateway) == 8).then_some(())).await;
@@ -176,8 +183,8 @@ pub(crate) async fn who_hangs_up_takes_no_slot_along(lab: &Lab) {
     assert_eq!(count(&answers, 200), 8);
 }
 
-pub(crate) async fn a_queue_of_a_thousand_ends_in_one_moment(lab: &Lab) {
-    let gateway = lab.open(&pool(1, 1_000, "4s")).await;
+pub(crate) async fn a_queue_of_a_thousand_times_out_at_once(bed: &TestBed) {
+    let gateway = bed.open(&pool(1, 1_000, "4s")).await;
     let slot = async { gateway.client().send(held("prod")).await };
     let waiting = async {
         eventually("the slot is taken", async || (in_flight(&gateway) == 1).then_some(())).await;
@@ -191,8 +198,8 @@ pub(crate) async fn a_queue_of_a_thousand_ends_in_one_moment(lab: &Lab) {
     assert_eq!(gateway.admin.stat("wasm.sluicegate.vm_reload_success").await, 0);
 }
 
-pub(crate) async fn an_update_lets_in_who_waits_or_nobody_more(lab: &Lab) {
-    let gateway = lab.open(&pool(2, 100, "1m")).await;
+pub(crate) async fn an_update_admits_waiting_requests_or_none(bed: &TestBed) {
+    let gateway = bed.open(&pool(2, 100, "1m")).await;
     let calls = async { at_once(&gateway, &held("prod"), 24).await };
     let updates = async {
         let waits = async |slots, waiting| {
@@ -202,10 +209,10 @@ pub(crate) async fn an_update_lets_in_who_waits_or_nobody_more(lab: &Lab) {
             .await;
         };
         waits(2, 22).await;
-        gateway.update(&pool(6, 100, "1m")).await.expect("the update is taken");
+        gateway.update(&pool(6, 100, "1m")).await.expect("the update is accepted");
         waits(6, 18).await;
-        gateway.update(&pool(1, 100, "1m")).await.expect("the update is taken");
-        // Five of those in flight go, and nobody comes for them.
+        gateway.update(&pool(1, 100, "1m")).await.expect("the update is accepted");
+        // Five of those in flight end, and none takes their place.
         gateway.upstream.let_go(5);
         waits(1, 18).await;
         gateway.upstream.most_in_flight(&path("prod"));
@@ -218,8 +225,8 @@ pub(crate) async fn an_update_lets_in_who_waits_or_nobody_more(lab: &Lab) {
     assert_eq!(gateway.upstream.most_in_flight(&path("prod")), 1);
 }
 
-pub(crate) async fn a_killed_proxy_begins_with_empty_pools(lab: &Lab) {
-    let mut gateway = lab.open(&preset()).await;
+pub(crate) async fn a_killed_proxy_begins_with_empty_pools(bed: &TestBed) {
+    let mut gateway = bed.open(&preset()).await;
     let mut all = JoinSet::new();
     for _ in 0..160 {
         let client = gateway.client();
@@ -227,17 +234,17 @@ pub(crate) async fn a_killed_proxy_begins_with_empty_pools(lab: &Lab) {
     }
     eventually("128 wait", async || (depth(&gateway).await == 128).then_some(())).await;
     gateway.signal(Signal::Kill);
-    // None of them was let go.
-    assert!(all.join_all().await.into_iter().all(|broken| broken), "they see the end at once");
+    // None of them was released.
+    assert!(all.join_all().await.into_iter().all(|broken| broken), "they all break off at once");
     gateway.start().await.expect("it starts again");
-    // A killed container closes no connection, so the upstream may still have the 32 of before.
+    // A killed container closes no connection, so the upstream may still have the 32 from before.
     gateway.upstream.let_go(64);
     let answers = at_once(&gateway, &held("prod"), 32).await;
     assert_eq!(count(&answers, 200), 32);
 }
 
-pub(crate) async fn a_worker_that_traps_keeps_no_slot(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&pool(8, 0, "1s")).that_traps()).await;
+pub(crate) async fn a_worker_that_traps_keeps_no_slot(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&pool(8, 0, "1s")).that_traps()).await;
     let mut slots = JoinSet::new();
     for _ in 0..8 {
         let client = gateway.client();
@@ -245,10 +252,10 @@ pub(crate) async fn a_worker_that_traps_keeps_no_slot(lab: &Lab) {
     }
     eventually("all slots are taken", async || (in_flight(&gateway) == 8).then_some(())).await;
     assert_eq!(gateway.client().send(work("prod", MS)).await.status, 429, "all slots are taken");
-    // Each of both workers, one after the other; a new VM comes a second later.
+    // On each of both workers, one after the other; a new VM starts a second later.
     for _ in 0..8 {
         let trapped = gateway.client().send(work("prod", MS).header("x-trap", "1")).await;
-        assert_eq!(trapped.status, 503, "its VM is gone");
+        assert_eq!(trapped.status, 503, "its VM has failed");
         sleep(SECOND / 4).await;
     }
     gateway.upstream.let_go(8);
@@ -262,9 +269,9 @@ pub(crate) async fn a_worker_that_traps_keeps_no_slot(lab: &Lab) {
     assert!(gateway.upstream.most_in_flight(&path("prod")) <= 8);
 }
 
-pub(crate) async fn a_waiting_body_is_held_back_and_goes_on_whole(lab: &Lab) {
+pub(crate) async fn a_waiting_body_is_held_back_and_forwarded_whole(bed: &TestBed) {
     const MB: u64 = 1_000_000;
-    let gateway = lab.open(&pool(1, 10, "1m")).await;
+    let gateway = bed.open(&pool(1, 10, "1m")).await;
     let slot = async { gateway.client().send(held("prod")).await };
     let waiting = async {
         eventually("the slot is taken", async || (in_flight(&gateway) == 1).then_some(())).await;

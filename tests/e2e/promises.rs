@@ -1,4 +1,5 @@
-//! What windows promise, to hold the answers of many clients against; and the calendar, by a library that is not ours.
+//! The promises of windows, to compare with the responses of many clients; and the calendar, by
+//! another library.
 
 use super::{SECOND, until};
 use crate::harness::{Answer, now};
@@ -7,9 +8,9 @@ use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A rolling window's promise, to hold the answers of many clients against. A request was decided between
-/// its sending and its arrival at the upstream, or its refusal: what is asserted holds for any such instants,
-/// so a machine that is slow is never taken for a limit that is wrong.
+/// A rolling window's promise, to compare with the responses of many clients. A request was decided
+/// between its sending and its arrival at the upstream, or its refusal. The assertions hold for any
+/// instants in between, so a slow machine is never taken for a wrong limit.
 #[derive(Clone, Copy)]
 pub(crate) struct Rolling {
     pub(crate) quota: usize,
@@ -17,8 +18,8 @@ pub(crate) struct Rolling {
 }
 
 impl Rolling {
-    /// Fails if more than the quota was admitted within one window, or a request refused although capacity
-    /// had come back. How many were admitted.
+    /// Fails if more than the quota was admitted within one window, or a request was refused
+    /// although capacity had come back. Returns the number admitted.
     pub(crate) fn assert_held(self, answers: &[Answer]) -> usize {
         let mut admitted: Vec<(Duration, Duration)> = Vec::new();
         for answer in answers {
@@ -33,7 +34,7 @@ impl Rolling {
             let count = admitted.iter().filter(within).count();
             assert!(count <= self.quota, "{count} of {} within {:?}", self.quota, self.window);
         }
-        // Capacity comes back a twentieth of the window late at most.
+        // Capacity comes back at most a twentieth of the window late.
         let counts_for = self.window + self.window / 20;
         for refused in answers.iter().filter(|answer| answer.status == 429) {
             let counted = |(sent, arrived): &&(Duration, Duration)| {
@@ -46,7 +47,7 @@ impl Rolling {
     }
 }
 
-/// A calendar window's promise, to hold the answers of many clients against.
+/// A calendar window's promise, to compare with the responses of many clients.
 #[derive(Clone, Copy)]
 pub(crate) struct Calendar {
     pub(crate) quota: usize,
@@ -54,8 +55,8 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    /// Fails if more than the quota was admitted in one window, by the reset that each answer tells and by what
-    /// arrived; or refused in one that admitted less. How many were admitted.
+    /// Fails if more than the quota was admitted in one window, by the reset of each response and
+    /// by the arrivals; or if one refused with less admitted. Returns the number admitted.
     pub(crate) fn assert_held(self, answers: &[Answer]) -> usize {
         let mut windows: BTreeMap<Duration, (usize, bool)> = BTreeMap::new();
         for answer in answers {
@@ -79,7 +80,8 @@ impl Calendar {
     }
 }
 
-/// When the window ends that an answer tells of: the multiple of `period` that its `X-RateLimit-Reset` names.
+/// The end of the window of a response: the multiple of `period` that its `X-RateLimit-Reset`
+/// names.
 pub(crate) fn window_end(answer: &Answer, period: Duration) -> Duration {
     let reset = Duration::from_secs(answer.number("x-ratelimit-reset").expect("a reset"));
     assert!((SECOND..=period).contains(&reset), "{reset:?} of {period:?}");
@@ -94,7 +96,7 @@ fn next_turn(time: Duration, period: Duration) -> Duration {
     Duration::from_nanos(u64::try_from(count * period.as_nanos()).expect("a time of this age"))
 }
 
-/// Waits for the next window where the present one ends within `room`.
+/// Waits for the next window if the current one ends within `room`.
 pub(crate) async fn away_from_the_turn(period: Duration, room: Duration) {
     let turn = next_turn(now(), period);
     if turn < now() + room {
@@ -102,7 +104,7 @@ pub(crate) async fn away_from_the_turn(period: Duration, room: Duration) {
     }
 }
 
-/// When the month after the one of `time` begins in a zone, by a calendar that is not ours.
+/// The begin of the month after that of `time` in a zone, by another calendar library.
 pub(crate) fn next_month(time: Duration, zone: Tz) -> Duration {
     let today = local(time, zone).date();
     let first = today.with_day(1).expect("every month has one") + Months::new(1);
@@ -120,7 +122,7 @@ fn midnight(day: NaiveDate, zone: Tz) -> Duration {
     Duration::from_secs(u64::try_from(local.timestamp()).expect("a time of this age"))
 }
 
-/// When the window of `time` ends, by a calendar that is not ours.
+/// The end of the window of `time`, by another calendar library.
 pub(crate) fn window_end_in(time: Duration, zone: Tz, window: &str) -> Duration {
     let today = local(time, zone).date();
     let month = |count: u32| {
@@ -140,7 +142,7 @@ pub(crate) fn window_end_in(time: Duration, zone: Tz, window: &str) -> Duration 
     }
 }
 
-/// By how much the zone's minutes differ from those of UTC.
+/// The difference between the zone's minutes and those of UTC.
 fn offset_in_hour(time: Duration, zone: Tz) -> Duration {
     let minutes = |zone: Tz| i64::from(local(time, zone).minute());
     Duration::from_secs(60 * u64::try_from((minutes(zone) - minutes(Tz::UTC)).rem_euclid(60)).expect("minutes"))

@@ -1,7 +1,7 @@
-//! The preset datocms: what a record and an asset may be (DC3 to DC5, DC7).
+//! The preset datocms: the size and shape of a record and an asset (DC3 to DC5, DC7).
 
 use super::{SECOND, limit_and_left};
-use crate::harness::{Answer, Call, Framing, Gateway, Lab, Pieces, Policy, upload};
+use crate::harness::{Answer, Call, Framing, Gateway, Pieces, Policy, TestBed, upload};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -11,7 +11,7 @@ const PAID: &str = "demo-paid-1";
 const ENTERPRISE: &str = "demo-enterprise";
 
 fn preset() -> Policy {
-    // What a record may be is the matter here, not how often.
+    // These tests are about the content of records, not about their rate.
     Policy::shipped("envoy/presets/datocms.yaml").limiting(
         "requests",
         "rolling",
@@ -19,7 +19,7 @@ fn preset() -> Policy {
     )
 }
 
-/// A record whose value, as it is sent, has so many bytes.
+/// A record whose value has this many bytes as sent.
 fn record_of(bytes: usize) -> Vec<u8> {
     let (head, tail) = (r#"{"type":"item","attributes":{"text":""#, r#""}}"#);
     let text = "x".repeat(bytes - head.len() - tail.len());
@@ -31,7 +31,7 @@ fn record(attributes: &Value) -> Vec<u8> {
     json!({ "data": { "type": "item", "attributes": attributes } }).to_string().into_bytes()
 }
 
-/// Blocks within one another; their type comes after what they hold.
+/// Nested blocks, with the type after the content.
 fn nested(depth: usize) -> Value {
     let block = |within: Value| json!({ "attributes": { "content": [within] }, "type": "item" });
     (0..depth).fold(json!("text"), |within, _| block(within))
@@ -54,8 +54,8 @@ fn assert_refused(answer: &Answer, status: u16, reason: &str, max: u64) {
     assert!([180, 999].contains(&limit_and_left(answer).0), "the fields are on every response");
 }
 
-pub(crate) async fn a_record_has_as_many_bytes_as_its_plan_allows(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn the_bytes_of_a_record_are_bounded_by_its_plan(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     for (token, path, most) in
         [(FREE, "/items", 300_000), (PAID, "/items/7", 300_000), (ENTERPRISE, "/items/8", 1_000_000)]
     {
@@ -64,7 +64,7 @@ pub(crate) async fn a_record_has_as_many_bytes_as_its_plan_allows(lab: &Lab) {
             assert_eq!(send(&gateway, token, framing, path, record_of(most)).await.status, 200, "{path} {framing:?}");
             let refusal = send(&gateway, token, framing, path, record_of(most + 1)).await;
             assert_refused(&refusal, 413, "value_bytes", most as u64);
-            // Not its head either.
+            // The upstream does not receive its head either.
             assert_eq!(gateway.upstream.count(path), before + 1, "a refused record never reaches the upstream");
         }
     }
@@ -72,8 +72,8 @@ pub(crate) async fn a_record_has_as_many_bytes_as_its_plan_allows(lab: &Lab) {
     assert!(all.iter().all(|body| body.whole && body.bytes == record_of(300_000).len() as u64), "{all:?}");
 }
 
-pub(crate) async fn a_record_has_at_most_six_hundred_blocks(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn a_record_has_at_most_six_hundred_blocks(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     let with = |blocks: usize| {
         let block = |number: usize| match number % 2 {
             0 => json!({ "type": "item", "id": number }),
@@ -90,14 +90,14 @@ pub(crate) async fn a_record_has_at_most_six_hundred_blocks(lab: &Lab) {
     assert_eq!(refused, 3);
 }
 
-pub(crate) async fn blocks_nest_at_most_six_deep(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
-    let beside = |depth: usize| record(&json!({ "shallow": nested(2), "deep": nested(depth), "more": [nested(1)] }));
+pub(crate) async fn blocks_nest_at_most_six_deep(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
+    let siblings = |depth: usize| record(&json!({ "shallow": nested(2), "deep": nested(depth), "more": [nested(1)] }));
     for framing in Framing::ALL {
-        assert_eq!(send(&gateway, PAID, framing, "/items/7", beside(6)).await.status, 200, "{framing:?}");
-        assert_refused(&send(&gateway, PAID, framing, "/items/7", beside(7)).await, 422, "objects_depth", 6);
+        assert_eq!(send(&gateway, PAID, framing, "/items/7", siblings(6)).await.status, 200, "{framing:?}");
+        assert_refused(&send(&gateway, PAID, framing, "/items/7", siblings(7)).await, 422, "objects_depth", 6);
     }
-    // The same with the type first, and in other letters for it.
+    // The same with the type first, and escaped.
     let escaped = |depth: usize| {
         let block = |within: String| format!(r#"{{"ty\u0070e":"it\u0065m","attributes":[{within}]}}"#);
         let blocks = (0..depth).fold("1".to_owned(), |within, _| block(within));
@@ -107,23 +107,24 @@ pub(crate) async fn blocks_nest_at_most_six_deep(lab: &Lab) {
     assert_refused(&send(&gateway, PAID, Framing::Chunked, "/items/7", escaped(7)).await, 422, "objects_depth", 6);
 }
 
-pub(crate) async fn what_is_not_json_is_no_record(lab: &Lab) {
-    let gateway = lab.open(&preset()).await;
+pub(crate) async fn a_body_that_is_not_json_is_not_a_record(bed: &TestBed) {
+    let gateway = bed.open(&preset()).await;
     for body in ["{\"data\": 1", "{'data': 1}", "data=1", "{\"data\": \"\u{0}\"}"] {
         let answer = send(&gateway, PAID, Framing::Chunked, "/items", body.into()).await;
         assert_refused(&answer, 400, "malformed_json", 0);
     }
     assert_eq!(gateway.upstream.count("/items"), 0);
-    // Each of the four was read, so it takes one of the month; a record that is none is none of ours.
+    // Each of the four was read, so it takes one of the month; a body that is not a record is
+    // refused.
     assert_eq!(send(&gateway, PAID, Framing::Length, "/items", Vec::new()).await.status, 200);
     let listed = gateway.client().send(Call::get("/items").bearer(PAID)).await;
     assert_eq!(listed.status, 200);
     assert_eq!(limit_and_left(&listed), (999, 993));
 }
 
-pub(crate) async fn an_asset_has_at_most_a_gigabyte_and_no_memory_of_ours(lab: &Lab) {
+pub(crate) async fn an_asset_has_at_most_a_gigabyte_and_needs_no_memory(bed: &TestBed) {
     const GB: u64 = 1_000_000_000;
-    let gateway = lab.open(&preset()).await;
+    let gateway = bed.open(&preset()).await;
     let asset = |path: &str| Call::new("PUT", path).bearer(PAID);
     let send = async |path: &str, framing: Framing, bytes: u64| {
         upload(gateway.address, asset(path), framing, bytes, Pieces::zeros(bytes)).await.expect("an answer")
@@ -139,5 +140,5 @@ pub(crate) async fn an_asset_has_at_most_a_gigabyte_and_no_memory_of_ours(lab: &
     assert_refused(&send("/uploads/d", Framing::Chunked, GB + 1).await, 413, "bytes", GB);
     sleep(SECOND / 5).await;
     let arrived = gateway.upstream.bodies("/uploads/d");
-    assert!(arrived.iter().all(|body| !body.whole && body.bytes <= GB), "it broke off: {arrived:?}");
+    assert!(arrived.iter().all(|body| !body.whole && body.bytes <= GB), "the upload broke off: {arrived:?}");
 }

@@ -1,20 +1,20 @@
-//! What callers are told (EV5).
+//! Responses to refused callers (EV5).
 
 use super::{ACME, ALPHA, BETA, spend};
-use crate::harness::{Answer, Call, Client, Lab, Policy};
+use crate::harness::{Answer, Call, Client, Policy, TestBed};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The page's own words.
+/// The text of the page.
 const PAGE: &str = r#"{
 "status": 429,
 "title": "Too Many Requests",
 "detail": "API rate limit exceeded. Retry after the period indicated by the Retry-After header."
 }"#;
 
-pub(crate) async fn a_refusal_is_the_page_to_the_letter(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn a_refusal_is_exactly_as_documented(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let call = Call::get("/v2/things").bearer(ACME[0]);
     for client in [gateway.client(), Client::http2(gateway.address)] {
         let answer = refused(&client, &call).await;
@@ -22,7 +22,7 @@ pub(crate) async fn a_refusal_is_the_page_to_the_letter(lab: &Lab) {
         assert!(answer.number("retry-after").is_some_and(|seconds| seconds >= 1), "{:?}", answer.headers);
         assert_eq!(answer.text().trim_end_matches('\n'), PAGE);
         assert_eq!(answer.number("content-length"), Some(answer.body.len() as u64));
-        // The page promises no other field, here as on what is admitted.
+        // The page documents no other field, neither here nor on admitted requests.
         let admitted = client.send(Call::get("/v2/things/7/recent").bearer(ACME[1])).await;
         for answer in [answer, admitted] {
             assert!(answer.headers.keys().all(|name| !name.as_str().contains("ratelimit")), "{:?}", answer.headers);
@@ -30,8 +30,8 @@ pub(crate) async fn a_refusal_is_the_page_to_the_letter(lab: &Lab) {
     }
 }
 
-pub(crate) async fn waiting_it_out_succeeds(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn waiting_it_out_succeeds(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let client = gateway.client();
     let call = Call::get("/v2/things").bearer(ACME[0]);
     for _ in 0..3 {
@@ -41,8 +41,8 @@ pub(crate) async fn waiting_it_out_succeeds(lab: &Lab) {
     }
 }
 
-pub(crate) async fn no_key_or_a_wrong_one_is_unauthorized(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn no_key_or_a_wrong_one_is_unauthorized(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let client = gateway.client();
     for call in [
         Call::get("/v2/things"),
@@ -66,16 +66,16 @@ pub(crate) async fn no_key_or_a_wrong_one_is_unauthorized(lab: &Lab) {
     assert_eq!(gateway.upstream.count("/"), 0, "none of them was let through");
 }
 
-pub(crate) async fn outside_the_routes_no_key_is_needed(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn outside_the_routes_no_key_is_needed(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let client = gateway.client();
     for call in [Call::get("/health"), Call::get("/").bearer("nobody's"), Call::post("/v1/things")] {
         assert_eq!(client.send(call).await.status, 200);
     }
 }
 
-pub(crate) async fn the_fields_are_the_gateways_own(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn the_fields_are_the_gateways_own(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     let client = gateway.client();
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
     let forged = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
@@ -93,16 +93,16 @@ pub(crate) async fn the_fields_are_the_gateways_own(lab: &Lab) {
     assert!((1..=3_600).contains(&after) && after <= reset + 1, "retry-after {after}, reset {reset}");
 }
 
-pub(crate) async fn without_a_limit_there_are_no_fields(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn without_a_limit_there_are_no_fields(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     let forged =
         Call::get("/free").answered_with("x-ratelimit-remaining", "7").answered_with("x-ratelimit-remaining", "8");
     let answer = gateway.client().send(forged.answered_with("x-ratelimit-limit", "9")).await;
     assert_eq!((answer.status, fields(&answer)), (200, [None; 3]));
 }
 
-pub(crate) async fn a_grpc_caller_gets_a_grpc_status(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn a_grpc_caller_gets_a_grpc_status(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     let client = Client::http2(gateway.address);
     let call = Call::get("/v2/fleet.Things/List").grpc().answered_with("grpc-status", "0");
     let unauthorized = client.send(call.clone()).await;
@@ -118,8 +118,8 @@ pub(crate) async fn a_grpc_caller_gets_a_grpc_status(lab: &Lab) {
     assert_eq!(refused.header("content-type"), Some("application/grpc"));
 }
 
-pub(crate) async fn the_refused_body_is_filled_in(lab: &Lab) {
-    let gateway = lab.open(&Policy::named("exact")).await;
+pub(crate) async fn the_refused_body_is_filled_in(bed: &TestBed) {
+    let gateway = bed.open(&Policy::named("exact")).await;
     let client = gateway.client();
     let call = Call::get("/v2/things").header("x-api-key", ALPHA[0]);
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -137,19 +137,18 @@ pub(crate) async fn the_refused_body_is_filled_in(lab: &Lab) {
     }
 }
 
-/// Spends what is left and returns the refusal.
+/// Spends the remaining units and returns the refusal.
 async fn refused(client: &Client, call: &Call) -> Answer {
     loop {
         spend(client, call).await;
         let answer = client.send(call.clone()).await;
-        // A unit may have come back in between.
+        // A unit may have come back in the meantime.
         if answer.status == 429 {
             return answer;
         }
     }
 }
 
-/// Limit, remaining, reset.
 fn fields(answer: &Answer) -> [Option<u64>; 3] {
     ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"].map(|name| answer.number(name))
 }

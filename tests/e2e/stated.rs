@@ -1,18 +1,18 @@
-//! A response states how the counters stand after all that its request caused, and the metrics too.
+//! Responses state the counters after all that their request caused, and so do the metrics.
 
 use super::windows::{bucket, calendar, limits, on, rolling};
 use super::{ALPHA, limit_and_left};
-use crate::harness::{Answer, Call, Client, Framing, Gateway, Lab, Policy, Setup, eventually, upload};
+use crate::harness::{Answer, Call, Client, Framing, Gateway, Policy, Setup, TestBed, eventually, upload};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 const RULES: [&str; 3] = ["bucket", "rolling", "calendar"];
 
-fn told(policy: Policy, fields: Value) -> Policy {
+fn with_fields(policy: Policy, fields: Value) -> Policy {
     policy.with("/replies", json!({ "fields": fields }))
 }
 
-/// Each rule on a route of its own, with five units, and what else can refuse a request there.
+/// Each rule on its own route, with five units, and with the other reasons for refusals there.
 fn all_kinds(more: &Value) -> Policy {
     let with = |mut rule: Value| {
         rule.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
@@ -36,16 +36,16 @@ fn of(rule: &str, place: &str) -> Call {
     Call::post(&format!("/{rule}/{place}")).header("x-api-key", ALPHA[0])
 }
 
-/// What `RateLimit` says, and `X-RateLimit-Remaining`.
+/// `RateLimit`, and `X-RateLimit-Remaining`.
 fn left(answer: &Answer) -> (Option<String>, Option<u64>) {
     let standard = answer
         .header("ratelimit")
-        .and_then(|told| told.split(";r=").nth(1))
-        .map(|told| told.split(';').next().unwrap_or_default().to_owned());
+        .and_then(|status| status.split(";r=").nth(1))
+        .map(|status| status.split(';').next().unwrap_or_default().to_owned());
     (standard, answer.number("x-ratelimit-remaining"))
 }
 
-/// Takes the one slot until the end of the test, and the seat.
+/// Occupies the only slot until the end of the test, and the seat.
 async fn occupy(gateway: &Gateway) -> JoinHandle<Answer> {
     let (client, call) = (gateway.client(), Call::get("/slot").held());
     let holder = tokio::spawn(async move { client.send(call).await });
@@ -55,7 +55,7 @@ async fn occupy(gateway: &Gateway) -> JoinHandle<Answer> {
     holder
 }
 
-/// One refusal of each kind that no limit makes.
+/// One refusal of each kind that no limit causes.
 async fn refusals(gateway: &Gateway, rule: &str) -> Vec<Answer> {
     let client = gateway.client();
     let slot = client.send(of(rule, "slot")).await;
@@ -67,10 +67,10 @@ async fn refusals(gateway: &Gateway, rule: &str) -> Vec<Answer> {
     refused
 }
 
-pub(crate) async fn a_refunded_charge_is_not_stated(lab: &Lab) {
+pub(crate) async fn a_refunded_charge_is_not_stated(bed: &TestBed) {
     for family in ["x-ratelimit", "ietf", "both"] {
         let policy = all_kinds(&json!({ "charge": "success" }));
-        let gateway = lab.open(&told(policy, json!({ "family": family }))).await;
+        let gateway = bed.open(&with_fields(policy, json!({ "family": family }))).await;
         let client = gateway.client();
         let expected =
             |left: u64| ((family != "x-ratelimit").then(|| left.to_string()), (family != "ietf").then_some(left));
@@ -90,12 +90,12 @@ pub(crate) async fn a_refunded_charge_is_not_stated(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_refused_request_states_counters_that_it_left_alone(lab: &Lab) {
+pub(crate) async fn a_refused_request_states_counters_that_it_did_not_change(bed: &TestBed) {
     for family in ["x-ratelimit", "ietf", "both"] {
         let form = if family == "ietf" { json!({}) } else { json!({ "reset": "retry-after", "with": ["name"] }) };
         let mut fields = json!({ "family": family, "when": "refused" });
         fields.as_object_mut().expect("a map").extend(form.as_object().expect("a map").clone());
-        let gateway = lab.open(&told(all_kinds(&json!({})), fields)).await;
+        let gateway = bed.open(&with_fields(all_kinds(&json!({})), fields)).await;
         let holder = occupy(&gateway).await;
         for rule in RULES {
             let admitted = gateway.client().send(of(rule, "x")).await;
@@ -116,19 +116,19 @@ pub(crate) async fn a_refused_request_states_counters_that_it_left_alone(lab: &L
                 let wait = answer.header("retry-after").filter(|_| family != "ietf");
                 assert_eq!(answer.header("x-ratelimit-reset"), wait, "{case}");
             }
-            // Whatever the payloads cost: what the last one was told is what the next one finds.
+            // Whatever the payloads cost, the last response states what the next request finds.
             let sized = of(rule, "x").sized(10);
-            let (told, found) = (gateway.client().send(sized).await, gateway.client().send(of(rule, "seat")).await);
-            assert_eq!((left(&told), found.status), (left(&found), 423), "{family}, {rule}");
+            let (refused, found) = (gateway.client().send(sized).await, gateway.client().send(of(rule, "seat")).await);
+            assert_eq!((left(&refused), found.status), (left(&found), 423), "{family}, {rule}");
         }
         holder.abort();
     }
 }
 
-pub(crate) async fn a_second_editor_is_told_of_what_it_did_not_take(lab: &Lab) {
+pub(crate) async fn a_refused_editor_sees_counters_without_its_request(bed: &TestBed) {
     let long = json!({ "quota": 60, "window": "1h" });
     let policy = Policy::shipped("envoy/presets/datocms.yaml").limiting("requests", "rolling", long);
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let edit = |token: &str| Call::new("PUT", "/items/7").bearer(token);
     assert_eq!(limit_and_left(&client.send(edit("demo-paid-1")).await), (60, 59));
@@ -140,9 +140,10 @@ pub(crate) async fn a_second_editor_is_told_of_what_it_did_not_take(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_cost_that_never_fits_has_no_time_to_come_back(lab: &Lab) {
+pub(crate) async fn a_cost_that_never_fits_has_no_retry_time(bed: &TestBed) {
     let policy = all_kinds(&json!({ "cost": { "header": "x-cost", "trusted": true } }));
-    let gateway = lab.open_with(Setup::of(&told(policy.clone(), json!({ "family": "both" }))).with_http2()).await;
+    let gateway =
+        bed.open_with(Setup::of(&with_fields(policy.clone(), json!({ "family": "both" }))).with_http2()).await;
     let client = Client::http2(gateway.address);
     for rule in RULES {
         assert_eq!(left(&client.send(of(rule, "x").header("x-cost", "2")).await), (Some("3".to_owned()), Some(3)));
@@ -157,7 +158,7 @@ pub(crate) async fn a_cost_that_never_fits_has_no_time_to_come_back(lab: &Lab) {
         let message = grpc.header("grpc-message").expect("a message");
         assert_eq!(message, format!("limit {rule} exceeded: the request costs more than it ever admits"));
     }
-    // The gateway's own problem, and a policy's own words.
+    // The gateway's own problem, and a policy's own text.
     let usual =
         policy.clone().with("/replies", json!({ "fields": { "family": "x-ratelimit", "reset": "retry-after" } }));
     let words = json!({ "content_type": "application/json", "body": r#"{"after":{retry_after},"of":"{limit}"}"# });
@@ -170,7 +171,7 @@ pub(crate) async fn a_cost_that_never_fits_has_no_time_to_come_back(lab: &Lab) {
         ),
         (own, json!({ "after": null, "of": "rolling" })),
     ] {
-        let gateway = lab.open(&policy).await;
+        let gateway = bed.open(&policy).await;
         let never = gateway.client().send(of("rolling", "x").header("x-cost", "6")).await;
         assert_eq!(serde_json::from_slice::<Value>(&never.body).expect("JSON"), body);
         assert!(never.number("x-ratelimit-reset").is_none_or(|reset| reset == 0), "it is full: {:?}", never.headers);
@@ -178,7 +179,7 @@ pub(crate) async fn a_cost_that_never_fits_has_no_time_to_come_back(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_calendars_reset_is_its_windows_end_for_every_cost(lab: &Lab) {
+pub(crate) async fn a_calendars_reset_is_its_windows_end_for_every_cost(bed: &TestBed) {
     let costs = [
         ("fixed", json!(1)),
         ("header", json!({ "header": "x-cost", "trusted": true })),
@@ -194,7 +195,7 @@ pub(crate) async fn a_calendars_reset_is_its_windows_end_for_every_cost(lab: &La
             (*name, on(name, rule))
         };
         let fields = json!({ "family": "x-ratelimit", "reset": "unix-seconds" });
-        let gateway = lab.open(&told(limits(&costs.each_ref().map(of_cost)), fields)).await;
+        let gateway = bed.open(&with_fields(limits(&costs.each_ref().map(of_cost)), fields)).await;
         let client = gateway.client();
         let mut resets = Vec::new();
         for (name, _) in &costs {
@@ -210,7 +211,7 @@ pub(crate) async fn a_calendars_reset_is_its_windows_end_for_every_cost(lab: &La
     }
 }
 
-pub(crate) async fn every_response_lists_the_same_policies(lab: &Lab) {
+pub(crate) async fn every_response_lists_the_same_policies(bed: &TestBed) {
     let mut over = calendar(1);
     (over["over"], over["cost"]) = (json!("count"), json!({ "response_header": "x-cost" }));
     let both = |rule: Value| on("x", rule);
@@ -218,7 +219,7 @@ pub(crate) async fn every_response_lists_the_same_policies(lab: &Lab) {
     let policy = policy
         .with("/concurrency", json!([{ "name": "slots", "per": [], "slots": 9 }]))
         .with("/payloads", json!([{ "bytes": "9B" }]));
-    let gateway = lab.open(&told(policy, json!({ "family": "ietf" }))).await;
+    let gateway = bed.open(&with_fields(policy, json!({ "family": "ietf" }))).await;
     let client = gateway.client();
     let call = || of("x", "y").answered_with("x-cost", "5");
     let mut answers = vec![client.send(call()).await, client.send(call().answered(404)).await];
@@ -234,11 +235,15 @@ pub(crate) async fn every_response_lists_the_same_policies(lab: &Lab) {
         assert_eq!(answer.header("x-ratelimit-overage"), None, "it belongs to the other family");
     }
     let names = |answer: &Answer| answer.header("ratelimit").expect("counters").matches(";r=").count();
-    assert_eq!(answers.iter().map(names).collect::<Vec<_>>(), [3, 3, 3, 3, 1], "a limit's refusal: what refused");
+    assert_eq!(
+        answers.iter().map(names).collect::<Vec<_>>(),
+        [3, 3, 3, 3, 1],
+        "after a limit's refusal, only that limit"
+    );
 }
 
-pub(crate) async fn what_is_refused_later_is_not_counted_as_admitted(lab: &Lab) {
-    let gateway = lab.open(&told(all_kinds(&json!({})), json!({ "family": "x-ratelimit" }))).await;
+pub(crate) async fn later_refusals_are_not_counted_as_admitted(bed: &TestBed) {
+    let gateway = bed.open(&with_fields(all_kinds(&json!({})), json!({ "family": "x-ratelimit" }))).await;
     let holder = occupy(&gateway).await;
     for _ in 0..2 {
         refusals(&gateway, "rolling").await;
@@ -263,7 +268,7 @@ pub(crate) async fn what_is_refused_later_is_not_counted_as_admitted(lab: &Lab) 
     assert_eq!(gateway.client().send(of("rolling", "x").sized(9)).await.status, 200);
     assert_eq!(gateway.client().send(Call::get("/rolling/x").header("x-api-key", ALPHA[0])).await.status, 200);
     assert_eq!(admitted().await, 2);
-    // One after the other, over many connections: nobody writes at the same moment.
+    // One after another, over many connections, so that no two workers write at the same moment.
     for _ in 0..60 {
         gateway.client().send(Call::get("/bucket/x")).await;
         gateway.client().send(Call::get("/calendar/x").answered(404)).await;

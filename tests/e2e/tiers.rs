@@ -1,18 +1,18 @@
-//! Which tier a path belongs to, in every spelling (EV2).
+//! The tier of a path, in every spelling (EV2).
 
 use super::{ACME, Bucket, DATA_READ, GLOBEX, STANDARD, spend};
-use crate::harness::{Call, Gateway, Lab, Policy, raw};
+use crate::harness::{Call, Gateway, Policy, TestBed, raw};
 use tokio::time::Instant;
 
-pub(crate) async fn tiers_have_budgets_of_their_own(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn tiers_have_budgets_of_their_own(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     let client = gateway.client();
     let begun = Instant::now();
     let (spent, elapsed) = spend(&client, &Call::get("/v2/things").bearer(ACME[0])).await;
     STANDARD.assert_spent(spent, elapsed);
     let reads = client.statuses(&Call::get("/v2/things/7/timeseries").bearer(ACME[0]), 150).await;
     assert!(reads.iter().all(|status| *status == 200), "{reads:?}");
-    // 150 reads later the other organization's Standard budget is whole.
+    // After 150 reads, the other organization's Standard budget is still whole.
     let reads = client.statuses(&Call::get("/v2/things/7/timeseries").bearer(GLOBEX), 150).await;
     assert!(reads.iter().all(|status| *status == 200), "{reads:?}");
     let (spent, elapsed) = spend(&client, &Call::get("/v2/things").bearer(GLOBEX)).await;
@@ -22,8 +22,8 @@ pub(crate) async fn tiers_have_budgets_of_their_own(lab: &Lab) {
     assert!((rest.burst..=rest.most(elapsed + begun.elapsed())).contains(&spent), "{spent} reads");
 }
 
-pub(crate) async fn paths_belong_where_the_page_says(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn paths_belong_to_the_documented_tiers(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     for path in [
         "/v2/things",
         "/v2/sites/1",
@@ -52,8 +52,8 @@ pub(crate) async fn paths_belong_where_the_page_says(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_path_is_the_same_in_any_spelling(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn a_path_is_the_same_in_any_spelling(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     for path in [
         "/v2/a",
         "/v2//a",
@@ -84,7 +84,7 @@ pub(crate) async fn a_path_is_the_same_in_any_spelling(lab: &Lab) {
     }
 }
 
-/// The name of the limit that one request to `path`, sent as it is written, is charged to; or nothing.
+/// The name of the limit that one request to `path`, sent as written, is charged to; empty if none.
 async fn charged(gateway: &Gateway, path: &str) -> String {
     let request =
         format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {GLOBEX}\r\nconnection: close\r\n\r\n");
@@ -108,8 +108,8 @@ async fn admitted(gateway: &Gateway) -> [u64; 2] {
     [count("standard").await, count("data-read").await]
 }
 
-pub(crate) async fn the_upstream_gets_the_path_that_was_matched(lab: &Lab) {
-    let gateway = lab.open(&Policy::preset()).await;
+pub(crate) async fn the_upstream_gets_the_path_that_was_matched(bed: &TestBed) {
+    let gateway = bed.open(&Policy::preset()).await;
     for path in
         ["/v2/42%2f..%2f..%2f..", "/v2/..%2f42", "/v2/%2e%2e%2f", "/v2/things%2f..%2f..%2fhealth", "/v2%5cthings"]
     {
@@ -121,7 +121,7 @@ pub(crate) async fn the_upstream_gets_the_path_that_was_matched(lab: &Lab) {
             assert!(!seen.starts_with("/v2"), "{path} reached the upstream as {seen} without a key\n{answer}");
         }
     }
-    // One that is below /v2 after all is counted where the upstream will take it.
+    // A path that is below /v2 for the upstream counts there.
     assert_eq!(charged(&gateway, "/v2/things%2ftimeseries").await, "data-read");
     assert!(gateway.upstream.paths().iter().any(|seen| seen.starts_with("/v2/things/timeseries")));
 }

@@ -1,20 +1,20 @@
 //! Policies that change while the gateway serves (EV6).
 
 use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
-use crate::harness::{Call, Lab, Policy, Setup, eventually};
+use crate::harness::{Call, Policy, Setup, TestBed, eventually};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub(crate) async fn a_bootstrap_without_updates_serves_too(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).fixed()).await;
+pub(crate) async fn a_bootstrap_without_updates_serves_too(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).fixed()).await;
     let (admitted, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
     assert_eq!(admitted, 10);
 }
 
-pub(crate) async fn an_override_keeps_the_counts(lab: &Lab) {
+pub(crate) async fn an_override_keeps_the_counts(bed: &TestBed) {
     let policy = Policy::preset();
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let (acme, globex) = (Call::get("/v2/things").bearer(ACME[0]), Call::get("/v2/things").bearer(GLOBEX));
     let begun = Instant::now();
     let client = gateway.client();
@@ -33,9 +33,9 @@ pub(crate) async fn an_override_keeps_the_counts(lab: &Lab) {
     STANDARD.assert_spent(40 + rest, begun.elapsed());
 }
 
-pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(lab: &Lab) {
+pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &TestBed) {
     let policy = Policy::named("exact").with("/limits/0/bucket/burst", json!(20));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
     assert_eq!(gateway.client().statuses(&call, 4).await, [200; 4]);
 
@@ -73,17 +73,17 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(lab: &La
         let rejected = gateway.update_text(&text).await.expect_err(what);
         assert!(rejected.log.contains(says), "{what}: `{says}` is not in\n{}", rejected.log);
         assert!(gateway.admin.stat("listener_manager.lds.update_rejected").await > before, "{what}: not counted");
-        assert_eq!(gateway.client().send(call.clone()).await.status, 200, "{what}: the old policy goes on");
+        assert_eq!(gateway.client().send(call.clone()).await.status, 200, "{what}: the old policy still applies");
         refused += 1;
     }
-    // Four before, one after each.
+    // Four before, and one after each.
     let (left, _) = spend(&gateway.client(), &call).await;
     assert_eq!(left, 20 - 4 - refused, "no update lost or added a count");
 }
 
-pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
+pub(crate) async fn failures_are_refunded_across_an_update(bed: &TestBed) {
     let policy = Policy::named("exact");
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let slow = Call::get("/v2/things").bearer(ALPHA[0]).answered(502).held();
     let mut in_flight = JoinSet::new();
     for _ in 0..8 {
@@ -95,7 +95,7 @@ pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
     gateway.update(&burst).await.expect("a good policy");
     gateway.upstream.let_go(8);
     assert_eq!(in_flight.join_all().await, [502; 8]);
-    eventually("eight are given back", async || {
+    eventually("eight are refunded", async || {
         (gateway.admin.metric("sluicegate_refunds_total", &[("limit", "standard")]).await == 8).then_some(())
     })
     .await;
@@ -108,36 +108,36 @@ pub(crate) async fn failures_are_given_back_across_an_update(lab: &Lab) {
     assert_eq!(left, 11);
 }
 
-pub(crate) async fn a_struct_is_a_policy_too(lab: &Lab) {
-    let gateway = lab.open_with(Setup::of(&Policy::named("exact")).with_struct()).await;
+pub(crate) async fn a_struct_is_a_policy_too(bed: &TestBed) {
+    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).with_struct()).await;
     let (admitted, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
     assert_eq!(admitted, 10);
     assert_eq!(gateway.client().send(Call::get("/v2/things")).await.status, 401);
-    // Checked like any other: the Struct's numbers are doubles, and half a request is none.
+    // Validated like any other: a Struct's numbers are doubles, and half a request is invalid.
     let half = Policy::named("exact").with("/limits/0/bucket/burst", json!(10.5));
     let rejected = gateway.update_struct(&half).await.expect_err("half a request");
     assert!(rejected.log.contains("/limits/0/bucket/burst"), "{}", rejected.log);
 }
 
-/// Envoy's YAML reader makes texts of whole numbers that do not fit in 32 bits.
-pub(crate) async fn a_struct_has_whole_numbers_of_any_size(lab: &Lab) {
+/// Envoy's YAML reader converts whole numbers of more than 32 bits to strings.
+pub(crate) async fn a_struct_has_whole_numbers_of_any_size(bed: &TestBed) {
     let calendar = |quota: Value| json!({ "quota": quota, "window": "1d" });
     let large = |quota: Value| {
         let limit = json!({ "name": "large", "per": [], "calendar": calendar(quota), "cost": 2_500_000_000_u64 });
         Policy::named("exact").with("/limits", json!([limit]))
     };
-    let gateway = lab.open_with(Setup::of(&large(json!(7_500_000_000_u64))).with_struct()).await;
+    let gateway = bed.open_with(Setup::of(&large(json!(7_500_000_000_u64))).with_struct()).await;
     let answer = gateway.client().send(Call::get("/v2/things").bearer(ALPHA[0])).await;
     assert_eq!((answer.status, answer.number("x-ratelimit-limit")), (200, Some(7_500_000_000)));
     assert_eq!(answer.number("x-ratelimit-remaining"), Some(5_000_000_000));
-    // What is no such number is told as it was written.
-    for (quota, told) in [
+    // Other values are reported as written.
+    for (quota, expected) in [
         (json!(-3_000_000_000_i64), "-3000000000 is not in 1..=999999999999999"),
         (json!(9_007_199_254_740_993_u64), "9007199254740993 is not in 1..=999999999999999"),
         (json!(2_500_000_000.5), "2500000000.5 is not a whole number in 1..=999999999999999"),
         (json!("4_000_000_000"), "must be a number, and is the string"),
     ] {
-        let rejected = gateway.update_struct(&large(quota)).await.expect_err(told);
-        assert!(rejected.log.contains(&format!("/limits/0/calendar/quota: {told}")), "{}", rejected.log);
+        let rejected = gateway.update_struct(&large(quota)).await.expect_err(expected);
+        assert!(rejected.log.contains(&format!("/limits/0/calendar/quota: {expected}")), "{}", rejected.log);
     }
 }

@@ -1,28 +1,12 @@
-//! The way of a body through a real Envoy: to its end, in slices, in a tunnel, held and in a queue.
+//! The way of a body through a real Envoy: to its end, in slices, held and in a queue.
 
 use crate::harness::{
-    Call, Client, Framing, Gateway, Lab, Pieces, Policy, Setup, connection_manager, eventually, gzip, upload,
+    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, brotli, connection_manager, eventually,
+    gzip, upload, zstd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-
-/// A policy with these payload limits, and a burst of five for writes.
-fn policy(payloads: Value) -> Policy {
-    Policy::named("exact")
-        .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
-        .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
-        .with("/limits", json!([{ "name": "writes", "for": { "routes": ["POST /**"] }, "per": [], "bucket": { "burst": 5, "refill": "1/h" } }]))
-        .with("/access_log", json!({ "attributes": [] }))
-        .with("/payloads", payloads)
-}
-
-/// The same with a thousand writes.
-fn generous(payloads: Value) -> Policy {
-    policy(payloads).with("/limits/0/bucket/burst", json!(1_000))
-}
 
 fn plugin(listeners: &mut Value) -> &mut Value {
     let filters = connection_manager(listeners)["http_filters"].as_array_mut().expect("filters");
@@ -39,45 +23,111 @@ async fn send(gateway: &Gateway, call: Call, framing: Framing, body: Vec<u8>) ->
     upload(gateway.address, call, framing, bytes, body).await.map_or(0, |answer| answer.status)
 }
 
-pub(crate) async fn what_is_refused_at_its_end_was_not_served_and_has_paid(lab: &Lab) {
+/// A way to send a body: its framing, whether its length is stated over HTTP/2, and how it ends.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// Over HTTP/1.1, by its length.
+    Length,
+    /// By the last chunk.
+    Chunk,
+    ChunkedTrailers,
+    /// Over HTTP/2, by a frame without data; its length may be stated.
+    EmptyFrame {
+        length: bool,
+    },
+    /// By the frame with the last byte.
+    LastFrame {
+        length: bool,
+    },
+    Trailers {
+        length: bool,
+    },
+}
+
+impl Ending {
+    const ALL: [Self; 9] = [
+        Self::Length,
+        Self::Chunk,
+        Self::ChunkedTrailers,
+        Self::EmptyFrame { length: true },
+        Self::EmptyFrame { length: false },
+        Self::LastFrame { length: true },
+        Self::LastFrame { length: false },
+        Self::Trailers { length: true },
+        Self::Trailers { length: false },
+    ];
+
+    async fn send(self, gateway: &Gateway, call: Call, body: &[u8]) -> Result<Answer, String> {
+        let pieces = Pieces::from(body.to_vec());
+        let (framing, length, pieces) = match self {
+            Self::Length => (Framing::Length, false, pieces),
+            Self::Chunk => (Framing::Chunked, false, pieces),
+            Self::ChunkedTrailers => (Framing::Chunked, false, pieces.then_trailers("x-checksum", "7")),
+            Self::EmptyFrame { length } => (Framing::Http2, length, pieces),
+            Self::LastFrame { length } => (Framing::Http2, length, pieces.that_end_with_the_last()),
+            Self::Trailers { length } => (Framing::Http2, length, pieces.then_trailers("x-checksum", "7")),
+        };
+        let call = if length { call.header("content-length", &body.len().to_string()) } else { call };
+        upload(gateway.address, call, framing, body.len() as u64, pieces).await
+    }
+}
+
+pub(crate) async fn a_body_refused_at_its_end_is_not_served_and_is_charged(bed: &TestBed) {
     let limits = json!([
         { "name": "json", "for": { "routes": ["/json"] }, "json": { "depth": 9 } },
         { "name": "files", "bytes": "1MB", "decoded_bytes": "10MB" },
     ]);
-    let cut = |mut body: Vec<u8>, bytes: usize| {
-        body.truncate(body.len() - bytes);
-        body
-    };
+    let text = [b'x'; 5_000];
     let zip = crate::harness::zip_of_zeros(5_000);
-    for (path, encoding, body) in [
-        ("/gzip", "gzip", cut(gzip(&[b'x'; 5_000]), 8)),
-        ("/zip", "identity", cut(zip, 8)),
-        ("/json", "identity", b"{\"a\":[1,2".to_vec()),
-    ] {
-        let gateway = lab.open(&policy(limits.clone())).await;
-        // It leaves a connection to the upstream that waits for the next request.
-        assert_eq!(gateway.client().send(Call::get("/warm")).await.status, 200);
-        let mut statuses = Vec::new();
-        for round in 0..10 {
-            let length = body.len().to_string();
+    let writes = Ending::ALL.len() as u64;
+    for http2 in [false, true] {
+        for (path, encoding, mut body, cut) in [
+            ("/gzip", "gzip", gzip(&text), 8),
+            ("/gzip/by-a-byte", "gzip", gzip(&text), 1),
+            ("/br", "br", brotli(&text, 22), 1),
+            ("/zstd", "zstd", zstd(&text), 1),
+            ("/zstd/last-block", "zstd", zstd(&text), 5_000 % 1_024 + 3),
+            ("/br/gzip", "gzip, br", brotli(&gzip(&text), 22), 1),
+            ("/zip", "identity", zip.clone(), 8),
+            ("/json", "identity", b"{\"a\":[1,2]}".to_vec(), 2),
+        ] {
+            let setup = Setup::of(&Policy::measuring(limits.clone()).writing(writes));
+            let gateway = bed.open_with(if http2 { setup.with_http2() } else { setup }).await;
             let call = Call::post(path).header("content-encoding", encoding);
-            let status = if round % 2 == 0 {
-                send(&gateway, call, Framing::Length, body.clone()).await
-            } else {
-                // Over HTTP/2 with a length, and the end in a frame of its own.
-                send(&gateway, call.header("content-length", &length), Framing::Http2, body.clone()).await
-            };
-            statuses.push(status);
+            // It leaves a connection to the upstream that waits for the next request.
+            assert_eq!(gateway.client().send(Call::get("/warm")).await.status, 200);
+            body.truncate(body.len() - cut);
+            for (ending, left) in Ending::ALL.into_iter().zip((0..writes).rev()) {
+                let answer = ending.send(&gateway, call.clone(), &body).await.expect("an answer");
+                let answered = (answer.status, answer.number("x-ratelimit-remaining"));
+                assert_eq!(answered, (400, Some(left)), "{path} {ending:?}: {}", answer.text());
+            }
+            for ending in Ending::ALL {
+                let status = ending.send(&gateway, call.clone(), &body).await.map(|answer| answer.status);
+                assert_eq!(status, Ok(429), "{path} {ending:?}");
+            }
+            let bodies = gateway.upstream.bodies(path);
+            assert!(bodies.iter().all(|body| !body.whole), "{path}: none arrives whole: {bodies:?}");
         }
-        assert_eq!(statuses, [400, 400, 400, 400, 400, 429, 429, 429, 429, 429], "{path}");
-        assert!(gateway.upstream.bodies(path).iter().all(|body| !body.whole), "{path}: none arrives whole");
     }
+    // The refusals do not depend on the ending: complete bodies arrive whole.
+    let gateway = bed.open(&Policy::measuring(limits).writing(1_000)).await;
+    for (encoding, body) in [("gzip", gzip(&text)), ("br", brotli(&text, 22)), ("zstd", zstd(&text)), ("identity", zip)]
+    {
+        for ending in Ending::ALL {
+            let call = Call::post("/whole").header("content-encoding", encoding);
+            let answer = ending.send(&gateway, call, &body).await.expect("an answer");
+            assert_eq!(answer.status, 200, "{encoding} {ending:?}: {}", answer.text());
+        }
+    }
+    let bodies = gateway.upstream.bodies("/whole");
+    assert!(bodies.len() == 4 * Ending::ALL.len() && bodies.iter().all(|body| body.whole), "{bodies:?}");
 }
 
-pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
+pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
     let limits = json!([{ "bytes": "100MB", "json": { "depth": 9 } }]);
-    let gateway = lab.open(&generous(limits)).await;
-    // Sixteen megabytes of JSON that come in a few packets.
+    let gateway = bed.open(&Policy::measuring(limits)).await;
+    // Sixteen megabytes of JSON in a few packets.
     let body = gzip(format!("[{}1]", "1,".repeat(8_000_000)).as_bytes());
     for framing in Framing::ALL {
         let call = Call::post("/long").header("content-encoding", "gzip");
@@ -102,7 +152,7 @@ pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
         bodies.len() == 3 && bodies.iter().all(|arrived| arrived.whole && arrived.bytes == body.len() as u64),
         "{bodies:?}"
     );
-    // Many at once, some of which end with trailers, some never end, and some are not what they must be.
+    // Many at once: some end with trailers, some never end, and some are invalid.
     let mut all = JoinSet::new();
     for number in 0..24_usize {
         let body = format!("[{}1]{}", "1,".repeat(500_000), if number % 4 == 3 { "]" } else { "" }).into_bytes();
@@ -132,13 +182,13 @@ pub(crate) async fn a_body_that_takes_long_to_read_lets_others_pass(lab: &Lab) {
     assert_eq!(gateway.client().send(Call::get("/after")).await.status, 200);
 }
 
-pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(lab: &Lab) {
+pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed) {
     for allow in [false, true] {
-        let policy = generous(json!([{ "bytes": "1MB" }])).with(
+        let policy = Policy::measuring(json!([{ "bytes": "1MB" }])).with(
             "/concurrency",
             json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
         );
-        let gateway = lab.open_with(allowing(&policy, allow)).await;
+        let gateway = bed.open_with(allowing(&policy, allow)).await;
         let mut all = JoinSet::new();
         for framing in Framing::ALL {
             let call = Call::post("/work").header("x-answer-delay-ms", "300");
@@ -149,13 +199,13 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(lab: &Lab) {
     }
 }
 
-pub(crate) async fn a_held_body_is_followed_by_its_turn(lab: &Lab) {
-    let policy = generous(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
+pub(crate) async fn a_held_body_is_read_before_the_queue(bed: &TestBed) {
+    let policy = Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
         "/concurrency",
         json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
     );
-    let gateway = lab.open(&policy).await;
-    // One whose body does not end takes no slot.
+    let gateway = bed.open(&policy).await;
+    // A request whose body does not end takes no slot.
     let address = gateway.address;
     let silent = Pieces::from(b"[1,".to_vec()).then_silence();
     let waiting = tokio::spawn(async move { upload(address, Call::post("/work"), Framing::Chunked, 0, silent).await });
@@ -180,9 +230,10 @@ pub(crate) async fn a_held_body_is_followed_by_its_turn(lab: &Lab) {
     waiting.abort();
 }
 
-pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab) {
-    let policy = policy(json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]));
-    let gateway = lab.open_with(allowing(&policy, false)).await;
+pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(bed: &TestBed) {
+    let policy =
+        Policy::measuring(json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).writing(5);
+    let gateway = bed.open_with(allowing(&policy, false)).await;
     for framing in Framing::ALL {
         let answer = upload(gateway.address, Call::post("/a"), framing, 2, b"{}".to_vec()).await.expect("an answer");
         assert_eq!(
@@ -199,8 +250,8 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab)
         "once for each worker"
     );
     assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[("fault", "stop_iteration")]).await, 3);
-    // With the setting a client may be as slow as it likes.
-    let gateway = lab.open(&policy).await;
+    // With the setting, a client may be as slow as it likes.
+    let gateway = bed.open(&policy).await;
     let slow = Pieces::from(b"{".to_vec()).then_silence();
     let address = gateway.address;
     let waiting = tokio::spawn(async move { upload(address, Call::post("/slow"), Framing::Chunked, 0, slow).await });
@@ -209,14 +260,15 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(lab: &Lab)
     waiting.abort();
 }
 
-pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(lab: &Lab) {
-    let gateway =
-        lab.open(&generous(json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }]))).await;
+pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(bed: &TestBed) {
+    let gateway = bed
+        .open(&Policy::measuring(json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }])))
+        .await;
     for framing in Framing::ALL {
         for (bytes, status) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
             let body = format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
             let answer = upload(gateway.address, Call::post("/a"), framing, bytes as u64, body).await;
-            // Whoever goes on sending over HTTP/1.1 may find the connection closed.
+            // Over HTTP/1.1, a client that continues to send may find the connection closed.
             let Ok(answer) = answer else {
                 assert_eq!(status, 413, "{framing:?}");
                 continue;
@@ -229,41 +281,4 @@ pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(lab: &Lab) {
             );
         }
     }
-}
-
-pub(crate) async fn a_tunnel_has_no_payload_limit(lab: &Lab) {
-    let limits = json!([
-        { "name": "held", "for": { "routes": ["GET /yes/held"] }, "json": { "depth": 9 }, "bytes": "1KB", "hold": true },
-        { "name": "json", "for": { "routes": ["GET /yes/json"] }, "json": { "depth": 9 } },
-        { "bytes": "100KB" },
-    ]);
-    let gateway = lab
-        .open_with(Setup::of(&generous(limits)).edited(|listeners, _| {
-            connection_manager(listeners)["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }]);
-        }))
-        .await;
-    let ask = async |path: &str, bytes: usize| -> (String, usize) {
-        let more = if path.starts_with("/yes") { "x-answer-upgrade: 1\r\n" } else { "" };
-        let head = format!("GET {path} HTTP/1.1\r\nHost: e\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{more}\r\n");
-        let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
-        stream.write_all(head.as_bytes()).await.expect("a head");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("a head"));
-        }
-        let (mut read, mut write) = stream.split();
-        let sent = vec![0x82; bytes];
-        let sending = async { write.write_all(&sent).await };
-        let mut back = vec![0; bytes];
-        let (_, received) = tokio::join!(sending, read.read_exact(&mut back));
-        (String::from_utf8_lossy(&head).into_owned(), received.unwrap_or_default())
-    };
-    for path in ["/yes", "/yes/json", "/yes/held"] {
-        let (head, received) = ask(path, 300_000).await;
-        assert!(head.starts_with("HTTP/1.1 101") && received == 300_000, "{path}: {received} of {head}");
-    }
-    // A head that asks for a tunnel and gets none is no way round.
-    let (head, received) = ask("/no", 300_000).await;
-    assert!(head.starts_with("HTTP/1.1 200") && received == 0, "{head}");
-    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
 }

@@ -1,12 +1,12 @@
-//! Windows that no preset's row tells of alone: thousands of clients, turns of the calendar in any zone, updates
-//! under load, limits beside each other (X2, X3, X5).
+//! Windows beyond the presets' rows: thousands of clients, boundaries of the calendar in any zone,
+//! updates under load, several limits at once (X2, X3, X5).
 
 use super::hostile::unharmed;
 use super::outages::ended;
 use super::promises::{away_from_the_turn, window_end_in};
 use super::{ALPHA, BETA, SECOND, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
-    Call, Client, Crowd, Lab, Load, Policy, Setup, Signal, connection_manager, eventually, now, required,
+    Call, Client, Crowd, Load, Policy, Setup, Signal, TestBed, connection_manager, eventually, now, required,
 };
 use chrono_tz::Tz;
 use serde_json::{Value, json};
@@ -14,7 +14,8 @@ use std::process::Command;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// A policy of these limits for the tests' own keys; each is per organization unless it says otherwise.
+/// A policy of these limits for the tests' own keys; each is per organization unless it states
+/// otherwise.
 pub(crate) fn limits(limits: &[(&str, Value)]) -> Policy {
     let limits = limits.iter().map(|(name, rest)| {
         let mut limit = json!({ "name": name, "per": ["org"] });
@@ -40,7 +41,7 @@ pub(crate) fn rolling(quota: u64) -> Value {
     json!({ "rolling": { "quota": quota, "window": "1h" } })
 }
 
-/// A window of a day that does not turn while a test runs: in a zone where it is about noon.
+/// A window of a day that does not end during a test: in a zone where it is about noon.
 pub(crate) fn calendar(quota: u64) -> Value {
     // `Etc/GMT-3` is three hours ahead of Greenwich.
     let ahead = 12 - i64::try_from(now().as_secs() % 86_400 / 3_600).expect("an hour");
@@ -52,7 +53,7 @@ pub(crate) fn of(path: &str, key: &str) -> Call {
     Call::get(path).header("x-api-key", key)
 }
 
-pub(crate) async fn two_thousand_clients_get_the_quota_and_no_more(lab: &Lab) {
+pub(crate) async fn two_thousand_clients_get_the_quota_and_no_more(bed: &TestBed) {
     let policy = limits(&[
         ("rolling", on("rolling", rolling(700))),
         ("small", on("small", rolling(30))),
@@ -63,21 +64,21 @@ pub(crate) async fn two_thousand_clients_get_the_quota_and_no_more(lab: &Lab) {
     ]);
     let wide = policy.limit("wide");
     let policy = policy.with(&format!("/limits/{wide}/for/routes/-"), json!("/wide/**"));
-    let gateway = lab.open(&policy).await;
+    let gateway = bed.open(&policy).await;
     let crowd = Crowd::of(2_000, &gateway);
     let rounds = [("/rolling/x", 700), ("/calendar/x", 700), ("/small/x", 30), ("/bucket/x", 700), ("/both/x", 500)];
     for (path, quota) in rounds {
         let answers = crowd.send(1, |index| of(path, ALPHA[index % 2])).await;
         let count = |status| answers.iter().filter(|answer| answer.status == status).count();
         assert_eq!((count(200), count(429)), (quota, 2_000 - quota), "{path}");
-        assert_eq!(gateway.upstream.count(path), quota, "{path}: what was admitted is what arrived");
-        // No two of them were told the same number, or one that was not true.
+        assert_eq!(gateway.upstream.count(path), quota, "{path}: every admitted request arrived, and no other");
+        // No two of them got the same number, or a wrong one.
         let mut left: Vec<u64> = answers.iter().filter(|a| a.status == 200).map(|a| limit_and_left(a).1).collect();
         left.sort_unstable();
         assert!(left.into_iter().eq(0..quota as u64), "{path}");
     }
     let (rest, _) = spend(&gateway.client(), &of("/wide/x", ALPHA[0])).await;
-    assert_eq!(rest, 200, "of those that the narrow limit refused none has paid the wide one");
+    assert_eq!(rest, 200, "requests refused by the narrow limit were not charged to the wide one");
     let mut connections = 0;
     for worker in ["worker_0.downstream_cx_total", "worker_1.downstream_cx_total"] {
         let own = gateway.admin.stat(worker).await;
@@ -88,11 +89,11 @@ pub(crate) async fn two_thousand_clients_get_the_quota_and_no_more(lab: &Lab) {
     unharmed(&gateway).await;
 }
 
-pub(crate) async fn an_update_under_load_goes_on_from_the_same_count(lab: &Lab) {
+pub(crate) async fn an_update_under_load_keeps_the_counts(bed: &TestBed) {
     let kinds = [("rolling", rolling as fn(u64) -> Value), ("calendar", calendar), ("bucket", bucket)];
     let calls = |key: &str| kinds.map(|(name, _)| of(&format!("/{name}/x"), key));
     let policy = |quota: u64| limits(&kinds.map(|(name, rule)| (name, on(name, rule(quota)))));
-    let gateway = lab.open(&policy(300)).await;
+    let gateway = bed.open(&policy(300)).await;
     let spent = async |quota: usize| {
         eventually("all of it is spent", async || {
             let counts = kinds.map(|(name, _)| gateway.upstream.count(&format!("/{name}/")));
@@ -112,14 +113,14 @@ pub(crate) async fn an_update_under_load_goes_on_from_the_same_count(lab: &Lab) 
         let arrived = gateway.upstream.count(&format!("/{name}/"));
         assert_eq!(arrived, 500, "{name}: the largest quota, over all three policies");
     }
-    // Another organization was not touched.
+    // Another organization is not affected.
     for call in calls(BETA) {
         assert_eq!(spend(&gateway.client(), &call).await.0, 400);
     }
 }
 
-pub(crate) async fn whichever_limit_refuses_the_others_pay_nothing(lab: &Lab) {
-    // Before and behind the wide ones, and of every kind.
+pub(crate) async fn a_refusal_by_one_limit_charges_no_other(bed: &TestBed) {
+    // Before and after the wide ones, and of every kind.
     let policy = limits(&[
         ("narrow-bucket", on("narrow-bucket", bucket(3))),
         ("wide-rolling", rolling(10)),
@@ -128,7 +129,7 @@ pub(crate) async fn whichever_limit_refuses_the_others_pay_nothing(lab: &Lab) {
         ("narrow-calendar", on("narrow-calendar", calendar(3))),
         ("wide-bucket", bucket(10)),
     ]);
-    let mut gateway = lab.open(&policy).await;
+    let mut gateway = bed.open(&policy).await;
     for _ in 0..2 {
         let client = gateway.client();
         for (path, left) in [("/narrow-bucket/x", 7), ("/narrow-rolling/x", 4), ("/narrow-calendar/x", 1)] {
@@ -138,27 +139,27 @@ pub(crate) async fn whichever_limit_refuses_the_others_pay_nothing(lab: &Lab) {
             assert_eq!(limit_and_left(&client.send(of(path, BETA)).await).1, 2, "{path}: {left} are left to alpha");
         }
         let (rest, refusal) = until_refused(&client, &of("/x", ALPHA[0])).await;
-        assert_eq!((rest.len(), limit_and_left(&refusal)), (1, (10, 0)), "each of the wide ones paid for nine");
-        // A proxy that is killed begins with none of it.
+        assert_eq!((rest.len(), limit_and_left(&refusal)), (1, (10, 0)), "each of the wide ones was charged for nine");
+        // A killed proxy starts with empty counters.
         gateway.signal(Signal::Kill);
         ended(&mut gateway).await;
         gateway.start().await.expect("it starts again");
     }
 }
 
-pub(crate) async fn a_failed_request_is_given_back_to_every_kind_of_window(lab: &Lab) {
+pub(crate) async fn a_failed_request_is_refunded_in_every_kind_of_window(bed: &TestBed) {
     let success = |mut rule: Value| {
         rule["charge"] = json!("success");
         rule
     };
     let kinds = [("exact", rolling(6)), ("coarse", rolling(60)), ("calendar", calendar(6)), ("bucket", bucket(6))];
-    let gateway = lab.open(&limits(&kinds.map(|(name, rule)| (name, on(name, success(rule)))))).await;
+    let gateway = bed.open(&limits(&kinds.map(|(name, rule)| (name, on(name, success(rule)))))).await;
     let client = gateway.client();
     for (name, quota) in [("exact", 6), ("coarse", 60), ("calendar", 6), ("bucket", 6)] {
         let call = of(&format!("/{name}/x"), ALPHA[0]);
         exactly(&client, &call, 2).await;
         assert_eq!(client.statuses(&call.clone().answered(503), 70).await, [503; 70], "{name}");
-        eventually("they are given back", async || {
+        eventually("they are refunded", async || {
             (gateway.admin.metric("sluicegate_refunds_total", &[("limit", name)]).await == 70).then_some(())
         })
         .await;
@@ -166,13 +167,13 @@ pub(crate) async fn a_failed_request_is_given_back_to_every_kind_of_window(lab: 
     }
 }
 
-pub(crate) async fn a_token_that_is_also_an_api_key_is_counted_by_how_it_is_presented(lab: &Lab) {
+pub(crate) async fn a_token_that_is_also_an_api_key_is_counted_by_how_it_is_presented(bed: &TestBed) {
     let by = |credential: &str, quota: u64| {
         let mut limit = rolling(quota);
         (limit["per"], limit["absent"]) = (json!([credential]), json!("skip"));
         limit
     };
-    let gateway = lab.open(&limits(&[("by-token", by("token", 2)), ("by-key", by("api_key", 3))])).await;
+    let gateway = bed.open(&limits(&[("by-token", by("token", 2)), ("by-key", by("api_key", 3))])).await;
     let client = gateway.client();
     for _ in 0..2 {
         let (as_key, _) = spend(&client, &of("/x", ALPHA[0])).await;
@@ -181,14 +182,14 @@ pub(crate) async fn a_token_that_is_also_an_api_key_is_counted_by_how_it_is_pres
         assert!([(3, 2, 2), (0, 0, 0)].contains(&(as_key, as_token, other)), "{as_key}, {as_token}, {other}");
     }
     assert_eq!(gateway.upstream.count("/x"), 7);
-    // As both at once it is one caller, who pays in both places.
+    // With both at once it is one caller, charged in both places.
     let both = of("/x", BETA).bearer(BETA);
     let (admitted, refusal) = until_refused(&client, &both).await;
     assert_eq!((admitted.len(), limit_and_left(&refusal)), (2, (2, 0)));
     assert_eq!(spend(&client, &of("/x", BETA)).await.0, 1);
 }
 
-pub(crate) async fn a_client_of_ipv6_has_one_window_in_all_of_its_network(lab: &Lab) {
+pub(crate) async fn a_client_of_ipv6_has_one_window_in_all_of_its_network(bed: &TestBed) {
     let policy = Policy::named("attributes")
         .with("/callers/attributes/it", json!([{ "client_address": {} }]))
         .with("/limits", json!([
@@ -198,7 +199,7 @@ pub(crate) async fn a_client_of_ipv6_has_one_window_in_all_of_its_network(lab: &
     let trusting = Setup::of(&policy).edited(|listeners, _| {
         connection_manager(listeners)["xff_num_trusted_hops"] = json!(1);
     });
-    let gateway = lab.open_with(trusting).await;
+    let gateway = bed.open_with(trusting).await;
     let client = gateway.client();
     for path in ["/rolling", "/calendar"] {
         let addresses = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:DB8:0:1:0:0:0:3", "2001:db8:0:1::1"];
@@ -214,7 +215,7 @@ pub(crate) async fn a_client_of_ipv6_has_one_window_in_all_of_its_network(lab: &
     }
 }
 
-pub(crate) async fn windows_of_the_calendar_end_where_their_zone_says(lab: &Lab) {
+pub(crate) async fn calendar_windows_end_as_their_zone_requires(bed: &TestBed) {
     const ZONES: [Tz; 7] = [
         Tz::UTC,
         Tz::Pacific__Kiritimati,
@@ -232,7 +233,7 @@ pub(crate) async fn windows_of_the_calendar_end_where_their_zone_says(lab: &Lab)
     });
     let named: Vec<(String, Value)> = named.collect();
     let named: Vec<(&str, Value)> = named.iter().map(|(name, limit)| (&**name, limit.clone())).collect();
-    let gateway = lab.open(&limits(&named)).await;
+    let gateway = bed.open(&limits(&named)).await;
     let client = gateway.client();
     away_from_the_turn(Duration::from_secs(1_800), SECOND * 5).await;
     for (number, (zone, window)) in all.into_iter().enumerate() {
@@ -247,14 +248,14 @@ pub(crate) async fn windows_of_the_calendar_end_where_their_zone_says(lab: &Lab)
     }
 }
 
-pub(crate) async fn a_flood_of_keys_stays_within_what_check_prints(lab: &Lab) {
+pub(crate) async fn a_flood_of_keys_stays_within_the_memory_that_check_prints(bed: &TestBed) {
     const KEYS: usize = 20_000;
-    // Each request makes a record under each of eight limits, of the kind that takes most room.
+    // Each request makes a record under each of eight limits, of the largest kind.
     let per_key = |number: usize| json!({ "name": format!("limit-{number}"), "per": ["api_key"], "rolling": { "quota": 32, "window": "1h" } });
     let policy =
         Policy::named("flood").with("/limits", (0..8).map(per_key).collect()).with("/store/keys_max", json!(KEYS));
     let stated = stated_memory(&policy);
-    let gateway = lab.open_with(Setup::of(&policy).within(400 << 20)).await;
+    let gateway = bed.open_with(Setup::of(&policy).within(400 << 20)).await;
     let crowd: Vec<Client> = (0..8).map(|_| Client::http2(gateway.address)).collect();
     let flood = async |round: usize, keys: usize, each: usize| {
         let mut clients = JoinSet::new();
@@ -271,28 +272,29 @@ pub(crate) async fn a_flood_of_keys_stays_within_what_check_prints(lab: &Lab) {
     };
     flood(0, 20, 1).await;
     let before = gateway.memory_bytes();
-    // 64,000 records, three times as many as may be kept; some of them as long as they get.
+    // 64,000 records, three times as many as may be kept; some of them of the largest size.
     flood(1, 1_000, 1).await;
     flood(2, 20, 32).await;
     let grown = gateway.memory_bytes().saturating_sub(before);
-    // Beside the counters the proxy takes some for its connections and the filter's own work.
+    // In addition to the counters, the proxy needs memory for its connections and the filter's
+    // work.
     assert!(grown < stated + (12 << 20), "grown by {grown} bytes; check says {stated}");
     let evicted = gateway.admin.metric("sluicegate_records_evicted_total", &[]).await;
     assert!(evicted > 20_000, "only {evicted} were evicted, and counted");
     let faults = gateway.admin.metric("sluicegate_faults_total", &[]).await;
     assert_eq!(faults, 0);
-    // A caller who is there keeps its count.
+    // An active caller keeps its counter.
     let steady = Call::get("/").header("x-api-key", "steady");
     assert_eq!(spend(&gateway.client(), &steady).await.0, 32);
 }
 
-/// The bytes of which `sluicegate check` says that the counters take no more.
+/// The most bytes of counters according to `sluicegate check`.
 fn stated_memory(policy: &Policy) -> u64 {
     let mut check = Command::new(required("SLUICEGATE"));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), policy.text()).expect("a file can be written");
     let output = check.arg("check").arg(file.path()).output().expect("check runs");
-    let said = String::from_utf8(output.stdout).expect("text");
-    let kilobytes = said.trim_end().rsplit_once("at most ").and_then(|(_, rest)| rest.strip_suffix(" KB"));
-    kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or_else(|| panic!("{said}")) * 1_000
+    let output = String::from_utf8(output.stdout).expect("text");
+    let kilobytes = output.trim_end().rsplit_once("at most ").and_then(|(_, rest)| rest.strip_suffix(" KB"));
+    kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or_else(|| panic!("{output}")) * 1_000
 }

@@ -1,17 +1,16 @@
-//! The presets with other directories than their own: empty ones, and entries without attributes that
-//! no entry has to have.
+//! The presets with other directories: empty ones, and entries without the optional attributes.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{account, text};
+use super::{explanation, text};
 
 const PRESETS: [&str; 5] = ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"];
 const DIRECTORY: &str = "  directory:\n";
 
-/// A preset around its directory, and the entries of it.
+/// A preset's text before its directory, the entries, and the text after it.
 fn around(preset: &str) -> (String, Vec<String>, String) {
     let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));
     let policy = std::fs::read_to_string(path).unwrap();
@@ -29,7 +28,7 @@ fn check(policy: &str) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
 }
 
-/// The entry without one of its attributes, for each of them.
+/// The entry without one of its attributes, for each attribute.
 fn without_one(entry: &str) -> Vec<String> {
     let inner = entry.strip_prefix("{ ").unwrap().strip_suffix(" }").unwrap();
     let pairs: Vec<&str> = inner.split(", ").collect();
@@ -47,12 +46,12 @@ fn a_preset_takes_an_empty_directory_and_any_kind_of_entry() {
     for preset in PRESETS {
         let (before, entries, after) = around(preset);
         let empty = format!("{before}  directory: []\n{after}");
-        let (code, told) = check(&empty);
-        // What a preset needs of Envoy is a note, and no warning.
-        let notes = told.lines().filter(|line| line.contains(": note: ")).count();
-        assert_eq!((code, told.lines().count() - notes), (0, 1), "{preset}: {told}");
+        let (code, printed) = check(&empty);
+        // A requirement on Envoy is a note, not a warning.
+        let notes = printed.lines().filter(|line| line.contains(": note: ")).count();
+        assert_eq!((code, printed.lines().count() - notes), (0, 1), "{preset}: {printed}");
         let call = ["-", "--path", "/v2/items", "-H", "authorization: Bearer x", "-H", "dd-api-key: x"];
-        let refused = account(&call, &empty);
+        let refused = explanation(&call, &empty);
         let is_dynatrace = preset == "dynatrace";
         let reason = if is_dynatrace { Value::Null } else { "unknown".into() };
         let refusal = &refused["callers"]["refused"];
@@ -62,9 +61,9 @@ fn a_preset_takes_an_empty_directory_and_any_kind_of_entry() {
             for entry in without_one(entry).iter().chain([entry, &entry.split(", ").next().unwrap().to_owned()]) {
                 let entry = if entry.ends_with('}') { entry.clone() } else { format!("{entry} }}") };
                 let policy = format!("{before}  directory:\n    - {entry}\n{after}");
-                let (code, told) = check(&policy);
-                assert_eq!(code, 0, "{preset} with {entry}: {told}");
-                assert!(!text(&account(&call, &policy)["decision"]).is_empty(), "{preset} with {entry}");
+                let (code, printed) = check(&policy);
+                assert_eq!(code, 0, "{preset} with {entry}: {printed}");
+                assert!(!text(&explanation(&call, &policy)["decision"]).is_empty(), "{preset} with {entry}");
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What the arguments say and what they leave open, of the caller and of the response.
+//! Missing arguments, and how they change the explanation of callers and responses.
 
 use serde_json::{Value, json};
 
-use super::{account, attribute, decisions, field, limit, preset, run, text, told};
+use super::{attribute, decisions, explanation, field, limit, preset, run, text, text_form};
 
 const POLICY: &str = "version: 1
 name: given
@@ -26,16 +26,16 @@ limits:
 ";
 const EU: [&str; 2] = ["--node-metadata", r#"{"shop":{"region":"eu"}}"#];
 
-/// `option: names` of each thing that was not given.
-fn not_given(account: &Value) -> Vec<String> {
-    let all = account["not_given"].as_array().unwrap().iter();
+/// `option: names` of each missing argument.
+fn not_given(explanation: &Value) -> Vec<String> {
+    let all = explanation["not_given"].as_array().unwrap().iter();
     let names = |it: &Value| it["names"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(",");
     all.map(|it| format!("{}: {}", text(&it["option"]), names(it))).collect()
 }
 
 #[test]
-fn what_was_not_given_is_said() {
-    let nothing = account(&["-", "--path", "/?user=u"], POLICY);
+fn missing_arguments_are_listed() {
+    let nothing = explanation(&["-", "--path", "/?user=u"], POLICY);
     assert_eq!(
         not_given(&nothing),
         [
@@ -47,7 +47,7 @@ fn what_was_not_given_is_said() {
             "--route-metadata: shard",
         ]
     );
-    let said = told(&["-", "--path", "/?user=u"], POLICY);
+    let said = text_form(&["-", "--path", "/?user=u"], POLICY);
     assert!(said.contains("\nnot given    the policy reads it, and it may change this explanation\n"), "{said}");
     assert!(said.contains("\n  --node-metadata         for region\n"), "{said}");
     assert!(
@@ -57,17 +57,17 @@ fn what_was_not_given_is_said() {
         "{said}"
     );
     assert!(said.contains("\ndecision     admitted: no limit applies to what was given\n"), "{said}");
-    let shared = told(&["-", "--path", "/", "--node-metadata", EU[1]], POLICY);
+    let shared = text_form(&["-", "--path", "/", "--node-metadata", EU[1]], POLICY);
     let line = "\n    counts   address absent (not given: --address), with all who have none\n";
     assert!(shared.contains(line), "{shared}");
-    let never = told(&["-", "--path", "/never/x"], POLICY);
+    let never = text_form(&["-", "--path", "/never/x"], POLICY);
     assert!(
         never.contains(
             "skips: does not apply: the caller has no shard (not given: --route-metadata), and it says absent: skip\n"
         ),
         "{never}"
     );
-    // What is given, be it nothing, is not missing; and what comes behind a value is not asked.
+    // An empty argument is not missing, and a source after the first value is not needed.
     let all = [
         "--metadata",
         "{}",
@@ -80,23 +80,23 @@ fn what_was_not_given_is_said() {
         "-H",
         "x-tenant: t",
     ];
-    let all = account(&[&["-", "--path", "/"], &EU[..], &all].concat(), POLICY);
+    let all = explanation(&[&["-", "--path", "/"], &EU[..], &all].concat(), POLICY);
     assert_eq!(not_given(&all), Vec::<String>::new());
-    let free = told(
+    let free = text_form(
         &["-", "--path", "/"],
         "version: 1\nname: free\nlimits: [{ name: all, for: { routes: [/x] }, per: [], bucket: { burst: 1, refill: 1/h } }]\n",
     );
     assert!(free.contains("\ndecision     admitted: no limit applies\n") && !free.contains("not given"), "{free}");
-    // A 401 may be for want of metadata.
-    let refused = account(&["-", "--path", "/"], &POLICY.replace("absent: anonymous", "absent: refuse"));
+    // Missing metadata may be the reason for a 401.
+    let refused = explanation(&["-", "--path", "/"], &POLICY.replace("absent: anonymous", "absent: refuse"));
     assert!(not_given(&refused).contains(&"--metadata: session,user".to_owned()), "{refused:#}");
 }
 
 #[test]
-fn a_response_says_what_a_request_costs() {
-    let call = |rest: &[&str]| account(&[&["-", "-X", "POST", "--path", "/"], &EU[..], rest].concat(), POLICY);
-    let costs = |account: &Value, name: &str| {
-        let limit = limit(account, name);
+fn a_response_determines_the_cost_of_a_request() {
+    let call = |rest: &[&str]| explanation(&[&["-", "-X", "POST", "--path", "/"], &EU[..], rest].concat(), POLICY);
+    let costs = |explanation: &Value, name: &str| {
+        let limit = limit(explanation, name);
         (limit["cost"].clone(), limit["remaining"].clone(), limit["overage"].clone(), limit["refunded"].clone())
     };
     let none = json!(null);
@@ -115,7 +115,7 @@ fn a_response_says_what_a_request_costs() {
     }
 
     let failed = call(&["--status", "404", "--response-header", "x-cost: 3", "--repeat", "9"]);
-    assert_eq!((text(&failed["decision"]), text(&failed["limit"])), ("refused", "late"), "who is charged always");
+    assert_eq!((text(&failed["decision"]), text(&failed["limit"])), ("refused", "late"), "always charged");
     let failed = call(&["--status", "404", "--response-header", "x-cost: 0", "--repeat", "9"]);
     assert_eq!(costs(&failed, "paid"), (json!(1), json!(5), json!(0), json!(true)));
     assert_eq!(costs(&failed, "both"), (json!(0), json!(9), json!(0), json!(true)));
@@ -123,7 +123,7 @@ fn a_response_says_what_a_request_costs() {
     let fine = call(&["--status", "204", "--response-header", "x-cost: 2", "--repeat", "2"]);
     assert_eq!(costs(&fine, "paid"), (json!(1), json!(3), json!(0), json!(false)));
     assert_eq!(costs(&fine, "both"), (json!(2), json!(5), json!(0), json!(false)));
-    // A gRPC call fails by its own status.
+    // The gRPC status decides whether a gRPC call fails.
     let grpc = [
         "-H",
         "content-type: application/grpc",
@@ -135,7 +135,7 @@ fn a_response_says_what_a_request_costs() {
     assert_eq!(costs(&call(&grpc), "paid"), (json!(1), json!(5), json!(0), json!(true)));
     assert_eq!(costs(&call(&grpc[2..]), "paid"), (json!(1), json!(4), json!(0), json!(false)), "no gRPC call");
 
-    let said = told(&[&["-", "-X", "POST", "--path", "/", "--status", "500"], &EU[..]].concat(), POLICY);
+    let said = text_form(&[&["-", "-X", "POST", "--path", "/", "--status", "500"], &EU[..]].concat(), POLICY);
     assert!(said.contains("\n    cost     1; refunded: the response is a failure\n"), "{said}");
     assert!(
         said.contains(
@@ -155,7 +155,7 @@ fn a_response_says_what_a_request_costs() {
 }
 
 #[test]
-fn a_401_tells_what_could_be_determined() {
+fn a_401_shows_the_attributes_that_are_known() {
     let pair = ["-H", "dd-api-key: demo-api-acme-1", "-H", "dd-application-key: demo-app-carol"];
     let refused = preset("datadog", &[&["--path", "/api/v1/monitor"], &pair[..]].concat());
     let callers = &refused["callers"];

@@ -1,8 +1,8 @@
-//! What the presets say of the requests that their pages tell of.
+//! The presets, with the requests that their pages describe.
 
 use serde_json::{Value, json};
 
-use super::{attribute, because, decisions, field, found, limit, preset, text};
+use super::{attribute, decisions, field, found, limit, preset, reason, text};
 
 #[test]
 fn a_burst_is_admitted_and_then_refused() {
@@ -25,20 +25,20 @@ fn a_burst_is_admitted_and_then_refused() {
         (&standard["cost"], &standard["charge"], &standard["retry_after"]),
         (&json!(1), &json!("success"), &json!(1))
     );
-    assert_eq!(because(&over, "data-read"), "tier");
+    assert_eq!(reason(&over, "data-read"), "tier");
 
-    // The other key is the same organization's, and the other tier has a budget of its own.
+    // The other key belongs to the same organization, and the other tier has its own budget.
     let other = preset("enterprise-v2", &["--path", "/v2/a/summary", "-H", "x-api-key:demo-acme-2"]);
     assert_eq!((found(&other), attribute(&other, "org")), (vec!["not_presented", "known"], "acme"));
     assert_eq!(decisions(&other), ["data-read: admitted"]);
-    // Where nobody is asked, nobody is known, and no limit is for them.
+    // Where callers are not identified, no limit applies to them.
     let outside = preset("enterprise-v2", &["--path", "/health", "-H", "x-api-key: nobody"]);
     assert_eq!((&outside["callers"]["asked"], found(&outside)), (&json!(false), Vec::new()));
-    assert_eq!((text(&outside["decision"]), because(&outside, "standard")), ("admitted", "tier"));
+    assert_eq!((text(&outside["decision"]), reason(&outside, "standard")), ("admitted", "tier"));
 }
 
 #[test]
-fn who_is_not_let_in_is_told_why() {
+fn a_401_states_its_reason() {
     let path = ["--path", "/v2/things"];
     for (headers, reason, found_is, why) in [
         (&[][..], "absent", ["not_presented", "not_presented"], "no credential is presented"),
@@ -48,7 +48,7 @@ fn who_is_not_let_in_is_told_why() {
             ["unknown", "not_looked_at"],
             "the directory does not have this bearer",
         ),
-        // Envoy joins these lines into one before any filter sees them.
+        // Envoy joins these lines into one before any filter reads them.
         (
             &["-H", "authorization: Bearer demo-acme-1", "-H", "Authorization: Bearer demo-acme-1"],
             "unknown",
@@ -68,20 +68,20 @@ fn who_is_not_let_in_is_told_why() {
             "org is globex (the directory, for bearer) and acme (the directory, for api_key)",
         ),
     ] {
-        let account = preset("enterprise-v2", &[&path[..], headers].concat());
-        assert_eq!(account["callers"]["refused"], json!({ "reason": reason, "message": why }));
-        assert_eq!((text(&account["decision"]), found(&account)), ("refused", found_is.to_vec()), "{reason}");
+        let explanation = preset("enterprise-v2", &[&path[..], headers].concat());
+        assert_eq!(explanation["callers"]["refused"], json!({ "reason": reason, "message": why }));
+        assert_eq!((text(&explanation["decision"]), found(&explanation)), ("refused", found_is.to_vec()), "{reason}");
         assert_eq!(
-            (&account["response"]["status"], &account["limits"], &account["not_applied"]),
+            (&explanation["response"]["status"], &explanation["limits"], &explanation["not_applied"]),
             (&json!(401), &json!([]), &json!([]))
         );
         let error = if reason == "absent" { "" } else { ", error=\"invalid_token\"" };
-        assert_eq!(field(&account, "www-authenticate"), format!("Bearer realm=\"enterprise-v2\"{error}"));
+        assert_eq!(field(&explanation, "www-authenticate"), format!("Bearer realm=\"enterprise-v2\"{error}"));
     }
 }
 
 #[test]
-fn a_token_and_a_session_are_told_apart() {
+fn a_token_and_a_session_are_distinguished() {
     let token =
         preset("dash0", &["-X", "POST", "--path", "/api/alerts/7/test", "-H", "Authorization: Bearer demo-alice-1"]);
     assert_eq!(decisions(&token), ["test-per-user: admitted", "test-per-org: admitted", "write-per-token: admitted"]);
@@ -102,7 +102,7 @@ fn a_token_and_a_session_are_told_apart() {
     assert_eq!(decisions(&session), ["read-per-user: admitted", "read-per-org: admitted"]);
     assert_eq!(limit(&session, "read-per-user")["rule"], json!({ "rolling": { "quota": 12000, "window": "10s" } }));
     assert_eq!(limit(&session, "read-per-user")["override"], "/limits/0/overrides/0");
-    assert_eq!((because(&session, "read-per-token"), because(&session, "write-per-token")), ("key", "tier"));
+    assert_eq!((reason(&session, "read-per-token"), reason(&session, "write-per-token")), ("key", "tier"));
     let from =
         &session["callers"]["attributes"].as_array().unwrap().iter().find(|it| it["name"] == "user").unwrap()["from"];
     assert_eq!(from, "metadata [envoy.filters.http.jwt_authn, session, sub]");
@@ -111,9 +111,9 @@ fn a_token_and_a_session_are_told_apart() {
     let carol = ["-H", "Authorization: Bearer demo-carol", "--path", "/api/boards", "--metadata", claims];
     let both = preset("dash0", &carol);
     assert_eq!((text(&both["callers"]["refused"]["reason"]), found(&both)), ("conflicting", vec!["verified", "known"]));
-    let told = text(&both["callers"]["refused"]["message"]);
+    let printed = text(&both["callers"]["refused"]["message"]);
     assert_eq!(
-        told,
+        printed,
         "user is carol (the directory, for token) and zoe (metadata [envoy.filters.http.jwt_authn, session, sub])"
     );
 }
@@ -130,7 +130,7 @@ fn two_keys_make_one_caller() {
     assert_eq!(limit(&both, "monitor_status")["key"], json!([{ "name": "requester", "value": "alice" }]));
     let rule = json!({ "calendar": { "quota": 120, "window": "1m", "zone": "UTC" }, "over": "refuse" });
     assert_eq!(limit(&both, "monitor_status")["rule"], rule);
-    assert_eq!((because(&both, "events"), field(&both, "x-ratelimit-name")), ("routes", "monitor_status"));
+    assert_eq!((reason(&both, "events"), field(&both, "x-ratelimit-name")), ("routes", "monitor_status"));
     let alone = preset("datadog", &["-H", "dd-api-key: demo-api-acme-2", "--path", "/api/v1/monitor/5"]);
     assert_eq!(attribute(&alone, "requester"), "api-2", "without an application key the API key's");
     let two = preset("datadog", &["-H", "dd-api-key: demo-api-globex", "--path", "/?application_key=demo-app-alice"]);
@@ -166,7 +166,7 @@ fn a_plan_has_numbers_of_its_own() {
         let monthly = limit(&over_it, "monthly-requests");
         assert_eq!(monthly["rule"]["calendar"]["quota"], month);
         assert_eq!((&monthly["rule"]["over"], &monthly["shown"]), (&json!(over), &json!(false)));
-        assert_eq!(monthly["remaining"], month.saturating_sub(quota), "what it would have taken it did not take");
+        assert_eq!(monthly["remaining"], month.saturating_sub(quota), "the limit that refuses takes nothing");
         assert_eq!(monthly["reset_in"], 482_400, "until December");
     }
 }

@@ -1,6 +1,6 @@
-//! The keys, the words, the numbers and the defaults of the schema are those of the readers: each place
-//! of a good policy is made wrong in turn, and what the reader says could stand there is what the
-//! schema says.
+//! Compares the keys, words, numbers and defaults of the schema with those of the readers: makes
+//! each value of a valid policy wrong in turn, and compares what the reader would accept there with
+//! the schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,35 +9,35 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::document::from_json;
 use sluicegate::policy::error::Reason;
 
-use super::{errors, good, schema, validator};
+use super::{errors, schema, valid_policies, validator};
 
-/// A key and a word that no policy has.
+/// A key or a word that no policy has.
 const UNKNOWN: &str = "zzz-unknown";
 
-/// What names are of, that no schema can list.
+/// Names that no schema can list.
 const NAMED_IN_THE_DOCUMENT: [&str; 3] = ["a tier", "a credential", "a credential before this one"];
 
-/// One place of a document: its pointer, and the schemas that hold for what stands there.
+/// One place of a document: its pointer, and the schemas that apply to its value.
 struct Place<'s> {
     at: String,
     schemas: Vec<&'s Map<String, Value>>,
 }
 
 impl<'s> Place<'s> {
-    /// The keys that may stand here by name.
+    /// The known keys of this map.
     fn keys(&self) -> BTreeSet<&'s str> {
         let properties = self.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object());
         properties.flat_map(|properties| properties.keys()).map(String::as_str).collect()
     }
 
-    /// Whether other keys may stand here, too.
+    /// Whether other keys are allowed, too.
     fn is_open(&self) -> bool {
         let additional: Vec<_> = self.schemas.iter().filter_map(|schema| schema.get("additionalProperties")).collect();
         assert_eq!(additional.len(), 1, "{}: one schema says whether there are other keys", self.at);
         *additional[0] != json!(false)
     }
 
-    /// The words of which one stands here.
+    /// The words of this choice.
     fn words(&self) -> BTreeSet<&'s str> {
         self.schemas.iter().filter_map(|schema| schema.get("const")?.as_str()).collect()
     }
@@ -74,17 +74,24 @@ fn walk<'s>(
         walk(root, next, child, format!("{at}/{step}"), places);
     };
     match value {
-        Value::Object(entries) => entries.iter().for_each(|(key, child)| below(key, child, places)),
+        Value::Object(entries) => {
+            for (key, child) in entries {
+                below(key, child, places);
+            }
+        }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, child)| below(&index.to_string(), child, places));
+            for (index, child) in items.iter().enumerate() {
+                below(&index.to_string(), child, places);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     places.push(Place { at, schemas });
 }
 
-/// `schema` and whatever it stands for: what it refers to, what holds because of the keys of `value`, and
-/// those of its choices that fit it; of choices between single words all, so that they can be listed.
+/// `schema` and all that it implies: its references, the rules that the keys of `value` trigger,
+/// and those of its choices that match. All choices between single words, so that they can be
+/// listed.
 fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: bool) -> Vec<&'s Map<String, Value>> {
     let Some(map) = schema.as_object() else { return Vec::new() };
     let kind = |kind: &Value| match kind.as_str().unwrap() {
@@ -93,7 +100,7 @@ fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: boo
         "string" => value.is_string(),
         "integer" => value.is_number(),
         "boolean" => value.is_boolean(),
-        other => panic!("{other} is no kind of value here"),
+        other => panic!("unexpected kind of value: {other}"),
     };
     let has = |schema: &Value| {
         let required = schema.get("required").and_then(Value::as_array);
@@ -117,14 +124,14 @@ fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: boo
     all
 }
 
-/// `document` with another value at a place.
+/// `document` with another value at one place.
 fn with(document: &Value, at: &str, value: Value) -> Value {
     let mut changed = document.clone();
     *changed.pointer_mut(at).unwrap() = value;
     changed
 }
 
-/// The reason that is given for a place.
+/// The reason of the error at one place.
 fn reason(document: &Value, at: &str) -> Option<Reason> {
     errors(document).into_iter().find(|error| error.at == at).map(|error| error.reason)
 }
@@ -133,7 +140,7 @@ fn reason(document: &Value, at: &str) -> Option<Reason> {
 fn every_map_has_the_keys_that_its_reader_knows() {
     let root = schema();
     let mut compared = BTreeSet::new();
-    for (name, document) in good() {
+    for (name, document) in valid_policies() {
         for place in places(&root, &document) {
             let Some(Value::Object(map)) = document.pointer(&place.at) else { continue };
             let mut longer = map.clone();
@@ -142,9 +149,9 @@ fn every_map_has_the_keys_that_its_reader_knows() {
             match errors {
                 Some(Reason::UnknownKey { known, .. }) => {
                     assert_eq!(place.keys(), known.into_iter().collect(), "{name}: {}: the keys", place.at);
-                    assert!(!place.is_open(), "{name}: {}: other keys are refused", place.at);
+                    assert!(!place.is_open(), "{name}: {}: other keys must be refused", place.at);
                 }
-                _ => assert!(place.is_open(), "{name}: {}: other keys may stand here", place.at),
+                _ => assert!(place.is_open(), "{name}: {}: other keys must be allowed", place.at),
             }
             compared.extend(
                 place
@@ -159,7 +166,7 @@ fn every_map_has_the_keys_that_its_reader_knows() {
     maps.extend(root["$defs"].as_object().unwrap().iter().map(|(name, schema)| (&**name, schema)));
     for (name, schema) in maps.iter().filter(|(_, schema)| schema["type"] == "object") {
         let compared = compared.contains(&std::ptr::from_ref(schema.as_object().unwrap()));
-        assert!(compared, "no good policy has a {name}: add one to tests/policies/ok_everything.yaml");
+        assert!(compared, "no valid policy has a {name}: add one to tests/policies/ok_everything.yaml");
     }
 }
 
@@ -167,7 +174,7 @@ fn every_map_has_the_keys_that_its_reader_knows() {
 fn every_choice_has_the_words_that_its_reader_knows() {
     let root = schema();
     let mut compared = 0;
-    for (name, document) in good() {
+    for (name, document) in valid_policies() {
         for place in places(&root, &document) {
             if !document.pointer(&place.at).is_some_and(Value::is_string) {
                 continue;
@@ -189,7 +196,7 @@ fn every_choice_has_the_words_that_its_reader_knows() {
 fn every_number_has_the_range_that_its_reader_has() {
     let root = schema();
     let mut compared = 0;
-    for (name, document) in good() {
+    for (name, document) in valid_policies() {
         for place in places(&root, &document) {
             if !document.pointer(&place.at).is_some_and(Value::is_number) {
                 continue;
@@ -198,9 +205,9 @@ fn every_number_has_the_range_that_its_reader_has() {
             let Some(Reason::OutOfRange { min, max, .. }) =
                 reason(&with(&document, &place.at, json!(u64::MAX)), &place.at)
             else {
-                panic!("{name}: {}: any number can stand here", place.at)
+                panic!("{name}: {}: any number is allowed here", place.at)
             };
-            // A constant has no range, and is one.
+            // A constant has no range.
             let told =
                 if place.schemas.iter().any(|schema| schema.contains_key("const")) { [Some(max); 2] } else { told };
             assert_eq!(told, [Some(min), Some(max)], "{name}: {}", place.at);
@@ -210,7 +217,7 @@ fn every_number_has_the_range_that_its_reader_has() {
     assert!(compared > 50, "only {compared} numbers");
 }
 
-/// A policy with a place for each default. It has no overrides, whose order is nobody's.
+/// A policy with a place for each default. It has no overrides, whose order would be arbitrary.
 const LEAST: &str = r#"{
     "version": 1, "name": "least",
     "callers": { "credentials": [{ "name": "key", "header": "x-key" }], "directory": [],
@@ -224,7 +231,7 @@ const LEAST: &str = r#"{
 }"#;
 
 #[test]
-fn every_default_is_what_the_reader_takes_where_nothing_stands() {
+fn every_default_is_that_of_the_reader() {
     let root = schema();
     let document: Value = serde_json::from_str(LEAST).unwrap();
     let compiled = |document: &Value| {
@@ -236,7 +243,7 @@ fn every_default_is_what_the_reader_takes_where_nothing_stands() {
         let properties = place.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flatten();
         for (key, default) in properties.filter_map(|(key, schema)| Some((key, schema.get("default")?))) {
             let mut longer = document.pointer(&place.at).unwrap().as_object().unwrap().clone();
-            assert_eq!(longer.insert(key.clone(), default.clone()), None, "{}/{key}: it is not there", place.at);
+            assert_eq!(longer.insert(key.clone(), default.clone()), None, "{}/{key}: it must be absent", place.at);
             let longer = with(&document, &place.at, longer.into());
             assert_eq!(compiled(&longer), compiled(&document), "{}/{key}: {default}", place.at);
             compared.insert(format!("{}/{key}", place.at), default);
@@ -246,84 +253,86 @@ fn every_default_is_what_the_reader_takes_where_nothing_stands() {
     assert_eq!(compared.len(), told, "a default of the schema has no place in {LEAST}: {compared:#?}");
 }
 
-/// Values that are right in some places, at the edge of it in others, and wrong in most.
+/// Strings for [`candidates`].
+const TEXTS: [&str; 73] = [
+    "",
+    "a",
+    "a-_9",
+    "A",
+    "credential",
+    "tier",
+    "routes",
+    "sha256",
+    "token",
+    "read",
+    "acme",
+    "Bearer",
+    "refuse",
+    "count",
+    "/",
+    "/a",
+    "/a/{org}",
+    "/{org}/**",
+    "GET /a*b",
+    "GET,POST /**",
+    "/A/é/*.json",
+    "/...",
+    "/a..",
+    "/.a/..b",
+    "/{a_1}/*",
+    "/a+b:c;d=e@f",
+    "-/a",
+    "G-1 /",
+    "1/s",
+    "007/min",
+    "1000000/s",
+    "9/h",
+    "366/d",
+    "1s",
+    "01s",
+    "60s",
+    "007m",
+    "366d",
+    "1h",
+    "3600s",
+    "86400s",
+    "52w",
+    "24h",
+    "1B",
+    "007KiB",
+    "1000GB",
+    "text/*",
+    "text/*+a",
+    "Text/A+b",
+    "/a~1b/~0",
+    "//",
+    "1mo",
+    "012mo",
+    "12mo",
+    "1d",
+    "1w",
+    "00%",
+    "100%",
+    "0100%",
+    "UTC",
+    "Europe/Rome",
+    "content-length",
+    "Content-Length",
+    "x!#$%&'*+-.^_`|~9",
+    "text/plain",
+    "text/plain ; a=b",
+    "a/b;",
+    "{limit}",
+    "{trace_id} {Trace} {{}",
+    "{{trace_id}",
+    "é ☃",
+    "a b\n\tc",
+    "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+];
+
+/// Values that are valid in some places, at the limit in others, and invalid in most.
 fn candidates() -> Vec<Value> {
-    let texts = [
-        "",
-        "a",
-        "a-_9",
-        "A",
-        "credential",
-        "tier",
-        "routes",
-        "sha256",
-        "token",
-        "read",
-        "acme",
-        "Bearer",
-        "refuse",
-        "count",
-        "/",
-        "/a",
-        "/a/{org}",
-        "/{org}/**",
-        "GET /a*b",
-        "GET,POST /**",
-        "/A/é/*.json",
-        "/...",
-        "/a..",
-        "/.a/..b",
-        "/{a_1}/*",
-        "/a+b:c;d=e@f",
-        "-/a",
-        "G-1 /",
-        "1/s",
-        "007/min",
-        "1000000/s",
-        "9/h",
-        "366/d",
-        "1s",
-        "01s",
-        "60s",
-        "007m",
-        "366d",
-        "1h",
-        "3600s",
-        "86400s",
-        "52w",
-        "24h",
-        "1B",
-        "007KiB",
-        "1000GB",
-        "text/*",
-        "text/*+a",
-        "Text/A+b",
-        "/a~1b/~0",
-        "//",
-        "1mo",
-        "012mo",
-        "12mo",
-        "1d",
-        "1w",
-        "00%",
-        "100%",
-        "0100%",
-        "UTC",
-        "Europe/Rome",
-        "content-length",
-        "Content-Length",
-        "x!#$%&'*+-.^_`|~9",
-        "text/plain",
-        "text/plain ; a=b",
-        "a/b;",
-        "{limit}",
-        "{trace_id} {Trace} {{}",
-        "{{trace_id}",
-        "é ☃",
-        "a b\n\tc",
-        "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    ];
-    let mut all: Vec<Value> = texts.iter().map(|text| json!(text)).collect();
+    let mut all: Vec<Value> = TEXTS.iter().map(|text| json!(text)).collect();
     all.extend([0_u64, 1, 2, 15, 128, 400, 499, 1_000_000_000, 999_999_999_999_999].map(|number| json!(number)));
     all.extend([json!(1.0), json!(1.5), json!(-1), json!(null), json!(true), json!(false), json!([]), json!({})]);
     all.extend([json!(["org"]), json!(["a", "b", "c"]), json!(["/a", "/b"]), json!({ "header": "content-length" })]);
@@ -340,14 +349,14 @@ fn candidates() -> Vec<Value> {
 }
 
 #[test]
-fn what_the_readers_accept_the_schema_accepts() {
+fn the_schema_accepts_what_the_readers_accept() {
     let root = schema();
     let validator = validator(&root);
     let mut accepted = 0;
     let mut seen = BTreeSet::new();
-    for (name, document) in good().iter().filter(|(name, _)| name.starts_with("ok_")) {
+    for (name, document) in valid_policies().iter().filter(|(name, _)| name.starts_with("ok_")) {
         for place in places(&root, document).iter().filter(|place| !place.at.is_empty()) {
-            // One place of a kind is as good as thirty.
+            // One place of each kind is enough.
             let kind: Vec<_> = place.schemas.iter().map(|schema| std::ptr::from_ref(*schema)).collect();
             if !seen.insert(kind) {
                 continue;

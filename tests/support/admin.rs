@@ -1,4 +1,4 @@
-//! Envoy's admin endpoint, as far as the scenarios ask it.
+//! Envoy's admin endpoint, as far as the scenarios need it.
 
 use crate::harness::{Call, Client};
 use std::net::SocketAddr;
@@ -19,8 +19,8 @@ impl Admin {
         Self { client: Client::http1(address) }
     }
 
-    /// The body of `path`, or nothing while the endpoint does not answer 200. A connection that leads nowhere,
-    /// as one to a container that is about to start, is not waited for.
+    /// The body of `path`, or nothing if the endpoint does not answer 200. Does not wait for a
+    /// connection that leads nowhere, such as one to a container that is about to start.
     pub(crate) async fn text(&self, path: &str) -> Option<String> {
         let answer = timeout(Duration::from_secs(10), self.client.try_send(Call::get(path))).await.ok()?.ok()?;
         (answer.status == 200).then(|| String::from_utf8_lossy(&answer.body).into_owned())

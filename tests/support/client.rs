@@ -1,4 +1,4 @@
-//! Clients with full control over the method, the path, the headers and the body.
+//! Clients with full control of the method, the path, the headers and the body.
 
 use crate::harness::DEADLINE;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// One request: a method, a path that is sent as it is written, headers in their order, a body.
+/// A request: a method, a path that is sent as written, headers in order, a body.
 #[derive(Clone)]
 pub(crate) struct Call {
     method: Method,
@@ -36,12 +36,12 @@ impl Call {
         Self::new("POST", path)
     }
 
-    /// With a body of so many bytes, which the client announces in `content-length`.
+    /// With a body of this many bytes and its `content-length`.
     pub(crate) fn sized(self, bytes: usize) -> Self {
         Self { body: Bytes::from(vec![b'x'; bytes]), ..self }
     }
 
-    /// Adds a header; the same name again sends it again.
+    /// Adds a header; a repeated name is sent again.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
         self.headers.push((name, HeaderValue::from_str(value).expect("a header value")));
@@ -52,7 +52,7 @@ impl Call {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
-    /// Asks the upstream for this status.
+    /// Asks the upstream to answer with this status.
     pub(crate) fn answered(self, status: u16) -> Self {
         self.header("x-answer-status", &status.to_string())
     }
@@ -62,12 +62,12 @@ impl Call {
         self.header("x-answer-delay-ms", &delay.as_millis().to_string())
     }
 
-    /// Asks the upstream to answer only when the test lets it go.
+    /// Asks the upstream to answer only when the test releases it.
     pub(crate) fn held(self) -> Self {
         self.header("x-answer-held", "1")
     }
 
-    /// Asks the upstream to send this header; again for another one.
+    /// Asks the upstream to send this header. Can be repeated.
     pub(crate) fn answered_with(self, name: &str, value: &str) -> Self {
         self.header("x-answer-header", &format!("{name}: {value}"))
     }
@@ -77,7 +77,7 @@ impl Call {
         self.header("x-answer-trailer", &format!("{name}: {value}"))
     }
 
-    /// The request itself, for whoever is at `authority`.
+    /// The request, for the server at `authority`.
     pub(crate) fn request(self, authority: &str) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(self.method)
@@ -95,20 +95,20 @@ impl Call {
     }
 }
 
-/// A response, whole. Times are those since the epoch, by the one clock of this machine.
+/// A complete response. Times are since the epoch, by this machine's clock.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// When the request was about to be sent.
+    /// The time just before the request was sent.
     pub(crate) sent: Duration,
-    /// When all of the response was there.
+    /// The time when the response was complete.
     pub(crate) received: Duration,
 }
 
 impl Answer {
-    /// The one value of a header; fails if it was sent more than once.
+    /// The only value of a header; fails if it was sent more than once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
@@ -116,7 +116,7 @@ impl Answer {
         Some(value.to_str().expect("a header in ASCII"))
     }
 
-    /// When the upstream got the request, as that one wrote it down; nothing where it never did.
+    /// The time at which the upstream received the request; nothing if it never did.
     pub(crate) fn arrived(&self) -> Option<Duration> {
         self.number("x-arrived").map(Duration::from_nanos)
     }
@@ -131,7 +131,7 @@ impl Answer {
     }
 }
 
-/// A pool of connections of its own: two clients never share one.
+/// A connection pool: two clients never share one.
 #[derive(Clone)]
 pub(crate) struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
@@ -149,7 +149,7 @@ impl Client {
     }
 
     fn new(address: SocketAddr, http2: bool) -> Self {
-        // A request that is repeated in silence would be counted twice.
+        // A request that is retried silently would be counted twice.
         let pool = Pool::builder(TokioExecutor::new()).http2_only(http2).retry_canceled_requests(false).build_http();
         Self { pool, address }
     }
@@ -167,14 +167,14 @@ impl Client {
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
     }
 
-    /// Sends `call` and hangs up once the head of the response has come.
+    /// Sends `call` and closes the connection after the head of the response.
     pub(crate) async fn hang_up_after_the_head(&self, call: Call) {
         let request = call.request(&self.address.to_string());
         let head = timeout(DEADLINE * 2, self.pool.request(request)).await.expect("an answer in time");
         assert_eq!(head.expect("an answer").status().as_u16(), 200);
     }
 
-    /// The statuses that `count` equal calls get, one after the other.
+    /// The statuses of `count` equal calls, one after another.
     pub(crate) async fn statuses(&self, call: &Call, count: usize) -> Vec<u16> {
         let mut statuses = Vec::with_capacity(count);
         for _ in 0..count {
@@ -185,17 +185,17 @@ impl Client {
 }
 
 /// The time since the epoch, by the clock that clients, the proxy and the upstream share.
-#[allow(clippy::disallowed_methods, reason = "what a policy promises is told by the wall clock")]
+#[allow(clippy::disallowed_methods, reason = "policies are defined by the wall clock")]
 pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock past 1970")
 }
 
-/// Sends bytes as they are and returns what came back until the other side closed or fell silent.
+/// Sends bytes unchanged and returns the response until the other side closes or falls silent.
 ///
-/// `half_close` ends the sending side first, as a client does that has nothing more to say.
+/// `half_close` closes the sending side first, as a client does that has nothing more to send.
 pub(crate) async fn raw(address: SocketAddr, request: &[u8], half_close: bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.expect("the gateway accepts");
-    // The proxy may refuse and close while it is still being written to.
+    // The proxy may refuse and close before all is written.
     let _ = stream.write_all(request).await;
     if half_close {
         let _ = stream.shutdown().await;

@@ -1,36 +1,38 @@
-//! The driver that shows what only a container can: an Envoy in a network of its own, not as root,
-//! with its files read-only and perhaps a memory limit.
+//! The driver for containers: an Envoy in a network of its own, not as root, with read-only files
+//! and possibly a memory limit.
 
-use crate::harness::{Driver, ENVOY_FLAGS, Place, Signal, free_address};
+use crate::harness::{Driver, Place, Signal, free_address};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-/// Nobody in particular, and nobody that owns the mounted files.
+/// An unprivileged user who does not own the mounted files.
 const USER: &str = "65532:65532";
 const FILES: &str = "/etc/sluicegate";
 const LISTEN: u16 = 8080;
 const ADMIN: u16 = 9901;
 
-/// One Envoy container in one network; both go by the same random name.
+/// One Envoy container in one network, both with the same random name.
 pub(crate) struct Container {
     name: String,
     place: Place,
     gateway: IpAddr,
     listen: SocketAddr,
     admin: SocketAddr,
+    additional: Vec<SocketAddr>,
     created: bool,
 }
 
 impl Container {
     pub(crate) fn make(place: Place) -> Box<dyn Driver> {
-        // The directory's name is random already.
+        // The directory's name is random.
         let name = place.files.file_name().and_then(|name| name.to_str()).expect("a directory's name");
         let name = format!("{}-{}", name.to_lowercase().replace('.', ""), std::process::id());
         docker(&["network", "create", &name]);
         let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &name]);
         let mut container = Self {
             name,
+            additional: (0..place.additional).map(|_| free_address()).collect(),
             place,
             gateway: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             listen: free_address(),
@@ -50,15 +52,18 @@ impl Container {
         option("--network", self.name.clone());
         option("--publish", format!("{}:{LISTEN}", self.listen));
         option("--publish", format!("{}:{ADMIN}", self.admin));
+        for (inside, reached) in self.additional() {
+            option("--publish", format!("{reached}:{}", inside.port()));
+        }
         option("--volume", format!("{}:{FILES}:ro", self.place.files.display()));
         if let Some(bytes) = self.place.memory_bytes_max {
             option("--memory", bytes.to_string());
         }
-        // Both the official image and one with nothing but Envoy have it there.
+        // Envoy has this path in the official image and in our own.
         option("--entrypoint", "/usr/local/bin/envoy".to_owned());
         arguments.push(image());
         arguments.extend(["-c".to_owned(), format!("{FILES}/envoy.yaml")]);
-        arguments.extend(ENVOY_FLAGS.map(str::to_owned));
+        arguments.extend(self.place.flags());
         docker(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
@@ -81,6 +86,11 @@ impl Driver for Container {
         (self.listen, self.admin)
     }
 
+    fn additional(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        (LISTEN + 1..).map(|port| SocketAddr::new(any, port)).zip(self.additional.iter().copied()).collect()
+    }
+
     fn start(&mut self) {
         if !self.created {
             self.create();
@@ -93,6 +103,14 @@ impl Driver for Container {
         docker(&["kill", "--signal", signal.name(), &self.name]);
     }
 
+    fn pause(&mut self) {
+        docker(&["pause", &self.name]);
+    }
+
+    fn unpause(&mut self) {
+        docker(&["unpause", &self.name]);
+    }
+
     fn running(&mut self) -> bool {
         docker(&["inspect", "--format", "{{.State.Running}}", &self.name]).trim() == "true"
     }
@@ -101,7 +119,7 @@ impl Driver for Container {
         if !self.created {
             return String::new();
         }
-        // One pipe for both streams, so that what is new stands at the end.
+        // One pipe for both streams, so that new lines are at the end.
         let both = format!("docker logs {} 2>&1", self.name);
         let output = Command::new("sh").args(["-c", &both]).output().expect("docker can be run");
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -123,13 +141,13 @@ impl Drop for Container {
     }
 }
 
-/// The image of Envoy: by default the one that `make envoy-image` builds.
+/// The Envoy image; by default the one that `make envoy-image` builds.
 pub(crate) fn image() -> String {
     let image = std::env::var("ENVOY_IMAGE").ok().filter(|image| !image.is_empty());
     image.unwrap_or_else(|| "sluicegate-envoy:1.40.0".to_owned())
 }
 
-/// Runs docker and returns what it printed; fails with what it complained about.
+/// Runs docker and returns its output; fails with its error.
 pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("docker can be run");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -137,7 +155,7 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Docker's sizes: `54.3MiB`.
+/// Parses docker's sizes: `54.3MiB`.
 fn bytes(size: &str) -> Option<u64> {
     let at = size.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = size.split_at(at);

@@ -1,4 +1,4 @@
-//! Many clients at once, each with a connection of its own, over both protocols and all workers.
+//! Many clients at once, each with its own connection, over both protocols and all workers.
 
 use crate::harness::{Answer, Call, Client, Gateway};
 use std::future::Future;
@@ -8,11 +8,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-/// So many clients.
 pub(crate) struct Crowd(Vec<Client>);
 
 impl Crowd {
-    /// Clients of one gateway; every fourth speaks HTTP/2.
+    /// This many clients of one gateway; every fourth uses HTTP/2.
     pub(crate) fn of(count: usize, gateway: &Gateway) -> Self {
         let client = |index: usize| match index % 4 {
             0 => Client::http2(gateway.address),
@@ -21,7 +20,8 @@ impl Crowd {
         Self((0..count).map(client).collect())
     }
 
-    /// Each client sends `each` calls, one after the other; all answers. `call` is told a client's number.
+    /// Each client sends `each` calls, one after another; returns all responses. `call` takes the
+    /// number of a client.
     pub(crate) async fn send(&self, each: usize, call: impl Fn(usize) -> Call) -> Vec<Answer> {
         self.all(call, move |client, call| async move {
             let mut answers = Vec::with_capacity(each);
@@ -33,7 +33,7 @@ impl Crowd {
         .await
     }
 
-    /// Each client sends calls for so long, with a moment between them; all answers.
+    /// Each client sends calls for this time, with short pauses; returns all responses.
     pub(crate) async fn send_for(&self, time: Duration, call: impl Fn(usize) -> Call) -> Vec<Answer> {
         let begun = Instant::now();
         self.all(call, move |client, call| async move {
@@ -59,15 +59,15 @@ impl Crowd {
     }
 }
 
-/// Clients that go on until they are stopped. Each makes its calls over a new connection in every round, so
-/// that the policy which is there by then is asked.
+/// Clients that run until they are stopped. In every round, each makes its calls over a new
+/// connection, so that the current policy applies.
 pub(crate) struct Load {
     stopped: Arc<AtomicBool>,
     clients: JoinSet<()>,
 }
 
 impl Load {
-    /// So many clients begin; `calls` is told a client's number. Every fourth speaks HTTP/2.
+    /// Starts this many clients; `calls` takes the number of a client. Every fourth uses HTTP/2.
     pub(crate) fn start(count: usize, gateway: &Gateway, calls: impl Fn(usize) -> Vec<Call>) -> Self {
         let (stopped, mut clients) = (Arc::<AtomicBool>::default(), JoinSet::new());
         let address = gateway.address;
@@ -77,7 +77,8 @@ impl Load {
                 while !stopped.load(Ordering::Relaxed) {
                     let client = if index % 4 == 0 { Client::http2(address) } else { Client::http1(address) };
                     for call in &calls {
-                        // A listener that goes may close the connection without an answer.
+                        // A listener that is being removed may close the connection without a
+                        // response.
                         if let Ok(answer) = client.try_send(call.clone()).await {
                             assert!([200, 429].contains(&answer.status), "status {}", answer.status);
                         }
@@ -88,7 +89,7 @@ impl Load {
         Self { stopped, clients }
     }
 
-    /// Waits for the last answers.
+    /// Waits for the last responses.
     pub(crate) async fn stop(self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.clients.join_all().await;

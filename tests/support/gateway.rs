@@ -1,169 +1,35 @@
-//! One proxy with its upstream: started from a policy, updated, killed, asked.
+//! One proxy with its upstream: start, update, kill, query.
 
+use crate::harness::driver::{Driver, Place, Signal};
 use crate::harness::render::{policy_as_struct, render, replace_policy, upstream_over_http2};
+use crate::harness::setup::{Edit, Setup};
 use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually, required};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// Envoy's worker threads: two, so that counts must hold across workers.
-const WORKERS: u64 = 2;
-
-/// What every Envoy is started with, after `-c FILE`. Without the last pair the access log lags ten seconds.
-pub(crate) const ENVOY_FLAGS: [&str; 11] = [
-    "--concurrency",
-    "2",
-    "--disable-hot-restart",
-    "-l",
-    "warning",
-    "--component-log-level",
-    "wasm:info",
-    // Longer than any scenario takes: who is under way at an update goes on.
-    "--drain-time-s",
-    "600",
-    "--file-flush-interval-msec",
-    "100",
-];
-
-/// What a driver is given to make one proxy in.
-pub(crate) struct Place {
-    /// A directory that anybody may read; it holds `envoy.yaml`, `listeners.yaml` and `sluicegate.wasm`.
-    pub(crate) files: PathBuf,
-    /// The most memory the proxy may take, over which it is killed.
-    #[allow(dead_code, reason = "a process takes what it needs; only a container is held to it")]
-    pub(crate) memory_bytes_max: Option<u64>,
-}
-
-/// The two ways to end a proxy.
-#[derive(Clone, Copy)]
-pub(crate) enum Signal {
-    Kill,
-    Terminate,
-}
-
-impl Signal {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "KILL",
-            Self::Terminate => "TERM",
-        }
-    }
-}
-
-/// Where an Envoy runs. Dropping it leaves nothing behind.
-pub(crate) trait Driver: Send {
-    /// Where an upstream of this process must listen for the proxy to reach it.
-    fn upstream_ip(&self) -> IpAddr;
-    /// The directory of [`Place::files`], as the proxy sees it.
-    fn files(&self) -> &Path;
-    /// What the proxy binds: its listener, its admin endpoint.
-    fn binds(&self) -> (SocketAddr, SocketAddr);
-    /// Where this process reaches those two.
-    fn reached_at(&self) -> (SocketAddr, SocketAddr);
-    /// Starts the proxy, for the first time or again.
-    fn start(&mut self);
-    fn signal(&mut self, signal: Signal);
-    fn running(&mut self) -> bool;
-    /// All that the proxy wrote: its log and its access log.
-    fn log(&self) -> String;
-    /// The memory it takes at this moment.
-    fn memory_bytes(&self) -> u64;
-}
-
-/// A change to the listeners.
-pub(crate) type Edit = Arc<dyn Fn(&mut Value, &Policy) + Send + Sync>;
-
-/// What a gateway is started with.
-pub(crate) struct Setup {
-    pub(crate) policy: Policy,
-    /// Changes to the listeners that no policy can ask for; made again at every update.
-    pub(crate) edit: Option<Edit>,
-    /// HTTP filters before ours.
-    pub(crate) filters: Option<Value>,
-    /// What the proxy is told of itself: `KEY=VALUE`.
-    pub(crate) node_metadata: Option<&'static str>,
-    pub(crate) memory_bytes_max: Option<u64>,
-    /// The variable that says where the filter is.
-    pub(crate) wasm: &'static str,
-    /// Whether the listeners come from a file that Envoy watches, or stand in the bootstrap.
-    pub(crate) watched: bool,
-    /// Whether Envoy speaks HTTP/2 to the upstream, as gRPC needs.
-    pub(crate) http2: bool,
-}
-
-impl Setup {
-    pub(crate) fn of(policy: &Policy) -> Self {
-        Self {
-            policy: policy.clone(),
-            edit: None,
-            filters: None,
-            node_metadata: None,
-            memory_bytes_max: None,
-            wasm: "SLUICEGATE_WASM",
-            watched: true,
-            http2: false,
-        }
-    }
-
-    /// With its listeners in the bootstrap, where no update or edit reaches them.
-    pub(crate) fn fixed(self) -> Self {
-        Self { watched: false, ..self }
-    }
-
-    pub(crate) fn edited(self, edit: impl Fn(&mut Value, &Policy) + Send + Sync + 'static) -> Self {
-        Self { edit: Some(Arc::new(edit)), ..self }
-    }
-
-    /// Behind these HTTP filters: a list, as Envoy takes it.
-    pub(crate) fn behind(self, filters: Value) -> Self {
-        Self { filters: Some(filters), ..self }
-    }
-
-    pub(crate) fn with_node_metadata(self, pair: &'static str) -> Self {
-        Self { node_metadata: Some(pair), ..self }
-    }
-
-    pub(crate) fn with_struct(self) -> Self {
-        self.edited(|listeners, policy| policy_as_struct(listeners, policy.value()))
-    }
-
-    pub(crate) fn with_http2(self) -> Self {
-        Self { http2: true, ..self }
-    }
-
-    /// With the filter that `x-trap` brings down.
-    pub(crate) fn that_traps(self) -> Self {
-        Self { wasm: "SLUICEGATE_TRAP_WASM", ..self }
-    }
-
-    pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
-        Self { memory_bytes_max: Some(memory_bytes_max), ..self }
-    }
-}
-
-/// Makes gateways for one scenario.
-pub(crate) struct Lab {
+/// Makes the gateways of one scenario.
+pub(crate) struct TestBed {
     make: fn(Place) -> Box<dyn Driver>,
 }
 
-impl Lab {
+impl TestBed {
     pub(crate) fn new(make: fn(Place) -> Box<dyn Driver>) -> Self {
         Self { make }
     }
 
-    /// A gateway that is ready, with this policy.
+    /// A ready gateway with this policy.
     pub(crate) async fn open(&self, policy: &Policy) -> Gateway {
         self.open_with(Setup::of(policy)).await
     }
 
-    /// A gateway that is ready. A port that was taken meanwhile costs another attempt.
+    /// A ready gateway. If its port was taken in the meantime, tries again with another.
     pub(crate) async fn open_with(&self, setup: Setup) -> Gateway {
         for _ in 0..2 {
             let mut gateway = self.place(&setup).await;
@@ -178,12 +44,18 @@ impl Lab {
         gateway
     }
 
-    /// Everything but the start.
+    /// Everything except the start.
     async fn place(&self, setup: &Setup) -> Gateway {
         let directory = tempfile::Builder::new().prefix("sluicegate-").tempdir().expect("a directory");
         let files = directory.path().to_path_buf();
         fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).expect("permissions");
-        let driver = (self.make)(Place { files: files.clone(), memory_bytes_max: setup.memory_bytes_max });
+        let driver = (self.make)(Place {
+            files: files.clone(),
+            memory_bytes_max: setup.memory_bytes_max,
+            additional: setup.additional.len(),
+            workers: setup.workers,
+            drain_seconds: setup.drain_seconds,
+        });
         let upstream = Upstream::start(driver.upstream_ip()).await;
         let (address, admin) = driver.reached_at();
         let gateway = Gateway {
@@ -193,6 +65,8 @@ impl Lab {
             policy: setup.policy.clone(),
             edit: setup.edit.clone(),
             filters: setup.filters.clone(),
+            additional: setup.additional.clone(),
+            workers: setup.workers,
             driver,
             directory,
         };
@@ -204,7 +78,7 @@ impl Lab {
     }
 }
 
-/// An update that Envoy refused, with what it wrote about it.
+/// An update that Envoy rejected, with its log messages.
 #[derive(Debug)]
 pub(crate) struct Rejected {
     pub(crate) log: String,
@@ -218,6 +92,8 @@ pub(crate) struct Gateway {
     policy: Policy,
     edit: Option<Edit>,
     filters: Option<Value>,
+    additional: Vec<Policy>,
+    workers: u64,
     driver: Box<dyn Driver>,
     directory: TempDir,
 }
@@ -228,7 +104,13 @@ impl Gateway {
         Client::http1(self.address)
     }
 
-    /// Starts the proxy, for the first time or again, and waits until it serves.
+    /// The addresses of the listeners, the first one first.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let additional = self.driver.additional().into_iter().map(|(_, reached)| reached);
+        std::iter::once(self.address).chain(additional).collect()
+    }
+
+    /// Starts or restarts the proxy, and waits until it serves.
     pub(crate) async fn start(&mut self) -> Result<(), String> {
         self.driver.start();
         let begun = Instant::now();
@@ -246,6 +128,15 @@ impl Gateway {
         self.driver.signal(signal);
     }
 
+    /// Suspends the proxy; bytes sent in the meantime wait for it.
+    pub(crate) fn pause(&mut self) {
+        self.driver.pause();
+    }
+
+    pub(crate) fn unpause(&mut self) {
+        self.driver.unpause();
+    }
+
     pub(crate) fn running(&mut self) -> bool {
         self.driver.running()
     }
@@ -258,19 +149,36 @@ impl Gateway {
         self.driver.memory_bytes()
     }
 
-    /// Replaces the policy; returns once every worker has it. Connections that are open keep the old one.
+    /// Replaces the policy; returns once every worker uses it. Open connections keep the old one.
     pub(crate) async fn update(&self, policy: &Policy) -> Result<(), Rejected> {
         self.replace(&self.listeners(policy)).await
     }
 
-    /// The same with any text in the policy's place, which `render` would refuse.
+    /// Removes all listeners; returns once they drain.
+    pub(crate) async fn remove_listeners(&self) {
+        self.write("listeners.yaml", "resources: []");
+        eventually("the listeners drain", async || {
+            (self.admin.stat("listener_manager.total_listeners_active").await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the time for requests in flight at an update is over.
+    pub(crate) async fn drained(&self) {
+        eventually("what drains has drained", async || {
+            (self.admin.stat("listener_manager.total_listeners_draining").await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// The same with any text as the policy, which `render` would refuse.
     pub(crate) async fn update_text(&self, text: &str) -> Result<(), Rejected> {
         let mut listeners = parse(&self.listeners(&self.policy));
         replace_policy(&mut listeners, text);
         self.replace(&listeners.to_string()).await
     }
 
-    /// The same with a policy that comes as a `Struct`, which `render` would refuse.
+    /// The same with a policy as a `Struct`, which `render` would not write.
     pub(crate) async fn update_struct(&self, policy: &Policy) -> Result<(), Rejected> {
         let mut listeners = parse(&self.listeners(&self.policy));
         policy_as_struct(&mut listeners, policy.value());
@@ -290,7 +198,7 @@ impl Gateway {
         .await;
         if good {
             eventually("every worker has the update", async || {
-                (stat("listener_create_success").await >= added + WORKERS).then_some(())
+                (stat("listener_create_success").await >= added + self.workers).then_some(())
             })
             .await;
             return Ok(());
@@ -305,24 +213,39 @@ impl Gateway {
 
     fn listeners(&self, policy: &Policy) -> String {
         let (listen, _) = self.driver.binds();
+        let text = self.listener("policy.yaml", policy, listen);
+        if self.edit.is_none() && self.additional.is_empty() {
+            return text;
+        }
+        let mut listeners = parse(&text);
+        for (number, (policy, (listen, _))) in self.additional.iter().zip(self.driver.additional()).enumerate() {
+            let name = format!("additional-{number}");
+            let mut one = parse(&self.listener(&format!("{name}.yaml"), policy, listen))["resources"][0].take();
+            one["name"] = name.into();
+            listeners["resources"].as_array_mut().expect("listeners").push(one);
+        }
+        if let Some(edit) = &self.edit {
+            edit(&mut listeners, policy);
+        }
+        listeners.to_string()
+    }
+
+    /// The listener that `render` writes for a policy in the file of this name.
+    fn listener(&self, file: &str, policy: &Policy, listen: SocketAddr) -> String {
         let mut arguments: Vec<OsString> = vec![
             "listeners".into(),
             "--policy".into(),
-            self.write("policy.yaml", &policy.text()).into(),
+            self.write(file, &policy.text()).into(),
             "--listen".into(),
             listen.to_string().into(),
             "--wasm".into(),
             self.driver.files().join("sluicegate.wasm").into(),
         ];
         if let Some(filters) = &self.filters {
-            // JSON, which is YAML too.
+            // JSON is YAML, too.
             arguments.extend(["--filters".into(), self.write("filters.yaml", &filters.to_string()).into()]);
         }
-        let text = render(&arguments);
-        let Some(edit) = &self.edit else { return text };
-        let mut listeners = parse(&text);
-        edit(&mut listeners, policy);
-        listeners.to_string()
+        render(&arguments)
     }
 
     fn bootstrap(&self, setup: &Setup) -> String {
@@ -348,7 +271,8 @@ impl Gateway {
         if let Some(pair) = setup.node_metadata {
             arguments.extend(["--node-metadata".into(), pair.into()]);
         }
-        let text = render(&arguments);
+        // A busy machine needs time to accept a crowd's connections to the upstream.
+        let text = render(&arguments).replace("connect_timeout: 5s", "connect_timeout: 60s");
         if !setup.http2 {
             return text;
         }
@@ -357,7 +281,7 @@ impl Gateway {
         bootstrap.to_string()
     }
 
-    /// Puts a file in its place by renaming, so that nobody reads half of it. Returns its path.
+    /// Puts a file in place by a rename, so that no reader sees half of it. Returns its path.
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         let unfinished = self.directory.path().join(format!("{name}.new"));

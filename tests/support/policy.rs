@@ -1,6 +1,6 @@
 //! The policies under test, and small changes to them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
@@ -9,19 +9,39 @@ use std::path::Path;
 pub(crate) struct Policy(Value);
 
 impl Policy {
-    /// The preset as it ships.
+    /// The shipped preset.
     pub(crate) fn preset() -> Self {
         Self::shipped("envoy/presets/enterprise-v2.yaml")
     }
 
-    /// A file of the repository, as it ships.
+    /// A shipped file of the repository.
     pub(crate) fn shipped(path: &str) -> Self {
         Self::read(path)
     }
 
-    /// A policy of the tests' own: a file in `tests/e2e/policies`, without its ending.
+    /// A policy of the tests: a file in `tests/e2e/policies`, without its extension.
     pub(crate) fn named(name: &str) -> Self {
         Self::read(&format!("tests/e2e/policies/{name}.yaml"))
+    }
+
+    /// A policy of the tests for anonymous callers, with these payload limits, and one limit of
+    /// requests that no scenario uses up.
+    pub(crate) fn measuring(payloads: Value) -> Self {
+        Self::named("exact")
+            .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
+            .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
+            .with("/limits", json!([{ "name": "requests", "per": [], "bucket": { "burst": 100_000, "refill": "1/s" } }]))
+            .with("/access_log", json!({ "attributes": [] }))
+            .with("/payloads", payloads)
+    }
+
+    /// The same with a limit of this many POST requests instead.
+    pub(crate) fn writing(self, burst: u64) -> Self {
+        let bucket = json!({ "burst": burst, "refill": "1/h" });
+        self.with(
+            "/limits",
+            json!([{ "name": "writes", "for": { "routes": ["POST /**"] }, "per": [], "bucket": bucket }]),
+        )
     }
 
     fn read(path: &str) -> Self {
@@ -30,7 +50,7 @@ impl Policy {
         Self(serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
     }
 
-    /// Puts `value` at `pointer`: over what stands there, under a new key, or (`-`) at a list's end.
+    /// Sets `value` at `pointer`: replaces a value, adds a key, or (`-`) appends to a list.
     pub(crate) fn with(mut self, pointer: &str, value: Value) -> Self {
         let (parent, key) = pointer.rsplit_once('/').expect("a JSON pointer");
         match self.0.pointer_mut(parent) {
@@ -42,13 +62,13 @@ impl Policy {
         self
     }
 
-    /// Puts `value` under `key` of the limit called `name`.
+    /// Sets `key` of the limit with this `name`.
     pub(crate) fn limiting(self, name: &str, key: &str, value: Value) -> Self {
         let limit = self.limit(name);
         self.with(&format!("/limits/{limit}/{key}"), value)
     }
 
-    /// Replaces the directory whole: secrets in clear, each with the attributes of its entry.
+    /// Replaces the whole directory: secrets in clear, each with the attributes of its entry.
     pub(crate) fn knowing(self, entries: &[(&str, Value)]) -> Self {
         let entries = entries.iter().map(|(secret, attributes)| {
             let digest: String = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -70,7 +90,7 @@ impl Policy {
         &self.0
     }
 
-    /// JSON, which is YAML too.
+    /// JSON is YAML, too.
     pub(crate) fn text(&self) -> String {
         self.0.to_string()
     }

@@ -1,10 +1,11 @@
-//! Ports that no other test on this machine has.
+//! Ports that no other test on this machine uses.
 //!
-//! A port that the kernel chooses for a listener is free again once that is closed, and the kernel may give
-//! it to any other process before the proxy has bound it, which takes a second on a busy machine. Two runs of
-//! the tests at a time did meet so: the one probed whether its proxy was ready, the other's proxy answered
-//! that, and counted a request more than its test had sent. So a port comes from below those that the kernel
-//! chooses, and belongs to the process that has locked the file of its number.
+//! A port that the kernel chooses for a listener is free again once that is closed, and the kernel
+//! may give it to another process before the proxy has bound it, which takes a second on a busy
+//! machine. This happened in two concurrent runs of the tests: one probed whether its proxy was
+//! ready, the other's proxy answered the probe, and counted one request more than its test had
+//! sent. So a port comes from below the kernel's range, and belongs to the process that has locked
+//! the file for its number.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -12,10 +13,10 @@ use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Below all of these the kernel chooses none, unless it is told to.
+/// Below the kernel's default range.
 const PORTS: std::ops::Range<u16> = 15_000..30_000;
 
-/// A port of this address that nobody uses, and that is this process's own until it ends.
+/// A free port of this address, reserved for this process until it ends.
 pub(crate) fn lease(ip: IpAddr) -> u16 {
     static LEASES: Mutex<Vec<File>> = Mutex::new(Vec::new());
     let directory = std::env::temp_dir().join("sluicegate-ports");
@@ -32,7 +33,7 @@ pub(crate) fn lease(ip: IpAddr) -> u16 {
     panic!("no port is free");
 }
 
-/// The lock of a port; `None` while another has it.
+/// The lock of a port; `None` if another process has it.
 fn lock(directory: &Path, port: u16) -> Option<File> {
     let file = File::options().create(true).truncate(false).write(true).open(directory.join(port.to_string())).ok()?;
     file.try_lock().ok()?;

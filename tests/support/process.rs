@@ -1,6 +1,6 @@
-//! The driver that starts in a second: an Envoy process on loopback.
+//! The driver for processes, which start in a second: an Envoy on loopback.
 
-use crate::harness::{Driver, ENVOY_FLAGS, Place, Signal, free_address, required};
+use crate::harness::{Driver, Place, Signal, free_address, required};
 use std::fs::{self, File, OpenOptions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,24 +9,32 @@ use std::process::{Child, Command, Stdio};
 /// One Envoy process.
 pub(crate) struct Process {
     envoy: PathBuf,
-    files: PathBuf,
+    place: Place,
     listen: SocketAddr,
     admin: SocketAddr,
+    additional: Vec<SocketAddr>,
     child: Option<Child>,
 }
 
 impl Process {
     pub(crate) fn make(place: Place) -> Box<dyn Driver> {
         let envoy = required("ENVOY");
-        Box::new(Self { envoy, files: place.files, listen: free_address(), admin: free_address(), child: None })
+        let additional = (0..place.additional).map(|_| free_address()).collect();
+        Box::new(Self { envoy, place, listen: free_address(), admin: free_address(), additional, child: None })
+    }
+
+    fn kill(&self, signal: &str) {
+        let child = self.child.as_ref().expect("a started proxy");
+        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} can be sent");
     }
 
     fn log_file(&self) -> PathBuf {
-        self.files.join("envoy.log")
+        self.place.files.join("envoy.log")
     }
 
     fn open_log(&self) -> File {
-        // Envoy opens its standard output again for the access log: all writers must append.
+        // Envoy opens its standard output again for the access log, so all writers must append.
         OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log file")
     }
 }
@@ -37,7 +45,7 @@ impl Driver for Process {
     }
 
     fn files(&self) -> &Path {
-        &self.files
+        &self.place.files
     }
 
     fn binds(&self) -> (SocketAddr, SocketAddr) {
@@ -48,11 +56,15 @@ impl Driver for Process {
         self.binds()
     }
 
+    fn additional(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        self.additional.iter().map(|address| (*address, *address)).collect()
+    }
+
     fn start(&mut self) {
         let child = Command::new(&self.envoy)
             .arg("-c")
-            .arg(self.files.join("envoy.yaml"))
-            .args(ENVOY_FLAGS)
+            .arg(self.place.files.join("envoy.yaml"))
+            .args(self.place.flags())
             .stdin(Stdio::null())
             .stdout(self.open_log())
             .stderr(self.open_log())
@@ -62,14 +74,33 @@ impl Driver for Process {
     }
 
     fn signal(&mut self, signal: Signal) {
-        let child = self.child.as_mut().expect("a started proxy");
         match signal {
-            Signal::Kill => child.kill().and_then(|()| child.wait().map(drop)).expect("it can be killed"),
-            Signal::Terminate => {
-                let sent = Command::new("kill").args(["-s", signal.name(), &child.id().to_string()]).status();
-                assert!(sent.is_ok_and(|status| status.success()), "SIGTERM can be sent");
+            Signal::Kill => {
+                let child = self.child.as_mut().expect("a started proxy");
+                child.kill().and_then(|()| child.wait().map(drop)).expect("it can be killed");
             }
+            Signal::Terminate => self.kill(signal.name()),
         }
+    }
+
+    fn pause(&mut self) {
+        self.kill("STOP");
+        let tasks = format!("/proc/{}/task", self.child.as_ref().expect("a started proxy").id());
+        let stands = |task: &Path| {
+            let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+        };
+        let all_stand = || {
+            let tasks = fs::read_dir(&tasks).expect("its threads");
+            tasks.flatten().all(|task| stands(&task.path()))
+        };
+        while !all_stand() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn unpause(&mut self) {
+        self.kill("CONT");
     }
 
     fn running(&mut self) -> bool {

@@ -1,4 +1,5 @@
-//! Configurations for Envoy: what `sluicegate render` prints, and changes to it that a policy cannot ask for.
+//! Configurations for Envoy: the output of `sluicegate render`, and changes to it that a policy
+//! cannot express.
 
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -13,7 +14,7 @@ pub(crate) fn required(name: &str) -> PathBuf {
     }
 }
 
-/// What `sluicegate render` prints.
+/// The output of `sluicegate render`.
 pub(crate) fn render(arguments: &[OsString]) -> String {
     let program = required("SLUICEGATE");
     let output = Command::new(&program).arg("render").args(arguments).output();
@@ -23,40 +24,44 @@ pub(crate) fn render(arguments: &[OsString]) -> String {
     String::from_utf8(output.stdout).expect("YAML in UTF-8")
 }
 
-/// Puts text that `render` would refuse where the policy stands.
+/// Replaces the policy by text that `render` would refuse.
 pub(crate) fn replace_policy(listeners: &mut Value, text: &str) {
     filter_configuration(listeners)["value"] = json!(text);
 }
 
-/// Hands the policy over as a `Struct`, not as JSON in a string.
+/// Passes the policy as a `Struct`, not as JSON in a string.
 pub(crate) fn policy_as_struct(listeners: &mut Value, policy: &Value) {
     *filter_configuration(listeners) =
         json!({ "@type": "type.googleapis.com/google.protobuf.Struct", "value": policy });
 }
 
-/// Makes the first cluster one that speaks HTTP/2.
+/// Makes the first cluster use HTTP/2.
 pub(crate) fn upstream_over_http2(bootstrap: &mut Value) {
     let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     bootstrap["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = json!({
         options: {
             "@type": format!("type.googleapis.com/{options}"),
-            "explicit_http_config": { "http2_protocol_options": {} },
+            "explicit_http_config": { "http2_protocol_options": { "allow_connect": true } },
         }
     });
 }
 
-/// The first route.
-pub(crate) fn route(listeners: &mut Value) -> &mut Value {
+pub(crate) fn routes(listeners: &mut Value) -> &mut Vec<Value> {
     let routes = find(listeners, &|node| node.get("virtual_hosts").is_some()).expect("a route configuration");
-    &mut routes["virtual_hosts"][0]["routes"][0]
+    routes["virtual_hosts"][0]["routes"].as_array_mut().expect("routes")
 }
 
-/// Its action.
+/// The first route.
+pub(crate) fn route(listeners: &mut Value) -> &mut Value {
+    &mut routes(listeners)[0]
+}
+
+/// The action of the first route.
 pub(crate) fn route_action(listeners: &mut Value) -> &mut Value {
     &mut route(listeners)["route"]
 }
 
-/// The HTTP connection manager's own configuration.
+/// The configuration of the HTTP connection manager.
 pub(crate) fn connection_manager(listeners: &mut Value) -> &mut Value {
     find(listeners, &|node| node.get("http_filters").is_some()).expect("a connection manager")
 }
@@ -67,7 +72,7 @@ pub(crate) fn filter_chain(listeners: &mut Value) -> &mut Value {
     &mut listener["filter_chains"][0]
 }
 
-/// The `configuration` beside `vm_config`: the plugin's own, not the VM's.
+/// The `configuration` next to `vm_config`: the plugin's own, not the VM's.
 fn filter_configuration(listeners: &mut Value) -> &mut Value {
     let plugin = find(listeners, &|node| node.get("vm_config").is_some()).expect("a wasm filter");
     &mut plugin["configuration"]

@@ -1,4 +1,5 @@
-//! Sessions as an identity provider makes them: JWTs signed with a key of this test's own (RFC 7519, ES256).
+//! Sessions as an identity provider creates them: JWTs signed with a key of this test (RFC 7519,
+//! ES256).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,15 +7,15 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-/// A second long after every test.
+/// A Unix time long after every test.
 pub(crate) const LATE: u64 = 4_102_444_800;
 
-/// The filter that ships, before whatever policy.
+/// The shipped filter.
 pub(crate) fn demo_filters() -> Value {
     serde_saphyr::from_str(SHIPPED).expect("YAML")
 }
 
-/// A JWT that ships beside it.
+/// A JWT from the shipped file.
 pub(crate) fn demo_jwt(name: &str) -> String {
     let line = SHIPPED.lines().find_map(|line| line.strip_prefix(&format!("# {name}: ")));
     line.expect("a demo JWT").to_owned()
@@ -22,12 +23,12 @@ pub(crate) fn demo_jwt(name: &str) -> String {
 
 const SHIPPED: &str = include_str!("../../envoy/filters/session.yaml");
 
-/// The claims of a session that holds for every test; more may be added.
+/// The claims of a session that is valid in every test; more may be added.
 pub(crate) fn claims(sub: &str, org: &str) -> Value {
     json!({ "iss": "id.test", "aud": "gateway", "exp": LATE, "sub": sub, "org": org })
 }
 
-/// Whoever signs; a new one has a key of its own.
+/// Signs sessions; each new issuer has its own key.
 pub(crate) struct Issuer {
     key: EcdsaKeyPair,
     random: SystemRandom,
@@ -41,7 +42,7 @@ impl Issuer {
         Self { key, random }
     }
 
-    /// Its public key, as a provider publishes it (RFC 7517).
+    /// The public key, as a provider publishes it (RFC 7517).
     fn key_set(&self) -> Value {
         // An uncompressed point: 4, x, y.
         let point = self.key.public_key().as_ref();
@@ -49,7 +50,7 @@ impl Issuer {
         json!({ "keys": [{ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "key", "x": x, "y": y }] })
     }
 
-    /// Envoy's filter that verifies its JWTs, which stand in `header` behind `Bearer`.
+    /// Envoy's filter that verifies this issuer's JWTs in `header`, after `Bearer`.
     pub(crate) fn jwt_authn(&self, header: &str) -> Value {
         json!([{
             "name": "envoy.filters.http.jwt_authn",
@@ -74,7 +75,7 @@ impl Issuer {
         }])
     }
 
-    /// A JWT with these claims, as they are.
+    /// A JWT with exactly these claims.
     pub(crate) fn token(&self, claims: &Value) -> String {
         let header = json!({ "alg": "ES256", "kid": "key" });
         let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());

@@ -1,4 +1,4 @@
-//! Certificates made for one test, and clients that present them.
+//! Certificates for one test, and clients that present them.
 
 use crate::harness::Call;
 use hyper::client::conn::http1::handshake;
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// What every gateway here calls itself.
+/// The name of every gateway.
 const GATEWAY: &str = "gateway.test";
 
 /// A certificate with its key, both as PEM.
@@ -23,7 +23,7 @@ pub(crate) struct Certified {
     key: String,
 }
 
-/// Whoever signs certificates.
+/// Signs certificates.
 pub(crate) struct Authority {
     own: Certified,
     issuer: Issuer<'static, KeyPair>,
@@ -40,7 +40,7 @@ impl Authority {
         Self { own, issuer: Issuer::new(params, key) }
     }
 
-    /// A certificate for whoever goes by these URIs.
+    /// A certificate for these URIs.
     pub(crate) fn certify(&self, uris: &[&str]) -> Certified {
         let sans = uris.iter().map(|uri| SanType::URI((*uri).try_into().expect("a URI")));
         self.sign(sans.collect())
@@ -54,8 +54,8 @@ impl Authority {
         Certified { certificate, key: key.serialize_pem() }
     }
 
-    /// A gateway's transport socket. With `verify` it wants a certificate of this authority's from
-    /// every client; without, it asks for none.
+    /// A gateway's transport socket. With `verify`, it requires a certificate of this authority
+    /// from every client; otherwise, it requests none.
     pub(crate) fn transport_socket(&self, verify: bool) -> Value {
         let own = self.sign(vec![SanType::DnsName(GATEWAY.try_into().expect("a name"))]);
         let inline = |text: &str| json!({ "inline_string": text });
@@ -106,7 +106,6 @@ pub(crate) struct TlsClient {
 }
 
 impl TlsClient {
-    /// The status of the answer.
     pub(crate) async fn send(&self, call: Call) -> Result<u16, Box<dyn Error>> {
         let stream = TcpStream::connect(self.address).await?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
@@ -121,7 +120,7 @@ impl TlsClient {
         Ok(status)
     }
 
-    /// The statuses that `count` equal calls get, one after the other.
+    /// The statuses of `count` equal calls, one after another.
     pub(crate) async fn statuses(&self, call: &Call, count: usize) -> Vec<u16> {
         let mut statuses = Vec::with_capacity(count);
         for _ in 0..count {

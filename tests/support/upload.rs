@@ -1,4 +1,4 @@
-//! Requests with bodies, piece by piece, in each way in which HTTP frames them.
+//! Requests with bodies in pieces, in each framing of HTTP.
 
 use crate::harness::{Answer, Call, DEADLINE, now};
 use bytes::Bytes;
@@ -8,20 +8,23 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, Response, Uri, body::Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::iter::Peekable;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How a body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// HTTP/1.1, its length in the head.
+    /// HTTP/1.1 with a length in the head.
     Length,
-    /// HTTP/1.1, in chunks.
+    /// HTTP/1.1 in chunks.
     Chunked,
-    /// HTTP/2, without a length.
+    /// HTTP/2 without a length.
     Http2,
 }
 
@@ -31,14 +34,20 @@ impl Framing {
 
 /// A body to send.
 pub(crate) struct Pieces {
-    pieces: Box<dyn Iterator<Item = Bytes> + Send>,
+    pieces: Peekable<Box<dyn Iterator<Item = Bytes> + Send>>,
+    sent_all: bool,
     length: Option<u64>,
     end: End,
 }
 
-/// What comes after the last piece.
+/// What follows the last piece.
 enum End {
+    /// The end: over HTTP/2, a frame without data.
     Whole,
+    /// Nothing: over HTTP/2, the last piece is marked as the last.
+    WithLast,
+    /// The bytes that the test sends.
+    Fed(UnboundedReceiver<Bytes>),
     Trailers(HeaderMap),
     /// Nothing: the client falls silent.
     Silence,
@@ -46,10 +55,17 @@ enum End {
 
 impl Pieces {
     pub(crate) fn of(pieces: impl IntoIterator<Item = Bytes, IntoIter: Send + 'static>) -> Self {
-        Self { pieces: Box::new(pieces.into_iter()), length: None, end: End::Whole }
+        let pieces: Box<dyn Iterator<Item = Bytes> + Send> = Box::new(pieces.into_iter());
+        Self { pieces: pieces.peekable(), sent_all: false, length: None, end: End::Whole }
     }
 
-    /// So many zeros.
+    /// The bytes that the test sends, until it drops the sender.
+    pub(crate) fn fed() -> (UnboundedSender<Bytes>, Self) {
+        let (feed, fed) = unbounded_channel();
+        (feed, Self { end: End::Fed(fed), ..Self::of([]) })
+    }
+
+    /// This many zeros.
     pub(crate) fn zeros(bytes: u64) -> Self {
         const PIECE: u64 = 64 * 1024;
         let piece = Bytes::from(vec![0; PIECE as usize]);
@@ -69,6 +85,10 @@ impl Pieces {
     pub(crate) fn then_silence(self) -> Self {
         Self { end: End::Silence, ..self }
     }
+
+    pub(crate) fn that_end_with_the_last(self) -> Self {
+        Self { end: End::WithLast, ..self }
+    }
 }
 
 impl From<Vec<u8>> for Pieces {
@@ -81,12 +101,21 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if let Some(piece) = self.pieces.next() {
+            self.sent_all = self.pieces.peek().is_none();
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         match std::mem::replace(&mut self.end, End::Whole) {
-            End::Whole => Poll::Ready(None),
+            End::Whole | End::WithLast => Poll::Ready(None),
+            End::Fed(mut fed) => {
+                let next = fed.poll_recv(context);
+                self.end = End::Fed(fed);
+                next.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
             End::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
             End::Silence => {
                 self.end = End::Silence;
@@ -95,13 +124,47 @@ impl Body for Pieces {
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        matches!(self.end, End::WithLast) && self.sent_all
+    }
+
     fn size_hint(&self) -> SizeHint {
         self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
-/// Sends `call` with a body of `bytes` bytes, or as many as come, over a connection of its own. An error is
-/// how the other side ended it without an answer.
+/// An upload in progress, whose body the test sends.
+pub(crate) struct Underway {
+    feed: UnboundedSender<Bytes>,
+    answer: JoinHandle<Result<Answer, String>>,
+}
+
+impl Underway {
+    /// Sends `call`; its body will have `bytes` bytes, or as many as the test sends.
+    pub(crate) fn begin(address: SocketAddr, call: Call, framing: Framing, bytes: usize) -> Self {
+        let (feed, pieces) = Pieces::fed();
+        Self { feed, answer: tokio::spawn(upload(address, call, framing, bytes as u64, pieces)) }
+    }
+
+    /// Sends more of the body, if it is still accepted.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        let _ = self.feed.send(Bytes::copy_from_slice(bytes));
+    }
+
+    /// Whether the response has arrived, or the connection has ended without one.
+    pub(crate) fn is_over(&self) -> bool {
+        self.answer.is_finished()
+    }
+
+    /// Ends the body, and waits for the response.
+    pub(crate) async fn end(self) -> Result<Answer, String> {
+        drop(self.feed);
+        self.answer.await.expect("no panic")
+    }
+}
+
+/// Sends `call` with a body of `bytes` bytes, or all its pieces, over its own connection. An error
+/// describes how the other side ended it without a response.
 pub(crate) async fn upload(
     address: SocketAddr,
     call: Call,
@@ -113,9 +176,9 @@ pub(crate) async fn upload(
     body.length = (framing == Framing::Length).then_some(bytes);
     let sent = now();
     let answered = timeout(DEADLINE * 3, send(address, call, framing, body)).await;
-    let (head, answer) = answered.map_err(|_| "no answer in time".to_owned())??.into_parts();
-    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half an answer".to_owned())?;
-    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken answer: {error:?}"))?;
+    let (head, answer) = answered.map_err(|_| "no response in time".to_owned())??.into_parts();
+    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half a response".to_owned())?;
+    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken response: {error:?}"))?;
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
 }
 

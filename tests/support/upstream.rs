@@ -1,14 +1,15 @@
-//! The upstream: it answers what the request asks for, and remembers what it saw.
+//! The upstream: it answers as the request asks, and records what it received.
 //!
-//! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (any number of
-//! them), `x-answer-trailer: name: value` (HTTP/2 alone carries it). A path that ends in `/moved` is
-//! answered with 302 to the same path ending in `/found`, whatever else was asked for. Every response
-//! says in `x-arrived` when its request arrived, in nanoseconds since the epoch. It reads a request's body
-//! to its end before it answers, unless `x-answer-early` is there, and remembers how much there was.
-//! `x-answer-upgrade` begins a tunnel that returns what comes through it.
-//! `x-answer-break` breaks the response off: after the head (`reset`), after some of the body
-//! (`body-reset`); or it stops there for ever (`stall`). One with `x-answer-held` is answered when the
-//! test lets it go ([`Upstream::let_go`]), so that no test depends on how long something takes.
+//! `x-answer-status: 503`, `x-answer-delay-ms: 200`, `x-answer-header: name: value` (can be
+//! repeated), `x-answer-trailer: name: value` (only over HTTP/2). A path that ends in `/moved` is
+//! answered with 302 to the same path ending in `/found`, regardless of these. Every response has
+//! in `x-arrived` the time at which its request arrived, in nanoseconds since the epoch. The
+//! upstream reads a request's body to its end before it answers, unless `x-answer-early` is set,
+//! and records its size. `x-answer-upgrade` begins the tunnel that the request asks for (an upgrade
+//! of HTTP/1.1, a CONNECT, or one of RFC 8441), which returns its input. `x-answer-break` breaks
+//! the response off: after the head (`reset`), after a part of the body (`body-reset`); or it stops
+//! there forever (`stall`). A request with `x-answer-held` is answered when the test releases it
+//! ([`Upstream::let_go`]), so that no test depends on durations.
 
 use crate::harness::{lease, now};
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use std::collections::BTreeMap;
@@ -34,18 +35,20 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
-/// A server on a port of its own, which can go away and come back.
+/// A server on its own port, which can stop and resume.
 pub(crate) struct Upstream {
     address: SocketAddr,
     record: Arc<Record>,
     serving: Option<JoinHandle<()>>,
 }
 
-/// What it saw, and whom it lets go.
+/// The requests received, and the permits to answer.
 struct Record {
     /// The path and query of every request, in the order of arrival.
     seen: Mutex<Vec<String>>,
     received: Mutex<Vec<Received>>,
+    /// The path of every body that began to arrive, and the number of its bytes so far.
+    begun: Mutex<Vec<(String, u64)>>,
     flights: Mutex<BTreeMap<String, Flights>>,
     /// One permit for each held request that may be answered.
     gate: Semaphore,
@@ -58,7 +61,7 @@ struct Flights {
     most: usize,
 }
 
-/// One request that is being answered, until it is dropped.
+/// A request that is being answered, until it is dropped.
 struct InFlight {
     path: String,
     record: Arc<Record>,
@@ -83,12 +86,12 @@ impl Drop for InFlight {
     }
 }
 
-/// A body that arrived, as far as it did.
+/// A body, as far as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) path: String,
     pub(crate) bytes: u64,
-    /// Whether it ended, and did not break off.
+    /// Whether it was complete.
     pub(crate) whole: bool,
 }
 
@@ -99,6 +102,7 @@ impl Upstream {
         let record = Record {
             seen: Mutex::default(),
             received: Mutex::default(),
+            begun: Mutex::default(),
             flights: Mutex::default(),
             gate: Semaphore::new(0),
         };
@@ -129,64 +133,75 @@ impl Upstream {
         self.serving = Some(tokio::spawn(serve(listener, Arc::clone(&self.record))));
     }
 
-    /// Answers so many more of the held requests, those that came first.
+    /// Releases this many of the held requests, the earliest first.
     pub(crate) fn let_go(&self, count: usize) {
         self.record.gate.add_permits(count);
     }
 
-    /// How many requests of this path are being answered.
+    /// The number of requests of this path that are being answered.
     pub(crate) fn in_flight(&self, path: &str) -> usize {
         let all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(path).map_or(0, |flights| flights.now)
     }
 
-    /// The most requests of this path that were being answered at one time, since the last call.
+    /// The most concurrent requests of this path since the last call.
     pub(crate) fn most_in_flight(&self, path: &str) -> usize {
         let mut all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
         let flights = all.entry(path.to_owned()).or_default();
         std::mem::replace(&mut flights.most, flights.now)
     }
 
-    /// Every body that arrived on this path, in the order in which they ended.
+    /// Every body received on this path, in the order in which they ended.
     pub(crate) fn bodies(&self, path: &str) -> Vec<Received> {
         let received = self.record.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.iter().filter(|body| body.path == path).cloned().collect()
     }
 
-    /// How many requests arrived whose path begins with `prefix`.
+    /// The number of bodies on this path of which at least this many bytes have arrived, complete
+    /// or not.
+    pub(crate) fn arrived(&self, path: &str, bytes: u64) -> usize {
+        let begun = self.record.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.iter().filter(|(of, came)| of == path && *came >= bytes).count()
+    }
+
+    /// The number of requests whose path begins with `prefix`.
     pub(crate) fn count(&self, prefix: &str) -> usize {
         self.paths().iter().filter(|path| path.starts_with(prefix)).count()
     }
 
-    /// Every path that arrived, with its query.
+    /// Every path received, with its query.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.record.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 async fn serve(listener: TcpListener, record: Arc<Record>) {
-    // Connections end with the set, and the set with this task.
+    // The set owns the connections, and this task the set.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let record = Arc::clone(&record);
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, Arc::clone(&record)));
-            let _ =
-                Builder::new(TokioExecutor::new()).serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+            let mut builder = Builder::new(TokioExecutor::new());
+            builder.http2().enable_connect_protocol();
+            let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// Lets a tunnel begin, and returns what comes through it.
+/// Begins a tunnel that returns its input.
 fn upgrade(request: &mut Request<Incoming>) -> Response<Answer> {
-    let upgrading = hyper::upgrade::on(request);
+    let upgrading = hyper::upgrade::on(&mut *request);
     tokio::spawn(async move {
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrading.await.ok()?));
         tokio::io::copy(&mut read, &mut write).await.ok()
     });
     let mut response = Response::new(Full::new(Bytes::new()).map_err(|never| match never {}).boxed());
-    *response.status_mut() = hyper::StatusCode::SWITCHING_PROTOCOLS;
+    if request.method() == Method::CONNECT {
+        return response;
+    }
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert("connection", HeaderValue::from_static("upgrade"));
     response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
     response
@@ -198,6 +213,7 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     record.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
     let _flight = InFlight::begin(&path, &record);
     if request.headers().contains_key("x-answer-upgrade") {
+        wait_if_held(request.headers(), &record).await;
         return Ok(upgrade(&mut request));
     }
     let (head, body) = request.into_parts();
@@ -206,11 +222,7 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     if !asked.contains_key("x-answer-early") {
         let _ = reading.await;
     }
-    if asked.contains_key("x-answer-held")
-        && let Ok(permit) = record.gate.acquire().await
-    {
-        permit.forget();
-    }
+    wait_if_held(asked, &record).await;
     if let Some(delay) = number(asked, "x-answer-delay-ms") {
         sleep(Duration::from_millis(delay)).await;
     }
@@ -228,8 +240,8 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
         *response.status_mut() = u16::try_from(status).ok().and_then(|s| s.try_into().ok()).expect("a status");
     }
     if let Some(stem) = path.strip_suffix("/moved") {
-        *response.status_mut() = hyper::StatusCode::FOUND;
-        // Envoy follows a whole URL alone.
+        *response.status_mut() = StatusCode::FOUND;
+        // Envoy only follows absolute URLs.
         let host = asked.get("host").and_then(|host| host.to_str().ok()).expect("a host");
         let found = HeaderValue::from_str(&format!("http://{host}{stem}/found")).expect("a location");
         response.headers_mut().insert("location", found);
@@ -237,9 +249,18 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     Ok(response)
 }
 
+/// Waits for the test, if the request asks for that.
+async fn wait_if_held(asked: &HeaderMap, record: &Record) {
+    if asked.contains_key("x-answer-held")
+        && let Ok(permit) = record.gate.acquire().await
+    {
+        permit.forget();
+    }
+}
+
 type Answer = BoxBody<Bytes, io::Error>;
 
-/// A response's body that does not end as it should.
+/// A response's body that breaks off.
 struct Broken {
     begins: Option<Bytes>,
     breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
@@ -248,7 +269,7 @@ struct Broken {
 impl Broken {
     fn new(how: &[u8]) -> Self {
         let begins = (how != b"reset").then(|| Bytes::from_static(b"upst"));
-        // What was sent before has left by then.
+        // The pause lets the part before it be sent.
         let later = sleep(Duration::from_millis(200));
         let breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>> =
             if how == b"stall" { Box::pin(pending()) } else { Box::pin(later) };
@@ -271,9 +292,17 @@ impl Body for Broken {
 /// Reads a body to its end.
 async fn read(path: String, mut body: Incoming, record: Arc<Record>) {
     let (mut bytes, mut whole) = (0, true);
+    let number = {
+        let mut begun = record.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.push((path.clone(), 0));
+        begun.len() - 1
+    };
     while let Some(frame) = body.frame().await {
         match frame {
-            Ok(frame) => bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Ok(frame) => {
+                bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                record.begun.lock().unwrap_or_else(PoisonError::into_inner)[number].1 = bytes;
+            }
             Err(_) => {
                 whole = false;
                 break;
@@ -283,7 +312,7 @@ async fn read(path: String, mut body: Incoming, record: Arc<Record>) {
     record.received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, bytes, whole });
 }
 
-/// The fields that the headers called `name` ask for, each as `name: value`.
+/// The fields that the headers called `name` request, each as `name: value`.
 fn fields(headers: &HeaderMap, name: &str) -> HeaderMap {
     let pairs = headers.get_all(name).iter().map(|pair| {
         let (name, value) = pair.to_str().ok().and_then(|p| p.split_once(": ")).expect("`name: value`");

@@ -110,7 +110,7 @@ enum Text {
 }
 
 impl<'p> Readings<'p> {
-    /// The other readings of a `:path`; `None`, at little cost, where there are none.
+    /// The other readings of a `:path`; `None`, at little cost, if there are none.
     #[must_use]
     pub fn of(raw: &'p [u8]) -> Option<Self> {
         let path = path_of(raw);
@@ -145,7 +145,7 @@ impl<'p> Readings<'p> {
         (!left.is_empty()).then_some(Self { path, decoded: twice.then_some(once), left })
     }
 
-    /// Reads the path in the next way; false where there is none.
+    /// Reads the path in the next way; false if there is none.
     pub fn next(&mut self, into: &mut PathBuffer) -> bool {
         let Some((text, reader)) = self.left.pop() else { return false };
         into.read_as(

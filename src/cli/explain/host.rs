@@ -1,4 +1,5 @@
-//! A proxy that says what the arguments say.
+//! The host of `explain`: a proxy that answers from the arguments. It is part of the product, so it is
+//! not one of the fake hosts of the tests.
 
 use std::fmt::Display;
 use std::net::IpAddr;

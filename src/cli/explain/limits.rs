@@ -84,7 +84,7 @@ impl View<'_> {
             decision: decided.map(DecisionLabel::name),
             quota: check.rule.quota(),
             remaining: balance.remaining,
-            overage: balance.over,
+            overage: balance.overage,
             next_unit_in: balance.next_unit_in.seconds_up(),
             reset_in: balance.reset_in.seconds_up(),
             retry_after,

@@ -6,14 +6,17 @@ use super::limits::View;
 use super::reasons::Reasons;
 use super::upstream::{Settled, look, settle};
 use crate::base::id::{ExemptionId, Id as _};
+use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision, Reading};
 use crate::observe::DecisionLabel;
-use crate::payload::body::{BodyMeter, Rejection};
+use crate::payload::body::BodyMeter;
 use crate::payload::memory::Budget;
-use crate::reply::fields::{self, By, LimitStatus};
-use crate::reply::local::{self, ReplyContext, Under};
+use crate::policy::Policy;
+use crate::reply::fields::{self, Applied, LimitStatus, Responder};
+use crate::reply::local::reply_at_head;
+use crate::reply::refusal::Refusal;
 use crate::request::applicable::Applicable;
 use crate::request::checks;
 use crate::request::head::Request;
@@ -37,7 +40,8 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Of a request that is answered before any limit is asked.
-    pub(super) fn refused(reply: LocalReply, request: &Request) -> Self {
+    pub(super) fn refused(policy: &Policy, refusal: Refusal<'_>, request: &Request, now: Timestamp) -> Self {
+        let reply = reply_at_head(policy, refusal, request, now, Applied::default());
         Self {
             exempt: None,
             payload: None,
@@ -93,20 +97,20 @@ impl Outcome {
                 found
             }));
         }
-        let under = Under { shown: &shown, pools: &applicable.pools };
+        let applied = Applied { limits: &shown, pools: &applicable.pools };
         let of_claim = |place: usize| Some(policy.owner_name(checks.get(place)?.owner)?.to_owned());
         let (decision, limit, response) = match (refused, verdict) {
-            (Some((name, refused)), _) => {
-                let told = ReplyContext::of(request, proxy.now.nanos());
-                let reply = local::payload_refused(policy, name, refused, &told, under);
-                (DecisionLabel::Refused, Some(name.to_owned()), answered(reply, request))
+            (Some(refused), _) => {
+                let reply = reply_at_head(policy, refused, request, proxy.now, applied);
+                (DecisionLabel::Refused, refused.limit().map(str::to_owned), answered(reply, request))
             }
-            (None, Verdict::Refuse(refusal)) => {
-                let reply = local::refused(policy, refusal, &checks, under, request, proxy.now);
-                (DecisionLabel::Refused, of_claim(refusal.check), answered(reply, request))
+            (None, Verdict::Refuse(denial)) => {
+                let refusal = Refusal::of_limits(policy, denial, &checks, proxy.now);
+                let reply = reply_at_head(policy, refusal, request, proxy.now, applied);
+                (DecisionLabel::Refused, refusal.limit().map(str::to_owned), answered(reply, request))
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
-                let fields = fields::all(policy, &shown, &applicable.pools, By::Upstream).into_iter();
+                let fields = fields::all(policy, applied, Responder::Upstream).into_iter();
                 let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
                 let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
                 let response = Response { status, of_the_upstream: true, fields, body: None };
@@ -141,7 +145,7 @@ fn payload<'p>(
     view: &View<'p>,
     applicable: &Applicable,
     checks: &[LimitCheck],
-) -> (Option<Payload>, Option<(&'p str, Rejection)>) {
+) -> (Option<Payload>, Option<Refusal<'p>>) {
     let View { policy, request, caller, .. } = *view;
     let matched = applicable.payload.and_then(|id| MatchedPayload::of(id, caller, policy));
     let Some(matched) = matched else { return (None, None) };
@@ -162,7 +166,8 @@ fn payload<'p>(
         hold: payload.hold,
         refused: refused.map(|refused| refused.reason.name()),
     };
-    (Some(told), refused.map(|refused| (&*payload.scope.name, refused)))
+    let limit = &payload.scope.name;
+    (Some(told), refused.map(|rejection| Refusal::Payload { payload: id, limit, rejection }))
 }
 
 /// Where the caller stands with each limit once it is asked, before any charge is settled.

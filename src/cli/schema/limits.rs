@@ -1,4 +1,4 @@
-//! Limits: which requests each counts, under which key, and how many it admits.
+//! Limits: the requests that each counts, their keys, and how many it admits.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::select::{CallerSelector, Selector};
-use super::shape::{at_least_one, exactly_one, only_beside, where_then};
-use super::words::{Burst, HeaderName, Length, Name, Period, Pointer, Quota, Rate, TimeZone, True};
+use super::shape::{at_least_one, exactly_one, if_then, requires};
+use super::words::{Burst, HeaderName, Length, Name, Period, Pointer, Quota, Rate, TimeZone, True, case_insensitive};
 use crate::limit::QUOTA_MAX;
 use crate::policy::limits::{CONTENT_LENGTH, COST_SOURCES};
 use crate::policy::overrides::OVERRIDES_MAX;
@@ -20,50 +20,51 @@ use crate::policy::scope::PER_MAX;
     rename = "Limit",
     deny_unknown_fields,
     transform = exactly_one(KINDS),
-    transform = only_beside("over", "calendar")
+    transform = requires("over", "calendar")
 )]
 struct Keys {
-    /// Its name, which no other limit has: in metrics, in the access log and in what callers are told.
+    /// The unique name of the limit, in metrics, in the access log and in replies.
     name: Name,
-    /// Which requests it counts. Without it all of them.
+    /// The requests that it counts. If omitted, all of them.
     r#for: Option<Selector>,
-    /// One counter for each combination of these attributes; `[]` is one for all. A name that every route of `for.routes`
-    /// captures may stand here too.
+    /// One counter for each combination of these attributes; `[]` is one counter for all. A name
+    /// that every route of `for.routes` captures is allowed, too.
     #[schemars(length(max = PER_MAX), extend("uniqueItems" = true))]
     per: Vec<Name>,
-    /// What it does with a caller who lacks an attribute of `per`.
+    /// What it does with a caller that lacks an attribute of `per`.
     #[schemars(extend("default" = "count"))]
     absent: Option<Absent>,
     /// A token bucket: a burst at once, then a steady refill.
     bucket: Option<Bucket>,
-    /// A window that moves along with the time: never more than the quota in any interval of its length.
+    /// A window that ends at the request: never more than the quota in any interval of its length.
     rolling: Option<Rolling>,
-    /// A window of the calendar: from one boundary to the next, each with the whole quota.
+    /// A calendar window: the whole quota from one boundary to the next.
     calendar: Option<Calendar>,
-    /// What becomes of requests above the quota of a calendar window.
+    /// What to do with requests above the quota of a calendar window.
     #[schemars(extend("default" = "refuse"))]
     over: Option<Over>,
-    /// Other numbers for some callers; the first that matches counts. Counts are kept when these change.
+    /// Other numbers for some callers; the first that matches is used. A change of these keeps the
+    /// counters.
     #[schemars(length(max = OVERRIDES_MAX))]
     overrides: Option<Vec<Value>>,
-    /// Units that one request takes: a number, or where it comes from.
+    /// The units that one request takes: a number, or their source.
     #[schemars(extend("default" = 1))]
     cost: Option<Cost>,
-    /// Who pays.
+    /// Which requests are charged.
     #[schemars(extend("default" = "admitted"))]
     charge: Option<Charge>,
-    /// Whether it refuses.
+    /// Whether it refuses requests.
     #[schemars(extend("default" = "enforce"))]
     enforcement: Option<Enforcement>,
-    /// When callers see its numbers.
+    /// When responses show its numbers.
     #[schemars(extend("default" = "show"))]
     fields: Option<Visibility>,
-    /// What holds while its counter cannot be had.
+    /// What it does if its counter cannot be read.
     #[schemars(extend("default" = "allow"))]
     failure: Option<Failure>,
 }
 
-/// The keys, and of what kind the overrides are.
+/// The keys, and the type of override for each kind of limit.
 pub(super) struct Limit;
 
 impl JsonSchema for Limit {
@@ -79,7 +80,7 @@ impl JsonSchema for Limit {
             ("calendar", generator.subschema_for::<CalendarOverride>()),
         ] {
             let overrides = json!({ "properties": { "overrides": { "items": overrides } } });
-            where_then(json!({ "required": [kind] }), overrides)(&mut schema);
+            if_then(json!({ "required": [kind] }), overrides)(&mut schema);
         }
         schema
     }
@@ -88,9 +89,9 @@ impl JsonSchema for Limit {
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
 pub(super) enum Absent {
-    /// It counts all such callers together.
+    /// Count all such callers together.
     Count,
-    /// It does not apply to them.
+    /// Do not apply to them.
     Skip,
 }
 
@@ -98,19 +99,19 @@ pub(super) enum Absent {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Bucket {
-    /// Units that it holds: the most at one instant.
+    /// The most units at one instant.
     burst: Burst,
-    /// How fast it fills, continuously.
+    /// The rate at which it refills, continuously.
     refill: Rate,
 }
 
-/// A window that moves along with the time.
+/// A window that ends at the request.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Rolling {
-    /// Units that are granted for each window.
+    /// The units granted for each window.
     quota: Quota,
-    /// How long it is.
+    /// The length of the window.
     window: Length,
 }
 
@@ -118,11 +119,11 @@ struct Rolling {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Calendar {
-    /// Units that are granted for each window.
+    /// The units granted for each window.
     quota: Quota,
-    /// What it is.
+    /// The period of the window.
     window: Period,
-    /// In whose local time it begins and ends.
+    /// The time zone in which it begins and ends.
     #[schemars(extend("default" = "UTC"))]
     zone: Option<TimeZone>,
 }
@@ -130,9 +131,9 @@ struct Calendar {
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
 enum Over {
-    /// They are refused.
+    /// Refuse them.
     Refuse,
-    /// They are admitted, and what is over is counted.
+    /// Admit them, and count the overage.
     Count,
 }
 
@@ -140,11 +141,11 @@ enum Over {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(&["burst", "refill"]))]
 struct BucketOverride {
-    /// Whose numbers these are.
+    /// The callers that it is for.
     r#for: CallerSelector,
-    /// Units that the bucket holds; those of the limit where it is left out.
+    /// The most units at one instant. If omitted, as in the limit.
     burst: Option<Burst>,
-    /// How fast it fills; as the limit says where it is left out.
+    /// The rate at which it refills. If omitted, as in the limit.
     refill: Option<Rate>,
 }
 
@@ -152,61 +153,65 @@ struct BucketOverride {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct RollingOverride {
-    /// Whose number this is.
+    /// The callers that it is for.
     r#for: CallerSelector,
-    /// Units that are granted for each window.
+    /// The units granted for each window.
     quota: Quota,
 }
 
-/// Another number of a calendar window, another `over`, or both.
+/// Another quota of a calendar window, another `over`, or both.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(&["quota", "over"]))]
 struct CalendarOverride {
-    /// Whose these are.
+    /// The callers that it is for.
     r#for: CallerSelector,
-    /// Units that are granted for each window; those of the limit where it is left out.
+    /// The units granted for each window. If omitted, as in the limit.
     quota: Option<Quota>,
-    /// What becomes of requests above it; as the limit says where it is left out.
+    /// What to do with requests above the quota. If omitted, as in the limit.
     over: Option<Over>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(inline, untagged)]
 enum Cost {
-    /// Always so many. A cost of 0 only looks.
+    /// A fixed number. A cost of 0 only reads the counter.
     Fixed(#[schemars(range(max = QUOTA_MAX))] u64),
     From(CostSource),
 }
 
-/// Where the cost of a request comes from: exactly one key, but for `trusted`. A header that is missing or malformed
-/// counts as 1.
+/// The source of a request's cost: exactly one key, apart from `trusted`. A header that is missing
+/// or malformed counts as 1.
 #[derive(JsonSchema)]
 #[schemars(
     deny_unknown_fields,
     transform = exactly_one(COST_SOURCES),
-    transform = only_beside("trusted", "header"),
-    transform = where_then(header_of_a_client(), json!({ "required": ["trusted"] }))
+    transform = requires("trusted", "header"),
+    transform = if_then(untrusted_header(), json!({ "required": ["trusted"] }))
 )]
 struct CostSource {
-    /// This request header, which no client can send: with `trusted: true`. `content-length` needs no promise.
+    /// This request header, which no client can send; requires `trusted: true`, except for
+    /// `content-length`.
     header: Option<HeaderName>,
-    /// The promise that something before this filter removes or overwrites the header in each request.
+    /// The promise that a component before this filter removes or overwrites the header in each
+    /// request.
     trusted: Option<True>,
-    /// This response header. The request is admitted while one unit is left, and the next one sees what it took.
+    /// This response header. The request is admitted if one unit is left, and charged when the
+    /// response arrives.
     response_header: Option<HeaderName>,
-    /// The bytes of its body as sent.
+    /// The bytes of the body as sent.
     bytes: Option<Measured>,
-    /// The lines of its body that are neither empty nor a comment.
+    /// The lines of the body that are neither empty nor a comment.
     lines: Option<Measured>,
-    /// The items of the array at this place of its JSON; 1 where there is none.
+    /// The items of the array at this pointer in the JSON; 1 if there is none.
     items: Option<Pointer>,
 }
 
-/// Whose body is measured.
+/// The body that is measured.
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
 enum Measured {
-    /// The request's. It is admitted while one unit is left, and charged when its body has ended.
+    /// The request body. The request is admitted if one unit is left, and charged when its body has
+    /// ended.
     Request,
 }
 
@@ -215,43 +220,40 @@ enum Measured {
 enum Charge {
     /// Every admitted request.
     Admitted,
-    /// What a request took is given back where the response has a status of 400 or above, or a `grpc-status` other than 0.
+    /// As `admitted`, but the charge is refunded if the response has a status of 400 or above, or a
+    /// `grpc-status` other than 0.
     Success,
 }
 
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
 enum Enforcement {
-    /// It refuses.
+    /// Refuse requests above the limit.
     Enforce,
-    /// It is evaluated and counted, and never refuses.
+    /// Evaluate and count, but never refuse.
     Shadow,
 }
 
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
 enum Visibility {
-    /// Whenever it applies.
+    /// Whenever the limit applies.
     Show,
-    /// When it refuses; and what is over its quota where it counts that.
+    /// If it refuses. For a limit that counts its overage, also above the quota.
     Hide,
 }
 
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
 pub(super) enum Failure {
-    /// The request goes on.
+    /// Admit the request.
     Allow,
-    /// The request is refused: 429, to come back after a second.
+    /// Refuse the request with 429 and a `Retry-After` of one second.
     Deny,
 }
 
-/// There is a header that a client can invent.
-fn header_of_a_client() -> Value {
-    let letter = |letter: char| match letter {
-        'a'..='z' => format!("[{}{letter}]", letter.to_ascii_uppercase()),
-        other => other.to_string(),
-    };
-    let believed: String = CONTENT_LENGTH.chars().map(letter).collect();
-    json!({ "required": ["header"], "properties": { "header": { "not": { "pattern": format!("^{believed}$") } } } })
+/// Whether the cost comes from a header that a client can send.
+fn untrusted_header() -> Value {
+    let content_length = format!("^{}$", case_insensitive(CONTENT_LENGTH));
+    json!({ "required": ["header"], "properties": { "header": { "not": { "pattern": content_length } } } })
 }

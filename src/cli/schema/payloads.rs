@@ -1,4 +1,4 @@
-//! Payload limits: how large a body may be, as sent and decoded, and what shape its JSON may have.
+//! Payload limits: the size of a body, as sent and decoded, and the shape of its JSON.
 
 use std::collections::BTreeMap;
 
@@ -6,32 +6,34 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::select::{CallerSelector, Selector};
-use super::shape::{at_least_one, only_beside, where_then};
+use super::shape::{at_least_one, if_then, requires};
 use super::words::{MediaRange, Name, Pointer, Size};
 use crate::payload::json::{CONDITION_BYTES_MAX, CONDITIONS_MAX, DEPTH_DEFAULT, DEPTH_MAX, NAMES_MAX};
 use crate::policy::overrides::OVERRIDES_MAX;
 use crate::policy::payloads::{CONTENT_TYPES_MAX, COUNTS_MAX, KINDS, OBJECT_KINDS};
 use crate::policy::scope::PAYLOAD_NAME_DEFAULT;
 
-/// What a body may be: at least one of `bytes`, `decoded_bytes` and `json`.
+/// Bounds on a body: at least one of `bytes`, `decoded_bytes` and `json`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(KINDS))]
 pub(super) struct Payload {
-    /// Its name, which no other limit has: in metrics, in the access log and in what callers are told.
+    /// The unique name of the limit, in metrics, in the access log and in replies.
     #[schemars(extend("default" = PAYLOAD_NAME_DEFAULT))]
     name: Option<Name>,
-    /// Which requests it holds for. Without it all of them.
+    /// The requests that it applies to. If omitted, all of them.
     r#for: Option<Selector>,
-    /// Most bytes of a body as sent.
+    /// The most bytes of a body as sent.
     bytes: Option<Size>,
-    /// Most bytes of a body after all decoding: of its content encodings, and of an archive's entries.
+    /// The most bytes of a body after its content encodings are decoded and its archive entries are
+    /// unpacked.
     decoded_bytes: Option<Size>,
-    /// The shape of JSON. What is not JSON is refused.
+    /// The shape of its JSON. A body that is not JSON is refused.
     json: Option<Shape>,
-    /// Whether the upstream sees nothing of a request until its body has passed.
+    /// Whether the upstream receives nothing of a request until its body has passed.
     #[schemars(extend("default" = false))]
     hold: Option<bool>,
-    /// Other bounds for some callers; the first that matches counts. What one leaves out is as the limit says.
+    /// Other bounds for some callers; the first that matches is used. Omitted keys are as in the
+    /// limit.
     #[schemars(length(max = OVERRIDES_MAX))]
     overrides: Option<Vec<PayloadOverride>>,
 }
@@ -40,11 +42,12 @@ pub(super) struct Payload {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(KINDS))]
 struct PayloadOverride {
-    /// Whose bounds these are.
+    /// The callers that it is for.
     r#for: CallerSelector,
-    /// Most bytes of a body as sent.
+    /// The most bytes of a body as sent.
     bytes: Option<Size>,
-    /// Most bytes of a body after all decoding: of its content encodings, and of an archive's entries.
+    /// The most bytes of a body after its content encodings are decoded and its archive entries are
+    /// unpacked.
     decoded_bytes: Option<Size>,
     /// The shape of JSON.
     json: Option<ShapeOverride>,
@@ -55,127 +58,130 @@ struct PayloadOverride {
 #[schemars(
     deny_unknown_fields,
     extend("minProperties" = 1),
-    transform = only_beside("duplicate_names", "members"),
-    transform = where_then(names_are_remembered(), as_many_as_can_be())
+    transform = requires("duplicate_names", "members"),
+    transform = if_then(compares_names(), bounds_members())
 )]
 struct Shape {
-    /// The media types that are read as JSON, and a body that names none. Without it all bodies.
+    /// The media types that are read as JSON. A body without a media type is read, too. If omitted,
+    /// all bodies are.
     #[schemars(length(min = 1, max = CONTENT_TYPES_MAX), extend("uniqueItems" = true))]
     content_types: Option<Vec<MediaRange>>,
-    /// Most arrays and objects within one another.
+    /// The most nested arrays and objects.
     #[schemars(range(max = DEPTH_MAX), extend("default" = DEPTH_DEFAULT))]
     depth: Option<u32>,
-    /// The size of the value at one place.
+    /// The size of the value at one pointer.
     value: Option<SizeAt>,
-    /// How many objects of one kind there may be, and how deeply they may nest.
+    /// The number of objects of one kind, and how deeply they nest.
     objects: Option<Objects>,
-    /// Most items of any array.
+    /// The most items of any array.
     #[schemars(range(max = COUNTS_MAX))]
     array_items: Option<u64>,
-    /// Most members of any object.
+    /// The most members of any object.
     #[schemars(range(max = COUNTS_MAX))]
     members: Option<u64>,
-    /// Most bytes of any text, without its quotes and escapes.
+    /// The most bytes of any string, without its quotes and escapes.
     string_bytes: Option<Size>,
-    /// Most bytes of the name of any member.
+    /// The most bytes of any member's name.
     name_bytes: Option<Size>,
-    /// An object that uses a name twice. Only beside `members`, which bounds how many names are remembered.
+    /// Whether an object may use a name twice. Requires `members`, which bounds the number of names
+    /// to compare.
     #[schemars(extend("default" = "allow"))]
     duplicate_names: Option<DuplicateNames>,
 }
 
-/// The shape of JSON for some callers. What it leaves out is as the limit says.
+/// The shape of JSON for some callers. Omitted keys are as in the limit.
 #[derive(JsonSchema)]
 #[schemars(
     deny_unknown_fields,
     extend("minProperties" = 1),
-    transform = where_then(names_are_remembered(), as_many_as_can_be())
+    transform = if_then(compares_names(), bounds_members())
 )]
 struct ShapeOverride {
-    /// Most arrays and objects within one another.
+    /// The most nested arrays and objects.
     #[schemars(range(max = DEPTH_MAX))]
     depth: Option<u32>,
-    /// The size of the value at one place.
+    /// The size of the value at one pointer.
     value: Option<SizeAtOverride>,
-    /// How many objects of one kind there may be, and how deeply they may nest.
+    /// The number of objects of one kind, and how deeply they nest.
     objects: Option<ObjectsOverride>,
-    /// Most items of any array.
+    /// The most items of any array.
     #[schemars(range(max = COUNTS_MAX))]
     array_items: Option<u64>,
-    /// Most members of any object.
+    /// The most members of any object.
     #[schemars(range(max = COUNTS_MAX))]
     members: Option<u64>,
-    /// Most bytes of any text, without its quotes and escapes.
+    /// The most bytes of any string, without its quotes and escapes.
     string_bytes: Option<Size>,
-    /// Most bytes of the name of any member.
+    /// The most bytes of any member's name.
     name_bytes: Option<Size>,
-    /// An object that uses a name twice. It needs `members`, here or in the limit.
+    /// Whether an object may use a name twice. Requires `members`, here or in the limit.
     duplicate_names: Option<DuplicateNames>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "snake_case")]
 enum DuplicateNames {
-    /// Nothing is said of it.
+    /// Such an object is allowed.
     Allow,
-    /// It is refused.
+    /// Such an object is refused.
     Refuse,
 }
 
-/// The size of the value at one place.
+/// The size of the value at one pointer.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct SizeAt {
-    /// Its place.
+    /// The pointer to the value.
     at: Pointer,
-    /// Most bytes from its first to its last, white space within it too.
+    /// The most bytes from its first to its last, including white space within it.
     bytes: Size,
 }
 
-/// The size of the value at one place, for some callers.
+/// The size of the value at one pointer, for some callers.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct SizeAtOverride {
-    /// Its place; that of the limit where it is left out.
+    /// The pointer to the value. If omitted, as in the limit.
     at: Option<Pointer>,
-    /// Most bytes from its first to its last, white space within it too.
+    /// The most bytes from its first to its last, including white space within it.
     bytes: Size,
 }
 
-/// How many objects of one kind there may be, and how deeply they may nest: `count`, `depth`, or both.
+/// The number of objects of one kind, and how deeply they nest: `count`, `depth`, or both.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(OBJECT_KINDS))]
 struct Objects {
-    /// What makes an object one of them.
+    /// The members that make an object one of this kind.
     r#where: Members,
-    /// They lie below this value, which is none of them itself.
+    /// Only objects below this value count, and not the value itself.
     #[schemars(extend("default" = ""))]
     below: Option<Pointer>,
-    /// Most of them.
+    /// The most objects.
     #[schemars(range(max = COUNTS_MAX))]
     count: Option<u64>,
-    /// Most of them within one another; one that has none within it is 1 deep.
+    /// The most nested objects; one that contains no other is 1 deep.
     #[schemars(range(max = DEPTH_MAX))]
     depth: Option<u32>,
 }
 
-/// How many objects of one kind there may be, and how deeply they may nest, for some callers: `count`, `depth`, or both.
+/// The number of objects of one kind, and how deeply they nest, for some callers: `count`, `depth`,
+/// or both.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(OBJECT_KINDS))]
 struct ObjectsOverride {
-    /// What makes an object one of them; as the limit says where it is left out.
+    /// The members that make an object one of this kind. If omitted, as in the limit.
     r#where: Option<Members>,
-    /// They lie below this value; as the limit says where it is left out.
+    /// Only objects below this value count. If omitted, as in the limit.
     below: Option<Pointer>,
-    /// Most of them.
+    /// The most objects.
     #[schemars(range(max = COUNTS_MAX))]
     count: Option<u64>,
-    /// Most of them within one another; one that has none within it is 1 deep.
+    /// The most nested objects; one that contains no other is 1 deep.
     #[schemars(range(max = DEPTH_MAX))]
     depth: Option<u32>,
 }
 
-/// Members that an object has, each with its text, as in `type: group`.
+/// The members that an object must have, each with its text, as in `type: group`.
 #[derive(JsonSchema)]
 #[schemars(extend(
     "minProperties" = 1,
@@ -189,11 +195,11 @@ struct Members(BTreeMap<String, Text>);
 #[schemars(inline)]
 struct Text(#[schemars(length(min = 1, max = CONDITION_BYTES_MAX))] String);
 
-/// A name that is used twice is refused.
-fn names_are_remembered() -> Value {
+/// Whether names are compared to find duplicates.
+fn compares_names() -> Value {
     json!({ "required": ["duplicate_names"], "properties": { "duplicate_names": { "const": "refuse" } } })
 }
 
-fn as_many_as_can_be() -> Value {
+fn bounds_members() -> Value {
     json!({ "properties": { "members": { "maximum": NAMES_MAX } } })
 }

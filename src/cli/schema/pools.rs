@@ -1,4 +1,4 @@
-//! What holds for requests at a time: how many are in flight, and who has a seat.
+//! Limits at one time: the requests in flight, and the holders of seats.
 
 use schemars::JsonSchema;
 
@@ -10,65 +10,67 @@ use crate::limit::seats::SEATS_MAX;
 use crate::policy::scope::PER_MAX;
 use crate::policy::seats::{STATUS_DEFAULT, STATUS_MAX, STATUS_MIN};
 
-/// At most so many requests in flight at a time, over all workers.
+/// The most requests in flight at a time, over all workers.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Pool {
-    /// Its name, which no other limit has: in metrics, in the access log and in what callers are told.
+    /// The unique name of the limit, in metrics, in the access log and in replies.
     name: Name,
-    /// Which requests need a slot. Without it all of them.
+    /// The requests that need a slot. If omitted, all of them.
     r#for: Option<Selector>,
-    /// One pool for each combination of these attributes; `[]` is one for all. A name that every route of `for.routes`
-    /// captures may stand here too.
+    /// One pool for each combination of these attributes; `[]` is one pool for all. A name that
+    /// every route of `for.routes` captures is allowed, too.
     #[schemars(length(max = PER_MAX), extend("uniqueItems" = true))]
     per: Vec<Name>,
-    /// What it does with a caller who lacks an attribute of `per`.
+    /// What it does with a caller that lacks an attribute of `per`.
     #[schemars(extend("default" = "count"))]
     absent: Option<Absent>,
-    /// Most requests in flight. A slot is taken until the stream has ended, however it does.
+    /// The most requests in flight. A request keeps its slot until its stream ends, for whatever
+    /// reason.
     #[schemars(range(min = 1, max = SLOTS_MAX))]
     slots: u32,
-    /// Who waits while no slot is free: first come, first served. Without it nobody does, and such a request is refused.
+    /// Requests that wait while no slot is free: first come, first served. If omitted, none wait,
+    /// and such a request is refused.
     queue: Option<Queue>,
-    /// What holds while its record cannot be had.
+    /// What it does if its record cannot be read.
     #[schemars(extend("default" = "allow"))]
     failure: Option<Failure>,
 }
 
-/// Requests that wait for a slot. One whose body is held asks for it when the body has passed.
+/// The queue for a slot. A request whose body is held enters it when the body has passed.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Queue {
-    /// Most requests that wait in one pool; at 0 nobody does.
+    /// The most requests that wait in one pool; with 0, none do.
     #[schemars(range(max = QUEUE_LENGTH_MAX))]
     length: u32,
-    /// The longest that one waits; then it is refused.
+    /// The longest wait, after which a request is refused.
     timeout: Wait,
 }
 
-/// At most so many distinct holders at a time. A caller without the attribute `holder` needs no seat.
+/// The most distinct holders at a time. A caller without the attribute `holder` needs no seat.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Seats {
-    /// Its name, which no other limit has: in metrics, in the access log and in what callers are told.
+    /// The unique name of the limit, in metrics, in the access log and in replies.
     name: Name,
-    /// Which requests touch a seat. Without it all of them.
+    /// The requests that use a seat. If omitted, all of them.
     r#for: Option<Selector>,
-    /// So many seats for each combination of these attributes; `[]` is so many in all. A name that every route of
-    /// `for.routes` captures may stand here too.
+    /// One set of seats for each combination of these attributes; `[]` is one set for all. A name
+    /// that every route of `for.routes` captures is allowed, too.
     #[schemars(length(max = PER_MAX), extend("uniqueItems" = true))]
     per: Vec<Name>,
-    /// The attribute whose value is the holder of a seat. It is no part of `per`.
+    /// The attribute whose value is the holder of a seat. It cannot be in `per`.
     holder: Name,
-    /// How many hold one at a time.
+    /// The number of seats in each set.
     #[schemars(range(min = 1, max = SEATS_MAX))]
     seats: u32,
     /// How long a seat is kept after its holder's last request.
     idle: Idle,
-    /// The status of the answer to who gets none.
+    /// The status of the response if no seat is free.
     #[schemars(range(min = STATUS_MIN, max = STATUS_MAX), extend("default" = STATUS_DEFAULT))]
     status: Option<u32>,
-    /// What holds while its record cannot be had.
+    /// What it does if its record cannot be read.
     #[schemars(extend("default" = "allow"))]
     failure: Option<Failure>,
 }

@@ -1,4 +1,4 @@
-//! Classes of requests, and what picks some of them.
+//! Classes of requests, and selectors.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,25 @@ use crate::policy::select::{ROUTES_MAX, VALUE_BYTES_MAX};
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Tier {
-    /// Its name, used once.
+    /// The unique name of the tier.
     name: Name,
-    /// A request that one of these matches is of this tier, unless an earlier tier has it.
+    /// Requests that match one of these routes are of this tier, unless an earlier tier matches.
     routes: Routes,
 }
 
-/// Routes of which one must match.
+/// Routes, of which one must match.
 #[derive(JsonSchema)]
 pub(super) struct Routes(#[schemars(length(min = 1, max = ROUTES_MAX), extend("uniqueItems" = true))] Vec<Route>);
 
-/// Which requests: all conditions must hold. Beside `tier` and `routes` each key is an attribute of the caller, as in
-/// `plan: free` or `org: [acme, globex]`; a caller without it does not match.
+/// Selects requests: all conditions must hold. Every key except `tier`, `routes` and `credential`
+/// is an attribute of the caller, as in `plan: free` or `org: [acme, globex]`; a caller without it
+/// does not match.
 #[derive(JsonSchema)]
 #[schemars(extend("minProperties" = 1, "propertyNames" = names(&["sha256"])))]
 pub(super) struct Selector {
     /// Requests of this tier, or of one of these.
     tier: Option<OneOrMany<Name>>,
-    /// Requests that one of these routes matches.
+    /// Requests that match one of these routes.
     routes: Option<Routes>,
     /// Callers whose first credential has this name, or one of these.
     credential: Option<OneOrMany<Name>>,
@@ -37,7 +38,8 @@ pub(super) struct Selector {
     attributes: BTreeMap<String, Values>,
 }
 
-/// Which callers: all conditions must hold. Each key is an attribute, as in `org: acme` or `plan: [team, enterprise]`.
+/// Selects callers: all conditions must hold. Each key is an attribute, as in `org: acme` or `plan:
+/// [team, enterprise]`.
 #[derive(JsonSchema)]
 #[schemars(extend("minProperties" = 1, "propertyNames" = names(&["tier", "routes", "sha256"])))]
 pub(super) struct CallerSelector {
@@ -47,7 +49,7 @@ pub(super) struct CallerSelector {
     attributes: BTreeMap<String, Values>,
 }
 
-/// The value that the attribute must have, or a list of values of which it must have one.
+/// The value that the attribute must have, or a list of values, of which it must have one.
 #[derive(JsonSchema)]
 pub(super) struct Values(OneOrMany<Value>);
 
@@ -55,7 +57,7 @@ pub(super) struct Values(OneOrMany<Value>);
 #[schemars(inline)]
 struct Value(#[schemars(length(min = 1, max = VALUE_BYTES_MAX))] String);
 
-/// Names of attributes, but not these.
+/// The names of attributes, except for these.
 fn names(but: &[&str]) -> serde_json::Value {
     json!({ "$ref": "#/$defs/Name", "not": { "enum": but } })
 }

@@ -1,4 +1,4 @@
-//! The words that values are made of: names, routes, and quantities with their units.
+//! The formats of strings: names, routes, and quantities with their units.
 
 use schemars::JsonSchema;
 
@@ -15,20 +15,21 @@ use crate::policy::reader::{NAME_BYTES_MAX, is_token};
 use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_BYTES_MAX, ROUTE_SEGMENTS_MAX};
 use crate::policy::select::VALUES_MAX;
 
-/// A name: up to 64 of `a-z`, `0-9`, `_` and `-`, a letter first.
+/// A name: up to 64 of `a-z`, `0-9`, `_` and `-`, beginning with a letter.
 #[derive(JsonSchema)]
 #[schemars(extend("pattern" = name()))]
 pub(super) struct Name(String);
 
-/// The name of an attribute, which is no word of the language.
+/// The name of an attribute, which must not be a word of the language.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("pattern" = name(), "not" = { "enum": RESERVED }))]
 pub(super) struct NewAttribute(String);
 
-/// `METHODS /path`, or a `/path` alone for any method.
+/// `METHODS /path`, or `/path` for any method.
 ///
-/// `*` is one segment or a part of one, `**` any number of them, also none, and `{name}` captures one. The path is
-/// matched decoded and without the query, so write characters as they are, and no slash at the end.
+/// `*` is one segment or a part of one, `**` any number of segments, including none, and `{name}`
+/// captures one segment. The path is matched decoded and without the query, so write characters
+/// unescaped, and no slash at the end.
 #[derive(JsonSchema)]
 #[schemars(
     example = &"POST,PUT /v2/items/{item}/**",
@@ -49,7 +50,8 @@ pub(super) struct Path(String);
 #[schemars(example = &"60/min", extend("pattern" = format!("^0*[1-9][0-9]*/(?:{})$", refill_units())))]
 pub(super) struct Rate(String);
 
-/// A length of time: a whole number and `s`, `m` (or `min`), `h`, `d` or `w`, from `1s` to `366d`. A day has 24 hours here.
+/// A length of time: a whole number and `s`, `m` (or `min`), `h`, `d` or `w`, from `1s` to `366d`.
+/// A day has 24 hours.
 #[derive(JsonSchema)]
 #[schemars(example = &"10s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*(?:s|m|min|h|d|w)$"))]
 pub(super) struct Length(String);
@@ -64,8 +66,8 @@ pub(super) struct Wait(String);
 #[schemars(example = &"60s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*(?:s|m|min|h|d)$"))]
 pub(super) struct Idle(String);
 
-/// A span of the calendar: seconds or minutes that divide 60, hours that divide 24, `1d`, `1w` (from Monday), or
-/// months that divide 12.
+/// A period of the calendar: seconds or minutes that divide 60, hours that divide 24, `1d`, `1w`
+/// (from Monday), or months that divide 12.
 #[derive(JsonSchema)]
 #[schemars(
     example = &"15m", example = &"1h", example = &"1d", example = &"1w", example = &"1mo",
@@ -73,7 +75,7 @@ pub(super) struct Idle(String);
 )]
 pub(super) struct Period(String);
 
-/// A time zone of the IANA database, to the letter.
+/// A time zone of the IANA database, case-sensitive.
 #[derive(JsonSchema)]
 #[schemars(extend("enum" = Zone::names().collect::<Vec<_>>()))]
 pub(super) struct TimeZone(String);
@@ -86,7 +88,7 @@ pub(super) struct TimeZone(String);
 )]
 pub(super) struct Size(String);
 
-/// A JSON pointer (RFC 6901), such as `/data/attributes`; the empty text is the whole document.
+/// A JSON pointer (RFC 6901), such as `/data/attributes`; the empty string is the whole document.
 #[derive(JsonSchema)]
 #[schemars(
     example = &"/data/attributes",
@@ -94,7 +96,8 @@ pub(super) struct Size(String);
 )]
 pub(super) struct Pointer(String);
 
-/// A media type without parameters, or a range of them: `text/*` or `application/*+json`. In any letters.
+/// A media type without parameters, or a range of them: `text/*` or `application/*+json`.
+/// Case-insensitive.
 #[derive(JsonSchema)]
 #[schemars(
     example = &"application/json", example = &"application/*+json",
@@ -112,13 +115,13 @@ pub(super) struct Share(String);
 #[schemars(extend("pattern" = "^[0-9A-Fa-f]{64}$"))]
 pub(super) struct Digest(String);
 
-/// The name of a header, in any letters. No pseudo-header, such as `:path`, and none that Envoy takes out before a
-/// filter sees it, such as `Host` or `Connection`.
+/// The name of a header, case-insensitive. It cannot be a pseudo-header, such as `:path`, or a
+/// header that Envoy removes before a filter sees it, such as `Host` or `Connection`.
 #[derive(JsonSchema)]
 #[schemars(extend("pattern" = header(), "maxLength" = TOKEN_BYTES_MAX))]
 pub(super) struct HeaderName(String);
 
-/// The word before a credential in its header, such as `Bearer`; in any letters.
+/// The word before a credential in its header, such as `Bearer`; case-insensitive.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("pattern" = TOKEN, "maxLength" = TOKEN_BYTES_MAX))]
 pub(super) struct Scheme(String);
@@ -128,12 +131,12 @@ pub(super) struct Scheme(String);
 #[schemars(inline)]
 pub(super) struct ParameterName(#[schemars(length(min = 1, max = TOKEN_BYTES_MAX))] String);
 
-/// A key in metadata, or an index into a list, in quotes.
+/// A key in metadata, or a quoted index into a list.
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(super) struct Step(#[schemars(length(min = 1, max = STEP_BYTES_MAX))] String);
 
-/// The way to a value in metadata: a filter's name or another namespace, then keys, as in
+/// The path to a value in metadata: a filter's name or another namespace, then keys, as in
 /// `[envoy.filters.http.jwt_authn, session, sub]`.
 #[derive(JsonSchema)]
 pub(super) struct Steps(#[schemars(length(min = 2, max = STEPS_MAX))] Vec<Step>);
@@ -143,17 +146,17 @@ pub(super) struct Steps(#[schemars(length(min = 2, max = STEPS_MAX))] Vec<Step>)
 #[schemars(inline)]
 pub(super) struct Burst(#[schemars(range(min = 1, max = BURST_MAX))] u32);
 
-/// Units granted for each window.
+/// The units granted for each window.
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(super) struct Quota(#[schemars(range(min = 1, max = QUOTA_MAX))] u64);
 
-/// True, and nothing else.
+/// Always true.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("const" = true))]
 pub(super) struct True(bool);
 
-/// One value, or a list of them of which any will do.
+/// One value, or a list of values of which one must match.
 #[derive(JsonSchema)]
 #[schemars(inline, untagged)]
 pub(super) enum OneOrMany<T> {
@@ -169,25 +172,31 @@ const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 /// A `token` without a `*`.
 const WORD: &str = "[!#$%&'+.^_`|~0-9A-Za-z-]+";
 
-/// A `token` that a filter may see as a header.
+/// A `token` that a filter can see as a header.
 fn header() -> String {
     let hidden = OF_A_CONNECTION.iter().chain(&OF_THE_HOST).filter(|name| is_token(name));
-    let in_any_letters = |name: &&str| -> String {
-        let letter = |letter: char| match letter.is_ascii_lowercase() {
-            true => format!("[{letter}{}]", letter.to_ascii_uppercase()),
-            false => letter.to_string(),
-        };
-        name.chars().map(letter).collect()
-    };
-    let hidden: Vec<String> = hidden.map(in_any_letters).collect();
+    let hidden: Vec<String> = hidden.map(|name| case_insensitive(name)).collect();
     TOKEN.replacen('^', &format!("^(?!(?:{})$)", hidden.join("|")), 1)
+}
+
+/// The pattern of `text`, which is in lower case, in any case.
+pub(super) fn case_insensitive(text: &str) -> String {
+    let mut pattern = String::new();
+    for letter in text.chars() {
+        if letter.is_ascii_lowercase() {
+            pattern.extend(['[', letter, letter.to_ascii_uppercase(), ']']);
+        } else {
+            pattern.push(letter);
+        }
+    }
+    pattern
 }
 
 fn name() -> String {
     format!("^[a-z][a-z0-9_-]{{0,{}}}$", NAME_BYTES_MAX.saturating_sub(1))
 }
 
-/// No blank or control character, no `?`, `#`, `%`, `\`, no empty segment, `.` or `..`; `**` and
+/// No blanks or control characters, no `?`, `#`, `%`, `\`, no empty segment, `.` or `..`; `**` and
 /// braces only as whole segments.
 fn path() -> String {
     let capture = format!(r"\{{[a-z][a-z0-9_]{{0,{}}}\}}", CAPTURE_NAME_BYTES_MAX.saturating_sub(1));
@@ -200,7 +209,7 @@ fn refill_units() -> String {
     RefillPer::ALL.map(|(name, _)| name).join("|")
 }
 
-/// As the reader reads it: all counts that it accepts, unit by unit.
+/// As the reader parses it: all counts that it accepts, for each unit.
 fn period() -> String {
     let units = ["s", "m", "min", "h", "d", "w", "mo"].map(|unit| {
         let counts = (1..=60).filter(|count| Window::parse(&format!("{count}{unit}")).is_ok());

@@ -1,4 +1,4 @@
-//! What the policy's words on replies, callers and the log come to.
+//! The effects of a policy's settings for replies, callers and the access log.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ fn reset_can_be_the_unix_second_at_which_the_limit_is_full() {
 }
 
 #[test]
-fn fields_can_stand_on_refusals_alone() {
+fn fields_can_be_sent_on_refusals_only() {
     let proxy = Proxy::new();
     let runtime =
         proxy.runtime(&policy(&format!("{ONE}replies: {{ fields: {{ family: x-ratelimit, when: refused }} }}")));
@@ -89,7 +89,7 @@ fn the_first_credential_that_is_presented_names_the_kind() {
 }
 
 #[test]
-fn what_the_directory_says_comes_before_what_the_path_says() {
+fn the_directory_takes_precedence_over_the_path() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(&policy(&format!("{ONE}access_log: {{ attributes: [org] }}")));
     proxy.get(&runtime, "/orgs/globex/things", "demo-acme-1");
@@ -101,7 +101,7 @@ fn what_the_directory_says_comes_before_what_the_path_says() {
 }
 
 #[test]
-fn who_lacks_an_attribute_is_not_selected_by_it_and_shares_one_counter() {
+fn callers_without_an_attribute_are_not_selected_by_it_and_share_one_counter() {
     let proxy = Proxy::new();
     let rest = "limits: [{ name: paid, for: { plan: paid }, per: [], bucket: { burst: 1, refill: 1/h } }]";
     let runtime = proxy.runtime(&policy(rest));
@@ -161,7 +161,7 @@ fn a_smaller_burst_forgives_nothing_that_a_larger_one_allowed() {
 }
 
 #[test]
-fn a_client_that_breaks_the_protocol_has_paid() {
+fn a_client_that_breaks_the_protocol_pays() {
     for (details, left) in [
         (Some("via_upstream"), 2),
         (Some("upstream_reset_before_response_started{connection_termination}"), 2),

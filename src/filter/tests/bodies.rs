@@ -31,7 +31,7 @@ payloads:
 
 const LEFT: &str = "x-ratelimit-remaining";
 
-/// What a callback may spend where others wait already.
+/// The work that a callback may spend while other bodies are pending.
 fn none() -> Slice {
     Slice::new(0)
 }
@@ -47,7 +47,7 @@ fn give(proxy: &Proxy, stream: &mut Stream<Proxy>, part: &[u8], ends: bool, slic
     stream.on_request_body(proxy, part.len(), ends, slice)
 }
 
-/// Steps of a suspended stream, each with so many units, until it needs none.
+/// Takes steps of a suspended stream, each with this many units, until it needs no more.
 fn work(proxy: &Proxy, stream: &mut Stream<Proxy>, units: u64) -> Step {
     for _ in 0..100_000 {
         match stream.on_work(proxy, &mut Slice::new(units)) {
@@ -101,7 +101,7 @@ fn a_body_has_ended_when_so_much_has_come_as_its_head_says() {
                 for part in before {
                     assert_eq!(give(&proxy, &mut stream, part, false, &mut slice()), Flow::Continue);
                 }
-                // The last bytes go no further, though the end is another callback.
+                // The last bytes are not forwarded, although the end is another callback.
                 if slices {
                     assert_eq!(give(&proxy, &mut stream, last, false, &mut none()), Flow::Suspend);
                     assert_eq!(work(&proxy, &mut stream, 1), Step::Replied);
@@ -110,7 +110,7 @@ fn a_body_has_ended_when_so_much_has_come_as_its_head_says() {
                 }
                 stream.on_end(&proxy);
                 assert_eq!(proxy.replies.borrow_mut().pop().unwrap().status, 400);
-                assert_eq!(left(&proxy, &policy), "8", "who is refused by the body pays");
+                assert_eq!(left(&proxy, &policy), "8", "a request whose body is refused pays");
             }
         }
     }
@@ -126,7 +126,7 @@ fn a_whole_body_passes_at_its_length_and_ends_after_that() {
         let head = [("content-encoding", &b"gzip"[..]), ("content-length", lines.as_bytes())];
         let (mut stream, _) = open(&proxy, &policy, "/files", &head);
         assert_eq!(give(&proxy, &mut stream, &body, false, &mut slice()), Flow::Continue);
-        // In whichever way the end comes.
+        // However the end is reported.
         let mut other = slice();
         let end = match lines.len() % 2 {
             0 => stream.on_request_trailers(&proxy, &mut other),
@@ -135,13 +135,13 @@ fn a_whole_body_passes_at_its_length_and_ends_after_that() {
         assert_eq!(end, Flow::Continue);
         stream.on_end(&proxy);
     }
-    // More than was said is refused, should a host let it come.
+    // More bytes than stated are refused, if a host lets them come.
     let head = [("content-encoding", &b"gzip"[..]), ("content-length", length.as_bytes())];
     let (mut stream, _) = open(&proxy, &policy, "/files", &head);
     assert_eq!(give(&proxy, &mut stream, &body, false, &mut slice()), Flow::Continue);
     assert_eq!(give(&proxy, &mut stream, b"x", false, &mut slice()), Flow::Stop);
     assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_payload_refused:file:bytes");
-    // Several lengths that differ say nothing, and the end is what the host says.
+    // Several lengths that differ state no length, so only the host can report the end.
     let head = [("content-length", &b"3"[..]), ("content-length", b"9")];
     let (mut stream, _) = open(&proxy, &policy, "/json", &head);
     assert_eq!(give(&proxy, &mut stream, b"[1,", false, &mut slice()), Flow::Continue);
@@ -149,7 +149,7 @@ fn a_whole_body_passes_at_its_length_and_ends_after_that() {
 }
 
 #[test]
-fn a_body_is_read_in_slices_whatever_comes_meanwhile() {
+fn a_body_is_read_in_slices_whatever_happens_meanwhile() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     let body = b"{\"a\":[1,2,3,4,5,6,7,8,9]}";
@@ -161,7 +161,8 @@ fn a_body_is_read_in_slices_whatever_comes_meanwhile() {
         assert_eq!(flow, Flow::Continue);
         assert_eq!(give(&proxy, &mut stream, &body[..9], false, &mut none()), Flow::Suspend);
         assert_eq!(stream.on_work(&proxy, &mut Slice::new(4)), Step::Again);
-        // It has its turn already: what comes meanwhile is kept, whatever this callback might spend.
+        // It has steps of its own: what comes meanwhile is kept, whatever this callback could
+        // spend.
         assert_eq!(give(&proxy, &mut stream, &body[9..], !trailers, &mut slice()), Flow::Suspend);
         if trailers {
             assert_eq!(stream.on_request_trailers(&proxy, &mut slice()), Flow::Suspend);
@@ -169,17 +170,17 @@ fn a_body_is_read_in_slices_whatever_comes_meanwhile() {
         assert_eq!(work(&proxy, &mut stream, 3), expected);
         stream.on_end(&proxy);
     }
-    // Resumed in the middle, it goes on as any.
+    // Once resumed, it goes on as any other.
     let (mut stream, _) = open(&proxy, &policy, "/json", &[]);
     assert_eq!(give(&proxy, &mut stream, &body[..9], false, &mut none()), Flow::Suspend);
     assert_eq!(work(&proxy, &mut stream, 3), Step::Resume);
     assert_eq!(give(&proxy, &mut stream, &body[9..], true, &mut slice()), Flow::Continue);
-    // One that ends while it is suspended needs nothing more.
+    // A stream that ends while it is suspended needs no step.
     let (mut stream, _) = open(&proxy, &policy, "/json", &[]);
     assert_eq!(give(&proxy, &mut stream, body, true, &mut none()), Flow::Suspend);
     stream.on_end(&proxy);
     proxy.replies.take();
-    // What is only counted never waits.
+    // A body of which only the bytes are counted never waits.
     let (mut stream, _) = open(&proxy, &policy, "/", &[]);
     assert_eq!(give(&proxy, &mut stream, &[0; 9_999], false, &mut none()), Flow::Continue);
 }
@@ -196,7 +197,7 @@ fn a_held_body_is_read_in_slices_and_never_resumed_before_its_end() {
     proxy.body.replace(b"{\"a\":1}".to_vec());
     assert_eq!(stream.on_request_body(&proxy, 7, true, &mut none()), Flow::Hold);
     assert_eq!(work(&proxy, &mut stream, 2), Step::Resume);
-    // Envoy answers by itself: the request is never resumed after that.
+    // Envoy itself answers, so the request is never resumed.
     let (mut stream, _) = open(&proxy, &policy, "/held", &[]);
     assert_eq!(give(&proxy, &mut stream, b"{}", true, &mut none()), Flow::Hold);
     proxy.answer(&mut stream, &[(":status", "408")]);
@@ -211,7 +212,7 @@ fn a_held_request_asks_for_its_slot_when_its_body_has_passed() {
     assert_eq!((flow, give(&proxy, &mut slow, b"{", false, &mut slice())), (Flow::Hold, Flow::Hold));
     let (mut first, _) = open(&proxy, &policy, "/held-pool", &[]);
     assert_eq!(give(&proxy, &mut first, b"{}", true, &mut slice()), Flow::Continue, "the slow one has no slot");
-    // Two wait, by length and suspended; the queue has room for one.
+    // Two requests wait, one by its length and one suspended, and the queue has room for one.
     let (mut second, _) = open(&proxy, &policy, "/held-pool", &[("content-length", b"2")]);
     assert_eq!(give(&proxy, &mut second, b"{}", false, &mut none()), Flow::Hold);
     assert_eq!(work(&proxy, &mut second, 1), Step::Done, "the slot resumes it");
@@ -221,9 +222,9 @@ fn a_held_request_asks_for_its_slot_when_its_body_has_passed() {
     assert_eq!(give(&proxy, &mut third, b"{}", true, &mut slice()), Flow::Stop);
     assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_queue_refused:pool:queue_full");
     first.on_end(&proxy);
-    assert!(second.on_turn(&proxy, Answer::Resume));
+    assert!(second.on_queue_answer(&proxy, Answer::Resume));
     assert_eq!(second.on_request_body(&proxy, 0, true, &mut slice()), Flow::Continue);
-    // A body that is refused asks for none.
+    // A request whose body is refused asks for no slot.
     proxy.body.replace(b"{]".to_vec());
     assert_eq!(slow.on_request_body(&proxy, 2, false, &mut slice()), Flow::Stop);
     slow.on_end(&proxy);
@@ -231,7 +232,7 @@ fn a_held_request_asks_for_its_slot_when_its_body_has_passed() {
 }
 
 #[test]
-fn who_is_served_has_paid_whatever_its_body_does_then() {
+fn a_request_that_is_served_pays_whatever_its_body_does_then() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     for (status, left_after) in [("200", "8"), ("404", "8")] {
@@ -240,17 +241,17 @@ fn who_is_served_has_paid_whatever_its_body_does_then() {
         proxy.answer(&mut stream, &[(":status", status)]);
         assert_eq!(give(&proxy, &mut stream, b"]]", false, &mut slice()), Flow::Stop);
         stream.on_end(&proxy);
-        // Only success is charged, and the second was none.
+        // Only success is charged, and the second request failed.
         assert_eq!(left(&proxy, &policy), left_after);
     }
-    // A cost of the body is charged for what came of it.
+    // A cost by the body is charged for the part that came.
     let (mut stream, _) = open(&proxy, &policy, "/lines", &[]);
     give(&proxy, &mut stream, b"a\nb\nc\n", false, &mut slice());
     proxy.answer(&mut stream, &[(":status", "200")]);
     assert_eq!(give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()), Flow::Stop);
     let units = "policy.=.demo;.;limit.=.lines;.;sluicegate_units_total";
     assert_eq!(proxy.count(units), 3);
-    // One that is refused before a byte of it was read is not free.
+    // A body that is refused before its first byte was read is not free.
     let (mut stream, _) = open(&proxy, &policy, "/lines", &[]);
     assert_eq!(give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()), Flow::Stop);
     stream.on_end(&proxy);
@@ -279,7 +280,7 @@ fn a_tunnel_has_no_payload_limit_once_it_begins() {
         (connect("200"), connect("299"), connect("101"), connect("404")),
         (Flow::Continue, Flow::Continue, Flow::Stop, Flow::Stop)
     );
-    // A head alone opens nothing, and neither does a response to another head.
+    // A request head alone opens no tunnel, and neither does another response.
     for (head, status) in [
         (&upgrade[..], None),
         (&upgrade, Some("200")),
@@ -295,7 +296,7 @@ fn a_tunnel_has_no_payload_limit_once_it_begins() {
     }
     let with_body = [&upgrade[..], &[("content-length", b"2")]].concat();
     assert_eq!(open(&proxy, &policy, "/held", &with_body).1, Flow::Hold, "it has a body that can be waited for");
-    // What was being read when it began is let go.
+    // A body that was being read when the tunnel began is forwarded.
     let (mut stream, _) = open(&proxy, &policy, "/json", &upgrade);
     assert_eq!(give(&proxy, &mut stream, b"not JSON", false, &mut none()), Flow::Suspend);
     proxy.answer(&mut stream, &[(":status", "101")]);
@@ -315,7 +316,8 @@ fn a_body_that_the_host_does_not_give_goes_no_further() {
         assert_eq!((reply.status, &*reply.details), (503, "sluicegate_payload_refused:json:unavailable"));
         stream.on_end(&proxy);
         assert_eq!((left(&proxy, &policy), proxy.count(faults)), ("9".to_owned(), 1), "that is no client's fault");
-        // A cost alone turns nobody away: what is not read counts as one, and is bounded all the same.
+        // A cost alone refuses no request: what is not read counts as one, and memory is bounded
+        // all the same.
         let free = proxy.runtime(&POLICY.replace("  - { name: rest, bytes: 100KB }\n", ""));
         let (mut stream, _) = open(&proxy, &free, "/lines", &[]);
         proxy.body.replace(came.to_vec());
@@ -341,7 +343,7 @@ fn a_head_that_waits_for_a_body_which_the_host_keeps_is_answered() {
     assert_eq!(kept.on_held(&proxy), Step::Done);
     kept.on_end(&proxy);
     assert_eq!(left(&proxy, &policy), "9", "it has paid nothing");
-    // A host that gives the body of one gives them all.
+    // A host that gives one held body gives them all.
     let (mut slow, _) = open(&proxy, &policy, "/held", &[]);
     let (mut good, _) = open(&proxy, &policy, "/held", &[]);
     assert_eq!(give(&proxy, &mut good, b"{}", true, &mut slice()), Flow::Continue);

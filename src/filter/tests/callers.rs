@@ -1,5 +1,5 @@
-//! Who is taken for whom: sessions beside secrets, attributes from everywhere, and what is asked of
-//! the proxy for that.
+//! How callers are identified: sessions next to secrets, attributes of all sources, and the
+//! properties that the proxy is asked for.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use super::proxy::{Pairs, Proxy};
 use crate::base::property::Property;
 use crate::filter::runtime::Runtime;
 use crate::filter::stream::Flow;
-use crate::host::fake::{metadata, node};
+use crate::host::fake::message::{metadata, node};
 
 /// A JWT that an earlier filter has verified, or API tokens: demo-acme-1 and demo-globex-1.
 const SESSIONS: &str = r#"
@@ -34,12 +34,12 @@ limits:
 access_log: { attributes: [credential, user, org, session, token] }
 "#;
 
-fn jwt(session: &Value) -> Vec<u8> {
+pub(super) fn jwt(session: &Value) -> Vec<u8> {
     metadata(&json!({ "envoy.filters.http.jwt_authn": { "session": session } }))
 }
 
-/// The attributes of the access log, or why the request is not let in.
-fn told(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>, pairs: Pairs<'_>) -> String {
+/// The attributes in the access log, or why the caller is not identified.
+pub(super) fn found(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>, pairs: Pairs<'_>) -> String {
     if proxy.send(runtime, pairs).1 == Flow::Stop {
         return proxy.replies.borrow_mut().pop().unwrap().details.replace("sluicegate_unauthorized:", "");
     }
@@ -48,51 +48,52 @@ fn told(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>, pairs: Pairs<'_>) -> String
 }
 
 const JWT: (&str, &[u8]) = ("authorization", b"Bearer ey.J.wt");
-const ACME: (&str, &[u8]) = ("authorization", b"Bearer demo-acme-1");
+pub(super) const ACME: (&str, &[u8]) = ("authorization", b"Bearer demo-acme-1");
 const GLOBEX: (&str, &[u8]) = ("authorization", b"Bearer demo-globex-1");
 
-/// The identifier of a session, by the rule that docs/policy.md states.
+/// The identifier of a session, by the rule of docs/policy.md.
 fn identifier_of(iss: &str, sub: &str) -> String {
     let pair = [&(iss.len() as u64).to_le_bytes()[..], iss.as_bytes(), sub.as_bytes()].concat();
     Sha256::digest(pair)[16..].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
-fn a_session_is_known_by_what_was_verified_and_a_token_by_the_directory() {
+fn a_session_is_identified_by_its_verified_claims_and_a_token_by_the_directory() {
     let path = (":path", &b"/api/a"[..]);
     for stance in ["refuse", "anonymous"] {
         let proxy = Proxy::new();
         let runtime = proxy.runtime(&SESSIONS.replace("  directory:", &format!("  unknown: {stance}\n  directory:")));
-        let token = told(&proxy, &runtime, &[path, ACME]);
+        let token = found(&proxy, &runtime, &[path, ACME]);
         assert!(token.starts_with("credential=token user=alice org=acme session=- token="), "{token}");
-        let nobody = told(&proxy, &runtime, &[path, JWT]);
-        assert_eq!(nobody == "unknown", stance == "refuse", "{nobody}");
-        assert_eq!(nobody.starts_with("credential=token user=- org=- session=- token="), stance == "anonymous");
+        let other = found(&proxy, &runtime, &[path, JWT]);
+        assert_eq!(other == "unknown", stance == "refuse", "{other}");
+        assert_eq!(other.starts_with("credential=token user=- org=- session=- token="), stance == "anonymous");
 
         proxy.know(Property::Metadata, jwt(&json!({ "iss": "id.acme", "sub": "alice", "org": "acme" })));
         let known =
             format!("credential=session user=alice org=acme session={} token=", identifier_of("id.acme", "alice"));
-        assert_eq!(told(&proxy, &runtime, &[path, JWT]), format!("{known}-"));
-        assert_eq!(told(&proxy, &runtime, &[path]), format!("{known}-"), "wherever the JWT stood");
-        let both = told(&proxy, &runtime, &[path, ACME]);
+        assert_eq!(found(&proxy, &runtime, &[path, JWT]), format!("{known}-"));
+        assert_eq!(found(&proxy, &runtime, &[path]), format!("{known}-"), "wherever the JWT stood");
+        let both = found(&proxy, &runtime, &[path, ACME]);
         assert!(both.starts_with(&known) && !both.ends_with('-'), "two credentials of one caller: {both}");
-        assert_eq!(told(&proxy, &runtime, &[path, GLOBEX]), "conflicting");
-        let other = told(&proxy, &runtime, &[path, JWT, ("x-api-key", b"nobody")]);
+        assert_eq!(found(&proxy, &runtime, &[path, GLOBEX]), "conflicting");
+        let other = found(&proxy, &runtime, &[path, JWT, ("x-api-key", b"nobody")]);
         assert_eq!(other == "unknown", stance == "refuse", "a key elsewhere is not the session's: {other}");
-        // Where nobody is asked nobody is known; attributes have their sources all the same.
-        let elsewhere = told(&proxy, &runtime, &[(":path", b"/health"), GLOBEX]);
+        // If a route asks for no credential, none is known. Attributes have their sources all the
+        // same.
+        let elsewhere = found(&proxy, &runtime, &[(":path", b"/health"), GLOBEX]);
         assert_eq!(elsewhere, "credential=- user=alice org=acme session=- token=-");
     }
 }
 
 #[test]
-fn a_sessions_identifier_is_that_of_whom_the_token_was_made_for() {
+fn a_sessions_identifier_belongs_to_the_subject_of_its_token() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(SESSIONS);
     let session = |session: &Value| {
         proxy.know(Property::Metadata, jwt(session));
-        let told = told(&proxy, &runtime, &[(":path", b"/api/a")]);
-        told.split(' ').find_map(|part| part.strip_prefix("session=")).map(str::to_owned).ok_or(told)
+        let found = found(&proxy, &runtime, &[(":path", b"/api/a")]);
+        found.split(' ').find_map(|part| part.strip_prefix("session=")).map(str::to_owned).ok_or(found)
     };
     let alice = identifier_of("a", "alice");
     assert_eq!(session(&json!({ "iss": "a", "sub": "alice", "exp": 1, "jti": "x" })), Ok(alice.clone()));
@@ -106,7 +107,7 @@ fn a_sessions_identifier_is_that_of_whom_the_token_was_made_for() {
     for nameless in
         [json!({}), json!({ "iss": "a" }), json!({ "sub": "" }), json!({ "sub": null }), json!({ "sub": {} })]
     {
-        assert_eq!(session(&nameless), Ok("-".to_owned()), "present, and nobody's: {nameless}");
+        assert_eq!(session(&nameless), Ok("-".to_owned()), "present, but without a subject: {nameless}");
     }
     let of_text = "9f86d081884c7d659a2feaa0c55ad015";
     assert_eq!(session(&json!("test")), Ok(of_text.to_owned()), "as of a secret");
@@ -114,11 +115,11 @@ fn a_sessions_identifier_is_that_of_whom_the_token_was_made_for() {
         assert_eq!(session(&absent), Err("absent".to_owned()), "{absent}");
     }
     proxy.know(Property::Metadata, b"\xff\xff\x0a\x05".to_vec());
-    assert_eq!(told(&proxy, &runtime, &[(":path", b"/api/a")]), "absent");
+    assert_eq!(found(&proxy, &runtime, &[(":path", b"/api/a")]), "absent");
 }
 
 #[test]
-fn what_credentials_say_of_one_attribute_must_agree() {
+fn credentials_must_agree_on_the_value_of_an_attribute() {
     let policy = |credentials: &str, org: &str, entry: &str| {
         format!(
             "version: 1\nname: demo\ncallers:\n  credentials: [{credentials}, {{ name: token, header: authorization, scheme: Bearer }}]\n\
@@ -137,17 +138,17 @@ fn what_credentials_say_of_one_attribute_must_agree() {
         (one, claim, ", org: b", "conflicting"),
         (one, claim, "", "org=a"),
         (one, &format!("{claim}, {{ directory: org }}"), ", org: b", "conflicting"),
-        // The attribute is what must agree, whatever the entry calls it.
+        // The attributes must agree, whatever the entry calls them.
         (one, &format!("{{ directory: home }}, {claim}"), ", home: b", "conflicting"),
         (one, &format!("{{ directory: home }}, {claim}"), ", home: a, org: b", "org=a"),
         (one, &format!("{{ directory: home }}, {{ directory: org }}, {claim}"), ", home: a, org: b", "org=a"),
         (one, &format!("{{ directory: home }}, {{ directory: org }}, {claim}"), ", org: b", "conflicting"),
-        // Of one credential the first claim that there is.
+        // The first claim that a credential has.
         (one, "{ metadata: [f, one, none] }, { metadata: [f, one, home] }, { metadata: [f, one, org] }", "", "org=h"),
         (one, "{ metadata: [f, one, home] }, { metadata: [f, one, org] }", ", org: h", "org=h"),
         (two, &format!("{claim}, {second}"), "", "conflicting"),
         (two, claim, "", "org=a"),
-        // What no credential says is a source like any other.
+        // A source that is no credential is a source like any other.
         (one, second, ", org: a", "org=a"),
         (one, &format!("{claim}, {second}"), ", org: a", "org=a"),
         (one, "{ query: org }", ", org: a", "org=a"),
@@ -155,18 +156,18 @@ fn what_credentials_say_of_one_attribute_must_agree() {
         let proxy = Proxy::new();
         let runtime = proxy.runtime(&policy(credentials, sources, entry));
         proxy.know(Property::Metadata, metadata(&said));
-        assert_eq!(told(&proxy, &runtime, &[(":path", b"/?org=q"), ACME]), answer, "{credentials} {sources} {entry}");
+        assert_eq!(found(&proxy, &runtime, &[(":path", b"/?org=q"), ACME]), answer, "{credentials} {sources} {entry}");
     }
 }
 
 #[test]
-fn unless_passes_over_what_nobody_knows_and_nothing_else() {
+fn unless_skips_only_credentials_that_are_unknown() {
     let policy = SESSIONS.replace(
         "{ name: session, metadata: [envoy.filters.http.jwt_authn, session] }",
         "{ name: session, header: x-session }",
     );
     for (stance, headers, answer) in [
-        // What is passed over is not there: not for `absent`, not for a credential after it.
+        // A credential that is skipped counts as absent, also for a credential after it.
         ("refuse", &[("x-session", &b"demo-acme-1"[..]), JWT][..], "credential=session user=alice org=acme"),
         ("refuse", &[("x-session", b"demo-acme-1"), ACME], "credential=session user=alice org=acme"),
         ("refuse", &[("x-session", b"demo-acme-1"), GLOBEX], "conflicting"),
@@ -183,24 +184,24 @@ fn unless_passes_over_what_nobody_knows_and_nothing_else() {
         let proxy = Proxy::new();
         let runtime = proxy.runtime(&policy.replace("  directory:", &format!("  unknown: {stance}\n  directory:")));
         let pairs = [&[(":path", &b"/api/a"[..])], headers].concat();
-        let told = told(&proxy, &runtime, &pairs);
-        assert!(told.starts_with(answer), "{stance} {headers:?}: {told}");
-        if headers.contains(&JWT) && headers.len() > 1 && told.contains('=') {
-            assert!(told.ends_with("token=-"), "not even an identifier: {told}");
+        let found = found(&proxy, &runtime, &pairs);
+        assert!(found.starts_with(answer), "{stance} {headers:?}: {found}");
+        if headers.contains(&JWT) && headers.len() > 1 && found.contains('=') {
+            assert!(found.ends_with("token=-"), "not even an identifier: {found}");
         }
     }
-    // A chain: `c` gives way to `b`, which is not there where it gave way to `a`.
+    // A chain: `c` gives way to `b`, which is absent if it gave way to `a`.
     let chain = "version: 1\nname: demo\ncallers:\n  credentials:\n    - { name: a, header: x-a }\n    - { name: b, header: x-b, unless: a }\n    \
         - { name: c, header: x-c, unless: b }\n  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8 }]\n\
         limits: [{ name: one, per: [], bucket: { burst: 9, refill: 1/h } }]\naccess_log: { attributes: [credential] }\n";
     let proxy = Proxy::new();
     let runtime = proxy.runtime(chain);
     let good = b"demo-acme-1";
-    assert_eq!(told(&proxy, &runtime, &[("x-a", good), ("x-b", b"x"), ("x-c", b"x")]), "unknown");
-    assert_eq!(told(&proxy, &runtime, &[("x-a", good), ("x-b", good), ("x-c", b"x")]), "credential=a");
+    assert_eq!(found(&proxy, &runtime, &[("x-a", good), ("x-b", b"x"), ("x-c", b"x")]), "unknown");
+    assert_eq!(found(&proxy, &runtime, &[("x-a", good), ("x-b", good), ("x-c", b"x")]), "credential=a");
 }
 
-/// A policy without credentials asked for, and one attribute `a` with these sources.
+/// A policy that asks for no credential, with one attribute `a` that has these sources.
 fn of_sources(sources: &str) -> String {
     format!(
         "version: 1\nname: demo\ncallers:\n  for: {{ routes: [\"/asked/**\"] }}\n  credentials: [{{ name: key, header: x-key }}]\n\
@@ -258,21 +259,21 @@ fn an_attribute_is_the_first_source_that_has_a_value() {
 }
 
 #[test]
-fn a_header_or_parameter_that_stands_twice_says_nothing() {
+fn a_header_or_parameter_that_occurs_twice_has_no_value() {
     let policy = of_sources("{ header: x-org, trusted: true }, { query: org }");
     let twice: Pairs<'_> = &[("x-org", b"a"), ("x-org", b"a")];
     for (path, headers, asked, elsewhere) in [
         ("?org=b", twice, "ambiguous", "a=b"),
         ("?org=b&%6Frg=b", &[][..], "ambiguous", "a=-"),
         ("?org=b&org=c", twice, "ambiguous", "a=-"),
-        // What comes before it has a value: nobody looks.
+        // An earlier source has a value, so this one is not read.
         ("?org=b&org=c", &twice[..1], "a=a", "a=a"),
     ] {
         for (start, answer) in [("/asked/x", asked), ("/x", elsewhere)] {
             let path = format!("{start}{path}");
             let proxy = Proxy::new();
             let pairs = [&[(":path", path.as_bytes())], headers].concat();
-            assert_eq!(told(&proxy, &proxy.runtime(&policy), &pairs), answer, "{path}");
+            assert_eq!(found(&proxy, &proxy.runtime(&policy), &pairs), answer, "{path}");
         }
     }
 }
@@ -287,7 +288,7 @@ fn a_long_value_is_taken_whole() {
 }
 
 #[test]
-fn the_proxy_is_asked_what_a_policy_needs_once_a_request_and_nothing_else() {
+fn the_proxy_is_asked_once_a_request_for_what_the_policy_needs_and_for_nothing_else() {
     let plain = super::POLICY;
     for (policy, once, each) in [
         (plain, &[][..], &[][..]),
@@ -312,111 +313,11 @@ fn the_proxy_is_asked_what_a_policy_needs_once_a_request_and_nothing_else() {
 }
 
 #[test]
-fn one_request_never_sees_what_the_proxy_said_of_another() {
+fn one_request_never_sees_the_properties_of_another() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(SESSIONS);
     proxy.know(Property::Metadata, jwt(&json!({ "sub": "alice", "org": "acme" })));
-    assert!(told(&proxy, &runtime, &[(":path", b"/api/a")]).contains("user=alice"));
+    assert!(found(&proxy, &runtime, &[(":path", b"/api/a")]).contains("user=alice"));
     proxy.properties.borrow_mut().clear();
-    assert_eq!(told(&proxy, &runtime, &[(":path", b"/api/a")]), "absent");
-}
-
-/// A 401 with whatever is known.
-const REFUSED: &str = r#"
-version: 1
-name: demo
-callers:
-  credentials:
-    - { name: session, metadata: [envoy.filters.http.jwt_authn, session] }
-    - { name: token, header: authorization, scheme: Bearer }
-    - { name: api_key, header: x-api-key }
-    - { name: api_key, query: api_key }
-  directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: paid, user: alice }
-    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, plan: paid }
-  attributes:
-    org: [{ metadata: [envoy.filters.http.jwt_authn, session, org] }]
-    ip: [{ client_address: { v4_prefix: 24 } }]
-    place: [{ path: "/e/{place}/**" }]
-    zone: [{ header: x-zone, trusted: true }]
-    team: [{ query: team }]
-    group: [{ directory: org }, { query: team }]
-limits:
-  - { name: one, per: [org], bucket: { burst: 1000, refill: 1/h } }
-access_log: { attributes: [org, plan, user, ip, place, zone, team, group, credential, token, api_key] }
-"#;
-
-#[test]
-fn a_401_says_what_is_known_of_its_caller() {
-    const ACMES: &str = "cd5d9af4ac9c9371182890c71242aa2b";
-    const GLOBEXS: &str = "a9991e8d52644519c2b358319c96da26";
-    let secret =
-        |digits: &str| Sha256::digest(digits).iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
-    let unknown = secret("hunter2");
-    let all = "org=- plan=- user=- ip=192.0.2.0/24 place=prod zone=- team=- group=- credential=- token=- api_key=-";
-    let proxy = Proxy::new();
-    let runtime = proxy.runtime(REFUSED);
-    proxy.know(Property::SourceAddress, b"192.0.2.7:1".to_vec());
-    let path = (":path", &b"/e/prod/x"[..]);
-    let teams = (":path", &b"/e/prod/x?team=a&team=b"[..]);
-    let key = |secret: &'static [u8]| ("x-api-key", secret);
-    let with = |changes: &[(&str, &str)]| {
-        changes.iter().fold(all.to_owned(), |line, (name, value)| {
-            assert!(line.contains(&format!("{name}=-")), "{name}");
-            line.replacen(&format!(" {name}=-"), &format!(" {name}={value}"), 1).replacen(
-                &format!("{name}=- "),
-                &format!("{name}={value} "),
-                usize::from(line.starts_with(&format!("{name}=-"))),
-            )
-        })
-    };
-    let acme = [
-        ("org", "acme"),
-        ("plan", "paid"),
-        ("user", "alice"),
-        ("group", "acme"),
-        ("credential", "token"),
-        ("token", ACMES),
-    ];
-    for (pairs, line) in [
-        (&[path][..], with(&[])),
-        (&[path, ("x-zone", b"a b\"%=\n\xff")], with(&[("zone", "a%20b%22%25%3D%0A%FF")])),
-        (&[path, key(b"hunter2")], with(&[("credential", "api_key"), ("api_key", &unknown)])),
-        (&[path, ACME, key(b"hunter2")], with(&[&acme[..], &[("api_key", &*unknown)]].concat())),
-        (&[path, ACME, key(b"k"), key(b"k")], with(&acme) + " ambiguous=api_key"),
-        (&[teams, ACME], with(&acme) + " ambiguous=team"),
-        (
-            &[path, ACME, key(b"demo-globex-1")],
-            with(&[
-                ("plan", "paid"),
-                ("user", "alice"),
-                ("credential", "token"),
-                ("token", ACMES),
-                ("api_key", GLOBEXS),
-            ]) + " conflicting=org",
-        ),
-        // Two secrets under one name are of nobody in particular.
-        (
-            &[(":path", b"/e/prod/x?api_key=demo-acme-2"), key(b"demo-acme-1")],
-            with(&[("org", "acme"), ("plan", "paid"), ("user", "alice"), ("group", "acme"), ("credential", "api_key")]),
-        ),
-    ] {
-        let why = told(&proxy, &runtime, pairs);
-        let named = line.rsplit_once(' ').unwrap().1.split_once('=').unwrap().0;
-        let reason = if ["ambiguous", "conflicting"].contains(&named) { named } else { &why };
-        assert_eq!(why, reason, "{pairs:?}");
-        let told = proxy.filter_state.take().unwrap();
-        assert_eq!(told, format!("decision=refused limit=- tier=- {line}"), "{pairs:?}");
-        assert!(!told.contains("hunter2") && !told.contains("demo-"), "{told}");
-    }
-    proxy.know(Property::Metadata, jwt(&json!({ "iss": "id", "sub": "carol", "org": "globex" })));
-    assert_eq!(told(&proxy, &runtime, &[path, ACME]), "conflicting");
-    let line = proxy.filter_state.take().unwrap();
-    assert!(line.contains(" org=- plan=paid ") && line.ends_with(" conflicting=org"), "{line}");
-    proxy.know(Property::Metadata, Vec::new());
-    // What a client chooses is cut, and encoded after that.
-    let long = format!("/e/{}/x", "%22".repeat(2_000));
-    told(&proxy, &runtime, &[(":path", long.as_bytes())]);
-    let line = proxy.filter_state.take().unwrap();
-    assert!(line.contains(&format!(" place={} ", "%22".repeat(256))), "{line}");
+    assert_eq!(found(&proxy, &runtime, &[(":path", b"/api/a")]), "absent");
 }

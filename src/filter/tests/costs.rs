@@ -8,7 +8,7 @@ use crate::filter::stream::{Flow, Stream};
 use crate::host::headers::Headers;
 use crate::queue::stream::StreamId;
 
-/// The lines of a header that says a cost, and the units that it says.
+/// The lines of a header that states a cost, and the units that they state.
 const COST_LINES: &[(&[&str], u64)] = &[
     (&[], 1),
     (&["3"], 3),
@@ -25,7 +25,7 @@ const COST_LINES: &[(&[&str], u64)] = &[
     (&["\u{664}"], 1),
     (&[""], 1),
     (&["  "], 1),
-    // The greatest of all lines and of all members of lists; of these the empty ones are none.
+    // The greatest of all lines and of all members of lists. Empty members do not count.
     (&["4", "1"], 4),
     (&["1", "4"], 4),
     (&["1, 7"], 7),
@@ -107,7 +107,8 @@ fn a_response_can_say_what_its_request_cost() {
     assert_eq!(answers, expected.map(|(left, over)| (left.to_owned(), over.map(str::to_owned))));
     assert_eq!(proxy.get(&runtime, "/a", BOB).1, Flow::Stop, "the next request sees it");
     assert_eq!(proxy.count("policy.=.demo;.;limit.=.one;.;sluicegate_overage_units_total"), 3);
-    // Who hangs up before it is said has paid one; a redirect that goes on as another stream nothing.
+    // A client that hangs up before the cost is stated pays one unit, and a redirect that goes on
+    // as another stream none.
     let runtime = proxy.runtime(&policy(&rest.replace("name: one", "name: two")));
     for (details, left) in [("downstream_remote_disconnect", "9"), ("internal_redirect", "9")] {
         let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
@@ -116,7 +117,7 @@ fn a_response_can_say_what_its_request_cost() {
         let (mut next, _) = proxy.get(&runtime, "/a", ALICE);
         assert_eq!(proxy.answer(&mut next, &[(":status", "200"), ("x-cost", "0")])["x-ratelimit-remaining"], left);
     }
-    // One that fails costs nothing where only success is charged.
+    // A request that fails costs nothing if only success is charged.
     let runtime = proxy.runtime(&policy(&rest.replace("name: one", "name: three, charge: success")));
     for (status, left) in [("500", "10"), ("200", "6"), ("404", "6")] {
         let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
@@ -140,7 +141,7 @@ fn a_response_says_its_cost_with_all_lines() {
         let response = proxy.answer(&mut stream, &said);
         assert_eq!(response["x-ratelimit-remaining"], 10_u64.saturating_sub(*taken).to_string(), "{values:?}");
     }
-    // A number without end is more than any limit holds, and no more than that.
+    // An endless number is more than any limit holds, and has a bound.
     for rule in ["calendar: { quota: 10, window: 1d }", "bucket: { burst: 10, refill: 1000000/s }"] {
         let proxy = Proxy::new();
         let runtime = proxy.runtime(&policy(&rest.replace("calendar: { quota: 10, window: 1d }", rule)));
@@ -151,8 +152,9 @@ fn a_response_says_its_cost_with_all_lines() {
 }
 
 #[test]
-fn what_costs_by_a_body_costs_something_definite_without_one() {
-    // Without a body; with one that is empty, with and without a length; with one that is not what is asked for.
+fn a_cost_by_the_body_is_definite_without_a_body() {
+    // Without a body; with an empty one, with and without a length; with one of another kind than
+    // the cost needs.
     for (cost, bodiless, empty, strange) in [
         ("{ header: content-length }", 1, 0, 3),
         ("{ bytes: request }", 0, 0, 3),
@@ -193,7 +195,7 @@ fn what_costs_by_a_body_costs_something_definite_without_one() {
 }
 
 #[test]
-fn who_sends_no_body_does_not_pass_a_limit_by_items() {
+fn a_request_without_a_body_counts_in_a_limit_by_items() {
     let proxy = Proxy::new();
     let rest = "limits: [{ name: one, per: [], calendar: { quota: 100, window: 1d }, cost: { items: /a } }]";
     let runtime = proxy.runtime(&policy(rest));

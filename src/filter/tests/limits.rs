@@ -1,4 +1,5 @@
-//! The kinds of limits, who they hold for, what they cost, and the fields that tell of them.
+//! The kinds of limits, the callers that they apply to, their costs, and the fields that state
+//! them.
 
 use sfv::{BareItem, ListEntry, Parser};
 
@@ -26,7 +27,7 @@ pub(super) fn policy(rest: &str) -> String {
     format!("{HEAD}{rest}\n")
 }
 
-/// Sends `count` requests; how many were admitted.
+/// Sends `count` requests. Returns how many were admitted.
 fn admitted(proxy: &Proxy, rest: &str, key: &str, count: usize) -> usize {
     let runtime = proxy.runtime(&policy(rest));
     (0..count).filter(|_| proxy.get(&runtime, "/a", key).1 == Flow::Continue).count()
@@ -96,7 +97,7 @@ replies: { fields: { family: x-ratelimit, with: [name, period] } }";
         );
         assert_eq!(response.len(), 7, "{response:?}");
     }
-    // The hidden one speaks when it refuses.
+    // The hidden limit is stated when it refuses.
     proxy.get(&runtime, "/a", GLOBEX);
     assert_eq!(proxy.get(&runtime, "/a", GLOBEX).1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
@@ -104,7 +105,7 @@ replies: { fields: { family: x-ratelimit, with: [name, period] } }";
 }
 
 #[test]
-fn a_refusal_is_told_by_the_limit_that_makes_wait_longest() {
+fn a_refusal_states_the_limit_with_the_longest_wait() {
     let proxy = Proxy::new();
     let rest = "limits:
   - { name: short, per: [], rolling: { quota: 2, window: 10s } }
@@ -126,7 +127,8 @@ replies: { fields: { family: both } }";
     );
 }
 
-/// The names of a list of strings, each with these parameters, read by a parser of structured fields.
+/// The names of a list of strings, each with these parameters, read by a parser of structured
+/// fields.
 fn items(field: &str, parameters: [&str; 2]) -> Vec<(String, [Option<i64>; 2])> {
     let list: sfv::List = Parser::new(field).parse().unwrap();
     let read = |entry: &ListEntry| {
@@ -173,7 +175,7 @@ replies: { fields: { family: ietf } }";
 }
 
 #[test]
-fn a_reset_can_stand_where_one_must_wait_alone() {
+fn a_reset_can_be_sent_only_with_a_wait() {
     let proxy = Proxy::new();
     let rest = "limits: [{ name: one, per: [], rolling: { quota: 1, window: 30s } }]
 replies: { fields: { family: x-ratelimit, reset: retry-after } }";
@@ -188,7 +190,7 @@ replies: { fields: { family: x-ratelimit, reset: retry-after } }";
 }
 
 #[test]
-fn a_slow_response_tells_what_is_left_to_wait() {
+fn a_slow_response_states_the_wait_that_is_left() {
     let proxy = Proxy::new();
     let rest = "limits: [{ name: one, per: [], rolling: { quota: 2, window: 30s } }]
 replies: { fields: { family: both } }";
@@ -198,14 +200,14 @@ replies: { fields: { family: both } }";
         proxy.wait(seconds);
         let response = proxy.answer(&mut stream, &[(":status", "200")]);
         assert_eq!(response["x-ratelimit-reset"], reset, "after {seconds} s");
-        let told = items(&response["ratelimit"], ["r", "t"]).remove(0).1;
-        assert_eq!(told[1], (standard > 0).then_some(standard), "after {seconds} s");
+        let stated = items(&response["ratelimit"], ["r", "t"]).remove(0).1;
+        assert_eq!(stated[1], (standard > 0).then_some(standard), "after {seconds} s");
         proxy.wait(60);
     }
 }
 
 #[test]
-fn what_is_over_is_admitted_counted_and_said() {
+fn overage_is_admitted_counted_and_stated() {
     let proxy = Proxy::new();
     let rest = "limits:
   - { name: burst, per: [org], bucket: { burst: 100, refill: 60/min } }
@@ -266,7 +268,7 @@ access_log: { attributes: [org] }";
 }
 
 #[test]
-fn what_is_exempt_is_under_no_limit_and_carries_no_field() {
+fn an_exempt_request_is_under_no_limit_and_gets_no_field() {
     let proxy = Proxy::new();
     let rest = "exempt:
   - { routes: [\"POST /v2/series\", \"/health/**\"] }
@@ -287,7 +289,7 @@ limits: [{ name: one, per: [], bucket: { burst: 1, refill: 1/h } }]";
             assert_eq!(response.len(), 1, "{response:?}");
         }
     }
-    assert_eq!(send("POST", "/v2/series", "nobody").1, Flow::Stop, "exempt, but not from being known");
+    assert_eq!(send("POST", "/v2/series", "nobody").1, Flow::Stop, "exempt from limits, but not from identification");
     assert_eq!(proxy.replies.borrow_mut().pop().unwrap().status, 401);
     let counted = [("GET", "/v2/series", ALICE), ("POST", "/a", ALICE), ("GET", "/a", GLOBEX)];
     assert_eq!(counted.map(|(method, path, key)| send(method, path, key).1), [Flow::Continue, Flow::Stop, Flow::Stop]);
@@ -302,7 +304,7 @@ fn a_caller_who_lacks_a_part_of_the_key_can_be_skipped() {
     assert_eq!(admitted(&proxy, &by_user("skip"), GLOBEX, 5), 5);
     assert_eq!(admitted(&proxy, &by_user("skip"), ALICE, 5), 1);
     assert_eq!(admitted(&proxy, &by_user("count"), GLOBEX, 5), 1);
-    // A token that is also an API key is counted by the way in which it is presented.
+    // A token that is also an API key is counted by the way it is presented.
     let by_token = "limits: [{ name: one, per: [token], absent: skip, bucket: { burst: 2, refill: 1/h } }, \
         { name: two, per: [api_key], absent: skip, bucket: { burst: 3, refill: 1/h } }]";
     assert_eq!(admitted(&proxy, by_token, ALICE, 5), 3);

@@ -1,4 +1,4 @@
-//! Paths that readers take apart differently.
+//! Paths that have more than one reading.
 
 use super::proxy::Proxy;
 use super::*;
@@ -26,7 +26,7 @@ payloads:
 access_log: { attributes: [org] }
 "#;
 
-/// What becomes of a GET with or without a key: the status of the answer, or 0 where it goes on.
+/// The status of the answer to a GET with or without a key, or 0 if it is forwarded.
 fn status(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>, path: &str, key: Option<&str>) -> u32 {
     let mut pairs: Vec<(&str, &[u8])> = vec![(":method", b"GET"), (":path", path.as_bytes())];
     pairs.extend(key.map(|key| ("x-api-key", key.as_bytes())));
@@ -78,15 +78,15 @@ fn a_limit_holds_in_any_reading() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(PATHS);
     let key = Some("demo-acme-1");
-    // An id that has a slash is one segment to its upstream.
+    // An id with a slash is one segment to its upstream.
     assert_eq!(status(&proxy, &runtime, "/v2/projects/group%2Fname", key), 0);
     assert_eq!(status(&proxy, &runtime, "/v2/projects/group%2Fname", key), 429, "it has spent its own");
     assert_eq!(proxy.count("policy.=.demo;.;limit.=.project;.;decision.=.admitted;.;sluicegate_requests_total"), 1);
-    // What is cheap in one reading alone costs what it does in the other.
+    // A request that is cheap in only one reading costs what it does in the other.
     for (path, expected) in [("/v2/a%2Fcheap", 0), ("/v2/a;/cheap", 0), ("/v2/a%5Ccheap", 429), ("/v2/a/cheap", 0)] {
         assert_eq!(status(&proxy, &runtime, path, key), expected, "{path}");
     }
-    // Callers are asked where one reading says so.
+    // A caller must be identified if one reading asks for that.
     for path in ["/v2%2Fa", "/v2%5ca", "\\v2\\a", "/v2;x/a", "//v2/a", "/v2%252fa"] {
         assert_eq!(status(&proxy, &runtime, path, None), 401, "{path}");
     }

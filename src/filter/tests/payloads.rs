@@ -1,4 +1,5 @@
-//! Bodies: what is refused when, what it takes from the limits, and what it costs.
+//! Payload limits: which bodies are refused and when, what that takes from the limits, and costs by
+//! the body.
 
 use super::*;
 use crate::payload::memory::Budget;
@@ -56,7 +57,7 @@ fn send_body(proxy: &Proxy, stream: &mut Stream<Proxy>, pieces: &[&[u8]]) -> Flo
     flow
 }
 
-/// Units that are left of `quota`, as a request without a body is told.
+/// The units left of `quota`, as a request without a body finds them.
 fn left(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) -> String {
     let (mut stream, _) = post(proxy, policy, "/look", &[]);
     proxy.answer(&mut stream, &[(":status", "200")])[LEFT].clone()
@@ -75,7 +76,7 @@ fn a_body_is_refused_by_its_head_or_at_the_first_byte_too_many() {
         (&[], &[b"1234567890", b""], true),
         (&[("content-length", b"11")], &[], false),
         (&[], &[b"12345", b"678901", b"more"], false),
-        // One who lies about it is counted all the same.
+        // A body is counted even if its stated length is false.
         (&[("content-length", b"1")], &[b"12345678901"], false),
     ] {
         let (mut stream, flow) = post(&proxy, &policy, "/", more);
@@ -88,7 +89,7 @@ fn a_body_is_refused_by_its_head_or_at_the_first_byte_too_many() {
             assert_eq!(reply.body, "413 Content Too Large payload bytes 10 r-1 The payload is larger than 10 bytes.");
             assert!(reply.headers.iter().any(|(name, _)| *name == LEFT), "{:?}", reply.headers);
             assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=payload tier=- plan=-");
-            // Envoy goes on with what it has of the stream.
+            // Envoy still reports the events of the stream.
             assert_eq!(stream.on_request_body(&proxy, 9, true, &mut slice()), Flow::Continue);
             proxy.answer(&mut stream, &[(":status", "413")]);
             stream.on_end(&proxy);
@@ -180,14 +181,14 @@ fn lines_and_items_are_counted_as_they_come() {
         left
     };
     assert_eq!(answer("/lines", &[b"a 1\n# x\n", b"\nb", b" 2\n"], "200"), "98");
-    assert_eq!(answer("/lines", &[b"a"], "500"), "97", "who fails has sent it all the same");
+    assert_eq!(answer("/lines", &[b"a"], "500"), "97", "a failed request has sent its body all the same");
     let (mut refused, _) = post(&proxy, &policy, "/lines", &[]);
     assert_eq!(send_body(&proxy, &mut refused, &[b"a\nb\n", &[b'\n'; 99]]), Flow::Stop);
     assert_eq!(answer("/lines", &[b"#"], "200"), "95", "a refused body costs what was read of it");
     assert_eq!(answer("/items", &[b"{\"a\":[1,", b"2,3]}"], "200"), "97");
     assert_eq!(answer("/items", &[b"{\"a\":[1,2,3]}"], "503"), "97", "only success is charged");
-    assert_eq!(answer("/items", &[b"nothing of it"], "200"), "96", "what is no such array counts as one");
-    // The answer comes first, then the rest of the body.
+    assert_eq!(answer("/items", &[b"nothing of it"], "200"), "96", "something other than an array counts as one");
+    // The response comes first, then the rest of the body.
     let (mut early, _) = post(&proxy, &policy, "/items", &[]);
     proxy.body.replace(b"{\"a\":[1,2".to_vec());
     early.on_request_body(&proxy, 9, false, &mut slice());
@@ -198,7 +199,7 @@ fn lines_and_items_are_counted_as_they_come() {
 }
 
 #[test]
-fn a_body_that_is_refused_after_the_answer_has_begun_has_paid() {
+fn a_body_that_is_refused_after_the_response_has_begun_pays() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     let (mut stream, _) = post(&proxy, &policy, "/", &[]);
@@ -225,9 +226,9 @@ fn small_bodies_hold_little_and_all_policies_share_one_budget() {
     // "Hello" in a block that is not compressed, within a window of 4 MiB; the stream goes on.
     let small: Vec<_> = (0..1000).map(|at| open(at, b"\x0b\x02\x80Hello")).collect();
     assert!(small.iter().all(|(_, flow)| *flow == Flow::Continue));
-    assert!(proxy.bodies.held() < 16 << 20, "{}", proxy.bodies.held());
+    assert!(proxy.vm.bodies.held() < 16 << 20, "{}", proxy.vm.bodies.held());
     drop(small);
-    assert_eq!(proxy.bodies.held(), 0);
+    assert_eq!(proxy.vm.bodies.held(), 0);
     // A block of 16 MiB is announced, and a window as large.
     let mut large = Vec::new();
     let refused = loop {
@@ -236,7 +237,7 @@ fn small_bodies_hold_little_and_all_policies_share_one_budget() {
             break stream;
         }
         large.push(stream);
-        assert!(proxy.bodies.held() <= Budget::BYTES);
+        assert!(proxy.vm.bodies.held() <= Budget::BYTES);
     };
     assert_eq!(large.len(), 23, "16 MiB each, of 384");
     let reply = proxy.replies.borrow_mut().pop().unwrap();

@@ -1,4 +1,4 @@
-//! Slots and the queue before them, and seats: what a stream does at each turn of its life.
+//! Slots, their queue, and seats, over the whole life of a stream.
 
 use super::*;
 use crate::queue::stream::{Action, Answer};
@@ -33,9 +33,9 @@ fn send(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>, path: &str, user: &str) -> (
     proxy.send(policy, &[(":method", method), (":path", path.as_bytes()), ("x-user", user.as_bytes())])
 }
 
-/// What the worker says after so many ticks.
+/// The actions of the worker after this many ticks.
 fn tick(proxy: &Proxy, ticks: u64) -> Vec<Action> {
-    let worker = proxy.worker.borrow().clone().unwrap();
+    let worker = proxy.vm.worker.borrow().clone().unwrap();
     let mut actions = Vec::new();
     for _ in 0..ticks {
         proxy.now.set(proxy.now.get().saturating_add(TICK.nanos()));
@@ -60,7 +60,7 @@ fn left(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) -> String {
 }
 
 #[test]
-fn who_finds_no_slot_waits_and_goes_on_in_turn() {
+fn a_request_without_a_slot_waits_and_goes_on_in_order() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     let (mut first, flow) = send(&proxy, &policy, "/work", "a");
@@ -81,17 +81,17 @@ fn who_finds_no_slot_waits_and_goes_on_in_turn() {
     assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=pool tier=- user=a");
     let depth = || proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth");
     assert_eq!(depth(), 2);
-    // It ends, and the one that came first has its slot.
+    // It ends, and the request that came first gets its slot.
     let response = proxy.answer(&mut first, &[(":status", "200")]);
     assert!(response["ratelimit-policy"].ends_with("\"pool\";q=1;qu=\"concurrent-requests\""), "{response:?}");
     first.on_end(&proxy);
     let actions = tick(&proxy, 1);
     assert_eq!(actions.iter().map(|action| action.answer).collect::<Vec<_>>(), [Answer::Resume]);
     let mut second = waiting.remove(0);
-    assert!(second.on_turn(&proxy, Answer::Resume) && !second.on_turn(&proxy, Answer::Resume), "once");
+    assert!(second.on_queue_answer(&proxy, Answer::Resume) && !second.on_queue_answer(&proxy, Answer::Resume), "once");
     assert_eq!(depth(), 1);
     assert_eq!(proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms"), 1);
-    // The other one hangs up, and takes nothing.
+    // The other request hangs up, and pays nothing.
     waiting.remove(0).on_end(&proxy);
     assert_eq!(depth(), 0);
     second.on_end(&proxy);
@@ -100,7 +100,7 @@ fn who_finds_no_slot_waits_and_goes_on_in_turn() {
 }
 
 #[test]
-fn who_waits_too_long_is_refused_and_pays_nothing() {
+fn a_request_that_waits_too_long_is_refused_and_pays_nothing() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     let (_held, _) = send(&proxy, &policy, "/work", "a");
@@ -109,18 +109,18 @@ fn who_waits_too_long_is_refused_and_pays_nothing() {
     assert_eq!(tick(&proxy, 98), []);
     let actions = tick(&proxy, 3);
     assert_eq!(actions.len(), 1);
-    assert!(!late.on_turn(&proxy, actions[0].answer));
+    assert!(!late.on_queue_answer(&proxy, actions[0].answer));
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!(reply.details, "sluicegate_queue_refused:pool:queue_timeout");
     assert_eq!(reply.grpc_status, GrpcStatus::ResourceExhausted);
-    // Envoy shows us our own answer.
+    // Envoy shows the filter its own reply.
     proxy.answer(&mut late, &[(":status", "429")]);
     late.on_end(&proxy);
     assert_eq!((refused(&proxy, "queue_timeout"), left(&proxy, &policy)), (1, "7".to_owned()));
 }
 
 #[test]
-fn one_that_envoy_answers_while_it_waits_never_had_its_turn() {
+fn a_request_that_envoy_answers_while_it_waits_pays_nothing() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     let (mut first, _) = send(&proxy, &policy, "/work", "a");
@@ -128,13 +128,13 @@ fn one_that_envoy_answers_while_it_waits_never_had_its_turn() {
     let sent = proxy.answer(&mut waiting, &[(":status", "504"), (LEFT, "forged")]);
     assert_eq!(sent[LEFT], "8", "what it took is there again");
     first.on_end(&proxy);
-    assert_eq!(tick(&proxy, 2), [], "nobody waits any more");
+    assert_eq!(tick(&proxy, 2), [], "no request waits any more");
     waiting.on_end(&proxy);
     assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Continue);
 }
 
 #[test]
-fn a_limit_or_a_payload_refuses_before_anybody_queues() {
+fn a_limit_or_a_payload_refuses_before_a_request_queues() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(&POLICY.replace("quota: 9", "quota: 1"));
     let head: [(&str, &[u8]); 3] = [(":method", b"POST"), (":path", b"/upload"), ("content-length", b"11")];
@@ -169,6 +169,6 @@ fn a_seat_is_kept_while_its_holder_comes_back() {
     let name = "policy.=.demo;.;limit.=.editor;.;decision.=.refused;.;sluicegate_requests_total";
     assert_eq!(proxy.count(name), 2);
     let anonymous = proxy.send(&policy, &[(":method", b"PUT"), (":path", b"/records/7")]).1;
-    assert_eq!(anonymous, Flow::Continue, "nobody holds no seat");
+    assert_eq!(anonymous, Flow::Continue, "a caller without the attribute needs no seat");
     assert_eq!(left(&proxy, &policy), "3");
 }

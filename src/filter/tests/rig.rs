@@ -1,4 +1,4 @@
-//! A proxy that has all that can refuse a request which its limit admits.
+//! A proxy with everything that can refuse a request after its limit has admitted it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::host::stream::LocalReply;
 use crate::queue::stream::Answer;
 use crate::queue::worker::TICK;
 
-/// One limit by each rule, of five units, and all that can refuse a request which it admits.
+/// Each rule, with five units.
 pub(super) const RULES: [&str; 3] = [
     "bucket: { burst: 5, refill: 1/h }",
     "rolling: { quota: 5, window: 1h }",
@@ -68,7 +68,7 @@ impl Rig {
         (reply.status, headers.collect(), reply)
     }
 
-    /// What the upstream's answer with this status carries.
+    /// The fields of the upstream's response with this status.
     pub(super) fn upstream(&self, more: Pairs<'_>, status: &str, cost: &str) -> Sent {
         let (mut stream, flow) = self.send("/a/x", more);
         if flow == Flow::Stop {
@@ -80,7 +80,7 @@ impl Rig {
         sent
     }
 
-    /// A refusal of each kind that no limit makes: its status, and its fields.
+    /// Lets something other than a limit refuse a request. Returns the status and the fields.
     pub(super) fn refused(&mut self, how: Refusal) -> (u32, Sent) {
         self.proxy.body.take();
         match how {
@@ -93,7 +93,7 @@ impl Rig {
             Refusal::QueueTimeout => {
                 let (mut stream, flow) = self.send("/a/pool", &[]);
                 if flow == Flow::Wait {
-                    let worker = self.proxy.worker.borrow().clone().unwrap();
+                    let worker = self.proxy.vm.worker.borrow().clone().unwrap();
                     let mut answers = Vec::new();
                     while answers.is_empty() {
                         self.proxy.now.set(self.proxy.now.get().saturating_add(TICK.nanos()));
@@ -101,7 +101,7 @@ impl Rig {
                         answers = worker.borrow_mut().on_tick(crate::queue::membership::RootId(1), uptime);
                     }
                     assert!(matches!(answers[0].answer, Answer::Refuse(_)));
-                    assert!(!stream.on_turn(&self.proxy, answers[0].answer));
+                    assert!(!stream.on_queue_answer(&self.proxy, answers[0].answer));
                 }
             }
             Refusal::Seat => {

@@ -9,7 +9,7 @@ use prost_types::{ListValue, Struct as Tree, Value as Node};
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::host::fake::{as_struct, field, metadata, node};
+use crate::host::fake::message::{as_struct, field, metadata, node};
 
 fn session() -> Json {
     json!({
@@ -88,7 +88,7 @@ fn namespace(name: &str, tree: &Tree) -> Vec<u8> {
     field(1, &[field(1, name.as_bytes()), field(2, &tree.encode_to_vec())].concat())
 }
 
-/// What stands at `path`, by the tree.
+/// The value at `path` in the tree.
 fn oracle<'t>(tree: &'t Tree, path: &[String]) -> Option<&'t Kind> {
     let (key, rest) = path.split_first()?;
     let mut kind = tree.fields.get(key)?.kind.as_ref()?;
@@ -109,7 +109,7 @@ fn same(found: Option<Value<'_>>, expected: Option<&Kind>) -> bool {
     match (found, expected) {
         (Some(Value::Text(text)), Some(Kind::StringValue(expected))) => text == expected.as_bytes(),
         (Some(Value::Number(number)), Some(Kind::NumberValue(expected))) => number.to_bits() == expected.to_bits(),
-        (Some(Value::Truth(truth)), Some(Kind::BoolValue(expected))) => truth == *expected,
+        (Some(Value::Boolean(value)), Some(Kind::BoolValue(expected))) => value == *expected,
         (Some(Value::Struct(found)), Some(Kind::StructValue(expected))) => {
             Tree::decode(found.0).is_ok_and(|tree| tree == *expected)
         }

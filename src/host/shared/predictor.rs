@@ -1,4 +1,4 @@
-//! Telling the version of a value without reading it.
+//! Predicting the version of a value without reading it.
 //!
 //! Reading a page costs four times what writing it does, and a worker that is alone knows what is on
 //! it: what it wrote. It lacks the version, which the host gives with a read alone. But the host takes
@@ -8,66 +8,66 @@
 //!   the counter was at least n ─▶ our write got at least n + 1 ─▶ all later writes get more than that
 //! ```
 //!
-//! So if the value under our key has the version n + 1, then we wrote it, and nobody did since. If it
-//! has not, the swap conflicts, and the value is read as ever. A guess can cost a write, but it cannot
-//! lose one (decision 0019).
+//! So if the value under our key has the version n + 1, then we wrote it, and no worker has written
+//! since. If it has another version, the swap conflicts, and the value is read as usual. A wrong
+//! prediction can cost a write, but it cannot lose one (decision 0019).
 //!
-//! Versions are 32 bits and begin anew. A guess must not be used after as many writes as that is:
-//! [`GUESS_AGE_MAX`].
+//! Versions are 32 bits and wrap around. A prediction must not be used after that many writes:
+//! [`PREDICTION_AGE_MAX`].
 
 use std::cell::Cell;
 
 use super::Version;
 use crate::base::time::Span;
 
-/// For how long a guess may be used: the host would have to write seventy million times a second
-/// before its versions came round.
-pub const GUESS_AGE_MAX: Span = Span::from_seconds(60);
+/// How long a prediction may be used. The host would have to write seventy million times a second
+/// to wrap its versions around in this time.
+pub const PREDICTION_AGE_MAX: Span = Span::from_seconds(60);
 
-/// After a wrong guess so many writes pass without one, twice as many each time up to the most: where
-/// several workers are busy most guesses are wrong, and then they cost next to nothing.
+/// Writes without a prediction after a wrong one. The number doubles each time up to the maximum: if
+/// several workers are busy, most predictions are wrong, and then they cost next to nothing.
 const BACKOFF_MIN: u32 = 16;
 const BACKOFF_MAX: u32 = 8_192;
 
-/// What one worker knows of the host's counter.
+/// One worker's knowledge of the host's counter.
 #[derive(Debug)]
 pub struct VersionPredictor {
-    /// What the counter is at least, where that is known.
+    /// A lower bound of the counter, if one is known.
     latest: Cell<Option<u32>>,
     /// The version of the last write, if no other worker wrote at that moment.
-    guess: Cell<Option<u32>>,
+    predicted: Cell<Option<u32>>,
     numbering: Cell<Numbering>,
-    /// Writes until it is looked up again.
+    /// Writes until the next probe.
     cooldown: Cell<u32>,
     backoff: Cell<u32>,
     backoff_min: u32,
-    /// Writes since it was looked up.
+    /// Writes since the last probe.
     streak: Cell<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Numbering {
-    /// Not looked at yet.
+    /// Not probed yet.
     Unknown,
-    /// All versions are from one counter.
+    /// One counter numbers all versions.
     Global,
-    /// They are not.
+    /// Each key has a counter of its own.
     PerKey,
 }
 
-/// Writes a value of its own under one of two keys of its own, and reads the version that it got, or
-/// that another worker's write has got there since.
+/// Writes a value under one of two keys that only probes use, and reads its version, which may be
+/// that of another worker's probe since.
 pub trait VersionProbe {
-    /// The version; `None` where the host fails.
+    /// The version; `None` if the host fails.
     fn write(&self, key: ProbeKey) -> Option<u32>;
 }
 
 /// The keys of [`VersionProbe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeKey {
-    /// The one.
+    /// The first key.
     A,
-    /// The other.
+    /// The second key.
     B,
 }
 
@@ -78,12 +78,13 @@ impl Default for VersionPredictor {
 }
 
 impl VersionPredictor {
-    /// Nothing is known yet. After a wrong guess so many writes pass without one, at first.
+    /// A predictor that knows nothing yet. After the first wrong prediction, it makes none for
+    /// `backoff_min` writes.
     #[must_use]
     pub const fn new(backoff_min: u32) -> Self {
         Self {
             latest: Cell::new(None),
-            guess: Cell::new(None),
+            predicted: Cell::new(None),
             numbering: Cell::new(Numbering::Unknown),
             cooldown: Cell::new(0),
             backoff: Cell::new(backoff_min),
@@ -92,17 +93,17 @@ impl VersionPredictor {
         }
     }
 
-    /// The version that the last write has got, if it can be told.
+    /// The version of the last write, if it can be predicted.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
-        self.guess.get().map(Version::of)
+        self.predicted.get().map(Version::of)
     }
 
-    /// This worker has written.
+    /// Notes that this worker has written.
     pub fn stored(&self, probe: &impl VersionProbe) {
-        self.guess.set(self.latest.get().map(next));
-        if self.guess.get().is_some() {
-            self.latest.set(self.guess.get());
+        self.predicted.set(self.latest.get().map(next));
+        if self.predicted.get().is_some() {
+            self.latest.set(self.predicted.get());
             self.streak.set(self.streak.get().saturating_add(1));
             if self.streak.get() > self.backoff.get() {
                 self.backoff.set(self.backoff_min);
@@ -110,13 +111,13 @@ impl VersionPredictor {
         } else if let Some(cooldown) = self.cooldown.get().checked_sub(1) {
             self.cooldown.set(cooldown);
         } else {
-            self.look_up(probe);
+            self.probe(probe);
         }
     }
 
-    /// A swap of this worker met another version than it had seen: others are writing.
+    /// Notes that a swap of this worker met another version: other workers are writing.
     pub fn conflicted(&self) {
-        self.guess.set(None);
+        self.predicted.set(None);
         if self.latest.take().is_some() {
             let backoff = self.backoff.get();
             self.cooldown.set(backoff);
@@ -125,8 +126,8 @@ impl VersionPredictor {
         }
     }
 
-    /// Looks the counter up, for the writes that follow.
-    fn look_up(&self, probe: &impl VersionProbe) {
+    /// Probes the counter, for the writes that follow.
+    fn probe(&self, probe: &impl VersionProbe) {
         match self.numbering.get() {
             Numbering::PerKey => {}
             Numbering::Global => self.latest.set(probe.write(ProbeKey::A)),
@@ -142,7 +143,7 @@ impl VersionPredictor {
     }
 }
 
-/// The version after `version`: none is 0, which to the host means that none was seen.
+/// The version after `version`. No version is 0, which the host takes for *not seen*.
 fn next(version: u32) -> u32 {
     version.checked_add(1).unwrap_or(1)
 }
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guess_is_never_above_the_version_of_its_write() {
+    fn a_prediction_is_never_above_the_version_of_its_write() {
         let (host, predictor) = (Host::default(), VersionPredictor::default());
         for round in 0..10_000_u32 {
             for _ in 0..round.trailing_zeros() % 4 {
@@ -212,8 +213,8 @@ mod tests {
             }
             let version = host.bump();
             predictor.stored(&host);
-            let guess = predictor.version();
-            assert!(guess.is_none_or(|guess| guess.cas() <= version), "{guess:?} for {version}");
+            let predicted = predictor.version();
+            assert!(predicted.is_none_or(|predicted| predicted.cas() <= version), "{predicted:?} for {version}");
             if round % 50 == 49 {
                 predictor.conflicted();
                 assert_eq!(predictor.version(), None);
@@ -222,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn wrong_guesses_become_rare() {
+    fn wrong_predictions_become_rare() {
         let (host, predictor) = (Host::default(), VersionPredictor::default());
         for _ in 0..100_000 {
             host.bump();
             predictor.stored(&host);
             predictor.conflicted();
         }
-        assert!(host.calls.get() < 40, "{} look-ups", host.calls.get());
+        assert!(host.calls.get() < 40, "{} probes", host.calls.get());
         for _ in 0..3 * BACKOFF_MAX {
             host.bump();
             predictor.stored(&host);

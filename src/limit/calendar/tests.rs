@@ -29,11 +29,11 @@ fn check(calendar: Calendar, log: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = at(START.saturating_add_signed(words[0].parse::<i64>().unwrap() * 1_000_000_000));
         let evaluation = calendar.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
-        state = evaluation.charged.or(evaluation.repaired).or(state);
+        state = evaluation.after_charge.or(evaluation.after_repair).or(state);
         let seconds = |span: Span| span.nanos() / SECOND;
         let said = match evaluation.decision {
-            Decision::Admit(Balance { remaining, over, reset_in, .. }) => {
-                format!("admit {remaining} {over} {}", seconds(reset_in))
+            Decision::Admit(Balance { remaining, overage, reset_in, .. }) => {
+                format!("admit {remaining} {overage} {}", seconds(reset_in))
             }
             Decision::Deny { retry_after, .. } => format!("deny {}", seconds(retry_after)),
             Decision::NeverFits(_) => "never".to_owned(),
@@ -102,25 +102,25 @@ fn a_step_of_the_clock_back_locks_out_for_one_window_at_most() {
 #[test]
 fn a_worker_that_is_overtaken_at_the_boundary_counts_in_the_new_window() {
     let rule = calendar(2, "1m", "UTC");
-    let full = rule.evaluate(None, at(START), Cost::Now(2)).charged.unwrap();
-    let turned = rule.evaluate(Some(&full), at(START + 60 * SECOND), Cost::Now(1)).charged.unwrap();
+    let full = rule.evaluate(None, at(START), Cost::Now(2)).after_charge.unwrap();
+    let turned = rule.evaluate(Some(&full), at(START + 60 * SECOND), Cost::Now(1)).after_charge.unwrap();
     let late = rule.evaluate(Some(&turned), at(START + 59 * SECOND), Cost::Now(1));
     let Decision::Admit(balance) = late.decision else { panic!("{late:?}") };
     // By its own clock it is a second before the turn; what is told comes of the later look.
     assert_eq!((balance.remaining, balance.reset_in), (0, Span::from_seconds(1)), "never beyond its window");
-    assert!(late.repaired.is_some());
-    let state = late.charged.unwrap();
+    assert!(late.after_repair.is_some());
+    let state = late.after_charge.unwrap();
     assert_eq!((state.end, state.taken), (at(START + 120 * SECOND), 2));
     // The refusal that follows is no sign of a step by the later look at the clock that a repair takes.
     let refused = rule.evaluate(Some(&state), at(START + 59 * SECOND), Cost::Now(1));
-    assert!(!refused.decision.admits() && refused.repaired.is_some());
+    assert!(!refused.decision.admits() && refused.after_repair.is_some());
     let looked_again = rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(1));
-    assert_eq!(looked_again.repaired, None);
+    assert_eq!(looked_again.after_repair, None);
 }
 
 #[test]
 fn another_quota_or_zone_goes_on_from_the_same_count() {
-    let taken = calendar(10, "1mo", "UTC").evaluate(None, at(START), Cost::Now(7)).charged.unwrap();
+    let taken = calendar(10, "1mo", "UTC").evaluate(None, at(START), Cost::Now(7)).after_charge.unwrap();
     for (quota, zone, left) in
         [(20, "UTC", Some(12)), (8, "UTC", Some(0)), (5, "UTC", None), (10, "Asia/Tokyo", Some(2))]
     {
@@ -136,12 +136,12 @@ fn another_quota_or_zone_goes_on_from_the_same_count() {
 #[test]
 fn a_return_belongs_to_its_own_window() {
     let rule = calendar(3, "1m", "UTC");
-    let state = rule.evaluate(None, at(START), Cost::Now(2)).charged.unwrap();
+    let state = rule.evaluate(None, at(START), Cost::Now(2)).after_charge.unwrap();
     let charge = state.charge(2);
     assert_eq!(state.refund(&charge).map(|state| state.taken), Some(0));
-    let next = rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(3)).charged.unwrap();
+    let next = rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(3)).after_charge.unwrap();
     assert_eq!(next.refund(&charge), None);
-    let other_life = rule.evaluate(None, at(START + 1), Cost::Now(2)).charged.unwrap();
+    let other_life = rule.evaluate(None, at(START + 1), Cost::Now(2)).after_charge.unwrap();
     assert_eq!(other_life.refund(&charge), None);
 }
 
@@ -149,7 +149,7 @@ fn a_return_belongs_to_its_own_window() {
 fn what_is_overdrawn_is_over_until_the_window_turns() {
     let rule = calendar(3, "1m", "UTC");
     let (state, balance) = rule.force_charge(None, at(START), 5);
-    assert_eq!((balance.remaining, balance.over), (0, 2));
+    assert_eq!((balance.remaining, balance.overage), (0, 2));
     assert!(!rule.evaluate(Some(&state), at(START), Cost::Later).decision.admits());
     assert!(rule.evaluate(Some(&state), at(START), Cost::Now(0)).decision.admits());
     assert!(rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Later).decision.admits());
@@ -186,8 +186,8 @@ proptest! {
                 }
                 Decision::NeverFits(_) => prop_assert!(cost > quota),
             }
-            prop_assert_eq!(evaluation.repaired, None);
-            state = evaluation.charged.or(state);
+            prop_assert_eq!(evaluation.after_repair, None);
+            state = evaluation.after_charge.or(state);
         }
     }
 }

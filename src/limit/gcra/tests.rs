@@ -47,7 +47,7 @@ fn check(bucket: Bucket, log: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = at(1_000_000_000_000 + (words[0].parse::<f64>().unwrap() * 1e9) as u64);
         let evaluation = bucket.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
-        state = evaluation.charged.or(evaluation.repaired).or(state);
+        state = evaluation.after_charge.or(evaluation.after_repair).or(state);
         let said = match evaluation.decision {
             Decision::Admit(balance) => format!("admit {}", balance.remaining),
             Decision::Deny { retry_after, .. } => format!("deny {}", retry_after.nanos() as f64 / 1e9),
@@ -116,7 +116,7 @@ fn a_step_of_the_clock_forward_admits_one_window_more() {
 #[test]
 fn a_changed_rate_or_burst_goes_on_from_the_same_count() {
     let now = at(1_000_000_000_000);
-    let taken = bucket(100, "60/min").evaluate(None, now, Cost::Now(40)).charged.unwrap();
+    let taken = bucket(100, "60/min").evaluate(None, now, Cost::Now(40)).after_charge.unwrap();
     for (burst, refill, left) in
         [(200, "60/min", 160), (200, "120/min", 160), (100, "6/min", 60), (50, "1/h", 10), (30, "1/s", 0)]
     {
@@ -132,18 +132,18 @@ fn a_changed_rate_or_burst_goes_on_from_the_same_count() {
 fn a_smaller_bucket_forgives_no_debt_of_a_larger_one() {
     let now = at(1_000_000_000_000);
     let (large, small) = (bucket(20, "1/h"), bucket(10, "1/h"));
-    let mut state = large.evaluate(None, now, Cost::Now(20)).charged;
+    let mut state = large.evaluate(None, now, Cost::Now(20)).after_charge;
     let denied = small.evaluate(state.as_ref(), now, Cost::Now(1));
     let wait = Span::from_seconds(11 * 3_600);
     let Decision::Deny { retry_after, balance } = denied.decision else { panic!("{denied:?}") };
     assert_eq!((retry_after, balance.reset_in), (wait, Span::from_seconds(20 * 3_600)));
-    assert_eq!(denied.repaired, None);
+    assert_eq!(denied.after_repair, None);
     assert!(!large.evaluate(state.as_ref(), now, Cost::Now(1)).decision.admits());
     assert!(small.evaluate(state.as_ref(), now.after(wait), Cost::Now(1)).decision.admits());
     // What the larger allows again is charged by it, and still no clock step to the smaller.
     let later = now.after(Span::from_seconds(3_600));
-    state = large.evaluate(state.as_ref(), later, Cost::Now(1)).charged;
-    assert_eq!(small.evaluate(state.as_ref(), later, Cost::Now(1)).repaired, None);
+    state = large.evaluate(state.as_ref(), later, Cost::Now(1)).after_charge;
+    assert_eq!(small.evaluate(state.as_ref(), later, Cost::Now(1)).after_repair, None);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_failed_request_gives_its_unit_back() {
     let bucket = bucket(100, "60/min");
     let mut state = None;
     for _ in 0..1_000 {
-        let taken = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).charged.unwrap();
+        let taken = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).after_charge.unwrap();
         state = taken.refund(&taken.charge(1, now), now);
     }
     let left = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).decision;
@@ -167,14 +167,14 @@ fn what_time_has_refilled_is_not_given_back_again() {
     // A hundred requests, one a second, all still under way: time refills each as the next comes.
     for second in 0..100 {
         let now = at((1_000 + second) * 1_000_000_000);
-        let taken = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).charged.unwrap();
+        let taken = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).after_charge.unwrap();
         slow.push(taken.charge(1, now));
         state = Some(taken);
     }
     let now = at(1_100 * 1_000_000_000);
     let burst = bucket.evaluate(state.as_ref(), now, Cost::Now(100));
     assert!(burst.decision.admits());
-    let mut state = burst.charged.unwrap();
+    let mut state = burst.after_charge.unwrap();
     for charge in slow {
         state = state.refund(&charge, now).unwrap_or(state);
     }
@@ -184,8 +184,8 @@ fn what_time_has_refilled_is_not_given_back_again() {
 #[test]
 fn a_charge_of_another_life_of_the_record_gives_nothing() {
     let bucket = bucket(10, "1/s");
-    let first = bucket.evaluate(None, at(1_000_000_000_000), Cost::Now(1)).charged.unwrap();
-    let again = bucket.evaluate(None, at(1_000_000_000_007), Cost::Now(5)).charged.unwrap();
+    let first = bucket.evaluate(None, at(1_000_000_000_000), Cost::Now(1)).after_charge.unwrap();
+    let again = bucket.evaluate(None, at(1_000_000_000_007), Cost::Now(5)).after_charge.unwrap();
     assert_eq!(again.refund(&first.charge(1, at(1_000_000_000_000)), at(1_000_000_000_008)), None);
 }
 
@@ -193,16 +193,16 @@ fn a_charge_of_another_life_of_the_record_gives_nothing() {
 fn what_is_overdrawn_is_paid_by_those_that_come_after() {
     let (rule, now) = (bucket(10, "1/s"), at(1_000_000_000_000));
     let (state, balance) = rule.force_charge(None, now, 25);
-    assert_eq!((balance.remaining, balance.over, balance.reset_in), (0, 15, Span::from_seconds(25)));
+    assert_eq!((balance.remaining, balance.overage, balance.reset_in), (0, 15, Span::from_seconds(25)));
     let told = |state: &State, now, cost| rule.evaluate(Some(state), now, cost).decision;
     let Decision::Deny { retry_after, .. } = told(&state, now, Cost::Later) else { panic!("{state:?}") };
     assert_eq!(retry_after, Span::from_seconds(16));
     assert!(told(&state, now, Cost::Now(0)).admits(), "what costs nothing passes");
     assert!(told(&state, now.after(retry_after), Cost::Later).admits());
     // Such a debt is no step of the clock; one on top of it is, and is cut to it.
-    assert_eq!(rule.evaluate(Some(&state), now, Cost::Now(1)).repaired, None);
+    assert_eq!(rule.evaluate(Some(&state), now, Cost::Now(1)).after_repair, None);
     let earlier = now.before(Span::from_seconds(500));
-    let repaired = rule.evaluate(Some(&state), earlier, Cost::Now(1)).repaired.unwrap();
+    let repaired = rule.evaluate(Some(&state), earlier, Cost::Now(1)).after_repair.unwrap();
     assert_eq!(repaired.tat.since(earlier), Span::from_seconds(25));
     // Nor does a step that is met by a charge of this kind become a part of it.
     let (state, _) = rule.force_charge(Some(&state), earlier, 1);
@@ -218,15 +218,15 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
         let rule = bucket(10, refill);
         let (before, _) = rule.force_charge(None, now, 3);
         let (state, balance) = rule.force_charge(Some(&before), now, units);
-        assert_eq!((balance.remaining, balance.over), (0, units - 7), "{units} of {refill}");
+        assert_eq!((balance.remaining, balance.overage), (0, units - 7), "{units} of {refill}");
         // Nothing of it is taken for a step of the clock, now or later.
         let later = now.after(rule.refill().interval().times(units / 2));
         for now in [now, later] {
             let evaluation = rule.evaluate(Some(&state), now, Cost::Later);
-            assert!(evaluation.repaired.is_none() && !evaluation.decision.admits(), "{units} of {refill}");
+            assert!(evaluation.after_repair.is_none() && !evaluation.decision.admits(), "{units} of {refill}");
         }
         let (more, balance) = rule.force_charge(Some(&state), now, 5);
-        assert_eq!(balance.over, units - 2);
+        assert_eq!(balance.overage, units - 2);
         assert!(more.refund(&more.charge(5, now), now).is_some_and(|left| left.tat == state.tat));
         let given = state.refund(&state.charge(units, now), now).unwrap();
         assert_eq!(given.tat, before.tat, "{units} of {refill}");
@@ -276,7 +276,7 @@ proptest! {
                             oracle.admitted.push((now, u64::from(cost), false));
                             let owed = oracle.debt(interval, now);
                             prop_assert_eq!(balance.remaining, (window - owed) / interval);
-                            let (after, one_more) = (evaluation.charged.or(state), Cost::Now(balance.remaining + 1));
+                            let (after, one_more) = (evaluation.after_charge.or(state), Cost::Now(balance.remaining + 1));
                             let more = now + balance.next_unit_in.nanos();
                             if balance.next_unit_in > Span::ZERO {
                                 prop_assert!(bucket.evaluate(after.as_ref(), at(more), one_more).decision.admits());
@@ -287,14 +287,14 @@ proptest! {
                         }
                         Decision::Deny { retry_after, balance } => {
                             prop_assert!(retry_after >= balance.next_unit_in);
-                            prop_assert!(evaluation.charged.or(evaluation.repaired).is_none(), "a refusal leaves no trace");
+                            prop_assert!(evaluation.after_charge.or(evaluation.after_repair).is_none(), "a refusal leaves no trace");
                             let then = now + retry_after.nanos();
                             prop_assert!(bucket.evaluate(state.as_ref(), at(then), Cost::Now(u64::from(cost))).decision.admits());
                             prop_assert!(!bucket.evaluate(state.as_ref(), at(then - 1), Cost::Now(u64::from(cost))).decision.admits());
                         }
                         Decision::NeverFits(_) => prop_assert!(cost > burst),
                     }
-                    state = evaluation.charged.or(evaluation.repaired).or(state);
+                    state = evaluation.after_charge.or(evaluation.after_repair).or(state);
                 }
             }
         }
@@ -313,7 +313,7 @@ proptest! {
                 Step::Request(cost) => {
                     let evaluation = bucket.evaluate(state.as_ref(), at(now), Cost::Now(u64::from(cost)));
                     if evaluation.decision.admits() {
-                        state = evaluation.charged;
+                        state = evaluation.after_charge;
                         charges.push(state.unwrap().charge(u64::from(cost), at(now)));
                         oracle.admitted.push((now, u64::from(cost), false));
                     }
@@ -336,14 +336,14 @@ proptest! {
     fn failures_that_come_at_once_are_given_back_whole(burst in 2u32..50, taken in 0u32..50, failing in 1u32..40) {
         let bucket = bucket(burst, "1/s");
         let now = at(1_000_000_000_000);
-        let mut state = bucket.evaluate(None, now, Cost::Now(u64::from(taken.min(burst - 1)))).charged;
+        let mut state = bucket.evaluate(None, now, Cost::Now(u64::from(taken.min(burst - 1)))).after_charge;
         let debt = |state: Option<State>| state.map_or(Span::ZERO, |state| state.tat.since(now));
         let before = debt(state);
         let mut charges = Vec::new();
         for _ in 0..failing {
             let evaluation = bucket.evaluate(state.as_ref(), now, Cost::Now(1));
             if evaluation.decision.admits() {
-                state = evaluation.charged;
+                state = evaluation.after_charge;
                 charges.push(state.unwrap().charge(1, now));
             }
         }
@@ -362,7 +362,7 @@ proptest! {
         let mut charges = Vec::new();
         for (index, order) in order.into_iter().take(failing).enumerate() {
             let now = at(start + nanos * index as u64 / failing as u64);
-            state = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).charged;
+            state = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).after_charge;
             charges.push((order, state.unwrap().charge(1, now)));
         }
         charges.sort_by_key(|(order, _)| *order);
@@ -379,7 +379,7 @@ proptest! {
             let state = State { tat: at(tat), refill, burst, charged, returned };
             let bucket = bucket(100, "60/min");
             let evaluation = bucket.evaluate(Some(&state), at(now), Cost::Now(u64::from(cost)));
-            if let Some(stored) = evaluation.charged.or(evaluation.repaired) {
+            if let Some(stored) = evaluation.after_charge.or(evaluation.after_repair) {
                 let most = bucket.window().max(bucket.refill().interval().times(u64::from(burst)));
                 prop_assert!(stored.tat.since(at(now)) <= most);
             }

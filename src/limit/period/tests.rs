@@ -137,10 +137,10 @@ fn windows_follow_one_another_without_a_gap() {
     for (zone, period) in ZONES.iter().flat_map(|zone| PERIODS.map(|period| (*zone, period))) {
         let (parsed, found) = (Period::parse(period).unwrap(), Zone::find(zone).unwrap());
         // Two years, or as many windows as take a moment: those around the changes of the clock.
-        let changes = std::iter::successors(Some(found.stretch(seconds("2026-01-01T00:00:00Z"))), |stretch| {
-            (stretch.end < seconds("2028-01-01T00:00:00Z")).then(|| found.stretch(stretch.end))
+        let changes = std::iter::successors(Some(found.offset_span(seconds("2026-01-01T00:00:00Z"))), |span| {
+            (span.end < seconds("2028-01-01T00:00:00Z")).then(|| found.offset_span(span.end))
         });
-        let starts = changes.map(|stretch| stretch.begin.max(seconds("2026-01-01T00:00:00Z")) - 2 * DAY);
+        let starts = changes.map(|span| span.begin.max(seconds("2026-01-01T00:00:00Z")) - 2 * DAY);
         for start in starts {
             let mut at = timestamp(start);
             for _ in 0..400 {
@@ -188,7 +188,7 @@ fn length(period: &str) -> i64 {
 /// The window around `at`, found by reading the clock each minute: `shown` is the latest local time that
 /// it showed so far, and a window begins when it comes to a multiple after that.
 fn by_the_wall(period: &str, zone: Zone, at: i64) -> (i64, i64) {
-    let local = |at: i64| DateTime::from_timestamp(at + zone.stretch(at).offset, 0).unwrap().naive_utc();
+    let local = |at: i64| DateTime::from_timestamp(at + zone.offset_span(at).offset, 0).unwrap().naive_utc();
     let days = if period == "3mo" {
         95
     } else if period == "1mo" {
@@ -229,8 +229,8 @@ proptest! {
         // Half of the time within two days of a change of the clock.
         let found = Zone::find(zone).unwrap();
         let at = change.map_or(at, |(which, off)| {
-            let year = std::iter::successors(Some(found.stretch(at)), |stretch| (stretch.end < at + 366 * DAY).then(|| found.stretch(stretch.end)));
-            let ends: Vec<i64> = year.map(|stretch| stretch.end).filter(|end| *end < i64::MAX).collect();
+            let year = std::iter::successors(Some(found.offset_span(at)), |span| (span.end < at + 366 * DAY).then(|| found.offset_span(span.end)));
+            let ends: Vec<i64> = year.map(|span| span.end).filter(|end| *end < i64::MAX).collect();
             if ends.is_empty() { at } else { ends[which % ends.len()] + i64::from(off) % (2 * DAY) }
         });
         prop_assert_eq!(window(period, zone, at), by_the_wall(period, found, at), "{} in {} at {}", period, zone, at);

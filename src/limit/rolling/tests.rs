@@ -55,7 +55,7 @@ fn check(rolling: Rolling, log: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = at(START + (words[0].parse::<f64>().unwrap() * 1e9) as u64);
         let evaluation = rolling.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
-        state = evaluation.charged.or(evaluation.repaired).or(state);
+        state = evaluation.after_charge.or(evaluation.after_repair).or(state);
         let seconds = |span: Span| span.nanos() as f64 / 1e9;
         let said = match evaluation.decision {
             Decision::Admit(Balance { remaining, next_unit_in, reset_in, .. }) => {
@@ -145,8 +145,8 @@ fn a_step_of_the_clock_forward_admits_one_window_more() {
 #[test]
 fn a_worker_with_a_late_clock_enters_its_units_where_the_log_ends() {
     let rule = rolling(3, 10);
-    let state = rule.evaluate(None, at(START + 5_000), Cost::Now(1)).charged.unwrap();
-    let state = rule.evaluate(Some(&state), at(START + 1_000), Cost::Now(1)).charged.unwrap();
+    let state = rule.evaluate(None, at(START + 5_000), Cost::Now(1)).after_charge.unwrap();
+    let state = rule.evaluate(Some(&state), at(START + 1_000), Cost::Now(1)).after_charge.unwrap();
     assert_eq!(state.entries, [Entry { at: at(START + 5_000), units: 2 }]);
 }
 
@@ -158,7 +158,7 @@ fn another_quota_goes_on_from_the_same_count() {
             rolling(quota, 60).evaluate(state.as_ref(), at(START + seconds * 1_000_000_000), Cost::Now(cost));
         let Decision::Admit(balance) = evaluation.decision else { panic!("{evaluation:?}") };
         assert_eq!(balance.remaining, left, "of {quota}");
-        state = evaluation.charged.or(state);
+        state = evaluation.after_charge.or(state);
     }
     assert!(!admits(rolling(131, 60), state.as_ref(), START + 59_000_000_000, 2));
     assert!(admits(rolling(131, 60), state.as_ref(), START + 66_000_000_000, 131));
@@ -176,7 +176,7 @@ fn what_is_overdrawn_is_seen_by_the_next_request_and_stays_bounded() {
     let Decision::Deny { balance, .. } = rule.evaluate(state.as_ref(), at(now), Cost::Later).decision else {
         panic!("more is taken than there is")
     };
-    assert_eq!((balance.remaining, balance.over), (0, 500 * 7 - 10));
+    assert_eq!((balance.remaining, balance.overage), (0, 500 * 7 - 10));
     assert!(admits(rule, state.as_ref(), now, 0), "what costs nothing passes");
     assert!(admits(rule, state.as_ref(), START + 64_000_000_000, 10), "a window later all is paid");
 }
@@ -184,11 +184,11 @@ fn what_is_overdrawn_is_seen_by_the_next_request_and_stays_bounded() {
 #[test]
 fn a_return_gives_nothing_that_time_has_given_back() {
     let rule = rolling(3, 10);
-    let state = rule.evaluate(None, at(START), Cost::Now(3)).charged.unwrap();
+    let state = rule.evaluate(None, at(START), Cost::Now(3)).after_charge.unwrap();
     let charge = state.charge(3);
-    let later = rule.evaluate(Some(&state), at(START + 10_000_000_000), Cost::Now(3)).charged.unwrap();
+    let later = rule.evaluate(Some(&state), at(START + 10_000_000_000), Cost::Now(3)).after_charge.unwrap();
     assert_eq!(later.refund(&charge, at(START + 10_000_000_000)), None);
-    let other_life = rule.evaluate(None, at(START + 1), Cost::Now(3)).charged.unwrap();
+    let other_life = rule.evaluate(None, at(START + 1), Cost::Now(3)).after_charge.unwrap();
     assert_eq!(other_life.refund(&charge, at(START + 2)), None);
     assert_eq!(state.refund(&charge, at(START + 2)).map(|state| state.entries), Some(Vec::new()));
 }
@@ -240,16 +240,16 @@ proptest! {
                 Step::Ask { wait, cost } => {
                     now += wait;
                     let evaluation = rule.evaluate(state.as_ref(), at(now), Cost::Now(cost));
-                    prop_assert_eq!(&evaluation.repaired, &None, "no step of the clock");
+                    prop_assert_eq!(&evaluation.after_repair, &None, "no step of the clock");
                     let exact = oracle.within(window, now, |one| !one.failed);
                     let latest = oracle.within(window + late, now, |one| !one.given_back);
                     match evaluation.decision {
                         Decision::Admit(balance) => {
-                            prop_assert!(balance.reset_in <= rule.window(), "nobody waits for longer than a window");
+                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer than a window");
                             prop_assert!(cost == 0 || exact + cost <= rule.quota(), "{} of {} taken", exact, rule.quota());
                             prop_assert!(balance.remaining <= rule.quota().saturating_sub(exact + cost));
                             prop_assert!(balance.remaining >= rule.quota().saturating_sub(latest + cost));
-                            let after = evaluation.charged.as_ref().or(state.as_ref());
+                            let after = evaluation.after_charge.as_ref().or(state.as_ref());
                             let full = now + balance.reset_in.nanos();
                             prop_assert!(admits(rule, after, full, rule.quota()));
                             prop_assert!(balance.reset_in == Span::ZERO || !admits(rule, after, full - 1, rule.quota()));
@@ -262,13 +262,13 @@ proptest! {
                         Decision::Deny { retry_after, balance } => {
                             prop_assert!(latest + cost > rule.quota(), "{} of {} taken", latest, rule.quota());
                             prop_assert!(retry_after >= balance.next_unit_in && retry_after <= balance.reset_in);
-                            prop_assert!(balance.reset_in <= rule.window(), "nobody waits for longer than a window");
+                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer than a window");
                             prop_assert!(admits(rule, state.as_ref(), now + retry_after.nanos(), cost));
                             prop_assert!(!admits(rule, state.as_ref(), now + retry_after.nanos() - 1, cost));
                         }
                         Decision::NeverFits(_) => prop_assert!(cost > rule.quota()),
                     }
-                    if let Some(charged) = evaluation.charged {
+                    if let Some(charged) = evaluation.after_charge {
                         prop_assert!(charged.entries.len() <= ENTRIES_MAX);
                         prop_assert!(charged.entries.is_sorted_by(|a, b| a.at < b.at));
                         let charge = charged.charge(cost);
@@ -302,16 +302,16 @@ proptest! {
             if evaluation.decision.admits() {
                 refused_since = None;
                 admitted.push(real);
-                state = evaluation.charged;
+                state = evaluation.after_charge;
             } else {
-                // Nobody is refused for longer than a window, by whatever steps, unless one comes in between.
+                // No caller is refused for longer than a window, whatever the steps, unless one comes in between.
                 let since = *refused_since.get_or_insert(real);
                 if kind > 1 {
                     prop_assert!(real - since <= window + window / 20, "refused for {} s", (real - since) / 1_000_000_000);
                 } else {
                     refused_since = Some(real);
                 }
-                state = evaluation.repaired.or(state);
+                state = evaluation.after_repair.or(state);
             }
         }
         for (index, first) in admitted.iter().enumerate() {
@@ -327,9 +327,9 @@ proptest! {
         entries.sort_by_key(|entry| entry.at);
         entries.dedup_by_key(|entry| entry.at);
         let quota = Rough::of(rule.quota());
-        let state = State { window: rule.window(), grain: Grain::Coarse, life: 0, quota, entries };
+        let state = State { window: rule.window(), grain: Grain::Coarse, generation: 0, quota, entries };
         let evaluation = rule.evaluate(Some(&state), at(now), Cost::Now(cost));
-        let charged = evaluation.charged.unwrap_or(state);
+        let charged = evaluation.after_charge.unwrap_or(state);
         let (state, _) = rule.force_charge(Some(&charged), at(now), cost);
         let _ = (state.refund(&charged.charge(cost), at(now)), state.eviction_cost(at(now)));
     }

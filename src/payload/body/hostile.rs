@@ -1,4 +1,4 @@
-//! Bodies that are made to cost a lot, next to ordinary ones: the work of each is bounded by its size.
+//! Bodies made to cost much, compared with ordinary ones: the work of each is bounded by its size.
 
 #![allow(clippy::arithmetic_side_effects, reason = "test code")]
 
@@ -6,10 +6,10 @@ use super::tests::gzip;
 use super::*;
 use crate::payload::slice::Slice;
 
-/// Units of one callback here, so that work is counted in slices.
+/// Units per callback in these tests. Small, so that the number of slices measures the work.
 const UNITS: u64 = 50_000;
 
-/// Bits as they stand in a deflated stream, padded to a byte.
+/// The bits of a deflated stream, padded to a byte.
 fn bits(text: &str) -> Vec<u8> {
     let bits: Vec<u8> = text.bytes().filter(|bit| *bit != b' ').map(|bit| bit - b'0').collect();
     bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |number, bit| number << 1 | bit)).collect()
@@ -20,7 +20,7 @@ fn empty_blocks(times: usize) -> Vec<u8> {
     [bits(&"0100000000".repeat(4)).repeat(times), vec![3, 0]].concat()
 }
 
-/// A gzip member of this deflated stream, which decodes to nothing.
+/// A gzip member with this deflated stream, which decodes to nothing.
 fn member(deflated: &[u8]) -> Vec<u8> {
     [b"\x1f\x8b\x08\0\0\0\0\0\0\xff", deflated, &[0; 8]].concat()
 }
@@ -36,11 +36,11 @@ fn archive(deflated: &[u8]) -> Vec<u8> {
     [local, central, end].concat()
 }
 
-/// How a body ends, and how many slices that took.
-fn measure(wanted: &Requirements, encodings: &str, body: &[u8]) -> (Result<Measurements, Rejection>, u64) {
+/// The result of a body, and the units of work that it took.
+fn measure(requirements: &Requirements, encodings: &str, body: &[u8]) -> (Result<Measurements, Rejection>, u64) {
     let mut slices = 0;
     let mut run = || {
-        let mut meter = BodyMeter::new(wanted, [encodings.as_bytes()], [7; 16], &Budget::default())?;
+        let mut meter = BodyMeter::new(requirements, [encodings.as_bytes()], [7; 16], &Budget::default())?;
         for chunk in body.chunks(16 * 1024) {
             meter.count(chunk.len() as u64)?;
             meter.offer(chunk)?;
@@ -74,7 +74,7 @@ fn blocks_that_hold_nothing_are_refused_however_they_are_packed() {
     ] {
         assert!(body.len() < 10_000, "{what}: {}", body.len());
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert_eq!(ended.map_err(|refused| refused.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert_eq!(ended.map_err(|rejection| rejection.reason), Err(Reason::MalformedEncoding), "{what}");
         assert!(units < 1_500_000, "{what}: {units}");
     }
 }
@@ -91,7 +91,7 @@ fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
         ("skipped frames", "zstd, gzip", gzip(&b"\x50\x2a\x4d\x18\0\0\0\0".repeat(500_000))),
     ] {
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert_eq!(ended.map_err(|refused| refused.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert_eq!(ended.map_err(|rejection| rejection.reason), Err(Reason::MalformedEncoding), "{what}");
         assert!(units < 3_000_000, "{what}: {units}");
     }
 }
@@ -166,8 +166,9 @@ fn any_slice_gives_the_same_answer() {
     let text = b"[1,2,3]".repeat(3_000);
     let body = gzip(&gzip(&text));
     let run = |units| {
-        let wanted = Requirements { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
-        let mut meter = BodyMeter::new(&wanted, [&b"gzip, gzip"[..]], [7; 16], &Budget::default()).unwrap();
+        let requirements =
+            Requirements { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
+        let mut meter = BodyMeter::new(&requirements, [&b"gzip, gzip"[..]], [7; 16], &Budget::default()).unwrap();
         for chunk in body.chunks(100) {
             meter.offer(chunk).unwrap();
             while meter.advance(&mut Slice::new(units)).unwrap() == Progress::Pending {}
@@ -177,4 +178,16 @@ fn any_slice_gives_the_same_answer() {
     };
     assert_eq!(run(1), run(u64::MAX));
     assert_eq!(run(70_000), run(u64::MAX));
+}
+
+#[test]
+fn a_window_that_fills_is_work_although_nothing_comes_out() {
+    // A frame with a window of 8 MiB, and runs of 128 KiB of zeros that nearly fill it.
+    let head = [0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
+    let run = [0x02, 0, 0x10, 0];
+    let body = [&head[..], &run.repeat(63)].concat();
+    let mut meter = BodyMeter::new(&decoded(100_000_000), [&b"zstd"[..]], [7; 16], &Budget::default()).unwrap();
+    meter.offer(&body).unwrap();
+    assert_eq!(meter.advance(&mut Slice::new(Slice::UNITS)), Ok(Progress::Pending));
+    assert_eq!(meter.advance(&mut Slice::new(Slice::UNITS)), Ok(Progress::Idle));
 }

@@ -1,16 +1,16 @@
-//! What reads a body without its content encodings.
+//! Reads a body after its content encodings were decoded.
 
 use std::sync::Arc;
 
 use super::{Reason, Rejection, Requirements};
-use crate::payload::json::{self, JsonPath, JsonRules};
+use crate::payload::json::{self, JsonRules};
 use crate::payload::lines::Lines;
 
-/// The work of a byte of JSON, and of one whose lines are counted.
+/// The work of a byte for a JSON meter, and for the line counter.
 const JSON_BYTE: u64 = 12;
 const LINES_BYTE: u64 = 2;
 
-/// Reads what the policy asks for.
+/// Reads what the policy requires.
 #[derive(Default)]
 pub(super) struct Readers {
     json: Option<json::Meter>,
@@ -19,58 +19,56 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Reads what is wanted. The `seed` is a secret.
-    pub(super) fn new(wanted: &Requirements, seed: u64) -> Self {
-        let items = |at: &JsonPath| json::Meter::new(Arc::new(JsonRules::only_items(at.clone())), seed);
+    /// The `seed` is a secret.
+    pub(super) fn new(requirements: &Requirements, seed: u64) -> Self {
+        let meter = |rules| json::Meter::new(rules, seed);
+        let items = requirements.items.iter().map(|at| Arc::new(JsonRules::only_items(at.clone())));
         Self {
-            json: wanted.json.as_ref().map(|rules| json::Meter::new(Arc::clone(rules), seed)),
-            lines: wanted.lines.then(Lines::default),
-            items: wanted.items.iter().map(items).collect(),
+            json: requirements.json.clone().map(meter),
+            lines: requirements.lines.then(Lines::default),
+            items: items.map(meter).collect(),
         }
     }
 
-    /// The work of a byte.
+    /// The work that the readers do for each byte.
     pub(super) fn byte_units(&self) -> u64 {
         let of_lines = if self.lines.is_some() { LINES_BYTE } else { 0 };
         let meters = self.items.len().saturating_add(usize::from(self.json.is_some()));
-        u64::try_from(meters).unwrap_or(u64::MAX).saturating_mul(JSON_BYTE).saturating_add(of_lines)
+        (meters as u64).saturating_mul(JSON_BYTE).saturating_add(of_lines)
     }
 
-    /// Reads the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         if let Some(meter) = &mut self.json {
-            meter.feed(bytes).map_err(refused)?;
+            meter.feed(bytes).map_err(rejection)?;
         }
         if let Some(lines) = &mut self.lines {
             lines.feed(bytes);
         }
         for meter in &mut self.items {
-            // A body that is not JSON has the items that it had until then.
+            // If a body is not JSON, the items before the error count.
             let _ = meter.feed(bytes);
         }
         Ok(())
     }
 
-    /// The body has ended.
     pub(super) fn finish(&mut self) -> Result<(), Rejection> {
         match &mut self.json {
-            Some(meter) => meter.finish().map(|_| ()).map_err(refused),
+            Some(meter) => meter.finish().map(|_| ()).map_err(rejection),
             None => Ok(()),
         }
     }
 
-    /// Lines and items so far.
     pub(super) fn measured(&self) -> (Option<u64>, Vec<Option<u64>>) {
         (self.lines.map(|lines| lines.count()), self.items.iter().map(json::Meter::items).collect())
     }
 
-    /// Bytes of memory that they hold.
+    /// The memory that they hold, in bytes.
     pub(super) fn memory(&self) -> usize {
         let meters = self.json.iter().chain(&self.items);
         meters.map(|meter| meter.memory().saturating_add(size_of::<json::Meter>())).fold(0, usize::saturating_add)
     }
 }
 
-fn refused(breach: json::Breach) -> Rejection {
+fn rejection(breach: json::Breach) -> Rejection {
     Rejection { reason: Reason::of_json(breach), max: breach.limit() }
 }

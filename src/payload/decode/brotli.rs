@@ -1,4 +1,5 @@
-//! Brotli (RFC 7932), with windows of up to 16 MiB; the "large window" that no RFC knows is malformed.
+//! Brotli (RFC 7932), with windows of up to 16 MiB. A stream with the "large window", which no RFC
+//! defines, is malformed.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper as _};
 
@@ -6,37 +7,39 @@ mod memory;
 
 use super::{Breach, SLICE_MAX, Step};
 use crate::payload::work::Work;
-use memory::{Cells, Memory};
+use memory::{CountingAllocator, Memory};
 
-type State = BrotliState<Cells, Cells, Cells>;
+type State = BrotliState<CountingAllocator, CountingAllocator, CountingAllocator>;
 
-/// Bytes that are handed over at once.
+/// The most bytes of input for one call of the library.
 const PIECE_BYTES: usize = 256;
 const HEADER_BYTES: usize = 32;
 
-/// What the library takes for 255, the greatest bound, and never leaves behind: it tells that a map of contexts was
-/// transformed, for each entry of which up to that bound others move.
+/// The library replaces 255, the largest bound of the transform of context maps, with another
+/// value, and never leaves it behind. So a bound of 256 shows that a map was transformed. For each
+/// entry of the map, up to that many others move.
 const NO_TRANSFORM: u32 = 256;
-/// How many of those move in a unit of work, as much less than the bound move in what encoders make.
+/// Moved entries per unit of work. In real streams, far fewer than the bound move.
 const CONTEXTS_MOVED: u64 = 8;
 
-/// Whatever the limit, the library gets so much at once: what it adds to windows, and maps of contexts.
-const WINDOW_LEAST: usize = 64 * 1024;
+/// The largest allocation that is allowed whatever the limit: additions to windows, and context
+/// maps.
+const WINDOW_MIN: usize = 64 * 1024;
 
-/// How many bytes of memory are allocated in a unit of work.
+/// Allocated bytes per unit of work.
 const BYTES_ALLOCATED: u64 = 8;
 /// The work of a call, and of each byte.
 const CALL: u64 = 1_500;
 const BYTE_IN: u64 = 30;
 const BYTE_OUT: u64 = 4;
 
-/// One stream; a byte behind its end is malformed.
+/// One stream; bytes after its end are malformed.
 #[derive(Default)]
 pub(crate) struct Brotli {
     state: Option<Box<State>>,
     memory: Memory,
     has_ended: bool,
-    /// The most bytes that may come out.
+    /// The most bytes that may be decoded.
     limit: u64,
 }
 
@@ -48,28 +51,35 @@ impl Brotli {
     pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
         let Self { state, memory, has_ended, limit } = self;
         let state = state.get_or_insert_with(|| {
-            // The window is at most twice what the blocks so far announce, all of which comes out.
-            let most = usize::try_from(limit.saturating_mul(2)).unwrap_or(usize::MAX).max(WINDOW_LEAST);
-            Box::new(State::new_strict(memory.cells(most), memory.cells(usize::MAX), memory.cells(usize::MAX)))
+            // The window is at most twice the size that the blocks so far announce, and all of that
+            // is output.
+            let bytes_max = usize::try_from(limit.saturating_mul(2)).unwrap_or(usize::MAX).max(WINDOW_MIN);
+            Box::new(State::new_strict(
+                memory.allocator(bytes_max),
+                memory.allocator(usize::MAX),
+                memory.allocator(usize::MAX),
+            ))
         });
         out.resize(SLICE_MAX, 0);
         let (mut free, mut written, mut total) = (out.len(), 0, 0);
         let step = loop {
             if *has_ended {
-                break if input.is_empty() { Ok(Step::Hungry) } else { Err(Breach::Malformed) };
+                break if input.is_empty() { Ok(Step::NeedsInput) } else { Err(Breach::Malformed) };
             }
-            // While nothing comes out, headers are read, a few bytes of which may be much work.
-            let most = if written > 0 { PIECE_BYTES } else { HEADER_BYTES };
-            let piece = input.get(..most).unwrap_or(input);
+            // As long as there is no output, the library reads headers, and a few bytes of those
+            // can be much work.
+            let bytes_max = if written > 0 { PIECE_BYTES } else { HEADER_BYTES };
+            let piece = input.get(..bytes_max).unwrap_or(input);
             state.mtf_upper_bound = NO_TRANSFORM;
             let (mut left, mut read, before) = (piece.len(), 0, written);
-            let asked = memory.asked();
+            let allocated = memory.allocated();
             let result =
                 BrotliDecompressStream(&mut left, &mut read, piece, &mut free, &mut written, out, &mut total, state);
             *input = input.get(read..).unwrap_or_default();
-            // A call for a single byte is what the client sends, and no work that it hides.
-            work.add_once(CALL);
-            work.add_once(memory.asked().saturating_sub(asked) / BYTES_ALLOCATED);
+            // Calls with a single byte come from the client's chunks; they are not work hidden in
+            // the stream.
+            work.add_to_slice(CALL);
+            work.add_to_slice(memory.allocated().saturating_sub(allocated) / BYTES_ALLOCATED);
             work.add_bytes(read, BYTE_IN);
             if state.mtf_upper_bound != NO_TRANSFORM {
                 let distance = u64::from(state.mtf_upper_bound) / CONTEXTS_MOVED;
@@ -78,16 +88,16 @@ impl Brotli {
             work.add_bytes(written.saturating_sub(before), BYTE_OUT);
             match result {
                 BrotliResult::ResultSuccess => *has_ended = true,
-                BrotliResult::NeedsMoreInput if input.is_empty() => break Ok(Step::Hungry),
+                BrotliResult::NeedsMoreInput if input.is_empty() => break Ok(Step::NeedsInput),
                 BrotliResult::NeedsMoreInput if read > 0 => {}
-                BrotliResult::NeedsMoreOutput if written > 0 => break Ok(Step::More),
+                BrotliResult::NeedsMoreOutput if written > 0 => break Ok(Step::Continue),
                 BrotliResult::ResultFailure if memory.was_refused() => break Err(Breach::Over),
                 BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput | BrotliResult::ResultFailure => {
                     break Err(Breach::Malformed);
                 }
             }
             if work.is_due() {
-                break Ok(Step::More);
+                break Ok(Step::Continue);
             }
         };
         out.truncate(written);

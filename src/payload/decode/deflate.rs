@@ -1,25 +1,25 @@
-//! The encoding `deflate`: a zlib stream (RFC 1950), as RFC 9110 §8.4.1.2 says, or a bare deflated one
-//! (RFC 1951), as "some non-conformant implementations" send it.
+//! The encoding `deflate`: a zlib stream (RFC 1950), as RFC 9110 §8.4.1.2 requires, or a raw
+//! deflate stream (RFC 1951), as "some non-conformant implementations" send it.
 //!
-//! The first two bytes tell: as a number they are a multiple of 31 and name the method 8 in zlib. A
-//! bare stream that begins like that would be a stored block with bits set that every encoder leaves
-//! clear.
+//! The first two bytes tell them apart: in zlib, they are a multiple of 31 as a number and name the
+//! method 8. A raw stream with these bytes would begin with a stored block whose padding bits are
+//! set, and every encoder leaves those clear.
 
 use super::{Breach, Inflate, ROOM_MIN, SLICE_MAX, Step, gather, number};
 use crate::payload::work::Work;
 
 const TRAILER_BYTES: usize = 4;
-/// The flag of a stream that needs a dictionary, which no content encoding has.
+/// The flag of a stream that needs a dictionary. Content encodings have none.
 const NEEDS_DICTIONARY: u64 = 1 << 5;
 
-/// One stream; a byte behind its end is malformed.
+/// One stream; bytes after its end are malformed.
 #[derive(Default)]
 pub(crate) struct Deflate {
     part: Part,
-    /// The bytes of a part of fixed length, while it is not whole.
+    /// The bytes of a part of fixed length that is not complete yet.
     held: Vec<u8>,
     inflate: Inflate,
-    /// Of a zlib stream.
+    /// The checksum of a zlib stream.
     sum: Option<Adler>,
 }
 
@@ -36,7 +36,7 @@ impl Deflate {
     pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
         if self.part == Part::Header {
             if !gather(&mut self.held, input, 2) {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
             self.part = Part::Data;
             let held = std::mem::take(&mut self.held);
@@ -66,7 +66,7 @@ impl Deflate {
             }
             self.part = Part::End;
         }
-        if input.is_empty() { Ok(Step::Hungry) } else { Err(Breach::Malformed) }
+        if input.is_empty() { Ok(Step::NeedsInput) } else { Err(Breach::Malformed) }
     }
 
     fn data(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
@@ -110,7 +110,7 @@ impl Default for Adler {
 
 impl Adler {
     const BASE: u32 = 65_521;
-    /// After so many bytes no sum has passed 2³².
+    /// The most bytes after which no sum can exceed 2³².
     const BYTES_MAX: usize = 5552;
 
     fn add(&mut self, bytes: &[u8]) {

@@ -1,9 +1,9 @@
 //! The field `Content-Encoding`: which encodings were applied to a body, and in which order.
 
-/// The most encodings of one body. Each holds a window, and nobody sends more than one in earnest.
+/// The most encodings of one body. Each holds a window, and real clients send no more than one.
 pub const ENCODINGS_MAX: usize = 4;
 
-/// An encoding that can be taken off.
+/// An encoding that the filter can decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// RFC 1952, also called `x-gzip`.
@@ -22,13 +22,13 @@ pub struct Encodings {
     list: [Option<Encoding>; ENCODINGS_MAX],
 }
 
-/// The field names an encoding that is not known, or too many of them.
+/// The field names an unknown encoding, or too many encodings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsupported;
 
 impl Encodings {
-    /// Reads every value of the field, in the order of their lines. `identity` and empty elements
-    /// count for nothing.
+    /// Parses every value of the field, in the order of the lines. `identity` and empty elements
+    /// are ignored.
     ///
     /// # Errors
     /// [`Unsupported`]: the body cannot be decoded.
@@ -50,13 +50,13 @@ impl Encodings {
         Ok(encodings)
     }
 
-    /// Whether the body is sent as it is.
+    /// Whether the body is not encoded.
     #[must_use]
     pub fn is_identity(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The encodings, from the first that was applied to the last.
+    /// The encodings in the order in which they were applied.
     #[must_use]
     pub fn applied(&self) -> Vec<Encoding> {
         self.list.iter().flatten().copied().collect()

@@ -1,8 +1,9 @@
-//! Records of a known length, out of chunks of any length.
+//! Assembles records of a known length from chunks of any length.
 
 use super::Breach;
 
-/// Moves bytes from the front of `input` into `held` until that has `want` of them; says whether it has.
+/// Moves bytes from the front of `input` to `held` until it has `want` bytes; returns whether it
+/// has them.
 pub(crate) fn gather(held: &mut Vec<u8>, input: &mut &[u8], want: usize) -> bool {
     let missing = want.saturating_sub(held.len()).min(input.len());
     let (taken, rest) = input.split_at_checked(missing).unwrap_or((input, &[]));
@@ -11,11 +12,11 @@ pub(crate) fn gather(held: &mut Vec<u8>, input: &mut &[u8], want: usize) -> bool
     held.len() >= want
 }
 
-/// The same for a record whose `length` shows while it comes in: from so much of it as there is, that
-/// tells how many bytes it has at least, and in the end exactly.
+/// The same for a record whose length becomes known as it arrives: from the bytes held, `length`
+/// returns the least number of bytes that the record can have, and in the end the exact number.
 ///
 /// # Errors
-/// What `length` returned.
+/// The errors of `length`.
 pub(crate) fn gather_record(
     held: &mut Vec<u8>,
     input: &mut &[u8],
@@ -32,7 +33,7 @@ pub(crate) fn gather_record(
     }
 }
 
-/// Takes at most `left` bytes off the front of `input`.
+/// Takes at most `left` bytes from the front of `input`.
 pub(crate) fn take<'i>(input: &mut &'i [u8], left: u64) -> &'i [u8] {
     let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
     let (taken, rest) = input.split_at_checked(here).unwrap_or((input, &[]));
@@ -40,13 +41,13 @@ pub(crate) fn take<'i>(input: &mut &'i [u8], left: u64) -> &'i [u8] {
     taken
 }
 
-/// How many bytes `bytes` are.
+/// The number of bytes.
 pub(crate) fn count(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+    bytes.len() as u64
 }
 
-/// The little-endian number of `length` bytes, eight at most, that stands at `at`; zero where
-/// `bytes` has no such place.
+/// The little-endian number of `length` bytes, at most eight, at `at`; zero if `bytes` ends before
+/// it.
 pub(crate) fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
     let field = bytes.get(at..).and_then(|rest| rest.get(..length)).unwrap_or_default();
     field.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_gathered_over_chunks_and_takes_no_byte_too_many() {
+    fn a_record_is_gathered_over_chunks_and_takes_no_byte_after_it() {
         let mut held = Vec::new();
         for (chunk, whole, left) in [("", false, ""), ("ab", false, ""), ("cd", true, "d"), ("e", true, "e")] {
             let mut input = chunk.as_bytes();

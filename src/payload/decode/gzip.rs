@@ -1,18 +1,18 @@
-//! gzip (RFC 1952): members, one behind the other, each a deflated stream between a header and a trailer.
+//! gzip (RFC 1952): a series of members, each a deflate stream between a header and a trailer.
 //!
-//! §2.2: "A gzip file consists of a series of members", and it decodes to all of them. Anything else
-//! behind a member is malformed, also the zeros that tapes are padded with.
+//! §2.2: "A gzip file consists of a series of members", and it decodes to the content of all of
+//! them. Anything else after a member is malformed, including the zeros that pad tapes.
 
 use crc32fast::Hasher;
 
-use super::{Breach, Inflate, ROOM_MIN, SLICE_MAX, Sniff, Step, begins, count, gather, number, take};
+use super::{Breach, FormatMatch, Inflate, ROOM_MIN, SLICE_MAX, Step, count, gather, match_magic, number, take};
 use crate::payload::work::Work;
 
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 const HEADER_BYTES: usize = 10;
 const TRAILER_BYTES: usize = 8;
 
-/// The work of a member besides that of its data, and of each byte of its header.
+/// The work of a member in addition to its data, and of each byte of its header.
 const MEMBER: u64 = 150;
 const HEADER_BYTE: u64 = 3;
 
@@ -25,26 +25,26 @@ const RESERVED: u8 = 0b1110_0000;
 
 /// Whether a body that begins with `first` is a gzip file.
 #[must_use]
-pub fn is_gzip(first: &[u8]) -> Sniff {
-    begins(first, &MAGIC)
+pub fn is_gzip(first: &[u8]) -> FormatMatch {
+    match_magic(first, &MAGIC)
 }
 
 /// A series of members.
 #[derive(Default)]
 pub(crate) struct Gzip {
     part: Part,
-    /// What is left of the header's optional parts, as its flags.
+    /// The flags of the header's optional parts that have not been read yet.
     flags: u8,
-    /// The bytes of a part of fixed length, while it is not whole.
+    /// The bytes of a part of fixed length that is not complete yet.
     held: Vec<u8>,
-    /// Over the header until the data begins, then over the data.
+    /// The checksum of the header until the data begins, then of the data.
     crc: Hasher,
     /// Decoded bytes of the member, modulo 2³².
     size: u32,
     inflate: Inflate,
 }
 
-/// The part of a member that the next byte is in.
+/// The part of a member that contains the next byte.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Part {
     #[default]
@@ -66,7 +66,7 @@ impl Gzip {
             if self.part == Part::Data {
                 let room = SLICE_MAX.saturating_sub(out.len());
                 if room < ROOM_MIN {
-                    return Ok(Step::More);
+                    return Ok(Step::Continue);
                 }
                 let step = self.data(input, room, out, work)?;
                 if self.part == Part::Data {
@@ -78,10 +78,10 @@ impl Gzip {
                 work.add_bytes(before.saturating_sub(input.len()), HEADER_BYTE);
             }
             if input.is_empty() {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
             if work.is_due() {
-                return Ok(Step::More);
+                return Ok(Step::Continue);
             }
         }
     }
@@ -107,7 +107,7 @@ impl Gzip {
         Ok(step)
     }
 
-    /// Reads what stands around the data; returns what is behind the part.
+    /// Reads the header or the trailer; returns the input after the part.
     fn frame<'i>(&mut self, mut input: &'i [u8], work: &mut Work) -> Result<&'i [u8], Breach> {
         match self.part {
             Part::Header => {
@@ -181,7 +181,7 @@ impl Gzip {
         self.held.clear();
     }
 
-    /// Goes on to the next part of the header that the flags announce, or to the data.
+    /// Advances to the next part of the header that the flags announce, or to the data.
     fn next_part(&mut self) {
         let optional = [
             (HAS_EXTRA, Part::ExtraLength),

@@ -1,7 +1,8 @@
-//! DEFLATE (RFC 1951): what gzip, `deflate` and ZIP share.
+//! DEFLATE (RFC 1951), which gzip, `deflate` and ZIP share.
 //!
-//! A decoder of our own, as none at hand stops at the end of each block, tells what a block costs, or keeps
-//! a small window for a small stream (decision 0020). It may pause between any two symbols:
+//! A decoder of our own: no available one stops at the end of each block, reports the cost of a
+//! block, or keeps a small window for a small stream (decision 0020). It can pause between any two
+//! symbols:
 //!
 //! ```text
 //! header ─┬▶ stored length ─▶ stored ──────────────────────────────┬▶ header, or the end
@@ -21,7 +22,7 @@ use window::Window;
 
 /// The longest match.
 const MATCH_MAX: usize = 258;
-/// The least room for what comes out of one step.
+/// The least room that one step needs for its output.
 pub(crate) const ROOM_MIN: usize = 2 * MATCH_MAX;
 
 /// The work of each part.
@@ -31,7 +32,7 @@ const BLOCK: u64 = 25;
 const TABLES: u64 = 1_000;
 const LENGTH: u64 = 5;
 
-/// The base of each length from symbol 257 up, and its extra bits (§3.2.5).
+/// The base and the number of extra bits of each length, from symbol 257 on (§3.2.5).
 const LENGTHS: [(u16, u8); 29] = [
     (3, 0),
     (4, 0),
@@ -64,7 +65,7 @@ const LENGTHS: [(u16, u8); 29] = [
     (258, 0),
 ];
 
-/// The base of each distance, and its extra bits.
+/// The base and the number of extra bits of each distance.
 const DISTANCES: [(u16, u8); 30] = [
     (1, 0),
     (2, 0),
@@ -98,19 +99,19 @@ const DISTANCES: [(u16, u8); 30] = [
     (24577, 13),
 ];
 
-/// One deflated stream after the other.
+/// Decodes deflate streams, one after another.
 #[derive(Default)]
 pub(crate) struct Inflate {
     bits: Bits,
     window: Window,
     part: Part,
-    /// Whether no block follows the one at hand.
+    /// Whether the current block is the last.
     is_last: bool,
-    /// Those of the last block that had its own.
+    /// The codes of the last block that had its own.
     codes: Option<Box<Codes>>,
 }
 
-/// The part of a stream that the next bit is in.
+/// The part of a stream that contains the next bit.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Part {
     #[default]
@@ -130,11 +131,11 @@ enum Part {
 
 /// Why decoding stops.
 enum Pause {
-    /// The next thing needs more bits than have come.
-    Hungry,
-    /// There is no room for what comes out.
+    /// More bits are needed.
+    NeedsInput,
+    /// There is no room for more output.
     Full,
-    /// The part is over; this is the next.
+    /// The part is complete; this is the next one.
     Next(Part),
 }
 
@@ -144,7 +145,7 @@ impl Inflate {
         self.part == Part::End
     }
 
-    /// Begins the next stream.
+    /// Prepares for the next stream.
     pub(crate) fn restart(&mut self) {
         self.bits = Bits::default();
         self.window.restart();
@@ -152,27 +153,28 @@ impl Inflate {
         self.is_last = false;
     }
 
-    /// Bytes of memory that it holds.
+    /// The memory that it holds, in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.window.memory().saturating_add(if self.codes.is_some() { size_of::<Codes>() } else { 0 })
     }
 
-    /// What the last step inflated.
+    /// The output of the last step.
     pub(crate) fn fresh(&self) -> &[u8] {
         self.window.fresh()
     }
 
-    /// Inflates at most `room` bytes, which must be [`ROOM_MIN`] or more. Takes off `input` what that needs,
-    /// and nothing that is behind the end of the stream.
+    /// Inflates at most `room` bytes, which must be at least [`ROOM_MIN`]. Takes only the input
+    /// that this needs, and nothing after the end of the stream.
     ///
     /// # Errors
-    /// [`Breach::Malformed`] if it is no such stream.
+    /// [`Breach::Malformed`] if this is not a deflate stream.
     pub(crate) fn step(&mut self, input: &mut &[u8], room: usize, work: &mut Work) -> Result<Step, Breach> {
         let whole = *input;
         self.window.begin(room);
         let step = self.run(input, work);
-        // What is hungry needs more bits than it holds; else whole bytes of those may be of what follows.
-        if self.has_ended() || !matches!(step, Ok(Step::Hungry)) {
+        // A decoder that needs input has used its whole bytes. Otherwise, whole bytes among its bits
+        // may belong to what follows the stream.
+        if self.has_ended() || !matches!(step, Ok(Step::NeedsInput)) {
             self.bits.unread(whole, input);
         }
         work.add_bytes(whole.len().saturating_sub(input.len()), BYTE_IN);
@@ -182,23 +184,23 @@ impl Inflate {
 
     fn run(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
         while self.part != Part::End {
-            match self.go_on(input, work)? {
-                Pause::Hungry => return Ok(Step::Hungry),
-                Pause::Full => return Ok(Step::More),
+            match self.decode_part(input, work)? {
+                Pause::NeedsInput => return Ok(Step::NeedsInput),
+                Pause::Full => return Ok(Step::Continue),
                 Pause::Next(part) => self.part = part,
             }
             if work.is_due() {
-                return Ok(Step::More);
+                return Ok(Step::Continue);
             }
         }
-        Ok(Step::Hungry)
+        Ok(Step::NeedsInput)
     }
 
-    fn go_on(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
+    fn decode_part(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
         match self.part {
             Part::Header => self.header(input, work),
             Part::StoredLength => {
-                let Some(number) = self.bits.take(32, input) else { return Ok(Pause::Hungry) };
+                let Some(number) = self.bits.take(32, input) else { return Ok(Pause::NeedsInput) };
                 let (length, check) = (number & 0xffff, number >> 16);
                 if length != !check & 0xffff {
                     return Err(Breach::Malformed);
@@ -207,9 +209,9 @@ impl Inflate {
             }
             Part::Stored { left } => Ok(self.stored(left, input)),
             Part::Counts => {
-                let Some(number) = self.bits.take(14, input) else { return Ok(Pause::Hungry) };
+                let Some(number) = self.bits.take(14, input) else { return Ok(Pause::NeedsInput) };
                 work.add(TABLES);
-                self.codes.get_or_insert_default().announce(number)?;
+                self.codes.get_or_insert_default().read_counts(number)?;
                 Ok(Pause::Next(Part::LengthsOfLengths))
             }
             Part::LengthsOfLengths => {
@@ -217,7 +219,7 @@ impl Inflate {
                 Ok(if codes.lengths_of_lengths(&mut self.bits, input)? {
                     Pause::Next(Part::Lengths)
                 } else {
-                    Pause::Hungry
+                    Pause::NeedsInput
                 })
             }
             Part::Lengths => {
@@ -226,7 +228,7 @@ impl Inflate {
                     work.add(codes.count().saturating_mul(LENGTH));
                     Pause::Next(Part::Symbols { fixed: false })
                 } else {
-                    Pause::Hungry
+                    Pause::NeedsInput
                 })
             }
             Part::Symbols { fixed } => {
@@ -234,14 +236,14 @@ impl Inflate {
                 let pause = symbols(&mut self.bits, &mut self.window, codes.ok_or(Breach::Malformed)?, input)?;
                 Ok(match pause {
                     Pause::Next(_) => Pause::Next(self.after()),
-                    Pause::Hungry | Pause::Full => pause,
+                    Pause::NeedsInput | Pause::Full => pause,
                 })
             }
             Part::End => Ok(Pause::Next(Part::End)),
         }
     }
 
-    /// What follows a block.
+    /// The part after a block.
     fn after(&mut self) -> Part {
         if self.is_last {
             self.bits.align();
@@ -252,7 +254,7 @@ impl Inflate {
     }
 
     fn header(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
-        let Some(number) = self.bits.take(3, input) else { return Ok(Pause::Hungry) };
+        let Some(number) = self.bits.take(3, input) else { return Ok(Pause::NeedsInput) };
         work.add(BLOCK);
         self.is_last = number & 1 == 1;
         match number >> 1 {
@@ -266,7 +268,7 @@ impl Inflate {
         }
     }
 
-    /// Copies of a stored block what there is. Whole bytes that were read as bits come first.
+    /// Copies available input of a stored block. Whole bytes that were read as bits come first.
     fn stored(&mut self, mut left: usize, input: &mut &[u8]) -> Pause {
         while left > 0 {
             if !self.window.has_room() {
@@ -281,7 +283,7 @@ impl Inflate {
             let copied = self.window.append(input, left);
             if copied == 0 {
                 self.part = Part::Stored { left };
-                return if input.is_empty() { Pause::Hungry } else { Pause::Full };
+                return if input.is_empty() { Pause::NeedsInput } else { Pause::Full };
             }
             left = left.saturating_sub(copied);
             *input = input.get(copied..).unwrap_or_default();
@@ -298,7 +300,7 @@ fn symbols(bits: &mut Bits, window: &mut Window, codes: &Codes, input: &mut &[u8
         }
         bits.fill(input);
         let mut look = *bits;
-        let Some(symbol) = codes.literals.decode(&mut look)? else { return Ok(Pause::Hungry) };
+        let Some(symbol) = codes.literals.decode(&mut look)? else { return Ok(Pause::NeedsInput) };
         if let Ok(literal) = u8::try_from(symbol) {
             *bits = look;
             window.push(literal);
@@ -309,11 +311,11 @@ fn symbols(bits: &mut Bits, window: &mut Window, codes: &Codes, input: &mut &[u8
             return Ok(Pause::Next(Part::End));
         };
         let (base, extra) = LENGTHS.get(usize::from(of_length)).ok_or(Breach::Malformed)?;
-        let Some(more) = look.look(*extra) else { return Ok(Pause::Hungry) };
+        let Some(more) = look.look(*extra) else { return Ok(Pause::NeedsInput) };
         let length = base.wrapping_add(more);
-        let Some(of_distance) = codes.distances.decode(&mut look)? else { return Ok(Pause::Hungry) };
+        let Some(of_distance) = codes.distances.decode(&mut look)? else { return Ok(Pause::NeedsInput) };
         let (base, extra) = DISTANCES.get(usize::from(of_distance)).ok_or(Breach::Malformed)?;
-        let Some(more) = look.look(*extra) else { return Ok(Pause::Hungry) };
+        let Some(more) = look.look(*extra) else { return Ok(Pause::NeedsInput) };
         *bits = look;
         window.repeat(usize::from(base.wrapping_add(more)), usize::from(length)).ok_or(Breach::Malformed)?;
     }

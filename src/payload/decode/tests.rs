@@ -1,4 +1,5 @@
-//! Every encoding against the encoders of others, in chunks of every kind, cut short and mutated.
+//! Every decoder with the encoders of other libraries: in all kinds of chunks, cut short, and
+//! mutated.
 
 #![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "a test counts in plain numbers")]
 
@@ -16,8 +17,8 @@ use crate::payload::slice::Slice;
 
 const UNLIMITED: u64 = u64::MAX;
 
-/// 1185 bytes of a log by the encoder of the reference, at its level 19: literals by Huffman, sequences
-/// by FSE, size and checksum.
+/// 1185 bytes of a log from the reference encoder at level 19: Huffman literals, FSE sequences,
+/// size and checksum.
 const ZSTD_BY_REFERENCE: &str = "28b52ffd046875040082881614a0ab03d61f43beaa75426e2965da0994ef5dc50337bc3b5116a53bb16ef1\
 bdacca3e3d611a0fcf7c8796b6a7f7af7a0fdd2893cf6cf665f3fab76e559b7ef943e6cb2afbeb05aa2c2c0d3330cb090c0539c329945387480e2\
 42aa81170287dff378097145c03113410e18f083382fd78aae5d71121a0ce70dd18f835241b31015faad861a944e0815f052fd90570";
@@ -53,7 +54,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 
 type Encoder = fn(&[u8]) -> Vec<u8>;
 
-/// The name of each encoding, and an encoder; two for `deflate`.
+/// The name of each encoding, with an encoder; `deflate` has two.
 const ENCODERS: [(&str, Encoder); 5] =
     [("gzip", gzip), ("deflate", zlib), ("deflate", raw), ("br", brotli), ("zstd", zstd)];
 
@@ -61,7 +62,7 @@ pub(crate) fn encodings(field: &str) -> Encodings {
     Encodings::parse([field.as_bytes()]).unwrap()
 }
 
-/// Decodes a body that comes in these chunks.
+/// Decodes a body from these chunks.
 fn decode<'c>(field: &str, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Vec<u8>, Breach> {
     let mut decoder = DecodedSize::new(&encodings(field), Files::Leave, UNLIMITED, [7; 16]);
     let mut decoded = Vec::new();
@@ -75,7 +76,7 @@ fn decode<'c>(field: &str, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result
     decoder.finish().map(|_| decoded)
 }
 
-/// Lets the body take a whole chunk, in as many slices as that takes.
+/// Decodes a whole chunk, in as many slices as that needs.
 fn feed<E: From<Breach>>(decoder: &mut DecodedSize, chunk: &[u8], reader: Reader<'_, E>) -> Result<(), E> {
     decoder.offer(chunk);
     while decoder.advance(&mut Slice::new(1000), reader)? == Progress::Pending {}
@@ -86,7 +87,7 @@ fn whole(field: &str, body: &[u8]) -> Result<Vec<u8>, Breach> {
     decode(field, [body])
 }
 
-/// Not random, and yet neither one byte again and again nor in one block.
+/// Text that is not random, but also not a run of one byte, and more than one block.
 fn text(length: usize) -> Vec<u8> {
     (0..length).map(|at| b"etaoin shrdlu\n"[at.wrapping_mul(at / 7 + 11) % 14]).collect()
 }
@@ -134,7 +135,7 @@ fn a_body_that_ends_too_soon_is_malformed() {
 }
 
 #[test]
-fn a_body_without_a_byte_is_whole() {
+fn an_empty_body_is_complete() {
     for field in ["", "gzip", "deflate", "br", "zstd", "gzip, br"] {
         assert_eq!(decode(field, []), Ok(vec![]), "{field}");
         assert_eq!(whole(field, b""), Ok(vec![]), "{field}");
@@ -142,7 +143,7 @@ fn a_body_without_a_byte_is_whole() {
 }
 
 #[test]
-fn encodings_come_off_from_the_last_to_the_first() {
+fn encodings_are_decoded_from_the_last_to_the_first() {
     let text = text(100_000);
     assert!(whole("", &text).as_ref() == Ok(&text));
     assert!(whole("gzip, br", &brotli(&gzip(&text))).as_ref() == Ok(&text));
@@ -150,7 +151,7 @@ fn encodings_come_off_from_the_last_to_the_first() {
     let four = zstd(&raw(&brotli(&gzip(&text))));
     assert!(decode("gzip, br, deflate, zstd", four.chunks(7)).as_ref() == Ok(&text));
     let cut = gzip(&raw(&text)[..100]);
-    assert_eq!(whole("deflate, gzip", &cut), Err(Breach::Malformed), "an inner stream that is cut short");
+    assert_eq!(whole("deflate, gzip", &cut), Err(Breach::Malformed), "a truncated inner stream");
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn gzip_rest(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn zstd_frames_with_too_large_a_window_or_a_dictionary_are_unsupported() {
-    // The exponent stands in the upper five bits: 2^10 and so many more.
+    // The exponent is in the upper five bits, in addition to 2^10.
     for (descriptor, expected) in [(13 << 3, Ok(b"ab".to_vec())), (13 << 3 | 1, Err(Breach::Unsupported))] {
         let frame = [b"\x28\xb5\x2f\xfd\0".as_slice(), &[descriptor], b"\x11\0\0ab"].concat();
         assert_eq!(whole("zstd", &frame), expected, "{descriptor:x}");
@@ -232,11 +233,11 @@ fn brotli_with_a_large_window_is_malformed() {
 #[test]
 fn a_sink_stops_the_body_with_an_error_of_its_own() {
     #[derive(Debug, PartialEq, Eq)]
-    enum Mine {
+    enum SinkError {
         Stop,
         Breach(Breach),
     }
-    impl From<Breach> for Mine {
+    impl From<Breach> for SinkError {
         fn from(breach: Breach) -> Self {
             Self::Breach(breach)
         }
@@ -246,10 +247,10 @@ fn a_sink_stops_the_body_with_an_error_of_its_own() {
         let mut decoder = DecodedSize::new(&encodings(field), Files::Leave, UNLIMITED, [7; 16]);
         let mut stop = |_: &[u8]| {
             calls += 1;
-            Err(Mine::Stop)
+            Err(SinkError::Stop)
         };
-        assert_eq!(feed(&mut decoder, &encode(&text(1_000_000)), &mut stop), Err(Mine::Stop), "{field}");
-        assert_eq!(feed(&mut decoder, b"more", &mut stop), Err(Mine::Breach(Breach::Malformed)), "{field}");
+        assert_eq!(feed(&mut decoder, &encode(&text(1_000_000)), &mut stop), Err(SinkError::Stop), "{field}");
+        assert_eq!(feed(&mut decoder, b"more", &mut stop), Err(SinkError::Breach(Breach::Malformed)), "{field}");
         assert_eq!(calls, 1, "{field}");
         assert!(decoder.finish().is_err(), "{field}");
     }
@@ -261,14 +262,14 @@ fn breaches_have_names_of_their_own() {
 }
 
 #[test]
-fn the_first_bytes_of_a_gzip_file_tell() {
+fn the_first_bytes_identify_a_gzip_file() {
     for (first, expected) in [
-        (&b""[..], Sniff::More),
-        (b"\x1f\x8b", Sniff::More),
-        (b"\x1f\x8b\x08", Sniff::Yes),
-        (b"\x1f\x8b\x08\0", Sniff::Yes),
-        (b"\x1f\x8b\x07", Sniff::No),
-        (b"a", Sniff::No),
+        (&b""[..], FormatMatch::Incomplete),
+        (b"\x1f\x8b", FormatMatch::Incomplete),
+        (b"\x1f\x8b\x08", FormatMatch::Yes),
+        (b"\x1f\x8b\x08\0", FormatMatch::Yes),
+        (b"\x1f\x8b\x07", FormatMatch::No),
+        (b"a", FormatMatch::No),
     ] {
         assert_eq!(is_gzip(first), expected, "{first:?}");
     }

@@ -1,9 +1,9 @@
-//! Zstandard (RFC 8878): frames, one behind the other, and skippable ones between them.
+//! Zstandard (RFC 8878): a series of frames, with skippable ones between them.
 //!
-//! The library decodes a block at a time out of bytes that are all there, so this gathers one header
-//! or one block (128 KiB at most) and hands it over. Decoded bytes stay in the library's window until
-//! that has moved past them: they come out late, by [`WINDOW_MAX`] at most, and the rest at the
-//! frame's end.
+//! The library decodes one complete block at a time, so this decoder gathers a header or a block
+//! (at most 128 KiB) and passes it on. Decoded bytes stay in the library's window until it has
+//! moved past them: they are output late, by at most [`WINDOW_MAX`], and the rest at the end of the
+//! frame.
 
 use std::io::Read as _;
 
@@ -15,8 +15,8 @@ mod cost;
 use super::{Breach, SLICE_MAX, Step, count, gather_record, number, take};
 use crate::payload::work::Work;
 
-/// The largest window of a frame. RFC 9659 §3: with a larger one than 8 MB, a stream must not be sent as
-/// the content encoding `zstd`.
+/// The largest window of a frame. RFC 9659 §3 forbids larger ones than 8 MB in the content encoding
+/// `zstd`.
 pub const WINDOW_MAX: u64 = 8 * 1024 * 1024;
 
 const MAGIC: u64 = 0xfd2f_b528;
@@ -32,23 +32,24 @@ const COMPRESSED: u64 = 2;
 #[derive(Default)]
 pub(crate) struct Zstd {
     part: Part,
-    /// The bytes of the header or the block, while it is not whole.
+    /// The bytes of a header or block that is not complete yet.
     held: Vec<u8>,
-    /// What the frame says it decodes to.
+    /// The size that the frame declares.
     declared: Option<u64>,
     has_checksum: bool,
-    /// What the frame has decoded to so far.
+    /// Bytes decoded from the frame so far.
     bytes: u64,
     frames: Option<Box<FrameDecoder>>,
-    /// Whether the frame's last block is decoded, and its end waits for what is in the window.
+    /// Whether the last block is decoded, and the end of the frame waits for the rest of the
+    /// window.
     is_ending: bool,
     /// The window of the frame.
     window: usize,
-    /// The most bytes that it had to keep at once.
+    /// The most bytes that it had to keep at one time.
     kept_max: usize,
 }
 
-/// The part of the series that the next byte is in.
+/// The part of the series that contains the next byte.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Part {
     #[default]
@@ -57,7 +58,7 @@ enum Part {
         left: u64,
     },
     Block,
-    /// The block is held, and what it costs is counted.
+    /// The block is complete, and its cost is counted.
     Whole,
 }
 
@@ -65,14 +66,14 @@ impl Zstd {
     pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
         loop {
             if !self.drain(out, work)? || work.is_due() {
-                return Ok(Step::More);
+                return Ok(Step::Continue);
             }
             if self.part == Part::Whole {
                 self.block()?;
                 continue;
             }
             if input.is_empty() {
-                return Ok(Step::Hungry);
+                return Ok(Step::NeedsInput);
             }
             match self.part {
                 Part::Header => {
@@ -88,10 +89,15 @@ impl Zstd {
                 Part::Block => {
                     let has_checksum = self.has_checksum;
                     if gather_record(&mut self.held, input, |held| block_bytes(held, has_checksum))? {
-                        // Whether the body may cost that is seen before it does.
+                        // Checks whether the body may cost this much, before the work is done.
                         work.add(cost::of_block(&self.held));
+                        if self.bytes == 0 {
+                            // The window fills, and nothing comes out that would be counted.
+                            let window = u64::try_from(self.window).unwrap_or(u64::MAX);
+                            work.add_to_slice(cost::of_window(&self.held, window));
+                        }
                         self.part = Part::Whole;
-                        return Ok(Step::More);
+                        return Ok(Step::Continue);
                     }
                 }
                 Part::Whole => {}
@@ -104,7 +110,6 @@ impl Zstd {
         self.held.capacity().saturating_add(of_frames)
     }
 
-    /// Whether the last frame is complete.
     pub(super) fn is_whole(&self) -> bool {
         self.part == Part::Header && self.held.is_empty()
     }
@@ -113,7 +118,7 @@ impl Zstd {
         self.part = if left > 0 { Part::Skipped { left } } else { Part::Header };
     }
 
-    /// Begins the frame whose header is held.
+    /// Begins the frame whose header is complete.
     fn open(&mut self, work: &mut Work) -> Result<(), Breach> {
         work.add(cost::FRAME);
         let held = std::mem::take(&mut self.held);
@@ -125,7 +130,7 @@ impl Zstd {
         if descriptor.reserved {
             return Err(Breach::Malformed);
         }
-        // The library reserves the whole window for each frame but the first.
+        // The library reserves the whole window for each frame except the first.
         let window = descriptor.window(&held);
         if window > cost::WINDOW_SMALL || self.frames.is_none() {
             let mut frames = Box::new(FrameDecoder::new());
@@ -145,7 +150,7 @@ impl Zstd {
         Ok(())
     }
 
-    /// Decodes the block that is held.
+    /// Decodes the complete block.
     fn block(&mut self) -> Result<(), Breach> {
         let frames = self.frames.as_mut().ok_or(Breach::Malformed)?;
         self.is_ending = is_last(&self.held);
@@ -160,7 +165,7 @@ impl Zstd {
         Ok(())
     }
 
-    /// Takes what it can out of the library's window; says whether it has all that there is.
+    /// Moves bytes out of the library's window; returns whether it has moved all of them.
     fn drain(&mut self, out: &mut Vec<u8>, work: &mut Work) -> Result<bool, Breach> {
         let Some(frames) = &mut self.frames else { return Ok(true) };
         let there = frames.can_collect();
@@ -169,11 +174,11 @@ impl Zstd {
             let start = out.len();
             let room = SLICE_MAX.saturating_sub(start).min(there);
             out.resize(start.saturating_add(room), 0);
-            let place = out.get_mut(start..).unwrap_or_default();
-            let read = frames.read(place).map_err(|_| Breach::Malformed)?;
+            let room = out.get_mut(start..).unwrap_or_default();
+            let read = frames.read(room).map_err(|_| Breach::Malformed)?;
             out.truncate(start.saturating_add(read));
             work.add_bytes(read, cost::BYTE_OUT);
-            self.bytes = self.bytes.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            self.bytes = self.bytes.saturating_add(read as u64);
             if read < there {
                 return Ok(false);
             }
@@ -191,16 +196,16 @@ impl Zstd {
     }
 }
 
-/// The first byte behind the magic number.
+/// The first byte after the magic number.
 struct Descriptor {
     checksum: bool,
     /// §3.1.1.1.1.4: "it must be zero".
     reserved: bool,
-    /// How long the rest of the header is.
+    /// The length of the rest of the header.
     rest_bytes: usize,
-    /// How long the frame's declared size is in it.
+    /// The length of the frame's declared size in it.
     size_bytes: usize,
-    /// How long the window's size is, which stands before that.
+    /// The length of the window's size, which comes before that.
     window_bytes: usize,
 }
 
@@ -224,7 +229,7 @@ impl Descriptor {
         Self { checksum: byte & 0b100 != 0, reserved: byte & 0b1000 != 0, rest_bytes, size_bytes, window_bytes }
     }
 
-    /// The window that a frame with this header has (§3.1.1.1.2).
+    /// The window of a frame with this header (§3.1.1.1.2).
     fn window(&self, header: &[u8]) -> u64 {
         if self.window_bytes == 0 {
             let at = 5_usize.saturating_add(self.rest_bytes).saturating_sub(self.size_bytes);
@@ -237,7 +242,7 @@ impl Descriptor {
     }
 }
 
-/// How many bytes a frame's header has, as far as what is held of it tells.
+/// The length of a frame's header, as far as the bytes held determine it.
 fn header_bytes(held: &[u8]) -> Result<usize, Breach> {
     match number(held, 0, 4) {
         _ if held.len() < 4 => Ok(4),
@@ -248,8 +253,8 @@ fn header_bytes(held: &[u8]) -> Result<usize, Breach> {
     }
 }
 
-/// How many bytes a block has with its header, and with the checksum behind the frame's last one, as
-/// far as what is held of it tells.
+/// The length of a block with its header, and with the checksum after the frame's last block, as
+/// far as the bytes held determine it.
 fn block_bytes(held: &[u8], has_checksum: bool) -> Result<usize, Breach> {
     if held.len() < BLOCK_HEADER_BYTES {
         return Ok(BLOCK_HEADER_BYTES);

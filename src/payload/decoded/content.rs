@@ -1,24 +1,24 @@
-//! The body without its content encodings: an archive, a gzip file, or neither.
+//! The decoded body: an archive, a gzip file, or neither.
 
 use super::Files;
-use crate::payload::decode::{Breach, Gzip, Sniff, Step, count, count_up, gather, is_gzip};
+use crate::payload::decode::{Breach, FormatMatch, Gzip, Step, count, count_up, gather, is_gzip};
 use crate::payload::work::Work;
 use crate::payload::zip::{Zip, is_zip};
 
-/// The most first bytes that tell a format.
+/// The most bytes needed to identify a format.
 const FIRST_BYTES: usize = 4;
 
-/// Looks into the format that the first bytes tell.
+/// Unpacks the format that the first bytes identify.
 pub(super) struct Content {
     format: Format,
     limit: u64,
     seed: [u8; 16],
-    /// What a gzip file inflated to.
+    /// Bytes that the gzip file inflated to.
     inflated: u64,
 }
 
 enum Format {
-    /// Not known before more bytes than these.
+    /// Not known yet; these are the bytes so far.
     Open(Vec<u8>),
     Plain,
     Gzip(Box<Gzip>),
@@ -34,19 +34,19 @@ impl Content {
         Self { format, limit, seed, inflated: 0 }
     }
 
-    /// Takes what it can off `input`.
+    /// Takes as much of `input` as it can.
     pub(super) fn step(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Step, Breach> {
         if let Format::Open(first) = &mut self.format {
             let whole = gather(first, input, FIRST_BYTES);
             let format = match (is_zip(first), is_gzip(first)) {
-                (Sniff::Yes, _) => Format::Zip(Box::new(Zip::new(self.limit, self.seed))),
-                (_, Sniff::Yes) => Format::Gzip(Box::default()),
-                (Sniff::More, _) | (_, Sniff::More) if !whole => return Ok(Step::Hungry),
+                (FormatMatch::Yes, _) => Format::Zip(Box::new(Zip::new(self.limit, self.seed))),
+                (_, FormatMatch::Yes) => Format::Gzip(Box::default()),
+                (FormatMatch::Incomplete, _) | (_, FormatMatch::Incomplete) if !whole => return Ok(Step::NeedsInput),
                 _ => Format::Plain,
             };
             let first = std::mem::take(first);
             self.format = format;
-            // Four bytes of a header: they are all taken.
+            // A header of four bytes: all of them are taken.
             self.unpack(&mut first.as_slice(), work)?;
         }
         self.unpack(input, work)
@@ -56,7 +56,7 @@ impl Content {
         match &mut self.format {
             Format::Open(_) | Format::Plain => {
                 *input = &[];
-                Ok(Step::Hungry)
+                Ok(Step::NeedsInput)
             }
             Format::Zip(zip) => zip.step(input, work),
             Format::Gzip(gzip) => {
@@ -68,7 +68,7 @@ impl Content {
         }
     }
 
-    /// Whether the format has ended.
+    /// Whether the archive or the gzip file is complete.
     pub(super) fn finish(&self) -> Result<(), Breach> {
         match &self.format {
             Format::Gzip(gzip) if !gzip.is_whole() => Err(Breach::Malformed),
@@ -77,7 +77,7 @@ impl Content {
         }
     }
 
-    /// What came out of an archive or a gzip file, if it is one.
+    /// The unpacked size of an archive or a gzip file; `None` for other bodies.
     pub(super) fn unpacked(&self) -> Option<u64> {
         match &self.format {
             Format::Open(first) => Some(count(first)),
@@ -87,7 +87,7 @@ impl Content {
         }
     }
 
-    /// Bytes that came out for which a body may cost something; `None` if those are its own.
+    /// The unpacked content, for which a body may cost more; `None` for other bodies.
     pub(super) fn content_bytes(&self) -> Option<u64> {
         match &self.format {
             Format::Zip(zip) => Some(zip.content_bytes()),
@@ -95,7 +95,7 @@ impl Content {
         }
     }
 
-    /// Bytes of memory that it holds.
+    /// The memory that it holds, in bytes.
     pub(super) fn memory(&self) -> usize {
         match &self.format {
             Format::Open(_) | Format::Plain => 0,

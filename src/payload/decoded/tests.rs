@@ -1,4 +1,4 @@
-//! Formats within encodings, each counted.
+//! Files within encodings, each counted.
 
 #![allow(clippy::arithmetic_side_effects, reason = "a test counts in plain numbers")]
 
@@ -21,20 +21,20 @@ fn measure<'c>(
     size.finish()
 }
 
-/// Lets the body take a whole chunk, in as many slices as that takes.
+/// Decodes a whole chunk, in as many slices as that needs.
 fn feed(size: &mut DecodedSize, chunk: &[u8], reader: Reader<'_, Breach>) -> Result<(), Breach> {
     size.offer(chunk);
     while size.advance(&mut Slice::new(1000), reader)? == Progress::Pending {}
     Ok(())
 }
 
-/// An archive of 300 bytes and so much inside.
+/// An archive of 300 bytes with `bytes` inside.
 fn zip(bytes: usize) -> Vec<u8> {
     archive(&[deflated("a", &vec![0; bytes])])
 }
 
 #[test]
-fn what_is_inside_counts_however_it_is_packed() {
+fn content_counts_however_it_is_packed() {
     let text = vec![b'a'; 5000];
     let (zipped, zipped_len) = (zip(5000), zip(5000).len() as u64);
     for (what, field, files, body, expected) in [
@@ -56,7 +56,7 @@ fn what_is_inside_counts_however_it_is_packed() {
         ("less than that", "", Files::Unpack, b"PK\x03".to_vec(), Ok(3)),
         ("the magic of gzip alone", "", Files::Unpack, b"\x1f\x8b\x08".to_vec(), Err(Breach::Malformed)),
         ("nothing", "", Files::Unpack, vec![], Ok(0)),
-        ("an archive cut short", "", Files::Unpack, zipped[..40].to_vec(), Err(Breach::Malformed)),
+        ("a truncated archive", "", Files::Unpack, zipped[..40].to_vec(), Err(Breach::Malformed)),
     ] {
         for chunk in [1, 3, 7, 100_000] {
             assert_eq!(measure(field, files, body.chunks(chunk), u64::MAX), expected, "{what}, by {chunk}");
@@ -65,7 +65,7 @@ fn what_is_inside_counts_however_it_is_packed() {
 }
 
 #[test]
-fn one_limit_holds_for_every_step() {
+fn one_limit_applies_to_every_stage() {
     let body = gzip(&zip(1_000_000));
     assert_eq!(measure("gzip", Files::Unpack, [&body[..]], 1_000_000), Ok(1_000_000));
     assert_eq!(measure("gzip", Files::Unpack, [&body[..]], 999_999), Err(Breach::Over), "the entries");
@@ -76,7 +76,7 @@ fn one_limit_holds_for_every_step() {
 }
 
 #[test]
-fn a_body_that_was_refused_stays_refused() {
+fn a_refused_body_stays_refused() {
     let mut size = DecodedSize::new(&encodings(""), Files::Unpack, 2000, SEED);
     assert_eq!(feed(&mut size, &gzip(&[0; 2001]), &mut |_| Ok(())), Err(Breach::Over));
     assert_eq!(feed(&mut size, b"", &mut |_| Ok(())), Err(Breach::Over));
@@ -84,7 +84,7 @@ fn a_body_that_was_refused_stays_refused() {
 }
 
 #[test]
-fn the_sink_is_given_the_body_without_its_encodings() {
+fn the_sink_receives_the_decoded_body() {
     let zipped = zip(5000);
     let mut size = DecodedSize::new(&encodings("gzip"), Files::Unpack, 5000, SEED);
     let mut seen = Vec::new();

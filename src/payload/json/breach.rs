@@ -1,66 +1,66 @@
 //! Why a body is refused.
 
-/// The rule that a body breaks first.
+/// The first rule that a body breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breach {
-    /// Not JSON: no valid body goes on with the byte that stands here.
+    /// Not JSON: no valid body continues with this byte.
     Malformed {
-        /// How many bytes are before it.
+        /// The number of bytes before it.
         at: u64,
     },
-    /// Not JSON: it ends before its value does. So does an empty body.
+    /// Not JSON: the body is empty, or ends before its value does.
     Truncated,
-    /// Arrays and objects in one another, more than this.
+    /// Too many nested arrays and objects.
     Depth {
-        /// How many may be.
+        /// The most allowed.
         limit: u32,
     },
-    /// The value at the rule's place is longer.
+    /// The value at the rule's path is too long.
     ValueBytes {
-        /// The most bytes, as sent.
+        /// The most bytes as sent.
         limit: u64,
     },
-    /// More objects that meet the conditions.
+    /// Too many objects meet the conditions.
     ObjectsCount {
-        /// How many may be.
+        /// The most allowed.
         limit: u64,
     },
-    /// Objects that meet the conditions, more in one another.
+    /// Too many nested objects meet the conditions.
     ObjectsDepth {
-        /// How many may be.
+        /// The most allowed.
         limit: u32,
     },
-    /// An array has more items.
+    /// An array has too many items.
     ArrayItems {
         /// The most in one array.
         limit: u64,
     },
-    /// An object has more members.
+    /// An object has too many members.
     Members {
         /// The most in one object.
         limit: u64,
     },
-    /// A string that is a value is longer.
+    /// A string value is too long.
     StringBytes {
         /// The most bytes of UTF-8, without escapes.
         limit: u64,
     },
-    /// The name of a member is longer.
+    /// The name of a member is too long.
     NameBytes {
         /// The most bytes of UTF-8, without escapes.
         limit: u64,
     },
-    /// The objects that are open have more members together than can be told apart.
+    /// The open objects together have too many members to compare their names.
     Names {
-        /// How many may be.
+        /// The most allowed.
         limit: u64,
     },
-    /// An object has two members of one name.
+    /// An object has two members of the same name.
     DuplicateName,
 }
 
 impl Breach {
-    /// The word of the rule, in metrics and logs.
+    /// The name of the rule in metrics and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Breach {
         }
     }
 
-    /// The number that was exceeded, of a rule that has one.
+    /// The number that was exceeded, if the rule has one.
     #[must_use]
     pub fn limit(self) -> Option<u64> {
         match self {
@@ -103,28 +103,27 @@ impl Breach {
 /// A breach, and the byte that proves it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stop {
-    /// How many bytes are before that one.
+    /// The number of bytes before that one.
     pub(super) at: u64,
-    /// What it proves.
     pub(super) breach: Breach,
 }
 
 impl Stop {
-    /// No valid body goes on with the byte at `at`.
+    /// No valid body continues with the byte at `at`.
     pub(super) const fn malformed(at: u64) -> Self {
         Breach::Malformed { at }.at(at)
     }
 }
 
-/// Turns what is left of a chunk into an offset in the body.
+/// Converts the rest of a chunk to an offset in the body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offsets {
-    /// How many bytes are before the end of the chunk.
+    /// The number of bytes before the end of the chunk.
     pub(super) end: u64,
 }
 
 impl Offsets {
-    /// How many bytes are before `rest`, the end of the chunk.
+    /// The number of bytes before `rest`, the end of the chunk.
     pub(super) const fn of(self, rest: &[u8]) -> u64 {
         self.end.saturating_sub(rest.len() as u64)
     }

@@ -1,43 +1,44 @@
-//! Which of several known texts one is that comes in pieces.
+//! Finds which of several known strings a string in pieces equals.
 
-/// The texts that it may still be, and how much of them it was. A text is known by its number, below
-/// [`CANDIDATES_MAX`].
+/// The candidates that still match, and the number of bytes compared. A candidate is known by its
+/// number, below [`CANDIDATES_MAX`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidates {
     alive: u16,
     at: usize,
 }
 
-/// Most texts at a time.
+/// The most candidates at one time.
 pub(super) const CANDIDATES_MAX: usize = 16;
 
 impl Candidates {
-    /// Nothing has come yet, and it may be any of `alive`: the first by its lowest bit.
+    /// Begins with the candidates `alive`, the first in the lowest bit.
     pub(super) const fn new(alive: u16) -> Self {
         Self { alive, at: 0 }
     }
 
-    /// Whether it is none of them for sure.
+    /// Whether no candidate matches any longer.
     pub(super) const fn is_empty(self) -> bool {
         self.alive == 0
     }
 
-    /// Goes on with `piece`; `text` gives the texts by their numbers.
+    /// Compares the next `piece`; `text` returns the candidates by their numbers.
     pub(super) fn push<'t>(&mut self, piece: &[u8], text: impl Fn(usize) -> Option<&'t [u8]>) {
-        let goes_on = |text: &[u8]| text.get(self.at..).is_some_and(|left| left.starts_with(piece));
-        self.alive = self.kept(|number| text(number).is_some_and(goes_on));
+        self.alive = self.kept(|number| {
+            text(number).and_then(|text| text.get(self.at..)).is_some_and(|rest| rest.starts_with(piece))
+        });
         self.at = self.at.saturating_add(piece.len());
     }
 
-    /// The texts that it is, now that it has ended.
+    /// The candidates that equal the string, which has ended.
     pub(super) fn end<'t>(self, text: impl Fn(usize) -> Option<&'t [u8]>) -> u16 {
         self.kept(|number| text(number).is_some_and(|text| text.len() == self.at))
     }
 
-    /// The texts that it is, where `whole` is all of it.
+    /// The candidates that equal `whole`, the complete string.
     #[inline]
     pub(super) fn whole<'t>(self, whole: &[u8], text: impl Fn(usize) -> Option<&'t [u8]>) -> u16 {
-        // The first bytes spare most a call to compare them.
+        // The first bytes rule out most candidates without a call to compare them.
         self.kept(|number| text(number).is_some_and(|text| text.first() == whole.first() && text == whole))
     }
 

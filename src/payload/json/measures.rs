@@ -1,13 +1,14 @@
-//! What is counted while a body is read: each event of the grammar comes here, at the byte that is it.
+//! Counts while a body is read. Each event of the grammar arrives here with the byte that proves
+//! it.
 //!
-//! What happens for every token is a few comparisons with plain fields, and is inlined always: calls
-//! would cost a tenth of all. What concerns a path or a match is apart from that.
+//! The work of every token is a few comparisons with plain fields, and always inlined: calls would
+//! add a tenth to the cost. Paths and matches are separate, since few tokens need them.
 
 use std::sync::Arc;
 
 use super::breach::{Breach, Stop};
+use super::cursors::{Cursors, Role};
 use super::names::Names;
-use super::places::{Places, Role};
 use super::rules::{DEPTH_MAX, DuplicateNames, JsonRules};
 
 mod strings;
@@ -15,17 +16,16 @@ mod strings;
 use self::strings::OpenText;
 pub(super) use self::strings::Use;
 
-/// The counts of one body.
 #[derive(Clone, Debug)]
 pub(super) struct Measures {
     rules: Arc<JsonRules>,
-    places: Places,
-    /// The innermost that is open.
+    cursors: Cursors,
+    /// The innermost open array or object.
     top: Frame,
-    /// What that is in, the body itself first.
+    /// What contains it, the body itself first.
     outer: Vec<Frame>,
     depth_max: usize,
-    /// Of these four, the greatest number is no bound.
+    /// In these four, the largest number means no bound.
     items_max: u64,
     members_max: u64,
     string_bytes_max: u64,
@@ -33,24 +33,25 @@ pub(super) struct Measures {
     /// All conditions, one bit each.
     conditions: u16,
     text: OpenText,
-    /// The conditions, one bit each, whose name the present member has.
-    asked: u16,
-    /// The first byte that would make the measured value too long; where none is open, the last there is.
-    fuse: u64,
-    /// An object counts that is deeper than this; where none does, this is the greatest number.
-    floor: usize,
+    /// The conditions, one bit each, that have the name of the current member.
+    named: u16,
+    /// The first byte that makes the measured value too long; the largest number if no such value
+    /// is open.
+    value_end_max: u64,
+    /// The depth below which objects count; the largest number if none do.
+    counted_below: usize,
     matches: Matches,
     names: Option<Names>,
     items: Option<u64>,
 }
 
-/// Something that is open.
+/// An open array or object.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// How many items or members have begun.
+    /// The number of items or members begun.
     entries: u64,
-    /// The most matching objects in one another that have ended within it.
-    tallest: u16,
+    /// The most nested matching objects that have ended in it.
+    deepest: u16,
     /// The conditions that it meets, one bit each.
     met: u16,
     kind: Kind,
@@ -60,10 +61,10 @@ struct Frame {
 const _: () = assert!(DEPTH_MAX < u16::MAX as u32, "a chain has as many");
 const _: () = assert!(size_of::<Frame>() == 16, "as the documentation says");
 
-/// What can be open.
+/// A kind of frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The body: nothing else is.
+    /// The body itself.
     Body,
     /// `[`
     Array,
@@ -71,18 +72,18 @@ pub(super) enum Kind {
     Object,
 }
 
-/// The objects that match.
+/// Counts the objects that match.
 #[derive(Clone, Copy, Debug)]
 struct Matches {
-    /// How many are known to.
+    /// The number of objects known to match.
     count: u64,
-    /// How many of them are open.
+    /// The number of those that are open.
     open: u16,
 }
 
 impl Measures {
     pub(super) fn new(rules: Arc<JsonRules>, seed: u64) -> Self {
-        let places = Places::new(&rules);
+        let cursors = Cursors::new(&rules);
         let depth_max = usize::try_from(rules.depth.min(DEPTH_MAX)).unwrap_or_default();
         let names = match rules.duplicate_names {
             DuplicateNames::Allow => None,
@@ -90,7 +91,7 @@ impl Measures {
         };
         let conditions = rules.objects.as_ref().map_or(0, |rule| rule.conditions.len());
         Self {
-            places,
+            cursors,
             top: Frame::new(Kind::Body),
             outer: Vec::new(),
             depth_max,
@@ -101,39 +102,38 @@ impl Measures {
             conditions: !(u16::MAX << conditions),
             rules,
             text: OpenText::new(0),
-            asked: 0,
-            fuse: u64::MAX,
-            floor: usize::MAX,
+            named: 0,
+            value_end_max: u64::MAX,
+            counted_below: usize::MAX,
             matches: Matches { count: 0, open: 0 },
             names,
             items: None,
         }
     }
 
-    /// The innermost that is open.
     pub(super) const fn kind(&self) -> Kind {
         self.top.kind
     }
 
-    /// The items of the array that is asked for.
+    /// The items of the array that the rules name.
     pub(super) const fn items(&self) -> Option<u64> {
         self.items
     }
 
-    /// The same, and those of such an array that is open.
+    /// The same, including those of an open array.
     pub(super) fn items_so_far(&self) -> Option<u64> {
         let frames = self.outer.iter().chain([&self.top]).enumerate();
         let open = frames.filter(|(depth, frame)| {
-            frame.kind == Kind::Array && self.places.is_at(Role::Items, depth.saturating_sub(1))
+            frame.kind == Kind::Array && self.cursors.is_at(Role::Items, depth.saturating_sub(1))
         });
         let open = open.map(|(_, frame)| frame.entries).reduce(u64::saturating_add);
         open.map(|open| open.saturating_add(self.items.unwrap_or_default())).or(self.items)
     }
 
-    /// The breach of the value that is measured, where its bytes before `end` are too many.
+    /// The breach of the measured value if it has too many bytes before `end`.
     pub(super) fn overlong(&self, end: u64) -> Option<Stop> {
-        let rule = self.rules.value.as_ref().filter(|_| end > self.fuse)?;
-        Some(Breach::ValueBytes { limit: rule.bytes }.at(self.fuse))
+        let rule = self.rules.value.as_ref().filter(|_| end > self.value_end_max)?;
+        Some(Breach::ValueBytes { limit: rule.bytes }.at(self.value_end_max))
     }
 
     /// A value begins at `at`.
@@ -143,53 +143,53 @@ impl Measures {
             if self.top.entries >= self.items_max {
                 return Err(Breach::ArrayItems { limit: self.items_max }.at(at));
             }
-            if self.places.reaches(self.depth()) {
-                self.places.enter_item(self.top.entries, self.depth());
+            if self.cursors.reaches(self.depth()) {
+                self.cursors.enter_item(self.top.entries, self.depth());
             }
             self.top.entries = self.top.entries.saturating_add(1);
         }
-        if self.places.reaches(self.depth().saturating_add(1)) {
-            self.arrive(at);
+        if self.cursors.reaches(self.depth().saturating_add(1)) {
+            self.begin_at_path(at);
         }
         Ok(())
     }
 
-    /// A value that may be a path's own begins.
-    fn arrive(&mut self, at: u64) {
+    /// A value begins at which a path may end.
+    fn begin_at_path(&mut self, at: u64) {
         let depth = self.depth();
         if let Some(rule) = &self.rules.value
-            && self.places.is_at(Role::Value, depth)
+            && self.cursors.is_at(Role::Value, depth)
         {
-            self.fuse = at.saturating_add(rule.bytes);
+            self.value_end_max = at.saturating_add(rule.bytes);
         }
-        if self.places.is_at(Role::Below, depth) {
-            self.floor = depth.saturating_add(1);
+        if self.cursors.is_at(Role::Below, depth) {
+            self.counted_below = depth.saturating_add(1);
         }
     }
 
     /// A value has ended; its last byte is before `end`.
     #[inline(always)]
     pub(super) fn end_value(&mut self, end: u64) -> Result<(), Stop> {
-        if self.places.reaches(self.depth().saturating_add(1)) { self.leave(end) } else { Ok(()) }
+        if self.cursors.reaches(self.depth().saturating_add(1)) { self.end_at_path(end) } else { Ok(()) }
     }
 
-    /// A value that may be a path's own has ended.
-    fn leave(&mut self, end: u64) -> Result<(), Stop> {
+    /// A value has ended at which a path may end.
+    fn end_at_path(&mut self, end: u64) -> Result<(), Stop> {
         let depth = self.depth();
-        if self.places.is_at(Role::Value, depth) {
+        if self.cursors.is_at(Role::Value, depth) {
             if let Some(stop) = self.overlong(end) {
                 return Err(stop);
             }
-            self.fuse = u64::MAX;
+            self.value_end_max = u64::MAX;
         }
-        if self.places.is_at(Role::Below, depth) {
-            self.floor = usize::MAX;
+        if self.cursors.is_at(Role::Below, depth) {
+            self.counted_below = usize::MAX;
         }
-        self.places.leave(depth);
+        self.cursors.leave(depth);
         Ok(())
     }
 
-    /// The bracket at `at` opens an array or an object, a value that has begun.
+    /// The bracket at `at` opens an array or an object; its value has begun.
     #[inline(always)]
     pub(super) fn open(&mut self, kind: Kind, at: u64) -> Result<(), Stop> {
         if self.outer.len() >= self.depth_max {
@@ -198,19 +198,19 @@ impl Measures {
         }
         self.outer.push(self.top);
         self.top = Frame::new(kind);
-        self.asked = 0;
-        // Where nothing is asked, the brace alone is enough.
+        self.named = 0;
+        // Without conditions, the brace alone is enough to match.
         if kind == Kind::Object && self.counts() { self.match_top(at) } else { Ok(()) }
     }
 
-    /// The bracket before `end` closes what is innermost.
+    /// The bracket before `end` closes the innermost array or object.
     #[inline(always)]
     pub(super) fn close(&mut self, end: u64) -> Result<(), Stop> {
         let closed = self.top;
         let depth = self.depth();
         if closed.kind == Kind::Array
-            && self.places.reaches(depth)
-            && self.places.is_at(Role::Items, depth.saturating_sub(1))
+            && self.cursors.reaches(depth)
+            && self.cursors.is_at(Role::Items, depth.saturating_sub(1))
         {
             self.items = Some(self.items.unwrap_or_default().saturating_add(closed.entries));
         }
@@ -223,17 +223,17 @@ impl Measures {
             self.top = outer;
         }
         // The items of an array around an object have no name.
-        self.asked = 0;
-        self.top.tallest = self.top.tallest.max(closed.tallest.saturating_add(u16::from(closed.is_match)));
+        self.named = 0;
+        self.top.deepest = self.top.deepest.max(closed.deepest.saturating_add(u16::from(closed.is_match)));
         self.matches.open = self.matches.open.saturating_sub(u16::from(closed.is_match));
         self.end_value(end)
     }
 
-    /// The object at the top matches, if it meets the conditions and is not known to already.
+    /// The innermost object matches if it meets the conditions and is not known to match yet.
     ///
-    /// It is the innermost, so all that is in it and matches has ended, and what it is in and is known
-    /// to match is open. Of every chain of matching objects one is the last to be known; then the
-    /// whole chain is seen, and no earlier could it be told from a shorter one.
+    /// All matching objects in it have ended, and all matching objects around it that are known are
+    /// open. In every chain of nested matching objects, one is the last to become known. Only then
+    /// is the whole chain visible; before, it looks like a shorter one.
     fn match_top(&mut self, at: u64) -> Result<(), Stop> {
         let Some(rule) = self.rules.objects.as_ref().filter(|_| !self.top.is_match) else { return Ok(()) };
         if self.top.met != self.conditions {
@@ -245,19 +245,19 @@ impl Measures {
         if let Some(limit) = rule.count.filter(|limit| *count > *limit) {
             return Err(Breach::ObjectsCount { limit }.at(at));
         }
-        let chain = u32::from(*open).saturating_add(self.top.tallest.into());
+        let chain = u32::from(*open).saturating_add(self.top.deepest.into());
         match rule.depth.filter(|limit| chain > *limit) {
             Some(limit) => Err(Breach::ObjectsDepth { limit }.at(at)),
             None => Ok(()),
         }
     }
 
-    /// Whether an object at the top is one of those that count.
+    /// Whether an object at this depth counts.
     fn counts(&self) -> bool {
-        self.depth() > self.floor
+        self.depth() > self.counted_below
     }
 
-    /// How many arrays and objects are open.
+    /// The number of open arrays and objects.
     const fn depth(&self) -> usize {
         self.outer.len()
     }
@@ -265,12 +265,12 @@ impl Measures {
 
 impl Frame {
     const fn new(kind: Kind) -> Self {
-        Self { entries: 0, tallest: 0, met: 0, kind, is_match: false }
+        Self { entries: 0, deepest: 0, met: 0, kind, is_match: false }
     }
 }
 
 impl Measures {
-    /// Bytes of memory that they hold.
+    /// The memory that they hold, in bytes.
     pub(super) fn memory(&self) -> usize {
         let frames = self.outer.capacity().saturating_mul(size_of::<Frame>());
         frames.saturating_add(self.names.as_ref().map_or(0, Names::memory))

@@ -1,4 +1,4 @@
-//! The grammar: what may come next, and what it means.
+//! The grammar: which tokens may follow, and what they mean.
 
 use std::sync::Arc;
 
@@ -9,57 +9,56 @@ use super::rules::JsonRules;
 use super::scan;
 use super::text::{Read, Text};
 
-/// Reads one body.
+/// Measures one JSON body.
 #[derive(Clone, Debug)]
 pub struct Meter {
     next: Next,
     token: Token,
     measures: Measures,
-    /// How many bytes have come.
+    /// The number of bytes read.
     bytes: u64,
     breach: Option<Breach>,
 }
 
-/// What is known of a body that keeps to the rules.
+/// The measurements of a body that keeps the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Measured {
-    /// The items of the array that the rules ask for; `None` where there is none. Where names occur
-    /// twice there may be several: all of theirs.
+pub struct Measurements {
+    /// The items of the array that the rules name; `None` if there is no such array. Duplicate
+    /// names may lead to several arrays: then all of their items.
     pub items: Option<u64>,
 }
 
-/// What may come next, behind the token that is read.
+/// What may follow the current token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// A value.
     Value,
-    /// A value, or the end of the array that has begun.
+    /// A value, or the end of the array that was opened.
     FirstItem,
-    /// A name, or the end of the object that has begun.
+    /// A name, or the end of the object that was opened.
     FirstName,
     /// A name.
     Name,
-    /// The colon behind a name.
+    /// The colon after a name.
     Colon,
     /// What may follow a value.
     After,
 }
 
-/// The token that is read, where a chunk has ended in one.
+/// The token in which a chunk ended.
 #[derive(Clone, Copy, Debug)]
 enum Token {
-    /// None is.
     Whole,
     /// A string.
     Text(Use, Text),
     /// A number.
     Number(Number),
-    /// A word, of which this is to come.
+    /// A literal, of which this is missing.
     Literal(&'static [u8]),
 }
 
 impl Meter {
-    /// Before the first byte. `seed` is a secret of the proxy: the hashes of names are keyed with it.
+    /// Prepares to read a body. `seed` is a secret of the proxy: it keys the hashes of names.
     #[must_use]
     pub fn new(rules: Arc<JsonRules>, seed: u64) -> Self {
         Self { next: Next::Value, token: Token::Whole, measures: Measures::new(rules, seed), bytes: 0, breach: None }
@@ -68,14 +67,14 @@ impl Meter {
     /// Reads the next bytes of the body.
     ///
     /// # Errors
-    /// The first breach: of two rules the one that an earlier byte proves. It stays.
+    /// The first breach: if two rules are broken, the one that the earlier byte proves. It stays.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Breach> {
         if let Some(breach) = self.breach {
             return Err(breach);
         }
         self.bytes = self.bytes.saturating_add(chunk.len() as u64);
         let read = self.read(chunk, Offsets { end: self.bytes });
-        // A value that is too long by the same byte or an earlier one came first.
+        // A value that is too long because of the same byte or an earlier one takes precedence.
         let seen = read.map_or_else(|stop| stop.at.saturating_add(1), |()| self.bytes);
         match self.measures.overlong(seen).or(read.err()) {
             None => Ok(()),
@@ -83,17 +82,17 @@ impl Meter {
         }
     }
 
-    /// Items that arrays at the rules' place have so far.
+    /// The number of items so far in arrays at the rules' path.
     #[must_use]
     pub fn items(&self) -> Option<u64> {
         self.measures.items_so_far()
     }
 
-    /// The body has ended.
+    /// Ends the body.
     ///
     /// # Errors
-    /// The breach that was found, or that the body must not end here.
-    pub fn finish(&mut self) -> Result<Measured, Breach> {
+    /// The earlier breach, or that the body may not end here.
+    pub fn finish(&mut self) -> Result<Measurements, Breach> {
         if let Some(breach) = self.breach {
             return Err(breach);
         }
@@ -103,7 +102,7 @@ impl Meter {
             Token::Text(..) | Token::Literal(_) => false,
         };
         if whole && self.next == Next::After && self.measures.kind() == Kind::Body {
-            Ok(Measured { items: self.measures.items() })
+            Ok(Measurements { items: self.measures.items() })
         } else {
             self.refuse(Breach::Truncated)
         }
@@ -124,7 +123,7 @@ impl Meter {
         self.tokens(rest, offsets)
     }
 
-    /// Reads from token to token until the chunk ends, be it within one.
+    /// Reads tokens until the chunk ends, possibly within one.
     fn tokens(&mut self, mut bytes: &[u8], offsets: Offsets) -> Result<(), Stop> {
         let mut next = self.next;
         loop {
@@ -135,7 +134,7 @@ impl Meter {
                 (Next::Name | Next::FirstName, b'"') => {
                     self.measures.begin_name(at)?;
                     match self.begin_text(Use::Name, rest, offsets)? {
-                        // Almost always it is next.
+                        // It almost always follows.
                         [b':', rest @ ..] => (Next::Value, rest),
                         rest => (Next::Colon, rest),
                     }
@@ -148,13 +147,11 @@ impl Meter {
                     self.after(rest)
                 }
                 (Next::Value | Next::FirstItem, b'{') => {
-                    self.measures.begin_value(at)?;
-                    self.measures.open(Kind::Object, at)?;
+                    self.open(Kind::Object, at)?;
                     (Next::FirstName, rest)
                 }
                 (Next::Value | Next::FirstItem, b'[') => {
-                    self.measures.begin_value(at)?;
-                    self.measures.open(Kind::Array, at)?;
+                    self.open(Kind::Array, at)?;
                     (Next::FirstItem, rest)
                 }
                 (Next::After, b',') => match self.measures.kind() {
@@ -172,12 +169,7 @@ impl Meter {
                 }
                 (Next::Value | Next::FirstItem, b't' | b'f' | b'n') => {
                     self.measures.begin_value(at)?;
-                    let word: &[u8] = match byte {
-                        b't' => b"rue",
-                        b'f' => b"alse",
-                        _ => b"ull",
-                    };
-                    (Next::After, self.literal(word, rest, offsets)?)
+                    (Next::After, self.literal(literal_tail(*byte), rest, offsets)?)
                 }
                 (Next::Value | Next::FirstItem, _) => {
                     let number = Number::begin(*byte).ok_or(Stop::malformed(at))?;
@@ -192,7 +184,13 @@ impl Meter {
         Ok(())
     }
 
-    /// Behind a value, and behind the comma where one is next.
+    #[inline(always)]
+    fn open(&mut self, kind: Kind, at: u64) -> Result<(), Stop> {
+        self.measures.begin_value(at)?;
+        self.measures.open(kind, at)
+    }
+
+    /// The grammar after a value, or after the comma if one follows.
     #[inline(always)]
     fn after<'c>(&self, bytes: &'c [u8]) -> (Next, &'c [u8]) {
         match (bytes, self.measures.kind()) {
@@ -202,7 +200,8 @@ impl Meter {
         }
     }
 
-    /// Reads a string that has begun. Most end in their chunk and have no escapes, and take no detour.
+    /// Reads a string that has begun. Most strings end in their chunk and have no escapes; they
+    /// take the fast path.
     #[inline(always)]
     fn begin_text<'c>(&mut self, what: Use, bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
         let plain = scan::plain(bytes);
@@ -265,9 +264,19 @@ impl Meter {
 }
 
 impl Meter {
-    /// How many bytes are kept outside of the meter itself.
+    /// The bytes allocated outside of the meter itself.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.measures.memory()
+    }
+}
+
+/// The rest of the literal that begins with `first`.
+#[inline(always)]
+const fn literal_tail(first: u8) -> &'static [u8] {
+    match first {
+        b't' => b"rue",
+        b'f' => b"alse",
+        _ => b"ull",
     }
 }

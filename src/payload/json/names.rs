@@ -1,4 +1,4 @@
-//! Which names the open objects have: a hash of each, told apart by object.
+//! The names in the open objects: a hash of each, distinct for each object.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -7,41 +7,38 @@ use siphasher::sip::SipHasher13;
 
 use super::breach::Breach;
 
-/// Most names that are remembered at a time: of the members of all objects that are open. Some 430 KB
-/// at the most, and none where duplicates are allowed.
+/// The most names kept at one time, for the members of all open objects: at most 430 KB, and none
+/// if duplicates are allowed.
 pub const NAMES_MAX: u64 = 16_384;
 
-/// The names of the objects that are open.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    /// Keyed, so that no client can make two names look the same.
+    /// Keyed, so that no client can make two names collide.
     key: SipHasher13,
-    /// Of the name that is read.
+    /// The hash of the current name.
     hasher: SipHasher13,
-    seen: HashSet<u64, BuildHasherDefault<Hashed>>,
-    /// All that are seen, the innermost object's last.
+    seen: HashSet<u64, BuildHasherDefault<IdentityHasher>>,
+    /// All names, the innermost object's last.
     open: Vec<u64>,
 }
 
 impl Names {
-    /// No object is open.
+    /// Begins without an open object.
     pub(super) fn new(seed: u64) -> Self {
         let key = SipHasher13::new_with_keys(seed, 0);
         Self { key, hasher: key, seen: HashSet::default(), open: Vec::new() }
     }
 
-    /// Begins the name of a member of the object at `depth`, which has no other open at that depth.
+    /// Begins the name of a member of the object at `depth`, the only open object at that depth.
     pub(super) fn begin(&mut self, depth: usize) {
         self.hasher = self.key;
         self.hasher.write_u64(depth as u64);
     }
 
-    /// Goes on with the name.
     pub(super) fn push(&mut self, piece: &[u8]) {
         self.hasher.write(piece);
     }
 
-    /// Ends the name.
     pub(super) fn end(&mut self) -> Result<(), Breach> {
         let hash = self.hasher.finish();
         if !self.seen.insert(hash) {
@@ -54,7 +51,7 @@ impl Names {
         Ok(())
     }
 
-    /// Forgets the innermost object, which has so many members.
+    /// Forgets the innermost object, which has this many members.
     pub(super) fn close(&mut self, members: u64) {
         let kept = (self.open.len() as u64).saturating_sub(members);
         for hash in self.open.drain(usize::try_from(kept).unwrap_or_default()..) {
@@ -63,11 +60,11 @@ impl Names {
     }
 }
 
-/// Takes a hash as it is.
+/// Uses a hash as it is.
 #[derive(Clone, Copy, Debug, Default)]
-struct Hashed(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for Hashed {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -77,15 +74,15 @@ impl Hasher for Hashed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Nothing but a `u64` is looked up; any other key would still be found, if slowly.
+        // Only `u64` is looked up; another key would still be found, but slowly.
         self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 }
 
 impl Names {
-    /// How many bytes are kept; the set has a byte beside each of its places, and eight for seven names.
+    /// The bytes kept. Per entry, the set has one byte more, and eight entries for seven names.
     pub(super) fn memory(&self) -> usize {
-        let places = self.seen.capacity().saturating_mul(8) / 7;
-        self.open.capacity().saturating_mul(8).saturating_add(places.saturating_mul(9))
+        let cursors = self.seen.capacity().saturating_mul(8) / 7;
+        self.open.capacity().saturating_mul(8).saturating_add(cursors.saturating_mul(9))
     }
 }

@@ -1,17 +1,17 @@
-//! A number (RFC 8259 §6), however long.
+//! A number (RFC 8259 §6) of any length.
 
-/// What of a number was read.
+/// The part of a number that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
     /// The sign: a digit must follow.
     Minus,
-    /// A zero, which no digit follows.
+    /// A zero, which no digit may follow.
     Zero,
     /// Digits before the point.
     Integer,
     /// The point: a digit must follow.
     Point,
-    /// Digits behind the point.
+    /// Digits after the point.
     Fraction,
     /// The letter: a sign or a digit must follow.
     Exponent,
@@ -22,7 +22,7 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// The number that `first` begins.
+    /// The number that begins with `first`.
     pub(super) const fn begin(first: u8) -> Option<Self> {
         match first {
             b'-' => Some(Self::Minus),
@@ -40,7 +40,7 @@ impl Number {
         }
     }
 
-    /// Reads on until something else follows: what was read then, and what follows.
+    /// Reads until another byte follows; returns the state and that byte with all that follow.
     #[inline]
     pub(super) fn read(mut self, mut bytes: &[u8]) -> (Self, &[u8]) {
         loop {
@@ -55,7 +55,7 @@ impl Number {
         }
     }
 
-    /// With one byte more that is not a digit behind a digit.
+    /// The state after one more byte, not counting a digit after a digit.
     const fn next(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Minus, b'0') => Some(Self::Zero),

@@ -1,31 +1,31 @@
-//! The place of a value in bodies: a JSON pointer (RFC 6901), read once with the policy.
+//! The place of a value in bodies: a JSON pointer (RFC 6901), parsed once with the policy.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Most steps of a path.
+/// The most steps of a path.
 pub const PATH_STEPS_MAX: usize = 32;
 
-/// Most bytes of a path's text.
+/// The most bytes of a path's text.
 pub const PATH_BYTES_MAX: usize = 256;
 
-/// Steps from the root of a body; none of them is the root.
+/// Steps from the root of a body; an empty path is the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPath {
     steps: Arc<[Step]>,
 }
 
-/// One step: what it says about an object, and what about an array.
+/// One step: its meaning for an object, and for an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     /// The name of the member.
     pub(super) name: Box<[u8]>,
-    /// The index of the item, where it is one: digits without a leading zero.
+    /// The index of the item, if it is one: digits without a leading zero.
     pub(super) index: Option<u64>,
 }
 
 impl fmt::Display for JsonPath {
-    /// As it is written in a policy.
+    /// The text as in a policy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.steps.iter().try_for_each(|step| {
             let name = String::from_utf8_lossy(&step.name);
@@ -45,12 +45,12 @@ impl fmt::Display for PathError {
     }
 }
 
-/// Why a text is no path.
+/// Why a text is not a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
-    /// It is not empty, and begins with another character than `/`.
+    /// It is neither empty nor begins with `/`.
     NoSlash,
-    /// A `~` before anything but `0` and `1`.
+    /// A `~` that is not followed by `0` or `1`.
     BadEscape,
     /// More than [`PATH_STEPS_MAX`] steps.
     TooManySteps,
@@ -59,8 +59,8 @@ pub enum PathError {
 }
 
 impl JsonPath {
-    /// The path that `text` writes: `""` the root, `/a/0` the first item or the member `0` of `a`.
-    /// `~1` stands for `/` and `~0` for `~`. A `-`, the item behind the last, is never there.
+    /// Parses `text`: `""` is the root, `/a/0` the first item or the member `0` of `a`. `~1` is `/`
+    /// and `~0` is `~`. A `-`, the item after the last, never exists.
     ///
     /// # Errors
     /// The first rule that `text` breaks.
@@ -84,7 +84,7 @@ impl JsonPath {
         Self { steps: Arc::default() }
     }
 
-    /// How many steps the value is below the root.
+    /// The number of steps below the root.
     #[must_use]
     pub fn len(&self) -> usize {
         self.steps.len()
@@ -96,7 +96,7 @@ impl JsonPath {
         self.steps.is_empty()
     }
 
-    /// The step that leads from `depth` steps below the root to the next.
+    /// The step from `depth` steps below the root to the next.
     pub(super) fn step(&self, depth: usize) -> Option<&Step> {
         self.steps.get(depth)
     }
@@ -105,16 +105,21 @@ impl JsonPath {
 impl Step {
     fn parse(token: &str) -> Result<Self, PathError> {
         let mut name = String::with_capacity(token.len());
-        let mut pieces = token.split('~');
-        name.push_str(pieces.next().unwrap_or_default());
-        for piece in pieces {
-            let (letter, rest) = match piece.strip_prefix('0') {
-                Some(rest) => ('~', rest),
-                None => ('/', piece.strip_prefix('1').ok_or(PathError::BadEscape)?),
+        let mut rest = token;
+        while let Some((plain, escaped)) = rest.split_once('~') {
+            name.push_str(plain);
+            rest = match escaped.strip_prefix('0') {
+                Some(after) => {
+                    name.push('~');
+                    after
+                }
+                None => {
+                    name.push('/');
+                    escaped.strip_prefix('1').ok_or(PathError::BadEscape)?
+                }
             };
-            name.push(letter);
-            name.push_str(rest);
         }
+        name.push_str(rest);
         // RFC 6901 §4: "%x30 / ( %x31-39 *(%x30-39) )", so no sign and no leading zero.
         let canonical = name == "0" || !name.starts_with(['0', '+']);
         let index = if canonical { name.parse().ok() } else { None };
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_text_is_that_of_rfc_6901() {
-        // RFC 6901 §5 and its neighbours: the text, and the names of its steps.
+        // The examples of RFC 6901 §5 and similar ones: the text, and the names of its steps.
         for (text, names) in [
             ("", &[][..]),
             ("/", &[""]),
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_told_apart() {
+    fn every_error_in_a_path_is_distinct() {
         let slashes = |count| "/".repeat(count);
         for (text, error) in [
             ("a", Some(PathError::NoSlash)),

@@ -1,19 +1,19 @@
-//! Long stretches that need no second look, eight bytes at a time in plain integers.
+//! Skips long runs of ordinary bytes, eight at a time in plain integers.
 //!
-//! A byte of a word is found by a borrow: `word - 0x01…01` has the highest bit of each byte that was 0,
-//! and perhaps of some above it, never of one below. So the lowest hit is always a true one.
+//! A borrow finds a byte in a word: `word - 0x01…01` sets the highest bit of each byte that was 0,
+//! and perhaps of some above it, but never of one below. So the lowest hit is always a true one.
 //! Source: Bit Twiddling Hacks, "Determine if a word has a byte less than n".
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 const SPACES: [u8; 8] = [b' '; 8];
 
-/// What stands in a string before the next quote, backslash or control character.
+/// The part of a string before the next quote, backslash or control character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plain<'c> {
-    /// The bytes before it.
+    /// The bytes before that character.
     pub(super) run: &'c [u8],
-    /// That character, and all that follows; empty where there is none.
+    /// The character and all that follows; empty if there is none.
     pub(super) rest: &'c [u8],
     /// Whether the run is ASCII.
     pub(super) ascii: bool,
@@ -42,7 +42,7 @@ pub(super) fn plain(bytes: &[u8]) -> Plain<'_> {
     split(bytes, words.as_flattened().len().wrapping_add(in_tail), seen)
 }
 
-/// What follows the white space that `bytes` begin with.
+/// What follows the leading white space of `bytes`.
 #[inline]
 pub(super) fn blank(bytes: &[u8]) -> &[u8] {
     match bytes {
@@ -52,7 +52,7 @@ pub(super) fn blank(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// The same for more of it.
+/// The same for longer white space.
 fn long_blank(mut bytes: &[u8]) -> &[u8] {
     loop {
         while let Some((&SPACES, rest)) = bytes.split_first_chunk() {
@@ -67,8 +67,8 @@ fn long_blank(mut bytes: &[u8]) -> &[u8] {
 
 /// The high bit of the first byte that is a quote, a backslash or a control character.
 const fn special(word: u64) -> u64 {
-    // Quote is the one above the control characters once the second bit is turned, 0x22 to 0x20;
-    // space and exclamation mark change to 0x22 and 0x23.
+    // With the second bit inverted, a quote is the byte above the control characters: 0x22 becomes
+    // 0x20, and space and exclamation mark become 0x22 and 0x23.
     let quote_or_control = (word ^ (ONES << 1)).wrapping_sub(ONES.wrapping_mul(0x21));
     let backslash = (word ^ ONES.wrapping_mul(b'\\' as u64)).wrapping_sub(ONES);
     (quote_or_control | backslash) & !word & HIGHS

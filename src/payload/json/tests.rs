@@ -1,4 +1,4 @@
-//! The meter in tables: rules, body, answer. Beside it a slow twin, and clients that mean harm.
+//! The meter in tables: rules, body, result. Also a slow oracle, and hostile clients.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::*;
 
 mod bodies;
+mod grammar;
 mod hostile;
 mod oracle;
 mod properties;
@@ -29,7 +30,8 @@ fn items_below(below: &str, count: Option<u64>, depth: Option<u32>) -> JsonRules
     JsonRules { objects: Some(objects), ..JsonRules::default() }
 }
 
-/// Rules from words: `depth=3`, `value=/a:10`, `count=/a:2`, `nested=/a:2`, `array_items=4`, `unique` and so on.
+/// Parses rules: `depth=3`, `value=/a:10`, `count=/a:2`, `nested=/a:2`, `array_items=4`, `unique`
+/// and so on.
 fn rules(words: &str) -> JsonRules {
     let mut rules = JsonRules::default();
     for word in words.split_whitespace() {
@@ -53,7 +55,7 @@ fn rules(words: &str) -> JsonRules {
     rules
 }
 
-fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Measured, Breach> {
+fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Measurements, Breach> {
     let mut meter = Meter::new(Arc::new(rules.clone()), SEED);
     for chunk in chunks {
         if let Err(breach) = meter.feed(chunk) {
@@ -65,8 +67,8 @@ fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -
     meter.finish()
 }
 
-/// The answer, which must be the same in one chunk, in single bytes, and in two chunks cut anywhere.
-fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measured, Breach> {
+/// The result, which must be the same in one chunk, in single bytes, and in any two chunks.
+fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measurements, Breach> {
     let whole = feed_all(rules, [body]);
     assert_eq!(feed_all(rules, body.chunks(1)), whole, "{} in bytes", body.escape_ascii());
     for at in 0..=body.len() {
@@ -76,132 +78,21 @@ fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measured, Breach> {
     whole
 }
 
-/// `<answer> <rules> | <body>`: the answer is `ok`, the items counted, the name of a breach, the place
-/// of the byte that is malformed, or `truncated`.
+/// Each line is `<result> <rules> | <body>`. The result is `ok`, the number of items, the name of a
+/// breach, the offset of the malformed byte, or `truncated`.
 fn check(table: &str) {
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (words, body) = line.split_once('|').unwrap();
-        let (answer, words) = words.split_once(' ').unwrap();
-        let said = match measure(&rules(words), body.trim().as_bytes()) {
-            Ok(Measured { items: None }) => "ok".to_owned(),
-            Ok(Measured { items: Some(items) }) => items.to_string(),
+        let (expected, words) = words.split_once(' ').unwrap();
+        let actual = match measure(&rules(words), body.trim().as_bytes()) {
+            Ok(Measurements { items: None }) => "ok".to_owned(),
+            Ok(Measurements { items: Some(items) }) => items.to_string(),
             Err(Breach::Malformed { at }) => format!("at={at}"),
             Err(Breach::Truncated) => "truncated".to_owned(),
             Err(breach) => breach.name().to_owned(),
         };
-        assert_eq!(said, answer, "{line}");
+        assert_eq!(actual, expected, "{line}");
     }
-}
-
-#[test]
-fn one_value_is_valid() {
-    check(
-        r#"
-        truncated |
-        ok        | 0
-        ok        | null
-        ok        | true
-        ok        | false
-        ok        | ""
-        ok        | [ ]
-        ok        | {"a" : [1 , {"b":-0.5e+10}, "c"] }
-        at=1      | nil
-        at=0      | True
-        truncated | tru
-        at=4      | null1
-        at=2      | 1 2
-        at=2      | []]
-        at=1      | [,1]
-        at=3      | [1,]
-        at=3      | [1 2]
-        at=1      | {1:2}
-        at=1      | {,}
-        at=4      | {"a"}
-        at=4      | {"a",1}
-        at=7      | {"a":1,}
-        at=6      | {"a":1]
-        at=2      | [1}
-        at=5      | {"a":}
-        at=0      | }
-        at=0      | ]
-        at=0      | 'a'
-        truncated | {"a":1
-        truncated | {"a"
-        truncated | [
-        "#,
-    );
-}
-
-#[test]
-fn numbers_are_those_of_rfc_8259() {
-    check(
-        "
-        ok        | -0
-        ok        | 10
-        ok        | 0.00
-        ok        | 1e5
-        ok        | 1E+05
-        ok        | 0e-0
-        ok        | 1e999999999999999999999
-        ok        | [0,1]
-        at=1      | 01
-        at=1      | -a
-        at=2      | -01
-        at=0      | +1
-        at=0      | .5
-        at=2      | 1.e5
-        at=2      | 1ee
-        at=3      | 1e+-
-        at=3      | 1.5.
-        truncated | -
-        truncated | 1.
-        truncated | 1e
-        truncated | 1e+
-        ",
-    );
-}
-
-#[test]
-fn strings_are_those_of_rfc_8259() {
-    check(
-        r#"
-        ok        | "\"\\\/\b\f\n\r\t\u00e9"
-        ok        | "ü€😀"
-        ok        | "\uD83D\ude00"
-        at=2      | "\a"
-        at=5      | "\u12x4"
-        at=6      | "\uDE00"
-        at=7      | "\uD83D"
-        at=8      | "\uD83D\n"
-        at=12     | "\uD83D\u0041"
-        at=12     | "\uD83D\uD83D"
-        truncated | "\uD83D
-        truncated | "a
-        truncated | "a\
-        "#,
-    );
-    for (body, at) in [
-        (&b"\"\n\""[..], 1),
-        (b"\"\x1F\"", 1),
-        (b"\"12345678\x00\"", 9),
-        (b"\"\x80\"", 1),
-        (b"\"\xC0\x80\"", 1),
-        (b"\"\xC1\xBF\"", 1),
-        (b"\"\xE0\x9F\xBF\"", 2),
-        (b"\"\xED\xA0\x80\"", 2),
-        (b"\"\xF0\x8F\xBF\xBF\"", 2),
-        (b"\"\xF4\x90\x80\x80\"", 2),
-        (b"\"\xF5\x80\x80\x80\"", 1),
-        (b"\"\xE2\x82\"", 3),
-        (b"\"\xF0\x9F\x98a", 4),
-        (b"\xEF\xBB\xBF1", 0),
-        (b"[\xC2\xA0]", 1),
-        (b"[\x0C]", 1),
-    ] {
-        let malformed = Err(Breach::Malformed { at });
-        assert_eq!(measure(&JsonRules::default(), body), malformed, "{}", body.escape_ascii());
-    }
-    assert!(measure(&JsonRules::default(), b"\"\x7F\"").is_ok(), "DEL is no control character here");
 }
 
 #[test]
@@ -219,7 +110,7 @@ fn depth_counts_arrays_and_objects() {
 }
 
 #[test]
-fn a_value_is_measured_as_it_was_sent() {
+fn a_value_is_measured_as_sent() {
     check(
         r#"
         ok          value=/a:4    | {"a":"ab","b":"abcdef"}
@@ -250,7 +141,7 @@ fn a_value_is_measured_as_it_was_sent() {
 }
 
 #[test]
-fn the_earlier_byte_is_the_breach() {
+fn the_earlier_byte_decides_the_breach() {
     check(
         r#"
         value_bytes value=:3              | [1,x
@@ -264,7 +155,7 @@ fn the_earlier_byte_is_the_breach() {
 }
 
 #[test]
-fn objects_count_where_they_have_the_member() {
+fn objects_count_if_they_have_the_member() {
     check(
         r#"
         ok            count=:1  | {"type":"item","a":{"type":"item"}}
@@ -306,7 +197,7 @@ fn objects_count_where_they_have_the_member() {
 }
 
 #[test]
-fn objects_nest_whatever_is_between_and_whatever_comes_first() {
+fn objects_nest_whatever_lies_between_them_or_comes_first() {
     check(
         r#"
         ok            nested=:1  | {"type":"item","a":[{"type":"item"},{"type":"item"}]}
@@ -347,7 +238,7 @@ fn arrays_objects_and_strings_are_bounded_everywhere() {
 }
 
 #[test]
-fn a_name_may_come_twice_in_two_objects_alone() {
+fn a_name_may_repeat_only_in_two_objects() {
     check(
         r#"
         ok             | {"a":1,"a":2}
@@ -361,7 +252,7 @@ fn a_name_may_come_twice_in_two_objects_alone() {
 }
 
 #[test]
-fn items_are_those_of_the_array_at_the_place() {
+fn items_are_those_of_the_array_at_the_path() {
     check(
         r#"
         3  items=/a    | {"a":[1,[2,3],4],"b":[1]}

@@ -1,55 +1,55 @@
-//! The inside of a string, from behind its first quote: UTF-8 and escapes, wherever it is cut.
+//! The inside of a string, after its opening quote: UTF-8 and escapes, however it is cut.
 //!
-//! What the string says comes out in pieces. A piece of several bytes is as it was sent, each of its
-//! bytes one of the body; what was escaped comes byte by byte, at its escape's last one.
+//! The text of the string is passed on in pieces. A piece of several bytes is as sent, each byte
+//! being one of the body; an escaped character is passed on at the last byte of its escape.
 
 use super::breach::{Offsets, Stop};
 use super::scan;
 
-/// Where in a string the next byte stands.
+/// The position of the next byte in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Text {
     /// Between two characters.
     Plain,
     /// Within a character of several bytes.
-    Character(Within),
-    /// Behind a backslash.
+    Character(Continuation),
+    /// After a backslash.
     Escape,
-    /// Behind `\u`.
+    /// After `\u`.
     Hex {
-        /// The digits that have come.
+        /// The digits so far.
         code: u16,
-        /// How many have.
+        /// The number of digits so far.
         digits: u8,
-        /// The half before, where this is the second of a pair.
+        /// The first half, if this is the second of a surrogate pair.
         first: Option<u16>,
     },
-    /// Behind the first half of a pair: a backslash must follow.
+    /// After the first half of a surrogate pair: a backslash must follow.
     Half(u16),
-    /// Behind that backslash: a `u` must follow.
+    /// After that backslash: a `u` must follow.
     HalfEscape(u16),
 }
 
-/// Which byte a character may go on with. RFC 3629 §4 has the table.
+/// The bytes that may continue a character. The table is in RFC 3629 §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Within {
+pub(super) struct Continuation {
     least: u8,
     most: u8,
-    /// How many follow that one.
+    /// The number of bytes that follow that one.
     left: u8,
 }
 
-/// What became of a string in one chunk.
+/// The result of reading a string in one chunk.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Read<'c> {
-    /// It has ended; this follows its last quote.
+    /// It has ended; this is the input after its closing quote.
     Ended(&'c [u8]),
-    /// It goes on in the next chunk.
+    /// It continues in the next chunk.
     Open(Text),
 }
 
 impl Text {
-    /// Reads on in `bytes`. `piece` takes what the string says, and the offset of its last byte.
+    /// Continues in `bytes`. `piece` takes the text, and the offset of its last byte.
     #[inline]
     pub(super) fn read<'c>(
         mut self,
@@ -82,51 +82,51 @@ impl Text {
                 }
             }
             let [byte, rest @ ..] = bytes else { return Ok(Read::Open(self)) };
-            let (next, said) = self.step(*byte).ok_or(Stop::malformed(offsets.of(bytes)))?;
-            for byte in said.bytes() {
+            let (next, output) = self.step(*byte).ok_or(Stop::malformed(offsets.of(bytes)))?;
+            for byte in output.bytes() {
                 piece(&[*byte], offsets.before(rest))?;
             }
             (self, bytes) = (next, rest);
         }
     }
 
-    /// Takes the one byte that comes next, where a string may go on with it.
-    fn step(self, byte: u8) -> Option<(Self, Said)> {
-        let raw = Said::byte(byte);
+    /// Reads one byte, if the string may continue with it.
+    fn step(self, byte: u8) -> Option<(Self, Output)> {
+        let raw = Output::byte(byte);
         match self {
-            Self::Plain => Within::begin(byte).map(|within| (Self::Character(within), raw)),
-            Self::Character(within) => (within.least..=within.most)
+            Self::Plain => Continuation::begin(byte).map(|continuation| (Self::Character(continuation), raw)),
+            Self::Character(continuation) => (continuation.least..=continuation.most)
                 .contains(&byte)
-                .then(|| (within.next().map_or(Self::Plain, Self::Character), raw)),
+                .then(|| (continuation.next().map_or(Self::Plain, Self::Character), raw)),
             Self::Escape => match byte {
-                b'u' => Some((Self::Hex { code: 0, digits: 0, first: None }, Said::NOTHING)),
-                letter => unescaped(letter).map(|character| (Self::Plain, Said::byte(character))),
+                b'u' => Some((Self::Hex { code: 0, digits: 0, first: None }, Output::EMPTY)),
+                letter => unescaped(letter).map(|character| (Self::Plain, Output::byte(character))),
             },
             Self::Hex { code, digits, first } => {
                 let digit = u16::try_from(char::from(byte).to_digit(16)?).ok()?;
                 let code = code << 4 | digit;
                 if digits < 3 {
-                    return Some((Self::Hex { code, digits: digits.saturating_add(1), first }, Said::NOTHING));
+                    return Some((Self::Hex { code, digits: digits.saturating_add(1), first }, Output::EMPTY));
                 }
                 match first {
                     Some(first) => {
                         let pair = char::decode_utf16([first, code]).next()?.ok()?;
-                        Some((Self::Plain, Said::character(pair)))
+                        Some((Self::Plain, Output::character(pair)))
                     }
-                    None if (0xD800..0xDC00).contains(&code) => Some((Self::Half(code), Said::NOTHING)),
-                    None => Some((Self::Plain, Said::character(char::from_u32(code.into())?))),
+                    None if (0xD800..0xDC00).contains(&code) => Some((Self::Half(code), Output::EMPTY)),
+                    None => Some((Self::Plain, Output::character(char::from_u32(code.into())?))),
                 }
             }
-            Self::Half(first) => (byte == b'\\').then_some((Self::HalfEscape(first), Said::NOTHING)),
+            Self::Half(first) => (byte == b'\\').then_some((Self::HalfEscape(first), Output::EMPTY)),
             Self::HalfEscape(first) => {
-                (byte == b'u').then_some((Self::Hex { code: 0, digits: 0, first: Some(first) }, Said::NOTHING))
+                (byte == b'u').then_some((Self::Hex { code: 0, digits: 0, first: Some(first) }, Output::EMPTY))
             }
         }
     }
 }
 
-impl Within {
-    /// The character that `first` begins; `None` where that is ASCII or begins none.
+impl Continuation {
+    /// The character that begins with `first`; `None` if that is ASCII or not a first byte.
     const fn begin(first: u8) -> Option<Self> {
         let (least, most, left) = match first {
             0xC2..=0xDF => (0x80, 0xBF, 0),
@@ -141,21 +141,21 @@ impl Within {
         Some(Self { least, most, left })
     }
 
-    /// The byte after the next; `None` where that was the last.
+    /// The next byte; `None` if that was the last.
     fn next(self) -> Option<Self> {
         self.left.checked_sub(1).map(|left| Self { least: 0x80, most: 0xBF, left })
     }
 }
 
-/// What one byte of the body adds to what its string says.
+/// The text that one byte of the body adds to its string.
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct Output {
     utf8: [u8; 4],
     length: usize,
 }
 
-impl Said {
-    const NOTHING: Self = Self { utf8: [0; 4], length: 0 };
+impl Output {
+    const EMPTY: Self = Self { utf8: [0; 4], length: 0 };
 
     const fn byte(byte: u8) -> Self {
         Self { utf8: [byte, 0, 0, 0], length: 1 }
@@ -172,7 +172,7 @@ impl Said {
     }
 }
 
-/// What a letter behind a backslash stands for, where that is one character.
+/// The character of a one-letter escape.
 const fn unescaped(letter: u8) -> Option<u8> {
     match letter {
         b'"' | b'\\' | b'/' => Some(letter),
@@ -185,7 +185,7 @@ const fn unescaped(letter: u8) -> Option<u8> {
     }
 }
 
-/// Splits `run` before the first byte that is not part of a whole character.
+/// Splits `run` before the first byte that is not part of a complete character.
 fn whole_characters(run: &[u8]) -> (&[u8], &[u8]) {
     match str::from_utf8(run) {
         Ok(_) => (run, &[]),

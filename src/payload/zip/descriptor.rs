@@ -1,12 +1,12 @@
-//! The data descriptor: the checksum and sizes of an entry, behind its data (§4.3.9).
+//! The data descriptor: the checksum and sizes of an entry, after its data (§4.3.9).
 //!
-//! It has a signature or none, and sizes of four or of eight bytes. None of that is announced, so the
-//! form is the one that says what is true.
+//! It may have a signature, and sizes of four or of eight bytes. Nothing announces which, so the
+//! form is the one whose values are right.
 //!
-//! Behind a deflated stream it is where the stream ends. A stored entry ends nowhere but at its
-//! descriptor: each signature in the data may begin it, and does where checksum and sizes are those of
-//! the data up to there. Data that is written to hold such a descriptor ends its entry too soon, as for
-//! no reader who goes by the central directory; then the seals do not agree.
+//! After a deflate stream, the descriptor begins where the stream ends. A stored entry has no end
+//! but its descriptor: each signature in the data may begin one, and does if checksum and sizes are
+//! those of the data so far. Data that contains such a descriptor on purpose ends its entry too
+//! soon, which no reader of the central directory does; then the seals do not agree.
 
 use crate::payload::decode::{Breach, number};
 
@@ -16,23 +16,22 @@ const SIGNATURE: [u8; 4] = *b"PK\x07\x08";
 const NARROW_BYTES: usize = 12;
 const WIDE_BYTES: usize = 20;
 
-/// How many bytes the descriptor of an entry that holds `sizes` has, as far as what is held of it
-/// tells. Behind an entry with wide sizes those of the descriptor are wide as well (§4.3.9.2).
-pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_wide: bool) -> usize {
+/// The length of the descriptor of an entry with these `sizes`, as far as the bytes held determine
+/// it. If the entry has sizes of eight bytes, so has its descriptor (§4.3.9.2).
+pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_zip64: bool) -> usize {
     let signature = if held.starts_with(&SIGNATURE) { SIGNATURE.len() } else { 0 };
     let narrow = signature.saturating_add(NARROW_BYTES);
-    let is_narrow = |held: &[u8]| !is_wide && says(held, sizes);
     if held.len() < SIGNATURE.len() {
         SIGNATURE.len()
-    } else if held.get(..narrow).is_none_or(is_narrow) {
+    } else if held.get(..narrow).is_none_or(|held| !is_zip64 && matches_sizes(held, sizes)) {
         narrow
     } else {
         signature.saturating_add(WIDE_BYTES)
     }
 }
 
-/// Whether a descriptor says `sizes`.
-pub(super) fn says(descriptor: &[u8], sizes: &Sizes) -> bool {
+/// Whether the descriptor states `sizes`.
+pub(super) fn matches_sizes(descriptor: &[u8], sizes: &Sizes) -> bool {
     let fields = descriptor.strip_prefix(&SIGNATURE).unwrap_or(descriptor);
     let width = if fields.len() == NARROW_BYTES { 4 } else { 8 };
     number(fields, 0, 4) == u64::from(sizes.crc)
@@ -40,23 +39,23 @@ pub(super) fn says(descriptor: &[u8], sizes: &Sizes) -> bool {
         && number(fields, width.saturating_add(4), width) == sizes.uncompressed
 }
 
-/// What a scan asks of its entry.
+/// A request of a scan to its entry.
 pub(super) enum Step<'d> {
-    /// What it holds so far.
+    /// Return the sizes so far.
     Sizes,
-    /// To hold this too.
+    /// Store this data too.
     Data(&'d [u8]),
 }
 
-/// Looks for the descriptor of a stored entry, and gives `entry` the data before it. What may be a part
-/// of one stays in `held`. Returns whether it was found.
+/// Searches for the descriptor of a stored entry, and passes the data before it to `entry`. Bytes
+/// that may belong to a descriptor stay in `held`. Returns whether it was found.
 ///
 /// # Errors
-/// What `entry` returned.
+/// The errors of `entry`.
 pub(super) fn scan(
     held: &mut Vec<u8>,
     input: &mut &[u8],
-    is_wide: bool,
+    is_zip64: bool,
     entry: &mut dyn FnMut(Step<'_>) -> Result<Sizes, Breach>,
 ) -> Result<bool, Breach> {
     loop {
@@ -70,9 +69,9 @@ pub(super) fn scan(
         held.push(*byte);
         *input = rest;
         loop {
-            // Most that begins like a descriptor is none by its fourth byte: no sizes are needed to see that.
+            // The fourth byte rules out most false signatures without a look at the sizes.
             let found = if held.len() > SIGNATURE.len() || held.starts_with(&SIGNATURE) {
-                compare(held, &entry(Step::Sizes)?, is_wide)
+                compare(held, &entry(Step::Sizes)?, is_zip64)
             } else if SIGNATURE.starts_with(held) {
                 Match::Part
             } else {
@@ -85,7 +84,7 @@ pub(super) fn scan(
                 }
                 Match::Part => break,
                 Match::None => {
-                    // Its first byte is data; the next signature may begin behind that.
+                    // Its first byte is data; the next signature may begin after that.
                     let next = held.iter().skip(1).position(|byte| Some(byte) == SIGNATURE.first());
                     let data = next.map_or(held.len(), |next| next.saturating_add(1));
                     entry(Step::Data(held.get(..data).unwrap_or_default()))?;
@@ -105,8 +104,8 @@ enum Match {
     None,
 }
 
-/// Compares what may be a part of a descriptor with the forms that say `sizes`.
-fn compare(held: &[u8], sizes: &Sizes, is_wide: bool) -> Match {
+/// Compares a possible beginning of a descriptor with the forms that state `sizes`.
+fn compare(held: &[u8], sizes: &Sizes, is_zip64: bool) -> Match {
     let head = || SIGNATURE.into_iter().chain(sizes.crc.to_le_bytes());
     let wide = head().chain(sizes.compressed.to_le_bytes()).chain(sizes.uncompressed.to_le_bytes());
     let matches = |form: &mut dyn Iterator<Item = u8>| {
@@ -118,7 +117,7 @@ fn compare(held: &[u8], sizes: &Sizes, is_wide: bool) -> Match {
         }
     };
     match (u32::try_from(sizes.compressed), u32::try_from(sizes.uncompressed)) {
-        (Ok(compressed), Ok(uncompressed)) if !is_wide => {
+        (Ok(compressed), Ok(uncompressed)) if !is_zip64 => {
             let mut narrow = head().chain(compressed.to_le_bytes()).chain(uncompressed.to_le_bytes());
             match matches(&mut narrow) {
                 Match::None => matches(&mut { wide }),

@@ -1,4 +1,4 @@
-//! The central directory against the entries that went by.
+//! Compares the central directory with the entries that streamed by.
 
 use std::hash::Hasher as _;
 
@@ -8,7 +8,7 @@ use crate::payload::decode::Breach;
 
 use super::record::{Central, ELSEWHERE, End, NARROW_ELSEWHERE, Sizes};
 
-/// What is remembered of all entries, and of all central records.
+/// The sums over all entries, and over all central records.
 pub(super) struct Directory {
     seed: [u8; 16],
     locals: Sum,
@@ -16,7 +16,7 @@ pub(super) struct Directory {
     phase: Phase,
 }
 
-/// Records in any order: how many, and the sum of their seals.
+/// Records in any order: their number, and the sum of their seals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
     count: u64,
@@ -27,22 +27,20 @@ struct Sum {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seal(u128);
 
-/// How far an archive has come.
+/// How much of an archive has been read.
 #[derive(Clone, Copy)]
 enum Phase {
     Locals,
     Centrals { start: u64 },
-    WideEnd { at: u64, end: End },
+    Zip64End { at: u64, end: End },
     Located { end: End },
     Ended,
 }
 
-/// Makes the seal of one entry.
 #[derive(Clone)]
 pub(super) struct Sealer(SipHasher13);
 
 impl Sealer {
-    /// The seal of an entry of these sizes at `offset`.
     pub(super) fn seal(mut self, offset: u64, method: u64, sizes: &Sizes) -> Seal {
         for number in [offset, method, u64::from(sizes.crc), sizes.compressed, sizes.uncompressed] {
             self.0.write(&number.to_le_bytes());
@@ -63,7 +61,7 @@ impl Directory {
         Self { seed, locals: Sum::default(), centrals: Sum::default(), phase: Phase::Locals }
     }
 
-    /// Begins the seal of the entry of this name.
+    /// Begins the seal of the entry with this name.
     pub(super) fn hasher(&self, name: &[u8]) -> Sealer {
         let mut hasher = SipHasher13::new_with_key(&self.seed);
         hasher.write(name);
@@ -73,11 +71,11 @@ impl Directory {
     /// The offset of a local header that begins at `start`.
     ///
     /// # Errors
-    /// [`Breach::Malformed`] behind the first central record.
+    /// [`Breach::Malformed`] after the first central record.
     pub(super) fn place_local(&self, start: u64) -> Result<u64, Breach> {
         match self.phase {
             Phase::Locals => Ok(start),
-            Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => {
+            Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => {
                 Err(Breach::Malformed)
             }
         }
@@ -96,38 +94,38 @@ impl Directory {
     }
 
     /// The zip64 end record, which begins at `at`.
-    pub(super) fn wide_end(&mut self, end: &End, at: u64) -> Result<(), Breach> {
+    pub(super) fn zip64_end(&mut self, end: &End, at: u64) -> Result<(), Breach> {
         if *end != self.actual(at)? {
             return Err(Breach::Malformed);
         }
-        self.phase = Phase::WideEnd { at, end: *end };
+        self.phase = Phase::Zip64End { at, end: *end };
         Ok(())
     }
 
-    /// The locator, which must stand directly behind the zip64 end record and point to it.
+    /// The locator, which must follow the zip64 end record and point to it.
     pub(super) fn locate(&mut self, offset: u64) -> Result<(), Breach> {
         match self.phase {
-            Phase::WideEnd { at, end } if at == offset => {
+            Phase::Zip64End { at, end } if at == offset => {
                 self.phase = Phase::Located { end };
                 Ok(())
             }
-            Phase::Locals | Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => {
+            Phase::Locals | Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => {
                 Err(Breach::Malformed)
             }
         }
     }
 
     /// The end record, which begins at `at`.
-    pub(super) fn end(&mut self, said: &End, at: u64) -> Result<(), Breach> {
+    pub(super) fn end(&mut self, stated: &End, at: u64) -> Result<(), Breach> {
         let agrees = match self.phase {
             Phase::Located { end } => {
-                let fits = |said: u64, wide: u64, elsewhere: u64| said == wide || said == elsewhere;
-                fits(said.records, end.records, NARROW_ELSEWHERE)
-                    && fits(said.bytes, end.bytes, ELSEWHERE)
-                    && fits(said.offset, end.offset, ELSEWHERE)
+                let fits = |stated: u64, wide: u64, elsewhere: u64| stated == wide || stated == elsewhere;
+                fits(stated.records, end.records, NARROW_ELSEWHERE)
+                    && fits(stated.bytes, end.bytes, ELSEWHERE)
+                    && fits(stated.offset, end.offset, ELSEWHERE)
             }
-            Phase::Locals | Phase::Centrals { .. } | Phase::WideEnd { .. } | Phase::Ended => {
-                *said == self.actual(at)?
+            Phase::Locals | Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Ended => {
+                *stated == self.actual(at)?
             }
         };
         if !agrees || self.locals != self.centrals {
@@ -137,18 +135,18 @@ impl Directory {
         Ok(())
     }
 
-    /// What an end record at `at` has to say.
+    /// The values that an end record at `at` must state.
     fn actual(&self, at: u64) -> Result<End, Breach> {
         let start = self.start(at)?;
         Ok(End { records: self.centrals.count, bytes: at.saturating_sub(start), offset: start })
     }
 
-    /// Where the directory begins, of which a record begins at `at`.
+    /// The start of the directory, given that one of its records begins at `at`.
     fn start(&self, at: u64) -> Result<u64, Breach> {
         match self.phase {
             Phase::Locals => Ok(at),
             Phase::Centrals { start } => Ok(start),
-            Phase::WideEnd { .. } | Phase::Located { .. } | Phase::Ended => Err(Breach::Malformed),
+            Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => Err(Breach::Malformed),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One entry: what it holds, inflated and counted as it streams by.
+//! One entry, inflated and counted as it streams by.
 
 use crc32fast::Hasher;
 
@@ -13,53 +13,53 @@ use super::record::{Local, Sizes};
 const STORED: u64 = 0;
 const DEFLATED: u64 = 8;
 
-/// The work of bytes that are stored and taken at once, and of each.
+/// The work of a run of stored bytes, and of each byte.
 const STORED_RUN: u64 = 30;
 const STORED_BYTE: u64 = 2;
 
-/// An entry whose data is streaming by.
+/// An entry whose data is being read.
 pub(super) struct Entry {
     sealer: Sealer,
     offset: u64,
     method: u64,
     form: Form,
-    is_wide: bool,
+    is_zip64: bool,
     crc: Hasher,
     /// Bytes of the data so far, as sent.
     compressed: u64,
-    /// And inflated.
+    /// Bytes inflated so far.
     uncompressed: u64,
 }
 
-/// What tells where the data ends.
+/// How the end of the data is found.
 #[derive(Clone, Copy)]
 enum Form {
-    /// Its size, which stands before it.
+    /// By the size before it.
     Stored { declared: Sizes },
-    /// The descriptor behind it.
+    /// By the descriptor after it.
     StoredUntilDescriptor,
-    /// Its size, and the deflated stream too.
+    /// By the size, and by the deflate stream.
     Deflated { declared: Sizes },
-    /// The deflated stream, and a descriptor follows.
+    /// By the deflate stream; a descriptor follows.
     DeflatedUntilDescriptor,
 }
 
-/// How far the data has come.
+/// How far the data has been read.
 pub(super) enum Progress {
-    /// It goes on, once there is more input or room.
+    /// It continues when there is more input or room.
     On(Step),
-    /// It has ended, and its descriptor follows.
+    /// It has ended, and a descriptor follows.
     Undescribed,
     /// It has ended, and its sizes are right.
     Whole,
 }
 
 impl Entry {
-    /// An entry behind its local header.
+    /// Begins an entry after its local header.
     ///
     /// # Errors
-    /// [`Breach::Unsupported`] for a method that cannot be inflated here, [`Breach::Malformed`] for
-    /// sizes that cannot be true.
+    /// [`Breach::Unsupported`] for an unknown compression method, [`Breach::Malformed`] for
+    /// impossible sizes.
     pub(super) fn new(local: &Local<'_>, sealer: Sealer, offset: u64) -> Result<Self, Breach> {
         let form = match (local.method, local.sizes) {
             (STORED, None) => Form::StoredUntilDescriptor,
@@ -68,46 +68,47 @@ impl Entry {
             }
             (STORED, Some(declared)) => Form::Stored { declared },
             (DEFLATED, None) => Form::DeflatedUntilDescriptor,
-            // Some writers call a directory deflated, without a deflated stream of nothing.
+            // Some writers mark a directory as deflated without writing an empty deflate stream.
             (DEFLATED, Some(declared)) if declared.compressed == 0 => Form::Stored { declared },
             (DEFLATED, Some(declared)) => Form::Deflated { declared },
             _ => return Err(Breach::Unsupported),
         };
-        let (method, is_wide) = (local.method, local.is_wide);
-        let entry = Self { sealer, offset, method, form, is_wide, crc: Hasher::new(), compressed: 0, uncompressed: 0 };
-        // One without data is whole already.
+        let (method, is_zip64) = (local.method, local.is_zip64);
+        let entry = Self { sealer, offset, method, form, is_zip64, crc: Hasher::new(), compressed: 0, uncompressed: 0 };
+        // An entry without data is complete.
         if entry.is_empty() && entry.declared().is_some_and(|declared| declared != entry.sizes()) {
             return Err(Breach::Malformed);
         }
         Ok(entry)
     }
 
-    /// Whether it has no data, and no descriptor either.
+    /// Whether the entry has neither data nor a descriptor.
     pub(super) fn is_empty(&self) -> bool {
         self.declared().is_some_and(|declared| declared.compressed == 0)
     }
 
     /// Whether the sizes in its descriptor have eight bytes.
-    pub(super) const fn is_wide(&self) -> bool {
-        self.is_wide
+    pub(super) const fn is_zip64(&self) -> bool {
+        self.is_zip64
     }
 
-    /// What it really holds, so far.
+    /// The actual sizes so far.
     pub(super) fn sizes(&self) -> Sizes {
         let crc = self.crc.clone().finalize();
         Sizes { crc, compressed: self.compressed, uncompressed: self.uncompressed }
     }
 
-    /// Its seal, once it is whole.
+    /// The seal of the complete entry.
     pub(super) fn seal(self) -> Seal {
         let sizes = self.sizes();
         self.sealer.seal(self.offset, self.method, &sizes)
     }
 
-    /// Takes data off `input`, and sends it on inflated. In `held` stand bytes that may be a descriptor.
+    /// Takes data from `input` and puts it out inflated. `held` contains bytes that may be a
+    /// descriptor.
     ///
     /// # Errors
-    /// [`Breach::Malformed`] where it is not what it was declared, else what `sink` returned.
+    /// [`Breach::Malformed`] if it does not match its header, or the errors of `sink`.
     pub(super) fn step(
         &mut self,
         inflate: &mut Inflate,
@@ -123,11 +124,11 @@ impl Entry {
                 self.progress(&declared)
             }
             Form::StoredUntilDescriptor => {
-                let found = descriptor::scan(held, input, self.is_wide, &mut |step| match step {
+                let found = descriptor::scan(held, input, self.is_zip64, &mut |step| match step {
                     descriptor::Step::Sizes => Ok(self.sizes()),
                     descriptor::Step::Data(data) => self.store(data, work, sink).map(|()| self.sizes()),
                 })?;
-                Ok(if found { Progress::Whole } else { Progress::On(Step::Hungry) })
+                Ok(if found { Progress::Whole } else { Progress::On(Step::NeedsInput) })
             }
             Form::Deflated { declared } => {
                 let mut data = *input;
@@ -138,7 +139,7 @@ impl Entry {
                 let ends = self.compressed == declared.compressed;
                 match (inflate.has_ended(), ends, step) {
                     (true, true, _) => self.progress(&declared),
-                    (true, false, _) | (false, true, Step::Hungry) => Err(Breach::Malformed),
+                    (true, false, _) | (false, true, Step::NeedsInput) => Err(Breach::Malformed),
                     (false, ..) => Ok(Progress::On(step)),
                 }
             }
@@ -158,7 +159,7 @@ impl Entry {
 
     fn progress(&self, declared: &Sizes) -> Result<Progress, Breach> {
         if self.compressed < declared.compressed {
-            Ok(Progress::On(Step::Hungry))
+            Ok(Progress::On(Step::NeedsInput))
         } else if self.sizes() == *declared {
             Ok(Progress::Whole)
         } else {

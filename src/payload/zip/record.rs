@@ -1,58 +1,57 @@
-//! The records of an archive, each out of bytes that are all there.
+//! The records of an archive, each read from complete bytes.
 
 use crate::payload::decode::{Breach, number};
 
 const LOCAL: u64 = 0x0403_4b50;
 const CENTRAL: u64 = 0x0201_4b50;
-const WIDE_END: u64 = 0x0606_4b50;
+const ZIP64_END: u64 = 0x0606_4b50;
 const LOCATOR: u64 = 0x0706_4b50;
 const END: u64 = 0x0605_4b50;
 
 const LOCAL_BYTES: usize = 30;
 const CENTRAL_BYTES: usize = 46;
-const WIDE_END_BYTES: u64 = 56;
+const ZIP64_END_BYTES: u64 = 56;
 const LOCATOR_BYTES: usize = 20;
 const END_BYTES: usize = 22;
 
-/// The most that a zip64 end record may have for extensions nobody defined.
-const WIDE_END_EXTRA_MAX: u64 = 64 * 1024;
+/// The largest extension of a zip64 end record, none of which is defined.
+const ZIP64_END_EXTRA_MAX: u64 = 64 * 1024;
 
 /// §4.4.4: encrypted, a patch, strongly encrypted, or with a masked header.
 const UNSUPPORTED_FLAGS: u64 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
-/// §4.4.4: sizes and checksum stand behind the data.
+/// §4.4.4: sizes and checksum follow the data.
 const DESCRIBED_LATER: u64 = 1 << 3;
 
 /// §4.5.3: the extra field with sizes of eight bytes.
-const WIDE_EXTRA: u64 = 1;
-/// What stands in a field of four bytes whose value is in that extra field.
+const ZIP64_EXTRA: u64 = 1;
+/// The value of a field of four bytes if the actual value is in that extra field.
 pub(super) const ELSEWHERE: u64 = 0xffff_ffff;
-/// The same in a field of two bytes.
+/// The same for a field of two bytes.
 pub(super) const NARROW_ELSEWHERE: u64 = 0xffff;
 
-/// A record that has been read.
 pub(super) enum Record<'r> {
     Local(Local<'r>),
     Central(Central<'r>),
     /// The end of a zip64 archive.
-    WideEnd(End),
-    /// Where the zip64 end record begins.
+    Zip64End(End),
+    /// The offset of the zip64 end record.
     Locator {
         offset: u64,
     },
     End(End),
 }
 
-/// What stands before an entry's data.
+/// The header before an entry's data.
 pub(super) struct Local<'r> {
     pub(super) name: &'r [u8],
     pub(super) method: u64,
-    /// `None` where a descriptor behind the data tells.
+    /// `None` if a descriptor follows the data.
     pub(super) sizes: Option<Sizes>,
-    /// Whether sizes have eight bytes, also in the descriptor.
-    pub(super) is_wide: bool,
+    /// Whether sizes have eight bytes, in the descriptor as well.
+    pub(super) is_zip64: bool,
 }
 
-/// What an entry holds.
+/// The checksum and the sizes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub(super) crc: u32,
@@ -60,7 +59,7 @@ pub(super) struct Sizes {
     pub(super) uncompressed: u64,
 }
 
-/// What the central directory says of an entry.
+/// The central directory's description of an entry.
 pub(super) struct Central<'r> {
     pub(super) name: &'r [u8],
     pub(super) method: u64,
@@ -68,7 +67,7 @@ pub(super) struct Central<'r> {
     pub(super) offset: u64,
 }
 
-/// What the end says of the central directory.
+/// The end record's description of the central directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) records: u64,
@@ -76,10 +75,10 @@ pub(super) struct End {
     pub(super) offset: u64,
 }
 
-/// How many bytes a record has, as far as what is held of it tells.
+/// The length of a record, as far as the bytes held determine it.
 ///
 /// # Errors
-/// [`Breach::Malformed`] where no record begins like that.
+/// [`Breach::Malformed`] if no record begins with these bytes.
 pub(super) fn bytes(held: &[u8]) -> Result<usize, Breach> {
     if held.len() < 4 {
         return Ok(4);
@@ -89,11 +88,11 @@ pub(super) fn bytes(held: &[u8]) -> Result<usize, Breach> {
         CENTRAL => (CENTRAL_BYTES, &[28, 30, 32]),
         LOCATOR => (LOCATOR_BYTES, &[]),
         END => (END_BYTES, &[20]),
-        WIDE_END if held.len() < 12 => (12, &[]),
-        WIDE_END => {
+        ZIP64_END if held.len() < 12 => (12, &[]),
+        ZIP64_END => {
             // §4.3.14.1: "should not include the leading 12 bytes".
             let bytes = number(held, 4, 8).saturating_add(12);
-            if bytes.checked_sub(WIDE_END_BYTES).is_none_or(|extra| extra > WIDE_END_EXTRA_MAX) {
+            if bytes.checked_sub(ZIP64_END_BYTES).is_none_or(|extra| extra > ZIP64_END_EXTRA_MAX) {
                 return Err(Breach::Malformed);
             }
             (usize::try_from(bytes).map_err(|_| Breach::Malformed)?, &[])
@@ -107,21 +106,21 @@ pub(super) fn bytes(held: &[u8]) -> Result<usize, Breach> {
 }
 
 impl<'r> Record<'r> {
-    /// Reads a record of which all [`bytes`] are there.
+    /// Reads a record of which all [`bytes`] are held.
     ///
     /// # Errors
-    /// What is wrong with it, or cannot be measured.
+    /// If it is malformed, or cannot be measured.
     pub(super) fn of(held: &'r [u8]) -> Result<Self, Breach> {
         match number(held, 0, 4) {
             LOCAL => Local::of(held).map(Self::Local),
             CENTRAL => Central::of(held).map(Self::Central),
-            WIDE_END => {
+            ZIP64_END => {
                 one_disk(&[number(held, 16, 4), number(held, 20, 4)], ELSEWHERE)?;
                 if number(held, 24, 8) != number(held, 32, 8) {
                     return Err(Breach::Malformed);
                 }
                 let end = End { records: number(held, 32, 8), bytes: number(held, 40, 8), offset: number(held, 48, 8) };
-                Ok(Self::WideEnd(end))
+                Ok(Self::Zip64End(end))
             }
             LOCATOR => {
                 one_disk(&[number(held, 4, 4), number(held, 16, 4).saturating_sub(1)], ELSEWHERE)?;
@@ -144,13 +143,13 @@ impl<'r> Local<'r> {
     fn of(held: &'r [u8]) -> Result<Self, Breach> {
         let flags = supported(number(held, 6, 2))?;
         let (name, extra) = after(held, LOCAL_BYTES, length(held, 26), length(held, 28));
-        let mut wide = Wide::of(extra);
-        let is_wide = wide.0.is_some();
+        let mut wide = Zip64Extra::of(extra);
+        let is_zip64 = wide.0.is_some();
         let uncompressed = wide.resolve(number(held, 22, 4))?;
         let compressed = wide.resolve(number(held, 18, 4))?;
         let sizes = Sizes { crc: crc(held, 14), compressed, uncompressed };
         let sizes = (flags & DESCRIBED_LATER == 0).then_some(sizes);
-        Ok(Self { name, method: number(held, 8, 2), sizes, is_wide })
+        Ok(Self { name, method: number(held, 8, 2), sizes, is_zip64 })
     }
 }
 
@@ -159,8 +158,9 @@ impl<'r> Central<'r> {
         supported(number(held, 8, 2))?;
         one_disk(&[number(held, 34, 2)], NARROW_ELSEWHERE)?;
         let (name, extra) = after(held, CENTRAL_BYTES, length(held, 28), length(held, 30));
-        let mut wide = Wide::of(extra);
-        // §4.5.3: the fields "MUST appear in the order shown", and only those that are elsewhere.
+        let mut wide = Zip64Extra::of(extra);
+        // §4.5.3: the fields "MUST appear in the order shown", and only those whose value is
+        // elsewhere.
         let uncompressed = wide.resolve(number(held, 24, 4))?;
         let compressed = wide.resolve(number(held, 20, 4))?;
         let offset = wide.resolve(number(held, 42, 4))?;
@@ -169,14 +169,14 @@ impl<'r> Central<'r> {
     }
 }
 
-/// What is left of the extra field with wide sizes, where there is one.
-struct Wide<'r>(Option<&'r [u8]>);
+/// The rest of the zip64 extra field, if there is one.
+struct Zip64Extra<'r>(Option<&'r [u8]>);
 
-impl<'r> Wide<'r> {
+impl<'r> Zip64Extra<'r> {
     fn of(mut extra: &'r [u8]) -> Self {
         while let Some((header, rest)) = extra.split_at_checked(4) {
             let Some((field, behind)) = rest.split_at_checked(length(header, 2)) else { break };
-            if number(header, 0, 2) == WIDE_EXTRA {
+            if number(header, 0, 2) == ZIP64_EXTRA {
                 return Self(Some(field));
             }
             extra = behind;
@@ -205,7 +205,7 @@ fn crc(held: &[u8], at: usize) -> u32 {
     u32::try_from(number(held, at, 4)).unwrap_or_default()
 }
 
-/// The two fields of these lengths that follow each other from `at`.
+/// Two consecutive fields of these lengths, from `at` on.
 fn after(held: &[u8], at: usize, first: usize, second: usize) -> (&[u8], &[u8]) {
     let rest = held.get(at..).unwrap_or_default();
     let (first, rest) = rest.split_at_checked(first).unwrap_or((rest, &[]));
@@ -216,7 +216,7 @@ fn supported(flags: u64) -> Result<u64, Breach> {
     if flags & UNSUPPORTED_FLAGS == 0 { Ok(flags) } else { Err(Breach::Unsupported) }
 }
 
-/// Numbers of disks must be zero, or say that they stand elsewhere.
+/// Disk numbers must be zero, or state that the value is elsewhere.
 fn one_disk(disks: &[u64], elsewhere: u64) -> Result<(), Breach> {
     if disks.iter().all(|disk| [0, elsewhere].contains(disk)) { Ok(()) } else { Err(Breach::Unsupported) }
 }

@@ -1,4 +1,4 @@
-//! Archives of every form, and what is wrong with others.
+//! Archives of every form, valid and invalid.
 
 #![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "a test counts in plain numbers")]
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::payload::decode::tests::raw;
-use archive::{File, Tail, archive, deflated, end, parts, stored, wide_end};
+use archive::{File, Tail, archive, deflated, end, parts, stored, zip64_end};
 
 const SEED: [u8; 16] = *b"0123456789abcdef";
 const MALFORMED: Result<u64, Breach> = Err(Breach::Malformed);
@@ -22,12 +22,12 @@ fn measure<'c>(chunks: impl IntoIterator<Item = &'c [u8]>, limit: u64) -> Result
     zip.finish()
 }
 
-/// Lets the archive take a whole chunk, in as many steps as that takes.
+/// Decodes a whole chunk, in as many steps as that needs.
 fn feed(zip: &mut Zip, mut chunk: &[u8]) -> Result<(), Breach> {
     let mut work = Work::default();
     loop {
         work.begin_step();
-        if zip.step(&mut chunk, &mut work)? == Step::Hungry && chunk.is_empty() {
+        if zip.step(&mut chunk, &mut work)? == Step::NeedsInput && chunk.is_empty() {
             return Ok(());
         }
     }
@@ -84,7 +84,7 @@ fn an_archive_that_ends_too_soon_is_malformed() {
 }
 
 #[test]
-fn archives_of_a_writer_that_others_use_are_measured() {
+fn archives_of_a_common_writer_are_measured() {
     let options = |method| ::zip::write::SimpleFileOptions::default().compression_method(method);
     let text = b"some text ".repeat(10_000);
     for (method, is_large) in [(::zip::CompressionMethod::Stored, false), (::zip::CompressionMethod::Deflated, true)] {
@@ -104,10 +104,10 @@ fn archives_of_a_writer_that_others_use_are_measured() {
 }
 
 #[test]
-fn the_end_may_be_wide_have_a_comment_or_stand_alone() {
+fn the_end_may_be_wide_have_a_comment_or_be_alone() {
     let (locals, centrals) = parts(&three());
     let directory = centrals.concat();
-    let wide = wide_end(3, directory.len(), locals.len());
+    let wide = zip64_end(3, directory.len(), locals.len());
     let narrow = end(3, directory.len(), locals.len(), b"PK\x05\x06 is a comment");
     for (end, expected) in [
         (narrow.clone(), Ok(1003)),
@@ -117,9 +117,9 @@ fn the_end_may_be_wide_have_a_comment_or_stand_alone() {
         ([&wide[..56], &narrow].concat(), MALFORMED),
         (wide[56..].to_vec(), MALFORMED),
         ([&wide[..56], &wide].concat(), MALFORMED),
-        (wide_end(2, directory.len(), locals.len()), MALFORMED),
-        (wide_end(3, directory.len() + 1, locals.len()), MALFORMED),
-        (wide_end(3, directory.len(), locals.len() - 1), MALFORMED),
+        (zip64_end(2, directory.len(), locals.len()), MALFORMED),
+        (zip64_end(3, directory.len() + 1, locals.len()), MALFORMED),
+        (zip64_end(3, directory.len(), locals.len() - 1), MALFORMED),
         ([&wide[..76], &end_of(3, directory.len(), locals.len() + 1)].concat(), MALFORMED),
         (end_of(2, directory.len(), locals.len()), MALFORMED),
         (end_of(3, directory.len() - 1, locals.len()), MALFORMED),
@@ -131,7 +131,7 @@ fn the_end_may_be_wide_have_a_comment_or_stand_alone() {
         assert_eq!(whole(&body), expected, "{end:x?}");
     }
     assert_eq!(whole(&archive(&[])), Ok(0), "an archive without entries");
-    assert_eq!(whole(&wide_end(0, 0, 0)), Ok(0), "the same with a wide end");
+    assert_eq!(whole(&zip64_end(0, 0, 0)), Ok(0), "the same with a wide end");
     assert_eq!(whole(&[archive(&[]), vec![0]].concat()), MALFORMED);
 }
 
@@ -140,7 +140,7 @@ fn end_of(records: usize, bytes: usize, offset: usize) -> Vec<u8> {
 }
 
 #[test]
-fn central_records_may_stand_in_any_order_but_each_describes_one_entry() {
+fn central_records_may_have_any_order_but_each_describes_one_entry() {
     let files = three();
     let (locals, centrals) = parts(&files);
     let [a, b, c] = [0, 1, 2].map(|at: usize| centrals[at].clone());
@@ -153,10 +153,10 @@ fn central_records_may_stand_in_any_order_but_each_describes_one_entry() {
     for (what, centrals, expected) in [
         ("in order", vec![a.clone(), b.clone(), c.clone()], Ok(1003)),
         ("in another order", vec![c.clone(), a.clone(), b.clone()], Ok(1003)),
-        ("the truth, told again", vec![a.clone(), b.clone(), lie(|_| {}, offset)], Ok(1003)),
+        ("an equal record", vec![a.clone(), b.clone(), lie(|_| {}, offset)], Ok(1003)),
         ("one is missing", vec![a.clone(), b.clone()], MALFORMED),
         ("all are missing", vec![], MALFORMED),
-        ("one is there twice", vec![a.clone(), b.clone(), c.clone(), c.clone()], MALFORMED),
+        ("a duplicate", vec![a.clone(), b.clone(), c.clone(), c.clone()], MALFORMED),
         ("one instead of another", vec![a.clone(), c.clone(), c.clone()], MALFORMED),
         ("another offset", vec![a.clone(), b.clone(), lie(|_| {}, offset + 1)], MALFORMED),
         ("another size", vec![a.clone(), b.clone(), lie(|file| file.size += 1, offset)], MALFORMED),
@@ -169,7 +169,7 @@ fn central_records_may_stand_in_any_order_but_each_describes_one_entry() {
         assert_eq!(whole(&with_directory(&locals, &centrals)), expected, "{what}");
     }
     let late = [&locals[..], &a, &files[0].local(), &b, &c].concat();
-    assert_eq!(whole(&late), MALFORMED, "an entry behind a central record");
+    assert_eq!(whole(&late), MALFORMED, "an entry after a central record");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn entries_that_overlap_are_refused() {
     let offset = locals.len() - inner.local().len();
     let body = with_directory(&locals, &[outer.central(0), inner.central(offset)]);
     assert_eq!(whole(&body), MALFORMED);
-    // And without the outer one in the directory.
+    // The same without the outer entry in the directory.
     assert_eq!(whole(&with_directory(&locals, &[inner.central(offset)])), MALFORMED);
 }
 
@@ -193,7 +193,7 @@ fn data_that_holds_a_descriptor_of_itself_ends_its_entry() {
 }
 
 #[test]
-fn sizes_that_lie_are_malformed() {
+fn wrong_sizes_are_malformed() {
     let text = [5; 1000];
     for (what, file) in [
         ("a size too large", File { size: 1001, ..deflated("a", &text) }),
@@ -201,14 +201,14 @@ fn sizes_that_lie_are_malformed() {
         ("a small size of a bomb", File { size: 1, ..deflated("a", &[0; 1_000_000]) }),
         ("a stored size too small", File { size: 999, ..stored("a", &text) }),
         ("another checksum", File { crc: 1, ..deflated("a", &text) }),
-        ("data behind the stream", File { data: [raw(&text), vec![0]].concat(), ..deflated("a", &text) }),
-        ("a stream cut short", File { data: raw(&text)[..10].to_vec(), ..deflated("a", &text) }),
+        ("data after the stream", File { data: [raw(&text), vec![0]].concat(), ..deflated("a", &text) }),
+        ("a truncated stream", File { data: raw(&text)[..10].to_vec(), ..deflated("a", &text) }),
         ("no stream at all", File { data: vec![], ..deflated("a", &text) }),
         ("not a stream", File { data: vec![0xff; 20], ..deflated("a", &text) }),
         ("a descriptor with another size", File { size: 999, ..deflated("a", &text).with(Tail::Narrow) }),
         ("a wide one", File { size: 999, ..deflated("a", &text).with(Tail::BareWide) }),
         ("another checksum in it", File { crc: 1, ..deflated("a", &text).with(Tail::BareNarrow) }),
-        ("a narrow one behind a wide header", deflated("a", &text).wide().with(Tail::Narrow)),
+        ("a narrow one after a wide header", deflated("a", &text).wide().with(Tail::Narrow)),
         ("a stored one without a signature", stored("a", &text).with(Tail::BareNarrow)),
         ("none", File { flags: 1 << 3, ..stored("a", &text) }),
     ] {
@@ -220,7 +220,7 @@ fn sizes_that_lie_are_malformed() {
 }
 
 #[test]
-fn what_cannot_be_inflated_is_unsupported() {
+fn unknown_methods_are_unsupported() {
     let file = deflated("a", b"text");
     for (what, file) in [
         ("encrypted", File { flags: 1, ..file.clone() }),
@@ -239,7 +239,7 @@ fn what_cannot_be_inflated_is_unsupported() {
 }
 
 #[test]
-fn between_entries_nothing_else_may_stand() {
+fn nothing_else_may_lie_between_entries() {
     let (locals, centrals) = parts(&three());
     let body = with_directory(&[&locals[..], b"junk"].concat(), &centrals);
     assert_eq!(whole(&body), MALFORMED);
@@ -261,22 +261,22 @@ fn a_bomb_is_refused_at_the_limit_over_all_its_entries() {
 }
 
 #[test]
-fn the_first_bytes_of_an_archive_tell() {
+fn the_first_bytes_identify_an_archive() {
     for (first, expected) in [
-        (&b""[..], Sniff::More),
-        (b"P", Sniff::More),
-        (b"PK\x05", Sniff::More),
-        (b"PK\x03\x04", Sniff::Yes),
-        (b"PK\x05\x06\0", Sniff::Yes),
-        (b"PK\x03\x06", Sniff::No),
-        (b"PKPK", Sniff::No),
-        (b"MZ", Sniff::No),
+        (&b""[..], FormatMatch::Incomplete),
+        (b"P", FormatMatch::Incomplete),
+        (b"PK\x05", FormatMatch::Incomplete),
+        (b"PK\x03\x04", FormatMatch::Yes),
+        (b"PK\x05\x06\0", FormatMatch::Yes),
+        (b"PK\x03\x06", FormatMatch::No),
+        (b"PKPK", FormatMatch::No),
+        (b"MZ", FormatMatch::No),
     ] {
         assert_eq!(is_zip(first), expected, "{first:?}");
     }
 }
 
-/// Data that is close to holding descriptors.
+/// Data that nearly contains descriptors.
 fn data() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![Just(b'P'), Just(b'K'), Just(7), Just(8), Just(0), any::<u8>()];
     prop::collection::vec(byte, 0..300)
@@ -284,12 +284,12 @@ fn data() -> impl Strategy<Value = Vec<u8>> {
 
 fn file() -> impl Strategy<Value = File> {
     let tail = prop::sample::select(vec![Tail::Missing, Tail::Narrow, Tail::Wide]);
-    (data(), any::<bool>(), any::<bool>(), tail).prop_map(|(data, is_stored, is_wide, tail)| {
+    (data(), any::<bool>(), any::<bool>(), tail).prop_map(|(data, is_stored, is_zip64, tail)| {
         let file = if is_stored { stored("name", &data) } else { deflated("other name", &data) };
-        let file = if is_wide { file.wide() } else { file };
+        let file = if is_zip64 { file.wide() } else { file };
         match tail {
             Tail::Missing => file,
-            Tail::Narrow | Tail::BareNarrow if !is_wide => file.with(tail),
+            Tail::Narrow | Tail::BareNarrow if !is_zip64 => file.with(tail),
             Tail::Narrow | Tail::Wide | Tail::BareNarrow | Tail::BareWide => file.with(Tail::Wide),
         }
     })
@@ -298,8 +298,8 @@ fn file() -> impl Strategy<Value = File> {
 proptest! {
     #[test]
     fn any_archive_is_measured_in_any_chunks(files in prop::collection::vec(file(), 0..8), chunk in 1_usize..100) {
-        // An empty entry may have a narrow descriptor that a wide one begins with.
-        prop_assume!(files.iter().all(|file| file.tail != Tail::Wide || file.is_wide || file.size > 0));
+        // An empty entry may have a narrow descriptor that is the beginning of a wide one.
+        prop_assume!(files.iter().all(|file| file.tail != Tail::Wide || file.is_zip64 || file.size > 0));
         let size = files.iter().map(|file| file.size).sum();
         let body = archive(&files);
         prop_assert_eq!(measure(body.chunks(chunk), size), Ok(size));

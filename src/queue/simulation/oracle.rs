@@ -1,12 +1,12 @@
-//! What must hold, told by what the streams live through and by every change of a record.
+//! What must hold, judged by the lives of the streams and by every change of a record.
 
 use std::collections::BTreeMap;
 
-use super::world::MILLI;
+use super::proxy::MILLI;
 use super::{KEYS, numbers, pool_of};
 use crate::limit::pool::{State, Ticket, WorkerId};
-use crate::queue::page::Page;
-use crate::queue::roster::{self, Roster};
+use crate::queue::member_list::{self, MemberList};
+use crate::queue::page::PoolPage;
 use crate::queue::stream::Reason;
 use crate::store::key::Key;
 
@@ -18,12 +18,12 @@ pub(super) struct Oracle {
     pub(super) is_calm: bool,
     vms: Vec<Vm>,
     pub(super) streams: BTreeMap<u32, Stream>,
-    roster: Roster,
+    members: MemberList,
     records: [State; KEYS],
-    /// Since when a slot has been free while somebody waited.
+    /// Since when a slot has been free while a request waited.
     idle_since: [Option<u64>; KEYS],
     /// How many were let in at once, resumed, refused for want of room and of time; how often a
-    /// living worker was buried.
+    /// living worker was evicted.
     pub(super) seen: [u64; 5],
 }
 
@@ -33,12 +33,12 @@ struct Vm {
     is_alive: bool,
     stood_still: bool,
     /// Until it has written anew what it has.
-    was_buried: bool,
-    /// It was on the roster when its callback began, and is still.
+    was_evicted: bool,
+    /// It was a member when its callback began, and still is.
     is_back: bool,
     /// It stood still in the middle of the callback that it is in.
     was_cut: bool,
-    /// The stream whose arrival is being told.
+    /// The stream that asks for its slots in this callback.
     arriving: Option<u32>,
 }
 
@@ -46,17 +46,17 @@ pub(super) struct Stream {
     vm: usize,
     pub(super) keys: Vec<usize>,
     at: u64,
-    pub(super) stand: Stand,
+    pub(super) state: StreamState,
     /// Its ticket; once that has gone from the record, when, and whether one before it stayed.
     ticket: Option<Ticket>,
     taken: Option<(u64, bool)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stand {
+pub(super) enum StreamState {
     Asking,
     Waiting,
-    Flying,
+    InFlight,
     Refused,
     Over,
 }
@@ -76,44 +76,50 @@ impl Oracle {
         self.streams.retain(|_, stream| stream.vm != vm);
     }
 
-    pub(super) fn stood_still(&mut self, vm: Option<usize>) {
-        if let Some(vm) = vm {
-            (self.vms[vm].stood_still, self.vms[vm].was_cut) = (true, true);
-        }
+    pub(super) fn stood_still(&mut self, vm: usize) {
+        (self.vms[vm].stood_still, self.vms[vm].was_cut) = (true, true);
     }
 
     /// A callback of `vm` begins.
     pub(super) fn begins(&mut self, vm: usize) {
         let vm = &mut self.vms[vm];
-        vm.is_back = vm.worker.is_some_and(|worker| self.roster.find(worker).is_some());
+        vm.is_back = vm.worker.is_some_and(|worker| self.members.find(worker).is_some());
         vm.was_cut = false;
     }
 
-    /// A tick of `vm` has ended: if it was on the roster when that began, it has written all that it has.
+    /// A tick of `vm` has ended: if it was a member when that began, it has written all of its state.
     pub(super) fn has_ticked(&mut self, vm: usize) {
         let vm = &mut self.vms[vm];
-        vm.was_buried &= !vm.is_back;
+        vm.was_evicted &= !vm.is_back;
     }
 
     pub(super) fn arrives(&mut self, stream: u32, vm: usize, keys: Vec<usize>, clock: u64) {
         self.vms[vm].arriving = Some(stream);
-        self.streams.insert(stream, Stream { vm, keys, at: clock, stand: Stand::Asking, ticket: None, taken: None });
+        self.streams
+            .insert(stream, Stream { vm, keys, at: clock, state: StreamState::Asking, ticket: None, taken: None });
     }
 
     /// The stream has its answer.
-    pub(super) fn answered(&mut self, vm: usize, stream: u32, from: Stand, answer: Result<(), Reason>, clock: u64) {
+    pub(super) fn answered(
+        &mut self,
+        vm: usize,
+        stream: u32,
+        from: StreamState,
+        answer: Result<(), Reason>,
+        clock: u64,
+    ) {
         self.vms[vm].arriving = None;
-        let (stood_still, was_buried) = (self.vms[vm].stood_still, self.vms[vm].was_buried);
-        let Some(one) = self.streams.get_mut(&stream).filter(|one| one.stand == from) else {
+        let (stood_still, was_evicted) = (self.vms[vm].stood_still, self.vms[vm].was_evicted);
+        let Some(one) = self.streams.get_mut(&stream).filter(|one| one.state == from) else {
             return self.fail(clock, format!("{answer:?} for stream {stream}, which is not {from:?}"));
         };
         let waited = clock - one.at;
         let most = one.keys.len() as u64 * numbers(0, 0).timeout().nanos() + 500 * MILLI;
-        let overtook = one.taken.is_some_and(|(_, overtook)| overtook) && answer.is_ok() && !was_buried;
+        let overtook = one.taken.is_some_and(|(_, overtook)| overtook) && answer.is_ok() && !was_evicted;
         let early = answer == Err(Reason::QueueTimeout) && waited < numbers(0, 0).timeout().nanos();
-        one.stand = if answer.is_ok() { Stand::Flying } else { Stand::Refused };
+        one.state = if answer.is_ok() { StreamState::InFlight } else { StreamState::Refused };
         self.seen[match (answer, from) {
-            (Ok(()), Stand::Waiting) => 1,
+            (Ok(()), StreamState::Waiting) => 1,
             (Ok(()), _) => 0,
             (Err(Reason::QueueFull | Reason::Unavailable(_)), _) => 2,
             (Err(Reason::QueueTimeout), _) => 3,
@@ -125,12 +131,12 @@ impl Oracle {
 
     pub(super) fn waits(&mut self, vm: usize, stream: u32) {
         self.vms[vm].arriving = None;
-        self.streams.entry(stream).and_modify(|stream| stream.stand = Stand::Waiting);
+        self.streams.entry(stream).and_modify(|stream| stream.state = StreamState::Waiting);
     }
 
     /// A stream of `vm` that may end now, by a number of the seed's.
     pub(super) fn open(&self, vm: usize) -> Vec<u32> {
-        let open = |stream: &Stream| stream.vm == vm && stream.stand != Stand::Over;
+        let open = |stream: &Stream| stream.vm == vm && stream.state != StreamState::Over;
         self.streams.iter().filter(|(_, stream)| open(stream)).map(|(number, _)| *number).collect()
     }
 
@@ -155,7 +161,7 @@ impl Oracle {
         let late = |stream: &&Stream| {
             let vm = &self.vms[stream.vm];
             let taken = stream.taken.is_some_and(|(since, _)| clock - since > bound);
-            stream.stand == Stand::Waiting && taken && vm.is_alive && !vm.stood_still && stream.keys.len() == 1
+            stream.state == StreamState::Waiting && taken && vm.is_alive && !vm.stood_still && stream.keys.len() == 1
         };
         if let Some(stream) = self.streams.values().find(late) {
             let ticket = stream.ticket;
@@ -164,17 +170,17 @@ impl Oracle {
     }
 
     pub(super) fn on_swap(&mut self, vm: usize, policy: u32, key: &[u8], before: &[u8], after: &[u8], clock: u64) {
-        if key == roster::KEY {
-            return self.on_roster(vm, &Roster::read(before).unwrap(), &Roster::read(after).unwrap(), clock);
+        if key == member_list::KEY {
+            return self.on_members(vm, &MemberList::read(before).unwrap(), &MemberList::read(after).unwrap(), clock);
         }
         let Some(number) = key.strip_prefix(b"sgp\x01") else { return };
         let page = u32::from_le_bytes(number.try_into().unwrap());
-        let (before, after) = (Page::read(before.to_vec()), Page::read(after.to_vec()));
+        let (before, after) = (PoolPage::read(before.to_vec()), PoolPage::read(after.to_vec()));
         for key in 0..KEYS {
             let Some(Key { fingerprint, .. }) = self.keys.get(key).copied().filter(|key| key.page == page) else {
                 continue;
             };
-            let (old, new) = (before.find(fingerprint).unwrap(), after.find(fingerprint).unwrap());
+            let (old, new) = (stored(&before, fingerprint), stored(&after, fingerprint));
             if old != new {
                 self.on_change(vm, policy, key, &old, &new, clock);
                 self.records[key] = new;
@@ -184,14 +190,14 @@ impl Oracle {
 
     fn on_change(&mut self, vm: usize, policy: u32, key: usize, old: &State, new: &State, clock: u64) {
         let slots = u64::from(numbers(policy, pool_of(key)).slots());
-        let has_come_back = self.vms[vm].was_buried;
+        let has_come_back = self.vms[vm].was_evicted;
         if new.in_flight() > old.in_flight().max(slots) && !has_come_back {
             self.fail(clock, format!("key {key}: VM {vm} lets in more than {slots}, from {old:?} to {new:?}"));
         }
         let acts = &self.vms[vm];
-        let is_dead = acts.worker.is_none_or(|worker| self.roster.find(worker).is_none());
+        let is_dead = acts.worker.is_none_or(|worker| self.members.find(worker).is_none());
         if is_dead && !acts.was_cut && (new.in_flight() > old.in_flight() || new.waiting.len() > old.waiting.len()) {
-            self.fail(clock, format!("key {key}: VM {vm} has been buried, and writes {new:?}"));
+            self.fail(clock, format!("key {key}: VM {vm} has been evicted, and writes {new:?}"));
         }
         let kept: Vec<&Ticket> = old.waiting.iter().filter(|ticket| new.waiting.contains(ticket)).collect();
         if !new.waiting.iter().take(kept.len()).eq(kept.iter().copied()) && !has_come_back {
@@ -204,34 +210,35 @@ impl Oracle {
                 stream.taken = Some((clock, overtakes));
             }
         }
-        // The one that is arriving has the ticket that is new.
+        // The new ticket is that of the stream that is arriving.
         let entered = new.waiting.last().filter(|ticket| !old.waiting.contains(ticket));
         let arriving = self.vms[vm].arriving.and_then(|stream| self.streams.get_mut(&stream));
         if let Some(stream) = arriving.filter(|stream| stream.keys[0] == key) {
             stream.ticket = entered.copied().or(stream.ticket);
         }
-        for (number, vm) in self.vms.iter().enumerate().filter(|(_, vm)| vm.is_alive && !vm.was_buried) {
-            let flies =
-                |stream: &&Stream| stream.vm == number && stream.stand == Stand::Flying && stream.keys.contains(&key);
-            let flying = self.streams.values().filter(flies).count();
+        for (number, vm) in self.vms.iter().enumerate().filter(|(_, vm)| vm.is_alive && !vm.was_evicted) {
+            let is_in_flight = |stream: &&Stream| {
+                stream.vm == number && stream.state == StreamState::InFlight && stream.keys.contains(&key)
+            };
+            let in_flight = self.streams.values().filter(is_in_flight).count();
             let leases = vm.worker.map_or(0, |worker| new.leases_of(worker));
-            if flying > leases as usize {
-                return self.fail(clock, format!("key {key}: {flying} of VM {number} in flight, {leases} leases"));
+            if in_flight > leases as usize {
+                return self.fail(clock, format!("key {key}: {in_flight} of VM {number} in flight, {leases} leases"));
             }
         }
     }
 
-    fn on_roster(&mut self, vm: usize, old: &Roster, new: &Roster, clock: u64) {
-        self.roster = new.clone();
-        let next = |roster: &Roster| roster.clone().join(None).unwrap().worker;
+    fn on_members(&mut self, vm: usize, old: &MemberList, new: &MemberList, clock: u64) {
+        self.members = new.clone();
+        let next = |members: &MemberList| members.clone().join(None).unwrap().worker;
         for worker in 0..next(old).0 {
-            let is_buried = old.find(WorkerId(worker)).is_some() && new.find(WorkerId(worker)).is_none();
-            let Some(buried) = self.vms.iter_mut().find(|vm| vm.worker == Some(WorkerId(worker))) else { continue };
-            if is_buried && buried.is_alive {
-                (buried.was_buried, buried.is_back) = (true, false);
+            let is_evicted = old.find(WorkerId(worker)).is_some() && new.find(WorkerId(worker)).is_none();
+            let Some(evicted) = self.vms.iter_mut().find(|vm| vm.worker == Some(WorkerId(worker))) else { continue };
+            if is_evicted && evicted.is_alive {
+                (evicted.was_evicted, evicted.is_back) = (true, false);
                 self.seen[4] += 1;
-                if !buried.stood_still {
-                    self.fail(clock, format!("worker {worker} was buried alive"));
+                if !evicted.stood_still {
+                    self.fail(clock, format!("worker {worker} was evicted alive"));
                 }
             }
         }
@@ -240,11 +247,16 @@ impl Oracle {
         }
     }
 
-    /// What is left when nobody has anything any more.
+    /// Verifies that nothing is left once all streams have ended.
     pub(super) fn finish(&mut self, clock: u64) {
-        let waiting = self.streams.values().filter(|stream| stream.stand == Stand::Waiting).count();
+        let waiting = self.streams.values().filter(|stream| stream.state == StreamState::Waiting).count();
         if waiting > 0 || !self.records.iter().all(State::is_idle) {
             self.fail(clock, format!("{waiting} streams wait, and of all records there is left {:?}", self.records));
         }
     }
+}
+
+/// The state under `fingerprint`, idle if there is none.
+fn stored(page: &PoolPage, fingerprint: u64) -> State {
+    page.find(fingerprint).unwrap().unwrap_or_default()
 }

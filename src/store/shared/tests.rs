@@ -8,8 +8,10 @@ use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
-use crate::host::fake::{At, FakeData};
-use crate::host::shared::predictor::{GUESS_AGE_MAX, ProbeKey, VersionPredictor, VersionProbe};
+use crate::host::fake::predicting::PredictingWorker;
+use crate::host::fake::{FakeData, FixedClock};
+use crate::host::shared::Swap;
+use crate::host::shared::predictor::{PREDICTION_AGE_MAX, VersionPredictor};
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
 use crate::limit::period::Period;
@@ -48,17 +50,17 @@ fn a_flood_of_random_keys_stays_within_the_bound() {
         let mut store = open(&data, 2_000);
         for name in 0..150_000 {
             let check = LimitCheck { rule, ..check(&store, name, FailureMode::Deny) };
-            assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
+            assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
         }
         assert!(store.drain_stats().evicted > 140_000);
-        let values = data.values.borrow();
-        let bytes: u64 = values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
+        let map = data.map.borrow();
+        let bytes: u64 = map.values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
         let bound = Geometry::new(2_000).bytes_max(record::bytes_max(&rule)) + 2 * (HOST_KEY_BYTES + 16);
         assert!(bytes <= bound, "{bytes} bytes, and at most {bound} are stated");
     }
 }
 
-/// Whoever has used up a quota of a month stays without, whatever somebody sends under invented keys of
+/// A caller that has used up its quota stays without, whatever another sends under invented keys of
 /// another limit: by bytes, of which a request takes many; and by requests of which one is all there is.
 #[test]
 fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
@@ -92,17 +94,17 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
             // Twenty callers: less than half of the store is theirs.
             for name in 0..20 {
                 let check = check(&store, b"logins", name, victim, units);
-                assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
+                assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
             }
             for name in 0..3_000 {
                 let check = check(&store, b"uploads", name, flood, each);
-                assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
+                assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
             }
             assert!(store.drain_stats().evicted > 2_000);
             let asker = |rule| if let Rule::Seats(seats) = rule { Rule::Seats(seats.asked_by(2)) } else { rule };
             let renewed = (0..20).filter(|name| {
                 let check = check(&store, b"logins", *name, asker(victim), 1);
-                store.try_charge_all(&mut [check], NOW, &At(NOW))
+                store.try_charge_all(&mut [check], NOW, &FixedClock(NOW))
             });
             assert_eq!(renewed.count(), 0, "{victim:?}, flooded by {flood:?}");
         }
@@ -114,7 +116,7 @@ fn as_many_keys_as_stated_live_without_loss() {
     let mut store = open(&FakeData::default(), 20_000);
     for name in 0..20_000 {
         let check = check(&store, name, FailureMode::Deny);
-        assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
     }
     assert_eq!(store.drain_stats().evicted, 0);
 }
@@ -125,15 +127,15 @@ fn another_keys_max_keeps_the_counts() {
     for keys_max in [1_000, 100_000, 500] {
         let mut store = open(&data, keys_max);
         let mut checks = [check(&store, 1, FailureMode::Deny)];
-        assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     }
     let mut store = open(&data, 7_000);
     for _ in 0..7 {
         let check = check(&store, 1, FailureMode::Deny);
-        assert!(store.try_charge_all(&mut [check], NOW, &At(NOW)));
+        assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
     }
     let check = check(&store, 1, FailureMode::Deny);
-    assert!(!store.try_charge_all(&mut [check], NOW, &At(NOW)), "ten units were taken under four sizes");
+    assert!(!store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)), "ten units were taken under four sizes");
 }
 
 #[test]
@@ -150,10 +152,10 @@ fn a_fault_leaves_the_verdict_to_the_failure_mode() {
     let mut store = open(&data, 100);
     data.fault.set(Some(Fault::HostStatus(10)));
     let mut checks = [check(&store, 1, FailureMode::Allow)];
-    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     assert_eq!(checks[0].answer, Err(Fault::HostStatus(10)));
     let mut checks = [check(&store, 1, FailureMode::Allow), check(&store, 2, FailureMode::Deny)];
-    assert!(!store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    assert!(!store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
 }
 
 #[test]
@@ -162,53 +164,22 @@ fn a_broken_page_is_a_fault_and_stays_untouched() {
     let mut store = open(&data, 30);
     data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT).unwrap();
     let mut checks = [check(&store, 1, FailureMode::Allow)];
-    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     assert_eq!(checks[0].answer, Err(Fault::BadRecord));
     assert_eq!(checks[0].charge, None);
-}
-
-/// Every swap conflicts, and every read after it fails.
-#[derive(Clone, Debug, Default)]
-struct FailsAfterConflict(FakeData, Rc<Cell<bool>>);
-
-impl SharedData for FailsAfterConflict {
-    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        self.0.read(key)
-    }
-
-    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
-        if self.1.get() {
-            self.0.fault.set(Some(Fault::HostStatus(10)));
-            return Ok(Swap::Conflict);
-        }
-        self.0.swap(key, value, seen)
-    }
 }
 
 #[test]
 fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
     for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
-        let data = FailsAfterConflict::default();
+        let data = FakeData::default();
         let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
-        data.1.set(true);
+        data.swap.set(Some(Ok(Swap::Conflict)));
+        data.fault_after_swap.set(Some(Fault::HostStatus(10)));
         let mut checks =
             [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
-        assert_eq!(store.try_charge_all(&mut checks, NOW, &At(NOW)), admitted);
+        assert_eq!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)), admitted);
         assert_eq!((checks[0].answer, checks[0].charge), (Err(Fault::HostStatus(10)), None));
-    }
-}
-
-/// How every swap of a page ends; the table itself is made as ever.
-#[derive(Clone, Debug)]
-struct NeverSwaps(FakeData, Rc<Cell<Option<Result<Swap, Fault>>>>);
-
-impl SharedData for NeverSwaps {
-    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        self.0.read(key)
-    }
-
-    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
-        self.1.get().unwrap_or_else(|| self.0.swap(key, value, seen))
     }
 }
 
@@ -216,103 +187,64 @@ impl SharedData for NeverSwaps {
 fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
     for (ends, fault) in [(Ok(Swap::Conflict), Fault::Contended), (Err(Fault::HostStatus(10)), Fault::HostStatus(10))] {
         for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
-            let data = NeverSwaps(FakeData::default(), Rc::default());
+            let data = FakeData::default();
             let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
             let mut checks =
                 [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
-            assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+            assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
             let charge = checks[0].charge.unwrap();
-            data.1.set(Some(ends));
-            assert_eq!(store.try_charge_all(&mut checks, NOW, &At(NOW)), admitted);
+            data.swap.set(Some(ends));
+            assert_eq!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)), admitted);
             assert_eq!((checks[0].answer, checks[0].charge), (Err(fault), None));
-            assert_eq!(store.refund(&checks[0].key, &checks[0].rule, &charge, &At(NOW)), Err(fault));
+            assert_eq!(store.refund(&checks[0].key, &checks[0].rule, &charge, &FixedClock(NOW)), Err(fault));
         }
     }
 }
 
 #[test]
-fn nothing_is_given_back_where_nothing_is_known() {
+fn nothing_is_refunded_to_an_empty_store() {
     let mut store = open(&FakeData::default(), 100);
     let mut checks = [check(&store, 1, FailureMode::Deny)];
-    assert!(store.try_charge_all(&mut checks, NOW, &At(NOW)));
+    assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     let charge = checks[0].charge.unwrap();
     let mut empty = open(&FakeData::default(), 100);
-    let reading = empty.refund(&checks[0].key, &checks[0].rule, &charge, &At(NOW)).unwrap();
+    let reading = empty.refund(&checks[0].key, &checks[0].rule, &charge, &FixedClock(NOW)).unwrap();
     assert_eq!((reading.balance.remaining, reading.balance.reset_in), (checks[0].rule.quota(), Span::ZERO));
 }
 
-/// A worker that foresees versions, and counts what it reads.
-#[derive(Clone, Debug, Default)]
-struct Seer {
-    data: FakeData,
-    predictor: Rc<VersionPredictor>,
-    reads: Rc<Cell<u32>>,
+type PredictingStore = SharedStore<PredictingWorker<FakeData>>;
+
+/// The store of one more worker over the same shared data, and the counter of the worker's reads.
+fn predicting(data: &FakeData) -> (PredictingStore, Rc<Cell<u32>>) {
+    let data = data.for_another_worker();
+    let reads = Rc::clone(&data.reads);
+    let worker = PredictingWorker::new(data, Some(VersionPredictor::default()));
+    (SharedStore::open(worker, "demo", 1_000, &[3; 16]).unwrap(), reads)
 }
 
-impl Seer {
-    fn beside(&self) -> Self {
-        Self { data: self.data.clone(), ..Self::default() }
-    }
-
-    fn open(&self) -> SharedStore<Self> {
-        SharedStore::open(self.clone(), "demo", 1_000, &[3; 16]).unwrap()
-    }
-}
-
-impl SharedData for Seer {
-    fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
-        self.reads.set(self.reads.get().saturating_add(1));
-        self.data.read(key)
-    }
-
-    fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
-        let swap = self.data.swap(key, value, seen)?;
-        match swap {
-            Swap::Done => self.predictor.stored(self),
-            Swap::Conflict => self.predictor.conflicted(),
-        }
-        Ok(swap)
-    }
-
-    fn predicted(&self) -> Option<Version> {
-        self.predictor.version()
-    }
-}
-
-impl VersionProbe for Seer {
-    fn write(&self, key: ProbeKey) -> Option<u32> {
-        let key = [key as u8];
-        let (_, seen) = self.data.read(&key).ok()?;
-        self.data.swap(&key, &[], seen).ok()?;
-        Some(self.data.read(&key).ok()?.1.cas())
-    }
-}
-
-fn ask(store: &mut SharedStore<Seer>, now: Timestamp) -> (bool, LimitCheck) {
+fn ask(store: &mut PredictingStore, now: Timestamp) -> (bool, LimitCheck) {
     let key = store.keys().partition(b"one").finish();
     let mut checks = [LimitCheck::new(OWNER, key, bucket(), Cost::Now(1), FailureMode::Deny)];
-    let admitted = store.try_charge_all(&mut checks, now, &At(now));
+    let admitted = store.try_charge_all(&mut checks, now, &FixedClock(now));
     let [check] = checks;
     (admitted, check)
 }
 
 #[test]
 fn a_worker_that_is_alone_reads_a_page_once() {
-    let worker = Seer::default();
-    let mut store = worker.open();
-    let opened = worker.reads.get();
+    let (mut store, reads) = predicting(&FakeData::default());
+    let opened = reads.get();
     assert!((0..10).all(|_| ask(&mut store, NOW).0));
-    assert_eq!(worker.reads.get(), opened + 1);
-    // Nobody is refused by what may not be there any more.
+    assert_eq!(reads.get(), opened + 1);
+    // A page that may be outdated refuses no request.
     assert!(!ask(&mut store, NOW).0);
-    assert_eq!(worker.reads.get(), opened + 2);
+    assert_eq!(reads.get(), opened + 2);
 }
 
 #[test]
 fn what_another_worker_wrote_is_seen() {
-    let first = Seer::default();
-    let second = first.beside();
-    let mut stores = [first.open(), second.open()];
+    let data = FakeData::default();
+    let mut stores = [predicting(&data).0, predicting(&data).0];
     let mut admitted = Vec::new();
     for turn in [0, 0, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1] {
         let (fits, check) = ask(&mut stores[turn], NOW);
@@ -321,18 +253,17 @@ fn what_another_worker_wrote_is_seen() {
     assert_eq!(admitted.len(), 10);
     // The first one remembers a page that is full; the other gives a unit back.
     let charge = admitted[0].charge.unwrap();
-    stores[1].refund(&admitted[0].key, &admitted[0].rule, &charge, &At(NOW)).unwrap();
+    stores[1].refund(&admitted[0].key, &admitted[0].rule, &charge, &FixedClock(NOW)).unwrap();
     assert!(ask(&mut stores[0], NOW).0);
-    // One after the other: what was recalled was out of date at times, and nobody wrote at the same moment.
+    // One after the other: what was cached was out of date at times, and no two workers wrote at the same moment.
     assert!(stores.iter_mut().all(|store| store.drain_stats().conflicts == 0));
 }
 
 #[test]
 fn what_was_recalled_long_ago_is_read() {
-    let worker = Seer::default();
-    let mut store = worker.open();
+    let (mut store, reads) = predicting(&FakeData::default());
     assert!(ask(&mut store, NOW).0);
-    let before = worker.reads.get();
-    assert!(ask(&mut store, NOW.after(GUESS_AGE_MAX)).0);
-    assert_eq!(worker.reads.get(), before + 1);
+    let before = reads.get();
+    assert!(ask(&mut store, NOW.after(PREDICTION_AGE_MAX)).0);
+    assert_eq!(reads.get(), before + 1);
 }

@@ -1,11 +1,11 @@
-//! The memory that the library asks for, counted.
+//! Counts the memory that the library allocates.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use brotli_decompressor::{Allocator, SliceWrapper, SliceWrapperMut};
 
-/// What all allocators of one stream have given out.
+/// The counts of all allocators of one stream.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
     counts: Rc<Counts>,
@@ -13,33 +13,32 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Counts {
-    /// Bytes that are held.
+    /// Bytes allocated now.
     held: Cell<usize>,
-    /// Bytes that were ever asked for.
-    asked: Cell<u64>,
+    /// Bytes allocated in all, including freed ones.
+    allocated: Cell<u64>,
     refused: Cell<bool>,
 }
 
-/// An allocator.
-pub(super) struct Cells {
+pub(super) struct CountingAllocator {
     memory: Memory,
-    /// The most bytes that it gives out at once.
-    most: usize,
+    /// The most bytes of one allocation.
+    bytes_max: usize,
 }
 
-/// Memory that was given out.
+/// An allocation.
 pub(super) struct Block<T> {
-    cells: Vec<T>,
+    items: Vec<T>,
     memory: Option<Memory>,
 }
 
 impl Memory {
-    /// An allocator that gives out `most` bytes at once, and nothing if asked for more.
-    pub(super) fn cells(&self, most: usize) -> Cells {
-        Cells { memory: self.clone(), most }
+    /// An allocator for allocations of up to `bytes_max` bytes. A larger one gets no memory.
+    pub(super) fn allocator(&self, bytes_max: usize) -> CountingAllocator {
+        CountingAllocator { memory: self.clone(), bytes_max }
     }
 
-    /// Whether more was asked for than is given out.
+    /// Whether an allocation was too large.
     pub(super) fn was_refused(&self) -> bool {
         self.counts.refused.get()
     }
@@ -48,25 +47,25 @@ impl Memory {
         self.counts.held.get()
     }
 
-    pub(super) fn asked(&self) -> u64 {
-        self.counts.asked.get()
+    pub(super) fn allocated(&self) -> u64 {
+        self.counts.allocated.get()
     }
 
     fn take(&self, bytes: usize) {
         self.counts.held.set(self.held().saturating_add(bytes));
-        self.counts.asked.set(self.asked().saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)));
+        self.counts.allocated.set(self.allocated().saturating_add(bytes as u64));
     }
 }
 
-impl<T: Clone + Default> Allocator<T> for Cells {
+impl<T: Clone + Default> Allocator<T> for CountingAllocator {
     type AllocatedMemory = Block<T>;
 
     fn alloc_cell(&mut self, length: usize) -> Block<T> {
-        if length.saturating_mul(size_of::<T>()) > self.most {
+        if length.saturating_mul(size_of::<T>()) > self.bytes_max {
             self.memory.counts.refused.set(true);
             return Block::default();
         }
-        let block = Block { cells: vec![T::default(); length], memory: Some(self.memory.clone()) };
+        let block = Block { items: vec![T::default(); length], memory: Some(self.memory.clone()) };
         self.memory.take(block.bytes());
         block
     }
@@ -78,25 +77,25 @@ impl<T: Clone + Default> Allocator<T> for Cells {
 
 impl<T> Block<T> {
     fn bytes(&self) -> usize {
-        self.cells.len().saturating_mul(size_of::<T>())
+        self.items.len().saturating_mul(size_of::<T>())
     }
 }
 
 impl<T> Default for Block<T> {
     fn default() -> Self {
-        Self { cells: Vec::new(), memory: None }
+        Self { items: Vec::new(), memory: None }
     }
 }
 
 impl<T> SliceWrapper<T> for Block<T> {
     fn slice(&self) -> &[T] {
-        &self.cells
+        &self.items
     }
 }
 
 impl<T> SliceWrapperMut<T> for Block<T> {
     fn slice_mut(&mut self) -> &mut [T] {
-        &mut self.cells
+        &mut self.items
     }
 }
 

@@ -1,7 +1,8 @@
-//! Bits, from the lowest of each byte on (RFC 1951 §3.1.1).
+//! Reads bits, starting with the lowest of each byte (RFC 1951 §3.1.1).
 
-/// Bits that were read and not used yet. They stay here over the end of a chunk only if what comes next
-/// needs more than these; so once anything is decoded, whole bytes among them are of the chunk at hand.
+/// Bits that were read but not used. They remain across the end of a chunk only if the next part
+/// needs more than these. So once anything was decoded, whole bytes among them belong to the
+/// current chunk.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Bits {
     hold: u64,
@@ -9,7 +10,8 @@ pub(super) struct Bits {
 }
 
 impl Bits {
-    /// Reads on until there are 48 bits at least, as many as a length with its distance has, or no byte is left.
+    /// Reads until there are at least 48 bits, the most of a length with its distance, or until no
+    /// byte is left.
     #[inline]
     pub(super) fn fill(&mut self, input: &mut &[u8]) {
         if self.count >= 48 {
@@ -19,7 +21,7 @@ impl Bits {
             let bytes = 63_u32.wrapping_sub(self.count) >> 3;
             self.hold |= u64::from_le_bytes(*eight).wrapping_shl(self.count);
             self.count = self.count.wrapping_add(bytes << 3);
-            // What was read of the last byte in part is read again.
+            // The last byte was read in part, and is read again.
             self.hold &= !(u64::MAX.wrapping_shl(self.count));
             *input = input.get(bytes as usize..).unwrap_or_default();
             return;
@@ -33,26 +35,26 @@ impl Bits {
         }
     }
 
-    /// The bits that are there; above them are zeros.
+    /// The available bits, with zeros above them.
     #[inline]
     pub(super) const fn peek(&self) -> u64 {
         self.hold
     }
 
-    /// How many those are.
+    /// The number of available bits.
     #[inline]
     pub(super) const fn count(&self) -> u32 {
         self.count
     }
 
-    /// Drops `count` bits, which must be there.
+    /// Drops `count` bits, which must be available.
     #[inline]
     pub(super) const fn skip(&mut self, count: u32) {
         self.hold = self.hold.wrapping_shr(count);
         self.count = self.count.wrapping_sub(count);
     }
 
-    /// Takes `count` bits, 15 at most, of those that are there; `None` if they are too few.
+    /// Takes `count` bits, at most 15; `None` if fewer are available.
     #[inline]
     pub(super) fn look(&mut self, count: u8) -> Option<u16> {
         let bits = u32::from(count);
@@ -64,7 +66,7 @@ impl Bits {
         u16::try_from(number).ok()
     }
 
-    /// Takes `count` bits, 32 at most; `None` if not all have come.
+    /// Takes `count` bits, at most 32; `None` if the input has too few.
     pub(super) fn take(&mut self, count: u32, input: &mut &[u8]) -> Option<u64> {
         self.fill(input);
         if count > self.count {
@@ -75,12 +77,12 @@ impl Bits {
         Some(number)
     }
 
-    /// Drops what is left of a byte.
+    /// Drops the rest of the current byte.
     pub(super) const fn align(&mut self) {
         self.skip(self.count & 7);
     }
 
-    /// Takes a whole byte off bits that are aligned.
+    /// Takes a whole byte from aligned bits.
     pub(super) fn held_byte(&mut self) -> Option<u8> {
         if self.count < 8 {
             return None;
@@ -90,7 +92,7 @@ impl Bits {
         byte
     }
 
-    /// Puts whole bytes back: `rest` is what is left of `whole`.
+    /// Returns whole bytes to the input: `rest` is the unread end of `whole`.
     pub(super) fn unread<'i>(&mut self, whole: &'i [u8], rest: &mut &'i [u8]) {
         let read = whole.len().saturating_sub(rest.len());
         let bytes = usize::try_from(self.count >> 3).unwrap_or_default().min(read);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::super::Breach;
 use super::bits::Bits;
 
-/// Bits that are looked up at once; the few codes that are longer are found bit by bit.
+/// Bits per table look-up. The few longer codes are found bit by bit.
 const LITERAL_BITS: u32 = 10;
 const DISTANCE_BITS: u32 = 8;
 const LENGTH_BITS: u32 = 7;
@@ -16,13 +16,13 @@ const DISTANCES_MAX: usize = 30;
 const SYMBOLS_MAX: usize = 288;
 const END_OF_BLOCK: usize = 256;
 
-/// In which order the lengths of the code for lengths come (§3.2.7).
+/// The order of the lengths of the code for lengths (§3.2.7).
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// The codes of all blocks that have none of their own (§3.2.6).
+/// The codes of blocks without codes of their own (§3.2.6).
 pub(super) static FIXED: LazyLock<Codes> = LazyLock::new(Codes::fixed);
 
-/// Both codes of a block, and what they are read from.
+/// Both codes of a block, and the lengths that they are built from.
 pub(super) struct Codes {
     pub(super) literals: Huffman<{ 1 << LITERAL_BITS }>,
     pub(super) distances: Huffman<{ 1 << DISTANCE_BITS }>,
@@ -59,8 +59,8 @@ impl Codes {
         codes
     }
 
-    /// Takes the three counts that a block with codes of its own begins with.
-    pub(super) fn announce(&mut self, number: u64) -> Result<(), Breach> {
+    /// Reads the three counts at the start of a block with its own codes.
+    pub(super) fn read_counts(&mut self, number: u64) -> Result<(), Breach> {
         let field = |shift: u32, mask: u64| usize::try_from(number >> shift & mask).unwrap_or_default();
         self.literal_count = field(0, 31).saturating_add(257);
         self.distance_count = field(5, 31).saturating_add(1);
@@ -71,17 +71,17 @@ impl Codes {
         if fits { Ok(()) } else { Err(Breach::Malformed) }
     }
 
-    /// How many lengths the block has.
+    /// The number of lengths in the block.
     pub(super) fn count(&self) -> u64 {
-        u64::try_from(self.literal_count.saturating_add(self.distance_count)).unwrap_or(u64::MAX)
+        self.literal_count.saturating_add(self.distance_count) as u64
     }
 
-    /// Reads the lengths of the code for lengths; says whether all have come.
+    /// Reads the lengths of the code for lengths; returns whether they are complete.
     pub(super) fn lengths_of_lengths(&mut self, bits: &mut Bits, input: &mut &[u8]) -> Result<bool, Breach> {
         while self.have < self.length_count {
             let Some(length) = bits.take(3, input) else { return Ok(false) };
-            let place = ORDER.get(self.have).and_then(|at| self.lengths.get_mut(*at)).ok_or(Breach::Malformed)?;
-            *place = u8::try_from(length).unwrap_or_default();
+            let position = ORDER.get(self.have).and_then(|at| self.lengths.get_mut(*at)).ok_or(Breach::Malformed)?;
+            *position = u8::try_from(length).unwrap_or_default();
             self.have = self.have.saturating_add(1);
         }
         self.of_lengths.build(self.lengths.get(..ORDER.len()).unwrap_or_default())?;
@@ -90,7 +90,7 @@ impl Codes {
         Ok(true)
     }
 
-    /// Reads the lengths of both codes, and builds these; says whether all have come.
+    /// Reads the lengths of both codes and builds the codes; returns whether they are complete.
     pub(super) fn lengths(&mut self, bits: &mut Bits, input: &mut &[u8]) -> Result<bool, Breach> {
         let total = self.literal_count.saturating_add(self.distance_count);
         while self.have < total {
@@ -125,11 +125,13 @@ impl Codes {
     }
 }
 
-/// A code, looked up by the next bits: `N` is two to as many of them as are looked up at once.
+/// A code with a table for the next bits. `N` is two to the power of the number of bits per
+/// look-up.
 pub(super) struct Huffman<const N: usize> {
-    /// A symbol and the length of its code, in the lower four bits; zero if the code is longer, or there is none.
+    /// The symbol, and the length of its code in the lower four bits; zero if the code is longer or
+    /// unused.
     short: [u16; N],
-    /// How many codes have each length.
+    /// The number of codes of each length.
     counts: [u16; BITS_MAX + 1],
     /// The symbols in the order of their codes.
     symbols: [u16; SYMBOLS_MAX],
@@ -138,35 +140,36 @@ pub(super) struct Huffman<const N: usize> {
 impl<const N: usize> Huffman<N> {
     const EMPTY: Self = Self { short: [0; N], counts: [0; BITS_MAX + 1], symbols: [0; SYMBOLS_MAX] };
 
-    /// Builds the code of symbols with these lengths of codes.
+    /// Builds the code from the code lengths of the symbols.
     fn build(&mut self, lengths: &[u8]) -> Result<(), Breach> {
         self.counts = [0; BITS_MAX + 1];
         for length in lengths {
             let count = self.counts.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
             *count = count.saturating_add(1);
         }
-        let (mut left, mut places, mut total) = (1_u32, [0_u16; BITS_MAX + 1], 0_u16);
-        for (count, place) in self.counts.iter().zip(&mut places).skip(1) {
+        let (mut left, mut positions, mut total) = (1_u32, [0_u16; BITS_MAX + 1], 0_u16);
+        for (count, position) in self.counts.iter().zip(&mut positions).skip(1) {
             left = (left << 1).checked_sub((*count).into()).ok_or(Breach::Malformed)?;
-            *place = total;
+            *position = total;
             total = total.saturating_add(*count);
         }
-        // As in zlib: a code that uses no symbol, or a single one by one bit, is the only one with gaps.
+        // As in zlib, a code may have gaps only if it uses no symbol, or a single one of one bit.
         let is_single = total == 1 && self.counts.get(1) == Some(&1) && N > 1 << LENGTH_BITS;
         if left > 0 && total > 0 && !is_single {
             return Err(Breach::Malformed);
         }
         for (symbol, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-            let place = places.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
-            *self.symbols.get_mut(usize::from(*place)).ok_or(Breach::Malformed)? =
+            let position = positions.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
+            *self.symbols.get_mut(usize::from(*position)).ok_or(Breach::Malformed)? =
                 u16::try_from(symbol).map_err(|_| Breach::Malformed)?;
-            *place = place.saturating_add(1);
+            *position = position.saturating_add(1);
         }
         self.look_up();
         Ok(())
     }
 
-    /// Fills the table of short codes: what is right for so many bits is right twice for one more.
+    /// Fills the table of short codes. Each code fills two entries for every bit by which it is
+    /// shorter.
     fn look_up(&mut self) {
         self.short = [0; N];
         let bits = N.trailing_zeros();
@@ -175,8 +178,8 @@ impl<const N: usize> Huffman<N> {
             self.short.copy_within(..half, half);
             half <<= 1;
             for symbol in self.symbols.iter().skip(at).take(count.into()) {
-                let place = code.reverse_bits().wrapping_shr(32_u32.wrapping_sub(length)) as usize;
-                if let Some(entry) = self.short.get_mut(place) {
+                let position = code.reverse_bits().wrapping_shr(32_u32.wrapping_sub(length)) as usize;
+                if let Some(entry) = self.short.get_mut(position) {
                     *entry = symbol << 4 | u16::try_from(length).unwrap_or_default();
                 }
                 code = code.wrapping_add(1);
@@ -186,7 +189,7 @@ impl<const N: usize> Huffman<N> {
         }
     }
 
-    /// Takes the next symbol off `bits`; `None` if these are too few to tell.
+    /// Takes the next symbol from `bits`; `None` if it needs more bits.
     #[inline]
     pub(super) fn decode(&self, bits: &mut Bits) -> Result<Option<u16>, Breach> {
         let index = usize::try_from(bits.peek() & u64::try_from(N).unwrap_or_default().wrapping_sub(1));
@@ -202,7 +205,7 @@ impl<const N: usize> Huffman<N> {
         Ok(Some(entry >> 4))
     }
 
-    /// Finds a code bit by bit: of each length they are consecutive numbers.
+    /// Finds a code bit by bit: the codes of each length are consecutive numbers.
     #[cold]
     fn decode_long(&self, bits: &mut Bits) -> Result<Option<u16>, Breach> {
         let (mut code, mut first, mut at) = (0_u32, 0_u32, 0_u32);
@@ -217,8 +220,8 @@ impl<const N: usize> Huffman<N> {
             let count = u32::from(count);
             if let Some(number) = code.checked_sub(first).filter(|number| *number < count) {
                 bits.skip(length);
-                let place = usize::try_from(at.wrapping_add(number)).unwrap_or(usize::MAX);
-                return self.symbols.get(place).copied().map(Some).ok_or(Breach::Malformed);
+                let position = usize::try_from(at.wrapping_add(number)).unwrap_or(usize::MAX);
+                return self.symbols.get(position).copied().map(Some).ok_or(Breach::Malformed);
             }
             first = first.wrapping_add(count);
             at = at.wrapping_add(count);

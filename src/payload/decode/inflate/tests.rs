@@ -1,4 +1,4 @@
-//! The decoder of deflated streams against those of others.
+//! The inflate decoder compared with other decoders.
 
 #![allow(clippy::arithmetic_side_effects, reason = "test code")]
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::super::SLICE_MAX;
 use super::*;
 
-/// Inflates pieces; returns what came out, what was left behind the end, and the work.
+/// Inflates pieces; returns the output, the number of bytes after the end, and the work.
 fn inflate(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, u64), Breach> {
     let (mut inflate, mut work, mut out, mut left) = (Inflate::default(), Work::default(), Vec::new(), 0);
     for piece in pieces {
@@ -24,7 +24,7 @@ fn inflate(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, u64), Breach> {
                 left += input.len();
                 break;
             }
-            if step == Step::Hungry {
+            if step == Step::NeedsInput {
                 assert!(input.is_empty());
                 break;
             }
@@ -33,7 +33,7 @@ fn inflate(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, u64), Breach> {
     if inflate.has_ended() { Ok((out, left, work.done())) } else { Err(Breach::Malformed) }
 }
 
-/// The same by another decoder.
+/// The same with another decoder.
 fn oracle(body: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(1 << 20);
     let status = Decompress::new(false).decompress_vec(body, &mut out, FlushDecompress::Finish);
@@ -58,7 +58,7 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn streams_of_every_level_inflate_and_take_nothing_behind_them(
+    fn streams_of_every_level_inflate_and_take_nothing_after_them(
         body in bodies(),
         level in 0_u32..10,
         flush in prop_oneof![Just(1_usize << 30), 1_usize..300],
@@ -73,11 +73,11 @@ proptest! {
         prop_assert!(inflate(&[head, tail]).unwrap() == (whole.0.clone(), 9, whole.2));
         let bytes: Vec<&[u8]> = deflated[..end].chunks(1).collect();
         let by_byte = inflate(&bytes).unwrap();
-        prop_assert!((by_byte.0, by_byte.2) == (whole.0, whole.2), "the work is the same however it is cut");
+        prop_assert!((by_byte.0, by_byte.2) == (whole.0, whole.2), "the work does not depend on the chunks");
     }
 
     #[test]
-    fn mutated_and_random_streams_are_what_another_decoder_says(
+    fn mutated_and_random_streams_decode_as_another_decoder_does(
         body in bodies(),
         level in 0_u32..10,
         noise in prop::collection::vec(any::<u8>(), 0..300),
@@ -97,8 +97,8 @@ proptest! {
 }
 
 #[test]
-fn blocks_and_tables_are_work_though_nothing_comes_out() {
-    // Four empty blocks of fixed codes are five bytes: 010 0000000 each.
+fn blocks_and_tables_are_work_even_without_output() {
+    // Four empty blocks of fixed codes take five bytes: 010 0000000 each.
     let blocks = |bits: &str, times: usize| {
         let bits = bits.repeat(times) + "1100000000000000";
         let bits: Vec<u8> = bits.bytes().map(|bit| bit - b'0').collect();

@@ -1,21 +1,21 @@
-//! The last 32 KiB that came out, and what comes out now.
+//! The last 32 KiB of output, and the output of the current step.
 
 use super::MATCH_MAX;
 
 const DISTANCE_MAX: usize = 32 * 1024;
 const FIRST_BYTES: usize = 1024;
-/// What the window grows to: the farthest match, what one step inflates, and a last match.
+/// The largest window: the farthest match, the output of one step, and one more match.
 const BYTES_MAX: usize = DISTANCE_MAX + super::super::SLICE_MAX + MATCH_MAX;
 
-/// It grows with the stream. At the end of its bytes, the last 32 KiB move to their beginning.
+/// The window grows with the stream. When it is full, its last 32 KiB move to the front.
 #[derive(Default)]
 pub(super) struct Window {
     bytes: Vec<u8>,
-    /// Where the next byte is put.
+    /// The position of the next byte.
     at: usize,
-    /// Where the first byte of this step was put.
+    /// The position of the first byte of this step.
     start: usize,
-    /// The last place where a match may begin in this step.
+    /// The last position at which a match may begin in this step.
     last: usize,
 }
 
@@ -45,7 +45,7 @@ impl Window {
         self.bytes.get(self.start..self.at).unwrap_or_default()
     }
 
-    /// Whether a match still fits.
+    /// Whether one more match fits.
     #[inline]
     pub(super) fn has_room(&mut self) -> bool {
         if self.at > self.last {
@@ -58,7 +58,7 @@ impl Window {
         true
     }
 
-    /// Grows to `least` bytes, and beyond that so that it grows seldom.
+    /// Grows to at least `least` bytes, and by more than that, so that it rarely grows.
     #[cold]
     fn grow(&mut self, least: usize) {
         let bytes = self.bytes.len().saturating_mul(2).max(FIRST_BYTES).max(least).min(BYTES_MAX);
@@ -68,13 +68,13 @@ impl Window {
 
     #[inline]
     pub(super) fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.at) {
-            *place = byte;
+        if let Some(target) = self.bytes.get_mut(self.at) {
+            *target = byte;
             self.at = self.at.wrapping_add(1);
         }
     }
 
-    /// Copies at most `most` bytes of `input`; returns how many.
+    /// Copies at most `most` bytes of `input`; returns the number copied.
     pub(super) fn append(&mut self, input: &[u8], most: usize) -> usize {
         let room = self.last.saturating_add(MATCH_MAX).saturating_sub(self.at);
         let count = most.min(input.len()).min(room);
@@ -82,13 +82,14 @@ impl Window {
         if end > self.bytes.len() {
             self.grow(end);
         }
-        let (Some(place), Some(data)) = (self.bytes.get_mut(self.at..end), input.get(..count)) else { return 0 };
-        place.copy_from_slice(data);
+        let (Some(target), Some(data)) = (self.bytes.get_mut(self.at..end), input.get(..count)) else { return 0 };
+        target.copy_from_slice(data);
         self.at = end;
         count
     }
 
-    /// Repeats `length` bytes from `distance` bytes back; `None` if nothing is there.
+    /// Repeats `length` bytes from `distance` bytes back; `None` if the window does not reach that
+    /// far.
     #[inline]
     pub(super) fn repeat(&mut self, distance: usize, length: usize) -> Option<()> {
         let from = self.at.checked_sub(distance)?;
@@ -98,10 +99,10 @@ impl Window {
                 let byte = *self.bytes.get(from)?;
                 self.bytes.get_mut(self.at..end)?.fill(byte);
             } else {
-                let (mut source, mut place) = (from, self.at);
-                while place < end {
-                    *self.bytes.get_mut(place)? = *self.bytes.get(source)?;
-                    (source, place) = (source.wrapping_add(1), place.wrapping_add(1));
+                let (mut source, mut target) = (from, self.at);
+                while target < end {
+                    *self.bytes.get_mut(target)? = *self.bytes.get(source)?;
+                    (source, target) = (source.wrapping_add(1), target.wrapping_add(1));
                 }
             }
             self.at = end;
@@ -110,7 +111,7 @@ impl Window {
         if end > self.bytes.len() {
             return None;
         }
-        // What was copied repeats with the same distance, so each round may copy twice as much.
+        // The copied bytes repeat with the same distance, so each round can copy twice as much.
         while self.at < end {
             let count = self.at.wrapping_sub(from).min(end.wrapping_sub(self.at));
             self.bytes.copy_within(from..from.wrapping_add(count), self.at);

@@ -1,9 +1,9 @@
-//! Bodies that decode to far more than the limit, in the last stage or in one before it.
+//! Bodies that decode to far more than the limit, in the last stage or in an earlier one.
 
 use super::*;
 
 const LIMIT: u64 = 10_000_000;
-/// What a bomb decodes to.
+/// The decoded size of a bomb.
 const BOMB: u64 = 200_000_000;
 
 /// Encodes `bytes` zeros, a chunk at a time.
@@ -41,7 +41,7 @@ fn zeros(field: &str, bytes: u64) -> Vec<u8> {
     }
 }
 
-/// Feeds chunks until one breaches; returns that, and how many bytes the sink was given.
+/// Feeds chunks until one breaches; returns the result and the number of bytes passed to the sink.
 fn burst(field: &str, body: &[u8], limit: u64) -> (Result<(), Breach>, u64) {
     let mut decoder = DecodedSize::new(&encodings(field), Files::Leave, limit, [7; 16]);
     let mut given = 0;
@@ -87,8 +87,9 @@ fn a_bomb_in_a_bomb_is_refused_at_the_limit() {
 }
 
 #[test]
-fn a_stage_that_swells_is_refused_also_where_nothing_comes_out_in_the_end() {
-    // Stored blocks without a byte, and skippable frames: both shrink to a thousandth, and decode to nothing.
+fn a_stage_that_expands_is_refused_even_if_the_final_output_is_empty() {
+    // Empty stored blocks and skippable frames both compress to a thousandth, and decode to
+    // nothing.
     let mut blocks = [0, 0, 0, 0xff, 0xff].repeat(4_000_000);
     blocks.extend([1, 0, 0, 0xff, 0xff]);
     let frames = b"\x50\x2a\x4d\x18\0\0\0\0".repeat(2_000_000);

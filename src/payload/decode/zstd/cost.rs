@@ -1,41 +1,61 @@
-//! What the library does and keeps for a frame, told from headers.
+//! The cost of a frame in work and memory, estimated from its headers.
 
+use super::BLOCK_MAX;
 use crate::payload::decode::number;
 
-/// The work of a frame, of a block, and of each byte that comes out.
+/// The work of a frame, of a block, and of each byte put out.
 pub(super) const FRAME: u64 = 1_000;
 const BLOCK: u64 = 150;
 pub(super) const BYTE_OUT: u64 = 3;
-/// Of a compressed block: itself, each byte, each sequence.
+/// The work of a compressed block, and of each byte and each sequence in it.
 const COMPRESSED: u64 = 300;
 const BYTE_IN: u64 = 10;
 const SEQUENCE: u64 = 14;
-/// Of the table of literals, and of one of the three tables of sequences: predefined, or its own.
+/// The work of the table of literals, and of each of the three tables of sequences: predefined or
+/// transmitted.
 const LITERALS: u64 = 3_000;
 const PREDEFINED: u64 = 300;
-const OWN: u64 = 2_000;
+const TRANSMITTED: u64 = 2_000;
 
-/// A window that is reserved at once without harm.
+/// A window that may be reserved at once without harm.
 pub(super) const WINDOW_SMALL: u64 = 64 * 1024;
-/// What may stay allocated between two blocks.
+/// The capacity that may stay allocated between two blocks.
 pub(super) const HELD_KEPT: usize = 4 * 1024;
 
-/// What the tables of an open frame take.
+/// The memory of the tables of an open frame.
 const TABLES_BYTES: usize = 40 * 1024;
-/// What the library adds to what it must keep.
+/// The library's memory beyond the bytes that it must keep.
 const SLACK_BYTES: usize = 256 * 1024;
 
-/// Bytes that a frame holds of which the library had to keep so many at once.
+/// The memory of a frame for which the library had to keep `kept` bytes at once.
 pub(super) fn memory(kept: usize) -> usize {
     let ring = match kept.checked_sub(SLACK_BYTES) {
         None => kept.next_power_of_two(),
         Some(beyond) => beyond.next_power_of_two().saturating_add(SLACK_BYTES),
     };
-    // A block and its literals stay there as well.
+    // It also keeps a block and its literals.
     ring.saturating_add(TABLES_BYTES).saturating_add(kept.min(SLACK_BYTES))
 }
 
-/// The work of a block that is there with its header.
+/// The most work of writing the content of a block into the library's window: half a unit for each
+/// byte.
+///
+/// The headers of a block with sequences do not state its size, so it counts as a full one.
+pub(super) fn of_window(block: &[u8], window: u64) -> u64 {
+    let header = number(block, 0, 3);
+    let bytes = match (header >> 1) & 3 {
+        // A raw block, and a run of one byte, state their size.
+        0 | 1 => header >> 3,
+        _ => {
+            let content = block.get(3..).unwrap_or_default();
+            let literals = Literals::of(content);
+            if sequence_count(literals.after(content)).0 == 0 { literals.regenerated } else { BLOCK_MAX }
+        }
+    };
+    bytes.min(BLOCK_MAX).min(window) >> 1
+}
+
+/// The work of a complete block.
 pub(super) fn of_block(block: &[u8]) -> u64 {
     let header = number(block, 0, 3);
     if (header >> 1) & 3 != 2 {
@@ -51,7 +71,7 @@ pub(super) fn of_block(block: &[u8]) -> u64 {
         [2, 4, 6].map(|at| of_mode((modes >> at) & 3)).iter().fold(0, |sum, units| units.saturating_add(sum))
     };
     let of_literals = if literals.has_table { LITERALS } else { 0 };
-    let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX).saturating_mul(BYTE_IN);
+    let bytes = (content.len() as u64).saturating_mul(BYTE_IN);
     let fixed = BLOCK.saturating_add(COMPRESSED).saturating_add(of_literals).saturating_add(tables);
     fixed
         .saturating_add(bytes)
@@ -62,12 +82,12 @@ pub(super) fn of_block(block: &[u8]) -> u64 {
 const fn of_mode(mode: u64) -> u64 {
     match mode {
         0 => PREDEFINED,
-        2 => OWN,
+        2 => TRANSMITTED,
         _ => 0,
     }
 }
 
-/// The head of a section of literals (RFC 8878 §3.1.1.3.1).
+/// The header of a literals section (RFC 8878 §3.1.1.3.1).
 struct Literals {
     has_table: bool,
     regenerated: u64,
@@ -99,14 +119,14 @@ impl Literals {
         Self { has_table: kind == 2, regenerated: sizes & mask, header_bytes, bytes: (sizes >> bits) & mask }
     }
 
-    /// What follows the section.
+    /// The content after the section.
     fn after<'c>(&self, content: &'c [u8]) -> &'c [u8] {
         let bytes = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         content.get(self.header_bytes.saturating_add(bytes)..).unwrap_or_default()
     }
 }
 
-/// The number of sequences and the modes of their tables (§3.1.1.3.2.1).
+/// The number of sequences, and the modes of their tables (§3.1.1.3.2.1).
 fn sequence_count(section: &[u8]) -> (u64, u64) {
     match number(section, 0, 1) {
         0 => (0, 0),

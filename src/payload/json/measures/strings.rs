@@ -1,13 +1,13 @@
-//! Names and strings: how long they are, and which of those that the rules ask for.
+//! Names and strings: their lengths, and which of them the rules name.
 
 use super::super::breach::{Breach, Stop};
 use super::super::candidates::{CANDIDATES_MAX, Candidates};
+use super::super::cursors::ROLES;
 use super::super::names::Names;
-use super::super::places::ROLES;
 use super::super::rules::CONDITIONS_MAX;
 use super::Measures;
 
-/// What a string is.
+/// The use of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Use {
     /// The name of a member.
@@ -16,7 +16,7 @@ pub(in super::super) enum Use {
     Value,
 }
 
-/// The string that is read.
+/// The string that is being read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenText {
     bytes: u64,
@@ -27,7 +27,7 @@ pub(super) struct OpenText {
 const PATHS_AT: usize = CONDITIONS_MAX;
 const _: () = assert!(PATHS_AT + ROLES <= CANDIDATES_MAX);
 
-/// The bits of conditions among those of candidates.
+/// The bits of the conditions among those of the candidates.
 const CONDITIONS: u16 = !(u16::MAX << PATHS_AT);
 
 impl Measures {
@@ -42,20 +42,20 @@ impl Measures {
         if let Some(names) = &mut self.names {
             names.begin(depth);
         }
-        // A condition that is met stays so.
+        // A condition that was met stays met.
         let conditions = if self.counts() { self.conditions & !self.top.met } else { 0 };
-        let paths = if self.places.reaches(depth) { self.places.wanted(depth) } else { 0 };
+        let paths = if self.cursors.reaches(depth) { self.cursors.continuing(depth) } else { 0 };
         self.text = OpenText::new(conditions | paths << PATHS_AT);
         Ok(())
     }
 
-    /// A string begins, a value that has begun.
+    /// A string begins; its value has begun.
     #[inline(always)]
     pub(in super::super) fn begin_string(&mut self) {
-        self.text = OpenText::new(self.asked);
+        self.text = OpenText::new(self.named);
     }
 
-    /// The string goes on with `piece`, whose last byte is sent at `last`.
+    /// The string continues with `piece`, whose last byte is at `last`.
     #[inline(always)]
     pub(in super::super) fn push_text(&mut self, what: Use, piece: &[u8], last: u64) -> Result<(), Stop> {
         self.text.bytes = self.text.bytes.saturating_add(piece.len() as u64);
@@ -79,7 +79,7 @@ impl Measures {
         self.found_text(what, found, end)
     }
 
-    /// The string that has begun is `text`, in one piece, and ends with the quote before `end`.
+    /// The string is `text`, in one piece, and ends with the quote before `end`.
     #[inline(always)]
     pub(in super::super) fn whole_text(&mut self, what: Use, text: &[u8], end: u64) -> Result<(), Stop> {
         self.bound_text(what, text.len() as u64, end.saturating_sub(2))?;
@@ -93,7 +93,7 @@ impl Measures {
         self.found_text(what, found, end)
     }
 
-    /// A string has so many `bytes`, the last of them sent at `last`.
+    /// The string has this many `bytes`, the last of them at `last`.
     #[inline(always)]
     fn bound_text(&self, what: Use, bytes: u64, last: u64) -> Result<(), Stop> {
         let (limit, breach) = match what {
@@ -107,15 +107,15 @@ impl Measures {
         Err(breach.at(last.saturating_sub(after)))
     }
 
-    /// A string has ended before `end`, and is the texts of `found`.
+    /// A string has ended before `end` and equals the candidates in `found`.
     #[inline(always)]
     fn found_text(&mut self, what: Use, found: u16, end: u64) -> Result<(), Stop> {
         let last = end.saturating_sub(1);
         match what {
             Use::Name => {
-                self.asked = found & CONDITIONS;
+                self.named = found & CONDITIONS;
                 if found & !CONDITIONS != 0 {
-                    self.places.enter_member(found >> PATHS_AT, self.depth());
+                    self.cursors.enter_member(found >> PATHS_AT, self.depth());
                 }
                 self.names.as_mut().map_or(Ok(()), Names::end).map_err(|breach| breach.at(last))
             }
@@ -129,11 +129,11 @@ impl Measures {
         }
     }
 
-    /// The texts that a string is compared with, by their numbers.
+    /// The candidates for a string, by their numbers.
     fn candidate<'m>(&'m self, what: Use) -> impl Fn(usize) -> Option<&'m [u8]> {
         let conditions = self.rules.objects.as_ref().map(|rule| &rule.conditions);
         move |number| match (what, number.checked_sub(PATHS_AT)) {
-            (Use::Name, Some(role)) => self.places.name(role, self.depth()),
+            (Use::Name, Some(role)) => self.cursors.name(role, self.depth()),
             (Use::Name, None) => conditions?.name(number),
             (Use::Value, _) => conditions?.text(number),
         }
@@ -141,7 +141,7 @@ impl Measures {
 }
 
 impl OpenText {
-    /// Nothing of it has come; it may be one of `candidates`.
+    /// Begins a string that may equal one of `candidates`.
     pub(super) const fn new(candidates: u16) -> Self {
         Self { bytes: 0, candidates: Candidates::new(candidates) }
     }

@@ -1,4 +1,5 @@
-//! Arbitrary bodies: few names and texts, so that they meet; any order, white space and escapes.
+//! Arbitrary bodies: few names and texts, so that they coincide; in any order, with white space and
+//! escapes.
 
 use std::fmt::Write as _;
 
@@ -64,7 +65,7 @@ fn written(text: fn(&mut Writer, &str)) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A valid body with a few of its bytes changed, and so most often an invalid one.
+/// A valid body with a few of its bytes changed, and so usually invalid.
 pub(super) fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         prop::sample::select(b"[]{},:\"\\ \n-+.eE019tfnu/d8DcC\x80\xBF\xC2\xE0\xED\xF0\xF4\xFF\x00".to_vec()),
@@ -86,7 +87,7 @@ pub(super) fn damaged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Writes a value; what the grammar leaves open is chosen by `choices`, over and over.
+/// Writes a value. `choices`, repeated, decides what the grammar leaves open.
 struct Writer {
     out: String,
     /// Writes a string.

@@ -1,8 +1,8 @@
-//! Clients that mean harm: what is kept stays small, whatever they send.
+//! Hostile clients: whatever they send, a meter keeps little.
 
 use super::*;
 
-/// The most that a meter may keep outside of itself, names apart.
+/// The most that a meter may allocate outside of itself, names not counted.
 const KEPT_MAX: usize = 16 * 2 * DEPTH_MAX as usize;
 
 fn meter(words: &str) -> Meter {
@@ -21,7 +21,7 @@ fn a_million_brackets_open_no_more_than_the_depth() {
 }
 
 #[test]
-fn the_greatest_depth_is_the_greatest() {
+fn no_policy_allows_more_than_the_greatest_depth() {
     let most = DEPTH_MAX as usize;
     let body = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(feed_all(&rules("depth=1024"), [body(most).as_bytes()]).is_ok());
@@ -31,7 +31,7 @@ fn the_greatest_depth_is_the_greatest() {
 }
 
 #[test]
-fn a_long_string_leaves_nothing_behind() {
+fn a_long_string_is_not_kept() {
     let chunk = vec![b'a'; 64 * 1024];
     let mut meter = meter("value=/a:1000000000 count=:1 items=/b unique members=9 string_bytes=104857600");
     meter.feed(b"{\"a\":\"").unwrap();
@@ -46,7 +46,7 @@ fn a_long_string_leaves_nothing_behind() {
 }
 
 #[test]
-fn long_numbers_names_and_white_space_leave_nothing_behind() {
+fn long_numbers_names_and_white_space_are_not_kept() {
     for (start, repeated, end) in [
         ("", "1", ""),
         ("1e", "0", ""),
@@ -64,7 +64,7 @@ fn long_numbers_names_and_white_space_leave_nothing_behind() {
         meter.feed(chunk.as_bytes()).unwrap();
         let kept = meter.memory();
         for _ in 0..20 {
-            // Cut at another place each time.
+            // Cut at a different offset each time.
             let (left, right) = chunk.as_bytes().split_at(7_777);
             meter.feed(left).unwrap();
             meter.feed(right).unwrap();
@@ -76,14 +76,14 @@ fn long_numbers_names_and_white_space_leave_nothing_behind() {
 }
 
 #[test]
-fn names_are_remembered_up_to_their_bound() {
+fn names_are_kept_up_to_their_bound() {
     let members = |count: u64| (0..count).map(|name| format!("\"{name}\":1")).collect::<Vec<_>>().join(",");
     let unique = rules("unique members=100000");
     let fits = format!("{{{}}}", members(NAMES_MAX));
     assert!(feed_all(&unique, [fits.as_bytes()]).is_ok());
     let more = format!("{{{}}}", members(NAMES_MAX + 1));
     assert_eq!(feed_all(&unique, [more.as_bytes()]), Err(Breach::Names { limit: NAMES_MAX }));
-    // Those of objects that have ended are forgotten, so the next has room again.
+    // Names of objects that have ended are forgotten, so the next object has room again.
     let both = format!("[{fits},{fits}]");
     assert!(feed_all(&unique, [both.as_bytes()]).is_ok());
     let nested = format!("{{\"a\":{fits}}}");
@@ -93,7 +93,7 @@ fn names_are_remembered_up_to_their_bound() {
 }
 
 #[test]
-fn names_cost_their_bound_at_the_most() {
+fn names_take_no_more_memory_than_their_bound() {
     let members = (0..NAMES_MAX).map(|name| format!("\"{name}\":1")).collect::<Vec<_>>().join(",");
     let mut meter = meter("unique members=100000");
     meter.feed(format!("{{{members}").as_bytes()).unwrap();

@@ -1,8 +1,9 @@
-//! The slow and obvious twin: a valid body as a tree, which keeps what occurs twice and where it stands.
+//! The slow and obvious oracle: a valid body as a tree, with duplicates, and the offset of each
+//! value.
 
 use std::collections::BTreeSet;
 
-/// A value and where its bytes are.
+/// A value and the range of its bytes.
 #[derive(Debug)]
 pub(super) struct Tree {
     start: usize,
@@ -19,7 +20,7 @@ enum Node {
 }
 
 impl Tree {
-    /// Reads a body that is known to be valid.
+    /// Parses a valid body.
     pub(super) fn parse(body: &[u8]) -> Self {
         Parser { body, at: 0 }.value()
     }
@@ -36,14 +37,14 @@ impl Tree {
         }
     }
 
-    /// The value and all that are in it.
+    /// The value and all values in it.
     pub(super) fn all(&self) -> Vec<&Self> {
         let mut all = vec![self];
         all.extend(self.children().into_iter().flat_map(Self::all));
         all
     }
 
-    /// All values at the place that these names and indexes lead to.
+    /// All values at the path of these names and indexes.
     pub(super) fn at(&self, steps: &[&str]) -> Vec<&Self> {
         let [step, steps @ ..] = steps else { return vec![self] };
         let next: Vec<&Self> = match &self.node {
@@ -68,29 +69,26 @@ impl Tree {
         })
     }
 
-    /// How many match, of all that are in this value.
+    /// The number of matching objects within this value.
     pub(super) fn matches_below(&self, conditions: &[(&str, &str)]) -> u64 {
         self.all().into_iter().skip(1).filter(|value| value.is_match(conditions)).count() as u64
     }
 
-    /// How many of those are in one another.
+    /// How deeply these nest.
     pub(super) fn nested_below(&self, conditions: &[(&str, &str)]) -> u64 {
-        let tallest = |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
-        self.children().into_iter().map(tallest).max().unwrap_or(0)
+        let deepest = |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
+        self.children().into_iter().map(deepest).max().unwrap_or(0)
     }
 
-    /// The number of items of an array.
     pub(super) fn items(&self) -> Option<u64> {
         if let Node::Array(items) = &self.node { Some(items.len() as u64) } else { None }
     }
 
-    /// The names of an object's members.
     pub(super) fn names(&self) -> Option<Vec<&str>> {
         let Node::Object(members) = &self.node else { return None };
         Some(members.iter().map(|(name, _)| name.as_str()).collect())
     }
 
-    /// What a string says.
     pub(super) fn text(&self) -> Option<&str> {
         if let Node::Text(text) = &self.node { Some(text) } else { None }
     }

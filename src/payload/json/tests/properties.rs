@@ -1,4 +1,5 @@
-//! The meter against `serde_json`, which says what is valid, and against the tree, which counts.
+//! The meter compared with `serde_json`, which decides what is valid, and with the tree, which
+//! counts.
 
 use proptest::prelude::*;
 use serde_json::error::Category;
@@ -9,7 +10,7 @@ use super::*;
 
 const ITEM: [(&str, &str); 1] = [("type", "item")];
 
-/// Whether `serde_json` takes the body; `None` where it has a bound of its own.
+/// Whether `serde_json` accepts the body; `None` if it applies a bound of its own.
 fn is_valid(body: &[u8]) -> Option<bool> {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => Some(true),
@@ -21,15 +22,15 @@ fn is_valid(body: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether a valid body may begin so, as far as `serde_json` can tell.
-fn may_go_on(body: &[u8]) -> bool {
+/// Whether a valid body may begin like this, as far as `serde_json` can tell.
+fn may_continue(body: &[u8]) -> bool {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => true,
         Err(error) => error.classify() == Category::Eof || error.to_string().starts_with("number out of range"),
     }
 }
 
-/// A bound of just as much passes, and one less is refused under this name.
+/// A bound equal to the measurement admits the body, and one less refuses it under this name.
 fn is_exactly(measured: u64, name: &str, body: &[u8], rules: impl Fn(u64) -> JsonRules) -> Result<(), TestCaseError> {
     let text = body.escape_ascii();
     prop_assert_eq!(feed_all(&rules(measured), [body]).err(), None, "{} {} of {}", name, measured, text);
@@ -41,8 +42,8 @@ fn is_exactly(measured: u64, name: &str, body: &[u8], rules: impl Fn(u64) -> Jso
     Ok(())
 }
 
-/// Texts of pointers, with their steps.
-const PLACES: [(&str, &[&str]); 9] = [
+/// Pointers with their steps.
+const POINTERS: [(&str, &[&str]); 9] = [
     ("", &[]),
     ("/a", &["a"]),
     ("/0", &["0"]),
@@ -55,11 +56,11 @@ const PLACES: [(&str, &[&str]); 9] = [
 ];
 
 fn all_rules() -> impl Strategy<Value = JsonRules> {
-    let place = || prop::sample::select(PLACES.to_vec()).prop_map(|(text, _)| path(text));
+    let cursor = || prop::sample::select(POINTERS.to_vec()).prop_map(|(text, _)| path(text));
     let limit = || prop::option::of(0..6_u64);
     (
-        (0..8_u32, prop::option::of((place(), 0..40_u64)), prop::option::of((place(), limit(), limit()))),
-        (limit(), limit(), limit(), limit(), any::<bool>(), prop::option::of(place())),
+        (0..8_u32, prop::option::of((cursor(), 0..40_u64)), prop::option::of((cursor(), limit(), limit()))),
+        (limit(), limit(), limit(), limit(), any::<bool>(), prop::option::of(cursor())),
     )
         .prop_map(|((depth, value, objects), (array_items, members, string_bytes, name_bytes, unique, items))| {
             JsonRules {
@@ -81,7 +82,7 @@ fn all_rules() -> impl Strategy<Value = JsonRules> {
         })
 }
 
-/// The rules of `all` one by one, each alone.
+/// Each rule of `all` alone.
 fn each_alone(all: &JsonRules) -> Vec<JsonRules> {
     let none = || JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
     vec![
@@ -97,16 +98,16 @@ fn each_alone(all: &JsonRules) -> Vec<JsonRules> {
     ]
 }
 
-/// How many bytes must come before the breach is told; `None` where it is not.
-fn told_after(rules: &JsonRules, body: &[u8]) -> Option<(usize, Breach)> {
+/// The number of bytes after which the breach is reported, if it is.
+fn reported_after(rules: &JsonRules, body: &[u8]) -> Option<(usize, Breach)> {
     let mut meter = Meter::new(Arc::new(rules.clone()), SEED);
-    let told = body.iter().position(|byte| meter.feed(&[*byte]).is_err());
+    let reported = body.iter().position(|byte| meter.feed(&[*byte]).is_err());
     let breach = meter.finish().err()?;
-    Some((told.map_or(usize::MAX, |at| at + 1), breach))
+    Some((reported.map_or(usize::MAX, |at| at + 1), breach))
 }
 
-/// The shortest end of a valid body that begins with `start`, which ends in no escape; a string that
-/// is open there becomes one that nobody asks for.
+/// The shortest end of a valid body that begins with `start`, which ends in no escape. An open
+/// string is completed so that no rule names it.
 fn completed(start: &str) -> String {
     let (mut text, mut open) = (start.to_owned(), Vec::new());
     let mut in_text = false;
@@ -137,23 +138,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_valid_is_what_serde_json_says(body in prop_oneof![1 => body(), 4 => damaged()]) {
+    fn a_body_is_valid_if_serde_json_accepts_it(body in prop_oneof![1 => body(), 4 => damaged()]) {
         let rules = JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
         let answer = feed_all(&rules, [&*body]);
         if let Some(valid) = is_valid(&body) {
             prop_assert_eq!(answer.is_ok(), valid, "{}: {:?}", body.escape_ascii(), answer);
         }
         if let Err(Breach::Malformed { at }) = answer {
-            // Up to that byte it is no more than unfinished.
+            // Up to that byte, the body is only incomplete.
             let before = &body[..usize::try_from(at).unwrap()];
-            prop_assert!(may_go_on(before), "{} at {at}", body.escape_ascii());
+            prop_assert!(may_continue(before), "{} at {at}", body.escape_ascii());
             let before = feed_all(&rules, [before]);
             prop_assert!(matches!(before, Ok(_) | Err(Breach::Truncated)), "{} at {at}", body.escape_ascii());
         }
     }
 
     #[test]
-    fn it_does_not_matter_where_the_chunks_are_cut(
+    fn the_result_does_not_depend_on_the_chunks(
         body in prop_oneof![body(), damaged()],
         rules in all_rules(),
         sizes in prop::collection::vec(0..12_usize, 1..9),
@@ -171,9 +172,9 @@ proptest! {
     }
 
     #[test]
-    fn every_rule_counts_what_the_tree_does(body in body(), place in prop::sample::select(PLACES.to_vec())) {
+    fn every_rule_counts_what_the_tree_does(body in body(), cursor in prop::sample::select(POINTERS.to_vec())) {
         let tree = Tree::parse(&body);
-        let ((text, steps), all) = (place, tree.all());
+        let ((text, steps), all) = (cursor, tree.all());
         let at = tree.at(steps);
         let most = |counts: &mut dyn Iterator<Item = u64>| counts.max().unwrap_or(0);
         let none = || JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
@@ -202,14 +203,14 @@ proptest! {
         prop_assert_eq!(feed_all(&unique, [&*body]).err(), twice);
         let items: Vec<u64> = at.iter().filter_map(|value| value.items()).collect();
         let items = (!items.is_empty()).then(|| items.iter().sum());
-        prop_assert_eq!(feed_all(&JsonRules { items: Some(path(text)), ..none() }, [&*body]), Ok(Measured { items }));
+        prop_assert_eq!(feed_all(&JsonRules { items: Some(path(text)), ..none() }, [&*body]), Ok(Measurements { items }));
     }
 
     #[test]
-    fn of_several_rules_the_first_that_is_broken_tells(body in body(), rules in all_rules()) {
-        let alone: Vec<_> = each_alone(&rules).iter().filter_map(|rules| told_after(rules, &body)).collect();
+    fn of_several_rules_the_first_broken_one_is_reported(body in body(), rules in all_rules()) {
+        let alone: Vec<_> = each_alone(&rules).iter().filter_map(|rules| reported_after(rules, &body)).collect();
         let first = alone.iter().map(|(after, _)| *after).min();
-        let together = told_after(&rules, &body);
+        let together = reported_after(&rules, &body);
         prop_assert_eq!(together.map(|(after, _)| after), first);
         if let Some(breach) = together {
             prop_assert!(alone.contains(&breach), "{breach:?} is none of {alone:?}");
@@ -219,16 +220,16 @@ proptest! {
     #[test]
     fn objects_are_refused_by_the_byte_that_proves_it(
         body in plain_body(),
-        place in prop::sample::select(PLACES.to_vec()),
+        cursor in prop::sample::select(POINTERS.to_vec()),
         limit in 0..4_u64,
     ) {
-        let (text, steps) = place;
+        let (text, steps) = cursor;
         for (rules, measured) in [
             (items_below(text, Some(limit), None), Tree::matches_below as fn(&Tree, &[(&str, &str)]) -> u64),
             (items_below(text, None, Some(limit as u32)), Tree::nested_below),
         ] {
-            let Some((after, _)) = told_after(&rules, body.as_bytes()) else { continue };
-            // One byte less, and the body could go on so that nothing is wrong with it.
+            let Some((after, _)) = reported_after(&rules, body.as_bytes()) else { continue };
+            // With one byte less, the body could continue and be valid.
             let harmless = completed(&body[..after - 1]);
             let tree = Tree::parse(harmless.as_bytes());
             prop_assert_eq!(feed_all(&rules, [harmless.as_bytes()]).err(), None);
@@ -237,13 +238,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_short_is_malformed(body in body()) {
+    fn a_truncated_body_is_malformed(body in body()) {
         let rules = JsonRules::default();
         for end in 0..body.len() {
             let start = &body[..end];
             let answer = feed_all(&rules, [start]);
             let valid = is_valid(start) == Some(true);
-            prop_assert_eq!(answer, if valid { Ok(Measured { items: None }) } else { Err(Breach::Truncated) });
+            prop_assert_eq!(answer, if valid { Ok(Measurements { items: None }) } else { Err(Breach::Truncated) });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Archives, record by record, so that each of them can lie.
+//! Builds archives record by record, so that each record can be wrong.
 
 use crate::payload::decode::tests::raw;
 
@@ -8,16 +8,16 @@ pub(crate) struct File {
     pub(super) name: &'static str,
     pub(super) method: u16,
     pub(super) flags: u16,
-    /// As sent.
+    /// The data as sent.
     pub(super) data: Vec<u8>,
     pub(super) crc: u32,
     pub(super) size: u64,
     pub(super) tail: Tail,
-    /// Whether its sizes stand in the extra field.
-    pub(super) is_wide: bool,
+    /// Whether its sizes are in the extra field.
+    pub(super) is_zip64: bool,
 }
 
-/// The descriptor behind an entry.
+/// The descriptor after an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
     Missing,
@@ -31,7 +31,7 @@ pub(super) enum Tail {
 pub(crate) fn stored(name: &'static str, bytes: &[u8]) -> File {
     let (data, size) = (bytes.to_vec(), bytes.len() as u64);
     let crc = crc32fast::hash(bytes);
-    File { name, method: 0, flags: 0, data, crc, size, tail: Tail::Missing, is_wide: false }
+    File { name, method: 0, flags: 0, data, crc, size, tail: Tail::Missing, is_zip64: false }
 }
 
 pub(crate) fn deflated(name: &'static str, bytes: &[u8]) -> File {
@@ -44,15 +44,15 @@ impl File {
     }
 
     pub(super) fn wide(self) -> Self {
-        Self { is_wide: true, ..self }
+        Self { is_zip64: true, ..self }
     }
 
     /// Header, data and descriptor.
     pub(super) fn local(&self) -> Vec<u8> {
         let declared = self.tail == Tail::Missing;
         let (crc, compressed, size) = if declared { (self.crc, self.data.len() as u64, self.size) } else { (0, 0, 0) };
-        let extra = if self.is_wide { extra(&[size, compressed]) } else { vec![] };
-        let narrow = |size: u64| if self.is_wide { u32::MAX } else { size as u32 };
+        let extra = if self.is_zip64 { extra(&[size, compressed]) } else { vec![] };
+        let narrow = |size: u64| if self.is_zip64 { u32::MAX } else { size as u32 };
         let mut bytes = b"PK\x03\x04\x14\0".to_vec();
         bytes.extend([self.flags.to_le_bytes(), self.method.to_le_bytes(), [0; 2], [0; 2]].concat());
         bytes.extend([crc, narrow(compressed), narrow(size)].map(u32::to_le_bytes).concat());
@@ -78,8 +78,8 @@ impl File {
 
     pub(super) fn central(&self, offset: usize) -> Vec<u8> {
         let sizes = [self.size, self.data.len() as u64, offset as u64];
-        let extra = if self.is_wide { extra(&sizes) } else { vec![] };
-        let narrow = |size: u64| if self.is_wide { u32::MAX } else { size as u32 };
+        let extra = if self.is_zip64 { extra(&sizes) } else { vec![] };
+        let narrow = |size: u64| if self.is_zip64 { u32::MAX } else { size as u32 };
         let mut bytes = b"PK\x01\x02\x14\0\x14\0".to_vec();
         bytes.extend([self.flags.to_le_bytes(), self.method.to_le_bytes(), [0; 2], [0; 2]].concat());
         bytes.extend([self.crc, narrow(sizes[1]), narrow(sizes[0])].map(u32::to_le_bytes).concat());
@@ -95,7 +95,6 @@ fn extra(values: &[u64]) -> Vec<u8> {
     [&[9, 9, 1, 0, 0, 1, 0][..], &(field.len() as u16).to_le_bytes(), &field].concat()
 }
 
-/// The end record.
 pub(super) fn end(records: usize, bytes: usize, offset: usize, comment: &[u8]) -> Vec<u8> {
     let mut end = b"PK\x05\x06\0\0\0\0".to_vec();
     end.extend([records as u16; 2].map(u16::to_le_bytes).concat());
@@ -106,7 +105,7 @@ pub(super) fn end(records: usize, bytes: usize, offset: usize, comment: &[u8]) -
 }
 
 /// The zip64 end record, its locator, and an end record that refers to it.
-pub(super) fn wide_end(records: usize, bytes: usize, offset: usize) -> Vec<u8> {
+pub(super) fn zip64_end(records: usize, bytes: usize, offset: usize) -> Vec<u8> {
     let mut end = b"PK\x06\x06".to_vec();
     end.extend(44_u64.to_le_bytes());
     end.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);

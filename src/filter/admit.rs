@@ -1,0 +1,231 @@
+//! The request head: identifies the caller, finds what applies, decides, and asks for slots.
+//!
+//! This is the only part of the filter that asks which parts of a policy apply to a request.
+
+use std::rc::Rc;
+
+use super::inspection::BodyInspection;
+use super::phase::{Event, Forwarded};
+use super::queued::{Entry, Queued};
+use super::runtime::Scratch;
+use super::settle::{Charges, StreamCx};
+use super::statuses::statuses;
+use super::stream::{Flow, StreamState};
+use crate::base::id::{CounterOwner, PayloadId, PoolId};
+use crate::base::invariant::invariant;
+use crate::base::time::Timestamp;
+use crate::engine::{Verdict, decide, longest_wait};
+use crate::host::queue::SharedQueue;
+use crate::host::shared::SharedData;
+use crate::host::stream::Host;
+use crate::observe::access_log::{self, Line};
+use crate::observe::{DecisionLabel, Event as Observed, admission};
+use crate::payload::body::Rejection;
+use crate::queue::stream::{Admission, Ask};
+use crate::reply::fields::{LimitStatus, most_constrained};
+use crate::request::applicable::{Applicable, NoTrace};
+use crate::request::checks::{self, part_value};
+use crate::request::head::Request;
+use crate::request::identify::Caller;
+use crate::request::payload::{MatchedPayload, check_length, requirements};
+use crate::store::{LimitCheck, Store, StoreStats};
+
+/// The head of a request whose caller is identified.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) request: &'a Request,
+    pub(super) caller: &'a Caller<'a>,
+    /// The pools that apply.
+    pub(super) pools: &'a [PoolId],
+    /// When the limits were asked.
+    pub(super) now: Timestamp,
+}
+
+/// The slots that a request needs.
+struct Slots {
+    /// The pools, in the order in which they are asked.
+    pools: Vec<PoolId>,
+    asks: Vec<Ask>,
+}
+
+impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
+    /// Decides on a request by its head. `ends` is true if there is no body.
+    pub(super) fn admit(&self, stream: &mut StreamState, ends: bool) -> Flow {
+        if !stream.phase().is_fresh() {
+            return Flow::Continue;
+        }
+        stream.is_complete = ends;
+        let now = self.host.now();
+        let policy = &self.runtime.policy;
+        // Only the one request at hand uses the buffers.
+        let mut scratch =
+            invariant(self.runtime.scratch.take(), "one request head is read at a time").unwrap_or_default();
+        let Scratch { request, applicable, checks, caller_cache } = &mut *scratch;
+        request.read(self.host, policy, ends);
+        let flow = match caller_cache.identify(request, policy) {
+            Err(failure) => self.reject_unidentified(stream, request, failure, now),
+            Ok(caller) => {
+                applicable.find(request, &caller, policy, &mut NoTrace);
+                let head = Head { request, caller: &caller, pools: &applicable.pools, now };
+                self.admit_caller(stream, head, applicable, checks)
+            }
+        };
+        self.runtime.scratch.replace(Some(scratch));
+        flow
+    }
+
+    fn admit_caller(
+        &self,
+        stream: &mut StreamState,
+        head: Head<'_>,
+        applicable: &Applicable,
+        checks: &mut Vec<LimitCheck>,
+    ) -> Flow {
+        let (policy, Head { request, caller, .. }) = (&self.runtime.policy, head);
+        if let Some(why) = applicable.ambiguity {
+            return self.refuse_path(stream, head, why);
+        }
+        checks::fill(checks, applicable, request, caller, policy, &self.runtime.keys);
+        match self.open_body(head, applicable.payload, checks) {
+            Ok(body) => {
+                stream.body = body.map(Box::new);
+                self.decide(stream, head, checks)
+            }
+            Err(rejection) => self.refuse_payload_at_head(stream, head, applicable.payload, rejection, checks),
+        }
+    }
+
+    /// Opens the inspection of the body, if a payload limit or a cost needs one.
+    ///
+    /// # Errors
+    /// If the head alone shows that the payload limit rejects the body.
+    fn open_body(
+        &self,
+        head: Head<'_>,
+        payload: Option<PayloadId>,
+        checks: &[LimitCheck],
+    ) -> Result<Option<BodyInspection>, Rejection> {
+        let (policy, request) = (&self.runtime.policy, head.request);
+        if request.ends {
+            return Ok(None);
+        }
+        let matched = payload.and_then(|id| MatchedPayload::of(id, head.caller, policy));
+        let Some(requirements) = requirements(matched, request, policy, checks) else { return Ok(None) };
+        check_length(&requirements, request)?;
+        BodyInspection::open(self.runtime, head, &requirements, matched).map(Some)
+    }
+
+    /// Asks all limits, and forwards the request or answers it.
+    fn decide(&self, stream: &mut StreamState, mut head: Head<'_>, checks: &mut [LimitCheck]) -> Flow {
+        let policy = &self.runtime.policy;
+        let mut store = self.runtime.store.borrow_mut();
+        let verdict = decide(&mut *store, self.host, checks, &mut head.now);
+        let stats = store.drain_stats();
+        drop(store);
+        self.observe_decisions(verdict, checks, stats);
+        let limits = statuses(policy, checks);
+        self.log_decision(verdict, checks, &limits, head);
+        if let Verdict::Refuse(denial) = verdict {
+            return self.refuse_limits(stream, head, denial, checks, limits);
+        }
+        stream.charges = Charges::of(policy, checks);
+        let flow = self.forward(stream, head, limits);
+        if stream.body.is_some() || flow == Flow::Wait {
+            stream.admission = admission(checks, verdict).collect();
+        } else if flow == Flow::Continue {
+            for event in admission(checks, verdict) {
+                self.observe(event);
+            }
+        }
+        flow
+    }
+
+    /// Forwards a request that its limits admit, once it has its slots. A held request asks for
+    /// them after its body has been read.
+    fn forward(&self, stream: &mut StreamState, head: Head<'_>, limits: Vec<LimitStatus>) -> Flow {
+        let (policy, request) = (&self.runtime.policy, head.request);
+        let (is_grpc, tunnel) = (request.is_grpc(), request.tunnel());
+        let mut forwarded = Forwarded { limits, pools: Vec::new(), is_grpc, tunnel, entry: None };
+        let is_held = stream.body.as_ref().is_some_and(|body| body.is_held());
+        let Some(Slots { pools, asks }) = self.slots(head) else {
+            stream.on(Event::Forward(forwarded));
+            return if is_held { self.hold(stream) } else { Flow::Continue };
+        };
+        forwarded.pools = pools;
+        if is_held {
+            let queued = Queued::of(policy, &forwarded.pools, head, self.host.uptime());
+            forwarded.entry = Some(Box::new(Entry { queued, asks }));
+            stream.on(Event::Forward(forwarded));
+            return self.hold(stream);
+        }
+        match self.acquire(stream.id, asks) {
+            Admission::Admit => {
+                stream.on(Event::Forward(forwarded));
+                Flow::Continue
+            }
+            admission @ (Admission::Wait | Admission::Refuse(_)) => {
+                let queued = Queued::of(policy, &forwarded.pools, head, self.host.uptime());
+                stream.on(Event::Forward(forwarded));
+                self.enqueue(stream, queued, admission)
+            }
+        }
+    }
+
+    /// The slots that the request needs; `None` if it needs none.
+    fn slots(&self, head: Head<'_>) -> Option<Slots> {
+        let running = self.runtime.pools.as_ref()?;
+        let policy = &self.runtime.policy;
+        let worker = running.worker.borrow();
+        let count = head.pools.len();
+        let mut slots = Slots { pools: Vec::with_capacity(count), asks: Vec::with_capacity(count) };
+        for id in head.pools {
+            let found = running.live.get(*id).zip(policy.pools.get(*id));
+            let Some((pool, limit)) = invariant(found, "every pool of a policy runs with it") else { continue };
+            let mut key = worker.key(pool);
+            for part in &limit.scope.per {
+                key.push(part_value(&limit.scope, part, head.request, head.caller, policy));
+            }
+            slots.asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.scope.failure });
+            slots.pools.push(*id);
+        }
+        (!slots.asks.is_empty()).then_some(slots)
+    }
+
+    fn observe_decisions(&self, verdict: Verdict, checks: &[LimitCheck], stats: StoreStats) {
+        for check in checks {
+            if let Err(fault) = check.answer {
+                self.observe(Observed::Fault(fault));
+            }
+            match DecisionLabel::of(check, verdict) {
+                // An admission counts once nothing else can refuse the request.
+                None | Some(DecisionLabel::Admitted) => {}
+                Some(decided @ (DecisionLabel::Refused | DecisionLabel::WouldRefuse)) => {
+                    self.observe(Observed::Decision { owner: check.owner, decided });
+                }
+            }
+        }
+        self.observe_stats(stats);
+    }
+
+    /// Writes the line for the access log: the limit that refuses, or would, or has the fewest
+    /// requests left.
+    fn log_decision(&self, verdict: Verdict, checks: &[LimitCheck], limits: &[LimitStatus], head: Head<'_>) {
+        let policy = &self.runtime.policy;
+        let Some(attributes) = &policy.access_log else { return };
+        let name = |index: usize| policy.owner_name(checks.get(index)?.owner);
+        let (decision, limit) = match verdict {
+            Verdict::Refuse(denial) => (DecisionLabel::Refused, name(denial.check)),
+            Verdict::Unlimited | Verdict::Admit => match longest_wait(checks, LimitCheck::denies) {
+                Some((index, _)) => (DecisionLabel::WouldRefuse, name(index)),
+                None => {
+                    let limit = most_constrained(limits).map(|status| CounterOwner::Limit(status.limit));
+                    (DecisionLabel::Admitted, limit.and_then(|owner| policy.owner_name(owner)))
+                }
+            },
+        };
+        let mut text = self.runtime.line.borrow_mut();
+        let line = Line { decision, limit, tier: head.request.tier, caller: head.caller };
+        line.write(&mut text, policy, attributes);
+        self.host.set_filter_state(access_log::KEY, &text);
+    }
+}

@@ -1,0 +1,267 @@
+//! The phases of one stream, and all transitions between them.
+//!
+//! ```text
+//!   Fresh ─ forward ─▶ Forwarded ─ response head ─▶ Finished
+//!     │                 │     ▲ └─ gRPC response head ─▶ Answered ─ trailers ─▶ Finished
+//!     │            wait │     │ grant
+//!     │                 ▼     │
+//!     │                Waiting ─ expire ─▶ Finished
+//!     └ refuse ─▶ Finished
+//! ```
+//!
+//! Every phase but the last can also be refused or end. The test below has all transitions.
+//!
+//! An event that does not fit the phase changes nothing. Such events are normal: a filter before
+//! this one may answer a request that this one never saw, Envoy shows every filter the local
+//! replies, and a stream may have no event but its end.
+
+use super::queued::{Entry, Queued};
+use crate::base::id::PoolId;
+use crate::reply::fields::LimitStatus;
+use crate::request::head::Tunnel;
+
+/// How far a stream has come.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    /// No request head has come.
+    #[default]
+    Fresh,
+    /// The request waits for slots.
+    Waiting(Forwarded, Queued),
+    /// The upstream has the request, or gets it as soon as its held body has been read.
+    Forwarded(Forwarded),
+    /// The head of a gRPC response has passed. Its status comes in the trailers.
+    Answered,
+    /// The request was answered, here or by the upstream. Its body may go on.
+    Finished,
+}
+
+/// What the response needs of an admitted request.
+#[derive(Debug, Default)]
+pub(super) struct Forwarded {
+    /// The limits that apply, as the response shows them.
+    pub(super) limits: Vec<LimitStatus>,
+    /// The pools that apply.
+    pub(super) pools: Vec<PoolId>,
+    pub(super) is_grpc: bool,
+    /// The tunnel that the request asks for.
+    pub(super) tunnel: Option<Tunnel>,
+    /// The slots to acquire once the held body has been read.
+    pub(super) entry: Option<Box<Entry>>,
+}
+
+/// An event that can end a phase.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The limits admit the request.
+    Forward(Forwarded),
+    /// A pool lets the request wait.
+    Wait(Queued),
+    /// The pools grant the slots that the request waits for.
+    Grant,
+    /// A pool refuses the slots that the request waits for.
+    Expire,
+    /// The request is answered here.
+    Refuse,
+    /// The response head has come, the upstream's or one that Envoy made.
+    ResponseHead,
+    /// A response head has come, and charges depend on a gRPC status that comes in the trailers.
+    GrpcResponseHead,
+    /// The response trailers have come.
+    ResponseTrailers,
+    /// The stream is over.
+    End,
+}
+
+/// What a transition leaves for the stream to do.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Nothing.
+    Nothing,
+    /// To count the wait, which has ended with the slots.
+    LeaveQueue(Queued),
+    /// To settle what the request took, as it never gets its slots.
+    Abandon(Forwarded, Queued),
+    /// To settle the charges of a request that was forwarded, or nearly.
+    Settle(Forwarded),
+    /// To settle the charges that depend on the gRPC status.
+    SettleStatus,
+}
+
+impl Phase {
+    /// Returns the phase after `event`, and what the transition leaves to do.
+    pub(super) fn on(self, event: Event) -> (Self, Effect) {
+        match (self, event) {
+            (Self::Fresh, Event::Forward(forwarded)) => (Self::Forwarded(forwarded), Effect::Nothing),
+            (Self::Forwarded(forwarded), Event::Wait(queued)) => (Self::Waiting(forwarded, queued), Effect::Nothing),
+            (Self::Waiting(forwarded, queued), Event::Grant) => {
+                (Self::Forwarded(forwarded), Effect::LeaveQueue(queued))
+            }
+            (
+                Self::Waiting(forwarded, queued),
+                Event::Expire | Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End,
+            ) => (Self::Finished, Effect::Abandon(forwarded, queued)),
+            (Self::Forwarded(forwarded), Event::Refuse | Event::ResponseHead | Event::End) => {
+                (Self::Finished, Effect::Settle(forwarded))
+            }
+            (Self::Forwarded(forwarded), Event::GrpcResponseHead) => (Self::Answered, Effect::Settle(forwarded)),
+            (Self::Answered, Event::ResponseTrailers | Event::End) => (Self::Finished, Effect::SettleStatus),
+            (Self::Fresh, Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End)
+            | (Self::Answered, Event::Refuse) => (Self::Finished, Effect::Nothing),
+            (
+                phase,
+                Event::Forward(_)
+                | Event::Wait(_)
+                | Event::Grant
+                | Event::Expire
+                | Event::Refuse
+                | Event::ResponseHead
+                | Event::GrpcResponseHead
+                | Event::ResponseTrailers
+                | Event::End,
+            ) => (phase, Effect::Nothing),
+        }
+    }
+
+    pub(super) const fn is_fresh(&self) -> bool {
+        matches!(self, Self::Fresh)
+    }
+
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting(..))
+    }
+
+    /// The request, if the upstream has it and has not answered.
+    pub(super) const fn forwarded(&self) -> Option<&Forwarded> {
+        match self {
+            Self::Forwarded(forwarded) => Some(forwarded),
+            Self::Fresh | Self::Waiting(..) | Self::Answered | Self::Finished => None,
+        }
+    }
+
+    /// As [`Phase::forwarded`].
+    pub(super) const fn forwarded_mut(&mut self) -> Option<&mut Forwarded> {
+        match self {
+            Self::Forwarded(forwarded) => Some(forwarded),
+            Self::Fresh | Self::Waiting(..) | Self::Answered | Self::Finished => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For each event the phase after it, by the phase before it. A dot means that nothing changes,
+    /// and a word after a slash names the effect.
+    const TRANSITIONS: &str = "
+                         Fresh       Waiting               Forwarded          Answered               Finished
+        Forward          Forwarded   .                     .                  .                      .
+        Wait             .           .                     Waiting            .                      .
+        Grant            .           Forwarded/LeaveQueue  .                  .                      .
+        Expire           .           Finished/Abandon      .                  .                      .
+        Refuse           Finished    Finished/Abandon      Finished/Settle    Finished               .
+        ResponseHead     Finished    Finished/Abandon      Finished/Settle    .                      .
+        GrpcResponseHead Finished    Finished/Abandon      Answered/Settle    .                      .
+        ResponseTrailers .           .                     .                  Finished/SettleStatus  .
+        End              Finished    Finished/Abandon      Finished/Settle    Finished/SettleStatus  .
+    ";
+
+    /// A request by which [`marked`] and the effects can be recognized.
+    fn forwarded() -> Forwarded {
+        Forwarded { pools: vec![PoolId::FIRST], ..Forwarded::default() }
+    }
+
+    fn phase(name: &str) -> Phase {
+        match name {
+            "Fresh" => Phase::Fresh,
+            "Waiting" => Phase::Waiting(forwarded(), Queued::default()),
+            "Forwarded" => Phase::Forwarded(forwarded()),
+            "Answered" => Phase::Answered,
+            "Finished" => Phase::Finished,
+            _ => panic!("no phase {name}"),
+        }
+    }
+
+    fn event(name: &str) -> Event {
+        match name {
+            "Forward" => Event::Forward(forwarded()),
+            "Wait" => Event::Wait(Queued::default()),
+            "Grant" => Event::Grant,
+            "Expire" => Event::Expire,
+            "Refuse" => Event::Refuse,
+            "ResponseHead" => Event::ResponseHead,
+            "GrpcResponseHead" => Event::GrpcResponseHead,
+            "ResponseTrailers" => Event::ResponseTrailers,
+            "End" => Event::End,
+            _ => panic!("no event {name}"),
+        }
+    }
+
+    /// The names of a phase and of an effect, after a look at what they carry.
+    fn names(phase: &Phase, effect: &Effect) -> (&'static str, &'static str) {
+        let carries = |forwarded: &Forwarded| assert_eq!(forwarded.pools, [PoolId::FIRST], "the request is not lost");
+        let phase = match phase {
+            Phase::Fresh => "Fresh",
+            Phase::Waiting(forwarded, _) => {
+                carries(forwarded);
+                "Waiting"
+            }
+            Phase::Forwarded(forwarded) => {
+                carries(forwarded);
+                "Forwarded"
+            }
+            Phase::Answered => "Answered",
+            Phase::Finished => "Finished",
+        };
+        let effect = match effect {
+            Effect::Nothing => "",
+            Effect::LeaveQueue(_) => "LeaveQueue",
+            Effect::Abandon(forwarded, _) => {
+                carries(forwarded);
+                "Abandon"
+            }
+            Effect::Settle(forwarded) => {
+                carries(forwarded);
+                "Settle"
+            }
+            Effect::SettleStatus => "SettleStatus",
+        };
+        (phase, effect)
+    }
+
+    #[test]
+    fn every_event_in_every_phase_leads_where_the_table_says() {
+        let mut rows = TRANSITIONS.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let mut rows = rows.by_ref().filter(|row| !row.is_empty());
+        let before = rows.next().unwrap();
+        let mut cells = 0;
+        for row in rows {
+            assert_eq!(row.len(), before.len() + 1, "{row:?}");
+            for (before, cell) in before.iter().zip(&row[1..]) {
+                let unchanged = format!("{before}/");
+                let (after, effect) = match cell.split_once('/') {
+                    Some(both) => both,
+                    None if *cell == "." => unchanged.split_once('/').unwrap(),
+                    None => (*cell, ""),
+                };
+                let (phase, found) = phase(before).on(event(row[0]));
+                assert_eq!(names(&phase, &found), (after, effect), "{} in {before}", row[0]);
+                cells += 1;
+            }
+        }
+        assert_eq!(cells, 9 * 5, "every event in every phase");
+    }
+
+    #[test]
+    fn only_a_forwarded_request_is_one() {
+        for (name, is_forwarded) in
+            [("Fresh", false), ("Waiting", false), ("Forwarded", true), ("Answered", false), ("Finished", false)]
+        {
+            let mut phase = phase(name);
+            assert_eq!(phase.forwarded().is_some(), is_forwarded, "{name}");
+            assert_eq!(phase.forwarded_mut().is_some(), is_forwarded, "{name}");
+            assert_eq!((phase.is_fresh(), phase.is_waiting()), (name == "Fresh", name == "Waiting"));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The response, and the end of the stream: they settle the charges, and the response shows the
+//! rest.
+
+use super::failure::{Outcome, broken_off, response_outcome, trailers_outcome};
+use super::phase::{Effect, Event, Forwarded};
+use super::settle::StreamCx;
+use super::statuses::{apply, restate};
+use super::stream::StreamState;
+use crate::base::id::PoolId;
+use crate::host::queue::SharedQueue;
+use crate::host::shared::SharedData;
+use crate::host::stream::Host;
+use crate::observe::Refund;
+use crate::reply::fields::{self, Applied, LimitStatus, Responder};
+
+/// How Envoy names the end of a stream that goes on as another one.
+const INTERNAL_REDIRECT: &[u8] = b"internal_redirect";
+
+impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
+    /// The response head has come: settles what it states, and shows the limits.
+    pub(super) fn respond(&self, stream: &mut StreamState) {
+        let outcome = self.outcome(stream);
+        let event = match outcome {
+            Some(Outcome::InTrailers) => Event::GrpcResponseHead,
+            Some(Outcome::Failure | Outcome::Success) | None => Event::ResponseHead,
+        };
+        match stream.on(event) {
+            Effect::Settle(forwarded) => self.settle_head(stream, forwarded, outcome),
+            Effect::Abandon(Forwarded { mut limits, pools, .. }, queued) => {
+                // Envoy itself answers, for instance because the client sends too slowly.
+                apply(&mut limits, self.abandon(stream, &queued));
+                self.show(&mut limits, &pools);
+            }
+            Effect::Nothing | Effect::LeaveQueue(_) | Effect::SettleStatus => {}
+        }
+    }
+
+    /// What the response head says of the request, if a charge depends on that.
+    fn outcome(&self, stream: &StreamState) -> Option<Outcome> {
+        let forwarded = stream.phase().forwarded()?;
+        let depends = stream.charges.depend_on_success();
+        depends.then(|| response_outcome(self.host, forwarded.is_grpc, stream.is_complete))
+    }
+
+    fn settle_head(&self, stream: &mut StreamState, forwarded: Forwarded, outcome: Option<Outcome>) {
+        let Forwarded { mut limits, pools, tunnel, .. } = forwarded;
+        if stream.body.as_ref().is_some_and(|body| body.is_held()) {
+            // Envoy itself answers, for instance because the client sends too slowly.
+            stream.is_suspended = false;
+        }
+        if let Some(tunnel) = tunnel
+            && self.host.response_header(":status").is_some_and(|status| tunnel.begins_with(&status))
+        {
+            // What follows is no body. Until now it was measured as one, since a request head alone
+            // opens no tunnel.
+            if let Some(measured) = stream.body.take().and_then(|body| body.measurements()) {
+                apply(&mut limits, stream.charges.settle_body(self, &measured));
+            }
+            self.observe_admission(stream);
+        }
+        match outcome {
+            Some(Outcome::Failure) => apply(&mut limits, stream.charges.fail(self)),
+            Some(Outcome::Success) => apply(&mut limits, stream.charges.succeed(self)),
+            Some(Outcome::InTrailers) | None => {}
+        }
+        apply(&mut limits, stream.charges.settle_response(self));
+        self.show(&mut limits, &pools);
+    }
+
+    /// The response trailers have come: a gRPC upstream states the outcome there.
+    pub(super) fn settle_trailers(&self, stream: &mut StreamState) {
+        let Effect::SettleStatus = stream.on(Event::ResponseTrailers) else { return };
+        match trailers_outcome(self.host) {
+            Outcome::Failure => stream.charges.fail(self),
+            Outcome::Success | Outcome::InTrailers => stream.charges.succeed(self),
+        };
+    }
+
+    /// The stream is over. If it goes on as another one, by an internal redirect, that one is
+    /// charged again, so the charges of this one are refunded.
+    pub(super) fn end(&self, stream: &mut StreamState) {
+        let effect = stream.on(Event::End);
+        if let Effect::Abandon(_, queued) = &effect {
+            self.abandon(stream, queued);
+            return;
+        }
+        let body = stream.body.take();
+        self.release_slots(stream.id);
+        self.observe_admission(stream);
+        if matches!(effect, Effect::Settle(_))
+            && self.host.response_code_details().as_deref() == Some(INTERNAL_REDIRECT)
+        {
+            stream.charges.cancel(self, Refund::Redirected);
+            return;
+        }
+        if let Some(measured) = body.and_then(|body| body.measurements()) {
+            stream.charges.settle_body(self, &measured);
+        }
+        match effect {
+            Effect::Settle(_) => stream.charges.charge_unanswered(self),
+            Effect::SettleStatus => {
+                if broken_off(self.host) {
+                    stream.charges.fail(self);
+                }
+                stream.charges.charge_unanswered(self);
+            }
+            Effect::Nothing | Effect::LeaveQueue(_) | Effect::Abandon(..) => {}
+        }
+    }
+
+    /// Sets the response fields, and removes fields of the same family that the upstream sent.
+    fn show(&self, limits: &mut [LimitStatus], pools: &[PoolId]) {
+        if self.runtime.field_names.is_empty() {
+            return;
+        }
+        restate(limits, self.host);
+        let mut names = self.runtime.field_names.iter().copied();
+        let applied = Applied { limits, pools };
+        fields::each(&self.runtime.policy, applied, Responder::Upstream, |field, value| {
+            // The fields come in the order of the names.
+            for name in names.by_ref().take_while(|name| *name != field) {
+                self.host.remove_response_header(name);
+            }
+            self.host.set_response_header(field, value);
+        });
+        for name in names {
+            self.host.remove_response_header(name);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Seeds: each is one run of a simulation, and the same seed is the same run.
+
+/// Repeats the run of one seed: `SEED=123 make unit`.
+const VARIABLE: &str = "SEED";
+
+/// Runs every seed of `usual`, or only the one that the variable `SEED` names. Returns whether it
+/// was all of them. A run that panics prints how to repeat it.
+pub(crate) fn for_each_seed(usual: impl IntoIterator<Item = u64>, mut run: impl FnMut(u64)) -> bool {
+    let single = std::env::var(VARIABLE).ok();
+    let single = single.map(|seed| seed.parse().unwrap_or_else(|_| panic!("{VARIABLE} is not a number: {seed}")));
+    let is_all = single.is_none();
+    let seeds: Vec<u64> = single.map_or_else(|| usual.into_iter().collect(), |seed| vec![seed]);
+    for seed in seeds {
+        let repeat = Repeat(seed);
+        run(seed);
+        std::mem::forget(repeat);
+    }
+    is_all
+}
+
+/// Tells how to repeat a run, unless the run ends as it should.
+struct Repeat(u64);
+
+impl Drop for Repeat {
+    fn drop(&mut self) {
+        eprintln!("\nto repeat this run alone: {}\n", command(self.0));
+    }
+}
+
+fn command(seed: u64) -> String {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    format!("{VARIABLE}={seed} make unit, or {VARIABLE}={seed} cargo test --locked --lib {test}")
+}
+
+#[test]
+fn a_run_that_fails_names_its_seed_and_its_test() {
+    let test = "host::fake::seeds::a_run_that_fails_names_its_seed_and_its_test";
+    assert_eq!(command(7), format!("SEED=7 make unit, or SEED=7 cargo test --locked --lib {test}"));
+}

@@ -1,0 +1,114 @@
+//! Counters on a page, and which of them a full page evicts.
+//!
+//! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
+//! evicts idle records, since that changes nothing; then the record whose eviction gives its caller
+//! the least, which is counted. Each limit has its share of the page: a flood of requests under one
+//! limit takes no more than that from others (decision 0024).
+
+use super::{Page, RecordSlice, Replaced};
+use crate::base::invariant::invariant;
+use crate::base::time::Timestamp;
+use crate::host::fault::Fault;
+use crate::limit::State;
+use crate::store::{key, record};
+
+/// A page of counters.
+pub type CounterPage = Page<State>;
+
+impl CounterPage {
+    /// Stores `state` under `fingerprint`; true if a live record had to go for it.
+    ///
+    /// If the page holds `capacity` records or more, a new record takes the room of another one.
+    /// Those that are `pinned`, which the same transaction charges, stay.
+    ///
+    /// # Errors
+    /// [`Fault::BadRecord`] if the state has no form as a record.
+    pub fn put(
+        &mut self,
+        fingerprint: u64,
+        state: &State,
+        capacity: usize,
+        now: Timestamp,
+        pinned: impl Fn(u64) -> bool,
+    ) -> Result<bool, Fault> {
+        if self.replace(fingerprint, state)? != Replaced::Absent {
+            return Ok(false);
+        }
+        let evicted = self.make_room(key::class(fingerprint), capacity, now, pinned);
+        self.append(fingerprint, state)?;
+        Ok(evicted)
+    }
+
+    /// Evicts as many records as one more of this class needs; true if one of them was live.
+    fn make_room(&mut self, class: u64, capacity: usize, now: Timestamp, pinned: impl Fn(u64) -> bool) -> bool {
+        if self.records().count() < capacity {
+            return false;
+        }
+        let weigh = |slice: RecordSlice<'_>| {
+            let is_pinned = pinned(slice.fingerprint);
+            let eviction_cost = if is_pinned { u128::MAX } else { record::eviction_cost(slice.record, now) };
+            Weighed { class: key::class(slice.fingerprint), eviction_cost }
+        };
+        let mut all: Vec<Weighed> = self.records().map(weigh).collect();
+        let live = all.iter().filter(|record| record.is_live()).count();
+        // A smaller `keys_max` shrinks a page little by little: for each new record two go.
+        let evicted = live.saturating_add(1).saturating_sub(capacity).min(2);
+        for _ in 0..evicted {
+            if let Some(victim) = victim(&all, class, capacity).and_then(|index| all.get_mut(index)) {
+                victim.eviction_cost = 0;
+            }
+        }
+        let mut left = Vec::with_capacity(self.bytes.len());
+        for (slice, _) in self.records().zip(&all).filter(|(_, weighed)| weighed.is_live()) {
+            left.extend_from_slice(slice.whole);
+        }
+        self.bytes = left;
+        all.iter().filter(|record| record.is_live()).count() < live
+    }
+}
+
+/// A record that may have to go.
+struct Weighed {
+    class: u64,
+    /// What its caller would gain; the greatest number if it must stay.
+    eviction_cost: u128,
+}
+
+impl Weighed {
+    const fn is_live(&self) -> bool {
+        self.eviction_cost > 0
+    }
+
+    const fn may_go(&self) -> bool {
+        self.is_live() && self.eviction_cost < u128::MAX
+    }
+}
+
+/// The index of the record that goes for a new one of this class: the one with the least eviction
+/// cost among those of its own class and of classes with more than their share of the page.
+///
+/// So no class loses records to a flood of another one while it has no more than its share,
+/// whatever the flood's records are worth; and a record that is worth more than those stays in any
+/// case.
+fn victim(all: &[Weighed], class: u64, capacity: usize) -> Option<usize> {
+    let mut counts: Vec<(u64, usize)> = vec![(class, 0)];
+    for record in all.iter().filter(|record| record.is_live()) {
+        match counts.iter_mut().find(|(known, _)| *known == record.class) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => counts.push((record.class, 1)),
+        }
+    }
+    let share = invariant(capacity.checked_div(counts.len()), "the class of the new record is counted")?;
+    let has_too_many = |class: u64| counts.iter().any(|(known, count)| *known == class && *count > share);
+    // If all of those are pinned by the request, any other record may go.
+    least(all, |record| record.class == class || has_too_many(record.class)).or_else(|| least(all, |_| true))
+}
+
+/// The index of the record with the least eviction cost among those that may go and are `allowed`.
+fn least(all: &[Weighed], allowed: impl Fn(&Weighed) -> bool) -> Option<usize> {
+    let allowed = all.iter().enumerate().filter(|(_, record)| record.may_go() && allowed(record));
+    allowed.min_by_key(|(_, record)| record.eviction_cost).map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests;

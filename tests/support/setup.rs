@@ -1,0 +1,100 @@
+//! The configuration of a gateway.
+
+use crate::harness::Policy;
+use crate::harness::driver::{DRAIN, WORKERS};
+use crate::harness::render::policy_as_struct;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A change to the listeners.
+pub(crate) type Edit = Arc<dyn Fn(&mut Value, &Policy) + Send + Sync>;
+
+/// The configuration of a gateway.
+pub(crate) struct Setup {
+    pub(crate) policy: Policy,
+    /// Changes to the listeners that no policy can express; repeated at every update.
+    pub(crate) edit: Option<Edit>,
+    /// HTTP filters before ours.
+    pub(crate) filters: Option<Value>,
+    /// Metadata of the proxy: `KEY=VALUE`.
+    pub(crate) node_metadata: Option<&'static str>,
+    pub(crate) memory_bytes_max: Option<u64>,
+    /// The environment variable with the path of the filter.
+    pub(crate) wasm: &'static str,
+    /// Whether the listeners come from a file that Envoy watches, or are in the bootstrap.
+    pub(crate) watched: bool,
+    /// Whether Envoy uses HTTP/2 to the upstream, as gRPC needs.
+    pub(crate) http2: bool,
+    /// Policies that are active at the same time, each in its own listener.
+    pub(crate) additional: Vec<Policy>,
+    pub(crate) workers: u64,
+    pub(crate) drain_seconds: u64,
+}
+
+impl Setup {
+    pub(crate) fn of(policy: &Policy) -> Self {
+        Self {
+            policy: policy.clone(),
+            edit: None,
+            filters: None,
+            node_metadata: None,
+            memory_bytes_max: None,
+            wasm: "SLUICEGATE_WASM",
+            watched: true,
+            http2: false,
+            additional: Vec::new(),
+            workers: WORKERS,
+            drain_seconds: DRAIN,
+        }
+    }
+
+    /// With these policies as well, each in its own listener; all share one VM.
+    pub(crate) fn additional(self, policies: impl IntoIterator<Item = Policy>) -> Self {
+        Self { additional: policies.into_iter().collect(), ..self }
+    }
+
+    /// With one worker, which all connections share.
+    pub(crate) fn of_one_worker(self) -> Self {
+        Self { workers: 1, ..self }
+    }
+
+    /// With this many seconds for requests in flight at an update.
+    pub(crate) fn draining(self, drain_seconds: u64) -> Self {
+        Self { drain_seconds, ..self }
+    }
+
+    /// With its listeners in the bootstrap, which updates and edits do not reach.
+    pub(crate) fn fixed(self) -> Self {
+        Self { watched: false, ..self }
+    }
+
+    pub(crate) fn edited(self, edit: impl Fn(&mut Value, &Policy) + Send + Sync + 'static) -> Self {
+        Self { edit: Some(Arc::new(edit)), ..self }
+    }
+
+    /// After these HTTP filters: a list in Envoy's format.
+    pub(crate) fn behind(self, filters: Value) -> Self {
+        Self { filters: Some(filters), ..self }
+    }
+
+    pub(crate) fn with_node_metadata(self, pair: &'static str) -> Self {
+        Self { node_metadata: Some(pair), ..self }
+    }
+
+    pub(crate) fn with_struct(self) -> Self {
+        self.edited(|listeners, policy| policy_as_struct(listeners, policy.value()))
+    }
+
+    pub(crate) fn with_http2(self) -> Self {
+        Self { http2: true, ..self }
+    }
+
+    /// With the filter that `x-trap` makes trap.
+    pub(crate) fn that_traps(self) -> Self {
+        Self { wasm: "SLUICEGATE_TRAP_WASM", ..self }
+    }
+
+    pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
+        Self { memory_bytes_max: Some(memory_bytes_max), ..self }
+    }
+}
