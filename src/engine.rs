@@ -1,4 +1,4 @@
-//! The verdict: all limits that hold for a request are evaluated, then all are charged or none.
+//! The verdict: all limits that apply to a request are evaluated, then all are charged or none.
 
 #[cfg(test)]
 mod simulation;
@@ -8,10 +8,10 @@ use crate::host::stream::Clock;
 use crate::limit::{Decision, Rule};
 use crate::store::{LimitCheck, Store};
 
-/// What becomes of a request.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No limit holds for it.
+    /// No limit applies to it.
     Unlimited,
     /// Every limit admits it, and was charged.
     Admit,
@@ -24,28 +24,28 @@ pub enum Verdict {
 pub struct Refusal {
     /// The check's place: of those that refuse, the one that makes the caller wait longest.
     pub check: usize,
-    /// How long; `None` where no wait helps.
+    /// How long; `None` if no wait helps.
     pub retry_after: Option<Span>,
 }
 
-/// What a caller is told to wait where a counter could not be read and the limit says `deny`.
+/// The wait of a caller if a counter could not be read and the limit says `deny`.
 const FAULT_WAIT: Span = Span::from_seconds(1);
 
 /// Answers all checks of one request, and charges them if all admit.
 ///
-/// A record that lies in the future is looked at again, at the time that it is by then: either the
-/// clock stepped back, and that is mended; or this worker was overtaken since it read the clock, as at
-/// the turn of a window, and what it would tell its caller is wrong. After a refusal all is asked
-/// anew, and that time becomes `now`.
+/// A record in the future is read again, at the time that the clock shows by then: either the clock
+/// stepped back, and the record is repaired; or another worker overtook this one since it read the clock,
+/// as at the turn of a window, and this worker's answer would be wrong. After a refusal all checks are
+/// asked again, and that time becomes `now`.
 ///
-/// A later store that must ask elsewhere first will answer with a verdict of its own (ask, then go
-/// on); until then the answer is always known when this returns.
+/// A store that must ask elsewhere first would need a verdict of its own (ask, then continue). With the
+/// present stores the answer is always known when this returns.
 pub fn decide(store: &mut impl Store, clock: &impl Clock, checks: &mut [LimitCheck], now: &mut Timestamp) -> Verdict {
     if checks.is_empty() {
         return Verdict::Unlimited;
     }
     let mut admitted = store.try_charge_all(checks, *now, clock);
-    // Nothing is told of a seat that one has, so only a refusal needs to look at it again.
+    // No response states anything of a seat, so only a refusal needs to read it again.
     let is_told = |check: &LimitCheck| check.denies() || !matches!(check.rule, Rule::Seats(_));
     if checks.iter().any(|check| check.is_ahead_of_clock && is_told(check)) {
         store.repair(checks, clock);
@@ -70,7 +70,7 @@ pub fn longest_wait(checks: &[LimitCheck], refuses: impl Fn(&LimitCheck) -> bool
     waits.rev().max_by_key(|(_, wait)| (wait.is_none(), *wait))
 }
 
-/// How long a check that denies makes its caller wait; `None` where no wait helps.
+/// How long a check that denies makes its caller wait; `None` if no wait helps.
 fn wait(check: &LimitCheck) -> Option<Span> {
     match &check.answer {
         Ok(Decision::Deny { retry_after, .. }) => Some(*retry_after),
@@ -82,6 +82,7 @@ fn wait(check: &LimitCheck) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::{CounterOwner, LimitId};
     use crate::base::units::Refill;
     use crate::base::zone::Zone;
     use crate::host::fake::FixedClock;
@@ -92,12 +93,14 @@ mod tests {
     use crate::store::key::KeyMaker;
     use crate::store::memory::MemoryStore;
 
+    /// Whose counters these are does not matter here.
+    const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 
     fn check(name: &str, burst: u32, refill: &str, cost: u64) -> LimitCheck {
         let rule = Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap());
         let key = KeyMaker::new(&[0; 16], 9).partition(name.as_bytes()).finish();
-        LimitCheck::new(key, rule, Cost::Now(cost), FailureMode::Deny)
+        LimitCheck::new(OWNER, key, rule, Cost::Now(cost), FailureMode::Deny)
     }
 
     fn shadow(mut check: LimitCheck) -> LimitCheck {
@@ -157,7 +160,7 @@ mod tests {
         let mut store = MemoryStore::default();
         let rule = Calendar::new(2, Over::Refuse, Period::Seconds(60), Zone::UTC).unwrap();
         let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
-        let check = || LimitCheck::new(key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
+        let check = || LimitCheck::new(OWNER, key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
         let turn = Timestamp::from_nanos(1_020_000_000_000);
         let (before, after) = (turn.before(Span::from_nanos(1)), turn.after(Span::from_nanos(9)));
         // Others take all of the new window before it looks at the record.

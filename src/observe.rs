@@ -9,6 +9,7 @@ pub mod metrics;
 #[cfg(test)]
 mod tests;
 
+use crate::base::id::{CounterOwner, PayloadId, PoolId};
 use crate::base::path::Ambiguity;
 use crate::base::time::Span;
 use crate::engine::Verdict;
@@ -51,8 +52,8 @@ pub enum Event {
     /// A limit decided on a request. A request that goes on causes one event for each of its
     /// limits. One that is refused causes one for each limit that refused it or would have.
     Decision {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// The decision.
         decided: DecisionLabel,
     },
@@ -64,50 +65,50 @@ pub enum Event {
     PathRefused(Ambiguity),
     /// Units were admitted above a limit's quota.
     Overage {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// The units above the quota.
         units: u64,
     },
     /// A pool refused a request.
     QueueRefused {
-        /// The pool's number in its policy.
-        pool: usize,
+        /// The pool.
+        pool: PoolId,
         /// The reason.
         reason: QueueReason,
     },
     /// The number of requests that wait for a pool changed.
     Waiting {
-        /// The pool's number in its policy.
-        pool: usize,
+        /// The pool.
+        pool: PoolId,
         /// The difference.
         by: i64,
     },
     /// A request no longer waits.
     Waited {
-        /// The pool's number in its policy.
-        pool: usize,
+        /// The pool.
+        pool: PoolId,
         /// The time that it waited.
         span: Span,
     },
     /// A payload was refused.
     PayloadRefused {
-        /// The number of the payload limit in its policy.
-        payload: usize,
+        /// The payload limit.
+        payload: PayloadId,
         /// The reason.
         reason: Reason,
     },
     /// A limit charged a request. Metrics leave out limits of a fixed cost.
     Charged {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// The units.
         units: u64,
     },
     /// A charge was refunded.
     Refunded {
-        /// The limit's number in its policy.
-        limit: usize,
+        /// The limit or seat limit.
+        owner: CounterOwner,
         /// The reason.
         why: Refund,
     },
@@ -178,22 +179,22 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item 
 
 /// The events of one check of an admitted request.
 fn check_admission(check: &LimitCheck, verdict: Verdict) -> [Option<Event>; 3] {
-    let limit = check.limit;
+    let owner = check.owner;
     let decided = match DecisionLabel::of(check, verdict) {
-        Some(decided @ DecisionLabel::Admitted) => Some(Event::Decision { limit, decided }),
+        Some(decided @ DecisionLabel::Admitted) => Some(Event::Decision { owner, decided }),
         // These were counted when the decision was made.
         Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse) | None => None,
     };
     let (Some(_), Ok(decision)) = (&check.charge, &check.answer) else { return [decided, None, None] };
     let units = check.cost.takes();
-    [decided, Some(Event::Charged { limit, units }), overage(limit, Decision::balance(decision), units)]
+    [decided, Some(Event::Charged { owner, units }), overage(owner, Decision::balance(decision), units)]
 }
 
 /// What a charge of `units` took above the quota, if anything.
 #[must_use]
-pub fn overage(limit: usize, balance: Balance, units: u64) -> Option<Event> {
+pub fn overage(owner: CounterOwner, balance: Balance, units: u64) -> Option<Event> {
     let units = balance.overage.min(units);
-    (units > 0).then_some(Event::Overage { limit, units })
+    (units > 0).then_some(Event::Overage { owner, units })
 }
 
 /// The events that a store counted.

@@ -1,8 +1,8 @@
-//! The policy: who is calling, which limits hold for them, and what they are told.
+//! The policy: how callers are identified, which limits apply to them, and which replies they get.
 //!
 //! ```text
 //!   YAML, JSON, Struct ─▶ document::Node ─▶ reader: every value checked ─▶ Policy
-//!                                             └─▶ all faults, each with its pointer and line
+//!                                             └─▶ all errors, each with its pointer and line
 //! ```
 //!
 //! After [`Policy::compile`] nothing needs a check: names are resolved to numbers, routes are one
@@ -10,7 +10,6 @@
 
 pub mod attributes;
 pub mod callers;
-pub mod candidates;
 pub mod directory;
 pub mod document;
 pub mod error;
@@ -25,8 +24,10 @@ pub(crate) mod reader;
 pub mod replies;
 pub mod route;
 pub(crate) mod rules;
+pub mod scope;
 pub mod seats;
 pub mod select;
+pub mod selector_index;
 pub mod template;
 pub mod tiers;
 
@@ -35,19 +36,23 @@ use std::collections::hash_map::Entry;
 
 use attributes::{AttributeId, Attributes, Known};
 use callers::Callers;
-use candidates::Candidates;
 use document::Node;
 use error::{PolicyError, Reason};
-use exempt::{Exemptions, ReadExemptions};
-use limits::{Beside, Limit};
+use exempt::ReadExemptions;
+use limits::Limit;
 use payloads::Payload;
 use pools::PoolLimit;
-use reader::{Faults, Field};
+use reader::{Errors, Field};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
+use scope::Siblings;
 use seats::SeatLimit;
-use tiers::{ReadTier, Tier};
+use select::Selector;
+use selector_index::{SelectorId, SelectorIndex};
+use tiers::{ReadTiers, Tier};
 
+use crate::base::id::{CounterOwner, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId};
+use crate::base::invariant::invariant;
 use crate::base::pointer::Pointer;
 
 /// A policy, checked whole.
@@ -55,43 +60,37 @@ use crate::base::pointer::Pointer;
 pub struct Policy {
     /// Names it in metrics and in the store: the counters of another name are others.
     pub name: Box<str>,
-    /// Who may call, and how they are known.
+    /// How callers are identified.
     pub callers: Callers,
     /// Classes of requests, first match wins.
-    pub tiers: Vec<Tier>,
-    /// Requests to which no limit applies.
-    pub exempt: Exemptions,
+    pub tiers: IdVec<TierId, Tier>,
+    /// Requests to which no limit applies: those that one of these selects.
+    pub exempt: IdVec<ExemptionId, Selector>,
     /// All limits, in the order of the document.
-    pub limits: Vec<Limit>,
-    /// Which limits to look at for a request.
-    pub candidates: Candidates,
-    /// At most so many requests in flight each, in the order of the document.
-    pub pools: Vec<PoolLimit>,
-    /// Which pools to look at for a request.
-    pub pool_candidates: Candidates,
-    /// At most so many holders at a time each, in the order of the document.
-    pub seats: Vec<SeatLimit>,
-    /// Which seat limits to look at for a request.
-    pub seat_candidates: Candidates,
-    /// What bodies may be, first match wins.
-    pub payloads: Vec<Payload>,
-    /// Which payload limits to look at for a request.
-    pub payload_candidates: Candidates,
-    /// What callers are told.
+    pub limits: IdVec<LimitId, Limit>,
+    /// All concurrency limits, in the order of the document.
+    pub pools: IdVec<PoolId, PoolLimit>,
+    /// All seat limits, in the order of the document.
+    pub seats: IdVec<SeatId, SeatLimit>,
+    /// All payload limits; of those that match the first applies.
+    pub payloads: IdVec<PayloadId, Payload>,
+    /// All selectors of exemptions and limits.
+    pub index: SelectorIndex,
+    /// Fields and bodies of replies.
     pub replies: Replies,
     /// Live keys over all limits.
     pub keys_max: u32,
-    /// The caller's attributes for the access log; `None` where it was not asked for.
+    /// The caller's attributes for the access log; `None` if it is not wanted.
     pub access_log: Option<Vec<AttributeId>>,
     /// All attributes that a caller can have.
     pub attributes: Attributes,
     /// All routes of the policy.
     pub routes: RouteTable,
     /// By route, the first tier that it leads to.
-    tier_by_route: Vec<Option<usize>>,
+    tier_by_route: Vec<Option<TierId>>,
 }
 
-/// What the parts of a policy share while they are read.
+/// The state that the readers of a policy share.
 struct Context {
     attributes: Attributes,
     routes: RouteTableBuilder,
@@ -125,43 +124,80 @@ impl Policy {
     /// Checks a document and compiles it.
     ///
     /// # Errors
-    /// All faults, in the order of their lines; at least one.
+    /// All errors, in the order of their lines; at least one.
     pub fn compile(document: &Node) -> Result<Self, Vec<PolicyError>> {
-        let faults = Faults::default();
-        let policy = read(Field { node: document, at: Pointer::ROOT, faults: &faults });
-        let faults = faults.into_list();
+        let errors = Errors::default();
+        let policy = read(Field { node: document, at: Pointer::ROOT, errors: &errors });
+        let errors = errors.into_list();
         match policy {
-            Some(policy) if faults.is_empty() => Ok(policy),
-            Some(_) | None => Err(faults),
+            Some(policy) if errors.is_empty() => Ok(policy),
+            Some(_) | None => Err(errors),
         }
     }
 
-    /// The seat limit of a check: those are numbered behind the limits.
+    /// The identities of all limits and seat limits.
     #[must_use]
-    pub fn seat(&self, check: usize) -> Option<&SeatLimit> {
-        self.seats.get(check.checked_sub(self.limits.len())?)
+    pub fn identities(&self) -> PerOwner<&[u8]> {
+        PerOwner {
+            limits: self.limits.iter().map(|limit| &*limit.scope.identity).collect(),
+            seats: self.seats.iter().map(|seats| &*seats.scope.identity).collect(),
+        }
     }
 
-    /// What the counters of all limits and seat limits belong to, in the order of the checks' numbers.
-    pub fn identities(&self) -> impl Iterator<Item = &[u8]> {
-        self.limits.iter().map(|limit| &*limit.identity).chain(self.seats.iter().map(|seat| &*seat.identity))
+    /// What `make` returns for each limit and seat limit, and its name; limits first.
+    pub fn for_each_owner<T>(&self, mut make: impl FnMut(CounterOwner, &str) -> T) -> PerOwner<T> {
+        let limits =
+            self.limits.entries().map(|(id, limit)| make(CounterOwner::Limit(id), &limit.scope.name)).collect();
+        let seats = self.seats.entries().map(|(id, seats)| make(CounterOwner::Seats(id), &seats.scope.name)).collect();
+        PerOwner { limits, seats }
     }
 
-    /// The name of the limit, or seat limit, of a check.
+    /// All selectors of exemptions and limits, in the order of their ids.
+    fn selectors(&self) -> impl Iterator<Item = (SelectorId, &Selector)> {
+        let exempt = self.exempt.entries().map(|(id, selector)| (SelectorId::Exemption(id), selector));
+        let limits = self.limits.entries().map(|(id, limit)| (SelectorId::Limit(id), &limit.scope.selector));
+        let seats = self.seats.entries().map(|(id, limit)| (SelectorId::Seats(id), &limit.scope.selector));
+        let pools = self.pools.entries().map(|(id, limit)| (SelectorId::Pool(id), &limit.scope.selector));
+        let payloads = self.payloads.entries().map(|(id, limit)| (SelectorId::Payload(id), &limit.scope.selector));
+        exempt.chain(limits).chain(seats).chain(pools).chain(payloads)
+    }
+
+    /// The limit that owns a counter; `None` if a seat limit does.
     #[must_use]
-    pub fn check_name(&self, check: usize) -> &str {
-        let seat = || self.seat(check).map(|seat| &*seat.name);
-        self.limits.get(check).map(|limit| &*limit.name).or_else(seat).unwrap_or_default()
+    pub fn limit(&self, owner: CounterOwner) -> Option<&Limit> {
+        match owner {
+            CounterOwner::Limit(id) => self.limits.get(id),
+            CounterOwner::Seats(_) => None,
+        }
+    }
+
+    /// The seat limit that owns a counter; `None` if a limit does.
+    #[must_use]
+    pub fn seat_limit(&self, owner: CounterOwner) -> Option<&SeatLimit> {
+        match owner {
+            CounterOwner::Limit(_) => None,
+            CounterOwner::Seats(id) => self.seats.get(id),
+        }
+    }
+
+    /// The name of the limit or seat limit that owns a counter.
+    #[must_use]
+    pub fn owner_name(&self, owner: CounterOwner) -> Option<&str> {
+        let name = match owner {
+            CounterOwner::Limit(id) => self.limits.get(id).map(|limit| &*limit.scope.name),
+            CounterOwner::Seats(id) => self.seats.get(id).map(|seats| &*seats.scope.name),
+        };
+        invariant(name, "the owner of a counter is in the policy")
     }
 
     /// The tier of a request that these routes match.
     #[must_use]
-    pub fn tier_of(&self, matches: &Matches) -> Option<usize> {
+    pub fn tier_of(&self, matches: &Matches) -> Option<TierId> {
         matches.ids().iter().filter_map(|id| *self.tier_by_route.get(id.index())?).min()
     }
 }
 
-/// Reads the whole document. Each part is read even if another has faults, and `?` comes last.
+/// Reads the whole document. Each part is read even if another has errors, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map("{ version: 1, name: shop, limits: […] }")?;
     let mut context = Context {
@@ -181,41 +217,36 @@ fn read(document: Field<'_>) -> Option<Policy> {
             Some(Callers::default())
         }
     };
-    let tiers = map.get("tiers").map_or_else(Vec::new, |field| tiers::read(field, &mut context));
+    let tiers = map.get("tiers").map_or_else(ReadTiers::default, |field| tiers::read(field, &mut context));
     let exempt = map.optional("exempt", ReadExemptions::default(), |field| exempt::read(field, &tiers, &mut context));
     let none = ReadExemptions::default();
-    let beside = Beside { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
-    let limits = map.optional("limits", Vec::new(), |field| limits::read(field, &beside, &mut context));
-    let pools = map.optional("concurrency", Vec::new(), |field| pools::read(field, &beside, &mut context));
-    let seats = map.optional("seats", Vec::new(), |field| seats::read(field, &beside, &mut context));
-    let payloads = map.optional("payloads", Vec::new(), |field| {
-        let beside = payloads::Beside { tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
-        payloads::read(field, &beside, &mut context)
-    });
+    let siblings = Siblings { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
+    let limits = map.optional("limits", Vec::new(), |field| limits::read(field, &siblings, &mut context));
+    let pools = map.optional("concurrency", Vec::new(), |field| pools::read(field, &siblings, &mut context));
+    let seats = map.optional("seats", Vec::new(), |field| seats::read(field, &siblings, &mut context));
+    let payloads = map.optional("payloads", Vec::new(), |field| payloads::read(field, &siblings, &mut context));
     if KINDS.iter().all(|key| map.get(key).is_none()) {
-        document.fault(Reason::LimitsNothing { keys: KINDS });
+        document.error(Reason::EmptyLimit { keys: KINDS });
     }
     let replies = map.optional("replies", Replies::default(), replies::read);
     let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
     let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
-    map.end();
+    map.deny_unknown();
 
-    let tiers: Vec<Tier> = tiers.into_iter().map(|read: Option<ReadTier>| Some(read?.tier)).collect::<Option<_>>()?;
+    let tiers: Vec<Tier> = Vec::from(tiers).into_iter().map(|read| Some(read?.tier)).collect::<Option<_>>()?;
+    let tiers = IdVec::from(tiers);
     let (limits, pools, seats, payloads) = (limits?, pools?, seats?, payloads?);
     let exempt = exempt?.selectors;
     let routes = context.routes.build();
-    Some(Policy {
+    let mut policy = Policy {
         name: name?,
         callers: callers?,
-        candidates: Candidates::of(limits.iter().map(|limit| &limit.selector)),
-        pool_candidates: Candidates::of(pools.iter().map(|pool| &pool.selector)),
-        pools,
-        seat_candidates: Candidates::of(seats.iter().map(|seats| &seats.selector)),
-        seats,
-        payload_candidates: Candidates::of(payloads.iter().map(|payload| &payload.selector)),
-        payloads,
-        exempt: Exemptions { candidates: Candidates::of(exempt.iter()), selectors: exempt },
-        limits,
+        exempt: exempt.into(),
+        limits: limits.into(),
+        pools: pools.into(),
+        seats: seats.into(),
+        payloads: payloads.into(),
+        index: SelectorIndex::default(),
         replies: replies?,
         keys_max: keys_max?,
         access_log,
@@ -223,15 +254,17 @@ fn read(document: Field<'_>) -> Option<Policy> {
         tier_by_route: tier_by_route(&tiers, routes.route_count()),
         tiers,
         routes,
-    })
+    };
+    policy.index = SelectorIndex::of(policy.selectors());
+    Some(policy)
 }
 
-fn tier_by_route(tiers: &[Tier], routes: usize) -> Vec<Option<usize>> {
+fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierId>> {
     let mut first = vec![None; routes];
-    for (number, tier) in tiers.iter().enumerate() {
-        for id in &tier.routes {
-            if let Some(place @ None) = first.get_mut(id.index()) {
-                *place = Some(number);
+    for (id, tier) in tiers.entries() {
+        for route in &tier.routes {
+            if let Some(place @ None) = first.get_mut(route.index()) {
+                *place = Some(id);
             }
         }
     }
@@ -241,7 +274,7 @@ fn tier_by_route(tiers: &[Tier], routes: usize) -> Vec<Option<usize>> {
 fn read_store(field: Field<'_>) -> Option<u32> {
     let map = field.map("{ keys_max: 100000 }")?;
     let keys_max = map.optional("keys_max", KEYS_MAX_DEFAULT, |field| field.count(1, KEYS_MAX_LIMIT));
-    map.end();
+    map.deny_unknown();
     keys_max
 }
 
@@ -249,8 +282,8 @@ fn read_access_log(field: Field<'_>, context: &mut Context) -> Option<Vec<Attrib
     let map = field.map("{ attributes: [org] }")?;
     let names = map.require("attributes").and_then(|field| {
         let nodes = field.list(attributes::ATTRIBUTES_MAX)?;
-        Some(field.each_once(nodes, |name| context.attributes.resolve(&name, name.string()?)))
+        Some(field.each_unique(nodes, |name| context.attributes.resolve(&name, name.string()?)))
     });
-    map.end();
+    map.deny_unknown();
     names
 }

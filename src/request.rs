@@ -1,18 +1,19 @@
-//! Who asks for what: from a request's head to the limits that hold for it.
+//! From a request's head to the limits that apply to it.
 //!
 //! ```text
 //!   head, properties ─▶ caller_cache ⇄ identify ─▶ Caller ┐
-//!     └──────────────▶ routes ─▶ Matches ─▶ tier         ┴─▶ select ─▶ checks
+//!     └──────────────▶ routes ─▶ Matches ─▶ tier         ┴─▶ applicable ─▶ checks, pools, payload
 //! ```
 
 pub mod address;
+pub mod applicable;
 mod attributes;
 pub mod audit;
 pub mod caller_cache;
+pub mod checks;
 pub mod credential;
 pub mod head;
 pub mod identify;
 mod issuers;
 pub mod payload;
 pub mod properties;
-pub mod select;

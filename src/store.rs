@@ -20,6 +20,7 @@ mod page_cache;
 pub mod record;
 pub mod shared;
 
+use crate::base::id::CounterOwner;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
@@ -32,8 +33,8 @@ pub type Answer = Result<Decision, Fault>;
 /// One limit's part in one request: the question, then the answer.
 #[derive(Clone, Debug)]
 pub struct LimitCheck {
-    /// The number of the limit that asks, for the reader of the answer.
-    pub limit: usize,
+    /// The limit or seat limit that asks.
+    pub owner: CounterOwner,
     /// Where the counter is.
     pub key: Key,
     /// The rule.
@@ -60,9 +61,9 @@ pub struct LimitCheck {
 impl LimitCheck {
     /// A check not yet asked.
     #[must_use]
-    pub const fn new(key: Key, rule: Rule, cost: Cost, failure: FailureMode) -> Self {
+    pub const fn new(owner: CounterOwner, key: Key, rule: Rule, cost: Cost, failure: FailureMode) -> Self {
         Self {
-            limit: 0,
+            owner,
             key,
             rule,
             cost,

@@ -27,7 +27,7 @@ limits:
 sets: []
 ";
 const ERRORS: &str = "POLICY:4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
-POLICY:5: /sets: unknown key; known here: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
+POLICY:5: /sets: unknown key; known keys: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
 2 errors in POLICY
 ";
 
@@ -92,7 +92,7 @@ fn check_distinguishes_valid_from_invalid_policies() {
         (file(&folder, "good.yaml", VALID.as_bytes()), file(&folder, "bad.yaml", INVALID.as_bytes()));
     let (code, stdout, stderr) = run(&["check", &valid], b"");
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(stdout.starts_with(&format!("{valid}: good: policy least, 1 limit, 0 tiers")), "{stdout}");
+    assert!(stdout.starts_with(&format!("{valid}: ok: policy least, 1 limit, 0 tiers")), "{stdout}");
     let expected = ERRORS.replace("POLICY", &invalid);
     assert_eq!(run(&["check", &invalid], b""), (1, expected, String::new()));
     assert_eq!(run(&["check", "-"], INVALID.as_bytes()), (1, ERRORS.replace("POLICY", "-"), String::new()));
@@ -106,8 +106,8 @@ fn check_locates_syntax_errors() {
     for (text, expected) in [
         ("", "-: /: the document is empty\n1 error in -\n"),
         ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n1 error in -\n"),
-        ("a: 1\na: 2", "-:2: /a: this key stands twice in its map\n1 error in -\n"),
-        ("[]", "-:1: /: must be a map such as { version: 1, name: shop, limits: […] }, and is a list\n1 error in -\n"),
+        ("a: 1\na: 2", "-:2: /a: duplicate key\n1 error in -\n"),
+        ("[]", "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a list\n1 error in -\n"),
     ] {
         assert_eq!(run(&["check", "-"], text.as_bytes()), (1, expected.to_owned(), String::new()), "{text}");
     }
@@ -344,15 +344,15 @@ fn errors_in_the_filters_are_located() {
     for (text, expected) in [
         (
             "name: one\n",
-            "FILE:1: /: must be a list in [ ], or of lines that begin with -, and is a map\n1 error in FILE\n",
+            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\n1 error in FILE\n",
         ),
         (
             "- { name: one }\n- two\n- [three]\n",
-            "FILE:2: /1: must be a map such as { name: envoy.filters.http.cors }, and is a string\nFILE:3: /2: must be a map such as { name: envoy.filters.http.cors }, and is a list\n2 errors in FILE\n",
+            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a list\n2 errors in FILE\n",
         ),
         ("", "FILE: /: the document is empty\n1 error in FILE\n"),
         ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\n1 error in FILE\n"),
-        ("- { name: one, name: two }", "FILE:1: /0/name: this key stands twice in its map\n1 error in FILE\n"),
+        ("- { name: one, name: two }", "FILE:1: /0/name: duplicate key\n1 error in FILE\n"),
     ] {
         let path = file(&folder, "filters.yaml", text.as_bytes());
         let arguments = [&render("-")[..], &["--filters", &path]].concat();

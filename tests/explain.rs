@@ -330,11 +330,11 @@ fn a_usage_error_is_distinct_from_an_invalid_policy() {
         ),
         (
             &["--path", "/", "--metadata", "{\"a\":1}"],
-            "sluicegate: --metadata: a: must be a JSON object, and is a number\n",
+            "sluicegate: --metadata: a: expected a JSON object, found a number\n",
         ),
         (
             &["--path", "/", "--node-metadata", "[]"],
-            "sluicegate: --node-metadata: must be a JSON object, and is a list\n",
+            "sluicegate: --node-metadata: expected a JSON object, found a list\n",
         ),
         (
             &["--path", "/", "--certificate", "san=a"],

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use sluicegate::base::id::{CounterOwner, LimitId};
 use sluicegate::base::path::PathBuffer;
 use sluicegate::base::time::Span;
 use sluicegate::base::units::Refill;
@@ -17,6 +18,7 @@ use sluicegate::limit::{Cost, FailureMode, Rule};
 use sluicegate::payload::json::{JsonRules, Meter};
 use sluicegate::policy::Policy;
 use sluicegate::policy::route::{Matches, Route, RouteTable};
+use sluicegate::policy::selector_index::SelectorId;
 use sluicegate::reply::fields::{self, Applied, LimitStatus, Responder};
 use sluicegate::request::head::Request;
 use sluicegate::request::identify::identify;
@@ -25,6 +27,9 @@ use sluicegate::store::shared::SharedStore;
 
 use super::host::Host;
 use super::traffic::{CALLERS, Gate, START, TRAFFIC, compile};
+
+/// Whose counters these are does not matter here.
+const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 /// The number of callers whose limits are charged.
 const FEW: usize = 100;
@@ -135,8 +140,8 @@ fn selectors(count: usize) -> Case {
     }
     let (policy, mut found) = (compile(&text), Vec::new());
     Case::new(format!("select, {count} limits of an organization each"), move || {
-        policy.candidates.find(None, &[], |_| Some(black_box(b"org-0")), &mut found);
-        assert_eq!(found, [0]);
+        policy.index.find(None, &[], |_| Some(black_box(b"org-0")), &mut found);
+        assert_eq!(found, [SelectorId::Limit(LimitId::FIRST)]);
     })
 }
 
@@ -181,7 +186,7 @@ fn ask(
     for identity in identities {
         let mut key = store.keys().partition(identity.as_bytes());
         key.push(Some(caller.as_bytes()));
-        checks.push(LimitCheck::new(key.finish(), rule, Cost::Now(1), FailureMode::Allow));
+        checks.push(LimitCheck::new(OWNER, key.finish(), rule, Cost::Now(1), FailureMode::Allow));
     }
     assert_eq!(decide(store, host, checks, &mut host.time()), Verdict::Admit);
 }
@@ -227,16 +232,13 @@ fn fields(family: &str) -> Case {
     let policy = compile(&format!("{{ version: 1, name: micro, limits: [{limits}], replies: {{ {replies} }} }}"));
     let host = Host::at(START);
     let mut store = SharedStore::open(host.clone(), "micro", 1_000, &[1; 16]).unwrap();
-    let mut checks = Vec::new();
-    for (number, limit) in policy.limits.iter().enumerate() {
-        let key = store.keys().partition(&limit.identity).finish();
-        let mut check = LimitCheck::new(key, limit.rule, Cost::Now(1), FailureMode::Allow);
-        check.limit = number;
-        checks.push(check);
-    }
+    let check = |(id, limit): (LimitId, &Limit)| {
+        let key = store.keys().partition(&limit.scope.identity).finish();
+        LimitCheck::new(CounterOwner::Limit(id), key, limit.rule, Cost::Now(1), FailureMode::Allow)
+    };
+    let mut checks: Vec<LimitCheck> = policy.limits.entries().map(check).collect();
     decide(&mut store, &host, &mut checks, &mut host.time());
-    let shown: Vec<LimitStatus> =
-        checks.iter().filter_map(|check| LimitStatus::of(check, &policy.limits[check.limit])).collect();
+    let shown: Vec<LimitStatus> = checks.iter().filter_map(|check| LimitStatus::of(check, &policy)).collect();
     assert_eq!(shown.len(), 3);
     Case::new(format!("write fields, {family}, 3 limits"), move || {
         assert!(

@@ -1,4 +1,4 @@
-//! `sluicegate check`: every fault of a policy, or what it comes to.
+//! `sluicegate check`: validates a policy, and prints every error, or a summary.
 
 mod asked;
 mod values;
@@ -27,7 +27,7 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
         }
     };
     let name = path.display();
-    let mut text = format!("{name}: good: {}\n", summary(&policy));
+    let mut text = format!("{name}: ok: {}\n", summary(&policy));
     if let Some(needs) = needs(&policy) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name}: note: {needs}");
@@ -43,10 +43,10 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// More warnings than these are no help to anybody.
+/// The most warnings that are printed.
 const WARNINGS_SHOWN: usize = 100;
 
-/// What a policy comes to.
+/// The summary of a policy.
 fn summary(policy: &Policy) -> String {
     let parts = [
         (policy.limits.len(), "limit"),

@@ -1,8 +1,8 @@
 //! `sluicegate explain`: what a policy says of one request, and why, without a proxy.
 //!
 //! ```text
-//!   arguments ─▶ Proxy (a host) ─▶ identify ─▶ select ─▶ decide ⇄ store::memory ─▶ reply
-//!                                     └───────────┴─────────┴──────────────────────┴─▶ Explanation ─▶ text, JSON
+//!   arguments ─▶ Proxy (a host) ─▶ identify ─▶ applicable ─▶ decide ⇄ store::memory ─▶ reply
+//!                                     └───────────┴─────────────┴──────────────────────┴─▶ Explanation ─▶ text, JSON
 //! ```
 //!
 //! It is the filter's own code that answers, so what is told here is what would happen there. Nothing
@@ -16,6 +16,7 @@ mod limits;
 mod message;
 mod missing;
 mod outcome;
+mod reasons;
 mod recorder;
 #[cfg(test)]
 mod tests;
@@ -24,16 +25,19 @@ mod time;
 mod upstream;
 
 use super::{Failure, document};
+use crate::base::id::Id as _;
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
 use crate::reply::refusal::Refusal;
+use crate::request::applicable::Applicable;
 use crate::request::head::Request;
 use crate::request::identify::{identify_and_tell, suspect_and_tell};
-use crate::request::payload::ambiguity;
 use crate::request::properties::resolve_node_metadata;
 use explanation::{Asked, Explanation, Matched, Refused};
 use host::Proxy;
+use limits::View;
 use outcome::Outcome;
+use reasons::Reasons;
 use recorder::Recorder;
 
 pub(super) use args::ExplainArgs;
@@ -65,13 +69,18 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     let callers = caller::callers(policy, &request, (&heard, heard_of), refused.map(|why| (why, attribute)), caller);
     let not_given =
         caller.map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked)).unwrap_or_default();
-    let let_in = identified.as_ref().ok();
-    let ambiguous = let_in.and_then(|caller| ambiguity(&request, caller, policy, &mut Vec::new()));
+    let (mut applicable, mut reasons) = (Applicable::default(), Reasons::default());
     let outcome = match &identified {
-        Ok(caller) => match ambiguous {
-            Some(why) => Outcome::refused(policy, Refusal::Path(why), &request, proxy.now),
-            None => Outcome::decided(policy, proxy, &request, caller, &not_given, repeat),
-        },
+        Ok(caller) => {
+            applicable.find(&request, caller, policy, &mut reasons);
+            match applicable.ambiguity {
+                Some(why) => Outcome::refused(policy, Refusal::Path(why), &request, proxy.now),
+                None => {
+                    let view = View { policy, request: &request, caller, not_given: &not_given };
+                    Outcome::decided(&view, proxy, &applicable, &reasons, repeat)
+                }
+            }
+        }
         Err(why) => Outcome::refused(policy, Refusal::Unauthorized(*why), &request, proxy.now),
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
@@ -82,13 +91,13 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         request: Asked {
             method: proxy.method.clone(),
             path: proxy.path.clone(),
-            refused: ambiguous.map(|why| Refused { reason: why.name(), message: why.detail().to_owned() }),
+            refused: applicable.ambiguity.map(|why| Refused { reason: why.name(), message: why.detail().to_owned() }),
         },
         routes: routes(policy, &request),
         tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
         callers,
         not_given,
-        exempt: outcome.exempt.map(|number| format!("/exempt/{number}")),
+        exempt: outcome.exempt.map(|id| format!("/exempt/{}", id.index())),
         payload: outcome.payload,
         limits: outcome.limits,
         pools: outcome.pools,

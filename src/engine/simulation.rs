@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Verdict, decide};
+use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
@@ -26,6 +27,9 @@ use crate::limit::seats::{Holder, Seats};
 use crate::limit::{Charge, Cost, FailureMode, Rule};
 use crate::store::shared::SharedStore;
 use crate::store::{LimitCheck, Store};
+
+/// Whose counters these are does not matter here.
+const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 #[derive(Clone, Copy)]
 struct Setup {
@@ -172,7 +176,7 @@ fn send(worker: &Worker, setup: Setup, store: &mut SharedStore<PredictingWorker<
     });
     let mut checks = [(user, rules[0]), (ORG, rules[1])].map(|(name, rule)| {
         let key = store.keys().partition(&u32::to_le_bytes(name)).finish();
-        LimitCheck::new(key, rule, Cost::Now(1), FailureMode::Deny)
+        LimitCheck::new(OWNER, key, rule, Cost::Now(1), FailureMode::Deny)
     });
     let mut now = Timestamp::from_nanos(now);
     if decide(store, worker, &mut checks, &mut now) != Verdict::Admit {
@@ -364,7 +368,7 @@ fn leaves_no_trace(run: &Run, kind: Kind, seed: u64) {
         // If others wrote first each time, the units stay charged rather than be refunded twice.
         let left = rule.quota() - count as u64;
         let sure = left.saturating_sub(run.stuck);
-        let mut checks = [LimitCheck::new(key, rule, Cost::Now(sure), FailureMode::Deny)];
+        let mut checks = [LimitCheck::new(OWNER, key, rule, Cost::Now(sure), FailureMode::Deny)];
         assert!(
             sure == 0 || store.try_charge_all(&mut checks, now, &run.worker),
             "seed {seed}, {kind:?}: units of {name} were lost"

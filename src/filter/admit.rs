@@ -11,6 +11,7 @@ use super::runtime::Scratch;
 use super::settle::{Charges, StreamCx};
 use super::statuses::statuses;
 use super::stream::{Flow, StreamState};
+use crate::base::id::{CounterOwner, PayloadId, PoolId};
 use crate::base::invariant::invariant;
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
@@ -22,10 +23,11 @@ use crate::observe::{DecisionLabel, Event as Observed, admission};
 use crate::payload::body::Rejection;
 use crate::queue::stream::{Admission, Ask};
 use crate::reply::fields::{LimitStatus, most_constrained};
+use crate::request::applicable::{Applicable, NoTrace};
+use crate::request::checks::{self, part_value};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
-use crate::request::payload::{ambiguity, check_length, holding, wanted};
-use crate::request::select::{pools, select};
+use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::{LimitCheck, Store, StoreStats};
 
 /// The head of a request whose caller is identified.
@@ -33,6 +35,8 @@ use crate::store::{LimitCheck, Store, StoreStats};
 pub(super) struct Head<'a> {
     pub(super) request: &'a Request,
     pub(super) caller: &'a Caller<'a>,
+    /// The pools that apply.
+    pub(super) pools: &'a [PoolId],
     /// When the limits were asked.
     pub(super) now: Timestamp,
 }
@@ -40,7 +44,7 @@ pub(super) struct Head<'a> {
 /// The slots that a request needs.
 struct Slots {
     /// The pools, in the order in which they are asked.
-    pools: Vec<usize>,
+    pools: Vec<PoolId>,
     asks: Vec<Ask>,
 }
 
@@ -56,11 +60,15 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         // Only the one request at hand uses the buffers.
         let mut scratch =
             invariant(self.runtime.scratch.take(), "one request head is read at a time").unwrap_or_default();
-        let Scratch { request, numbers, checks, caller_cache } = &mut *scratch;
+        let Scratch { request, applicable, checks, caller_cache } = &mut *scratch;
         request.read(self.host, policy, ends);
         let flow = match caller_cache.identify(request, policy) {
             Err(failure) => self.reject_unidentified(stream, request, failure, now),
-            Ok(caller) => self.admit_caller(stream, Head { request, caller: &caller, now }, numbers, checks),
+            Ok(caller) => {
+                applicable.find(request, &caller, policy, &mut NoTrace);
+                let head = Head { request, caller: &caller, pools: &applicable.pools, now };
+                self.admit_caller(stream, head, applicable, checks)
+            }
         };
         self.runtime.scratch.replace(Some(scratch));
         flow
@@ -70,44 +78,41 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         &self,
         stream: &mut StreamState,
         head: Head<'_>,
-        numbers: &mut Vec<usize>,
+        applicable: &Applicable,
         checks: &mut Vec<LimitCheck>,
     ) -> Flow {
         let (policy, Head { request, caller, .. }) = (&self.runtime.policy, head);
-        if let Some(why) = ambiguity(request, caller, policy, numbers) {
+        if let Some(why) = applicable.ambiguity {
             return self.refuse_path(stream, head, why);
         }
-        select(request, caller, policy, &self.runtime.keys, numbers, checks);
-        match self.open_body(head, numbers, checks) {
+        checks::fill(checks, applicable, request, caller, policy, &self.runtime.keys);
+        match self.open_body(head, applicable.payload, checks) {
             Ok(body) => {
                 stream.body = body.map(Box::new);
                 self.decide(stream, head, checks)
             }
-            Err((payload, rejection)) => self.refuse_payload_at_head(stream, head, payload, rejection, checks),
+            Err(rejection) => self.refuse_payload_at_head(stream, head, applicable.payload, rejection, checks),
         }
     }
 
     /// Opens the inspection of the body, if a payload limit or a cost needs one.
     ///
     /// # Errors
-    /// If the head alone shows that the payload limit with this number rejects the body.
+    /// If the head alone shows that the payload limit rejects the body.
     fn open_body(
         &self,
         head: Head<'_>,
-        numbers: &mut Vec<usize>,
+        payload: Option<PayloadId>,
         checks: &[LimitCheck],
-    ) -> Result<Option<BodyInspection>, (Option<usize>, Rejection)> {
+    ) -> Result<Option<BodyInspection>, Rejection> {
         let (policy, request) = (&self.runtime.policy, head.request);
         if request.ends {
             return Ok(None);
         }
-        let matched = holding(request, head.caller, policy, numbers);
-        let Some(requirements) = wanted(policy, matched, request, checks) else { return Ok(None) };
-        let payload = matched.map(|matched| (matched.number, matched.payload));
-        check_length(&requirements, request)
-            .and_then(|()| BodyInspection::open(self.runtime, head, &requirements, payload))
-            .map(Some)
-            .map_err(|rejection| (payload.map(|(number, _)| number), rejection))
+        let matched = payload.and_then(|id| MatchedPayload::of(id, head.caller, policy));
+        let Some(requirements) = requirements(matched, request, policy, checks) else { return Ok(None) };
+        check_length(&requirements, request)?;
+        BodyInspection::open(self.runtime, head, &requirements, matched).map(Some)
     }
 
     /// Asks all limits, and forwards the request or answers it.
@@ -166,36 +171,24 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    /// Finds the slots that the request needs; `None` if it needs none.
+    /// The slots that the request needs; `None` if it needs none.
     fn slots(&self, head: Head<'_>) -> Option<Slots> {
-        let at_work = self.runtime.pools.as_ref()?;
+        let running = self.runtime.pools.as_ref()?;
         let policy = &self.runtime.policy;
-        let worker = at_work.worker.borrow();
-        let applicable = pools(head.request, head.caller, policy, &mut Vec::new());
-        let count = applicable.len();
+        let worker = running.worker.borrow();
+        let count = head.pools.len();
         let mut slots = Slots { pools: Vec::with_capacity(count), asks: Vec::with_capacity(count) };
-        for (number, values) in applicable {
-            let found = at_work.live.get(number).zip(policy.pools.get(number));
-            let Some((pool, limit)) = invariant(found, "the pools of a policy are at work with it") else { continue };
+        for id in head.pools {
+            let found = running.live.get(*id).zip(policy.pools.get(*id));
+            let Some((pool, limit)) = invariant(found, "every pool of a policy runs with it") else { continue };
             let mut key = worker.key(pool);
-            for value in values {
-                key.push(value);
+            for part in &limit.scope.per {
+                key.push(part_value(&limit.scope, part, head.request, head.caller, policy));
             }
-            slots.asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.failure });
-            slots.pools.push(number);
+            slots.asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.scope.failure });
+            slots.pools.push(*id);
         }
         (!slots.asks.is_empty()).then_some(slots)
-    }
-
-    /// The pools that apply to a request which has not asked them for a slot; none if no response
-    /// field lists pools.
-    pub(super) fn listed_pools(&self, head: Head<'_>) -> Vec<usize> {
-        let policy = &self.runtime.policy;
-        if !policy.replies.fields.is_some_and(|form| form.ietf) {
-            return Vec::new();
-        }
-        let applicable = pools(head.request, head.caller, policy, &mut Vec::new());
-        applicable.into_iter().map(|(number, _)| number).collect()
     }
 
     fn observe_decisions(&self, verdict: Verdict, checks: &[LimitCheck], stats: StoreStats) {
@@ -207,7 +200,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 // An admission counts once nothing else can refuse the request.
                 None | Some(DecisionLabel::Admitted) => {}
                 Some(decided @ (DecisionLabel::Refused | DecisionLabel::WouldRefuse)) => {
-                    self.observe(Observed::Decision { limit: check.limit, decided });
+                    self.observe(Observed::Decision { owner: check.owner, decided });
                 }
             }
         }
@@ -219,14 +212,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     fn log_decision(&self, verdict: Verdict, checks: &[LimitCheck], limits: &[LimitStatus], head: Head<'_>) {
         let policy = &self.runtime.policy;
         let Some(attributes) = &policy.access_log else { return };
-        let name = |index: usize| checks.get(index).map(|check| policy.check_name(check.limit));
+        let name = |index: usize| policy.owner_name(checks.get(index)?.owner);
         let (decision, limit) = match verdict {
             Verdict::Refuse(denial) => (DecisionLabel::Refused, name(denial.check)),
             Verdict::Unlimited | Verdict::Admit => match longest_wait(checks, LimitCheck::denies) {
                 Some((index, _)) => (DecisionLabel::WouldRefuse, name(index)),
                 None => {
-                    let limit = most_constrained(limits).map(|status| policy.check_name(status.limit));
-                    (DecisionLabel::Admitted, limit)
+                    let limit = most_constrained(limits).map(|status| CounterOwner::Limit(status.limit));
+                    (DecisionLabel::Admitted, limit.and_then(|owner| policy.owner_name(owner)))
                 }
             },
         };

@@ -7,6 +7,7 @@ use super::queued::Queued;
 use super::settle::{Changed, StreamCx};
 use super::statuses::{apply, restate};
 use super::stream::{Flow, StreamState};
+use crate::base::id::PayloadId;
 use crate::base::invariant::invariant;
 use crate::base::path::Ambiguity;
 use crate::base::time::Timestamp;
@@ -70,9 +71,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let refusal = Refusal::of_limits(policy, denial, checks, head.now);
         // If the fields do not state the limit that refuses, they state the others, which are
         // charged nothing.
-        let states_refusal = matches!(refusal, Refusal::Limit { check, .. } if local::has_counter(policy, check));
+        let states_refusal = matches!(refusal, Refusal::Limit { check, .. } if local::has_counter(check));
         let limits = if states_refusal { limits } else { self.uncharged_statuses(checks, head.now) };
-        let applied = Applied { limits: &limits, pools: &self.listed_pools(head) };
+        let applied = Applied { limits: &limits, pools: head.pools };
         let reply = local::reply_at_head(policy, refusal, head.request, head.now, applied);
         stream.body = None;
         self.answer(stream, &reply)
@@ -84,14 +85,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         &self,
         stream: &mut StreamState,
         head: Head<'_>,
-        payload: Option<usize>,
+        payload: Option<PayloadId>,
         rejection: Rejection,
         checks: &[LimitCheck],
     ) -> Flow {
         let policy = &self.runtime.policy;
         let refusal = self.payload_refusal(payload, rejection);
         let limits = self.uncharged_statuses(checks, head.now);
-        let applied = Applied { limits: &limits, pools: &self.listed_pools(head) };
+        let applied = Applied { limits: &limits, pools: head.pools };
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, refusal.limit()).as_deref());
         self.answer(stream, &local::reply_at_head(policy, refusal, head.request, head.now, applied))
@@ -157,9 +158,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let Forwarded { mut limits, pools, .. } = forwarded;
         apply(&mut limits, self.settle_queued(stream, queued, observe::Refund::QueueRefused));
         let asked = invariant(queued.pools.get(denial.ask), "a pool refuses a slot that was asked for");
-        let limit = asked.and_then(|asked| policy.pools.get(asked.number));
+        let limit = asked.and_then(|asked| policy.pools.get(asked.id));
         let refusal = match asked.zip(invariant(limit, "a request asks pools of its policy")) {
-            Some((asked, limit)) => Refusal::Pool { pool: asked.number, limit: &limit.name, reason: denial.reason },
+            Some((asked, limit)) => Refusal::Pool { pool: asked.id, limit: &limit.scope.name, reason: denial.reason },
             None => Refusal::Fault,
         };
         self.observe_refusal(refusal);
@@ -171,11 +172,11 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.answer(stream, &reply)
     }
 
-    /// The refusal by the payload limit with this number.
-    fn payload_refusal(&self, payload: Option<usize>, rejection: Rejection) -> Refusal<'_> {
-        let limit = payload.and_then(|number| Some((number, self.runtime.policy.payloads.get(number)?)));
+    /// The refusal by this payload limit.
+    fn payload_refusal(&self, payload: Option<PayloadId>, rejection: Rejection) -> Refusal<'_> {
+        let limit = payload.and_then(|id| Some((id, self.runtime.policy.payloads.get(id)?)));
         match invariant(limit, "only a payload limit rejects a body") {
-            Some((payload, limit)) => Refusal::Payload { payload, limit: &limit.name, rejection },
+            Some((payload, limit)) => Refusal::Payload { payload, limit: &limit.scope.name, rejection },
             None => Refusal::Fault,
         }
     }

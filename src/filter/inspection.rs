@@ -2,21 +2,22 @@
 
 use super::admit::Head;
 use super::runtime::Runtime;
+use crate::base::id::PayloadId;
 use crate::host::stream::RequestBody;
 use crate::observe::DecisionLabel;
 use crate::observe::access_log::Line;
 use crate::payload::body::{BodyMeter, Measurements, Progress, Reason, Rejection, Requirements};
 use crate::payload::slice::Slice;
-use crate::policy::payloads::Payload;
 use crate::reply::refusal::ReplyContext;
+use crate::request::payload::MatchedPayload;
 
 /// The most bytes that are copied from the host at once.
 const PIECE_MAX: usize = 64 * 1024;
 
 /// A body that is inspected.
 pub(super) struct BodyInspection {
-    /// The number of the payload limit that applies.
-    payload: Option<usize>,
+    /// The payload limit that applies.
+    payload: Option<PayloadId>,
     /// What a refusal needs of the request head, which is gone by then.
     context: ReplyContext,
     /// The line for the access log if the payload limit rejects the body.
@@ -51,8 +52,7 @@ impl From<Rejection> for Failure {
 }
 
 impl BodyInspection {
-    /// Begins to inspect the body of a request, for a payload limit with its number, for costs, or
-    /// for both.
+    /// Begins to inspect the body of a request, for a payload limit, for costs, or for both.
     ///
     /// # Errors
     /// If the head alone shows that the payload limit rejects the body.
@@ -60,13 +60,13 @@ impl BodyInspection {
         runtime: &Runtime<D>,
         head: Head<'_>,
         requirements: &Requirements,
-        payload: Option<(usize, &Payload)>,
+        matched: Option<MatchedPayload<'_>>,
     ) -> Result<Self, Rejection> {
-        let Head { request, caller, now } = head;
+        let Head { request, caller, now, .. } = head;
         let encodings = request.headers.all("content-encoding");
         let meter = BodyMeter::new(requirements, encodings, runtime.seed, &runtime.bodies)?;
-        let refusal_line = payload.and_then(|(_, limit)| {
-            let (decision, limit) = (DecisionLabel::Refused, Some(&*limit.name));
+        let refusal_line = matched.and_then(|matched| {
+            let (decision, limit) = (DecisionLabel::Refused, Some(&*matched.payload.scope.name));
             Line { decision, limit, tier: request.tier, caller }.to_text(&runtime.policy)
         });
         let length = request.content_length();
@@ -74,10 +74,10 @@ impl BodyInspection {
         // states a body, the tunnel can wait for it.
         let can_wait = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
         Ok(Self {
-            payload: payload.map(|(number, _)| number),
+            payload: matched.map(|matched| matched.id),
             context: ReplyContext::of(request, now.nanos()),
             refusal_line,
-            is_held: can_wait && payload.is_some_and(|(_, limit)| limit.hold),
+            is_held: can_wait && matched.is_some_and(|matched| matched.payload.hold),
             received: None,
             meter: Some(meter),
             length,
@@ -87,8 +87,8 @@ impl BodyInspection {
         })
     }
 
-    /// The number of the payload limit that applies.
-    pub(super) const fn payload(&self) -> Option<usize> {
+    /// The payload limit that applies.
+    pub(super) const fn payload(&self) -> Option<PayloadId> {
         self.payload
     }
 

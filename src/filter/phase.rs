@@ -16,6 +16,7 @@
 //! replies, and a stream may have no event but its end.
 
 use super::queued::{Entry, Queued};
+use crate::base::id::PoolId;
 use crate::reply::fields::LimitStatus;
 use crate::request::head::Tunnel;
 
@@ -40,8 +41,8 @@ pub(super) enum Phase {
 pub(super) struct Forwarded {
     /// The limits that apply, as the response shows them.
     pub(super) limits: Vec<LimitStatus>,
-    /// The numbers of the pools that apply.
-    pub(super) pools: Vec<usize>,
+    /// The pools that apply.
+    pub(super) pools: Vec<PoolId>,
     pub(super) is_grpc: bool,
     /// The tunnel that the request asks for.
     pub(super) tunnel: Option<Tunnel>,
@@ -168,7 +169,7 @@ mod tests {
 
     /// A request by which [`marked`] and the effects can be recognized.
     fn forwarded() -> Forwarded {
-        Forwarded { pools: vec![7], ..Forwarded::default() }
+        Forwarded { pools: vec![PoolId::FIRST], ..Forwarded::default() }
     }
 
     fn phase(name: &str) -> Phase {
@@ -199,7 +200,7 @@ mod tests {
 
     /// The names of a phase and of an effect, after a look at what they carry.
     fn names(phase: &Phase, effect: &Effect) -> (&'static str, &'static str) {
-        let carries = |forwarded: &Forwarded| assert_eq!(forwarded.pools, [7], "the request is not lost");
+        let carries = |forwarded: &Forwarded| assert_eq!(forwarded.pools, [PoolId::FIRST], "the request is not lost");
         let phase = match phase {
             Phase::Fresh => "Fresh",
             Phase::Waiting(forwarded, _) => {

@@ -7,6 +7,7 @@ use super::admit::Head;
 use super::phase::{Effect, Event};
 use super::settle::{Changed, StreamCx};
 use super::stream::{Flow, StreamState};
+use crate::base::id::{IdVec, PoolId};
 use crate::base::time::Span;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
@@ -27,8 +28,7 @@ pub(super) struct Pools<D> {
     pub(super) worker: Rc<RefCell<Worker<D>>>,
     /// The root that this policy's streams are under.
     pub(super) root: RootId,
-    /// One for each pool of the policy, in its order.
-    pub(super) live: Vec<Rc<LivePool>>,
+    pub(super) live: IdVec<PoolId, Rc<LivePool>>,
 }
 
 /// A request that does not get its slots at once.
@@ -47,8 +47,7 @@ pub(super) struct Queued {
 /// One pool that a request asks.
 #[derive(Debug)]
 pub(super) struct QueuedPool {
-    /// The pool's number in the policy.
-    pub(super) number: usize,
+    pub(super) id: PoolId,
     /// The line for the access log if this pool refuses the request.
     pub(super) line: Option<String>,
 }
@@ -62,17 +61,17 @@ pub(super) struct Entry {
 
 impl Queued {
     /// A request that asks these pools at `since`.
-    pub(super) fn of(policy: &Policy, pools: &[usize], head: Head<'_>, since: Span) -> Self {
+    pub(super) fn of(policy: &Policy, pools: &[PoolId], head: Head<'_>, since: Span) -> Self {
         let mut queued = Self {
             pools: Vec::with_capacity(pools.len()),
             context: ReplyContext::of(head.request, head.now.nanos()),
             since,
             body_was_read: false,
         };
-        for number in pools {
-            let limit = policy.pools.get(*number).map(|limit| &*limit.name);
+        for id in pools {
+            let limit = policy.pools.get(*id).map(|limit| &*limit.scope.name);
             let line = Line { decision: DecisionLabel::Refused, limit, tier: head.request.tier, caller: head.caller };
-            queued.pools.push(QueuedPool { number: *number, line: line.to_text(policy) });
+            queued.pools.push(QueuedPool { id: *id, line: line.to_text(policy) });
         }
         queued
     }
@@ -159,10 +158,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 
     fn observe_waiting(&self, queued: &Queued, by: i64) {
-        for QueuedPool { number, .. } in &queued.pools {
-            self.observe(Observed::Waiting { pool: *number, by });
+        for QueuedPool { id, .. } in &queued.pools {
+            self.observe(Observed::Waiting { pool: *id, by });
             if by < 0 {
-                self.observe(Observed::Waited { pool: *number, span: self.host.uptime().less(queued.since) });
+                self.observe(Observed::Waited { pool: *id, span: self.host.uptime().less(queued.since) });
             }
         }
     }

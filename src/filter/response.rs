@@ -6,6 +6,7 @@ use super::phase::{Effect, Event, Forwarded};
 use super::settle::StreamCx;
 use super::statuses::{apply, restate};
 use super::stream::StreamState;
+use crate::base::id::PoolId;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
@@ -108,7 +109,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 
     /// Sets the response fields, and removes fields of the same family that the upstream sent.
-    fn show(&self, limits: &mut [LimitStatus], pools: &[usize]) {
+    fn show(&self, limits: &mut [LimitStatus], pools: &[PoolId]) {
         if self.runtime.field_names.is_empty() {
             return;
         }

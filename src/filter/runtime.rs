@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::queue::membership::RootId;
 use crate::queue::worker::Worker;
 use crate::reply::fields;
+use crate::request::applicable::Applicable;
 use crate::request::caller_cache::CallerCache;
 use crate::request::head::Request;
 use crate::request::properties::resolve_node_metadata;
@@ -52,7 +53,7 @@ pub struct Runtime<D> {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) request: Request,
-    pub(super) numbers: Vec<usize>,
+    pub(super) applicable: Applicable,
     pub(super) checks: Vec<LimitCheck>,
     pub(super) caller_cache: CallerCache,
 }
@@ -72,7 +73,7 @@ impl<D: SharedData + Properties> Runtime<D> {
     ) -> Result<Self, Fault> {
         resolve_node_metadata(&mut policy, &data);
         let store = SharedStore::open(data, &policy.name, policy.keys_max, candidate)?;
-        let keys = LimitKeys::new(store.keys(), policy.identities());
+        let keys = LimitKeys::new(store.keys(), &policy.identities());
         let metrics = Metrics::define(&policy, define);
         let field_names = fields::names(&policy);
         let scratch = Scratch { caller_cache: CallerCache::new(candidate), ..Scratch::default() };
@@ -95,14 +96,15 @@ impl<D: SharedData + Properties> Runtime<D> {
 impl<D: SharedData + SharedQueue> Runtime<D> {
     /// Whether the policy has pools. If so, [`Runtime::join`] must be called.
     #[must_use]
-    pub const fn has_pools(&self) -> bool {
+    pub fn has_pools(&self) -> bool {
         !self.policy.pools.is_empty()
     }
 
     /// Starts enforcing the policy's pools. Their limits now apply to all streams of this VM.
     pub fn join(&mut self, worker: Rc<RefCell<Worker<D>>>, root: RootId, uptime: Span) {
         let mut shared = worker.borrow_mut();
-        let live = self.policy.pools.iter().map(|limit| shared.reconfigure(&limit.identity, limit.pool)).collect();
+        let live =
+            self.policy.pools.iter().map(|limit| shared.reconfigure(&limit.scope.identity, limit.pool)).collect();
         shared.on_root(root, uptime);
         drop(shared);
         self.pools = Some(Pools { worker, root, live });

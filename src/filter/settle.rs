@@ -5,6 +5,7 @@
 
 use super::runtime::Runtime;
 use super::stream::StreamState;
+use crate::base::id::CounterOwner;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::{Charge, Cost, Reading, Rule};
@@ -12,7 +13,7 @@ use crate::observe::{Event, Refund, overage, store_events};
 use crate::payload::body::Measurements;
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource};
-use crate::request::select::units;
+use crate::request::checks::units;
 use crate::store::key::Key;
 use crate::store::{LimitCheck, Store, StoreStats};
 
@@ -26,7 +27,7 @@ pub(super) struct Charges {
 /// A charge that may have to be refunded.
 #[derive(Debug)]
 struct Charged {
-    limit: usize,
+    owner: CounterOwner,
     when: ChargeWhen,
     key: Key,
     rule: Rule,
@@ -36,7 +37,7 @@ struct Charged {
 /// A charge that is still to be made.
 #[derive(Debug)]
 struct Deferred {
-    limit: usize,
+    owner: CounterOwner,
     when: ChargeWhen,
     key: Key,
     rule: Rule,
@@ -64,7 +65,7 @@ pub(super) struct StreamCx<'a, D, H> {
 /// A counter that a charge or a refund has changed.
 #[derive(Debug)]
 pub(super) struct Changed {
-    pub(super) limit: usize,
+    pub(super) owner: CounterOwner,
     pub(super) reading: Reading,
 }
 
@@ -91,12 +92,12 @@ impl Charges {
         let mut charges = Self::default();
         let mut arrays = 0;
         for check in checks {
-            let LimitCheck { limit: number, key, rule, .. } = *check;
-            let limit = policy.limits.get(number);
+            let LimitCheck { owner, key, rule, .. } = *check;
+            let limit = policy.limit(owner);
             if let Some(charge) = check.charge {
                 // A seat limit is charged by admission.
                 let when = limit.map_or(ChargeWhen::Admitted, |limit| limit.charge);
-                charges.charged.push(Charged { limit: number, when, key, rule, charge });
+                charges.charged.push(Charged { owner, when, key, rule, charge });
             }
             if check.cost == Cost::Later
                 && let Some(limit) = limit
@@ -107,7 +108,7 @@ impl Charges {
                 && !check.denies()
             {
                 let when = limit.charge;
-                charges.deferred.push(Deferred { limit: number, when, key, rule, source, units: None });
+                charges.deferred.push(Deferred { owner, when, key, rule, source, units: None });
             }
         }
         charges
@@ -146,7 +147,7 @@ impl Charges {
         }
         let headers = cx.host.response_headers();
         self.charge(cx, |deferred| match deferred.source {
-            Source::Response => Some(units(headers.all(cx.cost_header(deferred.limit)?))),
+            Source::Response => Some(units(headers.all(cx.cost_header(deferred.owner)?))),
             Source::Bytes | Source::Lines | Source::Items(_) => None,
         })
     }
@@ -207,9 +208,9 @@ impl Charges {
         deferred.retain(|deferred| {
             let Some(units) = units(deferred) else { return true };
             if let Some((reading, charge)) = cx.force_charge(deferred, units) {
-                let Deferred { limit, when, key, rule, .. } = *deferred;
-                changed.push(Changed { limit, reading });
-                charged.push(Charged { limit, when, key, rule, charge });
+                let Deferred { owner, when, key, rule, .. } = *deferred;
+                changed.push(Changed { owner, reading });
+                charged.push(Charged { owner, when, key, rule, charge });
             }
             false
         });
@@ -259,8 +260,8 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     /// The response header that states what a limit costs.
-    fn cost_header(&self, limit: usize) -> Option<&str> {
-        match &self.runtime.policy.limits.get(limit)?.cost {
+    fn cost_header(&self, owner: CounterOwner) -> Option<&str> {
+        match &self.runtime.policy.limit(owner)?.cost {
             CostSource::ResponseHeader(name) => Some(name),
             CostSource::Fixed(_)
             | CostSource::Header(_)
@@ -282,8 +283,8 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         self.observe_stats(stats);
         match charged {
             Ok((reading, charge)) => {
-                self.observe(Event::Charged { limit: deferred.limit, units });
-                if let Some(event) = overage(deferred.limit, reading.balance, units) {
+                self.observe(Event::Charged { owner: deferred.owner, units });
+                if let Some(event) = overage(deferred.owner, reading.balance, units) {
                     self.observe(event);
                 }
                 Some((reading, charge))
@@ -298,11 +299,11 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     fn refund(&self, charges: impl Iterator<Item = Charged>, why: Refund) -> Vec<Changed> {
         let mut store = self.runtime.store.borrow_mut();
         let mut changed = Vec::new();
-        for Charged { limit, key, rule, charge, .. } in charges {
+        for Charged { owner, key, rule, charge, .. } in charges {
             match store.refund(&key, &rule, &charge, self.host) {
                 Ok(reading) => {
-                    self.observe(Event::Refunded { limit, why });
-                    changed.push(Changed { limit, reading });
+                    self.observe(Event::Refunded { owner, why });
+                    changed.push(Changed { owner, reading });
                 }
                 Err(fault) => self.observe(Event::Fault(fault)),
             }

@@ -2,6 +2,7 @@
 //! that the request caused.
 
 use super::settle::{Changed, StreamCx};
+use crate::base::id::CounterOwner;
 use crate::base::time::Timestamp;
 use crate::engine::decide;
 use crate::host::shared::SharedData;
@@ -13,8 +14,7 @@ use crate::store::LimitCheck;
 
 /// The limits that were asked, each with its counter after the charge, or as it was without one.
 pub(super) fn statuses(policy: &Policy, checks: &[LimitCheck]) -> Vec<LimitStatus> {
-    // A seat limit has no status.
-    checks.iter().filter_map(|check| LimitStatus::of(check, policy.limits.get(check.limit)?)).collect()
+    checks.iter().filter_map(|check| LimitStatus::of(check, policy)).collect()
 }
 
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
@@ -49,8 +49,8 @@ pub(super) fn restate(limits: &mut [LimitStatus], clock: &impl Clock) {
 
 /// Takes over the counters of limits that were charged or refunded since.
 pub(super) fn apply(limits: &mut [LimitStatus], changed: Vec<Changed>) {
-    for Changed { limit: number, reading } in changed {
-        for limit in limits.iter_mut().filter(|limit| limit.limit == number) {
+    for Changed { owner, reading } in changed {
+        for limit in limits.iter_mut().filter(|limit| CounterOwner::Limit(limit.limit) == owner) {
             limit.reading = Some(reading);
         }
     }

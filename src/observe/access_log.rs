@@ -7,6 +7,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::DecisionLabel;
+use crate::base::id::TierId;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::request::identify::{AuthFailure, Caller, Refused};
@@ -27,8 +28,8 @@ pub struct Line<'a> {
     /// The name of the limit that decided, or that has the fewest requests left; `None` if there is
     /// none.
     pub limit: Option<&'a str>,
-    /// The number of the request's tier.
-    pub tier: Option<usize>,
+    /// The request's tier.
+    pub tier: Option<TierId>,
     /// The caller.
     pub caller: &'a Caller<'a>,
 }
@@ -71,7 +72,7 @@ pub fn unauthorized(
     text: &mut String,
     policy: &Policy,
     attributes: &[AttributeId],
-    tier: Option<usize>,
+    tier: Option<TierId>,
     why: AuthFailure,
     refused: &Refused<'_>,
 ) {

@@ -5,6 +5,7 @@
 //! which `stats_config.stats_tags` extracts them: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
 use super::{DecisionLabel, Event, Refund};
+use crate::base::id::{CounterOwner, IdVec, LimitId, PayloadId, PerOwner, PoolId};
 use crate::base::path::Ambiguity;
 use crate::host::fault::Fault;
 use crate::host::stream::{Meter, MetricId, MetricKind};
@@ -30,17 +31,16 @@ const NO_LIMIT: &str = "-";
 /// The metrics of one policy.
 #[derive(Debug)]
 pub struct Metrics {
-    /// By the number of a limit or seat limit.
-    requests: Vec<[MetricId; DecisionLabel::ALL.len()]>,
-    overage: Vec<MetricId>,
-    refunds: Vec<[Option<MetricId>; Refund::ALL.len()]>,
+    requests: PerOwner<[MetricId; DecisionLabel::ALL.len()]>,
+    overage: PerOwner<MetricId>,
+    refunds: PerOwner<[Option<MetricId>; Refund::ALL.len()]>,
     /// `None` for a limit of a fixed cost.
-    units: Vec<Option<MetricId>>,
+    units: IdVec<LimitId, Option<MetricId>>,
     unlimited: MetricId,
     unauthorized: [MetricId; AuthFailure::ALL.len()],
     paths: [Option<MetricId>; Ambiguity::ALL.len()],
-    payloads: Vec<[Option<MetricId>; Reason::ALL.len()]>,
-    queues: Vec<QueueMetrics>,
+    payloads: IdVec<PayloadId, [Option<MetricId>; Reason::ALL.len()]>,
+    queues: IdVec<PoolId, QueueMetrics>,
     faults: [MetricId; Fault::NAMES.len()],
     evicted: MetricId,
     conflicts: MetricId,
@@ -87,10 +87,10 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
         self.counter(&[(LIMIT, limit), (DECISION, decided.name())], "sluicegate_requests_total")
     }
 
-    fn refunds(&mut self, policy: &Policy, number: usize, limit: &str) -> [Option<MetricId>; Refund::ALL.len()] {
+    fn refunds(&mut self, policy: &Policy, owner: CounterOwner, limit: &str) -> [Option<MetricId>; Refund::ALL.len()] {
         Refund::ALL.map(|why| {
             let labels = [(LIMIT, limit), (REASON, why.name())];
-            is_possible(policy, number, why).then(|| self.counter(&labels, "sluicegate_refunds_total"))
+            is_possible(policy, owner, why).then(|| self.counter(&labels, "sluicegate_refunds_total"))
         })
     }
 
@@ -101,14 +101,14 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
             | CostSource::ResponseHeader(_)
             | CostSource::Bytes
             | CostSource::Lines
-            | CostSource::Items(_) => Some(self.counter(&[(LIMIT, &limit.name)], "sluicegate_units_total")),
+            | CostSource::Items(_) => Some(self.counter(&[(LIMIT, &limit.scope.name)], "sluicegate_units_total")),
         }
     }
 
     fn payload(&mut self, limit: &Payload) -> [Option<MetricId>; Reason::ALL.len()] {
         let possible = limit.reasons();
         Reason::ALL.map(|reason| {
-            let labels = [(LIMIT, &*limit.name), (REASON, reason.name())];
+            let labels = [(LIMIT, &*limit.scope.name), (REASON, reason.name())];
             possible.contains(&reason).then(|| self.counter(&labels, "sluicegate_payloads_refused_total"))
         })
     }
@@ -130,29 +130,22 @@ impl Metrics {
     /// Defines all metrics of `policy`. `define` must return the same id for the same name.
     pub fn define(policy: &Policy, define: impl FnMut(MetricKind, &str) -> MetricId) -> Self {
         let mut definer = Definer { policy: &policy.name, define };
-        // The numbers of seat limits follow those of limits.
-        let limits = policy.limits.iter().map(|limit| &*limit.name);
-        let names: Vec<&str> = limits.chain(policy.seats.iter().map(|seats| &*seats.name)).collect();
         // Without routes no path is refused.
         let has_routes = policy.routes.route_count() > 0;
         Self {
-            queues: policy.pools.iter().map(|pool| definer.queue(&pool.name)).collect(),
-            requests: names
-                .iter()
-                .map(|name| DecisionLabel::ALL.map(|decided| definer.requests(name, decided)))
-                .collect(),
+            queues: policy.pools.iter().map(|pool| definer.queue(&pool.scope.name)).collect(),
+            requests: policy
+                .for_each_owner(|_, name| DecisionLabel::ALL.map(|decided| definer.requests(name, decided))),
             unlimited: definer.requests(NO_LIMIT, DecisionLabel::Admitted),
             payloads: policy.payloads.iter().map(|limit| definer.payload(limit)).collect(),
             units: policy.limits.iter().map(|limit| definer.units(limit)).collect(),
-            refunds: names.iter().enumerate().map(|(number, name)| definer.refunds(policy, number, name)).collect(),
+            refunds: policy.for_each_owner(|owner, name| definer.refunds(policy, owner, name)),
             paths: Ambiguity::ALL.map(|why| {
                 let labels = [(REASON, why.name())];
                 has_routes.then(|| definer.counter(&labels, "sluicegate_paths_refused_total"))
             }),
-            overage: names
-                .iter()
-                .map(|name| definer.counter(&[(LIMIT, name)], "sluicegate_overage_units_total"))
-                .collect(),
+            overage: policy
+                .for_each_owner(|_, name| definer.counter(&[(LIMIT, name)], "sluicegate_overage_units_total")),
             unauthorized: AuthFailure::ALL
                 .map(|why| definer.counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
             faults: Fault::NAMES.map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
@@ -174,9 +167,13 @@ impl Metrics {
     /// What `event` changes; `None` if the policy has no metric for it.
     fn change(&self, event: Event) -> Option<Change> {
         let counter = match event {
-            Event::Decision { limit, decided } => *self.requests.get(limit)?.get(decided as usize)?,
-            Event::Charged { limit, units } => return Some(Change::Add((*self.units.get(limit)?)?, units)),
-            Event::Overage { limit, units } => return Some(Change::Add(*self.overage.get(limit)?, units)),
+            Event::Decision { owner, decided } => *self.requests.get(owner)?.get(decided as usize)?,
+            Event::Charged { owner: CounterOwner::Limit(limit), units } => {
+                return Some(Change::Add((*self.units.get(limit)?)?, units));
+            }
+            // A seat limit has a fixed cost.
+            Event::Charged { owner: CounterOwner::Seats(_), .. } => return None,
+            Event::Overage { owner, units } => return Some(Change::Add(*self.overage.get(owner)?, units)),
             Event::QueueRefused { pool, reason } => *self.queues.get(pool)?.refused.get(reason.index())?,
             Event::Waiting { pool, by } => return Some(Change::Adjust(self.queues.get(pool)?.depth, by)),
             Event::Waited { pool, span } => {
@@ -186,7 +183,7 @@ impl Metrics {
             Event::Unauthorized(why) => *self.unauthorized.get(why as usize)?,
             Event::PathRefused(why) => (*self.paths.get(why as usize)?)?,
             Event::PayloadRefused { payload, reason } => (*self.payloads.get(payload)?.get(reason as usize)?)?,
-            Event::Refunded { limit, why } => (*self.refunds.get(limit)?.get(why as usize)?)?,
+            Event::Refunded { owner, why } => (*self.refunds.get(owner)?.get(why as usize)?)?,
             Event::Fault(fault) => *self.faults.get(fault.index())?,
             Event::Evicted { records } => return Some(Change::Add(self.evicted, records)),
             Event::Conflicts { swaps } => return Some(Change::Add(self.conflicts, swaps)),
@@ -195,10 +192,10 @@ impl Metrics {
     }
 }
 
-/// Whether charges of the limit or seat limit with this number can be refunded for this reason.
-fn is_possible(policy: &Policy, number: usize, why: Refund) -> bool {
+/// Whether charges of this limit or seat limit can be refunded for this reason.
+fn is_possible(policy: &Policy, owner: CounterOwner, why: Refund) -> bool {
     match why {
-        Refund::Failed => policy.limits.get(number).is_some_and(|limit| limit.charge == ChargeWhen::Success),
+        Refund::Failed => policy.limit(owner).is_some_and(|limit| limit.charge == ChargeWhen::Success),
         Refund::Redirected => true,
         Refund::QueueRefused | Refund::QueueLeft => !policy.pools.is_empty(),
         Refund::PayloadRefused => !policy.payloads.is_empty(),

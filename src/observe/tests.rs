@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use super::access_log::Line;
 use super::metrics::Metrics;
 use super::*;
+use crate::base::id::{Id as _, LimitId, SeatId, TierId};
 use crate::base::time::Timestamp;
 use crate::engine;
 use crate::host::headers::Headers;
@@ -73,11 +74,19 @@ impl Meter for Host {
     }
 }
 
+fn limit(number: u16) -> CounterOwner {
+    CounterOwner::Limit(LimitId::new(number))
+}
+
+const SEATS: CounterOwner = CounterOwner::Seats(SeatId::FIRST);
+
 /// A check of the limit with this number.
-fn check(policy: &Policy, number: usize, answer: Result<Decision, Fault>) -> LimitCheck {
+fn check(policy: &Policy, number: u16, answer: Result<Decision, Fault>) -> LimitCheck {
     let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
-    let mut check = LimitCheck::new(key, policy.limits[number].rule, Cost::Now(4), FailureMode::Allow);
-    (check.limit, check.answer, check.at) = (number, answer, Timestamp::from_nanos(0));
+    let owner = limit(number);
+    let rule = policy.limit(owner).unwrap().rule;
+    let mut check = LimitCheck::new(owner, key, rule, Cost::Now(4), FailureMode::Allow);
+    (check.answer, check.at) = (answer, Timestamp::from_nanos(0));
     check
 }
 
@@ -91,11 +100,11 @@ fn every_event_changes_the_metric_of_its_name() {
     let reason = Reason::JsonDepth;
     let expected = [
         (
-            Event::Decision { limit: 1, decided: DecisionLabel::WouldRefuse },
+            Event::Decision { owner: limit(1), decided: DecisionLabel::WouldRefuse },
             "Counter policy.=.demo;.;limit.=.bytes;.;decision.=.would_refuse;.;sluicegate_requests_total +1",
         ),
         (
-            Event::Decision { limit: 2, decided: DecisionLabel::Refused },
+            Event::Decision { owner: SEATS, decided: DecisionLabel::Refused },
             "Counter policy.=.demo;.;limit.=.seat;.;decision.=.refused;.;sluicegate_requests_total +1",
         ),
         (Event::Unlimited, "Counter policy.=.demo;.;limit.=.-;.;decision.=.admitted;.;sluicegate_requests_total +1"),
@@ -108,25 +117,31 @@ fn every_event_changes_the_metric_of_its_name() {
             "Counter policy.=.demo;.;reason.=.long;.;sluicegate_paths_refused_total +1",
         ),
         (
-            Event::Overage { limit: 1, units: 7 },
+            Event::Overage { owner: limit(1), units: 7 },
             "Counter policy.=.demo;.;limit.=.bytes;.;sluicegate_overage_units_total +7",
         ),
         (
-            Event::QueueRefused { pool: 0, reason: QueueReason::Unavailable(Fault::BadRecord) },
+            Event::QueueRefused { pool: PoolId::FIRST, reason: QueueReason::Unavailable(Fault::BadRecord) },
             "Counter policy.=.demo;.;limit.=.pool;.;reason.=.unavailable;.;sluicegate_queue_refused_total +1",
         ),
-        (Event::Waiting { pool: 0, by: -1 }, "Gauge policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth by -1"),
         (
-            Event::Waited { pool: 0, span: Span::from_nanos(2_999_999) },
+            Event::Waiting { pool: PoolId::FIRST, by: -1 },
+            "Gauge policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth by -1",
+        ),
+        (
+            Event::Waited { pool: PoolId::FIRST, span: Span::from_nanos(2_999_999) },
             "Histogram policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms is 2",
         ),
         (
-            Event::PayloadRefused { payload: 0, reason },
+            Event::PayloadRefused { payload: PayloadId::FIRST, reason },
             "Counter policy.=.demo;.;limit.=.body;.;reason.=.json_depth;.;sluicegate_payloads_refused_total +1",
         ),
-        (Event::Charged { limit: 1, units: 5 }, "Counter policy.=.demo;.;limit.=.bytes;.;sluicegate_units_total +5"),
         (
-            Event::Refunded { limit: 2, why: Refund::QueueLeft },
+            Event::Charged { owner: limit(1), units: 5 },
+            "Counter policy.=.demo;.;limit.=.bytes;.;sluicegate_units_total +5",
+        ),
+        (
+            Event::Refunded { owner: SEATS, why: Refund::QueueLeft },
             "Counter policy.=.demo;.;limit.=.seat;.;reason.=.queue_left;.;sluicegate_refunds_total +1",
         ),
         (
@@ -151,21 +166,21 @@ fn an_event_that_the_policy_cannot_cause_has_no_metric() {
         "version: 1\nname: demo\nlimits: [{ name: one, per: [], bucket: { burst: 1, refill: 1/s } }]\n",
     ));
     for event in [
-        Event::Charged { limit: 0, units: 1 },
+        Event::Charged { owner: limit(0), units: 1 },
         Event::PathRefused(Ambiguity::Nul),
-        Event::Refunded { limit: 0, why: Refund::Failed },
-        Event::Refunded { limit: 0, why: Refund::QueueRefused },
-        Event::Refunded { limit: 0, why: Refund::PayloadRefused },
-        Event::PayloadRefused { payload: 0, reason: Reason::Bytes },
-        Event::QueueRefused { pool: 0, reason: QueueReason::QueueFull },
-        Event::Waiting { pool: 0, by: 1 },
-        Event::Waited { pool: 0, span: Span::ZERO },
-        Event::Decision { limit: 1, decided: DecisionLabel::Admitted },
+        Event::Refunded { owner: limit(0), why: Refund::Failed },
+        Event::Refunded { owner: limit(0), why: Refund::QueueRefused },
+        Event::Refunded { owner: limit(0), why: Refund::PayloadRefused },
+        Event::PayloadRefused { payload: PayloadId::FIRST, reason: Reason::Bytes },
+        Event::QueueRefused { pool: PoolId::FIRST, reason: QueueReason::QueueFull },
+        Event::Waiting { pool: PoolId::FIRST, by: 1 },
+        Event::Waited { pool: PoolId::FIRST, span: Span::ZERO },
+        Event::Decision { owner: limit(1), decided: DecisionLabel::Admitted },
     ] {
         metrics.observe(&host, event);
         assert!(host.noted.borrow().is_empty(), "{event:?}");
     }
-    metrics.observe(&host, Event::Refunded { limit: 0, why: Refund::Redirected });
+    metrics.observe(&host, Event::Refunded { owner: limit(0), why: Refund::Redirected });
     assert_eq!(host.noted.take().len(), 1);
 }
 
@@ -225,13 +240,13 @@ fn an_admission_counts_each_limit_its_charge_and_its_overage() {
     charged.charge = evaluation.after_charge.map(|state| state.charge(4, Timestamp::from_nanos(0)));
     assert!(charged.charge.is_some());
     let events: Vec<Event> = admission(&[charged, shadow, unread], Verdict::Admit).collect();
-    let admitted = |limit| Event::Decision { limit, decided: DecisionLabel::Admitted };
+    let admitted = |number| Event::Decision { owner: limit(number), decided: DecisionLabel::Admitted };
     assert_eq!(
         events,
         [
             admitted(1),
-            Event::Charged { limit: 1, units: 4 },
-            Event::Overage { limit: 1, units: 3 },
+            Event::Charged { owner: limit(1), units: 4 },
+            Event::Overage { owner: limit(1), units: 3 },
             // The shadow was counted with the decision, and a counter that was not read was not
             // charged.
             admitted(0),
@@ -243,8 +258,8 @@ fn an_admission_counts_each_limit_its_charge_and_its_overage() {
 #[test]
 fn overage_is_never_more_than_the_charge() {
     for (over, units, expected) in [(0, 4, None), (3, 4, Some(3)), (9, 4, Some(4)), (9, 0, None)] {
-        let found = overage(1, Balance { overage: over, ..BALANCE }, units);
-        assert_eq!(found, expected.map(|units| Event::Overage { limit: 1, units }));
+        let found = overage(limit(1), Balance { overage: over, ..BALANCE }, units);
+        assert_eq!(found, expected.map(|units| Event::Overage { owner: limit(1), units }));
     }
 }
 
@@ -272,7 +287,7 @@ fn a_line_says_what_the_policy_asks_for_in_one_word_each() {
         let caller = identify(&request, &policy).unwrap();
         let line = |decision, limit, tier| Line { decision, limit, tier, caller: &caller }.to_text(&policy).unwrap();
         assert_eq!(
-            line(DecisionLabel::Admitted, Some("bytes"), Some(0)),
+            line(DecisionLabel::Admitted, Some("bytes"), Some(TierId::FIRST)),
             format!("decision=admitted limit=bytes tier=write user={written} key=-")
         );
         assert_eq!(

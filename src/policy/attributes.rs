@@ -27,14 +27,14 @@ pub struct Attributes {
 #[derive(Debug)]
 struct Name {
     text: Box<str>,
-    /// It stands outside of the directory too, so that a message may repeat it.
+    /// Whether it occurs outside of the directory, too, so that a message may repeat it.
     said: bool,
 }
 
 /// Whether it is known which attributes the callers have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// No: something about the callers has a fault, which says enough.
+    /// No: something about the callers has an error, which says enough.
     Nothing,
     /// Yes.
     All {
@@ -88,19 +88,19 @@ impl Attributes {
 
     /// Adds what a credential or a source gives, or an entry of the directory may have.
     pub(super) fn declare(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
-        let id = self.declared(name, Some(name)).map_err(|reason| field.fault(reason)).ok()?;
+        let id = self.declared(name, Some(name)).map_err(|reason| field.error(reason)).ok()?;
         self.names.get_mut(id.index())?.said = true;
         Some(id)
     }
 
-    /// Adds what an entry of the directory has. A fault says the name of a credential and a word of the
+    /// Adds what an entry of the directory has. An error says the name of a credential and a word of the
     /// language, and no other: a secret in the wrong place may be the key.
     pub(super) fn declare_held(&mut self, entry: &Field<'_>, name: &str) -> Option<AttributeId> {
         let in_entry = |reason| {
             let is_known = matches!(reason, Reason::ReservedName { .. } | Reason::CredentialsName { .. });
             if is_known { reason } else { Reason::InEntry { part: InEntry::Key, reason: Box::new(reason) } }
         };
-        self.declared(name, None).map_err(|reason| entry.fault(in_entry(reason))).ok()
+        self.declared(name, None).map_err(|reason| entry.error(in_entry(reason))).ok()
     }
 
     /// The attribute of this name, added if it is new; else the rule that the name breaks. A name that
@@ -119,7 +119,7 @@ impl Attributes {
         }
     }
 
-    /// The name of an attribute that stands outside of the directory too.
+    /// The name of an attribute that occurs outside of the directory, too.
     pub(super) fn said(&self, id: AttributeId) -> Option<&str> {
         self.names.get(id.index()).filter(|name| name.said).map(|name| &*name.text)
     }
@@ -161,7 +161,7 @@ impl Attributes {
         let names = self.names.iter().skip(1).take(self.credentials);
         let choices: Vec<String> = names.map(|name| name.text.to_string()).collect();
         if self.known != Known::Nothing && !choices.iter().any(|choice| choice == name) {
-            field.fault(Reason::not_one_of(name, choices, "a credential"));
+            field.error(Reason::not_one_of(name, choices, "a credential"));
         }
     }
 
@@ -174,10 +174,10 @@ impl Attributes {
     fn choices(&self) -> Vec<String> {
         let said = self.names.iter().filter(|name| name.said);
         let mut choices: Vec<&str> = said.map(|name| &*name.text).collect();
-        // A Struct has no order of keys: the same fault has the same words in every form.
+        // A Struct has no order of keys: the same error has the same words in every form.
         choices.sort_unstable();
         if self.names.iter().any(|name| !name.said) {
-            choices.push("what the directory's entries have");
+            choices.push("those of the directory's entries");
         }
         choices.into_iter().map(str::to_owned).collect()
     }

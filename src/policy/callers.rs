@@ -11,6 +11,7 @@ use super::error::Reason;
 use super::reader::{Field, MapField};
 use super::route::RouteId;
 use super::select::read_routes;
+use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::{Property, PropertySet};
 
 pub use self::credential::{Credential, Place};
@@ -22,7 +23,7 @@ pub struct Callers {
     /// Where they are asked for: elsewhere everybody is anonymous. `None` is everywhere.
     pub routes: Option<Vec<RouteId>>,
     /// All credentials, in the order in which they are looked for.
-    pub credentials: Vec<Credential>,
+    pub credentials: IdVec<CredentialId, Credential>,
     /// What their secrets stand for.
     pub directory: Directory,
     /// Attributes with sources of their own.
@@ -117,25 +118,27 @@ impl IdentityInputs {
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
     let map = field.map("{ credentials: [{ name: api_key, header: x-api-key }], directory: [] }")?;
-    let faults_before = field.faults.count();
+    let errors_before = field.errors.count();
     let routes = map.optional("for", None, |field| read_where(field, context).map(Some));
     let credentials = map.require("credentials").and_then(|field| credential::read(field, context));
     let entries = map.get("directory");
     declare_attributes(&map, entries.as_ref(), context);
     let directory = map.optional("directory", Directory::default(), |field| directory::read(field, context));
-    let places = credentials.as_deref().unwrap_or_default();
+    let credentials = credentials.map(IdVec::from);
+    let none = IdVec::default();
+    let places = credentials.as_ref().unwrap_or(&none);
     let sources = map.optional("attributes", Vec::new(), |field| source::read(field, places, context));
     context.attributes.close(match &directory {
-        Some(_) if field.faults.count() == faults_before => Known::All { directory: entries.is_some() },
+        Some(_) if field.errors.count() == errors_before => Known::All { directory: entries.is_some() },
         Some(_) | None => Known::Nothing,
     });
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
     let looked_up = places.iter().any(|credential| !matches!(credential.place, Place::Metadata(_)));
     if unknown == Some(OnUnidentified::Refuse) && entries.is_none() && (looked_up || credentials.is_none()) {
-        field.fault(Reason::NobodyKnown);
+        field.error(Reason::NoAcceptedCredential);
     }
-    map.end();
+    map.deny_unknown();
     let (credentials, sources) = (credentials?, sources?);
     Some(Callers {
         routes: routes?,
@@ -153,22 +156,21 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
 fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: &mut Context) {
     let Some(field) = map.get("directory_attributes") else { return };
     if entries.is_none() {
-        field
-            .fault(Reason::Misplaced { why: "these are attributes of the directory's entries", beside: "`directory`" });
+        field.error(Reason::RequiresSibling { sibling: "`directory`" });
     }
     let Some(nodes) = field.list(ATTRIBUTES_MAX) else { return };
-    field.each_once(nodes, |field| context.attributes.declare(&field, field.string()?));
+    field.each_unique(nodes, |field| context.attributes.declare(&field, field.string()?));
 }
 
 /// Nothing written is `refuse`: a policy that names credentials means them.
 fn stance(field: Option<Field<'_>>) -> Option<OnUnidentified> {
-    field.map_or(Some(OnUnidentified::Refuse), |field| field.choice("a stance", &STANCES))
+    field.map_or(Some(OnUnidentified::Refuse), |field| field.choice("a treatment of unidentified callers", &STANCES))
 }
 
 fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
     let map = field.map("{ routes: [/v1/**] }")?;
     let routes = map.require("routes").and_then(|field| read_routes(field, &mut context.routes));
-    map.end();
+    map.deny_unknown();
     Some(routes?.into_iter().map(|(_, id)| id).collect())
 }
 
@@ -184,7 +186,7 @@ fn properties(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]
 
 /// Steps to a value in metadata, from a list of at least `least`.
 fn read_steps(field: Field<'_>, least: usize) -> Option<Steps> {
-    let nodes = field.full_list(STEPS_MAX)?;
+    let nodes = field.non_empty_list(STEPS_MAX)?;
     let steps = field.each(nodes, |step| step.text(STEP_BYTES_MAX).map(Box::from));
     if steps.len() < nodes.len() {
         return None;

@@ -61,17 +61,17 @@ impl fmt::Debug for Directory {
 pub(crate) const ENTRIES_MAX: usize = 500_000;
 pub(crate) const VALUE_BYTES_MAX: usize = 256;
 
-/// Reads the entries. No fault repeats anything that stands here alone, not even a key.
+/// Reads the entries. No error repeats anything that stands here alone, not even a key.
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory> {
     let nodes = field.list(ENTRIES_MAX)?;
     let mut builder = Builder::default();
     let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
-        let entry = Field { node, at: field.at.index(index), faults: field.faults };
+        let entry = Field { node, at: field.at.index(index), errors: field.errors };
         let Some((digest, values)) = read_entry(entry, context) else { continue };
         if let Some(first) = seen.insert(digest, index) {
             let first = field.at.index(first).to_string();
-            entry.fault(Reason::Duplicate { value: None, first });
+            entry.error(Reason::Duplicate { value: None, first });
         }
         builder.add(digest, &values);
     }

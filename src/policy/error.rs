@@ -1,28 +1,22 @@
 //! What is wrong with a policy: where, which value, and which rule it breaks.
 //!
-//! All faults are collected, so that an operator mends them in one go. Nothing that stands under
+//! All errors are collected, so that an operator can mend them in one go. Nothing under
 //! `/callers/directory` is repeated: an error there names the entry, never its content.
 
+mod display;
 mod words;
 
 use std::fmt;
 
-use words::{Digits, Either, Meant, Named};
-
-use super::attributes::RESERVED;
 use super::route::RouteError;
 use super::template::Placeholder;
 use crate::base::time::Span;
-use crate::base::units::{UnitError, write_span};
-use crate::base::zone::Zone;
+use crate::base::units::UnitError;
 use crate::payload::json::PathError;
 
 pub(crate) use words::{Choices, Quoted, Shown, nearest};
 
-/// So few words need no hint at which was meant.
-const AT_A_GLANCE: usize = 3;
-
-/// One fault of a policy.
+/// One error of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     /// The JSON pointer (RFC 6901) of the value, or of the unknown key.
@@ -40,7 +34,7 @@ pub enum Reason {
     UnknownKey {
         /// As it was written.
         key: String,
-        /// The keys that may stand there.
+        /// The keys that are allowed there.
         known: Vec<&'static str>,
     },
     /// A key that must be there.
@@ -49,26 +43,26 @@ pub enum Reason {
     NotA {
         /// What is needed, with its article.
         wanted: &'static str,
-        /// What stands there, with its article.
+        /// What was found, with its article.
         found: &'static str,
     },
     /// Another kind of value than a map.
     NotAMap {
         /// How such a map is written.
         form: &'static str,
-        /// What stands there, with its article.
+        /// What was found, with its article.
         found: &'static str,
     },
-    /// A text where a number is needed.
+    /// A text instead of a number.
     NotANumber {
         /// As it was written.
         value: String,
     },
-    /// Something else than a word where one of these is needed.
+    /// Something else instead of one of these words.
     NotAWord {
         /// What is allowed.
         choices: Vec<String>,
-        /// What stands there, with its article.
+        /// What was found, with its article.
         found: &'static str,
     },
     /// A number outside of its range.
@@ -145,11 +139,11 @@ pub enum Reason {
         /// The pointer of its first use.
         first: String,
     },
-    /// Something without a name, where its usual one is taken.
+    /// Something without a name whose default one is taken.
     NameNeeded {
-        /// The usual name.
-        usual: &'static str,
-        /// The pointer of who has it.
+        /// The default name.
+        default: &'static str,
+        /// The pointer of the one that has it.
         first: String,
     },
     /// Not a route.
@@ -196,19 +190,17 @@ pub enum Reason {
     NotOneSource {
         /// The keys of the sources.
         sources: &'static [&'static str],
-        /// Those that stand there.
+        /// Those that are there.
         given: Vec<&'static str>,
     },
-    /// A key beside the wrong other one.
-    Misplaced {
-        /// What it is, or why it has no meaning here.
-        why: &'static str,
-        /// The key beside which it has one.
-        beside: &'static str,
+    /// A key without another key that gives it a meaning.
+    RequiresSibling {
+        /// The other key.
+        sibling: &'static str,
     },
     /// A path into metadata that names no value.
     NamespaceAlone,
-    /// A header that a client can invent.
+    /// A header that a client can set.
     Untrusted,
     /// The host, taken for a header.
     HostHeader,
@@ -221,7 +213,7 @@ pub enum Reason {
     NotTrue,
     /// An attribute that would be a secret.
     SecretAsAttribute {
-        /// The name of the credential that stands there.
+        /// The name of the credential that is there.
         credential: String,
     },
     /// A route that should capture this name.
@@ -229,26 +221,26 @@ pub enum Reason {
         /// The name in braces.
         name: String,
     },
-    /// A key or a value in an entry of the directory, of which nothing is repeated but what stands
-    /// elsewhere too.
+    /// A key or a value in an entry of the directory, of which nothing is repeated but what is
+    /// elsewhere, too.
     InEntry {
         /// Which of the two.
         part: InEntry,
         /// The rule that it breaks.
         reason: Box<Reason>,
     },
-    /// No credential would ever be let in.
-    NobodyKnown,
-    /// A place for paths alone.
+    /// No credential would ever be accepted.
+    NoAcceptedCredential,
+    /// A route with methods where only a path is allowed.
     MethodInPath,
     /// A capture and an attribute of one name: it would not be clear whose value counts.
     CaptureIsAttribute {
         /// The name.
         name: String,
     },
-    /// A tier or override to which no request ever comes.
+    /// A tier, limit or override that no request ever reaches.
     NeverReached {
-        /// The pointers of what takes all of its requests.
+        /// The pointers of those that take all of its requests.
         by: String,
     },
     /// A limit or override of which two conditions never hold together.
@@ -273,7 +265,7 @@ pub enum Reason {
         keys: &'static [&'static str],
     },
     /// Something that bounds nothing.
-    LimitsNothing {
+    EmptyLimit {
         /// What it could bound.
         keys: &'static [&'static str],
     },
@@ -334,167 +326,5 @@ impl fmt::Display for InEntry {
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", Shown(if self.at.is_empty() { "/" } else { &self.at }), self.reason)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownKey { key, known: _ } if key.starts_with(|first: char| first.is_ascii_digit()) => f.write_str(
-                "unknown key: a comma ends the value before it, so write numbers without separators (5000000, not 5,000,000)",
-            ),
-            Self::UnknownKey { key, known } => {
-                let meant = Meant(nearest(key, known.iter().copied()));
-                write!(f, "unknown key; known here: {}{meant}", known.join(", "))
-            }
-            Self::Missing => f.write_str("is required, and missing"),
-            Self::NotA { wanted: wanted @ "a string", found: found @ ("a number" | "a truth value") } => {
-                write!(f, "must be {wanted}, and is {found}: put it in quotes")
-            }
-            Self::NotA { wanted: wanted @ "a list", found } => {
-                write!(f, "must be {wanted} in [ ], or of lines that begin with -, and is {found}")
-            }
-            Self::NotA { wanted, found } => write!(f, "must be {wanted}, and is {found}"),
-            Self::NotAMap { form, found } => write!(f, "must be a map such as {form}, and is {found}"),
-            Self::NotANumber { value } if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                write!(f, "must be a number, and is a string: write {value} without quotes")
-            }
-            Self::NotANumber { value } => {
-                let (digits, string) = (Digits(value).to_string(), Quoted(value));
-                let begins = value.starts_with(|first: char| first.is_ascii_digit());
-                let hint = if begins && digits.is_empty() { "; a count is digits alone, without a unit" } else { &digits };
-                write!(f, "must be a number, and is the string {string}{hint}")
-            }
-            Self::NotAWord { choices, found } if choices.len() == 1 => {
-                write!(f, "must be {}, and is {found}", Choices(choices))
-            }
-            Self::NotAWord { choices, found } => write!(f, "must be one of {}, and is {found}", Choices(choices)),
-            Self::OutOfRange { value, min, max } if min == max => write!(f, "{value} is not {min}"),
-            Self::OutOfRange { value, min, max } if value.contains(['.', 'e']) => {
-                write!(f, "{value} is not a whole number in {min}..={max}")
-            }
-            Self::OutOfRange { value, min, max } => write!(f, "{value} is not in {min}..={max}"),
-            Self::NotOneOf { value, choices, kind } if choices.is_empty() => {
-                write!(f, "{} is not {kind}: there is none", Quoted(value))
-            }
-            Self::NotOneOf { value, choices, kind } => {
-                let meant = nearest(value, choices.iter().map(String::as_str)).filter(|_| choices.len() > AT_A_GLANCE);
-                write!(f, "{} is not {kind}: {}{}", Quoted(value), Choices(choices), Meant(meant))
-            }
-            Self::NoSuchAttribute { value, choices, nearest, directory } => {
-                write!(f, "{} is not an attribute of the callers: {}", Quoted(value), Choices(choices))?;
-                match nearest {
-                    _ if RESERVED.contains(&&**value) => {
-                        write!(f, "; `{value}` can stand in the `for` of a limit, and nowhere else")
-                    }
-                    Some(_) => write!(f, "{}", Meant(nearest.as_deref())),
-                    None if choices.len() == 1 => f.write_str("; without `callers` a policy knows no other"),
-                    None if *directory => {
-                        f.write_str("; list it in `directory_attributes` if entries of the directory will have it")
-                    }
-                    None => Ok(()),
-                }
-            }
-            Self::Empty => f.write_str("is empty, and must not be"),
-            Self::TooMany { count, max } => write!(f, "has too many elements: {count}, and at most {max} are allowed"),
-            Self::TooManyCombinations(max) => write!(
-                f,
-                "has lists of values with more than {max} combinations: split it into several overrides"
-            ),
-            Self::TooManyCombinationsInAll(max) => {
-                write!(f, "makes more than {max} combinations in all: select these callers by a shared attribute")
-            }
-            Self::TooLong { max } => write!(f, "is too long: at most {max} bytes"),
-            Self::BadName { value } => {
-                write!(f, "{}is not a name: up to 64 of a-z, 0-9, _ and -, a letter first", Named(value))
-            }
-            Self::ReservedName { value } => {
-                write!(f, "{} is a word of the language, which no attribute can have for its name", Quoted(value))
-            }
-            Self::CredentialsName { value } => {
-                write!(f, "{} is the name of a credential, which no other attribute can have", Quoted(value))
-            }
-            Self::TooManyAttributes { max } => write!(f, "is one attribute too many: at most {max} in a policy"),
-            Self::Duplicate { value, first } => write!(f, "{}is used twice, first at {first}", Named(value)),
-            Self::NameNeeded { usual, first } => {
-                write!(f, "needs a `name`: {}, which it has without one, is used at {first}", Quoted(usual))
-            }
-            Self::BadRoute { value, error } => write!(f, "{} is not a route: {error}", Quoted(value)),
-            Self::BadUnit { value, error } => write!(f, "{} {error}{}", Quoted(value), Digits(value)),
-            Self::SpanOutOfRange { value, max } => {
-                write!(f, "{} is not in 1s to {}", Quoted(value), write_span(*max))
-            }
-            Self::BadDigest => f.write_str("is not a SHA-256: 64 hexadecimal digits (printf %s KEY | sha256sum)"),
-            Self::BadToken { value, kind } => write!(f, "{} is not the name of {kind}", Quoted(value)),
-            Self::BadMediaType { value } => {
-                write!(
-                    f,
-                    "{} is not a media type, such as application/json, in visible ASCII characters",
-                    Quoted(value)
-                )
-            }
-            Self::BadMediaRange { value } => write!(
-                f,
-                "{} is not a media type or a range of them, without parameters, such as application/json, application/*+json or text/*",
-                Quoted(value)
-            ),
-            Self::NotOneSource { sources, given } if given.is_empty() => {
-                write!(f, "needs exactly one of {}, and has none", sources.join(", "))
-            }
-            Self::NotOneSource { sources, given } => {
-                write!(f, "needs exactly one of {}, and has {}", sources.join(", "), given.join(" and "))
-            }
-            Self::Misplaced { why, beside } => write!(f, "{why}: only beside {beside}"),
-            Self::NamespaceAlone => f.write_str(
-                "names a namespace and nothing in it: go on with keys, as in [envoy.filters.http.jwt_authn, session]",
-            ),
-            Self::Untrusted => f.write_str(
-                "a client can invent this header: remove or overwrite it before this filter, then write `trusted: true` beside it",
-            ),
-            Self::HostHeader => f.write_str(
-                "the host is no header: an attribute with the source `{ host: true }` has it",
-            ),
-            Self::ConnectionHeader { name } => {
-                write!(f, "{} belongs to one connection: no filter sees it as it was sent", Quoted(name))
-            }
-            Self::NotTrue => f.write_str("is true, or is left out"),
-            Self::SecretAsAttribute { credential } => write!(
-                f,
-                "is where the credential {} stands: a secret is no attribute, for attributes are written down",
-                Quoted(credential)
-            ),
-            Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
-            Self::InEntry { part, reason } => write!(f, "{part} {reason}"),
-            Self::NobodyKnown => f.write_str(
-                "every secret would be refused: give a `directory`, be it empty for now, or `unknown: anonymous`",
-            ),
-            Self::MethodInPath => f.write_str("must be a path alone, without methods"),
-            Self::CaptureIsAttribute { name } => {
-                write!(f, "captures {{{name}}}, which is also an attribute: give one of them another name")
-            }
-            Self::NeverReached { by } => write!(f, "can never be reached: all of its requests go to {by}"),
-            Self::Contradiction { one, other } => {
-                write!(f, "can never be reached: no request fits both {} and {}", Shown(one), Shown(other))
-            }
-            Self::WindowTooLong => {
-                f.write_str("takes longer than 366 days to fill: a smaller burst or a faster refill")
-            }
-            Self::CostAboveQuota { cost, quota } => write!(f, "a cost of {cost} never fits: the limit holds {quota}"),
-            Self::OverridesNothing { keys } => write!(f, "changes nothing: give {}", Either(keys)),
-            Self::LimitsNothing { keys } => write!(f, "limits nothing: give {}", Either(keys)),
-            Self::TooManyNames { members, max } => write!(
-                f,
-                "{members} names are more than are remembered to find one that is used twice: at most {max}"
-            ),
-            Self::BadPath { value, error } => write!(f, "{} is not a JSON pointer: {error}", Quoted(value)),
-            Self::NoSuchZone { value } => {
-                let meant = Meant(nearest(value, Zone::names()));
-                write!(f, "{} is not a time zone of the IANA database, such as Europe/Rome or UTC{meant}", Quoted(value))
-            }
-            Self::BadPlaceholder { value, known } => {
-                let known: Vec<String> = known.iter().map(|known| format!("{{{}}}", known.name())).collect();
-                write!(f, "{} is not a placeholder here: {}", Quoted(value), Choices(&known))
-            }
-        }
     }
 }

@@ -1,44 +1,28 @@
 //! Exemptions: requests to which no limit applies, and which carry no field.
 
 use super::Context;
-use super::candidates::Candidates;
 use super::reader::Field;
 use super::route::Route;
-use super::select::{Selector, read_selector};
-use super::tiers::ReadTier;
-
-/// All exemptions of a policy.
-#[derive(Debug, Default)]
-pub struct Exemptions {
-    /// One for each entry of the list: a request that one of them selects is exempt.
-    pub selectors: Vec<Selector>,
-    /// Which of them to look at for a request.
-    pub candidates: Candidates,
-}
+use super::select::{Selected, Selector, read_selector};
+use super::tiers::ReadTiers;
 
 /// The exemptions as they are read, with what only the rest of the reading needs.
 #[derive(Default)]
 pub(super) struct ReadExemptions {
     pub(super) selectors: Vec<Selector>,
-    /// Routes that are exempt for whoever calls, and the pointer of the entry.
+    /// Routes that are exempt for all callers, and the pointer of the entry.
     pub(super) unconditional: Vec<(Route, String)>,
 }
 
 pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
 
-/// Reads the exemptions; `None` where one has a fault.
-pub(super) fn read(field: Field<'_>, tiers: &[Option<ReadTier>], context: &mut Context) -> Option<ReadExemptions> {
-    let nodes = field.full_list(EXEMPTIONS_MAX)?;
+/// Reads the exemptions; `None` if one has an error.
+pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -> Option<ReadExemptions> {
+    let nodes = field.non_empty_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
-    for selected in field.each(nodes, |field| {
-        let faults = field.faults.count();
-        let (selector, routes) = read_selector(field, tiers, context)?;
-        // Without a condition that has a fault, it would seem to take requests of others.
-        let sound = field.faults.count() == faults;
-        Some((selector, routes, field.at.to_string(), sound))
-    }) {
-        let (selector, routes, at, sound) = selected;
-        if sound && selector.tiers.is_none() && selector.attributes.is_empty() {
+    let all = field.each(nodes, |field| Some((read_selector(field, tiers, context)?, field.at.to_string())));
+    for (Selected { selector, routes, is_sound }, at) in all {
+        if is_sound && selector.tiers.is_none() && selector.attributes.is_empty() {
             read.unconditional.extend(routes.into_iter().map(|route| (route, at.clone())));
         }
         read.selectors.push(selector);
@@ -47,7 +31,7 @@ pub(super) fn read(field: Field<'_>, tiers: &[Option<ReadTier>], context: &mut C
 }
 
 impl ReadExemptions {
-    /// The pointers of the entries that take all requests of these routes; `None` where some are left.
+    /// The pointers of the entries that take all requests of these routes; `None` if some are left.
     pub(super) fn takes<'r>(&self, routes: impl Iterator<Item = &'r Route>) -> Option<String> {
         let by = |route: &Route| self.unconditional.iter().find(|(exempt, _)| exempt.covers(route)).map(|(_, at)| at);
         let mut by: Vec<&str> = routes.map(|route| by(route).map(String::as_str)).collect::<Option<_>>()?;

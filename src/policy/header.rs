@@ -29,7 +29,7 @@ pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
     Some(name.into())
 }
 
-/// A header counts only where the policy says that no client can send it.
+/// A header counts only if the policy says that no client can set it.
 pub(super) fn read_trusted(header: &Field<'_>, trusted: Option<&Field<'_>>) -> Option<()> {
     let Some(trusted) = trusted else { return header.refuse(Reason::Untrusted) };
     match &trusted.node.value {
@@ -41,9 +41,9 @@ pub(super) fn read_trusted(header: &Field<'_>, trusted: Option<&Field<'_>>) -> O
     }
 }
 
-/// Notes it where `trusted` stands beside something else than the header that it is of.
+/// Reports a `trusted` without the header that it belongs to.
 pub(super) fn only_beside_header(header: Option<&Field<'_>>, trusted: Option<&Field<'_>>) {
     if let (None, Some(trusted)) = (header, trusted) {
-        trusted.fault(Reason::Misplaced { why: "only a header is trusted or not", beside: "`header`" });
+        trusted.error(Reason::RequiresSibling { sibling: "`header`" });
     }
 }

@@ -1,37 +1,22 @@
 //! Limits: which requests each counts, under which key, and how many it admits.
 
-use std::collections::HashMap;
-
 use super::Context;
-use super::attributes::{AttributeId, Attributes};
 use super::document::Value;
 use super::error::Reason;
-use super::exempt::ReadExemptions;
 use super::header;
 use super::overrides::{self, Overrides};
 use super::payloads;
 use super::reader::{Field, MapField};
-use super::route::Route;
 use super::rules;
-use super::select::{Selector, read_selector, routes_of};
-use super::tiers::ReadTier;
-use crate::limit::{Enforcement, FailureMode, QUOTA_MAX, Rule};
+use super::scope::{self, Kind, Scope, Siblings};
+use crate::limit::{Enforcement, QUOTA_MAX, Rule};
 use crate::payload::json::JsonPath;
 
 /// One limit.
 #[derive(Debug)]
 pub struct Limit {
-    /// Its name: in metrics, in the access log and in what callers are told.
-    pub name: Box<str>,
-    /// What its counters belong to. It does not contain the numbers of the rule, so that a policy
-    /// which changes them keeps the counts.
-    pub identity: Box<[u8]>,
-    /// The requests that it counts.
-    pub selector: Selector,
-    /// What one counter is kept for: one per combination of values.
-    pub per: Vec<Part>,
-    /// What it does with a caller who lacks a part of the key.
-    pub absent: Absent,
+    /// The requests that it counts, and under which keys.
+    pub scope: Scope,
     /// The rule.
     pub rule: Rule,
     /// The rule for some callers.
@@ -44,18 +29,6 @@ pub struct Limit {
     pub enforcement: Enforcement,
     /// When callers see its numbers.
     pub visibility: Visibility,
-    /// What holds if the counter cannot be had.
-    pub failure: FailureMode,
-}
-
-/// What a limit does with a caller who lacks a part of its key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Absent {
-    /// It counts all such callers together.
-    #[default]
-    Count,
-    /// It does not apply.
-    Skip,
 }
 
 /// When callers see a limit's numbers.
@@ -64,7 +37,7 @@ pub enum Visibility {
     /// Whenever it applies.
     #[default]
     Show,
-    /// When it refuses; what is over its quota where it counts that.
+    /// When it refuses. The overage, if it counts that, is shown at all times.
     Hide,
 }
 
@@ -73,7 +46,7 @@ pub enum Visibility {
 pub enum CostSource {
     /// Always the same.
     Fixed(u64),
-    /// A request header that no client can invent; one unit where it is missing or no number.
+    /// A request header that no client can set; one unit if it is missing or not a number.
     Header(Box<str>),
     /// A response header; the same holds. The request is admitted while one unit is left.
     ResponseHeader(Box<str>),
@@ -81,17 +54,8 @@ pub enum CostSource {
     Bytes,
     /// The lines of its body that are neither empty nor a comment.
     Lines,
-    /// The items of the array at this place of its JSON; one unit where there is none.
+    /// The items of the array at this place of its JSON; one unit if there is none.
     Items(JsonPath),
-}
-
-/// One part of a counter's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// An attribute of the caller.
-    Attribute(AttributeId),
-    /// What the limit's own route captured under this name.
-    Capture(Box<str>),
 }
 
 /// When an admitted request is charged.
@@ -105,40 +69,23 @@ pub enum ChargeWhen {
 }
 
 pub(crate) const LIMITS_MAX: usize = 10_000;
-pub(crate) const PER_MAX: usize = 8;
 
 /// The one request header whose value the proxy itself holds the client to.
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
-/// What the limits are read beside.
-pub(super) struct Beside<'a> {
-    pub(super) policy: Option<&'a str>,
-    pub(super) tiers: &'a [Option<ReadTier>],
-    pub(super) exempt: &'a ReadExemptions,
+/// Reads all limits; `None` if one of them has an error.
+pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Limit>> {
+    field.every(LIMITS_MAX, |field| read_limit(field, siblings, context))
 }
 
-/// Reads all limits; `None` where one of them has a fault.
-pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<Limit>> {
-    let nodes = field.full_list(LIMITS_MAX)?;
-    let read = field.each(nodes, |field| read_limit(field, beside, context));
-    (read.len() == nodes.len()).then_some(read)
-}
-
-fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Limit> {
+fn read_limit(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Limit> {
     let map = field.map("{ name: all, per: [], bucket: { burst: 100, refill: 60/min } }")?;
-    let name = read_name(&map, context);
-    let selected = read_for(&map, beside, context);
-    let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
-    let per = map.require("per").and_then(|field| read_per(field, routes, context));
-    let absent = read_absent(&map);
+    let mut scope = scope::read(&map, Kind::Limit, siblings, context);
     let cost = map.optional("cost", CostSource::Fixed(1), read_cost);
     let least = cost.as_ref().map_or(0, CostSource::least);
     let rule = rules::read(&map).filter(|rule| fits(&rule_field(&map), rule, least));
     let overrides = map.optional("overrides", Overrides::default(), |field| {
-        let base = overrides::Base {
-            conditions: selected.as_ref().map_or(&[], |(selector, _)| &selector.attributes),
-            selector: map.field().at.key("for").to_string(),
-        };
+        let base = overrides::Base { conditions: scope.conditions(), selector: map.field().at.key("for").to_string() };
         overrides::read(field, &base, context, |map| {
             rules::read_override(map, rule).filter(|rule| fits(map.field(), rule, least))
         })
@@ -152,75 +99,29 @@ fn read_limit(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> O
     let visibility = map.optional("fields", Visibility::default(), |field| {
         field.choice("a visibility", &[("show", Visibility::Show), ("hide", Visibility::Hide)])
     });
-    let failure = read_failure(&map);
-    map.end();
-    let (name, per, rule) = (name?, per?, rule?);
+    scope.finish(&map);
+    let rule = rule?;
     Some(Limit {
-        identity: beside.identity(&name, &rules::identity(&rule), &per, &context.attributes),
-        name,
-        selector: selected?.0,
-        per,
-        absent: absent?,
+        scope: scope.build(&rules::identity(&rule), siblings, &context.attributes)?,
         rule,
         overrides: overrides?,
         cost: cost?,
         charge: charge?,
         enforcement: enforcement?,
         visibility: visibility?,
-        failure: failure?,
     })
 }
 
-/// A name that nothing else has.
-pub(super) fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
-    let field = map.require("name")?;
-    let name = field.name()?;
-    if let Some(first) = context.take_name(name, &field.at) {
-        return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
-    }
-    Some(name.into())
-}
-
-/// Which requests something holds for, and the routes; noted where all of them are exempt.
-pub(super) fn read_for(
-    map: &MapField<'_>,
-    beside: &Beside<'_>,
-    context: &mut Context,
-) -> Option<(Selector, Vec<Route>)> {
-    let all = (Selector::default(), Vec::new());
-    map.optional("for", all, |field| read_selector(field, beside.tiers, context))
-        .inspect(|(selector, routes)| never_left(map.field(), selector, routes, beside))
-}
-
-pub(super) fn read_absent(map: &MapField<'_>) -> Option<Absent> {
-    map.optional("absent", Absent::default(), |field| {
-        field.choice("a treatment of absent parts", &[("count", Absent::Count), ("skip", Absent::Skip)])
-    })
-}
-
-pub(super) fn read_failure(map: &MapField<'_>) -> Option<FailureMode> {
-    map.optional("failure", FailureMode::default(), |field| {
-        field.choice("a failure mode", &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)])
-    })
-}
-
-/// Notes it where all requests that a limit could count are exempt.
-fn never_left(field: &Field<'_>, selector: &Selector, routes: &[Route], beside: &Beside<'_>) {
-    if let Some(by) = beside.exempt.takes(routes_of(selector, routes, beside.tiers).into_iter()) {
-        field.fault(Reason::NeverReached { by });
-    }
-}
-
-/// Notes it where a request never fits because of its own cost.
+/// Reports a rule that a request never fits because of its own cost.
 fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
     let fits = cost <= rule.quota();
     if !fits {
-        field.fault(Reason::CostAboveQuota { cost, quota: rule.quota() });
+        field.error(Reason::CostAboveQuota { cost, quota: rule.quota() });
     }
     fits
 }
 
-/// The place of the rule, for a fault of it as a whole.
+/// The place of the rule, for an error of the rule as a whole.
 fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
     let found = ["bucket", "rolling", "calendar"].into_iter().find_map(|key| map.get(key));
     found.unwrap_or(*map.field())
@@ -229,7 +130,7 @@ fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
 /// The keys of a cost, of which there is exactly one.
 pub(crate) const COST_SOURCES: &[&str] = &["header", "response_header", "bytes", "lines", "items"];
 
-/// A number, or where it comes from.
+/// Reads a number, or the source of one.
 fn read_cost(field: Field<'_>) -> Option<CostSource> {
     let Value::Map(_) = field.node.value else { return field.count(0, QUOTA_MAX).map(CostSource::Fixed) };
     let map = field.map("{ header: x-cost, trusted: true }")?;
@@ -250,7 +151,7 @@ fn read_cost(field: Field<'_>) -> Option<CostSource> {
             map.field().refuse(Reason::NotOneSource { sources: COST_SOURCES, given })
         }
     };
-    map.end();
+    map.deny_unknown();
     cost
 }
 
@@ -263,51 +164,11 @@ fn read_cost_header(field: &Field<'_>, trusted: Option<&Field<'_>>) -> Option<Bo
 }
 
 impl CostSource {
-    /// What every request costs at least: what must fit, or the limit refuses all of them.
+    /// The least that a request costs. If that does not fit, the limit refuses all requests.
     fn least(&self) -> u64 {
         match self {
             Self::Fixed(units) => *units,
             Self::Header(_) | Self::ResponseHeader(_) | Self::Bytes | Self::Lines | Self::Items(_) => 0,
         }
     }
-}
-
-impl Beside<'_> {
-    /// Policy, limit, kind and key; a NUL cannot stand in a name.
-    pub(super) fn identity(&self, name: &str, kind: &str, per: &[Part], attributes: &Attributes) -> Box<[u8]> {
-        let mut identity = [self.policy.unwrap_or_default(), name, kind].join("\0");
-        for part in per {
-            let (mark, name) = match part {
-                Part::Attribute(id) => ("\0=", attributes.name(*id)),
-                Part::Capture(name) => ("\0{", &**name),
-            };
-            identity.push_str(mark);
-            identity.push_str(name);
-        }
-        identity.into_bytes().into()
-    }
-}
-
-/// The parts of the key; `routes` are the limit's own, `None` where they are not known.
-pub(super) fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -> Option<Vec<Part>> {
-    let nodes = field.list(PER_MAX)?;
-    let mut seen = HashMap::new();
-    let read = field.each(nodes, |field| {
-        let name = field.string()?;
-        if let Some(first) = seen.insert(name.to_owned(), field.at.to_string()) {
-            return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
-        }
-        let Some(routes) = routes else { return context.attributes.find(name).map(Part::Attribute) };
-        let captures = |route: &Route| route.captures().any(|capture| capture == name);
-        if !routes.iter().any(captures) {
-            context.attributes.resolve(&field, name).map(Part::Attribute)
-        } else if context.attributes.find(name).is_some() {
-            field.refuse(Reason::CaptureIsAttribute { name: name.to_owned() })
-        } else if routes.iter().all(captures) {
-            Some(Part::Capture(name.into()))
-        } else {
-            field.refuse(Reason::NoCapture { name: name.to_owned() })
-        }
-    });
-    (read.len() == nodes.len()).then_some(read)
 }

@@ -1,4 +1,4 @@
-//! Overrides: other numbers for some callers, found without walking the list.
+//! Overrides: other numbers for some callers, found without a walk of the list.
 //!
 //! Ten thousand organizations may each have an override. Those that ask for the same attributes
 //! share one map from the values to the first override that has them, so that a look-up costs what
@@ -49,17 +49,17 @@ impl<T> Default for Overrides<T> {
 }
 
 impl<T> Overrides<T> {
-    /// What the first override says whose attributes the caller has.
+    /// The value of the first override whose conditions the caller meets.
     pub fn find<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<&T> {
         self.all.get(self.first(value)?)
     }
 
-    /// The number of the first override for whoever has these values.
+    /// The number of the first override for a caller with these values.
     pub(crate) fn first<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<usize> {
         self.sets.iter().filter_map(|set| set.first.find(set.attributes.iter().map(|id| value(*id)))).min()
     }
 
-    /// What each of them says, in their order.
+    /// The values of all overrides, in order.
     #[must_use]
     pub fn all(&self) -> &[T] {
         &self.all
@@ -67,7 +67,7 @@ impl<T> Overrides<T> {
 }
 
 impl Tree {
-    /// The place for these values; `None` where one is missing, or another one wanted.
+    /// The place for these values; `None` if one is missing or differs.
     fn find<'v>(&self, values: impl Iterator<Item = Option<&'v [u8]>>) -> Option<usize> {
         let mut at = self;
         for value in values {
@@ -77,7 +77,7 @@ impl Tree {
         if let Self::Found(place) = at { Some(*place) } else { None }
     }
 
-    /// Sets the place for these values, where none is set.
+    /// Sets the place for these values, unless one is set.
     fn add<'v>(&mut self, mut values: impl Iterator<Item = &'v str>, place: usize) {
         match (self, values.next()) {
             (Self::Next(next), Some(value)) => {
@@ -90,7 +90,7 @@ impl Tree {
     }
 }
 
-/// What the limit says that has the overrides.
+/// The limit that has the overrides.
 pub(super) struct Base<'a> {
     /// Of its own `for`.
     pub(super) conditions: &'a [Condition],
@@ -98,7 +98,7 @@ pub(super) struct Base<'a> {
     pub(super) selector: String,
 }
 
-/// Reads the overrides of a limit; `numbers` reads what one says beside its `for`.
+/// Reads the overrides of a limit; `numbers` reads the keys of one other than `for`.
 pub(super) fn read<T>(
     field: Field<'_>,
     base: &Base<'_>,
@@ -108,12 +108,12 @@ pub(super) fn read<T>(
     let nodes = field.list(OVERRIDES_MAX)?;
     let mut overrides = Overrides::default();
     for (index, node) in nodes.iter().enumerate() {
-        let field = Field { node, at: field.at.index(index), faults: field.faults };
+        let field = Field { node, at: field.at.index(index), errors: field.errors };
         let Some((conditions, one)) = read_one(field, base, context, &numbers) else { continue };
         let number = overrides.all.len();
         overrides.all.push(one);
         if let Some(first) = overrides.add(conditions, number, &field, &mut context.multiplied) {
-            field.fault(Reason::NeverReached { by: sibling(&field, first) });
+            field.error(Reason::NeverReached { by: sibling(&field, first) });
         }
     }
     (overrides.all.len() == nodes.len()).then_some(overrides)
@@ -139,16 +139,16 @@ fn read_one<T>(
         }
         let conditions = read_conditions(&map, context);
         if contradict(&conditions, base.conditions) {
-            field.fault(Reason::Contradiction { one: field.at.to_string(), other: base.selector.clone() });
+            field.error(Reason::Contradiction { one: field.at.to_string(), other: base.selector.clone() });
         }
-        // Without a condition that has a fault, it would seem to take callers of others.
+        // Without a condition that has an error, it would seem to take callers of others.
         (conditions.len() == map.others().count()).then_some(conditions)
     });
-    map.end();
+    map.deny_unknown();
     Some((conditions?, one?))
 }
 
-/// Whether nobody can have both: one attribute would need two values.
+/// Whether no caller can meet both: one attribute would need two values.
 fn contradict(ours: &[Condition], theirs: &[Condition]) -> bool {
     let disjoint = |one: &[Box<str>], other: &[Box<str>]| !one.iter().any(|value| other.contains(value));
     let same = |(id, values): &Condition| theirs.iter().any(|(other, with)| other == id && disjoint(values, with));

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::Context;
 use super::error::Reason;
-use super::exempt::ReadExemptions;
 use super::media::{MediaRange, MediaType};
 use super::overrides::{self, Overrides};
 use super::reader::{Field, MapField};
 use super::route::Route;
-use super::select::{Condition, Selector, read_selector, routes_of};
-use super::tiers::ReadTier;
+use super::scope::{self, Kind, Scope, Siblings};
+use super::select::{Condition, Selected, Selector};
+use crate::base::id::TierId;
 use crate::base::units::parse_size;
 use crate::payload::body::Reason as RefusalReason;
 use crate::payload::json::{
@@ -22,13 +22,11 @@ use crate::payload::json::{
 /// One payload limit. Of all that select a request the first holds, and no other.
 #[derive(Debug)]
 pub struct Payload {
-    /// Its name: in metrics, in the access log and in what callers are told.
-    pub name: Box<str>,
-    /// The requests that it holds for.
-    pub selector: Selector,
-    /// What it allows.
+    /// The requests that it applies to.
+    pub scope: Scope,
+    /// The bounds of a body.
     pub bounds: Bounds,
-    /// What it allows some callers.
+    /// The bounds for some callers.
     pub overrides: Overrides<Bounds>,
     /// The media types that are read as JSON; empty for all bodies, whatever they say they are.
     pub content_types: Vec<MediaRange>,
@@ -77,7 +75,7 @@ impl Payload {
     }
 }
 
-/// What one body may be.
+/// The bounds of one body.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
     /// Most bytes as sent.
@@ -90,8 +88,6 @@ pub struct Bounds {
 
 pub(crate) const PAYLOADS_MAX: usize = 1_000;
 pub(crate) const CONTENT_TYPES_MAX: usize = 32;
-/// The name of a payload limit that has none of its own.
-pub(crate) const NAME_USUAL: &str = "payload";
 /// The keys of which a payload limit has at least one.
 pub(crate) const KINDS: &[&str] = &["bytes", "decoded_bytes", "json"];
 /// The keys of which objects of one kind have at least one.
@@ -99,21 +95,13 @@ pub(crate) const OBJECT_KINDS: &[&str] = &["count", "depth"];
 /// The most that a count in `json` can be.
 pub(crate) const COUNTS_MAX: u64 = 1_000_000_000;
 
-/// What the payload limits are read beside.
-pub(super) struct Beside<'a> {
-    pub(super) tiers: &'a [Option<ReadTier>],
-    pub(super) exempt: &'a ReadExemptions,
-}
-
-/// Reads all payload limits; `None` where one of them has a fault.
-pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<Payload>> {
-    let nodes = field.full_list(PAYLOADS_MAX)?;
+/// Reads all payload limits; `None` if one of them has an error.
+pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Payload>> {
     let mut earlier = Earlier::default();
-    let read = field.each(nodes, |field| read_payload(field, beside, &mut earlier, context));
-    (read.len() == nodes.len()).then_some(read)
+    field.every(PAYLOADS_MAX, |field| read_payload(field, siblings, &mut earlier, context))
 }
 
-/// What the payload limits before this one take.
+/// The requests that earlier payload limits take.
 #[derive(Default)]
 struct Earlier(Vec<Taken>);
 
@@ -125,8 +113,20 @@ struct Taken {
 }
 
 impl Earlier {
+    /// Reports a payload limit that no request reaches, and notes what one takes that some reach.
+    fn take(&mut self, selected: &Selected, field: &Field<'_>, siblings: &Siblings<'_>) {
+        let routes = selected.routes_or_those_of(siblings.tiers);
+        let taken = self.takes(&selected.selector, &routes);
+        if let Some(by) = taken.or_else(|| siblings.exempt.takes(routes.into_iter())) {
+            field.error(Reason::NeverReached { by });
+        } else if selected.is_sound {
+            let (selector, routes) = (selected.selector.clone(), selected.routes.clone());
+            self.0.push(Taken { selector, routes, at: field.at.to_string() });
+        }
+    }
+
     /// The pointers of those that take all requests of `selector`, each of which matches one of `routes`
-    /// if there are any; `None` where some are left, as far as can be told.
+    /// if there are any; `None` if some may be left.
     fn takes(&self, selector: &Selector, routes: &[&Route]) -> Option<String> {
         let wider: Vec<&Taken> = self.0.iter().filter(|taken| taken.includes(selector)).collect();
         if let Some(all) = wider.iter().find(|taken| taken.selector.routes.is_none()) {
@@ -142,7 +142,7 @@ impl Earlier {
 impl Taken {
     /// Whether all callers and tiers of `other` are among its own.
     fn includes(&self, other: &Selector) -> bool {
-        let in_tiers = |tiers: &Vec<usize>| {
+        let in_tiers = |tiers: &Vec<TierId>| {
             other.tiers.as_ref().is_some_and(|others| others.iter().all(|tier| tiers.contains(tier)))
         };
         let asked_too = |(id, values): &Condition| {
@@ -155,44 +155,30 @@ impl Taken {
 
 fn read_payload(
     field: Field<'_>,
-    beside: &Beside<'_>,
+    siblings: &Siblings<'_>,
     earlier: &mut Earlier,
     context: &mut Context,
 ) -> Option<Payload> {
     let map = field.map("{ name: body, bytes: 1MB }")?;
-    let name = read_name(&map, context);
-    let faults = field.faults.count();
-    let selected = map
-        .optional("for", (Selector::default(), Vec::new()), |field| read_selector(field, beside.tiers, context))
-        .map(|(selector, routes)| {
-            let all = routes_of(&selector, &routes, beside.tiers);
-            match earlier.takes(&selector, &all).or_else(|| beside.exempt.takes(all.into_iter())) {
-                Some(by) => field.fault(Reason::NeverReached { by }),
-                // Without a condition that has a fault, it would seem to take requests of others.
-                None if field.faults.count() > faults => {}
-                None => earlier.0.push(Taken { selector: selector.clone(), routes, at: field.at.to_string() }),
-            }
-            selector
-        });
+    let mut scope = scope::read(&map, Kind::Payload, siblings, context);
+    if let Some(selected) = scope.selected() {
+        earlier.take(selected, map.field(), siblings);
+    }
     let mut content_types = Some(Vec::new());
     let bounds = read_bounds(&map, &Bounds::default(), |json| {
         content_types = json.optional("content_types", Vec::new(), read_content_types);
     });
     if KINDS.iter().all(|key| map.get(key).is_none()) {
-        field.fault(Reason::LimitsNothing { keys: KINDS });
+        field.error(Reason::EmptyLimit { keys: KINDS });
     }
-    let hold = map.optional("hold", false, |field| field.truth());
+    let hold = map.optional("hold", false, |field| field.boolean());
     let overrides = map.optional("overrides", Overrides::default(), |field| {
-        let base = overrides::Base {
-            conditions: selected.as_ref().map_or(&[], |selector| &selector.attributes),
-            selector: map.field().at.key("for").to_string(),
-        };
+        let base = overrides::Base { conditions: scope.conditions(), selector: map.field().at.key("for").to_string() };
         overrides::read(field, &base, context, |map| read_override(map, bounds.as_ref()))
     });
-    map.end();
+    scope.finish(&map);
     Some(Payload {
-        name: name?,
-        selector: selected?,
+        scope: scope.build("", siblings, &context.attributes)?,
         bounds: bounds?,
         overrides: overrides?,
         content_types: content_types?,
@@ -200,29 +186,15 @@ fn read_payload(
     })
 }
 
-/// The name, which nothing else has; payload limits without one share theirs.
-fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
-    let given = map.get("name");
-    let field = given.unwrap_or(*map.field());
-    let name = given.map_or(Some(NAME_USUAL), |field| field.name())?;
-    match (context.take_name(name, &field.at), given) {
-        (Some(first), Some(_)) => field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first }),
-        (Some(first), None) if first.ends_with("/name") => {
-            field.refuse(Reason::NameNeeded { usual: NAME_USUAL, first })
-        }
-        // It is free, or another payload limit without a name has it, whose own pointer that is.
-        (None, _) | (Some(_), None) => Some(name.into()),
-    }
-}
-
-/// What an override says; what it leaves out is as in `base`, which is `None` where it has a fault itself.
+/// The bounds of an override. Those that it leaves out are those of `base`, which is `None` if it has an
+/// error itself.
 fn read_override(map: &MapField<'_>, base: Option<&Bounds>) -> Option<Bounds> {
     let Some(base) = base else {
         KINDS.iter().for_each(|key| _ = map.get(key));
         return None;
     };
     if KINDS.iter().all(|key| map.get(key).is_none()) {
-        map.field().fault(Reason::OverridesNothing { keys: KINDS });
+        map.field().error(Reason::OverridesNothing { keys: KINDS });
     }
     read_bounds(map, base, |_| ())
 }
@@ -243,8 +215,8 @@ fn read_size(field: Field<'_>) -> Option<Option<u64>> {
 }
 
 fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
-    let nodes = field.full_list(CONTENT_TYPES_MAX)?;
-    let read = field.each_once(nodes, |field| {
+    let nodes = field.non_empty_list(CONTENT_TYPES_MAX)?;
+    let read = field.each_unique(nodes, |field| {
         let text = field.string()?;
         MediaRange::parse(text).or_else(|| field.refuse(Reason::BadMediaRange { value: text.to_owned() }))
     });
@@ -255,7 +227,7 @@ fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
 fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapField<'_>)) -> Option<JsonRules> {
     let map = field.map("{ depth: 32 }")?;
     if map.is_empty() {
-        field.fault(Reason::Empty);
+        field.error(Reason::Empty);
     }
     let mut rules = base.cloned().unwrap_or_default();
     own(&map);
@@ -268,18 +240,15 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapFi
     let (string_bytes, name_bytes) = (size("string_bytes"), size("name_bytes"));
     let duplicates = map.get("duplicate_names");
     if let (Some(field), None, None) = (&duplicates, &members, rules.members) {
-        field.fault(Reason::Misplaced {
-            why: "names are remembered to find one that is used twice",
-            beside: "`members`, which bounds how many",
-        });
+        field.error(Reason::RequiresSibling { sibling: "`members`, which bounds the names to remember" });
     }
     let duplicate_names = duplicates.as_ref().map(|field| {
         let choices = [("allow", DuplicateNames::Allow), ("refuse", DuplicateNames::Refuse)];
-        field.choice("a treatment of names that are used twice", &choices)
+        field.choice("a treatment of duplicate names", &choices)
     });
-    map.end();
+    map.deny_unknown();
     rules.depth = depth?;
-    // A value that was given and has a fault ends it; one that was not leaves what there was.
+    // A value that was given and has an error ends it; one that was not leaves what there was.
     macro_rules! set {
         ($($key:ident),*) => { $(if let Some(given) = $key { rules.$key = Some(given?); })* };
     }
@@ -307,7 +276,7 @@ fn read_value(field: Field<'_>, base: Option<&ValueRule>) -> Option<ValueRule> {
         _ => map.require("at").and_then(read_path),
     };
     let bytes = map.require("bytes").and_then(|field| field.quantity(parse_size));
-    map.end();
+    map.deny_unknown();
     Some(ValueRule { at: at?, bytes: bytes? })
 }
 
@@ -321,9 +290,9 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
     let count = map.optional("count", base.and_then(|base| base.count), |field| field.count(0, COUNTS_MAX).map(Some));
     let depth = map.optional("depth", base.and_then(|base| base.depth), |field| field.count(0, DEPTH_MAX).map(Some));
     if OBJECT_KINDS.iter().all(|key| map.get(key).is_none()) {
-        field.fault(Reason::LimitsNothing { keys: OBJECT_KINDS });
+        field.error(Reason::EmptyLimit { keys: OBJECT_KINDS });
     }
-    map.end();
+    map.deny_unknown();
     Some(ObjectsRule { conditions: conditions?, below: below?, count: count?, depth: depth? })
 }
 
@@ -331,14 +300,14 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
 fn read_where(field: Field<'_>) -> Option<Conditions> {
     let map = field.map("{ type: item }")?;
     match map.others().count() {
-        0 => field.fault(Reason::Empty),
-        count if count > CONDITIONS_MAX => field.fault(Reason::TooMany { count, max: CONDITIONS_MAX }),
+        0 => field.error(Reason::Empty),
+        count if count > CONDITIONS_MAX => field.error(Reason::TooMany { count, max: CONDITIONS_MAX }),
         _ => {}
     }
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for (entry, value) in map.others() {
         if entry.key.len() > CONDITION_BYTES_MAX {
-            value.fault(Reason::TooLong { max: CONDITION_BYTES_MAX });
+            value.error(Reason::TooLong { max: CONDITION_BYTES_MAX });
         } else {
             pairs.extend(value.text(CONDITION_BYTES_MAX).map(|text| (&*entry.key, text)));
         }

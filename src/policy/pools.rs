@@ -1,64 +1,36 @@
-//! Concurrency limits: which requests each counts, under which key, how many of them are in flight at
-//! a time, and how many wait for their turn.
+//! Concurrency limits: how many requests of a scope are in flight at a time, and how many wait.
 
 use super::Context;
-use super::limits::{Absent, Beside, Part, read_absent, read_failure, read_for, read_name, read_per};
 use super::reader::Field;
-use super::select::Selector;
+use super::scope::{self, Kind, Scope, Siblings};
 use crate::base::time::Span;
-use crate::limit::FailureMode;
 use crate::limit::pool::{Pool, QUEUE_LENGTH_MAX, SLOTS_MAX, TIMEOUT_MAX};
 
 /// One concurrency limit.
 #[derive(Debug)]
 pub struct PoolLimit {
-    /// Its name: in metrics, in the access log and in what callers are told.
-    pub name: Box<str>,
-    /// What its slots belong to. It contains no numbers, so that a policy which changes them keeps
-    /// those that are taken.
-    pub identity: Box<[u8]>,
-    /// The requests that need a slot.
-    pub selector: Selector,
-    /// What one pool is kept for: one per combination of values.
-    pub per: Vec<Part>,
-    /// What it does with a caller who lacks a part of the key.
-    pub absent: Absent,
+    /// The requests that need a slot, and under which keys.
+    pub scope: Scope,
     /// The slots, and the queue before them.
     pub pool: Pool,
-    /// What holds if its record cannot be had.
-    pub failure: FailureMode,
 }
 
 pub(crate) const POOLS_MAX: usize = 1_000;
 
-/// Reads all concurrency limits; `None` where one of them has a fault.
-pub(super) fn read(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<Vec<PoolLimit>> {
-    let nodes = field.full_list(POOLS_MAX)?;
-    let read = field.each(nodes, |field| read_pool(field, beside, context));
-    (read.len() == nodes.len()).then_some(read)
+/// Reads all concurrency limits; `None` if one of them has an error.
+pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<PoolLimit>> {
+    field.every(POOLS_MAX, |field| read_pool(field, siblings, context))
 }
 
-fn read_pool(field: Field<'_>, beside: &Beside<'_>, context: &mut Context) -> Option<PoolLimit> {
+fn read_pool(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<PoolLimit> {
     let map = field.map("{ name: pool, per: [org], slots: 10 }")?;
-    let name = read_name(&map, context);
-    let selected = read_for(&map, beside, context);
-    let routes = selected.as_ref().map(|(_, routes)| &routes[..]);
-    let per = map.require("per").and_then(|field| read_per(field, routes, context));
-    let absent = read_absent(&map);
+    let mut scope = scope::read(&map, Kind::Pool, siblings, context);
     let slots = map.require("slots").and_then(|field| field.count(1, SLOTS_MAX));
     let queue = map.optional("queue", (0, Span::ZERO), read_queue);
-    let failure = read_failure(&map);
-    map.end();
-    let (name, per, (length, timeout)) = (name?, per?, queue?);
-    Some(PoolLimit {
-        identity: beside.identity(&name, "pool", &per, &context.attributes),
-        name,
-        selector: selected?.0,
-        per,
-        absent: absent?,
-        pool: Pool::new(slots?, length, timeout)?,
-        failure: failure?,
-    })
+    scope.finish(&map);
+    let scope = scope.build("pool", siblings, &context.attributes);
+    let (length, timeout) = queue?;
+    Some(PoolLimit { scope: scope?, pool: Pool::new(slots?, length, timeout)? })
 }
 
 /// How many wait, and for how long. A queue of no length is none.
@@ -66,7 +38,7 @@ fn read_queue(field: Field<'_>) -> Option<(u32, Span)> {
     let map = field.map("{ length: 10, timeout: 5s }")?;
     let length = map.require("length").and_then(|field| field.count(0, QUEUE_LENGTH_MAX));
     let timeout = map.require("timeout").and_then(|field| field.span(TIMEOUT_MAX));
-    map.end();
+    map.deny_unknown();
     Some((length?, timeout?))
 }
 
@@ -95,18 +67,18 @@ seats: [{ name: c, per: [], holder: key, seats: 2, idle: 1d, status: 409 }]",
         assert_eq!((Some(seats.seats), seats.status), (Seats::new(2, Span::from_seconds(86_400)), 409));
         assert_eq!(policy.attributes.name(seats.holder), "key");
         let mut found = Vec::new();
-        policy.pool_candidates.find(None, &[], |_| None, &mut found);
-        assert_eq!(found, [0, 1]);
+        policy.index.find(None, &[], |_| None, &mut found);
+        assert_eq!(found.len(), 3);
     }
 
     #[test]
     fn numbers_are_no_part_of_who_a_limit_is_and_keys_are() {
-        let pool = |limit: &str| compiled(&format!("concurrency: [{limit}]")).pools[0].identity.clone();
+        let pool = |limit: &str| compiled(&format!("concurrency: [{limit}]")).pools[0].scope.identity.clone();
         let one = pool("{ name: a, per: [key], slots: 3 }");
         assert_eq!(one, pool("{ name: a, per: [key], slots: 4, queue: { length: 2, timeout: 5m }, failure: deny }"));
         assert_ne!(one, pool("{ name: b, per: [key], slots: 3 }"));
         assert_ne!(one, pool("{ name: a, per: [], slots: 3 }"));
-        let seats = |limit: &str| compiled(&format!("seats: [{limit}]")).seats[0].identity.clone();
+        let seats = |limit: &str| compiled(&format!("seats: [{limit}]")).seats[0].scope.identity.clone();
         let other = seats("{ name: a, per: [credential], holder: key, seats: 1, idle: 1s }");
         assert_eq!(other, seats("{ name: a, per: [credential], holder: key, seats: 2, idle: 9s, status: 429 }"));
         assert_ne!(other, seats("{ name: a, per: [], holder: key, seats: 1, idle: 1s }"));

@@ -1,5 +1,5 @@
-//! Walks a policy's tree: each look at a value either gives what was asked for, or notes a fault
-//! and goes on. So all faults are found in one pass.
+//! Reads a policy's tree: each read of a value either returns it, or notes an error and continues, so
+//! that one pass finds all errors.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -12,30 +12,30 @@ use crate::base::pointer::Pointer;
 use crate::base::time::Span;
 use crate::base::units::{UnitError, parse_span};
 
-/// The faults found so far.
+/// The errors found so far.
 #[derive(Debug, Default)]
-pub(super) struct Faults(RefCell<Vec<PolicyError>>);
+pub(super) struct Errors(RefCell<Vec<PolicyError>>);
 
-/// More faults than these are no help to anybody.
-const FAULTS_MAX: usize = 1_000;
+/// The most errors that are kept.
+const ERRORS_MAX: usize = 1_000;
 
-impl Faults {
+impl Errors {
     pub(super) fn note(&self, at: String, line: u32, reason: Reason) {
-        let mut faults = self.0.borrow_mut();
-        if faults.len() < FAULTS_MAX {
-            faults.push(PolicyError { at, line, reason });
+        let mut errors = self.0.borrow_mut();
+        if errors.len() < ERRORS_MAX {
+            errors.push(PolicyError { at, line, reason });
         }
     }
 
-    /// How many there are: to tell whether a part has one.
+    /// How many there are. A part has an error if the number grew.
     pub(super) fn count(&self) -> usize {
         self.0.borrow().len()
     }
 
     pub(super) fn into_list(self) -> Vec<PolicyError> {
-        let mut faults = self.0.into_inner();
-        faults.sort_by_key(|fault| fault.line);
-        faults
+        let mut errors = self.0.into_inner();
+        errors.sort_by_key(|error| error.line);
+        errors
     }
 }
 
@@ -44,10 +44,10 @@ impl Faults {
 pub(super) struct Field<'a> {
     pub(super) node: &'a Node,
     pub(super) at: Pointer<'a>,
-    pub(super) faults: &'a Faults,
+    pub(super) errors: &'a Errors,
 }
 
-/// A map whose keys are asked for one after the other; [`MapField::end`] tells of the others.
+/// A map whose keys are read one after the other; [`MapField::deny_unknown`] reports the others.
 pub(super) struct MapField<'a> {
     field: Field<'a>,
     entries: &'a [Entry],
@@ -55,13 +55,13 @@ pub(super) struct MapField<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub(super) fn fault(&self, reason: Reason) {
-        self.faults.note(self.at.to_string(), self.node.line, reason);
+    pub(super) fn error(&self, reason: Reason) {
+        self.errors.note(self.at.to_string(), self.node.line, reason);
     }
 
-    /// Notes the fault and has no value: for the end of a chain.
+    /// Notes the error and has no value: for the end of a chain.
     pub(super) fn refuse<T>(&self, reason: Reason) -> Option<T> {
-        self.fault(reason);
+        self.error(reason);
         None
     }
 
@@ -89,21 +89,28 @@ impl<'a> Field<'a> {
     }
 
     /// As [`Field::list`], of at least one element.
-    pub(super) fn full_list(self, max: usize) -> Option<&'a [Node]> {
+    pub(super) fn non_empty_list(self, max: usize) -> Option<&'a [Node]> {
         let nodes = self.list(max)?;
         if nodes.is_empty() { self.refuse(Reason::Empty) } else { Some(nodes) }
+    }
+
+    /// The elements of a list of one to `max`, read by `read`; `None` if one of them has an error.
+    pub(super) fn every<T>(&self, max: usize, read: impl FnMut(Field<'_>) -> Option<T>) -> Option<Vec<T>> {
+        let nodes = self.non_empty_list(max)?;
+        let read = self.each(nodes, read);
+        (read.len() == nodes.len()).then_some(read)
     }
 
     /// Each element of `nodes`, which is this field's list, read by `read`.
     pub(super) fn each<T>(&self, nodes: &[Node], mut read: impl FnMut(Field<'_>) -> Option<T>) -> Vec<T> {
         let elements = nodes.iter().enumerate();
         elements
-            .filter_map(|(index, node)| read(Field { node, at: self.at.index(index), faults: self.faults }))
+            .filter_map(|(index, node)| read(Field { node, at: self.at.index(index), errors: self.errors }))
             .collect()
     }
 
     /// As [`Field::each`], and none may be the same as one before it.
-    pub(super) fn each_once<T: Clone + Ord>(
+    pub(super) fn each_unique<T: Clone + Ord>(
         &self,
         nodes: &[Node],
         mut read: impl FnMut(Field<'_>) -> Option<T>,
@@ -118,7 +125,7 @@ impl<'a> Field<'a> {
         })
     }
 
-    pub(super) fn truth(&self) -> Option<bool> {
+    pub(super) fn boolean(&self) -> Option<bool> {
         match &self.node.value {
             Value::Bool(truth) => Some(*truth),
             Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
@@ -162,23 +169,23 @@ impl<'a> Field<'a> {
         count.or_else(|| self.refuse(out_of_range()))
     }
 
-    /// A string read by `parse`, whose error becomes the fault's reason.
+    /// A string read by `parse`, whose own error becomes the reason.
     pub(super) fn parsed<T, E>(
         &self,
         parse: impl FnOnce(&str) -> Result<T, E>,
         reason: impl FnOnce(String, E) -> Reason,
     ) -> Option<T> {
         let text = self.string()?;
-        parse(text).map_err(|error| self.fault(reason(text.to_owned(), error))).ok()
+        parse(text).map_err(|error| self.error(reason(text.to_owned(), error))).ok()
     }
 
-    /// A quantity with its unit; a bare number is told that it lacks one.
+    /// A quantity with its unit; a bare number lacks one.
     pub(super) fn quantity<T>(&self, parse: impl FnOnce(&str) -> Result<T, UnitError>) -> Option<T> {
         let text = match &self.node.value {
             Value::Number(text) | Value::String(text) => text,
             Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return self.not_a("a string"),
         };
-        parse(text).map_err(|error| self.fault(Reason::BadUnit { value: text.to_string(), error })).ok()
+        parse(text).map_err(|error| self.error(Reason::BadUnit { value: text.to_string(), error })).ok()
     }
 
     /// A length of time, of a second to `max`.
@@ -231,43 +238,43 @@ impl<'a> MapField<'a> {
         Some(self.value(entry))
     }
 
-    /// What `read` makes of the value under `key`; `usual` where there is none.
+    /// What `read` makes of the value under `key`; `default` if there is none.
     pub(super) fn optional<T>(
         &self,
         key: &'static str,
-        usual: T,
+        default: T,
         read: impl FnOnce(Field<'_>) -> Option<T>,
     ) -> Option<T> {
-        self.get(key).map_or(Some(usual), read)
+        self.get(key).map_or(Some(default), read)
     }
 
     /// The value under `key`, which must be there.
     pub(super) fn require<'s>(&'s self, key: &'static str) -> Option<Field<'s>> {
         let found = self.get(key);
         if found.is_none() {
-            self.field.faults.note(self.field.at.key(key).to_string(), self.field.node.line, Reason::Missing);
+            self.field.errors.note(self.field.at.key(key).to_string(), self.field.node.line, Reason::Missing);
         }
         found
     }
 
-    /// All entries that were not asked for by name: where the operator chooses the keys.
+    /// All entries that were not read by name: their keys are the operator's own.
     pub(super) fn others<'s>(&'s self) -> impl Iterator<Item = (&'s Entry, Field<'s>)> {
         let asked = self.asked.borrow().clone();
         let others = self.entries.iter().filter(move |entry| !asked.contains(&&*entry.key));
         others.map(|entry| (entry, self.value(entry)))
     }
 
-    /// Notes each key that nobody asked for.
-    pub(super) fn end(&self) {
+    /// Reports each key that nothing has read.
+    pub(super) fn deny_unknown(&self) {
         let known = self.asked.borrow().clone();
         for (entry, field) in self.others() {
             let reason = Reason::UnknownKey { key: entry.key.to_string(), known: known.clone() };
-            field.faults.note(field.at.to_string(), entry.line, reason);
+            field.errors.note(field.at.to_string(), entry.line, reason);
         }
     }
 
     fn value<'s>(&'s self, entry: &'s Entry) -> Field<'s> {
-        Field { node: &entry.value, at: self.field.at.key(&entry.key), faults: self.field.faults }
+        Field { node: &entry.value, at: self.field.at.key(&entry.key), errors: self.field.errors }
     }
 }
 

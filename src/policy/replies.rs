@@ -142,7 +142,7 @@ pub(super) fn read(field: Field<'_>) -> Option<Replies> {
     let unauthorized =
         map.optional("unauthorized", usual.unauthorized, |field| read_reply(field, &[Placeholder::TraceId]));
     let payload = map.optional("payload", usual.payload, |field| read_reply(field, &Placeholder::PAYLOAD));
-    map.end();
+    map.deny_unknown();
     Some(Replies {
         fields: fields?,
         jitter: jitter?,
@@ -174,13 +174,13 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
     let with = own("with").map_or(Some(Vec::new()), |field| {
         let choices = [("period", With::Period), ("name", With::Name)];
         // None stands there twice, so that too many are words which are unknown.
-        let nodes = field.full_list(WITH_MAX)?;
-        Some(field.each_once(nodes, |field| field.choice("a further field", &choices)))
+        let nodes = field.non_empty_list(WITH_MAX)?;
+        Some(field.each_unique(nodes, |field| field.choice("a further field", &choices)))
     });
     let when = map.optional("when", When::default(), |field| {
         field.choice("an occasion", &[("always", When::Always), ("refused", When::Refused)])
     });
-    map.end();
+    map.deny_unknown();
     let (family, with) = (family?, with?);
     let x_ratelimit =
         XRateLimit { reset: reset?, period: with.contains(&With::Period), name: with.contains(&With::Name) };
@@ -195,17 +195,14 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
 
 fn of_this_family(field: &Field<'_>, family: Option<Family>) {
     if matches!(family, Some(Family::Ietf | Family::None)) {
-        field.fault(Reason::Misplaced {
-            why: "this is of the X-RateLimit fields",
-            beside: "`family: x-ratelimit` or `both`",
-        });
+        field.error(Reason::RequiresSibling { sibling: "`family: x-ratelimit` or `both`" });
     }
 }
 
 fn read_jitter(field: Field<'_>) -> Option<Percent> {
     let map = field.map("{ jitter: 20% }")?;
     let jitter = map.require("jitter").and_then(|field| field.quantity(Percent::parse));
-    map.end();
+    map.deny_unknown();
     jitter
 }
 
@@ -220,9 +217,9 @@ fn read_reply(field: Field<'_>, known: &[Placeholder]) -> Option<Reply> {
         if text.len() > BODY_BYTES_MAX {
             return field.refuse(Reason::TooLong { max: BODY_BYTES_MAX });
         }
-        let refuse = |value| field.fault(Reason::BadPlaceholder { value, known: known.to_vec() });
+        let refuse = |value| field.error(Reason::BadPlaceholder { value, known: known.to_vec() });
         Template::parse(text, known).map_err(|unknown| unknown.into_iter().for_each(refuse)).ok()
     });
-    map.end();
+    map.deny_unknown();
     Some(Reply { content_type: content_type?.into(), body: body? })
 }

@@ -20,10 +20,7 @@ pub(super) fn read(map: &MapField<'_>) -> Option<Rule> {
     let (bucket, rolling, calendar) = (map.get("bucket"), map.get("rolling"), map.get("calendar"));
     let over = map.get("over");
     if let (Some(over), None) = (&over, &calendar) {
-        over.fault(Reason::Misplaced {
-            why: "what is over is counted for a window of the calendar",
-            beside: "`calendar`",
-        });
+        over.error(Reason::RequiresSibling { sibling: "`calendar`" });
     }
     let over = over.map_or(Some(Over::default()), |field| read_over(&field));
     let given: Vec<&str> = KINDS.iter().copied().filter(|kind| map.get(kind).is_some()).collect();
@@ -40,7 +37,7 @@ fn read_bucket(field: Field<'_>) -> Option<Bucket> {
     let map = field.map("{ burst: 100, refill: 60/min }")?;
     let burst = map.require("burst").and_then(|field| read_burst(&field));
     let refill = map.require("refill").and_then(|field| read_refill(&field));
-    map.end();
+    map.deny_unknown();
     checked_bucket(&field, burst?, refill?)
 }
 
@@ -48,7 +45,7 @@ fn read_rolling(field: Field<'_>) -> Option<Rolling> {
     let map = field.map("{ quota: 100, window: 10s }")?;
     let quota = map.require("quota").and_then(|field| read_quota(&field));
     let window = map.require("window").and_then(|field| field.quantity(parse_span));
-    map.end();
+    map.deny_unknown();
     Rolling::new(quota?, window?)
 }
 
@@ -60,14 +57,14 @@ fn read_calendar(field: Field<'_>, over: Over) -> Option<Calendar> {
         let name = field.string()?;
         Zone::find(name).or_else(|| field.refuse(Reason::NoSuchZone { value: name.to_owned() }))
     });
-    map.end();
+    map.deny_unknown();
     Calendar::new(quota?, over, period?, zone?)
 }
 
-/// Reads the numbers of an override of `base`, which is `None` where it has a fault itself.
+/// Reads the numbers of an override of `base`, which is `None` if it has an error itself.
 pub(super) fn read_override(map: &MapField<'_>, base: Option<Rule>) -> Option<Rule> {
     let Some(base) = base else {
-        // Whatever could stand here is no further fault.
+        // None of the keys of an override is a further error.
         for key in ["burst", "refill", "quota", "over"] {
             map.get(key);
         }
@@ -76,7 +73,7 @@ pub(super) fn read_override(map: &MapField<'_>, base: Option<Rule>) -> Option<Ru
     let keys = overridable(&base);
     let given: Vec<_> = keys.iter().map(|key| map.get(key)).collect();
     if given.iter().all(Option::is_none) {
-        map.field().fault(Reason::OverridesNothing { keys });
+        map.field().error(Reason::OverridesNothing { keys });
     }
     let [first, second] = [0, 1].map(|index| given.get(index).and_then(Option::as_ref));
     match base {
@@ -122,10 +119,10 @@ fn read_quota(field: &Field<'_>) -> Option<u64> {
 }
 
 fn read_over(field: &Field<'_>) -> Option<Over> {
-    field.choice("a treatment of what is over", &OVERS)
+    field.choice("a treatment of overage", &OVERS)
 }
 
-/// The bucket of checked numbers, where they go together.
+/// The bucket of checked numbers, if they fit together.
 fn checked_bucket(field: &Field<'_>, burst: u32, refill: Refill) -> Option<Bucket> {
     Bucket::new(burst, refill).or_else(|| field.refuse(Reason::WindowTooLong))
 }

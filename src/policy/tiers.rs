@@ -7,6 +7,7 @@ use super::error::Reason;
 use super::reader::Field;
 use super::route::{Route, RouteId};
 use super::select::read_routes;
+use crate::base::id::{IdVec, TierId};
 
 /// One class of requests.
 #[derive(Debug)]
@@ -25,12 +26,15 @@ pub(super) struct ReadTier {
 
 pub(crate) const TIERS_MAX: usize = 1_000;
 
-/// Reads the tiers, each in its place: one with a fault is `None`, so that the numbers stay right.
-pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<ReadTier>> {
-    let Some(nodes) = field.full_list(TIERS_MAX) else { return Vec::new() };
+/// The tiers as they are read; `None` for one with an error, so that the ids stay right.
+pub(super) type ReadTiers = IdVec<TierId, Option<ReadTier>>;
+
+/// Reads the tiers.
+pub(super) fn read(field: Field<'_>, context: &mut Context) -> ReadTiers {
+    let Some(nodes) = field.non_empty_list(TIERS_MAX) else { return ReadTiers::default() };
     let mut names = HashMap::new();
     let mut earlier: Vec<(Route, String)> = Vec::new();
-    field.each(nodes, |field| {
+    let read = field.each(nodes, |field| {
         let Some(map) = field.map("{ name: write, routes: [\"POST /v1/**\"] }") else { return Some(None) };
         let name = map.require("name").and_then(|field| {
             let name = field.name()?;
@@ -44,7 +48,7 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<ReadTi
             never_reached(&field, &read, &earlier);
             Some(read)
         });
-        map.end();
+        map.deny_unknown();
         let read = name.zip(routes).map(|(name, routes)| {
             let (routes, ids): (Vec<Route>, Vec<RouteId>) = routes.into_iter().unzip();
             let at = field.at.to_string();
@@ -52,14 +56,18 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Vec<Option<ReadTi
             ReadTier { tier: Tier { name, routes: ids }, routes }
         });
         Some(read)
-    })
+    });
+    read.into()
 }
 
-/// Whether a request of the tier with this number can match one of `routes`, as far as `covers` and
+/// Whether a request of this tier can match one of `routes`, as far as `covers` and
 /// `meets` of two routes can tell: `false` is always right.
-pub(super) fn meets(tiers: &[Option<ReadTier>], number: usize, routes: &[Route]) -> bool {
-    let (Some(Some(tier)), Some(earlier)) = (tiers.get(number), tiers.get(..number)) else { return true };
-    let taken = |route: &Route| earlier.iter().flatten().flat_map(|read| &read.routes).any(|first| first.covers(route));
+pub(super) fn meets(tiers: &ReadTiers, id: TierId, routes: &[Route]) -> bool {
+    let Some(Some(tier)) = tiers.get(id) else { return true };
+    let taken = |route: &Route| {
+        let earlier = tiers.entries().take_while(|(other, _)| *other < id).filter_map(|(_, read)| read.as_ref());
+        earlier.flat_map(|read| &read.routes).any(|first| first.covers(route))
+    };
     let some_left = |own: &Route| routes.iter().any(|route| own.meets(route) && !taken(own) && !taken(route));
     tier.routes.iter().any(some_left)
 }
@@ -70,6 +78,6 @@ fn never_reached(field: &Field<'_>, routes: &[(Route, RouteId)], earlier: &[(Rou
     let covered: Option<Vec<&str>> = routes.iter().map(|(route, _)| by(route).map(String::as_str)).collect();
     if let Some(mut by) = covered {
         by.dedup();
-        field.fault(Reason::NeverReached { by: by.join(", ") });
+        field.error(Reason::NeverReached { by: by.join(", ") });
     }
 }

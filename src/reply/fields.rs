@@ -7,6 +7,8 @@
 use std::num::NonZeroU64;
 
 use super::ietf;
+use crate::base::id::{CounterOwner, LimitId, PoolId};
+use crate::base::invariant::invariant;
 use crate::base::time::{Span, Timestamp};
 use crate::limit::calendar::Over;
 use crate::limit::{Enforcement, Reading, Rule};
@@ -24,8 +26,8 @@ pub type Field = (&'static str, String);
 /// The status of one limit that applied to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
-    /// The limit's number in its policy.
-    pub limit: usize,
+    /// The limit.
+    pub limit: LimitId,
     /// Whether callers see the limit at all times, or only what exceeds its quota.
     pub visibility: Visibility,
     /// Units granted for a window.
@@ -45,8 +47,8 @@ pub struct LimitStatus {
 pub struct Applied<'a> {
     /// The limits.
     pub limits: &'a [LimitStatus],
-    /// The numbers of the pools.
-    pub pools: &'a [usize],
+    /// The pools.
+    pub pools: &'a [PoolId],
 }
 
 /// What answers the request, which decides what the fields state.
@@ -56,8 +58,8 @@ pub enum Responder {
     Upstream,
     /// The limit with the longest wait.
     Limit {
-        /// Its number in the policy.
-        limit: usize,
+        /// Its id.
+        limit: LimitId,
         /// The seconds of `Retry-After`; `None` if no wait helps.
         retry_after: Option<u64>,
     },
@@ -78,14 +80,16 @@ const NAME: &str = "x-ratelimit-name";
 const OVERAGE: &str = "x-ratelimit-overage";
 
 impl LimitStatus {
-    /// The status that a check found; `None` if the limit is not enforced.
+    /// The status that a check found; `None` if the limit is not enforced, or is a seat limit.
     #[must_use]
-    pub fn of(check: &LimitCheck, limit: &Limit) -> Option<Self> {
+    pub fn of(check: &LimitCheck, policy: &Policy) -> Option<Self> {
+        let CounterOwner::Limit(id) = check.owner else { return None };
         if check.enforcement == Enforcement::Shadow {
             return None;
         }
+        let limit = invariant(policy.limits.get(id), "a check is of a limit of its policy")?;
         Some(Self {
-            limit: check.limit,
+            limit: id,
             visibility: limit.visibility,
             quota: check.rule.quota(),
             window: check.rule.window(check.at),
@@ -221,7 +225,7 @@ fn x_ratelimit(
     if let Some(limit) = policy.limits.get(status.limit)
         && is_named
     {
-        put(NAME, &limit.name);
+        put(NAME, &limit.scope.name);
     }
 }
 

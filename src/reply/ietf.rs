@@ -10,6 +10,7 @@
 //! structured fields.
 
 use super::fields::LimitStatus;
+use crate::base::id::PoolId;
 use crate::base::time::Span;
 use crate::limit::Balance;
 use crate::policy::Policy;
@@ -61,17 +62,17 @@ pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 pub fn policies<'s>(
     policy: &Policy,
     limits: impl Iterator<Item = &'s LimitStatus>,
-    pools: &[usize],
+    pools: &[PoolId],
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
     for status in limits {
         let Some(limit) = policy.limits.get(status.limit) else { continue };
-        item(&mut list, &limit.name);
+        item(&mut list, &limit.scope.name);
         quota(&mut list, status, limit);
     }
     for pool in pools.iter().filter_map(|number| policy.pools.get(*number)) {
-        item(&mut list, &pool.name);
+        item(&mut list, &pool.scope.name);
         // The slots that are left change from one moment to the next, so they are not stated.
         number(&mut list, DRAFT.quota, u64::from(pool.pool.slots()));
         unit(&mut list, DRAFT.concurrent_requests);
@@ -90,7 +91,7 @@ pub fn counters<'s>(
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
     for status in limits {
         let (Some(reading), Some(limit)) = (status.reading, policy.limits.get(status.limit)) else { continue };
-        item(&mut list, &limit.name);
+        item(&mut list, &limit.scope.name);
         balance(&mut list, reading.balance);
     }
     if !list.is_empty() {

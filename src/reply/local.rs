@@ -4,6 +4,7 @@ use super::fields::{self, Applied, Responder};
 use super::ietf;
 use super::refusal::{Refusal, ReplyTo};
 use super::status::title;
+use crate::base::id::CounterOwner;
 use crate::base::time::Timestamp;
 use crate::host::stream::{Dialect, LocalReply};
 use crate::payload::body::Rejection;
@@ -57,8 +58,8 @@ pub fn reply(policy: &Policy, refusal: Refusal<'_>, to: ReplyTo<'_>, applied: Ap
 
 /// Whether the fields can state the counter of a check that refuses.
 #[must_use]
-pub fn has_counter(policy: &Policy, check: &LimitCheck) -> bool {
-    check.answer.is_ok() && policy.seat(check.limit).is_none()
+pub const fn has_counter(check: &LimitCheck) -> bool {
+    check.answer.is_ok() && matches!(check.owner, CounterOwner::Limit(_))
 }
 
 /// The headers of a reply, but for the type of its body.
@@ -71,8 +72,8 @@ fn headers(policy: &Policy, refusal: Refusal<'_>, applied: Applied<'_>) -> Vec<(
             return headers;
         }
         Refusal::Path(_) | Refusal::Fault => return headers,
-        Refusal::Limit { check, .. } if has_counter(policy, check) => {
-            Responder::Limit { limit: check.limit, retry_after }
+        Refusal::Limit { check: LimitCheck { owner: CounterOwner::Limit(limit), answer: Ok(_), .. }, .. } => {
+            Responder::Limit { limit: *limit, retry_after }
         }
         Refusal::Limit { .. } | Refusal::Pool { .. } | Refusal::Payload { .. } => Responder::Other { retry_after },
     };
@@ -111,7 +112,7 @@ fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String 
     match refusal {
         Refusal::Limit { checks, .. } => {
             let refusing = checks.iter().filter(|check| !check.admits());
-            ietf::problem(status, refusing.map(|check| policy.check_name(check.limit)))
+            ietf::problem(status, refusing.filter_map(|check| policy.owner_name(check.owner)))
         }
         Refusal::Unauthorized(_)
         | Refusal::Path(_)

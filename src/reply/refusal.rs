@@ -1,6 +1,7 @@
 //! Why a request is refused, and whom the local reply is for.
 
 use super::trace_id;
+use crate::base::id::{PayloadId, PoolId};
 use crate::base::invariant::invariant;
 use crate::base::path::Ambiguity;
 use crate::base::time::{Span, Timestamp};
@@ -34,8 +35,8 @@ pub enum Refusal<'a> {
     },
     /// A pool has no slot for the request.
     Pool {
-        /// The pool's number in the policy.
-        pool: usize,
+        /// The pool.
+        pool: PoolId,
         /// The pool's name.
         limit: &'a str,
         /// The reason.
@@ -43,8 +44,8 @@ pub enum Refusal<'a> {
     },
     /// A payload limit rejects the body.
     Payload {
-        /// The number of the payload limit in the policy.
-        payload: usize,
+        /// The payload limit.
+        payload: PayloadId,
         /// Its name.
         limit: &'a str,
         /// The reason.
@@ -70,12 +71,13 @@ impl<'a> Refusal<'a> {
     /// The refusal by the limits that `checks` asked at `now`, as the engine decided.
     #[must_use]
     pub fn of_limits(policy: &'a Policy, denial: engine::Refusal, checks: &'a [LimitCheck], now: Timestamp) -> Self {
-        let Some(check) = invariant(checks.get(denial.check), "a verdict names one of its checks") else {
+        let check = invariant(checks.get(denial.check), "a verdict names one of its checks");
+        let Some((check, limit)) = check.and_then(|check| Some((check, policy.owner_name(check.owner)?))) else {
             return Self::Fault;
         };
         let seed = jitter_seed(check, now);
         let retry_after = denial.retry_after.map(|wait| jittered(wait, policy, seed).seconds_up().max(1));
-        Self::Limit { limit: policy.check_name(check.limit), check, checks, retry_after }
+        Self::Limit { limit, check, checks, retry_after }
     }
 
     /// The name of the limit that refuses, if a limit does.
@@ -92,7 +94,7 @@ impl<'a> Refusal<'a> {
         match self {
             Self::Unauthorized(_) => 401,
             Self::Path(_) => 400,
-            Self::Limit { check, .. } => policy.seat(check.limit).map_or(429, |seats| seats.status),
+            Self::Limit { check, .. } => policy.seat_limit(check.owner).map_or(429, |seats| seats.status),
             Self::Pool { .. } => 429,
             Self::Payload { rejection, .. } => rejection.reason.status(),
             Self::Fault => 503,

@@ -3,13 +3,14 @@
 
 use super::credential::Identifier;
 use super::identify::AuthFailure;
+use crate::base::id::CredentialId;
 use crate::policy::attributes::AttributeId;
 use crate::policy::directory::Digest;
 
 /// Listens while a caller is identified.
 pub trait Trace {
-    /// What became of the credential of this number. Of one that was not presented, nothing is told.
-    fn credential(&mut self, number: usize, fate: CredentialOutcome<'_>);
+    /// What became of this credential. Of one that was not presented, nothing is told.
+    fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>);
     /// An attribute has this value from here on.
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
     /// An attribute that has another value by what was told before would have this one: nobody is let
@@ -48,10 +49,10 @@ pub enum CredentialOutcome<'d> {
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The directory's entry of the credential of this number.
-    Entry(usize),
-    /// The credential of this number itself.
-    Credential(usize),
+    /// The directory's entry of this credential.
+    Entry(CredentialId),
+    /// This credential itself.
+    Credential(CredentialId),
     /// The name of the first credential that was presented.
     First,
     /// The source of this number in the attribute's own list.
@@ -75,8 +76,8 @@ impl<'t, T> GoOn<'t, T> {
 }
 
 impl<T: Trace> Trace for GoOn<'_, T> {
-    fn credential(&mut self, number: usize, fate: CredentialOutcome<'_>) {
-        self.trace.credential(number, fate);
+    fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>) {
+        self.trace.credential(id, fate);
     }
 
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin) {
@@ -109,7 +110,7 @@ impl<T: Trace> Trace for GoOn<'_, T> {
 pub struct NoTrace;
 
 impl Trace for NoTrace {
-    fn credential(&mut self, _: usize, _: CredentialOutcome<'_>) {}
+    fn credential(&mut self, _: CredentialId, _: CredentialOutcome<'_>) {}
     fn value(&mut self, _: AttributeId, _: &[u8], _: Origin) {}
     fn conflict(&mut self, _: AttributeId, _: &[u8], _: Origin) {}
     fn repeated(&mut self, _: AttributeId, _: usize) {}

@@ -13,6 +13,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::head::Request;
 use super::identify::{AuthFailure, Caller, KeptValues, identify, is_asked};
+use crate::base::id::LimitId;
 use crate::base::property::Property;
 use crate::limit::Rule;
 use crate::policy::Policy;
@@ -40,8 +41,8 @@ pub struct CallerCache {
 #[derive(Debug)]
 pub struct CachedCaller {
     pub(super) values: KeptValues,
-    /// The rule and the counter of each limit that the caller has met, by the limit's number.
-    counters: RefCell<Vec<(usize, Key, Rule)>>,
+    /// The rule and the counter of each limit that the caller has met, by limit.
+    counters: RefCell<Vec<(LimitId, Key, Rule)>>,
     /// What the access log says of the caller.
     told: OnceCell<Box<str>>,
 }
@@ -61,18 +62,18 @@ impl Hasher for AsItIs {
 }
 
 impl CachedCaller {
-    /// The counter of the limit with this number, and its rule; `find` finds them the first time, where
-    /// they follow from who the caller is alone.
-    pub(super) fn counter(&self, limit: usize, find: impl FnOnce() -> (Key, Rule)) -> (Key, Rule) {
+    /// The counter of this limit, and its rule; `find` finds them the first time, if they follow from the
+    /// caller alone.
+    pub(super) fn counter(&self, limit: LimitId, find: impl FnOnce() -> Option<(Key, Rule)>) -> Option<(Key, Rule)> {
         let mut counters = self.counters.borrow_mut();
         if let Some((_, key, rule)) = counters.iter().find(|(known, ..)| *known == limit) {
-            return (*key, *rule);
+            return Some((*key, *rule));
         }
-        let (key, rule) = find();
+        let (key, rule) = find()?;
         if counters.len() < COUNTERS_MAX {
             counters.push((limit, key, rule));
         }
-        (key, rule)
+        Some((key, rule))
     }
 
     /// What the access log says of the caller, which `tell` tells the first time.

@@ -1,6 +1,7 @@
 //! The parts of a request's head that the policy looks at.
 
 use super::properties::RequestProperties;
+use crate::base::id::TierId;
 use crate::base::path::{Ambiguity, PathBuffer, Readings, ambiguity};
 use crate::host::headers::Headers;
 use crate::host::stream::{Dialect, Properties, RequestHead};
@@ -13,14 +14,14 @@ use crate::policy::route::Matches;
 pub struct Request {
     /// All headers.
     pub headers: Headers,
-    /// What the proxy knows beside them.
+    /// Properties of the proxy.
     pub properties: RequestProperties,
     /// The path in its coarsest reading.
     pub path: PathBuffer,
     /// The routes of the policy that match it.
     pub matches: Matches,
-    /// The number of its tier.
-    pub tier: Option<usize>,
+    /// Its tier.
+    pub tier: Option<TierId>,
     /// Readings of the path that other routes match.
     pub others: Vec<OtherReading>,
     /// Why no reading of the path is safe.
@@ -29,7 +30,7 @@ pub struct Request {
     pub ends: bool,
 }
 
-/// What becomes of a connection when the response says so.
+/// What a connection turns into if the response says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tunnel {
     /// Another protocol.
@@ -54,7 +55,7 @@ impl Tunnel {
 pub struct OtherReading {
     path: PathBuffer,
     matches: Matches,
-    tier: Option<usize>,
+    tier: Option<TierId>,
 }
 
 /// One reading of a request's path, and what follows from it.
@@ -64,8 +65,8 @@ pub struct Reading<'r> {
     pub path: &'r PathBuffer,
     /// The routes of the policy that match it.
     pub matches: &'r Matches,
-    /// The number of its tier.
-    pub tier: Option<usize>,
+    /// Its tier.
+    pub tier: Option<TierId>,
 }
 
 impl Request {
@@ -102,8 +103,8 @@ impl Request {
         }))
     }
 
-    /// The size of its body, where the head says one; the proxy holds the client to it. `None` where it
-    /// says several that differ.
+    /// The size of its body, if the head states one; the proxy holds the client to it. `None` if it states
+    /// several that differ.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         let digits = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit());
@@ -125,7 +126,7 @@ impl Request {
         (self.headers.first("upgrade").is_some() && asks()).then_some(Tunnel::Upgrade)
     }
 
-    /// What stands behind the `?` of the path.
+    /// The text after the `?` of the path.
     #[must_use]
     pub fn query(&self) -> &[u8] {
         let path = self.headers.first(":path").unwrap_or_default();

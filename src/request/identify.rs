@@ -225,37 +225,37 @@ fn present<'r>(
     let callers = &policy.callers;
     let mut presented = IssuerSet::default();
     let mut first = None;
-    for (number, credential) in callers.credentials.iter().enumerate() {
+    for (id, credential) in callers.credentials.entries() {
         let identifier = match credential::find(request, &credential.place) {
             Err(Ambiguous) => {
-                trace.credential(number, CredentialOutcome::Ambiguous);
+                trace.credential(id, CredentialOutcome::Ambiguous);
                 trace.refuse(AuthFailure::Ambiguous, Some(credential.attribute))?;
                 continue;
             }
             Ok(None) => continue,
             Ok(Some(Presented::Verified(identifier))) => {
-                trace.credential(number, CredentialOutcome::Verified(identifier));
+                trace.credential(id, CredentialOutcome::Verified(identifier));
                 identifier
             }
             Ok(Some(Presented::Secret(secret))) => {
                 let digest: Digest = Sha256::digest(&secret).into();
-                let before = callers.credentials.iter().take(number).enumerate();
+                let before = callers.credentials.entries().take_while(|(other, _)| *other < id);
                 let mut others = before.filter(|(_, other)| Some(other.attribute) == credential.unless);
                 match callers.directory.find(&digest) {
                     Some(mut values) => {
-                        trace.credential(number, CredentialOutcome::Known(&digest));
+                        trace.credential(id, CredentialOutcome::Known(&digest));
                         values.try_for_each(|(attribute, text)| {
                             let value = Value::Text(Cow::Borrowed(text.as_bytes()));
-                            caller.set_or_conflict(attribute, value, Origin::Entry(number), trace)
+                            caller.set_or_conflict(attribute, value, Origin::Entry(id), trace)
                         })?;
                     }
                     // Whose it is, the other one says: as if it were not there.
                     None if others.any(|(other, _)| presented.contains(other)) => {
-                        trace.credential(number, CredentialOutcome::PassedOver);
+                        trace.credential(id, CredentialOutcome::PassedOver);
                         continue;
                     }
                     None => {
-                        trace.credential(number, CredentialOutcome::Unknown(&digest));
+                        trace.credential(id, CredentialOutcome::Unknown(&digest));
                         if callers.unknown == OnUnidentified::Refuse {
                             trace.refuse(AuthFailure::Unknown, Some(credential.attribute))?;
                         }
@@ -266,9 +266,9 @@ fn present<'r>(
         };
         if let Some(identifier) = identifier {
             let value = Value::Identifier(identifier);
-            caller.set_or_conflict(credential.attribute, value, Origin::Credential(number), trace)?;
+            caller.set_or_conflict(credential.attribute, value, Origin::Credential(id), trace)?;
         }
-        presented.add(number);
+        presented.add(id);
         first = first.or(Some(credential));
     }
     match first {

@@ -1,9 +1,10 @@
 //! Who speaks for a caller: the directory, for all secrets that it knows, and each credential that an
 //! earlier filter has verified, for the claims it makes.
 
+use crate::base::id::{CredentialId, Id as _};
 use crate::policy::callers::Source;
 
-/// A set of voices; of the credentials by their numbers.
+/// A set of issuers: credentials, and the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct IssuerSet(u32);
 
@@ -11,12 +12,12 @@ pub(super) struct IssuerSet(u32);
 const DIRECTORY: usize = 31;
 
 impl IssuerSet {
-    pub(super) fn add(&mut self, credential: usize) {
-        self.0 |= bit(credential);
+    pub(super) fn add(&mut self, credential: CredentialId) {
+        self.0 |= bit(credential.index());
     }
 
-    pub(super) fn contains(self, credential: usize) -> bool {
-        self.0 & bit(credential) != 0
+    pub(super) fn contains(self, credential: CredentialId) -> bool {
+        self.0 & bit(credential.index()) != 0
     }
 
     /// These and the directory.
@@ -44,5 +45,5 @@ fn bit_of(source: &Source) -> u32 {
     if matches!(source, Source::Directory(_)) {
         return bit(DIRECTORY);
     }
-    source.metadata().and_then(|(_, credential)| credential).map_or(0, bit)
+    source.metadata().and_then(|(_, credential)| credential).map_or(0, |id| bit(id.index()))
 }

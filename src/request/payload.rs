@@ -1,10 +1,10 @@
-//! What is to be known of a request's body: by the payload limit that holds for it, and by the limits
-//! that it costs units of.
+//! What must be known of a request's body: for the payload limit that applies to it, and for the limits
+//! whose cost it states.
 
-use super::head::{Reading, Request};
+use super::head::Request;
 use super::identify::Caller;
-use super::select::{exempt, holds, look};
-use crate::base::path::Ambiguity;
+use crate::base::id::PayloadId;
+use crate::base::invariant::invariant;
 use crate::limit::Cost;
 use crate::payload::body::{Reason, Rejection, Requirements};
 use crate::policy::Policy;
@@ -12,11 +12,11 @@ use crate::policy::limits::CostSource;
 use crate::policy::payloads::{Bounds, Payload};
 use crate::store::LimitCheck;
 
-/// The payload limit that holds for a request.
+/// The payload limit that applies to a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Holding<'p> {
-    /// Its number in the policy.
-    pub number: usize,
+pub struct MatchedPayload<'p> {
+    /// Its id.
+    pub id: PayloadId,
     /// The limit.
     pub payload: &'p Payload,
     /// The number of the override that the caller has.
@@ -25,86 +25,53 @@ pub struct Holding<'p> {
     pub bounds: &'p Bounds,
 }
 
-/// The payload limit that holds for a request, if it is not exempt: the first that selects it.
-pub fn holding<'p>(
-    request: &Request,
-    caller: &Caller<'_>,
-    policy: &'p Policy,
-    numbers: &mut Vec<usize>,
-) -> Option<Holding<'p>> {
-    holding_in(request.readings().next()?, caller, policy, numbers)
-}
-
-/// Why no reading of the request's path is safe, if so. Two payload limits cannot hold at a time, so
-/// all readings must have the same.
-pub fn ambiguity(
-    request: &Request,
-    caller: &Caller<'_>,
-    policy: &Policy,
-    numbers: &mut Vec<usize>,
-) -> Option<Ambiguity> {
-    if request.others.is_empty() {
-        return request.ambiguity;
+impl<'p> MatchedPayload<'p> {
+    /// The payload limit with this id, for `caller`.
+    #[must_use]
+    pub fn of(id: PayloadId, caller: &Caller<'_>, policy: &'p Policy) -> Option<Self> {
+        let payload = invariant(policy.payloads.get(id), "a payload limit that applies is in the policy")?;
+        let overridden = payload.overrides.first(|attribute| caller.value(attribute));
+        let bounds = overridden.and_then(|number| payload.overrides.all().get(number)).unwrap_or(&payload.bounds);
+        Some(Self { id, payload, overridden, bounds })
     }
-    let mut readings = request.readings();
-    let mut number = |reading| holding_in(reading, caller, policy, numbers).map(|holding| holding.number);
-    let first = number(readings.next()?);
-    readings.any(|other| number(other) != first).then_some(Ambiguity::Payload)
 }
 
-fn holding_in<'p>(
-    reading: Reading<'_>,
-    caller: &Caller<'_>,
-    policy: &'p Policy,
-    numbers: &mut Vec<usize>,
-) -> Option<Holding<'p>> {
-    if policy.payloads.is_empty() || exempt(reading, caller, policy, numbers).is_some() {
-        return None;
-    }
-    look(&policy.payload_candidates, reading, caller, numbers);
-    let mut all = numbers.iter().filter_map(|number| Some((*number, policy.payloads.get(*number)?)));
-    let (number, payload) = all.find(|(_, payload)| holds(&payload.selector, reading, caller))?;
-    let overridden = payload.overrides.first(|attribute| caller.value(attribute));
-    let bounds = overridden.and_then(|number| payload.overrides.all().get(number)).unwrap_or(&payload.bounds);
-    Some(Holding { number, payload, overridden, bounds })
-}
-
-/// What is to be known of the body; `None` where nobody wants to know anything.
+/// What must be known of the body; `None` if nothing must.
 #[must_use]
-pub fn wanted(
-    policy: &Policy,
-    holding: Option<Holding<'_>>,
+pub fn requirements(
+    matched: Option<MatchedPayload<'_>>,
     request: &Request,
+    policy: &Policy,
     checks: &[LimitCheck],
 ) -> Option<Requirements> {
-    let mut wanted = Requirements::default();
-    if let Some(Holding { payload, bounds, .. }) = holding {
-        wanted.bytes = bounds.bytes;
-        wanted.decoded_bytes = bounds.decoded_bytes;
-        wanted.json = bounds.json.clone().filter(|_| payload.reads_as_json(request.headers.all("content-type")));
+    let mut required = Requirements::default();
+    if let Some(MatchedPayload { payload, bounds, .. }) = matched {
+        required.bytes = bounds.bytes;
+        required.decoded_bytes = bounds.decoded_bytes;
+        required.json = bounds.json.clone().filter(|_| payload.reads_as_json(request.headers.all("content-type")));
     }
-    let mut late = false;
+    let mut states_cost = false;
     for check in checks.iter().filter(|check| check.cost == Cost::Later) {
-        match policy.limits.get(check.limit).map(|limit| &limit.cost) {
-            Some(CostSource::Bytes) => late = true,
-            Some(CostSource::Lines) => (late, wanted.lines) = (true, true),
+        match policy.limit(check.owner).map(|limit| &limit.cost) {
+            Some(CostSource::Bytes) => states_cost = true,
+            Some(CostSource::Lines) => (states_cost, required.lines) = (true, true),
             Some(CostSource::Items(at)) => {
-                late = true;
-                wanted.items.push(at.clone());
+                states_cost = true;
+                required.items.push(at.clone());
             }
             Some(CostSource::Fixed(_) | CostSource::Header(_) | CostSource::ResponseHeader(_)) | None => {}
         }
     }
-    (holding.is_some() || late).then_some(wanted)
+    (matched.is_some() || states_cost).then_some(required)
 }
 
 /// Whether the head alone says that the body is larger than it may be.
 ///
 /// # Errors
 /// It does.
-pub fn check_length(wanted: &Requirements, request: &Request) -> Result<(), Rejection> {
+pub fn check_length(required: &Requirements, request: &Request) -> Result<(), Rejection> {
     let over = |max: &u64| request.content_length().is_some_and(|length| length > *max);
-    match wanted.bytes.filter(over) {
+    match required.bytes.filter(over) {
         Some(max) => Err(Rejection { reason: Reason::Bytes, max: Some(max) }),
         None => Ok(()),
     }

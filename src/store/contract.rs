@@ -2,6 +2,7 @@
 
 use super::key::{Key, KeyMaker};
 use super::{LimitCheck, Store};
+use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
@@ -12,6 +13,9 @@ use crate::limit::period::Period;
 use crate::limit::rolling::Rolling;
 use crate::limit::seats::Seats;
 use crate::limit::{Balance, Cost, Decision, Enforcement, FailureMode, Reading, Rule};
+
+/// Whose counters these are does not matter here.
+const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
@@ -47,7 +51,7 @@ fn key(name: &str) -> Key {
 }
 
 fn check(kind: Kind, name: &str, quota: u32, cost: u64) -> LimitCheck {
-    LimitCheck::new(key(name), kind(quota), Cost::Now(cost), FailureMode::Deny)
+    LimitCheck::new(OWNER, key(name), kind(quota), Cost::Now(cost), FailureMode::Deny)
 }
 
 fn remaining(store: &mut impl Store, kind: Kind, name: &str, quota: u32) -> u64 {
@@ -175,7 +179,7 @@ fn kinds_go_together(store: &mut impl Store) {
 
 fn seat(name: &str, seats: u32, asker: u64) -> LimitCheck {
     let rule = Rule::Seats(Seats::new(seats, Span::from_seconds(60)).unwrap().asked_by(asker));
-    LimitCheck::new(key(name), rule, Cost::Now(1), FailureMode::Deny)
+    LimitCheck::new(OWNER, key(name), rule, Cost::Now(1), FailureMode::Deny)
 }
 
 fn a_refused_try_touches_no_seat(store: &mut impl Store) {

@@ -6,6 +6,7 @@ use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use crate::base::id::{CounterOwner, PerOwner};
 use crate::base::invariant::invariant;
 
 /// The place of one counter.
@@ -47,21 +48,22 @@ pub struct PartialKey {
 
 /// The beginnings of the keys of all limits of a policy.
 #[derive(Debug)]
-pub struct LimitKeys {
-    maker: KeyMaker,
-    begun: Vec<PartialKey>,
-}
+pub struct LimitKeys(PerOwner<PartialKey>);
 
 impl LimitKeys {
-    /// Of limits with these identities, in the order of their numbers.
-    pub fn new<'i>(maker: &KeyMaker, identities: impl Iterator<Item = &'i [u8]>) -> Self {
-        Self { maker: *maker, begun: identities.map(|identity| maker.partition(identity)).collect() }
+    /// Of limits and seat limits with these identities.
+    #[must_use]
+    pub fn new(maker: &KeyMaker, identities: &PerOwner<&[u8]>) -> Self {
+        Self(PerOwner {
+            limits: identities.limits.iter().map(|identity| maker.partition(identity)).collect(),
+            seats: identities.seats.iter().map(|identity| maker.partition(identity)).collect(),
+        })
     }
 
-    /// Begins the key of one partition of the limit with this number and identity.
+    /// Begins the key of one partition of this limit or seat limit.
     #[must_use]
-    pub fn partition(&self, limit: usize, identity: &[u8]) -> PartialKey {
-        self.begun.get(limit).cloned().unwrap_or_else(|| self.maker.partition(identity))
+    pub fn partition(&self, owner: CounterOwner) -> Option<PartialKey> {
+        invariant(self.0.get(owner), "each limit and seat limit has a key").cloned()
     }
 }
 

@@ -16,7 +16,7 @@ fn warnings(callers: &str, rest: &str) -> Vec<String> {
     let (code, stdout, stderr) = run(&["check", "-"], policy.as_bytes());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}{policy}");
     let (first, rest) = stdout.split_once('\n').unwrap();
-    assert!(first.starts_with("-: good: policy w, "), "{stdout}");
+    assert!(first.starts_with("-: ok: policy w, "), "{stdout}");
     rest.lines().map(str::to_owned).collect()
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &Te
             changed("/limits/0/bucket/refill", json!("1/fortnight")),
             "/limits/0/bucket/refill: \"1/fortnight\"",
         ),
-        ("a name used twice", changed("/limits/-", again), "/limits/2/name: \"standard\" is used twice"),
+        ("a name used twice", changed("/limits/-", again), "/limits/2/name: \"standard\" is a duplicate of"),
         (
             "a zero that means nothing",
             changed("/limits/0/bucket/burst", json!(0)),

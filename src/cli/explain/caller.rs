@@ -3,6 +3,7 @@
 use super::explanation::{Attribute, Callers, Credential, Found, Refused};
 use super::recorder::{Heard, Recorder, Told, lossy};
 use super::{explanation, matched};
+use crate::base::id::CredentialId;
 use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
@@ -45,15 +46,15 @@ struct Words<'a> {
 impl Words<'_> {
     fn credentials(&self, refused: Option<AuthFailure>) -> Vec<Credential> {
         let stopped = refused.and_then(|why| self.stopped_at(why));
-        let all = self.policy.callers.credentials.iter().enumerate();
-        all.map(|(number, credential)| {
-            let (found, identifier) = match self.heard.credentials.get(&number) {
+        let all = self.policy.callers.credentials.entries();
+        all.map(|(id, credential)| {
+            let (found, identifier) = match self.heard.credentials.get(&id) {
                 Some(Heard::Known(identifier)) => (Found::Known, Some(identifier.clone())),
                 Some(Heard::Unknown(identifier)) => (Found::Unknown, Some(identifier.clone())),
                 Some(Heard::Verified(identifier)) => (Found::Verified, identifier.clone()),
                 Some(Heard::PassedOver) => (Found::PassedOver, None),
                 Some(Heard::Ambiguous) => (Found::Ambiguous, None),
-                None if stopped.is_some_and(|stopped| number > stopped) => (Found::NotLookedAt, None),
+                None if stopped.is_some_and(|stopped| id > stopped) => (Found::NotLookedAt, None),
                 None => (Found::NotPresented, None),
             };
             explanation::Credential {
@@ -67,7 +68,7 @@ impl Words<'_> {
     }
 
     /// The credential after which no other was looked at.
-    fn stopped_at(&self, why: AuthFailure) -> Option<usize> {
+    fn stopped_at(&self, why: AuthFailure) -> Option<CredentialId> {
         let last = || self.heard.credentials.keys().next_back().copied();
         match why {
             AuthFailure::Absent => None,
@@ -75,7 +76,7 @@ impl Words<'_> {
             AuthFailure::Ambiguous if self.heard.repeated.is_some() => None,
             AuthFailure::Ambiguous => last(),
             AuthFailure::Conflicting => match self.heard.conflict.as_ref()?.1.origin {
-                Origin::Entry(number) | Origin::Credential(number) => Some(number),
+                Origin::Entry(id) | Origin::Credential(id) => Some(id),
                 Origin::First | Origin::Source(_) => None,
             },
         }
@@ -83,7 +84,7 @@ impl Words<'_> {
 
     fn refused(&self, why: AuthFailure) -> String {
         let last = self.heard.credentials.keys().next_back();
-        let credential = last.and_then(|number| self.policy.callers.credentials.get(*number));
+        let credential = last.and_then(|id| self.policy.callers.credentials.get(*id));
         let name = credential.map_or("", |credential| &credential.name);
         match (why, &self.heard.repeated, &self.heard.conflict) {
             (AuthFailure::Absent, ..) => "no credential is presented".to_owned(),
@@ -131,10 +132,10 @@ impl Words<'_> {
     }
 
     fn origin(&self, attribute: AttributeId, origin: Origin) -> String {
-        let credential = |number: usize| self.policy.callers.credentials.get(number).map_or("", |it| &it.name);
+        let credential = |id: CredentialId| self.policy.callers.credentials.get(id).map_or("", |it| &it.name);
         match origin {
-            Origin::Entry(number) => format!("the directory, for {}", credential(number)),
-            Origin::Credential(number) => format!("the identifier of {}", credential(number)),
+            Origin::Entry(id) => format!("the directory, for {}", credential(id)),
+            Origin::Credential(id) => format!("the identifier of {}", credential(id)),
             Origin::First => "the first that is presented".to_owned(),
             Origin::Source(number) => self.source(attribute, number),
         }

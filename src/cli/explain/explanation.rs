@@ -248,6 +248,8 @@ pub(super) enum Reason {
     Attribute,
     /// A part of its key is missing, and it says `absent: skip`.
     Key,
+    /// The readings of the path that it matches are exempt.
+    Exempt,
 }
 
 /// The head and body that the client gets.

@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::explanation::{Limit, Missing, NotApplied, Part, Pool, Reason, Seats};
 use super::missing::given_by;
+use super::reasons::Reasons;
 use super::recorder::lossy;
 use super::upstream::Settled;
+use crate::base::id::{CounterOwner, Id as _, TierId};
+use crate::base::invariant::invariant;
 use crate::base::number::counted;
 use crate::base::units::write_span;
 use crate::limit::calendar::Over;
@@ -13,10 +16,12 @@ use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
 use crate::observe::DecisionLabel;
 use crate::policy::Policy;
 use crate::policy::limits::{self, ChargeWhen, CostSource, Visibility};
-use crate::policy::select::{Condition, Selector};
+use crate::policy::scope::{KeyPart, Scope};
+use crate::policy::select::Condition;
+use crate::request::applicable::{Applicable, Mismatch};
+use crate::request::checks::part_value;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
-use crate::request::select::{has, of_its_tiers, pools, value};
 use crate::store::LimitCheck;
 
 /// Values that are listed in a sentence, at most.
@@ -40,17 +45,18 @@ impl View<'_> {
         decided: Option<DecisionLabel>,
         (settled, balance): (Settled, Balance),
     ) -> Option<Limit> {
-        let limit = self.policy.limits.get(check.limit)?;
+        let CounterOwner::Limit(id) = check.owner else { return None };
+        let limit = self.policy.limits.get(id)?;
         let first = limit.overrides.first(|attribute| self.caller.value(attribute));
         let retry_after = match check.answer {
             Ok(Decision::Deny { retry_after, .. }) => Some(retry_after.seconds_up().max(1)),
             Ok(Decision::Admit(_) | Decision::NeverFits(_)) | Err(_) => None,
         };
         Some(Limit {
-            name: limit.name.to_string(),
-            key: self.key(&limit.selector, &limit.per),
+            name: limit.scope.name.to_string(),
+            key: self.key(&limit.scope),
             rule: rule(&check.rule),
-            r#override: first.map(|number| format!("/limits/{}/overrides/{number}", check.limit)),
+            r#override: first.map(|number| format!("/limits/{}/overrides/{number}", id.index())),
             cost: settled.cost.or(match check.cost {
                 Cost::Now(units) => Some(units),
                 Cost::Later => None,
@@ -86,44 +92,36 @@ impl View<'_> {
         })
     }
 
-    /// The limits that do not apply. `checks` are those that do.
-    pub(super) fn not_applied(&self, checks: &[LimitCheck]) -> Vec<NotApplied> {
-        let all = self.policy.limits.iter().enumerate();
-        let others = all.filter(|(number, _)| !checks.iter().any(|check| check.limit == *number));
-        others
-            .map(|(_, limit)| {
-                // One that has nothing against it applies.
-                let (reason, message) = self.why_not(limit).unwrap_or((Reason::Key, String::new()));
-                NotApplied { name: limit.name.to_string(), reason, message }
-            })
-            .collect()
+    /// The limits that do not apply, each with its reason.
+    pub(super) fn not_applied(&self, applicable: &Applicable, reasons: &Reasons<'_>) -> Vec<NotApplied> {
+        let others = self.policy.limits.entries().filter(|(id, _)| !applicable.limits.contains(id));
+        let told = others.filter_map(|(id, limit)| {
+            let why = invariant(reasons.of(id), "a limit that does not apply was rejected")?;
+            let (reason, message) = self.reason(limit, why);
+            Some(NotApplied { name: limit.scope.name.to_string(), reason, message })
+        });
+        told.collect()
     }
 
-    /// Why a limit does not apply; `None` where it does.
-    pub(super) fn why_not(&self, limit: &limits::Limit) -> Option<(Reason, String)> {
-        let selector = &limit.selector;
-        if !self.request.readings().any(|reading| of_its_tiers(selector, reading)) {
-            return Some((Reason::Tier, self.other_tier(selector.tiers.as_deref().unwrap_or_default())));
+    fn reason(&self, limit: &limits::Limit, why: Mismatch<'_>) -> (Reason, String) {
+        match why {
+            Mismatch::Tier => {
+                (Reason::Tier, self.other_tier(limit.scope.selector.tiers.as_deref().unwrap_or_default()))
+            }
+            Mismatch::Routes => (Reason::Routes, "none of its routes matches".to_owned()),
+            Mismatch::Attribute(condition) => (Reason::Attribute, self.other_value(condition)),
+            Mismatch::Key(part) => {
+                let missing = self.part_name(part);
+                let not_given = given_by(missing, self.not_given);
+                let why = format!("the caller has no {missing}{not_given}, and it says absent: skip");
+                (Reason::Key, why)
+            }
+            Mismatch::Exempt => (Reason::Exempt, "the readings of the path that it matches are exempt".to_owned()),
         }
-        let matches = |id| self.request.readings().any(|reading| reading.matches.contains(id));
-        if selector.routes.as_ref().is_some_and(|routes| !routes.iter().any(|id| matches(*id))) {
-            return Some((Reason::Routes, "none of its routes matches".to_owned()));
-        }
-        if let Some(condition) = selector.attributes.iter().find(|condition| !has(self.caller, condition)) {
-            return Some((Reason::Attribute, self.other_value(condition)));
-        }
-        if limit.absent == limits::Absent::Skip {
-            let parts = limit.per.iter().map(|part| self.part(&limit.selector, part));
-            let missing = parts.into_iter().find(|part| part.value.is_none())?;
-            let not_given = given_by(&missing.name, self.not_given);
-            let why = format!("the caller has no {}{not_given}, and it says absent: skip", missing.name);
-            return Some((Reason::Key, why));
-        }
-        None
     }
 
-    fn other_tier(&self, wanted: &[usize]) -> String {
-        let name = |tier: &usize| self.policy.tiers.get(*tier).map_or("", |tier| &*tier.name);
+    fn other_tier(&self, wanted: &[TierId]) -> String {
+        let name = |tier: &TierId| self.policy.tiers.get(*tier).map_or("", |tier| &*tier.name);
         let wanted = either(wanted.iter().map(name));
         match &self.request.tier {
             Some(tier) => format!("it is for tier {wanted}, and the request is of {}", name(tier)),
@@ -141,12 +139,11 @@ impl View<'_> {
     }
 
     /// The pools of which the request needs a slot.
-    pub(super) fn pools(&self) -> Vec<Pool> {
-        let numbers = pools(self.request, self.caller, self.policy, &mut Vec::new());
-        let pools = numbers.iter().filter_map(|(number, _)| self.policy.pools.get(*number));
+    pub(super) fn pools(&self, applicable: &Applicable) -> Vec<Pool> {
+        let pools = applicable.pools.iter().filter_map(|id| self.policy.pools.get(*id));
         let told = pools.map(|limit| Pool {
-            name: limit.name.to_string(),
-            key: self.key(&limit.selector, &limit.per),
+            name: limit.scope.name.to_string(),
+            key: self.key(&limit.scope),
             slots: limit.pool.slots(),
             queue_length: limit.pool.length(),
             queue_timeout: write_span(limit.pool.timeout()),
@@ -156,28 +153,31 @@ impl View<'_> {
 
     /// The seats that a check is of, if it is of some.
     pub(super) fn seats(&self, check: &LimitCheck) -> Option<Seats> {
-        let limit = self.policy.seat(check.limit)?;
+        let limit = self.policy.seat_limit(check.owner)?;
         Some(Seats {
-            name: limit.name.to_string(),
-            key: self.key(&limit.selector, &limit.per),
-            holder: self.part(&limit.selector, &limits::Part::Attribute(limit.holder)),
+            name: limit.scope.name.to_string(),
+            key: self.key(&limit.scope),
+            holder: self.part(&limit.scope, &KeyPart::Attribute(limit.holder)),
             seats: limit.seats.seats(),
             idle: write_span(limit.seats.idle()),
             status: limit.status,
         })
     }
 
-    fn key(&self, selector: &Selector, per: &[limits::Part]) -> Vec<Part> {
-        per.iter().map(|part| self.part(selector, part)).collect()
+    fn key(&self, scope: &Scope) -> Vec<Part> {
+        scope.per.iter().map(|part| self.part(scope, part)).collect()
     }
 
-    fn part(&self, selector: &Selector, part: &limits::Part) -> Part {
-        let name = match part {
-            limits::Part::Attribute(attribute) => self.policy.attributes.name(*attribute),
-            limits::Part::Capture(name) => name,
-        };
-        let value = value(selector, part, self.request, self.caller, self.policy);
-        Part { name: name.to_owned(), value: value.map(lossy) }
+    fn part(&self, scope: &Scope, part: &KeyPart) -> Part {
+        let value = part_value(scope, part, self.request, self.caller, self.policy);
+        Part { name: self.part_name(part).to_owned(), value: value.map(lossy) }
+    }
+
+    fn part_name<'a>(&'a self, part: &'a KeyPart) -> &'a str {
+        match part {
+            KeyPart::Attribute(attribute) => self.policy.attributes.name(*attribute),
+            KeyPart::Capture(name) => name,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ fn object(node: &Node) -> Result<&[Entry], String> {
     match &node.value {
         Value::Map(entries) => Ok(entries),
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_)) => {
-            Err(format!("must be a JSON object, and is {}", other.kind()))
+            Err(format!("expected a JSON object, found {}", other.kind()))
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What becomes of the request: the verdict, and what the client gets.
 
-use super::explanation::{Field, Limit, Missing, NotApplied, Payload, Pool, Response, Seats};
+use super::explanation::{Field, Limit, NotApplied, Payload, Pool, Response, Seats};
 use super::host::Proxy;
 use super::limits::View;
+use super::reasons::Reasons;
 use super::upstream::{Settled, look, settle};
+use crate::base::id::{ExemptionId, Id as _};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
@@ -15,17 +17,17 @@ use crate::policy::Policy;
 use crate::reply::fields::{self, Applied, LimitStatus, Responder};
 use crate::reply::local::reply_at_head;
 use crate::reply::refusal::Refusal;
+use crate::request::applicable::Applicable;
+use crate::request::checks;
 use crate::request::head::Request;
-use crate::request::identify::Caller;
-use crate::request::payload::{Holding, check_length, holding, wanted};
-use crate::request::select::{exemption, pools, select};
+use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::LimitCheck;
 use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
 
 pub(super) struct Outcome {
-    /// The number of the exemption that holds.
-    pub(super) exempt: Option<usize>,
+    /// The exemption that holds.
+    pub(super) exempt: Option<ExemptionId>,
     pub(super) payload: Option<Payload>,
     pub(super) limits: Vec<Limit>,
     pub(super) pools: Vec<Pool>,
@@ -55,25 +57,17 @@ impl Outcome {
 
     /// Of the last of `repeat` requests of one caller, with counters that nobody has touched before.
     pub(super) fn decided(
-        policy: &Policy,
+        view: &View<'_>,
         proxy: &Proxy,
-        request: &Request,
-        caller: &Caller<'_>,
-        not_given: &[Missing],
+        applicable: &Applicable,
+        reasons: &Reasons<'_>,
         repeat: u64,
     ) -> Self {
-        let view = View { policy, request, caller, not_given };
-        let (mut numbers, mut checks) = (Vec::new(), Vec::new());
-        let exempt = exemption(request, caller, policy, &mut numbers);
-        select(
-            request,
-            caller,
-            policy,
-            &LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities()),
-            &mut numbers,
-            &mut checks,
-        );
-        let (payload, refused) = payload(policy, request, caller, &checks);
+        let View { policy, request, caller, .. } = *view;
+        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
+        let mut checks = Vec::new();
+        checks::fill(&mut checks, applicable, request, caller, policy, &keys);
+        let (payload, refused) = payload(view, applicable, &checks);
         if refused.is_some() {
             // It takes nothing from any limit, and is told where it stands with them.
             checks.iter_mut().for_each(|check| check.cost = Cost::Now(0));
@@ -97,17 +91,14 @@ impl Outcome {
         }
         let mut shown: Vec<LimitStatus> = Vec::new();
         for (check, balance) in checks.iter().zip(&balances) {
-            let limit = policy.limits.get(check.limit);
-            let found = limit.and_then(|limit| LimitStatus::of(check, limit));
+            let found = LimitStatus::of(check, policy);
             shown.extend(found.map(|mut found| {
                 found.reading = found.reading.map(|reading| Reading { balance: balance.1, ..reading });
                 found
             }));
         }
-        let numbers = pools(request, caller, policy, &mut numbers);
-        let numbers: Vec<usize> = numbers.into_iter().map(|(number, _)| number).collect();
-        let applied = Applied { limits: &shown, pools: &numbers };
-        let of_claim = |place: usize| Some(policy.check_name(checks.get(place)?.limit).to_owned());
+        let applied = Applied { limits: &shown, pools: &applicable.pools };
+        let of_claim = |place: usize| Some(policy.owner_name(checks.get(place)?.owner)?.to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some(refused), _) => {
                 let reply = reply_at_head(policy, refused, request, proxy.now, applied);
@@ -131,14 +122,17 @@ impl Outcome {
         };
         let applied = checks.iter().zip(&balances);
         Self {
-            exempt,
+            exempt: applicable.exemption,
             payload,
             limits: applied
                 .filter_map(|(it, balance)| view.applied(it, DecisionLabel::of(it, verdict), *balance))
                 .collect(),
-            pools: view.pools(),
+            pools: view.pools(applicable),
             seats: checks.iter().filter_map(|check| view.seats(check)).collect(),
-            not_applied: if exempt.is_some() { Vec::new() } else { view.not_applied(&checks) },
+            not_applied: match applicable.exemption {
+                Some(_) => Vec::new(),
+                None => view.not_applied(applicable, reasons),
+            },
             decision,
             limit,
             response,
@@ -148,29 +142,32 @@ impl Outcome {
 
 /// The payload limit that holds, and why it refuses the head where it does.
 fn payload<'p>(
-    policy: &'p Policy,
-    request: &Request,
-    caller: &Caller<'_>,
+    view: &View<'p>,
+    applicable: &Applicable,
     checks: &[LimitCheck],
 ) -> (Option<Payload>, Option<Refusal<'p>>) {
-    let Some(holding) = holding(request, caller, policy, &mut Vec::new()) else { return (None, None) };
-    let wanted = wanted(policy, Some(holding), request, checks).unwrap_or_default();
+    let View { policy, request, caller, .. } = *view;
+    let matched = applicable.payload.and_then(|id| MatchedPayload::of(id, caller, policy));
+    let Some(matched) = matched else { return (None, None) };
+    let required = requirements(Some(matched), request, policy, checks).unwrap_or_default();
     let encodings = request.headers.all("content-encoding");
-    let opened = check_length(&wanted, request)
-        .and_then(|()| BodyMeter::new(&wanted, encodings, [0; 16], &Budget::default()).map(|_| ()));
+    let opened = check_length(&required, request)
+        .and_then(|()| BodyMeter::new(&required, encodings, [0; 16], &Budget::default()).map(|_| ()));
     let refused = opened.err().filter(|_| !request.ends);
-    let Holding { number, payload, overridden, bounds } = holding;
+    let MatchedPayload { id, payload, overridden, bounds } = matched;
+    let at = format!("/payloads/{}", id.index());
     let told = Payload {
-        name: payload.name.to_string(),
-        at: format!("/payloads/{number}"),
-        r#override: overridden.map(|place| format!("/payloads/{number}/overrides/{place}")),
+        name: payload.scope.name.to_string(),
+        at: at.clone(),
+        r#override: overridden.map(|place| format!("{at}/overrides/{place}")),
         bytes: bounds.bytes,
         decoded_bytes: bounds.decoded_bytes,
-        json: wanted.json.is_some(),
+        json: required.json.is_some(),
         hold: payload.hold,
         refused: refused.map(|refused| refused.reason.name()),
     };
-    (Some(told), refused.map(|rejection| Refusal::Payload { payload: number, limit: &payload.name, rejection }))
+    let limit = &payload.scope.name;
+    (Some(told), refused.map(|rejection| Refusal::Payload { payload: id, limit, rejection }))
 }
 
 /// Where the caller stands with each limit once it is asked, before any charge is settled.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::id::CredentialId;
 use crate::policy::attributes::AttributeId;
 use crate::request::audit::{CredentialOutcome, Origin, Trace};
 use crate::request::credential::{Identifier, identifier};
@@ -9,12 +10,12 @@ use crate::request::credential::{Identifier, identifier};
 /// All that was told, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    /// What became of the credentials, by number; of those that were presented.
-    pub(super) credentials: BTreeMap<usize, Heard>,
+    /// What became of the credentials that were presented.
+    pub(super) credentials: BTreeMap<CredentialId, Heard>,
     /// The values that were told last, and where each comes from.
     pub(super) values: BTreeMap<AttributeId, Told>,
-    /// Of the attributes that entries of the directory give, whose entry: a credential's number.
-    pub(super) entries: BTreeMap<AttributeId, usize>,
+    /// Of the attributes that entries of the directory give, whose entry.
+    pub(super) entries: BTreeMap<AttributeId, CredentialId>,
     /// The attribute of which two say different things, and what the second says.
     pub(super) conflict: Option<(AttributeId, Told)>,
     /// What stands twice: the attribute whose source it is, and the source's number.
@@ -39,7 +40,7 @@ pub(super) enum Heard {
 }
 
 impl Trace for Recorder {
-    fn credential(&mut self, number: usize, fate: CredentialOutcome<'_>) {
+    fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>) {
         let heard = match fate {
             CredentialOutcome::Ambiguous => Heard::Ambiguous,
             CredentialOutcome::Verified(identifier) => Heard::Verified(identifier.as_ref().map(text)),
@@ -47,7 +48,7 @@ impl Trace for Recorder {
             CredentialOutcome::Unknown(digest) => Heard::Unknown(text(&identifier(digest))),
             CredentialOutcome::PassedOver => Heard::PassedOver,
         };
-        self.credentials.insert(number, heard);
+        self.credentials.insert(id, heard);
     }
 
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin) {

@@ -6,13 +6,13 @@ use proptest::sample::{select, subsequence};
 use super::host::Proxy;
 use super::limits::View;
 use super::outcome::Outcome;
+use super::reasons::Reasons;
 use crate::host::headers::Headers;
 use crate::policy::Policy;
 use crate::policy::document::from_yaml;
+use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::head::Request;
 use crate::request::identify::identify;
-use crate::request::select::exemption;
-use crate::store::key::{KeyMaker, LimitKeys};
 
 /// Keys demo-acme-1 and demo-globex-1, and whoever.
 const CALLERS: &str = "callers:
@@ -95,20 +95,22 @@ proptest! {
         let mut request = Request::default();
         request.read(&proxy, &policy, true);
         let caller = identify(&request, &policy).unwrap();
-        let (mut numbers, mut checks) = (Vec::new(), Vec::new());
-        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), policy.identities());
-        crate::request::select::select(&request, &caller, &policy, &keys, &mut numbers, &mut checks);
-        let selected: Vec<&str> = checks.iter().map(|check| &*policy.limits[check.limit].name).collect();
+        // The filter does not listen, and finds the same.
+        let (mut applicable, mut reasons) = (Applicable::default(), Reasons::default());
+        applicable.find(&request, &caller, &policy, &mut NoTrace);
+        let selected: Vec<&str> =
+            applicable.limits.iter().map(|id| &*policy.limits.get(*id).unwrap().scope.name).collect();
+        let exempt = applicable.exemption;
 
-        let outcome = Outcome::decided(&policy, &proxy, &request, &caller, &[], repeat);
+        applicable.find(&request, &caller, &policy, &mut reasons);
+        let view = View { policy: &policy, request: &request, caller: &caller, not_given: &[] };
+        let outcome = Outcome::decided(&view, &proxy, &applicable, &reasons, repeat);
         let explained: Vec<&str> = outcome.limits.iter().map(|limit| &*limit.name).collect();
         prop_assert_eq!(&explained, &selected, "{}", text);
-        prop_assert_eq!(outcome.exempt, exemption(&request, &caller, &policy, &mut numbers));
-        let view = View { policy: &policy, request: &request, caller: &caller, not_given: &[] };
-        for limit in &policy.limits {
-            let applies = selected.contains(&&*limit.name) || outcome.exempt.is_some();
-            prop_assert!(view.why_not(limit).is_none() || !selected.contains(&&*limit.name), "{}: {}", limit.name, text);
-            prop_assert!(view.why_not(limit).is_some() || applies, "{}: {}", limit.name, text);
+        prop_assert_eq!(outcome.exempt, exempt);
+        for (id, limit) in policy.limits.entries() {
+            let applies = selected.contains(&&*limit.scope.name);
+            prop_assert_eq!(reasons.of(id).is_none(), applies, "{}: {}", limit.scope.name, text);
         }
         if outcome.exempt.is_none() {
             prop_assert_eq!(explained.len().saturating_add(outcome.not_applied.len()), policy.limits.len());

@@ -6,8 +6,8 @@ use crate::host::headers::Headers;
 use crate::limit::{Balance, Cost};
 use crate::policy::Policy;
 use crate::policy::limits::{ChargeWhen, CostSource, Limit};
+use crate::request::checks::units;
 use crate::request::head::Request;
-use crate::request::select::units;
 use crate::store::memory::MemoryStore;
 use crate::store::{LimitCheck, Store};
 
@@ -63,7 +63,7 @@ pub(super) fn settle(
     request: &Request,
     check: &LimitCheck,
 ) -> (Settled, Option<Balance>) {
-    let Some(limit) = policy.limits.get(check.limit) else { return (Settled::default(), None) };
+    let Some(limit) = policy.limit(check.owner) else { return (Settled::default(), None) };
     let settled = Settled { cost: cost(proxy, limit, check), refunded: fails(proxy, limit, request) };
     let balance = match (check.cost, &check.charge, settled.refunded) {
         (Cost::Later, _, false) => {

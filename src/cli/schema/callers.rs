@@ -12,7 +12,7 @@ use super::words::{Digest, HeaderName, Name, NewAttribute, ParameterName, Path, 
 use crate::policy::attributes::{ATTRIBUTES_MAX, RESERVED};
 use crate::policy::callers::STEPS_MAX;
 use crate::policy::callers::credential::CREDENTIALS_MAX;
-use crate::policy::callers::source::{KEYS, SOURCES_MAX, V4_PREFIX_USUAL, V6_PREFIX_USUAL};
+use crate::policy::callers::source::{KEYS, SOURCES_MAX, V4_PREFIX_DEFAULT, V6_PREFIX_DEFAULT};
 use crate::policy::directory::{ENTRIES_MAX, VALUE_BYTES_MAX};
 
 /// Who calls the API, and how callers are identified.
@@ -164,10 +164,10 @@ enum NodeSteps {
 #[schemars(deny_unknown_fields)]
 struct Prefixes {
     /// For an IPv4 address.
-    #[schemars(range(max = Ipv4Addr::BITS), extend("default" = V4_PREFIX_USUAL))]
+    #[schemars(range(max = Ipv4Addr::BITS), extend("default" = V4_PREFIX_DEFAULT))]
     v4_prefix: Option<u32>,
     /// For an IPv6 address. A client usually has a whole /64 to choose from.
-    #[schemars(range(max = Ipv6Addr::BITS), extend("default" = V6_PREFIX_USUAL))]
+    #[schemars(range(max = Ipv6Addr::BITS), extend("default" = V6_PREFIX_DEFAULT))]
     v6_prefix: Option<u32>,
 }
 

@@ -9,9 +9,10 @@ use super::select::{CallerSelector, Selector};
 use super::shape::{at_least_one, exactly_one, if_then, requires};
 use super::words::{Burst, HeaderName, Length, Name, Period, Pointer, Quota, Rate, TimeZone, True, case_insensitive};
 use crate::limit::QUOTA_MAX;
-use crate::policy::limits::{CONTENT_LENGTH, COST_SOURCES, PER_MAX};
+use crate::policy::limits::{CONTENT_LENGTH, COST_SOURCES};
 use crate::policy::overrides::OVERRIDES_MAX;
 use crate::policy::rules::KINDS;
+use crate::policy::scope::PER_MAX;
 
 /// One limit: exactly one of `bucket`, `rolling` and `calendar`.
 #[derive(JsonSchema)]

@@ -10,14 +10,15 @@ use super::shape::{at_least_one, if_then, requires};
 use super::words::{MediaRange, Name, Pointer, Size};
 use crate::payload::json::{CONDITION_BYTES_MAX, CONDITIONS_MAX, DEPTH_DEFAULT, DEPTH_MAX, NAMES_MAX};
 use crate::policy::overrides::OVERRIDES_MAX;
-use crate::policy::payloads::{CONTENT_TYPES_MAX, COUNTS_MAX, KINDS, NAME_USUAL, OBJECT_KINDS};
+use crate::policy::payloads::{CONTENT_TYPES_MAX, COUNTS_MAX, KINDS, OBJECT_KINDS};
+use crate::policy::scope::PAYLOAD_NAME_DEFAULT;
 
 /// Bounds on a body: at least one of `bytes`, `decoded_bytes` and `json`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = at_least_one(KINDS))]
 pub(super) struct Payload {
     /// The unique name of the limit, in metrics, in the access log and in replies.
-    #[schemars(extend("default" = NAME_USUAL))]
+    #[schemars(extend("default" = PAYLOAD_NAME_DEFAULT))]
     name: Option<Name>,
     /// The requests that it applies to. If omitted, all of them.
     r#for: Option<Selector>,

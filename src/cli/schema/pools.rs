@@ -7,7 +7,7 @@ use super::select::Selector;
 use super::words::{Idle, Name, Wait};
 use crate::limit::pool::{QUEUE_LENGTH_MAX, SLOTS_MAX};
 use crate::limit::seats::SEATS_MAX;
-use crate::policy::limits::PER_MAX;
+use crate::policy::scope::PER_MAX;
 use crate::policy::seats::{STATUS_DEFAULT, STATUS_MAX, STATUS_MIN};
 
 /// The most requests in flight at a time, over all workers.

@@ -63,9 +63,9 @@ struct Earlier {
 }
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Vec<Credential>> {
-    let nodes = field.full_list(CREDENTIALS_MAX)?;
+    let nodes = field.non_empty_list(CREDENTIALS_MAX)?;
     let mut places: Vec<(Place, String)> = Vec::new();
-    // `None` for one whose name has a fault.
+    // `None` for one whose name has an error.
     let mut earlier: Vec<Option<Earlier>> = Vec::new();
     let read = field.each(nodes, |field| {
         let one = read_one(field, &mut earlier, context)?;
@@ -103,17 +103,14 @@ fn read_one(field: Field<'_>, earlier: &mut Vec<Option<Earlier>>, context: &mut 
         }
     };
     if let (Some(scheme), None) = (&scheme, &header) {
-        scheme.fault(Reason::Misplaced { why: "a scheme is part of a header", beside: "`header`" });
+        scheme.error(Reason::RequiresSibling { sibling: "`header`" });
     }
     let unless = match unless {
-        Some(unless) if metadata.is_some() => unless.refuse(Reason::Misplaced {
-            why: "what an earlier filter has verified is never unknown",
-            beside: "`header` or `query`",
-        }),
+        Some(unless) if metadata.is_some() => unless.refuse(Reason::RequiresSibling { sibling: "`header` or `query`" }),
         Some(unless) => read_unless(&unless, earlier).map(Some),
         None => Some(None),
     };
-    map.end();
+    map.deny_unknown();
     earlier.push(named.as_ref().map(|(name, attribute)| Earlier { name: name.clone(), attribute: *attribute }));
     let ((name, attribute), place) = named.zip(place)?;
     Some(Credential { name, attribute, place, unless: unless? })
@@ -125,13 +122,13 @@ fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<Attribu
     if let Some(found) = known.find(|earlier| *earlier.name == *name) {
         return Some(found.attribute);
     }
-    // One without a name may be the one that is meant; its own fault says enough.
+    // One without a name may be the one that is meant; its own error says enough.
     if earlier.iter().all(Option::is_some) {
         let mut choices: Vec<&str> = earlier.iter().flatten().map(|earlier| &*earlier.name).collect();
         choices.sort_unstable();
         choices.dedup();
         let choices = choices.into_iter().map(str::to_owned).collect();
-        field.fault(Reason::not_one_of(name, choices, "a credential before this one"));
+        field.error(Reason::not_one_of(name, choices, "a credential before this one"));
     }
     None
 }

@@ -10,6 +10,7 @@ use super::super::header::{self, TOKEN_BYTES_MAX};
 use super::super::reader::Field;
 use super::super::route::Route;
 use super::{Credential, Place, STEP_BYTES_MAX, read_steps};
+use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::Property;
 
 /// The way to a value in metadata: from map to map by key, into a list by index.
@@ -26,8 +27,8 @@ pub enum Source {
     Metadata {
         /// The filter's name, then the keys.
         path: Steps,
-        /// The number of the credential that says this: it stands on the path.
-        claim_of: Option<usize>,
+        /// The credential that says this: it is on the path.
+        claim_of: Option<CredentialId>,
     },
     /// What the configuration says of the route: a namespace, then the keys.
     RouteMetadata(Steps),
@@ -51,9 +52,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// The path of the metadata that it reads, and the number of the credential that writes it, if one does.
+    /// The path of the metadata that it reads, and the credential that writes it, if one does.
     #[must_use]
-    pub fn metadata(&self) -> Option<(&Steps, Option<usize>)> {
+    pub fn metadata(&self) -> Option<(&Steps, Option<CredentialId>)> {
         if let Self::Metadata { path, claim_of } = self { Some((path, *claim_of)) } else { None }
     }
 
@@ -75,9 +76,9 @@ impl Source {
 }
 
 pub(crate) const SOURCES_MAX: usize = 16;
-pub(crate) const V4_PREFIX_USUAL: u32 = 32;
+pub(crate) const V4_PREFIX_DEFAULT: u32 = 32;
 /// A client has a whole /64 to choose addresses from.
-pub(crate) const V6_PREFIX_USUAL: u32 = 64;
+pub(crate) const V6_PREFIX_DEFAULT: u32 = 64;
 
 /// The keys of the sources, in the order in which messages list them.
 pub(crate) const KEYS: [&str; 10] = [
@@ -100,17 +101,17 @@ pub(crate) const PARTS: [(&str, Property); 4] = [
     ("sha256", Property::CertificateSha256),
 ];
 
-/// Reads `attributes`. `credentials` are those of the policy, none where they have a fault.
+/// Reads `attributes`. `credentials` are those of the policy, none where they have an error.
 pub(super) fn read(
     field: Field<'_>,
-    credentials: &[Credential],
+    credentials: &IdVec<CredentialId, Credential>,
     context: &mut Context,
 ) -> Option<Vec<(AttributeId, Vec<Source>)>> {
     let map = field.map("{ org: [{ directory: org }] }")?;
     let mut all = Vec::new();
     for (entry, field) in map.others() {
         let attribute = context.attributes.declare(&field, &entry.key);
-        let nodes = field.full_list(SOURCES_MAX);
+        let nodes = field.non_empty_list(SOURCES_MAX);
         let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
         let mut seen: Vec<(Source, String)> = Vec::new();
         let mut sources = field.each(nodes, |field| {
@@ -130,7 +131,12 @@ pub(super) fn read(
     Some(all)
 }
 
-fn read_source(field: Field<'_>, attribute: &str, credentials: &[Credential], context: &mut Context) -> Option<Source> {
+fn read_source(
+    field: Field<'_>,
+    attribute: &str,
+    credentials: &IdVec<CredentialId, Credential>,
+    context: &mut Context,
+) -> Option<Source> {
     let map = field.map("{ metadata: [envoy.filters.http.jwt_authn, session, sub] }")?;
     let found: Vec<(&'static str, Field<'_>)> = KEYS.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
     let trusted = map.get("trusted");
@@ -139,7 +145,7 @@ fn read_source(field: Field<'_>, attribute: &str, credentials: &[Credential], co
         [(key, value)] => read_one(key, *value, trusted, attribute, credentials, context),
         _ => field.refuse(Reason::NotOneSource { sources: &KEYS, given: found.iter().map(|(key, _)| *key).collect() }),
     };
-    map.end();
+    map.deny_unknown();
     source
 }
 
@@ -148,7 +154,7 @@ fn read_one(
     value: Field<'_>,
     trusted: Option<Field<'_>>,
     attribute: &str,
-    credentials: &[Credential],
+    credentials: &IdVec<CredentialId, Credential>,
     context: &mut Context,
 ) -> Option<Source> {
     match key {
@@ -166,7 +172,7 @@ fn read_one(
                 Place::Metadata(verified) => path.starts_with(verified),
                 Place::Header { .. } | Place::Query { .. } => false,
             };
-            let claim_of = credentials.iter().position(says);
+            let claim_of = credentials.entries().find(|(_, credential)| says(credential)).map(|(id, _)| id);
             Some(Source::Metadata { path, claim_of })
         }
         "route_metadata" => read_steps(value, 2).map(Source::RouteMetadata),
@@ -195,7 +201,7 @@ fn read_one(
             trusted.map(|()| Source::Header(name))
         }
         "host" => {
-            if value.truth()? {
+            if value.boolean()? {
                 Some(Source::Host)
             } else {
                 value.refuse(Reason::NotTrue)
@@ -207,7 +213,11 @@ fn read_one(
 }
 
 /// Attributes may be written down, secrets never: `holds` tells whether a secret stands there.
-fn no_secret(field: &Field<'_>, credentials: &[Credential], holds: impl Fn(&Place) -> bool) -> Option<()> {
+fn no_secret(
+    field: &Field<'_>,
+    credentials: &IdVec<CredentialId, Credential>,
+    holds: impl Fn(&Place) -> bool,
+) -> Option<()> {
     match credentials.iter().find(|credential| holds(&credential.place)) {
         Some(credential) => field.refuse(Reason::SecretAsAttribute { credential: credential.name.to_string() }),
         None => Some(()),
@@ -216,9 +226,9 @@ fn no_secret(field: &Field<'_>, credentials: &[Credential], holds: impl Fn(&Plac
 
 fn read_client_address(field: Field<'_>) -> Option<Source> {
     let map = field.map("{ v4_prefix: 32, v6_prefix: 64 }")?;
-    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_USUAL, |field| field.count(0, Ipv4Addr::BITS));
-    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_USUAL, |field| field.count(0, Ipv6Addr::BITS));
-    map.end();
+    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_DEFAULT, |field| field.count(0, Ipv4Addr::BITS));
+    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_DEFAULT, |field| field.count(0, Ipv6Addr::BITS));
+    map.deny_unknown();
     Some(Source::ClientAddress { v4_prefix: v4_prefix?, v6_prefix: v6_prefix? })
 }
 

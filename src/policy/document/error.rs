@@ -121,7 +121,7 @@ impl Rule {
             Rule::TooLarge => "more than 64 MiB",
             Rule::TooManyNodes => "more than 8000000 values",
             Rule::TooDeep => "more than 32 lists and maps inside one another",
-            Rule::RepeatedKey => "this key stands twice in its map",
+            Rule::RepeatedKey => "duplicate key",
             Rule::NumberTooLarge => "this number is too large",
             Rule::NumberNotFinite => "a number must be finite",
             Rule::UnknownForm => "the configuration is neither a JSON object nor a google.protobuf.Struct",

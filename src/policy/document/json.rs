@@ -21,17 +21,17 @@ pub fn from_json(text: &[u8]) -> Result<Node, SyntaxError> {
     if text.trim_ascii().is_empty() {
         return Err(Rule::EmptyDocument.at_position(0, 0));
     }
-    let mut reader = Reader { budget, fault: None };
+    let mut reader = Reader { budget, error: None };
     let mut json = serde_json::Deserializer::from_slice(text);
     let read = Place { at: &Pointer::ROOT, reader: &mut reader }.deserialize(&mut json);
     let read = read.and_then(|node| json.end().map(|()| node));
-    // serde's errors carry nothing but text, so a fault of ours waits beside it.
-    read.map_err(|error| reader.fault.take().unwrap_or_else(|| syntax_error(&error)))
+    // serde's errors carry nothing but text, so an error of ours is kept next to them.
+    read.map_err(|error| reader.error.take().unwrap_or_else(|| syntax_error(&error)))
 }
 
 struct Reader {
     budget: Budget,
-    fault: Option<SyntaxError>,
+    error: Option<SyntaxError>,
 }
 
 /// Where the next value will stand.
@@ -45,9 +45,9 @@ impl Place<'_> {
         checked.map_err(|rule| self.refuse(rule, self.at))
     }
 
-    /// Notes the fault, and stops serde.
+    /// Notes the error, and stops serde.
     fn refuse<E: Error>(&mut self, rule: Rule, at: &Pointer<'_>) -> E {
-        self.reader.fault = Some(rule.at(at, 0));
+        self.reader.error = Some(rule.at(at, 0));
         E::custom("")
     }
 

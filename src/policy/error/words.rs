@@ -92,7 +92,7 @@ impl fmt::Display for Digits<'_> {
         }
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
         let rest = self.0.get(number.len()..).unwrap_or_default();
-        write!(f, "; a number is digits alone, without separators: {digits}{rest}")
+        write!(f, "; a number has digits only, without separators: {digits}{rest}")
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_told_how_to_be_a_number() {
+    fn separators_are_reported_with_the_number_meant() {
         for (text, told) in [
             ("5,000,000", "5000000"),
             ("5_000_000", "5000000"),
@@ -180,7 +180,7 @@ mod tests {
             ("1,000/min", "1000/min"),
             ("1,000KB", "1000KB"),
         ] {
-            assert_eq!(Digits(text).to_string(), format!("; a number is digits alone, without separators: {told}"));
+            assert_eq!(Digits(text).to_string(), format!("; a number has digits only, without separators: {told}"));
         }
         for text in ["", "5", "60/min", "abc", "1,b", "-5", ",", "1/2/3", "1.5MB", "1,5", "1,0000", &"999,".repeat(99)]
         {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::id::Id as _;
 use crate::host::headers::Headers;
 use crate::limit::{Balance, Cost, Decision, FailureMode};
 use crate::policy::document::from_yaml;
@@ -26,11 +27,13 @@ replies: {replies}
 }
 
 /// The status of the limit with this number, with this answer.
-fn status(policy: &Policy, number: usize, answer: Decision) -> LimitStatus {
+fn status(policy: &Policy, number: u16, answer: Decision) -> LimitStatus {
     let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
-    let mut check = LimitCheck::new(key, policy.limits[number].rule, Cost::Now(1), FailureMode::Deny);
-    (check.limit, check.answer, check.at) = (number, Ok(answer), NOW);
-    LimitStatus::of(&check, &policy.limits[number]).unwrap()
+    let id = LimitId::new(number);
+    let rule = policy.limits.get(id).unwrap().rule;
+    let mut check = LimitCheck::new(CounterOwner::Limit(id), key, rule, Cost::Now(1), FailureMode::Deny);
+    (check.answer, check.at) = (Ok(answer), NOW);
+    LimitStatus::of(&check, policy).unwrap()
 }
 
 fn balance(remaining: u64, over: u64) -> Balance {
@@ -49,7 +52,7 @@ fn statuses(policy: &Policy) -> [LimitStatus; 4] {
 }
 
 fn fields(policy: &Policy, limits: &[LimitStatus], responder: Responder) -> Vec<String> {
-    let fields = all(policy, Applied { limits, pools: &[0] }, responder);
+    let fields = all(policy, Applied { limits, pools: &[PoolId::FIRST] }, responder);
     fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
 }
 
@@ -78,7 +81,7 @@ fn an_admitted_request_sees_the_visible_limit_with_the_fewest_requests_left() {
 fn a_refusal_states_only_the_limits_that_refuse() {
     let policy = policy("{ fields: { family: both, with: [name] } }");
     let limits = statuses(&policy);
-    let refuses = |limit| Responder::Limit { limit, retry_after: Some(10) };
+    let refuses = |limit| Responder::Limit { limit: LimitId::new(limit), retry_after: Some(10) };
     assert_eq!(
         fields(&policy, &limits, refuses(2)),
         [
@@ -119,12 +122,12 @@ fn fields_come_in_the_order_of_their_names() {
         let limits = statuses(&policy);
         for responder in [
             Responder::Upstream,
-            Responder::Limit { limit: 1, retry_after: None },
-            Responder::Limit { limit: 2, retry_after: Some(10) },
+            Responder::Limit { limit: LimitId::new(1), retry_after: None },
+            Responder::Limit { limit: LimitId::new(2), retry_after: Some(10) },
             Responder::Other { retry_after: Some(1) },
         ] {
             let mut names = names(&policy).into_iter();
-            for (field, _) in all(&policy, Applied { limits: &limits, pools: &[0] }, responder) {
+            for (field, _) in all(&policy, Applied { limits: &limits, pools: &[PoolId::FIRST] }, responder) {
                 assert!(names.any(|name| name == field), "{form}: {field} is not in order");
             }
         }
@@ -159,7 +162,7 @@ fn a_limit_that_is_hidden_or_was_not_read_is_never_the_most_constrained() {
     let policy = policy("{ fields: { family: both } }");
     let [many, few, hidden, counted] = statuses(&policy);
     let unread = LimitStatus { reading: None, ..few };
-    let find = |limits: &[LimitStatus]| most_constrained(limits).map(|status| status.limit);
+    let find = |limits: &[LimitStatus]| most_constrained(limits).map(|status| status.limit.index());
     assert_eq!(find(&[many, few, hidden, counted]), Some(1), "the first of two that have nothing left");
     assert_eq!(find(&[many, counted, few]), Some(3));
     assert_eq!(find(&[hidden, many, unread]), Some(0));
@@ -174,7 +177,7 @@ fn a_limit_that_is_hidden_or_was_not_read_is_never_the_most_constrained() {
 fn no_field_is_an_invalid_header() {
     let policy = policy("{ fields: { family: both, with: [period, name] } }");
     let limits = statuses(&policy);
-    for (name, value) in all(&policy, Applied { limits: &limits, pools: &[0] }, Responder::Upstream) {
+    for (name, value) in all(&policy, Applied { limits: &limits, pools: &[PoolId::FIRST] }, Responder::Upstream) {
         assert_eq!(name, name.to_ascii_lowercase());
         assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name}: {value}");
         let block = Headers::new(Headers::encode(&[(name, value.as_bytes())]));

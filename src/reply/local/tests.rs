@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::id::{Id as _, LimitId, PayloadId, PoolId, SeatId};
 use crate::base::path::Ambiguity;
 use crate::base::time::Span;
 use crate::engine;
@@ -45,18 +46,21 @@ fn request(content_type: &[u8]) -> Request {
 fn checks(policy: &Policy) -> [LimitCheck; 3] {
     let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
     let deny = |seconds| Decision::Deny { retry_after: Span::from_seconds(seconds), balance: Balance::default() };
-    let limit = |number: usize, answer| {
-        let mut check = LimitCheck::new(key, policy.limits[number].rule, Cost::Now(1), FailureMode::Deny);
-        (check.limit, check.answer, check.at) = (number, Ok(answer), NOW);
+    let check = |owner, rule, answer| {
+        let mut check = LimitCheck::new(owner, key, rule, Cost::Now(1), FailureMode::Deny);
+        (check.answer, check.at) = (Ok(answer), NOW);
         check
     };
-    let mut seats = LimitCheck::new(key, Rule::Seats(policy.seats[0].seats), Cost::Now(1), FailureMode::Deny);
-    (seats.limit, seats.answer, seats.at) = (2, Ok(deny(5)), NOW);
+    let limit = |number: u16, answer| {
+        let id = LimitId::new(number);
+        check(CounterOwner::Limit(id), policy.limits.get(id).unwrap().rule, answer)
+    };
+    let seats = check(CounterOwner::Seats(SeatId::FIRST), Rule::Seats(policy.seats[0].seats), deny(5));
     [limit(0, deny(20)), limit(1, deny(600)), seats]
 }
 
 fn rejection(reason: Reason, max: Option<u64>) -> Refusal<'static> {
-    Refusal::Payload { payload: 0, limit: "body", rejection: Rejection { reason, max } }
+    Refusal::Payload { payload: PayloadId::FIRST, limit: "body", rejection: Rejection { reason, max } }
 }
 
 /// One refusal of each kind, by name.
@@ -68,7 +72,7 @@ fn kinds<'a>(policy: &'a Policy, checks: &'a [LimitCheck]) -> [(&'static str, Re
         ("limit", by_limit(1, Some(Span::from_seconds(600)))),
         ("never", by_limit(0, None)),
         ("seat", by_limit(2, Some(Span::from_seconds(5)))),
-        ("pool", Refusal::Pool { pool: 0, limit: "pool", reason: QueueReason::QueueFull }),
+        ("pool", Refusal::Pool { pool: PoolId::FIRST, limit: "pool", reason: QueueReason::QueueFull }),
         ("payload", rejection(Reason::JsonDepth, Some(3))),
         ("busy", rejection(Reason::Busy, None)),
         ("fault", Refusal::Fault),
@@ -118,11 +122,10 @@ fn every_placeholder_is_filled_for_every_kind_of_refusal() {
 fn every_kind_of_refusal_has_its_status_details_and_headers() {
     let policy = policy("");
     let checks = checks(&policy);
-    let limits: Vec<LimitStatus> =
-        checks[..2].iter().map(|check| LimitStatus::of(check, &policy.limits[check.limit]).unwrap()).collect();
+    let limits: Vec<LimitStatus> = checks[..2].iter().map(|check| LimitStatus::of(check, &policy).unwrap()).collect();
     let request = request(b"");
     let lines = kinds(&policy, &checks).map(|(name, refusal)| {
-        let applied = Applied { limits: &limits, pools: &[0] };
+        let applied = Applied { limits: &limits, pools: &[PoolId::FIRST] };
         let reply = reply_at_head(&policy, refusal, &request, NOW, applied);
         let mut line = format!("{name}: {} {:?} {}", reply.status, reply.grpc_status, reply.details);
         for (name, value) in reply.headers.iter().filter(|(name, _)| !name.starts_with("x-ratelimit")) {
@@ -245,7 +248,7 @@ fn the_standard_problem_names_all_limits_that_refuse() {
         let problem: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
         (problem["status"].clone(), problem["violated-policies"].clone())
     };
-    let pool = Refusal::Pool { pool: 0, limit: "pool", reason: QueueReason::Unavailable(Fault::Full) };
+    let pool = Refusal::Pool { pool: PoolId::FIRST, limit: "pool", reason: QueueReason::Unavailable(Fault::Full) };
     assert_eq!(violated(pool), (429.into(), serde_json::json!(["pool"])));
     let denial = engine::Refusal { check: 2, retry_after: None };
     assert_eq!(

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
+use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
@@ -19,6 +20,9 @@ use crate::limit::seats::Seats;
 use crate::limit::{Cost, FailureMode, Rule};
 use crate::store::record;
 
+/// Whose counters these are does not matter here.
+const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
+
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
 fn open(data: &FakeData, keys_max: u32) -> SharedStore<FakeData> {
@@ -30,7 +34,7 @@ fn bucket() -> Rule {
 }
 
 fn check(store: &SharedStore<FakeData>, name: u32, failure: FailureMode) -> LimitCheck {
-    LimitCheck::new(store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
+    LimitCheck::new(OWNER, store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
 }
 
 #[test]
@@ -85,7 +89,7 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
             let check = |store: &SharedStore<FakeData>, limit: &[u8], name: u32, rule, units| {
                 let mut key = store.keys().partition(limit);
                 key.push(Some(&name.to_le_bytes()));
-                LimitCheck::new(key.finish(), rule, Cost::Now(units), FailureMode::Deny)
+                LimitCheck::new(OWNER, key.finish(), rule, Cost::Now(units), FailureMode::Deny)
             };
             // Twenty callers: less than half of the store is theirs.
             for name in 0..20 {
@@ -172,7 +176,8 @@ fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
         let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
         data.swap.set(Some(Ok(Swap::Conflict)));
         data.fault_after_swap.set(Some(Fault::HostStatus(10)));
-        let mut checks = [LimitCheck::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
+        let mut checks =
+            [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
         assert_eq!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)), admitted);
         assert_eq!((checks[0].answer, checks[0].charge), (Err(Fault::HostStatus(10)), None));
     }
@@ -184,7 +189,8 @@ fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
         for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
             let data = FakeData::default();
             let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
-            let mut checks = [LimitCheck::new(store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
+            let mut checks =
+                [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
             assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
             let charge = checks[0].charge.unwrap();
             data.swap.set(Some(ends));
@@ -218,7 +224,7 @@ fn predicting(data: &FakeData) -> (PredictingStore, Rc<Cell<u32>>) {
 
 fn ask(store: &mut PredictingStore, now: Timestamp) -> (bool, LimitCheck) {
     let key = store.keys().partition(b"one").finish();
-    let mut checks = [LimitCheck::new(key, bucket(), Cost::Now(1), FailureMode::Deny)];
+    let mut checks = [LimitCheck::new(OWNER, key, bucket(), Cost::Now(1), FailureMode::Deny)];
     let admitted = store.try_charge_all(&mut checks, now, &FixedClock(now));
     let [check] = checks;
     (admitted, check)

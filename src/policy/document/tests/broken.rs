@@ -4,7 +4,7 @@ use super::*;
 use prost::Message as _;
 
 #[test]
-fn yaml_faults_are_told_in_our_words() {
+fn yaml_errors_are_told_in_our_words() {
     for (text, told) in [
         ("", "the document is empty"),
         ("# nothing\n", "the document is empty"),
@@ -44,7 +44,7 @@ fn yaml_faults_are_told_in_our_words() {
 }
 
 #[test]
-fn json_faults_are_told_in_our_words() {
+fn json_errors_are_told_in_our_words() {
     for (text, told) in [
         (b" ".as_slice(), "the document is empty"),
         (b"{\"a\":", "line 1, column 5: the JSON text ends too early"),

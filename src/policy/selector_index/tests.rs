@@ -3,7 +3,8 @@ use std::fmt::Write as _;
 use super::super::Policy;
 use super::super::document::from_yaml;
 use super::super::route::Matches;
-use super::{Branch, Candidates, PLACES_PER_NAMED, Place};
+use super::{Branch, NODES_PER_TERM, Node, SelectorId, SelectorIndex};
+use crate::base::id::{Id as _, LimitId};
 use crate::base::path::PathBuffer;
 
 /// A policy with a limit for each of these `for`.
@@ -25,34 +26,36 @@ limits:
     Policy::compile(&from_yaml(&text).unwrap()).unwrap()
 }
 
-/// What is looked at for a request for `path`, of whoever has these attributes.
+/// The limits that the index finds for a request for `path` by a caller with these attributes.
 fn found(policy: &Policy, path: &str, attributes: &[(&str, &str)]) -> Vec<usize> {
-    let (mut buffer, mut matches, mut found) = (PathBuffer::new(), Matches::new(), vec![99]);
+    let (mut buffer, mut matches, mut found) =
+        (PathBuffer::new(), Matches::new(), vec![SelectorId::Limit(LimitId::FIRST)]);
     buffer.read(path.as_bytes());
     policy.routes.matches(b"GET", &buffer, &mut matches);
     let value = |id| {
         let has = attributes.iter().find(|(name, _)| *name == policy.attributes.name(id));
         has.map(|(_, value)| value.as_bytes())
     };
-    policy.candidates.find(policy.tier_of(&matches), matches.ids(), value, &mut found);
-    found
+    policy.index.find(policy.tier_of(&matches), matches.ids(), value, &mut found);
+    let number = |id| if let SelectorId::Limit(id) = id { Some(id.index()) } else { None };
+    found.into_iter().filter_map(number).collect()
 }
 
-/// How often a selector stands anywhere.
-fn places(candidates: &Candidates) -> usize {
-    fn below(place: &Place) -> usize {
-        let branches = place.branches.iter().map(|branch| match branch {
-            Branch::Routes(places) => places.iter().map(below).sum(),
-            Branch::Tiers(places) => places.values().map(below).sum(),
-            Branch::Values(_, places) => places.values().map(below).sum(),
+/// How many nodes hold selectors, counting each selector.
+fn nodes(index: &SelectorIndex) -> usize {
+    fn below(node: &Node) -> usize {
+        let branches = node.branches.iter().map(|branch| match branch {
+            Branch::Routes(nodes) => nodes.iter().map(below).sum(),
+            Branch::Tiers(nodes) => nodes.values().map(below).sum(),
+            Branch::Values(_, nodes) => nodes.values().map(below).sum(),
         });
-        branches.fold(place.numbers.len(), usize::saturating_add)
+        branches.fold(node.ids.len(), usize::saturating_add)
     }
-    below(&candidates.root)
+    below(&index.root)
 }
 
 #[test]
-fn a_request_looks_at_what_holds_for_it_alone() {
+fn a_request_visits_only_limits_that_may_match() {
     const CALLER: [(&str, &str); 2] = [("org", "o17"), ("plan", "p3")];
     for (selector, expected) in [
         ("{ org: oNUMBER }", vec![17]),
@@ -71,7 +74,7 @@ fn a_request_looks_at_what_holds_for_it_alone() {
 }
 
 #[test]
-fn what_may_hold_comes_in_the_order_of_the_document_and_once() {
+fn what_is_found_is_in_the_order_of_the_document_and_once() {
     let policy = policy(
         ["{ org: [o2, o1] }", "{ routes: [/v1/a, /v1/*] }", "{ plan: p }", "{ tier: read, org: o1 }", "{ plan: q }"]
             .map(str::to_owned),
@@ -89,16 +92,16 @@ fn lists_that_multiply_take_no_more_memory_than_they_have_entries() {
     // The routes are the same for all; the organizations are not.
     let selector = |number: usize| format!("{{ routes: [{routes}], org: [{}] }}", list(&format!("o{number}-"), 300));
     let policy = policy((0..20).map(selector));
-    assert!(places(&policy.candidates) <= 20 * 600 * PLACES_PER_NAMED, "{}", places(&policy.candidates));
+    assert!(nodes(&policy.index) <= 20 * 600 * NODES_PER_TERM, "{}", nodes(&policy.index));
     assert_eq!(found(&policy, "/v1/7", &[("org", "o3-5")]), [3]);
     assert_eq!(found(&policy, "/v1/300", &[("org", "o3-5")]), [0; 0]);
     assert_eq!(found(&policy, "/v1/7", &[("org", "o20-5")]), [0; 0]);
 }
 
 #[test]
-fn short_lists_stand_under_every_combination() {
+fn short_lists_are_indexed_by_every_combination() {
     let policy = policy(["{ routes: [/v1/a, /v1/b], org: [o1, o2, o3], plan: [p, q] }".to_owned()]);
-    assert_eq!(places(&policy.candidates), 12);
-    assert_eq!(policy.candidates.strays, []);
+    assert_eq!(nodes(&policy.index), 12);
+    assert_eq!(policy.index.unindexed, []);
     assert_eq!(found(&policy, "/v1/b", &[("org", "o3"), ("plan", "q")]), [0]);
 }

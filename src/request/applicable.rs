@@ -1,0 +1,244 @@
+//! What applies to one request: an exemption, or limits of all kinds.
+//!
+//! ```text
+//!   caller ────┐                                       ┌─▶ checks ──────────▶ store
+//!              ├─▶ SelectorIndex ─▶ matches ─▶ Applicable ─▶ pools ──────────▶ queue
+//!   readings ──┘     once per reading │                └─▶ MatchedPayload ──▶ body
+//!                                     └─▶ Trace: why the other limits do not apply
+//! ```
+//!
+//! All of it follows from the caller's attributes and from the routes and tiers of the readings. Keys,
+//! rules and costs come after it, in [`super::checks`].
+
+#[cfg(test)]
+mod tests;
+
+use super::checks::part_value;
+use super::head::{Reading, Request};
+use super::identify::Caller;
+use crate::base::id::{ExemptionId, LimitId, PayloadId, PoolId, SeatId};
+use crate::base::path::Ambiguity;
+use crate::policy::Policy;
+use crate::policy::scope::{Absent, KeyPart, Scope};
+use crate::policy::select::{Condition, Selector};
+use crate::policy::selector_index::SelectorId;
+
+/// What applies to one request, each kind in the order of the policy. Its buffers are used again for the
+/// next request.
+#[derive(Debug, Default)]
+pub struct Applicable {
+    /// The exemption, of which one must match in each reading of the path: the first of the first reading.
+    pub exemption: Option<ExemptionId>,
+    /// The limits; one reading in which a limit matches is enough.
+    pub limits: Vec<LimitId>,
+    /// The seat limits, likewise.
+    pub seats: Vec<SeatId>,
+    /// The concurrency limits, likewise.
+    pub pools: Vec<PoolId>,
+    /// The payload limit: the first that matches. All readings must have the same.
+    pub payload: Option<PayloadId>,
+    /// Why no reading of the path is safe. Then nothing else is known.
+    pub ambiguity: Option<Ambiguity>,
+    /// What the index found in one reading.
+    candidates: Vec<SelectorId>,
+}
+
+/// Hears why limits do not apply. The filter does not listen.
+pub trait Trace<'p> {
+    /// Whether anything listens.
+    const LISTENS: bool;
+
+    /// The limit does not apply in one reading of the path.
+    fn reject(&mut self, limit: LimitId, why: Mismatch<'p>);
+}
+
+/// Why a limit does not apply, in the order in which this is decided.
+#[derive(Clone, Copy, Debug)]
+pub enum Mismatch<'p> {
+    /// The request is of another tier.
+    Tier,
+    /// None of the limit's routes matches.
+    Routes,
+    /// The caller has none of the values of this condition.
+    Attribute(&'p Condition),
+    /// The caller lacks this part of the key.
+    Key(&'p KeyPart),
+    /// The reading is exempt.
+    Exempt,
+}
+
+/// Does not listen.
+#[derive(Clone, Copy, Debug)]
+pub struct NoTrace;
+
+impl Trace<'_> for NoTrace {
+    const LISTENS: bool = false;
+
+    fn reject(&mut self, _: LimitId, _: Mismatch<'_>) {}
+}
+
+impl Applicable {
+    /// Finds what applies to a request of `caller`, in place of what was found before.
+    pub fn find<'p, T: Trace<'p>>(
+        &mut self,
+        request: &Request,
+        caller: &Caller<'_>,
+        policy: &'p Policy,
+        trace: &mut T,
+    ) {
+        self.clear();
+        self.ambiguity = request.ambiguity;
+        if self.ambiguity.is_some() {
+            return;
+        }
+        let matcher = Matcher { request, caller, policy };
+        for (place, reading) in request.readings().enumerate() {
+            let (exemption, payload) = self.add(&matcher, reading);
+            if place == 0 {
+                (self.exemption, self.payload) = (exemption, payload);
+            } else {
+                self.exemption = self.exemption.filter(|_| exemption.is_some());
+                if payload != self.payload {
+                    self.ambiguity = Some(Ambiguity::Payload);
+                }
+            }
+            if T::LISTENS {
+                matcher.explain(reading, exemption, trace);
+            }
+        }
+        if !request.others.is_empty() {
+            self.merge();
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.exemption, self.payload, self.ambiguity) = (None, None, None);
+        self.limits.clear();
+        self.seats.clear();
+        self.pools.clear();
+    }
+
+    /// Adds what applies in one reading. Its exemption, or else its payload limit.
+    fn add(&mut self, matcher: &Matcher<'_, '_>, reading: Reading<'_>) -> (Option<ExemptionId>, Option<PayloadId>) {
+        let Matcher { caller, policy, .. } = *matcher;
+        let value = |attribute| caller.value(attribute);
+        policy.index.find(reading.tier, reading.matches.ids(), value, &mut self.candidates);
+        let mut payload = None;
+        for id in &self.candidates {
+            match *id {
+                SelectorId::Exemption(id) => {
+                    if policy.exempt.get(id).is_some_and(|selector| matcher.selects(selector, reading)) {
+                        return (Some(id), None);
+                    }
+                }
+                SelectorId::Limit(id) => {
+                    if policy.limits.get(id).is_some_and(|limit| matcher.applies(&limit.scope, reading)) {
+                        self.limits.push(id);
+                    }
+                }
+                SelectorId::Seats(id) => {
+                    // Without a holder there is nothing to keep a seat for.
+                    let limit = policy.seats.get(id).filter(|limit| caller.value(limit.holder).is_some());
+                    if limit.is_some_and(|limit| matcher.applies(&limit.scope, reading)) {
+                        self.seats.push(id);
+                    }
+                }
+                SelectorId::Pool(id) => {
+                    if policy.pools.get(id).is_some_and(|pool| matcher.applies(&pool.scope, reading)) {
+                        self.pools.push(id);
+                    }
+                }
+                SelectorId::Payload(id) => {
+                    if policy.payloads.get(id).is_some_and(|payload| matcher.applies(&payload.scope, reading)) {
+                        payload = Some(id);
+                        // It is the first, and no other kind follows.
+                        break;
+                    }
+                }
+            }
+        }
+        (None, payload)
+    }
+
+    /// Makes one list of those of several readings.
+    fn merge(&mut self) {
+        self.limits.sort_unstable();
+        self.limits.dedup();
+        self.seats.sort_unstable();
+        self.seats.dedup();
+        self.pools.sort_unstable();
+        self.pools.dedup();
+    }
+}
+
+/// A request and its caller, compared with what a policy selects.
+#[derive(Clone, Copy)]
+struct Matcher<'r, 'p> {
+    request: &'r Request,
+    caller: &'r Caller<'r>,
+    policy: &'p Policy,
+}
+
+impl<'p> Matcher<'_, 'p> {
+    /// Whether a selector that the index found matches.
+    fn selects(&self, selector: &'p Selector, reading: Reading<'_>) -> bool {
+        tier(selector, reading).is_ok() && self.attributes(selector).is_ok()
+    }
+
+    /// Whether a limit whose selector the index found applies.
+    fn applies(&self, scope: &'p Scope, reading: Reading<'_>) -> bool {
+        self.selects(&scope.selector, reading) && self.key(scope).is_ok()
+    }
+
+    /// Why a limit does not apply, whether or not the index found it.
+    fn mismatch(&self, scope: &'p Scope, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
+        tier(&scope.selector, reading)?;
+        routes(&scope.selector, reading)?;
+        self.attributes(&scope.selector)?;
+        self.key(scope)
+    }
+
+    fn explain(&self, reading: Reading<'_>, exemption: Option<ExemptionId>, trace: &mut impl Trace<'p>) {
+        let exempt = if exemption.is_some() { Err(Mismatch::Exempt) } else { Ok(()) };
+        for (id, limit) in self.policy.limits.entries() {
+            if let Err(why) = self.mismatch(&limit.scope, reading).and(exempt) {
+                trace.reject(id, why);
+            }
+        }
+    }
+
+    fn attributes(&self, selector: &'p Selector) -> Result<(), Mismatch<'p>> {
+        let other = selector.attributes.iter().find(|condition| !satisfies(self.caller, condition));
+        other.map_or(Ok(()), |condition| Err(Mismatch::Attribute(condition)))
+    }
+
+    fn key(&self, scope: &'p Scope) -> Result<(), Mismatch<'p>> {
+        if scope.absent == Absent::Count {
+            return Ok(());
+        }
+        let is_missing = |part: &&KeyPart| part_value(scope, part, self.request, self.caller, self.policy).is_none();
+        scope.per.iter().find(is_missing).map_or(Ok(()), |part| Err(Mismatch::Key(part)))
+    }
+}
+
+fn tier<'p>(selector: &Selector, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
+    match (&selector.tiers, reading.tier) {
+        (None, _) => Ok(()),
+        (Some(tiers), Some(tier)) if tiers.contains(&tier) => Ok(()),
+        (Some(_), _) => Err(Mismatch::Tier),
+    }
+}
+
+fn routes<'p>(selector: &Selector, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
+    match &selector.routes {
+        None => Ok(()),
+        Some(routes) if routes.iter().any(|id| reading.matches.contains(*id)) => Ok(()),
+        Some(_) => Err(Mismatch::Routes),
+    }
+}
+
+/// Whether the caller has one of the values that a condition asks for.
+fn satisfies(caller: &Caller<'_>, (attribute, values): &Condition) -> bool {
+    let value = caller.value(*attribute);
+    value.is_some_and(|value| values.iter().any(|wanted| wanted.as_bytes() == value))
+}
