@@ -29,12 +29,20 @@ impl Drop for Repeat {
 
 fn command(seed: u64) -> String {
     let thread = std::thread::current();
-    let test = thread.name().unwrap_or_default();
-    format!("{VARIABLE}={seed} make unit, or {VARIABLE}={seed} cargo test --locked --lib {test}")
+    let all = format!("{VARIABLE}={seed} make unit");
+    // Only a thread of its own has the name of its test.
+    match thread.name().filter(|name| name.contains("::")) {
+        Some(test) => format!("{all}, or {VARIABLE}={seed} cargo test --locked --lib {test}"),
+        None => all,
+    }
 }
 
 #[test]
 fn a_run_that_fails_names_its_seed_and_its_test() {
     let test = "host::fake::seeds::a_run_that_fails_names_its_seed_and_its_test";
-    assert_eq!(command(7), format!("SEED=7 make unit, or SEED=7 cargo test --locked --lib {test}"));
+    let thread = std::thread::Builder::new().name(test.to_owned());
+    let named = thread.spawn(|| command(7)).unwrap().join().unwrap();
+    assert_eq!(named, format!("SEED=7 make unit, or SEED=7 cargo test --locked --lib {test}"));
+    let main = std::thread::Builder::new().name("main".to_owned());
+    assert_eq!(main.spawn(|| command(7)).unwrap().join().unwrap(), "SEED=7 make unit");
 }
