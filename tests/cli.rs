@@ -28,7 +28,7 @@ sets: []
 ";
 const ERRORS: &str = "POLICY:4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
 POLICY:5: /sets: unknown key; known keys: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
-2 errors in POLICY
+POLICY: 2 errors
 ";
 
 /// Exit code, standard output, standard error.
@@ -104,10 +104,10 @@ fn check_locates_syntax_errors() {
     let (code, stdout, _) = run(&["check", "-"], b"version: 1\nlimits: [\n");
     assert_eq!((code, stdout.lines().count()), (1, 2), "{stdout}");
     for (text, expected) in [
-        ("", "-: /: the document is empty\n1 error in -\n"),
-        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n1 error in -\n"),
-        ("a: 1\na: 2", "-:2: /a: duplicate key\n1 error in -\n"),
-        ("[]", "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a list\n1 error in -\n"),
+        ("", "-: /: the document is empty\n-: 1 error\n"),
+        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 error\n"),
+        ("a: 1\na: 2", "-:2: /a: duplicate key\n-: 1 error\n"),
+        ("[]", "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a list\n-: 1 error\n"),
     ] {
         assert_eq!(run(&["check", "-"], text.as_bytes()), (1, expected.to_owned(), String::new()), "{text}");
     }
@@ -344,15 +344,15 @@ fn errors_in_the_filters_are_located() {
     for (text, expected) in [
         (
             "name: one\n",
-            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\n1 error in FILE\n",
+            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\nFILE: 1 error\n",
         ),
         (
             "- { name: one }\n- two\n- [three]\n",
-            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a list\n2 errors in FILE\n",
+            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a list\nFILE: 2 errors\n",
         ),
-        ("", "FILE: /: the document is empty\n1 error in FILE\n"),
-        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\n1 error in FILE\n"),
-        ("- { name: one, name: two }", "FILE:1: /0/name: duplicate key\n1 error in FILE\n"),
+        ("", "FILE: /: the document is empty\nFILE: 1 error\n"),
+        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 error\n"),
+        ("- { name: one, name: two }", "FILE:1: /0/name: duplicate key\nFILE: 1 error\n"),
     ] {
         let path = file(&folder, "filters.yaml", text.as_bytes());
         let arguments = [&render("-")[..], &["--filters", &path]].concat();

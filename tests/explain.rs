@@ -353,7 +353,7 @@ fn a_usage_error_is_distinct_from_an_invalid_policy() {
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
     }
     let (code, stdout, stderr) = run(&["-", "--path", "/"], &least.replace("10", "0"));
-    let expected = "-:3: /limits/0/bucket/burst: 0 is not in 1..=1000000000\n1 error in -\n";
+    let expected = "-:3: /limits/0/bucket/burst: 0 is not in 1..=1000000000\n-: 1 error\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", expected));
     assert_eq!(run(&["/no/such/file", "--path", "/"], "").0, 2);
     // The default of --at is now.

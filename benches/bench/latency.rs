@@ -50,9 +50,9 @@ pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
         let mut times = [const { [Vec::new(), Vec::new()] }; KINDS.len()];
         for _ in 0..ROUNDS {
             for (port, times) in ports.into_iter().zip(&mut times) {
-                let told = load(port, Some(rate));
+                let summary = load(port, Some(rate));
                 for (times, percentile) in times.iter_mut().zip(["p50", "p99"]) {
-                    times.push(told["latencyPercentiles"][percentile].as_f64().unwrap() * 1e6);
+                    times.push(summary["latencyPercentiles"][percentile].as_f64().unwrap() * 1e6);
                 }
             }
         }
@@ -109,10 +109,10 @@ fn load(port: u16, rate: Option<u64>) -> Value {
     }
     command.arg(format!("http://127.0.0.1:{port}{path}")).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = end_with_this_process(&mut command).output().unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let statuses = told["statusCodeDistribution"].as_object().unwrap();
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let statuses = summary["statusCodeDistribution"].as_object().unwrap();
     assert!(statuses.keys().all(|status| status == "200"), "responses other than 200: {statuses:?}");
-    told
+    summary
 }
 
 /// Builds oha below `target/`, once.

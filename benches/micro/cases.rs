@@ -17,6 +17,7 @@ use sluicegate::limit::rolling::Rolling;
 use sluicegate::limit::{Cost, FailureMode, Rule};
 use sluicegate::payload::json::{JsonRules, Meter};
 use sluicegate::policy::Policy;
+use sluicegate::policy::limits::Limit;
 use sluicegate::policy::route::{Matches, Route, RouteTable};
 use sluicegate::policy::selector_index::SelectorId;
 use sluicegate::reply::fields::{self, Applied, LimitStatus, Responder};

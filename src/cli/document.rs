@@ -68,7 +68,7 @@ fn tree(path: &Path) -> Result<Result<Node, String>, Failure> {
     let name = path.display();
     Ok(from_yaml(&text).map_err(|SyntaxError { line, column, pointer, rule }| {
         let at = pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
-        format!("{name}{}: {}: {rule}\n1 error in {name}\n", position(line, column), Shown(at))
+        format!("{name}{}: {}: {rule}\n{name}: 1 error\n", position(line, column), Shown(at))
     }))
 }
 
@@ -78,7 +78,7 @@ fn report(name: &str, errors: &[PolicyError]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(report, "{name}{}: {error}", position(error.line, 0));
     }
-    let _ = writeln!(report, "{} in {name}", counted(errors.len(), "error"));
+    let _ = writeln!(report, "{name}: {}", counted(errors.len(), "error"));
     report
 }
 

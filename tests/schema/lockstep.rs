@@ -184,8 +184,8 @@ fn every_choice_has_the_words_that_its_reader_knows() {
                 Some(Reason::NotOneOf { choices, .. }) => choices.into_iter().collect(),
                 _ => BTreeSet::new(),
             };
-            let told: BTreeSet<String> = place.words().into_iter().map(str::to_owned).collect();
-            assert_eq!(told, words, "{name}: {}", place.at);
+            let stated: BTreeSet<String> = place.words().into_iter().map(str::to_owned).collect();
+            assert_eq!(stated, words, "{name}: {}", place.at);
             compared += usize::from(!words.is_empty());
         }
     }
@@ -201,16 +201,16 @@ fn every_number_has_the_range_that_its_reader_has() {
             if !document.pointer(&place.at).is_some_and(Value::is_number) {
                 continue;
             }
-            let told = [place.number("minimum"), place.number("maximum")];
+            let stated = [place.number("minimum"), place.number("maximum")];
             let Some(Reason::OutOfRange { min, max, .. }) =
                 reason(&with(&document, &place.at, json!(u64::MAX)), &place.at)
             else {
                 panic!("{name}: {}: any number is allowed here", place.at)
             };
             // A constant has no range.
-            let told =
-                if place.schemas.iter().any(|schema| schema.contains_key("const")) { [Some(max); 2] } else { told };
-            assert_eq!(told, [Some(min), Some(max)], "{name}: {}", place.at);
+            let stated =
+                if place.schemas.iter().any(|schema| schema.contains_key("const")) { [Some(max); 2] } else { stated };
+            assert_eq!(stated, [Some(min), Some(max)], "{name}: {}", place.at);
             compared += 1;
         }
     }
@@ -249,8 +249,8 @@ fn every_default_is_that_of_the_reader() {
             compared.insert(format!("{}/{key}", place.at), default);
         }
     }
-    let told = root.to_string().matches("\"default\":").count();
-    assert_eq!(compared.len(), told, "a default of the schema has no place in {LEAST}: {compared:#?}");
+    let stated = root.to_string().matches("\"default\":").count();
+    assert_eq!(compared.len(), stated, "a default of the schema has no place in {LEAST}: {compared:#?}");
 }
 
 /// Strings for [`candidates`].

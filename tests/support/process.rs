@@ -86,13 +86,13 @@ impl Driver for Process {
     fn pause(&mut self) {
         self.kill("STOP");
         let tasks = format!("/proc/{}/task", self.child.as_ref().expect("a started proxy").id());
-        let stands = |task: &Path| {
+        let is_stopped = |task: &Path| {
             let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
             stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
         };
         let all_stand = || {
             let tasks = fs::read_dir(&tasks).expect("its threads");
-            tasks.flatten().all(|task| stands(&task.path()))
+            tasks.flatten().all(|task| is_stopped(&task.path()))
         };
         while !all_stand() {
             std::thread::yield_now();

@@ -97,7 +97,7 @@ fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
 }
 
 #[test]
-fn what_encoders_really_send_is_never_refused_for_its_work() {
+fn output_of_real_encoders_is_never_refused_for_its_work() {
     use std::io::Write as _;
     let text: Vec<u8> = (0..40_000)
         .flat_map(|line: u32| {
@@ -181,7 +181,7 @@ fn any_slice_gives_the_same_answer() {
 }
 
 #[test]
-fn a_window_that_fills_is_work_although_nothing_comes_out() {
+fn a_window_that_fills_is_work_even_without_output() {
     // A frame with a window of 8 MiB, and runs of 128 KiB of zeros that nearly fill it.
     let head = [0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
     let run = [0x02, 0, 0x10, 0];

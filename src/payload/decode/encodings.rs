@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_unsupported() {
+    fn unknown_encodings_are_unsupported() {
         for lines in [&["compress"][..], &["gzip;q=1"], &["gzip", "x"], &["gz ip"], &["gzip,gzip,gzip,gzip,br"]] {
             assert_eq!(parse(lines), Err(Unsupported), "{lines:?}");
         }

@@ -92,7 +92,7 @@ impl Zstd {
                         // Checks whether the body may cost this much, before the work is done.
                         work.add(cost::of_block(&self.held));
                         if self.bytes == 0 {
-                            // The window fills, and nothing comes out that would be counted.
+                            // The window fills without output that would be counted.
                             let window = u64::try_from(self.window).unwrap_or(u64::MAX);
                             work.add_to_slice(cost::of_window(&self.held, window));
                         }
