@@ -54,7 +54,7 @@ trap:
 	  cargo build --quiet --release --locked --lib --target wasm32-wasip1 --features trap
 
 e2e: build trap ## run the scenarios against the built filter in an Envoy process
-	ENVOY="$$(scripts/get-envoy)" && export ENVOY && cargo test --locked --features e2e --test e2e
+	ENVOY="$$(scripts/get-envoy)" && export ENVOY && $(CURDIR)/scripts/test-scenarios e2e
 
 test-docker: build trap ## run the same scenarios in containers, and those that need containers
 	@scripts/test-docker
