@@ -238,7 +238,7 @@ fn a_bootstrap_has_the_safety_settings() {
 }
 
 #[test]
-fn the_bootstrap_sets_the_proxys_metadata() {
+fn the_bootstrap_sets_the_metadata_of_the_proxy() {
     let plain = rendered(&render("-"), VALID.as_bytes());
     assert_eq!(plain["node"], json!({ "id": "sluicegate", "cluster": "sluicegate" }));
     let arguments =

@@ -48,7 +48,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Whoever splits the most.
+    /// The reading with the most segments.
     const COARSEST: Self = Self { encoded: true, backslash: true, cut: true, empty: false };
 
     fn separates(self, byte: u8) -> bool {

@@ -1,7 +1,7 @@
 //! One stream, from its request head to its end: what the host reports, and what the host does
 //! next.
 //!
-//! The phases and their transitions are in [`super::phase`]. Independently of them, the inspection
+//! The phases and their transitions are in `filter/phase.rs`. Independently of them, the inspection
 //! of the body goes on from the request head to the last byte, and may outlast the answer.
 
 use std::rc::Rc;

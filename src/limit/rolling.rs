@@ -296,7 +296,7 @@ impl State {
 /// Most entries of a log whose times are exact and whose units may be any: a record has room for no more.
 const ENTRIES_OF_ANY_UNITS_MAX: usize = 15;
 
-/// Whether so many entries have room in a record with exact times. They have, unless many of them were
+/// Whether the entries have room in a record with exact times. They have, unless many of them were
 /// overdrawn: other units are few, and take a byte each.
 fn fits(entries: &[Entry]) -> bool {
     let few = entries.len() <= ENTRIES_OF_ANY_UNITS_MAX;

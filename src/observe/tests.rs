@@ -39,7 +39,7 @@ fn policy(text: &str) -> Policy {
     Policy::compile(&from_yaml(text).unwrap()).unwrap()
 }
 
-/// A host that notes what it is told of each metric.
+/// A host that records every change of a metric.
 #[derive(Default)]
 struct Host {
     names: RefCell<Vec<String>>,

@@ -1,5 +1,5 @@
-//! Who is calling: the credentials that a request may present, what they stand for, and what else
-//! is known of whoever sent it.
+//! Callers: the credentials that a request may present, the attributes that belong to them, and the other
+//! sources of attributes.
 
 pub(crate) mod credential;
 pub(crate) mod source;
@@ -24,7 +24,7 @@ pub struct Callers {
     pub routes: Option<Vec<RouteId>>,
     /// All credentials, in the order in which they are looked for.
     pub credentials: IdVec<CredentialId, Credential>,
-    /// What their secrets stand for.
+    /// The entries of their secrets.
     pub directory: Directory,
     /// Attributes with sources of their own.
     pub sources: Vec<(AttributeId, Vec<Source>)>,

@@ -1,4 +1,4 @@
-//! The directory: what a credential stands for, found by the SHA-256 of its secret.
+//! The directory: the attributes of a credential, found by the SHA-256 of its secret.
 //!
 //! A hundred thousand entries are normal, so equal values are kept once and entries have no
 //! allocation of their own.
@@ -18,7 +18,7 @@ pub type Digest = [u8; 32];
 /// All entries, compiled.
 #[derive(Default)]
 pub struct Directory {
-    /// Sorted by digest; beside it the entry's first value.
+    /// Sorted by digest; each with the place of the entry's first value.
     entries: Vec<(Digest, u32)>,
     /// The values of all entries, one entry's after the other, a `None` after each entry's last.
     values: Vec<Option<(AttributeId, u32)>>,
@@ -61,7 +61,7 @@ impl fmt::Debug for Directory {
 pub(crate) const ENTRIES_MAX: usize = 500_000;
 pub(crate) const VALUE_BYTES_MAX: usize = 256;
 
-/// Reads the entries. No error repeats anything that stands here alone, not even a key.
+/// Reads the entries. No error repeats anything that occurs here alone, not even a key.
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory> {
     let nodes = field.list(ENTRIES_MAX)?;
     let mut builder = Builder::default();

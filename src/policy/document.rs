@@ -39,9 +39,9 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// A value and the line it begins on.
 #[derive(Clone)]
 pub struct Node {
-    /// What stands there.
+    /// The value.
     pub value: Value,
-    /// From 1; 0 where the form has no lines. What an alias stands for keeps the anchor's lines.
+    /// From 1; 0 where the form has no lines. The content of an alias keeps the anchor's lines.
     pub line: u32,
     /// Whether a text may have been a number: in a `Struct`, where Envoy's YAML reader makes texts of
     /// all numbers but integers of 32 bits.
@@ -78,7 +78,7 @@ pub enum Value {
     String(Box<str>),
     /// Values in order.
     List(Vec<Node>),
-    /// Keys with their values; no key stands twice.
+    /// Keys with their values, without duplicates.
     Map(Vec<Entry>),
 }
 
@@ -89,7 +89,7 @@ pub struct Entry {
     pub key: Box<str>,
     /// The key's line, from 1; 0 where the form has no lines.
     pub line: u32,
-    /// What stands under the key.
+    /// The value of the key.
     pub value: Node,
 }
 
@@ -125,7 +125,7 @@ impl Value {
 }
 
 impl fmt::Debug for Value {
-    /// Only the kind: what stands there may be a secret.
+    /// Only the kind: the value may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())
     }

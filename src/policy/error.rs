@@ -14,7 +14,9 @@ use crate::base::time::Span;
 use crate::base::units::UnitError;
 use crate::payload::json::PathError;
 
-pub(crate) use words::{Choices, Quoted, Shown, nearest};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use words::{Choices, Quoted};
+pub(crate) use words::{Shown, nearest};
 
 /// One error of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,12 +21,12 @@ pub struct Replies {
     pub payload: Reply,
 }
 
-/// Which header fields tell a caller where it stands, and when.
+/// Which header fields state a caller's limits, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields {
     /// The `X-RateLimit-*` fields; `None` for none of them.
     pub x_ratelimit: Option<XRateLimit>,
-    /// Whether `RateLimit` and `RateLimit-Policy` stand there.
+    /// Whether `RateLimit` and `RateLimit-Policy` are sent.
     pub ietf: bool,
     /// On which responses.
     pub when: When,
@@ -35,7 +35,7 @@ pub struct Fields {
 /// How the `X-RateLimit-*` fields look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct XRateLimit {
-    /// How the time is told at which the limit is full again.
+    /// The form of the time at which the limit is full again.
     pub reset: Reset,
     /// Whether there is one for the window's length.
     pub period: bool,
@@ -43,7 +43,7 @@ pub struct XRateLimit {
     pub name: bool,
 }
 
-/// How a time is told.
+/// The form of a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
     /// Seconds from now.
@@ -51,7 +51,7 @@ pub enum Reset {
     Seconds,
     /// The Unix second.
     UnixSeconds,
-    /// The seconds of `Retry-After`, and only where that stands.
+    /// The seconds of `Retry-After`, and only with that field.
     RetryAfter,
 }
 
@@ -66,7 +66,7 @@ pub enum Refused {
     QuotaExceeded,
 }
 
-/// On which responses the fields stand.
+/// The responses that have the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
     /// On each that a limit applied to.
@@ -93,7 +93,7 @@ enum Family {
     None,
 }
 
-/// A field beside the usual ones.
+/// An additional field.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum With {
     Period,
@@ -173,7 +173,7 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
     });
     let with = own("with").map_or(Some(Vec::new()), |field| {
         let choices = [("period", With::Period), ("name", With::Name)];
-        // None stands there twice, so that too many are words which are unknown.
+        // No word occurs twice, so too many words include an unknown one.
         let nodes = field.non_empty_list(WITH_MAX)?;
         Some(field.each_unique(nodes, |field| field.choice("a further field", &choices)))
     });

@@ -85,7 +85,7 @@ impl Route {
         self.segments.iter().filter_map(Segment::name)
     }
 
-    /// The segment of `path` that `{name}` stands for; methods are not looked at.
+    /// The segment of `path` that `{name}` captures; methods are not looked at.
     ///
     /// `None` if there is no such name or the path does not match. Where more than one segment
     /// could be meant, every `**` takes as few segments as possible, the first `**` first:
@@ -126,7 +126,7 @@ impl Route {
         let star = |segments: &[Segment], place: usize| segments.get(place) == Some(&Segment::Rest);
         let (ours, theirs) = (&self.segments, &other.segments);
         let segments_meet = match (ours.contains(&Segment::Rest), theirs.contains(&Segment::Rest)) {
-            // What stands between them finds room, one after the other, where both have a `**`.
+            // The segments between them find room, one after the other, if both have a `**`.
             (true, true) => agree(ours.iter(), theirs.iter()) && agree(ours.iter().rev(), theirs.iter().rev()),
             (true, false) => wildcard(
                 ours.len(),

@@ -1,6 +1,6 @@
 //! Several workers over one proxy ([`crate::host::fake::world`]): streams that arrive, end and give up,
 //! deadlines, VMs that die at any host call, policies that change, messages that are late or lost,
-//! conflicts, faults, and workers that stand still for longer than others bear.
+//! conflicts, faults, and workers that pause for longer than the failure detector allows.
 
 #![allow(
     clippy::arithmetic_side_effects,

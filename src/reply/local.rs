@@ -122,7 +122,7 @@ fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String 
     }
 }
 
-/// Appends what a placeholder stands for. A policy's reader accepts in each body only those
+/// Appends the value of a placeholder. A policy's reader accepts in each body only those
 /// placeholders that its kind of refusal has.
 fn fill(text: &mut String, placeholder: Placeholder, refusal: Refusal<'_>, to: ReplyTo<'_>, status: u32) {
     match placeholder {

@@ -20,7 +20,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The network of a client at `address` (with its port, as the proxy writes it), whose prefix has as
-/// many bits; a whole address stands for itself. `None` if it is no IP address, as that of a socket
+/// many bits; a whole address is its own network. `None` if it is no IP address, as that of a socket
 /// in the file system. A zone is left out.
 #[must_use]
 pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String> {

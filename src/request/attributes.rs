@@ -18,8 +18,8 @@ use crate::policy::callers::{AUTHORITY, Source};
 ///
 /// # Errors
 /// [`AuthFailure::Conflicting`] where the credentials that are `presented` say different things of
-/// one attribute, and [`AuthFailure::Ambiguous`] where a header or a parameter stands twice; neither
-/// where nobody was asked who they are: then `presented` is `None`, and such a header has no value.
+/// one attribute, and [`AuthFailure::Ambiguous`] if a header or a parameter occurs twice; neither
+/// if the caller need not identify itself: then `presented` is `None`, and such a header has no value.
 pub(super) fn resolve_attributes<'r>(
     caller: &mut Caller<'r>,
     presented: Option<IssuerSet>,

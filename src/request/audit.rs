@@ -9,14 +9,14 @@ use crate::policy::directory::Digest;
 
 /// Listens while a caller is identified.
 pub trait Trace {
-    /// What became of this credential. Of one that was not presented, nothing is told.
+    /// Reports what became of this credential. A credential that was not presented is not reported.
     fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>);
     /// An attribute has this value from here on.
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
     /// An attribute that has another value by what was told before would have this one: nobody is let
     /// in.
     fn conflict(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
-    /// What the source of this number reads for an attribute stands twice.
+    /// The header or parameter that the source of this number reads for an attribute occurs twice.
     fn repeated(&mut self, attribute: AttributeId, source: usize);
     /// The caller is refused, because of this attribute if there is one.
     ///
@@ -34,7 +34,7 @@ pub trait Trace {
 /// What became of a credential that was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialOutcome<'d> {
-    /// It stands twice.
+    /// It occurs twice.
     Ambiguous,
     /// An earlier filter has verified it.
     Verified(Option<Identifier>),
@@ -105,7 +105,7 @@ impl<T: Trace> Trace for GoOn<'_, T> {
     }
 }
 
-/// Nobody listens.
+/// Keeps no trace.
 #[derive(Clone, Copy, Debug)]
 pub struct NoTrace;
 

@@ -1,7 +1,7 @@
 //! Callers who come again: who sends a request follows from its clues alone, so the same clues need
 //! not be looked into twice.
 //!
-//! A caller is found by a hash of them under a key that no client knows, with 128 bits: nobody can
+//! A caller is found by a hash of them under a key that no client knows, with 128 bits: a client cannot
 //! make up clues with the hash of somebody else's. What was refused is not remembered.
 
 use std::cell::{OnceCell, RefCell};
@@ -83,7 +83,7 @@ impl CachedCaller {
 }
 
 impl CallerCache {
-    /// Nobody yet. `key` is a secret of this proxy's.
+    /// An empty cache. `key` is a secret of this proxy.
     #[must_use]
     pub fn new(key: &Secret) -> Self {
         Self { key: *key, callers: HashMap::default() }
@@ -96,7 +96,7 @@ impl CallerCache {
     pub fn identify<'r>(&'r mut self, request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, AuthFailure> {
         let Some(identity_inputs) = self.identity_inputs(request, policy) else { return identify(request, policy) };
         if self.callers.len() >= CALLERS_MAX {
-            // Whoever comes again is soon back.
+            // A caller that returns is soon found again.
             self.callers.clear();
         }
         match self.callers.entry(identity_inputs) {

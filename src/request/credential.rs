@@ -1,6 +1,6 @@
 //! Finds the credentials that a request presents: secrets, and what earlier filters have verified.
 //!
-//! A credential that stands twice in one request is ambiguous, also with equal values: another
+//! A credential that occurs twice in one request is ambiguous, also with equal values: another
 //! reader of the request may take the other one. One that is empty is not there.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use crate::base::property::Property;
 use crate::host::metadata::{Struct, Value, in_metadata};
 use crate::policy::callers::Place;
 
-/// The same header or parameter stands in the request more than once.
+/// The same header or parameter occurs more than once in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
@@ -22,18 +22,18 @@ pub struct Ambiguous;
 pub enum Presented<'r> {
     /// Something that the directory must know.
     Secret(Cow<'r, [u8]>),
-    /// What an earlier filter has verified; with an identifier, unless it says nobody's name.
+    /// A credential that an earlier filter has verified; with an identifier, unless it names no subject.
     Verified(Option<Identifier>),
 }
 
 /// Who presented a credential, without saying what: half of a SHA-256 in hexadecimal digits. The
-/// same secret is the same caller, and nobody gets from here to the secret.
+/// same secret is the same caller, and no path leads from here to the secret.
 pub type Identifier = [u8; 32];
 
 /// What the request presents at `place`, if anything.
 ///
 /// # Errors
-/// [`Ambiguous`] if the header or the parameter stands there twice.
+/// [`Ambiguous`] if the header or the parameter occurs twice.
 pub fn find<'r>(request: &'r Request, place: &'r Place) -> Result<Option<Presented<'r>>, Ambiguous> {
     let secret = match place {
         Place::Header { name, scheme } => {

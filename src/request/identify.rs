@@ -1,4 +1,4 @@
-//! From credentials to a caller: what is known of whoever sent the request.
+//! From credentials to a caller: the attributes of the sender of a request.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ pub enum AuthFailure {
     Unknown,
     /// A credential was presented twice.
     Ambiguous,
-    /// Two credentials stand for different callers.
+    /// Two credentials belong to different callers.
     Conflicting,
 }
 
@@ -74,7 +74,7 @@ impl<'r> Caller<'r> {
         self.known(attribute).map(Value::bytes)
     }
 
-    /// Somebody of whom nothing is known.
+    /// A caller of whom nothing is known.
     fn unknown(policy: &Policy) -> Self {
         Self { values: Values::Found(vec![None; policy.attributes.count()]) }
     }
@@ -118,7 +118,7 @@ impl<'r> Caller<'r> {
         }
     }
 
-    /// Sets a value; an error where another one stands.
+    /// Sets a value; an error if another one is set.
     fn set_or_conflict(
         &mut self,
         attribute: AttributeId,
@@ -187,12 +187,12 @@ pub(crate) fn identify_and_tell<'r>(
 pub struct Refused<'r> {
     /// The values of all attributes of which no two differ.
     pub caller: Caller<'r>,
-    /// The attribute because of which it is refused: of the credential that is unknown or stands twice,
-    /// or the one that has two values or a source which stands twice.
+    /// The attribute because of which it is refused: of the credential that is unknown or occurs twice,
+    /// or the one that has two values or a source that occurs twice.
     pub attribute: Option<AttributeId>,
 }
 
-/// What is known of whoever sent `request`, which [`identify`] refuses.
+/// What is known of the sender of `request`, which [`identify`] refuses.
 #[must_use]
 pub fn suspect<'r>(request: &'r Request, policy: &'r Policy) -> Refused<'r> {
     suspect_and_tell(request, policy, &mut NoTrace)
@@ -201,12 +201,12 @@ pub fn suspect<'r>(request: &'r Request, policy: &'r Policy) -> Refused<'r> {
 /// As [`suspect`], and tells `trace` how.
 pub(crate) fn suspect_and_tell<'r>(request: &'r Request, policy: &'r Policy, trace: &mut impl Trace) -> Refused<'r> {
     let mut go_on = GoOn::new(trace);
-    // Whoever goes on is let in.
+    // A caller that passes here is admitted.
     let caller = identify_and_tell(request, policy, &mut go_on).unwrap_or_else(|_| Caller::unknown(policy));
     Refused { caller, attribute: go_on.attribute }
 }
 
-/// Whether whoever sends `request` is asked who they are: in one reading of its path is enough.
+/// Whether the sender of `request` must identify itself: in one reading of its path is enough.
 #[must_use]
 pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
     let routes = policy.callers.routes.as_ref();
@@ -215,7 +215,7 @@ pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
     routes.is_none_or(asked)
 }
 
-/// Learns what the credentials of `request` stand for; which of them it presents.
+/// Looks up the credentials of `request`. Returns which of them it presents.
 fn present<'r>(
     caller: &mut Caller<'r>,
     request: &'r Request,

@@ -40,7 +40,7 @@ fn bit(number: usize) -> u32 {
     u32::try_from(number).ok().and_then(|number| 1_u32.checked_shl(number)).unwrap_or_default()
 }
 
-/// The bit of the one whose word `source` is; none for what nobody vouches for as theirs.
+/// The bit of the issuer that vouches for `source`; 0 if no issuer does.
 fn bit_of(source: &Source) -> u32 {
     if matches!(source, Source::Directory(_)) {
         return bit(DIRECTORY);

@@ -1,4 +1,4 @@
-//! What the proxy knows of a request beside its head, as far as the policy wants to know it.
+//! The proxy's properties of a request, as far as the policy reads them.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ impl RequestProperties {
 }
 
 impl fmt::Debug for RequestProperties {
-    /// The sizes alone: a session's claims are nobody else's business.
+    /// The sizes alone: a session's claims are private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.answers.iter().map(Vec::len)).finish()
     }

@@ -191,7 +191,7 @@ fn decodes_twice(decoded: &[u8]) -> bool {
     false
 }
 
-/// Whether some ASCII character stands there in two to four bytes (RFC 3629 §10).
+/// Whether the bytes encode some ASCII character in two to four bytes (RFC 3629 §10).
 fn has_overlong(text: &[u8]) -> bool {
     let tail = |byte: u8| (0x80..=0xbf).contains(&byte);
     text.windows(2).any(|pair| matches!(*pair, [0xc0 | 0xc1, next] if tail(next)))

@@ -23,7 +23,7 @@ pub(in crate::cli) struct Warning {
 }
 
 impl Warning {
-    /// About what stands at this pointer, of which every step is a plain key or an index.
+    /// About the value at this pointer, of which every step is a plain key or an index.
     pub(super) fn at(document: &Node, at: &str, text: String) -> Self {
         let mut node = document;
         for step in at.split('/').skip(1) {
@@ -110,7 +110,7 @@ impl<'p> Walk<'p> {
             Reach::Outside if selects || holder.is_some() => return,
             Reach::Outside if skips => NEVER,
             Reach::Outside => "all of its requests share one counter",
-            // Whoever lacks what is selected by, or the holder, is not counted.
+            // A caller without an attribute that is selected by, or without the holder, is not counted.
             Reach::Partly if skips || selects || holder.is_some() => return,
             Reach::Partly => {
                 "such requests share one counter; give this limit `for: { routes: […] }` within `callers.for`, or other attributes in `per`"

@@ -50,7 +50,7 @@ pub(in crate::cli) struct ExplainArgs {
     /// When the request comes, as 2026-11-25T10:00:00Z. Without it: now.
     #[arg(long, value_name = "RFC3339", value_parser = time::parse)]
     pub(super) at: Option<Timestamp>,
-    /// Explain the last of so many such requests at that moment.
+    /// Explain the last of N such requests at that moment.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=REPEAT_MAX))]
     pub(super) repeat: u64,
     /// List all limits that do not apply, however many they are.

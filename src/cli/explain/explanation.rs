@@ -1,17 +1,17 @@
-//! What is told of one request, for people and for machines alike. The names of these fields are those of
+//! The explanation of one request, for people and for machines alike. The names of these fields are those of
 //! `--json`, which scripts read: they may be added to, and not renamed.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// All that is told.
+/// The whole explanation.
 #[derive(Debug, Serialize)]
 pub(super) struct Explanation {
     /// The policy's name.
     pub(super) policy: String,
     /// When the request comes (RFC 3339).
     pub(super) at: String,
-    /// It is the last of so many such requests.
+    /// The number of such requests, of which it is the last.
     pub(super) repeat: u64,
     pub(super) request: Asked,
     /// The routes of the policy that match.
@@ -76,11 +76,11 @@ pub(super) struct Callers {
     pub(super) asked: bool,
     /// The route of `callers.for` that matches.
     pub(super) route: Option<String>,
-    /// All credentials of the policy; none where nobody is asked.
+    /// All credentials of the policy; none if the caller need not identify itself.
     pub(super) credentials: Vec<Credential>,
     /// Why the caller is not let in.
     pub(super) refused: Option<Refused>,
-    /// The attribute that has two values, or of which a credential or a source is unknown or stands twice.
+    /// The attribute that has two values, or of which a credential or a source is unknown or occurs twice.
     pub(super) refused_by: Option<String>,
     pub(super) attributes: Vec<Attribute>,
     /// The attributes that the caller does not have.
@@ -91,7 +91,7 @@ pub(super) struct Callers {
 #[derive(Debug, Serialize)]
 pub(super) struct Credential {
     pub(super) name: String,
-    /// Where it stands.
+    /// Its place in a request.
     pub(super) place: String,
     pub(super) found: Found,
     /// Who presented it, without saying what.
@@ -112,7 +112,7 @@ pub(super) enum Found {
     Verified,
     /// It is unknown, and another one says who calls.
     PassedOver,
-    /// It stands twice.
+    /// It occurs twice.
     Ambiguous,
     /// The caller was refused before.
     NotLookedAt,

@@ -14,7 +14,7 @@ use crate::host::stream::{Clock, Properties, RequestHead};
 use crate::policy::callers::source::PARTS;
 use crate::policy::reader::is_token;
 
-/// One request, and what the proxy knows beside it.
+/// One request, and what the proxy knows about it.
 #[derive(Debug)]
 pub(super) struct Proxy {
     pub(super) method: String,

@@ -55,7 +55,7 @@ impl Outcome {
         }
     }
 
-    /// Of the last of `repeat` requests of one caller, with counters that nobody has touched before.
+    /// Of the last of `repeat` requests of one caller, with counters that are untouched before.
     pub(super) fn decided(
         view: &View<'_>,
         proxy: &Proxy,
@@ -69,7 +69,7 @@ impl Outcome {
         checks::fill(&mut checks, applicable, request, caller, policy, &keys);
         let (payload, refused) = payload(view, applicable, &checks);
         if refused.is_some() {
-            // It takes nothing from any limit, and is told where it stands with them.
+            // It takes nothing from any limit; its answer states their balances.
             checks.iter_mut().for_each(|check| check.cost = Cost::Now(0));
         }
         let mut store = MemoryStore::default();
@@ -170,7 +170,7 @@ fn payload<'p>(
     (Some(told), refused.map(|rejection| Refusal::Payload { payload: id, limit, rejection }))
 }
 
-/// Where the caller stands with each limit once it is asked, before any charge is settled.
+/// The balance of each limit after its check, before any charge is settled.
 fn balances_after(
     store: &mut MemoryStore,
     proxy: &Proxy,
@@ -185,7 +185,7 @@ fn balances_after(
     checks.iter().map(after).map(|balance| (Settled::default(), balance)).collect()
 }
 
-/// Where the caller stands by what the limit answered.
+/// The balance by the limit's answer.
 pub(super) fn balance(check: &LimitCheck) -> Balance {
     check.answer.as_ref().map_or_else(|_| Balance::default(), Decision::balance)
 }

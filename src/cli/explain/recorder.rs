@@ -1,4 +1,4 @@
-//! Keeps what is told while a caller is identified.
+//! Keeps the trace of a caller's identification.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Recorder {
     pub(super) entries: BTreeMap<AttributeId, CredentialId>,
     /// The attribute of which two say different things, and what the second says.
     pub(super) conflict: Option<(AttributeId, Told)>,
-    /// What stands twice: the attribute whose source it is, and the source's number.
+    /// The source that occurs twice: its attribute, and its number.
     pub(super) repeated: Option<(AttributeId, usize)>,
 }
 

@@ -80,7 +80,7 @@ pub(super) fn settle(
     (settled, balance)
 }
 
-/// Where the caller stands with a limit, without taking anything.
+/// The balance of a limit, without taking anything.
 pub(super) fn look(store: &mut MemoryStore, proxy: &Proxy, check: &LimitCheck) -> Balance {
     let mut look = check.clone();
     look.cost = Cost::Now(0);

@@ -39,7 +39,7 @@ pub(crate) struct Rates {
     pub(crate) losses: u64,
     /// The worker dies.
     pub(crate) deaths: u64,
-    /// The worker stands still.
+    /// The worker pauses.
     pub(crate) stalls: u64,
 }
 
@@ -58,7 +58,7 @@ pub(crate) trait Model: Sized + Send + 'static {
         false
     }
 
-    /// The nanoseconds for which `thread` stands still from now on; `None` if it cannot.
+    /// The nanoseconds for which `thread` pauses from now on; `None` if it cannot.
     fn stall(_world: &mut World<Self>, _thread: usize) -> Option<u64> {
         None
     }
@@ -161,7 +161,7 @@ impl<M: Model> World<M> {
             let next = self.below(awake.len() as u64) as usize;
             self.turn = awake[next];
         } else if let Some(next) = left.into_iter().min_by_key(|thread| self.threads[*thread].stands_still_until) {
-            // All stand still: the first to wake is next.
+            // All pause: the first to wake is next.
             self.clock = self.threads[next].stands_still_until;
             self.turn = next;
         }

@@ -16,14 +16,14 @@ pub struct Credential {
     pub name: Box<str>,
     /// The attribute of that name: an opaque identifier.
     pub attribute: AttributeId,
-    /// Where it stands.
+    /// Its place in a request.
     pub place: Place,
     /// Where this credential, one before it, is presented too, a secret that the directory does not
     /// have is passed over.
     pub unless: Option<AttributeId>,
 }
 
-/// Where a credential stands in a request.
+/// The place of a credential in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In a header.

@@ -166,7 +166,7 @@ fn read_one(
         "path" => read_path(&value, attribute).map(|route| Source::Path(Box::new(route))),
         "metadata" => {
             let path = read_steps(value, 2)?;
-            // What stands there itself, if it is a text, may be a session's own secret.
+            // The value there, if it is a text, may be a session's own secret.
             no_secret(&value, credentials, |place| matches!(place, Place::Metadata(verified) if *verified == path))?;
             let says = |credential: &Credential| match &credential.place {
                 Place::Metadata(verified) => path.starts_with(verified),
@@ -212,7 +212,7 @@ fn read_one(
     }
 }
 
-/// Attributes may be written down, secrets never: `holds` tells whether a secret stands there.
+/// Attributes may be written down, secrets never: `holds` tells whether the source is a secret.
 fn no_secret(
     field: &Field<'_>,
     credentials: &IdVec<CredentialId, Credential>,

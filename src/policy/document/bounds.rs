@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 /// Most lists and maps inside one another.
 pub const DEPTH_MAX: usize = 32;
-/// Most values in one document, lists and maps included, each alias counted as all it stands for.
+/// Most values in one document, lists and maps included, each alias counted as all that it expands to.
 pub const NODES_MAX: usize = 8_000_000;
 /// Most values that YAML's anchors and aliases make copies of: far fewer, as no caller has to write them.
 pub const COPIES_MAX: usize = 1_000_000;
@@ -28,7 +28,7 @@ impl Budget {
         Ok(Self { nodes: NODES_MAX, text: DOCUMENT_BYTES_MAX })
     }
 
-    /// Takes what `nodes` values with so many bytes of text need.
+    /// Takes what `nodes` values with `text` bytes of text need.
     pub(super) fn take(&mut self, nodes: usize, text: usize) -> Result<(), Rule> {
         self.nodes = self.nodes.checked_sub(nodes).ok_or(Rule::TooManyNodes)?;
         self.text = self.text.checked_sub(text).ok_or(Rule::TooLarge)?;
@@ -36,7 +36,7 @@ impl Budget {
     }
 }
 
-/// Whether lists and maps `height` deep may stand at `at`.
+/// Whether `at` may contain lists and maps `height` deep.
 pub(super) fn check_depth(at: &Pointer<'_>, height: usize) -> Result<(), Rule> {
     if at.depth().saturating_add(height) > DEPTH_MAX { Err(Rule::TooDeep) } else { Ok(()) }
 }

@@ -74,16 +74,16 @@ pub enum Rule {
     SeveralDocuments,
     /// Over [`super::COPIES_MAX`].
     TooManyCopies,
-    /// An alias whose anchor does not stand, complete, before it.
+    /// An alias whose anchor is not complete before it.
     UnknownAlias,
-    /// An alias of what stands in a directory, or one there of what stands elsewhere: what is kept
+    /// An alias of a part of a directory, or one in a directory of a part outside: what is kept
     /// secret in one place would be shown in the other.
     AliasAcrossDirectory,
     /// A tag other than `!!str`.
     UnknownTag,
     /// A tab where only spaces count.
     Tab,
-    /// A line that stands in no column of those above it.
+    /// A line that begins in no column of those above it.
     WrongIndentation,
     /// `a: b: c`, or a key below a value.
     NestedMapping,
@@ -182,7 +182,7 @@ impl fmt::Display for SyntaxError {
 
 impl std::error::Error for SyntaxError {}
 
-/// The pointer as far as a message may repeat it: one below a key `directory`, wherever that stands,
+/// The pointer as far as a message may repeat it: one below a key `directory`, wherever that is,
 /// ends at the entry's index, and before it where the directory is wrongly a map, whose keys may be
 /// the secrets.
 #[must_use]
@@ -195,7 +195,7 @@ pub fn mentionable(at: &Pointer<'_>) -> String {
     }
 }
 
-/// Whether this is a directory, or stands in one.
+/// Whether this is a directory, or within one.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn in_directory(at: &Pointer<'_>) -> bool {
     directory_depth(at).is_some()

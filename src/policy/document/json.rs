@@ -34,7 +34,7 @@ struct Reader {
     error: Option<SyntaxError>,
 }
 
-/// Where the next value will stand.
+/// The place of the next value.
 struct Place<'a> {
     at: &'a Pointer<'a>,
     reader: &'a mut Reader,

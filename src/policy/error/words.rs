@@ -113,7 +113,7 @@ pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -
     near.min().map(|(_, word)| word)
 }
 
-/// So many words are looked at, and so many characters of each.
+/// The most words to look at, and the most characters of each.
 const WORDS_MAX: usize = 1_000;
 const WORD_CHARS_MAX: usize = 64;
 

@@ -31,7 +31,7 @@ pub enum RouteError {
     EmptySegment,
     /// `.` or `..` as a segment.
     DotSegment,
-    /// `**` beside other characters.
+    /// `**` next to other characters.
     Rest,
     /// `{` or `}` other than around a whole segment.
     Brace,

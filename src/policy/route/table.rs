@@ -10,7 +10,7 @@
 //!
 //! Routes share the nodes of a common beginning. A node that is not behind a `**` has one way in, so
 //! it is active at most once a step. A `**` is entered without a segment and, since it takes any,
-//! never left again: such nodes stand in a list of their own until the path ends.
+//! never left again: such nodes stay in a list of their own until the path ends.
 //! A request therefore costs its segments × the nodes active, each a search that is logarithmic in
 //! the node's literals and globs. Walking neither recurses nor allocates.
 //!
@@ -27,7 +27,7 @@ use super::{PathBuffer, Route, Segment};
 pub struct RouteId(usize);
 
 impl RouteId {
-    /// The number, for tables that run beside this one.
+    /// The number, for tables parallel to this one.
     #[must_use]
     pub fn index(self) -> usize {
         self.0
@@ -140,7 +140,7 @@ impl RouteTable {
         self.routes.get(id.0)
     }
 
-    /// What `{name}` of a route stands for in a path: see [`Route::capture`].
+    /// The segment that `{name}` of a route captures in a path: see [`Route::capture`].
     #[must_use]
     pub fn capture<'path>(&self, id: RouteId, name: &str, path: &'path PathBuffer) -> Option<&'path [u8]> {
         self.route(id)?.capture(name, path)

@@ -40,7 +40,7 @@ pub(super) fn wildcard(
     }
 }
 
-/// Whether a glob, where every `*` stands for any bytes, fits all of `text`.
+/// Whether a glob, in which every `*` matches any bytes, matches all of `text`.
 ///
 /// No byte of a glob but `*` fits a `*` in `text`, so with a glob for `text` this tells whether
 /// every segment that fits `text` fits `glob` too.
@@ -50,7 +50,7 @@ pub(super) fn glob_fits(glob: &[u8], text: &[u8]) -> bool {
 }
 
 /// Whether some text fits both globs, each with at least one `*`: where they begin and end alike,
-/// what stands between their stars finds room one after the other.
+/// the parts between their stars find room one after the other.
 pub(super) fn globs_meet(one: &str, other: &str) -> bool {
     let ends = |glob| [str::split(glob, '*').next(), str::rsplit(glob, '*').next()].map(Option::unwrap_or_default);
     let ([begin, end], [begin_other, end_other]) = (ends(one), ends(other));

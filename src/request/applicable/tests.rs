@@ -43,7 +43,7 @@ fn list(all: &'static [&'static str], least: &'static str) -> impl Strategy<Valu
     })
 }
 
-/// A `for`. Beside a tier `/**` is among its routes, so that they do not contradict it.
+/// A `for`. With a tier, `/**` is among its routes, so that they do not contradict it.
 fn selector() -> impl Strategy<Value = String> {
     let tier = prop::option::of(any_of(vec!["read", "write", "[read, write]"]));
     let routes = prop_oneof![

@@ -64,7 +64,7 @@ fn json_errors_are_told_in_our_words() {
     }
 }
 
-/// A document with the marker as value wherever one can stand, and as key in the directory.
+/// A document with the marker as each possible value, and as a key in the directory.
 const SECRETS: &str = r#"# s3cret
 version: s3cret
 callers:

@@ -9,7 +9,7 @@ fn nested(open: &str, inside: &str, close: &str, times: usize) -> String {
     format!("{}{inside}{}", open.repeat(times), close.repeat(times))
 }
 
-/// A `Struct` of so many maps.
+/// A `Struct` of nested maps.
 fn nested_struct(depth: usize) -> Vec<u8> {
     let field = |tag: u8, inner: &[u8]| {
         let mut bytes = vec![tag];

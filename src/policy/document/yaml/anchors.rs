@@ -1,4 +1,4 @@
-//! Anchors and aliases, within bounds: nine lines of aliases of aliases can stand for a billion values.
+//! Anchors and aliases, within bounds: nine lines of aliases of aliases can expand to a billion values.
 
 use super::{Budget, Entry, Node, Pointer, Rule, Value, check_depth};
 use crate::policy::document::COPIES_MAX;
@@ -38,7 +38,7 @@ impl Anchors {
         Ok(())
     }
 
-    /// A copy, for `at`, of what has the anchor. An alias of what it stands in is one of nothing.
+    /// A copy, for `at`, of what has the anchor. An alias within its own anchor has no value yet.
     pub(super) fn copy(&mut self, anchor: usize, at: &Pointer<'_>, budget: &mut Budget) -> Result<Node, Rule> {
         let anchored = self.complete.get(&anchor).ok_or(Rule::UnknownAlias)?;
         if anchored.in_directory != in_directory(at) {

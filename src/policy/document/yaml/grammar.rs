@@ -3,7 +3,7 @@
 use super::{Rule, SyntaxError};
 use saphyr_parser::ScanError;
 
-/// What a message of the parser begins or ends with, and what it means to whoever wrote the document.
+/// The beginning or end of a message of the parser, and its meaning for the author of the document.
 ///
 /// The parser names its kinds of error only by their texts. All are constant but one, which has the
 /// character that broke the document; none goes further than this table, and one that is not in

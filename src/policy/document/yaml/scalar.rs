@@ -1,9 +1,9 @@
-//! What a scalar stands for: the core schema, YAML 1.2.2 §10.3.2.
+//! The value of a scalar: the core schema, YAML 1.2.2 §10.3.2.
 
 use super::{Cow, Rule, ScalarStyle, Tag, Value};
 use crate::policy::document::number;
 
-/// The value of a scalar: what is quoted, a block, or tagged `!!str` or `!` is a string as it stands.
+/// The value of a scalar: a quoted scalar, a block, and one tagged `!!str` or `!` is a string as written.
 pub(super) fn value(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, Rule> {
     if tag.is_some_and(|tag| !is_string(tag)) {
         return Err(Rule::UnknownTag);
