@@ -97,12 +97,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             stream.charges.settle_body(self, &measured);
         }
         match effect {
-            Effect::Settle(_) => stream.charges.charge_unanswered(self),
+            Effect::Settle(_) => {
+                stream.charges.charge_the_rest(self);
+            }
             Effect::SettleStatus => {
                 if broken_off(self.host) {
                     stream.charges.fail(self);
                 }
-                stream.charges.charge_unanswered(self);
+                stream.charges.charge_the_rest(self);
             }
             Effect::Nothing | Effect::LeaveQueue(_) | Effect::Abandon(..) => {}
         }

@@ -172,17 +172,13 @@ impl Charges {
         cx: &StreamCx<'_, D, H>,
         measured: Option<&Measurements>,
     ) -> Vec<Changed> {
-        let one_at_least = |units: Option<u64>| units.map(|units| units.max(1));
-        let mut changed = match measured {
-            Some(measured) => {
-                let items = measured.items.iter().copied().map(one_at_least).collect();
-                let (bytes, lines) = (measured.bytes.max(1), one_at_least(measured.lines));
-                self.settle_body(cx, &Measurements { bytes, lines, items })
+        if let Some(measured) = measured {
+            for deferred in &mut self.deferred {
+                let units = || deferred.source.units(measured).map(|units| units.max(1));
+                deferred.units = deferred.units.or_else(units);
             }
-            None => Vec::new(),
-        };
-        changed.extend(self.charge(cx, |deferred| deferred.units.or(Some(1))));
-        changed
+        }
+        self.charge_the_rest(cx)
     }
 
     /// Refunds the seats: the request is refused before the upstream has answered it.
@@ -191,10 +187,10 @@ impl Charges {
         cx.refund(seats, Refund::PayloadRefused);
     }
 
-    /// Charges what is left when the stream ends without a response. A client that hangs up pays,
-    /// and a cost that a response would have stated counts as one.
-    pub(super) fn charge_unanswered<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
-        self.charge(cx, |deferred| deferred.units.or(Some(1)));
+    /// Charges what is left, whatever the outcome: the stream ends without a response, or is refused
+    /// here. A client that hangs up pays, and a cost that nothing has stated counts as one.
+    pub(super) fn charge_the_rest<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
+        self.charge(cx, |deferred| deferred.units.or(Some(1)))
     }
 
     /// Makes all deferred charges whose `units` are known.

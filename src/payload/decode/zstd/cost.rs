@@ -1,6 +1,6 @@
 //! The cost of a frame in work and memory, estimated from its headers.
 
-use super::BLOCK_MAX;
+use super::{BLOCK_MAX, COMPRESSED as COMPRESSED_BLOCK};
 use crate::payload::decode::number;
 
 /// The work of a frame, of a block, and of each byte put out.
@@ -42,41 +42,33 @@ pub(super) fn memory(kept: usize) -> usize {
 ///
 /// The headers of a block with sequences do not state its size, so it counts as a full one.
 pub(super) fn of_window(block: &[u8], window: u64) -> u64 {
-    let header = number(block, 0, 3);
-    let bytes = match (header >> 1) & 3 {
-        // A raw block, and a run of one byte, state their size.
-        0 | 1 => header >> 3,
-        _ => {
-            let content = block.get(3..).unwrap_or_default();
-            let literals = Literals::of(content);
-            if sequence_count(literals.after(content)).0 == 0 { literals.regenerated } else { BLOCK_MAX }
-        }
+    let bytes = match Sections::of(block) {
+        None => block_size(block),
+        Some(Sections { literals, sequences: 0, .. }) => literals.regenerated,
+        Some(_) => BLOCK_MAX,
     };
     bytes.min(BLOCK_MAX).min(window) >> 1
 }
 
 /// The work of a complete block.
 pub(super) fn of_block(block: &[u8]) -> u64 {
-    let header = number(block, 0, 3);
-    if (header >> 1) & 3 != 2 {
-        return BLOCK;
-    }
-    let content = block.get(3..).unwrap_or_default();
-    let literals = Literals::of(content);
-    let sequences = literals.after(content);
-    let (count, modes) = sequence_count(sequences);
-    let tables = if count == 0 {
+    let Some(Sections { bytes, literals, sequences, modes }) = Sections::of(block) else { return BLOCK };
+    let tables = if sequences == 0 {
         0
     } else {
         [2, 4, 6].map(|at| of_mode((modes >> at) & 3)).iter().fold(0, |sum, units| units.saturating_add(sum))
     };
     let of_literals = if literals.has_table { LITERALS } else { 0 };
-    let bytes = (content.len() as u64).saturating_mul(BYTE_IN);
     let fixed = BLOCK.saturating_add(COMPRESSED).saturating_add(of_literals).saturating_add(tables);
     fixed
-        .saturating_add(bytes)
+        .saturating_add(bytes.saturating_mul(BYTE_IN))
         .saturating_add(literals.regenerated.saturating_mul(BYTE_OUT))
-        .saturating_add(count.saturating_mul(SEQUENCE))
+        .saturating_add(sequences.saturating_mul(SEQUENCE))
+}
+
+/// The size in a block's header: of its content, or of what a run of one byte expands to.
+fn block_size(block: &[u8]) -> u64 {
+    number(block, 0, 3) >> 3
 }
 
 const fn of_mode(mode: u64) -> u64 {
@@ -84,6 +76,27 @@ const fn of_mode(mode: u64) -> u64 {
         0 => PREDEFINED,
         2 => TRANSMITTED,
         _ => 0,
+    }
+}
+
+/// The sections of a compressed block (RFC 8878 §3.1.1.3), as far as their headers state them.
+struct Sections {
+    bytes: u64,
+    literals: Literals,
+    sequences: u64,
+    modes: u64,
+}
+
+impl Sections {
+    /// The sections of a complete block; `None` if it is a raw block, or a run.
+    fn of(block: &[u8]) -> Option<Self> {
+        if (number(block, 0, 3) >> 1) & 3 != COMPRESSED_BLOCK {
+            return None;
+        }
+        let content = block.get(3..).unwrap_or_default();
+        let literals = Literals::of(content);
+        let (sequences, modes) = sequence_count(literals.after(content));
+        Some(Self { bytes: content.len() as u64, literals, sequences, modes })
     }
 }
 
