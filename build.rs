@@ -1,8 +1,8 @@
 //! Writes the world's time zones into a table that is small enough for the filter.
 //!
-//! The data is that of the IANA database as `jiff` bundles it, so its release is the one in Cargo.lock,
-//! on every machine. Only the offsets from 2020 to 2100 are kept: the filter asks for the present
-//! (decision 0009).
+//! The data is that of the IANA database as `jiff` bundles it, so its release is the one in
+//! Cargo.lock, on every machine. Only the offsets from 2020 to 2100 are kept: the filter asks for
+//! the present (decision 0009).
 
 #![allow(
     clippy::unwrap_used,
@@ -26,8 +26,8 @@ const MINUTE: i64 = 60;
 /// All offsets are quarters of an hour since 1972.
 const QUARTER: i64 = 15 * MINUTE;
 
-/// What the clocks of one or more zones do: the first offset in quarters of an hour, then each change,
-/// with its minute since the epoch and the offset from then on.
+/// What the clocks of one or more zones do: the first offset in quarters of an hour, then each
+/// change, with its minute since the epoch and the offset from then on.
 type ZoneRules = (i64, Vec<(i64, i64)>);
 
 fn main() {
@@ -38,20 +38,35 @@ fn main() {
     for name in database.available() {
         let zone = database.get(name.as_str()).expect("a zone that is there");
         let next = numbers.len();
-        names.push((name.as_str().to_owned(), *numbers.entry(rules_of(&zone)).or_insert(next)));
+        names.push((
+            name.as_str().to_owned(),
+            *numbers.entry(rules_of(&zone)).or_insert(next),
+        ));
     }
     names.sort();
-    let utc = names.iter().position(|(name, _)| name == "UTC").expect("UTC is a zone");
+    let utc = names
+        .iter()
+        .position(|(name, _)| name == "UTC")
+        .expect("UTC is a zone");
     let mut by_number: Vec<&ZoneRules> = numbers.keys().collect();
     by_number.sort_by_key(|rules| numbers[*rules]);
 
     let mut code = String::new();
     writeln!(code, "const UTC: u16 = {utc};").unwrap();
-    writeln!(code, "static NAMES: [(&str, u8); {}] = {names:?};", names.len()).unwrap();
+    writeln!(
+        code,
+        "static NAMES: [(&str, u8); {}] = {names:?};",
+        names.len()
+    )
+    .unwrap();
     writeln!(code, "static RULES: [ZoneRules; {}] = [", by_number.len()).unwrap();
     for (first, changes) in by_number {
         let (minutes, offsets): (Vec<i64>, Vec<i64>) = changes.iter().copied().unzip();
-        writeln!(code, "    ZoneRules {{ first: {first}, minutes: &{minutes:?}, offsets: &{offsets:?} }},").unwrap();
+        writeln!(
+            code,
+            "    ZoneRules {{ first: {first}, minutes: &{minutes:?}, offsets: &{offsets:?} }},"
+        )
+        .unwrap();
     }
     writeln!(code, "];").unwrap();
     let folder = std::env::var_os("OUT_DIR").expect("cargo names a folder");
@@ -61,13 +76,20 @@ fn main() {
 fn rules_of(zone: &TimeZone) -> ZoneRules {
     let (first, last): (Timestamp, Timestamp) = (FIRST.parse().unwrap(), LAST.parse().unwrap());
     let whole = |seconds: i64, unit: i64| {
-        assert_eq!(seconds % unit, 0, "{seconds} s in {zone:?} are not whole units of {unit} s");
+        assert_eq!(
+            seconds % unit,
+            0,
+            "{seconds} s in {zone:?} are not whole units of {unit} s"
+        );
         seconds / unit
     };
     let offset = |seconds: i32| whole(i64::from(seconds), QUARTER);
     let begin = offset(zone.to_offset(first).seconds());
     let (mut before, mut changes) = (begin, Vec::new());
-    for change in zone.following(first).take_while(|change| change.timestamp() < last) {
+    for change in zone
+        .following(first)
+        .take_while(|change| change.timestamp() < last)
+    {
         let after = offset(change.offset().seconds());
         if after != before {
             changes.push((whole(change.timestamp().as_second(), MINUTE), after));

@@ -87,18 +87,66 @@ struct Part {
 }
 
 const PARTS: [Part; 12] = [
-    Part { name: "requests", clock: true, measure: requests::processor_time },
-    Part { name: "calls", clock: true, measure: calls::processor_time },
-    Part { name: "bodies", clock: true, measure: bodies::processor_time },
-    Part { name: "hostile", clock: true, measure: hostile::measure },
-    Part { name: "policies", clock: true, measure: policies::measure },
-    Part { name: "workers", clock: true, measure: workers::processor_time },
-    Part { name: "keys", clock: false, measure: keys::memory },
-    Part { name: "crowd", clock: true, measure: crowd::measure },
-    Part { name: "streams", clock: false, measure: streams::memory },
-    Part { name: "handoff", clock: false, measure: handoff::latency },
-    Part { name: "start", clock: false, measure: start::time },
-    Part { name: "latency", clock: false, measure: latency::under_load },
+    Part {
+        name: "requests",
+        clock: true,
+        measure: requests::processor_time,
+    },
+    Part {
+        name: "calls",
+        clock: true,
+        measure: calls::processor_time,
+    },
+    Part {
+        name: "bodies",
+        clock: true,
+        measure: bodies::processor_time,
+    },
+    Part {
+        name: "hostile",
+        clock: true,
+        measure: hostile::measure,
+    },
+    Part {
+        name: "policies",
+        clock: true,
+        measure: policies::measure,
+    },
+    Part {
+        name: "workers",
+        clock: true,
+        measure: workers::processor_time,
+    },
+    Part {
+        name: "keys",
+        clock: false,
+        measure: keys::memory,
+    },
+    Part {
+        name: "crowd",
+        clock: true,
+        measure: crowd::measure,
+    },
+    Part {
+        name: "streams",
+        clock: false,
+        measure: streams::memory,
+    },
+    Part {
+        name: "handoff",
+        clock: false,
+        measure: handoff::latency,
+    },
+    Part {
+        name: "start",
+        clock: false,
+        measure: start::time,
+    },
+    Part {
+        name: "latency",
+        clock: false,
+        measure: latency::under_load,
+    },
 ];
 
 const RESULTS: &str = "target/bench";
@@ -106,12 +154,22 @@ const RESULTS: &str = "target/bench";
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --benches` runs this, too, and there is nothing to measure.
-    let Some(names) = arguments.iter().any(|it| it == "--bench").then(|| named(&arguments)) else {
+    let Some(names) = arguments
+        .iter()
+        .any(|it| it == "--bench")
+        .then(|| named(&arguments))
+    else {
         return ExitCode::SUCCESS;
     };
-    if let Some(unknown) = names.iter().find(|name| !PARTS.iter().any(|part| part.name == **name)) {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !PARTS.iter().any(|part| part.name == **name))
+    {
         let known: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
-        eprintln!("unknown part {unknown}; the parts are: {}", known.join(", "));
+        eprintln!(
+            "unknown part {unknown}; the parts are: {}",
+            known.join(", ")
+        );
         return ExitCode::from(2);
     }
     // An interrupted run leaves its files.
@@ -120,9 +178,15 @@ fn main() -> ExitCode {
     fs::create_dir_all(&scratch).unwrap();
     let paths = Paths::from_environment(&scratch);
     let begun = Instant::now();
-    let mut report = Report::begin(Path::new(RESULTS).join("bench.json"), machine::versions(&paths));
+    let mut report = Report::begin(
+        Path::new(RESULTS).join("bench.json"),
+        machine::versions(&paths),
+    );
     let clock = machine::counts_processor_time();
-    for part in PARTS.iter().filter(|part| names.is_empty() || names.contains(&part.name)) {
+    for part in PARTS
+        .iter()
+        .filter(|part| names.is_empty() || names.contains(&part.name))
+    {
         if part.clock && !clock {
             report.missing(
                 part.name,
@@ -133,18 +197,30 @@ fn main() -> ExitCode {
         }
         let begun = Instant::now();
         // A failed part must not stop the others. Its Envoys end as the stack unwinds.
-        if let Err(reason) = catch_unwind(AssertUnwindSafe(|| (part.measure)(&paths, &mut report))) {
-            report.missing(part.name, "results that are not above", panic_message(&*reason));
+        if let Err(reason) = catch_unwind(AssertUnwindSafe(|| (part.measure)(&paths, &mut report)))
+        {
+            report.missing(
+                part.name,
+                "results that are not above",
+                panic_message(&*reason),
+            );
         }
         report.took(part.name, begun.elapsed().as_secs_f64());
     }
-    println!("\n{RESULTS}/bench.json has all results; the run took {:.0} s.", begun.elapsed().as_secs_f64());
+    println!(
+        "\n{RESULTS}/bench.json has all results; the run took {:.0} s.",
+        begun.elapsed().as_secs_f64()
+    );
     ExitCode::SUCCESS
 }
 
 /// The parts given as arguments, or all.
 fn named(arguments: &[String]) -> Vec<&str> {
-    arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect()
+    arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect()
 }
 
 /// The message of a panic.

@@ -61,19 +61,33 @@ fn main() {
     if !is_there("--bench") {
         return;
     }
-    let json = arguments.iter().position(|argument| argument == "--json").map(|place| place + 1);
-    let words = arguments.iter().enumerate().filter(|(place, word)| Some(*place) != json && !word.starts_with("--"));
+    let json = arguments
+        .iter()
+        .position(|argument| argument == "--json")
+        .map(|place| place + 1);
+    let words = arguments
+        .iter()
+        .enumerate()
+        .filter(|(place, word)| Some(*place) != json && !word.starts_with("--"));
     let words: Vec<&str> = words.map(|(_, word)| &**word).collect();
     if is_there(callgrind::COUNTED) {
         callgrind::run(&mut cases::named(&words));
         return;
     }
     let wants = |part| is_there(part) || ![TIMES, CALLGRIND, HOST_CALLS].into_iter().any(is_there);
-    let rows = if wants(TIMES) || wants(CALLGRIND) { rows(&words, wants(TIMES), wants(CALLGRIND)) } else { Vec::new() };
+    let rows = if wants(TIMES) || wants(CALLGRIND) {
+        rows(&words, wants(TIMES), wants(CALLGRIND))
+    } else {
+        Vec::new()
+    };
     if !rows.is_empty() {
         print!("\n{}", table::of_cases(&rows));
     }
-    let profiles = if wants(HOST_CALLS) { host_calls::profiles() } else { Vec::new() };
+    let profiles = if wants(HOST_CALLS) {
+        host_calls::profiles()
+    } else {
+        Vec::new()
+    };
     if !profiles.is_empty() {
         print!("\n{}", table::of_host_calls(&profiles));
     }
@@ -85,9 +99,15 @@ fn main() {
 
 fn rows(words: &[&str], with_times: bool, with_instructions: bool) -> Vec<Row> {
     let mut cases = cases::named(words);
-    let times = if with_times { nanoseconds(&mut cases) } else { Vec::new() };
+    let times = if with_times {
+        nanoseconds(&mut cases)
+    } else {
+        Vec::new()
+    };
     let instructions = if with_instructions {
-        callgrind::instructions(&cases, words).inspect_err(|why| println!("{why}")).unwrap_or_default()
+        callgrind::instructions(&cases, words)
+            .inspect_err(|why| println!("{why}"))
+            .unwrap_or_default()
     } else {
         Vec::new()
     };

@@ -12,7 +12,10 @@
 )]
 
 #[cfg(target_arch = "wasm32")]
-#[allow(unsafe_code, reason = "the host's functions are foreign and pass memory")]
+#[allow(
+    unsafe_code,
+    reason = "the host's functions are foreign and pass memory"
+)]
 mod filter {
     use std::cell::Cell;
     use std::ptr::null_mut;
@@ -53,8 +56,18 @@ mod filter {
             value: *const u8,
             value_size: usize,
         ) -> u32;
-        fn proxy_get_property(path: *const u8, path_size: usize, value: *mut *mut u8, value_size: *mut usize) -> u32;
-        fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
+        fn proxy_get_property(
+            path: *const u8,
+            path_size: usize,
+            value: *mut *mut u8,
+            value_size: *mut usize,
+        ) -> u32;
+        fn proxy_set_property(
+            path: *const u8,
+            path_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         fn proxy_get_shared_data(
             key: *const u8,
             key_size: usize,
@@ -62,8 +75,13 @@ mod filter {
             value_size: *mut usize,
             cas: *mut u32,
         ) -> u32;
-        fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32)
-        -> u32;
+        fn proxy_set_shared_data(
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+            cas: u32,
+        ) -> u32;
         fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
         fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     }
@@ -129,7 +147,9 @@ mod filter {
         if !data.is_null() {
             // SAFETY: the host allocated the memory with the SDK's `proxy_on_memory_allocate`, as a
             // vector of this capacity, has filled all of it, and passes ownership.
-            drop(std::hint::black_box(unsafe { Vec::from_raw_parts(data, size, size) }));
+            drop(std::hint::black_box(unsafe {
+                Vec::from_raw_parts(data, size, size)
+            }));
         }
     }
 
@@ -193,9 +213,12 @@ mod filter {
                     proxy_increment_metric(id, 1);
                 },
                 Self::FilterState => {
-                    let (key, value) = ("calls", "decision=admitted limit=read tier=read org=org-1");
+                    let (key, value) =
+                        ("calls", "decision=admitted limit=read tier=read org=org-1");
                     // SAFETY: both are alive during the call; the host copies them.
-                    unsafe { proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
+                    unsafe {
+                        proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len())
+                    };
                 }
                 Self::SetField | Self::AddField => {}
             }
@@ -208,10 +231,22 @@ mod filter {
             // SAFETY: both are alive during the call; the host copies them.
             match self {
                 Self::SetField => unsafe {
-                    proxy_replace_header_map_value(RESPONSE_HEADERS, name.as_ptr(), name.len(), b"100".as_ptr(), 3);
+                    proxy_replace_header_map_value(
+                        RESPONSE_HEADERS,
+                        name.as_ptr(),
+                        name.len(),
+                        b"100".as_ptr(),
+                        3,
+                    );
                 },
                 Self::AddField => unsafe {
-                    proxy_add_header_map_value(RESPONSE_HEADERS, name.as_ptr(), name.len(), b"100".as_ptr(), 3);
+                    proxy_add_header_map_value(
+                        RESPONSE_HEADERS,
+                        name.as_ptr(),
+                        name.len(),
+                        b"100".as_ptr(),
+                        3,
+                    );
                 },
                 _ => {}
             }
@@ -226,14 +261,17 @@ mod filter {
 
     impl RootContext for Root {
         fn on_configure(&mut self, _: usize) -> bool {
-            self.call = self.get_plugin_configuration().and_then(|name| named(&name));
+            self.call = self
+                .get_plugin_configuration()
+                .and_then(|name| named(&name));
             shared_set(b"record", &RECORD);
             shared_set(b"nothing", &[]);
             self.call.is_some()
         }
 
         fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-            self.call.map(|call| Box::new(Stream { call }) as Box<dyn HttpContext>)
+            self.call
+                .map(|call| Box::new(Stream { call }) as Box<dyn HttpContext>)
         }
 
         fn get_type(&self) -> Option<ContextType> {

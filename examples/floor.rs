@@ -9,7 +9,10 @@
 #![allow(missing_docs, reason = "the exports are for the host, not a library's")]
 
 #[cfg(target_arch = "wasm32")]
-#[allow(unsafe_code, reason = "the host's functions are foreign and pass memory")]
+#[allow(
+    unsafe_code,
+    reason = "the host's functions are foreign and pass memory"
+)]
 mod filter {
     use std::hint::black_box;
     use std::ptr::null_mut;
@@ -69,9 +72,11 @@ mod filter {
         }
 
         fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-            for (name, value) in
-                [("x-ratelimit-limit", "100"), ("x-ratelimit-remaining", "99"), ("x-ratelimit-reset", "1")]
-            {
+            for (name, value) in [
+                ("x-ratelimit-limit", "100"),
+                ("x-ratelimit-remaining", "99"),
+                ("x-ratelimit-reset", "1"),
+            ] {
                 // SAFETY: both are alive during the call; the host copies them.
                 unsafe {
                     proxy_replace_header_map_value(

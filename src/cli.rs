@@ -103,8 +103,12 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check { policy } => check::run(&policy),
         Command::Explain(args) => explain::run(&args),
-        Command::Render { what: Render::Envoy(args) } => render::envoy(&args),
-        Command::Render { what: Render::Listeners(args) } => render::listeners(&args),
+        Command::Render {
+            what: Render::Envoy(args),
+        } => render::envoy(&args),
+        Command::Render {
+            what: Render::Listeners(args),
+        } => render::listeners(&args),
         Command::Schema => Ok(schema::run()),
     };
     match done {

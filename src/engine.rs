@@ -34,20 +34,28 @@ const FAULT_WAIT: Span = Span::from_seconds(1);
 /// Answers all checks of one request, and charges them if all admit.
 ///
 /// A record in the future is read again, at the time that the clock shows by then: either the clock
-/// stepped back, and the record is repaired; or another worker overtook this one since it read the clock,
-/// as at the turn of a window, and this worker's answer would be wrong. After a refusal all checks are
-/// asked again, and that time becomes `now`.
+/// stepped back, and the record is repaired; or another worker overtook this one since it read the
+/// clock, as at the turn of a window, and this worker's answer would be wrong. After a refusal all
+/// checks are asked again, and that time becomes `now`.
 ///
-/// A store that must ask elsewhere first would need a verdict of its own (ask, then continue). With the
-/// present stores the answer is always known when this returns.
-pub fn decide(store: &mut impl Store, clock: &impl Clock, checks: &mut [LimitCheck], now: &mut Timestamp) -> Verdict {
+/// A store that must ask elsewhere first would need a verdict of its own (ask, then continue). With
+/// the present stores the answer is always known when this returns.
+pub fn decide(
+    store: &mut impl Store,
+    clock: &impl Clock,
+    checks: &mut [LimitCheck],
+    now: &mut Timestamp,
+) -> Verdict {
     if checks.is_empty() {
         return Verdict::Unlimited;
     }
     let mut admitted = store.try_charge_all(checks, *now, clock);
     // No response states anything of a seat, so only a refusal needs to read it again.
     let is_told = |check: &LimitCheck| check.denies() || !matches!(check.rule, Rule::Seats(_));
-    if checks.iter().any(|check| check.is_ahead_of_clock && is_told(check)) {
+    if checks
+        .iter()
+        .any(|check| check.is_ahead_of_clock && is_told(check))
+    {
         store.repair(checks, clock);
         if !admitted {
             *now = clock.now();
@@ -57,15 +65,23 @@ pub fn decide(store: &mut impl Store, clock: &impl Clock, checks: &mut [LimitChe
     if admitted {
         return Verdict::Admit;
     }
-    let (check, retry_after) = longest_wait(checks, |check| !check.admits()).unwrap_or((0, Some(FAULT_WAIT)));
+    let (check, retry_after) =
+        longest_wait(checks, |check| !check.admits()).unwrap_or((0, Some(FAULT_WAIT)));
     Verdict::Refuse(Refusal { check, retry_after })
 }
 
 /// The place of the check that makes the caller wait longest among those that `refuses` picks, and
-/// how long that is. Where no wait helps, that is longer than any wait; of equal ones the first counts.
+/// how long that is. Where no wait helps, that is longer than any wait; of equal ones the first
+/// counts.
 #[must_use]
-pub fn longest_wait(checks: &[LimitCheck], refuses: impl Fn(&LimitCheck) -> bool) -> Option<(usize, Option<Span>)> {
-    let refusing = checks.iter().enumerate().filter(|(_, check)| refuses(check));
+pub fn longest_wait(
+    checks: &[LimitCheck],
+    refuses: impl Fn(&LimitCheck) -> bool,
+) -> Option<(usize, Option<Span>)> {
+    let refusing = checks
+        .iter()
+        .enumerate()
+        .filter(|(_, check)| refuses(check));
     let waits = refusing.map(|(place, check)| (place, wait(check)));
     waits.rev().max_by_key(|(_, wait)| (wait.is_none(), *wait))
 }
@@ -99,7 +115,9 @@ mod tests {
 
     fn check(name: &str, burst: u32, refill: &str, cost: u64) -> LimitCheck {
         let rule = Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap());
-        let key = KeyMaker::new(&[0; 16], 9).partition(name.as_bytes()).finish();
+        let key = KeyMaker::new(&[0; 16], 9)
+            .partition(name.as_bytes())
+            .finish();
         LimitCheck::new(OWNER, key, rule, Cost::Now(cost), FailureMode::Deny)
     }
 
@@ -115,15 +133,30 @@ mod tests {
     #[test]
     fn the_refusal_is_of_the_limit_that_makes_wait_longest() {
         let mut store = MemoryStore::default();
-        let all = || vec![check("a", 1, "1/s", 1), check("b", 1, "1/min", 1), check("c", 5, "1/h", 1)];
+        let all = || {
+            vec![
+                check("a", 1, "1/s", 1),
+                check("b", 1, "1/min", 1),
+                check("c", 5, "1/h", 1),
+            ]
+        };
         assert_eq!(decide(&mut store, Vec::new()), Verdict::Unlimited);
         assert_eq!(decide(&mut store, all()), Verdict::Admit);
         assert_eq!(
             decide(&mut store, all()),
-            Verdict::Refuse(Refusal { check: 1, retry_after: Some(Span::from_seconds(60)) })
+            Verdict::Refuse(Refusal {
+                check: 1,
+                retry_after: Some(Span::from_seconds(60))
+            })
         );
         let never = vec![check("b", 1, "1/min", 1), check("d", 2, "1/s", 3)];
-        assert_eq!(decide(&mut store, never), Verdict::Refuse(Refusal { check: 1, retry_after: None }));
+        assert_eq!(
+            decide(&mut store, never),
+            Verdict::Refuse(Refusal {
+                check: 1,
+                retry_after: None
+            })
+        );
     }
 
     #[test]
@@ -133,25 +166,42 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(decide(&mut store, both()), Verdict::Admit);
         }
-        assert!(matches!(decide(&mut store, both()), Verdict::Refuse(Refusal { check: 1, .. })));
+        assert!(matches!(
+            decide(&mut store, both()),
+            Verdict::Refuse(Refusal { check: 1, .. })
+        ));
         let mut asked = both();
         super::decide(&mut store, &FixedClock(NOW), &mut asked, &mut NOW.clone());
         assert!(asked[0].denies() && asked[0].admits() && asked[0].charge.is_none());
         // One that is refused by the enforced one takes nothing from the shadow.
         let beside = vec![shadow(check("c", 1, "1/h", 1)), check("b", 3, "1/h", 1)];
         assert!(matches!(decide(&mut store, beside), Verdict::Refuse(_)));
-        assert_eq!(decide(&mut store, vec![check("c", 1, "1/h", 1)]), Verdict::Admit);
+        assert_eq!(
+            decide(&mut store, vec![check("c", 1, "1/h", 1)]),
+            Verdict::Admit
+        );
     }
 
     #[test]
     fn a_clock_that_stepped_back_is_mended_at_the_first_refusal() {
         let mut store = MemoryStore::default();
         let mut ask = |mut now: Timestamp, cost| {
-            super::decide(&mut store, &FixedClock(now), &mut [check("a", 2, "1/s", cost)], &mut now)
+            super::decide(
+                &mut store,
+                &FixedClock(now),
+                &mut [check("a", 2, "1/s", cost)],
+                &mut now,
+            )
         };
         assert_eq!(ask(NOW.after(Span::from_seconds(9_999)), 2), Verdict::Admit);
         let wait = Some(Span::from_seconds(1));
-        assert_eq!(ask(NOW, 1), Verdict::Refuse(Refusal { check: 0, retry_after: wait }));
+        assert_eq!(
+            ask(NOW, 1),
+            Verdict::Refuse(Refusal {
+                check: 0,
+                retry_after: wait
+            })
+        );
         assert_eq!(ask(NOW.after(Span::from_seconds(1)), 1), Verdict::Admit);
     }
 
@@ -160,19 +210,44 @@ mod tests {
         let mut store = MemoryStore::default();
         let rule = Calendar::new(2, Over::Refuse, Period::Seconds(60), Zone::UTC).unwrap();
         let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
-        let check = || LimitCheck::new(OWNER, key, Rule::Calendar(rule), Cost::Now(1), FailureMode::Deny);
+        let check = || {
+            LimitCheck::new(
+                OWNER,
+                key,
+                Rule::Calendar(rule),
+                Cost::Now(1),
+                FailureMode::Deny,
+            )
+        };
         let turn = Timestamp::from_nanos(1_020_000_000_000);
-        let (before, after) = (turn.before(Span::from_nanos(1)), turn.after(Span::from_nanos(9)));
+        let (before, after) = (
+            turn.before(Span::from_nanos(1)),
+            turn.after(Span::from_nanos(9)),
+        );
         // Others take all of the new window before it looks at the record.
         for _ in 0..2 {
             assert_eq!(
-                super::decide(&mut store, &FixedClock(after), &mut [check()], &mut after.clone()),
+                super::decide(
+                    &mut store,
+                    &FixedClock(after),
+                    &mut [check()],
+                    &mut after.clone()
+                ),
                 Verdict::Admit
             );
         }
         let mut now = before;
         let wait = Some(Span::from_seconds(60).less(Span::from_nanos(9)));
         let verdict = super::decide(&mut store, &FixedClock(after), &mut [check()], &mut now);
-        assert_eq!((verdict, now), (Verdict::Refuse(Refusal { check: 0, retry_after: wait }), after));
+        assert_eq!(
+            (verdict, now),
+            (
+                Verdict::Refuse(Refusal {
+                    check: 0,
+                    retry_after: wait
+                }),
+                after
+            )
+        );
     }
 }

@@ -86,13 +86,14 @@ pub enum Decision {
     Admit(Balance),
     /// The request does not fit yet.
     Deny {
-        /// The shortest wait after which it fits, if no other request takes the returning units; never
-        /// shorter than the balance's `next_unit_in`.
+        /// The shortest wait after which it fits, if no other request takes the returning units;
+        /// never shorter than the balance's `next_unit_in`.
         retry_after: Span,
         /// What it met; nothing remains.
         balance: Balance,
     },
-    /// The request asks for more than the limit ever holds: no wait helps. The balance is what it met.
+    /// The request asks for more than the limit ever holds: no wait helps. The balance is what it
+    /// met.
     NeverFits(Balance),
 }
 
@@ -159,30 +160,44 @@ impl Rule {
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         match self {
-            Self::Bucket(bucket) => bucket.evaluate(state.and_then(State::bucket), now, cost).map(State::Bucket),
-            Self::Rolling(rolling) => rolling.evaluate(state.and_then(State::rolling), now, cost).map(State::Rolling),
-            Self::Calendar(calendar) => {
-                calendar.evaluate(state.and_then(State::calendar), now, cost).map(State::Calendar)
-            }
-            Self::Seats(seats) => seats.evaluate(state.and_then(State::seats), now, cost).map(State::Seats),
+            Self::Bucket(bucket) => bucket
+                .evaluate(state.and_then(State::bucket), now, cost)
+                .map(State::Bucket),
+            Self::Rolling(rolling) => rolling
+                .evaluate(state.and_then(State::rolling), now, cost)
+                .map(State::Rolling),
+            Self::Calendar(calendar) => calendar
+                .evaluate(state.and_then(State::calendar), now, cost)
+                .map(State::Calendar),
+            Self::Seats(seats) => seats
+                .evaluate(state.and_then(State::seats), now, cost)
+                .map(State::Seats),
         }
     }
 
     /// Charges `units` whether or not they fit: what a response turned out to cost. The state to
     /// store, and the balance after it. `now` must be read after the state.
     #[must_use]
-    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(
+        &self,
+        state: Option<&State>,
+        now: Timestamp,
+        units: u64,
+    ) -> (State, Balance) {
         match self {
             Self::Bucket(bucket) => {
-                let (state, balance) = bucket.force_charge(state.and_then(State::bucket), now, units);
+                let (state, balance) =
+                    bucket.force_charge(state.and_then(State::bucket), now, units);
                 (State::Bucket(state), balance)
             }
             Self::Rolling(rolling) => {
-                let (state, balance) = rolling.force_charge(state.and_then(State::rolling), now, units);
+                let (state, balance) =
+                    rolling.force_charge(state.and_then(State::rolling), now, units);
                 (State::Rolling(state), balance)
             }
             Self::Calendar(calendar) => {
-                let (state, balance) = calendar.force_charge(state.and_then(State::calendar), now, units);
+                let (state, balance) =
+                    calendar.force_charge(state.and_then(State::calendar), now, units);
                 (State::Calendar(state), balance)
             }
             Self::Seats(seats) => {
@@ -192,12 +207,22 @@ impl Rule {
         }
     }
 
-    /// The balance of the counter, and the state to store if the record is ahead of the clock. `now`
-    /// must be read after the state if that is stored.
+    /// The balance of the counter, and the state to store if the record is ahead of the clock.
+    /// `now` must be read after the state if that is stored.
     #[must_use]
     pub fn read(&self, state: Option<&State>, now: Timestamp) -> (Reading, Option<State>) {
-        let Evaluation { decision, after_repair, .. } = self.evaluate(state, now, Cost::Now(0));
-        (Reading { balance: decision.balance(), at: now }, after_repair)
+        let Evaluation {
+            decision,
+            after_repair,
+            ..
+        } = self.evaluate(state, now, Cost::Now(0));
+        (
+            Reading {
+                balance: decision.balance(),
+                at: now,
+            },
+            after_repair,
+        )
     }
 
     /// The most units that can be taken at one instant: the quota, the burst, or the seats.
@@ -241,17 +266,25 @@ impl State {
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         match (self, charge) {
-            (Self::Bucket(state), Charge::Bucket(charge)) => state.refund(charge, now).map(Self::Bucket),
-            (Self::Rolling(state), Charge::Rolling(charge)) => state.refund(charge, now).map(Self::Rolling),
-            (Self::Calendar(state), Charge::Calendar(charge)) => state.refund(charge).map(Self::Calendar),
-            (Self::Seats(state), Charge::Seats(charge)) => state.refund(charge, now).map(Self::Seats),
+            (Self::Bucket(state), Charge::Bucket(charge)) => {
+                state.refund(charge, now).map(Self::Bucket)
+            }
+            (Self::Rolling(state), Charge::Rolling(charge)) => {
+                state.refund(charge, now).map(Self::Rolling)
+            }
+            (Self::Calendar(state), Charge::Calendar(charge)) => {
+                state.refund(charge).map(Self::Calendar)
+            }
+            (Self::Seats(state), Charge::Seats(charge)) => {
+                state.refund(charge, now).map(Self::Seats)
+            }
             (Self::Bucket(_) | Self::Rolling(_) | Self::Calendar(_) | Self::Seats(_), _) => None,
         }
     }
 
-    /// What its caller would gain if this state were forgotten: the share of the quota that was taken,
-    /// times the time until it would have come back. So limits of all kinds, windows and units can be
-    /// compared. In some unit of time; zero where forgetting it changes nothing.
+    /// What its caller would gain if this state were forgotten: the share of the quota that was
+    /// taken, times the time until it would have come back. So limits of all kinds, windows and
+    /// units can be compared. In some unit of time; zero where forgetting it changes nothing.
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         match self {
@@ -263,19 +296,35 @@ impl State {
     }
 
     fn bucket(&self) -> Option<&gcra::State> {
-        if let Self::Bucket(state) = self { Some(state) } else { None }
+        if let Self::Bucket(state) = self {
+            Some(state)
+        } else {
+            None
+        }
     }
 
     fn rolling(&self) -> Option<&rolling::State> {
-        if let Self::Rolling(state) = self { Some(state) } else { None }
+        if let Self::Rolling(state) = self {
+            Some(state)
+        } else {
+            None
+        }
     }
 
     fn calendar(&self) -> Option<&calendar::State> {
-        if let Self::Calendar(state) = self { Some(state) } else { None }
+        if let Self::Calendar(state) = self {
+            Some(state)
+        } else {
+            None
+        }
     }
 
     fn seats(&self) -> Option<&seats::State> {
-        if let Self::Seats(state) = self { Some(state) } else { None }
+        if let Self::Seats(state) = self {
+            Some(state)
+        } else {
+            None
+        }
     }
 }
 
@@ -310,7 +359,9 @@ impl Decision {
     #[must_use]
     pub const fn balance(&self) -> Balance {
         match self {
-            Self::Admit(balance) | Self::Deny { balance, .. } | Self::NeverFits(balance) => *balance,
+            Self::Admit(balance) | Self::Deny { balance, .. } | Self::NeverFits(balance) => {
+                *balance
+            }
         }
     }
 }
@@ -325,10 +376,12 @@ impl<S> Evaluation<S> {
     }
 }
 
-/// The sum of these units, each times the time until it comes back, as a share of `quota`. Never zero
-/// if there is one that comes back later.
+/// The sum of these units, each times the time until it comes back, as a share of `quota`. Never
+/// zero if there is one that comes back later.
 pub fn eviction_cost(units: impl IntoIterator<Item = (u64, Span)>, quota: Rough) -> u128 {
-    let each = units.into_iter().map(|(units, span)| u128::from(units).saturating_mul(u128::from(span.nanos())));
+    let each = units
+        .into_iter()
+        .map(|(units, span)| u128::from(units).saturating_mul(u128::from(span.nanos())));
     let all = each.fold(0, u128::saturating_add);
     if all == 0 { 0 } else { quota.share(all).max(1) }
 }

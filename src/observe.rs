@@ -128,8 +128,13 @@ pub enum Event {
 
 impl Refund {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::Failed, Self::Redirected, Self::QueueRefused, Self::QueueLeft, Self::PayloadRefused];
+    pub const ALL: [Self; 5] = [
+        Self::Failed,
+        Self::Redirected,
+        Self::QueueRefused,
+        Self::QueueLeft,
+        Self::PayloadRefused,
+    ];
 
     /// The name in metrics.
     #[must_use]
@@ -174,7 +179,12 @@ impl DecisionLabel {
 /// The events of a request that its limits admit, to be counted once nothing else can refuse it.
 pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item = Event> + '_ {
     let unlimited = (verdict == Verdict::Unlimited).then_some(Event::Unlimited);
-    unlimited.into_iter().chain(checks.iter().flat_map(move |check| check_admission(check, verdict)).flatten())
+    unlimited.into_iter().chain(
+        checks
+            .iter()
+            .flat_map(move |check| check_admission(check, verdict))
+            .flatten(),
+    )
 }
 
 /// The events of one check of an admitted request.
@@ -185,9 +195,15 @@ fn check_admission(check: &LimitCheck, verdict: Verdict) -> [Option<Event>; 3] {
         // These were counted when the decision was made.
         Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse) | None => None,
     };
-    let (Some(_), Ok(decision)) = (&check.charge, &check.answer) else { return [decided, None, None] };
+    let (Some(_), Ok(decision)) = (&check.charge, &check.answer) else {
+        return [decided, None, None];
+    };
     let units = check.cost.takes();
-    [decided, Some(Event::Charged { owner, units }), overage(owner, Decision::balance(decision), units)]
+    [
+        decided,
+        Some(Event::Charged { owner, units }),
+        overage(owner, Decision::balance(decision), units),
+    ]
 }
 
 /// What a charge of `units` took above the quota, if anything.

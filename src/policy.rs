@@ -51,7 +51,9 @@ use select::Selector;
 use selector_index::{SelectorId, SelectorIndex};
 use tiers::{ReadTiers, Tier};
 
-use crate::base::id::{CounterOwner, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId};
+use crate::base::id::{
+    CounterOwner, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId,
+};
 use crate::base::invariant::invariant;
 use crate::base::pointer::Pointer;
 
@@ -127,7 +129,11 @@ impl Policy {
     /// All errors, in the order of their lines; at least one.
     pub fn compile(document: &Node) -> Result<Self, Vec<PolicyError>> {
         let errors = Errors::default();
-        let policy = read(Field { node: document, at: Pointer::ROOT, errors: &errors });
+        let policy = read(Field {
+            node: document,
+            at: Pointer::ROOT,
+            errors: &errors,
+        });
         let errors = errors.into_list();
         match policy {
             Some(policy) if errors.is_empty() => Ok(policy),
@@ -139,27 +145,61 @@ impl Policy {
     #[must_use]
     pub fn identities(&self) -> PerOwner<&[u8]> {
         PerOwner {
-            limits: self.limits.iter().map(|limit| &*limit.scope.identity).collect(),
-            seats: self.seats.iter().map(|seats| &*seats.scope.identity).collect(),
+            limits: self
+                .limits
+                .iter()
+                .map(|limit| &*limit.scope.identity)
+                .collect(),
+            seats: self
+                .seats
+                .iter()
+                .map(|seats| &*seats.scope.identity)
+                .collect(),
         }
     }
 
     /// What `make` returns for each limit and seat limit, and its name; limits first.
     pub fn for_each_owner<T>(&self, mut make: impl FnMut(CounterOwner, &str) -> T) -> PerOwner<T> {
-        let limits =
-            self.limits.entries().map(|(id, limit)| make(CounterOwner::Limit(id), &limit.scope.name)).collect();
-        let seats = self.seats.entries().map(|(id, seats)| make(CounterOwner::Seats(id), &seats.scope.name)).collect();
+        let limits = self
+            .limits
+            .entries()
+            .map(|(id, limit)| make(CounterOwner::Limit(id), &limit.scope.name))
+            .collect();
+        let seats = self
+            .seats
+            .entries()
+            .map(|(id, seats)| make(CounterOwner::Seats(id), &seats.scope.name))
+            .collect();
         PerOwner { limits, seats }
     }
 
     /// All selectors of exemptions and limits, in the order of their ids.
     fn selectors(&self) -> impl Iterator<Item = (SelectorId, &Selector)> {
-        let exempt = self.exempt.entries().map(|(id, selector)| (SelectorId::Exemption(id), selector));
-        let limits = self.limits.entries().map(|(id, limit)| (SelectorId::Limit(id), &limit.scope.selector));
-        let seats = self.seats.entries().map(|(id, limit)| (SelectorId::Seats(id), &limit.scope.selector));
-        let pools = self.pools.entries().map(|(id, limit)| (SelectorId::Pool(id), &limit.scope.selector));
-        let payloads = self.payloads.entries().map(|(id, limit)| (SelectorId::Payload(id), &limit.scope.selector));
-        exempt.chain(limits).chain(seats).chain(pools).chain(payloads)
+        let exempt = self
+            .exempt
+            .entries()
+            .map(|(id, selector)| (SelectorId::Exemption(id), selector));
+        let limits = self
+            .limits
+            .entries()
+            .map(|(id, limit)| (SelectorId::Limit(id), &limit.scope.selector));
+        let seats = self
+            .seats
+            .entries()
+            .map(|(id, limit)| (SelectorId::Seats(id), &limit.scope.selector));
+        let pools = self
+            .pools
+            .entries()
+            .map(|(id, limit)| (SelectorId::Pool(id), &limit.scope.selector));
+        let payloads = self
+            .payloads
+            .entries()
+            .map(|(id, limit)| (SelectorId::Payload(id), &limit.scope.selector));
+        exempt
+            .chain(limits)
+            .chain(seats)
+            .chain(pools)
+            .chain(payloads)
     }
 
     /// The limit that owns a counter; `None` if a seat limit does.
@@ -193,7 +233,11 @@ impl Policy {
     /// The tier of a request that these routes match.
     #[must_use]
     pub fn tier_of(&self, matches: &Matches) -> Option<TierId> {
-        matches.ids().iter().filter_map(|id| *self.tier_by_route.get(id.index())?).min()
+        matches
+            .ids()
+            .iter()
+            .filter_map(|id| *self.tier_by_route.get(id.index())?)
+            .min()
     }
 }
 
@@ -209,7 +253,9 @@ fn read(document: Field<'_>) -> Option<Policy> {
     if let Some(version) = map.require("version") {
         version.count(VERSION, VERSION);
     }
-    let name = map.require("name").and_then(|field| field.name().map(Box::from));
+    let name = map
+        .require("name")
+        .and_then(|field| field.name().map(Box::from));
     let callers = match map.get("callers") {
         Some(field) => callers::read(field, &mut context),
         None => {
@@ -217,23 +263,44 @@ fn read(document: Field<'_>) -> Option<Policy> {
             Some(Callers::default())
         }
     };
-    let tiers = map.get("tiers").map_or_else(ReadTiers::default, |field| tiers::read(field, &mut context));
-    let exempt = map.optional("exempt", ReadExemptions::default(), |field| exempt::read(field, &tiers, &mut context));
+    let tiers = map
+        .get("tiers")
+        .map_or_else(ReadTiers::default, |field| tiers::read(field, &mut context));
+    let exempt = map.optional("exempt", ReadExemptions::default(), |field| {
+        exempt::read(field, &tiers, &mut context)
+    });
     let none = ReadExemptions::default();
-    let siblings = Siblings { policy: name.as_deref(), tiers: &tiers, exempt: exempt.as_ref().unwrap_or(&none) };
-    let limits = map.optional("limits", Vec::new(), |field| limits::read(field, &siblings, &mut context));
-    let pools = map.optional("concurrency", Vec::new(), |field| pools::read(field, &siblings, &mut context));
-    let seats = map.optional("seats", Vec::new(), |field| seats::read(field, &siblings, &mut context));
-    let payloads = map.optional("payloads", Vec::new(), |field| payloads::read(field, &siblings, &mut context));
+    let siblings = Siblings {
+        policy: name.as_deref(),
+        tiers: &tiers,
+        exempt: exempt.as_ref().unwrap_or(&none),
+    };
+    let limits = map.optional("limits", Vec::new(), |field| {
+        limits::read(field, &siblings, &mut context)
+    });
+    let pools = map.optional("concurrency", Vec::new(), |field| {
+        pools::read(field, &siblings, &mut context)
+    });
+    let seats = map.optional("seats", Vec::new(), |field| {
+        seats::read(field, &siblings, &mut context)
+    });
+    let payloads = map.optional("payloads", Vec::new(), |field| {
+        payloads::read(field, &siblings, &mut context)
+    });
     if KINDS.iter().all(|key| map.get(key).is_none()) {
         document.error(Reason::EmptyLimit { keys: KINDS });
     }
     let replies = map.optional("replies", Replies::default(), replies::read);
     let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
-    let access_log = map.get("access_log").and_then(|field| read_access_log(field, &mut context));
+    let access_log = map
+        .get("access_log")
+        .and_then(|field| read_access_log(field, &mut context));
     map.deny_unknown();
 
-    let tiers: Vec<Tier> = Vec::from(tiers).into_iter().map(|read| Some(read?.tier)).collect::<Option<_>>()?;
+    let tiers: Vec<Tier> = Vec::from(tiers)
+        .into_iter()
+        .map(|read| Some(read?.tier))
+        .collect::<Option<_>>()?;
     let tiers = IdVec::from(tiers);
     let (limits, pools, seats, payloads) = (limits?, pools?, seats?, payloads?);
     let exempt = exempt?.selectors;
@@ -273,7 +340,9 @@ fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierI
 
 fn read_store(field: Field<'_>) -> Option<u32> {
     let map = field.map("{ keys_max: 100000 }")?;
-    let keys_max = map.optional("keys_max", KEYS_MAX_DEFAULT, |field| field.count(1, KEYS_MAX_LIMIT));
+    let keys_max = map.optional("keys_max", KEYS_MAX_DEFAULT, |field| {
+        field.count(1, KEYS_MAX_LIMIT)
+    });
     map.deny_unknown();
     keys_max
 }
@@ -282,7 +351,9 @@ fn read_access_log(field: Field<'_>, context: &mut Context) -> Option<Vec<Attrib
     let map = field.map("{ attributes: [org] }")?;
     let names = map.require("attributes").and_then(|field| {
         let nodes = field.list(attributes::ATTRIBUTES_MAX)?;
-        Some(field.each_unique(nodes, |name| context.attributes.resolve(&name, name.string()?)))
+        Some(field.each_unique(nodes, |name| {
+            context.attributes.resolve(&name, name.string()?)
+        }))
     });
     map.deny_unknown();
     names

@@ -16,8 +16,8 @@
 //!   the message takes, or for longer than a second if that is lost.
 //! * Each waiting stream is answered once, at most a tick after its deadline.
 //! * The slots of a VM that died are in use again after nine seconds, as long as another worker
-//!   lives: [`member_list::HEARTBEATS_MISSED_MAX`] heartbeats and the one before them, each at most a
-//!   tick late, one second to reap all pages, and one for the rounds of the waiting keys.
+//!   lives: [`member_list::HEARTBEATS_MISSED_MAX`] heartbeats and the one before them, each at most
+//!   a tick late, one second to reap all pages, and one for the rounds of the waiting keys.
 //!
 //! Messages carry no authority, the record does. So a lost, late or repeated message does no harm
 //! (decision 0017).

@@ -51,8 +51,8 @@ pub struct LimitCheck {
     pub at: Timestamp,
     /// Set by [`Store::try_charge_all`] if the check was charged.
     pub charge: Option<Charge>,
-    /// Set by [`Store::try_charge_all`] if the record lies further in the future than its rule can have
-    /// put it.
+    /// Set by [`Store::try_charge_all`] if the record lies further in the future than its rule can
+    /// have put it.
     pub is_ahead_of_clock: bool,
     /// What is to be stored if the request is admitted.
     next: Option<State>,
@@ -61,7 +61,13 @@ pub struct LimitCheck {
 impl LimitCheck {
     /// A check not yet asked.
     #[must_use]
-    pub const fn new(owner: CounterOwner, key: Key, rule: Rule, cost: Cost, failure: FailureMode) -> Self {
+    pub const fn new(
+        owner: CounterOwner,
+        key: Key,
+        rule: Rule,
+        cost: Cost,
+        failure: FailureMode,
+    ) -> Self {
         Self {
             owner,
             key,
@@ -118,7 +124,10 @@ impl LimitCheck {
 
     /// Makes out the receipt for the state to be stored, if there is one.
     fn make_charge(&mut self, now: Timestamp) {
-        self.charge = self.next.as_ref().map(|state| state.charge(self.cost.takes(), now));
+        self.charge = self
+            .next
+            .as_ref()
+            .map(|state| state.charge(self.cost.takes(), now));
     }
 }
 
@@ -138,17 +147,23 @@ pub trait Store {
     /// `now` is the time of the request. Checks must have distinct keys. A check whose counter
     /// cannot be had is answered with the fault and charged nothing; the others hold as ever. A
     /// shadow check that would refuse is charged nothing either.
-    fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, clock: &impl Clock) -> bool;
+    fn try_charge_all(
+        &mut self,
+        checks: &mut [LimitCheck],
+        now: Timestamp,
+        clock: &impl Clock,
+    ) -> bool;
 
     /// Cuts records that lie further in the future than their rules can have put them, after
-    /// [`Store::try_charge_all`] met one. Checks that admit are answered anew by what is stored then.
+    /// [`Store::try_charge_all`] met one. Checks that admit are answered anew by what is stored
+    /// then.
     ///
     /// The clock is read after the record: only then that is the clock's doing, and not that of a
     /// worker which read it a moment later (decision 0005).
     fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock);
 
-    /// Charges `units` whether or not they fit: what a request turned out to cost. The counter after
-    /// that, and the receipt. The clock is read after the record, as for a repair.
+    /// Charges `units` whether or not they fit: what a request turned out to cost. The counter
+    /// after that, and the receipt. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] if the counter cannot be had: nothing is charged.
@@ -160,12 +175,18 @@ pub trait Store {
         clock: &impl Clock,
     ) -> Result<(Reading, Charge), Fault>;
 
-    /// Returns the units of one charge, as far as time has not returned them. The counter after that,
-    /// by `rule`. The clock is read after the record, as for a repair.
+    /// Returns the units of one charge, as far as time has not returned them. The counter after
+    /// that, by `rule`. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] if the counter cannot be had: the units stay charged.
-    fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault>;
+    fn refund(
+        &mut self,
+        key: &Key,
+        rule: &Rule,
+        charge: &Charge,
+        clock: &impl Clock,
+    ) -> Result<Reading, Fault>;
 
     /// Returns the numbers since the last call.
     fn drain_stats(&mut self) -> StoreStats;

@@ -1,7 +1,12 @@
 //! The command line, as used from a shell and a script.
 
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
 
 #[path = "cli/warnings.rs"]
 mod warnings;
@@ -27,7 +32,8 @@ limits:
 sets: []
 ";
 const ERRORS: &str = "POLICY:4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
-POLICY:5: /sets: unknown key; known keys: version, name, callers, tiers, exempt, limits, concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
+POLICY:5: /sets: unknown key; known keys: version, name, callers, tiers, exempt, limits, \
+concurrency, seats, payloads, replies, store, access_log; did you mean \"seats\"?
 POLICY: 2 errors
 ";
 
@@ -36,13 +42,21 @@ type Ran = (i32, String, String);
 
 fn run(arguments: &[&str], stdin: &[u8]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-    let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let piped = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
     // A usage error may end it before it reads.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 fn file(folder: &TempDir, name: &str, content: &[u8]) -> String {
@@ -53,15 +67,32 @@ fn file(folder: &TempDir, name: &str, content: &[u8]) -> String {
 
 /// The arguments of `render envoy` with common addresses.
 fn render(policy: &str) -> Vec<&str> {
-    let mut arguments = vec!["render", "envoy", "--listen", "127.0.0.1:8080", "--upstream", "localhost:9000"];
-    arguments.extend(["--admin", "127.0.0.1:9901", "--wasm", "/filter.wasm", "--policy", policy]);
+    let mut arguments = vec![
+        "render",
+        "envoy",
+        "--listen",
+        "127.0.0.1:8080",
+        "--upstream",
+        "localhost:9000",
+    ];
+    arguments.extend([
+        "--admin",
+        "127.0.0.1:9901",
+        "--wasm",
+        "/filter.wasm",
+        "--policy",
+        policy,
+    ]);
     arguments
 }
 
 /// The same with another value for one option.
 fn render_with<'a>(option: &str, value: &'a str) -> Vec<&'a str> {
     let mut arguments = render("-");
-    let pair = arguments.chunks_exact_mut(2).find(|pair| pair[0] == option).unwrap();
+    let pair = arguments
+        .chunks_exact_mut(2)
+        .find(|pair| pair[0] == option)
+        .unwrap();
     pair[1] = value;
     arguments
 }
@@ -82,20 +113,34 @@ fn plugin(listener: &Value) -> &Value {
 
 /// The policy as the filter receives it.
 fn received_policy(listener: &Value) -> Node {
-    from_configuration(plugin(listener)["configuration"]["value"].as_str().unwrap().as_bytes()).unwrap()
+    from_configuration(
+        plugin(listener)["configuration"]["value"]
+            .as_str()
+            .unwrap()
+            .as_bytes(),
+    )
+    .unwrap()
 }
 
 #[test]
 fn check_distinguishes_valid_from_invalid_policies() {
     let folder = tempfile::tempdir().unwrap();
-    let (valid, invalid) =
-        (file(&folder, "good.yaml", VALID.as_bytes()), file(&folder, "bad.yaml", INVALID.as_bytes()));
+    let (valid, invalid) = (
+        file(&folder, "good.yaml", VALID.as_bytes()),
+        file(&folder, "bad.yaml", INVALID.as_bytes()),
+    );
     let (code, stdout, stderr) = run(&["check", &valid], b"");
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(stdout.starts_with(&format!("{valid}: ok: policy least, 1 limit, 0 tiers")), "{stdout}");
+    assert!(
+        stdout.starts_with(&format!("{valid}: ok: policy least, 1 limit, 0 tiers")),
+        "{stdout}"
+    );
     let expected = ERRORS.replace("POLICY", &invalid);
     assert_eq!(run(&["check", &invalid], b""), (1, expected, String::new()));
-    assert_eq!(run(&["check", "-"], INVALID.as_bytes()), (1, ERRORS.replace("POLICY", "-"), String::new()));
+    assert_eq!(
+        run(&["check", "-"], INVALID.as_bytes()),
+        (1, ERRORS.replace("POLICY", "-"), String::new())
+    );
     assert_eq!(run(&["check", "-"], VALID.as_bytes()).0, 0);
 }
 
@@ -105,26 +150,57 @@ fn check_locates_syntax_errors() {
     assert_eq!((code, stdout.lines().count()), (1, 2), "{stdout}");
     for (text, expected) in [
         ("", "-: /: the document is empty\n-: 1 error\n"),
-        ("a: 'b", "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 error\n"),
+        (
+            "a: 'b",
+            "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 error\n",
+        ),
         ("a: 1\na: 2", "-:2: /a: duplicate key\n-: 1 error\n"),
-        ("[]", "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a list\n-: 1 error\n"),
+        (
+            "[]",
+            "-:1: /: expected a map such as { version: 1, name: shop, limits: […] }, found a \
+             list\n-: 1 error\n",
+        ),
     ] {
-        assert_eq!(run(&["check", "-"], text.as_bytes()), (1, expected.to_owned(), String::new()), "{text}");
+        assert_eq!(
+            run(&["check", "-"], text.as_bytes()),
+            (1, expected.to_owned(), String::new()),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn render_prints_only_the_configuration_to_standard_output() {
     let expected = ERRORS.replace("POLICY", "-");
-    assert_eq!(run(&render("-"), INVALID.as_bytes()), (1, String::new(), expected.clone()));
-    let listeners = ["render", "listeners", "--listen", "127.0.0.1:1", "--wasm", "f", "--policy", "-"];
-    assert_eq!(run(&listeners, INVALID.as_bytes()), (1, String::new(), expected));
+    assert_eq!(
+        run(&render("-"), INVALID.as_bytes()),
+        (1, String::new(), expected.clone())
+    );
+    let listeners = [
+        "render",
+        "listeners",
+        "--listen",
+        "127.0.0.1:1",
+        "--wasm",
+        "f",
+        "--policy",
+        "-",
+    ];
+    assert_eq!(
+        run(&listeners, INVALID.as_bytes()),
+        (1, String::new(), expected)
+    );
 }
 
 #[test]
 fn an_unreadable_file_is_not_an_error_of_the_policy() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
+    let missing = folder
+        .path()
+        .join("missing.yaml")
+        .to_str()
+        .unwrap()
+        .to_owned();
     let directory = folder.path().to_str().unwrap().to_owned();
     let latin = file(&folder, "latin.yaml", b"name: caf\xe9\n");
     let large = file(&folder, "large.yaml", "é".repeat(33 << 20).as_bytes());
@@ -151,14 +227,33 @@ fn a_usage_error_explains_the_usage() {
         &["render"],
         &["render", "istio"],
         &["render", "envoy", "--policy", "-"],
-        &["render", "listeners", "--policy", "-", "--listen", "127.0.0.1:1"],
+        &[
+            "render",
+            "listeners",
+            "--policy",
+            "-",
+            "--listen",
+            "127.0.0.1:1",
+        ],
     ] {
         let (code, stdout, stderr) = run(arguments, VALID.as_bytes());
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
-        assert!(stderr.contains("Usage: sluicegate"), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.contains("Usage: sluicegate"),
+            "{arguments:?}: {stderr}"
+        );
     }
-    for arguments in [&["--version"][..], &["--help"], &["check", "--help"], &["render", "envoy", "--help"]] {
-        assert_eq!((run(arguments, b"").0, run(arguments, b"").2.as_str()), (0, ""), "{arguments:?}");
+    for arguments in [
+        &["--version"][..],
+        &["--help"],
+        &["check", "--help"],
+        &["render", "envoy", "--help"],
+    ] {
+        assert_eq!(
+            (run(arguments, b"").0, run(arguments, b"").2.as_str()),
+            (0, ""),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -187,9 +282,12 @@ fn an_address_is_checked() {
         assert_eq!((code, stdout.as_str()), (2, ""), "{option} {value}");
         assert!(stderr.contains(expected), "{option} {value}: {stderr}");
     }
-    for (value, address) in
-        [("0.0.0.0:80", "0.0.0.0"), ("[::1]:80", "::1"), ("[::]:80", "::"), ("localhost:80", "127.0.0.1")]
-    {
+    for (value, address) in [
+        ("0.0.0.0:80", "0.0.0.0"),
+        ("[::1]:80", "::1"),
+        ("[::]:80", "::"),
+        ("localhost:80", "127.0.0.1"),
+    ] {
         let bootstrap = rendered(&render_with("--listen", value), VALID.as_bytes());
         let listener = &bootstrap["static_resources"]["listeners"][0];
         assert_eq!(
@@ -198,9 +296,13 @@ fn an_address_is_checked() {
             "{value}"
         );
     }
-    for (value, address) in [("[2001:db8::1]:443", "2001:db8::1"), ("api-1.example.org:443", "api-1.example.org")] {
+    for (value, address) in [
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("api-1.example.org:443", "api-1.example.org"),
+    ] {
         let bootstrap = rendered(&render_with("--upstream", value), VALID.as_bytes());
-        let endpoints = &bootstrap["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0];
+        let endpoints =
+            &bootstrap["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0];
         let socket = &endpoints["lb_endpoints"][0]["endpoint"]["address"]["socket_address"];
         assert_eq!(socket, &json!({ "address": address, "port_value": 443 }));
     }
@@ -213,42 +315,88 @@ fn a_bootstrap_has_the_safety_settings() {
     let bootstrap = rendered(&render("-"), &preset);
     let listener = &bootstrap["static_resources"]["listeners"][0];
     let manager = connection_manager(listener);
-    for timeout in ["stream_idle_timeout", "request_timeout", "request_headers_timeout"] {
-        let seconds =
-            manager[timeout].as_str().and_then(|text| text.strip_suffix('s')).and_then(|text| text.parse().ok());
-        assert!(seconds.is_some_and(|seconds: u32| (1..=600).contains(&seconds)), "{timeout}: {}", manager[timeout]);
+    for timeout in [
+        "stream_idle_timeout",
+        "request_timeout",
+        "request_headers_timeout",
+    ] {
+        let seconds = manager[timeout]
+            .as_str()
+            .and_then(|text| text.strip_suffix('s'))
+            .and_then(|text| text.parse().ok());
+        assert!(
+            seconds.is_some_and(|seconds: u32| (1..=600).contains(&seconds)),
+            "{timeout}: {}",
+            manager[timeout]
+        );
     }
-    assert_eq!((&manager["normalize_path"], &manager["merge_slashes"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&manager["normalize_path"], &manager["merge_slashes"]),
+        (&json!(true), &json!(true))
+    );
     assert_eq!(manager["use_remote_address"], json!(true));
     let plugin = plugin(listener);
     assert_eq!(plugin["failure_policy"], "FAIL_RELOAD");
     assert_eq!(plugin["vm_config"]["vm_id"], "sluicegate");
-    assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], "/filter.wasm");
-    assert_eq!(plugin["configuration"]["@type"], "type.googleapis.com/google.protobuf.StringValue");
+    assert_eq!(
+        plugin["vm_config"]["code"]["local"]["filename"],
+        "/filter.wasm"
+    );
+    assert_eq!(
+        plugin["configuration"]["@type"],
+        "type.googleapis.com/google.protobuf.StringValue"
+    );
     let text = String::from_utf8(preset).unwrap();
-    assert_eq!(received_policy(listener).to_json(), from_yaml(&text).unwrap().to_json());
+    assert_eq!(
+        received_policy(listener).to_json(),
+        from_yaml(&text).unwrap().to_json()
+    );
     assert!(Policy::compile(&received_policy(listener)).is_ok());
     let log = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
     assert_eq!(log["sluicegate"], "%FILTER_STATE(wasm.sluicegate:PLAIN)%");
-    assert_eq!(log["path"], "%PATH(NQ)%", "no query: it may hold a credential");
+    assert_eq!(
+        log["path"], "%PATH(NQ)%",
+        "no query: it may hold a credential"
+    );
     // Without `access_log` in the policy, there is nothing to log.
     let plain = rendered(&render("-"), VALID.as_bytes());
     let manager = connection_manager(&plain["static_resources"]["listeners"][0]);
-    assert_eq!(manager["access_log"][0]["typed_config"]["log_format"]["json_format"]["sluicegate"], Value::Null);
+    assert_eq!(
+        manager["access_log"][0]["typed_config"]["log_format"]["json_format"]["sluicegate"],
+        Value::Null
+    );
 }
 
 #[test]
 fn the_bootstrap_sets_the_metadata_of_the_proxy() {
     let plain = rendered(&render("-"), VALID.as_bytes());
-    assert_eq!(plain["node"], json!({ "id": "sluicegate", "cluster": "sluicegate" }));
-    let arguments =
-        ["--node-metadata", "region=eu", "--node-metadata", "odd: \"k\"=a=b: \u{e9}", "--node-metadata", "no="];
+    assert_eq!(
+        plain["node"],
+        json!({ "id": "sluicegate", "cluster": "sluicegate" })
+    );
+    let arguments = [
+        "--node-metadata",
+        "region=eu",
+        "--node-metadata",
+        "odd: \"k\"=a=b: \u{e9}",
+        "--node-metadata",
+        "no=",
+    ];
     let expected = rendered(&[&render("-")[..], &arguments].concat(), VALID.as_bytes());
-    assert_eq!(expected["node"]["metadata"], json!({ "region": "eu", "odd: \"k\"": "a=b: \u{e9}", "no": "" }));
+    assert_eq!(
+        expected["node"]["metadata"],
+        json!({ "region": "eu", "odd: \"k\"": "a=b: \u{e9}", "no": "" })
+    );
     for wrong in ["region", "=eu", ""] {
-        let (code, _, stderr) = run(&[&render("-")[..], &["--node-metadata", wrong]].concat(), VALID.as_bytes());
+        let (code, _, stderr) = run(
+            &[&render("-")[..], &["--node-metadata", wrong]].concat(),
+            VALID.as_bytes(),
+        );
         assert_eq!(code, 2);
-        assert!(stderr.contains(&format!("\"{wrong}\" is not KEY=VALUE")), "{stderr}");
+        assert!(
+            stderr.contains(&format!("\"{wrong}\" is not KEY=VALUE")),
+            "{stderr}"
+        );
     }
 }
 
@@ -261,11 +409,26 @@ fn watched_listeners_equal_the_static_ones() {
     assert_eq!(watching["static_resources"]["listeners"], Value::Null);
     let source = &watching["dynamic_resources"]["lds_config"]["path_config_source"];
     assert_eq!(source["path"], "/run/it's \"here\"/listeners.yaml");
-    let listeners = ["render", "listeners", "--listen", "127.0.0.1:8080", "--wasm", "/filter.wasm", "--policy", "-"];
+    let listeners = [
+        "render",
+        "listeners",
+        "--listen",
+        "127.0.0.1:8080",
+        "--wasm",
+        "/filter.wasm",
+        "--policy",
+        "-",
+    ];
     let mut response = rendered(&listeners, VALID.as_bytes());
     let resource = response["resources"][0].as_object_mut().unwrap();
-    assert_eq!(resource.remove("@type").unwrap(), "type.googleapis.com/envoy.config.listener.v3.Listener");
-    assert_eq!(response["resources"], whole["static_resources"]["listeners"]);
+    assert_eq!(
+        resource.remove("@type").unwrap(),
+        "type.googleapis.com/envoy.config.listener.v3.Listener"
+    );
+    assert_eq!(
+        response["resources"],
+        whole["static_resources"]["listeners"]
+    );
 }
 
 #[test]
@@ -290,7 +453,10 @@ fn any_text_of_a_policy_survives() {
         let policy = policy.to_string();
         let bootstrap = rendered(&render("-"), policy.as_bytes());
         let received_policy = received_policy(&bootstrap["static_resources"]["listeners"][0]);
-        assert_eq!(received_policy.to_json(), from_json(policy.as_bytes()).unwrap().to_json());
+        assert_eq!(
+            received_policy.to_json(),
+            from_json(policy.as_bytes()).unwrap().to_json()
+        );
         let read: Value = serde_json::from_str(&received_policy.to_json()).unwrap();
         assert_eq!(read["replies"]["refused"]["body"], *body);
         assert!(Policy::compile(&received_policy).is_ok());
@@ -327,14 +493,30 @@ fn filters_come_before_ours_unchanged() {
     let ours = found.split_off(2);
     assert_eq!(json!(found), written);
     let plain = rendered(&render("-"), VALID.as_bytes());
-    let without = connection_manager(&plain["static_resources"]["listeners"][0])["http_filters"].clone();
+    let without =
+        connection_manager(&plain["static_resources"]["listeners"][0])["http_filters"].clone();
     assert_eq!(json!(ours), without, "the rest is the same as without them");
-    let listeners = ["render", "listeners", "--listen", "127.0.0.1:8080", "--wasm", "/filter.wasm", "--policy", "-"];
-    let response = rendered(&[&listeners[..], &["--filters", &path]].concat(), VALID.as_bytes());
+    let listeners = [
+        "render",
+        "listeners",
+        "--listen",
+        "127.0.0.1:8080",
+        "--wasm",
+        "/filter.wasm",
+        "--policy",
+        "-",
+    ];
+    let response = rendered(
+        &[&listeners[..], &["--filters", &path]].concat(),
+        VALID.as_bytes(),
+    );
     manager["http_filters"].as_array_mut().unwrap().extend(ours);
     assert_eq!(connection_manager(&response["resources"][0]), &manager);
     let none = file(&folder, "none.yaml", b"[]\n");
-    let empty = rendered(&[&render("-")[..], &["--filters", &none]].concat(), VALID.as_bytes());
+    let empty = rendered(
+        &[&render("-")[..], &["--filters", &none]].concat(),
+        VALID.as_bytes(),
+    );
     assert_eq!(empty, plain);
 }
 
@@ -344,22 +526,43 @@ fn errors_in_the_filters_are_located() {
     for (text, expected) in [
         (
             "name: one\n",
-            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\nFILE: 1 error\n",
+            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\n\
+             FILE: 1 error\n",
         ),
         (
             "- { name: one }\n- two\n- [three]\n",
-            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a list\nFILE: 2 errors\n",
+            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a \
+             string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a \
+             list\nFILE: 2 errors\n",
         ),
         ("", "FILE: /: the document is empty\nFILE: 1 error\n"),
-        ("- { name: one", "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 error\n"),
-        ("- { name: one, name: two }", "FILE:1: /0/name: duplicate key\nFILE: 1 error\n"),
+        (
+            "- { name: one",
+            "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 error\n",
+        ),
+        (
+            "- { name: one, name: two }",
+            "FILE:1: /0/name: duplicate key\nFILE: 1 error\n",
+        ),
     ] {
         let path = file(&folder, "filters.yaml", text.as_bytes());
         let arguments = [&render("-")[..], &["--filters", &path]].concat();
-        assert_eq!(run(&arguments, VALID.as_bytes()), (1, String::new(), expected.replace("FILE", &path)), "{text}");
+        assert_eq!(
+            run(&arguments, VALID.as_bytes()),
+            (1, String::new(), expected.replace("FILE", &path)),
+            "{text}"
+        );
     }
-    let missing = folder.path().join("missing.yaml").to_str().unwrap().to_owned();
-    let (code, stdout, stderr) = run(&[&render("-")[..], &["--filters", &missing]].concat(), VALID.as_bytes());
+    let missing = folder
+        .path()
+        .join("missing.yaml")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let (code, stdout, stderr) = run(
+        &[&render("-")[..], &["--filters", &missing]].concat(),
+        VALID.as_bytes(),
+    );
     let expected = format!("sluicegate: {missing}: No such file or directory (os error 2)\n");
     assert_eq!((code, stdout, stderr), (2, String::new(), expected));
 }

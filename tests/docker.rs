@@ -1,7 +1,12 @@
 //! The same scenarios on an Envoy container, and the containers that `make up` starts.
 
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice, reason = "test code")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::string_slice,
+    reason = "test code"
+)]
 
 #[cfg(test)]
 #[path = "e2e/compose.rs"]

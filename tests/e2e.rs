@@ -1,7 +1,12 @@
 //! The scenarios on an Envoy process.
 
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::string_slice, reason = "test code")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::string_slice,
+    reason = "test code"
+)]
 
 #[cfg(test)]
 #[path = "support/harness.rs"]

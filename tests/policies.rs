@@ -4,14 +4,21 @@
 //! them after the file's name: `# expect: LINE: POINTER: RULE`. All but one have exactly one error.
 
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used, reason = "test code")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code"
+)]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use prost::Message as _;
 use sluicegate::policy::Policy;
-use sluicegate::policy::document::{Node, Rule, SyntaxError, Value, from_configuration, from_json, from_yaml};
+use sluicegate::policy::document::{
+    Node, Rule, SyntaxError, Value, from_configuration, from_json, from_yaml,
+};
 use sluicegate::policy::error::{PolicyError, Reason};
 
 /// The only file with more than one error.
@@ -23,7 +30,12 @@ fn corpus(start: &str) -> Vec<(String, String)> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap()))
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                std::fs::read_to_string(entry.path()).unwrap(),
+            )
+        })
         .filter(|(name, _)| name.starts_with(start))
         .collect();
     files.sort();
@@ -31,22 +43,39 @@ fn corpus(start: &str) -> Vec<(String, String)> {
 }
 
 fn expected(text: &str) -> Vec<&str> {
-    text.lines().map_while(|line| line.strip_prefix("# expect: ")).collect()
+    text.lines()
+        .map_while(|line| line.strip_prefix("# expect: "))
+        .collect()
 }
 
 /// The errors of a policy in YAML, with lines.
 fn errors_of(text: &str) -> Vec<String> {
     match from_yaml(text) {
-        Ok(document) => errors(&document).iter().map(|error| format!("{}: {error}", error.line)).collect(),
+        Ok(document) => errors(&document)
+            .iter()
+            .map(|error| format!("{}: {error}", error.line))
+            .collect(),
         Err(error) => vec![syntax_error(&error)],
     }
 }
 
 fn syntax_error(error: &SyntaxError) -> String {
     let numbers = [error.line, error.column].map(|number| number.to_string());
-    let place: Vec<&str> = numbers.iter().map(String::as_str).filter(|number| *number != "0").collect();
-    let pointer = error.pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
-    let place = if place.is_empty() { String::new() } else { place.join(":") + ": " };
+    let place: Vec<&str> = numbers
+        .iter()
+        .map(String::as_str)
+        .filter(|number| *number != "0")
+        .collect();
+    let pointer = error
+        .pointer
+        .as_deref()
+        .filter(|pointer| !pointer.is_empty())
+        .unwrap_or("/");
+    let place = if place.is_empty() {
+        String::new()
+    } else {
+        place.join(":") + ": "
+    };
     format!("{place}{pointer}: {}", error.rule)
 }
 
@@ -56,12 +85,20 @@ fn errors(document: &Node) -> Vec<PolicyError> {
 
 /// The errors without lines and unordered, since the keys of a `Struct` have neither.
 fn lineless(document: &Node) -> BTreeSet<String> {
-    errors(document).iter().map(PolicyError::to_string).collect()
+    errors(document)
+        .iter()
+        .map(PolicyError::to_string)
+        .collect()
 }
 
 fn as_struct(node: &Node) -> prost_types::Struct {
-    let Value::Map(entries) = &node.value else { panic!("only a map is a Struct") };
-    let fields = entries.iter().map(|entry| (entry.key.to_string(), as_value(&entry.value))).collect();
+    let Value::Map(entries) = &node.value else {
+        panic!("only a map is a Struct")
+    };
+    let fields = entries
+        .iter()
+        .map(|entry| (entry.key.to_string(), as_value(&entry.value)))
+        .collect();
     prost_types::Struct { fields }
 }
 
@@ -72,7 +109,9 @@ fn as_value(node: &Node) -> prost_types::Value {
         Value::Bool(truth) => Kind::BoolValue(*truth),
         Value::Number(text) => Kind::NumberValue(text.parse().unwrap()),
         Value::String(text) => Kind::StringValue(text.to_string()),
-        Value::List(items) => Kind::ListValue(prost_types::ListValue { values: items.iter().map(as_value).collect() }),
+        Value::List(items) => Kind::ListValue(prost_types::ListValue {
+            values: items.iter().map(as_value).collect(),
+        }),
         Value::Map(_) => Kind::StructValue(as_struct(node)),
     };
     prost_types::Value { kind: Some(kind) }
@@ -95,31 +134,55 @@ fn many_errors_are_reported_at_once_and_in_order() {
     let errors = errors(&from_yaml(&text).unwrap());
     assert!(errors.len() > 20, "{errors:#?}");
     assert!(errors.is_sorted_by_key(|error| error.line), "{errors:#?}");
-    let places: BTreeSet<_> = errors.iter().map(|error| (&error.at, error.reason.to_string())).collect();
+    let places: BTreeSet<_> = errors
+        .iter()
+        .map(|error| (&error.at, error.reason.to_string()))
+        .collect();
     assert_eq!(places.len(), errors.len(), "none is reported twice");
 }
 
 #[test]
 fn the_forms_of_a_policy_have_the_same_errors() {
     for (name, text) in corpus("") {
-        let Ok(document) = from_yaml(&text) else { continue };
-        let Value::Map(_) = &document.value else { continue };
+        let Ok(document) = from_yaml(&text) else {
+            continue;
+        };
+        let Value::Map(_) = &document.value else {
+            continue;
+        };
         let json = from_configuration(document.to_json().as_bytes()).unwrap();
         let bytes = from_configuration(&as_struct(&document).encode_to_vec()).unwrap();
         assert_eq!(lineless(&json), lineless(&document), "{name} as JSON");
         assert_eq!(lineless(&bytes), lineless(&document), "{name} as a Struct");
-        assert!(errors(&json).iter().chain(&errors(&bytes)).all(|error| error.line == 0), "{name}");
+        assert!(
+            errors(&json)
+                .iter()
+                .chain(&errors(&bytes))
+                .all(|error| error.line == 0),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn a_valid_policy_is_valid_in_every_form() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("envoy/presets");
-    let shipped = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let shipped = shipped.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()));
+    let shipped = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let shipped = shipped.map(|path| {
+        (
+            path.display().to_string(),
+            std::fs::read_to_string(path).unwrap(),
+        )
+    });
     for (name, text) in corpus("ok_").into_iter().chain(shipped) {
         let document = from_yaml(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(errors(&document).is_empty(), "{name}: {:#?}", errors(&document));
+        assert!(
+            errors(&document).is_empty(),
+            "{name}: {:#?}",
+            errors(&document)
+        );
         let json = from_json(document.to_json().as_bytes()).unwrap();
         assert!(errors(&json).is_empty(), "{name} as JSON");
         let bytes = from_configuration(&as_struct(&document).encode_to_vec()).unwrap();
@@ -233,7 +296,9 @@ fn the_corpus_has_every_reason_and_every_rule() {
     let (mut reasons, mut rules) = (BTreeSet::new(), BTreeSet::new());
     for (_, text) in corpus("bad_") {
         match from_yaml(&text) {
-            Ok(document) => reasons.extend(errors(&document).iter().map(|error| reason(&error.reason))),
+            Ok(document) => {
+                reasons.extend(errors(&document).iter().map(|error| reason(&error.reason)))
+            }
             Err(error) => rules.extend(rule(error.rule)),
         }
     }
@@ -247,17 +312,26 @@ fn the_corpus_has_every_reason_and_every_rule() {
 
 #[test]
 fn a_hundred_thousand_callers_and_a_thousand_routes_are_normal() {
-    let entries =
-        (0..100_000).map(|number| format!("    - {{ sha256: \"{number:064x}\", org: org-{} }}\n", number % 5_000));
-    let tiers = (0..1_000).map(|number| format!("  - {{ name: t{number}, routes: [\"/v2/{{a}}/r{number}/**\"] }}\n"));
+    let entries = (0..100_000).map(|number| {
+        format!(
+            "    - {{ sha256: \"{number:064x}\", org: org-{} }}\n",
+            number % 5_000
+        )
+    });
+    let tiers = (0..1_000)
+        .map(|number| format!("  - {{ name: t{number}, routes: [\"/v2/{{a}}/r{number}/**\"] }}\n"));
     let text = format!(
-        "version: 1\nname: large\ncallers:\n  credentials: [{{ name: key, header: x-api-key }}]\n  directory:\n{}tiers:\n{}\
+        "version: 1\nname: large\ncallers:\n  credentials: [{{ name: key, header: x-api-key }}]\n  \
+         directory:\n{}tiers:\n{}\
          limits: [{{ name: all, per: [org], bucket: {{ burst: 9, refill: 1/s }} }}]\n",
         entries.collect::<String>(),
         tiers.collect::<String>()
     );
     let policy = Policy::compile(&from_yaml(&text).unwrap()).unwrap();
-    assert_eq!((policy.callers.directory.count(), policy.tiers.len()), (100_000, 1_000));
+    assert_eq!(
+        (policy.callers.directory.count(), policy.tiers.len()),
+        (100_000, 1_000)
+    );
     let mut digest = [0; 32];
     digest[30..].copy_from_slice(&[0x12, 0x34]);
     let values: Vec<_> = policy.callers.directory.find(&digest).unwrap().collect();

@@ -29,7 +29,10 @@ fn root() -> PathBuf {
 }
 
 fn printed() -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_sluicegate")).arg("schema").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+        .arg("schema")
+        .output()
+        .unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
     String::from_utf8(output.stdout).unwrap()
 }
@@ -44,10 +47,15 @@ fn validator(schema: &Value) -> Validator {
 
 /// The files of a folder with this prefix, sorted by name; none if there is no such folder.
 fn files(folder: &str, start: &str) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(root().join(folder)).into_iter().flatten().map(|entry| entry.unwrap());
+    let entries = std::fs::read_dir(root().join(folder))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap());
     let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
     let mut files: Vec<_> = named
-        .filter(|(name, _)| name.starts_with(start) && Path::new(name).extension().is_some_and(|it| it == "yaml"))
+        .filter(|(name, _)| {
+            name.starts_with(start) && Path::new(name).extension().is_some_and(|it| it == "yaml")
+        })
         .map(|(name, path)| (name, std::fs::read_to_string(path).unwrap()))
         .collect();
     files.sort();
@@ -56,35 +64,58 @@ fn files(folder: &str, start: &str) -> Vec<(String, String)> {
 
 /// The content of a document as JSON; `None` for a syntax error, which no schema sees.
 fn tree(text: &str) -> Option<Value> {
-    from_yaml(text).ok().map(|document| serde_json::from_str(&document.to_json()).unwrap())
+    from_yaml(text)
+        .ok()
+        .map(|document| serde_json::from_str(&document.to_json()).unwrap())
 }
 
 /// All valid policies. Some of the end-to-end tests' policies get their limits in the tests, and
 /// are invalid before.
 fn valid_policies() -> Vec<(String, Value)> {
-    let folders = [("envoy/presets", ""), ("envoy/examples", ""), ("tests/policies", "ok_")];
-    let shipped = folders.iter().flat_map(|(folder, start)| files(folder, start));
+    let folders = [
+        ("envoy/presets", ""),
+        ("envoy/examples", ""),
+        ("tests/policies", "ok_"),
+    ];
+    let shipped = folders
+        .iter()
+        .flat_map(|(folder, start)| files(folder, start));
     let shipped = shipped.map(|(name, text)| (name, tree(&text).unwrap()));
-    let tested = files("tests/e2e/policies", "").into_iter().map(|(name, text)| (name, tree(&text).unwrap()));
-    shipped.chain(tested.filter(|(_, document)| errors(document).is_empty())).collect()
+    let tested = files("tests/e2e/policies", "")
+        .into_iter()
+        .map(|(name, text)| (name, tree(&text).unwrap()));
+    shipped
+        .chain(tested.filter(|(_, document)| errors(document).is_empty()))
+        .collect()
 }
 
 fn errors(document: &Value) -> Vec<PolicyError> {
-    Policy::compile(&from_json(document.to_string().as_bytes()).unwrap()).err().unwrap_or_default()
+    Policy::compile(&from_json(document.to_string().as_bytes()).unwrap())
+        .err()
+        .unwrap_or_default()
 }
 
 #[test]
 fn the_checked_in_schema_is_the_printed_one() {
     let checked_in = std::fs::read_to_string(root().join(CHECKED_IN)).unwrap();
-    assert!(checked_in == printed(), "{CHECKED_IN} differs from the types: run `make schema`, and commit it");
+    assert!(
+        checked_in == printed(),
+        "{CHECKED_IN} differs from the types: run `make schema`, and commit it"
+    );
 }
 
 #[test]
 fn the_schema_helps_editors() {
     let schema = schema();
     assert!(jsonschema::meta::is_valid(&schema));
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    assert_eq!((&schema["title"], &schema["$id"]), (&json!("Sluicegate policy"), &Value::Null));
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    assert_eq!(
+        (&schema["title"], &schema["$id"]),
+        (&json!("Sluicegate policy"), &Value::Null)
+    );
     // Every key has a description, and every map states whether it is open.
     let mut schemas = vec![&schema];
     schemas.extend(schema["$defs"].as_object().unwrap().values());
@@ -104,8 +135,10 @@ fn the_schema_accepts_every_valid_policy() {
     let validator = validator(&schema());
     let valid_policies = valid_policies();
     for (name, document) in &valid_policies {
-        let errors: Vec<String> =
-            validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<String> = validator
+            .iter_errors(document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
     }
     assert!(valid_policies.len() >= 15, "{} files", valid_policies.len());
@@ -187,7 +220,11 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
     ),
     (
         "a value that is a secret",
-        &["attribute_header_of_a_credential", "attribute_metadata_of_a_credential", "attribute_query_of_a_credential"],
+        &[
+            "attribute_header_of_a_credential",
+            "attribute_metadata_of_a_credential",
+            "attribute_query_of_a_credential",
+        ],
     ),
     (
         "a capture whose name is defined elsewhere",
@@ -264,14 +301,24 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
 #[test]
 fn the_schema_rejects_all_that_a_schema_can() {
     let validator = validator(&schema());
-    let left: BTreeSet<String> =
-        LEFT_TO_THE_READERS.iter().flat_map(|(_, names)| names.iter().map(|name| format!("bad_{name}.yaml"))).collect();
+    let left: BTreeSet<String> = LEFT_TO_THE_READERS
+        .iter()
+        .flat_map(|(_, names)| names.iter().map(|name| format!("bad_{name}.yaml")))
+        .collect();
     let bad = files("tests/policies", "bad_");
-    let trees = bad.iter().filter_map(|(name, text)| Some((name, tree(text)?)));
+    let trees = bad
+        .iter()
+        .filter_map(|(name, text)| Some((name, tree(text)?)));
     let accepted = trees.filter(|(_, document)| validator.is_valid(document));
     let accepted: BTreeSet<String> = accepted.map(|(name, _)| name.clone()).collect();
     let unexpected: Vec<_> = accepted.difference(&left).collect();
-    assert!(unexpected.is_empty(), "the schema accepts these: {unexpected:#?}");
+    assert!(
+        unexpected.is_empty(),
+        "the schema accepts these: {unexpected:#?}"
+    );
     let refused: Vec<_> = left.difference(&accepted).collect();
-    assert!(refused.is_empty(), "the list has these, but they are rejected or gone: {refused:#?}");
+    assert!(
+        refused.is_empty(),
+        "the list has these, but they are rejected or gone: {refused:#?}"
+    );
 }

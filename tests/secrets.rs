@@ -49,7 +49,9 @@ limits:
 fn directories() -> Vec<String> {
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let long = MARK.repeat(100);
-    let many: String = (0..70).map(|number| format!(", s3cr3t{number}: a")).collect();
+    let many: String = (0..70)
+        .map(|number| format!(", s3cr3t{number}: a"))
+        .collect();
     let mut all: Vec<String> = [
         "s3cr3t",
         "'s3cr3t'",
@@ -100,7 +102,9 @@ fn directories() -> Vec<String> {
         format!("org: a{many}"),
     ] {
         all.push(format!("[{{ sha256: {digest}, {entry} }}]"));
-        all.push(format!("[{{ sha256: {digest}, {entry} }}, {{ sha256: {digest}, {entry} }}]"));
+        all.push(format!(
+            "[{{ sha256: {digest}, {entry} }}, {{ sha256: {digest}, {entry} }}]"
+        ));
         all.push(format!("[{{ {entry} }}, s3cr3t]"));
     }
     all
@@ -114,17 +118,24 @@ fn documents() -> impl Iterator<Item = String> {
 /// Everything that the library prints, for people and for programmers.
 fn printed(text: &str) -> String {
     let read = match from_yaml(text) {
-        Ok(document) => Policy::compile(&document).map_err(|errors| (format!("{errors:?}"), errors)),
+        Ok(document) => {
+            Policy::compile(&document).map_err(|errors| (format!("{errors:?}"), errors))
+        }
         Err(error) => return format!("{error} {error:?}"),
     };
     match read {
         Ok(policy) => format!("{:?}", policy.callers),
-        Err((debug, errors)) => errors.iter().fold(debug, |printed, error| format!("{printed}\n{error}")),
+        Err((debug, errors)) => errors
+            .iter()
+            .fold(debug, |printed, error| format!("{printed}\n{error}")),
     }
 }
 
 fn assert_silent(printed: &str, document: &str) {
-    assert!(!printed.to_lowercase().contains(MARK), "{printed}\n--- of\n{document}");
+    assert!(
+        !printed.to_lowercase().contains(MARK),
+        "{printed}\n--- of\n{document}"
+    );
 }
 
 #[test]
@@ -142,9 +153,13 @@ fn the_library_repeats_nothing_of_the_directory() {
 #[test]
 fn no_error_points_deeper_than_the_digest() {
     for document in documents() {
-        let Ok(tree) = from_yaml(&document) else { continue };
+        let Ok(tree) = from_yaml(&document) else {
+            continue;
+        };
         for error in Policy::compile(&tree).err().unwrap_or_default() {
-            let Some(inside) = error.at.strip_prefix("/callers/directory") else { continue };
+            let Some(inside) = error.at.strip_prefix("/callers/directory") else {
+                continue;
+            };
             let steps: Vec<&str> = inside.split('/').skip(1).collect();
             let known = match steps[..] {
                 [] => true,
@@ -163,13 +178,36 @@ fn the_command_line_repeats_nothing_of_the_directory() {
     for document in documents() {
         std::fs::write(&path, &document).unwrap();
         let address = "127.0.0.1:1";
-        let rendered = ["render", "envoy", "--listen", address, "--upstream", address, "--admin", address];
-        let commands = [vec!["check"], [&rendered[..], &["--wasm", "f.wasm", "--policy"]].concat()];
+        let rendered = [
+            "render",
+            "envoy",
+            "--listen",
+            address,
+            "--upstream",
+            address,
+            "--admin",
+            address,
+        ];
+        let commands = [
+            vec!["check"],
+            [&rendered[..], &["--wasm", "f.wasm", "--policy"]].concat(),
+        ];
         for command in commands {
-            let output = Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(&command).arg(&path).output().unwrap();
+            let output = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+                .args(&command)
+                .arg(&path)
+                .output()
+                .unwrap();
             let valid = command[0] == "render" && output.status.success();
-            let stdout = if valid { String::new() } else { String::from_utf8(output.stdout).unwrap() };
-            assert_silent(&(stdout + &String::from_utf8(output.stderr).unwrap()), &document);
+            let stdout = if valid {
+                String::new()
+            } else {
+                String::from_utf8(output.stdout).unwrap()
+            };
+            assert_silent(
+                &(stdout + &String::from_utf8(output.stderr).unwrap()),
+                &document,
+            );
         }
     }
 }
@@ -177,12 +215,16 @@ fn the_command_line_repeats_nothing_of_the_directory() {
 #[test]
 fn no_typing_error_makes_the_library_repeat_the_directory() {
     // In brackets, so that no typing error moves a line of it out of the directory.
-    let directory = "[{ sha256: s3cr3t, org: &s3cr3t s3cr3t, s3cr3t: 's3cr3t' }, { s3cr3t: { s3cr3t: *s3cr3t } }]";
+    let directory = "[{ sha256: s3cr3t, org: &s3cr3t s3cr3t, s3cr3t: 's3cr3t' }, { s3cr3t: { \
+                     s3cr3t: *s3cr3t } }]";
     let valid = POLICIES[0].replace("DIRECTORY", directory);
     let begin = valid.find("callers").unwrap();
     let end = valid.find("  credentials").unwrap();
     for at in begin..end {
-        let slips = ["", "\"", "'", "{", "}", "[", "]", ",", ": ", "\n", "\t", "- ", "&", "*", "!", "\\", "#", " "];
+        let slips = [
+            "", "\"", "'", "{", "}", "[", "]", ",", ": ", "\n", "\t", "- ", "&", "*", "!", "\\",
+            "#", " ",
+        ];
         for slip in slips {
             let added = [&valid[..at], slip, &valid[at..]].concat();
             let lost = [&valid[..at], slip, &valid[at + 1..]].concat();
@@ -199,12 +241,22 @@ fn no_typing_error_makes_the_library_repeat_the_directory() {
 /// An alias that crosses the border of the directory would repeat its content outside.
 #[test]
 fn no_alias_leads_out_of_the_directory() {
-    for (inside, outside) in [("&a s3cr3t", "*a"), ("s3cr3t", "x"), ("&a s3cr3t", "{ x: *a }"), ("&a s3cr3t", "[*a]")] {
+    for (inside, outside) in [
+        ("&a s3cr3t", "*a"),
+        ("s3cr3t", "x"),
+        ("&a s3cr3t", "{ x: *a }"),
+        ("&a s3cr3t", "[*a]"),
+    ] {
         let text = format!(
-            "version: 1\ncallers:\n  credentials: []\n  directory: [{{ sha256: {inside} }}]\nname: {outside}\nlimits: []\n"
+            "version: 1\ncallers:\n  credentials: []\n  directory: [{{ sha256: {inside} }}]\nname: \
+             {outside}\nlimits: []\n"
         );
         assert_silent(&printed(&text), &text);
     }
     let into = "version: &a s3cr3t\ncallers: { directory: [{ sha256: *a }] }\n";
-    assert!(printed(into).starts_with("line 2, column 34: an alias"), "{}", printed(into));
+    assert!(
+        printed(into).starts_with("line 2, column 34: an alias"),
+        "{}",
+        printed(into)
+    );
 }

@@ -6,8 +6,8 @@ use std::process::Command;
 
 /// The modules of `src/` in the order of the data flow: each may use those before it.
 const ORDER: [&str; 14] = [
-    "base", "host", "limit", "payload", "policy", "store", "queue", "request", "engine", "reply", "observe", "filter",
-    "wasm", "cli",
+    "base", "host", "limit", "payload", "policy", "store", "queue", "request", "engine", "reply",
+    "observe", "filter", "wasm", "cli",
 ];
 
 /// Modules that may not use each other although the order would allow it.
@@ -16,7 +16,11 @@ const APART: [(&str, &str, &str); 7] = [
     ("payload", "host", "the meters are pure"),
     ("policy", "host", "a policy is checked without a proxy"),
     ("queue", "policy", "a queue knows pools, not their callers"),
-    ("store", "policy", "a store knows keys and rules, not their callers"),
+    (
+        "store",
+        "policy",
+        "a store knows keys and rules, not their callers",
+    ),
     ("cli", "filter", "the command line has no streams"),
     ("cli", "wasm", "the command line is native"),
 ];
@@ -39,11 +43,17 @@ const PRIVATE: [&str; 5] = ["home", "root", "Users", "work", "mnt"];
 fn the_repository_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = tracked(root).unwrap_or_else(|| walked(root, ""));
-    assert!(files.iter().any(|file| file == "src/lib.rs"), "{} files, and src/lib.rs is not one", files.len());
+    assert!(
+        files.iter().any(|file| file == "src/lib.rs"),
+        "{} files, and src/lib.rs is not one",
+        files.len()
+    );
     let mut findings = Vec::new();
     for file in files {
         // A tracked file may be missing on disk.
-        let Ok(bytes) = std::fs::read(root.join(&file)) else { continue };
+        let Ok(bytes) = std::fs::read(root.join(&file)) else {
+            continue;
+        };
         findings.extend(inspect(&file, &String::from_utf8_lossy(&bytes)));
     }
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
@@ -52,26 +62,79 @@ fn the_repository_is_tidy() {
 #[test]
 fn every_rule_finds_what_it_forbids() {
     for (file, text, finding) in [
-        ("src/base/a.rs", "\nuse crate::limit::Decision;\n", "src/base/a.rs:2: base may not use limit"),
-        ("src/engine.rs", "fn a() { crate::reply::b() }", "src/engine.rs:1: engine may not use reply"),
-        ("src/policy/a.rs", "use crate::host::fault::Fault;", "src/policy/a.rs:1: policy may not use host"),
-        ("src/cli.rs", "use crate::filter::stream::Stream;", "src/cli.rs:1: cli may not use filter"),
-        ("src/cli.rs", "use crate::{base, filter};", "src/cli.rs:1: one module for each `crate::`"),
-        ("src/helpers.rs", "", "src/helpers.rs:1: helpers has no place in the order of modules"),
-        ("src/bin/a.rs", "sluicegate::policy::b()", "src/bin/a.rs:1: a program uses the crate's cli alone"),
-        ("src/base.rs", &"//\n".repeat(501), "src/base.rs:501: more than 500 lines"),
-        ("tests/a.rs", concat!("// FIX", "ME later"), concat!("tests/a.rs:1: FIX", "ME must not land")),
-        ("tests/a.rs", concat!("#[", "ignore]"), concat!("tests/a.rs:1: #[", "ignore must not land")),
-        ("README.md", concat!("cd /ho", "me/me"), "README.md:1: a path of a private machine"),
+        (
+            "src/base/a.rs",
+            "\nuse crate::limit::Decision;\n",
+            "src/base/a.rs:2: base may not use limit",
+        ),
+        (
+            "src/engine.rs",
+            "fn a() { crate::reply::b() }",
+            "src/engine.rs:1: engine may not use reply",
+        ),
+        (
+            "src/policy/a.rs",
+            "use crate::host::fault::Fault;",
+            "src/policy/a.rs:1: policy may not use host",
+        ),
+        (
+            "src/cli.rs",
+            "use crate::filter::stream::Stream;",
+            "src/cli.rs:1: cli may not use filter",
+        ),
+        (
+            "src/cli.rs",
+            "use crate::{base, filter};",
+            "src/cli.rs:1: one module for each `crate::`",
+        ),
+        (
+            "src/helpers.rs",
+            "",
+            "src/helpers.rs:1: helpers has no place in the order of modules",
+        ),
+        (
+            "src/bin/a.rs",
+            "sluicegate::policy::b()",
+            "src/bin/a.rs:1: a program uses the crate's cli alone",
+        ),
+        (
+            "src/base.rs",
+            &"//\n".repeat(501),
+            "src/base.rs:501: more than 500 lines",
+        ),
+        (
+            "tests/a.rs",
+            concat!("// FIX", "ME later"),
+            concat!("tests/a.rs:1: FIX", "ME must not land"),
+        ),
+        (
+            "tests/a.rs",
+            concat!("#[", "ignore]"),
+            concat!("tests/a.rs:1: #[", "ignore must not land"),
+        ),
+        (
+            "README.md",
+            concat!("cd /ho", "me/me"),
+            "README.md:1: a path of a private machine",
+        ),
     ] {
         let found = inspect(file, text);
-        assert!(found.len() == 1 && found[0].starts_with(finding), "{file}: {found:?}, not {finding}");
+        assert!(
+            found.len() == 1 && found[0].starts_with(finding),
+            "{file}: {found:?}, not {finding}"
+        );
     }
     for (file, text) in [
-        ("src/engine.rs", "use crate::base::time::Span;\nuse crate::engine::Verdict;"),
+        (
+            "src/engine.rs",
+            "use crate::base::time::Span;\nuse crate::engine::Verdict;",
+        ),
         ("src/wasm/host.rs", "//! See [`crate::cli`]."),
         ("src/bin/a.rs", "sluicegate::cli::main()"),
-        ("README.md", concat!("https://example.org/home/page and target/wo", "rk/x")),
+        (
+            "README.md",
+            concat!("https://example.org/home/page and target/wo", "rk/x"),
+        ),
     ] {
         assert_eq!(inspect(file, text), [""; 0], "{file}");
     }
@@ -80,10 +143,15 @@ fn every_rule_finds_what_it_forbids() {
 #[test]
 fn every_link_leads_to_a_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pages = tracked(root).unwrap_or_else(|| walked(root, "")).into_iter().filter(|file| file.ends_with(".md"));
+    let pages = tracked(root)
+        .unwrap_or_else(|| walked(root, ""))
+        .into_iter()
+        .filter(|file| file.ends_with(".md"));
     for page in pages {
         let folder = root.join(&page).parent().unwrap().to_owned();
-        let Ok(text) = std::fs::read_to_string(root.join(&page)) else { continue };
+        let Ok(text) = std::fs::read_to_string(root.join(&page)) else {
+            continue;
+        };
         for link in links(&text).filter(|link| !link.contains("://")) {
             let file = link.split('#').next().unwrap_or_default();
             assert!(folder.join(file).exists(), "{page}: {link} does not exist");
@@ -94,7 +162,10 @@ fn every_link_leads_to_a_file() {
 #[test]
 fn links_are_found() {
     let text = "[a](b.md) and [c](d/e.md#f), a call(x), [g](https://h.example/) and [i](#j)";
-    assert_eq!(links(text).collect::<Vec<_>>(), ["b.md", "d/e.md#f", "https://h.example/", "#j"]);
+    assert_eq!(
+        links(text).collect::<Vec<_>>(),
+        ["b.md", "d/e.md#f", "https://h.example/", "#j"]
+    );
 }
 
 #[test]
@@ -119,40 +190,65 @@ fn the_pinned_rust_is_the_oldest_supported() {
     let pinned = std::fs::read_to_string(root.join("rust-toolchain.toml")).unwrap();
     let oldest = env!("CARGO_PKG_RUST_VERSION");
     assert!(
-        pinned.contains(&format!("channel = \"{oldest}.")) || pinned.contains(&format!("channel = \"{oldest}\"")),
+        pinned.contains(&format!("channel = \"{oldest}."))
+            || pinned.contains(&format!("channel = \"{oldest}\"")),
         "rust-toolchain.toml does not pin {oldest}, the `rust-version` of Cargo.toml"
     );
 }
 
 /// The targets of the Markdown links in `text`.
 fn links(text: &str) -> impl Iterator<Item = &str> {
-    text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0))
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(')')?.0))
 }
 
 /// The findings in one file, each as `file:line: rule`.
 fn inspect(file: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
-    let mut find = |index: usize, what: String| findings.push(format!("{file}:{}: {what}", index.saturating_add(1)));
+    let mut find = |index: usize, what: String| {
+        findings.push(format!("{file}:{}: {what}", index.saturating_add(1)))
+    };
     let is_rust = file.ends_with(".rs");
-    let module = file.strip_prefix("src/").and_then(|rest| rest.split(['/', '.']).next());
+    let module = file
+        .strip_prefix("src/")
+        .and_then(|rest| rest.split(['/', '.']).next());
     if let Some(module) = module
         && !["lib", "bin"].contains(&module)
         && !ORDER.contains(&module)
     {
-        find(0, format!("{module} has no place in the order of modules: {}", ORDER.join(" < ")));
+        find(
+            0,
+            format!(
+                "{module} has no place in the order of modules: {}",
+                ORDER.join(" < ")
+            ),
+        );
     }
     if is_rust && text.lines().count() > LINES_MAX {
-        find(LINES_MAX, format!("more than {LINES_MAX} lines: it has become two ideas"));
+        find(
+            LINES_MAX,
+            format!("more than {LINES_MAX} lines: it has become two ideas"),
+        );
     }
     for (index, line) in text.lines().enumerate() {
-        for word in UNFINISHED.iter().filter(|word| is_rust && line.contains(**word)) {
+        for word in UNFINISHED
+            .iter()
+            .filter(|word| is_rust && line.contains(**word))
+        {
             find(index, format!("{word} must not land"));
         }
         if names_private_path(line) {
             find(index, "a path of a private machine".to_owned());
         }
-        let Some(module) = module.filter(|_| !line.trim_start().starts_with("//")) else { continue };
-        let prefix = if module == "bin" { "sluicegate::" } else { "crate::" };
+        let Some(module) = module.filter(|_| !line.trim_start().starts_with("//")) else {
+            continue;
+        };
+        let prefix = if module == "bin" {
+            "sluicegate::"
+        } else {
+            "crate::"
+        };
         for used in line.split(prefix).skip(1) {
             if let Err(why) = may_use(module, used) {
                 find(index, why);
@@ -167,18 +263,31 @@ fn may_use(module: &str, used: &str) -> Result<(), String> {
     if used.starts_with('{') {
         return Err("one module for each `crate::`".to_owned());
     }
-    let used = used.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next().unwrap_or_default();
+    let used = used
+        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .next()
+        .unwrap_or_default();
     let place = |module: &str| ORDER.iter().position(|known| *known == module);
     if module == "bin" {
-        return if used == "cli" { Ok(()) } else { Err("a program uses the crate's cli alone".to_owned()) };
+        return if used == "cli" {
+            Ok(())
+        } else {
+            Err("a program uses the crate's cli alone".to_owned())
+        };
     }
-    if let Some((.., why)) = APART.iter().find(|(user, what, _)| (*user, *what) == (module, used)) {
+    if let Some((.., why)) = APART
+        .iter()
+        .find(|(user, what, _)| (*user, *what) == (module, used))
+    {
         return Err(format!("{module} may not use {used}: {why}"));
     }
     if place(used).is_some_and(|used| Some(used) <= place(module)) {
         return Ok(());
     }
-    Err(format!("{module} may not use {used}: the order is {}", ORDER.join(" < ")))
+    Err(format!(
+        "{module} may not use {used}: the order is {}",
+        ORDER.join(" < ")
+    ))
 }
 
 /// Whether `line` contains an absolute path that begins with one of [`PRIVATE`].
@@ -195,15 +304,29 @@ fn names_private_path(line: &str) -> bool {
 
 /// The files of the repository, including those not yet added; `None` without git or its data.
 fn tracked(root: &Path) -> Option<Vec<String>> {
-    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let output = Command::new("git").args(list).current_dir(root).output().ok()?;
-    let names = String::from_utf8(output.stdout).ok().filter(|names| output.status.success() && !names.is_empty())?;
+    let list = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ];
+    let output = Command::new("git")
+        .args(list)
+        .current_dir(root)
+        .output()
+        .ok()?;
+    let names = String::from_utf8(output.stdout)
+        .ok()
+        .filter(|names| output.status.success() && !names.is_empty())?;
     Some(names.split_terminator('\0').map(str::to_owned).collect())
 }
 
 /// The same without git, approximately.
 fn walked(root: &Path, below: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(root.join(below)) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(root.join(below)) else {
+        return Vec::new();
+    };
     let mut files = Vec::new();
     for entry in entries.flatten() {
         let name = format!("{below}{}", entry.file_name().display());

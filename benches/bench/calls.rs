@@ -36,8 +36,14 @@ const CALLS: [(&str, &str); 14] = [
 pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     let traffic = &TRAFFIC[0];
     let policy = traffic.policy(paths);
-    assert!(fs::exists(&paths.calls).unwrap(), "{} does not exist", paths.calls.display());
-    let filters = [Filter::Missing, Filter::Noop].into_iter().chain(CALLS.map(|(name, _)| Filter::Call(name)));
+    assert!(
+        fs::exists(&paths.calls).unwrap(),
+        "{} does not exist",
+        paths.calls.display()
+    );
+    let filters = [Filter::Missing, Filter::Noop]
+        .into_iter()
+        .chain(CALLS.map(|(name, _)| Filter::Call(name)));
     let (ports, listeners): (Vec<u16>, Vec<_>) = filters
         .map(|filter| {
             let port = free_port();
@@ -47,19 +53,39 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     let envoy = Envoy::start(paths, listeners, None);
     let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
     let costs = Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut clients, |_, _, client| {
-        let cost = envoy.micros(|| client.send(REQUESTS_PER_ROUND, |number| traffic.request(number), admitted));
+        let cost = envoy.micros(|| {
+            client.send(
+                REQUESTS_PER_ROUND,
+                |number| traffic.request(number),
+                admitted,
+            )
+        });
         cost / REQUESTS_PER_ROUND as f64
     });
-    let [missing, noop, calls @ ..] = &costs[..] else { return };
-    let mut table = Table::new("calls", "Processor time of Envoy per host call", &[("one", "µs", 2)]);
-    table.row("a stream of a filter that does nothing", [Figure::of(&over(noop, missing))]);
+    let [missing, noop, calls @ ..] = &costs[..] else {
+        return;
+    };
+    let mut table = Table::new(
+        "calls",
+        "Processor time of Envoy per host call",
+        &[("one", "µs", 2)],
+    );
+    table.row(
+        "a stream of a filter that does nothing",
+        [Figure::of(&over(noop, missing))],
+    );
     for ((_, name), costs) in CALLS.iter().zip(calls) {
-        let one: Vec<f64> = over(costs, noop).iter().map(|added| added / TIMES).collect();
+        let one: Vec<f64> = over(costs, noop)
+            .iter()
+            .map(|added| added / TIMES)
+            .collect();
         table.row(*name, [Figure::of(&one)]);
     }
     table.note(format!(
-        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, with eight such calls per request. \
-         Half of the rounds are between the numbers in parentheses. The first row is relative to no filter, the other \
+        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, with eight such \
+         calls per request. \
+         Half of the rounds are between the numbers in parentheses. The first row is relative to \
+         no filter, the other \
          rows to the first.",
         noop.len()
     ));

@@ -12,13 +12,17 @@ pub(crate) type Connection = BufReader<TcpStream>;
 pub(crate) fn connect(port: u16) -> Connection {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
     BufReader::new(stream)
 }
 
 /// Begins an upload of `length` bytes with its first bytes; returns the number of bytes sent.
 pub(crate) fn begin(connection: &mut Connection, head: &str, length: usize, first: &[u8]) -> usize {
-    let head = format!("POST /items HTTP/1.1\r\nhost: gateway\r\n{head}\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /items HTTP/1.1\r\nhost: gateway\r\n{head}\r\ncontent-length: {length}\r\n\r\n"
+    );
     let stream = connection.get_mut();
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(first).unwrap();
@@ -46,7 +50,9 @@ impl Client {
     }
 
     pub(crate) fn of(connections: usize, port: u16) -> Self {
-        Self { connections: (0..connections).map(|_| connect(port)).collect() }
+        Self {
+            connections: (0..connections).map(|_| connect(port)).collect(),
+        }
     }
 
     /// Sends `requests` requests, each with the path and header lines for its number, one at a time
@@ -59,7 +65,11 @@ impl Client {
         mut answered: impl FnMut(u16),
     ) {
         for first in (0..requests).step_by(self.connections.len()) {
-            let mut turn = self.connections.iter_mut().take(requests - first).collect::<Vec<_>>();
+            let mut turn = self
+                .connections
+                .iter_mut()
+                .take(requests - first)
+                .collect::<Vec<_>>();
             for (number, connection) in (first..).zip(&mut turn) {
                 let (path, lines) = request(number);
                 let text = format!(
@@ -85,7 +95,9 @@ pub(crate) fn fields(connection: &mut Connection, lines: &str) -> Vec<String> {
     let text = format!("GET / HTTP/1.1\r\nhost: gateway\r\n{lines}\r\n\r\n");
     connection.get_mut().write_all(text.as_bytes()).unwrap();
     let mut fields = Vec::new();
-    admitted(read(connection, |line| fields.push(line.trim_end().to_owned())));
+    admitted(read(connection, |line| {
+        fields.push(line.trim_end().to_owned())
+    }));
     fields
 }
 

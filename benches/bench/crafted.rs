@@ -64,7 +64,9 @@ pub(crate) fn parts(text: &[u8], bytes: usize, encode: fn(&[u8]) -> Vec<u8>) -> 
 pub(crate) fn archive(text: &[u8], entries: usize) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for entry in 0..entries {
-        archive.start_file(format!("{entry:05}"), SimpleFileOptions::default()).unwrap();
+        archive
+            .start_file(format!("{entry:05}"), SimpleFileOptions::default())
+            .unwrap();
         archive.write_all(text).unwrap();
     }
     archive.finish().unwrap().into_inner()
@@ -86,7 +88,12 @@ pub(crate) fn zstd_of_zeros(runs: usize) -> Vec<u8> {
         let [low, middle, high, _] = (BLOCK << 3 | 1 << 1 | last).to_le_bytes();
         [low, middle, high, 0]
     };
-    [&b"\x28\xb5\x2f\xfd\0\x68"[..], &run(0).repeat(runs - 1), &run(1)].concat()
+    [
+        &b"\x28\xb5\x2f\xfd\0\x68"[..],
+        &run(0).repeat(runs - 1),
+        &run(1),
+    ]
+    .concat()
 }
 
 /// This many frames, each with one empty block.
@@ -108,7 +115,14 @@ pub(crate) fn gzip_of_empty_tables(eights: usize) -> Vec<u8> {
     }
     // A literal, 138 and 117 zeros, the end of the block; a distance. The code of 1 is 0, that of
     // 18 is 1.
-    block.put(0, 1).put(1, 1).put(138 - 11, 7).put(1, 1).put(117 - 11, 7).put(0, 1).put(0, 1);
+    block
+        .put(0, 1)
+        .put(1, 1)
+        .put(138 - 11, 7)
+        .put(1, 1)
+        .put(117 - 11, 7)
+        .put(0, 1)
+        .put(0, 1);
     // The end of the block.
     block.put(1, 1);
     let mut eight = Bits::default();
@@ -146,7 +160,11 @@ pub(crate) fn brotli_of_contexts(blocks: usize, bytes: u64) -> Vec<u8> {
             stream.put(0, 1);
         } else {
             // The first type of literals lasts for the whole block.
-            stream.put(ALL.0, ALL.1).one(0, 9).one(25, 5).put(65_535, 24);
+            stream
+                .put(ALL.0, ALL.1)
+                .one(0, 9)
+                .one(25, 5)
+                .put(65_535, 24);
         }
         // One type of commands and of distances; neither postfix nor direct codes; a mode for each
         // type of literals.
@@ -172,7 +190,12 @@ pub(crate) fn brotli_of_contexts(blocks: usize, bytes: u64) -> Vec<u8> {
 /// The header of an uncompressed block of 16 MiB, and a few of its bytes.
 pub(crate) fn brotli_of_a_window() -> Vec<u8> {
     let mut stream = Bits::default();
-    stream.put(15, 4).put(0, 1).put(2, 2).put((16 << 20) - 1, 24).put(1, 1);
+    stream
+        .put(15, 4)
+        .put(0, 1)
+        .put(2, 2)
+        .put((16 << 20) - 1, 24)
+        .put(1, 1);
     [stream.bytes, b"a few bytes".to_vec()].concat()
 }
 
@@ -189,7 +212,8 @@ impl Bits {
             if self.length.is_multiple_of(8) {
                 self.bytes.push(0);
             }
-            *self.bytes.last_mut().unwrap() |= ((value.checked_shr(bit).unwrap_or(0) & 1) as u8) << (self.length % 8);
+            *self.bytes.last_mut().unwrap() |=
+                ((value.checked_shr(bit).unwrap_or(0) & 1) as u8) << (self.length % 8);
             self.length += 1;
         }
         self

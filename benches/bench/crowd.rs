@@ -40,8 +40,16 @@ struct Store {
 }
 
 const STORES: [Store; 2] = [
-    Store { name: "keys_max: 100000, the default", keys_max: 100_000, memory_mb: 300 },
-    Store { name: "keys_max: 15000000, room for all", keys_max: 15_000_000, memory_mb: MEMORY_MB },
+    Store {
+        name: "keys_max: 100000, the default",
+        keys_max: 100_000,
+        memory_mb: 300,
+    },
+    Store {
+        name: "keys_max: 15000000, room for all",
+        keys_max: 15_000_000,
+        memory_mb: MEMORY_MB,
+    },
 ];
 
 /// Measures memory, evictions and processor time after each step, with room for few keys and for
@@ -50,7 +58,10 @@ pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     for store in &STORES {
         let free = machine::free_mb();
         if free < store.memory_mb {
-            let why = format!("{free} MB of memory are free, but it may need {} MB", store.memory_mb);
+            let why = format!(
+                "{free} MB of memory are free, but it may need {} MB",
+                store.memory_mb
+            );
             report.missing("crowd", store.name, &why);
             continue;
         }
@@ -69,8 +80,17 @@ impl Store {
         let envoy = Envoy::start(paths, listeners.collect(), None);
         let [mut without, mut with] = ports.map(Client::connect);
         let mut filling = Client::of(CONNECTIONS, ports[1]);
-        let mut table = Table::new("crowd", format!("Distinct keys, with {}", self.name), &COLUMNS);
-        let known = |number: usize| ("/known".to_owned(), format!("x-key: known-{}", number % KNOWN));
+        let mut table = Table::new(
+            "crowd",
+            format!("Distinct keys, with {}", self.name),
+            &COLUMNS,
+        );
+        let known = |number: usize| {
+            (
+                "/known".to_owned(),
+                format!("x-key: known-{}", number % KNOWN),
+            )
+        };
         with.send(2 * KNOWN, known, admitted);
         let end = Instant::now() + Duration::from_secs(SECONDS_MAX);
         let mut requests = 0;
@@ -81,23 +101,31 @@ impl Store {
                 while sent < more && Instant::now() < end {
                     let count = (more - sent).min(BLOCK);
                     let start = first + sent;
-                    let new = |number| ("/new".to_owned(), format!("x-key: new-{}", start + number));
+                    let new =
+                        |number| ("/new".to_owned(), format!("x-key: new-{}", start + number));
                     filling.send(count, new, admitted);
                     sent += count;
                 }
             });
             requests += sent;
             if sent < more {
-                let why = format!("only {} keys were sent in {SECONDS_MAX} s", requests * KEYS_PER_REQUEST);
+                let why = format!(
+                    "only {} keys were sent in {SECONDS_MAX} s",
+                    requests * KEYS_PER_REQUEST
+                );
                 report.missing("crowd", &format!("{step} keys with {}", self.name), &why);
                 break;
             }
             let resident = envoy.resident_bytes() as f64 / 1e6;
             let evicted = envoy.counted("records_evicted_total") as f64;
-            let costs = Rounds::new(ROUNDS, 10).costs(&mut [&mut without, &mut with], |round, _, client| {
-                let request = |number| known(round * REQUESTS_PER_ROUND + number);
-                envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted)) / REQUESTS_PER_ROUND as f64
-            });
+            let costs = Rounds::new(ROUNDS, 10).costs(
+                &mut [&mut without, &mut with],
+                |round, _, client| {
+                    let request = |number| known(round * REQUESTS_PER_ROUND + number);
+                    envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted))
+                        / REQUESTS_PER_ROUND as f64
+                },
+            );
             let each = spent / (sent * KEYS_PER_REQUEST) as f64;
             let figures = [
                 Figure::one(resident),
@@ -108,9 +136,12 @@ impl Store {
             table.row(format!("{} keys", requests * KEYS_PER_REQUEST), figures);
         }
         table.note(format!(
-            "Memory is the process's memory that no file backs. Each request brings {KEYS_PER_REQUEST} keys, one for \
-             each limit that applies; the last column is all of Envoy's processor time for such a request, divided by \
-             its keys. One limit applies to the {KNOWN} known callers. After a row that evicts, they may be new again."
+            "Memory is the process's memory that no file backs. Each request brings \
+             {KEYS_PER_REQUEST} keys, one for \
+             each limit that applies; the last column is all of Envoy's processor time for such a \
+             request, divided by \
+             its keys. One limit applies to the {KNOWN} known callers. After a row that evicts, \
+             they may be new again."
         ));
         report.add(&table);
     }
@@ -119,10 +150,13 @@ impl Store {
     fn policy(&self, paths: &Paths) -> PathBuf {
         let limit = |name: &str, path: &str| {
             format!(
-                "  - {{ name: {name}, for: {{ routes: [{path}] }}, per: [key], bucket: {{ burst: 300, refill: 1/d }} }}\n"
+                "  - {{ name: {name}, for: {{ routes: [{path}] }}, per: [key], bucket: {{ burst: \
+                 300, refill: 1/d }} }}\n"
             )
         };
-        let limits: String = (0..KEYS_PER_REQUEST).map(|number| limit(&format!("new-{number}"), "/new")).collect();
+        let limits: String = (0..KEYS_PER_REQUEST)
+            .map(|number| limit(&format!("new-{number}"), "/new"))
+            .collect();
         let text = format!(
             "version: 1\nname: crowd\nstore: {{ keys_max: {} }}\n\
              callers:\n  credentials: [{{ name: key, header: x-key }}]\n  unknown: anonymous\n\

@@ -26,7 +26,10 @@ impl Paths {
     /// Files that last as long as the program are below `scratch`.
     pub(crate) fn from_environment(scratch: &str) -> Self {
         let path = |name: &str| {
-            PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run `make bench`")))
+            PathBuf::from(
+                std::env::var_os(name)
+                    .unwrap_or_else(|| panic!("{name} is not set: run `make bench`")),
+            )
         };
         Self {
             envoy: path("ENVOY"),
@@ -41,7 +44,11 @@ impl Paths {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// The upstream on a port, without a bound on concurrent requests.
@@ -71,18 +78,34 @@ impl Envoy {
     }
 
     /// The same with this number of workers.
-    pub(crate) fn start_with(paths: &Paths, listeners: Vec<Value>, upstream: Option<u16>, workers: u32) -> Self {
+    pub(crate) fn start_with(
+        paths: &Paths,
+        listeners: Vec<Value>,
+        upstream: Option<u16>,
+        workers: u32,
+    ) -> Self {
         let ports: Vec<u16> = listeners
             .iter()
-            .map(|listener| listener["address"]["socket_address"]["port_value"].as_u64().unwrap() as u16)
+            .map(|listener| {
+                listener["address"]["socket_address"]["port_value"]
+                    .as_u64()
+                    .unwrap() as u16
+            })
             .collect();
         let clusters: Vec<Value> = upstream.map(cluster).into_iter().collect();
-        let resources = json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });
+        let resources =
+            json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });
         let mut envoy = Self::spawn(paths, resources, &["--concurrency", &workers.to_string()]);
         let begun = Instant::now();
-        while !ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+        while !ports
+            .iter()
+            .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
+        {
             envoy.must_run();
-            assert!(begun.elapsed() < Duration::from_secs(60), "Envoy does not listen");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "Envoy does not listen"
+            );
             sleep(Duration::from_millis(2));
         }
         envoy
@@ -91,12 +114,17 @@ impl Envoy {
     /// Starts an Envoy that watches a file of listeners, which [`offer`] replaces.
     pub(crate) fn watching(paths: &Paths, file: &Path) -> Self {
         offer(file, &[]);
-        let source = json!({ "path_config_source": { "path": file }, "resource_api_version": "V3" });
+        let source =
+            json!({ "path_config_source": { "path": file }, "resource_api_version": "V3" });
         let resources = json!({
             "node": { "id": "bench", "cluster": "bench" },
             "dynamic_resources": { "lds_config": source },
         });
-        Self::spawn(paths, resources, &["--concurrency", "1", "--drain-time-s", "1"])
+        Self::spawn(
+            paths,
+            resources,
+            &["--concurrency", "1", "--drain-time-s", "1"],
+        )
     }
 
     fn spawn(paths: &Paths, mut bootstrap: Value, arguments: &[&str]) -> Self {
@@ -106,12 +134,24 @@ impl Envoy {
         let file = paths.scratch.path().join("bootstrap.json");
         fs::write(&file, bootstrap.to_string()).unwrap();
         let mut command = Command::new(&paths.envoy);
-        command.args(arguments).args(["--disable-hot-restart", "-l", "error", "-c"]).arg(&file);
-        Self { child: end_with_this_process(&mut command).stderr(Stdio::inherit()).spawn().unwrap(), admin }
+        command
+            .args(arguments)
+            .args(["--disable-hot-restart", "-l", "error", "-c"])
+            .arg(&file);
+        Self {
+            child: end_with_this_process(&mut command)
+                .stderr(Stdio::inherit())
+                .spawn()
+                .unwrap(),
+            admin,
+        }
     }
 
     pub(crate) fn must_run(&mut self) {
-        assert!(self.child.try_wait().unwrap().is_none(), "Envoy does not run; see its message above");
+        assert!(
+            self.child.try_wait().unwrap().is_none(),
+            "Envoy does not run; see its message above"
+        );
     }
 
     /// The processor time of all threads so far.
@@ -142,13 +182,20 @@ impl Envoy {
     pub(crate) fn allocated_bytes(&self) -> u64 {
         let answer = self.admin("/memory");
         let json = &answer[answer.find('{').unwrap()..=answer.rfind('}').unwrap()];
-        serde_json::from_str::<Value>(json).unwrap()["allocated"].as_str().unwrap().parse().unwrap()
+        serde_json::from_str::<Value>(json).unwrap()["allocated"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// The anonymous memory of the process. It includes the VM's memory, which no allocator counts.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
     }
 
@@ -160,12 +207,19 @@ impl Envoy {
     /// The sum of the counters that match a pattern; 0 if there is none yet.
     pub(crate) fn counted(&self, pattern: &str) -> u64 {
         let answer = self.admin(&format!("/stats?filter={pattern}"));
-        answer.lines().filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
+        answer
+            .lines()
+            .filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok())
+            .sum()
     }
 
     fn admin(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
@@ -187,7 +241,11 @@ pub(crate) fn offer(file: &Path, listeners: &[Value]) {
         listener
     });
     let new = file.with_extension("new");
-    fs::write(&new, json!({ "resources": typed.collect::<Vec<_>>() }).to_string()).unwrap();
+    fs::write(
+        &new,
+        json!({ "resources": typed.collect::<Vec<_>>() }).to_string(),
+    )
+    .unwrap();
     fs::rename(new, file).unwrap();
 }
 
@@ -199,7 +257,10 @@ pub(crate) fn end_with_this_process(command: &mut Command) -> &mut Command {
 
         use rustix::process::{Signal, set_parent_process_death_signal};
 
-        #[allow(unsafe_code, reason = "one system call between fork and exec, which allocates nothing")]
+        #[allow(
+            unsafe_code,
+            reason = "one system call between fork and exec, which allocates nothing"
+        )]
         // SAFETY: `prctl` may be called there.
         unsafe {
             command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));

@@ -31,7 +31,13 @@ pub(crate) fn latency(paths: &Paths, report: &mut Report) {
     );
     for workers in [1, 2] {
         let port = free_port();
-        let listeners = vec![listener(paths, &policy, port, Filter::Sluicegate, Answer::Upstream)];
+        let listeners = vec![listener(
+            paths,
+            &policy,
+            port,
+            Filter::Sluicegate,
+            Answer::Upstream,
+        )];
         let _envoy = Envoy::start_with(paths, listeners, Some(upstream), workers);
         let (mut alone, mut handed) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -53,12 +59,22 @@ pub(crate) fn latency(paths: &Paths, report: &mut Report) {
             admitted(receive(&mut second));
             handed.push(begun.elapsed());
         }
-        for (name, mut times) in [("the slot is free", alone), ("the request waits for the slot", handed)] {
+        for (name, mut times) in [
+            ("the slot is free", alone),
+            ("the request waits for the slot", handed),
+        ] {
             times.sort_unstable();
-            let at = |tenths: usize| Figure::one(times[times.len() * tenths / 10].as_nanos() as f64 / 1e3);
-            table.row(format!("{workers} workers, {name}").replace("1 workers", "1 worker"), [at(5), at(9)]);
+            let at = |tenths: usize| {
+                Figure::one(times[times.len() * tenths / 10].as_nanos() as f64 / 1e3)
+            };
+            table.row(
+                format!("{workers} workers, {name}").replace("1 workers", "1 worker"),
+                [at(5), at(9)],
+            );
         }
     }
-    table.note(format!("{ROUNDS} rounds each, of two requests that share one slot of a pool."));
+    table.note(format!(
+        "{ROUNDS} rounds each, of two requests that share one slot of a pool."
+    ));
     report.add(&table);
 }

@@ -28,8 +28,11 @@ const TEXT: usize = 4_000_000;
 const ZEROS: usize = 64 << 20;
 
 /// The policies: one counts the bytes as sent, one decodes, one reads JSON.
-const LIMITS: [(&str, &str); 3] =
-    [("bytes", "bytes: 1GB"), ("decoded", "decoded_bytes: 500MB"), ("json", "json: { depth: 1024 }")];
+const LIMITS: [(&str, &str); 3] = [
+    ("bytes", "bytes: 1GB"),
+    ("decoded", "decoded_bytes: 500MB"),
+    ("json", "json: { depth: 1024 }"),
+];
 const BYTES: usize = 0;
 const DECODED: usize = 1;
 const JSON: usize = 2;
@@ -48,14 +51,29 @@ impl Body {
     fn encoded(name: &str, encodings: &str, bytes: Vec<u8>, decoded: usize) -> Self {
         let (behind, head) = match encodings {
             "" => ("ZIP".to_owned(), "content-type: application/zip".to_owned()),
-            _ => (format!("`{encodings}`"), format!("content-encoding: {encodings}")),
+            _ => (
+                format!("`{encodings}`"),
+                format!("content-encoding: {encodings}"),
+            ),
         };
-        Self { name: format!("{name}, {behind}"), head, bytes, decoded: Some(decoded), limit: DECODED }
+        Self {
+            name: format!("{name}, {behind}"),
+            head,
+            bytes,
+            decoded: Some(decoded),
+            limit: DECODED,
+        }
     }
 
     fn json(name: &str, bytes: Vec<u8>) -> Self {
         let head = "content-type: application/json".to_owned();
-        Self { name: format!("JSON, {name}"), head, bytes, decoded: None, limit: JSON }
+        Self {
+            name: format!("JSON, {name}"),
+            head,
+            bytes,
+            decoded: None,
+            limit: JSON,
+        }
     }
 
     fn uploads(&self) -> usize {
@@ -101,10 +119,26 @@ fn in_pieces() -> Vec<Body> {
     let text = lines(1_000_000);
     let of_text = |name, encodings, bytes| Body::encoded(name, encodings, bytes, text.len());
     vec![
-        of_text("text flushed every 100 bytes", "gzip", crafted::gzip_flushed(&text, PIECE)),
-        of_text("text flushed every 100 bytes", "br", crafted::brotli_flushed(&text, PIECE)),
-        of_text("text, a member for every 100 bytes", "gzip", crafted::parts(&text, PIECE, gzip)),
-        of_text("text, a frame for every 100 bytes", "zstd", crafted::parts(&text, PIECE, crafted::zstd)),
+        of_text(
+            "text flushed every 100 bytes",
+            "gzip",
+            crafted::gzip_flushed(&text, PIECE),
+        ),
+        of_text(
+            "text flushed every 100 bytes",
+            "br",
+            crafted::brotli_flushed(&text, PIECE),
+        ),
+        of_text(
+            "text, a member for every 100 bytes",
+            "gzip",
+            crafted::parts(&text, PIECE, gzip),
+        ),
+        of_text(
+            "text, a frame for every 100 bytes",
+            "zstd",
+            crafted::parts(&text, PIECE, crafted::zstd),
+        ),
     ]
 }
 
@@ -127,20 +161,52 @@ fn empty() -> Vec<Body> {
     let members = gzip(&[]);
     let empty = |name, encodings, bytes| Body::encoded(name, encodings, bytes, 0);
     vec![
-        empty("empty blocks", "gzip", crafted::gzip_of_empty_blocks(200_000)),
+        empty(
+            "empty blocks",
+            "gzip",
+            crafted::gzip_of_empty_blocks(200_000),
+        ),
         empty("empty blocks", "gzip, gzip", twice.clone()),
         empty("empty blocks", "gzip, gzip, gzip", thrice.clone()),
         empty("empty blocks", "gzip, gzip, gzip, gzip", gzip(&thrice)),
-        empty("empty blocks with tables", "gzip", crafted::gzip_of_empty_tables(10_000)),
-        empty("empty blocks with tables", "gzip, gzip", gzip(&crafted::gzip_of_empty_tables(10_000))),
+        empty(
+            "empty blocks with tables",
+            "gzip",
+            crafted::gzip_of_empty_tables(10_000),
+        ),
+        empty(
+            "empty blocks with tables",
+            "gzip, gzip",
+            gzip(&crafted::gzip_of_empty_tables(10_000)),
+        ),
         empty("empty members", "gzip", members.repeat(50_000)),
         empty("empty members", "gzip, gzip", gzip(&members.repeat(50_000))),
         empty("empty entries", "", crafted::archive(&[], 9_000)),
-        empty("empty frames", "zstd", crafted::zstd_of_empty_frames(100_000)),
-        empty("empty frames", "zstd, gzip", gzip(&crafted::zstd_of_empty_frames(100_000))),
-        empty("empty blocks of metadata", "br", crafted::brotli_of_empty_metadata(1_000_000)),
-        empty("empty blocks of metadata", "br, gzip", gzip(&crafted::brotli_of_empty_metadata(1_000_000))),
-        empty("a window of 16 MiB, a few bytes", "br", crafted::brotli_of_a_window()),
+        empty(
+            "empty frames",
+            "zstd",
+            crafted::zstd_of_empty_frames(100_000),
+        ),
+        empty(
+            "empty frames",
+            "zstd, gzip",
+            gzip(&crafted::zstd_of_empty_frames(100_000)),
+        ),
+        empty(
+            "empty blocks of metadata",
+            "br",
+            crafted::brotli_of_empty_metadata(1_000_000),
+        ),
+        empty(
+            "empty blocks of metadata",
+            "br, gzip",
+            gzip(&crafted::brotli_of_empty_metadata(1_000_000)),
+        ),
+        empty(
+            "a window of 16 MiB, a few bytes",
+            "br",
+            crafted::brotli_of_a_window(),
+        ),
     ]
 }
 
@@ -148,30 +214,55 @@ fn contexts() -> Vec<Body> {
     const BLOCKS: usize = 200;
     const BLOCK: usize = 20_000;
     let stream = crafted::brotli_of_contexts(BLOCKS, BLOCK as u64);
-    vec![Body::encoded("16,384 contexts for every 20,000 zeros", "br", stream, (BLOCKS + 1) * BLOCK)]
+    vec![Body::encoded(
+        "16,384 contexts for every 20,000 zeros",
+        "br",
+        stream,
+        (BLOCKS + 1) * BLOCK,
+    )]
 }
 
 /// The most expensive known shapes of JSON.
 fn json() -> Vec<Body> {
     const BYTES: usize = 2_400_000;
-    let array = |item: &str| format!("[{}0]", format!("{item},").repeat(BYTES / (item.len() + 1))).into_bytes();
+    let array = |item: &str| {
+        format!("[{}0]", format!("{item},").repeat(BYTES / (item.len() + 1))).into_bytes()
+    };
     vec![
         Body::json("empty objects and names", array("{\"\":{}}")),
         Body::json("arrays in arrays", array("[[[[[[[[]]]]]]]]")),
         Body::json("numbers with exponents", array("1e5")),
-        Body::json("escapes alone", format!("\"{}\"", "\\u0061".repeat(BYTES / 6)).into_bytes()),
+        Body::json(
+            "escapes alone",
+            format!("\"{}\"", "\\u0061".repeat(BYTES / 6)).into_bytes(),
+        ),
     ]
 }
 
 /// Measures processor time for each body, added over one whose bytes are only counted, and the
 /// longest turn.
 pub(crate) fn measure(paths: &Paths, report: &mut Report) {
-    let mut bodies: Vec<Body> =
-        [ordinary(), in_pieces(), zeros(), empty(), contexts(), json()].into_iter().flatten().collect();
+    let mut bodies: Vec<Body> = [
+        ordinary(),
+        in_pieces(),
+        zeros(),
+        empty(),
+        contexts(),
+        json(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let upstream = upstream::serve();
     let ports = LIMITS.map(|_| free_port());
     let listeners = LIMITS.iter().zip(ports).map(|((name, payload), port)| {
-        listener(paths, &policy(paths, name, payload), port, Filter::Sluicegate, Answer::Upstream)
+        listener(
+            paths,
+            &policy(paths, name, payload),
+            port,
+            Filter::Sluicegate,
+            Answer::Upstream,
+        )
     });
     let envoy = Envoy::start(paths, listeners.collect(), Some(upstream));
     let mut worker = envoy.worker();
@@ -214,7 +305,9 @@ fn longest_turns(
     let mut longest = vec![Vec::new(); bodies.len()];
     for (number, (place, start)) in begun.iter().enumerate() {
         let end = begun.get(number + 1).map_or(f64::MAX, |(_, end)| *end);
-        let within = turns.iter().filter(|turn| (*start..end).contains(&turn.begun));
+        let within = turns
+            .iter()
+            .filter(|turn| (*start..end).contains(&turn.begun));
         longest[*place].push(most(within.map(|turn| turn.millis)));
     }
     Ok(longest)
@@ -259,7 +352,11 @@ fn add_table(
     );
     for (place, body) in bodies.iter().enumerate() {
         let added = over(&costs[place], &counted[place]);
-        let per = |bytes: usize| (bytes >= SMALL).then(|| Figure::one(median(&added) * MB / bytes as f64)).flatten();
+        let per = |bytes: usize| {
+            (bytes >= SMALL)
+                .then(|| Figure::one(median(&added) * MB / bytes as f64))
+                .flatten()
+        };
         table.row(
             body.name.as_str(),
             [
@@ -270,17 +367,26 @@ fn add_table(
                 per(body.bytes.len()),
                 body.decoded.filter(|_| answers[place] == 200).and_then(per),
                 turns.get(place).and_then(|turns| Figure::of(turns)),
-                turns.get(place).and_then(|turns| Figure::one(most(turns.iter().copied()))),
-                first.get(place).and_then(|turns| Figure::one(most(turns.iter().copied()))),
+                turns
+                    .get(place)
+                    .and_then(|turns| Figure::one(most(turns.iter().copied()))),
+                first
+                    .get(place)
+                    .and_then(|turns| Figure::one(most(turns.iter().copied()))),
             ],
         );
     }
     table.note(format!(
-        "Medians of {} rounds, interleaved. Half of the rounds are between the numbers in parentheses. The added time is \
-         relative to the same bytes under a limit that only counts them. Bodies below {SMALL} bytes have no figure per MB. \
-         A turn is the worker's processor time between two waits for events: with one body at a time, at most a callback \
-         for data, a tick, and Envoy's reading, copying and writing of 1 MiB. `perf` records the turns in \
-         {ROUNDS_OF_TURNS} rounds of their own, and the last column in one round before all others.",
+        "Medians of {} rounds, interleaved. Half of the rounds are between the numbers in \
+         parentheses. The added time is \
+         relative to the same bytes under a limit that only counts them. Bodies below {SMALL} \
+         bytes have no figure per MB. \
+         A turn is the worker's processor time between two waits for events: with one body at a \
+         time, at most a callback \
+         for data, a tick, and Envoy's reading, copying and writing of 1 MiB. `perf` records the \
+         turns in \
+         {ROUNDS_OF_TURNS} rounds of their own, and the last column in one round before all \
+         others.",
         costs[0].len(),
     ));
     report.add(&table);

@@ -28,7 +28,8 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
     for (kind, rule) in RULES {
         let policy = paths.scratch.path().join("keys.yaml");
         let text = format!(
-            "version: 1\nname: keys\ncallers:\n  credentials: [{{ name: api_key, header: x-api-key }}]\n  unknown: anonymous\n\
+            "version: 1\nname: keys\ncallers:\n  credentials: [{{ name: api_key, header: x-api-key \
+             }}]\n  unknown: anonymous\n\
             limits: [{{ name: one, for: {{ routes: [\"/keys\"] }}, per: [api_key], {rule} }}]\n"
         );
         fs::write(&policy, text).unwrap();
@@ -36,12 +37,17 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
         let listener = listener(paths, &policy, port, Filter::Sluicegate, Answer::Direct);
         let envoy = Envoy::start(paths, vec![listener], None);
         let mut client = Client::connect(port);
-        let key = |path: &'static str| move |number| (path.to_owned(), format!("x-api-key: key-{number}"));
+        let key = |path: &'static str| {
+            move |number| (path.to_owned(), format!("x-api-key: key-{number}"))
+        };
         client.send(WARM, key("/warm"), admitted);
         let before = envoy.allocated_bytes();
         client.send(KEYS, key("/keys"), admitted);
         let grown = envoy.allocated_bytes().saturating_sub(before) as f64;
-        table.row(kind, [Figure::one(grown / 1e3), Figure::one(grown / KEYS as f64)]);
+        table.row(
+            kind,
+            [Figure::one(grown / 1e3), Figure::one(grown / KEYS as f64)],
+        );
     }
     report.add(&table);
 }

@@ -35,16 +35,30 @@ const KINDS: [(&str, Filter); 4] = [
 /// Measures the median and the 99th percentile of each, under the same load.
 pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
     if !installed() {
-        report.missing("latency", "everything", "oha could not be installed; see cargo's message above");
+        report.missing(
+            "latency",
+            "everything",
+            "oha could not be installed; see cargo's message above",
+        );
         return;
     }
-    let policy = TRAFFIC[0].policy_with(paths, "latency", "bucket: { burst: 1000000000, refill: 1000000/s }");
+    let policy = TRAFFIC[0].policy_with(
+        paths,
+        "latency",
+        "bucket: { burst: 1000000000, refill: 1000000/s }",
+    );
     let ports = KINDS.map(|_| free_port());
-    let listeners =
-        KINDS.iter().zip(ports).map(|((_, filter), port)| listener(paths, &policy, port, *filter, Answer::Direct));
+    let listeners = KINDS
+        .iter()
+        .zip(ports)
+        .map(|((_, filter), port)| listener(paths, &policy, port, *filter, Answer::Direct));
     let _envoy = Envoy::start(paths, listeners.collect(), None);
     // Warm all up before the first measurement.
-    let most = ports.map(|port| load(port, None)["summary"]["requestsPerSec"].as_f64().unwrap());
+    let most = ports.map(|port| {
+        load(port, None)["summary"]["requestsPerSec"]
+            .as_f64()
+            .unwrap()
+    });
     for (share, divisor) in LOADS {
         let rate = (most[0] / divisor) as u64;
         let mut times = [const { [Vec::new(), Vec::new()] }; KINDS.len()];
@@ -60,7 +74,13 @@ pub(crate) fn under_load(paths: &Paths, report: &mut Report) {
     }
 }
 
-fn add_table(report: &mut Report, share: &str, rate: u64, times: &[[Vec<f64>; 2]; KINDS.len()], most: &[f64]) {
+fn add_table(
+    report: &mut Report,
+    share: &str,
+    rate: u64,
+    times: &[[Vec<f64>; 2]; KINDS.len()],
+    most: &[f64],
+) {
     let mut table = Table::new(
         "latency",
         format!("Answers at {rate} requests per second, {share} of the maximum without a filter"),
@@ -75,14 +95,23 @@ fn add_table(report: &mut Report, share: &str, rate: u64, times: &[[Vec<f64>; 2]
     for (index, (name, _)) in KINDS.iter().enumerate() {
         let mut figures = Vec::new();
         for (times, base) in times[index].iter().zip(&times[0]) {
-            figures.extend([Figure::of(times), if index > 0 { Figure::of(&over(times, base)) } else { None }]);
+            figures.extend([
+                Figure::of(times),
+                if index > 0 {
+                    Figure::of(&over(times, base))
+                } else {
+                    None
+                },
+            ]);
         }
         figures.push(Figure::one(most[index]));
         table.row(*name, figures);
     }
     table.note(format!(
-        "{ROUNDS} rounds of {SECONDS} s, interleaved, from oha {OHA_VERSION} with {CONNECTIONS} connections at a constant \
-         rate. The time of a request that is sent late begins when it should have been sent. The client runs on the same \
+        "{ROUNDS} rounds of {SECONDS} s, interleaved, from oha {OHA_VERSION} with {CONNECTIONS} \
+         connections at a constant \
+         rate. The time of a request that is sent late begins when it should have been sent. The \
+         client runs on the same \
          {} cores and uses more of them than Envoy does, so most of each time is the client's own.",
         machine::cores()
     ));
@@ -107,11 +136,17 @@ fn load(port: u16, rate: Option<u64>) -> Value {
     if let Some(rate) = rate {
         command.args(["-q", &rate.to_string(), "--latency-correction"]);
     }
-    command.arg(format!("http://127.0.0.1:{port}{path}")).stdin(Stdio::null()).stderr(Stdio::inherit());
+    command
+        .arg(format!("http://127.0.0.1:{port}{path}"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
     let output = end_with_this_process(&mut command).output().unwrap();
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     let statuses = summary["statusCodeDistribution"].as_object().unwrap();
-    assert!(statuses.keys().all(|status| status == "200"), "responses other than 200: {statuses:?}");
+    assert!(
+        statuses.keys().all(|status| status == "200"),
+        "responses other than 200: {statuses:?}"
+    );
     summary
 }
 
@@ -121,7 +156,16 @@ fn installed() -> bool {
         return true;
     }
     eprintln!("building oha {OHA_VERSION}, which sends the load (once, some minutes) …");
-    let arguments = ["install", "--quiet", "--root", "target/tools", "oha", "--version", OHA_VERSION, "--locked"];
+    let arguments = [
+        "install",
+        "--quiet",
+        "--root",
+        "target/tools",
+        "oha",
+        "--version",
+        OHA_VERSION,
+        "--locked",
+    ];
     let mut command = Command::new("cargo");
     // Linked in less time than its author's settings need, and in a build directory of its own.
     command.args(arguments).envs([
@@ -129,7 +173,9 @@ fn installed() -> bool {
         ("CARGO_PROFILE_RELEASE_LTO", "off"),
         ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ]);
-    let built = end_with_this_process(&mut command).status().is_ok_and(|status| status.success());
+    let built = end_with_this_process(&mut command)
+        .status()
+        .is_ok_and(|status| status.success());
     drop(fs::remove_dir_all(BUILD));
     built
 }

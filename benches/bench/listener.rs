@@ -35,18 +35,35 @@ pub(crate) enum Answer {
 
 pub(crate) const LOCAL_BURST: usize = 1_000;
 
-const LUA: &str = "function envoy_on_request(handle) key = handle:headers():get(\"authorization\") end";
+const LUA: &str =
+    "function envoy_on_request(handle) key = handle:headers():get(\"authorization\") end";
 
 /// The rendered listener, without its access log.
-pub(crate) fn listener(paths: &Paths, policy: &Path, port: u16, filter: Filter, answer: Answer) -> Value {
+pub(crate) fn listener(
+    paths: &Paths,
+    policy: &Path,
+    port: u16,
+    filter: Filter,
+    answer: Answer,
+) -> Value {
     let output = Command::new(&paths.cli)
-        .args(["render", "listeners", "--listen", &format!("127.0.0.1:{port}"), "--policy"])
+        .args([
+            "render",
+            "listeners",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--policy",
+        ])
         .arg(policy)
         .arg("--wasm")
         .arg(&paths.wasm)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let rendered: Value = serde_saphyr::from_str(str::from_utf8(&output.stdout).unwrap()).unwrap();
     let mut listener = rendered["resources"][0].clone();
     listener.as_object_mut().unwrap().remove("@type");
@@ -58,7 +75,11 @@ pub(crate) fn listener(paths: &Paths, policy: &Path, port: u16, filter: Filter, 
         route.as_object_mut().unwrap().remove("route");
         route["direct_response"] = json!({ "status": 200 });
     }
-    replace_first(filter, paths, manager["http_filters"].as_array_mut().unwrap());
+    replace_first(
+        filter,
+        paths,
+        manager["http_filters"].as_array_mut().unwrap(),
+    );
     listener
 }
 
@@ -77,10 +98,18 @@ fn replace_first(filter: Filter, paths: &Paths, filters: &mut Vec<Value>) {
         Filter::Floor => wasm("floor", &paths.floor),
         Filter::Call(name) => wasm(name, &paths.calls),
         Filter::Local => {
-            filters[0] = native("local_ratelimit", "local_ratelimit.v3.LocalRateLimit", &local_ratelimit())
+            filters[0] = native(
+                "local_ratelimit",
+                "local_ratelimit.v3.LocalRateLimit",
+                &local_ratelimit(),
+            )
         }
         Filter::Lua => {
-            filters[0] = native("lua", "lua.v3.Lua", &json!({ "default_source_code": { "inline_string": LUA } }))
+            filters[0] = native(
+                "lua",
+                "lua.v3.Lua",
+                &json!({ "default_source_code": { "inline_string": LUA } }),
+            )
         }
         Filter::Sluicegate => {}
     }
@@ -88,7 +117,9 @@ fn replace_first(filter: Filter, paths: &Paths, filters: &mut Vec<Value>) {
 
 fn native(name: &str, kind: &str, settings: &Value) -> Value {
     let mut settings = settings.clone();
-    settings["@type"] = json!(format!("type.googleapis.com/envoy.extensions.filters.http.{kind}"));
+    settings["@type"] = json!(format!(
+        "type.googleapis.com/envoy.extensions.filters.http.{kind}"
+    ));
     json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": settings })
 }
 

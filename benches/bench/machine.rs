@@ -9,7 +9,10 @@ use crate::envoy::Paths;
 
 pub(crate) fn describe() -> Value {
     let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("unknown");
     json!({
         "cpu": model.trim_start_matches([' ', '\t', ':']),
         "cores": cores(),
@@ -46,13 +49,19 @@ pub(crate) fn free_mb() -> u64 {
 /// Whether the kernel counts the processor time of each thread, in nanoseconds.
 pub(crate) fn counts_processor_time() -> bool {
     // A thread that has run this far has used some.
-    read("/proc/thread-self/schedstat").split(' ').next().is_some_and(|nanos| nanos.parse().is_ok_and(|it: u64| it > 0))
+    read("/proc/thread-self/schedstat")
+        .split(' ')
+        .next()
+        .is_some_and(|nanos| nanos.parse().is_ok_and(|it: u64| it > 0))
 }
 
 fn memory_kb(name: &str) -> u64 {
     let text = read("/proc/meminfo");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0)
 }
 
 fn read(file: &str) -> String {
@@ -61,6 +70,11 @@ fn read(file: &str) -> String {
 
 /// The output of a command; empty if it fails.
 fn output_of(command: &mut Command) -> String {
-    let output = command.output().ok().filter(|output| output.status.success());
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success());
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
 }

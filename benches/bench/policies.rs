@@ -40,7 +40,13 @@ enum Kind {
     Applying,
 }
 
-const KINDS: [Kind; 5] = [Kind::Limits, Kind::LimitsByAttribute, Kind::Routes, Kind::Directory, Kind::Overrides];
+const KINDS: [Kind; 5] = [
+    Kind::Limits,
+    Kind::LimitsByAttribute,
+    Kind::Routes,
+    Kind::Directory,
+    Kind::Overrides,
+];
 
 impl Kind {
     fn name(self) -> &'static str {
@@ -57,28 +63,53 @@ impl Kind {
     fn text(self, name: &str, count: usize) -> String {
         let list = |line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
         // An entry with an organization would take precedence over the header.
-        let (entries, says) = if self == Self::Directory { (count, "org: org") } else { (1, "user: user") };
-        let entries =
-            (0..entries).map(|n| format!("    - {{ sha256: {}, {says}-{n} }}\n", sha256(&format!("key-{n}"))));
+        let (entries, says) = if self == Self::Directory {
+            (count, "org: org")
+        } else {
+            (1, "user: user")
+        };
+        let entries = (0..entries).map(|n| {
+            format!(
+                "    - {{ sha256: {}, {says}-{n} }}\n",
+                sha256(&format!("key-{n}"))
+            )
+        });
         let mut text = format!(
-            "version: 1\nname: {name}\ncallers:\n  credentials: [{{ name: api_key, header: x-api-key }}]\n  directory:\n{}\
+            "version: 1\nname: {name}\ncallers:\n  credentials: [{{ name: api_key, header: \
+             x-api-key }}]\n  directory:\n{}\
              \x20 attributes: {{ org: [{{ header: x-org, trusted: true }}] }}\n",
             entries.collect::<String>()
         );
         match self {
             Self::Limits => {
-                let limit =
-                    |n| format!("  - {{ name: l{n}, for: {{ routes: [\"GET /l{n}/*\"] }}, per: [org], {BUCKET} }}\n");
+                let limit = |n| {
+                    format!(
+                        "  - {{ name: l{n}, for: {{ routes: [\"GET /l{n}/*\"] }}, per: \
+                                 [org], {BUCKET} }}\n"
+                    )
+                };
                 write!(text, "limits:\n{}", list(&limit))
             }
             Self::LimitsByAttribute => {
-                let limit = |n| format!("  - {{ name: l{n}, for: {{ org: org-{n} }}, per: [org], {BUCKET} }}\n");
+                let limit = |n| {
+                    format!(
+                        "  - {{ name: l{n}, for: {{ org: org-{n} }}, per: [org], \
+                                         {BUCKET} }}\n"
+                    )
+                };
                 write!(text, "limits:\n{}", list(&limit))
             }
             Self::Routes => {
                 let route = |n| format!("      - GET /l{n}/*\n");
-                let limit = format!("limits: [{{ name: all, for: {{ tier: many }}, per: [org], {BUCKET} }}]");
-                write!(text, "tiers:\n  - name: many\n    routes:\n{}{limit}\n", list(&route))
+                let limit = format!(
+                    "limits: [{{ name: all, for: {{ tier: many }}, per: [org], \
+                                     {BUCKET} }}]"
+                );
+                write!(
+                    text,
+                    "tiers:\n  - name: many\n    routes:\n{}{limit}\n",
+                    list(&route)
+                )
             }
             Self::Directory => writeln!(text, "limits: [{{ name: all, per: [org], {BUCKET} }}]"),
             Self::Overrides => {
@@ -114,38 +145,64 @@ impl Policy {
     fn request(&self, number: usize) -> (String, String) {
         let part = number % MET * self.count / MET;
         let of = |kind, otherwise| if self.kind == kind { part } else { otherwise };
-        let path = if self.kind == Kind::Routes { of(Kind::Routes, 0) } else { of(Kind::Limits, 0) };
+        let path = if self.kind == Kind::Routes {
+            of(Kind::Routes, 0)
+        } else {
+            of(Kind::Limits, 0)
+        };
         // The directory identifies the organization of the key; in other policies, the header does.
         let org = match self.kind {
             Kind::Directory => String::new(),
             Kind::LimitsByAttribute | Kind::Overrides => format!("x-org: org-{part}\r\n"),
             Kind::Limits | Kind::Routes | Kind::Applying => "x-org: org-0\r\n".to_owned(),
         };
-        (format!("/l{path}/items"), format!("{org}x-api-key: key-{}", of(Kind::Directory, 0)))
+        (
+            format!("/l{path}/items"),
+            format!("{org}x-api-key: key-{}", of(Kind::Directory, 0)),
+        )
     }
 }
 
 /// Measures load time and processor time per request, by the size of the policy.
 pub(crate) fn measure(paths: &Paths, report: &mut Report) {
-    let sized = KINDS.iter().flat_map(|kind| SIZES.map(|count| Policy { kind: *kind, count }));
-    let applying = APPLYING.map(|count| Policy { kind: Kind::Applying, count });
+    let sized = KINDS
+        .iter()
+        .flat_map(|kind| SIZES.map(|count| Policy { kind: *kind, count }));
+    let applying = APPLYING.map(|count| Policy {
+        kind: Kind::Applying,
+        count,
+    });
     let policies: Vec<Policy> = applying.into_iter().chain(sized).collect();
     let loads = loads(paths, &policies);
     let costs = requests(paths, &policies);
     let mut table = Table::new(
         "policies",
         "The size of a policy",
-        &[("policy", "KB", 0), ("load", "ms", 0), ("a request, added over no filter", "µs", 2)],
+        &[
+            ("policy", "KB", 0),
+            ("load", "ms", 0),
+            ("a request, added over no filter", "µs", 2),
+        ],
     );
     for ((policy, loads), cost) in policies.iter().zip(&loads).zip(&costs[1..]) {
         let size = policy.kind.text("p", policy.count).len() as f64 / 1e3;
         let name = format!("{}: {}", policy.kind.name(), policy.count);
-        table.row(name, [Figure::one(size), Figure::of(loads), Figure::of(&over(cost, &costs[0]))]);
+        table.row(
+            name,
+            [
+                Figure::one(size),
+                Figure::of(loads),
+                Figure::of(&over(cost, &costs[0])),
+            ],
+        );
     }
     table.note(format!(
-        "Load: the time from the new listener's file to its first answer, median of {LOADS}, in an Envoy that has already \
-         compiled the filter. Envoy loads the policy three times (on trial, in the main thread, in the worker). Requests: \
-         {} rounds of {REQUESTS_PER_ROUND}, interleaved, which use {MET} of the routes, entries, overrides or limits in turn.",
+        "Load: the time from the new listener's file to its first answer, median of {LOADS}, in an \
+         Envoy that has already \
+         compiled the filter. Envoy loads the policy three times (on trial, in the main thread, in \
+         the worker). Requests: \
+         {} rounds of {REQUESTS_PER_ROUND}, interleaved, which use {MET} of the routes, entries, \
+         overrides or limits in turn.",
         costs[0].len()
     ));
     report.add(&table);
@@ -156,9 +213,18 @@ fn loads(paths: &Paths, policies: &[Policy]) -> Vec<Vec<f64>> {
     let file = paths.scratch.path().join("listeners.json");
     let mut envoy = Envoy::watching(paths, &file);
     // Kept, so that Envoy keeps the compiled filter.
-    let first = Policy { kind: Kind::Applying, count: 1 };
+    let first = Policy {
+        kind: Kind::Applying,
+        count: 1,
+    };
     let port = free_port();
-    let stays = listener(paths, &first.file(paths, "first"), port, Filter::Sluicegate, Answer::Direct);
+    let stays = listener(
+        paths,
+        &first.file(paths, "first"),
+        port,
+        Filter::Sluicegate,
+        Answer::Direct,
+    );
     offer(&file, std::slice::from_ref(&stays));
     answers(&mut envoy, port);
     let mut times = vec![Vec::new(); policies.len()];
@@ -194,26 +260,44 @@ fn answers(envoy: &mut Envoy, port: u16) {
             }
         }
         envoy.must_run();
-        assert!(begun.elapsed() < Duration::from_secs(60), "Envoy does not apply the policy");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "Envoy does not apply the policy"
+        );
         sleep(Duration::from_millis(1));
     }
 }
 
 /// The microseconds per request, without a filter, then with each policy.
 fn requests(paths: &Paths, policies: &[Policy]) -> Vec<Vec<f64>> {
-    let plain = Policy { kind: Kind::Applying, count: 1 };
+    let plain = Policy {
+        kind: Kind::Applying,
+        count: 1,
+    };
     let kinds: Vec<(&Policy, Filter)> = std::iter::once((&plain, Filter::Missing))
         .chain(policies.iter().map(|policy| (policy, Filter::Sluicegate)))
         .collect();
     let ports: Vec<u16> = kinds.iter().map(|_| free_port()).collect();
-    let listeners = kinds.iter().zip(&ports).enumerate().map(|(number, ((policy, filter), port))| {
-        listener(paths, &policy.file(paths, &format!("q{number}")), *port, *filter, Answer::Direct)
-    });
+    let listeners =
+        kinds
+            .iter()
+            .zip(&ports)
+            .enumerate()
+            .map(|(number, ((policy, filter), port))| {
+                listener(
+                    paths,
+                    &policy.file(paths, &format!("q{number}")),
+                    *port,
+                    *filter,
+                    Answer::Direct,
+                )
+            });
     let envoy = Envoy::start(paths, listeners.collect(), None);
     let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
     Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut clients, |round, place, client| {
         let (policy, _) = kinds[place];
         let request = |number| policy.request(round * REQUESTS_PER_ROUND + number);
-        envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted)) / REQUESTS_PER_ROUND as f64
+        envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted))
+            / REQUESTS_PER_ROUND as f64
     })
 }

@@ -20,12 +20,18 @@ impl Figure {
     /// The median of values, with their quartiles.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let [low, median, high] = quartiles(values);
-        Some(Self { median, between: Some([low, high]) })
+        Some(Self {
+            median,
+            between: Some([low, high]),
+        })
     }
 
     /// A number that was measured or computed once.
     pub(crate) fn one(value: f64) -> Option<Self> {
-        Some(Self { median: value, between: None })
+        Some(Self {
+            median: value,
+            between: None,
+        })
     }
 }
 
@@ -43,7 +49,13 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(part: &'static str, title: impl Into<String>, columns: &[Column]) -> Self {
-        Self { part, title: title.into(), columns: columns.to_vec(), rows: Vec::new(), notes: Vec::new() }
+        Self {
+            part,
+            title: title.into(),
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// Adds figures in the order of the columns; missing ones at the end stay empty.
@@ -61,7 +73,11 @@ impl Table {
     fn markdown(&self) -> String {
         let mut text = format!("\n### {}\n\n|", self.title);
         for (name, unit, _) in &self.columns {
-            let unit = if unit.is_empty() { String::new() } else { format!(", {unit}") };
+            let unit = if unit.is_empty() {
+                String::new()
+            } else {
+                format!(", {unit}")
+            };
             write!(text, " | {name}{unit}").unwrap();
         }
         writeln!(text, " |\n|---|{}", "---:|".repeat(self.columns.len())).unwrap();
@@ -94,7 +110,9 @@ impl Table {
         let rows = self.rows.iter().map(|(name, figures)| {
             let mut fields = Map::new();
             for (figure, (column, unit, _)) in figures.iter().zip(&self.columns) {
-                let Some(Figure { median, between }) = figure else { continue };
+                let Some(Figure { median, between }) = figure else {
+                    continue;
+                };
                 let mut value = json!({ "value": median, "unit": unit });
                 if let Some([low, high]) = between {
                     value["low"] = json!(low);
@@ -145,10 +163,17 @@ impl Report {
     }
 
     fn write(&self) {
-        fs::write(&self.file, serde_json::to_string_pretty(&self.whole).unwrap()).unwrap();
+        fs::write(
+            &self.file,
+            serde_json::to_string_pretty(&self.whole).unwrap(),
+        )
+        .unwrap();
     }
 }
 
 fn flat(objects: &[&Value]) -> Map<String, Value> {
-    objects.iter().flat_map(|object| object.as_object().unwrap().clone()).collect()
+    objects
+        .iter()
+        .flat_map(|object| object.as_object().unwrap().clone())
+        .collect()
 }

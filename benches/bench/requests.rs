@@ -55,7 +55,10 @@ fn kinds(paths: &Paths) -> Vec<Kind> {
         other("host call floor", Filter::Floor),
         other("Envoy's local_ratelimit, a bucket per key", Filter::Local),
         other("Envoy's Lua, reads a header", Filter::Lua),
-        Kind { policy: bucket, ..other("sluicegate, a bucket per key", Filter::Sluicegate) },
+        Kind {
+            policy: bucket,
+            ..other("sluicegate, a bucket per key", Filter::Sluicegate)
+        },
     ];
     kinds.extend(TRAFFIC.iter().map(|traffic| Kind {
         name: format!("preset {}", traffic.preset),
@@ -64,7 +67,11 @@ fn kinds(paths: &Paths) -> Vec<Kind> {
         policy: traffic.policy(paths),
         answer: 200,
     }));
-    kinds.push(Kind { policy: empty, answer: 429, ..other("preset enterprise-v2, refused", Filter::Sluicegate) });
+    kinds.push(Kind {
+        policy: empty,
+        answer: 429,
+        ..other("preset enterprise-v2, refused", Filter::Sluicegate)
+    });
     kinds
 }
 
@@ -72,8 +79,10 @@ fn kinds(paths: &Paths) -> Vec<Kind> {
 pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
     let kinds = kinds(paths);
     let ports: Vec<u16> = kinds.iter().map(|_| free_port()).collect();
-    let listeners =
-        kinds.iter().zip(&ports).map(|(kind, port)| listener(paths, &kind.policy, *port, kind.filter, Answer::Direct));
+    let listeners = kinds
+        .iter()
+        .zip(&ports)
+        .map(|(kind, port)| listener(paths, &kind.policy, *port, kind.filter, Answer::Direct));
     let envoy = Envoy::start(paths, listeners.collect(), None);
     let mut clients: Vec<Client> = ports.into_iter().map(Client::connect).collect();
     for (kind, client) in kinds.iter().zip(&mut clients) {
@@ -88,7 +97,8 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         let kind = &kinds[place];
         let request = |number| kind.traffic.request(round * REQUESTS_PER_ROUND + number);
         let answered = |status| assert_eq!(status, kind.answer, "{}", kind.name);
-        envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, answered)) / REQUESTS_PER_ROUND as f64
+        envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, answered))
+            / REQUESTS_PER_ROUND as f64
     });
     let mut table = Table::new(
         "requests",
@@ -105,13 +115,17 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         let mut figures = vec![Figure::of(&costs[index])];
         if index > 0 {
             figures.push(Figure::of(&added[index]));
-            figures.extend([NOOP, FLOOR].map(|base| Figure::one(median(&added[index]) / median(&added[base]))));
+            figures.extend(
+                [NOOP, FLOOR].map(|base| Figure::one(median(&added[index]) / median(&added[base]))),
+            );
         }
         table.row(&kind.name, figures);
     }
     table.note(format!(
-        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, of {CALLERS} callers in turn. Half of the \
-         rounds are between the numbers in parentheses. One worker answers without an upstream and writes no access log. \
+        "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, of {CALLERS} \
+         callers in turn. Half of the \
+         rounds are between the numbers in parentheses. One worker answers without an upstream and \
+         writes no access log. \
          The ratios compare what each variant adds over no filter.",
         costs[0].len()
     ));
@@ -120,9 +134,18 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
 
 /// Checks that Envoy's own filter counts each key separately, as its row claims.
 fn limits_each_key(client: &mut Client) {
-    let of = |key: &'static str| move |_| ("/v2/things".to_owned(), format!("authorization: Bearer {key}"));
+    let of = |key: &'static str| {
+        move |_| {
+            (
+                "/v2/things".to_owned(),
+                format!("authorization: Bearer {key}"),
+            )
+        }
+    };
     let mut refused = 0;
-    client.send(LOCAL_BURST + 8, of("first"), |status| refused += usize::from(status == 429));
+    client.send(LOCAL_BURST + 8, of("first"), |status| {
+        refused += usize::from(status == 429)
+    });
     assert_eq!(refused, 8, "local_ratelimit does not limit a key");
     client.send(16, of("second"), admitted);
 }

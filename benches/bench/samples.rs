@@ -88,7 +88,9 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 fn archive(text: &[u8], entries: usize) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for entry in 0..entries {
-        archive.start_file(format!("record-{entry}.json"), SimpleFileOptions::default()).unwrap();
+        archive
+            .start_file(format!("record-{entry}.json"), SimpleFileOptions::default())
+            .unwrap();
         archive.write_all(text).unwrap();
     }
     archive.finish().unwrap().into_inner()
@@ -118,13 +120,18 @@ impl Words {
 
     /// As long as an identifier of 128 bits, which does not compress.
     fn id(&mut self) -> String {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        (0..22).map(|_| char::from(DIGITS[(self.next() >> 20) as usize % 64])).collect()
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        (0..22)
+            .map(|_| char::from(DIGITS[(self.next() >> 20) as usize % 64]))
+            .collect()
     }
 
     fn some(&mut self, count: usize) -> String {
-        const SYLLABLES: [&str; 16] =
-            ["ma", "ter", "in", "on", "a", "re", "con", "tion", "al", "ver", "so", "ly", "qui", "est", "pro", "u"];
+        const SYLLABLES: [&str; 16] = [
+            "ma", "ter", "in", "on", "a", "re", "con", "tion", "al", "ver", "so", "ly", "qui",
+            "est", "pro", "u",
+        ];
         let mut text = String::new();
         for number in 0..count {
             if number > 0 {

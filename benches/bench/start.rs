@@ -14,7 +14,10 @@ const ROUNDS: usize = 7;
 pub(crate) fn time(paths: &Paths, report: &mut Report) {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        for (filter, times) in [Filter::Missing, Filter::Sluicegate].into_iter().zip(&mut times) {
+        for (filter, times) in [Filter::Missing, Filter::Sluicegate]
+            .into_iter()
+            .zip(&mut times)
+        {
             let policy = Path::new("envoy/presets/enterprise-v2.yaml");
             let listener = listener(paths, policy, free_port(), filter, Answer::Direct);
             let begun = Instant::now();
@@ -23,9 +26,19 @@ pub(crate) fn time(paths: &Paths, report: &mut Report) {
         }
     }
     let [without, with] = times;
-    let mut table = Table::new("start", "Envoy's start until it listens", &[("whole", "ms", 0), ("added", "ms", 0)]);
+    let mut table = Table::new(
+        "start",
+        "Envoy's start until it listens",
+        &[("whole", "ms", 0), ("added", "ms", 0)],
+    );
     table.row("no filter", [Figure::of(&without)]);
-    table.row("preset enterprise-v2", [Figure::of(&with), Figure::of(&over(&with, &without))]);
-    table.note(format!("Medians of {ROUNDS} starts each. V8 compiles the module once and all workers share the code."));
+    table.row(
+        "preset enterprise-v2",
+        [Figure::of(&with), Figure::of(&over(&with, &without))],
+    );
+    table.note(format!(
+        "Medians of {ROUNDS} starts each. V8 compiles the module once and all \
+                        workers share the code."
+    ));
     report.add(&table);
 }

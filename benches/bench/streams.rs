@@ -33,9 +33,18 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
         &[("whole", "KB", 1), ("added over no-op", "KB", 1)],
     );
     let mut noop = 0.0;
-    for kind in Kind::all(Samples::of(1)).into_iter().filter(|kind| !FEW.contains(&kind.name)) {
+    for kind in Kind::all(Samples::of(1))
+        .into_iter()
+        .filter(|kind| !FEW.contains(&kind.name))
+    {
         let port = free_port();
-        let listener = listener(paths, &kind.policy(paths), port, kind.filter, Answer::Upstream);
+        let listener = listener(
+            paths,
+            &kind.policy(paths),
+            port,
+            kind.filter,
+            Answer::Upstream,
+        );
         let envoy = Envoy::start(paths, vec![listener], Some(upstream));
         let mut first = client::connect(port);
         for _ in 0..40 {
@@ -53,7 +62,11 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
                 // Bytes that pass are gone before more arrive, so that only kept bytes add up.
                 let begun = Instant::now();
                 while envoy.received_bytes() < expected {
-                    assert!(begun.elapsed() < Duration::from_secs(10), "{}: a stream was refused", kind.name);
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(10),
+                        "{}: a stream was refused",
+                        kind.name
+                    );
                     sleep(Duration::from_millis(1));
                 }
             }
@@ -64,11 +77,14 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
         if kind.filter == Filter::Noop {
             noop = each;
         }
-        let added = (kind.filter == Filter::Sluicegate).then(|| Figure::one(each - noop)).flatten();
+        let added = (kind.filter == Filter::Sluicegate)
+            .then(|| Figure::one(each - noop))
+            .flatten();
         table.row(kind.name, [Figure::one(each), added]);
     }
     table.note(format!(
-        "{STREAMS} uploads, each with {} KiB of its body sent, without the client's connection. `br` and `zstd` are not \
+        "{STREAMS} uploads, each with {} KiB of its body sent, without the client's connection. \
+         `br` and `zstd` are not \
          measured.",
         BEGUN_BYTES / 1_024
     ));
@@ -78,8 +94,17 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
 /// Raises the number of open files to what the streams of this process and its Envoys need.
 fn open_files() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = limit.maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
+    let raised = limit
+        .maximum
+        .map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
     if limit.current.is_some_and(|current| current < raised) {
-        setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limit }).unwrap();
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(raised),
+                ..limit
+            },
+        )
+        .unwrap();
     }
 }

@@ -17,7 +17,10 @@ const STANDARD: &str = "bucket: { burst: 100, refill: 60/min }";
 impl Traffic {
     /// The path and the header lines of a caller's request.
     pub(crate) fn request(&self, number: usize) -> (String, String) {
-        (self.path.to_owned(), numbered(self.headers, number % CALLERS))
+        (
+            self.path.to_owned(),
+            numbered(self.headers, number % CALLERS),
+        )
     }
 
     /// The preset with a directory of a thousand callers.
@@ -30,9 +33,16 @@ impl Traffic {
     /// The same with another name, and another bucket in its `standard` limit.
     pub(crate) fn policy_with(&self, paths: &Paths, name: &str, bucket: &str) -> PathBuf {
         let text = self.text();
-        assert_eq!(text.matches(STANDARD).count(), 1, "{} has no such limit", self.preset);
-        let text =
-            text.replace(STANDARD, bucket).replace(&format!("name: {}\n", self.preset), &format!("name: {name}\n"));
+        assert_eq!(
+            text.matches(STANDARD).count(),
+            1,
+            "{} has no such limit",
+            self.preset
+        );
+        let text = text.replace(STANDARD, bucket).replace(
+            &format!("name: {}\n", self.preset),
+            &format!("name: {name}\n"),
+        );
         let file = paths.scratch.path().join(format!("{name}.yaml"));
         fs::write(&file, text).unwrap();
         file

@@ -21,12 +21,20 @@ pub(crate) struct Worker {
 impl Worker {
     /// The first worker of an Envoy.
     pub(crate) fn of(process: u32) -> Self {
-        let mut tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap().map(|task| task.unwrap().path());
+        let mut tasks = fs::read_dir(format!("/proc/{process}/task"))
+            .unwrap()
+            .map(|task| task.unwrap().path());
         let name = |task: &PathBuf| fs::read_to_string(task.join("comm")).unwrap_or_default();
-        let task = tasks.find(|task| name(task).starts_with("wrk:worker_0")).expect("Envoy has a worker");
+        let task = tasks
+            .find(|task| name(task).starts_with("wrk:worker_0"))
+            .expect("Envoy has a worker");
         let open = |file| File::open(task.join(file)).unwrap();
         let thread = task.file_name().unwrap().to_string_lossy().into_owned();
-        Self { thread, schedstat: open("schedstat"), stat: open("stat") }
+        Self {
+            thread,
+            schedstat: open("schedstat"),
+            stat: open("stat"),
+        }
     }
 
     /// The milliseconds of processor time used from the start of `run` until the worker sleeps
@@ -42,9 +50,16 @@ impl Worker {
     fn nanos(&mut self) -> u64 {
         loop {
             let before = read(&mut self.schedstat);
-            let sleeps = read(&mut self.stat).rsplit(") ").next().is_some_and(|state| state.starts_with('S'));
+            let sleeps = read(&mut self.stat)
+                .rsplit(") ")
+                .next()
+                .is_some_and(|state| state.starts_with('S'));
             if sleeps && before == read(&mut self.schedstat) {
-                return before.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("a number");
+                return before
+                    .split(' ')
+                    .next()
+                    .and_then(|nanos| nanos.parse().ok())
+                    .expect("a number");
             }
             thread::sleep(Duration::from_micros(50));
         }
@@ -58,28 +73,64 @@ impl Worker {
     pub(crate) fn turns(&self, scratch: &Path, run: impl FnOnce()) -> Result<Vec<Turn>, String> {
         let data = scratch.join("perf.data");
         let mut record = Command::new("perf");
-        record.args(["record", "--quiet", "--switch-events", "--clockid", "CLOCK_MONOTONIC", "--mmap-pages", "1024"]);
-        record.args(["--event", "syscalls:sys_enter_epoll_*wait*,syscalls:sys_exit_epoll_*wait*"]);
+        record.args([
+            "record",
+            "--quiet",
+            "--switch-events",
+            "--clockid",
+            "CLOCK_MONOTONIC",
+            "--mmap-pages",
+            "1024",
+        ]);
+        record.args([
+            "--event",
+            "syscalls:sys_enter_epoll_*wait*,syscalls:sys_exit_epoll_*wait*",
+        ]);
         record.args(["--tid", &self.thread, "--output"]).arg(&data);
         // The recording lasts as long as this shell.
-        record.args(["--", "sh", "-c", "echo begun; read -r line"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child =
-            end_with_this_process(&mut record).spawn().map_err(|error| format!("perf does not run: {error}"))?;
+        record
+            .args(["--", "sh", "-c", "echo begun; read -r line"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = end_with_this_process(&mut record)
+            .spawn()
+            .map_err(|error| format!("perf does not run: {error}"))?;
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();
-        output.read_line(&mut line).map_err(|error| error.to_string())?;
+        output
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
         if line.trim() != "begun" {
             drop(child.wait());
-            return Err("perf may not record the system calls of a thread; see its message above".to_owned());
+            return Err(
+                "perf may not record the system calls of a thread; see its message above"
+                    .to_owned(),
+            );
         }
         run();
         drop(child.stdin.take());
         drop(child.wait());
         let mut script = Command::new("perf");
-        script.args(["script", "--ns", "--show-switch-events", "--fields", "time,event,trace", "--input"]).arg(&data);
-        let output = script.stderr(Stdio::null()).output().map_err(|error| error.to_string())?;
+        script
+            .args([
+                "script",
+                "--ns",
+                "--show-switch-events",
+                "--fields",
+                "time,event,trace",
+                "--input",
+            ])
+            .arg(&data);
+        let output = script
+            .stderr(Stdio::null())
+            .output()
+            .map_err(|error| error.to_string())?;
         let turns = turns(&String::from_utf8_lossy(&output.stdout));
-        if turns.is_empty() { Err("perf recorded no wait for events".to_owned()) } else { Ok(turns) }
+        if turns.is_empty() {
+            Err("perf recorded no wait for events".to_owned())
+        } else {
+            Ok(turns)
+        }
     }
 }
 
@@ -105,8 +156,12 @@ fn turns(lines: &str) -> Vec<Turn> {
     let mut turn: Option<Turn> = None;
     let (mut last, mut runs) = (0.0, false);
     for line in lines.lines() {
-        let Some((time, event)) = line.trim_start().split_once(": ") else { continue };
-        let Ok(time) = time.trim().parse::<f64>() else { continue };
+        let Some((time, event)) = line.trim_start().split_once(": ") else {
+            continue;
+        };
+        let Ok(time) = time.trim().parse::<f64>() else {
+            continue;
+        };
         if let Some(turn) = turn.as_mut().filter(|_| runs) {
             turn.millis += (time - last) * 1e3;
         }
@@ -116,7 +171,10 @@ fn turns(lines: &str) -> Vec<Turn> {
             runs = event.contains(" IN");
         } else if event.contains("sys_exit") {
             runs = true;
-            turn = Some(Turn { begun: time, millis: 0.0 });
+            turn = Some(Turn {
+                begun: time,
+                millis: 0.0,
+            });
         } else if event.contains("sys_enter") {
             turns.extend(turn.take());
         }

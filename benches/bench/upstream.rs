@@ -11,7 +11,10 @@ pub(crate) fn serve() -> u16 {
     let accept = move || {
         for stream in listener.incoming().flatten() {
             // One for each open stream of Envoy.
-            thread::Builder::new().stack_size(256 * 1_024).spawn(|| answer(stream)).unwrap();
+            thread::Builder::new()
+                .stack_size(256 * 1_024)
+                .spawn(|| answer(stream))
+                .unwrap();
         }
     };
     thread::spawn(accept);
@@ -38,6 +41,9 @@ fn answer(stream: TcpStream) -> Option<()> {
             }
         }
         std::io::copy(&mut (&mut stream).take(length), &mut std::io::sink()).ok()?;
-        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
+        stream
+            .get_mut()
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .ok()?;
     }
 }

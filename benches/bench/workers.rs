@@ -48,40 +48,69 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
             listener
         });
         let envoy = Envoy::start_with(paths, listeners.collect(), None, workers);
-        envoys.push((envoy, ports.to_vec(), ports.map(|port| Client::of(CONNECTIONS, port)).into()));
+        envoys.push((
+            envoy,
+            ports.to_vec(),
+            ports.map(|port| Client::of(CONNECTIONS, port)).into(),
+        ));
     }
     let sent = envoys.iter_mut().flat_map(|(envoy, _, clients)| {
         let envoy = &*envoy;
-        KINDS.iter().zip(clients).map(move |((_, _, keys), client)| (envoy, *keys, client))
+        KINDS
+            .iter()
+            .zip(clients)
+            .map(move |((_, _, keys), client)| (envoy, *keys, client))
     });
-    let costs =
-        Rounds::new(ROUNDS, SECONDS_MAX).costs(&mut sent.collect::<Vec<_>>(), |round, _, (envoy, keys, client)| {
+    let costs = Rounds::new(ROUNDS, SECONDS_MAX).costs(
+        &mut sent.collect::<Vec<_>>(),
+        |round, _, (envoy, keys, client)| {
             let name = if *keys == 1 { "hot" } else { "many" };
-            let request = |number| ("/".to_owned(), format!("x-key: {name}-{}", (round + number) % *keys));
-            envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted)) / REQUESTS_PER_ROUND as f64
-        });
+            let request = |number| {
+                (
+                    "/".to_owned(),
+                    format!("x-key: {name}-{}", (round + number) % *keys),
+                )
+            };
+            envoy.micros(|| client.send(REQUESTS_PER_ROUND, request, admitted))
+                / REQUESTS_PER_ROUND as f64
+        },
+    );
     // The warm-up round was counted, too.
     let hot = (costs[0].len() as u64 + 1) * REQUESTS_PER_ROUND as u64;
-    let mut table = Table::new("workers", "Processor time of Envoy per request, by workers", &COLUMNS);
-    for (((envoy, ports, _), costs), workers) in envoys.iter().zip(costs.chunks(KINDS.len())).zip(WORKERS) {
+    let mut table = Table::new(
+        "workers",
+        "Processor time of Envoy per request, by workers",
+        &COLUMNS,
+    );
+    for (((envoy, ports, _), costs), workers) in
+        envoys.iter().zip(costs.chunks(KINDS.len())).zip(WORKERS)
+    {
         for ((name, filter, keys), cost) in KINDS.iter().zip(costs) {
             let mut figures = vec![Figure::of(cost)];
             if *filter == Filter::Sluicegate {
                 figures.push(Figure::of(&over(cost, &costs[0])));
                 // Both kinds of keys count in one policy.
                 let counted = |counter| Figure::one(envoy.counted(counter) as f64);
-                figures.extend([counted("sluicegate_conflicts_total"), counted("sluicegate_faults_total")]);
+                figures.extend([
+                    counted("sluicegate_conflicts_total"),
+                    counted("sluicegate_faults_total"),
+                ]);
             }
             if *filter == Filter::Sluicegate && *keys == 1 {
                 figures.push(Figure::one(hot as f64 - taken(ports[1]) as f64));
             }
-            table.row(format!("{workers} workers, {name}").replace("1 workers", "1 worker"), figures);
+            table.row(
+                format!("{workers} workers, {name}").replace("1 workers", "1 worker"),
+                figures,
+            );
         }
     }
     table.note(format!(
         "Medians of {} rounds of {REQUESTS_PER_ROUND} requests each, interleaved, on {CONNECTIONS} \
-         connections, which the workers share evenly. Conflicts and faults are `sluicegate_conflicts_total` and \
-         `sluicegate_faults_total` of that Envoy over all keys. After a conflict the worker reads the page again. \"Not \
+         connections, which the workers share evenly. Conflicts and faults are \
+         `sluicegate_conflicts_total` and \
+         `sluicegate_faults_total` of that Envoy over all keys. After a conflict the worker reads \
+         the page again. \"Not \
          counted\" is the number of admitted requests, of {hot}, that the hot key's counter lacks.",
         costs[0].len()
     ));
@@ -91,14 +120,18 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
 /// The units that the counter of the hot key has granted, without the request that asks.
 fn taken(port: u16) -> u64 {
     let fields = client::fields(&mut client::connect(port), "x-key: hot-0");
-    let remaining = fields.iter().find_map(|line| line.strip_prefix("x-ratelimit-remaining: "));
+    let remaining = fields
+        .iter()
+        .find_map(|line| line.strip_prefix("x-ratelimit-remaining: "));
     QUOTA - remaining.unwrap().parse::<u64>().unwrap() - 1
 }
 
 fn policy(paths: &Paths) -> PathBuf {
     let text = format!(
-        "version: 1\nname: workers\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  unknown: anonymous\n\
-         limits: [{{ name: one, per: [key], calendar: {{ quota: {QUOTA}, window: 12mo }}, failure: deny }}]\n"
+        "version: 1\nname: workers\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  \
+         unknown: anonymous\n\
+         limits: [{{ name: one, per: [key], calendar: {{ quota: {QUOTA}, window: 12mo }}, failure: \
+         deny }}]\n"
     );
     let file = paths.scratch.path().join("workers.yaml");
     fs::write(&file, text).unwrap();

@@ -35,7 +35,10 @@ pub(crate) fn instructions(cases: &[Case], words: &[&str]) -> Result<Vec<f64>, S
     let program = std::env::current_exe().unwrap();
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no"])
-        .args([format!("--toggle-collect={TURN}"), format!("--dump-after={TURN}")])
+        .args([
+            format!("--toggle-collect={TURN}"),
+            format!("--dump-after={TURN}"),
+        ])
         .arg(format!("--callgrind-out-file={}", counts.display()))
         .arg(program)
         .args(["--bench", COUNTED])
@@ -47,19 +50,35 @@ pub(crate) fn instructions(cases: &[Case], words: &[&str]) -> Result<Vec<f64>, S
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err("cannot count instructions: valgrind is not installed".to_owned());
         }
-        Err(error) => return Err(format!("cannot count instructions: valgrind does not start: {error}")),
+        Err(error) => {
+            return Err(format!(
+                "cannot count instructions: valgrind does not start: {error}"
+            ));
+        }
     };
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("cannot count instructions: valgrind ended with {}:\n{stderr}", output.status));
+        return Err(format!(
+            "cannot count instructions: valgrind ended with {}:\n{stderr}",
+            output.status
+        ));
     }
-    let turns = cases.iter().zip(1..).map(|(case, number)| Some(turn(&counts, number)? / case.times as f64));
+    let turns = cases
+        .iter()
+        .zip(1..)
+        .map(|(case, number)| Some(turn(&counts, number)? / case.times as f64));
     let turns: Option<Vec<f64>> = turns.collect();
-    turns.ok_or_else(|| "cannot count instructions: valgrind did not find the turns of this program".to_owned())
+    turns.ok_or_else(|| {
+        "cannot count instructions: valgrind did not find the turns of this program".to_owned()
+    })
 }
 
 /// The instructions of the turn with this number.
 fn turn(counts: &Path, number: usize) -> Option<f64> {
     let turn = fs::read_to_string(format!("{}.{number}", counts.display())).ok()?;
-    turn.lines().find_map(|line| line.strip_prefix("totals: "))?.trim().parse().ok()
+    turn.lines()
+        .find_map(|line| line.strip_prefix("totals: "))?
+        .trim()
+        .parse()
+        .ok()
 }

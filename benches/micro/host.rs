@@ -1,5 +1,5 @@
-//! A host that counts its calls and does as little as it can otherwise, since its instructions are part
-//! of what is measured. So it is not the proxy of the unit tests (`src/host/fake.rs`).
+//! A host that counts its calls and does as little as it can otherwise, since its instructions are
+//! part of what is measured. So it is not the proxy of the unit tests (`src/host/fake.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,7 +14,8 @@ use sluicegate::host::queue::{QueueToken, SharedQueue};
 use sluicegate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use sluicegate::host::shared::{SharedData, Swap, Version};
 use sluicegate::host::stream::{
-    Clock, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead, ResponseHead, StreamControl, Uptime,
+    Clock, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead, ResponseHead,
+    StreamControl, Uptime,
 };
 
 /// The kinds of host calls, each with the word for it.
@@ -132,7 +133,11 @@ impl SharedData for Host {
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
         self.note(Call::SharedGet);
         let data = self.0.data.borrow();
-        Ok(data.get(key).map_or((Vec::new(), Version::ABSENT), |(value, cas)| (value.clone(), Version::of(*cas))))
+        Ok(data
+            .get(key)
+            .map_or((Vec::new(), Version::ABSENT), |(value, cas)| {
+                (value.clone(), Version::of(*cas))
+            }))
     }
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {

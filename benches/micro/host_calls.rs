@@ -16,11 +16,19 @@ const REQUESTS: usize = 1_000;
 pub(crate) fn profiles() -> Vec<Profile> {
     let admitted = TRAFFIC.iter().map(|traffic| {
         let mut gate = Gate::warmed(traffic);
-        Profile { preset: traffic.preset, verdict: "admitted", calls: count(&mut gate, Gate::admitted) }
+        Profile {
+            preset: traffic.preset,
+            verdict: "admitted",
+            calls: count(&mut gate, Gate::admitted),
+        }
     });
     let refused = TRAFFIC.iter().map(|traffic| {
         let (mut gate, _held) = Gate::exhausted(traffic);
-        Profile { preset: traffic.preset, verdict: "refused", calls: count(&mut gate, Gate::refused) }
+        Profile {
+            preset: traffic.preset,
+            verdict: "refused",
+            calls: count(&mut gate, Gate::refused),
+        }
     });
     admitted.chain(refused).collect()
 }

@@ -1,6 +1,9 @@
 //! The system's allocator with a count of its calls.
 
-#![allow(unsafe_code, reason = "an allocator is unsafe to write; this one forwards every call")]
+#![allow(
+    unsafe_code,
+    reason = "an allocator is unsafe to write; this one forwards every call"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

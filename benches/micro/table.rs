@@ -35,12 +35,26 @@ impl Row {
 
 /// The cases as a table in Markdown.
 pub(crate) fn of_cases(rows: &[Row]) -> String {
-    let head = ["case", "ns", "instructions", "allocations", "MB/s"].map(str::to_owned).to_vec();
+    let head = ["case", "ns", "instructions", "allocations", "MB/s"]
+        .map(str::to_owned)
+        .to_vec();
     let mut lines = Vec::new();
     for row in rows {
-        let Row { case, nanoseconds, instructions, allocations, .. } = row;
+        let Row {
+            case,
+            nanoseconds,
+            instructions,
+            allocations,
+            ..
+        } = row;
         let speed = whole(row.megabytes_a_second());
-        lines.push(vec![case.clone(), whole(*nanoseconds), whole(*instructions), short(*allocations), speed]);
+        lines.push(vec![
+            case.clone(),
+            whole(*nanoseconds),
+            whole(*instructions),
+            short(*allocations),
+            speed,
+        ]);
     }
     markdown(head, lines)
 }
@@ -48,29 +62,64 @@ pub(crate) fn of_cases(rows: &[Row]) -> String {
 /// The host calls as a table in Markdown, without the kinds that no request makes.
 pub(crate) fn of_host_calls(profiles: &[Profile]) -> String {
     let mut kinds = Call::ALL.to_vec();
-    kinds.retain(|(call, _)| profiles.iter().any(|profile| profile.calls[*call as usize] > 0.0));
+    kinds.retain(|(call, _)| {
+        profiles
+            .iter()
+            .any(|profile| profile.calls[*call as usize] > 0.0)
+    });
     let names = kinds.iter().map(|(_, name)| (*name).to_owned());
-    let head = ["host calls".to_owned()].into_iter().chain(names).chain(["all".to_owned()]).collect();
+    let head = ["host calls".to_owned()]
+        .into_iter()
+        .chain(names)
+        .chain(["all".to_owned()])
+        .collect();
     let mut lines = Vec::new();
-    for Profile { preset, verdict, calls } in profiles {
-        let counts = kinds.iter().map(|(call, _)| calls[*call as usize]).chain([calls.iter().sum()]);
-        lines.push([format!("{preset}, {verdict}")].into_iter().chain(counts.map(short)).collect());
+    for Profile {
+        preset,
+        verdict,
+        calls,
+    } in profiles
+    {
+        let counts = kinds
+            .iter()
+            .map(|(call, _)| calls[*call as usize])
+            .chain([calls.iter().sum()]);
+        lines.push(
+            [format!("{preset}, {verdict}")]
+                .into_iter()
+                .chain(counts.map(short))
+                .collect(),
+        );
     }
     markdown(head, lines)
 }
 
 /// A table whose first column is text and whose other columns are numbers.
 fn markdown(head: Vec<String>, lines: Vec<Vec<String>>) -> String {
-    let width = |column: usize| lines.iter().chain([&head]).map(|line| line[column].chars().count()).max();
+    let width = |column: usize| {
+        lines
+            .iter()
+            .chain([&head])
+            .map(|line| line[column].chars().count())
+            .max()
+    };
     let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
-    let rule = widths.iter().enumerate().map(|(column, width)| match column {
-        0 => "-".repeat(*width),
-        _ => format!("{}:", "-".repeat(width - 1)),
-    });
+    let rule = widths
+        .iter()
+        .enumerate()
+        .map(|(column, width)| match column {
+            0 => "-".repeat(*width),
+            _ => format!("{}:", "-".repeat(width - 1)),
+        });
     let mut table = String::new();
     for line in [&head, &rule.collect()].into_iter().chain(&lines) {
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            if column == 0 { write!(table, "| {cell:width$} |") } else { write!(table, " {cell:>width$} |") }.unwrap();
+            if column == 0 {
+                write!(table, "| {cell:width$} |")
+            } else {
+                write!(table, " {cell:>width$} |")
+            }
+            .unwrap();
         }
         table.push('\n');
     }
@@ -79,11 +128,19 @@ fn markdown(head: Vec<String>, lines: Vec<Vec<String>>) -> String {
 
 /// Both tables.
 pub(crate) fn to_json(rows: &[Row], profiles: &[Profile]) -> Value {
-    let profiles = profiles.iter().map(|Profile { preset, verdict, calls }| {
-        let calls: Map<String, Value> =
-            Call::ALL.iter().map(|(call, name)| ((*name).to_owned(), json!(calls[*call as usize]))).collect();
-        json!({ "preset": preset, "verdict": verdict, "calls": calls })
-    });
+    let profiles = profiles.iter().map(
+        |Profile {
+             preset,
+             verdict,
+             calls,
+         }| {
+            let calls: Map<String, Value> = Call::ALL
+                .iter()
+                .map(|(call, name)| ((*name).to_owned(), json!(calls[*call as usize])))
+                .collect();
+            json!({ "preset": preset, "verdict": verdict, "calls": calls })
+        },
+    );
     json!({
         "cases": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
         "host_calls": profiles.collect::<Vec<_>>(),

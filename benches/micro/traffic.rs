@@ -48,7 +48,9 @@ impl Traffic {
             ("x-forwarded-proto", b"http"),
             ("x-request-id", b"5b9b3c1e-8a64-4b0e-9b57-0f7a3a3c9d11"),
         ];
-        let lines = credentials.split("\r\n").map(|line| line.split_once(": ").unwrap());
+        let lines = credentials
+            .split("\r\n")
+            .map(|line| line.split_once(": ").unwrap());
         pairs.extend(lines.map(|(name, value)| (name, value.as_bytes())));
         Headers::encode(&pairs)
     }
@@ -76,14 +78,33 @@ impl Gate {
             counters += 1;
             MetricId(counters)
         };
-        let mut runtime = Runtime::start(traffic.policy(), host.clone(), &[1; 16], Budget::default(), define).unwrap();
+        let mut runtime = Runtime::start(
+            traffic.policy(),
+            host.clone(),
+            &[1; 16],
+            Budget::default(),
+            define,
+        )
+        .unwrap();
         if runtime.has_pools() {
             let worker = Worker::open(host.clone(), &[1; 16]).unwrap();
-            runtime.join(Rc::new(RefCell::new(worker)), RootId(1), host.time().since(Timestamp::from_nanos(0)));
+            runtime.join(
+                Rc::new(RefCell::new(worker)),
+                RootId(1),
+                host.time().since(Timestamp::from_nanos(0)),
+            );
         }
-        let heads = (0..CALLERS).map(|caller| traffic.head(caller).into()).collect();
+        let heads = (0..CALLERS)
+            .map(|caller| traffic.head(caller).into())
+            .collect();
         let step = Span::from_nanos(traffic.pause * 1_000_000 / CALLERS as u64);
-        Self { host, runtime: Rc::new(runtime), heads, step, streams: 0 }
+        Self {
+            host,
+            runtime: Rc::new(runtime),
+            heads,
+            step,
+            streams: 0,
+        }
     }
 
     /// A gate at which all callers have been active for a while.

@@ -30,7 +30,10 @@ pub(crate) const TRAFFIC: [Traffic; 5] = [
     Traffic {
         preset: "dash0",
         path: "/api/dashboards/42",
-        entries: &[("key-{}", "org: org-{}, user: user-{}, plan: team, region: eu-west")],
+        entries: &[(
+            "key-{}",
+            "org: org-{}, user: user-{}, plan: team, region: eu-west",
+        )],
         headers: "authorization: Bearer key-{}",
         pause: 500,
     },
@@ -39,7 +42,10 @@ pub(crate) const TRAFFIC: [Traffic; 5] = [
         path: "/api/v1/query?query=avg",
         entries: &[
             ("key-{}", "org: org-{}, api_key_id: api-{}"),
-            ("app-{}", "org: org-{}, user: user-{}, app_key_id: app-{}, actor: user"),
+            (
+                "app-{}",
+                "org: org-{}, user: user-{}, app_key_id: app-{}, actor: user",
+            ),
         ],
         headers: "dd-api-key: key-{}\r\ndd-application-key: app-{}",
         pause: 4_000,
@@ -67,12 +73,22 @@ impl Traffic {
         let preset = fs::read_to_string(format!("envoy/presets/{}.yaml", self.preset)).unwrap();
         let (before, rest) = preset.split_once("  directory:\n").unwrap();
         // After the entries comes the next key of `callers`, with the indentation of `directory`.
-        let after = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' ')).unwrap().0;
+        let after = rest
+            .match_indices("\n  ")
+            .find(|(at, _)| !rest[at + 3..].starts_with(' '))
+            .unwrap()
+            .0;
         let mut entries = String::new();
-        for (number, (secret, says)) in (0..CALLERS).flat_map(|number| self.entries.iter().map(move |it| (number, it)))
+        for (number, (secret, says)) in
+            (0..CALLERS).flat_map(|number| self.entries.iter().map(move |it| (number, it)))
         {
-            writeln!(entries, "    - {{ sha256: {}, {} }}", sha256(&numbered(secret, number)), numbered(says, number))
-                .unwrap();
+            writeln!(
+                entries,
+                "    - {{ sha256: {}, {} }}",
+                sha256(&numbered(secret, number)),
+                numbered(says, number)
+            )
+            .unwrap();
         }
         format!("{before}  directory:\n{entries}{}", &rest[after + 1..])
     }
@@ -84,8 +100,10 @@ pub(crate) fn numbered(text: &str, number: usize) -> String {
 
 /// The hash of a secret in hexadecimal digits, as in a directory.
 pub(crate) fn sha256(secret: &str) -> String {
-    Sha256::digest(secret).iter().fold(String::new(), |mut digits, byte| {
-        write!(digits, "{byte:02x}").unwrap();
-        digits
-    })
+    Sha256::digest(secret)
+        .iter()
+        .fold(String::new(), |mut digits, byte| {
+            write!(digits, "{byte:02x}").unwrap();
+            digits
+        })
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use sluicegate::payload::json::{
-    Breach, Conditions, DuplicateNames, JsonPath, JsonRules, Measurements, Meter, ObjectsRule, ValueRule,
+    Breach, Conditions, DuplicateNames, JsonPath, JsonRules, Measurements, Meter, ObjectsRule,
+    ValueRule,
 };
 
 mod support;
@@ -16,7 +17,8 @@ fn is_json(body: &[u8]) -> Option<bool> {
         Ok(_) => Some(true),
         Err(error) => {
             let text = error.to_string();
-            (!text.contains("number out of range") && !text.contains("recursion limit")).then_some(false)
+            (!text.contains("number out of range") && !text.contains("recursion limit"))
+                .then_some(false)
         }
     }
 }
@@ -30,7 +32,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         }
         meter.finish()
     };
-    let valid = Arc::new(JsonRules { depth: 128, ..JsonRules::default() });
+    let valid = Arc::new(JsonRules {
+        depth: 128,
+        ..JsonRules::default()
+    });
     let answer = run(&valid, &[body]);
     assert_eq!(answer, run(&valid, &[head, tail]), "cut at {}", head.len());
     if !matches!(answer, Err(Breach::Depth { .. }))
@@ -42,8 +47,16 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let conditions = Conditions::new([("type", "item")]).expect("one condition");
     let bounded = Arc::new(JsonRules {
         depth: 5,
-        value: Some(ValueRule { at: path("/a"), bytes: 9 }),
-        objects: Some(ObjectsRule { conditions, below: path(""), count: Some(2), depth: Some(1) }),
+        value: Some(ValueRule {
+            at: path("/a"),
+            bytes: 9,
+        }),
+        objects: Some(ObjectsRule {
+            conditions,
+            below: path(""),
+            count: Some(2),
+            depth: Some(1),
+        }),
         array_items: Some(3),
         members: Some(4),
         string_bytes: Some(6),
@@ -51,9 +64,17 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         items: Some(path("/b/0")),
         ..JsonRules::default()
     });
-    let unique =
-        Arc::new(JsonRules { duplicate_names: DuplicateNames::Refuse, members: Some(9), ..JsonRules::default() });
+    let unique = Arc::new(JsonRules {
+        duplicate_names: DuplicateNames::Refuse,
+        members: Some(9),
+        ..JsonRules::default()
+    });
     for rules in [bounded, unique] {
-        assert_eq!(run(&rules, &[body]), run(&rules, &[head, tail]), "cut at {}", head.len());
+        assert_eq!(
+            run(&rules, &[body]),
+            run(&rules, &[head, tail]),
+            "cut at {}",
+            head.len()
+        );
     }
 });

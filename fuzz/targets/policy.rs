@@ -9,7 +9,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         from_json(data).ok(),
         from_struct(data).ok(),
         from_configuration(data).ok(),
-        str::from_utf8(data).ok().and_then(|text| from_yaml(text).ok()),
+        str::from_utf8(data)
+            .ok()
+            .and_then(|text| from_yaml(text).ok()),
     ];
     for document in documents.iter().flatten() {
         compile(document);
@@ -19,7 +21,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 /// Compiles a policy, and again from its JSON, which the filter receives: both must have the same
 /// result.
 fn compile(document: &Node) {
-    let verdict = |document: &Node| Policy::compile(document).map(|_| ()).map_err(|errors| errors.len());
+    let verdict = |document: &Node| {
+        Policy::compile(document)
+            .map(|_| ())
+            .map_err(|errors| errors.len())
+    };
     let json = from_json(document.to_json().as_bytes()).expect("a document can be read again");
     if !was_struct(document) {
         assert_eq!(verdict(document), verdict(&json), "{}", document.to_json());

@@ -9,7 +9,9 @@ use sluicegate::payload::slice::Slice;
 
 /// The first byte determines where the rest is cut.
 pub(crate) fn cut(data: &[u8]) -> (&[u8], &[u8], &[u8]) {
-    let Some((place, body)) = data.split_first() else { return (&[], &[], &[]) };
+    let Some((place, body)) = data.split_first() else {
+        return (&[], &[], &[]);
+    };
     let (head, tail) = body.split_at(usize::from(*place) * body.len() / 256);
     (body, head, tail)
 }

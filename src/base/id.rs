@@ -102,7 +102,10 @@ impl<I, T> Deref for IdVec<I, T> {
 
 impl<I, T> From<Vec<T>> for IdVec<I, T> {
     fn from(items: Vec<T>) -> Self {
-        Self { items, id: PhantomData }
+        Self {
+            items,
+            id: PhantomData,
+        }
     }
 }
 
@@ -156,14 +159,21 @@ mod tests {
         let names: IdVec<LimitId, &str> = ["a", "b"].into_iter().collect();
         let entries: Vec<(LimitId, &&str)> = names.entries().collect();
         assert_eq!(entries, [(LimitId::new(0), &"a"), (LimitId::new(1), &"b")]);
-        assert!(entries.iter().all(|(id, name)| names.get(*id) == Some(*name)));
+        assert!(
+            entries
+                .iter()
+                .all(|(id, name)| names.get(*id) == Some(*name))
+        );
         assert_eq!(names.get(LimitId::new(2)), None);
     }
 
     #[test]
     fn limits_come_before_seat_limits() {
         assert!(CounterOwner::Limit(LimitId::new(9)) < CounterOwner::Seats(SeatId::new(0)));
-        let per = PerOwner { limits: IdVec::from(vec!["a"]), seats: IdVec::from(vec!["b"]) };
+        let per = PerOwner {
+            limits: IdVec::from(vec!["a"]),
+            seats: IdVec::from(vec!["b"]),
+        };
         assert_eq!(per.get(CounterOwner::Limit(LimitId::new(0))), Some(&"a"));
         assert_eq!(per.get(CounterOwner::Seats(SeatId::new(0))), Some(&"b"));
     }

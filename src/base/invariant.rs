@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Broken invariants that no metric has yet. One number for the VM, since such a fault is ours and not
-/// a policy's.
+/// Broken invariants that no metric has yet. One number for the VM, since such a fault is ours and
+/// not a policy's.
 static BROKEN: AtomicU64 = AtomicU64::new(0);
 
 /// Returns `value`, which must be there because `holds`.
 ///
-/// If it is not, a debug build panics. A release build counts the broken invariant for [`drain_broken`]
-/// and returns `None`, so that the caller leaves by its own failure path.
+/// If it is not, a debug build panics. A release build counts the broken invariant for
+/// [`drain_broken`] and returns `None`, so that the caller leaves by its own failure path.
 #[track_caller]
 pub fn invariant<T>(value: Option<T>, holds: &'static str) -> Option<T> {
     if value.is_none() {

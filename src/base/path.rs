@@ -49,7 +49,12 @@ struct Reader {
 
 impl Reader {
     /// The reading with the most segments.
-    const COARSEST: Self = Self { encoded: true, backslash: true, cut: true, empty: false };
+    const COARSEST: Self = Self {
+        encoded: true,
+        backslash: true,
+        cut: true,
+        empty: false,
+    };
 
     fn separates(self, byte: u8) -> bool {
         byte == b'/' || self.backslash && byte == b'\\'
@@ -151,7 +156,9 @@ impl PathBuffer {
 
 /// A `:path` without its query and fragment.
 fn path_of(raw: &[u8]) -> &[u8] {
-    raw.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
+    raw.split(|byte| matches!(byte, b'?' | b'#'))
+        .next()
+        .unwrap_or_default()
 }
 
 /// The first byte of `text`, decoded, whether it was percent-encoded, and what follows it.
@@ -167,7 +174,9 @@ fn next_byte(text: &[u8]) -> Option<(u8, bool, &[u8])> {
 }
 
 fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -187,7 +196,10 @@ mod tests {
     fn check(table: &str) {
         for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (raw, segments) = line.split_once("=>").unwrap();
-            let expected: Vec<_> = segments.split_whitespace().map(|it| it.as_bytes().to_vec()).collect();
+            let expected: Vec<_> = segments
+                .split_whitespace()
+                .map(|it| it.as_bytes().to_vec())
+                .collect();
             assert_eq!(read(raw.trim().as_bytes()), expected, "{line}");
         }
     }
@@ -249,7 +261,10 @@ mod tests {
             /A/a                 => A a
             ",
         );
-        assert_eq!(read(b"/a%00b/%ff\xfe"), [b"a\0b".to_vec(), b"\xff\xfe".to_vec()]);
+        assert_eq!(
+            read(b"/a%00b/%ff\xfe"),
+            [b"a\0b".to_vec(), b"\xff\xfe".to_vec()]
+        );
     }
 
     #[test]
@@ -268,7 +283,11 @@ mod tests {
             ",
         );
         assert!(read(b"").is_empty());
-        assert_eq!(PathBuffer::new().segment_count(), 0, "no path at all is the root");
+        assert_eq!(
+            PathBuffer::new().segment_count(),
+            0,
+            "no path at all is the root"
+        );
     }
 
     #[test]
@@ -284,7 +303,11 @@ mod tests {
 
     /// One way to write a segment that must not matter, chosen by `style`.
     fn disguise(segment: &str, style: u8, raw: &mut String) {
-        let encode = |it: &str| it.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+        let encode = |it: &str| {
+            it.bytes()
+                .map(|byte| format!("%{byte:02x}"))
+                .collect::<String>()
+        };
         raw.push_str(&match style {
             0 => format!("/{segment}"),
             1 => format!("//{segment}"),

@@ -33,7 +33,11 @@ pub enum Token<'a> {
 
 impl<'a> Pointer<'a> {
     /// The whole document.
-    pub const ROOT: Pointer<'static> = Pointer { parent: None, token: Token::Root, depth: 0 };
+    pub const ROOT: Pointer<'static> = Pointer {
+        parent: None,
+        token: Token::Root,
+        depth: 0,
+    };
 
     /// The value under `key` of the map at this position.
     #[must_use]
@@ -59,7 +63,8 @@ impl<'a> Pointer<'a> {
         self.token
     }
 
-    /// The place `depth` steps below the root on the way here; this very place if it is not as deep.
+    /// The place `depth` steps below the root on the way here; this very place if it is not as
+    /// deep.
     #[must_use]
     pub fn ancestor(&self, depth: usize) -> Pointer<'a> {
         let mut at = *self;
@@ -70,7 +75,11 @@ impl<'a> Pointer<'a> {
     }
 
     fn step(&'a self, token: Token<'a>) -> Pointer<'a> {
-        Pointer { parent: Some(self), token, depth: self.depth.saturating_add(1) }
+        Pointer {
+            parent: Some(self),
+            token,
+            depth: self.depth.saturating_add(1),
+        }
     }
 }
 
@@ -120,8 +129,13 @@ mod tests {
         let quota = second.key("quota");
         assert_eq!(quota.depth(), 3);
         assert_eq!(quota.token(), Token::Key("quota"));
-        for (depth, text) in [(0, ""), (1, "/limits"), (2, "/limits/1"), (3, "/limits/1/quota"), (9, "/limits/1/quota")]
-        {
+        for (depth, text) in [
+            (0, ""),
+            (1, "/limits"),
+            (2, "/limits/1"),
+            (3, "/limits/1/quota"),
+            (9, "/limits/1/quota"),
+        ] {
             assert_eq!(quota.ancestor(depth).to_string(), text);
         }
         assert_eq!(root.ancestor(0).token(), Token::Root);

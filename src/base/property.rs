@@ -62,7 +62,9 @@ impl PropertySet {
 
     /// Those in the set, in the order of [`Property::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Property> {
-        Property::ALL.into_iter().filter(move |property| self.contains(*property))
+        Property::ALL
+            .into_iter()
+            .filter(move |property| self.contains(*property))
     }
 }
 

@@ -4,8 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rough(u8);
 
-/// For each pair of bits behind the highest one, 2^16 divided by the number of quarters that they make
-/// with it: 4 to 7 of them. Rounded up.
+/// For each pair of bits behind the highest one, 2^16 divided by the number of quarters that they
+/// make with it: 4 to 7 of them. Rounded up.
 const SHARES: [u64; 4] = [16_384, 13_108, 10_923, 9_363];
 
 impl Rough {
@@ -65,7 +65,10 @@ mod tests {
             assert_eq!(value(Rough::of(number)), u128::from(number));
         }
         assert_eq!(Rough::of(0), Rough::of(1));
-        assert_eq!(Rough::decode(Rough::of(u64::MAX).encode()), Rough::of(u64::MAX));
+        assert_eq!(
+            Rough::decode(Rough::of(u64::MAX).encode()),
+            Rough::of(u64::MAX)
+        );
     }
 
     proptest! {

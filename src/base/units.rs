@@ -60,19 +60,27 @@ pub enum UnitError {
 impl fmt::Display for UnitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotARate => "is not a rate: a whole number and a unit, one of /s, /min, /h, /d (60/min)",
+            Self::NotARate => {
+                "is not a rate: a whole number and a unit, one of /s, /min, /h, /d \
+                               (60/min)"
+            }
             Self::ZeroRate => "never refills: a rate is at least 1",
             Self::RateTooFast => "is too fast: at most 1000000/s",
             Self::NotAPercentage => "is not a percentage from 0% to 100%",
-            Self::NotASpan => "is not a length of time: a whole number and a unit, one of s, min, h, d, w (10s)",
+            Self::NotASpan => {
+                "is not a length of time: a whole number and a unit, one of s, min, \
+                               h, d, w (10s)"
+            }
             Self::SpanOutOfRange => "is not in 1s to 366d",
             Self::NoFixedLength => "has no fixed length: a month belongs to a `calendar`",
             Self::NotASize => {
-                "is not a size: a whole number and a unit, one of B, KB, MB, GB (powers of ten), KiB, MiB, GiB (300KB)"
+                "is not a size: a whole number and a unit, one of B, KB, MB, GB (powers of ten), \
+                 KiB, MiB, GiB (300KB)"
             }
             Self::SizeOutOfRange => "is not in 1B to 1000GB",
             Self::NotAPeriod => {
-                "is no span of the calendar: seconds or minutes that divide 60, hours that divide 24, 1d, 1w, or months that divide 12 (1mo)"
+                "is no span of the calendar: seconds or minutes that divide 60, hours that divide \
+                 24, 1d, 1w, or months that divide 12 (1mo)"
             }
         })
     }
@@ -80,8 +88,13 @@ impl fmt::Display for UnitError {
 
 impl RefillPer {
     /// The names of all of them; of two for one, the first is the one that is written.
-    pub(crate) const ALL: [(&'static str, Self); 5] =
-        [("s", Self::Second), ("min", Self::Minute), ("m", Self::Minute), ("h", Self::Hour), ("d", Self::Day)];
+    pub(crate) const ALL: [(&'static str, Self); 5] = [
+        ("s", Self::Second),
+        ("min", Self::Minute),
+        ("m", Self::Minute),
+        ("h", Self::Hour),
+        ("d", Self::Day),
+    ];
 
     const fn span(self) -> Span {
         match self {
@@ -101,20 +114,37 @@ impl Refill {
     pub fn parse(text: &str) -> Result<Self, UnitError> {
         let (count, unit) = text.split_once('/').ok_or(UnitError::NotARate)?;
         let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
-        let per = RefillPer::ALL.iter().find(|(name, _)| *name == unit).map(|(_, per)| *per);
-        let (true, Some(per)) = (digits, per) else { return Err(UnitError::NotARate) };
-        let count = count.parse().ok().filter(|count| *count < COUNT_MAX).ok_or(UnitError::RateTooFast)?;
+        let per = RefillPer::ALL
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .map(|(_, per)| *per);
+        let (true, Some(per)) = (digits, per) else {
+            return Err(UnitError::NotARate);
+        };
+        let count = count
+            .parse()
+            .ok()
+            .filter(|count| *count < COUNT_MAX)
+            .ok_or(UnitError::RateTooFast)?;
         if count == 0 {
             return Err(UnitError::ZeroRate);
         }
         let refill = Self { count, per };
-        if refill.interval() < INTERVAL_MIN { Err(UnitError::RateTooFast) } else { Ok(refill) }
+        if refill.interval() < INTERVAL_MIN {
+            Err(UnitError::RateTooFast)
+        } else {
+            Ok(refill)
+        }
     }
 
     /// The time that one unit takes to come back, rounded up to a nanosecond.
     #[must_use]
     pub const fn interval(self) -> Span {
-        Span::from_nanos(self.per.span().nanos().div_ceil(if self.count == 0 { 1 } else { self.count as u64 }))
+        Span::from_nanos(self.per.span().nanos().div_ceil(if self.count == 0 {
+            1
+        } else {
+            self.count as u64
+        }))
     }
 
     /// The rate as four bytes that [`Refill::decode`] reads back exactly.
@@ -141,7 +171,8 @@ impl fmt::Display for Refill {
     /// As it is written in a policy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = RefillPer::ALL.iter().find(|(_, per)| *per == self.per);
-        let unit = invariant(unit, "all units of a refill have a name").map_or("", |(name, _)| name);
+        let unit =
+            invariant(unit, "all units of a refill have a name").map_or("", |(name, _)| name);
         write!(f, "{}/{unit}", self.count)
     }
 }
@@ -179,7 +210,8 @@ pub const SPAN_MAX: Span = Span::from_seconds(31_622_400);
 /// A whole number and the unit of time behind it; `None` for anything else.
 #[must_use]
 pub fn count_and_unit(text: &str) -> Option<(u64, TimeUnit)> {
-    let (digits, unit) = text.split_at_checked(text.bytes().take_while(u8::is_ascii_digit).count())?;
+    let (digits, unit) =
+        text.split_at_checked(text.bytes().take_while(u8::is_ascii_digit).count())?;
     let unit = TIME_UNITS.iter().find(|(name, _)| *name == unit)?.1;
     Some((digits.parse().ok()?, unit))
 }
@@ -199,19 +231,34 @@ pub fn parse_span(text: &str) -> Result<Span, UnitError> {
         TimeUnit::Month => return Err(UnitError::NoFixedLength),
     };
     let span = Span::from_seconds(count.saturating_mul(seconds));
-    if (Span::from_seconds(1)..=SPAN_MAX).contains(&span) { Ok(span) } else { Err(UnitError::SpanOutOfRange) }
+    if (Span::from_seconds(1)..=SPAN_MAX).contains(&span) {
+        Ok(span)
+    } else {
+        Err(UnitError::SpanOutOfRange)
+    }
 }
 
 /// A length of whole seconds as a policy has it: `10s`, `5m`.
 #[must_use]
 pub fn write_span(span: Span) -> String {
-    let units = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    let units = [
+        ("w", 604_800),
+        ("d", 86_400),
+        ("h", 3_600),
+        ("m", 60),
+        ("s", 1),
+    ];
     let counts = units.map(|(name, seconds)| {
         let one = Span::from_seconds(seconds);
         (name, one, span.whole(one))
     });
-    let whole = counts.into_iter().find(|(_, one, count)| *count > 0 && one.times(*count) == span);
-    whole.map_or_else(|| format!("{}s", span.seconds_up()), |(name, _, count)| format!("{count}{name}"))
+    let whole = counts
+        .into_iter()
+        .find(|(_, one, count)| *count > 0 && one.times(*count) == span);
+    whole.map_or_else(
+        || format!("{}s", span.seconds_up()),
+        |(name, _, count)| format!("{count}{name}"),
+    )
 }
 
 /// The units of a size, in bytes.
@@ -235,10 +282,20 @@ pub const SIZE_MAX: u64 = 1_000_000_000_000;
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, unit) = text.split_at_checked(digits).ok_or(UnitError::NotASize)?;
-    let unit = SIZE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
-    let (false, Some(unit)) = (digits.is_empty(), unit) else { return Err(UnitError::NotASize) };
-    let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
-    bytes.filter(|bytes| (1..=SIZE_MAX).contains(bytes)).ok_or(UnitError::SizeOutOfRange)
+    let unit = SIZE_UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, bytes)| *bytes);
+    let (false, Some(unit)) = (digits.is_empty(), unit) else {
+        return Err(UnitError::NotASize);
+    };
+    let bytes = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(unit));
+    bytes
+        .filter(|bytes| (1..=SIZE_MAX).contains(bytes))
+        .ok_or(UnitError::SizeOutOfRange)
 }
 
 /// A share of 0 to 100 in the hundred.
@@ -319,12 +376,19 @@ mod tests {
 
     #[test]
     fn a_length_of_time_reads_as_it_is_written() {
-        for (text, seconds) in
-            [("1s", 1), ("10s", 10), ("5m", 300), ("1h", 3_600), ("366d", 31_622_400), ("1w", 604_800)]
-        {
+        for (text, seconds) in [
+            ("1s", 1),
+            ("10s", 10),
+            ("5m", 300),
+            ("1h", 3_600),
+            ("366d", 31_622_400),
+            ("1w", 604_800),
+        ] {
             assert_eq!(parse_span(text), Ok(Span::from_seconds(seconds)), "{text}");
         }
-        for text in ["", "10", "s", "-1s", "+1s", "1.5h", "1 s", "1minute", "1S", "10sec", "٣s"] {
+        for text in [
+            "", "10", "s", "-1s", "+1s", "1.5h", "1 s", "1minute", "1S", "10sec", "٣s",
+        ] {
             assert_eq!(parse_span(text), Err(UnitError::NotASpan), "{text}");
         }
         for text in ["0s", "367d", "53w", "18446744073709551615w"] {
@@ -353,19 +417,34 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "1", "MB", "1 MB", "1.5MB", "-1B", "1mb", "1Mb", "1M", "1TB", "1KBs"] {
+        for text in [
+            "", "1", "MB", "1 MB", "1.5MB", "-1B", "1mb", "1Mb", "1M", "1TB", "1KBs",
+        ] {
             assert_eq!(parse_size(text), Err(UnitError::NotASize), "{text}");
         }
-        for text in ["0B", "0MB", "1001GB", "99999999999999999999B", "18446744073709551615GB"] {
+        for text in [
+            "0B",
+            "0MB",
+            "1001GB",
+            "99999999999999999999B",
+            "18446744073709551615GB",
+        ] {
             assert_eq!(parse_size(text), Err(UnitError::SizeOutOfRange), "{text}");
         }
     }
 
     #[test]
     fn a_percentage_reads_as_it_is_written() {
-        assert_eq!(Percent::parse("20%").unwrap().of(Span::from_seconds(10)), Span::from_seconds(2));
+        assert_eq!(
+            Percent::parse("20%").unwrap().of(Span::from_seconds(10)),
+            Span::from_seconds(2)
+        );
         for text in ["20", "%", "101%", "-1%", "2.5%"] {
-            assert_eq!(Percent::parse(text), Err(UnitError::NotAPercentage), "{text}");
+            assert_eq!(
+                Percent::parse(text),
+                Err(UnitError::NotAPercentage),
+                "{text}"
+            );
         }
     }
 }

@@ -15,7 +15,9 @@ pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
 fn read_long(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0;
     for (shift, (index, byte)) in (0..u64::BITS).step_by(7).zip(bytes.iter().enumerate()) {
-        number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
+        number |= u64::from(byte & 0x7f)
+            .checked_shl(shift)
+            .unwrap_or_default();
         if byte & 0x80 == 0 {
             return Some((number, bytes.get(index..)?.get(1..)?));
         }

@@ -1,8 +1,8 @@
 //! Time zones of the IANA database: what a local clock shows.
 //!
-//! The table is made when the project is built, of the data that `jiff` bundles (`build.rs`). It says
-//! from 2020 to 2100 when each zone's offset from UTC changes; before and after, its first and its
-//! last offset hold. Command line and filter have the same one.
+//! The table is made when the project is built, of the data that `jiff` bundles (`build.rs`). It
+//! says from 2020 to 2100 when each zone's offset from UTC changes; before and after, its first and
+//! its last offset hold. Command line and filter have the same one.
 
 use super::invariant::invariant;
 
@@ -46,14 +46,17 @@ impl Zone {
     /// The zone of this name, to the letter: `Europe/Rome`.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        let place = NAMES.binary_search_by(|(known, _)| (*known).cmp(name)).ok()?;
+        let place = NAMES
+            .binary_search_by(|(known, _)| (*known).cmp(name))
+            .ok()?;
         u16::try_from(place).ok().map(|number| Self { number })
     }
 
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        invariant(NAMES.get(usize::from(self.number)), "a zone has a name").map_or("UTC", |(name, _)| name)
+        invariant(NAMES.get(usize::from(self.number)), "a zone has a name")
+            .map_or("UTC", |(name, _)| name)
     }
 
     /// The names of all zones, in alphabetical order.
@@ -64,18 +67,35 @@ impl Zone {
     /// The span that the Unix second `at` is in.
     #[must_use]
     pub fn offset_span(self, at: i64) -> OffsetSpan {
-        let rules = NAMES.get(usize::from(self.number)).and_then(|(_, rules)| RULES.get(usize::from(*rules)));
-        let Some(ZoneRules { first, minutes, offsets }) = invariant(rules, "a zone has rules") else {
-            return OffsetSpan { begin: i64::MIN, end: i64::MAX, offset: 0 };
+        let rules = NAMES
+            .get(usize::from(self.number))
+            .and_then(|(_, rules)| RULES.get(usize::from(*rules)));
+        let Some(ZoneRules {
+            first,
+            minutes,
+            offsets,
+        }) = invariant(rules, "a zone has rules")
+        else {
+            return OffsetSpan {
+                begin: i64::MIN,
+                end: i64::MAX,
+                offset: 0,
+            };
         };
         let instant = |minute: &u32| i64::from(*minute).saturating_mul(MINUTE_SECONDS);
         let after = minutes.partition_point(|minute| instant(minute) <= at);
         let last = after.checked_sub(1);
         OffsetSpan {
-            begin: last.and_then(|last| minutes.get(last)).map_or(i64::MIN, instant),
+            begin: last
+                .and_then(|last| minutes.get(last))
+                .map_or(i64::MIN, instant),
             end: minutes.get(after).map_or(i64::MAX, instant),
-            offset: i64::from(last.and_then(|last| offsets.get(last)).copied().unwrap_or(*first))
-                .saturating_mul(QUARTER_SECONDS),
+            offset: i64::from(
+                last.and_then(|last| offsets.get(last))
+                    .copied()
+                    .unwrap_or(*first),
+            )
+            .saturating_mul(QUARTER_SECONDS),
         }
     }
 }
@@ -87,8 +107,9 @@ mod tests {
 
     use super::*;
 
-    /// Zones whose governments decided anew since the other library's data were published: Morocco, western
-    /// Canada and Cuba stay with one time from autumn 2026 on; Moldova does as the European Union.
+    /// Zones whose governments decided anew since the other library's data were published: Morocco,
+    /// western Canada and Cuba stay with one time from autumn 2026 on; Moldova does as the European
+    /// Union.
     const DECIDED_ANEW: [&str; 15] = [
         "Africa/Casablanca",
         "Africa/El_Aaiun",
@@ -114,12 +135,27 @@ mod tests {
 
     #[test]
     fn a_zone_is_found_by_its_name() {
-        for name in ["UTC", "Europe/Rome", "Europe/Kyiv", "Europe/Kiev", "America/Argentina/Buenos_Aires", "Etc/GMT+12"]
-        {
+        for name in [
+            "UTC",
+            "Europe/Rome",
+            "Europe/Kyiv",
+            "Europe/Kiev",
+            "America/Argentina/Buenos_Aires",
+            "Etc/GMT+12",
+        ] {
             assert_eq!(Zone::find(name).map(Zone::name), Some(name));
         }
         assert_eq!(Zone::find("UTC"), Some(Zone::UTC));
-        for name in ["", "Rome", "europe/rome", "Europe/Romee", "CEST", "+02:00", "UTC ", "Europe"] {
+        for name in [
+            "",
+            "Rome",
+            "europe/rome",
+            "Europe/Romee",
+            "CEST",
+            "+02:00",
+            "UTC ",
+            "Europe",
+        ] {
             assert_eq!(Zone::find(name), None, "{name}");
         }
         assert!(Zone::names().count() > 500 && Zone::names().is_sorted());
@@ -156,7 +192,9 @@ mod tests {
         let (first, last) = (1_767_225_600, 2_082_758_400);
         let mut compared = 0;
         for name in Zone::names() {
-            let (zone, Ok(other)) = (Zone::find(name).unwrap(), name.parse::<Tz>()) else { continue };
+            let (zone, Ok(other)) = (Zone::find(name).unwrap(), name.parse::<Tz>()) else {
+                continue;
+            };
             if DECIDED_ANEW.contains(&name) {
                 continue;
             }
@@ -164,10 +202,21 @@ mod tests {
             let changes = std::iter::successors(Some(zone.offset_span(first)), |span| {
                 (span.end < last).then(|| zone.offset_span(span.end))
             });
-            let around = changes.flat_map(|span| [span.end.saturating_sub(1), span.end]).filter(|at| *at < last);
+            let around = changes
+                .flat_map(|span| [span.end.saturating_sub(1), span.end])
+                .filter(|at| *at < last);
             for at in (first..last).step_by(5 * 86_400 + 3_600).chain(around) {
-                let theirs = other.timestamp_opt(at, 0).unwrap().offset().fix().local_minus_utc();
-                assert_eq!(zone.offset_span(at).offset, i64::from(theirs), "{name} at {at}");
+                let theirs = other
+                    .timestamp_opt(at, 0)
+                    .unwrap()
+                    .offset()
+                    .fix()
+                    .local_minus_utc();
+                assert_eq!(
+                    zone.offset_span(at).offset,
+                    i64::from(theirs),
+                    "{name} at {at}"
+                );
                 compared += 1;
             }
         }

@@ -35,9 +35,17 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
     let warnings = warnings(&document, &policy);
     for warning in warnings.iter().take(WARNINGS_SHOWN) {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name}{}: warning: {warning}", document::position(warning.line, 0));
+        let _ = writeln!(
+            text,
+            "{name}{}: warning: {warning}",
+            document::position(warning.line, 0)
+        );
     }
-    if let Some(more) = warnings.len().checked_sub(WARNINGS_SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = warnings
+        .len()
+        .checked_sub(WARNINGS_SHOWN)
+        .filter(|more| *more > 0)
+    {
         let _ = writeln!(text, "{name}: warning: and {more} more");
     }
     Ok(text)
@@ -62,7 +70,9 @@ fn summary(policy: &Policy) -> String {
         policy.name,
         parts.map(|(count, one)| counted(count, one)).join(", "),
         counted(keys, "live key"),
-        Geometry::new(policy.keys_max).bytes_max(record_bytes_max(policy)).div_ceil(1_000),
+        Geometry::new(policy.keys_max)
+            .bytes_max(record_bytes_max(policy))
+            .div_ceil(1_000),
     )
 }
 
@@ -76,13 +86,18 @@ fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
 
 /// Of payload limits that hold more than Envoy's buffer takes.
 fn held_bodies(document: &Node, policy: &Policy) -> Vec<Warning> {
-    let held = policy.payloads.iter().enumerate().filter(|(_, payload)| payload.hold);
+    let held = policy
+        .payloads
+        .iter()
+        .enumerate()
+        .filter(|(_, payload)| payload.hold);
     let unbounded = held.filter(|(_, payload)| payload_buffer_bytes(payload).is_none());
     let warning = |(number, _)| {
         Warning::at(
             document,
             &format!("/payloads/{number}"),
-            "a held body must fit in Envoy's buffer: give `bytes`, at most 4GB, or Envoy answers a larger one with a 413 of its own".to_owned(),
+            "a held body must fit in Envoy's buffer: give `bytes`, at most 4GB, or Envoy answers a \
+             larger one with a 413 of its own".to_owned(),
         )
     };
     unbounded.map(warning).collect()
@@ -92,7 +107,9 @@ fn held_bodies(document: &Node, policy: &Policy) -> Vec<Warning> {
 fn needs(policy: &Policy) -> Option<String> {
     policy.payloads.iter().any(|payload| payload.hold).then(|| {
         format!(
-            "`hold` needs allow_on_headers_stop_iteration: true in the plugin's configuration and per_connection_buffer_limit_bytes: {} or more in the listener's, as `render` writes them",
+            "`hold` needs allow_on_headers_stop_iteration: true in the plugin's configuration and \
+             per_connection_buffer_limit_bytes: {} or more in the listener's, as `render` writes \
+             them",
             buffer_bytes(policy)
         )
     })
@@ -103,13 +120,24 @@ fn record_bytes_max(policy: &Policy) -> usize {
     let of = |limit: &Limit| {
         let rules = limit.overrides.all().iter().chain([&limit.rule]);
         match limit.cost {
-            // A response or a body may take more than there is, so that no rule bounds what is remembered.
-            CostSource::ResponseHeader(_) | CostSource::Bytes | CostSource::Lines | CostSource::Items(_) => {
-                Some(record::BYTES_MAX)
-            }
+            // A response or a body may take more than there is, so that no rule bounds what is
+            // remembered.
+            CostSource::ResponseHeader(_)
+            | CostSource::Bytes
+            | CostSource::Lines
+            | CostSource::Items(_) => Some(record::BYTES_MAX),
             CostSource::Fixed(_) | CostSource::Header(_) => rules.map(record::bytes_max).max(),
         }
     };
-    let seats = policy.seats.iter().map(|seats| record::bytes_max(&Rule::Seats(seats.seats)));
-    policy.limits.iter().filter_map(of).chain(seats).max().unwrap_or_default()
+    let seats = policy
+        .seats
+        .iter()
+        .map(|seats| record::bytes_max(&Rule::Seats(seats.seats)));
+    policy
+        .limits
+        .iter()
+        .filter_map(of)
+        .chain(seats)
+        .max()
+        .unwrap_or_default()
 }

@@ -49,27 +49,59 @@ pub(super) fn filters(path: &Path) -> Result<Result<Node, String>, Failure> {
         Value::List(items) => {
             for (index, item) in items.iter().enumerate() {
                 if !matches!(item.value, Value::Map(_)) {
-                    let reason = Reason::NotAMap { form: FILTER, found: item.value.kind() };
-                    errors.push(PolicyError { at: format!("/{index}"), line: item.line, reason });
+                    let reason = Reason::NotAMap {
+                        form: FILTER,
+                        found: item.value.kind(),
+                    };
+                    errors.push(PolicyError {
+                        at: format!("/{index}"),
+                        line: item.line,
+                        reason,
+                    });
                 }
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
-            let reason = Reason::NotA { wanted: "a list", found: document.value.kind() };
-            errors.push(PolicyError { at: String::new(), line: document.line, reason });
+            let reason = Reason::NotA {
+                wanted: "a list",
+                found: document.value.kind(),
+            };
+            errors.push(PolicyError {
+                at: String::new(),
+                line: document.line,
+                reason,
+            });
         }
     }
-    Ok(if errors.is_empty() { Ok(document) } else { Err(report(&path.display().to_string(), &errors)) })
+    Ok(if errors.is_empty() {
+        Ok(document)
+    } else {
+        Err(report(&path.display().to_string(), &errors))
+    })
 }
 
 /// Parses a file as a tree, or returns the report of its syntax error.
 fn tree(path: &Path) -> Result<Result<Node, String>, Failure> {
     let text = text(path).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))?;
     let name = path.display();
-    Ok(from_yaml(&text).map_err(|SyntaxError { line, column, pointer, rule }| {
-        let at = pointer.as_deref().filter(|pointer| !pointer.is_empty()).unwrap_or("/");
-        format!("{name}{}: {}: {rule}\n{name}: 1 error\n", position(line, column), Shown(at))
-    }))
+    Ok(from_yaml(&text).map_err(
+        |SyntaxError {
+             line,
+             column,
+             pointer,
+             rule,
+         }| {
+            let at = pointer
+                .as_deref()
+                .filter(|pointer| !pointer.is_empty())
+                .unwrap_or("/");
+            format!(
+                "{name}{}: {}: {rule}\n{name}: 1 error\n",
+                position(line, column),
+                Shown(at)
+            )
+        },
+    ))
 }
 
 fn report(name: &str, errors: &[PolicyError]) -> String {
@@ -84,7 +116,11 @@ fn report(name: &str, errors: &[PolicyError]) -> String {
 
 /// `:line:column` as compilers write it. Numbers that are 0 are unknown and left out.
 pub(super) fn position(line: u32, column: u32) -> String {
-    [line, column].iter().filter(|number| **number > 0).map(|number| format!(":{number}")).collect()
+    [line, column]
+        .iter()
+        .filter(|number| **number > 0)
+        .map(|number| format!(":{number}"))
+        .collect()
 }
 
 fn text(path: &Path) -> Result<String, String> {
@@ -92,7 +128,10 @@ fn text(path: &Path) -> Result<String, String> {
     let bytes_max = (DOCUMENT_BYTES_MAX as u64).saturating_add(1);
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(bytes_max).read_to_end(&mut bytes)
+        std::io::stdin()
+            .lock()
+            .take(bytes_max)
+            .read_to_end(&mut bytes)
     } else {
         std::fs::File::open(path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes))
     };

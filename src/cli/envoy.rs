@@ -38,13 +38,18 @@ impl Address {
             .ok()
             .filter(|port| digits && *port > 0)
             .ok_or_else(|| format!("the port of \"{text}\" is not in 1..=65535"))?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         let host = match bare {
             Some(v6) if v6.parse::<Ipv6Addr>().is_ok() => v6,
             None if is_host(host) => host,
             Some(_) | None => return Err(wrong()),
         };
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 
     /// As [`Address::parse`], but the host must be an IP address or `localhost`.
@@ -55,25 +60,37 @@ impl Address {
         }
         match address.host.parse::<IpAddr>() {
             Ok(_) => Ok(address),
-            Err(_) => Err(format!("\"{}\" is not an IP address, which a listener needs", address.host)),
+            Err(_) => Err(format!(
+                "\"{}\" is not an IP address, which a listener needs",
+                address.host
+            )),
         }
     }
 }
 
 fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{ socket_address: {{ address: {}, port_value: {} }} }}", quoted(&self.host), self.port)
+        write!(
+            f,
+            "{{ socket_address: {{ address: {}, port_value: {} }} }}",
+            quoted(&self.host),
+            self.port
+        )
     }
 }
 
 /// Parses `KEY=VALUE`.
 pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))
 }
 
 /// A complete bootstrap. If a key of `metadata` occurs more than once, the last value counts.
@@ -84,20 +101,30 @@ pub(super) fn bootstrap(
     metadata: &[(String, String)],
 ) -> String {
     let (resources, statics) = match listeners {
-        Listeners::Static(listener) => {
-            (String::new(), format!("  listeners:\n{}", indented(&format!("- {}", indented_tail(listener)), 4)))
-        }
+        Listeners::Static(listener) => (
+            String::new(),
+            format!(
+                "  listeners:\n{}",
+                indented(&format!("- {}", indented_tail(listener)), 4)
+            ),
+        ),
         Listeners::Watched(path) => {
             let path = quoted(&path.display().to_string());
             let watched = format!(
-                "dynamic_resources:\n  lds_config:\n    resource_api_version: V3\n    path_config_source: {{ path: {path} }}\n"
+                "dynamic_resources:\n  lds_config:\n    resource_api_version: V3\n    \
+                 path_config_source: {{ path: {path} }}\n"
             );
             (watched, String::new())
         }
     };
-    let metadata: BTreeMap<&str, &str> = metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
-    let metadata: Vec<String> =
-        metadata.iter().map(|(key, value)| format!("{}: {}", quoted(key), quoted(value))).collect();
+    let metadata: BTreeMap<&str, &str> = metadata
+        .iter()
+        .map(|(key, value)| (&**key, &**value))
+        .collect();
+    let metadata: Vec<String> = metadata
+        .iter()
+        .map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)))
+        .collect();
     let metadata = match metadata.as_slice() {
         [] => String::new(),
         pairs => format!(", metadata: {{ {} }}", pairs.join(", ")),
@@ -105,7 +132,10 @@ pub(super) fn bootstrap(
     let mut tags = String::new();
     for label in LABELS {
         // Writing to a string cannot fail.
-        let _ = writeln!(tags, "    - {{ tag_name: {label}, regex: '({label}\\.=\\.(.*?);\\.;)' }}");
+        let _ = writeln!(
+            tags,
+            "    - {{ tag_name: {label}, regex: '({label}\\.=\\.(.*?);\\.;)' }}"
+        );
     }
     format!(
         include_str!("envoy/bootstrap.yaml.in"),
@@ -120,9 +150,14 @@ pub(super) fn bootstrap(
 
 /// The content of the file for `--listeners`.
 pub(super) fn discovery_response(listener: &str) -> String {
-    let resource =
-        format!("- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n  {}", indented_tail(listener));
-    format!("# Written by `sluicegate render listeners`.\nresources:\n{}", indented(&resource, 2))
+    let resource = format!(
+        "- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n  {}",
+        indented_tail(listener)
+    );
+    format!(
+        "# Written by `sluicegate render listeners`.\nresources:\n{}",
+        indented(&resource, 2)
+    )
 }
 
 /// Settings of the listener that a policy needs in addition to the filter.
@@ -147,28 +182,41 @@ const BUFFER_BYTES_MAX: u64 = 0xffff_ffff;
 /// `None` if the body has no bound, or one larger than Envoy can buffer.
 pub(super) fn payload_buffer_bytes(payload: &Payload) -> Option<u64> {
     let all = payload.overrides.all().iter().chain([&payload.bounds]);
-    let largest = all.map(|bounds| bounds.bytes).try_fold(0, |largest, bytes| Some(bytes?.max(largest)))?;
+    let largest = all
+        .map(|bounds| bounds.bytes)
+        .try_fold(0, |largest, bytes| Some(bytes?.max(largest)))?;
     Some(largest.saturating_add(READ_BYTES)).filter(|bytes| *bytes <= BUFFER_BYTES_MAX)
 }
 
 /// The same for a whole policy. A held body without a bound needs no more than the others.
 pub(super) fn buffer_bytes(policy: &Policy) -> u64 {
     let held = policy.payloads.iter().filter(|payload| payload.hold);
-    held.filter_map(payload_buffer_bytes).fold(READ_BYTES, u64::max)
+    held.filter_map(payload_buffer_bytes)
+        .fold(READ_BYTES, u64::max)
 }
 
 /// The listener with the filter after `filters`, as lines of a map without indentation.
-pub(super) fn listener(listen: &Address, wasm: &Path, filters: &Node, policy: &str, needs: ListenerNeeds) -> String {
+pub(super) fn listener(
+    listen: &Address,
+    wasm: &Path,
+    filters: &Node,
+    policy: &str,
+    needs: ListenerNeeds,
+) -> String {
     let before = indented(&block(filters), 12);
     let wasm = quoted(&wasm.display().to_string());
     let policy = single_quoted(policy);
     let decision = if needs.decisions {
-        format!("\n                    sluicegate: \"%FILTER_STATE(wasm.{}:PLAIN)%\"", access_log::KEY)
+        format!(
+            "\n                    sluicegate: \"%FILTER_STATE(wasm.{}:PLAIN)%\"",
+            access_log::KEY
+        )
     } else {
         String::new()
     };
     let hold = if needs.hold {
-        "\n                  # With `hold` in the policy, a head waits for its body.\n                  allow_on_headers_stop_iteration: true"
+        "\n                  # With `hold` in the policy, a head waits for its \
+         body.\n                  allow_on_headers_stop_iteration: true"
     } else {
         ""
     };

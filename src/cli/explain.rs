@@ -5,8 +5,9 @@
 //!                                     └───────────┴─────────────┴──────────────────────┴─▶ Explanation ─▶ text, JSON
 //! ```
 //!
-//! It is the filter's own code that answers, so what is told here is what would happen there. Nothing
-//! outside of this process is changed, and no secret is told: of a credential its identifier.
+//! It is the filter's own code that answers, so what is told here is what would happen there.
+//! Nothing outside of this process is changed, and no secret is told: of a credential its
+//! identifier.
 
 mod args;
 mod caller;
@@ -47,7 +48,11 @@ pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     let (_, mut policy) = document::read_valid(&args.policy)?;
     resolve_node_metadata(&mut policy, &proxy);
     let explanation = explanation(&policy, &proxy, args.repeat);
-    Ok(if args.json { explanation.to_json() } else { text::write(&explanation, args.all) })
+    Ok(if args.json {
+        explanation.to_json()
+    } else {
+        text::write(&explanation, args.all)
+    })
 }
 
 /// What becomes of the last of `repeat` such requests.
@@ -58,7 +63,10 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     let identified = identify_and_tell(&request, policy, &mut heard);
     // Of one that is not let in, whatever is known all the same.
     let mut known = Recorder::default();
-    let suspect = identified.as_ref().err().map(|_| suspect_and_tell(&request, policy, &mut known));
+    let suspect = identified
+        .as_ref()
+        .err()
+        .map(|_| suspect_and_tell(&request, policy, &mut known));
     let (heard_of, caller) = match (&identified, &suspect) {
         (Ok(caller), _) => (&heard, Some(caller)),
         (Err(_), Some(suspect)) => (&known, Some(&suspect.caller)),
@@ -66,9 +74,16 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     };
     let refused = identified.as_ref().err().copied();
     let attribute = suspect.as_ref().and_then(|suspect| suspect.attribute);
-    let callers = caller::callers(policy, &request, (&heard, heard_of), refused.map(|why| (why, attribute)), caller);
-    let not_given =
-        caller.map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked)).unwrap_or_default();
+    let callers = caller::callers(
+        policy,
+        &request,
+        (&heard, heard_of),
+        refused.map(|why| (why, attribute)),
+        caller,
+    );
+    let not_given = caller
+        .map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked))
+        .unwrap_or_default();
     let (mut applicable, mut reasons) = (Applicable::default(), Reasons::default());
     let outcome = match &identified {
         Ok(caller) => {
@@ -76,7 +91,12 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
             match applicable.ambiguity {
                 Some(why) => Outcome::refused(policy, Refusal::Path(why), &request, proxy.now),
                 None => {
-                    let view = View { policy, request: &request, caller, not_given: &not_given };
+                    let view = View {
+                        policy,
+                        request: &request,
+                        caller,
+                        not_given: &not_given,
+                    };
                     Outcome::decided(&view, proxy, &applicable, &reasons, repeat)
                 }
             }
@@ -91,10 +111,16 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         request: Asked {
             method: proxy.method.clone(),
             path: proxy.path.clone(),
-            refused: applicable.ambiguity.map(|why| Refused { reason: why.name(), message: why.detail().to_owned() }),
+            refused: applicable.ambiguity.map(|why| Refused {
+                reason: why.name(),
+                message: why.detail().to_owned(),
+            }),
         },
         routes: routes(policy, &request),
-        tier: tier.map(|tier| Matched { name: tier.name.to_string(), route: matched(policy, &request, &tier.routes) }),
+        tier: tier.map(|tier| Matched {
+            name: tier.name.to_string(),
+            route: matched(policy, &request, &tier.routes),
+        }),
         callers,
         not_given,
         exempt: outcome.exempt.map(|id| format!("/exempt/{}", id.index())),
@@ -122,7 +148,11 @@ fn routes(policy: &Policy, request: &Request) -> Vec<String> {
 
 /// The first of `routes` that matches.
 fn matched(policy: &Policy, request: &Request, routes: &[RouteId]) -> Option<String> {
-    let first = routes.iter().find(|id| request.readings().any(|reading| reading.matches.contains(**id)))?;
+    let first = routes.iter().find(|id| {
+        request
+            .readings()
+            .any(|reading| reading.matches.contains(**id))
+    })?;
     route(policy, *first)
 }
 

@@ -14,24 +14,35 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
         None => envoy::Listeners::Static(&listener),
     };
     for (name, source) in sources(&policy) {
-        let Source::NodeMetadata(path, _) = source else { continue };
+        let Source::NodeMetadata(path, _) = source else {
+            continue;
+        };
         match path.as_slice() {
             [key] if args.node_metadata.iter().all(|(set, _)| **set != **key) => warn(&format!(
-                "the policy reads {key} from the proxy's metadata for {name}, which is not set: add --node-metadata {key}=VALUE"
+                "the policy reads {key} from the proxy's metadata for {name}, which is not set: \
+                 add --node-metadata {key}=VALUE"
             )),
             [_] | [] => {}
             steps => warn(&format!(
-                "the policy reads [{}] from the proxy's metadata for {name}, which --node-metadata cannot set: write it into node.metadata of the bootstrap",
+                "the policy reads [{}] from the proxy's metadata for {name}, which --node-metadata \
+                 cannot set: write it into node.metadata of the bootstrap",
                 steps.join(", ")
             )),
         }
     }
-    Ok(envoy::bootstrap(&listeners, &args.upstream, &args.admin, &args.node_metadata))
+    Ok(envoy::bootstrap(
+        &listeners,
+        &args.upstream,
+        &args.admin,
+        &args.node_metadata,
+    ))
 }
 
 pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {
     let (document, policy) = document::read_valid(&args.policy)?;
-    Ok(envoy::discovery_response(&listener(args, &document, &policy)?))
+    Ok(envoy::discovery_response(&listener(
+        args, &document, &policy,
+    )?))
 }
 
 fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<String, Failure> {
@@ -41,43 +52,66 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
     };
     let hold = policy.payloads.iter().any(|payload| payload.hold);
     let buffer_bytes = envoy::buffer_bytes(policy);
-    let needs = envoy::ListenerNeeds { decisions: policy.access_log.is_some(), hold, buffer_bytes };
+    let needs = envoy::ListenerNeeds {
+        decisions: policy.access_log.is_some(),
+        hold,
+        buffer_bytes,
+    };
     for warning in unset(args, policy) {
         warn(&warning);
     }
-    Ok(envoy::listener(&args.listen, &args.wasm, &filters, &document.to_json(), needs))
+    Ok(envoy::listener(
+        &args.listen,
+        &args.wasm,
+        &filters,
+        &document.to_json(),
+        needs,
+    ))
 }
 
 /// All sources of attributes, each with the name of its attribute.
 fn sources(policy: &Policy) -> impl Iterator<Item = (&str, &Source)> {
     let all = policy.callers.sources.iter();
-    all.flat_map(|(id, sources)| sources.iter().map(|source| (policy.attributes.name(*id), source)))
+    all.flat_map(|(id, sources)| {
+        sources
+            .iter()
+            .map(|source| (policy.attributes.name(*id), source))
+    })
 }
 
 /// Warnings about inputs of the policy that nothing in the listener sets.
 fn unset(args: &ListenerArgs, policy: &Policy) -> Vec<String> {
     let mut all = Vec::new();
     if args.filters.is_none() {
-        let credentials = policy.callers.credentials.iter().filter_map(|credential| match &credential.place {
-            Place::Metadata(path) => Some((&*credential.name, path)),
-            Place::Header { .. } | Place::Query { .. } => None,
-        });
-        let attributes = sources(policy).filter_map(|(name, source)| source.metadata().map(|(path, _)| (name, path)));
+        let credentials =
+            policy
+                .callers
+                .credentials
+                .iter()
+                .filter_map(|credential| match &credential.place {
+                    Place::Metadata(path) => Some((&*credential.name, path)),
+                    Place::Header { .. } | Place::Query { .. } => None,
+                });
+        let attributes = sources(policy)
+            .filter_map(|(name, source)| source.metadata().map(|(path, _)| (name, path)));
         all.extend(credentials.chain(attributes).filter_map(|(name, path)| {
             let filter = invariant(path.first(), "a path in metadata begins with a namespace")?;
             Some(format!(
-                "the policy reads metadata of {filter} for {name}, which no earlier filter writes: add --filters FILE"
+                "the policy reads metadata of {filter} for {name}, which no earlier filter writes: \
+                 add --filters FILE"
             ))
         }));
     }
     for (name, source) in sources(policy) {
         match source {
             Source::RouteMetadata(path) => all.push(format!(
-                "the policy reads [{}] from the route's metadata for {name}, but the rendered route has none",
+                "the policy reads [{}] from the route's metadata for {name}, but the rendered \
+                 route has none",
                 path.join(", ")
             )),
             Source::ClientCertificate(_) => all.push(format!(
-                "the policy reads the client's certificate for {name}, but the rendered listener has no TLS"
+                "the policy reads the client's certificate for {name}, but the rendered listener \
+                 has no TLS"
             )),
             Source::Directory(_)
             | Source::Path(_)

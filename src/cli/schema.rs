@@ -29,7 +29,9 @@ use schemars::generate::SchemaSettings;
 
 /// The schema, formatted so that two versions can be compared line by line.
 pub(super) fn run() -> String {
-    let generator = SchemaSettings::draft2020_12().with_transform(shape::Plain).into_generator();
+    let generator = SchemaSettings::draft2020_12()
+        .with_transform(shape::Plain)
+        .into_generator();
     let mut schema = generator.into_root_schema_for::<policy::Policy>();
     shape::describe_formats(&mut schema);
     format!("{:#}\n", schema.as_value())

@@ -12,12 +12,21 @@ pub(super) fn block(node: &Node) -> String {
             .iter()
             .map(|entry| match scalar(&entry.value) {
                 Some(scalar) => format!("{}: {scalar}\n", text(&entry.key)),
-                None => format!("{}:\n{}", text(&entry.key), indented(&block(&entry.value), 2)),
+                None => format!(
+                    "{}:\n{}",
+                    text(&entry.key),
+                    indented(&block(&entry.value), 2)
+                ),
             })
             .collect(),
         Value::List(items) => items
             .iter()
-            .map(|item| format!("- {}\n", scalar(item).unwrap_or_else(|| indented_tail(&block(item)))))
+            .map(|item| {
+                format!(
+                    "- {}\n",
+                    scalar(item).unwrap_or_else(|| indented_tail(&block(item)))
+                )
+            })
             .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => inline(node) + "\n",
     }
@@ -49,14 +58,18 @@ fn inline(node: &Node) -> String {
 fn text(text: &str) -> String {
     const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let plain = text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'))
         && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
     if plain { text.to_owned() } else { quoted(text) }
 }
 
 /// `text` with its lines indented.
 pub(super) fn indented(text: &str, columns: usize) -> String {
-    text.lines().map(|line| format!("{:columns$}{line}\n", "")).collect()
+    text.lines()
+        .map(|line| format!("{:columns$}{line}\n", ""))
+        .collect()
 }
 
 /// `text` for use after a dash: all lines except the first are indented.
@@ -82,6 +95,12 @@ pub(super) fn quoted(text: &str) -> String {
 /// A YAML scalar in single quotes, which leave JSON in it unchanged. If it is not plain ASCII, in
 /// double quotes.
 pub(super) fn single_quoted(text: &str) -> String {
-    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    if plain { format!("'{}'", text.replace('\'', "''")) } else { quoted(text) }
+    let plain = text
+        .bytes()
+        .all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if plain {
+        format!("'{}'", text.replace('\'', "''"))
+    } else {
+        quoted(text)
+    }
 }

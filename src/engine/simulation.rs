@@ -55,7 +55,18 @@ struct Setup {
 impl Setup {
     /// Workers that are interleaved, and nothing else.
     const fn new(seed: u64, kind: Kind, workers: usize, requests: usize) -> Self {
-        Self { seed, kind, workers, requests, tick: 0, conflicts: 0, deaths: 0, failures: 0, steps: 0, predicts: false }
+        Self {
+            seed,
+            kind,
+            workers,
+            requests,
+            tick: 0,
+            conflicts: 0,
+            deaths: 0,
+            failures: 0,
+            steps: 0,
+            predicts: false,
+        }
     }
 }
 
@@ -79,7 +90,11 @@ impl Model for WallClock {
         world.model.elapsed += tick;
         if world.chance(steps) {
             let step = world.below(600) * 1_000_000_000;
-            world.clock = if world.below(2) == 0 { world.clock + step } else { world.clock - step };
+            world.clock = if world.below(2) == 0 {
+                world.clock + step
+            } else {
+                world.clock - step
+            };
             world.model.stepped += 1;
         }
     }
@@ -118,15 +133,22 @@ impl Kind {
     const ALL: [Self; 3] = [Self::Bucket, Self::Rolling, Self::Calendar];
 
     fn rules(self) -> [Rule; 2] {
-        let bucket = |burst, refill| Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap());
+        let bucket = |burst, refill| {
+            Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap())
+        };
         let rolling = |quota| Rule::Rolling(Rolling::new(quota, Span::from_seconds(10)).unwrap());
-        let calendar =
-            |quota| Rule::Calendar(Calendar::new(quota, Over::Refuse, Period::Seconds(10), Zone::UTC).unwrap());
+        let calendar = |quota| {
+            Rule::Calendar(
+                Calendar::new(quota, Over::Refuse, Period::Seconds(10), Zone::UTC).unwrap(),
+            )
+        };
         match self {
             Self::Bucket => [bucket(5, "60/min"), bucket(9, "120/min")],
             Self::Rolling => [rolling(20), rolling(36)],
             Self::Calendar => [calendar(5), calendar(9)],
-            Self::Seats => [2, 2].map(|seats| Rule::Seats(Seats::new(seats, Span::from_seconds(10)).unwrap())),
+            Self::Seats => {
+                [2, 2].map(|seats| Rule::Seats(Seats::new(seats, Span::from_seconds(10)).unwrap()))
+            }
         }
     }
 
@@ -134,9 +156,11 @@ impl Kind {
     fn asked(self, world: &mut World<WallClock>, user: u32) -> [Rule; 2] {
         let [of_user, of_org] = self.rules();
         match [of_user, of_org] {
-            [Rule::Seats(of_user), Rule::Seats(of_org)] => {
-                [of_user.asked_by(world.below(4)), of_org.asked_by(user.into())].map(Rule::Seats)
-            }
+            [Rule::Seats(of_user), Rule::Seats(of_org)] => [
+                of_user.asked_by(world.below(4)),
+                of_org.asked_by(user.into()),
+            ]
+            .map(Rule::Seats),
             rules => rules,
         }
     }
@@ -154,7 +178,8 @@ struct Work {
 fn work(worker: &Worker, setup: Setup) -> Work {
     let mut work = Work::default();
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        // It looks the counter up after every wrong prediction: most interleavings for the least steps.
+        // It looks the counter up after every wrong prediction: most interleavings for the least
+        // steps.
         let predictor = setup.predicts.then(|| VersionPredictor::new(0));
         let data = PredictingWorker::new(worker.clone(), predictor);
         let mut store = SharedStore::open(data, "demo", 200, &[9; 16]).unwrap();
@@ -168,7 +193,12 @@ fn work(worker: &Worker, setup: Setup) -> Work {
 }
 
 /// Sends one request, which the upstream may fail.
-fn send(worker: &Worker, setup: Setup, store: &mut SharedStore<PredictingWorker<Worker>>, work: &mut Work) {
+fn send(
+    worker: &Worker,
+    setup: Setup,
+    store: &mut SharedStore<PredictingWorker<Worker>>,
+    work: &mut Work,
+) {
     let (now, user, fails, rules) = worker.call(|world| {
         let user = world.below(USERS) as u32;
         let fails = world.chance(setup.failures);
@@ -193,8 +223,17 @@ fn send(worker: &Worker, setup: Setup, store: &mut SharedStore<PredictingWorker<
     }
     // Seats are held by those that were let through, which takes a moment of its own.
     let is_asked = matches!(rules[0], Rule::Seats(_));
-    let entered = if is_asked { worker.call(|world| world.clock) } else { now.nanos() };
-    work.admitted.push(Admitted { now: now.nanos(), entered, user, charges });
+    let entered = if is_asked {
+        worker.call(|world| world.clock)
+    } else {
+        now.nanos()
+    };
+    work.admitted.push(Admitted {
+        now: now.nanos(),
+        entered,
+        user,
+        charges,
+    });
 }
 
 struct Run {
@@ -206,12 +245,32 @@ struct Run {
 }
 
 fn run(setup: Setup) -> Run {
-    let Setup { seed, workers, tick, conflicts, deaths, steps, .. } = setup;
-    let rates = Rates { turns: ALWAYS, conflicts, deaths, ..Rates::default() };
-    let clock = WallClock { tick, steps, elapsed: 0, stepped: 0 };
+    let Setup {
+        seed,
+        workers,
+        tick,
+        conflicts,
+        deaths,
+        steps,
+        ..
+    } = setup;
+    let rates = Rates {
+        turns: ALWAYS,
+        conflicts,
+        deaths,
+        ..Rates::default()
+    };
+    let clock = WallClock {
+        tick,
+        steps,
+        elapsed: 0,
+        stepped: 0,
+    };
     let workers = World::new(seed, workers, START, rates, clock).ports();
     let worker = workers[0].clone();
-    let threads = workers.into_iter().map(|worker| std::thread::spawn(move || work(&worker, setup)));
+    let threads = workers
+        .into_iter()
+        .map(|worker| std::thread::spawn(move || work(&worker, setup)));
     let threads: Vec<_> = threads.collect();
     let (mut admitted, mut stuck, mut survived) = (Vec::new(), 0, true);
     for thread in threads {
@@ -221,7 +280,12 @@ fn run(setup: Setup) -> Run {
         survived &= work.survived;
     }
     admitted.sort_by_key(|one| (one.now, one.user));
-    Run { admitted, stuck, survived, worker: worker.alone() }
+    Run {
+        admitted,
+        stuck,
+        survived,
+        worker: worker.alone(),
+    }
 }
 
 /// Panics where more was admitted than `rule` states.
@@ -233,45 +297,83 @@ fn replay(admitted: impl Iterator<Item = (u64, Charge)>, rule: Rule, seed: u64) 
             let (mut level, mut last) = (0u64, 0u64);
             for (now, _) in admitted {
                 level = level.saturating_sub(now - last) + interval;
-                assert!(level <= window, "seed {seed}: more admitted than {rule:?} states");
+                assert!(
+                    level <= window,
+                    "seed {seed}: more admitted than {rule:?} states"
+                );
                 last = now;
             }
         }
-        // The times at which the units were entered, which never go back: a worker that was overtaken
-        // lets its request through after that of the other, not at the time by which it asked.
+        // The times at which the units were entered, which never go back: a worker that was
+        // overtaken lets its request through after that of the other, not at the time by which it
+        // asked.
         Rule::Rolling(rolling) => {
-            let at = |charge: &Charge| if let Charge::Rolling(charge) = charge { charge.at() } else { panic!() };
+            let at = |charge: &Charge| {
+                if let Charge::Rolling(charge) = charge {
+                    charge.at()
+                } else {
+                    panic!()
+                }
+            };
             let mut times: Vec<Timestamp> = admitted.iter().map(|(_, charge)| at(charge)).collect();
             times.sort();
             for (index, first) in times.iter().enumerate() {
-                let within = times[index..].iter().take_while(|at| **at < first.after(rolling.window())).count();
-                assert!(within as u64 <= rolling.quota(), "seed {seed}: {within} in one window of {rule:?}");
+                let within = times[index..]
+                    .iter()
+                    .take_while(|at| **at < first.after(rolling.window()))
+                    .count();
+                assert!(
+                    within as u64 <= rolling.quota(),
+                    "seed {seed}: {within} in one window of {rule:?}"
+                );
             }
         }
         Rule::Calendar(calendar) => {
             let mut windows = HashMap::new();
             for (_, charge) in admitted {
-                let Charge::Calendar(charge) = charge else { panic!() };
+                let Charge::Calendar(charge) = charge else {
+                    panic!()
+                };
                 let taken = windows.entry(charge.end().nanos()).or_insert(0);
                 *taken += 1;
-                assert!(*taken <= calendar.quota(), "seed {seed}: {taken} in one window of {rule:?}");
+                assert!(
+                    *taken <= calendar.quota(),
+                    "seed {seed}: {taken} in one window of {rule:?}"
+                );
             }
         }
         // Whenever a request is admitted: the holders admitted before whose seat is still kept.
         Rule::Seats(seats) => {
-            let touch = |charge: &Charge| if let Charge::Seats(charge) = charge { charge.touch() } else { panic!() };
-            let touches: Vec<(u64, Holder)> = admitted.iter().map(|(at, charge)| (*at, touch(charge))).collect();
+            let touch = |charge: &Charge| {
+                if let Charge::Seats(charge) = charge {
+                    charge.touch()
+                } else {
+                    panic!()
+                }
+            };
+            let touches: Vec<(u64, Holder)> = admitted
+                .iter()
+                .map(|(at, charge)| (*at, touch(charge)))
+                .collect();
             for (now, _) in &touches {
                 let holds = |(at, touch): &&(u64, Holder)| at <= now && touch.until.nanos() > *now;
-                let holders: HashSet<u64> = touches.iter().filter(holds).map(|(_, touch)| touch.holder).collect();
-                assert!(holders.len() as u32 <= seats.seats(), "seed {seed}: {holders:?} hold seats at once");
+                let holders: HashSet<u64> = touches
+                    .iter()
+                    .filter(holds)
+                    .map(|(_, touch)| touch.holder)
+                    .collect();
+                assert!(
+                    holders.len() as u32 <= seats.seats(),
+                    "seed {seed}: {holders:?} hold seats at once"
+                );
             }
         }
     }
 }
 
-/// Seeds that over-admit if a clock is read before a record, as it once was: of each kind of limit at
-/// least one. They were found anew, by that mutation, when the simulations came to share a scheduler.
+/// Seeds that over-admit if a clock is read before a record, as it once was: of each kind of limit
+/// at least one. They were found anew, by that mutation, when the simulations came to share a
+/// scheduler.
 const CLOCK_BEFORE_RECORD: [u64; 7] = [1_003, 1_026, 1_067, 1_099, 1_130, 1_746, 1_782];
 
 fn never_over_admits(run: &Run, kind: Kind, seed: u64) {
@@ -280,7 +382,11 @@ fn never_over_admits(run: &Run, kind: Kind, seed: u64) {
         let own = run.admitted.iter().filter(|one| one.user == user);
         replay(own.map(|one| (one.entered, one.charges[0])), of_user, seed);
     }
-    replay(run.admitted.iter().map(|one| (one.entered, one.charges[1])), of_org, seed);
+    replay(
+        run.admitted.iter().map(|one| (one.entered, one.charges[1])),
+        of_org,
+        seed,
+    );
 }
 
 /// Runs `run` for each seed and each kind of limit.
@@ -296,17 +402,25 @@ fn for_each_kind(seeds: impl IntoIterator<Item = u64>, kinds: &[Kind], run: impl
 fn never_more_is_admitted_than_stated_whatever_the_interleaving() {
     silence_deaths();
     let kinds = [Kind::Bucket, Kind::Rolling, Kind::Calendar, Kind::Seats];
-    for_each_kind((0..200).chain(300..600).chain(CLOCK_BEFORE_RECORD), &kinds, |seed, kind| {
-        let run = run(Setup {
-            tick: [1, 1_000, 50_000_000, 200_000_000][seed as usize % 4],
-            conflicts: [0, 5_000, 40_000][seed as usize % 3],
-            deaths: if seed < 1_000 { [0, 0, 800][seed as usize / 3 % 3] } else { 0 },
-            failures: [0, 30_000][seed as usize / 9 % 2],
-            predicts: (300..600).contains(&seed),
-            ..Setup::new(seed, kind, 2 + seed as usize % 4, 60)
-        });
-        never_over_admits(&run, kind, seed);
-    });
+    for_each_kind(
+        (0..200).chain(300..600).chain(CLOCK_BEFORE_RECORD),
+        &kinds,
+        |seed, kind| {
+            let run = run(Setup {
+                tick: [1, 1_000, 50_000_000, 200_000_000][seed as usize % 4],
+                conflicts: [0, 5_000, 40_000][seed as usize % 3],
+                deaths: if seed < 1_000 {
+                    [0, 0, 800][seed as usize / 3 % 3]
+                } else {
+                    0
+                },
+                failures: [0, 30_000][seed as usize / 9 % 2],
+                predicts: (300..600).contains(&seed),
+                ..Setup::new(seed, kind, 2 + seed as usize % 4, 60)
+            });
+            never_over_admits(&run, kind, seed);
+        },
+    );
 }
 
 #[test]
@@ -320,22 +434,32 @@ fn a_step_of_the_clock_admits_one_more_window_at_most() {
             predicts: seed % 2 == 1,
             ..Setup::new(seed, kind, workers, 60)
         });
-        let WallClock { elapsed, stepped, .. } = run.worker.between(|world| world.model);
+        let WallClock {
+            elapsed, stepped, ..
+        } = run.worker.between(|world| world.model);
         let most = |rule: Rule| {
             let came_back = match rule {
                 Rule::Bucket(bucket) => elapsed / bucket.refill().interval().nanos(),
                 // Of windows that follow one another, the first was begun before.
-                Rule::Rolling(_) | Rule::Calendar(_) | Rule::Seats(_) => rule.quota() * (elapsed / 10_000_000_000 + 1),
+                Rule::Rolling(_) | Rule::Calendar(_) | Rule::Seats(_) => {
+                    rule.quota() * (elapsed / 10_000_000_000 + 1)
+                }
             };
             // Each other worker may be in the middle of a request with the time before the step.
             rule.quota() * (stepped + 1) + came_back + stepped * (workers as u64 - 1)
         };
         let [of_user, of_org] = kind.rules();
         let all = run.admitted.len() as u64;
-        assert!(all <= most(of_org), "seed {seed}, {kind:?}: {all} after {stepped} steps");
+        assert!(
+            all <= most(of_org),
+            "seed {seed}, {kind:?}: {all} after {stepped} steps"
+        );
         for user in 0..USERS as u32 {
             let admitted = run.admitted.iter().filter(|one| one.user == user).count() as u64;
-            assert!(admitted <= most(of_user), "seed {seed}, {kind:?}: {admitted} for {user} after {stepped} steps");
+            assert!(
+                admitted <= most(of_user),
+                "seed {seed}, {kind:?}: {admitted} for {user} after {stepped} steps"
+            );
         }
     });
 }
@@ -361,14 +485,24 @@ fn leaves_no_trace(run: &Run, kind: Kind, seed: u64) {
     let [of_user, of_org] = kind.rules();
     let mut all = vec![(ORG, of_org, run.admitted.len())];
     for user in 0..USERS as u32 {
-        all.push((user, of_user, run.admitted.iter().filter(|one| one.user == user).count()));
+        all.push((
+            user,
+            of_user,
+            run.admitted.iter().filter(|one| one.user == user).count(),
+        ));
     }
     for (name, rule, count) in all {
         let key = store.keys().partition(&name.to_le_bytes()).finish();
         // If others wrote first each time, the units stay charged rather than be refunded twice.
         let left = rule.quota() - count as u64;
         let sure = left.saturating_sub(run.stuck);
-        let mut checks = [LimitCheck::new(OWNER, key, rule, Cost::Now(sure), FailureMode::Deny)];
+        let mut checks = [LimitCheck::new(
+            OWNER,
+            key,
+            rule,
+            Cost::Now(sure),
+            FailureMode::Deny,
+        )];
         assert!(
             sure == 0 || store.try_charge_all(&mut checks, now, &run.worker),
             "seed {seed}, {kind:?}: units of {name} were lost"
@@ -384,8 +518,13 @@ fn leaves_no_trace(run: &Run, kind: Kind, seed: u64) {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for_each_kind([42], &Kind::ALL, |seed, kind| {
-        let setup =
-            Setup { tick: 1_000, conflicts: 5_000, failures: 20_000, predicts: true, ..Setup::new(seed, kind, 3, 20) };
+        let setup = Setup {
+            tick: 1_000,
+            conflicts: 5_000,
+            failures: 20_000,
+            predicts: true,
+            ..Setup::new(seed, kind, 3, 20)
+        };
         assert_eq!(run(setup).admitted, run(setup).admitted);
     });
 }

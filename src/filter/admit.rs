@@ -58,15 +58,28 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let now = self.host.now();
         let policy = &self.runtime.policy;
         // Only the one request at hand uses the buffers.
-        let mut scratch =
-            invariant(self.runtime.scratch.take(), "one request head is read at a time").unwrap_or_default();
-        let Scratch { request, applicable, checks, caller_cache } = &mut *scratch;
+        let mut scratch = invariant(
+            self.runtime.scratch.take(),
+            "one request head is read at a time",
+        )
+        .unwrap_or_default();
+        let Scratch {
+            request,
+            applicable,
+            checks,
+            caller_cache,
+        } = &mut *scratch;
         request.read(self.host, policy, ends);
         let flow = match caller_cache.identify(request, policy) {
             Err(failure) => self.reject_unidentified(stream, request, failure, now),
             Ok(caller) => {
                 applicable.find(request, &caller, policy, &mut NoTrace);
-                let head = Head { request, caller: &caller, pools: &applicable.pools, now };
+                let head = Head {
+                    request,
+                    caller: &caller,
+                    pools: &applicable.pools,
+                    now,
+                };
                 self.admit_caller(stream, head, applicable, checks)
             }
         };
@@ -81,17 +94,31 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         applicable: &Applicable,
         checks: &mut Vec<LimitCheck>,
     ) -> Flow {
-        let (policy, Head { request, caller, .. }) = (&self.runtime.policy, head);
+        let (
+            policy,
+            Head {
+                request, caller, ..
+            },
+        ) = (&self.runtime.policy, head);
         if let Some(why) = applicable.ambiguity {
             return self.refuse_path(stream, head, why);
         }
-        checks::fill(checks, applicable, request, caller, policy, &self.runtime.keys);
+        checks::fill(
+            checks,
+            applicable,
+            request,
+            caller,
+            policy,
+            &self.runtime.keys,
+        );
         match self.open_body(head, applicable.payload, checks) {
             Ok(body) => {
                 stream.body = body.map(Box::new);
                 self.decide(stream, head, checks)
             }
-            Err(rejection) => self.refuse_payload_at_head(stream, head, applicable.payload, rejection, checks),
+            Err(rejection) => {
+                self.refuse_payload_at_head(stream, head, applicable.payload, rejection, checks)
+            }
         }
     }
 
@@ -110,13 +137,20 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             return Ok(None);
         }
         let matched = payload.and_then(|id| MatchedPayload::of(id, head.caller, policy));
-        let Some(requirements) = requirements(matched, request, policy, checks) else { return Ok(None) };
+        let Some(requirements) = requirements(matched, request, policy, checks) else {
+            return Ok(None);
+        };
         check_length(&requirements, request)?;
         BodyInspection::open(self.runtime, head, &requirements, matched).map(Some)
     }
 
     /// Asks all limits, and forwards the request or answers it.
-    fn decide(&self, stream: &mut StreamState, mut head: Head<'_>, checks: &mut [LimitCheck]) -> Flow {
+    fn decide(
+        &self,
+        stream: &mut StreamState,
+        mut head: Head<'_>,
+        checks: &mut [LimitCheck],
+    ) -> Flow {
         let policy = &self.runtime.policy;
         let mut store = self.runtime.store.borrow_mut();
         let verdict = decide(&mut *store, self.host, checks, &mut head.now);
@@ -145,11 +179,21 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     fn forward(&self, stream: &mut StreamState, head: Head<'_>, limits: Vec<LimitStatus>) -> Flow {
         let (policy, request) = (&self.runtime.policy, head.request);
         let (is_grpc, tunnel) = (request.is_grpc(), request.tunnel());
-        let mut forwarded = Forwarded { limits, pools: Vec::new(), is_grpc, tunnel, entry: None };
+        let mut forwarded = Forwarded {
+            limits,
+            pools: Vec::new(),
+            is_grpc,
+            tunnel,
+            entry: None,
+        };
         let is_held = stream.body.as_ref().is_some_and(|body| body.is_held());
         let Some(Slots { pools, asks }) = self.slots(head) else {
             stream.on(Event::Forward(forwarded));
-            return if is_held { self.hold(stream) } else { Flow::Continue };
+            return if is_held {
+                self.hold(stream)
+            } else {
+                Flow::Continue
+            };
         };
         forwarded.pools = pools;
         if is_held {
@@ -177,15 +221,31 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let policy = &self.runtime.policy;
         let worker = running.worker.borrow();
         let count = head.pools.len();
-        let mut slots = Slots { pools: Vec::with_capacity(count), asks: Vec::with_capacity(count) };
+        let mut slots = Slots {
+            pools: Vec::with_capacity(count),
+            asks: Vec::with_capacity(count),
+        };
         for id in head.pools {
             let found = running.live.get(*id).zip(policy.pools.get(*id));
-            let Some((pool, limit)) = invariant(found, "every pool of a policy runs with it") else { continue };
+            let Some((pool, limit)) = invariant(found, "every pool of a policy runs with it")
+            else {
+                continue;
+            };
             let mut key = worker.key(pool);
             for part in &limit.scope.per {
-                key.push(part_value(&limit.scope, part, head.request, head.caller, policy));
+                key.push(part_value(
+                    &limit.scope,
+                    part,
+                    head.request,
+                    head.caller,
+                    policy,
+                ));
             }
-            slots.asks.push(Ask { pool: Rc::clone(pool), key: key.finish(), failure: limit.scope.failure });
+            slots.asks.push(Ask {
+                pool: Rc::clone(pool),
+                key: key.finish(),
+                failure: limit.scope.failure,
+            });
             slots.pools.push(*id);
         }
         (!slots.asks.is_empty()).then_some(slots)
@@ -200,7 +260,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 // An admission counts once nothing else can refuse the request.
                 None | Some(DecisionLabel::Admitted) => {}
                 Some(decided @ (DecisionLabel::Refused | DecisionLabel::WouldRefuse)) => {
-                    self.observe(Observed::Decision { owner: check.owner, decided });
+                    self.observe(Observed::Decision {
+                        owner: check.owner,
+                        decided,
+                    });
                 }
             }
         }
@@ -209,22 +272,39 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
 
     /// Writes the line for the access log: the limit that refuses, or would, or has the fewest
     /// requests left.
-    fn log_decision(&self, verdict: Verdict, checks: &[LimitCheck], limits: &[LimitStatus], head: Head<'_>) {
+    fn log_decision(
+        &self,
+        verdict: Verdict,
+        checks: &[LimitCheck],
+        limits: &[LimitStatus],
+        head: Head<'_>,
+    ) {
         let policy = &self.runtime.policy;
-        let Some(attributes) = &policy.access_log else { return };
+        let Some(attributes) = &policy.access_log else {
+            return;
+        };
         let name = |index: usize| policy.owner_name(checks.get(index)?.owner);
         let (decision, limit) = match verdict {
             Verdict::Refuse(denial) => (DecisionLabel::Refused, name(denial.check)),
             Verdict::Unlimited | Verdict::Admit => match longest_wait(checks, LimitCheck::denies) {
                 Some((index, _)) => (DecisionLabel::WouldRefuse, name(index)),
                 None => {
-                    let limit = most_constrained(limits).map(|status| CounterOwner::Limit(status.limit));
-                    (DecisionLabel::Admitted, limit.and_then(|owner| policy.owner_name(owner)))
+                    let limit =
+                        most_constrained(limits).map(|status| CounterOwner::Limit(status.limit));
+                    (
+                        DecisionLabel::Admitted,
+                        limit.and_then(|owner| policy.owner_name(owner)),
+                    )
                 }
             },
         };
         let mut text = self.runtime.line.borrow_mut();
-        let line = Line { decision, limit, tier: head.request.tier, caller: head.caller };
+        let line = Line {
+            decision,
+            limit,
+            tier: head.request.tier,
+            caller: head.caller,
+        };
         line.write(&mut text, policy, attributes);
         self.host.set_filter_state(access_log::KEY, &text);
     }

@@ -41,7 +41,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.observe_refusal(refusal);
         if let Some(attributes) = &policy.access_log {
             let mut text = self.runtime.line.borrow_mut();
-            access_log::unauthorized(&mut text, policy, attributes, request.tier, failure, &suspect(request, policy));
+            access_log::unauthorized(
+                &mut text,
+                policy,
+                attributes,
+                request.tier,
+                failure,
+                &suspect(request, policy),
+            );
             self.host.set_filter_state(access_log::KEY, &text);
         }
         let reply = local::reply_at_head(policy, refusal, request, now, Applied::default());
@@ -49,12 +56,18 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 
     /// Answers a request whose path has no safe reading. No limit is asked.
-    pub(super) fn refuse_path(&self, stream: &mut StreamState, head: Head<'_>, why: Ambiguity) -> Flow {
+    pub(super) fn refuse_path(
+        &self,
+        stream: &mut StreamState,
+        head: Head<'_>,
+        why: Ambiguity,
+    ) -> Flow {
         let policy = &self.runtime.policy;
         let refusal = Refusal::Path(why);
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, None).as_deref());
-        let reply = local::reply_at_head(policy, refusal, head.request, head.now, Applied::default());
+        let reply =
+            local::reply_at_head(policy, refusal, head.request, head.now, Applied::default());
         self.answer(stream, &reply)
     }
 
@@ -71,9 +84,17 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let refusal = Refusal::of_limits(policy, denial, checks, head.now);
         // If the fields do not state the limit that refuses, they state the others, which are
         // charged nothing.
-        let states_refusal = matches!(refusal, Refusal::Limit { check, .. } if local::has_counter(check));
-        let limits = if states_refusal { limits } else { self.uncharged_statuses(checks, head.now) };
-        let applied = Applied { limits: &limits, pools: head.pools };
+        let states_refusal =
+            matches!(refusal, Refusal::Limit { check, .. } if local::has_counter(check));
+        let limits = if states_refusal {
+            limits
+        } else {
+            self.uncharged_statuses(checks, head.now)
+        };
+        let applied = Applied {
+            limits: &limits,
+            pools: head.pools,
+        };
         let reply = local::reply_at_head(policy, refusal, head.request, head.now, applied);
         stream.body = None;
         self.answer(stream, &reply)
@@ -92,18 +113,28 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let policy = &self.runtime.policy;
         let refusal = self.payload_refusal(payload, rejection);
         let limits = self.uncharged_statuses(checks, head.now);
-        let applied = Applied { limits: &limits, pools: head.pools };
+        let applied = Applied {
+            limits: &limits,
+            pools: head.pools,
+        };
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, refusal.limit()).as_deref());
-        self.answer(stream, &local::reply_at_head(policy, refusal, head.request, head.now, applied))
+        self.answer(
+            stream,
+            &local::reply_at_head(policy, refusal, head.request, head.now, applied),
+        )
     }
 
     /// Answers a request whose body is rejected. The request pays, as its body was read for it,
     /// unless the host is at fault and no response has begun.
     pub(super) fn refuse_body(&self, stream: &mut StreamState, rejection: Rejection) -> Flow {
-        let Some(body) = stream.body.take() else { return Flow::Continue };
+        let Some(body) = stream.body.take() else {
+            return Flow::Continue;
+        };
         stream.is_suspended = false;
-        let Forwarded { mut limits, pools, .. } = match stream.on(Event::Refuse) {
+        let Forwarded {
+            mut limits, pools, ..
+        } = match stream.on(Event::Refuse) {
             Effect::Settle(mut forwarded) => {
                 let changed = self.settle_refused_body(stream, &body, rejection);
                 apply(&mut forwarded.limits, changed);
@@ -116,7 +147,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             Effect::Nothing | Effect::LeaveQueue(_) | Effect::SettleStatus => {
                 // A response has begun, so the request was served.
                 self.observe_admission(stream);
-                stream.charges.charge_in_full(self, body.measurements().as_ref());
+                stream
+                    .charges
+                    .charge_in_full(self, body.measurements().as_ref());
                 Forwarded::default()
             }
         };
@@ -127,7 +160,15 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let to = ReplyTo::from(body.context());
         self.answer(
             stream,
-            &local::reply(&self.runtime.policy, refusal, to, Applied { limits: &limits, pools: &pools }),
+            &local::reply(
+                &self.runtime.policy,
+                refusal,
+                to,
+                Applied {
+                    limits: &limits,
+                    pools: &pools,
+                },
+            ),
         )
     }
 
@@ -137,13 +178,18 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         body: &BodyInspection,
         rejection: Rejection,
     ) -> Vec<Changed> {
-        if matches!(rejection.reason, Reason::Unavailable | Reason::StopIteration) {
+        if matches!(
+            rejection.reason,
+            Reason::Unavailable | Reason::StopIteration
+        ) {
             stream.admission.clear();
             return stream.charges.cancel(self, observe::Refund::PayloadRefused);
         }
         self.observe_charges(stream);
         stream.charges.refund_seats(self);
-        stream.charges.charge_in_full(self, body.measurements().as_ref())
+        stream
+            .charges
+            .charge_in_full(self, body.measurements().as_ref())
     }
 
     /// Answers a request that a pool refuses. It pays nothing, unless its body was read.
@@ -155,18 +201,33 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         denial: queue::Refusal,
     ) -> Flow {
         let policy = &self.runtime.policy;
-        let Forwarded { mut limits, pools, .. } = forwarded;
-        apply(&mut limits, self.settle_queued(stream, queued, observe::Refund::QueueRefused));
-        let asked = invariant(queued.pools.get(denial.ask), "a pool refuses a slot that was asked for");
+        let Forwarded {
+            mut limits, pools, ..
+        } = forwarded;
+        apply(
+            &mut limits,
+            self.settle_queued(stream, queued, observe::Refund::QueueRefused),
+        );
+        let asked = invariant(
+            queued.pools.get(denial.ask),
+            "a pool refuses a slot that was asked for",
+        );
         let limit = asked.and_then(|asked| policy.pools.get(asked.id));
         let refusal = match asked.zip(invariant(limit, "a request asks pools of its policy")) {
-            Some((asked, limit)) => Refusal::Pool { pool: asked.id, limit: &limit.scope.name, reason: denial.reason },
+            Some((asked, limit)) => Refusal::Pool {
+                pool: asked.id,
+                limit: &limit.scope.name,
+                reason: denial.reason,
+            },
             None => Refusal::Fault,
         };
         self.observe_refusal(refusal);
         self.log_refusal(asked.and_then(|asked| asked.line.as_deref()));
         restate(&mut limits, self.host);
-        let applied = Applied { limits: &limits, pools: &pools };
+        let applied = Applied {
+            limits: &limits,
+            pools: &pools,
+        };
         let reply = local::reply(policy, refusal, ReplyTo::from(&queued.context), applied);
         stream.body = None;
         self.answer(stream, &reply)
@@ -176,7 +237,11 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     fn payload_refusal(&self, payload: Option<PayloadId>, rejection: Rejection) -> Refusal<'_> {
         let limit = payload.and_then(|id| Some((id, self.runtime.policy.payloads.get(id)?)));
         match invariant(limit, "only a payload limit rejects a body") {
-            Some((payload, limit)) => Refusal::Payload { payload, limit: &limit.scope.name, rejection },
+            Some((payload, limit)) => Refusal::Payload {
+                payload,
+                limit: &limit.scope.name,
+                rejection,
+            },
             None => Refusal::Fault,
         }
     }
@@ -187,9 +252,16 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         match refusal {
             Refusal::Unauthorized(failure) => self.observe(Observed::Unauthorized(failure)),
             Refusal::Path(why) => self.observe(Observed::PathRefused(why)),
-            Refusal::Pool { pool, reason, .. } => self.observe(Observed::QueueRefused { pool, reason }),
-            Refusal::Payload { payload, rejection, .. } => {
-                self.observe(Observed::PayloadRefused { payload, reason: rejection.reason });
+            Refusal::Pool { pool, reason, .. } => {
+                self.observe(Observed::QueueRefused { pool, reason })
+            }
+            Refusal::Payload {
+                payload, rejection, ..
+            } => {
+                self.observe(Observed::PayloadRefused {
+                    payload,
+                    reason: rejection.reason,
+                });
             }
             Refusal::Limit { .. } | Refusal::Fault => {}
         }
@@ -198,7 +270,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// The line for the access log of a request that the limit of this name refuses, if lines are
     /// wanted.
     pub(super) fn refusal_line(&self, head: Head<'_>, limit: Option<&str>) -> Option<String> {
-        let line = Line { decision: DecisionLabel::Refused, limit, tier: head.request.tier, caller: head.caller };
+        let line = Line {
+            decision: DecisionLabel::Refused,
+            limit,
+            tier: head.request.tier,
+            caller: head.caller,
+        };
         line.to_text(&self.runtime.policy)
     }
 

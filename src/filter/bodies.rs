@@ -53,7 +53,11 @@ impl Bodies {
     /// pending, so that many bodies take no more of the worker than one.
     #[must_use]
     pub fn slice(&self) -> Slice {
-        Slice::new(if self.pending.is_empty() { Slice::UNITS } else { 0 })
+        Slice::new(if self.pending.is_empty() {
+            Slice::UNITS
+        } else {
+            0
+        })
     }
 
     /// More of this stream's body has come than was read.
@@ -85,7 +89,11 @@ impl Bodies {
 
     /// Takes one slice of work for all pending bodies, one after the other, and at most
     /// `answers_max` answers. Returns the number of answers.
-    pub fn work(all: &RefCell<Self>, answers_max: usize, mut step: impl FnMut(StreamId, &mut Slice) -> Step) -> usize {
+    pub fn work(
+        all: &RefCell<Self>,
+        answers_max: usize,
+        mut step: impl FnMut(StreamId, &mut Slice) -> Step,
+    ) -> usize {
         let (mut slice, mut answers) = (Slice::new(Slice::UNITS), 0);
         for _ in 0..STEPS_MAX {
             if slice.is_used_up() || answers >= answers_max {
@@ -108,7 +116,12 @@ impl Bodies {
     }
 
     /// Checks heads that have been held for some time, and gives at most `answers_max` answers.
-    pub fn check_held(all: &RefCell<Self>, uptime: Span, answers_max: usize, mut step: impl FnMut(StreamId) -> Step) {
+    pub fn check_held(
+        all: &RefCell<Self>,
+        uptime: Span,
+        answers_max: usize,
+        mut step: impl FnMut(StreamId) -> Step,
+    ) {
         let mut answers = 0;
         for _ in 0..STEPS_MAX {
             if answers >= answers_max {
@@ -152,7 +165,10 @@ mod tests {
 
     impl Noise {
         fn below(&mut self, bound: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (self.0 >> 33) % bound
         }
     }
@@ -161,7 +177,11 @@ mod tests {
     fn spend(left: &mut u64, slice: &mut Slice) -> Step {
         let mut taken = slice.split(*left);
         *left -= taken.spend();
-        if *left == 0 { Step::Resume } else { Step::Again }
+        if *left == 0 {
+            Step::Resume
+        } else {
+            Step::Again
+        }
     }
 
     #[test]
@@ -178,7 +198,10 @@ mod tests {
                     work += size;
                     left.insert(StreamId(came), size);
                     all.borrow_mut().suspend(StreamId(came));
-                    assert!(all.borrow().slice().is_used_up(), "a body that comes now waits for a step");
+                    assert!(
+                        all.borrow().slice().is_used_up(),
+                        "a body that comes now waits for a step"
+                    );
                 }
                 if noise.below(20) == 0
                     && let Some((gone, rest)) = left.pop_first()
@@ -188,7 +211,9 @@ mod tests {
                 }
                 let mut spent = 0;
                 let answers = Bodies::work(&all, 3, |id, slice| {
-                    let rest = left.get_mut(&id).expect("a stream that has ended has no step");
+                    let rest = left
+                        .get_mut(&id)
+                        .expect("a stream that has ended has no step");
                     let before = *rest;
                     let step = spend(rest, slice);
                     spent += before - *rest;
@@ -209,13 +234,16 @@ mod tests {
     #[test]
     fn a_small_body_does_not_wait_for_all_large_ones() {
         let all = RefCell::new(Bodies::default());
-        let mut left: BTreeMap<StreamId, u64> = (0..16).map(|id| (StreamId(id), u64::MAX >> 1)).collect();
+        let mut left: BTreeMap<StreamId, u64> =
+            (0..16).map(|id| (StreamId(id), u64::MAX >> 1)).collect();
         left.insert(StreamId(16), 1);
         for id in left.keys() {
             all.borrow_mut().suspend(*id);
         }
         for _ in 0..3 {
-            Bodies::work(&all, 64, |id, slice| spend(left.get_mut(&id).unwrap(), slice));
+            Bodies::work(&all, 64, |id, slice| {
+                spend(left.get_mut(&id).unwrap(), slice)
+            });
         }
         assert_eq!(left[&StreamId(16)], 0);
     }
@@ -229,7 +257,10 @@ mod tests {
             steps += 1;
             Step::Again
         });
-        assert_eq!((steps, all.borrow().period()), (STEPS_MAX, Some(PENDING_PERIOD)));
+        assert_eq!(
+            (steps, all.borrow().period()),
+            (STEPS_MAX, Some(PENDING_PERIOD))
+        );
     }
 
     #[test]
@@ -249,7 +280,11 @@ mod tests {
             seen.clone()
         };
         assert!(check(at(2), 64, Step::Done).is_empty());
-        assert_eq!(check(at(3), 2, Step::Replied), [1, 2], "no more than may be answered");
+        assert_eq!(
+            check(at(3), 2, Step::Replied),
+            [1, 2],
+            "no more than may be answered"
+        );
         assert_eq!(check(at(3), 64, Step::Again), [3, 4]);
         assert_eq!(check(at(5), 64, Step::Done), [5]);
         assert_eq!(all.borrow().period(), Some(HELD_PERIOD));

@@ -21,13 +21,21 @@ use crate::payload::slice::Slice;
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// More of the body has come: the host has `size` bytes.
-    pub(super) fn take_body(&self, stream: &mut StreamState, size: usize, ends: bool, slice: &mut Slice) -> Flow {
+    pub(super) fn take_body(
+        &self,
+        stream: &mut StreamState,
+        size: usize,
+        ends: bool,
+        slice: &mut Slice,
+    ) -> Flow {
         stream.is_complete |= ends;
         if stream.phase().is_waiting() {
             // The whole body was held, and has been read.
             return Flow::Wait;
         }
-        let Some(body) = &mut stream.body else { return forward(stream) };
+        let Some(body) = &mut stream.body else {
+            return forward(stream);
+        };
         if body.is_held() {
             self.runtime.holds.set(true);
         }
@@ -37,7 +45,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             Err(Failure::Unavailable) => {
                 self.observe(Event::Fault(Fault::HostStatus(0)));
                 if body.payload().is_some() {
-                    return self.refuse_body(stream, Rejection { reason: Reason::Unavailable, max: None });
+                    return self.refuse_body(
+                        stream,
+                        Rejection {
+                            reason: Reason::Unavailable,
+                            max: None,
+                        },
+                    );
                 }
                 body.stop_reading();
             }
@@ -54,7 +68,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if stream.phase().is_waiting() {
             return Flow::Wait;
         }
-        let Some(body) = &mut stream.body else { return forward(stream) };
+        let Some(body) = &mut stream.body else {
+            return forward(stream);
+        };
         if body.is_held() {
             self.runtime.holds.set(true);
         }
@@ -81,11 +97,21 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if stream.phase().forwarded().is_none() {
             return Step::Done;
         }
-        if !stream.body.as_ref().is_some_and(|body| body.is_kept_back(self.host)) {
+        if !stream
+            .body
+            .as_ref()
+            .is_some_and(|body| body.is_kept_back(self.host))
+        {
             return Step::Again;
         }
         self.observe(Event::Fault(Fault::StopIteration));
-        self.refuse_body(stream, Rejection { reason: Reason::StopIteration, max: None });
+        self.refuse_body(
+            stream,
+            Rejection {
+                reason: Reason::StopIteration,
+                max: None,
+            },
+        );
         Step::Replied
     }
 
@@ -102,12 +128,18 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Reads a body of which more has come, or which has ended. One that is suspended is read
     /// later.
     fn go_on(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
-        if stream.is_suspended { suspend(stream) } else { self.read_body(stream, slice) }
+        if stream.is_suspended {
+            suspend(stream)
+        } else {
+            self.read_body(stream, slice)
+        }
     }
 
     /// Reads what has come, as far as the slice lasts, and settles a body that has ended.
     fn read_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
-        let Some(body) = &mut stream.body else { return forward(stream) };
+        let Some(body) = &mut stream.body else {
+            return forward(stream);
+        };
         match body.advance(slice) {
             Err(rejection) => return self.refuse_body(stream, rejection),
             Ok(Progress::Pending) => return suspend(stream),
@@ -116,12 +148,18 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if body.has_ended() {
             return self.pass_body(stream);
         }
-        if body.is_held() { Flow::Hold } else { Flow::Continue }
+        if body.is_held() {
+            Flow::Hold
+        } else {
+            Flow::Continue
+        }
     }
 
     /// Forwards a body that has ended and was read, and charges what it costs.
     fn pass_body(&self, stream: &mut StreamState) -> Flow {
-        let Some(body) = &mut stream.body else { return Flow::Continue };
+        let Some(body) = &mut stream.body else {
+            return Flow::Continue;
+        };
         let measured = match body.pass() {
             Ok(measured) => measured,
             Err(rejection) => return self.refuse_body(stream, rejection),
@@ -155,5 +193,9 @@ const fn forward(stream: &mut StreamState) -> Flow {
 /// Lets the request wait until what came of its body has been read.
 fn suspend(stream: &mut StreamState) -> Flow {
     stream.is_suspended = true;
-    if stream.body.as_ref().is_some_and(|body| body.is_held()) { Flow::Hold } else { Flow::Suspend }
+    if stream.body.as_ref().is_some_and(|body| body.is_held()) {
+        Flow::Hold
+    } else {
+        Flow::Suspend
+    }
 }

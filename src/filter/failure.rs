@@ -36,10 +36,20 @@ pub(super) fn response_outcome(
     is_grpc: bool,
     is_complete: bool,
 ) -> Outcome {
-    let grpc_status = if is_grpc { host.response_header("grpc-status") } else { None };
+    let grpc_status = if is_grpc {
+        host.response_header("grpc-status")
+    } else {
+        None
+    };
     let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
-        || host.response_header(":status").is_some_and(|status| is_failure(&status));
-    if failed && !host.response_code_details().is_some_and(|details| is_caused_by_client(&details, is_complete)) {
+        || host
+            .response_header(":status")
+            .is_some_and(|status| is_failure(&status));
+    if failed
+        && !host
+            .response_code_details()
+            .is_some_and(|details| is_caused_by_client(&details, is_complete))
+    {
         Outcome::Failure
     } else if is_grpc && grpc_status.is_none() && !failed && is_grpc_response(host) {
         Outcome::InTrailers
@@ -51,7 +61,8 @@ pub(super) fn response_outcome(
 /// Whether the response is a gRPC one. The client alone cannot make it so. Otherwise a client could
 /// get the answers of any plain service without a charge, since those have no `grpc-status`.
 fn is_grpc_response(host: &impl ResponseHead) -> bool {
-    host.response_header("content-type").is_some_and(|value| value.starts_with(b"application/grpc"))
+    host.response_header("content-type")
+        .is_some_and(|value| value.starts_with(b"application/grpc"))
 }
 
 /// What the trailers of a gRPC response say.
@@ -67,12 +78,16 @@ pub(super) fn trailers_outcome(host: &impl ResponseHead) -> Outcome {
 /// off, or the response ended without trailers. Timeouts do not count, since a client that does not
 /// read the response also causes them.
 pub(super) fn broken_off(host: &impl StreamControl) -> bool {
-    host.response_code_details().is_some_and(|details| is_broken_off(&details))
+    host.response_code_details()
+        .is_some_and(|details| is_broken_off(&details))
 }
 
 /// Whether a response has a status of a failure: 400 and above.
 fn is_failure(status: &[u8]) -> bool {
-    str::from_utf8(status).ok().and_then(|status| status.parse::<u32>().ok()).is_some_and(|status| status >= 400)
+    str::from_utf8(status)
+        .ok()
+        .and_then(|status| status.parse::<u32>().ok())
+        .is_some_and(|status| status >= 400)
 }
 
 /// The details of Envoy's answers to a client that breaks the protocol or sends too much. The
@@ -92,16 +107,23 @@ const BY_THE_CLIENT: [&str; 10] = [
 ];
 
 /// The details of Envoy's answers to a stream that takes too long, on either side.
-const TOO_LONG: [&str; 3] = ["stream_idle_timeout", "max_duration_timeout", "upstream_max_stream_duration_reached"];
+const TOO_LONG: [&str; 3] = [
+    "stream_idle_timeout",
+    "max_duration_timeout",
+    "upstream_max_stream_duration_reached",
+];
 
 /// Whether the client caused an answer of Envoy with these details. `is_complete` is whether the
 /// whole request had come.
 fn is_caused_by_client(details: &[u8], is_complete: bool) -> bool {
-    begins_with_any(details, &BY_THE_CLIENT) || (!is_complete && begins_with_any(details, &TOO_LONG))
+    begins_with_any(details, &BY_THE_CLIENT)
+        || (!is_complete && begins_with_any(details, &TOO_LONG))
 }
 
 fn begins_with_any(details: &[u8], prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| details.starts_with(prefix.as_bytes()))
+    prefixes
+        .iter()
+        .any(|prefix| details.starts_with(prefix.as_bytes()))
 }
 
 /// Whether a gRPC status is one of a failure: any but OK.
@@ -119,11 +141,19 @@ mod tests {
 
     #[test]
     fn a_stream_that_takes_too_long_is_the_fault_of_the_side_that_is_late() {
-        for details in ["stream_idle_timeout", "max_duration_timeout", "upstream_max_stream_duration_reached"] {
+        for details in [
+            "stream_idle_timeout",
+            "max_duration_timeout",
+            "upstream_max_stream_duration_reached",
+        ] {
             assert!(is_caused_by_client(details.as_bytes(), false), "{details}");
             assert!(!is_caused_by_client(details.as_bytes(), true), "{details}");
         }
-        for details in ["response_timeout", "upstream_per_try_timeout", "upstream_per_try_idle_timeout"] {
+        for details in [
+            "response_timeout",
+            "upstream_per_try_timeout",
+            "upstream_per_try_idle_timeout",
+        ] {
             assert!(!is_caused_by_client(details.as_bytes(), false), "{details}");
         }
     }

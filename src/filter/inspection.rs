@@ -62,12 +62,23 @@ impl BodyInspection {
         requirements: &Requirements,
         matched: Option<MatchedPayload<'_>>,
     ) -> Result<Self, Rejection> {
-        let Head { request, caller, now, .. } = head;
+        let Head {
+            request,
+            caller,
+            now,
+            ..
+        } = head;
         let encodings = request.headers.all("content-encoding");
         let meter = BodyMeter::new(requirements, encodings, runtime.seed, &runtime.bodies)?;
         let refusal_line = matched.and_then(|matched| {
             let (decision, limit) = (DecisionLabel::Refused, Some(&*matched.payload.scope.name));
-            Line { decision, limit, tier: request.tier, caller }.to_text(&runtime.policy)
+            Line {
+                decision,
+                limit,
+                tier: request.tier,
+                caller,
+            }
+            .to_text(&runtime.policy)
         });
         let length = request.content_length();
         // A tunnel opens once the upstream has seen the head, so that is never held. If the head
@@ -122,11 +133,20 @@ impl BodyInspection {
         if let Some(meter) = &mut self.meter {
             meter.count(more)?;
         }
-        if let Some(max) = self.length.filter(|length| self.came > *length && self.payload.is_some()) {
+        if let Some(max) = self
+            .length
+            .filter(|length| self.came > *length && self.payload.is_some())
+        {
             // The proxy enforces the length, and what has passed was inspected as the whole body.
-            return Err(Rejection { reason: Reason::Bytes, max: Some(max) }.into());
+            return Err(Rejection {
+                reason: Reason::Bytes,
+                max: Some(max),
+            }
+            .into());
         }
-        let Some(meter) = &mut self.meter else { return Ok(()) };
+        let Some(meter) = &mut self.meter else {
+            return Ok(());
+        };
         while meter.reads() && start < size {
             let asked = size.saturating_sub(start).min(PIECE_MAX);
             let piece = host.request_body(start, asked);
@@ -171,7 +191,9 @@ impl BodyInspection {
     /// # Errors
     /// Why the body is rejected.
     pub(super) fn pass(&mut self) -> Result<Option<Measurements>, Rejection> {
-        let Some(meter) = &mut self.meter else { return Ok(None) };
+        let Some(meter) = &mut self.meter else {
+            return Ok(None);
+        };
         meter.finish()?;
         let measured = self.measurements();
         self.meter = None;
@@ -188,7 +210,10 @@ impl BodyInspection {
     /// The measurements of what has come so far; `None` once the body has passed.
     pub(super) fn measurements(&self) -> Option<Measurements> {
         let meter = self.meter.as_ref()?;
-        Some(Measurements { bytes: self.came, ..meter.measured() })
+        Some(Measurements {
+            bytes: self.came,
+            ..meter.measured()
+        })
     }
 
     /// Notes what the proxy has received of a held request, for [`BodyInspection::is_kept_back`].
@@ -201,6 +226,8 @@ impl BodyInspection {
         if !self.is_held || self.came > 0 || self.has_ended {
             return false;
         }
-        self.received.zip(host.request_bytes()).is_some_and(|(before, now)| now > before)
+        self.received
+            .zip(host.request_bytes())
+            .is_some_and(|(before, now)| now > before)
     }
 }

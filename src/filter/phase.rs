@@ -92,21 +92,36 @@ impl Phase {
     /// Returns the phase after `event`, and what the transition leaves to do.
     pub(super) fn on(self, event: Event) -> (Self, Effect) {
         match (self, event) {
-            (Self::Fresh, Event::Forward(forwarded)) => (Self::Forwarded(forwarded), Effect::Nothing),
-            (Self::Forwarded(forwarded), Event::Wait(queued)) => (Self::Waiting(forwarded, queued), Effect::Nothing),
+            (Self::Fresh, Event::Forward(forwarded)) => {
+                (Self::Forwarded(forwarded), Effect::Nothing)
+            }
+            (Self::Forwarded(forwarded), Event::Wait(queued)) => {
+                (Self::Waiting(forwarded, queued), Effect::Nothing)
+            }
             (Self::Waiting(forwarded, queued), Event::Grant) => {
                 (Self::Forwarded(forwarded), Effect::LeaveQueue(queued))
             }
             (
                 Self::Waiting(forwarded, queued),
-                Event::Expire | Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End,
+                Event::Expire
+                | Event::Refuse
+                | Event::ResponseHead
+                | Event::GrpcResponseHead
+                | Event::End,
             ) => (Self::Finished, Effect::Abandon(forwarded, queued)),
             (Self::Forwarded(forwarded), Event::Refuse | Event::ResponseHead | Event::End) => {
                 (Self::Finished, Effect::Settle(forwarded))
             }
-            (Self::Forwarded(forwarded), Event::GrpcResponseHead) => (Self::Answered, Effect::Settle(forwarded)),
-            (Self::Answered, Event::ResponseTrailers | Event::End) => (Self::Finished, Effect::SettleStatus),
-            (Self::Fresh, Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End)
+            (Self::Forwarded(forwarded), Event::GrpcResponseHead) => {
+                (Self::Answered, Effect::Settle(forwarded))
+            }
+            (Self::Answered, Event::ResponseTrailers | Event::End) => {
+                (Self::Finished, Effect::SettleStatus)
+            }
+            (
+                Self::Fresh,
+                Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End,
+            )
             | (Self::Answered, Event::Refuse) => (Self::Finished, Effect::Nothing),
             (
                 phase,
@@ -155,21 +170,34 @@ mod tests {
     /// For each event the phase after it, by the phase before it. A dot means that nothing changes,
     /// and a word after a slash names the effect.
     const TRANSITIONS: &str = "
-                         Fresh       Waiting               Forwarded          Answered               Finished
-        Forward          Forwarded   .                     .                  .                      .
-        Wait             .           .                     Waiting            .                      .
-        Grant            .           Forwarded/LeaveQueue  .                  .                      .
-        Expire           .           Finished/Abandon      .                  .                      .
-        Refuse           Finished    Finished/Abandon      Finished/Settle    Finished               .
-        ResponseHead     Finished    Finished/Abandon      Finished/Settle    .                      .
-        GrpcResponseHead Finished    Finished/Abandon      Answered/Settle    .                      .
-        ResponseTrailers .           .                     .                  Finished/SettleStatus  .
-        End              Finished    Finished/Abandon      Finished/Settle    Finished/SettleStatus  .
+                         Fresh       Waiting               Forwarded          \
+                         Answered               Finished
+        Forward          Forwarded   .                     .                  \
+        .                      .
+        Wait             .           .                     Waiting            \
+        .                      .
+        Grant            .           Forwarded/LeaveQueue  .                  \
+        .                      .
+        Expire           .           Finished/Abandon      .                  \
+        .                      .
+        Refuse           Finished    Finished/Abandon      Finished/Settle    \
+        Finished               .
+        ResponseHead     Finished    Finished/Abandon      Finished/Settle    \
+        .                      .
+        GrpcResponseHead Finished    Finished/Abandon      Answered/Settle    \
+        .                      .
+        ResponseTrailers .           .                     .                  \
+        Finished/SettleStatus  .
+        End              Finished    Finished/Abandon      Finished/Settle    \
+        Finished/SettleStatus  .
     ";
 
     /// A request by which [`marked`] and the effects can be recognized.
     fn forwarded() -> Forwarded {
-        Forwarded { pools: vec![PoolId::FIRST], ..Forwarded::default() }
+        Forwarded {
+            pools: vec![PoolId::FIRST],
+            ..Forwarded::default()
+        }
     }
 
     fn phase(name: &str) -> Phase {
@@ -200,7 +228,9 @@ mod tests {
 
     /// The names of a phase and of an effect, after a look at what they carry.
     fn names(phase: &Phase, effect: &Effect) -> (&'static str, &'static str) {
-        let carries = |forwarded: &Forwarded| assert_eq!(forwarded.pools, [PoolId::FIRST], "the request is not lost");
+        let carries = |forwarded: &Forwarded| {
+            assert_eq!(forwarded.pools, [PoolId::FIRST], "the request is not lost")
+        };
         let phase = match phase {
             Phase::Fresh => "Fresh",
             Phase::Waiting(forwarded, _) => {
@@ -232,7 +262,9 @@ mod tests {
 
     #[test]
     fn every_event_in_every_phase_leads_where_the_table_says() {
-        let mut rows = TRANSITIONS.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let mut rows = TRANSITIONS
+            .lines()
+            .map(|row| row.split_whitespace().collect::<Vec<_>>());
         let mut rows = rows.by_ref().filter(|row| !row.is_empty());
         let before = rows.next().unwrap();
         let mut cells = 0;
@@ -246,7 +278,12 @@ mod tests {
                     None => (*cell, ""),
                 };
                 let (phase, found) = phase(before).on(event(row[0]));
-                assert_eq!(names(&phase, &found), (after, effect), "{} in {before}", row[0]);
+                assert_eq!(
+                    names(&phase, &found),
+                    (after, effect),
+                    "{} in {before}",
+                    row[0]
+                );
                 cells += 1;
             }
         }
@@ -255,13 +292,20 @@ mod tests {
 
     #[test]
     fn only_a_forwarded_request_is_one() {
-        for (name, is_forwarded) in
-            [("Fresh", false), ("Waiting", false), ("Forwarded", true), ("Answered", false), ("Finished", false)]
-        {
+        for (name, is_forwarded) in [
+            ("Fresh", false),
+            ("Waiting", false),
+            ("Forwarded", true),
+            ("Answered", false),
+            ("Finished", false),
+        ] {
             let mut phase = phase(name);
             assert_eq!(phase.forwarded().is_some(), is_forwarded, "{name}");
             assert_eq!(phase.forwarded_mut().is_some(), is_forwarded, "{name}");
-            assert_eq!((phase.is_fresh(), phase.is_waiting()), (name == "Fresh", name == "Waiting"));
+            assert_eq!(
+                (phase.is_fresh(), phase.is_waiting()),
+                (name == "Fresh", name == "Waiting")
+            );
         }
     }
 }

@@ -70,8 +70,16 @@ impl Queued {
         };
         for id in pools {
             let limit = policy.pools.get(*id).map(|limit| &*limit.scope.name);
-            let line = Line { decision: DecisionLabel::Refused, limit, tier: head.request.tier, caller: head.caller };
-            queued.pools.push(QueuedPool { id: *id, line: line.to_text(policy) });
+            let line = Line {
+                decision: DecisionLabel::Refused,
+                limit,
+                tier: head.request.tier,
+                caller: head.caller,
+            };
+            queued.pools.push(QueuedPool {
+                id: *id,
+                line: line.to_text(policy),
+            });
         }
         queued
     }
@@ -81,13 +89,22 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Asks for all slots that a request needs.
     pub(super) fn acquire(&self, stream: StreamId, asks: Vec<Ask>) -> Admission {
         match &self.runtime.pools {
-            Some(Pools { worker, root, .. }) => worker.borrow_mut().acquire(*root, stream, asks, self.host.uptime()),
+            Some(Pools { worker, root, .. }) => {
+                worker
+                    .borrow_mut()
+                    .acquire(*root, stream, asks, self.host.uptime())
+            }
             None => Admission::Admit,
         }
     }
 
     /// Acts on what the pools said to a request that was forwarded so far.
-    pub(super) fn enqueue(&self, stream: &mut StreamState, queued: Queued, admission: Admission) -> Flow {
+    pub(super) fn enqueue(
+        &self,
+        stream: &mut StreamState,
+        queued: Queued,
+        admission: Admission,
+    ) -> Flow {
         match admission {
             Admission::Admit => Flow::Continue,
             Admission::Wait => {
@@ -96,7 +113,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 Flow::Wait
             }
             Admission::Refuse(denial) => {
-                let Effect::Settle(forwarded) = stream.on(Event::Refuse) else { return Flow::Continue };
+                let Effect::Settle(forwarded) = stream.on(Event::Refuse) else {
+                    return Flow::Continue;
+                };
                 self.refuse_queued(stream, forwarded, &queued, denial)
             }
         }
@@ -115,7 +134,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     pub(super) fn leave_queue(&self, stream: &mut StreamState, answer: Answer) -> bool {
         match answer {
             Answer::Resume => {
-                let Effect::LeaveQueue(queued) = stream.on(Event::Grant) else { return false };
+                let Effect::LeaveQueue(queued) = stream.on(Event::Grant) else {
+                    return false;
+                };
                 self.observe_waiting(&queued, -1);
                 if stream.body.as_ref().is_none_or(|body| body.has_passed()) {
                     self.observe_admission(stream);
@@ -123,7 +144,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 true
             }
             Answer::Refuse(denial) => {
-                let Effect::Abandon(forwarded, queued) = stream.on(Event::Expire) else { return false };
+                let Effect::Abandon(forwarded, queued) = stream.on(Event::Expire) else {
+                    return false;
+                };
                 self.observe_waiting(&queued, -1);
                 self.refuse_queued(stream, forwarded, &queued, denial);
                 false
@@ -140,7 +163,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 
     /// Refunds everything to a request that never gets its slots, unless its body was read.
-    pub(super) fn settle_queued(&self, stream: &mut StreamState, queued: &Queued, why: Refund) -> Vec<Changed> {
+    pub(super) fn settle_queued(
+        &self,
+        stream: &mut StreamState,
+        queued: &Queued,
+        why: Refund,
+    ) -> Vec<Changed> {
         if queued.body_was_read {
             self.observe_charges(stream);
             stream.charges.refund_seats(self);
@@ -153,7 +181,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Releases the stream's slots, or its places in queues, if it has any.
     pub(super) fn release_slots(&self, stream: StreamId) {
         if let Some(pools) = &self.runtime.pools {
-            pools.worker.borrow_mut().release(stream, self.host.uptime());
+            pools
+                .worker
+                .borrow_mut()
+                .release(stream, self.host.uptime());
         }
     }
 
@@ -161,7 +192,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         for QueuedPool { id, .. } in &queued.pools {
             self.observe(Observed::Waiting { pool: *id, by });
             if by < 0 {
-                self.observe(Observed::Waited { pool: *id, span: self.host.uptime().less(queued.since) });
+                self.observe(Observed::Waited {
+                    pool: *id,
+                    span: self.host.uptime().less(queued.since),
+                });
             }
         }
     }

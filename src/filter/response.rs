@@ -26,7 +26,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         };
         match stream.on(event) {
             Effect::Settle(forwarded) => self.settle_head(stream, forwarded, outcome),
-            Effect::Abandon(Forwarded { mut limits, pools, .. }, queued) => {
+            Effect::Abandon(
+                Forwarded {
+                    mut limits, pools, ..
+                },
+                queued,
+            ) => {
                 // Envoy itself answers, for instance because the client sends too slowly.
                 apply(&mut limits, self.abandon(stream, &queued));
                 self.show(&mut limits, &pools);
@@ -42,14 +47,27 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         depends.then(|| response_outcome(self.host, forwarded.is_grpc, stream.is_complete))
     }
 
-    fn settle_head(&self, stream: &mut StreamState, forwarded: Forwarded, outcome: Option<Outcome>) {
-        let Forwarded { mut limits, pools, tunnel, .. } = forwarded;
+    fn settle_head(
+        &self,
+        stream: &mut StreamState,
+        forwarded: Forwarded,
+        outcome: Option<Outcome>,
+    ) {
+        let Forwarded {
+            mut limits,
+            pools,
+            tunnel,
+            ..
+        } = forwarded;
         if stream.body.as_ref().is_some_and(|body| body.is_held()) {
             // Envoy itself answers, for instance because the client sends too slowly.
             stream.is_suspended = false;
         }
         if let Some(tunnel) = tunnel
-            && self.host.response_header(":status").is_some_and(|status| tunnel.begins_with(&status))
+            && self
+                .host
+                .response_header(":status")
+                .is_some_and(|status| tunnel.begins_with(&status))
         {
             // What follows is no body. Until now it was measured as one, since a request head alone
             // opens no tunnel.
@@ -69,7 +87,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
 
     /// The response trailers have come: a gRPC upstream states the outcome there.
     pub(super) fn settle_trailers(&self, stream: &mut StreamState) {
-        let Effect::SettleStatus = stream.on(Event::ResponseTrailers) else { return };
+        let Effect::SettleStatus = stream.on(Event::ResponseTrailers) else {
+            return;
+        };
         match trailers_outcome(self.host) {
             Outcome::Failure => stream.charges.fail(self),
             Outcome::Success | Outcome::InTrailers => stream.charges.succeed(self),
@@ -118,13 +138,18 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         restate(limits, self.host);
         let mut names = self.runtime.field_names.iter().copied();
         let applied = Applied { limits, pools };
-        fields::each(&self.runtime.policy, applied, Responder::Upstream, |field, value| {
-            // The fields come in the order of the names.
-            for name in names.by_ref().take_while(|name| *name != field) {
-                self.host.remove_response_header(name);
-            }
-            self.host.set_response_header(field, value);
-        });
+        fields::each(
+            &self.runtime.policy,
+            applied,
+            Responder::Upstream,
+            |field, value| {
+                // The fields come in the order of the names.
+                for name in names.by_ref().take_while(|name| *name != field) {
+                    self.host.remove_response_header(name);
+                }
+                self.host.set_response_header(field, value);
+            },
+        );
         for name in names {
             self.host.remove_response_header(name);
         }

@@ -76,7 +76,10 @@ impl<D: SharedData + Properties> Runtime<D> {
         let keys = LimitKeys::new(store.keys(), &policy.identities());
         let metrics = Metrics::define(&policy, define);
         let field_names = fields::names(&policy);
-        let scratch = Scratch { caller_cache: CallerCache::new(candidate), ..Scratch::default() };
+        let scratch = Scratch {
+            caller_cache: CallerCache::new(candidate),
+            ..Scratch::default()
+        };
         Ok(Self {
             policy,
             store: RefCell::new(store),
@@ -103,8 +106,12 @@ impl<D: SharedData + SharedQueue> Runtime<D> {
     /// Starts enforcing the policy's pools. Their limits now apply to all streams of this VM.
     pub fn join(&mut self, worker: Rc<RefCell<Worker<D>>>, root: RootId, uptime: Span) {
         let mut shared = worker.borrow_mut();
-        let live =
-            self.policy.pools.iter().map(|limit| shared.reconfigure(&limit.scope.identity, limit.pool)).collect();
+        let live = self
+            .policy
+            .pools
+            .iter()
+            .map(|limit| shared.reconfigure(&limit.scope.identity, limit.pool))
+            .collect();
         shared.on_root(root, uptime);
         drop(shared);
         self.pools = Some(Pools { worker, root, live });

@@ -92,12 +92,20 @@ impl Charges {
         let mut charges = Self::default();
         let mut arrays = 0;
         for check in checks {
-            let LimitCheck { owner, key, rule, .. } = *check;
+            let LimitCheck {
+                owner, key, rule, ..
+            } = *check;
             let limit = policy.limit(owner);
             if let Some(charge) = check.charge {
                 // A seat limit is charged by admission.
                 let when = limit.map_or(ChargeWhen::Admitted, |limit| limit.charge);
-                charges.charged.push(Charged { owner, when, key, rule, charge });
+                charges.charged.push(Charged {
+                    owner,
+                    when,
+                    key,
+                    rule,
+                    charge,
+                });
             }
             if check.cost == Cost::Later
                 && let Some(limit) = limit
@@ -108,7 +116,14 @@ impl Charges {
                 && !check.denies()
             {
                 let when = limit.charge;
-                charges.deferred.push(Deferred { owner, when, key, rule, source, units: None });
+                charges.deferred.push(Deferred {
+                    owner,
+                    when,
+                    key,
+                    rule,
+                    source,
+                    units: None,
+                });
             }
         }
         charges
@@ -117,23 +132,37 @@ impl Charges {
     /// Whether a charge depends on the outcome of the request.
     pub(super) fn depend_on_success(&self) -> bool {
         let charged = self.charged.iter().map(|charged| charged.when);
-        charged.chain(self.deferred.iter().map(|deferred| deferred.when)).any(|when| when == ChargeWhen::Success)
+        charged
+            .chain(self.deferred.iter().map(|deferred| deferred.when))
+            .any(|when| when == ChargeWhen::Success)
     }
 
     /// Refunds everything: the request was not admitted after all, or goes on as another one.
-    pub(super) fn cancel<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>, why: Refund) -> Vec<Changed> {
+    pub(super) fn cancel<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+        why: Refund,
+    ) -> Vec<Changed> {
         self.deferred.clear();
         cx.refund(self.charged.drain(..), why)
     }
 
     /// Refunds what only success is charged for: the response is a failure.
     pub(super) fn fail<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
-        self.deferred.retain(|deferred| deferred.when != ChargeWhen::Success);
-        cx.refund(self.charged.extract_if(.., |charged| charged.when == ChargeWhen::Success), Refund::Failed)
+        self.deferred
+            .retain(|deferred| deferred.when != ChargeWhen::Success);
+        cx.refund(
+            self.charged
+                .extract_if(.., |charged| charged.when == ChargeWhen::Success),
+            Refund::Failed,
+        )
     }
 
     /// Charges what waited for success: the response is no failure.
-    pub(super) fn succeed<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
+    pub(super) fn succeed<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+    ) -> Vec<Changed> {
         for deferred in &mut self.deferred {
             deferred.when = ChargeWhen::Admitted;
         }
@@ -141,8 +170,15 @@ impl Charges {
     }
 
     /// Charges the costs that the response head states.
-    pub(super) fn settle_response<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
-        if !self.deferred.iter().any(|deferred| deferred.source == Source::Response) {
+    pub(super) fn settle_response<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+    ) -> Vec<Changed> {
+        if !self
+            .deferred
+            .iter()
+            .any(|deferred| deferred.source == Source::Response)
+        {
             return Vec::new();
         }
         let headers = cx.host.response_headers();
@@ -161,7 +197,11 @@ impl Charges {
         for deferred in &mut self.deferred {
             deferred.units = deferred.units.or_else(|| deferred.source.units(measured));
         }
-        self.charge(cx, |deferred| deferred.units.filter(|_| deferred.when == ChargeWhen::Admitted))
+        self.charge(cx, |deferred| {
+            deferred
+                .units
+                .filter(|_| deferred.when == ChargeWhen::Admitted)
+        })
     }
 
     /// Charges a request that is refused although its body was read, as far as `measured` says. It
@@ -183,13 +223,18 @@ impl Charges {
 
     /// Refunds the seats: the request is refused before the upstream has answered it.
     pub(super) fn refund_seats<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
-        let seats = self.charged.extract_if(.., |charged| matches!(charged.charge, Charge::Seats(_)));
+        let seats = self
+            .charged
+            .extract_if(.., |charged| matches!(charged.charge, Charge::Seats(_)));
         cx.refund(seats, Refund::PayloadRefused);
     }
 
-    /// Charges what is left, whatever the outcome: the stream ends without a response, or is refused
-    /// here. A client that hangs up pays, and a cost that nothing has stated counts as one.
-    pub(super) fn charge_the_rest<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
+    /// Charges what is left, whatever the outcome: the stream ends without a response, or is
+    /// refused here. A client that hangs up pays, and a cost that nothing has stated counts as one.
+    pub(super) fn charge_the_rest<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+    ) -> Vec<Changed> {
         self.charge(cx, |deferred| deferred.units.or(Some(1)))
     }
 
@@ -202,11 +247,25 @@ impl Charges {
         let mut changed = Vec::new();
         let Self { charged, deferred } = self;
         deferred.retain(|deferred| {
-            let Some(units) = units(deferred) else { return true };
+            let Some(units) = units(deferred) else {
+                return true;
+            };
             if let Some((reading, charge)) = cx.force_charge(deferred, units) {
-                let Deferred { owner, when, key, rule, .. } = *deferred;
+                let Deferred {
+                    owner,
+                    when,
+                    key,
+                    rule,
+                    ..
+                } = *deferred;
                 changed.push(Changed { owner, reading });
-                charged.push(Charged { owner, when, key, rule, charge });
+                charged.push(Charged {
+                    owner,
+                    when,
+                    key,
+                    rule,
+                    charge,
+                });
             }
             false
         });
@@ -249,7 +308,9 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 
     /// Counts the charges, and no admission: the request is refused, and pays all the same.
     pub(super) fn observe_charges(&self, stream: &mut StreamState) {
-        stream.admission.retain(|event| !matches!(event, Event::Decision { .. } | Event::Unlimited));
+        stream
+            .admission
+            .retain(|event| !matches!(event, Event::Decision { .. } | Event::Unlimited));
         self.observe_admission(stream);
     }
 }
@@ -279,7 +340,10 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         self.observe_stats(stats);
         match charged {
             Ok((reading, charge)) => {
-                self.observe(Event::Charged { owner: deferred.owner, units });
+                self.observe(Event::Charged {
+                    owner: deferred.owner,
+                    units,
+                });
                 if let Some(event) = overage(deferred.owner, reading.balance, units) {
                     self.observe(event);
                 }
@@ -295,7 +359,14 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     fn refund(&self, charges: impl Iterator<Item = Charged>, why: Refund) -> Vec<Changed> {
         let mut store = self.runtime.store.borrow_mut();
         let mut changed = Vec::new();
-        for Charged { owner, key, rule, charge, .. } in charges {
+        for Charged {
+            owner,
+            key,
+            rule,
+            charge,
+            ..
+        } in charges
+        {
             match store.refund(&key, &rule, &charge, self.host) {
                 Ok(reading) => {
                     self.observe(Event::Refunded { owner, why });

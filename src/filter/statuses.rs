@@ -14,12 +14,19 @@ use crate::store::LimitCheck;
 
 /// The limits that were asked, each with its counter after the charge, or as it was without one.
 pub(super) fn statuses(policy: &Policy, checks: &[LimitCheck]) -> Vec<LimitStatus> {
-    checks.iter().filter_map(|check| LimitStatus::of(check, policy)).collect()
+    checks
+        .iter()
+        .filter_map(|check| LimitStatus::of(check, policy))
+        .collect()
 }
 
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     /// As [`statuses`], for checks that are charged nothing: asks the limits again, at a cost of 0.
-    pub(super) fn uncharged_statuses(&self, checks: &[LimitCheck], mut now: Timestamp) -> Vec<LimitStatus> {
+    pub(super) fn uncharged_statuses(
+        &self,
+        checks: &[LimitCheck],
+        mut now: Timestamp,
+    ) -> Vec<LimitStatus> {
         let policy = &self.runtime.policy;
         if policy.replies.fields.is_none() || checks.is_empty() {
             return Vec::new();
@@ -28,7 +35,12 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         for check in &mut again {
             check.cost = Cost::Now(0);
         }
-        decide(&mut *self.runtime.store.borrow_mut(), self.host, &mut again, &mut now);
+        decide(
+            &mut *self.runtime.store.borrow_mut(),
+            self.host,
+            &mut again,
+            &mut now,
+        );
         // The fewest requests left are counted in requests such as this one.
         for (again, check) in again.iter_mut().zip(checks) {
             again.cost = check.cost;
@@ -50,7 +62,10 @@ pub(super) fn restate(limits: &mut [LimitStatus], clock: &impl Clock) {
 /// Takes over the counters of limits that were charged or refunded since.
 pub(super) fn apply(limits: &mut [LimitStatus], changed: Vec<Changed>) {
     for Changed { owner, reading } in changed {
-        for limit in limits.iter_mut().filter(|limit| CounterOwner::Limit(limit.limit) == owner) {
+        for limit in limits
+            .iter_mut()
+            .filter(|limit| CounterOwner::Limit(limit.limit) == owner)
+        {
             limit.reading = Some(reading);
         }
     }

@@ -100,7 +100,13 @@ impl<D: SharedData + SharedQueue> Stream<D> {
 
     /// More of the request body has come: the host has `size` bytes for the filter. `ends` is true
     /// if no more follows.
-    pub fn on_request_body(&mut self, host: &impl Host, size: usize, ends: bool, slice: &mut Slice) -> Flow {
+    pub fn on_request_body(
+        &mut self,
+        host: &impl Host,
+        size: usize,
+        ends: bool,
+        slice: &mut Slice,
+    ) -> Flow {
         let (cx, state) = self.split(host);
         cx.take_body(state, size, ends, slice)
     }

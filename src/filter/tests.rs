@@ -64,28 +64,66 @@ fn a_request_is_admitted_until_the_burst_is_spent_and_then_refused_with_a_time_t
     for remaining in ["2", "1", "0"] {
         let (mut stream, flow) = proxy.get(&runtime, "/v2/things/7/data", "demo-acme-1");
         assert_eq!(flow, Flow::Continue);
-        let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-limit", "999")]);
-        assert_eq!((&*response["x-ratelimit-limit"], &*response["x-ratelimit-remaining"]), ("3", remaining));
+        let response = proxy.answer(
+            &mut stream,
+            &[(":status", "200"), ("x-ratelimit-limit", "999")],
+        );
+        assert_eq!(
+            (
+                &*response["x-ratelimit-limit"],
+                &*response["x-ratelimit-remaining"]
+            ),
+            ("3", remaining)
+        );
     }
-    assert_eq!(proxy.filter_state.take().unwrap(), "decision=admitted limit=reads tier=read org=acme thing=7 token=-");
-    let traced: [(&str, &[u8]); 4] =
-        [(":method", b"GET"), (":path", b"/v2/a%20b"), ("x-api-key", b"demo-acme-2"), ("x-request-id", b"r-1")];
+    assert_eq!(
+        proxy.filter_state.take().unwrap(),
+        "decision=admitted limit=reads tier=read org=acme thing=7 token=-"
+    );
+    let traced: [(&str, &[u8]); 4] = [
+        (":method", b"GET"),
+        (":path", b"/v2/a%20b"),
+        ("x-api-key", b"demo-acme-2"),
+        ("x-request-id", b"r-1"),
+    ];
     assert_eq!(proxy.send(&runtime, &traced).1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!((reply.status, &*reply.details, &*reply.body), (429, "sluicegate_refused:reads", "reads 1 r-1"));
+    assert_eq!(
+        (reply.status, &*reply.details, &*reply.body),
+        (429, "sluicegate_refused:reads", "reads 1 r-1")
+    );
     assert_eq!(reply.grpc_status, GrpcStatus::ResourceExhausted);
-    assert!(reply.headers.contains(&("retry-after", "1".to_owned())), "{:?}", reply.headers);
-    assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=reads tier=read org=acme thing=- token=-");
-    assert_eq!(proxy.get(&runtime, "/v2/a", "demo-globex-1").1, Flow::Continue);
+    assert!(
+        reply.headers.contains(&("retry-after", "1".to_owned())),
+        "{:?}",
+        reply.headers
+    );
+    assert_eq!(
+        proxy.filter_state.take().unwrap(),
+        "decision=refused limit=reads tier=read org=acme thing=- token=-"
+    );
+    assert_eq!(
+        proxy.get(&runtime, "/v2/a", "demo-globex-1").1,
+        Flow::Continue
+    );
     proxy.wait(1);
-    assert_eq!(proxy.get(&runtime, "/v2/a", "demo-acme-1").1, Flow::Continue);
+    assert_eq!(
+        proxy.get(&runtime, "/v2/a", "demo-acme-1").1,
+        Flow::Continue
+    );
     for (name, count) in [
         ("limit.=.reads;.;decision.=.admitted", 5),
         ("limit.=.reads;.;decision.=.refused", 1),
         ("limit.=.all;.;decision.=.admitted", 5),
         ("limit.=.all;.;decision.=.refused", 0),
     ] {
-        assert_eq!(proxy.count(&format!("policy.=.demo;.;{name};.;sluicegate_requests_total")), count, "{name}");
+        assert_eq!(
+            proxy.count(&format!(
+                "policy.=.demo;.;{name};.;sluicegate_requests_total"
+            )),
+            count,
+            "{name}"
+        );
     }
 }
 
@@ -96,11 +134,18 @@ fn an_unknown_caller_is_refused_if_the_route_asks_for_one() {
     let nothing = "org=- thing=- token=-";
     let cases: [(&str, Pairs<'_>, &str); 6] = [
         ("absent", &[], nothing),
-        ("absent", &[("authorization", b"Basic eDp5"), ("x-api-key", b"  ")], nothing),
+        (
+            "absent",
+            &[("authorization", b"Basic eDp5"), ("x-api-key", b"  ")],
+            nothing,
+        ),
         ("unknown", &[("x-api-key", b"\xff\xfe")], nothing),
         (
             "unknown",
-            &[("x-api-key", b"demo-acme-1"), ("authorization", b"bearer nobody")],
+            &[
+                ("x-api-key", b"demo-acme-1"),
+                ("authorization", b"bearer nobody"),
+            ],
             "org=acme thing=- token=6382b3cc881412b77bfcaeed026001c0",
         ),
         (
@@ -110,7 +155,10 @@ fn an_unknown_caller_is_refused_if_the_route_asks_for_one() {
         ),
         (
             "conflicting",
-            &[("x-api-key", b"demo-acme-1"), ("authorization", b"BEARER demo-globex-1")],
+            &[
+                ("x-api-key", b"demo-acme-1"),
+                ("authorization", b"BEARER demo-globex-1"),
+            ],
             "org=- thing=- token=a9991e8d52644519c2b358319c96da26 conflicting=org",
         ),
     ];
@@ -119,22 +167,54 @@ fn an_unknown_caller_is_refused_if_the_route_asks_for_one() {
         let (mut stream, flow) = proxy.send(&runtime, &pairs);
         assert_eq!(flow, Flow::Stop, "{why}");
         let reply = proxy.replies.borrow_mut().pop().unwrap();
-        assert_eq!((reply.status, reply.details), (401, format!("sluicegate_unauthorized:{why}")));
-        let challenge =
-            if why == "absent" { "Bearer realm=\"demo\"" } else { "Bearer realm=\"demo\", error=\"invalid_token\"" };
-        assert!(reply.headers.contains(&("www-authenticate", challenge.to_owned())));
+        assert_eq!(
+            (reply.status, reply.details),
+            (401, format!("sluicegate_unauthorized:{why}"))
+        );
+        let challenge = if why == "absent" {
+            "Bearer realm=\"demo\""
+        } else {
+            "Bearer realm=\"demo\", error=\"invalid_token\""
+        };
+        assert!(
+            reply
+                .headers
+                .contains(&("www-authenticate", challenge.to_owned()))
+        );
         // Envoy shows the filter its own reply, which gets no fields.
         assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
-        assert_eq!(proxy.filter_state.take().unwrap(), format!("decision=refused limit=- tier=write {line}"));
-        assert!(proxy.count(&format!("policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total")) > 0);
+        assert_eq!(
+            proxy.filter_state.take().unwrap(),
+            format!("decision=refused limit=- tier=write {line}")
+        );
+        assert!(
+            proxy.count(&format!(
+                "policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total"
+            )) > 0
+        );
     }
-    let both: [(&str, &[u8]); 3] =
-        [(":path", b"/v2/a"), ("x-api-key", b"demo-acme-1"), ("authorization", b"bEaReR demo-acme-2")];
-    assert_eq!(proxy.send(&runtime, &both).1, Flow::Continue, "two keys of one organization");
-    let (mut stream, flow) = proxy.send(&runtime, &[(":path", b"/health"), ("x-api-key", b"nobody")]);
+    let both: [(&str, &[u8]); 3] = [
+        (":path", b"/v2/a"),
+        ("x-api-key", b"demo-acme-1"),
+        ("authorization", b"bEaReR demo-acme-2"),
+    ];
+    assert_eq!(
+        proxy.send(&runtime, &both).1,
+        Flow::Continue,
+        "two keys of one organization"
+    );
+    let (mut stream, flow) =
+        proxy.send(&runtime, &[(":path", b"/health"), ("x-api-key", b"nobody")]);
     assert_eq!(flow, Flow::Continue);
-    let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-remaining", "7")]);
-    assert_eq!(response.keys().collect::<Vec<_>>(), [":status"], "no limit applies, so it carries no field");
+    let response = proxy.answer(
+        &mut stream,
+        &[(":status", "200"), ("x-ratelimit-remaining", "7")],
+    );
+    assert_eq!(
+        response.keys().collect::<Vec<_>>(),
+        [":status"],
+        "no limit applies, so it carries no field"
+    );
 }
 
 #[test]
@@ -144,7 +224,10 @@ fn a_failure_is_refunded_once_and_only_by_limits_that_charge_for_success() {
     for status in ["400", "429", "500", "503", "599"] {
         let (mut stream, _) = proxy.get(&runtime, "/v2/a", "demo-acme-1");
         let response = proxy.answer(&mut stream, &[(":status", status)]);
-        assert_eq!(response["x-ratelimit-remaining"], "3", "nothing was taken after all");
+        assert_eq!(
+            response["x-ratelimit-remaining"], "3",
+            "nothing was taken after all"
+        );
         proxy.answer(&mut stream, &[(":status", status)]);
         stream.on_response_trailers(&proxy);
         stream.on_end(&proxy);
@@ -179,14 +262,21 @@ fn a_grpc_call_fails_by_its_own_status() {
     };
     // Trailers only; in the trailers; a success that stays charged.
     proxy.answer(&mut call().0, &[(":status", "200"), ("grpc-status", "14")]);
-    let head = [(":status", "200"), ("content-type", "application/grpc+proto")];
+    let head = [
+        (":status", "200"),
+        ("content-type", "application/grpc+proto"),
+    ];
     let (mut stream, _) = call();
     proxy.answer(&mut stream, &head);
-    proxy.response.replace([("grpc-status".to_owned(), "13".to_owned())].into());
+    proxy
+        .response
+        .replace([("grpc-status".to_owned(), "13".to_owned())].into());
     stream.on_response_trailers(&proxy);
     let (mut stream, _) = call();
     proxy.answer(&mut stream, &head);
-    proxy.response.replace([("grpc-status".to_owned(), "0".to_owned())].into());
+    proxy
+        .response
+        .replace([("grpc-status".to_owned(), "0".to_owned())].into());
     stream.on_response_trailers(&proxy);
     proxy.response.take();
     assert_eq!(proxy.refunded("reads", "failed"), 2);
@@ -194,7 +284,13 @@ fn a_grpc_call_fails_by_its_own_status() {
     assert_eq!(call().1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!(reply.body, "limit reads exceeded: retry after 1 s");
-    assert!(reply.headers.iter().all(|(name, _)| *name != "content-type"), "Envoy sets a gRPC caller's own");
+    assert!(
+        reply
+            .headers
+            .iter()
+            .all(|(name, _)| *name != "content-type"),
+        "Envoy sets a gRPC caller's own"
+    );
 }
 
 #[test]
@@ -209,14 +305,20 @@ fn a_grpc_call_that_breaks_off_is_refunded_unless_the_client_ended_it() {
             ("content-type", b"application/grpc"),
         ];
         let (mut stream, _) = proxy.send(&runtime, &pairs);
-        proxy.answer(&mut stream, &[(":status", "200"), ("content-type", content_type)]);
+        proxy.answer(
+            &mut stream,
+            &[(":status", "200"), ("content-type", content_type)],
+        );
         proxy.details.replace(Some(details));
         stream.on_end(&proxy);
         proxy.reads_left(&runtime)
     };
     for (details, left) in [
         ("upstream_reset_after_response_started{remote_reset}", 3),
-        ("upstream_reset_after_response_started{connection_termination}", 3),
+        (
+            "upstream_reset_after_response_started{connection_termination}",
+            3,
+        ),
         ("upstream_reset_after_response_started{protocol_error}", 3),
         // The response ended without trailers.
         ("via_upstream", 3),
@@ -227,7 +329,11 @@ fn a_grpc_call_that_breaks_off_is_refunded_unless_the_client_ended_it() {
         ("max_duration_timeout", 2),
     ] {
         assert_eq!(call(details, "application/grpc"), left, "{details}");
-        assert_eq!(call(details, "text/plain"), 2, "{details}: no gRPC service answered");
+        assert_eq!(
+            call(details, "text/plain"),
+            2,
+            "{details}: no gRPC service answered"
+        );
     }
 }
 
@@ -236,11 +342,31 @@ fn a_timeout_is_the_fault_of_the_side_that_envoy_waits_for() {
     type End = fn(&mut Stream<Proxy>, &Proxy);
     let ends: [(End, usize); 3] = [
         (|_, _| (), 2),
-        (|stream, proxy| assert_eq!(stream.on_request_body(proxy, 9, true, &mut slice()), Flow::Continue), 3),
-        (|stream, proxy| assert_eq!(stream.on_request_trailers(proxy, &mut slice()), Flow::Continue), 3),
+        (
+            |stream, proxy| {
+                assert_eq!(
+                    stream.on_request_body(proxy, 9, true, &mut slice()),
+                    Flow::Continue
+                )
+            },
+            3,
+        ),
+        (
+            |stream, proxy| {
+                assert_eq!(
+                    stream.on_request_trailers(proxy, &mut slice()),
+                    Flow::Continue
+                )
+            },
+            3,
+        ),
     ];
     for (end, left) in ends {
-        for (status, grpc_status, grpc) in [("408", "-", "-"), ("504", "-", "-"), ("200", "4", "application/grpc")] {
+        for (status, grpc_status, grpc) in [
+            ("408", "-", "-"),
+            ("504", "-", "-"),
+            ("200", "4", "application/grpc"),
+        ] {
             let proxy = Proxy::new();
             let runtime = proxy.runtime(POLICY);
             let pairs: [(&str, &[u8]); 4] = [
@@ -252,7 +378,10 @@ fn a_timeout_is_the_fault_of_the_side_that_envoy_waits_for() {
             let (mut stream, _) = proxy.send(&runtime, &pairs);
             end(&mut stream, &proxy);
             proxy.details.replace(Some("max_duration_timeout"));
-            proxy.answer(&mut stream, &[(":status", status), ("grpc-status", grpc_status)]);
+            proxy.answer(
+                &mut stream,
+                &[(":status", status), ("grpc-status", grpc_status)],
+            );
             stream.on_end(&proxy);
             assert_eq!(proxy.reads_left(&runtime), left, "{status}");
         }
@@ -281,7 +410,14 @@ fn a_refusal_by_one_limit_takes_nothing_from_another() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
     for _ in 0..50 {
-        proxy.send(&runtime, &[(":method", b"POST"), (":path", b"/v2/a"), ("x-api-key", b"demo-acme-1")]);
+        proxy.send(
+            &runtime,
+            &[
+                (":method", b"POST"),
+                (":path", b"/v2/a"),
+                ("x-api-key", b"demo-acme-1"),
+            ],
+        );
     }
     assert_eq!(proxy.replies.borrow().len(), 48);
     // Two of ten went to the writes that passed; the reads take three more each time they refill.
@@ -296,7 +432,16 @@ fn a_capture_of_a_limits_own_route_is_part_of_its_key() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(POLICY);
     let delete = |path: &str| {
-        proxy.send(&runtime, &[(":method", b"DELETE"), (":path", path.as_bytes()), ("x-api-key", b"demo-globex-1")]).1
+        proxy
+            .send(
+                &runtime,
+                &[
+                    (":method", b"DELETE"),
+                    (":path", path.as_bytes()),
+                    ("x-api-key", b"demo-globex-1"),
+                ],
+            )
+            .1
     };
     assert_eq!(
         ["/v2/things/1", "/v2//things/%31/", "/v2/things/2"].map(delete),
@@ -309,7 +454,8 @@ fn a_policy_that_changes_while_a_request_is_under_way_keeps_the_counts() {
     let proxy = Proxy::new();
     let old = proxy.runtime(POLICY);
     let (mut under_way, _) = proxy.get(&old, "/v2/a", "demo-acme-1");
-    let new = proxy.runtime(&POLICY.replace("burst: 3, refill: 60/min", "burst: 5, refill: 60/min"));
+    let new =
+        proxy.runtime(&POLICY.replace("burst: 3, refill: 60/min", "burst: 5, refill: 60/min"));
     assert_eq!(proxy.get(&new, "/v2/a", "demo-acme-1").1, Flow::Continue);
     proxy.answer(&mut under_way, &[(":status", "500")]);
     drop(old);
@@ -320,11 +466,17 @@ fn a_policy_that_changes_while_a_request_is_under_way_keeps_the_counts() {
 fn a_fault_is_counted_and_the_failure_mode_decides() {
     for (mode, flow) in [("allow", Flow::Continue), ("deny", Flow::Stop)] {
         let proxy = Proxy::new();
-        let policy = POLICY.replace("charge: success }", &format!("charge: success, failure: {mode} }}"));
+        let policy = POLICY.replace(
+            "charge: success }",
+            &format!("charge: success, failure: {mode} }}"),
+        );
         let runtime = proxy.runtime(&policy);
         proxy.data.fault.set(Some(Fault::HostStatus(10)));
         assert_eq!(proxy.get(&runtime, "/v2/a", "demo-acme-1").1, flow);
-        assert_eq!(proxy.count("policy.=.demo;.;fault.=.host_status;.;sluicegate_faults_total"), 2);
+        assert_eq!(
+            proxy.count("policy.=.demo;.;fault.=.host_status;.;sluicegate_faults_total"),
+            2
+        );
     }
 }
 
@@ -348,7 +500,9 @@ fn no_order_of_events_answers_twice_or_refunds_twice() {
             (":method", b"GET"),
             ("x-api-key", b"demo-acme-1"),
         ]));
-        proxy.response.replace([(":status".to_owned(), "500".to_owned())].into());
+        proxy
+            .response
+            .replace([(":status".to_owned(), "500".to_owned())].into());
         proxy.details.replace(Some("internal_redirect"));
         let mut heads = 0;
         for step in 0..5 {
@@ -356,10 +510,13 @@ fn no_order_of_events_answers_twice_or_refunds_twice() {
             heads += u64::from(event == 0);
             events[event](&mut stream, &proxy);
         }
-        let admitted = proxy.count("policy.=.demo;.;limit.=.reads;.;decision.=.admitted;.;sluicegate_requests_total");
+        let admitted = proxy.count(
+            "policy.=.demo;.;limit.=.reads;.;decision.=.admitted;.;sluicegate_requests_total",
+        );
         let back = proxy.refunded("reads", "failed") + proxy.refunded("reads", "redirected");
         assert!(
-            back <= admitted && proxy.replies.borrow().len() as u64 <= heads.saturating_sub(admitted),
+            back <= admitted
+                && proxy.replies.borrow().len() as u64 <= heads.saturating_sub(admitted),
             "order {order}"
         );
     }
@@ -375,9 +532,16 @@ fn no_request_head_is_too_strange() {
         vec![0],
         Headers::encode(&[]),
         Headers::encode(&[(":method", b"CONNECT")]),
-        Headers::encode(&[(":path", b"\xff/%zz?&&=&\x00"), ("", b""), ("x-api-key", b"")]),
+        Headers::encode(&[
+            (":path", b"\xff/%zz?&&=&\x00"),
+            ("", b""),
+            ("x-api-key", b""),
+        ]),
     ] {
         proxy.request.replace(block);
-        assert_eq!(Stream::new(Rc::clone(&runtime), StreamId(1)).on_request_headers(&proxy, true), Flow::Continue);
+        assert_eq!(
+            Stream::new(Rc::clone(&runtime), StreamId(1)).on_request_headers(&proxy, true),
+            Flow::Continue
+        );
     }
 }

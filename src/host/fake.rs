@@ -26,8 +26,8 @@ use super::headers::Headers;
 use super::queue::{QueueToken, SharedQueue};
 use super::shared::{SharedData, Swap, Version};
 use super::stream::{
-    Clock, LocalReply, Meter, MetricId, MetricKind, Properties, RequestBody, RequestHead, ResponseHead, StreamControl,
-    Uptime,
+    Clock, LocalReply, Meter, MetricId, MetricKind, Properties, RequestBody, RequestHead,
+    ResponseHead, StreamControl, Uptime,
 };
 use crate::base::property::Property;
 use crate::base::time::{Span, Timestamp};
@@ -50,7 +50,10 @@ pub(crate) struct FakeData {
 impl FakeData {
     /// The same proxy for one more worker, whose reads are counted by themselves.
     pub(crate) fn for_another_worker(&self) -> Self {
-        Self { reads: Rc::default(), ..self.clone() }
+        Self {
+            reads: Rc::default(),
+            ..self.clone()
+        }
     }
 }
 
@@ -65,7 +68,8 @@ impl SharedData for FakeData {
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         if let Some(swap) = self.swap.get() {
-            self.fault.set(self.fault_after_swap.take().or(self.fault.get()));
+            self.fault
+                .set(self.fault_after_swap.take().or(self.fault.get()));
             return swap;
         }
         Ok(self.map.borrow_mut().swap(key, value, seen))
@@ -176,7 +180,11 @@ impl<V> FakeProxy<V> {
     }
 
     pub(crate) fn wait(&self, seconds: u64) {
-        self.now.set(Timestamp::from_nanos(self.now.get()).after(Span::from_seconds(seconds)).nanos());
+        self.now.set(
+            Timestamp::from_nanos(self.now.get())
+                .after(Span::from_seconds(seconds))
+                .nanos(),
+        );
     }
 
     fn change_metric(&self, id: MetricId, change: impl FnOnce(u64) -> u64) {
@@ -232,7 +240,13 @@ impl<V> RequestHead for FakeProxy<V> {
 
 impl<V> RequestBody for FakeProxy<V> {
     fn request_body(&self, start: usize, max: usize) -> Vec<u8> {
-        self.body.borrow().iter().skip(start).take(max).copied().collect()
+        self.body
+            .borrow()
+            .iter()
+            .skip(start)
+            .take(max)
+            .copied()
+            .collect()
     }
 
     fn request_bytes(&self) -> Option<u64> {
@@ -262,7 +276,9 @@ impl<V> ResponseHead for FakeProxy<V> {
     }
 
     fn set_response_header(&self, name: &str, value: &str) {
-        self.response.borrow_mut().insert(name.to_owned(), value.to_owned());
+        self.response
+            .borrow_mut()
+            .insert(name.to_owned(), value.to_owned());
     }
 
     fn remove_response_header(&self, name: &str) {
@@ -285,7 +301,9 @@ impl<V> StreamControl for FakeProxy<V> {
     }
 
     fn response_code_details(&self) -> Option<Vec<u8>> {
-        self.details.borrow().map(|details| details.as_bytes().to_vec())
+        self.details
+            .borrow()
+            .map(|details| details.as_bytes().to_vec())
     }
 }
 

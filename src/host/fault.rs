@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A failure of the host, or of an invariant of ours. The limit's failure mode decides what follows.
+/// A failure of the host, or of an invariant of ours. The limit's failure mode decides what
+/// follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A host call returned this status.
@@ -23,8 +24,15 @@ pub enum Fault {
 
 impl Fault {
     /// The names in metrics, a closed set.
-    pub const NAMES: [&'static str; 7] =
-        ["host_status", "contended", "bad_record", "full", "stop_iteration", "invariant", "random"];
+    pub const NAMES: [&'static str; 7] = [
+        "host_status",
+        "contended",
+        "bad_record",
+        "full",
+        "stop_iteration",
+        "invariant",
+        "random",
+    ];
 
     /// The index of this fault's name in [`Fault::NAMES`].
     #[must_use]
@@ -63,15 +71,30 @@ mod tests {
     fn each_fault_has_a_name_and_a_text() {
         let all = [
             (Fault::HostStatus(2), "host_status", "host status 2"),
-            (Fault::Contended, "contended", "other workers wrote first at every attempt"),
-            (Fault::BadRecord, "bad_record", "a value has an unknown form"),
+            (
+                Fault::Contended,
+                "contended",
+                "other workers wrote first at every attempt",
+            ),
+            (
+                Fault::BadRecord,
+                "bad_record",
+                "a value has an unknown form",
+            ),
             (Fault::Full, "full", "a value would exceed its bound"),
-            (Fault::StopIteration, "stop_iteration", "the host does not hold request heads"),
+            (
+                Fault::StopIteration,
+                "stop_iteration",
+                "the host does not hold request heads",
+            ),
             (Fault::Invariant, "invariant", "an invariant is broken"),
             (Fault::Random, "random", "no random numbers"),
         ];
         for (index, (fault, name, text)) in all.into_iter().enumerate() {
-            assert_eq!((fault.index(), Fault::NAMES[index], fault.to_string()), (index, name, text.to_owned()));
+            assert_eq!(
+                (fault.index(), Fault::NAMES[index], fault.to_string()),
+                (index, name, text.to_owned())
+            );
         }
     }
 }

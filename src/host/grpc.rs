@@ -1,10 +1,10 @@
 //! The answer to a gRPC caller that Envoy does not take for one.
 //!
-//! Envoy decides by the content type with which a request *arrived*. Of one that was gRPC-Web then, be
-//! it gRPC by now because `envoy.filters.http.grpc_web` comes before this filter or still gRPC-Web,
-//! it makes a plain HTTP answer, from whose status clients (and that filter) derive a wrong
-//! `grpc-status`: 14 from 429, which they repeat at once. So what is missing is added to the answer on
-//! its way back, which passes this filter first (decision 0023).
+//! Envoy decides by the content type with which a request *arrived*. Of one that was gRPC-Web then,
+//! be it gRPC by now because `envoy.filters.http.grpc_web` comes before this filter or still
+//! gRPC-Web, it makes a plain HTTP answer, from whose status clients (and that filter) derive a
+//! wrong `grpc-status`: 14 from 429, which they repeat at once. So what is missing is added to the
+//! answer on its way back, which passes this filter first (decision 0023).
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -31,12 +31,18 @@ impl GrpcAnswer {
     /// The answer that `reply` becomes; `None` if its caller reads HTTP.
     #[must_use]
     pub fn of(reply: &LocalReply) -> Option<Self> {
-        (reply.dialect != Dialect::Http).then_some(Self { dialect: reply.dialect, status: reply.grpc_status })
+        (reply.dialect != Dialect::Http).then_some(Self {
+            dialect: reply.dialect,
+            status: reply.grpc_status,
+        })
     }
 
     /// Makes the head of Envoy's answer one that a gRPC caller reads, unless it is.
     pub fn complete(self, host: &impl ResponseHead) {
-        if host.response_header(":status").is_some_and(|status| status == b"200") {
+        if host
+            .response_header(":status")
+            .is_some_and(|status| status == b"200")
+        {
             return;
         }
         host.set_response_header(":status", "200");

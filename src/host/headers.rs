@@ -33,7 +33,10 @@ impl Headers {
     #[must_use]
     pub fn encode(pairs: &[(&str, &[u8])]) -> Vec<u8> {
         let size = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
-        let mut block = u32::try_from(pairs.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+        let mut block = u32::try_from(pairs.len())
+            .unwrap_or(u32::MAX)
+            .to_le_bytes()
+            .to_vec();
         for (name, value) in pairs {
             block.extend(size(name.as_bytes()));
             block.extend(size(value));
@@ -50,7 +53,9 @@ impl Headers {
     /// All pairs, in the order of the message. Envoy gives names in lower case.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (count, rest) = split_u32(&self.block).unwrap_or_default();
-        let (sizes, mut text) = rest.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
+        let (sizes, mut text) = rest
+            .split_at_checked(count.saturating_mul(8))
+            .unwrap_or_default();
         sizes.as_chunks::<8>().0.iter().map_while(move |sizes| {
             let (name_size, value_size) = split_u32(sizes)?;
             let (value_size, _) = split_u32(value_size)?;
@@ -63,7 +68,9 @@ impl Headers {
 
     /// The values of all headers of this name, which must be in lower case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+        self.iter()
+            .filter(move |(known, _)| *known == name.as_bytes())
+            .map(|(_, value)| value)
     }
 
     /// The value of the first header of this name.
@@ -84,10 +91,18 @@ mod tests {
 
     #[test]
     fn a_block_reads_back_as_it_was_written() {
-        let pairs: [(&str, &[u8]); 4] =
-            [(":path", b"/v2"), ("x-api-key", b"\xff\xfe"), ("empty", b""), ("x-api-key", b"b")];
+        let pairs: [(&str, &[u8]); 4] = [
+            (":path", b"/v2"),
+            ("x-api-key", b"\xff\xfe"),
+            ("empty", b""),
+            ("x-api-key", b"b"),
+        ];
         let headers = Headers::new(Headers::encode(&pairs));
-        assert!(headers.iter().eq(pairs.iter().map(|(name, value)| (name.as_bytes(), *value))));
+        assert!(
+            headers
+                .iter()
+                .eq(pairs.iter().map(|(name, value)| (name.as_bytes(), *value)))
+        );
         assert!(headers.all("x-api-key").eq([&b"\xff\xfe"[..], b"b"]));
         assert_eq!(headers.first("none"), None);
     }

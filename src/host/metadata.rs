@@ -79,7 +79,9 @@ impl<'m> Value<'m> {
     pub fn text(self) -> Option<Cow<'m, [u8]>> {
         match self {
             Self::Text(text) => (!text.is_empty()).then_some(Cow::Borrowed(text)),
-            Self::Number(number) => number::from_f64(number).map(|text| Cow::Owned(text.into_string().into_bytes())),
+            Self::Number(number) => {
+                number::from_f64(number).map(|text| Cow::Owned(text.into_string().into_bytes()))
+            }
             Self::Boolean(true) => Some(Cow::Borrowed(b"true")),
             Self::Boolean(false) => Some(Cow::Borrowed(b"false")),
             Self::Struct(_) => None,
@@ -96,7 +98,9 @@ enum Place<'m> {
 impl<'m> Place<'m> {
     /// What a serialized `google.protobuf.Value` holds.
     fn of(value: &'m [u8]) -> Option<Self> {
-        let (number, payload) = Fields::of(value).filter(|(number, _)| (1..=6).contains(number)).last()?;
+        let (number, payload) = Fields::of(value)
+            .filter(|(number, _)| (1..=6).contains(number))
+            .last()?;
         Some(match (number, payload) {
             (2, Payload::Fixed64(bits)) => Self::Value(Value::Number(f64::from_bits(bits))),
             (3, Payload::Bytes(text)) => Self::Value(Value::Text(text)),
@@ -110,7 +114,10 @@ impl<'m> Place<'m> {
 
 /// The value under `key` in a message whose first field is a map.
 fn entry<'m>(message: &'m [u8], key: &str) -> Option<&'m [u8]> {
-    parts(message, 1).filter(|entry| part(entry, 1) == key.as_bytes()).last().map(|entry| part(entry, 2))
+    parts(message, 1)
+        .filter(|entry| part(entry, 1) == key.as_bytes())
+        .last()
+        .map(|entry| part(entry, 2))
 }
 
 /// A part of a map's entry. One that is not there is empty.
@@ -128,7 +135,8 @@ fn parts(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
 
 /// The element of a serialized `google.protobuf.ListValue` whose index `step` is.
 fn item<'m>(list: &'m [u8], step: &str) -> Option<&'m [u8]> {
-    let digits = step == "0" || (!step.starts_with('0') && step.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits =
+        step == "0" || (!step.starts_with('0') && step.bytes().all(|byte| byte.is_ascii_digit()));
     let index = step.parse().ok().filter(|_| digits)?;
     parts(list, 1).nth(index)
 }

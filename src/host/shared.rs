@@ -5,7 +5,8 @@ use super::fault::Fault;
 pub mod cell;
 pub mod predictor;
 
-/// The number that the host gives to each write of a value. A swap must state the one that it has seen.
+/// The number that the host gives to each write of a value. A swap must state the one that it has
+/// seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(u32);
 
@@ -54,9 +55,9 @@ pub trait SharedData {
     /// [`Fault`] if the host fails; a conflict is no error.
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault>;
 
-    /// The version of the value that this worker stored last, unless another worker wrote anything at
-    /// that moment; a swap that states it saves a read. If another worker did, no value under that
-    /// key has this version, now or later. `None` if it cannot be predicted.
+    /// The version of the value that this worker stored last, unless another worker wrote anything
+    /// at that moment; a swap that states it saves a read. If another worker did, no value under
+    /// that key has this version, now or later. `None` if it cannot be predicted.
     fn predicted(&self) -> Option<Version> {
         None
     }

@@ -71,10 +71,12 @@ impl Dialect {
     #[must_use]
     pub fn of(content_type: &[u8]) -> Self {
         // A longer type is tried before its prefix. The format of the messages follows a `+`.
-        let known = [Self::GrpcWebText, Self::GrpcWeb, Self::Grpc].into_iter().find(|dialect| {
-            let rest = content_type.strip_prefix(dialect.media_type().as_bytes());
-            rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
-        });
+        let known = [Self::GrpcWebText, Self::GrpcWeb, Self::Grpc]
+            .into_iter()
+            .find(|dialect| {
+                let rest = content_type.strip_prefix(dialect.media_type().as_bytes());
+                rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+            });
         known.unwrap_or_default()
     }
 
@@ -166,6 +168,13 @@ pub enum MetricKind {
 pub struct MetricId(pub u32);
 
 /// All ports of a stream.
-pub trait Host: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter {}
+pub trait Host:
+    Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter
+{
+}
 
-impl<T: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter> Host for T {}
+impl<
+    T: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter,
+> Host for T
+{
+}

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Nothing is copied and nothing is entered: a field that is a message is bytes, to be read as a
-//! message by the caller that needs its content. So no nesting is too deep, and reading costs what the
-//! bytes cost. Source: the encoding page of protobuf.dev.
+//! message by the caller that needs its content. So no nesting is too deep, and reading costs what
+//! the bytes cost. Source: the encoding page of protobuf.dev.
 
 use crate::base::varint;
 
@@ -51,7 +51,8 @@ impl<'m> Fields<'m> {
                 let (bytes, rest) = rest.split_first_chunk::<4>()?;
                 (Payload::Fixed32(u32::from_le_bytes(*bytes)), rest)
             }
-            // Groups (3 and 4) are deprecated since proto2, and no message that is read here has one.
+            // Groups (3 and 4) are deprecated since proto2, and no message that is read here has
+            // one.
             _ => return None,
         };
         self.rest = rest;
@@ -74,22 +75,41 @@ impl<'m> Iterator for Fields<'m> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field};
+    use prost::encoding::{
+        WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+    };
 
     use super::*;
 
     #[test]
     fn the_forms_are_told_apart() {
-        let bytes = [0x08, 0x96, 0x01, 0x11, 1, 0, 0, 0, 0, 0, 0, 0, 0x1a, 2, b'h', b'i', 0x25, 2, 0, 0, 0];
-        let fields =
-            [(1, Payload::Varint(150)), (2, Payload::Fixed64(1)), (3, Payload::Bytes(b"hi")), (4, Payload::Fixed32(2))];
+        let bytes = [
+            0x08, 0x96, 0x01, 0x11, 1, 0, 0, 0, 0, 0, 0, 0, 0x1a, 2, b'h', b'i', 0x25, 2, 0, 0, 0,
+        ];
+        let fields = [
+            (1, Payload::Varint(150)),
+            (2, Payload::Fixed64(1)),
+            (3, Payload::Bytes(b"hi")),
+            (4, Payload::Fixed32(2)),
+        ];
         assert_eq!(Fields::of(&bytes).collect::<Vec<_>>(), fields);
         for end in 0..bytes.len() {
-            assert!(Fields::of(&bytes[..end]).eq(fields.into_iter().take(Fields::of(&bytes[..end]).count())));
+            assert!(
+                Fields::of(&bytes[..end])
+                    .eq(fields.into_iter().take(Fields::of(&bytes[..end]).count()))
+            );
         }
-        assert_eq!(Fields::of(&[0x1a, 3, b'h', b'i']).next(), None, "longer than the message");
+        assert_eq!(
+            Fields::of(&[0x1a, 3, b'h', b'i']).next(),
+            None,
+            "longer than the message"
+        );
         assert_eq!(Fields::of(&[0x0b, 0x0c]).next(), None, "a group");
-        assert_eq!(Fields::of(&[0xff; 40]).next(), None, "a number without an end");
+        assert_eq!(
+            Fields::of(&[0xff; 40]).next(),
+            None,
+            "a number without an end"
+        );
     }
 
     proptest! {
@@ -106,7 +126,8 @@ mod tests {
                 }
                 numbers.push(u64::from(number));
             }
-            // prost refuses the number 0 and those over 2^29; here they are fields that no caller asks for.
+            // prost refuses the number 0 and those over 2^29; here they are fields that no caller
+            // asks for.
             let ours: Vec<u64> = Fields::of(&bytes).map(|(number, _)| number).collect();
             prop_assert!(ours.starts_with(&numbers), "{ours:?} {numbers:?}");
         }

@@ -61,7 +61,12 @@ impl Calendar {
     /// `1..=`[`QUOTA_MAX`].
     #[must_use]
     pub fn new(quota: u64, over: Over, period: Period, zone: Zone) -> Option<Self> {
-        (1..=QUOTA_MAX).contains(&quota).then_some(Self { quota, over, period, zone })
+        (1..=QUOTA_MAX).contains(&quota).then_some(Self {
+            quota,
+            over,
+            period,
+            zone,
+        })
     }
 
     /// Units granted in each window.
@@ -103,25 +108,51 @@ impl Calendar {
         let refuses = self.over == Over::Refuse;
         let taken = state.map_or(0, |state| state.taken);
         // A caller that meets a clock step gets the values that hold once the cut is stored.
-        let end = after_repair.as_ref().or(state).map_or(window.end, |state| state.end);
+        let end = after_repair
+            .as_ref()
+            .or(state)
+            .map_or(window.end, |state| state.end);
         let ends_in = end.since(now);
         if refuses && cost.needs() > self.quota {
             let decision = Decision::NeverFits(self.balance(taken, ends_in));
-            return Evaluation { decision, after_charge: None, after_repair };
+            return Evaluation {
+                decision,
+                after_charge: None,
+                after_repair,
+            };
         }
         if refuses && cost.needs() > self.quota.saturating_sub(taken) {
-            let balance = Balance { remaining: 0, ..self.balance(taken, ends_in) };
-            let decision = Decision::Deny { retry_after: ends_in, balance };
-            return Evaluation { decision, after_charge: None, after_repair };
+            let balance = Balance {
+                remaining: 0,
+                ..self.balance(taken, ends_in)
+            };
+            let decision = Decision::Deny {
+                retry_after: ends_in,
+                balance,
+            };
+            return Evaluation {
+                decision,
+                after_charge: None,
+                after_repair,
+            };
         }
         let after = self.charge(state, window, now, cost.takes());
         let decision = Decision::Admit(self.balance(after.taken, ends_in));
-        Evaluation { decision, after_charge: (cost.takes() > 0).then_some(after), after_repair }
+        Evaluation {
+            decision,
+            after_charge: (cost.takes() > 0).then_some(after),
+            after_repair,
+        }
     }
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.
     #[must_use]
-    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(
+        &self,
+        state: Option<&State>,
+        now: Timestamp,
+        units: u64,
+    ) -> (State, Balance) {
         let window = self.window(now);
         let state = state.filter(|state| state.end > now);
         let after_repair = state.and_then(|state| repair(state, window, now));
@@ -135,9 +166,19 @@ impl Calendar {
         match state {
             Some(state) => {
                 let taken = state.taken.saturating_add(units);
-                State { end: state.end.max(window.end), taken, generation: state.generation, quota }
+                State {
+                    end: state.end.max(window.end),
+                    taken,
+                    generation: state.generation,
+                    quota,
+                }
             }
-            None => State { end: window.end, taken: units, generation: generation_at(now), quota },
+            None => State {
+                end: window.end,
+                taken: units,
+                generation: generation_at(now),
+                quota,
+            },
         }
     }
 
@@ -154,21 +195,32 @@ impl Calendar {
 /// The count moved into this window from one that has not begun by the clock, which must have
 /// stepped back. That begins its life anew.
 fn repair(state: &State, window: Window, now: Timestamp) -> Option<State> {
-    (state.end > window.end).then(|| State { end: window.end, generation: generation_at(now), ..*state })
+    (state.end > window.end).then(|| State {
+        end: window.end,
+        generation: generation_at(now),
+        ..*state
+    })
 }
 
 impl State {
     /// The receipt for `units` that were charged last.
     #[must_use]
     pub const fn charge(&self, units: u64) -> Charge {
-        Charge { units, end: self.end, generation: self.generation }
+        Charge {
+            units,
+            end: self.end,
+            generation: self.generation,
+        }
     }
 
     /// The state without the units of `charge`; `None` if its window is over.
     #[must_use]
     pub fn refund(&self, charge: &Charge) -> Option<Self> {
         let same = self.generation == charge.generation && self.end == charge.end;
-        same.then(|| Self { taken: self.taken.saturating_sub(charge.units), ..*self })
+        same.then(|| Self {
+            taken: self.taken.saturating_sub(charge.units),
+            ..*self
+        })
     }
 
     /// As [`super::State::eviction_cost`].

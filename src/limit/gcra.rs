@@ -38,7 +38,8 @@ pub const BURST_MAX: u32 = 1_000_000_000;
 /// The longest that a bucket may take to fill: 366 days.
 pub const WINDOW_MAX: Span = Span::from_seconds(31_622_400);
 
-/// The most that an overdrawn bucket owes: what comes back in 500 years. An instant lies before 2554.
+/// The most that an overdrawn bucket owes: what comes back in 500 years. An instant lies before
+/// 2554.
 pub const DEBT_MAX: Span = Span::from_seconds(500 * 31_557_600);
 
 /// What is remembered of one bucket.
@@ -48,8 +49,8 @@ pub struct State {
     pub tat: Timestamp,
     /// The rate with which `tat` was computed.
     pub refill: Refill,
-    /// The burst of the bucket that was charged last, or more units if a response overdrew it:
-    /// only a step of the clock makes the debt longer than these take to come back. With the greatest
+    /// The burst of the bucket that was charged last, or more units if a response overdrew it: only
+    /// a step of the clock makes the debt longer than these take to come back. With the greatest
     /// number any debt up to [`DEBT_MAX`] may be rightly owed.
     pub burst: u32,
     /// Units charged since the record was made, counted from an arbitrary start; wraps.
@@ -113,26 +114,52 @@ impl Bucket {
         // A caller that meets a clock step gets the values that hold once the cut is stored.
         let debt = after_repair.map_or(owed, |state| state.tat.since(now));
         if cost.needs() > u64::from(self.burst) {
-            return Evaluation { decision: Decision::NeverFits(self.balance(debt)), after_charge: None, after_repair };
+            return Evaluation {
+                decision: Decision::NeverFits(self.balance(debt)),
+                after_charge: None,
+                after_repair,
+            };
         }
         let needed = interval.times(cost.needs());
         if needed > window.less(owed) {
             let retry_after = debt.plus(needed).less(window);
-            let balance = Balance { remaining: 0, ..self.balance(debt) };
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, after_charge: None, after_repair };
+            let balance = Balance {
+                remaining: 0,
+                ..self.balance(debt)
+            };
+            return Evaluation {
+                decision: Decision::Deny {
+                    retry_after,
+                    balance,
+                },
+                after_charge: None,
+                after_repair,
+            };
         }
         let price = interval.times(cost.takes());
         let balance = self.balance(debt.plus(price));
-        debug_assert!(balance.remaining <= u64::from(self.burst), "never more left than the burst");
-        let after_charge =
-            (cost.takes() > 0).then(|| self.charge(state, owed.plus(price), self.burst, cost.takes(), now));
-        Evaluation { decision: Decision::Admit(balance), after_charge, after_repair }
+        debug_assert!(
+            balance.remaining <= u64::from(self.burst),
+            "never more left than the burst"
+        );
+        let after_charge = (cost.takes() > 0)
+            .then(|| self.charge(state, owed.plus(price), self.burst, cost.takes(), now));
+        Evaluation {
+            decision: Decision::Admit(balance),
+            after_charge,
+            after_repair,
+        }
     }
 
-    /// Charges `units` whether or not they fit; at most [`DEBT_MAX`] is ever owed. `now` must be read
-    /// after the state.
+    /// Charges `units` whether or not they fit; at most [`DEBT_MAX`] is ever owed. `now` must be
+    /// read after the state.
     #[must_use]
-    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(
+        &self,
+        state: Option<&State>,
+        now: Timestamp,
+        units: u64,
+    ) -> (State, Balance) {
         let interval = self.refill.interval();
         // A step of the clock is cut first, or it would look like a part of what is overdrawn.
         let after_repair = state.and_then(|state| self.repair(state, self.debt(state, now), now));
@@ -140,8 +167,12 @@ impl Bucket {
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
         let debt = owed.plus(interval.times(units)).min(DEBT_MAX);
         // The debt is rightly longer than the bucket takes to fill: it is not for a repair to cut.
-        let most = u32::try_from(debt.nanos().div_ceil(interval.nanos().max(1))).unwrap_or(u32::MAX);
-        (self.charge(state, debt, self.burst.max(most), units, now), self.balance(debt))
+        let most =
+            u32::try_from(debt.nanos().div_ceil(interval.nanos().max(1))).unwrap_or(u32::MAX);
+        (
+            self.charge(state, debt, self.burst.max(most), units, now),
+            self.balance(debt),
+        )
     }
 
     fn balance(&self, debt: Span) -> Balance {
@@ -150,27 +181,59 @@ impl Bucket {
         let remaining = window.less(debt).whole(interval);
         // One unit more is there once no more is owed than leaves room for it.
         let room = interval.times(remaining.saturating_add(1));
-        let next_unit_in = if debt == Span::ZERO { Span::ZERO } else { debt.less(window.less(room)) };
+        let next_unit_in = if debt == Span::ZERO {
+            Span::ZERO
+        } else {
+            debt.less(window.less(room))
+        };
         let overage = debt.less(window).nanos().div_ceil(interval.nanos().max(1));
-        Balance { remaining, overage, next_unit_in, reset_in: debt }
+        Balance {
+            remaining,
+            overage,
+            next_unit_in,
+            reset_in: debt,
+        }
     }
 
     /// The state after `units` were charged and `debt` is owed. A changed rate begins the record's
     /// generation anew: earlier charges can no longer be told apart in it, and are not refunded.
-    fn charge(&self, state: Option<&State>, debt: Span, burst: u32, units: u64, now: Timestamp) -> State {
+    fn charge(
+        &self,
+        state: Option<&State>,
+        debt: Span,
+        burst: u32,
+        units: u64,
+        now: Timestamp,
+    ) -> State {
         let same_life = state.filter(|state| state.refill == self.refill);
-        let (charged, returned) = same_life.map_or((generation_at(now), 0), |state| (state.charged, state.returned));
-        // Of too many to count half the range is added: no charge before them is then taken for a late one.
+        let (charged, returned) = same_life.map_or((generation_at(now), 0), |state| {
+            (state.charged, state.returned)
+        });
+        // Of too many to count half the range is added: no charge before them is then taken for a
+        // late one.
         let units = u32::try_from(units).unwrap_or(1 << 31);
-        let (charged, returned) = (charged.wrapping_add(units), returned.checked_shl(units).unwrap_or_default());
-        State { tat: now.after(debt), refill: self.refill, burst, charged, returned }
+        let (charged, returned) = (
+            charged.wrapping_add(units),
+            returned.checked_shl(units).unwrap_or_default(),
+        );
+        State {
+            tat: now.after(debt),
+            refill: self.refill,
+            burst,
+            charged,
+            returned,
+        }
     }
 
     /// The state with its debt cut to what the bucket that was charged last can owe, if it is
     /// longer; that begins its life anew, too.
     fn repair(&self, state: &State, owed: Span, now: Timestamp) -> Option<State> {
         let units = self.refill.interval().times(u64::from(state.burst));
-        let most = if state.burst == u32::MAX { DEBT_MAX } else { units };
+        let most = if state.burst == u32::MAX {
+            DEBT_MAX
+        } else {
+            units
+        };
         (owed > most).then(|| State {
             tat: now.after(most),
             refill: self.refill,
@@ -182,7 +245,11 @@ impl Bucket {
 
     fn debt(&self, state: &State, now: Timestamp) -> Span {
         let debt = state.tat.since(now);
-        if state.refill == self.refill { debt } else { debt.rescale(state.refill.interval(), self.refill.interval()) }
+        if state.refill == self.refill {
+            debt
+        } else {
+            debt.rescale(state.refill.interval(), self.refill.interval())
+        }
     }
 }
 
@@ -190,7 +257,12 @@ impl State {
     /// The receipt for `units` that were charged at `at` and led to this state.
     #[must_use]
     pub fn charge(&self, units: u64, at: Timestamp) -> Charge {
-        Charge { units, at, refill: self.refill, mark: self.charged }
+        Charge {
+            units,
+            at,
+            refill: self.refill,
+            mark: self.charged,
+        }
     }
 
     /// The state without the units of `charge`; `None` if nothing of them is left to give.
@@ -213,13 +285,18 @@ impl State {
         let price = interval.times(charge.units);
         let debt = self.tat.since(now);
         let returned_later = (self.returned & lowest_bits(later)).count_ones();
-        let not_of_later = debt.less(interval.times(u64::from(later.saturating_sub(returned_later))));
+        let not_of_later =
+            debt.less(interval.times(u64::from(later.saturating_sub(returned_later))));
         let not_yet_paid = price.less(now.since(charge.at));
         let given = not_of_later.max(not_yet_paid).min(price).min(debt);
         let own = u32::try_from(charge.units).unwrap_or(u32::MAX);
         let own_bits = lowest_bits(own).checked_shl(later).unwrap_or_default();
         let returned = self.returned | own_bits;
-        (given > Span::ZERO).then(|| Self { tat: self.tat.before(given), returned, ..*self })
+        (given > Span::ZERO).then(|| Self {
+            tat: self.tat.before(given),
+            returned,
+            ..*self
+        })
     }
 
     /// As [`super::State::eviction_cost`].
@@ -235,7 +312,11 @@ impl State {
 
 /// The `count` lowest bits of [`State::returned`].
 const fn lowest_bits(count: u32) -> u64 {
-    if count >= RETURNED_UNITS { u64::MAX } else { (1_u64 << count).wrapping_sub(1) }
+    if count >= RETURNED_UNITS {
+        u64::MAX
+    } else {
+        (1_u64 << count).wrapping_sub(1)
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Windows of the calendar: where each begins and ends in a zone's local time.
 //!
-//! A local clock shows one multiple of the period after the other (each whole hour, each midnight of a
-//! Monday), and where it comes to one a window begins. Clocks that are changed need two rules more:
+//! A local clock shows one multiple of the period after the other (each whole hour, each midnight
+//! of a Monday), and where it comes to one a window begins. Clocks that are changed need two rules
+//! more:
 //!
 //! ```text
 //!   put forward   01:59 │ 03:00     what is jumped over begins where the clock jumps
@@ -58,16 +59,28 @@ impl Period {
     /// Reads `10s`, `5m`, `1h`, `1d`, `1w` or `1mo`.
     ///
     /// # Errors
-    /// [`UnitError::NotAPeriod`] unless it is a divisor of a minute in seconds, of an hour in minutes, of
-    /// a day in hours, of a year in months; or one day or week.
+    /// [`UnitError::NotAPeriod`] unless it is a divisor of a minute in seconds, of an hour in
+    /// minutes, of a day in hours, of a year in months; or one day or week.
     pub fn parse(text: &str) -> Result<Self, UnitError> {
         let (count, unit) = count_and_unit(text).ok_or(UnitError::NotAPeriod)?;
-        let divides = |whole: u64| u32::try_from(count).ok().filter(|_| count > 0 && whole.is_multiple_of(count));
-        let seconds = |whole: u64, unit: u32| divides(whole).map(|count| Self::Seconds(count.saturating_mul(unit)));
+        let divides = |whole: u64| {
+            u32::try_from(count)
+                .ok()
+                .filter(|_| count > 0 && whole.is_multiple_of(count))
+        };
+        let seconds = |whole: u64, unit: u32| {
+            divides(whole).map(|count| Self::Seconds(count.saturating_mul(unit)))
+        };
         let period = match unit {
             TimeUnit::Second => seconds(60, 1),
             TimeUnit::Minute => seconds(60, 60),
-            TimeUnit::Hour => seconds(24, 3_600).map(|it| if it == Self::Seconds(86_400) { Self::Day } else { it }),
+            TimeUnit::Hour => seconds(24, 3_600).map(|it| {
+                if it == Self::Seconds(86_400) {
+                    Self::Day
+                } else {
+                    it
+                }
+            }),
             TimeUnit::Day => divides(1).map(|_| Self::Day),
             TimeUnit::Week => divides(1).map(|_| Self::Week),
             TimeUnit::Month => divides(12).map(Self::Months),
@@ -79,7 +92,10 @@ impl Period {
     #[must_use]
     pub fn window(self, zone: Zone, now: Timestamp) -> Window {
         let at = i64::try_from(now.nanos() / 1_000_000_000).unwrap_or(i64::MAX);
-        Window { start: timestamp(self.begin(zone, at)), end: timestamp(self.end(zone, at)) }
+        Window {
+            start: timestamp(self.begin(zone, at)),
+            end: timestamp(self.end(zone, at)),
+        }
     }
 
     /// The last second at or before `at` in which a window begins.
@@ -130,11 +146,15 @@ impl Period {
         }
         let shown = local(span, span.begin);
         let before = local(zone.offset_span(span.begin.saturating_sub(1)), span.begin);
-        if before.saturating_sub(shown) < self.least_seconds() { before.max(shown) } else { shown }
+        if before.saturating_sub(shown) < self.least_seconds() {
+            before.max(shown)
+        } else {
+            shown
+        }
     }
 
-    /// Whether a window begins with the stretch: at a multiple that the clock shows then for the first
-    /// time, or jumps over.
+    /// Whether a window begins with the stretch: at a multiple that the clock shows then for the
+    /// first time, or jumps over.
     fn begins_with(self, zone: Zone, span: OffsetSpan) -> bool {
         let shown = local(span, span.begin);
         let before = local(zone.offset_span(span.begin.saturating_sub(1)), span.begin);
@@ -184,7 +204,9 @@ impl fmt::Display for Period {
     /// In the shortest form that reads as the same.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Seconds(seconds) if seconds.is_multiple_of(3_600) => write!(f, "{}h", seconds / 3_600),
+            Self::Seconds(seconds) if seconds.is_multiple_of(3_600) => {
+                write!(f, "{}h", seconds / 3_600)
+            }
             Self::Seconds(seconds) if seconds.is_multiple_of(60) => write!(f, "{}m", seconds / 60),
             Self::Seconds(seconds) => write!(f, "{seconds}s"),
             Self::Day => f.write_str("1d"),
@@ -200,7 +222,9 @@ fn local(span: OffsetSpan, at: i64) -> i64 {
 
 /// What is before the epoch or after the last timestamp is cut to it.
 fn timestamp(seconds: i64) -> Timestamp {
-    let nanos = i128::from(seconds).saturating_mul(NANOS).clamp(0, i128::from(u64::MAX));
+    let nanos = i128::from(seconds)
+        .saturating_mul(NANOS)
+        .clamp(0, i128::from(u64::MAX));
     Timestamp::from_nanos(u64::try_from(nanos).unwrap_or_default())
 }
 
@@ -219,29 +243,44 @@ const DAYS_TO_EPOCH: i64 = 719_468;
 /// calendar; the arithmetic is that of Howard Hinnant's `civil_from_days`.
 fn month_of(day: i64) -> i64 {
     let day = day.saturating_add(DAYS_TO_EPOCH);
-    let (era, day) = (day.div_euclid(DAYS_IN_400_YEARS), day.rem_euclid(DAYS_IN_400_YEARS));
-    let leap_days = (day / 1_460).saturating_add(day / 146_096).saturating_sub(day / 36_524);
+    let (era, day) = (
+        day.div_euclid(DAYS_IN_400_YEARS),
+        day.rem_euclid(DAYS_IN_400_YEARS),
+    );
+    let leap_days = (day / 1_460)
+        .saturating_add(day / 146_096)
+        .saturating_sub(day / 36_524);
     let year = day.saturating_sub(leap_days) / 365;
     let day_of_year = day.saturating_sub(days_before_year(year));
     // March is 0: (5 * day + 2) / 153.
     let month = day_of_year.saturating_mul(5).saturating_add(2) / 153;
     let years = era.saturating_mul(400).saturating_add(year);
-    years.saturating_mul(MONTHS_A_YEAR).saturating_add(month).saturating_add(2)
+    years
+        .saturating_mul(MONTHS_A_YEAR)
+        .saturating_add(month)
+        .saturating_add(2)
 }
 
 /// The first day of a month that is counted as [`month_of`] does.
 fn first_day(month: i64) -> i64 {
     let from_march = month.saturating_sub(2);
-    let (years, month) = (from_march.div_euclid(MONTHS_A_YEAR), from_march.rem_euclid(MONTHS_A_YEAR));
+    let (years, month) = (
+        from_march.div_euclid(MONTHS_A_YEAR),
+        from_march.rem_euclid(MONTHS_A_YEAR),
+    );
     let (era, year) = (years.div_euclid(400), years.rem_euclid(400));
     let day_of_year = month.saturating_mul(153).saturating_add(2) / 5;
     let days = days_before_year(year).saturating_add(day_of_year);
-    era.saturating_mul(DAYS_IN_400_YEARS).saturating_add(days).saturating_sub(DAYS_TO_EPOCH)
+    era.saturating_mul(DAYS_IN_400_YEARS)
+        .saturating_add(days)
+        .saturating_sub(DAYS_TO_EPOCH)
 }
 
 /// The days of an era of 400 years before one of its years.
 fn days_before_year(year: i64) -> i64 {
-    year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100)
+    year.saturating_mul(365)
+        .saturating_add(year / 4)
+        .saturating_sub(year / 100)
 }
 
 #[cfg(test)]

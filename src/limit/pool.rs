@@ -80,7 +80,11 @@ impl Pool {
             && length <= QUEUE_LENGTH_MAX
             && timeout <= TIMEOUT_MAX
             && (length == 0 || timeout > Span::ZERO);
-        fits.then_some(Self { slots, length, timeout })
+        fits.then_some(Self {
+            slots,
+            length,
+            timeout,
+        })
     }
 
     /// Most requests in flight.
@@ -114,7 +118,10 @@ impl Pool {
     /// Answers a request for a slot. It never overtakes a waiting one.
     pub fn enter(&self, state: &mut State, ticket: Ticket) -> Entry {
         if state.waiting.is_empty() && self.free(state) > 0 {
-            state.set_leases(ticket.worker, state.leases_of(ticket.worker).saturating_add(1));
+            state.set_leases(
+                ticket.worker,
+                state.leases_of(ticket.worker).saturating_add(1),
+            );
             return Entry::Admit;
         }
         if u32::try_from(state.waiting.len()).is_ok_and(|waiting| waiting < self.length) {
@@ -127,7 +134,8 @@ impl Pool {
     /// The number of free slots.
     #[must_use]
     pub fn free(&self, state: &State) -> usize {
-        usize::try_from(u64::from(self.slots).saturating_sub(state.in_flight())).unwrap_or(usize::MAX)
+        usize::try_from(u64::from(self.slots).saturating_sub(state.in_flight()))
+            .unwrap_or(usize::MAX)
     }
 }
 
@@ -135,7 +143,9 @@ impl State {
     /// Requests in flight, over all workers.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.leases.iter().fold(0, |sum, lease| sum.saturating_add(u64::from(lease.count)))
+        self.leases
+            .iter()
+            .fold(0, |sum, lease| sum.saturating_add(u64::from(lease.count)))
     }
 
     /// Whether there is nothing to remember.
@@ -147,7 +157,10 @@ impl State {
     /// The number of slots that `worker` holds.
     #[must_use]
     pub fn leases_of(&self, worker: WorkerId) -> u32 {
-        self.leases.iter().find(|lease| lease.worker == worker).map_or(0, |lease| lease.count)
+        self.leases
+            .iter()
+            .find(|lease| lease.worker == worker)
+            .map_or(0, |lease| lease.count)
     }
 
     /// Sets the number of slots that `worker` holds.
@@ -161,7 +174,10 @@ impl State {
 
     /// The numbers of the tickets that `worker` has here, first come first.
     pub fn tickets_of(&self, worker: WorkerId) -> impl Iterator<Item = u32> {
-        self.waiting.iter().filter(move |ticket| ticket.worker == worker).map(|ticket| ticket.number)
+        self.waiting
+            .iter()
+            .filter(move |ticket| ticket.worker == worker)
+            .map(|ticket| ticket.number)
     }
 
     /// Removes the leases and tickets of the workers that `gone` names.
@@ -192,13 +208,28 @@ mod tests {
             let worker = |text: &str| if text == "a" { A } else { B };
             let said = if let Some(name) = what.strip_prefix('-') {
                 state.set_leases(worker(name), state.leases_of(worker(name)) - 1);
-                format!("{:?}", pool.grant(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
+                format!(
+                    "{:?}",
+                    pool.grant(&mut state, 64)
+                        .iter()
+                        .map(|ticket| ticket.number)
+                        .collect::<Vec<_>>()
+                )
             } else if let Some(slots) = what.strip_prefix('+') {
                 pool = Pool::new(slots.parse().unwrap(), pool.length(), pool.timeout()).unwrap();
-                format!("{:?}", pool.grant(&mut state, 64).iter().map(|ticket| ticket.number).collect::<Vec<_>>())
+                format!(
+                    "{:?}",
+                    pool.grant(&mut state, 64)
+                        .iter()
+                        .map(|ticket| ticket.number)
+                        .collect::<Vec<_>>()
+                )
             } else {
                 let (name, number) = what.split_once(' ').unwrap();
-                let ticket = Ticket { worker: worker(name), number: number.parse().unwrap() };
+                let ticket = Ticket {
+                    worker: worker(name),
+                    number: number.parse().unwrap(),
+                };
                 format!("{:?}", pool.enter(&mut state, ticket))
             };
             assert_eq!(said, told, "{step}: {state:?}");
@@ -246,7 +277,10 @@ mod tests {
     #[test]
     fn no_request_overtakes_a_waiting_one() {
         let ticket = |number| Ticket { worker: A, number };
-        let mut state = State { leases: Vec::new(), waiting: vec![ticket(1), ticket(2)] };
+        let mut state = State {
+            leases: Vec::new(),
+            waiting: vec![ticket(1), ticket(2)],
+        };
         let pool = pool(9, 9);
         assert_eq!(pool.grant(&mut state, 1), [ticket(1)]);
         assert_eq!(pool.enter(&mut state, ticket(3)), Entry::Wait);

@@ -11,11 +11,11 @@
 //! ```
 //!
 //! What falls into one *grain* of time is one entry, so the log is bounded: by the quota if that is
-//! small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a window
-//! (a twentieth of the window each). An entry is at its last unit's instant while it is the newest,
-//! and at its grain's end from then on. That goes against the caller: capacity comes back at most one
-//! grain late, and never early. No entry is ever put into the future, so no caller waits for
-//! longer than a window.
+//! small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a
+//! window (a twentieth of the window each). An entry is at its last unit's instant while it is the
+//! newest, and at its grain's end from then on. That goes against the caller: capacity comes back
+//! at most one grain late, and never early. No entry is ever put into the future, so no caller
+//! waits for longer than a window.
 //!
 //! The time of an entry never goes back: a worker that is overtaken by another enters its units at
 //! the time of the other's. So the log tells the truth also if the clock of its reader is late.
@@ -43,7 +43,10 @@ const EXACT_GRAIN: Span = Span::from_nanos(1_000);
 /// Most entries of a log: one for each unit of a small quota, or one for each grain of a window,
 /// for the one that has begun before it and for the one that ends after it.
 pub const ENTRIES_MAX: usize = 32;
-const _: () = assert!(EXACT_QUOTA_MAX == ENTRIES_MAX as u64 && GRAINS + 2 <= ENTRIES_MAX as u64, "all entries fit");
+const _: () = assert!(
+    EXACT_QUOTA_MAX == ENTRIES_MAX as u64 && GRAINS + 2 <= ENTRIES_MAX as u64,
+    "all entries fit"
+);
 
 /// What is remembered of one rolling window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +59,8 @@ pub struct State {
     pub generation: u32,
     /// The quota of the rule that wrote this last.
     pub quota: Rough,
-    /// From the oldest to the newest, each in a grain of its own. All but the newest are at its end.
+    /// From the oldest to the newest, each in a grain of its own. All but the newest are at its
+    /// end.
     pub entries: Vec<Entry>,
 }
 
@@ -123,22 +127,47 @@ impl Rolling {
         }
         let taken = self.taken(state, now);
         if cost.needs() > self.quota.saturating_sub(taken) {
-            let balance = Balance { remaining: 0, ..self.balance(told, now) };
+            let balance = Balance {
+                remaining: 0,
+                ..self.balance(told, now)
+            };
             let retry_after = self.free_in(told, now, self.taken(told, now), cost.needs());
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, after_charge: None, after_repair };
+            return Evaluation {
+                decision: Decision::Deny {
+                    retry_after,
+                    balance,
+                },
+                after_charge: None,
+                after_repair,
+            };
         }
         let after_charge = (cost.takes() > 0).then(|| self.charge(state, now, cost.takes()));
         let balance = match &after_repair {
-            Some(_) if cost.takes() > 0 => self.balance(Some(&self.charge(told, now, cost.takes())), now),
+            Some(_) if cost.takes() > 0 => {
+                self.balance(Some(&self.charge(told, now, cost.takes())), now)
+            }
             Some(_) => self.balance(told, now),
-            None => self.balance_of(after_charge.as_ref().or(state), now, taken.saturating_add(cost.takes())),
+            None => self.balance_of(
+                after_charge.as_ref().or(state),
+                now,
+                taken.saturating_add(cost.takes()),
+            ),
         };
-        Evaluation { decision: Decision::Admit(balance), after_charge, after_repair }
+        Evaluation {
+            decision: Decision::Admit(balance),
+            after_charge,
+            after_repair,
+        }
     }
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.
     #[must_use]
-    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(
+        &self,
+        state: Option<&State>,
+        now: Timestamp,
+        units: u64,
+    ) -> (State, Balance) {
         let after_repair = state.and_then(|state| self.repair(state, now));
         let state = self.charge(after_repair.as_ref().or(state), now, units);
         let balance = self.balance(Some(&state), now);
@@ -146,16 +175,25 @@ impl Rolling {
     }
 
     /// The entries that still count at `now`, from the oldest to the newest.
-    fn live<'s>(&self, state: Option<&'s State>, now: Timestamp) -> impl Iterator<Item = &'s Entry> {
+    fn live<'s>(
+        &self,
+        state: Option<&'s State>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'s Entry> {
         let window = self.window;
-        state.into_iter().flat_map(|state| &state.entries).filter(move |entry| entry.at.after(window) > now)
+        state
+            .into_iter()
+            .flat_map(|state| &state.entries)
+            .filter(move |entry| entry.at.after(window) > now)
     }
 
     /// The log with `units` more, and without what has ceased to count.
     fn charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
         let generation = state.map_or_else(|| generation_at(now), |state| state.generation);
         let with = |grain: Grain| {
-            let most = state.map_or(0, |state| state.entries.len()).saturating_add(1);
+            let most = state
+                .map_or(0, |state| state.entries.len())
+                .saturating_add(1);
             let mut entries: Vec<Entry> = Vec::with_capacity(most);
             let enter = |entries: &mut Vec<Entry>, new: Entry| {
                 let end = |at| grain.end(at, self.window);
@@ -175,17 +213,40 @@ impl Rolling {
                 // They are in these grains already.
                 entries.extend(self.live(state, now));
             } else {
-                self.live(state, now).for_each(|entry| enter(&mut entries, *entry));
+                self.live(state, now)
+                    .for_each(|entry| enter(&mut entries, *entry));
             }
-            enter(&mut entries, Entry { at: now, units: units.min(QUOTA_MAX) });
-            State { window: self.window, grain, generation, quota: Rough::of(self.quota), entries }
+            enter(
+                &mut entries,
+                Entry {
+                    at: now,
+                    units: units.min(QUOTA_MAX),
+                },
+            );
+            State {
+                window: self.window,
+                grain,
+                generation,
+                quota: Rough::of(self.quota),
+                entries,
+            }
         };
-        // All entries have one grain: what was taken under a larger quota keeps its own while it counts.
-        let rounded = state.is_some_and(|state| state.grain == Grain::Coarse) && self.live(state, now).next().is_some();
-        let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded { Grain::Exact } else { Grain::Coarse });
+        // All entries have one grain: what was taken under a larger quota keeps its own while it
+        // counts.
+        let rounded = state.is_some_and(|state| state.grain == Grain::Coarse)
+            && self.live(state, now).next().is_some();
+        let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded {
+            Grain::Exact
+        } else {
+            Grain::Coarse
+        });
         // Each entry is a unit at least, so exact times are more than the quota only if it was
         // overdrawn.
-        let state = if fits(&state.entries) { state } else { with(Grain::Coarse) };
+        let state = if fits(&state.entries) {
+            state
+        } else {
+            with(Grain::Coarse)
+        };
         debug_assert!(state.entries.len() <= ENTRIES_MAX, "{state:?}");
         state
     }
@@ -198,9 +259,18 @@ impl Rolling {
         (newest.at > now).then(|| {
             let mut entries: Vec<Entry> = state.entries.clone();
             let future = entries.partition_point(|entry| entry.at < now);
-            let units = entries.drain(future..).fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
-            entries.push(Entry { at: now, units: units.min(QUOTA_MAX) });
-            State { entries, generation: generation_at(now), ..*state }
+            let units = entries
+                .drain(future..)
+                .fold(0_u64, |sum, entry| sum.saturating_add(entry.units));
+            entries.push(Entry {
+                at: now,
+                units: units.min(QUOTA_MAX),
+            });
+            State {
+                entries,
+                generation: generation_at(now),
+                ..*state
+            }
         })
     }
 
@@ -214,18 +284,24 @@ impl Rolling {
         Balance {
             remaining: self.quota.saturating_sub(taken),
             overage: taken.saturating_sub(self.quota),
-            next_unit_in: self.free_in(state, now, taken, self.quota.saturating_sub(taken).saturating_add(1)),
+            next_unit_in: self.free_in(
+                state,
+                now,
+                taken,
+                self.quota.saturating_sub(taken).saturating_add(1),
+            ),
             reset_in: newest.map_or(Span::ZERO, |entry| entry.at.after(self.window).since(now)),
         }
     }
 
     /// The units that still count.
     fn taken(&self, state: Option<&State>, now: Timestamp) -> u64 {
-        self.live(state, now).fold(0, |sum, entry| sum.saturating_add(entry.units))
+        self.live(state, now)
+            .fold(0, |sum, entry| sum.saturating_add(entry.units))
     }
 
-    /// How long until `units` fit besides the units that still count then, of the `taken` ones that do now; zero
-    /// if they fit now, or never.
+    /// How long until `units` fit besides the units that still count then, of the `taken` ones that
+    /// do now; zero if they fit now, or never.
     fn free_in(&self, state: Option<&State>, now: Timestamp, mut taken: u64, units: u64) -> Span {
         let mut wait = Span::ZERO;
         for entry in self.live(state, now) {
@@ -246,7 +322,13 @@ impl Grain {
         match self {
             Self::Exact => EXACT_GRAIN,
             // Rounded down: a little more than twenty grains are as late as a twentieth at most.
-            Self::Coarse => Span::from_nanos(window.nanos().checked_div(GRAINS).unwrap_or_default().max(1)),
+            Self::Coarse => Span::from_nanos(
+                window
+                    .nanos()
+                    .checked_div(GRAINS)
+                    .unwrap_or_default()
+                    .max(1),
+            ),
         }
     }
 
@@ -254,7 +336,9 @@ impl Grain {
     #[must_use]
     pub fn end(self, at: Timestamp, window: Span) -> Timestamp {
         let grain = self.length(window).nanos();
-        at.nanos().checked_next_multiple_of(grain).map_or(at, Timestamp::from_nanos)
+        at.nanos()
+            .checked_next_multiple_of(grain)
+            .map_or(at, Timestamp::from_nanos)
     }
 }
 
@@ -262,8 +346,15 @@ impl State {
     /// The receipt for `units` that were charged last.
     #[must_use]
     pub fn charge(&self, units: u64) -> Charge {
-        let at = self.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
-        Charge { units, at, generation: self.generation }
+        let at = self
+            .entries
+            .last()
+            .map_or(Timestamp::from_nanos(0), |entry| entry.at);
+        Charge {
+            units,
+            at,
+            generation: self.generation,
+        }
     }
 
     /// The log without the units of `charge`; `None` if they have ceased to count. They are in
@@ -271,8 +362,13 @@ impl State {
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
         let grain_of = |at: Timestamp| self.grain.end(at, self.window);
-        let place = self.entries.iter().position(|entry| grain_of(entry.at) == grain_of(charge.at))?;
-        let counts = |entry: &Entry| self.generation == charge.generation && entry.at.after(self.window) > now;
+        let place = self
+            .entries
+            .iter()
+            .position(|entry| grain_of(entry.at) == grain_of(charge.at))?;
+        let counts = |entry: &Entry| {
+            self.generation == charge.generation && entry.at.after(self.window) > now
+        };
         self.entries.get(place).is_some_and(counts).then(|| {
             let mut state = self.clone();
             if let Some(entry) = state.entries.get_mut(place) {
@@ -287,13 +383,16 @@ impl State {
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         super::eviction_cost(
-            self.entries.iter().map(|entry| (entry.units, entry.at.after(self.window).since(now))),
+            self.entries
+                .iter()
+                .map(|entry| (entry.units, entry.at.after(self.window).since(now))),
             self.quota,
         )
     }
 }
 
-/// Most entries of a log whose times are exact and whose units may be any: a record has room for no more.
+/// Most entries of a log whose times are exact and whose units may be any: a record has room for no
+/// more.
 const ENTRIES_OF_ANY_UNITS_MAX: usize = 15;
 
 /// Whether the entries have room in a record with exact times. They have, unless many of them were

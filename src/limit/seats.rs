@@ -1,5 +1,5 @@
-//! Seats: a maximum of distinct holders at a time. A holder keeps its seat for as long as it touches
-//! it, and for `idle` after that.
+//! Seats: a maximum of distinct holders at a time. A holder keeps its seat for as long as it
+//! touches it, and for `idle` after that.
 //!
 //! ```text
 //!   alice ──●──●─────●───────────────┤          2 seats, and carol's request is refused until
@@ -7,9 +7,9 @@
 //!                              carol ●╌╌╌╌╌╌╌▶│
 //! ```
 //!
-//! The state is the holders, each with the time at which its seat lapses, in the order of the touches.
-//! The time of a touch never goes back, and no two touches have one time, so that a touch can be
-//! refunded without touching a later one.
+//! The state is the holders, each with the time at which its seat lapses, in the order of the
+//! touches. The time of a touch never goes back, and no two touches have one time, so that a touch
+//! can be refunded without touching a later one.
 
 use super::{Balance, Cost, Decision, Evaluation};
 use crate::base::rough::Rough;
@@ -62,7 +62,11 @@ impl Seats {
     #[must_use]
     pub fn new(seats: u32, idle: Span) -> Option<Self> {
         let fits = (1..=SEATS_MAX).contains(&seats) && idle > Span::ZERO && idle <= IDLE_MAX;
-        fits.then_some(Self { seats, idle, asker: 0 })
+        fits.then_some(Self {
+            seats,
+            idle,
+            asker: 0,
+        })
     }
 
     /// The same rule, asked by `asker`, a hash of the holder.
@@ -92,27 +96,54 @@ impl Seats {
         if cost.needs() > 0 && !self.fits(&live) {
             // A caller that meets a clock step gets the values that hold once the cut is stored.
             let told = self::live(after_repair.as_ref().or(state), now);
-            let surplus = told.len().saturating_sub(usize::try_from(self.seats).unwrap_or(usize::MAX));
+            let surplus = told
+                .len()
+                .saturating_sub(usize::try_from(self.seats).unwrap_or(usize::MAX));
             let mut lapses: Vec<Timestamp> = told.iter().map(|holder| holder.until).collect();
             lapses.sort();
-            let retry_after = lapses.get(surplus).map_or(Span::ZERO, |lapse| lapse.since(now));
-            let balance = Balance { remaining: 0, ..self.balance(&told, now) };
-            return Evaluation { decision: Decision::Deny { retry_after, balance }, after_charge: None, after_repair };
+            let retry_after = lapses
+                .get(surplus)
+                .map_or(Span::ZERO, |lapse| lapse.since(now));
+            let balance = Balance {
+                remaining: 0,
+                ..self.balance(&told, now)
+            };
+            return Evaluation {
+                decision: Decision::Deny {
+                    retry_after,
+                    balance,
+                },
+                after_charge: None,
+                after_repair,
+            };
         }
         let after_charge = (cost.takes() > 0).then(|| self.touched(&live, now));
         let after = after_charge.as_ref().map_or(&live, |state| &state.holders);
-        Evaluation { decision: Decision::Admit(self.balance(after, now)), after_charge, after_repair }
+        Evaluation {
+            decision: Decision::Admit(self.balance(after, now)),
+            after_charge,
+            after_repair,
+        }
     }
 
     /// Touches the asker's seat if it has or gets one. `now` must be read after the state.
     #[must_use]
-    pub fn force_charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> (State, Balance) {
+    pub fn force_charge(
+        &self,
+        state: Option<&State>,
+        now: Timestamp,
+        units: u64,
+    ) -> (State, Balance) {
         let after_repair = state.and_then(|state| self.repair(state, now));
         let live = live(after_repair.as_ref().or(state), now);
         let state = if units > 0 && self.fits(&live) {
             self.touched(&live, now)
         } else {
-            State { holders: live, before: None, seats: Rough::of(self.seats.into()) }
+            State {
+                holders: live,
+                before: None,
+                seats: Rough::of(self.seats.into()),
+            }
         };
         let balance = self.balance(&state.holders, now);
         (state, balance)
@@ -124,24 +155,52 @@ impl Seats {
     }
 
     fn touched(&self, live: &[Holder], now: Timestamp) -> State {
-        let newest = live.iter().map(|holder| holder.until.after(Span::from_nanos(1))).max();
+        let newest = live
+            .iter()
+            .map(|holder| holder.until.after(Span::from_nanos(1)))
+            .max();
         let until = now.after(self.idle).max(newest.unwrap_or(now));
-        let before = live.iter().find(|holder| holder.holder == self.asker).map(|holder| holder.until);
-        let others = live.iter().filter(|holder| holder.holder != self.asker).copied();
-        let holders = others.chain([Holder { holder: self.asker, until }]).collect();
-        State { holders, before, seats: Rough::of(self.seats.into()) }
+        let before = live
+            .iter()
+            .find(|holder| holder.holder == self.asker)
+            .map(|holder| holder.until);
+        let others = live
+            .iter()
+            .filter(|holder| holder.holder != self.asker)
+            .copied();
+        let holders = others
+            .chain([Holder {
+                holder: self.asker,
+                until,
+            }])
+            .collect();
+        State {
+            holders,
+            before,
+            seats: Rough::of(self.seats.into()),
+        }
     }
 
     /// The state with no seat kept for longer than `idle` from now; `None` if none is.
     fn repair(&self, state: &State, now: Timestamp) -> Option<State> {
         let latest = now.after(self.idle);
-        let cut = |holder: &Holder| Holder { until: holder.until.min(latest), ..*holder };
+        let cut = |holder: &Holder| Holder {
+            until: holder.until.min(latest),
+            ..*holder
+        };
         let is_late = state.holders.iter().any(|holder| holder.until > latest);
-        is_late.then(|| State { holders: state.holders.iter().map(cut).collect(), before: None, ..*state })
+        is_late.then(|| State {
+            holders: state.holders.iter().map(cut).collect(),
+            before: None,
+            ..*state
+        })
     }
 
     fn balance(&self, live: &[Holder], now: Timestamp) -> Balance {
-        let (taken, seats) = (u64::try_from(live.len()).unwrap_or(u64::MAX), u64::from(self.seats));
+        let (taken, seats) = (
+            u64::try_from(live.len()).unwrap_or(u64::MAX),
+            u64::from(self.seats),
+        );
         let lapses = || live.iter().map(|holder| holder.until.since(now));
         Balance {
             remaining: seats.saturating_sub(taken),
@@ -157,26 +216,51 @@ impl State {
     #[must_use]
     pub fn charge(&self) -> Charge {
         let touch = self.holders.last().copied();
-        let nobody = Holder { holder: 0, until: Timestamp::from_nanos(0) };
-        Charge { touch: touch.unwrap_or(nobody), before: self.before }
+        let nobody = Holder {
+            holder: 0,
+            until: Timestamp::from_nanos(0),
+        };
+        Charge {
+            touch: touch.unwrap_or(nobody),
+            before: self.before,
+        }
     }
 
     /// The state as it was before the touch of `charge`; `None` if the seat was touched since, or
     /// has lapsed.
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
-        let touch = self.holders.iter().find(|holder| **holder == charge.touch)?;
-        let before = charge.before.filter(|until| *until > now).map(|until| Holder { until, ..*touch });
-        let others = self.holders.iter().filter(|holder| **holder != charge.touch).copied();
+        let touch = self
+            .holders
+            .iter()
+            .find(|holder| **holder == charge.touch)?;
+        let before = charge
+            .before
+            .filter(|until| *until > now)
+            .map(|until| Holder { until, ..*touch });
+        let others = self
+            .holders
+            .iter()
+            .filter(|holder| **holder != charge.touch)
+            .copied();
         let mut holders: Vec<Holder> = others.chain(before).collect();
         holders.sort_by_key(|holder| holder.until);
-        Some(Self { holders, before: None, ..*self })
+        Some(Self {
+            holders,
+            before: None,
+            ..*self
+        })
     }
 
     /// As [`super::State::eviction_cost`].
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
-        super::eviction_cost(self.holders.iter().map(|holder| (1, holder.until.since(now))), self.seats)
+        super::eviction_cost(
+            self.holders
+                .iter()
+                .map(|holder| (1, holder.until.since(now))),
+            self.seats,
+        )
     }
 }
 
@@ -189,7 +273,12 @@ impl Charge {
 }
 
 fn live(state: Option<&State>, now: Timestamp) -> Vec<Holder> {
-    state.into_iter().flat_map(|state| &state.holders).filter(|holder| holder.until > now).copied().collect()
+    state
+        .into_iter()
+        .flat_map(|state| &state.holders)
+        .filter(|holder| holder.until > now)
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]

@@ -46,12 +46,26 @@ impl Line<'_> {
 
     /// Replaces `text` by the line.
     pub fn write(self, text: &mut String, policy: &Policy, attributes: &[AttributeId]) {
-        let Line { decision, limit, tier, caller } = self;
-        let tier = tier.and_then(|tier| policy.tiers.get(tier)).map(|tier| &*tier.name);
+        let Line {
+            decision,
+            limit,
+            tier,
+            caller,
+        } = self;
+        let tier = tier
+            .and_then(|tier| policy.tiers.get(tier))
+            .map(|tier| &*tier.name);
         text.clear();
         text.reserve(LINE_BYTES_USUAL);
         let decision = decision.name();
-        for part in ["decision=", decision, " limit=", limit.unwrap_or("-"), " tier=", tier.unwrap_or("-")] {
+        for part in [
+            "decision=",
+            decision,
+            " limit=",
+            limit.unwrap_or("-"),
+            " tier=",
+            tier.unwrap_or("-"),
+        ] {
             text.push_str(part);
         }
         match caller.cached() {
@@ -76,16 +90,28 @@ pub fn unauthorized(
     why: AuthFailure,
     refused: &Refused<'_>,
 ) {
-    let line = Line { decision: DecisionLabel::Refused, limit: None, tier, caller: &refused.caller };
+    let line = Line {
+        decision: DecisionLabel::Refused,
+        limit: None,
+        tier,
+        caller: &refused.caller,
+    };
     line.write(text, policy, attributes);
-    if let (AuthFailure::Ambiguous | AuthFailure::Conflicting, Some(attribute)) = (why, refused.attribute) {
+    if let (AuthFailure::Ambiguous | AuthFailure::Conflicting, Some(attribute)) =
+        (why, refused.attribute)
+    {
         for part in [" ", why.name(), "=", policy.attributes.name(attribute)] {
             text.push_str(part);
         }
     }
 }
 
-fn push_attributes(text: &mut String, policy: &Policy, attributes: &[AttributeId], caller: &Caller<'_>) {
+fn push_attributes(
+    text: &mut String,
+    policy: &Policy,
+    attributes: &[AttributeId],
+    caller: &Caller<'_>,
+) {
     for attribute in attributes {
         text.push(' ');
         text.push_str(policy.attributes.name(*attribute));

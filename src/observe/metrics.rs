@@ -84,13 +84,22 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
     }
 
     fn requests(&mut self, limit: &str, decided: DecisionLabel) -> MetricId {
-        self.counter(&[(LIMIT, limit), (DECISION, decided.name())], "sluicegate_requests_total")
+        self.counter(
+            &[(LIMIT, limit), (DECISION, decided.name())],
+            "sluicegate_requests_total",
+        )
     }
 
-    fn refunds(&mut self, policy: &Policy, owner: CounterOwner, limit: &str) -> [Option<MetricId>; Refund::ALL.len()] {
+    fn refunds(
+        &mut self,
+        policy: &Policy,
+        owner: CounterOwner,
+        limit: &str,
+    ) -> [Option<MetricId>; Refund::ALL.len()] {
         Refund::ALL.map(|why| {
             let labels = [(LIMIT, limit), (REASON, why.name())];
-            is_possible(policy, owner, why).then(|| self.counter(&labels, "sluicegate_refunds_total"))
+            is_possible(policy, owner, why)
+                .then(|| self.counter(&labels, "sluicegate_refunds_total"))
         })
     }
 
@@ -101,7 +110,9 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
             | CostSource::ResponseHeader(_)
             | CostSource::Bytes
             | CostSource::Lines
-            | CostSource::Items(_) => Some(self.counter(&[(LIMIT, &limit.scope.name)], "sluicegate_units_total")),
+            | CostSource::Items(_) => {
+                Some(self.counter(&[(LIMIT, &limit.scope.name)], "sluicegate_units_total"))
+            }
         }
     }
 
@@ -109,7 +120,9 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
         let possible = limit.reasons();
         Reason::ALL.map(|reason| {
             let labels = [(LIMIT, &*limit.scope.name), (REASON, reason.name())];
-            possible.contains(&reason).then(|| self.counter(&labels, "sluicegate_payloads_refused_total"))
+            possible
+                .contains(&reason)
+                .then(|| self.counter(&labels, "sluicegate_payloads_refused_total"))
         })
     }
 
@@ -119,9 +132,17 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
                 let labels = [(LIMIT, pool), (REASON, reason.name())];
                 self.counter(&labels, "sluicegate_queue_refused_total")
             }),
-            depth: self.metric(MetricKind::Gauge, &[(LIMIT, pool)], "sluicegate_queue_depth"),
+            depth: self.metric(
+                MetricKind::Gauge,
+                &[(LIMIT, pool)],
+                "sluicegate_queue_depth",
+            ),
             // Envoy's histograms have no unit, and only whole numbers.
-            wait: self.metric(MetricKind::Histogram, &[(LIMIT, pool)], "sluicegate_queue_wait_ms"),
+            wait: self.metric(
+                MetricKind::Histogram,
+                &[(LIMIT, pool)],
+                "sluicegate_queue_wait_ms",
+            ),
         }
     }
 }
@@ -129,26 +150,45 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
 impl Metrics {
     /// Defines all metrics of `policy`. `define` must return the same id for the same name.
     pub fn define(policy: &Policy, define: impl FnMut(MetricKind, &str) -> MetricId) -> Self {
-        let mut definer = Definer { policy: &policy.name, define };
+        let mut definer = Definer {
+            policy: &policy.name,
+            define,
+        };
         // Without routes no path is refused.
         let has_routes = policy.routes.route_count() > 0;
         Self {
-            queues: policy.pools.iter().map(|pool| definer.queue(&pool.scope.name)).collect(),
-            requests: policy
-                .for_each_owner(|_, name| DecisionLabel::ALL.map(|decided| definer.requests(name, decided))),
+            queues: policy
+                .pools
+                .iter()
+                .map(|pool| definer.queue(&pool.scope.name))
+                .collect(),
+            requests: policy.for_each_owner(|_, name| {
+                DecisionLabel::ALL.map(|decided| definer.requests(name, decided))
+            }),
             unlimited: definer.requests(NO_LIMIT, DecisionLabel::Admitted),
-            payloads: policy.payloads.iter().map(|limit| definer.payload(limit)).collect(),
-            units: policy.limits.iter().map(|limit| definer.units(limit)).collect(),
+            payloads: policy
+                .payloads
+                .iter()
+                .map(|limit| definer.payload(limit))
+                .collect(),
+            units: policy
+                .limits
+                .iter()
+                .map(|limit| definer.units(limit))
+                .collect(),
             refunds: policy.for_each_owner(|owner, name| definer.refunds(policy, owner, name)),
             paths: Ambiguity::ALL.map(|why| {
                 let labels = [(REASON, why.name())];
                 has_routes.then(|| definer.counter(&labels, "sluicegate_paths_refused_total"))
             }),
-            overage: policy
-                .for_each_owner(|_, name| definer.counter(&[(LIMIT, name)], "sluicegate_overage_units_total")),
-            unauthorized: AuthFailure::ALL
-                .map(|why| definer.counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")),
-            faults: Fault::NAMES.map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
+            overage: policy.for_each_owner(|_, name| {
+                definer.counter(&[(LIMIT, name)], "sluicegate_overage_units_total")
+            }),
+            unauthorized: AuthFailure::ALL.map(|why| {
+                definer.counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")
+            }),
+            faults: Fault::NAMES
+                .map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
             conflicts: definer.counter(&[], "sluicegate_conflicts_total"),
         }
@@ -167,22 +207,41 @@ impl Metrics {
     /// What `event` changes; `None` if the policy has no metric for it.
     fn change(&self, event: Event) -> Option<Change> {
         let counter = match event {
-            Event::Decision { owner, decided } => *self.requests.get(owner)?.get(decided as usize)?,
-            Event::Charged { owner: CounterOwner::Limit(limit), units } => {
+            Event::Decision { owner, decided } => {
+                *self.requests.get(owner)?.get(decided as usize)?
+            }
+            Event::Charged {
+                owner: CounterOwner::Limit(limit),
+                units,
+            } => {
                 return Some(Change::Add((*self.units.get(limit)?)?, units));
             }
             // A seat limit has a fixed cost.
-            Event::Charged { owner: CounterOwner::Seats(_), .. } => return None,
-            Event::Overage { owner, units } => return Some(Change::Add(*self.overage.get(owner)?, units)),
-            Event::QueueRefused { pool, reason } => *self.queues.get(pool)?.refused.get(reason.index())?,
-            Event::Waiting { pool, by } => return Some(Change::Adjust(self.queues.get(pool)?.depth, by)),
+            Event::Charged {
+                owner: CounterOwner::Seats(_),
+                ..
+            } => return None,
+            Event::Overage { owner, units } => {
+                return Some(Change::Add(*self.overage.get(owner)?, units));
+            }
+            Event::QueueRefused { pool, reason } => {
+                *self.queues.get(pool)?.refused.get(reason.index())?
+            }
+            Event::Waiting { pool, by } => {
+                return Some(Change::Adjust(self.queues.get(pool)?.depth, by));
+            }
             Event::Waited { pool, span } => {
-                return Some(Change::Record(self.queues.get(pool)?.wait, span.nanos() / 1_000_000));
+                return Some(Change::Record(
+                    self.queues.get(pool)?.wait,
+                    span.nanos() / 1_000_000,
+                ));
             }
             Event::Unlimited => self.unlimited,
             Event::Unauthorized(why) => *self.unauthorized.get(why as usize)?,
             Event::PathRefused(why) => (*self.paths.get(why as usize)?)?,
-            Event::PayloadRefused { payload, reason } => (*self.payloads.get(payload)?.get(reason as usize)?)?,
+            Event::PayloadRefused { payload, reason } => {
+                (*self.payloads.get(payload)?.get(reason as usize)?)?
+            }
             Event::Refunded { owner, why } => (*self.refunds.get(owner)?.get(why as usize)?)?,
             Event::Fault(fault) => *self.faults.get(fault.index())?,
             Event::Evicted { records } => return Some(Change::Add(self.evicted, records)),
@@ -195,7 +254,9 @@ impl Metrics {
 /// Whether charges of this limit or seat limit can be refunded for this reason.
 fn is_possible(policy: &Policy, owner: CounterOwner, why: Refund) -> bool {
     match why {
-        Refund::Failed => policy.limit(owner).is_some_and(|limit| limit.charge == ChargeWhen::Success),
+        Refund::Failed => policy
+            .limit(owner)
+            .is_some_and(|limit| limit.charge == ChargeWhen::Success),
         Refund::Redirected => true,
         Refund::QueueRefused | Refund::QueueLeft => !policy.pools.is_empty(),
         Refund::PayloadRefused => !policy.payloads.is_empty(),

@@ -101,7 +101,11 @@ impl BodyMeter {
     /// Counts the bytes of a body without reading them.
     #[must_use]
     pub const fn unread() -> Self {
-        Self { bytes: 0, bytes_max: None, content: None }
+        Self {
+            bytes: 0,
+            bytes_max: None,
+            content: None,
+        }
     }
 
     /// Measures a body with these values of `Content-Encoding`, within the memory of `budget`. The
@@ -115,15 +119,30 @@ impl BodyMeter {
         seed: [u8; 16],
         budget: &Budget,
     ) -> Result<Self, Rejection> {
-        let plain = Self { bytes: 0, bytes_max: requirements.bytes, content: None };
+        let plain = Self {
+            bytes: 0,
+            bytes_max: requirements.bytes,
+            content: None,
+        };
         if !requirements.reads() {
             return Ok(plain);
         }
         let Ok(encodings) = Encodings::parse(encodings) else {
-            let rejection = Rejection { reason: Reason::UnsupportedEncoding, max: None };
-            return if requirements.enforces() { Err(rejection) } else { Ok(plain) };
+            let rejection = Rejection {
+                reason: Reason::UnsupportedEncoding,
+                max: None,
+            };
+            return if requirements.enforces() {
+                Err(rejection)
+            } else {
+                Ok(plain)
+            };
         };
-        let files = if requirements.decoded_bytes.is_some() { Files::Unpack } else { Files::Leave };
+        let files = if requirements.decoded_bytes.is_some() {
+            Files::Unpack
+        } else {
+            Files::Leave
+        };
         let max = if requirements.decoded_bytes.is_none() && encodings.is_identity() {
             u64::MAX
         } else {
@@ -134,11 +153,23 @@ impl BodyMeter {
         };
         let [a, b, c, d, e, f, g, h, ..] = seed;
         let readers = Readers::new(requirements, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-        let size = DecodedSize::new(&encodings, files, max, seed).with_readers(readers.byte_units());
-        let decoded = Some(Decoded { size, max, enforced: requirements.enforces() });
-        let mut content = Content { decoded, readers, reservation: Reservation::new(budget) };
+        let size =
+            DecodedSize::new(&encodings, files, max, seed).with_readers(readers.byte_units());
+        let decoded = Some(Decoded {
+            size,
+            max,
+            enforced: requirements.enforces(),
+        });
+        let mut content = Content {
+            decoded,
+            readers,
+            reservation: Reservation::new(budget),
+        };
         content.reserve()?;
-        Ok(Self { content: Some(content), ..plain })
+        Ok(Self {
+            content: Some(content),
+            ..plain
+        })
     }
 
     /// Whether [`BodyMeter::offer`] must be given the bytes.
@@ -154,7 +185,10 @@ impl BodyMeter {
     pub fn count(&mut self, bytes: u64) -> Result<(), Rejection> {
         self.bytes = self.bytes.saturating_add(bytes);
         match self.bytes_max.filter(|max| self.bytes > *max) {
-            Some(max) => Err(Rejection { reason: Reason::Bytes, max: Some(max) }),
+            Some(max) => Err(Rejection {
+                reason: Reason::Bytes,
+                max: Some(max),
+            }),
             None => Ok(()),
         }
     }
@@ -164,8 +198,12 @@ impl BodyMeter {
     /// # Errors
     /// If no memory is left for them.
     pub fn offer(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
-        let Some(content) = &mut self.content else { return Ok(()) };
-        let Some(decoded) = &mut content.decoded else { return Ok(()) };
+        let Some(content) = &mut self.content else {
+            return Ok(());
+        };
+        let Some(decoded) = &mut content.decoded else {
+            return Ok(());
+        };
         decoded.size.offer(chunk);
         content.reserve()
     }
@@ -175,9 +213,20 @@ impl BodyMeter {
     /// # Errors
     /// If the body is refused.
     pub fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
-        let Some(content) = &mut self.content else { return Ok(Progress::Idle) };
-        let Content { decoded: Some(decoded), readers, .. } = content else { return Ok(Progress::Idle) };
-        match decoded.size.advance(slice, &mut |bytes| readers.feed(bytes).map_err(Stop::Rejected)) {
+        let Some(content) = &mut self.content else {
+            return Ok(Progress::Idle);
+        };
+        let Content {
+            decoded: Some(decoded),
+            readers,
+            ..
+        } = content
+        else {
+            return Ok(Progress::Idle);
+        };
+        match decoded.size.advance(slice, &mut |bytes| {
+            readers.feed(bytes).map_err(Stop::Rejected)
+        }) {
             Ok(progress) => content.reserve().map(|()| progress),
             Err(Stop::Rejected(rejection)) => Err(rejection),
             Err(Stop::Decode(breach)) => content.breach(breach).map(|()| Progress::Idle),
@@ -190,7 +239,9 @@ impl BodyMeter {
     /// If the body is refused.
     pub fn finish(&mut self) -> Result<(), Rejection> {
         let bytes = self.bytes;
-        let Some(content) = &mut self.content else { return Ok(()) };
+        let Some(content) = &mut self.content else {
+            return Ok(());
+        };
         if bytes == 0 {
             // An empty body is neither JSON nor an archive, and exceeds no bound.
             return Ok(());
@@ -210,19 +261,32 @@ impl BodyMeter {
             Some(content) => content.readers.measured(),
             None => (None, Vec::new()),
         };
-        Measurements { bytes: self.bytes, lines, items }
+        Measurements {
+            bytes: self.bytes,
+            lines,
+            items,
+        }
     }
 }
 
 impl Content {
     /// Updates the reservation to the memory that the body holds now.
     fn reserve(&mut self) -> Result<(), Rejection> {
-        let Some(decoded) = &self.decoded else { return Ok(()) };
-        let bytes = decoded.size.memory().saturating_add(self.readers.memory()).saturating_add(size_of::<Self>());
+        let Some(decoded) = &self.decoded else {
+            return Ok(());
+        };
+        let bytes = decoded
+            .size
+            .memory()
+            .saturating_add(self.readers.memory())
+            .saturating_add(size_of::<Self>());
         if self.reservation.resize(bytes as u64).is_ok() {
             return Ok(());
         }
-        self.abandon(Rejection { reason: Reason::Busy, max: None })
+        self.abandon(Rejection {
+            reason: Reason::Busy,
+            max: None,
+        })
     }
 
     fn breach(&mut self, breach: decode::Breach) -> Result<(), Rejection> {
@@ -238,7 +302,11 @@ impl Content {
     /// Refuses the body if the policy needs it decoded. If not, the body passes and is no longer
     /// read: a cost alone never refuses a request.
     fn abandon(&mut self, rejection: Rejection) -> Result<(), Rejection> {
-        if self.decoded.as_ref().is_some_and(|decoded| decoded.enforced) {
+        if self
+            .decoded
+            .as_ref()
+            .is_some_and(|decoded| decoded.enforced)
+        {
             return Err(rejection);
         }
         self.decoded = None;

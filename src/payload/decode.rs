@@ -112,7 +112,11 @@ const IDENTITY_BYTE: u64 = 1;
 /// [`Breach::Over`] if they exceed `limit`.
 pub(crate) fn count_up(total: &mut u64, decoded: &[u8], limit: u64) -> Result<(), Breach> {
     *total = total.saturating_add(count(decoded));
-    if *total > limit { Err(Breach::Over) } else { Ok(()) }
+    if *total > limit {
+        Err(Breach::Over)
+    } else {
+        Ok(())
+    }
 }
 
 impl Codec {
@@ -131,7 +135,12 @@ impl Codec {
     ///
     /// # Errors
     /// The breach, now and on every later call.
-    pub(crate) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+    pub(crate) fn step(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
         match self {
             Self::Identity => {
                 let taken = take(input, SLICE_MAX as u64);

@@ -73,7 +73,13 @@ struct Buffer {
 
 impl Stage {
     fn new(codec: Codec) -> Self {
-        Self { codec, buffer: Buffer::default(), has_begun: false, taken: 0, bytes: 0 }
+        Self {
+            codec,
+            buffer: Buffer::default(),
+            has_begun: false,
+            taken: 0,
+            bytes: 0,
+        }
     }
 }
 
@@ -102,13 +108,24 @@ impl DecodedSize {
     #[must_use]
     pub fn new(encodings: &Encodings, files: Files, limit: u64, seed: [u8; 16]) -> Self {
         let applied = encodings.applied();
-        let mut stages: Vec<Stage> =
-            applied.iter().rev().map(|encoding| Stage::new(Codec::new(*encoding, limit))).collect();
+        let mut stages: Vec<Stage> = applied
+            .iter()
+            .rev()
+            .map(|encoding| Stage::new(Codec::new(*encoding, limit)))
+            .collect();
         if stages.is_empty() {
             stages.push(Stage::new(Codec::Identity));
         }
         let content = Content::new(files, limit, seed);
-        Self { stages, content, buffer: Buffer::default(), limit, reader_units: 0, work: Work::default(), broken: None }
+        Self {
+            stages,
+            content,
+            buffer: Buffer::default(),
+            limit,
+            reader_units: 0,
+            work: Work::default(),
+            broken: None,
+        }
     }
 
     /// Adds the work that readers do for each byte.
@@ -131,7 +148,11 @@ impl DecodedSize {
     ///
     /// # Errors
     /// The breach, now and on every later call, or the error of `reader`.
-    pub fn advance<E: From<Breach>>(&mut self, slice: &mut Slice, reader: Reader<'_, E>) -> Result<Progress, E> {
+    pub fn advance<E: From<Breach>>(
+        &mut self,
+        slice: &mut Slice,
+        reader: Reader<'_, E>,
+    ) -> Result<Progress, E> {
         loop {
             self.check()?;
             if slice.is_used_up() && self.can_continue() {
@@ -161,7 +182,10 @@ impl DecodedSize {
     /// [`Breach::Malformed`] if it ended too soon, or the earlier breach.
     pub fn finish(&self) -> Result<u64, Breach> {
         self.check()?;
-        let is_whole = self.stages.iter().all(|stage| !stage.has_begun || stage.codec.is_whole());
+        let is_whole = self
+            .stages
+            .iter()
+            .all(|stage| !stage.has_begun || stage.codec.is_whole());
         if !is_whole {
             return Err(Breach::Malformed);
         }
@@ -172,16 +196,28 @@ impl DecodedSize {
     /// The most bytes that any stage has put out so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.stages.iter().map(|stage| stage.bytes).fold(self.content.unpacked().unwrap_or_default(), u64::max)
+        self.stages
+            .iter()
+            .map(|stage| stage.bytes)
+            .fold(self.content.unpacked().unwrap_or_default(), u64::max)
     }
 
     /// The memory that it holds, approximately, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         let stages = self.stages.iter().map(|stage| {
-            stage.codec.memory().saturating_add(stage.buffer.bytes.capacity()).saturating_add(size_of::<Stage>())
+            stage
+                .codec
+                .memory()
+                .saturating_add(stage.buffer.bytes.capacity())
+                .saturating_add(size_of::<Stage>())
         });
-        stages.fold(self.content.memory().saturating_add(self.buffer.bytes.capacity()), usize::saturating_add)
+        stages.fold(
+            self.content
+                .memory()
+                .saturating_add(self.buffer.bytes.capacity()),
+            usize::saturating_add,
+        )
     }
 
     fn check(&self) -> Result<(), Breach> {
@@ -197,7 +233,11 @@ impl DecodedSize {
     fn is_excessive(&self) -> bool {
         let sent = self.stages.first().map_or(0, |stage| stage.taken);
         let plain = self.stages.last().map_or(0, |stage| stage.bytes);
-        self.work.is_excessive(sent, self.content.content_bytes().unwrap_or(plain), self.reader_units)
+        self.work.is_excessive(
+            sent,
+            self.content.content_bytes().unwrap_or(plain),
+            self.reader_units,
+        )
     }
 
     /// Runs one step of the last stage that can continue; returns whether there was one.
@@ -209,12 +249,21 @@ impl DecodedSize {
             self.buffer.after_step(left, step);
             return Ok(true);
         }
-        let Some(at) = self.stages.iter().rposition(|stage| !stage.buffer.is_done()) else {
+        let Some(at) = self
+            .stages
+            .iter()
+            .rposition(|stage| !stage.buffer.is_done())
+        else {
             self.free_buffers();
             return Ok(false);
         };
-        let (first, following) = self.stages.split_at_mut_checked(at.saturating_add(1)).unwrap_or_default();
-        let Some(stage) = first.last_mut() else { return Ok(false) };
+        let (first, following) = self
+            .stages
+            .split_at_mut_checked(at.saturating_add(1))
+            .unwrap_or_default();
+        let Some(stage) = first.last_mut() else {
+            return Ok(false);
+        };
         let mut next = following.first_mut();
         // The next stage has taken all of its input, so its buffer is used again.
         let mut out = std::mem::take(match &mut next {
@@ -226,19 +275,30 @@ impl DecodedSize {
         let mut rest = stage.buffer.rest();
         let step = stage.codec.step(&mut rest, &mut out, &mut self.work)?;
         let left = rest.len();
-        stage.taken = stage.taken.saturating_add((given.saturating_sub(left)) as u64);
+        stage.taken = stage
+            .taken
+            .saturating_add((given.saturating_sub(left)) as u64);
         stage.buffer.after_step(left, step);
         debug_assert!(out.len() <= SLICE_MAX, "{}", out.len());
         count_up(&mut stage.bytes, &out, self.limit)?;
         match next {
             Some(next) => {
                 next.has_begun |= !out.is_empty();
-                next.buffer = Buffer { bytes: out, ..Buffer::default() };
+                next.buffer = Buffer {
+                    bytes: out,
+                    ..Buffer::default()
+                };
             }
             None => {
                 self.work.add_bytes(out.len(), self.reader_units);
-                reader(&out).map_err(|error| Stop { error, breach: Breach::Malformed })?;
-                self.buffer = Buffer { bytes: out, ..Buffer::default() };
+                reader(&out).map_err(|error| Stop {
+                    error,
+                    breach: Breach::Malformed,
+                })?;
+                self.buffer = Buffer {
+                    bytes: out,
+                    ..Buffer::default()
+                };
             }
         }
         Ok(true)
@@ -261,7 +321,10 @@ struct Stop<E> {
 
 impl<E: From<Breach>> From<Breach> for Stop<E> {
     fn from(breach: Breach) -> Self {
-        Self { error: breach.into(), breach }
+        Self {
+            error: breach.into(),
+            breach,
+        }
     }
 }
 

@@ -33,8 +33,8 @@ pub use self::meter::{Measurements, Meter};
 pub use self::names::NAMES_MAX;
 pub use self::path::{JsonPath, PATH_BYTES_MAX, PATH_STEPS_MAX, PathError};
 pub use self::rules::{
-    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_DEFAULT, DEPTH_MAX, DuplicateNames, JsonRules, ObjectsRule,
-    ValueRule,
+    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_DEFAULT, DEPTH_MAX, DuplicateNames,
+    JsonRules, ObjectsRule, ValueRule,
 };
 
 #[cfg(test)]

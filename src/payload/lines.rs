@@ -31,12 +31,16 @@ impl Lines {
     /// The lines so far, including the open one.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.ended.saturating_add(u64::from(self.line == Line::Counts))
+        self.ended
+            .saturating_add(u64::from(self.line == Line::Counts))
     }
 
     fn classify(&mut self, part: &[u8]) {
         if self.line == Line::Blank {
-            self.line = match part.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
+            self.line = match part
+                .iter()
+                .find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
+            {
                 None => Line::Blank,
                 Some(b'#') => Line::Comment,
                 Some(_) => Line::Counts,

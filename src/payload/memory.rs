@@ -38,7 +38,10 @@ pub(super) struct Reservation {
 impl Reservation {
     /// Reserves nothing yet.
     pub(super) fn new(budget: &Budget) -> Self {
-        Self { budget: budget.clone(), bytes: 0 }
+        Self {
+            budget: budget.clone(),
+            bytes: 0,
+        }
     }
 
     /// Changes the reservation to `bytes`.
@@ -47,7 +50,11 @@ impl Reservation {
     /// [`Exhausted`] if that is more than before, and more than the budget has left. The
     /// reservation then stays as it was.
     pub(super) fn resize(&mut self, bytes: u64) -> Result<(), Exhausted> {
-        let all = self.budget.held().saturating_sub(self.bytes).saturating_add(bytes);
+        let all = self
+            .budget
+            .held()
+            .saturating_sub(self.bytes)
+            .saturating_add(bytes);
         if bytes > self.bytes && all > Budget::BYTES {
             return Err(Exhausted);
         }
@@ -59,7 +66,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.held.set(self.budget.held().saturating_sub(self.bytes));
+        self.budget
+            .held
+            .set(self.budget.held().saturating_sub(self.bytes));
     }
 }
 

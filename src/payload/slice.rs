@@ -31,7 +31,9 @@ impl Slice {
     /// Splits off at most `most` units.
     #[must_use]
     pub fn split(&mut self, most: u64) -> Self {
-        let part = Self { left: most.min(self.left) };
+        let part = Self {
+            left: most.min(self.left),
+        };
         self.charge(part.left);
         part
     }

@@ -5,8 +5,8 @@
 //!
 //! * A [`Slice`](super::slice::Slice) bounds the work of one callback. The rest waits for the next.
 //! * A [`Work`] bounds the work of one body: a small multiple of what ordinary data of the same
-//!   size costs. Only the bytes sent and the bytes that come out *in the end* count as size: a sender
-//!   produces what lies between two encodings for free, so it adds nothing.
+//!   size costs. Only the bytes sent and the bytes that come out *in the end* count as size: a
+//!   sender produces what lies between two encodings for free, so it adds nothing.
 //!
 //! Each part of the decoders counts its own work: bytes, blocks, tables, members, frames, records.
 
@@ -66,7 +66,10 @@ impl Work {
     /// the `units` of work that readers do for each decoded byte.
     pub(crate) const fn is_excessive(&self, sent: u64, decoded: u64, units: u64) -> bool {
         let each = DECODED.saturating_add(units);
-        let ordinary = sent.saturating_mul(SENT).saturating_add(decoded.saturating_mul(each));
-        self.done.saturating_sub(self.apart) > BASE.saturating_add(ordinary.saturating_mul(MULTIPLE))
+        let ordinary = sent
+            .saturating_mul(SENT)
+            .saturating_add(decoded.saturating_mul(each));
+        self.done.saturating_sub(self.apart)
+            > BASE.saturating_add(ordinary.saturating_mul(MULTIPLE))
     }
 }

@@ -22,7 +22,9 @@ mod directory;
 mod entry;
 mod record;
 
-use crate::payload::decode::{Breach, FormatMatch, Inflate, Step, count, count_up, gather_record, match_magic};
+use crate::payload::decode::{
+    Breach, FormatMatch, Inflate, Step, count, count_up, gather_record, match_magic,
+};
 use crate::payload::work::Work;
 
 use directory::Directory;
@@ -39,7 +41,10 @@ const HELD_KEPT: usize = 1024;
 /// Whether a body that begins with `first` is a ZIP archive.
 #[must_use]
 pub fn is_zip(first: &[u8]) -> FormatMatch {
-    match (match_magic(first, b"PK\x03\x04"), match_magic(first, b"PK\x05\x06")) {
+    match (
+        match_magic(first, b"PK\x03\x04"),
+        match_magic(first, b"PK\x05\x06"),
+    ) {
         (FormatMatch::Yes, _) | (_, FormatMatch::Yes) => FormatMatch::Yes,
         (FormatMatch::No, FormatMatch::No) => FormatMatch::No,
         (FormatMatch::Incomplete, _) | (_, FormatMatch::Incomplete) => FormatMatch::Incomplete,
@@ -102,13 +107,16 @@ impl Zip {
         loop {
             let before = count(input);
             let part = std::mem::replace(&mut self.part, Part::End);
-            let (next, step) =
-                self.advance_part(part, input, work).unwrap_or_else(|breach| (Part::Broken(breach), Step::NeedsInput));
+            let (next, step) = self
+                .advance_part(part, input, work)
+                .unwrap_or_else(|breach| (Part::Broken(breach), Step::NeedsInput));
             self.part = next;
             if let Part::Broken(breach) = self.part {
                 return Err(breach);
             }
-            self.read = self.read.saturating_add(before.saturating_sub(count(input)));
+            self.read = self
+                .read
+                .saturating_add(before.saturating_sub(count(input)));
             if step == Step::Continue || (work.is_due() && !input.is_empty()) {
                 return Ok(Step::Continue);
             }
@@ -147,7 +155,12 @@ impl Zip {
     }
 
     /// Takes bytes off `input` until `part` ends, and returns the next part.
-    fn advance_part(&mut self, part: Part, input: &mut &[u8], work: &mut Work) -> Result<(Part, Step), Breach> {
+    fn advance_part(
+        &mut self,
+        part: Part,
+        input: &mut &[u8],
+        work: &mut Work,
+    ) -> Result<(Part, Step), Breach> {
         let needs_input = |part| Ok((part, Step::NeedsInput));
         match part {
             Part::Record => {
@@ -179,7 +192,9 @@ impl Zip {
             }
             Part::Descriptor(entry) => {
                 let (sizes, is_zip64) = (entry.sizes(), entry.is_zip64());
-                if !gather_record(&mut self.held, input, |held| Ok(descriptor::bytes(held, &sizes, is_zip64)))? {
+                if !gather_record(&mut self.held, input, |held| {
+                    Ok(descriptor::bytes(held, &sizes, is_zip64))
+                })? {
                     return needs_input(Part::Descriptor(entry));
                 }
                 if !descriptor::matches_sizes(&self.held, &sizes) {
@@ -200,7 +215,11 @@ impl Zip {
         let directory = &mut self.directory;
         match Record::of(&self.held)? {
             Record::Local(local) => {
-                let entry = Entry::new(&local, directory.hasher(local.name), directory.place_local(start)?)?;
+                let entry = Entry::new(
+                    &local,
+                    directory.hasher(local.name),
+                    directory.place_local(start)?,
+                )?;
                 if entry.is_empty() {
                     directory.add_local(entry.seal());
                     return Ok(Part::Record);
@@ -208,7 +227,9 @@ impl Zip {
                 self.inflate.restart();
                 Ok(Part::Data(entry))
             }
-            Record::Central(central) => directory.add_central(&central, start).map(|()| Part::Record),
+            Record::Central(central) => directory
+                .add_central(&central, start)
+                .map(|()| Part::Record),
             Record::Zip64End(end) => directory.zip64_end(&end, start).map(|()| Part::Record),
             Record::Locator { offset } => directory.locate(offset).map(|()| Part::Record),
             Record::End(end) => directory.end(&end, start).map(|()| Part::End),

@@ -54,8 +54,15 @@ pub(crate) const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
 
 impl Default for Attributes {
     fn default() -> Self {
-        let credential = Name { text: CREDENTIAL.into(), said: true };
-        Self { names: vec![credential], known: Known::Nothing, credentials: 0 }
+        let credential = Name {
+            text: CREDENTIAL.into(),
+            said: true,
+        };
+        Self {
+            names: vec![credential],
+            known: Known::Nothing,
+            credentials: 0,
+        }
     }
 }
 
@@ -88,45 +95,75 @@ impl Attributes {
 
     /// Adds what a credential or a source gives, or an entry of the directory may have.
     pub(super) fn declare(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
-        let id = self.declared(name, Some(name)).map_err(|reason| field.error(reason)).ok()?;
+        let id = self
+            .declared(name, Some(name))
+            .map_err(|reason| field.error(reason))
+            .ok()?;
         self.names.get_mut(id.index())?.said = true;
         Some(id)
     }
 
-    /// Adds what an entry of the directory has. An error says the name of a credential and a word of the
-    /// language, and no other: a secret in the wrong place may be the key.
+    /// Adds what an entry of the directory has. An error says the name of a credential and a word
+    /// of the language, and no other: a secret in the wrong place may be the key.
     pub(super) fn declare_held(&mut self, entry: &Field<'_>, name: &str) -> Option<AttributeId> {
         let in_entry = |reason| {
-            let is_known = matches!(reason, Reason::ReservedName { .. } | Reason::CredentialsName { .. });
-            if is_known { reason } else { Reason::InEntry { part: InEntry::Key, reason: Box::new(reason) } }
+            let is_known = matches!(
+                reason,
+                Reason::ReservedName { .. } | Reason::CredentialsName { .. }
+            );
+            if is_known {
+                reason
+            } else {
+                Reason::InEntry {
+                    part: InEntry::Key,
+                    reason: Box::new(reason),
+                }
+            }
         };
-        self.declared(name, None).map_err(|reason| entry.error(in_entry(reason))).ok()
+        self.declared(name, None)
+            .map_err(|reason| entry.error(in_entry(reason)))
+            .ok()
     }
 
-    /// The attribute of this name, added if it is new; else the rule that the name breaks. A name that
-    /// is not `mentionable` may be a secret.
+    /// The attribute of this name, added if it is new; else the rule that the name breaks. A name
+    /// that is not `mentionable` may be a secret.
     fn declared(&mut self, name: &str, mentionable: Option<&str>) -> Result<AttributeId, Reason> {
         if !is_name(name) {
-            return Err(Reason::BadName { value: mentionable.map(str::to_owned) });
+            return Err(Reason::BadName {
+                value: mentionable.map(str::to_owned),
+            });
         }
         if RESERVED.contains(&name) {
-            return Err(Reason::ReservedName { value: name.to_owned() });
+            return Err(Reason::ReservedName {
+                value: name.to_owned(),
+            });
         }
         match self.find(name) {
-            Some(id) if id.index() <= self.credentials => Err(Reason::CredentialsName { value: name.to_owned() }),
+            Some(id) if id.index() <= self.credentials => Err(Reason::CredentialsName {
+                value: name.to_owned(),
+            }),
             Some(id) => Ok(id),
-            None => self.add(name).ok_or(Reason::TooManyAttributes { max: ATTRIBUTES_MAX }),
+            None => self.add(name).ok_or(Reason::TooManyAttributes {
+                max: ATTRIBUTES_MAX,
+            }),
         }
     }
 
     /// The name of an attribute that occurs outside of the directory, too.
     pub(super) fn said(&self, id: AttributeId) -> Option<&str> {
-        self.names.get(id.index()).filter(|name| name.said).map(|name| &*name.text)
+        self.names
+            .get(id.index())
+            .filter(|name| name.said)
+            .map(|name| &*name.text)
     }
 
     /// Adds a credential's own attribute. Several credentials may share a name: they are ways to
     /// present one kind of secret.
-    pub(super) fn declare_credential(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
+    pub(super) fn declare_credential(
+        &mut self,
+        field: &Field<'_>,
+        name: &str,
+    ) -> Option<AttributeId> {
         let id = match self.find(name).filter(|id| *id != Self::CREDENTIAL) {
             Some(id) => id,
             None => self.declare(field, name)?,
@@ -141,11 +178,16 @@ impl Attributes {
             (Some(id), _) => Some(id),
             (None, Known::Nothing) if is_name(name) && !RESERVED.contains(&name) => {
                 let added = self.add(name);
-                added.or_else(|| field.refuse(Reason::TooManyAttributes { max: ATTRIBUTES_MAX }))
+                added.or_else(|| {
+                    field.refuse(Reason::TooManyAttributes {
+                        max: ATTRIBUTES_MAX,
+                    })
+                })
             }
             (None, known) => {
                 // A key of the directory that is a slip of the hand away from this is no secret.
-                let nearest = nearest(name, self.names.iter().map(|known| &*known.text)).map(str::to_owned);
+                let nearest =
+                    nearest(name, self.names.iter().map(|known| &*known.text)).map(str::to_owned);
                 field.refuse(Reason::NoSuchAttribute {
                     value: name.to_owned(),
                     choices: self.choices(),
@@ -186,7 +228,10 @@ impl Attributes {
         if self.names.len() >= ATTRIBUTES_MAX {
             return None;
         }
-        self.names.push(Name { text: name.into(), said: false });
+        self.names.push(Name {
+            text: name.into(),
+            said: false,
+        });
         self.find(name)
     }
 }

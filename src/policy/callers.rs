@@ -1,5 +1,5 @@
-//! Callers: the credentials that a request may present, the attributes that belong to them, and the other
-//! sources of attributes.
+//! Callers: the credentials that a request may present, the attributes that belong to them, and the
+//! other sources of attributes.
 
 pub(crate) mod credential;
 pub(crate) mod source;
@@ -38,8 +38,8 @@ pub struct Callers {
     pub identity_inputs: IdentityInputs,
 }
 
-/// The parts of a request's head on which it depends who sent it: where they are the same, so is the
-/// caller.
+/// The parts of a request's head on which it depends who sent it: where they are the same, so is
+/// the caller.
 #[derive(Debug, Default)]
 pub struct IdentityInputs {
     /// The headers that are read, by name, each once.
@@ -60,8 +60,10 @@ pub enum OnUnidentified {
     Anonymous,
 }
 
-const STANCES: [(&str, OnUnidentified); 2] =
-    [("refuse", OnUnidentified::Refuse), ("anonymous", OnUnidentified::Anonymous)];
+const STANCES: [(&str, OnUnidentified); 2] = [
+    ("refuse", OnUnidentified::Refuse),
+    ("anonymous", OnUnidentified::Anonymous),
+];
 /// What Envoy makes of `Host`, and of HTTP/2's own field.
 pub const AUTHORITY: &str = ":authority";
 /// The longest step of a path in metadata.
@@ -72,11 +74,15 @@ impl Callers {
     /// Whether a source reads the proxy's own metadata.
     #[must_use]
     pub fn asks_for_the_node(&self) -> bool {
-        self.sources.iter().any(|(_, sources)| sources.iter().any(|source| matches!(source, Source::NodeMetadata(..))))
+        self.sources.iter().any(|(_, sources)| {
+            sources
+                .iter()
+                .any(|source| matches!(source, Source::NodeMetadata(..)))
+        })
     }
 
-    /// Settles what the proxy says of itself, once for all requests: `find` has the value of a path in
-    /// its metadata. Before this, nothing there has a value.
+    /// Settles what the proxy says of itself, once for all requests: `find` has the value of a path
+    /// in its metadata. Before this, nothing there has a value.
     pub fn settle_node(&mut self, find: impl Fn(&Steps) -> Option<Box<[u8]>>) {
         for source in self.sources.iter_mut().flat_map(|(_, sources)| sources) {
             if let Source::NodeMetadata(path, value) = source {
@@ -117,25 +123,39 @@ impl IdentityInputs {
 }
 
 pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
-    let map = field.map("{ credentials: [{ name: api_key, header: x-api-key }], directory: [] }")?;
+    let map =
+        field.map("{ credentials: [{ name: api_key, header: x-api-key }], directory: [] }")?;
     let errors_before = field.errors.count();
     let routes = map.optional("for", None, |field| read_where(field, context).map(Some));
-    let credentials = map.require("credentials").and_then(|field| credential::read(field, context));
+    let credentials = map
+        .require("credentials")
+        .and_then(|field| credential::read(field, context));
     let entries = map.get("directory");
     declare_attributes(&map, entries.as_ref(), context);
-    let directory = map.optional("directory", Directory::default(), |field| directory::read(field, context));
+    let directory = map.optional("directory", Directory::default(), |field| {
+        directory::read(field, context)
+    });
     let credentials = credentials.map(IdVec::from);
     let none = IdVec::default();
     let places = credentials.as_ref().unwrap_or(&none);
-    let sources = map.optional("attributes", Vec::new(), |field| source::read(field, places, context));
+    let sources = map.optional("attributes", Vec::new(), |field| {
+        source::read(field, places, context)
+    });
     context.attributes.close(match &directory {
-        Some(_) if field.errors.count() == errors_before => Known::All { directory: entries.is_some() },
+        Some(_) if field.errors.count() == errors_before => Known::All {
+            directory: entries.is_some(),
+        },
         Some(_) | None => Known::Nothing,
     });
     let unknown = stance(map.get("unknown"));
     let absent = stance(map.get("absent"));
-    let looked_up = places.iter().any(|credential| !matches!(credential.place, Place::Metadata(_)));
-    if unknown == Some(OnUnidentified::Refuse) && entries.is_none() && (looked_up || credentials.is_none()) {
+    let looked_up = places
+        .iter()
+        .any(|credential| !matches!(credential.place, Place::Metadata(_)));
+    if unknown == Some(OnUnidentified::Refuse)
+        && entries.is_none()
+        && (looked_up || credentials.is_none())
+    {
         field.error(Reason::NoAcceptedCredential);
     }
     map.deny_unknown();
@@ -154,22 +174,34 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
 
 /// Adds the attributes that entries of the directory may have, those that are still to come too.
 fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: &mut Context) {
-    let Some(field) = map.get("directory_attributes") else { return };
+    let Some(field) = map.get("directory_attributes") else {
+        return;
+    };
     if entries.is_none() {
-        field.error(Reason::RequiresSibling { sibling: "`directory`" });
+        field.error(Reason::RequiresSibling {
+            sibling: "`directory`",
+        });
     }
-    let Some(nodes) = field.list(ATTRIBUTES_MAX) else { return };
-    field.each_unique(nodes, |field| context.attributes.declare(&field, field.string()?));
+    let Some(nodes) = field.list(ATTRIBUTES_MAX) else {
+        return;
+    };
+    field.each_unique(nodes, |field| {
+        context.attributes.declare(&field, field.string()?)
+    });
 }
 
 /// Nothing written is `refuse`: a policy that names credentials means them.
 fn stance(field: Option<Field<'_>>) -> Option<OnUnidentified> {
-    field.map_or(Some(OnUnidentified::Refuse), |field| field.choice("a treatment of unidentified callers", &STANCES))
+    field.map_or(Some(OnUnidentified::Refuse), |field| {
+        field.choice("a treatment of unidentified callers", &STANCES)
+    })
 }
 
 fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
     let map = field.map("{ routes: [/v1/**] }")?;
-    let routes = map.require("routes").and_then(|field| read_routes(field, &mut context.routes));
+    let routes = map
+        .require("routes")
+        .and_then(|field| read_routes(field, &mut context.routes));
     map.deny_unknown();
     Some(routes?.into_iter().map(|(_, id)| id).collect())
 }
@@ -177,10 +209,17 @@ fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
 /// What has to be asked for each request; the proxy's own metadata is the same for all of them.
 fn properties(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]) -> PropertySet {
     let mut all = PropertySet::default();
-    if credentials.iter().any(|credential| matches!(credential.place, Place::Metadata(_))) {
+    if credentials
+        .iter()
+        .any(|credential| matches!(credential.place, Place::Metadata(_)))
+    {
         all.add(Property::Metadata);
     }
-    sources.iter().flat_map(|(_, sources)| sources).filter_map(Source::property).for_each(|property| all.add(property));
+    sources
+        .iter()
+        .flat_map(|(_, sources)| sources)
+        .filter_map(Source::property)
+        .for_each(|property| all.add(property));
     all
 }
 
@@ -191,5 +230,9 @@ fn read_steps(field: Field<'_>, least: usize) -> Option<Steps> {
     if steps.len() < nodes.len() {
         return None;
     }
-    if steps.len() < least { field.refuse(Reason::NamespaceAlone) } else { Some(steps) }
+    if steps.len() < least {
+        field.refuse(Reason::NamespaceAlone)
+    } else {
+        Some(steps)
+    }
 }

@@ -29,15 +29,24 @@ impl Directory {
     /// The values of the entry with this digest; `None` for an unknown secret.
     #[must_use]
     pub fn find(&self, digest: &Digest) -> Option<impl Iterator<Item = (AttributeId, &str)>> {
-        let place = self.entries.binary_search_by(|(known, _)| known.cmp(digest)).ok()?;
-        let start = self.entries.get(place).and_then(|(_, start)| usize::try_from(*start).ok())?;
+        let place = self
+            .entries
+            .binary_search_by(|(known, _)| known.cmp(digest))
+            .ok()?;
+        let start = self
+            .entries
+            .get(place)
+            .and_then(|(_, start)| usize::try_from(*start).ok())?;
         let values = self.values.get(start..)?.iter().map_while(|value| *value);
         Some(values.map(|(attribute, text)| (attribute, self.text(text))))
     }
 
     /// The values of all entries, one after the other.
     pub fn values(&self) -> impl Iterator<Item = (AttributeId, &str)> {
-        self.values.iter().flatten().map(|(attribute, text)| (*attribute, self.text(*text)))
+        self.values
+            .iter()
+            .flatten()
+            .map(|(attribute, text)| (*attribute, self.text(*text)))
     }
 
     /// How many entries there are.
@@ -47,14 +56,19 @@ impl Directory {
     }
 
     fn text(&self, number: u32) -> &str {
-        usize::try_from(number).ok().and_then(|number| self.texts.get(number)).map_or("", AsRef::as_ref)
+        usize::try_from(number)
+            .ok()
+            .and_then(|number| self.texts.get(number))
+            .map_or("", AsRef::as_ref)
     }
 }
 
 impl fmt::Debug for Directory {
     /// Without what the entries say, which no log repeats.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Directory").field("count", &self.count()).finish_non_exhaustive()
+        f.debug_struct("Directory")
+            .field("count", &self.count())
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,8 +81,14 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory>
     let mut builder = Builder::default();
     let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
-        let entry = Field { node, at: field.at.index(index), errors: field.errors };
-        let Some((digest, values)) = read_entry(entry, context) else { continue };
+        let entry = Field {
+            node,
+            at: field.at.index(index),
+            errors: field.errors,
+        };
+        let Some((digest, values)) = read_entry(entry, context) else {
+            continue;
+        };
         if let Some(first) = seen.insert(digest, index) {
             let first = field.at.index(first).to_string();
             entry.error(Reason::Duplicate { value: None, first });
@@ -78,19 +98,31 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory>
     Some(builder.build())
 }
 
-fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
+fn read_entry<'a>(
+    entry: Field<'a>,
+    context: &mut Context,
+) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
     let map = entry.map("{ sha256: <64 hexadecimal digits>, org: acme }")?;
     let digest = map.require("sha256").and_then(|field| {
         let digest = field.string().and_then(digest);
         digest.or_else(|| {
-            if matches!(field.node.value, Value::String(_)) { field.refuse(Reason::BadDigest) } else { None }
+            if matches!(field.node.value, Value::String(_)) {
+                field.refuse(Reason::BadDigest)
+            } else {
+                None
+            }
         })
     });
-    let Value::Map(entries) = &entry.node.value else { return None };
+    let Value::Map(entries) = &entry.node.value else {
+        return None;
+    };
     let mut values = Vec::with_capacity(entries.len());
     for child in entries.iter().filter(|child| *child.key != *"sha256") {
         // The value's line, but no deeper place than the entry's: the key may be a secret.
-        let hidden = Field { node: &child.value, ..entry };
+        let hidden = Field {
+            node: &child.value,
+            ..entry
+        };
         let attribute = context.attributes.declare_held(&hidden, &child.key);
         let said = attribute.and_then(|id| context.attributes.said(id));
         values.extend(attribute.zip(entry_value(&hidden, said)));
@@ -102,14 +134,24 @@ fn read_entry<'a>(entry: Field<'a>, context: &mut Context) -> Option<(Digest, Ve
 fn entry_value<'a>(hidden: &Field<'a>, said: Option<&str>) -> Option<&'a str> {
     let reason = match &hidden.node.value {
         Value::String(text) if text.is_empty() => Reason::Empty,
-        Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong { max: VALUE_BYTES_MAX },
+        Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong {
+            max: VALUE_BYTES_MAX,
+        },
         Value::String(text) => return Some(text),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => {
-            Reason::NotA { wanted: "a string", found: other.kind() }
-        }
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::List(_)
+        | Value::Map(_)) => Reason::NotA {
+            wanted: "a string",
+            found: other.kind(),
+        },
     };
     let part = InEntry::Value(said.map(str::to_owned));
-    hidden.refuse(Reason::InEntry { part, reason: Box::new(reason) })
+    hidden.refuse(Reason::InEntry {
+        part,
+        reason: Box::new(reason),
+    })
 }
 
 fn digest(text: &str) -> Option<Digest> {

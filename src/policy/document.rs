@@ -43,8 +43,8 @@ pub struct Node {
     pub value: Value,
     /// From 1; 0 where the form has no lines. The content of an alias keeps the anchor's lines.
     pub line: u32,
-    /// Whether a text may have been a number: in a `Struct`, where Envoy's YAML reader makes texts of
-    /// all numbers but integers of 32 bits.
+    /// Whether a text may have been a number: in a `Struct`, where Envoy's YAML reader makes texts
+    /// of all numbers but integers of 32 bits.
     pub was_number: bool,
 }
 
@@ -59,7 +59,10 @@ impl Eq for Node {}
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("value", &self.value).field("line", &self.line).finish()
+        f.debug_struct("Node")
+            .field("value", &self.value)
+            .field("line", &self.line)
+            .finish()
     }
 }
 
@@ -97,7 +100,11 @@ impl Node {
     /// A value of a document that tells numbers from texts.
     #[must_use]
     pub const fn new(value: Value, line: u32) -> Self {
-        Self { value, line, was_number: false }
+        Self {
+            value,
+            line,
+            was_number: false,
+        }
     }
 
     /// The tree as compact JSON, from which [`from_json`] reads the same tree again, without lines.
@@ -134,7 +141,10 @@ impl fmt::Debug for Value {
 impl fmt::Debug for Entry {
     /// Without the key, which in a directory may be a secret too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("line", &self.line).field("value", &self.value).finish_non_exhaustive()
+        f.debug_struct("Entry")
+            .field("line", &self.line)
+            .field("value", &self.value)
+            .finish_non_exhaustive()
     }
 }
 

@@ -311,7 +311,11 @@ pub enum InEntry {
 impl Reason {
     /// A word that is none of `choices`, which are what `kind` says.
     pub(super) fn not_one_of(value: &str, choices: Vec<String>, kind: &'static str) -> Self {
-        Self::NotOneOf { value: value.to_owned(), choices, kind }
+        Self::NotOneOf {
+            value: value.to_owned(),
+            choices,
+            kind,
+        }
     }
 }
 
@@ -327,6 +331,11 @@ impl fmt::Display for InEntry {
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", Shown(if self.at.is_empty() { "/" } else { &self.at }), self.reason)
+        write!(
+            f,
+            "{}: {}",
+            Shown(if self.at.is_empty() { "/" } else { &self.at }),
+            self.reason
+        )
     }
 }

@@ -17,13 +17,28 @@ pub(super) struct ReadExemptions {
 pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
 
 /// Reads the exemptions; `None` if one has an error.
-pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -> Option<ReadExemptions> {
+pub(super) fn read(
+    field: Field<'_>,
+    tiers: &ReadTiers,
+    context: &mut Context,
+) -> Option<ReadExemptions> {
     let nodes = field.non_empty_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
-    let all = field.each(nodes, |field| Some((read_selector(field, tiers, context)?, field.at.to_string())));
-    for (Selected { selector, routes, is_sound }, at) in all {
+    let all = field.each(nodes, |field| {
+        Some((read_selector(field, tiers, context)?, field.at.to_string()))
+    });
+    for (
+        Selected {
+            selector,
+            routes,
+            is_sound,
+        },
+        at,
+    ) in all
+    {
         if is_sound && selector.tiers.is_none() && selector.attributes.is_empty() {
-            read.unconditional.extend(routes.into_iter().map(|route| (route, at.clone())));
+            read.unconditional
+                .extend(routes.into_iter().map(|route| (route, at.clone())));
         }
         read.selectors.push(selector);
     }
@@ -33,8 +48,15 @@ pub(super) fn read(field: Field<'_>, tiers: &ReadTiers, context: &mut Context) -
 impl ReadExemptions {
     /// The pointers of the entries that take all requests of these routes; `None` if some are left.
     pub(super) fn takes<'r>(&self, routes: impl Iterator<Item = &'r Route>) -> Option<String> {
-        let by = |route: &Route| self.unconditional.iter().find(|(exempt, _)| exempt.covers(route)).map(|(_, at)| at);
-        let mut by: Vec<&str> = routes.map(|route| by(route).map(String::as_str)).collect::<Option<_>>()?;
+        let by = |route: &Route| {
+            self.unconditional
+                .iter()
+                .find(|(exempt, _)| exempt.covers(route))
+                .map(|(_, at)| at)
+        };
+        let mut by: Vec<&str> = routes
+            .map(|route| by(route).map(String::as_str))
+            .collect::<Option<_>>()?;
         by.sort_unstable();
         by.dedup();
         (!by.is_empty()).then(|| by.join(", "))

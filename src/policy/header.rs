@@ -8,10 +8,16 @@ use super::reader::Field;
 /// The longest name of a header or a query parameter, and the longest authentication scheme.
 pub(crate) const TOKEN_BYTES_MAX: usize = 128;
 
-/// Headers of one connection, which Envoy takes out before any filter sees them, or leaves with a word
-/// of its own (`te`; `connection` and `upgrade` of a WebSocket).
-pub(crate) const OF_A_CONNECTION: [&str; 6] =
-    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+/// Headers of one connection, which Envoy takes out before any filter sees them, or leaves with a
+/// word of its own (`te`; `connection` and `upgrade` of a WebSocket).
+pub(crate) const OF_A_CONNECTION: [&str; 6] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Names of the host, none of which is a header to a filter.
 pub(crate) const OF_THE_HOST: [&str; 2] = ["host", AUTHORITY];
@@ -31,19 +37,28 @@ pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
 
 /// A header counts only if the policy says that no client can set it.
 pub(super) fn read_trusted(header: &Field<'_>, trusted: Option<&Field<'_>>) -> Option<()> {
-    let Some(trusted) = trusted else { return header.refuse(Reason::Untrusted) };
+    let Some(trusted) = trusted else {
+        return header.refuse(Reason::Untrusted);
+    };
     match &trusted.node.value {
         Value::Bool(true) => Some(()),
         Value::Bool(false) => trusted.refuse(Reason::Untrusted),
-        other @ (Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_)) => {
-            trusted.refuse(Reason::NotA { wanted: "true", found: other.kind() })
-        }
+        other @ (Value::Null
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::List(_)
+        | Value::Map(_)) => trusted.refuse(Reason::NotA {
+            wanted: "true",
+            found: other.kind(),
+        }),
     }
 }
 
 /// Reports a `trusted` without the header that it belongs to.
 pub(super) fn only_beside_header(header: Option<&Field<'_>>, trusted: Option<&Field<'_>>) {
     if let (None, Some(trusted)) = (header, trusted) {
-        trusted.error(Reason::RequiresSibling { sibling: "`header`" });
+        trusted.error(Reason::RequiresSibling {
+            sibling: "`header`",
+        });
     }
 }

@@ -74,7 +74,11 @@ pub(crate) const LIMITS_MAX: usize = 10_000;
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
 /// Reads all limits; `None` if one of them has an error.
-pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Limit>> {
+pub(super) fn read(
+    field: Field<'_>,
+    siblings: &Siblings<'_>,
+    context: &mut Context,
+) -> Option<Vec<Limit>> {
     field.every(LIMITS_MAX, |field| read_limit(field, siblings, context))
 }
 
@@ -85,19 +89,37 @@ fn read_limit(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) 
     let least = cost.as_ref().map_or(0, CostSource::least);
     let rule = rules::read(&map).filter(|rule| fits(&rule_field(&map), rule, least));
     let overrides = map.optional("overrides", Overrides::default(), |field| {
-        let base = overrides::Base { conditions: scope.conditions(), selector: map.field().at.key("for").to_string() };
+        let base = overrides::Base {
+            conditions: scope.conditions(),
+            selector: map.field().at.key("for").to_string(),
+        };
         overrides::read(field, &base, context, |map| {
             rules::read_override(map, rule).filter(|rule| fits(map.field(), rule, least))
         })
     });
     let charge = map.optional("charge", ChargeWhen::default(), |field| {
-        field.choice("a way to charge", &[("admitted", ChargeWhen::Admitted), ("success", ChargeWhen::Success)])
+        field.choice(
+            "a way to charge",
+            &[
+                ("admitted", ChargeWhen::Admitted),
+                ("success", ChargeWhen::Success),
+            ],
+        )
     });
     let enforcement = map.optional("enforcement", Enforcement::default(), |field| {
-        field.choice("an enforcement", &[("enforce", Enforcement::Enforce), ("shadow", Enforcement::Shadow)])
+        field.choice(
+            "an enforcement",
+            &[
+                ("enforce", Enforcement::Enforce),
+                ("shadow", Enforcement::Shadow),
+            ],
+        )
     });
     let visibility = map.optional("fields", Visibility::default(), |field| {
-        field.choice("a visibility", &[("show", Visibility::Show), ("hide", Visibility::Hide)])
+        field.choice(
+            "a visibility",
+            &[("show", Visibility::Show), ("hide", Visibility::Hide)],
+        )
     });
     scope.finish(&map);
     let rule = rule?;
@@ -116,14 +138,19 @@ fn read_limit(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) 
 fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
     let fits = cost <= rule.quota();
     if !fits {
-        field.error(Reason::CostAboveQuota { cost, quota: rule.quota() });
+        field.error(Reason::CostAboveQuota {
+            cost,
+            quota: rule.quota(),
+        });
     }
     fits
 }
 
 /// The place of the rule, for an error of the rule as a whole.
 fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
-    let found = ["bucket", "rolling", "calendar"].into_iter().find_map(|key| map.get(key));
+    let found = ["bucket", "rolling", "calendar"]
+        .into_iter()
+        .find_map(|key| map.get(key));
     found.unwrap_or(*map.field())
 }
 
@@ -132,14 +159,25 @@ pub(crate) const COST_SOURCES: &[&str] = &["header", "response_header", "bytes",
 
 /// Reads a number, or the source of one.
 fn read_cost(field: Field<'_>) -> Option<CostSource> {
-    let Value::Map(_) = field.node.value else { return field.count(0, QUOTA_MAX).map(CostSource::Fixed) };
+    let Value::Map(_) = field.node.value else {
+        return field.count(0, QUOTA_MAX).map(CostSource::Fixed);
+    };
     let map = field.map("{ header: x-cost, trusted: true }")?;
-    let given: Vec<_> = COST_SOURCES.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
+    let given: Vec<_> = COST_SOURCES
+        .iter()
+        .filter_map(|key| Some((*key, map.get(key)?)))
+        .collect();
     let trusted = map.get("trusted");
-    let header = given.iter().find(|(key, _)| *key == "header").map(|(_, field)| field);
+    let header = given
+        .iter()
+        .find(|(key, _)| *key == "header")
+        .map(|(_, field)| field);
     header::only_beside_header(header, trusted.as_ref());
-    let of_the_request =
-        |field: &Field<'_>, source| field.choice("a body that can be measured", &[("request", ())]).map(|()| source);
+    let of_the_request = |field: &Field<'_>, source| {
+        field
+            .choice("a body that can be measured", &[("request", ())])
+            .map(|()| source)
+    };
     let cost = match given.as_slice() {
         [("header", field)] => read_cost_header(field, trusted.as_ref()).map(CostSource::Header),
         [("response_header", field)] => header::read_name(field).map(CostSource::ResponseHeader),
@@ -148,7 +186,10 @@ fn read_cost(field: Field<'_>) -> Option<CostSource> {
         [(_, field)] => payloads::read_path(*field).map(CostSource::Items),
         _ => {
             let given = given.iter().map(|(key, _)| *key).collect();
-            map.field().refuse(Reason::NotOneSource { sources: COST_SOURCES, given })
+            map.field().refuse(Reason::NotOneSource {
+                sources: COST_SOURCES,
+                given,
+            })
         }
     };
     map.deny_unknown();
@@ -168,7 +209,11 @@ impl CostSource {
     fn least(&self) -> u64 {
         match self {
             Self::Fixed(units) => *units,
-            Self::Header(_) | Self::ResponseHeader(_) | Self::Bytes | Self::Lines | Self::Items(_) => 0,
+            Self::Header(_)
+            | Self::ResponseHeader(_)
+            | Self::Bytes
+            | Self::Lines
+            | Self::Items(_) => 0,
         }
     }
 }

@@ -28,12 +28,19 @@ impl MediaRange {
         let (kind, subtype) = text.split_once('/').filter(|(kind, _)| is_word(kind))?;
         let subtype = match subtype.strip_prefix('*') {
             Some("") => Subtype::Any,
-            Some(suffix) => {
-                Subtype::Suffix(suffix.strip_prefix('+').filter(|rest| is_word(rest)).map(|_| suffix)?.into())
-            }
+            Some(suffix) => Subtype::Suffix(
+                suffix
+                    .strip_prefix('+')
+                    .filter(|rest| is_word(rest))
+                    .map(|_| suffix)?
+                    .into(),
+            ),
             None => Subtype::One(Some(subtype).filter(|subtype| is_word(subtype))?.into()),
         };
-        Some(Self { kind: kind.into(), subtype })
+        Some(Self {
+            kind: kind.into(),
+            subtype,
+        })
     }
 
     /// Whether a media type is in this range; its parameters do not count.
@@ -43,8 +50,11 @@ impl MediaRange {
             && match &self.subtype {
                 Subtype::Any => true,
                 Subtype::Suffix(suffix) => {
-                    let tail =
-                        media.subtype.len().checked_sub(suffix.len()).and_then(|start| media.subtype.get(start..));
+                    let tail = media
+                        .subtype
+                        .len()
+                        .checked_sub(suffix.len())
+                        .and_then(|start| media.subtype.get(start..));
                     tail.is_some_and(|tail| tail.eq_ignore_ascii_case(suffix))
                 }
                 Subtype::One(one) => media.subtype.eq_ignore_ascii_case(one),
@@ -60,12 +70,15 @@ pub struct MediaType<'v> {
 }
 
 impl<'v> MediaType<'v> {
-    /// Reads the value of a `Content-Type` by the grammar of RFC 9110 §8.3.1, to the letter; `None` for
-    /// anything else, as an empty one, two types, or a parameter without a value.
+    /// Reads the value of a `Content-Type` by the grammar of RFC 9110 §8.3.1, to the letter; `None`
+    /// for anything else, as an empty one, two types, or a parameter without a value.
     #[must_use]
     pub fn parse(value: &'v [u8]) -> Option<Self> {
         let value = value.trim_ascii();
-        let end = value.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t')).unwrap_or(value.len());
+        let end = value
+            .iter()
+            .position(|byte| matches!(byte, b';' | b' ' | b'\t'))
+            .unwrap_or(value.len());
         let (essence, mut rest) = value.split_at_checked(end)?;
         let (kind, subtype) = str::from_utf8(essence).ok()?.split_once('/')?;
         if !is_token(kind) || !is_token(subtype) {
@@ -80,18 +93,27 @@ impl<'v> MediaType<'v> {
 
 /// What follows one `;` and its parameter, which may be missing: `OWS ";" OWS [ token "=" value ]`.
 fn parameter(text: &[u8]) -> Option<&[u8]> {
-    let text = text.trim_ascii_start().strip_prefix(b";")?.trim_ascii_start();
+    let text = text
+        .trim_ascii_start()
+        .strip_prefix(b";")?
+        .trim_ascii_start();
     if matches!(text.first(), None | Some(b';')) {
         return Some(text);
     }
     let (_, value) = token(text)?;
     let value = value.strip_prefix(b"=")?;
-    let Some(mut quoted) = value.strip_prefix(b"\"") else { return token(value).map(|(_, rest)| rest) };
+    let Some(mut quoted) = value.strip_prefix(b"\"") else {
+        return token(value).map(|(_, rest)| rest);
+    };
     loop {
         let (byte, rest) = quoted.split_first()?;
         quoted = match byte {
             b'"' => return Some(rest),
-            b'\\' => rest.split_first().filter(|(escaped, _)| is_text(**escaped))?.1,
+            b'\\' => {
+                rest.split_first()
+                    .filter(|(escaped, _)| is_text(**escaped))?
+                    .1
+            }
             byte if is_text(*byte) => rest,
             _ => return None,
         };
@@ -105,17 +127,27 @@ const fn is_text(byte: u8) -> bool {
 
 /// The token that `text` begins with, and what follows.
 fn token(text: &[u8]) -> Option<(&str, &[u8])> {
-    let end = text.iter().position(|byte| matches!(byte, b'=' | b';' | b' ' | b'\t')).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .position(|byte| matches!(byte, b'=' | b';' | b' ' | b'\t'))
+        .unwrap_or(text.len());
     let (token, rest) = text.split_at_checked(end)?;
     let token = str::from_utf8(token).ok().filter(|token| is_token(token))?;
     Some((token, rest))
 }
 
-/// Whether `text` is a media type: `type/subtype` and, after a `;`, anything visible (RFC 9110 §8.3.1).
+/// Whether `text` is a media type: `type/subtype` and, after a `;`, anything visible (RFC 9110
+/// §8.3.1).
 pub(super) fn is_media_type(text: &str) -> bool {
-    let visible = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) && text.trim() == text;
+    let visible = text
+        .bytes()
+        .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && text.trim() == text;
     let essence = text.split(';').next().unwrap_or_default().trim_end();
-    visible && essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+    visible
+        && essence
+            .split_once('/')
+            .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
 #[cfg(test)]
@@ -125,17 +157,36 @@ mod tests {
     #[test]
     fn a_range_has_the_types_that_it_says() {
         for (range, inside, outside) in [
-            ("application/json", "Application/JSON; charset=utf-8", "application/json-seq"),
-            ("application/*+json", "application/vnd.api+json", "application/json"),
+            (
+                "application/json",
+                "Application/JSON; charset=utf-8",
+                "application/json-seq",
+            ),
+            (
+                "application/*+json",
+                "application/vnd.api+json",
+                "application/json",
+            ),
             ("Application/*", "application/octet-stream", "text/json"),
         ] {
             let range = MediaRange::parse(range).unwrap();
             let media = |text: &'static str| MediaType::parse(text.as_bytes()).unwrap();
-            assert!(range.contains(media(inside)) && !range.contains(media(outside)), "{range:?}");
+            assert!(
+                range.contains(media(inside)) && !range.contains(media(outside)),
+                "{range:?}"
+            );
         }
-        for text in
-            ["", "json", "*/*", "application/", "application/*json", "application/*+", "a/*+b*", "a/b;c=d", "a b/c"]
-        {
+        for text in [
+            "",
+            "json",
+            "*/*",
+            "application/",
+            "application/*json",
+            "application/*+",
+            "a/*+b*",
+            "a/b;c=d",
+            "a b/c",
+        ] {
             assert_eq!(MediaRange::parse(text), None, "{text}");
         }
     }
@@ -153,7 +204,10 @@ mod tests {
             "text/plain; a=\"\"",
         ] {
             let named = MediaType::parse(text.as_bytes());
-            assert!(named.is_some_and(|named| named.subtype.eq_ignore_ascii_case("plain")), "{text}");
+            assert!(
+                named.is_some_and(|named| named.subtype.eq_ignore_ascii_case("plain")),
+                "{text}"
+            );
         }
         for text in [
             "",

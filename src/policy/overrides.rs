@@ -38,13 +38,16 @@ enum Tree {
 pub(crate) const OVERRIDES_MAX: usize = 100_000;
 /// Lists of values multiply: `{ org: [a, b], plan: [c, d] }` is four callers.
 const COMBINATIONS_MAX: usize = 10_000;
-/// The same over all overrides of a policy, less the values that are written: a few hundred kilobytes of
-/// lists would otherwise take all the memory of a VM.
+/// The same over all overrides of a policy, less the values that are written: a few hundred
+/// kilobytes of lists would otherwise take all the memory of a VM.
 const MULTIPLIED_MAX: usize = 200_000;
 
 impl<T> Default for Overrides<T> {
     fn default() -> Self {
-        Self { all: Vec::new(), sets: Vec::new() }
+        Self {
+            all: Vec::new(),
+            sets: Vec::new(),
+        }
     }
 }
 
@@ -55,8 +58,14 @@ impl<T> Overrides<T> {
     }
 
     /// The number of the first override for a caller with these values.
-    pub(crate) fn first<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<usize> {
-        self.sets.iter().filter_map(|set| set.first.find(set.attributes.iter().map(|id| value(*id)))).min()
+    pub(crate) fn first<'v>(
+        &self,
+        value: impl Fn(AttributeId) -> Option<&'v [u8]>,
+    ) -> Option<usize> {
+        self.sets
+            .iter()
+            .filter_map(|set| set.first.find(set.attributes.iter().map(|id| value(*id))))
+            .min()
     }
 
     /// The values of all overrides, in order.
@@ -74,7 +83,11 @@ impl Tree {
             let Self::Next(next) = at else { return None };
             at = next.get(value?)?;
         }
-        if let Self::Found(place) = at { Some(*place) } else { None }
+        if let Self::Found(place) = at {
+            Some(*place)
+        } else {
+            None
+        }
     }
 
     /// Sets the place for these values, unless one is set.
@@ -82,7 +95,9 @@ impl Tree {
         match (self, values.next()) {
             (Self::Next(next), Some(value)) => {
                 let empty = || Self::Next(BTreeMap::new());
-                next.entry(value.as_bytes().into()).or_insert_with(empty).add(values, place);
+                next.entry(value.as_bytes().into())
+                    .or_insert_with(empty)
+                    .add(values, place);
             }
             (this @ Self::Next(_), None) => *this = Self::Found(place),
             (Self::Found(_), _) => {}
@@ -108,12 +123,20 @@ pub(super) fn read<T>(
     let nodes = field.list(OVERRIDES_MAX)?;
     let mut overrides = Overrides::default();
     for (index, node) in nodes.iter().enumerate() {
-        let field = Field { node, at: field.at.index(index), errors: field.errors };
-        let Some((conditions, one)) = read_one(field, base, context, &numbers) else { continue };
+        let field = Field {
+            node,
+            at: field.at.index(index),
+            errors: field.errors,
+        };
+        let Some((conditions, one)) = read_one(field, base, context, &numbers) else {
+            continue;
+        };
         let number = overrides.all.len();
         overrides.all.push(one);
         if let Some(first) = overrides.add(conditions, number, &field, &mut context.multiplied) {
-            field.error(Reason::NeverReached { by: sibling(&field, first) });
+            field.error(Reason::NeverReached {
+                by: sibling(&field, first),
+            });
         }
     }
     (overrides.all.len() == nodes.len()).then_some(overrides)
@@ -139,7 +162,10 @@ fn read_one<T>(
         }
         let conditions = read_conditions(&map, context);
         if contradict(&conditions, base.conditions) {
-            field.error(Reason::Contradiction { one: field.at.to_string(), other: base.selector.clone() });
+            field.error(Reason::Contradiction {
+                one: field.at.to_string(),
+                other: base.selector.clone(),
+            });
         }
         // Without a condition that has an error, it would seem to take callers of others.
         (conditions.len() == map.others().count()).then_some(conditions)
@@ -150,8 +176,13 @@ fn read_one<T>(
 
 /// Whether no caller can meet both: one attribute would need two values.
 fn contradict(ours: &[Condition], theirs: &[Condition]) -> bool {
-    let disjoint = |one: &[Box<str>], other: &[Box<str>]| !one.iter().any(|value| other.contains(value));
-    let same = |(id, values): &Condition| theirs.iter().any(|(other, with)| other == id && disjoint(values, with));
+    let disjoint =
+        |one: &[Box<str>], other: &[Box<str>]| !one.iter().any(|value| other.contains(value));
+    let same = |(id, values): &Condition| {
+        theirs
+            .iter()
+            .any(|(other, with)| other == id && disjoint(values, with))
+    };
     ours.iter().any(same)
 }
 
@@ -175,16 +206,30 @@ impl<T> Overrides<T> {
         }
         *multiplied = with_these;
         let first = |caller: &Vec<(AttributeId, &str)>| {
-            self.first(|id| caller.iter().find(|(known, _)| *known == id).map(|(_, value)| value.as_bytes()))
+            self.first(|id| {
+                caller
+                    .iter()
+                    .find(|(known, _)| *known == id)
+                    .map(|(_, value)| value.as_bytes())
+            })
         };
         let earlier: Option<Vec<usize>> = callers.iter().map(first).collect();
-        let attributes: Vec<AttributeId> = conditions.iter().map(|(attribute, _)| *attribute).collect();
-        let set = match self.sets.iter_mut().find(|set| set.attributes == attributes) {
+        let attributes: Vec<AttributeId> =
+            conditions.iter().map(|(attribute, _)| *attribute).collect();
+        let set = match self
+            .sets
+            .iter_mut()
+            .find(|set| set.attributes == attributes)
+        {
             Some(set) => set,
-            None => self.sets.push_mut(Set { attributes, first: Tree::Next(BTreeMap::new()) }),
+            None => self.sets.push_mut(Set {
+                attributes,
+                first: Tree::Next(BTreeMap::new()),
+            }),
         };
         for caller in callers {
-            set.first.add(caller.iter().map(|(_, value)| *value), number);
+            set.first
+                .add(caller.iter().map(|(_, value)| *value), number);
         }
         earlier?.first().copied()
     }
@@ -198,7 +243,10 @@ fn combinations(conditions: &[Condition]) -> Option<Vec<Vec<(AttributeId, &str)>
             return None;
         }
         let with = |caller: &Vec<_>, value| [&caller[..], &[(*attribute, value)]].concat();
-        all = all.iter().flat_map(|caller| values.iter().map(move |value| with(caller, &**value))).collect();
+        all = all
+            .iter()
+            .flat_map(|caller| values.iter().map(move |value| with(caller, &**value)))
+            .collect();
     }
     Some(all)
 }

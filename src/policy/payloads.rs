@@ -15,8 +15,8 @@ use crate::base::id::TierId;
 use crate::base::units::parse_size;
 use crate::payload::body::Reason as RefusalReason;
 use crate::payload::json::{
-    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_MAX, DuplicateNames, JsonPath, JsonRules, NAMES_MAX,
-    ObjectsRule, ValueRule,
+    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_MAX, DuplicateNames, JsonPath,
+    JsonRules, NAMES_MAX, ObjectsRule, ValueRule,
 };
 
 /// One payload limit. Of all that select a request the first holds, and no other.
@@ -39,7 +39,9 @@ impl Payload {
     #[must_use]
     pub fn reasons(&self) -> Vec<RefusalReason> {
         let all: Vec<&Bounds> = self.overrides.all().iter().chain([&self.bounds]).collect();
-        let decodes = all.iter().any(|bounds| bounds.decoded_bytes.is_some() || bounds.json.is_some());
+        let decodes = all
+            .iter()
+            .any(|bounds| bounds.decoded_bytes.is_some() || bounds.json.is_some());
         let json = || all.iter().filter_map(|bounds| bounds.json.as_deref());
         let objects = || json().filter_map(|rules| rules.objects.as_ref());
         let can = |reason: &RefusalReason| match reason {
@@ -59,18 +61,24 @@ impl Payload {
             RefusalReason::Members => json().any(|rules| rules.members.is_some()),
             RefusalReason::StringBytes => json().any(|rules| rules.string_bytes.is_some()),
             RefusalReason::NameBytes => json().any(|rules| rules.name_bytes.is_some()),
-            RefusalReason::DuplicateName => json().any(|rules| rules.duplicate_names == DuplicateNames::Refuse),
+            RefusalReason::DuplicateName => {
+                json().any(|rules| rules.duplicate_names == DuplicateNames::Refuse)
+            }
         };
         RefusalReason::ALL.into_iter().filter(can).collect()
     }
 
-    /// Whether a body with these lines of `Content-Type` is read as JSON: of a type that is listed, or of
-    /// none. What is not exactly one media type may be any to the upstream, so it is none here.
+    /// Whether a body with these lines of `Content-Type` is read as JSON: of a type that is listed,
+    /// or of none. What is not exactly one media type may be any to the upstream, so it is none
+    /// here.
     #[must_use]
     pub fn reads_as_json<'v>(&self, mut lines: impl Iterator<Item = &'v [u8]>) -> bool {
         let (line, further) = (lines.next(), lines.next());
-        let named = line.filter(|_| further.is_none()).and_then(MediaType::parse);
-        let listed = |named: MediaType<'_>| self.content_types.iter().any(|range| range.contains(named));
+        let named = line
+            .filter(|_| further.is_none())
+            .and_then(MediaType::parse);
+        let listed =
+            |named: MediaType<'_>| self.content_types.iter().any(|range| range.contains(named));
         self.content_types.is_empty() || named.is_none_or(listed)
     }
 }
@@ -96,9 +104,15 @@ pub(crate) const OBJECT_KINDS: &[&str] = &["count", "depth"];
 pub(crate) const COUNTS_MAX: u64 = 1_000_000_000;
 
 /// Reads all payload limits; `None` if one of them has an error.
-pub(super) fn read(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Vec<Payload>> {
+pub(super) fn read(
+    field: Field<'_>,
+    siblings: &Siblings<'_>,
+    context: &mut Context,
+) -> Option<Vec<Payload>> {
     let mut earlier = Earlier::default();
-    field.every(PAYLOADS_MAX, |field| read_payload(field, siblings, &mut earlier, context))
+    field.every(PAYLOADS_MAX, |field| {
+        read_payload(field, siblings, &mut earlier, context)
+    })
 }
 
 /// The requests that earlier payload limits take.
@@ -121,20 +135,35 @@ impl Earlier {
             field.error(Reason::NeverReached { by });
         } else if selected.is_sound {
             let (selector, routes) = (selected.selector.clone(), selected.routes.clone());
-            self.0.push(Taken { selector, routes, at: field.at.to_string() });
+            self.0.push(Taken {
+                selector,
+                routes,
+                at: field.at.to_string(),
+            });
         }
     }
 
-    /// The pointers of those that take all requests of `selector`, each of which matches one of `routes`
-    /// if there are any; `None` if some may be left.
+    /// The pointers of those that take all requests of `selector`, each of which matches one of
+    /// `routes` if there are any; `None` if some may be left.
     fn takes(&self, selector: &Selector, routes: &[&Route]) -> Option<String> {
-        let wider: Vec<&Taken> = self.0.iter().filter(|taken| taken.includes(selector)).collect();
+        let wider: Vec<&Taken> = self
+            .0
+            .iter()
+            .filter(|taken| taken.includes(selector))
+            .collect();
         if let Some(all) = wider.iter().find(|taken| taken.selector.routes.is_none()) {
             return Some(all.at.clone());
         }
-        let by = |route: &&Route| wider.iter().position(|taken| taken.routes.iter().any(|first| first.covers(route)));
+        let by = |route: &&Route| {
+            wider
+                .iter()
+                .position(|taken| taken.routes.iter().any(|first| first.covers(route)))
+        };
         let by: BTreeSet<usize> = routes.iter().map(by).collect::<Option<_>>()?;
-        let by: Vec<&str> = by.into_iter().filter_map(|number| Some(&*wider.get(number)?.at)).collect();
+        let by: Vec<&str> = by
+            .into_iter()
+            .filter_map(|number| Some(&*wider.get(number)?.at))
+            .collect();
         (!by.is_empty()).then(|| by.join(", "))
     }
 }
@@ -143,13 +172,19 @@ impl Taken {
     /// Whether all callers and tiers of `other` are among its own.
     fn includes(&self, other: &Selector) -> bool {
         let in_tiers = |tiers: &Vec<TierId>| {
-            other.tiers.as_ref().is_some_and(|others| others.iter().all(|tier| tiers.contains(tier)))
+            other
+                .tiers
+                .as_ref()
+                .is_some_and(|others| others.iter().all(|tier| tiers.contains(tier)))
         };
         let asked_too = |(id, values): &Condition| {
-            let narrower = |(other, with): &Condition| other == id && with.iter().all(|value| values.contains(value));
+            let narrower = |(other, with): &Condition| {
+                other == id && with.iter().all(|value| values.contains(value))
+            };
             other.attributes.iter().any(narrower)
         };
-        self.selector.tiers.as_ref().is_none_or(in_tiers) && self.selector.attributes.iter().all(asked_too)
+        self.selector.tiers.as_ref().is_none_or(in_tiers)
+            && self.selector.attributes.iter().all(asked_too)
     }
 }
 
@@ -173,8 +208,13 @@ fn read_payload(
     }
     let hold = map.optional("hold", false, |field| field.boolean());
     let overrides = map.optional("overrides", Overrides::default(), |field| {
-        let base = overrides::Base { conditions: scope.conditions(), selector: map.field().at.key("for").to_string() };
-        overrides::read(field, &base, context, |map| read_override(map, bounds.as_ref()))
+        let base = overrides::Base {
+            conditions: scope.conditions(),
+            selector: map.field().at.key("for").to_string(),
+        };
+        overrides::read(field, &base, context, |map| {
+            read_override(map, bounds.as_ref())
+        })
     });
     scope.finish(&map);
     Some(Payload {
@@ -186,8 +226,8 @@ fn read_payload(
     })
 }
 
-/// The bounds of an override. Those that it leaves out are those of `base`, which is `None` if it has an
-/// error itself.
+/// The bounds of an override. Those that it leaves out are those of `base`, which is `None` if it
+/// has an error itself.
 fn read_override(map: &MapField<'_>, base: Option<&Bounds>) -> Option<Bounds> {
     let Some(base) = base else {
         KINDS.iter().for_each(|key| _ = map.get(key));
@@ -199,15 +239,23 @@ fn read_override(map: &MapField<'_>, base: Option<&Bounds>) -> Option<Bounds> {
     read_bounds(map, base, |_| ())
 }
 
-/// Reads `bytes`, `decoded_bytes` and `json`; what is left out is as in `base`. `own` reads what `json`
-/// has beside bounds.
-fn read_bounds(map: &MapField<'_>, base: &Bounds, own: impl FnOnce(&MapField<'_>)) -> Option<Bounds> {
+/// Reads `bytes`, `decoded_bytes` and `json`; what is left out is as in `base`. `own` reads what
+/// `json` has beside bounds.
+fn read_bounds(
+    map: &MapField<'_>,
+    base: &Bounds,
+    own: impl FnOnce(&MapField<'_>),
+) -> Option<Bounds> {
     let bytes = map.optional("bytes", base.bytes, read_size);
     let decoded_bytes = map.optional("decoded_bytes", base.decoded_bytes, read_size);
     let json = map.optional("json", base.json.clone(), |field| {
         read_json(field, base.json.as_deref(), own).map(|rules| Some(Arc::new(rules)))
     });
-    Some(Bounds { bytes: bytes?, decoded_bytes: decoded_bytes?, json: json? })
+    Some(Bounds {
+        bytes: bytes?,
+        decoded_bytes: decoded_bytes?,
+        json: json?,
+    })
 }
 
 fn read_size(field: Field<'_>) -> Option<Option<u64>> {
@@ -218,32 +266,55 @@ fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
     let nodes = field.non_empty_list(CONTENT_TYPES_MAX)?;
     let read = field.each_unique(nodes, |field| {
         let text = field.string()?;
-        MediaRange::parse(text).or_else(|| field.refuse(Reason::BadMediaRange { value: text.to_owned() }))
+        MediaRange::parse(text).or_else(|| {
+            field.refuse(Reason::BadMediaRange {
+                value: text.to_owned(),
+            })
+        })
     });
     (read.len() == nodes.len()).then_some(read)
 }
 
 /// Reads the shape of JSON; of an override, on top of the rules that it overrides.
-fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapField<'_>)) -> Option<JsonRules> {
+fn read_json(
+    field: Field<'_>,
+    base: Option<&JsonRules>,
+    own: impl FnOnce(&MapField<'_>),
+) -> Option<JsonRules> {
     let map = field.map("{ depth: 32 }")?;
     if map.is_empty() {
         field.error(Reason::Empty);
     }
     let mut rules = base.cloned().unwrap_or_default();
     own(&map);
-    let count = |key| map.get(key).map(|field: Field<'_>| field.count(0, COUNTS_MAX));
-    let size = |key| map.get(key).map(|field: Field<'_>| field.quantity(parse_size));
+    let count = |key| {
+        map.get(key)
+            .map(|field: Field<'_>| field.count(0, COUNTS_MAX))
+    };
+    let size = |key| {
+        map.get(key)
+            .map(|field: Field<'_>| field.quantity(parse_size))
+    };
     let depth = map.optional("depth", rules.depth, |field| field.count(0, DEPTH_MAX));
-    let value = map.get("value").map(|field| read_value(field, rules.value.as_ref()));
-    let objects = map.get("objects").map(|field| read_objects(field, rules.objects.as_ref()));
+    let value = map
+        .get("value")
+        .map(|field| read_value(field, rules.value.as_ref()));
+    let objects = map
+        .get("objects")
+        .map(|field| read_objects(field, rules.objects.as_ref()));
     let (array_items, members) = (count("array_items"), count("members"));
     let (string_bytes, name_bytes) = (size("string_bytes"), size("name_bytes"));
     let duplicates = map.get("duplicate_names");
     if let (Some(field), None, None) = (&duplicates, &members, rules.members) {
-        field.error(Reason::RequiresSibling { sibling: "`members`, which bounds the names to remember" });
+        field.error(Reason::RequiresSibling {
+            sibling: "`members`, which bounds the names to remember",
+        });
     }
     let duplicate_names = duplicates.as_ref().map(|field| {
-        let choices = [("allow", DuplicateNames::Allow), ("refuse", DuplicateNames::Refuse)];
+        let choices = [
+            ("allow", DuplicateNames::Allow),
+            ("refuse", DuplicateNames::Refuse),
+        ];
         field.choice("a treatment of duplicate names", &choices)
     });
     map.deny_unknown();
@@ -252,7 +323,14 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapFi
     macro_rules! set {
         ($($key:ident),*) => { $(if let Some(given) = $key { rules.$key = Some(given?); })* };
     }
-    set!(value, objects, array_items, members, string_bytes, name_bytes);
+    set!(
+        value,
+        objects,
+        array_items,
+        members,
+        string_bytes,
+        name_bytes
+    );
     if let Some(given) = duplicate_names {
         rules.duplicate_names = given?;
     }
@@ -260,13 +338,19 @@ fn read_json(field: Field<'_>, base: Option<&JsonRules>, own: impl FnOnce(&MapFi
         && members > NAMES_MAX
         && let Some(field) = map.get("members").or(duplicates)
     {
-        return field.refuse(Reason::TooManyNames { members, max: NAMES_MAX });
+        return field.refuse(Reason::TooManyNames {
+            members,
+            max: NAMES_MAX,
+        });
     }
     Some(rules)
 }
 
 pub(super) fn read_path(field: Field<'_>) -> Option<JsonPath> {
-    field.parsed(JsonPath::parse, |value, error| Reason::BadPath { value, error })
+    field.parsed(JsonPath::parse, |value, error| Reason::BadPath {
+        value,
+        error,
+    })
 }
 
 fn read_value(field: Field<'_>, base: Option<&ValueRule>) -> Option<ValueRule> {
@@ -275,9 +359,14 @@ fn read_value(field: Field<'_>, base: Option<&ValueRule>) -> Option<ValueRule> {
         (None, Some(base)) => Some(base.at.clone()),
         _ => map.require("at").and_then(read_path),
     };
-    let bytes = map.require("bytes").and_then(|field| field.quantity(parse_size));
+    let bytes = map
+        .require("bytes")
+        .and_then(|field| field.quantity(parse_size));
     map.deny_unknown();
-    Some(ValueRule { at: at?, bytes: bytes? })
+    Some(ValueRule {
+        at: at?,
+        bytes: bytes?,
+    })
 }
 
 fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsRule> {
@@ -286,14 +375,27 @@ fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsR
         (None, Some(base)) => Some(base.conditions.clone()),
         _ => map.require("where").and_then(read_where),
     };
-    let below = map.optional("below", base.map_or_else(JsonPath::root, |base| base.below.clone()), read_path);
-    let count = map.optional("count", base.and_then(|base| base.count), |field| field.count(0, COUNTS_MAX).map(Some));
-    let depth = map.optional("depth", base.and_then(|base| base.depth), |field| field.count(0, DEPTH_MAX).map(Some));
+    let below = map.optional(
+        "below",
+        base.map_or_else(JsonPath::root, |base| base.below.clone()),
+        read_path,
+    );
+    let count = map.optional("count", base.and_then(|base| base.count), |field| {
+        field.count(0, COUNTS_MAX).map(Some)
+    });
+    let depth = map.optional("depth", base.and_then(|base| base.depth), |field| {
+        field.count(0, DEPTH_MAX).map(Some)
+    });
     if OBJECT_KINDS.iter().all(|key| map.get(key).is_none()) {
         field.error(Reason::EmptyLimit { keys: OBJECT_KINDS });
     }
     map.deny_unknown();
-    Some(ObjectsRule { conditions: conditions?, below: below?, count: count?, depth: depth? })
+    Some(ObjectsRule {
+        conditions: conditions?,
+        below: below?,
+        count: count?,
+        depth: depth?,
+    })
 }
 
 /// Members that an object must have, each with a text for its value.
@@ -301,15 +403,24 @@ fn read_where(field: Field<'_>) -> Option<Conditions> {
     let map = field.map("{ type: item }")?;
     match map.others().count() {
         0 => field.error(Reason::Empty),
-        count if count > CONDITIONS_MAX => field.error(Reason::TooMany { count, max: CONDITIONS_MAX }),
+        count if count > CONDITIONS_MAX => field.error(Reason::TooMany {
+            count,
+            max: CONDITIONS_MAX,
+        }),
         _ => {}
     }
     let mut pairs: Vec<(&str, &str)> = Vec::new();
     for (entry, value) in map.others() {
         if entry.key.len() > CONDITION_BYTES_MAX {
-            value.error(Reason::TooLong { max: CONDITION_BYTES_MAX });
+            value.error(Reason::TooLong {
+                max: CONDITION_BYTES_MAX,
+            });
         } else {
-            pairs.extend(value.text(CONDITION_BYTES_MAX).map(|text| (&*entry.key, text)));
+            pairs.extend(
+                value
+                    .text(CONDITION_BYTES_MAX)
+                    .map(|text| (&*entry.key, text)),
+            );
         }
     }
     let all = pairs.len() == map.others().count();

@@ -1,5 +1,5 @@
-//! Reads a policy's tree: each read of a value either returns it, or notes an error and continues, so
-//! that one pass finds all errors.
+//! Reads a policy's tree: each read of a value either returns it, or notes an error and continues,
+//! so that one pass finds all errors.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -56,7 +56,8 @@ pub(super) struct MapField<'a> {
 
 impl<'a> Field<'a> {
     pub(super) fn error(&self, reason: Reason) {
-        self.errors.note(self.at.to_string(), self.node.line, reason);
+        self.errors
+            .note(self.at.to_string(), self.node.line, reason);
     }
 
     /// Notes the error and has no value: for the end of a chain.
@@ -66,46 +67,81 @@ impl<'a> Field<'a> {
     }
 
     fn not_a<T>(&self, wanted: &'static str) -> Option<T> {
-        self.refuse(Reason::NotA { wanted, found: self.node.value.kind() })
+        self.refuse(Reason::NotA {
+            wanted,
+            found: self.node.value.kind(),
+        })
     }
 
     /// A map, of which `form` is an example.
     pub(super) fn map(self, form: &'static str) -> Option<MapField<'a>> {
         match &self.node.value {
-            Value::Map(entries) => Some(MapField { field: self, entries, asked: RefCell::default() }),
-            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_)) => {
-                self.refuse(Reason::NotAMap { form, found: other.kind() })
-            }
+            Value::Map(entries) => Some(MapField {
+                field: self,
+                entries,
+                asked: RefCell::default(),
+            }),
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::List(_)) => self.refuse(Reason::NotAMap {
+                form,
+                found: other.kind(),
+            }),
         }
     }
 
     /// The elements of a list of at most `max`.
     pub(super) fn list(self, max: usize) -> Option<&'a [Node]> {
         match &self.node.value {
-            Value::List(nodes) if nodes.len() > max => self.refuse(Reason::TooMany { count: nodes.len(), max }),
+            Value::List(nodes) if nodes.len() > max => self.refuse(Reason::TooMany {
+                count: nodes.len(),
+                max,
+            }),
             Value::List(nodes) => Some(nodes),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => self.not_a("a list"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
+                self.not_a("a list")
+            }
         }
     }
 
     /// As [`Field::list`], of at least one element.
     pub(super) fn non_empty_list(self, max: usize) -> Option<&'a [Node]> {
         let nodes = self.list(max)?;
-        if nodes.is_empty() { self.refuse(Reason::Empty) } else { Some(nodes) }
+        if nodes.is_empty() {
+            self.refuse(Reason::Empty)
+        } else {
+            Some(nodes)
+        }
     }
 
     /// The elements of a list of one to `max`, read by `read`; `None` if one of them has an error.
-    pub(super) fn every<T>(&self, max: usize, read: impl FnMut(Field<'_>) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn every<T>(
+        &self,
+        max: usize,
+        read: impl FnMut(Field<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let nodes = self.non_empty_list(max)?;
         let read = self.each(nodes, read);
         (read.len() == nodes.len()).then_some(read)
     }
 
     /// Each element of `nodes`, which is this field's list, read by `read`.
-    pub(super) fn each<T>(&self, nodes: &[Node], mut read: impl FnMut(Field<'_>) -> Option<T>) -> Vec<T> {
+    pub(super) fn each<T>(
+        &self,
+        nodes: &[Node],
+        mut read: impl FnMut(Field<'_>) -> Option<T>,
+    ) -> Vec<T> {
         let elements = nodes.iter().enumerate();
         elements
-            .filter_map(|(index, node)| read(Field { node, at: self.at.index(index), errors: self.errors }))
+            .filter_map(|(index, node)| {
+                read(Field {
+                    node,
+                    at: self.at.index(index),
+                    errors: self.errors,
+                })
+            })
             .collect()
     }
 
@@ -137,7 +173,9 @@ impl<'a> Field<'a> {
     pub(super) fn string(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::String(text) => Some(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => self.not_a("a string"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                self.not_a("a string")
+            }
         }
     }
 
@@ -153,19 +191,44 @@ impl<'a> Field<'a> {
     /// A `token` of up to `max` bytes, which names what `kind` says.
     pub(super) fn token(&self, max: usize, kind: &'static str) -> Option<&'a str> {
         let text = self.text(max)?;
-        if is_token(text) { Some(text) } else { self.refuse(Reason::BadToken { value: text.to_owned(), kind }) }
+        if is_token(text) {
+            Some(text)
+        } else {
+            self.refuse(Reason::BadToken {
+                value: text.to_owned(),
+                kind,
+            })
+        }
     }
 
     /// A bare whole number.
-    pub(super) fn count<N: Copy + FromStr + Into<u64> + PartialOrd>(&self, min: N, max: N) -> Option<N> {
+    pub(super) fn count<N: Copy + FromStr + Into<u64> + PartialOrd>(
+        &self,
+        min: N,
+        max: N,
+    ) -> Option<N> {
         let (text, number) = match &self.node.value {
             Value::Number(text) => (text, Some(Cow::Borrowed(&**text))),
-            Value::String(text) if self.node.was_number => (text, from_decimal(text).map(|it| Cow::Owned(it.into()))),
-            Value::String(text) => return self.refuse(Reason::NotANumber { value: text.to_string() }),
-            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return self.not_a("a number"),
+            Value::String(text) if self.node.was_number => {
+                (text, from_decimal(text).map(|it| Cow::Owned(it.into())))
+            }
+            Value::String(text) => {
+                return self.refuse(Reason::NotANumber {
+                    value: text.to_string(),
+                });
+            }
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+                return self.not_a("a number");
+            }
         };
-        let count = number.and_then(|number| number.parse().ok()).filter(|count| (min..=max).contains(count));
-        let out_of_range = || Reason::OutOfRange { value: text.to_string(), min: min.into(), max: max.into() };
+        let count = number
+            .and_then(|number| number.parse().ok())
+            .filter(|count| (min..=max).contains(count));
+        let out_of_range = || Reason::OutOfRange {
+            value: text.to_string(),
+            min: min.into(),
+            max: max.into(),
+        };
         count.or_else(|| self.refuse(out_of_range()))
     }
 
@@ -176,26 +239,48 @@ impl<'a> Field<'a> {
         reason: impl FnOnce(String, E) -> Reason,
     ) -> Option<T> {
         let text = self.string()?;
-        parse(text).map_err(|error| self.error(reason(text.to_owned(), error))).ok()
+        parse(text)
+            .map_err(|error| self.error(reason(text.to_owned(), error)))
+            .ok()
     }
 
     /// A quantity with its unit; a bare number lacks one.
-    pub(super) fn quantity<T>(&self, parse: impl FnOnce(&str) -> Result<T, UnitError>) -> Option<T> {
+    pub(super) fn quantity<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Result<T, UnitError>,
+    ) -> Option<T> {
         let text = match &self.node.value {
             Value::Number(text) | Value::String(text) => text,
-            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return self.not_a("a string"),
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+                return self.not_a("a string");
+            }
         };
-        parse(text).map_err(|error| self.error(Reason::BadUnit { value: text.to_string(), error })).ok()
+        parse(text)
+            .map_err(|error| {
+                self.error(Reason::BadUnit {
+                    value: text.to_string(),
+                    error,
+                })
+            })
+            .ok()
     }
 
     /// A length of time, of a second to `max`.
     pub(super) fn span(&self, max: Span) -> Option<Span> {
-        let (Value::Number(text) | Value::String(text)) = &self.node.value else { return self.not_a("a string") };
-        let out_of_range = || Reason::SpanOutOfRange { value: text.to_string(), max };
+        let (Value::Number(text) | Value::String(text)) = &self.node.value else {
+            return self.not_a("a string");
+        };
+        let out_of_range = || Reason::SpanOutOfRange {
+            value: text.to_string(),
+            max,
+        };
         match parse_span(text) {
             Ok(span) if span <= max => Some(span),
             Ok(_) | Err(UnitError::SpanOutOfRange) => self.refuse(out_of_range()),
-            Err(error) => self.refuse(Reason::BadUnit { value: text.to_string(), error }),
+            Err(error) => self.refuse(Reason::BadUnit {
+                value: text.to_string(),
+                error,
+            }),
         }
     }
 
@@ -204,19 +289,33 @@ impl<'a> Field<'a> {
         let words = || choices.iter().map(|(name, _)| (*name).to_owned()).collect();
         match &self.node.value {
             Value::String(text) => {
-                let found = choices.iter().find(|(name, _)| *name == &**text).map(|(_, value)| *value);
+                let found = choices
+                    .iter()
+                    .find(|(name, _)| *name == &**text)
+                    .map(|(_, value)| *value);
                 found.or_else(|| self.refuse(Reason::not_one_of(text, words(), kind)))
             }
-            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_)) => {
-                self.refuse(Reason::NotAWord { choices: words(), found: other.kind() })
-            }
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::List(_)
+            | Value::Map(_)) => self.refuse(Reason::NotAWord {
+                choices: words(),
+                found: other.kind(),
+            }),
         }
     }
 
     /// A name: `[a-z][a-z0-9_-]*`, up to 64 bytes.
     pub(super) fn name(&self) -> Option<&'a str> {
         let text = self.string()?;
-        if is_name(text) { Some(text) } else { self.refuse(Reason::BadName { value: Some(text.to_owned()) }) }
+        if is_name(text) {
+            Some(text)
+        } else {
+            self.refuse(Reason::BadName {
+                value: Some(text.to_owned()),
+            })
+        }
     }
 }
 
@@ -252,7 +351,11 @@ impl<'a> MapField<'a> {
     pub(super) fn require<'s>(&'s self, key: &'static str) -> Option<Field<'s>> {
         let found = self.get(key);
         if found.is_none() {
-            self.field.errors.note(self.field.at.key(key).to_string(), self.field.node.line, Reason::Missing);
+            self.field.errors.note(
+                self.field.at.key(key).to_string(),
+                self.field.node.line,
+                Reason::Missing,
+            );
         }
         found
     }
@@ -260,7 +363,10 @@ impl<'a> MapField<'a> {
     /// All entries that were not read by name: their keys are the operator's own.
     pub(super) fn others<'s>(&'s self) -> impl Iterator<Item = (&'s Entry, Field<'s>)> {
         let asked = self.asked.borrow().clone();
-        let others = self.entries.iter().filter(move |entry| !asked.contains(&&*entry.key));
+        let others = self
+            .entries
+            .iter()
+            .filter(move |entry| !asked.contains(&&*entry.key));
         others.map(|entry| (entry, self.value(entry)))
     }
 
@@ -268,13 +374,20 @@ impl<'a> MapField<'a> {
     pub(super) fn deny_unknown(&self) {
         let known = self.asked.borrow().clone();
         for (entry, field) in self.others() {
-            let reason = Reason::UnknownKey { key: entry.key.to_string(), known: known.clone() };
+            let reason = Reason::UnknownKey {
+                key: entry.key.to_string(),
+                known: known.clone(),
+            };
             field.errors.note(field.at.to_string(), entry.line, reason);
         }
     }
 
     fn value<'s>(&'s self, entry: &'s Entry) -> Field<'s> {
-        Field { node: &entry.value, at: self.field.at.key(&entry.key), errors: self.field.errors }
+        Field {
+            node: &entry.value,
+            at: self.field.at.key(&entry.key),
+            errors: self.field.errors,
+        }
     }
 }
 
@@ -282,7 +395,9 @@ impl<'a> MapField<'a> {
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= NAME_BYTES_MAX
         && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }
 
 pub(crate) const NAME_BYTES_MAX: usize = 64;

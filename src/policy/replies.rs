@@ -105,20 +105,28 @@ pub(crate) const BODY_BYTES_MAX: usize = 16_384;
 pub(crate) const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// The media type of a problem (RFC 9457 §3).
 pub const PROBLEM: &str = "application/problem+json";
-const UNAUTHORIZED: &str = r#"{"status":401,"title":"Unauthorized","detail":"Valid credentials are required."}"#;
+const UNAUTHORIZED: &str =
+    r#"{"status":401,"title":"Unauthorized","detail":"Valid credentials are required."}"#;
 
 const PAYLOAD: &str = r#"{"status":{status},"title":"{title}","detail":"{detail}"}"#;
 
 impl Reply {
     fn problem(body: &str, known: &[Placeholder]) -> Self {
-        Self { content_type: PROBLEM.into(), body: Template::parse(body, known).unwrap_or_default() }
+        Self {
+            content_type: PROBLEM.into(),
+            body: Template::parse(body, known).unwrap_or_default(),
+        }
     }
 }
 
 impl Default for Replies {
     fn default() -> Self {
         Self {
-            fields: Some(Fields { x_ratelimit: Some(XRateLimit::default()), ietf: false, when: When::default() }),
+            fields: Some(Fields {
+                x_ratelimit: Some(XRateLimit::default()),
+                ietf: false,
+                when: When::default(),
+            }),
             jitter: Percent::ZERO,
             refused: Refused::Problem,
             unauthorized: Reply::problem(UNAUTHORIZED, &[Placeholder::TraceId]),
@@ -139,9 +147,12 @@ pub(super) fn read(field: Field<'_>) -> Option<Replies> {
         None => Some(usual.refused),
     };
     // Who is not known is under no limit, and nothing tells when to come back.
-    let unauthorized =
-        map.optional("unauthorized", usual.unauthorized, |field| read_reply(field, &[Placeholder::TraceId]));
-    let payload = map.optional("payload", usual.payload, |field| read_reply(field, &Placeholder::PAYLOAD));
+    let unauthorized = map.optional("unauthorized", usual.unauthorized, |field| {
+        read_reply(field, &[Placeholder::TraceId])
+    });
+    let payload = map.optional("payload", usual.payload, |field| {
+        read_reply(field, &Placeholder::PAYLOAD)
+    });
     map.deny_unknown();
     Some(Replies {
         fields: fields?,
@@ -167,8 +178,11 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
     });
     let own = |key| map.get(key).inspect(|field| of_this_family(field, family));
     let reset = own("reset").map_or(Some(Reset::default()), |field| {
-        let forms =
-            [("seconds", Reset::Seconds), ("unix-seconds", Reset::UnixSeconds), ("retry-after", Reset::RetryAfter)];
+        let forms = [
+            ("seconds", Reset::Seconds),
+            ("unix-seconds", Reset::UnixSeconds),
+            ("retry-after", Reset::RetryAfter),
+        ];
         field.choice("a form of time", &forms)
     });
     let with = own("with").map_or(Some(Vec::new()), |field| {
@@ -178,30 +192,52 @@ fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
         Some(field.each_unique(nodes, |field| field.choice("a further field", &choices)))
     });
     let when = map.optional("when", When::default(), |field| {
-        field.choice("an occasion", &[("always", When::Always), ("refused", When::Refused)])
+        field.choice(
+            "an occasion",
+            &[("always", When::Always), ("refused", When::Refused)],
+        )
     });
     map.deny_unknown();
     let (family, with) = (family?, with?);
-    let x_ratelimit =
-        XRateLimit { reset: reset?, period: with.contains(&With::Period), name: with.contains(&With::Name) };
+    let x_ratelimit = XRateLimit {
+        reset: reset?,
+        period: with.contains(&With::Period),
+        name: with.contains(&With::Name),
+    };
     let when = when?;
     Some(match family {
-        Family::XRateLimit => Some(Fields { x_ratelimit: Some(x_ratelimit), ietf: false, when }),
-        Family::Both => Some(Fields { x_ratelimit: Some(x_ratelimit), ietf: true, when }),
-        Family::Ietf => Some(Fields { x_ratelimit: None, ietf: true, when }),
+        Family::XRateLimit => Some(Fields {
+            x_ratelimit: Some(x_ratelimit),
+            ietf: false,
+            when,
+        }),
+        Family::Both => Some(Fields {
+            x_ratelimit: Some(x_ratelimit),
+            ietf: true,
+            when,
+        }),
+        Family::Ietf => Some(Fields {
+            x_ratelimit: None,
+            ietf: true,
+            when,
+        }),
         Family::None => None,
     })
 }
 
 fn of_this_family(field: &Field<'_>, family: Option<Family>) {
     if matches!(family, Some(Family::Ietf | Family::None)) {
-        field.error(Reason::RequiresSibling { sibling: "`family: x-ratelimit` or `both`" });
+        field.error(Reason::RequiresSibling {
+            sibling: "`family: x-ratelimit` or `both`",
+        });
     }
 }
 
 fn read_jitter(field: Field<'_>) -> Option<Percent> {
     let map = field.map("{ jitter: 20% }")?;
-    let jitter = map.require("jitter").and_then(|field| field.quantity(Percent::parse));
+    let jitter = map
+        .require("jitter")
+        .and_then(|field| field.quantity(Percent::parse));
     map.deny_unknown();
     jitter
 }
@@ -210,16 +246,34 @@ fn read_reply(field: Field<'_>, known: &[Placeholder]) -> Option<Reply> {
     let map = field.map("{ content_type: text/plain, body: refused }")?;
     let content_type = map.require("content_type").and_then(|field| {
         let text = field.text(CONTENT_TYPE_BYTES_MAX)?;
-        if is_media_type(text) { Some(text) } else { field.refuse(Reason::BadMediaType { value: text.to_owned() }) }
+        if is_media_type(text) {
+            Some(text)
+        } else {
+            field.refuse(Reason::BadMediaType {
+                value: text.to_owned(),
+            })
+        }
     });
     let body = map.require("body").and_then(|field| {
         let text = field.string()?;
         if text.len() > BODY_BYTES_MAX {
-            return field.refuse(Reason::TooLong { max: BODY_BYTES_MAX });
+            return field.refuse(Reason::TooLong {
+                max: BODY_BYTES_MAX,
+            });
         }
-        let refuse = |value| field.error(Reason::BadPlaceholder { value, known: known.to_vec() });
-        Template::parse(text, known).map_err(|unknown| unknown.into_iter().for_each(refuse)).ok()
+        let refuse = |value| {
+            field.error(Reason::BadPlaceholder {
+                value,
+                known: known.to_vec(),
+            })
+        };
+        Template::parse(text, known)
+            .map_err(|unknown| unknown.into_iter().for_each(refuse))
+            .ok()
     });
     map.deny_unknown();
-    Some(Reply { content_type: content_type?.into(), body: body? })
+    Some(Reply {
+        content_type: content_type?.into(),
+        body: body?,
+    })
 }

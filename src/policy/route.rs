@@ -93,16 +93,27 @@ impl Route {
     /// Tries at most (segments of the route) × (segments of the path + 1) times.
     #[must_use]
     pub fn capture<'path>(&self, name: &str, path: &'path PathBuffer) -> Option<&'path [u8]> {
-        let wanted = self.segments.iter().position(|segment| segment.name() == Some(name))?;
+        let wanted = self
+            .segments
+            .iter()
+            .position(|segment| segment.name() == Some(name))?;
         let mut captured = None;
         let star = |place| self.segments.get(place) == Some(&Segment::Rest);
-        let matched = wildcard(self.segments.len(), path.segment_count(), star, |place, item| {
-            let found = path.segment(item);
-            if place == wanted {
-                captured = found;
-            }
-            self.segments.get(place).zip(found).is_some_and(|(segment, found)| segment.fits(found))
-        });
+        let matched = wildcard(
+            self.segments.len(),
+            path.segment_count(),
+            star,
+            |place, item| {
+                let found = path.segment(item);
+                if place == wanted {
+                    captured = found;
+                }
+                self.segments
+                    .get(place)
+                    .zip(found)
+                    .is_some_and(|(segment, found)| segment.fits(found))
+            },
+        );
         captured.filter(|_| matched)
     }
 
@@ -114,10 +125,15 @@ impl Route {
     pub fn covers(&self, other: &Self) -> bool {
         let star = |place| self.segments.get(place) == Some(&Segment::Rest);
         self.methods.covers(&other.methods)
-            && wildcard(self.segments.len(), other.segments.len(), star, |place, item| {
-                let pair = self.segments.get(place).zip(other.segments.get(item));
-                pair.is_some_and(|(ours, theirs)| ours.covers(theirs))
-            })
+            && wildcard(
+                self.segments.len(),
+                other.segments.len(),
+                star,
+                |place, item| {
+                    let pair = self.segments.get(place).zip(other.segments.get(item));
+                    pair.is_some_and(|(ours, theirs)| ours.covers(theirs))
+                },
+            )
     }
 
     /// Whether some request may be matched by both routes; `false` is always right.
@@ -125,20 +141,34 @@ impl Route {
     pub fn meets(&self, other: &Self) -> bool {
         let star = |segments: &[Segment], place: usize| segments.get(place) == Some(&Segment::Rest);
         let (ours, theirs) = (&self.segments, &other.segments);
-        let segments_meet = match (ours.contains(&Segment::Rest), theirs.contains(&Segment::Rest)) {
+        let segments_meet = match (
+            ours.contains(&Segment::Rest),
+            theirs.contains(&Segment::Rest),
+        ) {
             // The segments between them find room, one after the other, if both have a `**`.
-            (true, true) => agree(ours.iter(), theirs.iter()) && agree(ours.iter().rev(), theirs.iter().rev()),
+            (true, true) => {
+                agree(ours.iter(), theirs.iter()) && agree(ours.iter().rev(), theirs.iter().rev())
+            }
             (true, false) => wildcard(
                 ours.len(),
                 theirs.len(),
                 |place| star(ours, place),
-                |place, item| ours.get(place).zip(theirs.get(item)).is_some_and(|(one, other)| one.meets(other)),
+                |place, item| {
+                    ours.get(place)
+                        .zip(theirs.get(item))
+                        .is_some_and(|(one, other)| one.meets(other))
+                },
             ),
             (false, _) => wildcard(
                 theirs.len(),
                 ours.len(),
                 |place| star(theirs, place),
-                |place, item| theirs.get(place).zip(ours.get(item)).is_some_and(|(one, other)| one.meets(other)),
+                |place, item| {
+                    theirs
+                        .get(place)
+                        .zip(ours.get(item))
+                        .is_some_and(|(one, other)| one.meets(other))
+                },
             ),
         };
         segments_meet && self.methods.meet(&other.methods)
@@ -146,8 +176,13 @@ impl Route {
 }
 
 /// Whether the segments meet, pair by pair, as far as neither is a `**`.
-fn agree<'a>(ours: impl Iterator<Item = &'a Segment>, theirs: impl Iterator<Item = &'a Segment>) -> bool {
-    let mut fixed = ours.zip(theirs).take_while(|(one, other)| **one != Segment::Rest && **other != Segment::Rest);
+fn agree<'a>(
+    ours: impl Iterator<Item = &'a Segment>,
+    theirs: impl Iterator<Item = &'a Segment>,
+) -> bool {
+    let mut fixed = ours
+        .zip(theirs)
+        .take_while(|(one, other)| **one != Segment::Rest && **other != Segment::Rest);
     fixed.all(|(one, other)| one.meets(other))
 }
 
@@ -179,7 +214,8 @@ impl Segment {
     /// Whether some segment fits both.
     fn meets(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Any | Self::Capture(_) | Self::Rest, _) | (_, Self::Any | Self::Capture(_) | Self::Rest) => true,
+            (Self::Any | Self::Capture(_) | Self::Rest, _)
+            | (_, Self::Any | Self::Capture(_) | Self::Rest) => true,
             (Self::Literal(ours), Self::Literal(theirs)) => ours == theirs,
             (Self::Glob(glob), Self::Literal(text)) | (Self::Literal(text), Self::Glob(glob)) => {
                 glob_fits(glob.as_bytes(), text.as_bytes())
@@ -213,7 +249,9 @@ impl Segment {
             (_, Self::Any | Self::Capture(_)) => false,
             (Self::Literal(ours), Self::Literal(theirs)) => ours == theirs,
             (Self::Literal(_), Self::Glob(_)) => false,
-            (Self::Glob(glob), Self::Literal(text) | Self::Glob(text)) => glob_fits(glob.as_bytes(), text.as_bytes()),
+            (Self::Glob(glob), Self::Literal(text) | Self::Glob(text)) => {
+                glob_fits(glob.as_bytes(), text.as_bytes())
+            }
         }
     }
 }
@@ -230,7 +268,9 @@ impl fmt::Display for Route {
         if self.segments.is_empty() {
             return f.write_str("/");
         }
-        self.segments.iter().try_for_each(|segment| write!(f, "/{segment}"))
+        self.segments
+            .iter()
+            .try_for_each(|segment| write!(f, "/{segment}"))
     }
 }
 

@@ -20,15 +20,26 @@ pub(super) fn read(map: &MapField<'_>) -> Option<Rule> {
     let (bucket, rolling, calendar) = (map.get("bucket"), map.get("rolling"), map.get("calendar"));
     let over = map.get("over");
     if let (Some(over), None) = (&over, &calendar) {
-        over.error(Reason::RequiresSibling { sibling: "`calendar`" });
+        over.error(Reason::RequiresSibling {
+            sibling: "`calendar`",
+        });
     }
     let over = over.map_or(Some(Over::default()), |field| read_over(&field));
-    let given: Vec<&str> = KINDS.iter().copied().filter(|kind| map.get(kind).is_some()).collect();
+    let given: Vec<&str> = KINDS
+        .iter()
+        .copied()
+        .filter(|kind| map.get(kind).is_some())
+        .collect();
     let bucket = bucket.and_then(read_bucket).map(Rule::Bucket);
     let rolling = rolling.and_then(read_rolling).map(Rule::Rolling);
-    let calendar = calendar.and_then(|field| read_calendar(field, over.unwrap_or_default())).map(Rule::Calendar);
+    let calendar = calendar
+        .and_then(|field| read_calendar(field, over.unwrap_or_default()))
+        .map(Rule::Calendar);
     if given.len() != 1 {
-        return map.field().refuse(Reason::NotOneSource { sources: KINDS, given });
+        return map.field().refuse(Reason::NotOneSource {
+            sources: KINDS,
+            given,
+        });
     }
     over.and(bucket.or(rolling).or(calendar))
 }
@@ -44,7 +55,9 @@ fn read_bucket(field: Field<'_>) -> Option<Bucket> {
 fn read_rolling(field: Field<'_>) -> Option<Rolling> {
     let map = field.map("{ quota: 100, window: 10s }")?;
     let quota = map.require("quota").and_then(|field| read_quota(&field));
-    let window = map.require("window").and_then(|field| field.quantity(parse_span));
+    let window = map
+        .require("window")
+        .and_then(|field| field.quantity(parse_span));
     map.deny_unknown();
     Rolling::new(quota?, window?)
 }
@@ -52,10 +65,16 @@ fn read_rolling(field: Field<'_>) -> Option<Rolling> {
 fn read_calendar(field: Field<'_>, over: Over) -> Option<Calendar> {
     let map = field.map("{ quota: 10000, window: 1mo }")?;
     let quota = map.require("quota").and_then(|field| read_quota(&field));
-    let period = map.require("window").and_then(|field| field.quantity(Period::parse));
+    let period = map
+        .require("window")
+        .and_then(|field| field.quantity(Period::parse));
     let zone = map.optional("zone", Zone::UTC, |field| {
         let name = field.string()?;
-        Zone::find(name).or_else(|| field.refuse(Reason::NoSuchZone { value: name.to_owned() }))
+        Zone::find(name).or_else(|| {
+            field.refuse(Reason::NoSuchZone {
+                value: name.to_owned(),
+            })
+        })
     });
     map.deny_unknown();
     Calendar::new(quota?, over, period?, zone?)

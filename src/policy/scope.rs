@@ -1,5 +1,5 @@
-//! What limits, concurrency limits, seat limits and payload limits have in common: which requests one
-//! applies to, and under which keys it counts them.
+//! What limits, concurrency limits, seat limits and payload limits have in common: which requests
+//! one applies to, and under which keys it counts them.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use super::select::{Condition, Selected, Selector, read_selector};
 use super::tiers::ReadTiers;
 use crate::limit::FailureMode;
 
-/// The scope of a limit of any kind. A payload limit keeps no counter: it has no identity, one empty
-/// key, and the defaults of the rest.
+/// The scope of a limit of any kind. A payload limit keeps no counter: it has no identity, one
+/// empty key, and the defaults of the rest.
 #[derive(Debug)]
 pub struct Scope {
     /// Its name: in metrics, in the access log and in what callers are told.
     pub name: Box<str>,
-    /// What its counters belong to. It does not contain the numbers of the rule, so that a policy that
-    /// changes them keeps the counts.
+    /// What its counters belong to. It does not contain the numbers of the rule, so that a policy
+    /// that changes them keeps the counts.
     pub identity: Box<[u8]>,
     /// The requests that it applies to.
     pub selector: Selector,
@@ -55,7 +55,9 @@ impl Scope {
     /// Whether a key follows from the caller alone.
     #[must_use]
     pub fn is_keyed_by_caller(&self) -> bool {
-        self.per.iter().all(|part| matches!(part, KeyPart::Attribute(_)))
+        self.per
+            .iter()
+            .all(|part| matches!(part, KeyPart::Attribute(_)))
     }
 }
 
@@ -89,27 +91,47 @@ pub(super) struct ReadScope {
     failure: Option<FailureMode>,
 }
 
-/// Reads the keys of a scope that precede those of its kind. [`ReadScope::finish`] reads the others.
-pub(super) fn read(map: &MapField<'_>, kind: Kind, siblings: &Siblings<'_>, context: &mut Context) -> ReadScope {
+/// Reads the keys of a scope that precede those of its kind. [`ReadScope::finish`] reads the
+/// others.
+pub(super) fn read(
+    map: &MapField<'_>,
+    kind: Kind,
+    siblings: &Siblings<'_>,
+    context: &mut Context,
+) -> ReadScope {
     let name = match kind {
         Kind::Limit | Kind::Pool | Kind::Seats => read_name(map, context),
         Kind::Payload => read_name_or_default(map, context),
     };
-    let selected = map.optional("for", Selected::all(), |field| read_selector(field, siblings.tiers, context));
+    let selected = map.optional("for", Selected::all(), |field| {
+        read_selector(field, siblings.tiers, context)
+    });
     let (mut per, mut absent) = (Some(Vec::new()), Some(Absent::default()));
     if kind != Kind::Payload {
         if let Some(selected) = &selected {
             report_exempt(map.field(), selected, siblings);
         }
         let routes = selected.as_ref().map(|selected| &*selected.routes);
-        per = map.require("per").and_then(|field| read_per(field, routes, context));
+        per = map
+            .require("per")
+            .and_then(|field| read_per(field, routes, context));
     }
     if matches!(kind, Kind::Limit | Kind::Pool) {
         absent = map.optional("absent", Absent::default(), |field| {
-            field.choice("a treatment of absent parts", &[("count", Absent::Count), ("skip", Absent::Skip)])
+            field.choice(
+                "a treatment of absent parts",
+                &[("count", Absent::Count), ("skip", Absent::Skip)],
+            )
         });
     }
-    ReadScope { kind, name, selected, per, absent, failure: Some(FailureMode::default()) }
+    ReadScope {
+        kind,
+        name,
+        selected,
+        per,
+        absent,
+        failure: Some(FailureMode::default()),
+    }
 }
 
 impl ReadScope {
@@ -120,7 +142,9 @@ impl ReadScope {
 
     /// The conditions on attributes; none if there is an error in them.
     pub(super) fn conditions(&self) -> &[Condition] {
-        self.selected.as_ref().map_or(&[], |selected| &selected.selector.attributes)
+        self.selected
+            .as_ref()
+            .map_or(&[], |selected| &selected.selector.attributes)
     }
 
     /// The parts of the key.
@@ -132,28 +156,51 @@ impl ReadScope {
     pub(super) fn finish(&mut self, map: &MapField<'_>) {
         if self.kind != Kind::Payload {
             self.failure = map.optional("failure", FailureMode::default(), |field| {
-                field.choice("a failure mode", &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)])
+                field.choice(
+                    "a failure mode",
+                    &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)],
+                )
             });
         }
         map.deny_unknown();
     }
 
-    /// The scope, if none of its keys has an error. `rule` is what its counters belong to besides its
-    /// name and key.
-    pub(super) fn build(self, rule: &str, siblings: &Siblings<'_>, attributes: &Attributes) -> Option<Scope> {
+    /// The scope, if none of its keys has an error. `rule` is what its counters belong to besides
+    /// its name and key.
+    pub(super) fn build(
+        self,
+        rule: &str,
+        siblings: &Siblings<'_>,
+        attributes: &Attributes,
+    ) -> Option<Scope> {
         let (name, per) = (self.name?, self.per?);
         let identity = match self.kind {
-            Kind::Limit | Kind::Pool | Kind::Seats => siblings.identity(&name, rule, &per, attributes),
+            Kind::Limit | Kind::Pool | Kind::Seats => {
+                siblings.identity(&name, rule, &per, attributes)
+            }
             Kind::Payload => Box::default(),
         };
         let selector = self.selected?.selector;
-        Some(Scope { name, identity, selector, per, absent: self.absent?, failure: self.failure? })
+        Some(Scope {
+            name,
+            identity,
+            selector,
+            per,
+            absent: self.absent?,
+            failure: self.failure?,
+        })
     }
 }
 
 impl Siblings<'_> {
     /// Policy, limit, rule and key; a NUL cannot be in a name.
-    fn identity(&self, name: &str, rule: &str, per: &[KeyPart], attributes: &Attributes) -> Box<[u8]> {
+    fn identity(
+        &self,
+        name: &str,
+        rule: &str,
+        per: &[KeyPart],
+        attributes: &Attributes,
+    ) -> Box<[u8]> {
         let mut identity = [self.policy.unwrap_or_default(), name, rule].join("\0");
         for part in per {
             let (mark, name) = match part {
@@ -172,7 +219,10 @@ fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
     let field = map.require("name")?;
     let name = field.name()?;
     if let Some(first) = context.take_name(name, &field.at) {
-        return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
+        return field.refuse(Reason::Duplicate {
+            value: Some(name.to_owned()),
+            first,
+        });
     }
     Some(name.into())
 }
@@ -183,10 +233,14 @@ fn read_name_or_default(map: &MapField<'_>, context: &mut Context) -> Option<Box
     let field = given.unwrap_or(*map.field());
     let name = given.map_or(Some(PAYLOAD_NAME_DEFAULT), |field| field.name())?;
     match (context.take_name(name, &field.at), given) {
-        (Some(first), Some(_)) => field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first }),
-        (Some(first), None) if first.ends_with("/name") => {
-            field.refuse(Reason::NameNeeded { default: PAYLOAD_NAME_DEFAULT, first })
-        }
+        (Some(first), Some(_)) => field.refuse(Reason::Duplicate {
+            value: Some(name.to_owned()),
+            first,
+        }),
+        (Some(first), None) if first.ends_with("/name") => field.refuse(Reason::NameNeeded {
+            default: PAYLOAD_NAME_DEFAULT,
+            first,
+        }),
         // It is free, or another payload limit without a name has it, whose own pointer that is.
         (None, _) | (Some(_), None) => Some(name.into()),
     }
@@ -194,30 +248,49 @@ fn read_name_or_default(map: &MapField<'_>, context: &mut Context) -> Option<Box
 
 /// Reports a scope all of whose requests are exempt.
 fn report_exempt(field: &Field<'_>, selected: &Selected, siblings: &Siblings<'_>) {
-    if let Some(by) = siblings.exempt.takes(selected.routes_or_those_of(siblings.tiers).into_iter()) {
+    if let Some(by) = siblings
+        .exempt
+        .takes(selected.routes_or_those_of(siblings.tiers).into_iter())
+    {
         field.error(Reason::NeverReached { by });
     }
 }
 
 /// The parts of the key; `routes` are the limit's own, `None` if they are not known.
-fn read_per(field: Field<'_>, routes: Option<&[Route]>, context: &mut Context) -> Option<Vec<KeyPart>> {
+fn read_per(
+    field: Field<'_>,
+    routes: Option<&[Route]>,
+    context: &mut Context,
+) -> Option<Vec<KeyPart>> {
     let nodes = field.list(PER_MAX)?;
     let mut seen = HashMap::new();
     let read = field.each(nodes, |field| {
         let name = field.string()?;
         if let Some(first) = seen.insert(name.to_owned(), field.at.to_string()) {
-            return field.refuse(Reason::Duplicate { value: Some(name.to_owned()), first });
+            return field.refuse(Reason::Duplicate {
+                value: Some(name.to_owned()),
+                first,
+            });
         }
-        let Some(routes) = routes else { return context.attributes.find(name).map(KeyPart::Attribute) };
+        let Some(routes) = routes else {
+            return context.attributes.find(name).map(KeyPart::Attribute);
+        };
         let captures = |route: &Route| route.captures().any(|capture| capture == name);
         if !routes.iter().any(captures) {
-            context.attributes.resolve(&field, name).map(KeyPart::Attribute)
+            context
+                .attributes
+                .resolve(&field, name)
+                .map(KeyPart::Attribute)
         } else if context.attributes.find(name).is_some() {
-            field.refuse(Reason::CaptureIsAttribute { name: name.to_owned() })
+            field.refuse(Reason::CaptureIsAttribute {
+                name: name.to_owned(),
+            })
         } else if routes.iter().all(captures) {
             Some(KeyPart::Capture(name.into()))
         } else {
-            field.refuse(Reason::NoCapture { name: name.to_owned() })
+            field.refuse(Reason::NoCapture {
+                name: name.to_owned(),
+            })
         }
     });
     (read.len() == nodes.len()).then_some(read)

@@ -28,10 +28,16 @@ pub(crate) const VALUES_MAX: usize = 1_000;
 pub(crate) const VALUE_BYTES_MAX: usize = 256;
 
 /// A list of routes, all of them added to the policy's table.
-pub(super) fn read_routes(field: Field<'_>, table: &mut RouteTableBuilder) -> Option<Vec<(Route, RouteId)>> {
+pub(super) fn read_routes(
+    field: Field<'_>,
+    table: &mut RouteTableBuilder,
+) -> Option<Vec<(Route, RouteId)>> {
     let nodes = field.non_empty_list(ROUTES_MAX)?;
     let read = field.each_unique(nodes, |field| {
-        let route = field.parsed(Route::parse, |value, error| Reason::BadRoute { value, error })?;
+        let route = field.parsed(Route::parse, |value, error| Reason::BadRoute {
+            value,
+            error,
+        })?;
         let id = table.add(route.clone());
         Some((route, id))
     });
@@ -43,30 +49,43 @@ pub(super) struct Selected {
     pub(super) selector: Selector,
     /// Its own routes.
     pub(super) routes: Vec<Route>,
-    /// Whether nothing in it has an error: without a condition that has one, it would seem to select
-    /// more requests.
+    /// Whether nothing in it has an error: without a condition that has one, it would seem to
+    /// select more requests.
     pub(super) is_sound: bool,
 }
 
 impl Selected {
     /// Selects all requests.
     pub(super) fn all() -> Self {
-        Self { selector: Selector::default(), routes: Vec::new(), is_sound: true }
+        Self {
+            selector: Selector::default(),
+            routes: Vec::new(),
+            is_sound: true,
+        }
     }
 
-    /// The routes of which each selected request matches one: its own, else those of its tiers. None if
-    /// any path is selected.
+    /// The routes of which each selected request matches one: its own, else those of its tiers.
+    /// None if any path is selected.
     pub(super) fn routes_or_those_of<'a>(&'a self, tiers: &'a ReadTiers) -> Vec<&'a Route> {
         if self.selector.routes.is_some() {
             return self.routes.iter().collect();
         }
-        let tiers = self.selector.tiers.iter().flatten().filter_map(|tier| tiers.get(*tier)?.as_ref());
+        let tiers = self
+            .selector
+            .tiers
+            .iter()
+            .flatten()
+            .filter_map(|tier| tiers.get(*tier)?.as_ref());
         tiers.flat_map(|read| &read.routes).collect()
     }
 }
 
 /// Reads a selector; `None` if its routes or tiers have an error.
-pub(super) fn read_selector(field: Field<'_>, all: &ReadTiers, context: &mut Context) -> Option<Selected> {
+pub(super) fn read_selector(
+    field: Field<'_>,
+    all: &ReadTiers,
+    context: &mut Context,
+) -> Option<Selected> {
     let errors_before = field.errors.count();
     let map = field.map("{ routes: [/v1/**] }")?;
     if map.is_empty() {
@@ -77,7 +96,9 @@ pub(super) fn read_selector(field: Field<'_>, all: &ReadTiers, context: &mut Con
         Some(field) => read_tiers(field, all).map(Some),
         None => Some(None),
     };
-    let routes = map.optional("routes", None, |field| read_routes(field, &mut context.routes).map(Some));
+    let routes = map.optional("routes", None, |field| {
+        read_routes(field, &mut context.routes).map(Some)
+    });
     let attributes = read_conditions(&map, context);
     let (routes, ids) = match routes? {
         Some(read) => {
@@ -89,22 +110,43 @@ pub(super) fn read_selector(field: Field<'_>, all: &ReadTiers, context: &mut Con
     let tiers = tiers?;
     if let (Some(tier), Some(ids_of_tiers)) = (tier, &tiers)
         && ids.is_some()
-        && !ids_of_tiers.iter().any(|id| tiers::meets(all, *id, &routes))
+        && !ids_of_tiers
+            .iter()
+            .any(|id| tiers::meets(all, *id, &routes))
     {
-        field.error(Reason::Contradiction { one: tier.at.to_string(), other: field.at.key("routes").to_string() });
+        field.error(Reason::Contradiction {
+            one: tier.at.to_string(),
+            other: field.at.key("routes").to_string(),
+        });
     }
     let is_sound = field.errors.count() == errors_before;
-    Some(Selected { selector: Selector { tiers, routes: ids, attributes }, routes, is_sound })
+    Some(Selected {
+        selector: Selector {
+            tiers,
+            routes: ids,
+            attributes,
+        },
+        routes,
+        is_sound,
+    })
 }
 
 /// One tier's name or a list of them, as their ids.
 fn read_tiers(field: Field<'_>, tiers: &ReadTiers) -> Option<Vec<TierId>> {
     let find = |field: &Field<'_>, name: &str| {
-        let named = |read: &Option<ReadTier>| read.as_ref().is_some_and(|read| *read.tier.name == *name);
-        let found = tiers.entries().find(|(_, read)| named(read)).map(|(id, _)| id);
+        let named =
+            |read: &Option<ReadTier>| read.as_ref().is_some_and(|read| *read.tier.name == *name);
+        let found = tiers
+            .entries()
+            .find(|(_, read)| named(read))
+            .map(|(id, _)| id);
         // A tier with an error is missing here; its own error says enough.
         if found.is_none() && tiers.iter().all(Option::is_some) {
-            let choices = tiers.iter().flatten().map(|read| read.tier.name.to_string()).collect();
+            let choices = tiers
+                .iter()
+                .flatten()
+                .map(|read| read.tier.name.to_string())
+                .collect();
             field.error(Reason::not_one_of(name, choices, "a tier"));
         }
         found
@@ -129,13 +171,18 @@ pub(super) fn read_conditions(map: &MapField<'_>, context: &mut Context) -> Vec<
     conditions
 }
 
-fn one_or_many<T: Clone + Ord>(field: Field<'_>, mut read: impl FnMut(Field<'_>) -> Option<T>) -> Option<Vec<T>> {
+fn one_or_many<T: Clone + Ord>(
+    field: Field<'_>,
+    mut read: impl FnMut(Field<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
     match &field.node.value {
         Value::List(_) => {
             let nodes = field.non_empty_list(VALUES_MAX)?;
             let read = field.each_unique(nodes, read);
             (read.len() == nodes.len()).then_some(read)
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => Some(vec![read(field)?]),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
+            Some(vec![read(field)?])
+        }
     }
 }

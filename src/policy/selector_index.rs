@@ -1,8 +1,8 @@
-//! Finds the selectors that may match a request, so that a request's cost depends on those, not on the
-//! size of the policy.
+//! Finds the selectors that may match a request, so that a request's cost depends on those, not on
+//! the size of the policy.
 //!
-//! A selector is in one node for each combination of a route, a tier and a value of each attribute that
-//! it names. A request visits the nodes that its own terms lead to:
+//! A selector is in one node for each combination of a route, a tier and a value of each attribute
+//! that it names. A request visits the nodes that its own terms lead to:
 //!
 //! ```text
 //!   root ─┬─ route 7 ───── tier 2 ─── org: acme ─▶ 3
@@ -12,9 +12,10 @@
 //!         └──────────────────────────────────────▶ 2, 9
 //! ```
 //!
-//! Lists multiply: a thousand routes and a thousand values would be a million nodes. So a selector is in
-//! at most `NODES_PER_TERM` nodes for each term. If that is not enough, it is indexed by the terms that
-//! few other selectors name, and the caller of [`SelectorIndex::find`] compares the rest.
+//! Lists multiply: a thousand routes and a thousand values would be a million nodes. So a selector
+//! is in at most `NODES_PER_TERM` nodes for each term. If that is not enough, it is indexed by the
+//! terms that few other selectors name, and the caller of [`SelectorIndex::find`] compares the
+//! rest.
 
 #[cfg(test)]
 mod tests;
@@ -81,17 +82,28 @@ const NODES_PER_TERM: usize = 4;
 impl SelectorIndex {
     /// Indexes selectors, which are in the order of their ids.
     pub(super) fn of<'s>(selectors: impl Iterator<Item = (SelectorId, &'s Selector)>) -> Self {
-        let selectors: Vec<_> = selectors.map(|(id, selector)| (id, selector, conditions(selector))).collect();
+        let selectors: Vec<_> = selectors
+            .map(|(id, selector)| (id, selector, conditions(selector)))
+            .collect();
         let mut frequencies: BTreeMap<Term<'s>, usize> = BTreeMap::new();
-        for term in selectors.iter().flat_map(|(.., conditions)| conditions).flatten() {
+        for term in selectors
+            .iter()
+            .flat_map(|(.., conditions)| conditions)
+            .flatten()
+        {
             let frequency = frequencies.entry(*term).or_default();
             *frequency = frequency.saturating_add(1);
         }
         let mut index = Self::default();
         for (id, selector, conditions) in selectors {
-            let conditions = affordable(conditions, |term| frequencies.get(term).copied().unwrap_or_default());
+            let conditions = affordable(conditions, |term| {
+                frequencies.get(term).copied().unwrap_or_default()
+            });
             index.root.put(&conditions, id);
-            let is_indexed = conditions.iter().flatten().any(|term| matches!(term, Term::Route(_)));
+            let is_indexed = conditions
+                .iter()
+                .flatten()
+                .any(|term| matches!(term, Term::Route(_)));
             if let Some(routes) = &selector.routes
                 && !is_indexed
             {
@@ -103,8 +115,8 @@ impl SelectorIndex {
         index
     }
 
-    /// Fills `found` with the selectors that may match, each once and in order: all that match, and of
-    /// those with routes only such of which one matches. `value` is what the caller has.
+    /// Fills `found` with the selectors that may match, each once and in order: all that match, and
+    /// of those with routes only such of which one matches. `value` is what the caller has.
     pub fn find<'v>(
         &self,
         tier: Option<TierId>,
@@ -146,10 +158,16 @@ impl Node {
 
     /// The node that `term` leads to from here, made if it is new.
     fn under(&mut self, term: Term<'_>) -> Option<&mut Self> {
-        if self.branches.iter_mut().all(|branch| branch.under(term).is_none()) {
+        if self
+            .branches
+            .iter_mut()
+            .all(|branch| branch.under(term).is_none())
+        {
             self.branches.push(Branch::of(term));
         }
-        self.branches.iter_mut().find_map(|branch| branch.under(term))
+        self.branches
+            .iter_mut()
+            .find_map(|branch| branch.under(term))
     }
 
     fn find<'v>(
@@ -212,19 +230,33 @@ impl Branch {
 
 /// The conditions of a selector: one term of each must match.
 fn conditions(selector: &Selector) -> Vec<Vec<Term<'_>>> {
-    let routes = selector.routes.iter().map(|ids| ids.iter().copied().map(Term::Route).collect());
-    let tiers = selector.tiers.iter().map(|tiers| tiers.iter().copied().map(Term::Tier).collect());
-    let attributes = selector
-        .attributes
+    let routes = selector
+        .routes
         .iter()
-        .map(|(attribute, values)| values.iter().map(|value| Term::Value(*attribute, value)).collect());
+        .map(|ids| ids.iter().copied().map(Term::Route).collect());
+    let tiers = selector
+        .tiers
+        .iter()
+        .map(|tiers| tiers.iter().copied().map(Term::Tier).collect());
+    let attributes = selector.attributes.iter().map(|(attribute, values)| {
+        values
+            .iter()
+            .map(|value| Term::Value(*attribute, value))
+            .collect()
+    });
     routes.chain(tiers).chain(attributes).collect()
 }
 
 /// The conditions that a selector is indexed by: first those whose terms few selectors name, as
 /// `frequency` counts them, then others while its nodes last. At least one if there are any.
-fn affordable<'s>(mut conditions: Vec<Vec<Term<'s>>>, frequency: impl Fn(&Term<'s>) -> usize) -> Vec<Vec<Term<'s>>> {
-    let terms = conditions.iter().map(Vec::len).fold(0, usize::saturating_add);
+fn affordable<'s>(
+    mut conditions: Vec<Vec<Term<'s>>>,
+    frequency: impl Fn(&Term<'s>) -> usize,
+) -> Vec<Vec<Term<'s>>> {
+    let terms = conditions
+        .iter()
+        .map(Vec::len)
+        .fold(0, usize::saturating_add);
     let nodes_max = terms.saturating_mul(NODES_PER_TERM);
     conditions.sort_by_cached_key(|condition| condition.iter().map(&frequency).max());
     let mut nodes: usize = 1;

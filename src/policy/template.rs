@@ -25,8 +25,15 @@ impl Placeholder {
     /// What can be said of a request over a limit.
     pub const REFUSED: [Self; 3] = [Self::TraceId, Self::RetryAfter, Self::Limit];
     /// What can be said of a payload that is refused.
-    pub const PAYLOAD: [Self; 7] =
-        [Self::TraceId, Self::Limit, Self::Status, Self::Title, Self::Reason, Self::Max, Self::Detail];
+    pub const PAYLOAD: [Self; 7] = [
+        Self::TraceId,
+        Self::Limit,
+        Self::Status,
+        Self::Title,
+        Self::Reason,
+        Self::Max,
+        Self::Detail,
+    ];
 
     /// The word between the braces.
     #[must_use]
@@ -91,7 +98,11 @@ impl Template {
         literal.push_str(rest);
         parts.push(Part::Text(literal.into()));
         parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
-        if unknown.is_empty() { Ok(Self { parts }) } else { Err(unknown) }
+        if unknown.is_empty() {
+            Ok(Self { parts })
+        } else {
+            Err(unknown)
+        }
     }
 
     /// The text with every place filled in by `fill`.
@@ -100,7 +111,8 @@ impl Template {
             Part::Text(literal) => literal.len(),
             Part::Fill(_) => FILL_BYTES_USUAL,
         };
-        let mut text = String::with_capacity(self.parts.iter().map(size).fold(0, usize::saturating_add));
+        let mut text =
+            String::with_capacity(self.parts.iter().map(size).fold(0, usize::saturating_add));
         for part in &self.parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),
@@ -112,11 +124,17 @@ impl Template {
 }
 
 fn is_word(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    !word.is_empty()
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 fn find(word: &str, known: &[Placeholder]) -> Option<Placeholder> {
-    known.iter().find(|placeholder| placeholder.name() == word).copied()
+    known
+        .iter()
+        .find(|placeholder| placeholder.name() == word)
+        .copied()
 }
 
 #[cfg(test)]
@@ -143,7 +161,13 @@ mod tests {
     #[test]
     fn every_unknown_placeholder_is_named() {
         let unknown = |text, known: &[Placeholder]| Template::parse(text, known).unwrap_err();
-        assert_eq!(unknown("{trace} {limit} {name}", &Placeholder::REFUSED), ["{trace}", "{name}"]);
-        assert_eq!(unknown("{trace_id} {limit}", &[Placeholder::TraceId]), ["{limit}"]);
+        assert_eq!(
+            unknown("{trace} {limit} {name}", &Placeholder::REFUSED),
+            ["{trace}", "{name}"]
+        );
+        assert_eq!(
+            unknown("{trace_id} {limit}", &[Placeholder::TraceId]),
+            ["{limit}"]
+        );
     }
 }

@@ -68,9 +68,16 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
     }
 
     /// Takes over a pool's limits. Additional slots are granted at the next tick.
-    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, limits: Pool) -> Rc<LivePool> {
+    pub(super) fn reconfigure(
+        &mut self,
+        identity: &[u8],
+        keys: &KeyMaker,
+        limits: Pool,
+    ) -> Rc<LivePool> {
         let (pool, has_more) = self.pools.reconfigure(identity, keys, limits);
-        let waits = |local: &LocalState| has_more && Rc::ptr_eq(&local.pool, &pool) && !local.waiting.is_empty();
+        let waits = |local: &LocalState| {
+            has_more && Rc::ptr_eq(&local.pool, &pool) && !local.waiting.is_empty()
+        };
         for (key, _) in self.states.iter().filter(|(_, local)| waits(local)) {
             self.dirty.insert(*key);
         }
@@ -122,8 +129,14 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
     ) -> Result<(Entry, u32), Fault> {
         let number = self.ticket;
         self.ticket = number.wrapping_add(1);
-        let mut local = self.states.remove(&key).unwrap_or_else(|| LocalState::new(Rc::clone(pool)));
-        let change = Change { arrival: Some(number), expired: &[] };
+        let mut local = self
+            .states
+            .remove(&key)
+            .unwrap_or_else(|| LocalState::new(Rc::clone(pool)));
+        let change = Change {
+            arrival: Some(number),
+            expired: &[],
+        };
         let reconciled = self.sync(key, &mut local, &change, uptime);
         let entry = reconciled.and_then(|reconciled| {
             invariant(reconciled.entry, "a stream that asks has an answer").ok_or(Fault::Invariant)
@@ -149,7 +162,9 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
 
     /// Withdraws a ticket of `key`, or releases its slot if it has been granted meanwhile.
     pub(super) fn abandon(&mut self, key: Key, number: u32, uptime: Span) {
-        let Some(local) = self.states.get_mut(&key) else { return };
+        let Some(local) = self.states.get_mut(&key) else {
+            return;
+        };
         if local.waiting.remove(number).is_none() {
             local.held = local.held.saturating_sub(1);
         }
@@ -159,14 +174,28 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
     /// Removes tickets that waited too long from the queue of `key`. Returns those that it removed:
     /// the others were granted just in time. If the host fails, all count as removed.
     pub(super) fn expire(&mut self, key: Key, numbers: &[u32], uptime: Span) -> Vec<u32> {
-        let Some(mut local) = self.states.remove(&key) else { return Vec::new() };
-        let synced = self.sync(key, &mut local, &Change { arrival: None, expired: numbers }, uptime);
+        let Some(mut local) = self.states.remove(&key) else {
+            return Vec::new();
+        };
+        let synced = self.sync(
+            key,
+            &mut local,
+            &Change {
+                arrival: None,
+                expired: numbers,
+            },
+            uptime,
+        );
         let expired = match synced {
             Ok(reconciled) => reconciled.expired,
             Err(fault) => {
                 self.record_fault(fault);
                 self.dirty.insert(key);
-                numbers.iter().copied().filter(|number| local.waiting.contains(*number)).collect()
+                numbers
+                    .iter()
+                    .copied()
+                    .filter(|number| local.waiting.contains(*number))
+                    .collect()
             }
         };
         local.waiting.remove_all(&expired);
@@ -200,8 +229,17 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         if let Err(fault) = last_heartbeat.and_then(|()| self.listen(root, uptime)) {
             self.record_fault(fault);
         }
-        let a_turn = self.waiting.len().div_ceil(TICKS_A_ROUND).min(ROUNDS_A_TICK);
-        for key in self.dirty.next(FLUSHES_A_TICK).into_iter().chain(self.waiting.next(a_turn)) {
+        let a_turn = self
+            .waiting
+            .len()
+            .div_ceil(TICKS_A_ROUND)
+            .min(ROUNDS_A_TICK);
+        for key in self
+            .dirty
+            .next(FLUSHES_A_TICK)
+            .into_iter()
+            .chain(self.waiting.next(a_turn))
+        {
             self.flush(key, uptime);
         }
         if let Err(fault) = self.reaper.step(&self.host, &mut self.membership) {
@@ -236,7 +274,8 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         }
     }
 
-    /// Reconciles this worker's part of `key` with shared data. Nothing is written if nothing changed.
+    /// Reconciles this worker's part of `key` with shared data. Nothing is written if nothing
+    /// changed.
     fn sync(
         &mut self,
         key: Key,
@@ -248,7 +287,10 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
             if self.membership.may_be_evicted(uptime) {
                 self.heartbeat(uptime)?;
             }
-            let me = invariant(self.membership.me(), "a heartbeat makes this worker a member");
+            let me = invariant(
+                self.membership.me(),
+                "a heartbeat makes this worker a member",
+            );
             let me = me.ok_or(Fault::Invariant)?;
             let reconciled = reconcile_page(&self.host, key, local, me, change)?;
             if reconciled.was_evicted {
@@ -310,5 +352,8 @@ pub(super) fn message(key: Key) -> [u8; 12] {
 pub(super) fn key_of(message: &[u8]) -> Option<Key> {
     let (page, rest) = message.split_first_chunk()?;
     let (fingerprint, _) = rest.split_first_chunk()?;
-    Some(Key { page: u32::from_le_bytes(*page), fingerprint: u64::from_le_bytes(*fingerprint) })
+    Some(Key {
+        page: u32::from_le_bytes(*page),
+        fingerprint: u64::from_le_bytes(*fingerprint),
+    })
 }

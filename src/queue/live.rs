@@ -6,7 +6,8 @@ use std::rc::{Rc, Weak};
 use crate::limit::pool::Pool;
 use crate::store::key::{KeyMaker, PartialKey};
 
-/// A pool, known by its identity. Streams of old policies hold the same pool as those of the newest.
+/// A pool, known by its identity. Streams of old policies hold the same pool as those of the
+/// newest.
 #[derive(Debug)]
 pub struct LivePool {
     identity: Vec<u8>,
@@ -34,15 +35,30 @@ impl LivePool {
 }
 
 impl LivePools {
-    /// Gives the pool of this identity new limits. Returns it, and whether it has more slots than before.
-    pub(super) fn reconfigure(&mut self, identity: &[u8], keys: &KeyMaker, limits: Pool) -> (Rc<LivePool>, bool) {
+    /// Gives the pool of this identity new limits. Returns it, and whether it has more slots than
+    /// before.
+    pub(super) fn reconfigure(
+        &mut self,
+        identity: &[u8],
+        keys: &KeyMaker,
+        limits: Pool,
+    ) -> (Rc<LivePool>, bool) {
         self.pools.retain(|pool| pool.strong_count() > 0);
-        if let Some(pool) = self.pools.iter().filter_map(Weak::upgrade).find(|pool| pool.identity == identity) {
+        if let Some(pool) = self
+            .pools
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|pool| pool.identity == identity)
+        {
             let before = pool.limits.replace(limits);
             return (pool, limits.slots() > before.slots());
         }
         let prefix = keys.partition(identity);
-        let pool = Rc::new(LivePool { identity: identity.to_vec(), prefix, limits: Cell::new(limits) });
+        let pool = Rc::new(LivePool {
+            identity: identity.to_vec(),
+            prefix,
+            limits: Cell::new(limits),
+        });
         self.pools.push(Rc::downgrade(&pool));
         (pool, false)
     }

@@ -60,7 +60,12 @@ pub(super) struct Reconciled {
 
 impl LocalState {
     pub(super) fn new(pool: Rc<LivePool>) -> Self {
-        Self { pool, held: 0, waiting: Waiting::default(), published_as: None }
+        Self {
+            pool,
+            held: 0,
+            waiting: Waiting::default(),
+            published_as: None,
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -70,7 +75,12 @@ impl LocalState {
     /// Writes this worker's part into `state`, grants the tickets that fit, and then answers the
     /// stream that asks. The local state does not change: if `state` cannot be stored, the next one
     /// is reconciled again.
-    pub(super) fn reconcile(&self, state: &mut State, me: WorkerId, change: &Change<'_>) -> Reconciled {
+    pub(super) fn reconcile(
+        &self,
+        state: &mut State,
+        me: WorkerId,
+        change: &Change<'_>,
+    ) -> Reconciled {
         let mut reconciled = Reconciled::default();
         let is_known = self.published_as == Some(me);
         // Mostly the tickets have not changed, which one pass over them finds out.
@@ -94,14 +104,22 @@ impl LocalState {
                 reconciled.notify.insert(head.worker);
             }
         }
-        reconciled.entry = change.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
+        reconciled.entry = change
+            .arrival
+            .map(|number| pool.enter(state, Ticket { worker: me, number }));
         reconciled.has_written |= matches!(reconciled.entry, Some(Entry::Admit | Entry::Wait));
         reconciled.more = !state.waiting.is_empty() && pool.free(state) > 0;
         reconciled
     }
 
     /// Finds out which tickets of this worker were granted, and writes those that still wait.
-    fn reconcile_tickets(&self, state: &mut State, me: WorkerId, change: &Change<'_>, reconciled: &mut Reconciled) {
+    fn reconcile_tickets(
+        &self,
+        state: &mut State,
+        me: WorkerId,
+        change: &Change<'_>,
+        reconciled: &mut Reconciled,
+    ) {
         let is_known = self.published_as == Some(me);
         let mut placed: Vec<u32> = state.tickets_of(me).collect();
         // They ascend in the order of their arrival, unless the numbers have wrapped around.
@@ -111,7 +129,9 @@ impl LocalState {
         let mut gone = Vec::new();
         let before = state.waiting.len();
         for number in self.waiting.numbers() {
-            gone.extend(std::iter::from_fn(|| placed.next_if(|placed| *placed < number)));
+            gone.extend(std::iter::from_fn(|| {
+                placed.next_if(|placed| *placed < number)
+            }));
             let is_placed = placed.next_if_eq(&number).is_some();
             match (is_placed, change.expired.contains(&number)) {
                 (false, _) if is_known => reconciled.granted.push(number),
@@ -128,7 +148,9 @@ impl LocalState {
         gone.extend(placed);
         reconciled.has_written |= state.waiting.len() > before || !gone.is_empty();
         if !gone.is_empty() {
-            state.waiting.retain(|ticket| ticket.worker != me || gone.binary_search(&ticket.number).is_err());
+            state.waiting.retain(|ticket| {
+                ticket.worker != me || gone.binary_search(&ticket.number).is_err()
+            });
         }
     }
 }
@@ -148,7 +170,12 @@ mod tests {
     use crate::store::key::KeyMaker;
 
     /// The same as [`LocalState::reconcile`], with sets of tickets.
-    fn reconcile_by_sets(local: &LocalState, state: &mut State, me: WorkerId, change: &Change<'_>) -> Reconciled {
+    fn reconcile_by_sets(
+        local: &LocalState,
+        state: &mut State,
+        me: WorkerId,
+        change: &Change<'_>,
+    ) -> Reconciled {
         let mut reconciled = Reconciled::default();
         let placed: BTreeSet<u32> = state.tickets_of(me).collect();
         let waiting: BTreeSet<u32> = local.waiting.numbers().collect();
@@ -162,7 +189,9 @@ mod tests {
             }
         }
         let stays = |number: &u32| waiting.contains(number) && !reconciled.expired.contains(number);
-        state.waiting.retain(|ticket| ticket.worker != me || stays(&ticket.number));
+        state
+            .waiting
+            .retain(|ticket| ticket.worker != me || stays(&ticket.number));
         let held = local.held + u32::try_from(reconciled.granted.len()).unwrap();
         reconciled.was_evicted = is_known && state.leases_of(me) < held;
         state.set_leases(me, held);
@@ -174,7 +203,9 @@ mod tests {
                 reconciled.notify.insert(head.worker);
             }
         }
-        reconciled.entry = change.arrival.map(|number| pool.enter(state, Ticket { worker: me, number }));
+        reconciled.entry = change
+            .arrival
+            .map(|number| pool.enter(state, Ticket { worker: me, number }));
         reconciled.more = pool.free(state) > 0 && !state.waiting.is_empty();
         reconciled
     }
@@ -184,13 +215,22 @@ mod tests {
         let leases = proptest::collection::btree_map(0..3_u32, 1..4_u32, 0..3);
         let waiting = proptest::collection::vec((0..3_u32, 0..9_u32), 0..9);
         (leases, waiting, proptest::bool::ANY).prop_map(|(leases, waiting, in_order)| {
-            let lease = |(worker, count)| Lease { worker: WorkerId(worker), count };
-            let ticket = |(worker, number)| Ticket { worker: WorkerId(worker), number };
+            let lease = |(worker, count)| Lease {
+                worker: WorkerId(worker),
+                count,
+            };
+            let ticket = |(worker, number)| Ticket {
+                worker: WorkerId(worker),
+                number,
+            };
             let mut waiting: Vec<Ticket> = waiting.into_iter().map(ticket).collect();
             if in_order {
                 waiting.sort_by_key(|ticket| ticket.number);
             }
-            State { leases: BTreeMap::into_iter(leases).map(lease).collect(), waiting }
+            State {
+                leases: BTreeMap::into_iter(leases).map(lease).collect(),
+                waiting,
+            }
         })
     }
 

@@ -69,16 +69,20 @@ impl MemberList {
         if !rest.is_empty() {
             return Err(Fault::BadRecord);
         }
-        let member = |[w0, w1, w2, w3, p0, p1, b0, b1, b2, b3, q0, q1, q2, q3]: &[u8; MEMBER_BYTES]| {
-            let queue = u32::from_le_bytes([*q0, *q1, *q2, *q3]);
-            Member {
-                worker: WorkerId(u32::from_le_bytes([*w0, *w1, *w2, *w3])),
-                index: u16::from_le_bytes([*p0, *p1]),
-                heartbeat: u32::from_le_bytes([*b0, *b1, *b2, *b3]),
-                queue: (queue != NO_QUEUE).then_some(QueueToken(queue)),
-            }
-        };
-        Ok(Self { next: u32::from_le_bytes(*next), members: members.iter().map(member).collect() })
+        let member =
+            |[w0, w1, w2, w3, p0, p1, b0, b1, b2, b3, q0, q1, q2, q3]: &[u8; MEMBER_BYTES]| {
+                let queue = u32::from_le_bytes([*q0, *q1, *q2, *q3]);
+                Member {
+                    worker: WorkerId(u32::from_le_bytes([*w0, *w1, *w2, *w3])),
+                    index: u16::from_le_bytes([*p0, *p1]),
+                    heartbeat: u32::from_le_bytes([*b0, *b1, *b2, *b3]),
+                    queue: (queue != NO_QUEUE).then_some(QueueToken(queue)),
+                }
+            };
+        Ok(Self {
+            next: u32::from_le_bytes(*next),
+            members: members.iter().map(member).collect(),
+        })
     }
 
     /// The list as it is stored.
@@ -102,7 +106,9 @@ impl MemberList {
 
     /// As [`Self::find`], to change the member.
     pub fn find_mut(&mut self, worker: WorkerId) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.worker == worker)
+        self.members
+            .iter_mut()
+            .find(|member| member.worker == worker)
     }
 
     /// Adds a member, with the index `preferred` if that is free.
@@ -111,8 +117,16 @@ impl MemberList {
     /// [`Fault::Full`] if there are [`MEMBERS_MAX`] members.
     pub fn join(&mut self, preferred: Option<u16>) -> Result<Member, Fault> {
         let is_free = |index: &u16| self.members.iter().all(|member| member.index != *index);
-        let index = preferred.filter(is_free).or_else(|| (0..MEMBERS_MAX).find(is_free)).ok_or(Fault::Full)?;
-        let member = Member { worker: WorkerId(self.next), index, heartbeat: 0, queue: None };
+        let index = preferred
+            .filter(is_free)
+            .or_else(|| (0..MEMBERS_MAX).find(is_free))
+            .ok_or(Fault::Full)?;
+        let member = Member {
+            worker: WorkerId(self.next),
+            index,
+            heartbeat: 0,
+            queue: None,
+        };
         self.next = self.next.wrapping_add(1);
         self.members.push(member);
         Ok(member)
@@ -130,24 +144,32 @@ impl FailureDetector {
     pub fn observe(&self, members: &MemberList) -> Self {
         let look = |member: &Member| {
             let missed = match self.seen.get(&member.worker) {
-                Some((heartbeat, missed)) if *heartbeat == member.heartbeat => missed.saturating_add(1),
+                Some((heartbeat, missed)) if *heartbeat == member.heartbeat => {
+                    missed.saturating_add(1)
+                }
                 Some(_) | None => 0,
             };
             (member.worker, (member.heartbeat, missed))
         };
-        Self { seen: members.members.iter().map(look).collect() }
+        Self {
+            seen: members.members.iter().map(look).collect(),
+        }
     }
 
     /// Whether `worker` has missed too many heartbeats.
     #[must_use]
     pub fn is_dead(&self, worker: WorkerId) -> bool {
-        self.seen.get(&worker).is_some_and(|(_, missed)| *missed >= HEARTBEATS_MISSED_MAX)
+        self.seen
+            .get(&worker)
+            .is_some_and(|(_, missed)| *missed >= HEARTBEATS_MISSED_MAX)
     }
 
     /// Whether a member that was observed is no longer in `members`.
     #[must_use]
     pub fn has_lost_members(&self, members: &MemberList) -> bool {
-        self.seen.keys().any(|worker| members.find(*worker).is_none())
+        self.seen
+            .keys()
+            .any(|worker| members.find(*worker).is_none())
     }
 }
 
@@ -162,7 +184,10 @@ mod tests {
         let second = members.join(None).unwrap();
         members.find_mut(second.worker).unwrap().queue = Some(QueueToken(7));
         members = MemberList::read(&members.bytes()).unwrap();
-        assert_eq!(members.find(second.worker).unwrap().queue, Some(QueueToken(7)));
+        assert_eq!(
+            members.find(second.worker).unwrap().queue,
+            Some(QueueToken(7))
+        );
         members.remove(|worker| worker == first.worker);
         let third = members.join(Some(second.index)).unwrap();
         assert_eq!((third.index, first.index), (0, 0));
@@ -175,7 +200,10 @@ mod tests {
     #[test]
     fn a_member_without_a_heartbeat_for_five_of_another_is_dead() {
         let mut members = MemberList::default();
-        let (dead, slow) = (members.join(None).unwrap().worker, members.join(None).unwrap().worker);
+        let (dead, slow) = (
+            members.join(None).unwrap().worker,
+            members.join(None).unwrap().worker,
+        );
         let mut detector = FailureDetector::default();
         for count in 0..=12 {
             assert!(!detector.is_dead(dead), "at {count}");
@@ -188,9 +216,16 @@ mod tests {
             detector = detector.observe(&members);
         }
         detector = detector.observe(&members);
-        assert!(detector.is_dead(dead) && !detector.is_dead(slow) && !detector.has_lost_members(&members));
+        assert!(
+            detector.is_dead(dead)
+                && !detector.is_dead(slow)
+                && !detector.has_lost_members(&members)
+        );
         members.remove(|worker| detector.is_dead(worker));
-        assert!(detector.has_lost_members(&members) && !detector.observe(&members).has_lost_members(&members));
+        assert!(
+            detector.has_lost_members(&members)
+                && !detector.observe(&members).has_lost_members(&members)
+        );
     }
 
     #[test]

@@ -72,19 +72,39 @@ impl Membership {
         self.is_fenced = true;
     }
 
-    /// Counts up this worker's heartbeat, and evicts the members that are dead. Joins if this worker
-    /// is not on the member list.
-    pub(super) fn heartbeat<H: SharedData>(&mut self, host: &H, uptime: Span) -> Result<Heartbeat, Fault> {
+    /// Counts up this worker's heartbeat, and evicts the members that are dead. Joins if this
+    /// worker is not on the member list.
+    pub(super) fn heartbeat<H: SharedData>(
+        &mut self,
+        host: &H,
+        uptime: Span,
+    ) -> Result<Heartbeat, Fault> {
         // Observations are one interval apart, however often this worker's heartbeat is due.
-        let observes = self.last_observation.is_none_or(|last| uptime >= last.plus(HEARTBEAT_INTERVAL));
+        let observes = self
+            .last_observation
+            .is_none_or(|last| uptime >= last.plus(HEARTBEAT_INTERVAL));
         let updated = SharedCell::new(host, &member_list::KEY).update(|bytes| {
             let mut members = MemberList::read(&bytes)?;
-            let detector = if observes { self.detector.observe(&members) } else { self.detector.clone() };
+            let detector = if observes {
+                self.detector.observe(&members)
+            } else {
+                self.detector.clone()
+            };
             let me = self.me;
-            members.remove(|worker| if Some(worker) == me { self.is_fenced } else { detector.is_dead(worker) });
-            let has_lost = detector.has_lost_members(&members) || self.detector.has_lost_members(&members);
+            members.remove(|worker| {
+                if Some(worker) == me {
+                    self.is_fenced
+                } else {
+                    detector.is_dead(worker)
+                }
+            });
+            let has_lost =
+                detector.has_lost_members(&members) || self.detector.has_lost_members(&members);
             let joined = self.publish(&mut members)?;
-            Ok(Update::Store(members.bytes(), (detector, members, joined, has_lost)))
+            Ok(Update::Store(
+                members.bytes(),
+                (detector, members, joined, has_lost),
+            ))
         });
         let (detector, members, joined, has_lost) = updated?.result;
         if observes {
@@ -110,7 +130,10 @@ impl Membership {
         }
         let joined = members.join(self.index)?;
         // A worker that was evicted and gets its old index has its queue already.
-        if let Some(member) = members.find_mut(joined.worker).filter(|_| self.index == Some(joined.index)) {
+        if let Some(member) = members
+            .find_mut(joined.worker)
+            .filter(|_| self.index == Some(joined.index))
+        {
             member.queue = self.queue;
         }
         Ok(Some(joined))
@@ -127,7 +150,10 @@ impl Membership {
     /// others cannot know of the queue yet. A worker without an index has no queue, or two workers
     /// could listen to one.
     pub(super) fn listen<H: SharedQueue>(&mut self, host: &H, root: RootId) -> Result<bool, Fault> {
-        let Some(index) = self.index.filter(|_| self.listener.is_none_or(|listener| root > listener)) else {
+        let Some(index) = self
+            .index
+            .filter(|_| self.listener.is_none_or(|listener| root > listener))
+        else {
             return Ok(false);
         };
         let [low, high] = index.to_le_bytes();
@@ -163,8 +189,8 @@ impl Membership {
         self.members.find(worker).is_some()
     }
 
-    /// Reads the member list. A worker that has written before and is not on it is dead for ever: it
-    /// joins before it writes, and never returns under its number.
+    /// Reads the member list. A worker that has written before and is not on it is dead for ever:
+    /// it joins before it writes, and never returns under its number.
     pub(super) fn refresh<H: SharedData>(&mut self, host: &H) -> Result<(), Fault> {
         let (bytes, _) = host.read(&member_list::KEY)?;
         self.members = MemberList::read(&bytes)?;

@@ -4,8 +4,8 @@
 //!   record   leases 2 ┊ waiting 2 ┊ (worker 4, count 4) … ┊ (worker 4, number 4) …
 //! ```
 //!
-//! A key without requests in flight and without a queue has no record, so the records are bounded by
-//! the open streams. The bytes of one page are bounded all the same.
+//! A key without requests in flight and without a queue has no record, so the records are bounded
+//! by the open streams. The bytes of one page are bounded all the same.
 
 use std::collections::BTreeSet;
 
@@ -50,17 +50,32 @@ impl Record for State {
 
     fn length(bytes: &[u8]) -> Option<usize> {
         let Lists { leases, waiting } = Lists::read(bytes)?;
-        Some(HEAD_BYTES.saturating_add(leases.len()).saturating_add(waiting.len()))
+        Some(
+            HEAD_BYTES
+                .saturating_add(leases.len())
+                .saturating_add(waiting.len()),
+        )
     }
 
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let count = |length: usize| u16::try_from(length).map(u16::to_le_bytes).map_err(|_| Fault::Full);
+        let count = |length: usize| {
+            u16::try_from(length)
+                .map(u16::to_le_bytes)
+                .map_err(|_| Fault::Full)
+        };
         let entries = self.leases.len().saturating_add(self.waiting.len());
-        out.reserve(entries.saturating_mul(ENTRY_BYTES).saturating_add(HEAD_BYTES));
+        out.reserve(
+            entries
+                .saturating_mul(ENTRY_BYTES)
+                .saturating_add(HEAD_BYTES),
+        );
         out.extend_from_slice(&count(self.leases.len())?);
         out.extend_from_slice(&count(self.waiting.len())?);
         let leases = self.leases.iter().map(|lease| (lease.worker, lease.count));
-        let waiting = self.waiting.iter().map(|ticket| (ticket.worker, ticket.number));
+        let waiting = self
+            .waiting
+            .iter()
+            .map(|ticket| (ticket.worker, ticket.number));
         for (WorkerId(worker), number) in leases.chain(waiting) {
             out.extend_from_slice(&worker.to_le_bytes());
             out.extend_from_slice(&number.to_le_bytes());
@@ -70,9 +85,18 @@ impl Record for State {
 
     fn decode(record: &[u8]) -> Result<Self, Fault> {
         let Lists { leases, waiting } = Lists::read(record).ok_or(Fault::BadRecord)?;
-        let leases = pairs(leases).map(|(worker, count)| Lease { worker: WorkerId(worker), count });
-        let waiting = pairs(waiting).map(|(worker, number)| Ticket { worker: WorkerId(worker), number });
-        Ok(Self { leases: leases.collect(), waiting: waiting.collect() })
+        let leases = pairs(leases).map(|(worker, count)| Lease {
+            worker: WorkerId(worker),
+            count,
+        });
+        let waiting = pairs(waiting).map(|(worker, number)| Ticket {
+            worker: WorkerId(worker),
+            number,
+        });
+        Ok(Self {
+            leases: leases.collect(),
+            waiting: waiting.collect(),
+        })
     }
 }
 
@@ -102,7 +126,11 @@ impl PoolPage {
         let mut workers = BTreeSet::new();
         for slice in &mut records {
             let Lists { leases, waiting } = Lists::read(slice.record).ok_or(Fault::BadRecord)?;
-            workers.extend(pairs(leases).chain(pairs(waiting)).map(|(worker, _)| WorkerId(worker)));
+            workers.extend(
+                pairs(leases)
+                    .chain(pairs(waiting))
+                    .map(|(worker, _)| WorkerId(worker)),
+            );
         }
         records.finish().map(|()| workers)
     }
@@ -136,7 +164,10 @@ pub fn key(number: u32) -> [u8; 8] {
 fn pairs(bytes: &[u8]) -> impl Iterator<Item = (u32, u32)> {
     let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
     entries.iter().map(|[w0, w1, w2, w3, n0, n1, n2, n3]| {
-        (u32::from_le_bytes([*w0, *w1, *w2, *w3]), u32::from_le_bytes([*n0, *n1, *n2, *n3]))
+        (
+            u32::from_le_bytes([*w0, *w1, *w2, *w3]),
+            u32::from_le_bytes([*n0, *n1, *n2, *n3]),
+        )
     })
 }
 
@@ -152,8 +183,20 @@ mod tests {
     fn states() -> impl Strategy<Value = State> {
         let entries = || proptest::collection::vec((0..5_u32, 1..9_u32), 0..6);
         (entries(), entries()).prop_map(|(leases, waiting)| State {
-            leases: leases.into_iter().map(|(worker, count)| Lease { worker: WorkerId(worker), count }).collect(),
-            waiting: waiting.into_iter().map(|(worker, number)| Ticket { worker: WorkerId(worker), number }).collect(),
+            leases: leases
+                .into_iter()
+                .map(|(worker, count)| Lease {
+                    worker: WorkerId(worker),
+                    count,
+                })
+                .collect(),
+            waiting: waiting
+                .into_iter()
+                .map(|(worker, number)| Ticket {
+                    worker: WorkerId(worker),
+                    number,
+                })
+                .collect(),
         })
     }
 
@@ -198,20 +241,37 @@ mod tests {
     #[test]
     fn the_stored_form_stays() {
         let mut page = PoolPage::read(Vec::new());
-        let leases = vec![Lease { worker: WorkerId(7), count: 3 }];
-        let waiting = vec![Ticket { worker: WorkerId(9), number: 0x0102 }];
+        let leases = vec![Lease {
+            worker: WorkerId(7),
+            count: 3,
+        }];
+        let waiting = vec![Ticket {
+            worker: WorkerId(9),
+            number: 0x0102,
+        }];
         assert_eq!(page.put(5, &State { leases, waiting }), Ok(true));
         let lists = [1, 0, 1, 0, 7, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 0, 2, 1, 0, 0];
-        assert_eq!(page.bytes(), [&[5, 0, 0, 0, 0, 0, 0, 0][..], &lists].concat());
+        assert_eq!(
+            page.bytes(),
+            [&[5, 0, 0, 0, 0, 0, 0, 0][..], &lists].concat()
+        );
         assert_eq!(key(0x0304), *b"sgp\x01\x04\x03\x00\x00");
     }
 
     #[test]
     fn a_page_that_is_full_takes_no_more_but_gives() {
         let mut page = PoolPage::read(Vec::new());
-        let ticket = |number| Ticket { worker: WorkerId(1), number };
-        let mut state = State { leases: Vec::new(), waiting: (0..800).map(ticket).collect() };
-        let full = (0..).find(|fingerprint| page.put(*fingerprint, &state) == Err(Fault::Full)).unwrap();
+        let ticket = |number| Ticket {
+            worker: WorkerId(1),
+            number,
+        };
+        let mut state = State {
+            leases: Vec::new(),
+            waiting: (0..800).map(ticket).collect(),
+        };
+        let full = (0..)
+            .find(|fingerprint| page.put(*fingerprint, &state) == Err(Fault::Full))
+            .unwrap();
         assert!(full >= 8 && page.bytes().len() <= PAGE_BYTES_MAX);
         state.waiting.pop();
         assert_eq!(page.put(0, &state), Ok(true));

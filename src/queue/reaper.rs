@@ -1,8 +1,8 @@
 //! The reaper removes the leases and tickets of dead workers from all pages.
 //!
 //! It goes through all pages when a worker joins and when one is lost, and through a few with every
-//! heartbeat in any case. The workers with waiting streams grant the slots that this frees, in their
-//! rounds, since they know the pool's limits.
+//! heartbeat in any case. The workers with waiting streams grant the slots that this frees, in
+//! their rounds, since they know the pool's limits.
 
 use super::membership::Membership;
 use super::page::{self, PAGES, PoolPage};
@@ -35,7 +35,11 @@ impl Reaper {
     }
 
     /// Goes through the pages that are due, as many as a tick may. A page that fails stays due.
-    pub(super) fn step<H: SharedData>(&mut self, host: &H, membership: &mut Membership) -> Result<(), Fault> {
+    pub(super) fn step<H: SharedData>(
+        &mut self,
+        host: &H,
+        membership: &mut Membership,
+    ) -> Result<(), Fault> {
         for _ in 0..self.due.min(PAGES_A_TICK) {
             match reap(host, membership, self.next) {
                 // A value without the form of a page has nothing to reap.
@@ -43,7 +47,11 @@ impl Reaper {
                 Err(fault) => return Err(fault),
             }
             self.due = self.due.saturating_sub(1);
-            self.next = self.next.saturating_add(1).checked_rem(PAGES).unwrap_or_default();
+            self.next = self
+                .next
+                .saturating_add(1)
+                .checked_rem(PAGES)
+                .unwrap_or_default();
         }
         Ok(())
     }

@@ -29,7 +29,10 @@ impl RoundRobin {
     pub(super) fn next(&mut self, most: usize) -> Vec<Key> {
         let behind = self.at.map_or(Unbounded, Excluded);
         let ahead = self.keys.range((behind, Unbounded));
-        let around = self.keys.iter().take_while(|key| self.at.is_some_and(|at| **key <= at));
+        let around = self
+            .keys
+            .iter()
+            .take_while(|key| self.at.is_some_and(|at| **key <= at));
         let next: Vec<Key> = ahead.chain(around).take(most).copied().collect();
         self.at = next.last().copied().or(self.at);
         next
@@ -46,7 +49,10 @@ mod tests {
 
     #[test]
     fn each_key_is_visited() {
-        let key = |page| Key { page, fingerprint: 0 };
+        let key = |page| Key {
+            page,
+            fingerprint: 0,
+        };
         let mut rounds = RoundRobin::default();
         assert_eq!(rounds.next(3), []);
         (0..5).for_each(|page| rounds.insert(key(page)));

@@ -1,6 +1,6 @@
-//! Several workers over one proxy ([`crate::host::fake::world`]): streams that arrive, end and give up,
-//! deadlines, VMs that die at any host call, policies that change, messages that are late or lost,
-//! conflicts, faults, and workers that pause for longer than the failure detector allows.
+//! Several workers over one proxy ([`crate::host::fake::world`]): streams that arrive, end and give
+//! up, deadlines, VMs that die at any host call, policies that change, messages that are late or
+//! lost, conflicts, faults, and workers that pause for longer than the failure detector allows.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -80,7 +80,11 @@ fn next_event(world: &mut World, id: usize) -> Event {
     let one = &mut world.model.loops[id];
     let Some(vm) = one.vm else {
         let may_load = clock >= one.may_reload && clock < (setup.seconds + 2) * SECOND;
-        return if may_load { Event::Load } else { Event::Nothing };
+        return if may_load {
+            Event::Load
+        } else {
+            Event::Nothing
+        };
     };
     world.model.oracle.begins(vm);
     if one.policy != policy {
@@ -134,12 +138,16 @@ impl Vm {
             let number = world.model.oracle.vm_starts();
             let (clock, policy) = (world.clock, world.model.policy);
             let one = &mut world.model.loops[port.id];
-            (one.vm, one.up_since, one.next_tick, one.policy) = (Some(number), clock, clock, policy);
+            (one.vm, one.up_since, one.next_tick, one.policy) =
+                (Some(number), clock, clock, policy);
             (number, policy)
         });
         // If the host fails here, the policy takes effect later.
-        let mut worker = (0..).find_map(|_| Worker::open(port.clone(), &[5; 16]).ok()).unwrap();
-        let pools = [0, 1].map(|pool: usize| worker.reconfigure(&pool.to_le_bytes(), numbers(policy, pool)));
+        let mut worker = (0..)
+            .find_map(|_| Worker::open(port.clone(), &[5; 16]).ok())
+            .unwrap();
+        let pools = [0, 1]
+            .map(|pool: usize| worker.reconfigure(&pool.to_le_bytes(), numbers(policy, pool)));
         let key = |key: usize| {
             let mut partial = worker.key(&pools[pool_of(key)]);
             partial.push(Some(&key.to_le_bytes()));
@@ -147,7 +155,12 @@ impl Vm {
         };
         let keys = (0..KEYS).map(key).collect();
         port.between(|world| world.model.oracle.keys = keys);
-        Self { number, worker, pools, root: RootId(1) }
+        Self {
+            number,
+            worker,
+            pools,
+            root: RootId(1),
+        }
     }
 
     fn live(&mut self, port: &Port, event: Event) {
@@ -158,7 +171,9 @@ impl Vm {
             Event::Policy(policy) => {
                 self.root = RootId(self.root.0 + 1);
                 for (pool, live) in self.pools.iter_mut().enumerate() {
-                    *live = self.worker.reconfigure(&pool.to_le_bytes(), numbers(policy, pool));
+                    *live = self
+                        .worker
+                        .reconfigure(&pool.to_le_bytes(), numbers(policy, pool));
                 }
                 self.worker.on_root(self.root, uptime);
             }
@@ -182,14 +197,26 @@ impl Vm {
                     world.model.oracle.arrives(stream, vm, keys, world.clock);
                     asks
                 });
-                let arrival = self.worker.acquire(self.root, StreamId(stream), asks, uptime);
+                let arrival = self
+                    .worker
+                    .acquire(self.root, StreamId(stream), asks, uptime);
                 port.between(|world| match arrival {
-                    Admission::Admit => {
-                        world.model.oracle.answered(vm, stream, StreamState::Asking, Ok(()), world.clock)
-                    }
+                    Admission::Admit => world.model.oracle.answered(
+                        vm,
+                        stream,
+                        StreamState::Asking,
+                        Ok(()),
+                        world.clock,
+                    ),
                     Admission::Wait => world.model.oracle.waits(vm, stream),
                     Admission::Refuse(refusal) => {
-                        world.model.oracle.answered(vm, stream, StreamState::Asking, Err(refusal.reason), world.clock);
+                        world.model.oracle.answered(
+                            vm,
+                            stream,
+                            StreamState::Asking,
+                            Err(refusal.reason),
+                            world.clock,
+                        );
                     }
                 });
             }
@@ -208,7 +235,13 @@ impl Vm {
                     Answer::Resume => Ok(()),
                     Answer::Refuse(refusal) => Err(refusal.reason),
                 };
-                world.model.oracle.answered(self.number, stream.0, StreamState::Waiting, answer, world.clock);
+                world.model.oracle.answered(
+                    self.number,
+                    stream.0,
+                    StreamState::Waiting,
+                    answer,
+                    world.clock,
+                );
             }
         });
     }
@@ -242,7 +275,11 @@ fn run_loop(port: &Port, threads: usize) {
                     world.model.oracle.vm_dies(vm);
                 }
                 if !panic.is::<Death>() {
-                    world.model.oracle.failure.get_or_insert("a panic".to_owned());
+                    world
+                        .model
+                        .oracle
+                        .failure
+                        .get_or_insert("a panic".to_owned());
                 }
             });
         }
@@ -255,7 +292,9 @@ fn run_loop(port: &Port, threads: usize) {
 fn run(setup: Setup) -> [u64; 5] {
     let ports = Proxy::start(setup);
     let last = ports[0].clone();
-    let threads = ports.into_iter().map(|port| std::thread::spawn(move || run_loop(&port, setup.threads)));
+    let threads = ports
+        .into_iter()
+        .map(|port| std::thread::spawn(move || run_loop(&port, setup.threads)));
     let threads: Vec<_> = threads.collect();
     for thread in threads {
         thread.join().unwrap();
@@ -273,14 +312,25 @@ fn run_all(seeds: u64, setup: impl Fn(u64) -> Setup) {
     silence_deaths();
     let mut seen = [0; 5];
     let is_all = for_each_seed(0..seeds, |seed| {
-        let mut setup = Setup { seed, threads: 1 + seed as usize % THREADS_MAX, seconds: 20, ..setup(seed) };
+        let mut setup = Setup {
+            seed,
+            threads: 1 + seed as usize % THREADS_MAX,
+            seconds: 20,
+            ..setup(seed)
+        };
         setup.rates.turns = ALWAYS / 3;
         for (sum, count) in seen.iter_mut().zip(run(setup)) {
             *sum += count;
         }
     });
-    assert!(!is_all || seen[..4].iter().all(|count| *count > seeds), "{seen:?}");
-    assert!(!is_all || (seen[4] > 0) == (setup(0).rates.stalls > 0), "{seen:?}");
+    assert!(
+        !is_all || seen[..4].iter().all(|count| *count > seeds),
+        "{seen:?}"
+    );
+    assert!(
+        !is_all || (seen[4] > 0) == (setup(0).rates.stalls > 0),
+        "{seen:?}"
+    );
 }
 
 #[test]
@@ -290,7 +340,10 @@ fn while_all_is_well_no_request_waits_for_a_free_slot() {
 
 #[test]
 fn another_policy_applies_from_when_it_is_loaded() {
-    run_all(60, |_| Setup { policies: 500, ..Setup::default() });
+    run_all(60, |_| Setup {
+        policies: 500,
+        ..Setup::default()
+    });
 }
 
 #[test]
@@ -312,7 +365,11 @@ fn whatever_fails_no_slot_is_lost_and_no_request_is_answered_twice() {
 #[test]
 fn a_worker_that_stands_still_harms_no_other() {
     run_all(100, |seed| Setup {
-        rates: Rates { stalls: 60, deaths: [0, 30][seed as usize % 2], ..Rates::default() },
+        rates: Rates {
+            stalls: 60,
+            deaths: [0, 30][seed as usize % 2],
+            ..Rates::default()
+        },
         asks_twice: seed % 3 == 0,
         ..Setup::default()
     });

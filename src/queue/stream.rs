@@ -55,7 +55,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, with any fault.
-    pub const ALL: [Self; 3] = [Self::QueueFull, Self::QueueTimeout, Self::Unavailable(Fault::Full)];
+    pub const ALL: [Self; 3] = [
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::Unavailable(Fault::Full),
+    ];
 
     /// The name in metrics and in replies.
     #[must_use]

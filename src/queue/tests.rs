@@ -36,19 +36,28 @@ impl One {
     fn new(data: &FakeData, numbers: Pool) -> Self {
         let mut worker = Worker::open(data.clone(), &[7; 16]).unwrap();
         let pool = worker.reconfigure(b"demo", numbers);
-        Self { worker, pool, uptime: Span::ZERO }
+        Self {
+            worker,
+            pool,
+            uptime: Span::ZERO,
+        }
     }
 
     fn ask(&mut self, pool: &Rc<LivePool>, name: &str) -> Ask {
         let mut key = self.worker.key(pool);
         key.push(Some(name.as_bytes()));
-        Ask { pool: Rc::clone(pool), key: key.finish(), failure: FailureMode::Deny }
+        Ask {
+            pool: Rc::clone(pool),
+            key: key.finish(),
+            failure: FailureMode::Deny,
+        }
     }
 
     fn acquire(&mut self, stream: u32) -> Admission {
         let pool = Rc::clone(&self.pool);
         let ask = self.ask(&pool, "key");
-        self.worker.acquire(ROOT, StreamId(stream), vec![ask], self.uptime)
+        self.worker
+            .acquire(ROOT, StreamId(stream), vec![ask], self.uptime)
     }
 
     fn release(&mut self, stream: u32) {
@@ -72,7 +81,10 @@ impl One {
 
 fn answers(actions: Vec<Action>) -> Vec<(u32, Answer)> {
     assert!(actions.len() <= ACTIONS_MAX);
-    actions.into_iter().map(|action| (action.stream.0, action.answer)).collect()
+    actions
+        .into_iter()
+        .map(|action| (action.stream.0, action.answer))
+        .collect()
 }
 
 const fn refused(reason: Reason) -> Refusal {
@@ -83,14 +95,22 @@ const TIMEOUT: Answer = Answer::Refuse(refused(Reason::QueueTimeout));
 
 /// The number of pages with records.
 fn pages(data: &FakeData) -> usize {
-    data.map.borrow().values.iter().filter(|(key, (value, _))| key.starts_with(b"sgp") && !value.is_empty()).count()
+    data.map
+        .borrow()
+        .values
+        .iter()
+        .filter(|(key, (value, _))| key.starts_with(b"sgp") && !value.is_empty())
+        .count()
 }
 
 #[test]
 fn a_slot_is_handed_from_worker_to_worker_in_order() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 2)), One::new(&data, pool(1, 2)));
-    assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), b.acquire(1), a.acquire(2)],
+        [Admission::Admit, Admission::Wait, Admission::Wait]
+    );
     assert_eq!(b.acquire(2), Admission::Refuse(refused(Reason::QueueFull)));
     a.release(1);
     assert_eq!((a.hear(), b.hear()), (vec![], vec![(1, Answer::Resume)]));
@@ -106,13 +126,19 @@ fn a_slot_is_handed_from_worker_to_worker_in_order() {
 fn a_slot_that_is_granted_to_a_stream_that_has_left_goes_on() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), b.acquire(1), a.acquire(2)],
+        [Admission::Admit, Admission::Wait, Admission::Wait]
+    );
     a.release(1);
     b.release(1);
     assert_eq!(b.hear(), []);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
     // Also if it is this worker's own, and has not been answered yet.
-    assert_eq!([a.acquire(3), a.acquire(4)], [Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(3), a.acquire(4)],
+        [Admission::Wait, Admission::Wait]
+    );
     a.release(2);
     a.release(3);
     assert_eq!(a.hear(), [(4, Answer::Resume)]);
@@ -124,7 +150,10 @@ fn a_slot_that_is_granted_to_a_stream_that_has_left_goes_on() {
 fn a_request_that_waits_too_long_is_refused_unless_it_has_a_slot_by_then() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.acquire(1), b.acquire(1), b.acquire(2)], [Admission::Admit, Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), b.acquire(1), b.acquire(2)],
+        [Admission::Admit, Admission::Wait, Admission::Wait]
+    );
     assert_eq!(b.tick(19), []);
     a.tick(19);
     a.release(1);
@@ -139,7 +168,13 @@ fn no_callback_answers_more_than_its_share() {
     let data = FakeData::default();
     let mut a = One::new(&data, pool(200, 900));
     let arrivals: Vec<Admission> = (0..600).map(|stream| a.acquire(stream)).collect();
-    assert_eq!(arrivals.iter().filter(|arrival| **arrival == Admission::Admit).count(), 200);
+    assert_eq!(
+        arrivals
+            .iter()
+            .filter(|arrival| **arrival == Admission::Admit)
+            .count(),
+        200
+    );
     (0..200).for_each(|stream| a.release(stream));
     let mut resumed = Vec::new();
     while resumed.len() < 200 {
@@ -147,7 +182,11 @@ fn no_callback_answers_more_than_its_share() {
         assert_eq!(more.len(), ACTIONS_MAX.min(200 - resumed.len()));
         resumed.extend(more);
     }
-    assert!(resumed.into_iter().eq((200..400).map(|stream| (stream, Answer::Resume))));
+    assert!(
+        resumed
+            .into_iter()
+            .eq((200..400).map(|stream| (stream, Answer::Resume)))
+    );
     let mut refused = a.tick(20);
     assert_eq!(refused.len(), ACTIONS_MAX);
     while refused.len() < 200 {
@@ -163,14 +202,24 @@ fn no_callback_answers_more_than_its_share() {
 fn another_policy_applies_at_once_also_to_waiting_requests() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.acquire(1), b.acquire(1), a.acquire(2), b.acquire(2)][1..], [Admission::Wait; 3]);
+    assert_eq!(
+        [a.acquire(1), b.acquire(1), a.acquire(2), b.acquire(2)][1..],
+        [Admission::Wait; 3]
+    );
     a.worker.reconfigure(b"demo", pool(3, 9));
-    assert_eq!((a.tick(1), b.hear()), (vec![(2, Answer::Resume)], vec![(1, Answer::Resume)]));
+    assert_eq!(
+        (a.tick(1), b.hear()),
+        (vec![(2, Answer::Resume)], vec![(1, Answer::Resume)])
+    );
     for one in [&mut a, &mut b] {
         one.worker.reconfigure(b"demo", pool(2, 9));
     }
     a.release(1);
-    assert_eq!((a.hear(), b.hear()), (vec![], vec![]), "two are in flight as it is");
+    assert_eq!(
+        (a.hear(), b.hear()),
+        (vec![], vec![]),
+        "two are in flight as it is"
+    );
     assert_eq!(a.acquire(3), Admission::Wait);
     a.release(2);
     assert_eq!((a.hear(), b.hear()), (vec![], vec![(2, Answer::Resume)]));
@@ -180,10 +229,16 @@ fn another_policy_applies_at_once_also_to_waiting_requests() {
 fn a_lost_message_costs_a_second_and_no_slot() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.acquire(1), b.acquire(1)], [Admission::Admit, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), b.acquire(1)],
+        [Admission::Admit, Admission::Wait]
+    );
     a.release(1);
     let queue = QueueToken(1);
-    assert_eq!(data.dequeue(queue).map(|message| message.is_some()), Ok(true));
+    assert_eq!(
+        data.dequeue(queue).map(|message| message.is_some()),
+        Ok(true)
+    );
     assert_eq!(b.tick(10), [(1, Answer::Resume)]);
     // A message that woke no worker is received at the next tick.
     data.enqueue(queue, &[]).unwrap();
@@ -196,8 +251,14 @@ fn what_a_dead_worker_held_is_free_within_nine_seconds() {
     let data = FakeData::default();
     let patient = Pool::new(2, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
-    assert_eq!([a.acquire(1), a.acquire(2), a.acquire(3)], [Admission::Admit, Admission::Admit, Admission::Wait]);
-    assert_eq!([b.acquire(1), b.acquire(2)], [Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), a.acquire(2), a.acquire(3)],
+        [Admission::Admit, Admission::Admit, Admission::Wait]
+    );
+    assert_eq!(
+        [b.acquire(1), b.acquire(2)],
+        [Admission::Wait, Admission::Wait]
+    );
     a.tick(3);
     drop(a);
     assert_eq!(b.tick(50), []);
@@ -212,10 +273,13 @@ fn a_living_worker_that_was_evicted_returns_with_all_it_had() {
     let data = FakeData::default();
     let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
-    assert_eq!([a.acquire(1), a.acquire(2), b.acquire(1)], [Admission::Admit, Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), a.acquire(2), b.acquire(1)],
+        [Admission::Admit, Admission::Wait, Admission::Wait]
+    );
     assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
-    // The next callback of the worker that stood still. Its first stream is still in flight, and its
-    // second was not granted a slot although its ticket is gone.
+    // The next callback of the worker that stood still. Its first stream is still in flight, and
+    // its second was not granted a slot although its ticket is gone.
     a.uptime = tenths(80);
     assert_eq!(a.acquire(3), Admission::Wait);
     b.release(1);
@@ -233,7 +297,10 @@ fn a_worker_that_finds_its_leases_reaped_needs_no_tick_to_know() {
     let data = FakeData::default();
     let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
     let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
-    assert_eq!([a.acquire(1), a.acquire(2), b.acquire(1)], [Admission::Admit, Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), a.acquire(2), b.acquire(1)],
+        [Admission::Admit, Admission::Wait, Admission::Wait]
+    );
     assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
     // It stood still in the middle of a callback, so that it has the time from before.
     a.release(1);
@@ -248,10 +315,16 @@ fn a_worker_that_finds_its_leases_reaped_needs_no_tick_to_know() {
 fn a_release_that_fails_is_done_at_a_later_tick() {
     let data = FakeData::default();
     let mut a = One::new(&data, pool(1, 9));
-    assert_eq!([a.acquire(1), a.acquire(2)], [Admission::Admit, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), a.acquire(2)],
+        [Admission::Admit, Admission::Wait]
+    );
     data.fault.set(Some(Fault::HostStatus(10)));
     a.release(1);
-    assert_eq!(a.acquire(3), Admission::Refuse(refused(Reason::Unavailable(Fault::HostStatus(10)))));
+    assert_eq!(
+        a.acquire(3),
+        Admission::Refuse(refused(Reason::Unavailable(Fault::HostStatus(10))))
+    );
     assert_eq!(a.tick(3), []);
     assert!(!a.worker.drain_faults().is_empty());
     data.fault.set(None);
@@ -264,7 +337,10 @@ fn a_release_that_fails_is_done_at_a_later_tick() {
 fn a_ticket_that_cannot_be_taken_back_is_refused_in_time_all_the_same() {
     let data = FakeData::default();
     let (mut a, mut b) = (One::new(&data, pool(1, 9)), One::new(&data, pool(1, 9)));
-    assert_eq!([a.acquire(1), b.acquire(1)], [Admission::Admit, Admission::Wait]);
+    assert_eq!(
+        [a.acquire(1), b.acquire(1)],
+        [Admission::Admit, Admission::Wait]
+    );
     b.tick(19);
     b.uptime = b.uptime.plus(tenths(1));
     data.fault.set(Some(Fault::HostStatus(10)));
@@ -283,9 +359,12 @@ fn many_slots_more_let_many_in_within_a_few_ticks() {
     let other = a.worker.reconfigure(b"other", pool(1, 900));
     for stream in 0..100 {
         let ask = a.ask(&other, &(stream % 50).to_string());
-        a.worker.acquire(ROOT, StreamId(1_000 + stream), vec![ask], a.uptime);
+        a.worker
+            .acquire(ROOT, StreamId(1_000 + stream), vec![ask], a.uptime);
     }
-    let waiting = (0..=200).filter(|stream| a.acquire(*stream) == Admission::Wait).count();
+    let waiting = (0..=200)
+        .filter(|stream| a.acquire(*stream) == Admission::Wait)
+        .count();
     a.worker.reconfigure(b"demo", pool(900, 900));
     let mut resumed = 0;
     for _ in 0..4 {
@@ -308,13 +387,20 @@ fn a_stream_that_needs_two_pools_holds_the_first_while_it_waits_for_the_second()
         a.worker.acquire(ROOT, StreamId(stream), asks, a.uptime)
     };
     assert_eq!(a.acquire(1), Admission::Admit);
-    assert_eq!([both(&mut a, 2), both(&mut a, 3)], [Admission::Wait, Admission::Wait]);
+    assert_eq!(
+        [both(&mut a, 2), both(&mut a, 3)],
+        [Admission::Wait, Admission::Wait]
+    );
     a.release(1);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
     assert_eq!(a.acquire(4), Admission::Wait);
     a.release(2);
     assert_eq!(a.hear(), [(4, Answer::Resume)]);
-    assert_eq!(a.acquire(5), Admission::Refuse(refused(Reason::QueueFull)), "the third waits here now");
+    assert_eq!(
+        a.acquire(5),
+        Admission::Refuse(refused(Reason::QueueFull)),
+        "the third waits here now"
+    );
     a.release(4);
     assert_eq!(a.hear(), [(3, Answer::Resume)]);
     a.release(3);

@@ -36,7 +36,9 @@ impl Waiting {
     }
 
     pub(super) fn remove(&mut self, number: u32) -> Option<StreamId> {
-        self.index(number).ok().map(|index| self.streams.remove(index).1)
+        self.index(number)
+            .ok()
+            .map(|index| self.streams.remove(index).1)
     }
 
     /// Removes all of these numbers, which may have any order.
@@ -47,7 +49,8 @@ impl Waiting {
     }
 
     fn index(&self, number: u32) -> Result<usize, usize> {
-        self.streams.binary_search_by_key(&number, |(number, _)| *number)
+        self.streams
+            .binary_search_by_key(&number, |(number, _)| *number)
     }
 }
 

@@ -98,9 +98,15 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         pool.key()
     }
 
-    /// Asks for the slots of a stream, in a callback of `root` and in the order of `asks`. The stream
-    /// keeps the slots that it has while it waits for the next.
-    pub fn acquire(&mut self, root: RootId, stream: StreamId, asks: Vec<Ask>, uptime: Span) -> Admission {
+    /// Asks for the slots of a stream, in a callback of `root` and in the order of `asks`. The
+    /// stream keeps the slots that it has while it waits for the next.
+    pub fn acquire(
+        &mut self,
+        root: RootId,
+        stream: StreamId,
+        asks: Vec<Ask>,
+        uptime: Span,
+    ) -> Admission {
         self.release(stream, uptime);
         if asks.is_empty() {
             return Admission::Admit;
@@ -108,7 +114,12 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         if let Err(fault) = self.leases.ensure_member(root, uptime) {
             self.leases.record_fault(fault);
         }
-        let slots = StreamSlots { asks, next: 0, held: Vec::new(), waits: None };
+        let slots = StreamSlots {
+            asks,
+            next: 0,
+            held: Vec::new(),
+            waits: None,
+        };
         let admission = self.acquire_rest(stream, slots, uptime);
         self.wake_for_granted();
         admission
@@ -117,7 +128,9 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     /// Releases the slots and the ticket of a stream, which has ended. It does nothing for a stream
     /// that it does not know.
     pub fn release(&mut self, stream: StreamId, uptime: Span) {
-        let Some(slots) = self.streams.remove(&stream) else { return };
+        let Some(slots) = self.streams.remove(&stream) else {
+            return;
+        };
         if let Some(position) = slots.waits {
             self.deadlines.remove(&(position.deadline, stream));
             self.leases.abandon(position.key, position.number, uptime);
@@ -137,7 +150,10 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     pub fn on_tick(&mut self, root: RootId, uptime: Span) -> Vec<Action> {
         self.has_woken_itself = false;
         let half = Span::from_nanos(TICK.nanos() >> 1);
-        if self.maintained_at.is_none_or(|maintained_at| uptime >= maintained_at.plus(half)) {
+        if self
+            .maintained_at
+            .is_none_or(|maintained_at| uptime >= maintained_at.plus(half))
+        {
             self.maintained_at = Some(uptime);
             self.leases.maintain(root, uptime);
             // A message may have arrived without a callback.
@@ -164,7 +180,12 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     }
 
     /// Asks for the next slots until the stream waits, is refused or has all of them.
-    fn acquire_rest(&mut self, stream: StreamId, mut slots: StreamSlots, uptime: Span) -> Admission {
+    fn acquire_rest(
+        &mut self,
+        stream: StreamId,
+        mut slots: StreamSlots,
+        uptime: Span,
+    ) -> Admission {
         while let Some(ask) = slots.asks.get(slots.next) {
             let reason = match self.leases.enter(&ask.pool, ask.key, stream, uptime) {
                 Ok((Entry::Admit, _)) => {
@@ -172,8 +193,11 @@ impl<H: SharedData + SharedQueue> Worker<H> {
                     None
                 }
                 Ok((Entry::Wait, number)) => {
-                    let position =
-                        QueuePosition { key: ask.key, number, deadline: uptime.plus(ask.pool.limits().timeout()) };
+                    let position = QueuePosition {
+                        key: ask.key,
+                        number,
+                        deadline: uptime.plus(ask.pool.limits().timeout()),
+                    };
                     slots.waits = Some(position);
                     self.deadlines.insert((position.deadline, stream));
                     self.streams.insert(stream, slots);
@@ -187,7 +211,10 @@ impl<H: SharedData + SharedQueue> Worker<H> {
             };
             if let Some(reason) = reason {
                 self.return_slots(&slots.held, uptime);
-                return Admission::Refuse(Refusal { ask: slots.next, reason });
+                return Admission::Refuse(Refusal {
+                    ask: slots.next,
+                    reason,
+                });
             }
             slots.next = slots.next.saturating_add(1);
         }
@@ -203,7 +230,9 @@ impl<H: SharedData + SharedQueue> Worker<H> {
 
     /// Looks at the keys that other workers sent hints for.
     fn receive(&mut self, uptime: Span) {
-        let Some(queue) = self.leases.membership.queue() else { return };
+        let Some(queue) = self.leases.membership.queue() else {
+            return;
+        };
         let mut hints = BTreeSet::new();
         for _ in 0..MESSAGES_MAX {
             match self.leases.host.dequeue(queue) {
@@ -231,20 +260,31 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         while actions.len() < ACTIONS_MAX
             && let Some(stream) = self.granted.pop_front()
         {
-            let Some(mut slots) = self.streams.remove(&stream) else { continue };
+            let Some(mut slots) = self.streams.remove(&stream) else {
+                continue;
+            };
             if let Some(position) = slots.waits.take() {
                 self.deadlines.remove(&(position.deadline, stream));
                 slots.held.push(position.key);
                 slots.next = slots.next.saturating_add(1);
             }
             match self.acquire_rest(stream, slots, uptime) {
-                Admission::Admit => actions.push(Action { stream, answer: Answer::Resume }),
+                Admission::Admit => actions.push(Action {
+                    stream,
+                    answer: Answer::Resume,
+                }),
                 Admission::Wait => {}
-                Admission::Refuse(refusal) => actions.push(Action { stream, answer: Answer::Refuse(refusal) }),
+                Admission::Refuse(refusal) => actions.push(Action {
+                    stream,
+                    answer: Answer::Refuse(refusal),
+                }),
             }
             self.granted.extend(self.leases.drain_granted());
         }
-        let is_overdue = self.deadlines.first().is_some_and(|(deadline, _)| *deadline <= uptime);
+        let is_overdue = self
+            .deadlines
+            .first()
+            .is_some_and(|(deadline, _)| *deadline <= uptime);
         if is_overdue || !self.granted.is_empty() {
             self.wake();
         }
@@ -253,24 +293,42 @@ impl<H: SharedData + SharedQueue> Worker<H> {
 
     /// Refuses streams that waited too long, the longest overdue first.
     fn expire(&mut self, most: usize, uptime: Span, actions: &mut Vec<Action>) {
-        let due = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= uptime).take(most);
+        let due = self
+            .deadlines
+            .iter()
+            .take_while(|(deadline, _)| *deadline <= uptime)
+            .take(most);
         let mut by_key: BTreeMap<Key, Vec<(u32, StreamId)>> = BTreeMap::new();
         for (_, stream) in due {
             if let Some(position) = self.streams.get(stream).and_then(|slots| slots.waits) {
-                by_key.entry(position.key).or_default().push((position.number, *stream));
+                by_key
+                    .entry(position.key)
+                    .or_default()
+                    .push((position.number, *stream));
             }
         }
         for (key, positions) in by_key {
             let numbers: Vec<u32> = positions.iter().map(|(number, _)| *number).collect();
             let expired = self.leases.expire(key, &numbers, uptime);
-            for (_, stream) in positions.into_iter().filter(|(number, _)| expired.contains(number)) {
-                let Some(slots) = self.streams.remove(&stream) else { continue };
+            for (_, stream) in positions
+                .into_iter()
+                .filter(|(number, _)| expired.contains(number))
+            {
+                let Some(slots) = self.streams.remove(&stream) else {
+                    continue;
+                };
                 if let Some(position) = slots.waits {
                     self.deadlines.remove(&(position.deadline, stream));
                 }
                 self.return_slots(&slots.held, uptime);
-                let refusal = Refusal { ask: slots.next, reason: Reason::QueueTimeout };
-                actions.push(Action { stream, answer: Answer::Refuse(refusal) });
+                let refusal = Refusal {
+                    ask: slots.next,
+                    reason: Reason::QueueTimeout,
+                };
+                actions.push(Action {
+                    stream,
+                    answer: Answer::Refuse(refusal),
+                });
             }
         }
     }
@@ -284,7 +342,14 @@ impl<H: SharedData + SharedQueue> Worker<H> {
 
     /// Sends this worker a message, so that a callback with a stack of its own gives the answers.
     fn wake(&mut self) {
-        let Some(queue) = self.leases.membership.queue().filter(|_| !self.has_woken_itself) else { return };
+        let Some(queue) = self
+            .leases
+            .membership
+            .queue()
+            .filter(|_| !self.has_woken_itself)
+        else {
+            return;
+        };
         match self.leases.host.enqueue(queue, &[]) {
             Ok(()) => self.has_woken_itself = true,
             // The next tick gives the answers.

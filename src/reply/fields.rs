@@ -83,7 +83,9 @@ impl LimitStatus {
     /// The status that a check found; `None` if the limit is not enforced, or is a seat limit.
     #[must_use]
     pub fn of(check: &LimitCheck, policy: &Policy) -> Option<Self> {
-        let CounterOwner::Limit(id) = check.owner else { return None };
+        let CounterOwner::Limit(id) = check.owner else {
+            return None;
+        };
         if check.enforcement == Enforcement::Shadow {
             return None;
         }
@@ -93,7 +95,10 @@ impl LimitStatus {
             visibility: limit.visibility,
             quota: check.rule.quota(),
             window: check.rule.window(check.at),
-            reading: check.answer.as_ref().ok().map(|answer| Reading { balance: answer.balance(), at: check.at }),
+            reading: check.answer.as_ref().ok().map(|answer| Reading {
+                balance: answer.balance(),
+                at: check.at,
+            }),
             refuses: !check.admits(),
             // A request that only reads the counter is counted as one.
             cost: NonZeroU64::new(check.cost.needs()).unwrap_or(NonZeroU64::MIN),
@@ -159,20 +164,31 @@ impl Responder {
 pub fn most_constrained(limits: &[LimitStatus]) -> Option<&LimitStatus> {
     let visible = limits.iter().filter(|status| status.is_visible());
     let counted = visible.filter_map(|status| Some((status.requests_left()?, status)));
-    counted.min_by_key(|(left, _)| *left).map(|(_, status)| status)
+    counted
+        .min_by_key(|(left, _)| *left)
+        .map(|(_, status)| status)
 }
 
 /// The fields of a response.
 #[must_use]
 pub fn all(policy: &Policy, applied: Applied<'_>, responder: Responder) -> Vec<Field> {
     let mut fields = Vec::new();
-    each(policy, applied, responder, |name, value| fields.push((name, value.to_owned())));
+    each(policy, applied, responder, |name, value| {
+        fields.push((name, value.to_owned()))
+    });
     fields
 }
 
 /// Calls `put` with each field of a response, in the order of [`names`].
-pub fn each(policy: &Policy, applied: Applied<'_>, responder: Responder, mut put: impl FnMut(&'static str, &str)) {
-    let Some(form) = policy.replies.fields else { return };
+pub fn each(
+    policy: &Policy,
+    applied: Applied<'_>,
+    responder: Responder,
+    mut put: impl FnMut(&'static str, &str),
+) {
+    let Some(form) = policy.replies.fields else {
+        return;
+    };
     if form.when == When::Refused && responder == Responder::Upstream {
         return;
     }
@@ -188,8 +204,17 @@ pub fn each(policy: &Policy, applied: Applied<'_>, responder: Responder, mut put
         x_ratelimit(policy, form, status, reading, responder, &mut put);
     }
     if form.ietf {
-        ietf::policies(policy, limits.iter().filter(|status| responder.lists(status)), pools, &mut put);
-        ietf::counters(policy, limits.iter().filter(|status| responder.states(status)), &mut put);
+        ietf::policies(
+            policy,
+            limits.iter().filter(|status| responder.lists(status)),
+            pools,
+            &mut put,
+        );
+        ietf::counters(
+            policy,
+            limits.iter().filter(|status| responder.states(status)),
+            &mut put,
+        );
     }
     if form.x_ratelimit.is_some() {
         overage(limits, responder, &mut put);
@@ -233,7 +258,9 @@ fn x_ratelimit(
 /// the request would have caused.
 fn overage(limits: &[LimitStatus], responder: Responder, put: &mut impl FnMut(&'static str, &str)) {
     let counted = limits.iter().filter(|status| responder.counts(status));
-    let most = counted.filter_map(|status| Some(status.reading?.balance.overage)).max();
+    let most = counted
+        .filter_map(|status| Some(status.reading?.balance.overage))
+        .max();
     if let Some(over) = most
         && over > 0
     {
@@ -244,7 +271,9 @@ fn overage(limits: &[LimitStatus], responder: Responder, put: &mut impl FnMut(&'
 /// The names of all fields that a policy's responses may carry.
 #[must_use]
 pub fn names(policy: &Policy) -> Vec<&'static str> {
-    let Some(form) = policy.replies.fields else { return Vec::new() };
+    let Some(form) = policy.replies.fields else {
+        return Vec::new();
+    };
     let mut names = Vec::new();
     if let Some(form) = form.x_ratelimit {
         names.extend([LIMIT, REMAINING, RESET]);

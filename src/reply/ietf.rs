@@ -67,7 +67,9 @@ pub fn policies<'s>(
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
     for status in limits {
-        let Some(limit) = policy.limits.get(status.limit) else { continue };
+        let Some(limit) = policy.limits.get(status.limit) else {
+            continue;
+        };
         item(&mut list, &limit.scope.name);
         quota(&mut list, status, limit);
     }
@@ -90,7 +92,9 @@ pub fn counters<'s>(
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
     for status in limits {
-        let (Some(reading), Some(limit)) = (status.reading, policy.limits.get(status.limit)) else { continue };
+        let (Some(reading), Some(limit)) = (status.reading, policy.limits.get(status.limit)) else {
+            continue;
+        };
         item(&mut list, &limit.scope.name);
         balance(&mut list, reading.balance);
     }
@@ -115,7 +119,10 @@ fn quota(list: &mut String, status: &LimitStatus, limit: &Limit) {
     let counts_bytes = match &limit.cost {
         CostSource::Header(name) => **name == *CONTENT_LENGTH,
         CostSource::Bytes => true,
-        CostSource::Fixed(_) | CostSource::ResponseHeader(_) | CostSource::Lines | CostSource::Items(_) => false,
+        CostSource::Fixed(_)
+        | CostSource::ResponseHeader(_)
+        | CostSource::Lines
+        | CostSource::Items(_) => false,
     };
     if counts_bytes {
         unit(list, DRAFT.content_bytes);
@@ -149,7 +156,13 @@ fn unit(list: &mut String, unit: &str) {
 pub fn problem<'n>(status: u32, limits: impl Iterator<Item = &'n str>) -> String {
     let (title, field) = (DRAFT.problem_title, DRAFT.violated_policies);
     let mut problem = String::with_capacity(PROBLEM_BYTES_USUAL);
-    for part in [r#"{"type":""#, DRAFT.problem_type, r#"","title":""#, title, r#"","status":"#] {
+    for part in [
+        r#"{"type":""#,
+        DRAFT.problem_type,
+        r#"","title":""#,
+        title,
+        r#"","status":"#,
+    ] {
         problem.push_str(part);
     }
     for part in [itoa::Buffer::new().format(status), r#",""#, field, r#"":["#] {

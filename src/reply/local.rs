@@ -31,12 +31,22 @@ pub fn reply_at_head(
     now: Timestamp,
     applied: Applied<'_>,
 ) -> LocalReply {
-    reply(policy, refusal, ReplyTo::head(request, &refusal, now), applied)
+    reply(
+        policy,
+        refusal,
+        ReplyTo::head(request, &refusal, now),
+        applied,
+    )
 }
 
 /// The reply to a request that is refused. `applied` is what its fields show.
 #[must_use]
-pub fn reply(policy: &Policy, refusal: Refusal<'_>, to: ReplyTo<'_>, applied: Applied<'_>) -> LocalReply {
+pub fn reply(
+    policy: &Policy,
+    refusal: Refusal<'_>,
+    to: ReplyTo<'_>,
+    applied: Applied<'_>,
+) -> LocalReply {
     let status = refusal.status(policy);
     let mut headers = headers(policy, refusal, applied);
     let body = if to.dialect == Dialect::Http {
@@ -63,7 +73,11 @@ pub const fn has_counter(check: &LimitCheck) -> bool {
 }
 
 /// The headers of a reply, but for the type of its body.
-fn headers(policy: &Policy, refusal: Refusal<'_>, applied: Applied<'_>) -> Vec<(&'static str, String)> {
+fn headers(
+    policy: &Policy,
+    refusal: Refusal<'_>,
+    applied: Applied<'_>,
+) -> Vec<(&'static str, String)> {
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     let retry_after = refusal.retry_after();
     let responder = match refusal {
@@ -72,21 +86,48 @@ fn headers(policy: &Policy, refusal: Refusal<'_>, applied: Applied<'_>) -> Vec<(
             return headers;
         }
         Refusal::Path(_) | Refusal::Fault => return headers,
-        Refusal::Limit { check: LimitCheck { owner: CounterOwner::Limit(limit), answer: Ok(_), .. }, .. } => {
-            Responder::Limit { limit: *limit, retry_after }
+        Refusal::Limit {
+            check:
+                LimitCheck {
+                    owner: CounterOwner::Limit(limit),
+                    answer: Ok(_),
+                    ..
+                },
+            ..
+        } => Responder::Limit {
+            limit: *limit,
+            retry_after,
+        },
+        Refusal::Limit { .. } | Refusal::Pool { .. } | Refusal::Payload { .. } => {
+            Responder::Other { retry_after }
         }
-        Refusal::Limit { .. } | Refusal::Pool { .. } | Refusal::Payload { .. } => Responder::Other { retry_after },
     };
-    let field = retry_after.map(|seconds| ("retry-after", itoa::Buffer::new().format(seconds).to_owned()));
-    let (first, last) = if matches!(refusal, Refusal::Payload { .. }) { (None, field) } else { (field, None) };
+    let field = retry_after.map(|seconds| {
+        (
+            "retry-after",
+            itoa::Buffer::new().format(seconds).to_owned(),
+        )
+    });
+    let (first, last) = if matches!(refusal, Refusal::Payload { .. }) {
+        (None, field)
+    } else {
+        (field, None)
+    };
     headers.extend(first);
-    fields::each(policy, applied, responder, |name, value| headers.push((name, value.to_owned())));
+    fields::each(policy, applied, responder, |name, value| {
+        headers.push((name, value.to_owned()))
+    });
     headers.extend(last);
     headers
 }
 
 /// The type of the body, and the body.
-fn body<'p>(policy: &'p Policy, refusal: Refusal<'_>, to: ReplyTo<'_>, status: u32) -> (&'p str, String) {
+fn body<'p>(
+    policy: &'p Policy,
+    refusal: Refusal<'_>,
+    to: ReplyTo<'_>,
+    status: u32,
+) -> (&'p str, String) {
     let words = match refusal {
         Refusal::Unauthorized(_) => &policy.replies.unauthorized,
         Refusal::Payload { .. } => &policy.replies.payload,
@@ -97,7 +138,9 @@ fn body<'p>(policy: &'p Policy, refusal: Refusal<'_>, to: ReplyTo<'_>, status: u
             Refused::Words(words) => words,
         },
     };
-    let body = words.body.render(|placeholder, text| fill(text, placeholder, refusal, to, status));
+    let body = words
+        .body
+        .render(|placeholder, text| fill(text, placeholder, refusal, to, status));
     (&words.content_type, body)
 }
 
@@ -112,7 +155,10 @@ fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String 
     match refusal {
         Refusal::Limit { checks, .. } => {
             let refusing = checks.iter().filter(|check| !check.admits());
-            ietf::problem(status, refusing.filter_map(|check| policy.owner_name(check.owner)))
+            ietf::problem(
+                status,
+                refusing.filter_map(|check| policy.owner_name(check.owner)),
+            )
         }
         Refusal::Unauthorized(_)
         | Refusal::Path(_)
@@ -124,7 +170,13 @@ fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String 
 
 /// Appends the value of a placeholder. A policy's reader accepts in each body only those
 /// placeholders that its kind of refusal has.
-fn fill(text: &mut String, placeholder: Placeholder, refusal: Refusal<'_>, to: ReplyTo<'_>, status: u32) {
+fn fill(
+    text: &mut String,
+    placeholder: Placeholder,
+    refusal: Refusal<'_>,
+    to: ReplyTo<'_>,
+    status: u32,
+) {
     match placeholder {
         Placeholder::TraceId => to.push_trace_id(text),
         Placeholder::RetryAfter => match refusal.retry_after() {
@@ -135,9 +187,16 @@ fn fill(text: &mut String, placeholder: Placeholder, refusal: Refusal<'_>, to: R
         Placeholder::Limit => text.extend(refusal.limit()),
         Placeholder::Status => push_digits(text, status.into()),
         Placeholder::Title => text.push_str(title(status)),
-        Placeholder::Reason => text.extend(rejection(refusal).map(|rejection| rejection.reason.name())),
+        Placeholder::Reason => {
+            text.extend(rejection(refusal).map(|rejection| rejection.reason.name()))
+        }
         // A reason without a bound has 0.
-        Placeholder::Max => push_digits(text, rejection(refusal).and_then(|rejection| rejection.max).unwrap_or(0)),
+        Placeholder::Max => push_digits(
+            text,
+            rejection(refusal)
+                .and_then(|rejection| rejection.max)
+                .unwrap_or(0),
+        ),
         Placeholder::Detail => text.push_str(&refusal.detail()),
     }
 }
@@ -145,9 +204,11 @@ fn fill(text: &mut String, placeholder: Placeholder, refusal: Refusal<'_>, to: R
 const fn rejection(refusal: Refusal<'_>) -> Option<Rejection> {
     match refusal {
         Refusal::Payload { rejection, .. } => Some(rejection),
-        Refusal::Unauthorized(_) | Refusal::Path(_) | Refusal::Limit { .. } | Refusal::Pool { .. } | Refusal::Fault => {
-            None
-        }
+        Refusal::Unauthorized(_)
+        | Refusal::Path(_)
+        | Refusal::Limit { .. }
+        | Refusal::Pool { .. }
+        | Refusal::Fault => None,
     }
 }
 
@@ -161,14 +222,30 @@ fn challenges(policy: &Policy, why: AuthFailure) -> String {
     let realm = &policy.name;
     let mut all: Vec<String> = Vec::new();
     for credential in &policy.callers.credentials {
-        let Place::Header { scheme: Some(scheme), .. } = &credential.place else { continue };
+        let Place::Header {
+            scheme: Some(scheme),
+            ..
+        } = &credential.place
+        else {
+            continue;
+        };
         // RFC 6750 §3.1: a token that was presented and is not valid.
         let error = match why {
             AuthFailure::Absent => "",
-            AuthFailure::Unknown | AuthFailure::Ambiguous | AuthFailure::Conflicting => ", error=\"invalid_token\"",
+            AuthFailure::Unknown | AuthFailure::Ambiguous | AuthFailure::Conflicting => {
+                ", error=\"invalid_token\""
+            }
         };
-        let error = if scheme.eq_ignore_ascii_case("bearer") { error } else { "" };
+        let error = if scheme.eq_ignore_ascii_case("bearer") {
+            error
+        } else {
+            ""
+        };
         all.push(format!("{scheme} realm=\"{realm}\"{error}"));
     }
-    if all.is_empty() { format!("ApiKey realm=\"{realm}\"") } else { all.join(", ") }
+    if all.is_empty() {
+        format!("ApiKey realm=\"{realm}\"")
+    } else {
+        all.join(", ")
+    }
 }

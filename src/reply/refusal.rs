@@ -70,21 +70,40 @@ const UNAVAILABLE: &str = "The gateway cannot decide on the request at this mome
 impl<'a> Refusal<'a> {
     /// The refusal by the limits that `checks` asked at `now`, as the engine decided.
     #[must_use]
-    pub fn of_limits(policy: &'a Policy, denial: engine::Refusal, checks: &'a [LimitCheck], now: Timestamp) -> Self {
-        let check = invariant(checks.get(denial.check), "a verdict names one of its checks");
-        let Some((check, limit)) = check.and_then(|check| Some((check, policy.owner_name(check.owner)?))) else {
+    pub fn of_limits(
+        policy: &'a Policy,
+        denial: engine::Refusal,
+        checks: &'a [LimitCheck],
+        now: Timestamp,
+    ) -> Self {
+        let check = invariant(
+            checks.get(denial.check),
+            "a verdict names one of its checks",
+        );
+        let Some((check, limit)) =
+            check.and_then(|check| Some((check, policy.owner_name(check.owner)?)))
+        else {
             return Self::Fault;
         };
         let seed = jitter_seed(check, now);
-        let retry_after = denial.retry_after.map(|wait| jittered(wait, policy, seed).seconds_up().max(1));
-        Self::Limit { limit, check, checks, retry_after }
+        let retry_after = denial
+            .retry_after
+            .map(|wait| jittered(wait, policy, seed).seconds_up().max(1));
+        Self::Limit {
+            limit,
+            check,
+            checks,
+            retry_after,
+        }
     }
 
     /// The name of the limit that refuses, if a limit does.
     #[must_use]
     pub const fn limit(&self) -> Option<&'a str> {
         match self {
-            Self::Limit { limit, .. } | Self::Pool { limit, .. } | Self::Payload { limit, .. } => Some(limit),
+            Self::Limit { limit, .. } | Self::Pool { limit, .. } | Self::Payload { limit, .. } => {
+                Some(limit)
+            }
             Self::Unauthorized(_) | Self::Path(_) | Self::Fault => None,
         }
     }
@@ -94,7 +113,9 @@ impl<'a> Refusal<'a> {
         match self {
             Self::Unauthorized(_) => 401,
             Self::Path(_) => 400,
-            Self::Limit { check, .. } => policy.seat_limit(check.owner).map_or(429, |seats| seats.status),
+            Self::Limit { check, .. } => policy
+                .seat_limit(check.owner)
+                .map_or(429, |seats| seats.status),
             Self::Pool { .. } => 429,
             Self::Payload { rejection, .. } => rejection.reason.status(),
             Self::Fault => 503,
@@ -123,10 +144,18 @@ impl<'a> Refusal<'a> {
             Self::Unauthorized(failure) => ["sluicegate_unauthorized:", failure.name()].concat(),
             Self::Path(why) => ["sluicegate_path_refused:", why.name()].concat(),
             Self::Limit { limit, .. } => ["sluicegate_refused:", limit].concat(),
-            Self::Pool { limit, reason, .. } => ["sluicegate_queue_refused:", limit, ":", reason.name()].concat(),
-            Self::Payload { limit, rejection, .. } => {
-                ["sluicegate_payload_refused:", limit, ":", rejection.reason.name()].concat()
+            Self::Pool { limit, reason, .. } => {
+                ["sluicegate_queue_refused:", limit, ":", reason.name()].concat()
             }
+            Self::Payload {
+                limit, rejection, ..
+            } => [
+                "sluicegate_payload_refused:",
+                limit,
+                ":",
+                rejection.reason.name(),
+            ]
+            .concat(),
             Self::Fault => "sluicegate_fault".to_owned(),
         }
     }
@@ -136,10 +165,18 @@ impl<'a> Refusal<'a> {
         match self {
             Self::Unauthorized(_) => "valid credentials are required".to_owned(),
             Self::Path(why) => why.detail().to_owned(),
-            Self::Limit { limit, retry_after: Some(seconds), .. } => {
+            Self::Limit {
+                limit,
+                retry_after: Some(seconds),
+                ..
+            } => {
                 format!("limit {limit} exceeded: retry after {seconds} s")
             }
-            Self::Limit { limit, retry_after: None, .. } => {
+            Self::Limit {
+                limit,
+                retry_after: None,
+                ..
+            } => {
                 format!("limit {limit} exceeded: the request costs more than it ever admits")
             }
             Self::Pool { limit, reason, .. } => {
@@ -162,7 +199,9 @@ impl<'a> Refusal<'a> {
                 format!("The limit {limit} is exceeded. Retry after {seconds} seconds.")
             }
             (Self::Limit { limit, .. } | Self::Pool { limit, .. }, None) => {
-                format!("The limit {limit} is exceeded: the request costs more than it ever admits.")
+                format!(
+                    "The limit {limit} is exceeded: the request costs more than it ever admits."
+                )
             }
             (Self::Payload { rejection, .. }, _) => rejection.detail(),
             (Self::Unauthorized(_) | Self::Path(_) | Self::Fault, _) => self.message(),
@@ -174,7 +213,9 @@ impl<'a> Refusal<'a> {
         match self {
             Self::Limit { retry_after, .. } => *retry_after,
             Self::Pool { .. } => Some(QUEUE_RETRY_AFTER),
-            Self::Payload { rejection, .. } => (rejection.reason == Reason::Busy).then_some(BUSY_RETRY_AFTER),
+            Self::Payload { rejection, .. } => {
+                (rejection.reason == Reason::Busy).then_some(BUSY_RETRY_AFTER)
+            }
             Self::Unauthorized(_) | Self::Path(_) | Self::Fault => None,
         }
     }
@@ -193,7 +234,10 @@ impl ReplyContext {
     pub fn of(request: &Request, fallback: u64) -> Self {
         let mut trace_id = String::new();
         trace_id::write(&mut trace_id, &request.headers, fallback);
-        Self { trace_id, dialect: request.dialect() }
+        Self {
+            trace_id,
+            dialect: request.dialect(),
+        }
     }
 }
 
@@ -227,7 +271,13 @@ impl<'a> ReplyTo<'a> {
             | Refusal::Payload { .. }
             | Refusal::Fault => now.nanos(),
         };
-        Self { dialect: request.dialect(), trace_id: TraceId::InHead { headers: &request.headers, fallback } }
+        Self {
+            dialect: request.dialect(),
+            trace_id: TraceId::InHead {
+                headers: &request.headers,
+                fallback,
+            },
+        }
     }
 
     /// Appends the trace id of the request.
@@ -241,7 +291,10 @@ impl<'a> ReplyTo<'a> {
 
 impl<'a> From<&'a ReplyContext> for ReplyTo<'a> {
     fn from(context: &'a ReplyContext) -> Self {
-        Self { dialect: context.dialect, trace_id: TraceId::Known(&context.trace_id) }
+        Self {
+            dialect: context.dialect,
+            trace_id: TraceId::Known(&context.trace_id),
+        }
     }
 }
 
@@ -272,7 +325,8 @@ mod tests {
 
     fn policy(percent: u32) -> Policy {
         let text = format!(
-            "version: 1\nname: demo\nlimits: [{{ name: one, per: [], bucket: {{ burst: 1, refill: 1/s }} }}]\n\
+            "version: 1\nname: demo\nlimits: [{{ name: one, per: [], bucket: {{ burst: 1, refill: \
+             1/s }} }}]\n\
              replies: {{ retry_after: {{ jitter: {percent}% }} }}\n"
         );
         Policy::compile(&from_yaml(&text).unwrap()).unwrap()

@@ -59,13 +59,16 @@ fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_hex(text: &[u8]) -> bool {
-    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.iter()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Appends the safe bytes of `value`, at most [`ID_BYTES_MAX`].
 fn push_safe(out: &mut String, value: &[u8]) {
     let mut id = [0; ID_BYTES_MAX];
-    let safe = value.iter().filter(|byte| SAFE.get(usize::from(**byte)) == Some(&true));
+    let safe = value
+        .iter()
+        .filter(|byte| SAFE.get(usize::from(**byte)) == Some(&true));
     let mut length = 0_usize;
     for (place, byte) in id.iter_mut().zip(safe) {
         *place = *byte;
@@ -103,8 +106,18 @@ mod tests {
     #[test]
     fn the_trace_comes_before_the_request() {
         let parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(id(&[("x-request-id", b"r1"), ("traceparent", parent)]), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(id(&[("x-request-id", b"r1"), ("x-request-id", b"r2"), ("traceparent", b"")]), "r1");
+        assert_eq!(
+            id(&[("x-request-id", b"r1"), ("traceparent", parent)]),
+            "4bf92f3577b34da6a3ce929d0e0e4736"
+        );
+        assert_eq!(
+            id(&[
+                ("x-request-id", b"r1"),
+                ("x-request-id", b"r2"),
+                ("traceparent", b"")
+            ]),
+            "r1"
+        );
         assert_eq!(id(&[]), "00000000000000000000000000000abc");
     }
 
@@ -118,7 +131,13 @@ mod tests {
             b"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             b"00-4bf92f3577b34da6a3ce929d0e0e4736",
         ] {
-            assert_eq!(id(&[("traceparent", parent), ("x-request-id", b"a\"},<b>\xff\n{limit}")]), "ablimit");
+            assert_eq!(
+                id(&[
+                    ("traceparent", parent),
+                    ("x-request-id", b"a\"},<b>\xff\n{limit}")
+                ]),
+                "ablimit"
+            );
         }
         assert_eq!(id(&[("x-request-id", &[b'a'; 500])]).len(), ID_BYTES_MAX);
     }

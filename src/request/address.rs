@@ -19,9 +19,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The network of a client at `address` (with its port, as the proxy writes it), whose prefix has as
-/// many bits; a whole address is its own network. `None` if it is no IP address, as that of a socket
-/// in the file system. A zone is left out.
+/// The network of a client at `address` (with its port, as the proxy writes it), whose prefix has
+/// as many bits; a whole address is its own network. `None` if it is no IP address, as that of a
+/// socket in the file system. A zone is left out.
 #[must_use]
 pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String> {
     let address = match of_a_peer(str::from_utf8(address).ok()?)? {
@@ -47,22 +47,33 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let from = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, _, _, _] => Some(from(g, h)),
+        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, _, _, _] => {
+            Some(from(g, h))
+        }
         [0x2002, high, low, ..] => Some(from(high, low)),
         [0x2001, 0, ..] => Some(from(!g, !h)),
         _ => None,
     }
 }
 
-/// The host of a request's authority in one spelling: lower case, without a port, a user and a dot at
-/// its end, an IPv6 address in brackets as RFC 5952 writes it. `None` where it is empty.
+/// The host of a request's authority in one spelling: lower case, without a port, a user and a dot
+/// at its end, an IPv6 address in brackets as RFC 5952 writes it. `None` where it is empty.
 #[must_use]
 pub fn host(authority: &[u8]) -> Option<Vec<u8>> {
-    let host = authority.trim_ascii().rsplit(|byte| *byte == b'@').next().unwrap_or_default();
+    let host = authority
+        .trim_ascii()
+        .rsplit(|byte| *byte == b'@')
+        .next()
+        .unwrap_or_default();
     if let Some(rest) = host.strip_prefix(b"[") {
         let literal = rest.split(|byte| *byte == b']').next().unwrap_or_default();
-        let address: Option<Ipv6Addr> = str::from_utf8(literal).ok().and_then(|literal| literal.parse().ok());
-        let literal = address.map_or_else(|| literal.to_ascii_lowercase(), |address| address.to_string().into_bytes());
+        let address: Option<Ipv6Addr> = str::from_utf8(literal)
+            .ok()
+            .and_then(|literal| literal.parse().ok());
+        let literal = address.map_or_else(
+            || literal.to_ascii_lowercase(),
+            |address| address.to_string().into_bytes(),
+        );
         return (!literal.is_empty()).then(|| [b"[", &*literal, b"]"].concat());
     }
     let mut host = host.split(|byte| *byte == b':').next().unwrap_or_default();
@@ -123,7 +134,12 @@ mod tests {
             ("192.0.2.7:0", 24, 64, Some("192.0.2.0/24")),
             ("192.0.2.255:1", 31, 64, Some("192.0.2.254/31")),
             ("192.0.2.7:1", 0, 64, Some("0.0.0.0/0")),
-            ("[2001:db8:0:1:2:3:4:5]:1", 32, 64, Some("2001:db8:0:1::/64")),
+            (
+                "[2001:db8:0:1:2:3:4:5]:1",
+                32,
+                64,
+                Some("2001:db8:0:1::/64"),
+            ),
             ("[2001:DB8:0:1:FFFF::]:1", 32, 64, Some("2001:db8:0:1::/64")),
             ("[2001:db8::7]:1", 32, 128, Some("2001:db8::7")),
             ("[2001:db8::7]:1", 32, 127, Some("2001:db8::6/127")),
@@ -135,12 +151,22 @@ mod tests {
             ("[64:ff9b::c000:207]:1", 24, 128, Some("192.0.2.0/24")),
             ("[64:ff9b::1:c000:207]:1", 32, 64, Some("64:ff9b::/64")),
             ("[64:ff9b:1::192.0.2.7]:1", 32, 64, Some("192.0.2.7")),
-            ("[64:ff9b:1:fffe::192.0.2.7%eth0]:1", 32, 64, Some("192.0.2.7")),
+            (
+                "[64:ff9b:1:fffe::192.0.2.7%eth0]:1",
+                32,
+                64,
+                Some("192.0.2.7"),
+            ),
             ("[64:ff9b:2::192.0.2.7]:1", 32, 64, Some("64:ff9b:2::/64")),
             ("[2002:c000:207::1]:1", 32, 64, Some("192.0.2.7")),
             ("[2002:c000:207:ffff:1:2:3:4]:1", 32, 64, Some("192.0.2.7")),
             ("[2003:c000:207::1]:1", 32, 64, Some("2003:c000:207::/64")),
-            ("[2001:0:4136:e378:8000:63bf:3fff:fdf8]:1", 32, 64, Some("192.0.2.7")),
+            (
+                "[2001:0:4136:e378:8000:63bf:3fff:fdf8]:1",
+                32,
+                64,
+                Some("192.0.2.7"),
+            ),
             ("[2001:1::3fff:fdf8]:1", 32, 64, Some("2001:1::/64")),
             ("[::192.0.2.7]:1", 32, 64, Some("::/64")),
             ("[fe80::1%eth0]:1", 32, 128, Some("fe80::1")),
@@ -155,7 +181,11 @@ mod tests {
             ("@/abstract:7", 32, 64, None),
             ("envoy://internal/1:2", 32, 64, None),
         ] {
-            assert_eq!(network(address.as_bytes(), v4_prefix, v6_prefix).as_deref(), network_is, "{address}");
+            assert_eq!(
+                network(address.as_bytes(), v4_prefix, v6_prefix).as_deref(),
+                network_is,
+                "{address}"
+            );
         }
         assert_eq!(network(b"\xff:1", 32, 64), None);
     }

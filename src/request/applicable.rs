@@ -7,8 +7,8 @@
 //!                                     └─▶ Trace: why the other limits do not apply
 //! ```
 //!
-//! All of it follows from the caller's attributes and from the routes and tiers of the readings. Keys,
-//! rules and costs come after it, in [`super::checks`].
+//! All of it follows from the caller's attributes and from the routes and tiers of the readings.
+//! Keys, rules and costs come after it, in [`super::checks`].
 
 #[cfg(test)]
 mod tests;
@@ -23,11 +23,12 @@ use crate::policy::scope::{Absent, KeyPart, Scope};
 use crate::policy::select::{Condition, Selector};
 use crate::policy::selector_index::SelectorId;
 
-/// What applies to one request, each kind in the order of the policy. Its buffers are used again for the
-/// next request.
+/// What applies to one request, each kind in the order of the policy. Its buffers are used again
+/// for the next request.
 #[derive(Debug, Default)]
 pub struct Applicable {
-    /// The exemption, of which one must match in each reading of the path: the first of the first reading.
+    /// The exemption, of which one must match in each reading of the path: the first of the first
+    /// reading.
     pub exemption: Option<ExemptionId>,
     /// The limits; one reading in which a limit matches is enough.
     pub limits: Vec<LimitId>,
@@ -91,7 +92,11 @@ impl Applicable {
         if self.ambiguity.is_some() {
             return;
         }
-        let matcher = Matcher { request, caller, policy };
+        let matcher = Matcher {
+            request,
+            caller,
+            policy,
+        };
         for (place, reading) in request.readings().enumerate() {
             let (exemption, payload) = self.add(&matcher, reading);
             if place == 0 {
@@ -119,37 +124,65 @@ impl Applicable {
     }
 
     /// Adds what applies in one reading. Its exemption, or else its payload limit.
-    fn add(&mut self, matcher: &Matcher<'_, '_>, reading: Reading<'_>) -> (Option<ExemptionId>, Option<PayloadId>) {
+    fn add(
+        &mut self,
+        matcher: &Matcher<'_, '_>,
+        reading: Reading<'_>,
+    ) -> (Option<ExemptionId>, Option<PayloadId>) {
         let Matcher { caller, policy, .. } = *matcher;
         let value = |attribute| caller.value(attribute);
-        policy.index.find(reading.tier, reading.matches.ids(), value, &mut self.candidates);
+        policy.index.find(
+            reading.tier,
+            reading.matches.ids(),
+            value,
+            &mut self.candidates,
+        );
         let mut payload = None;
         for id in &self.candidates {
             match *id {
                 SelectorId::Exemption(id) => {
-                    if policy.exempt.get(id).is_some_and(|selector| matcher.selects(selector, reading)) {
+                    if policy
+                        .exempt
+                        .get(id)
+                        .is_some_and(|selector| matcher.selects(selector, reading))
+                    {
                         return (Some(id), None);
                     }
                 }
                 SelectorId::Limit(id) => {
-                    if policy.limits.get(id).is_some_and(|limit| matcher.applies(&limit.scope, reading)) {
+                    if policy
+                        .limits
+                        .get(id)
+                        .is_some_and(|limit| matcher.applies(&limit.scope, reading))
+                    {
                         self.limits.push(id);
                     }
                 }
                 SelectorId::Seats(id) => {
                     // Without a holder there is nothing to keep a seat for.
-                    let limit = policy.seats.get(id).filter(|limit| caller.value(limit.holder).is_some());
+                    let limit = policy
+                        .seats
+                        .get(id)
+                        .filter(|limit| caller.value(limit.holder).is_some());
                     if limit.is_some_and(|limit| matcher.applies(&limit.scope, reading)) {
                         self.seats.push(id);
                     }
                 }
                 SelectorId::Pool(id) => {
-                    if policy.pools.get(id).is_some_and(|pool| matcher.applies(&pool.scope, reading)) {
+                    if policy
+                        .pools
+                        .get(id)
+                        .is_some_and(|pool| matcher.applies(&pool.scope, reading))
+                    {
                         self.pools.push(id);
                     }
                 }
                 SelectorId::Payload(id) => {
-                    if policy.payloads.get(id).is_some_and(|payload| matcher.applies(&payload.scope, reading)) {
+                    if policy
+                        .payloads
+                        .get(id)
+                        .is_some_and(|payload| matcher.applies(&payload.scope, reading))
+                    {
                         payload = Some(id);
                         // It is the first, and no other kind follows.
                         break;
@@ -198,8 +231,17 @@ impl<'p> Matcher<'_, 'p> {
         self.key(scope)
     }
 
-    fn explain(&self, reading: Reading<'_>, exemption: Option<ExemptionId>, trace: &mut impl Trace<'p>) {
-        let exempt = if exemption.is_some() { Err(Mismatch::Exempt) } else { Ok(()) };
+    fn explain(
+        &self,
+        reading: Reading<'_>,
+        exemption: Option<ExemptionId>,
+        trace: &mut impl Trace<'p>,
+    ) {
+        let exempt = if exemption.is_some() {
+            Err(Mismatch::Exempt)
+        } else {
+            Ok(())
+        };
         for (id, limit) in self.policy.limits.entries() {
             if let Err(why) = self.mismatch(&limit.scope, reading).and(exempt) {
                 trace.reject(id, why);
@@ -208,7 +250,10 @@ impl<'p> Matcher<'_, 'p> {
     }
 
     fn attributes(&self, selector: &'p Selector) -> Result<(), Mismatch<'p>> {
-        let other = selector.attributes.iter().find(|condition| !satisfies(self.caller, condition));
+        let other = selector
+            .attributes
+            .iter()
+            .find(|condition| !satisfies(self.caller, condition));
         other.map_or(Ok(()), |condition| Err(Mismatch::Attribute(condition)))
     }
 
@@ -216,8 +261,14 @@ impl<'p> Matcher<'_, 'p> {
         if scope.absent == Absent::Count {
             return Ok(());
         }
-        let is_missing = |part: &&KeyPart| part_value(scope, part, self.request, self.caller, self.policy).is_none();
-        scope.per.iter().find(is_missing).map_or(Ok(()), |part| Err(Mismatch::Key(part)))
+        let is_missing = |part: &&KeyPart| {
+            part_value(scope, part, self.request, self.caller, self.policy).is_none()
+        };
+        scope
+            .per
+            .iter()
+            .find(is_missing)
+            .map_or(Ok(()), |part| Err(Mismatch::Key(part)))
     }
 }
 

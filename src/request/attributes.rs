@@ -14,12 +14,14 @@ use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::{AUTHORITY, Source};
 
-/// Sets the attributes. Each reads what the directory gave, so none is changed before all are found.
+/// Sets the attributes. Each reads what the directory gave, so none is changed before all are
+/// found.
 ///
 /// # Errors
 /// [`AuthFailure::Conflicting`] where the credentials that are `presented` say different things of
 /// one attribute, and [`AuthFailure::Ambiguous`] if a header or a parameter occurs twice; neither
-/// if the caller need not identify itself: then `presented` is `None`, and such a header has no value.
+/// if the caller need not identify itself: then `presented` is `None`, and such a header has no
+/// value.
 pub(super) fn resolve_attributes<'r>(
     caller: &mut Caller<'r>,
     presented: Option<IssuerSet>,
@@ -29,12 +31,21 @@ pub(super) fn resolve_attributes<'r>(
 ) -> Result<(), AuthFailure> {
     let mut found = Vec::with_capacity(policy.callers.sources.len());
     for (attribute, sources) in &policy.callers.sources {
-        let reading = Reading { caller, request, policy, attribute: *attribute };
+        let reading = Reading {
+            caller,
+            request,
+            policy,
+            attribute: *attribute,
+        };
         if let Some(presented) = presented {
             reading.agree(sources, presented, trace)?;
         }
         let mut first = None;
-        let sources = if trace.is_contested(*attribute) { &[] } else { &sources[..] };
+        let sources = if trace.is_contested(*attribute) {
+            &[]
+        } else {
+            &sources[..]
+        };
         for (number, source) in sources.iter().enumerate() {
             first = match reading.value(source) {
                 Ok(value) => value,
@@ -52,7 +63,9 @@ pub(super) fn resolve_attributes<'r>(
         }
         found.push((*attribute, first));
     }
-    found.into_iter().for_each(|(attribute, value)| caller.set(attribute, value));
+    found
+        .into_iter()
+        .for_each(|(attribute, value)| caller.set(attribute, value));
     Ok(())
 }
 
@@ -71,30 +84,46 @@ impl<'r> Reading<'_, 'r> {
             Source::Directory(from) => return Ok(self.caller.known(*from).cloned()),
             Source::Path(route) => {
                 let name = self.policy.attributes.name(self.attribute);
-                request.readings().find_map(|reading| route.capture(name, reading.path)).map(Cow::Borrowed)
+                request
+                    .readings()
+                    .find_map(|reading| route.capture(name, reading.path))
+                    .map(Cow::Borrowed)
             }
             Source::Metadata { path, .. } => {
-                in_metadata(request.properties.of(Property::Metadata), path).and_then(metadata::Value::text)
+                in_metadata(request.properties.of(Property::Metadata), path)
+                    .and_then(metadata::Value::text)
             }
             Source::RouteMetadata(path) => {
-                in_metadata(request.properties.of(Property::RouteMetadata), path).and_then(metadata::Value::text)
+                in_metadata(request.properties.of(Property::RouteMetadata), path)
+                    .and_then(metadata::Value::text)
             }
             Source::NodeMetadata(_, value) => value.as_deref().map(Cow::Borrowed),
             Source::Query(name) => credential::parameter(request, name)?,
             Source::Header(name) => credential::header(request, name)?.map(Cow::Borrowed),
-            Source::Host => host(request.headers.first(AUTHORITY).unwrap_or_default()).map(Cow::Owned),
-            Source::ClientAddress { v4_prefix, v6_prefix } => {
+            Source::Host => {
+                host(request.headers.first(AUTHORITY).unwrap_or_default()).map(Cow::Owned)
+            }
+            Source::ClientAddress {
+                v4_prefix,
+                v6_prefix,
+            } => {
                 let address = request.properties.of(Property::SourceAddress);
-                network(address, *v4_prefix, *v6_prefix).map(|network| Cow::Owned(network.into_bytes()))
+                network(address, *v4_prefix, *v6_prefix)
+                    .map(|network| Cow::Owned(network.into_bytes()))
             }
             Source::ClientCertificate(part) => Some(Cow::Borrowed(request.properties.of(*part))),
         };
         Ok(text.filter(|text| !text.is_empty()).map(Value::Text))
     }
 
-    /// What the directory says, by the first of its sources that has a value, and what each verified
-    /// credential says, likewise, must be the same.
-    fn agree(&self, sources: &'r [Source], verified: IssuerSet, trace: &mut impl Trace) -> Result<(), AuthFailure> {
+    /// What the directory says, by the first of its sources that has a value, and what each
+    /// verified credential says, likewise, must be the same.
+    fn agree(
+        &self,
+        sources: &'r [Source],
+        verified: IssuerSet,
+        trace: &mut impl Trace,
+    ) -> Result<(), AuthFailure> {
         if !sources.iter().any(|source| verified.speak(source)) {
             return Ok(());
         }
@@ -104,7 +133,9 @@ impl<'r> Reading<'_, 'r> {
             if !unheard.speak(source) {
                 continue;
             }
-            let Ok(Some(value)) = self.value(source) else { continue };
+            let Ok(Some(value)) = self.value(source) else {
+                continue;
+            };
             unheard = unheard.without(source);
             match &agreed {
                 Some(agreed) if agreed.bytes() != value.bytes() => {

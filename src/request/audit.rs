@@ -1,5 +1,5 @@
-//! How a caller came to be known, told as it happens: the filter listens to none of it, an explanation
-//! to all. Who listens also says whether it goes on with a caller that is refused.
+//! How a caller came to be known, told as it happens: the filter listens to none of it, an
+//! explanation to all. Who listens also says whether it goes on with a caller that is refused.
 
 use super::credential::Identifier;
 use super::identify::AuthFailure;
@@ -13,8 +13,8 @@ pub trait Trace {
     fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>);
     /// An attribute has this value from here on.
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
-    /// An attribute that has another value by what was told before would have this one: nobody is let
-    /// in.
+    /// An attribute that has another value by what was told before would have this one: nobody is
+    /// let in.
     fn conflict(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
     /// The header or parameter that the source of this number reads for an attribute occurs twice.
     fn repeated(&mut self, attribute: AttributeId, source: usize);
@@ -22,7 +22,11 @@ pub trait Trace {
     ///
     /// # Errors
     /// `why`, unless what else is known of the caller is wanted all the same.
-    fn refuse(&mut self, why: AuthFailure, _attribute: Option<AttributeId>) -> Result<(), AuthFailure> {
+    fn refuse(
+        &mut self,
+        why: AuthFailure,
+        _attribute: Option<AttributeId>,
+    ) -> Result<(), AuthFailure> {
         Err(why)
     }
     /// Whether different values were told of this attribute, so that it has none.
@@ -71,7 +75,12 @@ pub(super) struct GoOn<'t, T> {
 
 impl<'t, T> GoOn<'t, T> {
     pub(super) const fn new(trace: &'t mut T) -> Self {
-        Self { trace, attribute: None, refused: false, contested: Vec::new() }
+        Self {
+            trace,
+            attribute: None,
+            refused: false,
+            contested: Vec::new(),
+        }
     }
 }
 
@@ -93,7 +102,11 @@ impl<T: Trace> Trace for GoOn<'_, T> {
         self.trace.repeated(attribute, source);
     }
 
-    fn refuse(&mut self, _: AuthFailure, attribute: Option<AttributeId>) -> Result<(), AuthFailure> {
+    fn refuse(
+        &mut self,
+        _: AuthFailure,
+        attribute: Option<AttributeId>,
+    ) -> Result<(), AuthFailure> {
         if !self.refused {
             (self.refused, self.attribute) = (true, attribute);
         }

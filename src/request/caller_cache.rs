@@ -1,8 +1,8 @@
 //! Callers who come again: who sends a request follows from its clues alone, so the same clues need
 //! not be looked into twice.
 //!
-//! A caller is found by a hash of them under a key that no client knows, with 128 bits: a client cannot
-//! make up clues with the hash of somebody else's. What was refused is not remembered.
+//! A caller is found by a hash of them under a key that no client knows, with 128 bits: a client
+//! cannot make up clues with the hash of somebody else's. What was refused is not remembered.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -57,14 +57,20 @@ impl Hasher for AsItIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        self.0 = bytes
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes));
     }
 }
 
 impl CachedCaller {
-    /// The counter of this limit, and its rule; `find` finds them the first time, if they follow from the
-    /// caller alone.
-    pub(super) fn counter(&self, limit: LimitId, find: impl FnOnce() -> Option<(Key, Rule)>) -> Option<(Key, Rule)> {
+    /// The counter of this limit, and its rule; `find` finds them the first time, if they follow
+    /// from the caller alone.
+    pub(super) fn counter(
+        &self,
+        limit: LimitId,
+        find: impl FnOnce() -> Option<(Key, Rule)>,
+    ) -> Option<(Key, Rule)> {
         let mut counters = self.counters.borrow_mut();
         if let Some((_, key, rule)) = counters.iter().find(|(known, ..)| *known == limit) {
             return Some((*key, *rule));
@@ -86,15 +92,24 @@ impl CallerCache {
     /// An empty cache. `key` is a secret of this proxy.
     #[must_use]
     pub fn new(key: &Secret) -> Self {
-        Self { key: *key, callers: HashMap::default() }
+        Self {
+            key: *key,
+            callers: HashMap::default(),
+        }
     }
 
     /// Finds out who sent `request`: as [`identify`], with the same answer.
     ///
     /// # Errors
     /// As [`identify`].
-    pub fn identify<'r>(&'r mut self, request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, AuthFailure> {
-        let Some(identity_inputs) = self.identity_inputs(request, policy) else { return identify(request, policy) };
+    pub fn identify<'r>(
+        &'r mut self,
+        request: &'r Request,
+        policy: &'r Policy,
+    ) -> Result<Caller<'r>, AuthFailure> {
+        let Some(identity_inputs) = self.identity_inputs(request, policy) else {
+            return identify(request, policy);
+        };
         if self.callers.len() >= CALLERS_MAX {
             // A caller that returns is soon found again.
             self.callers.clear();
@@ -107,7 +122,11 @@ impl CallerCache {
                 if bytes > VALUES_BYTES_MAX {
                     return Ok(caller);
                 }
-                let regular = CachedCaller { values, counters: RefCell::default(), told: OnceCell::new() };
+                let regular = CachedCaller {
+                    values,
+                    counters: RefCell::default(),
+                    told: OnceCell::new(),
+                };
                 Ok(Caller::recalled(place.insert(regular)))
             }
         }
@@ -125,16 +144,25 @@ impl CallerCache {
         };
         add(usize::from(is_asked(request, policy)), &[]);
         for (name, value) in request.headers.iter() {
-            if let Some(place) = identity_inputs.headers.iter().position(|known| known.as_bytes() == name) {
+            if let Some(place) = identity_inputs
+                .headers
+                .iter()
+                .position(|known| known.as_bytes() == name)
+            {
                 add(place, value);
             }
         }
         if identity_inputs.path {
             for (attribute, sources) in &policy.callers.sources {
                 for source in sources {
-                    let Source::Path(route) = source else { continue };
+                    let Source::Path(route) = source else {
+                        continue;
+                    };
                     let name = policy.attributes.name(*attribute);
-                    match request.readings().find_map(|reading| route.capture(name, reading.path)) {
+                    match request
+                        .readings()
+                        .find_map(|reading| route.capture(name, reading.path))
+                    {
                         Some(captured) => add(1, captured),
                         None => add(0, &[]),
                     }
@@ -190,8 +218,17 @@ mod tests {
         Policy::compile(&from_yaml(POLICY).unwrap()).unwrap()
     }
 
-    fn seen(answer: Result<Caller<'_>, AuthFailure>, policy: &Policy) -> Result<Vec<Option<Vec<u8>>>, AuthFailure> {
-        answer.map(|caller| policy.attributes.iter().map(|id| caller.value(id).map(<[u8]>::to_vec)).collect())
+    fn seen(
+        answer: Result<Caller<'_>, AuthFailure>,
+        policy: &Policy,
+    ) -> Result<Vec<Option<Vec<u8>>>, AuthFailure> {
+        answer.map(|caller| {
+            policy
+                .attributes
+                .iter()
+                .map(|id| caller.value(id).map(<[u8]>::to_vec))
+                .collect()
+        })
     }
 
     fn text() -> impl Strategy<Value = String> {
@@ -229,7 +266,10 @@ mod tests {
         let mut caller_cache = CallerCache::new(&[7; 16]);
         let mut request = Request::default();
         for number in 0..40_000 {
-            request.headers = Headers::new(Headers::encode(&[("x-api-key", number.to_string().as_bytes())]));
+            request.headers = Headers::new(Headers::encode(&[(
+                "x-api-key",
+                number.to_string().as_bytes(),
+            )]));
             assert!(caller_cache.identify(&request, &policy).is_ok());
             assert!(caller_cache.callers.len() <= CALLERS_MAX);
         }

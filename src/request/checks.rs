@@ -1,5 +1,5 @@
-//! From the limits that apply to a request to what it asks of the store: each with its counter's key, its
-//! rule for this caller, and its cost.
+//! From the limits that apply to a request to what it asks of the store: each with its counter's
+//! key, its rule for this caller, and its cost.
 
 use super::applicable::Applicable;
 use super::head::{Reading, Request};
@@ -13,8 +13,8 @@ use crate::policy::scope::{KeyPart, Scope};
 use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, PartialKey};
 
-/// Fills `checks` with what the request asks of each limit and seat limit that applies to it, in the order
-/// of their owners.
+/// Fills `checks` with what the request asks of each limit and seat limit that applies to it, in
+/// the order of their owners.
 pub fn fill(
     checks: &mut Vec<LimitCheck>,
     applicable: &Applicable,
@@ -23,7 +23,12 @@ pub fn fill(
     policy: &Policy,
     keys: &LimitKeys,
 ) {
-    let maker = Maker { request, caller, policy, keys };
+    let maker = Maker {
+        request,
+        caller,
+        policy,
+        keys,
+    };
     checks.clear();
     checks.extend(applicable.limits.iter().filter_map(|id| maker.limit(*id)));
     checks.extend(applicable.seats.iter().filter_map(|id| maker.seats(*id)));
@@ -40,35 +45,67 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn limit(&self, id: LimitId) -> Option<LimitCheck> {
         let owner = CounterOwner::Limit(id);
-        let limit = invariant(self.policy.limits.get(id), "a limit that applies is in the policy")?;
+        let limit = invariant(
+            self.policy.limits.get(id),
+            "a limit that applies is in the policy",
+        )?;
         let find = || {
-            let overridden = limit.overrides.find(|attribute| self.caller.value(attribute));
-            Some((self.key(owner, &limit.scope)?.finish(), *overridden.unwrap_or(&limit.rule)))
+            let overridden = limit
+                .overrides
+                .find(|attribute| self.caller.value(attribute));
+            Some((
+                self.key(owner, &limit.scope)?.finish(),
+                *overridden.unwrap_or(&limit.rule),
+            ))
         };
         let (key, rule) = match self.caller.cached() {
             Some(cached) if limit.scope.is_keyed_by_caller() => cached.counter(id, find),
             Some(_) | None => find(),
         }?;
-        let mut check = LimitCheck::new(owner, key, rule, cost(&limit.cost, self.request), limit.scope.failure);
+        let mut check = LimitCheck::new(
+            owner,
+            key,
+            rule,
+            cost(&limit.cost, self.request),
+            limit.scope.failure,
+        );
         check.enforcement = limit.enforcement;
         Some(check)
     }
 
     fn seats(&self, id: SeatId) -> Option<LimitCheck> {
         let owner = CounterOwner::Seats(id);
-        let limit = invariant(self.policy.seats.get(id), "a seat limit that applies is in the policy")?;
-        let holder = invariant(self.caller.value(limit.holder), "a seat limit applies to callers with a holder")?;
+        let limit = invariant(
+            self.policy.seats.get(id),
+            "a seat limit that applies is in the policy",
+        )?;
+        let holder = invariant(
+            self.caller.value(limit.holder),
+            "a seat limit applies to callers with a holder",
+        )?;
         let mut key = self.key(owner, &limit.scope)?;
         let page = key.finish();
         key.push(Some(holder));
         let rule = Rule::Seats(limit.seats.asked_by(key.finish().fingerprint));
-        Some(LimitCheck::new(owner, page, rule, Cost::Now(1), limit.scope.failure))
+        Some(LimitCheck::new(
+            owner,
+            page,
+            rule,
+            Cost::Now(1),
+            limit.scope.failure,
+        ))
     }
 
     fn key(&self, owner: CounterOwner, scope: &Scope) -> Option<PartialKey> {
         let mut key = self.keys.partition(owner)?;
         for part in &scope.per {
-            key.push(part_value(scope, part, self.request, self.caller, self.policy));
+            key.push(part_value(
+                scope,
+                part,
+                self.request,
+                self.caller,
+                self.policy,
+            ));
         }
         Some(key)
     }
@@ -88,10 +125,21 @@ pub fn part_value<'v>(
     }
 }
 
-/// The capture of the first of the scope's routes that matches, in the first reading that it matches.
-fn captured<'r>(scope: &Scope, name: &str, request: &'r Request, policy: &Policy) -> Option<&'r [u8]> {
+/// The capture of the first of the scope's routes that matches, in the first reading that it
+/// matches.
+fn captured<'r>(
+    scope: &Scope,
+    name: &str,
+    request: &'r Request,
+    policy: &Policy,
+) -> Option<&'r [u8]> {
     let in_reading = |reading: Reading<'r>| {
-        let mut matching = scope.selector.routes.iter().flatten().filter(|id| reading.matches.contains(**id));
+        let mut matching = scope
+            .selector
+            .routes
+            .iter()
+            .flatten()
+            .filter(|id| reading.matches.contains(**id));
         matching.find_map(|id| policy.routes.capture(*id, name, reading.path))
     };
     request.readings().find_map(in_reading)
@@ -115,7 +163,9 @@ fn cost(source: &CostSource, request: &Request) -> Cost {
 pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>) -> u64 {
     let members = lines.flat_map(|line| line.split(|byte| *byte == b','));
     // RFC 9110 §5.6.1.2: an empty member of a list is ignored.
-    let said = members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
+    let said = members
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty());
     said.map(number).max().unwrap_or(1)
 }
 
@@ -124,7 +174,11 @@ fn number(digits: &[u8]) -> u64 {
     if !digits.iter().all(u8::is_ascii_digit) {
         return 1;
     }
-    let add = |number: u64, digit: &u8| number.saturating_mul(10).saturating_add(u64::from(digit & 15));
+    let add = |number: u64, digit: &u8| {
+        number
+            .saturating_mul(10)
+            .saturating_add(u64::from(digit & 15))
+    };
     digits.iter().fold(0_u64, add).min(COST_MAX)
 }
 

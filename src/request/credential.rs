@@ -22,7 +22,8 @@ pub struct Ambiguous;
 pub enum Presented<'r> {
     /// Something that the directory must know.
     Secret(Cow<'r, [u8]>),
-    /// A credential that an earlier filter has verified; with an identifier, unless it names no subject.
+    /// A credential that an earlier filter has verified; with an identifier, unless it names no
+    /// subject.
     Verified(Option<Identifier>),
 }
 
@@ -34,7 +35,10 @@ pub type Identifier = [u8; 32];
 ///
 /// # Errors
 /// [`Ambiguous`] if the header or the parameter occurs twice.
-pub fn find<'r>(request: &'r Request, place: &'r Place) -> Result<Option<Presented<'r>>, Ambiguous> {
+pub fn find<'r>(
+    request: &'r Request,
+    place: &'r Place,
+) -> Result<Option<Presented<'r>>, Ambiguous> {
     let secret = match place {
         Place::Header { name, scheme } => {
             let value = header(request, name)?;
@@ -46,30 +50,47 @@ pub fn find<'r>(request: &'r Request, place: &'r Place) -> Result<Option<Present
         }
         Place::Query { name } => parameter(request, name)?,
         Place::Metadata(path) => {
-            return Ok(match in_metadata(request.properties.of(Property::Metadata), path) {
-                Some(Value::Text(text)) if !text.is_empty() => {
-                    Some(Presented::Verified(Some(identifier(&Sha256::digest(text).into()))))
-                }
-                Some(Value::Struct(payload)) => Some(Presented::Verified(subject(payload))),
-                Some(Value::Text(_) | Value::Number(_) | Value::Boolean(_)) | None => None,
-            });
+            return Ok(
+                match in_metadata(request.properties.of(Property::Metadata), path) {
+                    Some(Value::Text(text)) if !text.is_empty() => Some(Presented::Verified(Some(
+                        identifier(&Sha256::digest(text).into()),
+                    ))),
+                    Some(Value::Struct(payload)) => Some(Presented::Verified(subject(payload))),
+                    Some(Value::Text(_) | Value::Number(_) | Value::Boolean(_)) | None => None,
+                },
+            );
         }
     };
-    Ok(secret.filter(|secret| !secret.is_empty()).map(Presented::Secret))
+    Ok(secret
+        .filter(|secret| !secret.is_empty())
+        .map(Presented::Secret))
 }
 
 /// The value of the only header of this name, without the white space around it.
-pub(super) fn header<'r>(request: &'r Request, name: &'r str) -> Result<Option<&'r [u8]>, Ambiguous> {
+pub(super) fn header<'r>(
+    request: &'r Request,
+    name: &'r str,
+) -> Result<Option<&'r [u8]>, Ambiguous> {
     Ok(only(request.headers.all(name))?.map(<[u8]>::trim_ascii))
 }
 
 /// The decoded value of the only query parameter of this name.
-pub(super) fn parameter<'r>(request: &'r Request, name: &str) -> Result<Option<Cow<'r, [u8]>>, Ambiguous> {
+pub(super) fn parameter<'r>(
+    request: &'r Request,
+    name: &str,
+) -> Result<Option<Cow<'r, [u8]>>, Ambiguous> {
     let pairs = request.query().split(|byte| *byte == b'&').map(|pair| {
         let mut parts = pair.splitn(2, |byte| *byte == b'=');
-        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        )
     });
-    let value = only(pairs.filter(|(key, _)| *form_decode(key) == *name.as_bytes()).map(|(_, value)| value))?;
+    let value = only(
+        pairs
+            .filter(|(key, _)| *form_decode(key) == *name.as_bytes())
+            .map(|(_, value)| value),
+    )?;
     Ok(value.map(form_decode))
 }
 
@@ -80,15 +101,19 @@ pub(crate) fn identifier(digest: &[u8; 32]) -> Identifier {
 }
 
 /// The identifier of whom a token was made for, the same in every token of theirs: `sub` is unique
-/// for its `iss` alone (RFC 7519 §4.1.2), so both are in it. The second half of the SHA-256, so that
-/// no secret can be made up that has the same.
+/// for its `iss` alone (RFC 7519 §4.1.2), so both are in it. The second half of the SHA-256, so
+/// that no secret can be made up that has the same.
 fn subject(payload: Struct<'_>) -> Option<Identifier> {
     let claim = |name| payload.at(&[name]).and_then(Value::text);
     let subject = claim("sub")?;
     let issuer = claim("iss").unwrap_or_default();
     let mut hash = Sha256::new();
     // The length before it, or the end of one could be the beginning of the other.
-    hash.update(u64::try_from(issuer.len()).unwrap_or(u64::MAX).to_le_bytes());
+    hash.update(
+        u64::try_from(issuer.len())
+            .unwrap_or(u64::MAX)
+            .to_le_bytes(),
+    );
     hash.update(&issuer);
     hash.update(&subject);
     let digest: [u8; 32] = hash.finalize().into();
@@ -109,20 +134,29 @@ fn digits(bytes: &[u8]) -> Identifier {
 
 fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Ambiguous> {
     let first = values.next();
-    if values.next().is_some() { Err(Ambiguous) } else { Ok(first) }
+    if values.next().is_some() {
+        Err(Ambiguous)
+    } else {
+        Ok(first)
+    }
 }
 
 /// What follows `scheme` in `value`. "the scheme … is case-insensitive" (RFC 9110 §11.1).
 fn after_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
     let (word, secret) = value.split_at_checked(scheme.len())?;
-    let separated = secret.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+    let separated = secret
+        .first()
+        .is_some_and(|byte| matches!(byte, b' ' | b'\t'));
     (word.eq_ignore_ascii_case(scheme.as_bytes()) && separated).then(|| secret.trim_ascii())
 }
 
 /// Decodes a part of a query as forms write it: `+` is a space.
 fn form_decode(text: &[u8]) -> Cow<'_, [u8]> {
     if text.contains(&b'+') {
-        let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        let spaced: Vec<u8> = text
+            .iter()
+            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+            .collect();
         Cow::Owned(percent_decode(&spaced).collect())
     } else {
         percent_decode(text).into()
@@ -135,7 +169,10 @@ mod tests {
     use crate::host::headers::Headers;
 
     fn found(place: &Place, pairs: &[(&str, &[u8])]) -> Result<Option<Vec<u8>>, Ambiguous> {
-        let request = Request { headers: Headers::new(Headers::encode(pairs)), ..Request::default() };
+        let request = Request {
+            headers: Headers::new(Headers::encode(pairs)),
+            ..Request::default()
+        };
         find(&request, place).map(|found| {
             found.map(|presented| match presented {
                 Presented::Secret(secret) => secret.into_owned(),
@@ -145,7 +182,10 @@ mod tests {
     }
 
     fn header(scheme: Option<&str>) -> Place {
-        Place::Header { name: "authorization".into(), scheme: scheme.map(Box::from) }
+        Place::Header {
+            name: "authorization".into(),
+            scheme: scheme.map(Box::from),
+        }
     }
 
     #[test]
@@ -162,25 +202,45 @@ mod tests {
             ("", None),
             ("Bearers k1", None),
         ] {
-            let answer = found(&header(Some("Bearer")), &[("authorization", value.as_bytes())]);
-            assert_eq!(answer, Ok(secret.map(|secret| secret.as_bytes().to_vec())), "{value:?}");
+            let answer = found(
+                &header(Some("Bearer")),
+                &[("authorization", value.as_bytes())],
+            );
+            assert_eq!(
+                answer,
+                Ok(secret.map(|secret| secret.as_bytes().to_vec())),
+                "{value:?}"
+            );
         }
-        assert_eq!(found(&header(None), &[("authorization", b" \xff k ")]), Ok(Some(b"\xff k".to_vec())));
+        assert_eq!(
+            found(&header(None), &[("authorization", b" \xff k ")]),
+            Ok(Some(b"\xff k".to_vec()))
+        );
     }
 
     #[test]
     fn a_credential_that_stands_twice_is_ambiguous() {
         for second in ["k1", "k2", "", "Basic x"] {
-            let pairs = [("authorization", &b"Bearer k1"[..]), ("authorization", second.as_bytes())];
+            let pairs = [
+                ("authorization", &b"Bearer k1"[..]),
+                ("authorization", second.as_bytes()),
+            ];
             assert_eq!(found(&header(Some("Bearer")), &pairs), Err(Ambiguous));
         }
-        let query = Place::Query { name: "api_key".into() };
-        assert_eq!(found(&query, &[(":path", b"/?api_key=a&api%5Fkey=a")]), Err(Ambiguous));
+        let query = Place::Query {
+            name: "api_key".into(),
+        };
+        assert_eq!(
+            found(&query, &[(":path", b"/?api_key=a&api%5Fkey=a")]),
+            Err(Ambiguous)
+        );
     }
 
     #[test]
     fn a_query_parameter_is_decoded() {
-        let query = Place::Query { name: "api_key".into() };
+        let query = Place::Query {
+            name: "api_key".into(),
+        };
         for (path, secret) in [
             ("/a?api_key=k1", Some("k1")),
             ("/a?x=1&api_key=k%2B1", Some("k+1")),
@@ -194,7 +254,11 @@ mod tests {
             ("/api_key=k1", None),
         ] {
             let answer = found(&query, &[(":path", path.as_bytes())]);
-            assert_eq!(answer, Ok(secret.map(|secret| secret.as_bytes().to_vec())), "{path}");
+            assert_eq!(
+                answer,
+                Ok(secret.map(|secret| secret.as_bytes().to_vec())),
+                "{path}"
+            );
         }
     }
 }

@@ -94,7 +94,11 @@ impl Request {
 
     /// All readings of its path that differ in the routes that match, the coarsest first.
     pub fn readings(&self) -> impl Iterator<Item = Reading<'_>> {
-        let first = Reading { path: &self.path, matches: &self.matches, tier: self.tier };
+        let first = Reading {
+            path: &self.path,
+            matches: &self.matches,
+            tier: self.tier,
+        };
         let others = self.others.iter();
         std::iter::once(first).chain(others.map(|other| Reading {
             path: &other.path,
@@ -103,25 +107,38 @@ impl Request {
         }))
     }
 
-    /// The size of its body, if the head states one; the proxy holds the client to it. `None` if it states
-    /// several that differ.
+    /// The size of its body, if the head states one; the proxy holds the client to it. `None` if it
+    /// states several that differ.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         let digits = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit());
-        let size = |value: &[u8]| str::from_utf8(value.trim_ascii()).ok().filter(|value| digits(value))?.parse().ok();
-        let mut sizes = self.headers.all(CONTENT_LENGTH).flat_map(|line| line.split(|byte| *byte == b',')).map(size);
+        let size = |value: &[u8]| {
+            str::from_utf8(value.trim_ascii())
+                .ok()
+                .filter(|value| digits(value))?
+                .parse()
+                .ok()
+        };
+        let mut sizes = self
+            .headers
+            .all(CONTENT_LENGTH)
+            .flat_map(|line| line.split(|byte| *byte == b','))
+            .map(size);
         let first: u64 = sizes.next()??;
         sizes.all(|size| size == Some(first)).then_some(first)
     }
 
-    /// The tunnel that it asks for, by RFC 9110 §7.8 and §9.3.6 (Envoy makes the first of what RFC 8441
-    /// says). It begins when the response says so, and not before.
+    /// The tunnel that it asks for, by RFC 9110 §7.8 and §9.3.6 (Envoy makes the first of what RFC
+    /// 8441 says). It begins when the response says so, and not before.
     #[must_use]
     pub fn tunnel(&self) -> Option<Tunnel> {
         if self.headers.first(":method") == Some(b"CONNECT") {
             return Some(Tunnel::Connect);
         }
-        let mut tokens = self.headers.all("connection").flat_map(|line| line.split(|byte| *byte == b','));
+        let mut tokens = self
+            .headers
+            .all("connection")
+            .flat_map(|line| line.split(|byte| *byte == b','));
         let mut asks = || tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
         (self.headers.first("upgrade").is_some() && asks()).then_some(Tunnel::Upgrade)
     }
@@ -151,7 +168,12 @@ impl Request {
 }
 
 /// Those of `readings` that other routes match than any before.
-fn others(mut readings: Readings<'_>, method: &[u8], first: &Matches, policy: &Policy) -> Vec<OtherReading> {
+fn others(
+    mut readings: Readings<'_>,
+    method: &[u8],
+    first: &Matches,
+    policy: &Policy,
+) -> Vec<OtherReading> {
     let mut others: Vec<OtherReading> = Vec::new();
     let mut next = OtherReading::default();
     while readings.next(&mut next.path) {

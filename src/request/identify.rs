@@ -53,7 +53,12 @@ pub enum AuthFailure {
 
 impl AuthFailure {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Absent, Self::Unknown, Self::Ambiguous, Self::Conflicting];
+    pub const ALL: [Self; 4] = [
+        Self::Absent,
+        Self::Unknown,
+        Self::Ambiguous,
+        Self::Conflicting,
+    ];
 
     /// The name in metrics and details.
     #[must_use]
@@ -76,25 +81,43 @@ impl<'r> Caller<'r> {
 
     /// A caller of whom nothing is known.
     fn unknown(policy: &Policy) -> Self {
-        Self { values: Values::Found(vec![None; policy.attributes.count()]) }
+        Self {
+            values: Values::Found(vec![None; policy.attributes.count()]),
+        }
     }
 
     /// Who was identified before.
     pub(super) const fn recalled(regular: &'r CachedCaller) -> Self {
-        Self { values: Values::Recalled(regular) }
+        Self {
+            values: Values::Recalled(regular),
+        }
     }
 
     /// What is remembered of the caller, where anything is.
     #[must_use]
     pub const fn cached(&self) -> Option<&'r CachedCaller> {
-        if let Values::Recalled(regular) = &self.values { Some(regular) } else { None }
+        if let Values::Recalled(regular) = &self.values {
+            Some(regular)
+        } else {
+            None
+        }
     }
 
     /// All values, and the bytes that they take.
     pub(super) fn values(&self) -> (KeptValues, usize) {
         let values = self.all();
-        let bytes = values.iter().flatten().map(|value| value.bytes().len()).sum();
-        (values.iter().map(|value| value.as_ref().map(Value::kept)).collect(), bytes)
+        let bytes = values
+            .iter()
+            .flatten()
+            .map(|value| value.bytes().len())
+            .sum();
+        (
+            values
+                .iter()
+                .map(|value| value.as_ref().map(Value::kept))
+                .collect(),
+            bytes,
+        )
     }
 
     fn all(&self) -> &[Option<Value<'r>>] {
@@ -177,7 +200,11 @@ pub(crate) fn identify_and_tell<'r>(
 ) -> Result<Caller<'r>, AuthFailure> {
     let mut caller = Caller::unknown(policy);
     let asked = is_asked(request, policy);
-    let presented = if asked { Some(present(&mut caller, request, policy, trace)?) } else { None };
+    let presented = if asked {
+        Some(present(&mut caller, request, policy, trace)?)
+    } else {
+        None
+    };
     resolve_attributes(&mut caller, presented, request, policy, trace)?;
     Ok(caller)
 }
@@ -187,8 +214,8 @@ pub(crate) fn identify_and_tell<'r>(
 pub struct Refused<'r> {
     /// The values of all attributes of which no two differ.
     pub caller: Caller<'r>,
-    /// The attribute because of which it is refused: of the credential that is unknown or occurs twice,
-    /// or the one that has two values or a source that occurs twice.
+    /// The attribute because of which it is refused: of the credential that is unknown or occurs
+    /// twice, or the one that has two values or a source that occurs twice.
     pub attribute: Option<AttributeId>,
 }
 
@@ -199,19 +226,30 @@ pub fn suspect<'r>(request: &'r Request, policy: &'r Policy) -> Refused<'r> {
 }
 
 /// As [`suspect`], and tells `trace` how.
-pub(crate) fn suspect_and_tell<'r>(request: &'r Request, policy: &'r Policy, trace: &mut impl Trace) -> Refused<'r> {
+pub(crate) fn suspect_and_tell<'r>(
+    request: &'r Request,
+    policy: &'r Policy,
+    trace: &mut impl Trace,
+) -> Refused<'r> {
     let mut go_on = GoOn::new(trace);
     // A caller that passes here is admitted.
-    let caller = identify_and_tell(request, policy, &mut go_on).unwrap_or_else(|_| Caller::unknown(policy));
-    Refused { caller, attribute: go_on.attribute }
+    let caller =
+        identify_and_tell(request, policy, &mut go_on).unwrap_or_else(|_| Caller::unknown(policy));
+    Refused {
+        caller,
+        attribute: go_on.attribute,
+    }
 }
 
 /// Whether the sender of `request` must identify itself: in one reading of its path is enough.
 #[must_use]
 pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
     let routes = policy.callers.routes.as_ref();
-    let asked =
-        |routes: &Vec<RouteId>| request.readings().any(|reading| routes.iter().any(|id| reading.matches.contains(*id)));
+    let asked = |routes: &Vec<RouteId>| {
+        request
+            .readings()
+            .any(|reading| routes.iter().any(|id| reading.matches.contains(*id)))
+    };
     routes.is_none_or(asked)
 }
 
@@ -239,8 +277,12 @@ fn present<'r>(
             }
             Ok(Some(Presented::Secret(secret))) => {
                 let digest: Digest = Sha256::digest(&secret).into();
-                let before = callers.credentials.entries().take_while(|(other, _)| *other < id);
-                let mut others = before.filter(|(_, other)| Some(other.attribute) == credential.unless);
+                let before = callers
+                    .credentials
+                    .entries()
+                    .take_while(|(other, _)| *other < id);
+                let mut others =
+                    before.filter(|(_, other)| Some(other.attribute) == credential.unless);
                 match callers.directory.find(&digest) {
                     Some(mut values) => {
                         trace.credential(id, CredentialOutcome::Known(&digest));
@@ -276,7 +318,9 @@ fn present<'r>(
             let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));
             caller.set_or_conflict(Attributes::CREDENTIAL, name, Origin::First, trace)?;
         }
-        None if callers.absent == OnUnidentified::Refuse => trace.refuse(AuthFailure::Absent, None)?,
+        None if callers.absent == OnUnidentified::Refuse => {
+            trace.refuse(AuthFailure::Absent, None)?
+        }
         None => {}
     }
     Ok(presented)

@@ -1,5 +1,5 @@
-//! Who speaks for a caller: the directory, for all secrets that it knows, and each credential that an
-//! earlier filter has verified, for the claims it makes.
+//! Who speaks for a caller: the directory, for all secrets that it knows, and each credential that
+//! an earlier filter has verified, for the claims it makes.
 
 use crate::base::id::{CredentialId, Id as _};
 use crate::policy::callers::Source;
@@ -37,7 +37,10 @@ impl IssuerSet {
 }
 
 fn bit(number: usize) -> u32 {
-    u32::try_from(number).ok().and_then(|number| 1_u32.checked_shl(number)).unwrap_or_default()
+    u32::try_from(number)
+        .ok()
+        .and_then(|number| 1_u32.checked_shl(number))
+        .unwrap_or_default()
 }
 
 /// The bit of the issuer that vouches for `source`; 0 if no issuer does.
@@ -45,5 +48,8 @@ fn bit_of(source: &Source) -> u32 {
     if matches!(source, Source::Directory(_)) {
         return bit(DIRECTORY);
     }
-    source.metadata().and_then(|(_, credential)| credential).map_or(0, |id| bit(id.index()))
+    source
+        .metadata()
+        .and_then(|(_, credential)| credential)
+        .map_or(0, |id| bit(id.index()))
 }

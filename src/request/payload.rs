@@ -1,5 +1,5 @@
-//! What must be known of a request's body: for the payload limit that applies to it, and for the limits
-//! whose cost it states.
+//! What must be known of a request's body: for the payload limit that applies to it, and for the
+//! limits whose cost it states.
 
 use super::head::Request;
 use super::identify::Caller;
@@ -29,10 +29,20 @@ impl<'p> MatchedPayload<'p> {
     /// The payload limit with this id, for `caller`.
     #[must_use]
     pub fn of(id: PayloadId, caller: &Caller<'_>, policy: &'p Policy) -> Option<Self> {
-        let payload = invariant(policy.payloads.get(id), "a payload limit that applies is in the policy")?;
+        let payload = invariant(
+            policy.payloads.get(id),
+            "a payload limit that applies is in the policy",
+        )?;
         let overridden = payload.overrides.first(|attribute| caller.value(attribute));
-        let bounds = overridden.and_then(|number| payload.overrides.all().get(number)).unwrap_or(&payload.bounds);
-        Some(Self { id, payload, overridden, bounds })
+        let bounds = overridden
+            .and_then(|number| payload.overrides.all().get(number))
+            .unwrap_or(&payload.bounds);
+        Some(Self {
+            id,
+            payload,
+            overridden,
+            bounds,
+        })
     }
 }
 
@@ -45,10 +55,16 @@ pub fn requirements(
     checks: &[LimitCheck],
 ) -> Option<Requirements> {
     let mut required = Requirements::default();
-    if let Some(MatchedPayload { payload, bounds, .. }) = matched {
+    if let Some(MatchedPayload {
+        payload, bounds, ..
+    }) = matched
+    {
         required.bytes = bounds.bytes;
         required.decoded_bytes = bounds.decoded_bytes;
-        required.json = bounds.json.clone().filter(|_| payload.reads_as_json(request.headers.all("content-type")));
+        required.json = bounds
+            .json
+            .clone()
+            .filter(|_| payload.reads_as_json(request.headers.all("content-type")));
     }
     let mut states_cost = false;
     for check in checks.iter().filter(|check| check.cost == Cost::Later) {
@@ -59,7 +75,8 @@ pub fn requirements(
                 states_cost = true;
                 required.items.push(at.clone());
             }
-            Some(CostSource::Fixed(_) | CostSource::Header(_) | CostSource::ResponseHeader(_)) | None => {}
+            Some(CostSource::Fixed(_) | CostSource::Header(_) | CostSource::ResponseHeader(_))
+            | None => {}
         }
     }
     (matched.is_some() || states_cost).then_some(required)
@@ -72,7 +89,10 @@ pub fn requirements(
 pub fn check_length(required: &Requirements, request: &Request) -> Result<(), Rejection> {
     let over = |max: &u64| request.content_length().is_some_and(|length| length > *max);
     match required.bytes.filter(over) {
-        Some(max) => Err(Rejection { reason: Reason::Bytes, max: Some(max) }),
+        Some(max) => Err(Rejection {
+            reason: Reason::Bytes,
+            max: Some(max),
+        }),
         None => Ok(()),
     }
 }

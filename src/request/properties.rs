@@ -28,14 +28,18 @@ impl RequestProperties {
     /// The answer; empty where there is none, or was not asked for.
     #[must_use]
     pub fn of(&self, property: Property) -> &[u8] {
-        self.answers.get(property.index()).map_or(&[], Vec::as_slice)
+        self.answers
+            .get(property.index())
+            .map_or(&[], Vec::as_slice)
     }
 }
 
 impl fmt::Debug for RequestProperties {
     /// The sizes alone: a session's claims are private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.answers.iter().map(Vec::len)).finish()
+        f.debug_list()
+            .entries(self.answers.iter().map(Vec::len))
+            .finish()
     }
 }
 
@@ -44,6 +48,10 @@ impl fmt::Debug for RequestProperties {
 pub fn resolve_node_metadata(policy: &mut Policy, host: &impl Properties) {
     if policy.callers.asks_for_the_node() {
         let node = host.property(Property::Node).unwrap_or_default();
-        policy.callers.settle_node(|path| in_node(&node, path).and_then(Value::text).map(|text| (*text).into()));
+        policy.callers.settle_node(|path| {
+            in_node(&node, path)
+                .and_then(Value::text)
+                .map(|text| (*text).into())
+        });
     }
 }

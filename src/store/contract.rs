@@ -25,7 +25,9 @@ type Kind = fn(u32) -> Rule;
 const KINDS: [Kind; 3] = [
     |quota| Rule::Bucket(Bucket::new(quota, Refill::parse("1/min").unwrap()).unwrap()),
     |quota| Rule::Rolling(Rolling::new(quota.into(), Span::from_seconds(60)).unwrap()),
-    |quota| Rule::Calendar(Calendar::new(quota.into(), Over::Refuse, Period::Day, Zone::UTC).unwrap()),
+    |quota| {
+        Rule::Calendar(Calendar::new(quota.into(), Over::Refuse, Period::Day, Zone::UTC).unwrap())
+    },
 ];
 
 /// Runs the contract for rules of each kind, each test on a store of its own.
@@ -47,11 +49,19 @@ pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
 }
 
 fn key(name: &str) -> Key {
-    KeyMaker::new(&[7; 16], 11).partition(name.as_bytes()).finish()
+    KeyMaker::new(&[7; 16], 11)
+        .partition(name.as_bytes())
+        .finish()
 }
 
 fn check(kind: Kind, name: &str, quota: u32, cost: u64) -> LimitCheck {
-    LimitCheck::new(OWNER, key(name), kind(quota), Cost::Now(cost), FailureMode::Deny)
+    LimitCheck::new(
+        OWNER,
+        key(name),
+        kind(quota),
+        Cost::Now(cost),
+        FailureMode::Deny,
+    )
 }
 
 fn remaining(store: &mut impl Store, kind: Kind, name: &str, quota: u32) -> u64 {
@@ -78,7 +88,11 @@ fn all_are_charged_or_none(store: &mut impl Store, kind: Kind) {
 
 fn keys_are_apart(store: &mut impl Store, kind: Kind) {
     for name in 0..500 {
-        assert!(store.try_charge_all(&mut [check(kind, &format!("key {name}"), 3, 1)], NOW, &FixedClock(NOW)));
+        assert!(store.try_charge_all(
+            &mut [check(kind, &format!("key {name}"), 3, 1)],
+            NOW,
+            &FixedClock(NOW)
+        ));
     }
     for name in 0..500 {
         assert_eq!(remaining(store, kind, &format!("key {name}"), 3), 2);
@@ -89,11 +103,19 @@ fn many_checks_are_one_transaction(store: &mut impl Store, kind: Kind) {
     let names: Vec<String> = (0..40).map(|name| format!("limit {name}")).collect();
     let checks = |last: u32| -> Vec<LimitCheck> {
         let quota = |index: usize| if index == 39 { last } else { 10 };
-        names.iter().enumerate().map(|(index, name)| check(kind, name, quota(index), 2)).collect()
+        names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| check(kind, name, quota(index), 2))
+            .collect()
     };
     assert!(store.try_charge_all(&mut checks(3), NOW, &FixedClock(NOW)));
     assert!(!store.try_charge_all(&mut checks(3), NOW, &FixedClock(NOW)));
-    assert!(names[..39].iter().all(|name| remaining(store, kind, name, 10) == 8));
+    assert!(
+        names[..39]
+            .iter()
+            .all(|name| remaining(store, kind, name, 10) == 8)
+    );
 }
 
 fn refunded_units_can_be_charged_again(store: &mut impl Store, kind: Kind) {
@@ -101,8 +123,22 @@ fn refunded_units_can_be_charged_again(store: &mut impl Store, kind: Kind) {
         let mut checks = [check(kind, "user", 5, 5), check(kind, "org", 5, 5)];
         assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         for check in &checks {
-            let reading = store.refund(&check.key, &check.rule, &check.charge.unwrap(), &FixedClock(NOW)).unwrap();
-            assert_eq!((reading.balance.remaining, reading.balance.overage, reading.at), (5, 0, NOW));
+            let reading = store
+                .refund(
+                    &check.key,
+                    &check.rule,
+                    &check.charge.unwrap(),
+                    &FixedClock(NOW),
+                )
+                .unwrap();
+            assert_eq!(
+                (
+                    reading.balance.remaining,
+                    reading.balance.overage,
+                    reading.at
+                ),
+                (5, 0, NOW)
+            );
         }
     }
     assert_eq!(remaining(store, kind, "user", 5), 5);
@@ -127,31 +163,52 @@ fn a_cost_of_zero_only_reads(store: &mut impl Store, kind: Kind) {
 }
 
 fn the_next_request_sees_what_was_force_charged(store: &mut impl Store, kind: Kind) {
-    let later = || [LimitCheck { cost: Cost::Later, ..check(kind, "user", 3, 0) }];
+    let later = || {
+        [LimitCheck {
+            cost: Cost::Later,
+            ..check(kind, "user", 3, 0)
+        }]
+    };
     let mut last = None;
     for units in [2, 9] {
         let mut checks = later();
         assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         assert!(checks[0].charge.is_none());
-        let (Reading { balance, at }, charge) =
-            store.force_charge(&checks[0].key, &checks[0].rule, units, &FixedClock(NOW)).unwrap();
+        let (Reading { balance, at }, charge) = store
+            .force_charge(&checks[0].key, &checks[0].rule, units, &FixedClock(NOW))
+            .unwrap();
         assert_eq!(at, NOW);
-        assert_eq!((balance.remaining, balance.overage), if units == 2 { (1, 0) } else { (0, 8) });
+        assert_eq!(
+            (balance.remaining, balance.overage),
+            if units == 2 { (1, 0) } else { (0, 8) }
+        );
         last = Some((checks[0].key, charge));
     }
     assert!(!store.try_charge_all(&mut later(), NOW, &FixedClock(NOW)));
     let (key, charge) = last.unwrap();
-    let reading = store.refund(&key, &kind(3), &charge, &FixedClock(NOW)).unwrap();
+    let reading = store
+        .refund(&key, &kind(3), &charge, &FixedClock(NOW))
+        .unwrap();
     assert_eq!((reading.balance.remaining, reading.balance.overage), (1, 0));
-    assert_eq!(remaining(store, kind, "user", 3), 1, "as before it was overdrawn");
+    assert_eq!(
+        remaining(store, kind, "user", 3),
+        1,
+        "as before it was overdrawn"
+    );
 }
 
 fn a_shadow_check_refuses_no_request(store: &mut impl Store, kind: Kind) {
-    let shadow = || LimitCheck { enforcement: Enforcement::Shadow, ..check(kind, "next", 1, 1) };
+    let shadow = || LimitCheck {
+        enforcement: Enforcement::Shadow,
+        ..check(kind, "next", 1, 1)
+    };
     for round in 0..3 {
         let mut checks = [check(kind, "user", 3, 1), shadow()];
         assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
-        assert_eq!((checks[1].denies(), checks[1].charge.is_none()), (round > 0, round > 0));
+        assert_eq!(
+            (checks[1].denies(), checks[1].charge.is_none()),
+            (round > 0, round > 0)
+        );
     }
     assert!(
         !store.try_charge_all(&mut [check(kind, "user", 3, 1)], NOW, &FixedClock(NOW)),
@@ -178,18 +235,30 @@ fn kinds_go_together(store: &mut impl Store) {
 }
 
 fn seat(name: &str, seats: u32, asker: u64) -> LimitCheck {
-    let rule = Rule::Seats(Seats::new(seats, Span::from_seconds(60)).unwrap().asked_by(asker));
+    let rule = Rule::Seats(
+        Seats::new(seats, Span::from_seconds(60))
+            .unwrap()
+            .asked_by(asker),
+    );
     LimitCheck::new(OWNER, key(name), rule, Cost::Now(1), FailureMode::Deny)
 }
 
 fn a_refused_try_touches_no_seat(store: &mut impl Store) {
     let later = |seconds| NOW.after(Span::from_seconds(seconds));
-    let mut take = |checks: &mut [LimitCheck], at| store.try_charge_all(checks, at, &FixedClock(at));
+    let mut take =
+        |checks: &mut [LimitCheck], at| store.try_charge_all(checks, at, &FixedClock(at));
     assert!(take(&mut [seat("record", 1, 1)], NOW));
-    // Refused by the seat, which then takes no units; refused by the units, which then touches no seat.
-    assert!(!take(&mut [check(KINDS[0], "user", 1, 1), seat("record", 1, 2)], later(50)));
+    // Refused by the seat, which then takes no units; refused by the units, which then touches no
+    // seat.
+    assert!(!take(
+        &mut [check(KINDS[0], "user", 1, 1), seat("record", 1, 2)],
+        later(50)
+    ));
     assert!(take(&mut [check(KINDS[0], "user", 1, 1)], later(50)));
-    assert!(!take(&mut [seat("record", 1, 1), check(KINDS[0], "user", 1, 1)], later(50)));
+    assert!(!take(
+        &mut [seat("record", 1, 1), check(KINDS[0], "user", 1, 1)],
+        later(50)
+    ));
     let mut refused = [seat("record", 1, 2)];
     assert!(!take(&mut refused, later(59)));
     assert!(
@@ -203,7 +272,16 @@ fn a_seat_is_as_it_was_once_its_touch_is_refunded(store: &mut impl Store) {
         let mut checks = [seat("record", 1, asker)];
         assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         let [check] = &checks;
-        assert!(store.refund(&check.key, &check.rule, &check.charge.unwrap(), &FixedClock(NOW)).is_ok());
+        assert!(
+            store
+                .refund(
+                    &check.key,
+                    &check.rule,
+                    &check.charge.unwrap(),
+                    &FixedClock(NOW)
+                )
+                .is_ok()
+        );
     }
 }
 

@@ -14,7 +14,8 @@ use crate::base::invariant::invariant;
 pub struct Key {
     /// The page's number in its table.
     pub page: u32,
-    /// Tells the records of one page apart, and those of one limit from those of others ([`class`]).
+    /// Tells the records of one page apart, and those of one limit from those of others
+    /// ([`class`]).
     pub fingerprint: u64,
 }
 
@@ -55,8 +56,16 @@ impl LimitKeys {
     #[must_use]
     pub fn new(maker: &KeyMaker, identities: &PerOwner<&[u8]>) -> Self {
         Self(PerOwner {
-            limits: identities.limits.iter().map(|identity| maker.partition(identity)).collect(),
-            seats: identities.seats.iter().map(|identity| maker.partition(identity)).collect(),
+            limits: identities
+                .limits
+                .iter()
+                .map(|identity| maker.partition(identity))
+                .collect(),
+            seats: identities
+                .seats
+                .iter()
+                .map(|identity| maker.partition(identity))
+                .collect(),
         })
     }
 
@@ -71,13 +80,20 @@ impl KeyMaker {
     /// Keys for a table of `pages` pages, at least one.
     #[must_use]
     pub fn new(secret: &Secret, pages: u32) -> Self {
-        Self { hasher: SipHasher13::new_with_key(secret), pages: pages.max(1) }
+        Self {
+            hasher: SipHasher13::new_with_key(secret),
+            pages: pages.max(1),
+        }
     }
 
     /// Begins the key of one partition of the limit that `identity` names.
     #[must_use]
     pub fn partition(&self, identity: &[u8]) -> PartialKey {
-        let mut key = PartialKey { hasher: self.hasher, pages: self.pages, class: 0 };
+        let mut key = PartialKey {
+            hasher: self.hasher,
+            pages: self.pages,
+            class: 0,
+        };
         key.push(Some(identity));
         key.class = class(key.hasher.finish128().h2);
         key
@@ -88,7 +104,9 @@ impl PartialKey {
     /// Adds one value; `None`, if a caller has none, differs from every value.
     pub fn push(&mut self, value: Option<&[u8]>) {
         // The length keeps ("ab", "c") apart from ("a", "bc"), and absent apart from empty.
-        let length = value.map_or(u64::MAX, |value| u64::try_from(value.len()).unwrap_or(u64::MAX));
+        let length = value.map_or(u64::MAX, |value| {
+            u64::try_from(value.len()).unwrap_or(u64::MAX)
+        });
         self.hasher.write_u64(length);
         self.hasher.write(value.unwrap_or_default());
     }
@@ -99,7 +117,13 @@ impl PartialKey {
         let hash = self.hasher.finish128();
         // The upper half of a product maps the hash onto the pages without a division.
         let page = u128::from(hash.h1).saturating_mul(u128::from(self.pages)) >> 64;
-        let page = invariant(u32::try_from(page).ok(), "a page's number is below the number of pages");
-        Key { page: page.unwrap_or_default(), fingerprint: self.class | (hash.h2 & !CLASS_BITS) }
+        let page = invariant(
+            u32::try_from(page).ok(),
+            "a page's number is below the number of pages",
+        );
+        Key {
+            page: page.unwrap_or_default(),
+            fingerprint: self.class | (hash.h2 & !CLASS_BITS),
+        }
     }
 }

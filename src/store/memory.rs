@@ -16,7 +16,12 @@ pub struct MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, _: &impl Clock) -> bool {
+    fn try_charge_all(
+        &mut self,
+        checks: &mut [LimitCheck],
+        now: Timestamp,
+        _: &impl Clock,
+    ) -> bool {
         for check in checks.iter_mut() {
             check.evaluate(Ok(self.states.get(&check.key)), now);
         }
@@ -56,7 +61,13 @@ impl Store for MemoryStore {
         Ok((Reading { balance, at: now }, charge))
     }
 
-    fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
+    fn refund(
+        &mut self,
+        key: &Key,
+        rule: &Rule,
+        charge: &Charge,
+        clock: &impl Clock,
+    ) -> Result<Reading, Fault> {
         let (now, state) = (clock.now(), self.states.get(key));
         let without = state.and_then(|state| state.refund(charge, now));
         let (reading, repaired) = rule.read(without.as_ref().or(state), now);

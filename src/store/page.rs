@@ -4,8 +4,8 @@
 //!   ├ fingerprint 8 ┼ record ─┼ fingerprint 8 ┼ record ───┤ …
 //! ```
 //!
-//! Counters ([`eviction`]) and pools (`queue::page`) have pages of this form. A record tells its own
-//! length.
+//! Counters ([`eviction`]) and pools (`queue::page`) have pages of this form. A record tells its
+//! own length.
 
 pub mod eviction;
 
@@ -80,9 +80,15 @@ impl<'p, R: Record> Iterator for Records<'p, R> {
         let (fingerprint, rest) = self.rest.split_first_chunk::<FINGERPRINT_BYTES>()?;
         let length = R::length(rest)?;
         let (record, after) = rest.split_at_checked(length)?;
-        let (whole, _) = self.rest.split_at_checked(FINGERPRINT_BYTES.saturating_add(length))?;
+        let (whole, _) = self
+            .rest
+            .split_at_checked(FINGERPRINT_BYTES.saturating_add(length))?;
         self.rest = after;
-        Some(RecordSlice { fingerprint: u64::from_le_bytes(*fingerprint), record, whole })
+        Some(RecordSlice {
+            fingerprint: u64::from_le_bytes(*fingerprint),
+            record,
+            whole,
+        })
     }
 }
 
@@ -92,7 +98,11 @@ impl<R: Record> Records<'_, R> {
     /// # Errors
     /// [`Fault::BadRecord`] if bytes are left.
     pub const fn finish(&self) -> Result<(), Fault> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Fault::BadRecord) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Fault::BadRecord)
+        }
     }
 }
 
@@ -100,7 +110,10 @@ impl<R: Record> Page<R> {
     /// Takes a page's bytes.
     #[must_use]
     pub const fn read(bytes: Vec<u8>) -> Self {
-        Self { bytes, records: PhantomData }
+        Self {
+            bytes,
+            records: PhantomData,
+        }
     }
 
     /// The page as it is stored.
@@ -118,7 +131,10 @@ impl<R: Record> Page<R> {
     /// All records.
     #[must_use]
     pub fn records(&self) -> Records<'_, R> {
-        Records { rest: &self.bytes, records: PhantomData }
+        Records {
+            rest: &self.bytes,
+            records: PhantomData,
+        }
     }
 
     /// The record under `fingerprint`, if there is one.
@@ -163,7 +179,11 @@ impl<R: Record> Page<R> {
             let is_unchanged = self.bytes.get(start..after) == self.bytes.get(before..);
             self.bytes.copy_within(before.., start);
             self.bytes.truncate(before);
-            return Ok(if is_unchanged { Replaced::Unchanged } else { Replaced::Changed });
+            return Ok(if is_unchanged {
+                Replaced::Unchanged
+            } else {
+                Replaced::Changed
+            });
         }
         // The new record moves before those that follow, and all of them over the old one.
         if let Some(tail) = self.bytes.get_mut(after..) {
@@ -177,7 +197,9 @@ impl<R: Record> Page<R> {
     /// Removes the record under `fingerprint`; true if there was one.
     pub fn remove(&mut self, fingerprint: u64) -> bool {
         let mut records = self.records();
-        let Some(found) = records.find(|slice| slice.fingerprint == fingerprint) else { return false };
+        let Some(found) = records.find(|slice| slice.fingerprint == fingerprint) else {
+            return false;
+        };
         let end = self.bytes.len().saturating_sub(records.rest.len());
         let start = end.saturating_sub(found.whole.len());
         self.bytes.drain(start..end);
@@ -189,7 +211,11 @@ impl<R: Record> Page<R> {
         let encoded = record.encode(&mut self.bytes).and_then(|()| {
             let written = self.bytes.len().saturating_sub(before);
             let size = self.bytes.len().saturating_sub(replaced);
-            if written > replaced && size > R::PAGE_BYTES_MAX { Err(Fault::Full) } else { Ok(()) }
+            if written > replaced && size > R::PAGE_BYTES_MAX {
+                Err(Fault::Full)
+            } else {
+                Ok(())
+            }
         });
         encoded.inspect_err(|_| self.bytes.truncate(before))
     }

@@ -29,14 +29,21 @@ impl PageCache {
     /// A cache for a table of `pages` pages.
     pub(super) fn new(pages: u32) -> Self {
         let slots = usize::try_from(pages).map_or(PAGES_MAX, |pages| pages.min(PAGES_MAX));
-        Self { slots: std::iter::repeat_with(|| None).take(slots).collect(), bytes: 0 }
+        Self {
+            slots: std::iter::repeat_with(|| None).take(slots).collect(),
+            bytes: 0,
+        }
     }
 
     /// Takes the page out of the cache, since the caller is about to write another one.
     pub(super) fn take(&mut self, number: u32, now: Timestamp) -> Option<Seen> {
         let cached = self.remove(number)?;
         let is_young = cached.at <= now && now.since(cached.at) < PREDICTION_AGE_MAX;
-        is_young.then_some(Seen { bytes: cached.bytes, version: cached.version, is_speculative: true })
+        is_young.then_some(Seen {
+            bytes: cached.bytes,
+            version: cached.version,
+            is_speculative: true,
+        })
     }
 
     /// Drops a page that is about to be read and written.
@@ -45,7 +52,9 @@ impl PageCache {
     }
 
     fn remove(&mut self, number: u32) -> Option<CachedPage> {
-        let cached = self.slot(number)?.take_if(|cached| cached.number == number)?;
+        let cached = self
+            .slot(number)?
+            .take_if(|cached| cached.number == number)?;
         self.bytes = self.bytes.saturating_sub(cached.bytes.len());
         Some(cached)
     }
@@ -58,7 +67,12 @@ impl PageCache {
             self.bytes = 0;
         }
         if let Some(slot) = self.slot(number) {
-            let before = slot.replace(CachedPage { number, bytes, version, at: now });
+            let before = slot.replace(CachedPage {
+                number,
+                bytes,
+                version,
+                at: now,
+            });
             let freed = before.map_or(0, |cached| cached.bytes.len());
             self.bytes = self.bytes.saturating_add(size).saturating_sub(freed);
         }

@@ -84,13 +84,19 @@ pub fn bytes_max(rule: &Rule) -> usize {
             let quota = rolling.quota();
             // A small quota has at most as many entries, and their ages add up to one window.
             let (entries, age) = if quota <= EXACT_QUOTA_MAX {
-                let grains = rolling.window().whole(Grain::Exact.length(rolling.window()));
-                (quota, varint::size(grains.checked_div(quota).unwrap_or(grains)).saturating_add(1))
+                let grains = rolling
+                    .window()
+                    .whole(Grain::Exact.length(rolling.window()));
+                (
+                    quota,
+                    varint::size(grains.checked_div(quota).unwrap_or(grains)).saturating_add(1),
+                )
             } else {
                 (22, 1)
             };
             let entries = usize::try_from(entries).unwrap_or(ENTRIES_MAX);
-            ROLLING_HEAD_BYTES.saturating_add(entries.saturating_mul(age.saturating_add(varint::size(quota))))
+            ROLLING_HEAD_BYTES
+                .saturating_add(entries.saturating_mul(age.saturating_add(varint::size(quota))))
         }
     }
 }
@@ -115,7 +121,11 @@ fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
         }
         State::Rolling(state) => encode_rolling(state, out)?,
         State::Seats(state) => {
-            let size = state.holders.len().saturating_mul(HOLDER_BYTES).saturating_add(SEATS_HEAD_BYTES);
+            let size = state
+                .holders
+                .len()
+                .saturating_mul(HOLDER_BYTES)
+                .saturating_add(SEATS_HEAD_BYTES);
             let size = u8::try_from(size).map_err(|_| Fault::BadRecord)?;
             out.extend_from_slice(&[SEATS, size, state.seats.encode()]);
             for holder in &state.holders {
@@ -130,8 +140,15 @@ fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
 fn encode_rolling(state: &rolling::State, out: &mut Vec<u8>) -> Result<(), Fault> {
     let start = out.len();
     let window = u32::try_from(state.window.seconds_up()).map_err(|_| Fault::BadRecord)?;
-    let newest = state.entries.last().map_or(Timestamp::from_nanos(0), |entry| entry.at);
-    out.push(if state.grain == Grain::Exact { ROLLING } else { ROLLING_COARSE });
+    let newest = state
+        .entries
+        .last()
+        .map_or(Timestamp::from_nanos(0), |entry| entry.at);
+    out.push(if state.grain == Grain::Exact {
+        ROLLING
+    } else {
+        ROLLING_COARSE
+    });
     out.extend_from_slice(&[0, state.quota.encode()]);
     out.extend_from_slice(&state.generation.to_le_bytes());
     out.extend_from_slice(&window.to_le_bytes());
@@ -181,8 +198,20 @@ fn parse(record: &[u8]) -> Option<State> {
             let mut entries: Vec<Entry> = Vec::with_capacity(log.rest.len().min(ENTRIES_MAX));
             entries.extend(&mut log);
             entries.reverse();
-            let Log { window, grain, generation, quota, .. } = log;
-            let state = rolling::State { window, grain, generation, quota, entries };
+            let Log {
+                window,
+                grain,
+                generation,
+                quota,
+                ..
+            } = log;
+            let state = rolling::State {
+                window,
+                grain,
+                generation,
+                quota,
+                entries,
+            };
             log.rest.is_empty().then_some(State::Rolling(state))?
         }
         SEATS => {
@@ -191,9 +220,16 @@ fn parse(record: &[u8]) -> Option<State> {
             let mut holders = Vec::with_capacity(rest.len().checked_div(HOLDER_BYTES)?);
             while !rest.is_empty() {
                 let (holder, until) = (u64_of(&mut rest)?, u64_of(&mut rest)?);
-                holders.push(Holder { holder, until: Timestamp::from_nanos(until) });
+                holders.push(Holder {
+                    holder,
+                    until: Timestamp::from_nanos(until),
+                });
             }
-            State::Seats(seats::State { holders, before: None, seats })
+            State::Seats(seats::State {
+                holders,
+                before: None,
+                seats,
+            })
         }
         _ => return None,
     })
@@ -215,13 +251,26 @@ struct Log<'r> {
 impl<'r> Log<'r> {
     fn of(record: &'r [u8]) -> Option<Self> {
         let (kind, rest) = record.split_first()?;
-        let grain = if *kind == ROLLING { Grain::Exact } else { Grain::Coarse };
+        let grain = if *kind == ROLLING {
+            Grain::Exact
+        } else {
+            Grain::Coarse
+        };
         let (_, mut rest) = rest.split_first()?;
         let quota = Rough::decode(u8_of(&mut rest)?);
         let generation = u32_of(&mut rest)?;
         let window = Span::from_seconds(u64::from(u32_of(&mut rest)?));
         let at = Timestamp::from_nanos(u64_of(&mut rest)?);
-        Some(Self { window, grain, grain_length: grain.length(window), generation, quota, at, index: 0, rest })
+        Some(Self {
+            window,
+            grain,
+            grain_length: grain.length(window),
+            generation,
+            quota,
+            at,
+            index: 0,
+            rest,
+        })
     }
 }
 
@@ -236,7 +285,11 @@ impl Iterator for Log<'_> {
                 1 => self.grain_length,
                 grains => self.grain_length.times(grains),
             };
-            let end = if self.index == 1 { self.grain.end(self.at, self.window) } else { self.at };
+            let end = if self.index == 1 {
+                self.grain.end(self.at, self.window)
+            } else {
+                self.at
+            };
             self.at = end.before(age);
         }
         let units = varint_of(&mut rest)?;
@@ -246,14 +299,17 @@ impl Iterator for Log<'_> {
     }
 }
 
-/// What the caller of this record would gain if it were forgotten, as [`State::eviction_cost`] says; nothing
-/// if it cannot be read.
+/// What the caller of this record would gain if it were forgotten, as [`State::eviction_cost`]
+/// says; nothing if it cannot be read.
 #[must_use]
 pub fn eviction_cost(record: &[u8], now: Timestamp) -> u128 {
     match record.first() {
         Some(&(ROLLING | ROLLING_COARSE)) => Log::of(record).map_or(0, |log| {
             let (window, quota) = (log.window, log.quota);
-            limit::eviction_cost(log.map(|entry| (entry.units, entry.at.after(window).since(now))), quota)
+            limit::eviction_cost(
+                log.map(|entry| (entry.units, entry.at.after(window).since(now))),
+                quota,
+            )
         }),
         _ => decode(record).map_or(0, |state| state.eviction_cost(now)),
     }

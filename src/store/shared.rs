@@ -29,7 +29,10 @@ const HOST_KEY_BYTES: u64 = 190;
 
 const KEY_BYTES: usize = 15;
 const SECRET_KEY: &[u8] = b"sluicegate.sec1";
-const _: () = assert!(SECRET_KEY.len() == KEY_BYTES, "it cannot be the key of a page: those begin otherwise");
+const _: () = assert!(
+    SECRET_KEY.len() == KEY_BYTES,
+    "it cannot be the key of a page: those begin otherwise"
+);
 
 /// The size of a policy's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +49,23 @@ impl Geometry {
     }
 
     fn with_pages(keys_max: u32, pages: u32) -> Self {
-        let room = u64::from(keys_max).saturating_mul(u64::from(PAGE_ROOM)).div_ceil(u64::from(RECORDS_PER_PAGE));
+        let room = u64::from(keys_max)
+            .saturating_mul(u64::from(PAGE_ROOM))
+            .div_ceil(u64::from(RECORDS_PER_PAGE));
         let capacity = room.div_ceil(u64::from(pages.max(1)));
-        Self { pages, capacity: usize::try_from(capacity).unwrap_or(usize::MAX).max(1) }
+        Self {
+            pages,
+            capacity: usize::try_from(capacity).unwrap_or(usize::MAX).max(1),
+        }
     }
 
     /// The most bytes of the proxy's memory that the table can take, once, over all workers, where
     /// no record has more than `record_bytes`.
     #[must_use]
     pub fn bytes_max(&self, record_bytes: usize) -> u64 {
-        let page = self.capacity.saturating_mul(record_bytes.saturating_add(FINGERPRINT_BYTES));
+        let page = self
+            .capacity
+            .saturating_mul(record_bytes.saturating_add(FINGERPRINT_BYTES));
         let page = u64::try_from(page).unwrap_or(u64::MAX);
         u64::from(self.pages).saturating_mul(page.saturating_add(HOST_KEY_BYTES))
     }
@@ -118,7 +128,10 @@ impl<D: SharedData> SharedStore<D> {
     }
 
     fn load(&self, number: u32) -> LoadedPage {
-        LoadedPage::new(number, SharedCell::new(&self.data, &page_key(self.table, number)).load())
+        LoadedPage::new(
+            number,
+            SharedCell::new(&self.data, &page_key(self.table, number)).load(),
+        )
     }
 
     /// Takes the page from the cache, or reads it.
@@ -131,7 +144,11 @@ impl<D: SharedData> SharedStore<D> {
 
     /// Caches a page that was stored, if its version could be predicted.
     fn cache_stored(&mut self, number: u32, stored: Option<Stored>, now: Timestamp) {
-        if let Some(Stored { bytes, version: Some(version) }) = stored {
+        if let Some(Stored {
+            bytes,
+            version: Some(version),
+        }) = stored
+        {
             self.cache.keep(number, bytes, version, now);
         }
     }
@@ -140,9 +157,15 @@ impl<D: SharedData> SharedStore<D> {
     /// other workers write the page first. True if all of them still admit.
     fn commit(&mut self, loaded: LoadedPage, checks: &mut [LimitCheck], now: Timestamp) -> bool {
         let (number, capacity) = (loaded.number, self.capacity);
-        let Ok(page) = loaded.page else { return all_admit(checks, number) };
+        let Ok(page) = loaded.page else {
+            return all_admit(checks, number);
+        };
         let mut is_speculative = loaded.is_speculative;
-        let seen = Seen { bytes: page.into_bytes(), version: loaded.version, is_speculative };
+        let seen = Seen {
+            bytes: page.into_bytes(),
+            version: loaded.version,
+            is_speculative,
+        };
         let mut is_evaluated = true;
         let key = page_key(self.table, number);
         let mut cell = SharedCell::new(&self.data, &key);
@@ -191,8 +214,8 @@ impl<D: SharedData> SharedStore<D> {
         }
     }
 
-    /// Changes one record. `change` gets the state, and the time read after it; it returns the state
-    /// to store, or `None` to leave the record as it is.
+    /// Changes one record. `change` gets the state, and the time read after it; it returns the
+    /// state to store, or `None` to leave the record as it is.
     fn update_record<T>(
         &mut self,
         key: &Key,
@@ -208,7 +231,9 @@ impl<D: SharedData> SharedStore<D> {
             let state = page.find(key.fingerprint)?;
             let now = clock.now();
             let (changed, result) = change(state.as_ref(), now);
-            let Some(state) = changed else { return Ok(Update::Keep((result, false, now))) };
+            let Some(state) = changed else {
+                return Ok(Update::Keep((result, false, now)));
+            };
             let evicted = page.put(key.fingerprint, &state, capacity, now, |_| false)?;
             Ok(Update::Store(page.into_bytes(), (result, evicted, now)))
         });
@@ -224,10 +249,22 @@ impl<D: SharedData> SharedStore<D> {
 impl LoadedPage {
     fn new(number: u32, seen: Result<Seen, Fault>) -> Self {
         match seen {
-            Ok(Seen { bytes, version, is_speculative }) => {
-                Self { number, page: Ok(CounterPage::read(bytes)), version, is_speculative }
-            }
-            Err(fault) => Self { number, page: Err(fault), version: Version::ABSENT, is_speculative: false },
+            Ok(Seen {
+                bytes,
+                version,
+                is_speculative,
+            }) => Self {
+                number,
+                page: Ok(CounterPage::read(bytes)),
+                version,
+                is_speculative,
+            },
+            Err(fault) => Self {
+                number,
+                page: Err(fault),
+                version: Version::ABSENT,
+                is_speculative: false,
+            },
         }
     }
 
@@ -240,7 +277,12 @@ impl LoadedPage {
 }
 
 impl<D: SharedData> Store for SharedStore<D> {
-    fn try_charge_all(&mut self, checks: &mut [LimitCheck], now: Timestamp, clock: &impl Clock) -> bool {
+    fn try_charge_all(
+        &mut self,
+        checks: &mut [LimitCheck],
+        now: Timestamp,
+        clock: &impl Clock,
+    ) -> bool {
         let mut pages = std::mem::take(&mut self.pages);
         pages.clear();
         for check in checks.iter_mut() {
@@ -262,7 +304,9 @@ impl<D: SharedData> Store for SharedStore<D> {
             admitted = checks.iter().all(LimitCheck::admits);
         }
         if admitted {
-            admitted = pages.drain(..).all(|loaded| self.commit(loaded, checks, now));
+            admitted = pages
+                .drain(..)
+                .all(|loaded| self.commit(loaded, checks, now));
             if !admitted {
                 self.refund_all(checks, clock);
             }
@@ -298,7 +342,13 @@ impl<D: SharedData> Store for SharedStore<D> {
         })
     }
 
-    fn refund(&mut self, key: &Key, rule: &Rule, charge: &Charge, clock: &impl Clock) -> Result<Reading, Fault> {
+    fn refund(
+        &mut self,
+        key: &Key,
+        rule: &Rule,
+        charge: &Charge,
+        clock: &impl Clock,
+    ) -> Result<Reading, Fault> {
         self.update_record(key, clock, |state, now| {
             let without = state.and_then(|state| state.refund(charge, now));
             let (reading, repaired) = rule.read(without.as_ref().or(state), now);
@@ -313,22 +363,30 @@ impl<D: SharedData> Store for SharedStore<D> {
 
 /// The checks whose counters are on page `number`.
 fn checks_on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
-    checks.iter_mut().filter(move |check| check.key.page == number)
+    checks
+        .iter_mut()
+        .filter(move |check| check.key.page == number)
 }
 
 /// Whether all checks of page `number` admit the request.
 fn all_admit(checks: &[LimitCheck], number: u32) -> bool {
-    checks.iter().filter(|check| check.key.page == number).all(LimitCheck::admits)
+    checks
+        .iter()
+        .filter(|check| check.key.page == number)
+        .all(LimitCheck::admits)
 }
 
 /// Answers a check by the record on its page.
 fn evaluate(check: &mut LimitCheck, page: &CounterPage, now: Timestamp) {
     let state = page.find(check.key.fingerprint);
-    check.evaluate(state.as_ref().map(Option::as_ref).map_err(|fault| *fault), now);
+    check.evaluate(
+        state.as_ref().map(Option::as_ref).map_err(|fault| *fault),
+        now,
+    );
 }
 
-/// Makes out the receipts of page `number`, and writes the states that follow. Returns how many live
-/// records had to go for them; `None` if nothing is to be stored.
+/// Makes out the receipts of page `number`, and writes the states that follow. Returns how many
+/// live records had to go for them; `None` if nothing is to be stored.
 fn charge_page(
     page: &mut CounterPage,
     number: u32,
@@ -339,12 +397,24 @@ fn charge_page(
     for check in checks_on(checks, number) {
         check.make_charge(now);
     }
-    let pinned = |fingerprint| checks.iter().any(|check| check.key == Key { page: number, fingerprint });
+    let pinned = |fingerprint| {
+        checks.iter().any(|check| {
+            check.key
+                == Key {
+                    page: number,
+                    fingerprint,
+                }
+        })
+    };
     let mut evicted = None;
     for check in checks.iter().filter(|check| check.key.page == number) {
         if let Some(state) = &check.next {
             let is_evicted = page.put(check.key.fingerprint, state, capacity, now, pinned)?;
-            evicted = Some(evicted.unwrap_or(0_u64).saturating_add(u64::from(is_evicted)));
+            evicted = Some(
+                evicted
+                    .unwrap_or(0_u64)
+                    .saturating_add(u64::from(is_evicted)),
+            );
         }
     }
     Ok(evicted)
@@ -363,7 +433,9 @@ pub fn secret<D: SharedData>(data: &D, candidate: &Secret) -> Result<Secret, Fau
 fn page_key(table: [u8; 8], number: u32) -> [u8; KEY_BYTES] {
     let [t0, t1, t2, t3, t4, t5, t6, t7] = table;
     let [n0, n1, n2, n3] = number.to_le_bytes();
-    [b's', b'g', 4, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3]
+    [
+        b's', b'g', 4, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3,
+    ]
 }
 
 /// The table of one policy: its name, hashed with a fixed key.

@@ -37,8 +37,8 @@ const REQUEST: u32 = 0;
 #[repr(u32)]
 pub(super) enum HeadersStatus {
     Continue = 0,
-    /// The filters after this one wait. With `allow_on_headers_stop_iteration` the callbacks with the
-    /// body come all the same; without it this is the next.
+    /// The filters after this one wait. With `allow_on_headers_stop_iteration` the callbacks with
+    /// the body come all the same; without it this is the next.
     StopIteration = 1,
     /// All waits, and the host reads no more than its buffer holds.
     StopAllIterationAndWatermark = 4,
@@ -75,9 +75,21 @@ unsafe extern "C" {
         value_size: *mut usize,
         cas: *mut u32,
     ) -> Status;
-    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) -> Status;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> Status;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> Status;
-    fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> Status;
+    fn proxy_get_buffer_bytes(
+        kind: u32,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> Status;
     fn proxy_get_header_map_value(
         map: u32,
         key: *const u8,
@@ -93,8 +105,18 @@ unsafe extern "C" {
         value_size: usize,
     ) -> Status;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> Status;
-    fn proxy_get_property(path: *const u8, path_size: usize, value: *mut *mut u8, value_size: *mut usize) -> Status;
-    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> Status;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+    ) -> Status;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> Status;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -107,7 +129,11 @@ unsafe extern "C" {
     ) -> Status;
     fn proxy_register_shared_queue(name: *const u8, name_size: usize, token: *mut u32) -> Status;
     fn proxy_enqueue_shared_queue(token: u32, value: *const u8, value_size: usize) -> Status;
-    fn proxy_dequeue_shared_queue(token: u32, value: *mut *mut u8, value_size: *mut usize) -> Status;
+    fn proxy_dequeue_shared_queue(
+        token: u32,
+        value: *mut *mut u8,
+        value_size: *mut usize,
+    ) -> Status;
     fn proxy_set_effective_context(context: u32) -> Status;
     fn proxy_continue_stream(kind: u32) -> Status;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> Status;
@@ -160,8 +186,9 @@ pub(super) fn now_nanos() -> u64 {
 pub(super) fn shared_data(key: &[u8]) -> Result<(Vec<u8>, u32), Fault> {
     let mut cas = 0;
     // SAFETY: the key is alive for the whole call, and the places are ours.
-    let (status, value) =
-        received(|data, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas) });
+    let (status, value) = received(|data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas)
+    });
     match status {
         OK => Ok((value, cas)),
         NOT_FOUND => Ok((Vec::new(), 0)),
@@ -172,7 +199,9 @@ pub(super) fn shared_data(key: &[u8]) -> Result<(Vec<u8>, u32), Fault> {
 /// Stores `value` if the version is still `cas`; false if it is not.
 pub(super) fn set_shared_data(key: &[u8], value: &[u8], cas: u32) -> Result<bool, Fault> {
     // SAFETY: key and value are alive for the whole call; the host copies both.
-    match unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) } {
+    match unsafe {
+        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
+    } {
         OK => Ok(true),
         CAS_MISMATCH => Ok(false),
         other => Err(Fault::HostStatus(other)),
@@ -188,19 +217,29 @@ pub(super) fn header_block(map: Map) -> Vec<u8> {
 /// Up to `max` bytes of a buffer from the byte `start` on; empty if they cannot be had.
 pub(super) fn bytes(buffer: Buffer, start: usize, max: usize) -> Vec<u8> {
     // SAFETY: the places are ours.
-    received(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, start, max, data, size) }).1
+    received(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, start, max, data, size) })
+        .1
 }
 
 pub(super) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
     // SAFETY: the name is alive for the whole call, and the places are ours.
-    let (status, value) =
-        received(|data, size| unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) });
+    let (status, value) = received(|data, size| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+    });
     (status == OK).then_some(value)
 }
 
 pub(super) fn set_header(map: Map, name: &str, value: &str) {
     // SAFETY: both are alive for the whole call; the host copies them.
-    unsafe { proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    unsafe {
+        proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    };
 }
 
 pub(super) fn remove_header(map: Map, name: &str) {
@@ -211,7 +250,8 @@ pub(super) fn remove_header(map: Map, name: &str) {
 /// A property; its path is joined by NULs.
 pub(super) fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: the path is alive for the whole call, and the places are ours.
-    let (status, value) = received(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
+    let (status, value) =
+        received(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
     (status == OK).then_some(value)
 }
 
@@ -220,7 +260,13 @@ pub(super) fn set_property(path: &str, value: &str) {
     unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
 }
 
-pub(super) fn send_local_response(status: u32, details: &str, body: &str, headers: &[u8], grpc_status: i32) {
+pub(super) fn send_local_response(
+    status: u32,
+    details: &str,
+    body: &str,
+    headers: &[u8],
+    grpc_status: i32,
+) {
     // SAFETY: all are alive for the whole call; the host copies them.
     unsafe {
         proxy_send_local_response(
@@ -277,7 +323,8 @@ pub(super) fn enqueue(token: u32, message: &[u8]) -> Result<(), Fault> {
 /// The oldest message; `None` if there is none.
 pub(super) fn dequeue(token: u32) -> Result<Option<Vec<u8>>, Fault> {
     // SAFETY: the places are ours.
-    let (status, message) = received(|data, size| unsafe { proxy_dequeue_shared_queue(token, data, size) });
+    let (status, message) =
+        received(|data, size| unsafe { proxy_dequeue_shared_queue(token, data, size) });
     match status {
         OK => Ok(Some(message)),
         EMPTY => Ok(None),

@@ -1,7 +1,7 @@
 //! Events for bodies that go on between the callbacks of their streams: a root's ticks.
 //!
-//! A root ticks as often as the waiting bodies of this VM and its own pools need. The first stream under
-//! it that needs an event starts the ticks, and they go on for as long as any stream does.
+//! A root ticks as often as the waiting bodies of this VM and its own pools need. The first stream
+//! under it that needs an event starts the ticks, and they go on for as long as any stream does.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -60,21 +60,33 @@ pub(super) fn end(stream: StreamId) {
 pub(super) fn on_tick(root: RootId, answers_max: usize) {
     BODIES.with(|bodies| {
         let given = Bodies::work(bodies, answers_max, |id, slice| {
-            let Some(stream) = contexts::enter(id) else { return Step::Done };
+            let Some(stream) = contexts::enter(id) else {
+                return Step::Done;
+            };
             let step = stream.borrow_mut().on_work(&Envoy, slice);
             if step == Step::Resume {
                 abi::resume_request();
             }
             step
         });
-        Bodies::check_held(bodies, Envoy.uptime(), answers_max.saturating_sub(given), |id| {
-            let Some(stream) = contexts::enter(id) else { return Step::Done };
-            let step = stream.borrow_mut().on_held(&Envoy);
-            if step == Step::Replied && !LOGGED.replace(true) {
-                error!("a request waits for its body by `hold`, and Envoy keeps the body from the filter: set allow_on_headers_stop_iteration: true in its PluginConfig");
-            }
-            step
-        });
+        Bodies::check_held(
+            bodies,
+            Envoy.uptime(),
+            answers_max.saturating_sub(given),
+            |id| {
+                let Some(stream) = contexts::enter(id) else {
+                    return Step::Done;
+                };
+                let step = stream.borrow_mut().on_held(&Envoy);
+                if step == Step::Replied && !LOGGED.replace(true) {
+                    error!(
+                        "a request waits for its body by `hold`, and Envoy keeps the body from the \
+                        filter: set allow_on_headers_stop_iteration: true in its PluginConfig"
+                    );
+                }
+                step
+            },
+        );
     });
     abi::set_effective_context(root.0);
     tick(root, false);

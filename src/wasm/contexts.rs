@@ -45,7 +45,10 @@ pub(super) fn create(context: u32, root: u32) {
             contexts.roots.insert(context, None);
         } else if let Some(Some(runtime)) = contexts.roots.get(&root) {
             let stream = Stream::new(Rc::clone(runtime), StreamId(context));
-            let entry = Entry { stream: Rc::new(RefCell::new(stream)), root: RootId(root) };
+            let entry = Entry {
+                stream: Rc::new(RefCell::new(stream)),
+                root: RootId(root),
+            };
             contexts.streams.insert(context, entry);
         }
     });
@@ -54,10 +57,15 @@ pub(super) fn create(context: u32, root: u32) {
 /// A context ends.
 pub(super) fn delete(context: u32) {
     // It is a stream nearly always.
-    if let Some(Entry { stream, .. }) = CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&context)) {
+    if let Some(Entry { stream, .. }) =
+        CONTEXTS.with_borrow_mut(|contexts| contexts.streams.remove(&context))
+    {
         bodies::end(StreamId(context));
         stream.borrow_mut().on_end(&Envoy);
-    } else if CONTEXTS.with_borrow_mut(|contexts| contexts.roots.remove(&context)).is_some() {
+    } else if CONTEXTS
+        .with_borrow_mut(|contexts| contexts.roots.remove(&context))
+        .is_some()
+    {
         root::gone(RootId(context));
     }
 }
@@ -73,7 +81,8 @@ pub(super) fn configure(root: u32, size: usize) -> bool {
 /// A tick of a root.
 pub(super) fn on_tick(root: u32) {
     root::on_tick(RootId(root));
-    if let Some(Some(runtime)) = CONTEXTS.with_borrow(|contexts| contexts.roots.get(&root).cloned()) {
+    if let Some(Some(runtime)) = CONTEXTS.with_borrow(|contexts| contexts.roots.get(&root).cloned())
+    {
         runtime.count_faults(&Envoy);
     }
 }
@@ -83,7 +92,9 @@ pub(super) fn on_request_headers(context: u32, ends: bool) -> HeadersStatus {
     if abi::header(abi::Map::RequestHeaders, "x-trap").is_some() {
         std::process::abort();
     }
-    let Some(Entry { stream, root }) = entry(context) else { return HeadersStatus::Continue };
+    let Some(Entry { stream, root }) = entry(context) else {
+        return HeadersStatus::Continue;
+    };
     let mut stream = stream.borrow_mut();
     match stream.on_request_headers(&Envoy, ends) {
         Flow::Continue => HeadersStatus::Continue,
@@ -99,7 +110,9 @@ pub(super) fn on_request_headers(context: u32, ends: bool) -> HeadersStatus {
 }
 
 pub(super) fn on_request_body(context: u32, size: usize, ends: bool) -> DataStatus {
-    let event = |stream: &mut Stream<Envoy>, slice: &mut Slice| stream.on_request_body(&Envoy, size, ends, slice);
+    let event = |stream: &mut Stream<Envoy>, slice: &mut Slice| {
+        stream.on_request_body(&Envoy, size, ends, slice)
+    };
     match with_slice(context, event) {
         Flow::Continue => DataStatus::Continue,
         Flow::Suspend => DataStatus::StopIterationAndWatermark,
@@ -108,7 +121,9 @@ pub(super) fn on_request_body(context: u32, size: usize, ends: bool) -> DataStat
 }
 
 pub(super) fn on_request_trailers(context: u32) -> TrailersStatus {
-    match with_slice(context, |stream, slice| stream.on_request_trailers(&Envoy, slice)) {
+    match with_slice(context, |stream, slice| {
+        stream.on_request_trailers(&Envoy, slice)
+    }) {
         Flow::Continue => TrailersStatus::Continue,
         Flow::Hold | Flow::Stop | Flow::Suspend | Flow::Wait => TrailersStatus::StopIteration,
     }
@@ -137,13 +152,20 @@ pub(super) fn enter(id: StreamId) -> Option<SharedStream> {
 /// A root with a policy, if there is any.
 pub(super) fn any_root() -> Option<RootId> {
     CONTEXTS.with_borrow(|contexts| {
-        contexts.roots.iter().rev().find(|(_, runtime)| runtime.is_some()).map(|(root, _)| RootId(*root))
+        contexts
+            .roots
+            .iter()
+            .rev()
+            .find(|(_, runtime)| runtime.is_some())
+            .map(|(root, _)| RootId(*root))
     })
 }
 
 /// An event of a stream that may take a slice of work; what is left for later it goes on with.
 fn with_slice(context: u32, event: impl FnOnce(&mut Stream<Envoy>, &mut Slice) -> Flow) -> Flow {
-    let Some(Entry { stream, root }) = entry(context) else { return Flow::Continue };
+    let Some(Entry { stream, root }) = entry(context) else {
+        return Flow::Continue;
+    };
     let mut stream = stream.borrow_mut();
     let flow = event(&mut stream, &mut bodies::slice());
     if stream.is_suspended() {

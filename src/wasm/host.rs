@@ -24,8 +24,8 @@ use crate::host::queue::{QueueToken, SharedQueue};
 use crate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
-    Clock, Dialect, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead, ResponseHead, StreamControl,
-    Uptime,
+    Clock, Dialect, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead,
+    ResponseHead, StreamControl, Uptime,
 };
 
 /// The proxy this module runs in.
@@ -33,7 +33,8 @@ use crate::host::stream::{
 pub(super) struct Envoy;
 
 thread_local! {
-    #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are given")]
+    #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are \
+                                                  given")]
     static STARTED: Instant = Instant::now();
     /// Of all writes of this VM, whichever policy makes them.
     static PREDICTOR: VersionPredictor = VersionPredictor::default();
@@ -124,11 +125,22 @@ impl ResponseHead for Envoy {
 
 impl StreamControl for Envoy {
     fn reply(&self, reply: &LocalReply) {
-        let mut pairs: Vec<(&str, &[u8])> = Vec::with_capacity(reply.headers.len().saturating_add(1));
-        pairs.extend(reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-        // Envoy would make the message of the body only if it takes the caller for a gRPC one itself.
+        let mut pairs: Vec<(&str, &[u8])> =
+            Vec::with_capacity(reply.headers.len().saturating_add(1));
+        pairs.extend(
+            reply
+                .headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_bytes())),
+        );
+        // Envoy would make the message of the body only if it takes the caller for a gRPC one
+        // itself.
         let message = (reply.dialect != Dialect::Http).then(|| grpc::message(&reply.body));
-        pairs.extend(message.iter().map(|message| (grpc::MESSAGE, message.as_bytes())));
+        pairs.extend(
+            message
+                .iter()
+                .map(|message| (grpc::MESSAGE, message.as_bytes())),
+        );
         let body = if message.is_some() { "" } else { &reply.body };
         abi::send_local_response(
             reply.status,
@@ -165,12 +177,25 @@ impl Meter for Envoy {
 impl SharedData for Envoy {
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
         let (value, cas) = abi::shared_data(key)?;
-        Ok((value, if cas == 0 { Version::ABSENT } else { Version::of(cas) }))
+        Ok((
+            value,
+            if cas == 0 {
+                Version::ABSENT
+            } else {
+                Version::of(cas)
+            },
+        ))
     }
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         let stored = abi::set_shared_data(key, value, seen.cas())?;
-        PREDICTOR.with(|predictor| if stored { predictor.stored(self) } else { predictor.conflicted() });
+        PREDICTOR.with(|predictor| {
+            if stored {
+                predictor.stored(self)
+            } else {
+                predictor.conflicted()
+            }
+        });
         Ok(if stored { Swap::Done } else { Swap::Conflict })
     }
 
@@ -186,7 +211,9 @@ impl VersionProbe for Envoy {
             ProbeKey::B => b"sluicegate.two",
         };
         // Without a value: reading one costs five times as much.
-        abi::set_shared_data(key, &[], UNSEEN).ok().filter(|stored| *stored)?;
+        abi::set_shared_data(key, &[], UNSEEN)
+            .ok()
+            .filter(|stored| *stored)?;
         abi::shared_data(key).ok().map(|(_, cas)| cas)
     }
 }

@@ -35,7 +35,8 @@ type SharedWorker = Rc<RefCell<Worker<Envoy>>>;
 /// Most errors of a policy that are written to the log; `sluicegate check` lists all of them.
 const ERRORS_LOGGED_MAX: usize = 20;
 
-/// Starts the policy of a root, which has `size` bytes; `None` if it cannot, which the log explains.
+/// Starts the policy of a root, which has `size` bytes; `None` if it cannot, which the log
+/// explains.
 pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
     let policy = compile(&abi::bytes(Buffer::PluginConfiguration, 0, size))?;
     let summary = format!(
@@ -63,7 +64,13 @@ pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
 fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
     let mut candidate = Secret::default();
     getrandom::fill(&mut candidate).map_err(|_| Fault::Random)?;
-    let mut runtime = Runtime::start(policy, Envoy, &candidate, BODIES.with(Budget::clone), define)?;
+    let mut runtime = Runtime::start(
+        policy,
+        Envoy,
+        &candidate,
+        BODIES.with(Budget::clone),
+        define,
+    )?;
     if runtime.has_pools() {
         runtime.join(worker(&candidate)?, root, Envoy.uptime());
         bodies::tick_at_least(root, TICK);
@@ -126,15 +133,24 @@ fn with_worker<T>(ask: impl FnOnce(&mut Worker<Envoy>) -> T) -> Option<T> {
 
 /// Compiles the policy; its errors go to the log.
 fn compile(configuration: &[u8]) -> Option<Policy> {
-    let document = from_configuration(configuration).inspect_err(|syntax| error!("policy rejected: {syntax}")).ok()?;
+    let document = from_configuration(configuration)
+        .inspect_err(|syntax| error!("policy rejected: {syntax}"))
+        .ok()?;
     let compiled = Policy::compile(&document);
     compiled
         .inspect_err(|errors| {
             for error in errors.iter().take(ERRORS_LOGGED_MAX) {
                 error!("policy rejected: {error}");
             }
-            if let Some(more) = errors.len().checked_sub(ERRORS_LOGGED_MAX).filter(|more| *more > 0) {
-                error!("policy rejected: {}; `sluicegate check` lists them all", counted(more, "more error"));
+            if let Some(more) = errors
+                .len()
+                .checked_sub(ERRORS_LOGGED_MAX)
+                .filter(|more| *more > 0)
+            {
+                error!(
+                    "policy rejected: {}; `sluicegate check` lists them all",
+                    counted(more, "more error")
+                );
             }
         })
         .ok()

@@ -2,8 +2,11 @@
 
 use super::run;
 
-const DIRECTORY: &str = "[{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: free }, \
-    { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: globex, plan: paid }]";
+const DIRECTORY: &str = "[{ sha256: \
+                         cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: \
+                         acme, plan: free }, \
+    { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: globex, plan: \
+    paid }]";
 /// The end of the warning about a value that no entry has.
 const PLANS: &str = "entries of the directory have \"free\", \"paid\"";
 const RULE: &str = "bucket: { burst: 1, refill: 1/s }";
@@ -11,7 +14,8 @@ const RULE: &str = "bucket: { burst: 1, refill: 1/s }";
 /// The lines after the first; `callers` are further keys next to the credentials.
 fn warnings(callers: &str, rest: &str) -> Vec<String> {
     let policy = format!(
-        "version: 1\nname: w\ncallers: {{ credentials: [{{ name: api_key, header: x-api-key }}], {callers} }}\n{rest}\n"
+        "version: 1\nname: w\ncallers: {{ credentials: [{{ name: api_key, header: x-api-key }}], \
+         {callers} }}\n{rest}\n"
     );
     let (code, stdout, stderr) = run(&["check", "-"], policy.as_bytes());
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}{policy}");
@@ -22,29 +26,50 @@ fn warnings(callers: &str, rest: &str) -> Vec<String> {
 
 /// The warnings about one limit.
 fn of_limit(callers: &str, limit: &str) -> Vec<String> {
-    warnings(callers, &format!("limits: [{{ name: one, {limit}, {RULE} }}]"))
+    warnings(
+        callers,
+        &format!("limits: [{{ name: one, {limit}, {RULE} }}]"),
+    )
 }
 
 #[test]
 fn a_value_that_no_caller_has_is_reported_at_every_place() {
     let directory = format!("directory: {DIRECTORY}");
-    let expected =
-        |at: &str| format!("-:4: warning: {at}: no caller has plan \"fre\": {PLANS}; did you mean \"free\"?");
+    let expected = |at: &str| {
+        format!("-:4: warning: {at}: no caller has plan \"fre\": {PLANS}; did you mean \"free\"?")
+    };
     for (rest, at) in [
-        (format!("limits: [{{ name: a, for: {{ plan: [fre] }}, per: [], {RULE} }}]"), "/limits/0/for/plan/0"),
-        (format!("limits: [{{ name: a, for: {{ plan: fre }}, per: [], {RULE} }}]"), "/limits/0/for/plan"),
         (
-            format!("limits: [{{ name: a, per: [], {RULE}, overrides: [{{ for: {{ plan: fre }}, burst: 2 }}] }}]"),
+            format!("limits: [{{ name: a, for: {{ plan: [fre] }}, per: [], {RULE} }}]"),
+            "/limits/0/for/plan/0",
+        ),
+        (
+            format!("limits: [{{ name: a, for: {{ plan: fre }}, per: [], {RULE} }}]"),
+            "/limits/0/for/plan",
+        ),
+        (
+            format!(
+                "limits: [{{ name: a, per: [], {RULE}, overrides: [{{ for: {{ plan: fre }}, burst: \
+                 2 }}] }}]"
+            ),
             "/limits/0/overrides/0/for/plan",
         ),
-        ("concurrency: [{ name: a, for: { plan: fre }, per: [], slots: 1 }]".to_owned(), "/concurrency/0/for/plan"),
         (
-            "seats: [{ name: a, for: { plan: fre }, per: [], holder: org, seats: 1, idle: 1m }]".to_owned(),
+            "concurrency: [{ name: a, for: { plan: fre }, per: [], slots: 1 }]".to_owned(),
+            "/concurrency/0/for/plan",
+        ),
+        (
+            "seats: [{ name: a, for: { plan: fre }, per: [], holder: org, seats: 1, idle: 1m }]"
+                .to_owned(),
             "/seats/0/for/plan",
         ),
-        ("payloads: [{ for: { plan: fre }, bytes: 1MB }]".to_owned(), "/payloads/0/for/plan"),
         (
-            "payloads: [{ bytes: 1MB, overrides: [{ for: { plan: [free, fre] }, bytes: 2MB }] }]".to_owned(),
+            "payloads: [{ for: { plan: fre }, bytes: 1MB }]".to_owned(),
+            "/payloads/0/for/plan",
+        ),
+        (
+            "payloads: [{ bytes: 1MB, overrides: [{ for: { plan: [free, fre] }, bytes: 2MB }] }]"
+                .to_owned(),
             "/payloads/0/overrides/0/for/plan/1",
         ),
     ] {
@@ -57,23 +82,38 @@ fn a_value_that_no_caller_has_is_reported_at_every_place() {
 #[test]
 fn values_are_checked_against_every_source_with_known_values() {
     let with = |attributes: &str| {
-        format!("directory: {DIRECTORY}, directory_attributes: [team], attributes: {{ {attributes} }}")
+        format!(
+            "directory: {DIRECTORY}, directory_attributes: [team], attributes: {{ {attributes} }}"
+        )
     };
     let network = "address: [{ client_address: { v4_prefix: 24 } }]";
     for (attributes, condition, expected) in [
-        ("", "plan: gold", Some("no caller has plan \"gold\": entries of the directory have \"free\", \"paid\"")),
+        (
+            "",
+            "plan: gold",
+            Some("no caller has plan \"gold\": entries of the directory have \"free\", \"paid\""),
+        ),
         ("", "plan: [free, paid]", None),
-        ("", "team: a", Some("no caller has team \"a\": no entry of the directory has \"team\"")),
+        (
+            "",
+            "team: a",
+            Some("no caller has team \"a\": no entry of the directory has \"team\""),
+        ),
         (
             "",
             "api_key: demo",
             Some(
-                "no caller has api_key \"demo\": an identifier is 32 hexadecimal digits, as `sluicegate explain` shows it",
+                "no caller has api_key \"demo\": an identifier is 32 hexadecimal digits, as \
+                 `sluicegate explain` shows it",
             ),
         ),
         ("", "api_key: cd5d9af4ac9c9371182890c71242aa2b", None),
         ("", "credential: api_key", None),
-        ("group: [{ directory: plan }, { directory: org }]", "group: [free, acme]", None),
+        (
+            "group: [{ directory: plan }, { directory: org }]",
+            "group: [free, acme]",
+            None,
+        ),
         (
             "group: [{ directory: plan }]",
             "group: acme",
@@ -85,52 +125,91 @@ fn values_are_checked_against_every_source_with_known_values() {
         (
             network,
             "address: [2001:db8::/64, 2001:db8::7/64]",
-            Some("no caller has address \"2001:db8::7/64\": `client_address` gives values such as \"2001:db8::/64\""),
+            Some(
+                "no caller has address \"2001:db8::7/64\": `client_address` gives values such as \
+                 \"2001:db8::/64\"",
+            ),
         ),
         (
             network,
             "address: 192.0.2.7",
-            Some("no caller has address \"192.0.2.7\": `client_address` gives values such as \"192.0.2.0/24\""),
+            Some(
+                "no caller has address \"192.0.2.7\": `client_address` gives values such as \
+                 \"192.0.2.0/24\"",
+            ),
         ),
         (
             network,
             "address: office",
-            Some("no caller has address \"office\": `client_address` gives values such as \"192.0.2.0/24\""),
+            Some(
+                "no caller has address \"office\": `client_address` gives values such as \
+                 \"192.0.2.0/24\"",
+            ),
         ),
         (
             "cert: [{ client_certificate: sha256 }]",
             "cert: AB",
             Some("no caller has cert \"AB\": it is 64 hexadecimal digits, in lower case"),
         ),
-        ("cert: [{ client_certificate: subject }]", "cert: CN=a", None),
+        (
+            "cert: [{ client_certificate: subject }]",
+            "cert: CN=a",
+            None,
+        ),
     ] {
-        let found = of_limit(&with(attributes), &format!("per: [], for: {{ {condition} }}"));
-        let found: Vec<&str> =
-            found.iter().map(|line| line.split_once("/limits/0/for/").unwrap().1.split_once(": ").unwrap().1).collect();
-        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{attributes} {condition}");
+        let found = of_limit(
+            &with(attributes),
+            &format!("per: [], for: {{ {condition} }}"),
+        );
+        let found: Vec<&str> = found
+            .iter()
+            .map(|line| {
+                line.split_once("/limits/0/for/")
+                    .unwrap()
+                    .1
+                    .split_once(": ")
+                    .unwrap()
+                    .1
+            })
+            .collect();
+        assert_eq!(
+            found,
+            expected.into_iter().collect::<Vec<_>>(),
+            "{attributes} {condition}"
+        );
     }
     // Later entries may have any value.
-    assert_eq!(of_limit("directory: [], directory_attributes: [plan]", "per: [], for: { plan: fre }"), [""; 0]);
+    assert_eq!(
+        of_limit(
+            "directory: [], directory_attributes: [plan]",
+            "per: [], for: { plan: fre }"
+        ),
+        [""; 0]
+    );
 }
 
 /// Keys of `callers` that identify only some requests, with an attribute for all.
 fn some_callers() -> String {
     format!(
-        "for: {{ routes: [/v2/**, \"GET /v3/**\", \"POST /v3/**\"] }}, directory: {DIRECTORY}, attributes: {{ ip: [{{ client_address: {{}} }}] }}"
+        "for: {{ routes: [/v2/**, \"GET /v3/**\", \"POST /v3/**\"] }}, directory: {DIRECTORY}, \
+         attributes: {{ ip: [{{ client_address: {{}} }}] }}"
     )
 }
 
 /// The warning about an attribute that no request of a limit has.
 fn outside(name: &str, so: &str) -> String {
     format!(
-        "callers are not asked who they are on its routes (`callers.for`), and no request there has \"{name}\": {so}"
+        "callers are not asked who they are on its routes (`callers.for`), and no request there \
+         has \"{name}\": {so}"
     )
 }
 
 /// The warning about an attribute that some requests of a limit lack.
 fn partly(name: &str) -> String {
     format!(
-        "this limit also counts requests outside of `callers.for`, where no request has \"{name}\": such requests share one counter; give this limit `for: {{ routes: […] }}` within `callers.for`, or other attributes in `per`"
+        "this limit also counts requests outside of `callers.for`, where no request has \
+         \"{name}\": such requests share one counter; give this limit `for: {{ routes: […] }}` \
+         within `callers.for`, or other attributes in `per`"
     )
 }
 
@@ -150,21 +229,49 @@ fn an_attribute_of_unidentified_callers_is_reported_for_limits() {
         ("per: [org], for: { plan: free }", vec![]),
         ("per: [org], for: { tier: v2 }", vec![]),
         ("per: [org], for: { tier: v2, routes: [/**] }", vec![]),
-        ("per: [org], for: { tier: post }", vec![("per/0", partly("org"))]),
-        ("per: [org], for: { tier: [v2, post] }", vec![("per/0", partly("org"))]),
-        ("per: [org], for: { routes: [/v2/a, \"GET,POST /v3/**\"] }", vec![]),
-        ("per: [org], for: { routes: [/v3/**] }", vec![("per/0", partly("org"))]),
-        ("per: [org], for: { routes: [/v1/**, /health] }", vec![("per/0", outside("org", SHARED))]),
-        ("per: [org], for: { routes: [/v1/**] }, absent: skip", vec![("per/0", outside("org", NEVER))]),
-        ("per: [], for: { routes: [/v1/**], plan: free }", vec![("for/plan", outside("plan", NEVER))]),
+        (
+            "per: [org], for: { tier: post }",
+            vec![("per/0", partly("org"))],
+        ),
+        (
+            "per: [org], for: { tier: [v2, post] }",
+            vec![("per/0", partly("org"))],
+        ),
+        (
+            "per: [org], for: { routes: [/v2/a, \"GET,POST /v3/**\"] }",
+            vec![],
+        ),
+        (
+            "per: [org], for: { routes: [/v3/**] }",
+            vec![("per/0", partly("org"))],
+        ),
+        (
+            "per: [org], for: { routes: [/v1/**, /health] }",
+            vec![("per/0", outside("org", SHARED))],
+        ),
+        (
+            "per: [org], for: { routes: [/v1/**] }, absent: skip",
+            vec![("per/0", outside("org", NEVER))],
+        ),
+        (
+            "per: [], for: { routes: [/v1/**], plan: free }",
+            vec![("for/plan", outside("plan", NEVER))],
+        ),
         ("per: [org], for: { routes: [/open/**] }", vec![]),
     ] {
-        let tiers = "exempt: [{ routes: [/open/a] }, { routes: [/open/**], ip: 192.0.2.7 }]\ntiers: [{ name: v2, routes: [/v2/**] }, { name: post, routes: [\"POST /**\"] }]\n";
+        let tiers = "exempt: [{ routes: [/open/a] }, { routes: [/open/**], ip: 192.0.2.7 }]\n\
+                     tiers: [{ name: v2, routes: [/v2/**] }, { name: post, routes: [\"POST /**\"] \
+                     }]\n";
         let rest = format!("{tiers}limits: [{{ name: one, {limit}, {RULE} }}]");
-        let expected: Vec<String> =
-            expected.iter().map(|(at, text)| format!("-:6: warning: /limits/0/{at}: {text}")).collect();
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|(at, text)| format!("-:6: warning: /limits/0/{at}: {text}"))
+            .collect();
         let expected = if limit.contains("/open/**") {
-            vec![format!("-:6: warning: /limits/0/per/0: {}", outside("org", SHARED))]
+            vec![format!(
+                "-:6: warning: /limits/0/per/0: {}",
+                outside("org", SHARED)
+            )]
         } else {
             expected
         };
@@ -176,16 +283,30 @@ fn an_attribute_of_unidentified_callers_is_reported_for_limits() {
 fn an_attribute_of_unidentified_callers_is_reported_for_all_other_kinds() {
     let callers = some_callers();
     for (rest, at, text) in [
-        ("concurrency: [{ name: a, per: [org], slots: 1 }]", "/concurrency/0/per/0", partly("org")),
         (
-            "seats: [{ name: a, per: [], holder: org, seats: 1, idle: 1m, for: { routes: [/v1] } }]",
+            "concurrency: [{ name: a, per: [org], slots: 1 }]",
+            "/concurrency/0/per/0",
+            partly("org"),
+        ),
+        (
+            "seats: [{ name: a, per: [], holder: org, seats: 1, idle: 1m, for: { routes: [/v1] } \
+             }]",
             "/seats/0/holder",
             outside("org", NEVER),
         ),
-        ("seats: [{ name: a, per: [org], holder: ip, seats: 1, idle: 1m }]", "/seats/0/per/0", partly("org")),
-        ("payloads: [{ bytes: 1MB, for: { routes: [/v1], org: acme } }]", "/payloads/0/for/org", outside("org", NEVER)),
         (
-            "payloads: [{ bytes: 1MB, for: { routes: [/v1] }, overrides: [{ for: { org: acme }, bytes: 2MB }] }]",
+            "seats: [{ name: a, per: [org], holder: ip, seats: 1, idle: 1m }]",
+            "/seats/0/per/0",
+            partly("org"),
+        ),
+        (
+            "payloads: [{ bytes: 1MB, for: { routes: [/v1], org: acme } }]",
+            "/payloads/0/for/org",
+            outside("org", NEVER),
+        ),
+        (
+            "payloads: [{ bytes: 1MB, for: { routes: [/v1] }, overrides: [{ for: { org: acme }, \
+             bytes: 2MB }] }]",
             "/payloads/0/overrides/0/for/org",
             outside("org", "this override never applies"),
         ),
@@ -197,17 +318,33 @@ fn an_attribute_of_unidentified_callers_is_reported_for_all_other_kinds() {
     ] {
         let found = warnings(&callers, rest);
         assert_eq!(found.len(), 1, "{rest}: {found:#?}");
-        assert!(found[0].ends_with(&format!(": warning: {at}: {text}")), "{rest}: {found:#?}");
+        assert!(
+            found[0].ends_with(&format!(": warning: {at}: {text}")),
+            "{rest}: {found:#?}"
+        );
     }
-    assert_eq!(warnings(&callers, "seats: [{ name: a, per: [], holder: org, seats: 1, idle: 1m }]"), [""; 0]);
+    assert_eq!(
+        warnings(
+            &callers,
+            "seats: [{ name: a, per: [], holder: org, seats: 1, idle: 1m }]"
+        ),
+        [""; 0]
+    );
 }
 
 #[test]
 fn many_warnings_are_counted() {
-    let overrides: Vec<String> = (0..250).map(|number| format!("{{ for: {{ org: o{number} }}, burst: 2 }}")).collect();
-    let found =
-        of_limit(&format!("directory: {DIRECTORY}"), &format!("per: [org], overrides: [{}]", overrides.join(", ")));
-    assert_eq!((found.len(), found[100].as_str()), (101, "-: warning: and 150 more"));
+    let overrides: Vec<String> = (0..250)
+        .map(|number| format!("{{ for: {{ org: o{number} }}, burst: 2 }}"))
+        .collect();
+    let found = of_limit(
+        &format!("directory: {DIRECTORY}"),
+        &format!("per: [org], overrides: [{}]", overrides.join(", ")),
+    );
+    assert_eq!(
+        (found.len(), found[100].as_str()),
+        (101, "-: warning: and 150 more")
+    );
 }
 
 #[test]
@@ -216,7 +353,11 @@ fn the_presets_have_no_warnings() {
         let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));
         let (code, stdout, _) = run(&["check", &path], b"");
         assert_eq!((code, stdout.contains("warning")), (0, false), "{stdout}");
-        assert_eq!(stdout.contains("note: `hold` needs"), preset == "datocms", "{stdout}");
+        assert_eq!(
+            stdout.contains("note: `hold` needs"),
+            preset == "datocms",
+            "{stdout}"
+        );
     }
 }
 
@@ -224,21 +365,47 @@ fn the_presets_have_no_warnings() {
 fn the_buffer_of_a_held_body_is_reported_and_rendered() {
     for (payloads, buffer, warned) in [
         ("[{ bytes: 5MB }]", 1 << 20, None),
-        ("[{ bytes: 1MiB, hold: true }, { bytes: 9MB }]", 2 << 20, None),
-        ("[{ bytes: 1KB, hold: true, overrides: [{ for: { plan: a }, bytes: 3MiB }] }]", 4 << 20, None),
-        ("[{ json: { depth: 9 }, hold: true }, { for: { routes: [/a] }, bytes: 1MiB, hold: true }]", 2 << 20, Some(0)),
+        (
+            "[{ bytes: 1MiB, hold: true }, { bytes: 9MB }]",
+            2 << 20,
+            None,
+        ),
+        (
+            "[{ bytes: 1KB, hold: true, overrides: [{ for: { plan: a }, bytes: 3MiB }] }]",
+            4 << 20,
+            None,
+        ),
+        (
+            "[{ json: { depth: 9 }, hold: true }, { for: { routes: [/a] }, bytes: 1MiB, hold: true \
+             }]",
+            2 << 20,
+            Some(0),
+        ),
         ("[{ bytes: 4GiB, hold: true }]", 1 << 20, Some(0)),
     ] {
-        let payloads = payloads.replace("[{ json: { depth: 9 }", "[{ for: { routes: [/b] }, json: { depth: 9 }");
-        let payloads =
-            payloads.replace("hold: true }, { bytes: 9MB }", "hold: true, for: { routes: [/b] } }, { bytes: 9MB }");
+        let payloads = payloads.replace(
+            "[{ json: { depth: 9 }",
+            "[{ for: { routes: [/b] }, json: { depth: 9 }",
+        );
+        let payloads = payloads.replace(
+            "hold: true }, { bytes: 9MB }",
+            "hold: true, for: { routes: [/b] } }, { bytes: 9MB }",
+        );
         let policy = format!(
-            "version: 1\nname: held\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  unknown: anonymous\n  attributes: {{ plan: [{{ header: x-plan, trusted: true }}] }}\npayloads: {payloads}\n"
+            "version: 1\nname: held\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  \
+             unknown: anonymous\n  attributes: {{ plan: [{{ header: x-plan, trusted: true }}] }}\n\
+             payloads: {payloads}\n"
         );
         let (code, stdout, _) = run(&["check", "-"], policy.as_bytes());
         assert_eq!(code, 0, "{stdout}");
         let hold = payloads.contains("hold");
-        assert_eq!(stdout.contains(&format!("per_connection_buffer_limit_bytes: {buffer} or more")), hold, "{stdout}");
+        assert_eq!(
+            stdout.contains(&format!(
+                "per_connection_buffer_limit_bytes: {buffer} or more"
+            )),
+            hold,
+            "{stdout}"
+        );
         assert_eq!(
             stdout.contains("warning: ") && stdout.contains("a held body must fit"),
             warned.is_some(),
@@ -246,8 +413,15 @@ fn the_buffer_of_a_held_body_is_reported_and_rendered() {
         );
         let (code, rendered, _) = run(&super::render("-"), policy.as_bytes());
         assert_eq!(code, 0);
-        assert!(rendered.contains(&format!("per_connection_buffer_limit_bytes: {buffer}\n")), "{payloads}");
-        assert_eq!(rendered.contains("allow_on_headers_stop_iteration: true"), hold, "{payloads}");
+        assert!(
+            rendered.contains(&format!("per_connection_buffer_limit_bytes: {buffer}\n")),
+            "{payloads}"
+        );
+        assert_eq!(
+            rendered.contains("allow_on_headers_stop_iteration: true"),
+            hold,
+            "{payloads}"
+        );
     }
 }
 
@@ -267,20 +441,32 @@ limits: [{ name: all, per: [region], bucket: { burst: 1, refill: 1/s } }]
     let arguments = super::render("-");
     let (code, stdout, stderr) = run(&arguments, policy.as_bytes());
     assert!(code == 0 && stdout.contains("name: gateway"), "{stderr}");
-    let expected: Vec<&str> =
-        stderr.lines().map(|line| line.strip_prefix("sluicegate: warning: the policy reads ").unwrap()).collect();
+    let expected: Vec<&str> = stderr
+        .lines()
+        .map(|line| {
+            line.strip_prefix("sluicegate: warning: the policy reads ")
+                .unwrap()
+        })
+        .collect();
     assert_eq!(
         expected,
         [
-            "metadata of envoy.filters.http.jwt_authn for session, which no earlier filter writes: add --filters FILE",
+            "metadata of envoy.filters.http.jwt_authn for session, which no earlier filter writes: \
+             add --filters FILE",
             "[shop, shard] from the route's metadata for shard, but the rendered route has none",
             "the client's certificate for cert, but the rendered listener has no TLS",
-            "region from the proxy's metadata for region, which is not set: add --node-metadata region=VALUE",
-            "[shop, zone] from the proxy's metadata for zone, which --node-metadata cannot set: write it into node.metadata of the bootstrap",
+            "region from the proxy's metadata for region, which is not set: add --node-metadata \
+             region=VALUE",
+            "[shop, zone] from the proxy's metadata for zone, which --node-metadata cannot set: \
+             write it into node.metadata of the bootstrap",
         ]
     );
     let folder = tempfile::tempdir().unwrap();
-    let filters = super::file(&folder, "filters.yaml", b"- { name: envoy.filters.http.jwt_authn }\n");
+    let filters = super::file(
+        &folder,
+        "filters.yaml",
+        b"- { name: envoy.filters.http.jwt_authn }\n",
+    );
     let more = ["--node-metadata", "region=eu", "--filters", &filters];
     let (_, _, stderr) = run(&[&arguments[..], &more].concat(), policy.as_bytes());
     assert_eq!(stderr.lines().count(), 3, "{stderr}");

@@ -26,10 +26,20 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         let checkout = Checkout::new();
         let up = checkout.script("up");
         let output = String::from_utf8_lossy(&up.stdout);
-        assert!(up.status.success(), "up: {output}\n{}", String::from_utf8_lossy(&up.stderr));
-        assert!(output.contains(&format!("listens on {}", checkout.address)), "{output}");
+        assert!(
+            up.status.success(),
+            "up: {output}\n{}",
+            String::from_utf8_lossy(&up.stderr)
+        );
+        assert!(
+            output.contains(&format!("listens on {}", checkout.address)),
+            "{output}"
+        );
         assert_eq!(
-            output.lines().filter(|line| line.starts_with("   curl ")).count(),
+            output
+                .lines()
+                .filter(|line| line.starts_with("   curl "))
+                .count(),
             3,
             "the commands to try: {output}"
         );
@@ -37,22 +47,44 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         let client = Client::http1(checkout.address);
         let call = Call::get("/v2/things").bearer(KEY);
         let answer = client.send(call.clone()).await;
-        assert_eq!((answer.status, answer.header("x-demo-upstream")), (200, Some("1")));
+        assert_eq!(
+            (answer.status, answer.header("x-demo-upstream")),
+            (200, Some("1"))
+        );
         assert_eq!(client.send(Call::get("/v2/things")).await.status, 401);
-        assert_eq!(client.send(Call::get("/v2/fail").bearer(KEY)).await.status, 503);
+        assert_eq!(
+            client.send(Call::get("/v2/fail").bearer(KEY)).await.status,
+            503
+        );
 
         checkout.edit("burst: 100,", "burst: 0,");
         let refused = checkout.script("reload");
         let complaint = String::from_utf8_lossy(&refused.stderr);
-        assert!(!refused.status.success() && complaint.contains("/limits/0/bucket/burst"), "{complaint}");
-        assert_eq!(client.send(call.clone()).await.status, 200, "the old policy still applies");
+        assert!(
+            !refused.status.success() && complaint.contains("/limits/0/bucket/burst"),
+            "{complaint}"
+        );
+        assert_eq!(
+            client.send(call.clone()).await.status,
+            200,
+            "the old policy still applies"
+        );
 
         checkout.edit("burst: 0,", "burst: 1,");
         let applied = checkout.script("reload");
-        assert!(applied.status.success(), "reload: {}", String::from_utf8_lossy(&applied.stderr));
+        assert!(
+            applied.status.success(),
+            "reload: {}",
+            String::from_utf8_lossy(&applied.stderr)
+        );
         // The two admitted requests still count, so the bucket of one unit is empty.
         eventually("the new policy applies", async || {
-            (Client::http1(checkout.address).send(call.clone()).await.status == 429).then_some(())
+            (Client::http1(checkout.address)
+                .send(call.clone())
+                .await
+                .status
+                == 429)
+                .then_some(())
         })
         .await;
 
@@ -60,18 +92,34 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
         // owner of a JWT.
         let session = [("POLICY", "envoy/presets/dash0.yaml"), ("FILTERS", FILTERS)];
         let applied = checkout.script_with("reload", &session);
-        assert!(applied.status.success(), "reload: {}", String::from_utf8_lossy(&applied.stderr));
+        assert!(
+            applied.status.success(),
+            "reload: {}",
+            String::from_utf8_lossy(&applied.stderr)
+        );
         let bob = Call::get("/things").bearer(&demo_jwt("bob"));
         eventually("the session is accepted", async || {
-            (Client::http1(checkout.address).send(bob.clone()).await.status == 200).then_some(())
+            (Client::http1(checkout.address)
+                .send(bob.clone())
+                .await
+                .status
+                == 200)
+                .then_some(())
         })
         .await;
         let none = checkout.script_with("reload", &[("FILTERS", "nowhere.yaml")]);
         let complaint = String::from_utf8_lossy(&none.stderr);
-        assert!(!none.status.success() && complaint.contains("FILTERS=nowhere.yaml"), "{complaint}");
+        assert!(
+            !none.status.success() && complaint.contains("FILTERS=nowhere.yaml"),
+            "{complaint}"
+        );
 
         let down = checkout.script("down");
-        assert!(down.status.success(), "down: {}", String::from_utf8_lossy(&down.stderr));
+        assert!(
+            down.status.success(),
+            "down: {}",
+            String::from_utf8_lossy(&down.stderr)
+        );
         assert_eq!(checkout.left(), "");
         assert!(client.try_send(call).await.is_err(), "the port is closed");
     });
@@ -85,9 +133,19 @@ fn an_upstream_that_is_paused_keeps_its_slots_until_it_comes_back() {
     run(Container::make, async |_| {
         let checkout = Checkout::new();
         let up = checkout.script_with("up", &[("POLICY", "envoy/presets/dynatrace.yaml")]);
-        assert!(up.status.success(), "up: {}", String::from_utf8_lossy(&up.stderr));
+        assert!(
+            up.status.success(),
+            "up: {}",
+            String::from_utf8_lossy(&up.stderr)
+        );
         let call = Call::get("/api/v2/entities").header("authorization", "Api-Token demo-prod-1");
-        assert_eq!(Client::http1(checkout.address).send(call.clone()).await.status, 200);
+        assert_eq!(
+            Client::http1(checkout.address)
+                .send(call.clone())
+                .await
+                .status,
+            200
+        );
         let upstream = checkout.container("upstream");
         docker(&["pause", &upstream]);
         let mut all = JoinSet::new();
@@ -96,13 +154,27 @@ fn an_upstream_that_is_paused_keeps_its_slots_until_it_comes_back() {
             all.spawn(async move { client.send(call).await.status });
         }
         sleep(Duration::from_secs(2)).await;
-        assert_eq!(Client::http1(checkout.address).send(call.clone()).await.status, 429, "slots and queue are full");
+        assert_eq!(
+            Client::http1(checkout.address)
+                .send(call.clone())
+                .await
+                .status,
+            429,
+            "slots and queue are full"
+        );
         docker(&["unpause", &upstream]);
         let statuses = all.join_all().await;
-        assert!(statuses.iter().all(|status| *status == 200), "every request gets a slot: {statuses:?}");
+        assert!(
+            statuses.iter().all(|status| *status == 200),
+            "every request gets a slot: {statuses:?}"
+        );
         assert_eq!(Client::http1(checkout.address).send(call).await.status, 200);
         let down = checkout.script("down");
-        assert!(down.status.success(), "down: {}", String::from_utf8_lossy(&down.stderr));
+        assert!(
+            down.status.success(),
+            "down: {}",
+            String::from_utf8_lossy(&down.stderr)
+        );
     });
 }
 
@@ -115,18 +187,30 @@ struct Checkout {
 
 impl Checkout {
     fn new() -> Self {
-        let root = tempfile::Builder::new().prefix("sluicegate-up-").tempdir().expect("a directory");
+        let root = tempfile::Builder::new()
+            .prefix("sluicegate-up-")
+            .tempdir()
+            .expect("a directory");
         // Another user's Envoy reads in this directory.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         for part in ["scripts", "envoy", "rust-toolchain.toml"] {
             copy(&repository.join(part), &root.path().join(part));
         }
-        copy(&required("SLUICEGATE"), &root.path().join("target/release/sluicegate"));
-        let wasm = root.path().join("target/wasm32-wasip1/release/sluicegate.wasm");
+        copy(
+            &required("SLUICEGATE"),
+            &root.path().join("target/release/sluicegate"),
+        );
+        let wasm = root
+            .path()
+            .join("target/wasm32-wasip1/release/sluicegate.wasm");
         copy(&required("SLUICEGATE_WASM"), &wasm);
         let address = free_address();
-        Self { root, project: format!("sluicegate-{}-{}", std::process::id(), address.port()), address }
+        Self {
+            root,
+            project: format!("sluicegate-{}-{}", std::process::id(), address.port()),
+            address,
+        }
     }
 
     fn script(&self, name: &str) -> Output {
@@ -161,7 +245,9 @@ impl Checkout {
     fn container(&self, service: &str) -> String {
         let project = format!("label=com.docker.compose.project={}", self.project);
         let service = format!("label=com.docker.compose.service={service}");
-        docker(&["ps", "--quiet", "--filter", &project, "--filter", &service]).trim().to_owned()
+        docker(&["ps", "--quiet", "--filter", &project, "--filter", &service])
+            .trim()
+            .to_owned()
     }
 
     /// The containers and networks of this project.
@@ -193,7 +279,12 @@ fn is_left_out() -> bool {
 }
 
 fn compose_is_installed() -> bool {
-    [("docker", &["compose", "version"][..]), ("docker-compose", &["version"])].iter().any(|(program, arguments)| {
+    [
+        ("docker", &["compose", "version"][..]),
+        ("docker-compose", &["version"]),
+    ]
+    .iter()
+    .any(|(program, arguments)| {
         let output = Command::new(program).args(*arguments).output();
         output.is_ok_and(|output| output.status.success())
     })

@@ -16,14 +16,27 @@ pub(crate) async fn a_refusal_has_the_trace_of_its_request(bed: &TestBed) {
         client.send(read().bearer(ALICE[0])).await;
         let refused = async |call: Call| {
             let answer = client.send(call.bearer(ALICE[0])).await;
-            assert_eq!((answer.status, answer.header("content-type")), (429, Some("application/json")));
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (429, Some("application/json"))
+            );
             let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
-            let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+            let keys = |value: &Value| {
+                value
+                    .as_object()
+                    .expect("an object")
+                    .keys()
+                    .cloned()
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(keys(&body), ["error"]);
             assert_eq!(keys(&body["error"]), ["code", "message", "traceId"]);
             assert_eq!(body["error"]["code"], 429);
             assert_eq!(body["error"]["message"], "rate limit exceeded");
-            body["error"]["traceId"].as_str().expect("a string").to_owned()
+            body["error"]["traceId"]
+                .as_str()
+                .expect("a string")
+                .to_owned()
         };
         let traced = read().header("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"));
         assert_eq!(refused(traced).await, trace);
@@ -31,14 +44,23 @@ pub(crate) async fn a_refusal_has_the_trace_of_its_request(bed: &TestBed) {
         for _ in 0..3 {
             of_envoy.insert(refused(read()).await);
         }
-        let forged = read().header("x-request-id", "\"},{").header("traceparent", "00-0-0-0");
+        let forged = read()
+            .header("x-request-id", "\"},{")
+            .header("traceparent", "00-0-0-0");
         of_envoy.insert(refused(forged).await);
     }
     assert_eq!(of_envoy.len(), 8, "each request has its own: {of_envoy:?}");
     eventually("they are in the access log", async || {
         let log = gateway.log();
-        let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let logged = |id: &String| lines.iter().any(|line| line["request_id"] == id.as_str() && line["status"] == 429);
+        let lines: Vec<Value> = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let logged = |id: &String| {
+            lines
+                .iter()
+                .any(|line| line["request_id"] == id.as_str() && line["status"] == 429)
+        };
         of_envoy.iter().all(logged).then_some(())
     })
     .await;
@@ -51,7 +73,10 @@ pub(crate) async fn every_response_after_the_limiter_has_the_fields(bed: &TestBe
     let mut left = 40;
     let mut check = |answer: &Answer, status: u16| {
         left -= 1;
-        assert_eq!((answer.status, limit_and_left(answer)), (status, (40, left)));
+        assert_eq!(
+            (answer.status, limit_and_left(answer)),
+            (status, (40, left))
+        );
         unix_reset(answer, Duration::from_secs(3_600));
     };
     for status in [200, 201, 204, 304, 400, 404, 429, 500, 503] {
@@ -61,8 +86,14 @@ pub(crate) async fn every_response_after_the_limiter_has_the_fields(bed: &TestBe
         check(&client.send(call(method)).await, 200);
     }
     // Fields that a client or an upstream sends change nothing.
-    let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
-    let forged = names.iter().fold(call("GET"), |call, name| call.header(name, "77").answered_with(name, "88"));
+    let names = [
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+    ];
+    let forged = names.iter().fold(call("GET"), |call, name| {
+        call.header(name, "77").answered_with(name, "88")
+    });
     check(&client.send(forged).await, 200);
     check(&Client::http2(gateway.address).send(call("GET")).await, 200);
     gateway.upstream.stop().await;
@@ -75,17 +106,35 @@ pub(crate) async fn every_response_after_the_limiter_has_the_fields(bed: &TestBe
 
 pub(crate) async fn the_limit_is_full_again_at_the_reset(bed: &TestBed) {
     let policy = preset()
-        .limiting("read-per-user", "rolling", json!({ "quota": 5, "window": "3s" }))
-        .limiting("test-per-user", "rolling", json!({ "quota": 33, "window": "4s" }))
-        .limiting("test-per-org", "rolling", json!({ "quota": 50, "window": "4s" }))
-        .limiting("write-per-token", "bucket", json!({ "burst": 6, "refill": "2/s" }));
+        .limiting(
+            "read-per-user",
+            "rolling",
+            json!({ "quota": 5, "window": "3s" }),
+        )
+        .limiting(
+            "test-per-user",
+            "rolling",
+            json!({ "quota": 33, "window": "4s" }),
+        )
+        .limiting(
+            "test-per-org",
+            "rolling",
+            json!({ "quota": 50, "window": "4s" }),
+        )
+        .limiting(
+            "write-per-token",
+            "bucket",
+            json!({ "burst": 6, "refill": "2/s" }),
+        );
     let gateway = open_with_sessions(bed, &policy).await;
     let client = gateway.client();
     // A rolling window, one with coarser times, and a bucket: each is full again at the time that
     // it states.
-    for (call, limit, window) in
-        [(read().bearer(ALICE[0]), 5, 3), (test().bearer(&demo_jwt("alice")), 33, 4), (write().bearer(ALICE[0]), 6, 3)]
-    {
+    for (call, limit, window) in [
+        (read().bearer(ALICE[0]), 5, 3),
+        (test().bearer(&demo_jwt("alice")), 33, 4),
+        (write().bearer(ALICE[0]), 6, 3),
+    ] {
         let window = Duration::from_secs(window);
         let mut last = client.send(call.clone()).await;
         for _ in 1..3 {
@@ -94,12 +143,20 @@ pub(crate) async fn the_limit_is_full_again_at_the_reset(bed: &TestBed) {
         let reset = unix_reset(&last, window);
         until(reset).await;
         let full = client.send(call.clone()).await;
-        assert_eq!((full.status, limit_and_left(&full)), (200, (limit, limit - 1)), "full at {reset:?}");
+        assert_eq!(
+            (full.status, limit_and_left(&full)),
+            (200, (limit, limit - 1)),
+            "full at {reset:?}"
+        );
         let (_, refusal) = until_refused(&client, &call).await;
         let reset = unix_reset(&refusal, window);
         until(reset).await;
         let full = client.send(call.clone()).await;
-        assert_eq!((full.status, limit_and_left(&full)), (200, (limit, limit - 1)), "full at {reset:?}");
+        assert_eq!(
+            (full.status, limit_and_left(&full)),
+            (200, (limit, limit - 1)),
+            "full at {reset:?}"
+        );
     }
 }
 
@@ -118,19 +175,32 @@ pub(crate) async fn the_fields_show_the_limit_closest_to_exhaustion(bed: &TestBe
         (CAROL, 200, (5, 4)),
     ] {
         let answer = client.send(read().bearer(token)).await;
-        assert_eq!((answer.status, limit_and_left(&answer)), (status, shown), "{token}");
+        assert_eq!(
+            (answer.status, limit_and_left(&answer)),
+            (status, shown),
+            "{token}"
+        );
     }
 }
 
 pub(crate) async fn waiting_out_a_retry_after_with_its_jitter_succeeds(bed: &TestBed) {
-    let policy = preset().limiting("read-per-user", "rolling", json!({ "quota": 3, "window": "2s" })).limiting(
-        "write-per-user",
-        "rolling",
-        json!({ "quota": 2, "window": "5m" }),
-    );
+    let policy = preset()
+        .limiting(
+            "read-per-user",
+            "rolling",
+            json!({ "quota": 3, "window": "2s" }),
+        )
+        .limiting(
+            "write-per-user",
+            "rolling",
+            json!({ "quota": 2, "window": "5m" }),
+        );
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
-    for (number, token) in [ALICE[0], CAROL, ALICE[0], CAROL, BOB].into_iter().enumerate() {
+    for (number, token) in [ALICE[0], CAROL, ALICE[0], CAROL, BOB]
+        .into_iter()
+        .enumerate()
+    {
         // Begins at different times within a second.
         sleep(Duration::from_millis(170 * number as u64)).await;
         let (_, refusal) = until_refused(&client, &read().bearer(token)).await;
@@ -138,7 +208,11 @@ pub(crate) async fn waiting_out_a_retry_after_with_its_jitter_succeeds(bed: &Tes
         // At most two seconds, plus a fifth of that.
         assert!((1..=3).contains(&wait), "{wait} s");
         sleep(Duration::from_secs(wait)).await;
-        assert_eq!(client.send(read().bearer(token)).await.status, 200, "after {wait} s");
+        assert_eq!(
+            client.send(read().bearer(token)).await.status,
+            200,
+            "after {wait} s"
+        );
     }
     // The jitter shows in a longer window: never early, at most a fifth late, and rarely the same
     // twice.
@@ -149,7 +223,10 @@ pub(crate) async fn waiting_out_a_retry_after_with_its_jitter_succeeds(bed: &Tes
         let refusal = client.send(write().bearer(CAROL)).await;
         assert_eq!(refusal.status, 429);
         let wait = Duration::from_secs(refusal.number("retry-after").expect("retry-after"));
-        assert!(refusal.received + wait >= first.sent + Duration::from_secs(300), "{wait:?} is too early");
+        assert!(
+            refusal.received + wait >= first.sent + Duration::from_secs(300),
+            "{wait:?} is too early"
+        );
         assert!(wait <= Duration::from_secs(361), "{wait:?}");
         waits.insert(wait);
     }

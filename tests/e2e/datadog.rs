@@ -21,8 +21,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than the work of a scenario between two readings of one window.
 const ROOM: Duration = Duration::from_secs(15);
 
-const FIELDS: [&str; 5] =
-    ["x-ratelimit-limit", "x-ratelimit-period", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-name"];
+const FIELDS: [&str; 5] = [
+    "x-ratelimit-limit",
+    "x-ratelimit-period",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-ratelimit-name",
+];
 
 fn preset() -> Policy {
     Policy::shipped("envoy/presets/datadog.yaml")
@@ -53,18 +58,29 @@ fn limit_fields(answer: &Answer) -> (u64, u64, u64, &str) {
     let (limit, left) = limit_and_left(answer);
     let period = answer.number("x-ratelimit-period").expect("a period");
     window_end(answer, Duration::from_secs(period));
-    (limit, period, left, answer.header("x-ratelimit-name").expect("a name"))
+    (
+        limit,
+        period,
+        left,
+        answer.header("x-ratelimit-name").expect("a name"),
+    )
 }
 
 fn no_fields(answer: &Answer) {
     for name in FIELDS {
-        assert!(!answer.headers.contains_key(name), "{name}: {:?}", answer.headers);
+        assert!(
+            !answer.headers.contains_key(name),
+            "{name}: {:?}",
+            answer.headers
+        );
     }
 }
 
 /// A call in which the client and the upstream send the fields themselves.
 fn forged(call: Call) -> Call {
-    FIELDS.iter().fold(call, |call, name| call.header(name, "7777").answered_with(name, "8888"))
+    FIELDS.iter().fold(call, |call, name| {
+        call.header(name, "7777").answered_with(name, "8888")
+    })
 }
 
 pub(crate) async fn every_response_of_a_limited_endpoint_has_the_five_fields(bed: &TestBed) {
@@ -76,7 +92,12 @@ pub(crate) async fn every_response_of_a_limited_endpoint_has_the_five_fields(bed
         for (call, limit, period, name) in [
             (event(), 500_000, 3_600, "events"),
             (monitor(), 120, 60, "monitor_status"),
-            (Call::get("/api/v1/query?query=avg:x&from=1&to=2"), 1_600, 3_600, "metrics_query"),
+            (
+                Call::get("/api/v1/query?query=avg:x&from=1&to=2"),
+                1_600,
+                3_600,
+                "metrics_query",
+            ),
             (validate(), 600, 60, "validate"),
         ] {
             let call = by_user(call, ACME[0], ALICE);
@@ -92,7 +113,10 @@ pub(crate) async fn every_response_of_a_limited_endpoint_has_the_five_fields(bed
                 let answer = client.send(call).await;
                 let (_, remaining) = limit_and_left(&answer);
                 left = if number == 0 { remaining } else { left - 1 };
-                assert_eq!((answer.status, limit_fields(&answer)), (status, (limit, period, left, name)));
+                assert_eq!(
+                    (answer.status, limit_fields(&answer)),
+                    (status, (limit, period, left, name))
+                );
                 assert!(left < limit && left + 9 > limit, "{left} of {limit} left");
             }
         }
@@ -119,12 +143,20 @@ pub(crate) async fn unlimited_requests_have_no_fields(bed: &TestBed) {
         exactly(&client, &call, 100).await;
     }
     // An endpoint without a limit, another method, and an unidentified caller have none either.
-    for call in [Call::get("/api/v1/dashboard"), Call::get("/api/v1/events/7"), Call::new("PUT", "/api/v1/monitor/7")] {
+    for call in [
+        Call::get("/api/v1/dashboard"),
+        Call::get("/api/v1/events/7"),
+        Call::new("PUT", "/api/v1/monitor/7"),
+    ] {
         let answer = client.send(forged(keyed(call, ACME[0]))).await;
         assert_eq!(answer.status, 200);
         no_fields(&answer);
     }
-    for call in [monitor(), keyed(monitor(), "nobody's"), keyed(Call::post("/api/v2/series"), "nobody's")] {
+    for call in [
+        monitor(),
+        keyed(monitor(), "nobody's"),
+        keyed(Call::post("/api/v2/series"), "nobody's"),
+    ] {
         let answer = client.send(call).await;
         assert_eq!(answer.status, 401);
         no_fields(&answer);
@@ -138,17 +170,33 @@ pub(crate) async fn events_are_counted_per_organization(bed: &TestBed) {
     let client = gateway.client();
     // With any key, user and version of the API.
     exactly(&client, &keyed(event(), ACME[0]), 2).await;
-    exactly(&client, &by_user(Call::post("/api/v2/events"), ACME[1], CI), 2).await;
+    exactly(
+        &client,
+        &by_user(Call::post("/api/v2/events"), ACME[1], CI),
+        2,
+    )
+    .await;
     exactly(&client, &by_user(event(), ACME[0], ALICE), 2).await;
-    for call in [keyed(event(), ACME[0]), keyed(event(), ACME[1]), by_user(Call::post("/api/v2/events"), ACME[0], CI)] {
+    for call in [
+        keyed(event(), ACME[0]),
+        keyed(event(), ACME[1]),
+        by_user(Call::post("/api/v2/events"), ACME[0], CI),
+    ] {
         let refusal = client.send(call).await;
-        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (6, 3_600, 0, "events")));
+        assert_eq!(
+            (refusal.status, limit_fields(&refusal)),
+            (429, (6, 3_600, 0, "events"))
+        );
     }
     assert_eq!(spend(&client, &keyed(event(), GLOBEX)).await.0, 6);
 }
 
 pub(crate) async fn endpoints_share_one_named_bucket(bed: &TestBed) {
-    let policy = preset().limiting("metrics_query", "calendar", json!({ "quota": 7, "window": "1h" }));
+    let policy = preset().limiting(
+        "metrics_query",
+        "calendar",
+        json!({ "quota": 7, "window": "1h" }),
+    );
     let gateway = bed.open(&policy).await;
     away_from_the_turn(HOUR, ROOM).await;
     let client = gateway.client();
@@ -163,13 +211,23 @@ pub(crate) async fn endpoints_share_one_named_bucket(bed: &TestBed) {
     ];
     for (left, call) in (0..7).rev().zip(calls.clone()) {
         let answer = client.send(keyed(call, ACME[0])).await;
-        assert_eq!((answer.status, limit_fields(&answer)), (200, (7, 3_600, left, "metrics_query")));
+        assert_eq!(
+            (answer.status, limit_fields(&answer)),
+            (200, (7, 3_600, left, "metrics_query"))
+        );
     }
     for call in calls {
         let refusal = client.send(keyed(call, ACME[1])).await;
-        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (7, 3_600, 0, "metrics_query")));
+        assert_eq!(
+            (refusal.status, limit_fields(&refusal)),
+            (429, (7, 3_600, 0, "metrics_query"))
+        );
     }
-    assert_eq!(client.send(by_user(monitor(), ACME[0], ALICE)).await.status, 200, "another name, another bucket");
+    assert_eq!(
+        client.send(by_user(monitor(), ACME[0], ALICE)).await.status,
+        200,
+        "another name, another bucket"
+    );
 }
 
 pub(crate) async fn each_user_has_a_budget_of_their_own(bed: &TestBed) {
@@ -179,22 +237,52 @@ pub(crate) async fn each_user_has_a_budget_of_their_own(bed: &TestBed) {
     // A user has one budget, whichever key of the organization and whichever monitor the request
     // names.
     exactly(&client, &by_user(monitor(), ACME[0], ALICE), 50).await;
-    exactly(&client, &by_user(Call::get("/api/v1/monitor/7"), ACME[1], ALICE), 50).await;
-    exactly(&client, &by_user(Call::get("/api/v1/monitor/8?group_states=all"), ACME[0], ALICE), 20).await;
+    exactly(
+        &client,
+        &by_user(Call::get("/api/v1/monitor/7"), ACME[1], ALICE),
+        50,
+    )
+    .await;
+    exactly(
+        &client,
+        &by_user(
+            Call::get("/api/v1/monitor/8?group_states=all"),
+            ACME[0],
+            ALICE,
+        ),
+        20,
+    )
+    .await;
     for call in [monitor(), Call::get("/api/v1/monitor/9")] {
         let refusal = client.send(by_user(call, ACME[0], ALICE)).await;
-        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (120, 60, 0, "monitor_status")));
+        assert_eq!(
+            (refusal.status, limit_fields(&refusal)),
+            (429, (120, 60, 0, "monitor_status"))
+        );
     }
     // A service account is a user. Without one, the API key counts.
-    for call in [by_user(monitor(), ACME[0], CI), by_user(monitor(), GLOBEX, CAROL)] {
+    for call in [
+        by_user(monitor(), ACME[0], CI),
+        by_user(monitor(), GLOBEX, CAROL),
+    ] {
         assert_eq!(spend(&client, &call).await.0, 120);
     }
-    assert_eq!(limit_fields(&client.send(keyed(monitor(), ACME[0])).await), (120, 60, 119, "monitor_status"));
-    assert_eq!(limit_fields(&client.send(keyed(monitor(), ACME[1])).await), (120, 60, 119, "monitor_status"));
+    assert_eq!(
+        limit_fields(&client.send(keyed(monitor(), ACME[0])).await),
+        (120, 60, 119, "monitor_status")
+    );
+    assert_eq!(
+        limit_fields(&client.send(keyed(monitor(), ACME[1])).await),
+        (120, 60, 119, "monitor_status")
+    );
 }
 
 pub(crate) async fn each_api_key_has_a_budget_of_its_own_in_header_and_query(bed: &TestBed) {
-    let policy = preset().limiting("validate", "calendar", json!({ "quota": 6, "window": "1h" }));
+    let policy = preset().limiting(
+        "validate",
+        "calendar",
+        json!({ "quota": 6, "window": "1h" }),
+    );
     let gateway = bed.open(&policy).await;
     away_from_the_turn(HOUR, ROOM).await;
     let client = gateway.client();
@@ -203,11 +291,22 @@ pub(crate) async fn each_api_key_has_a_budget_of_its_own_in_header_and_query(bed
     exactly(&client, &by_query(ACME[0]), 2).await;
     // The same key in both places is one key.
     exactly(&client, &keyed(by_query(ACME[0]), ACME[0]), 1).await;
-    let with_app_key = Call::get(&format!("/api/v1/validate?api_key={}&application_key={ALICE}", ACME[0]));
+    let with_app_key = Call::get(&format!(
+        "/api/v1/validate?api_key={}&application_key={ALICE}",
+        ACME[0]
+    ));
     exactly(&client, &with_app_key, 1).await;
-    for call in [keyed(validate(), ACME[0]), by_query(ACME[0]), keyed(by_query(ACME[0]), ACME[0]), with_app_key] {
+    for call in [
+        keyed(validate(), ACME[0]),
+        by_query(ACME[0]),
+        keyed(by_query(ACME[0]), ACME[0]),
+        with_app_key,
+    ] {
         let refusal = client.send(call).await;
-        assert_eq!((refusal.status, limit_fields(&refusal)), (429, (6, 3_600, 0, "validate")));
+        assert_eq!(
+            (refusal.status, limit_fields(&refusal)),
+            (429, (6, 3_600, 0, "validate"))
+        );
     }
     let (other, _) = spend(&client, &by_query(ACME[1])).await;
     assert_eq!(other, 6, "another key of the organization");
@@ -215,7 +314,9 @@ pub(crate) async fn each_api_key_has_a_budget_of_its_own_in_header_and_query(bed
     for call in [
         keyed(by_query(ACME[0]), ACME[1]),
         keyed(by_query(GLOBEX), ACME[0]),
-        Call::get(&format!("/api/v1/validate?api_key={GLOBEX}&api_key={GLOBEX}")),
+        Call::get(&format!(
+            "/api/v1/validate?api_key={GLOBEX}&api_key={GLOBEX}"
+        )),
         keyed(keyed(validate(), GLOBEX), GLOBEX),
     ] {
         assert_eq!(client.send(call).await.status, 401);
@@ -227,14 +328,25 @@ pub(crate) async fn a_pair_of_two_organizations_is_refused(bed: &TestBed) {
     let gateway = bed.open(&preset()).await;
     away_from_the_turn(MINUTE, ROOM).await;
     let client = gateway.client();
-    for (api_key, app_key) in
-        [(ACME[0], CAROL), (GLOBEX, ALICE), (GLOBEX, CI), (ACME[1], "nobody's"), ("nobody's", ALICE)]
-    {
+    for (api_key, app_key) in [
+        (ACME[0], CAROL),
+        (GLOBEX, ALICE),
+        (GLOBEX, CI),
+        (ACME[1], "nobody's"),
+        ("nobody's", ALICE),
+    ] {
         let by_query = format!("/api/v1/monitor?api_key={api_key}&application_key={app_key}");
         for call in [by_user(monitor(), api_key, app_key), Call::get(&by_query)] {
             let answer = client.send(call).await;
-            assert_eq!((answer.status, answer.header("content-type")), (401, Some("application/json")));
-            assert!(answer.header("www-authenticate").is_some(), "{:?}", answer.headers);
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (401, Some("application/json"))
+            );
+            assert!(
+                answer.header("www-authenticate").is_some(),
+                "{:?}",
+                answer.headers
+            );
             let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
             assert_eq!(body, json!({ "errors": ["Unauthorized"] }));
         }
@@ -242,12 +354,20 @@ pub(crate) async fn a_pair_of_two_organizations_is_refused(bed: &TestBed) {
     assert_eq!(gateway.upstream.count("/"), 0);
     for (api_key, app_key) in [(ACME[0], ALICE), (GLOBEX, CAROL)] {
         let answer = client.send(by_user(monitor(), api_key, app_key)).await;
-        assert_eq!(limit_fields(&answer), (120, 60, 119, "monitor_status"), "no caller was charged");
+        assert_eq!(
+            limit_fields(&answer),
+            (120, 60, 119, "monitor_status"),
+            "no caller was charged"
+        );
     }
 }
 
 pub(crate) async fn a_refusal_states_when_to_retry(bed: &TestBed) {
-    let policy = preset().limiting("validate", "calendar", json!({ "quota": 3, "window": "3s" }));
+    let policy = preset().limiting(
+        "validate",
+        "calendar",
+        json!({ "quota": 3, "window": "3s" }),
+    );
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let call = keyed(validate(), ACME[0]);
@@ -260,10 +380,19 @@ pub(crate) async fn a_refusal_states_when_to_retry(bed: &TestBed) {
         assert_eq!(refusal.header("content-type"), Some("application/json"));
         let body: Value = serde_json::from_slice(&refusal.body).expect("JSON");
         let errors = body["errors"].as_array().expect("a list");
-        assert!(errors[0].as_str().is_some_and(|text| text.contains(&reset.to_string())), "{body}");
+        assert!(
+            errors[0]
+                .as_str()
+                .is_some_and(|text| text.contains(&reset.to_string())),
+            "{body}"
+        );
         sleep(Duration::from_secs(reset)).await;
         let answer = client.send(call.clone()).await;
-        assert_eq!((answer.status, limit_and_left(&answer)), (200, (3, 2)), "after {reset} s");
+        assert_eq!(
+            (answer.status, limit_and_left(&answer)),
+            (200, (3, 2)),
+            "after {reset} s"
+        );
     }
 }
 
@@ -271,28 +400,54 @@ pub(crate) async fn a_limit_is_raised_for_one_organization_and_keeps_its_counts(
     let policy = preset().limiting("events", "calendar", json!({ "quota": 5, "window": "1h" }));
     let gateway = bed.open(&policy).await;
     away_from_the_turn(HOUR, ROOM * 2).await;
-    assert_eq!(spend(&gateway.client(), &keyed(event(), ACME[0])).await.0, 5);
+    assert_eq!(
+        spend(&gateway.client(), &keyed(event(), ACME[0])).await.0,
+        5
+    );
     exactly(&gateway.client(), &keyed(event(), GLOBEX), 2).await;
     for (quota, further) in [(8, 3), (4, 0), (9, 1)] {
         let raised = json!([{ "for": { "org": "acme" }, "quota": quota }]);
-        gateway.update(&policy.clone().limiting("events", "overrides", raised)).await.expect("a good policy");
+        gateway
+            .update(&policy.clone().limiting("events", "overrides", raised))
+            .await
+            .expect("a good policy");
         let (spent, refusal) = until_refused(&gateway.client(), &keyed(event(), ACME[1])).await;
-        assert_eq!((spent.len(), limit_fields(&refusal)), (further, (quota, 3_600, 0, "events")));
+        assert_eq!(
+            (spent.len(), limit_fields(&refusal)),
+            (further, (quota, 3_600, 0, "events"))
+        );
     }
     let (others, refusal) = until_refused(&gateway.client(), &keyed(event(), GLOBEX)).await;
-    assert_eq!((others.len(), limit_fields(&refusal)), (3, (5, 3_600, 0, "events")), "no other limit changed");
+    assert_eq!(
+        (others.len(), limit_fields(&refusal)),
+        (3, (5, 3_600, 0, "events")),
+        "no other limit changed"
+    );
 }
 
 pub(crate) async fn a_window_that_ends_under_load_admits_its_quota_each_time(bed: &TestBed) {
-    let policy = preset().limiting("metrics_query", "calendar", json!({ "quota": 40, "window": "3s" }));
+    let policy = preset().limiting(
+        "metrics_query",
+        "calendar",
+        json!({ "quota": 40, "window": "3s" }),
+    );
     let gateway = bed.open(&policy).await;
-    let calendar = Calendar { quota: 40, period: Duration::from_secs(3) };
+    let calendar = Calendar {
+        quota: 40,
+        period: Duration::from_secs(3),
+    };
     let crowd = Crowd::of(16, &gateway);
     let call = |index: usize| match index % 2 {
         0 => keyed(Call::get("/api/v1/query"), ACME[0]),
         _ => keyed(Call::post("/api/v2/query/scalar"), ACME[1]),
     };
-    let answers = crowd.send_for(calendar.period * 3 + calendar.period / 3, call).await;
+    let answers = crowd
+        .send_for(calendar.period * 3 + calendar.period / 3, call)
+        .await;
     let admitted = calendar.assert_held(&answers);
-    assert_eq!(gateway.upstream.count("/api/"), admitted, "every admitted request arrived, and no other");
+    assert_eq!(
+        gateway.upstream.count("/api/"),
+        admitted,
+        "every admitted request arrived, and no other"
+    );
 }

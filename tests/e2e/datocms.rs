@@ -22,9 +22,14 @@ fn preset() -> Policy {
 
 /// With other numbers for the month, for free and for paying projects.
 fn a_month(free: u64, paid: u64) -> Policy {
-    let paying = json!([{ "for": { "plan": ["paid", "enterprise"] }, "quota": paid, "over": "count" }]);
+    let paying =
+        json!([{ "for": { "plan": ["paid", "enterprise"] }, "quota": paid, "over": "count" }]);
     preset()
-        .limiting("monthly-requests", "calendar", json!({ "quota": free, "window": "1mo", "zone": "UTC" }))
+        .limiting(
+            "monthly-requests",
+            "calendar",
+            json!({ "quota": free, "window": "1mo", "zone": "UTC" }),
+        )
         .limiting("monthly-requests", "overrides", paying)
 }
 
@@ -41,17 +46,38 @@ pub(crate) async fn sixty_requests_in_any_three_seconds_and_no_more(bed: &TestBe
     let gateway = bed.open(&preset()).await;
     for (tokens, quota) in [(PAID, 60), ([FREE; 2], 60), ([ENTERPRISE; 2], 180)] {
         let before = gateway.upstream.count("/items");
-        let rolling = Rolling { quota, window: WINDOW };
+        let rolling = Rolling {
+            quota,
+            window: WINDOW,
+        };
         // The editors of one project share one budget.
         let crowd = Crowd::of(8, &gateway);
         let answers = match quota {
-            60 => crowd.send_for(WINDOW + WINDOW / 3, |index| items().bearer(tokens[index % 2])).await,
-            _ => crowd.send(60, |index| items().bearer(tokens[index % 2])).await,
+            60 => {
+                crowd
+                    .send_for(WINDOW + WINDOW / 3, |index| {
+                        items().bearer(tokens[index % 2])
+                    })
+                    .await
+            }
+            _ => {
+                crowd
+                    .send(60, |index| items().bearer(tokens[index % 2]))
+                    .await
+            }
         };
         let admitted = rolling.assert_held(&answers);
         assert!(admitted >= quota, "{admitted}");
-        assert_eq!(gateway.upstream.count("/items") - before, admitted, "every admitted request arrived, and no other");
-        assert!(answers.iter().all(|answer| limit_and_left(answer).0 == quota as u64));
+        assert_eq!(
+            gateway.upstream.count("/items") - before,
+            admitted,
+            "every admitted request arrived, and no other"
+        );
+        assert!(
+            answers
+                .iter()
+                .all(|answer| limit_and_left(answer).0 == quota as u64)
+        );
     }
 }
 
@@ -74,10 +100,17 @@ pub(crate) async fn the_remaining_count_down_and_refusals_have_a_reset(bed: &Tes
             assert_eq!(refusal.number("retry-after"), Some(wait));
             let body: Value = serde_json::from_slice(&refusal.body).expect("JSON");
             assert_eq!(body["data"][0]["type"], "api_error", "{body}");
-            assert_eq!(body["data"][0]["attributes"]["code"], "RATE_LIMIT_EXCEEDED", "{body}");
+            assert_eq!(
+                body["data"][0]["attributes"]["code"], "RATE_LIMIT_EXCEEDED",
+                "{body}"
+            );
             sleep(Duration::from_secs(wait)).await;
             let answer = client.send(items().bearer(token)).await;
-            assert_eq!((answer.status, reset(&answer)), (200, None), "after {wait} s");
+            assert_eq!(
+                (answer.status, reset(&answer)),
+                (200, None),
+                "after {wait} s"
+            );
         }
     }
     // Every response has both fields, whatever the upstream answered.
@@ -85,12 +118,20 @@ pub(crate) async fn the_remaining_count_down_and_refusals_have_a_reset(bed: &Tes
     for status in [201, 204, 404, 422, 429, 500] {
         let forged = ["limit", "remaining", "reset"].map(|part| format!("x-ratelimit-{part}"));
         let call = items().bearer(ENTERPRISE).answered(status);
-        let call = forged.iter().fold(call, |call, name| call.header(name, "77").answered_with(name, "88"));
+        let call = forged.iter().fold(call, |call, name| {
+            call.header(name, "77").answered_with(name, "88")
+        });
         let answer = client.send(call).await;
-        assert_eq!((answer.status, limit_and_left(&answer).0, reset(&answer)), (status, 180, None));
+        assert_eq!(
+            (answer.status, limit_and_left(&answer).0, reset(&answer)),
+            (status, 180, None)
+        );
     }
     let unknown = client.send(items().bearer("nobody's")).await;
-    assert_eq!((unknown.status, unknown.header("x-ratelimit-limit")), (401, None));
+    assert_eq!(
+        (unknown.status, unknown.header("x-ratelimit-limit")),
+        (401, None)
+    );
 }
 
 pub(crate) async fn a_free_project_is_refused_until_the_next_month(bed: &TestBed) {
@@ -99,7 +140,10 @@ pub(crate) async fn a_free_project_is_refused_until_the_next_month(bed: &TestBed
     // Shows the numbers of the three seconds until the month's limit refuses.
     for _ in 0..5 {
         let answer = client.send(items().bearer(FREE)).await;
-        assert_eq!((answer.status, limit_and_left(&answer).0, reset(&answer)), (200, 60, None));
+        assert_eq!(
+            (answer.status, limit_and_left(&answer).0, reset(&answer)),
+            (200, 60, None)
+        );
     }
     // More often than sixty times: a refusal takes nothing from the three seconds either.
     for client in [client, Client::http2(gateway.address)] {
@@ -108,9 +152,13 @@ pub(crate) async fn a_free_project_is_refused_until_the_next_month(bed: &TestBed
             assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (5, 0)));
             let wait = Duration::from_secs(reset(&refusal).expect("a reset"));
             assert_eq!(refusal.number("retry-after"), Some(wait.as_secs()));
-            let [earliest, latest] = [refusal.sent, refusal.received].map(|time| next_month(time, UTC));
+            let [earliest, latest] =
+                [refusal.sent, refusal.received].map(|time| next_month(time, UTC));
             assert!(refusal.received + wait >= earliest, "{wait:?} is too early");
-            assert!(refusal.sent + wait < latest + SECOND, "{wait:?} is too late");
+            assert!(
+                refusal.sent + wait < latest + SECOND,
+                "{wait:?} is too late"
+            );
         }
     }
     assert_eq!(gateway.upstream.count("/items"), 5);
@@ -120,21 +168,42 @@ pub(crate) async fn a_free_project_is_refused_until_the_next_month(bed: &TestBed
 pub(crate) async fn a_paid_project_continues_and_its_overage_is_counted(bed: &TestBed) {
     let gateway = bed.open(&a_month(1, 4)).await;
     let client = gateway.client();
-    let overage =
-        async || gateway.admin.metric("sluicegate_overage_units_total", &[("limit", "monthly-requests")]).await;
+    let overage = async || {
+        gateway
+            .admin
+            .metric(
+                "sluicegate_overage_units_total",
+                &[("limit", "monthly-requests")],
+            )
+            .await
+    };
     for over in [None, None, None, None, Some(1), Some(2), Some(3)] {
         let token = PAID[over.unwrap_or(0) as usize % 2];
-        let forged = items().bearer(token).answered_with("x-ratelimit-overage", "88");
+        let forged = items()
+            .bearer(token)
+            .answered_with("x-ratelimit-overage", "88");
         let answer = client.send(forged).await;
-        assert_eq!((answer.status, limit_and_left(&answer).0, reset(&answer)), (200, 60, None));
+        assert_eq!(
+            (answer.status, limit_and_left(&answer).0, reset(&answer)),
+            (200, 60, None)
+        );
         assert_eq!(answer.number("x-ratelimit-overage"), over);
     }
     assert_eq!(overage().await, 3);
-    let refused = gateway.admin.metric("sluicegate_requests_total", &[("decision", "refused")]).await;
+    let refused = gateway
+        .admin
+        .metric("sluicegate_requests_total", &[("decision", "refused")])
+        .await;
     assert_eq!(refused, 0);
     // The three seconds apply to them, too.
     let (_, refusal) = until_refused(&client, &items().bearer(PAID[0])).await;
-    assert_eq!((limit_and_left(&refusal), reset(&refusal).is_some_and(|wait| wait <= 3)), ((60, 0), true));
+    assert_eq!(
+        (
+            limit_and_left(&refusal),
+            reset(&refusal).is_some_and(|wait| wait <= 3)
+        ),
+        ((60, 0), true)
+    );
 }
 
 pub(crate) async fn a_project_that_switches_to_a_paid_plan_continues_at_once(bed: &TestBed) {
@@ -143,27 +212,49 @@ pub(crate) async fn a_project_that_switches_to_a_paid_plan_continues_at_once(bed
     let (admitted, refusal) = until_refused(&gateway.client(), &items().bearer(FREE)).await;
     assert_eq!((admitted.len(), limit_and_left(&refusal)), (5, (5, 0)));
     let entry = |plan: &str| json!({ "project": "blog", "plan": plan, "user": "alice" });
-    gateway.update(&policy.clone().knowing(&[(FREE, entry("paid"))])).await.expect("a good policy");
+    gateway
+        .update(&policy.clone().knowing(&[(FREE, entry("paid"))]))
+        .await
+        .expect("a good policy");
     // Requests from before the change of plan count: three of the eight are left.
     for over in [None, None, None, Some(1), Some(2)] {
         let answer = gateway.client().send(items().bearer(FREE)).await;
-        assert_eq!((answer.status, answer.number("x-ratelimit-overage")), (200, over));
+        assert_eq!(
+            (answer.status, answer.number("x-ratelimit-overage")),
+            (200, over)
+        );
     }
-    gateway.update(&policy.knowing(&[(FREE, entry("free"))])).await.expect("a good policy");
+    gateway
+        .update(&policy.knowing(&[(FREE, entry("free"))]))
+        .await
+        .expect("a good policy");
     let refusal = gateway.client().send(items().bearer(FREE)).await;
-    assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (5, 0)), "and back");
+    assert_eq!(
+        (refusal.status, limit_and_left(&refusal)),
+        (429, (5, 0)),
+        "and back"
+    );
 }
 
 pub(crate) async fn the_shipped_monthly_quotas_are_those_of_the_plans(bed: &TestBed) {
     // Visible, and with the limit of the three seconds raised.
-    let policy =
-        preset().limiting("monthly-requests", "fields", json!("show")).limiting("requests", "fields", json!("hide"));
+    let policy = preset()
+        .limiting("monthly-requests", "fields", json!("show"))
+        .limiting("requests", "fields", json!("hide"));
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
-    for (token, quota) in [(FREE, 100_000), (PAID[0], 1_000_000), (ENTERPRISE, 10_000_000)] {
+    for (token, quota) in [
+        (FREE, 100_000),
+        (PAID[0], 1_000_000),
+        (ENTERPRISE, 10_000_000),
+    ] {
         for taken in 1..=3 {
             let answer = client.send(items().bearer(token)).await;
-            assert_eq!((answer.status, limit_and_left(&answer)), (200, (quota, quota - taken)), "{token}");
+            assert_eq!(
+                (answer.status, limit_and_left(&answer)),
+                (200, (quota, quota - taken)),
+                "{token}"
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The preset dynatrace, row by row: payloads (DT1 to DT8), and custom metrics (DT12).
 
-use crate::harness::{Answer, Call, Framing, Pieces, Policy, TestBed, gzip, gzip_of_zeros, upload, zip_of_zeros};
+use crate::harness::{
+    Answer, Call, Framing, Pieces, Policy, TestBed, gzip, gzip_of_zeros, upload, zip_of_zeros,
+};
 use serde_json::{Value, json};
 
 const KB: u64 = 1_000;
@@ -24,10 +26,18 @@ fn call(method: &str, path: &str, token: &str) -> Call {
 /// Fails unless the response is a refusal of a payload, in the format of this API.
 fn assert_refused(answer: &Answer, limit: &str, max: u64, what: &str) {
     assert_eq!(answer.status, 413, "{what}");
-    assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/json"),
+        "{what}"
+    );
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
     let error = &body["error"];
-    assert_eq!((&error["code"], &error["limit"], &error["max"]), (&json!(413), &json!(limit), &json!(max)), "{what}");
+    assert_eq!(
+        (&error["code"], &error["limit"], &error["max"]),
+        (&json!(413), &json!(limit), &json!(max)),
+        "{what}"
+    );
 }
 
 pub(crate) async fn a_payload_is_bounded_as_its_row_states(bed: &TestBed) {
@@ -40,7 +50,12 @@ pub(crate) async fn a_payload_is_bounded_as_its_row_states(bed: &TestBed) {
         ("log-ingest", "POST", "/api/v2/logs/ingest", 10 * MB),
         ("log-ingest", "POST", "/e/prod/api/v2/logs/ingest", 10 * MB),
         ("otlp-traces", "POST", "/api/v2/otlp/v1/traces", 8 * MB),
-        ("otlp-metrics", "POST", "/e/stage/api/v2/otlp/v1/metrics", 4 * MB),
+        (
+            "otlp-metrics",
+            "POST",
+            "/e/stage/api/v2/otlp/v1/metrics",
+            4 * MB,
+        ),
         ("otlp-logs", "POST", "/api/v2/otlp/v1/logs", 2 * MB),
     ] {
         for framing in Framing::ALL {
@@ -48,15 +63,25 @@ pub(crate) async fn a_payload_is_bounded_as_its_row_states(bed: &TestBed) {
             let path = &format!("{path}?{method}{framing:?}");
             let send = async |bytes: u64| {
                 let call = call(method, path, PROD[0]);
-                upload(gateway.address, call, framing, bytes, Pieces::zeros(bytes)).await.expect(&what)
+                upload(gateway.address, call, framing, bytes, Pieces::zeros(bytes))
+                    .await
+                    .expect(&what)
             };
             assert_eq!(send(bytes).await.status, 200, "{what}");
             assert_refused(&send(bytes + 1).await, limit, bytes, &what);
             let arrived = gateway.upstream.bodies(path);
-            let whole: Vec<u64> = arrived.iter().filter(|body| body.whole).map(|body| body.bytes).collect();
+            let whole: Vec<u64> = arrived
+                .iter()
+                .filter(|body| body.whole)
+                .map(|body| body.bytes)
+                .collect();
             assert_eq!(whole, [bytes], "{what}: {arrived:?}");
             if framing == Framing::Length {
-                assert_eq!(gateway.upstream.count(path), 1, "the head of the other announces too many bytes");
+                assert_eq!(
+                    gateway.upstream.count(path),
+                    1,
+                    "the head of the other announces too many bytes"
+                );
             }
         }
     }
@@ -66,12 +91,18 @@ pub(crate) async fn extensions_and_plugins_are_bounded_as_their_rows_state(bed: 
     let gateway = bed.open(&preset()).await;
     for (limit, path, framing) in [
         ("extensions", "/api/config/v1/extensions", Framing::Chunked),
-        ("extensions", "/e/prod/api/config/v1/extensions/custom/7", Framing::Http2),
+        (
+            "extensions",
+            "/e/prod/api/config/v1/extensions/custom/7",
+            Framing::Http2,
+        ),
         ("plugins", "/api/config/v1/plugins/zip", Framing::Length),
     ] {
         let send = async |bytes: u64| {
             let call = call("POST", path, ROAMING).header("content-type", "application/zip");
-            upload(gateway.address, call, framing, bytes, Pieces::zeros(bytes)).await.expect(path)
+            upload(gateway.address, call, framing, bytes, Pieces::zeros(bytes))
+                .await
+                .expect(path)
         };
         assert_eq!(send(50 * MB).await.status, 200, "{path}");
         assert_refused(&send(50 * MB + 1).await, limit, 50 * MB, path);
@@ -86,20 +117,30 @@ pub(crate) async fn a_symbol_file_is_measured_as_sent_and_unpacked(bed: &TestBed
         if let Some(encoding) = encoding {
             call = call.header("content-encoding", encoding);
         }
-        upload(gateway.address, call, framing, bytes, body).await.expect("an answer")
+        upload(gateway.address, call, framing, bytes, body)
+            .await
+            .expect("an answer")
     };
     // As sent: "up to 100 MiB compressed".
     for framing in Framing::ALL {
-        assert_eq!(send(framing, None, Pieces::zeros(100 * MIB), 100 * MIB).await.status, 200, "{framing:?}");
+        assert_eq!(
+            send(framing, None, Pieces::zeros(100 * MIB), 100 * MIB)
+                .await
+                .status,
+            200,
+            "{framing:?}"
+        );
         let refusal = send(framing, None, Pieces::zeros(100 * MIB + 1), 100 * MIB + 1).await;
         assert_refused(&refusal, "symbol-files", 100 * MIB, &format!("{framing:?}"));
     }
     // Unpacked: "the uncompressed file must not exceed 500 MiB"; an archive, a gzip file, or an
     // encoding.
     let most = 500 << 20;
-    for (encoding, pack) in
-        [(None, zip_of_zeros as fn(usize) -> Vec<u8>), (None, gzip_of_zeros), (Some("gzip"), gzip_of_zeros)]
-    {
+    for (encoding, pack) in [
+        (None, zip_of_zeros as fn(usize) -> Vec<u8>),
+        (None, gzip_of_zeros),
+        (Some("gzip"), gzip_of_zeros),
+    ] {
         for (bytes, passes) in [(most, true), (most + 1, false)] {
             let packed = pack(bytes);
             let length = packed.len() as u64;
@@ -115,17 +156,28 @@ pub(crate) async fn a_symbol_file_is_measured_as_sent_and_unpacked(bed: &TestBed
     let archive = zip_of_zeros(2 << 20);
     let cut = archive[..archive.len() - 30].to_vec();
     let length = cut.len() as u64;
-    assert_eq!(send(Framing::Length, None, cut.into(), length).await.status, 400, "a truncated archive");
-    assert_eq!(send(Framing::Length, Some("compress"), Pieces::zeros(9), 9).await.status, 415);
+    assert_eq!(
+        send(Framing::Length, None, cut.into(), length).await.status,
+        400,
+        "a truncated archive"
+    );
+    assert_eq!(
+        send(Framing::Length, Some("compress"), Pieces::zeros(9), 9)
+            .await
+            .status,
+        415
+    );
 }
 
 pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused(bed: &TestBed) {
     // The page documents no fields; the test uses them to see the remaining units.
-    let policy = preset().with("/replies/fields", json!({ "family": "x-ratelimit" })).limiting(
-        "custom-metrics",
-        "calendar",
-        json!({ "quota": 10, "window": "1mo", "zone": "UTC" }),
-    );
+    let policy = preset()
+        .with("/replies/fields", json!({ "family": "x-ratelimit" }))
+        .limiting(
+            "custom-metrics",
+            "calendar",
+            json!({ "quota": 10, "window": "1mo", "zone": "UTC" }),
+        );
     let gateway = bed.open(&policy).await;
     let ingest = async |path: &str, token: Option<&str>, encoding: Option<&str>, lines: &[u8]| {
         let mut call = Call::post(path);
@@ -135,35 +187,81 @@ pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused
         if let Some(encoding) = encoding {
             call = call.header("content-encoding", encoding);
         }
-        let answer = upload(gateway.address, call, Framing::Chunked, 0, lines.to_vec()).await.expect("an answer");
+        let answer = upload(gateway.address, call, Framing::Chunked, 0, lines.to_vec())
+            .await
+            .expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
         let left = answer.number("x-ratelimit-remaining").expect("a field");
-        (left, answer.number("x-ratelimit-overage").unwrap_or_default())
+        (
+            left,
+            answer.number("x-ratelimit-overage").unwrap_or_default(),
+        )
     };
     let plain = "/api/v2/metrics/ingest";
     let of_prod = "/e/prod/api/v2/metrics/ingest";
     let lines = b"cpu,host=a 1\n\n# of no interest\nmem,host=a 2\r\ndisk 3";
     assert_eq!(ingest(plain, Some(PROD[0]), None, lines).await, (7, 0));
-    assert_eq!(ingest("/e/stage/api/v2/metrics/ingest", Some(PROD[1]), None, b"a 1\n").await, (6, 0), "of its own");
-    assert_eq!(ingest(of_prod, Some(ROAMING), Some("gzip"), &gzip(lines)).await, (3, 0), "of the path");
-    assert_eq!(ingest(of_prod, None, None, b"a 1\nb 2").await, (1, 0), "a probe");
+    assert_eq!(
+        ingest(
+            "/e/stage/api/v2/metrics/ingest",
+            Some(PROD[1]),
+            None,
+            b"a 1\n"
+        )
+        .await,
+        (6, 0),
+        "of its own"
+    );
+    assert_eq!(
+        ingest(of_prod, Some(ROAMING), Some("gzip"), &gzip(lines)).await,
+        (3, 0),
+        "of the path"
+    );
+    assert_eq!(
+        ingest(of_prod, None, None, b"a 1\nb 2").await,
+        (1, 0),
+        "a probe"
+    );
     assert_eq!(ingest(plain, Some(STAGE), None, b"a 1").await, (9, 0));
-    assert_eq!(ingest(plain, None, None, b"a 1").await, (9, 0), "no caller's");
+    assert_eq!(
+        ingest(plain, None, None, b"a 1").await,
+        (9, 0),
+        "no caller's"
+    );
     // A body that is too large is charged for the lines before the refusal. Their number depends on
     // the network.
     let large = call("POST", plain, PROD[0]);
     let mut body = b"a 1\n".repeat(250_000);
     body.push(b'\n');
-    let refused = upload(gateway.address, large, Framing::Chunked, 0, body).await.expect("an answer");
+    let refused = upload(gateway.address, large, Framing::Chunked, 0, body)
+        .await
+        .expect("an answer");
     assert_refused(&refused, "payload", MB, "too large");
-    let units = || gateway.admin.metric("sluicegate_units_total", &[("limit", "custom-metrics")]);
+    let units = || {
+        gateway
+            .admin
+            .metric("sluicegate_units_total", &[("limit", "custom-metrics")])
+    };
     let paid = units().await - (3 + 1 + 3 + 2 + 1 + 1);
-    assert!((1..=250_000).contains(&paid), "{paid} units for a body that was refused");
+    assert!(
+        (1..=250_000).contains(&paid),
+        "{paid} units for a body that was refused"
+    );
     // One of the ten units was left.
-    assert_eq!(ingest(plain, Some(PROD[0]), None, lines).await, (0, paid + 3 - 1), "over, and admitted all the same");
+    assert_eq!(
+        ingest(plain, Some(PROD[0]), None, lines).await,
+        (0, paid + 3 - 1),
+        "over, and admitted all the same"
+    );
     assert_eq!(units().await, 3 + 1 + 3 + 2 + 1 + 1 + paid + 3);
     assert_eq!(
-        gateway.admin.metric("sluicegate_overage_units_total", &[("limit", "custom-metrics")]).await,
+        gateway
+            .admin
+            .metric(
+                "sluicegate_overage_units_total",
+                &[("limit", "custom-metrics")]
+            )
+            .await,
         paid + 3 - 1
     );
 }
@@ -173,11 +271,23 @@ pub(crate) async fn an_unknown_token_is_refused_and_a_missing_one_admitted(bed: 
     let client = gateway.client();
     let answer = client.send(call("GET", "/api/v2/metrics", "nobody")).await;
     assert_eq!(answer.status, 401);
-    assert_eq!(answer.header("www-authenticate"), Some("Api-Token realm=\"dynatrace\""));
+    assert_eq!(
+        answer.header("www-authenticate"),
+        Some("Api-Token realm=\"dynatrace\"")
+    );
     for path in ["/api/v2/metrics", "/e/prod/api/v2/metrics"] {
         assert_eq!(client.send(Call::get(path)).await.status, 200);
-        let answer = client.send(call("POST", path, PROD[0]).sized(600 * KB as usize)).await;
+        let answer = client
+            .send(call("POST", path, PROD[0]).sized(600 * KB as usize))
+            .await;
         assert_eq!(answer.status, 200);
-        assert!(!answer.headers.keys().any(|name| name.as_str().contains("ratelimit")), "{:?}", answer.headers);
+        assert!(
+            !answer
+                .headers
+                .keys()
+                .any(|name| name.as_str().contains("ratelimit")),
+            "{:?}",
+            answer.headers
+        );
     }
 }

@@ -3,8 +3,8 @@
 
 use super::{ALPHA, BETA, spend};
 use crate::harness::{
-    Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, connection_manager, eventually, route_action,
-    upload,
+    Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, connection_manager, eventually,
+    route_action, upload,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -15,13 +15,18 @@ type Edit = fn(&mut Value);
 
 /// The timeouts of a stream, with Envoy's response code details.
 const TOO_LONG: [(&str, Edit); 5] = [
-    ("stream_idle_timeout", |listeners| connection_manager(listeners)["stream_idle_timeout"] = json!("1s")),
-    ("stream_idle_timeout", |listeners| route_action(listeners)["idle_timeout"] = json!("1s")),
+    ("stream_idle_timeout", |listeners| {
+        connection_manager(listeners)["stream_idle_timeout"] = json!("1s")
+    }),
+    ("stream_idle_timeout", |listeners| {
+        route_action(listeners)["idle_timeout"] = json!("1s")
+    }),
     ("max_duration_timeout", |listeners| {
         route_action(listeners)["max_stream_duration"] = json!({ "max_stream_duration": "1s" });
     }),
     ("max_duration_timeout", |listeners| {
-        connection_manager(listeners)["common_http_protocol_options"] = json!({ "max_stream_duration": "1s" });
+        connection_manager(listeners)["common_http_protocol_options"] =
+            json!({ "max_stream_duration": "1s" });
     }),
     // With status codes that the operator maps, the status does not show the cause.
     ("stream_idle_timeout", |listeners| {
@@ -39,13 +44,19 @@ const TOO_LONG: [(&str, Edit); 5] = [
 
 /// The timeouts of a request that is never finished, or of an upstream that does not answer.
 const OF_ONE_SIDE: [(&str, bool, Edit); 4] = [
-    ("request_overall_timeout", false, |listeners| connection_manager(listeners)["request_timeout"] = json!("1s")),
-    ("response_timeout", true, |listeners| route_action(listeners)["timeout"] = json!("1s")),
+    ("request_overall_timeout", false, |listeners| {
+        connection_manager(listeners)["request_timeout"] = json!("1s")
+    }),
+    ("response_timeout", true, |listeners| {
+        route_action(listeners)["timeout"] = json!("1s")
+    }),
     ("upstream_per_try_timeout", true, |listeners| {
-        route_action(listeners)["retry_policy"] = json!({ "num_retries": 0, "per_try_timeout": "1s" });
+        route_action(listeners)["retry_policy"] =
+            json!({ "num_retries": 0, "per_try_timeout": "1s" });
     }),
     ("upstream_per_try_idle_timeout", true, |listeners| {
-        route_action(listeners)["retry_policy"] = json!({ "num_retries": 0, "per_try_idle_timeout": "1s" });
+        route_action(listeners)["retry_policy"] =
+            json!({ "num_retries": 0, "per_try_idle_timeout": "1s" });
     }),
 ];
 
@@ -63,14 +74,25 @@ pub(crate) async fn a_timeout_of_one_side_is_the_failure_of_that_side(bed: &Test
 
 /// Sends requests that are never answered, both complete and incomplete ones, of every kind.
 async fn timed_out(bed: &TestBed, details: &str, edit: Edit, completes: &[bool]) {
-    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).edited(move |listeners, _| edit(listeners))).await;
+    let gateway = bed
+        .open_with(Setup::of(&Policy::named("exact")).edited(move |listeners, _| edit(listeners)))
+        .await;
     let mut calls = JoinSet::new();
     for complete in completes {
-        for (framing, grpc) in [(Framing::Length, false), (Framing::Http2, false), (Framing::Http2, true)] {
-            let call = Call::post("/v2/things").header("x-api-key", if *complete { BETA } else { ALPHA[0] });
+        for (framing, grpc) in [
+            (Framing::Length, false),
+            (Framing::Http2, false),
+            (Framing::Http2, true),
+        ] {
+            let call = Call::post("/v2/things")
+                .header("x-api-key", if *complete { BETA } else { ALPHA[0] });
             let call = if grpc { call.grpc() } else { call }.header("x-answer-delay-ms", "600000");
             let pieces = Pieces::of([Bytes::from_static(b"half")]);
-            let body = if *complete { pieces } else { pieces.then_silence() };
+            let body = if *complete {
+                pieces
+            } else {
+                pieces.then_silence()
+            };
             let bytes = if *complete { 4 } else { 9 };
             let address = gateway.address;
             calls.spawn(async move { upload(address, call, framing, bytes, body).await });
@@ -78,21 +100,48 @@ async fn timed_out(bed: &TestBed, details: &str, edit: Edit, completes: &[bool])
     }
     for answer in calls.join_all().await {
         let answer = answer.expect("a response by Envoy itself");
-        assert!(answer.status > 400 || answer.header("grpc-status").is_some_and(|status| status != "0"), "{answer:?}");
+        assert!(
+            answer.status > 400
+                || answer
+                    .header("grpc-status")
+                    .is_some_and(|status| status != "0"),
+            "{answer:?}"
+        );
     }
     let kinds = completes.len() * 3;
-    eventually(details, async || (logged(&gateway, details) == kinds).then_some(())).await;
+    eventually(details, async || {
+        (logged(&gateway, details) == kinds).then_some(())
+    })
+    .await;
     let complete = if completes.contains(&true) { 3 } else { 0 };
     refunded(&gateway, complete).await;
-    let left = async |key| spend(&gateway.client(), &Call::get("/v2/things").header("x-api-key", key)).await.0;
-    assert_eq!(left(BETA).await, 10, "{details}: an upstream that never answers costs nothing");
+    let left = async |key| {
+        spend(
+            &gateway.client(),
+            &Call::get("/v2/things").header("x-api-key", key),
+        )
+        .await
+        .0
+    };
+    assert_eq!(
+        left(BETA).await,
+        10,
+        "{details}: an upstream that never answers costs nothing"
+    );
     let paid = if completes.contains(&false) { 3 } else { 0 };
-    assert_eq!(left(ALPHA[0]).await, 10 - paid, "{details}: an unfinished request stays charged");
+    assert_eq!(
+        left(ALPHA[0]).await,
+        10 - paid,
+        "{details}: an unfinished request stays charged"
+    );
 }
 
 /// The number of lines of the access log with these details.
 fn logged(gateway: &Gateway, details: &str) -> usize {
-    gateway.log().matches(&format!("\"response_code_details\":\"{details}")).count()
+    gateway
+        .log()
+        .matches(&format!("\"response_code_details\":\"{details}"))
+        .count()
 }
 
 /// Waits for this many refunds: a response may reach its client before its stream has ended.
@@ -104,27 +153,44 @@ async fn refunded(gateway: &Gateway, count: u64) {
 }
 
 pub(crate) async fn a_grpc_call_that_breaks_off_costs_nothing(bed: &TestBed) {
-    let mut gateway = bed.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
+    let mut gateway = bed
+        .open_with(Setup::of(&Policy::named("exact")).with_http2())
+        .await;
     let client = Client::http2(gateway.address);
-    let grpc = |key| Call::post("/v2/fleet.Things/List").header("x-api-key", key).grpc();
+    let grpc = |key| {
+        Call::post("/v2/fleet.Things/List")
+            .header("x-api-key", key)
+            .grpc()
+    };
     let head = |call: Call| call.answered_with("content-type", "application/grpc");
     // The upstream resets its stream after the head or within the body, or omits the status.
     let broken = |how| head(grpc(BETA)).header("x-answer-break", how);
-    let without_status = [head(grpc(BETA)), head(grpc(BETA)).answered_at_last("x-other", "1")];
-    let calls = [broken("reset"), broken("body-reset")].into_iter().chain(without_status);
+    let without_status = [
+        head(grpc(BETA)),
+        head(grpc(BETA)).answered_at_last("x-other", "1"),
+    ];
+    let calls = [broken("reset"), broken("body-reset")]
+        .into_iter()
+        .chain(without_status);
     for (call, count) in calls.zip(1..) {
         let _ = client.try_send(call).await;
         refunded(&gateway, count).await;
     }
     let broken_off = "upstream_reset_after_response_started";
-    eventually(broken_off, async || (logged(&gateway, broken_off) == 2).then_some(())).await;
+    eventually(broken_off, async || {
+        (logged(&gateway, broken_off) == 2).then_some(())
+    })
+    .await;
     // The upstream's connection ends.
     let call = head(grpc(BETA)).header("x-answer-break", "stall");
     let stalled = tokio::spawn({
         let client = client.clone();
         async move { client.try_send(call).await.is_ok() }
     });
-    eventually("it arrives", async || (gateway.upstream.count("/v2/fleet") == 5).then_some(())).await;
+    eventually("it arrives", async || {
+        (gateway.upstream.count("/v2/fleet") == 5).then_some(())
+    })
+    .await;
     eventually("its head has come", async || {
         (gateway.admin.stat("cluster.upstream.upstream_rq_200").await >= 5).then_some(())
     })
@@ -133,25 +199,50 @@ pub(crate) async fn a_grpc_call_that_breaks_off_costs_nothing(bed: &TestBed) {
     let _ = stalled.await;
     refunded(&gateway, 5).await;
     gateway.upstream.resume().await;
-    assert_eq!(spend(&client, &Call::get("/v2/things").header("x-api-key", BETA)).await.0, 10);
+    assert_eq!(
+        spend(&client, &Call::get("/v2/things").header("x-api-key", BETA))
+            .await
+            .0,
+        10
+    );
 }
 
 pub(crate) async fn a_client_that_disconnects_from_a_grpc_call_is_charged(bed: &TestBed) {
-    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).with_http2()).await;
-    let call = Call::post("/v2/fleet.Things/List").header("x-api-key", BETA).grpc();
-    let call = call.answered_with("content-type", "application/grpc").header("x-answer-break", "stall");
+    let gateway = bed
+        .open_with(Setup::of(&Policy::named("exact")).with_http2())
+        .await;
+    let call = Call::post("/v2/fleet.Things/List")
+        .header("x-api-key", BETA)
+        .grpc();
+    let call = call
+        .answered_with("content-type", "application/grpc")
+        .header("x-answer-break", "stall");
     // The client resets the stream, or closes its connection.
     for _ in 0..2 {
-        Client::http2(gateway.address).hang_up_after_the_head(call.clone()).await;
+        Client::http2(gateway.address)
+            .hang_up_after_the_head(call.clone())
+            .await;
     }
     gateway.client().hang_up_after_the_head(call).await;
     eventually("Envoy notices the closed streams", async || {
-        let ended = logged(&gateway, "downstream_remote_disconnect") + logged(&gateway, "http2.remote_reset");
+        let ended = logged(&gateway, "downstream_remote_disconnect")
+            + logged(&gateway, "http2.remote_reset");
         (ended == 3).then_some(())
     })
     .await;
-    assert_eq!(gateway.admin.metric("sluicegate_refunds_total", &[]).await, 0);
-    assert_eq!(spend(&gateway.client(), &Call::get("/v2/things").header("x-api-key", BETA)).await.0, 7);
+    assert_eq!(
+        gateway.admin.metric("sluicegate_refunds_total", &[]).await,
+        0
+    );
+    assert_eq!(
+        spend(
+            &gateway.client(),
+            &Call::get("/v2/things").header("x-api-key", BETA)
+        )
+        .await
+        .0,
+        7
+    );
 }
 
 /// The client chooses the content type: a plain response to it is a success like any other.
@@ -162,9 +253,24 @@ pub(crate) async fn a_plain_response_to_a_grpc_request_is_charged(bed: &TestBed)
         assert_eq!(client.statuses(&call, 2).await, [200; 2]);
         // Also if it breaks off after the head: the status was a success.
         let _ = client
-            .try_send(Call::get("/v2/things").header("x-api-key", BETA).header("x-answer-break", "body-reset"))
+            .try_send(
+                Call::get("/v2/things")
+                    .header("x-api-key", BETA)
+                    .header("x-answer-break", "body-reset"),
+            )
             .await;
     }
-    assert_eq!(spend(&gateway.client(), &Call::get("/v2/things").header("x-api-key", BETA)).await.0, 4);
-    assert_eq!(gateway.admin.metric("sluicegate_refunds_total", &[]).await, 0);
+    assert_eq!(
+        spend(
+            &gateway.client(),
+            &Call::get("/v2/things").header("x-api-key", BETA)
+        )
+        .await
+        .0,
+        4
+    );
+    assert_eq!(
+        gateway.admin.metric("sluicegate_refunds_total", &[]).await,
+        0
+    );
 }

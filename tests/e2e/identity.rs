@@ -3,13 +3,16 @@
 use super::dash0::{ALICE, CAROL, open_with_sessions, read, reads};
 use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
-    Authority, Call, Client, Gateway, Issuer, LATE, Policy, Setup, TestBed, claims, connection_manager, demo_jwt,
-    eventually, filter_chain, raw, route,
+    Authority, Call, Client, Gateway, Issuer, LATE, Policy, Setup, TestBed, claims,
+    connection_manager, demo_jwt, eventually, filter_chain, raw, route,
 };
 use serde_json::{Value, json};
 
 async fn unauthorized(gateway: &Gateway, reason: &str) -> u64 {
-    gateway.admin.metric("sluicegate_unauthorized_total", &[("reason", reason)]).await
+    gateway
+        .admin
+        .metric("sluicegate_unauthorized_total", &[("reason", reason)])
+        .await
 }
 
 /// The shipped filters, policy and JWTs.
@@ -29,10 +32,18 @@ pub(crate) async fn the_demo_session_works_as_documented(bed: &TestBed) {
     let (carol, refusal) = until_refused(&client, &call(CAROL)).await;
     assert_eq!((carol.len(), limit_and_left(&refusal)), (8, (8, 0)));
     assert_eq!(spend(&client, &call(&demo_jwt("carol"))).await.0, 2);
-    for call in [call(&format!("x{}", demo_jwt("bob"))), call("nobody's"), read()] {
+    for call in [
+        call(&format!("x{}", demo_jwt("bob"))),
+        call("nobody's"),
+        read(),
+    ] {
         let answer = client.send(call).await;
         assert_eq!(answer.status, 401);
-        assert_eq!(answer.header("x-ratelimit-limit"), None, "it did not pass through the limiter");
+        assert_eq!(
+            answer.header("x-ratelimit-limit"),
+            None,
+            "it did not pass through the limiter"
+        );
         let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert_eq!(body["error"]["code"], 401, "{body}");
     }
@@ -41,14 +52,26 @@ pub(crate) async fn the_demo_session_works_as_documented(bed: &TestBed) {
 pub(crate) async fn a_session_and_a_token_are_distinguished_in_one_header(bed: &TestBed) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers");
-    let gateway = bed.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
+    let gateway = bed
+        .open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization")))
+        .await;
     let client = gateway.client();
     let call = |token: &str| Call::get("/").bearer(token);
     let session = call(&issuer.token(&claims("alice", "alpha")));
     assert_eq!(client.statuses(&session, 2).await, [200; 2]);
     assert_eq!(client.statuses(&call(ALPHA[1]), 2).await, [200; 2]);
-    assert_eq!(client.statuses(&session, 2).await, [429; 2], "one organization, one budget");
-    assert_eq!(client.send(call(&issuer.token(&claims("carol", "gamma")))).await.status, 200);
+    assert_eq!(
+        client.statuses(&session, 2).await,
+        [429; 2],
+        "one organization, one budget"
+    );
+    assert_eq!(
+        client
+            .send(call(&issuer.token(&claims("carol", "gamma"))))
+            .await
+            .status,
+        200
+    );
 
     // A JWT that the filter does not verify leaves no metadata, and is not in the directory.
     let with = |key: &str, value: Value| {
@@ -59,20 +82,41 @@ pub(crate) async fn a_session_and_a_token_are_distinguished_in_one_header(bed: &
     let strange = Issuer::new().token(&claims("carol", "gamma"));
     let good = issuer.token(&claims("carol", "gamma"));
     let (head, signature) = good.rsplit_once('.').expect("a signature");
-    let forged = good.replacen(head.rsplit_once('.').expect("claims").1, &part(&claims("dave", "alpha")), 1);
+    let forged = good.replacen(
+        head.rsplit_once('.').expect("claims").1,
+        &part(&claims("dave", "alpha")),
+        1,
+    );
     for (what, token) in [
         ("expired", issuer.token(&with("exp", json!(1)))),
         ("not yet", issuer.token(&with("nbf", json!(LATE - 1)))),
-        ("another issuer", issuer.token(&with("iss", json!("id.example")))),
-        ("another audience", issuer.token(&with("aud", json!("others")))),
+        (
+            "another issuer",
+            issuer.token(&with("iss", json!("id.example"))),
+        ),
+        (
+            "another audience",
+            issuer.token(&with("aud", json!("others"))),
+        ),
         ("another key", strange),
         ("other claims under the same signature", forged),
-        ("no signature", format!("{}.{}.", part(&json!({ "alg": "none" })), part(&claims("alice", "alpha")))),
+        (
+            "no signature",
+            format!(
+                "{}.{}.",
+                part(&json!({ "alg": "none" })),
+                part(&claims("alice", "alpha"))
+            ),
+        ),
         ("half a token", signature.to_owned()),
     ] {
         let before = unauthorized(&gateway, "unknown").await;
         assert_eq!(client.send(call(&token)).await.status, 401, "{what}");
-        assert_eq!(unauthorized(&gateway, "unknown").await, before + 1, "{what}");
+        assert_eq!(
+            unauthorized(&gateway, "unknown").await,
+            before + 1,
+            "{what}"
+        );
     }
     assert_eq!(client.send(Call::get("/")).await.status, 401);
     assert_eq!(unauthorized(&gateway, "absent").await, 1);
@@ -86,19 +130,36 @@ fn part(json: &Value) -> String {
 pub(crate) async fn a_session_and_a_token_must_belong_to_one_caller(bed: &TestBed) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers");
-    let gateway = bed.open_with(Setup::of(&policy).behind(issuer.jwt_authn("x-session"))).await;
+    let gateway = bed
+        .open_with(Setup::of(&policy).behind(issuer.jwt_authn("x-session")))
+        .await;
     let client = gateway.client();
     let alice = format!("Bearer {}", issuer.token(&claims("alice", "alpha")));
     let both = |token: &str| Call::get("/").header("x-session", &alice).bearer(token);
     assert_eq!(client.send(both(ALPHA[0])).await.status, 200);
-    for (token, why) in [(BETA, "another organization's"), (ALPHA[1], "another user's")] {
+    for (token, why) in [
+        (BETA, "another organization's"),
+        (ALPHA[1], "another user's"),
+    ] {
         let before = unauthorized(&gateway, "conflicting").await;
         assert_eq!(client.send(both(token)).await.status, 401, "{why}");
-        assert_eq!(unauthorized(&gateway, "conflicting").await, before + 1, "{why}");
+        assert_eq!(
+            unauthorized(&gateway, "conflicting").await,
+            before + 1,
+            "{why}"
+        );
     }
-    assert_eq!(client.send(both("e2e-nobody")).await.status, 200, "an unknown token is ignored");
+    assert_eq!(
+        client.send(both("e2e-nobody")).await.status,
+        200,
+        "an unknown token is ignored"
+    );
     let key = both("e2e-nobody").header("x-api-key", "e2e-nobody");
-    assert_eq!(client.send(key).await.status, 401, "an unknown key in another header is not");
+    assert_eq!(
+        client.send(key).await.status,
+        401,
+        "an unknown key in another header is not"
+    );
     let (left, _) = spend(&client, &Call::get("/").header("x-session", &alice)).await;
     assert_eq!(left, 2, "refused requests took nothing");
 }
@@ -106,7 +167,9 @@ pub(crate) async fn a_session_and_a_token_must_belong_to_one_caller(bed: &TestBe
 pub(crate) async fn a_refreshed_session_is_the_same_caller(bed: &TestBed) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers").with("/limits/0/per", json!(["session"]));
-    let gateway = bed.open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization"))).await;
+    let gateway = bed
+        .open_with(Setup::of(&policy).behind(issuer.jwt_authn("authorization")))
+        .await;
     let client = gateway.client();
     let session = |sub: &str, number: u64| {
         let mut claims = claims(sub, "alpha");
@@ -118,32 +181,55 @@ pub(crate) async fn a_refreshed_session_is_the_same_caller(bed: &TestBed) {
         statuses.push(client.send(session("alice", number)).await.status);
     }
     assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
-    assert_eq!(client.send(session("bob", 0)).await.status, 200, "another subject");
+    assert_eq!(
+        client.send(session("bob", 0)).await.status,
+        200,
+        "another subject"
+    );
 }
 
 pub(crate) async fn one_secret_in_two_places_is_one_caller(bed: &TestBed) {
-    let gateway = bed.open(&Policy::named("callers").with("/limits/0/per", json!(["token", "api_key"]))).await;
+    let gateway = bed
+        .open(&Policy::named("callers").with("/limits/0/per", json!(["token", "api_key"])))
+        .await;
     let client = gateway.client();
-    let both = Call::get("/").bearer(ALPHA[0]).header("x-api-key", ALPHA[0]);
+    let both = Call::get("/")
+        .bearer(ALPHA[0])
+        .header("x-api-key", ALPHA[0]);
     assert_eq!(client.statuses(&both, 5).await, [200, 200, 200, 200, 429]);
-    assert_eq!(client.send(Call::get("/").bearer(ALPHA[0])).await.status, 200, "`per` both is a counter of its own");
+    assert_eq!(
+        client.send(Call::get("/").bearer(ALPHA[0])).await.status,
+        200,
+        "`per` both is a counter of its own"
+    );
 }
 
 pub(crate) async fn a_user_of_two_organizations_shares_the_limits_per_user(bed: &TestBed) {
     // The tokens e2e-alpha-1 and e2e-beta-1 are alice's.
     for (per, beta) in [("user", 429), ("org", 200)] {
-        let gateway = bed.open(&Policy::named("callers").with("/limits/0/per", json!([per]))).await;
+        let gateway = bed
+            .open(&Policy::named("callers").with("/limits/0/per", json!([per])))
+            .await;
         let client = gateway.client();
         let (admitted, _) = spend(&client, &Call::get("/").bearer(ALPHA[0])).await;
         assert_eq!(admitted, 4);
-        assert_eq!(client.send(Call::get("/").bearer(BETA)).await.status, beta, "per {per}");
+        assert_eq!(
+            client.send(Call::get("/").bearer(BETA)).await.status,
+            beta,
+            "per {per}"
+        );
     }
 }
 
 /// Waits until the log contains all of `parts`.
 async fn logged(gateway: &Gateway, parts: &[&str]) {
-    eventually("the line is in the log", async || parts.iter().all(|part| gateway.log().contains(part)).then_some(()))
-        .await;
+    eventually("the line is in the log", async || {
+        parts
+            .iter()
+            .all(|part| gateway.log().contains(part))
+            .then_some(())
+    })
+    .await;
 }
 
 /// A policy with one attribute that has these sources.
@@ -174,14 +260,25 @@ pub(crate) async fn the_answer_of_an_authorization_service_is_an_attribute(bed: 
         let (admitted, _) = spend(&client, &of(org)).await;
         assert_eq!(admitted, 3, "{org}");
     }
-    assert!(gateway.upstream.count("/authorize/things") >= 8, "the service was asked");
+    assert!(
+        gateway.upstream.count("/authorize/things") >= 8,
+        "the service was asked"
+    );
     let own = Call::get("/things").header("x-auth-org", "gamma");
-    assert_eq!(client.statuses(&own, 4).await, [200, 200, 200, 429], "the client's own header is ignored");
-    assert_eq!(client.send(own.header("x-auth-org", "delta")).await.status, 429);
+    assert_eq!(
+        client.statuses(&own, 4).await,
+        [200, 200, 200, 429],
+        "the client's own header is ignored"
+    );
+    assert_eq!(
+        client.send(own.header("x-auth-org", "delta")).await.status,
+        429
+    );
 }
 
 pub(crate) async fn metadata_of_the_configuration_is_an_attribute(bed: &TestBed) {
-    let sources = json!([{ "route_metadata": ["shop", "plans", "1"] }, { "node_metadata": "region" }]);
+    let sources =
+        json!([{ "route_metadata": ["shop", "plans", "1"] }, { "node_metadata": "region" }]);
     let policy = attribute(sources).with("/limits/0/for", json!({ "it": "eu" })).with(
         "/limits/-",
         json!({ "name": "gold", "for": { "it": "7" }, "per": [], "bucket": { "burst": 1, "refill": "1/h" } }),
@@ -192,18 +289,29 @@ pub(crate) async fn metadata_of_the_configuration_is_an_attribute(bed: &TestBed)
         gold["match"] = json!({ "prefix": "/gold" });
         gold["metadata"] = json!({ "filter_metadata": { "shop": { "plans": ["silver", 7] } } });
         let host = &mut connection_manager(listeners)["route_config"]["virtual_hosts"][0];
-        host["routes"].as_array_mut().expect("routes").insert(0, gold);
+        host["routes"]
+            .as_array_mut()
+            .expect("routes")
+            .insert(0, gold);
     });
     let gateway = bed.open_with(setup).await;
     let client = gateway.client();
     assert_eq!(client.statuses(&Call::get("/gold/1"), 2).await, [200, 429]);
-    assert_eq!(client.statuses(&Call::get("/"), 4).await, [200, 200, 200, 429], "another route: the node's region");
+    assert_eq!(
+        client.statuses(&Call::get("/"), 4).await,
+        [200, 200, 200, 429],
+        "another route: the node's region"
+    );
     logged(&gateway, &["it=eu", "it=7"]).await;
 }
 
 pub(crate) async fn a_clients_address_is_the_one_that_envoy_determines(bed: &TestBed) {
     let policy = attribute(json!([{ "client_address": {} }]));
-    let from = |address: &str| Call::get("/").header("x-forwarded-for", address).header("x-real-ip", address);
+    let from = |address: &str| {
+        Call::get("/")
+            .header("x-forwarded-for", address)
+            .header("x-real-ip", address)
+    };
     // By default no proxy in front is trusted: the client's headers change nothing.
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
@@ -226,48 +334,93 @@ pub(crate) async fn a_clients_address_is_the_one_that_envoy_determines(bed: &Tes
         }
         statuses
     };
-    let forged = ["192.0.2.7", "10.0.0.1, 192.0.2.7", "192.0.2.8, 192.0.2.7", "203.0.113.1,192.0.2.7"];
+    let forged = [
+        "192.0.2.7",
+        "10.0.0.1, 192.0.2.7",
+        "192.0.2.8, 192.0.2.7",
+        "203.0.113.1,192.0.2.7",
+    ];
     assert_eq!(spent(&forged).await, [200, 200, 200, 429]);
     assert_eq!(spent(&["192.0.2.8"]).await, [200], "another address");
-    let network = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:DB8:0:1::3", "2001:db8:0:1:1:2:3:4"];
-    assert_eq!(spent(&network).await, [200, 200, 200, 429], "one client has all of a /64");
+    let network = [
+        "2001:db8:0:1::1",
+        "2001:db8:0:1:ffff::2",
+        "2001:DB8:0:1::3",
+        "2001:db8:0:1:1:2:3:4",
+    ];
+    assert_eq!(
+        spent(&network).await,
+        [200, 200, 200, 429],
+        "one client has all of a /64"
+    );
     assert_eq!(spent(&["2001:db8:0:2::1"]).await, [200], "another /64");
-    assert_eq!(spent(&["::ffff:192.0.2.7"]).await, [429], "the IPv4 address in IPv6 form");
+    assert_eq!(
+        spent(&["::ffff:192.0.2.7"]).await,
+        [429],
+        "the IPv4 address in IPv6 form"
+    );
 }
 
 pub(crate) async fn a_client_is_known_by_its_certificate(bed: &TestBed) {
     let policy = attribute(json!([{ "client_certificate": "uri_san" }]));
     let (authority, other) = (Authority::new(), Authority::new());
     let socket = authority.transport_socket(true);
-    let setup =
-        Setup::of(&policy).edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
+    let setup = Setup::of(&policy)
+        .edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
     let gateway = bed.open_with(setup).await;
     let call = Call::get("/");
     let client = |certified| authority.client(gateway.address, certified);
-    let [billing, renewed] = [(); 2].map(|()| authority.certify(&["spiffe://test/billing", "spiffe://test/second"]));
+    let [billing, renewed] =
+        [(); 2].map(|()| authority.certify(&["spiffe://test/billing", "spiffe://test/second"]));
     let search = authority.certify(&["spiffe://test/search"]);
     assert_eq!(client(Some(&billing)).statuses(&call, 2).await, [200; 2]);
-    assert_eq!(client(Some(&renewed)).statuses(&call, 2).await, [200, 429], "a new certificate, the same service");
-    assert_eq!(client(Some(&search)).send(call.clone()).await.ok(), Some(200));
-    for (what, certified) in [("none", None), ("another authority's", Some(&other.certify(&["spiffe://test/search"])))]
-    {
-        assert!(client(certified).send(call.clone()).await.is_err(), "{what}");
+    assert_eq!(
+        client(Some(&renewed)).statuses(&call, 2).await,
+        [200, 429],
+        "a new certificate, the same service"
+    );
+    assert_eq!(
+        client(Some(&search)).send(call.clone()).await.ok(),
+        Some(200)
+    );
+    for (what, certified) in [
+        ("none", None),
+        (
+            "another authority's",
+            Some(&other.certify(&["spiffe://test/search"])),
+        ),
+    ] {
+        assert!(
+            client(certified).send(call.clone()).await.is_err(),
+            "{what}"
+        );
     }
     assert_eq!(gateway.upstream.count("/"), 4);
 }
 
 /// A gateway that verifies no certificates requests none, so a client's certificate does not count.
 pub(crate) async fn an_unrequested_certificate_is_ignored(bed: &TestBed) {
-    let policy = attribute(json!([{ "client_certificate": "uri_san" }, { "client_certificate": "sha256" }]));
+    let policy =
+        attribute(json!([{ "client_certificate": "uri_san" }, { "client_certificate": "sha256" }]));
     let authority = Authority::new();
     let socket = authority.transport_socket(false);
-    let setup =
-        Setup::of(&policy).edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
+    let setup = Setup::of(&policy)
+        .edited(move |listeners, _| filter_chain(listeners)["transport_socket"] = socket.clone());
     let gateway = bed.open_with(setup).await;
     let mut statuses = Vec::new();
-    for name in ["spiffe://test/a", "spiffe://test/b", "spiffe://test/c", "spiffe://test/d"] {
+    for name in [
+        "spiffe://test/a",
+        "spiffe://test/b",
+        "spiffe://test/c",
+        "spiffe://test/d",
+    ] {
         let certified = authority.certify(&[name]);
-        statuses.extend(authority.client(gateway.address, Some(&certified)).statuses(&Call::get("/"), 1).await);
+        statuses.extend(
+            authority
+                .client(gateway.address, Some(&certified))
+                .statuses(&Call::get("/"), 1)
+                .await,
+        );
     }
     assert_eq!(statuses, [200, 200, 200, 429]);
     logged(&gateway, &["it=-"]).await;
@@ -294,12 +447,20 @@ pub(crate) async fn a_trusted_header_is_read_as_received(bed: &TestBed) {
     let by_route = move |listeners: &mut Value, _: &Policy| {
         route(listeners)["request_headers_to_add"] = json!([append]);
     };
-    for (setup, last) in [(Setup::of(&policy).behind(filter), 429), (Setup::of(&policy).edited(by_route), 200)] {
+    for (setup, last) in [
+        (Setup::of(&policy).behind(filter), 429),
+        (Setup::of(&policy).edited(by_route), 200),
+    ] {
         let gateway = bed.open_with(setup).await;
         let client = gateway.client();
         let mut statuses = Vec::new();
         for org in ["a", "b", "c", "d"] {
-            statuses.push(client.send(Call::get("/").header("x-org", org)).await.status);
+            statuses.push(
+                client
+                    .send(Call::get("/").header("x-org", org))
+                    .await
+                    .status,
+            );
         }
         assert_eq!(statuses, [200, 200, 200, last]);
     }
@@ -310,7 +471,12 @@ pub(crate) async fn duplicates_are_refused_where_callers_are_identified(bed: &Te
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
     // Decoded, and the same in each spelling.
-    let spellings = ["/?org=a%20b", "/?x=1&org=a+b", "/asked?org=%61%20b", "/?%6frg=a%20%62"];
+    let spellings = [
+        "/?org=a%20b",
+        "/?x=1&org=a+b",
+        "/asked?org=%61%20b",
+        "/?%6frg=a%20%62",
+    ];
     let mut statuses = Vec::new();
     for path in spellings {
         statuses.push(client.send(Call::get(path)).await.status);
@@ -319,16 +485,26 @@ pub(crate) async fn duplicates_are_refused_where_callers_are_identified(bed: &Te
     for call in [
         Call::get("/asked?org=a&org=b"),
         Call::get("/asked?org=a&org=a"),
-        Call::get("/asked").header("x-org", "a").header("x-org", "a"),
+        Call::get("/asked")
+            .header("x-org", "a")
+            .header("x-org", "a"),
     ] {
         let before = unauthorized(&gateway, "ambiguous").await;
         assert_eq!(client.send(call).await.status, 401);
         assert_eq!(unauthorized(&gateway, "ambiguous").await, before + 1);
     }
-    assert_eq!(client.send(Call::get("/?org=a&org=b")).await.status, 200, "no 401 outside of these routes");
+    assert_eq!(
+        client.send(Call::get("/?org=a&org=b")).await.status,
+        200,
+        "no 401 outside of these routes"
+    );
     // Bytes that are not UTF-8 are a value like any other.
     let request = b"GET / HTTP/1.1\r\nhost: x\r\nx-org: \xff\xfe\r\nconnection: close\r\n\r\n";
-    assert!(raw(gateway.address, request, false).await.starts_with(b"HTTP/1.1 200"));
+    assert!(
+        raw(gateway.address, request, false)
+            .await
+            .starts_with(b"HTTP/1.1 200")
+    );
     assert_eq!(gateway.admin.stat("vm_reload").await, 0);
 }
 
@@ -338,16 +514,41 @@ pub(crate) async fn the_host_of_a_request_is_an_attribute(bed: &TestBed) {
     let statuses = async |hosts: &[&str]| {
         let mut statuses = Vec::new();
         for host in hosts {
-            statuses.push(client.send(Call::get("/").header("host", host)).await.status);
+            statuses.push(
+                client
+                    .send(Call::get("/").header("host", host))
+                    .await
+                    .status,
+            );
         }
         statuses
     };
-    let one = ["shop.example", "SHOP.Example:8080", "shop.example.", "shop.example.:80"];
-    assert_eq!(statuses(&one).await, [200, 200, 200, 429], "one host in four spellings");
-    assert_eq!(statuses(&["other.example", "[2001:DB8::1]:80", "[2001:db8:0::1]"]).await, [200; 3]);
+    let one = [
+        "shop.example",
+        "SHOP.Example:8080",
+        "shop.example.",
+        "shop.example.:80",
+    ];
+    assert_eq!(
+        statuses(&one).await,
+        [200, 200, 200, 429],
+        "one host in four spellings"
+    );
+    assert_eq!(
+        statuses(&["other.example", "[2001:DB8::1]:80", "[2001:db8:0::1]"]).await,
+        [200; 3]
+    );
     let over_http2 = Client::http2(gateway.address);
     let own = gateway.address.ip().to_string();
-    assert_eq!(over_http2.statuses(&Call::get("/"), 4).await, [200, 200, 200, 429], "the authority of HTTP/2");
+    assert_eq!(
+        over_http2.statuses(&Call::get("/"), 4).await,
+        [200, 200, 200, 429],
+        "the authority of HTTP/2"
+    );
     assert_eq!(statuses(&[&own]).await, [429], "the same over HTTP/1.1");
-    logged(&gateway, &["it=shop.example", "it=[2001:db8::1]", &format!("it={own}")]).await;
+    logged(
+        &gateway,
+        &["it=shop.example", "it=[2001:db8::1]", &format!("it={own}")],
+    )
+    .await;
 }

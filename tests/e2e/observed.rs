@@ -8,21 +8,36 @@ pub(crate) async fn the_access_log_shows_the_decisions(bed: &TestBed) {
     let gateway = bed.open(&Policy::named("exact")).await;
     exercise(&gateway).await;
     let expected = [
-        ("200", "via_upstream", "decision=admitted limit=standard tier=standard org=alpha"),
-        ("429", "sluicegate_refused:standard", "decision=refused limit=standard tier=standard org=alpha"),
+        (
+            "200",
+            "via_upstream",
+            "decision=admitted limit=standard tier=standard org=alpha",
+        ),
+        (
+            "429",
+            "sluicegate_refused:standard",
+            "decision=refused limit=standard tier=standard org=alpha",
+        ),
         ("401", "sluicegate_unauthorized:absent", "decision=refused"),
         ("401", "sluicegate_unauthorized:unknown", "decision=refused"),
     ];
     for (status, details, state) in expected {
-        eventually(&format!("a line with {status}, {details}, {state}"), async || {
-            let log = gateway.log();
-            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let found = lines.any(|line| {
-                let text = line.to_string();
-                line["response_code_details"] == details && text.contains(status) && text.contains(state)
-            });
-            found.then_some(())
-        })
+        eventually(
+            &format!("a line with {status}, {details}, {state}"),
+            async || {
+                let log = gateway.log();
+                let mut lines = log
+                    .lines()
+                    .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+                let found = lines.any(|line| {
+                    let text = line.to_string();
+                    line["response_code_details"] == details
+                        && text.contains(status)
+                        && text.contains(state)
+                });
+                found.then_some(())
+            },
+        )
         .await;
     }
 }
@@ -30,15 +45,50 @@ pub(crate) async fn the_access_log_shows_the_decisions(bed: &TestBed) {
 pub(crate) async fn the_metrics_show_the_decisions(bed: &TestBed) {
     let gateway = bed.open(&Policy::named("exact")).await;
     exercise(&gateway).await;
-    let metric = async |name: &str, labels: &[(&str, &str)]| gateway.admin.metric(name, labels).await;
+    let metric =
+        async |name: &str, labels: &[(&str, &str)]| gateway.admin.metric(name, labels).await;
     let exact = ("policy", "exact");
     let standard = ("limit", "standard");
-    assert_eq!(metric("sluicegate_requests_total", &[exact, standard, ("decision", "admitted")]).await, 13);
-    assert_eq!(metric("sluicegate_requests_total", &[exact, standard, ("decision", "refused")]).await, 2);
-    assert_eq!(metric("sluicegate_refunds_total", &[exact, standard]).await, 3);
-    assert_eq!(metric("sluicegate_requests_total", &[exact, ("limit", "reads")]).await, 1);
-    assert_eq!(metric("sluicegate_unauthorized_total", &[exact, ("reason", "absent")]).await, 1);
-    assert_eq!(metric("sluicegate_unauthorized_total", &[exact, ("reason", "unknown")]).await, 1);
+    assert_eq!(
+        metric(
+            "sluicegate_requests_total",
+            &[exact, standard, ("decision", "admitted")]
+        )
+        .await,
+        13
+    );
+    assert_eq!(
+        metric(
+            "sluicegate_requests_total",
+            &[exact, standard, ("decision", "refused")]
+        )
+        .await,
+        2
+    );
+    assert_eq!(
+        metric("sluicegate_refunds_total", &[exact, standard]).await,
+        3
+    );
+    assert_eq!(
+        metric("sluicegate_requests_total", &[exact, ("limit", "reads")]).await,
+        1
+    );
+    assert_eq!(
+        metric(
+            "sluicegate_unauthorized_total",
+            &[exact, ("reason", "absent")]
+        )
+        .await,
+        1
+    );
+    assert_eq!(
+        metric(
+            "sluicegate_unauthorized_total",
+            &[exact, ("reason", "unknown")]
+        )
+        .await,
+        1
+    );
     assert_eq!(metric("sluicegate_faults_total", &[]).await, 0);
     assert_eq!(metric("sluicegate_records_evicted_total", &[]).await, 0);
 }
@@ -50,20 +100,37 @@ pub(crate) async fn no_key_is_ever_logged(bed: &TestBed) {
     let client = gateway.client();
     let by_query = Call::get(&format!("/v2/things?page=2&api_key={}", ALPHA[0]));
     client.send(by_query).await;
-    client.send(Call::get("/v2/things?api_key=e2e-nobody")).await;
+    client
+        .send(Call::get("/v2/things?api_key=e2e-nobody"))
+        .await;
     // A rejected policy is not repeated either.
     let secret = "hunter2-e2e-secret";
     let directory = serde_json::json!({ "sha256": secret, "org": "alpha" });
-    let rejected = gateway.update_text(&policy.with("/callers/directory/-", directory).text()).await;
+    let rejected = gateway
+        .update_text(&policy.with("/callers/directory/-", directory).text())
+        .await;
     assert!(rejected.is_err(), "an invalid hash");
-    eventually("the access log has all", async || gateway.log().contains("sluicegate_refused").then_some(())).await;
+    eventually("the access log has all", async || {
+        gateway.log().contains("sluicegate_refused").then_some(())
+    })
+    .await;
     let mut written = gateway.log();
     for path in ["/stats", "/stats/prometheus"] {
-        written.push_str(&gateway.admin.text(path).await.expect("the admin endpoint answers"));
+        written.push_str(
+            &gateway
+                .admin
+                .text(path)
+                .await
+                .expect("the admin endpoint answers"),
+        );
     }
     for key in [ALPHA[0], ALPHA[1], "e2e-nobody", secret] {
         let line = written.lines().find(|line| line.contains(key));
-        assert!(line.is_none(), "{key} is written in: {}", line.unwrap_or_default());
+        assert!(
+            line.is_none(),
+            "{key} is written in: {}",
+            line.unwrap_or_default()
+        );
     }
 }
 
@@ -71,8 +138,14 @@ pub(crate) async fn a_401_logs_what_is_known_of_its_caller(bed: &TestBed) {
     const ALPHAS: &str = "ba54deff28f001a6ec98a370ce024690";
     let policy = Policy::named("callers")
         .with("/callers/attributes/ip", json!([{ "client_address": {} }]))
-        .with("/callers/attributes/place", json!([{ "path": "/e/{place}/**" }]))
-        .with("/access_log", json!({ "attributes": ["org", "user", "ip", "place", "token", "api_key"] }));
+        .with(
+            "/callers/attributes/place",
+            json!([{ "path": "/e/{place}/**" }]),
+        )
+        .with(
+            "/access_log",
+            json!({ "attributes": ["org", "user", "ip", "place", "token", "api_key"] }),
+        );
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let call = Call::get("/e/a%20b/x");
@@ -86,25 +159,37 @@ pub(crate) async fn a_401_logs_what_is_known_of_its_caller(bed: &TestBed) {
     .await;
     assert!(ip.parse::<std::net::IpAddr>().is_ok(), "{ip}");
     let calls = [
-        (call.clone(), format!("org=- user=- ip={ip} place=a%20b token=- api_key=-")),
+        (
+            call.clone(),
+            format!("org=- user=- ip={ip} place=a%20b token=- api_key=-"),
+        ),
         // The first half of the SHA-256 of "test".
         (
             call.clone().header("x-api-key", "test"),
-            format!("org=- user=- ip={ip} place=a%20b token=- api_key=9f86d081884c7d659a2feaa0c55ad015"),
+            format!(
+                "org=- user=- ip={ip} place=a%20b token=- api_key=9f86d081884c7d659a2feaa0c55ad015"
+            ),
         ),
         (
             call.clone().bearer(ALPHA[0]).header("x-api-key", BETA),
             format!(
-                "org=- user=alice ip={ip} place=a%20b token={ALPHAS} api_key=3663211482a2ab517c40967f93d092cf conflicting=org"
+                "org=- user=alice ip={ip} place=a%20b token={ALPHAS} \
+                 api_key=3663211482a2ab517c40967f93d092cf conflicting=org"
             ),
         ),
     ];
     for (call, line) in calls {
         assert_eq!(client.send(call).await.status, 401);
         let line = format!("\"decision=refused limit=- tier=- {line}\"");
-        eventually(&format!("a line with {line}"), async || gateway.log().contains(&line).then_some(())).await;
+        eventually(&format!("a line with {line}"), async || {
+            gateway.log().contains(&line).then_some(())
+        })
+        .await;
     }
-    assert!(!gateway.log().contains(ALPHA[0]), "an identifier is no secret");
+    assert!(
+        !gateway.log().contains(ALPHA[0]),
+        "an identifier is no secret"
+    );
 }
 
 /// Three requests that fail, ten admitted, two refused, one without a key, one with a wrong key,
@@ -112,15 +197,33 @@ pub(crate) async fn a_401_logs_what_is_known_of_its_caller(bed: &TestBed) {
 async fn exercise(gateway: &Gateway) {
     let client = gateway.client();
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
-    assert_eq!(client.statuses(&call.clone().answered(500), 3).await, [500; 3]);
+    assert_eq!(
+        client.statuses(&call.clone().answered(500), 3).await,
+        [500; 3]
+    );
     eventually("three are refunded", async || {
         (gateway.admin.metric("sluicegate_refunds_total", &[]).await == 3).then_some(())
     })
     .await;
     let (admitted, _) = spend(&client, &call).await;
     assert_eq!(admitted, 10);
-    assert_eq!(client.send(call.header("x-api-key", ALPHA[1])).await.status, 429);
+    assert_eq!(
+        client.send(call.header("x-api-key", ALPHA[1])).await.status,
+        429
+    );
     assert_eq!(client.send(Call::get("/v2/things")).await.status, 401);
-    assert_eq!(client.send(Call::get("/v2/things").bearer("e2e-nobody")).await.status, 401);
-    assert_eq!(client.send(Call::get("/v2/a/timeseries").bearer(ALPHA[0])).await.status, 200);
+    assert_eq!(
+        client
+            .send(Call::get("/v2/things").bearer("e2e-nobody"))
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        client
+            .send(Call::get("/v2/a/timeseries").bearer(ALPHA[0]))
+            .await
+            .status,
+        200
+    );
 }

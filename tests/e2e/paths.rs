@@ -27,11 +27,16 @@ async fn open(bed: &TestBed, policy: &Policy, settings: Value) -> Gateway {
 
 /// The status of a GET request whose path is sent as written.
 async fn status(gateway: &Gateway, path: &str, key: Option<&str>) -> u16 {
-    let key = key.map(|key| format!("x-api-key: {key}\r\n")).unwrap_or_default();
+    let key = key
+        .map(|key| format!("x-api-key: {key}\r\n"))
+        .unwrap_or_default();
     let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n{key}connection: close\r\n\r\n");
     let answer = raw(gateway.address, request.as_bytes(), false).await;
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{path}: {answer}"))
+    answer
+        .get(9..12)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("{path}: {answer}"))
 }
 
 /// No path that some upstream reads as one below `/v2` gets there without a key.
@@ -66,22 +71,45 @@ pub(crate) async fn no_spelling_reaches_the_upstream_without_a_key(bed: &TestBed
             "/v2/..%2Fv2%2Fthings",
         ] {
             let status = status(&gateway, path, None).await;
-            assert!([400, 401].contains(&status), "{proxy}: {path} without a key is answered with {status}");
+            assert!(
+                [400, 401].contains(&status),
+                "{proxy}: {path} without a key is answered with {status}"
+            );
         }
-        assert!(gateway.upstream.paths().is_empty(), "{proxy}: {:?}", gateway.upstream.paths());
+        assert!(
+            gateway.upstream.paths().is_empty(),
+            "{proxy}: {:?}",
+            gateway.upstream.paths()
+        );
         let refused = [("reason", "dot_segment")];
-        assert!(gateway.admin.metric("sluicegate_paths_refused_total", &refused).await >= 4, "{proxy}");
+        assert!(
+            gateway
+                .admin
+                .metric("sluicegate_paths_refused_total", &refused)
+                .await
+                >= 4,
+            "{proxy}"
+        );
         eventually("the access log has the reason", async || {
-            gateway.log().contains("sluicegate_path_refused:dot_segment").then_some(())
+            gateway
+                .log()
+                .contains("sluicegate_path_refused:dot_segment")
+                .then_some(())
         })
         .await;
-        assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
+        assert_eq!(
+            gateway.admin.metric("sluicegate_faults_total", &[]).await,
+            0
+        );
     }
 }
 
 /// An id with an escaped slash passes unchanged, and counts for the limits of both readings.
 pub(crate) async fn an_id_with_a_slash_passes_and_counts(bed: &TestBed) {
-    let policy = Policy::named("exact").with("/tiers", json!([{ "name": "reads", "routes": ["/v2/projects/*"] }]));
+    let policy = Policy::named("exact").with(
+        "/tiers",
+        json!([{ "name": "reads", "routes": ["/v2/projects/*"] }]),
+    );
     let policy = policy.with(
         "/limits",
         json!([
@@ -104,11 +132,26 @@ pub(crate) async fn an_id_with_a_slash_passes_and_counts(bed: &TestBed) {
             ("/v2/projects/a%20b%C3%A9?x=..%2f", 200),
             ("/v2/projects/a%20b%C3%A9", 429),
         ] {
-            assert_eq!(status(&gateway, path, Some(ALPHA[0])).await, expected, "{proxy}: {path}");
+            assert_eq!(
+                status(&gateway, path, Some(ALPHA[0])).await,
+                expected,
+                "{proxy}: {path}"
+            );
         }
-        assert_eq!(gateway.upstream.count("/v2/projects/group%2Fname"), 2, "{proxy}: {:?}", gateway.upstream.paths());
         assert_eq!(
-            gateway.admin.metric("sluicegate_requests_total", &[("limit", "reads"), ("decision", "admitted")]).await,
+            gateway.upstream.count("/v2/projects/group%2Fname"),
+            2,
+            "{proxy}: {:?}",
+            gateway.upstream.paths()
+        );
+        assert_eq!(
+            gateway
+                .admin
+                .metric(
+                    "sluicegate_requests_total",
+                    &[("limit", "reads"), ("decision", "admitted")]
+                )
+                .await,
             6
         );
     }

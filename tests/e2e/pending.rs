@@ -2,7 +2,8 @@
 
 use super::hostile::unharmed;
 use crate::harness::{
-    Call, Framing, Gateway, Pieces, Policy, Setup, TestBed, Underway, brotli, eventually, gzip, upload,
+    Call, Framing, Gateway, Pieces, Policy, Setup, TestBed, Underway, brotli, eventually, gzip,
+    upload,
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -27,7 +28,10 @@ fn policy() -> Policy {
 
 /// The same with another bound and the same counters.
 fn changed(round: usize) -> Policy {
-    policy().with("/payloads/2/decoded_bytes", json!(format!("{}MB", 101 + round)))
+    policy().with(
+        "/payloads/2/decoded_bytes",
+        json!(format!("{}MB", 101 + round)),
+    )
 }
 
 /// JSON whose work takes dozens of slices, in a few packets, followed by `rest`.
@@ -42,7 +46,11 @@ fn long_call() -> Call {
 /// The number of writes charged, by the remaining units.
 async fn paid(gateway: &Gateway) -> u64 {
     let answer = gateway.client().send(Call::post("/plain").sized(1)).await;
-    BURST - answer.number("x-ratelimit-remaining").expect("what is left") - 1
+    BURST
+        - answer
+            .number("x-ratelimit-remaining")
+            .expect("what is left")
+        - 1
 }
 
 const VALID: [&[u8]; 2] = [b"{\"a\":", b"[1]}"];
@@ -55,7 +63,12 @@ async fn begin_halves(gateway: &Gateway) -> Vec<(u16, Underway)> {
     for framing in Framing::ALL {
         for path in ["/held", "/streamed"] {
             for (status, body) in [(200, VALID), (400, INVALID)] {
-                let upload = Underway::begin(gateway.address, Call::post(path), framing, body.concat().len());
+                let upload = Underway::begin(
+                    gateway.address,
+                    Call::post(path),
+                    framing,
+                    body.concat().len(),
+                );
                 upload.send(body[0]);
                 halves.push((status, upload));
             }
@@ -63,7 +76,10 @@ async fn begin_halves(gateway: &Gateway) -> Vec<(u16, Underway)> {
     }
     let count = halves.len() as u64;
     eventually("all halves are there", async || {
-        let active = gateway.admin.stat("http.gateway.downstream_rq_active").await;
+        let active = gateway
+            .admin
+            .stat("http.gateway.downstream_rq_active")
+            .await;
         let streamed = gateway.upstream.arrived("/streamed", VALID[0].len() as u64) as u64;
         (active >= count && streamed == count / 2).then_some(())
     })
@@ -78,8 +94,17 @@ async fn end_halves(gateway: &Gateway, halves: Vec<(u16, Underway)>) {
         assert_eq!(answer.status, status, "{}", answer.text());
     }
     for path in ["/held", "/streamed"] {
-        let whole = gateway.upstream.bodies(path).into_iter().filter(|body| body.whole).map(|body| body.bytes);
-        assert_eq!(whole.collect::<Vec<_>>(), [VALID.concat().len() as u64; 3], "{path}");
+        let whole = gateway
+            .upstream
+            .bodies(path)
+            .into_iter()
+            .filter(|body| body.whole)
+            .map(|body| body.bytes);
+        assert_eq!(
+            whole.collect::<Vec<_>>(),
+            [VALID.concat().len() as u64; 3],
+            "{path}"
+        );
     }
 }
 
@@ -88,7 +113,10 @@ pub(crate) async fn an_unfinished_body_outlasts_updates(bed: &TestBed) {
     let halves = begin_halves(&gateway).await;
     let count = halves.len() as u64;
     for round in 0..3 {
-        gateway.update(&changed(round)).await.expect("a good policy");
+        gateway
+            .update(&changed(round))
+            .await
+            .expect("a good policy");
     }
     end_halves(&gateway, halves).await;
     assert_eq!(paid(&gateway).await, count, "each has paid once");
@@ -102,7 +130,13 @@ pub(crate) async fn an_unfinished_body_outlasts_its_listener(bed: &TestBed) {
     gateway.remove_listeners().await;
     end_halves(&gateway, halves).await;
     let refused = [("reason", "malformed_json")];
-    assert_eq!(gateway.admin.metric("sluicegate_payloads_refused_total", &refused).await, count / 2);
+    assert_eq!(
+        gateway
+            .admin
+            .metric("sluicegate_payloads_refused_total", &refused)
+            .await,
+        count / 2
+    );
     // A draining listener keeps the counters, and another listener finds them.
     gateway.update(&policy()).await.expect("a good policy");
     assert_eq!(paid(&gateway).await, count, "each has paid once");
@@ -116,7 +150,11 @@ pub(crate) async fn a_body_being_read_outlasts_updates(bed: &TestBed) {
     let stopped = Arc::<AtomicBool>::default();
     let mut clients = JoinSet::new();
     for client in 0..8 {
-        let (status, body) = if client % 4 == 3 { (400, bad.clone()) } else { (200, good.clone()) };
+        let (status, body) = if client % 4 == 3 {
+            (400, bad.clone())
+        } else {
+            (200, good.clone())
+        };
         let (address, stopped) = (gateway.address, Arc::clone(&stopped));
         clients.spawn(async move {
             let mut sent = 0_usize;
@@ -132,13 +170,26 @@ pub(crate) async fn a_body_being_read_outlasts_updates(bed: &TestBed) {
         });
     }
     for round in 0..3 {
-        gateway.update(&changed(round)).await.expect("a good policy");
+        gateway
+            .update(&changed(round))
+            .await
+            .expect("a good policy");
     }
     stopped.store(true, Ordering::Relaxed);
     let sent: u64 = clients.join_all().await.iter().sum();
-    let whole = gateway.upstream.bodies("/long").into_iter().filter(|body| body.whole);
-    assert!(whole.clone().all(|body| body.bytes == good.len() as u64), "none is longer or shorter");
-    let refused = gateway.admin.metric("sluicegate_payloads_refused_total", &[]).await;
+    let whole = gateway
+        .upstream
+        .bodies("/long")
+        .into_iter()
+        .filter(|body| body.whole);
+    assert!(
+        whole.clone().all(|body| body.bytes == good.len() as u64),
+        "none is longer or shorter"
+    );
+    let refused = gateway
+        .admin
+        .metric("sluicegate_payloads_refused_total", &[])
+        .await;
     assert_eq!(whole.count() as u64 + refused, sent);
     assert_eq!(paid(&gateway).await, sent, "each has paid once");
     unharmed(&gateway).await;
@@ -153,7 +204,13 @@ pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(bed: &TestBed) {
     let mut works = JoinSet::new();
     for framing in Framing::ALL.repeat(4) {
         let body = long("");
-        works.spawn(upload(gateway.address, long_call(), framing, body.len() as u64, body));
+        works.spawn(upload(
+            gateway.address,
+            long_call(),
+            framing,
+            body.len() as u64,
+            body,
+        ));
         count += 1;
     }
     eventually("all have come", async || {
@@ -165,20 +222,40 @@ pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(bed: &TestBed) {
     gateway.drained().await;
     let body = long("");
     for framing in Framing::ALL {
-        let answer = upload(gateway.address, long_call(), framing, body.len() as u64, body.clone()).await;
+        let answer = upload(
+            gateway.address,
+            long_call(),
+            framing,
+            body.len() as u64,
+            body.clone(),
+        )
+        .await;
         assert_eq!(answer.expect("an answer").status, 200, "{framing:?}");
         count += 1;
     }
     // Each is served, or broken off with its connection; none hangs.
     for answer in works.join_all().await {
-        assert!(answer.as_ref().map_or(true, |answer| answer.status == 200), "{answer:?}");
+        assert!(
+            answer.as_ref().map_or(true, |answer| answer.status == 200),
+            "{answer:?}"
+        );
     }
     for (_, upload) in halves {
         let answer = upload.end().await;
         assert!(answer.is_err(), "{answer:?}");
     }
-    assert_eq!(gateway.upstream.count("/held"), 0, "the upstream has seen nothing of them");
-    assert!(gateway.upstream.bodies("/streamed").iter().all(|body| !body.whole));
+    assert_eq!(
+        gateway.upstream.count("/held"),
+        0,
+        "the upstream has seen nothing of them"
+    );
+    assert!(
+        gateway
+            .upstream
+            .bodies("/streamed")
+            .iter()
+            .all(|body| !body.whole)
+    );
     assert_eq!(paid(&gateway).await, count, "each has paid once");
     unharmed(&gateway).await;
 }
@@ -199,13 +276,20 @@ pub(crate) async fn an_upload_answered_early_is_charged(bed: &TestBed) {
         ] {
             // The response continues, or has ended.
             for answer in ["x-answer-break: stall\r\n", ""] {
-                let policy = Policy::measuring(limits.clone()).writing(5).with("/limits/0/charge", json!(charge));
+                let policy = Policy::measuring(limits.clone())
+                    .writing(5)
+                    .with("/limits/0/charge", json!(charge));
                 let gateway = bed.open(&policy).await;
                 let mut statuses = Vec::new();
                 for _ in 0..12 {
                     let head = format!(
-                        "POST {path} HTTP/1.1\r\nHost: e\r\nx-answer-early: 1\r\nContent-Encoding: {}\r\n{answer}",
-                        if path == "/packed" { "gzip" } else { "identity" }
+                        "POST {path} HTTP/1.1\r\nHost: e\r\nx-answer-early: 1\r\nContent-Encoding: \
+                         {}\r\n{answer}",
+                        if path == "/packed" {
+                            "gzip"
+                        } else {
+                            "identity"
+                        }
                     );
                     statuses.push(answered_early(&gateway, &head, first, refused).await);
                 }
@@ -215,7 +299,10 @@ pub(crate) async fn an_upload_answered_early_is_charged(bed: &TestBed) {
                 assert_eq!(refunds, 0, "{charge} {path} {answer:?}");
                 if !answer.is_empty() {
                     // So the byte did arrive after the response had begun.
-                    let refused = gateway.admin.metric("sluicegate_payloads_refused_total", &[]).await;
+                    let refused = gateway
+                        .admin
+                        .metric("sluicegate_payloads_refused_total", &[])
+                        .await;
                     assert_eq!(refused, 5, "{charge} {path}");
                 }
             }
@@ -226,23 +313,36 @@ pub(crate) async fn an_upload_answered_early_is_charged(bed: &TestBed) {
 /// Sends a head and the first bytes of a body, waits for the head of the response, and then sends
 /// the bytes for which the body is refused. Returns the status; there must be no second response.
 async fn answered_early(gateway: &Gateway, head: &str, first: &[u8], refused: &[u8]) -> u16 {
-    let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
-    let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
-    let begun = [format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes(), &chunk(first)].concat();
+    let mut stream = TcpStream::connect(gateway.address)
+        .await
+        .expect("the gateway accepts");
+    let chunk =
+        |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    let begun = [
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes(),
+        &chunk(first),
+    ]
+    .concat();
     stream.write_all(&begun).await.expect("a head");
     let mut received = Vec::new();
     while !received.ends_with(b"\r\n\r\n") {
         received.push(stream.read_u8().await.expect("the head of an answer"));
     }
     let received = String::from_utf8_lossy(&received).into_owned();
-    let status = received.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
+    let status = received
+        .get(9..12)
+        .and_then(|status| status.parse().ok())
+        .expect("a status");
     // It may be closed already.
     let _ = stream.write_all(&chunk(refused)).await;
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(crate::harness::DEADLINE, stream.read_to_end(&mut rest))
         .await
         .unwrap_or_else(|_| panic!("it does not end: {head}"));
-    assert!(!String::from_utf8_lossy(&rest).contains("HTTP/1.1"), "there is no second answer");
+    assert!(
+        !String::from_utf8_lossy(&rest).contains("HTTP/1.1"),
+        "there is no second answer"
+    );
     status
 }
 
@@ -253,28 +353,44 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed
     const OTHERS: usize = 8;
     let bodies = [
         ("gzip", long("]")),
-        ("br", brotli(format!("[{}1]]", "1,".repeat(8_000_000)).as_bytes(), 22)),
+        (
+            "br",
+            brotli(format!("[{}1]]", "1,".repeat(8_000_000)).as_bytes(), 22),
+        ),
         ("gzip, gzip", gzip(&long("]"))),
     ];
     for (encoding, body) in bodies {
         for count in [1, 4] {
             let mut gateway = bed.open_with(Setup::of(&policy()).of_one_worker()).await;
             let head = format!(
-                "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n",
+                "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: \
+                 {}\r\n\r\n",
                 body.len()
             );
             let (mut hostile, mut others) = (Vec::new(), Vec::new());
             for _ in 0..count {
-                let mut stream = TcpStream::connect(gateway.address).await.expect("the gateway accepts");
+                let mut stream = TcpStream::connect(gateway.address)
+                    .await
+                    .expect("the gateway accepts");
                 stream.write_all(head.as_bytes()).await.expect("a head");
                 hostile.push(stream);
             }
             for _ in 0..OTHERS {
-                others.push(TcpStream::connect(gateway.address).await.expect("the gateway accepts"));
+                others.push(
+                    TcpStream::connect(gateway.address)
+                        .await
+                        .expect("the gateway accepts"),
+                );
             }
             eventually("all are there", async || {
-                let heads = gateway.admin.stat("http.gateway.downstream_rq_active").await;
-                let connections = gateway.admin.stat("http.gateway.downstream_cx_active").await;
+                let heads = gateway
+                    .admin
+                    .stat("http.gateway.downstream_rq_active")
+                    .await;
+                let connections = gateway
+                    .admin
+                    .stat("http.gateway.downstream_cx_active")
+                    .await;
                 (heads == count && connections == count + OTHERS as u64).then_some(())
             })
             .await;
@@ -294,12 +410,20 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed
                 for stream in streams {
                     let mut received = [0; 12];
                     stream.read_exact(&mut received).await.expect("an answer");
-                    assert!(received.ends_with(status.as_bytes()), "{}", String::from_utf8_lossy(&received));
+                    assert!(
+                        received.ends_with(status.as_bytes()),
+                        "{}",
+                        String::from_utf8_lossy(&received)
+                    );
                 }
             }
             let ended = eventually("all have ended", async || {
                 let log = gateway.log();
-                let path = |line: &str| ["/quick", "/long"].into_iter().find(|path| line.contains(path));
+                let path = |line: &str| {
+                    ["/quick", "/long"]
+                        .into_iter()
+                        .find(|path| line.contains(path))
+                };
                 let ended: Vec<&str> = log.lines().filter_map(path).collect();
                 (ended.len() == count as usize + OTHERS).then_some(ended)
             })

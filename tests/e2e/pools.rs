@@ -3,7 +3,8 @@
 
 use super::SECOND;
 use crate::harness::{
-    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, Signal, TestBed, eventually, upload,
+    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, Signal, TestBed, eventually,
+    upload,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,9 +19,10 @@ fn preset() -> Policy {
 
 /// The preset with other numbers.
 fn pool(slots: u64, length: u64, wait: &str) -> Policy {
-    preset()
-        .with("/concurrency/0/slots", json!(slots))
-        .with("/concurrency/0/queue", json!({ "length": length, "timeout": wait }))
+    preset().with("/concurrency/0/slots", json!(slots)).with(
+        "/concurrency/0/queue",
+        json!({ "length": length, "timeout": wait }),
+    )
 }
 
 /// A request that the upstream takes this long to answer.
@@ -53,19 +55,34 @@ async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<Answer> {
 }
 
 fn count(answers: &[Answer], status: u16) -> usize {
-    answers.iter().filter(|answer| answer.status == status).count()
+    answers
+        .iter()
+        .filter(|answer| answer.status == status)
+        .count()
 }
 
 /// Fails unless it is a refusal that states when to retry.
 fn assert_refused(answer: &Answer) {
     assert_eq!(answer.status, 429, "{}", answer.text());
-    assert!(answer.number("retry-after").is_some_and(|seconds| seconds >= 1), "{:?}", answer.headers);
+    assert!(
+        answer
+            .number("retry-after")
+            .is_some_and(|seconds| seconds >= 1),
+        "{:?}",
+        answer.headers
+    );
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
-    assert_eq!((&body["error"]["code"], &body["error"]["limit"]), (&json!(429), &json!("environment-pool")));
+    assert_eq!(
+        (&body["error"]["code"], &body["error"]["limit"]),
+        (&json!(429), &json!("environment-pool"))
+    );
 }
 
 async fn depth(gateway: &Gateway) -> u64 {
-    gateway.admin.metric("sluicegate_queue_depth", &[("limit", "environment-pool")]).await
+    gateway
+        .admin
+        .metric("sluicegate_queue_depth", &[("limit", "environment-pool")])
+        .await
 }
 
 pub(crate) async fn slots_and_queue_are_as_large_as_documented(bed: &TestBed) {
@@ -95,7 +112,10 @@ pub(crate) async fn a_request_that_waits_ten_seconds_is_refused(bed: &TestBed) {
     let gateway = bed.open(&preset()).await;
     let slots = async { at_once(&gateway, &held("prod"), 32).await };
     let waiting = async {
-        eventually("all slots are taken", async || (in_flight(&gateway) == 32).then_some(())).await;
+        eventually("all slots are taken", async || {
+            (in_flight(&gateway) == 32).then_some(())
+        })
+        .await;
         let waiting = at_once(&gateway, &work("prod", MS), 128).await;
         gateway.upstream.let_go(32);
         waiting
@@ -108,7 +128,13 @@ pub(crate) async fn a_request_that_waits_ten_seconds_is_refused(bed: &TestBed) {
         assert!(waited >= 10 * SECOND, "{waited:?}");
     }
     let timeouts = [("limit", "environment-pool"), ("reason", "queue_timeout")];
-    assert_eq!(gateway.admin.metric("sluicegate_queue_refused_total", &timeouts).await, 128);
+    assert_eq!(
+        gateway
+            .admin
+            .metric("sluicegate_queue_refused_total", &timeouts)
+            .await,
+        128
+    );
     assert_eq!(depth(&gateway).await, 0);
 }
 
@@ -122,7 +148,10 @@ pub(crate) async fn cheap_requests_pass_and_no_environment_delays_another(bed: &
         })
         .await;
         // While another environment waits indefinitely.
-        let statuses = gateway.client().statuses(&work("stage", Duration::ZERO), 200).await;
+        let statuses = gateway
+            .client()
+            .statuses(&work("stage", Duration::ZERO), 200)
+            .await;
         gateway.upstream.let_go(160);
         statuses
     };
@@ -134,7 +163,15 @@ pub(crate) async fn cheap_requests_pass_and_no_environment_delays_another(bed: &
         let client = gateway.client();
         clients.spawn(async move { client.statuses(&work("stage", Duration::ZERO), 100).await });
     }
-    assert!(clients.join_all().await.into_iter().flatten().all(|status| status == 200), "1,600 reach no limit");
+    assert!(
+        clients
+            .join_all()
+            .await
+            .into_iter()
+            .flatten()
+            .all(|status| status == 200),
+        "1,600 reach no limit"
+    );
 }
 
 pub(crate) async fn two_hundred_clients_never_have_more_than_their_slots(bed: &TestBed) {
@@ -143,7 +180,11 @@ pub(crate) async fn two_hundred_clients_never_have_more_than_their_slots(bed: &T
         // One connection leads to one worker, many lead to both.
         let mut all = JoinSet::new();
         for number in 0..200 {
-            let client = if number % 2 == 0 { client.clone() } else { gateway.client() };
+            let client = if number % 2 == 0 {
+                client.clone()
+            } else {
+                gateway.client()
+            };
             all.spawn(async move { client.send(work("prod", 20 * MS)).await });
         }
         assert_eq!(count(&all.join_all().await, 200), 200);
@@ -151,32 +192,56 @@ pub(crate) async fn two_hundred_clients_never_have_more_than_their_slots(bed: &T
     }
     eventually("Envoy has counted how long they waited", async || {
         let name = "sluicegate_queue_wait_ms_count";
-        (gateway.admin.metric(name, &[("limit", "environment-pool")]).await >= 300).then_some(())
+        (gateway
+            .admin
+            .metric(name, &[("limit", "environment-pool")])
+            .await
+            >= 300)
+            .then_some(())
     })
     .await;
-    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[]).await, 0);
+    assert_eq!(
+        gateway.admin.metric("sluicegate_faults_total", &[]).await,
+        0
+    );
 }
 
 pub(crate) async fn a_client_that_disconnects_keeps_no_slot(bed: &TestBed) {
     let gateway = bed.open(&pool(8, 100, "10s")).await;
     let mut all = JoinSet::new();
     for number in 0..500_u64 {
-        let client = if number % 3 == 0 { Client::http2(gateway.address) } else { gateway.client() };
+        let client = if number % 3 == 0 {
+            Client::http2(gateway.address)
+        } else {
+            gateway.client()
+        };
         all.spawn(async move {
             sleep(Duration::from_micros(number * 1_777 % 900_000)).await;
             // In flight, waiting, or about to be answered.
-            let _ =
-                timeout(Duration::from_micros(number * 7_919 % 150_000), client.try_send(work("prod", 50 * MS))).await;
+            let _ = timeout(
+                Duration::from_micros(number * 7_919 % 150_000),
+                client.try_send(work("prod", 50 * MS)),
+            )
+            .await;
         });
     }
     all.join_all().await;
-    eventually("no request waits", async || (depth(&gateway).await == 0).then_some(())).await;
-    eventually("the upstream has finished the broken-off requests", async || (in_flight(&gateway) == 0).then_some(()))
-        .await;
+    eventually("no request waits", async || {
+        (depth(&gateway).await == 0).then_some(())
+    })
+    .await;
+    eventually(
+        "the upstream has finished the broken-off requests",
+        async || (in_flight(&gateway) == 0).then_some(()),
+    )
+    .await;
     // All eight are free: none of them waits for a request that is still held.
     let eight = async { at_once(&gateway, &held("prod"), 8).await };
     let all_in_flight = async {
-        eventually("all are in flight", async || (in_flight(&gateway) == 8).then_some(())).await;
+        eventually("all are in flight", async || {
+            (in_flight(&gateway) == 8).then_some(())
+        })
+        .await;
         gateway.upstream.let_go(8);
     };
     let (answers, ()) = tokio::join!(eight, all_in_flight);
@@ -187,15 +252,28 @@ pub(crate) async fn a_queue_of_a_thousand_times_out_at_once(bed: &TestBed) {
     let gateway = bed.open(&pool(1, 1_000, "4s")).await;
     let slot = async { gateway.client().send(held("prod")).await };
     let waiting = async {
-        eventually("the slot is taken", async || (in_flight(&gateway) == 1).then_some(())).await;
+        eventually("the slot is taken", async || {
+            (in_flight(&gateway) == 1).then_some(())
+        })
+        .await;
         let waiting = at_once(&gateway, &work("prod", MS), 1_000).await;
         gateway.upstream.let_go(1);
         waiting
     };
     let (slot, waiting) = tokio::join!(slot, waiting);
     assert_eq!((slot.status, count(&waiting, 429)), (200, 1_000));
-    assert_eq!(gateway.client().send(work("prod", MS)).await.status, 200, "the proxy goes on");
-    assert_eq!(gateway.admin.stat("wasm.sluicegate.vm_reload_success").await, 0);
+    assert_eq!(
+        gateway.client().send(work("prod", MS)).await.status,
+        200,
+        "the proxy goes on"
+    );
+    assert_eq!(
+        gateway
+            .admin
+            .stat("wasm.sluicegate.vm_reload_success")
+            .await,
+        0
+    );
 }
 
 pub(crate) async fn an_update_admits_waiting_requests_or_none(bed: &TestBed) {
@@ -209,9 +287,15 @@ pub(crate) async fn an_update_admits_waiting_requests_or_none(bed: &TestBed) {
             .await;
         };
         waits(2, 22).await;
-        gateway.update(&pool(6, 100, "1m")).await.expect("the update is accepted");
+        gateway
+            .update(&pool(6, 100, "1m"))
+            .await
+            .expect("the update is accepted");
         waits(6, 18).await;
-        gateway.update(&pool(1, 100, "1m")).await.expect("the update is accepted");
+        gateway
+            .update(&pool(1, 100, "1m"))
+            .await
+            .expect("the update is accepted");
         // Five of those in flight end, and none takes their place.
         gateway.upstream.let_go(5);
         waits(1, 18).await;
@@ -221,7 +305,10 @@ pub(crate) async fn an_update_admits_waiting_requests_or_none(bed: &TestBed) {
     let (answers, ()) = tokio::join!(calls, updates);
     assert_eq!(count(&answers, 200), 24, "each waiter was answered");
     assert_eq!(gateway.upstream.most_in_flight(&path("prod")), 1);
-    assert_eq!(count(&at_once(&gateway, &work("prod", 20 * MS), 20).await, 200), 20);
+    assert_eq!(
+        count(&at_once(&gateway, &work("prod", 20 * MS), 20).await, 200),
+        20
+    );
     assert_eq!(gateway.upstream.most_in_flight(&path("prod")), 1);
 }
 
@@ -232,10 +319,16 @@ pub(crate) async fn a_killed_proxy_begins_with_empty_pools(bed: &TestBed) {
         let client = gateway.client();
         all.spawn(async move { client.try_send(held("prod")).await.is_err() });
     }
-    eventually("128 wait", async || (depth(&gateway).await == 128).then_some(())).await;
+    eventually("128 wait", async || {
+        (depth(&gateway).await == 128).then_some(())
+    })
+    .await;
     gateway.signal(Signal::Kill);
     // None of them was released.
-    assert!(all.join_all().await.into_iter().all(|broken| broken), "they all break off at once");
+    assert!(
+        all.join_all().await.into_iter().all(|broken| broken),
+        "they all break off at once"
+    );
     gateway.start().await.expect("it starts again");
     // A killed container closes no connection, so the upstream may still have the 32 from before.
     gateway.upstream.let_go(64);
@@ -244,17 +337,29 @@ pub(crate) async fn a_killed_proxy_begins_with_empty_pools(bed: &TestBed) {
 }
 
 pub(crate) async fn a_worker_that_traps_keeps_no_slot(bed: &TestBed) {
-    let gateway = bed.open_with(Setup::of(&pool(8, 0, "1s")).that_traps()).await;
+    let gateway = bed
+        .open_with(Setup::of(&pool(8, 0, "1s")).that_traps())
+        .await;
     let mut slots = JoinSet::new();
     for _ in 0..8 {
         let client = gateway.client();
         slots.spawn(async move { drop(client.try_send(held("prod")).await) });
     }
-    eventually("all slots are taken", async || (in_flight(&gateway) == 8).then_some(())).await;
-    assert_eq!(gateway.client().send(work("prod", MS)).await.status, 429, "all slots are taken");
+    eventually("all slots are taken", async || {
+        (in_flight(&gateway) == 8).then_some(())
+    })
+    .await;
+    assert_eq!(
+        gateway.client().send(work("prod", MS)).await.status,
+        429,
+        "all slots are taken"
+    );
     // On each of both workers, one after the other; a new VM starts a second later.
     for _ in 0..8 {
-        let trapped = gateway.client().send(work("prod", MS).header("x-trap", "1")).await;
+        let trapped = gateway
+            .client()
+            .send(work("prod", MS).header("x-trap", "1"))
+            .await;
         assert_eq!(trapped.status, 503, "its VM has failed");
         sleep(SECOND / 4).await;
     }
@@ -274,20 +379,40 @@ pub(crate) async fn a_waiting_body_is_held_back_and_forwarded_whole(bed: &TestBe
     let gateway = bed.open(&pool(1, 10, "1m")).await;
     let slot = async { gateway.client().send(held("prod")).await };
     let waiting = async {
-        eventually("the slot is taken", async || (in_flight(&gateway) == 1).then_some(())).await;
+        eventually("the slot is taken", async || {
+            (in_flight(&gateway) == 1).then_some(())
+        })
+        .await;
         let mut all = JoinSet::new();
         for framing in Framing::ALL {
             let call = Call::post("/e/prod/api/v2/logs/ingest");
             // Far more than Envoy's buffer.
-            all.spawn(upload(gateway.address, call, framing, 9 * MB, Pieces::zeros(9 * MB)));
+            all.spawn(upload(
+                gateway.address,
+                call,
+                framing,
+                9 * MB,
+                Pieces::zeros(9 * MB),
+            ));
         }
-        eventually("all of them wait", async || (depth(&gateway).await == 3).then_some(())).await;
+        eventually("all of them wait", async || {
+            (depth(&gateway).await == 3).then_some(())
+        })
+        .await;
         gateway.upstream.let_go(1);
         all.join_all().await
     };
     let (slot, waiting) = tokio::join!(slot, waiting);
     assert_eq!(slot.status, 200);
-    assert!(waiting.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)), "{waiting:?}");
+    assert!(
+        waiting
+            .iter()
+            .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)),
+        "{waiting:?}"
+    );
     let bodies = gateway.upstream.bodies("/e/prod/api/v2/logs/ingest");
-    assert!(bodies.iter().all(|body| body.whole && body.bytes == 9 * MB) && bodies.len() == 3, "{bodies:?}");
+    assert!(
+        bodies.iter().all(|body| body.whole && body.bytes == 9 * MB) && bodies.len() == 3,
+        "{bodies:?}"
+    );
 }

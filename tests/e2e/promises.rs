@@ -3,7 +3,9 @@
 
 use super::{SECOND, until};
 use crate::harness::{Answer, now};
-use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _};
+use chrono::{
+    DateTime, Datelike as _, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, Timelike as _,
+};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,9 +32,16 @@ impl Rolling {
             }
         }
         for (start, _) in &admitted {
-            let within = |(sent, arrived): &&(Duration, Duration)| sent >= start && *arrived < *start + self.window;
+            let within = |(sent, arrived): &&(Duration, Duration)| {
+                sent >= start && *arrived < *start + self.window
+            };
             let count = admitted.iter().filter(within).count();
-            assert!(count <= self.quota, "{count} of {} within {:?}", self.quota, self.window);
+            assert!(
+                count <= self.quota,
+                "{count} of {} within {:?}",
+                self.quota,
+                self.window
+            );
         }
         // Capacity comes back at most a twentieth of the window late.
         let counts_for = self.window + self.window / 20;
@@ -41,7 +50,11 @@ impl Rolling {
                 *arrived + counts_for > refused.sent && *sent < refused.received
             };
             let count = admitted.iter().filter(counted).count();
-            assert!(count >= self.quota, "refused when only {count} of {} could still count", self.quota);
+            assert!(
+                count >= self.quota,
+                "refused when only {count} of {} could still count",
+                self.quota
+            );
         }
         admitted.len()
     }
@@ -69,12 +82,26 @@ impl Calendar {
         }
         assert!(windows.len() > 1, "no window turned");
         for (end, (admitted, refused)) in &windows {
-            assert!(*admitted <= self.quota, "{admitted} of {} until {end:?}", self.quota);
-            assert!(!refused || *admitted == self.quota, "refused after {admitted} of {} until {end:?}", self.quota);
+            assert!(
+                *admitted <= self.quota,
+                "{admitted} of {} until {end:?}",
+                self.quota
+            );
+            assert!(
+                !refused || *admitted == self.quota,
+                "refused after {admitted} of {} until {end:?}",
+                self.quota
+            );
             let start = *end - self.period;
-            let within = |answer: &&Answer| answer.sent >= start && answer.arrived().is_some_and(|at| at < *end);
+            let within = |answer: &&Answer| {
+                answer.sent >= start && answer.arrived().is_some_and(|at| at < *end)
+            };
             let arrived = answers.iter().filter(within).count();
-            assert!(arrived <= self.quota, "{arrived} of {} arrived until {end:?}", self.quota);
+            assert!(
+                arrived <= self.quota,
+                "{arrived} of {} arrived until {end:?}",
+                self.quota
+            );
         }
         windows.values().map(|(admitted, _)| admitted).sum()
     }
@@ -84,9 +111,16 @@ impl Calendar {
 /// names.
 pub(crate) fn window_end(answer: &Answer, period: Duration) -> Duration {
     let reset = Duration::from_secs(answer.number("x-ratelimit-reset").expect("a reset"));
-    assert!((SECOND..=period).contains(&reset), "{reset:?} of {period:?}");
+    assert!(
+        (SECOND..=period).contains(&reset),
+        "{reset:?} of {period:?}"
+    );
     let end = next_turn(answer.sent + reset - SECOND, period);
-    assert!(end <= answer.received + reset, "no window of {period:?} ends {reset:?} after {:?}", answer.sent);
+    assert!(
+        end <= answer.received + reset,
+        "no window of {period:?} ends {reset:?} after {:?}",
+        answer.sent
+    );
     end
 }
 
@@ -113,12 +147,19 @@ pub(crate) fn next_month(time: Duration, zone: Tz) -> Duration {
 
 fn local(time: Duration, zone: Tz) -> NaiveDateTime {
     let seconds = i64::try_from(time.as_secs()).expect("a time of this age");
-    DateTime::from_timestamp(seconds, 0).expect("a time of this age").with_timezone(&zone).naive_local()
+    DateTime::from_timestamp(seconds, 0)
+        .expect("a time of this age")
+        .with_timezone(&zone)
+        .naive_local()
 }
 
 /// The instant at which a day begins.
 fn midnight(day: NaiveDate, zone: Tz) -> Duration {
-    let local = day.and_time(NaiveTime::MIN).and_local_timezone(zone).earliest().expect("a midnight that exists");
+    let local = day
+        .and_time(NaiveTime::MIN)
+        .and_local_timezone(zone)
+        .earliest()
+        .expect("a midnight that exists");
     Duration::from_secs(u64::try_from(local.timestamp()).expect("a time of this age"))
 }
 
@@ -132,9 +173,17 @@ pub(crate) fn window_end_in(time: Duration, zone: Tz, window: &str) -> Duration 
     };
     match window {
         // Every zone here is off by half an hour at most.
-        "1h" => next_turn(time + offset_in_hour(time, zone), Duration::from_secs(3_600)) - offset_in_hour(time, zone),
+        "1h" => {
+            next_turn(
+                time + offset_in_hour(time, zone),
+                Duration::from_secs(3_600),
+            ) - offset_in_hour(time, zone)
+        }
         "1d" => midnight(today + Days::new(1), zone),
-        "1w" => midnight(today + Days::new(7 - u64::from(today.weekday().num_days_from_monday())), zone),
+        "1w" => midnight(
+            today + Days::new(7 - u64::from(today.weekday().num_days_from_monday())),
+            zone,
+        ),
         "1mo" => next_month(time, zone),
         "3mo" => month(3),
         "12mo" => month(12),
@@ -145,5 +194,7 @@ pub(crate) fn window_end_in(time: Duration, zone: Tz, window: &str) -> Duration 
 /// The difference between the zone's minutes and those of UTC.
 fn offset_in_hour(time: Duration, zone: Tz) -> Duration {
     let minutes = |zone: Tz| i64::from(local(time, zone).minute());
-    Duration::from_secs(60 * u64::try_from((minutes(zone) - minutes(Tz::UTC)).rem_euclid(60)).expect("minutes"))
+    Duration::from_secs(
+        60 * u64::try_from((minutes(zone) - minutes(Tz::UTC)).rem_euclid(60)).expect("minutes"),
+    )
 }

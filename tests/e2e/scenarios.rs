@@ -295,10 +295,16 @@ pub(crate) const ALPHA: [&str; 2] = ["e2e-alpha-1", "e2e-alpha-2"];
 pub(crate) const BETA: &str = "e2e-beta-1";
 
 /// The page's promise for the Standard tier: 60 a minute, bursts of 100.
-pub(crate) const STANDARD: Bucket = Bucket { burst: 100, refill_per_min: 60 };
+pub(crate) const STANDARD: Bucket = Bucket {
+    burst: 100,
+    refill_per_min: 60,
+};
 
 /// The page's promise for the Data read tier: 600 a minute, bursts of 1,000.
-pub(crate) const DATA_READ: Bucket = Bucket { burst: 1_000, refill_per_min: 600 };
+pub(crate) const DATA_READ: Bucket = Bucket {
+    burst: 1_000,
+    refill_per_min: 600,
+};
 
 /// A bucket's promise, to compare with a measured run.
 #[derive(Clone, Copy)]
@@ -317,7 +323,10 @@ impl Bucket {
     /// refill in addition.
     pub(crate) fn assert_spent(self, admitted: u64, elapsed: Duration) {
         let (burst, most) = (self.burst, self.most(elapsed));
-        assert!((burst..=most).contains(&admitted), "admitted {admitted} in {elapsed:?}: not in {burst}..={most}");
+        assert!(
+            (burst..=most).contains(&admitted),
+            "admitted {admitted} in {elapsed:?}: not in {burst}..={most}"
+        );
     }
 }
 
@@ -335,7 +344,10 @@ pub(crate) async fn until_refused(client: &Client, call: &Call) -> (Vec<Answer>,
         match answer.status {
             200 => admitted.push(answer),
             429 => return (admitted, answer),
-            other => panic!("status {other} after {} requests with status 200", admitted.len()),
+            other => panic!(
+                "status {other} after {} requests with status 200",
+                admitted.len()
+            ),
         }
     }
     panic!("never refused")
@@ -343,7 +355,11 @@ pub(crate) async fn until_refused(client: &Client, call: &Call) -> (Vec<Answer>,
 
 /// The limit and its remaining units, according to the fields.
 pub(crate) fn limit_and_left(answer: &Answer) -> (u64, u64) {
-    let number = |name: &str| answer.number(name).unwrap_or_else(|| panic!("no {name}: {:?}", answer.headers));
+    let number = |name: &str| {
+        answer
+            .number(name)
+            .unwrap_or_else(|| panic!("no {name}: {:?}", answer.headers))
+    };
     (number("x-ratelimit-limit"), number("x-ratelimit-remaining"))
 }
 
@@ -351,14 +367,25 @@ pub(crate) fn limit_and_left(answer: &Answer) -> (u64, u64) {
 /// `window` of it.
 pub(crate) fn unix_reset(answer: &Answer, window: Duration) -> Duration {
     let reset = Duration::from_secs(answer.number("x-ratelimit-reset").expect("a reset"));
-    assert!(reset > answer.sent, "{reset:?} was over at {:?}", answer.sent);
-    assert!(reset < answer.received + window + SECOND, "{reset:?} is late at {:?}", answer.received);
+    assert!(
+        reset > answer.sent,
+        "{reset:?} was over at {:?}",
+        answer.sent
+    );
+    assert!(
+        reset < answer.received + window + SECOND,
+        "{reset:?} is late at {:?}",
+        answer.received
+    );
     reset
 }
 
 /// Waits until this time since the epoch.
 pub(crate) async fn until(time: Duration) {
-    while let Some(left) = time.checked_sub(now()).filter(|left| *left > Duration::ZERO) {
+    while let Some(left) = time
+        .checked_sub(now())
+        .filter(|left| *left > Duration::ZERO)
+    {
         sleep(left).await;
     }
 }

@@ -16,12 +16,19 @@ fn preset() -> Policy {
 }
 
 async fn edit(gateway: &Gateway, record: &str, token: &str) -> Answer {
-    gateway.client().send(Call::new("PUT", &format!("/items/{record}")).bearer(token)).await
+    gateway
+        .client()
+        .send(Call::new("PUT", &format!("/items/{record}")).bearer(token))
+        .await
 }
 
 fn wait(answer: &Answer) -> u64 {
     assert_eq!(answer.status, 423, "{}", answer.text());
-    assert_eq!(answer.number("x-ratelimit-limit"), Some(60), "the fields are on every response");
+    assert_eq!(
+        answer.number("x-ratelimit-limit"),
+        Some(60),
+        "the fields are on every response"
+    );
     answer.number("retry-after").expect("when to come back")
 }
 
@@ -30,11 +37,34 @@ pub(crate) async fn a_second_editor_is_refused_while_the_first_holds_the_record(
     assert_eq!(edit(&gateway, "7", BOB).await.status, 200);
     assert!((1..=60).contains(&wait(&edit(&gateway, "7", CAROL).await)));
     for (record, token) in [("7", BOB), ("8", CAROL), ("7", ALICE)] {
-        assert_eq!(edit(&gateway, record, token).await.status, 200, "{record} of {token}'s own project");
+        assert_eq!(
+            edit(&gateway, record, token).await.status,
+            200,
+            "{record} of {token}'s own project"
+        );
     }
-    assert!(wait(&edit(&gateway, "%37", CAROL).await) > 0, "the same record in another spelling");
-    assert_eq!(gateway.client().send(Call::get("/items/7").bearer(CAROL)).await.status, 200, "reading needs no seat");
-    assert_eq!(gateway.upstream.paths().iter().filter(|path| *path == "/items/7").count(), 4);
+    assert!(
+        wait(&edit(&gateway, "%37", CAROL).await) > 0,
+        "the same record in another spelling"
+    );
+    assert_eq!(
+        gateway
+            .client()
+            .send(Call::get("/items/7").bearer(CAROL))
+            .await
+            .status,
+        200,
+        "reading needs no seat"
+    );
+    assert_eq!(
+        gateway
+            .upstream
+            .paths()
+            .iter()
+            .filter(|path| *path == "/items/7")
+            .count(),
+        4
+    );
 }
 
 pub(crate) async fn a_hold_lapses_after_its_last_touch(bed: &TestBed) {
@@ -46,8 +76,14 @@ pub(crate) async fn a_hold_lapses_after_its_last_touch(bed: &TestBed) {
         let refused = edit(&gateway, "7", CAROL).await;
         let (idle, wait) = (9 * SECOND, Duration::from_secs(wait(&refused)));
         // Each touch restarts the time, at some instant between its request and its response.
-        let (least, most) = (idle - (refused.received - touch.sent), idle - (refused.sent - touch.received) + SECOND);
-        assert!((least..most).contains(&wait), "{wait:?}: not in {least:?}..{most:?}");
+        let (least, most) = (
+            idle - (refused.received - touch.sent),
+            idle - (refused.sent - touch.received) + SECOND,
+        );
+        assert!(
+            (least..most).contains(&wait),
+            "{wait:?}: not in {least:?}..{most:?}"
+        );
     }
     // A refused attempt is not a touch, so waiting it out succeeds.
     let seconds = wait(&edit(&gateway, "7", CAROL).await);
@@ -59,6 +95,10 @@ pub(crate) async fn a_hold_lapses_after_its_last_touch(bed: &TestBed) {
 pub(crate) async fn a_refused_record_takes_no_seat(bed: &TestBed) {
     let gateway = bed.open(&preset()).await;
     let call = Call::new("PUT", "/items/7").bearer(BOB).sized(9);
-    assert_eq!(gateway.client().send(call).await.status, 400, "it is not JSON");
+    assert_eq!(
+        gateway.client().send(call).await.status,
+        400,
+        "it is not JSON"
+    );
     assert_eq!(edit(&gateway, "7", CAROL).await.status, 200);
 }

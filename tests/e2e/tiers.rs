@@ -10,16 +10,26 @@ pub(crate) async fn tiers_have_budgets_of_their_own(bed: &TestBed) {
     let begun = Instant::now();
     let (spent, elapsed) = spend(&client, &Call::get("/v2/things").bearer(ACME[0])).await;
     STANDARD.assert_spent(spent, elapsed);
-    let reads = client.statuses(&Call::get("/v2/things/7/timeseries").bearer(ACME[0]), 150).await;
+    let reads = client
+        .statuses(&Call::get("/v2/things/7/timeseries").bearer(ACME[0]), 150)
+        .await;
     assert!(reads.iter().all(|status| *status == 200), "{reads:?}");
     // After 150 reads, the other organization's Standard budget is still whole.
-    let reads = client.statuses(&Call::get("/v2/things/7/timeseries").bearer(GLOBEX), 150).await;
+    let reads = client
+        .statuses(&Call::get("/v2/things/7/timeseries").bearer(GLOBEX), 150)
+        .await;
     assert!(reads.iter().all(|status| *status == 200), "{reads:?}");
     let (spent, elapsed) = spend(&client, &Call::get("/v2/things").bearer(GLOBEX)).await;
     STANDARD.assert_spent(spent, elapsed);
     let (spent, elapsed) = spend(&client, &Call::get("/v2/things/7/summary").bearer(GLOBEX)).await;
-    let rest = Bucket { burst: DATA_READ.burst - 150, ..DATA_READ };
-    assert!((rest.burst..=rest.most(elapsed + begun.elapsed())).contains(&spent), "{spent} reads");
+    let rest = Bucket {
+        burst: DATA_READ.burst - 150,
+        ..DATA_READ
+    };
+    assert!(
+        (rest.burst..=rest.most(elapsed + begun.elapsed())).contains(&spent),
+        "{spent} reads"
+    );
 }
 
 pub(crate) async fn paths_belong_to_the_documented_tiers(bed: &TestBed) {
@@ -86,11 +96,17 @@ pub(crate) async fn a_path_is_the_same_in_any_spelling(bed: &TestBed) {
 
 /// The name of the limit that one request to `path`, sent as written, is charged to; empty if none.
 async fn charged(gateway: &Gateway, path: &str) -> String {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {GLOBEX}\r\nconnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {GLOBEX}\r\nconnection: close\r\n\
+         \r\n"
+    );
     let before = admitted(gateway).await;
     let answer = raw(gateway.address, request.as_bytes(), false).await;
-    assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}: {}", String::from_utf8_lossy(&answer));
+    assert!(
+        answer.starts_with(b"HTTP/1.1 200"),
+        "{path}: {}",
+        String::from_utf8_lossy(&answer)
+    );
     let after = admitted(gateway).await;
     match (after[0] - before[0], after[1] - before[1]) {
         (0, 0) => String::new(),
@@ -103,25 +119,44 @@ async fn charged(gateway: &Gateway, path: &str) -> String {
 async fn admitted(gateway: &Gateway) -> [u64; 2] {
     let count = async |limit| {
         let labels = [("limit", limit), ("decision", "admitted")];
-        gateway.admin.metric("sluicegate_requests_total", &labels).await
+        gateway
+            .admin
+            .metric("sluicegate_requests_total", &labels)
+            .await
     };
     [count("standard").await, count("data-read").await]
 }
 
 pub(crate) async fn the_upstream_gets_the_path_that_was_matched(bed: &TestBed) {
     let gateway = bed.open(&Policy::preset()).await;
-    for path in
-        ["/v2/42%2f..%2f..%2f..", "/v2/..%2f42", "/v2/%2e%2e%2f", "/v2/things%2f..%2f..%2fhealth", "/v2%5cthings"]
-    {
+    for path in [
+        "/v2/42%2f..%2f..%2f..",
+        "/v2/..%2f42",
+        "/v2/%2e%2e%2f",
+        "/v2/things%2f..%2f..%2fhealth",
+        "/v2%5cthings",
+    ] {
         let before = gateway.upstream.paths().len();
         let request = format!("GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n");
         let answer = raw(gateway.address, request.as_bytes(), false).await;
         let answer = String::from_utf8_lossy(&answer);
         for seen in &gateway.upstream.paths()[before..] {
-            assert!(!seen.starts_with("/v2"), "{path} reached the upstream as {seen} without a key\n{answer}");
+            assert!(
+                !seen.starts_with("/v2"),
+                "{path} reached the upstream as {seen} without a key\n{answer}"
+            );
         }
     }
     // A path that is below /v2 for the upstream counts there.
-    assert_eq!(charged(&gateway, "/v2/things%2ftimeseries").await, "data-read");
-    assert!(gateway.upstream.paths().iter().any(|seen| seen.starts_with("/v2/things/timeseries")));
+    assert_eq!(
+        charged(&gateway, "/v2/things%2ftimeseries").await,
+        "data-read"
+    );
+    assert!(
+        gateway
+            .upstream
+            .paths()
+            .iter()
+            .any(|seen| seen.starts_with("/v2/things/timeseries"))
+    );
 }

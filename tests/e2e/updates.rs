@@ -7,7 +7,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub(crate) async fn a_bootstrap_without_updates_serves_too(bed: &TestBed) {
-    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).fixed()).await;
+    let gateway = bed
+        .open_with(Setup::of(&Policy::named("exact")).fixed())
+        .await;
     let (admitted, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
     assert_eq!(admitted, 10);
 }
@@ -15,7 +17,10 @@ pub(crate) async fn a_bootstrap_without_updates_serves_too(bed: &TestBed) {
 pub(crate) async fn an_override_keeps_the_counts(bed: &TestBed) {
     let policy = Policy::preset();
     let gateway = bed.open(&policy).await;
-    let (acme, globex) = (Call::get("/v2/things").bearer(ACME[0]), Call::get("/v2/things").bearer(GLOBEX));
+    let (acme, globex) = (
+        Call::get("/v2/things").bearer(ACME[0]),
+        Call::get("/v2/things").bearer(GLOBEX),
+    );
     let begun = Instant::now();
     let client = gateway.client();
     let (first, _) = spend(&client, &acme).await;
@@ -24,11 +29,18 @@ pub(crate) async fn an_override_keeps_the_counts(bed: &TestBed) {
 
     let raised = json!([{ "for": { "org": "acme" }, "burst": 200, "refill": "120/min" }]);
     let limit = policy.limit("standard");
-    gateway.update(&policy.with(&format!("/limits/{limit}/overrides"), raised)).await.expect("a good policy");
+    gateway
+        .update(&policy.with(&format!("/limits/{limit}/overrides"), raised))
+        .await
+        .expect("a good policy");
 
     let client = gateway.client();
     let (second, _) = spend(&client, &acme).await;
-    Bucket { burst: 200, refill_per_min: 120 }.assert_spent(first + second, begun.elapsed());
+    Bucket {
+        burst: 200,
+        refill_per_min: 120,
+    }
+    .assert_spent(first + second, begun.elapsed());
     let (rest, _) = spend(&client, &globex).await;
     STANDARD.assert_spent(40 + rest, begun.elapsed());
 }
@@ -46,13 +58,21 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &Te
     let mut refused = 0;
     for (what, text, says) in [
         ("malformed JSON", cut, "the JSON text ends too early"),
-        ("an unknown key", changed("/limits/0/burst_size", json!(5)), "/limits/0/burst_size: unknown key"),
+        (
+            "an unknown key",
+            changed("/limits/0/burst_size", json!(5)),
+            "/limits/0/burst_size: unknown key",
+        ),
         (
             "a unit that does not exist",
             changed("/limits/0/bucket/refill", json!("1/fortnight")),
             "/limits/0/bucket/refill: \"1/fortnight\"",
         ),
-        ("a name used twice", changed("/limits/-", again), "/limits/2/name: \"standard\" is a duplicate of"),
+        (
+            "a name used twice",
+            changed("/limits/-", again),
+            "/limits/2/name: \"standard\" is a duplicate of",
+        ),
         (
             "a zero that means nothing",
             changed("/limits/0/bucket/burst", json!(0)),
@@ -65,15 +85,36 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &Te
         ),
         (
             "a tier that is never reached",
-            changed("/tiers/-", json!({ "name": "late", "routes": ["/v2/late"] })),
+            changed(
+                "/tiers/-",
+                json!({ "name": "late", "routes": ["/v2/late"] }),
+            ),
             "/tiers/2: can never be reached",
         ),
     ] {
-        let before = gateway.admin.stat("listener_manager.lds.update_rejected").await;
+        let before = gateway
+            .admin
+            .stat("listener_manager.lds.update_rejected")
+            .await;
         let rejected = gateway.update_text(&text).await.expect_err(what);
-        assert!(rejected.log.contains(says), "{what}: `{says}` is not in\n{}", rejected.log);
-        assert!(gateway.admin.stat("listener_manager.lds.update_rejected").await > before, "{what}: not counted");
-        assert_eq!(gateway.client().send(call.clone()).await.status, 200, "{what}: the old policy still applies");
+        assert!(
+            rejected.log.contains(says),
+            "{what}: `{says}` is not in\n{}",
+            rejected.log
+        );
+        assert!(
+            gateway
+                .admin
+                .stat("listener_manager.lds.update_rejected")
+                .await
+                > before,
+            "{what}: not counted"
+        );
+        assert_eq!(
+            gateway.client().send(call.clone()).await.status,
+            200,
+            "{what}: the old policy still applies"
+        );
         refused += 1;
     }
     // Four before, and one after each.
@@ -84,24 +125,38 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &Te
 pub(crate) async fn failures_are_refunded_across_an_update(bed: &TestBed) {
     let policy = Policy::named("exact");
     let gateway = bed.open(&policy).await;
-    let slow = Call::get("/v2/things").bearer(ALPHA[0]).answered(502).held();
+    let slow = Call::get("/v2/things")
+        .bearer(ALPHA[0])
+        .answered(502)
+        .held();
     let mut in_flight = JoinSet::new();
     for _ in 0..8 {
         let (client, slow) = (gateway.client(), slow.clone());
         in_flight.spawn(async move { client.send(slow).await.status });
     }
-    eventually("they arrive", async || (gateway.upstream.count("/v2/things") == 8).then_some(())).await;
+    eventually("they arrive", async || {
+        (gateway.upstream.count("/v2/things") == 8).then_some(())
+    })
+    .await;
     let burst = policy.with("/limits/0/bucket/burst", json!(12));
     gateway.update(&burst).await.expect("a good policy");
     gateway.upstream.let_go(8);
     assert_eq!(in_flight.join_all().await, [502; 8]);
     eventually("eight are refunded", async || {
-        (gateway.admin.metric("sluicegate_refunds_total", &[("limit", "standard")]).await == 8).then_some(())
+        (gateway
+            .admin
+            .metric("sluicegate_refunds_total", &[("limit", "standard")])
+            .await
+            == 8)
+            .then_some(())
     })
     .await;
     let call = Call::get("/v2/things").bearer(ALPHA[0]);
     let first = gateway.client().send(call.clone()).await;
-    assert_eq!((first.status, first.number("x-ratelimit-limit")), (200, Some(12)));
+    assert_eq!(
+        (first.status, first.number("x-ratelimit-limit")),
+        (200, Some(12))
+    );
     let reset = first.number("x-ratelimit-reset").expect("a reset");
     assert!((1..=3_600).contains(&reset), "full again in {reset} s");
     let (left, _) = spend(&gateway.client(), &call).await;
@@ -109,14 +164,26 @@ pub(crate) async fn failures_are_refunded_across_an_update(bed: &TestBed) {
 }
 
 pub(crate) async fn a_struct_is_a_policy_too(bed: &TestBed) {
-    let gateway = bed.open_with(Setup::of(&Policy::named("exact")).with_struct()).await;
+    let gateway = bed
+        .open_with(Setup::of(&Policy::named("exact")).with_struct())
+        .await;
     let (admitted, _) = spend(&gateway.client(), &Call::get("/v2/things").bearer(ALPHA[0])).await;
     assert_eq!(admitted, 10);
-    assert_eq!(gateway.client().send(Call::get("/v2/things")).await.status, 401);
+    assert_eq!(
+        gateway.client().send(Call::get("/v2/things")).await.status,
+        401
+    );
     // Validated like any other: a Struct's numbers are doubles, and half a request is invalid.
     let half = Policy::named("exact").with("/limits/0/bucket/burst", json!(10.5));
-    let rejected = gateway.update_struct(&half).await.expect_err("half a request");
-    assert!(rejected.log.contains("/limits/0/bucket/burst"), "{}", rejected.log);
+    let rejected = gateway
+        .update_struct(&half)
+        .await
+        .expect_err("half a request");
+    assert!(
+        rejected.log.contains("/limits/0/bucket/burst"),
+        "{}",
+        rejected.log
+    );
 }
 
 /// Envoy's YAML reader converts whole numbers of more than 32 bits to strings.
@@ -126,18 +193,47 @@ pub(crate) async fn a_struct_has_whole_numbers_of_any_size(bed: &TestBed) {
         let limit = json!({ "name": "large", "per": [], "calendar": calendar(quota), "cost": 2_500_000_000_u64 });
         Policy::named("exact").with("/limits", json!([limit]))
     };
-    let gateway = bed.open_with(Setup::of(&large(json!(7_500_000_000_u64))).with_struct()).await;
-    let answer = gateway.client().send(Call::get("/v2/things").bearer(ALPHA[0])).await;
-    assert_eq!((answer.status, answer.number("x-ratelimit-limit")), (200, Some(7_500_000_000)));
+    let gateway = bed
+        .open_with(Setup::of(&large(json!(7_500_000_000_u64))).with_struct())
+        .await;
+    let answer = gateway
+        .client()
+        .send(Call::get("/v2/things").bearer(ALPHA[0]))
+        .await;
+    assert_eq!(
+        (answer.status, answer.number("x-ratelimit-limit")),
+        (200, Some(7_500_000_000))
+    );
     assert_eq!(answer.number("x-ratelimit-remaining"), Some(5_000_000_000));
     // Other values are reported as written.
     for (quota, expected) in [
-        (json!(-3_000_000_000_i64), "-3000000000 is not in 1..=999999999999999"),
-        (json!(9_007_199_254_740_993_u64), "9007199254740993 is not in 1..=999999999999999"),
-        (json!(2_500_000_000.5), "2500000000.5 is not a whole number in 1..=999999999999999"),
-        (json!("4_000_000_000"), "expected a number, found the string"),
+        (
+            json!(-3_000_000_000_i64),
+            "-3000000000 is not in 1..=999999999999999",
+        ),
+        (
+            json!(9_007_199_254_740_993_u64),
+            "9007199254740993 is not in 1..=999999999999999",
+        ),
+        (
+            json!(2_500_000_000.5),
+            "2500000000.5 is not a whole number in 1..=999999999999999",
+        ),
+        (
+            json!("4_000_000_000"),
+            "expected a number, found the string",
+        ),
     ] {
-        let rejected = gateway.update_struct(&large(quota)).await.expect_err(expected);
-        assert!(rejected.log.contains(&format!("/limits/0/calendar/quota: {expected}")), "{}", rejected.log);
+        let rejected = gateway
+            .update_struct(&large(quota))
+            .await
+            .expect_err(expected);
+        assert!(
+            rejected
+                .log
+                .contains(&format!("/limits/0/calendar/quota: {expected}")),
+            "{}",
+            rejected.log
+        );
     }
 }

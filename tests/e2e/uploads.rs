@@ -1,26 +1,35 @@
 //! The way of a body through a real Envoy: to its end, in slices, held and in a queue.
 
 use crate::harness::{
-    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, brotli, connection_manager, eventually,
-    gzip, upload, zstd,
+    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, brotli,
+    connection_manager, eventually, gzip, upload, zstd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 fn plugin(listeners: &mut Value) -> &mut Value {
-    let filters = connection_manager(listeners)["http_filters"].as_array_mut().expect("filters");
-    let wasm = filters.iter_mut().find(|filter| filter["name"] == "envoy.filters.http.wasm").expect("ours");
+    let filters = connection_manager(listeners)["http_filters"]
+        .as_array_mut()
+        .expect("filters");
+    let wasm = filters
+        .iter_mut()
+        .find(|filter| filter["name"] == "envoy.filters.http.wasm")
+        .expect("ours");
     &mut wasm["typed_config"]["config"]
 }
 
 fn allowing(policy: &Policy, allow: bool) -> Setup {
-    Setup::of(policy).edited(move |listeners, _| plugin(listeners)["allow_on_headers_stop_iteration"] = json!(allow))
+    Setup::of(policy).edited(move |listeners, _| {
+        plugin(listeners)["allow_on_headers_stop_iteration"] = json!(allow)
+    })
 }
 
 async fn send(gateway: &Gateway, call: Call, framing: Framing, body: Vec<u8>) -> u16 {
     let bytes = body.len() as u64;
-    upload(gateway.address, call, framing, bytes, body).await.map_or(0, |answer| answer.status)
+    upload(gateway.address, call, framing, bytes, body)
+        .await
+        .map_or(0, |answer| answer.status)
 }
 
 /// A way to send a body: its framing, whether its length is stated over HTTP/2, and how it ends.
@@ -62,12 +71,24 @@ impl Ending {
         let (framing, length, pieces) = match self {
             Self::Length => (Framing::Length, false, pieces),
             Self::Chunk => (Framing::Chunked, false, pieces),
-            Self::ChunkedTrailers => (Framing::Chunked, false, pieces.then_trailers("x-checksum", "7")),
+            Self::ChunkedTrailers => (
+                Framing::Chunked,
+                false,
+                pieces.then_trailers("x-checksum", "7"),
+            ),
             Self::EmptyFrame { length } => (Framing::Http2, length, pieces),
             Self::LastFrame { length } => (Framing::Http2, length, pieces.that_end_with_the_last()),
-            Self::Trailers { length } => (Framing::Http2, length, pieces.then_trailers("x-checksum", "7")),
+            Self::Trailers { length } => (
+                Framing::Http2,
+                length,
+                pieces.then_trailers("x-checksum", "7"),
+            ),
         };
-        let call = if length { call.header("content-length", &body.len().to_string()) } else { call };
+        let call = if length {
+            call.header("content-length", &body.len().to_string())
+        } else {
+            call
+        };
         upload(gateway.address, call, framing, body.len() as u64, pieces).await
     }
 }
@@ -92,36 +113,64 @@ pub(crate) async fn a_body_refused_at_its_end_is_not_served_and_is_charged(bed: 
             ("/json", "identity", b"{\"a\":[1,2]}".to_vec(), 2),
         ] {
             let setup = Setup::of(&Policy::measuring(limits.clone()).writing(writes));
-            let gateway = bed.open_with(if http2 { setup.with_http2() } else { setup }).await;
+            let gateway = bed
+                .open_with(if http2 { setup.with_http2() } else { setup })
+                .await;
             let call = Call::post(path).header("content-encoding", encoding);
             // It leaves a connection to the upstream that waits for the next request.
             assert_eq!(gateway.client().send(Call::get("/warm")).await.status, 200);
             body.truncate(body.len() - cut);
             for (ending, left) in Ending::ALL.into_iter().zip((0..writes).rev()) {
-                let answer = ending.send(&gateway, call.clone(), &body).await.expect("an answer");
+                let answer = ending
+                    .send(&gateway, call.clone(), &body)
+                    .await
+                    .expect("an answer");
                 let answered = (answer.status, answer.number("x-ratelimit-remaining"));
-                assert_eq!(answered, (400, Some(left)), "{path} {ending:?}: {}", answer.text());
+                assert_eq!(
+                    answered,
+                    (400, Some(left)),
+                    "{path} {ending:?}: {}",
+                    answer.text()
+                );
             }
             for ending in Ending::ALL {
-                let status = ending.send(&gateway, call.clone(), &body).await.map(|answer| answer.status);
+                let status = ending
+                    .send(&gateway, call.clone(), &body)
+                    .await
+                    .map(|answer| answer.status);
                 assert_eq!(status, Ok(429), "{path} {ending:?}");
             }
             let bodies = gateway.upstream.bodies(path);
-            assert!(bodies.iter().all(|body| !body.whole), "{path}: none arrives whole: {bodies:?}");
+            assert!(
+                bodies.iter().all(|body| !body.whole),
+                "{path}: none arrives whole: {bodies:?}"
+            );
         }
     }
     // The refusals do not depend on the ending: complete bodies arrive whole.
     let gateway = bed.open(&Policy::measuring(limits).writing(1_000)).await;
-    for (encoding, body) in [("gzip", gzip(&text)), ("br", brotli(&text, 22)), ("zstd", zstd(&text)), ("identity", zip)]
-    {
+    for (encoding, body) in [
+        ("gzip", gzip(&text)),
+        ("br", brotli(&text, 22)),
+        ("zstd", zstd(&text)),
+        ("identity", zip),
+    ] {
         for ending in Ending::ALL {
             let call = Call::post("/whole").header("content-encoding", encoding);
             let answer = ending.send(&gateway, call, &body).await.expect("an answer");
-            assert_eq!(answer.status, 200, "{encoding} {ending:?}: {}", answer.text());
+            assert_eq!(
+                answer.status,
+                200,
+                "{encoding} {ending:?}: {}",
+                answer.text()
+            );
         }
     }
     let bodies = gateway.upstream.bodies("/whole");
-    assert!(bodies.len() == 4 * Ending::ALL.len() && bodies.iter().all(|body| body.whole), "{bodies:?}");
+    assert!(
+        bodies.len() == 4 * Ending::ALL.len() && bodies.iter().all(|body| body.whole),
+        "{bodies:?}"
+    );
 }
 
 pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
@@ -134,7 +183,12 @@ pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
         let (address, body, bytes) = (gateway.address, body.clone(), body.len() as u64);
         let long = tokio::spawn(async move { upload(address, call, framing, bytes, body).await });
         eventually("the upload has begun", async || {
-            (gateway.admin.stat("http.gateway.downstream_rq_active").await > 0).then_some(())
+            (gateway
+                .admin
+                .stat("http.gateway.downstream_rq_active")
+                .await
+                > 0)
+            .then_some(())
         })
         .await;
         let mut others = JoinSet::new();
@@ -149,18 +203,37 @@ pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
     }
     let bodies = gateway.upstream.bodies("/long");
     assert!(
-        bodies.len() == 3 && bodies.iter().all(|arrived| arrived.whole && arrived.bytes == body.len() as u64),
+        bodies.len() == 3
+            && bodies
+                .iter()
+                .all(|arrived| arrived.whole && arrived.bytes == body.len() as u64),
         "{bodies:?}"
     );
     // Many at once: some end with trailers, some never end, and some are invalid.
     let mut all = JoinSet::new();
     for number in 0..24_usize {
-        let body = format!("[{}1]{}", "1,".repeat(500_000), if number % 4 == 3 { "]" } else { "" }).into_bytes();
-        let pieces = Pieces::of(body.chunks(100_000).map(Bytes::copy_from_slice).collect::<Vec<_>>());
-        let pieces = if number % 4 == 1 { pieces.then_trailers("x-checksum", "7") } else { pieces };
+        let body = format!(
+            "[{}1]{}",
+            "1,".repeat(500_000),
+            if number % 4 == 3 { "]" } else { "" }
+        )
+        .into_bytes();
+        let pieces = Pieces::of(
+            body.chunks(100_000)
+                .map(Bytes::copy_from_slice)
+                .collect::<Vec<_>>(),
+        );
+        let pieces = if number % 4 == 1 {
+            pieces.then_trailers("x-checksum", "7")
+        } else {
+            pieces
+        };
         let framing = [Framing::Chunked, Framing::Http2][number / 4 % 2];
         let address = gateway.address;
-        let sending = tokio::spawn(async move { upload(address, Call::post("/many"), framing, 0, pieces).await });
+        let sending =
+            tokio::spawn(
+                async move { upload(address, Call::post("/many"), framing, 0, pieces).await },
+            );
         if number % 4 == 2 {
             sending.abort();
         }
@@ -175,10 +248,21 @@ pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
         }
     }
     assert!(
-        gateway.upstream.bodies("/many").iter().filter(|body| body.whole).all(|body| body.bytes == 1_000_003),
+        gateway
+            .upstream
+            .bodies("/many")
+            .iter()
+            .filter(|body| body.whole)
+            .all(|body| body.bytes == 1_000_003),
         "none is longer or shorter"
     );
-    assert_eq!(gateway.admin.stat("wasm.sluicegate.vm_reload_success").await, 0);
+    assert_eq!(
+        gateway
+            .admin
+            .stat("wasm.sluicegate.vm_reload_success")
+            .await,
+        0
+    );
     assert_eq!(gateway.client().send(Call::get("/after")).await.status, 200);
 }
 
@@ -186,15 +270,27 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed)
     for allow in [false, true] {
         let policy = Policy::measuring(json!([{ "bytes": "1MB" }])).with(
             "/concurrency",
-            json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
+            json!([{ "name": "pool", "for": { "routes": ["POST \
+                                                          /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
         );
         let gateway = bed.open_with(allowing(&policy, allow)).await;
         let mut all = JoinSet::new();
         for framing in Framing::ALL {
             let call = Call::post("/work").header("x-answer-delay-ms", "300");
-            all.spawn(upload(gateway.address, call, framing, 9_000, vec![b'x'; 9_000]));
+            all.spawn(upload(
+                gateway.address,
+                call,
+                framing,
+                9_000,
+                vec![b'x'; 9_000],
+            ));
         }
-        assert!(all.join_all().await.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)));
+        assert!(
+            all.join_all()
+                .await
+                .iter()
+                .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200))
+        );
         assert_eq!(gateway.upstream.most_in_flight("/work"), 1, "{allow}");
     }
 }
@@ -202,40 +298,76 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed)
 pub(crate) async fn a_held_body_is_read_before_the_queue(bed: &TestBed) {
     let policy = Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
         "/concurrency",
-        json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
+        json!([{ "name": "pool", "for": { "routes": ["POST \
+                                                      /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
     );
     let gateway = bed.open(&policy).await;
     // A request whose body does not end takes no slot.
     let address = gateway.address;
     let silent = Pieces::from(b"[1,".to_vec()).then_silence();
-    let waiting = tokio::spawn(async move { upload(address, Call::post("/work"), Framing::Chunked, 0, silent).await });
+    let waiting = tokio::spawn(async move {
+        upload(address, Call::post("/work"), Framing::Chunked, 0, silent).await
+    });
     let mut all = JoinSet::new();
     for framing in Framing::ALL {
         for trailers in [false, true] {
             let body = format!("[{}1]", "1,".repeat(100_000)).into_bytes();
             let bytes = body.len() as u64;
             let pieces = Pieces::from(body);
-            let pieces =
-                if trailers && framing != Framing::Length { pieces.then_trailers("x-checksum", "7") } else { pieces };
+            let pieces = if trailers && framing != Framing::Length {
+                pieces.then_trailers("x-checksum", "7")
+            } else {
+                pieces
+            };
             let call = Call::post("/work").header("x-answer-delay-ms", "100");
             all.spawn(upload(gateway.address, call, framing, bytes, pieces));
         }
     }
     let answers = all.join_all().await;
-    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)), "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)),
+        "{answers:?}"
+    );
     assert_eq!(gateway.upstream.most_in_flight("/work"), 1);
     let bodies = gateway.upstream.bodies("/work");
-    assert!(bodies.len() == 6 && bodies.iter().all(|body| body.whole && body.bytes == 200_003), "{bodies:?}");
-    assert_eq!(send(&gateway, Call::post("/work"), Framing::Chunked, b"[1".to_vec()).await, 400);
+    assert!(
+        bodies.len() == 6
+            && bodies
+                .iter()
+                .all(|body| body.whole && body.bytes == 200_003),
+        "{bodies:?}"
+    );
+    assert_eq!(
+        send(
+            &gateway,
+            Call::post("/work"),
+            Framing::Chunked,
+            b"[1".to_vec()
+        )
+        .await,
+        400
+    );
     waiting.abort();
 }
 
 pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(bed: &TestBed) {
-    let policy =
-        Policy::measuring(json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).writing(5);
+    let policy = Policy::measuring(
+        json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]),
+    )
+    .writing(5);
     let gateway = bed.open_with(allowing(&policy, false)).await;
     for framing in Framing::ALL {
-        let answer = upload(gateway.address, Call::post("/a"), framing, 2, b"{}".to_vec()).await.expect("an answer");
+        let answer = upload(
+            gateway.address,
+            Call::post("/a"),
+            framing,
+            2,
+            b"{}".to_vec(),
+        )
+        .await
+        .expect("an answer");
         assert_eq!(
             (answer.status, answer.header("x-ratelimit-remaining")),
             (503, Some("5")),
@@ -243,31 +375,62 @@ pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(bed: &Test
         );
     }
     assert_eq!(gateway.upstream.count("/a"), 0);
-    assert!(gateway.log().contains("sluicegate_payload_refused:held:stop_iteration"));
+    assert!(
+        gateway
+            .log()
+            .contains("sluicegate_payload_refused:held:stop_iteration")
+    );
     assert_eq!(
-        gateway.log().matches("allow_on_headers_stop_iteration: true").count().min(2),
-        gateway.log().matches("allow_on_headers_stop_iteration: true").count(),
+        gateway
+            .log()
+            .matches("allow_on_headers_stop_iteration: true")
+            .count()
+            .min(2),
+        gateway
+            .log()
+            .matches("allow_on_headers_stop_iteration: true")
+            .count(),
         "once for each worker"
     );
-    assert_eq!(gateway.admin.metric("sluicegate_faults_total", &[("fault", "stop_iteration")]).await, 3);
+    assert_eq!(
+        gateway
+            .admin
+            .metric("sluicegate_faults_total", &[("fault", "stop_iteration")])
+            .await,
+        3
+    );
     // With the setting, a client may be as slow as it likes.
     let gateway = bed.open(&policy).await;
     let slow = Pieces::from(b"{".to_vec()).then_silence();
     let address = gateway.address;
-    let waiting = tokio::spawn(async move { upload(address, Call::post("/slow"), Framing::Chunked, 0, slow).await });
-    assert_eq!(send(&gateway, Call::post("/b"), Framing::Length, b"{}".to_vec()).await, 200);
+    let waiting = tokio::spawn(async move {
+        upload(address, Call::post("/slow"), Framing::Chunked, 0, slow).await
+    });
+    assert_eq!(
+        send(&gateway, Call::post("/b"), Framing::Length, b"{}".to_vec()).await,
+        200
+    );
     assert!(!waiting.is_finished());
     waiting.abort();
 }
 
 pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(bed: &TestBed) {
     let gateway = bed
-        .open(&Policy::measuring(json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }])))
+        .open(&Policy::measuring(
+            json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }]),
+        ))
         .await;
     for framing in Framing::ALL {
         for (bytes, status) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
             let body = format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
-            let answer = upload(gateway.address, Call::post("/a"), framing, bytes as u64, body).await;
+            let answer = upload(
+                gateway.address,
+                Call::post("/a"),
+                framing,
+                bytes as u64,
+                body,
+            )
+            .await;
             // Over HTTP/1.1, a client that continues to send may find the connection closed.
             let Ok(answer) = answer else {
                 assert_eq!(status, 413, "{framing:?}");

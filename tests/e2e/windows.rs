@@ -6,7 +6,8 @@ use super::outages::ended;
 use super::promises::{away_from_the_turn, window_end_in};
 use super::{ALPHA, BETA, SECOND, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
-    Call, Client, Crowd, Load, Policy, Setup, Signal, TestBed, connection_manager, eventually, now, required,
+    Call, Client, Crowd, Load, Policy, Setup, Signal, TestBed, connection_manager, eventually, now,
+    required,
 };
 use chrono_tz::Tz;
 use serde_json::{Value, json};
@@ -66,21 +67,46 @@ pub(crate) async fn two_thousand_clients_get_the_quota_and_no_more(bed: &TestBed
     let policy = policy.with(&format!("/limits/{wide}/for/routes/-"), json!("/wide/**"));
     let gateway = bed.open(&policy).await;
     let crowd = Crowd::of(2_000, &gateway);
-    let rounds = [("/rolling/x", 700), ("/calendar/x", 700), ("/small/x", 30), ("/bucket/x", 700), ("/both/x", 500)];
+    let rounds = [
+        ("/rolling/x", 700),
+        ("/calendar/x", 700),
+        ("/small/x", 30),
+        ("/bucket/x", 700),
+        ("/both/x", 500),
+    ];
     for (path, quota) in rounds {
         let answers = crowd.send(1, |index| of(path, ALPHA[index % 2])).await;
-        let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+        let count = |status| {
+            answers
+                .iter()
+                .filter(|answer| answer.status == status)
+                .count()
+        };
         assert_eq!((count(200), count(429)), (quota, 2_000 - quota), "{path}");
-        assert_eq!(gateway.upstream.count(path), quota, "{path}: every admitted request arrived, and no other");
+        assert_eq!(
+            gateway.upstream.count(path),
+            quota,
+            "{path}: every admitted request arrived, and no other"
+        );
         // No two of them got the same number, or a wrong one.
-        let mut left: Vec<u64> = answers.iter().filter(|a| a.status == 200).map(|a| limit_and_left(a).1).collect();
+        let mut left: Vec<u64> = answers
+            .iter()
+            .filter(|a| a.status == 200)
+            .map(|a| limit_and_left(a).1)
+            .collect();
         left.sort_unstable();
         assert!(left.into_iter().eq(0..quota as u64), "{path}");
     }
     let (rest, _) = spend(&gateway.client(), &of("/wide/x", ALPHA[0])).await;
-    assert_eq!(rest, 200, "requests refused by the narrow limit were not charged to the wide one");
+    assert_eq!(
+        rest, 200,
+        "requests refused by the narrow limit were not charged to the wide one"
+    );
     let mut connections = 0;
-    for worker in ["worker_0.downstream_cx_total", "worker_1.downstream_cx_total"] {
+    for worker in [
+        "worker_0.downstream_cx_total",
+        "worker_1.downstream_cx_total",
+    ] {
         let own = gateway.admin.stat(worker).await;
         assert!(own > 100, "{worker}: {own}");
         connections += own;
@@ -90,7 +116,11 @@ pub(crate) async fn two_thousand_clients_get_the_quota_and_no_more(bed: &TestBed
 }
 
 pub(crate) async fn an_update_under_load_keeps_the_counts(bed: &TestBed) {
-    let kinds = [("rolling", rolling as fn(u64) -> Value), ("calendar", calendar), ("bucket", bucket)];
+    let kinds = [
+        ("rolling", rolling as fn(u64) -> Value),
+        ("calendar", calendar),
+        ("bucket", bucket),
+    ];
     let calls = |key: &str| kinds.map(|(name, _)| of(&format!("/{name}/x"), key));
     let policy = |quota: u64| limits(&kinds.map(|(name, rule)| (name, on(name, rule(quota)))));
     let gateway = bed.open(&policy(300)).await;
@@ -109,9 +139,16 @@ pub(crate) async fn an_update_under_load_keeps_the_counts(bed: &TestBed) {
     load.stop().await;
     for (call, (name, _)) in calls(ALPHA[0]).iter().zip(kinds) {
         let refusal = gateway.client().send(call.clone()).await;
-        assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (400, 0)), "{name}");
+        assert_eq!(
+            (refusal.status, limit_and_left(&refusal)),
+            (429, (400, 0)),
+            "{name}"
+        );
         let arrived = gateway.upstream.count(&format!("/{name}/"));
-        assert_eq!(arrived, 500, "{name}: the largest quota, over all three policies");
+        assert_eq!(
+            arrived, 500,
+            "{name}: the largest quota, over all three policies"
+        );
     }
     // Another organization is not affected.
     for call in calls(BETA) {
@@ -132,14 +169,30 @@ pub(crate) async fn a_refusal_by_one_limit_charges_no_other(bed: &TestBed) {
     let mut gateway = bed.open(&policy).await;
     for _ in 0..2 {
         let client = gateway.client();
-        for (path, left) in [("/narrow-bucket/x", 7), ("/narrow-rolling/x", 4), ("/narrow-calendar/x", 1)] {
+        for (path, left) in [
+            ("/narrow-bucket/x", 7),
+            ("/narrow-rolling/x", 4),
+            ("/narrow-calendar/x", 1),
+        ] {
             let (admitted, refusal) = until_refused(&client, &of(path, ALPHA[0])).await;
-            assert_eq!((admitted.len(), limit_and_left(&refusal)), (3, (3, 0)), "{path}");
+            assert_eq!(
+                (admitted.len(), limit_and_left(&refusal)),
+                (3, (3, 0)),
+                "{path}"
+            );
             assert_eq!(client.statuses(&of(path, ALPHA[1]), 20).await, [429; 20]);
-            assert_eq!(limit_and_left(&client.send(of(path, BETA)).await).1, 2, "{path}: {left} are left to alpha");
+            assert_eq!(
+                limit_and_left(&client.send(of(path, BETA)).await).1,
+                2,
+                "{path}: {left} are left to alpha"
+            );
         }
         let (rest, refusal) = until_refused(&client, &of("/x", ALPHA[0])).await;
-        assert_eq!((rest.len(), limit_and_left(&refusal)), (1, (10, 0)), "each of the wide ones was charged for nine");
+        assert_eq!(
+            (rest.len(), limit_and_left(&refusal)),
+            (1, (10, 0)),
+            "each of the wide ones was charged for nine"
+        );
         // A killed proxy starts with empty counters.
         gateway.signal(Signal::Kill);
         ended(&mut gateway).await;
@@ -152,34 +205,62 @@ pub(crate) async fn a_failed_request_is_refunded_in_every_kind_of_window(bed: &T
         rule["charge"] = json!("success");
         rule
     };
-    let kinds = [("exact", rolling(6)), ("coarse", rolling(60)), ("calendar", calendar(6)), ("bucket", bucket(6))];
-    let gateway = bed.open(&limits(&kinds.map(|(name, rule)| (name, on(name, success(rule)))))).await;
+    let kinds = [
+        ("exact", rolling(6)),
+        ("coarse", rolling(60)),
+        ("calendar", calendar(6)),
+        ("bucket", bucket(6)),
+    ];
+    let gateway = bed
+        .open(&limits(
+            &kinds.map(|(name, rule)| (name, on(name, success(rule)))),
+        ))
+        .await;
     let client = gateway.client();
     for (name, quota) in [("exact", 6), ("coarse", 60), ("calendar", 6), ("bucket", 6)] {
         let call = of(&format!("/{name}/x"), ALPHA[0]);
         exactly(&client, &call, 2).await;
-        assert_eq!(client.statuses(&call.clone().answered(503), 70).await, [503; 70], "{name}");
+        assert_eq!(
+            client.statuses(&call.clone().answered(503), 70).await,
+            [503; 70],
+            "{name}"
+        );
         eventually("they are refunded", async || {
-            (gateway.admin.metric("sluicegate_refunds_total", &[("limit", name)]).await == 70).then_some(())
+            (gateway
+                .admin
+                .metric("sluicegate_refunds_total", &[("limit", name)])
+                .await
+                == 70)
+                .then_some(())
         })
         .await;
         assert_eq!(spend(&client, &call).await.0, quota - 2, "{name}");
     }
 }
 
-pub(crate) async fn a_token_that_is_also_an_api_key_is_counted_by_how_it_is_presented(bed: &TestBed) {
+pub(crate) async fn a_token_that_is_also_an_api_key_is_counted_by_how_it_is_presented(
+    bed: &TestBed,
+) {
     let by = |credential: &str, quota: u64| {
         let mut limit = rolling(quota);
         (limit["per"], limit["absent"]) = (json!([credential]), json!("skip"));
         limit
     };
-    let gateway = bed.open(&limits(&[("by-token", by("token", 2)), ("by-key", by("api_key", 3))])).await;
+    let gateway = bed
+        .open(&limits(&[
+            ("by-token", by("token", 2)),
+            ("by-key", by("api_key", 3)),
+        ]))
+        .await;
     let client = gateway.client();
     for _ in 0..2 {
         let (as_key, _) = spend(&client, &of("/x", ALPHA[0])).await;
         let (as_token, _) = spend(&client, &Call::get("/x").bearer(ALPHA[0])).await;
         let (other, _) = spend(&client, &Call::get("/x").bearer(ALPHA[1])).await;
-        assert!([(3, 2, 2), (0, 0, 0)].contains(&(as_key, as_token, other)), "{as_key}, {as_token}, {other}");
+        assert!(
+            [(3, 2, 2), (0, 0, 0)].contains(&(as_key, as_token, other)),
+            "{as_key}, {as_token}, {other}"
+        );
     }
     assert_eq!(gateway.upstream.count("/x"), 7);
     // With both at once it is one caller, charged in both places.
@@ -202,14 +283,30 @@ pub(crate) async fn a_client_of_ipv6_has_one_window_in_all_of_its_network(bed: &
     let gateway = bed.open_with(trusting).await;
     let client = gateway.client();
     for path in ["/rolling", "/calendar"] {
-        let addresses = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:DB8:0:1:0:0:0:3", "2001:db8:0:1::1"];
+        let addresses = [
+            "2001:db8:0:1::1",
+            "2001:db8:0:1:ffff::2",
+            "2001:DB8:0:1:0:0:0:3",
+            "2001:db8:0:1::1",
+        ];
         let mut statuses = Vec::new();
         for address in addresses {
-            statuses.push(client.send(Call::get(path).header("x-forwarded-for", address)).await.status);
+            statuses.push(
+                client
+                    .send(Call::get(path).header("x-forwarded-for", address))
+                    .await
+                    .status,
+            );
         }
         assert_eq!(statuses, [200, 200, 200, 429], "{path}");
-        for (address, status) in [("2001:db8:0:2::1", 200), ("192.0.2.1", 200), ("203.0.113.1, 2001:db8:0:1::9", 429)] {
-            let answer = client.send(Call::get(path).header("x-forwarded-for", address)).await;
+        for (address, status) in [
+            ("2001:db8:0:2::1", 200),
+            ("192.0.2.1", 200),
+            ("203.0.113.1, 2001:db8:0:1::9", 429),
+        ] {
+            let answer = client
+                .send(Call::get(path).header("x-forwarded-for", address))
+                .await;
             assert_eq!(answer.status, status, "{path}: {address}");
         }
     }
@@ -226,13 +323,19 @@ pub(crate) async fn calendar_windows_end_as_their_zone_requires(bed: &TestBed) {
         Tz::Australia__Lord_Howe,
     ];
     let windows = ["1h", "1d", "1w", "1mo", "3mo", "12mo"];
-    let all: Vec<(Tz, &str)> = ZONES.into_iter().flat_map(|zone| windows.map(|window| (zone, window))).collect();
+    let all: Vec<(Tz, &str)> = ZONES
+        .into_iter()
+        .flat_map(|zone| windows.map(|window| (zone, window)))
+        .collect();
     let named = all.iter().enumerate().map(|(number, (zone, window))| {
         let rule = json!({ "calendar": { "quota": 1, "window": window, "zone": zone.name() } });
         (format!("limit-{number}"), on(&number.to_string(), rule))
     });
     let named: Vec<(String, Value)> = named.collect();
-    let named: Vec<(&str, Value)> = named.iter().map(|(name, limit)| (&**name, limit.clone())).collect();
+    let named: Vec<(&str, Value)> = named
+        .iter()
+        .map(|(name, limit)| (&**name, limit.clone()))
+        .collect();
     let gateway = bed.open(&limits(&named)).await;
     let client = gateway.client();
     away_from_the_turn(Duration::from_secs(1_800), SECOND * 5).await;
@@ -242,9 +345,18 @@ pub(crate) async fn calendar_windows_end_as_their_zone_requires(bed: &TestBed) {
         let refusal = client.send(call).await;
         let end = window_end_in(refusal.sent, zone, window);
         let reset = Duration::from_secs(refusal.number("x-ratelimit-reset").expect("a reset"));
-        assert_eq!((refusal.status, refusal.number("retry-after")), (429, Some(reset.as_secs())));
-        assert!(refusal.received + reset >= end, "{window} in {zone}: {reset:?} is too early for {end:?}");
-        assert!(refusal.sent + reset < end + SECOND, "{window} in {zone}: {reset:?} is too late for {end:?}");
+        assert_eq!(
+            (refusal.status, refusal.number("retry-after")),
+            (429, Some(reset.as_secs()))
+        );
+        assert!(
+            refusal.received + reset >= end,
+            "{window} in {zone}: {reset:?} is too early for {end:?}"
+        );
+        assert!(
+            refusal.sent + reset < end + SECOND,
+            "{window} in {zone}: {reset:?} is too late for {end:?}"
+        );
     }
 }
 
@@ -252,8 +364,9 @@ pub(crate) async fn a_flood_of_keys_stays_within_the_memory_that_check_prints(be
     const KEYS: usize = 20_000;
     // Each request makes a record under each of eight limits, of the largest kind.
     let per_key = |number: usize| json!({ "name": format!("limit-{number}"), "per": ["api_key"], "rolling": { "quota": 32, "window": "1h" } });
-    let policy =
-        Policy::named("flood").with("/limits", (0..8).map(per_key).collect()).with("/store/keys_max", json!(KEYS));
+    let policy = Policy::named("flood")
+        .with("/limits", (0..8).map(per_key).collect())
+        .with("/store/keys_max", json!(KEYS));
     let stated = stated_memory(&policy);
     let gateway = bed.open_with(Setup::of(&policy).within(400 << 20)).await;
     let crowd: Vec<Client> = (0..8).map(|_| Client::http2(gateway.address)).collect();
@@ -263,7 +376,8 @@ pub(crate) async fn a_flood_of_keys_stays_within_the_memory_that_check_prints(be
             let client = client.clone();
             clients.spawn(async move {
                 for key in 0..keys {
-                    let call = Call::get("/").header("x-api-key", &format!("{round}-{number}-{key}"));
+                    let call =
+                        Call::get("/").header("x-api-key", &format!("{round}-{number}-{key}"));
                     exactly(&client, &call, each).await;
                 }
             });
@@ -278,8 +392,14 @@ pub(crate) async fn a_flood_of_keys_stays_within_the_memory_that_check_prints(be
     let grown = gateway.memory_bytes().saturating_sub(before);
     // In addition to the counters, the proxy needs memory for its connections and the filter's
     // work.
-    assert!(grown < stated + (12 << 20), "grown by {grown} bytes; check says {stated}");
-    let evicted = gateway.admin.metric("sluicegate_records_evicted_total", &[]).await;
+    assert!(
+        grown < stated + (12 << 20),
+        "grown by {grown} bytes; check says {stated}"
+    );
+    let evicted = gateway
+        .admin
+        .metric("sluicegate_records_evicted_total", &[])
+        .await;
     assert!(evicted > 20_000, "only {evicted} were evicted, and counted");
     let faults = gateway.admin.metric("sluicegate_faults_total", &[]).await;
     assert_eq!(faults, 0);
@@ -293,8 +413,18 @@ fn stated_memory(policy: &Policy) -> u64 {
     let mut check = Command::new(required("SLUICEGATE"));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), policy.text()).expect("a file can be written");
-    let output = check.arg("check").arg(file.path()).output().expect("check runs");
+    let output = check
+        .arg("check")
+        .arg(file.path())
+        .output()
+        .expect("check runs");
     let output = String::from_utf8(output.stdout).expect("text");
-    let kilobytes = output.trim_end().rsplit_once("at most ").and_then(|(_, rest)| rest.strip_suffix(" KB"));
-    kilobytes.and_then(|number| number.parse::<u64>().ok()).unwrap_or_else(|| panic!("{output}")) * 1_000
+    let kilobytes = output
+        .trim_end()
+        .rsplit_once("at most ")
+        .and_then(|(_, rest)| rest.strip_suffix(" KB"));
+    kilobytes
+        .and_then(|number| number.parse::<u64>().ok())
+        .unwrap_or_else(|| panic!("{output}"))
+        * 1_000
 }

@@ -8,7 +8,8 @@ const POLICY: &str = "version: 1
 name: given
 callers:
   credentials: [{ name: session, metadata: [filter, session] }, { name: key, header: x-key }]
-  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }]
+  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: \
+  acme }]
   attributes:
     region: [{ node_metadata: [shop, region] }]
     shard: [{ route_metadata: [shop, shard] }]
@@ -18,19 +19,33 @@ callers:
     user: [{ query: user }, { metadata: [filter, user] }]
   absent: anonymous
 limits:
-  - { name: late, for: { region: eu }, per: [address], rolling: { quota: 5, window: 1d }, cost: { response_header: x-cost } }
-  - { name: paid, for: { region: eu }, per: [org], bucket: { burst: 5, refill: 1/h }, charge: success }
-  - { name: both, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: { response_header: x-cost }, charge: success }
-  - { name: lines, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: { lines: request } }
-  - { name: skips, for: { routes: [/never/**] }, per: [shard], absent: skip, bucket: { burst: 1, refill: 1/h } }
+  - { name: late, for: { region: eu }, per: [address], rolling: { quota: 5, window: 1d }, cost: { \
+  response_header: x-cost } }
+  - { name: paid, for: { region: eu }, per: [org], bucket: { burst: 5, refill: 1/h }, charge: \
+  success }
+  - { name: both, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: { \
+  response_header: x-cost }, charge: success }
+  - { name: lines, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: { lines: \
+  request } }
+  - { name: skips, for: { routes: [/never/**] }, per: [shard], absent: skip, bucket: { burst: 1, \
+  refill: 1/h } }
 ";
 const EU: [&str; 2] = ["--node-metadata", r#"{"shop":{"region":"eu"}}"#];
 
 /// `option: names` of each missing argument.
 fn not_given(explanation: &Value) -> Vec<String> {
     let all = explanation["not_given"].as_array().unwrap().iter();
-    let names = |it: &Value| it["names"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(",");
-    all.map(|it| format!("{}: {}", text(&it["option"]), names(it))).collect()
+    let names = |it: &Value| {
+        it["names"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    all.map(|it| format!("{}: {}", text(&it["option"]), names(it)))
+        .collect()
 }
 
 #[test]
@@ -48,22 +63,33 @@ fn missing_arguments_are_listed() {
         ]
     );
     let said = text_form(&["-", "--path", "/?user=u"], POLICY);
-    assert!(said.contains("\nnot given    the policy reads it, and it may change this explanation\n"), "{said}");
-    assert!(said.contains("\n  --node-metadata         for region\n"), "{said}");
+    assert!(
+        said.contains("\nnot given    the policy reads it, and it may change this explanation\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("\n  --node-metadata         for region\n"),
+        "{said}"
+    );
     assert!(
         said.contains(
-            "late: does not apply: it is for region eu, and the caller has none (not given: --node-metadata)\n"
+            "late: does not apply: it is for region eu, and the caller has none (not given: \
+             --node-metadata)\n"
         ),
         "{said}"
     );
-    assert!(said.contains("\ndecision     admitted: no limit applies to what was given\n"), "{said}");
+    assert!(
+        said.contains("\ndecision     admitted: no limit applies to what was given\n"),
+        "{said}"
+    );
     let shared = text_form(&["-", "--path", "/", "--node-metadata", EU[1]], POLICY);
     let line = "\n    counts   address absent (not given: --address), with all who have none\n";
     assert!(shared.contains(line), "{shared}");
     let never = text_form(&["-", "--path", "/never/x"], POLICY);
     assert!(
         never.contains(
-            "skips: does not apply: the caller has no shard (not given: --route-metadata), and it says absent: skip\n"
+            "skips: does not apply: the caller has no shard (not given: --route-metadata), and it \
+             says absent: skip\n"
         ),
         "{never}"
     );
@@ -84,45 +110,128 @@ fn missing_arguments_are_listed() {
     assert_eq!(not_given(&all), Vec::<String>::new());
     let free = text_form(
         &["-", "--path", "/"],
-        "version: 1\nname: free\nlimits: [{ name: all, for: { routes: [/x] }, per: [], bucket: { burst: 1, refill: 1/h } }]\n",
+        "version: 1\nname: free\nlimits: [{ name: all, for: { routes: [/x] }, per: [], bucket: { \
+         burst: 1, refill: 1/h } }]\n",
     );
-    assert!(free.contains("\ndecision     admitted: no limit applies\n") && !free.contains("not given"), "{free}");
+    assert!(
+        free.contains("\ndecision     admitted: no limit applies\n") && !free.contains("not given"),
+        "{free}"
+    );
     // Missing metadata may be the reason for a 401.
-    let refused = explanation(&["-", "--path", "/"], &POLICY.replace("absent: anonymous", "absent: refuse"));
-    assert!(not_given(&refused).contains(&"--metadata: session,user".to_owned()), "{refused:#}");
+    let refused = explanation(
+        &["-", "--path", "/"],
+        &POLICY.replace("absent: anonymous", "absent: refuse"),
+    );
+    assert!(
+        not_given(&refused).contains(&"--metadata: session,user".to_owned()),
+        "{refused:#}"
+    );
 }
 
 #[test]
 fn a_response_determines_the_cost_of_a_request() {
-    let call = |rest: &[&str]| explanation(&[&["-", "-X", "POST", "--path", "/"], &EU[..], rest].concat(), POLICY);
+    let call = |rest: &[&str]| {
+        explanation(
+            &[&["-", "-X", "POST", "--path", "/"], &EU[..], rest].concat(),
+            POLICY,
+        )
+    };
     let costs = |explanation: &Value, name: &str| {
         let limit = limit(explanation, name);
-        (limit["cost"].clone(), limit["remaining"].clone(), limit["overage"].clone(), limit["refunded"].clone())
+        (
+            limit["cost"].clone(),
+            limit["remaining"].clone(),
+            limit["overage"].clone(),
+            limit["refunded"].clone(),
+        )
     };
     let none = json!(null);
     let unknown = call(&[]);
-    assert_eq!(costs(&unknown, "late"), (none.clone(), json!(4), json!(0), json!(false)));
+    assert_eq!(
+        costs(&unknown, "late"),
+        (none.clone(), json!(4), json!(0), json!(false))
+    );
     assert_eq!(unknown["response"]["status"], none);
     let three = call(&["--response-header", "X-Cost: 3"]);
-    assert_eq!(costs(&three, "late"), (json!(3), json!(2), json!(0), json!(false)));
-    assert_eq!(costs(&three, "lines"), (none, json!(8), json!(0), json!(false)));
+    assert_eq!(
+        costs(&three, "late"),
+        (json!(3), json!(2), json!(0), json!(false))
+    );
+    assert_eq!(
+        costs(&three, "lines"),
+        (none, json!(8), json!(0), json!(false))
+    );
     let over = call(&["--response-header", "x-cost: 3", "--repeat", "2"]);
-    assert_eq!(costs(&over, "late"), (json!(3), json!(0), json!(1), json!(false)), "the response may force_charge");
+    assert_eq!(
+        costs(&over, "late"),
+        (json!(3), json!(0), json!(1), json!(false)),
+        "the response may force_charge"
+    );
     let third = call(&["--response-header", "x-cost: 3", "--repeat", "3"]);
-    assert_eq!((text(&third["decision"]), text(&third["limit"])), ("refused", "late"));
+    assert_eq!(
+        (text(&third["decision"]), text(&third["limit"])),
+        ("refused", "late")
+    );
     for (header, cost) in [("x-other: 3", 1), ("x-cost: many", 1), ("x-cost: 0", 0)] {
-        assert_eq!(limit(&call(&["--response-header", header]), "late")["cost"], cost, "{header}");
+        assert_eq!(
+            limit(&call(&["--response-header", header]), "late")["cost"],
+            cost,
+            "{header}"
+        );
     }
 
-    let failed = call(&["--status", "404", "--response-header", "x-cost: 3", "--repeat", "9"]);
-    assert_eq!((text(&failed["decision"]), text(&failed["limit"])), ("refused", "late"), "always charged");
-    let failed = call(&["--status", "404", "--response-header", "x-cost: 0", "--repeat", "9"]);
-    assert_eq!(costs(&failed, "paid"), (json!(1), json!(5), json!(0), json!(true)));
-    assert_eq!(costs(&failed, "both"), (json!(0), json!(9), json!(0), json!(true)));
-    assert_eq!((&failed["response"]["status"], field(&failed, "x-ratelimit-remaining")), (&json!(404), "0"));
-    let fine = call(&["--status", "204", "--response-header", "x-cost: 2", "--repeat", "2"]);
-    assert_eq!(costs(&fine, "paid"), (json!(1), json!(3), json!(0), json!(false)));
-    assert_eq!(costs(&fine, "both"), (json!(2), json!(5), json!(0), json!(false)));
+    let failed = call(&[
+        "--status",
+        "404",
+        "--response-header",
+        "x-cost: 3",
+        "--repeat",
+        "9",
+    ]);
+    assert_eq!(
+        (text(&failed["decision"]), text(&failed["limit"])),
+        ("refused", "late"),
+        "always charged"
+    );
+    let failed = call(&[
+        "--status",
+        "404",
+        "--response-header",
+        "x-cost: 0",
+        "--repeat",
+        "9",
+    ]);
+    assert_eq!(
+        costs(&failed, "paid"),
+        (json!(1), json!(5), json!(0), json!(true))
+    );
+    assert_eq!(
+        costs(&failed, "both"),
+        (json!(0), json!(9), json!(0), json!(true))
+    );
+    assert_eq!(
+        (
+            &failed["response"]["status"],
+            field(&failed, "x-ratelimit-remaining")
+        ),
+        (&json!(404), "0")
+    );
+    let fine = call(&[
+        "--status",
+        "204",
+        "--response-header",
+        "x-cost: 2",
+        "--repeat",
+        "2",
+    ]);
+    assert_eq!(
+        costs(&fine, "paid"),
+        (json!(1), json!(3), json!(0), json!(false))
+    );
+    assert_eq!(
+        costs(&fine, "both"),
+        (json!(2), json!(5), json!(0), json!(false))
+    );
     // The gRPC status decides whether a gRPC call fails.
     let grpc = [
         "-H",
@@ -132,36 +241,81 @@ fn a_response_determines_the_cost_of_a_request() {
         "--response-header",
         "x-cost: 1",
     ];
-    assert_eq!(costs(&call(&grpc), "paid"), (json!(1), json!(5), json!(0), json!(true)));
-    assert_eq!(costs(&call(&grpc[2..]), "paid"), (json!(1), json!(4), json!(0), json!(false)), "no gRPC call");
+    assert_eq!(
+        costs(&call(&grpc), "paid"),
+        (json!(1), json!(5), json!(0), json!(true))
+    );
+    assert_eq!(
+        costs(&call(&grpc[2..]), "paid"),
+        (json!(1), json!(4), json!(0), json!(false)),
+        "no gRPC call"
+    );
 
-    let said = text_form(&[&["-", "-X", "POST", "--path", "/", "--status", "500"], &EU[..]].concat(), POLICY);
-    assert!(said.contains("\n    cost     1; refunded: the response is a failure\n"), "{said}");
+    let said = text_form(
+        &[
+            &["-", "-X", "POST", "--path", "/", "--status", "500"],
+            &EU[..],
+        ]
+        .concat(),
+        POLICY,
+    );
+    assert!(
+        said.contains("\n    cost     1; refunded: the response is a failure\n"),
+        "{said}"
+    );
     assert!(
         said.contains(
-            "\n    cost     known only with the body (the lines of the body), which is not explained; taken as 1 here\n"
+            "\n    cost     known only with the body (the lines of the body), which is not \
+             explained; taken as 1 here\n"
         ),
         "{said}"
     );
-    assert!(said.contains("\nresponse     500, the upstream's, with\n"), "{said}");
+    assert!(
+        said.contains("\nresponse     500, the upstream's, with\n"),
+        "{said}"
+    );
     for wrong in [
         &["--status", "99"][..],
         &["--status", "ok"],
         &["--response-header", "x-cost"],
         &["--response-header", ":status: 200"],
     ] {
-        assert_eq!(run(&[&["-", "--path", "/"], wrong].concat(), POLICY).0, 2, "{wrong:?}");
+        assert_eq!(
+            run(&[&["-", "--path", "/"], wrong].concat(), POLICY).0,
+            2,
+            "{wrong:?}"
+        );
     }
 }
 
 #[test]
 fn a_401_shows_the_attributes_that_are_known() {
-    let pair = ["-H", "dd-api-key: demo-api-acme-1", "-H", "dd-application-key: demo-app-carol"];
-    let refused = preset("datadog", &[&["--path", "/api/v1/monitor"], &pair[..]].concat());
+    let pair = [
+        "-H",
+        "dd-api-key: demo-api-acme-1",
+        "-H",
+        "dd-application-key: demo-app-carol",
+    ];
+    let refused = preset(
+        "datadog",
+        &[&["--path", "/api/v1/monitor"], &pair[..]].concat(),
+    );
     let callers = &refused["callers"];
-    assert_eq!((text(&callers["refused"]["reason"]), text(&callers["refused_by"])), ("conflicting", "org"));
-    assert_eq!((attribute(&refused, "org"), attribute(&refused, "user")), ("-", "carol"));
-    assert_eq!(attribute(&refused, "api_key"), "81918d874881704734488be9dd2ecb20");
+    assert_eq!(
+        (
+            text(&callers["refused"]["reason"]),
+            text(&callers["refused_by"])
+        ),
+        ("conflicting", "org")
+    );
+    assert_eq!(
+        (attribute(&refused, "org"), attribute(&refused, "user")),
+        ("-", "carol")
+    );
+    assert_eq!(
+        attribute(&refused, "api_key"),
+        "81918d874881704734488be9dd2ecb20"
+    );
     assert_eq!(decisions(&refused), Vec::<String>::new());
     let absent = preset("dash0", &["--path", "/"]);
     assert_eq!(absent["callers"]["refused_by"], Value::Null);

@@ -6,42 +6,96 @@ use super::{attribute, decisions, field, found, limit, preset, reason, text};
 
 #[test]
 fn a_burst_is_admitted_and_then_refused() {
-    let call = ["--path", "/v2/things?n=1", "-H", "Authorization: Bearer demo-acme-1"];
+    let call = [
+        "--path",
+        "/v2/things?n=1",
+        "-H",
+        "Authorization: Bearer demo-acme-1",
+    ];
     let last = preset("enterprise-v2", &[&call[..], &["--repeat", "100"]].concat());
-    assert_eq!((text(&last["decision"]), decisions(&last)), ("admitted", vec!["standard: admitted".to_owned()]));
-    assert_eq!((&last["response"]["status"], &last["response"]["fields"]), (&Value::Null, &json!([])));
-    assert_eq!(last["request"], json!({ "method": "GET", "path": "/v2/things" }), "no query: it may hold a credential");
-    assert_eq!(last["tier"], json!({ "name": "standard", "route": "/v2/**" }));
+    assert_eq!(
+        (text(&last["decision"]), decisions(&last)),
+        ("admitted", vec!["standard: admitted".to_owned()])
+    );
+    assert_eq!(
+        (&last["response"]["status"], &last["response"]["fields"]),
+        (&Value::Null, &json!([]))
+    );
+    assert_eq!(
+        last["request"],
+        json!({ "method": "GET", "path": "/v2/things" }),
+        "no query: it may hold a credential"
+    );
+    assert_eq!(
+        last["tier"],
+        json!({ "name": "standard", "route": "/v2/**" })
+    );
     assert_eq!(limit(&last, "standard")["remaining"], 0);
 
     let over = preset("enterprise-v2", &[&call[..], &["--repeat", "101"]].concat());
-    assert_eq!((text(&over["decision"]), text(&over["limit"])), ("refused", "standard"));
-    assert_eq!((&over["response"]["status"], field(&over, "retry-after")), (&json!(429), "1"));
-    assert!(text(&over["response"]["body"]).starts_with("{\n\"status\": 429,"), "{over:#}");
+    assert_eq!(
+        (text(&over["decision"]), text(&over["limit"])),
+        ("refused", "standard")
+    );
+    assert_eq!(
+        (&over["response"]["status"], field(&over, "retry-after")),
+        (&json!(429), "1")
+    );
+    assert!(
+        text(&over["response"]["body"]).starts_with("{\n\"status\": 429,"),
+        "{over:#}"
+    );
     let standard = limit(&over, "standard");
     assert_eq!(standard["key"], json!([{ "name": "org", "value": "acme" }]));
-    assert_eq!(standard["rule"], json!({ "bucket": { "burst": 100, "refill": "60/min" } }));
     assert_eq!(
-        (&standard["cost"], &standard["charge"], &standard["retry_after"]),
+        standard["rule"],
+        json!({ "bucket": { "burst": 100, "refill": "60/min" } })
+    );
+    assert_eq!(
+        (
+            &standard["cost"],
+            &standard["charge"],
+            &standard["retry_after"]
+        ),
         (&json!(1), &json!("success"), &json!(1))
     );
     assert_eq!(reason(&over, "data-read"), "tier");
 
     // The other key belongs to the same organization, and the other tier has its own budget.
-    let other = preset("enterprise-v2", &["--path", "/v2/a/summary", "-H", "x-api-key:demo-acme-2"]);
-    assert_eq!((found(&other), attribute(&other, "org")), (vec!["not_presented", "known"], "acme"));
+    let other = preset(
+        "enterprise-v2",
+        &["--path", "/v2/a/summary", "-H", "x-api-key:demo-acme-2"],
+    );
+    assert_eq!(
+        (found(&other), attribute(&other, "org")),
+        (vec!["not_presented", "known"], "acme")
+    );
     assert_eq!(decisions(&other), ["data-read: admitted"]);
     // Where callers are not identified, no limit applies to them.
-    let outside = preset("enterprise-v2", &["--path", "/health", "-H", "x-api-key: nobody"]);
-    assert_eq!((&outside["callers"]["asked"], found(&outside)), (&json!(false), Vec::new()));
-    assert_eq!((text(&outside["decision"]), reason(&outside, "standard")), ("admitted", "tier"));
+    let outside = preset(
+        "enterprise-v2",
+        &["--path", "/health", "-H", "x-api-key: nobody"],
+    );
+    assert_eq!(
+        (&outside["callers"]["asked"], found(&outside)),
+        (&json!(false), Vec::new())
+    );
+    assert_eq!(
+        (text(&outside["decision"]), reason(&outside, "standard")),
+        ("admitted", "tier")
+    );
 }
 
 #[test]
 fn a_401_states_its_reason() {
     let path = ["--path", "/v2/things"];
     for (headers, reason, found_is, why) in [
-        (&[][..], "absent", ["not_presented", "not_presented"], "no credential is presented"),
+        (
+            &[][..],
+            "absent",
+            ["not_presented", "not_presented"],
+            "no credential is presented",
+        ),
         (
             &["-H", "Authorization: Bearer s3cr3t"],
             "unknown",
@@ -50,101 +104,266 @@ fn a_401_states_its_reason() {
         ),
         // Envoy joins these lines into one before any filter reads them.
         (
-            &["-H", "authorization: Bearer demo-acme-1", "-H", "Authorization: Bearer demo-acme-1"],
+            &[
+                "-H",
+                "authorization: Bearer demo-acme-1",
+                "-H",
+                "Authorization: Bearer demo-acme-1",
+            ],
             "unknown",
             ["unknown", "not_looked_at"],
             "the directory does not have this bearer",
         ),
         (
-            &["-H", "x-api-key: demo-acme-1", "-H", "X-API-Key: demo-acme-1"],
+            &[
+                "-H",
+                "x-api-key: demo-acme-1",
+                "-H",
+                "X-API-Key: demo-acme-1",
+            ],
             "ambiguous",
             ["not_presented", "ambiguous"],
             "api_key stands twice: header x-api-key",
         ),
         (
-            &["-H", "x-api-key: demo-acme-1", "-H", "Authorization: Bearer demo-globex-1"],
+            &[
+                "-H",
+                "x-api-key: demo-acme-1",
+                "-H",
+                "Authorization: Bearer demo-globex-1",
+            ],
             "conflicting",
             ["known", "known"],
             "org is globex (the directory, for bearer) and acme (the directory, for api_key)",
         ),
     ] {
         let explanation = preset("enterprise-v2", &[&path[..], headers].concat());
-        assert_eq!(explanation["callers"]["refused"], json!({ "reason": reason, "message": why }));
-        assert_eq!((text(&explanation["decision"]), found(&explanation)), ("refused", found_is.to_vec()), "{reason}");
         assert_eq!(
-            (&explanation["response"]["status"], &explanation["limits"], &explanation["not_applied"]),
+            explanation["callers"]["refused"],
+            json!({ "reason": reason, "message": why })
+        );
+        assert_eq!(
+            (text(&explanation["decision"]), found(&explanation)),
+            ("refused", found_is.to_vec()),
+            "{reason}"
+        );
+        assert_eq!(
+            (
+                &explanation["response"]["status"],
+                &explanation["limits"],
+                &explanation["not_applied"]
+            ),
             (&json!(401), &json!([]), &json!([]))
         );
-        let error = if reason == "absent" { "" } else { ", error=\"invalid_token\"" };
-        assert_eq!(field(&explanation, "www-authenticate"), format!("Bearer realm=\"enterprise-v2\"{error}"));
+        let error = if reason == "absent" {
+            ""
+        } else {
+            ", error=\"invalid_token\""
+        };
+        assert_eq!(
+            field(&explanation, "www-authenticate"),
+            format!("Bearer realm=\"enterprise-v2\"{error}")
+        );
     }
 }
 
 #[test]
 fn a_token_and_a_session_are_distinguished() {
-    let token =
-        preset("dash0", &["-X", "POST", "--path", "/api/alerts/7/test", "-H", "Authorization: Bearer demo-alice-1"]);
-    assert_eq!(decisions(&token), ["test-per-user: admitted", "test-per-org: admitted", "write-per-token: admitted"]);
-    assert_eq!((text(&token["tier"]["name"]), text(&token["tier"]["route"])), ("test", "POST /api/**/test"));
-    assert_eq!((token["routes"].as_array().unwrap().len(), text(&token["routes"][0])), (2, "POST /api/**/test"));
-    assert_eq!(limit(&token, "write-per-token")["key"][0]["value"], "2edfd8eebd74397de51dc8b25c2c6f17");
-    assert_eq!(field(&token, "x-ratelimit-limit"), "10", "the most_constrained requests left");
+    let token = preset(
+        "dash0",
+        &[
+            "-X",
+            "POST",
+            "--path",
+            "/api/alerts/7/test",
+            "-H",
+            "Authorization: Bearer demo-alice-1",
+        ],
+    );
+    assert_eq!(
+        decisions(&token),
+        [
+            "test-per-user: admitted",
+            "test-per-org: admitted",
+            "write-per-token: admitted"
+        ]
+    );
+    assert_eq!(
+        (text(&token["tier"]["name"]), text(&token["tier"]["route"])),
+        ("test", "POST /api/**/test")
+    );
+    assert_eq!(
+        (
+            token["routes"].as_array().unwrap().len(),
+            text(&token["routes"][0])
+        ),
+        (2, "POST /api/**/test")
+    );
+    assert_eq!(
+        limit(&token, "write-per-token")["key"][0]["value"],
+        "2edfd8eebd74397de51dc8b25c2c6f17"
+    );
+    assert_eq!(
+        field(&token, "x-ratelimit-limit"),
+        "10",
+        "the most_constrained requests left"
+    );
     assert_eq!(field(&token, "x-ratelimit-reset"), "1795600860");
 
     let claims = r#"{"envoy.filters.http.jwt_authn":{"session":{"iss":"id.acme","sub":"zoe","org":"acme","plan":"enterprise","region":"us-west"}}}"#;
-    let call = ["--path", "/api/boards", "-H", "Authorization: Bearer ey.J.wt", "--metadata", claims];
+    let call = [
+        "--path",
+        "/api/boards",
+        "-H",
+        "Authorization: Bearer ey.J.wt",
+        "--metadata",
+        claims,
+    ];
     let session = preset("dash0", &call);
     assert_eq!(found(&session), ["verified", "passed_over"]);
     assert_eq!(
-        (attribute(&session, "credential"), attribute(&session, "user"), attribute(&session, "org")),
+        (
+            attribute(&session, "credential"),
+            attribute(&session, "user"),
+            attribute(&session, "org")
+        ),
         ("session", "zoe", "acme")
     );
-    assert_eq!(decisions(&session), ["read-per-user: admitted", "read-per-org: admitted"]);
-    assert_eq!(limit(&session, "read-per-user")["rule"], json!({ "rolling": { "quota": 12000, "window": "10s" } }));
-    assert_eq!(limit(&session, "read-per-user")["override"], "/limits/0/overrides/0");
-    assert_eq!((reason(&session, "read-per-token"), reason(&session, "write-per-token")), ("key", "tier"));
-    let from =
-        &session["callers"]["attributes"].as_array().unwrap().iter().find(|it| it["name"] == "user").unwrap()["from"];
-    assert_eq!(from, "metadata [envoy.filters.http.jwt_authn, session, sub]");
+    assert_eq!(
+        decisions(&session),
+        ["read-per-user: admitted", "read-per-org: admitted"]
+    );
+    assert_eq!(
+        limit(&session, "read-per-user")["rule"],
+        json!({ "rolling": { "quota": 12000, "window": "10s" } })
+    );
+    assert_eq!(
+        limit(&session, "read-per-user")["override"],
+        "/limits/0/overrides/0"
+    );
+    assert_eq!(
+        (
+            reason(&session, "read-per-token"),
+            reason(&session, "write-per-token")
+        ),
+        ("key", "tier")
+    );
+    let from = &session["callers"]["attributes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["name"] == "user")
+        .unwrap()["from"];
+    assert_eq!(
+        from,
+        "metadata [envoy.filters.http.jwt_authn, session, sub]"
+    );
     assert_eq!(session["callers"]["missing"], json!(["token"]));
 
-    let carol = ["-H", "Authorization: Bearer demo-carol", "--path", "/api/boards", "--metadata", claims];
+    let carol = [
+        "-H",
+        "Authorization: Bearer demo-carol",
+        "--path",
+        "/api/boards",
+        "--metadata",
+        claims,
+    ];
     let both = preset("dash0", &carol);
-    assert_eq!((text(&both["callers"]["refused"]["reason"]), found(&both)), ("conflicting", vec!["verified", "known"]));
+    assert_eq!(
+        (text(&both["callers"]["refused"]["reason"]), found(&both)),
+        ("conflicting", vec!["verified", "known"])
+    );
     let printed = text(&both["callers"]["refused"]["message"]);
     assert_eq!(
         printed,
-        "user is carol (the directory, for token) and zoe (metadata [envoy.filters.http.jwt_authn, session, sub])"
+        "user is carol (the directory, for token) and zoe (metadata [envoy.filters.http.jwt_authn, \
+         session, sub])"
     );
 }
 
 #[test]
 fn two_keys_make_one_caller() {
-    let keys = ["-H", "DD-API-KEY: demo-api-acme-1", "--path", "/api/v1/monitor?application_key=demo-app-alice"];
+    let keys = [
+        "-H",
+        "DD-API-KEY: demo-api-acme-1",
+        "--path",
+        "/api/v1/monitor?application_key=demo-app-alice",
+    ];
     let both = preset("datadog", &keys);
-    assert_eq!(found(&both), ["known", "not_presented", "not_presented", "known"]);
     assert_eq!(
-        (attribute(&both, "org"), attribute(&both, "requester"), attribute(&both, "credential")),
+        found(&both),
+        ["known", "not_presented", "not_presented", "known"]
+    );
+    assert_eq!(
+        (
+            attribute(&both, "org"),
+            attribute(&both, "requester"),
+            attribute(&both, "credential")
+        ),
         ("acme", "alice", "api_key")
     );
-    assert_eq!(limit(&both, "monitor_status")["key"], json!([{ "name": "requester", "value": "alice" }]));
-    let rule = json!({ "calendar": { "quota": 120, "window": "1m", "zone": "UTC" }, "over": "refuse" });
+    assert_eq!(
+        limit(&both, "monitor_status")["key"],
+        json!([{ "name": "requester", "value": "alice" }])
+    );
+    let rule =
+        json!({ "calendar": { "quota": 120, "window": "1m", "zone": "UTC" }, "over": "refuse" });
     assert_eq!(limit(&both, "monitor_status")["rule"], rule);
-    assert_eq!((reason(&both, "events"), field(&both, "x-ratelimit-name")), ("routes", "monitor_status"));
-    let alone = preset("datadog", &["-H", "dd-api-key: demo-api-acme-2", "--path", "/api/v1/monitor/5"]);
-    assert_eq!(attribute(&alone, "requester"), "api-2", "without an application key the API key's");
-    let two = preset("datadog", &["-H", "dd-api-key: demo-api-globex", "--path", "/?application_key=demo-app-alice"]);
+    assert_eq!(
+        (reason(&both, "events"), field(&both, "x-ratelimit-name")),
+        ("routes", "monitor_status")
+    );
+    let alone = preset(
+        "datadog",
+        &[
+            "-H",
+            "dd-api-key: demo-api-acme-2",
+            "--path",
+            "/api/v1/monitor/5",
+        ],
+    );
+    assert_eq!(
+        attribute(&alone, "requester"),
+        "api-2",
+        "without an application key the API key's"
+    );
+    let two = preset(
+        "datadog",
+        &[
+            "-H",
+            "dd-api-key: demo-api-globex",
+            "--path",
+            "/?application_key=demo-app-alice",
+        ],
+    );
     assert_eq!(
         two["callers"]["refused"]["message"],
         "org is globex (the directory, for api_key) and acme (the directory, for app_key)"
     );
 
-    let metrics = preset("datadog", &["-X", "POST", "-H", "dd-api-key: demo-api-globex", "--path", "/api/v2/series"]);
+    let metrics = preset(
+        "datadog",
+        &[
+            "-X",
+            "POST",
+            "-H",
+            "dd-api-key: demo-api-globex",
+            "--path",
+            "/api/v2/series",
+        ],
+    );
     assert_eq!(
-        (&metrics["exempt"], &metrics["limits"], &metrics["not_applied"]),
+        (
+            &metrics["exempt"],
+            &metrics["limits"],
+            &metrics["not_applied"]
+        ),
         (&json!("/exempt/0"), &json!([]), &json!([]))
     );
-    assert_eq!(metrics["response"], json!({ "status": null, "fields": [], "body": null }));
+    assert_eq!(
+        metrics["response"],
+        json!({ "status": null, "fields": [], "body": null })
+    );
 }
 
 #[test]
@@ -155,18 +374,58 @@ fn a_plan_has_numbers_of_its_own() {
         ("demo-enterprise", 180, 10_000_000, "count"),
     ] {
         let bearer = format!("Authorization: Bearer {token}");
-        let repeat =
-            |count: u64| preset("datocms", &["--path", "/items", "-H", &bearer, "--repeat", &count.to_string()]);
+        let repeat = |count: u64| {
+            preset(
+                "datocms",
+                &[
+                    "--path",
+                    "/items",
+                    "-H",
+                    &bearer,
+                    "--repeat",
+                    &count.to_string(),
+                ],
+            )
+        };
         let last = repeat(quota);
-        assert_eq!(decisions(&last), ["requests: admitted", "monthly-requests: admitted"], "{token}");
-        assert_eq!((field(&last, "x-ratelimit-remaining"), field(&last, "x-ratelimit-reset")), ("0", "-"), "{token}");
+        assert_eq!(
+            decisions(&last),
+            ["requests: admitted", "monthly-requests: admitted"],
+            "{token}"
+        );
+        assert_eq!(
+            (
+                field(&last, "x-ratelimit-remaining"),
+                field(&last, "x-ratelimit-reset")
+            ),
+            ("0", "-"),
+            "{token}"
+        );
         let over_it = repeat(quota.saturating_add(1));
-        assert_eq!(decisions(&over_it), ["requests: refused", "monthly-requests: -"], "{token}");
-        assert_eq!((field(&over_it, "retry-after"), field(&over_it, "x-ratelimit-reset")), ("3", "3"), "{token}");
+        assert_eq!(
+            decisions(&over_it),
+            ["requests: refused", "monthly-requests: -"],
+            "{token}"
+        );
+        assert_eq!(
+            (
+                field(&over_it, "retry-after"),
+                field(&over_it, "x-ratelimit-reset")
+            ),
+            ("3", "3"),
+            "{token}"
+        );
         let monthly = limit(&over_it, "monthly-requests");
         assert_eq!(monthly["rule"]["calendar"]["quota"], month);
-        assert_eq!((&monthly["rule"]["over"], &monthly["shown"]), (&json!(over), &json!(false)));
-        assert_eq!(monthly["remaining"], month.saturating_sub(quota), "the limit that refuses takes nothing");
+        assert_eq!(
+            (&monthly["rule"]["over"], &monthly["shown"]),
+            (&json!(over), &json!(false))
+        );
+        assert_eq!(
+            monthly["remaining"],
+            month.saturating_sub(quota),
+            "the limit that refuses takes nothing"
+        );
         assert_eq!(monthly["reset_in"], 482_400, "until December");
     }
 }

@@ -26,31 +26,57 @@ struct Place<'s> {
 impl<'s> Place<'s> {
     /// The known keys of this map.
     fn keys(&self) -> BTreeSet<&'s str> {
-        let properties = self.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object());
-        properties.flat_map(|properties| properties.keys()).map(String::as_str).collect()
+        let properties = self
+            .schemas
+            .iter()
+            .filter_map(|schema| schema.get("properties")?.as_object());
+        properties
+            .flat_map(|properties| properties.keys())
+            .map(String::as_str)
+            .collect()
     }
 
     /// Whether other keys are allowed, too.
     fn is_open(&self) -> bool {
-        let additional: Vec<_> = self.schemas.iter().filter_map(|schema| schema.get("additionalProperties")).collect();
-        assert_eq!(additional.len(), 1, "{}: one schema says whether there are other keys", self.at);
+        let additional: Vec<_> = self
+            .schemas
+            .iter()
+            .filter_map(|schema| schema.get("additionalProperties"))
+            .collect();
+        assert_eq!(
+            additional.len(),
+            1,
+            "{}: one schema says whether there are other keys",
+            self.at
+        );
         *additional[0] != json!(false)
     }
 
     /// The words of this choice.
     fn words(&self) -> BTreeSet<&'s str> {
-        self.schemas.iter().filter_map(|schema| schema.get("const")?.as_str()).collect()
+        self.schemas
+            .iter()
+            .filter_map(|schema| schema.get("const")?.as_str())
+            .collect()
     }
 
     fn number(&self, key: &str) -> Option<u64> {
-        self.schemas.iter().find_map(|schema| schema.get(key).or_else(|| schema.get("const"))?.as_u64())
+        self.schemas
+            .iter()
+            .find_map(|schema| schema.get(key).or_else(|| schema.get("const"))?.as_u64())
     }
 }
 
 /// All places of `document`, which the schema accepts.
 fn places<'s>(root: &'s Value, document: &Value) -> Vec<Place<'s>> {
     let mut places = Vec::new();
-    walk(root, applicable(root, root, document, false), document, String::new(), &mut places);
+    walk(
+        root,
+        applicable(root, root, document, false),
+        document,
+        String::new(),
+        &mut places,
+    );
     places
 }
 
@@ -66,10 +92,14 @@ fn walk<'s>(
             if value.is_array() {
                 return schema.get("items");
             }
-            let named = schema.get("properties").and_then(|properties| properties.get(step));
+            let named = schema
+                .get("properties")
+                .and_then(|properties| properties.get(step));
             named.or_else(|| schema.get("additionalProperties"))
         });
-        let next = next.flat_map(|schema| applicable(root, schema, child, false)).collect();
+        let next = next
+            .flat_map(|schema| applicable(root, schema, child, false))
+            .collect();
         let step = step.replace('~', "~0").replace('/', "~1");
         walk(root, next, child, format!("{at}/{step}"), places);
     };
@@ -92,8 +122,15 @@ fn walk<'s>(
 /// `schema` and all that it implies: its references, the rules that the keys of `value` trigger,
 /// and those of its choices that match. All choices between single words, so that they can be
 /// listed.
-fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: bool) -> Vec<&'s Map<String, Value>> {
-    let Some(map) = schema.as_object() else { return Vec::new() };
+fn applicable<'s>(
+    root: &'s Value,
+    schema: &'s Value,
+    value: &Value,
+    chosen: bool,
+) -> Vec<&'s Map<String, Value>> {
+    let Some(map) = schema.as_object() else {
+        return Vec::new();
+    };
     let kind = |kind: &Value| match kind.as_str().unwrap() {
         "object" => value.is_object(),
         "array" => value.is_array(),
@@ -104,22 +141,35 @@ fn applicable<'s>(root: &'s Value, schema: &'s Value, value: &Value, chosen: boo
     };
     let has = |schema: &Value| {
         let required = schema.get("required").and_then(Value::as_array);
-        required.is_none_or(|keys| keys.iter().all(|key| value.get(key.as_str().unwrap()).is_some()))
+        required.is_none_or(|keys| {
+            keys.iter()
+                .all(|key| value.get(key.as_str().unwrap()).is_some())
+        })
     };
     if chosen && !(map.get("type").is_none_or(kind) && has(schema)) {
         return Vec::new();
     }
     let mut all = vec![map];
     if let Some(name) = map.get("$ref") {
-        let target = root.pointer(name.as_str().unwrap().strip_prefix('#').unwrap()).unwrap();
+        let target = root
+            .pointer(name.as_str().unwrap().strip_prefix('#').unwrap())
+            .unwrap();
         all.extend(applicable(root, target, value, chosen));
     }
-    for rule in map.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+    for rule in map
+        .get("allOf")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         if rule.get("if").is_some_and(has) {
             all.extend(applicable(root, &rule["then"], value, chosen));
         }
     }
-    let choices = ["anyOf", "oneOf"].into_iter().filter_map(|key| map.get(key)?.as_array()).flatten();
+    let choices = ["anyOf", "oneOf"]
+        .into_iter()
+        .filter_map(|key| map.get(key)?.as_array())
+        .flatten();
     all.extend(choices.flat_map(|choice| applicable(root, choice, value, true)));
     all
 }
@@ -133,7 +183,10 @@ fn with(document: &Value, at: &str, value: Value) -> Value {
 
 /// The reason of the error at one place.
 fn reason(document: &Value, at: &str) -> Option<Reason> {
-    errors(document).into_iter().find(|error| error.at == at).map(|error| error.reason)
+    errors(document)
+        .into_iter()
+        .find(|error| error.at == at)
+        .map(|error| error.reason)
 }
 
 #[test]
@@ -142,16 +195,34 @@ fn every_map_has_the_keys_that_its_reader_knows() {
     let mut compared = BTreeSet::new();
     for (name, document) in valid_policies() {
         for place in places(&root, &document) {
-            let Some(Value::Object(map)) = document.pointer(&place.at) else { continue };
+            let Some(Value::Object(map)) = document.pointer(&place.at) else {
+                continue;
+            };
             let mut longer = map.clone();
             longer.insert(UNKNOWN.to_owned(), json!("x"));
-            let errors = reason(&with(&document, &place.at, longer.into()), &format!("{}/{UNKNOWN}", place.at));
+            let errors = reason(
+                &with(&document, &place.at, longer.into()),
+                &format!("{}/{UNKNOWN}", place.at),
+            );
             match errors {
                 Some(Reason::UnknownKey { known, .. }) => {
-                    assert_eq!(place.keys(), known.into_iter().collect(), "{name}: {}: the keys", place.at);
-                    assert!(!place.is_open(), "{name}: {}: other keys must be refused", place.at);
+                    assert_eq!(
+                        place.keys(),
+                        known.into_iter().collect(),
+                        "{name}: {}: the keys",
+                        place.at
+                    );
+                    assert!(
+                        !place.is_open(),
+                        "{name}: {}: other keys must be refused",
+                        place.at
+                    );
                 }
-                _ => assert!(place.is_open(), "{name}: {}: other keys must be allowed", place.at),
+                _ => assert!(
+                    place.is_open(),
+                    "{name}: {}: other keys must be allowed",
+                    place.at
+                ),
             }
             compared.extend(
                 place
@@ -163,10 +234,19 @@ fn every_map_has_the_keys_that_its_reader_knows() {
         }
     }
     let mut maps: Vec<(&str, &Value)> = vec![("/", &root)];
-    maps.extend(root["$defs"].as_object().unwrap().iter().map(|(name, schema)| (&**name, schema)));
+    maps.extend(
+        root["$defs"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, schema)| (&**name, schema)),
+    );
     for (name, schema) in maps.iter().filter(|(_, schema)| schema["type"] == "object") {
         let compared = compared.contains(&std::ptr::from_ref(schema.as_object().unwrap()));
-        assert!(compared, "no valid policy has a {name}: add one to tests/policies/ok_everything.yaml");
+        assert!(
+            compared,
+            "no valid policy has a {name}: add one to tests/policies/ok_everything.yaml"
+        );
     }
 }
 
@@ -180,7 +260,9 @@ fn every_choice_has_the_words_that_its_reader_knows() {
                 continue;
             }
             let words = match reason(&with(&document, &place.at, json!(UNKNOWN)), &place.at) {
-                Some(Reason::NotOneOf { kind, .. }) if NAMED_IN_THE_DOCUMENT.contains(&kind) => BTreeSet::new(),
+                Some(Reason::NotOneOf { kind, .. }) if NAMED_IN_THE_DOCUMENT.contains(&kind) => {
+                    BTreeSet::new()
+                }
                 Some(Reason::NotOneOf { choices, .. }) => choices.into_iter().collect(),
                 _ => BTreeSet::new(),
             };
@@ -208,8 +290,15 @@ fn every_number_has_the_range_that_its_reader_has() {
                 panic!("{name}: {}: any number is allowed here", place.at)
             };
             // A constant has no range.
-            let stated =
-                if place.schemas.iter().any(|schema| schema.contains_key("const")) { [Some(max); 2] } else { stated };
+            let stated = if place
+                .schemas
+                .iter()
+                .any(|schema| schema.contains_key("const"))
+            {
+                [Some(max); 2]
+            } else {
+                stated
+            };
             assert_eq!(stated, [Some(min), Some(max)], "{name}: {}", place.at);
             compared += 1;
         }
@@ -236,21 +325,49 @@ fn every_default_is_that_of_the_reader() {
     let document: Value = serde_json::from_str(LEAST).unwrap();
     let compiled = |document: &Value| {
         let policy = Policy::compile(&from_json(document.to_string().as_bytes()).unwrap());
-        format!("{:?}", policy.unwrap_or_else(|errors| panic!("{errors:#?}\n{document:#}")))
+        format!(
+            "{:?}",
+            policy.unwrap_or_else(|errors| panic!("{errors:#?}\n{document:#}"))
+        )
     };
     let mut compared = BTreeMap::new();
     for place in places(&root, &document) {
-        let properties = place.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flatten();
-        for (key, default) in properties.filter_map(|(key, schema)| Some((key, schema.get("default")?))) {
-            let mut longer = document.pointer(&place.at).unwrap().as_object().unwrap().clone();
-            assert_eq!(longer.insert(key.clone(), default.clone()), None, "{}/{key}: it must be absent", place.at);
+        let properties = place
+            .schemas
+            .iter()
+            .filter_map(|schema| schema.get("properties")?.as_object())
+            .flatten();
+        for (key, default) in
+            properties.filter_map(|(key, schema)| Some((key, schema.get("default")?)))
+        {
+            let mut longer = document
+                .pointer(&place.at)
+                .unwrap()
+                .as_object()
+                .unwrap()
+                .clone();
+            assert_eq!(
+                longer.insert(key.clone(), default.clone()),
+                None,
+                "{}/{key}: it must be absent",
+                place.at
+            );
             let longer = with(&document, &place.at, longer.into());
-            assert_eq!(compiled(&longer), compiled(&document), "{}/{key}: {default}", place.at);
+            assert_eq!(
+                compiled(&longer),
+                compiled(&document),
+                "{}/{key}: {default}",
+                place.at
+            );
             compared.insert(format!("{}/{key}", place.at), default);
         }
     }
     let stated = root.to_string().matches("\"default\":").count();
-    assert_eq!(compared.len(), stated, "a default of the schema has no place in {LEAST}: {compared:#?}");
+    assert_eq!(
+        compared.len(),
+        stated,
+        "a default of the schema has no place in {LEAST}: {compared:#?}"
+    );
 }
 
 /// Strings for [`candidates`].
@@ -333,10 +450,41 @@ const TEXTS: [&str; 73] = [
 /// Values that are valid in some places, at the limit in others, and invalid in most.
 fn candidates() -> Vec<Value> {
     let mut all: Vec<Value> = TEXTS.iter().map(|text| json!(text)).collect();
-    all.extend([0_u64, 1, 2, 15, 128, 400, 499, 1_000_000_000, 999_999_999_999_999].map(|number| json!(number)));
-    all.extend([json!(1.0), json!(1.5), json!(-1), json!(null), json!(true), json!(false), json!([]), json!({})]);
-    all.extend([json!(["org"]), json!(["a", "b", "c"]), json!(["/a", "/b"]), json!({ "header": "content-length" })]);
-    all.extend([json!({ "org": "a" }), json!({ "routes": ["/x"] }), json!({ "quota": 1, "window": "1h" })]);
+    all.extend(
+        [
+            0_u64,
+            1,
+            2,
+            15,
+            128,
+            400,
+            499,
+            1_000_000_000,
+            999_999_999_999_999,
+        ]
+        .map(|number| json!(number)),
+    );
+    all.extend([
+        json!(1.0),
+        json!(1.5),
+        json!(-1),
+        json!(null),
+        json!(true),
+        json!(false),
+        json!([]),
+        json!({}),
+    ]);
+    all.extend([
+        json!(["org"]),
+        json!(["a", "b", "c"]),
+        json!(["/a", "/b"]),
+        json!({ "header": "content-length" }),
+    ]);
+    all.extend([
+        json!({ "org": "a" }),
+        json!({ "routes": ["/x"] }),
+        json!({ "quota": 1, "window": "1h" }),
+    ]);
     all.extend([
         json!({ "bytes": "1B" }),
         json!({ "depth": 1 }),
@@ -354,18 +502,35 @@ fn the_schema_accepts_what_the_readers_accept() {
     let validator = validator(&root);
     let mut accepted = 0;
     let mut seen = BTreeSet::new();
-    for (name, document) in valid_policies().iter().filter(|(name, _)| name.starts_with("ok_")) {
-        for place in places(&root, document).iter().filter(|place| !place.at.is_empty()) {
+    for (name, document) in valid_policies()
+        .iter()
+        .filter(|(name, _)| name.starts_with("ok_"))
+    {
+        for place in places(&root, document)
+            .iter()
+            .filter(|place| !place.at.is_empty())
+        {
             // One place of each kind is enough.
-            let kind: Vec<_> = place.schemas.iter().map(|schema| std::ptr::from_ref(*schema)).collect();
+            let kind: Vec<_> = place
+                .schemas
+                .iter()
+                .map(|schema| std::ptr::from_ref(*schema))
+                .collect();
             if !seen.insert(kind) {
                 continue;
             }
             for candidate in candidates() {
                 let changed = with(document, &place.at, candidate.clone());
                 if errors(&changed).is_empty() {
-                    let errors: Vec<String> = validator.iter_errors(&changed).map(|error| error.to_string()).collect();
-                    assert!(errors.is_empty(), "{name}: {candidate} at {}: {errors:#?}", place.at);
+                    let errors: Vec<String> = validator
+                        .iter_errors(&changed)
+                        .map(|error| error.to_string())
+                        .collect();
+                    assert!(
+                        errors.is_empty(),
+                        "{name}: {candidate} at {}: {errors:#?}",
+                        place.at
+                    );
                     accepted += 1;
                 }
             }

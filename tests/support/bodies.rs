@@ -15,7 +15,9 @@ pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
 /// `body` as `br`, with a window of this many bits.
 pub(crate) fn brotli(body: &[u8], window_bits: u32) -> Vec<u8> {
     let mut packed = Vec::new();
-    brotli::CompressorWriter::new(&mut packed, 1 << 16, 1, window_bits).write_all(body).expect("memory");
+    brotli::CompressorWriter::new(&mut packed, 1 << 16, 1, window_bits)
+        .write_all(body)
+        .expect("memory");
     packed
 }
 
@@ -41,7 +43,8 @@ pub(crate) fn zstd_of_blanks(blocks: usize) -> Vec<u8> {
 }
 
 fn zstd_block_header(bytes: usize, kind: u32, is_last: bool) -> [u8; 3] {
-    let [first, second, third, _] = (((bytes as u32) << 3) | (kind << 1) | u32::from(is_last)).to_le_bytes();
+    let [first, second, third, _] =
+        (((bytes as u32) << 3) | (kind << 1) | u32::from(is_last)).to_le_bytes();
     [first, second, third]
 }
 
@@ -59,7 +62,8 @@ pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     let whole = deflated(MIB);
     let rest = deflated(bytes % MIB);
-    let sizes = std::iter::repeat_n(MIB, bytes / MIB).chain((!bytes.is_multiple_of(MIB)).then_some(bytes % MIB));
+    let sizes = std::iter::repeat_n(MIB, bytes / MIB)
+        .chain((!bytes.is_multiple_of(MIB)).then_some(bytes % MIB));
     let mut entries = 0_u16;
     for size in sizes {
         let (data, crc) = if size == MIB { &whole } else { &rest };
@@ -67,7 +71,11 @@ pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
         // The fields that a local and a central header share: version, flags, deflate, time and
         // date, …
         let mut shared = [20_u16, 0, 8, 0, 0].map(u16::to_le_bytes).concat();
-        shared.extend([*crc, data.len() as u32, size as u32].map(u32::to_le_bytes).concat());
+        shared.extend(
+            [*crc, data.len() as u32, size as u32]
+                .map(u32::to_le_bytes)
+                .concat(),
+        );
         shared.extend([name.len() as u16, 0].map(u16::to_le_bytes).concat());
         directory.extend(b"PK\x01\x02\x14\x00");
         directory.extend(&shared);
@@ -84,7 +92,11 @@ pub(crate) fn zip_of_zeros(bytes: usize) -> Vec<u8> {
     archive.extend(&directory);
     archive.extend(b"PK\x05\x06\0\0\0\0");
     archive.extend([entries, entries].map(u16::to_le_bytes).concat());
-    archive.extend([directory.len() as u32, start].map(u32::to_le_bytes).concat());
+    archive.extend(
+        [directory.len() as u32, start]
+            .map(u32::to_le_bytes)
+            .concat(),
+    );
     archive.extend([0, 0]);
     archive
 }

@@ -25,7 +25,12 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(method: &str, path: &str) -> Self {
         let method = method.parse().expect("a method");
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
+        Self {
+            method,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 
     pub(crate) fn get(path: &str) -> Self {
@@ -38,13 +43,17 @@ impl Call {
 
     /// With a body of this many bytes and its `content-length`.
     pub(crate) fn sized(self, bytes: usize) -> Self {
-        Self { body: Bytes::from(vec![b'x'; bytes]), ..self }
+        Self {
+            body: Bytes::from(vec![b'x'; bytes]),
+            ..self
+        }
     }
 
     /// Adds a header; a repeated name is sent again.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
-        self.headers.push((name, HeaderValue::from_str(value).expect("a header value")));
+        self.headers
+            .push((name, HeaderValue::from_str(value).expect("a header value")));
         self
     }
 
@@ -91,7 +100,12 @@ impl Call {
     }
 
     pub(crate) fn grpc(self) -> Self {
-        Self { method: Method::POST, ..self }.header("content-type", "application/grpc").header("te", "trailers")
+        Self {
+            method: Method::POST,
+            ..self
+        }
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
     }
 }
 
@@ -112,7 +126,11 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
-        assert!(values.next().is_none(), "{name} was sent more than once: {:?}", self.headers);
+        assert!(
+            values.next().is_none(),
+            "{name} was sent more than once: {:?}",
+            self.headers
+        );
         Some(value.to_str().expect("a header in ASCII"))
     }
 
@@ -123,7 +141,8 @@ impl Answer {
 
     /// A header whose value is a whole number.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.header(name).map(|value| value.parse().expect("a whole number"))
+        self.header(name)
+            .map(|value| value.parse().expect("a whole number"))
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -150,12 +169,17 @@ impl Client {
 
     fn new(address: SocketAddr, http2: bool) -> Self {
         // A request that is retried silently would be counted twice.
-        let pool = Pool::builder(TokioExecutor::new()).http2_only(http2).retry_canceled_requests(false).build_http();
+        let pool = Pool::builder(TokioExecutor::new())
+            .http2_only(http2)
+            .retry_canceled_requests(false)
+            .build_http();
         Self { pool, address }
     }
 
     pub(crate) async fn send(&self, call: Call) -> Answer {
-        let answer = timeout(DEADLINE * 2, self.try_send(call)).await.expect("an answer in time");
+        let answer = timeout(DEADLINE * 2, self.try_send(call))
+            .await
+            .expect("an answer in time");
         answer.expect("an answer")
     }
 
@@ -163,14 +187,26 @@ impl Client {
         let request = call.request(&self.address.to_string());
         let sent = now();
         let (head, body) = self.pool.request(request).await?.into_parts();
-        let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
+        let body = body
+            .collect()
+            .await
+            .map(|whole| whole.to_bytes())
+            .unwrap_or_default();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            sent,
+            received: now(),
+        })
     }
 
     /// Sends `call` and closes the connection after the head of the response.
     pub(crate) async fn hang_up_after_the_head(&self, call: Call) {
         let request = call.request(&self.address.to_string());
-        let head = timeout(DEADLINE * 2, self.pool.request(request)).await.expect("an answer in time");
+        let head = timeout(DEADLINE * 2, self.pool.request(request))
+            .await
+            .expect("an answer in time");
         assert_eq!(head.expect("an answer").status().as_u16(), 200);
     }
 
@@ -185,16 +221,23 @@ impl Client {
 }
 
 /// The time since the epoch, by the clock that clients, the proxy and the upstream share.
-#[allow(clippy::disallowed_methods, reason = "policies are defined by the wall clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "policies are defined by the wall clock"
+)]
 pub(crate) fn now() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock past 1970")
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("a clock past 1970")
 }
 
 /// Sends bytes unchanged and returns the response until the other side closes or falls silent.
 ///
 /// `half_close` closes the sending side first, as a client does that has nothing more to send.
 pub(crate) async fn raw(address: SocketAddr, request: &[u8], half_close: bool) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).await.expect("the gateway accepts");
+    let mut stream = TcpStream::connect(address)
+        .await
+        .expect("the gateway accepts");
     // The proxy may refuse and close before all is written.
     let _ = stream.write_all(request).await;
     if half_close {

@@ -26,10 +26,24 @@ pub(crate) struct Container {
 impl Container {
     pub(crate) fn make(place: Place) -> Box<dyn Driver> {
         // The directory's name is random.
-        let name = place.files.file_name().and_then(|name| name.to_str()).expect("a directory's name");
-        let name = format!("{}-{}", name.to_lowercase().replace('.', ""), std::process::id());
+        let name = place
+            .files
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("a directory's name");
+        let name = format!(
+            "{}-{}",
+            name.to_lowercase().replace('.', ""),
+            std::process::id()
+        );
         docker(&["network", "create", &name]);
-        let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &name]);
+        let gateway = docker(&[
+            "network",
+            "inspect",
+            "--format",
+            "{{(index .IPAM.Config 0).Gateway}}",
+            &name,
+        ]);
         let mut container = Self {
             name,
             additional: (0..place.additional).map(|_| free_address()).collect(),
@@ -46,7 +60,9 @@ impl Container {
 
     fn create(&self) {
         let mut arguments: Vec<String> =
-            ["create", "--read-only", "--cap-drop", "ALL", "--user", USER].map(str::to_owned).to_vec();
+            ["create", "--read-only", "--cap-drop", "ALL", "--user", USER]
+                .map(str::to_owned)
+                .to_vec();
         let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
         option("--name", self.name.clone());
         option("--network", self.name.clone());
@@ -55,7 +71,10 @@ impl Container {
         for (inside, reached) in self.additional() {
             option("--publish", format!("{reached}:{}", inside.port()));
         }
-        option("--volume", format!("{}:{FILES}:ro", self.place.files.display()));
+        option(
+            "--volume",
+            format!("{}:{FILES}:ro", self.place.files.display()),
+        );
         if let Some(bytes) = self.place.memory_bytes_max {
             option("--memory", bytes.to_string());
         }
@@ -88,7 +107,10 @@ impl Driver for Container {
 
     fn additional(&self) -> Vec<(SocketAddr, SocketAddr)> {
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        (LISTEN + 1..).map(|port| SocketAddr::new(any, port)).zip(self.additional.iter().copied()).collect()
+        (LISTEN + 1..)
+            .map(|port| SocketAddr::new(any, port))
+            .zip(self.additional.iter().copied())
+            .collect()
     }
 
     fn start(&mut self) {
@@ -121,13 +143,25 @@ impl Driver for Container {
         }
         // One pipe for both streams, so that new lines are at the end.
         let both = format!("docker logs {} 2>&1", self.name);
-        let output = Command::new("sh").args(["-c", &both]).output().expect("docker can be run");
+        let output = Command::new("sh")
+            .args(["-c", &both])
+            .output()
+            .expect("docker can be run");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn memory_bytes(&self) -> u64 {
-        let used = docker(&["stats", "--no-stream", "--format", "{{.MemUsage}}", &self.name]);
-        used.split_whitespace().next().and_then(bytes).unwrap_or_else(|| panic!("docker stats: {used}"))
+        let used = docker(&[
+            "stats",
+            "--no-stream",
+            "--format",
+            "{{.MemUsage}}",
+            &self.name,
+        ]);
+        used.split_whitespace()
+            .next()
+            .and_then(bytes)
+            .unwrap_or_else(|| panic!("docker stats: {used}"))
     }
 }
 
@@ -143,15 +177,24 @@ impl Drop for Container {
 
 /// The Envoy image; by default the one that `make envoy-image` builds.
 pub(crate) fn image() -> String {
-    let image = std::env::var("ENVOY_IMAGE").ok().filter(|image| !image.is_empty());
+    let image = std::env::var("ENVOY_IMAGE")
+        .ok()
+        .filter(|image| !image.is_empty());
     image.unwrap_or_else(|| "sluicegate-envoy:1.40.0".to_owned())
 }
 
 /// Runs docker and returns its output; fails with its error.
 pub(crate) fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().expect("docker can be run");
+    let output = Command::new("docker")
+        .args(arguments)
+        .output()
+        .expect("docker can be run");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "docker {}: {errors}", arguments.join(" "));
+    assert!(
+        output.status.success(),
+        "docker {}: {errors}",
+        arguments.join(" ")
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

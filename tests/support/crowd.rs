@@ -34,7 +34,11 @@ impl Crowd {
     }
 
     /// Each client sends calls for this time, with short pauses; returns all responses.
-    pub(crate) async fn send_for(&self, time: Duration, call: impl Fn(usize) -> Call) -> Vec<Answer> {
+    pub(crate) async fn send_for(
+        &self,
+        time: Duration,
+        call: impl Fn(usize) -> Call,
+    ) -> Vec<Answer> {
         let begun = Instant::now();
         self.all(call, move |client, call| async move {
             let mut answers = Vec::new();
@@ -47,7 +51,11 @@ impl Crowd {
         .await
     }
 
-    async fn all<F>(&self, call: impl Fn(usize) -> Call, task: impl Fn(Client, Call) -> F) -> Vec<Answer>
+    async fn all<F>(
+        &self,
+        call: impl Fn(usize) -> Call,
+        task: impl Fn(Client, Call) -> F,
+    ) -> Vec<Answer>
     where
         F: Future<Output = Vec<Answer>> + Send + 'static,
     {
@@ -68,19 +76,31 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts this many clients; `calls` takes the number of a client. Every fourth uses HTTP/2.
-    pub(crate) fn start(count: usize, gateway: &Gateway, calls: impl Fn(usize) -> Vec<Call>) -> Self {
+    pub(crate) fn start(
+        count: usize,
+        gateway: &Gateway,
+        calls: impl Fn(usize) -> Vec<Call>,
+    ) -> Self {
         let (stopped, mut clients) = (Arc::<AtomicBool>::default(), JoinSet::new());
         let address = gateway.address;
         for index in 0..count {
             let (calls, stopped) = (calls(index), Arc::clone(&stopped));
             clients.spawn(async move {
                 while !stopped.load(Ordering::Relaxed) {
-                    let client = if index % 4 == 0 { Client::http2(address) } else { Client::http1(address) };
+                    let client = if index % 4 == 0 {
+                        Client::http2(address)
+                    } else {
+                        Client::http1(address)
+                    };
                     for call in &calls {
                         // A listener that is being removed may close the connection without a
                         // response.
                         if let Ok(answer) = client.try_send(call.clone()).await {
-                            assert!([200, 429].contains(&answer.status), "status {}", answer.status);
+                            assert!(
+                                [200, 429].contains(&answer.status),
+                                "status {}",
+                                answer.status
+                            );
                         }
                     }
                 }

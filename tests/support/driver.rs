@@ -37,8 +37,13 @@ pub(crate) struct Place {
 impl Place {
     /// Envoy's flags, after `-c FILE`.
     pub(crate) fn flags(&self) -> Vec<String> {
-        let own = [("--concurrency", self.workers), ("--drain-time-s", self.drain_seconds)];
-        let own = own.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
+        let own = [
+            ("--concurrency", self.workers),
+            ("--drain-time-s", self.drain_seconds),
+        ];
+        let own = own
+            .iter()
+            .flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
         own.chain(ENVOY_FLAGS.map(str::to_owned)).collect()
     }
 }

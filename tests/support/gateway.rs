@@ -37,7 +37,10 @@ impl TestBed {
                 return gateway;
             }
             let log = gateway.log();
-            assert!(log.contains("Address already in use") || log.contains("cannot bind"), "no start:\n{log}");
+            assert!(
+                log.contains("Address already in use") || log.contains("cannot bind"),
+                "no start:\n{log}"
+            );
         }
         let mut gateway = self.place(&setup).await;
         gateway.start().await.expect("the proxy starts");
@@ -46,7 +49,10 @@ impl TestBed {
 
     /// Everything except the start.
     async fn place(&self, setup: &Setup) -> Gateway {
-        let directory = tempfile::Builder::new().prefix("sluicegate-").tempdir().expect("a directory");
+        let directory = tempfile::Builder::new()
+            .prefix("sluicegate-")
+            .tempdir()
+            .expect("a directory");
         let files = directory.path().to_path_buf();
         fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).expect("permissions");
         let driver = (self.make)(Place {
@@ -71,7 +77,8 @@ impl TestBed {
             directory,
         };
         let wasm = required(setup.wasm);
-        fs::copy(&wasm, files.join("sluicegate.wasm")).unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
+        fs::copy(&wasm, files.join("sluicegate.wasm"))
+            .unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
         gateway.write("listeners.yaml", &gateway.listeners(&setup.policy));
         gateway.write("envoy.yaml", &gateway.bootstrap(setup));
         gateway
@@ -106,7 +113,11 @@ impl Gateway {
 
     /// The addresses of the listeners, the first one first.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let additional = self.driver.additional().into_iter().map(|(_, reached)| reached);
+        let additional = self
+            .driver
+            .additional()
+            .into_iter()
+            .map(|(_, reached)| reached);
         std::iter::once(self.address).chain(additional).collect()
     }
 
@@ -121,7 +132,11 @@ impl Gateway {
             sleep(Duration::from_millis(20)).await;
         }
         let rejected = self.admin.stat("lds.update_rejected").await;
-        if rejected > 0 { Err(self.log()) } else { Ok(()) }
+        if rejected > 0 {
+            Err(self.log())
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {
@@ -158,7 +173,12 @@ impl Gateway {
     pub(crate) async fn remove_listeners(&self) {
         self.write("listeners.yaml", "resources: []");
         eventually("the listeners drain", async || {
-            (self.admin.stat("listener_manager.total_listeners_active").await == 0).then_some(())
+            (self
+                .admin
+                .stat("listener_manager.total_listeners_active")
+                .await
+                == 0)
+                .then_some(())
         })
         .await;
     }
@@ -166,7 +186,12 @@ impl Gateway {
     /// Waits until the time for requests in flight at an update is over.
     pub(crate) async fn drained(&self) {
         eventually("what drains has drained", async || {
-            (self.admin.stat("listener_manager.total_listeners_draining").await == 0).then_some(())
+            (self
+                .admin
+                .stat("listener_manager.total_listeners_draining")
+                .await
+                == 0)
+                .then_some(())
         })
         .await;
     }
@@ -188,7 +213,10 @@ impl Gateway {
     async fn replace(&self, listeners: &str) -> Result<(), Rejected> {
         let stat = async |name: &str| self.admin.stat(&format!("listener_manager.{name}")).await;
         let written = self.log().len();
-        let (accepted, rejected) = (stat("lds.update_success").await, stat("lds.update_rejected").await);
+        let (accepted, rejected) = (
+            stat("lds.update_success").await,
+            stat("lds.update_rejected").await,
+        );
         let added = stat("listener_create_success").await;
         self.write("listeners.yaml", listeners);
         let good = eventually("Envoy takes or refuses the update", async || {
@@ -218,11 +246,21 @@ impl Gateway {
             return text;
         }
         let mut listeners = parse(&text);
-        for (number, (policy, (listen, _))) in self.additional.iter().zip(self.driver.additional()).enumerate() {
+        for (number, (policy, (listen, _))) in self
+            .additional
+            .iter()
+            .zip(self.driver.additional())
+            .enumerate()
+        {
             let name = format!("additional-{number}");
-            let mut one = parse(&self.listener(&format!("{name}.yaml"), policy, listen))["resources"][0].take();
+            let mut one =
+                parse(&self.listener(&format!("{name}.yaml"), policy, listen))["resources"][0]
+                    .take();
             one["name"] = name.into();
-            listeners["resources"].as_array_mut().expect("listeners").push(one);
+            listeners["resources"]
+                .as_array_mut()
+                .expect("listeners")
+                .push(one);
         }
         if let Some(edit) = &self.edit {
             edit(&mut listeners, policy);
@@ -243,7 +281,10 @@ impl Gateway {
         ];
         if let Some(filters) = &self.filters {
             // JSON is YAML, too.
-            arguments.extend(["--filters".into(), self.write("filters.yaml", &filters.to_string()).into()]);
+            arguments.extend([
+                "--filters".into(),
+                self.write("filters.yaml", &filters.to_string()).into(),
+            ]);
         }
         render(&arguments)
     }
@@ -298,7 +339,10 @@ impl Drop for Gateway {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let tail = lines.len().saturating_sub(60);
-            eprintln!("---- the proxy's log, from line {tail}\n{}\n----", lines[tail..].join("\n"));
+            eprintln!(
+                "---- the proxy's log, from line {tail}\n{}\n----",
+                lines[tail..].join("\n")
+            );
         }
     }
 }

@@ -32,7 +32,8 @@ mod upstream;
 
 pub(crate) use admin::Admin;
 pub(crate) use bodies::{
-    brotli, empty_blocks, gzip, gzip_of_empty_blocks, gzip_of_zeros, zip_of_zeros, zstd, zstd_of_blanks,
+    brotli, empty_blocks, gzip, gzip_of_empty_blocks, gzip_of_zeros, zip_of_zeros, zstd,
+    zstd_of_blanks,
 };
 pub(crate) use client::{Answer, Call, Client, now, raw};
 pub(crate) use crowd::{Crowd, Load};
@@ -63,11 +64,16 @@ const OPEN_FILES: u64 = 16_384;
 /// Runs one scenario on its own runtime; a hang fails it.
 pub(crate) fn run(make: fn(Place) -> Box<dyn Driver>, scenario: impl AsyncFnOnce(&TestBed)) {
     allow_open_files();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let bed = TestBed::new(make);
     runtime.block_on(async {
-        timeout(DEADLINE * 5, scenario(&bed)).await.expect("the scenario ends in time");
+        timeout(DEADLINE * 5, scenario(&bed))
+            .await
+            .expect("the scenario ends in time");
     });
     // Only connections that no test waits for are left.
     runtime.shutdown_background();
@@ -77,7 +83,12 @@ pub(crate) fn run(make: fn(Place) -> Box<dyn Driver>, scenario: impl AsyncFnOnce
 /// with 1,024, and two thousand clients have a connection each.
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum.map_or(Some(OPEN_FILES), |most| Some(most.min(OPEN_FILES))), ..limit };
+    let raised = Rlimit {
+        current: limit
+            .maximum
+            .map_or(Some(OPEN_FILES), |most| Some(most.min(OPEN_FILES))),
+        ..limit
+    };
     if limit.current.is_some_and(|current| current < OPEN_FILES) {
         setrlimit(Resource::Nofile, raised).expect("the soft limit can be raised to the hard one");
     }
@@ -93,7 +104,10 @@ where
         if let Some(value) = probe().await {
             return value;
         }
-        assert!(begun.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        assert!(
+            begun.elapsed() < DEADLINE,
+            "{what}: not within {DEADLINE:?}"
+        );
         sleep(Duration::from_millis(20)).await;
     }
 }

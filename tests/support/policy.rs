@@ -40,13 +40,15 @@ impl Policy {
         let bucket = json!({ "burst": burst, "refill": "1/h" });
         self.with(
             "/limits",
-            json!([{ "name": "writes", "for": { "routes": ["POST /**"] }, "per": [], "bucket": bucket }]),
+            json!([{ "name": "writes", "for": { "routes": ["POST \
+                                                            /**"] }, "per": [], "bucket": bucket }]),
         )
     }
 
     fn read(path: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Self(serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
     }
 
@@ -71,7 +73,10 @@ impl Policy {
     /// Replaces the whole directory: secrets in clear, each with the attributes of its entry.
     pub(crate) fn knowing(self, entries: &[(&str, Value)]) -> Self {
         let entries = entries.iter().map(|(secret, attributes)| {
-            let digest: String = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest: String = Sha256::digest(secret)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             let mut entry = attributes.clone();
             entry["sha256"] = digest.into();
             entry
@@ -82,8 +87,15 @@ impl Policy {
 
     /// The index of the limit with this name.
     pub(crate) fn limit(&self, name: &str) -> usize {
-        let limits = self.0.pointer("/limits").and_then(Value::as_array).expect("limits");
-        limits.iter().position(|limit| limit["name"] == name).unwrap_or_else(|| panic!("no limit {name}"))
+        let limits = self
+            .0
+            .pointer("/limits")
+            .and_then(Value::as_array)
+            .expect("limits");
+        limits
+            .iter()
+            .position(|limit| limit["name"] == name)
+            .unwrap_or_else(|| panic!("no limit {name}"))
     }
 
     pub(crate) fn value(&self) -> &Value {

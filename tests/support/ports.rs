@@ -24,8 +24,13 @@ pub(crate) fn lease(ip: IpAddr) -> u16 {
     let first = RandomState::new().hash_one(()) as u16 % PORTS.len() as u16;
     for offset in 0..PORTS.len() as u16 {
         let port = PORTS.start + (first + offset) % PORTS.len() as u16;
-        let Some(lease) = lock(&directory, port) else { continue };
-        LEASES.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
+        let Some(lease) = lock(&directory, port) else {
+            continue;
+        };
+        LEASES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(lease);
         if TcpListener::bind((ip, port)).is_ok() {
             return port;
         }
@@ -35,7 +40,12 @@ pub(crate) fn lease(ip: IpAddr) -> u16 {
 
 /// The lock of a port; `None` if another process has it.
 fn lock(directory: &Path, port: u16) -> Option<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(directory.join(port.to_string())).ok()?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join(port.to_string()))
+        .ok()?;
     file.try_lock().ok()?;
     Some(file)
 }
@@ -46,5 +56,8 @@ fn a_port_is_leased_once() {
     let ports = [lease(ip), lease(ip)];
     assert_ne!(ports[0], ports[1]);
     let directory = std::env::temp_dir().join("sluicegate-ports");
-    assert!(ports.iter().all(|port| lock(&directory, *port).is_none()), "another process gets neither");
+    assert!(
+        ports.iter().all(|port| lock(&directory, *port).is_none()),
+        "another process gets neither"
+    );
 }

@@ -20,13 +20,25 @@ impl Process {
     pub(crate) fn make(place: Place) -> Box<dyn Driver> {
         let envoy = required("ENVOY");
         let additional = (0..place.additional).map(|_| free_address()).collect();
-        Box::new(Self { envoy, place, listen: free_address(), admin: free_address(), additional, child: None })
+        Box::new(Self {
+            envoy,
+            place,
+            listen: free_address(),
+            admin: free_address(),
+            additional,
+            child: None,
+        })
     }
 
     fn kill(&self, signal: &str) {
         let child = self.child.as_ref().expect("a started proxy");
-        let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} can be sent");
+        let sent = Command::new("kill")
+            .args(["-s", signal, &child.id().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "SIG{signal} can be sent"
+        );
     }
 
     fn log_file(&self) -> PathBuf {
@@ -35,7 +47,11 @@ impl Process {
 
     fn open_log(&self) -> File {
         // Envoy opens its standard output again for the access log, so all writers must append.
-        OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log file")
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("a log file")
     }
 }
 
@@ -57,7 +73,10 @@ impl Driver for Process {
     }
 
     fn additional(&self) -> Vec<(SocketAddr, SocketAddr)> {
-        self.additional.iter().map(|address| (*address, *address)).collect()
+        self.additional
+            .iter()
+            .map(|address| (*address, *address))
+            .collect()
     }
 
     fn start(&mut self) {
@@ -77,7 +96,10 @@ impl Driver for Process {
         match signal {
             Signal::Kill => {
                 let child = self.child.as_mut().expect("a started proxy");
-                child.kill().and_then(|()| child.wait().map(drop)).expect("it can be killed");
+                child
+                    .kill()
+                    .and_then(|()| child.wait().map(drop))
+                    .expect("it can be killed");
             }
             Signal::Terminate => self.kill(signal.name()),
         }
@@ -85,10 +107,14 @@ impl Driver for Process {
 
     fn pause(&mut self) {
         self.kill("STOP");
-        let tasks = format!("/proc/{}/task", self.child.as_ref().expect("a started proxy").id());
+        let tasks = format!(
+            "/proc/{}/task",
+            self.child.as_ref().expect("a started proxy").id()
+        );
         let is_stopped = |task: &Path| {
             let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
-            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, state)| state.starts_with('T'))
         };
         let all_stand = || {
             let tasks = fs::read_dir(&tasks).expect("its threads");
@@ -104,7 +130,9 @@ impl Driver for Process {
     }
 
     fn running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().expect("a child to wait for").is_none())
+        self.child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().expect("a child to wait for").is_none())
     }
 
     fn log(&self) -> String {
@@ -114,9 +142,18 @@ impl Driver for Process {
 
     fn memory_bytes(&self) -> u64 {
         let child = self.child.as_ref().expect("a started proxy");
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("its status");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-        resident.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", child.id())).expect("its status");
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("its memory");
+        resident
+            .trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number")
+            << 10
     }
 }
 

@@ -10,17 +10,26 @@ use std::process::Command;
 pub(crate) fn required(name: &str) -> PathBuf {
     match std::env::var_os(name) {
         Some(path) if !path.is_empty() => PathBuf::from(path),
-        _ => panic!("{name} is not set: run `make e2e`, which builds and finds all that these tests need"),
+        _ => panic!(
+            "{name} is not set: run `make e2e`, which builds and finds all that these tests need"
+        ),
     }
 }
 
 /// The output of `sluicegate render`.
 pub(crate) fn render(arguments: &[OsString]) -> String {
     let program = required("SLUICEGATE");
-    let output = Command::new(&program).arg("render").args(arguments).output();
+    let output = Command::new(&program)
+        .arg("render")
+        .args(arguments)
+        .output();
     let output = output.unwrap_or_else(|e| panic!("{}: {e}", program.display()));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "render {arguments:?}: {}\n{errors}", output.status);
+    assert!(
+        output.status.success(),
+        "render {arguments:?}: {}\n{errors}",
+        output.status
+    );
     String::from_utf8(output.stdout).expect("YAML in UTF-8")
 }
 
@@ -47,8 +56,11 @@ pub(crate) fn upstream_over_http2(bootstrap: &mut Value) {
 }
 
 pub(crate) fn routes(listeners: &mut Value) -> &mut Vec<Value> {
-    let routes = find(listeners, &|node| node.get("virtual_hosts").is_some()).expect("a route configuration");
-    routes["virtual_hosts"][0]["routes"].as_array_mut().expect("routes")
+    let routes = find(listeners, &|node| node.get("virtual_hosts").is_some())
+        .expect("a route configuration");
+    routes["virtual_hosts"][0]["routes"]
+        .as_array_mut()
+        .expect("routes")
 }
 
 /// The first route.
@@ -68,7 +80,8 @@ pub(crate) fn connection_manager(listeners: &mut Value) -> &mut Value {
 
 /// The listener's first filter chain.
 pub(crate) fn filter_chain(listeners: &mut Value) -> &mut Value {
-    let listener = find(listeners, &|node| node.get("filter_chains").is_some()).expect("a listener");
+    let listener =
+        find(listeners, &|node| node.get("filter_chains").is_some()).expect("a listener");
     &mut listener["filter_chains"][0]
 }
 

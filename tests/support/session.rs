@@ -17,7 +17,9 @@ pub(crate) fn demo_filters() -> Value {
 
 /// A JWT from the shipped file.
 pub(crate) fn demo_jwt(name: &str) -> String {
-    let line = SHIPPED.lines().find_map(|line| line.strip_prefix(&format!("# {name}: ")));
+    let line = SHIPPED
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("# {name}: ")));
     line.expect("a demo JWT").to_owned()
 }
 
@@ -38,7 +40,8 @@ impl Issuer {
     pub(crate) fn new() -> Self {
         let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).expect("the same key");
+        let key =
+            EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).expect("the same key");
         Self { key, random }
     }
 
@@ -46,7 +49,10 @@ impl Issuer {
     fn key_set(&self) -> Value {
         // An uncompressed point: 4, x, y.
         let point = self.key.public_key().as_ref();
-        let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
+        let (x, y) = (
+            URL_SAFE_NO_PAD.encode(&point[1..33]),
+            URL_SAFE_NO_PAD.encode(&point[33..]),
+        );
         json!({ "keys": [{ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "key", "x": x, "y": y }] })
     }
 
@@ -80,7 +86,10 @@ impl Issuer {
         let header = json!({ "alg": "ES256", "kid": "key" });
         let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
         let signed = format!("{}.{}", part(&header), part(claims));
-        let signature = self.key.sign(&self.random, signed.as_bytes()).expect("a signature");
+        let signature = self
+            .key
+            .sign(&self.random, signed.as_bytes())
+            .expect("a signature");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }

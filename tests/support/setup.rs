@@ -50,7 +50,10 @@ impl Setup {
 
     /// With these policies as well, each in its own listener; all share one VM.
     pub(crate) fn additional(self, policies: impl IntoIterator<Item = Policy>) -> Self {
-        Self { additional: policies.into_iter().collect(), ..self }
+        Self {
+            additional: policies.into_iter().collect(),
+            ..self
+        }
     }
 
     /// With one worker, which all connections share.
@@ -60,25 +63,40 @@ impl Setup {
 
     /// With this many seconds for requests in flight at an update.
     pub(crate) fn draining(self, drain_seconds: u64) -> Self {
-        Self { drain_seconds, ..self }
+        Self {
+            drain_seconds,
+            ..self
+        }
     }
 
     /// With its listeners in the bootstrap, which updates and edits do not reach.
     pub(crate) fn fixed(self) -> Self {
-        Self { watched: false, ..self }
+        Self {
+            watched: false,
+            ..self
+        }
     }
 
     pub(crate) fn edited(self, edit: impl Fn(&mut Value, &Policy) + Send + Sync + 'static) -> Self {
-        Self { edit: Some(Arc::new(edit)), ..self }
+        Self {
+            edit: Some(Arc::new(edit)),
+            ..self
+        }
     }
 
     /// After these HTTP filters: a list in Envoy's format.
     pub(crate) fn behind(self, filters: Value) -> Self {
-        Self { filters: Some(filters), ..self }
+        Self {
+            filters: Some(filters),
+            ..self
+        }
     }
 
     pub(crate) fn with_node_metadata(self, pair: &'static str) -> Self {
-        Self { node_metadata: Some(pair), ..self }
+        Self {
+            node_metadata: Some(pair),
+            ..self
+        }
     }
 
     pub(crate) fn with_struct(self) -> Self {
@@ -86,15 +104,24 @@ impl Setup {
     }
 
     pub(crate) fn with_http2(self) -> Self {
-        Self { http2: true, ..self }
+        Self {
+            http2: true,
+            ..self
+        }
     }
 
     /// With the filter that `x-trap` makes trap.
     pub(crate) fn that_traps(self) -> Self {
-        Self { wasm: "SLUICEGATE_TRAP_WASM", ..self }
+        Self {
+            wasm: "SLUICEGATE_TRAP_WASM",
+            ..self
+        }
     }
 
     pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
-        Self { memory_bytes_max: Some(memory_bytes_max), ..self }
+        Self {
+            memory_bytes_max: Some(memory_bytes_max),
+            ..self
+        }
     }
 }

@@ -33,16 +33,26 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate").pem();
-        let own = Certified { certificate, key: key.serialize_pem() };
-        Self { own, issuer: Issuer::new(params, key) }
+        let own = Certified {
+            certificate,
+            key: key.serialize_pem(),
+        };
+        Self {
+            own,
+            issuer: Issuer::new(params, key),
+        }
     }
 
     /// A certificate for these URIs.
     pub(crate) fn certify(&self, uris: &[&str]) -> Certified {
-        let sans = uris.iter().map(|uri| SanType::URI((*uri).try_into().expect("a URI")));
+        let sans = uris
+            .iter()
+            .map(|uri| SanType::URI((*uri).try_into().expect("a URI")));
         self.sign(sans.collect())
     }
 
@@ -50,8 +60,14 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.subject_alt_names = sans;
         let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
-        Certified { certificate, key: key.serialize_pem() }
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .expect("a certificate")
+            .pem();
+        Certified {
+            certificate,
+            key: key.serialize_pem(),
+        }
     }
 
     /// A gateway's transport socket. With `verify`, it requires a certificate of this authority
@@ -91,7 +107,10 @@ impl Authority {
                 .expect("a key that fits"),
             None => config.with_no_client_auth(),
         };
-        TlsClient { address, config: Arc::new(config) }
+        TlsClient {
+            address,
+            config: Arc::new(config),
+        }
     }
 }
 
@@ -109,11 +128,18 @@ impl TlsClient {
     pub(crate) async fn send(&self, call: Call) -> Result<u16, Box<dyn Error>> {
         let stream = TcpStream::connect(self.address).await?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        let stream = connector.connect(ServerName::try_from(GATEWAY)?, stream).await?;
+        let stream = connector
+            .connect(ServerName::try_from(GATEWAY)?, stream)
+            .await?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let mut request = call.request(GATEWAY);
-        *request.uri_mut() = request.uri().path_and_query().expect("a path").as_str().parse()?;
+        *request.uri_mut() = request
+            .uri()
+            .path_and_query()
+            .expect("a path")
+            .as_str()
+            .parse()?;
         request.headers_mut().insert("host", GATEWAY.parse()?);
         let status = sender.send_request(request).await?.status().as_u16();
         connection.abort();

@@ -25,7 +25,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Upgrade, Self::Connect, Self::Http2Upgrade, Self::Http2Connect];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Upgrade,
+        Self::Connect,
+        Self::Http2Upgrade,
+        Self::Http2Connect,
+    ];
 
     /// Whether its request has a path.
     pub(crate) const fn has_path(self) -> bool {
@@ -34,7 +39,11 @@ impl Kind {
 
     /// The status that begins the tunnel.
     pub(crate) const fn begins_with(self) -> u16 {
-        if matches!(self, Self::Upgrade) { 101 } else { 200 }
+        if matches!(self, Self::Upgrade) {
+            101
+        } else {
+            200
+        }
     }
 }
 
@@ -53,12 +62,21 @@ enum Back {
 
 impl Tunnel {
     /// Requests a tunnel of this kind, at `path` if it has one, with these headers.
-    pub(crate) async fn ask(address: SocketAddr, kind: Kind, path: &str, headers: &[(&str, &str)]) -> Self {
+    pub(crate) async fn ask(
+        address: SocketAddr,
+        kind: Kind,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
         let (feed, fed) = unbounded_channel();
-        let stream = TcpStream::connect(address).await.expect("the gateway accepts");
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("the gateway accepts");
         let back = match kind {
             Kind::Upgrade | Kind::Connect => ask_http1(stream, kind, path, headers, fed).await,
-            Kind::Http2Upgrade | Kind::Http2Connect => ask_http2(stream, kind, path, headers, fed).await,
+            Kind::Http2Upgrade | Kind::Http2Connect => {
+                ask_http2(stream, kind, path, headers, fed).await
+            }
         };
         Self { feed, back }
     }
@@ -70,7 +88,9 @@ impl Tunnel {
 
     /// The status of the response; `None` if the connection ends without one.
     pub(crate) async fn status(&mut self) -> Option<u16> {
-        timeout(DEADLINE, self.status_at_last()).await.expect("an answer in time")
+        timeout(DEADLINE, self.status_at_last())
+            .await
+            .expect("an answer in time")
     }
 
     async fn status_at_last(&mut self) -> Option<u16> {
@@ -81,7 +101,9 @@ impl Tunnel {
             }
             return str::from_utf8(head.get(9..12)?).ok()?.parse().ok();
         }
-        let Back::Asked(answer) = std::mem::replace(&mut self.back, Back::Broken) else { return None };
+        let Back::Asked(answer) = std::mem::replace(&mut self.back, Back::Broken) else {
+            return None;
+        };
         let (head, body) = answer.await.ok()?.into_parts();
         self.back = Back::Http2(body);
         Some(head.status.as_u16())
@@ -91,7 +113,10 @@ impl Tunnel {
     pub(crate) async fn returned(&mut self, bytes: usize) -> usize {
         let mut came = 0;
         while came < bytes {
-            match timeout(DEADLINE, self.next(bytes - came)).await.expect("more in time") {
+            match timeout(DEADLINE, self.next(bytes - came))
+                .await
+                .expect("more in time")
+            {
                 0 => break,
                 more => came += more,
             }
@@ -157,7 +182,9 @@ async fn ask_http2(
     tokio::spawn(connection);
     let mut request = Request::builder().method(Method::CONNECT);
     request = if kind == Kind::Http2Upgrade {
-        request.uri(format!("http://e{path}")).extension(Protocol::from_static("websocket"))
+        request
+            .uri(format!("http://e{path}"))
+            .extension(Protocol::from_static("websocket"))
     } else {
         request.uri("e:443")
     };

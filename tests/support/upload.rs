@@ -56,13 +56,24 @@ enum End {
 impl Pieces {
     pub(crate) fn of(pieces: impl IntoIterator<Item = Bytes, IntoIter: Send + 'static>) -> Self {
         let pieces: Box<dyn Iterator<Item = Bytes> + Send> = Box::new(pieces.into_iter());
-        Self { pieces: pieces.peekable(), sent_all: false, length: None, end: End::Whole }
+        Self {
+            pieces: pieces.peekable(),
+            sent_all: false,
+            length: None,
+            end: End::Whole,
+        }
     }
 
     /// The bytes that the test sends, until it drops the sender.
     pub(crate) fn fed() -> (UnboundedSender<Bytes>, Self) {
         let (feed, fed) = unbounded_channel();
-        (feed, Self { end: End::Fed(fed), ..Self::of([]) })
+        (
+            feed,
+            Self {
+                end: End::Fed(fed),
+                ..Self::of([])
+            },
+        )
     }
 
     /// This many zeros.
@@ -78,16 +89,28 @@ impl Pieces {
     }
 
     pub(crate) fn then_trailers(self, name: &'static str, value: &'static str) -> Self {
-        let trailers = HeaderMap::from_iter([(name.parse().expect("a name"), HeaderValue::from_static(value))]);
-        Self { end: End::Trailers(trailers), ..self }
+        let trailers = HeaderMap::from_iter([(
+            name.parse().expect("a name"),
+            HeaderValue::from_static(value),
+        )]);
+        Self {
+            end: End::Trailers(trailers),
+            ..self
+        }
     }
 
     pub(crate) fn then_silence(self) -> Self {
-        Self { end: End::Silence, ..self }
+        Self {
+            end: End::Silence,
+            ..self
+        }
     }
 
     pub(crate) fn that_end_with_the_last(self) -> Self {
-        Self { end: End::WithLast, ..self }
+        Self {
+            end: End::WithLast,
+            ..self
+        }
     }
 }
 
@@ -129,7 +152,8 @@ impl Body for Pieces {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -143,7 +167,10 @@ impl Underway {
     /// Sends `call`; its body will have `bytes` bytes, or as many as the test sends.
     pub(crate) fn begin(address: SocketAddr, call: Call, framing: Framing, bytes: usize) -> Self {
         let (feed, pieces) = Pieces::fed();
-        Self { feed, answer: tokio::spawn(upload(address, call, framing, bytes as u64, pieces)) }
+        Self {
+            feed,
+            answer: tokio::spawn(upload(address, call, framing, bytes as u64, pieces)),
+        }
     }
 
     /// Sends more of the body, if it is still accepted.
@@ -176,26 +203,59 @@ pub(crate) async fn upload(
     body.length = (framing == Framing::Length).then_some(bytes);
     let sent = now();
     let answered = timeout(DEADLINE * 3, send(address, call, framing, body)).await;
-    let (head, answer) = answered.map_err(|_| "no response in time".to_owned())??.into_parts();
-    let body = timeout(DEADLINE, answer.collect()).await.map_err(|_| "half a response".to_owned())?;
-    let body = body.map(|whole| whole.to_bytes()).map_err(|error| format!("a broken response: {error:?}"))?;
-    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body, sent, received: now() })
+    let (head, answer) = answered
+        .map_err(|_| "no response in time".to_owned())??
+        .into_parts();
+    let body = timeout(DEADLINE, answer.collect())
+        .await
+        .map_err(|_| "half a response".to_owned())?;
+    let body = body
+        .map(|whole| whole.to_bytes())
+        .map_err(|error| format!("a broken response: {error:?}"))?;
+    Ok(Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+        sent,
+        received: now(),
+    })
 }
 
-async fn send(address: SocketAddr, call: Call, framing: Framing, body: Pieces) -> Result<Response<Incoming>, String> {
+async fn send(
+    address: SocketAddr,
+    call: Call,
+    framing: Framing,
+    body: Pieces,
+) -> Result<Response<Incoming>, String> {
     let authority = address.to_string();
     let (mut head, _) = call.request(&authority).into_parts();
-    let io = TokioIo::new(TcpStream::connect(address).await.map_err(|error| error.to_string())?);
+    let io = TokioIo::new(
+        TcpStream::connect(address)
+            .await
+            .map_err(|error| error.to_string())?,
+    );
     let wrong = |error: hyper::Error| format!("{error:?}");
     if framing == Framing::Http2 {
         let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.map_err(wrong)?;
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+                .await
+                .map_err(wrong)?;
         tokio::spawn(connection);
-        return sender.send_request(Request::from_parts(head, body)).await.map_err(wrong);
+        return sender
+            .send_request(Request::from_parts(head, body))
+            .await
+            .map_err(wrong);
     }
-    head.uri = Uri::try_from(head.uri.path_and_query().map_or("/", |path| path.as_str())).expect("a path");
-    head.headers.insert("host", HeaderValue::from_str(&authority).expect("a host"));
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(wrong)?;
+    head.uri =
+        Uri::try_from(head.uri.path_and_query().map_or("/", |path| path.as_str())).expect("a path");
+    head.headers
+        .insert("host", HeaderValue::from_str(&authority).expect("a host"));
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io)
+        .await
+        .map_err(wrong)?;
     tokio::spawn(connection);
-    sender.send_request(Request::from_parts(head, body)).await.map_err(wrong)
+    sender
+        .send_request(Request::from_parts(head, body))
+        .await
+        .map_err(wrong)
 }

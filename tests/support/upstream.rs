@@ -70,18 +70,28 @@ struct InFlight {
 impl InFlight {
     fn begin(path: &str, record: &Arc<Record>) -> Self {
         let path = path.split('?').next().unwrap_or_default().to_owned();
-        let mut all = record.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = record
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let of_path = all.entry(path.clone()).or_default();
         of_path.now += 1;
         of_path.most = of_path.most.max(of_path.now);
         drop(all);
-        Self { path, record: Arc::clone(record) }
+        Self {
+            path,
+            record: Arc::clone(record),
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .record
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.entry(self.path.clone()).or_default().now -= 1;
     }
 }
@@ -97,7 +107,9 @@ pub(crate) struct Received {
 
 impl Upstream {
     pub(crate) async fn start(ip: IpAddr) -> Self {
-        let listener = TcpListener::bind((ip, lease(ip))).await.expect("the upstream's address can be bound");
+        let listener = TcpListener::bind((ip, lease(ip)))
+            .await
+            .expect("the upstream's address can be bound");
         let address = listener.local_addr().expect("a bound address");
         let record = Record {
             seen: Mutex::default(),
@@ -106,7 +118,11 @@ impl Upstream {
             flights: Mutex::default(),
             gate: Semaphore::new(0),
         };
-        let mut upstream = Self { address, record: Arc::new(record), serving: None };
+        let mut upstream = Self {
+            address,
+            record: Arc::new(record),
+            serving: None,
+        };
         upstream.serve(listener);
         upstream
     }
@@ -125,7 +141,9 @@ impl Upstream {
 
     /// Serves on the same port again.
     pub(crate) async fn resume(&mut self) {
-        let listener = TcpListener::bind(self.address).await.expect("the upstream's port is still free");
+        let listener = TcpListener::bind(self.address)
+            .await
+            .expect("the upstream's port is still free");
         self.serve(listener);
     }
 
@@ -140,38 +158,68 @@ impl Upstream {
 
     /// The number of requests of this path that are being answered.
     pub(crate) fn in_flight(&self, path: &str) -> usize {
-        let all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self
+            .record
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.get(path).map_or(0, |flights| flights.now)
     }
 
     /// The most concurrent requests of this path since the last call.
     pub(crate) fn most_in_flight(&self, path: &str) -> usize {
-        let mut all = self.record.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .record
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let flights = all.entry(path.to_owned()).or_default();
         std::mem::replace(&mut flights.most, flights.now)
     }
 
     /// Every body received on this path, in the order in which they ended.
     pub(crate) fn bodies(&self, path: &str) -> Vec<Received> {
-        let received = self.record.received.lock().unwrap_or_else(PoisonError::into_inner);
-        received.iter().filter(|body| body.path == path).cloned().collect()
+        let received = self
+            .record
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        received
+            .iter()
+            .filter(|body| body.path == path)
+            .cloned()
+            .collect()
     }
 
     /// The number of bodies on this path of which at least this many bytes have arrived, complete
     /// or not.
     pub(crate) fn arrived(&self, path: &str, bytes: u64) -> usize {
-        let begun = self.record.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.iter().filter(|(of, came)| of == path && *came >= bytes).count()
+        let begun = self
+            .record
+            .begun
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        begun
+            .iter()
+            .filter(|(of, came)| of == path && *came >= bytes)
+            .count()
     }
 
     /// The number of requests whose path begins with `prefix`.
     pub(crate) fn count(&self, prefix: &str) -> usize {
-        self.paths().iter().filter(|path| path.starts_with(prefix)).count()
+        self.paths()
+            .iter()
+            .filter(|path| path.starts_with(prefix))
+            .count()
     }
 
     /// Every path received, with its query.
     pub(crate) fn paths(&self) -> Vec<String> {
-        self.record.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.record
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -184,7 +232,9 @@ async fn serve(listener: TcpListener, record: Arc<Record>) {
             let service = service_fn(move |request| answer(request, Arc::clone(&record)));
             let mut builder = Builder::new(TokioExecutor::new());
             builder.http2().enable_connect_protocol();
-            let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+            let _ = builder
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -197,20 +247,39 @@ fn upgrade(request: &mut Request<Incoming>) -> Response<Answer> {
         let (mut read, mut write) = tokio::io::split(TokioIo::new(upgrading.await.ok()?));
         tokio::io::copy(&mut read, &mut write).await.ok()
     });
-    let mut response = Response::new(Full::new(Bytes::new()).map_err(|never| match never {}).boxed());
+    let mut response = Response::new(
+        Full::new(Bytes::new())
+            .map_err(|never| match never {})
+            .boxed(),
+    );
     if request.method() == Method::CONNECT {
         return response;
     }
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    response.headers_mut().insert("connection", HeaderValue::from_static("upgrade"));
-    response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+    response
+        .headers_mut()
+        .insert("connection", HeaderValue::from_static("upgrade"));
+    response
+        .headers_mut()
+        .insert("upgrade", HeaderValue::from_static("websocket"));
     response
 }
 
-async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<Response<Answer>, Infallible> {
+async fn answer(
+    mut request: Request<Incoming>,
+    record: Arc<Record>,
+) -> Result<Response<Answer>, Infallible> {
     let arrived = HeaderValue::from_str(&now().as_nanos().to_string()).expect("a number");
-    let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
-    record.seen.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("", |path| path.as_str())
+        .to_owned();
+    record
+        .seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(path.clone());
     let _flight = InFlight::begin(&path, &record);
     if request.headers().contains_key("x-answer-upgrade") {
         wait_if_held(request.headers(), &record).await;
@@ -237,13 +306,20 @@ async fn answer(mut request: Request<Incoming>, record: Arc<Record>) -> Result<R
     *response.headers_mut() = fields(asked, "x-answer-header");
     response.headers_mut().insert("x-arrived", arrived);
     if let Some(status) = number(asked, "x-answer-status") {
-        *response.status_mut() = u16::try_from(status).ok().and_then(|s| s.try_into().ok()).expect("a status");
+        *response.status_mut() = u16::try_from(status)
+            .ok()
+            .and_then(|s| s.try_into().ok())
+            .expect("a status");
     }
     if let Some(stem) = path.strip_suffix("/moved") {
         *response.status_mut() = StatusCode::FOUND;
         // Envoy only follows absolute URLs.
-        let host = asked.get("host").and_then(|host| host.to_str().ok()).expect("a host");
-        let found = HeaderValue::from_str(&format!("http://{host}{stem}/found")).expect("a location");
+        let host = asked
+            .get("host")
+            .and_then(|host| host.to_str().ok())
+            .expect("a host");
+        let found =
+            HeaderValue::from_str(&format!("http://{host}{stem}/found")).expect("a location");
         response.headers_mut().insert("location", found);
     }
     Ok(response)
@@ -271,8 +347,11 @@ impl Broken {
         let begins = (how != b"reset").then(|| Bytes::from_static(b"upst"));
         // The pause lets the part before it be sent.
         let later = sleep(Duration::from_millis(200));
-        let breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>> =
-            if how == b"stall" { Box::pin(pending()) } else { Box::pin(later) };
+        let breaks: Pin<Box<dyn Future<Output = ()> + Send + Sync>> = if how == b"stall" {
+            Box::pin(pending())
+        } else {
+            Box::pin(later)
+        };
         Self { begins, breaks }
     }
 }
@@ -281,10 +360,17 @@ impl Body for Broken {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.begins.take() {
             Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            None => self.breaks.as_mut().poll(context).map(|()| Some(Err(io::Error::other("broken off")))),
+            None => self
+                .breaks
+                .as_mut()
+                .poll(context)
+                .map(|()| Some(Err(io::Error::other("broken off")))),
         }
     }
 }
@@ -309,13 +395,21 @@ async fn read(path: String, mut body: Incoming, record: Arc<Record>) {
             }
         }
     }
-    record.received.lock().unwrap_or_else(PoisonError::into_inner).push(Received { path, bytes, whole });
+    record
+        .received
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(Received { path, bytes, whole });
 }
 
 /// The fields that the headers called `name` request, each as `name: value`.
 fn fields(headers: &HeaderMap, name: &str) -> HeaderMap {
     let pairs = headers.get_all(name).iter().map(|pair| {
-        let (name, value) = pair.to_str().ok().and_then(|p| p.split_once(": ")).expect("`name: value`");
+        let (name, value) = pair
+            .to_str()
+            .ok()
+            .and_then(|p| p.split_once(": "))
+            .expect("`name: value`");
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
         (name, HeaderValue::from_str(value).expect("a header value"))
     });
@@ -327,5 +421,11 @@ fn fields(headers: &HeaderMap, name: &str) -> HeaderMap {
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    headers.get(name).map(|value| value.to_str().ok().and_then(|v| v.parse().ok()).expect("a number"))
+    headers.get(name).map(|value| {
+        value
+            .to_str()
+            .ok()
+            .and_then(|v| v.parse().ok())
+            .expect("a number")
+    })
 }

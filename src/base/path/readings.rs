@@ -21,7 +21,14 @@ pub enum Ambiguity {
 
 impl Ambiguity {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::DotSegment, Self::Nul, Self::Overlong, Self::Fragment, Self::Long, Self::Payload];
+    pub const ALL: [Self; 6] = [
+        Self::DotSegment,
+        Self::Nul,
+        Self::Overlong,
+        Self::Fragment,
+        Self::Long,
+        Self::Payload,
+    ];
 
     /// The name in metrics, the access log and explanations.
     #[must_use]
@@ -124,15 +131,22 @@ impl<'p> Readings<'p> {
         let separates = |byte: &u8| Reader::COARSEST.separates(*byte);
         let count = |text: &[u8]| text.iter().filter(|byte| separates(byte)).count();
         let either = |holds: &dyn Fn(&[u8]) -> bool| holds(&once) || holds(&last);
-        let empty =
-            |text: &[u8]| text.array_windows().any(|[one, next]| separates(one) && (separates(next) || *next == b';'));
+        let empty = |text: &[u8]| {
+            text.array_windows()
+                .any(|[one, next]| separates(one) && (separates(next) || *next == b';'))
+        };
         let both = |differ: bool| if differ { &[true, false][..] } else { &[true] };
         let mut left = Vec::new();
         for &encoded in both(twice || count(path) != count(&once)) {
             for &backslash in both(either(&|text| text.contains(&b'\\'))) {
                 for &cut in both(either(&|text| text.contains(&b';'))) {
                     for &dropped in both(either(&empty)) {
-                        let reader = Reader { encoded, backslash, cut, empty: !dropped };
+                        let reader = Reader {
+                            encoded,
+                            backslash,
+                            cut,
+                            empty: !dropped,
+                        };
                         left.push((Text::Raw, reader));
                         if twice {
                             left.push((Text::Decoded, reader));
@@ -142,12 +156,18 @@ impl<'p> Readings<'p> {
             }
         }
         left.retain(|one| *one != (Text::Raw, Reader::COARSEST));
-        (!left.is_empty()).then_some(Self { path, decoded: twice.then_some(once), left })
+        (!left.is_empty()).then_some(Self {
+            path,
+            decoded: twice.then_some(once),
+            left,
+        })
     }
 
     /// Reads the path in the next way; false if there is none.
     pub fn next(&mut self, into: &mut PathBuffer) -> bool {
-        let Some((text, reader)) = self.left.pop() else { return false };
+        let Some((text, reader)) = self.left.pop() else {
+            return false;
+        };
         into.read_as(
             match text {
                 Text::Raw => self.path,
@@ -194,9 +214,14 @@ fn decodes_twice(decoded: &[u8]) -> bool {
 /// Whether the bytes encode some ASCII character in two to four bytes (RFC 3629 §10).
 fn has_overlong(text: &[u8]) -> bool {
     let tail = |byte: u8| (0x80..=0xbf).contains(&byte);
-    text.windows(2).any(|pair| matches!(*pair, [0xc0 | 0xc1, next] if tail(next)))
-        || text.windows(3).any(|bytes| matches!(*bytes, [0xe0, 0x80 | 0x81, next] if tail(next)))
-        || text.windows(4).any(|bytes| matches!(*bytes, [0xf0, 0x80, 0x80 | 0x81, next] if tail(next)))
+    text.windows(2)
+        .any(|pair| matches!(*pair, [0xc0 | 0xc1, next] if tail(next)))
+        || text
+            .windows(3)
+            .any(|bytes| matches!(*bytes, [0xe0, 0x80 | 0x81, next] if tail(next)))
+        || text
+            .windows(4)
+            .any(|bytes| matches!(*bytes, [0xf0, 0x80, 0x80 | 0x81, next] if tail(next)))
 }
 
 #[cfg(test)]

@@ -37,7 +37,10 @@ impl Asked {
         let alone = |node: &&Node| matches!(&node.value, Value::Map(entries) if entries.len() == 1);
         let tier = |node: &Node| Some((node.at("name")?.text()?.to_owned(), routes(node)));
         Self {
-            within: document.at("callers").and_then(|callers| callers.at("for")).map(routes),
+            within: document
+                .at("callers")
+                .and_then(|callers| callers.at("for"))
+                .map(routes),
             exempt: list("exempt").filter(alone).flat_map(routes).collect(),
             tiers: list("tiers").filter_map(tier).collect(),
         }
@@ -52,7 +55,11 @@ impl Asked {
     pub(super) fn reach(&self, selector: &Node) -> Reach {
         let own = routes(selector);
         let tiers = selector.at("tier").into_iter().flat_map(Node::texts);
-        let of_tiers: Vec<Route> = tiers.filter_map(|name| self.tiers.get(name)).flatten().cloned().collect();
+        let of_tiers: Vec<Route> = tiers
+            .filter_map(|name| self.tiers.get(name))
+            .flatten()
+            .cloned()
+            .collect();
         // A request matches one of both.
         match [self.reach_of(&own), self.reach_of(&of_tiers)] {
             [Reach::Inside, _] | [_, Reach::Inside] => Reach::Inside,
@@ -63,14 +70,30 @@ impl Asked {
 
     /// Of requests of which each matches one of `routes`; of all where there is none.
     fn reach_of(&self, routes: &[Route]) -> Reach {
-        let Some(within) = &self.within else { return Reach::Inside };
+        let Some(within) = &self.within else {
+            return Reach::Inside;
+        };
         let all = Route::parse("/**").ok();
-        let routes = if routes.is_empty() { all.as_slice() } else { routes };
-        let covered = |route: &Route| within.iter().chain(&self.exempt).any(|asked| asked.covers(route));
-        let inside = |route: &Route| covered(route) || by_method(route).is_some_and(|all| all.iter().all(covered));
+        let routes = if routes.is_empty() {
+            all.as_slice()
+        } else {
+            routes
+        };
+        let covered = |route: &Route| {
+            within
+                .iter()
+                .chain(&self.exempt)
+                .any(|asked| asked.covers(route))
+        };
+        let inside = |route: &Route| {
+            covered(route) || by_method(route).is_some_and(|all| all.iter().all(covered))
+        };
         if routes.iter().all(inside) {
             Reach::Inside
-        } else if routes.iter().any(|route| within.iter().any(|asked| asked.meets(route))) {
+        } else if routes
+            .iter()
+            .any(|route| within.iter().any(|asked| asked.meets(route)))
+        {
             Reach::Partly
         } else {
             Reach::Outside
@@ -82,10 +105,16 @@ impl Asked {
 fn by_method(route: &Route) -> Option<Vec<Route>> {
     let text = route.to_string();
     let (_, path) = text.split_once(' ')?;
-    route.methods().map(|method| Route::parse(&format!("{method} {path}")).ok()).collect()
+    route
+        .methods()
+        .map(|method| Route::parse(&format!("{method} {path}")).ok())
+        .collect()
 }
 
 fn routes(node: &Node) -> Vec<Route> {
     let texts = node.at("routes").map(Node::texts).unwrap_or_default();
-    texts.into_iter().filter_map(|text| Route::parse(text).ok()).collect()
+    texts
+        .into_iter()
+        .filter_map(|text| Route::parse(text).ok())
+        .collect()
 }

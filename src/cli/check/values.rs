@@ -44,25 +44,50 @@ impl<'p> Values<'p> {
             // The policy itself has checked it.
             return Self::Any;
         }
-        if callers.credentials.iter().any(|credential| credential.attribute == id) {
-            return Self::Only { held: None, shapes: vec![Shape::Identifier] };
+        if callers
+            .credentials
+            .iter()
+            .any(|credential| credential.attribute == id)
+        {
+            return Self::Only {
+                held: None,
+                shapes: vec![Shape::Identifier],
+            };
         }
         let own = [Source::Directory(id)];
-        let sources = callers.sources.iter().find(|(known, _)| *known == id).map_or(&own[..], |(_, sources)| sources);
+        let sources = callers
+            .sources
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map_or(&own[..], |(_, sources)| sources);
         let (mut held, mut shapes) = (None, Vec::new());
         for source in sources {
             match source {
                 // Its entries are to come.
-                Source::Directory(_) if entries && callers.directory.count() == 0 => return Self::Any,
-                Source::Directory(from) => {
-                    let values = callers.directory.values().filter(|(attribute, _)| attribute == from);
-                    held.get_or_insert_with(BTreeSet::new).extend(values.map(|(_, value)| value));
+                Source::Directory(_) if entries && callers.directory.count() == 0 => {
+                    return Self::Any;
                 }
-                Source::ClientAddress { v4_prefix, v6_prefix } => {
-                    shapes.push(Shape::Network { v4_prefix: *v4_prefix, v6_prefix: *v6_prefix });
+                Source::Directory(from) => {
+                    let values = callers
+                        .directory
+                        .values()
+                        .filter(|(attribute, _)| attribute == from);
+                    held.get_or_insert_with(BTreeSet::new)
+                        .extend(values.map(|(_, value)| value));
+                }
+                Source::ClientAddress {
+                    v4_prefix,
+                    v6_prefix,
+                } => {
+                    shapes.push(Shape::Network {
+                        v4_prefix: *v4_prefix,
+                        v6_prefix: *v6_prefix,
+                    });
                 }
                 Source::Host => shapes.push(Shape::Host),
-                Source::ClientCertificate(Property::CertificateSha256) => shapes.push(Shape::Sha256),
+                Source::ClientCertificate(Property::CertificateSha256) => {
+                    shapes.push(Shape::Sha256)
+                }
                 Source::Path(_)
                 | Source::Metadata { .. }
                 | Source::RouteMetadata(_)
@@ -72,12 +97,17 @@ impl<'p> Values<'p> {
                 | Source::ClientCertificate(_) => return Self::Any,
             }
         }
-        Self::Only { held: held.filter(|_| entries), shapes }
+        Self::Only {
+            held: held.filter(|_| entries),
+            shapes,
+        }
     }
 
     /// Why no caller has `value`; `None` where one may.
     pub(super) fn refuse(&self, name: &str, value: &str) -> Option<String> {
-        let Self::Only { held, shapes } = self else { return None };
+        let Self::Only { held, shapes } = self else {
+            return None;
+        };
         let is_held = held.as_ref().is_some_and(|held| held.contains(value));
         if is_held || shapes.iter().any(|shape| shape.fits(value)) {
             return None;
@@ -88,7 +118,8 @@ impl<'p> Values<'p> {
                 0 if !shapes.is_empty() => None,
                 0 => Some(format!("no entry of the directory has {}", Quoted(name))),
                 _ => {
-                    let all: Vec<String> = held.iter().map(|value| Quoted(value).to_string()).collect();
+                    let all: Vec<String> =
+                        held.iter().map(|value| Quoted(value).to_string()).collect();
                     let mut said = format!("entries of the directory have {}", Choices(&all));
                     if let Some(meant) = nearest(value, held.iter().copied()) {
                         // Writing to a string cannot fail.
@@ -108,30 +139,47 @@ impl<'p> Values<'p> {
 
 impl Shape {
     fn fits(self, value: &str) -> bool {
-        let digits =
-            |count: usize| value.len() == count && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let digits = |count: usize| {
+            value.len() == count
+                && value
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
         match self {
             Self::Identifier => digits(32),
             Self::Sha256 => digits(64),
             Self::Host => host(value.as_bytes()).is_some_and(|host| host == value.as_bytes()),
-            Self::Network { v4_prefix, v6_prefix } => {
-                of_address(value, v4_prefix, v6_prefix).is_some_and(|network| network == value)
-            }
+            Self::Network {
+                v4_prefix,
+                v6_prefix,
+            } => of_address(value, v4_prefix, v6_prefix).is_some_and(|network| network == value),
         }
     }
 
     fn describe(self, value: &str) -> String {
         match self {
-            Self::Identifier => "an identifier is 32 hexadecimal digits, as `sluicegate explain` shows it".to_owned(),
+            Self::Identifier => {
+                "an identifier is 32 hexadecimal digits, as `sluicegate explain` shows it"
+                    .to_owned()
+            }
             Self::Sha256 => "it is 64 hexadecimal digits, in lower case".to_owned(),
             Self::Host => {
                 let like = host(value.as_bytes()).unwrap_or_else(|| b"shop.example".to_vec());
-                format!("`host` gives values such as {}", Quoted(&String::from_utf8_lossy(&like)))
+                format!(
+                    "`host` gives values such as {}",
+                    Quoted(&String::from_utf8_lossy(&like))
+                )
             }
-            Self::Network { v4_prefix, v6_prefix } => {
-                let like =
-                    of_address(value, v4_prefix, v6_prefix).or_else(|| of_address("192.0.2.7", v4_prefix, v6_prefix));
-                format!("`client_address` gives values such as {}", Quoted(&like.unwrap_or_default()))
+            Self::Network {
+                v4_prefix,
+                v6_prefix,
+            } => {
+                let like = of_address(value, v4_prefix, v6_prefix)
+                    .or_else(|| of_address("192.0.2.7", v4_prefix, v6_prefix));
+                format!(
+                    "`client_address` gives values such as {}",
+                    Quoted(&like.unwrap_or_default())
+                )
             }
         }
     }

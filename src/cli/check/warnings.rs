@@ -1,8 +1,8 @@
 //! What is well written, and may not be what is meant: values that no caller has, and attributes on
 //! routes where callers are not asked who they are.
 //!
-//! The policy is checked already. This walks the document again, for the lines and for what the policy
-//! no longer has: the filter has no use for any of it.
+//! The policy is checked already. This walks the document again, for the lines and for what the
+//! policy no longer has: the filter has no use for any of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,12 +28,23 @@ impl Warning {
         let mut node = document;
         for step in at.split('/').skip(1) {
             let below = match &node.value {
-                Value::List(nodes) => step.parse::<usize>().ok().and_then(|index| nodes.get(index)),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => node.at(step),
+                Value::List(nodes) => step
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| nodes.get(index)),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Map(_) => node.at(step),
             };
             node = below.unwrap_or(node);
         }
-        Self { line: node.line, at: at.to_owned(), text }
+        Self {
+            line: node.line,
+            at: at.to_owned(),
+            text,
+        }
     }
 }
 
@@ -49,15 +60,26 @@ pub(super) fn callers(document: &Node, policy: &Policy) -> Vec<Warning> {
         policy,
         asked: Asked::of(document),
         values: BTreeMap::new(),
-        entries: document.at("callers").and_then(|callers| callers.at("directory")).is_some(),
+        entries: document
+            .at("callers")
+            .and_then(|callers| callers.at("directory"))
+            .is_some(),
         found: Vec::new(),
     };
     for kind in KINDS {
-        for (at, node) in document.at(kind).into_iter().flat_map(|list| items(list, format!("/{kind}"))) {
+        for (at, node) in document
+            .at(kind)
+            .into_iter()
+            .flat_map(|list| items(list, format!("/{kind}")))
+        {
             walk.limit(&at, node);
         }
     }
-    for (at, node) in document.at("exempt").into_iter().flat_map(|list| items(list, "/exempt".to_owned())) {
+    for (at, node) in document
+        .at("exempt")
+        .into_iter()
+        .flat_map(|list| items(list, "/exempt".to_owned()))
+    {
         let reach = walk.asked.reach(node);
         walk.selector(&at, node, reach, "this exemption never applies");
     }
@@ -80,8 +102,15 @@ struct Walk<'p> {
 
 /// The elements of a list, each with its pointer.
 fn items(list: &Node, at: String) -> impl Iterator<Item = (String, &Node)> {
-    let nodes: &[Node] = if let Value::List(nodes) = &list.value { nodes } else { &[] };
-    nodes.iter().enumerate().map(move |(index, node)| (format!("{at}/{index}"), node))
+    let nodes: &[Node] = if let Value::List(nodes) = &list.value {
+        nodes
+    } else {
+        &[]
+    };
+    nodes
+        .iter()
+        .enumerate()
+        .map(move |(index, node)| (format!("{at}/{index}"), node))
 }
 
 impl<'p> Walk<'p> {
@@ -92,14 +121,29 @@ impl<'p> Walk<'p> {
     /// A limit of any kind.
     fn limit(&mut self, at: &str, node: &Node) {
         let selector = node.at("for");
-        let reach = selector.map_or_else(|| self.asked.everywhere(), |selector| self.asked.reach(selector));
-        let selects = selector.is_some_and(|selector| self.selector(&format!("{at}/for"), selector, reach, NEVER));
-        for (at, one) in node.at("overrides").into_iter().flat_map(|list| items(list, format!("{at}/overrides"))) {
+        let reach = selector.map_or_else(
+            || self.asked.everywhere(),
+            |selector| self.asked.reach(selector),
+        );
+        let selects = selector
+            .is_some_and(|selector| self.selector(&format!("{at}/for"), selector, reach, NEVER));
+        for (at, one) in node
+            .at("overrides")
+            .into_iter()
+            .flat_map(|list| items(list, format!("{at}/overrides")))
+        {
             if let Some(selector) = one.at("for") {
-                self.selector(&format!("{at}/for"), selector, reach, "this override never applies");
+                self.selector(
+                    &format!("{at}/for"),
+                    selector,
+                    reach,
+                    "this override never applies",
+                );
             }
         }
-        let holder = node.at("holder").and_then(|holder| Some((holder, self.identity(holder.text()?)?)));
+        let holder = node
+            .at("holder")
+            .and_then(|holder| Some((holder, self.identity(holder.text()?)?)));
         if let (Some((holder, name)), Reach::Outside) = (&holder, reach) {
             self.warn(holder.line, format!("{at}/holder"), outside(name, NEVER));
         }
@@ -110,17 +154,26 @@ impl<'p> Walk<'p> {
             Reach::Outside if selects || holder.is_some() => return,
             Reach::Outside if skips => NEVER,
             Reach::Outside => "all of its requests share one counter",
-            // A caller without an attribute that is selected by, or without the holder, is not counted.
+            // A caller without an attribute that is selected by, or without the holder, is not
+            // counted.
             Reach::Partly if skips || selects || holder.is_some() => return,
             Reach::Partly => {
-                "such requests share one counter; give this limit `for: { routes: […] }` within `callers.for`, or other attributes in `per`"
+                "such requests share one counter; give this limit `for: { routes: […] }` within \
+                 `callers.for`, or other attributes in `per`"
             }
         };
-        for (at, part) in node.at("per").into_iter().flat_map(|list| items(list, format!("{at}/per"))) {
-            let Some(name) = part.text().and_then(|name| self.identity(name)) else { continue };
+        for (at, part) in node
+            .at("per")
+            .into_iter()
+            .flat_map(|list| items(list, format!("{at}/per")))
+        {
+            let Some(name) = part.text().and_then(|name| self.identity(name)) else {
+                continue;
+            };
             let text = match reach {
                 Reach::Partly => format!(
-                    "this limit also counts requests outside of `callers.for`, where no request has {}: {told}",
+                    "this limit also counts requests outside of `callers.for`, where no request \
+                     has {}: {told}",
                     Quoted(&name)
                 ),
                 Reach::Inside | Reach::Outside => outside(&name, told),
@@ -129,11 +182,17 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// The attributes by which something selects; whether one is only known of callers who were asked.
+    /// The attributes by which something selects; whether one is only known of callers who were
+    /// asked.
     fn selector(&mut self, at: &str, node: &Node, reach: Reach, never: &str) -> bool {
-        let Value::Map(entries) = &node.value else { return false };
+        let Value::Map(entries) = &node.value else {
+            return false;
+        };
         let mut selects = false;
-        for entry in entries.iter().filter(|entry| !["tier", "routes"].contains(&&*entry.key)) {
+        for entry in entries
+            .iter()
+            .filter(|entry| !["tier", "routes"].contains(&&*entry.key))
+        {
             let at = format!("{at}/{}", entry.key);
             if let Some(name) = self.identity(&entry.key) {
                 selects = true;
@@ -143,8 +202,13 @@ impl<'p> Walk<'p> {
                 }
             }
             match &entry.value.value {
-                Value::List(_) => items(&entry.value, at).for_each(|(at, value)| self.value(&entry.key, &at, value)),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
+                Value::List(_) => items(&entry.value, at)
+                    .for_each(|(at, value)| self.value(&entry.key, &at, value)),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Map(_) => {
                     self.value(&entry.key, &at, &entry.value);
                 }
             }
@@ -154,9 +218,14 @@ impl<'p> Walk<'p> {
 
     /// A value that an attribute must have.
     fn value(&mut self, name: &str, at: &str, node: &Node) {
-        let (Some(id), Some(value)) = (self.policy.attributes.find(name), node.text()) else { return };
+        let (Some(id), Some(value)) = (self.policy.attributes.find(name), node.text()) else {
+            return;
+        };
         let (policy, entries) = (self.policy, self.entries);
-        let known = self.values.entry(id).or_insert_with(|| Values::of(policy, id, entries));
+        let known = self
+            .values
+            .entry(id)
+            .or_insert_with(|| Values::of(policy, id, entries));
         if let Some(why) = known.refuse(name, value) {
             let text = format!("no caller has {name} {}: {why}", Quoted(value));
             self.warn(node.line, at.to_owned(), text);
@@ -166,15 +235,25 @@ impl<'p> Walk<'p> {
     /// The name, if only a caller who was asked can have the attribute.
     fn identity(&self, name: &str) -> Option<String> {
         let id = self.policy.attributes.find(name)?;
-        let sources = self.policy.callers.sources.iter().find(|(known, _)| *known == id);
-        let elsewhere = |sources: &[Source]| sources.iter().any(|source| !matches!(source, Source::Directory(_)));
+        let sources = self
+            .policy
+            .callers
+            .sources
+            .iter()
+            .find(|(known, _)| *known == id);
+        let elsewhere = |sources: &[Source]| {
+            sources
+                .iter()
+                .any(|source| !matches!(source, Source::Directory(_)))
+        };
         (!sources.is_some_and(|(_, sources)| elsewhere(sources))).then(|| name.to_owned())
     }
 }
 
 fn outside(name: &str, so: &str) -> String {
     format!(
-        "callers are not asked who they are on its routes (`callers.for`), and no request there has {}: {so}",
+        "callers are not asked who they are on its routes (`callers.for`), and no request there \
+         has {}: {so}",
         Quoted(name)
     )
 }
@@ -182,13 +261,22 @@ fn outside(name: &str, so: &str) -> String {
 impl Node {
     /// The value under a key of this map.
     pub(super) fn at(&self, key: &str) -> Option<&Self> {
-        let Value::Map(entries) = &self.value else { return None };
-        entries.iter().find(|entry| *entry.key == *key).map(|entry| &entry.value)
+        let Value::Map(entries) = &self.value else {
+            return None;
+        };
+        entries
+            .iter()
+            .find(|entry| *entry.key == *key)
+            .map(|entry| &entry.value)
     }
 
     /// The text that this is.
     pub(super) fn text(&self) -> Option<&str> {
-        if let Value::String(text) = &self.value { Some(text) } else { None }
+        if let Value::String(text) = &self.value {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The texts in this list, or the one that this is.

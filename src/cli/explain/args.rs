@@ -1,4 +1,5 @@
-//! The arguments. What may hold a secret is taken as it is, so that no message about the call repeats it.
+//! The arguments. What may hold a secret is taken as it is, so that no message about the call
+//! repeats it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,8 +29,8 @@ pub(in crate::cli) struct ExplainArgs {
     /// The client's address, for `client_address`.
     #[arg(long, value_name = "IP")]
     pub(super) address: Option<IpAddr>,
-    /// What earlier filters have left as dynamic metadata: a JSON object of objects, by the filters'
-    /// names, as '{"envoy.filters.http.jwt_authn":{"session":{"sub":"alice"}}}'.
+    /// What earlier filters have left as dynamic metadata: a JSON object of objects, by the
+    /// filters' names, as '{"envoy.filters.http.jwt_authn":{"session":{"sub":"alice"}}}'.
     #[arg(long, value_name = "JSON")]
     pub(super) metadata: Option<String>,
     /// The metadata of the route, for `route_metadata`: a JSON object of objects, by namespaces.
@@ -38,13 +39,15 @@ pub(in crate::cli) struct ExplainArgs {
     /// The proxy's own metadata, for `node_metadata`: a JSON object.
     #[arg(long, value_name = "JSON")]
     pub(super) node_metadata: Option<String>,
-    /// A part of the client's certificate: subject, uri_san, dns_san or sha256; any number of times.
+    /// A part of the client's certificate: subject, uri_san, dns_san or sha256; any number of
+    /// times.
     #[arg(long, value_name = "PART=VALUE")]
     pub(super) certificate: Vec<String>,
     /// The status of the upstream's response, for `charge: success`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(200..=599))]
     pub(super) status: Option<u32>,
-    /// A header of the upstream's response, for costs that it says, or `grpc-status`; any number of times.
+    /// A header of the upstream's response, for costs that it says, or `grpc-status`; any number of
+    /// times.
     #[arg(long = "response-header", value_name = "NAME: VALUE")]
     pub(super) response_headers: Vec<String>,
     /// When the request comes, as 2026-11-25T10:00:00Z. Without it: now.
@@ -64,6 +67,8 @@ pub(in crate::cli) struct ExplainArgs {
 impl fmt::Debug for ExplainArgs {
     /// Without what may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExplainArgs").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("ExplainArgs")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }

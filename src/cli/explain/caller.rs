@@ -24,16 +24,34 @@ pub(super) fn callers(
     let defined = !policy.callers.credentials.is_empty();
     let asked = defined && is_asked(request, policy);
     let words = Words { policy, heard };
-    let known = Words { policy, heard: known };
+    let known = Words {
+        policy,
+        heard: known,
+    };
     Callers {
         defined,
         asked,
-        route: policy.callers.routes.as_ref().and_then(|routes| matched(policy, request, routes)),
-        credentials: if asked { words.credentials(refused.map(|(why, _)| why)) } else { Vec::new() },
-        refused: refused.map(|(why, _)| Refused { reason: why.name(), message: words.refused(why) }),
+        route: policy
+            .callers
+            .routes
+            .as_ref()
+            .and_then(|routes| matched(policy, request, routes)),
+        credentials: if asked {
+            words.credentials(refused.map(|(why, _)| why))
+        } else {
+            Vec::new()
+        },
+        refused: refused.map(|(why, _)| Refused {
+            reason: why.name(),
+            message: words.refused(why),
+        }),
         refused_by: refused.and_then(|(_, attribute)| Some(words.name(attribute?).to_owned())),
-        attributes: caller.map(|caller| known.attributes(caller)).unwrap_or_default(),
-        missing: caller.map(|caller| known.without(caller)).unwrap_or_default(),
+        attributes: caller
+            .map(|caller| known.attributes(caller))
+            .unwrap_or_default(),
+        missing: caller
+            .map(|caller| known.without(caller))
+            .unwrap_or_default(),
     }
 }
 
@@ -99,20 +117,35 @@ impl Words<'_> {
             (AuthFailure::Ambiguous, None, _) => {
                 format!(
                     "{name} stands twice: {}",
-                    credential.map(|credential| place(&credential.place)).unwrap_or_default()
+                    credential
+                        .map(|credential| place(&credential.place))
+                        .unwrap_or_default()
                 )
             }
             (AuthFailure::Conflicting, _, Some((attribute, second))) => {
-                let says = |told: &Told| format!("{} ({})", told.value, self.origin(*attribute, told.origin));
-                let first = self.heard.values.get(attribute).map(says).unwrap_or_default();
+                let says = |told: &Told| {
+                    format!("{} ({})", told.value, self.origin(*attribute, told.origin))
+                };
+                let first = self
+                    .heard
+                    .values
+                    .get(attribute)
+                    .map(says)
+                    .unwrap_or_default();
                 format!("{} is {first} and {}", self.name(*attribute), says(second))
             }
-            (AuthFailure::Conflicting, _, None) => "two credentials stand for different callers".to_owned(),
+            (AuthFailure::Conflicting, _, None) => {
+                "two credentials stand for different callers".to_owned()
+            }
         }
     }
 
     fn attributes(&self, caller: &Caller<'_>) -> Vec<Attribute> {
-        let known = self.heard.values.iter().filter_map(|(id, told)| Some((*id, told, caller.value(*id)?)));
+        let known = self
+            .heard
+            .values
+            .iter()
+            .filter_map(|(id, told)| Some((*id, told, caller.value(*id)?)));
         known
             .map(|(id, told, value)| Attribute {
                 name: self.name(id).to_owned(),
@@ -123,7 +156,11 @@ impl Words<'_> {
     }
 
     fn without(&self, caller: &Caller<'_>) -> Vec<String> {
-        let missing = self.policy.attributes.iter().filter(|id| caller.value(*id).is_none());
+        let missing = self
+            .policy
+            .attributes
+            .iter()
+            .filter(|id| caller.value(*id).is_none());
         missing.map(|id| self.name(id).to_owned()).collect()
     }
 
@@ -132,7 +169,13 @@ impl Words<'_> {
     }
 
     fn origin(&self, attribute: AttributeId, origin: Origin) -> String {
-        let credential = |id: CredentialId| self.policy.callers.credentials.get(id).map_or("", |it| &it.name);
+        let credential = |id: CredentialId| {
+            self.policy
+                .callers
+                .credentials
+                .get(id)
+                .map_or("", |it| &it.name)
+        };
         match origin {
             Origin::Entry(id) => format!("the directory, for {}", credential(id)),
             Origin::Credential(id) => format!("the identifier of {}", credential(id)),
@@ -142,12 +185,23 @@ impl Words<'_> {
     }
 
     fn source(&self, attribute: AttributeId, number: usize) -> String {
-        let list = self.policy.callers.sources.iter().find(|(id, _)| *id == attribute);
+        let list = self
+            .policy
+            .callers
+            .sources
+            .iter()
+            .find(|(id, _)| *id == attribute);
         match list.and_then(|(_, sources)| sources.get(number)) {
             Some(Source::Directory(from)) => {
-                let of = if *from == attribute { String::new() } else { format!("{} of ", self.name(*from)) };
+                let of = if *from == attribute {
+                    String::new()
+                } else {
+                    format!("{} of ", self.name(*from))
+                };
                 match self.heard.entries.get(from) {
-                    Some(credential) => format!("{of}{}", self.origin(*from, Origin::Entry(*credential))),
+                    Some(credential) => {
+                        format!("{of}{}", self.origin(*from, Origin::Entry(*credential)))
+                    }
                     None => format!("{of}the caller"),
                 }
             }
@@ -159,7 +213,9 @@ impl Words<'_> {
             Some(Source::Header(name)) => format!("the header {name}, which is trusted"),
             Some(Source::Host) => "the host of the request".to_owned(),
             Some(Source::ClientAddress { .. }) => "the client's address".to_owned(),
-            Some(Source::ClientCertificate(part)) => format!("the client's certificate, {}", part_name(*part)),
+            Some(Source::ClientCertificate(part)) => {
+                format!("the client's certificate, {}", part_name(*part))
+            }
             None => String::new(),
         }
     }
@@ -167,7 +223,10 @@ impl Words<'_> {
 
 fn place(place: &Place) -> String {
     match place {
-        Place::Header { name, scheme: Some(scheme) } => format!("header {name}, {scheme}"),
+        Place::Header {
+            name,
+            scheme: Some(scheme),
+        } => format!("header {name}, {scheme}"),
         Place::Header { name, scheme: None } => format!("header {name}"),
         Place::Query { name } => format!("query {name}"),
         Place::Metadata(path) => format!("metadata {}", steps(path)),
@@ -179,5 +238,8 @@ fn steps(path: &Steps) -> String {
 }
 
 fn part_name(part: Property) -> &'static str {
-    PARTS.iter().find(|(_, known)| *known == part).map_or("", |(name, _)| name)
+    PARTS
+        .iter()
+        .find(|(_, known)| *known == part)
+        .map_or("", |(name, _)| name)
 }

@@ -1,5 +1,5 @@
-//! The explanation of one request, for people and for machines alike. The names of these fields are those of
-//! `--json`, which scripts read: they may be added to, and not renamed.
+//! The explanation of one request, for people and for machines alike. The names of these fields are
+//! those of `--json`, which scripts read: they may be added to, and not renamed.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -80,7 +80,8 @@ pub(super) struct Callers {
     pub(super) credentials: Vec<Credential>,
     /// Why the caller is not let in.
     pub(super) refused: Option<Refused>,
-    /// The attribute that has two values, or of which a credential or a source is unknown or occurs twice.
+    /// The attribute that has two values, or of which a credential or a source is unknown or occurs
+    /// twice.
     pub(super) refused_by: Option<String>,
     pub(super) attributes: Vec<Attribute>,
     /// The attributes that the caller does not have.
@@ -166,8 +167,8 @@ pub(super) struct Limit {
     pub(super) next_unit_in: u64,
     /// Until all are.
     pub(super) reset_in: u64,
-    /// The shortest wait after which the request is admitted; `None` where no wait helps, or none is
-    /// needed.
+    /// The shortest wait after which the request is admitted; `None` where no wait helps, or none
+    /// is needed.
     pub(super) retry_after: Option<u64>,
     /// Whether callers see its numbers.
     pub(super) shown: bool,

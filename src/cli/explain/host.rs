@@ -1,5 +1,5 @@
-//! The host of `explain`: a proxy that answers from the arguments. It is part of the product, so it is
-//! not one of the fake hosts of the tests.
+//! The host of `explain`: a proxy that answers from the arguments. It is part of the product, so it
+//! is not one of the fake hosts of the tests.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -54,35 +54,60 @@ impl Proxy {
         if !args.path.starts_with('/') && args.path != "*" {
             return Err("--path: must begin with a / (what follows the host in a URL)".to_owned());
         }
-        if !args.path.bytes().all(|byte| byte.is_ascii_graphic() || !byte.is_ascii()) {
-            return Err("--path: has a blank or a control character: write %20 for a blank".to_owned());
+        if !args
+            .path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || !byte.is_ascii())
+        {
+            return Err(
+                "--path: has a blank or a control character: write %20 for a blank".to_owned(),
+            );
         }
-        let mut pairs = vec![(":method".to_owned(), args.method.clone()), (":path".to_owned(), args.path.clone())];
+        let mut pairs = vec![
+            (":method".to_owned(), args.method.clone()),
+            (":path".to_owned(), args.path.clone()),
+        ];
         for (number, text) in (1..).zip(&args.headers) {
             let (name, value) = header(text).map_err(|why| told("--header", number, why))?;
             add(&mut pairs, name, value);
         }
-        let pairs: Vec<(&str, &[u8])> = pairs.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
+        let pairs: Vec<(&str, &[u8])> = pairs
+            .iter()
+            .map(|(name, value)| (&**name, value.as_bytes()))
+            .collect();
         let mut proxy = Self {
             method: args.method.clone(),
-            path: args.path.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            path: args
+                .path
+                .split(['?', '#'])
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             now: args.at.unwrap_or_else(time::now),
             upstream: Upstream::of(args)?,
             headers: Headers::new(Headers::encode(&pairs)),
             answers: Default::default(),
         };
         if let Some(json) = &args.metadata {
-            proxy.know(Property::Metadata, message::metadata(json).map_err(|why| format!("--metadata: {why}"))?);
+            proxy.know(
+                Property::Metadata,
+                message::metadata(json).map_err(|why| format!("--metadata: {why}"))?,
+            );
         }
         if let Some(json) = &args.route_metadata {
-            let metadata = message::metadata(json).map_err(|why| format!("--route-metadata: {why}"))?;
+            let metadata =
+                message::metadata(json).map_err(|why| format!("--route-metadata: {why}"))?;
             proxy.know(Property::RouteMetadata, metadata);
         }
         if let Some(json) = &args.node_metadata {
-            proxy.know(Property::Node, message::node(json).map_err(|why| format!("--node-metadata: {why}"))?);
+            proxy.know(
+                Property::Node,
+                message::node(json).map_err(|why| format!("--node-metadata: {why}"))?,
+            );
         }
         for (number, text) in (1..).zip(&args.certificate) {
-            let (part, value) = certificate(text).map_err(|why| told("--certificate", number, why))?;
+            let (part, value) =
+                certificate(text).map_err(|why| told("--certificate", number, why))?;
             proxy.know(part, value.into());
         }
         if let Some(address) = args.address {
@@ -115,7 +140,9 @@ impl Proxy {
 
     /// Whether the arguments say it, be it that there is none.
     pub(super) fn knows(&self, property: Property) -> bool {
-        self.answers.get(property.index()).is_some_and(Option::is_some)
+        self.answers
+            .get(property.index())
+            .is_some_and(Option::is_some)
     }
 
     pub(super) fn has_header(&self, name: &str) -> bool {
@@ -150,9 +177,15 @@ pub(super) fn header(text: &str) -> Result<(String, &str), &'static str> {
 
 /// Adds a header as Envoy shows it to its filters.
 fn add(pairs: &mut Vec<(String, String)>, name: String, value: &str) {
-    let name = if name == "host" { ":authority".to_owned() } else { name };
+    let name = if name == "host" {
+        ":authority".to_owned()
+    } else {
+        name
+    };
     // Of this one Envoy joins repeated lines before any filter sees them.
-    let joined = pairs.iter_mut().find(|(known, _)| *known == name && name == "authorization");
+    let joined = pairs
+        .iter_mut()
+        .find(|(known, _)| *known == name && name == "authorization");
     match joined {
         Some((_, known)) => {
             known.push(',');
@@ -166,7 +199,10 @@ fn certificate(text: &str) -> Result<(Property, &str), String> {
     let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
     let wrong = || format!("is not PART=VALUE, with a part of {}", names.join(", "));
     let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-    let part = PARTS.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
+    let part = PARTS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, part)| *part);
     part.map(|part| (part, value)).ok_or_else(wrong)
 }
 

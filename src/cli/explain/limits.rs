@@ -1,4 +1,5 @@
-//! The limits, in words: what each that applies counts and answers, and why the others do not apply.
+//! The limits, in words: what each that applies counts and answers, and why the others do not
+//! apply.
 
 use serde_json::{Value, json};
 
@@ -37,17 +38,21 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    /// A limit that applies, with what it decided; `balance` is where the caller stands with it once its
-    /// charge is settled.
+    /// A limit that applies, with what it decided; `balance` is where the caller stands with it
+    /// once its charge is settled.
     pub(super) fn applied(
         &self,
         check: &LimitCheck,
         decided: Option<DecisionLabel>,
         (settled, balance): (Settled, Balance),
     ) -> Option<Limit> {
-        let CounterOwner::Limit(id) = check.owner else { return None };
+        let CounterOwner::Limit(id) = check.owner else {
+            return None;
+        };
         let limit = self.policy.limits.get(id)?;
-        let first = limit.overrides.first(|attribute| self.caller.value(attribute));
+        let first = limit
+            .overrides
+            .first(|attribute| self.caller.value(attribute));
         let retry_after = match check.answer {
             Ok(Decision::Deny { retry_after, .. }) => Some(retry_after.seconds_up().max(1)),
             Ok(Decision::Admit(_) | Decision::NeverFits(_)) | Err(_) => None,
@@ -70,7 +75,9 @@ impl View<'_> {
                 CostSource::ResponseHeader(name) => Some(format!("response header {name}")),
                 CostSource::Bytes => Some("the bytes of the body".to_owned()),
                 CostSource::Lines => Some("the lines of the body".to_owned()),
-                CostSource::Items(at) => Some(format!("the items of the array at {at} of the body")),
+                CostSource::Items(at) => {
+                    Some(format!("the items of the array at {at} of the body"))
+                }
             },
             charge: match limit.charge {
                 ChargeWhen::Admitted => "admitted",
@@ -88,35 +95,53 @@ impl View<'_> {
             next_unit_in: balance.next_unit_in.seconds_up(),
             reset_in: balance.reset_in.seconds_up(),
             retry_after,
-            shown: limit.visibility == Visibility::Show && check.enforcement == Enforcement::Enforce,
+            shown: limit.visibility == Visibility::Show
+                && check.enforcement == Enforcement::Enforce,
         })
     }
 
     /// The limits that do not apply, each with its reason.
-    pub(super) fn not_applied(&self, applicable: &Applicable, reasons: &Reasons<'_>) -> Vec<NotApplied> {
-        let others = self.policy.limits.entries().filter(|(id, _)| !applicable.limits.contains(id));
+    pub(super) fn not_applied(
+        &self,
+        applicable: &Applicable,
+        reasons: &Reasons<'_>,
+    ) -> Vec<NotApplied> {
+        let others = self
+            .policy
+            .limits
+            .entries()
+            .filter(|(id, _)| !applicable.limits.contains(id));
         let told = others.filter_map(|(id, limit)| {
             let why = invariant(reasons.of(id), "a limit that does not apply was rejected")?;
             let (reason, message) = self.reason(limit, why);
-            Some(NotApplied { name: limit.scope.name.to_string(), reason, message })
+            Some(NotApplied {
+                name: limit.scope.name.to_string(),
+                reason,
+                message,
+            })
         });
         told.collect()
     }
 
     fn reason(&self, limit: &limits::Limit, why: Mismatch<'_>) -> (Reason, String) {
         match why {
-            Mismatch::Tier => {
-                (Reason::Tier, self.other_tier(limit.scope.selector.tiers.as_deref().unwrap_or_default()))
-            }
+            Mismatch::Tier => (
+                Reason::Tier,
+                self.other_tier(limit.scope.selector.tiers.as_deref().unwrap_or_default()),
+            ),
             Mismatch::Routes => (Reason::Routes, "none of its routes matches".to_owned()),
             Mismatch::Attribute(condition) => (Reason::Attribute, self.other_value(condition)),
             Mismatch::Key(part) => {
                 let missing = self.part_name(part);
                 let not_given = given_by(missing, self.not_given);
-                let why = format!("the caller has no {missing}{not_given}, and it says absent: skip");
+                let why =
+                    format!("the caller has no {missing}{not_given}, and it says absent: skip");
                 (Reason::Key, why)
             }
-            Mismatch::Exempt => (Reason::Exempt, "the readings of the path that it matches are exempt".to_owned()),
+            Mismatch::Exempt => (
+                Reason::Exempt,
+                "the readings of the path that it matches are exempt".to_owned(),
+            ),
         }
     }
 
@@ -124,7 +149,10 @@ impl View<'_> {
         let name = |tier: &TierId| self.policy.tiers.get(*tier).map_or("", |tier| &*tier.name);
         let wanted = either(wanted.iter().map(name));
         match &self.request.tier {
-            Some(tier) => format!("it is for tier {wanted}, and the request is of {}", name(tier)),
+            Some(tier) => format!(
+                "it is for tier {wanted}, and the request is of {}",
+                name(tier)
+            ),
             None => format!("it is for tier {wanted}, and the request is of none"),
         }
     }
@@ -133,14 +161,23 @@ impl View<'_> {
         let name = self.policy.attributes.name(*attribute);
         let wanted = either(wanted.iter().map(|value| &**value));
         match self.caller.value(*attribute) {
-            Some(value) => format!("it is for {name} {wanted}, and the caller's is {}", lossy(value)),
-            None => format!("it is for {name} {wanted}, and the caller has none{}", given_by(name, self.not_given)),
+            Some(value) => format!(
+                "it is for {name} {wanted}, and the caller's is {}",
+                lossy(value)
+            ),
+            None => format!(
+                "it is for {name} {wanted}, and the caller has none{}",
+                given_by(name, self.not_given)
+            ),
         }
     }
 
     /// The pools of which the request needs a slot.
     pub(super) fn pools(&self, applicable: &Applicable) -> Vec<Pool> {
-        let pools = applicable.pools.iter().filter_map(|id| self.policy.pools.get(*id));
+        let pools = applicable
+            .pools
+            .iter()
+            .filter_map(|id| self.policy.pools.get(*id));
         let told = pools.map(|limit| Pool {
             name: limit.scope.name.to_string(),
             key: self.key(&limit.scope),
@@ -165,12 +202,19 @@ impl View<'_> {
     }
 
     fn key(&self, scope: &Scope) -> Vec<Part> {
-        scope.per.iter().map(|part| self.part(scope, part)).collect()
+        scope
+            .per
+            .iter()
+            .map(|part| self.part(scope, part))
+            .collect()
     }
 
     fn part(&self, scope: &Scope, part: &KeyPart) -> Part {
         let value = part_value(scope, part, self.request, self.caller, self.policy);
-        Part { name: self.part_name(part).to_owned(), value: value.map(lossy) }
+        Part {
+            name: self.part_name(part).to_owned(),
+            value: value.map(lossy),
+        }
     }
 
     fn part_name<'a>(&'a self, part: &'a KeyPart) -> &'a str {

@@ -13,7 +13,11 @@ pub(super) fn metadata(json: &str) -> Result<Vec<u8>, String> {
     let mut message = Vec::new();
     for namespace in object(&document)? {
         let values = object(&namespace.value).map_err(|why| format!("{}: {why}", namespace.key))?;
-        let entry = [field(1, namespace.key.as_bytes()), field(2, &as_struct(values).encode_to_vec())].concat();
+        let entry = [
+            field(1, namespace.key.as_bytes()),
+            field(2, &as_struct(values).encode_to_vec()),
+        ]
+        .concat();
         message.extend(field(1, &entry));
     }
     Ok(message)
@@ -28,9 +32,11 @@ pub(super) fn node(json: &str) -> Result<Vec<u8>, String> {
 fn object(node: &Node) -> Result<&[Entry], String> {
     match &node.value {
         Value::Map(entries) => Ok(entries),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_)) => {
-            Err(format!("expected a JSON object, found {}", other.kind()))
-        }
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::List(_)) => Err(format!("expected a JSON object, found {}", other.kind())),
     }
 }
 
@@ -44,7 +50,12 @@ fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn as_struct(entries: &[Entry]) -> Struct {
-    Struct { fields: entries.iter().map(|entry| (entry.key.to_string(), as_value(&entry.value))).collect() }
+    Struct {
+        fields: entries
+            .iter()
+            .map(|entry| (entry.key.to_string(), as_value(&entry.value)))
+            .collect(),
+    }
 }
 
 fn as_value(node: &Node) -> Proto {
@@ -54,7 +65,9 @@ fn as_value(node: &Node) -> Proto {
         // A document's numbers are finite, and metadata has no others than these.
         Value::Number(text) => Kind::NumberValue(text.parse().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text.to_string()),
-        Value::List(items) => Kind::ListValue(ListValue { values: items.iter().map(as_value).collect() }),
+        Value::List(items) => Kind::ListValue(ListValue {
+            values: items.iter().map(as_value).collect(),
+        }),
         Value::Map(entries) => Kind::StructValue(as_struct(entries)),
     };
     Proto { kind: Some(kind) }

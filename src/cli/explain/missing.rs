@@ -1,4 +1,5 @@
-//! What the policy reads of a caller and the arguments do not say: with it the account may be another.
+//! What the policy reads of a caller and the arguments do not say: with it the account may be
+//! another.
 
 use std::collections::BTreeMap;
 
@@ -23,19 +24,27 @@ pub(super) fn missing(
 ) -> Vec<Missing> {
     let mut all: BTreeMap<String, Missing> = BTreeMap::new();
     let mut add = |option: String, name: &str| {
-        let entry = all.entry(option.clone()).or_insert_with(|| Missing { option, names: Vec::new() });
+        let entry = all.entry(option.clone()).or_insert_with(|| Missing {
+            option,
+            names: Vec::new(),
+        });
         if !entry.names.iter().any(|known| known == name) {
             entry.names.push(name.to_owned());
         }
     };
     let credentials = policy.callers.credentials.iter().filter(|_| asked);
-    for credential in credentials.filter(|credential| matches!(credential.place, Place::Metadata(_))) {
+    for credential in
+        credentials.filter(|credential| matches!(credential.place, Place::Metadata(_)))
+    {
         if !proxy.knows(Property::Metadata) {
             add("--metadata".to_owned(), &credential.name);
         }
     }
     for (attribute, sources) in &policy.callers.sources {
-        let asked_before = sources.iter().take(sources_asked(heard, caller, *attribute, sources.len()));
+        let asked_before =
+            sources
+                .iter()
+                .take(sources_asked(heard, caller, *attribute, sources.len()));
         for option in asked_before.filter_map(|source| option(proxy, source)) {
             add(option, policy.attributes.name(*attribute));
         }
@@ -45,31 +54,49 @@ pub(super) fn missing(
 
 /// The options that would say this attribute, in brackets; nothing where it was given.
 pub(super) fn given_by(name: &str, not_given: &[Missing]) -> String {
-    let of_it = not_given.iter().filter(|missing| missing.names.iter().any(|known| known == name));
+    let of_it = not_given
+        .iter()
+        .filter(|missing| missing.names.iter().any(|known| known == name));
     // A header is the request's own word.
-    let options = of_it.map(|missing| &*missing.option).filter(|option| !option.starts_with("--header"));
+    let options = of_it
+        .map(|missing| &*missing.option)
+        .filter(|option| !option.starts_with("--header"));
     let options: Vec<&str> = options.collect();
-    if options.is_empty() { String::new() } else { format!(" (not given: {})", options.join(", ")) }
+    if options.is_empty() {
+        String::new()
+    } else {
+        format!(" (not given: {})", options.join(", "))
+    }
 }
 
 /// How many sources were asked before one had a value.
-fn sources_asked(heard: &Recorder, caller: &Caller<'_>, attribute: AttributeId, all: usize) -> usize {
+fn sources_asked(
+    heard: &Recorder,
+    caller: &Caller<'_>,
+    attribute: AttributeId,
+    all: usize,
+) -> usize {
     match heard.values.get(&attribute).map(|told| told.origin) {
         Some(Origin::Source(number)) if caller.value(attribute).is_some() => number,
         Some(_) | None => all,
     }
 }
 
-/// The option that would say what a source reads; `None` where it was given, or the request itself says it.
+/// The option that would say what a source reads; `None` where it was given, or the request itself
+/// says it.
 fn option(proxy: &Proxy, source: &Source) -> Option<String> {
-    let unknown = |property: Property, option: &str| (!proxy.knows(property)).then(|| option.to_owned());
+    let unknown =
+        |property: Property, option: &str| (!proxy.knows(property)).then(|| option.to_owned());
     match source {
         Source::Metadata { .. } => unknown(Property::Metadata, "--metadata"),
         Source::RouteMetadata(_) => unknown(Property::RouteMetadata, "--route-metadata"),
         Source::NodeMetadata(..) => unknown(Property::Node, "--node-metadata"),
         Source::ClientAddress { .. } => unknown(Property::SourceAddress, "--address"),
         Source::ClientCertificate(part) => {
-            let name = PARTS.iter().find(|(_, known)| known == part).map_or("", |(name, _)| name);
+            let name = PARTS
+                .iter()
+                .find(|(_, known)| known == part)
+                .map_or("", |(name, _)| name);
             unknown(*part, &format!("--certificate {name}=…"))
         }
         // Something before the filter sets it.

@@ -40,7 +40,12 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Of a request that is answered before any limit is asked.
-    pub(super) fn refused(policy: &Policy, refusal: Refusal<'_>, request: &Request, now: Timestamp) -> Self {
+    pub(super) fn refused(
+        policy: &Policy,
+        refusal: Refusal<'_>,
+        request: &Request,
+        now: Timestamp,
+    ) -> Self {
         let reply = reply_at_head(policy, refusal, request, now, Applied::default());
         Self {
             exempt: None,
@@ -63,14 +68,21 @@ impl Outcome {
         reasons: &Reasons<'_>,
         repeat: u64,
     ) -> Self {
-        let View { policy, request, caller, .. } = *view;
+        let View {
+            policy,
+            request,
+            caller,
+            ..
+        } = *view;
         let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
         let mut checks = Vec::new();
         checks::fill(&mut checks, applicable, request, caller, policy, &keys);
         let (payload, refused) = payload(view, applicable, &checks);
         if refused.is_some() {
             // It takes nothing from any limit; its answer states their balances.
-            checks.iter_mut().for_each(|check| check.cost = Cost::Now(0));
+            checks
+                .iter_mut()
+                .for_each(|check| check.cost = Cost::Now(0));
         }
         let mut store = MemoryStore::default();
         let mut verdict = Verdict::Unlimited;
@@ -79,13 +91,18 @@ impl Outcome {
             verdict = decide(&mut store, proxy, &mut checks, &mut { proxy.now });
             balances = balances_after(&mut store, proxy, &checks, verdict);
             if verdict == Verdict::Admit && refused.is_none() {
-                for (check, balance) in checks.iter().zip(&mut balances).filter(|(check, _)| !check.denies()) {
+                for (check, balance) in checks
+                    .iter()
+                    .zip(&mut balances)
+                    .filter(|(check, _)| !check.denies())
+                {
                     let (settled, after) = settle(&mut store, proxy, policy, request, check);
                     *balance = (settled, after.unwrap_or(balance.1));
                 }
             }
             if verdict != Verdict::Admit {
-                // At one moment what is refused once is refused for ever, and what is unlimited, too.
+                // At one moment what is refused once is refused for ever, and what is unlimited,
+                // too.
                 break;
             }
         }
@@ -93,27 +110,51 @@ impl Outcome {
         for (check, balance) in checks.iter().zip(&balances) {
             let found = LimitStatus::of(check, policy);
             shown.extend(found.map(|mut found| {
-                found.reading = found.reading.map(|reading| Reading { balance: balance.1, ..reading });
+                found.reading = found.reading.map(|reading| Reading {
+                    balance: balance.1,
+                    ..reading
+                });
                 found
             }));
         }
-        let applied = Applied { limits: &shown, pools: &applicable.pools };
+        let applied = Applied {
+            limits: &shown,
+            pools: &applicable.pools,
+        };
         let of_claim = |place: usize| Some(policy.owner_name(checks.get(place)?.owner)?.to_owned());
         let (decision, limit, response) = match (refused, verdict) {
             (Some(refused), _) => {
                 let reply = reply_at_head(policy, refused, request, proxy.now, applied);
-                (DecisionLabel::Refused, refused.limit().map(str::to_owned), answered(reply, request))
+                (
+                    DecisionLabel::Refused,
+                    refused.limit().map(str::to_owned),
+                    answered(reply, request),
+                )
             }
             (None, Verdict::Refuse(denial)) => {
                 let refusal = Refusal::of_limits(policy, denial, &checks, proxy.now);
                 let reply = reply_at_head(policy, refusal, request, proxy.now, applied);
-                (DecisionLabel::Refused, refusal.limit().map(str::to_owned), answered(reply, request))
+                (
+                    DecisionLabel::Refused,
+                    refusal.limit().map(str::to_owned),
+                    answered(reply, request),
+                )
             }
             (None, Verdict::Unlimited | Verdict::Admit) => {
                 let fields = fields::all(policy, applied, Responder::Upstream).into_iter();
-                let fields = fields.map(|(name, value)| Field { name: name.to_owned(), value }).collect();
+                let fields = fields
+                    .map(|(name, value)| Field {
+                        name: name.to_owned(),
+                        value,
+                    })
+                    .collect();
                 let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
-                let response = Response { status, of_the_upstream: true, fields, body: None };
+                let response = Response {
+                    status,
+                    of_the_upstream: true,
+                    fields,
+                    body: None,
+                };
                 match longest_wait(&checks, LimitCheck::denies) {
                     Some((place, _)) => (DecisionLabel::WouldRefuse, of_claim(place), response),
                     None => (DecisionLabel::Admitted, None, response),
@@ -125,10 +166,15 @@ impl Outcome {
             exempt: applicable.exemption,
             payload,
             limits: applied
-                .filter_map(|(it, balance)| view.applied(it, DecisionLabel::of(it, verdict), *balance))
+                .filter_map(|(it, balance)| {
+                    view.applied(it, DecisionLabel::of(it, verdict), *balance)
+                })
                 .collect(),
             pools: view.pools(applicable),
-            seats: checks.iter().filter_map(|check| view.seats(check)).collect(),
+            seats: checks
+                .iter()
+                .filter_map(|check| view.seats(check))
+                .collect(),
             not_applied: match applicable.exemption {
                 Some(_) => Vec::new(),
                 None => view.not_applied(applicable, reasons),
@@ -146,15 +192,30 @@ fn payload<'p>(
     applicable: &Applicable,
     checks: &[LimitCheck],
 ) -> (Option<Payload>, Option<Refusal<'p>>) {
-    let View { policy, request, caller, .. } = *view;
-    let matched = applicable.payload.and_then(|id| MatchedPayload::of(id, caller, policy));
-    let Some(matched) = matched else { return (None, None) };
+    let View {
+        policy,
+        request,
+        caller,
+        ..
+    } = *view;
+    let matched = applicable
+        .payload
+        .and_then(|id| MatchedPayload::of(id, caller, policy));
+    let Some(matched) = matched else {
+        return (None, None);
+    };
     let required = requirements(Some(matched), request, policy, checks).unwrap_or_default();
     let encodings = request.headers.all("content-encoding");
-    let opened = check_length(&required, request)
-        .and_then(|()| BodyMeter::new(&required, encodings, [0; 16], &Budget::default()).map(|_| ()));
+    let opened = check_length(&required, request).and_then(|()| {
+        BodyMeter::new(&required, encodings, [0; 16], &Budget::default()).map(|_| ())
+    });
     let refused = opened.err().filter(|_| !request.ends);
-    let MatchedPayload { id, payload, overridden, bounds } = matched;
+    let MatchedPayload {
+        id,
+        payload,
+        overridden,
+        bounds,
+    } = matched;
     let at = format!("/payloads/{}", id.index());
     let told = Payload {
         name: payload.scope.name.to_string(),
@@ -167,7 +228,14 @@ fn payload<'p>(
         refused: refused.map(|refused| refused.reason.name()),
     };
     let limit = &payload.scope.name;
-    (Some(told), refused.map(|rejection| Refusal::Payload { payload: id, limit, rejection }))
+    (
+        Some(told),
+        refused.map(|rejection| Refusal::Payload {
+            payload: id,
+            limit,
+            rejection,
+        }),
+    )
 }
 
 /// The balance of each limit after its check, before any charge is settled.
@@ -182,26 +250,50 @@ fn balances_after(
         Verdict::Refuse(_) if !check.denies() => look(store, proxy, check),
         Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_) => balance(check),
     };
-    checks.iter().map(after).map(|balance| (Settled::default(), balance)).collect()
+    checks
+        .iter()
+        .map(after)
+        .map(|balance| (Settled::default(), balance))
+        .collect()
 }
 
 /// The balance by the limit's answer.
 pub(super) fn balance(check: &LimitCheck) -> Balance {
-    check.answer.as_ref().map_or_else(|_| Balance::default(), Decision::balance)
+    check
+        .answer
+        .as_ref()
+        .map_or_else(|_| Balance::default(), Decision::balance)
 }
 
 /// The gateway's own answer, as the client gets it.
 fn answered(reply: LocalReply, request: &Request) -> Response {
-    let own = reply.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let own = reply
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
     let mut fields: Vec<(String, String)> = own.collect();
     let (status, body) = if request.dialect() != Dialect::Http {
-        fields.push(("content-type".to_owned(), request.dialect().content_type().to_owned()));
-        fields.push(("grpc-status".to_owned(), (reply.grpc_status as u32).to_string()));
+        fields.push((
+            "content-type".to_owned(),
+            request.dialect().content_type().to_owned(),
+        ));
+        fields.push((
+            "grpc-status".to_owned(),
+            (reply.grpc_status as u32).to_string(),
+        ));
         fields.push(("grpc-message".to_owned(), reply.body));
         (200, None)
     } else {
         (reply.status, Some(reply.body))
     };
-    let fields = fields.into_iter().map(|(name, value)| Field { name, value }).collect();
-    Response { status: Some(status), of_the_upstream: false, fields, body }
+    let fields = fields
+        .into_iter()
+        .map(|(name, value)| Field { name, value })
+        .collect();
+    Response {
+        status: Some(status),
+        of_the_upstream: false,
+        fields,
+        body,
+    }
 }

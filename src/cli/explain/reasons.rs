@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::base::id::LimitId;
 use crate::request::applicable::{Mismatch, Trace};
 
-/// For each limit that does not apply in some reading of the path, why. Of several readings the one counts
-/// in which the most conditions hold.
+/// For each limit that does not apply in some reading of the path, why. Of several readings the one
+/// counts in which the most conditions hold.
 #[derive(Debug, Default)]
 pub(super) struct Reasons<'p>(BTreeMap<LimitId, Mismatch<'p>>);
 

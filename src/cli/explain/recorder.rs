@@ -43,7 +43,9 @@ impl Trace for Recorder {
     fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>) {
         let heard = match fate {
             CredentialOutcome::Ambiguous => Heard::Ambiguous,
-            CredentialOutcome::Verified(identifier) => Heard::Verified(identifier.as_ref().map(text)),
+            CredentialOutcome::Verified(identifier) => {
+                Heard::Verified(identifier.as_ref().map(text))
+            }
             CredentialOutcome::Known(digest) => Heard::Known(text(&identifier(digest))),
             CredentialOutcome::Unknown(digest) => Heard::Unknown(text(&identifier(digest))),
             CredentialOutcome::PassedOver => Heard::PassedOver,
@@ -55,7 +57,9 @@ impl Trace for Recorder {
         if let Origin::Entry(credential) = origin {
             self.entries.entry(attribute).or_insert(credential);
             // A second entry that says the same is no news.
-            self.values.entry(attribute).or_insert_with(|| Told::of(value, origin));
+            self.values
+                .entry(attribute)
+                .or_insert_with(|| Told::of(value, origin));
             return;
         }
         self.values.insert(attribute, Told::of(value, origin));
@@ -72,7 +76,10 @@ impl Trace for Recorder {
 
 impl Told {
     fn of(value: &[u8], origin: Origin) -> Self {
-        Self { value: lossy(value), origin }
+        Self {
+            value: lossy(value),
+            origin,
+        }
     }
 }
 

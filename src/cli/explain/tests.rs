@@ -19,20 +19,38 @@ const CALLERS: &str = "callers:
   for: { routes: [\"/a/**\", \"/b/**\"] }
   credentials: [{ name: key, header: x-key }]
   directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: paid }
-    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, plan: free }
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: \
+    paid }
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, \
+    plan: free }
   unknown: anonymous
   absent: anonymous
 ";
 const KEYS: [&str; 4] = ["", "demo-acme-1", "demo-globex-1", "whoever"];
 const PATHS: [&str; 6] = ["/a/1", "/a/1/x", "/b/2", "/health/x", "/", "/c?a=/a/1"];
-const TIERS: [&str; 2] =
-    ["{ name: write, routes: [\"POST /a/**\", \"POST /b/**\"] }", "{ name: read, routes: [\"GET /**\"] }"];
-const FORS: [&str; 5] = ["tier: [write, read]", "tier: read", "plan: [free, other]", "credential: key", "org: acme"];
-const ROUTES: [&str; 4] = ["\"/a/{id}\"", "\"/a/{id}/**\"", "\"POST /b/{id}\"", "\"/**/{id}\""];
+const TIERS: [&str; 2] = [
+    "{ name: write, routes: [\"POST /a/**\", \"POST /b/**\"] }",
+    "{ name: read, routes: [\"GET /**\"] }",
+];
+const FORS: [&str; 5] = [
+    "tier: [write, read]",
+    "tier: read",
+    "plan: [free, other]",
+    "credential: key",
+    "org: acme",
+];
+const ROUTES: [&str; 4] = [
+    "\"/a/{id}\"",
+    "\"/a/{id}/**\"",
+    "\"POST /b/{id}\"",
+    "\"/**/{id}\"",
+];
 const PARTS: [&str; 4] = ["org", "plan", "key", "credential"];
-const EXEMPT: [&str; 3] =
-    ["{ routes: [\"/health/**\"] }", "{ tier: read, plan: free }", "{ org: acme, routes: [\"/a/1\"] }"];
+const EXEMPT: [&str; 3] = [
+    "{ routes: [\"/health/**\"] }",
+    "{ tier: read, plan: free }",
+    "{ org: acme, routes: [\"/a/1\"] }",
+];
 
 prop_compose! {
     fn limit()(
@@ -50,17 +68,21 @@ prop_compose! {
             conditions.push(format!("routes: [{}]", routes.join(", ")));
             parts.extend(captured.then_some("id"));
         }
-        let selector = if conditions.is_empty() { String::new() } else { format!("for: {{ {} }}, ", conditions.join(", ")) };
-        let overrides = if overridden { ", overrides: [{ for: { plan: paid }, burst: 3 }]" } else { "" };
+        let selector = if conditions.is_empty() { String::new() } else { format!("for: {{ {} \
+            }}, ", conditions.join(", ")) };
+        let overrides = if overridden { ", overrides: [{ for: { plan: paid }, burst: 3 \
+                                         }]" } else { "" };
         format!(
-            "{selector}per: [{}], absent: {absent}, enforcement: {enforcement}, bucket: {{ burst: 2, refill: 1/h }}{overrides}",
+            "{selector}per: [{}], absent: {absent}, enforcement: {enforcement}, bucket: {{ burst: \
+             2, refill: 1/h }}{overrides}",
             parts.join(", ")
         )
     }
 }
 
 fn proxy(method: &str, path: &str, key: &str) -> Proxy {
-    let mut pairs: Vec<(&str, &[u8])> = vec![(":method", method.as_bytes()), (":path", path.as_bytes())];
+    let mut pairs: Vec<(&str, &[u8])> =
+        vec![(":method", method.as_bytes()), (":path", path.as_bytes())];
     if !key.is_empty() {
         pairs.push(("x-key", key.as_bytes()));
     }

@@ -1,4 +1,5 @@
-//! The upstream's response, as far as the arguments say it: what late costs and `charge: success` go by.
+//! The upstream's response, as far as the arguments say it: what late costs and `charge: success`
+//! go by.
 
 use super::args::ExplainArgs;
 use super::host::{header, told};
@@ -38,13 +39,23 @@ impl Upstream {
         for (number, text) in (1..).zip(&args.response_headers) {
             pairs.push(header(text).map_err(|why| told("--response-header", number, why))?);
         }
-        let pairs: Vec<(&str, &[u8])> = pairs.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
-        Ok(Some(Self { status: args.status, headers: Headers::new(Headers::encode(&pairs)) }))
+        let pairs: Vec<(&str, &[u8])> = pairs
+            .iter()
+            .map(|(name, value)| (&**name, value.as_bytes()))
+            .collect();
+        Ok(Some(Self {
+            status: args.status,
+            headers: Headers::new(Headers::encode(&pairs)),
+        }))
     }
 
     /// Whether it says that the request failed, as the filter reads it.
     fn is_failure(&self, request: &Request) -> bool {
-        let grpc = request.is_grpc() && self.headers.first("grpc-status").is_some_and(|status| status != b"0");
+        let grpc = request.is_grpc()
+            && self
+                .headers
+                .first("grpc-status")
+                .is_some_and(|status| status != b"0");
         grpc || self.status.is_some_and(|status| status >= 400)
     }
 
@@ -54,8 +65,8 @@ impl Upstream {
     }
 }
 
-/// Settles the charge of a check of a request that was admitted; where the caller stands after that,
-/// if it changed.
+/// Settles the charge of a check of a request that was admitted; where the caller stands after
+/// that, if it changed.
 pub(super) fn settle(
     store: &mut MemoryStore,
     proxy: &Proxy,
@@ -63,18 +74,27 @@ pub(super) fn settle(
     request: &Request,
     check: &LimitCheck,
 ) -> (Settled, Option<Balance>) {
-    let Some(limit) = policy.limit(check.owner) else { return (Settled::default(), None) };
-    let settled = Settled { cost: cost(proxy, limit, check), refunded: fails(proxy, limit, request) };
+    let Some(limit) = policy.limit(check.owner) else {
+        return (Settled::default(), None);
+    };
+    let settled = Settled {
+        cost: cost(proxy, limit, check),
+        refunded: fails(proxy, limit, request),
+    };
     let balance = match (check.cost, &check.charge, settled.refunded) {
         (Cost::Later, _, false) => {
             // What is not known counts as one unit here.
             let units = settled.cost.unwrap_or(1);
-            let charged = (units > 0).then(|| store.force_charge(&check.key, &check.rule, units, proxy));
-            charged.and_then(Result::ok).map(|(reading, _)| reading.balance)
+            let charged =
+                (units > 0).then(|| store.force_charge(&check.key, &check.rule, units, proxy));
+            charged
+                .and_then(Result::ok)
+                .map(|(reading, _)| reading.balance)
         }
-        (Cost::Now(_), Some(charge), true) => {
-            store.refund(&check.key, &check.rule, charge, proxy).ok().map(|reading| reading.balance)
-        }
+        (Cost::Now(_), Some(charge), true) => store
+            .refund(&check.key, &check.rule, charge, proxy)
+            .ok()
+            .map(|reading| reading.balance),
         (Cost::Later | Cost::Now(_), _, _) => None,
     };
     (settled, balance)
@@ -89,13 +109,19 @@ pub(super) fn look(store: &mut MemoryStore, proxy: &Proxy, check: &LimitCheck) -
 }
 
 fn fails(proxy: &Proxy, limit: &Limit, request: &Request) -> bool {
-    limit.charge == ChargeWhen::Success && proxy.upstream.as_ref().is_some_and(|upstream| upstream.is_failure(request))
+    limit.charge == ChargeWhen::Success
+        && proxy
+            .upstream
+            .as_ref()
+            .is_some_and(|upstream| upstream.is_failure(request))
 }
 
 fn cost(proxy: &Proxy, limit: &Limit, check: &LimitCheck) -> Option<u64> {
     match (check.cost, &limit.cost, &proxy.upstream) {
         (Cost::Now(units), ..) => Some(units),
-        (Cost::Later, CostSource::ResponseHeader(name), Some(upstream)) => Some(upstream.units(name)),
+        (Cost::Later, CostSource::ResponseHeader(name), Some(upstream)) => {
+            Some(upstream.units(name))
+        }
         (Cost::Later, ..) => None,
     }
 }

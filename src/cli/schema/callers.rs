@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 
 use super::select::Routes;
 use super::shape::{exactly_one, excludes, if_then, requires};
-use super::words::{Digest, HeaderName, Name, NewAttribute, ParameterName, Path, Scheme, Step, Steps, True};
+use super::words::{
+    Digest, HeaderName, Name, NewAttribute, ParameterName, Path, Scheme, Step, Steps, True,
+};
 use crate::policy::attributes::{ATTRIBUTES_MAX, RESERVED};
 use crate::policy::callers::STEPS_MAX;
 use crate::policy::callers::credential::CREDENTIALS_MAX;
@@ -112,7 +114,9 @@ struct Held(#[schemars(length(min = 1, max = VALUE_BYTES_MAX))] String);
 /// The sources of an attribute: the first that has a value is used. The directory comes first,
 /// unless the list contains it.
 #[derive(JsonSchema)]
-struct Sources(#[schemars(length(min = 1, max = SOURCES_MAX), extend("uniqueItems" = true))] Vec<Source>);
+struct Sources(
+    #[schemars(length(min = 1, max = SOURCES_MAX), extend("uniqueItems" = true))] Vec<Source>,
+);
 
 /// A source: exactly one key, apart from `trusted`.
 #[derive(JsonSchema)]
@@ -186,7 +190,10 @@ enum Part {
 
 /// Words of the language that cannot be attributes of an entry.
 fn not_attributes() -> Vec<&'static str> {
-    RESERVED.into_iter().filter(|word| *word != "sha256").collect()
+    RESERVED
+        .into_iter()
+        .filter(|word| *word != "sha256")
+        .collect()
 }
 
 /// Whether secrets are accepted, and unknown ones refused.

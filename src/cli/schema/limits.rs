@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::select::{CallerSelector, Selector};
 use super::shape::{at_least_one, exactly_one, if_then, requires};
-use super::words::{Burst, HeaderName, Length, Name, Period, Pointer, Quota, Rate, TimeZone, True, case_insensitive};
+use super::words::{
+    Burst, HeaderName, Length, Name, Period, Pointer, Quota, Rate, TimeZone, True, case_insensitive,
+};
 use crate::limit::QUOTA_MAX;
 use crate::policy::limits::{CONTENT_LENGTH, COST_SOURCES};
 use crate::policy::overrides::OVERRIDES_MAX;

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::select::{CallerSelector, Selector};
 use super::shape::{at_least_one, if_then, requires};
 use super::words::{MediaRange, Name, Pointer, Size};
-use crate::payload::json::{CONDITION_BYTES_MAX, CONDITIONS_MAX, DEPTH_DEFAULT, DEPTH_MAX, NAMES_MAX};
+use crate::payload::json::{
+    CONDITION_BYTES_MAX, CONDITIONS_MAX, DEPTH_DEFAULT, DEPTH_MAX, NAMES_MAX,
+};
 use crate::policy::overrides::OVERRIDES_MAX;
 use crate::policy::payloads::{CONTENT_TYPES_MAX, COUNTS_MAX, KINDS, OBJECT_KINDS};
 use crate::policy::scope::PAYLOAD_NAME_DEFAULT;

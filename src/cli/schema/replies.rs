@@ -144,7 +144,10 @@ fn media_type() -> String {
 /// Words in braces must be among these placeholders.
 fn body(known: &[Placeholder]) -> String {
     let known: Vec<&str> = known.iter().map(|placeholder| placeholder.name()).collect();
-    format!(r"^(?:[^{{]|\{{(?![a-z_]+\}})|\{{(?:{})\}})*$", known.join("|"))
+    format!(
+        r"^(?:[^{{]|\{{(?![a-z_]+\}})|\{{(?:{})\}})*$",
+        known.join("|")
+    )
 }
 
 /// Whether the response has no `X-RateLimit-*` fields.

@@ -20,7 +20,9 @@ pub(super) struct Tier {
 
 /// Routes, of which one must match.
 #[derive(JsonSchema)]
-pub(super) struct Routes(#[schemars(length(min = 1, max = ROUTES_MAX), extend("uniqueItems" = true))] Vec<Route>);
+pub(super) struct Routes(
+    #[schemars(length(min = 1, max = ROUTES_MAX), extend("uniqueItems" = true))] Vec<Route>,
+);
 
 /// Selects requests: all conditions must hold. Every key except `tier`, `routes` and `credential`
 /// is an attribute of the caller, as in `plan: free` or `org: [acme, globex]`; a caller without it

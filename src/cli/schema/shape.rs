@@ -8,13 +8,19 @@ use serde_json::{Map, Value, json};
 
 /// Exactly one of these keys is required.
 pub(super) fn exactly_one(keys: &[&str]) -> impl FnMut(&mut Schema) {
-    let one: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
+    let one: Vec<Value> = keys
+        .iter()
+        .map(|key| json!({ "required": [key] }))
+        .collect();
     move |schema| all_of(schema, json!({ "oneOf": one }))
 }
 
 /// At least one of these keys is required.
 pub(super) fn at_least_one(keys: &[&str]) -> impl FnMut(&mut Schema) {
-    let any: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
+    let any: Vec<Value> = keys
+        .iter()
+        .map(|key| json!({ "required": [key] }))
+        .collect();
     move |schema| all_of(schema, json!({ "anyOf": any }))
 }
 
@@ -39,7 +45,11 @@ pub(super) fn if_then(case: Value, rule: Value) -> impl FnMut(&mut Schema) {
 
 /// Adds a rule for the same value.
 fn all_of(schema: &mut Schema, rule: Value) {
-    if let Value::Array(rules) = schema.ensure_object().entry("allOf").or_insert_with(|| json!([])) {
+    if let Value::Array(rules) = schema
+        .ensure_object()
+        .entry("allOf")
+        .or_insert_with(|| json!([]))
+    {
         rules.push(rule);
     }
 }
@@ -65,15 +75,24 @@ impl Transform for Plain {
 /// with a format of its own: editors show only the nearer description.
 pub(super) fn describe_formats(schema: &mut Schema) {
     let mut formats = BTreeMap::new();
-    for (name, kind) in schema.get("$defs").and_then(Value::as_object).into_iter().flatten() {
-        if let (Some("string"), Some(Value::String(text))) =
-            (kind.get("type").and_then(Value::as_str), kind.get("description"))
-        {
+    for (name, kind) in schema
+        .get("$defs")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        if let (Some("string"), Some(Value::String(text))) = (
+            kind.get("type").and_then(Value::as_str),
+            kind.get("description"),
+        ) {
             formats.insert(format!("#/$defs/{name}"), text.clone());
         }
     }
     RecursiveTransform(|schema: &mut Schema| {
-        let format = schema.get("$ref").and_then(Value::as_str).and_then(|name| formats.get(name));
+        let format = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|name| formats.get(name));
         if let (Some(format), Some(Value::String(text))) = (format, schema.get_mut("description")) {
             *text = format!("{text}\n\n{format}");
         }
@@ -82,7 +101,9 @@ pub(super) fn describe_formats(schema: &mut Schema) {
 }
 
 fn move_first(keys: &[&str], schema: &mut Schema) {
-    let first = keys.iter().filter_map(|key| Some(((*key).to_owned(), take(schema, key)?)));
+    let first = keys
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), take(schema, key)?)));
     let mut ordered: Map<String, Value> = first.collect();
     if let Some(rest) = schema.as_object_mut() {
         ordered.append(rest);
@@ -102,7 +123,9 @@ fn not_null(schema: &mut Schema) {
     if let Some(Value::Array(values)) = schema.get_mut("enum") {
         values.retain(|value| !value.is_null());
     }
-    let Some(Value::Array(choices)) = schema.get_mut("anyOf") else { return };
+    let Some(Value::Array(choices)) = schema.get_mut("anyOf") else {
+        return;
+    };
     let before = choices.len();
     choices.retain(|choice| *choice != json!({ "type": "null" }));
     if let ([Value::Object(one)], true) = (choices.as_slice(), choices.len() < before) {
@@ -121,6 +144,8 @@ fn take(schema: &mut Schema, key: &str) -> Option<Value> {
 
 /// The paragraphs of a comment, each on one line.
 fn unwrapped(text: &str) -> String {
-    let paragraphs = text.split("\n\n").map(|paragraph| paragraph.lines().collect::<Vec<_>>().join(" "));
+    let paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.lines().collect::<Vec<_>>().join(" "));
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }

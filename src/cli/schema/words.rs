@@ -33,7 +33,8 @@ pub(super) struct NewAttribute(String);
 #[derive(JsonSchema)]
 #[schemars(
     example = &"POST,PUT /v2/items/{item}/**",
-    extend("pattern" = format!("^(?:{METHOD}(?:,{METHOD})* )?{}$", path()), "maxLength" = ROUTE_BYTES_MAX)
+    extend("pattern" = format!("^(?:{METHOD}(?:,{METHOD})* \
+                                )?{}$", path()), "maxLength" = ROUTE_BYTES_MAX)
 )]
 pub(super) struct Route(String);
 
@@ -80,7 +81,8 @@ pub(super) struct Period(String);
 #[schemars(extend("enum" = Zone::names().collect::<Vec<_>>()))]
 pub(super) struct TimeZone(String);
 
-/// A size: a whole number and `B`, `KB`, `MB`, `GB` (powers of ten), `KiB`, `MiB` or `GiB`; at most `1000GB`.
+/// A size: a whole number and `B`, `KB`, `MB`, `GB` (powers of ten), `KiB`, `MiB` or `GiB`; at most
+/// `1000GB`.
 #[derive(JsonSchema)]
 #[schemars(
     example = &"300KB", example = &"100MiB",
@@ -174,7 +176,10 @@ const WORD: &str = "[!#$%&'+.^_`|~0-9A-Za-z-]+";
 
 /// A `token` that a filter can see as a header.
 fn header() -> String {
-    let hidden = OF_A_CONNECTION.iter().chain(&OF_THE_HOST).filter(|name| is_token(name));
+    let hidden = OF_A_CONNECTION
+        .iter()
+        .chain(&OF_THE_HOST)
+        .filter(|name| is_token(name));
     let hidden: Vec<String> = hidden.map(|name| case_insensitive(name)).collect();
     TOKEN.replacen('^', &format!("^(?!(?:{})$)", hidden.join("|")), 1)
 }
@@ -193,16 +198,25 @@ pub(super) fn case_insensitive(text: &str) -> String {
 }
 
 fn name() -> String {
-    format!("^[a-z][a-z0-9_-]{{0,{}}}$", NAME_BYTES_MAX.saturating_sub(1))
+    format!(
+        "^[a-z][a-z0-9_-]{{0,{}}}$",
+        NAME_BYTES_MAX.saturating_sub(1)
+    )
 }
 
 /// No blanks or control characters, no `?`, `#`, `%`, `\`, no empty segment, `.` or `..`; `**` and
 /// braces only as whole segments.
 fn path() -> String {
-    let capture = format!(r"\{{[a-z][a-z0-9_]{{0,{}}}\}}", CAPTURE_NAME_BYTES_MAX.saturating_sub(1));
+    let capture = format!(
+        r"\{{[a-z][a-z0-9_]{{0,{}}}\}}",
+        CAPTURE_NAME_BYTES_MAX.saturating_sub(1)
+    );
     let text = r"(?!\.\.?(?:/|$))(?:[^\s\x00-\x1f\x7f-\x9f/?#%\\{}*]|\*(?!\*))+";
     let segment = format!(r"(?:\*\*|{capture}|{text})");
-    format!("/(?:{segment}(?:/{segment}){{0,{}}})?", ROUTE_SEGMENTS_MAX.saturating_sub(1))
+    format!(
+        "/(?:{segment}(?:/{segment}){{0,{}}})?",
+        ROUTE_SEGMENTS_MAX.saturating_sub(1)
+    )
 }
 
 fn refill_units() -> String {

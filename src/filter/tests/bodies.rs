@@ -36,13 +36,24 @@ fn none() -> Slice {
     Slice::new(0)
 }
 
-fn open(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>, path: &str, more: Pairs<'_>) -> (Stream<Proxy>, Flow) {
+fn open(
+    proxy: &Proxy,
+    policy: &Rc<Runtime<Proxy>>,
+    path: &str,
+    more: Pairs<'_>,
+) -> (Stream<Proxy>, Flow) {
     let head: [(&str, &[u8]); 2] = [(":method", b"POST"), (":path", path.as_bytes())];
     proxy.send(policy, &[&head, more].concat())
 }
 
 /// A part of a body in the host's buffer.
-fn give(proxy: &Proxy, stream: &mut Stream<Proxy>, part: &[u8], ends: bool, slice: &mut Slice) -> Flow {
+fn give(
+    proxy: &Proxy,
+    stream: &mut Stream<Proxy>,
+    part: &[u8],
+    ends: bool,
+    slice: &mut Slice,
+) -> Flow {
     proxy.body.replace(part.to_vec());
     stream.on_request_body(proxy, part.len(), ends, slice)
 }
@@ -54,7 +65,11 @@ fn work(proxy: &Proxy, stream: &mut Stream<Proxy>, units: u64) -> Step {
             Step::Again => assert!(stream.is_suspended()),
             step @ (Step::Done | Step::Resume | Step::Replied) => {
                 assert!(!stream.is_suspended());
-                assert_eq!(stream.on_work(proxy, &mut slice()), Step::Done, "nothing is resumed twice");
+                assert_eq!(
+                    stream.on_work(proxy, &mut slice()),
+                    Step::Done,
+                    "nothing is resumed twice"
+                );
                 return step;
             }
         }
@@ -77,7 +92,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn zip(bytes: &[u8]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    archive.start_file("a", zip::write::SimpleFileOptions::default()).unwrap();
+    archive
+        .start_file("a", zip::write::SimpleFileOptions::default())
+        .unwrap();
     archive.write_all(bytes).unwrap();
     archive.finish().unwrap().into_inner()
 }
@@ -87,30 +104,53 @@ fn a_body_has_ended_when_so_much_has_come_as_its_head_says() {
     let gzip = gzip(&[b'x'; 500]);
     let zip = zip(&[b'x'; 500]);
     let cut = |bytes: &[u8]| bytes[..bytes.len() - 8].to_vec();
-    for (path, encoding, body) in
-        [("/files", "gzip", cut(&gzip)), ("/files", "identity", cut(&zip)), ("/json", "", b"{\"a\":[1,2".to_vec())]
-    {
-        for parts in [vec![&body[..]], vec![&body[..3], &body[3..]], body.chunks(1).collect()] {
+    for (path, encoding, body) in [
+        ("/files", "gzip", cut(&gzip)),
+        ("/files", "identity", cut(&zip)),
+        ("/json", "", b"{\"a\":[1,2".to_vec()),
+    ] {
+        for parts in [
+            vec![&body[..]],
+            vec![&body[..3], &body[3..]],
+            body.chunks(1).collect(),
+        ] {
             for slices in [false, true] {
                 let proxy = Proxy::new();
                 let policy = proxy.runtime(POLICY);
                 let length = body.len().to_string();
-                let head = [("content-encoding", encoding.as_bytes()), ("content-length", length.as_bytes())];
+                let head = [
+                    ("content-encoding", encoding.as_bytes()),
+                    ("content-length", length.as_bytes()),
+                ];
                 let (mut stream, _) = open(&proxy, &policy, path, &head);
                 let (last, before) = parts.split_last().unwrap();
                 for part in before {
-                    assert_eq!(give(&proxy, &mut stream, part, false, &mut slice()), Flow::Continue);
+                    assert_eq!(
+                        give(&proxy, &mut stream, part, false, &mut slice()),
+                        Flow::Continue
+                    );
                 }
                 // The last bytes are not forwarded, although the end is another callback.
                 if slices {
-                    assert_eq!(give(&proxy, &mut stream, last, false, &mut none()), Flow::Suspend);
+                    assert_eq!(
+                        give(&proxy, &mut stream, last, false, &mut none()),
+                        Flow::Suspend
+                    );
                     assert_eq!(work(&proxy, &mut stream, 1), Step::Replied);
                 } else {
-                    assert_eq!(give(&proxy, &mut stream, last, false, &mut slice()), Flow::Stop, "{path} {encoding}");
+                    assert_eq!(
+                        give(&proxy, &mut stream, last, false, &mut slice()),
+                        Flow::Stop,
+                        "{path} {encoding}"
+                    );
                 }
                 stream.on_end(&proxy);
                 assert_eq!(proxy.replies.borrow_mut().pop().unwrap().status, 400);
-                assert_eq!(left(&proxy, &policy), "8", "a request whose body is refused pays");
+                assert_eq!(
+                    left(&proxy, &policy),
+                    "8",
+                    "a request whose body is refused pays"
+                );
             }
         }
     }
@@ -122,10 +162,20 @@ fn a_whole_body_passes_at_its_length_and_ends_after_that() {
     let policy = proxy.runtime(POLICY);
     let body = gzip(&[b'x'; 500]);
     let length = body.len().to_string();
-    for lines in [length.clone(), format!("{length}, {length}"), format!(" {length} ")] {
-        let head = [("content-encoding", &b"gzip"[..]), ("content-length", lines.as_bytes())];
+    for lines in [
+        length.clone(),
+        format!("{length}, {length}"),
+        format!(" {length} "),
+    ] {
+        let head = [
+            ("content-encoding", &b"gzip"[..]),
+            ("content-length", lines.as_bytes()),
+        ];
         let (mut stream, _) = open(&proxy, &policy, "/files", &head);
-        assert_eq!(give(&proxy, &mut stream, &body, false, &mut slice()), Flow::Continue);
+        assert_eq!(
+            give(&proxy, &mut stream, &body, false, &mut slice()),
+            Flow::Continue
+        );
         // However the end is reported.
         let mut other = slice();
         let end = match lines.len() % 2 {
@@ -136,16 +186,34 @@ fn a_whole_body_passes_at_its_length_and_ends_after_that() {
         stream.on_end(&proxy);
     }
     // More bytes than stated are refused, if a host lets them come.
-    let head = [("content-encoding", &b"gzip"[..]), ("content-length", length.as_bytes())];
+    let head = [
+        ("content-encoding", &b"gzip"[..]),
+        ("content-length", length.as_bytes()),
+    ];
     let (mut stream, _) = open(&proxy, &policy, "/files", &head);
-    assert_eq!(give(&proxy, &mut stream, &body, false, &mut slice()), Flow::Continue);
-    assert_eq!(give(&proxy, &mut stream, b"x", false, &mut slice()), Flow::Stop);
-    assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_payload_refused:file:bytes");
+    assert_eq!(
+        give(&proxy, &mut stream, &body, false, &mut slice()),
+        Flow::Continue
+    );
+    assert_eq!(
+        give(&proxy, &mut stream, b"x", false, &mut slice()),
+        Flow::Stop
+    );
+    assert_eq!(
+        proxy.replies.borrow_mut().pop().unwrap().details,
+        "sluicegate_payload_refused:file:bytes"
+    );
     // Several lengths that differ state no length, so only the host can report the end.
     let head = [("content-length", &b"3"[..]), ("content-length", b"9")];
     let (mut stream, _) = open(&proxy, &policy, "/json", &head);
-    assert_eq!(give(&proxy, &mut stream, b"[1,", false, &mut slice()), Flow::Continue);
-    assert_eq!(give(&proxy, &mut stream, b"2]", true, &mut slice()), Flow::Continue);
+    assert_eq!(
+        give(&proxy, &mut stream, b"[1,", false, &mut slice()),
+        Flow::Continue
+    );
+    assert_eq!(
+        give(&proxy, &mut stream, b"2]", true, &mut slice()),
+        Flow::Continue
+    );
 }
 
 #[test]
@@ -153,36 +221,60 @@ fn a_body_is_read_in_slices_whatever_happens_meanwhile() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     let body = b"{\"a\":[1,2,3,4,5,6,7,8,9]}";
-    for (trailers, cut, expected) in
-        [(false, 0, Step::Resume), (true, 0, Step::Resume), (false, 1, Step::Replied), (true, 1, Step::Replied)]
-    {
+    for (trailers, cut, expected) in [
+        (false, 0, Step::Resume),
+        (true, 0, Step::Resume),
+        (false, 1, Step::Replied),
+        (true, 1, Step::Replied),
+    ] {
         let body = &body[..body.len() - cut];
         let (mut stream, flow) = open(&proxy, &policy, "/json", &[]);
         assert_eq!(flow, Flow::Continue);
-        assert_eq!(give(&proxy, &mut stream, &body[..9], false, &mut none()), Flow::Suspend);
+        assert_eq!(
+            give(&proxy, &mut stream, &body[..9], false, &mut none()),
+            Flow::Suspend
+        );
         assert_eq!(stream.on_work(&proxy, &mut Slice::new(4)), Step::Again);
         // It has steps of its own: what comes meanwhile is kept, whatever this callback could
         // spend.
-        assert_eq!(give(&proxy, &mut stream, &body[9..], !trailers, &mut slice()), Flow::Suspend);
+        assert_eq!(
+            give(&proxy, &mut stream, &body[9..], !trailers, &mut slice()),
+            Flow::Suspend
+        );
         if trailers {
-            assert_eq!(stream.on_request_trailers(&proxy, &mut slice()), Flow::Suspend);
+            assert_eq!(
+                stream.on_request_trailers(&proxy, &mut slice()),
+                Flow::Suspend
+            );
         }
         assert_eq!(work(&proxy, &mut stream, 3), expected);
         stream.on_end(&proxy);
     }
     // Once resumed, it goes on as any other.
     let (mut stream, _) = open(&proxy, &policy, "/json", &[]);
-    assert_eq!(give(&proxy, &mut stream, &body[..9], false, &mut none()), Flow::Suspend);
+    assert_eq!(
+        give(&proxy, &mut stream, &body[..9], false, &mut none()),
+        Flow::Suspend
+    );
     assert_eq!(work(&proxy, &mut stream, 3), Step::Resume);
-    assert_eq!(give(&proxy, &mut stream, &body[9..], true, &mut slice()), Flow::Continue);
+    assert_eq!(
+        give(&proxy, &mut stream, &body[9..], true, &mut slice()),
+        Flow::Continue
+    );
     // A stream that ends while it is suspended needs no step.
     let (mut stream, _) = open(&proxy, &policy, "/json", &[]);
-    assert_eq!(give(&proxy, &mut stream, body, true, &mut none()), Flow::Suspend);
+    assert_eq!(
+        give(&proxy, &mut stream, body, true, &mut none()),
+        Flow::Suspend
+    );
     stream.on_end(&proxy);
     proxy.replies.take();
     // A body of which only the bytes are counted never waits.
     let (mut stream, _) = open(&proxy, &policy, "/", &[]);
-    assert_eq!(give(&proxy, &mut stream, &[0; 9_999], false, &mut none()), Flow::Continue);
+    assert_eq!(
+        give(&proxy, &mut stream, &[0; 9_999], false, &mut none()),
+        Flow::Continue
+    );
 }
 
 #[test]
@@ -192,14 +284,27 @@ fn a_held_body_is_read_in_slices_and_never_resumed_before_its_end() {
     let (mut stream, flow) = open(&proxy, &policy, "/held", &[]);
     assert_eq!(flow, Flow::Hold);
     proxy.body.replace(b"{\"a\":1".to_vec());
-    assert_eq!(stream.on_request_body(&proxy, 6, false, &mut none()), Flow::Hold);
-    assert_eq!(work(&proxy, &mut stream, 2), Step::Done, "it waits for the rest");
+    assert_eq!(
+        stream.on_request_body(&proxy, 6, false, &mut none()),
+        Flow::Hold
+    );
+    assert_eq!(
+        work(&proxy, &mut stream, 2),
+        Step::Done,
+        "it waits for the rest"
+    );
     proxy.body.replace(b"{\"a\":1}".to_vec());
-    assert_eq!(stream.on_request_body(&proxy, 7, true, &mut none()), Flow::Hold);
+    assert_eq!(
+        stream.on_request_body(&proxy, 7, true, &mut none()),
+        Flow::Hold
+    );
     assert_eq!(work(&proxy, &mut stream, 2), Step::Resume);
     // Envoy itself answers, so the request is never resumed.
     let (mut stream, _) = open(&proxy, &policy, "/held", &[]);
-    assert_eq!(give(&proxy, &mut stream, b"{}", true, &mut none()), Flow::Hold);
+    assert_eq!(
+        give(&proxy, &mut stream, b"{}", true, &mut none()),
+        Flow::Hold
+    );
     proxy.answer(&mut stream, &[(":status", "408")]);
     assert_eq!(stream.on_work(&proxy, &mut slice()), Step::Done);
 }
@@ -209,24 +314,53 @@ fn a_held_request_asks_for_its_slot_when_its_body_has_passed() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(POLICY);
     let (mut slow, flow) = open(&proxy, &policy, "/held-pool", &[]);
-    assert_eq!((flow, give(&proxy, &mut slow, b"{", false, &mut slice())), (Flow::Hold, Flow::Hold));
+    assert_eq!(
+        (flow, give(&proxy, &mut slow, b"{", false, &mut slice())),
+        (Flow::Hold, Flow::Hold)
+    );
     let (mut first, _) = open(&proxy, &policy, "/held-pool", &[]);
-    assert_eq!(give(&proxy, &mut first, b"{}", true, &mut slice()), Flow::Continue, "the slow one has no slot");
+    assert_eq!(
+        give(&proxy, &mut first, b"{}", true, &mut slice()),
+        Flow::Continue,
+        "the slow one has no slot"
+    );
     // Two requests wait, one by its length and one suspended, and the queue has room for one.
     let (mut second, _) = open(&proxy, &policy, "/held-pool", &[("content-length", b"2")]);
-    assert_eq!(give(&proxy, &mut second, b"{}", false, &mut none()), Flow::Hold);
-    assert_eq!(work(&proxy, &mut second, 1), Step::Done, "the slot resumes it");
-    assert_eq!(second.on_request_body(&proxy, 2, true, &mut slice()), Flow::Wait);
+    assert_eq!(
+        give(&proxy, &mut second, b"{}", false, &mut none()),
+        Flow::Hold
+    );
+    assert_eq!(
+        work(&proxy, &mut second, 1),
+        Step::Done,
+        "the slot resumes it"
+    );
+    assert_eq!(
+        second.on_request_body(&proxy, 2, true, &mut slice()),
+        Flow::Wait
+    );
     assert_eq!(second.on_request_trailers(&proxy, &mut slice()), Flow::Wait);
     let (mut third, _) = open(&proxy, &policy, "/held-pool", &[]);
-    assert_eq!(give(&proxy, &mut third, b"{}", true, &mut slice()), Flow::Stop);
-    assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_queue_refused:pool:queue_full");
+    assert_eq!(
+        give(&proxy, &mut third, b"{}", true, &mut slice()),
+        Flow::Stop
+    );
+    assert_eq!(
+        proxy.replies.borrow_mut().pop().unwrap().details,
+        "sluicegate_queue_refused:pool:queue_full"
+    );
     first.on_end(&proxy);
     assert!(second.on_queue_answer(&proxy, Answer::Resume));
-    assert_eq!(second.on_request_body(&proxy, 0, true, &mut slice()), Flow::Continue);
+    assert_eq!(
+        second.on_request_body(&proxy, 0, true, &mut slice()),
+        Flow::Continue
+    );
     // A request whose body is refused asks for no slot.
     proxy.body.replace(b"{]".to_vec());
-    assert_eq!(slow.on_request_body(&proxy, 2, false, &mut slice()), Flow::Stop);
+    assert_eq!(
+        slow.on_request_body(&proxy, 2, false, &mut slice()),
+        Flow::Stop
+    );
     slow.on_end(&proxy);
     assert_eq!(left(&proxy, &policy), "5", "four whose bodies were read");
 }
@@ -239,7 +373,10 @@ fn a_request_that_is_served_pays_whatever_its_body_does_then() {
         let (mut stream, _) = open(&proxy, &policy, "/json", &[]);
         give(&proxy, &mut stream, b"[1", false, &mut slice());
         proxy.answer(&mut stream, &[(":status", status)]);
-        assert_eq!(give(&proxy, &mut stream, b"]]", false, &mut slice()), Flow::Stop);
+        assert_eq!(
+            give(&proxy, &mut stream, b"]]", false, &mut slice()),
+            Flow::Stop
+        );
         stream.on_end(&proxy);
         // Only success is charged, and the second request failed.
         assert_eq!(left(&proxy, &policy), left_after);
@@ -248,12 +385,18 @@ fn a_request_that_is_served_pays_whatever_its_body_does_then() {
     let (mut stream, _) = open(&proxy, &policy, "/lines", &[]);
     give(&proxy, &mut stream, b"a\nb\nc\n", false, &mut slice());
     proxy.answer(&mut stream, &[(":status", "200")]);
-    assert_eq!(give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()), Flow::Stop);
+    assert_eq!(
+        give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()),
+        Flow::Stop
+    );
     let units = "policy.=.demo;.;limit.=.lines;.;sluicegate_units_total";
     assert_eq!(proxy.count(units), 3);
     // A body that is refused before its first byte was read is not free.
     let (mut stream, _) = open(&proxy, &policy, "/lines", &[]);
-    assert_eq!(give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()), Flow::Stop);
+    assert_eq!(
+        give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()),
+        Flow::Stop
+    );
     stream.on_end(&proxy);
     assert_eq!(proxy.count(units), 4);
 }
@@ -262,22 +405,37 @@ fn a_request_that_is_served_pays_whatever_its_body_does_then() {
 fn a_tunnel_has_no_payload_limit_once_it_begins() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(&POLICY.replace("quota: 9,", "quota: 900,"));
-    let upgrade = [("upgrade", &b"websocket"[..]), ("connection", b"keep-alive, Upgrade")];
+    let upgrade = [
+        ("upgrade", &b"websocket"[..]),
+        ("connection", b"keep-alive, Upgrade"),
+    ];
     for path in ["/", "/json", "/held"] {
         let (mut stream, flow) = open(&proxy, &policy, path, &upgrade);
         assert_eq!(flow, Flow::Continue, "never held");
         proxy.answer(&mut stream, &[(":status", "101")]);
-        assert_eq!(give(&proxy, &mut stream, &[0xff; 200_000], false, &mut slice()), Flow::Continue, "{path}");
+        assert_eq!(
+            give(&proxy, &mut stream, &[0xff; 200_000], false, &mut slice()),
+            Flow::Continue,
+            "{path}"
+        );
     }
     let connect = |status: &str| {
-        proxy.request.replace(Headers::encode(&[(":method", b"CONNECT"), (":authority", b"e:443")]));
+        proxy.request.replace(Headers::encode(&[
+            (":method", b"CONNECT"),
+            (":authority", b"e:443"),
+        ]));
         let mut stream = Stream::new(Rc::clone(&policy), StreamId(99));
         assert_eq!(stream.on_request_headers(&proxy, false), Flow::Continue);
         proxy.answer(&mut stream, &[(":status", status)]);
         give(&proxy, &mut stream, &[0; 200_000], false, &mut slice())
     };
     assert_eq!(
-        (connect("200"), connect("299"), connect("101"), connect("404")),
+        (
+            connect("200"),
+            connect("299"),
+            connect("101"),
+            connect("404")
+        ),
         (Flow::Continue, Flow::Continue, Flow::Stop, Flow::Stop)
     );
     // A request head alone opens no tunnel, and neither does another response.
@@ -292,13 +450,24 @@ fn a_tunnel_has_no_payload_limit_once_it_begins() {
         if let Some(status) = status {
             proxy.answer(&mut stream, &[(":status", status)]);
         }
-        assert_eq!(give(&proxy, &mut stream, &[0; 100_001], false, &mut slice()), Flow::Stop, "{head:?} {status:?}");
+        assert_eq!(
+            give(&proxy, &mut stream, &[0; 100_001], false, &mut slice()),
+            Flow::Stop,
+            "{head:?} {status:?}"
+        );
     }
     let with_body = [&upgrade[..], &[("content-length", b"2")]].concat();
-    assert_eq!(open(&proxy, &policy, "/held", &with_body).1, Flow::Hold, "it has a body that can be waited for");
+    assert_eq!(
+        open(&proxy, &policy, "/held", &with_body).1,
+        Flow::Hold,
+        "it has a body that can be waited for"
+    );
     // A body that was being read when the tunnel began is forwarded.
     let (mut stream, _) = open(&proxy, &policy, "/json", &upgrade);
-    assert_eq!(give(&proxy, &mut stream, b"not JSON", false, &mut none()), Flow::Suspend);
+    assert_eq!(
+        give(&proxy, &mut stream, b"not JSON", false, &mut none()),
+        Flow::Suspend
+    );
     proxy.answer(&mut stream, &[(":status", "101")]);
     assert_eq!(work(&proxy, &mut stream, 1), Step::Resume);
 }
@@ -311,18 +480,34 @@ fn a_body_that_the_host_does_not_give_goes_no_further() {
         let policy = proxy.runtime(POLICY);
         let (mut stream, _) = open(&proxy, &policy, "/json", &[]);
         proxy.body.replace(came.to_vec());
-        assert_eq!(stream.on_request_body(&proxy, 9, false, &mut slice()), Flow::Stop);
+        assert_eq!(
+            stream.on_request_body(&proxy, 9, false, &mut slice()),
+            Flow::Stop
+        );
         let reply = proxy.replies.borrow_mut().pop().unwrap();
-        assert_eq!((reply.status, &*reply.details), (503, "sluicegate_payload_refused:json:unavailable"));
+        assert_eq!(
+            (reply.status, &*reply.details),
+            (503, "sluicegate_payload_refused:json:unavailable")
+        );
         stream.on_end(&proxy);
-        assert_eq!((left(&proxy, &policy), proxy.count(faults)), ("9".to_owned(), 1), "that is no client's fault");
+        assert_eq!(
+            (left(&proxy, &policy), proxy.count(faults)),
+            ("9".to_owned(), 1),
+            "that is no client's fault"
+        );
         // A cost alone refuses no request: what is not read counts as one, and memory is bounded
         // all the same.
         let free = proxy.runtime(&POLICY.replace("  - { name: rest, bytes: 100KB }\n", ""));
         let (mut stream, _) = open(&proxy, &free, "/lines", &[]);
         proxy.body.replace(came.to_vec());
-        assert_eq!(stream.on_request_body(&proxy, 9, true, &mut slice()), Flow::Continue);
-        assert_eq!(proxy.count("policy.=.demo;.;limit.=.lines;.;sluicegate_units_total"), 1);
+        assert_eq!(
+            stream.on_request_body(&proxy, 9, true, &mut slice()),
+            Flow::Continue
+        );
+        assert_eq!(
+            proxy.count("policy.=.demo;.;limit.=.lines;.;sluicegate_units_total"),
+            1
+        );
         assert_eq!(proxy.count(faults), 2);
     }
 }
@@ -334,19 +519,32 @@ fn a_head_that_waits_for_a_body_which_the_host_keeps_is_answered() {
     proxy.received.set(300);
     let (mut kept, flow) = open(&proxy, &policy, "/held", &[]);
     assert_eq!((flow, kept.is_watched()), (Flow::Hold, true));
-    assert_eq!(kept.on_held(&proxy), Step::Again, "the client has sent nothing yet");
+    assert_eq!(
+        kept.on_held(&proxy),
+        Step::Again,
+        "the client has sent nothing yet"
+    );
     proxy.received.set(301);
     assert_eq!(kept.on_held(&proxy), Step::Replied);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!((reply.status, &*reply.details), (503, "sluicegate_payload_refused:held:stop_iteration"));
-    assert_eq!(proxy.count("policy.=.demo;.;fault.=.stop_iteration;.;sluicegate_faults_total"), 1);
+    assert_eq!(
+        (reply.status, &*reply.details),
+        (503, "sluicegate_payload_refused:held:stop_iteration")
+    );
+    assert_eq!(
+        proxy.count("policy.=.demo;.;fault.=.stop_iteration;.;sluicegate_faults_total"),
+        1
+    );
     assert_eq!(kept.on_held(&proxy), Step::Done);
     kept.on_end(&proxy);
     assert_eq!(left(&proxy, &policy), "9", "it has paid nothing");
     // A host that gives one held body gives them all.
     let (mut slow, _) = open(&proxy, &policy, "/held", &[]);
     let (mut good, _) = open(&proxy, &policy, "/held", &[]);
-    assert_eq!(give(&proxy, &mut good, b"{}", true, &mut slice()), Flow::Continue);
+    assert_eq!(
+        give(&proxy, &mut good, b"{}", true, &mut slice()),
+        Flow::Continue
+    );
     proxy.received.set(999);
     assert_eq!(slow.on_held(&proxy), Step::Done);
     assert!(!open(&proxy, &policy, "/held", &[]).0.is_watched());

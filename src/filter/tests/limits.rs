@@ -30,28 +30,50 @@ pub(super) fn policy(rest: &str) -> String {
 /// Sends `count` requests. Returns how many were admitted.
 fn admitted(proxy: &Proxy, rest: &str, key: &str, count: usize) -> usize {
     let runtime = proxy.runtime(&policy(rest));
-    (0..count).filter(|_| proxy.get(&runtime, "/a", key).1 == Flow::Continue).count()
+    (0..count)
+        .filter(|_| proxy.get(&runtime, "/a", key).1 == Flow::Continue)
+        .count()
 }
 
 pub(super) fn header<'r>(reply: &'r LocalReply, name: &str) -> Option<&'r str> {
-    reply.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    reply
+        .headers
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| &**value)
 }
 
 #[test]
 fn each_kind_of_limit_comes_back_in_its_own_way() {
     for (rule, waits) in [
-        ("bucket: { burst: 4, refill: 4/min }", [(14, 0), (1, 1), (60, 4)]),
-        ("rolling: { quota: 4, window: 1m }", [(59, 0), (1, 4), (60, 4)]),
+        (
+            "bucket: { burst: 4, refill: 4/min }",
+            [(14, 0), (1, 1), (60, 4)],
+        ),
+        (
+            "rolling: { quota: 4, window: 1m }",
+            [(59, 0), (1, 4), (60, 4)],
+        ),
         // It is 22:13:20 UTC.
-        ("calendar: { quota: 4, window: 1m }", [(39, 0), (1, 4), (60, 4)]),
-        ("calendar: { quota: 4, window: 1d, zone: Europe/Rome }", [(2_799, 0), (1, 4), (86_400, 4)]),
+        (
+            "calendar: { quota: 4, window: 1m }",
+            [(39, 0), (1, 4), (60, 4)],
+        ),
+        (
+            "calendar: { quota: 4, window: 1d, zone: Europe/Rome }",
+            [(2_799, 0), (1, 4), (86_400, 4)],
+        ),
     ] {
         let proxy = Proxy::new();
         let rest = format!("limits: [{{ name: one, per: [org], {rule} }}]");
         assert_eq!(admitted(&proxy, &rest, ALICE, 9), 4, "{rule}");
         for (seconds, back) in waits {
             proxy.wait(seconds);
-            assert_eq!(admitted(&proxy, &rest, BOB, 9), back, "{rule} after {seconds} s");
+            assert_eq!(
+                admitted(&proxy, &rest, BOB, 9),
+                back,
+                "{rule} after {seconds} s"
+            );
         }
     }
 }
@@ -59,17 +81,45 @@ fn each_kind_of_limit_comes_back_in_its_own_way() {
 #[test]
 fn a_policy_with_other_numbers_goes_on_from_the_same_count() {
     for (before, after, left) in [
-        ("rolling: { quota: 4, window: 1m }", "rolling: { quota: 6, window: 1m }", 2),
-        ("rolling: { quota: 40, window: 1m }", "rolling: { quota: 3, window: 1m }", 0),
-        ("calendar: { quota: 4, window: 1mo }", "calendar: { quota: 9, window: 1mo }", 5),
-        ("calendar: { quota: 4, window: 1mo }", "calendar: { quota: 4, window: 1mo, zone: Asia/Tokyo }", 0),
-        ("rolling: { quota: 4, window: 1m }", "rolling: { quota: 4, window: 2m }", 4),
-        ("calendar: { quota: 4, window: 1h }", "rolling: { quota: 4, window: 1h }", 4),
+        (
+            "rolling: { quota: 4, window: 1m }",
+            "rolling: { quota: 6, window: 1m }",
+            2,
+        ),
+        (
+            "rolling: { quota: 40, window: 1m }",
+            "rolling: { quota: 3, window: 1m }",
+            0,
+        ),
+        (
+            "calendar: { quota: 4, window: 1mo }",
+            "calendar: { quota: 9, window: 1mo }",
+            5,
+        ),
+        (
+            "calendar: { quota: 4, window: 1mo }",
+            "calendar: { quota: 4, window: 1mo, zone: Asia/Tokyo }",
+            0,
+        ),
+        (
+            "rolling: { quota: 4, window: 1m }",
+            "rolling: { quota: 4, window: 2m }",
+            4,
+        ),
+        (
+            "calendar: { quota: 4, window: 1h }",
+            "rolling: { quota: 4, window: 1h }",
+            4,
+        ),
     ] {
         let proxy = Proxy::new();
         let one = |rule: &str| format!("limits: [{{ name: one, per: [org], {rule} }}]");
         admitted(&proxy, &one(before), ALICE, 4);
-        assert_eq!(admitted(&proxy, &one(after), BOB, 9), left, "{before}, then {after}");
+        assert_eq!(
+            admitted(&proxy, &one(after), BOB, 9),
+            left,
+            "{before}, then {after}"
+        );
     }
 }
 
@@ -89,8 +139,16 @@ replies: { fields: { family: x-ratelimit, with: [name, period] } }";
         (BOB, "org", "4", "60", "0", "40"),
     ] {
         let (mut stream, _) = proxy.get(&runtime, "/a", key);
-        let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-period", "9"), ("x-other", "1")]);
-        let fields = ["name", "limit", "period", "remaining", "reset"].map(|part| format!("x-ratelimit-{part}"));
+        let response = proxy.answer(
+            &mut stream,
+            &[
+                (":status", "200"),
+                ("x-ratelimit-period", "9"),
+                ("x-other", "1"),
+            ],
+        );
+        let fields = ["name", "limit", "period", "remaining", "reset"]
+            .map(|part| format!("x-ratelimit-{part}"));
         assert_eq!(
             fields.map(|name| response[&name].clone()),
             [name, limit, period, remaining, reset].map(str::to_owned)
@@ -101,7 +159,13 @@ replies: { fields: { family: x-ratelimit, with: [name, period] } }";
     proxy.get(&runtime, "/a", GLOBEX);
     assert_eq!(proxy.get(&runtime, "/a", GLOBEX).1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!((header(&reply, "x-ratelimit-name"), header(&reply, "retry-after")), (Some("hidden"), Some("3600")));
+    assert_eq!(
+        (
+            header(&reply, "x-ratelimit-name"),
+            header(&reply, "retry-after")
+        ),
+        (Some("hidden"), Some("3600"))
+    );
 }
 
 #[test]
@@ -116,14 +180,33 @@ replies: { fields: { family: both } }";
     assert_eq!(proxy.get(&runtime, "/a", ALICE).1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!(reply.details, "sluicegate_refused:long");
-    assert_eq!((header(&reply, "retry-after"), header(&reply, "x-ratelimit-reset")), (Some("3600"), Some("3600")));
+    assert_eq!(
+        (
+            header(&reply, "retry-after"),
+            header(&reply, "x-ratelimit-reset")
+        ),
+        (Some("3600"), Some("3600"))
+    );
     let problem: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
-    assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
-    assert_eq!(problem["violated-policies"], serde_json::json!(["short", "long"]));
-    assert_eq!(header(&reply, "content-type"), Some("application/problem+json"));
+    assert_eq!(
+        problem["type"],
+        "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    );
+    assert_eq!(
+        problem["violated-policies"],
+        serde_json::json!(["short", "long"])
+    );
+    assert_eq!(
+        header(&reply, "content-type"),
+        Some("application/problem+json")
+    );
     assert_eq!(
         items(header(&reply, "ratelimit").unwrap(), ["r", "t"]),
-        [("short", [Some(0), Some(10)]), ("long", [Some(0), Some(3_600)])].map(owned)
+        [
+            ("short", [Some(0), Some(10)]),
+            ("long", [Some(0), Some(3_600)])
+        ]
+        .map(owned)
     );
 }
 
@@ -132,8 +215,12 @@ replies: { fields: { family: both } }";
 fn items(field: &str, parameters: [&str; 2]) -> Vec<(String, [Option<i64>; 2])> {
     let list: sfv::List = Parser::new(field).parse().unwrap();
     let read = |entry: &ListEntry| {
-        let ListEntry::Item(item) = entry else { panic!("{field}") };
-        let BareItem::String(name) = &item.bare_item else { panic!("{field}") };
+        let ListEntry::Item(item) = entry else {
+            panic!("{field}")
+        };
+        let BareItem::String(name) = &item.bare_item else {
+            panic!("{field}")
+        };
         let value = |name: &str| match item.params.get(name) {
             Some(BareItem::Integer(number)) => Some(i64::from(*number)),
             None => None,
@@ -154,22 +241,36 @@ fn the_standard_fields_are_structured_and_list_every_visible_limit() {
     let rest = "limits:
   - { name: user, per: [user], rolling: { quota: 3, window: 10s } }
   - { name: burst, per: [org], bucket: { burst: 100, refill: 60/min } }
-  - { name: bytes, per: [org], calendar: { quota: 1000000, window: 1d }, cost: { header: content-length } }
+  - { name: bytes, per: [org], calendar: { quota: 1000000, window: 1d }, cost: { header: \
+  content-length } }
   - { name: hidden, per: [], bucket: { burst: 5, refill: 1/h }, fields: hide }
   - { name: next, per: [], bucket: { burst: 5, refill: 1/h }, enforcement: shadow }
 replies: { fields: { family: ietf } }";
     let runtime = proxy.runtime(&policy(rest));
-    let (mut stream, _) =
-        proxy.send(&runtime, &[(":path", b"/a"), ("x-api-key", ALICE.as_bytes()), ("content-length", b"0")]);
-    let response = proxy.answer(&mut stream, &[(":status", "200"), ("ratelimit", "\"forged\";r=9")]);
+    let (mut stream, _) = proxy.send(
+        &runtime,
+        &[
+            (":path", b"/a"),
+            ("x-api-key", ALICE.as_bytes()),
+            ("content-length", b"0"),
+        ],
+    );
+    let response = proxy.answer(
+        &mut stream,
+        &[(":status", "200"), ("ratelimit", "\"forged\";r=9")],
+    );
     assert_eq!(
         response["ratelimit-policy"],
         r#""user";q=3;w=10, "burst";q=100;w=100, "bytes";q=1000000;w=86400;qu="content-bytes""#
     );
     assert_eq!(
         items(&response["ratelimit"], ["r", "t"]),
-        [("user", [Some(2), Some(10)]), ("burst", [Some(99), Some(1)]), ("bytes", [Some(1_000_000), Some(6_400)])]
-            .map(owned)
+        [
+            ("user", [Some(2), Some(10)]),
+            ("burst", [Some(99), Some(1)]),
+            ("bytes", [Some(1_000_000), Some(6_400)])
+        ]
+        .map(owned)
     );
     assert_eq!(response.len(), 3, "no other field: {response:?}");
 }
@@ -181,12 +282,24 @@ fn a_reset_can_be_sent_only_with_a_wait() {
 replies: { fields: { family: x-ratelimit, reset: retry-after } }";
     let runtime = proxy.runtime(&policy(rest));
     let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
-    let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-reset", "forged")]);
-    assert_eq!(response.keys().collect::<Vec<_>>(), [":status", "x-ratelimit-limit", "x-ratelimit-remaining"]);
+    let response = proxy.answer(
+        &mut stream,
+        &[(":status", "200"), ("x-ratelimit-reset", "forged")],
+    );
+    assert_eq!(
+        response.keys().collect::<Vec<_>>(),
+        [":status", "x-ratelimit-limit", "x-ratelimit-remaining"]
+    );
     proxy.wait(4);
     proxy.get(&runtime, "/a", ALICE);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!((header(&reply, "x-ratelimit-reset"), header(&reply, "retry-after")), (Some("26"), Some("26")));
+    assert_eq!(
+        (
+            header(&reply, "x-ratelimit-reset"),
+            header(&reply, "retry-after")
+        ),
+        (Some("26"), Some("26"))
+    );
 }
 
 #[test]
@@ -201,7 +314,11 @@ replies: { fields: { family: both } }";
         let response = proxy.answer(&mut stream, &[(":status", "200")]);
         assert_eq!(response["x-ratelimit-reset"], reset, "after {seconds} s");
         let stated = items(&response["ratelimit"], ["r", "t"]).remove(0).1;
-        assert_eq!(stated[1], (standard > 0).then_some(standard), "after {seconds} s");
+        assert_eq!(
+            stated[1],
+            (standard > 0).then_some(standard),
+            "after {seconds} s"
+        );
         proxy.wait(60);
     }
 }
@@ -220,16 +337,34 @@ fn overage_is_admitted_counted_and_stated() {
     for over in [None, None, Some("1"), Some("2")] {
         let (mut stream, flow) = proxy.get(&runtime, "/a", GLOBEX);
         assert_eq!(flow, Flow::Continue);
-        let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-overage", "forged")]);
-        assert_eq!(response.get("x-ratelimit-overage").map(String::as_str), over);
+        let response = proxy.answer(
+            &mut stream,
+            &[(":status", "200"), ("x-ratelimit-overage", "forged")],
+        );
+        assert_eq!(
+            response.get("x-ratelimit-overage").map(String::as_str),
+            over
+        );
         assert_eq!(response["x-ratelimit-limit"], "100");
     }
-    assert_eq!(proxy.count("policy.=.demo;.;limit.=.month;.;sluicegate_overage_units_total"), 2);
+    assert_eq!(
+        proxy.count("policy.=.demo;.;limit.=.month;.;sluicegate_overage_units_total"),
+        2
+    );
     let flows = [ALICE; 4].map(|key| proxy.get(&runtime, "/a", key).1);
-    assert_eq!(flows, [Flow::Continue, Flow::Continue, Flow::Continue, Flow::Stop]);
+    assert_eq!(
+        flows,
+        [Flow::Continue, Flow::Continue, Flow::Continue, Flow::Stop]
+    );
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     // It is 2023-11-14 22:13:20 UTC.
-    assert_eq!((header(&reply, "retry-after"), header(&reply, "x-ratelimit-limit")), (Some("1388800"), Some("3")));
+    assert_eq!(
+        (
+            header(&reply, "retry-after"),
+            header(&reply, "x-ratelimit-limit")
+        ),
+        (Some("1388800"), Some("3"))
+    );
     assert_eq!(header(&reply, "x-ratelimit-overage"), None);
 }
 
@@ -247,11 +382,20 @@ access_log: { attributes: [org] }";
         (0, "decision=would_refuse limit=next tier=read org=acme"),
     ] {
         let (mut stream, flow) = proxy.get(&runtime, "/a", ALICE);
-        assert_eq!((flow, proxy.filter_state.take().as_deref()), (Flow::Continue, Some(line)));
-        assert_eq!(proxy.answer(&mut stream, &[(":status", "200")])["x-ratelimit-remaining"], remaining.to_string());
+        assert_eq!(
+            (flow, proxy.filter_state.take().as_deref()),
+            (Flow::Continue, Some(line))
+        );
+        assert_eq!(
+            proxy.answer(&mut stream, &[(":status", "200")])["x-ratelimit-remaining"],
+            remaining.to_string()
+        );
     }
     assert_eq!(proxy.get(&runtime, "/a", ALICE).1, Flow::Stop);
-    assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=now tier=read org=acme");
+    assert_eq!(
+        proxy.filter_state.take().unwrap(),
+        "decision=refused limit=now tier=read org=acme"
+    );
     for (name, count) in [
         ("now;.;decision.=.admitted", 3),
         ("now;.;decision.=.refused", 1),
@@ -260,7 +404,9 @@ access_log: { attributes: [org] }";
         ("next;.;decision.=.refused", 0),
     ] {
         assert_eq!(
-            proxy.count(&format!("policy.=.demo;.;limit.=.{name};.;sluicegate_requests_total")),
+            proxy.count(&format!(
+                "policy.=.demo;.;limit.=.{name};.;sluicegate_requests_total"
+            )),
             count,
             "{name}"
         );
@@ -278,46 +424,80 @@ limits: [{ name: one, per: [], bucket: { burst: 1, refill: 1/h } }]";
     let send = |method: &str, path: &str, key: &str| {
         proxy.send(
             &runtime,
-            &[(":method", method.as_bytes()), (":path", path.as_bytes()), ("x-api-key", key.as_bytes())],
+            &[
+                (":method", method.as_bytes()),
+                (":path", path.as_bytes()),
+                ("x-api-key", key.as_bytes()),
+            ],
         )
     };
-    for (method, path, key) in [("POST", "/v2/series", ALICE), ("GET", "/health/x", ALICE), ("POST", "/a", GLOBEX)] {
+    for (method, path, key) in [
+        ("POST", "/v2/series", ALICE),
+        ("GET", "/health/x", ALICE),
+        ("POST", "/a", GLOBEX),
+    ] {
         for _ in 0..3 {
             let (mut stream, flow) = send(method, path, key);
             assert_eq!(flow, Flow::Continue);
-            let response = proxy.answer(&mut stream, &[(":status", "200"), ("x-ratelimit-limit", "forged")]);
+            let response = proxy.answer(
+                &mut stream,
+                &[(":status", "200"), ("x-ratelimit-limit", "forged")],
+            );
             assert_eq!(response.len(), 1, "{response:?}");
         }
     }
-    assert_eq!(send("POST", "/v2/series", "nobody").1, Flow::Stop, "exempt from limits, but not from identification");
+    assert_eq!(
+        send("POST", "/v2/series", "nobody").1,
+        Flow::Stop,
+        "exempt from limits, but not from identification"
+    );
     assert_eq!(proxy.replies.borrow_mut().pop().unwrap().status, 401);
-    let counted = [("GET", "/v2/series", ALICE), ("POST", "/a", ALICE), ("GET", "/a", GLOBEX)];
-    assert_eq!(counted.map(|(method, path, key)| send(method, path, key).1), [Flow::Continue, Flow::Stop, Flow::Stop]);
+    let counted = [
+        ("GET", "/v2/series", ALICE),
+        ("POST", "/a", ALICE),
+        ("GET", "/a", GLOBEX),
+    ];
+    assert_eq!(
+        counted.map(|(method, path, key)| send(method, path, key).1),
+        [Flow::Continue, Flow::Stop, Flow::Stop]
+    );
 }
 
 #[test]
 fn a_caller_who_lacks_a_part_of_the_key_can_be_skipped() {
     let proxy = Proxy::new();
     let by_user = |absent: &str| {
-        format!("limits: [{{ name: one, per: [user, org], absent: {absent}, bucket: {{ burst: 1, refill: 1/h }} }}]")
+        format!(
+            "limits: [{{ name: one, per: [user, org], absent: {absent}, bucket: {{ burst: 1, \
+             refill: 1/h }} }}]"
+        )
     };
     assert_eq!(admitted(&proxy, &by_user("skip"), GLOBEX, 5), 5);
     assert_eq!(admitted(&proxy, &by_user("skip"), ALICE, 5), 1);
     assert_eq!(admitted(&proxy, &by_user("count"), GLOBEX, 5), 1);
     // A token that is also an API key is counted by the way it is presented.
-    let by_token = "limits: [{ name: one, per: [token], absent: skip, bucket: { burst: 2, refill: 1/h } }, \
+    let by_token = "limits: [{ name: one, per: [token], absent: skip, bucket: { burst: 2, refill: \
+                    1/h } }, \
         { name: two, per: [api_key], absent: skip, bucket: { burst: 3, refill: 1/h } }]";
     assert_eq!(admitted(&proxy, by_token, ALICE, 5), 3);
     let runtime = proxy.runtime(&policy(by_token));
     let bearer = format!("Bearer {ALICE}");
-    let flows = (0..5).map(|_| proxy.send(&runtime, &[(":path", b"/a"), ("authorization", bearer.as_bytes())]).1);
+    let flows = (0..5).map(|_| {
+        proxy
+            .send(
+                &runtime,
+                &[(":path", b"/a"), ("authorization", bearer.as_bytes())],
+            )
+            .1
+    });
     assert_eq!(flows.filter(|flow| *flow == Flow::Continue).count(), 2);
 }
 
 #[test]
 fn jitter_adds_a_minute_at_most_to_a_wait_of_weeks() {
     let proxy = Proxy::new();
-    let rest = "limits: [{ name: one, per: [], calendar: { quota: 1, window: 1mo } }]\nreplies: { retry_after: { jitter: 50% } }";
+    let rest = "limits: [{ name: one, per: [], calendar: { quota: 1, window: 1mo } }]\nreplies: { \
+                retry_after: { jitter: 50% } }";
     let runtime = proxy.runtime(&policy(rest));
     (0..2).for_each(|_| drop(proxy.get(&runtime, "/a", ALICE)));
     let reply = proxy.replies.borrow_mut().pop().unwrap();

@@ -56,20 +56,42 @@ fn a_path_without_a_safe_reading_is_refused_with_its_reason() {
         let (mut stream, flow) = proxy.send(&runtime, &[(":path", path.as_bytes())]);
         assert_eq!(flow, Flow::Stop, "{path}");
         let reply = proxy.replies.borrow_mut().pop().unwrap();
-        assert_eq!((reply.status, reply.details), (400, format!("sluicegate_path_refused:{reason}")), "{path}");
+        assert_eq!(
+            (reply.status, reply.details),
+            (400, format!("sluicegate_path_refused:{reason}")),
+            "{path}"
+        );
         assert_eq!(reply.grpc_status, GrpcStatus::InvalidArgument);
-        assert!(reply.body.starts_with(r#"{"status":400,"title":"Bad Request","detail":"The path "#), "{}", reply.body);
+        assert!(
+            reply
+                .body
+                .starts_with(r#"{"status":400,"title":"Bad Request","detail":"The path "#),
+            "{}",
+            reply.body
+        );
         assert_eq!(proxy.count(&counter), before + 1, "{path}");
-        assert!(proxy.filter_state.take().unwrap().starts_with("decision=refused limit=- "));
-        assert_eq!(proxy.answer(&mut stream, &[(":status", "400")]).len(), 1, "it carries no fields");
+        assert!(
+            proxy
+                .filter_state
+                .take()
+                .unwrap()
+                .starts_with("decision=refused limit=- ")
+        );
+        assert_eq!(
+            proxy.answer(&mut stream, &[(":status", "400")]).len(),
+            1,
+            "it carries no fields"
+        );
     }
 }
 
 #[test]
 fn without_routes_no_path_is_refused() {
     let proxy = Proxy::new();
-    let runtime = proxy
-        .runtime("{ version: 1, name: demo, limits: [{ name: all, per: [], bucket: { burst: 9, refill: 1/h } }] }");
+    let runtime = proxy.runtime(
+        "{ version: 1, name: demo, limits: [{ name: all, per: [], bucket: { burst: 9, \
+                  refill: 1/h } }] }",
+    );
     assert_eq!(status(&proxy, &runtime, "/v2/x%2f..%2f..", None), 0);
 }
 
@@ -79,15 +101,39 @@ fn a_limit_holds_in_any_reading() {
     let runtime = proxy.runtime(PATHS);
     let key = Some("demo-acme-1");
     // An id with a slash is one segment to its upstream.
-    assert_eq!(status(&proxy, &runtime, "/v2/projects/group%2Fname", key), 0);
-    assert_eq!(status(&proxy, &runtime, "/v2/projects/group%2Fname", key), 429, "it has spent its own");
-    assert_eq!(proxy.count("policy.=.demo;.;limit.=.project;.;decision.=.admitted;.;sluicegate_requests_total"), 1);
+    assert_eq!(
+        status(&proxy, &runtime, "/v2/projects/group%2Fname", key),
+        0
+    );
+    assert_eq!(
+        status(&proxy, &runtime, "/v2/projects/group%2Fname", key),
+        429,
+        "it has spent its own"
+    );
+    assert_eq!(
+        proxy.count(
+            "policy.=.demo;.;limit.=.project;.;decision.=.admitted;.;sluicegate_requests_total"
+        ),
+        1
+    );
     // A request that is cheap in only one reading costs what it does in the other.
-    for (path, expected) in [("/v2/a%2Fcheap", 0), ("/v2/a;/cheap", 0), ("/v2/a%5Ccheap", 429), ("/v2/a/cheap", 0)] {
+    for (path, expected) in [
+        ("/v2/a%2Fcheap", 0),
+        ("/v2/a;/cheap", 0),
+        ("/v2/a%5Ccheap", 429),
+        ("/v2/a/cheap", 0),
+    ] {
         assert_eq!(status(&proxy, &runtime, path, key), expected, "{path}");
     }
     // A caller must be identified if one reading asks for that.
-    for path in ["/v2%2Fa", "/v2%5ca", "\\v2\\a", "/v2;x/a", "//v2/a", "/v2%252fa"] {
+    for path in [
+        "/v2%2Fa",
+        "/v2%5ca",
+        "\\v2\\a",
+        "/v2;x/a",
+        "//v2/a",
+        "/v2%252fa",
+    ] {
         assert_eq!(status(&proxy, &runtime, path, None), 401, "{path}");
     }
 }
@@ -97,7 +143,11 @@ fn an_exemption_holds_in_all_readings() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(PATHS);
     assert_eq!(status(&proxy, &runtime, "/health/a", None), 0);
-    assert_eq!(status(&proxy, &runtime, "/health%2Fa", None), 0, "one segment for some: it counts");
+    assert_eq!(
+        status(&proxy, &runtime, "/health%2Fa", None),
+        0,
+        "one segment for some: it counts"
+    );
     assert_eq!(status(&proxy, &runtime, "/health%2Fb", None), 429);
     assert_eq!(status(&proxy, &runtime, "/health/a", None), 0);
 }

@@ -28,9 +28,25 @@ access_log: { attributes: [user] }
 
 const LEFT: &str = "x-ratelimit-remaining";
 
-fn send(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>, path: &str, user: &str) -> (Stream<Proxy>, Flow) {
-    let method: &[u8] = if path.starts_with("/records") { b"PUT" } else { b"POST" };
-    proxy.send(policy, &[(":method", method), (":path", path.as_bytes()), ("x-user", user.as_bytes())])
+fn send(
+    proxy: &Proxy,
+    policy: &Rc<Runtime<Proxy>>,
+    path: &str,
+    user: &str,
+) -> (Stream<Proxy>, Flow) {
+    let method: &[u8] = if path.starts_with("/records") {
+        b"PUT"
+    } else {
+        b"POST"
+    };
+    proxy.send(
+        policy,
+        &[
+            (":method", method),
+            (":path", path.as_bytes()),
+            ("x-user", user.as_bytes()),
+        ],
+    )
 }
 
 /// The actions of the worker after this many ticks.
@@ -39,17 +55,18 @@ fn tick(proxy: &Proxy, ticks: u64) -> Vec<Action> {
     let mut actions = Vec::new();
     for _ in 0..ticks {
         proxy.now.set(proxy.now.get().saturating_add(TICK.nanos()));
-        actions.extend(
-            worker
-                .borrow_mut()
-                .on_tick(crate::queue::membership::RootId(1), crate::host::stream::Uptime::uptime(proxy)),
-        );
+        actions.extend(worker.borrow_mut().on_tick(
+            crate::queue::membership::RootId(1),
+            crate::host::stream::Uptime::uptime(proxy),
+        ));
     }
     actions
 }
 
 fn refused(proxy: &Proxy, reason: &str) -> u64 {
-    proxy.count(&format!("policy.=.demo;.;limit.=.pool;.;reason.=.{reason};.;sluicegate_queue_refused_total"))
+    proxy.count(&format!(
+        "policy.=.demo;.;limit.=.pool;.;reason.=.{reason};.;sluicegate_queue_refused_total"
+    ))
 }
 
 fn left(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) -> String {
@@ -72,31 +89,64 @@ fn a_request_without_a_slot_waits_and_goes_on_in_order() {
             stream
         })
         .collect();
-    assert_eq!(send(&proxy, &policy, "/work", "b").1, Flow::Continue, "another's pool");
+    assert_eq!(
+        send(&proxy, &policy, "/work", "b").1,
+        Flow::Continue,
+        "another's pool"
+    );
     let (_, flow) = send(&proxy, &policy, "/work", "a");
     assert_eq!((flow, refused(&proxy, "queue_full")), (Flow::Stop, 1));
     let reply = proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!((reply.status, &*reply.details), (429, "sluicegate_queue_refused:pool:queue_full"));
-    assert!(reply.headers.contains(&("retry-after", "1".to_owned())) && reply.body.starts_with("pool 1 "));
-    assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=pool tier=- user=a");
+    assert_eq!(
+        (reply.status, &*reply.details),
+        (429, "sluicegate_queue_refused:pool:queue_full")
+    );
+    assert!(
+        reply.headers.contains(&("retry-after", "1".to_owned()))
+            && reply.body.starts_with("pool 1 ")
+    );
+    assert_eq!(
+        proxy.filter_state.take().unwrap(),
+        "decision=refused limit=pool tier=- user=a"
+    );
     let depth = || proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth");
     assert_eq!(depth(), 2);
     // It ends, and the request that came first gets its slot.
     let response = proxy.answer(&mut first, &[(":status", "200")]);
-    assert!(response["ratelimit-policy"].ends_with("\"pool\";q=1;qu=\"concurrent-requests\""), "{response:?}");
+    assert!(
+        response["ratelimit-policy"].ends_with("\"pool\";q=1;qu=\"concurrent-requests\""),
+        "{response:?}"
+    );
     first.on_end(&proxy);
     let actions = tick(&proxy, 1);
-    assert_eq!(actions.iter().map(|action| action.answer).collect::<Vec<_>>(), [Answer::Resume]);
+    assert_eq!(
+        actions
+            .iter()
+            .map(|action| action.answer)
+            .collect::<Vec<_>>(),
+        [Answer::Resume]
+    );
     let mut second = waiting.remove(0);
-    assert!(second.on_queue_answer(&proxy, Answer::Resume) && !second.on_queue_answer(&proxy, Answer::Resume), "once");
+    assert!(
+        second.on_queue_answer(&proxy, Answer::Resume)
+            && !second.on_queue_answer(&proxy, Answer::Resume),
+        "once"
+    );
     assert_eq!(depth(), 1);
-    assert_eq!(proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms"), 1);
+    assert_eq!(
+        proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms"),
+        1
+    );
     // The other request hangs up, and pays nothing.
     waiting.remove(0).on_end(&proxy);
     assert_eq!(depth(), 0);
     second.on_end(&proxy);
     assert_eq!(tick(&proxy, 1), []);
-    assert_eq!(left(&proxy, &policy), "5", "three that were let in, and the one that asks");
+    assert_eq!(
+        left(&proxy, &policy),
+        "5",
+        "three that were let in, and the one that asks"
+    );
 }
 
 #[test]
@@ -116,7 +166,10 @@ fn a_request_that_waits_too_long_is_refused_and_pays_nothing() {
     // Envoy shows the filter its own reply.
     proxy.answer(&mut late, &[(":status", "429")]);
     late.on_end(&proxy);
-    assert_eq!((refused(&proxy, "queue_timeout"), left(&proxy, &policy)), (1, "7".to_owned()));
+    assert_eq!(
+        (refused(&proxy, "queue_timeout"), left(&proxy, &policy)),
+        (1, "7".to_owned())
+    );
 }
 
 #[test]
@@ -137,16 +190,38 @@ fn a_request_that_envoy_answers_while_it_waits_pays_nothing() {
 fn a_limit_or_a_payload_refuses_before_a_request_queues() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(&POLICY.replace("quota: 9", "quota: 1"));
-    let head: [(&str, &[u8]); 3] = [(":method", b"POST"), (":path", b"/upload"), ("content-length", b"11")];
+    let head: [(&str, &[u8]); 3] = [
+        (":method", b"POST"),
+        (":path", b"/upload"),
+        ("content-length", b"11"),
+    ];
     assert_eq!(proxy.send(&policy, &head).1, Flow::Stop);
     let (mut upload, flow) = send(&proxy, &policy, "/upload", "a");
     assert_eq!(flow, Flow::Continue);
-    assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Stop, "by the limit");
-    assert_eq!(proxy.replies.borrow_mut().pop().unwrap().details, "sluicegate_refused:all");
-    assert_eq!(upload.on_request_body(&proxy, 11, false, &mut slice()), Flow::Stop);
+    assert_eq!(
+        send(&proxy, &policy, "/work", "a").1,
+        Flow::Stop,
+        "by the limit"
+    );
+    assert_eq!(
+        proxy.replies.borrow_mut().pop().unwrap().details,
+        "sluicegate_refused:all"
+    );
+    assert_eq!(
+        upload.on_request_body(&proxy, 11, false, &mut slice()),
+        Flow::Stop
+    );
     upload.on_end(&proxy);
-    assert_eq!(send(&proxy, &policy, "/work", "a").1, Flow::Stop, "its body was read, so it pays");
-    assert_eq!(send(&proxy, &proxy.runtime(POLICY), "/work", "a").1, Flow::Continue, "its slot came back");
+    assert_eq!(
+        send(&proxy, &policy, "/work", "a").1,
+        Flow::Stop,
+        "its body was read, so it pays"
+    );
+    assert_eq!(
+        send(&proxy, &proxy.runtime(POLICY), "/work", "a").1,
+        Flow::Continue,
+        "its slot came back"
+    );
 }
 
 #[test]
@@ -158,17 +233,40 @@ fn a_seat_is_kept_while_its_holder_comes_back() {
     proxy.wait(30);
     assert_eq!(edit("/records/7", "bob"), Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!((reply.status, &*reply.details), (423, "sluicegate_refused:editor"));
-    assert!(reply.headers.contains(&("retry-after", "30".to_owned())), "{:?}", reply.headers);
-    assert_eq!(proxy.filter_state.take().unwrap(), "decision=refused limit=editor tier=- user=bob");
-    assert_eq!((edit("/records/8", "bob"), edit("/records/7", "alice")), (Flow::Continue, Flow::Continue));
+    assert_eq!(
+        (reply.status, &*reply.details),
+        (423, "sluicegate_refused:editor")
+    );
+    assert!(
+        reply.headers.contains(&("retry-after", "30".to_owned())),
+        "{:?}",
+        reply.headers
+    );
+    assert_eq!(
+        proxy.filter_state.take().unwrap(),
+        "decision=refused limit=editor tier=- user=bob"
+    );
+    assert_eq!(
+        (edit("/records/8", "bob"), edit("/records/7", "alice")),
+        (Flow::Continue, Flow::Continue)
+    );
     proxy.wait(59);
-    assert_eq!(edit("/records/7", "bob"), Flow::Stop, "a refused try touches nothing");
+    assert_eq!(
+        edit("/records/7", "bob"),
+        Flow::Stop,
+        "a refused try touches nothing"
+    );
     proxy.wait(1);
     assert_eq!(edit("/records/7", "bob"), Flow::Continue);
     let name = "policy.=.demo;.;limit.=.editor;.;decision.=.refused;.;sluicegate_requests_total";
     assert_eq!(proxy.count(name), 2);
-    let anonymous = proxy.send(&policy, &[(":method", b"PUT"), (":path", b"/records/7")]).1;
-    assert_eq!(anonymous, Flow::Continue, "a caller without the attribute needs no seat");
+    let anonymous = proxy
+        .send(&policy, &[(":method", b"PUT"), (":path", b"/records/7")])
+        .1;
+    assert_eq!(
+        anonymous,
+        Flow::Continue,
+        "a caller without the attribute needs no seat"
+    );
     assert_eq!(left(&proxy, &policy), "3");
 }

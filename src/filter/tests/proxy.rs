@@ -37,18 +37,30 @@ impl Proxy {
     pub(super) fn runtime(&self, policy: &str) -> Rc<Runtime<Self>> {
         let policy = Policy::compile(&from_yaml(policy).unwrap()).unwrap();
         let define = |kind, name: &str| self.define_metric(kind, name);
-        let mut runtime = Runtime::start(policy, self.clone(), &[1; 16], self.vm.bodies.clone(), define).unwrap();
+        let mut runtime = Runtime::start(
+            policy,
+            self.clone(),
+            &[1; 16],
+            self.vm.bodies.clone(),
+            define,
+        )
+        .unwrap();
         if runtime.has_pools() {
             let mut worker = self.vm.worker.borrow_mut();
-            let worker =
-                worker.get_or_insert_with(|| Rc::new(RefCell::new(Worker::open(self.clone(), &[1; 16]).unwrap())));
+            let worker = worker.get_or_insert_with(|| {
+                Rc::new(RefCell::new(Worker::open(self.clone(), &[1; 16]).unwrap()))
+            });
             runtime.join(Rc::clone(worker), RootId(1), self.uptime());
         }
         Rc::new(runtime)
     }
 
     /// Sends a request head. Returns the stream and what it did.
-    pub(super) fn send(&self, runtime: &Rc<Runtime<Self>>, pairs: &[(&str, &[u8])]) -> (Stream<Proxy>, Flow) {
+    pub(super) fn send(
+        &self,
+        runtime: &Rc<Runtime<Self>>,
+        pairs: &[(&str, &[u8])],
+    ) -> (Stream<Proxy>, Flow) {
         self.request.replace(Headers::encode(pairs));
         self.vm.streams.set(self.vm.streams.get().saturating_add(1));
         let mut stream = Stream::new(Rc::clone(runtime), StreamId(self.vm.streams.get()));
@@ -56,24 +68,49 @@ impl Proxy {
         (stream, flow)
     }
 
-    pub(super) fn get(&self, runtime: &Rc<Runtime<Self>>, path: &str, key: &str) -> (Stream<Proxy>, Flow) {
-        self.send(runtime, &[(":method", b"GET"), (":path", path.as_bytes()), ("x-api-key", key.as_bytes())])
+    pub(super) fn get(
+        &self,
+        runtime: &Rc<Runtime<Self>>,
+        path: &str,
+        key: &str,
+    ) -> (Stream<Proxy>, Flow) {
+        self.send(
+            runtime,
+            &[
+                (":method", b"GET"),
+                (":path", path.as_bytes()),
+                ("x-api-key", key.as_bytes()),
+            ],
+        )
     }
 
     /// Lets the upstream answer. Returns the response headers as the client gets them.
-    pub(super) fn answer(&self, stream: &mut Stream<Proxy>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
-        self.response.replace(headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+    pub(super) fn answer(
+        &self,
+        stream: &mut Stream<Proxy>,
+        headers: &[(&str, &str)],
+    ) -> BTreeMap<String, String> {
+        self.response.replace(
+            headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        );
         stream.on_response_headers(self);
         self.response.take()
     }
 
     /// The number of refunds of a limit.
     pub(super) fn refunded(&self, limit: &str, why: &str) -> u64 {
-        self.count(&format!("policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_refunds_total"))
+        self.count(&format!(
+            "policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_refunds_total"
+        ))
     }
 
     /// The units of `reads` that acme has left, found by taking them.
     pub(super) fn reads_left(&self, runtime: &Rc<Runtime<Self>>) -> usize {
-        (0..100).take_while(|_| self.get(runtime, "/v2/a", "demo-acme-1").1 == Flow::Continue).count()
+        (0..100)
+            .take_while(|_| self.get(runtime, "/v2/a", "demo-acme-1").1 == Flow::Continue)
+            .count()
     }
 }

@@ -54,7 +54,11 @@ impl Rig {
         let policy = proxy.runtime(policy);
         let (slot, flow) = proxy.send(&policy, &[(":method", b"GET"), (":path", b"/slot")]);
         assert_eq!(flow, Flow::Continue);
-        Self { proxy, policy, slot }
+        Self {
+            proxy,
+            policy,
+            slot,
+        }
     }
 
     pub(super) fn send(&self, path: &str, more: Pairs<'_>) -> (Stream<Proxy>, Flow) {
@@ -64,7 +68,10 @@ impl Rig {
 
     pub(super) fn reply(&self) -> (u32, Sent, LocalReply) {
         let reply = self.proxy.replies.borrow_mut().pop().unwrap();
-        let headers = reply.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let headers = reply
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
         (reply.status, headers.collect(), reply)
     }
 
@@ -75,7 +82,9 @@ impl Rig {
             return self.reply().1;
         }
         stream.on_request_body(&self.proxy, 0, true, &mut super::slice());
-        let sent = self.proxy.answer(&mut stream, &[(":status", status), ("x-cost", cost)]);
+        let sent = self
+            .proxy
+            .answer(&mut stream, &[(":status", status), ("x-cost", cost)]);
         stream.on_end(&self.proxy);
         sent
     }
@@ -96,9 +105,13 @@ impl Rig {
                     let worker = self.proxy.vm.worker.borrow().clone().unwrap();
                     let mut answers = Vec::new();
                     while answers.is_empty() {
-                        self.proxy.now.set(self.proxy.now.get().saturating_add(TICK.nanos()));
+                        self.proxy
+                            .now
+                            .set(self.proxy.now.get().saturating_add(TICK.nanos()));
                         let uptime = crate::host::stream::Uptime::uptime(&self.proxy);
-                        answers = worker.borrow_mut().on_tick(crate::queue::membership::RootId(1), uptime);
+                        answers = worker
+                            .borrow_mut()
+                            .on_tick(crate::queue::membership::RootId(1), uptime);
                     }
                     assert!(matches!(answers[0].answer, Answer::Refuse(_)));
                     assert!(!stream.on_queue_answer(&self.proxy, answers[0].answer));
@@ -130,7 +143,13 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) const ALL: [Self; 5] = [Self::QueueFull, Self::QueueTimeout, Self::Seat, Self::Head, Self::Body];
+    pub(super) const ALL: [Self; 5] = [
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::Seat,
+        Self::Head,
+        Self::Body,
+    ];
 
     pub(super) const fn status(self) -> u32 {
         match self {

@@ -61,7 +61,10 @@ fn line(values: &[(&str, &str)]) -> String {
         ("token", "-"),
         ("api_key", "-"),
     ] {
-        let value = values.iter().find(|(known, _)| *known == name).map_or(usual, |(_, value)| *value);
+        let value = values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(usual, |(_, value)| *value);
         line.push_str(&format!(" {name}={value}"));
     }
     line
@@ -79,27 +82,77 @@ fn key(secret: &[u8]) -> (&str, &[u8]) {
 
 #[test]
 fn a_401_says_what_is_known_of_its_caller() {
-    let unknown: String = Sha256::digest("hunter2").iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let unknown: String = Sha256::digest("hunter2")
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let proxy = proxy();
     let runtime = proxy.runtime(REFUSED);
-    let both = [("plan", "paid"), ("user", "alice"), ("credential", "token"), ("token", ACMES), ("api_key", GLOBEXS)];
-    let two = [("org", "acme"), ("plan", "paid"), ("user", "alice"), ("group", "acme"), ("credential", "api_key")];
+    let both = [
+        ("plan", "paid"),
+        ("user", "alice"),
+        ("credential", "token"),
+        ("token", ACMES),
+        ("api_key", GLOBEXS),
+    ];
+    let two = [
+        ("org", "acme"),
+        ("plan", "paid"),
+        ("user", "alice"),
+        ("group", "acme"),
+        ("credential", "api_key"),
+    ];
     let cases: [(Pairs<'_>, &str, String); 8] = [
         (&[PATH], "absent", line(&[])),
-        (&[PATH, ("x-zone", b"a b\"%=\n\xff")], "absent", line(&[("zone", "a%20b%22%25%3D%0A%FF")])),
-        (&[PATH, key(b"hunter2")], "unknown", line(&[("credential", "api_key"), ("api_key", &unknown)])),
-        (&[PATH, ACME, key(b"hunter2")], "unknown", line(&[&ACME_VALUES[..], &[("api_key", &*unknown)]].concat())),
-        (&[PATH, ACME, key(b"k"), key(b"k")], "ambiguous", line(&ACME_VALUES) + " ambiguous=api_key"),
-        (&[(":path", b"/e/prod/x?team=a&team=b"), ACME], "ambiguous", line(&ACME_VALUES) + " ambiguous=team"),
-        (&[PATH, ACME, key(b"demo-globex-1")], "conflicting", line(&both) + " conflicting=org"),
+        (
+            &[PATH, ("x-zone", b"a b\"%=\n\xff")],
+            "absent",
+            line(&[("zone", "a%20b%22%25%3D%0A%FF")]),
+        ),
+        (
+            &[PATH, key(b"hunter2")],
+            "unknown",
+            line(&[("credential", "api_key"), ("api_key", &unknown)]),
+        ),
+        (
+            &[PATH, ACME, key(b"hunter2")],
+            "unknown",
+            line(&[&ACME_VALUES[..], &[("api_key", &*unknown)]].concat()),
+        ),
+        (
+            &[PATH, ACME, key(b"k"), key(b"k")],
+            "ambiguous",
+            line(&ACME_VALUES) + " ambiguous=api_key",
+        ),
+        (
+            &[(":path", b"/e/prod/x?team=a&team=b"), ACME],
+            "ambiguous",
+            line(&ACME_VALUES) + " ambiguous=team",
+        ),
+        (
+            &[PATH, ACME, key(b"demo-globex-1")],
+            "conflicting",
+            line(&both) + " conflicting=org",
+        ),
         // Two secrets under one name identify no caller.
-        (&[(":path", b"/e/prod/x?api_key=demo-acme-2"), key(b"demo-acme-1")], "unknown", line(&two)),
+        (
+            &[
+                (":path", b"/e/prod/x?api_key=demo-acme-2"),
+                key(b"demo-acme-1"),
+            ],
+            "unknown",
+            line(&two),
+        ),
     ];
     for (pairs, why, expected) in cases {
         assert_eq!(found(&proxy, &runtime, pairs), why, "{pairs:?}");
         let line = proxy.filter_state.take().unwrap();
         assert_eq!(line, expected, "{pairs:?}");
-        assert!(!line.contains("hunter2") && !line.contains("demo-"), "{line}");
+        assert!(
+            !line.contains("hunter2") && !line.contains("demo-"),
+            "{line}"
+        );
     }
 }
 
@@ -107,10 +160,16 @@ fn a_401_says_what_is_known_of_its_caller() {
 fn a_401_names_the_attribute_of_a_session_that_conflicts() {
     let proxy = proxy();
     let runtime = proxy.runtime(REFUSED);
-    proxy.know(Property::Metadata, jwt(&json!({ "iss": "id", "sub": "carol", "org": "globex" })));
+    proxy.know(
+        Property::Metadata,
+        jwt(&json!({ "iss": "id", "sub": "carol", "org": "globex" })),
+    );
     assert_eq!(found(&proxy, &runtime, &[PATH, ACME]), "conflicting");
     let line = proxy.filter_state.take().unwrap();
-    assert!(line.contains(" org=- plan=paid ") && line.ends_with(" conflicting=org"), "{line}");
+    assert!(
+        line.contains(" org=- plan=paid ") && line.ends_with(" conflicting=org"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -120,5 +179,8 @@ fn a_value_that_a_client_chooses_is_cut_and_then_encoded() {
     let long = format!("/e/{}/x", "%22".repeat(2_000));
     found(&proxy, &runtime, &[(":path", long.as_bytes())]);
     let line = proxy.filter_state.take().unwrap();
-    assert!(line.contains(&format!(" place={} ", "%22".repeat(256))), "{line}");
+    assert!(
+        line.contains(&format!(" place={} ", "%22".repeat(256))),
+        "{line}"
+    );
 }

@@ -23,12 +23,16 @@ impl SharedMap {
 
     /// Whether there is no value under `key`, or an empty one.
     pub(crate) fn is_empty(&self, key: &[u8]) -> bool {
-        self.values.get(key).is_none_or(|(value, _)| value.is_empty())
+        self.values
+            .get(key)
+            .is_none_or(|(value, _)| value.is_empty())
     }
 
     /// Whether a swap that has seen this version meets another one.
     pub(crate) fn conflicts(&self, key: &[u8], seen: Version) -> bool {
-        self.values.get(key).is_some_and(|(_, cas)| *cas != seen.cas())
+        self.values
+            .get(key)
+            .is_some_and(|(_, cas)| *cas != seen.cas())
     }
 
     pub(crate) fn swap(&mut self, key: &[u8], value: &[u8], seen: Version) -> Swap {
@@ -42,7 +46,8 @@ impl SharedMap {
     /// Stores a value whatever its version is.
     pub(crate) fn overwrite(&mut self, key: &[u8], value: &[u8]) {
         self.version = self.version.wrapping_add(1);
-        self.values.insert(key.to_vec(), (value.to_vec(), self.version));
+        self.values
+            .insert(key.to_vec(), (value.to_vec(), self.version));
     }
 }
 
@@ -63,7 +68,10 @@ impl QueueMap {
     }
 
     pub(crate) fn enqueue(&mut self, queue: QueueToken, message: &[u8]) -> Result<(), Fault> {
-        let (_, messages) = self.queues.get_mut(queue.0 as usize).ok_or(Fault::HostStatus(1))?;
+        let (_, messages) = self
+            .queues
+            .get_mut(queue.0 as usize)
+            .ok_or(Fault::HostStatus(1))?;
         messages.push_back(message.to_vec());
         Ok(())
     }
@@ -73,6 +81,8 @@ impl QueueMap {
     }
 
     pub(crate) fn is_empty(&self, queue: QueueToken) -> bool {
-        self.queues.get(queue.0 as usize).is_none_or(|(_, messages)| messages.is_empty())
+        self.queues
+            .get(queue.0 as usize)
+            .is_none_or(|(_, messages)| messages.is_empty())
     }
 }

@@ -18,19 +18,41 @@ pub(crate) fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
 /// A serialized `Metadata`, from `{ namespace: { key: value } }`.
 pub(crate) fn metadata(namespaces: &Json) -> Vec<u8> {
     let entry = |(name, values): (&String, &Json)| {
-        field(1, &[field(1, name.as_bytes()), field(2, &as_struct(values).encode_to_vec())].concat())
+        field(
+            1,
+            &[
+                field(1, name.as_bytes()),
+                field(2, &as_struct(values).encode_to_vec()),
+            ]
+            .concat(),
+        )
     };
-    namespaces.as_object().unwrap().iter().map(entry).collect::<Vec<_>>().concat()
+    namespaces
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(entry)
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 /// A serialized `Node` with this metadata.
 pub(crate) fn node(metadata: &Json) -> Vec<u8> {
-    [field(1, b"id"), field(2, b"cluster"), field(3, &as_struct(metadata).encode_to_vec())].concat()
+    [
+        field(1, b"id"),
+        field(2, b"cluster"),
+        field(3, &as_struct(metadata).encode_to_vec()),
+    ]
+    .concat()
 }
 
 pub(crate) fn as_struct(map: &Json) -> Struct {
     let fields = map.as_object().unwrap().iter();
-    Struct { fields: fields.map(|(key, value)| (key.clone(), as_value(value))).collect() }
+    Struct {
+        fields: fields
+            .map(|(key, value)| (key.clone(), as_value(value)))
+            .collect(),
+    }
 }
 
 fn as_value(value: &Json) -> Value {
@@ -39,7 +61,9 @@ fn as_value(value: &Json) -> Value {
         Json::Bool(value) => Kind::BoolValue(*value),
         Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap()),
         Json::String(text) => Kind::StringValue(text.clone()),
-        Json::Array(items) => Kind::ListValue(ListValue { values: items.iter().map(as_value).collect() }),
+        Json::Array(items) => Kind::ListValue(ListValue {
+            values: items.iter().map(as_value).collect(),
+        }),
         Json::Object(_) => Kind::StructValue(as_struct(value)),
     };
     Value { kind: Some(kind) }

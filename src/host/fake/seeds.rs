@@ -5,9 +5,15 @@ const VARIABLE: &str = "SEED";
 
 /// Runs every seed of `usual`, or only the one that the variable `SEED` names. Returns whether it
 /// was all of them. A run that panics prints how to repeat it.
-pub(crate) fn for_each_seed(usual: impl IntoIterator<Item = u64>, mut run: impl FnMut(u64)) -> bool {
+pub(crate) fn for_each_seed(
+    usual: impl IntoIterator<Item = u64>,
+    mut run: impl FnMut(u64),
+) -> bool {
     let single = std::env::var(VARIABLE).ok();
-    let single = single.map(|seed| seed.parse().unwrap_or_else(|_| panic!("{VARIABLE} is not a number: {seed}")));
+    let single = single.map(|seed| {
+        seed.parse()
+            .unwrap_or_else(|_| panic!("{VARIABLE} is not a number: {seed}"))
+    });
     let is_all = single.is_none();
     let seeds: Vec<u64> = single.map_or_else(|| usual.into_iter().collect(), |seed| vec![seed]);
     for seed in seeds {
@@ -42,7 +48,13 @@ fn a_run_that_fails_names_its_seed_and_its_test() {
     let test = "host::fake::seeds::a_run_that_fails_names_its_seed_and_its_test";
     let thread = std::thread::Builder::new().name(test.to_owned());
     let named = thread.spawn(|| command(7)).unwrap().join().unwrap();
-    assert_eq!(named, format!("SEED=7 make unit, or SEED=7 cargo test --locked --lib {test}"));
+    assert_eq!(
+        named,
+        format!("SEED=7 make unit, or SEED=7 cargo test --locked --lib {test}")
+    );
     let main = std::thread::Builder::new().name("main".to_owned());
-    assert_eq!(main.spawn(|| command(7)).unwrap().join().unwrap(), "SEED=7 make unit");
+    assert_eq!(
+        main.spawn(|| command(7)).unwrap().join().unwrap(),
+        "SEED=7 make unit"
+    );
 }

@@ -64,7 +64,14 @@ pub(crate) trait Model: Sized + Send + 'static {
     }
 
     /// `thread` replaces a value.
-    fn on_swap(_world: &mut World<Self>, _thread: usize, _key: &[u8], _before: &[u8], _after: &[u8]) {}
+    fn on_swap(
+        _world: &mut World<Self>,
+        _thread: usize,
+        _key: &[u8],
+        _before: &[u8],
+        _after: &[u8],
+    ) {
+    }
 
     /// `thread` listens to a queue.
     fn on_register(_world: &mut World<Self>, _thread: usize, _queue: QueueToken) {}
@@ -106,7 +113,10 @@ struct Shared<M> {
 
 impl<M> Clone for Port<M> {
     fn clone(&self) -> Self {
-        Self { id: self.id, shared: Arc::clone(&self.shared) }
+        Self {
+            id: self.id,
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -128,8 +138,16 @@ impl<M: Model> World<M> {
     pub(crate) fn ports(self) -> Vec<Port<M>> {
         let threads = self.threads.len();
         let turns = std::iter::repeat_with(Condvar::new).take(threads).collect();
-        let shared = Arc::new(Shared { world: Mutex::new(self), turns });
-        (0..threads).map(|id| Port { id, shared: Arc::clone(&shared) }).collect()
+        let shared = Arc::new(Shared {
+            world: Mutex::new(self),
+            turns,
+        });
+        (0..threads)
+            .map(|id| Port {
+                id,
+                shared: Arc::clone(&shared),
+            })
+            .collect()
     }
 
     /// A number below `bound`, by the seed.
@@ -160,7 +178,10 @@ impl<M: Model> World<M> {
         if !awake.is_empty() {
             let next = self.below(awake.len() as u64) as usize;
             self.turn = awake[next];
-        } else if let Some(next) = left.into_iter().min_by_key(|thread| self.threads[*thread].stands_still_until) {
+        } else if let Some(next) = left
+            .into_iter()
+            .min_by_key(|thread| self.threads[*thread].stands_still_until)
+        {
             // All pause: the first to wake is next.
             self.clock = self.threads[next].stands_still_until;
             self.turn = next;
@@ -170,13 +191,18 @@ impl<M: Model> World<M> {
 
 impl<M: Model> Port<M> {
     fn lock(&self) -> MutexGuard<'_, World<M>> {
-        self.shared.world.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .world
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait(&self) -> MutexGuard<'_, World<M>> {
         let mut world = self.lock();
         while world.turn != self.id {
-            world = self.shared.turns[self.id].wait(world).unwrap_or_else(PoisonError::into_inner);
+            world = self.shared.turns[self.id]
+                .wait(world)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         world
     }
@@ -229,9 +255,15 @@ impl<M: Model> Port<M> {
         let mut world = self.lock();
         world.turn = 0;
         world.threads = vec![Thread::default()];
-        world.rates = Rates { turns: ALWAYS, ..Rates::default() };
+        world.rates = Rates {
+            turns: ALWAYS,
+            ..Rates::default()
+        };
         drop(world);
-        Self { id: 0, shared: Arc::clone(&self.shared) }
+        Self {
+            id: 0,
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -240,19 +272,26 @@ const FAULT: Fault = Fault::HostStatus(10);
 impl<M: Model> SharedData for Port<M> {
     fn read(&self, key: &[u8]) -> Result<(Vec<u8>, Version), Fault> {
         if M::is_free_if_empty(key)
-            && let Some(read) = self.between(|world| world.map.is_empty(key).then(|| world.map.read(key)))
+            && let Some(read) =
+                self.between(|world| world.map.is_empty(key).then(|| world.map.read(key)))
         {
             return Ok(read);
         }
         self.call(|world| {
             let faults = world.rates.faults;
-            if world.chance(faults) { Err(FAULT) } else { Ok(world.map.read(key)) }
+            if world.chance(faults) {
+                Err(FAULT)
+            } else {
+                Ok(world.map.read(key))
+            }
         })
     }
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
         self.call(|world| {
-            let Rates { faults, conflicts, .. } = world.rates;
+            let Rates {
+                faults, conflicts, ..
+            } = world.rates;
             if world.chance(faults) {
                 return Err(FAULT);
             }

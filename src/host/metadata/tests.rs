@@ -52,8 +52,14 @@ fn a_value_is_found_by_its_path_and_read_as_a_text() {
         let found = in_metadata(&message, &path).and_then(Value::text);
         assert_eq!(found.as_deref(), text.map(str::as_bytes), "{path:?}");
     }
-    assert!(matches!(in_metadata(&message, &["jwt", "s"]), Some(Value::Struct(_))));
-    assert!(matches!(in_metadata(&message, &["jwt", "s", "empty"]), Some(Value::Text(b""))));
+    assert!(matches!(
+        in_metadata(&message, &["jwt", "s"]),
+        Some(Value::Struct(_))
+    ));
+    assert!(matches!(
+        in_metadata(&message, &["jwt", "s", "empty"]),
+        Some(Value::Text(b""))
+    ));
     assert_eq!(Value::Number(f64::NAN).text(), None);
     assert_eq!(Value::Number(f64::INFINITY).text(), None);
     let node = [node(&session()), field(5, b"\x0a\x00")].concat();
@@ -65,9 +71,17 @@ fn a_value_is_found_by_its_path_and_read_as_a_text() {
 #[test]
 fn the_last_of_two_equal_keys_counts() {
     let (first, last) = (json!({ "a": 1 }), json!({ "a": 2 }));
-    let message = [metadata(&json!({ "f": first })), metadata(&json!({ "f": last }))].concat();
+    let message = [
+        metadata(&json!({ "f": first })),
+        metadata(&json!({ "f": last })),
+    ]
+    .concat();
     assert_eq!(in_metadata(&message, &["f", "a"]), Some(Value::Number(2.0)));
-    let both = [as_struct(&first).encode_to_vec(), as_struct(&last).encode_to_vec()].concat();
+    let both = [
+        as_struct(&first).encode_to_vec(),
+        as_struct(&last).encode_to_vec(),
+    ]
+    .concat();
     assert_eq!(Struct(&both).at(&["a"]), Some(Value::Number(2.0)));
 }
 
@@ -79,13 +93,22 @@ fn no_nesting_is_too_deep() {
         value = field(5, &field(1, &entry));
     }
     let entry = field(1, &[field(1, b"a"), field(2, &value)].concat());
-    assert_eq!(Struct(&entry).at(&vec!["a"; 2_001]), Some(Value::Text(b"deep")));
-    assert!(matches!(Struct(&entry).at(&vec!["a"; 2_000]), Some(Value::Struct(_))));
+    assert_eq!(
+        Struct(&entry).at(&vec!["a"; 2_001]),
+        Some(Value::Text(b"deep"))
+    );
+    assert!(matches!(
+        Struct(&entry).at(&vec!["a"; 2_000]),
+        Some(Value::Struct(_))
+    ));
 }
 
 /// A serialized `Metadata` of one namespace.
 fn namespace(name: &str, tree: &Tree) -> Vec<u8> {
-    field(1, &[field(1, name.as_bytes()), field(2, &tree.encode_to_vec())].concat())
+    field(
+        1,
+        &[field(1, name.as_bytes()), field(2, &tree.encode_to_vec())].concat(),
+    )
 }
 
 /// The value at `path` in the tree.
@@ -96,10 +119,16 @@ fn oracle<'t>(tree: &'t Tree, path: &[String]) -> Option<&'t Kind> {
         kind = match kind {
             Kind::StructValue(tree) => tree.fields.get(step)?.kind.as_ref()?,
             Kind::ListValue(list) => {
-                let index = step.parse::<usize>().ok().filter(|index| index.to_string() == *step)?;
+                let index = step
+                    .parse::<usize>()
+                    .ok()
+                    .filter(|index| index.to_string() == *step)?;
                 list.values.get(index)?.kind.as_ref()?
             }
-            Kind::NullValue(_) | Kind::NumberValue(_) | Kind::StringValue(_) | Kind::BoolValue(_) => return None,
+            Kind::NullValue(_)
+            | Kind::NumberValue(_)
+            | Kind::StringValue(_)
+            | Kind::BoolValue(_) => return None,
         };
     }
     Some(kind)
@@ -108,7 +137,9 @@ fn oracle<'t>(tree: &'t Tree, path: &[String]) -> Option<&'t Kind> {
 fn same(found: Option<Value<'_>>, expected: Option<&Kind>) -> bool {
     match (found, expected) {
         (Some(Value::Text(text)), Some(Kind::StringValue(expected))) => text == expected.as_bytes(),
-        (Some(Value::Number(number)), Some(Kind::NumberValue(expected))) => number.to_bits() == expected.to_bits(),
+        (Some(Value::Number(number)), Some(Kind::NumberValue(expected))) => {
+            number.to_bits() == expected.to_bits()
+        }
         (Some(Value::Boolean(value)), Some(Kind::BoolValue(expected))) => value == *expected,
         (Some(Value::Struct(found)), Some(Kind::StructValue(expected))) => {
             Tree::decode(found.0).is_ok_and(|tree| tree == *expected)
@@ -133,12 +164,14 @@ fn any_tree() -> impl Strategy<Value = Tree> {
     ];
     let some = |kind| Node { kind: Some(kind) };
     let fields = move |kind: BoxedStrategy<Kind>| {
-        prop::collection::btree_map(key(), kind.prop_map(some), 0..5).prop_map(|fields: BTreeMap<_, _>| Tree { fields })
+        prop::collection::btree_map(key(), kind.prop_map(some), 0..5)
+            .prop_map(|fields: BTreeMap<_, _>| Tree { fields })
     };
     let kind = leaf.prop_recursive(4, 40, 5, move |inner| {
         prop_oneof![
             fields(inner.clone().boxed()).prop_map(Kind::StructValue),
-            prop::collection::vec(inner.prop_map(some), 0..4).prop_map(|values| Kind::ListValue(ListValue { values })),
+            prop::collection::vec(inner.prop_map(some), 0..4)
+                .prop_map(|values| Kind::ListValue(ListValue { values })),
         ]
     });
     prop::collection::btree_map(key(), kind.prop_map(some), 0..5).prop_map(|fields| Tree { fields })
@@ -155,8 +188,10 @@ proptest! {
         if path.is_empty() {
             prop_assert!(matches!(in_metadata(&message, &whole), Some(Value::Struct(_))));
         } else {
-            prop_assert!(same(in_metadata(&message, &whole), oracle(&tree, &path)), "{tree:?} {path:?}");
-            prop_assert!(same(in_node(&node, &path), oracle(&region, &path)), "{region:?} {path:?}");
+            prop_assert!(same(in_metadata(&message, &whole), oracle(&tree, &path)), "{tree:?} \
+                {path:?}");
+            prop_assert!(same(in_node(&node, &path), oracle(&region, &path)), "{region:?} \
+                {path:?}");
         }
     }
 

@@ -66,7 +66,11 @@ impl<'a, D: SharedData> SharedCell<'a, D> {
     /// The value under `key`.
     #[must_use]
     pub const fn new(data: &'a D, key: &'a [u8]) -> Self {
-        Self { data, key, conflicts: 0 }
+        Self {
+            data,
+            key,
+            conflicts: 0,
+        }
     }
 
     /// Reads the value.
@@ -75,16 +79,23 @@ impl<'a, D: SharedData> SharedCell<'a, D> {
     /// [`Fault`] if the host fails.
     pub fn load(&self) -> Result<Seen, Fault> {
         let (bytes, version) = self.data.read(self.key)?;
-        Ok(Seen { bytes, version, is_speculative: false })
+        Ok(Seen {
+            bytes,
+            version,
+            is_speculative: false,
+        })
     }
 
-    /// Reads the value and lets `change` replace it, again for as long as other workers write first.
-    /// The last call of `change` is the one that counts.
+    /// Reads the value and lets `change` replace it, again for as long as other workers write
+    /// first. The last call of `change` is the one that counts.
     ///
     /// # Errors
     /// [`Fault`] if the host or `change` fails; [`Fault::Contended`] after [`SWAP_ATTEMPTS_MAX`]
     /// conflicts.
-    pub fn update<T>(&mut self, change: impl FnMut(Vec<u8>) -> Result<Update<T>, Fault>) -> Result<Updated<T>, Fault> {
+    pub fn update<T>(
+        &mut self,
+        change: impl FnMut(Vec<u8>) -> Result<Update<T>, Fault>,
+    ) -> Result<Updated<T>, Fault> {
         self.update_from(None, change)
     }
 
@@ -98,16 +109,28 @@ impl<'a, D: SharedData> SharedCell<'a, D> {
         mut change: impl FnMut(Vec<u8>) -> Result<Update<T>, Fault>,
     ) -> Result<Updated<T>, Fault> {
         for _ in 0..SWAP_ATTEMPTS_MAX {
-            let Seen { bytes, version, is_speculative } = match seen.take() {
+            let Seen {
+                bytes,
+                version,
+                is_speculative,
+            } = match seen.take() {
                 Some(seen) => seen,
                 None => self.load()?,
             };
             match change(bytes)? {
-                Update::Keep(result) => return Ok(Updated { result, stored: None }),
+                Update::Keep(result) => {
+                    return Ok(Updated {
+                        result,
+                        stored: None,
+                    });
+                }
                 Update::Reread => {}
                 Update::Store(bytes, result) => match self.data.swap(self.key, &bytes, version)? {
                     Swap::Done => {
-                        let stored = Some(Stored { bytes, version: self.data.predicted() });
+                        let stored = Some(Stored {
+                            bytes,
+                            version: self.data.predicted(),
+                        });
                         return Ok(Updated { result, stored });
                     }
                     // A speculative value may have been outdated for long.
@@ -129,7 +152,10 @@ impl<'a, D: SharedData> SharedCell<'a, D> {
             if bytes.is_empty() {
                 return Ok(Update::Store(candidate.to_vec(), *candidate));
             }
-            bytes.try_into().map(Update::Keep).map_err(|_| Fault::BadRecord)
+            bytes
+                .try_into()
+                .map(Update::Keep)
+                .map_err(|_| Fault::BadRecord)
         });
         Ok(updated?.result)
     }
@@ -168,8 +194,14 @@ mod tests {
             Ok(Update::Store(value, seen.len()))
         });
         let updated = updated.unwrap();
-        assert_eq!((updated.result, updated.stored.unwrap().bytes), (3, b"a\x01+".to_vec()));
-        assert_eq!((cell.conflicts(), cell.load().unwrap().bytes), (2, b"a\x01+".to_vec()));
+        assert_eq!(
+            (updated.result, updated.stored.unwrap().bytes),
+            (3, b"a\x01+".to_vec())
+        );
+        assert_eq!(
+            (cell.conflicts(), cell.load().unwrap().bytes),
+            (2, b"a\x01+".to_vec())
+        );
         assert_eq!(seen, [&b""[..], b"a\x00", b"a\x01"]);
     }
 
@@ -181,8 +213,13 @@ mod tests {
         seen.is_speculative = true;
         write(&data, b"new");
         let mut cell = SharedCell::new(&data, KEY);
-        let updated = cell.update_from(Some(seen), |bytes| Ok(Update::Store(b"mine".to_vec(), bytes)));
-        assert_eq!((updated.unwrap().result, cell.conflicts()), (b"new".to_vec(), 0));
+        let updated = cell.update_from(Some(seen), |bytes| {
+            Ok(Update::Store(b"mine".to_vec(), bytes))
+        });
+        assert_eq!(
+            (updated.unwrap().result, cell.conflicts()),
+            (b"new".to_vec(), 0)
+        );
     }
 
     #[test]
@@ -193,7 +230,11 @@ mod tests {
         let mut calls = 0;
         let updated = SharedCell::new(&data, KEY).update(|bytes| {
             calls += 1;
-            Ok(if calls == 1 { Update::Reread } else { Update::Keep(bytes) })
+            Ok(if calls == 1 {
+                Update::Reread
+            } else {
+                Update::Keep(bytes)
+            })
         });
         assert!(matches!(updated, Ok(Updated { result, stored: None }) if result == b"value"));
         let failed = SharedCell::new(&data, KEY).update(|_| Err::<Update<()>, _>(Fault::BadRecord));
@@ -216,8 +257,17 @@ mod tests {
     #[test]
     fn all_get_the_first_value() {
         let data = FakeData::default();
-        assert_eq!(SharedCell::new(&data, KEY).get_or_init(b"first"), Ok(*b"first"));
-        assert_eq!(SharedCell::new(&data, KEY).get_or_init(b"other"), Ok(*b"first"));
-        assert_eq!(SharedCell::new(&data, KEY).get_or_init(b"longer"), Err(Fault::BadRecord));
+        assert_eq!(
+            SharedCell::new(&data, KEY).get_or_init(b"first"),
+            Ok(*b"first")
+        );
+        assert_eq!(
+            SharedCell::new(&data, KEY).get_or_init(b"other"),
+            Ok(*b"first")
+        );
+        assert_eq!(
+            SharedCell::new(&data, KEY).get_or_init(b"longer"),
+            Err(Fault::BadRecord)
+        );
     }
 }

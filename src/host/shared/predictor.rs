@@ -1,8 +1,8 @@
 //! Predicting the version of a value without reading it.
 //!
-//! Reading a page costs four times what writing it does, and a worker that is alone knows what is on
-//! it: what it wrote. It lacks the version, which the host gives with a read alone. But the host takes
-//! all versions from one counter, which each write moves on:
+//! Reading a page costs four times what writing it does, and a worker that is alone knows what is
+//! on it: what it wrote. It lacks the version, which the host gives with a read alone. But the host
+//! takes all versions from one counter, which each write moves on:
 //!
 //! ```text
 //!   the counter was at least n ─▶ our write got at least n + 1 ─▶ all later writes get more than that
@@ -24,8 +24,8 @@ use crate::base::time::Span;
 /// to wrap its versions around in this time.
 pub const PREDICTION_AGE_MAX: Span = Span::from_seconds(60);
 
-/// Writes without a prediction after a wrong one. The number doubles each time up to the maximum: if
-/// several workers are busy, most predictions are wrong, and then they cost next to nothing.
+/// Writes without a prediction after a wrong one. The number doubles each time up to the maximum:
+/// if several workers are busy, most predictions are wrong, and then they cost next to nothing.
 const BACKOFF_MIN: u32 = 16;
 const BACKOFF_MAX: u32 = 8_192;
 
@@ -133,10 +133,17 @@ impl VersionPredictor {
             Numbering::Global => self.latest.set(probe.write(ProbeKey::A)),
             Numbering::Unknown => {
                 let versions = [ProbeKey::A, ProbeKey::B, ProbeKey::A].map(|key| probe.write(key));
-                let [Some(first), Some(second), Some(third)] = versions else { return };
-                // A counter of each key would give the first key two numbers with none between them.
+                let [Some(first), Some(second), Some(third)] = versions else {
+                    return;
+                };
+                // A counter of each key would give the first key two numbers with none between
+                // them.
                 let one = is_before(first, second) && is_before(second, third);
-                self.numbering.set(if one { Numbering::Global } else { Numbering::PerKey });
+                self.numbering.set(if one {
+                    Numbering::Global
+                } else {
+                    Numbering::PerKey
+                });
                 self.latest.set(one.then_some(third));
             }
         }
@@ -191,7 +198,10 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_alone_is_always_right() {
-        let host = Host { counter: Cell::new(u32::MAX - 9), ..Host::default() };
+        let host = Host {
+            counter: Cell::new(u32::MAX - 9),
+            ..Host::default()
+        };
         let predictor = VersionPredictor::default();
         assert_eq!(predictor.version(), None);
         host.bump();
@@ -199,7 +209,11 @@ mod tests {
         for _ in 0..40 {
             let version = host.bump();
             predictor.stored(&host);
-            assert_eq!(predictor.version(), Some(Version::of(version)), "also where they begin anew");
+            assert_eq!(
+                predictor.version(),
+                Some(Version::of(version)),
+                "also where they begin anew"
+            );
         }
         assert_eq!(host.calls.get(), 3);
     }
@@ -214,7 +228,10 @@ mod tests {
             let version = host.bump();
             predictor.stored(&host);
             let predicted = predictor.version();
-            assert!(predicted.is_none_or(|predicted| predicted.cas() <= version), "{predicted:?} for {version}");
+            assert!(
+                predicted.is_none_or(|predicted| predicted.cas() <= version),
+                "{predicted:?} for {version}"
+            );
             if round % 50 == 49 {
                 predictor.conflicted();
                 assert_eq!(predictor.version(), None);
@@ -235,12 +252,18 @@ mod tests {
             host.bump();
             predictor.stored(&host);
         }
-        assert!(predictor.version().is_some() && predictor.backoff.get() == BACKOFF_MIN, "alone again");
+        assert!(
+            predictor.version().is_some() && predictor.backoff.get() == BACKOFF_MIN,
+            "alone again"
+        );
     }
 
     #[test]
     fn a_host_that_counts_each_key_by_itself_is_not_trusted() {
-        let host = Host { by_key: Some(RefCell::default()), ..Host::default() };
+        let host = Host {
+            by_key: Some(RefCell::default()),
+            ..Host::default()
+        };
         let predictor = VersionPredictor::default();
         for _ in 0..1_000 {
             predictor.stored(&host);

@@ -19,20 +19,36 @@ fn at(nanos: u64) -> Timestamp {
 }
 
 fn calendar(quota: u64, period: &str, zone: &str) -> Calendar {
-    Calendar::new(quota, Over::Refuse, Period::parse(period).unwrap(), Zone::find(zone).unwrap()).unwrap()
+    Calendar::new(
+        quota,
+        Over::Refuse,
+        Period::parse(period).unwrap(),
+        Zone::find(zone).unwrap(),
+    )
+    .unwrap()
 }
 
-/// Reads like a log: `<seconds> <cost> <admit remaining over reset_in | deny retry_seconds | never>`.
+/// Reads like a log: `<seconds> <cost> <admit remaining over reset_in | deny retry_seconds |
+/// never>`.
 fn check(calendar: Calendar, log: &str) {
     let mut state = None;
     for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = at(START.saturating_add_signed(words[0].parse::<i64>().unwrap() * 1_000_000_000));
-        let evaluation = calendar.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
-        state = evaluation.after_charge.or(evaluation.after_repair).or(state);
+        let evaluation =
+            calendar.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
+        state = evaluation
+            .after_charge
+            .or(evaluation.after_repair)
+            .or(state);
         let seconds = |span: Span| span.nanos() / SECOND;
         let said = match evaluation.decision {
-            Decision::Admit(Balance { remaining, overage, reset_in, .. }) => {
+            Decision::Admit(Balance {
+                remaining,
+                overage,
+                reset_in,
+                ..
+            }) => {
                 format!("admit {remaining} {overage} {}", seconds(reset_in))
             }
             Decision::Deny { retry_after, .. } => format!("deny {}", seconds(retry_after)),
@@ -61,10 +77,17 @@ fn a_window_is_full_again_when_it_turns() {
 
 #[test]
 fn a_month_ends_in_the_zone_and_not_in_utc() {
-    // From 2026-11-25 10:00 UTC: to December in Kiritimati (+14) 5 days and no hour, in Los Angeles (-8) 5 days and 22.
-    for (zone, wait) in [("Pacific/Kiritimati", 432_000), ("UTC", 482_400), ("America/Los_Angeles", 511_200)] {
-        let log =
-            format!("0 2 admit 0 0 {wait}\n 0 1 deny {wait}\n {} 1 deny 1\n {wait} 2 admit 0 0 2678400", wait - 1);
+    // From 2026-11-25 10:00 UTC: to December in Kiritimati (+14) 5 days and no hour, in Los Angeles
+    // (-8) 5 days and 22.
+    for (zone, wait) in [
+        ("Pacific/Kiritimati", 432_000),
+        ("UTC", 482_400),
+        ("America/Los_Angeles", 511_200),
+    ] {
+        let log = format!(
+            "0 2 admit 0 0 {wait}\n 0 1 deny {wait}\n {} 1 deny 1\n {wait} 2 admit 0 0 2678400",
+            wait - 1
+        );
         check(calendar(2, "1mo", zone), &log);
     }
 }
@@ -102,16 +125,29 @@ fn a_step_of_the_clock_back_locks_out_for_one_window_at_most() {
 #[test]
 fn a_worker_that_is_overtaken_at_the_boundary_counts_in_the_new_window() {
     let rule = calendar(2, "1m", "UTC");
-    let full = rule.evaluate(None, at(START), Cost::Now(2)).after_charge.unwrap();
-    let turned = rule.evaluate(Some(&full), at(START + 60 * SECOND), Cost::Now(1)).after_charge.unwrap();
+    let full = rule
+        .evaluate(None, at(START), Cost::Now(2))
+        .after_charge
+        .unwrap();
+    let turned = rule
+        .evaluate(Some(&full), at(START + 60 * SECOND), Cost::Now(1))
+        .after_charge
+        .unwrap();
     let late = rule.evaluate(Some(&turned), at(START + 59 * SECOND), Cost::Now(1));
-    let Decision::Admit(balance) = late.decision else { panic!("{late:?}") };
+    let Decision::Admit(balance) = late.decision else {
+        panic!("{late:?}")
+    };
     // By its own clock it is a second before the turn; what is told comes of the later look.
-    assert_eq!((balance.remaining, balance.reset_in), (0, Span::from_seconds(1)), "never beyond its window");
+    assert_eq!(
+        (balance.remaining, balance.reset_in),
+        (0, Span::from_seconds(1)),
+        "never beyond its window"
+    );
     assert!(late.after_repair.is_some());
     let state = late.after_charge.unwrap();
     assert_eq!((state.end, state.taken), (at(START + 120 * SECOND), 2));
-    // The refusal that follows is no sign of a step by the later look at the clock that a repair takes.
+    // The refusal that follows is no sign of a step by the later look at the clock that a repair
+    // takes.
     let refused = rule.evaluate(Some(&state), at(START + 59 * SECOND), Cost::Now(1));
     assert!(!refused.decision.admits() && refused.after_repair.is_some());
     let looked_again = rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(1));
@@ -120,11 +156,18 @@ fn a_worker_that_is_overtaken_at_the_boundary_counts_in_the_new_window() {
 
 #[test]
 fn another_quota_or_zone_goes_on_from_the_same_count() {
-    let taken = calendar(10, "1mo", "UTC").evaluate(None, at(START), Cost::Now(7)).after_charge.unwrap();
-    for (quota, zone, left) in
-        [(20, "UTC", Some(12)), (8, "UTC", Some(0)), (5, "UTC", None), (10, "Asia/Tokyo", Some(2))]
-    {
-        let evaluation = calendar(quota, "1mo", zone).evaluate(Some(&taken), at(START), Cost::Now(1));
+    let taken = calendar(10, "1mo", "UTC")
+        .evaluate(None, at(START), Cost::Now(7))
+        .after_charge
+        .unwrap();
+    for (quota, zone, left) in [
+        (20, "UTC", Some(12)),
+        (8, "UTC", Some(0)),
+        (5, "UTC", None),
+        (10, "Asia/Tokyo", Some(2)),
+    ] {
+        let evaluation =
+            calendar(quota, "1mo", zone).evaluate(Some(&taken), at(START), Cost::Now(1));
         let remaining = match evaluation.decision {
             Decision::Admit(balance) => Some(balance.remaining),
             Decision::Deny { .. } | Decision::NeverFits(_) => None,
@@ -136,12 +179,21 @@ fn another_quota_or_zone_goes_on_from_the_same_count() {
 #[test]
 fn a_return_belongs_to_its_own_window() {
     let rule = calendar(3, "1m", "UTC");
-    let state = rule.evaluate(None, at(START), Cost::Now(2)).after_charge.unwrap();
+    let state = rule
+        .evaluate(None, at(START), Cost::Now(2))
+        .after_charge
+        .unwrap();
     let charge = state.charge(2);
     assert_eq!(state.refund(&charge).map(|state| state.taken), Some(0));
-    let next = rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(3)).after_charge.unwrap();
+    let next = rule
+        .evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(3))
+        .after_charge
+        .unwrap();
     assert_eq!(next.refund(&charge), None);
-    let other_life = rule.evaluate(None, at(START + 1), Cost::Now(2)).after_charge.unwrap();
+    let other_life = rule
+        .evaluate(None, at(START + 1), Cost::Now(2))
+        .after_charge
+        .unwrap();
     assert_eq!(other_life.refund(&charge), None);
 }
 
@@ -150,9 +202,22 @@ fn what_is_overdrawn_is_over_until_the_window_turns() {
     let rule = calendar(3, "1m", "UTC");
     let (state, balance) = rule.force_charge(None, at(START), 5);
     assert_eq!((balance.remaining, balance.overage), (0, 2));
-    assert!(!rule.evaluate(Some(&state), at(START), Cost::Later).decision.admits());
-    assert!(rule.evaluate(Some(&state), at(START), Cost::Now(0)).decision.admits());
-    assert!(rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Later).decision.admits());
+    assert!(
+        !rule
+            .evaluate(Some(&state), at(START), Cost::Later)
+            .decision
+            .admits()
+    );
+    assert!(
+        rule.evaluate(Some(&state), at(START), Cost::Now(0))
+            .decision
+            .admits()
+    );
+    assert!(
+        rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Later)
+            .decision
+            .admits()
+    );
 }
 
 proptest! {

@@ -47,10 +47,15 @@ fn check(bucket: Bucket, log: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = at(1_000_000_000_000 + (words[0].parse::<f64>().unwrap() * 1e9) as u64);
         let evaluation = bucket.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
-        state = evaluation.after_charge.or(evaluation.after_repair).or(state);
+        state = evaluation
+            .after_charge
+            .or(evaluation.after_repair)
+            .or(state);
         let said = match evaluation.decision {
             Decision::Admit(balance) => format!("admit {}", balance.remaining),
-            Decision::Deny { retry_after, .. } => format!("deny {}", retry_after.nanos() as f64 / 1e9),
+            Decision::Deny { retry_after, .. } => {
+                format!("deny {}", retry_after.nanos() as f64 / 1e9)
+            }
             Decision::NeverFits(_) => "never".to_owned(),
         };
         assert_eq!(said, words[2..].join(" "), "at {line}");
@@ -116,11 +121,20 @@ fn a_step_of_the_clock_forward_admits_one_window_more() {
 #[test]
 fn a_changed_rate_or_burst_goes_on_from_the_same_count() {
     let now = at(1_000_000_000_000);
-    let taken = bucket(100, "60/min").evaluate(None, now, Cost::Now(40)).after_charge.unwrap();
-    for (burst, refill, left) in
-        [(200, "60/min", 160), (200, "120/min", 160), (100, "6/min", 60), (50, "1/h", 10), (30, "1/s", 0)]
-    {
-        let decision = bucket(burst, refill).evaluate(Some(&taken), now, Cost::Now(0)).decision;
+    let taken = bucket(100, "60/min")
+        .evaluate(None, now, Cost::Now(40))
+        .after_charge
+        .unwrap();
+    for (burst, refill, left) in [
+        (200, "60/min", 160),
+        (200, "120/min", 160),
+        (100, "6/min", 60),
+        (50, "1/h", 10),
+        (30, "1/s", 0),
+    ] {
+        let decision = bucket(burst, refill)
+            .evaluate(Some(&taken), now, Cost::Now(0))
+            .decision;
         assert!(
             matches!(decision, Decision::Admit(balance) if balance.remaining == left),
             "{burst} {refill}: {decision:?}"
@@ -135,15 +149,41 @@ fn a_smaller_bucket_forgives_no_debt_of_a_larger_one() {
     let mut state = large.evaluate(None, now, Cost::Now(20)).after_charge;
     let denied = small.evaluate(state.as_ref(), now, Cost::Now(1));
     let wait = Span::from_seconds(11 * 3_600);
-    let Decision::Deny { retry_after, balance } = denied.decision else { panic!("{denied:?}") };
-    assert_eq!((retry_after, balance.reset_in), (wait, Span::from_seconds(20 * 3_600)));
+    let Decision::Deny {
+        retry_after,
+        balance,
+    } = denied.decision
+    else {
+        panic!("{denied:?}")
+    };
+    assert_eq!(
+        (retry_after, balance.reset_in),
+        (wait, Span::from_seconds(20 * 3_600))
+    );
     assert_eq!(denied.after_repair, None);
-    assert!(!large.evaluate(state.as_ref(), now, Cost::Now(1)).decision.admits());
-    assert!(small.evaluate(state.as_ref(), now.after(wait), Cost::Now(1)).decision.admits());
+    assert!(
+        !large
+            .evaluate(state.as_ref(), now, Cost::Now(1))
+            .decision
+            .admits()
+    );
+    assert!(
+        small
+            .evaluate(state.as_ref(), now.after(wait), Cost::Now(1))
+            .decision
+            .admits()
+    );
     // What the larger allows again is charged by it, and still no clock step to the smaller.
     let later = now.after(Span::from_seconds(3_600));
-    state = large.evaluate(state.as_ref(), later, Cost::Now(1)).after_charge;
-    assert_eq!(small.evaluate(state.as_ref(), later, Cost::Now(1)).after_repair, None);
+    state = large
+        .evaluate(state.as_ref(), later, Cost::Now(1))
+        .after_charge;
+    assert_eq!(
+        small
+            .evaluate(state.as_ref(), later, Cost::Now(1))
+            .after_repair,
+        None
+    );
 }
 
 #[test]
@@ -152,11 +192,17 @@ fn a_failed_request_gives_its_unit_back() {
     let bucket = bucket(100, "60/min");
     let mut state = None;
     for _ in 0..1_000 {
-        let taken = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).after_charge.unwrap();
+        let taken = bucket
+            .evaluate(state.as_ref(), now, Cost::Now(1))
+            .after_charge
+            .unwrap();
         state = taken.refund(&taken.charge(1, now), now);
     }
     let left = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).decision;
-    assert!(matches!(left, Decision::Admit(Balance { remaining: 99, .. })), "{left:?}");
+    assert!(
+        matches!(left, Decision::Admit(Balance { remaining: 99, .. })),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -167,7 +213,10 @@ fn what_time_has_refilled_is_not_given_back_again() {
     // A hundred requests, one a second, all still under way: time refills each as the next comes.
     for second in 0..100 {
         let now = at((1_000 + second) * 1_000_000_000);
-        let taken = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).after_charge.unwrap();
+        let taken = bucket
+            .evaluate(state.as_ref(), now, Cost::Now(1))
+            .after_charge
+            .unwrap();
         slow.push(taken.charge(1, now));
         state = Some(taken);
     }
@@ -178,31 +227,62 @@ fn what_time_has_refilled_is_not_given_back_again() {
     for charge in slow {
         state = state.refund(&charge, now).unwrap_or(state);
     }
-    assert!(!bucket.evaluate(Some(&state), now, Cost::Now(1)).decision.admits());
+    assert!(
+        !bucket
+            .evaluate(Some(&state), now, Cost::Now(1))
+            .decision
+            .admits()
+    );
 }
 
 #[test]
 fn a_charge_of_another_life_of_the_record_gives_nothing() {
     let bucket = bucket(10, "1/s");
-    let first = bucket.evaluate(None, at(1_000_000_000_000), Cost::Now(1)).after_charge.unwrap();
-    let again = bucket.evaluate(None, at(1_000_000_000_007), Cost::Now(5)).after_charge.unwrap();
-    assert_eq!(again.refund(&first.charge(1, at(1_000_000_000_000)), at(1_000_000_000_008)), None);
+    let first = bucket
+        .evaluate(None, at(1_000_000_000_000), Cost::Now(1))
+        .after_charge
+        .unwrap();
+    let again = bucket
+        .evaluate(None, at(1_000_000_000_007), Cost::Now(5))
+        .after_charge
+        .unwrap();
+    assert_eq!(
+        again.refund(
+            &first.charge(1, at(1_000_000_000_000)),
+            at(1_000_000_000_008)
+        ),
+        None
+    );
 }
 
 #[test]
 fn what_is_overdrawn_is_paid_by_those_that_come_after() {
     let (rule, now) = (bucket(10, "1/s"), at(1_000_000_000_000));
     let (state, balance) = rule.force_charge(None, now, 25);
-    assert_eq!((balance.remaining, balance.overage, balance.reset_in), (0, 15, Span::from_seconds(25)));
+    assert_eq!(
+        (balance.remaining, balance.overage, balance.reset_in),
+        (0, 15, Span::from_seconds(25))
+    );
     let told = |state: &State, now, cost| rule.evaluate(Some(state), now, cost).decision;
-    let Decision::Deny { retry_after, .. } = told(&state, now, Cost::Later) else { panic!("{state:?}") };
+    let Decision::Deny { retry_after, .. } = told(&state, now, Cost::Later) else {
+        panic!("{state:?}")
+    };
     assert_eq!(retry_after, Span::from_seconds(16));
-    assert!(told(&state, now, Cost::Now(0)).admits(), "what costs nothing passes");
+    assert!(
+        told(&state, now, Cost::Now(0)).admits(),
+        "what costs nothing passes"
+    );
     assert!(told(&state, now.after(retry_after), Cost::Later).admits());
     // Such a debt is no step of the clock; one on top of it is, and is cut to it.
-    assert_eq!(rule.evaluate(Some(&state), now, Cost::Now(1)).after_repair, None);
+    assert_eq!(
+        rule.evaluate(Some(&state), now, Cost::Now(1)).after_repair,
+        None
+    );
     let earlier = now.before(Span::from_seconds(500));
-    let repaired = rule.evaluate(Some(&state), earlier, Cost::Now(1)).after_repair.unwrap();
+    let repaired = rule
+        .evaluate(Some(&state), earlier, Cost::Now(1))
+        .after_repair
+        .unwrap();
     assert_eq!(repaired.tat.since(earlier), Span::from_seconds(25));
     // Nor does a step that is met by a charge of this kind become a part of it.
     let (state, _) = rule.force_charge(Some(&state), earlier, 1);
@@ -214,20 +294,35 @@ fn what_is_overdrawn_is_paid_by_those_that_come_after() {
 #[test]
 fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
     let now = at(1_700_000_000_000_000_000);
-    for (refill, units) in [("1/d", 1_000), ("1/d", 100_000), ("1/h", 4_000_000), ("1000000/s", 20_000_000_000)] {
+    for (refill, units) in [
+        ("1/d", 1_000),
+        ("1/d", 100_000),
+        ("1/h", 4_000_000),
+        ("1000000/s", 20_000_000_000),
+    ] {
         let rule = bucket(10, refill);
         let (before, _) = rule.force_charge(None, now, 3);
         let (state, balance) = rule.force_charge(Some(&before), now, units);
-        assert_eq!((balance.remaining, balance.overage), (0, units - 7), "{units} of {refill}");
+        assert_eq!(
+            (balance.remaining, balance.overage),
+            (0, units - 7),
+            "{units} of {refill}"
+        );
         // Nothing of it is taken for a step of the clock, now or later.
         let later = now.after(rule.refill().interval().times(units / 2));
         for now in [now, later] {
             let evaluation = rule.evaluate(Some(&state), now, Cost::Later);
-            assert!(evaluation.after_repair.is_none() && !evaluation.decision.admits(), "{units} of {refill}");
+            assert!(
+                evaluation.after_repair.is_none() && !evaluation.decision.admits(),
+                "{units} of {refill}"
+            );
         }
         let (more, balance) = rule.force_charge(Some(&state), now, 5);
         assert_eq!(balance.overage, units - 2);
-        assert!(more.refund(&more.charge(5, now), now).is_some_and(|left| left.tat == state.tat));
+        assert!(
+            more.refund(&more.charge(5, now), now)
+                .is_some_and(|left| left.tat == state.tat)
+        );
         let given = state.refund(&state.charge(units, now), now).unwrap();
         assert_eq!(given.tat, before.tat, "{units} of {refill}");
         // A charge before more units than the record can count is not told from others.
@@ -328,7 +423,8 @@ proptest! {
                 Step::Fail(_) => {}
             }
             let debt = state.map_or(0, |state| state.tat.since(at(now)).nanos());
-            prop_assert!(debt >= oracle.debt(interval, now), "debt {debt}, and the requests that stand owe more");
+            prop_assert!(debt >= oracle.debt(interval, now), "debt {debt}, and the requests that \
+                stand owe more");
         }
     }
 

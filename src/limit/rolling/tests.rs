@@ -32,7 +32,11 @@ impl Oracle {
     /// Units of the requests that `counts`, in the interval of this length that ends with `now`,
     /// which it contains.
     fn within(&self, length: u64, now: u64, counts: fn(&Admitted) -> bool) -> u64 {
-        self.admitted.iter().filter(|one| now < one.at + length && counts(one)).map(|one| one.units).sum()
+        self.admitted
+            .iter()
+            .filter(|one| now < one.at + length && counts(one))
+            .map(|one| one.units)
+            .sum()
     }
 }
 
@@ -45,21 +49,38 @@ fn at(nanos: u64) -> Timestamp {
 }
 
 fn admits(rolling: Rolling, state: Option<&State>, now: u64, cost: u64) -> bool {
-    rolling.evaluate(state, at(now), Cost::Now(cost)).decision.admits()
+    rolling
+        .evaluate(state, at(now), Cost::Now(cost))
+        .decision
+        .admits()
 }
 
-/// Reads like a log: `<seconds> <cost> <admit remaining next_unit_in reset_in | deny retry_seconds | never>`.
+/// Reads like a log: `<seconds> <cost> <admit remaining next_unit_in reset_in | deny retry_seconds
+/// | never>`.
 fn check(rolling: Rolling, log: &str) {
     let mut state = None;
     for line in log.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = at(START + (words[0].parse::<f64>().unwrap() * 1e9) as u64);
-        let evaluation = rolling.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
-        state = evaluation.after_charge.or(evaluation.after_repair).or(state);
+        let evaluation =
+            rolling.evaluate(state.as_ref(), now, Cost::Now(words[1].parse().unwrap()));
+        state = evaluation
+            .after_charge
+            .or(evaluation.after_repair)
+            .or(state);
         let seconds = |span: Span| span.nanos() as f64 / 1e9;
         let said = match evaluation.decision {
-            Decision::Admit(Balance { remaining, next_unit_in, reset_in, .. }) => {
-                format!("admit {remaining} {} {}", seconds(next_unit_in), seconds(reset_in))
+            Decision::Admit(Balance {
+                remaining,
+                next_unit_in,
+                reset_in,
+                ..
+            }) => {
+                format!(
+                    "admit {remaining} {} {}",
+                    seconds(next_unit_in),
+                    seconds(reset_in)
+                )
             }
             Decision::Deny { retry_after, .. } => format!("deny {}", seconds(retry_after)),
             Decision::NeverFits(_) => "never".to_owned(),
@@ -90,8 +111,8 @@ fn a_small_quota_comes_back_to_the_microsecond() {
 
 #[test]
 fn a_large_quota_comes_back_a_twentieth_of_the_window_late_at_most() {
-    // The grain is half a second: what is taken at 0.2 and 0.3 s counts until 10.3 s, and until 10.5 s
-    // once something later is taken.
+    // The grain is half a second: what is taken at 0.2 and 0.3 s counts until 10.3 s, and until
+    // 10.5 s once something later is taken.
     check(
         rolling(100, 10),
         "
@@ -145,23 +166,55 @@ fn a_step_of_the_clock_forward_admits_one_window_more() {
 #[test]
 fn a_worker_with_a_late_clock_enters_its_units_where_the_log_ends() {
     let rule = rolling(3, 10);
-    let state = rule.evaluate(None, at(START + 5_000), Cost::Now(1)).after_charge.unwrap();
-    let state = rule.evaluate(Some(&state), at(START + 1_000), Cost::Now(1)).after_charge.unwrap();
-    assert_eq!(state.entries, [Entry { at: at(START + 5_000), units: 2 }]);
+    let state = rule
+        .evaluate(None, at(START + 5_000), Cost::Now(1))
+        .after_charge
+        .unwrap();
+    let state = rule
+        .evaluate(Some(&state), at(START + 1_000), Cost::Now(1))
+        .after_charge
+        .unwrap();
+    assert_eq!(
+        state.entries,
+        [Entry {
+            at: at(START + 5_000),
+            units: 2
+        }]
+    );
 }
 
 #[test]
 fn another_quota_goes_on_from_the_same_count() {
     let mut state = None;
-    for (quota, seconds, cost, left) in [(20, 0, 15, 5), (200, 1, 100, 85), (30, 2, 0, 0), (130, 3, 15, 0)] {
-        let evaluation =
-            rolling(quota, 60).evaluate(state.as_ref(), at(START + seconds * 1_000_000_000), Cost::Now(cost));
-        let Decision::Admit(balance) = evaluation.decision else { panic!("{evaluation:?}") };
+    for (quota, seconds, cost, left) in [
+        (20, 0, 15, 5),
+        (200, 1, 100, 85),
+        (30, 2, 0, 0),
+        (130, 3, 15, 0),
+    ] {
+        let evaluation = rolling(quota, 60).evaluate(
+            state.as_ref(),
+            at(START + seconds * 1_000_000_000),
+            Cost::Now(cost),
+        );
+        let Decision::Admit(balance) = evaluation.decision else {
+            panic!("{evaluation:?}")
+        };
         assert_eq!(balance.remaining, left, "of {quota}");
         state = evaluation.after_charge.or(state);
     }
-    assert!(!admits(rolling(131, 60), state.as_ref(), START + 59_000_000_000, 2));
-    assert!(admits(rolling(131, 60), state.as_ref(), START + 66_000_000_000, 131));
+    assert!(!admits(
+        rolling(131, 60),
+        state.as_ref(),
+        START + 59_000_000_000,
+        2
+    ));
+    assert!(admits(
+        rolling(131, 60),
+        state.as_ref(),
+        START + 66_000_000_000,
+        131
+    ));
 }
 
 #[test]
@@ -169,28 +222,53 @@ fn what_is_overdrawn_is_seen_by_the_next_request_and_stays_bounded() {
     let rule = rolling(10, 60);
     let mut state = None;
     for step in 0..500 {
-        state = Some(rule.force_charge(state.as_ref(), at(START + step * 1_000_000), 7).0);
+        state = Some(
+            rule.force_charge(state.as_ref(), at(START + step * 1_000_000), 7)
+                .0,
+        );
         assert!(state.as_ref().unwrap().entries.len() <= ENTRIES_MAX);
     }
     let now = START + 1_000_000_000;
-    let Decision::Deny { balance, .. } = rule.evaluate(state.as_ref(), at(now), Cost::Later).decision else {
+    let Decision::Deny { balance, .. } =
+        rule.evaluate(state.as_ref(), at(now), Cost::Later).decision
+    else {
         panic!("more is taken than there is")
     };
     assert_eq!((balance.remaining, balance.overage), (0, 500 * 7 - 10));
-    assert!(admits(rule, state.as_ref(), now, 0), "what costs nothing passes");
-    assert!(admits(rule, state.as_ref(), START + 64_000_000_000, 10), "a window later all is paid");
+    assert!(
+        admits(rule, state.as_ref(), now, 0),
+        "what costs nothing passes"
+    );
+    assert!(
+        admits(rule, state.as_ref(), START + 64_000_000_000, 10),
+        "a window later all is paid"
+    );
 }
 
 #[test]
 fn a_return_gives_nothing_that_time_has_given_back() {
     let rule = rolling(3, 10);
-    let state = rule.evaluate(None, at(START), Cost::Now(3)).after_charge.unwrap();
+    let state = rule
+        .evaluate(None, at(START), Cost::Now(3))
+        .after_charge
+        .unwrap();
     let charge = state.charge(3);
-    let later = rule.evaluate(Some(&state), at(START + 10_000_000_000), Cost::Now(3)).after_charge.unwrap();
+    let later = rule
+        .evaluate(Some(&state), at(START + 10_000_000_000), Cost::Now(3))
+        .after_charge
+        .unwrap();
     assert_eq!(later.refund(&charge, at(START + 10_000_000_000)), None);
-    let other_life = rule.evaluate(None, at(START + 1), Cost::Now(3)).after_charge.unwrap();
+    let other_life = rule
+        .evaluate(None, at(START + 1), Cost::Now(3))
+        .after_charge
+        .unwrap();
     assert_eq!(other_life.refund(&charge, at(START + 2)), None);
-    assert_eq!(state.refund(&charge, at(START + 2)).map(|state| state.entries), Some(Vec::new()));
+    assert_eq!(
+        state
+            .refund(&charge, at(START + 2))
+            .map(|state| state.entries),
+        Some(Vec::new())
+    );
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +287,10 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let ask = (prop_oneof![0..3_000_000_u64, 0..900_000_000_u64, 0..8_000_000_000_u64], 0..6_u64)
+    let ask = (
+        prop_oneof![0..3_000_000_u64, 0..900_000_000_u64, 0..8_000_000_000_u64],
+        0..6_u64,
+    )
         .prop_map(|(wait, cost)| Step::Ask { wait, cost });
     let fail = any::<usize>().prop_map(|which| Step::Fail { which });
     let quota = (10..300_u64).prop_map(|percent| Step::Quota { percent });
@@ -245,8 +326,10 @@ proptest! {
                     let latest = oracle.within(window + late, now, |one| !one.given_back);
                     match evaluation.decision {
                         Decision::Admit(balance) => {
-                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer than a window");
-                            prop_assert!(cost == 0 || exact + cost <= rule.quota(), "{} of {} taken", exact, rule.quota());
+                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer \
+                                than a window");
+                            prop_assert!(cost == 0 || exact + cost <= rule.quota(), "{} of {} \
+                                taken", exact, rule.quota());
                             prop_assert!(balance.remaining <= rule.quota().saturating_sub(exact + cost));
                             prop_assert!(balance.remaining >= rule.quota().saturating_sub(latest + cost));
                             let after = evaluation.after_charge.as_ref().or(state.as_ref());
@@ -260,9 +343,11 @@ proptest! {
                             }
                         }
                         Decision::Deny { retry_after, balance } => {
-                            prop_assert!(latest + cost > rule.quota(), "{} of {} taken", latest, rule.quota());
+                            prop_assert!(latest + cost > rule.quota(), "{} of {} \
+                                taken", latest, rule.quota());
                             prop_assert!(retry_after >= balance.next_unit_in && retry_after <= balance.reset_in);
-                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer than a window");
+                            prop_assert!(balance.reset_in <= rule.window(), "no wait is longer \
+                                than a window");
                             prop_assert!(admits(rule, state.as_ref(), now + retry_after.nanos(), cost));
                             prop_assert!(!admits(rule, state.as_ref(), now + retry_after.nanos() - 1, cost));
                         }
@@ -304,10 +389,12 @@ proptest! {
                 admitted.push(real);
                 state = evaluation.after_charge;
             } else {
-                // No caller is refused for longer than a window, whatever the steps, unless one comes in between.
+                // No caller is refused for longer than a window, whatever the steps, unless one
+                // comes in between.
                 let since = *refused_since.get_or_insert(real);
                 if kind > 1 {
-                    prop_assert!(real - since <= window + window / 20, "refused for {} s", (real - since) / 1_000_000_000);
+                    prop_assert!(real - since <= window + window / 20, "refused for {} \
+                        s", (real - since) / 1_000_000_000);
                 } else {
                     refused_since = Some(real);
                 }
@@ -316,7 +403,8 @@ proptest! {
         }
         for (index, first) in admitted.iter().enumerate() {
             let within = admitted[index..].iter().take_while(|at| **at < first + window).count() as u64;
-            prop_assert!(within <= quota * (steps + 1), "{} in one window after {} steps", within, steps);
+            prop_assert!(within <= quota * (steps + 1), "{} in one window after {} \
+                                                         steps", within, steps);
         }
     }
 

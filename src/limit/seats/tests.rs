@@ -26,7 +26,10 @@ fn check(rule: Seats, lines: &str) {
         let evaluation = rule.evaluate(state.as_ref(), now, Cost::Now(1));
         let said = match evaluation.decision {
             Decision::Admit(balance) => format!("left {}", balance.remaining),
-            Decision::Deny { retry_after, balance } => {
+            Decision::Deny {
+                retry_after,
+                balance,
+            } => {
                 assert!(retry_after >= balance.next_unit_in && evaluation.after_charge.is_none());
                 format!("wait {}", retry_after.seconds_up())
             }
@@ -65,44 +68,96 @@ fn a_seat_is_kept_while_it_is_touched_and_lapses_then() {
 fn fewer_seats_hold_once_those_that_are_too_many_have_lapsed() {
     let mut state = None;
     for (second, holder) in [(0, 1), (10, 2), (20, 3)] {
-        state = seats(3).asked_by(holder).evaluate(state.as_ref(), at(second), Cost::Now(1)).after_charge.or(state);
+        state = seats(3)
+            .asked_by(holder)
+            .evaluate(state.as_ref(), at(second), Cost::Now(1))
+            .after_charge
+            .or(state);
     }
-    let fewer = seats(1).asked_by(4).evaluate(state.as_ref(), at(30), Cost::Now(1));
-    let Decision::Deny { retry_after, balance } = fewer.decision else { panic!() };
+    let fewer = seats(1)
+        .asked_by(4)
+        .evaluate(state.as_ref(), at(30), Cost::Now(1));
+    let Decision::Deny {
+        retry_after,
+        balance,
+    } = fewer.decision
+    else {
+        panic!()
+    };
     assert_eq!(
         (retry_after, balance.overage, balance.next_unit_in),
         (Span::from_seconds(50), 2, Span::from_seconds(30))
     );
-    let mine = seats(1).asked_by(2).evaluate(state.as_ref(), at(30), Cost::Now(1));
+    let mine = seats(1)
+        .asked_by(2)
+        .evaluate(state.as_ref(), at(30), Cost::Now(1));
     assert!(mine.decision.admits(), "who holds one keeps it");
 }
 
 #[test]
 fn a_clock_that_stepped_back_locks_out_for_one_idle_time_at_most() {
-    let state = seats(1).asked_by(1).evaluate(None, at(9_000), Cost::Now(1)).after_charge;
-    let refused = seats(1).asked_by(2).evaluate(state.as_ref(), at(0), Cost::Now(1));
-    let Decision::Deny { retry_after, .. } = refused.decision else { panic!() };
+    let state = seats(1)
+        .asked_by(1)
+        .evaluate(None, at(9_000), Cost::Now(1))
+        .after_charge;
+    let refused = seats(1)
+        .asked_by(2)
+        .evaluate(state.as_ref(), at(0), Cost::Now(1));
+    let Decision::Deny { retry_after, .. } = refused.decision else {
+        panic!()
+    };
     assert_eq!(retry_after, Span::from_seconds(60));
-    assert!(seats(1).asked_by(2).evaluate(refused.after_repair.as_ref(), at(60), Cost::Now(1)).decision.admits());
+    assert!(
+        seats(1)
+            .asked_by(2)
+            .evaluate(refused.after_repair.as_ref(), at(60), Cost::Now(1))
+            .decision
+            .admits()
+    );
 }
 
 #[test]
 fn a_touch_that_is_given_back_leaves_the_seat_as_it_was() {
     let rule = seats(2);
-    let first = rule.asked_by(1).evaluate(None, at(0), Cost::Now(1)).after_charge.unwrap();
-    let again = rule.asked_by(1).evaluate(Some(&first), at(10), Cost::Now(1)).after_charge.unwrap();
-    assert_eq!(again.refund(&again.charge(), at(11)).unwrap().holders, first.holders);
+    let first = rule
+        .asked_by(1)
+        .evaluate(None, at(0), Cost::Now(1))
+        .after_charge
+        .unwrap();
+    let again = rule
+        .asked_by(1)
+        .evaluate(Some(&first), at(10), Cost::Now(1))
+        .after_charge
+        .unwrap();
+    assert_eq!(
+        again.refund(&again.charge(), at(11)).unwrap().holders,
+        first.holders
+    );
     assert_eq!(again.refund(&first.charge(), at(11)), None, "touched since");
-    assert_eq!(first.refund(&first.charge(), at(11)).map(|state| state.holders), Some(Vec::new()));
+    assert_eq!(
+        first
+            .refund(&first.charge(), at(11))
+            .map(|state| state.holders),
+        Some(Vec::new())
+    );
     // At the same instant too.
-    let twice = rule.asked_by(1).evaluate(Some(&first), at(0), Cost::Now(1)).after_charge.unwrap();
+    let twice = rule
+        .asked_by(1)
+        .evaluate(Some(&first), at(0), Cost::Now(1))
+        .after_charge
+        .unwrap();
     assert_eq!(twice.refund(&first.charge(), at(0)), None);
 }
 
 #[test]
 fn seats_have_bounds() {
     assert!(Seats::new(SEATS_MAX, IDLE_MAX).is_some());
-    for (seats, idle) in [(0, IDLE_MAX), (SEATS_MAX + 1, IDLE_MAX), (1, Span::ZERO), (1, IDLE_MAX.plus(IDLE_MAX))] {
+    for (seats, idle) in [
+        (0, IDLE_MAX),
+        (SEATS_MAX + 1, IDLE_MAX),
+        (1, Span::ZERO),
+        (1, IDLE_MAX.plus(IDLE_MAX)),
+    ] {
         assert_eq!(Seats::new(seats, idle), None);
     }
 }
@@ -111,7 +166,8 @@ proptest! {
     #[test]
     fn it_admits_as_an_oracle_that_knows_every_touch(
         number in 1..5_u32,
-        // No two at one instant: the later of those is kept a nanosecond longer, to tell them apart.
+        // No two at one instant: the later of those is kept a nanosecond longer, to tell them
+        // apart.
         steps in proptest::collection::vec((1..40_u64, 0..7_u64, any::<bool>()), 1..80),
     ) {
         let (mut state, mut now, mut touches) = (None, 0, BTreeMap::new());

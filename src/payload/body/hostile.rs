@@ -11,8 +11,14 @@ const UNITS: u64 = 50_000;
 
 /// The bits of a deflated stream, padded to a byte.
 fn bits(text: &str) -> Vec<u8> {
-    let bits: Vec<u8> = text.bytes().filter(|bit| *bit != b' ').map(|bit| bit - b'0').collect();
-    bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |number, bit| number << 1 | bit)).collect()
+    let bits: Vec<u8> = text
+        .bytes()
+        .filter(|bit| *bit != b' ')
+        .map(|bit| bit - b'0')
+        .collect();
+    bits.chunks(8)
+        .map(|byte| byte.iter().rev().fold(0, |number, bit| number << 1 | bit))
+        .collect()
 }
 
 /// `times` groups of four empty blocks of fixed codes, and a last one.
@@ -28,19 +34,40 @@ fn member(deflated: &[u8]) -> Vec<u8> {
 /// A ZIP archive of one empty entry with this deflated stream.
 fn archive(deflated: &[u8]) -> Vec<u8> {
     let size = u32::try_from(deflated.len()).unwrap().to_le_bytes();
-    let fields = [b"\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0".as_slice(), &size, &[0; 4], b"\x01\0\0\0"].concat();
+    let fields = [
+        b"\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0".as_slice(),
+        &size,
+        &[0; 4],
+        b"\x01\0\0\0",
+    ]
+    .concat();
     let local = [b"PK\x03\x04".as_slice(), &fields, b"a", deflated].concat();
     let central = [b"PK\x01\x02\x14\0".as_slice(), &fields, &[0; 14], b"a"].concat();
     let at = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
-    let end = [b"PK\x05\x06\0\0\0\0\x01\0\x01\0".as_slice(), &at(central.len()), &at(local.len()), &[0; 2]].concat();
+    let end = [
+        b"PK\x05\x06\0\0\0\0\x01\0\x01\0".as_slice(),
+        &at(central.len()),
+        &at(local.len()),
+        &[0; 2],
+    ]
+    .concat();
     [local, central, end].concat()
 }
 
 /// The result of a body, and the units of work that it took.
-fn measure(requirements: &Requirements, encodings: &str, body: &[u8]) -> (Result<Measurements, Rejection>, u64) {
+fn measure(
+    requirements: &Requirements,
+    encodings: &str,
+    body: &[u8],
+) -> (Result<Measurements, Rejection>, u64) {
     let mut slices = 0;
     let mut run = || {
-        let mut meter = BodyMeter::new(requirements, [encodings.as_bytes()], [7; 16], &Budget::default())?;
+        let mut meter = BodyMeter::new(
+            requirements,
+            [encodings.as_bytes()],
+            [7; 16],
+            &Budget::default(),
+        )?;
         for chunk in body.chunks(16 * 1024) {
             meter.count(chunk.len() as u64)?;
             meter.offer(chunk)?;
@@ -59,7 +86,10 @@ fn measure(requirements: &Requirements, encodings: &str, body: &[u8]) -> (Result
 }
 
 fn decoded(max: u64) -> Requirements {
-    Requirements { decoded_bytes: Some(max), ..Requirements::default() }
+    Requirements {
+        decoded_bytes: Some(max),
+        ..Requirements::default()
+    }
 }
 
 #[test]
@@ -70,11 +100,19 @@ fn blocks_that_hold_nothing_are_refused_however_they_are_packed() {
         ("gzip in gzip", "gzip, gzip", gzip(&gzip(&member(&blocks)))),
         ("a gzip file in gzip", "gzip", gzip(&member(&blocks))),
         ("an archive in gzip", "gzip", gzip(&archive(&blocks))),
-        ("three times gzip", "gzip, gzip, gzip", gzip(&gzip(&gzip(&member(&blocks))))),
+        (
+            "three times gzip",
+            "gzip, gzip, gzip",
+            gzip(&gzip(&gzip(&member(&blocks)))),
+        ),
     ] {
         assert!(body.len() < 10_000, "{what}: {}", body.len());
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert_eq!(ended.map_err(|rejection| rejection.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert_eq!(
+            ended.map_err(|rejection| rejection.reason),
+            Err(Reason::MalformedEncoding),
+            "{what}"
+        );
         assert!(units < 1_500_000, "{what}: {units}");
     }
 }
@@ -88,10 +126,18 @@ fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
         ("members", "gzip, gzip", gzip(&members)),
         ("frames", "zstd, gzip", gzip(&frames)),
         ("stored blocks", "deflate, gzip", gzip(&stored)),
-        ("skipped frames", "zstd, gzip", gzip(&b"\x50\x2a\x4d\x18\0\0\0\0".repeat(500_000))),
+        (
+            "skipped frames",
+            "zstd, gzip",
+            gzip(&b"\x50\x2a\x4d\x18\0\0\0\0".repeat(500_000)),
+        ),
     ] {
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert_eq!(ended.map_err(|rejection| rejection.reason), Err(Reason::MalformedEncoding), "{what}");
+        assert_eq!(
+            ended.map_err(|rejection| rejection.reason),
+            Err(Reason::MalformedEncoding),
+            "{what}"
+        );
         assert!(units < 3_000_000, "{what}: {units}");
     }
 }
@@ -101,12 +147,17 @@ fn output_of_real_encoders_is_never_refused_for_its_work() {
     use std::io::Write as _;
     let text: Vec<u8> = (0..40_000)
         .flat_map(|line: u32| {
-            format!("{{\"line\":{},\"at\":\"{:x}\"}}\n", line * line % 977, line.wrapping_mul(2_654_435_761))
-                .into_bytes()
+            format!(
+                "{{\"line\":{},\"at\":\"{:x}\"}}\n",
+                line * line % 977,
+                line.wrapping_mul(2_654_435_761)
+            )
+            .into_bytes()
         })
         .collect();
     let flushing = |level, every: usize| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+        let mut encoder =
+            flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
         for part in text.chunks(every) {
             encoder.write_all(part).unwrap();
             encoder.flush().unwrap();
@@ -121,27 +172,62 @@ fn output_of_real_encoders_is_never_refused_for_its_work() {
         }
         encoder.into_inner()
     };
-    let zstd = |part: &[u8]| ruzstd::encoding::compress_to_vec(part, ruzstd::encoding::CompressionLevel::Fastest);
-    let small = |size, encode: &dyn Fn(&[u8]) -> Vec<u8>| text.chunks(size).flat_map(encode).collect::<Vec<u8>>();
+    let zstd = |part: &[u8]| {
+        ruzstd::encoding::compress_to_vec(part, ruzstd::encoding::CompressionLevel::Fastest)
+    };
+    let small = |size, encode: &dyn Fn(&[u8]) -> Vec<u8>| {
+        text.chunks(size).flat_map(encode).collect::<Vec<u8>>()
+    };
     let mut bodies = vec![
-        ("small members".to_owned(), "gzip", small(100, &|part| gzip(part))),
+        (
+            "small members".to_owned(),
+            "gzip",
+            small(100, &|part| gzip(part)),
+        ),
         ("small frames".to_owned(), "zstd", small(1000, &zstd)),
-        ("stacked".to_owned(), "gzip, gzip, gzip, gzip", gzip(&gzip(&gzip(&gzip(&text))))),
+        (
+            "stacked".to_owned(),
+            "gzip, gzip, gzip, gzip",
+            gzip(&gzip(&gzip(&gzip(&text)))),
+        ),
         ("stacked, of each kind".to_owned(), "gzip, zstd, br", {
             let mut encoder = ::brotli::CompressorWriter::new(Vec::new(), 4096, 5, 22);
             encoder.write_all(&zstd(&gzip(&text))).unwrap();
             encoder.into_inner()
         }),
     ];
-    bodies.extend((0..10).map(|level| (format!("level {level}"), "gzip", flushing(level, usize::MAX))));
+    bodies.extend((0..10).map(|level| {
+        (
+            format!("level {level}"),
+            "gzip",
+            flushing(level, usize::MAX),
+        )
+    }));
+    bodies.extend([1, 6, 9].map(|level| {
+        (
+            format!("flushes of 100 bytes at level {level}"),
+            "gzip",
+            flushing(level, 100),
+        )
+    }));
     bodies.extend(
-        [1, 6, 9].map(|level| (format!("flushes of 100 bytes at level {level}"), "gzip", flushing(level, 100))),
+        [0, 1, 5, 9, 11]
+            .map(|quality| (format!("quality {quality}"), "br", br(quality, usize::MAX))),
     );
-    bodies.extend([0, 1, 5, 9, 11].map(|quality| (format!("quality {quality}"), "br", br(quality, usize::MAX))));
-    bodies.extend([1, 5].map(|quality| (format!("flushes of 100 bytes at quality {quality}"), "br", br(quality, 100))));
+    bodies.extend([1, 5].map(|quality| {
+        (
+            format!("flushes of 100 bytes at quality {quality}"),
+            "br",
+            br(quality, 100),
+        )
+    }));
     for (what, encodings, body) in bodies {
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert!(ended.is_ok(), "{what}: {ended:?} of {} bytes after {units}", body.len());
+        assert!(
+            ended.is_ok(),
+            "{what}: {ended:?} of {} bytes after {units}",
+            body.len()
+        );
     }
 }
 
@@ -151,13 +237,21 @@ fn an_archive_of_many_small_files_is_measured_also_within_gzip() {
     let options = ::zip::write::SimpleFileOptions::default();
     for number in 0..5_000 {
         use std::io::Write as _;
-        writer.start_file(format!("package/module{number}/__init__.py"), options).unwrap();
-        writer.write_all(if number % 3 == 0 { b"import os\n" } else { b"" }).unwrap();
+        writer
+            .start_file(format!("package/module{number}/__init__.py"), options)
+            .unwrap();
+        writer
+            .write_all(if number % 3 == 0 { b"import os\n" } else { b"" })
+            .unwrap();
     }
     let archive = writer.finish().unwrap().into_inner();
     for (encodings, body) in [("", archive.clone()), ("gzip", gzip(&archive))] {
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
-        assert!(ended.is_ok(), "{encodings}: {ended:?} of {} bytes after {units}", body.len());
+        assert!(
+            ended.is_ok(),
+            "{encodings}: {ended:?} of {} bytes after {units}",
+            body.len()
+        );
     }
 }
 
@@ -166,9 +260,18 @@ fn any_slice_gives_the_same_answer() {
     let text = b"[1,2,3]".repeat(3_000);
     let body = gzip(&gzip(&text));
     let run = |units| {
-        let requirements =
-            Requirements { lines: true, items: vec![JsonPath::parse("").unwrap()], ..decoded(1_000_000) };
-        let mut meter = BodyMeter::new(&requirements, [&b"gzip, gzip"[..]], [7; 16], &Budget::default()).unwrap();
+        let requirements = Requirements {
+            lines: true,
+            items: vec![JsonPath::parse("").unwrap()],
+            ..decoded(1_000_000)
+        };
+        let mut meter = BodyMeter::new(
+            &requirements,
+            [&b"gzip, gzip"[..]],
+            [7; 16],
+            &Budget::default(),
+        )
+        .unwrap();
         for chunk in body.chunks(100) {
             meter.offer(chunk).unwrap();
             while meter.advance(&mut Slice::new(units)).unwrap() == Progress::Pending {}
@@ -186,8 +289,20 @@ fn a_window_that_fills_is_work_even_without_output() {
     let head = [0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3];
     let run = [0x02, 0, 0x10, 0];
     let body = [&head[..], &run.repeat(63)].concat();
-    let mut meter = BodyMeter::new(&decoded(100_000_000), [&b"zstd"[..]], [7; 16], &Budget::default()).unwrap();
+    let mut meter = BodyMeter::new(
+        &decoded(100_000_000),
+        [&b"zstd"[..]],
+        [7; 16],
+        &Budget::default(),
+    )
+    .unwrap();
     meter.offer(&body).unwrap();
-    assert_eq!(meter.advance(&mut Slice::new(Slice::UNITS)), Ok(Progress::Pending));
-    assert_eq!(meter.advance(&mut Slice::new(Slice::UNITS)), Ok(Progress::Idle));
+    assert_eq!(
+        meter.advance(&mut Slice::new(Slice::UNITS)),
+        Ok(Progress::Pending)
+    );
+    assert_eq!(
+        meter.advance(&mut Slice::new(Slice::UNITS)),
+        Ok(Progress::Idle)
+    );
 }

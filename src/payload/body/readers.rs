@@ -22,7 +22,10 @@ impl Readers {
     /// The `seed` is a secret.
     pub(super) fn new(requirements: &Requirements, seed: u64) -> Self {
         let meter = |rules| json::Meter::new(rules, seed);
-        let items = requirements.items.iter().map(|at| Arc::new(JsonRules::only_items(at.clone())));
+        let items = requirements
+            .items
+            .iter()
+            .map(|at| Arc::new(JsonRules::only_items(at.clone())));
         Self {
             json: requirements.json.clone().map(meter),
             lines: requirements.lines.then(Lines::default),
@@ -33,8 +36,13 @@ impl Readers {
     /// The work that the readers do for each byte.
     pub(super) fn byte_units(&self) -> u64 {
         let of_lines = if self.lines.is_some() { LINES_BYTE } else { 0 };
-        let meters = self.items.len().saturating_add(usize::from(self.json.is_some()));
-        (meters as u64).saturating_mul(JSON_BYTE).saturating_add(of_lines)
+        let meters = self
+            .items
+            .len()
+            .saturating_add(usize::from(self.json.is_some()));
+        (meters as u64)
+            .saturating_mul(JSON_BYTE)
+            .saturating_add(of_lines)
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
@@ -59,16 +67,24 @@ impl Readers {
     }
 
     pub(super) fn measured(&self) -> (Option<u64>, Vec<Option<u64>>) {
-        (self.lines.map(|lines| lines.count()), self.items.iter().map(json::Meter::items).collect())
+        (
+            self.lines.map(|lines| lines.count()),
+            self.items.iter().map(json::Meter::items).collect(),
+        )
     }
 
     /// The memory that they hold, in bytes.
     pub(super) fn memory(&self) -> usize {
         let meters = self.json.iter().chain(&self.items);
-        meters.map(|meter| meter.memory().saturating_add(size_of::<json::Meter>())).fold(0, usize::saturating_add)
+        meters
+            .map(|meter| meter.memory().saturating_add(size_of::<json::Meter>()))
+            .fold(0, usize::saturating_add)
     }
 }
 
 fn rejection(breach: json::Breach) -> Rejection {
-    Rejection { reason: Reason::of_json(breach), max: breach.limit() }
+    Rejection {
+        reason: Reason::of_json(breach),
+        max: breach.limit(),
+    }
 }

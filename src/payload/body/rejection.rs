@@ -144,15 +144,26 @@ impl Rejection {
             Reason::UnsupportedEncoding => "The payload's encoding is not supported.".to_owned(),
             Reason::MalformedEncoding => "The payload cannot be decoded.".to_owned(),
             Reason::MalformedJson => "The payload is not JSON.".to_owned(),
-            Reason::JsonDepth => format!("The payload nests more than {} arrays and objects.", max()),
+            Reason::JsonDepth => {
+                format!("The payload nests more than {} arrays and objects.", max())
+            }
             Reason::ValueBytes => {
-                format!("The payload has a value of more than {} bytes where no larger one is allowed.", max())
+                format!(
+                    "The payload has a value of more than {} bytes where no larger one is allowed.",
+                    max()
+                )
             }
             Reason::ObjectsCount => {
-                format!("The payload has more than {} of the objects that are counted.", max())
+                format!(
+                    "The payload has more than {} of the objects that are counted.",
+                    max()
+                )
             }
             Reason::ObjectsDepth => {
-                format!("The payload nests the objects that are counted more than {} deep.", max())
+                format!(
+                    "The payload nests the objects that are counted more than {} deep.",
+                    max()
+                )
             }
             Reason::ArrayItems => format!("The payload has an array of more than {} items.", max()),
             Reason::Members => format!("The payload has an object of more than {} members.", max()),
@@ -160,7 +171,9 @@ impl Rejection {
             Reason::NameBytes => format!("The payload has a name of more than {} bytes.", max()),
             Reason::DuplicateName => "The payload has an object that uses a name twice.".to_owned(),
             Reason::Busy => "Too many payloads are being decoded at this moment.".to_owned(),
-            Reason::Unavailable | Reason::StopIteration => "The payload cannot be read at this moment.".to_owned(),
+            Reason::Unavailable | Reason::StopIteration => {
+                "The payload cannot be read at this moment.".to_owned()
+            }
         }
     }
 }

@@ -45,15 +45,30 @@ pub(crate) struct Brotli {
 
 impl Brotli {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, ..Self::default() }
+        Self {
+            limit,
+            ..Self::default()
+        }
     }
 
-    pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
-        let Self { state, memory, has_ended, limit } = self;
+    pub(super) fn step(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
+        let Self {
+            state,
+            memory,
+            has_ended,
+            limit,
+        } = self;
         let state = state.get_or_insert_with(|| {
             // The window is at most twice the size that the blocks so far announce, and all of that
             // is output.
-            let bytes_max = usize::try_from(limit.saturating_mul(2)).unwrap_or(usize::MAX).max(WINDOW_MIN);
+            let bytes_max = usize::try_from(limit.saturating_mul(2))
+                .unwrap_or(usize::MAX)
+                .max(WINDOW_MIN);
             Box::new(State::new_strict(
                 memory.allocator(bytes_max),
                 memory.allocator(usize::MAX),
@@ -64,17 +79,33 @@ impl Brotli {
         let (mut free, mut written, mut total) = (out.len(), 0, 0);
         let step = loop {
             if *has_ended {
-                break if input.is_empty() { Ok(Step::NeedsInput) } else { Err(Breach::Malformed) };
+                break if input.is_empty() {
+                    Ok(Step::NeedsInput)
+                } else {
+                    Err(Breach::Malformed)
+                };
             }
             // As long as there is no output, the library reads headers, and a few bytes of those
             // can be much work.
-            let bytes_max = if written > 0 { PIECE_BYTES } else { HEADER_BYTES };
+            let bytes_max = if written > 0 {
+                PIECE_BYTES
+            } else {
+                HEADER_BYTES
+            };
             let piece = input.get(..bytes_max).unwrap_or(input);
             state.mtf_upper_bound = NO_TRANSFORM;
             let (mut left, mut read, before) = (piece.len(), 0, written);
             let allocated = memory.allocated();
-            let result =
-                BrotliDecompressStream(&mut left, &mut read, piece, &mut free, &mut written, out, &mut total, state);
+            let result = BrotliDecompressStream(
+                &mut left,
+                &mut read,
+                piece,
+                &mut free,
+                &mut written,
+                out,
+                &mut total,
+                state,
+            );
             *input = input.get(read..).unwrap_or_default();
             // Calls with a single byte come from the client's chunks; they are not work hidden in
             // the stream.
@@ -92,7 +123,9 @@ impl Brotli {
                 BrotliResult::NeedsMoreInput if read > 0 => {}
                 BrotliResult::NeedsMoreOutput if written > 0 => break Ok(Step::Continue),
                 BrotliResult::ResultFailure if memory.was_refused() => break Err(Breach::Over),
-                BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput | BrotliResult::ResultFailure => {
+                BrotliResult::NeedsMoreInput
+                | BrotliResult::NeedsMoreOutput
+                | BrotliResult::ResultFailure => {
                     break Err(Breach::Malformed);
                 }
             }
@@ -109,6 +142,10 @@ impl Brotli {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.memory.held().saturating_add(if self.state.is_some() { size_of::<State>() } else { 0 })
+        self.memory.held().saturating_add(if self.state.is_some() {
+            size_of::<State>()
+        } else {
+            0
+        })
     }
 }

@@ -33,7 +33,12 @@ enum Part {
 }
 
 impl Deflate {
-    pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+    pub(super) fn step(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
         if self.part == Part::Header {
             if !gather(&mut self.held, input, 2) {
                 return Ok(Step::NeedsInput);
@@ -66,18 +71,35 @@ impl Deflate {
             }
             self.part = Part::End;
         }
-        if input.is_empty() { Ok(Step::NeedsInput) } else { Err(Breach::Malformed) }
+        if input.is_empty() {
+            Ok(Step::NeedsInput)
+        } else {
+            Err(Breach::Malformed)
+        }
     }
 
-    fn data(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
-        let step = self.inflate.step(input, SLICE_MAX.saturating_sub(out.len()).max(ROOM_MIN), work)?;
+    fn data(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
+        let step = self.inflate.step(
+            input,
+            SLICE_MAX.saturating_sub(out.len()).max(ROOM_MIN),
+            work,
+        )?;
         let fresh = self.inflate.fresh();
         if let Some(sum) = &mut self.sum {
             sum.add(fresh);
         }
         out.extend_from_slice(fresh);
         if self.inflate.has_ended() {
-            self.part = if self.sum.is_some() { Part::Trailer } else { Part::End };
+            self.part = if self.sum.is_some() {
+                Part::Trailer
+            } else {
+                Part::End
+            };
         }
         Ok(step)
     }

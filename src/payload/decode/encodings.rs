@@ -35,7 +35,10 @@ impl Encodings {
     pub fn parse<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Result<Self, Unsupported> {
         let mut encodings = Self::default();
         let mut free = encodings.list.iter_mut();
-        for element in values.into_iter().flat_map(|value| value.split(|byte| *byte == b',')) {
+        for element in values
+            .into_iter()
+            .flat_map(|value| value.split(|byte| *byte == b','))
+        {
             // RFC 9110 §8.4.1: "All content codings are case-insensitive".
             let known = match element.trim_ascii().to_ascii_lowercase().as_slice() {
                 b"" | b"identity" => continue,
@@ -68,7 +71,8 @@ mod tests {
     use super::*;
 
     fn parse(lines: &[&str]) -> Result<Vec<Encoding>, Unsupported> {
-        Encodings::parse(lines.iter().map(|line| line.as_bytes())).map(|encodings| encodings.applied())
+        Encodings::parse(lines.iter().map(|line| line.as_bytes()))
+            .map(|encodings| encodings.applied())
     }
 
     #[test]
@@ -90,9 +94,19 @@ mod tests {
 
     #[test]
     fn unknown_encodings_are_unsupported() {
-        for lines in [&["compress"][..], &["gzip;q=1"], &["gzip", "x"], &["gz ip"], &["gzip,gzip,gzip,gzip,br"]] {
+        for lines in [
+            &["compress"][..],
+            &["gzip;q=1"],
+            &["gzip", "x"],
+            &["gz ip"],
+            &["gzip,gzip,gzip,gzip,br"],
+        ] {
             assert_eq!(parse(lines), Err(Unsupported), "{lines:?}");
         }
-        assert_eq!(Encodings::parse([&b"\xff"[..]]), Err(Unsupported), "bytes, not text");
+        assert_eq!(
+            Encodings::parse([&b"\xff"[..]]),
+            Err(Unsupported),
+            "bytes, not text"
+        );
     }
 }

@@ -49,8 +49,14 @@ pub(crate) fn count(bytes: &[u8]) -> u64 {
 /// The little-endian number of `length` bytes, at most eight, at `at`; zero if `bytes` ends before
 /// it.
 pub(crate) fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
-    let field = bytes.get(at..).and_then(|rest| rest.get(..length)).unwrap_or_default();
-    field.iter().rev().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    let field = bytes
+        .get(at..)
+        .and_then(|rest| rest.get(..length))
+        .unwrap_or_default();
+    field
+        .iter()
+        .rev()
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -60,7 +66,12 @@ mod tests {
     #[test]
     fn a_record_is_gathered_over_chunks_and_takes_no_byte_after_it() {
         let mut held = Vec::new();
-        for (chunk, whole, left) in [("", false, ""), ("ab", false, ""), ("cd", true, "d"), ("e", true, "e")] {
+        for (chunk, whole, left) in [
+            ("", false, ""),
+            ("ab", false, ""),
+            ("cd", true, "d"),
+            ("e", true, "e"),
+        ] {
             let mut input = chunk.as_bytes();
             assert_eq!(gather(&mut held, &mut input, 3), whole, "{chunk}");
             assert_eq!(input, left.as_bytes(), "{chunk}");
@@ -70,7 +81,13 @@ mod tests {
 
     #[test]
     fn numbers_are_little_endian_and_zero_beyond_the_end() {
-        for (at, length, expected) in [(0, 1, 1), (1, 2, 0x0302), (0, 4, 0x0403_0201), (2, 3, 0), (9, 1, 0)] {
+        for (at, length, expected) in [
+            (0, 1, 1),
+            (1, 2, 0x0302),
+            (0, 4, 0x0403_0201),
+            (2, 3, 0),
+            (9, 1, 0),
+        ] {
             assert_eq!(number(&[1, 2, 3, 4], at, length), expected, "{at} {length}");
         }
     }

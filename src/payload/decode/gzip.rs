@@ -5,7 +5,10 @@
 
 use crc32fast::Hasher;
 
-use super::{Breach, FormatMatch, Inflate, ROOM_MIN, SLICE_MAX, Step, count, gather, match_magic, number, take};
+use super::{
+    Breach, FormatMatch, Inflate, ROOM_MIN, SLICE_MAX, Step, count, gather, match_magic, number,
+    take,
+};
 use crate::payload::work::Work;
 
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -61,7 +64,12 @@ enum Part {
 }
 
 impl Gzip {
-    pub(crate) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+    pub(crate) fn step(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
         loop {
             if self.part == Part::Data {
                 let room = SLICE_MAX.saturating_sub(out.len());
@@ -95,11 +103,19 @@ impl Gzip {
         self.part == Part::Header && self.held.is_empty()
     }
 
-    fn data(&mut self, input: &mut &[u8], room: usize, out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+    fn data(
+        &mut self,
+        input: &mut &[u8],
+        room: usize,
+        out: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
         let step = self.inflate.step(input, room, work)?;
         let fresh = self.inflate.fresh();
         self.crc.update(fresh);
-        self.size = self.size.wrapping_add(u32::try_from(fresh.len()).unwrap_or_default());
+        self.size = self
+            .size
+            .wrapping_add(u32::try_from(fresh.len()).unwrap_or_default());
         out.extend_from_slice(fresh);
         if self.inflate.has_ended() {
             self.part = Part::Trailer;
@@ -122,15 +138,22 @@ impl Gzip {
             }
             Part::ExtraLength => {
                 if gather(&mut self.held, &mut input, 2) {
-                    self.part = Part::Extra { left: number(&self.held, 0, 2) };
+                    self.part = Part::Extra {
+                        left: number(&self.held, 0, 2),
+                    };
                     self.hash_held();
                     self.extra(&[]);
                 }
             }
             Part::Extra { .. } => input = self.extra(input),
             Part::Name | Part::Comment => {
-                let end = input.iter().position(|byte| *byte == 0).map(|at| at.saturating_add(1));
-                let (text, rest) = input.split_at_checked(end.unwrap_or(input.len())).unwrap_or((input, &[]));
+                let end = input
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .map(|at| at.saturating_add(1));
+                let (text, rest) = input
+                    .split_at_checked(end.unwrap_or(input.len()))
+                    .unwrap_or((input, &[]));
                 self.crc.update(text);
                 if end.is_some() {
                     self.next_part();
@@ -150,7 +173,9 @@ impl Gzip {
             Part::Trailer => {
                 if gather(&mut self.held, &mut input, TRAILER_BYTES) {
                     let crc = u64::from(self.crc.clone().finalize());
-                    if number(&self.held, 0, 4) != crc || number(&self.held, 4, 4) != u64::from(self.size) {
+                    if number(&self.held, 0, 4) != crc
+                        || number(&self.held, 4, 4) != u64::from(self.size)
+                    {
                         return Err(Breach::Malformed);
                     }
                     work.add(MEMBER);
@@ -165,7 +190,9 @@ impl Gzip {
     }
 
     fn extra<'i>(&mut self, mut input: &'i [u8]) -> &'i [u8] {
-        let Part::Extra { left } = self.part else { return input };
+        let Part::Extra { left } = self.part else {
+            return input;
+        };
         let taken = take(&mut input, left);
         self.crc.update(taken);
         let left = left.saturating_sub(count(taken));
@@ -189,7 +216,10 @@ impl Gzip {
             (HAS_COMMENT, Part::Comment),
             (HAS_HEADER_CRC, Part::HeaderCrc),
         ];
-        if let Some((flag, part)) = optional.into_iter().find(|(flag, _)| self.flags & flag != 0) {
+        if let Some((flag, part)) = optional
+            .into_iter()
+            .find(|(flag, _)| self.flags & flag != 0)
+        {
             self.flags &= !flag;
             self.part = part;
         } else {

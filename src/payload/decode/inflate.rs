@@ -155,7 +155,13 @@ impl Inflate {
 
     /// The memory that it holds, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.window.memory().saturating_add(if self.codes.is_some() { size_of::<Codes>() } else { 0 })
+        self.window
+            .memory()
+            .saturating_add(if self.codes.is_some() {
+                size_of::<Codes>()
+            } else {
+                0
+            })
     }
 
     /// The output of the last step.
@@ -168,12 +174,17 @@ impl Inflate {
     ///
     /// # Errors
     /// [`Breach::Malformed`] if this is not a deflate stream.
-    pub(crate) fn step(&mut self, input: &mut &[u8], room: usize, work: &mut Work) -> Result<Step, Breach> {
+    pub(crate) fn step(
+        &mut self,
+        input: &mut &[u8],
+        room: usize,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
         let whole = *input;
         self.window.begin(room);
         let step = self.run(input, work);
-        // A decoder that needs input has used its whole bytes. Otherwise, whole bytes among its bits
-        // may belong to what follows the stream.
+        // A decoder that needs input has used its whole bytes. Otherwise, whole bytes among its
+        // bits may belong to what follows the stream.
         if self.has_ended() || !matches!(step, Ok(Step::NeedsInput)) {
             self.bits.unread(whole, input);
         }
@@ -200,16 +211,22 @@ impl Inflate {
         match self.part {
             Part::Header => self.header(input, work),
             Part::StoredLength => {
-                let Some(number) = self.bits.take(32, input) else { return Ok(Pause::NeedsInput) };
+                let Some(number) = self.bits.take(32, input) else {
+                    return Ok(Pause::NeedsInput);
+                };
                 let (length, check) = (number & 0xffff, number >> 16);
                 if length != !check & 0xffff {
                     return Err(Breach::Malformed);
                 }
-                Ok(Pause::Next(Part::Stored { left: usize::try_from(length).unwrap_or_default() }))
+                Ok(Pause::Next(Part::Stored {
+                    left: usize::try_from(length).unwrap_or_default(),
+                }))
             }
             Part::Stored { left } => Ok(self.stored(left, input)),
             Part::Counts => {
-                let Some(number) = self.bits.take(14, input) else { return Ok(Pause::NeedsInput) };
+                let Some(number) = self.bits.take(14, input) else {
+                    return Ok(Pause::NeedsInput);
+                };
                 work.add(TABLES);
                 self.codes.get_or_insert_default().read_counts(number)?;
                 Ok(Pause::Next(Part::LengthsOfLengths))
@@ -232,8 +249,17 @@ impl Inflate {
                 })
             }
             Part::Symbols { fixed } => {
-                let codes = if fixed { Some(&*FIXED) } else { self.codes.as_deref() };
-                let pause = symbols(&mut self.bits, &mut self.window, codes.ok_or(Breach::Malformed)?, input)?;
+                let codes = if fixed {
+                    Some(&*FIXED)
+                } else {
+                    self.codes.as_deref()
+                };
+                let pause = symbols(
+                    &mut self.bits,
+                    &mut self.window,
+                    codes.ok_or(Breach::Malformed)?,
+                    input,
+                )?;
                 Ok(match pause {
                     Pause::Next(_) => Pause::Next(self.after()),
                     Pause::NeedsInput | Pause::Full => pause,
@@ -254,7 +280,9 @@ impl Inflate {
     }
 
     fn header(&mut self, input: &mut &[u8], work: &mut Work) -> Result<Pause, Breach> {
-        let Some(number) = self.bits.take(3, input) else { return Ok(Pause::NeedsInput) };
+        let Some(number) = self.bits.take(3, input) else {
+            return Ok(Pause::NeedsInput);
+        };
         work.add(BLOCK);
         self.is_last = number & 1 == 1;
         match number >> 1 {
@@ -283,7 +311,11 @@ impl Inflate {
             let copied = self.window.append(input, left);
             if copied == 0 {
                 self.part = Part::Stored { left };
-                return if input.is_empty() { Pause::NeedsInput } else { Pause::Full };
+                return if input.is_empty() {
+                    Pause::NeedsInput
+                } else {
+                    Pause::Full
+                };
             }
             left = left.saturating_sub(copied);
             *input = input.get(copied..).unwrap_or_default();
@@ -293,14 +325,21 @@ impl Inflate {
 }
 
 /// Decodes symbols up to the end of the block.
-fn symbols(bits: &mut Bits, window: &mut Window, codes: &Codes, input: &mut &[u8]) -> Result<Pause, Breach> {
+fn symbols(
+    bits: &mut Bits,
+    window: &mut Window,
+    codes: &Codes,
+    input: &mut &[u8],
+) -> Result<Pause, Breach> {
     loop {
         if !window.has_room() {
             return Ok(Pause::Full);
         }
         bits.fill(input);
         let mut look = *bits;
-        let Some(symbol) = codes.literals.decode(&mut look)? else { return Ok(Pause::NeedsInput) };
+        let Some(symbol) = codes.literals.decode(&mut look)? else {
+            return Ok(Pause::NeedsInput);
+        };
         if let Ok(literal) = u8::try_from(symbol) {
             *bits = look;
             window.push(literal);
@@ -310,14 +349,26 @@ fn symbols(bits: &mut Bits, window: &mut Window, codes: &Codes, input: &mut &[u8
             *bits = look;
             return Ok(Pause::Next(Part::End));
         };
-        let (base, extra) = LENGTHS.get(usize::from(of_length)).ok_or(Breach::Malformed)?;
-        let Some(more) = look.look(*extra) else { return Ok(Pause::NeedsInput) };
+        let (base, extra) = LENGTHS
+            .get(usize::from(of_length))
+            .ok_or(Breach::Malformed)?;
+        let Some(more) = look.look(*extra) else {
+            return Ok(Pause::NeedsInput);
+        };
         let length = base.wrapping_add(more);
-        let Some(of_distance) = codes.distances.decode(&mut look)? else { return Ok(Pause::NeedsInput) };
-        let (base, extra) = DISTANCES.get(usize::from(of_distance)).ok_or(Breach::Malformed)?;
-        let Some(more) = look.look(*extra) else { return Ok(Pause::NeedsInput) };
+        let Some(of_distance) = codes.distances.decode(&mut look)? else {
+            return Ok(Pause::NeedsInput);
+        };
+        let (base, extra) = DISTANCES
+            .get(usize::from(of_distance))
+            .ok_or(Breach::Malformed)?;
+        let Some(more) = look.look(*extra) else {
+            return Ok(Pause::NeedsInput);
+        };
         *bits = look;
-        window.repeat(usize::from(base.wrapping_add(more)), usize::from(length)).ok_or(Breach::Malformed)?;
+        window
+            .repeat(usize::from(base.wrapping_add(more)), usize::from(length))
+            .ok_or(Breach::Malformed)?;
     }
 }
 

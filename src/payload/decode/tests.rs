@@ -1,7 +1,11 @@
 //! Every decoder with the encoders of other libraries: in all kinds of chunks, cut short, and
 //! mutated.
 
-#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "a test counts in plain numbers")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a test counts in plain numbers"
+)]
 
 mod bombs;
 
@@ -24,8 +28,11 @@ bdacca3e3d611a0fcf7c8796b6a7f7af7a0fdd2893cf6cf665f3fab76e559b7ef943e6cb2afbeb05
 42aa81170287dff378097145c03113410e18f083382fd78aae5d71121a0ce70dd18f835241b31015faad861a944e0815f052fd90570";
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder =
-        flate2::GzBuilder::new().filename("a").comment("b").extra(*b"cde").write(Vec::new(), Compression::best());
+    let mut encoder = flate2::GzBuilder::new()
+        .filename("a")
+        .comment("b")
+        .extra(*b"cde")
+        .write(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -55,8 +62,13 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 type Encoder = fn(&[u8]) -> Vec<u8>;
 
 /// The name of each encoding, with an encoder; `deflate` has two.
-const ENCODERS: [(&str, Encoder); 5] =
-    [("gzip", gzip), ("deflate", zlib), ("deflate", raw), ("br", brotli), ("zstd", zstd)];
+const ENCODERS: [(&str, Encoder); 5] = [
+    ("gzip", gzip),
+    ("deflate", zlib),
+    ("deflate", raw),
+    ("br", brotli),
+    ("zstd", zstd),
+];
 
 pub(crate) fn encodings(field: &str) -> Encodings {
     Encodings::parse([field.as_bytes()]).unwrap()
@@ -77,7 +89,11 @@ fn decode<'c>(field: &str, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result
 }
 
 /// Decodes a whole chunk, in as many slices as that needs.
-fn feed<E: From<Breach>>(decoder: &mut DecodedSize, chunk: &[u8], reader: Reader<'_, E>) -> Result<(), E> {
+fn feed<E: From<Breach>>(
+    decoder: &mut DecodedSize,
+    chunk: &[u8],
+    reader: Reader<'_, E>,
+) -> Result<(), E> {
     decoder.offer(chunk);
     while decoder.advance(&mut Slice::new(1000), reader)? == Progress::Pending {}
     Ok(())
@@ -89,11 +105,16 @@ fn whole(field: &str, body: &[u8]) -> Result<Vec<u8>, Breach> {
 
 /// Text that is not random, but also not a run of one byte, and more than one block.
 fn text(length: usize) -> Vec<u8> {
-    (0..length).map(|at| b"etaoin shrdlu\n"[at.wrapping_mul(at / 7 + 11) % 14]).collect()
+    (0..length)
+        .map(|at| b"etaoin shrdlu\n"[at.wrapping_mul(at / 7 + 11) % 14])
+        .collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+        .collect()
 }
 
 #[test]
@@ -101,12 +122,25 @@ fn every_encoding_decodes_what_its_encoder_made() {
     for (field, encode) in ENCODERS {
         for length in [0, 1, 2, 1000, 40_000, 1_000_000] {
             let text = text(length);
-            assert!(whole(field, &encode(&text)).as_ref() == Ok(&text), "{field} {length}");
+            assert!(
+                whole(field, &encode(&text)).as_ref() == Ok(&text),
+                "{field} {length}"
+            );
         }
     }
-    let log: String =
-        (0..40).map(|i| format!("line {} of a log, status={}\n", i * i % 977, [200, 404, 500][i % 3])).collect();
-    assert_eq!(whole("zstd", &unhex(ZSTD_BY_REFERENCE)), Ok(log.into_bytes()));
+    let log: String = (0..40)
+        .map(|i| {
+            format!(
+                "line {} of a log, status={}\n",
+                i * i % 977,
+                [200, 404, 500][i % 3]
+            )
+        })
+        .collect();
+    assert_eq!(
+        whole("zstd", &unhex(ZSTD_BY_REFERENCE)),
+        Ok(log.into_bytes())
+    );
 }
 
 #[test]
@@ -116,9 +150,17 @@ fn chunks_may_end_anywhere() {
         let body = encode(&text);
         for at in 0..=body.len() {
             let (first, second) = body.split_at(at);
-            assert_eq!(decode(field, [first, second]).as_ref(), Ok(&text), "{field} at {at}");
+            assert_eq!(
+                decode(field, [first, second]).as_ref(),
+                Ok(&text),
+                "{field} at {at}"
+            );
         }
-        assert_eq!(decode(field, body.chunks(1)).as_ref(), Ok(&text), "{field} byte by byte");
+        assert_eq!(
+            decode(field, body.chunks(1)).as_ref(),
+            Ok(&text),
+            "{field} byte by byte"
+        );
     }
     let body = unhex(ZSTD_BY_REFERENCE);
     assert_eq!(decode("zstd", body.chunks(1)), whole("zstd", &body));
@@ -129,7 +171,12 @@ fn a_body_that_ends_too_soon_is_malformed() {
     for (field, encode) in ENCODERS {
         let body = encode(&text(300));
         for length in 1..body.len() {
-            assert_eq!(whole(field, &body[..length]), Err(Breach::Malformed), "{field} {length} of {}", body.len());
+            assert_eq!(
+                whole(field, &body[..length]),
+                Err(Breach::Malformed),
+                "{field} {length} of {}",
+                body.len()
+            );
         }
     }
 }
@@ -151,7 +198,11 @@ fn encodings_are_decoded_from_the_last_to_the_first() {
     let four = zstd(&raw(&brotli(&gzip(&text))));
     assert!(decode("gzip, br, deflate, zstd", four.chunks(7)).as_ref() == Ok(&text));
     let cut = gzip(&raw(&text)[..100]);
-    assert_eq!(whole("deflate, gzip", &cut), Err(Breach::Malformed), "a truncated inner stream");
+    assert_eq!(
+        whole("deflate, gzip", &cut),
+        Err(Breach::Malformed),
+        "a truncated inner stream"
+    );
 }
 
 #[test]
@@ -161,18 +212,62 @@ fn gzip_members_and_zstd_frames_are_concatenated_and_nothing_else_may_follow() {
     let skippable = b"\x53\x2a\x4d\x18\x03\0\0\0abc";
     let empty = b"\x50\x2a\x4d\x18\0\0\0\0";
     for (field, body, expected) in [
-        ("gzip", [gzip(&one), gzip(b""), gzip(&two)].concat(), Ok(&both)),
-        ("zstd", [skippable, &zstd(&one)[..], empty, &zstd(&two), skippable].concat(), Ok(&both)),
-        ("gzip", [gzip(&one), vec![0; 20]].concat(), Err(Breach::Malformed)),
-        ("gzip", [gzip(&one), vec![0x1f]].concat(), Err(Breach::Malformed)),
-        ("zstd", [&zstd(&one)[..], b"abcd"].concat(), Err(Breach::Malformed)),
-        ("zstd", [&zstd(&one)[..], &empty[..7]].concat(), Err(Breach::Malformed)),
-        ("deflate", [zlib(&one), vec![0]].concat(), Err(Breach::Malformed)),
-        ("deflate", [raw(&one), vec![0]].concat(), Err(Breach::Malformed)),
-        ("br", [brotli(&one), vec![0]].concat(), Err(Breach::Malformed)),
+        (
+            "gzip",
+            [gzip(&one), gzip(b""), gzip(&two)].concat(),
+            Ok(&both),
+        ),
+        (
+            "zstd",
+            [skippable, &zstd(&one)[..], empty, &zstd(&two), skippable].concat(),
+            Ok(&both),
+        ),
+        (
+            "gzip",
+            [gzip(&one), vec![0; 20]].concat(),
+            Err(Breach::Malformed),
+        ),
+        (
+            "gzip",
+            [gzip(&one), vec![0x1f]].concat(),
+            Err(Breach::Malformed),
+        ),
+        (
+            "zstd",
+            [&zstd(&one)[..], b"abcd"].concat(),
+            Err(Breach::Malformed),
+        ),
+        (
+            "zstd",
+            [&zstd(&one)[..], &empty[..7]].concat(),
+            Err(Breach::Malformed),
+        ),
+        (
+            "deflate",
+            [zlib(&one), vec![0]].concat(),
+            Err(Breach::Malformed),
+        ),
+        (
+            "deflate",
+            [raw(&one), vec![0]].concat(),
+            Err(Breach::Malformed),
+        ),
+        (
+            "br",
+            [brotli(&one), vec![0]].concat(),
+            Err(Breach::Malformed),
+        ),
     ] {
-        assert_eq!(whole(field, &body).as_ref(), expected.as_ref().copied(), "{field}");
-        assert_eq!(decode(field, body.chunks(1)).as_ref(), expected.as_ref().copied(), "{field}, byte by byte");
+        assert_eq!(
+            whole(field, &body).as_ref(),
+            expected.as_ref().copied(),
+            "{field}"
+        );
+        assert_eq!(
+            decode(field, body.chunks(1)).as_ref(),
+            expected.as_ref().copied(),
+            "{field}, byte by byte"
+        );
     }
 }
 
@@ -196,35 +291,79 @@ fn checksums_and_sizes_must_be_right() {
     let crc = crc32fast::hash(&header) as u16;
     header.extend(crc.to_le_bytes());
     let rest = gzip_rest(&text);
-    assert_eq!(whole("gzip", &[header.clone(), rest.clone()].concat()).as_ref(), Ok(&text), "a header's checksum");
-    assert_eq!(whole("gzip", &[flipped(header, 1), rest.clone()].concat()), Err(Breach::Malformed));
+    assert_eq!(
+        whole("gzip", &[header.clone(), rest.clone()].concat()).as_ref(),
+        Ok(&text),
+        "a header's checksum"
+    );
+    assert_eq!(
+        whole("gzip", &[flipped(header, 1), rest.clone()].concat()),
+        Err(Breach::Malformed)
+    );
     let reserved = b"\x1f\x8b\x08\x20\0\0\0\0\0\xff";
-    assert_eq!(whole("gzip", &[&reserved[..], &rest].concat()), Err(Breach::Malformed), "a reserved flag");
+    assert_eq!(
+        whole("gzip", &[&reserved[..], &rest].concat()),
+        Err(Breach::Malformed),
+        "a reserved flag"
+    );
     let sized = |size: u8| [b"\x28\xb5\x2f\xfd\x20".as_slice(), &[size], b"\x11\0\0ab"].concat();
     assert_eq!(whole("zstd", &sized(2)), Ok(b"ab".to_vec()));
-    assert_eq!(whole("zstd", &sized(3)), Err(Breach::Malformed), "a frame shorter than it says");
+    assert_eq!(
+        whole("zstd", &sized(3)),
+        Err(Breach::Malformed),
+        "a frame shorter than it says"
+    );
 }
 
 /// The data and the trailer of a gzip member.
 fn gzip_rest(bytes: &[u8]) -> Vec<u8> {
-    [raw(bytes), crc32fast::hash(bytes).to_le_bytes().to_vec(), (bytes.len() as u32).to_le_bytes().to_vec()].concat()
+    [
+        raw(bytes),
+        crc32fast::hash(bytes).to_le_bytes().to_vec(),
+        (bytes.len() as u32).to_le_bytes().to_vec(),
+    ]
+    .concat()
 }
 
 #[test]
 fn zstd_frames_with_too_large_a_window_or_a_dictionary_are_unsupported() {
     // The exponent is in the upper five bits, in addition to 2^10.
-    for (descriptor, expected) in [(13 << 3, Ok(b"ab".to_vec())), (13 << 3 | 1, Err(Breach::Unsupported))] {
-        let frame = [b"\x28\xb5\x2f\xfd\0".as_slice(), &[descriptor], b"\x11\0\0ab"].concat();
+    for (descriptor, expected) in [
+        (13 << 3, Ok(b"ab".to_vec())),
+        (13 << 3 | 1, Err(Breach::Unsupported)),
+    ] {
+        let frame = [
+            b"\x28\xb5\x2f\xfd\0".as_slice(),
+            &[descriptor],
+            b"\x11\0\0ab",
+        ]
+        .concat();
         assert_eq!(whole("zstd", &frame), expected, "{descriptor:x}");
     }
-    assert_eq!(whole("zstd", b"\x28\xb5\x2f\xfd\x21\x07\x02\x11\0\0ab"), Err(Breach::Unsupported), "a dictionary");
-    assert_eq!(whole("zstd", b"\x28\xb5\x2f\xfd\x28\x02\x11\0\0ab"), Err(Breach::Malformed), "a reserved bit");
-    assert_eq!(whole("zstd", b"\x28\xb5\x2f\xfd\x20\x02\x17\0\0ab"), Err(Breach::Malformed), "a reserved block");
+    assert_eq!(
+        whole("zstd", b"\x28\xb5\x2f\xfd\x21\x07\x02\x11\0\0ab"),
+        Err(Breach::Unsupported),
+        "a dictionary"
+    );
+    assert_eq!(
+        whole("zstd", b"\x28\xb5\x2f\xfd\x28\x02\x11\0\0ab"),
+        Err(Breach::Malformed),
+        "a reserved bit"
+    );
+    assert_eq!(
+        whole("zstd", b"\x28\xb5\x2f\xfd\x20\x02\x17\0\0ab"),
+        Err(Breach::Malformed),
+        "a reserved block"
+    );
 }
 
 #[test]
 fn brotli_with_a_large_window_is_malformed() {
-    let parameters = ::brotli::enc::BrotliEncoderParams { lgwin: 25, large_window: true, ..Default::default() };
+    let parameters = ::brotli::enc::BrotliEncoderParams {
+        lgwin: 25,
+        large_window: true,
+        ..Default::default()
+    };
     let mut body = Vec::new();
     ::brotli::BrotliCompress(&mut &text(300)[..], &mut body, &parameters).unwrap();
     assert_eq!(whole("br", &body), Err(Breach::Malformed));
@@ -249,8 +388,16 @@ fn a_sink_stops_the_body_with_an_error_of_its_own() {
             calls += 1;
             Err(SinkError::Stop)
         };
-        assert_eq!(feed(&mut decoder, &encode(&text(1_000_000)), &mut stop), Err(SinkError::Stop), "{field}");
-        assert_eq!(feed(&mut decoder, b"more", &mut stop), Err(SinkError::Breach(Breach::Malformed)), "{field}");
+        assert_eq!(
+            feed(&mut decoder, &encode(&text(1_000_000)), &mut stop),
+            Err(SinkError::Stop),
+            "{field}"
+        );
+        assert_eq!(
+            feed(&mut decoder, b"more", &mut stop),
+            Err(SinkError::Breach(Breach::Malformed)),
+            "{field}"
+        );
         assert_eq!(calls, 1, "{field}");
         assert!(decoder.finish().is_err(), "{field}");
     }
@@ -258,7 +405,10 @@ fn a_sink_stops_the_body_with_an_error_of_its_own() {
 
 #[test]
 fn breaches_have_names_of_their_own() {
-    assert_eq!(Breach::ALL.map(Breach::name), ["malformed", "over", "unsupported"]);
+    assert_eq!(
+        Breach::ALL.map(Breach::name),
+        ["malformed", "over", "unsupported"]
+    );
 }
 
 #[test]

@@ -63,7 +63,12 @@ enum Part {
 }
 
 impl Zstd {
-    pub(super) fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>, work: &mut Work) -> Result<Step, Breach> {
+    pub(super) fn step(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        work: &mut Work,
+    ) -> Result<Step, Breach> {
         loop {
             if !self.drain(out, work)? || work.is_due() {
                 return Ok(Step::Continue);
@@ -88,7 +93,9 @@ impl Zstd {
                 }
                 Part::Block => {
                     let has_checksum = self.has_checksum;
-                    if gather_record(&mut self.held, input, |held| block_bytes(held, has_checksum))? {
+                    if gather_record(&mut self.held, input, |held| {
+                        block_bytes(held, has_checksum)
+                    })? {
                         // Checks whether the body may cost this much, before the work is done.
                         work.add(cost::of_block(&self.held));
                         if self.bytes == 0 {
@@ -106,7 +113,10 @@ impl Zstd {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let of_frames = self.frames.as_ref().map_or(0, |_| cost::memory(self.kept_max));
+        let of_frames = self
+            .frames
+            .as_ref()
+            .map_or(0, |_| cost::memory(self.kept_max));
         self.held.capacity().saturating_add(of_frames)
     }
 
@@ -115,7 +125,11 @@ impl Zstd {
     }
 
     fn skip(&mut self, left: u64) {
-        self.part = if left > 0 { Part::Skipped { left } } else { Part::Header };
+        self.part = if left > 0 {
+            Part::Skipped { left }
+        } else {
+            Part::Header
+        };
     }
 
     /// Begins the frame whose header is complete.
@@ -138,11 +152,15 @@ impl Zstd {
             self.frames = Some(frames);
             self.kept_max = 0;
         } else {
-            self.kept_max = self.kept_max.max(usize::try_from(window).unwrap_or(usize::MAX));
+            self.kept_max = self
+                .kept_max
+                .max(usize::try_from(window).unwrap_or(usize::MAX));
         }
         self.window = usize::try_from(window).unwrap_or(usize::MAX);
         let frames = self.frames.as_mut().ok_or(Breach::Malformed)?;
-        frames.reset(held.as_slice()).map_err(|error| breach(&error))?;
+        frames
+            .reset(held.as_slice())
+            .map_err(|error| breach(&error))?;
         self.declared = (descriptor.size_bytes > 0).then(|| frames.content_size());
         self.has_checksum = descriptor.checksum;
         self.bytes = 0;
@@ -167,7 +185,9 @@ impl Zstd {
 
     /// Moves bytes out of the library's window; returns whether it has moved all of them.
     fn drain(&mut self, out: &mut Vec<u8>, work: &mut Work) -> Result<bool, Breach> {
-        let Some(frames) = &mut self.frames else { return Ok(true) };
+        let Some(frames) = &mut self.frames else {
+            return Ok(true);
+        };
         let there = frames.can_collect();
         if there > 0 {
             self.kept_max = self.kept_max.max(there.saturating_add(self.window));
@@ -225,16 +245,30 @@ impl Descriptor {
             short => usize::from(short == 1),
         };
         let window_bytes = usize::from(!single_segment);
-        let rest_bytes = window_bytes.saturating_add(dictionary_bytes).saturating_add(size_bytes);
-        Self { checksum: byte & 0b100 != 0, reserved: byte & 0b1000 != 0, rest_bytes, size_bytes, window_bytes }
+        let rest_bytes = window_bytes
+            .saturating_add(dictionary_bytes)
+            .saturating_add(size_bytes);
+        Self {
+            checksum: byte & 0b100 != 0,
+            reserved: byte & 0b1000 != 0,
+            rest_bytes,
+            size_bytes,
+            window_bytes,
+        }
     }
 
     /// The window of a frame with this header (§3.1.1.1.2).
     fn window(&self, header: &[u8]) -> u64 {
         if self.window_bytes == 0 {
-            let at = 5_usize.saturating_add(self.rest_bytes).saturating_sub(self.size_bytes);
+            let at = 5_usize
+                .saturating_add(self.rest_bytes)
+                .saturating_sub(self.size_bytes);
             let size = number(header, at, self.size_bytes);
-            return if self.size_bytes == 2 { size.saturating_add(256) } else { size };
+            return if self.size_bytes == 2 {
+                size.saturating_add(256)
+            } else {
+                size
+            };
         }
         let byte = number(header, 5, 1);
         let base = 1_u64 << (10_u64.saturating_add(byte >> 3));
@@ -264,9 +298,16 @@ fn block_bytes(held: &[u8], has_checksum: bool) -> Result<usize, Breach> {
     if size > BLOCK_MAX || ![RAW, RUN, COMPRESSED].contains(&kind) {
         return Err(Breach::Malformed);
     }
-    let content = usize::try_from(if kind == RUN { 1 } else { size }).map_err(|_| Breach::Malformed)?;
-    let checksum = if is_last(held) && has_checksum { CHECKSUM_BYTES } else { 0 };
-    Ok(BLOCK_HEADER_BYTES.saturating_add(content).saturating_add(checksum))
+    let content =
+        usize::try_from(if kind == RUN { 1 } else { size }).map_err(|_| Breach::Malformed)?;
+    let checksum = if is_last(held) && has_checksum {
+        CHECKSUM_BYTES
+    } else {
+        0
+    };
+    Ok(BLOCK_HEADER_BYTES
+        .saturating_add(content)
+        .saturating_add(checksum))
 }
 
 fn is_last(block: &[u8]) -> bool {
@@ -274,7 +315,10 @@ fn is_last(block: &[u8]) -> bool {
 }
 
 fn breach(error: &FrameDecoderError) -> Breach {
-    if matches!(error, FrameDecoderError::WindowSizeTooBig { .. } | FrameDecoderError::DictNotProvided { .. }) {
+    if matches!(
+        error,
+        FrameDecoderError::WindowSizeTooBig { .. } | FrameDecoderError::DictNotProvided { .. }
+    ) {
         Breach::Unsupported
     } else {
         Breach::Malformed

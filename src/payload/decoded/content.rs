@@ -31,7 +31,12 @@ impl Content {
             Files::Unpack => Format::Open(Vec::new()),
             Files::Leave => Format::Plain,
         };
-        Self { format, limit, seed, inflated: 0 }
+        Self {
+            format,
+            limit,
+            seed,
+            inflated: 0,
+        }
     }
 
     /// Takes as much of `input` as it can.
@@ -41,7 +46,9 @@ impl Content {
             let format = match (is_zip(first), is_gzip(first)) {
                 (FormatMatch::Yes, _) => Format::Zip(Box::new(Zip::new(self.limit, self.seed))),
                 (_, FormatMatch::Yes) => Format::Gzip(Box::default()),
-                (FormatMatch::Incomplete, _) | (_, FormatMatch::Incomplete) if !whole => return Ok(Step::NeedsInput),
+                (FormatMatch::Incomplete, _) | (_, FormatMatch::Incomplete) if !whole => {
+                    return Ok(Step::NeedsInput);
+                }
                 _ => Format::Plain,
             };
             let first = std::mem::take(first);

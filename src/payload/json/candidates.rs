@@ -25,7 +25,9 @@ impl Candidates {
     /// Compares the next `piece`; `text` returns the candidates by their numbers.
     pub(super) fn push<'t>(&mut self, piece: &[u8], text: impl Fn(usize) -> Option<&'t [u8]>) {
         self.alive = self.kept(|number| {
-            text(number).and_then(|text| text.get(self.at..)).is_some_and(|rest| rest.starts_with(piece))
+            text(number)
+                .and_then(|text| text.get(self.at..))
+                .is_some_and(|rest| rest.starts_with(piece))
         });
         self.at = self.at.saturating_add(piece.len());
     }
@@ -39,7 +41,9 @@ impl Candidates {
     #[inline]
     pub(super) fn whole<'t>(self, whole: &[u8], text: impl Fn(usize) -> Option<&'t [u8]>) -> u16 {
         // The first bytes rule out most candidates without a call to compare them.
-        self.kept(|number| text(number).is_some_and(|text| text.first() == whole.first() && text == whole))
+        self.kept(|number| {
+            text(number).is_some_and(|text| text.first() == whole.first() && text == whole)
+        })
     }
 
     #[inline]

@@ -42,7 +42,12 @@ impl Cursors {
         let value = rules.value.as_ref().map(|rule| &rule.at);
         let below = rules.objects.as_ref().map(|rule| &rule.below);
         let paths = [value, below, rules.items.as_ref()];
-        let cursors = paths.map(|path| path.map(|path| Cursor { path: path.clone(), steps: 0 }));
+        let cursors = paths.map(|path| {
+            path.map(|path| Cursor {
+                path: path.clone(),
+                steps: 0,
+            })
+        });
         let mut cursors = Self { cursors, reach: 0 };
         cursors.update_reach();
         cursors
@@ -62,12 +67,20 @@ impl Cursors {
     /// The name of the next step from the object at `depth`, by the number of a role, if there is
     /// one.
     pub(super) fn name(&self, number: usize, depth: usize) -> Option<&[u8]> {
-        self.cursors.get(number)?.as_ref()?.step_from(depth).map(|step| &*step.name)
+        self.cursors
+            .get(number)?
+            .as_ref()?
+            .step_from(depth)
+            .map(|step| &*step.name)
     }
 
     /// The roles, one bit each, whose path continues from the object at `depth`.
     pub(super) fn continuing(&self, depth: usize) -> u16 {
-        let steps = self.cursors.iter().rev().map(|cursor| cursor.as_ref()?.step_from(depth));
+        let steps = self
+            .cursors
+            .iter()
+            .rev()
+            .map(|cursor| cursor.as_ref()?.step_from(depth));
         steps.fold(0, |roles, step| roles << 1 | u16::from(step.is_some()))
     }
 
@@ -86,7 +99,10 @@ impl Cursors {
     /// Follows the paths that lead to the item at `index` of the array at `depth`.
     pub(super) fn enter_item(&mut self, index: u64, depth: usize) {
         for cursor in self.cursors.iter_mut().flatten() {
-            if cursor.step_from(depth).is_some_and(|step| step.index == Some(index)) {
+            if cursor
+                .step_from(depth)
+                .is_some_and(|step| step.index == Some(index))
+            {
                 cursor.steps = depth;
                 // No other value is deeper.
                 self.reach = depth.saturating_add(1);
@@ -103,14 +119,23 @@ impl Cursors {
     }
 
     fn update_reach(&mut self) {
-        self.reach =
-            self.cursors.iter().flatten().map(|cursor| cursor.steps.saturating_add(1)).max().unwrap_or_default();
+        self.reach = self
+            .cursors
+            .iter()
+            .flatten()
+            .map(|cursor| cursor.steps.saturating_add(1))
+            .max()
+            .unwrap_or_default();
     }
 }
 
 impl Cursor {
     /// The next step from the open array or object at `depth`, if that is on the path.
     fn step_from(&self, depth: usize) -> Option<&Step> {
-        if self.steps.saturating_add(1) == depth { self.path.step(self.steps) } else { None }
+        if self.steps.saturating_add(1) == depth {
+            self.path.step(self.steps)
+        } else {
+            None
+        }
     }
 }

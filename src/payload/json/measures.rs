@@ -89,7 +89,10 @@ impl Measures {
             DuplicateNames::Allow => None,
             DuplicateNames::Refuse => Some(Names::new(seed)),
         };
-        let conditions = rules.objects.as_ref().map_or(0, |rule| rule.conditions.len());
+        let conditions = rules
+            .objects
+            .as_ref()
+            .map_or(0, |rule| rule.conditions.len());
         Self {
             cursors,
             top: Frame::new(Kind::Body),
@@ -126,13 +129,20 @@ impl Measures {
         let open = frames.filter(|(depth, frame)| {
             frame.kind == Kind::Array && self.cursors.is_at(Role::Items, depth.saturating_sub(1))
         });
-        let open = open.map(|(_, frame)| frame.entries).reduce(u64::saturating_add);
-        open.map(|open| open.saturating_add(self.items.unwrap_or_default())).or(self.items)
+        let open = open
+            .map(|(_, frame)| frame.entries)
+            .reduce(u64::saturating_add);
+        open.map(|open| open.saturating_add(self.items.unwrap_or_default()))
+            .or(self.items)
     }
 
     /// The breach of the measured value if it has too many bytes before `end`.
     pub(super) fn overlong(&self, end: u64) -> Option<Stop> {
-        let rule = self.rules.value.as_ref().filter(|_| end > self.value_end_max)?;
+        let rule = self
+            .rules
+            .value
+            .as_ref()
+            .filter(|_| end > self.value_end_max)?;
         Some(Breach::ValueBytes { limit: rule.bytes }.at(self.value_end_max))
     }
 
@@ -141,7 +151,10 @@ impl Measures {
     pub(super) fn begin_value(&mut self, at: u64) -> Result<(), Stop> {
         if self.top.kind == Kind::Array {
             if self.top.entries >= self.items_max {
-                return Err(Breach::ArrayItems { limit: self.items_max }.at(at));
+                return Err(Breach::ArrayItems {
+                    limit: self.items_max,
+                }
+                .at(at));
             }
             if self.cursors.reaches(self.depth()) {
                 self.cursors.enter_item(self.top.entries, self.depth());
@@ -170,7 +183,11 @@ impl Measures {
     /// A value has ended; its last byte is before `end`.
     #[inline(always)]
     pub(super) fn end_value(&mut self, end: u64) -> Result<(), Stop> {
-        if self.cursors.reaches(self.depth().saturating_add(1)) { self.end_at_path(end) } else { Ok(()) }
+        if self.cursors.reaches(self.depth().saturating_add(1)) {
+            self.end_at_path(end)
+        } else {
+            Ok(())
+        }
     }
 
     /// A value has ended at which a path may end.
@@ -200,7 +217,11 @@ impl Measures {
         self.top = Frame::new(kind);
         self.named = 0;
         // Without conditions, the brace alone is enough to match.
-        if kind == Kind::Object && self.counts() { self.match_top(at) } else { Ok(()) }
+        if kind == Kind::Object && self.counts() {
+            self.match_top(at)
+        } else {
+            Ok(())
+        }
     }
 
     /// The bracket before `end` closes the innermost array or object.
@@ -212,7 +233,11 @@ impl Measures {
             && self.cursors.reaches(depth)
             && self.cursors.is_at(Role::Items, depth.saturating_sub(1))
         {
-            self.items = Some(self.items.unwrap_or_default().saturating_add(closed.entries));
+            self.items = Some(
+                self.items
+                    .unwrap_or_default()
+                    .saturating_add(closed.entries),
+            );
         }
         if let Some(names) = &mut self.names
             && closed.kind == Kind::Object
@@ -224,7 +249,10 @@ impl Measures {
         }
         // The items of an array around an object have no name.
         self.named = 0;
-        self.top.deepest = self.top.deepest.max(closed.deepest.saturating_add(u16::from(closed.is_match)));
+        self.top.deepest = self
+            .top
+            .deepest
+            .max(closed.deepest.saturating_add(u16::from(closed.is_match)));
         self.matches.open = self.matches.open.saturating_sub(u16::from(closed.is_match));
         self.end_value(end)
     }
@@ -235,7 +263,9 @@ impl Measures {
     /// open. In every chain of nested matching objects, one is the last to become known. Only then
     /// is the whole chain visible; before, it looks like a shorter one.
     fn match_top(&mut self, at: u64) -> Result<(), Stop> {
-        let Some(rule) = self.rules.objects.as_ref().filter(|_| !self.top.is_match) else { return Ok(()) };
+        let Some(rule) = self.rules.objects.as_ref().filter(|_| !self.top.is_match) else {
+            return Ok(());
+        };
         if self.top.met != self.conditions {
             return Ok(());
         }
@@ -265,7 +295,13 @@ impl Measures {
 
 impl Frame {
     const fn new(kind: Kind) -> Self {
-        Self { entries: 0, deepest: 0, met: 0, kind, is_match: false }
+        Self {
+            entries: 0,
+            deepest: 0,
+            met: 0,
+            kind,
+            is_match: false,
+        }
     }
 }
 

@@ -61,7 +61,13 @@ impl Meter {
     /// Prepares to read a body. `seed` is a secret of the proxy: it keys the hashes of names.
     #[must_use]
     pub fn new(rules: Arc<JsonRules>, seed: u64) -> Self {
-        Self { next: Next::Value, token: Token::Whole, measures: Measures::new(rules, seed), bytes: 0, breach: None }
+        Self {
+            next: Next::Value,
+            token: Token::Whole,
+            measures: Measures::new(rules, seed),
+            bytes: 0,
+            breach: None,
+        }
     }
 
     /// Reads the next bytes of the body.
@@ -102,7 +108,9 @@ impl Meter {
             Token::Text(..) | Token::Literal(_) => false,
         };
         if whole && self.next == Next::After && self.measures.kind() == Kind::Body {
-            Ok(Measurements { items: self.measures.items() })
+            Ok(Measurements {
+                items: self.measures.items(),
+            })
         } else {
             self.refuse(Breach::Truncated)
         }
@@ -169,7 +177,10 @@ impl Meter {
                 }
                 (Next::Value | Next::FirstItem, b't' | b'f' | b'n') => {
                     self.measures.begin_value(at)?;
-                    (Next::After, self.literal(literal_tail(*byte), rest, offsets)?)
+                    (
+                        Next::After,
+                        self.literal(literal_tail(*byte), rest, offsets)?,
+                    )
                 }
                 (Next::Value | Next::FirstItem, _) => {
                     let number = Number::begin(*byte).ok_or(Stop::malformed(at))?;
@@ -203,11 +214,17 @@ impl Meter {
     /// Reads a string that has begun. Most strings end in their chunk and have no escapes; they
     /// take the fast path.
     #[inline(always)]
-    fn begin_text<'c>(&mut self, what: Use, bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+    fn begin_text<'c>(
+        &mut self,
+        what: Use,
+        bytes: &'c [u8],
+        offsets: Offsets,
+    ) -> Result<&'c [u8], Stop> {
         let plain = scan::plain(bytes);
         match plain.rest {
             [b'"', rest @ ..] if plain.ascii => {
-                self.measures.whole_text(what, plain.run, offsets.of(rest))?;
+                self.measures
+                    .whole_text(what, plain.run, offsets.of(rest))?;
                 Ok(rest)
             }
             _ => self.text(what, Text::Plain, bytes, offsets),
@@ -215,9 +232,17 @@ impl Meter {
     }
 
     #[inline(never)]
-    fn text<'c>(&mut self, what: Use, text: Text, bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+    fn text<'c>(
+        &mut self,
+        what: Use,
+        text: Text,
+        bytes: &'c [u8],
+        offsets: Offsets,
+    ) -> Result<&'c [u8], Stop> {
         let measures = &mut self.measures;
-        match text.read(bytes, offsets, |piece, last| measures.push_text(what, piece, last))? {
+        match text.read(bytes, offsets, |piece, last| {
+            measures.push_text(what, piece, last)
+        })? {
             Read::Open(text) => {
                 self.token = Token::Text(what, text);
                 Ok(&[])
@@ -231,7 +256,12 @@ impl Meter {
     }
 
     #[inline]
-    fn number<'c>(&mut self, number: Number, bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+    fn number<'c>(
+        &mut self,
+        number: Number,
+        bytes: &'c [u8],
+        offsets: Offsets,
+    ) -> Result<&'c [u8], Stop> {
         let (number, rest) = number.read(bytes);
         if rest.is_empty() {
             self.token = Token::Number(number);
@@ -245,7 +275,12 @@ impl Meter {
         Ok(rest)
     }
 
-    fn literal<'c>(&mut self, word: &'static [u8], bytes: &'c [u8], offsets: Offsets) -> Result<&'c [u8], Stop> {
+    fn literal<'c>(
+        &mut self,
+        word: &'static [u8],
+        bytes: &'c [u8],
+        offsets: Offsets,
+    ) -> Result<&'c [u8], Stop> {
         let (mut word, mut bytes) = (word, bytes);
         while let ([letter, letters @ ..], [byte, rest @ ..]) = (word, bytes) {
             if letter != byte {

@@ -26,7 +26,12 @@ impl Names {
     /// Begins without an open object.
     pub(super) fn new(seed: u64) -> Self {
         let key = SipHasher13::new_with_keys(seed, 0);
-        Self { key, hasher: key, seen: HashSet::default(), open: Vec::new() }
+        Self {
+            key,
+            hasher: key,
+            seen: HashSet::default(),
+            open: Vec::new(),
+        }
     }
 
     /// Begins the name of a member of the object at `depth`, the only open object at that depth.
@@ -75,7 +80,9 @@ impl Hasher for IdentityHasher {
 
     fn write(&mut self, bytes: &[u8]) {
         // Only `u64` is looked up; another key would still be found, but slowly.
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 }
 
@@ -83,6 +90,9 @@ impl Names {
     /// The bytes kept. Per entry, the set has one byte more, and eight entries for seven names.
     pub(super) fn memory(&self) -> usize {
         let cursors = self.seen.capacity().saturating_mul(8) / 7;
-        self.open.capacity().saturating_mul(8).saturating_add(cursors.saturating_mul(9))
+        self.open
+            .capacity()
+            .saturating_mul(8)
+            .saturating_add(cursors.saturating_mul(9))
     }
 }

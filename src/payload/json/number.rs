@@ -49,8 +49,12 @@ impl Number {
                     bytes = rest;
                 }
             }
-            let [byte, rest @ ..] = bytes else { return (self, bytes) };
-            let Some(next) = self.next(*byte) else { return (self, bytes) };
+            let [byte, rest @ ..] = bytes else {
+                return (self, bytes);
+            };
+            let Some(next) = self.next(*byte) else {
+                return (self, bytes);
+            };
             (self, bytes) = (next, rest);
         }
     }

@@ -37,7 +37,9 @@ impl fmt::Display for JsonPath {
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSlash => f.write_str("it begins with / (/data/attributes), or is empty for the whole document"),
+            Self::NoSlash => f.write_str(
+                "it begins with / (/data/attributes), or is empty for the whole document",
+            ),
             Self::BadEscape => f.write_str("~ is written ~0, and / within a name ~1"),
             Self::TooManySteps => write!(f, "at most {PATH_STEPS_MAX} steps"),
             Self::TooLong => write!(f, "at most {PATH_BYTES_MAX} bytes"),
@@ -69,19 +71,28 @@ impl JsonPath {
             return Err(PathError::TooLong);
         }
         if text.is_empty() {
-            return Ok(Self { steps: Arc::default() });
+            return Ok(Self {
+                steps: Arc::default(),
+            });
         }
         let tokens = text.strip_prefix('/').ok_or(PathError::NoSlash)?;
         if tokens.split('/').count() > PATH_STEPS_MAX {
             return Err(PathError::TooManySteps);
         }
-        Ok(Self { steps: tokens.split('/').map(Step::parse).collect::<Result<_, _>>()? })
+        Ok(Self {
+            steps: tokens
+                .split('/')
+                .map(Step::parse)
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// The whole body.
     #[must_use]
     pub fn root() -> Self {
-        Self { steps: Arc::default() }
+        Self {
+            steps: Arc::default(),
+        }
     }
 
     /// The number of steps below the root.
@@ -123,7 +134,10 @@ impl Step {
         // RFC 6901 §4: "%x30 / ( %x31-39 *(%x30-39) )", so no sign and no leading zero.
         let canonical = name == "0" || !name.starts_with(['0', '+']);
         let index = if canonical { name.parse().ok() } else { None };
-        Ok(Self { name: name.into_bytes().into(), index })
+        Ok(Self {
+            name: name.into_bytes().into(),
+            index,
+        })
     }
 }
 
@@ -186,9 +200,18 @@ mod tests {
             ("/a~/b", Some(PathError::BadEscape)),
             ("/~0~", Some(PathError::BadEscape)),
             (slashes(PATH_STEPS_MAX).as_str(), None),
-            (slashes(PATH_STEPS_MAX + 1).as_str(), Some(PathError::TooManySteps)),
-            (format!("/{}", "a".repeat(PATH_BYTES_MAX - 1)).as_str(), None),
-            (format!("/{}", "a".repeat(PATH_BYTES_MAX)).as_str(), Some(PathError::TooLong)),
+            (
+                slashes(PATH_STEPS_MAX + 1).as_str(),
+                Some(PathError::TooManySteps),
+            ),
+            (
+                format!("/{}", "a".repeat(PATH_BYTES_MAX - 1)).as_str(),
+                None,
+            ),
+            (
+                format!("/{}", "a".repeat(PATH_BYTES_MAX)).as_str(),
+                Some(PathError::TooLong),
+            ),
         ] {
             assert_eq!(JsonPath::parse(text).err(), error, "{text}");
         }

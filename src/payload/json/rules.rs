@@ -90,7 +90,11 @@ impl JsonRules {
     /// Rules that count the items of one array, and bound only what a meter can keep.
     #[must_use]
     pub fn only_items(at: JsonPath) -> Self {
-        Self { depth: DEPTH_MAX, items: Some(at), ..Self::default() }
+        Self {
+            depth: DEPTH_MAX,
+            items: Some(at),
+            ..Self::default()
+        }
     }
 }
 
@@ -119,7 +123,10 @@ impl Condition {
 
 impl From<(&str, &str)> for Condition {
     fn from((name, text): (&str, &str)) -> Self {
-        Self { name: name.as_bytes().into(), text: text.as_bytes().into() }
+        Self {
+            name: name.as_bytes().into(),
+            text: text.as_bytes().into(),
+        }
     }
 }
 

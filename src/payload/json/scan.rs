@@ -30,16 +30,25 @@ pub(super) fn plain(bytes: &[u8]) -> Plain<'_> {
         if hits != 0 {
             // The high bits of the bytes before the hit.
             seen |= word & !hits & hits.wrapping_sub(1);
-            let length = index.wrapping_mul(8).wrapping_add((hits.trailing_zeros() >> 3) as usize);
+            let length = index
+                .wrapping_mul(8)
+                .wrapping_add((hits.trailing_zeros() >> 3) as usize);
             return split(bytes, length, seen);
         }
         seen |= word;
     }
-    let in_tail = tail.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).unwrap_or(tail.len());
+    let in_tail = tail
+        .iter()
+        .position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'))
+        .unwrap_or(tail.len());
     for byte in tail.iter().take(in_tail) {
         seen |= u64::from(*byte);
     }
-    split(bytes, words.as_flattened().len().wrapping_add(in_tail), seen)
+    split(
+        bytes,
+        words.as_flattened().len().wrapping_add(in_tail),
+        seen,
+    )
 }
 
 /// What follows the leading white space of `bytes`.
@@ -47,7 +56,9 @@ pub(super) fn plain(bytes: &[u8]) -> Plain<'_> {
 pub(super) fn blank(bytes: &[u8]) -> &[u8] {
     match bytes {
         [first, ..] if *first > b' ' => bytes,
-        [b' ' | b'\n' | b'\r' | b'\t', second, ..] if *second > b' ' => bytes.get(1..).unwrap_or_default(),
+        [b' ' | b'\n' | b'\r' | b'\t', second, ..] if *second > b' ' => {
+            bytes.get(1..).unwrap_or_default()
+        }
         _ => long_blank(bytes),
     }
 }
@@ -76,7 +87,11 @@ const fn special(word: u64) -> u64 {
 
 fn split(bytes: &[u8], length: usize, seen: u64) -> Plain<'_> {
     let (run, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
-    Plain { run, rest, ascii: seen & HIGHS == 0 }
+    Plain {
+        run,
+        rest,
+        ascii: seen & HIGHS == 0,
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +103,11 @@ mod tests {
     fn slow_plain(bytes: &[u8]) -> Plain<'_> {
         let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
         let (run, rest) = bytes.split_at(bytes.iter().position(special).unwrap_or(bytes.len()));
-        Plain { run, rest, ascii: run.is_ascii() }
+        Plain {
+            run,
+            rest,
+            ascii: run.is_ascii(),
+        }
     }
 
     #[test]
@@ -99,7 +118,11 @@ mod tests {
                     for around in [b'a', 0x80, b' ', b'!', b'#', 0xFF, b'"'] {
                         let mut bytes = vec![around; length];
                         bytes[at] = byte;
-                        assert_eq!(plain(&bytes), slow_plain(&bytes), "{byte} at {at} of {length} in {around}");
+                        assert_eq!(
+                            plain(&bytes),
+                            slow_plain(&bytes),
+                            "{byte} at {at} of {length} in {around}"
+                        );
                     }
                 }
             }
@@ -113,7 +136,8 @@ mod tests {
         }
 
         #[test]
-        fn white_space_ends_where_something_else_begins(text in "[ \n\r\t]{0,30}[ -~]{0,3}[\u{a0}\u{1}]?") {
+        fn white_space_ends_where_something_else_begins(text in "[ \n\r\t]{0,30}[ \
+            -~]{0,3}[\u{a0}\u{1}]?") {
             let rest = text.trim_start_matches([' ', '\n', '\r', '\t']);
             prop_assert_eq!(blank(text.as_bytes()), rest.as_bytes());
         }

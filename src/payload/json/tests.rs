@@ -26,8 +26,16 @@ fn path(text: &str) -> JsonPath {
 /// Objects of the type `item` below `below`.
 fn items_below(below: &str, count: Option<u64>, depth: Option<u32>) -> JsonRules {
     let conditions = Conditions::new([("type", "item")]).unwrap();
-    let objects = ObjectsRule { conditions, below: path(below), count, depth };
-    JsonRules { objects: Some(objects), ..JsonRules::default() }
+    let objects = ObjectsRule {
+        conditions,
+        below: path(below),
+        count,
+        depth,
+    };
+    JsonRules {
+        objects: Some(objects),
+        ..JsonRules::default()
+    }
 }
 
 /// Parses rules: `depth=3`, `value=/a:10`, `count=/a:2`, `nested=/a:2`, `array_items=4`, `unique`
@@ -40,7 +48,12 @@ fn rules(words: &str) -> JsonRules {
         let (at, limit) = value.split_once(':').unwrap_or((value, "0"));
         match key {
             "depth" => rules.depth = value.parse().unwrap(),
-            "value" => rules.value = Some(ValueRule { at: path(at), bytes: limit.parse().unwrap() }),
+            "value" => {
+                rules.value = Some(ValueRule {
+                    at: path(at),
+                    bytes: limit.parse().unwrap(),
+                })
+            }
             "count" => rules.objects = items_below(at, limit.parse().ok(), None).objects,
             "nested" => rules.objects = items_below(at, None, limit.parse().ok()).objects,
             "array_items" => rules.array_items = Some(number()),
@@ -55,7 +68,10 @@ fn rules(words: &str) -> JsonRules {
     rules
 }
 
-fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<Measurements, Breach> {
+fn feed_all<'c>(
+    rules: &JsonRules,
+    chunks: impl IntoIterator<Item = &'c [u8]>,
+) -> Result<Measurements, Breach> {
     let mut meter = Meter::new(Arc::new(rules.clone()), SEED);
     for chunk in chunks {
         if let Err(breach) = meter.feed(chunk) {
@@ -70,10 +86,20 @@ fn feed_all<'c>(rules: &JsonRules, chunks: impl IntoIterator<Item = &'c [u8]>) -
 /// The result, which must be the same in one chunk, in single bytes, and in any two chunks.
 fn measure(rules: &JsonRules, body: &[u8]) -> Result<Measurements, Breach> {
     let whole = feed_all(rules, [body]);
-    assert_eq!(feed_all(rules, body.chunks(1)), whole, "{} in bytes", body.escape_ascii());
+    assert_eq!(
+        feed_all(rules, body.chunks(1)),
+        whole,
+        "{} in bytes",
+        body.escape_ascii()
+    );
     for at in 0..=body.len() {
         let (left, right) = body.split_at(at);
-        assert_eq!(feed_all(rules, [left, right]), whole, "{} cut at {at}", body.escape_ascii());
+        assert_eq!(
+            feed_all(rules, [left, right]),
+            whole,
+            "{} cut at {at}",
+            body.escape_ascii()
+        );
     }
     whole
 }
@@ -176,8 +202,16 @@ fn objects_count_if_they_have_the_member() {
     let both = Conditions::new([("type", "item"), ("kind", "a")]).unwrap();
     let every = Conditions::new([]).unwrap();
     for (conditions, body, count) in [
-        (&both, r#"[{"type":"item"},{"kind":"a"},{"kind":"a","type":"item"},{"type":"a","kind":"item"}]"#, 1),
-        (&both, r#"[{"type":"item","kind":"b","kind":"a"},{"type":"item","x":{"kind":"a"}}]"#, 1),
+        (
+            &both,
+            r#"[{"type":"item"},{"kind":"a"},{"kind":"a","type":"item"},{"type":"a","kind":"item"}]"#,
+            1,
+        ),
+        (
+            &both,
+            r#"[{"type":"item","kind":"b","kind":"a"},{"type":"item","x":{"kind":"a"}}]"#,
+            1,
+        ),
         (&every, r#"[{},{"a":{}},[]]"#, 3),
         (&every, r#"{}"#, 0_u64),
     ] {
@@ -191,8 +225,14 @@ fn objects_count_if_they_have_the_member() {
             ..JsonRules::default()
         };
         assert!(measure(&limited(count), body.as_bytes()).is_ok(), "{body}");
-        let less = count.checked_sub(1).map(|less| measure(&limited(less), body.as_bytes()).err());
-        assert_eq!(less, less.map(|_| Some(Breach::ObjectsCount { limit: count - 1 })), "{body}");
+        let less = count
+            .checked_sub(1)
+            .map(|less| measure(&limited(less), body.as_bytes()).err());
+        assert_eq!(
+            less,
+            less.map(|_| Some(Breach::ObjectsCount { limit: count - 1 })),
+            "{body}"
+        );
     }
 }
 
@@ -292,6 +332,12 @@ fn conditions_are_bounded() {
     let pairs = |count| Conditions::new(vec![("a", "b"); count]);
     assert!(pairs(CONDITIONS_MAX).is_some() && pairs(CONDITIONS_MAX + 1).is_none());
     let long = "a".repeat(CONDITION_BYTES_MAX + 1);
-    assert!(Conditions::new([("a", &long[1..])]).is_some() && Conditions::new([("a", &*long)]).is_none());
-    assert!(Conditions::new([(&long[1..], "a")]).is_some() && Conditions::new([(&*long, "a")]).is_none());
+    assert!(
+        Conditions::new([("a", &long[1..])]).is_some()
+            && Conditions::new([("a", &*long)]).is_none()
+    );
+    assert!(
+        Conditions::new([(&long[1..], "a")]).is_some()
+            && Conditions::new([(&*long, "a")]).is_none()
+    );
 }

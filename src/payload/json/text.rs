@@ -60,7 +60,11 @@ impl Text {
         loop {
             if self == Self::Plain {
                 let plain = scan::plain(bytes);
-                let (run, partial) = if plain.ascii { (plain.run, &[][..]) } else { whole_characters(plain.run) };
+                let (run, partial) = if plain.ascii {
+                    (plain.run, &[][..])
+                } else {
+                    whole_characters(plain.run)
+                };
                 if !run.is_empty() {
                     let after = bytes.get(run.len()..).unwrap_or_default();
                     piece(run, offsets.before(after))?;
@@ -81,7 +85,9 @@ impl Text {
                     bytes = bytes.get(run.len()..).unwrap_or_default();
                 }
             }
-            let [byte, rest @ ..] = bytes else { return Ok(Read::Open(self)) };
+            let [byte, rest @ ..] = bytes else {
+                return Ok(Read::Open(self));
+            };
             let (next, output) = self.step(*byte).ok_or(Stop::malformed(offsets.of(bytes)))?;
             for byte in output.bytes() {
                 piece(&[*byte], offsets.before(rest))?;
@@ -94,33 +100,67 @@ impl Text {
     fn step(self, byte: u8) -> Option<(Self, Output)> {
         let raw = Output::byte(byte);
         match self {
-            Self::Plain => Continuation::begin(byte).map(|continuation| (Self::Character(continuation), raw)),
+            Self::Plain => {
+                Continuation::begin(byte).map(|continuation| (Self::Character(continuation), raw))
+            }
             Self::Character(continuation) => (continuation.least..=continuation.most)
                 .contains(&byte)
-                .then(|| (continuation.next().map_or(Self::Plain, Self::Character), raw)),
+                .then(|| {
+                    (
+                        continuation.next().map_or(Self::Plain, Self::Character),
+                        raw,
+                    )
+                }),
             Self::Escape => match byte {
-                b'u' => Some((Self::Hex { code: 0, digits: 0, first: None }, Output::EMPTY)),
+                b'u' => Some((
+                    Self::Hex {
+                        code: 0,
+                        digits: 0,
+                        first: None,
+                    },
+                    Output::EMPTY,
+                )),
                 letter => unescaped(letter).map(|character| (Self::Plain, Output::byte(character))),
             },
-            Self::Hex { code, digits, first } => {
+            Self::Hex {
+                code,
+                digits,
+                first,
+            } => {
                 let digit = u16::try_from(char::from(byte).to_digit(16)?).ok()?;
                 let code = code << 4 | digit;
                 if digits < 3 {
-                    return Some((Self::Hex { code, digits: digits.saturating_add(1), first }, Output::EMPTY));
+                    return Some((
+                        Self::Hex {
+                            code,
+                            digits: digits.saturating_add(1),
+                            first,
+                        },
+                        Output::EMPTY,
+                    ));
                 }
                 match first {
                     Some(first) => {
                         let pair = char::decode_utf16([first, code]).next()?.ok()?;
                         Some((Self::Plain, Output::character(pair)))
                     }
-                    None if (0xD800..0xDC00).contains(&code) => Some((Self::Half(code), Output::EMPTY)),
+                    None if (0xD800..0xDC00).contains(&code) => {
+                        Some((Self::Half(code), Output::EMPTY))
+                    }
                     None => Some((Self::Plain, Output::character(char::from_u32(code.into())?))),
                 }
             }
-            Self::Half(first) => (byte == b'\\').then_some((Self::HalfEscape(first), Output::EMPTY)),
-            Self::HalfEscape(first) => {
-                (byte == b'u').then_some((Self::Hex { code: 0, digits: 0, first: Some(first) }, Output::EMPTY))
+            Self::Half(first) => {
+                (byte == b'\\').then_some((Self::HalfEscape(first), Output::EMPTY))
             }
+            Self::HalfEscape(first) => (byte == b'u').then_some((
+                Self::Hex {
+                    code: 0,
+                    digits: 0,
+                    first: Some(first),
+                },
+                Output::EMPTY,
+            )),
         }
     }
 }
@@ -143,7 +183,11 @@ impl Continuation {
 
     /// The next byte; `None` if that was the last.
     fn next(self) -> Option<Self> {
-        self.left.checked_sub(1).map(|left| Self { least: 0x80, most: 0xBF, left })
+        self.left.checked_sub(1).map(|left| Self {
+            least: 0x80,
+            most: 0xBF,
+            left,
+        })
     }
 }
 
@@ -155,10 +199,16 @@ struct Output {
 }
 
 impl Output {
-    const EMPTY: Self = Self { utf8: [0; 4], length: 0 };
+    const EMPTY: Self = Self {
+        utf8: [0; 4],
+        length: 0,
+    };
 
     const fn byte(byte: u8) -> Self {
-        Self { utf8: [byte, 0, 0, 0], length: 1 }
+        Self {
+            utf8: [byte, 0, 0, 0],
+            length: 1,
+        }
     }
 
     fn character(character: char) -> Self {
@@ -189,6 +239,8 @@ const fn unescaped(letter: u8) -> Option<u8> {
 fn whole_characters(run: &[u8]) -> (&[u8], &[u8]) {
     match str::from_utf8(run) {
         Ok(_) => (run, &[]),
-        Err(error) => run.split_at_checked(error.valid_up_to()).unwrap_or((run, &[])),
+        Err(error) => run
+            .split_at_checked(error.valid_up_to())
+            .unwrap_or((run, &[])),
     }
 }

@@ -19,11 +19,18 @@ const WIDE_BYTES: usize = 20;
 /// The length of the descriptor of an entry with these `sizes`, as far as the bytes held determine
 /// it. If the entry has sizes of eight bytes, so has its descriptor (§4.3.9.2).
 pub(super) fn bytes(held: &[u8], sizes: &Sizes, is_zip64: bool) -> usize {
-    let signature = if held.starts_with(&SIGNATURE) { SIGNATURE.len() } else { 0 };
+    let signature = if held.starts_with(&SIGNATURE) {
+        SIGNATURE.len()
+    } else {
+        0
+    };
     let narrow = signature.saturating_add(NARROW_BYTES);
     if held.len() < SIGNATURE.len() {
         SIGNATURE.len()
-    } else if held.get(..narrow).is_none_or(|held| !is_zip64 && matches_sizes(held, sizes)) {
+    } else if held
+        .get(..narrow)
+        .is_none_or(|held| !is_zip64 && matches_sizes(held, sizes))
+    {
         narrow
     } else {
         signature.saturating_add(WIDE_BYTES)
@@ -60,12 +67,17 @@ pub(super) fn scan(
 ) -> Result<bool, Breach> {
     loop {
         if held.is_empty() {
-            let start = input.iter().position(|byte| Some(byte) == SIGNATURE.first()).unwrap_or(input.len());
+            let start = input
+                .iter()
+                .position(|byte| Some(byte) == SIGNATURE.first())
+                .unwrap_or(input.len());
             let (data, rest) = input.split_at_checked(start).unwrap_or((input, &[]));
             entry(Step::Data(data))?;
             *input = rest;
         }
-        let Some((byte, rest)) = input.split_first() else { return Ok(false) };
+        let Some((byte, rest)) = input.split_first() else {
+            return Ok(false);
+        };
         held.push(*byte);
         *input = rest;
         loop {
@@ -85,7 +97,10 @@ pub(super) fn scan(
                 Match::Part => break,
                 Match::None => {
                     // Its first byte is data; the next signature may begin after that.
-                    let next = held.iter().skip(1).position(|byte| Some(byte) == SIGNATURE.first());
+                    let next = held
+                        .iter()
+                        .skip(1)
+                        .position(|byte| Some(byte) == SIGNATURE.first());
                     let data = next.map_or(held.len(), |next| next.saturating_add(1));
                     entry(Step::Data(held.get(..data).unwrap_or_default()))?;
                     held.drain(..data);
@@ -107,7 +122,9 @@ enum Match {
 /// Compares a possible beginning of a descriptor with the forms that state `sizes`.
 fn compare(held: &[u8], sizes: &Sizes, is_zip64: bool) -> Match {
     let head = || SIGNATURE.into_iter().chain(sizes.crc.to_le_bytes());
-    let wide = head().chain(sizes.compressed.to_le_bytes()).chain(sizes.uncompressed.to_le_bytes());
+    let wide = head()
+        .chain(sizes.compressed.to_le_bytes())
+        .chain(sizes.uncompressed.to_le_bytes());
     let matches = |form: &mut dyn Iterator<Item = u8>| {
         let differs = held.iter().any(|byte| form.next() != Some(*byte));
         match form.next() {
@@ -116,9 +133,14 @@ fn compare(held: &[u8], sizes: &Sizes, is_zip64: bool) -> Match {
             None => Match::Whole,
         }
     };
-    match (u32::try_from(sizes.compressed), u32::try_from(sizes.uncompressed)) {
+    match (
+        u32::try_from(sizes.compressed),
+        u32::try_from(sizes.uncompressed),
+    ) {
         (Ok(compressed), Ok(uncompressed)) if !is_zip64 => {
-            let mut narrow = head().chain(compressed.to_le_bytes()).chain(uncompressed.to_le_bytes());
+            let mut narrow = head()
+                .chain(compressed.to_le_bytes())
+                .chain(uncompressed.to_le_bytes());
             match matches(&mut narrow) {
                 Match::None => matches(&mut { wide }),
                 found @ (Match::Whole | Match::Part) => found,

@@ -42,7 +42,13 @@ pub(super) struct Sealer(SipHasher13);
 
 impl Sealer {
     pub(super) fn seal(mut self, offset: u64, method: u64, sizes: &Sizes) -> Seal {
-        for number in [offset, method, u64::from(sizes.crc), sizes.compressed, sizes.uncompressed] {
+        for number in [
+            offset,
+            method,
+            u64::from(sizes.crc),
+            sizes.compressed,
+            sizes.uncompressed,
+        ] {
             self.0.write(&number.to_le_bytes());
         }
         Seal(self.0.finish128().as_u128())
@@ -58,7 +64,12 @@ impl Sum {
 
 impl Directory {
     pub(super) fn new(seed: [u8; 16]) -> Self {
-        Self { seed, locals: Sum::default(), centrals: Sum::default(), phase: Phase::Locals }
+        Self {
+            seed,
+            locals: Sum::default(),
+            centrals: Sum::default(),
+            phase: Phase::Locals,
+        }
     }
 
     /// Begins the seal of the entry with this name.
@@ -75,9 +86,10 @@ impl Directory {
     pub(super) fn place_local(&self, start: u64) -> Result<u64, Breach> {
         match self.phase {
             Phase::Locals => Ok(start),
-            Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => {
-                Err(Breach::Malformed)
-            }
+            Phase::Centrals { .. }
+            | Phase::Zip64End { .. }
+            | Phase::Located { .. }
+            | Phase::Ended => Err(Breach::Malformed),
         }
     }
 
@@ -89,7 +101,8 @@ impl Directory {
         let start = self.start(start)?;
         self.phase = Phase::Centrals { start };
         let sealer = self.hasher(central.name);
-        self.centrals.add(sealer.seal(central.offset, central.method, &central.sizes));
+        self.centrals
+            .add(sealer.seal(central.offset, central.method, &central.sizes));
         Ok(())
     }
 
@@ -109,9 +122,11 @@ impl Directory {
                 self.phase = Phase::Located { end };
                 Ok(())
             }
-            Phase::Locals | Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Located { .. } | Phase::Ended => {
-                Err(Breach::Malformed)
-            }
+            Phase::Locals
+            | Phase::Centrals { .. }
+            | Phase::Zip64End { .. }
+            | Phase::Located { .. }
+            | Phase::Ended => Err(Breach::Malformed),
         }
     }
 
@@ -119,7 +134,8 @@ impl Directory {
     pub(super) fn end(&mut self, stated: &End, at: u64) -> Result<(), Breach> {
         let agrees = match self.phase {
             Phase::Located { end } => {
-                let fits = |stated: u64, wide: u64, elsewhere: u64| stated == wide || stated == elsewhere;
+                let fits =
+                    |stated: u64, wide: u64, elsewhere: u64| stated == wide || stated == elsewhere;
                 fits(stated.records, end.records, NARROW_ELSEWHERE)
                     && fits(stated.bytes, end.bytes, ELSEWHERE)
                     && fits(stated.offset, end.offset, ELSEWHERE)
@@ -138,7 +154,11 @@ impl Directory {
     /// The values that an end record at `at` must state.
     fn actual(&self, at: u64) -> Result<End, Breach> {
         let start = self.start(at)?;
-        Ok(End { records: self.centrals.count, bytes: at.saturating_sub(start), offset: start })
+        Ok(End {
+            records: self.centrals.count,
+            bytes: at.saturating_sub(start),
+            offset: start,
+        })
     }
 
     /// The start of the directory, given that one of its records begins at `at`.

@@ -74,9 +74,22 @@ impl Entry {
             _ => return Err(Breach::Unsupported),
         };
         let (method, is_zip64) = (local.method, local.is_zip64);
-        let entry = Self { sealer, offset, method, form, is_zip64, crc: Hasher::new(), compressed: 0, uncompressed: 0 };
+        let entry = Self {
+            sealer,
+            offset,
+            method,
+            form,
+            is_zip64,
+            crc: Hasher::new(),
+            compressed: 0,
+            uncompressed: 0,
+        };
         // An entry without data is complete.
-        if entry.is_empty() && entry.declared().is_some_and(|declared| declared != entry.sizes()) {
+        if entry.is_empty()
+            && entry
+                .declared()
+                .is_some_and(|declared| declared != entry.sizes())
+        {
             return Err(Breach::Malformed);
         }
         Ok(entry)
@@ -84,7 +97,8 @@ impl Entry {
 
     /// Whether the entry has neither data nor a descriptor.
     pub(super) fn is_empty(&self) -> bool {
-        self.declared().is_some_and(|declared| declared.compressed == 0)
+        self.declared()
+            .is_some_and(|declared| declared.compressed == 0)
     }
 
     /// Whether the sizes in its descriptor have eight bytes.
@@ -95,7 +109,11 @@ impl Entry {
     /// The actual sizes so far.
     pub(super) fn sizes(&self) -> Sizes {
         let crc = self.crc.clone().finalize();
-        Sizes { crc, compressed: self.compressed, uncompressed: self.uncompressed }
+        Sizes {
+            crc,
+            compressed: self.compressed,
+            uncompressed: self.uncompressed,
+        }
     }
 
     /// The seal of the complete entry.
@@ -126,16 +144,27 @@ impl Entry {
             Form::StoredUntilDescriptor => {
                 let found = descriptor::scan(held, input, self.is_zip64, &mut |step| match step {
                     descriptor::Step::Sizes => Ok(self.sizes()),
-                    descriptor::Step::Data(data) => self.store(data, work, sink).map(|()| self.sizes()),
+                    descriptor::Step::Data(data) => {
+                        self.store(data, work, sink).map(|()| self.sizes())
+                    }
                 })?;
-                Ok(if found { Progress::Whole } else { Progress::On(Step::NeedsInput) })
+                Ok(if found {
+                    Progress::Whole
+                } else {
+                    Progress::On(Step::NeedsInput)
+                })
             }
             Form::Deflated { declared } => {
                 let mut data = *input;
-                let mut data = take(&mut data, declared.compressed.saturating_sub(self.compressed));
+                let mut data = take(
+                    &mut data,
+                    declared.compressed.saturating_sub(self.compressed),
+                );
                 let whole = data.len();
                 let step = self.inflate(inflate, &mut data, work, sink)?;
-                *input = input.get(whole.saturating_sub(data.len())..).unwrap_or_default();
+                *input = input
+                    .get(whole.saturating_sub(data.len())..)
+                    .unwrap_or_default();
                 let ends = self.compressed == declared.compressed;
                 match (inflate.has_ended(), ends, step) {
                     (true, true, _) => self.progress(&declared),
@@ -145,7 +174,11 @@ impl Entry {
             }
             Form::DeflatedUntilDescriptor => {
                 let step = self.inflate(inflate, input, work, sink)?;
-                Ok(if inflate.has_ended() { Progress::Undescribed } else { Progress::On(step) })
+                Ok(if inflate.has_ended() {
+                    Progress::Undescribed
+                } else {
+                    Progress::On(step)
+                })
             }
         }
     }
@@ -188,7 +221,9 @@ impl Entry {
         let fresh = inflate.fresh();
         self.crc.update(fresh);
         self.uncompressed = self.uncompressed.saturating_add(count(fresh));
-        self.compressed = self.compressed.saturating_add(before.saturating_sub(count(data)));
+        self.compressed = self
+            .compressed
+            .saturating_add(before.saturating_sub(count(data)));
         sink(fresh)?;
         Ok(step)
     }

@@ -92,7 +92,10 @@ pub(super) fn bytes(held: &[u8]) -> Result<usize, Breach> {
         ZIP64_END => {
             // §4.3.14.1: "should not include the leading 12 bytes".
             let bytes = number(held, 4, 8).saturating_add(12);
-            if bytes.checked_sub(ZIP64_END_BYTES).is_none_or(|extra| extra > ZIP64_END_EXTRA_MAX) {
+            if bytes
+                .checked_sub(ZIP64_END_BYTES)
+                .is_none_or(|extra| extra > ZIP64_END_EXTRA_MAX)
+            {
                 return Err(Breach::Malformed);
             }
             (usize::try_from(bytes).map_err(|_| Breach::Malformed)?, &[])
@@ -102,7 +105,9 @@ pub(super) fn bytes(held: &[u8]) -> Result<usize, Breach> {
     if held.len() < fixed {
         return Ok(fixed);
     }
-    Ok(lengths.iter().fold(fixed, |bytes, at| bytes.saturating_add(length(held, *at))))
+    Ok(lengths
+        .iter()
+        .fold(fixed, |bytes, at| bytes.saturating_add(length(held, *at))))
 }
 
 impl<'r> Record<'r> {
@@ -119,19 +124,32 @@ impl<'r> Record<'r> {
                 if number(held, 24, 8) != number(held, 32, 8) {
                     return Err(Breach::Malformed);
                 }
-                let end = End { records: number(held, 32, 8), bytes: number(held, 40, 8), offset: number(held, 48, 8) };
+                let end = End {
+                    records: number(held, 32, 8),
+                    bytes: number(held, 40, 8),
+                    offset: number(held, 48, 8),
+                };
                 Ok(Self::Zip64End(end))
             }
             LOCATOR => {
-                one_disk(&[number(held, 4, 4), number(held, 16, 4).saturating_sub(1)], ELSEWHERE)?;
-                Ok(Self::Locator { offset: number(held, 8, 8) })
+                one_disk(
+                    &[number(held, 4, 4), number(held, 16, 4).saturating_sub(1)],
+                    ELSEWHERE,
+                )?;
+                Ok(Self::Locator {
+                    offset: number(held, 8, 8),
+                })
             }
             END => {
                 one_disk(&[number(held, 4, 2), number(held, 6, 2)], NARROW_ELSEWHERE)?;
                 if number(held, 8, 2) != number(held, 10, 2) {
                     return Err(Breach::Malformed);
                 }
-                let end = End { records: number(held, 10, 2), bytes: number(held, 12, 4), offset: number(held, 16, 4) };
+                let end = End {
+                    records: number(held, 10, 2),
+                    bytes: number(held, 12, 4),
+                    offset: number(held, 16, 4),
+                };
                 Ok(Self::End(end))
             }
             _ => Err(Breach::Malformed),
@@ -147,9 +165,18 @@ impl<'r> Local<'r> {
         let is_zip64 = wide.0.is_some();
         let uncompressed = wide.resolve(number(held, 22, 4))?;
         let compressed = wide.resolve(number(held, 18, 4))?;
-        let sizes = Sizes { crc: crc(held, 14), compressed, uncompressed };
+        let sizes = Sizes {
+            crc: crc(held, 14),
+            compressed,
+            uncompressed,
+        };
         let sizes = (flags & DESCRIBED_LATER == 0).then_some(sizes);
-        Ok(Self { name, method: number(held, 8, 2), sizes, is_zip64 })
+        Ok(Self {
+            name,
+            method: number(held, 8, 2),
+            sizes,
+            is_zip64,
+        })
     }
 }
 
@@ -164,8 +191,17 @@ impl<'r> Central<'r> {
         let uncompressed = wide.resolve(number(held, 24, 4))?;
         let compressed = wide.resolve(number(held, 20, 4))?;
         let offset = wide.resolve(number(held, 42, 4))?;
-        let sizes = Sizes { crc: crc(held, 16), compressed, uncompressed };
-        Ok(Self { name, method: number(held, 10, 2), sizes, offset })
+        let sizes = Sizes {
+            crc: crc(held, 16),
+            compressed,
+            uncompressed,
+        };
+        Ok(Self {
+            name,
+            method: number(held, 10, 2),
+            sizes,
+            offset,
+        })
     }
 }
 
@@ -175,7 +211,9 @@ struct Zip64Extra<'r>(Option<&'r [u8]>);
 impl<'r> Zip64Extra<'r> {
     fn of(mut extra: &'r [u8]) -> Self {
         while let Some((header, rest)) = extra.split_at_checked(4) {
-            let Some((field, behind)) = rest.split_at_checked(length(header, 2)) else { break };
+            let Some((field, behind)) = rest.split_at_checked(length(header, 2)) else {
+                break;
+            };
             if number(header, 0, 2) == ZIP64_EXTRA {
                 return Self(Some(field));
             }
@@ -213,10 +251,18 @@ fn after(held: &[u8], at: usize, first: usize, second: usize) -> (&[u8], &[u8]) 
 }
 
 fn supported(flags: u64) -> Result<u64, Breach> {
-    if flags & UNSUPPORTED_FLAGS == 0 { Ok(flags) } else { Err(Breach::Unsupported) }
+    if flags & UNSUPPORTED_FLAGS == 0 {
+        Ok(flags)
+    } else {
+        Err(Breach::Unsupported)
+    }
 }
 
 /// Disk numbers must be zero, or state that the value is elsewhere.
 fn one_disk(disks: &[u64], elsewhere: u64) -> Result<(), Breach> {
-    if disks.iter().all(|disk| [0, elsewhere].contains(disk)) { Ok(()) } else { Err(Breach::Unsupported) }
+    if disks.iter().all(|disk| [0, elsewhere].contains(disk)) {
+        Ok(())
+    } else {
+        Err(Breach::Unsupported)
+    }
 }

@@ -1,6 +1,10 @@
 //! Archives of every form, valid and invalid.
 
-#![allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "a test counts in plain numbers")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a test counts in plain numbers"
+)]
 
 pub(crate) mod archive;
 
@@ -18,7 +22,9 @@ const UNSUPPORTED: Result<u64, Breach> = Err(Breach::Unsupported);
 
 fn measure<'c>(chunks: impl IntoIterator<Item = &'c [u8]>, limit: u64) -> Result<u64, Breach> {
     let mut zip = Zip::new(limit, SEED);
-    chunks.into_iter().try_for_each(|chunk| feed(&mut zip, chunk))?;
+    chunks
+        .into_iter()
+        .try_for_each(|chunk| feed(&mut zip, chunk))?;
     zip.finish()
 }
 
@@ -40,24 +46,44 @@ fn whole(archive: &[u8]) -> Result<u64, Breach> {
 /// An archive with this central directory and end.
 fn with_directory(locals: &[u8], centrals: &[Vec<u8>]) -> Vec<u8> {
     let directory = centrals.concat();
-    [locals, &directory, &end(centrals.len(), directory.len(), locals.len(), b"")].concat()
+    [
+        locals,
+        &directory,
+        &end(centrals.len(), directory.len(), locals.len(), b""),
+    ]
+    .concat()
 }
 
 fn three() -> Vec<File> {
-    vec![stored("a", b"one"), deflated("b/", b""), deflated("b/c", &[7; 1000])]
+    vec![
+        stored("a", b"one"),
+        deflated("b/", b""),
+        deflated("b/c", &[7; 1000]),
+    ]
 }
 
 /// Every form of an entry that can be measured.
 fn every_form() -> Vec<File> {
     let tails = [Tail::Narrow, Tail::Wide, Tail::BareNarrow, Tail::BareWide];
     let mut files = three();
-    files.push(File { data: vec![], ..deflated("d/", b"") });
+    files.push(File {
+        data: vec![],
+        ..deflated("d/", b"")
+    });
     files.extend(tails.map(|tail| deflated("e", b"eeeeeeee").with(tail)));
-    files.extend([Tail::Narrow, Tail::Wide].map(|tail| stored("f", b"PKPK\x07\x08 is P \0P").with(tail)));
+    files.extend(
+        [Tail::Narrow, Tail::Wide].map(|tail| stored("f", b"PKPK\x07\x08 is P \0P").with(tail)),
+    );
     files.extend([deflated("g", b"gg").wide(), stored("h", b"hh").wide()]);
     files.extend([Tail::Wide, Tail::BareWide].map(|tail| deflated("i", b"ii").wide().with(tail)));
-    files.extend([deflated("j", b"").with(Tail::Wide).wide(), deflated("k", b"").with(Tail::Narrow)]);
-    files.extend([stored("l", b"").with(Tail::Narrow), stored("m", b"").with(Tail::Wide).wide()]);
+    files.extend([
+        deflated("j", b"").with(Tail::Wide).wide(),
+        deflated("k", b"").with(Tail::Narrow),
+    ]);
+    files.extend([
+        stored("l", b"").with(Tail::Narrow),
+        stored("m", b"").with(Tail::Wide).wide(),
+    ]);
     files
 }
 
@@ -79,7 +105,12 @@ fn entries_of_every_form_are_measured_in_any_chunks() {
 fn an_archive_that_ends_too_soon_is_malformed() {
     let body = archive(&every_form());
     for length in 0..body.len() {
-        assert_eq!(whole(&body[..length]), MALFORMED, "{length} of {}", body.len());
+        assert_eq!(
+            whole(&body[..length]),
+            MALFORMED,
+            "{length} of {}",
+            body.len()
+        );
     }
 }
 
@@ -87,18 +118,32 @@ fn an_archive_that_ends_too_soon_is_malformed() {
 fn archives_of_a_common_writer_are_measured() {
     let options = |method| ::zip::write::SimpleFileOptions::default().compression_method(method);
     let text = b"some text ".repeat(10_000);
-    for (method, is_large) in [(::zip::CompressionMethod::Stored, false), (::zip::CompressionMethod::Deflated, true)] {
+    for (method, is_large) in [
+        (::zip::CompressionMethod::Stored, false),
+        (::zip::CompressionMethod::Deflated, true),
+    ] {
         let mut streamed = ::zip::ZipWriter::new_stream(Vec::new());
         let mut seekable = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        streamed.start_file("a/text", options(method).large_file(is_large)).unwrap();
+        streamed
+            .start_file("a/text", options(method).large_file(is_large))
+            .unwrap();
         streamed.write_all(&text).unwrap();
         streamed.add_directory("b", options(method)).unwrap();
         seekable.set_comment("a comment").unwrap();
         seekable.add_directory("a", options(method)).unwrap();
-        seekable.start_file("a/text", options(method).large_file(is_large)).unwrap();
+        seekable
+            .start_file("a/text", options(method).large_file(is_large))
+            .unwrap();
         seekable.write_all(&text).unwrap();
-        for body in [streamed.finish().unwrap().into_inner(), seekable.finish().unwrap().into_inner()] {
-            assert_eq!(measure(body.chunks(1000), u64::MAX), Ok(100_000), "{method:?}");
+        for body in [
+            streamed.finish().unwrap().into_inner(),
+            seekable.finish().unwrap().into_inner(),
+        ] {
+            assert_eq!(
+                measure(body.chunks(1000), u64::MAX),
+                Ok(100_000),
+                "{method:?}"
+            );
         }
     }
 }
@@ -120,7 +165,10 @@ fn the_end_may_be_wide_have_a_comment_or_be_alone() {
         (zip64_end(2, directory.len(), locals.len()), MALFORMED),
         (zip64_end(3, directory.len() + 1, locals.len()), MALFORMED),
         (zip64_end(3, directory.len(), locals.len() - 1), MALFORMED),
-        ([&wide[..76], &end_of(3, directory.len(), locals.len() + 1)].concat(), MALFORMED),
+        (
+            [&wide[..76], &end_of(3, directory.len(), locals.len() + 1)].concat(),
+            MALFORMED,
+        ),
         (end_of(2, directory.len(), locals.len()), MALFORMED),
         (end_of(3, directory.len() - 1, locals.len()), MALFORMED),
         (end_of(3, directory.len(), locals.len() + 1), MALFORMED),
@@ -131,7 +179,11 @@ fn the_end_may_be_wide_have_a_comment_or_be_alone() {
         assert_eq!(whole(&body), expected, "{end:x?}");
     }
     assert_eq!(whole(&archive(&[])), Ok(0), "an archive without entries");
-    assert_eq!(whole(&zip64_end(0, 0, 0)), Ok(0), "the same with a wide end");
+    assert_eq!(
+        whole(&zip64_end(0, 0, 0)),
+        Ok(0),
+        "the same with a wide end"
+    );
     assert_eq!(whole(&[archive(&[]), vec![0]].concat()), MALFORMED);
 }
 
@@ -152,21 +204,69 @@ fn central_records_may_have_any_order_but_each_describes_one_entry() {
     let offset = locals.len() - files[2].local().len();
     for (what, centrals, expected) in [
         ("in order", vec![a.clone(), b.clone(), c.clone()], Ok(1003)),
-        ("in another order", vec![c.clone(), a.clone(), b.clone()], Ok(1003)),
-        ("an equal record", vec![a.clone(), b.clone(), lie(|_| {}, offset)], Ok(1003)),
+        (
+            "in another order",
+            vec![c.clone(), a.clone(), b.clone()],
+            Ok(1003),
+        ),
+        (
+            "an equal record",
+            vec![a.clone(), b.clone(), lie(|_| {}, offset)],
+            Ok(1003),
+        ),
         ("one is missing", vec![a.clone(), b.clone()], MALFORMED),
         ("all are missing", vec![], MALFORMED),
-        ("a duplicate", vec![a.clone(), b.clone(), c.clone(), c.clone()], MALFORMED),
-        ("one instead of another", vec![a.clone(), c.clone(), c.clone()], MALFORMED),
-        ("another offset", vec![a.clone(), b.clone(), lie(|_| {}, offset + 1)], MALFORMED),
-        ("another size", vec![a.clone(), b.clone(), lie(|file| file.size += 1, offset)], MALFORMED),
-        ("another data size", vec![a.clone(), b.clone(), lie(|file| file.data.push(0), offset)], MALFORMED),
-        ("another checksum", vec![a.clone(), b.clone(), lie(|file| file.crc ^= 1, offset)], MALFORMED),
-        ("another name", vec![a.clone(), b.clone(), lie(|file| file.name = "b/d", offset)], MALFORMED),
-        ("another method", vec![a.clone(), b.clone(), lie(|file| file.method = 0, offset)], MALFORMED),
-        ("encrypted", vec![a.clone(), b.clone(), lie(|file| file.flags = 1, offset)], UNSUPPORTED),
+        (
+            "a duplicate",
+            vec![a.clone(), b.clone(), c.clone(), c.clone()],
+            MALFORMED,
+        ),
+        (
+            "one instead of another",
+            vec![a.clone(), c.clone(), c.clone()],
+            MALFORMED,
+        ),
+        (
+            "another offset",
+            vec![a.clone(), b.clone(), lie(|_| {}, offset + 1)],
+            MALFORMED,
+        ),
+        (
+            "another size",
+            vec![a.clone(), b.clone(), lie(|file| file.size += 1, offset)],
+            MALFORMED,
+        ),
+        (
+            "another data size",
+            vec![a.clone(), b.clone(), lie(|file| file.data.push(0), offset)],
+            MALFORMED,
+        ),
+        (
+            "another checksum",
+            vec![a.clone(), b.clone(), lie(|file| file.crc ^= 1, offset)],
+            MALFORMED,
+        ),
+        (
+            "another name",
+            vec![a.clone(), b.clone(), lie(|file| file.name = "b/d", offset)],
+            MALFORMED,
+        ),
+        (
+            "another method",
+            vec![a.clone(), b.clone(), lie(|file| file.method = 0, offset)],
+            MALFORMED,
+        ),
+        (
+            "encrypted",
+            vec![a.clone(), b.clone(), lie(|file| file.flags = 1, offset)],
+            UNSUPPORTED,
+        ),
     ] {
-        assert_eq!(whole(&with_directory(&locals, &centrals)), expected, "{what}");
+        assert_eq!(
+            whole(&with_directory(&locals, &centrals)),
+            expected,
+            "{what}"
+        );
     }
     let late = [&locals[..], &a, &files[0].local(), &b, &c].concat();
     assert_eq!(whole(&late), MALFORMED, "an entry after a central record");
@@ -182,7 +282,10 @@ fn entries_that_overlap_are_refused() {
     let body = with_directory(&locals, &[outer.central(0), inner.central(offset)]);
     assert_eq!(whole(&body), MALFORMED);
     // The same without the outer entry in the directory.
-    assert_eq!(whole(&with_directory(&locals, &[inner.central(offset)])), MALFORMED);
+    assert_eq!(
+        whole(&with_directory(&locals, &[inner.central(offset)])),
+        MALFORMED
+    );
 }
 
 #[test]
@@ -196,39 +299,167 @@ fn data_that_holds_a_descriptor_of_itself_ends_its_entry() {
 fn wrong_sizes_are_malformed() {
     let text = [5; 1000];
     for (what, file) in [
-        ("a size too large", File { size: 1001, ..deflated("a", &text) }),
-        ("a size too small", File { size: 999, ..deflated("a", &text) }),
-        ("a small size of a bomb", File { size: 1, ..deflated("a", &[0; 1_000_000]) }),
-        ("a stored size too small", File { size: 999, ..stored("a", &text) }),
-        ("another checksum", File { crc: 1, ..deflated("a", &text) }),
-        ("data after the stream", File { data: [raw(&text), vec![0]].concat(), ..deflated("a", &text) }),
-        ("a truncated stream", File { data: raw(&text)[..10].to_vec(), ..deflated("a", &text) }),
-        ("no stream at all", File { data: vec![], ..deflated("a", &text) }),
-        ("not a stream", File { data: vec![0xff; 20], ..deflated("a", &text) }),
-        ("a descriptor with another size", File { size: 999, ..deflated("a", &text).with(Tail::Narrow) }),
-        ("a wide one", File { size: 999, ..deflated("a", &text).with(Tail::BareWide) }),
-        ("another checksum in it", File { crc: 1, ..deflated("a", &text).with(Tail::BareNarrow) }),
-        ("a narrow one after a wide header", deflated("a", &text).wide().with(Tail::Narrow)),
-        ("a stored one without a signature", stored("a", &text).with(Tail::BareNarrow)),
-        ("none", File { flags: 1 << 3, ..stored("a", &text) }),
+        (
+            "a size too large",
+            File {
+                size: 1001,
+                ..deflated("a", &text)
+            },
+        ),
+        (
+            "a size too small",
+            File {
+                size: 999,
+                ..deflated("a", &text)
+            },
+        ),
+        (
+            "a small size of a bomb",
+            File {
+                size: 1,
+                ..deflated("a", &[0; 1_000_000])
+            },
+        ),
+        (
+            "a stored size too small",
+            File {
+                size: 999,
+                ..stored("a", &text)
+            },
+        ),
+        (
+            "another checksum",
+            File {
+                crc: 1,
+                ..deflated("a", &text)
+            },
+        ),
+        (
+            "data after the stream",
+            File {
+                data: [raw(&text), vec![0]].concat(),
+                ..deflated("a", &text)
+            },
+        ),
+        (
+            "a truncated stream",
+            File {
+                data: raw(&text)[..10].to_vec(),
+                ..deflated("a", &text)
+            },
+        ),
+        (
+            "no stream at all",
+            File {
+                data: vec![],
+                ..deflated("a", &text)
+            },
+        ),
+        (
+            "not a stream",
+            File {
+                data: vec![0xff; 20],
+                ..deflated("a", &text)
+            },
+        ),
+        (
+            "a descriptor with another size",
+            File {
+                size: 999,
+                ..deflated("a", &text).with(Tail::Narrow)
+            },
+        ),
+        (
+            "a wide one",
+            File {
+                size: 999,
+                ..deflated("a", &text).with(Tail::BareWide)
+            },
+        ),
+        (
+            "another checksum in it",
+            File {
+                crc: 1,
+                ..deflated("a", &text).with(Tail::BareNarrow)
+            },
+        ),
+        (
+            "a narrow one after a wide header",
+            deflated("a", &text).wide().with(Tail::Narrow),
+        ),
+        (
+            "a stored one without a signature",
+            stored("a", &text).with(Tail::BareNarrow),
+        ),
+        (
+            "none",
+            File {
+                flags: 1 << 3,
+                ..stored("a", &text)
+            },
+        ),
     ] {
-        assert_eq!(whole(&archive(&[file, stored("b", b"b")])), MALFORMED, "{what}");
+        assert_eq!(
+            whole(&archive(&[file, stored("b", b"b")])),
+            MALFORMED,
+            "{what}"
+        );
     }
     let mut body = archive(&[stored("a", b"a").wide()]);
     body[36] = 2;
-    assert_eq!(whole(&body), MALFORMED, "an extra field without the sizes it should have");
+    assert_eq!(
+        whole(&body),
+        MALFORMED,
+        "an extra field without the sizes it should have"
+    );
 }
 
 #[test]
 fn unknown_methods_are_unsupported() {
     let file = deflated("a", b"text");
     for (what, file) in [
-        ("encrypted", File { flags: 1, ..file.clone() }),
-        ("encrypted and stored", File { flags: 1, ..stored("a", b"text") }),
-        ("a patch", File { flags: 1 << 5, ..file.clone() }),
-        ("a masked header", File { flags: 1 << 13, ..file.clone() }),
-        ("deflate64", File { method: 9, ..file.clone() }),
-        ("bzip2", File { method: 12, ..file.clone() }),
+        (
+            "encrypted",
+            File {
+                flags: 1,
+                ..file.clone()
+            },
+        ),
+        (
+            "encrypted and stored",
+            File {
+                flags: 1,
+                ..stored("a", b"text")
+            },
+        ),
+        (
+            "a patch",
+            File {
+                flags: 1 << 5,
+                ..file.clone()
+            },
+        ),
+        (
+            "a masked header",
+            File {
+                flags: 1 << 13,
+                ..file.clone()
+            },
+        ),
+        (
+            "deflate64",
+            File {
+                method: 9,
+                ..file.clone()
+            },
+        ),
+        (
+            "bzip2",
+            File {
+                method: 12,
+                ..file.clone()
+            },
+        ),
         ("zstd", File { method: 93, ..file }),
     ] {
         assert_eq!(whole(&archive(&[file])), UNSUPPORTED, "{what}");
@@ -278,14 +509,25 @@ fn the_first_bytes_identify_an_archive() {
 
 /// Data that nearly contains descriptors.
 fn data() -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop_oneof![Just(b'P'), Just(b'K'), Just(7), Just(8), Just(0), any::<u8>()];
+    let byte = prop_oneof![
+        Just(b'P'),
+        Just(b'K'),
+        Just(7),
+        Just(8),
+        Just(0),
+        any::<u8>()
+    ];
     prop::collection::vec(byte, 0..300)
 }
 
 fn file() -> impl Strategy<Value = File> {
     let tail = prop::sample::select(vec![Tail::Missing, Tail::Narrow, Tail::Wide]);
     (data(), any::<bool>(), any::<bool>(), tail).prop_map(|(data, is_stored, is_zip64, tail)| {
-        let file = if is_stored { stored("name", &data) } else { deflated("other name", &data) };
+        let file = if is_stored {
+            stored("name", &data)
+        } else {
+            deflated("other name", &data)
+        };
         let file = if is_zip64 { file.wide() } else { file };
         match tail {
             Tail::Missing => file,

@@ -46,9 +46,10 @@ impl Place {
     /// The same for all spellings of one place.
     fn spelled_alike(&self) -> Self {
         match self.clone() {
-            Self::Header { name, scheme } => {
-                Self::Header { name, scheme: scheme.map(|scheme| scheme.to_ascii_lowercase().into()) }
-            }
+            Self::Header { name, scheme } => Self::Header {
+                name,
+                scheme: scheme.map(|scheme| scheme.to_ascii_lowercase().into()),
+            },
             other @ (Self::Query { .. } | Self::Metadata(_)) => other,
         }
     }
@@ -71,7 +72,10 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Vec<Creden
         let one = read_one(field, &mut earlier, context)?;
         let place = one.place.spelled_alike();
         if let Some((_, first)) = places.iter().find(|(known, _)| *known == place) {
-            return field.refuse(Reason::Duplicate { value: None, first: first.clone() });
+            return field.refuse(Reason::Duplicate {
+                value: None,
+                first: first.clone(),
+            });
         }
         places.push((place, field.at.to_string()));
         Some(one)
@@ -79,7 +83,11 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Vec<Creden
     (read.len() == nodes.len()).then_some(read)
 }
 
-fn read_one(field: Field<'_>, earlier: &mut Vec<Option<Earlier>>, context: &mut Context) -> Option<Credential> {
+fn read_one(
+    field: Field<'_>,
+    earlier: &mut Vec<Option<Earlier>>,
+    context: &mut Context,
+) -> Option<Credential> {
     let Some(map) = field.map("{ name: api_key, header: x-api-key }") else {
         earlier.push(None);
         return None;
@@ -94,26 +102,46 @@ fn read_one(field: Field<'_>, earlier: &mut Vec<Option<Earlier>>, context: &mut 
     let unless = map.get("unless");
     let place = match (header, query, metadata) {
         (Some(header), None, None) => read_header(&header, scheme.as_ref()),
-        (None, Some(query), None) => query.text(TOKEN_BYTES_MAX).map(|name| Place::Query { name: name.into() }),
+        (None, Some(query), None) => query
+            .text(TOKEN_BYTES_MAX)
+            .map(|name| Place::Query { name: name.into() }),
         (None, None, Some(metadata)) => read_steps(metadata, 2).map(Place::Metadata),
         (..) => {
             let given = [("header", header), ("query", query), ("metadata", metadata)];
-            let given = given.into_iter().filter_map(|(key, field)| field.map(|_| key)).collect();
-            field.refuse(Reason::NotOneSource { sources: &["header", "query", "metadata"], given })
+            let given = given
+                .into_iter()
+                .filter_map(|(key, field)| field.map(|_| key))
+                .collect();
+            field.refuse(Reason::NotOneSource {
+                sources: &["header", "query", "metadata"],
+                given,
+            })
         }
     };
     if let (Some(scheme), None) = (&scheme, &header) {
-        scheme.error(Reason::RequiresSibling { sibling: "`header`" });
+        scheme.error(Reason::RequiresSibling {
+            sibling: "`header`",
+        });
     }
     let unless = match unless {
-        Some(unless) if metadata.is_some() => unless.refuse(Reason::RequiresSibling { sibling: "`header` or `query`" }),
+        Some(unless) if metadata.is_some() => unless.refuse(Reason::RequiresSibling {
+            sibling: "`header` or `query`",
+        }),
         Some(unless) => read_unless(&unless, earlier).map(Some),
         None => Some(None),
     };
     map.deny_unknown();
-    earlier.push(named.as_ref().map(|(name, attribute)| Earlier { name: name.clone(), attribute: *attribute }));
+    earlier.push(named.as_ref().map(|(name, attribute)| Earlier {
+        name: name.clone(),
+        attribute: *attribute,
+    }));
     let ((name, attribute), place) = named.zip(place)?;
-    Some(Credential { name, attribute, place, unless: unless? })
+    Some(Credential {
+        name,
+        attribute,
+        place,
+        unless: unless?,
+    })
 }
 
 fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<AttributeId> {
@@ -124,11 +152,19 @@ fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<Attribu
     }
     // One without a name may be the one that is meant; its own error says enough.
     if earlier.iter().all(Option::is_some) {
-        let mut choices: Vec<&str> = earlier.iter().flatten().map(|earlier| &*earlier.name).collect();
+        let mut choices: Vec<&str> = earlier
+            .iter()
+            .flatten()
+            .map(|earlier| &*earlier.name)
+            .collect();
         choices.sort_unstable();
         choices.dedup();
         let choices = choices.into_iter().map(str::to_owned).collect();
-        field.error(Reason::not_one_of(name, choices, "a credential before this one"));
+        field.error(Reason::not_one_of(
+            name,
+            choices,
+            "a credential before this one",
+        ));
     }
     None
 }
@@ -136,9 +172,14 @@ fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<Attribu
 fn read_header(header: &Field<'_>, scheme: Option<&Field<'_>>) -> Option<Place> {
     let name = header::read_name(header);
     let scheme = match scheme {
-        Some(scheme) => scheme.token(TOKEN_BYTES_MAX, "an authentication scheme").map(Some),
+        Some(scheme) => scheme
+            .token(TOKEN_BYTES_MAX, "an authentication scheme")
+            .map(Some),
         None => Some(None),
     };
     let (name, scheme) = name.zip(scheme)?;
-    Some(Place::Header { name, scheme: scheme.map(Box::from) })
+    Some(Place::Header {
+        name,
+        scheme: scheme.map(Box::from),
+    })
 }

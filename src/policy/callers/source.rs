@@ -1,4 +1,5 @@
-//! Attributes from elsewhere than a credential's entry: each from the first source that has a value.
+//! Attributes from elsewhere than a credential's entry: each from the first source that has a
+//! value.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -55,7 +56,11 @@ impl Source {
     /// The path of the metadata that it reads, and the credential that writes it, if one does.
     #[must_use]
     pub fn metadata(&self) -> Option<(&Steps, Option<CredentialId>)> {
-        if let Self::Metadata { path, claim_of } = self { Some((path, *claim_of)) } else { None }
+        if let Self::Metadata { path, claim_of } = self {
+            Some((path, *claim_of))
+        } else {
+            None
+        }
     }
 
     /// What the proxy has to be asked for it, for each request.
@@ -112,18 +117,26 @@ pub(super) fn read(
     for (entry, field) in map.others() {
         let attribute = context.attributes.declare(&field, &entry.key);
         let nodes = field.non_empty_list(SOURCES_MAX);
-        let (Some(attribute), Some(nodes)) = (attribute, nodes) else { continue };
+        let (Some(attribute), Some(nodes)) = (attribute, nodes) else {
+            continue;
+        };
         let mut seen: Vec<(Source, String)> = Vec::new();
         let mut sources = field.each(nodes, |field| {
             let source = read_source(field, &entry.key, credentials, context)?;
             if let Some((_, first)) = seen.iter().find(|(known, _)| *known == source) {
-                return field.refuse(Reason::Duplicate { value: None, first: first.clone() });
+                return field.refuse(Reason::Duplicate {
+                    value: None,
+                    first: first.clone(),
+                });
             }
             seen.push((source.clone(), field.at.to_string()));
             Some(source)
         });
         // An entry's own value comes first, unless the list says where among the others.
-        if !sources.iter().any(|source| matches!(source, Source::Directory(_))) {
+        if !sources
+            .iter()
+            .any(|source| matches!(source, Source::Directory(_)))
+        {
             sources.insert(0, Source::Directory(attribute));
         }
         all.push((attribute, sources));
@@ -138,12 +151,18 @@ fn read_source(
     context: &mut Context,
 ) -> Option<Source> {
     let map = field.map("{ metadata: [envoy.filters.http.jwt_authn, session, sub] }")?;
-    let found: Vec<(&'static str, Field<'_>)> = KEYS.iter().filter_map(|key| Some((*key, map.get(key)?))).collect();
+    let found: Vec<(&'static str, Field<'_>)> = KEYS
+        .iter()
+        .filter_map(|key| Some((*key, map.get(key)?)))
+        .collect();
     let trusted = map.get("trusted");
     header::only_beside_header(map.get("header").as_ref(), trusted.as_ref());
     let source = match found.as_slice() {
         [(key, value)] => read_one(key, *value, trusted, attribute, credentials, context),
-        _ => field.refuse(Reason::NotOneSource { sources: &KEYS, given: found.iter().map(|(key, _)| *key).collect() }),
+        _ => field.refuse(Reason::NotOneSource {
+            sources: &KEYS,
+            given: found.iter().map(|(key, _)| *key).collect(),
+        }),
     };
     map.deny_unknown();
     source
@@ -161,18 +180,26 @@ fn read_one(
         "directory" => {
             // No entry has to have it now: directories change more often than policies.
             let name = value.string();
-            name.and_then(|name| context.attributes.declare(&value, name)).map(Source::Directory)
+            name.and_then(|name| context.attributes.declare(&value, name))
+                .map(Source::Directory)
         }
         "path" => read_path(&value, attribute).map(|route| Source::Path(Box::new(route))),
         "metadata" => {
             let path = read_steps(value, 2)?;
             // The value there, if it is a text, may be a session's own secret.
-            no_secret(&value, credentials, |place| matches!(place, Place::Metadata(verified) if *verified == path))?;
+            no_secret(
+                &value,
+                credentials,
+                |place| matches!(place, Place::Metadata(verified) if *verified == path),
+            )?;
             let says = |credential: &Credential| match &credential.place {
                 Place::Metadata(verified) => path.starts_with(verified),
                 Place::Header { .. } | Place::Query { .. } => false,
             };
-            let claim_of = credentials.entries().find(|(_, credential)| says(credential)).map(|(id, _)| id);
+            let claim_of = credentials
+                .entries()
+                .find(|(_, credential)| says(credential))
+                .map(|(id, _)| id);
             Some(Source::Metadata { path, claim_of })
         }
         "route_metadata" => read_steps(value, 2).map(Source::RouteMetadata),
@@ -180,15 +207,18 @@ fn read_one(
             let path = match &value.node.value {
                 Value::String(_) => value.text(STEP_BYTES_MAX).map(|step| vec![step.into()]),
                 Value::List(_) => read_steps(value, 1),
-                other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Map(_)) => {
-                    value.refuse(Reason::NotA { wanted: "a string or a list", found: other.kind() })
-                }
+                other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Map(_)) => value
+                    .refuse(Reason::NotA {
+                        wanted: "a string or a list",
+                        found: other.kind(),
+                    }),
             };
             path.map(|path| Source::NodeMetadata(path, None))
         }
         "query" => {
             let name = value.text(TOKEN_BYTES_MAX)?;
-            let holds = |place: &Place| matches!(place, Place::Query { name: known } if **known == *name);
+            let holds =
+                |place: &Place| matches!(place, Place::Query { name: known } if **known == *name);
             no_secret(&value, credentials, holds)?;
             Some(Source::Query(name.into()))
         }
@@ -208,7 +238,9 @@ fn read_one(
             }
         }
         "client_address" => read_client_address(value),
-        _ => value.choice("a part of a client's certificate", &PARTS).map(Source::ClientCertificate),
+        _ => value
+            .choice("a part of a client's certificate", &PARTS)
+            .map(Source::ClientCertificate),
     }
 }
 
@@ -218,28 +250,45 @@ fn no_secret(
     credentials: &IdVec<CredentialId, Credential>,
     holds: impl Fn(&Place) -> bool,
 ) -> Option<()> {
-    match credentials.iter().find(|credential| holds(&credential.place)) {
-        Some(credential) => field.refuse(Reason::SecretAsAttribute { credential: credential.name.to_string() }),
+    match credentials
+        .iter()
+        .find(|credential| holds(&credential.place))
+    {
+        Some(credential) => field.refuse(Reason::SecretAsAttribute {
+            credential: credential.name.to_string(),
+        }),
         None => Some(()),
     }
 }
 
 fn read_client_address(field: Field<'_>) -> Option<Source> {
     let map = field.map("{ v4_prefix: 32, v6_prefix: 64 }")?;
-    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_DEFAULT, |field| field.count(0, Ipv4Addr::BITS));
-    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_DEFAULT, |field| field.count(0, Ipv6Addr::BITS));
+    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_DEFAULT, |field| {
+        field.count(0, Ipv4Addr::BITS)
+    });
+    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_DEFAULT, |field| {
+        field.count(0, Ipv6Addr::BITS)
+    });
     map.deny_unknown();
-    Some(Source::ClientAddress { v4_prefix: v4_prefix?, v6_prefix: v6_prefix? })
+    Some(Source::ClientAddress {
+        v4_prefix: v4_prefix?,
+        v6_prefix: v6_prefix?,
+    })
 }
 
 fn read_path(field: &Field<'_>, attribute: &str) -> Option<Route> {
-    let route = field.parsed(Route::parse, |value, error| Reason::BadRoute { value, error })?;
+    let route = field.parsed(Route::parse, |value, error| Reason::BadRoute {
+        value,
+        error,
+    })?;
     if route.methods().next().is_some() {
         return field.refuse(Reason::MethodInPath);
     }
     if route.captures().any(|name| name == attribute) {
         Some(route)
     } else {
-        field.refuse(Reason::NoCapture { name: attribute.to_owned() })
+        field.refuse(Reason::NoCapture {
+            name: attribute.to_owned(),
+        })
     }
 }

@@ -6,9 +6,11 @@ use std::collections::HashSet;
 
 /// Most lists and maps inside one another.
 pub const DEPTH_MAX: usize = 32;
-/// Most values in one document, lists and maps included, each alias counted as all that it expands to.
+/// Most values in one document, lists and maps included, each alias counted as all that it expands
+/// to.
 pub const NODES_MAX: usize = 8_000_000;
-/// Most values that YAML's anchors and aliases make copies of: far fewer, as no caller has to write them.
+/// Most values that YAML's anchors and aliases make copies of: far fewer, as no caller has to write
+/// them.
 pub const COPIES_MAX: usize = 1_000_000;
 /// Most bytes of a document, and most bytes of text in its tree.
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -25,7 +27,10 @@ impl Budget {
         if bytes > DOCUMENT_BYTES_MAX {
             return Err(Rule::TooLarge);
         }
-        Ok(Self { nodes: NODES_MAX, text: DOCUMENT_BYTES_MAX })
+        Ok(Self {
+            nodes: NODES_MAX,
+            text: DOCUMENT_BYTES_MAX,
+        })
     }
 
     /// Takes what `nodes` values with `text` bytes of text need.
@@ -38,7 +43,11 @@ impl Budget {
 
 /// Whether `at` may contain lists and maps `height` deep.
 pub(super) fn check_depth(at: &Pointer<'_>, height: usize) -> Result<(), Rule> {
-    if at.depth().saturating_add(height) > DEPTH_MAX { Err(Rule::TooDeep) } else { Ok(()) }
+    if at.depth().saturating_add(height) > DEPTH_MAX {
+        Err(Rule::TooDeep)
+    } else {
+        Ok(())
+    }
 }
 
 /// The first entry whose key stood before.
@@ -48,7 +57,12 @@ pub(super) fn repeated(entries: &[Entry]) -> Option<&Entry> {
         // The usual map: comparing all pairs is cheaper than a table.
         let mut entries_with_rank = entries.iter().enumerate();
         return entries_with_rank
-            .find(|(rank, entry)| entries.iter().take(*rank).any(|before| before.key == entry.key))
+            .find(|(rank, entry)| {
+                entries
+                    .iter()
+                    .take(*rank)
+                    .any(|before| before.key == entry.key)
+            })
             .map(|(_, entry)| entry);
     }
     let mut seen = HashSet::with_capacity(entries.len());

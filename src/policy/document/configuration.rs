@@ -20,15 +20,22 @@ const VALUE_TAG: u8 = 0x12;
 /// Reads the plugin's configuration, as the host hands it over.
 ///
 /// # Errors
-/// Those of [`from_json`] and [`from_struct`]; of nothing, [`Rule::EmptyConfiguration`]; of anything
-/// else, [`Rule::UnknownForm`].
+/// Those of [`from_json`] and [`from_struct`]; of nothing, [`Rule::EmptyConfiguration`]; of
+/// anything else, [`Rule::UnknownForm`].
 pub fn from_configuration(bytes: &[u8]) -> Result<Node, SyntaxError> {
-    let text = bytes.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
+    let text = bytes
+        .strip_prefix(super::BYTE_ORDER_MARK)
+        .unwrap_or(bytes)
+        .trim_ascii_start();
     if text.is_empty() {
         return Err(Rule::EmptyConfiguration.at_position(0, 0));
     }
     if bytes.first() == Some(&ENTRY_TAG) && bytes.contains(&VALUE_TAG) {
         return from_struct(bytes);
     }
-    if text.first() == Some(&b'{') { from_json(bytes) } else { Err(Rule::UnknownForm.at_position(0, 0)) }
+    if text.first() == Some(&b'{') {
+        from_json(bytes)
+    } else {
+        Err(Rule::UnknownForm.at_position(0, 0))
+    }
 }

@@ -6,18 +6,23 @@ use crate::policy::error::Shown;
 use std::fmt;
 
 const _: () = assert!(
-    DEPTH_MAX == 32 && NODES_MAX == 8_000_000 && COPIES_MAX == 1_000_000 && DOCUMENT_BYTES_MAX == 64 << 20,
+    DEPTH_MAX == 32
+        && NODES_MAX == 8_000_000
+        && COPIES_MAX == 1_000_000
+        && DOCUMENT_BYTES_MAX == 64 << 20,
     "the texts of the rules name these bounds"
 );
 
-/// A document that cannot be read as a tree. Its text may be logged: it holds no value of the document.
+/// A document that cannot be read as a tree. Its text may be logged: it holds no value of the
+/// document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
     /// From 1; 0 where it is not known.
     pub line: u32,
     /// In characters (JSON: bytes), from 1; 0 where it is not known.
     pub column: u32,
-    /// Where in the tree, as far as [`mentionable`] allows; `None` where the text is no tree at all.
+    /// Where in the tree, as far as [`mentionable`] allows; `None` where the text is no tree at
+    /// all.
     pub pointer: Option<String>,
     /// What does not hold.
     pub rule: Rule,
@@ -106,12 +111,22 @@ pub enum Rule {
 impl Rule {
     /// The error at a place in the text.
     pub(super) fn at_position(self, line: u32, column: u32) -> SyntaxError {
-        SyntaxError { line, column, pointer: None, rule: self }
+        SyntaxError {
+            line,
+            column,
+            pointer: None,
+            rule: self,
+        }
     }
 
     /// The error at a place in the tree; `line` is 0 where it is not known.
     pub(super) fn at(self, pointer: &Pointer<'_>, line: u32) -> SyntaxError {
-        SyntaxError { line, column: 0, pointer: Some(mentionable(pointer)), rule: self }
+        SyntaxError {
+            line,
+            column: 0,
+            pointer: Some(mentionable(pointer)),
+            rule: self,
+        }
     }
 
     fn text(self) -> &'static str {
@@ -124,8 +139,12 @@ impl Rule {
             Rule::RepeatedKey => "duplicate key",
             Rule::NumberTooLarge => "this number is too large",
             Rule::NumberNotFinite => "a number must be finite",
-            Rule::UnknownForm => "the configuration is neither a JSON object nor a google.protobuf.Struct",
-            Rule::NotStruct => "not a google.protobuf.Struct, or one that is broken or nested too deep",
+            Rule::UnknownForm => {
+                "the configuration is neither a JSON object nor a google.protobuf.Struct"
+            }
+            Rule::NotStruct => {
+                "not a google.protobuf.Struct, or one that is broken or nested too deep"
+            }
             Rule::ValueWithoutKind => "a google.protobuf.Value without a value",
             Rule::EarlyEnd => "the JSON text ends too early",
             Rule::TrailingText => "something follows the end of the JSON text",
@@ -138,16 +157,21 @@ impl Rule {
             Rule::NotJson => "not valid JSON",
             Rule::KeyNotString => "a key must be a string (a number in quotes)",
             Rule::ThousandsSeparator => {
-                "a comma ends a value in { }: write the number without separators (5000000, not 5,000,000)"
+                "a comma ends a value in { }: write the number without separators (5000000, not \
+                 5,000,000)"
             }
             Rule::SeveralDocuments => "something follows the document: there may be only one",
             Rule::TooManyCopies => "anchors and aliases stand for more than 1000000 values",
             Rule::UnknownAlias => "an alias of nothing that is complete above it",
-            Rule::AliasAcrossDirectory => "an alias of something on the other side of the directory's border",
+            Rule::AliasAcrossDirectory => {
+                "an alias of something on the other side of the directory's border"
+            }
             Rule::UnknownTag => "a tag: only !!str is known",
             Rule::Tab => "a tab where indentation or a blank is expected: use blanks",
             Rule::WrongIndentation => "the indentation matches no line above",
-            Rule::NestedMapping => "a second `: ` in one value: put a text with `: ` in quotes, or begin a new line",
+            Rule::NestedMapping => {
+                "a second `: ` in one value: put a text with `: ` in quotes, or begin a new line"
+            }
             Rule::MissingKey => "expected `key: value` before this",
             Rule::UnclosedQuote => "an unclosed quote, or its text goes on without indentation",
             Rule::TextAfterQuote => "text after a closing quote",
@@ -173,7 +197,11 @@ impl fmt::Display for SyntaxError {
             (line, 0) => write!(f, "line {line}: ")?,
             (line, column) => write!(f, "line {line}, column {column}: ")?,
         }
-        if let Some(pointer) = self.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
+        if let Some(pointer) = self
+            .pointer
+            .as_deref()
+            .filter(|pointer| !pointer.is_empty())
+        {
             write!(f, "{}: ", Shown(pointer))?;
         }
         self.rule.fmt(f)
@@ -187,7 +215,9 @@ impl std::error::Error for SyntaxError {}
 /// the secrets.
 #[must_use]
 pub fn mentionable(at: &Pointer<'_>) -> String {
-    let Some(depth) = directory_depth(at) else { return at.to_string() };
+    let Some(depth) = directory_depth(at) else {
+        return at.to_string();
+    };
     let entry = at.ancestor(depth.saturating_add(1));
     match entry.token() {
         Token::Index(_) => entry.to_string(),

@@ -7,23 +7,31 @@ use crate::base::pointer::Pointer;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Reads a JSON text, of any kind of value. The tree has no lines; a byte order mark before it is ignored.
+/// Reads a JSON text, of any kind of value. The tree has no lines; a byte order mark before it is
+/// ignored.
 ///
 /// Integers are exact. A fraction of more than 15 digits is read to its last digit but one, unless
 /// `serde_json` is built with `float_roundtrip`; nothing in a policy needs one.
 ///
 /// # Errors
-/// The first thing that is wrong. What is wrong with the text has a line and a column, what is wrong
-/// with the tree (a key twice, a bound) has a pointer.
+/// The first thing that is wrong. What is wrong with the text has a line and a column, what is
+/// wrong with the tree (a key twice, a bound) has a pointer.
 pub fn from_json(text: &[u8]) -> Result<Node, SyntaxError> {
     let text = text.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(text);
     let budget = Budget::of(text.len()).map_err(|rule| rule.at_position(0, 0))?;
     if text.trim_ascii().is_empty() {
         return Err(Rule::EmptyDocument.at_position(0, 0));
     }
-    let mut reader = Reader { budget, error: None };
+    let mut reader = Reader {
+        budget,
+        error: None,
+    };
     let mut json = serde_json::Deserializer::from_slice(text);
-    let read = Place { at: &Pointer::ROOT, reader: &mut reader }.deserialize(&mut json);
+    let read = Place {
+        at: &Pointer::ROOT,
+        reader: &mut reader,
+    }
+    .deserialize(&mut json);
     let read = read.and_then(|node| json.end().map(|()| node));
     // serde's errors carry nothing but text, so an error of ours is kept next to them.
     read.map_err(|error| reader.error.take().unwrap_or_else(|| syntax_error(&error)))
@@ -105,7 +113,11 @@ impl<'de> Visitor<'de> for Place<'_> {
         let mut items = Vec::new();
         loop {
             let at = self.at.index(items.len());
-            let Some(item) = json.next_element_seed(Place { at: &at, reader: &mut *self.reader })? else {
+            let Some(item) = json.next_element_seed(Place {
+                at: &at,
+                reader: &mut *self.reader,
+            })?
+            else {
                 break;
             };
             items.push(item);
@@ -119,8 +131,15 @@ impl<'de> Visitor<'de> for Place<'_> {
         let mut entries = Vec::new();
         while let Some(key) = json.next_key::<Box<str>>()? {
             let at = self.at.key(&key);
-            let value = json.next_value_seed(Place { at: &at, reader: &mut *self.reader })?;
-            entries.push(Entry { key, line: 0, value });
+            let value = json.next_value_seed(Place {
+                at: &at,
+                reader: &mut *self.reader,
+            })?;
+            entries.push(Entry {
+                key,
+                line: 0,
+                value,
+            });
         }
         if let Some(entry) = repeated(&entries) {
             return Err(self.refuse(Rule::RepeatedKey, &self.at.key(&entry.key)));
@@ -130,8 +149,8 @@ impl<'de> Visitor<'de> for Place<'_> {
     }
 }
 
-/// serde_json's error in our words. It names its kinds only by their (constant) texts; one that is not
-/// in this table loses its words, never its place.
+/// serde_json's error in our words. It names its kinds only by their (constant) texts; one that is
+/// not in this table loses its words, never its place.
 fn syntax_error(error: &serde_json::Error) -> SyntaxError {
     const RULES: [(&str, Rule); 14] = [
         ("EOF ", Rule::EarlyEnd),
@@ -150,7 +169,10 @@ fn syntax_error(error: &serde_json::Error) -> SyntaxError {
         ("", Rule::NotJson),
     ];
     let message = error.to_string();
-    let rule = RULES.iter().find(|(start, _)| message.starts_with(start)).map_or(Rule::NotJson, |(_, rule)| *rule);
+    let rule = RULES
+        .iter()
+        .find(|(start, _)| message.starts_with(start))
+        .map_or(Rule::NotJson, |(_, rule)| *rule);
     let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     rule.at_position(small(error.line()), small(error.column()))
 }

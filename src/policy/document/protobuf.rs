@@ -1,7 +1,7 @@
 //! A serialized `google.protobuf.Struct` to a tree: how Envoy hands over a `Struct` configuration.
 //!
-//! Source: `google/protobuf/struct.proto`; that a `Struct` arrives as its wire format, not as JSON, is
-//! measured on Envoy 1.40. On the wire the last of two equal keys counts, as protobuf has it for
+//! Source: `google/protobuf/struct.proto`; that a `Struct` arrives as its wire format, not as JSON,
+//! is measured on Envoy 1.40. On the wire the last of two equal keys counts, as protobuf has it for
 //! every map field, and the order of keys is no one's choice: here it is the alphabet's.
 
 use super::bounds::{Budget, check_depth};
@@ -19,21 +19,34 @@ use prost_types::value::Kind;
 pub fn from_struct(bytes: &[u8]) -> Result<Node, SyntaxError> {
     let mut budget = Budget::of(bytes.len()).map_err(|rule| rule.at_position(0, 0))?;
     // prost stops at 100 messages inside one another, three for each map: not before `DEPTH_MAX`.
-    let decoded = prost_types::Struct::decode(bytes).map_err(|_| Rule::NotStruct.at_position(0, 0))?;
+    let decoded =
+        prost_types::Struct::decode(bytes).map_err(|_| Rule::NotStruct.at_position(0, 0))?;
     map(decoded, &Pointer::ROOT, &mut budget)
 }
 
-fn map(map: prost_types::Struct, at: &Pointer<'_>, budget: &mut Budget) -> Result<Node, SyntaxError> {
+fn map(
+    map: prost_types::Struct,
+    at: &Pointer<'_>,
+    budget: &mut Budget,
+) -> Result<Node, SyntaxError> {
     enter(at, budget)?;
     let mut entries = Vec::with_capacity(map.fields.len());
     for (key, field) in map.fields {
         let value = value(field, &at.key(&key), budget)?;
-        entries.push(Entry { key: key.into_boxed_str(), line: 0, value });
+        entries.push(Entry {
+            key: key.into_boxed_str(),
+            line: 0,
+            value,
+        });
     }
     Ok(Node::new(Value::Map(entries), 0))
 }
 
-fn list(list: prost_types::ListValue, at: &Pointer<'_>, budget: &mut Budget) -> Result<Node, SyntaxError> {
+fn list(
+    list: prost_types::ListValue,
+    at: &Pointer<'_>,
+    budget: &mut Budget,
+) -> Result<Node, SyntaxError> {
     enter(at, budget)?;
     let mut items = Vec::with_capacity(list.values.len().min(super::NODES_MAX));
     for (index, item) in list.values.into_iter().enumerate() {
@@ -42,7 +55,11 @@ fn list(list: prost_types::ListValue, at: &Pointer<'_>, budget: &mut Budget) -> 
     Ok(Node::new(Value::List(items), 0))
 }
 
-fn value(value: prost_types::Value, at: &Pointer<'_>, budget: &mut Budget) -> Result<Node, SyntaxError> {
+fn value(
+    value: prost_types::Value,
+    at: &Pointer<'_>,
+    budget: &mut Budget,
+) -> Result<Node, SyntaxError> {
     let mut was_number = false;
     let value = match value.kind {
         Some(Kind::StructValue(fields)) => return map(fields, at, budget),
@@ -60,15 +77,20 @@ fn value(value: prost_types::Value, at: &Pointer<'_>, budget: &mut Budget) -> Re
         None => return Err(Rule::ValueWithoutKind.at(at, 0)),
     };
     budget.take(1, 0).map_err(|rule| rule.at(at, 0))?;
-    Ok(Node { was_number, ..Node::new(value, 0) })
+    Ok(Node {
+        was_number,
+        ..Node::new(value, 0)
+    })
 }
 
-/// Whether Envoy's YAML reader, or a text in quotes, may have given this text: it leaves nothing but
-/// integers of 32 bits as numbers (measured on Envoy 1.40).
+/// Whether Envoy's YAML reader, or a text in quotes, may have given this text: it leaves nothing
+/// but integers of 32 bits as numbers (measured on Envoy 1.40).
 fn was_a_number(text: &str) -> bool {
     text.parse::<i32>().is_err() && from_decimal(text).is_some()
 }
 
 fn enter(at: &Pointer<'_>, budget: &mut Budget) -> Result<(), SyntaxError> {
-    check_depth(at, 1).and_then(|()| budget.take(1, 0)).map_err(|rule| rule.at(at, 0))
+    check_depth(at, 1)
+        .and_then(|()| budget.take(1, 0))
+        .map_err(|rule| rule.at(at, 0))
 }

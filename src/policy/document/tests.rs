@@ -11,10 +11,17 @@ use super::*;
 /// The tree with its lines, a map's as `key@line: value`, to compare with.
 fn lined(node: &Node) -> String {
     let value = match &node.value {
-        Value::List(items) => format!("[{}]", items.iter().map(lined).collect::<Vec<_>>().join(" ")),
+        Value::List(items) => format!(
+            "[{}]",
+            items.iter().map(lined).collect::<Vec<_>>().join(" ")
+        ),
         Value::Map(entries) => {
-            let entry = |entry: &Entry| format!("{}@{}:{}", entry.key, entry.line, lined(&entry.value));
-            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(" "))
+            let entry =
+                |entry: &Entry| format!("{}@{}:{}", entry.key, entry.line, lined(&entry.value));
+            format!(
+                "{{{}}}",
+                entries.iter().map(entry).collect::<Vec<_>>().join(" ")
+            )
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => node.to_json(),
     };
@@ -37,7 +44,11 @@ fn sorted(mut node: Node) -> Node {
         Value::Map(entries) => {
             *entries = std::mem::take(entries)
                 .into_iter()
-                .map(|entry| Entry { line: 0, value: sorted(entry.value), ..entry })
+                .map(|entry| Entry {
+                    line: 0,
+                    value: sorted(entry.value),
+                    ..entry
+                })
                 .collect();
             entries.sort_by(|one, other| one.key.cmp(&other.key));
         }
@@ -54,14 +65,21 @@ fn protobuf(node: &Node) -> prost_types::Value {
         Value::Bool(truth) => Kind::BoolValue(*truth),
         Value::Number(text) => Kind::NumberValue(text.parse().unwrap()),
         Value::String(text) => Kind::StringValue(text.to_string()),
-        Value::List(items) => Kind::ListValue(prost_types::ListValue { values: items.iter().map(protobuf).collect() }),
+        Value::List(items) => Kind::ListValue(prost_types::ListValue {
+            values: items.iter().map(protobuf).collect(),
+        }),
         Value::Map(_) => Kind::StructValue(fields(node)),
     };
     prost_types::Value { kind: Some(kind) }
 }
 
 fn fields(node: &Node) -> prost_types::Struct {
-    let Value::Map(entries) = &node.value else { panic!("only a map is a Struct") };
-    let fields = entries.iter().map(|entry| (entry.key.to_string(), protobuf(&entry.value))).collect();
+    let Value::Map(entries) = &node.value else {
+        panic!("only a map is a Struct")
+    };
+    let fields = entries
+        .iter()
+        .map(|entry| (entry.key.to_string(), protobuf(&entry.value)))
+        .collect();
     prost_types::Struct { fields }
 }

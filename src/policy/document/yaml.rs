@@ -1,8 +1,9 @@
 //! YAML 1.2 to a tree that knows its lines. Native only: the filter is handed JSON.
 //!
-//! The core schema (YAML 1.2.2 §10.3), so that `no`, `on`, `1h` and `60/min` are strings. Beyond it:
-//! keys are strings, aliases are resolved within the bounds of every document, `<<` is a key like
-//! any other, and of the tags only `!!str` is known. JSON is YAML, with its few exceptions accepted.
+//! The core schema (YAML 1.2.2 §10.3), so that `no`, `on`, `1h` and `60/min` are strings. Beyond
+//! it: keys are strings, aliases are resolved within the bounds of every document, `<<` is a key
+//! like any other, and of the tags only `!!str` is known. JSON is YAML, with its few exceptions
+//! accepted.
 
 mod anchors;
 mod grammar;
@@ -17,15 +18,19 @@ use std::borrow::Cow;
 
 /// Reads exactly one YAML document, or a JSON text.
 ///
-/// A JSON text of a kind that YAML does not accept (surrogate pairs in escapes) is read as JSON: its
-/// tree has no lines.
+/// A JSON text of a kind that YAML does not accept (surrogate pairs in escapes) is read as JSON:
+/// its tree has no lines.
 ///
 /// # Errors
 /// The first thing that is wrong, with its line.
 pub fn from_yaml(text: &str) -> Result<Node, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let budget = Budget::of(text.len()).map_err(|rule| rule.at_position(0, 0))?;
-    let mut reader = Reader { events: Parser::new_from_str(text), anchors: Anchors::default(), budget };
+    let mut reader = Reader {
+        events: Parser::new_from_str(text),
+        anchors: Anchors::default(),
+        budget,
+    };
     let read = reader.document();
     match read {
         // An error without a pointer is one of the grammar: in JSON's the text may be right.
@@ -73,20 +78,37 @@ impl<'text> Reader<'text> {
     }
 
     /// The value that begins with `event`. Calls itself at most `DEPTH_MAX` deep.
-    fn node(&mut self, event: Event<'text>, start: Marker, at: &Pointer<'_>) -> Result<Node, SyntaxError> {
+    fn node(
+        &mut self,
+        event: Event<'text>,
+        start: Marker,
+        at: &Pointer<'_>,
+    ) -> Result<Node, SyntaxError> {
         let line = line(start);
         let refuse = |rule: Rule| rule.at(at, line);
         let (value, anchor) = match event {
             Event::Alias(anchor) => {
-                // Across that border the pointer may tell what it should not: a secret that slipped out is a key.
+                // Across that border the pointer may tell what it should not: a secret that slipped
+                // out is a key.
                 let hides = |rule: Rule| rule == Rule::AliasAcrossDirectory;
-                let refuse =
-                    |rule: Rule| if hides(rule) { rule.at_position(line, column(start)) } else { refuse(rule) };
-                return self.anchors.copy(anchor, at, &mut self.budget).map_err(refuse);
+                let refuse = |rule: Rule| {
+                    if hides(rule) {
+                        rule.at_position(line, column(start))
+                    } else {
+                        refuse(rule)
+                    }
+                };
+                return self
+                    .anchors
+                    .copy(anchor, at, &mut self.budget)
+                    .map_err(refuse);
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.take(1, text.len()).map_err(refuse)?;
-                (scalar::value(text, style, tag.as_deref()).map_err(refuse)?, anchor)
+                (
+                    scalar::value(text, style, tag.as_deref()).map_err(refuse)?,
+                    anchor,
+                )
             }
             Event::SequenceStart(anchor, tag) => {
                 self.enter(at, tag.as_deref()).map_err(refuse)?;
@@ -108,7 +130,9 @@ impl<'text> Reader<'text> {
         let node = Node::new(value, line);
         // 0 is the parser's "no anchor".
         if anchor != 0 {
-            self.anchors.keep(anchor, &node, at, &mut self.budget).map_err(refuse)?;
+            self.anchors
+                .keep(anchor, &node, at, &mut self.budget)
+                .map_err(refuse)?;
         }
         Ok(node)
     }
@@ -147,7 +171,11 @@ impl<'text> Reader<'text> {
             let key = self.key(event).map_err(|rule| rule.at(at, line(start)))?;
             let (event, value_start) = self.next()?;
             let value = self.node(event, value_start, &at.key(&key))?;
-            entries.push(Entry { key, line: line(start), value });
+            entries.push(Entry {
+                key,
+                line: line(start),
+                value,
+            });
         }
         if let Some(entry) = repeated(&entries) {
             return Err(Rule::RepeatedKey.at(&at.key(&entry.key), entry.line));
@@ -163,7 +191,9 @@ impl<'text> Reader<'text> {
         self.budget.take(0, text.len())?;
         match scalar::value(text, style, tag.as_deref())? {
             Value::String(key) => Ok(key),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => Err(Rule::KeyNotString),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                Err(Rule::KeyNotString)
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How messages write what a document says: short, on one line, and with the word that was probably meant.
+//! How messages write what a document says: short, on one line, and with the word that was probably
+//! meant.
 
 use std::fmt;
 
@@ -10,7 +11,11 @@ const QUOTED_CHARS_MAX: usize = 60;
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short: String = self.0.chars().take(QUOTED_CHARS_MAX).collect();
-        let more = if short.len() < self.0.len() { "…" } else { "" };
+        let more = if short.len() < self.0.len() {
+            "…"
+        } else {
+            ""
+        };
         write!(f, "\"{}{more}\"", short.escape_debug())
     }
 }
@@ -28,7 +33,11 @@ impl fmt::Display for Shown<'_> {
                 other => write!(f, "{}", other.escape_debug())?,
             }
         }
-        f.write_str(if self.0.chars().nth(SHOWN_CHARS_MAX).is_some() { "…" } else { "" })
+        f.write_str(if self.0.chars().nth(SHOWN_CHARS_MAX).is_some() {
+            "…"
+        } else {
+            ""
+        })
     }
 }
 
@@ -62,8 +71,17 @@ const CHOICES_MAX: usize = 12;
 
 impl fmt::Display for Choices<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<&str> = self.0.iter().take(CHOICES_MAX).map(String::as_str).collect();
-        let more = if shown.len() < self.0.len() { ", …" } else { "" };
+        let shown: Vec<&str> = self
+            .0
+            .iter()
+            .take(CHOICES_MAX)
+            .map(String::as_str)
+            .collect();
+        let more = if shown.len() < self.0.len() {
+            ", …"
+        } else {
+            ""
+        };
         write!(f, "{}{more}", shown.join(", "))
     }
 }
@@ -73,26 +91,37 @@ pub(super) struct Meant<'a>(pub(super) Option<&'a str>);
 
 impl fmt::Display for Meant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |word| write!(f, "; did you mean {}?", Quoted(word)))
+        self.0
+            .map_or(Ok(()), |word| write!(f, "; did you mean {}?", Quoted(word)))
     }
 }
 
-/// What is wrong with digits that are no number, and how they are written; nothing for another text.
+/// What is wrong with digits that are no number, and how they are written; nothing for another
+/// text.
 pub(super) struct Digits<'a>(pub(super) &'a str);
 
 impl fmt::Display for Digits<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.0.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+        let number = self
+            .0
+            .trim_end_matches(|letter: char| !letter.is_ascii_digit());
         let mut groups = number.split([',', '_', '\'', ' ', '.']);
-        let is_group = |group: &str| group.len() <= 3 && group.bytes().all(|byte| byte.is_ascii_digit());
-        let begins = groups.next().is_some_and(|first| !first.is_empty() && is_group(first));
-        let goes_on = groups.clone().next().is_some() && groups.all(|group| group.len() == 3 && is_group(group));
+        let is_group =
+            |group: &str| group.len() <= 3 && group.bytes().all(|byte| byte.is_ascii_digit());
+        let begins = groups
+            .next()
+            .is_some_and(|first| !first.is_empty() && is_group(first));
+        let goes_on = groups.clone().next().is_some()
+            && groups.all(|group| group.len() == 3 && is_group(group));
         if !begins || !goes_on || number.len() > DIGITS_MAX {
             return Ok(());
         }
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
         let rest = self.0.get(number.len()..).unwrap_or_default();
-        write!(f, "; a number has digits only, without separators: {digits}{rest}")
+        write!(
+            f,
+            "; a number has digits only, without separators: {digits}{rest}"
+        )
     }
 }
 
@@ -100,9 +129,14 @@ const DIGITS_MAX: usize = 24;
 
 /// The one of `words` that is a slip of the hand away from `written`.
 ///
-/// A slip is a letter too many, too few, another or two that changed places; one for each three letters.
+/// A slip is a letter too many, too few, another or two that changed places; one for each three
+/// letters.
 pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let written: Vec<char> = written.to_lowercase().chars().take(WORD_CHARS_MAX).collect();
+    let written: Vec<char> = written
+        .to_lowercase()
+        .chars()
+        .take(WORD_CHARS_MAX)
+        .collect();
     let slips_max = written.len().div_ceil(3);
     let near = words.take(WORDS_MAX).filter_map(|word| {
         let letters: Vec<char> = word.to_lowercase().chars().take(WORD_CHARS_MAX).collect();
@@ -132,10 +166,18 @@ fn slips(one: &[char], other: &[char], max: usize) -> Option<usize> {
             let changed = at(&last, column).saturating_add(usize::from(letter != wanted));
             let added = at(&this, column).saturating_add(1);
             let lost = at(&last, column.saturating_add(1)).saturating_add(1);
-            let previous =
-                |letters: &[char], place: usize| place.checked_sub(1).and_then(|place| letters.get(place).copied());
-            let swapped = previous(one, row) == Some(*wanted) && previous(other, column) == Some(*letter);
-            let swap = if swapped { at(&before, column.saturating_sub(1)).saturating_add(1) } else { usize::MAX };
+            let previous = |letters: &[char], place: usize| {
+                place
+                    .checked_sub(1)
+                    .and_then(|place| letters.get(place).copied())
+            };
+            let swapped =
+                previous(one, row) == Some(*wanted) && previous(other, column) == Some(*letter);
+            let swap = if swapped {
+                at(&before, column.saturating_sub(1)).saturating_add(1)
+            } else {
+                usize::MAX
+            };
             this.push(changed.min(added).min(lost).min(swap));
         }
         before = std::mem::replace(&mut last, this);
@@ -180,10 +222,25 @@ mod tests {
             ("1,000/min", "1000/min"),
             ("1,000KB", "1000KB"),
         ] {
-            assert_eq!(Digits(text).to_string(), format!("; a number has digits only, without separators: {told}"));
+            assert_eq!(
+                Digits(text).to_string(),
+                format!("; a number has digits only, without separators: {told}")
+            );
         }
-        for text in ["", "5", "60/min", "abc", "1,b", "-5", ",", "1/2/3", "1.5MB", "1,5", "1,0000", &"999,".repeat(99)]
-        {
+        for text in [
+            "",
+            "5",
+            "60/min",
+            "abc",
+            "1,b",
+            "-5",
+            ",",
+            "1/2/3",
+            "1.5MB",
+            "1,5",
+            "1,0000",
+            &"999,".repeat(99),
+        ] {
             assert_eq!(Digits(text).to_string(), "", "{text}");
         }
     }

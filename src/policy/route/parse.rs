@@ -1,16 +1,25 @@
 //! From `METHODS /path` to a [`Route`], which then needs no further check.
 
-use super::{CAPTURE_NAME_BYTES_MAX, Methods, ROUTE_BYTES_MAX, ROUTE_SEGMENTS_MAX, Route, RouteError, Segment};
+use super::{
+    CAPTURE_NAME_BYTES_MAX, Methods, ROUTE_BYTES_MAX, ROUTE_SEGMENTS_MAX, Route, RouteError,
+    Segment,
+};
 
 pub(super) fn route(text: &str) -> Result<Route, RouteError> {
     if text.len() > ROUTE_BYTES_MAX {
         return Err(RouteError::TooLong);
     }
     if text.starts_with('/') {
-        return Ok(Route { methods: Methods::Any, segments: path(text)? });
+        return Ok(Route {
+            methods: Methods::Any,
+            segments: path(text)?,
+        });
     }
     let (names, pattern) = text.split_once(' ').ok_or(RouteError::NoPath)?;
-    Ok(Route { methods: methods(names)?, segments: path(pattern)? })
+    Ok(Route {
+        methods: methods(names)?,
+        segments: path(pattern)?,
+    })
 }
 
 fn methods(names: &str) -> Result<Methods, RouteError> {
@@ -49,7 +58,10 @@ fn path(text: &str) -> Result<Vec<Segment>, RouteError> {
     if inner.ends_with('/') {
         return Err(RouteError::TrailingSlash);
     }
-    let segments = inner.split('/').map(segment).collect::<Result<Vec<_>, _>>()?;
+    let segments = inner
+        .split('/')
+        .map(segment)
+        .collect::<Result<Vec<_>, _>>()?;
     if segments.len() > ROUTE_SEGMENTS_MAX {
         return Err(RouteError::TooManySegments);
     }

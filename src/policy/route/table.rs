@@ -8,11 +8,11 @@
 //!             └┄ ** ┄┄┄┄▶ ◉
 //! ```
 //!
-//! Routes share the nodes of a common beginning. A node that is not behind a `**` has one way in, so
-//! it is active at most once a step. A `**` is entered without a segment and, since it takes any,
-//! never left again: such nodes stay in a list of their own until the path ends.
-//! A request therefore costs its segments × the nodes active, each a search that is logarithmic in
-//! the node's literals and globs. Walking neither recurses nor allocates.
+//! Routes share the nodes of a common beginning. A node that is not behind a `**` has one way in,
+//! so it is active at most once a step. A `**` is entered without a segment and, since it takes
+//! any, never left again: such nodes stay in a list of their own until the path ends. A request
+//! therefore costs its segments × the nodes active, each a search that is logarithmic in the node's
+//! literals and globs. Walking neither recurses nor allocates.
 //!
 //! Ordered maps rather than hash maps: no seed to get from the host, and the same walk every time.
 
@@ -125,9 +125,16 @@ impl RouteTable {
                 self.follow(out.standing.get(index).copied(), segment, out);
             }
         }
-        let reached = out.next.iter().chain(&out.standing).filter_map(|&id| self.nodes.get(id));
+        let reached = out
+            .next
+            .iter()
+            .chain(&out.standing)
+            .filter_map(|&id| self.nodes.get(id));
         let ended = reached.flat_map(|node| &node.ends);
-        let admits = |id: &&RouteId| self.route(**id).is_some_and(|route| route.methods.admit(method));
+        let admits = |id: &&RouteId| {
+            self.route(**id)
+                .is_some_and(|route| route.methods.admit(method))
+        };
         out.ids.extend(ended.filter(admits));
         // Each route ends at one node, and each node was reached once: there is nothing twice.
         out.ids.sort_unstable();
@@ -142,7 +149,12 @@ impl RouteTable {
 
     /// The segment that `{name}` of a route captures in a path: see [`Route::capture`].
     #[must_use]
-    pub fn capture<'path>(&self, id: RouteId, name: &str, path: &'path PathBuffer) -> Option<&'path [u8]> {
+    pub fn capture<'path>(
+        &self,
+        id: RouteId,
+        name: &str,
+        path: &'path PathBuffer,
+    ) -> Option<&'path [u8]> {
         self.route(id)?.capture(name, path)
     }
 
@@ -215,7 +227,10 @@ impl RouteTableBuilder {
                 node.ends.push(RouteId(index));
             }
         }
-        RouteTable { routes: self.routes, nodes }
+        RouteTable {
+            routes: self.routes,
+            nodes,
+        }
     }
 }
 
@@ -241,14 +256,24 @@ impl Globs {
     /// Where `text` leads; `fresh` if it is new.
     fn child(&mut self, text: &[u8], fresh: NodeId) -> NodeId {
         let mut parts = text.split(|&byte| byte == b'*');
-        let ends: (Box<[u8]>, Box<[u8]>) =
-            (parts.next().unwrap_or_default().into(), parts.next_back().unwrap_or_default().into());
+        let ends: (Box<[u8]>, Box<[u8]>) = (
+            parts.next().unwrap_or_default().into(),
+            parts.next_back().unwrap_or_default().into(),
+        );
         let globs = self.0.entry((ends.0.len(), ends.1.len())).or_default();
-        let place = globs.binary_search_by(|glob| glob.ends.cmp(&ends).then_with(|| (*glob.text).cmp(text)));
+        let place = globs
+            .binary_search_by(|glob| glob.ends.cmp(&ends).then_with(|| (*glob.text).cmp(text)));
         match place {
             Ok(found) => globs.get(found).map_or(fresh, |glob| glob.to),
             Err(gap) => {
-                globs.insert(gap, Glob { text: text.into(), ends, to: fresh });
+                globs.insert(
+                    gap,
+                    Glob {
+                        text: text.into(),
+                        ends,
+                        to: fresh,
+                    },
+                );
                 fresh
             }
         }
@@ -257,10 +282,19 @@ impl Globs {
     /// The globs that begin and end as `segment` does.
     fn candidates(&self, segment: &[u8]) -> impl Iterator<Item = &Glob> {
         self.0.iter().flat_map(move |(&(head, tail), globs)| {
-            let ends = segment.get(..head).zip(segment.len().checked_sub(tail).and_then(|start| segment.get(start..)));
-            let first = ends.map_or(globs.len(), |ends| globs.partition_point(|glob| glob.ends() < ends));
+            let ends = segment.get(..head).zip(
+                segment
+                    .len()
+                    .checked_sub(tail)
+                    .and_then(|start| segment.get(start..)),
+            );
+            let first = ends.map_or(globs.len(), |ends| {
+                globs.partition_point(|glob| glob.ends() < ends)
+            });
             let globs = globs.get(first..).unwrap_or_default();
-            globs.iter().take_while(move |glob| Some(glob.ends()) == ends)
+            globs
+                .iter()
+                .take_while(move |glob| Some(glob.ends()) == ends)
         })
     }
 }

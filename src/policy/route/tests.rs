@@ -89,7 +89,11 @@ fn a_route_matches_what_the_language_says() {
     for line in lines(log) {
         let mut columns = line.split('|').map(str::trim);
         let (text, request) = (columns.next().unwrap(), columns.next().unwrap());
-        assert_eq!(matches(text, request), columns.next() == Some("yes"), "{line}");
+        assert_eq!(
+            matches(text, request),
+            columns.next() == Some("yes"),
+            "{line}"
+        );
     }
 }
 
@@ -148,29 +152,57 @@ fn a_faulty_route_names_the_rule() {
     ] {
         assert_eq!(Route::parse(text), Err(error), "{text}");
         let rule = error.to_string();
-        assert!(!rule.starts_with(char::is_uppercase) && !rule.ends_with('.'), "{rule}");
+        assert!(
+            !rule.starts_with(char::is_uppercase) && !rule.ends_with('.'),
+            "{rule}"
+        );
     }
 }
 
 #[test]
 fn a_route_has_bounds() {
-    assert_eq!(Route::parse(&format!("/{{{}}}", "a".repeat(33))), Err(RouteError::CaptureName));
+    assert_eq!(
+        Route::parse(&format!("/{{{}}}", "a".repeat(33))),
+        Err(RouteError::CaptureName)
+    );
     assert!(Route::parse(&format!("/{{{}}}", "a".repeat(32))).is_ok());
-    assert_eq!(Route::parse(&"/a".repeat(65)), Err(RouteError::TooManySegments));
+    assert_eq!(
+        Route::parse(&"/a".repeat(65)),
+        Err(RouteError::TooManySegments)
+    );
     assert!(Route::parse(&"/a".repeat(64)).is_ok());
-    assert_eq!(Route::parse(&format!("/{}", "a".repeat(1024))), Err(RouteError::TooLong));
+    assert_eq!(
+        Route::parse(&format!("/{}", "a".repeat(1024))),
+        Err(RouteError::TooLong)
+    );
     assert!(Route::parse(&format!("/{}", "a".repeat(1023))).is_ok());
 }
 
 #[test]
 fn a_route_is_written_as_it_was_read() {
-    for text in ["/", "/**", "GET /", "PATCH,POST /v2/*/{id}/a*b*/**", "M-SEARCH,PUT /é"] {
+    for text in [
+        "/",
+        "/**",
+        "GET /",
+        "PATCH,POST /v2/*/{id}/a*b*/**",
+        "M-SEARCH,PUT /é",
+    ] {
         assert_eq!(route(text).to_string(), text);
     }
-    assert_eq!(route("PUT,POST /a"), route("POST,PUT /a"), "methods are a set");
-    assert_eq!(route("PUT,POST /a").methods().collect::<Vec<_>>(), ["POST", "PUT"]);
+    assert_eq!(
+        route("PUT,POST /a"),
+        route("POST,PUT /a"),
+        "methods are a set"
+    );
+    assert_eq!(
+        route("PUT,POST /a").methods().collect::<Vec<_>>(),
+        ["POST", "PUT"]
+    );
     assert_eq!(route("/a").methods().next(), None);
-    assert_eq!(route("/{b}/x/**/{a}").captures().collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!(
+        route("/{b}/x/**/{a}").captures().collect::<Vec<_>>(),
+        ["b", "a"]
+    );
 }
 
 #[test]
@@ -195,7 +227,9 @@ fn a_capture_is_the_leftmost_with_the_shortest_rest() {
     for line in lines(log) {
         let words: Vec<_> = line.split_whitespace().collect();
         let path = path(words[2]);
-        let captured = route(words[0]).capture(words[1], &path).map_or("-", |it| std::str::from_utf8(it).unwrap());
+        let captured = route(words[0])
+            .capture(words[1], &path)
+            .map_or("-", |it| std::str::from_utf8(it).unwrap());
         assert_eq!(captured, words[3], "{line}");
     }
 }
@@ -237,7 +271,11 @@ fn a_wider_route_covers_a_narrower_one() {
         POST /**         | POST,PUT /a      | no";
     for line in lines(log) {
         let columns: Vec<_> = line.split('|').map(str::trim).collect();
-        assert_eq!(route(columns[0]).covers(&route(columns[1])), columns[2] == "yes", "{line}");
+        assert_eq!(
+            route(columns[0]).covers(&route(columns[1])),
+            columns[2] == "yes",
+            "{line}"
+        );
     }
 }
 
@@ -280,7 +318,11 @@ fn a_table_names_every_route_that_matches() {
     let all = builder.add(route("/**"));
     let write = builder.add(route("POST,PUT /**"));
     let item = builder.add(route("/items/{item}"));
-    assert_eq!(builder.add(route("PUT,POST /**")), write, "the same route has one id");
+    assert_eq!(
+        builder.add(route("PUT,POST /**")),
+        write,
+        "the same route has one id"
+    );
     let other = builder.add(route("/items/{other}"));
     let table = builder.build();
     assert_eq!(table.route_count(), 4);

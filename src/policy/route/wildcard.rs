@@ -46,13 +46,17 @@ pub(super) fn wildcard(
 /// every segment that fits `text` fits `glob` too.
 pub(super) fn glob_fits(glob: &[u8], text: &[u8]) -> bool {
     let star = |place| glob.get(place) == Some(&b'*');
-    wildcard(glob.len(), text.len(), star, |place, item| glob.get(place) == text.get(item))
+    wildcard(glob.len(), text.len(), star, |place, item| {
+        glob.get(place) == text.get(item)
+    })
 }
 
 /// Whether some text fits both globs, each with at least one `*`: where they begin and end alike,
 /// the parts between their stars find room one after the other.
 pub(super) fn globs_meet(one: &str, other: &str) -> bool {
-    let ends = |glob| [str::split(glob, '*').next(), str::rsplit(glob, '*').next()].map(Option::unwrap_or_default);
+    let ends = |glob| {
+        [str::split(glob, '*').next(), str::rsplit(glob, '*').next()].map(Option::unwrap_or_default)
+    };
     let ([begin, end], [begin_other, end_other]) = (ends(one), ends(other));
     (begin.starts_with(begin_other) || begin_other.starts_with(begin))
         && (end.ends_with(end_other) || end_other.ends_with(end))

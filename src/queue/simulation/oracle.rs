@@ -63,11 +63,15 @@ pub(super) enum StreamState {
 
 impl Oracle {
     fn fail(&mut self, clock: u64, what: String) {
-        self.failure.get_or_insert(format!("at {} ms: {what}", clock / MILLI));
+        self.failure
+            .get_or_insert(format!("at {} ms: {what}", clock / MILLI));
     }
 
     pub(super) fn vm_starts(&mut self) -> usize {
-        self.vms.push(Vm { is_alive: true, ..Vm::default() });
+        self.vms.push(Vm {
+            is_alive: true,
+            ..Vm::default()
+        });
         self.vms.len() - 1
     }
 
@@ -83,11 +87,14 @@ impl Oracle {
     /// A callback of `vm` begins.
     pub(super) fn begins(&mut self, vm: usize) {
         let vm = &mut self.vms[vm];
-        vm.is_back = vm.worker.is_some_and(|worker| self.members.find(worker).is_some());
+        vm.is_back = vm
+            .worker
+            .is_some_and(|worker| self.members.find(worker).is_some());
         vm.was_cut = false;
     }
 
-    /// A tick of `vm` has ended: if it was a member when that began, it has written all of its state.
+    /// A tick of `vm` has ended: if it was a member when that began, it has written all of its
+    /// state.
     pub(super) fn has_ticked(&mut self, vm: usize) {
         let vm = &mut self.vms[vm];
         vm.was_evicted &= !vm.is_back;
@@ -95,8 +102,17 @@ impl Oracle {
 
     pub(super) fn arrives(&mut self, stream: u32, vm: usize, keys: Vec<usize>, clock: u64) {
         self.vms[vm].arriving = Some(stream);
-        self.streams
-            .insert(stream, Stream { vm, keys, at: clock, state: StreamState::Asking, ticket: None, taken: None });
+        self.streams.insert(
+            stream,
+            Stream {
+                vm,
+                keys,
+                at: clock,
+                state: StreamState::Asking,
+                ticket: None,
+                taken: None,
+            },
+        );
     }
 
     /// The stream has its answer.
@@ -110,14 +126,26 @@ impl Oracle {
     ) {
         self.vms[vm].arriving = None;
         let (stood_still, was_evicted) = (self.vms[vm].stood_still, self.vms[vm].was_evicted);
-        let Some(one) = self.streams.get_mut(&stream).filter(|one| one.state == from) else {
-            return self.fail(clock, format!("{answer:?} for stream {stream}, which is not {from:?}"));
+        let Some(one) = self
+            .streams
+            .get_mut(&stream)
+            .filter(|one| one.state == from)
+        else {
+            return self.fail(
+                clock,
+                format!("{answer:?} for stream {stream}, which is not {from:?}"),
+            );
         };
         let waited = clock - one.at;
         let most = one.keys.len() as u64 * numbers(0, 0).timeout().nanos() + 500 * MILLI;
-        let overtook = one.taken.is_some_and(|(_, overtook)| overtook) && answer.is_ok() && !was_evicted;
+        let overtook =
+            one.taken.is_some_and(|(_, overtook)| overtook) && answer.is_ok() && !was_evicted;
         let early = answer == Err(Reason::QueueTimeout) && waited < numbers(0, 0).timeout().nanos();
-        one.state = if answer.is_ok() { StreamState::InFlight } else { StreamState::Refused };
+        one.state = if answer.is_ok() {
+            StreamState::InFlight
+        } else {
+            StreamState::Refused
+        };
         self.seen[match (answer, from) {
             (Ok(()), StreamState::Waiting) => 1,
             (Ok(()), _) => 0,
@@ -125,19 +153,31 @@ impl Oracle {
             (Err(Reason::QueueTimeout), _) => 3,
         }] += 1;
         if (waited > most && !stood_still) || overtook || early {
-            self.fail(clock, format!("stream {stream}: {answer:?} after {} ms, overtook: {overtook}", waited / MILLI));
+            self.fail(
+                clock,
+                format!(
+                    "stream {stream}: {answer:?} after {} ms, overtook: {overtook}",
+                    waited / MILLI
+                ),
+            );
         }
     }
 
     pub(super) fn waits(&mut self, vm: usize, stream: u32) {
         self.vms[vm].arriving = None;
-        self.streams.entry(stream).and_modify(|stream| stream.state = StreamState::Waiting);
+        self.streams
+            .entry(stream)
+            .and_modify(|stream| stream.state = StreamState::Waiting);
     }
 
     /// A stream of `vm` that may end now, by a number of the seed's.
     pub(super) fn open(&self, vm: usize) -> Vec<u32> {
         let open = |stream: &Stream| stream.vm == vm && stream.state != StreamState::Over;
-        self.streams.iter().filter(|(_, stream)| open(stream)).map(|(number, _)| *number).collect()
+        self.streams
+            .iter()
+            .filter(|(_, stream)| open(stream))
+            .map(|(number, _)| *number)
+            .collect()
     }
 
     pub(super) fn leaves(&mut self, stream: u32) {
@@ -146,38 +186,79 @@ impl Oracle {
 
     /// Looks at how long it has been so. `policies` are those that the event loops have.
     pub(super) fn look(&mut self, clock: u64, policies: &[u32]) {
-        let bound = if self.is_calm { 1_500 * MILLI } else { 9_500 * MILLI };
+        let bound = if self.is_calm {
+            1_500 * MILLI
+        } else {
+            9_500 * MILLI
+        };
         for key in 0..KEYS {
-            let slots = policies.iter().map(|policy| numbers(*policy, pool_of(key)).slots()).min().unwrap_or(0);
+            let slots = policies
+                .iter()
+                .map(|policy| numbers(*policy, pool_of(key)).slots())
+                .min()
+                .unwrap_or(0);
             let record = &self.records[key];
             let is_idle = record.in_flight() < u64::from(slots) && !record.waiting.is_empty();
             let since = *self.idle_since[key].get_or_insert(clock);
             if !is_idle {
                 self.idle_since[key] = None;
             } else if clock - since > bound {
-                self.fail(clock, format!("key {key}: a slot is free since {} ms: {record:?}", since / MILLI));
+                self.fail(
+                    clock,
+                    format!(
+                        "key {key}: a slot is free since {} ms: {record:?}",
+                        since / MILLI
+                    ),
+                );
             }
         }
         let late = |stream: &&Stream| {
             let vm = &self.vms[stream.vm];
             let taken = stream.taken.is_some_and(|(since, _)| clock - since > bound);
-            stream.state == StreamState::Waiting && taken && vm.is_alive && !vm.stood_still && stream.keys.len() == 1
+            stream.state == StreamState::Waiting
+                && taken
+                && vm.is_alive
+                && !vm.stood_still
+                && stream.keys.len() == 1
         };
         if let Some(stream) = self.streams.values().find(late) {
             let ticket = stream.ticket;
-            self.fail(clock, format!("{ticket:?} has its slot, and has not heard of it"));
+            self.fail(
+                clock,
+                format!("{ticket:?} has its slot, and has not heard of it"),
+            );
         }
     }
 
-    pub(super) fn on_swap(&mut self, vm: usize, policy: u32, key: &[u8], before: &[u8], after: &[u8], clock: u64) {
+    pub(super) fn on_swap(
+        &mut self,
+        vm: usize,
+        policy: u32,
+        key: &[u8],
+        before: &[u8],
+        after: &[u8],
+        clock: u64,
+    ) {
         if key == member_list::KEY {
-            return self.on_members(vm, &MemberList::read(before).unwrap(), &MemberList::read(after).unwrap(), clock);
+            return self.on_members(
+                vm,
+                &MemberList::read(before).unwrap(),
+                &MemberList::read(after).unwrap(),
+                clock,
+            );
         }
-        let Some(number) = key.strip_prefix(b"sgp\x01") else { return };
+        let Some(number) = key.strip_prefix(b"sgp\x01") else {
+            return;
+        };
         let page = u32::from_le_bytes(number.try_into().unwrap());
-        let (before, after) = (PoolPage::read(before.to_vec()), PoolPage::read(after.to_vec()));
+        let (before, after) = (
+            PoolPage::read(before.to_vec()),
+            PoolPage::read(after.to_vec()),
+        );
         for key in 0..KEYS {
-            let Some(Key { fingerprint, .. }) = self.keys.get(key).copied().filter(|key| key.page == page) else {
+            let Some(Key { fingerprint, .. }) =
+                self.keys.get(key).copied().filter(|key| key.page == page)
+            else {
                 continue;
             };
             let (old, new) = (stored(&before, fingerprint), stored(&after, fingerprint));
@@ -188,42 +269,91 @@ impl Oracle {
         }
     }
 
-    fn on_change(&mut self, vm: usize, policy: u32, key: usize, old: &State, new: &State, clock: u64) {
+    fn on_change(
+        &mut self,
+        vm: usize,
+        policy: u32,
+        key: usize,
+        old: &State,
+        new: &State,
+        clock: u64,
+    ) {
         let slots = u64::from(numbers(policy, pool_of(key)).slots());
         let has_come_back = self.vms[vm].was_evicted;
         if new.in_flight() > old.in_flight().max(slots) && !has_come_back {
-            self.fail(clock, format!("key {key}: VM {vm} lets in more than {slots}, from {old:?} to {new:?}"));
+            self.fail(
+                clock,
+                format!("key {key}: VM {vm} lets in more than {slots}, from {old:?} to {new:?}"),
+            );
         }
         let acts = &self.vms[vm];
-        let is_dead = acts.worker.is_none_or(|worker| self.members.find(worker).is_none());
-        if is_dead && !acts.was_cut && (new.in_flight() > old.in_flight() || new.waiting.len() > old.waiting.len()) {
-            self.fail(clock, format!("key {key}: VM {vm} has been evicted, and writes {new:?}"));
+        let is_dead = acts
+            .worker
+            .is_none_or(|worker| self.members.find(worker).is_none());
+        if is_dead
+            && !acts.was_cut
+            && (new.in_flight() > old.in_flight() || new.waiting.len() > old.waiting.len())
+        {
+            self.fail(
+                clock,
+                format!("key {key}: VM {vm} has been evicted, and writes {new:?}"),
+            );
         }
-        let kept: Vec<&Ticket> = old.waiting.iter().filter(|ticket| new.waiting.contains(ticket)).collect();
+        let kept: Vec<&Ticket> = old
+            .waiting
+            .iter()
+            .filter(|ticket| new.waiting.contains(ticket))
+            .collect();
         if !new.waiting.iter().take(kept.len()).eq(kept.iter().copied()) && !has_come_back {
-            self.fail(clock, format!("key {key}: order lost from {old:?} to {new:?}"));
+            self.fail(
+                clock,
+                format!("key {key}: order lost from {old:?} to {new:?}"),
+            );
         }
-        for stream in self.streams.values_mut().filter(|stream| stream.keys[0] == key) {
-            let Some(ticket) = stream.ticket.filter(|ticket| !new.waiting.contains(ticket)) else { continue };
+        for stream in self
+            .streams
+            .values_mut()
+            .filter(|stream| stream.keys[0] == key)
+        {
+            let Some(ticket) = stream.ticket.filter(|ticket| !new.waiting.contains(ticket)) else {
+                continue;
+            };
             if let Some(place) = old.waiting.iter().position(|other| *other == ticket) {
-                let overtakes = old.waiting[..place].iter().any(|other| kept.contains(&other));
+                let overtakes = old.waiting[..place]
+                    .iter()
+                    .any(|other| kept.contains(&other));
                 stream.taken = Some((clock, overtakes));
             }
         }
         // The new ticket is that of the stream that is arriving.
-        let entered = new.waiting.last().filter(|ticket| !old.waiting.contains(ticket));
-        let arriving = self.vms[vm].arriving.and_then(|stream| self.streams.get_mut(&stream));
+        let entered = new
+            .waiting
+            .last()
+            .filter(|ticket| !old.waiting.contains(ticket));
+        let arriving = self.vms[vm]
+            .arriving
+            .and_then(|stream| self.streams.get_mut(&stream));
         if let Some(stream) = arriving.filter(|stream| stream.keys[0] == key) {
             stream.ticket = entered.copied().or(stream.ticket);
         }
-        for (number, vm) in self.vms.iter().enumerate().filter(|(_, vm)| vm.is_alive && !vm.was_evicted) {
+        for (number, vm) in self
+            .vms
+            .iter()
+            .enumerate()
+            .filter(|(_, vm)| vm.is_alive && !vm.was_evicted)
+        {
             let is_in_flight = |stream: &&Stream| {
-                stream.vm == number && stream.state == StreamState::InFlight && stream.keys.contains(&key)
+                stream.vm == number
+                    && stream.state == StreamState::InFlight
+                    && stream.keys.contains(&key)
             };
             let in_flight = self.streams.values().filter(is_in_flight).count();
             let leases = vm.worker.map_or(0, |worker| new.leases_of(worker));
             if in_flight > leases as usize {
-                return self.fail(clock, format!("key {key}: {in_flight} of VM {number} in flight, {leases} leases"));
+                return self.fail(
+                    clock,
+                    format!("key {key}: {in_flight} of VM {number} in flight, {leases} leases"),
+                );
             }
         }
     }
@@ -232,8 +362,15 @@ impl Oracle {
         self.members = new.clone();
         let next = |members: &MemberList| members.clone().join(None).unwrap().worker;
         for worker in 0..next(old).0 {
-            let is_evicted = old.find(WorkerId(worker)).is_some() && new.find(WorkerId(worker)).is_none();
-            let Some(evicted) = self.vms.iter_mut().find(|vm| vm.worker == Some(WorkerId(worker))) else { continue };
+            let is_evicted =
+                old.find(WorkerId(worker)).is_some() && new.find(WorkerId(worker)).is_none();
+            let Some(evicted) = self
+                .vms
+                .iter_mut()
+                .find(|vm| vm.worker == Some(WorkerId(worker)))
+            else {
+                continue;
+            };
             if is_evicted && evicted.is_alive {
                 (evicted.was_evicted, evicted.is_back) = (true, false);
                 self.seen[4] += 1;
@@ -249,9 +386,19 @@ impl Oracle {
 
     /// Verifies that nothing is left once all streams have ended.
     pub(super) fn finish(&mut self, clock: u64) {
-        let waiting = self.streams.values().filter(|stream| stream.state == StreamState::Waiting).count();
+        let waiting = self
+            .streams
+            .values()
+            .filter(|stream| stream.state == StreamState::Waiting)
+            .count();
         if waiting > 0 || !self.records.iter().all(State::is_idle) {
-            self.fail(clock, format!("{waiting} streams wait, and of all records there is left {:?}", self.records));
+            self.fail(
+                clock,
+                format!(
+                    "{waiting} streams wait, and of all records there is left {:?}",
+                    self.records
+                ),
+            );
         }
     }
 }

@@ -41,13 +41,35 @@ pub(super) struct Loop {
 impl Proxy {
     /// The ports of all event loops of a new proxy.
     pub(super) fn start(setup: Setup) -> Vec<Port> {
-        let Setup { seed, threads, rates, .. } = setup;
-        let Rates { conflicts, faults, losses, deaths, stalls, .. } = rates;
+        let Setup {
+            seed,
+            threads,
+            rates,
+            ..
+        } = setup;
+        let Rates {
+            conflicts,
+            faults,
+            losses,
+            deaths,
+            stalls,
+            ..
+        } = rates;
         let mut oracle = Oracle::default();
         oracle.is_calm = conflicts + faults + losses + deaths + stalls == 0;
-        let first = Loop { next_tick: 50 * MILLI, ..Loop::default() };
+        let first = Loop {
+            next_tick: 50 * MILLI,
+            ..Loop::default()
+        };
         let loops = vec![first; threads];
-        let proxy = Self { loops, setup, policy: 0, next_stream: 0, oracle, listeners: BTreeMap::new() };
+        let proxy = Self {
+            loops,
+            setup,
+            policy: 0,
+            next_stream: 0,
+            oracle,
+            listeners: BTreeMap::new(),
+        };
         World::new(seed, threads, SECOND, rates, proxy).ports()
     }
 
@@ -101,10 +123,15 @@ impl Model for Proxy {
 
     fn on_message(world: &mut World, queue: QueueToken) {
         let at = world.clock + world.below(5 * MILLI);
-        let Self { loops, listeners, .. } = &mut world.model;
+        let Self {
+            loops, listeners, ..
+        } = &mut world.model;
         // A VM that is no more is not woken.
         let listener = listeners.get(&queue.0).copied();
-        if let Some(one) = loops.iter_mut().find(|one| one.vm.is_some() && one.vm == listener) {
+        if let Some(one) = loops
+            .iter_mut()
+            .find(|one| one.vm.is_some() && one.vm == listener)
+        {
             one.wakes.push(at);
         }
     }

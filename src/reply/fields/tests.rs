@@ -31,18 +31,32 @@ fn status(policy: &Policy, number: u16, answer: Decision) -> LimitStatus {
     let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
     let id = LimitId::new(number);
     let rule = policy.limits.get(id).unwrap().rule;
-    let mut check = LimitCheck::new(CounterOwner::Limit(id), key, rule, Cost::Now(1), FailureMode::Deny);
+    let mut check = LimitCheck::new(
+        CounterOwner::Limit(id),
+        key,
+        rule,
+        Cost::Now(1),
+        FailureMode::Deny,
+    );
     (check.answer, check.at) = (Ok(answer), NOW);
     LimitStatus::of(&check, policy).unwrap()
 }
 
 fn balance(remaining: u64, over: u64) -> Balance {
-    Balance { remaining, overage: over, next_unit_in: Span::from_seconds(10), reset_in: Span::from_seconds(60) }
+    Balance {
+        remaining,
+        overage: over,
+        next_unit_in: Span::from_seconds(10),
+        reset_in: Span::from_seconds(60),
+    }
 }
 
 /// One status of each limit. Of these `few` and `hidden` refuse.
 fn statuses(policy: &Policy) -> [LimitStatus; 4] {
-    let deny = Decision::Deny { retry_after: Span::from_seconds(10), balance: balance(0, 0) };
+    let deny = Decision::Deny {
+        retry_after: Span::from_seconds(10),
+        balance: balance(0, 0),
+    };
     [
         status(policy, 0, Decision::Admit(balance(8, 0))),
         status(policy, 1, deny),
@@ -52,8 +66,18 @@ fn statuses(policy: &Policy) -> [LimitStatus; 4] {
 }
 
 fn fields(policy: &Policy, limits: &[LimitStatus], responder: Responder) -> Vec<String> {
-    let fields = all(policy, Applied { limits, pools: &[PoolId::FIRST] }, responder);
-    fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
+    let fields = all(
+        policy,
+        Applied {
+            limits,
+            pools: &[PoolId::FIRST],
+        },
+        responder,
+    );
+    fields
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect()
 }
 
 #[test]
@@ -74,14 +98,20 @@ fn an_admitted_request_sees_the_visible_limit_with_the_fewest_requests_left() {
         ]
     );
     let overage = "x-ratelimit-overage: 7".to_owned();
-    assert_eq!(fields(&policy, &[many, counted], Responder::Upstream).last(), Some(&overage));
+    assert_eq!(
+        fields(&policy, &[many, counted], Responder::Upstream).last(),
+        Some(&overage)
+    );
 }
 
 #[test]
 fn a_refusal_states_only_the_limits_that_refuse() {
     let policy = policy("{ fields: { family: both, with: [name] } }");
     let limits = statuses(&policy);
-    let refuses = |limit| Responder::Limit { limit: LimitId::new(limit), retry_after: Some(10) };
+    let refuses = |limit| Responder::Limit {
+        limit: LimitId::new(limit),
+        retry_after: Some(10),
+    };
     assert_eq!(
         fields(&policy, &limits, refuses(2)),
         [
@@ -104,7 +134,10 @@ fn something_without_numbers_lets_the_fields_state_the_limits_without_a_name() {
         let mut expected = vec!["x-ratelimit-limit: 3", "x-ratelimit-remaining: 0"];
         expected.extend(reset);
         expected.push("x-ratelimit-overage: 7");
-        assert_eq!(fields(&policy, &limits, Responder::Other { retry_after }), expected);
+        assert_eq!(
+            fields(&policy, &limits, Responder::Other { retry_after }),
+            expected
+        );
     }
 }
 
@@ -122,13 +155,31 @@ fn fields_come_in_the_order_of_their_names() {
         let limits = statuses(&policy);
         for responder in [
             Responder::Upstream,
-            Responder::Limit { limit: LimitId::new(1), retry_after: None },
-            Responder::Limit { limit: LimitId::new(2), retry_after: Some(10) },
-            Responder::Other { retry_after: Some(1) },
+            Responder::Limit {
+                limit: LimitId::new(1),
+                retry_after: None,
+            },
+            Responder::Limit {
+                limit: LimitId::new(2),
+                retry_after: Some(10),
+            },
+            Responder::Other {
+                retry_after: Some(1),
+            },
         ] {
             let mut names = names(&policy).into_iter();
-            for (field, _) in all(&policy, Applied { limits: &limits, pools: &[PoolId::FIRST] }, responder) {
-                assert!(names.any(|name| name == field), "{form}: {field} is not in order");
+            for (field, _) in all(
+                &policy,
+                Applied {
+                    limits: &limits,
+                    pools: &[PoolId::FIRST],
+                },
+                responder,
+            ) {
+                assert!(
+                    names.any(|name| name == field),
+                    "{form}: {field} is not in order"
+                );
             }
         }
     }
@@ -146,14 +197,26 @@ fn a_later_time_shortens_the_waits_and_a_clock_that_stepped_back_changes_none() 
         (NOW.before(Span::from_seconds(5)), 10, 60),
     ] {
         let later = status.at(now);
-        let Some(Reading { balance, at }) = later.reading else { panic!("{later:?}") };
+        let Some(Reading { balance, at }) = later.reading else {
+            panic!("{later:?}")
+        };
         assert_eq!(
             (balance.next_unit_in, balance.reset_in),
-            (Span::from_seconds(next_unit_in), Span::from_seconds(reset_in))
+            (
+                Span::from_seconds(next_unit_in),
+                Span::from_seconds(reset_in)
+            )
         );
-        assert_eq!((balance.remaining, at), (8, now), "units that came back are not added");
+        assert_eq!(
+            (balance.remaining, at),
+            (8, now),
+            "units that came back are not added"
+        );
     }
-    let unread = LimitStatus { reading: None, ..status };
+    let unread = LimitStatus {
+        reading: None,
+        ..status
+    };
     assert_eq!(unread.at(NOW), unread);
 }
 
@@ -161,14 +224,24 @@ fn a_later_time_shortens_the_waits_and_a_clock_that_stepped_back_changes_none() 
 fn a_limit_that_is_hidden_or_was_not_read_is_never_the_most_constrained() {
     let policy = policy("{ fields: { family: both } }");
     let [many, few, hidden, counted] = statuses(&policy);
-    let unread = LimitStatus { reading: None, ..few };
+    let unread = LimitStatus {
+        reading: None,
+        ..few
+    };
     let find = |limits: &[LimitStatus]| most_constrained(limits).map(|status| status.limit.index());
-    assert_eq!(find(&[many, few, hidden, counted]), Some(1), "the first of two that have nothing left");
+    assert_eq!(
+        find(&[many, few, hidden, counted]),
+        Some(1),
+        "the first of two that have nothing left"
+    );
     assert_eq!(find(&[many, counted, few]), Some(3));
     assert_eq!(find(&[hidden, many, unread]), Some(0));
     assert_eq!(find(&[hidden, unread]), None);
     // What counts are requests of the same cost.
-    let dear = LimitStatus { cost: NonZeroU64::new(9).unwrap(), ..many };
+    let dear = LimitStatus {
+        cost: NonZeroU64::new(9).unwrap(),
+        ..many
+    };
     let cheap = status(&policy, 1, Decision::Admit(balance(2, 0)));
     assert_eq!(find(&[cheap, dear]), Some(0));
 }
@@ -177,9 +250,19 @@ fn a_limit_that_is_hidden_or_was_not_read_is_never_the_most_constrained() {
 fn no_field_is_an_invalid_header() {
     let policy = policy("{ fields: { family: both, with: [period, name] } }");
     let limits = statuses(&policy);
-    for (name, value) in all(&policy, Applied { limits: &limits, pools: &[PoolId::FIRST] }, Responder::Upstream) {
+    for (name, value) in all(
+        &policy,
+        Applied {
+            limits: &limits,
+            pools: &[PoolId::FIRST],
+        },
+        Responder::Upstream,
+    ) {
         assert_eq!(name, name.to_ascii_lowercase());
-        assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name}: {value}");
+        assert!(
+            value.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{name}: {value}"
+        );
         let block = Headers::new(Headers::encode(&[(name, value.as_bytes())]));
         assert_eq!(block.first(name), Some(value.as_bytes()));
     }

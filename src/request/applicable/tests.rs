@@ -23,12 +23,37 @@ callers:
     org: [{ header: x-org, trusted: true }]
     plan: [{ header: x-plan, trusted: true }]
 ";
-const ROUTES: [&str; 9] =
-    ["/**", "/v1/*", "/v1/a", "GET /v1/**", "/v2/a", "/v2/**", "/*/a", "/v1/{one}/**", "PUT /v2/*"];
-/// Some have several readings: an encoded slash divides segments for one server and not for the other.
-const PATHS: [&str; 10] =
-    ["/v1/a", "/v1/b/c", "/v2/a", "/v2/c", "/v3/c", "/", "/v1%2Fa", "/v1/b%2Fc", "/v2;x/c", "/v3%2Fb/v2%2Fa"];
-const KEYS: [&str; 4] = ["[]", "[org]", "[org, plan], absent: skip", "[plan], absent: skip"];
+const ROUTES: [&str; 9] = [
+    "/**",
+    "/v1/*",
+    "/v1/a",
+    "GET /v1/**",
+    "/v2/a",
+    "/v2/**",
+    "/*/a",
+    "/v1/{one}/**",
+    "PUT /v2/*",
+];
+/// Some have several readings: an encoded slash divides segments for one server and not for the
+/// other.
+const PATHS: [&str; 10] = [
+    "/v1/a",
+    "/v1/b/c",
+    "/v2/a",
+    "/v2/c",
+    "/v3/c",
+    "/",
+    "/v1%2Fa",
+    "/v1/b%2Fc",
+    "/v2;x/c",
+    "/v3%2Fb/v2%2Fa",
+];
+const KEYS: [&str; 4] = [
+    "[]",
+    "[org]",
+    "[org, plan], absent: skip",
+    "[plan], absent: skip",
+];
 const VALUES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 
 /// A list in a document: short, or long enough that several of them multiply too far.
@@ -52,14 +77,26 @@ fn selector() -> impl Strategy<Value = String> {
         list(&ROUTES, "").prop_map(|routes| Some((false, routes))),
     ];
     let values = || prop::option::weighted(0.6, list(&VALUES, ""));
-    (tier, routes, values(), values()).prop_filter_map("selects by nothing", |(tier, routes, org, plan)| {
-        let tier = tier.filter(|_| routes.as_ref().is_none_or(|(any, _)| *any)).map(str::to_owned);
-        let routes = routes.map(|(_, routes)| routes);
-        let keys = [("tier", tier), ("routes", routes), ("org", org), ("plan", plan)];
-        let keys: Vec<String> =
-            keys.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?))).collect();
-        (!keys.is_empty()).then(|| format!("{{ {} }}", keys.join(", ")))
-    })
+    (tier, routes, values(), values()).prop_filter_map(
+        "selects by nothing",
+        |(tier, routes, org, plan)| {
+            let tier = tier
+                .filter(|_| routes.as_ref().is_none_or(|(any, _)| *any))
+                .map(str::to_owned);
+            let routes = routes.map(|(_, routes)| routes);
+            let keys = [
+                ("tier", tier),
+                ("routes", routes),
+                ("org", org),
+                ("plan", plan),
+            ];
+            let keys: Vec<String> = keys
+                .into_iter()
+                .filter_map(|(key, value)| Some(format!("{key}: {}", value?)))
+                .collect();
+            (!keys.is_empty()).then(|| format!("{{ {} }}", keys.join(", ")))
+        },
+    )
 }
 
 /// One entry for each selector, under `key`.
@@ -68,7 +105,11 @@ fn entries(key: &str, kind: &str, selectors: &[(String, &str)], rest: &str) -> S
         format!("- {{ name: {kind}{number}, for: {selector}, per: {per}{rest} }}\n")
     };
     let all: String = selectors.iter().enumerate().map(entry).collect();
-    if all.is_empty() { all } else { format!("{key}:\n{all}") }
+    if all.is_empty() {
+        all
+    } else {
+        format!("{key}:\n{all}")
+    }
 }
 
 /// A host that knows a request's head and nothing else.
@@ -112,7 +153,8 @@ impl Oracle<'_> {
 
     fn exemption(&self, reading: Reading<'_>) -> Option<ExemptionId> {
         let mut all = self.policy.exempt.entries();
-        all.find(|(_, selector)| self.mismatch(selector, reading).is_none()).map(|(id, _)| id)
+        all.find(|(_, selector)| self.mismatch(selector, reading).is_none())
+            .map(|(id, _)| id)
     }
 
     /// Why a scope does not apply in one reading.
@@ -127,14 +169,22 @@ impl Oracle<'_> {
     }
 
     fn all<'s, I: Copy>(&self, scopes: impl Iterator<Item = (I, &'s Scope)>) -> Vec<I> {
-        let applies = |scope| self.request.readings().any(|reading| self.why_not(scope, reading).is_none());
-        scopes.filter(|(_, scope)| applies(*scope)).map(|(id, _)| id).collect()
+        let applies = |scope| {
+            self.request
+                .readings()
+                .any(|reading| self.why_not(scope, reading).is_none())
+        };
+        scopes
+            .filter(|(_, scope)| applies(*scope))
+            .map(|(id, _)| id)
+            .collect()
     }
 
     fn payloads(&self) -> Vec<Option<PayloadId>> {
         let first = |reading| {
             let mut all = self.policy.payloads.entries();
-            all.find(|(_, payload)| self.why_not(&payload.scope, reading).is_none()).map(|(id, _)| id)
+            all.find(|(_, payload)| self.why_not(&payload.scope, reading).is_none())
+                .map(|(id, _)| id)
         };
         self.request.readings().map(first).collect()
     }
@@ -160,20 +210,51 @@ impl Trace<'_> for Words {
 }
 
 /// Compares the walk with the oracle, for a request with this head.
-fn compare(policy: &Policy, applicable: &mut Applicable, pairs: &[(&str, &[u8])]) -> Result<(), TestCaseError> {
+fn compare(
+    policy: &Policy,
+    applicable: &mut Applicable,
+    pairs: &[(&str, &[u8])],
+) -> Result<(), TestCaseError> {
     let mut request = Request::default();
     request.read(&Head(Headers::new(Headers::encode(pairs))), policy, false);
     let caller = identify(&request, policy).unwrap();
-    let oracle = Oracle { request: &request, caller: &caller, policy };
+    let oracle = Oracle {
+        request: &request,
+        caller: &caller,
+        policy,
+    };
     let mut words = Words::default();
     applicable.find(&request, &caller, policy, &mut words);
 
-    let exempt: Option<Vec<ExemptionId>> = request.readings().map(|reading| oracle.exemption(reading)).collect();
-    prop_assert_eq!(applicable.exemption, exempt.and_then(|all| all.first().copied()));
-    prop_assert_eq!(&applicable.limits, &oracle.all(policy.limits.entries().map(|(id, limit)| (id, &limit.scope))));
-    prop_assert_eq!(&applicable.pools, &oracle.all(policy.pools.entries().map(|(id, pool)| (id, &pool.scope))));
-    let held = policy.seats.entries().filter(|(_, seats)| caller.value(seats.holder).is_some());
-    prop_assert_eq!(&applicable.seats, &oracle.all(held.map(|(id, seats)| (id, &seats.scope))));
+    let exempt: Option<Vec<ExemptionId>> = request
+        .readings()
+        .map(|reading| oracle.exemption(reading))
+        .collect();
+    prop_assert_eq!(
+        applicable.exemption,
+        exempt.and_then(|all| all.first().copied())
+    );
+    prop_assert_eq!(
+        &applicable.limits,
+        &oracle.all(
+            policy
+                .limits
+                .entries()
+                .map(|(id, limit)| (id, &limit.scope))
+        )
+    );
+    prop_assert_eq!(
+        &applicable.pools,
+        &oracle.all(policy.pools.entries().map(|(id, pool)| (id, &pool.scope)))
+    );
+    let held = policy
+        .seats
+        .entries()
+        .filter(|(_, seats)| caller.value(seats.holder).is_some());
+    prop_assert_eq!(
+        &applicable.seats,
+        &oracle.all(held.map(|(id, seats)| (id, &seats.scope)))
+    );
     let payloads = oracle.payloads();
     let differ = payloads.iter().any(|payload| payload != &payloads[0]);
     prop_assert_eq!(applicable.ambiguity, differ.then_some(Ambiguity::Payload));
@@ -182,7 +263,9 @@ fn compare(policy: &Policy, applicable: &mut Applicable, pairs: &[(&str, &[u8])]
     let mut reasons = Vec::new();
     for reading in request.readings() {
         let all = policy.limits.entries();
-        reasons.extend(all.filter_map(|(id, limit)| Some((id, oracle.why_not(&limit.scope, reading)?))));
+        reasons.extend(
+            all.filter_map(|(id, limit)| Some((id, oracle.why_not(&limit.scope, reading)?))),
+        );
     }
     prop_assert_eq!(words.0, reasons);
 
@@ -190,8 +273,13 @@ fn compare(policy: &Policy, applicable: &mut Applicable, pairs: &[(&str, &[u8])]
     let mut checks = Vec::new();
     checks::fill(&mut checks, applicable, &request, &caller, policy, &keys);
     let limits = applicable.limits.iter().map(|id| CounterOwner::Limit(*id));
-    let owners: Vec<CounterOwner> = limits.chain(applicable.seats.iter().map(|id| CounterOwner::Seats(*id))).collect();
-    prop_assert_eq!(checks.iter().map(|check| check.owner).collect::<Vec<_>>(), owners);
+    let owners: Vec<CounterOwner> = limits
+        .chain(applicable.seats.iter().map(|id| CounterOwner::Seats(*id)))
+        .collect();
+    prop_assert_eq!(
+        checks.iter().map(|check| check.owner).collect::<Vec<_>>(),
+        owners
+    );
     Ok(())
 }
 
@@ -216,8 +304,10 @@ proptest! {
         let unkeyed: Vec<_> = selectors.iter().map(|(selector, _)| (selector.clone(), "[plan]")).collect();
         text += &entries("seats", "s", &unkeyed, ", holder: org, seats: 1, idle: 1d");
         if !others.is_empty() {
-            let payload = |(number, selector)| format!("- {{ name: p{number}, for: {selector}, bytes: 1KB }}\n");
-            text += &format!("payloads:\n{}", others.iter().enumerate().map(payload).collect::<String>());
+            let payload = |(number, selector)| format!("- {{ name: p{number}, for: {selector}, \
+                                                        bytes: 1KB }}\n");
+            text += &format!("payloads:\n\
+                              {}", others.iter().enumerate().map(payload).collect::<String>());
         }
         // A limit that can never be reached is refused.
         let compiled = Policy::compile(&from_yaml(&text).unwrap());

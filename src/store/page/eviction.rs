@@ -40,26 +40,44 @@ impl CounterPage {
     }
 
     /// Evicts as many records as one more of this class needs; true if one of them was live.
-    fn make_room(&mut self, class: u64, capacity: usize, now: Timestamp, pinned: impl Fn(u64) -> bool) -> bool {
+    fn make_room(
+        &mut self,
+        class: u64,
+        capacity: usize,
+        now: Timestamp,
+        pinned: impl Fn(u64) -> bool,
+    ) -> bool {
         if self.records().count() < capacity {
             return false;
         }
         let weigh = |slice: RecordSlice<'_>| {
             let is_pinned = pinned(slice.fingerprint);
-            let eviction_cost = if is_pinned { u128::MAX } else { record::eviction_cost(slice.record, now) };
-            Weighed { class: key::class(slice.fingerprint), eviction_cost }
+            let eviction_cost = if is_pinned {
+                u128::MAX
+            } else {
+                record::eviction_cost(slice.record, now)
+            };
+            Weighed {
+                class: key::class(slice.fingerprint),
+                eviction_cost,
+            }
         };
         let mut all: Vec<Weighed> = self.records().map(weigh).collect();
         let live = all.iter().filter(|record| record.is_live()).count();
         // A smaller `keys_max` shrinks a page little by little: for each new record two go.
         let evicted = live.saturating_add(1).saturating_sub(capacity).min(2);
         for _ in 0..evicted {
-            if let Some(victim) = victim(&all, class, capacity).and_then(|index| all.get_mut(index)) {
+            if let Some(victim) = victim(&all, class, capacity).and_then(|index| all.get_mut(index))
+            {
                 victim.eviction_cost = 0;
             }
         }
         let mut left = Vec::with_capacity(self.bytes.len());
-        for (slice, _) in self.records().zip(&all).filter(|(_, weighed)| weighed.is_live()) {
+        for (slice, _) in self
+            .records()
+            .zip(&all)
+            .filter(|(_, weighed)| weighed.is_live())
+        {
             left.extend_from_slice(slice.whole);
         }
         self.bytes = left;
@@ -98,16 +116,31 @@ fn victim(all: &[Weighed], class: u64, capacity: usize) -> Option<usize> {
             None => counts.push((record.class, 1)),
         }
     }
-    let share = invariant(capacity.checked_div(counts.len()), "the class of the new record is counted")?;
-    let has_too_many = |class: u64| counts.iter().any(|(known, count)| *known == class && *count > share);
+    let share = invariant(
+        capacity.checked_div(counts.len()),
+        "the class of the new record is counted",
+    )?;
+    let has_too_many = |class: u64| {
+        counts
+            .iter()
+            .any(|(known, count)| *known == class && *count > share)
+    };
     // If all of those are pinned by the request, any other record may go.
-    least(all, |record| record.class == class || has_too_many(record.class)).or_else(|| least(all, |_| true))
+    least(all, |record| {
+        record.class == class || has_too_many(record.class)
+    })
+    .or_else(|| least(all, |_| true))
 }
 
 /// The index of the record with the least eviction cost among those that may go and are `allowed`.
 fn least(all: &[Weighed], allowed: impl Fn(&Weighed) -> bool) -> Option<usize> {
-    let allowed = all.iter().enumerate().filter(|(_, record)| record.may_go() && allowed(record));
-    allowed.min_by_key(|(_, record)| record.eviction_cost).map(|(index, _)| index)
+    let allowed = all
+        .iter()
+        .enumerate()
+        .filter(|(_, record)| record.may_go() && allowed(record));
+    allowed
+        .min_by_key(|(_, record)| record.eviction_cost)
+        .map(|(index, _)| index)
 }
 
 #[cfg(test)]

@@ -8,42 +8,78 @@ use crate::limit::{Cost, QUOTA_MAX};
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
 fn states() -> impl Strategy<Value = State> {
-    let bucket = (any::<u64>(), 1..1_000_000_u32, any::<u32>(), any::<u32>(), any::<u64>());
+    let bucket = (
+        any::<u64>(),
+        1..1_000_000_u32,
+        any::<u32>(),
+        any::<u32>(),
+        any::<u64>(),
+    );
     let entries = proptest::collection::vec((0..40_u64, 1..=QUOTA_MAX), 1..22);
     prop_oneof![
-        bucket.prop_map(|(tat, rate, burst, charged, returned)| State::Bucket(gcra::State {
-            tat: Timestamp::from_nanos(tat),
-            refill: Refill::parse(&format!("{rate}/d")).unwrap(),
-            burst,
-            charged,
-            returned,
-        })),
+        bucket.prop_map(
+            |(tat, rate, burst, charged, returned)| State::Bucket(gcra::State {
+                tat: Timestamp::from_nanos(tat),
+                refill: Refill::parse(&format!("{rate}/d")).unwrap(),
+                burst,
+                charged,
+                returned,
+            })
+        ),
         any::<(u64, u64, u32, u8)>().prop_map(|(end, taken, generation, quota)| {
             let (end, quota) = (Timestamp::from_nanos(end), Rough::decode(quota));
-            State::Calendar(calendar::State { end, taken, generation, quota })
+            State::Calendar(calendar::State {
+                end,
+                taken,
+                generation,
+                quota,
+            })
         }),
-        (proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize), any::<u8>()).prop_map(
-            |(holders, seats)| {
-                let holder = |(holder, until)| Holder { holder, until: Timestamp::from_nanos(until) };
+        (
+            proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize),
+            any::<u8>()
+        )
+            .prop_map(|(holders, seats)| {
+                let holder = |(holder, until)| Holder {
+                    holder,
+                    until: Timestamp::from_nanos(until),
+                };
                 let holders = holders.into_iter().map(holder).collect();
-                State::Seats(seats::State { holders, before: None, seats: Rough::decode(seats) })
-            }
-        ),
-        (entries, 1..31_622_400_u64, any::<(u32, u8)>(), any::<bool>()).prop_map(
-            |(ages, seconds, (generation, quota), exact)| {
+                State::Seats(seats::State {
+                    holders,
+                    before: None,
+                    seats: Rough::decode(seats),
+                })
+            }),
+        (
+            entries,
+            1..31_622_400_u64,
+            any::<(u32, u8)>(),
+            any::<bool>()
+        )
+            .prop_map(|(ages, seconds, (generation, quota), exact)| {
                 let window = Span::from_seconds(seconds);
                 let grain = if exact { Grain::Exact } else { Grain::Coarse };
                 let mut at = grain.end(NOW, window);
                 let entries = ages.into_iter().map(|(age, units)| {
                     at = at.after(grain.length(window).times(age.saturating_add(1)));
-                    Entry { at, units: if exact { units % 32 } else { units } }
+                    Entry {
+                        at,
+                        units: if exact { units % 32 } else { units },
+                    }
                 });
                 let mut entries: Vec<Entry> = entries.collect();
                 // The newest is anywhere in its grain.
-                entries.last_mut().unwrap().at = at.before(Span::from_nanos(grain.length(window).nanos() / 3));
-                State::Rolling(rolling::State { window, grain, generation, quota: Rough::decode(quota), entries })
-            }
-        ),
+                entries.last_mut().unwrap().at =
+                    at.before(Span::from_nanos(grain.length(window).nanos() / 3));
+                State::Rolling(rolling::State {
+                    window,
+                    grain,
+                    generation,
+                    quota: Rough::decode(quota),
+                    entries,
+                })
+            }),
     ]
 }
 
@@ -51,7 +87,10 @@ fn states() -> impl Strategy<Value = State> {
 fn all_seats_have_room_in_a_record() {
     let holder = |holder| Holder { holder, until: NOW };
     let holders = (0..SEATS_MAX.into()).map(holder).collect();
-    let state = State::Seats(seats::State { holders, ..seats::State::default() });
+    let state = State::Seats(seats::State {
+        holders,
+        ..seats::State::default()
+    });
     let mut bytes = Vec::new();
     assert_eq!(encode(&state, &mut bytes), Ok(()));
     let rule = Rule::Seats(Seats::new(SEATS_MAX, Span::from_seconds(1)).unwrap());
@@ -112,7 +151,8 @@ proptest! {
             if let Some(state) = &state {
                 encode(state, &mut bytes).unwrap();
             }
-            prop_assert!(bytes.len() <= bytes_max(&rule), "{} of {}", bytes.len(), bytes_max(&rule));
+            prop_assert!(bytes.len() <= bytes_max(&rule), "{} of \
+                                                           {}", bytes.len(), bytes_max(&rule));
         }
     }
 }

@@ -34,7 +34,13 @@ fn bucket() -> Rule {
 }
 
 fn check(store: &SharedStore<FakeData>, name: u32, failure: FailureMode) -> LimitCheck {
-    LimitCheck::new(OWNER, store.keys().partition(&name.to_le_bytes()).finish(), bucket(), Cost::Now(1), failure)
+    LimitCheck::new(
+        OWNER,
+        store.keys().partition(&name.to_le_bytes()).finish(),
+        bucket(),
+        Cost::Now(1),
+        failure,
+    )
 }
 
 #[test]
@@ -49,38 +55,62 @@ fn a_flood_of_random_keys_stays_within_the_bound() {
         let data = FakeData::default();
         let mut store = open(&data, 2_000);
         for name in 0..150_000 {
-            let check = LimitCheck { rule, ..check(&store, name, FailureMode::Deny) };
+            let check = LimitCheck {
+                rule,
+                ..check(&store, name, FailureMode::Deny)
+            };
             assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
         }
         assert!(store.drain_stats().evicted > 140_000);
         let map = data.map.borrow();
-        let bytes: u64 = map.values.values().map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES).sum();
-        let bound = Geometry::new(2_000).bytes_max(record::bytes_max(&rule)) + 2 * (HOST_KEY_BYTES + 16);
-        assert!(bytes <= bound, "{bytes} bytes, and at most {bound} are stated");
+        let bytes: u64 = map
+            .values
+            .values()
+            .map(|(value, _)| value.len() as u64 + HOST_KEY_BYTES)
+            .sum();
+        let bound =
+            Geometry::new(2_000).bytes_max(record::bytes_max(&rule)) + 2 * (HOST_KEY_BYTES + 16);
+        assert!(
+            bytes <= bound,
+            "{bytes} bytes, and at most {bound} are stated"
+        );
     }
 }
 
 /// A caller that has used up its quota stays without, whatever another sends under invented keys of
-/// another limit: by bytes, of which a request takes many; and by requests of which one is all there is.
+/// another limit: by bytes, of which a request takes many; and by requests of which one is all
+/// there is.
 #[test]
 fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
-    let calendar = |quota, period| Rule::Calendar(Calendar::new(quota, Over::Refuse, period, Zone::UTC).unwrap());
+    let calendar = |quota, period| {
+        Rule::Calendar(Calendar::new(quota, Over::Refuse, period, Zone::UTC).unwrap())
+    };
     let seats = |idle| Rule::Seats(Seats::new(1, Span::from_seconds(idle)).unwrap().asked_by(1));
-    let rolling = |quota, seconds| Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
+    let rolling =
+        |quota, seconds| Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
     let floods = [
         (calendar(1_000_000, Period::Months(1)), 100),
         (calendar(100, Period::Months(1)), 100),
         (calendar(100, Period::Months(12)), 100),
         (rolling(1_000_000_000, 60), 100),
         (rolling(1, 31_622_400), 1),
-        (Rule::Bucket(Bucket::new(1_000_000, Refill::parse("100/min").unwrap()).unwrap()), 1_000_000),
-        (Rule::Bucket(Bucket::new(300, Refill::parse("1/d").unwrap()).unwrap()), 300),
+        (
+            Rule::Bucket(Bucket::new(1_000_000, Refill::parse("100/min").unwrap()).unwrap()),
+            1_000_000,
+        ),
+        (
+            Rule::Bucket(Bucket::new(300, Refill::parse("1/d").unwrap()).unwrap()),
+            300,
+        ),
         (seats(86_400), 1),
     ];
     let victims = [
         (calendar(3, Period::Months(1)), 3),
         (rolling(3, 86_400), 3),
-        (Rule::Bucket(Bucket::new(3, Refill::parse("1/d").unwrap()).unwrap()), 3),
+        (
+            Rule::Bucket(Bucket::new(3, Refill::parse("1/d").unwrap()).unwrap()),
+            3,
+        ),
         (seats(600), 1),
     ];
     for (victim, units) in victims {
@@ -89,7 +119,13 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
             let check = |store: &SharedStore<FakeData>, limit: &[u8], name: u32, rule, units| {
                 let mut key = store.keys().partition(limit);
                 key.push(Some(&name.to_le_bytes()));
-                LimitCheck::new(OWNER, key.finish(), rule, Cost::Now(units), FailureMode::Deny)
+                LimitCheck::new(
+                    OWNER,
+                    key.finish(),
+                    rule,
+                    Cost::Now(units),
+                    FailureMode::Deny,
+                )
             };
             // Twenty callers: less than half of the store is theirs.
             for name in 0..20 {
@@ -101,7 +137,13 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
                 assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
             }
             assert!(store.drain_stats().evicted > 2_000);
-            let asker = |rule| if let Rule::Seats(seats) = rule { Rule::Seats(seats.asked_by(2)) } else { rule };
+            let asker = |rule| {
+                if let Rule::Seats(seats) = rule {
+                    Rule::Seats(seats.asked_by(2))
+                } else {
+                    rule
+                }
+            };
             let renewed = (0..20).filter(|name| {
                 let check = check(&store, b"logins", *name, asker(victim), 1);
                 store.try_charge_all(&mut [check], NOW, &FixedClock(NOW))
@@ -135,7 +177,10 @@ fn another_keys_max_keeps_the_counts() {
         assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
     }
     let check = check(&store, 1, FailureMode::Deny);
-    assert!(!store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)), "ten units were taken under four sizes");
+    assert!(
+        !store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)),
+        "ten units were taken under four sizes"
+    );
 }
 
 #[test]
@@ -143,7 +188,10 @@ fn all_workers_agree_on_the_first_secret() {
     let data = FakeData::default();
     let first = SharedStore::open(data.clone(), "demo", 100, &[1; 16]).unwrap();
     let second = SharedStore::open(data, "demo", 100, &[2; 16]).unwrap();
-    assert_eq!(first.keys().partition(b"x").finish(), second.keys().partition(b"x").finish());
+    assert_eq!(
+        first.keys().partition(b"x").finish(),
+        second.keys().partition(b"x").finish()
+    );
 }
 
 #[test]
@@ -154,7 +202,10 @@ fn a_fault_leaves_the_verdict_to_the_failure_mode() {
     let mut checks = [check(&store, 1, FailureMode::Allow)];
     assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     assert_eq!(checks[0].answer, Err(Fault::HostStatus(10)));
-    let mut checks = [check(&store, 1, FailureMode::Allow), check(&store, 2, FailureMode::Deny)];
+    let mut checks = [
+        check(&store, 1, FailureMode::Allow),
+        check(&store, 2, FailureMode::Deny),
+    ];
     assert!(!store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
 }
 
@@ -162,7 +213,8 @@ fn a_fault_leaves_the_verdict_to_the_failure_mode() {
 fn a_broken_page_is_a_fault_and_stays_untouched() {
     let data = FakeData::default();
     let mut store = open(&data, 30);
-    data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT).unwrap();
+    data.swap(&page_key(table_of("demo"), 0), b"broken", Version::ABSENT)
+        .unwrap();
     let mut checks = [check(&store, 1, FailureMode::Allow)];
     assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     assert_eq!(checks[0].answer, Err(Fault::BadRecord));
@@ -176,27 +228,52 @@ fn a_read_that_fails_after_a_conflict_obeys_the_failure_mode() {
         let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
         data.swap.set(Some(Ok(Swap::Conflict)));
         data.fault_after_swap.set(Some(Fault::HostStatus(10)));
-        let mut checks =
-            [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
-        assert_eq!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)), admitted);
-        assert_eq!((checks[0].answer, checks[0].charge), (Err(Fault::HostStatus(10)), None));
+        let mut checks = [LimitCheck::new(
+            OWNER,
+            store.keys().partition(b"x").finish(),
+            bucket(),
+            Cost::Now(1),
+            failure,
+        )];
+        assert_eq!(
+            store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)),
+            admitted
+        );
+        assert_eq!(
+            (checks[0].answer, checks[0].charge),
+            (Err(Fault::HostStatus(10)), None)
+        );
     }
 }
 
 #[test]
 fn what_cannot_be_written_is_a_fault_and_charges_nothing() {
-    for (ends, fault) in [(Ok(Swap::Conflict), Fault::Contended), (Err(Fault::HostStatus(10)), Fault::HostStatus(10))] {
+    for (ends, fault) in [
+        (Ok(Swap::Conflict), Fault::Contended),
+        (Err(Fault::HostStatus(10)), Fault::HostStatus(10)),
+    ] {
         for (failure, admitted) in [(FailureMode::Deny, false), (FailureMode::Allow, true)] {
             let data = FakeData::default();
             let mut store = SharedStore::open(data.clone(), "demo", 40, &[3; 16]).unwrap();
-            let mut checks =
-                [LimitCheck::new(OWNER, store.keys().partition(b"x").finish(), bucket(), Cost::Now(1), failure)];
+            let mut checks = [LimitCheck::new(
+                OWNER,
+                store.keys().partition(b"x").finish(),
+                bucket(),
+                Cost::Now(1),
+                failure,
+            )];
             assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
             let charge = checks[0].charge.unwrap();
             data.swap.set(Some(ends));
-            assert_eq!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)), admitted);
+            assert_eq!(
+                store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)),
+                admitted
+            );
             assert_eq!((checks[0].answer, checks[0].charge), (Err(fault), None));
-            assert_eq!(store.refund(&checks[0].key, &checks[0].rule, &charge, &FixedClock(NOW)), Err(fault));
+            assert_eq!(
+                store.refund(&checks[0].key, &checks[0].rule, &charge, &FixedClock(NOW)),
+                Err(fault)
+            );
         }
     }
 }
@@ -208,8 +285,13 @@ fn nothing_is_refunded_to_an_empty_store() {
     assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
     let charge = checks[0].charge.unwrap();
     let mut empty = open(&FakeData::default(), 100);
-    let reading = empty.refund(&checks[0].key, &checks[0].rule, &charge, &FixedClock(NOW)).unwrap();
-    assert_eq!((reading.balance.remaining, reading.balance.reset_in), (checks[0].rule.quota(), Span::ZERO));
+    let reading = empty
+        .refund(&checks[0].key, &checks[0].rule, &charge, &FixedClock(NOW))
+        .unwrap();
+    assert_eq!(
+        (reading.balance.remaining, reading.balance.reset_in),
+        (checks[0].rule.quota(), Span::ZERO)
+    );
 }
 
 type PredictingStore = SharedStore<PredictingWorker<FakeData>>;
@@ -219,12 +301,21 @@ fn predicting(data: &FakeData) -> (PredictingStore, Rc<Cell<u32>>) {
     let data = data.for_another_worker();
     let reads = Rc::clone(&data.reads);
     let worker = PredictingWorker::new(data, Some(VersionPredictor::default()));
-    (SharedStore::open(worker, "demo", 1_000, &[3; 16]).unwrap(), reads)
+    (
+        SharedStore::open(worker, "demo", 1_000, &[3; 16]).unwrap(),
+        reads,
+    )
 }
 
 fn ask(store: &mut PredictingStore, now: Timestamp) -> (bool, LimitCheck) {
     let key = store.keys().partition(b"one").finish();
-    let mut checks = [LimitCheck::new(OWNER, key, bucket(), Cost::Now(1), FailureMode::Deny)];
+    let mut checks = [LimitCheck::new(
+        OWNER,
+        key,
+        bucket(),
+        Cost::Now(1),
+        FailureMode::Deny,
+    )];
     let admitted = store.try_charge_all(&mut checks, now, &FixedClock(now));
     let [check] = checks;
     (admitted, check)
@@ -253,10 +344,22 @@ fn what_another_worker_wrote_is_seen() {
     assert_eq!(admitted.len(), 10);
     // The first one remembers a page that is full; the other gives a unit back.
     let charge = admitted[0].charge.unwrap();
-    stores[1].refund(&admitted[0].key, &admitted[0].rule, &charge, &FixedClock(NOW)).unwrap();
+    stores[1]
+        .refund(
+            &admitted[0].key,
+            &admitted[0].rule,
+            &charge,
+            &FixedClock(NOW),
+        )
+        .unwrap();
     assert!(ask(&mut stores[0], NOW).0);
-    // One after the other: what was cached was out of date at times, and no two workers wrote at the same moment.
-    assert!(stores.iter_mut().all(|store| store.drain_stats().conflicts == 0));
+    // One after the other: what was cached was out of date at times, and no two workers wrote at
+    // the same moment.
+    assert!(
+        stores
+            .iter_mut()
+            .all(|store| store.drain_stats().conflicts == 0)
+    );
 }
 
 #[test]

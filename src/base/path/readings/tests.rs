@@ -31,7 +31,10 @@ fn a_path_that_readers_take_apart_differently_has_all_their_readings() {
         ("/v2/a/?x=%2f;", &["v2|a"]),
         ("/v2/%61%20b", &["v2|a b"]),
         ("/v2/group%2Fname", &["v2|group|name", "v2|group/name"]),
-        ("/v2/group%2Fname/a", &["v2|group|name|a", "v2|group/name|a"]),
+        (
+            "/v2/group%2Fname/a",
+            &["v2|group|name|a", "v2|group/name|a"],
+        ),
         ("/v2\\a", &["v2|a", "v2\\a"]),
         ("/v2%5Ca", &["v2|a", "v2\\a"]),
         ("/v2//a", &["v2|a", "v2||a"]),
@@ -42,7 +45,10 @@ fn a_path_that_readers_take_apart_differently_has_all_their_readings() {
         ("/v2%252fa", &["v2%2fa", "v2/a", "v2|a"]),
     ] {
         let found = all(raw.as_bytes());
-        let found: Vec<String> = found.iter().map(|path| String::from_utf8(path.join(&b'|')).unwrap()).collect();
+        let found: Vec<String> = found
+            .iter()
+            .map(|path| String::from_utf8(path.join(&b'|')).unwrap())
+            .collect();
         assert_eq!(found[0], expected[0], "{raw}: the coarsest is the first");
         let mut once = found.clone();
         once.sort();
@@ -50,7 +56,11 @@ fn a_path_that_readers_take_apart_differently_has_all_their_readings() {
         let mut expected: Vec<_> = expected.to_vec();
         expected.sort_unstable();
         assert_eq!(once, expected, "{raw}");
-        assert_eq!(ambiguity(raw.as_bytes(), &first(raw.as_bytes())), None, "{raw}");
+        assert_eq!(
+            ambiguity(raw.as_bytes(), &first(raw.as_bytes())),
+            None,
+            "{raw}"
+        );
     }
 }
 
@@ -90,14 +100,24 @@ fn a_path_that_no_readings_cover_is_ambiguous() {
         ("*", None),
         ("", None),
     ] {
-        assert_eq!(ambiguity(raw.as_bytes(), &first(raw.as_bytes())), why, "{raw}");
+        assert_eq!(
+            ambiguity(raw.as_bytes(), &first(raw.as_bytes())),
+            why,
+            "{raw}"
+        );
     }
 }
 
-/// What one reader makes of a path, in the simplest words: it replaces what it takes for a slash by a
-/// line break, splits there, and then looks at each segment.
+/// What one reader makes of a path, in the simplest words: it replaces what it takes for a slash by
+/// a line break, splits there, and then looks at each segment.
 fn oracle(raw: &[u8], reader: Reader, twice: bool) -> Vec<Vec<u8>> {
-    let path: String = raw.split(|byte| *byte == b'?').next().unwrap().iter().map(|byte| char::from(*byte)).collect();
+    let path: String = raw
+        .split(|byte| *byte == b'?')
+        .next()
+        .unwrap()
+        .iter()
+        .map(|byte| char::from(*byte))
+        .collect();
     let path = if twice { once(&path) } else { path };
     let mut path = path.strip_prefix('/').unwrap_or(&path).replace('/', "\n");
     if reader.backslash {
@@ -109,9 +129,16 @@ fn oracle(raw: &[u8], reader: Reader, twice: bool) -> Vec<Vec<u8>> {
     if reader.encoded && reader.backslash {
         path = path.replace("%5c", "\n").replace("%5C", "\n");
     }
-    let segments =
-        path.split('\n').map(|segment| if reader.cut { segment.split(';').next().unwrap() } else { segment });
-    let mut segments: Vec<Vec<u8>> = segments.map(|it| once(it).chars().map(|char| char as u8).collect()).collect();
+    let segments = path.split('\n').map(|segment| {
+        if reader.cut {
+            segment.split(';').next().unwrap()
+        } else {
+            segment
+        }
+    });
+    let mut segments: Vec<Vec<u8>> = segments
+        .map(|it| once(it).chars().map(|char| char as u8).collect())
+        .collect();
     segments.retain(|segment| reader.empty || !segment.is_empty());
     while segments.last().is_some_and(Vec::is_empty) {
         segments.pop();
@@ -124,7 +151,10 @@ fn once(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let code = rest.get(1..3).filter(|_| first == '%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let code = rest
+            .get(1..3)
+            .filter(|_| first == '%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let (char, taken) = code.map_or((first, 1), |code| (char::from(code), 3));
         out.push(char);
         rest = rest.get(taken..).unwrap_or_default();
@@ -155,12 +185,15 @@ proptest! {
                     let reader = Reader { encoded, backslash, cut, empty };
                     let segments = oracle(raw, reader, twice);
                     let dots = segments.iter().any(|it| matches!(&it[..], b"." | b".."));
-                    // Decoding twice is one of the readings only where a dot or a separator comes of it.
+                    // Decoding twice is one of the readings only where a dot or a separator comes
+                    // of it.
                     let known = !twice || decodes_twice(&decoded(path_of(raw)));
-                    prop_assert!(!dots || refused || !known, "{:?} {:?}: {:?}", parts.concat(), reader, segments);
+                    prop_assert!(!dots || refused || !known, "{:?} {:?}: \
+                        {:?}", parts.concat(), reader, segments);
                     prop_assert!(
                         refused || !known || readings.contains(&segments),
-                        "{:?} {:?} {}: {:?} is not in {:?}", parts.concat(), reader, twice, segments, readings,
+                        "{:?} {:?} {}: {:?} is not in \
+                         {:?}", parts.concat(), reader, twice, segments, readings,
                     );
                 }
             }

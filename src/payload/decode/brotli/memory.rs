@@ -35,7 +35,10 @@ pub(super) struct Block<T> {
 impl Memory {
     /// An allocator for allocations of up to `bytes_max` bytes. A larger one gets no memory.
     pub(super) fn allocator(&self, bytes_max: usize) -> CountingAllocator {
-        CountingAllocator { memory: self.clone(), bytes_max }
+        CountingAllocator {
+            memory: self.clone(),
+            bytes_max,
+        }
     }
 
     /// Whether an allocation was too large.
@@ -53,7 +56,9 @@ impl Memory {
 
     fn take(&self, bytes: usize) {
         self.counts.held.set(self.held().saturating_add(bytes));
-        self.counts.allocated.set(self.allocated().saturating_add(bytes as u64));
+        self.counts
+            .allocated
+            .set(self.allocated().saturating_add(bytes as u64));
     }
 }
 
@@ -65,7 +70,10 @@ impl<T: Clone + Default> Allocator<T> for CountingAllocator {
             self.memory.counts.refused.set(true);
             return Block::default();
         }
-        let block = Block { items: vec![T::default(); length], memory: Some(self.memory.clone()) };
+        let block = Block {
+            items: vec![T::default(); length],
+            memory: Some(self.memory.clone()),
+        };
         self.memory.take(block.bytes());
         block
     }
@@ -83,7 +91,10 @@ impl<T> Block<T> {
 
 impl<T> Default for Block<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), memory: None }
+        Self {
+            items: Vec::new(),
+            memory: None,
+        }
     }
 }
 
@@ -102,7 +113,10 @@ impl<T> SliceWrapperMut<T> for Block<T> {
 impl<T> Drop for Block<T> {
     fn drop(&mut self) {
         if let Some(memory) = &self.memory {
-            memory.counts.held.set(memory.held().saturating_sub(self.bytes()));
+            memory
+                .counts
+                .held
+                .set(memory.held().saturating_sub(self.bytes()));
         }
     }
 }

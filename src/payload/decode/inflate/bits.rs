@@ -95,9 +95,13 @@ impl Bits {
     /// Returns whole bytes to the input: `rest` is the unread end of `whole`.
     pub(super) fn unread<'i>(&mut self, whole: &'i [u8], rest: &mut &'i [u8]) {
         let read = whole.len().saturating_sub(rest.len());
-        let bytes = usize::try_from(self.count >> 3).unwrap_or_default().min(read);
+        let bytes = usize::try_from(self.count >> 3)
+            .unwrap_or_default()
+            .min(read);
         *rest = whole.get(read.saturating_sub(bytes)..).unwrap_or_default();
-        self.count = self.count.saturating_sub(u32::try_from(bytes << 3).unwrap_or_default());
+        self.count = self
+            .count
+            .saturating_sub(u32::try_from(bytes << 3).unwrap_or_default());
         self.hold &= !(u64::MAX.wrapping_shl(self.count));
     }
 }

@@ -17,7 +17,9 @@ const SYMBOLS_MAX: usize = 288;
 const END_OF_BLOCK: usize = 256;
 
 /// The order of the lengths of the code for lengths (§3.2.7).
-const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+const ORDER: [usize; 19] = [
+    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+];
 
 /// The codes of blocks without codes of their own (§3.2.6).
 pub(super) static FIXED: LazyLock<Codes> = LazyLock::new(Codes::fixed);
@@ -53,15 +55,22 @@ impl Codes {
     fn fixed() -> Self {
         let mut codes = Self::default();
         let runs = [(144, 8), (112, 9), (24, 7), (8, 8)];
-        let lengths: Vec<u8> = runs.iter().flat_map(|(count, length)| std::iter::repeat_n(*length, *count)).collect();
-        let built = codes.literals.build(&lengths).and_then(|()| codes.distances.build(&[5; 32]));
+        let lengths: Vec<u8> = runs
+            .iter()
+            .flat_map(|(count, length)| std::iter::repeat_n(*length, *count))
+            .collect();
+        let built = codes
+            .literals
+            .build(&lengths)
+            .and_then(|()| codes.distances.build(&[5; 32]));
         debug_assert!(built.is_ok(), "both are complete");
         codes
     }
 
     /// Reads the three counts at the start of a block with its own codes.
     pub(super) fn read_counts(&mut self, number: u64) -> Result<(), Breach> {
-        let field = |shift: u32, mask: u64| usize::try_from(number >> shift & mask).unwrap_or_default();
+        let field =
+            |shift: u32, mask: u64| usize::try_from(number >> shift & mask).unwrap_or_default();
         self.literal_count = field(0, 31).saturating_add(257);
         self.distance_count = field(5, 31).saturating_add(1);
         self.length_count = field(10, 15).saturating_add(4);
@@ -77,14 +86,24 @@ impl Codes {
     }
 
     /// Reads the lengths of the code for lengths; returns whether they are complete.
-    pub(super) fn lengths_of_lengths(&mut self, bits: &mut Bits, input: &mut &[u8]) -> Result<bool, Breach> {
+    pub(super) fn lengths_of_lengths(
+        &mut self,
+        bits: &mut Bits,
+        input: &mut &[u8],
+    ) -> Result<bool, Breach> {
         while self.have < self.length_count {
-            let Some(length) = bits.take(3, input) else { return Ok(false) };
-            let position = ORDER.get(self.have).and_then(|at| self.lengths.get_mut(*at)).ok_or(Breach::Malformed)?;
+            let Some(length) = bits.take(3, input) else {
+                return Ok(false);
+            };
+            let position = ORDER
+                .get(self.have)
+                .and_then(|at| self.lengths.get_mut(*at))
+                .ok_or(Breach::Malformed)?;
             *position = u8::try_from(length).unwrap_or_default();
             self.have = self.have.saturating_add(1);
         }
-        self.of_lengths.build(self.lengths.get(..ORDER.len()).unwrap_or_default())?;
+        self.of_lengths
+            .build(self.lengths.get(..ORDER.len()).unwrap_or_default())?;
         self.have = 0;
         self.lengths.fill(0);
         Ok(true)
@@ -96,7 +115,9 @@ impl Codes {
         while self.have < total {
             bits.fill(input);
             let mut look = *bits;
-            let Some(symbol) = self.of_lengths.decode(&mut look)? else { return Ok(false) };
+            let Some(symbol) = self.of_lengths.decode(&mut look)? else {
+                return Ok(false);
+            };
             let (length, extra, base) = match symbol {
                 16 => {
                     let before = self.have.checked_sub(1).and_then(|at| self.lengths.get(at));
@@ -106,21 +127,34 @@ impl Codes {
                 18 => (0, 7, 11),
                 length => (u8::try_from(length).map_err(|_| Breach::Malformed)?, 0, 1),
             };
-            let Some(more) = look.look(extra) else { return Ok(false) };
+            let Some(more) = look.look(extra) else {
+                return Ok(false);
+            };
             *bits = look;
             let end = self.have.saturating_add(base).saturating_add(more.into());
             if end > total {
                 return Err(Breach::Malformed);
             }
-            self.lengths.get_mut(self.have..end).ok_or(Breach::Malformed)?.fill(length);
+            self.lengths
+                .get_mut(self.have..end)
+                .ok_or(Breach::Malformed)?
+                .fill(length);
             self.have = end;
         }
-        if self.lengths.get(END_OF_BLOCK).is_none_or(|length| *length == 0) {
+        if self
+            .lengths
+            .get(END_OF_BLOCK)
+            .is_none_or(|length| *length == 0)
+        {
             return Err(Breach::Malformed);
         }
-        let (literals, distances) = self.lengths.split_at_checked(self.literal_count).ok_or(Breach::Malformed)?;
+        let (literals, distances) = self
+            .lengths
+            .split_at_checked(self.literal_count)
+            .ok_or(Breach::Malformed)?;
         self.literals.build(literals)?;
-        self.distances.build(distances.get(..self.distance_count).unwrap_or_default())?;
+        self.distances
+            .build(distances.get(..self.distance_count).unwrap_or_default())?;
         Ok(true)
     }
 }
@@ -138,18 +172,27 @@ pub(super) struct Huffman<const N: usize> {
 }
 
 impl<const N: usize> Huffman<N> {
-    const EMPTY: Self = Self { short: [0; N], counts: [0; BITS_MAX + 1], symbols: [0; SYMBOLS_MAX] };
+    const EMPTY: Self = Self {
+        short: [0; N],
+        counts: [0; BITS_MAX + 1],
+        symbols: [0; SYMBOLS_MAX],
+    };
 
     /// Builds the code from the code lengths of the symbols.
     fn build(&mut self, lengths: &[u8]) -> Result<(), Breach> {
         self.counts = [0; BITS_MAX + 1];
         for length in lengths {
-            let count = self.counts.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
+            let count = self
+                .counts
+                .get_mut(usize::from(*length))
+                .ok_or(Breach::Malformed)?;
             *count = count.saturating_add(1);
         }
         let (mut left, mut positions, mut total) = (1_u32, [0_u16; BITS_MAX + 1], 0_u16);
         for (count, position) in self.counts.iter().zip(&mut positions).skip(1) {
-            left = (left << 1).checked_sub((*count).into()).ok_or(Breach::Malformed)?;
+            left = (left << 1)
+                .checked_sub((*count).into())
+                .ok_or(Breach::Malformed)?;
             *position = total;
             total = total.saturating_add(*count);
         }
@@ -158,9 +201,18 @@ impl<const N: usize> Huffman<N> {
         if left > 0 && total > 0 && !is_single {
             return Err(Breach::Malformed);
         }
-        for (symbol, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
-            let position = positions.get_mut(usize::from(*length)).ok_or(Breach::Malformed)?;
-            *self.symbols.get_mut(usize::from(*position)).ok_or(Breach::Malformed)? =
+        for (symbol, length) in lengths
+            .iter()
+            .enumerate()
+            .filter(|(_, length)| **length > 0)
+        {
+            let position = positions
+                .get_mut(usize::from(*length))
+                .ok_or(Breach::Malformed)?;
+            *self
+                .symbols
+                .get_mut(usize::from(*position))
+                .ok_or(Breach::Malformed)? =
                 u16::try_from(symbol).map_err(|_| Breach::Malformed)?;
             *position = position.saturating_add(1);
         }
@@ -174,11 +226,17 @@ impl<const N: usize> Huffman<N> {
         self.short = [0; N];
         let bits = N.trailing_zeros();
         let (mut code, mut at, mut half) = (0_u32, 0_usize, 1_usize);
-        for (length, count) in (0_u32..).zip(self.counts).skip(1).take_while(|(length, _)| *length <= bits) {
+        for (length, count) in (0_u32..)
+            .zip(self.counts)
+            .skip(1)
+            .take_while(|(length, _)| *length <= bits)
+        {
             self.short.copy_within(..half, half);
             half <<= 1;
             for symbol in self.symbols.iter().skip(at).take(count.into()) {
-                let position = code.reverse_bits().wrapping_shr(32_u32.wrapping_sub(length)) as usize;
+                let position =
+                    code.reverse_bits()
+                        .wrapping_shr(32_u32.wrapping_sub(length)) as usize;
                 if let Some(entry) = self.short.get_mut(position) {
                     *entry = symbol << 4 | u16::try_from(length).unwrap_or_default();
                 }
@@ -192,8 +250,13 @@ impl<const N: usize> Huffman<N> {
     /// Takes the next symbol from `bits`; `None` if it needs more bits.
     #[inline]
     pub(super) fn decode(&self, bits: &mut Bits) -> Result<Option<u16>, Breach> {
-        let index = usize::try_from(bits.peek() & u64::try_from(N).unwrap_or_default().wrapping_sub(1));
-        let entry = index.ok().and_then(|index| self.short.get(index)).copied().unwrap_or_default();
+        let index =
+            usize::try_from(bits.peek() & u64::try_from(N).unwrap_or_default().wrapping_sub(1));
+        let entry = index
+            .ok()
+            .and_then(|index| self.short.get(index))
+            .copied()
+            .unwrap_or_default();
         let length = u32::from(entry & 15);
         if length == 0 {
             return self.decode_long(bits);
@@ -221,7 +284,12 @@ impl<const N: usize> Huffman<N> {
             if let Some(number) = code.checked_sub(first).filter(|number| *number < count) {
                 bits.skip(length);
                 let position = usize::try_from(at.wrapping_add(number)).unwrap_or(usize::MAX);
-                return self.symbols.get(position).copied().map(Some).ok_or(Breach::Malformed);
+                return self
+                    .symbols
+                    .get(position)
+                    .copied()
+                    .map(Some)
+                    .ok_or(Breach::Malformed);
             }
             first = first.wrapping_add(count);
             at = at.wrapping_add(count);

@@ -12,7 +12,8 @@ use super::*;
 
 /// Inflates pieces; returns the output, the number of bytes after the end, and the work.
 fn inflate(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, u64), Breach> {
-    let (mut inflate, mut work, mut out, mut left) = (Inflate::default(), Work::default(), Vec::new(), 0);
+    let (mut inflate, mut work, mut out, mut left) =
+        (Inflate::default(), Work::default(), Vec::new(), 0);
     for piece in pieces {
         let mut input = *piece;
         loop {
@@ -30,7 +31,11 @@ fn inflate(pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, u64), Breach> {
             }
         }
     }
-    if inflate.has_ended() { Ok((out, left, work.done())) } else { Err(Breach::Malformed) }
+    if inflate.has_ended() {
+        Ok((out, left, work.done()))
+    } else {
+        Err(Breach::Malformed)
+    }
 }
 
 /// The same with another decoder.
@@ -73,7 +78,8 @@ proptest! {
         prop_assert!(inflate(&[head, tail]).unwrap() == (whole.0.clone(), 9, whole.2));
         let bytes: Vec<&[u8]> = deflated[..end].chunks(1).collect();
         let by_byte = inflate(&bytes).unwrap();
-        prop_assert!((by_byte.0, by_byte.2) == (whole.0, whole.2), "the work does not depend on the chunks");
+        prop_assert!((by_byte.0, by_byte.2) == (whole.0, whole.2), "the work does not depend on \
+            the chunks");
     }
 
     #[test]
@@ -102,9 +108,14 @@ fn blocks_and_tables_are_work_even_without_output() {
     let blocks = |bits: &str, times: usize| {
         let bits = bits.repeat(times) + "1100000000000000";
         let bits: Vec<u8> = bits.bytes().map(|bit| bit - b'0').collect();
-        bits.chunks_exact(8).map(|byte| byte.iter().rev().fold(0, |number, bit| number << 1 | bit)).collect::<Vec<u8>>()
+        bits.chunks_exact(8)
+            .map(|byte| byte.iter().rev().fold(0, |number, bit| number << 1 | bit))
+            .collect::<Vec<u8>>()
     };
     let (out, _, work) = inflate(&[&blocks("0100000000", 40_000)]).unwrap();
     assert!(out.is_empty());
-    assert!((40_000 * BLOCK..40_100 * BLOCK + 50_000 * BYTE_IN).contains(&work), "{work}");
+    assert!(
+        (40_000 * BLOCK..40_100 * BLOCK + 50_000 * BYTE_IN).contains(&work),
+        "{work}"
+    );
 }

@@ -61,8 +61,15 @@ impl Window {
     /// Grows to at least `least` bytes, and by more than that, so that it rarely grows.
     #[cold]
     fn grow(&mut self, least: usize) {
-        let bytes = self.bytes.len().saturating_mul(2).max(FIRST_BYTES).max(least).min(BYTES_MAX);
-        self.bytes.reserve_exact(bytes.saturating_sub(self.bytes.len()));
+        let bytes = self
+            .bytes
+            .len()
+            .saturating_mul(2)
+            .max(FIRST_BYTES)
+            .max(least)
+            .min(BYTES_MAX);
+        self.bytes
+            .reserve_exact(bytes.saturating_sub(self.bytes.len()));
         self.bytes.resize(bytes, 0);
     }
 
@@ -82,7 +89,10 @@ impl Window {
         if end > self.bytes.len() {
             self.grow(end);
         }
-        let (Some(target), Some(data)) = (self.bytes.get_mut(self.at..end), input.get(..count)) else { return 0 };
+        let (Some(target), Some(data)) = (self.bytes.get_mut(self.at..end), input.get(..count))
+        else {
+            return 0;
+        };
         target.copy_from_slice(data);
         self.at = end;
         count
@@ -114,7 +124,8 @@ impl Window {
         // The copied bytes repeat with the same distance, so each round can copy twice as much.
         while self.at < end {
             let count = self.at.wrapping_sub(from).min(end.wrapping_sub(self.at));
-            self.bytes.copy_within(from..from.wrapping_add(count), self.at);
+            self.bytes
+                .copy_within(from..from.wrapping_add(count), self.at);
             self.at = self.at.wrapping_add(count);
         }
         Some(())

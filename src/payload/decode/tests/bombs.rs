@@ -32,7 +32,8 @@ fn zeros(field: &str, bytes: u64) -> Vec<u8> {
             // Runs of 128 KiB, four bytes each, in a window of 8 MiB.
             let run = 128 * 1024;
             let blocks = bytes / run;
-            let header = |last: u32| ((run as u32) << 3 | 1 << 1 | last).to_le_bytes()[..3].to_vec();
+            let header =
+                |last: u32| ((run as u32) << 3 | 1 << 1 | last).to_le_bytes()[..3].to_vec();
             let mut body = b"\x28\xb5\x2f\xfd\0\x68".to_vec();
             (1..blocks).for_each(|_| body.extend([header(0), vec![0]].concat()));
             body.extend([header(1), vec![0]].concat());
@@ -51,7 +52,11 @@ fn burst(field: &str, body: &[u8], limit: u64) -> (Result<(), Breach>, u64) {
             Ok(())
         })
     });
-    assert!(decoder.bytes() <= limit + count(&[0; SLICE_MAX]), "{field}: {} bytes", decoder.bytes());
+    assert!(
+        decoder.bytes() <= limit + count(&[0; SLICE_MAX]),
+        "{field}: {} bytes",
+        decoder.bytes()
+    );
     (fed.and_then(|()| decoder.finish().map(|_| ())), given)
 }
 
@@ -77,11 +82,26 @@ fn the_limit_itself_is_admitted_and_one_byte_more_is_not() {
 
 #[test]
 fn a_bomb_in_a_bomb_is_refused_at_the_limit() {
-    for (inner, outer) in [("gzip", "gzip"), ("gzip", "br"), ("br", "zstd"), ("zstd", "gzip"), ("zstd", "zstd")] {
-        let encode = ENCODERS.iter().find(|(field, _)| *field == outer).unwrap().1;
+    for (inner, outer) in [
+        ("gzip", "gzip"),
+        ("gzip", "br"),
+        ("br", "zstd"),
+        ("zstd", "gzip"),
+        ("zstd", "zstd"),
+    ] {
+        let encode = ENCODERS
+            .iter()
+            .find(|(field, _)| *field == outer)
+            .unwrap()
+            .1;
         let body = encode(&zeros(inner, BOMB));
         let (breach, given) = burst(&format!("{inner}, {outer}"), &body, LIMIT);
-        assert_eq!(breach, Err(Breach::Over), "{inner} in {outer}: {} bytes", body.len());
+        assert_eq!(
+            breach,
+            Err(Breach::Over),
+            "{inner} in {outer}: {} bytes",
+            body.len()
+        );
         assert!(given <= LIMIT, "{given}");
     }
 }
@@ -98,7 +118,11 @@ fn a_stage_that_expands_is_refused_even_if_the_final_output_is_empty() {
         let body = gzip(&body);
         assert!(body.len() < 100_000, "{}", body.len());
         for limit in [LIMIT, 10 * LIMIT] {
-            assert_eq!(burst(&field, &body, limit), (Err(Breach::Malformed), 0), "{field}");
+            assert_eq!(
+                burst(&field, &body, limit),
+                (Err(Breach::Malformed), 0),
+                "{field}"
+            );
         }
     }
 }

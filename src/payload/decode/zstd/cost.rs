@@ -34,7 +34,8 @@ pub(super) fn memory(kept: usize) -> usize {
         Some(beyond) => beyond.next_power_of_two().saturating_add(SLACK_BYTES),
     };
     // It also keeps a block and its literals.
-    ring.saturating_add(TABLES_BYTES).saturating_add(kept.min(SLACK_BYTES))
+    ring.saturating_add(TABLES_BYTES)
+        .saturating_add(kept.min(SLACK_BYTES))
 }
 
 /// The most work of writing the content of a block into the library's window: half a unit for each
@@ -44,7 +45,11 @@ pub(super) fn memory(kept: usize) -> usize {
 pub(super) fn of_window(block: &[u8], window: u64) -> u64 {
     let bytes = match Sections::of(block) {
         None => block_size(block),
-        Some(Sections { literals, sequences: 0, .. }) => literals.regenerated,
+        Some(Sections {
+            literals,
+            sequences: 0,
+            ..
+        }) => literals.regenerated,
         Some(_) => BLOCK_MAX,
     };
     bytes.min(BLOCK_MAX).min(window) >> 1
@@ -52,14 +57,28 @@ pub(super) fn of_window(block: &[u8], window: u64) -> u64 {
 
 /// The work of a complete block.
 pub(super) fn of_block(block: &[u8]) -> u64 {
-    let Some(Sections { bytes, literals, sequences, modes }) = Sections::of(block) else { return BLOCK };
+    let Some(Sections {
+        bytes,
+        literals,
+        sequences,
+        modes,
+    }) = Sections::of(block)
+    else {
+        return BLOCK;
+    };
     let tables = if sequences == 0 {
         0
     } else {
-        [2, 4, 6].map(|at| of_mode((modes >> at) & 3)).iter().fold(0, |sum, units| units.saturating_add(sum))
+        [2, 4, 6]
+            .map(|at| of_mode((modes >> at) & 3))
+            .iter()
+            .fold(0, |sum, units| units.saturating_add(sum))
     };
     let of_literals = if literals.has_table { LITERALS } else { 0 };
-    let fixed = BLOCK.saturating_add(COMPRESSED).saturating_add(of_literals).saturating_add(tables);
+    let fixed = BLOCK
+        .saturating_add(COMPRESSED)
+        .saturating_add(of_literals)
+        .saturating_add(tables);
     fixed
         .saturating_add(bytes.saturating_mul(BYTE_IN))
         .saturating_add(literals.regenerated.saturating_mul(BYTE_OUT))
@@ -96,7 +115,12 @@ impl Sections {
         let content = block.get(3..).unwrap_or_default();
         let literals = Literals::of(content);
         let (sequences, modes) = sequence_count(literals.after(content));
-        Some(Self { bytes: content.len() as u64, literals, sequences, modes })
+        Some(Self {
+            bytes: content.len() as u64,
+            literals,
+            sequences,
+            modes,
+        })
     }
 }
 
@@ -120,7 +144,12 @@ impl Literals {
             };
             let regenerated = number(content, 0, header_bytes) >> shift;
             let bytes = if kind == 1 { 1 } else { regenerated };
-            return Self { has_table: false, regenerated, header_bytes, bytes };
+            return Self {
+                has_table: false,
+                regenerated,
+                header_bytes,
+                bytes,
+            };
         }
         let (header_bytes, bits) = match format {
             2 => (4, 14),
@@ -129,13 +158,20 @@ impl Literals {
         };
         let sizes = number(content, 0, header_bytes) >> 4;
         let mask = (1_u64 << bits).saturating_sub(1);
-        Self { has_table: kind == 2, regenerated: sizes & mask, header_bytes, bytes: (sizes >> bits) & mask }
+        Self {
+            has_table: kind == 2,
+            regenerated: sizes & mask,
+            header_bytes,
+            bytes: (sizes >> bits) & mask,
+        }
     }
 
     /// The content after the section.
     fn after<'c>(&self, content: &'c [u8]) -> &'c [u8] {
         let bytes = usize::try_from(self.bytes).unwrap_or(usize::MAX);
-        content.get(self.header_bytes.saturating_add(bytes)..).unwrap_or_default()
+        content
+            .get(self.header_bytes.saturating_add(bytes)..)
+            .unwrap_or_default()
     }
 }
 
@@ -143,8 +179,14 @@ impl Literals {
 fn sequence_count(section: &[u8]) -> (u64, u64) {
     match number(section, 0, 1) {
         0 => (0, 0),
-        255 => (number(section, 1, 2).saturating_add(0x7f00), number(section, 3, 1)),
+        255 => (
+            number(section, 1, 2).saturating_add(0x7f00),
+            number(section, 3, 1),
+        ),
         first @ 1..128 => (first, number(section, 1, 1)),
-        first => ((first.saturating_sub(128) << 8).saturating_add(number(section, 1, 1)), number(section, 2, 1)),
+        first => (
+            (first.saturating_sub(128) << 8).saturating_add(number(section, 1, 1)),
+            number(section, 2, 1),
+        ),
     }
 }

@@ -35,7 +35,10 @@ impl Measures {
     #[inline(always)]
     pub(in super::super) fn begin_name(&mut self, at: u64) -> Result<(), Stop> {
         if self.top.entries >= self.members_max {
-            return Err(Breach::Members { limit: self.members_max }.at(at));
+            return Err(Breach::Members {
+                limit: self.members_max,
+            }
+            .at(at));
         }
         self.top.entries = self.top.entries.saturating_add(1);
         let depth = self.depth();
@@ -43,8 +46,16 @@ impl Measures {
             names.begin(depth);
         }
         // A condition that was met stays met.
-        let conditions = if self.counts() { self.conditions & !self.top.met } else { 0 };
-        let paths = if self.cursors.reaches(depth) { self.cursors.continuing(depth) } else { 0 };
+        let conditions = if self.counts() {
+            self.conditions & !self.top.met
+        } else {
+            0
+        };
+        let paths = if self.cursors.reaches(depth) {
+            self.cursors.continuing(depth)
+        } else {
+            0
+        };
         self.text = OpenText::new(conditions | paths << PATHS_AT);
         Ok(())
     }
@@ -57,7 +68,12 @@ impl Measures {
 
     /// The string continues with `piece`, whose last byte is at `last`.
     #[inline(always)]
-    pub(in super::super) fn push_text(&mut self, what: Use, piece: &[u8], last: u64) -> Result<(), Stop> {
+    pub(in super::super) fn push_text(
+        &mut self,
+        what: Use,
+        piece: &[u8],
+        last: u64,
+    ) -> Result<(), Stop> {
         self.text.bytes = self.text.bytes.saturating_add(piece.len() as u64);
         self.bound_text(what, self.text.bytes, last)?;
         if !self.text.candidates.is_empty() {
@@ -81,7 +97,12 @@ impl Measures {
 
     /// The string is `text`, in one piece, and ends with the quote before `end`.
     #[inline(always)]
-    pub(in super::super) fn whole_text(&mut self, what: Use, text: &[u8], end: u64) -> Result<(), Stop> {
+    pub(in super::super) fn whole_text(
+        &mut self,
+        what: Use,
+        text: &[u8],
+        end: u64,
+    ) -> Result<(), Stop> {
         self.bound_text(what, text.len() as u64, end.saturating_sub(2))?;
         if let Some(names) = &mut self.names
             && what == Use::Name
@@ -89,7 +110,11 @@ impl Measures {
             names.push(text);
         }
         let candidates = self.text.candidates;
-        let found = if candidates.is_empty() { 0 } else { candidates.whole(text, self.candidate(what)) };
+        let found = if candidates.is_empty() {
+            0
+        } else {
+            candidates.whole(text, self.candidate(what))
+        };
         self.found_text(what, found, end)
     }
 
@@ -97,8 +122,18 @@ impl Measures {
     #[inline(always)]
     fn bound_text(&self, what: Use, bytes: u64, last: u64) -> Result<(), Stop> {
         let (limit, breach) = match what {
-            Use::Name => (self.name_bytes_max, Breach::NameBytes { limit: self.name_bytes_max }),
-            Use::Value => (self.string_bytes_max, Breach::StringBytes { limit: self.string_bytes_max }),
+            Use::Name => (
+                self.name_bytes_max,
+                Breach::NameBytes {
+                    limit: self.name_bytes_max,
+                },
+            ),
+            Use::Value => (
+                self.string_bytes_max,
+                Breach::StringBytes {
+                    limit: self.string_bytes_max,
+                },
+            ),
         };
         if bytes <= limit {
             return Ok(());
@@ -117,7 +152,10 @@ impl Measures {
                 if found & !CONDITIONS != 0 {
                     self.cursors.enter_member(found >> PATHS_AT, self.depth());
                 }
-                self.names.as_mut().map_or(Ok(()), Names::end).map_err(|breach| breach.at(last))
+                self.names
+                    .as_mut()
+                    .map_or(Ok(()), Names::end)
+                    .map_err(|breach| breach.at(last))
             }
             Use::Value => {
                 if found != 0 {
@@ -143,6 +181,9 @@ impl Measures {
 impl OpenText {
     /// Begins a string that may equal one of `candidates`.
     pub(super) const fn new(candidates: u16) -> Self {
-        Self { bytes: 0, candidates: Candidates::new(candidates) }
+        Self {
+            bytes: 0,
+            candidates: Candidates::new(candidates),
+        }
     }
 }

@@ -15,7 +15,15 @@ enum Doc {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(vec!["item", "items", "", "a\"\\/\n\u{1}", "ü€😀", "other", "0123456789abcdef"]);
+    let word = prop::sample::select(vec![
+        "item",
+        "items",
+        "",
+        "a\"\\/\n\u{1}",
+        "ü€😀",
+        "other",
+        "0123456789abcdef",
+    ]);
     prop_oneof![4 => word.prop_map(str::to_owned), 1 => any::<String>()]
 }
 
@@ -30,9 +38,17 @@ fn member(value: impl Strategy<Value = Doc>) -> impl Strategy<Value = (String, D
 }
 
 fn doc() -> impl Strategy<Value = Doc> {
-    let scalar = prop::sample::select(vec!["0", "-12.5e+3", "true", "false", "null", "1234567890123456789"]);
+    let scalar = prop::sample::select(vec![
+        "0",
+        "-12.5e+3",
+        "true",
+        "false",
+        "null",
+        "1234567890123456789",
+    ]);
     let item = Just(Doc::Text("item".to_owned()));
-    let leaf = prop_oneof![2 => scalar.prop_map(Doc::Scalar), 1 => text().prop_map(Doc::Text), 1 => item];
+    let leaf =
+        prop_oneof![2 => scalar.prop_map(Doc::Scalar), 1 => text().prop_map(Doc::Text), 1 => item];
     leaf.prop_recursive(7, 60, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Doc::Array),
@@ -49,7 +65,10 @@ pub(super) fn body() -> impl Strategy<Value = Vec<u8>> {
 /// A valid body without escapes.
 pub(super) fn plain_body() -> impl Strategy<Value = String> {
     let plain = |writer: &mut Writer, text: &str| {
-        let text = text.replace(|letter| letter < ' ' || letter == '"' || letter == '\\', "~");
+        let text = text.replace(
+            |letter| letter < ' ' || letter == '"' || letter == '\\',
+            "~",
+        );
         writer.out.extend(["\"", &text, "\""]);
     };
     written(plain).prop_map(|body| String::from_utf8(body).unwrap())
@@ -57,7 +76,12 @@ pub(super) fn plain_body() -> impl Strategy<Value = String> {
 
 fn written(text: fn(&mut Writer, &str)) -> impl Strategy<Value = Vec<u8>> {
     (doc(), prop::collection::vec(any::<u8>(), 1..20)).prop_map(move |(doc, choices)| {
-        let mut writer = Writer { out: String::new(), text, choices, next: 0 };
+        let mut writer = Writer {
+            out: String::new(),
+            text,
+            choices,
+            next: 0,
+        };
         writer.space();
         writer.value(&doc);
         writer.space();
@@ -68,7 +92,9 @@ fn written(text: fn(&mut Writer, &str)) -> impl Strategy<Value = Vec<u8>> {
 /// A valid body with a few of its bytes changed, and so usually invalid.
 pub(super) fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
-        prop::sample::select(b"[]{},:\"\\ \n-+.eE019tfnu/d8DcC\x80\xBF\xC2\xE0\xED\xF0\xF4\xFF\x00".to_vec()),
+        prop::sample::select(
+            b"[]{},:\"\\ \n-+.eE019tfnu/d8DcC\x80\xBF\xC2\xE0\xED\xF0\xF4\xFF\x00".to_vec()
+        ),
         any::<u8>(),
     ];
     let change = (any::<prop::sample::Index>(), 0..4_u8, byte);

@@ -108,7 +108,15 @@ fn strings_are_those_of_rfc_8259() {
         (b"[\x0C]", 1),
     ] {
         let malformed = Err(Breach::Malformed { at });
-        assert_eq!(measure(&JsonRules::default(), body), malformed, "{}", body.escape_ascii());
+        assert_eq!(
+            measure(&JsonRules::default(), body),
+            malformed,
+            "{}",
+            body.escape_ascii()
+        );
     }
-    assert!(measure(&JsonRules::default(), b"\"\x7F\"").is_ok(), "DEL is not a control character here");
+    assert!(
+        measure(&JsonRules::default(), b"\"\x7F\"").is_ok(),
+        "DEL is not a control character here"
+    );
 }

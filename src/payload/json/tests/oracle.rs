@@ -46,51 +46,84 @@ impl Tree {
 
     /// All values at the path of these names and indexes.
     pub(super) fn at(&self, steps: &[&str]) -> Vec<&Self> {
-        let [step, steps @ ..] = steps else { return vec![self] };
+        let [step, steps @ ..] = steps else {
+            return vec![self];
+        };
         let next: Vec<&Self> = match &self.node {
             Node::Scalar | Node::Text(_) => vec![],
-            Node::Array(items) => {
-                items.iter().enumerate().filter(|(index, _)| index.to_string() == *step).map(|(_, item)| item).collect()
-            }
-            Node::Object(members) => members.iter().filter(|(name, _)| name == step).map(|(_, value)| value).collect(),
+            Node::Array(items) => items
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| index.to_string() == *step)
+                .map(|(_, item)| item)
+                .collect(),
+            Node::Object(members) => members
+                .iter()
+                .filter(|(name, _)| name == step)
+                .map(|(_, value)| value)
+                .collect(),
         };
         next.into_iter().flat_map(|value| value.at(steps)).collect()
     }
 
     pub(super) fn depth(&self) -> u64 {
-        let inner = self.children().into_iter().map(Self::depth).max().unwrap_or(0);
+        let inner = self
+            .children()
+            .into_iter()
+            .map(Self::depth)
+            .max()
+            .unwrap_or(0);
         inner + u64::from(matches!(self.node, Node::Array(_) | Node::Object(_)))
     }
 
     fn is_match(&self, conditions: &[(&str, &str)]) -> bool {
-        let Node::Object(members) = &self.node else { return false };
+        let Node::Object(members) = &self.node else {
+            return false;
+        };
         conditions.iter().all(|(name, text)| {
-            members.iter().any(|(has, value)| has == name && matches!(&value.node, Node::Text(said) if said == text))
+            members.iter().any(|(has, value)| {
+                has == name && matches!(&value.node, Node::Text(said) if said == text)
+            })
         })
     }
 
     /// The number of matching objects within this value.
     pub(super) fn matches_below(&self, conditions: &[(&str, &str)]) -> u64 {
-        self.all().into_iter().skip(1).filter(|value| value.is_match(conditions)).count() as u64
+        self.all()
+            .into_iter()
+            .skip(1)
+            .filter(|value| value.is_match(conditions))
+            .count() as u64
     }
 
     /// How deeply these nest.
     pub(super) fn nested_below(&self, conditions: &[(&str, &str)]) -> u64 {
-        let deepest = |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
+        let deepest =
+            |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
         self.children().into_iter().map(deepest).max().unwrap_or(0)
     }
 
     pub(super) fn items(&self) -> Option<u64> {
-        if let Node::Array(items) = &self.node { Some(items.len() as u64) } else { None }
+        if let Node::Array(items) = &self.node {
+            Some(items.len() as u64)
+        } else {
+            None
+        }
     }
 
     pub(super) fn names(&self) -> Option<Vec<&str>> {
-        let Node::Object(members) = &self.node else { return None };
+        let Node::Object(members) = &self.node else {
+            return None;
+        };
         Some(members.iter().map(|(name, _)| name.as_str()).collect())
     }
 
     pub(super) fn text(&self) -> Option<&str> {
-        if let Node::Text(text) = &self.node { Some(text) } else { None }
+        if let Node::Text(text) = &self.node {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     pub(super) fn has_duplicates(&self) -> bool {
@@ -117,7 +150,11 @@ impl Parser<'_> {
                 Node::Scalar
             }
         };
-        Tree { start, end: self.at, node }
+        Tree {
+            start,
+            end: self.at,
+            node,
+        }
     }
 
     fn list<T>(&mut self, end: u8, entry: impl Fn(&mut Self) -> T) -> Vec<T> {
@@ -149,7 +186,11 @@ impl Parser<'_> {
     }
 
     fn skip(&mut self, bytes: &[u8]) {
-        while self.body.get(self.at).is_some_and(|byte| bytes.contains(byte)) {
+        while self
+            .body
+            .get(self.at)
+            .is_some_and(|byte| bytes.contains(byte))
+        {
             self.at += 1;
         }
     }

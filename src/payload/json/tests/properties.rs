@@ -16,7 +16,8 @@ fn is_valid(body: &[u8]) -> Option<bool> {
         Ok(_) => Some(true),
         Err(error) => {
             let text = error.to_string();
-            let own = text.starts_with("recursion limit") || text.starts_with("number out of range");
+            let own =
+                text.starts_with("recursion limit") || text.starts_with("number out of range");
             (!own).then_some(false)
         }
     }
@@ -26,17 +27,39 @@ fn is_valid(body: &[u8]) -> Option<bool> {
 fn may_continue(body: &[u8]) -> bool {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => true,
-        Err(error) => error.classify() == Category::Eof || error.to_string().starts_with("number out of range"),
+        Err(error) => {
+            error.classify() == Category::Eof
+                || error.to_string().starts_with("number out of range")
+        }
     }
 }
 
 /// A bound equal to the measurement admits the body, and one less refuses it under this name.
-fn is_exactly(measured: u64, name: &str, body: &[u8], rules: impl Fn(u64) -> JsonRules) -> Result<(), TestCaseError> {
+fn is_exactly(
+    measured: u64,
+    name: &str,
+    body: &[u8],
+    rules: impl Fn(u64) -> JsonRules,
+) -> Result<(), TestCaseError> {
     let text = body.escape_ascii();
-    prop_assert_eq!(feed_all(&rules(measured), [body]).err(), None, "{} {} of {}", name, measured, text);
+    prop_assert_eq!(
+        feed_all(&rules(measured), [body]).err(),
+        None,
+        "{} {} of {}",
+        name,
+        measured,
+        text
+    );
     if let Some(less) = measured.checked_sub(1) {
         let breach = feed_all(&rules(less), [body]).err();
-        prop_assert_eq!(breach.map(Breach::name), Some(name), "{} {} of {}", name, measured, text);
+        prop_assert_eq!(
+            breach.map(Breach::name),
+            Some(name),
+            "{} {} of {}",
+            name,
+            measured,
+            text
+        );
         prop_assert_eq!(breach.and_then(Breach::limit), Some(less));
     }
     Ok(())
@@ -59,42 +82,98 @@ fn all_rules() -> impl Strategy<Value = JsonRules> {
     let cursor = || prop::sample::select(POINTERS.to_vec()).prop_map(|(text, _)| path(text));
     let limit = || prop::option::of(0..6_u64);
     (
-        (0..8_u32, prop::option::of((cursor(), 0..40_u64)), prop::option::of((cursor(), limit(), limit()))),
-        (limit(), limit(), limit(), limit(), any::<bool>(), prop::option::of(cursor())),
+        (
+            0..8_u32,
+            prop::option::of((cursor(), 0..40_u64)),
+            prop::option::of((cursor(), limit(), limit())),
+        ),
+        (
+            limit(),
+            limit(),
+            limit(),
+            limit(),
+            any::<bool>(),
+            prop::option::of(cursor()),
+        ),
     )
-        .prop_map(|((depth, value, objects), (array_items, members, string_bytes, name_bytes, unique, items))| {
-            JsonRules {
-                depth,
-                value: value.map(|(at, bytes)| ValueRule { at, bytes }),
-                objects: objects.map(|(below, count, depth)| ObjectsRule {
-                    conditions: Conditions::new(ITEM).unwrap(),
-                    below,
-                    count,
-                    depth: depth.map(|depth| depth as u32),
-                }),
-                array_items,
-                members,
-                string_bytes,
-                name_bytes,
-                duplicate_names: if unique { DuplicateNames::Refuse } else { DuplicateNames::Allow },
-                items,
-            }
-        })
+        .prop_map(
+            |(
+                (depth, value, objects),
+                (array_items, members, string_bytes, name_bytes, unique, items),
+            )| {
+                JsonRules {
+                    depth,
+                    value: value.map(|(at, bytes)| ValueRule { at, bytes }),
+                    objects: objects.map(|(below, count, depth)| ObjectsRule {
+                        conditions: Conditions::new(ITEM).unwrap(),
+                        below,
+                        count,
+                        depth: depth.map(|depth| depth as u32),
+                    }),
+                    array_items,
+                    members,
+                    string_bytes,
+                    name_bytes,
+                    duplicate_names: if unique {
+                        DuplicateNames::Refuse
+                    } else {
+                        DuplicateNames::Allow
+                    },
+                    items,
+                }
+            },
+        )
 }
 
 /// Each rule of `all` alone.
 fn each_alone(all: &JsonRules) -> Vec<JsonRules> {
-    let none = || JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
+    let none = || JsonRules {
+        depth: DEPTH_MAX,
+        ..JsonRules::default()
+    };
     vec![
-        JsonRules { depth: all.depth, ..none() },
-        JsonRules { value: all.value.clone(), ..none() },
-        JsonRules { objects: all.objects.clone().map(|rule| ObjectsRule { count: None, ..rule }), ..none() },
-        JsonRules { objects: all.objects.clone().map(|rule| ObjectsRule { depth: None, ..rule }), ..none() },
-        JsonRules { array_items: all.array_items, ..none() },
-        JsonRules { members: all.members, ..none() },
-        JsonRules { string_bytes: all.string_bytes, ..none() },
-        JsonRules { name_bytes: all.name_bytes, ..none() },
-        JsonRules { duplicate_names: all.duplicate_names, ..none() },
+        JsonRules {
+            depth: all.depth,
+            ..none()
+        },
+        JsonRules {
+            value: all.value.clone(),
+            ..none()
+        },
+        JsonRules {
+            objects: all.objects.clone().map(|rule| ObjectsRule {
+                count: None,
+                ..rule
+            }),
+            ..none()
+        },
+        JsonRules {
+            objects: all.objects.clone().map(|rule| ObjectsRule {
+                depth: None,
+                ..rule
+            }),
+            ..none()
+        },
+        JsonRules {
+            array_items: all.array_items,
+            ..none()
+        },
+        JsonRules {
+            members: all.members,
+            ..none()
+        },
+        JsonRules {
+            string_bytes: all.string_bytes,
+            ..none()
+        },
+        JsonRules {
+            name_bytes: all.name_bytes,
+            ..none()
+        },
+        JsonRules {
+            duplicate_names: all.duplicate_names,
+            ..none()
+        },
     ]
 }
 
@@ -123,7 +202,9 @@ fn completed(start: &str) -> String {
     if in_text {
         text.push_str("~\"");
     }
-    open.into_iter().rev().for_each(|bracket| text.push(bracket));
+    open.into_iter()
+        .rev()
+        .for_each(|bracket| text.push(bracket));
     for end in ["", ":0"] {
         let at = text.trim_end_matches([']', '}']).len().max(start.len());
         let tried = format!("{}{end}{}", &text[..at], &text[at..]);
@@ -149,7 +230,8 @@ proptest! {
             let before = &body[..usize::try_from(at).unwrap()];
             prop_assert!(may_continue(before), "{} at {at}", body.escape_ascii());
             let before = feed_all(&rules, [before]);
-            prop_assert!(matches!(before, Ok(_) | Err(Breach::Truncated)), "{} at {at}", body.escape_ascii());
+            prop_assert!(matches!(before, Ok(_) | Err(Breach::Truncated)), "{} at \
+                {at}", body.escape_ascii());
         }
     }
 

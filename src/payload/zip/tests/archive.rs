@@ -31,32 +31,76 @@ pub(super) enum Tail {
 pub(crate) fn stored(name: &'static str, bytes: &[u8]) -> File {
     let (data, size) = (bytes.to_vec(), bytes.len() as u64);
     let crc = crc32fast::hash(bytes);
-    File { name, method: 0, flags: 0, data, crc, size, tail: Tail::Missing, is_zip64: false }
+    File {
+        name,
+        method: 0,
+        flags: 0,
+        data,
+        crc,
+        size,
+        tail: Tail::Missing,
+        is_zip64: false,
+    }
 }
 
 pub(crate) fn deflated(name: &'static str, bytes: &[u8]) -> File {
-    File { method: 8, data: raw(bytes), ..stored(name, bytes) }
+    File {
+        method: 8,
+        data: raw(bytes),
+        ..stored(name, bytes)
+    }
 }
 
 impl File {
     pub(super) fn with(self, tail: Tail) -> Self {
-        Self { flags: self.flags | 1 << 3, tail, ..self }
+        Self {
+            flags: self.flags | 1 << 3,
+            tail,
+            ..self
+        }
     }
 
     pub(super) fn wide(self) -> Self {
-        Self { is_zip64: true, ..self }
+        Self {
+            is_zip64: true,
+            ..self
+        }
     }
 
     /// Header, data and descriptor.
     pub(super) fn local(&self) -> Vec<u8> {
         let declared = self.tail == Tail::Missing;
-        let (crc, compressed, size) = if declared { (self.crc, self.data.len() as u64, self.size) } else { (0, 0, 0) };
-        let extra = if self.is_zip64 { extra(&[size, compressed]) } else { vec![] };
+        let (crc, compressed, size) = if declared {
+            (self.crc, self.data.len() as u64, self.size)
+        } else {
+            (0, 0, 0)
+        };
+        let extra = if self.is_zip64 {
+            extra(&[size, compressed])
+        } else {
+            vec![]
+        };
         let narrow = |size: u64| if self.is_zip64 { u32::MAX } else { size as u32 };
         let mut bytes = b"PK\x03\x04\x14\0".to_vec();
-        bytes.extend([self.flags.to_le_bytes(), self.method.to_le_bytes(), [0; 2], [0; 2]].concat());
-        bytes.extend([crc, narrow(compressed), narrow(size)].map(u32::to_le_bytes).concat());
-        bytes.extend([self.name.len() as u16, extra.len() as u16].map(u16::to_le_bytes).concat());
+        bytes.extend(
+            [
+                self.flags.to_le_bytes(),
+                self.method.to_le_bytes(),
+                [0; 2],
+                [0; 2],
+            ]
+            .concat(),
+        );
+        bytes.extend(
+            [crc, narrow(compressed), narrow(size)]
+                .map(u32::to_le_bytes)
+                .concat(),
+        );
+        bytes.extend(
+            [self.name.len() as u16, extra.len() as u16]
+                .map(u16::to_le_bytes)
+                .concat(),
+        );
         bytes.extend([self.name.as_bytes(), &extra, &self.data].concat());
         let sizes = [self.data.len() as u64, self.size];
         if [Tail::Narrow, Tail::Wide].contains(&self.tail) {
@@ -81,9 +125,25 @@ impl File {
         let extra = if self.is_zip64 { extra(&sizes) } else { vec![] };
         let narrow = |size: u64| if self.is_zip64 { u32::MAX } else { size as u32 };
         let mut bytes = b"PK\x01\x02\x14\0\x14\0".to_vec();
-        bytes.extend([self.flags.to_le_bytes(), self.method.to_le_bytes(), [0; 2], [0; 2]].concat());
-        bytes.extend([self.crc, narrow(sizes[1]), narrow(sizes[0])].map(u32::to_le_bytes).concat());
-        bytes.extend([self.name.len() as u16, extra.len() as u16, 3, 0, 0, 0, 0].map(u16::to_le_bytes).concat());
+        bytes.extend(
+            [
+                self.flags.to_le_bytes(),
+                self.method.to_le_bytes(),
+                [0; 2],
+                [0; 2],
+            ]
+            .concat(),
+        );
+        bytes.extend(
+            [self.crc, narrow(sizes[1]), narrow(sizes[0])]
+                .map(u32::to_le_bytes)
+                .concat(),
+        );
+        bytes.extend(
+            [self.name.len() as u16, extra.len() as u16, 3, 0, 0, 0, 0]
+                .map(u16::to_le_bytes)
+                .concat(),
+        );
         bytes.extend(narrow(sizes[2]).to_le_bytes());
         bytes.extend([self.name.as_bytes(), &extra, b"..."].concat());
         bytes
@@ -91,8 +151,16 @@ impl File {
 }
 
 fn extra(values: &[u64]) -> Vec<u8> {
-    let field: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    [&[9, 9, 1, 0, 0, 1, 0][..], &(field.len() as u16).to_le_bytes(), &field].concat()
+    let field: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    [
+        &[9, 9, 1, 0, 0, 1, 0][..],
+        &(field.len() as u16).to_le_bytes(),
+        &field,
+    ]
+    .concat()
 }
 
 pub(super) fn end(records: usize, bytes: usize, offset: usize, comment: &[u8]) -> Vec<u8> {
@@ -109,7 +177,11 @@ pub(super) fn zip64_end(records: usize, bytes: usize, offset: usize) -> Vec<u8> 
     let mut end = b"PK\x06\x06".to_vec();
     end.extend(44_u64.to_le_bytes());
     end.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    end.extend([records, records, bytes, offset].map(|number| (number as u64).to_le_bytes()).concat());
+    end.extend(
+        [records, records, bytes, offset]
+            .map(|number| (number as u64).to_le_bytes())
+            .concat(),
+    );
     end.extend(b"PK\x06\x07\0\0\0\0");
     end.extend(((offset + bytes) as u64).to_le_bytes());
     end.extend([1, 0, 0, 0]);

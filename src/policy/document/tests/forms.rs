@@ -58,12 +58,19 @@ fn plain_scalars_follow_the_core_schema() {
         ("-.INF", "line 1: /a: a number must be finite"),
         (".nan", "line 1: /a: a number must be finite"),
         ("1e999", "line 1: /a: this number is too large"),
-        ("0x10000000000000000", "line 1: /a: this number is too large"),
+        (
+            "0x10000000000000000",
+            "line 1: /a: this number is too large",
+        ),
         ("!!int 60", "line 1: /a: a tag: only !!str is known"),
         ("!mine 60", "line 1: /a: a tag: only !!str is known"),
         ("!!map {}", "line 1: /a: a tag: only !!str is known"),
     ] {
-        let expected = if read.starts_with("line") { read.to_owned() } else { format!("{{\"a\":{read}}}") };
+        let expected = if read.starts_with("line") {
+            read.to_owned()
+        } else {
+            format!("{{\"a\":{read}}}")
+        };
         assert_eq!(yaml(&format!("a: {written}")), expected, "{written}");
     }
 }
@@ -103,11 +110,17 @@ fn yaml_is_read_as_people_write_it() {
     for (written, read) in [
         ("--- # policy\na: 1\n...\n", r#"{"a":1}"#),
         ("%YAML 1.2\n---\na: 1", r#"{"a":1}"#),
-        ("a: >-\n  one\n  two\n\n  three\nb: |+\n  x\n\n", r#"{"a":"one two\nthree","b":"x\n\n"}"#),
+        (
+            "a: >-\n  one\n  two\n\n  three\nb: |+\n  x\n\n",
+            r#"{"a":"one two\nthree","b":"x\n\n"}"#,
+        ),
         ("a:\n- 1\n- - 2\n  - 3\n", r#"{"a":[1,[2,3]]}"#),
         ("a: one\n  two", r#"{"a":"one two"}"#),
         ("a: {b, c: 1}", r#"{"a":{"b":null,"c":1}}"#),
-        ("base: &b {x: 1}\nc: {<<: *b, y: 2}", r#"{"base":{"x":1},"c":{"<<":{"x":1},"y":2}}"#),
+        (
+            "base: &b {x: 1}\nc: {<<: *b, y: 2}",
+            r#"{"base":{"x":1},"c":{"<<":{"x":1},"y":2}}"#,
+        ),
         ("\"1\": x", r#"{"1":"x"}"#),
         ("!!str 1: x", r#"{"1":"x"}"#),
         ("just text", r#""just text""#),
@@ -120,7 +133,10 @@ fn yaml_is_read_as_people_write_it() {
 #[test]
 fn json_is_yaml_with_tabs_and_surrogates_too() {
     for (written, read) in [
-        ("{\n\t\"a\": [\n\t\t1,\n\t\t2\n\t]\n}\n", "{a@2:[1@3 2@4]@2}@1"),
+        (
+            "{\n\t\"a\": [\n\t\t1,\n\t\t2\n\t]\n}\n",
+            "{a@2:[1@3 2@4]@2}@1",
+        ),
         ("\n {\"a\": {}}", "{a@2:{}@2}@2"),
         ("{\"a\"\n:\n1}", "{a@1:1@3}@1"),
         // These two YAML refuses.
@@ -156,10 +172,17 @@ fn json_numbers_and_strings_keep_their_value() {
 fn the_configuration_says_what_it_is() {
     use prost_types::value::Kind;
     let serialized = |key: &str, value: &str| {
-        let value = prost_types::Value { kind: Some(Kind::StringValue(value.to_owned())) };
-        prost_types::Struct { fields: [(key.to_owned(), value)].into() }.encode_to_vec()
+        let value = prost_types::Value {
+            kind: Some(Kind::StringValue(value.to_owned())),
+        };
+        prost_types::Struct {
+            fields: [(key.to_owned(), value)].into(),
+        }
+        .encode_to_vec()
     };
-    let read = |bytes: &[u8]| from_configuration(bytes).map_or_else(|error| error.to_string(), |node| node.to_json());
+    let read = |bytes: &[u8]| {
+        from_configuration(bytes).map_or_else(|error| error.to_string(), |node| node.to_json())
+    };
     let empty = "no policy: the plugin's configuration is empty";
     let neither = "the configuration is neither a JSON object nor a google.protobuf.Struct";
     for (bytes, expected) in [
@@ -172,7 +195,10 @@ fn the_configuration_says_what_it_is() {
         (b" \t\r\n {\"a\":1}\n", r#"{"a":1}"#),
         ("\u{feff}{\"a\":1}".as_bytes(), r#"{"a":1}"#),
         (b"\n{\"a\":}", "line 2, column 6: not valid JSON"),
-        (b"{\"a\":\"\x12\"}", "line 1, column 7: a line break, tab or control character inside a JSON string"),
+        (
+            b"{\"a\":\"\x12\"}",
+            "line 1, column 7: a line break, tab or control character inside a JSON string",
+        ),
         (b"version: 1\n", neither),
         (b"\nversion: 1\n", neither),
         (b"[1]", neither),
@@ -183,16 +209,30 @@ fn the_configuration_says_what_it_is() {
     }
     // A Struct whose first bytes are white space and an opening brace: the lengths are 32 and 10.
     let like_json = serialized("{\"a\":1}   ", &"x".repeat(16));
-    assert!(like_json.starts_with(b"\n \n\n{\"a\":1}"), "{}", like_json.escape_ascii());
-    assert_eq!(read(&like_json), format!(r#"{{"{{\"a\":1}}   ":"{}"}}"#, "x".repeat(16)));
+    assert!(
+        like_json.starts_with(b"\n \n\n{\"a\":1}"),
+        "{}",
+        like_json.escape_ascii()
+    );
+    assert_eq!(
+        read(&like_json),
+        format!(r#"{{"{{\"a\":1}}   ":"{}"}}"#, "x".repeat(16))
+    );
     // One whose first entry's length is the opening brace itself.
     let brace = serialized("k", &"x".repeat(0x7b - 7));
-    assert!(brace.starts_with(b"\n{\n\x01k\x12"), "{}", brace.escape_ascii());
-    assert_eq!(read(&brace), format!(r#"{{"k":"{}"}}"#, "x".repeat(0x7b - 7)));
+    assert!(
+        brace.starts_with(b"\n{\n\x01k\x12"),
+        "{}",
+        brace.escape_ascii()
+    );
+    assert_eq!(
+        read(&brace),
+        format!(r#"{{"k":"{}"}}"#, "x".repeat(0x7b - 7))
+    );
 }
 
-/// A number in the text that every form gives it. Fractions have few digits: `serde_json` reads those
-/// exactly, longer ones to the last digit but one.
+/// A number in the text that every form gives it. Fractions have few digits: `serde_json` reads
+/// those exactly, longer ones to the last digit but one.
 fn a_number(integers: impl Strategy<Value = i64> + 'static) -> BoxedStrategy<Box<str>> {
     let fraction = (-999_999_i64..1_000_000, 1_usize..6).prop_map(|(digits, point)| {
         crate::base::number::from_f64(format!("{digits}e-{point}").parse().unwrap()).unwrap()
@@ -219,7 +259,11 @@ fn a_text() -> BoxedStrategy<Box<str>> {
         "😀",
         "\u{12}",
     ]);
-    prop_oneof![odd.prop_map(Into::into), any::<String>().prop_map(Into::into)].boxed()
+    prop_oneof![
+        odd.prop_map(Into::into),
+        any::<String>().prop_map(Into::into)
+    ]
+    .boxed()
 }
 
 fn a_tree(number: BoxedStrategy<Box<str>>) -> impl Strategy<Value = Node> {
@@ -237,8 +281,17 @@ fn a_tree(number: BoxedStrategy<Box<str>>) -> impl Strategy<Value = Node> {
 }
 
 fn a_map(inner: impl Strategy<Value = Node>) -> impl Strategy<Value = Value> {
-    prop::collection::btree_map(a_text(), inner, 0..6)
-        .prop_map(|map| Value::Map(map.into_iter().map(|(key, value)| Entry { key, line: 0, value }).collect()))
+    prop::collection::btree_map(a_text(), inner, 0..6).prop_map(|map| {
+        Value::Map(
+            map.into_iter()
+                .map(|(key, value)| Entry {
+                    key,
+                    line: 0,
+                    value,
+                })
+                .collect(),
+        )
+    })
 }
 
 proptest! {
@@ -265,7 +318,8 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes: Vec<u8>, text in "[-a0 {}\\[\\],:?&*!|>'\"%@#\n\t\r]{0,40}") {
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>, text in "[-a0 {}\\[\\],:?&*!|>'\"%@#\n\
+        \t\r]{0,40}") {
         let _ = (from_json(&bytes), from_struct(&bytes), from_configuration(&bytes));
         let _ = (from_yaml(&String::from_utf8_lossy(&bytes)), from_yaml(&text), from_json(text.as_bytes()));
     }

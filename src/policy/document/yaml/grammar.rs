@@ -17,26 +17,65 @@ const RULES: [(&str, Rule); 35] = [
     ("a block scalar content cannot start with a tab", Rule::Tab),
     ("mapping values are not allowed", Rule::NestedMapping),
     ("mapping keys are not allowed", Rule::NestedMapping),
-    ("block sequence entries are not allowed", Rule::NestedMapping),
+    (
+        "block sequence entries are not allowed",
+        Rule::NestedMapping,
+    ),
     ("illegal placement of ':'", Rule::UnclosedBracket),
-    ("while parsing a flow mapping, did not find", Rule::UnclosedBracket),
-    ("while parsing a flow sequence, expected", Rule::UnclosedBracket),
-    ("invalid indentation in flow construct", Rule::UnclosedBracket),
+    (
+        "while parsing a flow mapping, did not find",
+        Rule::UnclosedBracket,
+    ),
+    (
+        "while parsing a flow sequence, expected",
+        Rule::UnclosedBracket,
+    ),
+    (
+        "invalid indentation in flow construct",
+        Rule::UnclosedBracket,
+    ),
     ("unexpected eof", Rule::UnclosedBracket),
     ("misplaced bracket", Rule::StrayBracket),
     ("invalid indentation in quoted scalar", Rule::UnclosedQuote),
-    ("while scanning a quoted scalar, found unexpected", Rule::UnclosedQuote),
-    ("invalid trailing content after double-quoted", Rule::TextAfterQuote),
-    ("while parsing a quoted scalar, found unknown escape", Rule::UnknownEscape),
-    ("while parsing a quoted scalar, found invalid Unicode", Rule::UnknownEscape),
-    ("while parsing a quoted scalar, did not find", Rule::UnknownEscape),
+    (
+        "while scanning a quoted scalar, found unexpected",
+        Rule::UnclosedQuote,
+    ),
+    (
+        "invalid trailing content after double-quoted",
+        Rule::TextAfterQuote,
+    ),
+    (
+        "while parsing a quoted scalar, found unknown escape",
+        Rule::UnknownEscape,
+    ),
+    (
+        "while parsing a quoted scalar, found invalid Unicode",
+        Rule::UnknownEscape,
+    ),
+    (
+        "while parsing a quoted scalar, did not find",
+        Rule::UnknownEscape,
+    ),
     ("simple key expect", Rule::MissingKey),
-    ("while parsing a block mapping, did not find", Rule::WrongIndentation),
-    ("while parsing a block collection, did not find", Rule::WrongIndentation),
+    (
+        "while parsing a block mapping, did not find",
+        Rule::WrongIndentation,
+    ),
+    (
+        "while parsing a block collection, did not find",
+        Rule::WrongIndentation,
+    ),
     ("invalid indentation", Rule::WrongIndentation),
-    ("wrongly indented line in block scalar", Rule::WrongIndentation),
+    (
+        "wrongly indented line in block scalar",
+        Rule::WrongIndentation,
+    ),
     ("unexpected character", Rule::ReservedCharacter),
-    ("while parsing node, found unknown anchor", Rule::UnknownAlias),
+    (
+        "while parsing node, found unknown anchor",
+        Rule::UnknownAlias,
+    ),
     ("the handle wasn't declared", Rule::UnknownTag),
     ("while scanning a tag", Rule::UnknownTag),
     ("while parsing a tag", Rule::UnknownTag),
@@ -49,8 +88,14 @@ const RULES: [(&str, Rule); 35] = [
 /// The parser's error without its text.
 pub(super) fn syntax_error(error: &ScanError) -> SyntaxError {
     let info = error.info();
-    let rule = RULES.iter().find(|(start, _)| info.starts_with(start)).map_or(Rule::NotYaml, |(_, rule)| *rule);
+    let rule = RULES
+        .iter()
+        .find(|(start, _)| info.starts_with(start))
+        .map_or(Rule::NotYaml, |(_, rule)| *rule);
     let position = error.marker();
     let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    rule.at_position(small(position.line()), small(position.col().saturating_add(1)))
+    rule.at_position(
+        small(position.line()),
+        small(position.col().saturating_add(1)),
+    )
 }

@@ -3,8 +3,13 @@
 use super::{Cow, Rule, ScalarStyle, Tag, Value};
 use crate::policy::document::number;
 
-/// The value of a scalar: a quoted scalar, a block, and one tagged `!!str` or `!` is a string as written.
-pub(super) fn value(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, Rule> {
+/// The value of a scalar: a quoted scalar, a block, and one tagged `!!str` or `!` is a string as
+/// written.
+pub(super) fn value(
+    text: Cow<'_, str>,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+) -> Result<Value, Rule> {
     if tag.is_some_and(|tag| !is_string(tag)) {
         return Err(Rule::UnknownTag);
     }
@@ -18,7 +23,8 @@ pub(super) fn value(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -
 }
 
 fn is_string(tag: &Tag) -> bool {
-    (tag.is_yaml_core_schema() && tag.suffix == "str") || (tag.handle.is_empty() && tag.suffix == "!")
+    (tag.is_yaml_core_schema() && tag.suffix == "str")
+        || (tag.handle.is_empty() && tag.suffix == "!")
 }
 
 /// What an unquoted text is, if it is not a string.
@@ -49,14 +55,20 @@ fn number(text: &str) -> Result<Option<Box<str>>, Rule> {
     if !is_decimal(unsigned) {
         return Ok(None);
     }
-    number::from_decimal(text).map(Some).ok_or(Rule::NumberTooLarge)
+    number::from_decimal(text)
+        .map(Some)
+        .ok_or(Rule::NumberTooLarge)
 }
 
-/// `60`, `1.`, `.5` or `1.5e-3`: the core schema's expression for a float, which covers its decimal integers.
+/// `60`, `1.`, `.5` or `1.5e-3`: the core schema's expression for a float, which covers its decimal
+/// integers.
 fn is_decimal(unsigned: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        Some((mantissa, exponent)) => (
+            mantissa,
+            Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
+        ),
         None => (unsigned, None),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -29,7 +29,11 @@ fn oracle<'a>(route: &[&'a str], path: &[&'a str]) -> Option<Vec<(&'a str, &'a s
         pairs.push((name.trim_end_matches('}'), found));
         return Some(pairs);
     }
-    if oracle_glob(first.as_bytes(), found.as_bytes()) { oracle(later, left) } else { None }
+    if oracle_glob(first.as_bytes(), found.as_bytes()) {
+        oracle(later, left)
+    } else {
+        None
+    }
 }
 
 /// Whether some text fits both globs, by trying everything.
@@ -40,14 +44,22 @@ fn oracle_globs_meet(one: &[u8], other: &[u8]) -> bool {
         (_, Some((b'*', later))) if oracle_globs_meet(one, later) => true,
         (Some((b'*', _)), Some((_, later))) => oracle_globs_meet(one, later),
         (Some((_, later)), Some((b'*', _))) => oracle_globs_meet(later, other),
-        (Some((first, later)), Some((second, later_other))) => first == second && oracle_globs_meet(later, later_other),
+        (Some((first, later)), Some((second, later_other))) => {
+            first == second && oracle_globs_meet(later, later_other)
+        }
         (None, Some(_)) | (Some(_), None) => false,
     }
 }
 
 /// Whether some path fits both routes' segments, by trying everything.
 fn oracle_meets(one: &[&str], other: &[&str]) -> bool {
-    let glob = |segment: &str| if segment.starts_with('{') { b"*".to_vec() } else { segment.as_bytes().to_vec() };
+    let glob = |segment: &str| {
+        if segment.starts_with('{') {
+            b"*".to_vec()
+        } else {
+            segment.as_bytes().to_vec()
+        }
+    };
     match (one.split_first(), other.split_first()) {
         (None, None) => true,
         (Some((&"**", later)), _) if oracle_meets(later, other) => true,
@@ -84,12 +96,22 @@ fn any_route() -> impl Strategy<Value = (Vec<&'static str>, String)> {
     ];
     let methods = prop::sample::subsequence(vec!["GET", "PUT", "POST"], 0..=2);
     (methods, prop::collection::vec(segment, 0..6)).prop_map(|(methods, segments)| {
-        let named = segments.iter().enumerate().map(|(index, it)| match it.as_str() {
-            "{}" => format!("/{{n{index}}}"),
-            other => format!("/{other}"),
-        });
+        let named = segments
+            .iter()
+            .enumerate()
+            .map(|(index, it)| match it.as_str() {
+                "{}" => format!("/{{n{index}}}"),
+                other => format!("/{other}"),
+            });
         let path: String = named.collect();
-        (methods, if path.is_empty() { "/".to_owned() } else { path })
+        (
+            methods,
+            if path.is_empty() {
+                "/".to_owned()
+            } else {
+                path
+            },
+        )
     })
 }
 
@@ -98,7 +120,11 @@ fn any_path() -> impl Strategy<Value = String> {
 }
 
 fn write(methods: &[&str], path: &str) -> String {
-    if methods.is_empty() { path.to_owned() } else { format!("{} {path}", methods.join(",")) }
+    if methods.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{} {path}", methods.join(","))
+    }
 }
 
 proptest! {
@@ -118,10 +144,12 @@ proptest! {
             for (&id, (methods, pattern)) in ids.iter().zip(&routes) {
                 let pairs = oracle(&split(pattern), &split(raw));
                 let admits = methods.is_empty() || methods.contains(method);
-                prop_assert_eq!(out.contains(id), admits && pairs.is_some(), "{:?} {} on {}", methods, pattern, raw);
+                prop_assert_eq!(out.contains(id), admits && pairs.is_some(), "{:?} {} on \
+                    {}", methods, pattern, raw);
                 for name in table.route(id).unwrap().captures() {
                     let expected = pairs.iter().flatten().find(|pair| pair.0 == name).map(|pair| pair.1.as_bytes());
-                    prop_assert_eq!(table.capture(id, name, &path), expected, "{} {} on {}", name, pattern, raw);
+                    prop_assert_eq!(table.capture(id, name, &path), expected, "{} {} on \
+                        {}", name, pattern, raw);
                 }
             }
         }
@@ -160,7 +188,8 @@ proptest! {
             (methods.is_empty() || methods.contains(&method)) && oracle(&split(pattern), &split(raw)).is_some()
         };
         for (method, raw) in &requests {
-            prop_assert!(meets || !(fits(&one, method, raw) && fits(&other, method, raw)), "{} {}", method, raw);
+            prop_assert!(meets || !(fits(&one, method, raw) && fits(&other, method, raw)), "{} \
+                {}", method, raw);
         }
     }
 

@@ -21,10 +21,19 @@ fn state(tat: u64) -> State {
 
 /// One that grows with the number of its entries.
 fn log(entries: u64) -> State {
-    let entry = |number: u64| Entry { at: Timestamp::from_nanos(number * 1_000_000), units: 1 };
+    let entry = |number: u64| Entry {
+        at: Timestamp::from_nanos(number * 1_000_000),
+        units: 1,
+    };
     let entries = (1..=entries).map(entry).collect();
     let (window, quota) = (Span::from_seconds(1), Rough::of(2));
-    State::Rolling(rolling::State { window, grain: Grain::Exact, generation: 1, quota, entries })
+    State::Rolling(rolling::State {
+        window,
+        grain: Grain::Exact,
+        generation: 1,
+        quota,
+        entries,
+    })
 }
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000);
@@ -32,7 +41,14 @@ const NOW: Timestamp = Timestamp::from_nanos(1_000);
 #[test]
 fn a_record_reads_back_as_it_was_written() {
     let mut page = CounterPage::read(Vec::new());
-    for (fingerprint, state) in [(1, state(5)), (2, log(1)), (3, state(6)), (1, state(8)), (2, log(20)), (2, log(3))] {
+    for (fingerprint, state) in [
+        (1, state(5)),
+        (2, log(1)),
+        (3, state(6)),
+        (1, state(8)),
+        (2, log(20)),
+        (2, log(3)),
+    ] {
         assert_eq!(page.put(fingerprint, &state, 10, NOW, |_| false), Ok(false));
     }
     let page = CounterPage::read(page.bytes().to_vec());
@@ -46,10 +62,21 @@ fn a_record_reads_back_as_it_was_written() {
 #[test]
 fn the_stored_form_stays() {
     let mut page = CounterPage::read(Vec::new());
-    let state = calendar::State { end: NOW, taken: 5, generation: 9, quota: Rough::of(1) };
-    page.put(0x0203, &State::Calendar(state), 10, NOW, |_| false).unwrap();
-    let record = [2, 0xe8, 3, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0];
-    assert_eq!(page.bytes(), [&[3, 2, 0, 0, 0, 0, 0, 0][..], &record].concat());
+    let state = calendar::State {
+        end: NOW,
+        taken: 5,
+        generation: 9,
+        quota: Rough::of(1),
+    };
+    page.put(0x0203, &State::Calendar(state), 10, NOW, |_| false)
+        .unwrap();
+    let record = [
+        2, 0xe8, 3, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0,
+    ];
+    assert_eq!(
+        page.bytes(),
+        [&[3, 2, 0, 0, 0, 0, 0, 0][..], &record].concat()
+    );
 }
 
 #[test]
@@ -58,8 +85,16 @@ fn a_full_page_forgets_the_idle_first_and_then_the_cheapest() {
     for (fingerprint, state) in [(1, state(900)), (2, log(5)), (3, state(3_000_000_000))] {
         assert_eq!(page.put(fingerprint, &state, 3, NOW, |_| false), Ok(false));
     }
-    assert_eq!(page.put(4, &state(9_000_000_000), 3, NOW, |_| false), Ok(false), "the idle one made room");
-    assert_eq!(page.put(5, &state(2_000_000_000), 3, NOW, |_| false), Ok(true), "a live one had to go");
+    assert_eq!(
+        page.put(4, &state(9_000_000_000), 3, NOW, |_| false),
+        Ok(false),
+        "the idle one made room"
+    );
+    assert_eq!(
+        page.put(5, &state(2_000_000_000), 3, NOW, |_| false),
+        Ok(true),
+        "a live one had to go"
+    );
     assert_eq!(
         [1, 2, 3, 4, 5].map(|fingerprint| page.find(fingerprint).unwrap().is_some()),
         [false, true, false, true, true]
@@ -70,11 +105,13 @@ fn a_full_page_forgets_the_idle_first_and_then_the_cheapest() {
 fn a_page_shrinks_when_its_capacity_does_and_spares_what_is_kept() {
     let mut page = CounterPage::read(Vec::new());
     for fingerprint in 0..10 {
-        page.put(fingerprint, &state(5_000_000_000), 10, NOW, |_| false).unwrap();
+        page.put(fingerprint, &state(5_000_000_000), 10, NOW, |_| false)
+            .unwrap();
     }
     for fingerprint in 10..40 {
         let pinned = |pinned| (fingerprint - 1..=fingerprint).contains(&pinned);
-        page.put(fingerprint, &state(9_000_000_000), 4, NOW, pinned).unwrap();
+        page.put(fingerprint, &state(9_000_000_000), 4, NOW, pinned)
+            .unwrap();
     }
     assert!(page.records().count() <= 5);
     assert!(page.find(38).unwrap().is_some() && page.find(39).unwrap().is_some());
@@ -82,11 +119,19 @@ fn a_page_shrinks_when_its_capacity_does_and_spares_what_is_kept() {
 
 #[test]
 fn what_is_no_page_is_a_fault() {
-    for bytes in [vec![1; 7], vec![9; 40], [vec![0; 8], vec![9]].concat(), [vec![0; 8], vec![1, 200, 0]].concat()] {
+    for bytes in [
+        vec![1; 7],
+        vec![9; 40],
+        [vec![0; 8], vec![9]].concat(),
+        [vec![0; 8], vec![1, 200, 0]].concat(),
+    ] {
         assert_eq!(CounterPage::read(bytes).find(5), Err(Fault::BadRecord));
     }
     // A bucket without a rate.
-    assert_eq!(CounterPage::read(vec![0; 37]).find(0), Err(Fault::BadRecord));
+    assert_eq!(
+        CounterPage::read(vec![0; 37]).find(0),
+        Err(Fault::BadRecord)
+    );
     assert_eq!(CounterPage::read(Vec::new()).find(5), Ok(None));
 }
 
@@ -102,7 +147,12 @@ impl Window {
     fn state(self) -> State {
         let Self { end, taken, quota } = self;
         let end = Timestamp::from_nanos(end);
-        State::Calendar(calendar::State { end, taken, generation: 1, quota: Rough::of(quota) })
+        State::Calendar(calendar::State {
+            end,
+            taken,
+            generation: 1,
+            quota: Rough::of(quota),
+        })
     }
 
     /// What its caller would gain at `NOW`, times `quota`.
@@ -110,7 +160,8 @@ impl Window {
         u128::from(self.end.saturating_sub(NOW.nanos())) * u128::from(self.taken)
     }
 
-    /// Whether losing this one gives its caller more than losing the other: by more than a rough quota may hide.
+    /// Whether losing this one gives its caller more than losing the other: by more than a rough
+    /// quota may hide.
     fn is_worth_more_than(self, other: Self) -> bool {
         self.gain() * u128::from(other.quota) * 4 > other.gain() * u128::from(self.quota) * 5
     }
