@@ -176,34 +176,27 @@ impl DecisionLabel {
     }
 }
 
-/// The events of a request that its limits admit, to be counted once nothing else can refuse it.
-pub fn admission(checks: &[LimitCheck], verdict: Verdict) -> impl Iterator<Item = Event> + '_ {
-    let unlimited = (verdict == Verdict::Unlimited).then_some(Event::Unlimited);
-    unlimited.into_iter().chain(
-        checks
-            .iter()
-            .flat_map(move |check| check_admission(check, verdict))
-            .flatten(),
-    )
-}
-
-/// The events of one check of an admitted request.
-fn check_admission(check: &LimitCheck, verdict: Verdict) -> [Option<Event>; 3] {
-    let owner = check.owner;
-    let decided = match DecisionLabel::of(check, verdict) {
-        Some(decided @ DecisionLabel::Admitted) => Some(Event::Decision { owner, decided }),
-        // These were counted when the decision was made.
-        Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse) | None => None,
-    };
-    let (Some(_), Ok(decision)) = (&check.charge, &check.answer) else {
-        return [decided, None, None];
-    };
-    let units = check.cost.takes();
-    [
-        decided,
-        Some(Event::Charged { owner, units }),
-        overage(owner, Decision::balance(decision), units),
-    ]
+/// Reports the events of a request that its limits admit, to be counted once nothing else can
+/// refuse it.
+pub fn admission(checks: &[LimitCheck], verdict: Verdict, mut report: impl FnMut(Event)) {
+    if verdict == Verdict::Unlimited {
+        report(Event::Unlimited);
+    }
+    for check in checks {
+        let owner = check.owner;
+        match DecisionLabel::of(check, verdict) {
+            Some(decided @ DecisionLabel::Admitted) => report(Event::Decision { owner, decided }),
+            // These were counted when the decision was made.
+            Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse) | None => {}
+        }
+        if let (Some(_), Ok(decision)) = (&check.charge, &check.answer) {
+            let units = check.cost.takes();
+            report(Event::Charged { owner, units });
+            if let Some(event) = overage(owner, Decision::balance(decision), units) {
+                report(event);
+            }
+        }
+    }
 }
 
 /// What a charge of `units` took above the quota, if anything.
@@ -213,10 +206,13 @@ pub fn overage(owner: CounterOwner, balance: Balance, units: u64) -> Option<Even
     (units > 0).then_some(Event::Overage { owner, units })
 }
 
-/// The events that a store counted.
-pub fn store_events(stats: StoreStats) -> impl Iterator<Item = Event> {
+/// Reports what a store counted.
+pub fn store_events(stats: StoreStats, mut report: impl FnMut(Event)) {
     let StoreStats { evicted, conflicts } = stats;
-    let evicted = (evicted > 0).then_some(Event::Evicted { records: evicted });
-    let conflicts = (conflicts > 0).then_some(Event::Conflicts { swaps: conflicts });
-    [evicted, conflicts].into_iter().flatten()
+    if evicted > 0 {
+        report(Event::Evicted { records: evicted });
+    }
+    if conflicts > 0 {
+        report(Event::Conflicts { swaps: conflicts });
+    }
 }

@@ -165,11 +165,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         stream.charges = Charges::of(policy, checks);
         let flow = self.forward(stream, head, limits);
         if stream.body.is_some() || flow == Flow::Wait {
-            stream.admission = admission(checks, verdict).collect();
+            admission(checks, verdict, |event| stream.admission.push(event));
         } else if flow == Flow::Continue {
-            for event in admission(checks, verdict) {
-                self.observe(event);
-            }
+            admission(checks, verdict, |event| self.observe(event));
         }
         flow
     }
@@ -178,7 +176,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// them after its body has been read.
     fn forward(&self, stream: &mut StreamState, head: Head<'_>, limits: Vec<LimitStatus>) -> Flow {
         let (policy, request) = (&self.runtime.policy, head.request);
-        let (is_grpc, tunnel) = (request.is_grpc(), request.tunnel());
+        let is_grpc = stream.charges.depend_on_success() && request.is_grpc();
+        let tunnel = stream.body.as_ref().and_then(|_| request.tunnel());
         let mut forwarded = Forwarded {
             limits,
             pools: Vec::new(),

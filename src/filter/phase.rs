@@ -15,6 +15,8 @@
 //! this one may answer a request that this one never saw, Envoy shows every filter the local
 //! replies, and a stream may have no event but its end.
 
+use std::mem::take;
+
 use super::queued::{Entry, Queued};
 use crate::base::id::PoolId;
 use crate::reply::fields::LimitStatus;
@@ -27,7 +29,7 @@ pub(super) enum Phase {
     #[default]
     Fresh,
     /// The request waits for slots.
-    Waiting(Forwarded, Queued),
+    Waiting(Forwarded, Box<Queued>),
     /// The upstream has the request, or gets it as soon as its held body has been read.
     Forwarded(Forwarded),
     /// The head of a gRPC response has passed. Its status comes in the trailers.
@@ -43,8 +45,9 @@ pub(super) struct Forwarded {
     pub(super) limits: Vec<LimitStatus>,
     /// The pools that apply.
     pub(super) pools: Vec<PoolId>,
+    /// Whether the outcome is that of a gRPC call. Known only if a charge depends on it.
     pub(super) is_grpc: bool,
-    /// The tunnel that the request asks for.
+    /// The tunnel that the request asks for. Known only if a body is inspected.
     pub(super) tunnel: Option<Tunnel>,
     /// The slots to acquire once the held body has been read.
     pub(super) entry: Option<Box<Entry>>,
@@ -56,7 +59,7 @@ pub(super) enum Event {
     /// The limits admit the request.
     Forward(Forwarded),
     /// A pool lets the request wait.
-    Wait(Queued),
+    Wait(Box<Queued>),
     /// The pools grant the slots that the request waits for.
     Grant,
     /// A pool refuses the slots that the request waits for.
@@ -79,9 +82,9 @@ pub(super) enum Effect {
     /// Nothing.
     Nothing,
     /// To count the wait, which has ended with the slots.
-    LeaveQueue(Queued),
+    LeaveQueue(Box<Queued>),
     /// To settle what the request took, as it never gets its slots.
-    Abandon(Forwarded, Queued),
+    Abandon(Forwarded, Box<Queued>),
     /// To settle the charges of a request that was forwarded, or nearly.
     Settle(Forwarded),
     /// To settle the charges that depend on the gRPC status.
@@ -89,17 +92,21 @@ pub(super) enum Effect {
 }
 
 impl Phase {
-    /// Returns the phase after `event`, and what the transition leaves to do.
-    pub(super) fn on(self, event: Event) -> (Self, Effect) {
-        match (self, event) {
+    /// Moves on to the phase after `event`. Returns what the transition leaves to do.
+    pub(super) fn on(&mut self, event: Event) -> Effect {
+        match (&mut *self, event) {
             (Self::Fresh, Event::Forward(forwarded)) => {
-                (Self::Forwarded(forwarded), Effect::Nothing)
+                *self = Self::Forwarded(forwarded);
+                Effect::Nothing
             }
             (Self::Forwarded(forwarded), Event::Wait(queued)) => {
-                (Self::Waiting(forwarded, queued), Effect::Nothing)
+                *self = Self::Waiting(take(forwarded), queued);
+                Effect::Nothing
             }
             (Self::Waiting(forwarded, queued), Event::Grant) => {
-                (Self::Forwarded(forwarded), Effect::LeaveQueue(queued))
+                let (forwarded, queued) = (take(forwarded), take(queued));
+                *self = Self::Forwarded(forwarded);
+                Effect::LeaveQueue(queued)
             }
             (
                 Self::Waiting(forwarded, queued),
@@ -108,23 +115,35 @@ impl Phase {
                 | Event::ResponseHead
                 | Event::GrpcResponseHead
                 | Event::End,
-            ) => (Self::Finished, Effect::Abandon(forwarded, queued)),
+            ) => {
+                let effect = Effect::Abandon(take(forwarded), take(queued));
+                *self = Self::Finished;
+                effect
+            }
             (Self::Forwarded(forwarded), Event::Refuse | Event::ResponseHead | Event::End) => {
-                (Self::Finished, Effect::Settle(forwarded))
+                let effect = Effect::Settle(take(forwarded));
+                *self = Self::Finished;
+                effect
             }
             (Self::Forwarded(forwarded), Event::GrpcResponseHead) => {
-                (Self::Answered, Effect::Settle(forwarded))
+                let effect = Effect::Settle(take(forwarded));
+                *self = Self::Answered;
+                effect
             }
             (Self::Answered, Event::ResponseTrailers | Event::End) => {
-                (Self::Finished, Effect::SettleStatus)
+                *self = Self::Finished;
+                Effect::SettleStatus
             }
             (
                 Self::Fresh,
                 Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End,
             )
-            | (Self::Answered, Event::Refuse) => (Self::Finished, Effect::Nothing),
+            | (Self::Answered, Event::Refuse) => {
+                *self = Self::Finished;
+                Effect::Nothing
+            }
             (
-                phase,
+                _,
                 Event::Forward(_)
                 | Event::Wait(_)
                 | Event::Grant
@@ -134,7 +153,7 @@ impl Phase {
                 | Event::GrpcResponseHead
                 | Event::ResponseTrailers
                 | Event::End,
-            ) => (phase, Effect::Nothing),
+            ) => Effect::Nothing,
         }
     }
 
@@ -203,7 +222,7 @@ mod tests {
     fn phase(name: &str) -> Phase {
         match name {
             "Fresh" => Phase::Fresh,
-            "Waiting" => Phase::Waiting(forwarded(), Queued::default()),
+            "Waiting" => Phase::Waiting(forwarded(), Box::default()),
             "Forwarded" => Phase::Forwarded(forwarded()),
             "Answered" => Phase::Answered,
             "Finished" => Phase::Finished,
@@ -214,7 +233,7 @@ mod tests {
     fn event(name: &str) -> Event {
         match name {
             "Forward" => Event::Forward(forwarded()),
-            "Wait" => Event::Wait(Queued::default()),
+            "Wait" => Event::Wait(Box::default()),
             "Grant" => Event::Grant,
             "Expire" => Event::Expire,
             "Refuse" => Event::Refuse,
@@ -277,7 +296,8 @@ mod tests {
                     None if *cell == "." => unchanged.split_once('/').unwrap(),
                     None => (*cell, ""),
                 };
-                let (phase, found) = phase(before).on(event(row[0]));
+                let mut phase = phase(before);
+                let found = phase.on(event(row[0]));
                 assert_eq!(
                     names(&phase, &found),
                     (after, effect),

@@ -109,7 +109,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             Admission::Admit => Flow::Continue,
             Admission::Wait => {
                 self.observe_waiting(&queued, 1);
-                stream.on(Event::Wait(queued));
+                stream.on(Event::Wait(Box::new(queued)));
                 Flow::Wait
             }
             Admission::Refuse(denial) => {

@@ -294,9 +294,7 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 
     /// Counts what happened in the store.
     pub(super) fn observe_stats(&self, stats: StoreStats) {
-        for event in store_events(stats) {
-            self.observe(event);
-        }
+        store_events(stats, |event| self.observe(event));
     }
 
     /// Counts the admission: nothing can refuse the request any more.

@@ -69,9 +69,7 @@ impl StreamState {
 
     /// Moves on to the phase after `event`. Returns what is left to do.
     pub(super) fn on(&mut self, event: phase::Event) -> Effect {
-        let (next, effect) = std::mem::take(&mut self.phase).on(event);
-        self.phase = next;
-        effect
+        self.phase.on(event)
     }
 }
 

@@ -396,7 +396,10 @@ fn an_admission_counts_each_limit_its_charge_and_its_overage() {
         .after_charge
         .map(|state| state.charge(4, Timestamp::from_nanos(0)));
     assert!(charged.charge.is_some());
-    let events: Vec<Event> = admission(&[charged, shadow, unread], Verdict::Admit).collect();
+    let mut events = Vec::new();
+    admission(&[charged, shadow, unread], Verdict::Admit, |event| {
+        events.push(event)
+    });
     let admitted = |number| Event::Decision {
         owner: limit(number),
         decided: DecisionLabel::Admitted,
@@ -418,10 +421,9 @@ fn an_admission_counts_each_limit_its_charge_and_its_overage() {
             admitted(0),
         ]
     );
-    assert_eq!(
-        admission(&[], Verdict::Unlimited).collect::<Vec<_>>(),
-        [Event::Unlimited]
-    );
+    let mut events = Vec::new();
+    admission(&[], Verdict::Unlimited, |event| events.push(event));
+    assert_eq!(events, [Event::Unlimited]);
 }
 
 #[test]
@@ -447,8 +449,13 @@ fn overage_is_never_more_than_the_charge() {
 
 #[test]
 fn a_store_that_counted_nothing_causes_no_event() {
-    let events =
-        |evicted, conflicts| store_events(StoreStats { evicted, conflicts }).collect::<Vec<_>>();
+    let events = |evicted, conflicts| {
+        let mut events = Vec::new();
+        store_events(StoreStats { evicted, conflicts }, |event| {
+            events.push(event)
+        });
+        events
+    };
     assert_eq!(events(0, 0), []);
     assert_eq!(events(2, 0), [Event::Evicted { records: 2 }]);
     assert_eq!(

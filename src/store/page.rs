@@ -79,10 +79,10 @@ impl<'p, R: Record> Iterator for Records<'p, R> {
     fn next(&mut self) -> Option<RecordSlice<'p>> {
         let (fingerprint, rest) = self.rest.split_first_chunk::<FINGERPRINT_BYTES>()?;
         let length = R::length(rest)?;
-        let (record, after) = rest.split_at_checked(length)?;
-        let (whole, _) = self
+        let (whole, after) = self
             .rest
             .split_at_checked(FINGERPRINT_BYTES.saturating_add(length))?;
+        let record = rest.get(..length)?;
         self.rest = after;
         Some(RecordSlice {
             fingerprint: u64::from_le_bytes(*fingerprint),

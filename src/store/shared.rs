@@ -161,44 +161,48 @@ impl<D: SharedData> SharedStore<D> {
             return all_admit(checks, number);
         };
         let mut is_speculative = loaded.is_speculative;
+        let mut is_reread = false;
         let seen = Seen {
             bytes: page.into_bytes(),
             version: loaded.version,
             is_speculative,
         };
-        let mut is_evaluated = true;
         let key = page_key(self.table, number);
         let mut cell = SharedCell::new(&self.data, &key);
         let updated = cell.update_from(Some(seen), |bytes| {
             let mut page = CounterPage::read(bytes);
-            if !std::mem::take(&mut is_evaluated) {
+            if std::mem::replace(&mut is_reread, true) {
                 is_speculative = false;
                 for check in checks_on(checks, number) {
                     evaluate(check, &page, now);
                 }
-            }
-            if !all_admit(checks, number) {
-                return Ok(Update::Keep(0));
+                if !all_admit(checks, number) {
+                    return Ok(Update::Keep(None));
+                }
             }
             match charge_page(&mut page, number, checks, capacity, now)? {
-                Some(evicted) => Ok(Update::Store(page.into_bytes(), evicted)),
+                Some(evicted) => Ok(Update::Store(page.into_bytes(), Some(evicted))),
                 None if is_speculative => Ok(Update::Reread),
-                None => Ok(Update::Keep(0)),
+                None => Ok(Update::Keep(Some(0))),
             }
         });
         self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
         match updated {
             Ok(updated) => {
-                self.stats.evicted = self.stats.evicted.saturating_add(updated.result);
+                self.stats.evicted = self
+                    .stats
+                    .evicted
+                    .saturating_add(updated.result.unwrap_or(0));
                 self.cache_stored(number, updated.stored, now);
+                updated.result.is_some()
             }
             Err(fault) => {
                 for check in checks_on(checks, number) {
                     check.fail(fault);
                 }
+                all_admit(checks, number)
             }
         }
-        all_admit(checks, number)
     }
 
     /// Refunds the charges of a request that a later page refused.
