@@ -332,25 +332,37 @@ mod tests {
             let mut raw = String::from(if above_root { "/%2e%2E/.." } else { "" });
             for (segment, style) in &parts {
                 // A literal `%` is written `%25`; the styles from 6 on would encode that once more.
-                let style = if segment.contains('%') { style % 6 } else { *style };
+                let style = if segment.contains('%') {
+                    style % 6
+                } else {
+                    *style
+                };
                 disguise(&segment.replace('%', "%25"), style, &mut raw);
             }
             raw.push_str(tail);
-            let expected: Vec<_> = parts.iter().map(|(segment, _)| segment.clone().into_bytes()).collect();
+            let expected: Vec<_> = parts
+                .iter()
+                .map(|(segment, _)| segment.clone().into_bytes())
+                .collect();
             prop_assert_eq!(read(raw.as_bytes()), expected, "{}", raw);
         }
 
         #[test]
-        fn any_bytes_read_to_clean_segments(raw in prop::collection::vec(
-            prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()), 1 => any::<u8>()], 0..40,
-        )) {
+        fn any_bytes_read_to_clean_segments(
+            raw in prop::collection::vec(
+                prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()), 1 => any::<u8>()],
+                0..40,
+            ),
+        ) {
             let segments = read(&raw);
             prop_assert!(segments.len() <= raw.len());
             for segment in &segments {
                 prop_assert!(!matches!(&segment[..], b"" | b"." | b".."));
                 prop_assert!(!segment.contains(&b'/') && !segment.contains(&b'\\'));
             }
-            let joined = segments.iter().fold(Vec::new(), |joined, it| [&joined[..], b"/", it].concat());
+            let joined = segments
+                .iter()
+                .fold(Vec::new(), |joined, it| [&joined[..], b"/", it].concat());
             if !joined.iter().any(|byte| b"%?#;".contains(byte)) {
                 prop_assert_eq!(read(&joined), segments, "reading is idempotent");
             }

@@ -73,12 +73,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_is_a_fifth_off_at_most(number in 1..=u64::MAX, shift in 0..64_u32, amount in any::<u64>()) {
+        fn a_number_is_a_fifth_off_at_most(
+            number in 1..=u64::MAX,
+            shift in 0..64_u32,
+            amount in any::<u64>(),
+        ) {
             let number = (number >> shift).max(1);
             let rough = value(Rough::of(number));
             let number = u128::from(number);
-            prop_assert!(rough <= number && number * 4 < rough * 5, "{} for {}", rough, number);
-            let (share, exact) = (Rough::of(u64::try_from(number).unwrap()).share(amount.into()), u128::from(amount) << 14);
+            prop_assert!(
+                rough <= number && number * 4 < rough * 5,
+                "{} for {}",
+                rough,
+                number
+            );
+            let (share, exact) = (
+                Rough::of(u64::try_from(number).unwrap()).share(amount.into()),
+                u128::from(amount) << 14,
+            );
             prop_assert!(share + 1 >= exact / number && share <= exact / rough * 1_001 / 1_000 + 1);
         }
     }

@@ -114,9 +114,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_prost_can_skip_is_read_the_same(bytes in prop::collection::vec(
-            prop_oneof![3 => 0_u8..40, 1 => any::<u8>()], 0..60,
-        )) {
+        fn what_prost_can_skip_is_read_the_same(
+            bytes in prop::collection::vec(prop_oneof![3 => 0_u8..40, 1 => any::<u8>()], 0..60),
+        ) {
             let mut rest = &bytes[..];
             let mut numbers = Vec::new();
             while let Ok((number, form)) = decode_key(&mut rest) {
@@ -133,11 +133,17 @@ mod tests {
         }
 
         #[test]
-        fn a_varint_reads_as_prost_reads_it(number: u64, rest in prop::collection::vec(any::<u8>(), 0..4)) {
+        fn a_varint_reads_as_prost_reads_it(
+            number: u64,
+            rest in prop::collection::vec(any::<u8>(), 0..4),
+        ) {
             let mut bytes = Vec::new();
             encode_key(1, WireType::Varint, &mut bytes);
             encode_varint(number, &mut bytes);
-            prop_assert_eq!(Fields::of(&bytes).next(), Some((1, Payload::Varint(number))));
+            prop_assert_eq!(
+                Fields::of(&bytes).next(),
+                Some((1, Payload::Varint(number)))
+            );
             let tail = varint::read(&rest).map(|(number, _)| number);
             prop_assert_eq!(tail, decode_varint(&mut &rest[..]).ok());
         }

@@ -250,18 +250,35 @@ mod tests {
         ) {
             let me = WorkerId(0);
             let numbers = Pool::new(slots, 6, Span::from_seconds(1)).unwrap();
-            let (pool, _) = LivePools::default().reconfigure(b"pool", &KeyMaker::new(&[0; 16], 1), numbers);
-            let mut local = LocalState { held, published_as: published_as.map(WorkerId), ..LocalState::new(pool) };
+            let (pool, _) =
+                LivePools::default().reconfigure(b"pool", &KeyMaker::new(&[0; 16], 1), numbers);
+            let mut local = LocalState {
+                held,
+                published_as: published_as.map(WorkerId),
+                ..LocalState::new(pool)
+            };
             let own: Vec<u32> = state.tickets_of(me).filter(|_| takes_its_own).collect();
-            for number in own.into_iter().chain(others.into_iter().filter(|_| !takes_its_own || held == 0)) {
+            for number in own
+                .into_iter()
+                .chain(others.into_iter().filter(|_| !takes_its_own || held == 0))
+            {
                 local.waiting.insert(number, StreamId(number));
             }
-            let change = Change { arrival, expired: &expired };
+            let change = Change {
+                arrival,
+                expired: &expired,
+            };
             let (mut fast, mut slow) = (state.clone(), state.clone());
             let reconciled = local.reconcile(&mut fast, me, &change);
             let expected = reconcile_by_sets(&local, &mut slow, me, &change);
             prop_assert!(reconciled.has_written || fast == state, "{reconciled:?}");
-            prop_assert_eq!(Reconciled { has_written: false, ..reconciled }, expected);
+            prop_assert_eq!(
+                Reconciled {
+                    has_written: false,
+                    ..reconciled
+                },
+                expected
+            );
             prop_assert_eq!(fast, slow);
         }
     }

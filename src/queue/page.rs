@@ -202,7 +202,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_page_is_a_map(steps in proptest::collection::vec((0..5_u64, states()), 0..20), gone: [bool; 5]) {
+        fn a_page_is_a_map(
+            steps in proptest::collection::vec((0..5_u64, states()), 0..20),
+            gone: [bool; 5],
+        ) {
             let (mut page, mut map) = (PoolPage::read(Vec::new()), BTreeMap::new());
             for (fingerprint, state) in steps {
                 let is_new = page.find(fingerprint).unwrap().unwrap_or_default() != state;
@@ -215,11 +218,21 @@ mod tests {
                 }
             }
             let of = |state: &State| {
-                let waiting: Vec<WorkerId> = state.waiting.iter().map(|ticket| ticket.worker).collect();
-                [state.leases.iter().map(|lease| lease.worker).collect(), waiting].concat()
+                let waiting: Vec<WorkerId> =
+                    state.waiting.iter().map(|ticket| ticket.worker).collect();
+                [
+                    state.leases.iter().map(|lease| lease.worker).collect(),
+                    waiting,
+                ]
+                .concat()
             };
-            prop_assert_eq!(page.workers().unwrap(), map.values().flat_map(of).collect::<BTreeSet<_>>());
-            page = page.without(|WorkerId(worker)| gone[worker as usize]).unwrap();
+            prop_assert_eq!(
+                page.workers().unwrap(),
+                map.values().flat_map(of).collect::<BTreeSet<_>>()
+            );
+            page = page
+                .without(|WorkerId(worker)| gone[worker as usize])
+                .unwrap();
             for state in map.values_mut() {
                 state.forget(|WorkerId(worker)| gone[worker as usize]);
             }

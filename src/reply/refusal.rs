@@ -340,7 +340,10 @@ mod tests {
             let share = u128::from(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32);
             let extra = (u128::from(most.nanos()) * share) >> 32;
             let jittered = jittered(wait, &policy, seed);
-            prop_assert_eq!(u128::from(jittered.nanos()), u128::from(wait.nanos()) + extra);
+            prop_assert_eq!(
+                u128::from(jittered.nanos()),
+                u128::from(wait.nanos()) + extra
+            );
             prop_assert!(jittered >= wait && jittered <= wait.plus(most));
         }
     }

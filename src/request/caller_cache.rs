@@ -238,24 +238,59 @@ mod tests {
     proptest! {
         #[test]
         fn whoever_comes_again_is_who_they_were(
-            requests in prop::collection::vec((
-                prop::sample::select(vec!["/v2/a", "/v2/a/b", "/v2/b?key=a", "/v2?key=b", "/v2?key=a&key=b", "/other"]),
-                prop::collection::vec((
-                    prop::sample::select(vec!["authorization", "x-api-key", "x-org", "x-region", "x-else"]), text(),
-                ), 0..4),
-            ), 1..40),
+            requests in prop::collection::vec(
+                (
+                    prop::sample::select(vec![
+                        "/v2/a",
+                        "/v2/a/b",
+                        "/v2/b?key=a",
+                        "/v2?key=b",
+                        "/v2?key=a&key=b",
+                        "/other",
+                    ]),
+                    prop::collection::vec(
+                        (
+                            prop::sample::select(vec![
+                                "authorization",
+                                "x-api-key",
+                                "x-org",
+                                "x-region",
+                                "x-else",
+                            ]),
+                            text(),
+                        ),
+                        0..4,
+                    ),
+                ),
+                1..40,
+            ),
         ) {
             let policy = policy();
             let mut caller_cache = CallerCache::new(&[7; 16]);
             for (path, headers) in requests {
                 let mut pairs = vec![(":path", path.as_bytes()), (":method", b"GET")];
-                pairs.extend(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-                let mut request = Request { headers: Headers::new(Headers::encode(&pairs)), ..Request::default() };
+                pairs.extend(
+                    headers
+                        .iter()
+                        .map(|(name, value)| (*name, value.as_bytes())),
+                );
+                let mut request = Request {
+                    headers: Headers::new(Headers::encode(&pairs)),
+                    ..Request::default()
+                };
                 request.path.read(path.as_bytes());
-                policy.routes.matches(b"GET", &request.path, &mut request.matches);
+                policy
+                    .routes
+                    .matches(b"GET", &request.path, &mut request.matches);
                 let expected = seen(identify(&request, &policy), &policy);
-                prop_assert_eq!(&seen(caller_cache.identify(&request, &policy), &policy), &expected);
-                prop_assert_eq!(&seen(caller_cache.identify(&request, &policy), &policy), &expected);
+                prop_assert_eq!(
+                    &seen(caller_cache.identify(&request, &policy), &policy),
+                    &expected
+                );
+                prop_assert_eq!(
+                    &seen(caller_cache.identify(&request, &policy), &policy),
+                    &expected
+                );
             }
         }
     }

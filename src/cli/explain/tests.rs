@@ -101,7 +101,10 @@ proptest! {
         key in select(KEYS.to_vec()),
         repeat in 1_u64..6,
     ) {
-        let mut text = format!("version: 1\nname: any\n{CALLERS}tiers: [{}]\n", TIERS.join(", "));
+        let mut text = format!(
+            "version: 1\nname: any\n{CALLERS}tiers: [{}]\n",
+            TIERS.join(", ")
+        );
         if !exempt.is_empty() {
             text += &format!("exempt: [{}]\n", exempt.join(", "));
         }
@@ -110,7 +113,9 @@ proptest! {
             text += &format!("  - {{ name: l{number}, {limit} }}\n");
         }
         // What can never be reached, or has a key twice, is refused.
-        let compiled = from_yaml(&text).ok().and_then(|document| Policy::compile(&document).ok());
+        let compiled = from_yaml(&text)
+            .ok()
+            .and_then(|document| Policy::compile(&document).ok());
         prop_assume!(compiled.is_some());
         let policy = compiled.unwrap();
         let proxy = proxy(method, path, key);
@@ -120,26 +125,51 @@ proptest! {
         // The filter does not listen, and finds the same.
         let (mut applicable, mut reasons) = (Applicable::default(), Reasons::default());
         applicable.find(&request, &caller, &policy, &mut NoTrace);
-        let selected: Vec<&str> =
-            applicable.limits.iter().map(|id| &*policy.limits.get(*id).unwrap().scope.name).collect();
+        let selected: Vec<&str> = applicable
+            .limits
+            .iter()
+            .map(|id| &*policy.limits.get(*id).unwrap().scope.name)
+            .collect();
         let exempt = applicable.exemption;
 
         applicable.find(&request, &caller, &policy, &mut reasons);
-        let view = View { policy: &policy, request: &request, caller: &caller, not_given: &[] };
+        let view = View {
+            policy: &policy,
+            request: &request,
+            caller: &caller,
+            not_given: &[],
+        };
         let outcome = Outcome::decided(&view, &proxy, &applicable, &reasons, repeat);
         let explained: Vec<&str> = outcome.limits.iter().map(|limit| &*limit.name).collect();
         prop_assert_eq!(&explained, &selected, "{}", text);
         prop_assert_eq!(outcome.exempt, exempt);
         for (id, limit) in policy.limits.entries() {
             let applies = selected.contains(&&*limit.scope.name);
-            prop_assert_eq!(reasons.of(id).is_none(), applies, "{}: {}", limit.scope.name, text);
+            prop_assert_eq!(
+                reasons.of(id).is_none(),
+                applies,
+                "{}: {}",
+                limit.scope.name,
+                text
+            );
         }
         if outcome.exempt.is_none() {
-            prop_assert_eq!(explained.len().saturating_add(outcome.not_applied.len()), policy.limits.len());
+            prop_assert_eq!(
+                explained.len().saturating_add(outcome.not_applied.len()),
+                policy.limits.len()
+            );
         }
-        prop_assert!(outcome.not_applied.iter().all(|other| !other.message.is_empty()));
+        prop_assert!(
+            outcome
+                .not_applied
+                .iter()
+                .all(|other| !other.message.is_empty())
+        );
         // Two at once, and three for who pays.
-        let refused = outcome.limits.iter().any(|limit| limit.decision == Some("refused"));
+        let refused = outcome
+            .limits
+            .iter()
+            .any(|limit| limit.decision == Some("refused"));
         prop_assert_eq!(outcome.decision.name() == "refused", refused, "{}", text);
         prop_assert!(repeat > 2 || !refused, "{}", text);
     }

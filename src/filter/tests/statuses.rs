@@ -577,14 +577,23 @@ proptest! {
         steps in steps(),
         rule in proptest::sample::select(RULES.to_vec()),
         charge in proptest::sample::select(vec!["charge: success", "charge: admitted"]),
-        cost in proptest::sample::select(vec!["{ header: x-cost, trusted: true }", "{ \
-            response_header: x-cost }", "1"]),
+        cost in proptest::sample::select(vec![
+            "{ header: x-cost, trusted: true }",
+            "{ \
+            response_header: x-cost }",
+            "1",
+        ]),
     ) {
         let replies = "fields: { family: both }";
-        let text = policy(&format!("{rule}, cost: {cost}"), replies).replace("charge: \
-            success", charge);
+        let text = policy(&format!("{rule}, cost: {cost}"), replies).replace(
+            "charge: \
+            success",
+            charge,
+        );
         let mut rig = Rig::new(&text);
-        let looks = rig.proxy.runtime(&policy(&format!("{rule}, cost: 0"), replies));
+        let looks = rig
+            .proxy
+            .runtime(&policy(&format!("{rule}, cost: 0"), replies));
         for step in steps {
             let sent = match step {
                 Step::Wait(seconds) => {
@@ -598,16 +607,33 @@ proptest! {
                 }
                 Step::Refused(how) => rig.refused(how).1,
             };
-            let (mut look, _) = rig.proxy.send(&looks, &[(":method", b"GET"), (":path", b"/a/x")]);
+            let (mut look, _) = rig
+                .proxy
+                .send(&looks, &[(":method", b"GET"), (":path", b"/a/x")]);
             let seen = rig.proxy.answer(&mut look, &[(":status", "200")]);
             // A refusal by the limit states that nothing remains for such a request.
             let names: &[&str] = match sent.get(RETRY_AFTER) {
-                Some(_) if matches!(step, Step::Upstream { .. }) => &["x-ratelimit-limit", "x-ratelimit-reset"],
-                Some(_) | None => &["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-overage", "ratelimit"],
+                Some(_) if matches!(step, Step::Upstream { .. }) => {
+                    &["x-ratelimit-limit", "x-ratelimit-reset"]
+                }
+                Some(_) | None => &[
+                    "x-ratelimit-limit",
+                    "x-ratelimit-remaining",
+                    "x-ratelimit-reset",
+                    "x-ratelimit-overage",
+                    "ratelimit",
+                ],
             };
             for name in names {
-                prop_assert_eq!(sent.get(*name), seen.get(*name), "{} after {:?}: \
-                    {:?}", name, step, &sent);
+                prop_assert_eq!(
+                    sent.get(*name),
+                    seen.get(*name),
+                    "{} after {:?}: \
+                    {:?}",
+                    name,
+                    step,
+                    &sent
+                );
             }
             look.on_end(&rig.proxy);
         }

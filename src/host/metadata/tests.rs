@@ -180,25 +180,40 @@ fn any_tree() -> impl Strategy<Value = Tree> {
 proptest! {
     #[test]
     fn a_walk_finds_what_the_decoded_tree_has(
-        tree in any_tree(), other in any_tree(), path in prop::collection::vec(key(), 0..6), region in any_tree(),
+        tree in any_tree(),
+        other in any_tree(),
+        path in prop::collection::vec(key(), 0..6),
+        region in any_tree(),
     ) {
         let message = [namespace("other", &other), namespace("f", &tree)].concat();
         let whole = [&["f".to_owned()], &path[..]].concat();
         let node = [field(1, b"id"), field(3, &region.encode_to_vec())].concat();
         if path.is_empty() {
-            prop_assert!(matches!(in_metadata(&message, &whole), Some(Value::Struct(_))));
+            prop_assert!(matches!(
+                in_metadata(&message, &whole),
+                Some(Value::Struct(_))
+            ));
         } else {
-            prop_assert!(same(in_metadata(&message, &whole), oracle(&tree, &path)), "{tree:?} \
-                {path:?}");
-            prop_assert!(same(in_node(&node, &path), oracle(&region, &path)), "{region:?} \
-                {path:?}");
+            prop_assert!(
+                same(in_metadata(&message, &whole), oracle(&tree, &path)),
+                "{tree:?} \
+                {path:?}"
+            );
+            prop_assert!(
+                same(in_node(&node, &path), oracle(&region, &path)),
+                "{region:?} \
+                {path:?}"
+            );
         }
     }
 
     #[test]
     fn no_bytes_are_too_strange(
-        tree in any_tree(), path in prop::collection::vec(key(), 0..6),
-        cut in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), byte: u8,
+        tree in any_tree(),
+        path in prop::collection::vec(key(), 0..6),
+        cut in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
+        byte: u8,
         noise in prop::collection::vec(any::<u8>(), 0..80),
     ) {
         let mut message = namespace("f", &tree);
@@ -210,7 +225,9 @@ proptest! {
         let whole = [&["f".to_owned()], &path[..]].concat();
         for message in [&message, &noise] {
             let found = in_metadata(message, &whole).and_then(Value::text);
-            prop_assert!(found.is_none_or(|text| !text.is_empty() && text.len() <= message.len().max(32)));
+            prop_assert!(
+                found.is_none_or(|text| !text.is_empty() && text.len() <= message.len().max(32))
+            );
             let _ = in_node(message, &path);
         }
     }

@@ -225,7 +225,12 @@ proptest! {
     fn no_window_admits_more_than_its_quota(
         quota in 1..12_u64,
         period in prop::sample::select(vec!["1s", "10s", "1m", "1h", "6h", "1d", "1w", "1mo"]),
-        zone in prop::sample::select(vec!["UTC", "Europe/Rome", "Pacific/Kiritimati", "Australia/Lord_Howe"]),
+        zone in prop::sample::select(vec![
+            "UTC",
+            "Europe/Rome",
+            "Pacific/Kiritimati",
+            "Australia/Lord_Howe",
+        ]),
         steps in proptest::collection::vec((0..40_u64, 0..4_u64), 1..150),
     ) {
         let rule = calendar(quota, period, zone);
@@ -244,10 +249,17 @@ proptest! {
                     prop_assert_eq!(balance.remaining, quota - *count);
                     prop_assert_eq!(balance.reset_in, window.end.since(at(now)));
                 }
-                Decision::Deny { retry_after, balance } => {
+                Decision::Deny {
+                    retry_after,
+                    balance,
+                } => {
                     prop_assert!(*count + cost > quota);
                     prop_assert_eq!(retry_after, balance.next_unit_in);
-                    prop_assert!(rule.evaluate(state.as_ref(), at(now).after(retry_after), Cost::Now(cost)).decision.admits());
+                    prop_assert!(
+                        rule.evaluate(state.as_ref(), at(now).after(retry_after), Cost::Now(cost))
+                            .decision
+                            .admits()
+                    );
                 }
                 Decision::NeverFits(_) => prop_assert!(cost > quota),
             }

@@ -352,7 +352,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn it_answers_as_the_leaky_bucket_does(burst in 1u32..12, rate in prop::sample::select(vec!["1/s", "7/min", "90/min", "3/s"]), steps in steps()) {
+    fn it_answers_as_the_leaky_bucket_does(
+        burst in 1u32..12,
+        rate in prop::sample::select(vec!["1/s", "7/min", "90/min", "3/s"]),
+        steps in steps(),
+    ) {
         let bucket = bucket(burst, rate);
         let (interval, window) = (bucket.refill().interval().nanos(), bucket.window().nanos());
         let mut oracle = LeakyBucket::default();
@@ -364,39 +368,82 @@ proptest! {
                 Step::Request(cost) => {
                     let debt = oracle.debt(interval, now);
                     let fits = debt + u64::from(cost) * interval <= window;
-                    let evaluation = bucket.evaluate(state.as_ref(), at(now), Cost::Now(u64::from(cost)));
+                    let evaluation =
+                        bucket.evaluate(state.as_ref(), at(now), Cost::Now(u64::from(cost)));
                     prop_assert_eq!(evaluation.decision.admits(), fits);
                     match evaluation.decision {
                         Decision::Admit(balance) => {
                             oracle.admitted.push((now, u64::from(cost), false));
                             let owed = oracle.debt(interval, now);
                             prop_assert_eq!(balance.remaining, (window - owed) / interval);
-                            let (after, one_more) = (evaluation.after_charge.or(state), Cost::Now(balance.remaining + 1));
+                            let (after, one_more) = (
+                                evaluation.after_charge.or(state),
+                                Cost::Now(balance.remaining + 1),
+                            );
                             let more = now + balance.next_unit_in.nanos();
                             if balance.next_unit_in > Span::ZERO {
-                                prop_assert!(bucket.evaluate(after.as_ref(), at(more), one_more).decision.admits());
-                                prop_assert!(!bucket.evaluate(after.as_ref(), at(more - 1), one_more).decision.admits());
+                                prop_assert!(
+                                    bucket
+                                        .evaluate(after.as_ref(), at(more), one_more)
+                                        .decision
+                                        .admits()
+                                );
+                                prop_assert!(
+                                    !bucket
+                                        .evaluate(after.as_ref(), at(more - 1), one_more)
+                                        .decision
+                                        .admits()
+                                );
                             } else {
                                 prop_assert_eq!(owed, 0);
                             }
                         }
-                        Decision::Deny { retry_after, balance } => {
+                        Decision::Deny {
+                            retry_after,
+                            balance,
+                        } => {
                             prop_assert!(retry_after >= balance.next_unit_in);
-                            prop_assert!(evaluation.after_charge.or(evaluation.after_repair).is_none(), "a refusal leaves no trace");
+                            prop_assert!(
+                                evaluation
+                                    .after_charge
+                                    .or(evaluation.after_repair)
+                                    .is_none(),
+                                "a refusal leaves no trace"
+                            );
                             let then = now + retry_after.nanos();
-                            prop_assert!(bucket.evaluate(state.as_ref(), at(then), Cost::Now(u64::from(cost))).decision.admits());
-                            prop_assert!(!bucket.evaluate(state.as_ref(), at(then - 1), Cost::Now(u64::from(cost))).decision.admits());
+                            prop_assert!(
+                                bucket
+                                    .evaluate(state.as_ref(), at(then), Cost::Now(u64::from(cost)))
+                                    .decision
+                                    .admits()
+                            );
+                            prop_assert!(
+                                !bucket
+                                    .evaluate(
+                                        state.as_ref(),
+                                        at(then - 1),
+                                        Cost::Now(u64::from(cost))
+                                    )
+                                    .decision
+                                    .admits()
+                            );
                         }
                         Decision::NeverFits(_) => prop_assert!(cost > burst),
                     }
-                    state = evaluation.after_charge.or(evaluation.after_repair).or(state);
+                    state = evaluation
+                        .after_charge
+                        .or(evaluation.after_repair)
+                        .or(state);
                 }
             }
         }
     }
 
     #[test]
-    fn no_history_gives_back_more_than_the_failed_requests_took(burst in 1u32..12, steps in steps()) {
+    fn no_history_gives_back_more_than_the_failed_requests_took(
+        burst in 1u32..12,
+        steps in steps(),
+    ) {
         let bucket = bucket(burst, "1/s");
         let interval = bucket.refill().interval().nanos();
         let mut oracle = LeakyBucket::default();
@@ -406,7 +453,8 @@ proptest! {
             match step {
                 Step::Wait(nanos) => now += nanos,
                 Step::Request(cost) => {
-                    let evaluation = bucket.evaluate(state.as_ref(), at(now), Cost::Now(u64::from(cost)));
+                    let evaluation =
+                        bucket.evaluate(state.as_ref(), at(now), Cost::Now(u64::from(cost)));
                     if evaluation.decision.admits() {
                         state = evaluation.after_charge;
                         charges.push(state.unwrap().charge(u64::from(cost), at(now)));
@@ -423,16 +471,25 @@ proptest! {
                 Step::Fail(_) => {}
             }
             let debt = state.map_or(0, |state| state.tat.since(at(now)).nanos());
-            prop_assert!(debt >= oracle.debt(interval, now), "debt {debt}, and the requests that \
-                stand owe more");
+            prop_assert!(
+                debt >= oracle.debt(interval, now),
+                "debt {debt}, and the requests that \
+                stand owe more"
+            );
         }
     }
 
     #[test]
-    fn failures_that_come_at_once_are_given_back_whole(burst in 2u32..50, taken in 0u32..50, failing in 1u32..40) {
+    fn failures_that_come_at_once_are_given_back_whole(
+        burst in 2u32..50,
+        taken in 0u32..50,
+        failing in 1u32..40,
+    ) {
         let bucket = bucket(burst, "1/s");
         let now = at(1_000_000_000_000);
-        let mut state = bucket.evaluate(None, now, Cost::Now(u64::from(taken.min(burst - 1)))).after_charge;
+        let mut state = bucket
+            .evaluate(None, now, Cost::Now(u64::from(taken.min(burst - 1))))
+            .after_charge;
         let debt = |state: Option<State>| state.map_or(Span::ZERO, |state| state.tat.since(now));
         let before = debt(state);
         let mut charges = Vec::new();
@@ -451,14 +508,20 @@ proptest! {
     }
 
     #[test]
-    fn an_outage_under_load_costs_nothing(failing in 1usize..60, nanos in 0u64..2_000_000_000, order in proptest::collection::vec(any::<u32>(), 60)) {
+    fn an_outage_under_load_costs_nothing(
+        failing in 1usize..60,
+        nanos in 0u64..2_000_000_000,
+        order in proptest::collection::vec(any::<u32>(), 60),
+    ) {
         let bucket = bucket(100, "1/s");
         let start = 1_000_000_000_000;
         let mut state: Option<State> = None;
         let mut charges = Vec::new();
         for (index, order) in order.into_iter().take(failing).enumerate() {
             let now = at(start + nanos * index as u64 / failing as u64);
-            state = bucket.evaluate(state.as_ref(), now, Cost::Now(1)).after_charge;
+            state = bucket
+                .evaluate(state.as_ref(), now, Cost::Now(1))
+                .after_charge;
             charges.push((order, state.unwrap().charge(1, now)));
         }
         charges.sort_by_key(|(order, _)| *order);
@@ -470,13 +533,29 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_time_make_it_panic(tat: u64, now: u64, cost: u32, code: u32, charged: u32, returned: u64, burst: u32) {
+    fn no_bytes_of_time_make_it_panic(
+        tat: u64,
+        now: u64,
+        cost: u32,
+        code: u32,
+        charged: u32,
+        returned: u64,
+        burst: u32,
+    ) {
         if let Some(refill) = Refill::decode(code) {
-            let state = State { tat: at(tat), refill, burst, charged, returned };
+            let state = State {
+                tat: at(tat),
+                refill,
+                burst,
+                charged,
+                returned,
+            };
             let bucket = bucket(100, "60/min");
             let evaluation = bucket.evaluate(Some(&state), at(now), Cost::Now(u64::from(cost)));
             if let Some(stored) = evaluation.after_charge.or(evaluation.after_repair) {
-                let most = bucket.window().max(bucket.refill().interval().times(u64::from(burst)));
+                let most = bucket
+                    .window()
+                    .max(bucket.refill().interval().times(u64::from(burst)));
                 prop_assert!(stored.tat.since(at(now)) <= most);
             }
             let _ = state.refund(&state.charge(u64::from(cost), at(now)), at(tat));

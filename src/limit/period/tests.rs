@@ -451,17 +451,42 @@ proptest! {
         // Half of the time within two days of a change of the clock.
         let found = Zone::find(zone).unwrap();
         let at = change.map_or(at, |(which, off)| {
-            let year = std::iter::successors(Some(found.offset_span(at)), |span| (span.end < at + 366 * DAY).then(|| found.offset_span(span.end)));
-            let ends: Vec<i64> = year.map(|span| span.end).filter(|end| *end < i64::MAX).collect();
-            if ends.is_empty() { at } else { ends[which % ends.len()] + i64::from(off) % (2 * DAY) }
+            let year = std::iter::successors(Some(found.offset_span(at)), |span| {
+                (span.end < at + 366 * DAY).then(|| found.offset_span(span.end))
+            });
+            let ends: Vec<i64> = year
+                .map(|span| span.end)
+                .filter(|end| *end < i64::MAX)
+                .collect();
+            if ends.is_empty() {
+                at
+            } else {
+                ends[which % ends.len()] + i64::from(off) % (2 * DAY)
+            }
         });
-        prop_assert_eq!(window(period, zone, at), by_the_wall(period, found, at), "{} in {} at \
-            {}", period, zone, at);
+        prop_assert_eq!(
+            window(period, zone, at),
+            by_the_wall(period, found, at),
+            "{} in {} at \
+            {}",
+            period,
+            zone,
+            at
+        );
     }
 
     #[test]
-    fn no_instant_is_too_early_or_too_late(nanos: u64, zone in prop::sample::select(&ZONES[..]), period in prop::sample::select(&PERIODS[..])) {
-        let window = Period::parse(period).unwrap().window(Zone::find(zone).unwrap(), Timestamp::from_nanos(nanos));
-        prop_assert!(window.start.nanos() <= nanos && (nanos < window.end.nanos() || window.end.nanos() == u64::MAX));
+    fn no_instant_is_too_early_or_too_late(
+        nanos: u64,
+        zone in prop::sample::select(&ZONES[..]),
+        period in prop::sample::select(&PERIODS[..]),
+    ) {
+        let window = Period::parse(period)
+            .unwrap()
+            .window(Zone::find(zone).unwrap(), Timestamp::from_nanos(nanos));
+        prop_assert!(
+            window.start.nanos() <= nanos
+                && (nanos < window.end.nanos() || window.end.nanos() == u64::MAX)
+        );
     }
 }

@@ -166,7 +166,8 @@ proptest! {
     #[test]
     fn it_admits_as_an_oracle_that_knows_every_touch(
         number in 1..5_u32,
-        // No two at one instant: the later of those is kept a nanosecond longer, to tell them
+        // No two at one instant: the later of those is kept a nanosecond longer,
+        to tell them
         // apart.
         steps in proptest::collection::vec((1..40_u64, 0..7_u64, any::<bool>()), 1..80),
     ) {
@@ -174,14 +175,29 @@ proptest! {
         for (pause, holder, looks) in steps {
             now += pause;
             let is_live = |(_, touch): &(&u64, &u64)| *touch + 60 > now;
-            let others = touches.iter().filter(is_live).filter(|(other, _)| **other != holder).count();
-            let holds = touches.iter().filter(is_live).any(|(other, _)| *other == holder);
+            let others = touches
+                .iter()
+                .filter(is_live)
+                .filter(|(other, _)| **other != holder)
+                .count();
+            let holds = touches
+                .iter()
+                .filter(is_live)
+                .any(|(other, _)| *other == holder);
             let cost = Cost::Now(u64::from(!looks));
-            let evaluation = seats(number).asked_by(holder).evaluate(state.as_ref(), at(now), cost);
+            let evaluation = seats(number)
+                .asked_by(holder)
+                .evaluate(state.as_ref(), at(now), cost);
             let fits = holds || others < number as usize;
             prop_assert_eq!(evaluation.decision.admits(), fits || looks);
             if let Decision::Deny { retry_after, .. } = evaluation.decision {
-                let again = |at| seats(number).asked_by(holder).evaluate(state.as_ref(), at, cost).decision.admits();
+                let again = |at| {
+                    seats(number)
+                        .asked_by(holder)
+                        .evaluate(state.as_ref(), at, cost)
+                        .decision
+                        .admits()
+                };
                 let then = at(now).after(retry_after);
                 prop_assert!(again(then) && !again(then.before(Span::from_nanos(1))));
             }

@@ -434,7 +434,11 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_body_decodes_in_any_chunks(body in bodies(), chunk in 1_usize..5000, which in 0..ENCODERS.len()) {
+    fn any_body_decodes_in_any_chunks(
+        body in bodies(),
+        chunk in 1_usize..5000,
+        which in 0..ENCODERS.len(),
+    ) {
         let (field, encode) = ENCODERS[which];
         prop_assert_eq!(decode(field, encode(&body).chunks(chunk)), Ok(body));
     }
@@ -457,7 +461,10 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..600), which in 0..ENCODERS.len()) {
+    fn random_bytes_never_panic(
+        body in prop::collection::vec(any::<u8>(), 0..600),
+        which in 0..ENCODERS.len(),
+    ) {
         let _ = whole(ENCODERS[which].0, &body);
     }
 }

@@ -136,8 +136,10 @@ mod tests {
         }
 
         #[test]
-        fn white_space_ends_where_something_else_begins(text in "[ \n\r\t]{0,30}[ \
-            -~]{0,3}[\u{a0}\u{1}]?") {
+        fn white_space_ends_where_something_else_begins(
+            text in "[ \n\r\t]{0,30}[ \
+            -~]{0,3}[\u{a0}\u{1}]?",
+        ) {
             let rest = text.trim_start_matches([' ', '\n', '\r', '\t']);
             prop_assert_eq!(blank(text.as_bytes()), rest.as_bytes());
         }

@@ -539,9 +539,16 @@ fn file() -> impl Strategy<Value = File> {
 
 proptest! {
     #[test]
-    fn any_archive_is_measured_in_any_chunks(files in prop::collection::vec(file(), 0..8), chunk in 1_usize..100) {
+    fn any_archive_is_measured_in_any_chunks(
+        files in prop::collection::vec(file(), 0..8),
+        chunk in 1_usize..100,
+    ) {
         // An empty entry may have a narrow descriptor that is the beginning of a wide one.
-        prop_assume!(files.iter().all(|file| file.tail != Tail::Wide || file.is_zip64 || file.size > 0));
+        prop_assume!(
+            files
+                .iter()
+                .all(|file| file.tail != Tail::Wide || file.is_zip64 || file.size > 0)
+        );
         let size = files.iter().map(|file| file.size).sum();
         let body = archive(&files);
         prop_assert_eq!(measure(body.chunks(chunk), size), Ok(size));
@@ -562,9 +569,20 @@ proptest! {
     }
 
     #[test]
-    fn random_records_never_panic(parts in prop::collection::vec((0..5_usize, prop::collection::vec(any::<u8>(), 0..80)), 0..10)) {
-        const SIGNATURES: [&[u8]; 5] = [b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"];
-        let body: Vec<u8> = parts.into_iter().flat_map(|(which, rest)| [SIGNATURES[which], &rest].concat()).collect();
+    fn random_records_never_panic(
+        parts in prop::collection::vec((0..5_usize, prop::collection::vec(any::<u8>(), 0..80)), 0..10),
+    ) {
+        const SIGNATURES: [&[u8]; 5] = [
+            b"PK\x03\x04",
+            b"PK\x01\x02",
+            b"PK\x05\x06",
+            b"PK\x06\x06",
+            b"PK\x06\x07",
+        ];
+        let body: Vec<u8> = parts
+            .into_iter()
+            .flat_map(|(which, rest)| [SIGNATURES[which], &rest].concat())
+            .collect();
         let _ = whole(&body);
     }
 }

@@ -292,22 +292,43 @@ proptest! {
         others in prop::collection::vec(selector(), 0..4),
         exempt in prop::collection::vec(selector(), 0..3),
         requests in prop::collection::vec(
-            (any_of(vec!["GET", "PUT"]), any_of(PATHS.to_vec()), any::<Index>(), any::<Index>()), 1..20,
+            (
+                any_of(vec!["GET", "PUT"]),
+                any_of(PATHS.to_vec()),
+                any::<Index>(),
+                any::<Index>(),
+            ),
+            1..20,
         ),
     ) {
         let mut text = HEAD.to_owned();
         if !exempt.is_empty() {
             text += &format!("exempt: [{}]\n", exempt.join(", "));
         }
-        text += &entries("limits", "l", &selectors, ", bucket: { burst: 1, refill: 1/s }");
+        text += &entries(
+            "limits",
+            "l",
+            &selectors,
+            ", bucket: { burst: 1, refill: 1/s }",
+        );
         text += &entries("concurrency", "c", &selectors, ", slots: 1");
-        let unkeyed: Vec<_> = selectors.iter().map(|(selector, _)| (selector.clone(), "[plan]")).collect();
+        let unkeyed: Vec<_> = selectors
+            .iter()
+            .map(|(selector, _)| (selector.clone(), "[plan]"))
+            .collect();
         text += &entries("seats", "s", &unkeyed, ", holder: org, seats: 1, idle: 1d");
         if !others.is_empty() {
-            let payload = |(number, selector)| format!("- {{ name: p{number}, for: {selector}, \
-                                                        bytes: 1KB }}\n");
-            text += &format!("payloads:\n\
-                              {}", others.iter().enumerate().map(payload).collect::<String>());
+            let payload = |(number, selector)| {
+                format!(
+                    "- {{ name: p{number}, for: {selector}, \
+                                                        bytes: 1KB }}\n"
+                )
+            };
+            text += &format!(
+                "payloads:\n\
+                              {}",
+                others.iter().enumerate().map(payload).collect::<String>()
+            );
         }
         // A limit that can never be reached is refused.
         let compiled = Policy::compile(&from_yaml(&text).unwrap());
@@ -319,7 +340,10 @@ proptest! {
             let mut pairs = vec![(":method", method), (":path", path)];
             let values: Vec<&str> = VALUES.iter().copied().chain(["z", ""]).collect();
             pairs.extend([("x-org", *org.get(&values)), ("x-plan", *plan.get(&values))]);
-            let pairs: Vec<(&str, &[u8])> = pairs.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            let pairs: Vec<(&str, &[u8])> = pairs
+                .iter()
+                .map(|(name, value)| (*name, value.as_bytes()))
+                .collect();
             compare(&policy, &mut applicable, &pairs)?;
         }
     }

@@ -105,7 +105,11 @@ proptest! {
         let end = bytes.len();
         encode(&second, &mut bytes).unwrap();
         prop_assert_eq!(length(&bytes), Some(end));
-        for now in [NOW, NOW.after(Span::from_seconds(1_000)), NOW.after(Span::from_seconds(20_000_000))] {
+        for now in [
+            NOW,
+            NOW.after(Span::from_seconds(1_000)),
+            NOW.after(Span::from_seconds(20_000_000)),
+        ] {
             prop_assert_eq!(eviction_cost(&bytes[..end], now), first.eviction_cost(now));
         }
         prop_assert_eq!(decode(&bytes[..end]), Ok(first));
@@ -129,7 +133,9 @@ proptest! {
         let rule = Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
         let (mut state, mut now) = (None, NOW);
         for (step, cost) in steps {
-            now = now.after(Span::from_nanos(seconds.saturating_mul(1_000_000_000) >> step));
+            now = now.after(Span::from_nanos(
+                seconds.saturating_mul(1_000_000_000) >> step,
+            ));
             state = Some(rule.force_charge(state.as_ref(), now, cost).0);
             prop_assert_eq!(encode(state.as_ref().unwrap(), &mut Vec::new()), Ok(()));
         }
@@ -144,15 +150,25 @@ proptest! {
         let rule = Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
         let (mut state, mut now) = (None, NOW);
         for (step, cost) in steps {
-            now = now.after(Span::from_nanos(step.saturating_mul(seconds).saturating_mul(50)));
+            now = now.after(Span::from_nanos(
+                step.saturating_mul(seconds).saturating_mul(50),
+            ));
             let cost = if quota > 1_000 { quota / 30 } else { cost };
-            state = rule.evaluate(state.as_ref(), now, Cost::Now(cost)).after_charge.or(state);
+            state = rule
+                .evaluate(state.as_ref(), now, Cost::Now(cost))
+                .after_charge
+                .or(state);
             let mut bytes = Vec::new();
             if let Some(state) = &state {
                 encode(state, &mut bytes).unwrap();
             }
-            prop_assert!(bytes.len() <= bytes_max(&rule), "{} of \
-                                                           {}", bytes.len(), bytes_max(&rule));
+            prop_assert!(
+                bytes.len() <= bytes_max(&rule),
+                "{} of \
+                                                           {}",
+                bytes.len(),
+                bytes_max(&rule)
+            );
         }
     }
 }

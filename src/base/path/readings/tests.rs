@@ -168,32 +168,52 @@ fn bools() -> impl Iterator<Item = bool> {
 
 proptest! {
     #[test]
-    fn whatever_a_reader_takes_a_path_for_is_a_reading_or_refused(parts in prop::collection::vec(
-        prop::sample::select(vec![
-            "/", "/", "a", "v2", ".", "..", "%2e", "%2F", "%5C", "\\", ";", "%3B", "%61", "%", "%25", "%252f", "%252E",
-            "%255c", "//", "?",
-        ]),
-        0..12,
-    )) {
+    fn whatever_a_reader_takes_a_path_for_is_a_reading_or_refused(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "/", "/", "a", "v2", ".", "..", "%2e", "%2F", "%5C", "\\", ";", "%3B", "%61", "%",
+                "%25", "%252f", "%252E", "%255c", "//", "?",
+            ]),
+            0..12,
+        ),
+    ) {
         let raw = format!("/{}", parts.concat());
         let raw = raw.as_bytes();
         let refused = ambiguity(raw, &first(raw)).is_some();
         let readings = all(raw);
         for twice in bools() {
-            for (encoded, backslash) in bools().flat_map(|one| bools().map(move |other| (one, other))) {
+            for (encoded, backslash) in
+                bools().flat_map(|one| bools().map(move |other| (one, other)))
+            {
                 for (cut, empty) in bools().flat_map(|one| bools().map(move |other| (one, other))) {
-                    let reader = Reader { encoded, backslash, cut, empty };
+                    let reader = Reader {
+                        encoded,
+                        backslash,
+                        cut,
+                        empty,
+                    };
                     let segments = oracle(raw, reader, twice);
                     let dots = segments.iter().any(|it| matches!(&it[..], b"." | b".."));
                     // Decoding twice is one of the readings only where a dot or a separator comes
                     // of it.
                     let known = !twice || decodes_twice(&decoded(path_of(raw)));
-                    prop_assert!(!dots || refused || !known, "{:?} {:?}: \
-                        {:?}", parts.concat(), reader, segments);
+                    prop_assert!(
+                        !dots || refused || !known,
+                        "{:?} {:?}: \
+                        {:?}",
+                        parts.concat(),
+                        reader,
+                        segments
+                    );
                     prop_assert!(
                         refused || !known || readings.contains(&segments),
                         "{:?} {:?} {}: {:?} is not in \
-                         {:?}", parts.concat(), reader, twice, segments, readings,
+                         {:?}",
+                        parts.concat(),
+                        reader,
+                        twice,
+                        segments,
+                        readings,
                     );
                 }
             }
@@ -201,9 +221,12 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read(raw in prop::collection::vec(
-        prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()), 1 => any::<u8>()], 0..40,
-    )) {
+    fn any_bytes_are_read(
+        raw in prop::collection::vec(
+            prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()), 1 => any::<u8>()],
+            0..40,
+        ),
+    ) {
         let _ = ambiguity(&raw, &first(&raw));
         prop_assert!(all(&raw).len() <= 32);
     }

@@ -78,8 +78,11 @@ proptest! {
         prop_assert!(inflate(&[head, tail]).unwrap() == (whole.0.clone(), 9, whole.2));
         let bytes: Vec<&[u8]> = deflated[..end].chunks(1).collect();
         let by_byte = inflate(&bytes).unwrap();
-        prop_assert!((by_byte.0, by_byte.2) == (whole.0, whole.2), "the work does not depend on \
-            the chunks");
+        prop_assert!(
+            (by_byte.0, by_byte.2) == (whole.0, whole.2),
+            "the work does not depend on \
+            the chunks"
+        );
     }
 
     #[test]

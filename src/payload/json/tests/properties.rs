@@ -220,18 +220,31 @@ proptest! {
 
     #[test]
     fn a_body_is_valid_if_serde_json_accepts_it(body in prop_oneof![1 => body(), 4 => damaged()]) {
-        let rules = JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
+        let rules = JsonRules {
+            depth: DEPTH_MAX,
+            ..JsonRules::default()
+        };
         let answer = feed_all(&rules, [&*body]);
         if let Some(valid) = is_valid(&body) {
-            prop_assert_eq!(answer.is_ok(), valid, "{}: {:?}", body.escape_ascii(), answer);
+            prop_assert_eq!(
+                answer.is_ok(),
+                valid,
+                "{}: {:?}",
+                body.escape_ascii(),
+                answer
+            );
         }
         if let Err(Breach::Malformed { at }) = answer {
             // Up to that byte, the body is only incomplete.
             let before = &body[..usize::try_from(at).unwrap()];
             prop_assert!(may_continue(before), "{} at {at}", body.escape_ascii());
             let before = feed_all(&rules, [before]);
-            prop_assert!(matches!(before, Ok(_) | Err(Breach::Truncated)), "{} at \
-                {at}", body.escape_ascii());
+            prop_assert!(
+                matches!(before, Ok(_) | Err(Breach::Truncated)),
+                "{} at \
+                {at}",
+                body.escape_ascii()
+            );
         }
     }
 
@@ -254,43 +267,97 @@ proptest! {
     }
 
     #[test]
-    fn every_rule_counts_what_the_tree_does(body in body(), cursor in prop::sample::select(POINTERS.to_vec())) {
+    fn every_rule_counts_what_the_tree_does(
+        body in body(),
+        cursor in prop::sample::select(POINTERS.to_vec()),
+    ) {
         let tree = Tree::parse(&body);
         let ((text, steps), all) = (cursor, tree.all());
         let at = tree.at(steps);
         let most = |counts: &mut dyn Iterator<Item = u64>| counts.max().unwrap_or(0);
-        let none = || JsonRules { depth: DEPTH_MAX, ..JsonRules::default() };
+        let none = || JsonRules {
+            depth: DEPTH_MAX,
+            ..JsonRules::default()
+        };
 
-        is_exactly(tree.depth(), "json_depth", &body, |depth| JsonRules { depth: depth as u32, ..none() })?;
+        is_exactly(tree.depth(), "json_depth", &body, |depth| JsonRules {
+            depth: depth as u32,
+            ..none()
+        })?;
         let bytes = most(&mut at.iter().map(|value| value.bytes()));
-        is_exactly(bytes, "value_bytes", &body, |bytes| {
-            JsonRules { value: Some(ValueRule { at: path(text), bytes }), ..none() }
+        is_exactly(bytes, "value_bytes", &body, |bytes| JsonRules {
+            value: Some(ValueRule {
+                at: path(text),
+                bytes,
+            }),
+            ..none()
         })?;
         let count = at.iter().map(|value| value.matches_below(&ITEM)).sum();
-        is_exactly(count, "objects_count", &body, |count| items_below(text, Some(count), None))?;
+        is_exactly(count, "objects_count", &body, |count| {
+            items_below(text, Some(count), None)
+        })?;
         let nested = most(&mut at.iter().map(|value| value.nested_below(&ITEM)));
-        is_exactly(nested, "objects_depth", &body, |depth| items_below(text, None, Some(depth as u32)))?;
+        is_exactly(nested, "objects_depth", &body, |depth| {
+            items_below(text, None, Some(depth as u32))
+        })?;
         let items = most(&mut all.iter().filter_map(|value| value.items()));
-        is_exactly(items, "array_items", &body, |items| JsonRules { array_items: Some(items), ..none() })?;
-        let members = most(&mut all.iter().filter_map(|value| value.names()).map(|names| names.len() as u64));
-        is_exactly(members, "members", &body, |members| JsonRules { members: Some(members), ..none() })?;
-        let string = most(&mut all.iter().filter_map(|value| value.text()).map(|text| text.len() as u64));
-        is_exactly(string, "string_bytes", &body, |bytes| JsonRules { string_bytes: Some(bytes), ..none() })?;
+        is_exactly(items, "array_items", &body, |items| JsonRules {
+            array_items: Some(items),
+            ..none()
+        })?;
+        let members = most(
+            &mut all
+                .iter()
+                .filter_map(|value| value.names())
+                .map(|names| names.len() as u64),
+        );
+        is_exactly(members, "members", &body, |members| JsonRules {
+            members: Some(members),
+            ..none()
+        })?;
+        let string = most(
+            &mut all
+                .iter()
+                .filter_map(|value| value.text())
+                .map(|text| text.len() as u64),
+        );
+        is_exactly(string, "string_bytes", &body, |bytes| JsonRules {
+            string_bytes: Some(bytes),
+            ..none()
+        })?;
         let names = all.iter().filter_map(|value| value.names()).flatten();
         let name = most(&mut names.map(|name| name.len() as u64));
-        is_exactly(name, "name_bytes", &body, |bytes| JsonRules { name_bytes: Some(bytes), ..none() })?;
+        is_exactly(name, "name_bytes", &body, |bytes| JsonRules {
+            name_bytes: Some(bytes),
+            ..none()
+        })?;
 
-        let unique = JsonRules { duplicate_names: DuplicateNames::Refuse, ..none() };
+        let unique = JsonRules {
+            duplicate_names: DuplicateNames::Refuse,
+            ..none()
+        };
         let twice = tree.has_duplicates().then_some(Breach::DuplicateName);
         prop_assert_eq!(feed_all(&unique, [&*body]).err(), twice);
         let items: Vec<u64> = at.iter().filter_map(|value| value.items()).collect();
         let items = (!items.is_empty()).then(|| items.iter().sum());
-        prop_assert_eq!(feed_all(&JsonRules { items: Some(path(text)), ..none() }, [&*body]), Ok(Measurements { items }));
+        prop_assert_eq!(
+            feed_all(
+                &JsonRules {
+                    items: Some(path(text)),
+                    ..none()
+                },
+                [&*body]
+            ),
+            Ok(Measurements { items })
+        );
     }
 
     #[test]
     fn of_several_rules_the_first_broken_one_is_reported(body in body(), rules in all_rules()) {
-        let alone: Vec<_> = each_alone(&rules).iter().filter_map(|rules| reported_after(rules, &body)).collect();
+        let alone: Vec<_> = each_alone(&rules)
+            .iter()
+            .filter_map(|rules| reported_after(rules, &body))
+            .collect();
         let first = alone.iter().map(|(after, _)| *after).min();
         let together = reported_after(&rules, &body);
         prop_assert_eq!(together.map(|(after, _)| after), first);
@@ -307,15 +374,29 @@ proptest! {
     ) {
         let (text, steps) = cursor;
         for (rules, measured) in [
-            (items_below(text, Some(limit), None), Tree::matches_below as fn(&Tree, &[(&str, &str)]) -> u64),
-            (items_below(text, None, Some(limit as u32)), Tree::nested_below),
+            (
+                items_below(text, Some(limit), None),
+                Tree::matches_below as fn(&Tree, &[(&str, &str)]) -> u64,
+            ),
+            (
+                items_below(text, None, Some(limit as u32)),
+                Tree::nested_below,
+            ),
         ] {
-            let Some((after, _)) = reported_after(&rules, body.as_bytes()) else { continue };
+            let Some((after, _)) = reported_after(&rules, body.as_bytes()) else {
+                continue;
+            };
             // With one byte less, the body could continue and be valid.
             let harmless = completed(&body[..after - 1]);
             let tree = Tree::parse(harmless.as_bytes());
             prop_assert_eq!(feed_all(&rules, [harmless.as_bytes()]).err(), None);
-            prop_assert!(tree.at(steps).into_iter().all(|value| measured(value, &ITEM) <= limit), "{}", harmless);
+            prop_assert!(
+                tree.at(steps)
+                    .into_iter()
+                    .all(|value| measured(value, &ITEM) <= limit),
+                "{}",
+                harmless
+            );
         }
     }
 
@@ -326,7 +407,14 @@ proptest! {
             let start = &body[..end];
             let answer = feed_all(&rules, [start]);
             let valid = is_valid(start) == Some(true);
-            prop_assert_eq!(answer, if valid { Ok(Measurements { items: None }) } else { Err(Breach::Truncated) });
+            prop_assert_eq!(
+                answer,
+                if valid {
+                    Ok(Measurements { items: None })
+                } else {
+                    Err(Breach::Truncated)
+                }
+            );
         }
     }
 }

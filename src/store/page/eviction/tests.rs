@@ -185,22 +185,32 @@ proptest! {
     ) {
         let mut page = CounterPage::read(Vec::new());
         let mut all: Vec<(u64, Window)> = Vec::new();
-        let arrivals = others.into_iter().map(|(limit, window)| (limit % limits, window));
+        let arrivals = others
+            .into_iter()
+            .map(|(limit, window)| (limit % limits, window));
         // The last limit is that of the flood.
         let arrivals = arrivals.chain(flood.into_iter().map(|window| (limits, window)));
         for (number, (limit, window)) in (0..).zip(arrivals) {
             let fingerprint = limit << 48 | number;
-            let evicted = page.put(fingerprint, &window.state(), capacity, NOW, |_| false).unwrap();
+            let evicted = page
+                .put(fingerprint, &window.state(), capacity, NOW, |_| false)
+                .unwrap();
             let is_live = |(_, window): &(u64, Window)| window.taken > 0;
             let here = |(key, _): &(u64, Window)| page.find(*key).unwrap().is_some();
             let (stays, gone): (Vec<_>, Vec<_>) = all.iter().copied().partition(here);
-            prop_assert!(page.records().count() <= capacity && page.find(fingerprint).unwrap().is_some());
+            prop_assert!(
+                page.records().count() <= capacity && page.find(fingerprint).unwrap().is_some()
+            );
             let gone: Vec<_> = gone.into_iter().filter(is_live).collect();
             prop_assert_eq!((gone.len() == 1, gone.len() <= 1), (evicted, true));
             if let Some((key, lost)) = gone.first().copied() {
                 let live: Vec<_> = all.iter().filter(|record| is_live(record)).collect();
                 prop_assert!(live.len() == capacity, "there was room");
-                let mut classes: Vec<u64> = live.iter().map(|(key, _)| key >> 48).chain([limit]).collect();
+                let mut classes: Vec<u64> = live
+                    .iter()
+                    .map(|(key, _)| key >> 48)
+                    .chain([limit])
+                    .collect();
                 classes.sort_unstable();
                 classes.dedup();
                 let share = capacity / classes.len();
@@ -208,7 +218,10 @@ proptest! {
                 let allowed = |class: u64| class == limit || count(class) > share;
                 prop_assert!(allowed(key >> 48), "it had no more than its share");
                 for (other, window) in stays.iter().filter(|record| is_live(record)) {
-                    prop_assert!(!allowed(other >> 48) || !lost.is_worth_more_than(*window), "{lost:?}, {window:?}");
+                    prop_assert!(
+                        !allowed(other >> 48) || !lost.is_worth_more_than(*window),
+                        "{lost:?}, {window:?}"
+                    );
                 }
             }
             all = stays;
