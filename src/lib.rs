@@ -1,10 +1,10 @@
 //! Sluicegate: the limits of an API, enforced in Envoy.
 //!
 //! ```text
-//! request head ─▶ identify ─▶ tier ─▶ select ─▶ decide ⇄ store ─▶ Verdict ─┬▶ Admit ─▶ (queue) ─▶ upstream
-//!                 Caller              checks    all or none                └▶ Refuse ─▶ reply
-//! request body ─▶ payload meter ─▶ too large, of the wrong shape? ─▶ Refuse
-//! policy.yaml ──▶ document ─▶ Policy            every step ─▶ observe::Event ─▶ metrics │ access log
+//! head ─▶ identify ─▶ tier ─▶ select ─▶ decide ⇄ store ─▶ Verdict ─┬▶ Admit ─▶ (queue) ─▶ upstream
+//!         Caller              checks    all or none                └▶ Refuse ─▶ reply
+//! body ─▶ payload meter ─▶ too large, of the wrong shape? ─▶ Refuse
+//! policy.yaml ─▶ document ─▶ Policy       every step ─▶ observe::Event ─▶ metrics │ access log
 //! ```
 //!
 //! Modules in the order of the data, each using only those before it (`tests/tidy.rs` holds that):

@@ -3,9 +3,9 @@
 //! | rule | promise | state |
 //! |---|---|---|
 //! | [`gcra::Bucket`] | at most burst + refill·t in any interval t | one instant |
-//! | [`rolling::Rolling`] | never more than the quota in any interval of the window's length | a log of instants |
-//! | [`calendar::Calendar`] | never more than the quota between two boundaries of the calendar | the window's end, a count |
-//! | [`seats::Seats`] | never more distinct holders at a time than seats | holders, and when each lapses |
+//! | [`rolling::Rolling`] | at most the quota in any interval of a window | a log of instants |
+//! | [`calendar::Calendar`] | at most the quota in one window of the calendar | its end, a count |
+//! | [`seats::Seats`] | at most as many holders at a time as seats | holders, when each lapses |
 //!
 //! A rule answers with the state to store if the request is admitted; the caller decides whether to
 //! store it. Every rule keeps the same four promises: rounding goes against the caller; a cost of

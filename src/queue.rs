@@ -2,8 +2,8 @@
 //! deadline for waiting requests.
 //!
 //! ```text
-//!   worker 7 ─ sync ─┐   page: key ─▶ leases 7: 3, 9: 1 │ waiting 9·14, 7·21     ┌─ sync ─ worker 9
-//!                    └──────────▶ read, reconcile, swap ◀────────────────────────┘
+//!   worker 7 ─ sync ─┐   page: key ─▶ leases 7: 3, 9: 1 │ waiting 9·14, 7·21    ┌─ sync ─ worker 9
+//!                    └──────────▶ read, reconcile, swap ◀───────────────────────┘
 //!   a slot is released: the first ticket becomes its worker's lease in the same swap,
 //!   and a message makes that worker look: 7 ──"look at this key"──▶ 9 ─▶ resumes the stream
 //! ```

@@ -471,8 +471,10 @@ const FILTERS: &str = r##"# What Envoy takes for HTTP filters.
 - name: envoy.filters.http.jwt_authn
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
-    providers: { session: { issuer: "https://id.example/", clock_skew_seconds: 0, forward: true, from_headers: [] } }
-    "odd \"key\": #": [[], {}, [1, [2.5, "3"]], null, ~, "", "no", 'yes', "on", 5s, "-1", -0.5, 1e300, .5]
+    providers: { session: { issuer: "https://id.example/", clock_skew_seconds: 0, forward: true,
+                            from_headers: [] } }
+    "odd \"key\": #": [[], {}, [1, [2.5, "3"]], null, ~, "", "no", 'yes', "on", 5s, "-1", -0.5,
+                       1e300, .5]
     rules: [{ match: { prefix: / }, requires: { requires_any: {} } }]
     text: |
       {"keys":[{"kty":"EC"}]}

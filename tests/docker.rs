@@ -27,7 +27,8 @@ macro_rules! in_a_container {
         $(mod $module {
             $(#[test]
             fn $name() {
-                crate::harness::run(crate::container::Container::make, crate::scenarios::$module::$name);
+                let scenario = crate::scenarios::$module::$name;
+                crate::harness::run(crate::container::Container::make, scenario);
             })*
         })*
     };

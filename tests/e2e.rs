@@ -24,7 +24,8 @@ macro_rules! on_a_process {
         $(mod $module {
             $(#[test]
             fn $name() {
-                crate::harness::run(crate::process::Process::make, crate::scenarios::$module::$name);
+                let scenario = crate::scenarios::$module::$name;
+                crate::harness::run(crate::process::Process::make, scenario);
             })*
         })*
     };

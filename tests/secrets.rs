@@ -32,7 +32,8 @@ limits:
     for: { nope: acme, credential: nope, tier: nope }
     per: [nope]
     bucket: { burst: 1, refill: 1/s }
-    overrides: [{ for: { nope: a }, burst: 2 }, { for: { org: a }, burst: 2 }, { for: { org: a }, burst: 2 }]
+    overrides: [{ for: { nope: a }, burst: 2 }, { for: { org: a }, burst: 2 },
+                { for: { org: a }, burst: 2 }]
 access_log: { attributes: [nope] }
 ",
     r"version: 1

@@ -54,7 +54,11 @@ pub(crate) fn free_port() -> u16 {
 /// The upstream on a port, without a bound on concurrent requests.
 fn cluster(port: u16) -> Value {
     let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
-    let many = json!({ "max_connections": 1_000_000, "max_pending_requests": 1_000_000, "max_requests": 1_000_000 });
+    let many = json!({
+        "max_connections": 1_000_000,
+        "max_pending_requests": 1_000_000,
+        "max_requests": 1_000_000,
+    });
     json!({
         "name": "upstream",
         "circuit_breakers": { "thresholds": [many] },

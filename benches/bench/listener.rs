@@ -126,7 +126,13 @@ fn native(name: &str, kind: &str, settings: &Value) -> Value {
 /// A descriptor without a value is a wildcard: each value has its own bucket. The response fields
 /// are on.
 fn local_ratelimit() -> Value {
-    let bucket = |tokens: usize| json!({ "max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "3600s" });
+    let bucket = |tokens: usize| {
+        json!({
+            "max_tokens": tokens,
+            "tokens_per_fill": tokens,
+            "fill_interval": "3600s",
+        })
+    };
     let always = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
     json!({
         "stat_prefix": "local",

@@ -26,9 +26,13 @@ pub(crate) fn versions(paths: &Paths) -> Value {
     let of_envoy = output_of(Command::new(&paths.envoy).arg("--version"));
     let commit = output_of(Command::new("git").args(["rev-parse", "HEAD"]));
     let changed = !output_of(Command::new("git").args(["status", "--porcelain"])).is_empty();
+    // The format is `PATH  version: COMMIT/VERSION/…`.
+    let envoy = of_envoy
+        .rsplit("version: ")
+        .next()
+        .and_then(|it| it.split('/').nth(1));
     json!({
-        // The format is `PATH  version: COMMIT/VERSION/…`.
-        "envoy": of_envoy.rsplit("version: ").next().and_then(|it| it.split('/').nth(1)).unwrap_or("unknown"),
+        "envoy": envoy.unwrap_or("unknown"),
         "rustc": output_of(Command::new("rustc").arg("--version")),
         "sluicegate": env!("CARGO_PKG_VERSION"),
         "commit": if commit.is_empty() { "unknown".to_owned() } else { commit },

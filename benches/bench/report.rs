@@ -122,7 +122,12 @@ impl Table {
             }
             json!({ "name": name, "figures": fields })
         });
-        json!({ "part": self.part, "title": self.title, "rows": rows.collect::<Vec<_>>(), "notes": self.notes })
+        json!({
+            "part": self.part,
+            "title": self.title,
+            "rows": rows.collect::<Vec<_>>(),
+            "notes": self.notes,
+        })
     }
 }
 
@@ -136,7 +141,13 @@ impl Report {
     pub(crate) fn begin(file: PathBuf, versions: Value) -> Self {
         let machine = machine::describe();
         println!("{}", Value::Object(flat(&[&machine, &versions])));
-        let whole = json!({ "machine": machine, "versions": versions, "tables": [], "missing": [], "seconds": {} });
+        let whole = json!({
+            "machine": machine,
+            "versions": versions,
+            "tables": [],
+            "missing": [],
+            "seconds": {},
+        });
         Self { file, whole }
     }
 

@@ -65,7 +65,8 @@ pub(crate) fn record(megabytes: usize) -> Vec<u8> {
         let (id, title) = (words.id(), words.some(6));
         write!(
             text,
-            "{{\"type\":\"item\",\"id\":\"{id}\",\"relationships\":{{\"item_type\":{{\"data\":{{\"id\":\"text\"}}}}}},\
+            "{{\"type\":\"item\",\"id\":\"{id}\",\
+             \"relationships\":{{\"item_type\":{{\"data\":{{\"id\":\"text\"}}}}}},\
              \"attributes\":{{\"title\":\"{title}\",\"position\":{block},\"blocks\":["
         )
         .unwrap();

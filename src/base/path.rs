@@ -350,7 +350,10 @@ mod tests {
         #[test]
         fn any_bytes_read_to_clean_segments(
             raw in prop::collection::vec(
-                prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()), 1 => any::<u8>()],
+                prop_oneof![
+                    4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()),
+                    1 => any::<u8>(),
+                ],
                 0..40,
             ),
         ) {

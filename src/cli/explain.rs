@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   arguments ─▶ Proxy (a host) ─▶ identify ─▶ applicable ─▶ decide ⇄ store::memory ─▶ reply
-//!                                     └───────────┴─────────────┴──────────────────────┴─▶ Explanation ─▶ text, JSON
+//!                                     └───────────┴─────────────┴──────────────────────┤
+//!                                                          text, JSON ◀─ Explanation ◀─┘
 //! ```
 //!
 //! It is the filter's own code that answers, so what is told here is what would happen there.

@@ -2,17 +2,18 @@
 //!
 //! Envoy's own answers count as failures of the upstream, unless the client caused them because it
 //! broke the protocol or never finished its request. Envoy 1.40 says the following of a stream that
-//! takes too long (status and `grpc-status` are the same over HTTP/1.1 and HTTP/2):
+//! takes too long, by whether its request is incomplete or complete (each with the status and the
+//! `grpc-status`, which are the same over HTTP/1.1 and HTTP/2):
 //!
-//! | setting | details | request incomplete | complete |
+//! | setting | details | incomplete | complete |
 //! |---|---|---|---|
-//! | `stream_idle_timeout`, a route's `idle_timeout` | `stream_idle_timeout` | 408, gRPC 2 | 504, gRPC 14 |
-//! | `max_stream_duration` of a route or listener | `max_duration_timeout` | 408, gRPC 4 | 504, gRPC 4 |
-//! | `max_stream_duration` of a cluster | `upstream_max_stream_duration_reached` | 408, gRPC 2 | 504, gRPC 14 |
-//! | `request_timeout` | `request_overall_timeout` | 408, gRPC 2 | does not apply |
-//! | a route's `timeout` | `response_timeout` | does not apply | 504, gRPC 14 |
-//! | `per_try_timeout` | `upstream_per_try_timeout` | does not apply | 504, gRPC 14 |
-//! | `per_try_idle_timeout` | `upstream_per_try_idle_timeout` | does not apply | 504, gRPC 14 |
+//! | `stream_idle_timeout`, a route's `idle_timeout` | `stream_idle_timeout` | 408, 2 | 504, 14 |
+//! | `max_stream_duration` (route or listener) | `max_duration_timeout` | 408, 4 | 504, 4 |
+//! | `max_stream_duration` (cluster) | `upstream_max_stream_duration_reached` | 408, 2 | 504, 14 |
+//! | `request_timeout` | `request_overall_timeout` | 408, 2 | does not apply |
+//! | a route's `timeout` | `response_timeout` | does not apply | 504, 14 |
+//! | `per_try_timeout` | `upstream_per_try_timeout` | does not apply | 504, 14 |
+//! | `per_try_idle_timeout` | `upstream_per_try_idle_timeout` | does not apply | 504, 14 |
 //!
 //! The `grpc-status` does not always distinguish the two cases, and `local_reply_config` may change
 //! each value. So the filter remembers whether the request is complete.

@@ -34,19 +34,25 @@ callers:
     - { name: token, header: authorization, scheme: Bearer }
     - { name: api_key, header: x-api-key }
   directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }    # demo-acme-1
-    - { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: acme }    # demo-acme-2
-    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }  # demo-globex-1
+    # demo-acme-1
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }
+    # demo-acme-2
+    - { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: acme }
+    # demo-globex-1
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }
   attributes:
     thing: [{ path: "/v2/things/{thing}/**" }]
 tiers:
   - { name: read, routes: ["GET /v2/**"] }
   - { name: write, routes: ["/v2/**"] }
 limits:
-  - { name: reads, for: { tier: read }, per: [org], bucket: { burst: 3, refill: 60/min }, charge: success }
-  - { name: writes, for: { tier: write }, per: [org], bucket: { burst: 2, refill: 1/min }, charge: success }
+  - { name: reads, for: { tier: read }, per: [org], bucket: { burst: 3, refill: 60/min },
+      charge: success }
+  - { name: writes, for: { tier: write }, per: [org], bucket: { burst: 2, refill: 1/min },
+      charge: success }
   - { name: all, for: { tier: [read, write] }, per: [org], bucket: { burst: 10, refill: 1/h } }
-  - { name: per-thing, for: { routes: ["DELETE /v2/things/{id}"] }, per: [id], bucket: { burst: 1, refill: 1/h } }
+  - { name: per-thing, for: { routes: ["DELETE /v2/things/{id}"] }, per: [id],
+      bucket: { burst: 1, refill: 1/h } }
 replies:
   refused: { content_type: text/plain, body: "{limit} {retry_after} {trace_id}" }
 access_log: { attributes: [org, thing, token] }

@@ -1,8 +1,10 @@
 //! A header map as the host hands it over: one block of bytes, read in place.
 //!
 //! ```text
-//!   count ┆ (name length, value length) × count ┆ name NUL value NUL …      lengths: u32, little-endian
+//!   count ┆ (name length, value length) × count ┆ name NUL value NUL …
 //! ```
+//!
+//! The count and the lengths are u32, little-endian.
 //!
 //! Values are bytes: a client may send any but NUL, CR and LF. Reading the whole map costs about
 //! as much as reading one and a half headers by name, and only it shows repeated ones.

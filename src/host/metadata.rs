@@ -2,8 +2,9 @@
 //! messages of Envoy's, in which values are found by their path without decoding the rest.
 //!
 //! ```text
-//!   Metadata { 1: filter name ▶ Struct }      Struct { 1: key ▶ Value }      Value { 2: number  3: string  4: bool
-//!   Node     { 3: Struct }                    ListValue { 1: Value … }               5: Struct  6: ListValue }
+//!   Metadata { 1: filter name ▶ Struct }    Struct    { 1: key ▶ Value }
+//!   Node     { 3: Struct }                  ListValue { 1: Value … }
+//!                           Value { 2: number  3: string  4: bool  5: Struct  6: ListValue }
 //! ```
 //!
 //! A whole message is read because a host hands over single values without their types: a number

@@ -173,8 +173,9 @@ pub trait Host:
 {
 }
 
-impl<
-    T: Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter,
-> Host for T
+impl<T> Host for T
+where
+    T: Clock + Uptime + RequestHead + RequestBody,
+    T: Properties + ResponseHead + StreamControl + Meter,
 {
 }

@@ -1,7 +1,7 @@
 //! Protobuf's wire format, read in place: the fields of a message, one after the other.
 //!
 //! ```text
-//!   key = number << 3 | form      form 0: varint   1: eight bytes   2: length, bytes   5: four bytes
+//!   key = number << 3 | form    form 0: varint  1: eight bytes  2: length, bytes  5: four bytes
 //! ```
 //!
 //! Nothing is copied and nothing is entered: a field that is a message is bytes, to be read as a

@@ -5,9 +5,9 @@
 //! more:
 //!
 //! ```text
-//!   put forward   01:59 │ 03:00     what is jumped over begins where the clock jumps
-//!   put back      02:59 │ 02:00     what was shown before begins nothing when it is shown again,
-//!                                   unless a whole period is repeated: then it is a window of its own
+//!   put forward   01:59 │ 03:00   windows that were to begin in the gap begin where it begins
+//!   put back      02:59 │ 02:00   a time that is shown again begins no window, unless a whole
+//!                                 period is repeated, which then is a separate window
 //! ```
 //!
 //! So an hour that comes twice is two windows of an hour, and the day that it belongs to one window

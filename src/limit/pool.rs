@@ -1,8 +1,8 @@
 //! A pool of slots: a maximum of requests of one key in flight, and a queue before them.
 //!
 //! ```text
-//!   leases   worker 7: 3   worker 9: 1     ◀── the head, whenever a slot is free
-//!   waiting                                  [9·14] [7·21] [9·15] …  ◀── new tickets, while there is room
+//!   leases   worker 7: 3   worker 9: 1   ◀── the head, whenever a slot is free
+//!   waiting                                  [9·14] [7·21] [9·15] …  ◀── new tickets, if they fit
 //! ```
 //!
 //! The state is the number of leases of each worker, and the tickets of the waiting requests in the

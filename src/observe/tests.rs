@@ -28,7 +28,8 @@ callers:
 tiers: [{ name: write, routes: ["POST /**"] }]
 limits:
   - { name: fixed, per: [], bucket: { burst: 3, refill: 1/min } }
-  - { name: bytes, per: [], calendar: { quota: 9, window: 1d }, cost: { bytes: request }, charge: success }
+  - { name: bytes, per: [], calendar: { quota: 9, window: 1d }, cost: { bytes: request },
+      charge: success }
 concurrency: [{ name: pool, per: [], slots: 1, queue: { length: 1, timeout: 1s } }]
 seats: [{ name: seat, per: [], holder: user, seats: 1, idle: 1d }]
 payloads: [{ name: body, json: { depth: 3 } }]
@@ -117,20 +118,21 @@ fn every_event_changes_the_metric_of_its_name() {
                 owner: limit(1),
                 decided: DecisionLabel::WouldRefuse,
             },
-            "Counter policy.=.demo;.;limit.=.bytes;.;decision.=.would_refuse;.;sluicegate_requests_total +1",
+            "Counter policy.=.demo;.;limit.=.bytes;.;decision.=.would_refuse;.;\
+             sluicegate_requests_total +1",
         ),
         (
             Event::Decision {
                 owner: SEATS,
                 decided: DecisionLabel::Refused,
             },
-            "Counter policy.=.demo;.;limit.=.seat;.;decision.=.refused;.;sluicegate_requests_total \
-             +1",
+            "Counter policy.=.demo;.;limit.=.seat;.;decision.=.refused;.;\
+             sluicegate_requests_total +1",
         ),
         (
             Event::Unlimited,
-            "Counter policy.=.demo;.;limit.=.-;.;decision.=.admitted;.;sluicegate_requests_total \
-             +1",
+            "Counter policy.=.demo;.;limit.=.-;.;decision.=.admitted;.;\
+             sluicegate_requests_total +1",
         ),
         (
             Event::Unauthorized(AuthFailure::Conflicting),
@@ -152,7 +154,8 @@ fn every_event_changes_the_metric_of_its_name() {
                 pool: PoolId::FIRST,
                 reason: QueueReason::Unavailable(Fault::BadRecord),
             },
-            "Counter policy.=.demo;.;limit.=.pool;.;reason.=.unavailable;.;sluicegate_queue_refused_total +1",
+            "Counter policy.=.demo;.;limit.=.pool;.;reason.=.unavailable;.;\
+             sluicegate_queue_refused_total +1",
         ),
         (
             Event::Waiting {
@@ -173,7 +176,8 @@ fn every_event_changes_the_metric_of_its_name() {
                 payload: PayloadId::FIRST,
                 reason,
             },
-            "Counter policy.=.demo;.;limit.=.body;.;reason.=.json_depth;.;sluicegate_payloads_refused_total +1",
+            "Counter policy.=.demo;.;limit.=.body;.;reason.=.json_depth;.;\
+             sluicegate_payloads_refused_total +1",
         ),
         (
             Event::Charged {
@@ -187,8 +191,8 @@ fn every_event_changes_the_metric_of_its_name() {
                 owner: SEATS,
                 why: Refund::QueueLeft,
             },
-            "Counter policy.=.demo;.;limit.=.seat;.;reason.=.queue_left;.;sluicegate_refunds_total \
-             +1",
+            "Counter policy.=.demo;.;limit.=.seat;.;reason.=.queue_left;.;\
+             sluicegate_refunds_total +1",
         ),
         (
             Event::Fault(Fault::HostStatus(4)),

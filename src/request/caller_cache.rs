@@ -203,7 +203,8 @@ mod tests {
             - { name: api_key, header: x-api-key }
             - { name: param, query: key }
           directory:
-            - { sha256: 2edfd8eebd74397de51dc8b25c2c6f174f58ac64bd1e804cb25f03e0f0e4e3f4, org: acme }
+            - { sha256: 2edfd8eebd74397de51dc8b25c2c6f174f58ac64bd1e804cb25f03e0f0e4e3f4,
+                org: acme }
           attributes:
             org: [{ directory: org }, { header: x-org, trusted: true }]
             region: [{ header: x-region, trusted: true }]

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ charged 4 ┊ returned 8
-//!   rolling    1 ┊ length 1 ┊ quota 1 ┊ generation 4 ┊ window 4 (seconds) ┊ newest 8 ┊ units ┊ (age, units) …
-//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1                    little-endian; nanoseconds
-//!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …            quota, seats: rough numbers
+//!   rolling    1 ┊ length 1 ┊ quota 1 ┊ generation 4 ┊ window 4 ┊ newest 8 ┊ units ┊ (age, units)…
+//!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1
+//!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …
 //! ```
+//!
+//! Integers are little-endian. Instants are nanoseconds, a window is seconds, and a quota and a
+//! number of seats are rough numbers.
 //!
 //! A rolling record's first byte is 3 if its grain is the coarse one. Its entries go from the
 //! newest to the oldest; an age is the distance to the entry before, from grain to grain. Ages and

@@ -6,7 +6,7 @@ use super::{Bucket, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
     Call, Client, Crowd, Gateway, Issuer, Policy, Setup, TestBed, claims, demo_filters, demo_jwt,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -419,10 +419,13 @@ pub(crate) async fn a_test_call_counts_as_a_write_of_the_token(bed: &TestBed) {
     );
 }
 
+fn entry(org: &str, user: &str, plan: &str, region: &str) -> Value {
+    json!({ "org": org, "user": user, "plan": plan, "region": region })
+}
+
 pub(crate) async fn limits_follow_plan_and_region(bed: &TestBed) {
     let issuer = Issuer::new();
     // Another directory than the demo's.
-    let entry = |org: &str, user: &str, plan: &str, region: &str| json!({ "org": org, "user": user, "plan": plan, "region": region });
     let policy = preset().knowing(&[
         (
             "their-token",
@@ -528,7 +531,7 @@ pub(crate) async fn an_organizations_limit_is_raised_and_lowered_in_place(bed: &
 }
 
 pub(crate) async fn a_user_of_two_organizations_is_one_user(bed: &TestBed) {
-    let entry = |org: &str, user: &str| json!({ "org": org, "user": user, "plan": "team", "region": "eu-west" });
+    let entry = |org, user| entry(org, user, "team", "eu-west");
     let policy = reads(5, 6, 100).knowing(&[
         ("first", entry("initech", "peter")),
         ("second", entry("initrode", "peter")),

@@ -1,33 +1,49 @@
 //! gRPC-Web: the responses to its clients, wherever Envoy converts to gRPC.
 
 use crate::harness::{
-    Answer, Call, Client, Policy, Setup, TestBed, connection_manager, eventually,
+    Answer, Call, Client, Policy, Setup, TestBed, connection_manager, eventually, extension,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
 fn policy() -> Policy {
     Policy::named("exact")
-        .with("/callers", json!({
-            "for": { "routes": ["/auth/**"] },
-            "credentials": [{ "name": "key", "header": "x-key" }], "directory": [],
-        }))
+        .with(
+            "/callers",
+            json!({
+                "for": { "routes": ["/auth/**"] },
+                "credentials": [{ "name": "key", "header": "x-key" }], "directory": [],
+            }),
+        )
         .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
-        .with("/limits", json!([
-            { "name": "calls", "for": { "routes": ["/limited/**"] }, "per": [], "bucket": { "burst": 1, "refill": "1/d" } },
-        ]))
-        .with("/concurrency", json!([{ "name": "slots", "for": { "routes": ["/slow/**"] }, "per": [], "slots": 1 }]))
-        .with("/payloads", json!([
-            { "name": "small", "for": { "routes": ["/small/**"] }, "bytes": "10B" },
-            { "name": "json", "for": { "routes": ["/json/**"] }, "json": { "depth": 1 }, "hold": true },
-        ]))
+        .with(
+            "/limits",
+            json!([
+                { "name": "calls", "for": { "routes": ["/limited/**"] }, "per": [],
+                  "bucket": { "burst": 1, "refill": "1/d" } },
+            ]),
+        )
+        .with(
+            "/concurrency",
+            json!([
+                { "name": "slots", "for": { "routes": ["/slow/**"] }, "per": [], "slots": 1 },
+            ]),
+        )
+        .with(
+            "/payloads",
+            json!([
+                { "name": "small", "for": { "routes": ["/small/**"] }, "bytes": "10B" },
+                { "name": "json", "for": { "routes": ["/json/**"] }, "json": { "depth": 1 },
+                  "hold": true },
+            ]),
+        )
         .with("/access_log", json!({ "attributes": [] }))
 }
 
 fn grpc_web() -> Value {
     json!({
         "name": "envoy.filters.http.grpc_web",
-        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" },
+        "typed_config": { "@type": extension("filters.http.grpc_web.v3.GrpcWeb") },
     })
 }
 

@@ -37,7 +37,8 @@ const TOO_LONG: [(&str, Edit); 5] = [
             json!({ "status_code_filter": { "comparison": { "op": "EQ", "value": value } } })
         };
         manager["local_reply_config"] = json!({ "mappers": [
-            { "filter": timed_out(504), "status_code": 408 }, { "filter": timed_out(408), "status_code": 504 },
+            { "filter": timed_out(504), "status_code": 408 },
+            { "filter": timed_out(408), "status_code": 504 },
         ] });
     }),
 ];

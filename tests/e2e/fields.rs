@@ -3,7 +3,9 @@
 
 use super::windows::{bucket, calendar, limits, of, on, rolling};
 use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
-use crate::harness::{Answer, Call, Client, Gateway, Policy, Setup, TestBed, eventually, raw};
+use crate::harness::{
+    Answer, Call, Client, Gateway, Policy, Setup, TestBed, eventually, extension, raw,
+};
 use serde_json::{Value, json};
 use sfv::{BareItem, List, ListEntry, Parser};
 use std::collections::BTreeSet;
@@ -368,11 +370,14 @@ pub(crate) async fn a_header_set_by_the_gateway_determines_the_cost(bed: &TestBe
     let mut costly = rolling(10);
     costly["cost"] = json!({ "header": "X-Cost", "trusted": true });
     let policy = limits(&[("costly", costly)]);
-    let append = json!({ "header": { "key": "x-cost", "value": "3" }, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD" });
+    let append = json!({
+        "header": { "key": "x-cost", "value": "3" },
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    });
     let filters = json!([{
         "name": "envoy.filters.http.header_mutation",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "@type": extension("filters.http.header_mutation.v3.HeaderMutation"),
             "mutations": { "request_mutations": [{ "append": append }] },
         },
     }]);

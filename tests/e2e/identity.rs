@@ -4,7 +4,7 @@ use super::dash0::{ALICE, CAROL, open_with_sessions, read, reads};
 use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
     Authority, Call, Client, Gateway, Issuer, LATE, Policy, Setup, TestBed, claims,
-    connection_manager, demo_jwt, eventually, filter_chain, raw, route,
+    connection_manager, demo_jwt, eventually, extension, filter_chain, raw, route,
 };
 use serde_json::{Value, json};
 
@@ -242,14 +242,18 @@ pub(crate) async fn the_answer_of_an_authorization_service_is_an_attribute(bed: 
     let filters = json!([{
         "name": "envoy.filters.http.ext_authz",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+            "@type": extension("filters.http.ext_authz.v3.ExtAuthz"),
             "transport_api_version": "V3",
             "http_service": {
                 "server_uri": { "uri": "http://upstream", "cluster": "upstream", "timeout": "5s" },
                 "path_prefix": "/authorize",
                 // Here the upstream plays the part of the service: it answers as the request asks.
-                "authorization_request": { "allowed_headers": { "patterns": [{ "exact": "x-answer-header" }] } },
-                "authorization_response": { "dynamic_metadata_from_headers": { "patterns": [{ "exact": "x-auth-org" }] } },
+                "authorization_request": {
+                    "allowed_headers": { "patterns": [{ "exact": "x-answer-header" }] },
+                },
+                "authorization_response": {
+                    "dynamic_metadata_from_headers": { "patterns": [{ "exact": "x-auth-org" }] },
+                },
             },
         },
     }]);
@@ -279,10 +283,13 @@ pub(crate) async fn the_answer_of_an_authorization_service_is_an_attribute(bed: 
 pub(crate) async fn metadata_of_the_configuration_is_an_attribute(bed: &TestBed) {
     let sources =
         json!([{ "route_metadata": ["shop", "plans", "1"] }, { "node_metadata": "region" }]);
-    let policy = attribute(sources).with("/limits/0/for", json!({ "it": "eu" })).with(
-        "/limits/-",
-        json!({ "name": "gold", "for": { "it": "7" }, "per": [], "bucket": { "burst": 1, "refill": "1/h" } }),
-    );
+    let policy = attribute(sources)
+        .with("/limits/0/for", json!({ "it": "eu" }))
+        .with(
+            "/limits/-",
+            json!({ "name": "gold", "for": { "it": "7" }, "per": [],
+                "bucket": { "burst": 1, "refill": "1/h" } }),
+        );
     let setup = Setup::of(&policy).with_node_metadata("region=eu");
     let setup = setup.edited(|listeners, _| {
         let mut gold = route(listeners).clone();
@@ -440,7 +447,7 @@ pub(crate) async fn a_trusted_header_is_read_as_received(bed: &TestBed) {
     let filter = json!([{
         "name": "envoy.filters.http.header_mutation",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "@type": extension("filters.http.header_mutation.v3.HeaderMutation"),
             "mutations": { "request_mutations": [{ "append": append }] },
         },
     }]);

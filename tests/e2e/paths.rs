@@ -113,7 +113,8 @@ pub(crate) async fn an_id_with_a_slash_passes_and_counts(bed: &TestBed) {
     let policy = policy.with(
         "/limits",
         json!([
-            { "name": "reads", "for": { "tier": "reads" }, "per": ["org"], "bucket": { "burst": 100, "refill": "1/h" } },
+            { "name": "reads", "for": { "tier": "reads" }, "per": ["org"],
+              "bucket": { "burst": 100, "refill": "1/h" } },
             {
                 "name": "project", "for": { "routes": ["/v2/projects/{id}"] }, "per": ["id"],
                 "bucket": { "burst": 2, "refill": "1/h" },

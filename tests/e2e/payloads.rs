@@ -71,7 +71,10 @@ pub(crate) async fn a_wrong_length_bypasses_no_limit(bed: &TestBed) {
 }
 
 pub(crate) async fn trailers_end_a_body(bed: &TestBed) {
-    let held = json!([{ "for": { "routes": ["/held"] }, "json": { "depth": 1 }, "bytes": "1MB", "hold": true }, { "bytes": "10B" }]);
+    let held = json!([
+        { "for": { "routes": ["/held"] }, "json": { "depth": 1 }, "bytes": "1MB", "hold": true },
+        { "bytes": "10B" },
+    ]);
     let gateway = bed.open(&Policy::measuring(held)).await;
     for (path, body, status) in [
         ("/a", "1234567890", 200),
@@ -268,8 +271,8 @@ pub(crate) async fn a_grpc_caller_gets_a_grpc_refusal(bed: &TestBed) {
 
 pub(crate) async fn a_body_costs_its_measurements(bed: &TestBed) {
     let costing = |path: &str, cost: Value| {
-        json!({ "name": cost.as_object().expect("a \
-                                                 map").keys().next(), "for": { "routes": [path] }, "per": [],
+        let name = cost.as_object().expect("a map").keys().next();
+        json!({ "name": name, "for": { "routes": [path] }, "per": [],
                 "calendar": { "quota": 1000, "window": "1d" }, "over": "count", "cost": cost })
     };
     let policy = Policy::measuring(json!([{ "bytes": "1KB" }])).with(

@@ -19,7 +19,8 @@ const BURST: u64 = 1_000;
 /// A policy that holds some bodies, lets others stream, and counts writes.
 fn policy() -> Policy {
     let limits = json!([
-        { "name": "held", "for": { "routes": ["/held"] }, "bytes": "1MB", "json": { "depth": 9 }, "hold": true },
+        { "name": "held", "for": { "routes": ["/held"] }, "bytes": "1MB", "json": { "depth": 9 },
+          "hold": true },
         { "name": "quick", "for": { "routes": ["/quick"] }, "bytes": "1B" },
         { "name": "long", "bytes": "1MB", "decoded_bytes": "100MB", "json": { "depth": 9 } },
     ]);

@@ -114,9 +114,8 @@ pub(crate) async fn a_record_has_at_most_six_hundred_blocks(bed: &TestBed) {
             0 => json!({ "type": "item", "id": number }),
             _ => json!({ "attributes": { "linked": { "type": "upload" } }, "type": "item" }),
         };
-        record(
-            &json!({ "content": (0..blocks).map(block).collect::<Vec<_>>(), "type": "item_of_another_kind" }),
-        )
+        let blocks: Vec<_> = (0..blocks).map(block).collect();
+        record(&json!({ "content": blocks, "type": "item_of_another_kind" }))
     };
     for framing in Framing::ALL {
         assert_eq!(

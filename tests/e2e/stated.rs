@@ -30,12 +30,13 @@ fn all_kinds(more: &Value) -> Policy {
     limits(&rules.map(|(name, rule)| (name, on(name, with(rule)))))
         .with(
             "/concurrency",
-            json!([{ "name": "slots", "for": { "routes": ["/*/slot", "/slot"] }, "per": [], "slots": 1 }]),
+            json!([{ "name": "slots", "for": { "routes": ["/*/slot", "/slot"] }, "per": [],
+                     "slots": 1 }]),
         )
         .with(
             "/seats",
-            json!([{ "name": "editor", "for": { "routes": ["/*/seat", "/seat"] }, "per": [], "holder": "api_key",
-                     "seats": 1, "idle": "1h" }]),
+            json!([{ "name": "editor", "for": { "routes": ["/*/seat", "/seat"] }, "per": [],
+                     "holder": "api_key", "seats": 1, "idle": "1h" }]),
         )
         .with("/payloads", json!([{ "name": "small", "bytes": "9B" }]))
 }
@@ -270,7 +271,10 @@ pub(crate) async fn a_cost_that_never_fits_has_no_retry_time(bed: &TestBed) {
         "/replies",
         json!({ "fields": { "family": "x-ratelimit", "reset": "retry-after" } }),
     );
-    let words = json!({ "content_type": "application/json", "body": r#"{"after":{retry_after},"of":"{limit}"}"# });
+    let words = json!({
+        "content_type": "application/json",
+        "body": r#"{"after":{retry_after},"of":"{limit}"}"#,
+    });
     let own = policy.with("/replies", json!({ "refused": words }));
     for (policy, body) in [
         (
@@ -380,7 +384,10 @@ pub(crate) async fn every_response_lists_the_same_policies(bed: &TestBed) {
     );
     for answer in &answers {
         let policies = answer.header("ratelimit-policy").expect("the policies");
-        let all = r#""narrow";q=3;w=3600, "wide";q=9;w=32400, "over";q=1;w=86400, "slots";q=9;qu="concurrent-requests""#;
+        let all = concat!(
+            r#""narrow";q=3;w=3600, "wide";q=9;w=32400, "over";q=1;w=86400, "#,
+            r#""slots";q=9;qu="concurrent-requests""#,
+        );
         assert_eq!(policies, all, "{}", answer.status);
         assert_eq!(
             answer.header("x-ratelimit-overage"),

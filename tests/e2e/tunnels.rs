@@ -9,14 +9,16 @@ use serde_json::json;
 /// counted.
 fn policy() -> Policy {
     let limits = json!([
-        { "name": "held", "for": { "routes": ["/yes/held"] }, "json": { "depth": 9 }, "bytes": "1KB", "hold": true },
+        { "name": "held", "for": { "routes": ["/yes/held"] }, "json": { "depth": 9 },
+          "bytes": "1KB", "hold": true },
         { "name": "json", "for": { "routes": ["/yes/json"] }, "json": { "depth": 9 } },
         { "name": "bytes", "bytes": "100KB", "hold": true },
     ]);
     let calendar = json!({ "quota": 1_000_000_000, "window": "1d" });
     Policy::measuring(limits).with(
         "/limits/-",
-        json!({ "name": "measured", "per": [], "calendar": calendar, "cost": { "bytes": "request" } }),
+        json!({ "name": "measured", "per": [], "calendar": calendar,
+                "cost": { "bytes": "request" } }),
     )
 }
 
@@ -24,10 +26,13 @@ fn policy() -> Policy {
 fn setup(http2: bool) -> Setup {
     let setup = Setup::of(&policy()).edited(|listeners, _| {
         let manager = connection_manager(listeners);
-        manager["upgrade_configs"] = json!([{ "upgrade_type": "websocket" }, { "upgrade_type": "CONNECT" }]);
+        manager["upgrade_configs"] =
+            json!([{ "upgrade_type": "websocket" }, { "upgrade_type": "CONNECT" }]);
         manager["http2_protocol_options"]["allow_connect"] = json!(true);
-        let connect =
-            json!({ "match": { "connect_matcher": {} }, "route": { "cluster": "upstream", "timeout": "0s" } });
+        let connect = json!({
+            "match": { "connect_matcher": {} },
+            "route": { "cluster": "upstream", "timeout": "0s" },
+        });
         routes(listeners).insert(0, connect);
     });
     if http2 { setup.with_http2() } else { setup }

@@ -190,7 +190,9 @@ pub(crate) async fn a_struct_is_a_policy_too(bed: &TestBed) {
 pub(crate) async fn a_struct_has_whole_numbers_of_any_size(bed: &TestBed) {
     let calendar = |quota: Value| json!({ "quota": quota, "window": "1d" });
     let large = |quota: Value| {
-        let limit = json!({ "name": "large", "per": [], "calendar": calendar(quota), "cost": 2_500_000_000_u64 });
+        let limit = json!({
+            "name": "large", "per": [], "calendar": calendar(quota), "cost": 2_500_000_000_u64,
+        });
         Policy::named("exact").with("/limits", json!([limit]))
     };
     let gateway = bed

@@ -270,8 +270,8 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed)
     for allow in [false, true] {
         let policy = Policy::measuring(json!([{ "bytes": "1MB" }])).with(
             "/concurrency",
-            json!([{ "name": "pool", "for": { "routes": ["POST \
-                                                          /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
+            json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1,
+                     "queue": { "length": 9, "timeout": "30s" } }]),
         );
         let gateway = bed.open_with(allowing(&policy, allow)).await;
         let mut all = JoinSet::new();
@@ -296,10 +296,11 @@ pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed)
 }
 
 pub(crate) async fn a_held_body_is_read_before_the_queue(bed: &TestBed) {
-    let policy = Policy::measuring(json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }])).with(
+    let held = json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]);
+    let policy = Policy::measuring(held).with(
         "/concurrency",
-        json!([{ "name": "pool", "for": { "routes": ["POST \
-                                                      /work"] }, "per": [], "slots": 1, "queue": { "length": 9, "timeout": "30s" } }]),
+        json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1,
+                 "queue": { "length": 9, "timeout": "30s" } }]),
     );
     let gateway = bed.open(&policy).await;
     // A request whose body does not end takes no slot.

@@ -273,10 +273,15 @@ pub(crate) async fn a_token_that_is_also_an_api_key_is_counted_by_how_it_is_pres
 pub(crate) async fn a_client_of_ipv6_has_one_window_in_all_of_its_network(bed: &TestBed) {
     let policy = Policy::named("attributes")
         .with("/callers/attributes/it", json!([{ "client_address": {} }]))
-        .with("/limits", json!([
-            { "name": "rolling", "for": { "routes": ["/rolling"] }, "per": ["it"], "rolling": { "quota": 3, "window": "1h" } },
-            { "name": "calendar", "for": { "routes": ["/calendar"] }, "per": ["it"], "calendar": calendar(3)["calendar"] },
-        ]));
+        .with(
+            "/limits",
+            json!([
+                { "name": "rolling", "for": { "routes": ["/rolling"] }, "per": ["it"],
+                  "rolling": { "quota": 3, "window": "1h" } },
+                { "name": "calendar", "for": { "routes": ["/calendar"] }, "per": ["it"],
+                  "calendar": calendar(3)["calendar"] },
+            ]),
+        );
     let trusting = Setup::of(&policy).edited(|listeners, _| {
         connection_manager(listeners)["xff_num_trusted_hops"] = json!(1);
     });
@@ -363,7 +368,10 @@ pub(crate) async fn calendar_windows_end_as_their_zone_requires(bed: &TestBed) {
 pub(crate) async fn a_flood_of_keys_stays_within_the_memory_that_check_prints(bed: &TestBed) {
     const KEYS: usize = 20_000;
     // Each request makes a record under each of eight limits, of the largest kind.
-    let per_key = |number: usize| json!({ "name": format!("limit-{number}"), "per": ["api_key"], "rolling": { "quota": 32, "window": "1h" } });
+    let per_key = |number: usize| {
+        json!({ "name": format!("limit-{number}"), "per": ["api_key"],
+                "rolling": { "quota": 32, "window": "1h" } })
+    };
     let policy = Policy::named("flood")
         .with("/limits", (0..8).map(per_key).collect())
         .with("/store/keys_max", json!(KEYS));

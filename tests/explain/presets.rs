@@ -210,7 +210,8 @@ fn a_token_and_a_session_are_distinguished() {
     );
     assert_eq!(field(&token, "x-ratelimit-reset"), "1795600860");
 
-    let claims = r#"{"envoy.filters.http.jwt_authn":{"session":{"iss":"id.acme","sub":"zoe","org":"acme","plan":"enterprise","region":"us-west"}}}"#;
+    let claims = r#"{"envoy.filters.http.jwt_authn":{"session":{
+        "iss":"id.acme","sub":"zoe","org":"acme","plan":"enterprise","region":"us-west"}}}"#;
     let call = [
         "--path",
         "/api/boards",

@@ -43,7 +43,7 @@ pub(crate) use policy::Policy;
 pub(crate) use ports::lease;
 pub(crate) use render::{connection_manager, filter_chain, required, route, route_action, routes};
 pub(crate) use session::{Issuer, LATE, claims, demo_filters, demo_jwt};
-pub(crate) use setup::Setup;
+pub(crate) use setup::{Setup, extension};
 pub(crate) use tls::Authority;
 pub(crate) use tunnel::{Kind, Tunnel};
 pub(crate) use upload::{Framing, Pieces, Underway, upload};

@@ -28,9 +28,17 @@ impl Policy {
     /// requests that no scenario uses up.
     pub(crate) fn measuring(payloads: Value) -> Self {
         Self::named("exact")
-            .with("/callers", json!({ "credentials": [{ "name": "key", "header": "x-key" }], "unknown": "anonymous", "absent": "anonymous" }))
+            .with(
+                "/callers",
+                json!({ "credentials": [{ "name": "key", "header": "x-key" }],
+                        "unknown": "anonymous", "absent": "anonymous" }),
+            )
             .with("/tiers", json!([{ "name": "any", "routes": ["/**"] }]))
-            .with("/limits", json!([{ "name": "requests", "per": [], "bucket": { "burst": 100_000, "refill": "1/s" } }]))
+            .with(
+                "/limits",
+                json!([{ "name": "requests", "per": [],
+                         "bucket": { "burst": 100_000, "refill": "1/s" } }]),
+            )
             .with("/access_log", json!({ "attributes": [] }))
             .with("/payloads", payloads)
     }
@@ -40,8 +48,8 @@ impl Policy {
         let bucket = json!({ "burst": burst, "refill": "1/h" });
         self.with(
             "/limits",
-            json!([{ "name": "writes", "for": { "routes": ["POST \
-                                                            /**"] }, "per": [], "bucket": bucket }]),
+            json!([{ "name": "writes", "for": { "routes": ["POST /**"] }, "per": [],
+                     "bucket": bucket }]),
         )
     }
 

@@ -1,6 +1,7 @@
 //! Sessions as an identity provider creates them: JWTs signed with a key of this test (RFC 7519,
 //! ES256).
 
+use crate::harness::extension;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
@@ -53,7 +54,9 @@ impl Issuer {
             URL_SAFE_NO_PAD.encode(&point[1..33]),
             URL_SAFE_NO_PAD.encode(&point[33..]),
         );
-        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "key", "x": x, "y": y }] })
+        json!({ "keys": [
+            { "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "key", "x": x, "y": y },
+        ] })
     }
 
     /// Envoy's filter that verifies this issuer's JWTs in `header`, after `Bearer`.
@@ -61,7 +64,7 @@ impl Issuer {
         json!([{
             "name": "envoy.filters.http.jwt_authn",
             "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+                "@type": extension("filters.http.jwt_authn.v3.JwtAuthentication"),
                 "providers": { "session": {
                     "issuer": "id.test",
                     "audiences": ["gateway"],

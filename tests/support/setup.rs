@@ -125,3 +125,8 @@ impl Setup {
         }
     }
 }
+
+/// The `@type` of an extension of Envoy's, by its name after `envoy.extensions`.
+pub(crate) fn extension(name: &str) -> String {
+    format!("type.googleapis.com/envoy.extensions.{name}")
+}

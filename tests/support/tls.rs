@@ -1,6 +1,6 @@
 //! Certificates for one test, and clients that present them.
 
-use crate::harness::Call;
+use crate::harness::{Call, extension};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
@@ -86,7 +86,7 @@ impl Authority {
         json!({
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "@type": extension("transport_sockets.tls.v3.DownstreamTlsContext"),
                 "common_tls_context": common,
                 "require_client_certificate": verify,
             },

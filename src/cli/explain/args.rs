@@ -54,7 +54,8 @@ pub(in crate::cli) struct ExplainArgs {
     #[arg(long, value_name = "RFC3339", value_parser = time::parse)]
     pub(super) at: Option<Timestamp>,
     /// Explain the last of N such requests at that moment.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=REPEAT_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=REPEAT_MAX))]
     pub(super) repeat: u64,
     /// List all limits that do not apply, however many they are.
     #[arg(long)]

@@ -232,7 +232,8 @@ fn rule(rule: &Rule) -> Value {
             json!({ "bucket": { "burst": bucket.burst(), "refill": bucket.refill().to_string() } })
         }
         Rule::Rolling(rolling) => {
-            json!({ "rolling": { "quota": rolling.quota(), "window": write_span(rolling.window()) } })
+            let window = write_span(rolling.window());
+            json!({ "rolling": { "quota": rolling.quota(), "window": window } })
         }
         Rule::Calendar(calendar) => {
             let over = match calendar.over() {
@@ -240,7 +241,10 @@ fn rule(rule: &Rule) -> Value {
                 Over::Count => "count",
             };
             let (window, zone) = (calendar.period().to_string(), calendar.zone().name());
-            json!({ "calendar": { "quota": calendar.quota(), "window": window, "zone": zone }, "over": over })
+            json!({
+                "calendar": { "quota": calendar.quota(), "window": window, "zone": zone },
+                "over": over,
+            })
         }
         Rule::Seats(seats) => {
             json!({ "seats": { "seats": seats.seats(), "idle": write_span(seats.idle()) } })

@@ -13,8 +13,10 @@ callers:
     - { name: token, header: authorization, scheme: Bearer }
     - { name: api_key, header: x-api-key }
   directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: paid }
-    - { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: acme, plan: paid }
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme,
+        plan: paid }
+    - { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: acme,
+        plan: paid }
     - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }
   attributes: { org: [{ path: "/orgs/{org}/**" }] }
 "#;

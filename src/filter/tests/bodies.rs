@@ -19,13 +19,16 @@ callers:
   absent: anonymous
 limits:
   - { name: all, per: [], calendar: { quota: 9, window: 1d }, charge: success }
-  - { name: lines, for: { routes: ["/lines"] }, per: [], calendar: { quota: 100, window: 1d }, over: count, cost: { lines: request } }
+  - { name: lines, for: { routes: ["/lines"] }, per: [], calendar: { quota: 100, window: 1d },
+      over: count, cost: { lines: request } }
 concurrency:
-  - { name: pool, for: { routes: ["/held-pool"] }, per: [], slots: 1, queue: { length: 1, timeout: 10s } }
+  - { name: pool, for: { routes: ["/held-pool"] }, per: [], slots: 1,
+      queue: { length: 1, timeout: 10s } }
 payloads:
   - { name: file, for: { routes: ["/files"] }, bytes: 1MB, decoded_bytes: 1MB }
   - { name: json, for: { routes: ["/json"] }, json: { depth: 9 } }
-  - { name: held, for: { routes: ["/held", "/held-pool"] }, bytes: 1MB, json: { depth: 9 }, hold: true }
+  - { name: held, for: { routes: ["/held", "/held-pool"] }, bytes: 1MB, json: { depth: 9 },
+      hold: true }
   - { name: rest, bytes: 100KB }
 "#;
 

@@ -23,7 +23,8 @@ callers:
     - { name: token, header: authorization, scheme: Bearer, unless: session }
     - { name: api_key, header: x-api-key }
   directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, login: alice }
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme,
+        login: alice }
     - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }
   attributes:
     user: [{ directory: login }, { metadata: [envoy.filters.http.jwt_authn, session, sub] }]
@@ -369,7 +370,9 @@ fn of_sources(sources: &str) -> String {
 
 #[test]
 fn an_attribute_is_the_first_source_that_has_a_value() {
-    let said = json!({ "f": { "s": "text", "n": 7, "l": ["x", { "y": 1.5 }], "t": true, "m": {}, "z": null, "e": "" } });
+    let said = json!({ "f": {
+        "s": "text", "n": 7, "l": ["x", { "y": 1.5 }], "t": true, "m": {}, "z": null, "e": "",
+    } });
     for (sources, value) in [
         ("{ metadata: [f, s] }", "text"),
         ("{ metadata: [f, n] }", "7"),

@@ -10,7 +10,8 @@ callers:
   for: { routes: ["/v2/**"] }
   credentials: [{ name: api_key, header: x-api-key }]
   directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }    # demo-acme-1
+    # demo-acme-1
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }
 tiers:
   - { name: cheap, routes: ["/v2/*/cheap"] }
   - { name: rest, routes: ["/v2/**"] }
@@ -18,7 +19,8 @@ exempt: [{ routes: ["/health/*"] }]
 limits:
   - { name: cheap, for: { tier: cheap }, per: [], bucket: { burst: 100, refill: 1/h } }
   - { name: rest, for: { tier: rest }, per: [], bucket: { burst: 2, refill: 1/h } }
-  - { name: project, for: { routes: ["/v2/projects/{id}"] }, per: [id], bucket: { burst: 1, refill: 1/h } }
+  - { name: project, for: { routes: ["/v2/projects/{id}"] }, per: [id],
+      bucket: { burst: 1, refill: 1/h } }
   - { name: any, for: { routes: ["/*", "/health/**"] }, per: [], bucket: { burst: 1, refill: 1/h } }
 payloads:
   - { name: upload, for: { routes: ["/up/*"] }, bytes: 1KB }

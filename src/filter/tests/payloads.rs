@@ -15,19 +15,24 @@ callers:
 exempt: [{ routes: ["/free"] }]
 limits:
   - { name: all, per: [], calendar: { quota: 9, window: 1d } }
-  - { name: sent, for: { routes: ["/sent"] }, per: [], calendar: { quota: 100, window: 1d }, over: count, cost: { bytes: request } }
-  - { name: lines, for: { routes: ["/lines"] }, per: [], calendar: { quota: 100, window: 1d }, over: count, cost: { lines: request } }
-  - { name: items, for: { routes: ["/items"] }, per: [], calendar: { quota: 100, window: 1d }, cost: { items: /a }, charge: success }
+  - { name: sent, for: { routes: ["/sent"] }, per: [], calendar: { quota: 100, window: 1d },
+      over: count, cost: { bytes: request } }
+  - { name: lines, for: { routes: ["/lines"] }, per: [], calendar: { quota: 100, window: 1d },
+      over: count, cost: { lines: request } }
+  - { name: items, for: { routes: ["/items"] }, per: [], calendar: { quota: 100, window: 1d },
+      cost: { items: /a }, charge: success }
 payloads:
   - name: record
     for: { routes: ["/records"] }
-    json: { value: { at: /data, bytes: 20B }, objects: { where: { type: item }, count: 1 }, content_types: [application/*+json] }
+    json: { value: { at: /data, bytes: 20B }, objects: { where: { type: item }, count: 1 },
+            content_types: [application/*+json] }
     hold: true
     overrides: [{ for: { plan: big }, json: { value: { bytes: 30B } } }]
   - { name: file, for: { routes: ["/files"] }, bytes: 50B, decoded_bytes: 60B }
   - { bytes: 10B }
 replies:
-  payload: { content_type: text/plain, body: "{status} {title} {limit} {reason} {max} {trace_id} {detail}" }
+  payload: { content_type: text/plain,
+             body: "{status} {title} {limit} {reason} {max} {trace_id} {detail}" }
 access_log: { attributes: [plan] }
 "#;
 

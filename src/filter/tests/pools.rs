@@ -16,9 +16,11 @@ exempt: [{ routes: ["/free"] }]
 limits:
   - { name: all, per: [], calendar: { quota: 9, window: 1d } }
 concurrency:
-  - { name: pool, for: { routes: ["/work", "/upload"] }, per: [user], slots: 1, queue: { length: 2, timeout: 10s } }
+  - { name: pool, for: { routes: ["/work", "/upload"] }, per: [user], slots: 1,
+      queue: { length: 2, timeout: 10s } }
 seats:
-  - { name: editor, for: { routes: ["PUT /records/{record}"] }, per: [record], holder: user, seats: 1, idle: 60s }
+  - { name: editor, for: { routes: ["PUT /records/{record}"] }, per: [record], holder: user,
+      seats: 1, idle: 60s }
 payloads: [{ for: { routes: ["/upload"] }, bytes: 10B }]
 replies:
   fields: { family: both }

@@ -28,8 +28,10 @@ callers:
   attributes: {{ user: [{{ header: x-user, trusted: true }}] }}
 limits:
   - {{ name: one, for: {{ routes: ["/a/**"] }}, per: [], charge: success, {limit} }}
-concurrency: [{{ name: pool, for: {{ routes: ["/a/pool", "/slot"] }}, per: [], slots: 1, queue: {{ length: 1, timeout: 1s }} }}]
-seats: [{{ name: seat, for: {{ routes: ["/a/seat", "/own"] }}, per: [], holder: user, seats: 1, idle: 1d }}]
+concurrency: [{{ name: pool, for: {{ routes: ["/a/pool", "/slot"] }}, per: [], slots: 1,
+                 queue: {{ length: 1, timeout: 1s }} }}]
+seats: [{{ name: seat, for: {{ routes: ["/a/seat", "/own"] }}, per: [], holder: user, seats: 1,
+           idle: 1d }}]
 payloads:
   - {{ name: held, for: {{ routes: ["/held"] }}, json: {{ depth: 2 }} }}
   - {{ name: body, bytes: 9B }}

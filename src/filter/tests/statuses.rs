@@ -109,7 +109,10 @@ fn a_cost_that_never_fits_states_the_counter_and_no_time() {
         for (body, expected) in [
             (
                 "",
-                r#"{"status":429,"title":"Too Many Requests","detail":"The limit one is exceeded: the request costs more than it ever admits."}"#,
+                concat!(
+                    r#"{"status":429,"title":"Too Many Requests","detail":"The limit one is "#,
+                    r#"exceeded: the request costs more than it ever admits."}"#,
+                ),
             ),
             (
                 ", refused: { content_type: application/json, body: '{\"in\":{retry_after}}' }",

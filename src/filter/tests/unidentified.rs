@@ -17,8 +17,10 @@ callers:
     - { name: api_key, header: x-api-key }
     - { name: api_key, query: api_key }
   directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: paid, user: alice }
-    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, plan: paid }
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme,
+        plan: paid, user: alice }
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex,
+        plan: paid }
   attributes:
     org: [{ metadata: [envoy.filters.http.jwt_authn, session, org] }]
     ip: [{ client_address: { v4_prefix: 24 } }]
@@ -28,7 +30,8 @@ callers:
     group: [{ directory: org }, { query: team }]
 limits:
   - { name: one, per: [org], bucket: { burst: 1000, refill: 1/h } }
-access_log: { attributes: [org, plan, user, ip, place, zone, team, group, credential, token, api_key] }
+access_log: { attributes: [org, plan, user, ip, place, zone, team, group, credential, token,
+                           api_key] }
 "#;
 
 const ACMES: &str = "cd5d9af4ac9c9371182890c71242aa2b";

@@ -13,7 +13,8 @@ use crate::host::fake::message::{as_struct, field, metadata, node};
 
 fn session() -> Json {
     json!({
-        "sub": "alice", "empty": "", "n": 7, "big": 9_007_199_254_740_992_u64, "part": 1.5, "tiny": 1e-7, "below": -0.0,
+        "sub": "alice", "empty": "", "n": 7, "big": 9_007_199_254_740_992_u64, "part": 1.5,
+        "tiny": 1e-7, "below": -0.0,
         "yes": true, "no": false, "null": null, "groups": ["a", { "0": -3 }],
     })
 }

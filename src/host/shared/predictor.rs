@@ -5,7 +5,7 @@
 //! takes all versions from one counter, which each write moves on:
 //!
 //! ```text
-//!   the counter was at least n ─▶ our write got at least n + 1 ─▶ all later writes get more than that
+//!   the counter was at least n ─▶ our write got at least n + 1 ─▶ all later writes get more
 //! ```
 //!
 //! So if the value under our key has the version n + 1, then we wrote it, and no worker has written

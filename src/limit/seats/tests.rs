@@ -166,9 +166,7 @@ proptest! {
     #[test]
     fn it_admits_as_an_oracle_that_knows_every_touch(
         number in 1..5_u32,
-        // No two at one instant: the later of those is kept a nanosecond longer,
-        to tell them
-        // apart.
+        // No two at one instant: the later of those is kept a nanosecond longer.
         steps in proptest::collection::vec((1..40_u64, 0..7_u64, any::<bool>()), 1..80),
     ) {
         let (mut state, mut now, mut touches) = (None, 0, BTreeMap::new());

@@ -23,9 +23,11 @@ const UNLIMITED: u64 = u64::MAX;
 
 /// 1185 bytes of a log from the reference encoder at level 19: Huffman literals, FSE sequences,
 /// size and checksum.
-const ZSTD_BY_REFERENCE: &str = "28b52ffd046875040082881614a0ab03d61f43beaa75426e2965da0994ef5dc50337bc3b5116a53bb16ef1\
-bdacca3e3d611a0fcf7c8796b6a7f7af7a0fdd2893cf6cf665f3fab76e559b7ef943e6cb2afbeb05aa2c2c0d3330cb090c0539c329945387480e2\
-42aa81170287dff378097145c03113410e18f083382fd78aae5d71121a0ce70dd18f835241b31015faad861a944e0815f052fd90570";
+const ZSTD_BY_REFERENCE: &str = "\
+    28b52ffd046875040082881614a0ab03d61f43beaa75426e2965da0994ef5dc50337bc3b5116a53bb16ef1bd\
+    acca3e3d611a0fcf7c8796b6a7f7af7a0fdd2893cf6cf665f3fab76e559b7ef943e6cb2afbeb05aa2c2c0d33\
+    30cb090c0539c329945387480e242aa81170287dff378097145c03113410e18f083382fd78aae5d71121a0ce\
+    70dd18f835241b31015faad861a944e0815f052fd90570";
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::GzBuilder::new()

@@ -570,7 +570,10 @@ proptest! {
 
     #[test]
     fn random_records_never_panic(
-        parts in prop::collection::vec((0..5_usize, prop::collection::vec(any::<u8>(), 0..80)), 0..10),
+        parts in prop::collection::vec(
+            (0..5_usize, prop::collection::vec(any::<u8>(), 0..80)),
+            0..10,
+        ),
     ) {
         const SIGNATURES: [&[u8]; 5] = [
             b"PK\x03\x04",

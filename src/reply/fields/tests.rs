@@ -93,7 +93,10 @@ fn an_admitted_request_sees_the_visible_limit_with_the_fewest_requests_left() {
             "x-ratelimit-reset: 60",
             "x-ratelimit-period: 180",
             "x-ratelimit-name: few",
-            r#"ratelimit-policy: "many";q=9;w=540, "few";q=3;w=180, "pool";q=4;qu="concurrent-requests""#,
+            concat!(
+                r#"ratelimit-policy: "many";q=9;w=540, "few";q=3;w=180, "#,
+                r#""pool";q=4;qu="concurrent-requests""#,
+            ),
             r#"ratelimit: "many";r=8;t=10, "few";r=2;t=10"#,
         ]
     );
@@ -120,7 +123,11 @@ fn a_refusal_states_only_the_limits_that_refuse() {
             "x-ratelimit-reset: 60",
             "x-ratelimit-name: hidden",
             // All that apply are listed, and those that do not refuse have no counter.
-            r#"ratelimit-policy: "many";q=9;w=540, "few";q=3;w=180, "hidden";q=1;w=60, "counted";q=5;w=86400, "pool";q=4;qu="concurrent-requests""#,
+            concat!(
+                r#"ratelimit-policy: "many";q=9;w=540, "few";q=3;w=180, "#,
+                r#""hidden";q=1;w=60, "counted";q=5;w=86400, "#,
+                r#""pool";q=4;qu="concurrent-requests""#,
+            ),
             r#"ratelimit: "few";r=0;t=10, "hidden";r=0;t=10"#,
         ]
     );

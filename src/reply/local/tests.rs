@@ -18,7 +18,8 @@ const POLICY: &str = r#"
 version: 1
 name: demo
 callers:
-  credentials: [{ name: token, header: authorization, scheme: Bearer }, { name: basic, header: x-basic, scheme: Basic }]
+  credentials: [{ name: token, header: authorization, scheme: Bearer },
+                { name: basic, header: x-basic, scheme: Basic }]
   unknown: anonymous
   absent: anonymous
   attributes: { user: [{ header: x-user, trusted: true }] }
@@ -357,7 +358,10 @@ replies:
         ("text/css", "P body 503 busy 0"),
         (
             problem,
-            r#"{"status":503,"title":"Service Unavailable","detail":"The gateway cannot decide on the request at this moment."}"#,
+            concat!(
+                r#"{"status":503,"title":"Service Unavailable","detail":"#,
+                r#""The gateway cannot decide on the request at this moment."}"#,
+            ),
         ),
     ];
     for ((name, refusal), (content_type, body)) in kinds(&policy, &checks).into_iter().zip(expected)
