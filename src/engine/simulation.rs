@@ -7,6 +7,12 @@
     reason = "the model counts in plain integers"
 )]
 
+mod kinds;
+mod replay;
+
+use self::kinds::{Kind, for_each_kind};
+use self::replay::never_over_admits;
+
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -116,55 +122,6 @@ struct Admitted {
 
 const USERS: u64 = 3;
 const ORG: u32 = 1_000;
-
-/// What the limits are: each user's is the first, the organization's the second.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Bucket,
-    /// One with exact times, one in grains.
-    Rolling,
-    Calendar,
-    /// Each user's for those who share it, the organization's for its users.
-    Seats,
-}
-
-impl Kind {
-    /// Those that count units.
-    const ALL: [Self; 3] = [Self::Bucket, Self::Rolling, Self::Calendar];
-
-    fn rules(self) -> [Rule; 2] {
-        let bucket = |burst, refill| {
-            Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap())
-        };
-        let rolling = |quota| Rule::Rolling(Rolling::new(quota, Span::from_seconds(10)).unwrap());
-        let calendar = |quota| {
-            Rule::Calendar(
-                Calendar::new(quota, Over::Refuse, Period::Seconds(10), Zone::UTC).unwrap(),
-            )
-        };
-        match self {
-            Self::Bucket => [bucket(5, "60/min"), bucket(9, "120/min")],
-            Self::Rolling => [rolling(20), rolling(36)],
-            Self::Calendar => [calendar(5), calendar(9)],
-            Self::Seats => {
-                [2, 2].map(|seats| Rule::Seats(Seats::new(seats, Span::from_seconds(10)).unwrap()))
-            }
-        }
-    }
-
-    /// The rules for one request.
-    fn asked(self, world: &mut World<WallClock>, user: u32) -> [Rule; 2] {
-        let [of_user, of_org] = self.rules();
-        match [of_user, of_org] {
-            [Rule::Seats(of_user), Rule::Seats(of_org)] => [
-                of_user.asked_by(world.below(4)),
-                of_org.asked_by(user.into()),
-            ]
-            .map(Rule::Seats),
-            rules => rules,
-        }
-    }
-}
 
 /// The outcome of one worker.
 #[derive(Default)]
@@ -288,115 +245,10 @@ fn run(setup: Setup) -> Run {
     }
 }
 
-/// Panics where more was admitted than `rule` states.
-fn replay(admitted: impl Iterator<Item = (u64, Charge)>, rule: Rule, seed: u64) {
-    let admitted: Vec<(u64, Charge)> = admitted.collect();
-    match rule {
-        Rule::Bucket(bucket) => {
-            let (interval, window) = (bucket.refill().interval().nanos(), bucket.window().nanos());
-            let (mut level, mut last) = (0u64, 0u64);
-            for (now, _) in admitted {
-                level = level.saturating_sub(now - last) + interval;
-                assert!(
-                    level <= window,
-                    "seed {seed}: more admitted than {rule:?} states"
-                );
-                last = now;
-            }
-        }
-        // The times at which the units were entered, which never go back: a worker that was
-        // overtaken lets its request through after that of the other, not at the time by which it
-        // asked.
-        Rule::Rolling(rolling) => {
-            let at = |charge: &Charge| {
-                if let Charge::Rolling(charge) = charge {
-                    charge.at()
-                } else {
-                    panic!()
-                }
-            };
-            let mut times: Vec<Timestamp> = admitted.iter().map(|(_, charge)| at(charge)).collect();
-            times.sort();
-            for (index, first) in times.iter().enumerate() {
-                let within = times[index..]
-                    .iter()
-                    .take_while(|at| **at < first.after(rolling.window()))
-                    .count();
-                assert!(
-                    within as u64 <= rolling.quota(),
-                    "seed {seed}: {within} in one window of {rule:?}"
-                );
-            }
-        }
-        Rule::Calendar(calendar) => {
-            let mut windows = HashMap::new();
-            for (_, charge) in admitted {
-                let Charge::Calendar(charge) = charge else {
-                    panic!()
-                };
-                let taken = windows.entry(charge.end().nanos()).or_insert(0);
-                *taken += 1;
-                assert!(
-                    *taken <= calendar.quota(),
-                    "seed {seed}: {taken} in one window of {rule:?}"
-                );
-            }
-        }
-        // Whenever a request is admitted: the holders admitted before whose seat is still kept.
-        Rule::Seats(seats) => {
-            let touch = |charge: &Charge| {
-                if let Charge::Seats(charge) = charge {
-                    charge.touch()
-                } else {
-                    panic!()
-                }
-            };
-            let touches: Vec<(u64, Holder)> = admitted
-                .iter()
-                .map(|(at, charge)| (*at, touch(charge)))
-                .collect();
-            for (now, _) in &touches {
-                let holds = |(at, touch): &&(u64, Holder)| at <= now && touch.until.nanos() > *now;
-                let holders: HashSet<u64> = touches
-                    .iter()
-                    .filter(holds)
-                    .map(|(_, touch)| touch.holder)
-                    .collect();
-                assert!(
-                    holders.len() as u32 <= seats.seats(),
-                    "seed {seed}: {holders:?} hold seats at once"
-                );
-            }
-        }
-    }
-}
-
 /// Seeds that over-admit if a clock is read before a record, as it once was: of each kind of limit
 /// at least one. They were found anew, by that mutation, when the simulations came to share a
 /// scheduler.
 const CLOCK_BEFORE_RECORD: [u64; 7] = [1_003, 1_026, 1_067, 1_099, 1_130, 1_746, 1_782];
-
-fn never_over_admits(run: &Run, kind: Kind, seed: u64) {
-    let [of_user, of_org] = kind.rules();
-    for user in 0..USERS as u32 {
-        let own = run.admitted.iter().filter(|one| one.user == user);
-        replay(own.map(|one| (one.entered, one.charges[0])), of_user, seed);
-    }
-    replay(
-        run.admitted.iter().map(|one| (one.entered, one.charges[1])),
-        of_org,
-        seed,
-    );
-}
-
-/// Runs `run` for each seed and each kind of limit.
-fn for_each_kind(seeds: impl IntoIterator<Item = u64>, kinds: &[Kind], run: impl Fn(u64, Kind)) {
-    for_each_seed(seeds, |seed| {
-        for kind in kinds {
-            run(seed, *kind);
-        }
-    });
-}
 
 #[test]
 fn never_more_is_admitted_than_stated_whatever_the_interleaving() {

@@ -1,5 +1,8 @@
 #![allow(clippy::arithmetic_side_effects, reason = "test code")]
 
+mod access_log;
+mod decisions;
+
 use std::cell::RefCell;
 
 use super::access_log::Line;
@@ -82,32 +85,6 @@ fn limit(number: u16) -> CounterOwner {
 }
 
 const SEATS: CounterOwner = CounterOwner::Seats(SeatId::FIRST);
-
-/// A check of the limit with this number.
-fn check(policy: &Policy, number: u16, answer: Result<Decision, Fault>) -> LimitCheck {
-    let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
-    let owner = limit(number);
-    let rule = policy.limit(owner).unwrap().rule;
-    let mut check = LimitCheck::new(owner, key, rule, Cost::Now(4), FailureMode::Allow);
-    (check.answer, check.at) = (answer, Timestamp::from_nanos(0));
-    check
-}
-
-const ADMIT: Decision = Decision::Admit(BALANCE);
-const BALANCE: Balance = Balance {
-    remaining: 0,
-    overage: 3,
-    next_unit_in: Span::ZERO,
-    reset_in: Span::ZERO,
-};
-const DENY: Decision = Decision::Deny {
-    retry_after: Span::ZERO,
-    balance: BALANCE,
-};
-const REFUSE: Verdict = Verdict::Refuse(engine::Refusal {
-    check: 0,
-    retry_after: None,
-});
 
 #[test]
 fn every_event_changes_the_metric_of_its_name() {
@@ -334,217 +311,13 @@ fn the_number_of_a_variant_is_its_index_among_all() {
 }
 
 #[test]
-fn a_decision_is_labelled_by_its_check_and_the_verdict() {
-    let policy = policy(POLICY);
-    let label = |answer, enforcement, verdict| {
-        let mut check = check(&policy, 0, answer);
-        check.enforcement = enforcement;
-        DecisionLabel::of(&check, verdict)
-    };
-    for (answer, enforcement, in_admitted, in_refused) in [
-        (
-            Ok(ADMIT),
-            Enforcement::Enforce,
-            Some(DecisionLabel::Admitted),
-            None,
-        ),
-        (
-            Ok(ADMIT),
-            Enforcement::Shadow,
-            Some(DecisionLabel::Admitted),
-            None,
-        ),
-        (
-            Ok(DENY),
-            Enforcement::Shadow,
-            Some(DecisionLabel::WouldRefuse),
-            Some(DecisionLabel::WouldRefuse),
-        ),
-        (
-            Ok(DENY),
-            Enforcement::Enforce,
-            Some(DecisionLabel::Refused),
-            Some(DecisionLabel::Refused),
-        ),
-        // With `failure: allow`.
-        (
-            Err(Fault::Full),
-            Enforcement::Enforce,
-            Some(DecisionLabel::Admitted),
-            None,
-        ),
-    ] {
-        assert_eq!(
-            label(answer, enforcement, Verdict::Admit),
-            in_admitted,
-            "{answer:?} {enforcement:?}"
-        );
-        assert_eq!(
-            label(answer, enforcement, REFUSE),
-            in_refused,
-            "{answer:?} {enforcement:?}"
-        );
-    }
-}
-
-#[test]
-fn an_admission_counts_each_limit_its_charge_and_its_overage() {
-    let policy = policy(POLICY);
-    let mut charged = check(&policy, 1, Ok(ADMIT));
-    let mut shadow = check(&policy, 0, Ok(DENY));
-    shadow.enforcement = Enforcement::Shadow;
-    let unread = check(&policy, 0, Err(Fault::Contended));
-    let rule = policy.limits[1].rule;
-    let evaluation = rule.evaluate(None, Timestamp::from_nanos(0), Cost::Now(4));
-    charged.charge = evaluation
-        .after_charge
-        .map(|state| state.charge(4, Timestamp::from_nanos(0)));
-    assert!(charged.charge.is_some());
-    let mut events = Vec::new();
-    admission(&[charged, shadow, unread], Verdict::Admit, |event| {
-        events.push(event)
-    });
-    let admitted = |number| Event::Decision {
-        owner: limit(number),
-        decided: DecisionLabel::Admitted,
-    };
-    assert_eq!(
-        events,
-        [
-            admitted(1),
-            Event::Charged {
-                owner: limit(1),
-                units: 4
-            },
-            Event::Overage {
-                owner: limit(1),
-                units: 3
-            },
-            // The shadow was counted with the decision, and a counter that was not read was not
-            // charged.
-            admitted(0),
-        ]
-    );
-    let mut events = Vec::new();
-    admission(&[], Verdict::Unlimited, |event| events.push(event));
-    assert_eq!(events, [Event::Unlimited]);
-}
-
-#[test]
-fn overage_is_never_more_than_the_charge() {
-    for (over, units, expected) in [(0, 4, None), (3, 4, Some(3)), (9, 4, Some(4)), (9, 0, None)] {
-        let found = overage(
-            limit(1),
-            Balance {
-                overage: over,
-                ..BALANCE
-            },
-            units,
-        );
-        assert_eq!(
-            found,
-            expected.map(|units| Event::Overage {
-                owner: limit(1),
-                units
-            })
-        );
-    }
-}
-
-#[test]
 fn a_store_that_counted_nothing_causes_no_event() {
-    let events = |evicted, conflicts| {
-        let mut events = Vec::new();
-        store_events(StoreStats { evicted, conflicts }, |event| {
-            events.push(event)
-        });
-        events
-    };
+    let events =
+        |evicted, conflicts| store_events(StoreStats { evicted, conflicts }).collect::<Vec<_>>();
     assert_eq!(events(0, 0), []);
     assert_eq!(events(2, 0), [Event::Evicted { records: 2 }]);
     assert_eq!(
         events(2, 3),
         [Event::Evicted { records: 2 }, Event::Conflicts { swaps: 3 }]
     );
-}
-
-#[test]
-fn a_line_says_what_the_policy_asks_for_in_one_word_each() {
-    let policy = policy(POLICY);
-    let long = "x".repeat(300);
-    for (user, written) in [
-        (None, "-".to_owned()),
-        (Some("alice"), "alice".to_owned()),
-        (Some("a b=c\"d\\e%f"), "a%20b%3Dc%22d%5Ce%25f".to_owned()),
-        (Some("\u{e9}\u{1}"), "%C3%A9%01".to_owned()),
-        (Some(&long), "x".repeat(256)),
-    ] {
-        let pairs: Vec<(&str, &[u8])> = user
-            .iter()
-            .map(|user| ("x-user", user.as_bytes()))
-            .collect();
-        let request = Request {
-            headers: Headers::new(Headers::encode(&pairs)),
-            ..Request::default()
-        };
-        let caller = identify(&request, &policy).unwrap();
-        let line = |decision, limit, tier| {
-            Line {
-                decision,
-                limit,
-                tier,
-                caller: &caller,
-            }
-            .to_text(&policy)
-            .unwrap()
-        };
-        assert_eq!(
-            line(DecisionLabel::Admitted, Some("bytes"), Some(TierId::FIRST)),
-            format!("decision=admitted limit=bytes tier=write user={written} key=-")
-        );
-        assert_eq!(
-            line(DecisionLabel::WouldRefuse, None, None),
-            format!("decision=would_refuse limit=- tier=- user={written} key=-")
-        );
-    }
-}
-
-#[test]
-fn a_line_is_written_only_if_the_policy_wants_one_and_replaces_the_last() {
-    let silent = policy(&POLICY.replace("access_log: { attributes: [user, key] }", ""));
-    let request = Request::default();
-    let caller = identify(&request, &silent).unwrap();
-    let line = Line {
-        decision: DecisionLabel::Refused,
-        limit: None,
-        tier: None,
-        caller: &caller,
-    };
-    assert_eq!(line.to_text(&silent), None);
-    let mut text = "the line before".to_owned();
-    line.write(&mut text, &silent, &[]);
-    assert_eq!(text, "decision=refused limit=- tier=-");
-}
-
-#[test]
-fn a_401_names_the_credential_that_occurs_more_than_once() {
-    let policy = policy(POLICY);
-    let pairs: [(&str, &[u8]); 2] = [("x-key", b"a"), ("x-key", b"b")];
-    let request = Request {
-        headers: Headers::new(Headers::encode(&pairs)),
-        ..Request::default()
-    };
-    let attributes = policy.access_log.as_ref().unwrap();
-    let mut text = String::new();
-    for (why, end) in [
-        (AuthFailure::Ambiguous, " ambiguous=key"),
-        (AuthFailure::Unknown, ""),
-    ] {
-        let refused = suspect(&request, &policy);
-        access_log::unauthorized(&mut text, &policy, attributes, None, why, &refused);
-        assert_eq!(
-            text,
-            format!("decision=refused limit=- tier=- user=- key=-{end}")
-        );
-    }
 }

@@ -1,0 +1,157 @@
+//! The limits that apply to a request, and those that do not.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::super::explanation::{Explanation, Limit, Missing, Part};
+use super::super::missing::given_by;
+use super::super::time;
+use super::{line, plain};
+use crate::base::number::counted;
+use crate::base::time::Span;
+
+/// More limits than these that do not apply are no help to anybody.
+const NOT_APPLIED_SHOWN: usize = 20;
+
+pub(super) fn limits(text: &mut String, explanation: &Explanation, all: bool) {
+    line(
+        text,
+        "limits",
+        if explanation.limits.is_empty() {
+            "none applies"
+        } else {
+            ""
+        },
+    );
+    for limit in &explanation.limits {
+        applied(text, limit, &explanation.not_given);
+    }
+    let most = if all {
+        explanation.not_applied.len()
+    } else {
+        NOT_APPLIED_SHOWN
+    };
+    for other in explanation.not_applied.iter().take(most) {
+        let _ = writeln!(
+            text,
+            "  {}: does not apply: {}",
+            other.name,
+            plain(&other.message)
+        );
+    }
+    let more = explanation.not_applied.len().saturating_sub(most);
+    if more > 0 {
+        let _ = writeln!(
+            text,
+            "  and {} that {} not apply: --all lists them",
+            counted(more, "other"),
+            if more == 1 { "does" } else { "do" }
+        );
+    }
+}
+
+fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
+    let decided = limit
+        .decision
+        .unwrap_or("admits, and takes nothing: another limit refuses");
+    let shadow = if limit.enforcement == "shadow" {
+        " (shadow)"
+    } else {
+        ""
+    };
+    let _ = writeln!(text, "  {}{shadow}: {decided}", limit.name);
+    let mut row = |label: &str, value: &str| _ = writeln!(text, "    {label:<8} {value}");
+    row("counts", &key(&limit.key, not_given));
+    let by = limit
+        .r#override
+        .as_ref()
+        .map(|at| format!(", by {at}"))
+        .unwrap_or_default();
+    row("rule", &format!("{}{by}", in_flow(&limit.rule)));
+    row("cost", &cost(limit));
+    row("left", &left(limit));
+    match (limit.decision, limit.retry_after) {
+        (_, Some(seconds)) => row("wait", &time::spoken(Span::from_seconds(seconds))),
+        (Some("refused" | "would_refuse"), None) => {
+            row("wait", "none helps: it costs more than the limit holds")
+        }
+        (Some(_) | None, None) => {}
+    }
+    if !limit.shown {
+        row("fields", "hidden from callers");
+    }
+}
+
+pub(super) fn key(parts: &[Part], not_given: &[Missing]) -> String {
+    let part = |part: &Part| match &part.value {
+        Some(value) => format!("{}={}", part.name, plain(value)),
+        None => format!(
+            "{} absent{}, with all who have none",
+            part.name,
+            given_by(&part.name, not_given)
+        ),
+    };
+    if parts.is_empty() {
+        "all together".to_owned()
+    } else {
+        parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn cost(limit: &Limit) -> String {
+    let from = limit.cost_from.as_deref().unwrap_or_default();
+    let cost = match limit.cost {
+        Some(units) if from.is_empty() => units.to_string(),
+        Some(units) => format!("{units}, by {from}"),
+        None if from.starts_with("response header") => {
+            format!("known only with the response ({from}); taken as 1 here")
+        }
+        None => {
+            format!("known only with the body ({from}), which is not explained; taken as 1 here")
+        }
+    };
+    match (limit.charge, limit.refunded) {
+        (_, true) => cost + "; refunded: the response is a failure",
+        ("success", false) => cost + "; refunded where the response is 400 or above",
+        (_, false) => cost,
+    }
+}
+
+fn left(limit: &Limit) -> String {
+    let mut left = format!("{} of {}", limit.remaining, limit.quota);
+    if limit.overage > 0 {
+        let _ = write!(left, ", {} over", limit.overage);
+    }
+    let spoken = |seconds: u64| time::spoken(Span::from_seconds(seconds));
+    match (limit.next_unit_in, limit.reset_in) {
+        (_, 0) => {}
+        (more, full) if more == full || more == 0 => _ = write!(left, "; all in {}", spoken(full)),
+        (more, full) => _ = write!(left, "; more in {}, all in {}", spoken(more), spoken(full)),
+    }
+    left
+}
+
+/// A rule as a policy has it, on one line: `bucket: { burst: 100, refill: 60/min }`.
+fn in_flow(rule: &Value) -> String {
+    let scalar = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let entries = |map: &Value, separator: &str, write: &dyn Fn(&Value) -> String| {
+        let entries = map
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| format!("{key}: {}", write(value)));
+        entries.collect::<Vec<_>>().join(separator)
+    };
+    let inner = |value: &Value| match value {
+        Value::Object(_) => format!("{{ {} }}", entries(value, ", ", &scalar)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            scalar(value)
+        }
+    };
+    entries(rule, ", ", &inner)
+}
