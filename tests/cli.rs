@@ -8,6 +8,12 @@
     reason = "test code"
 )]
 
+#[path = "cli/bootstrap.rs"]
+mod bootstrap;
+#[path = "cli/filters.rs"]
+mod filters;
+#[path = "cli/unidentified.rs"]
+mod unidentified;
 #[path = "cli/warnings.rs"]
 mod warnings;
 
@@ -309,129 +315,6 @@ fn an_address_is_checked() {
 }
 
 #[test]
-fn a_bootstrap_has_the_safety_settings() {
-    let preset = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("envoy/presets/enterprise-v2.yaml");
-    let preset = std::fs::read(preset).unwrap();
-    let bootstrap = rendered(&render("-"), &preset);
-    let listener = &bootstrap["static_resources"]["listeners"][0];
-    let manager = connection_manager(listener);
-    for timeout in [
-        "stream_idle_timeout",
-        "request_timeout",
-        "request_headers_timeout",
-    ] {
-        let seconds = manager[timeout]
-            .as_str()
-            .and_then(|text| text.strip_suffix('s'))
-            .and_then(|text| text.parse().ok());
-        assert!(
-            seconds.is_some_and(|seconds: u32| (1..=600).contains(&seconds)),
-            "{timeout}: {}",
-            manager[timeout]
-        );
-    }
-    assert_eq!(
-        (&manager["normalize_path"], &manager["merge_slashes"]),
-        (&json!(true), &json!(true))
-    );
-    assert_eq!(manager["use_remote_address"], json!(true));
-    let plugin = plugin(listener);
-    assert_eq!(plugin["failure_policy"], "FAIL_RELOAD");
-    assert_eq!(plugin["vm_config"]["vm_id"], "sluicegate");
-    assert_eq!(
-        plugin["vm_config"]["code"]["local"]["filename"],
-        "/filter.wasm"
-    );
-    assert_eq!(
-        plugin["configuration"]["@type"],
-        "type.googleapis.com/google.protobuf.StringValue"
-    );
-    let text = String::from_utf8(preset).unwrap();
-    assert_eq!(
-        received_policy(listener).to_json(),
-        from_yaml(&text).unwrap().to_json()
-    );
-    assert!(Policy::compile(&received_policy(listener)).is_ok());
-    let log = &manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
-    assert_eq!(log["sluicegate"], "%FILTER_STATE(wasm.sluicegate:PLAIN)%");
-    assert_eq!(
-        log["path"], "%PATH(NQ)%",
-        "no query: it may hold a credential"
-    );
-    // Without `access_log` in the policy, there is nothing to log.
-    let plain = rendered(&render("-"), VALID.as_bytes());
-    let manager = connection_manager(&plain["static_resources"]["listeners"][0]);
-    assert_eq!(
-        manager["access_log"][0]["typed_config"]["log_format"]["json_format"]["sluicegate"],
-        Value::Null
-    );
-}
-
-#[test]
-fn the_bootstrap_sets_the_metadata_of_the_proxy() {
-    let plain = rendered(&render("-"), VALID.as_bytes());
-    assert_eq!(
-        plain["node"],
-        json!({ "id": "sluicegate", "cluster": "sluicegate" })
-    );
-    let arguments = [
-        "--node-metadata",
-        "region=eu",
-        "--node-metadata",
-        "odd: \"k\"=a=b: \u{e9}",
-        "--node-metadata",
-        "no=",
-    ];
-    let expected = rendered(&[&render("-")[..], &arguments].concat(), VALID.as_bytes());
-    assert_eq!(
-        expected["node"]["metadata"],
-        json!({ "region": "eu", "odd: \"k\"": "a=b: \u{e9}", "no": "" })
-    );
-    for wrong in ["region", "=eu", ""] {
-        let (code, _, stderr) = run(
-            &[&render("-")[..], &["--node-metadata", wrong]].concat(),
-            VALID.as_bytes(),
-        );
-        assert_eq!(code, 2);
-        assert!(
-            stderr.contains(&format!("\"{wrong}\" is not KEY=VALUE")),
-            "{stderr}"
-        );
-    }
-}
-
-#[test]
-fn watched_listeners_equal_the_static_ones() {
-    let mut arguments = render("-");
-    let whole = rendered(&arguments, VALID.as_bytes());
-    arguments.extend(["--listeners", "/run/it's \"here\"/listeners.yaml"]);
-    let watching = rendered(&arguments, VALID.as_bytes());
-    assert_eq!(watching["static_resources"]["listeners"], Value::Null);
-    let source = &watching["dynamic_resources"]["lds_config"]["path_config_source"];
-    assert_eq!(source["path"], "/run/it's \"here\"/listeners.yaml");
-    let listeners = [
-        "render",
-        "listeners",
-        "--listen",
-        "127.0.0.1:8080",
-        "--wasm",
-        "/filter.wasm",
-        "--policy",
-        "-",
-    ];
-    let mut response = rendered(&listeners, VALID.as_bytes());
-    let resource = response["resources"][0].as_object_mut().unwrap();
-    assert_eq!(
-        resource.remove("@type").unwrap(),
-        "type.googleapis.com/envoy.config.listener.v3.Listener"
-    );
-    assert_eq!(
-        response["resources"],
-        whole["static_resources"]["listeners"]
-    );
-}
-
-#[test]
 fn any_text_of_a_policy_survives() {
     let long = "x".repeat(16_000);
     for body in [
@@ -465,106 +348,4 @@ fn any_text_of_a_policy_survives() {
     let bootstrap = rendered(&render_with("--wasm", wasm), VALID.as_bytes());
     let plugin = plugin(&bootstrap["static_resources"]["listeners"][0]);
     assert_eq!(plugin["vm_config"]["code"]["local"]["filename"], wasm);
-}
-
-const FILTERS: &str = r##"# What Envoy takes for HTTP filters.
-- name: envoy.filters.http.jwt_authn
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
-    providers: { session: { issuer: "https://id.example/", clock_skew_seconds: 0, forward: true,
-                            from_headers: [] } }
-    "odd \"key\": #": [[], {}, [1, [2.5, "3"]], null, ~, "", "no", 'yes', "on", 5s, "-1", -0.5,
-                       1e300, .5]
-    rules: [{ match: { prefix: / }, requires: { requires_any: {} } }]
-    text: |
-      {"keys":[{"kty":"EC"}]}
-        # no comment — %REQ(X)% {{ }} 'it''s' "é" 😀
-- { name: second }
-"##;
-
-#[test]
-fn filters_come_before_ours_unchanged() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = file(&folder, "filters.yaml", FILTERS.as_bytes());
-    let mut arguments = render("-");
-    arguments.extend(["--filters", &path]);
-    let bootstrap = rendered(&arguments, VALID.as_bytes());
-    let mut manager = connection_manager(&bootstrap["static_resources"]["listeners"][0]).clone();
-    let written: Value = serde_saphyr::from_str(FILTERS).unwrap();
-    let found = manager["http_filters"].as_array_mut().unwrap();
-    let ours = found.split_off(2);
-    assert_eq!(json!(found), written);
-    let plain = rendered(&render("-"), VALID.as_bytes());
-    let without =
-        connection_manager(&plain["static_resources"]["listeners"][0])["http_filters"].clone();
-    assert_eq!(json!(ours), without, "the rest is the same as without them");
-    let listeners = [
-        "render",
-        "listeners",
-        "--listen",
-        "127.0.0.1:8080",
-        "--wasm",
-        "/filter.wasm",
-        "--policy",
-        "-",
-    ];
-    let response = rendered(
-        &[&listeners[..], &["--filters", &path]].concat(),
-        VALID.as_bytes(),
-    );
-    manager["http_filters"].as_array_mut().unwrap().extend(ours);
-    assert_eq!(connection_manager(&response["resources"][0]), &manager);
-    let none = file(&folder, "none.yaml", b"[]\n");
-    let empty = rendered(
-        &[&render("-")[..], &["--filters", &none]].concat(),
-        VALID.as_bytes(),
-    );
-    assert_eq!(empty, plain);
-}
-
-#[test]
-fn errors_in_the_filters_are_located() {
-    let folder = tempfile::tempdir().unwrap();
-    for (text, expected) in [
-        (
-            "name: one\n",
-            "FILE:1: /: expected a list, found a map: put it in [ ], or begin each line with -\n\
-             FILE: 1 error\n",
-        ),
-        (
-            "- { name: one }\n- two\n- [three]\n",
-            "FILE:2: /1: expected a map such as { name: envoy.filters.http.cors }, found a \
-             string\nFILE:3: /2: expected a map such as { name: envoy.filters.http.cors }, found a \
-             list\nFILE: 2 errors\n",
-        ),
-        ("", "FILE: /: the document is empty\nFILE: 1 error\n"),
-        (
-            "- { name: one",
-            "FILE:2:1: /: an unclosed bracket, or a comma is missing\nFILE: 1 error\n",
-        ),
-        (
-            "- { name: one, name: two }",
-            "FILE:1: /0/name: duplicate key\nFILE: 1 error\n",
-        ),
-    ] {
-        let path = file(&folder, "filters.yaml", text.as_bytes());
-        let arguments = [&render("-")[..], &["--filters", &path]].concat();
-        assert_eq!(
-            run(&arguments, VALID.as_bytes()),
-            (1, String::new(), expected.replace("FILE", &path)),
-            "{text}"
-        );
-    }
-    let missing = folder
-        .path()
-        .join("missing.yaml")
-        .to_str()
-        .unwrap()
-        .to_owned();
-    let (code, stdout, stderr) = run(
-        &[&render("-")[..], &["--filters", &missing]].concat(),
-        VALID.as_bytes(),
-    );
-    let expected = format!("sluicegate: {missing}: No such file or directory (os error 2)\n");
-    assert_eq!((code, stdout, stderr), (2, String::new(), expected));
 }

@@ -2,12 +2,11 @@
 //! when the store is full.
 
 use super::windows::{bucket, calendar, limits, of, on, rolling};
-use super::{ALPHA, BETA, limit_and_left};
-use crate::harness::{Call, Client, Policy, TestBed};
+use super::{ALPHA, BETA, exactly, limit_and_left, spend};
+use crate::harness::{Call, Client, Gateway, Setup, TestBed, extension, raw};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
-fn costing(mut rule: Value, cost: Value) -> Value {
+pub(crate) fn costing(mut rule: Value, cost: Value) -> Value {
     rule["cost"] = cost;
     rule
 }
@@ -135,66 +134,225 @@ pub(crate) async fn an_overdraft_is_owed_in_full(bed: &TestBed) {
     }
 }
 
-pub(crate) async fn a_flood_of_uploads_resets_no_quota(bed: &TestBed) {
-    let by = |key: &str, limit: Value| {
-        let mut limit = limit;
-        limit["per"] = json!([key]);
-        limit
-    };
-    let logins = by(
-        "k",
-        on(
-            "login",
-            json!({ "calendar": { "quota": 3, "window": "1mo" } }),
-        ),
+pub(crate) async fn a_header_set_by_the_gateway_determines_the_cost(bed: &TestBed) {
+    let mut costly = rolling(10);
+    costly["cost"] = json!({ "header": "X-Cost", "trusted": true });
+    let policy = limits(&[("costly", costly)]);
+    let append = json!({
+        "header": { "key": "x-cost", "value": "3" },
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    });
+    let filters = json!([{
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": extension("filters.http.header_mutation.v3.HeaderMutation"),
+            "mutations": { "request_mutations": [{ "append": append }] },
+        },
+    }]);
+    let gateway = bed.open_with(Setup::of(&policy).behind(filters)).await;
+    let client = gateway.client();
+    // The client's own header is ignored.
+    for (own, left) in [("0", 7), ("1", 4), ("-9", 1)] {
+        let answer = client.send(of("/x", ALPHA[0]).header("x-cost", own)).await;
+        assert_eq!((answer.status, limit_and_left(&answer)), (200, (10, left)));
+    }
+    let refusal = client.send(of("/x", ALPHA[0]).header("x-cost", "0")).await;
+    assert_eq!((refusal.status, limit_and_left(&refusal)), (429, (10, 0)));
+    assert!(
+        refusal
+            .number("retry-after")
+            .is_some_and(|wait| (3_500..=3_600).contains(&wait))
     );
-    let uploads = costing(
-        by("k", on("upload", rolling(1_000_000))),
-        json!({ "bytes": "request" }),
-    );
-    let policy =
-        Policy::named("windows").with("/callers/attributes", json!({ "k": [{ "query": "k" }] }));
-    let named = |name: &str, limit: Value| {
-        let mut limit = limit;
-        limit["name"] = json!(name);
-        limit
-    };
-    let policy = policy
-        .with(
-            "/limits",
-            json!([named("logins", logins), named("uploads", uploads)]),
-        )
-        .with("/store", json!({ "keys_max": 100 }));
+    assert_eq!(gateway.upstream.count("/x"), 3);
+
+    // As a proxy in front may send it: an invalid number costs one, and none returns units.
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
-    let login = |number: usize| Call::get(&format!("/login/x?k=user{number}"));
-    for number in 0..20 {
+    let mut left = 10;
+    for (value, costs) in [
+        ("2", 2),
+        ("0", 0),
+        ("-5", 1),
+        ("1.5", 1),
+        ("many", 1),
+        ("", 1),
+    ] {
+        left -= costs;
+        let answer = client
+            .send(of("/x", ALPHA[0]).header("x-cost", value))
+            .await;
         assert_eq!(
-            client.statuses(&login(number), 4).await,
-            [200, 200, 200, 429]
+            (answer.status, limit_and_left(&answer).1),
+            (200, left),
+            "{value:?}"
         );
     }
-    let mut floods = JoinSet::new();
-    for flood in 0..10 {
-        let client = Client::http2(gateway.address);
-        floods.spawn(async move {
-            for number in 0..300 {
-                let call = Call::post(&format!("/upload/x?k=invented-{flood}-{number}")).sized(100);
-                assert_eq!(client.send(call).await.status, 200);
-            }
-        });
-    }
-    floods.join_all().await;
-    let evicted = gateway
-        .admin
-        .metric("sluicegate_records_evicted_total", &[])
+    let without = client.send(of("/x", ALPHA[0])).await;
+    assert_eq!(limit_and_left(&without).1, 3);
+    let twice = client
+        .send(
+            of("/x", ALPHA[0])
+                .header("x-cost", "1")
+                .header("x-cost", "2"),
+        )
         .await;
-    assert!(evicted > 2_000, "{evicted} of 3,000");
-    for number in 0..20 {
+    assert_eq!(
+        (twice.status, limit_and_left(&twice).1),
+        (200, 1),
+        "the greater one"
+    );
+    let never = client.send(of("/x", BETA).header("x-cost", "11")).await;
+    assert_eq!(
+        (never.status, never.header("retry-after")),
+        (429, None),
+        "no wait helps"
+    );
+    assert_eq!(
+        spend(&client, &of("/x", BETA)).await.0,
+        10,
+        "and it took nothing"
+    );
+}
+
+pub(crate) async fn a_body_costs_its_length(bed: &TestBed) {
+    let mut bytes = calendar(1_000);
+    bytes["cost"] = json!({ "header": "content-length" });
+    let gateway = bed
+        .open(&limits(&[("bytes", bytes), ("requests", rolling(100))]))
+        .await;
+    let client = gateway.client();
+    let post = |bytes: usize| Call::post("/x").header("x-api-key", ALPHA[0]).sized(bytes);
+    // Of the two limits, the fields show the one with room for fewer requests like this.
+    for (bytes, status, expected) in [
+        (400, 200, (1_000, 600)),
+        (400, 200, (1_000, 200)),
+        (300, 429, (1_000, 0)),
+        (150, 200, (1_000, 50)),
+        (51, 429, (1_000, 0)),
+        (50, 200, (1_000, 0)),
+        (1, 429, (1_000, 0)),
+    ] {
+        let answer = client.send(post(bytes)).await;
         assert_eq!(
-            client.send(login(number)).await.status,
-            429,
-            "user {number} has a new month"
+            (answer.status, limit_and_left(&answer)),
+            (status, expected),
+            "{bytes} bytes"
         );
     }
+    let never = client.send(post(1_001)).await;
+    assert_eq!(
+        (never.status, never.header("retry-after")),
+        (429, None),
+        "no wait helps"
+    );
+    // The same over HTTP/2. A body without a length costs one unit.
+    let answer = Client::http2(gateway.address)
+        .send(Call::post("/x").header("x-api-key", BETA).sized(900))
+        .await;
+    assert_eq!(
+        (answer.status, limit_and_left(&answer)),
+        (200, (1_000, 100))
+    );
+    let chunked = format!(
+        "POST /x HTTP/1.1\r\nhost: x\r\nx-api-key: {BETA}\r\ntransfer-encoding: chunked\r\n\
+         connection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    );
+    let answer = raw(gateway.address, chunked.as_bytes(), false).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("x-ratelimit-limit: 100\r\n"),
+        "{answer}"
+    );
+    let over = Call::post("/x").header("x-api-key", BETA).sized(100);
+    assert_eq!(client.send(over.clone()).await.status, 429);
+    assert_eq!(
+        client
+            .send(Call::post("/x").header("x-api-key", BETA).sized(99))
+            .await
+            .status,
+        200
+    );
+}
+
+pub(crate) async fn a_response_states_its_cost_and_may_overdraw(bed: &TestBed) {
+    let by_response = |mut rule: Value| {
+        rule["cost"] = json!({ "response_header": "X-Cost" });
+        rule
+    };
+    let kinds = [
+        ("rolling", rolling(10)),
+        ("calendar", calendar(10)),
+        ("bucket", bucket(10)),
+    ];
+    let policy = limits(&kinds.map(|(name, rule)| (name, on(name, by_response(rule)))));
+    let gateway = bed.open(&policy).await;
+    let client = gateway.client();
+    for name in ["rolling", "calendar", "bucket"] {
+        let call = of(&format!("/{name}/x"), ALPHA[0]);
+        for (cost, left, over) in [
+            (Some("4"), 6, None),
+            (Some("0"), 6, None),
+            (None, 5, None),
+            (Some("many"), 4, None),
+            (Some("7"), 0, Some(3)),
+        ] {
+            let call = cost.iter().fold(call.clone(), |call, cost| {
+                call.answered_with("x-cost", cost)
+            });
+            let answer = client.send(call).await;
+            assert_eq!(
+                (answer.status, limit_and_left(&answer)),
+                (200, (10, left)),
+                "{name}, {cost:?}"
+            );
+            assert_eq!(
+                answer.number("x-ratelimit-overage"),
+                over,
+                "{name}, {cost:?}"
+            );
+        }
+        // The next request sees it, whatever it costs itself. A header in the request is not a
+        // response header.
+        let refusal = client
+            .send(
+                call.clone()
+                    .header("x-cost", "0")
+                    .answered_with("x-cost", "0"),
+            )
+            .await;
+        assert_eq!(
+            (refusal.status, limit_and_left(&refusal)),
+            (429, (10, 0)),
+            "{name}"
+        );
+        assert_eq!(overdrawn(&gateway, name).await, 3);
+        exactly(&client, &of(&format!("/{name}/x"), BETA), 10).await;
+    }
+}
+
+async fn overdrawn(gateway: &Gateway, limit: &str) -> u64 {
+    gateway
+        .admin
+        .metric("sluicegate_overage_units_total", &[("limit", limit)])
+        .await
+}
+
+pub(crate) async fn requests_without_cost_have_the_fields_and_are_never_refused(bed: &TestBed) {
+    let free = |mut rule: Value| {
+        rule["cost"] = json!(0);
+        rule
+    };
+    let gateway = bed
+        .open(&limits(&[
+            ("free", on("free", free(rolling(2)))),
+            ("dear", on("dear", rolling(2))),
+        ]))
+        .await;
+    let client = gateway.client();
+    for _ in 0..9 {
+        let answer = client.send(of("/free/x", ALPHA[0])).await;
+        assert_eq!((answer.status, limit_and_left(&answer)), (200, (2, 2)));
+        assert_eq!(answer.number("x-ratelimit-reset"), Some(0), "it is full");
+    }
+    assert_eq!(spend(&client, &of("/dear/x", ALPHA[0])).await.0, 2);
 }

@@ -2,8 +2,7 @@
 
 use super::hostile::unharmed;
 use crate::harness::{
-    Call, Framing, Gateway, Pieces, Policy, Setup, TestBed, Underway, brotli, eventually, gzip,
-    upload,
+    Call, Framing, Gateway, Pieces, Policy, Setup, TestBed, Underway, eventually, gzip, upload,
 };
 use bytes::Bytes;
 use serde_json::json;
@@ -17,7 +16,7 @@ use tokio::task::JoinSet;
 const BURST: u64 = 1_000;
 
 /// A policy that holds some bodies, lets others stream, and counts writes.
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     let limits = json!([
         { "name": "held", "for": { "routes": ["/held"] }, "bytes": "1MB", "json": { "depth": 9 },
           "hold": true },
@@ -36,7 +35,7 @@ fn changed(round: usize) -> Policy {
 }
 
 /// JSON whose work takes dozens of slices, in a few packets, followed by `rest`.
-fn long(rest: &str) -> Vec<u8> {
+pub(crate) fn long(rest: &str) -> Vec<u8> {
     gzip(format!("[{}1]{rest}", "1,".repeat(8_000_000)).as_bytes())
 }
 
@@ -345,92 +344,4 @@ async fn answered_early(gateway: &Gateway, head: &str, first: &[u8], refused: &[
         "there is no second answer"
     );
     status
-}
-
-/// Envoy logs the order in which requests end. Requests that arrive after hostile bodies and are
-/// answered at once come before these, which are answered at their end. A callback that read a
-/// whole body would answer it before it served another connection.
-pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed) {
-    const OTHERS: usize = 8;
-    let bodies = [
-        ("gzip", long("]")),
-        (
-            "br",
-            brotli(format!("[{}1]]", "1,".repeat(8_000_000)).as_bytes(), 22),
-        ),
-        ("gzip, gzip", gzip(&long("]"))),
-    ];
-    for (encoding, body) in bodies {
-        for count in [1, 4] {
-            let mut gateway = bed.open_with(Setup::of(&policy()).of_one_worker()).await;
-            let head = format!(
-                "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: \
-                 {}\r\n\r\n",
-                body.len()
-            );
-            let (mut hostile, mut others) = (Vec::new(), Vec::new());
-            for _ in 0..count {
-                let mut stream = TcpStream::connect(gateway.address)
-                    .await
-                    .expect("the gateway accepts");
-                stream.write_all(head.as_bytes()).await.expect("a head");
-                hostile.push(stream);
-            }
-            for _ in 0..OTHERS {
-                others.push(
-                    TcpStream::connect(gateway.address)
-                        .await
-                        .expect("the gateway accepts"),
-                );
-            }
-            eventually("all are there", async || {
-                let heads = gateway
-                    .admin
-                    .stat("http.gateway.downstream_rq_active")
-                    .await;
-                let connections = gateway
-                    .admin
-                    .stat("http.gateway.downstream_cx_active")
-                    .await;
-                (heads == count && connections == count + OTHERS as u64).then_some(())
-            })
-            .await;
-            // All of it arrives at one moment, in this order.
-            gateway.pause();
-            for stream in &mut hostile {
-                stream.write_all(&body).await.expect("the kernel keeps it");
-            }
-            for stream in &mut others {
-                stream
-                    .write_all(b"POST /quick HTTP/1.1\r\nHost: e\r\nContent-Length: 2\r\n\r\n")
-                    .await
-                    .expect("a head");
-            }
-            gateway.unpause();
-            for (streams, status) in [(&mut others, "413"), (&mut hostile, "400")] {
-                for stream in streams {
-                    let mut received = [0; 12];
-                    stream.read_exact(&mut received).await.expect("an answer");
-                    assert!(
-                        received.ends_with(status.as_bytes()),
-                        "{}",
-                        String::from_utf8_lossy(&received)
-                    );
-                }
-            }
-            let ended = eventually("all have ended", async || {
-                let log = gateway.log();
-                let path = |line: &str| {
-                    ["/quick", "/long"]
-                        .into_iter()
-                        .find(|path| line.contains(path))
-                };
-                let ended: Vec<&str> = log.lines().filter_map(path).collect();
-                (ended.len() == count as usize + OTHERS).then_some(ended)
-            })
-            .await;
-            let quick = ended.iter().take_while(|path| **path == "/quick").count();
-            assert_eq!(quick, OTHERS, "{encoding}: {ended:?}");
-        }
-    }
 }

@@ -2,10 +2,7 @@
 //! load.
 
 use super::SECOND;
-use crate::harness::{
-    Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, Signal, TestBed, eventually,
-    upload,
-};
+use crate::harness::{Answer, Call, Client, Gateway, Policy, Setup, Signal, TestBed, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -18,7 +15,7 @@ fn preset() -> Policy {
 }
 
 /// The preset with other numbers.
-fn pool(slots: u64, length: u64, wait: &str) -> Policy {
+pub(crate) fn pool(slots: u64, length: u64, wait: &str) -> Policy {
     preset().with("/concurrency/0/slots", json!(slots)).with(
         "/concurrency/0/queue",
         json!({ "length": length, "timeout": wait }),
@@ -31,11 +28,11 @@ fn work(environment: &str, delay: Duration) -> Call {
 }
 
 /// A request that the upstream answers when the test releases it.
-fn held(environment: &str) -> Call {
+pub(crate) fn held(environment: &str) -> Call {
     work(environment, Duration::ZERO).held()
 }
 
-fn in_flight(gateway: &Gateway) -> usize {
+pub(crate) fn in_flight(gateway: &Gateway) -> usize {
     gateway.upstream.in_flight(&path("prod"))
 }
 
@@ -78,7 +75,7 @@ fn assert_refused(answer: &Answer) {
     );
 }
 
-async fn depth(gateway: &Gateway) -> u64 {
+pub(crate) async fn depth(gateway: &Gateway) -> u64 {
     gateway
         .admin
         .metric("sluicegate_queue_depth", &[("limit", "environment-pool")])
@@ -372,47 +369,4 @@ pub(crate) async fn a_worker_that_traps_keeps_no_slot(bed: &TestBed) {
     })
     .await;
     assert!(gateway.upstream.most_in_flight(&path("prod")) <= 8);
-}
-
-pub(crate) async fn a_waiting_body_is_held_back_and_forwarded_whole(bed: &TestBed) {
-    const MB: u64 = 1_000_000;
-    let gateway = bed.open(&pool(1, 10, "1m")).await;
-    let slot = async { gateway.client().send(held("prod")).await };
-    let waiting = async {
-        eventually("the slot is taken", async || {
-            (in_flight(&gateway) == 1).then_some(())
-        })
-        .await;
-        let mut all = JoinSet::new();
-        for framing in Framing::ALL {
-            let call = Call::post("/e/prod/api/v2/logs/ingest");
-            // Far more than Envoy's buffer.
-            all.spawn(upload(
-                gateway.address,
-                call,
-                framing,
-                9 * MB,
-                Pieces::zeros(9 * MB),
-            ));
-        }
-        eventually("all of them wait", async || {
-            (depth(&gateway).await == 3).then_some(())
-        })
-        .await;
-        gateway.upstream.let_go(1);
-        all.join_all().await
-    };
-    let (slot, waiting) = tokio::join!(slot, waiting);
-    assert_eq!(slot.status, 200);
-    assert!(
-        waiting
-            .iter()
-            .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)),
-        "{waiting:?}"
-    );
-    let bodies = gateway.upstream.bodies("/e/prod/api/v2/logs/ingest");
-    assert!(
-        bodies.iter().all(|body| body.whole && body.bytes == 9 * MB) && bodies.len() == 3,
-        "{bodies:?}"
-    );
 }

@@ -1,17 +1,22 @@
 //! The list of scenarios; each driver's test file makes one test of each.
 
+pub(crate) mod attributes;
 pub(crate) mod budgets;
 pub(crate) mod charges;
 pub(crate) mod costs;
 pub(crate) mod crafted;
 pub(crate) mod dash0;
+pub(crate) mod dash0_callers;
 pub(crate) mod dash0_fields;
 pub(crate) mod datadog;
+pub(crate) mod datadog_callers;
 pub(crate) mod datocms;
 pub(crate) mod dialects;
 pub(crate) mod dynatrace;
 pub(crate) mod failures;
 pub(crate) mod fields;
+pub(crate) mod floods;
+pub(crate) mod held;
 pub(crate) mod hostile;
 pub(crate) mod identity;
 pub(crate) mod memory;
@@ -24,17 +29,18 @@ pub(crate) mod pools;
 pub(crate) mod promises;
 pub(crate) mod records;
 pub(crate) mod replies;
+pub(crate) mod resets;
 pub(crate) mod seats;
+mod spending;
 pub(crate) mod stated;
 pub(crate) mod tiers;
 pub(crate) mod tunnels;
+pub(crate) mod unlisted;
 pub(crate) mod updates;
 pub(crate) mod uploads;
 pub(crate) mod windows;
 
-use crate::harness::{Answer, Call, Client, now};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+pub(crate) use spending::*;
 
 /// Calls `$each!` with every scenario.
 macro_rules! for_each_scenario {
@@ -63,7 +69,10 @@ macro_rules! for_each_scenario {
                 a_request_without_a_body_does_not_bypass_a_limit_by_items,
                 the_greatest_value_of_a_cost_header_counts,
                 an_overdraft_is_owed_in_full,
-                a_flood_of_uploads_resets_no_quota,
+                a_header_set_by_the_gateway_determines_the_cost,
+                a_body_costs_its_length,
+                a_response_states_its_cost_and_may_overdraw,
+                requests_without_cost_have_the_fields_and_are_never_refused,
             ]
             dash0: [
                 capacity_comes_back_as_the_window_rolls,
@@ -72,6 +81,8 @@ macro_rules! for_each_scenario {
                 the_tier_is_found_from_the_request_alone,
                 no_tier_takes_from_another,
                 the_headers_state_the_shipped_limits,
+            ]
+            dash0_callers: [
                 a_token_has_a_bucket_of_its_own_on_top,
                 a_test_call_counts_as_a_write_of_the_token,
                 limits_follow_plan_and_region,
@@ -90,12 +101,14 @@ macro_rules! for_each_scenario {
                 unlimited_requests_have_no_fields,
                 events_are_counted_per_organization,
                 endpoints_share_one_named_bucket,
+                a_refusal_states_when_to_retry,
+                a_window_that_ends_under_load_admits_its_quota_each_time,
+            ]
+            datadog_callers: [
                 each_user_has_a_budget_of_their_own,
                 each_api_key_has_a_budget_of_its_own_in_header_and_query,
                 a_pair_of_two_organizations_is_refused,
-                a_refusal_states_when_to_retry,
                 a_limit_is_raised_for_one_organization_and_keeps_its_counts,
-                a_window_that_ends_under_load_admits_its_quota_each_time,
             ]
             datocms: [
                 sixty_requests_in_any_three_seconds_and_no_more,
@@ -127,11 +140,9 @@ macro_rules! for_each_scenario {
                 the_standard_reset_is_the_time_of_the_next_unit,
                 the_standard_problem_names_what_was_exceeded,
                 a_grpc_caller_is_told_the_same_as_metadata,
+            ]
+            unlisted: [
                 a_shadow_limit_works_next_to_an_enforced_one,
-                a_header_set_by_the_gateway_determines_the_cost,
-                a_body_costs_its_length,
-                a_response_states_its_cost_and_may_overdraw,
-                requests_without_cost_have_the_fields_and_are_never_refused,
                 exempt_requests_have_no_fields,
             ]
             hostile: [
@@ -148,6 +159,8 @@ macro_rules! for_each_scenario {
                 a_refreshed_session_is_the_same_caller,
                 one_secret_in_two_places_is_one_caller,
                 a_user_of_two_organizations_shares_the_limits_per_user,
+            ]
+            attributes: [
                 the_answer_of_an_authorization_service_is_an_attribute,
                 metadata_of_the_configuration_is_an_attribute,
                 a_clients_address_is_the_one_that_envoy_determines,
@@ -192,10 +205,14 @@ macro_rules! for_each_scenario {
             uploads: [
                 a_body_refused_at_its_end_is_not_served_and_is_charged,
                 a_long_body_lets_others_pass,
+                others_are_served_between_the_slices_of_a_body,
+            ]
+            held: [
                 a_queue_holds_bodies_back_under_both_settings,
                 a_held_body_is_read_before_the_queue,
                 a_head_that_cannot_be_held_is_answered_and_logged,
                 a_held_body_may_be_as_large_as_its_limit,
+                a_waiting_body_is_held_back_and_forwarded_whole,
             ]
             memory: [
                 five_listeners_share_the_memory_of_their_worker,
@@ -207,7 +224,6 @@ macro_rules! for_each_scenario {
                 a_body_being_read_outlasts_updates,
                 a_drain_that_ends_leaves_nothing_behind,
                 an_upload_answered_early_is_charged,
-                others_are_served_between_the_slices_of_a_body,
             ]
             tunnels: [
                 a_tunnel_has_no_payload_limit,
@@ -223,7 +239,6 @@ macro_rules! for_each_scenario {
                 an_update_admits_waiting_requests_or_none,
                 a_killed_proxy_begins_with_empty_pools,
                 a_worker_that_traps_keeps_no_slot,
-                a_waiting_body_is_held_back_and_forwarded_whole,
             ]
             records: [
                 the_bytes_of_a_record_are_bounded_by_its_plan,
@@ -251,10 +266,12 @@ macro_rules! for_each_scenario {
                 a_refunded_charge_is_not_stated,
                 a_refused_request_states_counters_that_it_did_not_change,
                 a_refused_editor_sees_counters_without_its_request,
-                a_cost_that_never_fits_has_no_retry_time,
-                a_calendars_reset_is_its_windows_end_for_every_cost,
                 every_response_lists_the_same_policies,
                 later_refusals_are_not_counted_as_admitted,
+            ]
+            resets: [
+                a_cost_that_never_fits_has_no_retry_time,
+                a_calendars_reset_is_its_windows_end_for_every_cost,
             ]
             tiers: [
                 tiers_have_budgets_of_their_own,
@@ -278,6 +295,9 @@ macro_rules! for_each_scenario {
                 a_token_that_is_also_an_api_key_is_counted_by_how_it_is_presented,
                 a_client_of_ipv6_has_one_window_in_all_of_its_network,
                 calendar_windows_end_as_their_zone_requires,
+            ]
+            floods: [
+                a_flood_of_uploads_resets_no_quota,
                 a_flood_of_keys_stays_within_the_memory_that_check_prints,
             ]
         }
@@ -285,122 +305,3 @@ macro_rules! for_each_scenario {
 }
 
 pub(crate) use for_each_scenario;
-
-/// The demo keys of the preset.
-pub(crate) const ACME: [&str; 2] = ["demo-acme-1", "demo-acme-2"];
-pub(crate) const GLOBEX: &str = "demo-globex-1";
-
-/// The keys of the tests' own policies.
-pub(crate) const ALPHA: [&str; 2] = ["e2e-alpha-1", "e2e-alpha-2"];
-pub(crate) const BETA: &str = "e2e-beta-1";
-
-/// The page's promise for the Standard tier: 60 a minute, bursts of 100.
-pub(crate) const STANDARD: Bucket = Bucket {
-    burst: 100,
-    refill_per_min: 60,
-};
-
-/// The page's promise for the Data read tier: 600 a minute, bursts of 1,000.
-pub(crate) const DATA_READ: Bucket = Bucket {
-    burst: 1_000,
-    refill_per_min: 600,
-};
-
-/// A bucket's promise, to compare with a measured run.
-#[derive(Clone, Copy)]
-pub(crate) struct Bucket {
-    pub(crate) burst: u64,
-    pub(crate) refill_per_min: u64,
-}
-
-impl Bucket {
-    /// The most requests that may be admitted within `elapsed`.
-    pub(crate) fn most(self, elapsed: Duration) -> u64 {
-        self.burst + (u128::from(self.refill_per_min) * elapsed.as_millis()).div_ceil(60_000) as u64
-    }
-
-    /// Fails unless a caller that was refused at the end got the whole burst, and no more than the
-    /// refill in addition.
-    pub(crate) fn assert_spent(self, admitted: u64, elapsed: Duration) {
-        let (burst, most) = (self.burst, self.most(elapsed));
-        assert!(
-            (burst..=most).contains(&admitted),
-            "admitted {admitted} in {elapsed:?}: not in {burst}..={most}"
-        );
-    }
-}
-
-/// Sends `call` this many times; fails unless each is answered with 200.
-pub(crate) async fn exactly(client: &Client, call: &Call, count: usize) {
-    let statuses = client.statuses(call, count).await;
-    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
-}
-
-/// Sends `call` until it is refused; returns the admitted responses, and the refusal.
-pub(crate) async fn until_refused(client: &Client, call: &Call) -> (Vec<Answer>, Answer) {
-    let mut admitted = Vec::new();
-    for _ in 0..5_000 {
-        let answer = client.send(call.clone()).await;
-        match answer.status {
-            200 => admitted.push(answer),
-            429 => return (admitted, answer),
-            other => panic!(
-                "status {other} after {} requests with status 200",
-                admitted.len()
-            ),
-        }
-    }
-    panic!("never refused")
-}
-
-/// The limit and its remaining units, according to the fields.
-pub(crate) fn limit_and_left(answer: &Answer) -> (u64, u64) {
-    let number = |name: &str| {
-        answer
-            .number(name)
-            .unwrap_or_else(|| panic!("no {name}: {:?}", answer.headers))
-    };
-    (number("x-ratelimit-limit"), number("x-ratelimit-remaining"))
-}
-
-/// `X-RateLimit-Reset` as a Unix time; fails unless it is after the response's request, and within
-/// `window` of it.
-pub(crate) fn unix_reset(answer: &Answer, window: Duration) -> Duration {
-    let reset = Duration::from_secs(answer.number("x-ratelimit-reset").expect("a reset"));
-    assert!(
-        reset > answer.sent,
-        "{reset:?} was over at {:?}",
-        answer.sent
-    );
-    assert!(
-        reset < answer.received + window + SECOND,
-        "{reset:?} is late at {:?}",
-        answer.received
-    );
-    reset
-}
-
-/// Waits until this time since the epoch.
-pub(crate) async fn until(time: Duration) {
-    while let Some(left) = time
-        .checked_sub(now())
-        .filter(|left| *left > Duration::ZERO)
-    {
-        sleep(left).await;
-    }
-}
-
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
-
-/// Sends `call` until it is refused; returns the number of responses with 200, and the time taken.
-pub(crate) async fn spend(client: &Client, call: &Call) -> (u64, Duration) {
-    let begun = Instant::now();
-    for admitted in 0..5_000 {
-        match client.send(call.clone()).await.status {
-            200 => {}
-            429 => return (admitted, begun.elapsed()),
-            other => panic!("status {other} after {admitted} requests with status 200"),
-        }
-    }
-    panic!("never refused")
-}

@@ -2,20 +2,18 @@
 
 use super::windows::{bucket, calendar, limits, on, rolling};
 use super::{ALPHA, limit_and_left};
-use crate::harness::{
-    Answer, Call, Client, Framing, Gateway, Policy, Setup, TestBed, eventually, upload,
-};
+use crate::harness::{Answer, Call, Framing, Gateway, Policy, TestBed, eventually, upload};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-const RULES: [&str; 3] = ["bucket", "rolling", "calendar"];
+pub(crate) const RULES: [&str; 3] = ["bucket", "rolling", "calendar"];
 
-fn with_fields(policy: Policy, fields: Value) -> Policy {
+pub(crate) fn with_fields(policy: Policy, fields: Value) -> Policy {
     policy.with("/replies", json!({ "fields": fields }))
 }
 
 /// Each rule on its own route, with five units, and with the other reasons for refusals there.
-fn all_kinds(more: &Value) -> Policy {
+pub(crate) fn all_kinds(more: &Value) -> Policy {
     let with = |mut rule: Value| {
         rule.as_object_mut()
             .expect("a map")
@@ -41,12 +39,12 @@ fn all_kinds(more: &Value) -> Policy {
         .with("/payloads", json!([{ "name": "small", "bytes": "9B" }]))
 }
 
-fn of(rule: &str, place: &str) -> Call {
+pub(crate) fn of(rule: &str, place: &str) -> Call {
     Call::post(&format!("/{rule}/{place}")).header("x-api-key", ALPHA[0])
 }
 
 /// `RateLimit`, and `X-RateLimit-Remaining`.
-fn left(answer: &Answer) -> (Option<String>, Option<u64>) {
+pub(crate) fn left(answer: &Answer) -> (Option<String>, Option<u64>) {
     let standard = answer
         .header("ratelimit")
         .and_then(|status| status.split(";r=").nth(1))
@@ -55,7 +53,7 @@ fn left(answer: &Answer) -> (Option<String>, Option<u64>) {
 }
 
 /// Occupies the only slot until the end of the test, and the seat.
-async fn occupy(gateway: &Gateway) -> JoinHandle<Answer> {
+pub(crate) async fn occupy(gateway: &Gateway) -> JoinHandle<Answer> {
     let (client, call) = (gateway.client(), Call::get("/slot").held());
     let holder = tokio::spawn(async move { client.send(call).await });
     eventually("the slot is taken", async || {
@@ -68,7 +66,7 @@ async fn occupy(gateway: &Gateway) -> JoinHandle<Answer> {
 }
 
 /// One refusal of each kind that no limit causes.
-async fn refusals(gateway: &Gateway, rule: &str) -> Vec<Answer> {
+pub(crate) async fn refusals(gateway: &Gateway, rule: &str) -> Vec<Answer> {
     let client = gateway.client();
     let slot = client.send(of(rule, "slot")).await;
     let seat = client.send(of(rule, "seat")).await;
@@ -219,134 +217,6 @@ pub(crate) async fn a_refused_editor_sees_counters_without_its_request(bed: &Tes
             limit_and_left(&looked).1 + 1,
             limit_and_left(&refused).1,
             "what the next one finds"
-        );
-    }
-}
-
-pub(crate) async fn a_cost_that_never_fits_has_no_retry_time(bed: &TestBed) {
-    let policy = all_kinds(&json!({ "cost": { "header": "x-cost", "trusted": true } }));
-    let gateway = bed
-        .open_with(
-            Setup::of(&with_fields(policy.clone(), json!({ "family": "both" }))).with_http2(),
-        )
-        .await;
-    let client = Client::http2(gateway.address);
-    for rule in RULES {
-        assert_eq!(
-            left(&client.send(of(rule, "x").header("x-cost", "2")).await),
-            (Some("3".to_owned()), Some(3))
-        );
-        let reset = client
-            .send(of(rule, "x").header("x-cost", "0"))
-            .await
-            .number("x-ratelimit-reset")
-            .expect("one");
-        let never = client.send(of(rule, "x").header("x-cost", "6")).await;
-        assert_eq!(
-            (never.status, never.header("retry-after")),
-            (429, None),
-            "{rule}"
-        );
-        assert_eq!(left(&never), (Some("3".to_owned()), Some(3)), "{rule}");
-        assert!(
-            never
-                .number("x-ratelimit-reset")
-                .is_some_and(|it| it <= reset && it > 1_000),
-            "{:?}",
-            never.headers
-        );
-        let problem: Value = serde_json::from_slice(&never.body).expect("JSON");
-        assert_eq!(problem["violated-policies"], json!([rule]));
-        let grpc = client
-            .send(of(rule, "x").header("x-cost", "6").grpc())
-            .await;
-        let message = grpc.header("grpc-message").expect("a message");
-        assert_eq!(
-            message,
-            format!("limit {rule} exceeded: the request costs more than it ever admits")
-        );
-    }
-    // The gateway's own problem, and a policy's own text.
-    let usual = policy.clone().with(
-        "/replies",
-        json!({ "fields": { "family": "x-ratelimit", "reset": "retry-after" } }),
-    );
-    let words = json!({
-        "content_type": "application/json",
-        "body": r#"{"after":{retry_after},"of":"{limit}"}"#,
-    });
-    let own = policy.with("/replies", json!({ "refused": words }));
-    for (policy, body) in [
-        (
-            usual,
-            json!({ "status": 429, "title": "Too Many Requests",
-            "detail": "The limit rolling is exceeded: the request costs more than it ever \
-                       admits." }),
-        ),
-        (own, json!({ "after": null, "of": "rolling" })),
-    ] {
-        let gateway = bed.open(&policy).await;
-        let never = gateway
-            .client()
-            .send(of("rolling", "x").header("x-cost", "6"))
-            .await;
-        assert_eq!(
-            serde_json::from_slice::<Value>(&never.body).expect("JSON"),
-            body
-        );
-        assert!(
-            never
-                .number("x-ratelimit-reset")
-                .is_none_or(|reset| reset == 0),
-            "it is full: {:?}",
-            never.headers
-        );
-        assert_eq!(limit_and_left(&never), (5, 5));
-    }
-}
-
-pub(crate) async fn a_calendars_reset_is_its_windows_end_for_every_cost(bed: &TestBed) {
-    let costs = [
-        ("fixed", json!(1)),
-        ("header", json!({ "header": "x-cost", "trusted": true })),
-        ("response", json!({ "response_header": "x-cost" })),
-        ("bytes", json!({ "bytes": "request" })),
-        ("lines", json!({ "lines": "request" })),
-        ("items", json!({ "items": "/a" })),
-    ];
-    for charge in ["admitted", "success"] {
-        let of_cost = |(name, cost): &(&'static str, Value)| {
-            let mut rule = calendar(2);
-            (rule["cost"], rule["charge"]) = (cost.clone(), json!(charge));
-            (*name, on(name, rule))
-        };
-        let fields = json!({ "family": "x-ratelimit", "reset": "unix-seconds" });
-        let gateway = bed
-            .open(&with_fields(limits(&costs.each_ref().map(of_cost)), fields))
-            .await;
-        let client = gateway.client();
-        let mut resets = Vec::new();
-        for (name, _) in &costs {
-            for status in [404, 200, 200, 200] {
-                let call = of(name, "x")
-                    .answered(status)
-                    .answered_with("x-cost", "1")
-                    .sized(1);
-                let answer = client.send(call).await;
-                assert!(
-                    answer.status == status || answer.status == 429,
-                    "{name}: {}",
-                    answer.status
-                );
-                resets.push((name, answer.number("x-ratelimit-reset").expect("a reset")));
-            }
-        }
-        // The window is a day in a zone of whole hours.
-        assert!(
-            resets
-                .iter()
-                .all(|(_, reset)| reset % 3_600 == 0 && *reset == resets[0].1),
-            "{charge}: {resets:?}"
         );
     }
 }

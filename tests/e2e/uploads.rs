@@ -1,14 +1,17 @@
 //! The way of a body through a real Envoy: to its end, in slices, held and in a queue.
 
+use super::pending::{long, policy};
 use crate::harness::{
     Answer, Call, Client, Framing, Gateway, Pieces, Policy, Setup, TestBed, brotli,
     connection_manager, eventually, gzip, upload, zstd,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-fn plugin(listeners: &mut Value) -> &mut Value {
+pub(crate) fn plugin(listeners: &mut Value) -> &mut Value {
     let filters = connection_manager(listeners)["http_filters"]
         .as_array_mut()
         .expect("filters");
@@ -19,13 +22,13 @@ fn plugin(listeners: &mut Value) -> &mut Value {
     &mut wasm["typed_config"]["config"]
 }
 
-fn allowing(policy: &Policy, allow: bool) -> Setup {
+pub(crate) fn allowing(policy: &Policy, allow: bool) -> Setup {
     Setup::of(policy).edited(move |listeners, _| {
         plugin(listeners)["allow_on_headers_stop_iteration"] = json!(allow)
     })
 }
 
-async fn send(gateway: &Gateway, call: Call, framing: Framing, body: Vec<u8>) -> u16 {
+pub(crate) async fn send(gateway: &Gateway, call: Call, framing: Framing, body: Vec<u8>) -> u16 {
     let bytes = body.len() as u64;
     upload(gateway.address, call, framing, bytes, body)
         .await
@@ -266,183 +269,90 @@ pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
     assert_eq!(gateway.client().send(Call::get("/after")).await.status, 200);
 }
 
-pub(crate) async fn a_queue_holds_bodies_back_under_both_settings(bed: &TestBed) {
-    for allow in [false, true] {
-        let policy = Policy::measuring(json!([{ "bytes": "1MB" }])).with(
-            "/concurrency",
-            json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1,
-                     "queue": { "length": 9, "timeout": "30s" } }]),
-        );
-        let gateway = bed.open_with(allowing(&policy, allow)).await;
-        let mut all = JoinSet::new();
-        for framing in Framing::ALL {
-            let call = Call::post("/work").header("x-answer-delay-ms", "300");
-            all.spawn(upload(
-                gateway.address,
-                call,
-                framing,
-                9_000,
-                vec![b'x'; 9_000],
-            ));
-        }
-        assert!(
-            all.join_all()
-                .await
-                .iter()
-                .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200))
-        );
-        assert_eq!(gateway.upstream.most_in_flight("/work"), 1, "{allow}");
-    }
-}
-
-pub(crate) async fn a_held_body_is_read_before_the_queue(bed: &TestBed) {
-    let held = json!([{ "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]);
-    let policy = Policy::measuring(held).with(
-        "/concurrency",
-        json!([{ "name": "pool", "for": { "routes": ["POST /work"] }, "per": [], "slots": 1,
-                 "queue": { "length": 9, "timeout": "30s" } }]),
-    );
-    let gateway = bed.open(&policy).await;
-    // A request whose body does not end takes no slot.
-    let address = gateway.address;
-    let silent = Pieces::from(b"[1,".to_vec()).then_silence();
-    let waiting = tokio::spawn(async move {
-        upload(address, Call::post("/work"), Framing::Chunked, 0, silent).await
-    });
-    let mut all = JoinSet::new();
-    for framing in Framing::ALL {
-        for trailers in [false, true] {
-            let body = format!("[{}1]", "1,".repeat(100_000)).into_bytes();
-            let bytes = body.len() as u64;
-            let pieces = Pieces::from(body);
-            let pieces = if trailers && framing != Framing::Length {
-                pieces.then_trailers("x-checksum", "7")
-            } else {
-                pieces
-            };
-            let call = Call::post("/work").header("x-answer-delay-ms", "100");
-            all.spawn(upload(gateway.address, call, framing, bytes, pieces));
-        }
-    }
-    let answers = all.join_all().await;
-    assert!(
-        answers
-            .iter()
-            .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)),
-        "{answers:?}"
-    );
-    assert_eq!(gateway.upstream.most_in_flight("/work"), 1);
-    let bodies = gateway.upstream.bodies("/work");
-    assert!(
-        bodies.len() == 6
-            && bodies
-                .iter()
-                .all(|body| body.whole && body.bytes == 200_003),
-        "{bodies:?}"
-    );
-    assert_eq!(
-        send(
-            &gateway,
-            Call::post("/work"),
-            Framing::Chunked,
-            b"[1".to_vec()
-        )
-        .await,
-        400
-    );
-    waiting.abort();
-}
-
-pub(crate) async fn a_head_that_cannot_be_held_is_answered_and_logged(bed: &TestBed) {
-    let policy = Policy::measuring(
-        json!([{ "name": "held", "bytes": "1MB", "json": { "depth": 9 }, "hold": true }]),
-    )
-    .writing(5);
-    let gateway = bed.open_with(allowing(&policy, false)).await;
-    for framing in Framing::ALL {
-        let answer = upload(
-            gateway.address,
-            Call::post("/a"),
-            framing,
-            2,
-            b"{}".to_vec(),
-        )
-        .await
-        .expect("an answer");
-        assert_eq!(
-            (answer.status, answer.header("x-ratelimit-remaining")),
-            (503, Some("5")),
-            "{framing:?}: it has paid nothing"
-        );
-    }
-    assert_eq!(gateway.upstream.count("/a"), 0);
-    assert!(
-        gateway
-            .log()
-            .contains("sluicegate_payload_refused:held:stop_iteration")
-    );
-    assert_eq!(
-        gateway
-            .log()
-            .matches("allow_on_headers_stop_iteration: true")
-            .count()
-            .min(2),
-        gateway
-            .log()
-            .matches("allow_on_headers_stop_iteration: true")
-            .count(),
-        "once for each worker"
-    );
-    assert_eq!(
-        gateway
-            .admin
-            .metric("sluicegate_faults_total", &[("fault", "stop_iteration")])
-            .await,
-        3
-    );
-    // With the setting, a client may be as slow as it likes.
-    let gateway = bed.open(&policy).await;
-    let slow = Pieces::from(b"{".to_vec()).then_silence();
-    let address = gateway.address;
-    let waiting = tokio::spawn(async move {
-        upload(address, Call::post("/slow"), Framing::Chunked, 0, slow).await
-    });
-    assert_eq!(
-        send(&gateway, Call::post("/b"), Framing::Length, b"{}".to_vec()).await,
-        200
-    );
-    assert!(!waiting.is_finished());
-    waiting.abort();
-}
-
-pub(crate) async fn a_held_body_may_be_as_large_as_its_limit(bed: &TestBed) {
-    let gateway = bed
-        .open(&Policy::measuring(
-            json!([{ "name": "held", "bytes": "1MiB", "json": { "depth": 9 }, "hold": true }]),
-        ))
-        .await;
-    for framing in Framing::ALL {
-        for (bytes, status) in [(1 << 20, 200), ((1 << 20) + 1, 413)] {
-            let body = format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes();
-            let answer = upload(
-                gateway.address,
-                Call::post("/a"),
-                framing,
-                bytes as u64,
-                body,
-            )
-            .await;
-            // Over HTTP/1.1, a client that continues to send may find the connection closed.
-            let Ok(answer) = answer else {
-                assert_eq!(status, 413, "{framing:?}");
-                continue;
-            };
-            assert_eq!(answer.status, status, "{framing:?} {bytes}");
-            assert_eq!(
-                answer.header("content-type") == Some("application/problem+json"),
-                status == 413,
-                "in our own words"
+/// Envoy logs the order in which requests end. Requests that arrive after hostile bodies and are
+/// answered at once come before these, which are answered at their end. A callback that read a
+/// whole body would answer it before it served another connection.
+pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed) {
+    const OTHERS: usize = 8;
+    let bodies = [
+        ("gzip", long("]")),
+        (
+            "br",
+            brotli(format!("[{}1]]", "1,".repeat(8_000_000)).as_bytes(), 22),
+        ),
+        ("gzip, gzip", gzip(&long("]"))),
+    ];
+    for (encoding, body) in bodies {
+        for count in [1, 4] {
+            let mut gateway = bed.open_with(Setup::of(&policy()).of_one_worker()).await;
+            let head = format!(
+                "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: \
+                 {}\r\n\r\n",
+                body.len()
             );
+            let (mut hostile, mut others) = (Vec::new(), Vec::new());
+            for _ in 0..count {
+                let mut stream = TcpStream::connect(gateway.address)
+                    .await
+                    .expect("the gateway accepts");
+                stream.write_all(head.as_bytes()).await.expect("a head");
+                hostile.push(stream);
+            }
+            for _ in 0..OTHERS {
+                others.push(
+                    TcpStream::connect(gateway.address)
+                        .await
+                        .expect("the gateway accepts"),
+                );
+            }
+            eventually("all are there", async || {
+                let heads = gateway
+                    .admin
+                    .stat("http.gateway.downstream_rq_active")
+                    .await;
+                let connections = gateway
+                    .admin
+                    .stat("http.gateway.downstream_cx_active")
+                    .await;
+                (heads == count && connections == count + OTHERS as u64).then_some(())
+            })
+            .await;
+            // All of it arrives at one moment, in this order.
+            gateway.pause();
+            for stream in &mut hostile {
+                stream.write_all(&body).await.expect("the kernel keeps it");
+            }
+            for stream in &mut others {
+                stream
+                    .write_all(b"POST /quick HTTP/1.1\r\nHost: e\r\nContent-Length: 2\r\n\r\n")
+                    .await
+                    .expect("a head");
+            }
+            gateway.unpause();
+            for (streams, status) in [(&mut others, "413"), (&mut hostile, "400")] {
+                for stream in streams {
+                    let mut received = [0; 12];
+                    stream.read_exact(&mut received).await.expect("an answer");
+                    assert!(
+                        received.ends_with(status.as_bytes()),
+                        "{}",
+                        String::from_utf8_lossy(&received)
+                    );
+                }
+            }
+            let ended = eventually("all have ended", async || {
+                let log = gateway.log();
+                let path = |line: &str| {
+                    ["/quick", "/long"]
+                        .into_iter()
+                        .find(|path| line.contains(path))
+                };
+                let ended: Vec<&str> = log.lines().filter_map(path).collect();
+                (ended.len() == count as usize + OTHERS).then_some(ended)
+            })
+            .await;
+            let quick = ended.iter().take_while(|path| **path == "/quick").count();
+            assert_eq!(quick, OTHERS, "{encoding}: {ended:?}");
         }
     }
 }

@@ -6,14 +6,11 @@ use super::outages::ended;
 use super::promises::{away_from_the_turn, window_end_in};
 use super::{ALPHA, BETA, SECOND, exactly, limit_and_left, spend, until_refused};
 use crate::harness::{
-    Call, Client, Crowd, Load, Policy, Setup, Signal, TestBed, connection_manager, eventually, now,
-    required,
+    Call, Crowd, Load, Policy, Setup, Signal, TestBed, connection_manager, eventually, now,
 };
 use chrono_tz::Tz;
 use serde_json::{Value, json};
-use std::process::Command;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 /// A policy of these limits for the tests' own keys; each is per organization unless it states
 /// otherwise.
@@ -363,76 +360,4 @@ pub(crate) async fn calendar_windows_end_as_their_zone_requires(bed: &TestBed) {
             "{window} in {zone}: {reset:?} is too late for {end:?}"
         );
     }
-}
-
-pub(crate) async fn a_flood_of_keys_stays_within_the_memory_that_check_prints(bed: &TestBed) {
-    const KEYS: usize = 20_000;
-    // Each request makes a record under each of eight limits, of the largest kind.
-    let per_key = |number: usize| {
-        json!({ "name": format!("limit-{number}"), "per": ["api_key"],
-                "rolling": { "quota": 32, "window": "1h" } })
-    };
-    let policy = Policy::named("flood")
-        .with("/limits", (0..8).map(per_key).collect())
-        .with("/store/keys_max", json!(KEYS));
-    let stated = stated_memory(&policy);
-    let gateway = bed.open_with(Setup::of(&policy).within(400 << 20)).await;
-    let crowd: Vec<Client> = (0..8).map(|_| Client::http2(gateway.address)).collect();
-    let flood = async |round: usize, keys: usize, each: usize| {
-        let mut clients = JoinSet::new();
-        for (number, client) in crowd.iter().enumerate() {
-            let client = client.clone();
-            clients.spawn(async move {
-                for key in 0..keys {
-                    let call =
-                        Call::get("/").header("x-api-key", &format!("{round}-{number}-{key}"));
-                    exactly(&client, &call, each).await;
-                }
-            });
-        }
-        clients.join_all().await;
-    };
-    flood(0, 20, 1).await;
-    let before = gateway.memory_bytes();
-    // 64,000 records, three times as many as may be kept; some of them of the largest size.
-    flood(1, 1_000, 1).await;
-    flood(2, 20, 32).await;
-    let grown = gateway.memory_bytes().saturating_sub(before);
-    // In addition to the counters, the proxy needs memory for its connections and the filter's
-    // work.
-    assert!(
-        grown < stated + (12 << 20),
-        "grown by {grown} bytes; check says {stated}"
-    );
-    let evicted = gateway
-        .admin
-        .metric("sluicegate_records_evicted_total", &[])
-        .await;
-    assert!(evicted > 20_000, "only {evicted} were evicted, and counted");
-    let faults = gateway.admin.metric("sluicegate_faults_total", &[]).await;
-    assert_eq!(faults, 0);
-    // An active caller keeps its counter.
-    let steady = Call::get("/").header("x-api-key", "steady");
-    assert_eq!(spend(&gateway.client(), &steady).await.0, 32);
-}
-
-/// The most bytes of counters according to `sluicegate check`.
-fn stated_memory(policy: &Policy) -> u64 {
-    let mut check = Command::new(required("SLUICEGATE"));
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), policy.text()).expect("a file can be written");
-    let output = check
-        .arg("check")
-        .arg(file.path())
-        .output()
-        .expect("check runs");
-    let output = String::from_utf8(output.stdout).expect("text");
-    let kilobytes = output
-        .trim_end()
-        .rsplit_once("at most ")
-        .and_then(|(_, rest)| rest.strip_suffix(" KB"));
-    kilobytes
-        .and_then(|number| number.parse::<u64>().ok())
-        .unwrap_or_else(|| panic!("{output}"))
-        * 1_000
 }
