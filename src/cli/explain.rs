@@ -85,22 +85,16 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     let not_given = caller
         .map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked))
         .unwrap_or_default();
-    let (mut applicable, mut reasons) = (Applicable::default(), Reasons::default());
+    let mut applicable = Applicable::default();
     let outcome = match &identified {
         Ok(caller) => {
-            applicable.find(&request, caller, policy, &mut reasons);
-            match applicable.ambiguity {
-                Some(why) => Outcome::refused(policy, Refusal::Path(why), &request, proxy.now),
-                None => {
-                    let view = View {
-                        policy,
-                        request: &request,
-                        caller,
-                        not_given: &not_given,
-                    };
-                    Outcome::decided(&view, proxy, &applicable, &reasons, repeat)
-                }
-            }
+            let view = View {
+                policy,
+                request: &request,
+                caller,
+                not_given: &not_given,
+            };
+            admitted(&view, proxy, &mut applicable, repeat)
         }
         Err(why) => Outcome::refused(policy, Refusal::Unauthorized(*why), &request, proxy.now),
     };
@@ -133,6 +127,22 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         decision: outcome.decision.name(),
         limit: outcome.limit,
         response: outcome.response,
+    }
+}
+
+/// What becomes of a request whose caller is let in.
+fn admitted(view: &View<'_>, proxy: &Proxy, applicable: &mut Applicable, repeat: u64) -> Outcome {
+    let View {
+        policy,
+        request,
+        caller,
+        ..
+    } = *view;
+    let mut reasons = Reasons::default();
+    applicable.find(request, caller, policy, &mut reasons);
+    match applicable.ambiguity {
+        Some(why) => Outcome::refused(policy, Refusal::Path(why), request, proxy.now),
+        None => Outcome::decided(view, proxy, applicable, &reasons, repeat),
     }
 }
 

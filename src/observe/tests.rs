@@ -87,6 +87,7 @@ fn limit(number: u16) -> CounterOwner {
 const SEATS: CounterOwner = CounterOwner::Seats(SeatId::FIRST);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn every_event_changes_the_metric_of_its_name() {
     let reason = Reason::JsonDepth;
     let expected = [

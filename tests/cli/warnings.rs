@@ -80,6 +80,7 @@ fn a_value_that_no_caller_has_is_reported_at_every_place() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn values_are_checked_against_every_source_with_known_values() {
     let with = |attributes: &str| {
         format!(

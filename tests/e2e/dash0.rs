@@ -218,6 +218,7 @@ pub(crate) async fn the_limit_that_is_reached_first_refuses(bed: &TestBed) {
     assert_eq!(gateway.upstream.count("/"), 10 + 5 + 7 + 1);
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 pub(crate) async fn the_tier_is_found_from_the_request_alone(bed: &TestBed) {
     let gateway = open_with_sessions(bed, &preset()).await;
     let session = demo_jwt("alice");

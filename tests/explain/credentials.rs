@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{attribute, decisions, field, found, limit, preset, reason, text};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn a_401_states_its_reason() {
     let path = ["--path", "/v2/things"];
     for (headers, reason, found_is, why) in [

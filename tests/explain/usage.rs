@@ -109,6 +109,7 @@ limits: [{ name: all, per: [bearer, key, stamp], bucket: { burst: 1, refill: 1/s
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn a_usage_error_is_distinct_from_an_invalid_policy() {
     let least = "version: 1\nname: least\nlimits: [{ name: all, per: [], bucket: { burst: 10, \
                  refill: 1/s } }]\n";

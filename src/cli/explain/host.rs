@@ -48,21 +48,7 @@ impl Properties for Proxy {
 impl Proxy {
     /// What the arguments say; else which of them is wrong, and why. Nothing is repeated but names.
     pub(super) fn of(args: &ExplainArgs) -> Result<Self, String> {
-        if !is_token(&args.method) {
-            return Err("--method: is not the name of a method".to_owned());
-        }
-        if !args.path.starts_with('/') && args.path != "*" {
-            return Err("--path: must begin with a / (what follows the host in a URL)".to_owned());
-        }
-        if !args
-            .path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() || !byte.is_ascii())
-        {
-            return Err(
-                "--path: has a blank or a control character: write %20 for a blank".to_owned(),
-            );
-        }
+        check_line(args)?;
         let mut pairs = vec![
             (":method".to_owned(), args.method.clone()),
             (":path".to_owned(), args.path.clone()),
@@ -88,8 +74,14 @@ impl Proxy {
             headers: Headers::new(Headers::encode(&pairs)),
             answers: Default::default(),
         };
+        proxy.learn(args)?;
+        Ok(proxy)
+    }
+
+    /// Reads the properties that the arguments state.
+    fn learn(&mut self, args: &ExplainArgs) -> Result<(), String> {
         if let Some(json) = &args.metadata {
-            proxy.know(
+            self.know(
                 Property::Metadata,
                 message::metadata(json).map_err(|why| format!("--metadata: {why}"))?,
             );
@@ -97,10 +89,10 @@ impl Proxy {
         if let Some(json) = &args.route_metadata {
             let metadata =
                 message::metadata(json).map_err(|why| format!("--route-metadata: {why}"))?;
-            proxy.know(Property::RouteMetadata, metadata);
+            self.know(Property::RouteMetadata, metadata);
         }
         if let Some(json) = &args.node_metadata {
-            proxy.know(
+            self.know(
                 Property::Node,
                 message::node(json).map_err(|why| format!("--node-metadata: {why}"))?,
             );
@@ -108,12 +100,12 @@ impl Proxy {
         for (number, text) in (1..).zip(&args.certificate) {
             let (part, value) =
                 certificate(text).map_err(|why| told("--certificate", number, why))?;
-            proxy.know(part, value.into());
+            self.know(part, value.into());
         }
         if let Some(address) = args.address {
-            proxy.know(Property::SourceAddress, with_a_port(address).into());
+            self.know(Property::SourceAddress, with_a_port(address).into());
         }
-        Ok(proxy)
+        Ok(())
     }
 
     /// A request with these headers, at the epoch.
@@ -154,6 +146,24 @@ impl Proxy {
             *place = Some(answer);
         }
     }
+}
+
+/// Whether method and path can be those of a request.
+fn check_line(args: &ExplainArgs) -> Result<(), String> {
+    if !is_token(&args.method) {
+        return Err("--method: is not the name of a method".to_owned());
+    }
+    if !args.path.starts_with('/') && args.path != "*" {
+        return Err("--path: must begin with a / (what follows the host in a URL)".to_owned());
+    }
+    if !args
+        .path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || !byte.is_ascii())
+    {
+        return Err("--path: has a blank or a control character: write %20 for a blank".to_owned());
+    }
+    Ok(())
 }
 
 /// Which of several is wrong, without what it says.

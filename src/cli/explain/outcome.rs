@@ -9,7 +9,7 @@ use crate::base::id::{ExemptionId, Id as _};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
-use crate::limit::{Balance, Cost, Decision, Reading};
+use crate::limit::{Balance, Cost, Decision};
 use crate::observe::DecisionLabel;
 use crate::payload::body::BodyMeter;
 use crate::payload::memory::Budget;
@@ -80,83 +80,35 @@ impl Outcome {
         let (payload, refused) = payload(view, applicable, &checks);
         if refused.is_some() {
             // It takes nothing from any limit; its answer states their balances.
-            checks
-                .iter_mut()
-                .for_each(|check| check.cost = Cost::Now(0));
-        }
-        let mut store = MemoryStore::default();
-        let mut verdict = Verdict::Unlimited;
-        let mut balances = Vec::new();
-        for _ in 0..repeat {
-            verdict = decide(&mut store, proxy, &mut checks, &mut { proxy.now });
-            balances = balances_after(&mut store, proxy, &checks, verdict);
-            if verdict == Verdict::Admit && refused.is_none() {
-                for (check, balance) in checks
-                    .iter()
-                    .zip(&mut balances)
-                    .filter(|(check, _)| !check.denies())
-                {
-                    let (settled, after) = settle(&mut store, proxy, policy, request, check);
-                    *balance = (settled, after.unwrap_or(balance.1));
-                }
-            }
-            if verdict != Verdict::Admit {
-                // At one moment what is refused once is refused for ever, and what is unlimited,
-                // too.
-                break;
+            for check in &mut checks {
+                check.cost = Cost::Now(0);
             }
         }
-        let mut shown: Vec<LimitStatus> = Vec::new();
-        for (check, balance) in checks.iter().zip(&balances) {
-            let found = LimitStatus::of(check, policy);
-            shown.extend(found.map(|mut found| {
-                found.reading = found.reading.map(|reading| Reading {
-                    balance: balance.1,
-                    ..reading
-                });
-                found
-            }));
-        }
+        let (verdict, balances) = last_of(repeat, view, proxy, &mut checks, refused.is_none());
+        let shown = statuses(policy, &checks, &balances);
         let applied = Applied {
             limits: &shown,
             pools: &applicable.pools,
         };
-        let of_claim = |place: usize| Some(policy.owner_name(checks.get(place)?.owner)?.to_owned());
-        let (decision, limit, response) = match (refused, verdict) {
-            (Some(refused), _) => {
-                let reply = reply_at_head(policy, refused, request, proxy.now, applied);
-                (
-                    DecisionLabel::Refused,
-                    refused.limit().map(str::to_owned),
-                    answered(reply, request),
-                )
-            }
-            (None, Verdict::Refuse(denial)) => {
-                let refusal = Refusal::of_limits(policy, denial, &checks, proxy.now);
+        let refused = refused.or_else(|| match verdict {
+            Verdict::Refuse(denial) => Some(Refusal::of_limits(policy, denial, &checks, proxy.now)),
+            Verdict::Unlimited | Verdict::Admit => None,
+        });
+        let (decision, limit, response) = match refused {
+            Some(refusal) => {
                 let reply = reply_at_head(policy, refusal, request, proxy.now, applied);
-                (
-                    DecisionLabel::Refused,
-                    refusal.limit().map(str::to_owned),
-                    answered(reply, request),
-                )
+                let limit = refusal.limit().map(str::to_owned);
+                (DecisionLabel::Refused, limit, answered(reply, request))
             }
-            (None, Verdict::Unlimited | Verdict::Admit) => {
-                let fields = fields::all(policy, applied, Responder::Upstream).into_iter();
-                let fields = fields
-                    .map(|(name, value)| Field {
-                        name: name.to_owned(),
-                        value,
-                    })
-                    .collect();
-                let status = proxy.upstream.as_ref().and_then(|upstream| upstream.status);
-                let response = Response {
-                    status,
-                    of_the_upstream: true,
-                    fields,
-                    body: None,
-                };
+            None => {
+                let response = of_the_upstream(policy, proxy, applied);
                 match longest_wait(&checks, LimitCheck::denies) {
-                    Some((place, _)) => (DecisionLabel::WouldRefuse, of_claim(place), response),
+                    Some((place, _)) => {
+                        let owner = checks.get(place).map(|check| check.owner);
+                        let limit = owner.and_then(|owner| policy.owner_name(owner));
+                        let limit = limit.map(str::to_owned);
+                        (DecisionLabel::WouldRefuse, limit, response)
+                    }
                     None => (DecisionLabel::Admitted, None, response),
                 }
             }
@@ -183,6 +135,75 @@ impl Outcome {
             limit,
             response,
         }
+    }
+}
+
+/// The verdict on the last of `repeat` requests, and the balance of each limit after it.
+fn last_of(
+    repeat: u64,
+    view: &View<'_>,
+    proxy: &Proxy,
+    checks: &mut [LimitCheck],
+    goes_on: bool,
+) -> (Verdict, Vec<(Settled, Balance)>) {
+    let mut store = MemoryStore::default();
+    let mut verdict = Verdict::Unlimited;
+    let mut balances = Vec::new();
+    for _ in 0..repeat {
+        verdict = decide(&mut store, proxy, checks, &mut { proxy.now });
+        balances = balances_after(&mut store, proxy, checks, verdict);
+        if verdict != Verdict::Admit {
+            // At one moment, a request that is refused once is refused for ever, and one without a
+            // limit has none later.
+            break;
+        }
+        if goes_on {
+            for (check, balance) in checks.iter().zip(&mut balances) {
+                if !check.denies() {
+                    let View {
+                        policy, request, ..
+                    } = *view;
+                    let (settled, after) = settle(&mut store, proxy, policy, request, check);
+                    *balance = (settled, after.unwrap_or(balance.1));
+                }
+            }
+        }
+    }
+    (verdict, balances)
+}
+
+/// The status of each limit with these balances, for the fields.
+fn statuses(
+    policy: &Policy,
+    checks: &[LimitCheck],
+    balances: &[(Settled, Balance)],
+) -> Vec<LimitStatus> {
+    let mut statuses = Vec::new();
+    for (check, (_, balance)) in checks.iter().zip(balances) {
+        if let Some(mut status) = LimitStatus::of(check, policy) {
+            if let Some(reading) = &mut status.reading {
+                reading.balance = *balance;
+            }
+            statuses.push(status);
+        }
+    }
+    statuses
+}
+
+/// The upstream's response with the fields of the limits.
+fn of_the_upstream(policy: &Policy, proxy: &Proxy, applied: Applied<'_>) -> Response {
+    let fields = fields::all(policy, applied, Responder::Upstream)
+        .into_iter()
+        .map(|(name, value)| Field {
+            name: name.to_owned(),
+            value,
+        })
+        .collect();
+    Response {
+        status: proxy.upstream.as_ref().and_then(|upstream| upstream.status),
+        of_the_upstream: true,
+        fields,
+        body: None,
     }
 }
 

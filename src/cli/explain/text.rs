@@ -12,46 +12,15 @@ use limits::{key, limits};
 /// The explanation; with `all`, all limits that do not apply are listed.
 pub(super) fn write(explanation: &Explanation, all: bool) -> String {
     let mut text = String::new();
-    let nth = if explanation.repeat > 1 {
-        format!(", the {} such request", ordinal(explanation.repeat))
-    } else {
-        String::new()
-    };
-    line(
-        &mut text,
-        "request",
-        &format!(
-            "{} {} at {}{nth}",
-            explanation.request.method, explanation.request.path, explanation.at
-        ),
-    );
+    line(&mut text, "request", &request(explanation));
     line(&mut text, "policy", &explanation.policy);
     callers(&mut text, &explanation.callers);
-    if !explanation.not_given.is_empty() {
-        line(
-            &mut text,
-            "not given",
-            "the policy reads it, and it may change this explanation",
-        );
-        let rows = explanation.not_given.iter().map(|missing| {
-            [
-                plain(&missing.option),
-                format!("for {}", missing.names.join(", ")),
-                String::new(),
-            ]
-        });
-        table(&mut text, rows.collect());
-    }
-    let routes = explanation.routes.join(&format!("\n{:<12} ", ""));
-    line(
-        &mut text,
-        "routes",
-        if routes.is_empty() {
-            "none matches"
-        } else {
-            &routes
-        },
-    );
+    not_given(&mut text, &explanation.not_given);
+    let routes = match explanation.routes.as_slice() {
+        [] => "none matches".to_owned(),
+        routes => routes.join(&format!("\n{:<12} ", "")),
+    };
+    line(&mut text, "routes", &routes);
     let tier = match &explanation.tier {
         Some(tier) => format!(
             "{}, by {}",
@@ -61,39 +30,69 @@ pub(super) fn write(explanation: &Explanation, all: bool) -> String {
         None => "none".to_owned(),
     };
     line(&mut text, "tier", &tier);
-    match (
-        explanation
-            .callers
-            .refused
-            .as_ref()
-            .or(explanation.request.refused.as_ref()),
-        &explanation.exempt,
-    ) {
-        (Some(_), _) => {}
-        (None, Some(at)) => line(
-            &mut text,
-            "exempt",
-            &format!("by {at}: no limit applies, and no field"),
-        ),
-        (None, None) => {
-            line(&mut text, "exempt", "no");
-            if let Some(payload) = &explanation.payload {
-                line(&mut text, "payload", &bounds(payload));
+    if explanation.callers.refused.is_none() && explanation.request.refused.is_none() {
+        match &explanation.exempt {
+            Some(at) => {
+                let exempt = format!("by {at}: no limit applies, and no field");
+                line(&mut text, "exempt", &exempt);
             }
-            explanation
-                .pools
-                .iter()
-                .for_each(|pool| line(&mut text, "slots", &slots(pool, &explanation.not_given)));
-            explanation
-                .seats
-                .iter()
-                .for_each(|seats| line(&mut text, "seats", &held(seats, &explanation.not_given)));
-            limits(&mut text, explanation, all);
+            None => {
+                line(&mut text, "exempt", "no");
+                applicable(&mut text, explanation, all);
+            }
         }
     }
     line(&mut text, "decision", &decision(explanation));
     response(&mut text, &explanation.response);
     text
+}
+
+fn request(explanation: &Explanation) -> String {
+    let Explanation {
+        request,
+        at,
+        repeat,
+        ..
+    } = explanation;
+    let nth = if *repeat > 1 {
+        format!(", the {} such request", ordinal(*repeat))
+    } else {
+        String::new()
+    };
+    format!("{} {} at {at}{nth}", request.method, request.path)
+}
+
+fn not_given(text: &mut String, not_given: &[Missing]) {
+    if not_given.is_empty() {
+        return;
+    }
+    line(
+        text,
+        "not given",
+        "the policy reads it, and it may change this explanation",
+    );
+    let rows = not_given.iter().map(|missing| {
+        [
+            plain(&missing.option),
+            format!("for {}", missing.names.join(", ")),
+            String::new(),
+        ]
+    });
+    table(text, rows.collect());
+}
+
+/// Everything that applies to a request without an exemption.
+fn applicable(text: &mut String, explanation: &Explanation, all: bool) {
+    if let Some(payload) = &explanation.payload {
+        line(text, "payload", &bounds(payload));
+    }
+    for pool in &explanation.pools {
+        line(text, "slots", &slots(pool, &explanation.not_given));
+    }
+    for seats in &explanation.seats {
+        line(text, "seats", &held(seats, &explanation.not_given));
+    }
+    limits(text, explanation, all);
 }
 
 fn line(text: &mut String, label: &str, value: &str) {

@@ -195,6 +195,7 @@ fn a_sessions_identifier_belongs_to_the_subject_of_its_token() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn credentials_must_agree_on_the_value_of_an_attribute() {
     let policy = |credentials: &str, org: &str, entry: &str| {
         format!(

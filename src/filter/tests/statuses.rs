@@ -209,6 +209,7 @@ fn overage_is_stated_in_the_family_that_it_belongs_to() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn only_a_request_that_nothing_refuses_is_counted_as_admitted() {
     let rule = format!("{}, over: count", RULES[2]);
     let mut rig = Rig::new(&policy(&rule, ""));

@@ -84,6 +84,7 @@ fn key(secret: &[u8]) -> (&str, &[u8]) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn a_401_says_what_is_known_of_its_caller() {
     let unknown: String = Sha256::digest("hunter2")
         .iter()

@@ -52,6 +52,7 @@ fn window(period: &str, zone: &str, at: i64) -> (i64, i64) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn windows_begin_and_end_by_the_local_clock() {
     for (period, zone, at, start, end) in [
         (

@@ -63,18 +63,7 @@ impl Brotli {
             has_ended,
             limit,
         } = self;
-        let state = state.get_or_insert_with(|| {
-            // The window is at most twice the size that the blocks so far announce, and all of that
-            // is output.
-            let bytes_max = usize::try_from(limit.saturating_mul(2))
-                .unwrap_or(usize::MAX)
-                .max(WINDOW_MIN);
-            Box::new(State::new_strict(
-                memory.allocator(bytes_max),
-                memory.allocator(usize::MAX),
-                memory.allocator(usize::MAX),
-            ))
-        });
+        let state = state.get_or_insert_with(|| begin(memory, *limit));
         out.resize(SLICE_MAX, 0);
         let (mut free, mut written, mut total) = (out.len(), 0, 0);
         let step = loop {
@@ -112,10 +101,7 @@ impl Brotli {
             work.add_to_slice(CALL);
             work.add_to_slice(memory.allocated().saturating_sub(allocated) / BYTES_ALLOCATED);
             work.add_bytes(read, BYTE_IN);
-            if state.mtf_upper_bound != NO_TRANSFORM {
-                let distance = u64::from(state.mtf_upper_bound) / CONTEXTS_MOVED;
-                work.add_bytes(state.context_map.slice().len(), distance.saturating_add(1));
-            }
+            add_transform(state, work);
             work.add_bytes(written.saturating_sub(before), BYTE_OUT);
             match result {
                 BrotliResult::ResultSuccess => *has_ended = true,
@@ -147,5 +133,27 @@ impl Brotli {
         } else {
             0
         })
+    }
+}
+
+/// The library's state at the start of a stream.
+fn begin(memory: &Memory, limit: u64) -> Box<State> {
+    // The window is at most twice the size that the blocks so far announce, and all of that is
+    // output.
+    let bytes_max = usize::try_from(limit.saturating_mul(2))
+        .unwrap_or(usize::MAX)
+        .max(WINDOW_MIN);
+    Box::new(State::new_strict(
+        memory.allocator(bytes_max),
+        memory.allocator(usize::MAX),
+        memory.allocator(usize::MAX),
+    ))
+}
+
+/// The work of the transform of a context map, if the last call made one.
+fn add_transform(state: &State, work: &mut Work) {
+    if state.mtf_upper_bound != NO_TRANSFORM {
+        let distance = u64::from(state.mtf_upper_bound) / CONTEXTS_MOVED;
+        work.add_bytes(state.context_map.slice().len(), distance.saturating_add(1));
     }
 }

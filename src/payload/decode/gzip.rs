@@ -172,21 +172,25 @@ impl Gzip {
             Part::Data => {}
             Part::Trailer => {
                 if gather(&mut self.held, &mut input, TRAILER_BYTES) {
-                    let crc = u64::from(self.crc.clone().finalize());
-                    if number(&self.held, 0, 4) != crc
-                        || number(&self.held, 4, 4) != u64::from(self.size)
-                    {
-                        return Err(Breach::Malformed);
-                    }
+                    self.end_member()?;
                     work.add(MEMBER);
-                    self.held.clear();
-                    self.part = Part::Header;
-                    self.crc.reset();
-                    self.size = 0;
                 }
             }
         }
         Ok(input)
+    }
+
+    /// Compares the data with the trailer, and begins the next member.
+    fn end_member(&mut self) -> Result<(), Breach> {
+        let crc = u64::from(self.crc.clone().finalize());
+        if number(&self.held, 0, 4) != crc || number(&self.held, 4, 4) != u64::from(self.size) {
+            return Err(Breach::Malformed);
+        }
+        self.held.clear();
+        self.part = Part::Header;
+        self.crc.reset();
+        self.size = 0;
+        Ok(())
     }
 
     fn extra<'i>(&mut self, mut input: &'i [u8]) -> &'i [u8] {

@@ -126,30 +126,7 @@ impl Text {
                 code,
                 digits,
                 first,
-            } => {
-                let digit = u16::try_from(char::from(byte).to_digit(16)?).ok()?;
-                let code = code << 4 | digit;
-                if digits < 3 {
-                    return Some((
-                        Self::Hex {
-                            code,
-                            digits: digits.saturating_add(1),
-                            first,
-                        },
-                        Output::EMPTY,
-                    ));
-                }
-                match first {
-                    Some(first) => {
-                        let pair = char::decode_utf16([first, code]).next()?.ok()?;
-                        Some((Self::Plain, Output::character(pair)))
-                    }
-                    None if (0xD800..0xDC00).contains(&code) => {
-                        Some((Self::Half(code), Output::EMPTY))
-                    }
-                    None => Some((Self::Plain, Output::character(char::from_u32(code.into())?))),
-                }
-            }
+            } => Self::hex(byte, code, digits, first),
             Self::Half(first) => {
                 (byte == b'\\').then_some((Self::HalfEscape(first), Output::EMPTY))
             }
@@ -161,6 +138,30 @@ impl Text {
                 },
                 Output::EMPTY,
             )),
+        }
+    }
+
+    /// Reads one hexadecimal digit of an escape, after `digits` others with the value `code`.
+    fn hex(byte: u8, code: u16, digits: u8, first: Option<u16>) -> Option<(Self, Output)> {
+        let digit = u16::try_from(char::from(byte).to_digit(16)?).ok()?;
+        let code = code << 4 | digit;
+        if digits < 3 {
+            return Some((
+                Self::Hex {
+                    code,
+                    digits: digits.saturating_add(1),
+                    first,
+                },
+                Output::EMPTY,
+            ));
+        }
+        match first {
+            Some(first) => {
+                let pair = char::decode_utf16([first, code]).next()?.ok()?;
+                Some((Self::Plain, Output::character(pair)))
+            }
+            None if (0xD800..0xDC00).contains(&code) => Some((Self::Half(code), Output::EMPTY)),
+            None => Some((Self::Plain, Output::character(char::from_u32(code.into())?))),
         }
     }
 }

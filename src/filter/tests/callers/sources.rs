@@ -14,6 +14,7 @@ fn of_sources(sources: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn an_attribute_is_the_first_source_that_has_a_value() {
     let said = json!({ "f": {
         "s": "text", "n": 7, "l": ["x", { "y": 1.5 }], "t": true, "m": {}, "z": null, "e": "",

@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn gzip_members_and_zstd_frames_are_concatenated_and_nothing_else_may_follow() {
     let (one, two) = (text(50), text(60));
     let both = [one.clone(), two.clone()].concat();

@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn central_records_may_have_any_order_but_each_describes_one_entry() {
     let files = three();
     let (locals, centrals) = parts(&files);
@@ -107,6 +108,7 @@ fn data_that_holds_a_descriptor_of_itself_ends_its_entry() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn wrong_sizes_are_malformed() {
     let text = [5; 1000];
     for (what, file) in [

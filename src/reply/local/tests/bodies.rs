@@ -51,6 +51,7 @@ fn every_placeholder_is_filled_for_every_kind_of_refusal() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn the_usual_bodies_are_problems_and_a_grpc_caller_gets_a_message() {
     let policy = policy("");
     let checks = checks(&policy);
