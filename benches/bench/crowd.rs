@@ -69,6 +69,27 @@ pub(crate) fn measure(paths: &Paths, report: &mut Report) {
     }
 }
 
+/// A request of one of the known callers.
+fn known(number: usize) -> (String, String) {
+    (
+        "/known".to_owned(),
+        format!("x-key: known-{}", number % KNOWN),
+    )
+}
+
+/// Sends requests with new keys, from number `first` on; returns how many were sent before `end`.
+fn fill(client: &mut Client, first: usize, more: usize, end: Instant) -> usize {
+    let mut sent = 0;
+    while sent < more && Instant::now() < end {
+        let count = (more - sent).min(BLOCK);
+        let start = first + sent;
+        let new = |number| ("/new".to_owned(), format!("x-key: new-{}", start + number));
+        client.send(count, new, admitted);
+        sent += count;
+    }
+    sent
+}
+
 impl Store {
     fn measure(&self, paths: &Paths, report: &mut Report) {
         let policy = self.policy(paths);
@@ -85,28 +106,13 @@ impl Store {
             format!("Distinct keys, with {}", self.name),
             &COLUMNS,
         );
-        let known = |number: usize| {
-            (
-                "/known".to_owned(),
-                format!("x-key: known-{}", number % KNOWN),
-            )
-        };
         with.send(2 * KNOWN, known, admitted);
         let end = Instant::now() + Duration::from_secs(SECONDS_MAX);
         let mut requests = 0;
         for step in STEPS {
             let (first, more) = (requests, step.div_ceil(KEYS_PER_REQUEST) - requests);
             let mut sent = 0;
-            let spent = envoy.micros(|| {
-                while sent < more && Instant::now() < end {
-                    let count = (more - sent).min(BLOCK);
-                    let start = first + sent;
-                    let new =
-                        |number| ("/new".to_owned(), format!("x-key: new-{}", start + number));
-                    filling.send(count, new, admitted);
-                    sent += count;
-                }
-            });
+            let spent = envoy.micros(|| sent = fill(&mut filling, first, more, end));
             requests += sent;
             if sent < more {
                 let why = format!(

@@ -37,43 +37,7 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
         .into_iter()
         .filter(|kind| !FEW.contains(&kind.name))
     {
-        let port = free_port();
-        let listener = listener(
-            paths,
-            &kind.policy(paths),
-            port,
-            kind.filter,
-            Answer::Upstream,
-        );
-        let envoy = Envoy::start(paths, vec![listener], Some(upstream));
-        let mut first = client::connect(port);
-        for _ in 0..40 {
-            client::upload(&mut first, kind.head, &kind.body);
-        }
-        let mut open: Vec<Connection> = (0..2 * STREAMS).map(|_| client::connect(port)).collect();
-        let (mut expected, mut sizes) = (envoy.received_bytes(), Vec::new());
-        // The first half fills the space that startup and compilation left free.
-        for half in open.chunks_mut(STREAMS) {
-            for some in half.chunks_mut(STREAMS_AT_ONCE) {
-                for connection in some {
-                    let begun = &kind.body[..BEGUN_BYTES];
-                    expected += client::begin(connection, kind.head, kind.body.len(), begun) as u64;
-                }
-                // Bytes that pass are gone before more arrive, so that only kept bytes add up.
-                let begun = Instant::now();
-                while envoy.received_bytes() < expected {
-                    assert!(
-                        begun.elapsed() < Duration::from_secs(10),
-                        "{}: a stream was refused",
-                        kind.name
-                    );
-                    sleep(Duration::from_millis(1));
-                }
-            }
-            sleep(Duration::from_millis(300));
-            sizes.push(envoy.resident_bytes() as f64);
-        }
-        let each = (sizes[1] - sizes[0]) / 1e3 / STREAMS as f64;
+        let each = kilobytes(paths, &kind, upstream);
         if kind.filter == Filter::Noop {
             noop = each;
         }
@@ -89,6 +53,47 @@ pub(crate) fn memory(paths: &Paths, report: &mut Report) {
         BEGUN_BYTES / 1_024
     ));
     report.add(&table);
+}
+
+/// The memory that an open upload of this kind takes.
+fn kilobytes(paths: &Paths, kind: &Kind, upstream: u16) -> f64 {
+    let port = free_port();
+    let listener = listener(
+        paths,
+        &kind.policy(paths),
+        port,
+        kind.filter,
+        Answer::Upstream,
+    );
+    let envoy = Envoy::start(paths, vec![listener], Some(upstream));
+    let mut first = client::connect(port);
+    for _ in 0..40 {
+        client::upload(&mut first, kind.head, &kind.body);
+    }
+    let mut open: Vec<Connection> = (0..2 * STREAMS).map(|_| client::connect(port)).collect();
+    let (mut expected, mut sizes) = (envoy.received_bytes(), Vec::new());
+    // The first half fills the space that startup and compilation left free.
+    for half in open.chunks_mut(STREAMS) {
+        for some in half.chunks_mut(STREAMS_AT_ONCE) {
+            for connection in some {
+                let begun = &kind.body[..BEGUN_BYTES];
+                expected += client::begin(connection, kind.head, kind.body.len(), begun) as u64;
+            }
+            // Bytes that pass are gone before more arrive, so that only kept bytes add up.
+            let begun = Instant::now();
+            while envoy.received_bytes() < expected {
+                assert!(
+                    begun.elapsed() < Duration::from_secs(10),
+                    "{}: a stream was refused",
+                    kind.name
+                );
+                sleep(Duration::from_millis(1));
+            }
+        }
+        sleep(Duration::from_millis(300));
+        sizes.push(envoy.resident_bytes() as f64);
+    }
+    (sizes[1] - sizes[0]) / 1e3 / STREAMS as f64
 }
 
 /// Raises the number of open files to what the streams of this process and its Envoys need.

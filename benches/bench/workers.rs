@@ -37,23 +37,7 @@ const COLUMNS: [(&str, &str, usize); 5] = [
 /// Measures processor time with one worker and with two, on one key and on many, and checks the
 /// counts.
 pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
-    let policy = policy(paths);
-    let mut envoys: Vec<(Envoy, Vec<u16>, Vec<Client>)> = Vec::new();
-    for workers in WORKERS {
-        let ports = [free_port(), free_port(), free_port()];
-        let listeners = KINDS.iter().zip(ports).map(|((_, filter, _), port)| {
-            let mut listener = listener(paths, &policy, port, *filter, Answer::Direct);
-            // Each worker gets half of the connections.
-            listener["connection_balance_config"] = json!({ "exact_balance": {} });
-            listener
-        });
-        let envoy = Envoy::start_with(paths, listeners.collect(), None, workers);
-        envoys.push((
-            envoy,
-            ports.to_vec(),
-            ports.map(|port| Client::of(CONNECTIONS, port)).into(),
-        ));
-    }
+    let mut envoys = WORKERS.map(|workers| start(paths, workers));
     let sent = envoys.iter_mut().flat_map(|(envoy, _, clients)| {
         let envoy = &*envoy;
         KINDS
@@ -115,6 +99,21 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
         costs[0].len()
     ));
     report.add(&table);
+}
+
+/// An Envoy with a listener of each kind; the ports, and a client of each.
+fn start(paths: &Paths, workers: u32) -> (Envoy, Vec<u16>, Vec<Client>) {
+    let policy = policy(paths);
+    let ports = [free_port(), free_port(), free_port()];
+    let listeners = KINDS.iter().zip(ports).map(|((_, filter, _), port)| {
+        let mut listener = listener(paths, &policy, port, *filter, Answer::Direct);
+        // Each worker gets half of the connections.
+        listener["connection_balance_config"] = json!({ "exact_balance": {} });
+        listener
+    });
+    let envoy = Envoy::start_with(paths, listeners.collect(), None, workers);
+    let clients = ports.map(|port| Client::of(CONNECTIONS, port));
+    (envoy, ports.to_vec(), clients.into())
 }
 
 /// The units that the counter of the hot key has granted, without the request that asks.

@@ -73,15 +73,9 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         (Err(_), Some(suspect)) => (&known, Some(&suspect.caller)),
         (Err(_), None) => (&heard, None),
     };
-    let refused = identified.as_ref().err().copied();
     let attribute = suspect.as_ref().and_then(|suspect| suspect.attribute);
-    let callers = caller::callers(
-        policy,
-        &request,
-        (&heard, heard_of),
-        refused.map(|why| (why, attribute)),
-        caller,
-    );
+    let refused = identified.as_ref().err().map(|why| (*why, attribute));
+    let callers = caller::callers(policy, &request, (&heard, heard_of), refused, caller);
     let not_given = caller
         .map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked))
         .unwrap_or_default();
@@ -103,14 +97,7 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         policy: policy.name.to_string(),
         at: time::rfc3339(proxy.now),
         repeat,
-        request: Asked {
-            method: proxy.method.clone(),
-            path: proxy.path.clone(),
-            refused: applicable.ambiguity.map(|why| Refused {
-                reason: why.name(),
-                message: why.detail().to_owned(),
-            }),
-        },
+        request: asked(proxy, &applicable),
         routes: routes(policy, &request),
         tier: tier.map(|tier| Matched {
             name: tier.name.to_string(),
@@ -143,6 +130,17 @@ fn admitted(view: &View<'_>, proxy: &Proxy, applicable: &mut Applicable, repeat:
     match applicable.ambiguity {
         Some(why) => Outcome::refused(policy, Refusal::Path(why), request, proxy.now),
         None => Outcome::decided(view, proxy, applicable, &reasons, repeat),
+    }
+}
+
+fn asked(proxy: &Proxy, applicable: &Applicable) -> Asked {
+    Asked {
+        method: proxy.method.clone(),
+        path: proxy.path.clone(),
+        refused: applicable.ambiguity.map(|why| Refused {
+            reason: why.name(),
+            message: why.detail().to_owned(),
+        }),
     }
 }
 

@@ -186,46 +186,51 @@ impl Vm {
                 port.between(|world| world.model.oracle.has_ticked(vm));
                 self.carry_out(port, actions);
             }
-            Event::Arrive(stream, keys) => {
-                let asks = port.between(|world| {
-                    let asks = keys.iter().map(|key| Ask {
-                        pool: Rc::clone(&self.pools[pool_of(*key)]),
-                        key: world.model.oracle.keys[*key],
-                        failure: FailureMode::Deny,
-                    });
-                    let asks = asks.collect();
-                    world.model.oracle.arrives(stream, vm, keys, world.clock);
-                    asks
-                });
-                let arrival = self
-                    .worker
-                    .acquire(self.root, StreamId(stream), asks, uptime);
-                port.between(|world| match arrival {
-                    Admission::Admit => world.model.oracle.answered(
-                        vm,
-                        stream,
-                        StreamState::Asking,
-                        Ok(()),
-                        world.clock,
-                    ),
-                    Admission::Wait => world.model.oracle.waits(vm, stream),
-                    Admission::Refuse(refusal) => {
-                        world.model.oracle.answered(
-                            vm,
-                            stream,
-                            StreamState::Asking,
-                            Err(refusal.reason),
-                            world.clock,
-                        );
-                    }
-                });
-            }
+            Event::Arrive(stream, keys) => self.arrive(port, stream, keys, uptime),
             Event::Leave(stream) => {
                 port.between(|world| world.model.oracle.leaves(stream));
                 self.worker.release(StreamId(stream), uptime);
                 self.worker.release(StreamId(stream), uptime);
             }
         }
+    }
+
+    fn arrive(&mut self, port: &Port, stream: u32, keys: Vec<usize>, uptime: Span) {
+        let asks = port.between(|world| {
+            let asks = keys.iter().map(|key| Ask {
+                pool: Rc::clone(&self.pools[pool_of(*key)]),
+                key: world.model.oracle.keys[*key],
+                failure: FailureMode::Deny,
+            });
+            let asks = asks.collect();
+            world
+                .model
+                .oracle
+                .arrives(stream, self.number, keys, world.clock);
+            asks
+        });
+        let arrival = self
+            .worker
+            .acquire(self.root, StreamId(stream), asks, uptime);
+        port.between(|world| match arrival {
+            Admission::Admit => world.model.oracle.answered(
+                self.number,
+                stream,
+                StreamState::Asking,
+                Ok(()),
+                world.clock,
+            ),
+            Admission::Wait => world.model.oracle.waits(self.number, stream),
+            Admission::Refuse(refusal) => {
+                world.model.oracle.answered(
+                    self.number,
+                    stream,
+                    StreamState::Asking,
+                    Err(refusal.reason),
+                    world.clock,
+                );
+            }
+        });
     }
 
     fn carry_out(&self, port: &Port, actions: Vec<Action>) {

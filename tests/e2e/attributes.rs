@@ -1,4 +1,5 @@
-//! Attributes from the sources that Envoy supplies: metadata, addresses, certificates, headers (D05, EV1).
+//! Attributes from the sources that Envoy supplies: metadata, addresses, certificates, headers
+//! (D05, EV1).
 
 use super::identity::unauthorized;
 use super::spend;

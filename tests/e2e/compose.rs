@@ -17,6 +17,66 @@ const KEY: &str = "demo-acme-1";
 const PRESET: &str = "envoy/presets/enterprise-v2.yaml";
 const FILTERS: &str = "envoy/filters/session.yaml";
 
+async fn an_edit_applies_if_it_is_valid(checkout: &Checkout, client: &Client, call: &Call) {
+    checkout.edit("burst: 100,", "burst: 0,");
+    let refused = checkout.script("reload");
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && complaint.contains("/limits/0/bucket/burst"),
+        "{complaint}"
+    );
+    assert_eq!(
+        client.send(call.clone()).await.status,
+        200,
+        "the old policy still applies"
+    );
+
+    checkout.edit("burst: 0,", "burst: 1,");
+    let applied = checkout.script("reload");
+    assert!(
+        applied.status.success(),
+        "reload: {}",
+        String::from_utf8_lossy(&applied.stderr)
+    );
+    // The two admitted requests still count, so the bucket of one unit is empty.
+    eventually("the new policy applies", async || {
+        (Client::http1(checkout.address)
+            .send(call.clone())
+            .await
+            .status
+            == 429)
+            .then_some(())
+    })
+    .await;
+}
+
+/// Only a filter that verifies sessions can identify the owner of a JWT.
+async fn another_policy_and_its_filters_apply(checkout: &Checkout) {
+    let session = [("POLICY", "envoy/presets/dash0.yaml"), ("FILTERS", FILTERS)];
+    let applied = checkout.script_with("reload", &session);
+    assert!(
+        applied.status.success(),
+        "reload: {}",
+        String::from_utf8_lossy(&applied.stderr)
+    );
+    let bob = Call::get("/things").bearer(&demo_jwt("bob"));
+    eventually("the session is accepted", async || {
+        (Client::http1(checkout.address)
+            .send(bob.clone())
+            .await
+            .status
+            == 200)
+            .then_some(())
+    })
+    .await;
+    let none = checkout.script_with("reload", &[("FILTERS", "nowhere.yaml")]);
+    let complaint = String::from_utf8_lossy(&none.stderr);
+    assert!(
+        !none.status.success() && complaint.contains("FILTERS=nowhere.yaml"),
+        "{complaint}"
+    );
+}
+
 #[test]
 fn up_serves_reload_applies_and_down_leaves_nothing() {
     if is_left_out() {
@@ -57,62 +117,8 @@ fn up_serves_reload_applies_and_down_leaves_nothing() {
             503
         );
 
-        checkout.edit("burst: 100,", "burst: 0,");
-        let refused = checkout.script("reload");
-        let complaint = String::from_utf8_lossy(&refused.stderr);
-        assert!(
-            !refused.status.success() && complaint.contains("/limits/0/bucket/burst"),
-            "{complaint}"
-        );
-        assert_eq!(
-            client.send(call.clone()).await.status,
-            200,
-            "the old policy still applies"
-        );
-
-        checkout.edit("burst: 0,", "burst: 1,");
-        let applied = checkout.script("reload");
-        assert!(
-            applied.status.success(),
-            "reload: {}",
-            String::from_utf8_lossy(&applied.stderr)
-        );
-        // The two admitted requests still count, so the bucket of one unit is empty.
-        eventually("the new policy applies", async || {
-            (Client::http1(checkout.address)
-                .send(call.clone())
-                .await
-                .status
-                == 429)
-                .then_some(())
-        })
-        .await;
-
-        // Another policy, behind a filter that verifies sessions: only that filter can identify the
-        // owner of a JWT.
-        let session = [("POLICY", "envoy/presets/dash0.yaml"), ("FILTERS", FILTERS)];
-        let applied = checkout.script_with("reload", &session);
-        assert!(
-            applied.status.success(),
-            "reload: {}",
-            String::from_utf8_lossy(&applied.stderr)
-        );
-        let bob = Call::get("/things").bearer(&demo_jwt("bob"));
-        eventually("the session is accepted", async || {
-            (Client::http1(checkout.address)
-                .send(bob.clone())
-                .await
-                .status
-                == 200)
-                .then_some(())
-        })
-        .await;
-        let none = checkout.script_with("reload", &[("FILTERS", "nowhere.yaml")]);
-        let complaint = String::from_utf8_lossy(&none.stderr);
-        assert!(
-            !none.status.success() && complaint.contains("FILTERS=nowhere.yaml"),
-            "{complaint}"
-        );
+        an_edit_applies_if_it_is_valid(&checkout, &client, &call).await;
+        another_policy_and_its_filters_apply(&checkout).await;
 
         let down = checkout.script("down");
         assert!(

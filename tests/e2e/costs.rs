@@ -164,8 +164,13 @@ pub(crate) async fn a_header_set_by_the_gateway_determines_the_cost(bed: &TestBe
             .is_some_and(|wait| (3_500..=3_600).contains(&wait))
     );
     assert_eq!(gateway.upstream.count("/x"), 3);
+}
 
-    // As a proxy in front may send it: an invalid number costs one, and none returns units.
+/// As a proxy in front may send it: an invalid number costs one, and none returns units.
+pub(crate) async fn a_header_that_is_no_number_costs_one(bed: &TestBed) {
+    let mut costly = rolling(10);
+    costly["cost"] = json!({ "header": "X-Cost", "trusted": true });
+    let policy = limits(&[("costly", costly)]);
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let mut left = 10;

@@ -2,7 +2,7 @@
 
 use super::hostile::unharmed;
 use crate::harness::{
-    Call, Client, Framing, Gateway, Policy, TestBed, empty_blocks, eventually, gzip,
+    Answer, Call, Client, Framing, Gateway, Policy, TestBed, empty_blocks, eventually, gzip,
     gzip_of_empty_blocks, upload,
 };
 use serde_json::{Value, json};
@@ -25,6 +25,14 @@ fn zip_of_empty_blocks(fours: usize) -> Vec<u8> {
     archive
 }
 
+async fn send(gateway: &Gateway, call: Call, encoding: &str, body: Vec<u8>) -> Answer {
+    let call = call.header("content-encoding", encoding);
+    let bytes = body.len() as u64;
+    upload(gateway.address, call, Framing::Length, bytes, body)
+        .await
+        .expect("an answer")
+}
+
 pub(crate) async fn empty_blocks_allow_no_work(bed: &TestBed) {
     let nested = |body: Vec<u8>, times: usize| (0..times).fold(body, |body, _| gzip(&body));
     let gateway = bed
@@ -32,13 +40,6 @@ pub(crate) async fn empty_blocks_allow_no_work(bed: &TestBed) {
             json!({ "name": "f", "bytes": "100MB", "decoded_bytes": "2MB" }),
         ))
         .await;
-    let send = async |gateway: &Gateway, call: Call, encoding: &str, body: Vec<u8>| {
-        let call = call.header("content-encoding", encoding);
-        let bytes = body.len() as u64;
-        upload(gateway.address, call, Framing::Length, bytes, body)
-            .await
-            .expect("an answer")
-    };
     // Sent without encodings, they cost no more than other bytes.
     assert_eq!(
         send(
@@ -74,7 +75,9 @@ pub(crate) async fn empty_blocks_allow_no_work(bed: &TestBed) {
         3
     );
     unharmed(&gateway).await;
+}
 
+pub(crate) async fn empty_blocks_allow_no_work_under_the_presets(bed: &TestBed) {
     let gateway = bed
         .open(&Policy::shipped("envoy/presets/dynatrace.yaml"))
         .await;
@@ -86,8 +89,7 @@ pub(crate) async fn empty_blocks_allow_no_work(bed: &TestBed) {
     let gateway = bed
         .open(&Policy::shipped("envoy/presets/datocms.yaml"))
         .await;
-    let left =
-        |answer: &crate::harness::Answer| answer.number("x-ratelimit-remaining").expect("a number");
+    let left = |answer: &Answer| answer.number("x-ratelimit-remaining").expect("a number");
     let call = || Call::post("/items").bearer("demo-free");
     let first = send(
         &gateway,

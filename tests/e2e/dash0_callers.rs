@@ -2,7 +2,7 @@
 
 use super::dash0::{ALICE, BOB, CAROL, open_with_sessions, preset, read, reads, test, write};
 use super::{Bucket, exactly, limit_and_left, spend, until_refused};
-use crate::harness::{Crowd, Issuer, Setup, TestBed, claims, demo_jwt};
+use crate::harness::{Crowd, Issuer, Policy, Setup, TestBed, claims, demo_jwt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -88,6 +88,22 @@ fn entry(org: &str, user: &str, plan: &str, region: &str) -> Value {
     json!({ "org": org, "user": user, "plan": plan, "region": region })
 }
 
+/// The policy in which only the limits of organizations can be reached.
+fn without_the_own(policy: Policy) -> Policy {
+    policy
+        .limiting(
+            "read-per-token",
+            "bucket",
+            json!({ "burst": 99_999, "refill": "100/s" }),
+        )
+        .limiting(
+            "read-per-user",
+            "rolling",
+            json!({ "quota": 99_999, "window": "10s" }),
+        )
+        .limiting("read-per-user", "overrides", json!([]))
+}
+
 pub(crate) async fn limits_follow_plan_and_region(bed: &TestBed) {
     let issuer = Issuer::new();
     // Another directory than the demo's.
@@ -141,19 +157,10 @@ pub(crate) async fn limits_follow_plan_and_region(bed: &TestBed) {
             "the demo's tokens are gone"
         );
     }
-    let wide = policy
-        .limiting(
-            "read-per-token",
-            "bucket",
-            json!({ "burst": 99_999, "refill": "100/s" }),
-        )
-        .limiting(
-            "read-per-user",
-            "rolling",
-            json!({ "quota": 99_999, "window": "10s" }),
-        )
-        .limiting("read-per-user", "overrides", json!([]));
-    gateway.update(&wide).await.expect("a good policy");
+    gateway
+        .update(&without_the_own(policy))
+        .await
+        .expect("a good policy");
     for (token, org) in [("their-token", 24_000), ("their-other", 8_000)] {
         let answer = gateway.client().send(read().bearer(token)).await;
         assert_eq!(limit_and_left(&answer).0, org);

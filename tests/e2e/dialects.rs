@@ -1,7 +1,8 @@
 //! gRPC-Web: the responses to its clients, wherever Envoy converts to gRPC.
 
 use crate::harness::{
-    Answer, Call, Client, Policy, Setup, TestBed, connection_manager, eventually, extension,
+    Answer, Call, Client, Gateway, Policy, Setup, TestBed, connection_manager, eventually,
+    extension,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -55,6 +56,75 @@ fn grpc_status(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
     )
 }
 
+/// Every refusal is a gRPC status in the form that the caller uses.
+async fn assert_grpc_web(client: &Client, order: &str, sent: &str, answered: &str) {
+    let call = |path: &str| {
+        Call::post(path)
+            .header("content-type", sent)
+            .header("accept", sent)
+    };
+    for (path, status) in [("/limited/a", "8"), ("/auth/a", "16"), ("/slow/a", "8")] {
+        let answer = client.send(call(path).sized(5)).await;
+        assert_eq!(
+            grpc_status(&answer),
+            (200, Some(status), Some(answered)),
+            "{order}: {sent} {path}"
+        );
+        assert!(
+            answer
+                .header("grpc-message")
+                .is_some_and(|message| message.contains(' ')),
+            "{order}: {path}"
+        );
+        assert!(answer.body.is_empty(), "{order}: {path}");
+    }
+    let limited = client.send(call("/limited/a").sized(5)).await;
+    assert!(
+        limited.number("retry-after").is_some(),
+        "{order}: {:?}",
+        limited.headers
+    );
+    for (path, status) in [("/small/a", "8"), ("/json/a", "3")] {
+        let answer = client.send(call(path).sized(16)).await;
+        assert_eq!(
+            grpc_status(&answer),
+            (200, Some(status), Some(answered)),
+            "{order}: {sent} {path}"
+        );
+    }
+}
+
+/// Other clients get their own form: a gRPC status or an HTTP status.
+async fn assert_other_dialects(gateway: &Gateway, order: &str) {
+    let grpc = Client::http2(gateway.address)
+        .send(Call::get("/limited/a").grpc())
+        .await;
+    assert_eq!(
+        grpc_status(&grpc),
+        (200, Some("8"), Some("application/grpc")),
+        "{order}"
+    );
+    for content_type in [
+        "application/json",
+        "application/grpc-webx",
+        "application/connect+proto",
+    ] {
+        let http = gateway
+            .client()
+            .send(
+                Call::post("/limited/a")
+                    .header("content-type", content_type)
+                    .sized(1),
+            )
+            .await;
+        assert_eq!(
+            (http.status, http.header("grpc-status")),
+            (429, None),
+            "{order}: {content_type}"
+        );
+    }
+}
+
 pub(crate) async fn a_grpc_web_caller_gets_a_grpc_status(bed: &TestBed) {
     let behind = Setup::of(&policy())
         .behind(json!([grpc_web()]))
@@ -102,68 +172,9 @@ pub(crate) async fn a_grpc_web_caller_gets_a_grpc_status(bed: &TestBed) {
                 "application/grpc-web-text+proto",
             ),
         ] {
-            let call = |path: &str| {
-                Call::post(path)
-                    .header("content-type", sent)
-                    .header("accept", sent)
-            };
-            for (path, status) in [("/limited/a", "8"), ("/auth/a", "16"), ("/slow/a", "8")] {
-                let answer = client.send(call(path).sized(5)).await;
-                assert_eq!(
-                    grpc_status(&answer),
-                    (200, Some(status), Some(answered)),
-                    "{order}: {sent} {path}"
-                );
-                assert!(
-                    answer
-                        .header("grpc-message")
-                        .is_some_and(|message| message.contains(' ')),
-                    "{order}: {path}"
-                );
-                assert!(answer.body.is_empty(), "{order}: {path}");
-            }
-            let limited = client.send(call("/limited/a").sized(5)).await;
-            assert!(
-                limited.number("retry-after").is_some(),
-                "{order}: {:?}",
-                limited.headers
-            );
-            for (path, status) in [("/small/a", "8"), ("/json/a", "3")] {
-                let answer = client.send(call(path).sized(16)).await;
-                assert_eq!(
-                    grpc_status(&answer),
-                    (200, Some(status), Some(answered)),
-                    "{order}: {sent} {path}"
-                );
-            }
+            assert_grpc_web(&client, order, sent, answered).await;
         }
-        // Other clients get their own form: a gRPC status or an HTTP status.
-        let grpc = Client::http2(gateway.address)
-            .send(Call::get("/limited/a").grpc())
-            .await;
-        assert_eq!(
-            grpc_status(&grpc),
-            (200, Some("8"), Some("application/grpc")),
-            "{order}"
-        );
-        for content_type in [
-            "application/json",
-            "application/grpc-webx",
-            "application/connect+proto",
-        ] {
-            let http = client
-                .send(
-                    Call::post("/limited/a")
-                        .header("content-type", content_type)
-                        .sized(1),
-                )
-                .await;
-            assert_eq!(
-                (http.status, http.header("grpc-status")),
-                (429, None),
-                "{order}: {content_type}"
-            );
-        }
+        assert_other_dialects(&gateway, order).await;
         held.abort();
     }
 }

@@ -1,7 +1,8 @@
 //! The preset dynatrace, row by row: payloads (DT1 to DT8), and custom metrics (DT12).
 
 use crate::harness::{
-    Answer, Call, Framing, Pieces, Policy, TestBed, gzip, gzip_of_zeros, upload, zip_of_zeros,
+    Answer, Call, Framing, Gateway, Pieces, Policy, TestBed, gzip, gzip_of_zeros, upload,
+    zip_of_zeros,
 };
 use serde_json::{Value, json};
 
@@ -169,6 +170,47 @@ pub(crate) async fn a_symbol_file_is_measured_as_sent_and_unpacked(bed: &TestBed
     );
 }
 
+/// Sends lines of metrics; returns the remaining units and the overage.
+async fn ingest(
+    gateway: &Gateway,
+    path: &str,
+    token: Option<&str>,
+    encoding: Option<&str>,
+    lines: &[u8],
+) -> (u64, u64) {
+    let mut call = Call::post(path);
+    if let Some(token) = token {
+        call = call.header("authorization", &format!("Api-Token {token}"));
+    }
+    if let Some(encoding) = encoding {
+        call = call.header("content-encoding", encoding);
+    }
+    let answer = upload(gateway.address, call, Framing::Chunked, 0, lines.to_vec())
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let left = answer.number("x-ratelimit-remaining").expect("a field");
+    let overage = answer.number("x-ratelimit-overage").unwrap_or_default();
+    (left, overage)
+}
+
+/// A body that is too large is charged for the lines before the refusal. Their number depends on
+/// the network.
+async fn send_too_many(gateway: &Gateway, path: &str) {
+    let large = call("POST", path, PROD[0]);
+    let mut body = b"a 1\n".repeat(250_000);
+    body.push(b'\n');
+    let refused = upload(gateway.address, large, Framing::Chunked, 0, body)
+        .await
+        .expect("an answer");
+    assert_refused(&refused, "payload", MB, "too large");
+}
+
+async fn total(gateway: &Gateway, metric: &str) -> u64 {
+    let labels = [("limit", "custom-metrics")];
+    gateway.admin.metric(metric, &labels).await
+}
+
 pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused(bed: &TestBed) {
     // The page documents no fields; the test uses them to see the remaining units.
     let policy = preset()
@@ -180,68 +222,37 @@ pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused
         );
     let gateway = bed.open(&policy).await;
     let ingest = async |path: &str, token: Option<&str>, encoding: Option<&str>, lines: &[u8]| {
-        let mut call = Call::post(path);
-        if let Some(token) = token {
-            call = call.header("authorization", &format!("Api-Token {token}"));
-        }
-        if let Some(encoding) = encoding {
-            call = call.header("content-encoding", encoding);
-        }
-        let answer = upload(gateway.address, call, Framing::Chunked, 0, lines.to_vec())
-            .await
-            .expect("an answer");
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let left = answer.number("x-ratelimit-remaining").expect("a field");
-        (
-            left,
-            answer.number("x-ratelimit-overage").unwrap_or_default(),
-        )
+        ingest(&gateway, path, token, encoding, lines).await
     };
     let plain = "/api/v2/metrics/ingest";
     let of_prod = "/e/prod/api/v2/metrics/ingest";
     let lines = b"cpu,host=a 1\n\n# of no interest\nmem,host=a 2\r\ndisk 3";
-    assert_eq!(ingest(plain, Some(PROD[0]), None, lines).await, (7, 0));
-    assert_eq!(
-        ingest(
+    let packed = gzip(lines);
+    let few: &[u8] = b"a 1\nb 2";
+    for (path, token, encoding, lines, left) in [
+        (plain, Some(PROD[0]), None, &lines[..], 7),
+        // The environment of the token counts, not that of the path.
+        (
             "/e/stage/api/v2/metrics/ingest",
             Some(PROD[1]),
             None,
-            b"a 1\n"
-        )
-        .await,
-        (6, 0),
-        "of its own"
-    );
-    assert_eq!(
-        ingest(of_prod, Some(ROAMING), Some("gzip"), &gzip(lines)).await,
-        (3, 0),
-        "of the path"
-    );
-    assert_eq!(
-        ingest(of_prod, None, None, b"a 1\nb 2").await,
-        (1, 0),
-        "a probe"
-    );
-    assert_eq!(ingest(plain, Some(STAGE), None, b"a 1").await, (9, 0));
-    assert_eq!(
-        ingest(plain, None, None, b"a 1").await,
-        (9, 0),
-        "no caller's"
-    );
-    // A body that is too large is charged for the lines before the refusal. Their number depends on
-    // the network.
-    let large = call("POST", plain, PROD[0]);
-    let mut body = b"a 1\n".repeat(250_000);
-    body.push(b'\n');
-    let refused = upload(gateway.address, large, Framing::Chunked, 0, body)
-        .await
-        .expect("an answer");
-    assert_refused(&refused, "payload", MB, "too large");
-    let units = || {
-        gateway
-            .admin
-            .metric("sluicegate_units_total", &[("limit", "custom-metrics")])
-    };
+            b"a 1\n",
+            6,
+        ),
+        // The roaming token takes the environment of the path, and so does a probe.
+        (of_prod, Some(ROAMING), Some("gzip"), &packed, 3),
+        (of_prod, None, None, few, 1),
+        (plain, Some(STAGE), None, b"a 1", 9),
+        (plain, None, None, b"a 1", 9),
+    ] {
+        assert_eq!(
+            ingest(path, token, encoding, lines).await,
+            (left, 0),
+            "{path} {token:?}"
+        );
+    }
+    send_too_many(&gateway, plain).await;
+    let units = || total(&gateway, "sluicegate_units_total");
     let paid = units().await - (3 + 1 + 3 + 2 + 1 + 1);
     assert!(
         (1..=250_000).contains(&paid),
@@ -255,13 +266,7 @@ pub(crate) async fn custom_metrics_are_counted_per_environment_and_never_refused
     );
     assert_eq!(units().await, 3 + 1 + 3 + 2 + 1 + 1 + paid + 3);
     assert_eq!(
-        gateway
-            .admin
-            .metric(
-                "sluicegate_overage_units_total",
-                &[("limit", "custom-metrics")]
-            )
-            .await,
+        total(&gateway, "sluicegate_overage_units_total").await,
         paid + 3 - 1
     );
 }

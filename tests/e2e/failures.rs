@@ -117,12 +117,8 @@ async fn timed_out(bed: &TestBed, details: &str, edit: Edit, completes: &[bool])
     let complete = if completes.contains(&true) { 3 } else { 0 };
     refunded(&gateway, complete).await;
     let left = async |key| {
-        spend(
-            &gateway.client(),
-            &Call::get("/v2/things").header("x-api-key", key),
-        )
-        .await
-        .0
+        let call = Call::get("/v2/things").header("x-api-key", key);
+        spend(&gateway.client(), &call).await.0
     };
     assert_eq!(
         left(BETA).await,

@@ -65,6 +65,53 @@ fn left_and_more(answer: &Answer) -> (u64, Option<u64>) {
     (numbers[0].expect("r"), numbers[1])
 }
 
+/// The fields of the answer to request `number` are those of the four visible limits.
+fn assert_standard(answer: &Answer, number: u64) {
+    let named = |quota, window| vec![Some(quota), Some(window)];
+    assert_eq!(
+        items(answer, "ratelimit-policy", &["q", "w"]),
+        [
+            ("of-an-hour".to_owned(), named(5, 3_600)),
+            ("of-a-day".to_owned(), named(7, 86_400)),
+            ("steady".to_owned(), named(6, 180)),
+            ("bytes".to_owned(), named(1_000, 86_400)),
+        ]
+    );
+    // The quota unit of the limit that does not count requests.
+    assert_eq!(
+        answer
+            .header("ratelimit-policy")
+            .map(|value| value.matches("qu=\"content-bytes\"").count()),
+        Some(1)
+    );
+    let now = items(answer, "ratelimit", &["r", "t"]);
+    let left: Vec<(&str, Option<u64>)> = now
+        .iter()
+        .map(|(name, numbers)| (&**name, numbers[0]))
+        .collect();
+    let expected = [
+        ("of-an-hour", 5),
+        ("of-a-day", 7),
+        ("steady", 6),
+        ("bytes", 1_000),
+    ];
+    assert_eq!(
+        left,
+        expected.map(|(name, quota)| (name, Some(quota - number)))
+    );
+    for ((name, numbers), most) in now.iter().zip([3_600, 86_400, 30, 86_400]) {
+        assert!(
+            numbers[1].is_some_and(|t| (1..=most).contains(&t)),
+            "{name}: {numbers:?}"
+        );
+    }
+    assert!(
+        OLDER.iter().all(|name| answer.header(name).is_none()),
+        "{:?}",
+        answer.headers
+    );
+}
+
 pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(bed: &TestBed) {
     let mut bytes = calendar(1_000);
     bytes["cost"] = json!({ "header": "content-length" });
@@ -94,49 +141,7 @@ pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(bed: &Test
         (3, of("/x", ALPHA[1]).answered(404)),
     ] {
         let answer = client.send(call).await;
-        let named = |quota, window| vec![Some(quota), Some(window)];
-        assert_eq!(
-            items(&answer, "ratelimit-policy", &["q", "w"]),
-            [
-                ("of-an-hour".to_owned(), named(5, 3_600)),
-                ("of-a-day".to_owned(), named(7, 86_400)),
-                ("steady".to_owned(), named(6, 180)),
-                ("bytes".to_owned(), named(1_000, 86_400)),
-            ]
-        );
-        // The quota unit of the limit that does not count requests.
-        assert_eq!(
-            answer
-                .header("ratelimit-policy")
-                .map(|value| value.matches("qu=\"content-bytes\"").count()),
-            Some(1)
-        );
-        let now = items(&answer, "ratelimit", &["r", "t"]);
-        let left: Vec<(&str, Option<u64>)> = now
-            .iter()
-            .map(|(name, numbers)| (&**name, numbers[0]))
-            .collect();
-        let expected = [
-            ("of-an-hour", 5),
-            ("of-a-day", 7),
-            ("steady", 6),
-            ("bytes", 1_000),
-        ];
-        assert_eq!(
-            left,
-            expected.map(|(name, quota)| (name, Some(quota - number)))
-        );
-        for ((name, numbers), most) in now.iter().zip([3_600, 86_400, 30, 86_400]) {
-            assert!(
-                numbers[1].is_some_and(|t| (1..=most).contains(&t)),
-                "{name}: {numbers:?}"
-            );
-        }
-        assert!(
-            OLDER.iter().all(|name| answer.header(name).is_none()),
-            "{:?}",
-            answer.headers
-        );
+        assert_standard(&answer, number);
     }
     gateway
         .update(&with_family(policy, "both"))

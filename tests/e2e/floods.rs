@@ -4,7 +4,7 @@ use super::costs::costing;
 use super::windows::{on, rolling};
 use super::{exactly, spend};
 use crate::harness::{Call, Client, Policy, Setup, TestBed, required};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::process::Command;
 use tokio::task::JoinSet;
 
@@ -81,34 +81,20 @@ fn stated_memory(policy: &Policy) -> u64 {
 }
 
 pub(crate) async fn a_flood_of_uploads_resets_no_quota(bed: &TestBed) {
-    let by = |key: &str, limit: Value| {
-        let mut limit = limit;
-        limit["per"] = json!([key]);
-        limit
-    };
-    let logins = by(
-        "k",
-        on(
-            "login",
-            json!({ "calendar": { "quota": 3, "window": "1mo" } }),
-        ),
+    let mut logins = on(
+        "login",
+        json!({ "calendar": { "quota": 3, "window": "1mo" } }),
     );
-    let uploads = costing(
-        by("k", on("upload", rolling(1_000_000))),
+    let mut uploads = costing(
+        on("upload", rolling(1_000_000)),
         json!({ "bytes": "request" }),
     );
-    let policy =
-        Policy::named("windows").with("/callers/attributes", json!({ "k": [{ "query": "k" }] }));
-    let named = |name: &str, limit: Value| {
-        let mut limit = limit;
-        limit["name"] = json!(name);
-        limit
-    };
-    let policy = policy
-        .with(
-            "/limits",
-            json!([named("logins", logins), named("uploads", uploads)]),
-        )
+    for (name, limit) in [("logins", &mut logins), ("uploads", &mut uploads)] {
+        (limit["name"], limit["per"]) = (json!(name), json!(["k"]));
+    }
+    let policy = Policy::named("windows")
+        .with("/callers/attributes", json!({ "k": [{ "query": "k" }] }))
+        .with("/limits", json!([logins, uploads]))
         .with("/store", json!({ "keys_max": 100 }));
     let gateway = bed.open(&policy).await;
     let client = gateway.client();

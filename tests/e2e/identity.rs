@@ -46,6 +46,46 @@ pub(crate) async fn the_demo_session_works_as_documented(bed: &TestBed) {
     }
 }
 
+/// JWTs that the filter does not verify. They leave no metadata, and are not in the directory.
+fn unverified(issuer: &Issuer) -> [(&'static str, String); 8] {
+    let with = |key: &str, value: Value| {
+        let mut claims = claims("carol", "gamma");
+        claims[key] = value;
+        claims
+    };
+    let strange = Issuer::new().token(&claims("carol", "gamma"));
+    let good = issuer.token(&claims("carol", "gamma"));
+    let (head, signature) = good.rsplit_once('.').expect("a signature");
+    let forged = good.replacen(
+        head.rsplit_once('.').expect("claims").1,
+        &part(&claims("dave", "alpha")),
+        1,
+    );
+    [
+        ("expired", issuer.token(&with("exp", json!(1)))),
+        ("not yet", issuer.token(&with("nbf", json!(LATE - 1)))),
+        (
+            "another issuer",
+            issuer.token(&with("iss", json!("id.example"))),
+        ),
+        (
+            "another audience",
+            issuer.token(&with("aud", json!("others"))),
+        ),
+        ("another key", strange),
+        ("other claims under the same signature", forged),
+        (
+            "no signature",
+            format!(
+                "{}.{}.",
+                part(&json!({ "alg": "none" })),
+                part(&claims("alice", "alpha"))
+            ),
+        ),
+        ("half a token", signature.to_owned()),
+    ]
+}
+
 pub(crate) async fn a_session_and_a_token_are_distinguished_in_one_header(bed: &TestBed) {
     let issuer = Issuer::new();
     let policy = Policy::named("callers");
@@ -70,43 +110,7 @@ pub(crate) async fn a_session_and_a_token_are_distinguished_in_one_header(bed: &
         200
     );
 
-    // A JWT that the filter does not verify leaves no metadata, and is not in the directory.
-    let with = |key: &str, value: Value| {
-        let mut claims = claims("carol", "gamma");
-        claims[key] = value;
-        claims
-    };
-    let strange = Issuer::new().token(&claims("carol", "gamma"));
-    let good = issuer.token(&claims("carol", "gamma"));
-    let (head, signature) = good.rsplit_once('.').expect("a signature");
-    let forged = good.replacen(
-        head.rsplit_once('.').expect("claims").1,
-        &part(&claims("dave", "alpha")),
-        1,
-    );
-    for (what, token) in [
-        ("expired", issuer.token(&with("exp", json!(1)))),
-        ("not yet", issuer.token(&with("nbf", json!(LATE - 1)))),
-        (
-            "another issuer",
-            issuer.token(&with("iss", json!("id.example"))),
-        ),
-        (
-            "another audience",
-            issuer.token(&with("aud", json!("others"))),
-        ),
-        ("another key", strange),
-        ("other claims under the same signature", forged),
-        (
-            "no signature",
-            format!(
-                "{}.{}.",
-                part(&json!({ "alg": "none" })),
-                part(&claims("alice", "alpha"))
-            ),
-        ),
-        ("half a token", signature.to_owned()),
-    ] {
+    for (what, token) in unverified(&issuer) {
         let before = unauthorized(&gateway, "unknown").await;
         assert_eq!(client.send(call(&token)).await.status, 401, "{what}");
         assert_eq!(

@@ -39,37 +39,40 @@ async fn status(gateway: &Gateway, path: &str, key: Option<&str>) -> u16 {
         .unwrap_or_else(|| panic!("{path}: {answer}"))
 }
 
+/// Paths that some upstream reads as one below `/v2`.
+const BELOW_V2: [&str; 25] = [
+    "/v2/x%2f..%2f..",
+    "/v2/x%2F%2e%2e%2F..",
+    "/v2/x%5c..%5c..",
+    "/v2%2fthings",
+    "/v2%5Cthings",
+    "/v2\\things",
+    "//v2/things",
+    "/v2//things",
+    "/v2;a=1/things",
+    "/other/..;/v2/things",
+    "/other;/../v2/things",
+    "/other%2f..%2fv2/things",
+    "/other%252f..%252fv2%252fthings",
+    "/v2%252fthings",
+    "/v2/%c0%ae%c0%ae/things",
+    "/other%c0%af..%c0%afv2/things",
+    "/./v2/things",
+    "/other/../v2/things",
+    "/%76%32/things",
+    "/v2/things%00",
+    "/other%00/../v2/things",
+    "http://gateway/v2/things",
+    "http://gateway/v2%2fx%2f..%2f..",
+    "/v2/things#/..",
+    "/v2/..%2Fv2%2Fthings",
+];
+
 /// No path that some upstream reads as one below `/v2` gets there without a key.
 pub(crate) async fn no_spelling_reaches_the_upstream_without_a_key(bed: &TestBed) {
     for (proxy, settings) in proxies() {
         let gateway = open(bed, &Policy::named("exact"), settings).await;
-        for path in [
-            "/v2/x%2f..%2f..",
-            "/v2/x%2F%2e%2e%2F..",
-            "/v2/x%5c..%5c..",
-            "/v2%2fthings",
-            "/v2%5Cthings",
-            "/v2\\things",
-            "//v2/things",
-            "/v2//things",
-            "/v2;a=1/things",
-            "/other/..;/v2/things",
-            "/other;/../v2/things",
-            "/other%2f..%2fv2/things",
-            "/other%252f..%252fv2%252fthings",
-            "/v2%252fthings",
-            "/v2/%c0%ae%c0%ae/things",
-            "/other%c0%af..%c0%afv2/things",
-            "/./v2/things",
-            "/other/../v2/things",
-            "/%76%32/things",
-            "/v2/things%00",
-            "/other%00/../v2/things",
-            "http://gateway/v2/things",
-            "http://gateway/v2%2fx%2f..%2f..",
-            "/v2/things#/..",
-            "/v2/..%2Fv2%2Fthings",
-        ] {
+        for path in BELOW_V2 {
             let status = status(&gateway, path, None).await;
             assert!(
                 [400, 401].contains(&status),

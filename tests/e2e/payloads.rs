@@ -269,21 +269,25 @@ pub(crate) async fn a_grpc_caller_gets_a_grpc_refusal(bed: &TestBed) {
     );
 }
 
-pub(crate) async fn a_body_costs_its_measurements(bed: &TestBed) {
+/// A policy with a limit of bytes, one of lines and one of items.
+fn measuring_costs() -> Policy {
     let costing = |path: &str, cost: Value| {
         let name = cost.as_object().expect("a map").keys().next();
         json!({ "name": name, "for": { "routes": [path] }, "per": [],
                 "calendar": { "quota": 1000, "window": "1d" }, "over": "count", "cost": cost })
     };
-    let policy = Policy::measuring(json!([{ "bytes": "1KB" }])).with(
+    Policy::measuring(json!([{ "bytes": "1KB" }])).with(
         "/limits",
         json!([
             costing("/bytes", json!({ "bytes": "request" })),
             costing("/lines", json!({ "lines": "request" })),
             costing("/items", json!({ "items": "/points" })),
         ]),
-    );
-    let gateway = bed.open(&policy).await;
+    )
+}
+
+pub(crate) async fn a_body_costs_its_measurements(bed: &TestBed) {
+    let gateway = bed.open(&measuring_costs()).await;
     for framing in Framing::ALL {
         let send = async |path: &str, body: &str| {
             let bytes = body.len() as u64;

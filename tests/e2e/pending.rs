@@ -204,13 +204,8 @@ pub(crate) async fn a_drain_that_ends_leaves_nothing_behind(bed: &TestBed) {
     let mut works = JoinSet::new();
     for framing in Framing::ALL.repeat(4) {
         let body = long("");
-        works.spawn(upload(
-            gateway.address,
-            long_call(),
-            framing,
-            body.len() as u64,
-            body,
-        ));
+        let bytes = body.len() as u64;
+        works.spawn(upload(gateway.address, long_call(), framing, bytes, body));
         count += 1;
     }
     eventually("all have come", async || {

@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 pub(crate) async fn a_cost_that_never_fits_has_no_retry_time(bed: &TestBed) {
     let policy = all_kinds(&json!({ "cost": { "header": "x-cost", "trusted": true } }));
     let gateway = bed
-        .open_with(
-            Setup::of(&with_fields(policy.clone(), json!({ "family": "both" }))).with_http2(),
-        )
+        .open_with(Setup::of(&with_fields(policy, json!({ "family": "both" }))).with_http2())
         .await;
     let client = Client::http2(gateway.address);
     for rule in RULES {
@@ -49,7 +47,11 @@ pub(crate) async fn a_cost_that_never_fits_has_no_retry_time(bed: &TestBed) {
             format!("limit {rule} exceeded: the request costs more than it ever admits")
         );
     }
-    // The gateway's own problem, and a policy's own text.
+}
+
+/// The gateway's own problem, and a policy's own text.
+pub(crate) async fn a_body_states_no_retry_time_for_a_cost_that_never_fits(bed: &TestBed) {
+    let policy = all_kinds(&json!({ "cost": { "header": "x-cost", "trusted": true } }));
     let usual = policy.clone().with(
         "/replies",
         json!({ "fields": { "family": "x-ratelimit", "reset": "retry-after" } }),

@@ -70,6 +70,7 @@ macro_rules! for_each_scenario {
                 the_greatest_value_of_a_cost_header_counts,
                 an_overdraft_is_owed_in_full,
                 a_header_set_by_the_gateway_determines_the_cost,
+                a_header_that_is_no_number_costs_one,
                 a_body_costs_its_length,
                 a_response_states_its_cost_and_may_overdraw,
                 requests_without_cost_have_the_fields_and_are_never_refused,
@@ -199,12 +200,15 @@ macro_rules! for_each_scenario {
             ]
             crafted: [
                 empty_blocks_allow_no_work,
+                empty_blocks_allow_no_work_under_the_presets,
                 a_thousand_small_bodies_are_decoded_at_once,
                 open_bodies_stay_within_the_memory_of_their_worker,
             ]
             uploads: [
                 a_body_refused_at_its_end_is_not_served_and_is_charged,
+                a_complete_body_is_served_whatever_its_ending,
                 a_long_body_lets_others_pass,
+                many_long_bodies_at_once_are_all_answered,
                 others_are_served_between_the_slices_of_a_body,
             ]
             held: [
@@ -271,6 +275,7 @@ macro_rules! for_each_scenario {
             ]
             resets: [
                 a_cost_that_never_fits_has_no_retry_time,
+                a_body_states_no_retry_time_for_a_cost_that_never_fits,
                 a_calendars_reset_is_its_windows_end_for_every_cost,
             ]
             tiers: [

@@ -1,7 +1,7 @@
 //! Policies that change while the gateway serves (EV6).
 
 use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
-use crate::harness::{Call, Policy, Setup, TestBed, eventually};
+use crate::harness::{Call, Gateway, Policy, Setup, TestBed, eventually};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -43,6 +43,27 @@ pub(crate) async fn an_override_keeps_the_counts(bed: &TestBed) {
     .assert_spent(first + second, begun.elapsed());
     let (rest, _) = spend(&client, &globex).await;
     STANDARD.assert_spent(40 + rest, begun.elapsed());
+}
+
+async fn assert_rejected(gateway: &Gateway, what: &str, text: &str, says: &str) {
+    let before = gateway
+        .admin
+        .stat("listener_manager.lds.update_rejected")
+        .await;
+    let rejected = gateway.update_text(text).await.expect_err(what);
+    assert!(
+        rejected.log.contains(says),
+        "{what}: `{says}` is not in\n{}",
+        rejected.log
+    );
+    assert!(
+        gateway
+            .admin
+            .stat("listener_manager.lds.update_rejected")
+            .await
+            > before,
+        "{what}: not counted"
+    );
 }
 
 pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &TestBed) {
@@ -92,24 +113,7 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &Te
             "/tiers/2: can never be reached",
         ),
     ] {
-        let before = gateway
-            .admin
-            .stat("listener_manager.lds.update_rejected")
-            .await;
-        let rejected = gateway.update_text(&text).await.expect_err(what);
-        assert!(
-            rejected.log.contains(says),
-            "{what}: `{says}` is not in\n{}",
-            rejected.log
-        );
-        assert!(
-            gateway
-                .admin
-                .stat("listener_manager.lds.update_rejected")
-                .await
-                > before,
-            "{what}: not counted"
-        );
+        assert_rejected(&gateway, what, &text, says).await;
         assert_eq!(
             gateway.client().send(call.clone()).await.status,
             200,

@@ -150,13 +150,17 @@ pub(crate) async fn a_body_refused_at_its_end_is_not_served_and_is_charged(bed: 
             );
         }
     }
-    // The refusals do not depend on the ending: complete bodies arrive whole.
+}
+
+pub(crate) async fn a_complete_body_is_served_whatever_its_ending(bed: &TestBed) {
+    let text = [b'x'; 5_000];
+    let limits = json!([{ "bytes": "1MB", "decoded_bytes": "10MB" }]);
     let gateway = bed.open(&Policy::measuring(limits).writing(1_000)).await;
     for (encoding, body) in [
         ("gzip", gzip(&text)),
         ("br", brotli(&text, 22)),
         ("zstd", zstd(&text)),
-        ("identity", zip),
+        ("identity", crate::harness::zip_of_zeros(5_000)),
     ] {
         for ending in Ending::ALL {
             let call = Call::post("/whole").header("content-encoding", encoding);
@@ -212,7 +216,12 @@ pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
                 .all(|arrived| arrived.whole && arrived.bytes == body.len() as u64),
         "{bodies:?}"
     );
-    // Many at once: some end with trailers, some never end, and some are invalid.
+}
+
+/// Some end with trailers, some never end, and some are invalid.
+pub(crate) async fn many_long_bodies_at_once_are_all_answered(bed: &TestBed) {
+    let limits = json!([{ "bytes": "100MB", "json": { "depth": 9 } }]);
+    let gateway = bed.open(&Policy::measuring(limits)).await;
     let mut all = JoinSet::new();
     for number in 0..24_usize {
         let body = format!(
@@ -269,6 +278,58 @@ pub(crate) async fn a_long_body_lets_others_pass(bed: &TestBed) {
     assert_eq!(gateway.client().send(Call::get("/after")).await.status, 200);
 }
 
+/// Connections that sent the heads of long bodies, and connections that sent nothing.
+async fn connect(
+    gateway: &Gateway,
+    encoding: &str,
+    bytes: usize,
+    (long, others): (usize, usize),
+) -> (Vec<TcpStream>, Vec<TcpStream>) {
+    let head = format!(
+        "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: \
+         {bytes}\r\n\r\n"
+    );
+    let mut streams = Vec::new();
+    for number in 0..long + others {
+        let mut stream = TcpStream::connect(gateway.address)
+            .await
+            .expect("the gateway accepts");
+        if number < long {
+            stream.write_all(head.as_bytes()).await.expect("a head");
+        }
+        streams.push(stream);
+    }
+    eventually("all are there", async || {
+        let heads = gateway
+            .admin
+            .stat("http.gateway.downstream_rq_active")
+            .await;
+        let connections = gateway
+            .admin
+            .stat("http.gateway.downstream_cx_active")
+            .await;
+        (heads == long as u64 && connections == (long + others) as u64).then_some(())
+    })
+    .await;
+    let others = streams.split_off(long);
+    (streams, others)
+}
+
+/// The paths of the requests in the order in which they ended, once so many have.
+async fn paths_in_the_log(gateway: &Gateway, count: usize) -> Vec<&'static str> {
+    eventually("all have ended", async || {
+        let log = gateway.log();
+        let path = |line: &str| {
+            ["/quick", "/long"]
+                .into_iter()
+                .find(|path| line.contains(path))
+        };
+        let ended: Vec<&str> = log.lines().filter_map(path).collect();
+        (ended.len() == count).then_some(ended)
+    })
+    .await
+}
+
 /// Envoy logs the order in which requests end. Requests that arrive after hostile bodies and are
 /// answered at once come before these, which are answered at their end. A callback that read a
 /// whole body would answer it before it served another connection.
@@ -285,38 +346,8 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed
     for (encoding, body) in bodies {
         for count in [1, 4] {
             let mut gateway = bed.open_with(Setup::of(&policy()).of_one_worker()).await;
-            let head = format!(
-                "POST /long HTTP/1.1\r\nHost: e\r\nContent-Encoding: {encoding}\r\nContent-Length: \
-                 {}\r\n\r\n",
-                body.len()
-            );
-            let (mut hostile, mut others) = (Vec::new(), Vec::new());
-            for _ in 0..count {
-                let mut stream = TcpStream::connect(gateway.address)
-                    .await
-                    .expect("the gateway accepts");
-                stream.write_all(head.as_bytes()).await.expect("a head");
-                hostile.push(stream);
-            }
-            for _ in 0..OTHERS {
-                others.push(
-                    TcpStream::connect(gateway.address)
-                        .await
-                        .expect("the gateway accepts"),
-                );
-            }
-            eventually("all are there", async || {
-                let heads = gateway
-                    .admin
-                    .stat("http.gateway.downstream_rq_active")
-                    .await;
-                let connections = gateway
-                    .admin
-                    .stat("http.gateway.downstream_cx_active")
-                    .await;
-                (heads == count && connections == count + OTHERS as u64).then_some(())
-            })
-            .await;
+            let (mut hostile, mut others) =
+                connect(&gateway, encoding, body.len(), (count, OTHERS)).await;
             // All of it arrives at one moment, in this order.
             gateway.pause();
             for stream in &mut hostile {
@@ -340,17 +371,7 @@ pub(crate) async fn others_are_served_between_the_slices_of_a_body(bed: &TestBed
                     );
                 }
             }
-            let ended = eventually("all have ended", async || {
-                let log = gateway.log();
-                let path = |line: &str| {
-                    ["/quick", "/long"]
-                        .into_iter()
-                        .find(|path| line.contains(path))
-                };
-                let ended: Vec<&str> = log.lines().filter_map(path).collect();
-                (ended.len() == count as usize + OTHERS).then_some(ended)
-            })
-            .await;
+            let ended = paths_in_the_log(&gateway, count + OTHERS).await;
             let quick = ended.iter().take_while(|path| **path == "/quick").count();
             assert_eq!(quick, OTHERS, "{encoding}: {ended:?}");
         }

@@ -87,7 +87,7 @@ fn a_401_states_its_reason() {
 }
 
 #[test]
-fn a_token_and_a_session_are_distinguished() {
+fn a_token_is_known_to_the_directory() {
     let token = preset(
         "dash0",
         &[
@@ -125,19 +125,24 @@ fn a_token_and_a_session_are_distinguished() {
     assert_eq!(
         field(&token, "x-ratelimit-limit"),
         "10",
-        "the most_constrained requests left"
+        "the limit with the fewest requests left"
     );
     assert_eq!(field(&token, "x-ratelimit-reset"), "1795600860");
+}
 
-    let claims = r#"{"envoy.filters.http.jwt_authn":{"session":{
+/// What a filter verified of a session.
+const CLAIMS: &str = r#"{"envoy.filters.http.jwt_authn":{"session":{
         "iss":"id.acme","sub":"zoe","org":"acme","plan":"enterprise","region":"us-west"}}}"#;
+
+#[test]
+fn a_session_is_verified_by_an_earlier_filter() {
     let call = [
         "--path",
         "/api/boards",
         "-H",
         "Authorization: Bearer ey.J.wt",
         "--metadata",
-        claims,
+        CLAIMS,
     ];
     let session = preset("dash0", &call);
     assert_eq!(found(&session), ["verified", "passed_over"]);
@@ -179,14 +184,17 @@ fn a_token_and_a_session_are_distinguished() {
         "metadata [envoy.filters.http.jwt_authn, session, sub]"
     );
     assert_eq!(session["callers"]["missing"], json!(["token"]));
+}
 
+#[test]
+fn a_session_and_a_token_of_two_users_conflict() {
     let carol = [
         "-H",
         "Authorization: Bearer demo-carol",
         "--path",
         "/api/boards",
         "--metadata",
-        claims,
+        CLAIMS,
     ];
     let both = preset("dash0", &carol);
     assert_eq!(
@@ -233,6 +241,10 @@ fn two_keys_make_one_caller() {
         (reason(&both, "events"), field(&both, "x-ratelimit-name")),
         ("routes", "monitor_status")
     );
+}
+
+#[test]
+fn an_api_key_is_a_caller_without_an_application_key() {
     let alone = preset(
         "datadog",
         &[
@@ -242,11 +254,11 @@ fn two_keys_make_one_caller() {
             "/api/v1/monitor/5",
         ],
     );
-    assert_eq!(
-        attribute(&alone, "requester"),
-        "api-2",
-        "without an application key the API key's"
-    );
+    assert_eq!(attribute(&alone, "requester"), "api-2");
+}
+
+#[test]
+fn two_keys_of_two_organizations_conflict() {
     let two = preset(
         "datadog",
         &[
@@ -260,7 +272,10 @@ fn two_keys_make_one_caller() {
         two["callers"]["refused"]["message"],
         "org is globex (the directory, for api_key) and acme (the directory, for app_key)"
     );
+}
 
+#[test]
+fn an_exempt_request_has_no_limit() {
     let metrics = preset(
         "datadog",
         &[

@@ -93,7 +93,11 @@ fn missing_arguments_are_listed() {
         ),
         "{never}"
     );
-    // An empty argument is not missing, and a source after the first value is not needed.
+}
+
+/// An empty argument is not missing, and a source after the first value is not needed.
+#[test]
+fn only_arguments_that_may_change_the_explanation_are_missing() {
     let all = [
         "--metadata",
         "{}",
@@ -117,7 +121,10 @@ fn missing_arguments_are_listed() {
         free.contains("\ndecision     admitted: no limit applies\n") && !free.contains("not given"),
         "{free}"
     );
-    // Missing metadata may be the reason for a 401.
+}
+
+#[test]
+fn missing_metadata_may_be_the_reason_for_a_401() {
     let refused = explanation(
         &["-", "--path", "/"],
         &POLICY.replace("absent: anonymous", "absent: refuse"),
@@ -128,44 +135,36 @@ fn missing_arguments_are_listed() {
     );
 }
 
+/// A POST request with these arguments.
+fn call(rest: &[&str]) -> Value {
+    let post = ["-", "-X", "POST", "--path", "/"];
+    explanation(&[&post, &EU[..], rest].concat(), POLICY)
+}
+
+/// The cost of a limit, its remaining units, its overage, and whether the cost was refunded.
+fn costs(explanation: &Value, name: &str) -> Value {
+    let limit = limit(explanation, name);
+    json!([
+        limit["cost"],
+        limit["remaining"],
+        limit["overage"],
+        limit["refunded"],
+    ])
+}
+
 #[test]
 fn a_response_determines_the_cost_of_a_request() {
-    let call = |rest: &[&str]| {
-        explanation(
-            &[&["-", "-X", "POST", "--path", "/"], &EU[..], rest].concat(),
-            POLICY,
-        )
-    };
-    let costs = |explanation: &Value, name: &str| {
-        let limit = limit(explanation, name);
-        (
-            limit["cost"].clone(),
-            limit["remaining"].clone(),
-            limit["overage"].clone(),
-            limit["refunded"].clone(),
-        )
-    };
-    let none = json!(null);
     let unknown = call(&[]);
-    assert_eq!(
-        costs(&unknown, "late"),
-        (none.clone(), json!(4), json!(0), json!(false))
-    );
-    assert_eq!(unknown["response"]["status"], none);
+    assert_eq!(costs(&unknown, "late"), json!([null, 4, 0, false]));
+    assert_eq!(unknown["response"]["status"], json!(null));
     let three = call(&["--response-header", "X-Cost: 3"]);
-    assert_eq!(
-        costs(&three, "late"),
-        (json!(3), json!(2), json!(0), json!(false))
-    );
-    assert_eq!(
-        costs(&three, "lines"),
-        (none, json!(8), json!(0), json!(false))
-    );
+    assert_eq!(costs(&three, "late"), json!([3, 2, 0, false]));
+    assert_eq!(costs(&three, "lines"), json!([null, 8, 0, false]));
     let over = call(&["--response-header", "x-cost: 3", "--repeat", "2"]);
     assert_eq!(
         costs(&over, "late"),
-        (json!(3), json!(0), json!(1), json!(false)),
-        "the response may force_charge"
+        json!([3, 0, 1, false]),
+        "the response may overdraw"
     );
     let third = call(&["--response-header", "x-cost: 3", "--repeat", "3"]);
     assert_eq!(
@@ -179,7 +178,10 @@ fn a_response_determines_the_cost_of_a_request() {
             "{header}"
         );
     }
+}
 
+#[test]
+fn a_failed_response_is_refunded_by_limits_that_charge_for_success() {
     let failed = call(&[
         "--status",
         "404",
@@ -201,14 +203,8 @@ fn a_response_determines_the_cost_of_a_request() {
         "--repeat",
         "9",
     ]);
-    assert_eq!(
-        costs(&failed, "paid"),
-        (json!(1), json!(5), json!(0), json!(true))
-    );
-    assert_eq!(
-        costs(&failed, "both"),
-        (json!(0), json!(9), json!(0), json!(true))
-    );
+    assert_eq!(costs(&failed, "paid"), json!([1, 5, 0, true]));
+    assert_eq!(costs(&failed, "both"), json!([0, 9, 0, true]));
     assert_eq!(
         (
             &failed["response"]["status"],
@@ -224,15 +220,12 @@ fn a_response_determines_the_cost_of_a_request() {
         "--repeat",
         "2",
     ]);
-    assert_eq!(
-        costs(&fine, "paid"),
-        (json!(1), json!(3), json!(0), json!(false))
-    );
-    assert_eq!(
-        costs(&fine, "both"),
-        (json!(2), json!(5), json!(0), json!(false))
-    );
-    // The gRPC status decides whether a gRPC call fails.
+    assert_eq!(costs(&fine, "paid"), json!([1, 3, 0, false]));
+    assert_eq!(costs(&fine, "both"), json!([2, 5, 0, false]));
+}
+
+#[test]
+fn a_grpc_call_fails_by_its_grpc_status() {
     let grpc = [
         "-H",
         "content-type: application/grpc",
@@ -241,16 +234,16 @@ fn a_response_determines_the_cost_of_a_request() {
         "--response-header",
         "x-cost: 1",
     ];
-    assert_eq!(
-        costs(&call(&grpc), "paid"),
-        (json!(1), json!(5), json!(0), json!(true))
-    );
+    assert_eq!(costs(&call(&grpc), "paid"), json!([1, 5, 0, true]));
     assert_eq!(
         costs(&call(&grpc[2..]), "paid"),
-        (json!(1), json!(4), json!(0), json!(false)),
+        json!([1, 4, 0, false]),
         "no gRPC call"
     );
+}
 
+#[test]
+fn the_text_states_a_refund_and_a_cost_that_is_not_known() {
     let said = text_form(
         &[
             &["-", "-X", "POST", "--path", "/", "--status", "500"],
@@ -274,6 +267,10 @@ fn a_response_determines_the_cost_of_a_request() {
         said.contains("\nresponse     500, the upstream's, with\n"),
         "{said}"
     );
+}
+
+#[test]
+fn a_response_that_cannot_be_is_a_usage_error() {
     for wrong in [
         &["--status", "99"][..],
         &["--status", "ok"],

@@ -101,16 +101,8 @@ impl Outcome {
                 (DecisionLabel::Refused, limit, answered(reply, request))
             }
             None => {
-                let response = of_the_upstream(policy, proxy, applied);
-                match longest_wait(&checks, LimitCheck::denies) {
-                    Some((place, _)) => {
-                        let owner = checks.get(place).map(|check| check.owner);
-                        let limit = owner.and_then(|owner| policy.owner_name(owner));
-                        let limit = limit.map(str::to_owned);
-                        (DecisionLabel::WouldRefuse, limit, response)
-                    }
-                    None => (DecisionLabel::Admitted, None, response),
-                }
+                let (decision, limit) = admitted(policy, &checks);
+                (decision, limit, of_the_upstream(policy, proxy, applied))
             }
         };
         let applied = checks.iter().zip(&balances);
@@ -188,6 +180,18 @@ fn statuses(
         }
     }
     statuses
+}
+
+/// The decision on a request that is admitted, and the shadow limit that would have refused it.
+fn admitted(policy: &Policy, checks: &[LimitCheck]) -> (DecisionLabel, Option<String>) {
+    match longest_wait(checks, LimitCheck::denies) {
+        Some((place, _)) => {
+            let owner = checks.get(place).map(|check| check.owner);
+            let limit = owner.and_then(|owner| policy.owner_name(owner));
+            (DecisionLabel::WouldRefuse, limit.map(str::to_owned))
+        }
+        None => (DecisionLabel::Admitted, None),
+    }
 }
 
 /// The upstream's response with the fields of the limits.

@@ -319,23 +319,9 @@ fn a_request_that_is_served_pays_whatever_its_body_does_then() {
 }
 
 #[test]
-fn a_tunnel_has_no_payload_limit_once_it_begins() {
+fn a_connect_opens_a_tunnel_if_it_succeeds() {
     let proxy = Proxy::new();
     let policy = proxy.runtime(&POLICY.replace("quota: 9,", "quota: 900,"));
-    let upgrade = [
-        ("upgrade", &b"websocket"[..]),
-        ("connection", b"keep-alive, Upgrade"),
-    ];
-    for path in ["/", "/json", "/held"] {
-        let (mut stream, flow) = open(&proxy, &policy, path, &upgrade);
-        assert_eq!(flow, Flow::Continue, "never held");
-        proxy.answer(&mut stream, &[(":status", "101")]);
-        assert_eq!(
-            give(&proxy, &mut stream, &[0xff; 200_000], false, &mut slice()),
-            Flow::Continue,
-            "{path}"
-        );
-    }
     let connect = |status: &str| {
         proxy.request.replace(Headers::encode(&[
             (":method", b"CONNECT"),
@@ -355,7 +341,27 @@ fn a_tunnel_has_no_payload_limit_once_it_begins() {
         ),
         (Flow::Continue, Flow::Continue, Flow::Stop, Flow::Stop)
     );
-    // A request head alone opens no tunnel, and neither does another response.
+}
+
+#[test]
+fn a_tunnel_has_no_payload_limit_once_it_begins() {
+    let proxy = Proxy::new();
+    let policy = proxy.runtime(&POLICY.replace("quota: 9,", "quota: 900,"));
+    let upgrade = [
+        ("upgrade", &b"websocket"[..]),
+        ("connection", b"keep-alive, Upgrade"),
+    ];
+    for path in ["/", "/json", "/held"] {
+        let (mut stream, flow) = open(&proxy, &policy, path, &upgrade);
+        assert_eq!(flow, Flow::Continue, "never held");
+        proxy.answer(&mut stream, &[(":status", "101")]);
+        assert_eq!(
+            give(&proxy, &mut stream, &[0xff; 200_000], false, &mut slice()),
+            Flow::Continue,
+            "{path}"
+        );
+    }
+    // A request head opens no tunnel without the response, and neither does another response.
     for (head, status) in [
         (&upgrade[..], None),
         (&upgrade, Some("200")),

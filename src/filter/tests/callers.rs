@@ -332,7 +332,11 @@ fn unless_skips_only_credentials_that_are_unknown() {
             );
         }
     }
-    // A chain: `c` gives way to `b`, which is absent if it gave way to `a`.
+}
+
+#[test]
+fn a_credential_that_is_skipped_is_absent_for_the_next() {
+    // `c` gives way to `b`, which is absent if it gave way to `a`.
     let chain = "version: 1\nname: demo\ncallers:\n  credentials:\n    - { name: a, header: x-a \
                  }\n    - { name: b, header: x-b, unless: a }\n    \
         - { name: c, header: x-c, unless: b }\n  directory: [{ sha256: \

@@ -78,6 +78,24 @@ fn left(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) -> String {
     left
 }
 
+fn the_queue_is_full(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) {
+    let (_, flow) = send(proxy, policy, "/work", "a");
+    assert_eq!((flow, refused(proxy, "queue_full")), (Flow::Stop, 1));
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    assert_eq!(
+        (reply.status, &*reply.details),
+        (429, "sluicegate_queue_refused:pool:queue_full")
+    );
+    assert!(
+        reply.headers.contains(&("retry-after", "1".to_owned()))
+            && reply.body.starts_with("pool 1 ")
+    );
+    assert_eq!(
+        proxy.filter_state.take().unwrap(),
+        "decision=refused limit=pool tier=- user=a"
+    );
+}
+
 #[test]
 fn a_request_without_a_slot_waits_and_goes_on_in_order() {
     let proxy = Proxy::new();
@@ -96,21 +114,7 @@ fn a_request_without_a_slot_waits_and_goes_on_in_order() {
         Flow::Continue,
         "another's pool"
     );
-    let (_, flow) = send(&proxy, &policy, "/work", "a");
-    assert_eq!((flow, refused(&proxy, "queue_full")), (Flow::Stop, 1));
-    let reply = proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!(
-        (reply.status, &*reply.details),
-        (429, "sluicegate_queue_refused:pool:queue_full")
-    );
-    assert!(
-        reply.headers.contains(&("retry-after", "1".to_owned()))
-            && reply.body.starts_with("pool 1 ")
-    );
-    assert_eq!(
-        proxy.filter_state.take().unwrap(),
-        "decision=refused limit=pool tier=- user=a"
-    );
+    the_queue_is_full(&proxy, &policy);
     let depth = || proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth");
     assert_eq!(depth(), 2);
     // It ends, and the request that came first gets its slot.

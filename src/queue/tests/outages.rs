@@ -41,7 +41,9 @@ fn what_a_dead_worker_held_is_free_within_nine_seconds() {
     assert_eq!(b.tick(50), []);
     let resumed: Vec<_> = [b.tick(40), b.hear()].concat();
     assert_eq!(resumed, [(1, Answer::Resume), (2, Answer::Resume)]);
-    [1, 2].into_iter().for_each(|stream| b.release(stream));
+    for stream in [1, 2] {
+        b.release(stream);
+    }
     assert_eq!(pages(&data), 0);
 }
 
@@ -84,7 +86,9 @@ fn a_worker_that_finds_its_leases_reaped_needs_no_tick_to_know() {
     assert_eq!((a.hear(), a.acquire(3)), (vec![], Admission::Wait));
     b.release(1);
     assert_eq!(a.hear(), [(2, Answer::Resume)]);
-    [2, 3].into_iter().for_each(|stream| a.release(stream));
+    for stream in [2, 3] {
+        a.release(stream);
+    }
     assert_eq!(pages(&data), 0);
 }
 

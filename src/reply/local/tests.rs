@@ -113,6 +113,25 @@ fn kinds<'a>(policy: &'a Policy, checks: &'a [LimitCheck]) -> [(&'static str, Re
     ]
 }
 
+/// The reply on one line, with the number of its `X-RateLimit` fields.
+fn line(name: &str, reply: &LocalReply) -> String {
+    let LocalReply {
+        status,
+        grpc_status,
+        details,
+        ..
+    } = reply;
+    let mut line = format!("{name}: {status} {grpc_status:?} {details}");
+    let (fields, others): (Vec<_>, Vec<_>) = reply
+        .headers
+        .iter()
+        .partition(|(name, _)| name.starts_with("x-ratelimit"));
+    for (name, value) in others {
+        line.push_str(&format!(" {name}={value}"));
+    }
+    format!("{line} fields={}", fields.len())
+}
+
 #[test]
 fn every_kind_of_refusal_has_its_status_details_and_headers() {
     let policy = policy("");
@@ -128,23 +147,7 @@ fn every_kind_of_refusal_has_its_status_details_and_headers() {
             pools: &[PoolId::FIRST],
         };
         let reply = reply_at_head(&policy, refusal, &request, NOW, applied);
-        let mut line = format!(
-            "{name}: {} {:?} {}",
-            reply.status, reply.grpc_status, reply.details
-        );
-        for (name, value) in reply
-            .headers
-            .iter()
-            .filter(|(name, _)| !name.starts_with("x-ratelimit"))
-        {
-            line.push_str(&format!(" {name}={value}"));
-        }
-        let fields = reply
-            .headers
-            .iter()
-            .filter(|(name, _)| name.starts_with("x-ratelimit"))
-            .count();
-        format!("{line} fields={fields}")
+        line(name, &reply)
     });
     let json = "content-type=application/problem+json";
     let challenges =

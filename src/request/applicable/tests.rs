@@ -269,9 +269,19 @@ fn compare(
     }
     prop_assert_eq!(words.0, reasons);
 
+    compare_checks(policy, applicable, &request, &caller)
+}
+
+/// Compares the checks with what applies.
+fn compare_checks(
+    policy: &Policy,
+    applicable: &Applicable,
+    request: &Request,
+    caller: &Caller<'_>,
+) -> Result<(), TestCaseError> {
     let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
     let mut checks = Vec::new();
-    checks::fill(&mut checks, applicable, &request, &caller, policy, &keys);
+    checks::fill(&mut checks, applicable, request, caller, policy, &keys);
     let limits = applicable.limits.iter().map(|id| CounterOwner::Limit(*id));
     let owners: Vec<CounterOwner> = limits
         .chain(applicable.seats.iter().map(|id| CounterOwner::Seats(*id)))

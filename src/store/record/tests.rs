@@ -8,6 +8,10 @@ use crate::limit::{Cost, QUOTA_MAX};
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
 fn states() -> impl Strategy<Value = State> {
+    prop_oneof![buckets(), calendars(), seats(), rollings()]
+}
+
+fn buckets() -> impl Strategy<Value = State> {
     let bucket = (
         any::<u64>(),
         1..1_000_000_u32,
@@ -15,72 +19,67 @@ fn states() -> impl Strategy<Value = State> {
         any::<u32>(),
         any::<u64>(),
     );
+    bucket.prop_map(|(tat, rate, burst, charged, returned)| {
+        State::Bucket(gcra::State {
+            tat: Timestamp::from_nanos(tat),
+            refill: Refill::parse(&format!("{rate}/d")).unwrap(),
+            burst,
+            charged,
+            returned,
+        })
+    })
+}
+
+fn calendars() -> impl Strategy<Value = State> {
+    any::<(u64, u64, u32, u8)>().prop_map(|(end, taken, generation, quota)| {
+        State::Calendar(calendar::State {
+            end: Timestamp::from_nanos(end),
+            taken,
+            generation,
+            quota: Rough::decode(quota),
+        })
+    })
+}
+
+fn seats() -> impl Strategy<Value = State> {
+    let holders = proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize);
+    (holders, any::<u8>()).prop_map(|(holders, seats)| {
+        let holders = holders.into_iter().map(|(holder, until)| Holder {
+            holder,
+            until: Timestamp::from_nanos(until),
+        });
+        State::Seats(seats::State {
+            holders: holders.collect(),
+            before: None,
+            seats: Rough::decode(seats),
+        })
+    })
+}
+
+fn rollings() -> impl Strategy<Value = State> {
     let entries = proptest::collection::vec((0..40_u64, 1..=QUOTA_MAX), 1..22);
-    prop_oneof![
-        bucket.prop_map(
-            |(tat, rate, burst, charged, returned)| State::Bucket(gcra::State {
-                tat: Timestamp::from_nanos(tat),
-                refill: Refill::parse(&format!("{rate}/d")).unwrap(),
-                burst,
-                charged,
-                returned,
-            })
-        ),
-        any::<(u64, u64, u32, u8)>().prop_map(|(end, taken, generation, quota)| {
-            let (end, quota) = (Timestamp::from_nanos(end), Rough::decode(quota));
-            State::Calendar(calendar::State {
-                end,
-                taken,
-                generation,
-                quota,
-            })
-        }),
-        (
-            proptest::collection::vec(any::<(u64, u64)>(), 0..=SEATS_MAX as usize),
-            any::<u8>()
-        )
-            .prop_map(|(holders, seats)| {
-                let holder = |(holder, until)| Holder {
-                    holder,
-                    until: Timestamp::from_nanos(until),
-                };
-                let holders = holders.into_iter().map(holder).collect();
-                State::Seats(seats::State {
-                    holders,
-                    before: None,
-                    seats: Rough::decode(seats),
-                })
-            }),
-        (
+    let rule = (1..31_622_400_u64, any::<(u32, u8)>(), any::<bool>());
+    (entries, rule).prop_map(|(ages, (seconds, (generation, quota), exact))| {
+        let window = Span::from_seconds(seconds);
+        let grain = if exact { Grain::Exact } else { Grain::Coarse };
+        let mut at = grain.end(NOW, window);
+        let mut entries = Vec::new();
+        for (age, units) in ages {
+            at = at.after(grain.length(window).times(age.saturating_add(1)));
+            let units = if exact { units % 32 } else { units };
+            entries.push(Entry { at, units });
+        }
+        // The newest is anywhere in its grain.
+        entries.last_mut().unwrap().at =
+            at.before(Span::from_nanos(grain.length(window).nanos() / 3));
+        State::Rolling(rolling::State {
+            window,
+            grain,
+            generation,
+            quota: Rough::decode(quota),
             entries,
-            1..31_622_400_u64,
-            any::<(u32, u8)>(),
-            any::<bool>()
-        )
-            .prop_map(|(ages, seconds, (generation, quota), exact)| {
-                let window = Span::from_seconds(seconds);
-                let grain = if exact { Grain::Exact } else { Grain::Coarse };
-                let mut at = grain.end(NOW, window);
-                let entries = ages.into_iter().map(|(age, units)| {
-                    at = at.after(grain.length(window).times(age.saturating_add(1)));
-                    Entry {
-                        at,
-                        units: if exact { units % 32 } else { units },
-                    }
-                });
-                let mut entries: Vec<Entry> = entries.collect();
-                // The newest is anywhere in its grain.
-                entries.last_mut().unwrap().at =
-                    at.before(Span::from_nanos(grain.length(window).nanos() / 3));
-                State::Rolling(rolling::State {
-                    window,
-                    grain,
-                    generation,
-                    quota: Rough::decode(quota),
-                    entries,
-                })
-            }),
-    ]
+        })
+    })
 }
 
 #[test]

@@ -77,40 +77,42 @@ fn a_flood_of_random_keys_stays_within_the_bound() {
     }
 }
 
+fn bucket_of(burst: u32, refill: &str) -> Rule {
+    Rule::Bucket(Bucket::new(burst, Refill::parse(refill).unwrap()).unwrap())
+}
+
+fn rolling(quota: u64, seconds: u64) -> Rule {
+    Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap())
+}
+
+fn calendar(quota: u64, period: Period) -> Rule {
+    Rule::Calendar(Calendar::new(quota, Over::Refuse, period, Zone::UTC).unwrap())
+}
+
+/// One seat, asked for by the first holder.
+fn seats(idle: u64) -> Rule {
+    Rule::Seats(Seats::new(1, Span::from_seconds(idle)).unwrap().asked_by(1))
+}
+
 /// A caller that has used up its quota stays without, whatever another sends under invented keys of
 /// another limit: by bytes, of which a request takes many; and by requests of which one is all
 /// there is.
 #[test]
 fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
-    let calendar = |quota, period| {
-        Rule::Calendar(Calendar::new(quota, Over::Refuse, period, Zone::UTC).unwrap())
-    };
-    let seats = |idle| Rule::Seats(Seats::new(1, Span::from_seconds(idle)).unwrap().asked_by(1));
-    let rolling =
-        |quota, seconds| Rule::Rolling(Rolling::new(quota, Span::from_seconds(seconds)).unwrap());
     let floods = [
         (calendar(1_000_000, Period::Months(1)), 100),
         (calendar(100, Period::Months(1)), 100),
         (calendar(100, Period::Months(12)), 100),
         (rolling(1_000_000_000, 60), 100),
         (rolling(1, 31_622_400), 1),
-        (
-            Rule::Bucket(Bucket::new(1_000_000, Refill::parse("100/min").unwrap()).unwrap()),
-            1_000_000,
-        ),
-        (
-            Rule::Bucket(Bucket::new(300, Refill::parse("1/d").unwrap()).unwrap()),
-            300,
-        ),
+        (bucket_of(1_000_000, "100/min"), 1_000_000),
+        (bucket_of(300, "1/d"), 300),
         (seats(86_400), 1),
     ];
     let victims = [
         (calendar(3, Period::Months(1)), 3),
         (rolling(3, 86_400), 3),
-        (
-            Rule::Bucket(Bucket::new(3, Refill::parse("1/d").unwrap()).unwrap()),
-            3,
-        ),
+        (bucket_of(3, "1/d"), 3),
         (seats(600), 1),
     ];
     for (victim, units) in victims {
@@ -137,15 +139,12 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
                 assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
             }
             assert!(store.drain_stats().evicted > 2_000);
-            let asker = |rule| {
-                if let Rule::Seats(seats) = rule {
-                    Rule::Seats(seats.asked_by(2))
-                } else {
-                    rule
-                }
+            let asked_by_another = match victim {
+                Rule::Seats(seats) => Rule::Seats(seats.asked_by(2)),
+                Rule::Bucket(_) | Rule::Rolling(_) | Rule::Calendar(_) => victim,
             };
             let renewed = (0..20).filter(|name| {
-                let check = check(&store, b"logins", *name, asker(victim), 1);
+                let check = check(&store, b"logins", *name, asked_by_another, 1);
                 store.try_charge_all(&mut [check], NOW, &FixedClock(NOW))
             });
             assert_eq!(renewed.count(), 0, "{victim:?}, flooded by {flood:?}");

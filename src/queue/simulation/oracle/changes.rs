@@ -44,6 +44,12 @@ impl Oracle {
                 format!("key {key}: order lost from {old:?} to {new:?}"),
             );
         }
+        self.follow_tickets(vm, key, old, new, clock);
+        self.verify_leases(key, new, clock);
+    }
+
+    /// Notes which streams lost their ticket, and which one received the new one.
+    fn follow_tickets(&mut self, vm: usize, key: usize, old: &State, new: &State, clock: u64) {
         for stream in self
             .streams
             .values_mut()
@@ -55,7 +61,7 @@ impl Oracle {
             if let Some(place) = old.waiting.iter().position(|other| *other == ticket) {
                 let overtakes = old.waiting[..place]
                     .iter()
-                    .any(|other| kept.contains(&other));
+                    .any(|other| new.waiting.contains(other));
                 stream.taken = Some((clock, overtakes));
             }
         }
@@ -70,6 +76,10 @@ impl Oracle {
         if let Some(stream) = arriving.filter(|stream| stream.keys[0] == key) {
             stream.ticket = entered.copied().or(stream.ticket);
         }
+    }
+
+    /// Every request in flight has a lease, unless its worker was evicted.
+    fn verify_leases(&mut self, key: usize, new: &State, clock: u64) {
         for (number, vm) in self
             .vms
             .iter()
