@@ -7,22 +7,49 @@
 //! policy.yaml ─▶ document ─▶ Policy       every step ─▶ observe::Event ─▶ metrics │ access log
 //! ```
 //!
-//! Modules in the order of the data, each using only those before it (`tests/tidy.rs` holds that):
+//! The modules are in the order of the data: each uses only itself and those before it
+//! (`tests/tidy.rs` reads the order from here).
 
+// Time, units, identifiers, paths.
 pub mod base;
-pub mod engine;
-pub mod filter;
+
+// The interfaces that a proxy implements.
 pub mod host;
+
+// The algorithms of the limits.
 pub mod limit;
-pub mod observe;
+
+// Bodies: their size, encodings and content.
 pub mod payload;
+
+// The language, from a document to a policy.
 pub mod policy;
-pub mod queue;
-pub mod reply;
-pub mod request;
+
+// The counters in shared data.
 pub mod store;
 
-#[cfg(not(target_arch = "wasm32"))]
-pub mod cli;
+// Slots for concurrent requests, over all workers.
+pub mod queue;
+
+// The caller of a request, and the limits that apply to it.
+pub mod request;
+
+// The decision over all limits of a request.
+pub mod engine;
+
+// Response fields and refusals.
+pub mod reply;
+
+// Metrics and the access log.
+pub mod observe;
+
+// One request from its head to its end.
+pub mod filter;
+
+// The binding to Envoy.
 #[cfg(target_arch = "wasm32")]
 mod wasm;
+
+// The command line.
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;

@@ -63,9 +63,9 @@ pub(super) fn resolve_attributes<'r>(
         }
         found.push((*attribute, first));
     }
-    found
-        .into_iter()
-        .for_each(|(attribute, value)| caller.set(attribute, value));
+    for (attribute, value) in found {
+        caller.set(attribute, value);
+    }
     Ok(())
 }
 

@@ -10,9 +10,11 @@ use super::caller_cache::CachedCaller;
 use super::credential::{self, Ambiguous, Identifier, Presented};
 use super::head::Request;
 use super::issuers::IssuerSet;
+use crate::base::id::CredentialId;
 use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes};
 use crate::policy::callers::OnUnidentified;
+use crate::policy::callers::credential::Credential;
 use crate::policy::directory::Digest;
 use crate::policy::route::RouteId;
 
@@ -253,6 +255,22 @@ pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
     routes.is_none_or(asked)
 }
 
+/// Whether an unknown credential is skipped because the one before it that it names is presented.
+fn gives_way(
+    id: CredentialId,
+    credential: &Credential,
+    presented: &IssuerSet,
+    policy: &Policy,
+) -> bool {
+    policy
+        .callers
+        .credentials
+        .entries()
+        .take_while(|(other, _)| *other < id)
+        .filter(|(_, other)| Some(other.attribute) == credential.unless)
+        .any(|(other, _)| presented.contains(other))
+}
+
 /// Looks up the credentials of `request`. Returns which of them it presents.
 fn present<'r>(
     caller: &mut Caller<'r>,
@@ -277,12 +295,6 @@ fn present<'r>(
             }
             Ok(Some(Presented::Secret(secret))) => {
                 let digest: Digest = Sha256::digest(&secret).into();
-                let before = callers
-                    .credentials
-                    .entries()
-                    .take_while(|(other, _)| *other < id);
-                let mut others =
-                    before.filter(|(_, other)| Some(other.attribute) == credential.unless);
                 match callers.directory.find(&digest) {
                     Some(mut values) => {
                         trace.credential(id, CredentialOutcome::Known(&digest));
@@ -291,8 +303,8 @@ fn present<'r>(
                             caller.set_or_conflict(attribute, value, Origin::Entry(id), trace)
                         })?;
                     }
-                    // Whose it is, the other one says: as if it were not there.
-                    None if others.any(|(other, _)| presented.contains(other)) => {
+                    // The other credential identifies the caller.
+                    None if gives_way(id, credential, &presented, policy) => {
                         trace.credential(id, CredentialOutcome::PassedOver);
                         continue;
                     }

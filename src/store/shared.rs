@@ -5,8 +5,15 @@
 //! of the proxy, because a record's page depends on it; a later `keys_max` changes how many records
 //! a page may hold, and no count is lost (decision 0002).
 
+mod geometry;
+mod host_keys;
+
+pub use geometry::Geometry;
+pub use host_keys::secret;
+
+use host_keys::{page_key, table_of};
+
 use super::key::{Key, KeyMaker, Secret};
-use super::page::FINGERPRINT_BYTES;
 use super::page::eviction::CounterPage;
 use super::page_cache::PageCache;
 use super::{LimitCheck, Store, StoreStats};
@@ -16,60 +23,6 @@ use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
 use crate::host::shared::{SharedData, Version};
 use crate::host::stream::Clock;
 use crate::limit::{Charge, Reading, Rule, State};
-
-/// Records that a page holds on average when `keys_max` keys live.
-const RECORDS_PER_PAGE: u32 = 36;
-
-/// Keys fall on pages by chance: with room for this many records for each 36, a table that holds
-/// `keys_max` keys has to drop a live one about once in a thousand fillings.
-const PAGE_ROOM: u32 = 68;
-
-/// Bytes that the host spends on a key besides the value (measured: 185 to 190).
-const HOST_KEY_BYTES: u64 = 190;
-
-const KEY_BYTES: usize = 15;
-const SECRET_KEY: &[u8] = b"sluicegate.sec1";
-const _: () = assert!(
-    SECRET_KEY.len() == KEY_BYTES,
-    "it cannot be the key of a page: those begin otherwise"
-);
-
-/// The size of a policy's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    pages: u32,
-    capacity: usize,
-}
-
-impl Geometry {
-    /// The table for `keys_max` live keys, with as many pages as suit it.
-    #[must_use]
-    pub fn new(keys_max: u32) -> Self {
-        Self::with_pages(keys_max, keys_max.div_ceil(RECORDS_PER_PAGE).max(1))
-    }
-
-    fn with_pages(keys_max: u32, pages: u32) -> Self {
-        let room = u64::from(keys_max)
-            .saturating_mul(u64::from(PAGE_ROOM))
-            .div_ceil(u64::from(RECORDS_PER_PAGE));
-        let capacity = room.div_ceil(u64::from(pages.max(1)));
-        Self {
-            pages,
-            capacity: usize::try_from(capacity).unwrap_or(usize::MAX).max(1),
-        }
-    }
-
-    /// The most bytes of the proxy's memory that the table can take, once, over all workers, where
-    /// no record has more than `record_bytes`.
-    #[must_use]
-    pub fn bytes_max(&self, record_bytes: usize) -> u64 {
-        let page = self
-            .capacity
-            .saturating_mul(record_bytes.saturating_add(FINGERPRINT_BYTES));
-        let page = u64::try_from(page).unwrap_or(u64::MAX);
-        u64::from(self.pages).saturating_mul(page.saturating_add(HOST_KEY_BYTES))
-    }
-}
 
 /// A store over the host's shared data.
 #[derive(Debug)]
@@ -422,32 +375,6 @@ fn charge_page(
         }
     }
     Ok(evicted)
-}
-
-/// Returns the proxy's secret. It is `candidate` unless a worker has stored one before.
-///
-/// # Errors
-/// [`Fault`] if the host fails.
-pub fn secret<D: SharedData>(data: &D, candidate: &Secret) -> Result<Secret, Fault> {
-    SharedCell::new(data, SECRET_KEY).get_or_init(candidate)
-}
-
-/// Fifteen bytes, which the host's strings hold without an allocation. The first three name us
-/// and the form of a page, so that a build which stores another form never reads this one.
-fn page_key(table: [u8; 8], number: u32) -> [u8; KEY_BYTES] {
-    let [t0, t1, t2, t3, t4, t5, t6, t7] = table;
-    let [n0, n1, n2, n3] = number.to_le_bytes();
-    [
-        b's', b'g', 4, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3,
-    ]
-}
-
-/// The table of one policy: its name, hashed with a fixed key.
-fn table_of(name: &str) -> [u8; 8] {
-    use std::hash::Hasher as _;
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    hasher.write(name.as_bytes());
-    hasher.finish().to_le_bytes()
 }
 
 #[cfg(test)]

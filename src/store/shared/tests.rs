@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::geometry::HOST_KEY_BYTES;
 use super::*;
 use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::Span;
