@@ -113,8 +113,9 @@ fn directories() -> Vec<String> {
 }
 
 fn documents() -> impl Iterator<Item = String> {
-    let filled = |directory: String| POLICIES.map(|policy| policy.replace("DIRECTORY", &directory));
-    directories().into_iter().flat_map(filled)
+    directories()
+        .into_iter()
+        .flat_map(|directory| POLICIES.map(|policy| policy.replace("DIRECTORY", &directory)))
 }
 
 /// Everything that the library prints, for people and for programmers.

@@ -86,21 +86,19 @@ fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
 
 /// Of payload limits that hold more than Envoy's buffer takes.
 fn held_bodies(document: &Node, policy: &Policy) -> Vec<Warning> {
-    let held = policy
-        .payloads
-        .iter()
-        .enumerate()
-        .filter(|(_, payload)| payload.hold);
-    let unbounded = held.filter(|(_, payload)| payload_buffer_bytes(payload).is_none());
-    let warning = |(number, _)| {
-        Warning::at(
-            document,
-            &format!("/payloads/{number}"),
-            "a held body must fit in Envoy's buffer: give `bytes`, at most 4GB, or Envoy answers a \
-             larger one with a 413 of its own".to_owned(),
-        )
-    };
-    unbounded.map(warning).collect()
+    let mut warnings = Vec::new();
+    for (number, payload) in policy.payloads.iter().enumerate() {
+        if payload.hold && payload_buffer_bytes(payload).is_none() {
+            warnings.push(Warning::at(
+                document,
+                &format!("/payloads/{number}"),
+                "a held body must fit in Envoy's buffer: give `bytes`, at most 4GB, or Envoy \
+                 answers a larger one with a 413 of its own"
+                    .to_owned(),
+            ));
+        }
+    }
+    warnings
 }
 
 /// What a policy needs of Envoy's configuration, where that is not as it is.
@@ -115,20 +113,23 @@ fn needs(policy: &Policy) -> Option<String> {
     })
 }
 
+/// The most bytes that one counter of the limit can take.
+fn limit_bytes_max(limit: &Limit) -> Option<usize> {
+    match limit.cost {
+        // A response or a body may take more than there is, so no rule bounds what is remembered.
+        CostSource::ResponseHeader(_)
+        | CostSource::Bytes
+        | CostSource::Lines
+        | CostSource::Items(_) => Some(record::BYTES_MAX),
+        CostSource::Fixed(_) | CostSource::Header(_) => {
+            let rules = limit.overrides.all().iter().chain([&limit.rule]);
+            rules.map(record::bytes_max).max()
+        }
+    }
+}
+
 /// The most bytes that one counter of the policy can take.
 fn record_bytes_max(policy: &Policy) -> usize {
-    let of = |limit: &Limit| {
-        let rules = limit.overrides.all().iter().chain([&limit.rule]);
-        match limit.cost {
-            // A response or a body may take more than there is, so that no rule bounds what is
-            // remembered.
-            CostSource::ResponseHeader(_)
-            | CostSource::Bytes
-            | CostSource::Lines
-            | CostSource::Items(_) => Some(record::BYTES_MAX),
-            CostSource::Fixed(_) | CostSource::Header(_) => rules.map(record::bytes_max).max(),
-        }
-    };
     let seats = policy
         .seats
         .iter()
@@ -136,7 +137,7 @@ fn record_bytes_max(policy: &Policy) -> usize {
     policy
         .limits
         .iter()
-        .filter_map(of)
+        .filter_map(limit_bytes_max)
         .chain(seats)
         .max()
         .unwrap_or_default()

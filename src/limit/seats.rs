@@ -184,13 +184,16 @@ impl Seats {
     /// The state with no seat kept for longer than `idle` from now; `None` if none is.
     fn repair(&self, state: &State, now: Timestamp) -> Option<State> {
         let latest = now.after(self.idle);
-        let cut = |holder: &Holder| Holder {
-            until: holder.until.min(latest),
-            ..*holder
-        };
         let is_late = state.holders.iter().any(|holder| holder.until > latest);
         is_late.then(|| State {
-            holders: state.holders.iter().map(cut).collect(),
+            holders: state
+                .holders
+                .iter()
+                .map(|holder| Holder {
+                    until: holder.until.min(latest),
+                    ..*holder
+                })
+                .collect(),
             before: None,
             ..*state
         })

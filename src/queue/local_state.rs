@@ -215,10 +215,6 @@ mod tests {
         let leases = proptest::collection::btree_map(0..3_u32, 1..4_u32, 0..3);
         let waiting = proptest::collection::vec((0..3_u32, 0..9_u32), 0..9);
         (leases, waiting, proptest::bool::ANY).prop_map(|(leases, waiting, in_order)| {
-            let lease = |(worker, count)| Lease {
-                worker: WorkerId(worker),
-                count,
-            };
             let ticket = |(worker, number)| Ticket {
                 worker: WorkerId(worker),
                 number,
@@ -228,7 +224,12 @@ mod tests {
                 waiting.sort_by_key(|ticket| ticket.number);
             }
             State {
-                leases: BTreeMap::into_iter(leases).map(lease).collect(),
+                leases: BTreeMap::into_iter(leases)
+                    .map(|(worker, count)| Lease {
+                        worker: WorkerId(worker),
+                        count,
+                    })
+                    .collect(),
                 waiting,
             }
         })

@@ -41,6 +41,20 @@ pub struct Member {
     pub queue: Option<QueueToken>,
 }
 
+impl Member {
+    fn decode(
+        [w0, w1, w2, w3, p0, p1, b0, b1, b2, b3, q0, q1, q2, q3]: &[u8; MEMBER_BYTES],
+    ) -> Self {
+        let queue = u32::from_le_bytes([*q0, *q1, *q2, *q3]);
+        Self {
+            worker: WorkerId(u32::from_le_bytes([*w0, *w1, *w2, *w3])),
+            index: u16::from_le_bytes([*p0, *p1]),
+            heartbeat: u32::from_le_bytes([*b0, *b1, *b2, *b3]),
+            queue: (queue != NO_QUEUE).then_some(QueueToken(queue)),
+        }
+    }
+}
+
 /// All members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberList {
@@ -69,19 +83,9 @@ impl MemberList {
         if !rest.is_empty() {
             return Err(Fault::BadRecord);
         }
-        let member =
-            |[w0, w1, w2, w3, p0, p1, b0, b1, b2, b3, q0, q1, q2, q3]: &[u8; MEMBER_BYTES]| {
-                let queue = u32::from_le_bytes([*q0, *q1, *q2, *q3]);
-                Member {
-                    worker: WorkerId(u32::from_le_bytes([*w0, *w1, *w2, *w3])),
-                    index: u16::from_le_bytes([*p0, *p1]),
-                    heartbeat: u32::from_le_bytes([*b0, *b1, *b2, *b3]),
-                    queue: (queue != NO_QUEUE).then_some(QueueToken(queue)),
-                }
-            };
         Ok(Self {
             next: u32::from_le_bytes(*next),
-            members: members.iter().map(member).collect(),
+            members: members.iter().map(Member::decode).collect(),
         })
     }
 
@@ -142,18 +146,22 @@ impl FailureDetector {
     /// The detector after one more heartbeat of this worker, which has read `members` before it.
     #[must_use]
     pub fn observe(&self, members: &MemberList) -> Self {
-        let look = |member: &Member| {
-            let missed = match self.seen.get(&member.worker) {
-                Some((heartbeat, missed)) if *heartbeat == member.heartbeat => {
-                    missed.saturating_add(1)
-                }
-                Some(_) | None => 0,
-            };
-            (member.worker, (member.heartbeat, missed))
-        };
         Self {
-            seen: members.members.iter().map(look).collect(),
+            seen: members
+                .members
+                .iter()
+                .map(|member| (member.worker, self.heard(member)))
+                .collect(),
         }
+    }
+
+    /// The heartbeat of `member`, and for how many observations it has not changed.
+    fn heard(&self, member: &Member) -> (u32, u32) {
+        let missed = match self.seen.get(&member.worker) {
+            Some((heartbeat, missed)) if *heartbeat == member.heartbeat => missed.saturating_add(1),
+            Some(_) | None => 0,
+        };
+        (member.heartbeat, missed)
     }
 
     /// Whether `worker` has missed too many heartbeats.

@@ -217,18 +217,19 @@ mod tests {
                     prop_assert_eq!(page.find(fingerprint).unwrap(), stored.cloned());
                 }
             }
-            let of = |state: &State| {
-                let waiting: Vec<WorkerId> =
-                    state.waiting.iter().map(|ticket| ticket.worker).collect();
-                [
-                    state.leases.iter().map(|lease| lease.worker).collect(),
-                    waiting,
-                ]
-                .concat()
-            };
             prop_assert_eq!(
                 page.workers().unwrap(),
-                map.values().flat_map(of).collect::<BTreeSet<_>>()
+                map.values()
+                    .flat_map(|state| {
+                        let waiting: Vec<WorkerId> =
+                            state.waiting.iter().map(|ticket| ticket.worker).collect();
+                        [
+                            state.leases.iter().map(|lease| lease.worker).collect(),
+                            waiting,
+                        ]
+                        .concat()
+                    })
+                    .collect::<BTreeSet<_>>()
             );
             page = page
                 .without(|WorkerId(worker)| gone[worker as usize])
@@ -274,13 +275,14 @@ mod tests {
     #[test]
     fn a_page_that_is_full_takes_no_more_but_gives() {
         let mut page = PoolPage::read(Vec::new());
-        let ticket = |number| Ticket {
-            worker: WorkerId(1),
-            number,
-        };
         let mut state = State {
             leases: Vec::new(),
-            waiting: (0..800).map(ticket).collect(),
+            waiting: (0..800)
+                .map(|number| Ticket {
+                    worker: WorkerId(1),
+                    number,
+                })
+                .collect(),
         };
         let full = (0..)
             .find(|fingerprint| page.put(*fingerprint, &state) == Err(Fault::Full))

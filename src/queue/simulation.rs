@@ -148,12 +148,13 @@ impl Vm {
             .unwrap();
         let pools = [0, 1]
             .map(|pool: usize| worker.reconfigure(&pool.to_le_bytes(), numbers(policy, pool)));
-        let key = |key: usize| {
-            let mut partial = worker.key(&pools[pool_of(key)]);
-            partial.push(Some(&key.to_le_bytes()));
-            partial.finish()
-        };
-        let keys = (0..KEYS).map(key).collect();
+        let keys = (0..KEYS)
+            .map(|key| {
+                let mut partial = worker.key(&pools[pool_of(key)]);
+                partial.push(Some(&key.to_le_bytes()));
+                partial.finish()
+            })
+            .collect();
         port.between(|world| world.model.oracle.keys = keys);
         Self {
             number,

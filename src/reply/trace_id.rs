@@ -94,11 +94,11 @@ mod tests {
         #[test]
         fn of_any_bytes_the_harmless_are_kept(value: Vec<u8>, words in "[a-z0-9._-]{0,200}") {
             for value in [&value[..], words.as_bytes()] {
-                let allowed =
-                    |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
                 let safe = value
                     .iter()
-                    .filter(allowed)
+                    .filter(|byte| {
+                        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+                    })
                     .take(ID_BYTES_MAX)
                     .map(|byte| char::from(*byte));
                 let mut out = String::from("before ");

@@ -56,12 +56,14 @@ pub(crate) async fn a_refusal_has_the_trace_of_its_request(bed: &TestBed) {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect();
-        let logged = |id: &String| {
-            lines
-                .iter()
-                .any(|line| line["request_id"] == id.as_str() && line["status"] == 429)
-        };
-        of_envoy.iter().all(logged).then_some(())
+        of_envoy
+            .iter()
+            .all(|id| {
+                lines
+                    .iter()
+                    .any(|line| line["request_id"] == id.as_str() && line["status"] == 429)
+            })
+            .then_some(())
     })
     .await;
 }

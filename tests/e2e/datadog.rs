@@ -276,12 +276,14 @@ pub(crate) async fn a_window_that_ends_under_load_admits_its_quota_each_time(bed
         period: Duration::from_secs(3),
     };
     let crowd = Crowd::of(16, &gateway);
-    let call = |index: usize| match index % 2 {
-        0 => keyed(Call::get("/api/v1/query"), ACME[0]),
-        _ => keyed(Call::post("/api/v2/query/scalar"), ACME[1]),
-    };
     let answers = crowd
-        .send_for(calendar.period * 3 + calendar.period / 3, call)
+        .send_for(
+            calendar.period * 3 + calendar.period / 3,
+            |index: usize| match index % 2 {
+                0 => keyed(Call::get("/api/v1/query"), ACME[0]),
+                _ => keyed(Call::post("/api/v2/query/scalar"), ACME[1]),
+            },
+        )
         .await;
     let admitted = calendar.assert_held(&answers);
     assert_eq!(

@@ -40,16 +40,18 @@ pub(crate) fn items(
         let BareItem::String(name) = &item.bare_item else {
             panic!("no string: {value}")
         };
-        let number = |key: &&str| match item.params.get(*key) {
-            Some(BareItem::Integer(number)) => {
-                Some(u64::try_from(i64::from(*number)).expect("not below zero"))
-            }
-            None => None,
-            Some(other) => panic!("{key}={other:?}"),
-        };
         (
             name.as_str().to_owned(),
-            parameters.iter().map(number).collect(),
+            parameters
+                .iter()
+                .map(|key| match item.params.get(*key) {
+                    Some(BareItem::Integer(number)) => {
+                        Some(u64::try_from(i64::from(*number)).expect("not below zero"))
+                    }
+                    None => None,
+                    Some(other) => panic!("{key}={other:?}"),
+                })
+                .collect(),
         )
     };
     list.iter().map(read).collect()

@@ -46,10 +46,12 @@ impl Rolling {
         // Capacity comes back at most a twentieth of the window late.
         let counts_for = self.window + self.window / 20;
         for refused in answers.iter().filter(|answer| answer.status == 429) {
-            let counted = |(sent, arrived): &&(Duration, Duration)| {
-                *arrived + counts_for > refused.sent && *sent < refused.received
-            };
-            let count = admitted.iter().filter(counted).count();
+            let count = admitted
+                .iter()
+                .filter(|(sent, arrived)| {
+                    *arrived + counts_for > refused.sent && *sent < refused.received
+                })
+                .count();
             assert!(
                 count >= self.quota,
                 "refused when only {count} of {} could still count",
@@ -93,10 +95,12 @@ impl Calendar {
                 self.quota
             );
             let start = *end - self.period;
-            let within = |answer: &&Answer| {
-                answer.sent >= start && answer.arrived().is_some_and(|at| at < *end)
-            };
-            let arrived = answers.iter().filter(within).count();
+            let arrived = answers
+                .iter()
+                .filter(|answer| {
+                    answer.sent >= start && answer.arrived().is_some_and(|at| at < *end)
+                })
+                .count();
             assert!(
                 arrived <= self.quota,
                 "{arrived} of {} arrived until {end:?}",

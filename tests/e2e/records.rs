@@ -110,11 +110,12 @@ pub(crate) async fn the_bytes_of_a_record_are_bounded_by_its_plan(bed: &TestBed)
 pub(crate) async fn a_record_has_at_most_six_hundred_blocks(bed: &TestBed) {
     let gateway = bed.open(&preset()).await;
     let with = |blocks: usize| {
-        let block = |number: usize| match number % 2 {
-            0 => json!({ "type": "item", "id": number }),
-            _ => json!({ "attributes": { "linked": { "type": "upload" } }, "type": "item" }),
-        };
-        let blocks: Vec<_> = (0..blocks).map(block).collect();
+        let blocks: Vec<_> = (0..blocks)
+            .map(|number| match number % 2 {
+                0 => json!({ "type": "item", "id": number }),
+                _ => json!({ "attributes": { "linked": { "type": "upload" } }, "type": "item" }),
+            })
+            .collect();
         record(&json!({ "content": blocks, "type": "item_of_another_kind" }))
     };
     for framing in Framing::ALL {

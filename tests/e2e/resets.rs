@@ -100,14 +100,16 @@ pub(crate) async fn a_calendars_reset_is_its_windows_end_for_every_cost(bed: &Te
         ("items", json!({ "items": "/a" })),
     ];
     for charge in ["admitted", "success"] {
-        let of_cost = |(name, cost): &(&'static str, Value)| {
-            let mut rule = calendar(2);
-            (rule["cost"], rule["charge"]) = (cost.clone(), json!(charge));
-            (*name, on(name, rule))
-        };
         let fields = json!({ "family": "x-ratelimit", "reset": "unix-seconds" });
         let gateway = bed
-            .open(&with_fields(limits(&costs.each_ref().map(of_cost)), fields))
+            .open(&with_fields(
+                limits(&costs.each_ref().map(|(name, cost)| {
+                    let mut rule = calendar(2);
+                    (rule["cost"], rule["charge"]) = (cost.clone(), json!(charge));
+                    (*name, on(name, rule))
+                })),
+                fields,
+            ))
             .await;
         let client = gateway.client();
         let mut resets = Vec::new();

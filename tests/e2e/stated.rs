@@ -265,15 +265,17 @@ pub(crate) async fn every_response_lists_the_same_policies(bed: &TestBed) {
             "it belongs to the other family"
         );
     }
-    let names = |answer: &Answer| {
-        answer
-            .header("ratelimit")
-            .expect("counters")
-            .matches(";r=")
-            .count()
-    };
     assert_eq!(
-        answers.iter().map(names).collect::<Vec<_>>(),
+        answers
+            .iter()
+            .map(|answer| {
+                answer
+                    .header("ratelimit")
+                    .expect("counters")
+                    .matches(";r=")
+                    .count()
+            })
+            .collect::<Vec<_>>(),
         [3, 3, 3, 3, 1],
         "after a limit's refusal, only that limit"
     );

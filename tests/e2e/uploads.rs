@@ -319,12 +319,14 @@ async fn connect(
 async fn paths_in_the_log(gateway: &Gateway, count: usize) -> Vec<&'static str> {
     eventually("all have ended", async || {
         let log = gateway.log();
-        let path = |line: &str| {
-            ["/quick", "/long"]
-                .into_iter()
-                .find(|path| line.contains(path))
-        };
-        let ended: Vec<&str> = log.lines().filter_map(path).collect();
+        let ended: Vec<&str> = log
+            .lines()
+            .filter_map(|line| {
+                ["/quick", "/long"]
+                    .into_iter()
+                    .find(|path| line.contains(path))
+            })
+            .collect();
         (ended.len() == count).then_some(ended)
     })
     .await

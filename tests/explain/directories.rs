@@ -57,17 +57,18 @@ fn without_one(entry: &str) -> Vec<String> {
         .strip_suffix(" }")
         .unwrap();
     let pairs: Vec<&str> = inner.split(", ").collect();
-    let keep = |without: usize| {
-        let kept: Vec<&str> = pairs
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| *place != without)
-            .map(|(_, pair)| *pair)
-            .collect();
-        format!("{{ {} }}", kept.join(", "))
-    };
     // The first is the digest.
-    (1..pairs.len()).map(keep).collect()
+    (1..pairs.len())
+        .map(|without| {
+            let kept: Vec<&str> = pairs
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| *place != without)
+                .map(|(_, pair)| *pair)
+                .collect();
+            format!("{{ {} }}", kept.join(", "))
+        })
+        .collect()
 }
 
 #[test]

@@ -13,11 +13,14 @@ pub(crate) struct Crowd(Vec<Client>);
 impl Crowd {
     /// This many clients of one gateway; every fourth uses HTTP/2.
     pub(crate) fn of(count: usize, gateway: &Gateway) -> Self {
-        let client = |index: usize| match index % 4 {
-            0 => Client::http2(gateway.address),
-            _ => gateway.client(),
-        };
-        Self((0..count).map(client).collect())
+        Self(
+            (0..count)
+                .map(|index| match index % 4 {
+                    0 => Client::http2(gateway.address),
+                    _ => gateway.client(),
+                })
+                .collect(),
+        )
     }
 
     /// Each client sends `each` calls, one after another; returns all responses. `call` takes the

@@ -128,19 +128,16 @@ impl<'p> Readings<'p> {
         let twice = decodes_twice(&once);
         // What comes of the last decoding is what readers may differ in.
         let last = if twice { decoded(&once) } else { once.clone() };
-        let separates = |byte: &u8| Reader::COARSEST.separates(*byte);
-        let count = |text: &[u8]| text.iter().filter(|byte| separates(byte)).count();
-        let either = |holds: &dyn Fn(&[u8]) -> bool| holds(&once) || holds(&last);
-        let empty = |text: &[u8]| {
-            text.array_windows()
-                .any(|[one, next]| separates(one) && (separates(next) || *next == b';'))
-        };
-        let both = |differ: bool| if differ { &[true, false][..] } else { &[true] };
+        let escapes_separators = separators(path) != separators(&once);
+        let texts = [&once, &last];
+        let has_backslash = texts.iter().any(|text| text.contains(&b'\\'));
+        let has_parameter = texts.iter().any(|text| text.contains(&b';'));
+        let has_empty_segment = texts.iter().any(|text| has_empty_segment(text));
         let mut left = Vec::new();
-        for &encoded in both(twice || count(path) != count(&once)) {
-            for &backslash in both(either(&|text| text.contains(&b'\\'))) {
-                for &cut in both(either(&|text| text.contains(&b';'))) {
-                    for &dropped in both(either(&empty)) {
+        for &encoded in both(twice || escapes_separators) {
+            for &backslash in both(has_backslash) {
+                for &cut in both(has_parameter) {
+                    for &dropped in both(has_empty_segment) {
                         let reader = Reader {
                             encoded,
                             backslash,
@@ -187,6 +184,24 @@ fn is_plain(path: &[u8]) -> bool {
         before = *byte;
         !doubled && !matches!(byte, b'%' | b';' | b'\\')
     })
+}
+
+/// Both values if readers may differ in something, else that of the coarsest reader.
+const fn both(differ: bool) -> &'static [bool] {
+    if differ { &[true, false] } else { &[true] }
+}
+
+fn separates(byte: u8) -> bool {
+    Reader::COARSEST.separates(byte)
+}
+
+fn separators(text: &[u8]) -> usize {
+    text.iter().filter(|byte| separates(**byte)).count()
+}
+
+fn has_empty_segment(text: &[u8]) -> bool {
+    text.array_windows()
+        .any(|[one, next]| separates(*one) && (separates(*next) || *next == b';'))
 }
 
 fn decoded(path: &[u8]) -> Vec<u8> {

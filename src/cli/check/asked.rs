@@ -27,22 +27,20 @@ pub(super) enum Reach {
 
 impl Asked {
     pub(super) fn of(document: &Node) -> Self {
-        let list = |key: &str| {
-            let nodes: &[Node] = match document.at(key).map(|node| &node.value) {
-                Some(Value::List(nodes)) => nodes,
-                _ => &[],
-            };
-            nodes.iter()
-        };
-        let alone = |node: &&Node| matches!(&node.value, Value::Map(entries) if entries.len() == 1);
-        let tier = |node: &Node| Some((node.at("name")?.text()?.to_owned(), routes(node)));
         Self {
             within: document
                 .at("callers")
                 .and_then(|callers| callers.at("for"))
                 .map(routes),
-            exempt: list("exempt").filter(alone).flat_map(routes).collect(),
-            tiers: list("tiers").filter_map(tier).collect(),
+            exempt: list(document, "exempt")
+                .iter()
+                .filter(|node| has_one_condition(node))
+                .flat_map(routes)
+                .collect(),
+            tiers: list(document, "tiers")
+                .iter()
+                .filter_map(|tier| Some((tier.at("name")?.text()?.to_owned(), routes(tier))))
+                .collect(),
         }
     }
 
@@ -85,10 +83,9 @@ impl Asked {
                 .chain(&self.exempt)
                 .any(|asked| asked.covers(route))
         };
-        let inside = |route: &Route| {
+        if routes.iter().all(|route| {
             covered(route) || by_method(route).is_some_and(|all| all.iter().all(covered))
-        };
-        if routes.iter().all(inside) {
+        }) {
             Reach::Inside
         } else if routes
             .iter()
@@ -99,6 +96,17 @@ impl Asked {
             Reach::Outside
         }
     }
+}
+
+fn list<'d>(document: &'d Node, key: &str) -> &'d [Node] {
+    match document.at(key).map(|node| &node.value) {
+        Some(Value::List(nodes)) => nodes,
+        _ => &[],
+    }
+}
+
+fn has_one_condition(selector: &Node) -> bool {
+    matches!(&selector.value, Value::Map(entries) if entries.len() == 1)
 }
 
 /// The route once for each of its methods, which different routes may cover; `None` for any method.

@@ -36,13 +36,12 @@ pub(super) struct Vm {
 impl Proxy {
     pub(super) fn runtime(&self, policy: &str) -> Rc<Runtime<Self>> {
         let policy = Policy::compile(&from_yaml(policy).unwrap()).unwrap();
-        let define = |kind, name: &str| self.define_metric(kind, name);
         let mut runtime = Runtime::start(
             policy,
             self.clone(),
             &[1; 16],
             self.vm.bodies.clone(),
-            define,
+            |kind, name: &str| self.define_metric(kind, name),
         )
         .unwrap();
         if runtime.has_pools() {

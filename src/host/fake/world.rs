@@ -171,10 +171,14 @@ impl<M: Model> World<M> {
         {
             self.threads[thread].stands_still_until = self.clock + nanos;
         }
-        let is_left = |thread: &usize| !self.threads[*thread].is_over;
-        let left: Vec<usize> = (0..self.threads.len()).filter(is_left).collect();
-        let is_awake = |thread: &usize| self.threads[*thread].stands_still_until <= self.clock;
-        let awake: Vec<usize> = left.iter().copied().filter(is_awake).collect();
+        let left: Vec<usize> = (0..self.threads.len())
+            .filter(|thread| !self.threads[*thread].is_over)
+            .collect();
+        let awake: Vec<usize> = left
+            .iter()
+            .copied()
+            .filter(|thread| self.threads[*thread].stands_still_until <= self.clock)
+            .collect();
         if !awake.is_empty() {
             let next = self.below(awake.len() as u64) as usize;
             self.turn = awake[next];

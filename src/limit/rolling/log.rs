@@ -97,17 +97,16 @@ impl State {
             .entries
             .iter()
             .position(|entry| grain_of(entry.at) == grain_of(charge.at))?;
-        let counts = |entry: &Entry| {
-            self.generation == charge.generation && entry.at.after(self.window) > now
-        };
-        self.entries.get(place).is_some_and(counts).then(|| {
-            let mut state = self.clone();
-            if let Some(entry) = state.entries.get_mut(place) {
-                entry.units = entry.units.saturating_sub(charge.units);
-            }
-            state.entries.retain(|entry| entry.units > 0);
-            state
-        })
+        let entry = self.entries.get(place)?;
+        if self.generation != charge.generation || entry.at.after(self.window) <= now {
+            return None;
+        }
+        let mut state = self.clone();
+        if let Some(entry) = state.entries.get_mut(place) {
+            entry.units = entry.units.saturating_sub(charge.units);
+        }
+        state.entries.retain(|entry| entry.units > 0);
+        Some(state)
     }
 
     /// As [`crate::limit::State::eviction_cost`].

@@ -146,11 +146,12 @@ fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
 
 /// A text that compresses to a few bytes per line.
 fn lines() -> Vec<u8> {
-    let line = |line: u32| {
-        let (number, hash) = (line * line % 977, line.wrapping_mul(2_654_435_761));
-        format!("{{\"line\":{number},\"at\":\"{hash:x}\"}}\n").into_bytes()
-    };
-    (0..40_000).flat_map(line).collect()
+    (0..40_000)
+        .flat_map(|line: u32| {
+            let (number, hash) = (line * line % 977, line.wrapping_mul(2_654_435_761));
+            format!("{{\"line\":{number},\"at\":\"{hash:x}\"}}\n").into_bytes()
+        })
+        .collect()
 }
 
 /// Encodes `text`, and flushes the encoder after every so many bytes.

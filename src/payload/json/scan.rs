@@ -101,8 +101,12 @@ mod tests {
     use super::*;
 
     fn slow_plain(bytes: &[u8]) -> Plain<'_> {
-        let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-        let (run, rest) = bytes.split_at(bytes.iter().position(special).unwrap_or(bytes.len()));
+        let (run, rest) = bytes.split_at(
+            bytes
+                .iter()
+                .position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\')
+                .unwrap_or(bytes.len()),
+        );
         Plain {
             run,
             rest,

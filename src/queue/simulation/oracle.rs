@@ -216,22 +216,25 @@ impl Oracle {
                 );
             }
         }
-        let late = |stream: &&Stream| {
-            let vm = &self.vms[stream.vm];
-            let taken = stream.taken.is_some_and(|(since, _)| clock - since > bound);
-            stream.state == StreamState::Waiting
-                && taken
-                && vm.is_alive
-                && !vm.stood_still
-                && stream.keys.len() == 1
-        };
-        if let Some(stream) = self.streams.values().find(late) {
+        let mut streams = self.streams.values();
+        if let Some(stream) = streams.find(|stream| self.hears_late(stream, clock, bound)) {
             let ticket = stream.ticket;
             self.fail(
                 clock,
                 format!("{ticket:?} has its slot, and has not heard of it"),
             );
         }
+    }
+
+    /// Whether a stream still waits, although it has had its slot for longer than `bound`.
+    fn hears_late(&self, stream: &Stream, clock: u64, bound: u64) -> bool {
+        let vm = &self.vms[stream.vm];
+        let taken = stream.taken.is_some_and(|(since, _)| clock - since > bound);
+        stream.state == StreamState::Waiting
+            && taken
+            && vm.is_alive
+            && !vm.stood_still
+            && stream.keys.len() == 1
     }
 
     pub(super) fn on_swap(

@@ -84,8 +84,9 @@ fn rollings() -> impl Strategy<Value = State> {
 
 #[test]
 fn all_seats_have_room_in_a_record() {
-    let holder = |holder| Holder { holder, until: NOW };
-    let holders = (0..SEATS_MAX.into()).map(holder).collect();
+    let holders = (0..SEATS_MAX.into())
+        .map(|holder| Holder { holder, until: NOW })
+        .collect();
     let state = State::Seats(seats::State {
         holders,
         ..seats::State::default()

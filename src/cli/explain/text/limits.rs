@@ -84,18 +84,21 @@ fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
 }
 
 pub(super) fn key(parts: &[Part], not_given: &[Missing]) -> String {
-    let part = |part: &Part| match &part.value {
-        Some(value) => format!("{}={}", part.name, plain(value)),
-        None => format!(
-            "{} absent{}, with all who have none",
-            part.name,
-            given_by(&part.name, not_given)
-        ),
-    };
     if parts.is_empty() {
         "all together".to_owned()
     } else {
-        parts.iter().map(part).collect::<Vec<_>>().join(", ")
+        parts
+            .iter()
+            .map(|part| match &part.value {
+                Some(value) => format!("{}={}", part.name, plain(value)),
+                None => format!(
+                    "{} absent{}, with all who have none",
+                    part.name,
+                    given_by(&part.name, not_given)
+                ),
+            })
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -147,11 +150,10 @@ fn in_flow(rule: &Value) -> String {
             .map(|(key, value)| format!("{key}: {}", write(value)));
         entries.collect::<Vec<_>>().join(separator)
     };
-    let inner = |value: &Value| match value {
+    entries(rule, ", ", &|value: &Value| match value {
         Value::Object(_) => format!("{{ {} }}", entries(value, ", ", &scalar)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             scalar(value)
         }
-    };
-    entries(rule, ", ", &inner)
+    })
 }

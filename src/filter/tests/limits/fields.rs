@@ -100,12 +100,14 @@ fn items(field: &str, parameters: [&str; 2]) -> Vec<(String, [Option<i64>; 2])> 
         let BareItem::String(name) = &item.bare_item else {
             panic!("{field}")
         };
-        let value = |name: &str| match item.params.get(name) {
-            Some(BareItem::Integer(number)) => Some(i64::from(*number)),
-            None => None,
-            Some(other) => panic!("{other:?}"),
-        };
-        (name.as_str().to_owned(), parameters.map(value))
+        (
+            name.as_str().to_owned(),
+            parameters.map(|name| match item.params.get(name) {
+                Some(BareItem::Integer(number)) => Some(i64::from(*number)),
+                None => None,
+                Some(other) => panic!("{other:?}"),
+            }),
+        )
     };
     list.iter().map(read).collect()
 }

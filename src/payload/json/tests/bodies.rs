@@ -64,14 +64,14 @@ pub(super) fn body() -> impl Strategy<Value = Vec<u8>> {
 
 /// A valid body without escapes.
 pub(super) fn plain_body() -> impl Strategy<Value = String> {
-    let plain = |writer: &mut Writer, text: &str| {
+    written(|writer: &mut Writer, text: &str| {
         let text = text.replace(
             |letter| letter < ' ' || letter == '"' || letter == '\\',
             "~",
         );
         writer.out.extend(["\"", &text, "\""]);
-    };
-    written(plain).prop_map(|body| String::from_utf8(body).unwrap())
+    })
+    .prop_map(|body| String::from_utf8(body).unwrap())
 }
 
 fn written(text: fn(&mut Writer, &str)) -> impl Strategy<Value = Vec<u8>> {

@@ -98,9 +98,11 @@ impl Tree {
 
     /// How deeply these nest.
     pub(super) fn nested_below(&self, conditions: &[(&str, &str)]) -> u64 {
-        let deepest =
-            |value: &Self| value.nested_below(conditions) + u64::from(value.is_match(conditions));
-        self.children().into_iter().map(deepest).max().unwrap_or(0)
+        self.children()
+            .into_iter()
+            .map(|value| value.nested_below(conditions) + u64::from(value.is_match(conditions)))
+            .max()
+            .unwrap_or(0)
     }
 
     pub(super) fn items(&self) -> Option<u64> {
@@ -127,8 +129,10 @@ impl Tree {
     }
 
     pub(super) fn has_duplicates(&self) -> bool {
-        let twice = |names: Vec<&str>| names.iter().collect::<BTreeSet<_>>().len() < names.len();
-        self.all().into_iter().filter_map(Self::names).any(twice)
+        self.all()
+            .into_iter()
+            .filter_map(Self::names)
+            .any(|names| names.iter().collect::<BTreeSet<_>>().len() < names.len())
     }
 }
 

@@ -86,12 +86,15 @@ impl Oracle {
             .enumerate()
             .filter(|(_, vm)| vm.is_alive && !vm.was_evicted)
         {
-            let is_in_flight = |stream: &&Stream| {
-                stream.vm == number
-                    && stream.state == StreamState::InFlight
-                    && stream.keys.contains(&key)
-            };
-            let in_flight = self.streams.values().filter(is_in_flight).count();
+            let in_flight = self
+                .streams
+                .values()
+                .filter(|stream| {
+                    stream.vm == number
+                        && stream.state == StreamState::InFlight
+                        && stream.keys.contains(&key)
+                })
+                .count();
             let leases = vm.worker.map_or(0, |worker| new.leases_of(worker));
             if in_flight > leases as usize {
                 return self.fail(

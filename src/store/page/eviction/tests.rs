@@ -21,11 +21,12 @@ fn state(tat: u64) -> State {
 
 /// One that grows with the number of its entries.
 fn log(entries: u64) -> State {
-    let entry = |number: u64| Entry {
-        at: Timestamp::from_nanos(number * 1_000_000),
-        units: 1,
-    };
-    let entries = (1..=entries).map(entry).collect();
+    let entries = (1..=entries)
+        .map(|number| Entry {
+            at: Timestamp::from_nanos(number * 1_000_000),
+            units: 1,
+        })
+        .collect();
     let (window, quota) = (Span::from_seconds(1), Rough::of(2));
     State::Rolling(rolling::State {
         window,
@@ -109,9 +110,10 @@ fn a_page_shrinks_when_its_capacity_does_and_spares_what_is_kept() {
             .unwrap();
     }
     for fingerprint in 10..40 {
-        let pinned = |pinned| (fingerprint - 1..=fingerprint).contains(&pinned);
-        page.put(fingerprint, &state(9_000_000_000), 4, NOW, pinned)
-            .unwrap();
+        page.put(fingerprint, &state(9_000_000_000), 4, NOW, |pinned| {
+            (fingerprint - 1..=fingerprint).contains(&pinned)
+        })
+        .unwrap();
     }
     assert!(page.records().count() <= 5);
     assert!(page.find(38).unwrap().is_some() && page.find(39).unwrap().is_some());
@@ -196,8 +198,10 @@ proptest! {
                 .put(fingerprint, &window.state(), capacity, NOW, |_| false)
                 .unwrap();
             let is_live = |(_, window): &(u64, Window)| window.taken > 0;
-            let here = |(key, _): &(u64, Window)| page.find(*key).unwrap().is_some();
-            let (stays, gone): (Vec<_>, Vec<_>) = all.iter().copied().partition(here);
+            let (stays, gone): (Vec<_>, Vec<_>) = all
+                .iter()
+                .copied()
+                .partition(|(key, _)| page.find(*key).unwrap().is_some());
             prop_assert!(
                 page.records().count() <= capacity && page.find(fingerprint).unwrap().is_some()
             );
