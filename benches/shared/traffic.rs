@@ -100,10 +100,9 @@ pub(crate) fn numbered(text: &str, number: usize) -> String {
 
 /// The hash of a secret in hexadecimal digits, as in a directory.
 pub(crate) fn sha256(secret: &str) -> String {
-    Sha256::digest(secret)
-        .iter()
-        .fold(String::new(), |mut digits, byte| {
-            write!(digits, "{byte:02x}").unwrap();
-            digits
-        })
+    let mut digits = String::new();
+    for byte in Sha256::digest(secret) {
+        write!(digits, "{byte:02x}").unwrap();
+    }
+    digits
 }

@@ -139,6 +139,45 @@ fn a_request_is_admitted_until_the_burst_is_spent_and_then_refused_with_a_time_t
     }
 }
 
+/// A request with these headers is answered with 401, and `line` is in the access log.
+fn assert_unauthorized(
+    proxy: &Proxy,
+    runtime: &Rc<Runtime<Proxy>>,
+    why: &str,
+    headers: Pairs<'_>,
+    line: &str,
+) {
+    let pairs = [&[(":path", &b"/v2/a"[..])], headers].concat();
+    let (mut stream, flow) = proxy.send(runtime, &pairs);
+    assert_eq!(flow, Flow::Stop, "{why}");
+    let reply = proxy.replies.borrow_mut().pop().unwrap();
+    assert_eq!(
+        (reply.status, reply.details),
+        (401, format!("sluicegate_unauthorized:{why}"))
+    );
+    let challenge = if why == "absent" {
+        "Bearer realm=\"demo\""
+    } else {
+        "Bearer realm=\"demo\", error=\"invalid_token\""
+    };
+    assert!(
+        reply
+            .headers
+            .contains(&("www-authenticate", challenge.to_owned()))
+    );
+    // Envoy shows the filter its own reply, which gets no fields.
+    assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
+    assert_eq!(
+        proxy.filter_state.take().unwrap(),
+        format!("decision=refused limit=- tier=write {line}")
+    );
+    assert!(
+        proxy.count(&format!(
+            "policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total"
+        )) > 0
+    );
+}
+
 #[test]
 fn an_unknown_caller_is_refused_if_the_route_asks_for_one() {
     let proxy = Proxy::new();
@@ -175,35 +214,7 @@ fn an_unknown_caller_is_refused_if_the_route_asks_for_one() {
         ),
     ];
     for (why, headers, line) in cases {
-        let pairs = [&[(":path", &b"/v2/a"[..])], headers].concat();
-        let (mut stream, flow) = proxy.send(&runtime, &pairs);
-        assert_eq!(flow, Flow::Stop, "{why}");
-        let reply = proxy.replies.borrow_mut().pop().unwrap();
-        assert_eq!(
-            (reply.status, reply.details),
-            (401, format!("sluicegate_unauthorized:{why}"))
-        );
-        let challenge = if why == "absent" {
-            "Bearer realm=\"demo\""
-        } else {
-            "Bearer realm=\"demo\", error=\"invalid_token\""
-        };
-        assert!(
-            reply
-                .headers
-                .contains(&("www-authenticate", challenge.to_owned()))
-        );
-        // Envoy shows the filter its own reply, which gets no fields.
-        assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
-        assert_eq!(
-            proxy.filter_state.take().unwrap(),
-            format!("decision=refused limit=- tier=write {line}")
-        );
-        assert!(
-            proxy.count(&format!(
-                "policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total"
-            )) > 0
-        );
+        assert_unauthorized(&proxy, &runtime, why, headers, line);
     }
 }
 

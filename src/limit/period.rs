@@ -63,29 +63,25 @@ impl Period {
     /// minutes, of a day in hours, of a year in months; or one day or week.
     pub fn parse(text: &str) -> Result<Self, UnitError> {
         let (count, unit) = count_and_unit(text).ok_or(UnitError::NotAPeriod)?;
-        let divides = |whole: u64| {
-            u32::try_from(count)
-                .ok()
-                .filter(|_| count > 0 && whole.is_multiple_of(count))
+        let whole: u64 = match unit {
+            TimeUnit::Second | TimeUnit::Minute => 60,
+            TimeUnit::Hour => 24,
+            TimeUnit::Day | TimeUnit::Week => 1,
+            TimeUnit::Month => 12,
         };
-        let seconds = |whole: u64, unit: u32| {
-            divides(whole).map(|count| Self::Seconds(count.saturating_mul(unit)))
-        };
-        let period = match unit {
-            TimeUnit::Second => seconds(60, 1),
-            TimeUnit::Minute => seconds(60, 60),
-            TimeUnit::Hour => seconds(24, 3_600).map(|it| {
-                if it == Self::Seconds(86_400) {
-                    Self::Day
-                } else {
-                    it
-                }
-            }),
-            TimeUnit::Day => divides(1).map(|_| Self::Day),
-            TimeUnit::Week => divides(1).map(|_| Self::Week),
-            TimeUnit::Month => divides(12).map(Self::Months),
-        };
-        period.ok_or(UnitError::NotAPeriod)
+        let count = u32::try_from(count)
+            .ok()
+            .filter(|_| count > 0 && whole.is_multiple_of(count))
+            .ok_or(UnitError::NotAPeriod)?;
+        Ok(match unit {
+            TimeUnit::Second => Self::Seconds(count),
+            TimeUnit::Minute => Self::Seconds(count.saturating_mul(60)),
+            TimeUnit::Hour if count == 24 => Self::Day,
+            TimeUnit::Hour => Self::Seconds(count.saturating_mul(3_600)),
+            TimeUnit::Day => Self::Day,
+            TimeUnit::Week => Self::Week,
+            TimeUnit::Month => Self::Months(count),
+        })
     }
 
     /// The window that `now` is in, in the local time of `zone`.

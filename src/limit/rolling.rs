@@ -151,6 +151,21 @@ impl Rolling {
             .filter(move |entry| entry.at.after(window) > now)
     }
 
+    /// Adds `new` to the last entry if both are in one grain, else after it.
+    fn enter(&self, entries: &mut Vec<Entry>, grain: Grain, new: Entry) {
+        if let Some(last) = entries.last_mut() {
+            let end = grain.end(last.at, self.window);
+            if end >= grain.end(new.at, self.window) {
+                last.at = last.at.max(new.at);
+                // More than any quota is as good as all of it.
+                last.units = last.units.saturating_add(new.units).min(QUOTA_MAX);
+                return;
+            }
+            last.at = end;
+        }
+        entries.push(new);
+    }
+
     /// The log with `units` more, and without what has ceased to count.
     fn charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
         let generation = state.map_or_else(|| generation_at(now), |state| state.generation);
@@ -159,34 +174,19 @@ impl Rolling {
                 .map_or(0, |state| state.entries.len())
                 .saturating_add(1);
             let mut entries: Vec<Entry> = Vec::with_capacity(most);
-            let enter = |entries: &mut Vec<Entry>, new: Entry| {
-                let end = |at| grain.end(at, self.window);
-                match entries.last_mut() {
-                    // More than any quota is as good as all of it.
-                    Some(last) if end(last.at) >= end(new.at) => {
-                        last.at = last.at.max(new.at);
-                        last.units = last.units.saturating_add(new.units).min(QUOTA_MAX);
-                        return;
-                    }
-                    Some(last) => last.at = end(last.at),
-                    None => {}
-                }
-                entries.push(new);
-            };
             if state.is_some_and(|state| state.window == self.window && state.grain == grain) {
                 // They are in these grains already.
                 entries.extend(self.live(state, now));
             } else {
-                self.live(state, now)
-                    .for_each(|entry| enter(&mut entries, *entry));
+                for entry in self.live(state, now) {
+                    self.enter(&mut entries, grain, *entry);
+                }
             }
-            enter(
-                &mut entries,
-                Entry {
-                    at: now,
-                    units: units.min(QUOTA_MAX),
-                },
-            );
+            let new = Entry {
+                at: now,
+                units: units.min(QUOTA_MAX),
+            };
+            self.enter(&mut entries, grain, new);
             State {
                 window: self.window,
                 grain,

@@ -204,12 +204,12 @@ impl Seats {
             u64::try_from(live.len()).unwrap_or(u64::MAX),
             u64::from(self.seats),
         );
-        let lapses = || live.iter().map(|holder| holder.until.since(now));
+        let lapses = live.iter().map(|holder| holder.until.since(now));
         Balance {
             remaining: seats.saturating_sub(taken),
             overage: taken.saturating_sub(seats),
-            next_unit_in: lapses().min().unwrap_or_default(),
-            reset_in: lapses().max().unwrap_or_default(),
+            next_unit_in: lapses.clone().min().unwrap_or_default(),
+            reset_in: lapses.max().unwrap_or_default(),
         }
     }
 }

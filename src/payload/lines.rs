@@ -67,7 +67,9 @@ mod tests {
             let body = body.as_bytes();
             for size in 1..=body.len().max(1) {
                 let mut lines = Lines::default();
-                body.chunks(size).for_each(|chunk| lines.feed(chunk));
+                for chunk in body.chunks(size) {
+                    lines.feed(chunk);
+                }
                 assert_eq!(lines.count(), count, "{body:?} by {size}");
             }
         }

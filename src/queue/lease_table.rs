@@ -75,11 +75,12 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         limits: Pool,
     ) -> Rc<LivePool> {
         let (pool, has_more) = self.pools.reconfigure(identity, keys, limits);
-        let waits = |local: &LocalState| {
-            has_more && Rc::ptr_eq(&local.pool, &pool) && !local.waiting.is_empty()
-        };
-        for (key, _) in self.states.iter().filter(|(_, local)| waits(local)) {
-            self.dirty.insert(*key);
+        if has_more {
+            for (key, local) in &self.states {
+                if Rc::ptr_eq(&local.pool, &pool) && !local.waiting.is_empty() {
+                    self.dirty.insert(*key);
+                }
+            }
         }
         pool
     }

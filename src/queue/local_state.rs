@@ -188,10 +188,9 @@ mod tests {
                 (false, false) => state.waiting.push(Ticket { worker: me, number }),
             }
         }
-        let stays = |number: &u32| waiting.contains(number) && !reconciled.expired.contains(number);
-        state
-            .waiting
-            .retain(|ticket| ticket.worker != me || stays(&ticket.number));
+        state.waiting.retain(|Ticket { worker, number }| {
+            *worker != me || waiting.contains(number) && !reconciled.expired.contains(number)
+        });
         let held = local.held + u32::try_from(reconciled.granted.len()).unwrap();
         reconciled.was_evicted = is_known && state.leases_of(me) < held;
         state.set_leases(me, held);

@@ -58,19 +58,16 @@ impl Record for State {
     }
 
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let count = |length: usize| {
-            u16::try_from(length)
-                .map(u16::to_le_bytes)
-                .map_err(|_| Fault::Full)
-        };
         let entries = self.leases.len().saturating_add(self.waiting.len());
         out.reserve(
             entries
                 .saturating_mul(ENTRY_BYTES)
                 .saturating_add(HEAD_BYTES),
         );
-        out.extend_from_slice(&count(self.leases.len())?);
-        out.extend_from_slice(&count(self.waiting.len())?);
+        for length in [self.leases.len(), self.waiting.len()] {
+            let count = u16::try_from(length).map_err(|_| Fault::Full)?;
+            out.extend_from_slice(&count.to_le_bytes());
+        }
         let leases = self.leases.iter().map(|lease| (lease.worker, lease.count));
         let waiting = self
             .waiting

@@ -55,7 +55,9 @@ mod tests {
         };
         let mut rounds = RoundRobin::default();
         assert_eq!(rounds.next(3), []);
-        (0..5).for_each(|page| rounds.insert(key(page)));
+        for page in 0..5 {
+            rounds.insert(key(page));
+        }
         assert_eq!(rounds.next(3), [0, 1, 2].map(key));
         rounds.remove(key(2));
         assert_eq!(rounds.next(3), [3, 4, 0].map(key));

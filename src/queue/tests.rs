@@ -177,7 +177,9 @@ fn no_callback_answers_more_than_its_share() {
             .count(),
         200
     );
-    (0..200).for_each(|stream| a.release(stream));
+    for stream in 0..200 {
+        a.release(stream);
+    }
     let mut resumed = Vec::new();
     while resumed.len() < 200 {
         let more = a.hear();
@@ -196,7 +198,9 @@ fn no_callback_answers_more_than_its_share() {
         assert_eq!(more.len(), ACTIONS_MAX.min(200 - refused.len()));
         refused.extend(more);
     }
-    (200..600).for_each(|stream| a.release(stream));
+    for stream in 200..600 {
+        a.release(stream);
+    }
     assert_eq!((a.hear(), pages(&data)), (vec![], 0));
 }
 

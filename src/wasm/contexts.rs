@@ -110,10 +110,9 @@ pub(super) fn on_request_headers(context: u32, ends: bool) -> HeadersStatus {
 }
 
 pub(super) fn on_request_body(context: u32, size: usize, ends: bool) -> DataStatus {
-    let event = |stream: &mut Stream<Envoy>, slice: &mut Slice| {
+    match with_slice(context, |stream, slice| {
         stream.on_request_body(&Envoy, size, ends, slice)
-    };
-    match with_slice(context, event) {
+    }) {
         Flow::Continue => DataStatus::Continue,
         Flow::Suspend => DataStatus::StopIterationAndWatermark,
         Flow::Hold | Flow::Stop | Flow::Wait => DataStatus::StopIterationAndBuffer,

@@ -320,13 +320,14 @@ pub(crate) async fn the_headers_state_the_shipped_limits(bed: &TestBed) {
         assert_eq!(limit_and_left(&answer), (limit, limit - 1), "per token");
     }
     // The organization's numbers show once those of its users are raised.
-    let raised = TIERS.iter().fold(preset(), |policy, tier| {
-        policy.limiting(
+    let mut raised = preset();
+    for tier in &TIERS {
+        raised = raised.limiting(
             &format!("{}-per-user", tier.name),
             "overrides",
             json!([{ "for": { "org": "acme" }, "quota": 99_999 }]),
-        )
-    });
+        );
+    }
     gateway.update(&raised).await.expect("a good policy");
     let client = gateway.client();
     for Tier {

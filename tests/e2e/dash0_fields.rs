@@ -93,9 +93,10 @@ pub(crate) async fn every_response_after_the_limiter_has_the_fields(bed: &TestBe
         "x-ratelimit-remaining",
         "x-ratelimit-reset",
     ];
-    let forged = names.iter().fold(call("GET"), |call, name| {
-        call.header(name, "77").answered_with(name, "88")
-    });
+    let mut forged = call("GET");
+    for name in &names {
+        forged = forged.header(name, "77").answered_with(name, "88");
+    }
     check(&client.send(forged).await, 200);
     check(&Client::http2(gateway.address).send(call("GET")).await, 200);
     gateway.upstream.stop().await;

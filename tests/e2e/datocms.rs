@@ -118,9 +118,10 @@ pub(crate) async fn the_remaining_count_down_and_refusals_have_a_reset(bed: &Tes
     for status in [201, 204, 404, 422, 429, 500] {
         let forged = ["limit", "remaining", "reset"].map(|part| format!("x-ratelimit-{part}"));
         let call = items().bearer(ENTERPRISE).answered(status);
-        let call = forged.iter().fold(call, |call, name| {
-            call.header(name, "77").answered_with(name, "88")
-        });
+        let mut call = call;
+        for name in &forged {
+            call = call.header(name, "77").answered_with(name, "88");
+        }
         let answer = client.send(call).await;
         assert_eq!(
             (answer.status, limit_and_left(&answer).0, reset(&answer)),

@@ -132,11 +132,13 @@ pub(crate) async fn the_standard_fields_are_lists_that_a_parser_reads(bed: &Test
     ]);
     let gateway = bed.open(&with_family(policy.clone(), "ietf")).await;
     let client = gateway.client();
-    let forged = STANDARD.iter().fold(of("/x", ALPHA[0]), |call, name| {
-        call.header(name, "\"mine\";r=99")
+    let mut forged = of("/x", ALPHA[0]);
+    for name in &STANDARD {
+        forged = forged
+            .header(name, "\"mine\";r=99")
             .answered_with(name, "\"mine\";r=99")
-            .answered_with(name, "\"mine\";r=98")
-    });
+            .answered_with(name, "\"mine\";r=98");
+    }
     for (number, call) in [
         (1, of("/x", ALPHA[0])),
         (2, forged),

@@ -205,13 +205,13 @@ fn has_empty_segment(text: &[u8]) -> bool {
 }
 
 fn decoded(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
-    let next = || {
-        let (byte, _, after) = next_byte(rest)?;
+    while let Some((byte, _, after)) = next_byte(rest) {
+        decoded.push(byte);
         rest = after;
-        Some(byte)
-    };
-    std::iter::from_fn(next).collect()
+    }
+    decoded
 }
 
 /// Whether decoding once more gives a dot or a separator.
@@ -228,15 +228,14 @@ fn decodes_twice(decoded: &[u8]) -> bool {
 
 /// Whether the bytes encode some ASCII character in two to four bytes (RFC 3629 §10).
 fn has_overlong(text: &[u8]) -> bool {
-    let tail = |byte: u8| (0x80..=0xbf).contains(&byte);
     text.windows(2)
-        .any(|pair| matches!(*pair, [0xc0 | 0xc1, next] if tail(next)))
+        .any(|two| matches!(two, [0xc0 | 0xc1, 0x80..=0xbf]))
         || text
             .windows(3)
-            .any(|bytes| matches!(*bytes, [0xe0, 0x80 | 0x81, next] if tail(next)))
+            .any(|three| matches!(three, [0xe0, 0x80 | 0x81, 0x80..=0xbf]))
         || text
             .windows(4)
-            .any(|bytes| matches!(*bytes, [0xf0, 0x80, 0x80 | 0x81, next] if tail(next)))
+            .any(|four| matches!(four, [0xf0, 0x80, 0x80 | 0x81, 0x80..=0xbf]))
 }
 
 #[cfg(test)]

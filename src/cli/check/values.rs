@@ -137,17 +137,18 @@ impl<'p> Values<'p> {
     }
 }
 
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl Shape {
     fn fits(self, value: &str) -> bool {
-        let digits = |count: usize| {
-            value.len() == count
-                && value
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
         match self {
-            Self::Identifier => digits(32),
-            Self::Sha256 => digits(64),
+            Self::Identifier => is_hex(value, 32),
+            Self::Sha256 => is_hex(value, 64),
             Self::Host => host(value.as_bytes()).is_some_and(|host| host == value.as_bytes()),
             Self::Network {
                 v4_prefix,

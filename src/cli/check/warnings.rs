@@ -202,8 +202,11 @@ impl<'p> Walk<'p> {
                 }
             }
             match &entry.value.value {
-                Value::List(_) => items(&entry.value, at)
-                    .for_each(|(at, value)| self.value(&entry.key, &at, value)),
+                Value::List(_) => {
+                    for (at, value) in items(&entry.value, at) {
+                        self.value(&entry.key, &at, value);
+                    }
+                }
                 Value::Null
                 | Value::Bool(_)
                 | Value::Number(_)
@@ -235,18 +238,14 @@ impl<'p> Walk<'p> {
     /// The name, if only a caller who was asked can have the attribute.
     fn identity(&self, name: &str) -> Option<String> {
         let id = self.policy.attributes.find(name)?;
-        let sources = self
-            .policy
-            .callers
-            .sources
-            .iter()
-            .find(|(known, _)| *known == id);
-        let elsewhere = |sources: &[Source]| {
+        let all = &self.policy.callers.sources;
+        let sources = all.iter().find(|(known, _)| *known == id);
+        let has_others = sources.is_some_and(|(_, sources)| {
             sources
                 .iter()
                 .any(|source| !matches!(source, Source::Directory(_)))
-        };
-        (!sources.is_some_and(|(_, sources)| elsewhere(sources))).then(|| name.to_owned())
+        });
+        (!has_others).then(|| name.to_owned())
     }
 }
 

@@ -87,12 +87,12 @@ impl Words<'_> {
 
     /// The credential after which no other was looked at.
     fn stopped_at(&self, why: AuthFailure) -> Option<CredentialId> {
-        let last = || self.heard.credentials.keys().next_back().copied();
         match why {
             AuthFailure::Absent => None,
-            AuthFailure::Unknown => last(),
             AuthFailure::Ambiguous if self.heard.repeated.is_some() => None,
-            AuthFailure::Ambiguous => last(),
+            AuthFailure::Unknown | AuthFailure::Ambiguous => {
+                self.heard.credentials.keys().next_back().copied()
+            }
             AuthFailure::Conflicting => match self.heard.conflict.as_ref()?.1.origin {
                 Origin::Entry(id) | Origin::Credential(id) => Some(id),
                 Origin::First | Origin::Source(_) => None,
@@ -123,16 +123,14 @@ impl Words<'_> {
                 )
             }
             (AuthFailure::Conflicting, _, Some((attribute, second))) => {
-                let says = |told: &Told| {
-                    format!("{} ({})", told.value, self.origin(*attribute, told.origin))
-                };
-                let first = self
-                    .heard
-                    .values
-                    .get(attribute)
-                    .map(says)
-                    .unwrap_or_default();
-                format!("{} is {first} and {}", self.name(*attribute), says(second))
+                let first = self.heard.values.get(attribute);
+                let first = first.map(|told| self.told(*attribute, told));
+                format!(
+                    "{} is {} and {}",
+                    self.name(*attribute),
+                    first.unwrap_or_default(),
+                    self.told(*attribute, second)
+                )
             }
             (AuthFailure::Conflicting, _, None) => {
                 "two credentials stand for different callers".to_owned()
@@ -168,17 +166,19 @@ impl Words<'_> {
         self.policy.attributes.name(attribute)
     }
 
+    fn told(&self, attribute: AttributeId, told: &Told) -> String {
+        format!("{} ({})", told.value, self.origin(attribute, told.origin))
+    }
+
+    fn credential(&self, id: CredentialId) -> &str {
+        let credential = self.policy.callers.credentials.get(id);
+        credential.map_or("", |credential| &credential.name)
+    }
+
     fn origin(&self, attribute: AttributeId, origin: Origin) -> String {
-        let credential = |id: CredentialId| {
-            self.policy
-                .callers
-                .credentials
-                .get(id)
-                .map_or("", |it| &it.name)
-        };
         match origin {
-            Origin::Entry(id) => format!("the directory, for {}", credential(id)),
-            Origin::Credential(id) => format!("the identifier of {}", credential(id)),
+            Origin::Entry(id) => format!("the directory, for {}", self.credential(id)),
+            Origin::Credential(id) => format!("the identifier of {}", self.credential(id)),
             Origin::First => "the first that is presented".to_owned(),
             Origin::Source(number) => self.source(attribute, number),
         }

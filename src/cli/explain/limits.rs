@@ -145,13 +145,16 @@ impl View<'_> {
         }
     }
 
+    fn tier(&self, id: TierId) -> &str {
+        self.policy.tiers.get(id).map_or("", |tier| &tier.name)
+    }
+
     fn other_tier(&self, wanted: &[TierId]) -> String {
-        let name = |tier: &TierId| self.policy.tiers.get(*tier).map_or("", |tier| &*tier.name);
-        let wanted = either(wanted.iter().map(name));
-        match &self.request.tier {
+        let wanted = either(wanted.iter().map(|tier| self.tier(*tier)));
+        match self.request.tier {
             Some(tier) => format!(
                 "it is for tier {wanted}, and the request is of {}",
-                name(tier)
+                self.tier(tier)
             ),
             None => format!("it is for tier {wanted}, and the request is of none"),
         }

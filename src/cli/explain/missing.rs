@@ -23,21 +23,12 @@ pub(super) fn missing(
     asked: bool,
 ) -> Vec<Missing> {
     let mut all: BTreeMap<String, Missing> = BTreeMap::new();
-    let mut add = |option: String, name: &str| {
-        let entry = all.entry(option.clone()).or_insert_with(|| Missing {
-            option,
-            names: Vec::new(),
-        });
-        if !entry.names.iter().any(|known| known == name) {
-            entry.names.push(name.to_owned());
-        }
-    };
     let credentials = policy.callers.credentials.iter().filter(|_| asked);
     for credential in
         credentials.filter(|credential| matches!(credential.place, Place::Metadata(_)))
     {
         if !proxy.knows(Property::Metadata) {
-            add("--metadata".to_owned(), &credential.name);
+            add(&mut all, "--metadata".to_owned(), &credential.name);
         }
     }
     for (attribute, sources) in &policy.callers.sources {
@@ -46,10 +37,20 @@ pub(super) fn missing(
                 .iter()
                 .take(sources_asked(heard, caller, *attribute, sources.len()));
         for option in asked_before.filter_map(|source| option(proxy, source)) {
-            add(option, policy.attributes.name(*attribute));
+            add(&mut all, option, policy.attributes.name(*attribute));
         }
     }
     all.into_values().collect()
+}
+
+fn add(all: &mut BTreeMap<String, Missing>, option: String, name: &str) {
+    let entry = all.entry(option.clone()).or_insert_with(|| Missing {
+        option,
+        names: Vec::new(),
+    });
+    if !entry.names.iter().any(|known| known == name) {
+        entry.names.push(name.to_owned());
+    }
 }
 
 /// The options that would say this attribute, in brackets; nothing where it was given.

@@ -119,33 +119,36 @@ enum Match {
     None,
 }
 
+fn compare_with(held: &[u8], mut form: impl Iterator<Item = u8>) -> Match {
+    if held.iter().any(|byte| form.next() != Some(*byte)) {
+        return Match::None;
+    }
+    match form.next() {
+        Some(_) => Match::Part,
+        None => Match::Whole,
+    }
+}
+
 /// Compares a possible beginning of a descriptor with the forms that state `sizes`.
 fn compare(held: &[u8], sizes: &Sizes, is_zip64: bool) -> Match {
-    let head = || SIGNATURE.into_iter().chain(sizes.crc.to_le_bytes());
-    let wide = head()
+    let head = SIGNATURE.into_iter().chain(sizes.crc.to_le_bytes());
+    let wide = head
+        .clone()
         .chain(sizes.compressed.to_le_bytes())
         .chain(sizes.uncompressed.to_le_bytes());
-    let matches = |form: &mut dyn Iterator<Item = u8>| {
-        let differs = held.iter().any(|byte| form.next() != Some(*byte));
-        match form.next() {
-            _ if differs => Match::None,
-            Some(_) => Match::Part,
-            None => Match::Whole,
-        }
-    };
     match (
         u32::try_from(sizes.compressed),
         u32::try_from(sizes.uncompressed),
     ) {
         (Ok(compressed), Ok(uncompressed)) if !is_zip64 => {
-            let mut narrow = head()
+            let narrow = head
                 .chain(compressed.to_le_bytes())
                 .chain(uncompressed.to_le_bytes());
-            match matches(&mut narrow) {
-                Match::None => matches(&mut { wide }),
+            match compare_with(held, narrow) {
+                Match::None => compare_with(held, wide),
                 found @ (Match::Whole | Match::Part) => found,
             }
         }
-        _ => matches(&mut { wide }),
+        _ => compare_with(held, wide),
     }
 }

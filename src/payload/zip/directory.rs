@@ -134,11 +134,9 @@ impl Directory {
     pub(super) fn end(&mut self, stated: &End, at: u64) -> Result<(), Breach> {
         let agrees = match self.phase {
             Phase::Located { end } => {
-                let fits =
-                    |stated: u64, wide: u64, elsewhere: u64| stated == wide || stated == elsewhere;
-                fits(stated.records, end.records, NARROW_ELSEWHERE)
-                    && fits(stated.bytes, end.bytes, ELSEWHERE)
-                    && fits(stated.offset, end.offset, ELSEWHERE)
+                [end.records, NARROW_ELSEWHERE].contains(&stated.records)
+                    && [end.bytes, ELSEWHERE].contains(&stated.bytes)
+                    && [end.offset, ELSEWHERE].contains(&stated.offset)
             }
             Phase::Locals | Phase::Centrals { .. } | Phase::Zip64End { .. } | Phase::Ended => {
                 *stated == self.actual(at)?

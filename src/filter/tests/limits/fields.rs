@@ -55,7 +55,9 @@ fn a_refusal_states_the_limit_with_the_longest_wait() {
   - { name: long, per: [], rolling: { quota: 2, window: 1h } }
 replies: { fields: { family: both } }";
     let runtime = proxy.runtime(&policy(rest));
-    (0..2).for_each(|_| drop(proxy.get(&runtime, "/a", ALICE)));
+    for _ in 0..2 {
+        proxy.get(&runtime, "/a", ALICE);
+    }
     assert_eq!(proxy.get(&runtime, "/a", ALICE).1, Flow::Stop);
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!(reply.details, "sluicegate_refused:long");

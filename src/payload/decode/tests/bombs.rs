@@ -10,7 +10,9 @@ const BOMB: u64 = 200_000_000;
 fn zeros(field: &str, bytes: u64) -> Vec<u8> {
     let chunk = vec![0; 1_000_000];
     let fill = |encoder: &mut dyn std::io::Write| {
-        (0..bytes / 1_000_000).for_each(|_| encoder.write_all(&chunk).unwrap());
+        for _ in 0..bytes / 1_000_000 {
+            encoder.write_all(&chunk).unwrap();
+        }
     };
     match field {
         "gzip" => {
@@ -35,7 +37,9 @@ fn zeros(field: &str, bytes: u64) -> Vec<u8> {
             let header =
                 |last: u32| ((run as u32) << 3 | 1 << 1 | last).to_le_bytes()[..3].to_vec();
             let mut body = b"\x28\xb5\x2f\xfd\0\x68".to_vec();
-            (1..blocks).for_each(|_| body.extend([header(0), vec![0]].concat()));
+            for _ in 1..blocks {
+                body.extend([header(0), vec![0]].concat());
+            }
             body.extend([header(1), vec![0]].concat());
             body
         }

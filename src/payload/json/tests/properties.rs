@@ -94,9 +94,7 @@ fn completed(start: &str) -> String {
     if in_text {
         text.push_str("~\"");
     }
-    open.into_iter()
-        .rev()
-        .for_each(|bracket| text.push(bracket));
+    text.extend(open.into_iter().rev());
     for end in ["", ":0"] {
         let at = text.trim_end_matches([']', '}']).len().max(start.len());
         let tried = format!("{}{end}{}", &text[..at], &text[at..]);
