@@ -42,7 +42,7 @@ use exempt::ReadExemptions;
 use limits::Limit;
 use payloads::Payload;
 use pools::PoolLimit;
-use reader::{Errors, Field};
+use reader::{Errors, Field, MapField};
 use replies::Replies;
 use route::{Matches, RouteTable, RouteTableBuilder};
 use scope::Siblings;
@@ -256,13 +256,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let name = map
         .require("name")
         .and_then(|field| field.name().map(Box::from));
-    let callers = match map.get("callers") {
-        Some(field) => callers::read(field, &mut context),
-        None => {
-            context.attributes.close(Known::All { directory: false });
-            Some(Callers::default())
-        }
-    };
+    let callers = read_callers(&map, &mut context);
     let tiers = map
         .get("tiers")
         .map_or_else(ReadTiers::default, |field| tiers::read(field, &mut context));
@@ -275,18 +269,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
         tiers: &tiers,
         exempt: exempt.as_ref().unwrap_or(&none),
     };
-    let limits = map.optional("limits", Vec::new(), |field| {
-        limits::read(field, &siblings, &mut context)
-    });
-    let pools = map.optional("concurrency", Vec::new(), |field| {
-        pools::read(field, &siblings, &mut context)
-    });
-    let seats = map.optional("seats", Vec::new(), |field| {
-        seats::read(field, &siblings, &mut context)
-    });
-    let payloads = map.optional("payloads", Vec::new(), |field| {
-        payloads::read(field, &siblings, &mut context)
-    });
+    let kinds = read_kinds(&map, &siblings, &mut context);
     if KINDS.iter().all(|key| map.get(key).is_none()) {
         document.error(Reason::EmptyLimit { keys: KINDS });
     }
@@ -297,22 +280,18 @@ fn read(document: Field<'_>) -> Option<Policy> {
         .and_then(|field| read_access_log(field, &mut context));
     map.deny_unknown();
 
-    let tiers: Vec<Tier> = Vec::from(tiers)
-        .into_iter()
-        .map(|read| Some(read?.tier))
-        .collect::<Option<_>>()?;
-    let tiers = IdVec::from(tiers);
-    let (limits, pools, seats, payloads) = (limits?, pools?, seats?, payloads?);
+    let tiers = all_tiers(tiers)?;
+    let kinds = kinds?;
     let exempt = exempt?.selectors;
     let routes = context.routes.build();
     let mut policy = Policy {
         name: name?,
         callers: callers?,
         exempt: exempt.into(),
-        limits: limits.into(),
-        pools: pools.into(),
-        seats: seats.into(),
-        payloads: payloads.into(),
+        limits: kinds.limits,
+        pools: kinds.pools,
+        seats: kinds.seats,
+        payloads: kinds.payloads,
         index: SelectorIndex::default(),
         replies: replies?,
         keys_max: keys_max?,
@@ -324,6 +303,52 @@ fn read(document: Field<'_>) -> Option<Policy> {
     };
     policy.index = SelectorIndex::of(policy.selectors());
     Some(policy)
+}
+
+fn read_callers(map: &MapField<'_>, context: &mut Context) -> Option<Callers> {
+    if let Some(field) = map.get("callers") {
+        return callers::read(field, context);
+    }
+    context.attributes.close(Known::All { directory: false });
+    Some(Callers::default())
+}
+
+/// The tiers, unless one of them has an error.
+fn all_tiers(read: ReadTiers) -> Option<IdVec<TierId, Tier>> {
+    let tiers: Option<Vec<Tier>> = Vec::from(read)
+        .into_iter()
+        .map(|read| Some(read?.tier))
+        .collect();
+    tiers.map(IdVec::from)
+}
+
+/// The limits of every kind.
+struct Kinds {
+    limits: IdVec<LimitId, Limit>,
+    pools: IdVec<PoolId, PoolLimit>,
+    seats: IdVec<SeatId, SeatLimit>,
+    payloads: IdVec<PayloadId, Payload>,
+}
+
+fn read_kinds(map: &MapField<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Kinds> {
+    let limits = map.optional("limits", Vec::new(), |field| {
+        limits::read(field, siblings, context)
+    });
+    let pools = map.optional("concurrency", Vec::new(), |field| {
+        pools::read(field, siblings, context)
+    });
+    let seats = map.optional("seats", Vec::new(), |field| {
+        seats::read(field, siblings, context)
+    });
+    let payloads = map.optional("payloads", Vec::new(), |field| {
+        payloads::read(field, siblings, context)
+    });
+    Some(Kinds {
+        limits: limits?.into(),
+        pools: pools?.into(),
+        seats: seats?.into(),
+        payloads: payloads?.into(),
+    })
 }
 
 fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierId>> {

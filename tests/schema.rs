@@ -9,6 +9,8 @@
     reason = "test code"
 )]
 
+#[path = "schema/agreement.rs"]
+mod agreement;
 #[path = "schema/lockstep.rs"]
 mod lockstep;
 

@@ -117,13 +117,11 @@ impl Phase {
                 | Event::End,
             ) => {
                 let effect = Effect::Abandon(take(forwarded), take(queued));
-                *self = Self::Finished;
-                effect
+                self.finish(effect)
             }
             (Self::Forwarded(forwarded), Event::Refuse | Event::ResponseHead | Event::End) => {
                 let effect = Effect::Settle(take(forwarded));
-                *self = Self::Finished;
-                effect
+                self.finish(effect)
             }
             (Self::Forwarded(forwarded), Event::GrpcResponseHead) => {
                 let effect = Effect::Settle(take(forwarded));
@@ -131,17 +129,13 @@ impl Phase {
                 effect
             }
             (Self::Answered, Event::ResponseTrailers | Event::End) => {
-                *self = Self::Finished;
-                Effect::SettleStatus
+                self.finish(Effect::SettleStatus)
             }
             (
                 Self::Fresh,
                 Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End,
             )
-            | (Self::Answered, Event::Refuse) => {
-                *self = Self::Finished;
-                Effect::Nothing
-            }
+            | (Self::Answered, Event::Refuse) => self.finish(Effect::Nothing),
             (
                 _,
                 Event::Forward(_)
@@ -155,6 +149,11 @@ impl Phase {
                 | Event::End,
             ) => Effect::Nothing,
         }
+    }
+
+    fn finish(&mut self, effect: Effect) -> Effect {
+        *self = Self::Finished;
+        effect
     }
 
     pub(super) const fn is_fresh(&self) -> bool {

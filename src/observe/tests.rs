@@ -313,8 +313,13 @@ fn the_number_of_a_variant_is_its_index_among_all() {
 
 #[test]
 fn a_store_that_counted_nothing_causes_no_event() {
-    let events =
-        |evicted, conflicts| store_events(StoreStats { evicted, conflicts }).collect::<Vec<_>>();
+    let events = |evicted, conflicts| {
+        let mut events = Vec::new();
+        store_events(StoreStats { evicted, conflicts }, |event| {
+            events.push(event)
+        });
+        events
+    };
     assert_eq!(events(0, 0), []);
     assert_eq!(events(2, 0), [Event::Evicted { records: 2 }]);
     assert_eq!(

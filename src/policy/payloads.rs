@@ -1,7 +1,11 @@
 //! Payload limits: how large a body may be, as sent and decoded, and what shape its JSON may have.
 
+mod json;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+pub(super) use json::read_path;
 
 use super::Context;
 use super::error::Reason;
@@ -14,10 +18,7 @@ use super::select::{Condition, Selected, Selector};
 use crate::base::id::TierId;
 use crate::base::units::parse_size;
 use crate::payload::body::Reason as RefusalReason;
-use crate::payload::json::{
-    CONDITION_BYTES_MAX, CONDITIONS_MAX, Conditions, DEPTH_MAX, DuplicateNames, JsonPath,
-    JsonRules, NAMES_MAX, ObjectsRule, ValueRule,
-};
+use crate::payload::json::{DuplicateNames, JsonRules};
 
 /// One payload limit. Of all that select a request the first holds, and no other.
 #[derive(Debug)]
@@ -230,7 +231,10 @@ fn read_payload(
 /// has an error itself.
 fn read_override(map: &MapField<'_>, base: Option<&Bounds>) -> Option<Bounds> {
     let Some(base) = base else {
-        KINDS.iter().for_each(|key| _ = map.get(key));
+        for key in KINDS {
+            // Asking for a key makes it a known one.
+            map.get(key);
+        }
         return None;
     };
     if KINDS.iter().all(|key| map.get(key).is_none()) {
@@ -249,7 +253,7 @@ fn read_bounds(
     let bytes = map.optional("bytes", base.bytes, read_size);
     let decoded_bytes = map.optional("decoded_bytes", base.decoded_bytes, read_size);
     let json = map.optional("json", base.json.clone(), |field| {
-        read_json(field, base.json.as_deref(), own).map(|rules| Some(Arc::new(rules)))
+        json::read_json(field, base.json.as_deref(), own).map(|rules| Some(Arc::new(rules)))
     });
     Some(Bounds {
         bytes: bytes?,
@@ -273,156 +277,4 @@ fn read_content_types(field: Field<'_>) -> Option<Vec<MediaRange>> {
         })
     });
     (read.len() == nodes.len()).then_some(read)
-}
-
-/// Reads the shape of JSON; of an override, on top of the rules that it overrides.
-fn read_json(
-    field: Field<'_>,
-    base: Option<&JsonRules>,
-    own: impl FnOnce(&MapField<'_>),
-) -> Option<JsonRules> {
-    let map = field.map("{ depth: 32 }")?;
-    if map.is_empty() {
-        field.error(Reason::Empty);
-    }
-    let mut rules = base.cloned().unwrap_or_default();
-    own(&map);
-    let count = |key| {
-        map.get(key)
-            .map(|field: Field<'_>| field.count(0, COUNTS_MAX))
-    };
-    let size = |key| {
-        map.get(key)
-            .map(|field: Field<'_>| field.quantity(parse_size))
-    };
-    let depth = map.optional("depth", rules.depth, |field| field.count(0, DEPTH_MAX));
-    let value = map
-        .get("value")
-        .map(|field| read_value(field, rules.value.as_ref()));
-    let objects = map
-        .get("objects")
-        .map(|field| read_objects(field, rules.objects.as_ref()));
-    let (array_items, members) = (count("array_items"), count("members"));
-    let (string_bytes, name_bytes) = (size("string_bytes"), size("name_bytes"));
-    let duplicates = map.get("duplicate_names");
-    if let (Some(field), None, None) = (&duplicates, &members, rules.members) {
-        field.error(Reason::RequiresSibling {
-            sibling: "`members`, which bounds the names to remember",
-        });
-    }
-    let duplicate_names = duplicates.as_ref().map(|field| {
-        let choices = [
-            ("allow", DuplicateNames::Allow),
-            ("refuse", DuplicateNames::Refuse),
-        ];
-        field.choice("a treatment of duplicate names", &choices)
-    });
-    map.deny_unknown();
-    rules.depth = depth?;
-    // A value that was given and has an error ends it; one that was not leaves what there was.
-    macro_rules! set {
-        ($($key:ident),*) => { $(if let Some(given) = $key { rules.$key = Some(given?); })* };
-    }
-    set!(
-        value,
-        objects,
-        array_items,
-        members,
-        string_bytes,
-        name_bytes
-    );
-    if let Some(given) = duplicate_names {
-        rules.duplicate_names = given?;
-    }
-    if let (DuplicateNames::Refuse, Some(members)) = (rules.duplicate_names, rules.members)
-        && members > NAMES_MAX
-        && let Some(field) = map.get("members").or(duplicates)
-    {
-        return field.refuse(Reason::TooManyNames {
-            members,
-            max: NAMES_MAX,
-        });
-    }
-    Some(rules)
-}
-
-pub(super) fn read_path(field: Field<'_>) -> Option<JsonPath> {
-    field.parsed(JsonPath::parse, |value, error| Reason::BadPath {
-        value,
-        error,
-    })
-}
-
-fn read_value(field: Field<'_>, base: Option<&ValueRule>) -> Option<ValueRule> {
-    let map = field.map("{ at: /data, bytes: 300KB }")?;
-    let at = match (map.get("at"), base) {
-        (None, Some(base)) => Some(base.at.clone()),
-        _ => map.require("at").and_then(read_path),
-    };
-    let bytes = map
-        .require("bytes")
-        .and_then(|field| field.quantity(parse_size));
-    map.deny_unknown();
-    Some(ValueRule {
-        at: at?,
-        bytes: bytes?,
-    })
-}
-
-fn read_objects(field: Field<'_>, base: Option<&ObjectsRule>) -> Option<ObjectsRule> {
-    let map = field.map("{ where: { type: item }, count: 600 }")?;
-    let conditions = match (map.get("where"), base) {
-        (None, Some(base)) => Some(base.conditions.clone()),
-        _ => map.require("where").and_then(read_where),
-    };
-    let below = map.optional(
-        "below",
-        base.map_or_else(JsonPath::root, |base| base.below.clone()),
-        read_path,
-    );
-    let count = map.optional("count", base.and_then(|base| base.count), |field| {
-        field.count(0, COUNTS_MAX).map(Some)
-    });
-    let depth = map.optional("depth", base.and_then(|base| base.depth), |field| {
-        field.count(0, DEPTH_MAX).map(Some)
-    });
-    if OBJECT_KINDS.iter().all(|key| map.get(key).is_none()) {
-        field.error(Reason::EmptyLimit { keys: OBJECT_KINDS });
-    }
-    map.deny_unknown();
-    Some(ObjectsRule {
-        conditions: conditions?,
-        below: below?,
-        count: count?,
-        depth: depth?,
-    })
-}
-
-/// Members that an object must have, each with a text for its value.
-fn read_where(field: Field<'_>) -> Option<Conditions> {
-    let map = field.map("{ type: item }")?;
-    match map.others().count() {
-        0 => field.error(Reason::Empty),
-        count if count > CONDITIONS_MAX => field.error(Reason::TooMany {
-            count,
-            max: CONDITIONS_MAX,
-        }),
-        _ => {}
-    }
-    let mut pairs: Vec<(&str, &str)> = Vec::new();
-    for (entry, value) in map.others() {
-        if entry.key.len() > CONDITION_BYTES_MAX {
-            value.error(Reason::TooLong {
-                max: CONDITION_BYTES_MAX,
-            });
-        } else {
-            pairs.extend(
-                value
-                    .text(CONDITION_BYTES_MAX)
-                    .map(|text| (&*entry.key, text)),
-            );
-        }
-    }
-    let all = pairs.len() == map.others().count();
-    Conditions::new(pairs).filter(|_| all)
 }

@@ -99,7 +99,9 @@ fn an_admission_counts_each_limit_its_charge_and_its_overage() {
         .map(|state| state.charge(4, Timestamp::from_nanos(0)));
     assert!(charged.charge.is_some());
     let mut events = Vec::new();
-    admission(&[charged, shadow, unread], Verdict::Admit, |event| events.push(event));
+    admission(&[charged, shadow, unread], Verdict::Admit, |event| {
+        events.push(event)
+    });
     let admitted = |number| Event::Decision {
         owner: limit(number),
         decided: DecisionLabel::Admitted,

@@ -184,37 +184,9 @@ fn read_one(
                 .map(Source::Directory)
         }
         "path" => read_path(&value, attribute).map(|route| Source::Path(Box::new(route))),
-        "metadata" => {
-            let path = read_steps(value, 2)?;
-            // The value there, if it is a text, may be a session's own secret.
-            no_secret(
-                &value,
-                credentials,
-                |place| matches!(place, Place::Metadata(verified) if *verified == path),
-            )?;
-            let says = |credential: &Credential| match &credential.place {
-                Place::Metadata(verified) => path.starts_with(verified),
-                Place::Header { .. } | Place::Query { .. } => false,
-            };
-            let claim_of = credentials
-                .entries()
-                .find(|(_, credential)| says(credential))
-                .map(|(id, _)| id);
-            Some(Source::Metadata { path, claim_of })
-        }
+        "metadata" => read_metadata(value, credentials),
         "route_metadata" => read_steps(value, 2).map(Source::RouteMetadata),
-        "node_metadata" => {
-            let path = match &value.node.value {
-                Value::String(_) => value.text(STEP_BYTES_MAX).map(|step| vec![step.into()]),
-                Value::List(_) => read_steps(value, 1),
-                other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Map(_)) => value
-                    .refuse(Reason::NotA {
-                        wanted: "a string or a list",
-                        found: other.kind(),
-                    }),
-            };
-            path.map(|path| Source::NodeMetadata(path, None))
-        }
+        "node_metadata" => read_node_metadata(value),
         "query" => {
             let name = value.text(TOKEN_BYTES_MAX)?;
             let holds =
@@ -242,6 +214,42 @@ fn read_one(
             .choice("a part of a client's certificate", &PARTS)
             .map(Source::ClientCertificate),
     }
+}
+
+fn read_metadata(
+    value: Field<'_>,
+    credentials: &IdVec<CredentialId, Credential>,
+) -> Option<Source> {
+    let path = read_steps(value, 2)?;
+    // The value there, if it is a text, may be a session's own secret.
+    no_secret(
+        &value,
+        credentials,
+        |place| matches!(place, Place::Metadata(verified) if *verified == path),
+    )?;
+    let says = |credential: &Credential| match &credential.place {
+        Place::Metadata(verified) => path.starts_with(verified),
+        Place::Header { .. } | Place::Query { .. } => false,
+    };
+    let claim_of = credentials
+        .entries()
+        .find(|(_, credential)| says(credential))
+        .map(|(id, _)| id);
+    Some(Source::Metadata { path, claim_of })
+}
+
+fn read_node_metadata(value: Field<'_>) -> Option<Source> {
+    let path = match &value.node.value {
+        Value::String(_) => value.text(STEP_BYTES_MAX).map(|step| vec![step.into()]),
+        Value::List(_) => read_steps(value, 1),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Map(_)) => {
+            value.refuse(Reason::NotA {
+                wanted: "a string or a list",
+                found: other.kind(),
+            })
+        }
+    };
+    path.map(|path| Source::NodeMetadata(path, None))
 }
 
 /// Attributes may be written down, secrets never: `holds` tells whether the source is a secret.

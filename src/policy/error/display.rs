@@ -12,6 +12,10 @@ use crate::base::zone::Zone;
 const AT_A_GLANCE: usize = 3;
 
 impl fmt::Display for Reason {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one table: a sentence for each reason"
+    )]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownKey { key, known: _ }

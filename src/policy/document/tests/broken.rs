@@ -4,6 +4,7 @@ use super::*;
 use prost::Message as _;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn yaml_errors_are_told_in_our_words() {
     for (text, told) in [
         ("", "the document is empty"),

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn plain_scalars_follow_the_core_schema() {
     for (written, read) in [
         ("", "null"),
