@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit e2e test-docker advisories coverage bench micro fuzz-smoke schema up down envoy-image clean trap
+.PHONY: help build run reload test check unit phases e2e test-docker advisories coverage bench micro fuzz-smoke schema up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +31,10 @@ run: ## start the gateway and a demo upstream on 127.0.0.1:8080, until Ctrl-C
 reload: ## apply an edited policy to the gateway of `make run` or `make up`
 	@scripts/reload
 
-test: ## run everything: check, unit, build, e2e, and test-docker if docker is available
+test: ## run everything: check, unit, build, phases, e2e, and test-docker if docker is available
 	@scripts/need-rust
 	@scripts/test-docker --need
-	@$(MAKE) --no-print-directory check unit build e2e test-docker
+	@$(MAKE) --no-print-directory check unit build phases e2e test-docker
 
 check: ## check format, lints (native and wasm32), documentation, spelling and licences; warnings are errors
 	cargo fmt --check
@@ -48,6 +48,9 @@ check: ## check format, lints (native and wasm32), documentation, spelling and l
 
 unit: ## run the unit, property and simulation tests
 	cargo test --locked
+
+phases: build ## run the built filter in a host that checks each of its calls
+	@scripts/test-scenarios phases
 
 trap:
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(CURDIR)/target/trap \

@@ -6,11 +6,11 @@
 //! | request body | it is decoded |
 //! | response headers | the response's headers are encoded |
 //! | response trailers | they are encoded |
-//! | local reply | no response has begun |
+//! | local reply | no response has begun; later Envoy resets the stream |
 //! | clock, shared data, counters, filter state, properties | always |
 //!
 //! Outside of its time a call answers with a status, which here is an absent value: it cannot
-//! trap. [`crate::filter::stream`] keeps to the times all the same.
+//! trap. [`crate::filter::stream`] keeps to the times all the same, which `tests/phases.rs` checks.
 
 use std::time::Instant;
 
