@@ -33,8 +33,7 @@ use crate::host::stream::{
 pub(super) struct Envoy;
 
 thread_local! {
-    #[allow(clippy::disallowed_methods, reason = "here the clock is read that all others are \
-                                                  given")]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads it")]
     static STARTED: Instant = Instant::now();
     /// Of all writes of this VM, whichever policy makes them.
     static PREDICTOR: VersionPredictor = VersionPredictor::default();
