@@ -42,7 +42,7 @@ fn a_401_states_its_reason() {
             ],
             "ambiguous",
             ["not_presented", "ambiguous"],
-            "api_key stands twice: header x-api-key",
+            "api_key is presented twice: header x-api-key",
         ),
         (
             &[

@@ -101,7 +101,9 @@ fn a_new_policy_takes_over_and_streams_of_the_old_one_end_under_it() {
         let new = worker.configure(&policy(rest)).unwrap();
         let other = get(&mut worker, new);
         worker.pass(300);
-        held.into_iter().for_each(|id| worker.finish(id));
+        for id in held {
+            worker.finish(id);
+        }
         worker.pass(300);
         worker.remove(old);
         let later = get(&mut worker, new);

@@ -95,7 +95,9 @@ fn a_request_that_waits_too_long_or_finds_the_queue_full_is_refused() {
         assert_eq!(worker.stream(id).status(), Some(429), "the wait is over");
         assert_eq!(worker.stream(id).upstream.heads, 0);
     }
-    held.into_iter().for_each(|id| worker.finish(id));
+    for id in held {
+        worker.finish(id);
+    }
     assert_all_returned(&mut worker);
 }
 
@@ -230,7 +232,9 @@ fn large_compressed_bodies_are_read_over_ticks() {
         worker.vm.host().calls.contains_key("proxy_continue_stream"),
         "a tick read on"
     );
-    ids.into_iter().for_each(|id| worker.finish(id));
+    for id in ids {
+        worker.finish(id);
+    }
     assert_all_returned(&mut worker);
 }
 
@@ -264,7 +268,9 @@ fn a_grpc_call_is_refused_in_its_own_terms_and_settled_by_its_trailers() {
     let ids: Vec<u32> = (0..4).map(|_| worker.open(root, &call, false)).collect();
     let reply = worker.stream(ids[3]).reply.clone().unwrap();
     assert_eq!((reply.grpc_status, reply.body.len()), (8, 0));
-    ids.into_iter().for_each(|id| worker.finish(id));
+    for id in ids {
+        worker.finish(id);
+    }
     assert_all_returned(&mut worker);
 }
 

@@ -94,7 +94,7 @@ fn no_more_requests_are_in_flight_than_there_are_slots() {
         let waits = traffic
             .open()
             .any(|stream| stream.is_paused() && stream.status().is_none());
-        assert!(!waits, "nobody waits for longer");
+        assert!(!waits, "no request waits for longer");
         traffic.end();
         assert_eq!(traffic.world.borrow().gauges(), []);
     });
@@ -105,7 +105,9 @@ fn random_streams_return_what_they_took() {
     for_each_seed(0..30, |seed| {
         for policy in [policy(PAYLOADS), policy(COSTS), everything()] {
             let mut traffic = Traffic::under_policy(policy, 2, seed);
-            (0..150).for_each(|_| traffic.step());
+            for _ in 0..150 {
+                traffic.step();
+            }
             traffic.end();
             assert_eq!(traffic.world.borrow().gauges(), []);
         }

@@ -33,6 +33,6 @@ pub(crate) fn assert_all_returned(worker: &mut Worker) {
     assert_eq!(
         world.borrow().gauges(),
         [],
-        "nobody is in flight, nobody waits"
+        "no request is in flight or waits"
     );
 }

@@ -109,14 +109,14 @@ impl Words<'_> {
             (AuthFailure::Unknown, ..) => format!("the directory does not have this {name}"),
             (AuthFailure::Ambiguous, Some((attribute, number)), _) => {
                 format!(
-                    "what {} is read from stands twice: {}",
+                    "the source of {} occurs twice: {}",
                     self.name(*attribute),
                     self.source(*attribute, *number)
                 )
             }
             (AuthFailure::Ambiguous, None, _) => {
                 format!(
-                    "{name} stands twice: {}",
+                    "{name} is presented twice: {}",
                     credential
                         .map(|credential| place(&credential.place))
                         .unwrap_or_default()

@@ -120,7 +120,7 @@ fn table(text: &mut String, rows: Vec<[String; 3]>) {
 
 fn slots(pool: &Pool, not_given: &[Missing]) -> String {
     let queue = match pool.queue_length {
-        0 => "nobody waits".to_owned(),
+        0 => "no request waits".to_owned(),
         length => format!("{length} wait for up to {}", pool.queue_timeout),
     };
     format!(

@@ -10,9 +10,9 @@ pub(super) fn callers(text: &mut String, callers: &Callers) {
         (true, Some(route)) => format!("asked who they are, by {route}"),
         (true, None) => "asked who they are".to_owned(),
         (false, _) if callers.defined => {
-            "nobody is asked here: no route of callers.for matches".to_owned()
+            "not asked who they are: no route of callers.for matches".to_owned()
         }
-        (false, _) => "nobody is asked: the policy has no callers".to_owned(),
+        (false, _) => "not asked who they are: the policy has no callers".to_owned(),
     };
     line(text, "callers", &asked);
     table(text, callers.credentials.iter().map(credential).collect());
@@ -43,7 +43,7 @@ fn credential(credential: &Credential) -> [String; 3] {
         Found::Unknown => "unknown to the directory",
         Found::Verified => "verified by an earlier filter",
         Found::PassedOver => "unknown, and passed over: another one says who calls",
-        Found::Ambiguous => "stands twice",
+        Found::Ambiguous => "presented twice",
         Found::NotLookedAt => "not looked at",
     };
     let who = credential
