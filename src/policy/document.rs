@@ -1,9 +1,9 @@
 //! A policy's document: one tree, whichever of its three forms it arrives in.
 //!
 //! ```text
-//! YAML, JSON ─ from_yaml ──────────────────────────┐                    (command line)
-//!                                                  ├─▶ Node ─ to_json ─▶ the filter's configuration
-//! configuration ─ from_configuration ─┬ from_json ─┤                    (filter)
+//! YAML, JSON ─ from_yaml ──────────────────────────┐                   (command line)
+//!                                                  ├─▶ Node ─ to_json ─▶ filter configuration
+//! configuration ─ from_configuration ─┬ from_json ─┤                   (filter)
 //!                                     └ from_struct┘
 //! ```
 //!

@@ -41,7 +41,9 @@ pub(super) struct Callers {
     directory_attributes: Option<Vec<NewAttribute>>,
     /// Attributes from sources other than the directory, each a list of sources: the first that has
     /// a value is used.
-    #[schemars(extend("propertyNames" = json!({ "$ref": "#/$defs/Name", "not": { "enum": RESERVED } })))]
+    #[schemars(extend(
+        "propertyNames" = json!({ "$ref": "#/$defs/Name", "not": { "enum": RESERVED } })
+    ))]
     attributes: Option<BTreeMap<String, Sources>>,
     /// What to do with a secret that is not in the directory.
     #[schemars(extend("default" = "refuse"))]
@@ -100,7 +102,9 @@ struct Credential {
 /// A secret and its attributes. Every key except `sha256` is an attribute of its caller, as in
 /// `org: acme`.
 #[derive(JsonSchema)]
-#[schemars(extend("propertyNames" = json!({ "$ref": "#/$defs/Name", "not": { "enum": not_attributes() } })))]
+#[schemars(extend(
+    "propertyNames" = json!({ "$ref": "#/$defs/Name", "not": { "enum": not_attributes() } })
+))]
 struct Entry {
     sha256: Digest,
     #[schemars(flatten)]

@@ -257,5 +257,8 @@ pub(super) enum Failure {
 /// Whether the cost comes from a header that a client can send.
 fn untrusted_header() -> Value {
     let content_length = format!("^{}$", case_insensitive(CONTENT_LENGTH));
-    json!({ "required": ["header"], "properties": { "header": { "not": { "pattern": content_length } } } })
+    json!({
+        "required": ["header"],
+        "properties": { "header": { "not": { "pattern": content_length } } },
+    })
 }

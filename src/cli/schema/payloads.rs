@@ -199,7 +199,10 @@ struct Text(#[schemars(length(min = 1, max = CONDITION_BYTES_MAX))] String);
 
 /// Whether names are compared to find duplicates.
 fn compares_names() -> Value {
-    json!({ "required": ["duplicate_names"], "properties": { "duplicate_names": { "const": "refuse" } } })
+    json!({
+        "required": ["duplicate_names"],
+        "properties": { "duplicate_names": { "const": "refuse" } },
+    })
 }
 
 fn bounds_members() -> Value {

@@ -48,13 +48,20 @@ pub(super) struct Path(String);
 
 /// A steady rate: a whole number and `/s`, `/min` (or `/m`), `/h` or `/d`; at most `1000000/s`.
 #[derive(JsonSchema)]
-#[schemars(example = &"60/min", extend("pattern" = format!("^0*[1-9][0-9]*/(?:{})$", refill_units())))]
+#[schemars(
+    example = &"60/min",
+    extend("pattern" = format!("^0*[1-9][0-9]*/(?:{})$", refill_units()))
+)]
 pub(super) struct Rate(String);
 
 /// A length of time: a whole number and `s`, `m` (or `min`), `h`, `d` or `w`, from `1s` to `366d`.
 /// A day has 24 hours.
 #[derive(JsonSchema)]
-#[schemars(example = &"10s", example = &"5m", extend("pattern" = "^0*[1-9][0-9]*(?:s|m|min|h|d|w)$"))]
+#[schemars(
+    example = &"10s",
+    example = &"5m",
+    extend("pattern" = "^0*[1-9][0-9]*(?:s|m|min|h|d|w)$")
+)]
 pub(super) struct Length(String);
 
 /// A length of time: a whole number and `s`, `m` (or `min`) or `h`, from `1s` to `1h`.
@@ -94,7 +101,10 @@ pub(super) struct Size(String);
 #[derive(JsonSchema)]
 #[schemars(
     example = &"/data/attributes",
-    extend("pattern" = format!("^(?:/(?:[^/~]|~[01])*){{0,{PATH_STEPS_MAX}}}$"), "maxLength" = PATH_BYTES_MAX)
+    extend(
+        "pattern" = format!("^(?:/(?:[^/~]|~[01])*){{0,{PATH_STEPS_MAX}}}$"),
+        "maxLength" = PATH_BYTES_MAX
+    )
 )]
 pub(super) struct Pointer(String);
 

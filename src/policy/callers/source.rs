@@ -198,8 +198,11 @@ fn read_one(
             let name = header::read_name(&value);
             let trusted = header::read_trusted(&value, trusted.as_ref());
             let name = name?;
-            let holds = |place: &Place| matches!(place, Place::Header { name: known, .. } if *known == name);
-            no_secret(&value, credentials, holds)?;
+            no_secret(
+                &value,
+                credentials,
+                |place| matches!(place, Place::Header { name: known, .. } if *known == name),
+            )?;
             trusted.map(|()| Source::Header(name))
         }
         "host" => {

@@ -134,7 +134,10 @@ proptest! {
         requests in prop::collection::vec((any_method(), any_path()), 1..8),
     ) {
         let mut builder = RouteTable::builder();
-        let ids: Vec<_> = routes.iter().map(|(methods, path)| builder.add(route(&write(methods, path)))).collect();
+        let ids: Vec<_> = routes
+            .iter()
+            .map(|(methods, path)| builder.add(route(&write(methods, path))))
+            .collect();
         let table = builder.build();
         let mut out = Matches::new();
         for (method, raw) in &requests {
@@ -147,7 +150,11 @@ proptest! {
                 prop_assert_eq!(out.contains(id), admits && pairs.is_some(), "{:?} {} on \
                     {}", methods, pattern, raw);
                 for name in table.route(id).unwrap().captures() {
-                    let expected = pairs.iter().flatten().find(|pair| pair.0 == name).map(|pair| pair.1.as_bytes());
+                    let expected = pairs
+                        .iter()
+                        .flatten()
+                        .find(|pair| pair.0 == name)
+                        .map(|pair| pair.1.as_bytes());
                     prop_assert_eq!(table.capture(id, name, &path), expected, "{} {} on \
                         {}", name, pattern, raw);
                 }
@@ -162,14 +169,25 @@ proptest! {
     ) {
         let hits = |(methods, pattern): &(Vec<&str>, String)| -> Vec<bool> {
             let admits = |method| methods.is_empty() || methods.contains(method);
-            requests.iter().map(|(method, raw)| admits(method) && oracle(&split(pattern), &split(raw)).is_some()).collect()
+            requests
+                .iter()
+                .map(|(method, raw)| {
+                    admits(method) && oracle(&split(pattern), &split(raw)).is_some()
+                })
+                .collect()
         };
         for wide in &routes {
             let cover = route(&write(&wide.0, &wide.1));
             prop_assert!(cover.covers(&cover), "a route covers itself");
             prop_assert!(route("/**").covers(&cover));
-            for narrow in routes.iter().filter(|narrow| cover.covers(&route(&write(&narrow.0, &narrow.1)))) {
-                let missed = hits(narrow).iter().zip(hits(wide)).any(|(&narrow, wide)| narrow && !wide);
+            let covered = routes
+                .iter()
+                .filter(|narrow| cover.covers(&route(&write(&narrow.0, &narrow.1))));
+            for narrow in covered {
+                let missed = hits(narrow)
+                    .iter()
+                    .zip(hits(wide))
+                    .any(|(&narrow, wide)| narrow && !wide);
                 prop_assert!(!missed, "{:?} does not cover {:?}", wide, narrow);
             }
         }
@@ -182,10 +200,14 @@ proptest! {
         requests in prop::collection::vec((any_method(), any_path()), 1..12),
     ) {
         let meets = route(&write(&one.0, &one.1)).meets(&route(&write(&other.0, &other.1)));
-        let methods_meet = one.0.is_empty() || other.0.is_empty() || one.0.iter().any(|it| other.0.contains(it));
-        prop_assert_eq!(meets, methods_meet && oracle_meets(&split(&one.1), &split(&other.1)), "{:?} {:?}", one, other);
+        let methods_meet = one.0.is_empty()
+            || other.0.is_empty()
+            || one.0.iter().any(|it| other.0.contains(it));
+        let expected = methods_meet && oracle_meets(&split(&one.1), &split(&other.1));
+        prop_assert_eq!(meets, expected, "{:?} {:?}", one, other);
         let fits = |(methods, pattern): &(Vec<&str>, String), method: &str, raw: &str| {
-            (methods.is_empty() || methods.contains(&method)) && oracle(&split(pattern), &split(raw)).is_some()
+            (methods.is_empty() || methods.contains(&method))
+                && oracle(&split(pattern), &split(raw)).is_some()
         };
         for (method, raw) in &requests {
             prop_assert!(meets || !(fits(&one, method, raw) && fits(&other, method, raw)), "{} \
