@@ -1,4 +1,5 @@
-//! The system's allocator with a count of its calls.
+//! The system's allocator with a count of its calls, for the micro-benchmarks and
+//! `tests/allocations.rs`.
 
 #![allow(
     unsafe_code,
@@ -6,23 +7,25 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::cell::Cell;
 
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-static COUNT: AtomicU64 = AtomicU64::new(0);
-
-/// The number of allocations and reallocations so far.
-pub(crate) fn allocations() -> u64 {
-    COUNT.load(Relaxed)
+thread_local! {
+    /// A test runs beside the thread of its harness.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// There is one thread, so a load and a store are equal to an addition, and cheaper.
+/// The number of allocations and reallocations of this thread so far.
+pub(crate) fn allocations() -> u64 {
+    COUNT.get()
+}
+
 fn count_allocation() {
-    COUNT.store(COUNT.load(Relaxed) + 1, Relaxed);
+    COUNT.set(COUNT.get() + 1);
 }
 
 // SAFETY: every call is forwarded to the system's allocator.
