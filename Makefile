@@ -15,10 +15,10 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit phases e2e test-docker advisories coverage bench micro fuzz-smoke schema up down envoy-image clean trap
+.PHONY: help build run reload test check unit phases e2e test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke schema up down envoy-image clean trap
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the filter (wasm) and the command line
 	@scripts/need-rust
@@ -79,6 +79,16 @@ bench: build ## measure the cost in Envoy and compare with other filters; PART="
 micro: ## run the native micro-benchmarks: time, instructions, allocations, host calls; JSON=FILE
 	@scripts/need-rust
 	cargo bench --locked --profile micro --bench micro$(if $(JSON), -- --json $(JSON))
+
+micro-check: ## compare instructions, allocations and host calls with the accepted ones (2 %)
+	@scripts/need-rust
+	@scripts/need-valgrind
+	cargo bench --locked --profile micro --bench micro -- --check $(CURDIR)/benches/micro/baseline.json
+
+micro-baseline: ## accept the present instructions, allocations and host calls
+	@scripts/need-rust
+	@scripts/need-valgrind
+	cargo bench --locked --profile micro --bench micro -- --accept $(CURDIR)/benches/micro/baseline.json
 
 fuzz-smoke: ## run the seven fuzz targets (payload meters, policy readers), each for SECONDS_EACH (10) seconds
 	@scripts/need-rust

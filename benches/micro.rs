@@ -9,7 +9,8 @@
 //! expensive in a VM.
 //!
 //! Arguments: one part (`--times`, `--callgrind`, `--host-calls`), `--json FILE`, and words, of
-//! which the name of a case must contain one.
+//! which the name of a case must contain one. `--check FILE` compares all but the times with a
+//! baseline, and `--accept FILE` writes it.
 
 #![allow(
     missing_docs,
@@ -26,6 +27,8 @@
     reason = "a program that measures, not the request path"
 )]
 
+#[path = "micro/baseline.rs"]
+mod baseline;
 #[path = "micro/callgrind.rs"]
 mod callgrind;
 #[path = "micro/cases.rs"]
@@ -54,6 +57,11 @@ const TIMES: &str = "--times";
 const CALLGRIND: &str = "--callgrind";
 const HOST_CALLS: &str = "--host-calls";
 
+/// The arguments before a file.
+const JSON: &str = "--json";
+const CHECK: &str = "--check";
+const ACCEPT: &str = "--accept";
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_there = |name: &str| arguments.iter().any(|argument| argument == name);
@@ -61,18 +69,18 @@ fn main() {
     if !is_there("--bench") {
         return;
     }
-    let json = arguments
-        .iter()
-        .position(|argument| argument == "--json")
-        .map(|place| place + 1);
-    let words = arguments
-        .iter()
-        .enumerate()
-        .filter(|(place, word)| Some(*place) != json && !word.starts_with("--"));
-    let words: Vec<&str> = words.map(|(_, word)| &**word).collect();
+    let files = [JSON, CHECK, ACCEPT].map(|name| file_after(&arguments, name));
+    let words = arguments.iter().map(String::as_str);
+    let words: Vec<&str> = words
+        .filter(|word| !word.starts_with("--") && !files.contains(&Some(*word)))
+        .collect();
     if is_there(callgrind::COUNTED) {
         callgrind::run(&mut cases::named(&words));
         return;
+    }
+    let [json, check, accept] = files;
+    if check.or(accept).is_some() {
+        return compare(check, accept);
     }
     let wants = |part| is_there(part) || ![TIMES, CALLGRIND, HOST_CALLS].into_iter().any(is_there);
     let rows = if wants(TIMES) || wants(CALLGRIND) {
@@ -91,9 +99,34 @@ fn main() {
     if !profiles.is_empty() {
         print!("\n{}", table::of_host_calls(&profiles));
     }
-    if let Some(place) = json {
-        let file = arguments.get(place).expect("--json FILE");
+    if let Some(file) = json {
         fs::write(file, format!("{:#}\n", table::to_json(&rows, &profiles))).unwrap();
+    }
+}
+
+/// The file that an argument names.
+fn file_after<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    let place = arguments.iter().position(|argument| argument == name)?;
+    Some(arguments.get(place + 1).expect("a file"))
+}
+
+/// Compares the costs with the accepted ones, or accepts them.
+fn compare(check: Option<&str>, accept: Option<&str>) {
+    let (rows, profiles) = (rows(&[], false, true), host_calls::profiles());
+    let failed = rows.iter().any(|row| row.instructions.is_none());
+    let result = match (check, accept) {
+        // The reason is printed.
+        _ if failed => Err(String::new()),
+        (Some(file), _) => baseline::check(file, &rows, &profiles),
+        (None, Some(file)) => {
+            baseline::accept(file, &rows, &profiles);
+            Ok(())
+        }
+        (None, None) => Ok(()),
+    };
+    if let Err(why) = result {
+        println!("\n{why}");
+        std::process::exit(1);
     }
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn of_host_calls(profiles: &[Profile]) -> String {
 }
 
 /// A table whose first column is text and whose other columns are numbers.
-fn markdown(head: Vec<String>, lines: Vec<Vec<String>>) -> String {
+pub(crate) fn markdown(head: Vec<String>, lines: Vec<Vec<String>>) -> String {
     let width = |column: usize| {
         lines
             .iter()
@@ -153,7 +153,7 @@ fn whole(number: Option<f64>) -> String {
 }
 
 /// At most two decimals, without trailing zeros.
-fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
