@@ -43,6 +43,14 @@ pub(crate) fn decode(encoding: &str, files: Files, data: &[u8]) {
     let whole = run(&[body], Slice::UNITS);
     assert_eq!(whole, run(&[body], 1), "in slices");
     if whole != Err(Breach::Malformed) {
-        assert_eq!(whole, run(&[head, tail], 1), "cut at {}", head.len());
+        let cut = run(&[head, tail], 1);
+        // What a body may cost depends on the bytes that have come, so the first part alone may
+        // cost too much, before the whole one would have been refused for its size.
+        let costs_more = whole.is_err() && cut == Err(Breach::Malformed);
+        assert!(
+            costs_more || whole == cut,
+            "{whole:?}, but {cut:?} cut at {}",
+            head.len()
+        );
     }
 }
