@@ -83,7 +83,7 @@ fn an_invalid_policy_is_refused_and_its_streams_pass() {
         let id = get(&mut worker, root);
         assert!(
             worker.stream(id).upstream.is_complete,
-            "Envoy makes no such streams"
+            "a stream without a policy passes"
         );
         worker.finish(id);
         worker.remove(root);

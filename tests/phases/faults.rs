@@ -41,7 +41,7 @@ pub(crate) struct Faults {
 /// NotFound, BadArgument, CasMismatch and InternalFailure of the ABI.
 const STATUSES: [u32; 4] = [1, 2, 8, 10];
 
-/// Calls whose status says nothing: the log, and the memory of a metric.
+/// The calls that hand over bytes.
 const CALLS_WITH_BYTES: [&str; 5] = [
     "proxy_get_shared_data",
     "proxy_get_header_map_pairs",

@@ -1,5 +1,7 @@
 //! Random streams on some workers, interleaved by a seed.
 
+use std::collections::BTreeMap;
+
 use super::faults::Noise;
 use super::policies::{head, policy};
 use super::stream::Stream;
@@ -35,6 +37,16 @@ const FIELDS: [(&str, &str); 8] = [
     ("content-length", "-1"),
     ("authorization", "Bearer \u{1}"),
     ("upgrade", "websocket"),
+];
+
+/// Properties that requests may have. The metadata is a `Struct` of JWT claims, whole and broken.
+const PROPERTIES: [(&str, &[u8]); 6] = [
+    ("source\0address", b"192.0.2.7:4711"),
+    ("source\0address", b"[2001:db8::1"),
+    ("metadata", b"\x0a\x1e\x0a\x1cenvoy.filters.http.jwt_authn"),
+    ("metadata", b"\x0a\x7f\xff"),
+    ("connection\0subject_peer_certificate", b"CN=c,O=Acme"),
+    ("connection\0sha256_peer_certificate_digest", b"\xff\xfe"),
 ];
 
 /// A worker, the root of its present policy, and its open streams.
@@ -105,9 +117,14 @@ impl Traffic {
         for _ in 0..self.noise.below(3) {
             fields.push(*self.noise.one_of(&FIELDS));
         }
+        let mut properties = BTreeMap::new();
+        for _ in 0..self.noise.below(4) {
+            let (path, value) = *self.noise.one_of(&PROPERTIES);
+            properties.insert(path.to_owned(), value.to_vec());
+        }
         let ends = self.noise.below(3) == 0;
         let Lane { worker, root, open } = &mut self.lanes[lane];
-        let id = worker.open(*root, &fields, ends);
+        let id = worker.open_with(*root, &fields, ends, properties);
         open.push(id);
         Sent { lane, id, org }
     }
