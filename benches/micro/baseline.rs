@@ -83,8 +83,7 @@ pub(crate) fn check(file: &str, rows: &[Row], profiles: &[Profile]) -> Result<()
     Err(format!(
         "{}\nThese costs differ from {file}: instructions by more than 2 %, or anything else at \
          all.\nIf that is intended, accept them with `make micro-baseline`, and state the reason \
-         in \
-         the commit.",
+         in the commit.",
         markdown(head.map(str::to_owned).to_vec(), lines)
     ))
 }
