@@ -86,8 +86,14 @@ pub(crate) async fn slots_and_queue_are_as_large_as_documented(bed: &TestBed) {
     let gateway = bed.open(&preset()).await;
     let calls = async { at_once(&gateway, &held("prod"), 161).await };
     let refused = async {
-        eventually("slots and queue are full", async || {
-            (in_flight(&gateway) == 32 && depth(&gateway).await == 128).then_some(())
+        // One of the calls is refused. If it came after the others are let go, it would be admitted.
+        let full = [("limit", "environment-pool"), ("reason", "queue_full")];
+        eventually("slots and queue are full, and one is refused", async || {
+            let is_full = in_flight(&gateway) == 32 && depth(&gateway).await == 128;
+            let refused = gateway
+                .admin
+                .metric("sluicegate_queue_refused_total", &full);
+            (is_full && refused.await == 1).then_some(())
         })
         .await;
         // At once: while none of the others is answered.
