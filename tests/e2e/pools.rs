@@ -86,7 +86,7 @@ pub(crate) async fn slots_and_queue_are_as_large_as_documented(bed: &TestBed) {
     let gateway = bed.open(&preset()).await;
     let calls = async { at_once(&gateway, &held("prod"), 161).await };
     let refused = async {
-        // One of the calls is refused. If it came after the others are let go, it would be admitted.
+        // One of the calls is refused. If it came after the release, it would be admitted.
         let full = [("limit", "environment-pool"), ("reason", "queue_full")];
         eventually("slots and queue are full, and one is refused", async || {
             let is_full = in_flight(&gateway) == 32 && depth(&gateway).await == 128;
