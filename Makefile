@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit phases e2e test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke schema up down envoy-image clean trap
+.PHONY: help build run reload test check unit phases e2e test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,9 +94,11 @@ fuzz-smoke: ## run the seven fuzz targets (payload meters, policy readers), each
 	@scripts/need-rust
 	@scripts/fuzz-smoke
 
-schema: ## regenerate docs/policy.schema.json after a change to the policy language
+reference: ## write docs/policy.md and docs/policy.schema.json after a change to the policy language
 	cargo run --quiet --locked --bin sluicegate -- schema > docs/policy.schema.json.new
 	mv docs/policy.schema.json.new docs/policy.schema.json
+	cargo run --quiet --locked --bin sluicegate -- reference > docs/policy.md.new
+	mv docs/policy.md.new docs/policy.md
 
 up: ## as `make run`, in docker, on 127.0.0.1:$SLUICEGATE_PORT (8080)
 	@scripts/up

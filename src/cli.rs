@@ -6,6 +6,8 @@ mod check;
 mod document;
 mod envoy;
 mod explain;
+mod prose;
+mod reference;
 mod render;
 mod schema;
 mod yaml;
@@ -43,6 +45,9 @@ enum Command {
     },
     /// Print the JSON Schema of the policy language, for editors and CI.
     Schema,
+    /// Print the reference of the policy language: docs/policy.md of the repository.
+    #[command(hide = true)]
+    Reference,
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,6 +115,7 @@ pub fn main() -> ExitCode {
             what: Render::Listeners(args),
         } => render::listeners(&args),
         Command::Schema => Ok(schema::run()),
+        Command::Reference => reference::run(),
     };
     match done {
         Ok(text) => print(&text),

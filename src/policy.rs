@@ -15,6 +15,7 @@ pub mod document;
 pub mod error;
 pub mod exempt;
 pub(crate) mod header;
+pub(crate) mod language;
 pub mod limits;
 pub mod media;
 pub mod overrides;
@@ -37,8 +38,9 @@ use std::collections::hash_map::Entry;
 use attributes::{AttributeId, Attributes, Known};
 use callers::Callers;
 use document::Node;
-use error::{PolicyError, Reason};
+use error::PolicyError;
 use exempt::ReadExemptions;
+use language as lang;
 use limits::Limit;
 use payloads::Payload;
 use pools::PoolLimit;
@@ -49,7 +51,7 @@ use scope::Siblings;
 use seats::SeatLimit;
 use select::Selector;
 use selector_index::{SelectorId, SelectorIndex};
-use tiers::{ReadTiers, Tier};
+use tiers::Tier;
 
 use crate::base::id::{
     CounterOwner, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId,
@@ -114,13 +116,6 @@ impl Context {
         }
     }
 }
-
-/// The keys of which a policy has at least one.
-pub(crate) const KINDS: &[&str] = &["limits", "concurrency", "seats", "payloads"];
-/// The version of the language.
-pub(crate) const VERSION: u32 = 1;
-pub(crate) const KEYS_MAX_DEFAULT: u32 = 100_000;
-pub(crate) const KEYS_MAX_LIMIT: u32 = 50_000_000;
 
 impl Policy {
     /// Checks a document and compiles it.
@@ -243,61 +238,57 @@ impl Policy {
 
 /// Reads the whole document. Each part is read even if another has errors, and `?` comes last.
 fn read(document: Field<'_>) -> Option<Policy> {
-    let map = document.map("{ version: 1, name: shop, limits: […] }")?;
+    let map = document.map::<lang::Policy>()?;
     let mut context = Context {
         attributes: Attributes::default(),
         routes: RouteTable::builder(),
         names: HashMap::new(),
         multiplied: 0,
     };
-    if let Some(version) = map.require("version") {
-        version.count(VERSION, VERSION);
-    }
-    let name = map
-        .require("name")
-        .and_then(|field| field.name().map(Box::from));
+    map.read(lang::Policy::VERSION);
+    let name = map.read(lang::Policy::NAME).map(Box::from);
     let callers = read_callers(&map, &mut context);
-    let tiers = map
-        .get("tiers")
-        .map_or_else(ReadTiers::default, |field| tiers::read(field, &mut context));
-    let exempt = map.optional("exempt", ReadExemptions::default(), |field| {
-        exempt::read(field, &tiers, &mut context)
+    let tiers = map.read_with(lang::Policy::TIERS, |_, list| {
+        Some(tiers::read(&list, &mut context))
     });
+    let tiers = tiers.flatten().unwrap_or_default();
+    let exempt = map.read_with(lang::Policy::EXEMPT, |_, list| {
+        exempt::read(&list, &tiers, &mut context)
+    });
+    let exempt = exempt.map(Option::unwrap_or_default);
     let none = ReadExemptions::default();
     let siblings = Siblings {
         policy: name.as_deref(),
         tiers: &tiers,
         exempt: exempt.as_ref().unwrap_or(&none),
     };
-    let kinds = read_kinds(&map, &siblings, &mut context);
-    if KINDS.iter().all(|key| map.get(key).is_none()) {
-        document.error(Reason::EmptyLimit { keys: KINDS });
-    }
-    let replies = map.optional("replies", Replies::default(), replies::read);
-    let keys_max = map.optional("store", KEYS_MAX_DEFAULT, read_store);
-    let access_log = map
-        .get("access_log")
-        .and_then(|field| read_access_log(field, &mut context));
-    map.deny_unknown();
+    let scoped = read_scoped(&map, &siblings, &mut context);
+    let replies = map.read_with(lang::Policy::REPLIES, |_, map| replies::read(&map));
+    let keys_max = map.read_with(lang::Policy::STORE, |_, map| read_store(&map));
+    let access_log = map.read_with(lang::Policy::ACCESS_LOG, |_, map| {
+        read_access_log(&map, &mut context)
+    });
+    map.finish();
 
-    let tiers = all_tiers(tiers)?;
-    let kinds = kinds?;
-    let exempt = exempt?.selectors;
+    let tiers = Vec::from(tiers).into_iter();
+    let tiers: Vec<Tier> = tiers.map(|read| Some(read?.tier)).collect::<Option<_>>()?;
+    let scoped = scoped?;
     let routes = context.routes.build();
+    let tiers = IdVec::from(tiers);
     let mut policy = Policy {
-        name: name?,
         callers: callers?,
-        exempt: exempt.into(),
-        limits: kinds.limits,
-        pools: kinds.pools,
-        seats: kinds.seats,
-        payloads: kinds.payloads,
+        exempt: exempt?.selectors.into(),
+        limits: scoped.limits.into(),
+        pools: scoped.pools.into(),
+        seats: scoped.seats.into(),
+        payloads: scoped.payloads.into(),
         index: SelectorIndex::default(),
-        replies: replies?,
-        keys_max: keys_max?,
-        access_log,
+        replies: replies?.unwrap_or_default(),
+        keys_max: keys_max?.unwrap_or(lang::Store::DEFAULT),
+        access_log: access_log?,
         attributes: context.attributes,
         tier_by_route: tier_by_route(&tiers, routes.route_count()),
+        name: name?,
         tiers,
         routes,
     };
@@ -305,49 +296,46 @@ fn read(document: Field<'_>) -> Option<Policy> {
     Some(policy)
 }
 
-fn read_callers(map: &MapField<'_>, context: &mut Context) -> Option<Callers> {
-    if let Some(field) = map.get("callers") {
-        return callers::read(field, context);
-    }
-    context.attributes.close(Known::All { directory: false });
-    Some(Callers::default())
+/// Without `callers` every caller is anonymous, and has no attributes.
+fn read_callers(map: &MapField<'_, lang::Policy>, context: &mut Context) -> Option<Callers> {
+    let callers = map.read_with(lang::Policy::CALLERS, |_, map| callers::read(&map, context))?;
+    Some(callers.unwrap_or_else(|| {
+        context.attributes.close(Known::All { directory: false });
+        Callers::default()
+    }))
 }
 
-/// The tiers, unless one of them has an error.
-fn all_tiers(read: ReadTiers) -> Option<IdVec<TierId, Tier>> {
-    let tiers: Option<Vec<Tier>> = Vec::from(read)
-        .into_iter()
-        .map(|read| Some(read?.tier))
-        .collect();
-    tiers.map(IdVec::from)
+/// All that has a scope.
+struct Scoped {
+    limits: Vec<Limit>,
+    pools: Vec<PoolLimit>,
+    seats: Vec<SeatLimit>,
+    payloads: Vec<Payload>,
 }
 
-/// The limits of every kind.
-struct Kinds {
-    limits: IdVec<LimitId, Limit>,
-    pools: IdVec<PoolId, PoolLimit>,
-    seats: IdVec<SeatId, SeatLimit>,
-    payloads: IdVec<PayloadId, Payload>,
-}
-
-fn read_kinds(map: &MapField<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Kinds> {
-    let limits = map.optional("limits", Vec::new(), |field| {
-        limits::read(field, siblings, context)
+/// Reads the limits of all kinds; `None` if one of them has an error.
+fn read_scoped(
+    map: &MapField<'_, lang::Policy>,
+    siblings: &Siblings<'_>,
+    context: &mut Context,
+) -> Option<Scoped> {
+    let limits = map.read_with(lang::Policy::LIMITS, |_, list| {
+        limits::read(&list, siblings, context)
     });
-    let pools = map.optional("concurrency", Vec::new(), |field| {
-        pools::read(field, siblings, context)
+    let pools = map.read_with(lang::Policy::CONCURRENCY, |_, list| {
+        pools::read(&list, siblings, context)
     });
-    let seats = map.optional("seats", Vec::new(), |field| {
-        seats::read(field, siblings, context)
+    let seats = map.read_with(lang::Policy::SEATS, |_, list| {
+        seats::read(&list, siblings, context)
     });
-    let payloads = map.optional("payloads", Vec::new(), |field| {
-        payloads::read(field, siblings, context)
+    let payloads = map.read_with(lang::Policy::PAYLOADS, |_, list| {
+        payloads::read(&list, siblings, context)
     });
-    Some(Kinds {
-        limits: limits?.into(),
-        pools: pools?.into(),
-        seats: seats?.into(),
-        payloads: payloads?.into(),
+    Some(Scoped {
+        limits: limits?.unwrap_or_default(),
+        pools: pools?.unwrap_or_default(),
+        seats: seats?.unwrap_or_default(),
+        payloads: payloads?.unwrap_or_default(),
     })
 }
 
@@ -363,23 +351,19 @@ fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierI
     first
 }
 
-fn read_store(field: Field<'_>) -> Option<u32> {
-    let map = field.map("{ keys_max: 100000 }")?;
-    let keys_max = map.optional("keys_max", KEYS_MAX_DEFAULT, |field| {
-        field.count(1, KEYS_MAX_LIMIT)
-    });
-    map.deny_unknown();
+fn read_store(map: &MapField<'_, lang::Store>) -> Option<u32> {
+    let keys_max = map.read(lang::Store::KEYS_MAX);
+    map.finish();
     keys_max
 }
 
-fn read_access_log(field: Field<'_>, context: &mut Context) -> Option<Vec<AttributeId>> {
-    let map = field.map("{ attributes: [org] }")?;
-    let names = map.require("attributes").and_then(|field| {
-        let nodes = field.list(attributes::ATTRIBUTES_MAX)?;
-        Some(field.each_unique(nodes, |name| {
-            context.attributes.resolve(&name, name.string()?)
-        }))
+fn read_access_log(
+    map: &MapField<'_, lang::AccessLog>,
+    context: &mut Context,
+) -> Option<Vec<AttributeId>> {
+    let attributes = map.read_with(lang::AccessLog::ATTRIBUTES, |_, names| {
+        names.each(|field, name| context.attributes.resolve(&field, name))
     });
-    map.deny_unknown();
-    names
+    map.finish();
+    attributes
 }

@@ -1,4 +1,5 @@
-//! Compares the schema of the language with the readers, which are authoritative.
+//! Compares the schema of the language with the readers, and both written files with what the
+//! declarations state.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
@@ -11,8 +12,6 @@
 
 #[path = "schema/agreement.rs"]
 mod agreement;
-#[path = "schema/lockstep.rs"]
-mod lockstep;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,23 +23,28 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::document::{from_json, from_yaml};
 use sluicegate::policy::error::PolicyError;
 
-const CHECKED_IN: &str = "docs/policy.schema.json";
+/// The files that `make reference` writes, each with the command that prints it.
+const WRITTEN: [(&str, &str); 2] = [
+    ("schema", "docs/policy.schema.json"),
+    ("reference", "docs/policy.md"),
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn printed() -> String {
+fn printed(command: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
-        .arg("schema")
+        .arg(command)
         .output()
         .unwrap();
-    assert!(output.status.success() && output.stderr.is_empty());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn schema() -> Value {
-    serde_json::from_str(&printed()).unwrap()
+    serde_json::from_str(&printed("schema")).unwrap()
 }
 
 fn validator(schema: &Value) -> Validator {
@@ -98,12 +102,14 @@ fn errors(document: &Value) -> Vec<PolicyError> {
 }
 
 #[test]
-fn the_checked_in_schema_is_the_printed_one() {
-    let checked_in = std::fs::read_to_string(root().join(CHECKED_IN)).unwrap();
-    assert!(
-        checked_in == printed(),
-        "{CHECKED_IN} differs from the types: run `make schema`, and commit it"
-    );
+fn the_written_files_are_up_to_date() {
+    for (command, file) in WRITTEN {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(
+            text == printed(command),
+            "{file} is stale: run `make reference`, and commit it"
+        );
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@ pub(crate) mod credential;
 pub(crate) mod source;
 
 use super::Context;
-use super::attributes::{ATTRIBUTES_MAX, AttributeId, Known};
+use super::attributes::{AttributeId, Known};
 use super::directory::{self, Directory};
 use super::error::Reason;
-use super::reader::{Field, MapField};
+use super::language as lang;
+use super::reader::MapField;
 use super::route::RouteId;
 use super::select::read_routes;
 use crate::base::id::{CredentialId, IdVec};
@@ -60,15 +61,8 @@ pub enum OnUnidentified {
     Anonymous,
 }
 
-const STANCES: [(&str, OnUnidentified); 2] = [
-    ("refuse", OnUnidentified::Refuse),
-    ("anonymous", OnUnidentified::Anonymous),
-];
 /// What Envoy makes of `Host`, and of HTTP/2's own field.
 pub const AUTHORITY: &str = ":authority";
-/// The longest step of a path in metadata.
-pub(crate) const STEP_BYTES_MAX: usize = 128;
-pub(crate) const STEPS_MAX: usize = 16;
 
 impl Callers {
     /// Whether a source reads the proxy's own metadata.
@@ -122,87 +116,65 @@ impl IdentityInputs {
     }
 }
 
-pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Callers> {
-    let map =
-        field.map("{ credentials: [{ name: api_key, header: x-api-key }], directory: [] }")?;
-    let errors_before = field.errors.count();
-    let routes = map.optional("for", None, |field| read_where(field, context).map(Some));
-    let credentials = map
-        .require("credentials")
-        .and_then(|field| credential::read(field, context));
-    let entries = map.get("directory");
-    declare_attributes(&map, entries.as_ref(), context);
-    let directory = map.optional("directory", Directory::default(), |field| {
-        directory::read(field, context)
+pub(super) fn read(map: &MapField<'_, lang::Callers>, context: &mut Context) -> Option<Callers> {
+    let errors_before = map.field().errors.count();
+    let routes = map.read_with(lang::Callers::FOR, |_, map| read_routes_of(&map, context));
+    let credentials = map.read_with(lang::Callers::CREDENTIALS, |_, list| {
+        credential::read(&list, context)
+    });
+    // An entry may have these attributes, those that are still to come included.
+    map.read_with(lang::Callers::DIRECTORY_ATTRIBUTES, |_, names| {
+        names.each(|field, name| context.attributes.declare(&field, name))
+    });
+    let directory = map.read_with(lang::Callers::DIRECTORY, |_, list| {
+        Some(directory::read(&list, context))
     });
     let credentials = credentials.map(IdVec::from);
     let none = IdVec::default();
     let places = credentials.as_ref().unwrap_or(&none);
-    let sources = map.optional("attributes", Vec::new(), |field| {
-        source::read(field, places, context)
+    let sources = map.read_with(lang::Callers::ATTRIBUTES, |_, map| {
+        source::read(&map, places, context)
     });
+    let has_directory = map.has(lang::Callers::DIRECTORY);
     context.attributes.close(match &directory {
-        Some(_) if field.errors.count() == errors_before => Known::All {
-            directory: entries.is_some(),
+        Some(_) if map.field().errors.count() == errors_before => Known::All {
+            directory: has_directory,
         },
         Some(_) | None => Known::Nothing,
     });
-    let unknown = stance(map.get("unknown"));
-    let absent = stance(map.get("absent"));
+    let unknown = map.read(lang::Callers::UNKNOWN);
+    let absent = map.read(lang::Callers::ABSENT);
     let looked_up = places
         .iter()
         .any(|credential| !matches!(credential.place, Place::Metadata(_)));
     if unknown == Some(OnUnidentified::Refuse)
-        && entries.is_none()
+        && !has_directory
         && (looked_up || credentials.is_none())
     {
-        field.error(Reason::NoAcceptedCredential);
+        map.field().error(Reason::NoAcceptedCredential);
     }
-    map.deny_unknown();
-    let (credentials, sources) = (credentials?, sources?);
+    map.finish();
+    let (credentials, sources) = (credentials?, sources?.unwrap_or_default());
     Some(Callers {
         routes: routes?,
         properties: properties(&credentials, &sources),
         identity_inputs: IdentityInputs::of(&credentials, &sources),
         credentials,
-        directory: directory?,
+        directory: directory?.unwrap_or_default(),
         sources,
         unknown: unknown?,
         absent: absent?,
     })
 }
 
-/// Adds the attributes that entries of the directory may have, those that are still to come too.
-fn declare_attributes(map: &MapField<'_>, entries: Option<&Field<'_>>, context: &mut Context) {
-    let Some(field) = map.get("directory_attributes") else {
-        return;
-    };
-    if entries.is_none() {
-        field.error(Reason::RequiresSibling {
-            sibling: "`directory`",
-        });
-    }
-    let Some(nodes) = field.list(ATTRIBUTES_MAX) else {
-        return;
-    };
-    field.each_unique(nodes, |field| {
-        context.attributes.declare(&field, field.string()?)
+fn read_routes_of(
+    map: &MapField<'_, lang::CallerRoutes>,
+    context: &mut Context,
+) -> Option<Vec<RouteId>> {
+    let routes = map.read_with(lang::CallerRoutes::ROUTES, |_, list| {
+        read_routes(&list, &mut context.routes)
     });
-}
-
-/// Nothing written is `refuse`: a policy that names credentials means them.
-fn stance(field: Option<Field<'_>>) -> Option<OnUnidentified> {
-    field.map_or(Some(OnUnidentified::Refuse), |field| {
-        field.choice("a treatment of unidentified callers", &STANCES)
-    })
-}
-
-fn read_where(field: Field<'_>, context: &mut Context) -> Option<Vec<RouteId>> {
-    let map = field.map("{ routes: [/v1/**] }")?;
-    let routes = map
-        .require("routes")
-        .and_then(|field| read_routes(field, &mut context.routes));
-    map.deny_unknown();
+    map.finish();
     Some(routes?.into_iter().map(|(_, id)| id).collect())
 }
 
@@ -221,18 +193,4 @@ fn properties(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]
         .filter_map(Source::property)
         .for_each(|property| all.add(property));
     all
-}
-
-/// Steps to a value in metadata, from a list of at least `least`.
-fn read_steps(field: Field<'_>, least: usize) -> Option<Steps> {
-    let nodes = field.non_empty_list(STEPS_MAX)?;
-    let steps = field.each(nodes, |step| step.text(STEP_BYTES_MAX).map(Box::from));
-    if steps.len() < nodes.len() {
-        return None;
-    }
-    if steps.len() < least {
-        field.refuse(Reason::NamespaceAlone)
-    } else {
-        Some(steps)
-    }
 }

@@ -10,7 +10,8 @@ use super::Context;
 use super::attributes::AttributeId;
 use super::document::Value;
 use super::error::{InEntry, Reason};
-use super::reader::Field;
+use super::language as lang;
+use super::reader::{Field, Items};
 
 /// The SHA-256 of a secret.
 pub type Digest = [u8; 32];
@@ -72,52 +73,36 @@ impl fmt::Debug for Directory {
     }
 }
 
-pub(crate) const ENTRIES_MAX: usize = 500_000;
-pub(crate) const VALUE_BYTES_MAX: usize = 256;
-
 /// Reads the entries. No error repeats anything that occurs here alone, not even a key.
-pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Directory> {
-    let nodes = field.list(ENTRIES_MAX)?;
+pub(super) fn read(
+    list: &Items<'_, lang::Map<lang::DirectoryEntry>>,
+    context: &mut Context,
+) -> Directory {
     let mut builder = Builder::default();
-    let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(nodes.len());
-    for (index, node) in nodes.iter().enumerate() {
-        let entry = Field {
-            node,
-            at: field.at.index(index),
-            errors: field.errors,
-        };
+    let mut seen: HashMap<Digest, usize> = HashMap::with_capacity(list.len());
+    for (index, entry) in list.fields().enumerate() {
         let Some((digest, values)) = read_entry(entry, context) else {
             continue;
         };
         if let Some(first) = seen.insert(digest, index) {
-            let first = field.at.index(first).to_string();
-            entry.error(Reason::Duplicate { value: None, first });
+            entry.error(Reason::Duplicate {
+                value: None,
+                first: list.at(first),
+            });
         }
         builder.add(digest, &values);
     }
-    Some(builder.build())
+    builder.build()
 }
 
 fn read_entry<'a>(
     entry: Field<'a>,
     context: &mut Context,
 ) -> Option<(Digest, Vec<(AttributeId, &'a str)>)> {
-    let map = entry.map("{ sha256: <64 hexadecimal digits>, org: acme }")?;
-    let digest = map.require("sha256").and_then(|field| {
-        let digest = field.string().and_then(digest);
-        digest.or_else(|| {
-            if matches!(field.node.value, Value::String(_)) {
-                field.refuse(Reason::BadDigest)
-            } else {
-                None
-            }
-        })
-    });
-    let Value::Map(entries) = &entry.node.value else {
-        return None;
-    };
-    let mut values = Vec::with_capacity(entries.len());
-    for child in entries.iter().filter(|child| *child.key != *"sha256") {
+    let map = entry.map::<lang::DirectoryEntry>()?;
+    let digest = map.read(lang::DirectoryEntry::SHA256);
+    let mut values = Vec::new();
+    for (child, _) in map.rest() {
         // The value's line, but no deeper place than the entry's: the key may be a secret.
         let hidden = Field {
             node: &child.value,
@@ -134,8 +119,8 @@ fn read_entry<'a>(
 fn entry_value<'a>(hidden: &Field<'a>, said: Option<&str>) -> Option<&'a str> {
     let reason = match &hidden.node.value {
         Value::String(text) if text.is_empty() => Reason::Empty,
-        Value::String(text) if text.len() > VALUE_BYTES_MAX => Reason::TooLong {
-            max: VALUE_BYTES_MAX,
+        Value::String(text) if text.len() > lang::ATTRIBUTE_BYTES_MAX => Reason::TooLong {
+            max: lang::ATTRIBUTE_BYTES_MAX,
         },
         Value::String(text) => return Some(text),
         other @ (Value::Null
@@ -154,7 +139,8 @@ fn entry_value<'a>(hidden: &Field<'a>, said: Option<&str>) -> Option<&'a str> {
     })
 }
 
-fn digest(text: &str) -> Option<Digest> {
+/// The SHA-256 that is written as `text`.
+pub(super) fn parse_digest(text: &str) -> Option<Digest> {
     let mut digest = Digest::default();
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if pairs.len() != digest.len() || !rest.is_empty() {

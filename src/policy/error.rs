@@ -37,7 +37,7 @@ pub enum Reason {
         /// As it was written.
         key: String,
         /// The keys that are allowed there.
-        known: Vec<&'static str>,
+        known: &'static [&'static str],
     },
     /// A key that must be there.
     Missing,

@@ -1,7 +1,8 @@
 //! Exemptions: requests to which no limit applies, and which carry no field.
 
 use super::Context;
-use super::reader::Field;
+use super::language as lang;
+use super::reader::Items;
 use super::route::Route;
 use super::select::{Selected, Selector, read_selector};
 use super::tiers::ReadTiers;
@@ -14,19 +15,15 @@ pub(super) struct ReadExemptions {
     pub(super) unconditional: Vec<(Route, String)>,
 }
 
-pub(crate) const EXEMPTIONS_MAX: usize = 1_000;
-
 /// Reads the exemptions; `None` if one has an error.
 pub(super) fn read(
-    field: Field<'_>,
+    list: &Items<'_, lang::Map<lang::Selector>>,
     tiers: &ReadTiers,
     context: &mut Context,
 ) -> Option<ReadExemptions> {
-    let nodes = field.non_empty_list(EXEMPTIONS_MAX)?;
     let mut read = ReadExemptions::default();
-    let all = field.each(nodes, |field| {
-        Some((read_selector(field, tiers, context)?, field.at.to_string()))
-    });
+    let all =
+        list.each(|field, map| Some((read_selector(&map, tiers, context)?, field.at.to_string())))?;
     for (
         Selected {
             selector,
@@ -42,7 +39,7 @@ pub(super) fn read(
         }
         read.selectors.push(selector);
     }
-    (read.selectors.len() == nodes.len()).then_some(read)
+    Some(read)
 }
 
 impl ReadExemptions {

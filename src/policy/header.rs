@@ -53,12 +53,3 @@ pub(super) fn read_trusted(header: &Field<'_>, trusted: Option<&Field<'_>>) -> O
         }),
     }
 }
-
-/// Reports a `trusted` without the header that it belongs to.
-pub(super) fn only_beside_header(header: Option<&Field<'_>>, trusted: Option<&Field<'_>>) {
-    if let (None, Some(trusted)) = (header, trusted) {
-        trusted.error(Reason::RequiresSibling {
-            sibling: "`header`",
-        });
-    }
-}

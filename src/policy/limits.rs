@@ -1,15 +1,14 @@
 //! Limits: which requests each counts, under which key, and how many it admits.
 
 use super::Context;
-use super::document::Value;
 use super::error::Reason;
 use super::header;
+use super::language::{self as lang, Either};
 use super::overrides::{self, Overrides};
-use super::payloads;
-use super::reader::{Field, MapField};
+use super::reader::{Field, Items, MapField};
 use super::rules;
-use super::scope::{self, Kind, Scope, Siblings};
-use crate::limit::{Enforcement, QUOTA_MAX, Rule};
+use super::scope::{self, Scope, Siblings};
+use crate::limit::{Enforcement, Rule};
 use crate::payload::json::JsonPath;
 
 /// One limit.
@@ -68,65 +67,57 @@ pub enum ChargeWhen {
     Success,
 }
 
-pub(crate) const LIMITS_MAX: usize = 10_000;
-
 /// The one request header whose value the proxy itself holds the client to.
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
 /// Reads all limits; `None` if one of them has an error.
 pub(super) fn read(
-    field: Field<'_>,
+    list: &Items<'_, lang::Map<lang::Limit>>,
     siblings: &Siblings<'_>,
     context: &mut Context,
 ) -> Option<Vec<Limit>> {
-    field.every(LIMITS_MAX, |field| read_limit(field, siblings, context))
+    list.each(|_, map| read_limit(&map, siblings, context))
 }
 
-fn read_limit(field: Field<'_>, siblings: &Siblings<'_>, context: &mut Context) -> Option<Limit> {
-    let map = field.map("{ name: all, per: [], bucket: { burst: 100, refill: 60/min } }")?;
-    let mut scope = scope::read(&map, Kind::Limit, siblings, context);
-    let cost = map.optional("cost", CostSource::Fixed(1), read_cost);
+fn read_limit(
+    map: &MapField<'_, lang::Limit>,
+    siblings: &Siblings<'_>,
+    context: &mut Context,
+) -> Option<Limit> {
+    let keys = scope::Keys {
+        name: map.open(lang::Limit::NAME),
+        selector: map.read(lang::Limit::FOR),
+        per: map.read(lang::Limit::PER),
+    };
+    let scope = scope::read(map.field(), keys, siblings, context);
+    let absent = map.read(lang::Limit::ABSENT);
+    let cost = map.read(lang::Limit::COST).and_then(read_cost);
     let least = cost.as_ref().map_or(0, CostSource::least);
-    let rule = rules::read(&map).filter(|rule| fits(&rule_field(&map), rule, least));
-    let overrides = map.optional("overrides", Overrides::default(), |field| {
+    let rule = rules::read(map).filter(|rule| fits(&rule_field(map), rule, least));
+    let overrides = map.read_with(lang::Limit::OVERRIDES, |_, list| {
         let base = overrides::Base {
             conditions: scope.conditions(),
-            selector: map.field().at.key("for").to_string(),
+            selector: map.field().at.key(lang::Limit::FOR.name).to_string(),
         };
-        overrides::read(field, &base, context, |map| {
-            rules::read_override(map, rule).filter(|rule| fits(map.field(), rule, least))
+        overrides::read(&list, context, |field, context| {
+            let (callers, other) =
+                rules::read_override(field, (map.only_one(), rule), &base, context);
+            let other = other.filter(|other| fits(&field, other, least));
+            callers.zip(other)
         })
     });
-    let charge = map.optional("charge", ChargeWhen::default(), |field| {
-        field.choice(
-            "a way to charge",
-            &[
-                ("admitted", ChargeWhen::Admitted),
-                ("success", ChargeWhen::Success),
-            ],
-        )
-    });
-    let enforcement = map.optional("enforcement", Enforcement::default(), |field| {
-        field.choice(
-            "an enforcement",
-            &[
-                ("enforce", Enforcement::Enforce),
-                ("shadow", Enforcement::Shadow),
-            ],
-        )
-    });
-    let visibility = map.optional("fields", Visibility::default(), |field| {
-        field.choice(
-            "a visibility",
-            &[("show", Visibility::Show), ("hide", Visibility::Hide)],
-        )
-    });
-    scope.finish(&map);
+    let charge = map.read(lang::Limit::CHARGE);
+    let enforcement = map.read(lang::Limit::ENFORCEMENT);
+    let visibility = map.read(lang::Limit::FIELDS);
+    let failure = map.read(lang::Limit::FAILURE);
+    map.finish();
     let rule = rule?;
+    let identity = rules::identity(&rule);
+    let rest = (absent, failure);
     Some(Limit {
-        scope: scope.build(&rules::identity(&rule), siblings, &context.attributes)?,
+        scope: scope.build(&identity, rest, siblings, &context.attributes)?,
         rule,
-        overrides: overrides?,
+        overrides: overrides?.unwrap_or_default(),
         cost: cost?,
         charge: charge?,
         enforcement: enforcement?,
@@ -147,61 +138,50 @@ fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
 }
 
 /// The place of the rule, for an error of the rule as a whole.
-fn rule_field<'m>(map: &'m MapField<'_>) -> Field<'m> {
-    let found = ["bucket", "rolling", "calendar"]
-        .into_iter()
-        .find_map(|key| map.get(key));
+fn rule_field<'m>(map: &'m MapField<'_, lang::Limit>) -> Field<'m> {
+    let found = map
+        .value(lang::Limit::BUCKET)
+        .or_else(|| map.value(lang::Limit::ROLLING))
+        .or_else(|| map.value(lang::Limit::CALENDAR));
     found.unwrap_or(*map.field())
 }
 
-/// The keys of a cost, of which there is exactly one.
-pub(crate) const COST_SOURCES: &[&str] = &["header", "response_header", "bytes", "lines", "items"];
-
-/// Reads a number, or the source of one.
-fn read_cost(field: Field<'_>) -> Option<CostSource> {
-    let Value::Map(_) = field.node.value else {
-        return field.count(0, QUOTA_MAX).map(CostSource::Fixed);
-    };
-    let map = field.map("{ header: x-cost, trusted: true }")?;
-    let given: Vec<_> = COST_SOURCES
-        .iter()
-        .filter_map(|key| Some((*key, map.get(key)?)))
-        .collect();
-    let trusted = map.get("trusted");
-    let header = given
-        .iter()
-        .find(|(key, _)| *key == "header")
-        .map(|(_, field)| field);
-    header::only_beside_header(header, trusted.as_ref());
-    let of_the_request = |field: &Field<'_>, source| {
-        field
-            .choice("a body that can be measured", &[("request", ())])
-            .map(|()| source)
-    };
-    let cost = match given.as_slice() {
-        [("header", field)] => read_cost_header(field, trusted.as_ref()).map(CostSource::Header),
-        [("response_header", field)] => header::read_name(field).map(CostSource::ResponseHeader),
-        [("bytes", field)] => of_the_request(field, CostSource::Bytes),
-        [("lines", field)] => of_the_request(field, CostSource::Lines),
-        [(_, field)] => payloads::read_path(*field).map(CostSource::Items),
-        _ => {
-            let given = given.iter().map(|(key, _)| *key).collect();
-            map.field().refuse(Reason::NotOneSource {
-                sources: COST_SOURCES,
-                given,
-            })
+/// A number, or the source of one.
+fn read_cost(cost: Either<u64, MapField<'_, lang::CostSource>>) -> Option<CostSource> {
+    match cost {
+        Either::One(units) => Some(CostSource::Fixed(units)),
+        Either::Other(map) => {
+            let source = map.only_one().and_then(|_| read_cost_source(&map));
+            map.finish();
+            source
         }
-    };
-    map.deny_unknown();
-    cost
+    }
 }
 
-fn read_cost_header(field: &Field<'_>, trusted: Option<&Field<'_>>) -> Option<Box<str>> {
-    let name = header::read_name(field)?;
-    if *name != *CONTENT_LENGTH || trusted.is_some() {
-        header::read_trusted(field, trusted)?;
-    }
-    Some(name)
+/// Reads the one source that there is.
+fn read_cost_source(map: &MapField<'_, lang::CostSource>) -> Option<CostSource> {
+    let header = map.read_with(lang::CostSource::HEADER, |field, name| {
+        let trusted = map.value(lang::CostSource::TRUSTED);
+        if *name != *CONTENT_LENGTH || trusted.is_some() {
+            header::read_trusted(&field, trusted.as_ref())?;
+        }
+        Some(name)
+    });
+    let response_header = map.read(lang::CostSource::RESPONSE_HEADER);
+    let bytes = map.read(lang::CostSource::BYTES);
+    let lines = map.read(lang::CostSource::LINES);
+    let items = map.read(lang::CostSource::ITEMS);
+    let of_request = |source: CostSource| {
+        move |body| match body {
+            lang::MeasuredBody::Request => source,
+        }
+    };
+    header?
+        .map(CostSource::Header)
+        .or(response_header?.map(CostSource::ResponseHeader))
+        .or(bytes?.map(of_request(CostSource::Bytes)))
+        .or(lines?.map(of_request(CostSource::Lines)))
+        .or(items?.map(CostSource::Items))
 }
 
 impl CostSource {

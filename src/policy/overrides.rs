@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
-use super::reader::{Field, MapField};
+use super::language as lang;
+use super::reader::{Field, Items, MapField};
 use super::select::{Condition, read_conditions};
 
 /// All overrides of one limit, each with what holds instead.
@@ -35,7 +36,6 @@ enum Tree {
     Next(BTreeMap<Box<[u8]>, Self>),
 }
 
-pub(crate) const OVERRIDES_MAX: usize = 100_000;
 /// Lists of values multiply: `{ org: [a, b], plan: [c, d] }` is four callers.
 const COMBINATIONS_MAX: usize = 10_000;
 /// The same over all overrides of a policy, less the values that are written: a few hundred
@@ -113,65 +113,44 @@ pub(super) struct Base<'a> {
     pub(super) selector: String,
 }
 
-/// Reads the overrides of a limit; `numbers` reads the keys of one other than `for`.
-pub(super) fn read<T>(
-    field: Field<'_>,
-    base: &Base<'_>,
+/// Reads the overrides `list` of a limit, each of which `read` reads. What `read` returns in front
+/// is the callers.
+pub(super) fn read<K: lang::Kind, T>(
+    list: &Items<'_, K>,
     context: &mut Context,
-    numbers: impl Fn(&MapField<'_>) -> Option<T>,
+    mut read: impl FnMut(Field<'_>, &mut Context) -> Option<(Vec<Condition>, T)>,
 ) -> Option<Overrides<T>> {
-    let nodes = field.list(OVERRIDES_MAX)?;
     let mut overrides = Overrides::default();
-    for (index, node) in nodes.iter().enumerate() {
-        let field = Field {
-            node,
-            at: field.at.index(index),
-            errors: field.errors,
-        };
-        let Some((conditions, one)) = read_one(field, base, context, &numbers) else {
+    for field in list.fields() {
+        let Some((conditions, one)) = read(field, context) else {
             continue;
         };
         let number = overrides.all.len();
         overrides.all.push(one);
         if let Some(first) = overrides.add(conditions, number, &field, &mut context.multiplied) {
-            field.error(Reason::NeverReached {
-                by: sibling(&field, first),
-            });
+            field.error(Reason::NeverReached { by: list.at(first) });
         }
     }
-    (overrides.all.len() == nodes.len()).then_some(overrides)
+    (overrides.all.len() == list.len()).then_some(overrides)
 }
 
-fn sibling(field: &Field<'_>, index: usize) -> String {
-    let list = field.at.ancestor(field.at.depth().saturating_sub(1));
-    list.index(index).to_string()
-}
-
-fn read_one<T>(
-    field: Field<'_>,
+/// Reads the callers of an override.
+pub(super) fn read_callers(
+    map: &MapField<'_, lang::CallerSelector>,
     base: &Base<'_>,
     context: &mut Context,
-    numbers: impl Fn(&MapField<'_>) -> Option<T>,
-) -> Option<(Vec<Condition>, T)> {
-    let map = field.map("{ for: { org: acme }, … }")?;
-    let one = numbers(&map);
-    let conditions = map.require("for").and_then(|field| {
-        let map = field.map("{ org: acme }")?;
-        if map.is_empty() {
-            return field.refuse(Reason::Empty);
-        }
-        let conditions = read_conditions(&map, context);
-        if contradict(&conditions, base.conditions) {
-            field.error(Reason::Contradiction {
-                one: field.at.to_string(),
-                other: base.selector.clone(),
-            });
-        }
-        // Without a condition that has an error, it would seem to take callers of others.
-        (conditions.len() == map.others().count()).then_some(conditions)
-    });
-    map.deny_unknown();
-    Some((conditions?, one?))
+) -> Option<Vec<Condition>> {
+    let field = map.field();
+    let conditions = read_conditions(map, context);
+    if contradict(&conditions, base.conditions) {
+        field.error(Reason::Contradiction {
+            one: field.at.to_string(),
+            other: base.selector.clone(),
+        });
+    }
+    map.finish();
+    // Without a condition that has an error, it would seem to take callers of others.
+    (conditions.len() == map.rest().count() && !conditions.is_empty()).then_some(conditions)
 }
 
 /// Whether no caller can meet both: one attribute would need two values.

@@ -1,10 +1,11 @@
 //! Concurrency limits: how many requests of a scope are in flight at a time, and how many wait.
 
 use super::Context;
-use super::reader::Field;
-use super::scope::{self, Kind, Scope, Siblings};
+use super::language as lang;
+use super::reader::{Items, MapField};
+use super::scope::{self, Scope, Siblings};
 use crate::base::time::Span;
-use crate::limit::pool::{Pool, QUEUE_LENGTH_MAX, SLOTS_MAX, TIMEOUT_MAX};
+use crate::limit::pool::Pool;
 
 /// One concurrency limit.
 #[derive(Debug)]
@@ -15,31 +16,33 @@ pub struct PoolLimit {
     pub pool: Pool,
 }
 
-pub(crate) const POOLS_MAX: usize = 1_000;
-
 /// Reads all concurrency limits; `None` if one of them has an error.
 pub(super) fn read(
-    field: Field<'_>,
+    list: &Items<'_, lang::Map<lang::Pool>>,
     siblings: &Siblings<'_>,
     context: &mut Context,
 ) -> Option<Vec<PoolLimit>> {
-    field.every(POOLS_MAX, |field| read_pool(field, siblings, context))
+    list.each(|_, map| read_pool(&map, siblings, context))
 }
 
 fn read_pool(
-    field: Field<'_>,
+    map: &MapField<'_, lang::Pool>,
     siblings: &Siblings<'_>,
     context: &mut Context,
 ) -> Option<PoolLimit> {
-    let map = field.map("{ name: pool, per: [org], slots: 10 }")?;
-    let mut scope = scope::read(&map, Kind::Pool, siblings, context);
-    let slots = map
-        .require("slots")
-        .and_then(|field| field.count(1, SLOTS_MAX));
-    let queue = map.optional("queue", (0, Span::ZERO), read_queue);
-    scope.finish(&map);
-    let scope = scope.build("pool", siblings, &context.attributes);
-    let (length, timeout) = queue?;
+    let keys = scope::Keys {
+        name: map.open(lang::Pool::NAME),
+        selector: map.read(lang::Pool::FOR),
+        per: map.read(lang::Pool::PER),
+    };
+    let scope = scope::read(map.field(), keys, siblings, context);
+    let absent = map.read(lang::Pool::ABSENT);
+    let slots = map.read(lang::Pool::SLOTS);
+    let queue = map.read_with(lang::Pool::QUEUE, |_, map| read_queue(&map));
+    let failure = map.read(lang::Pool::FAILURE);
+    map.finish();
+    let scope = scope.build("pool", (absent, failure), siblings, &context.attributes);
+    let (length, timeout) = queue?.unwrap_or((0, Span::ZERO));
     Some(PoolLimit {
         scope: scope?,
         pool: Pool::new(slots?, length, timeout)?,
@@ -47,15 +50,10 @@ fn read_pool(
 }
 
 /// How many wait, and for how long. A queue of no length is none.
-fn read_queue(field: Field<'_>) -> Option<(u32, Span)> {
-    let map = field.map("{ length: 10, timeout: 5s }")?;
-    let length = map
-        .require("length")
-        .and_then(|field| field.count(0, QUEUE_LENGTH_MAX));
-    let timeout = map
-        .require("timeout")
-        .and_then(|field| field.span(TIMEOUT_MAX));
-    map.deny_unknown();
+fn read_queue(map: &MapField<'_, lang::Queue>) -> Option<(u32, Span)> {
+    let length = map.read(lang::Queue::LENGTH);
+    let timeout = map.read(lang::Queue::TIMEOUT);
+    map.finish();
     Some((length?, timeout?))
 }
 

@@ -1,28 +1,32 @@
 //! Reads a policy's tree: each read of a value either returns it, or notes an error and continues,
 //! so that one pass finds all errors.
 
+mod items;
 mod map;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::document::{Entry, Node, Value, from_decimal};
+use super::document::{Node, Value, from_decimal};
 use super::error::{PolicyError, Reason};
+use super::language::{Mapping, Words};
 use crate::base::pointer::Pointer;
 use crate::base::time::Span;
 use crate::base::units::{UnitError, parse_span};
 
+pub(crate) use items::{Items, UniqueItems, Values};
+pub(crate) use map::MapField;
+
 /// The errors found so far.
 #[derive(Debug, Default)]
-pub(super) struct Errors(RefCell<Vec<PolicyError>>);
+pub(crate) struct Errors(RefCell<Vec<PolicyError>>);
 
 /// The most errors that are kept.
 const ERRORS_MAX: usize = 1_000;
 
 impl Errors {
-    pub(super) fn note(&self, at: String, line: u32, reason: Reason) {
+    pub(crate) fn note(&self, at: String, line: u32, reason: Reason) {
         let mut errors = self.0.borrow_mut();
         if errors.len() < ERRORS_MAX {
             errors.push(PolicyError { at, line, reason });
@@ -30,11 +34,11 @@ impl Errors {
     }
 
     /// How many there are. A part has an error if the number grew.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.borrow().len()
     }
 
-    pub(super) fn into_list(self) -> Vec<PolicyError> {
+    pub(crate) fn into_list(self) -> Vec<PolicyError> {
         let mut errors = self.0.into_inner();
         errors.sort_by_key(|error| error.line);
         errors
@@ -43,27 +47,21 @@ impl Errors {
 
 /// A value of the document, and its place.
 #[derive(Clone, Copy)]
-pub(super) struct Field<'a> {
-    pub(super) node: &'a Node,
-    pub(super) at: Pointer<'a>,
-    pub(super) errors: &'a Errors,
-}
-
-/// A map whose keys are read one after the other; [`MapField::deny_unknown`] reports the others.
-pub(super) struct MapField<'a> {
-    field: Field<'a>,
-    entries: &'a [Entry],
-    asked: RefCell<Vec<&'static str>>,
+pub(crate) struct Field<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) at: Pointer<'a>,
+    pub(crate) errors: &'a Errors,
 }
 
 impl<'a> Field<'a> {
-    pub(super) fn error(&self, reason: Reason) {
+    #[inline(never)]
+    pub(crate) fn error(&self, reason: Reason) {
         self.errors
             .note(self.at.to_string(), self.node.line, reason);
     }
 
     /// Notes the error and has no value: for the end of a chain.
-    pub(super) fn refuse<T>(&self, reason: Reason) -> Option<T> {
+    pub(crate) fn refuse<T>(&self, reason: Reason) -> Option<T> {
         self.error(reason);
         None
     }
@@ -75,32 +73,30 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// A map, of which `form` is an example.
-    pub(super) fn map(self, form: &'static str) -> Option<MapField<'a>> {
+    /// A map with the keys of `M`.
+    pub(crate) fn map<M: Mapping>(self) -> Option<MapField<'a, M>> {
         match &self.node.value {
-            Value::Map(entries) => Some(MapField {
-                field: self,
-                entries,
-                asked: RefCell::default(),
-            }),
+            Value::Map(entries) => Some(MapField::of(self, entries)),
             other @ (Value::Null
             | Value::Bool(_)
             | Value::Number(_)
             | Value::String(_)
             | Value::List(_)) => self.refuse(Reason::NotAMap {
-                form,
+                form: M::FORM,
                 found: other.kind(),
             }),
         }
     }
 
-    /// The elements of a list of at most `max`.
-    pub(super) fn list(self, max: usize) -> Option<&'a [Node]> {
+    /// The elements of a list of `min` to `max`.
+    #[inline(never)]
+    fn list(self, min: usize, max: usize) -> Option<&'a [Node]> {
         match &self.node.value {
             Value::List(nodes) if nodes.len() > max => self.refuse(Reason::TooMany {
                 count: nodes.len(),
                 max,
             }),
+            Value::List(nodes) if nodes.is_empty() && min > 0 => self.refuse(Reason::Empty),
             Value::List(nodes) => Some(nodes),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
                 self.not_a("a list")
@@ -108,62 +104,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// As [`Field::list`], of at least one element.
-    pub(super) fn non_empty_list(self, max: usize) -> Option<&'a [Node]> {
-        let nodes = self.list(max)?;
-        if nodes.is_empty() {
-            self.refuse(Reason::Empty)
-        } else {
-            Some(nodes)
-        }
-    }
-
-    /// The elements of a list of one to `max`, read by `read`; `None` if one of them has an error.
-    pub(super) fn every<T>(
-        &self,
-        max: usize,
-        read: impl FnMut(Field<'_>) -> Option<T>,
-    ) -> Option<Vec<T>> {
-        let nodes = self.non_empty_list(max)?;
-        let read = self.each(nodes, read);
-        (read.len() == nodes.len()).then_some(read)
-    }
-
-    /// Each element of `nodes`, which is this field's list, read by `read`.
-    pub(super) fn each<T>(
-        &self,
-        nodes: &[Node],
-        mut read: impl FnMut(Field<'_>) -> Option<T>,
-    ) -> Vec<T> {
-        let elements = nodes.iter().enumerate();
-        elements
-            .filter_map(|(index, node)| {
-                read(Field {
-                    node,
-                    at: self.at.index(index),
-                    errors: self.errors,
-                })
-            })
-            .collect()
-    }
-
-    /// As [`Field::each`], and none may be the same as one before it.
-    pub(super) fn each_unique<T: Clone + Ord>(
-        &self,
-        nodes: &[Node],
-        mut read: impl FnMut(Field<'_>) -> Option<T>,
-    ) -> Vec<T> {
-        let mut seen = BTreeMap::new();
-        self.each(nodes, |field| {
-            let value = read(field)?;
-            match seen.insert(value.clone(), field.at.to_string()) {
-                Some(first) => field.refuse(Reason::Duplicate { value: None, first }),
-                None => Some(value),
-            }
-        })
-    }
-
-    pub(super) fn boolean(&self) -> Option<bool> {
+    #[inline(never)]
+    pub(crate) fn boolean(&self) -> Option<bool> {
         match &self.node.value {
             Value::Bool(truth) => Some(*truth),
             Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
@@ -172,7 +114,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn string(&self) -> Option<&'a str> {
+    #[inline(never)]
+    pub(crate) fn string(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::String(text) => Some(text),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
@@ -182,7 +125,8 @@ impl<'a> Field<'a> {
     }
 
     /// A string of 1 to `max` bytes.
-    pub(super) fn text(&self, max: usize) -> Option<&'a str> {
+    #[inline(never)]
+    pub(crate) fn text(&self, max: usize) -> Option<&'a str> {
         match self.string()? {
             "" => self.refuse(Reason::Empty),
             text if text.len() > max => self.refuse(Reason::TooLong { max }),
@@ -191,7 +135,8 @@ impl<'a> Field<'a> {
     }
 
     /// A `token` of up to `max` bytes, which names what `kind` says.
-    pub(super) fn token(&self, max: usize, kind: &'static str) -> Option<&'a str> {
+    #[inline(never)]
+    pub(crate) fn token(&self, max: usize, kind: &'static str) -> Option<&'a str> {
         let text = self.text(max)?;
         if is_token(text) {
             Some(text)
@@ -204,7 +149,8 @@ impl<'a> Field<'a> {
     }
 
     /// A bare whole number.
-    pub(super) fn count<N: Copy + FromStr + Into<u64> + PartialOrd>(
+    #[inline(never)]
+    pub(crate) fn count<N: Copy + FromStr + Into<u64> + PartialOrd>(
         &self,
         min: N,
         max: N,
@@ -235,7 +181,7 @@ impl<'a> Field<'a> {
     }
 
     /// A string read by `parse`, whose own error becomes the reason.
-    pub(super) fn parsed<T, E>(
+    pub(crate) fn parsed<T, E>(
         &self,
         parse: impl FnOnce(&str) -> Result<T, E>,
         reason: impl FnOnce(String, E) -> Reason,
@@ -247,7 +193,7 @@ impl<'a> Field<'a> {
     }
 
     /// A quantity with its unit; a bare number lacks one.
-    pub(super) fn quantity<T>(
+    pub(crate) fn quantity<T>(
         &self,
         parse: impl FnOnce(&str) -> Result<T, UnitError>,
     ) -> Option<T> {
@@ -268,7 +214,8 @@ impl<'a> Field<'a> {
     }
 
     /// A length of time, of a second to `max`.
-    pub(super) fn span(&self, max: Span) -> Option<Span> {
+    #[inline(never)]
+    pub(crate) fn span(&self, max: Span) -> Option<Span> {
         let (Value::Number(text) | Value::String(text)) = &self.node.value else {
             return self.not_a("a string");
         };
@@ -286,30 +233,45 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// One of the words of `choices`.
-    pub(super) fn choice<T: Copy>(&self, kind: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let words = || choices.iter().map(|(name, _)| (*name).to_owned()).collect();
-        match &self.node.value {
-            Value::String(text) => {
-                let found = choices
-                    .iter()
-                    .find(|(name, _)| *name == &**text)
-                    .map(|(_, value)| *value);
-                found.or_else(|| self.refuse(Reason::not_one_of(text, words(), kind)))
+    /// One of the words of `T`.
+    pub(crate) fn choice<T: Words>(&self) -> Option<T> {
+        T::VALUES.get(self.word(T::WORDS, T::WHAT)?).copied()
+    }
+
+    /// The number of the word among `words`, which are what `kind` says.
+    #[inline(never)]
+    fn word(&self, words: &[&str], kind: &'static str) -> Option<usize> {
+        let found = match &self.node.value {
+            Value::String(text) => words.iter().position(|word| *word == &**text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                None
             }
+        };
+        if found.is_none() {
+            let choices = words.iter().map(|word| (*word).to_owned()).collect();
+            self.not_a_word(choices, kind);
+        }
+        found
+    }
+
+    /// Notes that the value is none of the words of a choice, which are what `kind` says.
+    fn not_a_word(&self, choices: Vec<String>, kind: &'static str) {
+        self.error(match &self.node.value {
+            Value::String(text) => Reason::not_one_of(text, choices, kind),
             other @ (Value::Null
             | Value::Bool(_)
             | Value::Number(_)
             | Value::List(_)
-            | Value::Map(_)) => self.refuse(Reason::NotAWord {
-                choices: words(),
+            | Value::Map(_)) => Reason::NotAWord {
+                choices,
                 found: other.kind(),
-            }),
-        }
+            },
+        });
     }
 
     /// A name: `[a-z][a-z0-9_-]*`, up to 64 bytes.
-    pub(super) fn name(&self) -> Option<&'a str> {
+    #[inline(never)]
+    pub(crate) fn name(&self) -> Option<&'a str> {
         let text = self.string()?;
         if is_name(text) {
             Some(text)
@@ -322,7 +284,7 @@ impl<'a> Field<'a> {
 }
 
 /// Whether `text` may name a limit, a tier, an attribute or a policy.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= NAME_BYTES_MAX
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text

@@ -1,8 +1,7 @@
 //! What callers are told: header fields, when to come back, and the words of a refusal.
 
-use super::error::Reason;
-use super::media::is_media_type;
-use super::reader::Field;
+use super::language::{self as lang, Family, With};
+use super::reader::MapField;
 use super::template::{Placeholder, Template};
 use crate::base::units::Percent;
 
@@ -85,24 +84,6 @@ pub struct Reply {
     pub body: Template,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
-    XRateLimit,
-    Ietf,
-    Both,
-    None,
-}
-
-/// An additional field.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum With {
-    Period,
-    Name,
-}
-
-const WITH_MAX: usize = 16;
-pub(crate) const BODY_BYTES_MAX: usize = 16_384;
-pub(crate) const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// The media type of a problem (RFC 9457 §3).
 pub const PROBLEM: &str = "application/problem+json";
 const UNAUTHORIZED: &str =
@@ -111,6 +92,13 @@ const UNAUTHORIZED: &str =
 const PAYLOAD: &str = r#"{"status":{status},"title":"{title}","detail":"{detail}"}"#;
 
 impl Reply {
+    fn of(content_type: &str, body: Template) -> Option<Self> {
+        Some(Self {
+            content_type: content_type.into(),
+            body,
+        })
+    }
+
     fn problem(body: &str, known: &[Placeholder]) -> Self {
         Self {
             content_type: PROBLEM.into(),
@@ -135,145 +123,74 @@ impl Default for Replies {
     }
 }
 
-pub(super) fn read(field: Field<'_>) -> Option<Replies> {
-    let map = field.map("{ fields: { family: ietf } }")?;
+pub(super) fn read(map: &MapField<'_, lang::Replies>) -> Option<Replies> {
     let usual = Replies::default();
-    let fields = map.optional("fields", usual.fields, read_fields);
-    let jitter = map.optional("retry_after", usual.jitter, read_jitter);
-    let standard = fields.flatten().is_some_and(|fields| fields.ietf);
-    let refused = match map.get("refused") {
-        Some(field) => read_reply(field, &Placeholder::REFUSED).map(Refused::Words),
-        None if standard => Some(Refused::QuotaExceeded),
-        None => Some(usual.refused),
+    let fields = map.read_with(lang::Replies::FIELDS, |_, map| read_fields(&map));
+    let jitter = map.read_with(lang::Replies::RETRY_AFTER, |_, map| read_jitter(&map));
+    let refused = map.read_with(lang::Replies::REFUSED, |_, map| {
+        let content_type = map.read(lang::RefusedReply::CONTENT_TYPE);
+        let body = map.read(lang::RefusedReply::BODY);
+        map.finish();
+        Reply::of(content_type?, body?)
+    });
+    let unauthorized = map.read_with(lang::Replies::UNAUTHORIZED, |_, map| {
+        let content_type = map.read(lang::Unauthorized::CONTENT_TYPE);
+        let body = map.read(lang::Unauthorized::BODY);
+        map.finish();
+        Reply::of(content_type?, body?)
+    });
+    let payload = map.read_with(lang::Replies::PAYLOAD, |_, map| {
+        let content_type = map.read(lang::RefusedPayload::CONTENT_TYPE);
+        let body = map.read(lang::RefusedPayload::BODY);
+        map.finish();
+        Reply::of(content_type?, body?)
+    });
+    map.finish();
+    let fields = fields?.unwrap_or(usual.fields);
+    let standard = fields.is_some_and(|fields| fields.ietf);
+    let refused = match refused? {
+        Some(reply) => Refused::Words(reply),
+        None if standard => Refused::QuotaExceeded,
+        None => usual.refused,
     };
-    // Who is not known is under no limit, and nothing tells when to come back.
-    let unauthorized = map.optional("unauthorized", usual.unauthorized, |field| {
-        read_reply(field, &[Placeholder::TraceId])
-    });
-    let payload = map.optional("payload", usual.payload, |field| {
-        read_reply(field, &Placeholder::PAYLOAD)
-    });
-    map.deny_unknown();
     Some(Replies {
-        fields: fields?,
-        jitter: jitter?,
-        refused: refused?,
-        unauthorized: unauthorized?,
-        payload: payload?,
+        fields,
+        jitter: jitter?.unwrap_or(usual.jitter),
+        refused,
+        unauthorized: unauthorized?.unwrap_or(usual.unauthorized),
+        payload: payload?.unwrap_or(usual.payload),
     })
 }
 
-fn read_fields(field: Field<'_>) -> Option<Option<Fields>> {
-    let map = field.map("{ family: x-ratelimit }")?;
-    let family = map.require("family").and_then(|field| {
-        field.choice(
-            "a family of fields",
-            &[
-                ("x-ratelimit", Family::XRateLimit),
-                ("ietf", Family::Ietf),
-                ("both", Family::Both),
-                ("none", Family::None),
-            ],
-        )
+fn read_fields(map: &MapField<'_, lang::Fields>) -> Option<Option<Fields>> {
+    let family = map.read(lang::Fields::FAMILY);
+    let reset = map.read(lang::Fields::RESET);
+    let with = map.read_with(lang::Fields::WITH, |_, words| {
+        words.each(|_, word| Some(word))
     });
-    let own = |key| map.get(key).inspect(|field| of_this_family(field, family));
-    let reset = own("reset").map_or(Some(Reset::default()), |field| {
-        let forms = [
-            ("seconds", Reset::Seconds),
-            ("unix-seconds", Reset::UnixSeconds),
-            ("retry-after", Reset::RetryAfter),
-        ];
-        field.choice("a form of time", &forms)
-    });
-    let with = own("with").map_or(Some(Vec::new()), |field| {
-        let choices = [("period", With::Period), ("name", With::Name)];
-        // No word occurs twice, so too many words include an unknown one.
-        let nodes = field.non_empty_list(WITH_MAX)?;
-        Some(field.each_unique(nodes, |field| field.choice("a further field", &choices)))
-    });
-    let when = map.optional("when", When::default(), |field| {
-        field.choice(
-            "an occasion",
-            &[("always", When::Always), ("refused", When::Refused)],
-        )
-    });
-    map.deny_unknown();
-    let (family, with) = (family?, with?);
+    let when = map.read(lang::Fields::WHEN);
+    map.finish();
+    let (family, with) = (family?, with?.unwrap_or_default());
     let x_ratelimit = XRateLimit {
         reset: reset?,
         period: with.contains(&With::Period),
         name: with.contains(&With::Name),
     };
-    let when = when?;
-    Some(match family {
-        Family::XRateLimit => Some(Fields {
-            x_ratelimit: Some(x_ratelimit),
-            ietf: false,
-            when,
-        }),
-        Family::Both => Some(Fields {
-            x_ratelimit: Some(x_ratelimit),
-            ietf: true,
-            when,
-        }),
-        Family::Ietf => Some(Fields {
-            x_ratelimit: None,
-            ietf: true,
-            when,
-        }),
-        Family::None => None,
-    })
+    let (x_ratelimit, ietf) = match family {
+        Family::XRateLimit => (Some(x_ratelimit), false),
+        Family::Both => (Some(x_ratelimit), true),
+        Family::Ietf => (None, true),
+        Family::None => return Some(None),
+    };
+    Some(Some(Fields {
+        x_ratelimit,
+        ietf,
+        when: when?,
+    }))
 }
 
-fn of_this_family(field: &Field<'_>, family: Option<Family>) {
-    if matches!(family, Some(Family::Ietf | Family::None)) {
-        field.error(Reason::RequiresSibling {
-            sibling: "`family: x-ratelimit` or `both`",
-        });
-    }
-}
-
-fn read_jitter(field: Field<'_>) -> Option<Percent> {
-    let map = field.map("{ jitter: 20% }")?;
-    let jitter = map
-        .require("jitter")
-        .and_then(|field| field.quantity(Percent::parse));
-    map.deny_unknown();
+fn read_jitter(map: &MapField<'_, lang::RetryAfter>) -> Option<Percent> {
+    let jitter = map.read(lang::RetryAfter::JITTER);
+    map.finish();
     jitter
-}
-
-fn read_reply(field: Field<'_>, known: &[Placeholder]) -> Option<Reply> {
-    let map = field.map("{ content_type: text/plain, body: refused }")?;
-    let content_type = map.require("content_type").and_then(|field| {
-        let text = field.text(CONTENT_TYPE_BYTES_MAX)?;
-        if is_media_type(text) {
-            Some(text)
-        } else {
-            field.refuse(Reason::BadMediaType {
-                value: text.to_owned(),
-            })
-        }
-    });
-    let body = map.require("body").and_then(|field| {
-        let text = field.string()?;
-        if text.len() > BODY_BYTES_MAX {
-            return field.refuse(Reason::TooLong {
-                max: BODY_BYTES_MAX,
-            });
-        }
-        let refuse = |value| {
-            field.error(Reason::BadPlaceholder {
-                value,
-                known: known.to_vec(),
-            })
-        };
-        Template::parse(text, known)
-            .map_err(|unknown| unknown.into_iter().for_each(refuse))
-            .ok()
-    });
-    map.deny_unknown();
-    Some(Reply {
-        content_type: content_type?.into(),
-        body: body?,
-    })
 }

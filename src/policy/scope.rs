@@ -7,7 +7,8 @@ use super::Context;
 use super::attributes::{AttributeId, Attributes};
 use super::error::Reason;
 use super::exempt::ReadExemptions;
-use super::reader::{Field, MapField};
+use super::language as lang;
+use super::reader::{Field, MapField, UniqueItems};
 use super::route::Route;
 use super::select::{Condition, Selected, Selector, read_selector};
 use super::tiers::ReadTiers;
@@ -61,19 +62,6 @@ impl Scope {
     }
 }
 
-pub(crate) const PER_MAX: usize = 8;
-/// The name of a payload limit that has none of its own.
-pub(crate) const PAYLOAD_NAME_DEFAULT: &str = "payload";
-
-/// What kind of limit a scope belongs to, which decides the keys that it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Limit,
-    Pool,
-    Seats,
-    Payload,
-}
-
 /// The parts of the policy that a scope refers to.
 pub(super) struct Siblings<'a> {
     pub(super) policy: Option<&'a str>,
@@ -81,65 +69,59 @@ pub(super) struct Siblings<'a> {
     pub(super) exempt: &'a ReadExemptions,
 }
 
+/// The keys of a scope; `None` for one with an error.
+pub(super) struct Keys<'m> {
+    /// The name and its place.
+    pub(super) name: Option<(Field<'m>, &'m str)>,
+    /// What `for` contains, if it is present.
+    pub(super) selector: Option<Option<MapField<'m, lang::Selector>>>,
+    /// The names of the parts of the key.
+    pub(super) per: Option<UniqueItems<'m, lang::Reference>>,
+}
+
 /// The keys of a scope as they were read; `None` for one with an error.
 pub(super) struct ReadScope {
-    kind: Kind,
     name: Option<Box<str>>,
     selected: Option<Selected>,
     per: Option<Vec<KeyPart>>,
-    absent: Option<Absent>,
-    failure: Option<FailureMode>,
 }
 
-/// Reads the keys of a scope that precede those of its kind. [`ReadScope::finish`] reads the
-/// others.
+/// Reads the keys of a scope whose place is `limit`.
 pub(super) fn read(
-    map: &MapField<'_>,
-    kind: Kind,
+    limit: &Field<'_>,
+    keys: Keys<'_>,
     siblings: &Siblings<'_>,
     context: &mut Context,
 ) -> ReadScope {
-    let name = match kind {
-        Kind::Limit | Kind::Pool | Kind::Seats => read_name(map, context),
-        Kind::Payload => read_name_or_default(map, context),
-    };
-    let selected = map.optional("for", Selected::all(), |field| {
-        read_selector(field, siblings.tiers, context)
-    });
-    let (mut per, mut absent) = (Some(Vec::new()), Some(Absent::default()));
-    if kind != Kind::Payload {
-        if let Some(selected) = &selected {
-            report_exempt(map.field(), selected, siblings);
-        }
-        let routes = selected.as_ref().map(|selected| &*selected.routes);
-        per = map
-            .require("per")
-            .and_then(|field| read_per(field, routes, context));
+    let name = keys
+        .name
+        .and_then(|(field, name)| read_name(&field, name, context));
+    let selected = read_for(keys.selector, siblings, context);
+    if let Some(selected) = &selected {
+        report_exempt(limit, selected, siblings);
     }
-    if matches!(kind, Kind::Limit | Kind::Pool) {
-        absent = map.optional("absent", Absent::default(), |field| {
-            field.choice(
-                "a treatment of absent parts",
-                &[("count", Absent::Count), ("skip", Absent::Skip)],
-            )
-        });
-    }
+    let routes = selected.as_ref().map(|selected| &*selected.routes);
+    let per = keys.per.and_then(|names| read_per(&names, routes, context));
     ReadScope {
-        kind,
         name,
         selected,
         per,
-        absent,
-        failure: Some(FailureMode::default()),
+    }
+}
+
+/// The requests that `for` selects: all if it is absent.
+pub(super) fn read_for(
+    selector: Option<Option<MapField<'_, lang::Selector>>>,
+    siblings: &Siblings<'_>,
+    context: &mut Context,
+) -> Option<Selected> {
+    match selector? {
+        Some(map) => read_selector(&map, siblings.tiers, context),
+        None => Some(Selected::all()),
     }
 }
 
 impl ReadScope {
-    /// What selects requests, and its routes.
-    pub(super) fn selected(&self) -> Option<&Selected> {
-        self.selected.as_ref()
-    }
-
     /// The conditions on attributes; none if there is an error in them.
     pub(super) fn conditions(&self) -> &[Condition] {
         self.selected
@@ -152,42 +134,23 @@ impl ReadScope {
         self.per.as_deref()
     }
 
-    /// Reads the last key, and denies those that nothing has read.
-    pub(super) fn finish(&mut self, map: &MapField<'_>) {
-        if self.kind != Kind::Payload {
-            self.failure = map.optional("failure", FailureMode::default(), |field| {
-                field.choice(
-                    "a failure mode",
-                    &[("allow", FailureMode::Allow), ("deny", FailureMode::Deny)],
-                )
-            });
-        }
-        map.deny_unknown();
-    }
-
-    /// The scope, if none of its keys has an error. `rule` is what its counters belong to besides
-    /// its name and key.
+    /// The scope, if none of its keys has an error. `rule` is what its counters belong to in
+    /// addition to its name and key.
     pub(super) fn build(
         self,
         rule: &str,
+        (absent, failure): (Option<Absent>, Option<FailureMode>),
         siblings: &Siblings<'_>,
         attributes: &Attributes,
     ) -> Option<Scope> {
         let (name, per) = (self.name?, self.per?);
-        let identity = match self.kind {
-            Kind::Limit | Kind::Pool | Kind::Seats => {
-                siblings.identity(&name, rule, &per, attributes)
-            }
-            Kind::Payload => Box::default(),
-        };
-        let selector = self.selected?.selector;
         Some(Scope {
+            identity: siblings.identity(&name, rule, &per, attributes),
             name,
-            identity,
-            selector,
+            selector: self.selected?.selector,
             per,
-            absent: self.absent?,
-            failure: self.failure?,
+            absent: absent?,
+            failure: failure?,
         })
     }
 }
@@ -215,34 +178,33 @@ impl Siblings<'_> {
 }
 
 /// A name that nothing else has.
-fn read_name(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
-    let field = map.require("name")?;
-    let name = field.name()?;
-    if let Some(first) = context.take_name(name, &field.at) {
-        return field.refuse(Reason::Duplicate {
-            value: Some(name.to_owned()),
-            first,
-        });
-    }
-    Some(name.into())
-}
-
-/// The name, which nothing else has; payload limits without one share theirs.
-fn read_name_or_default(map: &MapField<'_>, context: &mut Context) -> Option<Box<str>> {
-    let given = map.get("name");
-    let field = given.unwrap_or(*map.field());
-    let name = given.map_or(Some(PAYLOAD_NAME_DEFAULT), |field| field.name())?;
-    match (context.take_name(name, &field.at), given) {
-        (Some(first), Some(_)) => field.refuse(Reason::Duplicate {
+fn read_name(field: &Field<'_>, name: &str, context: &mut Context) -> Option<Box<str>> {
+    match context.take_name(name, &field.at) {
+        Some(first) => field.refuse(Reason::Duplicate {
             value: Some(name.to_owned()),
             first,
         }),
-        (Some(first), None) if first.ends_with("/name") => field.refuse(Reason::NameNeeded {
-            default: PAYLOAD_NAME_DEFAULT,
+        None => Some(name.into()),
+    }
+}
+
+/// The name of the payload limit `map`, which no other kind of limit has; payload limits without
+/// one share the default.
+pub(super) fn read_payload_name(
+    map: &MapField<'_, lang::Payload>,
+    context: &mut Context,
+) -> Option<Box<str>> {
+    let name = map.read(lang::Payload::NAME)?;
+    if let Some(field) = map.value(lang::Payload::NAME) {
+        return read_name(&field, name, context);
+    }
+    match context.take_name(name, &map.field().at) {
+        Some(first) if first.ends_with("/name") => map.field().refuse(Reason::NameNeeded {
+            default: lang::Payload::NAME_DEFAULT,
             first,
         }),
         // It is free, or another payload limit without a name has it, whose own pointer that is.
-        (None, _) | (Some(_), None) => Some(name.into()),
+        Some(_) | None => Some(name.into()),
     }
 }
 
@@ -258,40 +220,46 @@ fn report_exempt(field: &Field<'_>, selected: &Selected, siblings: &Siblings<'_>
 
 /// The parts of the key; `routes` are the limit's own, `None` if they are not known.
 fn read_per(
-    field: Field<'_>,
+    names: &UniqueItems<'_, lang::Reference>,
     routes: Option<&[Route]>,
     context: &mut Context,
 ) -> Option<Vec<KeyPart>> {
-    let nodes = field.list(PER_MAX)?;
     let mut seen = HashMap::new();
-    let read = field.each(nodes, |field| {
-        let name = field.string()?;
+    names.0.each(|field, name| {
         if let Some(first) = seen.insert(name.to_owned(), field.at.to_string()) {
             return field.refuse(Reason::Duplicate {
                 value: Some(name.to_owned()),
                 first,
             });
         }
-        let Some(routes) = routes else {
-            return context.attributes.find(name).map(KeyPart::Attribute);
-        };
-        let captures = |route: &Route| route.captures().any(|capture| capture == name);
-        if !routes.iter().any(captures) {
-            context
-                .attributes
-                .resolve(&field, name)
-                .map(KeyPart::Attribute)
-        } else if context.attributes.find(name).is_some() {
-            field.refuse(Reason::CaptureIsAttribute {
-                name: name.to_owned(),
-            })
-        } else if routes.iter().all(captures) {
-            Some(KeyPart::Capture(name.into()))
-        } else {
-            field.refuse(Reason::NoCapture {
-                name: name.to_owned(),
-            })
-        }
-    });
-    (read.len() == nodes.len()).then_some(read)
+        read_part(&field, name, routes, context)
+    })
+}
+
+fn read_part(
+    field: &Field<'_>,
+    name: &str,
+    routes: Option<&[Route]>,
+    context: &mut Context,
+) -> Option<KeyPart> {
+    let Some(routes) = routes else {
+        return context.attributes.find(name).map(KeyPart::Attribute);
+    };
+    let captures = |route: &Route| route.captures().any(|capture| capture == name);
+    if !routes.iter().any(captures) {
+        context
+            .attributes
+            .resolve(field, name)
+            .map(KeyPart::Attribute)
+    } else if context.attributes.find(name).is_some() {
+        field.refuse(Reason::CaptureIsAttribute {
+            name: name.to_owned(),
+        })
+    } else if routes.iter().all(captures) {
+        Some(KeyPart::Capture(name.into()))
+    } else {
+        field.refuse(Reason::NoCapture {
+            name: name.to_owned(),
+        })
+    }
 }

@@ -3,9 +3,10 @@
 use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
-use super::reader::{Field, MapField};
-use super::scope::{self, KeyPart, Kind, Scope, Siblings};
-use crate::limit::seats::{IDLE_MAX, SEATS_MAX, Seats};
+use super::language as lang;
+use super::reader::{Items, MapField};
+use super::scope::{self, Absent, KeyPart, Scope, Siblings};
+use crate::limit::seats::Seats;
 
 /// One seat limit.
 ///
@@ -24,68 +25,59 @@ pub struct SeatLimit {
     pub status: u32,
 }
 
-pub(crate) const SEAT_LIMITS_MAX: usize = 1_000;
-pub(crate) const STATUS_MIN: u32 = 400;
-pub(crate) const STATUS_MAX: u32 = 499;
-/// Locked (RFC 4918 §11.3).
-pub(crate) const STATUS_DEFAULT: u32 = 423;
-
 /// Reads all seat limits; `None` if one of them has an error.
 pub(super) fn read(
-    field: Field<'_>,
+    list: &Items<'_, lang::Map<lang::Seats>>,
     siblings: &Siblings<'_>,
     context: &mut Context,
 ) -> Option<Vec<SeatLimit>> {
-    field.every(SEAT_LIMITS_MAX, |field| {
-        read_seats(field, siblings, context)
-    })
+    list.each(|_, map| read_seats(&map, siblings, context))
 }
 
 fn read_seats(
-    field: Field<'_>,
+    map: &MapField<'_, lang::Seats>,
     siblings: &Siblings<'_>,
     context: &mut Context,
 ) -> Option<SeatLimit> {
-    let map = field.map("{ name: editor, per: [record], holder: user, seats: 1, idle: 60s }")?;
-    let mut scope = scope::read(&map, Kind::Seats, siblings, context);
-    let holder = read_holder(&map, scope.per(), context);
-    let seats = map
-        .require("seats")
-        .and_then(|field| field.count(1, SEATS_MAX));
-    let idle = map.require("idle").and_then(|field| field.span(IDLE_MAX));
-    let status = map.optional("status", STATUS_DEFAULT, |field| {
-        field.count(STATUS_MIN, STATUS_MAX)
-    });
-    scope.finish(&map);
+    let keys = scope::Keys {
+        name: map.open(lang::Seats::NAME),
+        selector: map.read(lang::Seats::FOR),
+        per: map.read(lang::Seats::PER),
+    };
+    let scope = scope::read(map.field(), keys, siblings, context);
+    let holder = read_holder(map, scope.per(), context);
+    let seats = map.read(lang::Seats::SEATS);
+    let idle = map.read(lang::Seats::IDLE);
+    let status = map.read(lang::Seats::STATUS);
+    let failure = map.read(lang::Seats::FAILURE);
+    map.finish();
+    let rest = (Some(Absent::default()), failure);
     Some(SeatLimit {
-        scope: scope.build("seats", siblings, &context.attributes)?,
+        scope: scope.build("seats", rest, siblings, &context.attributes)?,
         holder: holder?,
         seats: Seats::new(seats?, idle?)?,
         status: status?,
     })
 }
 
-/// An attribute that is no part of the key: else each holder would have seats to itself.
+/// An attribute that is no part of the key: otherwise each holder would have seats to itself.
 fn read_holder(
-    map: &MapField<'_>,
+    map: &MapField<'_, lang::Seats>,
     per: Option<&[KeyPart]>,
     context: &mut Context,
 ) -> Option<AttributeId> {
-    let field = map.require("holder")?;
-    let name = field.string()?;
-    let holder = context.attributes.resolve(&field, name)?;
-    let place = per.and_then(|per| {
-        per.iter()
-            .position(|part| *part == KeyPart::Attribute(holder))
-    });
-    match place {
-        Some(index) => {
-            let first = map.field().at.key("per").index(index).to_string();
-            field.refuse(Reason::Duplicate {
-                value: Some(name.to_owned()),
-                first,
-            })
-        }
-        None => Some(holder),
-    }
+    map.read_with(lang::Seats::HOLDER, |field, name| {
+        let holder = context.attributes.resolve(&field, name)?;
+        let place = per?
+            .iter()
+            .position(|part| *part == KeyPart::Attribute(holder));
+        let Some(index) = place else {
+            return Some(holder);
+        };
+        let per = map.field().at.key(lang::Seats::PER.name);
+        field.refuse(Reason::Duplicate {
+            value: Some(name.to_owned()),
+            first: per.index(index).to_string(),
+        })
+    })
 }

@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::attributes::{AttributeId, Attributes};
-use super::document::Value;
 use super::error::Reason;
-use super::reader::{Field, MapField};
+use super::language::{self as lang, Kind, Mapping};
+use super::reader::{MapField, Values};
 use super::route::{Route, RouteId, RouteTableBuilder};
 use super::tiers::{self, ReadTier, ReadTiers};
 use crate::base::id::TierId;
@@ -23,25 +23,15 @@ pub struct Selector {
     pub attributes: Vec<Condition>,
 }
 
-pub(crate) const ROUTES_MAX: usize = 10_000;
-pub(crate) const VALUES_MAX: usize = 1_000;
-pub(crate) const VALUE_BYTES_MAX: usize = 256;
-
 /// A list of routes, all of them added to the policy's table.
 pub(super) fn read_routes(
-    field: Field<'_>,
+    list: &<lang::Routes as Kind>::Value<'_>,
     table: &mut RouteTableBuilder,
 ) -> Option<Vec<(Route, RouteId)>> {
-    let nodes = field.non_empty_list(ROUTES_MAX)?;
-    let read = field.each_unique(nodes, |field| {
-        let route = field.parsed(Route::parse, |value, error| Reason::BadRoute {
-            value,
-            error,
-        })?;
+    list.each(|_, route| {
         let id = table.add(route.clone());
         Some((route, id))
-    });
-    (read.len() == nodes.len()).then_some(read)
+    })
 }
 
 /// A selector as it is read, with what only the rest of the reading needs.
@@ -82,24 +72,18 @@ impl Selected {
 
 /// Reads a selector; `None` if its routes or tiers have an error.
 pub(super) fn read_selector(
-    field: Field<'_>,
+    map: &MapField<'_, lang::Selector>,
     all: &ReadTiers,
     context: &mut Context,
 ) -> Option<Selected> {
-    let errors_before = field.errors.count();
-    let map = field.map("{ routes: [/v1/**] }")?;
-    if map.is_empty() {
-        field.error(Reason::Empty);
-    }
-    let tier = map.get("tier");
-    let tiers = match tier {
-        Some(field) => read_tiers(field, all).map(Some),
-        None => Some(None),
-    };
-    let routes = map.optional("routes", None, |field| {
-        read_routes(field, &mut context.routes).map(Some)
+    let errors = map.field().errors;
+    let errors_before = errors.count();
+    let tiers = map.read_with(lang::Selector::TIER, |_, names| read_tiers(&names, all));
+    let routes = map.read_with(lang::Selector::ROUTES, |_, list| {
+        read_routes(&list, &mut context.routes)
     });
-    let attributes = read_conditions(&map, context);
+    let attributes = read_conditions(map, context);
+    map.finish();
     let (routes, ids) = match routes? {
         Some(read) => {
             let (routes, ids) = read.into_iter().unzip();
@@ -108,18 +92,19 @@ pub(super) fn read_selector(
         None => (Vec::new(), None),
     };
     let tiers = tiers?;
-    if let (Some(tier), Some(ids_of_tiers)) = (tier, &tiers)
+    if let (Some(tier), Some(ids_of_tiers)) = (map.value(lang::Selector::TIER), &tiers)
         && ids.is_some()
         && !ids_of_tiers
             .iter()
             .any(|id| tiers::meets(all, *id, &routes))
     {
-        field.error(Reason::Contradiction {
+        let other = map.field().at.key(lang::Selector::ROUTES.name);
+        map.field().error(Reason::Contradiction {
             one: tier.at.to_string(),
-            other: field.at.key("routes").to_string(),
+            other: other.to_string(),
         });
     }
-    let is_sound = field.errors.count() == errors_before;
+    let is_sound = errors.count() == errors_before;
     Some(Selected {
         selector: Selector {
             tiers,
@@ -132,13 +117,11 @@ pub(super) fn read_selector(
 }
 
 /// One tier's name or a list of them, as their ids.
-fn read_tiers(field: Field<'_>, tiers: &ReadTiers) -> Option<Vec<TierId>> {
-    let find = |field: &Field<'_>, name: &str| {
-        let named =
-            |read: &Option<ReadTier>| read.as_ref().is_some_and(|read| *read.tier.name == *name);
+fn read_tiers(names: &Values<'_, lang::Reference>, tiers: &ReadTiers) -> Option<Vec<TierId>> {
+    names.each(|field, name| {
         let found = tiers
             .entries()
-            .find(|(_, read)| named(read))
+            .find(|(_, read)| is_named(read.as_ref(), name))
             .map(|(id, _)| id);
         // A tier with an error is missing here; its own error says enough.
         if found.is_none() && tiers.iter().all(Option::is_some) {
@@ -150,39 +133,30 @@ fn read_tiers(field: Field<'_>, tiers: &ReadTiers) -> Option<Vec<TierId>> {
             field.error(Reason::not_one_of(name, choices, "a tier"));
         }
         found
-    };
-    one_or_many(field, |field| find(&field, field.string()?))
+    })
 }
 
-/// All keys of a `for` that were not asked for by name: attributes of the caller.
-pub(super) fn read_conditions(map: &MapField<'_>, context: &mut Context) -> Vec<Condition> {
+fn is_named(read: Option<&ReadTier>, name: &str) -> bool {
+    read.is_some_and(|read| *read.tier.name == *name)
+}
+
+/// The conditions on attributes of the caller.
+pub(super) fn read_conditions<M: Mapping>(
+    map: &MapField<'_, M>,
+    context: &mut Context,
+) -> Vec<Condition> {
     let mut conditions = Vec::new();
-    for (entry, field) in map.others() {
+    for (entry, field) in map.rest() {
         let attribute = context.attributes.resolve(&field, &entry.key);
-        let values = one_or_many(field, |field| {
-            let value = field.text(VALUE_BYTES_MAX)?;
-            if attribute == Some(Attributes::CREDENTIAL) {
-                context.attributes.check_credential(&field, value);
-            }
-            Some(Box::from(value))
+        let values = lang::ConditionValues::read(field).and_then(|values| {
+            values.each(|field, value| {
+                if attribute == Some(Attributes::CREDENTIAL) {
+                    context.attributes.check_credential(&field, value);
+                }
+                Some(Box::from(value))
+            })
         });
         conditions.extend(attribute.zip(values));
     }
     conditions
-}
-
-fn one_or_many<T: Clone + Ord>(
-    field: Field<'_>,
-    mut read: impl FnMut(Field<'_>) -> Option<T>,
-) -> Option<Vec<T>> {
-    match &field.node.value {
-        Value::List(_) => {
-            let nodes = field.non_empty_list(VALUES_MAX)?;
-            let read = field.each_unique(nodes, read);
-            (read.len() == nodes.len()).then_some(read)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
-            Some(vec![read(field)?])
-        }
-    }
 }

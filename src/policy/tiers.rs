@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::Context;
 use super::error::Reason;
-use super::reader::Field;
+use super::language::{self as lang, Kind};
+use super::reader::{Field, Items, MapField};
 use super::route::{Route, RouteId};
 use super::select::read_routes;
 use crate::base::id::{IdVec, TierId};
@@ -24,50 +25,52 @@ pub(super) struct ReadTier {
     pub(super) routes: Vec<Route>,
 }
 
-pub(crate) const TIERS_MAX: usize = 1_000;
-
 /// The tiers as they are read; `None` for one with an error, so that the ids stay right.
 pub(super) type ReadTiers = IdVec<TierId, Option<ReadTier>>;
 
 /// Reads the tiers.
-pub(super) fn read(field: Field<'_>, context: &mut Context) -> ReadTiers {
-    let Some(nodes) = field.non_empty_list(TIERS_MAX) else {
-        return ReadTiers::default();
-    };
+pub(super) fn read(list: &Items<'_, lang::Map<lang::Tier>>, context: &mut Context) -> ReadTiers {
     let mut names = HashMap::new();
     let mut earlier: Vec<(Route, String)> = Vec::new();
-    let read = field.each(nodes, |field| {
-        let Some(map) = field.map("{ name: write, routes: [\"POST /v1/**\"] }") else {
-            return Some(None);
-        };
-        let name = map.require("name").and_then(|field| {
-            let name = field.name()?;
-            if let Some(first) = names.insert(name.to_owned(), field.at.to_string()) {
-                return field.refuse(Reason::Duplicate {
-                    value: Some(name.to_owned()),
-                    first,
-                });
-            }
-            Some(name.into())
-        });
-        let routes = map.require("routes").and_then(|routes| {
-            let read = read_routes(routes, &mut context.routes)?;
-            never_reached(&field, &read, &earlier);
-            Some(read)
-        });
-        map.deny_unknown();
-        let read = name.zip(routes).map(|(name, routes)| {
-            let (routes, ids): (Vec<Route>, Vec<RouteId>) = routes.into_iter().unzip();
-            let at = field.at.to_string();
-            earlier.extend(routes.iter().map(|route| (route.clone(), at.clone())));
-            ReadTier {
-                tier: Tier { name, routes: ids },
-                routes,
-            }
-        });
+    let read = list.each_field(|field| {
+        let tier = lang::Map::read(field)
+            .and_then(|map| read_tier(&map, &mut names, &mut earlier, context));
+        Some(tier)
+    });
+    read.unwrap_or_default().into()
+}
+
+/// `names` and `earlier` are the names and the routes of the tiers before this one, each with its
+/// pointer.
+fn read_tier(
+    map: &MapField<'_, lang::Tier>,
+    names: &mut HashMap<String, String>,
+    earlier: &mut Vec<(Route, String)>,
+    context: &mut Context,
+) -> Option<ReadTier> {
+    let name = map.read_with(lang::Tier::NAME, |field, name| {
+        match names.insert(name.to_owned(), field.at.to_string()) {
+            Some(first) => field.refuse(Reason::Duplicate {
+                value: Some(name.to_owned()),
+                first,
+            }),
+            None => Some(Box::from(name)),
+        }
+    });
+    let routes = map.read_with(lang::Tier::ROUTES, |_, list| {
+        let read = read_routes(&list, &mut context.routes)?;
+        never_reached(map.field(), &read, earlier);
         Some(read)
     });
-    read.into()
+    map.finish();
+    let (routes, ids): (Vec<Route>, Vec<RouteId>) = routes?.into_iter().unzip();
+    let name = name?;
+    let at = map.field().at.to_string();
+    earlier.extend(routes.iter().map(|route| (route.clone(), at.clone())));
+    Some(ReadTier {
+        tier: Tier { name, routes: ids },
+        routes,
+    })
 }
 
 /// Whether a request of this tier can match one of `routes`, as far as `covers` and

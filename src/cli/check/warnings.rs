@@ -13,7 +13,7 @@ use crate::policy::attributes::AttributeId;
 use crate::policy::callers::Source;
 use crate::policy::document::{Node, Value};
 use crate::policy::error::{Quoted, Shown};
-use crate::policy::{KINDS, Policy};
+use crate::policy::{Policy, language};
 
 /// One of them.
 pub(in crate::cli) struct Warning {
@@ -66,7 +66,7 @@ pub(super) fn callers(document: &Node, policy: &Policy) -> Vec<Warning> {
             .is_some(),
         found: Vec::new(),
     };
-    for kind in KINDS {
+    for kind in language::Policy::KINDS {
         for (at, node) in document
             .at(kind)
             .into_iter()

@@ -7,7 +7,7 @@ use crate::base::id::CredentialId;
 use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
-use crate::policy::callers::source::PARTS;
+use crate::policy::callers::source::certificate_parts;
 use crate::policy::callers::{Place, Source, Steps};
 use crate::request::audit::Origin;
 use crate::request::head::Request;
@@ -238,8 +238,7 @@ fn steps(path: &Steps) -> String {
 }
 
 fn part_name(part: Property) -> &'static str {
-    PARTS
-        .iter()
+    certificate_parts()
         .find(|(_, known)| *known == part)
         .map_or("", |(name, _)| name)
 }

@@ -11,7 +11,7 @@ use crate::base::property::Property;
 use crate::base::time::Timestamp;
 use crate::host::headers::Headers;
 use crate::host::stream::{Clock, Properties, RequestHead};
-use crate::policy::callers::source::PARTS;
+use crate::policy::callers::source::certificate_parts;
 use crate::policy::reader::is_token;
 
 /// One request, and what the proxy knows about it.
@@ -206,13 +206,12 @@ fn add(pairs: &mut Vec<(String, String)>, name: String, value: &str) {
 }
 
 fn certificate(text: &str) -> Result<(Property, &str), String> {
-    let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = certificate_parts().map(|(name, _)| name).collect();
     let wrong = || format!("is not PART=VALUE, with a part of {}", names.join(", "));
     let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-    let part = PARTS
-        .iter()
+    let part = certificate_parts()
         .find(|(known, _)| *known == name)
-        .map(|(_, part)| *part);
+        .map(|(_, part)| part);
     part.map(|part| (part, value)).ok_or_else(wrong)
 }
 

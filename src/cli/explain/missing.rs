@@ -9,7 +9,7 @@ use super::recorder::Recorder;
 use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
-use crate::policy::callers::source::PARTS;
+use crate::policy::callers::source::certificate_parts;
 use crate::policy::callers::{AUTHORITY, Place, Source};
 use crate::request::audit::Origin;
 use crate::request::identify::Caller;
@@ -94,8 +94,7 @@ fn option(proxy: &Proxy, source: &Source) -> Option<String> {
         Source::NodeMetadata(..) => unknown(Property::Node, "--node-metadata"),
         Source::ClientAddress { .. } => unknown(Property::SourceAddress, "--address"),
         Source::ClientCertificate(part) => {
-            let name = PARTS
-                .iter()
+            let name = certificate_parts()
                 .find(|(_, known)| known == part)
                 .map_or("", |(name, _)| name);
             unknown(*part, &format!("--certificate {name}=…"))

@@ -4,9 +4,8 @@
 use super::super::Context;
 use super::super::attributes::AttributeId;
 use super::super::error::Reason;
-use super::super::header::{self, TOKEN_BYTES_MAX};
-use super::super::reader::Field;
-use super::read_steps;
+use super::super::language as lang;
+use super::super::reader::{Field, Items, MapField};
 use super::source::Steps;
 
 /// One way to present a credential.
@@ -55,21 +54,25 @@ impl Place {
     }
 }
 
-pub(crate) const CREDENTIALS_MAX: usize = 16;
-
 /// A credential that was read, for those after it.
 struct Earlier {
     name: Box<str>,
     attribute: AttributeId,
 }
 
-pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Vec<Credential>> {
-    let nodes = field.non_empty_list(CREDENTIALS_MAX)?;
+pub(super) fn read(
+    list: &Items<'_, lang::Map<lang::Credential>>,
+    context: &mut Context,
+) -> Option<Vec<Credential>> {
     let mut places: Vec<(Place, String)> = Vec::new();
     // `None` for one whose name has an error.
     let mut earlier: Vec<Option<Earlier>> = Vec::new();
-    let read = field.each(nodes, |field| {
-        let one = read_one(field, &mut earlier, context)?;
+    list.each_field(|field| {
+        let Some(map) = field.map() else {
+            earlier.push(None);
+            return None;
+        };
+        let one = read_one(&map, &mut earlier, context)?;
         let place = one.place.spelled_alike();
         if let Some((_, first)) = places.iter().find(|(known, _)| *known == place) {
             return field.refuse(Reason::Duplicate {
@@ -79,58 +82,27 @@ pub(super) fn read(field: Field<'_>, context: &mut Context) -> Option<Vec<Creden
         }
         places.push((place, field.at.to_string()));
         Some(one)
-    });
-    (read.len() == nodes.len()).then_some(read)
+    })
 }
 
 fn read_one(
-    field: Field<'_>,
+    map: &MapField<'_, lang::Credential>,
     earlier: &mut Vec<Option<Earlier>>,
     context: &mut Context,
 ) -> Option<Credential> {
-    let Some(map) = field.map("{ name: api_key, header: x-api-key }") else {
-        earlier.push(None);
-        return None;
-    };
-    let named = map.require("name").and_then(|field| {
-        let name: Box<str> = field.name()?.into();
-        let attribute = context.attributes.declare_credential(&field, &name)?;
-        Some((name, attribute))
+    let named = map.read_with(lang::Credential::NAME, |field, name| {
+        let attribute = context.attributes.declare_credential(&field, name)?;
+        Some((Box::<str>::from(name), attribute))
     });
-    let (header, scheme) = (map.get("header"), map.get("scheme"));
-    let (query, metadata) = (map.get("query"), map.get("metadata"));
-    let unless = map.get("unless");
-    let place = match (header, query, metadata) {
-        (Some(header), None, None) => read_header(&header, scheme.as_ref()),
-        (None, Some(query), None) => query
-            .text(TOKEN_BYTES_MAX)
-            .map(|name| Place::Query { name: name.into() }),
-        (None, None, Some(metadata)) => read_steps(metadata, 2).map(Place::Metadata),
-        (..) => {
-            let given = [("header", header), ("query", query), ("metadata", metadata)];
-            let given = given
-                .into_iter()
-                .filter_map(|(key, field)| field.map(|_| key))
-                .collect();
-            field.refuse(Reason::NotOneSource {
-                sources: &["header", "query", "metadata"],
-                given,
-            })
-        }
+    let place = map.only_one().and_then(|_| read_place(map));
+    let unless = if map.has(lang::Credential::METADATA) {
+        Some(None)
+    } else {
+        map.read_with(lang::Credential::UNLESS, |field, name| {
+            read_unless(&field, name, earlier)
+        })
     };
-    if let (Some(scheme), None) = (&scheme, &header) {
-        scheme.error(Reason::RequiresSibling {
-            sibling: "`header`",
-        });
-    }
-    let unless = match unless {
-        Some(unless) if metadata.is_some() => unless.refuse(Reason::RequiresSibling {
-            sibling: "`header` or `query`",
-        }),
-        Some(unless) => read_unless(&unless, earlier).map(Some),
-        None => Some(None),
-    };
-    map.deny_unknown();
+    map.finish();
     earlier.push(named.as_ref().map(|(name, attribute)| Earlier {
         name: name.clone(),
         attribute: *attribute,
@@ -144,8 +116,26 @@ fn read_one(
     })
 }
 
-fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<AttributeId> {
-    let name = field.string()?;
+/// Reads the one place that there is.
+fn read_place(map: &MapField<'_, lang::Credential>) -> Option<Place> {
+    let header = map.read(lang::Credential::HEADER);
+    let scheme = header.as_ref().and_then(|header| match header {
+        Some(_) => map.read(lang::Credential::SCHEME),
+        None => Some(None),
+    });
+    let query = map.read(lang::Credential::QUERY);
+    let metadata = map.read(lang::Credential::METADATA);
+    match (header?, query?, metadata?) {
+        (Some(name), _, _) => Some(Place::Header {
+            name,
+            scheme: scheme?.map(Box::from),
+        }),
+        (None, Some(name), _) => Some(Place::Query { name: name.into() }),
+        (None, None, path) => path.map(Place::Metadata),
+    }
+}
+
+fn read_unless(field: &Field<'_>, name: &str, earlier: &[Option<Earlier>]) -> Option<AttributeId> {
     let mut known = earlier.iter().flatten();
     if let Some(found) = known.find(|earlier| *earlier.name == *name) {
         return Some(found.attribute);
@@ -167,19 +157,4 @@ fn read_unless(field: &Field<'_>, earlier: &[Option<Earlier>]) -> Option<Attribu
         ));
     }
     None
-}
-
-fn read_header(header: &Field<'_>, scheme: Option<&Field<'_>>) -> Option<Place> {
-    let name = header::read_name(header);
-    let scheme = match scheme {
-        Some(scheme) => scheme
-            .token(TOKEN_BYTES_MAX, "an authentication scheme")
-            .map(Some),
-        None => Some(None),
-    };
-    let (name, scheme) = name.zip(scheme)?;
-    Some(Place::Header {
-        name,
-        scheme: scheme.map(Box::from),
-    })
 }

@@ -1,16 +1,16 @@
 //! Attributes from elsewhere than a credential's entry: each from the first source that has a
 //! value.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use super::super::Context;
 use super::super::attributes::AttributeId;
-use super::super::document::Value;
 use super::super::error::Reason;
-use super::super::header::{self, TOKEN_BYTES_MAX};
-use super::super::reader::Field;
+use super::super::header;
+#[cfg(not(target_arch = "wasm32"))]
+use super::super::language::Words as _;
+use super::super::language::{self as lang, Kind};
+use super::super::reader::{Field, MapField};
 use super::super::route::Route;
-use super::{Credential, Place, STEP_BYTES_MAX, read_steps};
+use super::{Credential, Place};
 use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::Property;
 
@@ -80,49 +80,29 @@ impl Source {
     }
 }
 
-pub(crate) const SOURCES_MAX: usize = 16;
-pub(crate) const V4_PREFIX_DEFAULT: u32 = 32;
-/// A client has a whole /64 to choose addresses from.
-pub(crate) const V6_PREFIX_DEFAULT: u32 = 64;
+/// The words for the parts of a client's certificate.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn certificate_parts() -> impl Iterator<Item = (&'static str, Property)> {
+    let words = Property::WORDS.iter().copied();
+    words.zip(Property::VALUES.iter().copied())
+}
 
-/// The keys of the sources, in the order in which messages list them.
-pub(crate) const KEYS: [&str; 10] = [
-    "directory",
-    "path",
-    "metadata",
-    "route_metadata",
-    "node_metadata",
-    "query",
-    "header",
-    "host",
-    "client_address",
-    "client_certificate",
-];
-
-pub(crate) const PARTS: [(&str, Property); 4] = [
-    ("subject", Property::CertificateSubject),
-    ("uri_san", Property::CertificateUriSan),
-    ("dns_san", Property::CertificateDnsSan),
-    ("sha256", Property::CertificateSha256),
-];
-
-/// Reads `attributes`. `credentials` are those of the policy, none where they have an error.
+/// Reads `attributes`. `credentials` are those of the policy, none if they have an error.
 pub(super) fn read(
-    field: Field<'_>,
+    map: &MapField<'_, lang::Sources>,
     credentials: &IdVec<CredentialId, Credential>,
     context: &mut Context,
 ) -> Option<Vec<(AttributeId, Vec<Source>)>> {
-    let map = field.map("{ org: [{ directory: org }] }")?;
     let mut all = Vec::new();
-    for (entry, field) in map.others() {
+    for (entry, field) in map.rest() {
         let attribute = context.attributes.declare(&field, &entry.key);
-        let nodes = field.non_empty_list(SOURCES_MAX);
-        let (Some(attribute), Some(nodes)) = (attribute, nodes) else {
+        let list = lang::SourceList::read(field);
+        let (Some(attribute), Some(list)) = (attribute, list) else {
             continue;
         };
         let mut seen: Vec<(Source, String)> = Vec::new();
-        let mut sources = field.each(nodes, |field| {
-            let source = read_source(field, &entry.key, credentials, context)?;
+        let sources = list.0.each(|field, map| {
+            let source = read_source(&map, &entry.key, credentials, context)?;
             if let Some((_, first)) = seen.iter().find(|(known, _)| *known == source) {
                 return field.refuse(Reason::Duplicate {
                     value: None,
@@ -132,6 +112,7 @@ pub(super) fn read(
             seen.push((source.clone(), field.at.to_string()));
             Some(source)
         });
+        let mut sources = sources.unwrap_or_default();
         // An entry's own value comes first, unless the list says where among the others.
         if !sources
             .iter()
@@ -145,114 +126,101 @@ pub(super) fn read(
 }
 
 fn read_source(
-    field: Field<'_>,
+    map: &MapField<'_, lang::Source>,
     attribute: &str,
     credentials: &IdVec<CredentialId, Credential>,
     context: &mut Context,
 ) -> Option<Source> {
-    let map = field.map("{ metadata: [envoy.filters.http.jwt_authn, session, sub] }")?;
-    let found: Vec<(&'static str, Field<'_>)> = KEYS
-        .iter()
-        .filter_map(|key| Some((*key, map.get(key)?)))
-        .collect();
-    let trusted = map.get("trusted");
-    header::only_beside_header(map.get("header").as_ref(), trusted.as_ref());
-    let source = match found.as_slice() {
-        [(key, value)] => read_one(key, *value, trusted, attribute, credentials, context),
-        _ => field.refuse(Reason::NotOneSource {
-            sources: &KEYS,
-            given: found.iter().map(|(key, _)| *key).collect(),
-        }),
-    };
-    map.deny_unknown();
+    let source = map
+        .only_one()
+        .and_then(|_| read_only_one(map, attribute, credentials, context));
+    map.finish();
     source
 }
 
-fn read_one(
-    key: &str,
-    value: Field<'_>,
-    trusted: Option<Field<'_>>,
+/// Reads the one source that there is.
+fn read_only_one(
+    map: &MapField<'_, lang::Source>,
     attribute: &str,
     credentials: &IdVec<CredentialId, Credential>,
     context: &mut Context,
 ) -> Option<Source> {
-    match key {
-        "directory" => {
-            // No entry has to have it now: directories change more often than policies.
-            let name = value.string();
-            name.and_then(|name| context.attributes.declare(&value, name))
-                .map(Source::Directory)
+    // No entry has to have it now: directories change more often than policies.
+    let of_directory = map.read_with(lang::Source::DIRECTORY, |field, name| {
+        let attribute = context.attributes.declare(&field, name)?;
+        Some(Source::Directory(attribute))
+    });
+    let of_path = map.read_with(lang::Source::PATH, |field, route| {
+        checked_path(&field, route, attribute).map(|route| Source::Path(Box::new(route)))
+    });
+    let of_metadata = map.read_with(lang::Source::METADATA, |field, path| {
+        claim(&field, path, credentials)
+    });
+    let of_query = map.read_with(lang::Source::QUERY, |field, name| {
+        no_secret(
+            &field,
+            credentials,
+            |place| matches!(place, Place::Query { name: known } if **known == *name),
+        )?;
+        Some(Source::Query(name.into()))
+    });
+    let of_header = map.read_with(lang::Source::HEADER, |field, name| {
+        no_secret(
+            &field,
+            credentials,
+            |place| matches!(place, Place::Header { name: known, .. } if *known == name),
+        )?;
+        Some(Source::Header(name))
+    });
+    let trusted = map.value(lang::Source::HEADER).map_or(Some(()), |header| {
+        header::read_trusted(&header, map.value(lang::Source::TRUSTED).as_ref())
+    });
+    let of_host = map.read_with(lang::Source::HOST, |field, _| {
+        if field.boolean()? {
+            Some(Source::Host)
+        } else {
+            field.refuse(Reason::NotTrue)
         }
-        "path" => read_path(&value, attribute).map(|route| Source::Path(Box::new(route))),
-        "metadata" => read_metadata(value, credentials),
-        "route_metadata" => read_steps(value, 2).map(Source::RouteMetadata),
-        "node_metadata" => read_node_metadata(value),
-        "query" => {
-            let name = value.text(TOKEN_BYTES_MAX)?;
-            let holds =
-                |place: &Place| matches!(place, Place::Query { name: known } if **known == *name);
-            no_secret(&value, credentials, holds)?;
-            Some(Source::Query(name.into()))
-        }
-        "header" => {
-            let name = header::read_name(&value);
-            let trusted = header::read_trusted(&value, trusted.as_ref());
-            let name = name?;
-            no_secret(
-                &value,
-                credentials,
-                |place| matches!(place, Place::Header { name: known, .. } if *known == name),
-            )?;
-            trusted.map(|()| Source::Header(name))
-        }
-        "host" => {
-            if value.boolean()? {
-                Some(Source::Host)
-            } else {
-                value.refuse(Reason::NotTrue)
-            }
-        }
-        "client_address" => read_client_address(value),
-        _ => value
-            .choice("a part of a client's certificate", &PARTS)
-            .map(Source::ClientCertificate),
-    }
+    });
+    let of_address = map.read_with(lang::Source::CLIENT_ADDRESS, |_, map| {
+        read_client_address(&map)
+    });
+    let of_route = map.read(lang::Source::ROUTE_METADATA)?;
+    let of_node = map.read(lang::Source::NODE_METADATA)?;
+    let of_certificate = map.read(lang::Source::CLIENT_CERTIFICATE)?;
+    trusted?;
+    of_directory?
+        .or(of_path?)
+        .or(of_metadata?)
+        .or(of_query?)
+        .or(of_header?)
+        .or(of_host?)
+        .or(of_address?)
+        .or(of_route.map(Source::RouteMetadata))
+        .or(of_node.map(|path| Source::NodeMetadata(path, None)))
+        .or(of_certificate.map(Source::ClientCertificate))
 }
 
-fn read_metadata(
-    value: Field<'_>,
+/// What an earlier filter says at this path, which may be on behalf of a credential.
+fn claim(
+    field: &Field<'_>,
+    path: Steps,
     credentials: &IdVec<CredentialId, Credential>,
 ) -> Option<Source> {
-    let path = read_steps(value, 2)?;
     // The value there, if it is a text, may be a session's own secret.
     no_secret(
-        &value,
+        field,
         credentials,
         |place| matches!(place, Place::Metadata(verified) if *verified == path),
     )?;
-    let says = |credential: &Credential| match &credential.place {
-        Place::Metadata(verified) => path.starts_with(verified),
-        Place::Header { .. } | Place::Query { .. } => false,
-    };
     let claim_of = credentials
         .entries()
-        .find(|(_, credential)| says(credential))
+        .find(|(_, credential)| match &credential.place {
+            Place::Metadata(verified) => path.starts_with(verified),
+            Place::Header { .. } | Place::Query { .. } => false,
+        })
         .map(|(id, _)| id);
     Some(Source::Metadata { path, claim_of })
-}
-
-fn read_node_metadata(value: Field<'_>) -> Option<Source> {
-    let path = match &value.node.value {
-        Value::String(_) => value.text(STEP_BYTES_MAX).map(|step| vec![step.into()]),
-        Value::List(_) => read_steps(value, 1),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Map(_)) => {
-            value.refuse(Reason::NotA {
-                wanted: "a string or a list",
-                found: other.kind(),
-            })
-        }
-    };
-    path.map(|path| Source::NodeMetadata(path, None))
 }
 
 /// Attributes may be written down, secrets never: `holds` tells whether the source is a secret.
@@ -272,26 +240,18 @@ fn no_secret(
     }
 }
 
-fn read_client_address(field: Field<'_>) -> Option<Source> {
-    let map = field.map("{ v4_prefix: 32, v6_prefix: 64 }")?;
-    let v4_prefix = map.optional("v4_prefix", V4_PREFIX_DEFAULT, |field| {
-        field.count(0, Ipv4Addr::BITS)
-    });
-    let v6_prefix = map.optional("v6_prefix", V6_PREFIX_DEFAULT, |field| {
-        field.count(0, Ipv6Addr::BITS)
-    });
-    map.deny_unknown();
+fn read_client_address(map: &MapField<'_, lang::AddressPrefixes>) -> Option<Source> {
+    let v4_prefix = map.read(lang::AddressPrefixes::V4_PREFIX);
+    let v6_prefix = map.read(lang::AddressPrefixes::V6_PREFIX);
+    map.finish();
     Some(Source::ClientAddress {
         v4_prefix: v4_prefix?,
         v6_prefix: v6_prefix?,
     })
 }
 
-fn read_path(field: &Field<'_>, attribute: &str) -> Option<Route> {
-    let route = field.parsed(Route::parse, |value, error| Reason::BadRoute {
-        value,
-        error,
-    })?;
+/// The route, if it is a path that captures the attribute.
+fn checked_path(field: &Field<'_>, route: Route, attribute: &str) -> Option<Route> {
     if route.methods().next().is_some() {
         return field.refuse(Reason::MethodInPath);
     }

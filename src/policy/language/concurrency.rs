@@ -1,0 +1,70 @@
+//! Limits at one time: the requests in flight, and the holders of seats.
+
+use super::Selector;
+use super::formats::{Idle, Name, Reference, Wait};
+use super::key::mapping;
+use super::kind::{Choice, Count32, Map, Set};
+use crate::limit::FailureMode;
+use crate::limit::pool::{QUEUE_LENGTH_MAX, SLOTS_MAX};
+use crate::limit::seats::SEATS_MAX;
+use crate::policy::scope::Absent;
+
+mapping! {
+    /// The most requests in flight at a time, over all workers.
+    Pool "{ name: pool, per: [org], slots: 10 }" {
+        /// The unique name in metrics, in the access log, and in `{limit}`.
+        NAME "name": Name, required;
+        /// The requests that need a slot: the [selector](#limits).
+        FOR "for": Map<Selector>, optional "every request";
+        /// One pool for each combination of these attributes; `[]` is one pool for all requests. A
+        /// name that every route of `for.routes` captures is valid too.
+        PER "per": Set<Reference, 0, 8>, required;
+        /// A caller without an attribute of `per`.
+        ABSENT "absent": Choice<Absent>, default Absent::Count;
+        /// Requests in flight at a time. A request keeps its slot until its stream ends, for
+        /// whatever reason.
+        SLOTS "slots": Count32<1, SLOTS_MAX>, required;
+        /// The requests that wait while no slot is free: first come, first served.
+        QUEUE "queue": Map<Queue>, optional "no request waits";
+        /// What happens if the record of the pool cannot be read.
+        FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
+    }
+}
+
+mapping! {
+    /// The queue for a slot. A request whose body is held enters it when the body has passed.
+    Queue "{ length: 10, timeout: 5s }" {
+        /// Requests that may wait for a slot. With 0 no request waits.
+        LENGTH "length": Count32<0, QUEUE_LENGTH_MAX>, required;
+        /// The longest wait, after which a request is refused.
+        TIMEOUT "timeout": Wait, required;
+    }
+}
+
+mapping! {
+    /// The most distinct holders at a time. A caller without the attribute `holder` needs no seat.
+    Seats "{ name: editor, per: [record], holder: user, seats: 1, idle: 60s }" {
+        /// The unique name in metrics, in the access log, and in `{limit}`.
+        NAME "name": Name, required;
+        /// The requests that use a seat: the [selector](#limits).
+        FOR "for": Map<Selector>, optional "every request";
+        /// One set of seats for each combination of these attributes; `[]` is one set for all
+        /// requests. A name that every route of `for.routes` captures is valid too.
+        PER "per": Set<Reference, 0, 8>, required;
+        /// The attribute whose value holds a seat. It cannot be in `per`. The limit does not apply
+        /// to a caller without it.
+        HOLDER "holder": Reference, required;
+        /// Distinct holders at a time.
+        SEATS "seats": Count32<1, SEATS_MAX>, required;
+        /// How long a seat is kept after its last touch.
+        IDLE "idle": Idle, required;
+        /// The status of a refusal. Its `Retry-After` states when the first seat lapses if no
+        /// request touches it again.
+        STATUS "status": Count32<400, 499>, default LOCKED;
+        /// What happens if the record of the seats cannot be read.
+        FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
+    }
+}
+
+/// Locked (RFC 4918 §11.3).
+const LOCKED: u32 = 423;

@@ -1,0 +1,222 @@
+//! Declarations as data, for the schema and the reference. The filter does not contain this.
+
+use serde_json::Value as Json;
+
+use super::key::{Optional, Required};
+use super::kind::{Boolean, Choice, Count32, Count64, OrMap};
+use super::{Constraint, Either, Key, Kind, MapField, Or, Words};
+
+/// A mapping.
+pub(crate) struct Description {
+    /// Its name in the schema.
+    pub(crate) name: &'static str,
+    /// What it is, line by line.
+    pub(crate) doc: &'static [&'static str],
+    /// All keys.
+    pub(crate) keys: Vec<KeyDescription>,
+    /// Other keys, which the operator chooses.
+    pub(crate) rest: Option<Rest>,
+    /// What must hold between the keys.
+    pub(crate) constraints: &'static [Constraint],
+    /// The same, for constraints that readers verify in code: members of `allOf`.
+    pub(crate) schema: Vec<Json>,
+}
+
+/// A key.
+pub(crate) struct KeyDescription {
+    /// As it is written.
+    pub(crate) name: &'static str,
+    /// What it means, line by line.
+    pub(crate) doc: &'static [&'static str],
+    /// Its values.
+    pub(crate) shape: Shape,
+    /// What applies if it is absent.
+    pub(crate) stated: Stated,
+}
+
+/// What applies if a key is absent.
+pub(crate) enum Stated {
+    /// An error.
+    Required,
+    /// This, in words.
+    Optional(&'static str),
+    /// This value.
+    Default(Json),
+}
+
+/// Keys that the operator chooses.
+pub(crate) struct Rest {
+    /// What they are, for the reference.
+    pub(crate) key: &'static str,
+    /// What each means.
+    pub(crate) doc: &'static str,
+    /// What a key may be.
+    pub(crate) names: Names,
+    /// The values.
+    pub(crate) shape: Shape,
+    /// The fewest and the most entries, if a bound applies.
+    pub(crate) count: (Option<usize>, Option<usize>),
+    /// What applies if one is absent, for the reference.
+    pub(crate) absent: &'static str,
+    /// Keys among these with a meaning of their own.
+    pub(crate) words: Vec<KeyDescription>,
+}
+
+/// What a key may be that the operator chooses.
+pub(crate) enum Names {
+    /// A name, except for these words.
+    But(&'static [&'static str]),
+    /// Any text of up to this many bytes.
+    Text(usize),
+}
+
+/// [`super::Mapping::description`] of a mapping: not yet called, because mappings contain others.
+pub(crate) type Describe = fn() -> Description;
+
+/// The values of a key.
+pub(crate) enum Shape {
+    /// A whole number in this range.
+    Count { min: u64, max: u64 },
+    /// `true` or `false`.
+    Boolean,
+    /// `true`.
+    True,
+    /// One of these words.
+    Choice(Vec<WordDescription>),
+    /// A string.
+    Text(TextFormat),
+    /// A list.
+    List {
+        min: usize,
+        max: usize,
+        unique: bool,
+        of: Box<Shape>,
+    },
+    /// A map.
+    Map(Describe),
+    /// One of these.
+    Either(Vec<Shape>),
+    /// A map whose form follows from the key that is present next to the list that it is in.
+    BySibling(Vec<(&'static str, Describe)>),
+}
+
+/// A word of a choice.
+pub(crate) struct WordDescription {
+    /// As it is written.
+    pub(crate) text: &'static str,
+    /// What it means, line by line.
+    pub(crate) doc: &'static [&'static str],
+}
+
+impl WordDescription {
+    /// All words of a choice.
+    pub(super) fn all<T: Words>() -> Vec<Self> {
+        let words = T::WORDS.iter().zip(T::DOCS);
+        words.map(|(text, doc)| Self { text, doc }).collect()
+    }
+}
+
+/// The form of a string.
+#[derive(Default)]
+pub(crate) struct TextFormat {
+    /// Its name in the schema; empty if it is written where it is used.
+    pub(crate) name: &'static str,
+    /// What it is, for the schema.
+    pub(crate) doc: &'static str,
+    /// What it is, for the reference.
+    pub(crate) values: &'static str,
+    /// Several of them, for the reference.
+    pub(crate) plural: &'static str,
+    /// A regular expression.
+    pub(crate) pattern: Option<String>,
+    /// All values, if they can be listed.
+    pub(crate) words: Vec<&'static str>,
+    /// Values that the pattern allows and the language does not.
+    pub(crate) but: Vec<&'static str>,
+    /// The fewest and the most bytes, if no pattern says so.
+    pub(crate) bytes: (Option<usize>, Option<usize>),
+    /// Examples.
+    pub(crate) examples: &'static [&'static str],
+}
+
+/// How a default is written.
+pub(crate) trait Show<T> {
+    /// The value in a document.
+    fn show(value: &T) -> Json;
+}
+
+impl<const MIN: u32, const MAX: u32> Show<u32> for Count32<MIN, MAX> {
+    fn show(value: &u32) -> Json {
+        (*value).into()
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Show<u64> for Count64<MIN, MAX> {
+    fn show(value: &u64) -> Json {
+        (*value).into()
+    }
+}
+
+impl Show<bool> for Boolean {
+    fn show(value: &bool) -> Json {
+        (*value).into()
+    }
+}
+
+impl<T: Words> Show<T> for Choice<T> {
+    fn show(value: &T) -> Json {
+        let number = T::VALUES.iter().position(|known| known == value);
+        number
+            .and_then(|number| T::WORDS.get(number).copied())
+            .into()
+    }
+}
+
+impl<K: Show<V>, V, M> Show<Either<V, MapField<'static, M>>> for OrMap<K, M> {
+    fn show(value: &Either<V, MapField<'static, M>>) -> Json {
+        match value {
+            Either::One(value) => K::show(value),
+            Either::Other(_) => Json::Null,
+        }
+    }
+}
+
+/// What a presence states of a key of the kind `K`.
+pub(crate) trait State<K> {
+    /// `absent` is what applies if an optional key is absent.
+    fn stated(&self, absent: &'static str) -> Stated;
+}
+
+impl<K> State<K> for Required {
+    fn stated(&self, _: &'static str) -> Stated {
+        Stated::Required
+    }
+}
+
+impl<K> State<K> for Optional {
+    fn stated(&self, absent: &'static str) -> Stated {
+        Stated::Optional(absent)
+    }
+}
+
+impl<K: Show<T>, T> State<K> for Or<T> {
+    fn stated(&self, _: &'static str) -> Stated {
+        Stated::Default(K::show(&self.0))
+    }
+}
+
+impl<M, K: Kind, P: State<K>> Key<M, K, P> {
+    /// The key as data.
+    pub(super) fn describe(
+        &self,
+        doc: &'static [&'static str],
+        absent: &'static str,
+    ) -> KeyDescription {
+        KeyDescription {
+            name: self.name,
+            doc,
+            shape: K::shape(),
+            stated: self.presence.stated(absent),
+        }
+    }
+}

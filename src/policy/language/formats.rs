@@ -1,0 +1,316 @@
+//! Strings of a form: names, routes, and quantities with their units.
+
+use std::marker::PhantomData;
+
+use super::Field;
+#[cfg(not(target_arch = "wasm32"))]
+use super::description::{Show, TextFormat};
+use super::kind::Kind;
+use super::parse;
+#[cfg(not(target_arch = "wasm32"))]
+use super::{Shape, patterns};
+use crate::base::time::Span;
+use crate::base::units::{Percent, Refill, parse_size, parse_span};
+use crate::base::zone::Zone;
+use crate::limit::period::Period as Window;
+use crate::limit::pool::TIMEOUT_MAX;
+use crate::limit::seats::IDLE_MAX;
+use crate::payload::json::JsonPath;
+use crate::policy::callers::Steps as Path;
+use crate::policy::directory;
+use crate::policy::header::{self, TOKEN_BYTES_MAX};
+use crate::policy::media::MediaRange as Range;
+use crate::policy::route::Route;
+use crate::policy::template::{Placeholder, Template};
+
+/// Declares a kind of string: how it is read, and what the schema and the reference state.
+macro_rules! text {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident -> $value:ty, |$field:ident| $read:expr;
+        $($format:ident: $stated:expr),+ $(,)?
+    ) => {
+        $(#[doc = $doc])+
+        pub(crate) struct $name;
+
+        impl Kind for $name {
+            type Value<'a> = $value;
+
+            fn read($field: Field<'_>) -> Option<Self::Value<'_>> {
+                $read
+            }
+
+            #[cfg(not(target_arch = "wasm32"))]
+            fn shape() -> Shape {
+                Shape::Text(TextFormat {
+                    $($format: $stated,)+
+                    doc: concat!($($doc),+),
+                    ..TextFormat::default()
+                })
+            }
+        }
+    };
+}
+
+text! {
+    /// A name: up to 64 of `a-z`, `0-9`, `_` and `-`, beginning with a letter.
+    Name -> &'a str, |field| field.name();
+    name: "Name", values: "name", plural: "names", pattern: Some(patterns::name()),
+}
+
+text! {
+    /// A name that is defined elsewhere in the policy.
+    Reference -> &'a str, |field| field.string();
+    values: "name", plural: "names", pattern: Some(patterns::name()),
+}
+
+text! {
+    /// The name of an attribute, which must not be a word of the language.
+    NewAttribute -> &'a str, |field| field.string();
+    values: "name", plural: "names", pattern: Some(patterns::name()),
+    but: crate::policy::attributes::RESERVED.to_vec(),
+}
+
+text! {
+    /// `METHODS /path`, or `/path` for any method. `*` is one segment or a part of one, `**` any
+    /// number of segments, including none, and `{name}` captures one segment. The path is matched
+    /// decoded and without the query, so write characters unescaped, and no slash at the end.
+    RouteText -> Route, |field| parse::route(field);
+    name: "Route", values: "route", plural: "routes", pattern: Some(patterns::route()),
+    bytes: (None, Some(crate::policy::route::ROUTE_BYTES_MAX)),
+    examples: &["POST,PUT /v2/items/{item}/**"],
+}
+
+text! {
+    /// A path as in a route, without methods, that captures the attribute's own name in braces.
+    CapturePath -> Route, |field| parse::route(field);
+    name: "CapturePath", values: "path with a capture", pattern: Some(patterns::path_alone()),
+    bytes: (None, Some(crate::policy::route::ROUTE_BYTES_MAX)),
+    examples: &["/e/{environment}/**"],
+}
+
+text! {
+    /// A steady rate: a whole number and `/s`, `/min` (or `/m`), `/h` or `/d`; at most
+    /// `1000000/s`.
+    Rate -> Refill, |field| field.quantity(Refill::parse);
+    name: "Rate", values: "`N/s`, `N/min` (or `N/m`), `N/h`, `N/d`, at most `1000000/s`",
+    pattern: Some(patterns::rate()), examples: &["60/min"],
+}
+
+text! {
+    /// A length of time: a whole number and `s`, `m` (or `min`), `h`, `d` or `w`, from `1s` to
+    /// `366d`. A day has 24 hours.
+    Length -> Span, |field| field.quantity(parse_span);
+    name: "Length",
+    values: "whole number and `s`, `m` (or `min`), `h`, `d`, `w`; `1s` to `366d`",
+    pattern: Some(patterns::span("s|m|min|h|d|w")), examples: &["10s", "5m"],
+}
+
+text! {
+    /// A length of time: a whole number and `s`, `m` (or `min`) or `h`, from `1s` to `1h`.
+    Wait -> Span, |field| field.span(TIMEOUT_MAX);
+    name: "Wait", values: "whole number and `s`, `m` (or `min`), `h`; `1s` to `1h`",
+    pattern: Some(patterns::span("s|m|min|h")), examples: &["10s"],
+}
+
+text! {
+    /// A length of time: a whole number and `s`, `m` (or `min`), `h` or `d`, from `1s` to `1d`.
+    Idle -> Span, |field| field.span(IDLE_MAX);
+    name: "Idle", values: "whole number and `s`, `m` (or `min`), `h`, `d`; `1s` to `1d`",
+    pattern: Some(patterns::span("s|m|min|h|d")), examples: &["60s", "5m"],
+}
+
+text! {
+    /// A period of the calendar: seconds or minutes that divide 60, hours that divide 24, `1d`,
+    /// `1w` (from Monday), or months that divide 12.
+    Period -> Window, |field| field.quantity(Window::parse);
+    name: "Period",
+    values: "seconds or minutes that divide 60, hours that divide 24, `1d`, `1w` (from Monday), \
+             months (`mo`) that divide 12",
+    pattern: Some(patterns::period()), examples: &["15m", "1h", "1d", "1w", "1mo"],
+}
+
+text! {
+    /// A time zone of the IANA database, case-sensitive.
+    TimeZone -> Zone, |field| parse::zone(field);
+    name: "TimeZone", values: "name of the IANA database", words: Zone::names().collect(),
+}
+
+text! {
+    /// A size: a whole number and `B`, `KB`, `MB`, `GB` (powers of ten), `KiB`, `MiB` or `GiB`; at
+    /// most `1000GB`.
+    Size -> u64, |field| field.quantity(parse_size);
+    name: "Size", values: "size", pattern: Some(patterns::size()),
+    examples: &["300KB", "100MiB"],
+}
+
+text! {
+    /// A JSON pointer (RFC 6901), such as `/data/attributes`; the empty string is the whole
+    /// document.
+    JsonPointer -> JsonPath, |field| parse::json_path(field);
+    name: "JsonPointer", values: "JSON pointer (up to 32 steps)",
+    pattern: Some(patterns::json_pointer()),
+    bytes: (None, Some(crate::payload::json::PATH_BYTES_MAX)),
+    examples: &["/data/attributes"],
+}
+
+text! {
+    /// A media type without parameters, or a range of them: `text/*` or `application/*+json`.
+    /// Case-insensitive.
+    MediaRange -> Range, |field| parse::media_range(field);
+    name: "MediaRange", values: "media type or range",
+    plural: "media types and ranges, such as `application/json` and `application/*+json`",
+    pattern: Some(patterns::media_range()),
+    examples: &["application/json", "application/*+json"],
+}
+
+text! {
+    /// A whole number from `0%` to `100%`.
+    Share -> Percent, |field| field.quantity(Percent::parse);
+    name: "Share", values: "`0%` to `100%`", pattern: Some("^0*(?:100|[0-9]{1,2})%$".to_owned()),
+    examples: &["20%"],
+}
+
+text! {
+    /// The SHA-256 of a secret, in 64 hexadecimal digits: `printf %s KEY | sha256sum`.
+    Digest -> directory::Digest, |field| parse::digest(field);
+    name: "Digest", values: "64 hexadecimal digits",
+    pattern: Some("^[0-9A-Fa-f]{64}$".to_owned()),
+}
+
+text! {
+    /// The name of a header, case-insensitive. It cannot be a pseudo-header, such as `:path`, or a
+    /// header that Envoy removes before a filter sees it, such as `Host` or `Connection`.
+    HeaderName -> Box<str>, |field| header::read_name(&field);
+    name: "HeaderName", values: "header name",
+    pattern: Some(patterns::header()), bytes: (None, Some(TOKEN_BYTES_MAX)),
+}
+
+text! {
+    /// An authentication scheme.
+    Scheme -> &'a str, |field| field.token(TOKEN_BYTES_MAX, "an authentication scheme");
+    values: "word", pattern: Some(patterns::TOKEN.to_owned()),
+    bytes: (None, Some(TOKEN_BYTES_MAX)),
+}
+
+text! {
+    /// The name of a query parameter, decoded.
+    ParameterName -> &'a str, |field| field.text(TOKEN_BYTES_MAX);
+    values: "parameter name", bytes: (Some(1), Some(TOKEN_BYTES_MAX)),
+}
+
+text! {
+    /// A key in metadata, or a quoted index into a list.
+    Step -> &'a str, |field| field.text(STEP_BYTES_MAX);
+    values: "key", plural: "steps",
+    bytes: (Some(1), Some(STEP_BYTES_MAX)),
+}
+
+text! {
+    /// A media type, such as `application/json`.
+    MediaType -> &'a str, |field| parse::media_type(field);
+    name: "MediaType", values: "media type",
+    pattern: Some(patterns::media_type()), bytes: (None, Some(CONTENT_TYPE_BYTES_MAX)),
+}
+
+const STEP_BYTES_MAX: usize = 128;
+pub(super) const STEPS_MAX: usize = 16;
+pub(super) const CONTENT_TYPE_BYTES_MAX: usize = 128;
+pub(super) const BODY_BYTES_MAX: usize = 16_384;
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Show<&'static str> for Name {
+    fn show(value: &&'static str) -> serde_json::Value {
+        (*value).into()
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Show<Zone> for TimeZone {
+    fn show(value: &Zone) -> serde_json::Value {
+        value.name().into()
+    }
+}
+
+/// A string of 1 to `MAX` bytes.
+pub(crate) struct Text<const MAX: usize>;
+
+impl<const MAX: usize> Kind for Text<MAX> {
+    type Value<'a> = &'a str;
+
+    fn read(field: Field<'_>) -> Option<&str> {
+        field.text(MAX)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::Text(TextFormat {
+            values: "string",
+            plural: "strings",
+            bytes: (Some(1), Some(MAX)),
+            ..TextFormat::default()
+        })
+    }
+}
+
+/// The placeholders of a body.
+pub(crate) trait Placeholders {
+    /// All of them.
+    const KNOWN: &'static [Placeholder];
+}
+
+/// A body with the placeholders of `R`.
+pub(crate) struct Body<R>(PhantomData<R>);
+
+impl<R: Placeholders> Kind for Body<R> {
+    type Value<'a> = Template;
+
+    fn read(field: Field<'_>) -> Option<Template> {
+        parse::body(field, R::KNOWN)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::Text(TextFormat {
+            values: "string",
+            pattern: Some(patterns::template(R::KNOWN)),
+            bytes: (None, Some(BODY_BYTES_MAX)),
+            ..TextFormat::default()
+        })
+    }
+}
+
+/// Steps to a value in metadata: a filter's name or another namespace, then keys.
+pub(crate) struct Steps;
+
+impl Kind for Steps {
+    type Value<'a> = Path;
+
+    fn read(field: Field<'_>) -> Option<Path> {
+        parse::steps(field, 2)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        super::kind::List::<Step, 2, STEPS_MAX>::shape()
+    }
+}
+
+/// Steps to a value in the proxy's own metadata, which has no namespaces: one key, or a list.
+pub(crate) struct NodeSteps;
+
+impl Kind for NodeSteps {
+    type Value<'a> = Path;
+
+    fn read(field: Field<'_>) -> Option<Path> {
+        parse::node_steps(field)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::Either(vec![
+            Step::shape(),
+            super::kind::List::<Step, 1, STEPS_MAX>::shape(),
+        ])
+    }
+}

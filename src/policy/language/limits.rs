@@ -1,0 +1,259 @@
+//! Limits: the requests that each counts, their keys, and how many it admits.
+
+#[cfg(not(target_arch = "wasm32"))]
+use serde_json::json;
+
+use super::formats::{HeaderName, JsonPointer, Length, Name, Period, Rate, Reference, TimeZone};
+use super::key::{mapping, words};
+use super::kind::{Choice, Count32, Count64, Either, List, Map, OrMap, Set, True};
+use super::{CallerSelector, Constraint, Field, Kind, Selector};
+#[cfg(not(target_arch = "wasm32"))]
+use super::{Mapping, Shape, patterns};
+use crate::base::zone::Zone;
+use crate::limit::calendar::Over;
+use crate::limit::gcra::BURST_MAX;
+use crate::limit::{Enforcement, FailureMode, QUOTA_MAX};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::policy::limits::CONTENT_LENGTH;
+use crate::policy::limits::{ChargeWhen, Visibility};
+use crate::policy::scope::Absent;
+
+/// The most units at one instant.
+type Burst = Count32<1, BURST_MAX>;
+
+/// The units granted for each window.
+type Quota = Count64<1, QUOTA_MAX>;
+
+mapping! {
+    /// One limit.
+    Limit "{ name: all, per: [], bucket: { burst: 100, refill: 60/min } }"
+    constraints [
+        Constraint::ExactlyOne(&[Self::BUCKET.name, Self::ROLLING.name, Self::CALENDAR.name]),
+        Constraint::Requires {
+            key: Self::OVER.name,
+            other: Self::CALENDAR.name,
+            because: "`calendar`",
+        },
+    ]
+    {
+        /// The unique name in metrics, in the access log, and in `{limit}`.
+        NAME "name": Name, required;
+        /// The selector: the requests that the limit counts. All conditions must hold.
+        FOR "for": Map<Selector>, optional "every request";
+        /// One counter for each combination of these attributes; `[]` is one counter for all
+        /// requests. A name that every route of `for.routes` captures is valid too.
+        PER "per": Set<Reference, 0, 8>, required;
+        /// A caller without an attribute of `per`.
+        ABSENT "absent": Choice<Absent>, default Absent::Count;
+        /// The units that one request takes: [costs](#costs).
+        COST "cost": OrMap<Count64<0, QUOTA_MAX>, CostSource>, default Either::One(1);
+        /// The rule: a token bucket. A burst at once, then a steady refill.
+        BUCKET "bucket": Map<Bucket>, optional "one of these";
+        /// The rule: a window that ends at the request.
+        ROLLING "rolling": Map<Rolling>, optional "one of these";
+        /// The rule: a window of the calendar.
+        CALENDAR "calendar": Map<Calendar>, optional "one of these";
+        /// With `calendar`: what happens to requests above the quota.
+        OVER "over": Choice<Over>, default Over::Refuse;
+        /// Other numbers for some callers. The first override that matches applies. A change of
+        /// these keeps the counters.
+        OVERRIDES "overrides": List<RuleOverride, 0, 100_000>, optional "none";
+        /// Which requests pay: [charge](#charge-success).
+        CHARGE "charge": Choice<ChargeWhen>, default ChargeWhen::Admitted;
+        /// Whether the limit refuses requests.
+        ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
+        /// When callers see the limit's numbers.
+        FIELDS "fields": Choice<Visibility>, default Visibility::Show;
+        /// What happens if the counter cannot be read.
+        FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
+    }
+}
+
+mapping! {
+    /// A token bucket. It must fill within 366 days.
+    Bucket "{ burst: 100, refill: 60/min }" {
+        /// The most units at one instant.
+        BURST "burst": Burst, required;
+        /// The rate at which units come back, continuously. The bucket must fill within 366 days.
+        REFILL "refill": Rate, required;
+    }
+}
+
+mapping! {
+    /// A window that ends at the request.
+    Rolling "{ quota: 100, window: 10s }" {
+        /// The units per window.
+        QUOTA "quota": Quota, required;
+        /// The length of the window. A day has 24 hours here.
+        WINDOW "window": Length, required;
+    }
+}
+
+mapping! {
+    /// A window of the calendar.
+    Calendar "{ quota: 10000, window: 1mo }" {
+        /// The units per window.
+        QUOTA "quota": Quota, required;
+        /// The span of the calendar, such as `15m`, `1h`, `1mo`.
+        WINDOW "window": Period, required;
+        /// The time zone in whose local time the window begins and ends.
+        ZONE "zone": TimeZone, default Zone::UTC;
+    }
+}
+
+/// An override of a limit, whose form follows from the rule of the limit.
+pub(crate) struct RuleOverride;
+
+impl Kind for RuleOverride {
+    type Value<'a> = Field<'a>;
+
+    fn read(field: Field<'_>) -> Option<Field<'_>> {
+        Some(field)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::BySibling(vec![
+            (Limit::BUCKET.name, BucketOverride::description),
+            (Limit::ROLLING.name, RollingOverride::description),
+            (Limit::CALENDAR.name, CalendarOverride::description),
+        ])
+    }
+}
+
+mapping! {
+    /// Other numbers of a bucket.
+    BucketOverride "{ for: { org: acme }, … }"
+    constraints [Constraint::ChangesOne(&[Self::BURST.name, Self::REFILL.name])]
+    {
+        /// The most units at one instant.
+        BURST "burst": Burst, optional "the limit's";
+        /// The rate at which units come back.
+        REFILL "refill": Rate, optional "the limit's";
+        /// The callers: a value or a list for each attribute. Lists multiply: at most 10,000
+        /// combinations in one override, and 200,000 per policy beyond the values that are written.
+        FOR "for": Map<CallerSelector>, required;
+    }
+}
+
+mapping! {
+    /// Another number of a rolling window.
+    RollingOverride "{ for: { org: acme }, … }"
+    constraints [Constraint::ChangesOne(&[Self::QUOTA.name])]
+    {
+        /// The units per window.
+        QUOTA "quota": Quota, optional "required";
+        /// The callers, as in the override of a bucket.
+        FOR "for": Map<CallerSelector>, required;
+    }
+}
+
+mapping! {
+    /// Other numbers of a calendar window.
+    CalendarOverride "{ for: { org: acme }, … }"
+    constraints [Constraint::ChangesOne(&[Self::QUOTA.name, Self::OVER.name])]
+    {
+        /// The units per window.
+        QUOTA "quota": Quota, optional "the limit's";
+        /// What happens to requests above the quota.
+        OVER "over": Choice<Over>, optional "the limit's";
+        /// The callers, as in the override of a bucket.
+        FOR "for": Map<CallerSelector>, required;
+    }
+}
+
+mapping! {
+    /// The source of a request's cost. A header that is missing or malformed counts as 1.
+    CostSource "{ header: x-cost, trusted: true }"
+    constraints [
+        Constraint::Requires {
+            key: Self::TRUSTED.name,
+            other: Self::HEADER.name,
+            because: "`header`",
+        },
+        Constraint::ExactlyOne(&[
+            Self::HEADER.name,
+            Self::RESPONSE_HEADER.name,
+            Self::BYTES.name,
+            Self::LINES.name,
+            Self::ITEMS.name,
+        ]),
+    ]
+    {
+        /// A request header, which no client can send. Requires `trusted: true`, except for
+        /// `content-length`.
+        HEADER "header": HeaderName, optional "one of these";
+        /// A response header. The request is admitted if one unit is left, and charged when the
+        /// response arrives.
+        RESPONSE_HEADER "response_header": HeaderName, optional "one of these";
+        /// The bytes of the body as sent.
+        BYTES "bytes": Choice<MeasuredBody>, optional "one of these";
+        /// The lines of the body that are neither empty nor a comment.
+        LINES "lines": Choice<MeasuredBody>, optional "one of these";
+        /// The items of the array at this pointer in the JSON; 1 if there is none.
+        ITEMS "items": JsonPointer, optional "one of these";
+        /// The promise that clients cannot send the header, as for
+        /// [attributes](#sources-of-attributes). Required with any `header` but `content-length`.
+        TRUSTED "trusted": True, optional "none";
+    }
+    schema vec![json!({
+        "if": { "required": ["header"], "properties": { "header": {
+            "not": { "pattern": format!("^{}$", patterns::case_insensitive(CONTENT_LENGTH)) },
+        } } },
+        "then": { "required": ["trusted"] },
+    })];
+}
+
+/// A body whose size is a cost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MeasuredBody {
+    /// The body of the request.
+    Request,
+}
+
+words! {
+    MeasuredBody, "a body that can be measured" {
+        /// The body of the request. The request is admitted if one unit is left, and charged when
+        /// its body has ended.
+        "request" => Self::Request,
+    }
+}
+
+words! {
+    Over, "a treatment of overage" {
+        /// Refuse them.
+        "refuse" => Self::Refuse,
+        /// Admit them, and count the overage.
+        "count" => Self::Count,
+    }
+}
+
+words! {
+    ChargeWhen, "a way to charge" {
+        /// Every admitted request.
+        "admitted" => Self::Admitted,
+        /// As `admitted`, but the charge is refunded if the response has a status of 400 or above,
+        /// or a `grpc-status` other than 0.
+        "success" => Self::Success,
+    }
+}
+
+words! {
+    Enforcement, "an enforcement" {
+        /// Refuse requests above the limit.
+        "enforce" => Self::Enforce,
+        /// Evaluate, and charge if the limit would admit. Never refuse, and never show callers the
+        /// limit's numbers. Metrics and access log record a request that the limit would refuse as
+        /// `would_refuse`.
+        "shadow" => Self::Shadow,
+    }
+}
+
+words! {
+    Visibility, "a visibility" {
+        /// Whenever the limit applies.
+        "show" => Self::Show,
+        /// If the limit refuses. Its overage, if it counts that, always.
+        "hide" => Self::Hide,
+    }
+}

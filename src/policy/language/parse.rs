@@ -1,0 +1,115 @@
+//! How the strings of a form are read.
+
+use super::Field;
+use super::formats::{BODY_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, STEPS_MAX, Step};
+use super::kind::Kind;
+use crate::base::zone::Zone;
+use crate::payload::json::JsonPath;
+use crate::policy::callers::Steps as Path;
+use crate::policy::directory::{self, Digest};
+use crate::policy::document::Value;
+use crate::policy::error::Reason;
+use crate::policy::media::{self, MediaRange as Range};
+use crate::policy::reader::Items;
+use crate::policy::route::Route;
+use crate::policy::template::{Placeholder, Template};
+
+/// Steps into metadata: at least `least` keys.
+pub(super) fn steps(field: Field<'_>, least: usize) -> Option<Path> {
+    let items = Items::<Step>::of(field, 1, STEPS_MAX)?;
+    let steps = items.each(|_, step| Some(Box::from(step)))?;
+    if steps.len() < least {
+        field.refuse(Reason::NamespaceAlone)
+    } else {
+        Some(steps)
+    }
+}
+
+/// One key, or a list of at least one.
+pub(super) fn node_steps(field: Field<'_>) -> Option<Path> {
+    match &field.node.value {
+        Value::String(_) => Step::read(field).map(|step| vec![step.into()]),
+        Value::List(_) => steps(field, 1),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Map(_)) => {
+            field.refuse(Reason::NotA {
+                wanted: "a string or a list",
+                found: other.kind(),
+            })
+        }
+    }
+}
+
+pub(super) fn route(field: Field<'_>) -> Option<Route> {
+    field.parsed(Route::parse, |value, error| Reason::BadRoute {
+        value,
+        error,
+    })
+}
+
+pub(super) fn json_path(field: Field<'_>) -> Option<JsonPath> {
+    field.parsed(JsonPath::parse, |value, error| Reason::BadPath {
+        value,
+        error,
+    })
+}
+
+pub(super) fn zone(field: Field<'_>) -> Option<Zone> {
+    let name = field.string()?;
+    Zone::find(name).or_else(|| {
+        field.refuse(Reason::NoSuchZone {
+            value: name.to_owned(),
+        })
+    })
+}
+
+pub(super) fn media_range(field: Field<'_>) -> Option<Range> {
+    let text = field.string()?;
+    Range::parse(text).or_else(|| {
+        field.refuse(Reason::BadMediaRange {
+            value: text.to_owned(),
+        })
+    })
+}
+
+pub(super) fn media_type(field: Field<'_>) -> Option<&str> {
+    let text = field.text(CONTENT_TYPE_BYTES_MAX)?;
+    if media::is_media_type(text) {
+        Some(text)
+    } else {
+        field.refuse(Reason::BadMediaType {
+            value: text.to_owned(),
+        })
+    }
+}
+
+pub(super) fn digest(field: Field<'_>) -> Option<Digest> {
+    match &field.node.value {
+        Value::String(text) => {
+            directory::parse_digest(text).or_else(|| field.refuse(Reason::BadDigest))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+            field.string().and(None)
+        }
+    }
+}
+
+pub(super) fn body(field: Field<'_>, known: &'static [Placeholder]) -> Option<Template> {
+    let text = field.string()?;
+    if text.len() > BODY_BYTES_MAX {
+        return field.refuse(Reason::TooLong {
+            max: BODY_BYTES_MAX,
+        });
+    }
+    match Template::parse(text, known) {
+        Ok(template) => Some(template),
+        Err(unknown) => {
+            for value in unknown {
+                field.error(Reason::BadPlaceholder {
+                    value,
+                    known: known.to_vec(),
+                });
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The regular expressions of the schema.
+
+use crate::base::units::{RefillPer, SIZE_UNITS};
+use crate::limit::period::Period;
+use crate::payload::json::PATH_STEPS_MAX;
+use crate::policy::header::{OF_A_CONNECTION, OF_THE_HOST};
+use crate::policy::reader::{NAME_BYTES_MAX, is_token};
+use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_SEGMENTS_MAX};
+use crate::policy::template::Placeholder;
+
+const METHOD: &str = "[A-Z][A-Z0-9-]*";
+
+/// A `token` (RFC 9110 §5.6.2).
+pub(super) const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+/// A `token` without a `*`.
+const WORD: &str = "[!#$%&'+.^_`|~0-9A-Za-z-]+";
+
+/// A `token` that a filter can see as a header.
+pub(super) fn header() -> String {
+    let hidden: Vec<String> = OF_A_CONNECTION
+        .iter()
+        .chain(&OF_THE_HOST)
+        .filter(|name| is_token(name))
+        .map(|name| case_insensitive(name))
+        .collect();
+    TOKEN.replacen('^', &format!("^(?!(?:{})$)", hidden.join("|")), 1)
+}
+
+/// The pattern of `text`, which is in lower case, in any case.
+pub(super) fn case_insensitive(text: &str) -> String {
+    let mut pattern = String::new();
+    for letter in text.chars() {
+        if letter.is_ascii_lowercase() {
+            pattern.extend(['[', letter, letter.to_ascii_uppercase(), ']']);
+        } else {
+            pattern.push(letter);
+        }
+    }
+    pattern
+}
+
+pub(super) fn name() -> String {
+    let rest = NAME_BYTES_MAX.saturating_sub(1);
+    format!("^[a-z][a-z0-9_-]{{0,{rest}}}$")
+}
+
+pub(super) fn route() -> String {
+    format!("^(?:{METHOD}(?:,{METHOD})* )?{}$", path())
+}
+
+pub(super) fn path_alone() -> String {
+    format!("^{}$", path())
+}
+
+/// No blanks or control characters, no `?`, `#`, `%`, `\`, no empty segment, `.` or `..`; `**` and
+/// braces only as whole segments.
+fn path() -> String {
+    let rest = CAPTURE_NAME_BYTES_MAX.saturating_sub(1);
+    let capture = format!(r"\{{[a-z][a-z0-9_]{{0,{rest}}}\}}");
+    let text = r"(?!\.\.?(?:/|$))(?:[^\s\x00-\x1f\x7f-\x9f/?#%\\{}*]|\*(?!\*))+";
+    let segment = format!(r"(?:\*\*|{capture}|{text})");
+    let more = ROUTE_SEGMENTS_MAX.saturating_sub(1);
+    format!("/(?:{segment}(?:/{segment}){{0,{more}}})?")
+}
+
+pub(super) fn rate() -> String {
+    format!(
+        "^0*[1-9][0-9]*/(?:{})$",
+        RefillPer::ALL.map(|(name, _)| name).join("|")
+    )
+}
+
+/// A length of time in one of these units.
+pub(super) fn span(units: &str) -> String {
+    format!("^0*[1-9][0-9]*(?:{units})$")
+}
+
+pub(super) fn size() -> String {
+    span(&SIZE_UNITS.map(|(unit, _)| unit).join("|"))
+}
+
+/// As the reader parses it: all counts that it accepts, for each unit.
+pub(super) fn period() -> String {
+    let units = ["s", "m", "min", "h", "d", "w", "mo"].map(|unit| {
+        let counts: Vec<String> = (1..=60)
+            .filter(|count| Period::parse(&format!("{count}{unit}")).is_ok())
+            .map(|count| count.to_string())
+            .collect();
+        format!("(?:{}){unit}", counts.join("|"))
+    });
+    format!("^0*(?:{})$", units.join("|"))
+}
+
+pub(super) fn json_pointer() -> String {
+    format!("^(?:/(?:[^/~]|~[01])*){{0,{PATH_STEPS_MAX}}}$")
+}
+
+pub(super) fn media_range() -> String {
+    format!(r"^{WORD}/(?:\*(?:\+{WORD})?|{WORD})$")
+}
+
+pub(super) fn media_type() -> String {
+    let token = TOKEN.trim_start_matches('^').trim_end_matches('$');
+    format!("^{token}/{token}(?: *;(?:[ -~]*[!-~])?)?$")
+}
+
+/// Words in braces must be among these placeholders.
+pub(super) fn template(known: &[Placeholder]) -> String {
+    let known: Vec<&str> = known.iter().map(|placeholder| placeholder.name()).collect();
+    let known = known.join("|");
+    format!(r"^(?:[^{{]|\{{(?![a-z_]+\}})|\{{(?:{known})\}})*$")
+}

@@ -1,0 +1,90 @@
+//! Classes of requests, and selectors.
+
+use super::Constraint;
+use super::formats::{Name, Reference, RouteText, Text};
+#[cfg(not(target_arch = "wasm32"))]
+use super::key::Optional;
+use super::key::{mapping, words};
+use super::kind::{OneOrMany, Set};
+#[cfg(not(target_arch = "wasm32"))]
+use super::{Key, Kind, Names, Rest};
+use crate::limit::FailureMode;
+use crate::policy::scope::Absent;
+
+/// Routes, of which one must match.
+pub(crate) type Routes = Set<RouteText, 1, 10_000>;
+
+/// The value that an attribute must have, or several, of which it must have one.
+pub(crate) type ConditionValues = OneOrMany<Text<ATTRIBUTE_BYTES_MAX>, 1_000>;
+
+/// The longest value of an attribute that a policy states.
+pub(crate) const ATTRIBUTE_BYTES_MAX: usize = 256;
+
+mapping! {
+    /// A class of requests with budgets of its own.
+    Tier "{ name: write, routes: [\"POST /v1/**\"] }" {
+        /// The unique name of the tier.
+        NAME "name": Name, required;
+        /// A request that matches one of them belongs to the tier. The first tier that matches
+        /// wins. A request that matches none has no tier.
+        ROUTES "routes": Routes, required;
+    }
+}
+
+mapping! {
+    /// Selects requests: all conditions must hold.
+    Selector "{ routes: [/v1/**] }" constraints [Constraint::NotEmpty] {
+        /// The request belongs to this tier, or to one of these.
+        TIER "tier": OneOrMany<Reference, 1_000>, optional "any";
+        /// The request matches one of these routes.
+        ROUTES "routes": Routes, optional "any";
+    }
+    rest attributes(&["sha256"]);
+}
+
+mapping! {
+    /// Selects callers: all conditions must hold.
+    CallerSelector "{ org: acme }" constraints [Constraint::NotEmpty] {}
+    rest attributes(&["tier", "routes", "sha256"]);
+}
+
+/// Conditions on the attributes of a caller.
+#[cfg(not(target_arch = "wasm32"))]
+fn attributes(but: &'static [&'static str]) -> Rest {
+    let credential: Key<Selector, OneOrMany<Reference, 1_000>, Optional> =
+        Key::new("credential", Optional);
+    Rest {
+        key: "any attribute",
+        doc: "The caller has this value, or one of these: `plan: free`, `org: [acme, globex]`. A \
+              caller without the attribute does not match.",
+        names: Names::But(but),
+        shape: ConditionValues::shape(),
+        count: (Some(1), None),
+        absent: "any",
+        words: vec![credential.describe(
+            &[
+                " The first credential of the caller has this name, or one of these: \
+               `credential: [bearer]`.",
+            ],
+            "any",
+        )],
+    }
+}
+
+words! {
+    Absent, "a treatment of absent parts" {
+        /// Count it together with all such callers.
+        "count" => Self::Count,
+        /// Do not apply to it.
+        "skip" => Self::Skip,
+    }
+}
+
+words! {
+    FailureMode, "a failure mode" {
+        /// Admit the request.
+        "allow" => Self::Allow,
+        /// Refuse the request with 429 and `Retry-After: 1`.
+        "deny" => Self::Deny,
+    }
+}
