@@ -106,23 +106,16 @@ impl Attributes {
     /// Adds what an entry of the directory has. An error says the name of a credential and a word
     /// of the language, and no other: a secret in the wrong place may be the key.
     pub(super) fn declare_held(&mut self, entry: &Field<'_>, name: &str) -> Option<AttributeId> {
-        let in_entry = |reason| {
-            let is_known = matches!(
-                reason,
-                Reason::ReservedName { .. } | Reason::CredentialsName { .. }
-            );
-            if is_known {
-                reason
-            } else {
-                Reason::InEntry {
-                    part: InEntry::Key,
-                    reason: Box::new(reason),
-                }
+        match self.declared(name, None) {
+            Ok(id) => Some(id),
+            Err(reason @ (Reason::ReservedName { .. } | Reason::CredentialsName { .. })) => {
+                entry.refuse(reason)
             }
-        };
-        self.declared(name, None)
-            .map_err(|reason| entry.error(in_entry(reason)))
-            .ok()
+            Err(reason) => entry.refuse(Reason::InEntry {
+                part: InEntry::Key,
+                reason: Box::new(reason),
+            }),
+        }
     }
 
     /// The attribute of this name, added if it is new; else the rule that the name breaks. A name

@@ -45,15 +45,12 @@ pub(super) fn read(
 impl ReadExemptions {
     /// The pointers of the entries that take all requests of these routes; `None` if some are left.
     pub(super) fn takes<'r>(&self, routes: impl Iterator<Item = &'r Route>) -> Option<String> {
-        let by = |route: &Route| {
-            self.unconditional
-                .iter()
-                .find(|(exempt, _)| exempt.covers(route))
-                .map(|(_, at)| at)
-        };
-        let mut by: Vec<&str> = routes
-            .map(|route| by(route).map(String::as_str))
-            .collect::<Option<_>>()?;
+        let mut by: Vec<&str> = Vec::new();
+        for route in routes {
+            let mut entries = self.unconditional.iter();
+            let (_, at) = entries.find(|(exempt, _)| exempt.covers(route))?;
+            by.push(at);
+        }
         by.sort_unstable();
         by.dedup();
         (!by.is_empty()).then(|| by.join(", "))

@@ -94,9 +94,8 @@ impl Tree {
     fn add<'v>(&mut self, mut values: impl Iterator<Item = &'v str>, place: usize) {
         match (self, values.next()) {
             (Self::Next(next), Some(value)) => {
-                let empty = || Self::Next(BTreeMap::new());
                 next.entry(value.as_bytes().into())
-                    .or_insert_with(empty)
+                    .or_insert_with(|| Self::Next(BTreeMap::new()))
                     .add(values, place);
             }
             (this @ Self::Next(_), None) => *this = Self::Found(place),
@@ -155,14 +154,11 @@ pub(super) fn read_callers(
 
 /// Whether no caller can meet both: one attribute would need two values.
 fn contradict(ours: &[Condition], theirs: &[Condition]) -> bool {
-    let disjoint =
-        |one: &[Box<str>], other: &[Box<str>]| !one.iter().any(|value| other.contains(value));
-    let same = |(id, values): &Condition| {
+    ours.iter().any(|(id, values)| {
         theirs
             .iter()
-            .any(|(other, with)| other == id && disjoint(values, with))
-    };
-    ours.iter().any(same)
+            .any(|(other, with)| other == id && !values.iter().any(|value| with.contains(value)))
+    })
 }
 
 impl<T> Overrides<T> {
@@ -184,15 +180,16 @@ impl<T> Overrides<T> {
             return field.refuse(Reason::TooManyCombinationsInAll(MULTIPLIED_MAX));
         }
         *multiplied = with_these;
-        let first = |caller: &Vec<(AttributeId, &str)>| {
-            self.first(|id| {
-                caller
-                    .iter()
-                    .find(|(known, _)| *known == id)
-                    .map(|(_, value)| value.as_bytes())
+        let earlier: Option<Vec<usize>> = callers
+            .iter()
+            .map(|caller| {
+                self.first(|id| {
+                    let mut values = caller.iter();
+                    let (_, value) = values.find(|(known, _)| *known == id)?;
+                    Some(value.as_bytes())
+                })
             })
-        };
-        let earlier: Option<Vec<usize>> = callers.iter().map(first).collect();
+            .collect();
         let attributes: Vec<AttributeId> =
             conditions.iter().map(|(attribute, _)| *attribute).collect();
         let set = match self
@@ -221,11 +218,13 @@ fn combinations(conditions: &[Condition]) -> Option<Vec<Vec<(AttributeId, &str)>
         if all.len().saturating_mul(values.len()) > COMBINATIONS_MAX {
             return None;
         }
-        let with = |caller: &Vec<_>, value| [&caller[..], &[(*attribute, value)]].concat();
-        all = all
-            .iter()
-            .flat_map(|caller| values.iter().map(move |value| with(caller, &**value)))
-            .collect();
+        let mut longer = Vec::with_capacity(all.len().saturating_mul(values.len()));
+        for caller in &all {
+            for value in values {
+                longer.push([&caller[..], &[(*attribute, &**value)]].concat());
+            }
+        }
+        all = longer;
     }
     Some(all)
 }

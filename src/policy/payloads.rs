@@ -43,7 +43,8 @@ impl Payload {
             .any(|bounds| bounds.decoded_bytes.is_some() || bounds.json.is_some());
         let json = || all.iter().filter_map(|bounds| bounds.json.as_deref());
         let objects = || json().filter_map(|rules| rules.objects.as_ref());
-        let can = |reason: &RefusalReason| match reason {
+        let mut reasons = RefusalReason::ALL.to_vec();
+        reasons.retain(|reason| match reason {
             RefusalReason::Bytes => all.iter().any(|bounds| bounds.bytes.is_some()),
             RefusalReason::DecodedBytes
             | RefusalReason::UnsupportedEncoding
@@ -63,8 +64,8 @@ impl Payload {
             RefusalReason::DuplicateName => {
                 json().any(|rules| rules.duplicate_names == DuplicateNames::Refuse)
             }
-        };
-        RefusalReason::ALL.into_iter().filter(can).collect()
+        });
+        reasons
     }
 
     /// Whether a body with these lines of `Content-Type` is read as JSON: of a type that is listed,
@@ -76,9 +77,9 @@ impl Payload {
         let named = line
             .filter(|_| further.is_none())
             .and_then(MediaType::parse);
-        let listed =
-            |named: MediaType<'_>| self.content_types.iter().any(|range| range.contains(named));
-        self.content_types.is_empty() || named.is_none_or(listed)
+        self.content_types.is_empty()
+            || named
+                .is_none_or(|named| self.content_types.iter().any(|range| range.contains(named)))
     }
 }
 

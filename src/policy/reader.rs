@@ -172,12 +172,13 @@ impl<'a> Field<'a> {
         let count = number
             .and_then(|number| number.parse().ok())
             .filter(|count| (min..=max).contains(count));
-        let out_of_range = || Reason::OutOfRange {
-            value: text.to_string(),
-            min: min.into(),
-            max: max.into(),
-        };
-        count.or_else(|| self.refuse(out_of_range()))
+        count.or_else(|| {
+            self.refuse(Reason::OutOfRange {
+                value: text.to_string(),
+                min: min.into(),
+                max: max.into(),
+            })
+        })
     }
 
     /// A string read by `parse`, whose own error becomes the reason.
@@ -219,13 +220,12 @@ impl<'a> Field<'a> {
         let (Value::Number(text) | Value::String(text)) = &self.node.value else {
             return self.not_a("a string");
         };
-        let out_of_range = || Reason::SpanOutOfRange {
-            value: text.to_string(),
-            max,
-        };
         match parse_span(text) {
             Ok(span) if span <= max => Some(span),
-            Ok(_) | Err(UnitError::SpanOutOfRange) => self.refuse(out_of_range()),
+            Ok(_) | Err(UnitError::SpanOutOfRange) => self.refuse(Reason::SpanOutOfRange {
+                value: text.to_string(),
+                max,
+            }),
             Err(error) => self.refuse(Reason::BadUnit {
                 value: text.to_string(),
                 error,

@@ -6,7 +6,6 @@ use super::language as lang;
 use super::overrides::{self, Base};
 use super::reader::{Field, MapField};
 use super::select::Condition;
-use crate::base::time::Span;
 use crate::base::units::Refill;
 use crate::limit::Rule;
 use crate::limit::calendar::{Calendar, Over};
@@ -156,10 +155,9 @@ fn checked_bucket(field: &Field<'_>, burst: u32, refill: Refill) -> Option<Bucke
 
 /// Kind and window, which a counter belongs to: numbers that change keep it, these do not.
 pub(super) fn identity(rule: &Rule) -> String {
-    let seconds = |window: Span| window.seconds_up();
     match rule {
         Rule::Bucket(_) => "bucket".to_owned(),
-        Rule::Rolling(rolling) => format!("rolling {}", seconds(rolling.window())),
+        Rule::Rolling(rolling) => format!("rolling {}", rolling.window().seconds_up()),
         Rule::Calendar(calendar) => format!("calendar {}", calendar.period()),
         // Each holder's seat says itself when it lapses.
         Rule::Seats(_) => "seats".to_owned(),

@@ -107,12 +107,14 @@ impl Template {
 
     /// The text with every place filled in by `fill`.
     pub fn render(&self, mut fill: impl FnMut(Placeholder, &mut String)) -> String {
-        let size = |part: &Part| match part {
-            Part::Text(literal) => literal.len(),
-            Part::Fill(_) => FILL_BYTES_USUAL,
-        };
-        let mut text =
-            String::with_capacity(self.parts.iter().map(size).fold(0, usize::saturating_add));
+        let mut size = 0_usize;
+        for part in &self.parts {
+            size = size.saturating_add(match part {
+                Part::Text(literal) => literal.len(),
+                Part::Fill(_) => FILL_BYTES_USUAL,
+            });
+        }
+        let mut text = String::with_capacity(size);
         for part in &self.parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),

@@ -88,25 +88,22 @@ pub(super) fn meets(tiers: &ReadTiers, id: TierId, routes: &[Route]) -> bool {
             .flat_map(|read| &read.routes)
             .any(|first| first.covers(route))
     };
-    let some_left = |own: &Route| {
+    tier.routes.iter().any(|own| {
         routes
             .iter()
             .any(|route| own.meets(route) && !taken(own) && !taken(route))
-    };
-    tier.routes.iter().any(some_left)
+    })
 }
 
 /// Notes a tier of which every route is covered by one of an earlier tier.
 fn never_reached(field: &Field<'_>, routes: &[(Route, RouteId)], earlier: &[(Route, String)]) {
-    let by = |route: &Route| {
-        earlier
-            .iter()
-            .find(|(first, _)| first.covers(route))
-            .map(|(_, at)| at)
-    };
     let covered: Option<Vec<&str>> = routes
         .iter()
-        .map(|(route, _)| by(route).map(String::as_str))
+        .map(|(route, _)| {
+            let mut earlier = earlier.iter();
+            let (_, at) = earlier.find(|(first, _)| first.covers(route))?;
+            Some(at.as_str())
+        })
         .collect();
     if let Some(mut by) = covered {
         by.dedup();

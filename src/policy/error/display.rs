@@ -23,7 +23,7 @@ impl fmt::Display for Reason {
             {
                 f.write_str(
                     "unknown key: a comma ends the value before it, so write numbers without \
-                 separators (5000000, not 5,000,000)",
+                     separators (5000000, not 5,000,000)",
                 )
             }
             Self::UnknownKey { key, known } => {
@@ -33,9 +33,7 @@ impl fmt::Display for Reason {
             Self::Missing => f.write_str("missing required key"),
             Self::NotA {
                 wanted: wanted @ "a string",
-                found: found @ ("a number"
-                | "a \
-                boolean"),
+                found: found @ ("a number" | "a boolean"),
             } => {
                 write!(f, "expected {wanted}, found {found}: put it in quotes")
             }
@@ -45,16 +43,13 @@ impl fmt::Display for Reason {
             } => {
                 write!(
                     f,
-                    "expected {wanted}, found {found}: put it in [ ], or begin each line \
-                           with -"
+                    "expected {wanted}, found {found}: put it in [ ], or begin each line with -"
                 )
             }
             Self::NotA { wanted, found } => write!(f, "expected {wanted}, found {found}"),
-            Self::NotAMap { form, found } => write!(
-                f,
-                "expected a map such as {form}, found \
-                                                        {found}"
-            ),
+            Self::NotAMap { form, found } => {
+                write!(f, "expected a map such as {form}, found {found}")
+            }
             Self::NotANumber { value }
                 if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) =>
             {
@@ -67,8 +62,7 @@ impl fmt::Display for Reason {
                 let (digits, string) = (Digits(value).to_string(), Quoted(value));
                 let begins = value.starts_with(|first: char| first.is_ascii_digit());
                 let hint = if begins && digits.is_empty() {
-                    "; a count has digits only, and no \
-                    unit"
+                    "; a count has digits only, and no unit"
                 } else {
                     &digits
                 };
@@ -77,17 +71,12 @@ impl fmt::Display for Reason {
             Self::NotAWord { choices, found } if choices.len() == 1 => {
                 write!(f, "expected {}, found {found}", Choices(choices))
             }
-            Self::NotAWord { choices, found } => write!(
-                f,
-                "expected one of {}; found \
-                                                            {found}",
-                Choices(choices)
-            ),
-            Self::OutOfRange { value, min, max } if min == max => write!(
-                f,
-                "expected {min}, found \
-                {value}"
-            ),
+            Self::NotAWord { choices, found } => {
+                write!(f, "expected one of {}; found {found}", Choices(choices))
+            }
+            Self::OutOfRange { value, min, max } if min == max => {
+                write!(f, "expected {min}, found {value}")
+            }
             Self::OutOfRange { value, min, max } if value.contains(['.', 'e']) => {
                 write!(f, "{value} is not a whole number in {min}..={max}")
             }
@@ -109,8 +98,7 @@ impl fmt::Display for Reason {
                 let one_of = if choices.len() > 1 { "one of " } else { "" };
                 write!(
                     f,
-                    "{} is not {kind}; expected \
-                           {one_of}{}{}",
+                    "{} is not {kind}; expected {one_of}{}{}",
                     Quoted(value),
                     Choices(choices),
                     Meant(meant)
@@ -124,8 +112,7 @@ impl fmt::Display for Reason {
             } => {
                 write!(
                     f,
-                    "{} is not an attribute of the callers; known attributes: \
-                           {}",
+                    "{} is not an attribute of the callers; known attributes: {}",
                     Quoted(value),
                     Choices(choices)
                 )?;
@@ -134,23 +121,20 @@ impl fmt::Display for Reason {
                         write!(f, "; `{value}` is allowed only in the `for` of a limit")
                     }
                     Some(_) => write!(f, "{}", Meant(nearest.as_deref())),
-                    None if choices.len() == 1 => f.write_str(
-                        "; a policy without `callers` has no \
-                        other",
-                    ),
+                    None if choices.len() == 1 => {
+                        f.write_str("; a policy without `callers` has no other")
+                    }
                     None if *directory => f.write_str(
-                        "; list it in `directory_attributes` if entries of the \
-                                     directory will have it",
+                        "; list it in `directory_attributes` if entries of the directory will \
+                         have it",
                     ),
                     None => Ok(()),
                 }
             }
             Self::Empty => f.write_str("must not be empty"),
-            Self::TooMany { count, max } => write!(
-                f,
-                "too many elements: {count}, at most {max} \
-                                                       are allowed"
-            ),
+            Self::TooMany { count, max } => {
+                write!(f, "too many elements: {count}, at most {max} are allowed")
+            }
             Self::TooManyCombinations(max) => write!(
                 f,
                 "its lists of values have more than {max} combinations: split it into several \
@@ -160,15 +144,14 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "the overrides of this policy have more than {max} combinations: select these \
-                 callers by a shared attribute"
+                     callers by a shared attribute"
                 )
             }
             Self::TooLong { max } => write!(f, "too long: at most {max} bytes"),
             Self::BadName { value } => {
                 write!(
                     f,
-                    "{}is not a name: at most 64 of a-z, 0-9, _ and -, beginning with a \
-                           letter",
+                    "{}is not a name: at most 64 of a-z, 0-9, _ and -, beginning with a letter",
                     Named(value)
                 )
             }
@@ -182,22 +165,16 @@ impl fmt::Display for Reason {
             Self::CredentialsName { value } => {
                 write!(
                     f,
-                    "{} is the name of a credential, and cannot name another \
-                           attribute",
+                    "{} is the name of a credential, and cannot name another attribute",
                     Quoted(value)
                 )
             }
-            Self::TooManyAttributes { max } => write!(
-                f,
-                "too many attributes: at most {max} in a \
-                                                          policy"
-            ),
-            Self::Duplicate { value, first } => write!(
-                f,
-                "{}is a duplicate of \
-                                                           {first}",
-                Named(value)
-            ),
+            Self::TooManyAttributes { max } => {
+                write!(f, "too many attributes: at most {max} in a policy")
+            }
+            Self::Duplicate { value, first } => {
+                write!(f, "{}is a duplicate of {first}", Named(value))
+            }
             Self::NameNeeded { default, first } => {
                 write!(
                     f,
@@ -205,32 +182,21 @@ impl fmt::Display for Reason {
                     Quoted(default)
                 )
             }
-            Self::BadRoute { value, error } => write!(
-                f,
-                "{} is not a route: \
-                                                          {error}",
-                Quoted(value)
-            ),
-            Self::BadUnit { value, error } => write!(
-                f,
-                "{} \
-                                                         {error}{}",
-                Quoted(value),
-                Digits(value)
-            ),
+            Self::BadRoute { value, error } => {
+                write!(f, "{} is not a route: {error}", Quoted(value))
+            }
+            Self::BadUnit { value, error } => {
+                write!(f, "{} {error}{}", Quoted(value), Digits(value))
+            }
             Self::SpanOutOfRange { value, max } => {
                 write!(f, "{} is not in 1s to {}", Quoted(value), write_span(*max))
             }
-            Self::BadDigest => f.write_str(
-                "is not a SHA-256: 64 hexadecimal digits (printf %s KEY \
-                                            | sha256sum)",
-            ),
-            Self::BadToken { value, kind } => write!(
-                f,
-                "{} is not the name of \
-                                                         {kind}",
-                Quoted(value)
-            ),
+            Self::BadDigest => {
+                f.write_str("is not a SHA-256: 64 hexadecimal digits (printf %s KEY | sha256sum)")
+            }
+            Self::BadToken { value, kind } => {
+                write!(f, "{} is not the name of {kind}", Quoted(value))
+            }
             Self::BadMediaType { value } => {
                 write!(
                     f,
@@ -256,10 +222,7 @@ impl fmt::Display for Reason {
                     f,
                     "expected exactly one of {}; found {}",
                     sources.join(", "),
-                    given.join(
-                        " \
-                    and "
-                    )
+                    given.join(" and ")
                 )
             }
             Self::RequiresSibling { sibling } => write!(f, "applies only with {sibling}"),
@@ -267,8 +230,8 @@ impl fmt::Display for Reason {
                 "names only a namespace: add keys, as in [envoy.filters.http.jwt_authn, session]",
             ),
             Self::Untrusted => f.write_str(
-                "a client can set this header: remove or overwrite it before this filter, then add \
-                 `trusted: true`",
+                "a client can set this header: remove or overwrite it before this filter, then \
+                 add `trusted: true`",
             ),
             Self::HostHeader => {
                 f.write_str("the host is not read as a header: use the source `{ host: true }`")
@@ -276,8 +239,7 @@ impl fmt::Display for Reason {
             Self::ConnectionHeader { name } => {
                 write!(
                     f,
-                    "{} belongs to one connection, and no filter sees it as it was \
-                           sent",
+                    "{} belongs to one connection, and no filter sees it as it was sent",
                     Quoted(name)
                 )
             }
@@ -301,47 +263,37 @@ impl fmt::Display for Reason {
                     "captures {{{name}}}, which is also an attribute: rename one of them"
                 )
             }
-            Self::NeverReached { by } => write!(
-                f,
-                "can never be reached: all of its requests go \
-                                                    to {by}"
-            ),
+            Self::NeverReached { by } => {
+                write!(f, "can never be reached: all of its requests go to {by}")
+            }
             Self::Contradiction { one, other } => {
                 write!(
                     f,
-                    "can never be reached: no request matches both {} and \
-                           {}",
+                    "can never be reached: no request matches both {} and {}",
                     Shown(one),
                     Shown(other)
                 )
             }
             Self::WindowTooLong => f.write_str(
-                "takes longer than 366 days to fill: use a smaller burst or a faster \
-                             refill",
+                "takes longer than 366 days to fill: use a smaller burst or a faster refill",
             ),
-            Self::CostAboveQuota { cost, quota } => write!(
-                f,
-                "a cost of {cost} never fits: the \
-                limit holds {quota}"
-            ),
+            Self::CostAboveQuota { cost, quota } => {
+                write!(f, "a cost of {cost} never fits: the limit holds {quota}")
+            }
             Self::OverridesNothing { keys } => write!(f, "changes nothing: add {}", Either(keys)),
             Self::EmptyLimit { keys } => write!(f, "limits nothing: add {}", Either(keys)),
             Self::TooManyNames { members, max } => write!(
                 f,
                 "duplicate names are found among at most {max} members, not {members}"
             ),
-            Self::BadPath { value, error } => write!(
-                f,
-                "{} is not a JSON pointer: \
-                                                         {error}",
-                Quoted(value)
-            ),
+            Self::BadPath { value, error } => {
+                write!(f, "{} is not a JSON pointer: {error}", Quoted(value))
+            }
             Self::NoSuchZone { value } => {
                 let meant = Meant(nearest(value, Zone::names()));
                 write!(
                     f,
-                    "{} is not a time zone of the IANA database, such as Europe/Rome or \
-                           UTC{meant}",
+                    "{} is not a time zone of the IANA database, such as Europe/Rome or UTC{meant}",
                     Quoted(value)
                 )
             }
@@ -352,8 +304,7 @@ impl fmt::Display for Reason {
                     .collect();
                 write!(
                     f,
-                    "{} is not a placeholder here; known placeholders: \
-                           {}",
+                    "{} is not a placeholder here; known placeholders: {}",
                     Quoted(value),
                     Choices(&known)
                 )

@@ -6,8 +6,7 @@ use super::super::error::Reason;
 use super::super::reader::Field;
 use super::super::route::Route;
 use super::super::scope::Siblings;
-use super::super::select::{Condition, Selected, Selector};
-use crate::base::id::TierId;
+use super::super::select::{Selected, Selector};
 
 /// The requests that earlier payload limits take.
 #[derive(Default)]
@@ -48,12 +47,14 @@ impl Earlier {
         if let Some(all) = wider.iter().find(|taken| taken.selector.routes.is_none()) {
             return Some(all.at.clone());
         }
-        let by = |route: &&Route| {
-            wider
-                .iter()
-                .position(|taken| taken.routes.iter().any(|first| first.covers(route)))
-        };
-        let by: BTreeSet<usize> = routes.iter().map(by).collect::<Option<_>>()?;
+        let mut by = BTreeSet::new();
+        for route in routes {
+            by.insert(
+                wider
+                    .iter()
+                    .position(|taken| taken.routes.iter().any(|first| first.covers(route)))?,
+            );
+        }
         let by: Vec<&str> = by
             .into_iter()
             .filter_map(|number| Some(&*wider.get(number)?.at))
@@ -65,19 +66,17 @@ impl Earlier {
 impl Taken {
     /// Whether all callers and tiers of `other` are among its own.
     fn includes(&self, other: &Selector) -> bool {
-        let in_tiers = |tiers: &Vec<TierId>| {
-            other
-                .tiers
-                .as_ref()
-                .is_some_and(|others| others.iter().all(|tier| tiers.contains(tier)))
+        let tiers = match (&self.selector.tiers, &other.tiers) {
+            (None, _) => true,
+            (Some(tiers), Some(others)) => others.iter().all(|tier| tiers.contains(tier)),
+            (Some(_), None) => false,
         };
-        let asked_too = |(id, values): &Condition| {
-            let narrower = |(other, with): &Condition| {
-                other == id && with.iter().all(|value| values.contains(value))
-            };
-            other.attributes.iter().any(narrower)
-        };
-        self.selector.tiers.as_ref().is_none_or(in_tiers)
-            && self.selector.attributes.iter().all(asked_too)
+        let mut conditions = self.selector.attributes.iter();
+        tiers
+            && conditions.all(|(id, values)| {
+                other.attributes.iter().any(|(other, with)| {
+                    other == id && with.iter().all(|value| values.contains(value))
+                })
+            })
     }
 }
