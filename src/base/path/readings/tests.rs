@@ -155,7 +155,7 @@ fn once(text: &str) -> String {
             .get(1..3)
             .filter(|_| first == '%')
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        let (char, taken) = code.map_or((first, 1), |code| (char::from(code), 3));
+        let (char, taken) = code.map_or((first, first.len_utf8()), |code| (char::from(code), 3));
         out.push(char);
         rest = rest.get(taken..).unwrap_or_default();
     }
