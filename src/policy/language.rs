@@ -45,8 +45,8 @@ pub(crate) use formats::{Name, Text};
 pub(crate) use key::{Constraint, Fills, Key, Mapping, Or, Presence, Words};
 pub(crate) use kind::{Either, Kind, Map};
 pub(crate) use limits::{
-    Bucket, BucketOverride, Calendar, CalendarOverride, CostSource, Limit, MeasuredBody, Rolling,
-    RollingOverride,
+    Bucket, BucketOverride, Calendar, CalendarOverride, CostSource, Limit, MeasuredBody,
+    OVERRIDE_KEYS, Rolling, RollingOverride,
 };
 pub(crate) use payloads::{
     JsonObjects, JsonObjectsOverride, JsonShape, JsonShapeOverride, JsonValue, JsonValueOverride,

@@ -133,14 +133,15 @@ pub(super) fn read<K: lang::Kind, T>(
     (overrides.all.len() == list.len()).then_some(overrides)
 }
 
-/// Reads the callers of an override.
+/// Reads the callers of an override from its `for`, which is `None` if it has an error.
 pub(super) fn read_callers(
-    map: &MapField<'_, lang::CallerSelector>,
+    selector: Option<MapField<'_, lang::CallerSelector>>,
     base: &Base<'_>,
     context: &mut Context,
 ) -> Option<Vec<Condition>> {
+    let map = selector?;
     let field = map.field();
-    let conditions = read_conditions(map, context);
+    let conditions = read_conditions(&map, context);
     if contradict(&conditions, base.conditions) {
         field.error(Reason::Contradiction {
             one: field.at.to_string(),

@@ -174,9 +174,7 @@ fn read_override(
             shape::read_override(&map, base.json.as_deref())
         })
     });
-    let callers = map.read_with(lang::PayloadOverride::FOR, |_, map| {
-        overrides::read_callers(&map, limit, context)
-    });
+    let callers = overrides::read_callers(map.read(lang::PayloadOverride::FOR), limit, context);
     map.finish();
     let (base, json) = (base?, json?);
     let bounds = Bounds {

@@ -67,11 +67,11 @@ pub(super) fn read_override(
         Some(kind) if kind == bucket => override_of_bucket(field, base, limit, context),
         Some(kind) if kind == rolling => override_of_rolling(field, base, limit, context),
         Some(_) => override_of_calendar(field, base, limit, context),
-        // Its other keys depend on the rule.
+        // The keys that it may have depend on the rule; a key of any rule is no further error.
         None => field.map().map(|map| {
-            let callers = map.read_with(lang::BucketOverride::FOR, |_, map| {
-                overrides::read_callers(&map, limit, context)
-            });
+            let callers =
+                overrides::read_callers(map.read(lang::BucketOverride::FOR), limit, context);
+            map.deny_unknown_but(lang::OVERRIDE_KEYS);
             (callers, None)
         }),
     };
@@ -87,9 +87,7 @@ fn override_of_bucket(
     let map = field.map()?;
     let burst = map.read(lang::BucketOverride::BURST);
     let refill = map.read(lang::BucketOverride::REFILL);
-    let callers = map.read_with(lang::BucketOverride::FOR, |_, map| {
-        overrides::read_callers(&map, limit, context)
-    });
+    let callers = overrides::read_callers(map.read(lang::BucketOverride::FOR), limit, context);
     map.finish();
     let rule = match (base, burst, refill) {
         (Some(Rule::Bucket(base)), Some(burst), Some(refill)) => checked_bucket(
@@ -110,9 +108,7 @@ fn override_of_rolling(
 ) -> Option<ReadOverride> {
     let map = field.map()?;
     let quota = map.read(lang::RollingOverride::QUOTA);
-    let callers = map.read_with(lang::RollingOverride::FOR, |_, map| {
-        overrides::read_callers(&map, limit, context)
-    });
+    let callers = overrides::read_callers(map.read(lang::RollingOverride::FOR), limit, context);
     map.finish();
     let rule = match (base, quota) {
         (Some(Rule::Rolling(base)), Some(quota)) => {
@@ -132,9 +128,7 @@ fn override_of_calendar(
     let map = field.map()?;
     let quota = map.read(lang::CalendarOverride::QUOTA);
     let over = map.read(lang::CalendarOverride::OVER);
-    let callers = map.read_with(lang::CalendarOverride::FOR, |_, map| {
-        overrides::read_callers(&map, limit, context)
-    });
+    let callers = overrides::read_callers(map.read(lang::CalendarOverride::FOR), limit, context);
     map.finish();
     let rule = match (base, quota, over) {
         (Some(Rule::Calendar(base)), Some(quota), Some(over)) => Calendar::new(

@@ -121,6 +121,15 @@ impl Kind for RuleOverride {
     }
 }
 
+/// The keys of an override of any rule.
+pub(crate) const OVERRIDE_KEYS: &[&str] = &[
+    BucketOverride::BURST.name,
+    BucketOverride::REFILL.name,
+    CalendarOverride::QUOTA.name,
+    CalendarOverride::OVER.name,
+    BucketOverride::FOR.name,
+];
+
 mapping! {
     /// Other numbers of a bucket.
     BucketOverride "{ for: { org: acme }, … }"

@@ -98,8 +98,13 @@ impl<'a, M: Mapping> MapField<'a, M> {
     pub(crate) fn finish(&self) {
         check_constraints(&self.field, self.entries, M::CONSTRAINTS);
         if !M::OPEN {
-            deny_unknown(&self.field, self.entries, M::KEYS);
+            self.deny_unknown_but(M::KEYS);
         }
+    }
+
+    /// Reports the keys that are not `known`.
+    pub(crate) fn deny_unknown_but(&self, known: &'static [&'static str]) {
+        deny_unknown(&self.field, self.entries, known);
     }
 }
 
