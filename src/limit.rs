@@ -5,7 +5,7 @@
 //! | [`gcra::Bucket`] | at most burst + refill·t in any interval t | one instant |
 //! | [`rolling::Rolling`] | at most the quota in any interval of a window | a log of instants |
 //! | [`calendar::Calendar`] | at most the quota in one window of the calendar | its end, a count |
-//! | [`seats::Seats`] | at most as many holders at a time as seats | holders, when each lapses |
+//! | [`seats::Seats`] | at most one holder per seat at a time | holders, when each lapses |
 //!
 //! A rule answers with the state to store if the request is admitted; the caller decides whether to
 //! store it. Every rule keeps the same four promises: rounding goes against the caller; a cost of
@@ -344,6 +344,23 @@ impl Cost {
         match self {
             Self::Now(units) => units,
             Self::Later => 0,
+        }
+    }
+}
+
+impl<S> Evaluation<S> {
+    /// A denial with this counter, of which nothing is left for the request.
+    fn deny(retry_after: Span, balance: Balance, after_repair: Option<S>) -> Self {
+        Self {
+            decision: Decision::Deny {
+                retry_after,
+                balance: Balance {
+                    remaining: 0,
+                    ..balance
+                },
+            },
+            after_charge: None,
+            after_repair,
         }
     }
 }

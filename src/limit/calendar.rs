@@ -122,19 +122,7 @@ impl Calendar {
             };
         }
         if refuses && cost.needs() > self.quota.saturating_sub(taken) {
-            let balance = Balance {
-                remaining: 0,
-                ..self.balance(taken, ends_in)
-            };
-            let decision = Decision::Deny {
-                retry_after: ends_in,
-                balance,
-            };
-            return Evaluation {
-                decision,
-                after_charge: None,
-                after_repair,
-            };
+            return Evaluation::deny(ends_in, self.balance(taken, ends_in), after_repair);
         }
         let after = self.charge(state, window, now, cost.takes());
         let decision = Decision::Admit(self.balance(after.taken, ends_in));

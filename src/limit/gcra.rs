@@ -123,18 +123,7 @@ impl Bucket {
         let needed = interval.times(cost.needs());
         if needed > window.less(owed) {
             let retry_after = debt.plus(needed).less(window);
-            let balance = Balance {
-                remaining: 0,
-                ..self.balance(debt)
-            };
-            return Evaluation {
-                decision: Decision::Deny {
-                    retry_after,
-                    balance,
-                },
-                after_charge: None,
-                after_repair,
-            };
+            return Evaluation::deny(retry_after, self.balance(debt), after_repair);
         }
         let price = interval.times(cost.takes());
         let balance = self.balance(debt.plus(price));
@@ -196,7 +185,7 @@ impl Bucket {
     }
 
     /// The state after `units` were charged and `debt` is owed. A changed rate begins the record's
-    /// generation anew: earlier charges can no longer be told apart in it, and are not refunded.
+    /// generation anew: it no longer distinguishes earlier charges, which are not refunded.
     fn charge(
         &self,
         state: Option<&State>,

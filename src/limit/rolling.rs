@@ -91,19 +91,8 @@ impl Rolling {
         }
         let taken = self.taken(state, now);
         if cost.needs() > self.quota.saturating_sub(taken) {
-            let balance = Balance {
-                remaining: 0,
-                ..self.balance(told, now)
-            };
             let retry_after = self.free_in(told, now, self.taken(told, now), cost.needs());
-            return Evaluation {
-                decision: Decision::Deny {
-                    retry_after,
-                    balance,
-                },
-                after_charge: None,
-                after_repair,
-            };
+            return Evaluation::deny(retry_after, self.balance(told, now), after_repair);
         }
         let after_charge = (cost.takes() > 0).then(|| self.charge(state, now, cost.takes()));
         let balance = match &after_repair {

@@ -104,18 +104,7 @@ impl Seats {
             let retry_after = lapses
                 .get(surplus)
                 .map_or(Span::ZERO, |lapse| lapse.since(now));
-            let balance = Balance {
-                remaining: 0,
-                ..self.balance(&told, now)
-            };
-            return Evaluation {
-                decision: Decision::Deny {
-                    retry_after,
-                    balance,
-                },
-                after_charge: None,
-                after_repair,
-            };
+            return Evaluation::deny(retry_after, self.balance(&told, now), after_repair);
         }
         let after_charge = (cost.takes() > 0).then(|| self.touched(&live, now));
         let after = after_charge.as_ref().map_or(&live, |state| &state.holders);
@@ -219,12 +208,12 @@ impl State {
     #[must_use]
     pub fn charge(&self) -> Charge {
         let touch = self.holders.last().copied();
-        let nobody = Holder {
+        let none = Holder {
             holder: 0,
             until: Timestamp::from_nanos(0),
         };
         Charge {
-            touch: touch.unwrap_or(nobody),
+            touch: touch.unwrap_or(none),
             before: self.before,
         }
     }

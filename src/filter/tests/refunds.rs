@@ -51,18 +51,14 @@ fn a_grpc_call_fails_by_its_own_status() {
         (":status", "200"),
         ("content-type", "application/grpc+proto"),
     ];
-    let (mut stream, _) = call();
-    proxy.answer(&mut stream, &head);
-    proxy
-        .response
-        .replace([("grpc-status".to_owned(), "13".to_owned())].into());
-    stream.on_response_trailers(&proxy);
-    let (mut stream, _) = call();
-    proxy.answer(&mut stream, &head);
-    proxy
-        .response
-        .replace([("grpc-status".to_owned(), "0".to_owned())].into());
-    stream.on_response_trailers(&proxy);
+    for status in ["13", "0"] {
+        let (mut stream, _) = call();
+        proxy.answer(&mut stream, &head);
+        proxy
+            .response
+            .replace([("grpc-status".to_owned(), status.to_owned())].into());
+        stream.on_response_trailers(&proxy);
+    }
     proxy.response.take();
     assert_eq!(proxy.refunded("reads", "failed"), 2);
     assert_eq!(proxy.reads_left(&runtime), 2);

@@ -47,17 +47,24 @@ fn what_a_dead_worker_held_is_free_within_nine_seconds() {
     assert_eq!(pages(&data), 0);
 }
 
-#[test]
-fn a_living_worker_that_was_evicted_returns_with_all_it_had() {
-    let data = FakeData::default();
+/// Two workers over one slot: the first has a stream in flight and one that waits, and was then
+/// evicted by the second, whose stream has the slot.
+fn evicted_and_present(data: &FakeData) -> (One, One) {
     let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
-    let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
+    let (mut a, mut b) = (One::new(data, patient), One::new(data, patient));
     assert_eq!(
         [a.acquire(1), a.acquire(2), b.acquire(1)],
         [Admission::Admit, Admission::Wait, Admission::Wait]
     );
     assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
-    // The next callback of the worker that stood still. Its first stream is still in flight, and
+    (a, b)
+}
+
+#[test]
+fn a_living_worker_that_was_evicted_returns_with_all_it_had() {
+    let data = FakeData::default();
+    let (mut a, mut b) = evicted_and_present(&data);
+    // The next callback of the worker that was suspended. Its first stream is still in flight, and
     // its second was not granted a slot although its ticket is gone.
     a.uptime = tenths(80);
     assert_eq!(a.acquire(3), Admission::Wait);
@@ -74,14 +81,8 @@ fn a_living_worker_that_was_evicted_returns_with_all_it_had() {
 #[test]
 fn a_worker_that_finds_its_leases_reaped_needs_no_tick_to_know() {
     let data = FakeData::default();
-    let patient = Pool::new(1, 9, Span::from_seconds(60)).unwrap();
-    let (mut a, mut b) = (One::new(&data, patient), One::new(&data, patient));
-    assert_eq!(
-        [a.acquire(1), a.acquire(2), b.acquire(1)],
-        [Admission::Admit, Admission::Wait, Admission::Wait]
-    );
-    assert_eq!([b.tick(80), b.hear()].concat(), [(1, Answer::Resume)]);
-    // It stood still in the middle of a callback, so that it has the time from before.
+    let (mut a, mut b) = evicted_and_present(&data);
+    // It was suspended in the middle of a callback, so it still has the old time.
     a.release(1);
     assert_eq!((a.hear(), a.acquire(3)), (vec![], Admission::Wait));
     b.release(1);
