@@ -174,8 +174,8 @@ mod tests {
         super::decide(&mut store, &FixedClock(NOW), &mut asked, &mut NOW.clone());
         assert!(asked[0].denies() && asked[0].admits() && asked[0].charge.is_none());
         // One that is refused by the enforced one takes nothing from the shadow.
-        let beside = vec![shadow(check("c", 1, "1/h", 1)), check("b", 3, "1/h", 1)];
-        assert!(matches!(decide(&mut store, beside), Verdict::Refuse(_)));
+        let both_deny = vec![shadow(check("c", 1, "1/h", 1)), check("b", 3, "1/h", 1)];
+        assert!(matches!(decide(&mut store, both_deny), Verdict::Refuse(_)));
         assert_eq!(
             decide(&mut store, vec![check("c", 1, "1/h", 1)]),
             Verdict::Admit

@@ -1,6 +1,6 @@
 //! The allocations of a request of each preset, over the host of the micro-benchmarks.
 //!
-//! `make micro` shows the same numbers beside the instructions that they cost. The filter's memory
+//! `make micro` shows the same numbers, with the instructions that they cost. The filter's memory
 //! is that of a VM, where an allocation costs as much as some hundred instructions, so the path of
 //! an admitted request makes as few as it can.
 

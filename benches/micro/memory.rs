@@ -15,7 +15,7 @@ struct Counting;
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    /// A test runs beside the thread of its harness.
+    /// By thread, since a test and its harness run on two.
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 

@@ -22,8 +22,8 @@ pub use self::readings::{Ambiguity, Readings, ambiguity};
 /// One path at a time, in memory that is used again: nothing is allocated once it is large enough.
 ///
 /// A new buffer holds the root, which is also how a request without a path reads.
-/// No segment is `.` or `..`. Bytes are as decoded, be they UTF-8 or not; a malformed `%` stands
-/// for itself.
+/// No segment is `.` or `..`. The decoded bytes need not be UTF-8; a malformed `%` is a
+/// literal `%`.
 #[derive(Debug, Default)]
 pub struct PathBuffer {
     /// The decoded segments, one after the other without separators.

@@ -6,9 +6,9 @@
 //!                                                          text, JSON ◀─ Explanation ◀─┘
 //! ```
 //!
-//! It is the filter's own code that answers, so what is told here is what would happen there.
-//! Nothing outside of this process is changed, and no secret is told: of a credential its
-//! identifier.
+//! The filter's own code answers, so the explanation is what the filter would do. The command
+//! changes nothing outside of this process, and shows the identifier of a credential instead of the
+//! secret.
 
 mod args;
 mod caller;
@@ -33,7 +33,7 @@ use crate::policy::route::RouteId;
 use crate::reply::refusal::Refusal;
 use crate::request::applicable::Applicable;
 use crate::request::head::Request;
-use crate::request::identify::{identify_and_tell, suspect_and_tell};
+use crate::request::identify::{identify_traced, suspect_traced};
 use crate::request::properties::resolve_node_metadata;
 use explanation::{Asked, Explanation, Matched, Refused};
 use host::Proxy;
@@ -60,24 +60,24 @@ pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
 fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     let mut request = Request::default();
     request.read(proxy, policy, !proxy.has_body());
-    let mut heard = Recorder::default();
-    let identified = identify_and_tell(&request, policy, &mut heard);
+    let mut record = Recorder::default();
+    let identified = identify_traced(&request, policy, &mut record);
     // Of one that is not let in, whatever is known all the same.
     let mut known = Recorder::default();
     let suspect = identified
         .as_ref()
         .err()
-        .map(|_| suspect_and_tell(&request, policy, &mut known));
-    let (heard_of, caller) = match (&identified, &suspect) {
-        (Ok(caller), _) => (&heard, Some(caller)),
+        .map(|_| suspect_traced(&request, policy, &mut known));
+    let (known_record, caller) = match (&identified, &suspect) {
+        (Ok(caller), _) => (&record, Some(caller)),
         (Err(_), Some(suspect)) => (&known, Some(&suspect.caller)),
-        (Err(_), None) => (&heard, None),
+        (Err(_), None) => (&record, None),
     };
     let attribute = suspect.as_ref().and_then(|suspect| suspect.attribute);
     let refused = identified.as_ref().err().map(|why| (*why, attribute));
-    let callers = caller::callers(policy, &request, (&heard, heard_of), refused, caller);
+    let callers = caller::callers(policy, &request, (&record, known_record), refused, caller);
     let not_given = caller
-        .map(|caller| missing::missing(policy, proxy, heard_of, caller, callers.asked))
+        .map(|caller| missing::missing(policy, proxy, known_record, caller, callers.asked))
         .unwrap_or_default();
     let mut applicable = Applicable::default();
     let outcome = match &identified {

@@ -199,8 +199,8 @@ mod tests {
         Pool::new(slots, length, Span::from_seconds(1)).unwrap()
     }
 
-    /// Steps of `worker number`, `-worker` for a slot that comes back, `+slots` for another policy;
-    /// after each what came of it.
+    /// Steps: `worker number`, `-worker` for a slot that is returned, `+slots` for another policy.
+    /// Each is followed by its result.
     fn check(mut pool: Pool, steps: &str) {
         let mut state = State::default();
         for step in steps.split('\n').map(str::trim) {

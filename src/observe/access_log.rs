@@ -69,7 +69,7 @@ impl Line<'_> {
             text.push_str(part);
         }
         match caller.cached() {
-            Some(cached) => text.push_str(cached.told(|| {
+            Some(cached) => text.push_str(cached.log_text(|| {
                 let mut values = String::with_capacity(LINE_BYTES_USUAL);
                 push_attributes(&mut values, policy, attributes, caller);
                 values.into()

@@ -271,7 +271,7 @@ pub enum Reason {
         /// What it could bound.
         keys: &'static [&'static str],
     },
-    /// More members of one object than their names can be told apart.
+    /// Duplicate names cannot be detected among this number of members of one object.
     TooManyNames {
         /// The members.
         members: u64,

@@ -1,4 +1,4 @@
-//! One worker's part of one key, and how the others learn of it.
+//! One worker's part of one key, and how the other workers learn of changes.
 //!
 //! A worker writes its whole state and never a delta: its number of leases, and its tickets. If it
 //! could not write (a fault, a conflict too many), it writes the next time; writing twice changes

@@ -20,8 +20,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The network of a client at `address` (with its port, as the proxy writes it), whose prefix has
-/// as many bits; a whole address is its own network. `None` if it is no IP address, as that of a
-/// socket in the file system. A zone is left out.
+/// `v4_prefix` or `v6_prefix` bits; a whole address is its own network. `None` if it is no IP
+/// address, such as that of a socket in the file system. A zone is left out.
 #[must_use]
 pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String> {
     let address = match of_a_peer(str::from_utf8(address).ok()?)? {

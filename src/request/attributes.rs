@@ -127,16 +127,16 @@ impl<'r> Reading<'_, 'r> {
         if !sources.iter().any(|source| verified.speak(source)) {
             return Ok(());
         }
-        let mut unheard = verified.and_the_directory();
+        let mut unread = verified.and_the_directory();
         let mut agreed: Option<Value<'_>> = None;
         for (number, source) in sources.iter().enumerate() {
-            if !unheard.speak(source) {
+            if !unread.speak(source) {
                 continue;
             }
             let Ok(Some(value)) = self.value(source) else {
                 continue;
             };
-            unheard = unheard.without(source);
+            unread = unread.without(source);
             match &agreed {
                 Some(agreed) if agreed.bytes() != value.bytes() => {
                     trace.conflict(self.attribute, value.bytes(), Origin::Source(number));

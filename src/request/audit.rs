@@ -1,5 +1,5 @@
-//! How a caller came to be known, told as it happens: the filter listens to none of it, an
-//! explanation to all. Who listens also says whether it goes on with a caller that is refused.
+//! Reports how a caller is identified, step by step. The filter ignores these reports; `explain`
+//! records them. The trace also decides whether identification continues after a refusal.
 
 use super::credential::Identifier;
 use super::identify::AuthFailure;
@@ -7,14 +7,13 @@ use crate::base::id::CredentialId;
 use crate::policy::attributes::AttributeId;
 use crate::policy::directory::Digest;
 
-/// Listens while a caller is identified.
+/// Receives the steps by which a caller is identified.
 pub trait Trace {
     /// Reports what became of this credential. A credential that was not presented is not reported.
     fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>);
     /// An attribute has this value from here on.
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
-    /// An attribute that has another value by what was told before would have this one: nobody is
-    /// let in.
+    /// The attribute has another value already, so the caller is refused.
     fn conflict(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
     /// The header or parameter that the source of this number reads for an attribute occurs twice.
     fn repeated(&mut self, attribute: AttributeId, source: usize);
@@ -29,7 +28,7 @@ pub trait Trace {
     ) -> Result<(), AuthFailure> {
         Err(why)
     }
-    /// Whether different values were told of this attribute, so that it has none.
+    /// Whether the attribute got different values, so that it has none.
     fn is_contested(&self, _attribute: AttributeId) -> bool {
         false
     }

@@ -44,7 +44,7 @@ pub struct CachedCaller {
     /// The rule and the counter of each limit that the caller has met, by limit.
     counters: RefCell<Vec<(LimitId, Key, Rule)>>,
     /// What the access log says of the caller.
-    told: OnceCell<Box<str>>,
+    log_text: OnceCell<Box<str>>,
 }
 
 /// Takes a hash for what it is.
@@ -82,9 +82,9 @@ impl CachedCaller {
         Some((key, rule))
     }
 
-    /// What the access log says of the caller, which `tell` tells the first time.
-    pub fn told(&self, tell: impl FnOnce() -> Box<str>) -> &str {
-        self.told.get_or_init(tell)
+    /// The caller's part of the access log, which `write` makes the first time.
+    pub fn log_text(&self, write: impl FnOnce() -> Box<str>) -> &str {
+        self.log_text.get_or_init(write)
     }
 }
 
@@ -125,7 +125,7 @@ impl CallerCache {
                 let regular = CachedCaller {
                     values,
                     counters: RefCell::default(),
-                    told: OnceCell::new(),
+                    log_text: OnceCell::new(),
                 };
                 Ok(Caller::recalled(place.insert(regular)))
             }

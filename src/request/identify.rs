@@ -188,14 +188,14 @@ impl Value<'_> {
 /// # Errors
 /// Why the policy does not let it in.
 pub fn identify<'r>(request: &'r Request, policy: &'r Policy) -> Result<Caller<'r>, AuthFailure> {
-    identify_and_tell(request, policy, &mut NoTrace)
+    identify_traced(request, policy, &mut NoTrace)
 }
 
 /// As [`identify`], and tells `trace` how.
 ///
 /// # Errors
 /// As [`identify`].
-pub(crate) fn identify_and_tell<'r>(
+pub(crate) fn identify_traced<'r>(
     request: &'r Request,
     policy: &'r Policy,
     trace: &mut impl Trace,
@@ -224,11 +224,11 @@ pub struct Refused<'r> {
 /// What is known of the sender of `request`, which [`identify`] refuses.
 #[must_use]
 pub fn suspect<'r>(request: &'r Request, policy: &'r Policy) -> Refused<'r> {
-    suspect_and_tell(request, policy, &mut NoTrace)
+    suspect_traced(request, policy, &mut NoTrace)
 }
 
 /// As [`suspect`], and tells `trace` how.
-pub(crate) fn suspect_and_tell<'r>(
+pub(crate) fn suspect_traced<'r>(
     request: &'r Request,
     policy: &'r Policy,
     trace: &mut impl Trace,
@@ -236,7 +236,7 @@ pub(crate) fn suspect_and_tell<'r>(
     let mut go_on = GoOn::new(trace);
     // A caller that passes here is admitted.
     let caller =
-        identify_and_tell(request, policy, &mut go_on).unwrap_or_else(|_| Caller::unknown(policy));
+        identify_traced(request, policy, &mut go_on).unwrap_or_else(|_| Caller::unknown(policy));
     Refused {
         caller,
         attribute: go_on.attribute,

@@ -126,7 +126,7 @@ impl<'p> Readings<'p> {
         }
         let once = decoded(path);
         let twice = decodes_twice(&once);
-        // What comes of the last decoding is what readers may differ in.
+        // Readers may differ in the result of the last decoding.
         let last = if twice { decoded(&once) } else { once.clone() };
         let escapes_separators = separators(path) != separators(&once);
         let texts = [&once, &last];

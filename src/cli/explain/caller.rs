@@ -1,7 +1,7 @@
 //! Who calls, in words: what the request presents, and where each attribute comes from.
 
 use super::explanation::{Attribute, Callers, Credential, Found, Refused};
-use super::recorder::{Heard, Recorder, Told, lossy};
+use super::recorder::{CredentialRecord, Recorder, ValueRecord, lossy};
 use super::{explanation, matched};
 use crate::base::id::CredentialId;
 use crate::base::property::Property;
@@ -13,20 +13,20 @@ use crate::request::audit::Origin;
 use crate::request::head::Request;
 use crate::request::identify::{AuthFailure, Caller, is_asked};
 
-/// `heard` until the caller was let in or refused; `known` is all that is known of it.
+/// `record` ends where the caller is admitted or refused; `known` is all that is known of it.
 pub(super) fn callers(
     policy: &Policy,
     request: &Request,
-    (heard, known): (&Recorder, &Recorder),
+    (record, known): (&Recorder, &Recorder),
     refused: Option<(AuthFailure, Option<AttributeId>)>,
     caller: Option<&Caller<'_>>,
 ) -> Callers {
     let defined = !policy.callers.credentials.is_empty();
     let asked = defined && is_asked(request, policy);
-    let words = Words { policy, heard };
+    let words = Words { policy, record };
     let known = Words {
         policy,
-        heard: known,
+        record: known,
     };
     Callers {
         defined,
@@ -55,10 +55,10 @@ pub(super) fn callers(
     }
 }
 
-/// A policy, and what was heard while it was at work.
+/// A policy, and the record of how it identified the caller.
 struct Words<'a> {
     policy: &'a Policy,
-    heard: &'a Recorder,
+    record: &'a Recorder,
 }
 
 impl Words<'_> {
@@ -66,12 +66,18 @@ impl Words<'_> {
         let stopped = refused.and_then(|why| self.stopped_at(why));
         let all = self.policy.callers.credentials.entries();
         all.map(|(id, credential)| {
-            let (found, identifier) = match self.heard.credentials.get(&id) {
-                Some(Heard::Known(identifier)) => (Found::Known, Some(identifier.clone())),
-                Some(Heard::Unknown(identifier)) => (Found::Unknown, Some(identifier.clone())),
-                Some(Heard::Verified(identifier)) => (Found::Verified, identifier.clone()),
-                Some(Heard::PassedOver) => (Found::PassedOver, None),
-                Some(Heard::Ambiguous) => (Found::Ambiguous, None),
+            let (found, identifier) = match self.record.credentials.get(&id) {
+                Some(CredentialRecord::Known(identifier)) => {
+                    (Found::Known, Some(identifier.clone()))
+                }
+                Some(CredentialRecord::Unknown(identifier)) => {
+                    (Found::Unknown, Some(identifier.clone()))
+                }
+                Some(CredentialRecord::Verified(identifier)) => {
+                    (Found::Verified, identifier.clone())
+                }
+                Some(CredentialRecord::PassedOver) => (Found::PassedOver, None),
+                Some(CredentialRecord::Ambiguous) => (Found::Ambiguous, None),
                 None if stopped.is_some_and(|stopped| id > stopped) => (Found::NotLookedAt, None),
                 None => (Found::NotPresented, None),
             };
@@ -89,11 +95,11 @@ impl Words<'_> {
     fn stopped_at(&self, why: AuthFailure) -> Option<CredentialId> {
         match why {
             AuthFailure::Absent => None,
-            AuthFailure::Ambiguous if self.heard.repeated.is_some() => None,
+            AuthFailure::Ambiguous if self.record.repeated.is_some() => None,
             AuthFailure::Unknown | AuthFailure::Ambiguous => {
-                self.heard.credentials.keys().next_back().copied()
+                self.record.credentials.keys().next_back().copied()
             }
-            AuthFailure::Conflicting => match self.heard.conflict.as_ref()?.1.origin {
+            AuthFailure::Conflicting => match self.record.conflict.as_ref()?.1.origin {
                 Origin::Entry(id) | Origin::Credential(id) => Some(id),
                 Origin::First | Origin::Source(_) => None,
             },
@@ -101,10 +107,10 @@ impl Words<'_> {
     }
 
     fn refused(&self, why: AuthFailure) -> String {
-        let last = self.heard.credentials.keys().next_back();
+        let last = self.record.credentials.keys().next_back();
         let credential = last.and_then(|id| self.policy.callers.credentials.get(*id));
         let name = credential.map_or("", |credential| &credential.name);
-        match (why, &self.heard.repeated, &self.heard.conflict) {
+        match (why, &self.record.repeated, &self.record.conflict) {
             (AuthFailure::Absent, ..) => "no credential is presented".to_owned(),
             (AuthFailure::Unknown, ..) => format!("the directory does not have this {name}"),
             (AuthFailure::Ambiguous, Some((attribute, number)), _) => {
@@ -123,13 +129,13 @@ impl Words<'_> {
                 )
             }
             (AuthFailure::Conflicting, _, Some((attribute, second))) => {
-                let first = self.heard.values.get(attribute);
-                let first = first.map(|told| self.told(*attribute, told));
+                let first = self.record.values.get(attribute);
+                let first = first.map(|found| self.described(*attribute, found));
                 format!(
                     "{} is {} and {}",
                     self.name(*attribute),
                     first.unwrap_or_default(),
-                    self.told(*attribute, second)
+                    self.described(*attribute, second)
                 )
             }
             (AuthFailure::Conflicting, _, None) => {
@@ -140,15 +146,15 @@ impl Words<'_> {
 
     fn attributes(&self, caller: &Caller<'_>) -> Vec<Attribute> {
         let known = self
-            .heard
+            .record
             .values
             .iter()
-            .filter_map(|(id, told)| Some((*id, told, caller.value(*id)?)));
+            .filter_map(|(id, found)| Some((*id, found, caller.value(*id)?)));
         known
-            .map(|(id, told, value)| Attribute {
+            .map(|(id, found, value)| Attribute {
                 name: self.name(id).to_owned(),
                 value: lossy(value),
-                from: self.origin(id, told.origin),
+                from: self.origin(id, found.origin),
             })
             .collect()
     }
@@ -166,8 +172,8 @@ impl Words<'_> {
         self.policy.attributes.name(attribute)
     }
 
-    fn told(&self, attribute: AttributeId, told: &Told) -> String {
-        format!("{} ({})", told.value, self.origin(attribute, told.origin))
+    fn described(&self, attribute: AttributeId, found: &ValueRecord) -> String {
+        format!("{} ({})", found.value, self.origin(attribute, found.origin))
     }
 
     fn credential(&self, id: CredentialId) -> &str {
@@ -198,7 +204,7 @@ impl Words<'_> {
                 } else {
                     format!("{} of ", self.name(*from))
                 };
-                match self.heard.entries.get(from) {
+                match self.record.entries.get(from) {
                     Some(credential) => {
                         format!("{of}{}", self.origin(*from, Origin::Entry(*credential)))
                     }

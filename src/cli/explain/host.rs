@@ -54,7 +54,7 @@ impl Proxy {
             (":path".to_owned(), args.path.clone()),
         ];
         for (number, text) in (1..).zip(&args.headers) {
-            let (name, value) = header(text).map_err(|why| told("--header", number, why))?;
+            let (name, value) = header(text).map_err(|why| input_error("--header", number, why))?;
             add(&mut pairs, name, value);
         }
         let pairs: Vec<(&str, &[u8])> = pairs
@@ -99,7 +99,7 @@ impl Proxy {
         }
         for (number, text) in (1..).zip(&args.certificate) {
             let (part, value) =
-                certificate(text).map_err(|why| told("--certificate", number, why))?;
+                certificate(text).map_err(|why| input_error("--certificate", number, why))?;
             self.know(part, value.into());
         }
         if let Some(address) = args.address {
@@ -167,7 +167,7 @@ fn check_line(args: &ExplainArgs) -> Result<(), String> {
 }
 
 /// Which of several is wrong, without what it says.
-pub(super) fn told(option: &str, number: u32, why: impl Display) -> String {
+pub(super) fn input_error(option: &str, number: u32, why: impl Display) -> String {
     format!("{option}, number {number}: {why}")
 }
 

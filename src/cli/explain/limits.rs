@@ -28,18 +28,18 @@ use crate::store::LimitCheck;
 /// Values that are listed in a sentence, at most.
 const VALUES_SHOWN: usize = 5;
 
-/// A policy, and a request that it has let in.
+/// A policy, and a request that is past identification.
 pub(super) struct View<'a> {
     pub(super) policy: &'a Policy,
     pub(super) request: &'a Request,
     pub(super) caller: &'a Caller<'a>,
-    /// What the arguments did not say of it.
+    /// The inputs that it depends on and the arguments did not give.
     pub(super) not_given: &'a [Missing],
 }
 
 impl View<'_> {
-    /// A limit that applies, with what it decided; `balance` is where the caller stands with it
-    /// once its charge is settled.
+    /// A limit that applies, with what it decided; `balance` is its counter
+    /// after the charge is settled.
     pub(super) fn applied(
         &self,
         check: &LimitCheck,
@@ -111,7 +111,7 @@ impl View<'_> {
             .limits
             .entries()
             .filter(|(id, _)| !applicable.limits.contains(id));
-        let told = others.filter_map(|(id, limit)| {
+        let rows = others.filter_map(|(id, limit)| {
             let why = invariant(reasons.of(id), "a limit that does not apply was rejected")?;
             let (reason, message) = self.reason(limit, why);
             Some(NotApplied {
@@ -120,7 +120,7 @@ impl View<'_> {
                 message,
             })
         });
-        told.collect()
+        rows.collect()
     }
 
     fn reason(&self, limit: &limits::Limit, why: Mismatch<'_>) -> (Reason, String) {
@@ -181,14 +181,14 @@ impl View<'_> {
             .pools
             .iter()
             .filter_map(|id| self.policy.pools.get(*id));
-        let told = pools.map(|limit| Pool {
+        let rows = pools.map(|limit| Pool {
             name: limit.scope.name.to_string(),
             key: self.key(&limit.scope),
             slots: limit.pool.slots(),
             queue_length: limit.pool.length(),
             queue_timeout: write_span(limit.pool.timeout()),
         });
-        told.collect()
+        rows.collect()
     }
 
     /// The seats that a check is of, if it is of some.

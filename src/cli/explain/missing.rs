@@ -18,7 +18,7 @@ use crate::request::identify::Caller;
 pub(super) fn missing(
     policy: &Policy,
     proxy: &Proxy,
-    heard: &Recorder,
+    record: &Recorder,
     caller: &Caller<'_>,
     asked: bool,
 ) -> Vec<Missing> {
@@ -35,7 +35,7 @@ pub(super) fn missing(
         let asked_before =
             sources
                 .iter()
-                .take(sources_asked(heard, caller, *attribute, sources.len()));
+                .take(sources_asked(record, caller, *attribute, sources.len()));
         for option in asked_before.filter_map(|source| option(proxy, source)) {
             add(&mut all, option, policy.attributes.name(*attribute));
         }
@@ -72,12 +72,12 @@ pub(super) fn given_by(name: &str, not_given: &[Missing]) -> String {
 
 /// How many sources were asked before one had a value.
 fn sources_asked(
-    heard: &Recorder,
+    record: &Recorder,
     caller: &Caller<'_>,
     attribute: AttributeId,
     all: usize,
 ) -> usize {
-    match heard.values.get(&attribute).map(|told| told.origin) {
+    match record.values.get(&attribute).map(|found| found.origin) {
         Some(Origin::Source(number)) if caller.value(attribute).is_some() => number,
         Some(_) | None => all,
     }

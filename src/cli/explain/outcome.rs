@@ -242,7 +242,7 @@ fn payload<'p>(
         bounds,
     } = matched;
     let at = format!("/payloads/{}", id.index());
-    let told = Payload {
+    let explained = Payload {
         name: payload.scope.name.to_string(),
         at: at.clone(),
         r#override: overridden.map(|place| format!("{at}/overrides/{place}")),
@@ -254,7 +254,7 @@ fn payload<'p>(
     };
     let limit = &payload.scope.name;
     (
-        Some(told),
+        Some(explained),
         refused.map(|rejection| Refusal::Payload {
             payload: id,
             limit,

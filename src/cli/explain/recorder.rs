@@ -7,31 +7,31 @@ use crate::policy::attributes::AttributeId;
 use crate::request::audit::{CredentialOutcome, Origin, Trace};
 use crate::request::credential::{Identifier, identifier};
 
-/// All that was told, in its order.
+/// Records how a caller is identified.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     /// What became of the credentials that were presented.
-    pub(super) credentials: BTreeMap<CredentialId, Heard>,
-    /// The values that were told last, and where each comes from.
-    pub(super) values: BTreeMap<AttributeId, Told>,
+    pub(super) credentials: BTreeMap<CredentialId, CredentialRecord>,
+    /// The last value of each attribute, and its source.
+    pub(super) values: BTreeMap<AttributeId, ValueRecord>,
     /// Of the attributes that entries of the directory give, whose entry.
     pub(super) entries: BTreeMap<AttributeId, CredentialId>,
     /// The attribute of which two say different things, and what the second says.
-    pub(super) conflict: Option<(AttributeId, Told)>,
+    pub(super) conflict: Option<(AttributeId, ValueRecord)>,
     /// The source that occurs twice: its attribute, and its number.
     pub(super) repeated: Option<(AttributeId, usize)>,
 }
 
 /// A value, and where it comes from.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ValueRecord {
     pub(super) value: String,
     pub(super) origin: Origin,
 }
 
 /// What became of a credential; of one that has an identifier, that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum CredentialRecord {
     Ambiguous,
     Verified(Option<String>),
     Known(String),
@@ -41,16 +41,18 @@ pub(super) enum Heard {
 
 impl Trace for Recorder {
     fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>) {
-        let heard = match fate {
-            CredentialOutcome::Ambiguous => Heard::Ambiguous,
+        let record = match fate {
+            CredentialOutcome::Ambiguous => CredentialRecord::Ambiguous,
             CredentialOutcome::Verified(identifier) => {
-                Heard::Verified(identifier.as_ref().map(text))
+                CredentialRecord::Verified(identifier.as_ref().map(text))
             }
-            CredentialOutcome::Known(digest) => Heard::Known(text(&identifier(digest))),
-            CredentialOutcome::Unknown(digest) => Heard::Unknown(text(&identifier(digest))),
-            CredentialOutcome::PassedOver => Heard::PassedOver,
+            CredentialOutcome::Known(digest) => CredentialRecord::Known(text(&identifier(digest))),
+            CredentialOutcome::Unknown(digest) => {
+                CredentialRecord::Unknown(text(&identifier(digest)))
+            }
+            CredentialOutcome::PassedOver => CredentialRecord::PassedOver,
         };
-        self.credentials.insert(id, heard);
+        self.credentials.insert(id, record);
     }
 
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin) {
@@ -59,14 +61,15 @@ impl Trace for Recorder {
             // A second entry that says the same is no news.
             self.values
                 .entry(attribute)
-                .or_insert_with(|| Told::of(value, origin));
+                .or_insert_with(|| ValueRecord::of(value, origin));
             return;
         }
-        self.values.insert(attribute, Told::of(value, origin));
+        self.values
+            .insert(attribute, ValueRecord::of(value, origin));
     }
 
     fn conflict(&mut self, attribute: AttributeId, value: &[u8], origin: Origin) {
-        self.conflict = Some((attribute, Told::of(value, origin)));
+        self.conflict = Some((attribute, ValueRecord::of(value, origin)));
     }
 
     fn repeated(&mut self, attribute: AttributeId, source: usize) {
@@ -74,7 +77,7 @@ impl Trace for Recorder {
     }
 }
 
-impl Told {
+impl ValueRecord {
     fn of(value: &[u8], origin: Origin) -> Self {
         Self {
             value: lossy(value),

@@ -14,7 +14,7 @@ use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::head::Request;
 use crate::request::identify::identify;
 
-/// Keys demo-acme-1 and demo-globex-1, and whoever.
+/// The keys demo-acme-1 and demo-globex-1; an unknown key is an anonymous caller.
 const CALLERS: &str = "callers:
   for: { routes: [\"/a/**\", \"/b/**\"] }
   credentials: [{ name: key, header: x-key }]
@@ -26,7 +26,7 @@ const CALLERS: &str = "callers:
   unknown: anonymous
   absent: anonymous
 ";
-const KEYS: [&str; 4] = ["", "demo-acme-1", "demo-globex-1", "whoever"];
+const KEYS: [&str; 4] = ["", "demo-acme-1", "demo-globex-1", "unknown"];
 const PATHS: [&str; 6] = ["/a/1", "/a/1/x", "/b/2", "/health/x", "/", "/c?a=/a/1"];
 const TIERS: [&str; 2] = [
     "{ name: write, routes: [\"POST /a/**\", \"POST /b/**\"] }",

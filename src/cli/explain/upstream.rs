@@ -2,7 +2,7 @@
 //! go by.
 
 use super::args::ExplainArgs;
-use super::host::{header, told};
+use super::host::{header, input_error};
 use crate::host::headers::Headers;
 use crate::limit::{Balance, Cost};
 use crate::policy::Policy;
@@ -37,7 +37,7 @@ impl Upstream {
         }
         let mut pairs = Vec::new();
         for (number, text) in (1..).zip(&args.response_headers) {
-            pairs.push(header(text).map_err(|why| told("--response-header", number, why))?);
+            pairs.push(header(text).map_err(|why| input_error("--response-header", number, why))?);
         }
         let pairs: Vec<(&str, &[u8])> = pairs
             .iter()
@@ -65,8 +65,8 @@ impl Upstream {
     }
 }
 
-/// Settles the charge of a check of a request that was admitted; where the caller stands after
-/// that, if it changed.
+/// Settles the charge of a check of a request that was admitted. Returns the counter after that, if
+/// it changed.
 pub(super) fn settle(
     store: &mut MemoryStore,
     proxy: &Proxy,

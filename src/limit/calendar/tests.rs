@@ -137,7 +137,7 @@ fn a_worker_that_is_overtaken_at_the_boundary_counts_in_the_new_window() {
     let Decision::Admit(balance) = late.decision else {
         panic!("{late:?}")
     };
-    // By its own clock it is a second before the turn; what is told comes of the later look.
+    // By its own clock it is a second before the turn; the balance is that of the later reading.
     assert_eq!(
         (balance.remaining, balance.reset_in),
         (0, Span::from_seconds(1)),

@@ -154,7 +154,7 @@ fn lines() -> Vec<u8> {
         .collect()
 }
 
-/// Encodes `text`, and flushes the encoder after every so many bytes.
+/// Encodes `text`, and flushes the encoder after `every` bytes.
 fn gzip_flushed(text: &[u8], level: u32, every: usize) -> Vec<u8> {
     let level = flate2::Compression::new(level);
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);

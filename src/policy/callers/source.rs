@@ -41,7 +41,7 @@ pub enum Source {
     Header(Box<str>),
     /// The host that the request is for, without its port.
     Host,
-    /// The client's address, as many bits of it.
+    /// The client's address, of which these bits count.
     ClientAddress {
         /// Of an IPv4 address, 0 to 32.
         v4_prefix: u32,

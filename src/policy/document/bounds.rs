@@ -50,7 +50,7 @@ pub(super) fn check_depth(at: &Pointer<'_>, height: usize) -> Result<(), Rule> {
     }
 }
 
-/// The first entry whose key stood before.
+/// The first entry with the key of an earlier one.
 pub(super) fn repeated(entries: &[Entry]) -> Option<&Entry> {
     const FEW: usize = 16;
     if entries.len() <= FEW {

@@ -4,7 +4,7 @@
 //! /v2/**  /v2/*/items  /v2/data*          segments:  v2      a       items
 //!
 //! root ─ v2 ▶ ● ─ * ────▶ ● ─ items ▶ ◉   active:  root ▶ ● ──────▶ ● ──────▶ ◉
-//!             ├─ data* ─▶ ◉               standing:        ◉ ──────▶ ◉ ──────▶ ◉
+//!             ├─ data* ─▶ ◉               carried:        ◉ ──────▶ ◉ ──────▶ ◉
 //!             └┄ ** ┄┄┄┄▶ ◉
 //! ```
 //!
@@ -60,9 +60,9 @@ pub struct Matches {
     active: Vec<NodeId>,
     next: Vec<NodeId>,
     /// Reached by a `**` at this segment or before.
-    standing: Vec<NodeId>,
-    /// By node: is it in `standing`? All `false` between walks.
-    stands: Vec<bool>,
+    carried: Vec<NodeId>,
+    /// By node: is it in `carried`? All `false` between walks.
+    is_carried: Vec<bool>,
     /// Nodes walked from and globs tried by the last walk.
     #[cfg(test)]
     pub(super) visits: usize,
@@ -112,23 +112,23 @@ impl RouteTable {
         self.enter(ROOT, out);
         for segment in path.segments() {
             // A `**` that this segment leads to must not take this segment.
-            let standing = out.standing.len();
+            let carried = out.carried.len();
             mem::swap(&mut out.active, &mut out.next);
             out.next.clear();
-            if standing == 0 && out.active.is_empty() {
+            if carried == 0 && out.active.is_empty() {
                 break;
             }
             for index in 0..out.active.len() {
                 self.follow(out.active.get(index).copied(), segment, out);
             }
-            for index in 0..standing {
-                self.follow(out.standing.get(index).copied(), segment, out);
+            for index in 0..carried {
+                self.follow(out.carried.get(index).copied(), segment, out);
             }
         }
         let reached = out
             .next
             .iter()
-            .chain(&out.standing)
+            .chain(&out.carried)
             .filter_map(|&id| self.nodes.get(id));
         let ended = reached.flat_map(|node| &node.ends);
         let admits = |id: &&RouteId| {
@@ -189,10 +189,10 @@ impl RouteTable {
         let Some(rest) = self.nodes.get(id).and_then(|node| node.rest) else {
             return;
         };
-        if let Some(stands) = out.stands.get_mut(rest)
-            && !mem::replace(stands, true)
+        if let Some(is_carried) = out.is_carried.get_mut(rest)
+            && !mem::replace(is_carried, true)
         {
-            out.standing.push(rest);
+            out.carried.push(rest);
         }
     }
 }
@@ -217,7 +217,7 @@ impl RouteTableBuilder {
             let mut at = ROOT;
             let mut before = None;
             for segment in &route.segments {
-                // `**/**` is `**`; without this a standing node could lead to a standing node.
+                // `**/**` is `**`; without this a carried node could lead to a carried node.
                 if (segment, before) != (&Segment::Rest, Some(&Segment::Rest)) {
                     at = child(&mut nodes, at, segment);
                 }
@@ -333,13 +333,13 @@ impl Matches {
     }
 
     fn start(&mut self, nodes: usize) {
-        for id in self.standing.drain(..) {
-            if let Some(stands) = self.stands.get_mut(id) {
-                *stands = false;
+        for id in self.carried.drain(..) {
+            if let Some(is_carried) = self.is_carried.get_mut(id) {
+                *is_carried = false;
             }
         }
-        if self.stands.len() < nodes {
-            self.stands.resize(nodes, false);
+        if self.is_carried.len() < nodes {
+            self.is_carried.resize(nodes, false);
         }
         self.ids.clear();
         self.active.clear();

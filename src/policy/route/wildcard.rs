@@ -2,7 +2,7 @@
 //!
 //! A pattern is a row of *places*, each a star (any number of items, also none) or something that
 //! fits exactly one item. The loop lets every star take as few items as it can and, where the rest
-//! does not fit, gives one more item to the **last** star alone. That is enough: what stood before
+//! does not fit, gives one more item to the **last** star alone. That is enough: what precedes
 //! that star already fits as far left as possible, which leaves the most room for what follows.
 //! So the alignment that it finds is the leftmost-shortest one.
 

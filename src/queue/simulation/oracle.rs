@@ -40,7 +40,7 @@ struct Vm {
     was_evicted: bool,
     /// It was a member when its callback began, and still is.
     is_back: bool,
-    /// It stood still in the middle of the callback that it is in.
+    /// It was suspended in the middle of its present callback.
     was_cut: bool,
     /// The stream that asks for its slots in this callback.
     arriving: Option<u32>,

@@ -194,8 +194,7 @@ proptest! {
                     };
                     let segments = oracle(raw, reader, twice);
                     let dots = segments.iter().any(|it| matches!(&it[..], b"." | b".."));
-                    // Decoding twice is one of the readings only where a dot or a separator comes
-                    // of it.
+                    // Decoding twice is a reading only if it yields a dot or a separator.
                     let known = !twice || decodes_twice(&decoded(path_of(raw)));
                     prop_assert!(
                         !dots || refused || !known,

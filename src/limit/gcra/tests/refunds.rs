@@ -100,7 +100,7 @@ fn what_is_overdrawn_is_paid_by_those_that_come_after() {
         .after_repair
         .unwrap();
     assert_eq!(repaired.tat.since(earlier), Span::from_seconds(25));
-    // Nor does a step that is met by a charge of this kind become a part of it.
+    // Nor does such a charge become part of a step of the clock that meets it.
     let (state, _) = rule.force_charge(Some(&state), earlier, 1);
     assert_eq!(state.tat.since(earlier), Span::from_seconds(26));
     let (state, _) = rule.force_charge(Some(&state), earlier, u64::MAX);
