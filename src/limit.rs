@@ -72,7 +72,7 @@ pub enum Charge {
 /// Units that one request takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
-    /// So many, at once. Zero only looks.
+    /// This number of units, at once. Zero only looks.
     Now(u64),
     /// The cost that the body or the response will state. Until then the request takes nothing, but
     /// one unit must be left.
@@ -363,6 +363,14 @@ impl<S> Evaluation<S> {
             after_repair,
         }
     }
+
+    fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
+        Evaluation {
+            decision: self.decision,
+            after_charge: self.after_charge.map(&wrap),
+            after_repair: self.after_repair.map(&wrap),
+        }
+    }
 }
 
 impl Decision {
@@ -372,23 +380,13 @@ impl Decision {
         matches!(self, Self::Admit(_))
     }
 
-    /// The numbers that it tells.
+    /// The counter that it states.
     #[must_use]
     pub const fn balance(&self) -> Balance {
         match self {
             Self::Admit(balance) | Self::Deny { balance, .. } | Self::NeverFits(balance) => {
                 *balance
             }
-        }
-    }
-}
-
-impl<S> Evaluation<S> {
-    fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
-        Evaluation {
-            decision: self.decision,
-            after_charge: self.after_charge.map(&wrap),
-            after_repair: self.after_repair.map(&wrap),
         }
     }
 }
