@@ -13,6 +13,7 @@
 //! for longer than one.
 
 pub mod calendar;
+mod evaluation;
 pub mod gcra;
 pub mod period;
 pub mod pool;
@@ -22,6 +23,7 @@ pub mod seats;
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use calendar::Calendar;
+pub use evaluation::{Balance, Decision, Evaluation, Reading};
 use gcra::Bucket;
 use rolling::Rolling;
 use seats::Seats;
@@ -77,62 +79,6 @@ pub enum Cost {
     /// The cost that the body or the response will state. Until then the request takes nothing, but
     /// one unit must be left.
     Later,
-}
-
-/// One limit's answer to one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// The request fits; the balance is that after it.
-    Admit(Balance),
-    /// The request does not fit yet.
-    Deny {
-        /// The shortest wait after which it fits, if no other request takes the returning units;
-        /// never shorter than the balance's `next_unit_in`.
-        retry_after: Span,
-        /// What it met; nothing remains.
-        balance: Balance,
-    },
-    /// The request asks for more than the limit ever holds: no wait helps. The balance is what it
-    /// met.
-    NeverFits(Balance),
-}
-
-/// What a counter holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Balance {
-    /// Units left.
-    pub remaining: u64,
-    /// Units taken beyond the quota: in a window that counts them, or by a deferred cost.
-    pub overage: u64,
-    /// How long until a further unit is there; zero if none was taken.
-    pub next_unit_in: Span,
-    /// How long until all units are back.
-    pub reset_in: Span,
-}
-
-/// A balance, and when it held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// The balance.
-    pub balance: Balance,
-    /// The time that its spans begin at.
-    pub at: Timestamp,
-}
-
-/// A rule's answer, and the state that follows from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evaluation<S> {
-    /// The answer.
-    pub decision: Decision,
-    /// The state to store, if the request is admitted and takes something.
-    pub after_charge: Option<S>,
-    /// The state to store if the record lies further in the future than its rule can have put
-    /// it: the clock stepped back. Storing that cut is what keeps a caller from being locked out
-    /// for longer than one window.
-    ///
-    /// It holds only if `now` was read after the record: another worker may have charged it with a
-    /// later clock since.
-    pub after_repair: Option<S>,
 }
 
 /// Whether a limit refuses, or only says that it would.
@@ -344,49 +290,6 @@ impl Cost {
         match self {
             Self::Now(units) => units,
             Self::Later => 0,
-        }
-    }
-}
-
-impl<S> Evaluation<S> {
-    /// A denial with this counter, of which nothing is left for the request.
-    fn deny(retry_after: Span, balance: Balance, after_repair: Option<S>) -> Self {
-        Self {
-            decision: Decision::Deny {
-                retry_after,
-                balance: Balance {
-                    remaining: 0,
-                    ..balance
-                },
-            },
-            after_charge: None,
-            after_repair,
-        }
-    }
-
-    fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
-        Evaluation {
-            decision: self.decision,
-            after_charge: self.after_charge.map(&wrap),
-            after_repair: self.after_repair.map(&wrap),
-        }
-    }
-}
-
-impl Decision {
-    /// Whether the request fits now.
-    #[must_use]
-    pub const fn admits(&self) -> bool {
-        matches!(self, Self::Admit(_))
-    }
-
-    /// The counter that it states.
-    #[must_use]
-    pub const fn balance(&self) -> Balance {
-        match self {
-            Self::Admit(balance) | Self::Deny { balance, .. } | Self::NeverFits(balance) => {
-                *balance
-            }
         }
     }
 }
