@@ -183,17 +183,16 @@ impl Gateway {
         .await;
     }
 
-    /// Waits until the time for requests in flight at an update is over.
+    /// Waits until the time for requests in flight at an update is over. If only its filter chains
+    /// change, Envoy updates a listener in place: then they drain, not the listener.
     pub(crate) async fn drained(&self) {
-        eventually("what drains has drained", async || {
-            (self
-                .admin
-                .stat("listener_manager.total_listeners_draining")
-                .await
-                == 0)
-                .then_some(())
-        })
-        .await;
+        for draining in ["total_listeners_draining", "total_filter_chains_draining"] {
+            let name = format!("listener_manager.{draining}");
+            eventually("what drains has drained", async || {
+                (self.admin.stat(&name).await == 0).then_some(())
+            })
+            .await;
+        }
     }
 
     /// The same with any text as the policy, which `render` would refuse.
