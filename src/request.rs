@@ -9,6 +9,7 @@ pub mod address;
 pub mod applicable;
 mod attributes;
 pub mod audit;
+pub mod authority;
 pub mod caller_cache;
 pub mod checks;
 pub mod credential;

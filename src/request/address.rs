@@ -56,33 +56,6 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// The host of a request's authority in one spelling: lower case, without a port, a user and a dot
-/// at its end, an IPv6 address in brackets as RFC 5952 writes it. `None` where it is empty.
-#[must_use]
-pub fn host(authority: &[u8]) -> Option<Vec<u8>> {
-    let host = authority
-        .trim_ascii()
-        .rsplit(|byte| *byte == b'@')
-        .next()
-        .unwrap_or_default();
-    if let Some(rest) = host.strip_prefix(b"[") {
-        let literal = rest.split(|byte| *byte == b']').next().unwrap_or_default();
-        let address: Option<Ipv6Addr> = str::from_utf8(literal)
-            .ok()
-            .and_then(|literal| literal.parse().ok());
-        let literal = address.map_or_else(
-            || literal.to_ascii_lowercase(),
-            |address| address.to_string().into_bytes(),
-        );
-        return (!literal.is_empty()).then(|| [b"[", &*literal, b"]"].concat());
-    }
-    let mut host = host.split(|byte| *byte == b':').next().unwrap_or_default();
-    while let Some(rest) = host.strip_suffix(b".") {
-        host = rest;
-    }
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
-}
-
 fn of_a_peer(address: &str) -> Option<IpAddr> {
     if let Some(rest) = address.strip_prefix('[') {
         let (host, _) = rest.split_once(']')?;
@@ -95,37 +68,6 @@ fn of_a_peer(address: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_host_has_one_spelling() {
-        for (authority, expected) in [
-            ("shop.example", Some("shop.example")),
-            ("Shop.EXAMPLE:8443", Some("shop.example")),
-            ("shop.example.", Some("shop.example")),
-            ("shop.example.:80", Some("shop.example")),
-            ("user:pass@shop.example:80", Some("shop.example")),
-            ("a@b@shop.example", Some("shop.example")),
-            ("192.0.2.7:80", Some("192.0.2.7")),
-            ("[2001:DB8::0:7]:80", Some("[2001:db8::7]")),
-            ("[2001:db8:0:0:0:0:0:7]", Some("[2001:db8::7]")),
-            ("[v1.A]:80", Some("[v1.a]")),
-            ("[fe80::1%25Eth0]", Some("[fe80::1%25eth0]")),
-            ("[::1", Some("[::1]")),
-            ("shop.example:", Some("shop.example")),
-            ("shop:80:81", Some("shop")),
-            ("", None),
-            (":80", None),
-            (".", None),
-            ("@", None),
-            ("user@:80", None),
-            ("[]", None),
-            ("[]:80", None),
-        ] {
-            let expected = expected.map(|host| host.as_bytes().to_vec());
-            assert_eq!(host(authority.as_bytes()), expected, "{authority}");
-        }
-        assert_eq!(host(b"\xff\xfeA"), Some(b"\xff\xfea".to_vec()));
-    }
 
     #[test]
     fn a_network_has_one_spelling() {

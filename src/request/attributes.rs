@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::address::{host, network};
+use super::address::network;
 use super::audit::{Origin, Trace};
 use super::credential::{self, Ambiguous};
 use super::head::Request;
@@ -12,7 +12,7 @@ use crate::base::property::Property;
 use crate::host::metadata::{self, in_metadata};
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
-use crate::policy::callers::{AUTHORITY, Source};
+use crate::policy::callers::Source;
 
 /// Sets the attributes. Each reads what the directory gave, so none is changed before all are
 /// found.
@@ -100,9 +100,7 @@ impl<'r> Reading<'_, 'r> {
             Source::NodeMetadata(_, value) => value.as_deref().map(Cow::Borrowed),
             Source::Query(name) => credential::parameter(request, name)?,
             Source::Header(name) => credential::header(request, name)?.map(Cow::Borrowed),
-            Source::Host => {
-                host(request.headers.first(AUTHORITY).unwrap_or_default()).map(Cow::Owned)
-            }
+            Source::Host => request.authority().map(Cow::Borrowed),
             Source::ClientAddress {
                 v4_prefix,
                 v6_prefix,

@@ -1,11 +1,13 @@
 //! The parts of a request's head that the policy looks at.
 
+use super::authority::Authority;
 use super::properties::RequestProperties;
 use crate::base::id::TierId;
 use crate::base::path::{Ambiguity, PathBuffer, Readings, ambiguity};
 use crate::host::headers::Headers;
 use crate::host::stream::{Dialect, Properties, RequestHead};
 use crate::policy::Policy;
+use crate::policy::callers::AUTHORITY;
 use crate::policy::limits::CONTENT_LENGTH;
 use crate::policy::route::Matches;
 
@@ -28,6 +30,8 @@ pub struct Request {
     pub ambiguity: Option<Ambiguity>,
     /// Whether it ends with its head: there is no body.
     pub ends: bool,
+    /// What [`Request::authority`] has read.
+    pub authority: Authority,
 }
 
 /// What a connection turns into if the response says so.
@@ -73,6 +77,7 @@ impl Request {
     /// Reads what `policy` looks at, each thing once. `ends` is whether no body follows.
     pub fn read(&mut self, host: &(impl RequestHead + Properties), policy: &Policy, ends: bool) {
         self.ends = ends;
+        self.authority.clear();
         self.headers = host.request_headers();
         self.properties.ask(policy.callers.properties, host);
         // CONNECT has no path; a message without a method matches routes for any method.
@@ -141,6 +146,14 @@ impl Request {
             .flat_map(|line| line.split(|byte| *byte == b','));
         let mut asks = || tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
         (self.headers.first("upgrade").is_some() && asks()).then_some(Tunnel::Upgrade)
+    }
+
+    /// The requested host in one spelling: lower case, without user, port and final dot, an IPv6
+    /// address in brackets. `None` if it is empty.
+    #[must_use]
+    pub fn authority(&self) -> Option<&[u8]> {
+        let sent = self.headers.first(AUTHORITY).unwrap_or_default();
+        self.authority.of(sent)
     }
 
     /// The text after the `?` of the path.

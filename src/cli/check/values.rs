@@ -9,7 +9,8 @@ use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes};
 use crate::policy::callers::Source;
 use crate::policy::error::{Choices, Quoted, nearest};
-use crate::request::address::{host, network};
+use crate::request::address::network;
+use crate::request::authority::normalized;
 
 /// The values of one attribute.
 pub(super) enum Values<'p> {
@@ -149,7 +150,7 @@ impl Shape {
         match self {
             Self::Identifier => is_hex(value, 32),
             Self::Sha256 => is_hex(value, 64),
-            Self::Host => host(value.as_bytes()).is_some_and(|host| host == value.as_bytes()),
+            Self::Host => normalized(value.as_bytes()).is_some_and(|host| host == value.as_bytes()),
             Self::Network {
                 v4_prefix,
                 v6_prefix,
@@ -165,7 +166,7 @@ impl Shape {
             }
             Self::Sha256 => "it is 64 hexadecimal digits, in lower case".to_owned(),
             Self::Host => {
-                let like = host(value.as_bytes()).unwrap_or_else(|| b"shop.example".to_vec());
+                let like = normalized(value.as_bytes()).unwrap_or_else(|| b"shop.example".to_vec());
                 format!(
                     "`host` gives values such as {}",
                     Quoted(&String::from_utf8_lossy(&like))
