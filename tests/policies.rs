@@ -226,6 +226,9 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Untrusted => "Untrusted",
         Reason::HostHeader => "HostHeader",
         Reason::ConnectionHeader { .. } => "ConnectionHeader",
+        Reason::PseudoHeader { .. } => "PseudoHeader",
+        Reason::BadHost { .. } => "BadHost",
+        Reason::NoLabel { .. } => "NoLabel",
         Reason::NotTrue => "NotTrue",
         Reason::SecretAsAttribute { .. } => "SecretAsAttribute",
         Reason::NoCapture { .. } => "NoCapture",
@@ -304,7 +307,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (49, 23),
+        (52, 23),
         "{reasons:?}
 {rules:?}"
     );

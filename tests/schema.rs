@@ -222,6 +222,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "route_method_twice",
             "seats_holder_in_per",
             "seats_name_twice",
+            "source_host_capture_twice",
             "tier_name_twice",
             "tier_route_twice",
         ],
@@ -241,6 +242,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "limit_per_capture_of_one_route",
             "pool_per_capture_of_one_route",
             "seats_per_capture_of_one_route",
+            "source_host_string",
         ],
     ),
     (

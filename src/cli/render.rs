@@ -119,7 +119,7 @@ fn unset(args: &ListenerArgs, policy: &Policy) -> Vec<String> {
             | Source::NodeMetadata(..)
             | Source::Query(_)
             | Source::Header(_)
-            | Source::Host
+            | Source::Host(_)
             | Source::ClientAddress { .. } => {}
         }
     }

@@ -2,6 +2,7 @@
 //! other sources of attributes.
 
 pub(crate) mod credential;
+pub mod host;
 pub(crate) mod source;
 
 use super::Context;
@@ -99,7 +100,7 @@ impl IdentityInputs {
         for source in sources.iter().flat_map(|(_, sources)| sources) {
             match source {
                 Source::Header(name) => identity_inputs.headers.push(name.clone()),
-                Source::Host => identity_inputs.headers.push(AUTHORITY.into()),
+                Source::Host(_) => identity_inputs.headers.push(AUTHORITY.into()),
                 Source::Query(_) => identity_inputs.query = true,
                 Source::Path(_) => identity_inputs.path = true,
                 Source::Directory(_)

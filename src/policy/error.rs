@@ -8,6 +8,7 @@ mod words;
 
 use std::fmt;
 
+use super::callers::host::HostError;
 use super::route::RouteError;
 use super::template::Placeholder;
 use crate::base::time::Span;
@@ -209,6 +210,23 @@ pub enum Reason {
     /// A header that no filter sees as it was sent.
     ConnectionHeader {
         /// Its name, in lower case.
+        name: String,
+    },
+    /// A pseudo-header.
+    PseudoHeader {
+        /// Its name, in lower case.
+        name: String,
+    },
+    /// Not a pattern of hosts.
+    BadHost {
+        /// As it was written.
+        value: String,
+        /// The rule.
+        error: HostError,
+    },
+    /// A pattern of hosts that should capture this name.
+    NoLabel {
+        /// The name in braces.
         name: String,
     },
     /// False, where there is nothing but true.

@@ -78,17 +78,18 @@ struct Reading<'c, 'r> {
 }
 
 impl<'r> Reading<'_, 'r> {
+    fn name(&self) -> &'r str {
+        self.policy.attributes.name(self.attribute)
+    }
+
     fn value(&self, source: &'r Source) -> Result<Option<Value<'r>>, Ambiguous> {
         let request = self.request;
         let text = match source {
             Source::Directory(from) => return Ok(self.caller.known(*from).cloned()),
-            Source::Path(route) => {
-                let name = self.policy.attributes.name(self.attribute);
-                request
-                    .readings()
-                    .find_map(|reading| route.capture(name, reading.path))
-                    .map(Cow::Borrowed)
-            }
+            Source::Path(route) => request
+                .readings()
+                .find_map(|reading| route.capture(self.name(), reading.path))
+                .map(Cow::Borrowed),
             Source::Metadata { path, .. } => {
                 in_metadata(request.properties.of(Property::Metadata), path)
                     .and_then(metadata::Value::text)
@@ -100,7 +101,14 @@ impl<'r> Reading<'_, 'r> {
             Source::NodeMetadata(_, value) => value.as_deref().map(Cow::Borrowed),
             Source::Query(name) => credential::parameter(request, name)?,
             Source::Header(name) => credential::header(request, name)?.map(Cow::Borrowed),
-            Source::Host => request.authority().map(Cow::Borrowed),
+            Source::Host(pattern) => {
+                let host = request.authority();
+                let host = match pattern {
+                    Some(pattern) => pattern.capture(self.name(), host.unwrap_or_default()),
+                    None => host,
+                };
+                host.map(Cow::Borrowed)
+            }
             Source::ClientAddress {
                 v4_prefix,
                 v6_prefix,

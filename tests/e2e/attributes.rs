@@ -303,6 +303,28 @@ pub(crate) async fn duplicates_are_refused_where_callers_are_identified(bed: &Te
     assert_eq!(gateway.admin.stat("vm_reload").await, 0);
 }
 
+pub(crate) async fn a_label_of_the_host_is_an_attribute(bed: &TestBed) {
+    let policy = attribute(json!([{ "host": "{it}.Shop.example" }]));
+    let gateway = bed.open(&policy).await;
+    let client = gateway.client();
+    let to = |host: &str| Call::get("/").header("host", host);
+    for host in [
+        "acme.shop.example",
+        "Acme.SHOP.example:8080",
+        "acme.shop.example.",
+    ] {
+        assert_eq!(client.send(to(host)).await.status, 200, "{host}");
+    }
+    assert_eq!(client.send(to("acme.shop.example")).await.status, 429);
+    assert_eq!(client.send(to("globex.shop.example")).await.status, 200);
+    // None of these matches, so they share the counter of callers without the attribute.
+    for host in ["shop.example", "a.b.shop.example", "acme.shop.example.org"] {
+        assert_eq!(client.send(to(host)).await.status, 200, "{host}");
+    }
+    assert_eq!(client.send(to("else.example")).await.status, 429);
+    logged(&gateway, &["it=acme", "it=globex", "it=-"]).await;
+}
+
 pub(crate) async fn the_host_of_a_request_is_an_attribute(bed: &TestBed) {
     let gateway = bed.open(&attribute(json!([{ "host": true }]))).await;
     let client = gateway.client();

@@ -168,6 +168,7 @@ macro_rules! for_each_scenario {
                 a_client_is_known_by_its_certificate,
                 an_unrequested_certificate_is_ignored,
                 a_trusted_header_is_read_as_received,
+                a_label_of_the_host_is_an_attribute,
                 the_host_of_a_request_is_an_attribute,
                 duplicates_are_refused_where_callers_are_identified,
             ]

@@ -97,7 +97,7 @@ fn a_map_is_closed_for_the_schema_if_it_is_for_the_reader() {
 }
 
 /// Strings for [`candidates`].
-const TEXTS: [&str; 73] = [
+const TEXTS: [&str; 74] = [
     "",
     "a",
     "a-_9",
@@ -115,6 +115,7 @@ const TEXTS: [&str; 73] = [
     "/",
     "/a",
     "/a/{org}",
+    "{org}.a_b.com",
     "/{org}/**",
     "GET /a*b",
     "GET,POST /**",

@@ -35,6 +35,8 @@ pub(super) enum Shape {
     Sha256,
     /// Of the request's host.
     Host,
+    /// Of a label of the request's host.
+    Label,
 }
 
 impl<'p> Values<'p> {
@@ -63,39 +65,21 @@ impl<'p> Values<'p> {
             .map_or(&own[..], |(_, sources)| sources);
         let (mut held, mut shapes) = (None, Vec::new());
         for source in sources {
-            match source {
+            if let Source::Directory(from) = source {
                 // Its entries are to come.
-                Source::Directory(_) if entries && callers.directory.count() == 0 => {
+                if entries && callers.directory.count() == 0 {
                     return Self::Any;
                 }
-                Source::Directory(from) => {
-                    let values = callers
-                        .directory
-                        .values()
-                        .filter(|(attribute, _)| attribute == from);
-                    held.get_or_insert_with(BTreeSet::new)
-                        .extend(values.map(|(_, value)| value));
-                }
-                Source::ClientAddress {
-                    v4_prefix,
-                    v6_prefix,
-                } => {
-                    shapes.push(Shape::Network {
-                        v4_prefix: *v4_prefix,
-                        v6_prefix: *v6_prefix,
-                    });
-                }
-                Source::Host => shapes.push(Shape::Host),
-                Source::ClientCertificate(Property::CertificateSha256) => {
-                    shapes.push(Shape::Sha256)
-                }
-                Source::Path(_)
-                | Source::Metadata { .. }
-                | Source::RouteMetadata(_)
-                | Source::NodeMetadata(..)
-                | Source::Query(_)
-                | Source::Header(_)
-                | Source::ClientCertificate(_) => return Self::Any,
+                let values = callers
+                    .directory
+                    .values()
+                    .filter(|(attribute, _)| attribute == from);
+                held.get_or_insert_with(BTreeSet::new)
+                    .extend(values.map(|(_, value)| value));
+            } else if let Some(shape) = Shape::of(source) {
+                shapes.push(shape);
+            } else {
+                return Self::Any;
             }
         }
         Self::Only {
@@ -145,12 +129,43 @@ fn is_hex(text: &str, digits: usize) -> bool {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Whether a host in one spelling may have this label.
+fn is_label(value: &str) -> bool {
+    !value.contains(['.', '['])
+        && normalized(value.as_bytes()).is_some_and(|host| host == value.as_bytes())
+}
+
 impl Shape {
+    /// The shape of what a source supplies; `None` if it can be anything.
+    fn of(source: &Source) -> Option<Self> {
+        match source {
+            Source::ClientAddress {
+                v4_prefix,
+                v6_prefix,
+            } => Some(Self::Network {
+                v4_prefix: *v4_prefix,
+                v6_prefix: *v6_prefix,
+            }),
+            Source::Host(None) => Some(Self::Host),
+            Source::Host(Some(_)) => Some(Self::Label),
+            Source::ClientCertificate(Property::CertificateSha256) => Some(Self::Sha256),
+            Source::Directory(_)
+            | Source::Path(_)
+            | Source::Metadata { .. }
+            | Source::RouteMetadata(_)
+            | Source::NodeMetadata(..)
+            | Source::Query(_)
+            | Source::Header(_)
+            | Source::ClientCertificate(_) => None,
+        }
+    }
+
     fn fits(self, value: &str) -> bool {
         match self {
             Self::Identifier => is_hex(value, 32),
             Self::Sha256 => is_hex(value, 64),
             Self::Host => normalized(value.as_bytes()).is_some_and(|host| host == value.as_bytes()),
+            Self::Label => is_label(value),
             Self::Network {
                 v4_prefix,
                 v6_prefix,
@@ -172,6 +187,7 @@ impl Shape {
                     Quoted(&String::from_utf8_lossy(&like))
                 )
             }
+            Self::Label => "`host` gives one label of the host, in lower case".to_owned(),
             Self::Network {
                 v4_prefix,
                 v6_prefix,

@@ -217,7 +217,8 @@ impl Words<'_> {
             Some(Source::NodeMetadata(path, _)) => format!("the proxy's metadata {}", steps(path)),
             Some(Source::Query(name)) => format!("the query parameter {name}"),
             Some(Source::Header(name)) => format!("the header {name}, which is trusted"),
-            Some(Source::Host) => "the host of the request".to_owned(),
+            Some(Source::Host(None)) => "the host of the request".to_owned(),
+            Some(Source::Host(Some(pattern))) => format!("the host, by {pattern}"),
             Some(Source::ClientAddress { .. }) => "the client's address".to_owned(),
             Some(Source::ClientCertificate(part)) => {
                 format!("the client's certificate, {}", part_name(*part))

@@ -101,7 +101,7 @@ fn option(proxy: &Proxy, source: &Source) -> Option<String> {
         }
         // Something before the filter sets it.
         Source::Header(name) => (!proxy.has_header(name)).then(|| format!("--header '{name}: …'")),
-        Source::Host => (!proxy.has_header(AUTHORITY)).then(|| "--header 'Host: …'".to_owned()),
+        Source::Host(_) => (!proxy.has_header(AUTHORITY)).then(|| "--header 'Host: …'".to_owned()),
         Source::Directory(_) | Source::Path(_) | Source::Query(_) => None,
     }
 }

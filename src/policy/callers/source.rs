@@ -7,9 +7,10 @@ use super::super::error::Reason;
 use super::super::header;
 #[cfg(not(target_arch = "wasm32"))]
 use super::super::language::Words as _;
-use super::super::language::{self as lang, Kind};
+use super::super::language::{self as lang, Either, Kind};
 use super::super::reader::{Field, MapField};
 use super::super::route::Route;
+use super::host::HostPattern;
 use super::{Credential, Place};
 use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::Property;
@@ -39,8 +40,9 @@ pub enum Source {
     Query(Box<str>),
     /// A header of this name, in lower case, which no client can invent.
     Header(Box<str>),
-    /// The host that the request is for, without its port.
-    Host,
+    /// The host that the request is for, without its port, or the label of it that the pattern
+    /// captures under the attribute's name.
+    Host(Option<Box<HostPattern>>),
     /// The client's address, of which these bits count.
     ClientAddress {
         /// Of an IPv4 address, 0 to 32.
@@ -75,7 +77,7 @@ impl Source {
             | Self::NodeMetadata(..)
             | Self::Query(_)
             | Self::Header(_)
-            | Self::Host => None,
+            | Self::Host(_) => None,
         }
     }
 }
@@ -175,12 +177,8 @@ fn read_only_one(
     let trusted = map.value(lang::Source::HEADER).map_or(Some(()), |header| {
         header::read_trusted(&header, map.value(lang::Source::TRUSTED).as_ref())
     });
-    let of_host = map.read_with(lang::Source::HOST, |field, _| {
-        if field.boolean()? {
-            Some(Source::Host)
-        } else {
-            field.refuse(Reason::NotTrue)
-        }
+    let of_host = map.read_with(lang::Source::HOST, |field, host| {
+        read_host(&field, host, attribute).map(Source::Host)
     });
     let of_address = map.read_with(lang::Source::CLIENT_ADDRESS, |_, map| {
         read_client_address(&map)
@@ -237,6 +235,24 @@ fn no_secret(
             credential: credential.name.to_string(),
         }),
         None => Some(()),
+    }
+}
+
+/// The pattern, if it captures the attribute; `None` for the whole host.
+fn read_host(
+    field: &Field<'_>,
+    host: Either<bool, HostPattern>,
+    attribute: &str,
+) -> Option<Option<Box<HostPattern>>> {
+    match host {
+        Either::One(true) => Some(None),
+        Either::One(false) => field.refuse(Reason::NotTrue),
+        Either::Other(pattern) if pattern.captures().any(|name| name == attribute) => {
+            Some(Some(Box::new(pattern)))
+        }
+        Either::Other(_) => field.refuse(Reason::NoLabel {
+            name: attribute.to_owned(),
+        }),
     }
 }
 

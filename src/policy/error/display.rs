@@ -236,10 +236,29 @@ impl fmt::Display for Reason {
             Self::HostHeader => {
                 f.write_str("the host is not read as a header: use the source `{ host: true }`")
             }
+            Self::PseudoHeader { name } => {
+                let instead = match &**name {
+                    ":path" => "use `routes`, or the source `{ path: … }` or `{ query: … }`",
+                    ":method" => "use `routes`, as in \"POST /**\"",
+                    _ => "use a header that is sent by its name",
+                };
+                write!(f, "{} is a pseudo-header: {instead}", Quoted(name))
+            }
+            Self::BadHost { value, error } => {
+                write!(f, "{} is not a pattern of hosts: {error}", Quoted(value))
+            }
+            Self::NoLabel { name } => {
+                write!(
+                    f,
+                    "must capture {{{name}}} as one label of the host, as in \
+                     \"{{{name}}}.example.com\"; `host: true` is the whole host"
+                )
+            }
             Self::ConnectionHeader { name } => {
                 write!(
                     f,
-                    "{} belongs to one connection, and no filter sees it as it was sent",
+                    "{} belongs to one connection, and no filter sees it as it was sent: use a \
+                     header of another name",
                     Quoted(name)
                 )
             }

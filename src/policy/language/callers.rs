@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::Constraint;
 use super::formats::{
-    CapturePath, Digest, HeaderName, NewAttribute, NodeSteps, ParameterName, Reference, Scheme,
-    Steps,
+    CapturePath, Digest, HeaderName, HostText, NewAttribute, NodeSteps, ParameterName, Reference,
+    Scheme, Steps,
 };
 use super::key::{mapping, words};
-use super::kind::{Choice, Count32, List, Map, Set, True};
+use super::kind::{Choice, Count32, List, Map, Set, True, TrueOr};
 use super::select::Routes;
 #[cfg(not(target_arch = "wasm32"))]
 use super::{ATTRIBUTE_BYTES_MAX, Kind, Names, Rest, Text};
@@ -197,9 +197,11 @@ mapping! {
         /// sender of the header.
         HEADER "header": HeaderName, optional "one of these";
         /// The requested host (`Host`, or `:authority` in HTTP/2) in lower case, without port, user
-        /// and final dot: `shop.example`, `[2001:db8::7]`. Controlled by **the client**, among the
-        /// hosts that Envoy routes.
-        HOST "host": True, optional "one of these";
+        /// and final dot: `shop.example`, `[2001:db8::7]`. A pattern such as
+        /// `"{tenant}.example.com"` takes the one label that it captures under the attribute's own
+        /// name, and has no value if the host does not match. Controlled by **the client**, among
+        /// the hosts that Envoy routes.
+        HOST "host": TrueOr<HostText>, optional "one of these";
         /// The client's address as Envoy determined it, or its network: `192.0.2.7`,
         /// `192.0.2.0/24`, `2001:db8::/64`. The map may be `{}`. Controlled by the client, within
         /// its networks.

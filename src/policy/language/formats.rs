@@ -17,6 +17,7 @@ use crate::limit::pool::TIMEOUT_MAX;
 use crate::limit::seats::IDLE_MAX;
 use crate::payload::json::JsonPath;
 use crate::policy::callers::Steps as Path;
+use crate::policy::callers::host::HostPattern;
 use crate::policy::directory;
 use crate::policy::header::{self, TOKEN_BYTES_MAX};
 use crate::policy::media::MediaRange as Range;
@@ -87,6 +88,15 @@ text! {
     name: "CapturePath", values: "path with a capture", pattern: Some(patterns::path_alone()),
     bytes: (None, Some(crate::policy::route::ROUTE_BYTES_MAX)),
     examples: &["/e/{environment}/**"],
+}
+
+text! {
+    /// A pattern of hosts: labels between dots, of which `{name}` captures exactly one.
+    /// Case-insensitive.
+    HostText -> HostPattern, |field| parse::host(field);
+    name: "Host", values: "pattern of hosts", pattern: Some(patterns::host()),
+    bytes: (None, Some(crate::policy::callers::host::HOST_BYTES_MAX)),
+    examples: &["{tenant}.example.com"],
 }
 
 text! {

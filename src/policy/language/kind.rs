@@ -88,6 +88,27 @@ impl Kind for True {
     }
 }
 
+/// `true`, or a value of the kind `K`. The reader of the key states the error about `false`.
+pub(crate) struct TrueOr<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for TrueOr<K> {
+    type Value<'a> = Either<bool, K::Value<'a>>;
+
+    fn read(field: Field<'_>) -> Option<Self::Value<'_>> {
+        match &field.node.value {
+            Value::Bool(is_true) => Some(Either::One(*is_true)),
+            Value::Null | Value::Number(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                K::read(field).map(Either::Other)
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::Either(vec![Shape::True, K::shape()])
+    }
+}
+
 /// One of the words of `T`.
 pub(crate) struct Choice<T>(PhantomData<T>);
 

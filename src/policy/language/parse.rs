@@ -6,6 +6,7 @@ use super::kind::Kind;
 use crate::base::zone::Zone;
 use crate::payload::json::JsonPath;
 use crate::policy::callers::Steps as Path;
+use crate::policy::callers::host::HostPattern;
 use crate::policy::directory::{self, Digest};
 use crate::policy::document::Value;
 use crate::policy::error::Reason;
@@ -41,6 +42,13 @@ pub(super) fn node_steps(field: Field<'_>) -> Option<Path> {
 
 pub(super) fn route(field: Field<'_>) -> Option<Route> {
     field.parsed(Route::parse, |value, error| Reason::BadRoute {
+        value,
+        error,
+    })
+}
+
+pub(super) fn host(field: Field<'_>) -> Option<HostPattern> {
+    field.parsed(HostPattern::parse, |value, error| Reason::BadHost {
         value,
         error,
     })

@@ -53,6 +53,13 @@ pub(super) fn path_alone() -> String {
     format!("^{}$", path())
 }
 
+/// Labels and captures between dots.
+pub(super) fn host() -> String {
+    let rest = NAME_BYTES_MAX.saturating_sub(1);
+    let label = format!(r"(?:[0-9A-Za-z_-]+|\{{[a-z][a-z0-9_-]{{0,{rest}}}\}})");
+    format!(r"^{label}(?:\.{label})*$")
+}
+
 /// No blanks or control characters, no `?`, `#`, `%`, `\`, no empty segment, `.` or `..`; `**` and
 /// braces only as whole segments.
 fn path() -> String {
