@@ -21,7 +21,7 @@ use crate::host::stream::Host;
 use crate::observe::access_log::{self, Line};
 use crate::observe::{DecisionLabel, Event as Observed, admission};
 use crate::payload::body::Rejection;
-use crate::queue::stream::{Admission, Ask};
+use crate::queue::stream::{Admission, SlotRequest};
 use crate::reply::fields::{LimitStatus, most_constrained};
 use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::checks::{self, part_value};
@@ -45,7 +45,7 @@ pub(super) struct Head<'a> {
 struct Slots {
     /// The pools, in the order in which they are asked.
     pools: Vec<PoolId>,
-    asks: Vec<Ask>,
+    requests: Vec<SlotRequest>,
 }
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
@@ -186,7 +186,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             entry: None,
         };
         let is_held = stream.body.as_ref().is_some_and(|body| body.is_held());
-        let Some(Slots { pools, asks }) = self.slots(head) else {
+        let Some(Slots { pools, requests }) = self.slots(head) else {
             stream.on(Event::Forward(forwarded));
             return if is_held {
                 self.hold(stream)
@@ -197,11 +197,11 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         forwarded.pools = pools;
         if is_held {
             let queued = Queued::of(policy, &forwarded.pools, head, self.host.uptime());
-            forwarded.entry = Some(Box::new(Entry { queued, asks }));
+            forwarded.entry = Some(Box::new(Entry { queued, requests }));
             stream.on(Event::Forward(forwarded));
             return self.hold(stream);
         }
-        match self.acquire(stream.id, asks) {
+        match self.acquire(stream.id, requests) {
             Admission::Admit => {
                 stream.on(Event::Forward(forwarded));
                 Flow::Continue
@@ -222,7 +222,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let count = head.pools.len();
         let mut slots = Slots {
             pools: Vec::with_capacity(count),
-            asks: Vec::with_capacity(count),
+            requests: Vec::with_capacity(count),
         };
         for id in head.pools {
             let found = running.live.get(*id).zip(policy.pools.get(*id));
@@ -240,14 +240,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                     policy,
                 ));
             }
-            slots.asks.push(Ask {
+            slots.requests.push(SlotRequest {
                 pool: Rc::clone(pool),
                 key: key.finish(),
                 failure: limit.scope.failure,
             });
             slots.pools.push(*id);
         }
-        (!slots.asks.is_empty()).then_some(slots)
+        (!slots.requests.is_empty()).then_some(slots)
     }
 
     fn observe_decisions(&self, verdict: Verdict, checks: &[LimitCheck], stats: StoreStats) {

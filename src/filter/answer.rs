@@ -209,11 +209,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             self.settle_queued(stream, queued, observe::Refund::QueueRefused),
         );
         let asked = invariant(
-            queued.pools.get(denial.ask),
+            queued.pools.get(denial.pool),
             "a pool refuses a slot that was asked for",
         );
         let limit = asked.and_then(|asked| policy.pools.get(asked.id));
-        let refusal = match asked.zip(invariant(limit, "a request asks pools of its policy")) {
+        let refusal = match asked.zip(invariant(
+            limit,
+            "a request needs slots of its policy's pools",
+        )) {
             Some((asked, limit)) => Refusal::Pool {
                 pool: asked.id,
                 limit: &limit.scope.name,

@@ -17,7 +17,7 @@ use crate::observe::{DecisionLabel, Event as Observed, Refund};
 use crate::policy::Policy;
 use crate::queue::live::LivePool;
 use crate::queue::membership::RootId;
-use crate::queue::stream::{Admission, Answer, Ask, StreamId};
+use crate::queue::stream::{Admission, Answer, SlotRequest, StreamId};
 use crate::queue::worker::Worker;
 use crate::reply::refusal::ReplyContext;
 
@@ -44,7 +44,7 @@ pub(super) struct Queued {
     body_was_read: bool,
 }
 
-/// One pool that a request asks.
+/// One pool that a request needs a slot of.
 #[derive(Debug)]
 pub(super) struct QueuedPool {
     pub(super) id: PoolId,
@@ -56,11 +56,11 @@ pub(super) struct QueuedPool {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) queued: Queued,
-    pub(super) asks: Vec<Ask>,
+    pub(super) requests: Vec<SlotRequest>,
 }
 
 impl Queued {
-    /// A request that asks these pools at `since`.
+    /// A request that asks for slots of these pools at `since`.
     pub(super) fn of(policy: &Policy, pools: &[PoolId], head: Head<'_>, since: Span) -> Self {
         let mut queued = Self {
             pools: Vec::with_capacity(pools.len()),
@@ -87,12 +87,12 @@ impl Queued {
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Asks for all slots that a request needs.
-    pub(super) fn acquire(&self, stream: StreamId, asks: Vec<Ask>) -> Admission {
+    pub(super) fn acquire(&self, stream: StreamId, requests: Vec<SlotRequest>) -> Admission {
         match &self.runtime.pools {
             Some(Pools { worker, root, .. }) => {
                 worker
                     .borrow_mut()
-                    .acquire(*root, stream, asks, self.host.uptime())
+                    .acquire(*root, stream, requests, self.host.uptime())
             }
             None => Admission::Admit,
         }
@@ -123,10 +123,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
 
     /// Asks for the slots of a request whose held body has been read.
     pub(super) fn enter_held(&self, stream: &mut StreamState, entry: Entry) -> Flow {
-        let Entry { mut queued, asks } = entry;
+        let Entry {
+            mut queued,
+            requests,
+        } = entry;
         queued.since = self.host.uptime();
         queued.body_was_read = true;
-        let admission = self.acquire(stream.id, asks);
+        let admission = self.acquire(stream.id, requests);
         self.enqueue(stream, queued, admission)
     }
 

@@ -18,7 +18,7 @@ use self::oracle::StreamState;
 use self::proxy::{MILLI, Port, Proxy, SECOND, World};
 use super::live::LivePool;
 use super::membership::RootId;
-use super::stream::{Action, Admission, Answer, Ask, StreamId};
+use super::stream::{Action, Admission, Answer, SlotRequest, StreamId};
 use super::worker::Worker;
 use crate::base::time::Span;
 use crate::host::fake::seeds::for_each_seed;
@@ -197,22 +197,22 @@ impl Vm {
     }
 
     fn arrive(&mut self, port: &Port, stream: u32, keys: Vec<usize>, uptime: Span) {
-        let asks = port.between(|world| {
-            let asks = keys.iter().map(|key| Ask {
+        let requests = port.between(|world| {
+            let requests = keys.iter().map(|key| SlotRequest {
                 pool: Rc::clone(&self.pools[pool_of(*key)]),
                 key: world.model.oracle.keys[*key],
                 failure: FailureMode::Deny,
             });
-            let asks = asks.collect();
+            let requests = requests.collect();
             world
                 .model
                 .oracle
                 .arrives(stream, self.number, keys, world.clock);
-            asks
+            requests
         });
         let arrival = self
             .worker
-            .acquire(self.root, StreamId(stream), asks, uptime);
+            .acquire(self.root, StreamId(stream), requests, uptime);
         port.between(|world| match arrival {
             Admission::Admit => world.model.oracle.answered(
                 self.number,

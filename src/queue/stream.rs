@@ -11,9 +11,9 @@ use crate::store::key::Key;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u32);
 
-/// One pool that a request needs a slot of.
+/// A slot that a stream needs.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct SlotRequest {
     /// The pool.
     pub pool: Rc<LivePool>,
     /// The key of the slots.
@@ -36,8 +36,8 @@ pub enum Admission {
 /// Which pool refused, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The index of the pool's ask among those of the request.
-    pub ask: usize,
+    /// Its index among the slot requests of the stream.
+    pub pool: usize,
     /// The reason.
     pub reason: Reason,
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::live::LivePool;
 use super::membership::RootId;
-use super::stream::{Action, Admission, Answer, Ask, Reason, Refusal, StreamId};
+use super::stream::{Action, Admission, Answer, Reason, Refusal, SlotRequest, StreamId};
 use super::worker::{ACTIONS_MAX, Worker};
 use crate::base::time::Span;
 use crate::host::fake::FakeData;
@@ -45,10 +45,10 @@ impl One {
         }
     }
 
-    fn ask(&mut self, pool: &Rc<LivePool>, name: &str) -> Ask {
+    fn slot_request(&mut self, pool: &Rc<LivePool>, name: &str) -> SlotRequest {
         let mut key = self.worker.key(pool);
         key.push(Some(name.as_bytes()));
-        Ask {
+        SlotRequest {
             pool: Rc::clone(pool),
             key: key.finish(),
             failure: FailureMode::Deny,
@@ -57,9 +57,9 @@ impl One {
 
     fn acquire(&mut self, stream: u32) -> Admission {
         let pool = Rc::clone(&self.pool);
-        let ask = self.ask(&pool, "key");
+        let request = self.slot_request(&pool, "key");
         self.worker
-            .acquire(ROOT, StreamId(stream), vec![ask], self.uptime)
+            .acquire(ROOT, StreamId(stream), vec![request], self.uptime)
     }
 
     fn release(&mut self, stream: u32) {
@@ -90,7 +90,7 @@ fn answers(actions: Vec<Action>) -> Vec<(u32, Answer)> {
 }
 
 const fn refused(reason: Reason) -> Refusal {
-    Refusal { ask: 0, reason }
+    Refusal { pool: 0, reason }
 }
 
 const TIMEOUT: Answer = Answer::Refuse(refused(Reason::QueueTimeout));
@@ -238,9 +238,9 @@ fn many_slots_more_let_many_in_within_a_few_ticks() {
     // Other keys wait as well, and are looked at in rounds.
     let other = a.worker.reconfigure(b"other", pool(1, 900));
     for stream in 0..100 {
-        let ask = a.ask(&other, &(stream % 50).to_string());
+        let request = a.slot_request(&other, &(stream % 50).to_string());
         a.worker
-            .acquire(ROOT, StreamId(1_000 + stream), vec![ask], a.uptime);
+            .acquire(ROOT, StreamId(1_000 + stream), vec![request], a.uptime);
     }
     let waiting = (0..=200)
         .filter(|stream| a.acquire(*stream) == Admission::Wait)
@@ -263,8 +263,8 @@ fn a_stream_that_needs_two_pools_holds_the_first_while_it_waits_for_the_second()
     let other = a.worker.reconfigure(b"other", pool(1, 1));
     let both = |a: &mut One, stream| {
         let pool = Rc::clone(&a.pool);
-        let asks = vec![a.ask(&other, "x"), a.ask(&pool, "key")];
-        a.worker.acquire(ROOT, StreamId(stream), asks, a.uptime)
+        let requests = vec![a.slot_request(&other, "x"), a.slot_request(&pool, "key")];
+        a.worker.acquire(ROOT, StreamId(stream), requests, a.uptime)
     };
     assert_eq!(a.acquire(1), Admission::Admit);
     assert_eq!(

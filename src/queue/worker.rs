@@ -1,8 +1,8 @@
 //! The worker: streams acquire and release slots, and each is answered once.
 //!
 //! ```text
-//!   acquire ─▶ ask after ask ─┬▶ Admit ───────────────────────────▶ release: slots back
-//!                ▲           ├▶ Wait ─┬▶ granted ─▶ further asks ─▶ Resume ─▶ release
+//!   acquire ─▶ slot by slot ┬▶ Admit ───────────────────────────▶ release: slots back
+//!                ▲           ├▶ Wait ─┬▶ granted ─▶ other slots ─▶ Resume ─▶ release
 //!                │           │        ├▶ too long ────────────────▶ Refuse
 //!                └───────────│────────┴▶ release: ticket or slot back
 //!                            └▶ Refuse
@@ -15,7 +15,7 @@ use super::lease_table::{LeaseTable, key_of};
 use super::live::LivePool;
 use super::membership::RootId;
 use super::page::PAGES;
-use super::stream::{Action, Admission, Answer, Ask, Reason, Refusal, StreamId};
+use super::stream::{Action, Admission, Answer, Reason, Refusal, SlotRequest, StreamId};
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
@@ -35,7 +35,7 @@ const MESSAGES_MAX: usize = 64;
 /// The period of ticks that all stated times assume.
 pub const TICK: Span = Span::from_nanos(100_000_000);
 
-/// All streams of one VM that ask for slots, whatever policy they came under.
+/// All streams of one VM that ask for slots, under whatever policy.
 ///
 /// Times are the uptime of this VM, by a clock that never steps.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ pub struct Worker<H> {
 /// A stream and its slots.
 #[derive(Debug)]
 struct StreamSlots {
-    asks: Vec<Ask>,
-    /// The index of the ask that it waits for, or of the next one.
+    requests: Vec<SlotRequest>,
+    /// The index of the request that waits, or of the next one.
     next: usize,
     held: Vec<Key>,
     waits: Option<QueuePosition>,
@@ -87,7 +87,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     }
 
     /// Takes over a pool's limits from a policy that takes effect. They apply at once to all
-    /// streams, whatever policy these came under. A waiting stream keeps its deadline.
+    /// streams, under whatever policy. A waiting stream keeps its deadline.
     pub fn reconfigure(&mut self, identity: &[u8], limits: Pool) -> Rc<LivePool> {
         self.leases.reconfigure(identity, &self.keys, limits)
     }
@@ -98,24 +98,24 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         pool.key()
     }
 
-    /// Asks for the slots of a stream, in a callback of `root` and in the order of `asks`. The
+    /// Asks for the slots of a stream, in a callback of `root` and in the order of `requests`. The
     /// stream keeps the slots that it has while it waits for the next.
     pub fn acquire(
         &mut self,
         root: RootId,
         stream: StreamId,
-        asks: Vec<Ask>,
+        requests: Vec<SlotRequest>,
         uptime: Span,
     ) -> Admission {
         self.release(stream, uptime);
-        if asks.is_empty() {
+        if requests.is_empty() {
             return Admission::Admit;
         }
         if let Err(fault) = self.leases.ensure_member(root, uptime) {
             self.leases.record_fault(fault);
         }
         let slots = StreamSlots {
-            asks,
+            requests,
             next: 0,
             held: Vec::new(),
             waits: None,
@@ -186,17 +186,20 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         mut slots: StreamSlots,
         uptime: Span,
     ) -> Admission {
-        while let Some(ask) = slots.asks.get(slots.next) {
-            let reason = match self.leases.enter(&ask.pool, ask.key, stream, uptime) {
+        while let Some(request) = slots.requests.get(slots.next) {
+            let reason = match self
+                .leases
+                .enter(&request.pool, request.key, stream, uptime)
+            {
                 Ok((Entry::Admit, _)) => {
-                    slots.held.push(ask.key);
+                    slots.held.push(request.key);
                     None
                 }
                 Ok((Entry::Wait, number)) => {
                     let position = QueuePosition {
-                        key: ask.key,
+                        key: request.key,
                         number,
-                        deadline: uptime.plus(ask.pool.limits().timeout()),
+                        deadline: uptime.plus(request.pool.limits().timeout()),
                     };
                     slots.waits = Some(position);
                     self.deadlines.insert((position.deadline, stream));
@@ -206,13 +209,13 @@ impl<H: SharedData + SharedQueue> Worker<H> {
                 Ok((Entry::Full, _)) => Some(Reason::QueueFull),
                 Err(fault) => {
                     self.leases.record_fault(fault);
-                    (ask.failure == FailureMode::Deny).then_some(Reason::Unavailable(fault))
+                    (request.failure == FailureMode::Deny).then_some(Reason::Unavailable(fault))
                 }
             };
             if let Some(reason) = reason {
                 self.return_slots(&slots.held, uptime);
                 return Admission::Refuse(Refusal {
-                    ask: slots.next,
+                    pool: slots.next,
                     reason,
                 });
             }
@@ -322,7 +325,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
                 }
                 self.return_slots(&slots.held, uptime);
                 let refusal = Refusal {
-                    ask: slots.next,
+                    pool: slots.next,
                     reason: Reason::QueueTimeout,
                 };
                 actions.push(Action {
