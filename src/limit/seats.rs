@@ -21,12 +21,12 @@ pub const SEATS_MAX: u32 = 15;
 /// The longest that a seat is kept without a touch.
 pub const IDLE_MAX: Span = Span::from_seconds(86_400);
 
-/// At most `seats` holders, and the one that asks.
+/// At most `seats` holders, and the holder that a request is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seats {
     seats: u32,
     idle: Span,
-    asker: u64,
+    holder: u64,
 }
 
 /// The holders, the latest touch last.
@@ -34,9 +34,8 @@ pub struct Seats {
 pub struct State {
     /// The holders.
     pub holders: Vec<Holder>,
-    /// When the seat of the last one would have lapsed before that touch; not known of a state that
-    /// was stored.
-    pub before: Option<Timestamp>,
+    /// The touch that led to this state; `None` if none did, or if the state was stored since.
+    pub touch: Option<Touch>,
     /// How many seats there are, of the rule that wrote this last.
     pub seats: Rough,
 }
@@ -50,12 +49,18 @@ pub struct Holder {
     pub until: Timestamp,
 }
 
-/// What an admitted request was charged: one touch.
+/// One touch of a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charge {
-    touch: Holder,
+pub struct Touch {
+    /// The holder, after it.
+    after: Holder,
+    /// When its seat would have lapsed before it; `None` if the holder had none.
     before: Option<Timestamp>,
 }
+
+/// What a request was charged: one touch, or nothing if no seat was free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge(Option<Touch>);
 
 impl Seats {
     /// `seats` that lapse after `idle`; `None` if one is out of its range.
@@ -65,14 +70,14 @@ impl Seats {
         fits.then_some(Self {
             seats,
             idle,
-            asker: 0,
+            holder: 0,
         })
     }
 
-    /// The same rule, asked by `asker`, a hash of the holder.
+    /// The same rule, for a request of `holder`, which is a hash.
     #[must_use]
-    pub const fn asked_by(self, asker: u64) -> Self {
-        Self { asker, ..self }
+    pub const fn for_holder(self, holder: u64) -> Self {
+        Self { holder, ..self }
     }
 
     /// How many hold one at a time.
@@ -87,24 +92,24 @@ impl Seats {
         self.idle
     }
 
-    /// Whether the asker has or gets a seat at `now`, and what to store then. Any cost but zero
-    /// touches it once; zero only looks.
+    /// Whether the holder has or gets a seat at `now`, and what to store then. Any cost but zero
+    /// touches it once; zero only reads.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let after_repair = state.and_then(|state| self.repair(state, now));
         let live = live(state, now);
         if cost.needs() > 0 && !self.fits(&live) {
             // A caller that meets a clock step gets the values that hold once the cut is stored.
-            let told = self::live(after_repair.as_ref().or(state), now);
-            let surplus = told
+            let stated = self::live(after_repair.as_ref().or(state), now);
+            let surplus = stated
                 .len()
                 .saturating_sub(usize::try_from(self.seats).unwrap_or(usize::MAX));
-            let mut lapses: Vec<Timestamp> = told.iter().map(|holder| holder.until).collect();
+            let mut lapses: Vec<Timestamp> = stated.iter().map(|holder| holder.until).collect();
             lapses.sort();
             let retry_after = lapses
                 .get(surplus)
                 .map_or(Span::ZERO, |lapse| lapse.since(now));
-            return Evaluation::deny(retry_after, self.balance(&told, now), after_repair);
+            return Evaluation::deny(retry_after, self.balance(&stated, now), after_repair);
         }
         let after_charge = (cost.takes() > 0).then(|| self.touched(&live, now));
         let after = after_charge.as_ref().map_or(&live, |state| &state.holders);
@@ -115,7 +120,7 @@ impl Seats {
         }
     }
 
-    /// Touches the asker's seat if it has or gets one. `now` must be read after the state.
+    /// Touches the holder's seat if it has or gets one. `now` must be read after the state.
     #[must_use]
     pub fn force_charge(
         &self,
@@ -130,7 +135,7 @@ impl Seats {
         } else {
             State {
                 holders: live,
-                before: None,
+                touch: None,
                 seats: Rough::of(self.seats.into()),
             }
         };
@@ -139,7 +144,7 @@ impl Seats {
     }
 
     fn fits(&self, live: &[Holder]) -> bool {
-        live.iter().any(|holder| holder.holder == self.asker)
+        live.iter().any(|holder| holder.holder == self.holder)
             || u32::try_from(live.len()).is_ok_and(|taken| taken < self.seats)
     }
 
@@ -151,21 +156,19 @@ impl Seats {
         let until = now.after(self.idle).max(newest.unwrap_or(now));
         let before = live
             .iter()
-            .find(|holder| holder.holder == self.asker)
+            .find(|holder| holder.holder == self.holder)
             .map(|holder| holder.until);
         let others = live
             .iter()
-            .filter(|holder| holder.holder != self.asker)
+            .filter(|holder| holder.holder != self.holder)
             .copied();
-        let holders = others
-            .chain([Holder {
-                holder: self.asker,
-                until,
-            }])
-            .collect();
+        let after = Holder {
+            holder: self.holder,
+            until,
+        };
         State {
-            holders,
-            before,
+            holders: others.chain([after]).collect(),
+            touch: Some(Touch { after, before }),
             seats: Rough::of(self.seats.into()),
         }
     }
@@ -183,7 +186,7 @@ impl Seats {
                     ..*holder
                 })
                 .collect(),
-            before: None,
+            touch: None,
             ..*state
         })
     }
@@ -204,42 +207,37 @@ impl Seats {
 }
 
 impl State {
-    /// The receipt for the last touch.
+    /// The receipt for the touch that led to this state.
     #[must_use]
-    pub fn charge(&self) -> Charge {
-        let touch = self.holders.last().copied();
-        let none = Holder {
-            holder: 0,
-            until: Timestamp::from_nanos(0),
-        };
-        Charge {
-            touch: touch.unwrap_or(none),
-            before: self.before,
-        }
+    pub const fn charge(&self) -> Charge {
+        Charge(self.touch)
     }
 
-    /// The state as it was before the touch of `charge`; `None` if the seat was touched since, or
-    /// has lapsed.
+    /// The state as it was before the touch of `charge`; `None` if there was none, or if
+    /// the seat was touched since or has lapsed.
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
-        let touch = self
-            .holders
-            .iter()
-            .find(|holder| **holder == charge.touch)?;
-        let before = charge
+        let touch = charge.0?;
+        if !self.holders.contains(&touch.after) {
+            return None;
+        }
+        let before = touch
             .before
             .filter(|until| *until > now)
-            .map(|until| Holder { until, ..*touch });
+            .map(|until| Holder {
+                until,
+                ..touch.after
+            });
         let others = self
             .holders
             .iter()
-            .filter(|holder| **holder != charge.touch)
+            .filter(|holder| **holder != touch.after)
             .copied();
         let mut holders: Vec<Holder> = others.chain(before).collect();
         holders.sort_by_key(|holder| holder.until);
         Some(Self {
             holders,
-            before: None,
+            touch: None,
             ..*self
         })
     }
@@ -258,9 +256,9 @@ impl State {
 
 #[cfg(test)]
 impl Charge {
-    /// The holder, and until when its seat is kept.
-    pub(crate) const fn touch(&self) -> Holder {
-        self.touch
+    /// The holder, and until when its seat is kept; `None` if no seat was free.
+    pub(crate) fn touched(&self) -> Option<Holder> {
+        self.0.map(|touch| touch.after)
     }
 }
 

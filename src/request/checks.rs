@@ -86,7 +86,7 @@ impl Maker<'_> {
         let mut key = self.key(owner, &limit.scope)?;
         let page = key.finish();
         key.push(Some(holder));
-        let rule = Rule::Seats(limit.seats.asked_by(key.finish().fingerprint));
+        let rule = Rule::Seats(limit.seats.for_holder(key.finish().fingerprint));
         Some(LimitCheck::new(
             owner,
             page,

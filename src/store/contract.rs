@@ -234,11 +234,11 @@ fn kinds_go_together(store: &mut impl Store) {
     }
 }
 
-fn seat(name: &str, seats: u32, asker: u64) -> LimitCheck {
+fn seat(name: &str, seats: u32, holder: u64) -> LimitCheck {
     let rule = Rule::Seats(
         Seats::new(seats, Span::from_seconds(60))
             .unwrap()
-            .asked_by(asker),
+            .for_holder(holder),
     );
     LimitCheck::new(OWNER, key(name), rule, Cost::Now(1), FailureMode::Deny)
 }
@@ -269,8 +269,8 @@ fn a_refused_try_touches_no_seat(store: &mut impl Store) {
 }
 
 fn a_seat_is_as_it_was_once_its_touch_is_refunded(store: &mut impl Store) {
-    for asker in 0..9 {
-        let mut checks = [seat("record", 1, asker)];
+    for holder in 0..9 {
+        let mut checks = [seat("record", 1, holder)];
         assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         let [check] = &checks;
         assert!(

@@ -230,7 +230,7 @@ fn parse(record: &[u8]) -> Option<State> {
             }
             State::Seats(seats::State {
                 holders,
-                before: None,
+                touch: None,
                 seats,
             })
         }

@@ -42,8 +42,8 @@ impl Kind {
         let [of_user, of_org] = self.rules();
         match [of_user, of_org] {
             [Rule::Seats(of_user), Rule::Seats(of_org)] => [
-                of_user.asked_by(world.below(4)),
-                of_org.asked_by(user.into()),
+                of_user.for_holder(world.below(4)),
+                of_org.for_holder(user.into()),
             ]
             .map(Rule::Seats),
             rules => rules,

@@ -71,7 +71,7 @@ fn replay_seats(admitted: &[(u64, Charge)], seats: &Seats, seed: u64) {
         let Charge::Seats(charge) = charge else {
             panic!("seed {seed}: {charge:?}")
         };
-        touches.push((*at, charge.touch()));
+        touches.extend(charge.touched().map(|touch| (*at, touch)));
     }
     for (now, _) in &touches {
         let holders: HashSet<u64> = touches

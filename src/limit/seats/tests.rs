@@ -22,7 +22,7 @@ fn check(rule: Seats, lines: &str) {
     for line in lines.split('\n').map(str::trim) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let now = at(words[0].parse().unwrap());
-        let rule = rule.asked_by(words[1].bytes().map(u64::from).sum());
+        let rule = rule.for_holder(words[1].bytes().map(u64::from).sum());
         let evaluation = rule.evaluate(state.as_ref(), now, Cost::Now(1));
         let said = match evaluation.decision {
             Decision::Admit(balance) => format!("left {}", balance.remaining),
@@ -69,13 +69,13 @@ fn fewer_seats_hold_once_those_that_are_too_many_have_lapsed() {
     let mut state = None;
     for (second, holder) in [(0, 1), (10, 2), (20, 3)] {
         state = seats(3)
-            .asked_by(holder)
+            .for_holder(holder)
             .evaluate(state.as_ref(), at(second), Cost::Now(1))
             .after_charge
             .or(state);
     }
     let fewer = seats(1)
-        .asked_by(4)
+        .for_holder(4)
         .evaluate(state.as_ref(), at(30), Cost::Now(1));
     let Decision::Deny {
         retry_after,
@@ -89,7 +89,7 @@ fn fewer_seats_hold_once_those_that_are_too_many_have_lapsed() {
         (Span::from_seconds(50), 2, Span::from_seconds(30))
     );
     let mine = seats(1)
-        .asked_by(2)
+        .for_holder(2)
         .evaluate(state.as_ref(), at(30), Cost::Now(1));
     assert!(mine.decision.admits(), "who holds one keeps it");
 }
@@ -97,11 +97,11 @@ fn fewer_seats_hold_once_those_that_are_too_many_have_lapsed() {
 #[test]
 fn a_clock_that_stepped_back_locks_out_for_one_idle_time_at_most() {
     let state = seats(1)
-        .asked_by(1)
+        .for_holder(1)
         .evaluate(None, at(9_000), Cost::Now(1))
         .after_charge;
     let refused = seats(1)
-        .asked_by(2)
+        .for_holder(2)
         .evaluate(state.as_ref(), at(0), Cost::Now(1));
     let Decision::Deny { retry_after, .. } = refused.decision else {
         panic!()
@@ -109,7 +109,7 @@ fn a_clock_that_stepped_back_locks_out_for_one_idle_time_at_most() {
     assert_eq!(retry_after, Span::from_seconds(60));
     assert!(
         seats(1)
-            .asked_by(2)
+            .for_holder(2)
             .evaluate(refused.after_repair.as_ref(), at(60), Cost::Now(1))
             .decision
             .admits()
@@ -120,12 +120,12 @@ fn a_clock_that_stepped_back_locks_out_for_one_idle_time_at_most() {
 fn a_touch_that_is_given_back_leaves_the_seat_as_it_was() {
     let rule = seats(2);
     let first = rule
-        .asked_by(1)
+        .for_holder(1)
         .evaluate(None, at(0), Cost::Now(1))
         .after_charge
         .unwrap();
     let again = rule
-        .asked_by(1)
+        .for_holder(1)
         .evaluate(Some(&first), at(10), Cost::Now(1))
         .after_charge
         .unwrap();
@@ -142,7 +142,7 @@ fn a_touch_that_is_given_back_leaves_the_seat_as_it_was() {
     );
     // At the same instant too.
     let twice = rule
-        .asked_by(1)
+        .for_holder(1)
         .evaluate(Some(&first), at(0), Cost::Now(1))
         .after_charge
         .unwrap();
@@ -184,14 +184,14 @@ proptest! {
                 .any(|(other, _)| *other == holder);
             let cost = Cost::Now(u64::from(!looks));
             let evaluation = seats(number)
-                .asked_by(holder)
+                .for_holder(holder)
                 .evaluate(state.as_ref(), at(now), cost);
             let fits = holds || others < number as usize;
             prop_assert_eq!(evaluation.decision.admits(), fits || looks);
             if let Decision::Deny { retry_after, .. } = evaluation.decision {
                 let again = |at| {
                     seats(number)
-                        .asked_by(holder)
+                        .for_holder(holder)
                         .evaluate(state.as_ref(), at, cost)
                         .decision
                         .admits()
@@ -206,4 +206,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_forced_charge_without_a_free_seat_refunds_no_seat_of_others() {
+    let (first, _) = seats(1).for_holder(1).force_charge(None, at(0), 1);
+    let (state, balance) = seats(1).for_holder(2).force_charge(Some(&first), at(1), 1);
+    assert_eq!(state.holders, first.holders);
+    assert_eq!(
+        (balance.remaining, state.refund(&state.charge(), at(2))),
+        (0, None)
+    );
 }

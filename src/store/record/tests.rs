@@ -50,7 +50,7 @@ fn seats() -> impl Strategy<Value = State> {
         });
         State::Seats(seats::State {
             holders: holders.collect(),
-            before: None,
+            touch: None,
             seats: Rough::decode(seats),
         })
     })

@@ -92,7 +92,11 @@ fn calendar(quota: u64, period: Period) -> Rule {
 
 /// One seat, asked for by the first holder.
 fn seats(idle: u64) -> Rule {
-    Rule::Seats(Seats::new(1, Span::from_seconds(idle)).unwrap().asked_by(1))
+    Rule::Seats(
+        Seats::new(1, Span::from_seconds(idle))
+            .unwrap()
+            .for_holder(1),
+    )
 }
 
 /// A caller that has used up its quota stays without, whatever another sends under invented keys of
@@ -140,12 +144,12 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
                 assert!(store.try_charge_all(&mut [check], NOW, &FixedClock(NOW)));
             }
             assert!(store.drain_stats().evicted > 2_000);
-            let asked_by_another = match victim {
-                Rule::Seats(seats) => Rule::Seats(seats.asked_by(2)),
+            let for_another = match victim {
+                Rule::Seats(seats) => Rule::Seats(seats.for_holder(2)),
                 Rule::Bucket(_) | Rule::Rolling(_) | Rule::Calendar(_) => victim,
             };
             let renewed = (0..20).filter(|name| {
-                let check = check(&store, b"logins", *name, asked_by_another, 1);
+                let check = check(&store, b"logins", *name, for_another, 1);
                 store.try_charge_all(&mut [check], NOW, &FixedClock(NOW))
             });
             assert_eq!(renewed.count(), 0, "{victim:?}, flooded by {flood:?}");
