@@ -1,4 +1,4 @@
-//! Why a request is refused, and whom the local reply is for.
+//! Why a request is refused, and the kind of client that gets the local reply.
 
 use super::trace_id;
 use crate::base::id::{PayloadId, PoolId};
@@ -182,7 +182,7 @@ impl<'a> Refusal<'a> {
             Self::Pool { limit, reason, .. } => {
                 let why = match reason {
                     QueueReason::QueueFull => "all slots and the queue are taken",
-                    QueueReason::QueueTimeout => "no slot came free in time",
+                    QueueReason::QueueTimeout => "no slot became free in time",
                     QueueReason::Unavailable(_) => "slots cannot be given at this moment",
                 };
                 format!("limit {limit} exceeded: {why}: retry after {QUEUE_RETRY_AFTER} s")
@@ -241,7 +241,7 @@ impl ReplyContext {
     }
 }
 
-/// Whom a local reply is for.
+/// The kind of client that a local reply is for.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplyTo<'a> {
     /// How the caller reads an answer.
@@ -306,7 +306,7 @@ const fn jitter_seed(check: &LimitCheck, now: Timestamp) -> u64 {
 /// The wait plus a share of it, never less than the wait.
 fn jittered(wait: Span, policy: &Policy, seed: u64) -> Span {
     let most = policy.replies.jitter.of(wait).min(JITTER_MAX).nanos();
-    // Any mixing serves: it spreads the clients that come back, and hides no secret.
+    // Any mixing serves: it spreads the clients that retry, and hides no secret.
     let share = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     // `most * share >> 32`, in two halves that each fit.
     let upper = (most >> 32).saturating_mul(share);

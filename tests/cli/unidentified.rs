@@ -13,7 +13,7 @@ fn some_callers() -> String {
 /// The warning about an attribute that no request of a limit has.
 fn outside(name: &str, so: &str) -> String {
     format!(
-        "callers are not asked who they are on its routes (`callers.for`), and no request there \
+        "callers are not identified on its routes (`callers.for`), and no request there \
          has \"{name}\": {so}"
     )
 }

@@ -28,7 +28,7 @@ fn long_lists_are_cut_without_an_option() {
         "{cut}"
     );
     assert!(
-        cut.contains("\ncallers      not asked who they are: the policy has no callers\n"),
+        cut.contains("\ncallers      need not identify themselves: the policy has no callers\n"),
         "{cut}"
     );
     assert_eq!(

@@ -1,5 +1,5 @@
 //! What is well written, and may not be what is meant: values that no caller has, and attributes on
-//! routes where callers are not asked who they are.
+//! routes where callers are not identified.
 //!
 //! The policy is checked already. This walks the document again, for the lines and for what the
 //! policy no longer has: the filter has no use for any of it.
@@ -182,8 +182,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// The attributes by which something selects; whether one is only known of callers who were
-    /// asked.
+    /// The attributes by which something selects; whether one is known only of identified callers.
     fn selector(&mut self, at: &str, node: &Node, reach: Reach, never: &str) -> bool {
         let Value::Map(entries) = &node.value else {
             return false;
@@ -235,7 +234,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// The name, if only a caller who was asked can have the attribute.
+    /// The name, if only an identified caller can have the attribute.
     fn identity(&self, name: &str) -> Option<String> {
         let id = self.policy.attributes.find(name)?;
         let all = &self.policy.callers.sources;
@@ -251,7 +250,7 @@ impl<'p> Walk<'p> {
 
 fn outside(name: &str, so: &str) -> String {
     format!(
-        "callers are not asked who they are on its routes (`callers.for`), and no request there \
+        "callers are not identified on its routes (`callers.for`), and no request there \
          has {}: {so}",
         Quoted(name)
     )

@@ -1,4 +1,4 @@
-//! Who calls, in words: what the request presents, and where each attribute comes from.
+//! The caller in words: what the request presents, and the source of each attribute.
 
 use super::explanation::{Attribute, Callers, Credential, Found, Refused};
 use super::recorder::{CredentialRecord, Recorder, ValueRecord, lossy};
@@ -139,7 +139,7 @@ impl Words<'_> {
                 )
             }
             (AuthFailure::Conflicting, _, None) => {
-                "two credentials stand for different callers".to_owned()
+                "two credentials identify different callers".to_owned()
             }
         }
     }

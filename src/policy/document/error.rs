@@ -161,7 +161,7 @@ impl Rule {
                  5,000,000)"
             }
             Rule::SeveralDocuments => "something follows the document: there may be only one",
-            Rule::TooManyCopies => "anchors and aliases stand for more than 1000000 values",
+            Rule::TooManyCopies => "anchors and aliases expand to more than 1000000 values",
             Rule::UnknownAlias => "an alias of nothing that is complete above it",
             Rule::AliasAcrossDirectory => {
                 "an alias of something on the other side of the directory's border"

@@ -1,4 +1,4 @@
-//! Who sent a request, and how that was found.
+//! The caller of a request, and how it was identified.
 
 use std::fmt::Write as _;
 
@@ -7,12 +7,12 @@ use super::{line, plain, table};
 
 pub(super) fn callers(text: &mut String, callers: &Callers) {
     let asked = match (callers.asked, &callers.route) {
-        (true, Some(route)) => format!("asked who they are, by {route}"),
-        (true, None) => "asked who they are".to_owned(),
+        (true, Some(route)) => format!("must identify themselves, by {route}"),
+        (true, None) => "must identify themselves".to_owned(),
         (false, _) if callers.defined => {
-            "not asked who they are: no route of callers.for matches".to_owned()
+            "need not identify themselves: no route of callers.for matches".to_owned()
         }
-        (false, _) => "not asked who they are: the policy has no callers".to_owned(),
+        (false, _) => "need not identify themselves: the policy has no callers".to_owned(),
     };
     line(text, "callers", &asked);
     table(text, callers.credentials.iter().map(credential).collect());
@@ -42,7 +42,7 @@ fn credential(credential: &Credential) -> [String; 3] {
         Found::Known => "known to the directory",
         Found::Unknown => "unknown to the directory",
         Found::Verified => "verified by an earlier filter",
-        Found::PassedOver => "unknown, and passed over: another one says who calls",
+        Found::PassedOver => "unknown, and passed over: another one identifies the caller",
         Found::Ambiguous => "presented twice",
         Found::NotLookedAt => "not looked at",
     };
