@@ -38,7 +38,7 @@ const FAULT_WAIT: Span = Span::from_seconds(1);
 /// clock, as at the turn of a window, and this worker's answer would be wrong. After a refusal all
 /// checks are asked again, and that time becomes `now`.
 ///
-/// A store that must ask elsewhere first would need a verdict of its own (ask, then continue). With
+/// A store that must ask elsewhere first would need a separate verdict (ask, then continue). With
 /// the present stores the answer is always known when this returns.
 pub fn decide(
     store: &mut impl Store,

@@ -32,7 +32,7 @@ use seats::Seats;
 /// field holds (RFC 9651 §3.3.1).
 pub const QUOTA_MAX: u64 = 999_999_999_999_999;
 
-/// How many units one counter admits, and when they come back.
+/// How many units one counter admits, and when they are regained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// A token bucket.
@@ -229,7 +229,7 @@ impl State {
     }
 
     /// What its caller would gain if this state were forgotten: the share of the quota that was
-    /// taken, times the time until it would have come back. So limits of all kinds, windows and
+    /// taken, times the time until it would have been regained. So limits of all kinds, windows and
     /// units can be compared. In some unit of time; zero where forgetting it changes nothing.
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
@@ -294,8 +294,8 @@ impl Cost {
     }
 }
 
-/// The sum of these units, each times the time until it comes back, as a share of `quota`. Never
-/// zero if there is one that comes back later.
+/// The sum of these units, each times the time until it is regained, as a share of `quota`. Never
+/// zero if one is regained later.
 pub fn eviction_cost(units: impl IntoIterator<Item = (u64, Span)>, quota: Rough) -> u128 {
     let each = units
         .into_iter()

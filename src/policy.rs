@@ -236,7 +236,7 @@ impl Policy {
     }
 }
 
-/// Reads the whole document. Each part is read even if another has errors, and `?` comes last.
+/// Reads the whole document. Each part is read even if another has errors, and `?` is applied last.
 fn read(document: Field<'_>) -> Option<Policy> {
     let map = document.map::<lang::Policy>()?;
     let mut context = Context {

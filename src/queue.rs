@@ -10,8 +10,8 @@
 //!
 //! Promises, each held by the `simulation`, at a tick every [`worker::TICK`]:
 //! * All workers together hold at most `slots` leases of a key, by the limits of the worker that
-//!   grants them. (If a living worker was evicted, its requests in flight come on top, and no
-//!   request is admitted meanwhile.)
+//!   grants them. (If a living worker was evicted, its requests in flight are extra, and no request
+//!   is admitted meanwhile.)
 //! * The queue is first come, first served. While a slot is free, no request waits for longer than
 //!   the message takes, or for longer than a second if that is lost.
 //! * Each waiting stream is answered once, at most a tick after its deadline.

@@ -1,4 +1,4 @@
-//! What callers are told: header fields, when to try again, and the local replies.
+//! What responses state: header fields, when to retry, and the local replies.
 
 pub mod fields;
 pub mod ietf;

@@ -51,7 +51,7 @@ ids! {
     CredentialId
 }
 
-/// What a counter belongs to. Limits come before seat limits.
+/// What a counter belongs to. Limits are before seat limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CounterOwner {
     /// A limit.
@@ -60,7 +60,7 @@ pub enum CounterOwner {
     Seats(SeatId),
 }
 
-/// A vector that an id of its own kind indexes.
+/// A vector that is indexed by one kind of id.
 #[derive(Clone, Debug)]
 pub struct IdVec<I, T> {
     items: Vec<T>,

@@ -1,4 +1,4 @@
-//! Numbers as text, the same text wherever one comes from.
+//! Numbers as text: one text for one number, whatever its source.
 
 /// The first integer that an `f64` may have been rounded to: 2^53.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;

@@ -26,7 +26,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The Unix second at or after this instant: a client that waits for it never comes early.
+    /// The Unix second at or after this instant: a client that waits for it is never early.
     #[must_use]
     pub const fn unix_seconds_up(self) -> u64 {
         self.0.div_ceil(NANOS_PER_SECOND)
@@ -73,7 +73,7 @@ impl Span {
         self.0
     }
 
-    /// Whole seconds, rounded up: a client that waits for them never comes early.
+    /// Whole seconds, rounded up: a client that waits for them is never early.
     #[must_use]
     pub const fn seconds_up(self) -> u64 {
         self.0.div_ceil(NANOS_PER_SECOND)
@@ -91,7 +91,7 @@ impl Span {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// What is left of this after `other`; zero where `other` is longer.
+    /// This minus `other`; zero if `other` is longer.
     #[must_use]
     pub const fn less(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))

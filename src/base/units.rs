@@ -137,7 +137,7 @@ impl Refill {
         }
     }
 
-    /// The time that one unit takes to come back, rounded up to a nanosecond.
+    /// The time in which one unit is regained, rounded up to a nanosecond.
     #[must_use]
     pub const fn interval(self) -> Span {
         Span::from_nanos(self.per.span().nanos().div_ceil(if self.count == 0 {

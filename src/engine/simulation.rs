@@ -178,7 +178,7 @@ fn send(
         }
         return;
     }
-    // Seats are held by those that were let through, which takes a moment of its own.
+    // Admitted requests hold their seats, which is a separate step.
     let is_asked = matches!(rules[0], Rule::Seats(_));
     let entered = if is_asked {
         worker.call(|world| world.clock)
@@ -197,7 +197,7 @@ struct Run {
     admitted: Vec<Admitted>,
     stuck: u64,
     survived: bool,
-    /// One more worker, alone in the world, to look at what is left.
+    /// One more worker, alone in the world, to read the final state.
     worker: Worker,
 }
 
@@ -246,7 +246,7 @@ fn run(setup: Setup) -> Run {
 }
 
 /// Seeds that over-admit if a clock is read before a record, as it once was: of each kind of limit
-/// at least one. They were found anew, by that mutation, when the simulations came to share a
+/// at least one. They were found anew, by that mutation, when the simulations began to share a
 /// scheduler.
 const CLOCK_BEFORE_RECORD: [u64; 7] = [1_003, 1_026, 1_067, 1_099, 1_130, 1_746, 1_782];
 

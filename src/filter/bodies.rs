@@ -1,5 +1,5 @@
-//! The bodies that need work between the callbacks of their streams: those of which more has come
-//! than was read, and held heads without any part of their body.
+//! The bodies that need work between the callbacks of their streams: those of which more has
+//! arrived than was read, and held heads without any part of their body.
 //!
 //! There is one [`Bodies`] in each VM, for all policies. It knows only the numbers of streams;
 //! callers pass in what one step of a stream does.
@@ -30,7 +30,7 @@ pub struct Bodies {
     pending: BTreeSet<StreamId>,
     /// The pending streams in the order of their steps, and some that have ended.
     order: VecDeque<StreamId>,
-    /// Streams with held heads, in the order in which they came, each with the time of its next
+    /// Streams with held heads, in the order in which they arrived, each with the time of its next
     /// check.
     held: VecDeque<(Span, StreamId)>,
 }
@@ -60,14 +60,14 @@ impl Bodies {
         })
     }
 
-    /// More of this stream's body has come than was read.
+    /// More of this stream's body has arrived than was read.
     pub fn suspend(&mut self, stream: StreamId) {
         if self.pending.insert(stream) {
             self.order.push_back(stream);
         }
     }
 
-    /// The head of this stream is held, and no part of its body has come.
+    /// The head of this stream is held, and no part of its body has arrived.
     pub fn watch(&mut self, stream: StreamId, uptime: Span) {
         self.held.push_back((uptime.plus(HELD_MAX), stream));
     }
@@ -200,7 +200,7 @@ mod tests {
                     all.borrow_mut().suspend(StreamId(came));
                     assert!(
                         all.borrow().slice().is_used_up(),
-                        "a body that comes now waits for a step"
+                        "a body that arrives now waits for a step"
                     );
                 }
                 if noise.below(20) == 0
@@ -225,7 +225,7 @@ mod tests {
                 assert!(spent <= Slice::UNITS && answers <= 3);
                 assert_eq!(all.borrow().period().is_some(), !left.is_empty());
                 events += 1;
-                assert!(events < 100_000, "the work comes to an end");
+                assert!(events < 100_000, "the work ends");
             }
             assert!(work == 0 || !all.borrow().slice().is_used_up());
         }

@@ -1,7 +1,7 @@
 //! What a stream does with the body of its request.
 //!
-//! Reading a body takes slices of work. While more of it has come than was read, the host keeps the
-//! rest, and [`Stream::on_work`] reads on in a later callback, so that other streams are served
+//! Reading a body takes slices of work. While more of it has arrived than was read, the host keeps
+//! the rest, and [`Stream::on_work`] reads on in a later callback, so that other streams are served
 //! meanwhile.
 //!
 //! [`Stream::on_work`]: super::stream::Stream::on_work
@@ -20,7 +20,7 @@ use crate::payload::body::{Progress, Reason, Rejection};
 use crate::payload::slice::Slice;
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
-    /// More of the body has come: the host has `size` bytes.
+    /// More of the body has arrived: the host has `size` bytes.
     pub(super) fn take_body(
         &self,
         stream: &mut StreamState,
@@ -62,7 +62,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.go_on(stream, slice)
     }
 
-    /// The request trailers have come: the body has ended.
+    /// The request trailers have arrived: the body has ended.
     pub(super) fn end_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
         stream.is_complete = true;
         if stream.phase().is_waiting() {
@@ -125,7 +125,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         Flow::Hold
     }
 
-    /// Reads a body of which more has come, or which has ended. One that is suspended is read
+    /// Reads a body of which more has arrived, or which has ended. One that is suspended is read
     /// later.
     fn go_on(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
         if stream.is_suspended {
@@ -135,7 +135,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    /// Reads what has come, as far as the slice lasts, and settles a body that has ended.
+    /// Reads what has arrived, as far as the slice lasts, and settles a body that has ended.
     fn read_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
         let Some(body) = &mut stream.body else {
             return forward(stream);
@@ -184,13 +184,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 }
 
-/// Forwards what comes: the body is not inspected any more.
+/// Forwards what arrives: the body is not inspected any more.
 const fn forward(stream: &mut StreamState) -> Flow {
     stream.is_suspended = false;
     Flow::Continue
 }
 
-/// Lets the request wait until what came of its body has been read.
+/// Lets the request wait until the part of its body that has arrived is read.
 fn suspend(stream: &mut StreamState) -> Flow {
     stream.is_suspended = true;
     if stream.body.as_ref().is_some_and(|body| body.is_held()) {

@@ -27,11 +27,12 @@ pub(super) enum Outcome {
     Failure,
     /// The request succeeded, or failed because of the client: it is charged.
     Success,
-    /// The request is a gRPC call, and its status comes in the trailers.
+    /// The request is a gRPC call, and its status is in the trailers.
     InTrailers,
 }
 
-/// What the response head says of a request. `is_complete` is whether the whole request has come.
+/// What the response head says of a request. `is_complete` is whether the whole request has
+/// arrived.
 pub(super) fn response_outcome(
     host: &(impl ResponseHead + StreamControl),
     is_grpc: bool,
@@ -75,7 +76,7 @@ pub(super) fn trailers_outcome(host: &impl ResponseHead) -> Outcome {
     }
 }
 
-/// Whether the upstream ended a gRPC call whose trailers never came: it reset the call or cut it
+/// Whether the upstream ended a gRPC call whose trailers never arrived: it reset the call or cut it
 /// off, or the response ended without trailers. Timeouts do not count, since a client that does not
 /// read the response also causes them.
 pub(super) fn broken_off(host: &impl StreamControl) -> bool {
@@ -92,8 +93,8 @@ fn is_failure(status: &[u8]) -> bool {
 }
 
 /// The details of Envoy's answers to a client that breaks the protocol or sends too much. The
-/// upstream may have done its work by then. Other filters have details of their own, so no prefix
-/// is shorter than it must be: `request_rate_limited` is a refusal by Envoy's rate limit filter.
+/// upstream may have done its work by then. Other filters have other details, so no prefix is
+/// shorter than it must be: `request_rate_limited` is a refusal by Envoy's rate limit filter.
 const BY_THE_CLIENT: [&str; 10] = [
     "http1.",
     "http2.",
@@ -115,7 +116,7 @@ const TOO_LONG: [&str; 3] = [
 ];
 
 /// Whether the client caused an answer of Envoy with these details. `is_complete` is whether the
-/// whole request had come.
+/// whole request had arrived.
 fn is_caused_by_client(details: &[u8], is_complete: bool) -> bool {
     begins_with_any(details, &BY_THE_CLIENT)
         || (!is_complete && begins_with_any(details, &TOO_LONG))

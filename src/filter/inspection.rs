@@ -30,7 +30,7 @@ pub(super) struct BodyInspection {
     meter: Option<BodyMeter>,
     /// The size that the head states.
     length: Option<u64>,
-    /// Bytes that have come.
+    /// Bytes that have arrived.
     came: u64,
     has_ended: bool,
     /// Bytes of the host's buffer that were read, if the host keeps them there.
@@ -117,8 +117,8 @@ impl BodyInspection {
         self.is_held
     }
 
-    /// Takes what has come: `size` bytes are in the host's buffer, which keeps all bytes of a held
-    /// body. [`BodyInspection::advance`] reads them.
+    /// Takes what has arrived: `size` bytes are in the host's buffer, which keeps all bytes of a
+    /// held body. [`BodyInspection::advance`] reads them.
     ///
     /// # Errors
     /// Why the body is not taken.
@@ -159,7 +159,7 @@ impl BodyInspection {
         Ok(())
     }
 
-    /// Reads what has come, as far as the slice lasts.
+    /// Reads what has arrived, as far as the slice lasts.
     ///
     /// # Errors
     /// Why the body is rejected.
@@ -170,12 +170,12 @@ impl BodyInspection {
         }
     }
 
-    /// No more of the body will come.
+    /// No more of the body will arrive.
     pub(super) const fn end(&mut self) {
         self.has_ended = true;
     }
 
-    /// Whether the whole body has come, by its end or by the size that the head states.
+    /// Whether the whole body has arrived, by its end or by the size that the head states.
     pub(super) const fn has_ended(&self) -> bool {
         self.has_ended
     }
@@ -185,7 +185,7 @@ impl BodyInspection {
         self.meter.is_none()
     }
 
-    /// Passes a body that has come and was read to its end. Returns its measurements the first
+    /// Passes a body that has arrived and was read to its end. Returns its measurements the first
     /// time.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ impl BodyInspection {
         self.meter = Some(BodyMeter::unread());
     }
 
-    /// The measurements of what has come so far; `None` once the body has passed.
+    /// The measurements of what has arrived so far; `None` once the body has passed.
     pub(super) fn measurements(&self) -> Option<Measurements> {
         let meter = self.meter.as_ref()?;
         Some(Measurements {
@@ -221,7 +221,7 @@ impl BodyInspection {
         self.received = host.request_bytes();
     }
 
-    /// Whether bytes of a held body have come to the proxy since then, and none to the filter.
+    /// Whether bytes of a held body have reached the proxy since then, and none the filter.
     pub(super) fn is_kept_back(&self, host: &impl RequestBody) -> bool {
         if !self.is_held || self.came > 0 || self.has_ended {
             return false;

@@ -22,17 +22,17 @@ use crate::base::id::PoolId;
 use crate::reply::fields::LimitStatus;
 use crate::request::head::Tunnel;
 
-/// How far a stream has come.
+/// How far a stream has progressed.
 #[derive(Debug, Default)]
 pub(super) enum Phase {
-    /// No request head has come.
+    /// No request head has arrived.
     #[default]
     Fresh,
     /// The request waits for slots.
     Waiting(Forwarded, Box<Queued>),
     /// The upstream has the request, or gets it as soon as its held body has been read.
     Forwarded(Forwarded),
-    /// The head of a gRPC response has passed. Its status comes in the trailers.
+    /// The head of a gRPC response has passed. Its status is in the trailers.
     Answered,
     /// The request was answered, here or by the upstream. Its body may go on.
     Finished,
@@ -66,11 +66,11 @@ pub(super) enum Event {
     Expire,
     /// The request is answered here.
     Refuse,
-    /// The response head has come, the upstream's or one that Envoy made.
+    /// The response head has arrived, the upstream's or one that Envoy made.
     ResponseHead,
-    /// A response head has come, and charges depend on a gRPC status that comes in the trailers.
+    /// A response head has arrived, and charges depend on a gRPC status in the trailers.
     GrpcResponseHead,
-    /// The response trailers have come.
+    /// The response trailers have arrived.
     ResponseTrailers,
     /// The stream is over.
     End,

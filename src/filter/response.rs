@@ -17,7 +17,7 @@ use crate::reply::fields::{self, Applied, LimitStatus, Responder};
 const INTERNAL_REDIRECT: &[u8] = b"internal_redirect";
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
-    /// The response head has come: settles what it states, and shows the limits.
+    /// The response head has arrived: settles what it states, and shows the limits.
     pub(super) fn respond(&self, stream: &mut StreamState) {
         let outcome = self.outcome(stream);
         let event = match outcome {
@@ -85,7 +85,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.show(&mut limits, &pools);
     }
 
-    /// The response trailers have come: a gRPC upstream states the outcome there.
+    /// The response trailers have arrived: a gRPC upstream states the outcome there.
     pub(super) fn settle_trailers(&self, stream: &mut StreamState) {
         let Effect::SettleStatus = stream.on(Event::ResponseTrailers) else {
             return;
@@ -143,7 +143,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             applied,
             Responder::Upstream,
             |field, value| {
-                // The fields come in the order of the names.
+                // The fields are in the order of the names.
                 for name in names.by_ref().take_while(|name| *name != field) {
                     self.host.remove_response_header(name);
                 }

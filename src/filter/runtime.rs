@@ -39,7 +39,7 @@ pub struct Runtime<D> {
     pub(super) seed: Secret,
     /// The pools; `None` if the policy has none.
     pub(super) pools: Option<Pools<D>>,
-    /// Whether a held body has come, which shows that the host lets the filter hold heads.
+    /// Whether a held body has arrived, which shows that the host lets the filter hold heads.
     pub(super) holds: Cell<bool>,
     /// The memory for bodies that are inspected, shared by all policies.
     pub(super) bodies: Budget,

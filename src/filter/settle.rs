@@ -188,7 +188,7 @@ impl Charges {
         })
     }
 
-    /// Charges the costs that the body states: it has ended, or no more of it comes.
+    /// Charges the costs that the body states: it has ended, or no more of it will arrive.
     pub(super) fn settle_body<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
@@ -206,7 +206,7 @@ impl Charges {
 
     /// Charges a request that is refused although its body was read, as far as `measured` says. It
     /// pays as if it had succeeded, and at least one unit. Otherwise a body that is refused before
-    /// its first byte was read, because too many came at once, would cost nothing.
+    /// its first byte was read, because too many arrived at once, would cost nothing.
     pub(super) fn charge_in_full<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
@@ -229,7 +229,7 @@ impl Charges {
         cx.refund(seats, Refund::PayloadRefused);
     }
 
-    /// Charges what is left, whatever the outcome: the stream ends without a response, or is
+    /// Charges the remaining costs, whatever the outcome: the stream ends without a response, or is
     /// refused here. A client that hangs up pays, and a cost that nothing has stated counts as one.
     pub(super) fn charge_the_rest<D: SharedData, H: Host>(
         &mut self,

@@ -24,9 +24,10 @@ use crate::queue::stream::{Answer, StreamId};
 pub enum Flow {
     /// It forwards the request.
     Continue,
-    /// It holds the head until the rest of the body has come.
+    /// It holds the head until the rest of the body has arrived.
     Hold,
-    /// It pauses the request until [`Stream::on_work`] has read the body that came.
+    /// It pauses the request until [`Stream::on_work`] has read the part of the body that has
+    /// arrived.
     Suspend,
     /// It pauses the request until [`Stream::on_queue_answer`] is called.
     Wait,
@@ -50,9 +51,9 @@ pub(super) struct StreamState {
     pub(super) admission: Vec<Event>,
     /// The body, while it is inspected.
     pub(super) body: Option<Box<BodyInspection>>,
-    /// Whether the request waits because more of its body has come than was read.
+    /// Whether the request waits because more of its body has arrived than was read.
     pub(super) is_suspended: bool,
-    /// Whether the whole request has come.
+    /// Whether the whole request has arrived.
     pub(super) is_complete: bool,
     /// How a gRPC caller is answered, until the local reply passes.
     pub(super) grpc_answer: Option<GrpcAnswer>,
@@ -67,7 +68,7 @@ impl StreamState {
         &mut self.phase
     }
 
-    /// Moves on to the phase after `event`. Returns what is left to do.
+    /// Moves on to the phase after `event`. Returns what remains to be done.
     pub(super) fn on(&mut self, event: phase::Event) -> Effect {
         self.phase.on(event)
     }
@@ -90,14 +91,14 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         Self { runtime, state }
     }
 
-    /// The request head has come. `ends` is true if there is no body.
+    /// The request head has arrived. `ends` is true if there is no body.
     pub fn on_request_headers(&mut self, host: &impl Host, ends: bool) -> Flow {
         let (cx, state) = self.split(host);
         cx.admit(state, ends)
     }
 
-    /// More of the request body has come: the host has `size` bytes for the filter. `ends` is true
-    /// if no more follows.
+    /// More of the request body has arrived: the host has `size` bytes for the filter. `ends` is
+    /// true if no more follows.
     pub fn on_request_body(
         &mut self,
         host: &impl Host,
@@ -109,13 +110,13 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         cx.take_body(state, size, ends, slice)
     }
 
-    /// The request trailers have come: the body has ended.
+    /// The request trailers have arrived: the body has ended.
     pub fn on_request_trailers(&mut self, host: &impl Host, slice: &mut Slice) -> Flow {
         let (cx, state) = self.split(host);
         cx.end_body(state, slice)
     }
 
-    /// The response head has come, the upstream's or one that Envoy made.
+    /// The response head has arrived, the upstream's or one that Envoy made.
     pub fn on_response_headers(&mut self, host: &impl Host) {
         let (cx, state) = self.split(host);
         if let Some(answer) = state.grpc_answer.take() {
@@ -124,7 +125,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         cx.respond(state);
     }
 
-    /// The response trailers have come, which have the status of a gRPC call.
+    /// The response trailers have arrived, which have the status of a gRPC call.
     pub fn on_response_trailers(&mut self, host: &impl Host) {
         let (cx, state) = self.split(host);
         cx.settle_trailers(state);
@@ -150,20 +151,20 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         self.state.is_suspended
     }
 
-    /// Reads more of the body that has come.
+    /// Reads more of the body that has arrived.
     pub fn on_work(&mut self, host: &impl Host, slice: &mut Slice) -> Step {
         let (cx, state) = self.split(host);
         cx.resume_body(state, slice)
     }
 
-    /// Whether [`Stream::on_held`] must watch that the body of this held head comes.
+    /// Whether [`Stream::on_held`] must watch that the body of this held head arrives.
     #[must_use]
     pub fn is_watched(&self) -> bool {
         self.state.body.as_ref().is_some_and(|body| body.is_held()) && !self.runtime.holds.get()
     }
 
-    /// The head has been held for some time. Answers the request if its body comes to the proxy and
-    /// not to the filter, as it does on a host that is not set up to hold a head.
+    /// The head has been held for some time. Answers the request if its body reaches the proxy and
+    /// not the filter, as it does on a host that is not set up to hold a head.
     pub fn on_held(&mut self, host: &impl Host) -> Step {
         if !self.is_watched() {
             return Step::Done;

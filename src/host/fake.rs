@@ -120,7 +120,7 @@ pub(crate) struct FakeProxy<V> {
     names: Rc<RefCell<Vec<String>>>,
     counted: Rc<RefCell<BTreeMap<String, u64>>>,
     pub(crate) request: Rc<RefCell<Vec<u8>>>,
-    /// Bytes of the request that have come, with its head.
+    /// Bytes of the request that have arrived, with its head.
     pub(crate) received: Rc<Cell<u64>>,
     /// The buffer of the request's body.
     pub(crate) body: Rc<RefCell<Vec<u8>>>,

@@ -1,10 +1,10 @@
 //! The answer to a gRPC caller that Envoy does not take for one.
 //!
 //! Envoy decides by the content type with which a request *arrived*. Of one that was gRPC-Web then,
-//! be it gRPC by now because `envoy.filters.http.grpc_web` comes before this filter or still
-//! gRPC-Web, it makes a plain HTTP answer, from whose status clients (and that filter) derive a
-//! wrong `grpc-status`: 14 from 429, which they repeat at once. So what is missing is added to the
-//! answer on its way back, which passes this filter first (decision 0023).
+//! be it gRPC by now because `envoy.filters.http.grpc_web` is before this filter or still gRPC-Web,
+//! it makes a plain HTTP answer, from whose status clients (and that filter) derive a wrong
+//! `grpc-status`: 14 from 429, which they repeat at once. So what is missing is added to the answer
+//! on its way back, which passes this filter first (decision 0023).
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 

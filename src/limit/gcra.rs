@@ -38,8 +38,7 @@ pub const BURST_MAX: u32 = 1_000_000_000;
 /// The longest that a bucket may take to fill: 366 days.
 pub const WINDOW_MAX: Span = Span::from_seconds(31_622_400);
 
-/// The most that an overdrawn bucket owes: what comes back in 500 years. An instant lies before
-/// 2554.
+/// The most that an overdrawn bucket owes: what refills in 500 years. An instant lies before 2554.
 pub const DEBT_MAX: Span = Span::from_seconds(500 * 31_557_600);
 
 /// What is remembered of one bucket.
@@ -50,7 +49,7 @@ pub struct State {
     /// The rate with which `tat` was computed.
     pub refill: Refill,
     /// The burst of the bucket that was charged last, or more units if a response overdrew it: only
-    /// a step of the clock makes the debt longer than these take to come back. With the greatest
+    /// a step of the clock makes the debt longer than these take to refill. With the greatest
     /// number any debt up to [`DEBT_MAX`] may be rightly owed.
     pub burst: u32,
     /// Units charged since the record was made, counted from an arbitrary start; wraps.
@@ -257,7 +256,7 @@ impl State {
     /// The state without the units of `charge`; `None` if nothing of them is left to give.
     ///
     /// Time refills a bucket whether or not a charge will be refunded, so a late return must not
-    /// give what has refilled already. Had this request never come, the bucket would now owe
+    /// give what has refilled already. Had this request never arrived, the bucket would now owe
     ///
     /// * no more than what was charged after it and not refunded, and
     /// * less by at least its price, but for the time that passed since.
@@ -293,7 +292,7 @@ impl State {
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         let debt = self.tat.since(now);
         let units = debt.nanos().div_ceil(self.refill.interval().nanos().max(1));
-        // They come back one by one: on average after half of the time.
+        // They are regained one by one: on average after half of the time.
         let average = Span::from_nanos(debt.nanos().div_ceil(2));
         super::eviction_cost([(units, average)], Rough::of(self.burst.into()))
     }

@@ -1,7 +1,7 @@
 //! Windows of the calendar: where each begins and ends in a zone's local time.
 //!
 //! A local clock shows one multiple of the period after the other (each whole hour, each midnight
-//! of a Monday), and where it comes to one a window begins. Clocks that are changed need two rules
+//! of a Monday), and a window begins when it reaches one. Clocks that are changed need two rules
 //! more:
 //!
 //! ```text
@@ -10,8 +10,8 @@
 //!                                 period is repeated, which then is a separate window
 //! ```
 //!
-//! So an hour that comes twice is two windows of an hour, and the day that it belongs to one window
-//! of 25 hours. Windows follow one another without a gap. A week begins on Monday (ISO 8601).
+//! So an hour that occurs twice is two windows of an hour, and its day is one window of 25 hours.
+//! Windows follow one another without a gap. A week begins on Monday (ISO 8601).
 
 use std::fmt;
 
@@ -22,13 +22,13 @@ use crate::base::zone::{OffsetSpan, Zone};
 /// A span of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
-    /// So many seconds, a divisor of a day.
+    /// A number of seconds that divides a day.
     Seconds(u32),
     /// From midnight to midnight.
     Day,
     /// From Monday to Monday.
     Week,
-    /// So many months, a divisor of a year.
+    /// A number of months that divides a year.
     Months(u32),
 }
 

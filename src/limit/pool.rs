@@ -56,7 +56,7 @@ pub struct Lease {
 pub struct State {
     /// The workers that hold slots, each once.
     pub leases: Vec<Lease>,
-    /// The waiting requests, first come first.
+    /// The waiting requests, in the order of arrival.
     pub waiting: Vec<Ticket>,
 }
 
@@ -172,7 +172,7 @@ impl State {
         self.leases.retain(|lease| lease.count > 0);
     }
 
-    /// The numbers of the tickets that `worker` has here, first come first.
+    /// The numbers of the tickets that `worker` has here, in the order of arrival.
     pub fn tickets_of(&self, worker: WorkerId) -> impl Iterator<Item = u32> {
         self.waiting
             .iter()

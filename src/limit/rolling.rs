@@ -13,7 +13,7 @@
 //! What falls into one *grain* of time is one entry, so the log is bounded: by the quota if that is
 //! small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a
 //! window (a twentieth of the window each). An entry is at its last unit's instant while it is the
-//! newest, and at its grain's end from then on. That goes against the caller: capacity comes back
+//! newest, and at its grain's end from then on. That goes against the caller: capacity is regained
 //! at most one grain late, and never early. No entry is ever put into the future, so no caller
 //! waits for longer than a window.
 //!

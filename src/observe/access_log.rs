@@ -1,8 +1,8 @@
 //! One line for the access log: `decision=refused limit=standard tier=standard org=acme`.
 //!
-//! The line says what the policy asks for and nothing else. A credential appears as its identifier,
-//! never as its secret. Values can come from a path, so characters that could end a value are
-//! percent-encoded.
+//! The line states what the policy asks for and nothing else. A credential appears as its
+//! identifier, never as its secret. Values can come from a path, so characters that could end a
+//! value are percent-encoded.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 

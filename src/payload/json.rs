@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A [`Meter`] takes chunks that are cut anywhere, and keeps none of their bytes. It keeps a frame
-//! of 16 bytes for each open array or object, at most as many as the rules let nest. Its result
+//! of 16 bytes for each open array or object, at most the depth that the rules allow. Its result
 //! does not depend on where the chunks were cut, and it reports a breach no later than at the end
 //! of the chunk that proves it.
 //!

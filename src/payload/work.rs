@@ -5,8 +5,8 @@
 //!
 //! * A [`Slice`](super::slice::Slice) bounds the work of one callback. The rest waits for the next.
 //! * A [`Work`] bounds the work of one body: a small multiple of what ordinary data of the same
-//!   size costs. Only the bytes sent and the bytes that come out *in the end* count as size: a
-//!   sender produces what lies between two encodings for free, so it adds nothing.
+//!   size costs. Only the bytes sent and the bytes of the *last* decoder count as size: a sender
+//!   produces what lies between two encodings for free, so it adds nothing.
 //!
 //! Each part of the decoders counts its own work: bytes, blocks, tables, members, frames, records.
 
@@ -38,7 +38,8 @@ impl Work {
     }
 
     /// Adds `units` that count for the slice alone, and not for what the body may cost: work that
-    /// occurs once, such as allocating a window, or that is counted again when its bytes come out.
+    /// occurs once, such as allocating a window, or that is counted again when its bytes are
+    /// returned.
     pub(crate) const fn add_to_slice(&mut self, units: u64) {
         self.add(units);
         self.apart = self.apart.saturating_add(units);

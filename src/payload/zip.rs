@@ -9,7 +9,7 @@
 //! descriptor. Archive readers use the central records instead, and these could describe other
 //! entries than the ones that streamed by, as in a bomb of overlapping entries. So every entry is
 //! *sealed* as it ends, with a keyed hash over its offset, sizes, checksum and name. Each central
-//! record has the same seal, and both sums of seals must agree. The records may come in any order,
+//! record has the same seal, and both sums of seals must agree. The records may be in any order,
 //! and nothing is kept per entry.
 //!
 //! An archive begins with its first entry; a body with anything before that is not taken for an

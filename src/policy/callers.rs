@@ -22,13 +22,14 @@ pub use self::source::{Source, Steps};
 /// How callers are identified.
 #[derive(Debug, Default)]
 pub struct Callers {
-    /// Where they are asked for: elsewhere everybody is anonymous. `None` is everywhere.
+    /// The routes on which they are required: elsewhere all callers are anonymous. `None` is
+    /// everywhere.
     pub routes: Option<Vec<RouteId>>,
     /// All credentials, in the order in which they are looked for.
     pub credentials: IdVec<CredentialId, Credential>,
     /// The entries of their secrets.
     pub directory: Directory,
-    /// Attributes with sources of their own.
+    /// Attributes that have sources.
     pub sources: Vec<(AttributeId, Vec<Source>)>,
     /// What becomes of a credential that the directory does not have.
     pub unknown: OnUnidentified,
@@ -36,12 +37,11 @@ pub struct Callers {
     pub absent: OnUnidentified,
     /// What the proxy must be asked for each request.
     pub properties: PropertySet,
-    /// What of a request's head says who sent it.
+    /// The parts of a request's head that identify the caller.
     pub identity_inputs: IdentityInputs,
 }
 
-/// The parts of a request's head on which it depends who sent it: where they are the same, so is
-/// the caller.
+/// The parts of a request's head that identify the caller: if they are the same, so is the caller.
 #[derive(Debug, Default)]
 pub struct IdentityInputs {
     /// The headers that are read, by name, each once.
@@ -52,7 +52,7 @@ pub struct IdentityInputs {
     pub path: bool,
 }
 
-/// What to do with a caller who is not known.
+/// What to do with an unknown caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUnidentified {
     /// 401.
@@ -123,7 +123,7 @@ pub(super) fn read(map: &MapField<'_, lang::Callers>, context: &mut Context) -> 
     let credentials = map.read_with(lang::Callers::CREDENTIALS, |_, list| {
         credential::read(&list, context)
     });
-    // An entry may have these attributes, those that are still to come included.
+    // An entry may have these attributes, including those that are added later.
     map.read_with(lang::Callers::DIRECTORY_ATTRIBUTES, |_, names| {
         names.each(|field, name| context.attributes.declare(&field, name))
     });

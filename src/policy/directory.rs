@@ -1,7 +1,7 @@
 //! The directory: the attributes of a credential, found by the SHA-256 of its secret.
 //!
-//! A hundred thousand entries are normal, so equal values are kept once and entries have no
-//! allocation of their own.
+//! A hundred thousand entries are normal, so equal values are kept once and entries need no
+//! separate allocation.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -8,8 +8,8 @@ use super::reader::Field;
 /// The longest name of a header or a query parameter, and the longest authentication scheme.
 pub(crate) const TOKEN_BYTES_MAX: usize = 128;
 
-/// Headers of one connection, which Envoy takes out before any filter sees them, or leaves with a
-/// word of its own (`te`; `connection` and `upgrade` of a WebSocket).
+/// Headers of one connection, which Envoy takes out before any filter sees them, or leaves with
+/// another value (`te`; `connection` and `upgrade` of a WebSocket).
 pub(crate) const OF_A_CONNECTION: [&str; 6] = [
     "connection",
     "keep-alive",

@@ -22,7 +22,7 @@ pub struct Limit {
     pub overrides: Overrides<Rule>,
     /// Units that one request takes.
     pub cost: CostSource,
-    /// Who pays.
+    /// Which requests pay.
     pub charge: ChargeWhen,
     /// Whether it refuses.
     pub enforcement: Enforcement,
@@ -40,7 +40,7 @@ pub enum Visibility {
     Hide,
 }
 
-/// Where the cost of a request comes from.
+/// The source of a request's cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CostSource {
     /// Always the same.
@@ -125,7 +125,7 @@ fn read_limit(
     })
 }
 
-/// Reports a rule that a request never fits because of its own cost.
+/// Reports a rule that a request never fits because of its cost.
 fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
     let fits = cost <= rule.quota();
     if !fits {

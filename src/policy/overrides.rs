@@ -106,7 +106,7 @@ impl Tree {
 
 /// The limit that has the overrides.
 pub(super) struct Base<'a> {
-    /// Of its own `for`.
+    /// The conditions of its `for`.
     pub(super) conditions: &'a [Condition],
     /// The pointer of its `for`.
     pub(super) selector: String,

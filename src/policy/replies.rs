@@ -1,4 +1,4 @@
-//! What callers are told: header fields, when to come back, and the words of a refusal.
+//! What responses state: header fields, when to retry, and the text of a refusal.
 
 use super::language::{self as lang, Family, With};
 use super::reader::MapField;
@@ -14,7 +14,7 @@ pub struct Replies {
     pub jitter: Percent,
     /// The answer to a request over a limit.
     pub refused: Refused,
-    /// The answer to a caller who is not known.
+    /// The answer to an unknown caller.
     pub unauthorized: Reply,
     /// The answer to a request with a payload that is refused.
     pub payload: Reply,

@@ -18,7 +18,7 @@ use crate::limit::FailureMode;
 /// empty key, and the defaults of the rest.
 #[derive(Debug)]
 pub struct Scope {
-    /// Its name: in metrics, in the access log and in what callers are told.
+    /// Its name: in metrics, in the access log and in responses.
     pub name: Box<str>,
     /// What its counters belong to. It does not contain the numbers of the rule, so that a policy
     /// that changes them keeps the counts.
@@ -27,13 +27,13 @@ pub struct Scope {
     pub selector: Selector,
     /// The parts of the key: there is one counter per combination of their values.
     pub per: Vec<KeyPart>,
-    /// What it does with a caller who lacks a part of the key.
+    /// What it does with a caller that lacks a part of the key.
     pub absent: Absent,
     /// Its answer if the counter cannot be read.
     pub failure: FailureMode,
 }
 
-/// What a limit does with a caller who lacks a part of its key.
+/// What a limit does with a caller that lacks a part of its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Absent {
     /// It counts all such callers together.

@@ -10,18 +10,18 @@ use crate::limit::seats::Seats;
 
 /// One seat limit.
 ///
-/// It does not apply to a caller who lacks the attribute that names the holder: the seat would have
-/// no holder, or all such callers would hold it together.
+/// It does not apply to a caller that lacks the attribute that names the holder: the seat would
+/// have no holder, or all such callers would hold it together.
 #[derive(Debug)]
 pub struct SeatLimit {
-    /// The requests that touch a seat, and the keys that seats are kept under. Callers who lack a
+    /// The requests that touch a seat, and the keys that seats are kept under. Callers that lack a
     /// part of the key share it.
     pub scope: Scope,
     /// The attribute whose value is the holder.
     pub holder: AttributeId,
     /// How many seats there are, and how long one is kept.
     pub seats: Seats,
-    /// The status of an answer to those who get none.
+    /// The status of the answer if none is free.
     pub status: u32,
 }
 

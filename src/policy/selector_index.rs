@@ -62,7 +62,7 @@ struct Node {
 /// Nodes by one kind of term; a node has at most one branch of each kind.
 #[derive(Debug)]
 enum Branch {
-    /// By route. Routes come first, so that the root alone has this branch.
+    /// By route. Routes are the first terms, so only the root has this branch.
     Routes(Vec<Node>),
     Tiers(BTreeMap<TierId, Node>),
     Values(AttributeId, BTreeMap<Box<[u8]>, Node>),

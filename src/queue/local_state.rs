@@ -29,7 +29,7 @@ pub(super) struct LocalState {
     pub(super) published_as: Option<WorkerId>,
 }
 
-/// A change that comes with publishing the state.
+/// A change that is made as the state is published.
 #[derive(Debug, Default)]
 pub(super) struct Change<'w> {
     /// A stream asks for a slot; its ticket would have this number.

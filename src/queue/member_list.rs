@@ -19,7 +19,7 @@ use crate::limit::pool::WorkerId;
 /// Most workers of one proxy.
 pub const MEMBERS_MAX: u16 = 1_024;
 
-/// Heartbeats of its own after which a worker evicts a member without one meanwhile.
+/// The number of its own heartbeats after which a worker evicts a member that had none meanwhile.
 pub const HEARTBEATS_MISSED_MAX: u32 = 5;
 
 /// The key in shared data.

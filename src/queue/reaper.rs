@@ -34,7 +34,7 @@ impl Reaper {
         self.due = self.due.max(PAGES_A_HEARTBEAT);
     }
 
-    /// Goes through the pages that are due, as many as a tick may. A page that fails stays due.
+    /// Scans pages that are due, up to the number that a tick allows. A page that fails stays due.
     pub(super) fn step<H: SharedData>(
         &mut self,
         host: &H,

@@ -95,7 +95,7 @@ fn next_event(world: &mut World, id: usize) -> Event {
         one.wakes.remove(wake);
         return Event::Message;
     }
-    // An event that came in meanwhile may be handled before one that is due.
+    // An event that arrived meanwhile may be handled before one that is due.
     if clock >= one.next_tick && world.below(3) > 0 {
         world.model.loops[id].next_tick = clock + 100 * MILLI;
         return Event::Tick;

@@ -254,8 +254,8 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         }
     }
 
-    /// Answers the streams whose slot was granted and those that waited too long, as many as one
-    /// callback may.
+    /// Answers the streams whose slot was granted and those that waited too long, up to the number
+    /// that one callback allows.
     fn answer(&mut self, uptime: Span) -> Vec<Action> {
         let mut actions = Vec::new();
         self.expire(ACTIONS_MAX, uptime, &mut actions);
@@ -343,7 +343,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         }
     }
 
-    /// Sends this worker a message, so that a callback with a stack of its own gives the answers.
+    /// Sends this worker a message, so that a callback with its own stack gives the answers.
     fn wake(&mut self) {
         let Some(queue) = self
             .leases

@@ -105,8 +105,8 @@ impl LimitStatus {
         })
     }
 
-    /// The status at a later time: the waits have become shorter. Units that came back meanwhile
-    /// are not added; a caller may find more than was stated.
+    /// The status at a later time: the waits have become shorter. Units that were regained
+    /// meanwhile are not added; a caller may find more than was stated.
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         if let Some(Reading { balance, at }) = &mut self.reading {

@@ -84,7 +84,7 @@ pub fn policies<'s>(
     }
 }
 
-/// Puts the field that states what is left of limits, unless there are none.
+/// Puts the field that states the remaining units of limits, unless there are none.
 pub fn counters<'s>(
     policy: &Policy,
     limits: impl Iterator<Item = &'s LimitStatus>,
@@ -129,9 +129,9 @@ fn quota(list: &mut String, status: &LimitStatus, limit: &Limit) {
     }
 }
 
-/// The parameters of what is left. The reset is the time until one more unit is available, not all
-/// units: "the number of seconds until additional quota … is made available". A full quota has no
-/// reset.
+/// The parameters of the remaining units. The reset is the time until one more unit is available,
+/// not all units: "the number of seconds until additional quota … is made available". A full quota
+/// has no reset.
 fn balance(list: &mut String, balance: Balance) {
     number(list, DRAFT.remaining, balance.remaining);
     if balance.reset_in > Span::ZERO {

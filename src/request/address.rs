@@ -1,4 +1,4 @@
-//! The client's address as an attribute: who shares a network shares its value.
+//! The client's address as an attribute: clients of one network share its value.
 //!
 //! ```text
 //!   192.0.2.7:1234          ─▶ 192.0.2.7        v4_prefix: 24 ─▶ 192.0.2.0/24

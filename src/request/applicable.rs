@@ -8,7 +8,7 @@
 //! ```
 //!
 //! All of it follows from the caller's attributes and from the routes and tiers of the readings.
-//! Keys, rules and costs come after it, in [`super::checks`].
+//! Keys, rules and costs follow, in [`super::checks`].
 
 #[cfg(test)]
 mod tests;

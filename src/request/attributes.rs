@@ -1,4 +1,4 @@
-//! Attributes that have sources of their own: of each the first source that has a value.
+//! Attributes that have sources: the first source with a value supplies each.
 
 use std::borrow::Cow;
 

@@ -45,11 +45,11 @@ pub enum CredentialOutcome<'d> {
     Known(&'d Digest),
     /// The directory does not have it.
     Unknown(&'d Digest),
-    /// The directory does not have it, and another credential says who calls.
+    /// The directory does not have it, and another credential identifies the caller.
     PassedOver,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The directory's entry of this credential.

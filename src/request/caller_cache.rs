@@ -1,5 +1,5 @@
-//! Callers who come again: who sends a request follows from its clues alone, so the same clues need
-//! not be looked into twice.
+//! A cache of callers: a request's caller follows from its identity inputs alone, so the same
+//! inputs need not be evaluated twice.
 //!
 //! A caller is found by a hash of them under a key that no client knows, with 128 bits: a client
 //! cannot make up clues with the hash of somebody else's. What was refused is not remembered.
@@ -30,14 +30,14 @@ const COUNTERS_MAX: usize = 8;
 /// The most bytes of a query that is looked at. Longer ones are seldom the same twice.
 const QUERY_BYTES_MAX: usize = 256;
 
-/// The callers of one worker that came lately, under one policy.
+/// The recent callers of one worker, under one policy.
 #[derive(Debug, Default)]
 pub struct CallerCache {
     key: Secret,
     callers: HashMap<u128, CachedCaller, BuildHasherDefault<AsItIs>>,
 }
 
-/// A caller who may come again, and what follows from who that is.
+/// A cached caller, and what follows from its attributes.
 #[derive(Debug)]
 pub struct CachedCaller {
     pub(super) values: KeptValues,
@@ -98,7 +98,7 @@ impl CallerCache {
         }
     }
 
-    /// Finds out who sent `request`: as [`identify`], with the same answer.
+    /// Identifies the caller of `request`, with the same result as [`identify`].
     ///
     /// # Errors
     /// As [`identify`].
@@ -132,7 +132,8 @@ impl CallerCache {
         }
     }
 
-    /// The hash of all that says who sent `request`; `None` where that is seldom the same twice.
+    /// The hash of all that identifies the caller of `request`; `None` if that is seldom the same
+    /// twice.
     fn identity_inputs(&self, request: &Request, policy: &Policy) -> Option<u128> {
         let identity_inputs = &policy.callers.identity_inputs;
         let mut hasher = SipHasher13::new_with_key(&self.key);

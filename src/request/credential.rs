@@ -27,8 +27,8 @@ pub enum Presented<'r> {
     Verified(Option<Identifier>),
 }
 
-/// Who presented a credential, without saying what: half of a SHA-256 in hexadecimal digits. The
-/// same secret is the same caller, and no path leads from here to the secret.
+/// The identifier of a credential, which does not reveal it: half of a SHA-256 in hexadecimal
+/// digits. The same secret is the same caller, and no path leads from here to the secret.
 pub type Identifier = [u8; 32];
 
 /// What the request presents at `place`, if anything.
@@ -100,9 +100,9 @@ pub(crate) fn identifier(digest: &[u8; 32]) -> Identifier {
     digits(first)
 }
 
-/// The identifier of whom a token was made for, the same in every token of theirs: `sub` is unique
-/// for its `iss` alone (RFC 7519 §4.1.2), so both are in it. The second half of the SHA-256, so
-/// that no secret can be made up that has the same.
+/// The identifier of the subject of a token, the same in all its tokens: `sub` is unique for its
+/// `iss` alone (RFC 7519 §4.1.2), so both are in it. The second half of the SHA-256, so that no
+/// secret can be made up that has the same.
 fn subject(payload: Struct<'_>) -> Option<Identifier> {
     let claim = |name| payload.at(&[name]).and_then(Value::text);
     let subject = claim("sub")?;

@@ -81,14 +81,14 @@ impl<'r> Caller<'r> {
         self.known(attribute).map(Value::bytes)
     }
 
-    /// A caller of whom nothing is known.
+    /// A caller of which nothing is known.
     fn unknown(policy: &Policy) -> Self {
         Self {
             values: Values::Found(vec![None; policy.attributes.count()]),
         }
     }
 
-    /// Who was identified before.
+    /// The callers identified before.
     pub(super) const fn recalled(regular: &'r CachedCaller) -> Self {
         Self {
             values: Values::Recalled(regular),
@@ -183,7 +183,7 @@ impl Value<'_> {
     }
 }
 
-/// Finds out who sent `request`.
+/// Identifies the caller of `request`.
 ///
 /// # Errors
 /// Why the policy does not let it in.

@@ -1,5 +1,5 @@
-//! Who speaks for a caller: the directory, for all secrets that it knows, and each credential that
-//! an earlier filter has verified, for the claims it makes.
+//! What vouches for a caller's attributes: the directory, for all secrets that it knows, and each
+//! credential that an earlier filter has verified, for the claims it makes.
 
 use crate::base::id::{CredentialId, Id as _};
 use crate::policy::callers::Source;

@@ -43,8 +43,8 @@ impl fmt::Debug for RequestProperties {
     }
 }
 
-/// Resolves the attributes that come from the proxy's own metadata: one host call for the life of a
-/// policy, and none if it has no such attribute.
+/// Resolves the attributes whose source is the proxy's own metadata: one host call for the life of
+/// a policy, and none if it has no such attribute.
 pub fn resolve_node_metadata(policy: &mut Policy, host: &impl Properties) {
     if policy.callers.asks_for_the_node() {
         let node = host.property(Property::Node).unwrap_or_default();

@@ -19,7 +19,7 @@ const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
-/// Makes a rule of one kind with this quota, whose units do not come back within seconds.
+/// Makes a rule of one kind with this quota, whose units are not regained within seconds.
 type Kind = fn(u32) -> Rule;
 
 const KINDS: [Kind; 3] = [
@@ -30,7 +30,7 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-/// Runs the contract for rules of each kind, each test on a store of its own.
+/// Runs the contract for rules of each kind, each test on its own store.
 pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
     for kind in KINDS {
         all_are_charged_or_none(&mut new(), kind);

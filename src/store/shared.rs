@@ -43,7 +43,7 @@ struct LoadedPage {
     number: u32,
     page: Result<CounterPage, Fault>,
     version: Version,
-    /// The page comes from the cache, and only a swap can tell whether it is still there.
+    /// The page is from the cache, and only a swap can tell whether it is still there.
     is_speculative: bool,
 }
 

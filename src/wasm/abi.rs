@@ -38,7 +38,7 @@ const REQUEST: u32 = 0;
 pub(super) enum HeadersStatus {
     Continue = 0,
     /// The filters after this one wait. With `allow_on_headers_stop_iteration` the callbacks with
-    /// the body come all the same; without it this is the next.
+    /// the body are made all the same; without it this is the next.
     StopIteration = 1,
     /// All waits, and the host reads no more than its buffer holds.
     StopAllIterationAndWatermark = 4,

@@ -45,7 +45,7 @@ pub(super) fn suspend(stream: StreamId, root: RootId) {
     tick(root, true);
 }
 
-/// A head under this root is held, of whose body nothing has come.
+/// A head under this root is held, and nothing of its body has arrived.
 pub(super) fn watch(stream: StreamId, root: RootId) {
     BODIES.with_borrow_mut(|bodies| bodies.watch(stream, Envoy.uptime()));
     tick(root, true);

@@ -160,7 +160,7 @@ pub(super) fn any_root() -> Option<RootId> {
     })
 }
 
-/// An event of a stream that may take a slice of work; what is left for later it goes on with.
+/// An event of a stream that may take a slice of work; the remaining work continues later.
 fn with_slice(context: u32, event: impl FnOnce(&mut Stream<Envoy>, &mut Slice) -> Flow) -> Flow {
     let Some(Entry { stream, root }) = entry(context) else {
         return Flow::Continue;

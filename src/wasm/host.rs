@@ -84,8 +84,8 @@ impl RequestBody for Envoy {
 }
 
 impl Properties for Envoy {
-    /// Whole messages, where there is one: a value by its own path would come without its type. (Of
-    /// the node's metadata alone Envoy makes pairs, which say no types either.)
+    /// Whole messages, where there is one: a value by its own path would have no type. (Of the
+    /// node's metadata alone Envoy makes pairs, which say no types either.)
     fn property(&self, which: Property) -> Option<Vec<u8>> {
         abi::property(match which {
             Property::Metadata => "metadata",

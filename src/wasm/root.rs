@@ -22,7 +22,7 @@ use crate::queue::worker::{ACTIONS_MAX, TICK, Worker};
 use crate::store::key::Secret;
 
 thread_local! {
-    /// The metrics of this VM by name: policies come and go, and Envoy never forgets a number.
+    /// The metrics of this VM by name: policies are replaced, and Envoy never forgets a number.
     static METRICS: RefCell<HashMap<String, MetricId>> = RefCell::default();
     /// The worker that grants slots in this VM, whatever policies it serves.
     static WORKER: RefCell<Option<SharedWorker>> = const { RefCell::new(None) };

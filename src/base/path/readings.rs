@@ -99,14 +99,14 @@ pub fn ambiguity(raw: &[u8], first: &PathBuffer) -> Option<Ambiguity> {
 /// | take a `\` for a `/` | keep it in its segment |
 /// | cut a segment at a `;` | keep what follows |
 /// | drop empty segments | keep them |
-/// | decode once | decode twice, where dots or separators come of it |
+/// | decode once | decode twice, if that yields dots or separators |
 ///
 /// Two that always do the same for a path are one.
 #[derive(Debug)]
 pub struct Readings<'p> {
     path: &'p [u8],
     decoded: Option<Vec<u8>>,
-    /// What is left to be read, last first.
+    /// The remaining steps, last first.
     left: Vec<(Text, Reader)>,
 }
 

@@ -1,4 +1,5 @@
-//! Where callers are asked who they are, and whether a limit's routes lie within.
+//! The routes on which callers must identify themselves, and whether a limit's routes are among
+//! them.
 
 use std::collections::BTreeMap;
 

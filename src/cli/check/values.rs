@@ -66,7 +66,7 @@ impl<'p> Values<'p> {
         let (mut held, mut shapes) = (None, Vec::new());
         for source in sources {
             if let Source::Directory(from) = source {
-                // Its entries are to come.
+                // Its entries will be added later.
                 if entries && callers.directory.count() == 0 {
                     return Self::Any;
                 }

@@ -50,7 +50,7 @@ pub(in crate::cli) struct ExplainArgs {
     /// times.
     #[arg(long = "response-header", value_name = "NAME: VALUE")]
     pub(super) response_headers: Vec<String>,
-    /// When the request comes, as 2026-11-25T10:00:00Z. Without it: now.
+    /// When the request arrives, as 2026-11-25T10:00:00Z. Without it: now.
     #[arg(long, value_name = "RFC3339", value_parser = time::parse)]
     pub(super) at: Option<Timestamp>,
     /// Explain the last of N such requests at that moment.

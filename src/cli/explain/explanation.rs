@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) struct Explanation {
     /// The policy's name.
     pub(super) policy: String,
-    /// When the request comes (RFC 3339).
+    /// When the request arrives (RFC 3339).
     pub(super) at: String,
     /// The number of such requests, of which it is the last.
     pub(super) repeat: u64,
@@ -66,13 +66,13 @@ pub(super) struct Missing {
     pub(super) names: Vec<String>,
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Debug, Serialize)]
 pub(super) struct Callers {
     /// Whether the policy asks anybody.
     #[serde(skip)]
     pub(super) defined: bool,
-    /// Whether they are asked who they are.
+    /// Whether they must identify themselves.
     pub(super) asked: bool,
     /// The route of `callers.for` that matches.
     pub(super) route: Option<String>,
@@ -95,7 +95,7 @@ pub(super) struct Credential {
     /// Its place in a request.
     pub(super) place: String,
     pub(super) found: Found,
-    /// Who presented it, without saying what.
+    /// The identifier of the credential, which does not reveal it.
     pub(super) identifier: Option<String>,
 }
 
@@ -111,7 +111,7 @@ pub(super) enum Found {
     Unknown,
     /// An earlier filter has verified it.
     Verified,
-    /// It is unknown, and another one says who calls.
+    /// It is unknown, and another one identifies the caller.
     PassedOver,
     /// It occurs twice.
     Ambiguous,
@@ -147,7 +147,7 @@ pub(super) struct Limit {
     pub(super) r#override: Option<String>,
     /// Units; `None` where only the response or the body says how many, and it was not given.
     pub(super) cost: Option<u64>,
-    /// Where the cost comes from, unless the policy says the number.
+    /// The source of the cost, unless the policy states the number.
     pub(super) cost_from: Option<String>,
     /// `admitted`, or `success`: what it takes is refunded if the response is 400 or above.
     pub(super) charge: &'static str,
@@ -212,12 +212,12 @@ pub(super) struct Seats {
     pub(super) name: String,
     /// What the seats are kept for.
     pub(super) key: Vec<Part>,
-    /// Who holds one.
+    /// The holders.
     pub(super) holder: Part,
     pub(super) seats: u32,
     /// How long it is kept without a touch.
     pub(super) idle: String,
-    /// The status for those who get none.
+    /// The status of the answer if none is free.
     pub(super) status: u32,
 }
 

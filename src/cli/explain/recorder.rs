@@ -22,7 +22,7 @@ pub(super) struct Recorder {
     pub(super) repeated: Option<(AttributeId, usize)>,
 }
 
-/// A value, and where it comes from.
+/// A value and its source.
 #[derive(Debug)]
 pub(super) struct ValueRecord {
     pub(super) value: String,

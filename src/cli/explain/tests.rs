@@ -165,7 +165,7 @@ proptest! {
                 .iter()
                 .all(|other| !other.message.is_empty())
         );
-        // Two at once, and three for who pays.
+        // Two at once, and three for those that pay.
         let refused = outcome
             .limits
             .iter()

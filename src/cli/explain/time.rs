@@ -24,7 +24,7 @@ pub(super) fn rfc3339(at: Timestamp) -> String {
 pub(super) fn now() -> Timestamp {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one clock of the command line: a request without --at comes now"
+        reason = "the one clock of the command line: a request without --at arrives now"
     )]
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

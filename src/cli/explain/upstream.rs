@@ -21,7 +21,7 @@ pub(super) struct Upstream {
     headers: Headers,
 }
 
-/// What becomes of one charge once the response has come.
+/// What becomes of one charge once the response has arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Settled {
     /// The units that the request turns out to cost; `None` where that is not known.

@@ -9,7 +9,7 @@ pub(super) enum Kind {
     /// One with exact times, one in grains.
     Rolling,
     Calendar,
-    /// Each user's for those who share it, the organization's for its users.
+    /// Each user's for those that share it, the organization's for its users.
     Seats,
 }
 

@@ -190,7 +190,7 @@ fn a_whole_body_passes_at_its_length_and_ends_after_that() {
         assert_eq!(end, Flow::Continue);
         stream.on_end(&proxy);
     }
-    // More bytes than stated are refused, if a host lets them come.
+    // More bytes than stated are refused, if a host lets them pass.
     let head = [
         ("content-encoding", &b"gzip"[..]),
         ("content-length", length.as_bytes()),
@@ -240,8 +240,7 @@ fn a_body_is_read_in_slices_whatever_happens_meanwhile() {
             Flow::Suspend
         );
         assert_eq!(stream.on_work(&proxy, &mut Slice::new(4)), Step::Again);
-        // It has steps of its own: what comes meanwhile is kept, whatever this callback could
-        // spend.
+        // It has its own steps: what arrives meanwhile is kept, whatever this callback could spend.
         assert_eq!(
             give(&proxy, &mut stream, &body[9..], !trailers, &mut slice()),
             Flow::Suspend
@@ -298,7 +297,7 @@ fn a_request_that_is_served_pays_whatever_its_body_does_then() {
         // Only success is charged, and the second request failed.
         assert_eq!(left(&proxy, &policy), left_after);
     }
-    // A cost by the body is charged for the part that came.
+    // A cost by the body is charged for the part that arrived.
     let (mut stream, _) = open(&proxy, &policy, "/lines", &[]);
     give(&proxy, &mut stream, b"a\nb\nc\n", false, &mut slice());
     proxy.answer(&mut stream, &[(":status", "200")]);

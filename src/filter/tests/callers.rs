@@ -213,7 +213,7 @@ fn credentials_must_agree_on_the_value_of_an_attribute() {
     let (claim, second) = ("{ metadata: [f, one, org] }", "{ metadata: [f, two, org] }");
     let said = json!({ "f": { "one": { "org": "a", "home": "h" }, "two": { "org": "b" } } });
     for (credentials, sources, entry, answer) in [
-        // The directory comes first in a list that does not name it.
+        // The directory is first in a list that does not name it.
         (one, claim, ", org: a", "org=a"),
         (one, claim, ", org: b", "conflicting"),
         (one, claim, "", "org=a"),

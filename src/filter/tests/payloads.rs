@@ -321,7 +321,7 @@ fn lines_and_items_are_counted_as_they_come() {
         "96",
         "something other than an array counts as one"
     );
-    // The response comes first, then the rest of the body.
+    // The response arrives first, then the rest of the body.
     let (mut early, _) = post(&proxy, &policy, "/items", &[]);
     proxy.body.replace(b"{\"a\":[1,2".to_vec());
     early.on_request_body(&proxy, 9, false, &mut slice());

@@ -117,7 +117,7 @@ fn a_request_without_a_slot_waits_and_goes_on_in_order() {
     the_queue_is_full(&proxy, &policy);
     let depth = || proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth");
     assert_eq!(depth(), 2);
-    // It ends, and the request that came first gets its slot.
+    // It ends, and the request that arrived first gets its slot.
     let response = proxy.answer(&mut first, &[(":status", "200")]);
     assert!(
         response["ratelimit-policy"].ends_with("\"pool\";q=1;qu=\"concurrent-requests\""),

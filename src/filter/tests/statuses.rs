@@ -257,7 +257,7 @@ fn only_a_request_that_nothing_refuses_is_counted_as_admitted() {
     ] {
         assert_eq!(counted(&rig, name), count, "{name}");
     }
-    // A request whose body has come is admitted. One that hangs up has begun, and one that waits
+    // A request whose body has arrived is admitted. One that hangs up has begun, and one that waits
     // has not.
     rig.upstream(&[], "200", "1");
     assert_eq!(admitted(&rig), 1);

@@ -36,7 +36,7 @@ impl Drop for Repeat {
 fn command(seed: u64) -> String {
     let thread = std::thread::current();
     let all = format!("{VARIABLE}={seed} make unit");
-    // Only a thread of its own has the name of its test.
+    // Only a separate thread has the name of its test.
     match thread.name().filter(|name| name.contains("::")) {
         Some(test) => format!("{all}, or {VARIABLE}={seed} cargo test --locked --lib {test}"),
         None => all,

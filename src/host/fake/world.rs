@@ -48,7 +48,7 @@ pub(crate) trait Model: Sized + Send + 'static {
     /// Lets the time of one host call pass.
     fn pass_time(world: &mut World<Self>);
 
-    /// Whether nothing may go wrong any more, so that the run comes to its end.
+    /// Whether nothing may go wrong any more, so that the run ends.
     fn is_ending(_world: &World<Self>) -> bool {
         false
     }

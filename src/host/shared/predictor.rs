@@ -51,7 +51,7 @@ enum Numbering {
     Unknown,
     /// One counter numbers all versions.
     Global,
-    /// Each key has a counter of its own.
+    /// Each key has its own counter.
     PerKey,
 }
 

@@ -109,7 +109,7 @@ fn what_is_over_is_admitted_and_counted() {
 
 #[test]
 fn a_step_of_the_clock_back_locks_out_for_one_window_at_most() {
-    // Twenty hours back: the count comes along into the window that the clock is in.
+    // Twenty hours back: the count moves into the window that the clock is in.
     check(
         calendar(3, "1h", "UTC"),
         "

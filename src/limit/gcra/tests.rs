@@ -23,7 +23,7 @@ struct LeakyBucket {
 }
 
 impl LeakyBucket {
-    /// What the bucket owes at `now` if the failed requests had never come.
+    /// What the bucket owes at `now` if the failed requests had never arrived.
     fn debt(&self, interval: u64, now: u64) -> u64 {
         let mut level: u64 = 0;
         let mut last = 0;

@@ -112,7 +112,8 @@ fn windows_begin_and_end_by_the_local_clock() {
             "2026-10-25T00:00:00+02:00",
             "2026-10-25T06:00:00+01:00",
         ),
-        // The hour that comes twice is two windows of an hour, and that which is left out none.
+        // The hour that occurs twice is two windows of an hour, and the one that is skipped is
+        // none.
         (
             "1h",
             "Europe/Rome",
@@ -141,7 +142,7 @@ fn windows_begin_and_end_by_the_local_clock() {
             "2026-03-29T03:00:00+02:00",
             "2026-03-29T04:00:00+02:00",
         ),
-        // Midnight comes twice in Havana, and its day is one.
+        // Midnight occurs twice in Havana, and its day is one window.
         (
             "1d",
             "America/Havana",

@@ -15,8 +15,7 @@ pub struct State {
     pub generation: u32,
     /// The quota of the rule that wrote this last.
     pub quota: Rough,
-    /// From the oldest to the newest, each in a grain of its own. All but the newest are at its
-    /// end.
+    /// From the oldest to the newest, each in its own grain. All but the newest are at its end.
     pub entries: Vec<Entry>,
 }
 

@@ -96,7 +96,7 @@ impl Brotli {
                 state,
             );
             *input = input.get(read..).unwrap_or_default();
-            // Calls with a single byte come from the client's chunks; they are not work hidden in
+            // Calls with a single byte are due to the client's chunks; they are not work hidden in
             // the stream.
             work.add_to_slice(CALL);
             work.add_to_slice(memory.allocated().saturating_sub(allocated) / BYTES_ALLOCATED);

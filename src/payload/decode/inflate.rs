@@ -296,7 +296,7 @@ impl Inflate {
         }
     }
 
-    /// Copies available input of a stored block. Whole bytes that were read as bits come first.
+    /// Copies available input of a stored block. Whole bytes that were read as bits are first.
     fn stored(&mut self, mut left: usize, input: &mut &[u8]) -> Pause {
         while left > 0 {
             if !self.window.has_room() {

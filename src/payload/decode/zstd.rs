@@ -225,7 +225,7 @@ struct Descriptor {
     rest_bytes: usize,
     /// The length of the frame's declared size in it.
     size_bytes: usize,
-    /// The length of the window's size, which comes before that.
+    /// The length of the window's size, which precedes it.
     window_bytes: usize,
 }
 

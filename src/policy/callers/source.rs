@@ -18,7 +18,7 @@ use crate::base::property::Property;
 /// The way to a value in metadata: from map to map by key, into a list by index.
 pub type Steps = Vec<Box<str>>;
 
-/// Where an attribute's value may come from.
+/// The source of an attribute's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// This attribute of the directory's entry.
@@ -115,7 +115,7 @@ pub(super) fn read(
             Some(source)
         });
         let mut sources = sources.unwrap_or_default();
-        // An entry's own value comes first, unless the list says where among the others.
+        // An entry's own value is first, unless the list states its place among the others.
         if !sources
             .iter()
             .any(|source| matches!(source, Source::Directory(_)))

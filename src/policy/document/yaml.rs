@@ -41,7 +41,7 @@ pub fn from_yaml(text: &str) -> Result<Node, SyntaxError> {
     }
 }
 
-/// Builds the tree out of the parser's events, which come in the order of the text.
+/// Builds the tree out of the parser's events, which are in the order of the text.
 struct Reader<'text> {
     events: Parser<'text, StrInput<'text>>,
     anchors: Anchors,

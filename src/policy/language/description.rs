@@ -58,7 +58,7 @@ pub(crate) struct Rest {
     pub(crate) count: (Option<usize>, Option<usize>),
     /// What applies if one is absent, for the reference.
     pub(crate) absent: &'static str,
-    /// Keys among these with a meaning of their own.
+    /// Keys among these with a special meaning.
     pub(crate) words: Vec<KeyDescription>,
 }
 

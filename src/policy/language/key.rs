@@ -119,7 +119,7 @@ pub(crate) trait Words: Copy + PartialEq + 'static {
     const WHAT: &'static str;
     /// All words, as they are written.
     const WORDS: &'static [&'static str];
-    /// What each stands for.
+    /// What each means.
     const VALUES: &'static [Self];
     /// What each means, line by line.
     #[cfg(not(target_arch = "wasm32"))]

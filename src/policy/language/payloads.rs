@@ -50,7 +50,7 @@ mapping! {
 }
 
 impl Payload {
-    /// The name of a payload limit that has none of its own.
+    /// The name of a payload limit without a `name`.
     pub(crate) const NAME_DEFAULT: &'static str = Self::NAME.presence.0;
 }
 

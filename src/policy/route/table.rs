@@ -10,7 +10,7 @@
 //!
 //! Routes share the nodes of a common beginning. A node that is not behind a `**` has one way in,
 //! so it is active at most once a step. A `**` is entered without a segment and, since it takes
-//! any, never left again: such nodes stay in a list of their own until the path ends. A request
+//! any, never left again: such nodes stay in a separate list until the path ends. A request
 //! therefore costs its segments × the nodes active, each a search that is logarithmic in the node's
 //! literals and globs. Walking neither recurses nor allocates.
 //!

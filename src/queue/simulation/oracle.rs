@@ -18,7 +18,7 @@ use crate::store::key::Key;
 pub(super) struct Oracle {
     pub(super) failure: Option<String>,
     pub(super) keys: Vec<Key>,
-    /// Nothing goes wrong in this run: messages come, hosts answer, workers live.
+    /// Nothing goes wrong in this run: messages arrive, hosts answer, workers live.
     pub(super) is_calm: bool,
     vms: Vec<Vm>,
     pub(super) streams: BTreeMap<u32, Stream>,

@@ -33,7 +33,7 @@ pub(super) struct Loop {
     pub(super) up_since: u64,
     pub(super) next_tick: u64,
     pub(super) may_reload: u64,
-    /// When messages come that were sent to this VM.
+    /// When the messages to this VM arrive.
     pub(super) wakes: Vec<u64>,
     pub(super) policy: u32,
 }

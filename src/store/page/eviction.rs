@@ -102,8 +102,8 @@ impl Weighed {
     }
 }
 
-/// The index of the record that goes for a new one of this class: the one with the least eviction
-/// cost among those of its own class and of classes with more than their share of the page.
+/// The index of the record that a new one of this class replaces: the one with the least eviction
+/// cost among those of its class and of classes with more than their share of the page.
 ///
 /// So no class loses records to a flood of another one while it has no more than its share,
 /// whatever the flood's records are worth; and a record that is worth more than those stays in any

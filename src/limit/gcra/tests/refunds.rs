@@ -26,7 +26,7 @@ fn what_time_has_refilled_is_not_given_back_again() {
     let bucket = bucket(100, "60/min");
     let mut state: Option<State> = None;
     let mut slow = Vec::new();
-    // A hundred requests, one a second, all still under way: time refills each as the next comes.
+    // A hundred requests, one a second, all still under way: time refills each as the next arrives.
     for second in 0..100 {
         let now = at((1_000 + second) * 1_000_000_000);
         let taken = bucket
@@ -141,7 +141,7 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
         );
         let given = state.refund(&state.charge(units, now), now).unwrap();
         assert_eq!(given.tat, before.tat, "{units} of {refill}");
-        // A charge before more units than the record can count is not told from others.
+        // A charge before more units than the record can count cannot be distinguished from others.
         let earlier = more.refund(&before.charge(3, now), now);
         assert_eq!(earlier.is_some(), units < 1 << 20, "{units} of {refill}");
     }

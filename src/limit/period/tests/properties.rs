@@ -92,7 +92,7 @@ fn length(period: &str) -> i64 {
 }
 
 /// The window around `at`, found by reading the clock each minute: `shown` is the latest local time
-/// that it showed so far, and a window begins when it comes to a multiple after that.
+/// that it showed so far, and a window begins when it reaches a later multiple.
 fn by_the_wall(period: &str, zone: Zone, at: i64) -> (i64, i64) {
     let local = |at: i64| {
         DateTime::from_timestamp(at + zone.offset_span(at).offset, 0)
@@ -113,7 +113,7 @@ fn by_the_wall(period: &str, zone: Zone, at: i64) -> (i64, i64) {
         let now = local(minute);
         let back = (shown + Duration::seconds(60) - now).num_seconds();
         if back >= length(period) && back > 0 {
-            // A whole period comes again: the clock begins anew.
+            // A whole period repeats: the clock begins anew.
             shown = now - Duration::seconds(60);
         }
         if multiple(period, now) > shown {

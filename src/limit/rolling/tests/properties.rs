@@ -173,7 +173,7 @@ proptest! {
                 state = evaluation.after_charge;
             } else {
                 // No caller is refused for longer than a window, whatever the steps, unless one
-                // comes in between.
+                // arrives in between.
                 let since = *refused_since.get_or_insert(real);
                 if kind > 1 {
                     prop_assert!(

@@ -21,7 +21,7 @@ const ORDER: [usize; 19] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];
 
-/// The codes of blocks without codes of their own (§3.2.6).
+/// The codes of blocks that state none (§3.2.6).
 pub(super) static FIXED: LazyLock<Codes> = LazyLock::new(Codes::fixed);
 
 /// Both codes of a block, and the lengths that they are built from.

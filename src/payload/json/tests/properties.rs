@@ -14,7 +14,7 @@ use super::*;
 
 const ITEM: [(&str, &str); 1] = [("type", "item")];
 
-/// Whether `serde_json` accepts the body; `None` if it applies a bound of its own.
+/// Whether `serde_json` accepts the body; `None` if it applies another bound.
 fn is_valid(body: &[u8]) -> Option<bool> {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(_) => Some(true),
