@@ -45,7 +45,8 @@ impl Payload {
         let objects = || json().filter_map(|rules| rules.objects.as_ref());
         let mut reasons = RefusalReason::ALL.to_vec();
         reasons.retain(|reason| match reason {
-            RefusalReason::Bytes => all.iter().any(|bounds| bounds.bytes.is_some()),
+            // A body beyond its own `Content-Length` too, whatever the bounds are.
+            RefusalReason::Bytes => true,
             RefusalReason::DecodedBytes
             | RefusalReason::UnsupportedEncoding
             | RefusalReason::MalformedEncoding
