@@ -312,7 +312,9 @@ impl Gateway {
             arguments.extend(["--node-metadata".into(), pair.into()]);
         }
         // A busy machine needs time to accept a crowd's connections to the upstream.
-        let text = render(&arguments).replace("connect_timeout: 5s", "connect_timeout: 60s");
+        let (text, timeout) = (render(&arguments), "connect_timeout: 5s");
+        assert!(text.contains(timeout), "no `{timeout}` in:\n{text}");
+        let text = text.replace(timeout, "connect_timeout: 60s");
         if !setup.http2 {
             return text;
         }
