@@ -139,16 +139,16 @@ callers:
 tiers: [{ name: write, routes: [\"POST /**\"] }]
 limits:
   - { name: shady, per: [key], bucket: { burst: 2, refill: 1/h }, enforcement: shadow }
-  - { name: late, for: { region: eu }, per: [address], rolling: { quota: 5, window: 1d }, cost: { \
-  response_header: x-cost } }
-  - { name: sized, per: [], calendar: { quota: 1000, window: 1h }, over: count, cost: { header: \
-  content-length }, fields: hide }
+  - { name: late, for: { region: eu }, per: [address], rolling: { quota: 5, window: 1d }, cost: \
+  { response_header: x-cost } }
+  - { name: sized, per: [], calendar: { quota: 1000, window: 1h }, over: count, cost: { \
+  header: content-length }, fields: hide }
   - { name: item, for: { tier: write, routes: [\"/e/*/items/{item}\"] }, per: [item, environment], \
   bucket: { burst: 2, refill: 1/h } }
-  - { name: strangers, for: { place: [moon, mars], region: [us, eu] }, per: [], bucket: { burst: \
-  1, refill: 1/d } }
-  - { name: never, for: { place: rome }, per: [], bucket: { burst: 3, refill: 1/d }, cost: { \
-  header: x-cost, trusted: true } }
+  - { name: strangers, for: { place: [moon, mars], region: [us, eu] }, per: [], bucket: { \
+  burst: 1, refill: 1/d } }
+  - { name: never, for: { place: rome }, per: [], bucket: { burst: 3, refill: 1/d }, cost: \
+  { header: x-cost, trusted: true } }
 replies: { fields: { family: both }, retry_after: { jitter: 100% } }
 ";
 

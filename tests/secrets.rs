@@ -218,8 +218,8 @@ fn the_command_line_repeats_nothing_of_the_directory() {
 #[test]
 fn no_typing_error_makes_the_library_repeat_the_directory() {
     // In brackets, so that no typing error moves a line of it out of the directory.
-    let directory = "[{ sha256: s3cr3t, org: &s3cr3t s3cr3t, s3cr3t: 's3cr3t' }, { s3cr3t: { \
-                     s3cr3t: *s3cr3t } }]";
+    let directory = "[{ sha256: s3cr3t, org: &s3cr3t s3cr3t, s3cr3t: 's3cr3t' }, { s3cr3t: \
+                     { s3cr3t: *s3cr3t } }]";
     let valid = POLICIES[0].replace("DIRECTORY", directory);
     let begin = valid.find("callers").unwrap();
     let end = valid.find("  credentials").unwrap();

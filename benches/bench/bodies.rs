@@ -190,8 +190,8 @@ impl Size {
             table.row(kind.name, figures);
         }
         table.note(format!(
-            "Medians of {} rounds, interleaved; uploads per round, through Envoy to an upstream: \
-             {}. A MB is a MB as sent, \
+            "Medians of {} rounds, interleaved; uploads per round, through Envoy to an \
+             upstream: {}. A MB is a MB as sent, \
              except in the third column.",
             costs[0].len(),
             self.uploads_per_round,

@@ -156,8 +156,8 @@ impl Store {
     fn policy(&self, paths: &Paths) -> PathBuf {
         let limit = |name: &str, path: &str| {
             format!(
-                "  - {{ name: {name}, for: {{ routes: [{path}] }}, per: [key], bucket: {{ burst: \
-                 300, refill: 1/d }} }}\n"
+                "  - {{ name: {name}, for: {{ routes: [{path}] }}, per: [key], bucket: {{ \
+                 burst: 300, refill: 1/d }} }}\n"
             )
         };
         let limits: String = (0..KEYS_PER_REQUEST)

@@ -75,8 +75,8 @@ impl Kind {
             )
         });
         let mut text = format!(
-            "version: 1\nname: {name}\ncallers:\n  credentials: [{{ name: api_key, header: \
-             x-api-key }}]\n  directory:\n{}\
+            "version: 1\nname: {name}\ncallers:\n  credentials: [{{ name: api_key, \
+             header: x-api-key }}]\n  directory:\n{}\
              \x20 attributes: {{ org: [{{ header: x-org, trusted: true }}] }}\n",
             entries.collect::<String>()
         );
@@ -84,8 +84,8 @@ impl Kind {
             Self::Limits => {
                 let limit = |n| {
                     format!(
-                        "  - {{ name: l{n}, for: {{ routes: [\"GET /l{n}/*\"] }}, per: \
-                                 [org], {BUCKET} }}\n"
+                        "  - {{ name: l{n}, for: {{ routes: [\"GET /l{n}/*\"] }}, \
+                                 per: [org], {BUCKET} }}\n"
                     )
                 };
                 write!(text, "limits:\n{}", list(&limit))

@@ -129,8 +129,8 @@ fn policy(paths: &Paths) -> PathBuf {
     let text = format!(
         "version: 1\nname: workers\ncallers:\n  credentials: [{{ name: key, header: x-key }}]\n  \
          unknown: anonymous\n\
-         limits: [{{ name: one, per: [key], calendar: {{ quota: {QUOTA}, window: 12mo }}, failure: \
-         deny }}]\n"
+         limits: [{{ name: one, per: [key], calendar: {{ quota: {QUOTA}, window: 12mo }}, \
+         failure: deny }}]\n"
     );
     let file = paths.scratch.path().join("workers.yaml");
     fs::write(&file, text).unwrap();

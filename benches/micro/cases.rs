@@ -139,10 +139,10 @@ fn callers() -> [Case; 3] {
         })
     };
     let traffic = &TRAFFIC[0];
-    let of_a_header = "{ version: 1, name: micro, limits: [{ name: one, per: [org], bucket: { \
-                       burst: 1, refill: 1/s } }], \
-        callers: { credentials: [{ name: key, header: x-api-key }], unknown: anonymous, absent: \
-        anonymous, \
+    let of_a_header = "{ version: 1, name: micro, limits: [{ name: one, per: [org], bucket: \
+                       { burst: 1, refill: 1/s } }], \
+        callers: { credentials: [{ name: key, header: x-api-key }], unknown: anonymous, \
+        absent: anonymous, \
         attributes: { org: [{ header: user-agent, trusted: true }] } } }";
     [
         case(
@@ -170,8 +170,8 @@ fn selectors(count: usize) -> Case {
     for org in 0..count {
         writeln!(
             text,
-            "- {{ name: of-{org}, for: {{ org: org-{org} }}, per: [], bucket: {{ burst: 1, refill: \
-             1/s }} }}"
+            "- {{ name: of-{org}, for: {{ org: org-{org} }}, per: [], bucket: {{ burst: 1, \
+             refill: 1/s }} }}"
         )
         .unwrap();
     }

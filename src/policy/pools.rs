@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn what_is_written_is_what_holds() {
         let policy = compiled(
-            "concurrency: [{ name: a, per: [key], slots: 3, queue: { length: 2, timeout: 5m } }, { \
-             name: b, per: [], slots: 9 }]
+            "concurrency: [{ name: a, per: [key], slots: 3, queue: { length: 2, timeout: 5m } }, \
+             { name: b, per: [], slots: 9 }]
 seats: [{ name: c, per: [], holder: key, seats: 2, idle: 1d, status: 409 }]",
         );
         let pools: Vec<_> = policy.pools.iter().map(|limit| Some(limit.pool)).collect();

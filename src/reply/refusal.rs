@@ -325,8 +325,8 @@ mod tests {
 
     fn policy(percent: u32) -> Policy {
         let text = format!(
-            "version: 1\nname: demo\nlimits: [{{ name: one, per: [], bucket: {{ burst: 1, refill: \
-             1/s }} }}]\n\
+            "version: 1\nname: demo\nlimits: [{{ name: one, per: [], bucket: {{ burst: 1, \
+             refill: 1/s }} }}]\n\
              replies: {{ retry_after: {{ jitter: {percent}% }} }}\n"
         );
         Policy::compile(&from_yaml(&text).unwrap()).unwrap()

@@ -5,8 +5,8 @@ use super::run;
 pub(super) const DIRECTORY: &str = "[{ sha256: \
                          cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: \
                          acme, plan: free }, \
-    { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: globex, plan: \
-    paid }]";
+    { sha256: 0f6ef3a1c3c44c2ebda0cd37ec10be0c0832c7b639dd11f0193c9337a22f19a2, org: globex, \
+    plan: paid }]";
 /// The end of the warning about a value that no entry has.
 const PLANS: &str = "entries of the directory have \"free\", \"paid\"";
 pub(super) const RULE: &str = "bucket: { burst: 1, refill: 1/s }";
@@ -49,8 +49,8 @@ fn a_value_that_no_caller_has_is_reported_at_every_place() {
         ),
         (
             format!(
-                "limits: [{{ name: a, per: [], {RULE}, overrides: [{{ for: {{ plan: fre }}, burst: \
-                 2 }}] }}]"
+                "limits: [{{ name: a, per: [], {RULE}, overrides: [{{ for: {{ plan: fre }}, \
+                 burst: 2 }}] }}]"
             ),
             "/limits/0/overrides/0/for/plan",
         ),
@@ -308,14 +308,14 @@ limits: [{ name: all, per: [region], bucket: { burst: 1, refill: 1/s } }]
     assert_eq!(
         expected,
         [
-            "metadata of envoy.filters.http.jwt_authn for session, which no earlier filter writes: \
-             add --filters FILE",
+            "metadata of envoy.filters.http.jwt_authn for session, which no earlier filter \
+             writes: add --filters FILE",
             "[shop, shard] from the route's metadata for shard, but the rendered route has none",
             "the client's certificate for cert, but the rendered listener has no TLS",
             "region from the proxy's metadata for region, which is not set: add --node-metadata \
              region=VALUE",
-            "[shop, zone] from the proxy's metadata for zone, which --node-metadata cannot set: \
-             write it into node.metadata of the bootstrap",
+            "[shop, zone] from the proxy's metadata for zone, which --node-metadata cannot \
+             set: write it into node.metadata of the bootstrap",
         ]
     );
     let folder = tempfile::tempdir().unwrap();

@@ -8,8 +8,8 @@ const POLICY: &str = "version: 1
 name: given
 callers:
   credentials: [{ name: session, metadata: [filter, session] }, { name: key, header: x-key }]
-  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: \
-  acme }]
+  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, \
+  org: acme }]
   attributes:
     region: [{ node_metadata: [shop, region] }]
     shard: [{ route_metadata: [shop, shard] }]
@@ -19,14 +19,14 @@ callers:
     user: [{ query: user }, { metadata: [filter, user] }]
   absent: anonymous
 limits:
-  - { name: late, for: { region: eu }, per: [address], rolling: { quota: 5, window: 1d }, cost: { \
-  response_header: x-cost } }
-  - { name: paid, for: { region: eu }, per: [org], bucket: { burst: 5, refill: 1/h }, charge: \
-  success }
-  - { name: both, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: { \
-  response_header: x-cost }, charge: success }
-  - { name: lines, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: { lines: \
-  request } }
+  - { name: late, for: { region: eu }, per: [address], rolling: { quota: 5, window: 1d }, cost: \
+  { response_header: x-cost } }
+  - { name: paid, for: { region: eu }, per: [org], bucket: { burst: 5, refill: 1/h }, \
+  charge: success }
+  - { name: both, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: \
+  { response_header: x-cost }, charge: success }
+  - { name: lines, for: { region: eu }, per: [], rolling: { quota: 9, window: 1d }, cost: { \
+  lines: request } }
   - { name: skips, for: { routes: [/never/**] }, per: [shard], absent: skip, bucket: { burst: 1, \
   refill: 1/h } }
 ";
@@ -73,8 +73,8 @@ fn missing_arguments_are_listed() {
     );
     assert!(
         said.contains(
-            "late: does not apply: it is for region eu, and the caller has none (not given: \
-             --node-metadata)\n"
+            "late: does not apply: it is for region eu, and the caller has none (not \
+             given: --node-metadata)\n"
         ),
         "{said}"
     );
@@ -114,8 +114,8 @@ fn only_arguments_that_may_change_the_explanation_are_missing() {
     assert_eq!(not_given(&all), Vec::<String>::new());
     let free = text_form(
         &["-", "--path", "/"],
-        "version: 1\nname: free\nlimits: [{ name: all, for: { routes: [/x] }, per: [], bucket: { \
-         burst: 1, refill: 1/h } }]\n",
+        "version: 1\nname: free\nlimits: [{ name: all, for: { routes: [/x] }, per: [], bucket: \
+         { burst: 1, refill: 1/h } }]\n",
     );
     assert!(
         free.contains("\ndecision     admitted: no limit applies\n") && !free.contains("not given"),

@@ -57,8 +57,8 @@ callers:
     - { name: stamp, metadata: [f, k] }
     - { name: bearer, header: authorization, scheme: Bearer, unless: stamp }
     - { name: key, query: key }
-  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: \
-  acme }]
+  directory: [{ sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, \
+  org: acme }]
   unknown: STANCE
 limits: [{ name: all, per: [bearer, key, stamp], bucket: { burst: 1, refill: 1/s } }]
 ";

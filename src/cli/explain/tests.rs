@@ -19,8 +19,8 @@ const CALLERS: &str = "callers:
   for: { routes: [\"/a/**\", \"/b/**\"] }
   credentials: [{ name: key, header: x-key }]
   directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, plan: \
-    paid }
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme, \
+    plan: paid }
     - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex, \
     plan: free }
   unknown: anonymous
@@ -73,8 +73,8 @@ prop_compose! {
         let overrides = if overridden { ", overrides: [{ for: { plan: paid }, burst: 3 \
                                          }]" } else { "" };
         format!(
-            "{selector}per: [{}], absent: {absent}, enforcement: {enforcement}, bucket: {{ burst: \
-             2, refill: 1/h }}{overrides}",
+            "{selector}per: [{}], absent: {absent}, enforcement: {enforcement}, bucket: {{ \
+             burst: 2, refill: 1/h }}{overrides}",
             parts.join(", ")
         )
     }

@@ -116,8 +116,8 @@ fn jitter_never_brings_a_client_back_too_early() {
 #[test]
 fn the_first_credential_that_is_presented_names_the_kind() {
     let proxy = Proxy::new();
-    let rest = "limits:\n  - { name: by-token, for: { credential: token }, per: [], bucket: { \
-                burst: 9, refill: 1/h } }\n  \
+    let rest = "limits:\n  - { name: by-token, for: { credential: token }, per: [], bucket: \
+                { burst: 9, refill: 1/h } }\n  \
         - { name: by-key, for: { credential: api_key }, per: [], bucket: { burst: 9, refill: 1/h } \
         }\naccess_log: { attributes: [credential] }";
     let runtime = proxy.runtime(&policy(rest));
@@ -191,8 +191,8 @@ fn a_limit_that_two_routes_select_is_charged_once_by_the_first_capture() {
 #[test]
 fn a_path_cannot_write_into_the_access_log() {
     let proxy = Proxy::new();
-    let rest = "  absent: anonymous\nlimits: [{ name: one, per: [org], bucket: { burst: 2, refill: \
-                1/h } }]\naccess_log: { attributes: [org] }";
+    let rest = "  absent: anonymous\nlimits: [{ name: one, per: [org], bucket: { burst: 2, \
+                refill: 1/h } }]\naccess_log: { attributes: [org] }";
     let runtime = proxy.runtime(&policy(rest));
     proxy.send(
         &runtime,
@@ -232,8 +232,8 @@ fn a_401_without_a_scheme_names_a_key() {
 #[test]
 fn a_smaller_burst_forgives_nothing_that_a_larger_one_allowed() {
     let proxy = Proxy::new();
-    let rest = "limits: [{ name: one, per: [org], bucket: { burst: 10, refill: 1/h }, overrides: \
-                [{ for: { credential: token }, burst: 20 }] }]";
+    let rest = "limits: [{ name: one, per: [org], bucket: { burst: 10, refill: 1/h }, \
+                overrides: [{ for: { credential: token }, burst: 20 }] }]";
     let runtime = proxy.runtime(&policy(rest));
     let large = || {
         proxy
@@ -267,8 +267,8 @@ fn a_client_that_breaks_the_protocol_pays() {
         (Some("stream_idle_timeout"), 1),
     ] {
         let proxy = Proxy::new();
-        let rest = "limits: [{ name: one, per: [org], bucket: { burst: 2, refill: 1/h }, charge: \
-                    success }]";
+        let rest = "limits: [{ name: one, per: [org], bucket: { burst: 2, refill: 1/h }, \
+                    charge: success }]";
         let runtime = proxy.runtime(&policy(rest));
         let (mut stream, _) = proxy.get(&runtime, "/", "demo-acme-1");
         proxy.details.replace(details);

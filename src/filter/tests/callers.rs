@@ -201,10 +201,10 @@ fn credentials_must_agree_on_the_value_of_an_attribute() {
         format!(
             "version: 1\nname: demo\ncallers:\n  credentials: [{credentials}, {{ name: token, \
              header: authorization, scheme: Bearer }}]\n\
-            \x20 directory: [{{ sha256: \
-            cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8{entry} }}]\n\
-            \x20 attributes: {{ org: [{org}] }}\nlimits: [{{ name: one, per: [], bucket: {{ burst: \
-            1000, refill: 1/h }} }}]\n\
+            \x20 directory: [{{ \
+            sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8{entry} }}]\n\
+            \x20 attributes: {{ org: [{org}] }}\nlimits: [{{ name: one, per: [], bucket: {{ \
+            burst: 1000, refill: 1/h }} }}]\n\
             access_log: {{ attributes: [org] }}\n"
         )
     };
@@ -339,10 +339,10 @@ fn a_credential_that_is_skipped_is_absent_for_the_next() {
     // `c` gives way to `b`, which is absent if it gave way to `a`.
     let chain = "version: 1\nname: demo\ncallers:\n  credentials:\n    - { name: a, header: x-a \
                  }\n    - { name: b, header: x-b, unless: a }\n    \
-        - { name: c, header: x-c, unless: b }\n  directory: [{ sha256: \
-        cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8 }]\n\
-        limits: [{ name: one, per: [], bucket: { burst: 9, refill: 1/h } }]\naccess_log: { \
-        attributes: [credential] }\n";
+        - { name: c, header: x-c, unless: b }\n  directory: [{ \
+        sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8 }]\n\
+        limits: [{ name: one, per: [], bucket: { burst: 9, refill: 1/h } }]\naccess_log: \
+        { attributes: [credential] }\n";
     let proxy = Proxy::new();
     let runtime = proxy.runtime(chain);
     let good = b"demo-acme-1";

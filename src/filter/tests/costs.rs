@@ -67,8 +67,8 @@ fn a_header_can_say_what_a_request_costs() {
     }
     let proxy = Proxy::new();
     let runtime = proxy.runtime(&policy(
-        "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: { header: \
-         content-length } }]",
+        "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: { \
+         header: content-length } }]",
     ));
     for length in ["11", "99999999999999999999999"] {
         let pairs = [
@@ -103,8 +103,8 @@ fn a_constant_cost_of_zero_shows_the_fields_and_takes_nothing() {
 
 #[test]
 fn a_response_can_say_what_its_request_cost() {
-    let rest = "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: { \
-                response_header: X-Cost } }]";
+    let rest = "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: \
+                { response_header: X-Cost } }]";
     let proxy = Proxy::new();
     let runtime = proxy.runtime(&policy(rest));
     let mut answers = Vec::new();
@@ -170,8 +170,8 @@ fn a_response_can_say_what_its_request_cost() {
 
 #[test]
 fn a_response_says_its_cost_with_all_lines() {
-    let rest = "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: { \
-                response_header: X-Cost } }]";
+    let rest = "limits: [{ name: one, per: [org], calendar: { quota: 10, window: 1d }, cost: \
+                { response_header: X-Cost } }]";
     for (values, taken) in COST_LINES {
         let proxy = Proxy::new();
         let runtime = proxy.runtime(&policy(rest));
@@ -215,8 +215,8 @@ fn a_cost_by_the_body_is_definite_without_a_body() {
         ("{ items: /a }", 1, 1, 1),
     ] {
         let rest = format!(
-            "limits: [{{ name: one, per: [org], calendar: {{ quota: 10, window: 1d }}, cost: \
-             {cost} }}]"
+            "limits: [{{ name: one, per: [org], calendar: {{ quota: 10, window: 1d }}, \
+             cost: {cost} }}]"
         );
         let left = |ends: bool, length: Option<&str>, body: &[u8]| {
             let proxy = Proxy::new();
@@ -271,8 +271,8 @@ fn a_cost_by_the_body_is_definite_without_a_body() {
 #[test]
 fn a_request_without_a_body_counts_in_a_limit_by_items() {
     let proxy = Proxy::new();
-    let rest = "limits: [{ name: one, per: [], calendar: { quota: 100, window: 1d }, cost: { \
-                items: /a } }]";
+    let rest = "limits: [{ name: one, per: [], calendar: { quota: 100, window: 1d }, cost: \
+                { items: /a } }]";
     let runtime = proxy.runtime(&policy(rest));
     let pairs: [(&str, &[u8]); 3] = [
         (":method", b"GET"),

@@ -282,8 +282,8 @@ fn a_caller_who_lacks_a_part_of_the_key_can_be_skipped() {
     assert_eq!(admitted(&proxy, &by_user("skip"), ALICE, 5), 1);
     assert_eq!(admitted(&proxy, &by_user("count"), GLOBEX, 5), 1);
     // A token that is also an API key is counted by the way it is presented.
-    let by_token = "limits: [{ name: one, per: [token], absent: skip, bucket: { burst: 2, refill: \
-                    1/h } }, \
+    let by_token = "limits: [{ name: one, per: [token], absent: skip, bucket: { burst: 2, \
+                    refill: 1/h } }, \
         { name: two, per: [api_key], absent: skip, bucket: { burst: 3, refill: 1/h } }]";
     assert_eq!(admitted(&proxy, by_token, ALICE, 5), 3);
     let runtime = proxy.runtime(&policy(by_token));
@@ -302,8 +302,8 @@ fn a_caller_who_lacks_a_part_of_the_key_can_be_skipped() {
 #[test]
 fn jitter_adds_a_minute_at_most_to_a_wait_of_weeks() {
     let proxy = Proxy::new();
-    let rest = "limits: [{ name: one, per: [], calendar: { quota: 1, window: 1mo } }]\nreplies: { \
-                retry_after: { jitter: 50% } }";
+    let rest = "limits: [{ name: one, per: [], calendar: { quota: 1, window: 1mo } }]\nreplies: \
+                { retry_after: { jitter: 50% } }";
     let runtime = proxy.runtime(&policy(rest));
     for _ in 0..2 {
         proxy.get(&runtime, "/a", ALICE);

@@ -74,8 +74,8 @@ fn a_request_that_took_nothing_states_a_full_counter() {
 #[test]
 fn the_limit_that_is_shown_is_chosen_after_the_refund() {
     let text = policy(
-        "bucket: { burst: 5, refill: 1/h } }\n  - { name: two, for: { routes: [\"/a/**\"] }, per: \
-         [], rolling: { quota: 4, window: 1h }",
+        "bucket: { burst: 5, refill: 1/h } }\n  - { name: two, for: { routes: [\"/a/**\"] }, \
+         per: [], rolling: { quota: 4, window: 1h }",
         "fields: { family: both, with: [name] }",
     );
     let rig = Rig::new(&text);

@@ -5,11 +5,11 @@ use super::*;
 /// A policy that asks for no credential, with one attribute `a` that has these sources.
 fn of_sources(sources: &str) -> String {
     format!(
-        "version: 1\nname: demo\ncallers:\n  for: {{ routes: [\"/asked/**\"] }}\n  credentials: \
-         [{{ name: key, header: x-key }}]\n\
+        "version: 1\nname: demo\ncallers:\n  for: {{ routes: [\"/asked/**\"] }}\n  \
+         credentials: [{{ name: key, header: x-key }}]\n\
         \x20 unknown: anonymous\n  absent: anonymous\n  attributes: {{ a: [{sources}] }}\n\
-        limits: [{{ name: one, per: [a], bucket: {{ burst: 1, refill: 1/h }} }}]\naccess_log: {{ \
-        attributes: [a] }}\n"
+        limits: [{{ name: one, per: [a], bucket: {{ burst: 1, refill: 1/h }} }}]\naccess_log: \
+        {{ attributes: [a] }}\n"
     )
 }
 
@@ -42,8 +42,8 @@ fn an_attribute_is_the_first_source_that_has_a_value() {
             "acme, Inc",
         ),
         (
-            "{ header: x-empty, trusted: true }, { query: empty }, { query: none }, { \
-             client_certificate: sha256 }",
+            "{ header: x-empty, trusted: true }, { query: empty }, { query: none }, \
+             { client_certificate: sha256 }",
             "-",
         ),
         ("{ client_address: {} }", "2001:db8::/64"),
@@ -137,8 +137,8 @@ fn the_proxy_is_asked_once_a_request_for_what_the_policy_needs_and_for_nothing_e
         ),
         (
             &of_sources(
-                "{ client_address: {} }, { metadata: [f, a] }, { metadata: [f, b] }, { \
-                 route_metadata: [f, a] }, { client_certificate: sha256 }",
+                "{ client_address: {} }, { metadata: [f, a] }, { metadata: [f, b] }, \
+                 { route_metadata: [f, a] }, { client_certificate: sha256 }",
             ),
             &[],
             &[

@@ -124,8 +124,8 @@ fn the_standard_fields_are_structured_and_list_every_visible_limit() {
     let rest = "limits:
   - { name: user, per: [user], rolling: { quota: 3, window: 10s } }
   - { name: burst, per: [org], bucket: { burst: 100, refill: 60/min } }
-  - { name: bytes, per: [org], calendar: { quota: 1000000, window: 1d }, cost: { header: \
-  content-length } }
+  - { name: bytes, per: [org], calendar: { quota: 1000000, window: 1d }, cost: { \
+  header: content-length } }
   - { name: hidden, per: [], bucket: { burst: 5, refill: 1/h }, fields: hide }
   - { name: next, per: [], bucket: { burst: 5, refill: 1/h }, enforcement: shadow }
 replies: { fields: { family: ietf } }";
