@@ -261,13 +261,10 @@ impl<'p> Matcher<'_, 'p> {
         if scope.absent == Absent::Count {
             return Ok(());
         }
-        let is_missing = |part: &&KeyPart| {
-            part_value(scope, part, self.request, self.caller, self.policy).is_none()
-        };
         scope
             .per
             .iter()
-            .find(is_missing)
+            .find(|part| part_value(scope, part, self.request, self.caller, self.policy).is_none())
             .map_or(Ok(()), |part| Err(Mismatch::Key(part)))
     }
 }

@@ -2,7 +2,7 @@
 //! key, its rule for this caller, and its cost.
 
 use super::applicable::Applicable;
-use super::head::{Reading, Request};
+use super::head::Request;
 use super::identify::Caller;
 use crate::base::id::{CounterOwner, LimitId, SeatId};
 use crate::base::invariant::invariant;
@@ -133,16 +133,15 @@ fn captured<'r>(
     request: &'r Request,
     policy: &Policy,
 ) -> Option<&'r [u8]> {
-    let in_reading = |reading: Reading<'r>| {
-        let mut matching = scope
+    request.readings().find_map(|reading| {
+        scope
             .selector
             .routes
             .iter()
             .flatten()
-            .filter(|id| reading.matches.contains(**id));
-        matching.find_map(|id| policy.routes.capture(*id, name, reading.path))
-    };
-    request.readings().find_map(in_reading)
+            .filter(|id| reading.matches.contains(**id))
+            .find_map(|id| policy.routes.capture(*id, name, reading.path))
+    })
 }
 
 fn cost(source: &CostSource, request: &Request) -> Cost {

@@ -16,7 +16,6 @@ use crate::policy::attributes::{AttributeId, Attributes};
 use crate::policy::callers::OnUnidentified;
 use crate::policy::callers::credential::Credential;
 use crate::policy::directory::Digest;
-use crate::policy::route::RouteId;
 
 /// A caller: the values of the policy's attributes, where it has them.
 #[derive(Debug)]
@@ -246,13 +245,11 @@ pub(crate) fn suspect_traced<'r>(
 /// Whether the sender of `request` must identify itself: in one reading of its path is enough.
 #[must_use]
 pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
-    let routes = policy.callers.routes.as_ref();
-    let asked = |routes: &Vec<RouteId>| {
+    policy.callers.routes.as_ref().is_none_or(|routes| {
         request
             .readings()
             .any(|reading| routes.iter().any(|id| reading.matches.contains(*id)))
-    };
-    routes.is_none_or(asked)
+    })
 }
 
 /// Whether an unknown credential is skipped because the one before it that it names is presented.

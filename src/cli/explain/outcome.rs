@@ -270,14 +270,13 @@ fn balances_after(
     checks: &[LimitCheck],
     verdict: Verdict,
 ) -> Vec<(Settled, Balance)> {
-    let after = |check: &LimitCheck| match verdict {
-        // What it would have taken it did not take.
-        Verdict::Refuse(_) if !check.denies() => look(store, proxy, check),
-        Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_) => balance(check),
-    };
     checks
         .iter()
-        .map(after)
+        .map(|check| match verdict {
+            // What it would have taken it did not take.
+            Verdict::Refuse(_) if !check.denies() => look(store, proxy, check),
+            Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_) => balance(check),
+        })
         .map(|balance| (Settled::default(), balance))
         .collect()
 }

@@ -90,18 +90,16 @@ impl<'text> Reader<'text> {
             Event::Alias(anchor) => {
                 // Across that border the pointer may tell what it should not: a secret that slipped
                 // out is a key.
-                let hides = |rule: Rule| rule == Rule::AliasAcrossDirectory;
-                let refuse = |rule: Rule| {
-                    if hides(rule) {
-                        rule.at_position(line, column(start))
-                    } else {
-                        refuse(rule)
-                    }
-                };
                 return self
                     .anchors
                     .copy(anchor, at, &mut self.budget)
-                    .map_err(refuse);
+                    .map_err(|rule| {
+                        if rule == Rule::AliasAcrossDirectory {
+                            rule.at_position(line, column(start))
+                        } else {
+                            refuse(rule)
+                        }
+                    });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.take(1, text.len()).map_err(refuse)?;
