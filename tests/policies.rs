@@ -208,6 +208,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::TooManyCombinationsInAll(_) => "TooManyCombinationsInAll",
         Reason::TooLong { .. } => "TooLong",
         Reason::BadName { .. } => "BadName",
+        Reason::BadLabel { .. } => "BadLabel",
         Reason::ReservedName { .. } => "ReservedName",
         Reason::CredentialsName { .. } => "CredentialsName",
         Reason::TooManyAttributes { .. } => "TooManyAttributes",
@@ -307,7 +308,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (52, 23),
+        (53, 23),
         "{reasons:?}
 {rules:?}"
     );

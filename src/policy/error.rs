@@ -120,6 +120,11 @@ pub enum Reason {
         /// As it was written; `None` under the directory.
         value: Option<String>,
     },
+    /// Not a name for people.
+    BadLabel {
+        /// As it was written.
+        value: String,
+    },
     /// A word of the language for a name.
     ReservedName {
         /// The word.

@@ -86,6 +86,7 @@ fn read_limit(
 ) -> Option<Limit> {
     let keys = scope::Keys {
         name: map.open(lang::Limit::NAME),
+        label: map.read(lang::Limit::LABEL),
         selector: map.read(lang::Limit::FOR),
         per: map.read(lang::Limit::PER),
     };

@@ -112,6 +112,7 @@ fn read_payload(
     context: &mut Context,
 ) -> Option<Payload> {
     let name = scope::read_payload_name(map, context);
+    let label = map.read(lang::Payload::LABEL);
     let selected = scope::read_for(map.read(lang::Payload::FOR), siblings, context);
     if let Some(selected) = &selected {
         earlier.take(selected, map.field(), siblings);
@@ -143,9 +144,11 @@ fn read_payload(
         })
     });
     map.finish();
+    let name = name?;
     Some(Payload {
         scope: Scope {
-            name: name?,
+            label: label?.map_or_else(|| name.clone(), Box::from),
+            name,
             identity: Box::default(),
             selector: selected?.selector,
             per: Vec::new(),

@@ -32,6 +32,7 @@ fn read_pool(
 ) -> Option<PoolLimit> {
     let keys = scope::Keys {
         name: map.open(lang::Pool::NAME),
+        label: map.read(lang::Pool::LABEL),
         selector: map.read(lang::Pool::FOR),
         per: map.read(lang::Pool::PER),
     };
@@ -64,6 +65,7 @@ mod tests {
     use crate::limit::seats::Seats;
     use crate::policy::Policy;
     use crate::policy::document::from_yaml;
+    use crate::policy::scope::Scope;
 
     fn compiled(limits: &str) -> Policy {
         let head = "version: 1\nname: p\ncallers: { credentials: [{ name: key, header: x-key }], \
@@ -95,6 +97,25 @@ seats: [{ name: c, per: [], holder: key, seats: 2, idle: 1d, status: 409 }]",
         let mut found = Vec::new();
         policy.index.find(None, &[], |_| None, &mut found);
         assert_eq!(found.len(), 3);
+    }
+
+    #[test]
+    fn a_label_is_for_people_and_the_name_unless_one_is_given() {
+        let policy = compiled(
+            "concurrency: [{ name: a, label: In flight, per: [], slots: 3 }, { name: b, per: [], \
+             slots: 9 }]
+seats: [{ name: c, label: In flight, per: [], holder: key, seats: 2, idle: 1d }]
+payloads: [{ label: Size, for: { key: a }, bytes: 1MB }, { name: d, bytes: 1MB }]
+limits: [{ name: e, label: Daily requests, per: [], bucket: { burst: 2, refill: 1/h } }]",
+        );
+        let labels =
+            |scopes: &[&Scope]| scopes.iter().map(|it| it.label.clone()).collect::<Vec<_>>();
+        let pools: Vec<_> = policy.pools.iter().map(|pool| &pool.scope).collect();
+        assert_eq!(labels(&pools), ["In flight".into(), "b".into()]);
+        let payloads: Vec<_> = policy.payloads.iter().map(|it| &it.scope).collect();
+        assert_eq!(labels(&payloads), ["Size".into(), "d".into()]);
+        assert_eq!(&*policy.seats[0].scope.label, "In flight");
+        assert_eq!(&*policy.limits[0].scope.label, "Daily requests");
     }
 
     #[test]

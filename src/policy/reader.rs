@@ -294,6 +294,28 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 
+/// Whether `text` may be the label of a limit: it is not empty, short, and printable.
+pub(crate) fn is_label(text: &str) -> bool {
+    let is_hidden = |char| {
+        LABEL_HIDDEN
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&char))
+    };
+    !text.is_empty() && text.chars().nth(LABEL_CHARS_MAX).is_none() && !text.chars().any(is_hidden)
+}
+
+pub(crate) const LABEL_CHARS_MAX: usize = 128;
+
+/// Characters that no label contains, from the first to the last: controls, line separators, and
+/// the marks that change the direction of the text around them.
+pub(crate) const LABEL_HIDDEN: [(char, char); 5] = [
+    ('\0', '\u{1f}'),
+    ('\u{7f}', '\u{9f}'),
+    ('\u{200e}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2066}', '\u{2069}'),
+];
+
 /// Whether `text` is a `token` of RFC 9110 §5.6.2.
 pub(crate) fn is_token(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

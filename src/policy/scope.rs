@@ -20,6 +20,8 @@ use crate::limit::FailureMode;
 pub struct Scope {
     /// Its name: in metrics, in the access log and in responses.
     pub name: Box<str>,
+    /// Its name for people.
+    pub label: Box<str>,
     /// What its counters belong to. It does not contain the numbers of the rule, so that a policy
     /// that changes them keeps the counts.
     pub identity: Box<[u8]>,
@@ -73,6 +75,8 @@ pub(super) struct Siblings<'a> {
 pub(super) struct Keys<'m> {
     /// The name and its place.
     pub(super) name: Option<(Field<'m>, &'m str)>,
+    /// The name for people, if it is present.
+    pub(super) label: Option<Option<&'m str>>,
     /// What `for` contains, if it is present.
     pub(super) selector: Option<Option<MapField<'m, lang::Selector>>>,
     /// The names of the parts of the key.
@@ -82,6 +86,7 @@ pub(super) struct Keys<'m> {
 /// The keys of a scope as they were read; `None` for one with an error.
 pub(super) struct ReadScope {
     name: Option<Box<str>>,
+    label: Option<Option<Box<str>>>,
     selected: Option<Selected>,
     per: Option<Vec<KeyPart>>,
 }
@@ -104,6 +109,7 @@ pub(super) fn read(
     let per = keys.per.and_then(|names| read_per(&names, routes, context));
     ReadScope {
         name,
+        label: keys.label.map(|label| label.map(Box::from)),
         selected,
         per,
     }
@@ -143,9 +149,10 @@ impl ReadScope {
         siblings: &Siblings<'_>,
         attributes: &Attributes,
     ) -> Option<Scope> {
-        let (name, per) = (self.name?, self.per?);
+        let (name, label, per) = (self.name?, self.label?, self.per?);
         Some(Scope {
             identity: siblings.identity(&name, rule, &per, attributes),
+            label: label.unwrap_or_else(|| name.clone()),
             name,
             selector: self.selected?.selector,
             per,

@@ -41,6 +41,7 @@ fn read_seats(
 ) -> Option<SeatLimit> {
     let keys = scope::Keys {
         name: map.open(lang::Seats::NAME),
+        label: map.read(lang::Seats::LABEL),
         selector: map.read(lang::Seats::FOR),
         per: map.read(lang::Seats::PER),
     };

@@ -139,6 +139,8 @@ pub(super) struct Attribute {
 #[derive(Debug, Serialize)]
 pub(super) struct Limit {
     pub(super) name: String,
+    /// Its name for people.
+    pub(super) label: String,
     /// What it counts under.
     pub(super) key: Vec<Part>,
     /// The rule that holds for this caller, as a policy has it.
@@ -178,6 +180,8 @@ pub(super) struct Limit {
 #[derive(Debug, Serialize)]
 pub(super) struct Payload {
     pub(super) name: String,
+    /// Its name for people.
+    pub(super) label: String,
     pub(super) at: String,
     /// The pointer of the override that the numbers are from.
     pub(super) r#override: Option<String>,
@@ -197,6 +201,8 @@ pub(super) struct Payload {
 #[derive(Debug, Serialize)]
 pub(super) struct Pool {
     pub(super) name: String,
+    /// Its name for people.
+    pub(super) label: String,
     /// Whose slots.
     pub(super) key: Vec<Part>,
     pub(super) slots: u32,
@@ -210,6 +216,8 @@ pub(super) struct Pool {
 #[derive(Debug, Serialize)]
 pub(super) struct Seats {
     pub(super) name: String,
+    /// Its name for people.
+    pub(super) label: String,
     /// What the seats are kept for.
     pub(super) key: Vec<Part>,
     /// The holders.

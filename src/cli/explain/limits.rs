@@ -59,6 +59,7 @@ impl View<'_> {
         };
         Some(Limit {
             name: limit.scope.name.to_string(),
+            label: limit.scope.label.to_string(),
             key: self.key(&limit.scope),
             rule: rule(&check.rule),
             r#override: first.map(|number| format!("/limits/{}/overrides/{number}", id.index())),
@@ -183,6 +184,7 @@ impl View<'_> {
             .filter_map(|id| self.policy.pools.get(*id));
         let rows = pools.map(|limit| Pool {
             name: limit.scope.name.to_string(),
+            label: limit.scope.label.to_string(),
             key: self.key(&limit.scope),
             slots: limit.pool.slots(),
             queue_length: limit.pool.length(),
@@ -196,6 +198,7 @@ impl View<'_> {
         let limit = self.policy.seat_limit(check.owner)?;
         Some(Seats {
             name: limit.scope.name.to_string(),
+            label: limit.scope.label.to_string(),
             key: self.key(&limit.scope),
             holder: self.part(&limit.scope, &KeyPart::Attribute(limit.holder)),
             seats: limit.seats.seats(),

@@ -244,6 +244,7 @@ fn payload<'p>(
     let at = format!("/payloads/{}", id.index());
     let explained = Payload {
         name: payload.scope.name.to_string(),
+        label: payload.scope.label.to_string(),
         at: at.clone(),
         r#override: overridden.map(|place| format!("{at}/overrides/{place}")),
         bytes: bounds.bytes,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::super::attributes::RESERVED;
+use super::super::reader::LABEL_CHARS_MAX;
 use super::Reason;
 use super::words::{Choices, Digits, Either, Meant, Named, Quoted, Shown, nearest};
 use crate::base::units::write_span;
@@ -153,6 +154,13 @@ impl fmt::Display for Reason {
                     f,
                     "{}is not a name: at most 64 of a-z, 0-9, _ and -, beginning with a letter",
                     Named(value)
+                )
+            }
+            Self::BadLabel { value } => {
+                write!(
+                    f,
+                    "{} is not a label: 1 to {LABEL_CHARS_MAX} printable characters",
+                    Quoted(value)
                 )
             }
             Self::ReservedName { value } => {

@@ -1,7 +1,7 @@
 //! Limits at one time: the requests in flight, and the holders of seats.
 
 use super::Selector;
-use super::formats::{Idle, Name, Reference, Wait};
+use super::formats::{Idle, Label, Name, Reference, Wait};
 use super::key::mapping;
 use super::kind::{Choice, Count32, Map, Set};
 use crate::limit::FailureMode;
@@ -14,6 +14,8 @@ mapping! {
     Pool "{ name: pool, per: [org], slots: 10 }" {
         /// The unique name in metrics, in the access log, and in `{limit}`.
         NAME "name": Name, required;
+        /// The name for people, as of a [limit](#limits).
+        LABEL "label": Label, optional "the name";
         /// The requests that need a slot: the [selector](#limits).
         FOR "for": Map<Selector>, optional "every request";
         /// One pool for each combination of these attributes; `[]` is one pool for all requests. A
@@ -46,6 +48,8 @@ mapping! {
     Seats "{ name: editor, per: [record], holder: user, seats: 1, idle: 60s }" {
         /// The unique name in metrics, in the access log, and in `{limit}`.
         NAME "name": Name, required;
+        /// The name for people, as of a [limit](#limits).
+        LABEL "label": Label, optional "the name";
         /// The requests that use a seat: the [selector](#limits).
         FOR "for": Map<Selector>, optional "every request";
         /// One set of seats for each combination of these attributes; `[]` is one set for all

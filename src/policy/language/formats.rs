@@ -60,6 +60,13 @@ text! {
 }
 
 text! {
+    /// A name for people: 1 to 128 printable characters.
+    Label -> &'a str, |field| parse::label(field);
+    name: "Label", values: "1 to 128 printable characters", pattern: Some(patterns::label()),
+    examples: &["Daily requests"],
+}
+
+text! {
     /// A name that is defined elsewhere in the policy.
     Reference -> &'a str, |field| field.string();
     values: "name", plural: "names", pattern: Some(patterns::name()),

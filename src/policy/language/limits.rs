@@ -3,7 +3,9 @@
 #[cfg(not(target_arch = "wasm32"))]
 use serde_json::json;
 
-use super::formats::{HeaderName, JsonPointer, Length, Name, Period, Rate, Reference, TimeZone};
+use super::formats::{
+    HeaderName, JsonPointer, Label, Length, Name, Period, Rate, Reference, TimeZone,
+};
 use super::key::{mapping, words};
 use super::kind::{Choice, Count32, Count64, Either, List, Map, OrMap, Set, True};
 use super::{CallerSelector, Constraint, Field, Kind, Selector};
@@ -38,6 +40,9 @@ mapping! {
     {
         /// The unique name in metrics, in the access log, and in `{limit}`.
         NAME "name": Name, required;
+        /// The name for people, in `{label}` and in documents that are generated. Several limits
+        /// may share one.
+        LABEL "label": Label, optional "the name";
         /// The selector: the requests that the limit counts. All conditions must hold.
         FOR "for": Map<Selector>, optional "every request";
         /// One counter for each combination of these attributes; `[]` is one counter for all

@@ -11,7 +11,7 @@ use crate::policy::directory::{self, Digest};
 use crate::policy::document::Value;
 use crate::policy::error::Reason;
 use crate::policy::media::{self, MediaRange as Range};
-use crate::policy::reader::Items;
+use crate::policy::reader::{Items, is_label};
 use crate::policy::route::Route;
 use crate::policy::template::{Placeholder, Template};
 
@@ -37,6 +37,17 @@ pub(super) fn node_steps(field: Field<'_>) -> Option<Path> {
                 found: other.kind(),
             })
         }
+    }
+}
+
+pub(super) fn label(field: Field<'_>) -> Option<&str> {
+    let text = field.string()?;
+    if is_label(text) {
+        Some(text)
+    } else {
+        field.refuse(Reason::BadLabel {
+            value: text.to_owned(),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::base::units::{RefillPer, SIZE_UNITS};
 use crate::limit::period::Period;
 use crate::payload::json::PATH_STEPS_MAX;
 use crate::policy::header::{OF_A_CONNECTION, OF_THE_HOST};
-use crate::policy::reader::{NAME_BYTES_MAX, is_token};
+use crate::policy::reader::{LABEL_CHARS_MAX, LABEL_HIDDEN, NAME_BYTES_MAX, is_token};
 use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_SEGMENTS_MAX};
 use crate::policy::template::Placeholder;
 
@@ -43,6 +43,15 @@ pub(super) fn case_insensitive(text: &str) -> String {
 pub(super) fn name() -> String {
     let rest = NAME_BYTES_MAX.saturating_sub(1);
     format!("^[a-z][a-z0-9_-]{{0,{rest}}}$")
+}
+
+/// No control character, no line break and no mark that changes the direction of text.
+pub(super) fn label() -> String {
+    let hidden: String = LABEL_HIDDEN
+        .iter()
+        .map(|(first, last)| format!(r"\u{:04x}-\u{:04x}", u32::from(*first), u32::from(*last)))
+        .collect();
+    format!("^[^{hidden}]{{1,{LABEL_CHARS_MAX}}}$")
 }
 
 pub(super) fn route() -> String {

@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use serde_json::{Value as Json, json};
 
-use super::formats::{JsonPointer, MediaRange, Name, Size};
+use super::formats::{JsonPointer, Label, MediaRange, Name, Size};
 use super::key::{mapping, words};
 use super::kind::{Boolean, Choice, Count32, Count64, List, Map, Set};
 use super::{CallerSelector, Constraint, Selector};
@@ -31,6 +31,8 @@ mapping! {
         /// The name in metrics, in the access log, and in `{limit}`. Payload limits without a name
         /// share the default. No other limit may have the same name.
         NAME "name": Name, default "payload";
+        /// The name for people, as of a [limit](#limits).
+        LABEL "label": Label, optional "the name";
         /// The requests that it applies to: the [selector](#limits).
         FOR "for": Map<Selector>, optional "every request";
         /// The most bytes as sent. The head decides if `Content-Length` states them, otherwise the

@@ -62,6 +62,9 @@ fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
     };
     let _ = writeln!(text, "  {}{shadow}: {decided}", limit.name);
     let mut row = |label: &str, value: &str| _ = writeln!(text, "    {label:<8} {value}");
+    if limit.label != limit.name {
+        row("label", &plain(&limit.label));
+    }
     row("counts", &key(&limit.key, not_given));
     let by = limit
         .r#override
