@@ -71,14 +71,14 @@ pub enum Charge {
     Seats(seats::Charge),
 }
 
-/// Units that one request takes.
+/// The units that one request takes when it is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
-    /// This number of units, at once. Zero only looks.
+    /// This number of units. Zero only looks.
     Now(u64),
-    /// The cost that the body or the response will state. Until then the request takes nothing, but
-    /// one unit must be left.
-    Later,
+    /// This number of units until the body or the response states the cost: the difference is
+    /// charged or refunded then.
+    Reserved(u64),
 }
 
 /// Whether a limit refuses, or only says that it would.
@@ -195,6 +195,29 @@ impl Rule {
     }
 }
 
+impl Charge {
+    /// Splits the charge at one instant into two, as if they had followed one another: one of at
+    /// most `units`, and one of the rest. A seat is not split.
+    #[must_use]
+    pub fn split(&self, units: u64) -> (Self, Option<Self>) {
+        match self {
+            Self::Bucket(charge) => {
+                let (first, rest) = charge.split(units);
+                (Self::Bucket(first), rest.map(Self::Bucket))
+            }
+            Self::Rolling(charge) => {
+                let (first, rest) = charge.split(units);
+                (Self::Rolling(first), rest.map(Self::Rolling))
+            }
+            Self::Calendar(charge) => {
+                let (first, rest) = charge.split(units);
+                (Self::Calendar(first), rest.map(Self::Calendar))
+            }
+            Self::Seats(_) => (*self, None),
+        }
+    }
+}
+
 impl State {
     /// The receipt for `units` that were charged at `now` and led to this state.
     #[must_use]
@@ -275,21 +298,11 @@ impl State {
 }
 
 impl Cost {
-    /// Units that must be left.
+    /// The units that must be left, and that are taken.
     #[must_use]
-    pub const fn needs(self) -> u64 {
+    pub const fn units(self) -> u64 {
         match self {
-            Self::Now(units) => units,
-            Self::Later => 1,
-        }
-    }
-
-    /// Units that are taken.
-    #[must_use]
-    pub const fn takes(self) -> u64 {
-        match self {
-            Self::Now(units) => units,
-            Self::Later => 0,
+            Self::Now(units) | Self::Reserved(units) => units,
         }
     }
 }

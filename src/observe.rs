@@ -14,8 +14,9 @@ use crate::base::path::Ambiguity;
 use crate::base::time::Span;
 use crate::engine::Verdict;
 use crate::host::fault::Fault;
-use crate::limit::{Balance, Decision, Enforcement};
+use crate::limit::{Balance, Cost, Decision, Enforcement};
 use crate::payload::body::Reason;
+use crate::policy::charges::ChargeWhen;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
 use crate::store::{LimitCheck, StoreStats};
@@ -36,6 +37,8 @@ pub enum DecisionLabel {
 pub enum Refund {
     /// The request failed, and the limit charges for success.
     Failed,
+    /// The limit charges only for other responses.
+    NotCounted,
     /// The request goes on as another one, by an internal redirect.
     Redirected,
     /// A pool refused the request.
@@ -128,19 +131,31 @@ pub enum Event {
 
 impl Refund {
     /// All reasons.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Failed,
+        Self::NotCounted,
         Self::Redirected,
         Self::QueueRefused,
         Self::QueueLeft,
         Self::PayloadRefused,
     ];
 
+    /// The reason of a refund that a response causes; `None` if none does.
+    #[must_use]
+    pub const fn by_response(charge: &ChargeWhen) -> Option<Self> {
+        match charge {
+            ChargeWhen::Admitted => None,
+            ChargeWhen::Success => Some(Self::Failed),
+            ChargeWhen::Failure | ChargeWhen::Statuses(_) => Some(Self::NotCounted),
+        }
+    }
+
     /// The name in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Failed => "failed",
+            Self::NotCounted => "not_counted",
             Self::Redirected => "redirected",
             Self::QueueRefused => "queue_refused",
             Self::QueueLeft => "queue_left",
@@ -190,8 +205,11 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict, mut report: impl FnMut
             Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse) | None => {}
         }
         if let (Some(_), Ok(decision)) = (&check.charge, &check.answer) {
-            let units = check.cost.takes();
-            report(Event::Charged { owner, units });
+            let units = check.cost.units();
+            // What is reserved is counted once it is settled.
+            if let Cost::Now(_) = check.cost {
+                report(Event::Charged { owner, units });
+            }
             if let Some(event) = overage(owner, Decision::balance(decision), units) {
                 report(event);
             }

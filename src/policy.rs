@@ -10,6 +10,8 @@
 
 pub mod attributes;
 pub mod callers;
+pub mod charges;
+pub mod costs;
 pub mod directory;
 pub mod document;
 pub mod error;

@@ -127,7 +127,7 @@ impl LimitCheck {
         self.charge = self
             .next
             .as_ref()
-            .map(|state| state.charge(self.cost.takes(), now));
+            .map(|state| state.charge(self.cost.units(), now));
     }
 }
 

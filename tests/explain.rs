@@ -296,8 +296,7 @@ fn a_shadow_limit_states_what_it_would_do() {
     );
     assert!(
         paid.contains(
-            "\n    cost     known only with the response (response header x-cost); taken \
-                       as 1 here\n"
+            "\n    cost     known only with the response (response header x-cost); 1 until then\n"
         ),
         "{paid}"
     );

@@ -220,6 +220,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::BadDigest => "BadDigest",
         Reason::BadToken { .. } => "BadToken",
         Reason::BadMediaType { .. } => "BadMediaType",
+        Reason::BadStatus { .. } => "BadStatus",
         Reason::BadMediaRange { .. } => "BadMediaRange",
         Reason::NotOneSource { .. } => "NotOneSource",
         Reason::RequiresSibling { .. } => "RequiresSibling",
@@ -308,7 +309,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (53, 23),
+        (54, 23),
         "{reasons:?}
 {rules:?}"
     );

@@ -13,7 +13,7 @@ use crate::base::number::counted;
 use crate::limit::Rule;
 use crate::policy::Policy;
 use crate::policy::document::Node;
-use crate::policy::limits::{CostSource, Limit};
+use crate::policy::limits::Limit;
 use crate::store::record;
 use crate::store::shared::Geometry;
 use warnings::Warning;
@@ -115,17 +115,12 @@ fn needs(policy: &Policy) -> Option<String> {
 
 /// The most bytes that one counter of the limit can take.
 fn limit_bytes_max(limit: &Limit) -> Option<usize> {
-    match limit.cost {
+    if limit.cost.settlement().is_some() {
         // A response or a body may take more than there is, so no rule bounds what is remembered.
-        CostSource::ResponseHeader(_)
-        | CostSource::Bytes
-        | CostSource::Lines
-        | CostSource::Items(_) => Some(record::BYTES_MAX),
-        CostSource::Fixed(_) | CostSource::Header(_) => {
-            let rules = limit.overrides.all().iter().chain([&limit.rule]);
-            rules.map(record::bytes_max).max()
-        }
+        return Some(record::BYTES_MAX);
     }
+    let rules = limit.overrides.all().iter().chain([&limit.rule]);
+    rules.map(record::bytes_max).max()
 }
 
 /// The most bytes that one counter of the policy can take.

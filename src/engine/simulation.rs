@@ -9,6 +9,7 @@
 
 mod kinds;
 mod replay;
+mod reservations;
 
 use self::kinds::{Kind, for_each_kind};
 use self::replay::never_over_admits;

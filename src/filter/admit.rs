@@ -176,7 +176,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// them after its body has been read.
     fn forward(&self, stream: &mut StreamState, head: Head<'_>, limits: Vec<LimitStatus>) -> Flow {
         let (policy, request) = (&self.runtime.policy, head.request);
-        let is_grpc = stream.charges.depend_on_success() && request.is_grpc();
+        let is_grpc = stream.charges.depend_on_response(policy) && request.is_grpc();
         let tunnel = stream.body.as_ref().and_then(|_| request.tunnel());
         let mut forwarded = Forwarded {
             limits,

@@ -149,7 +149,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 self.observe_admission(stream);
                 stream
                     .charges
-                    .charge_in_full(self, body.measurements().as_ref());
+                    .settle_refused(self, body.measurements().as_ref());
                 Forwarded::default()
             }
         };
@@ -189,7 +189,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         stream.charges.refund_seats(self);
         stream
             .charges
-            .charge_in_full(self, body.measurements().as_ref())
+            .settle_refused(self, body.measurements().as_ref())
     }
 
     /// Answers a request that a pool refuses. It pays nothing, unless its body was read.

@@ -19,15 +19,14 @@
 //! each value. So the filter remembers whether the request is complete.
 
 use crate::host::stream::{ResponseHead, StreamControl};
+use crate::policy::charges::Outcome;
 
-/// What a response says of its request.
+/// What the response head says of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The request failed, and the client did not cause that.
-    Failure,
-    /// The request succeeded, or failed because of the client: it is charged.
-    Success,
-    /// The request is a gRPC call, and its status is in the trailers.
+pub(super) enum Response {
+    /// All there is to say.
+    Known(Outcome),
+    /// The request is a gRPC call, and its status comes in the trailers.
     InTrailers,
 }
 
@@ -37,26 +36,44 @@ pub(super) fn response_outcome(
     host: &(impl ResponseHead + StreamControl),
     is_grpc: bool,
     is_complete: bool,
-) -> Outcome {
+) -> Response {
     let grpc_status = if is_grpc {
         host.response_header("grpc-status")
     } else {
         None
     };
-    let failed = grpc_status.as_deref().is_some_and(is_grpc_failure)
-        || host
-            .response_header(":status")
-            .is_some_and(|status| is_failure(&status));
-    if failed
-        && !host
+    let is_grpc = is_grpc && (grpc_status.is_some() || is_grpc_response(host));
+    let status = status(host);
+    let is_failure = grpc_status.as_deref().is_some_and(is_grpc_failure) || status >= 400;
+    if is_grpc && grpc_status.is_none() && !is_failure {
+        return Response::InTrailers;
+    }
+    let is_caused_by_client = is_failure
+        && host
             .response_code_details()
-            .is_some_and(|details| is_caused_by_client(&details, is_complete))
-    {
-        Outcome::Failure
-    } else if is_grpc && grpc_status.is_none() && !failed && is_grpc_response(host) {
-        Outcome::InTrailers
-    } else {
-        Outcome::Success
+            .is_some_and(|details| is_caused_by_client(&details, is_complete));
+    Response::Known(Outcome {
+        status,
+        is_failure,
+        is_caused_by_client,
+        is_grpc,
+    })
+}
+
+/// The HTTP status; 0 if the host does not state one.
+fn status(host: &impl ResponseHead) -> u16 {
+    host.response_header(":status")
+        .and_then(|status| str::from_utf8(&status).ok()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// The outcome of a gRPC call with this success.
+const fn of_call(is_failure: bool) -> Outcome {
+    Outcome {
+        status: 200,
+        is_failure,
+        is_caused_by_client: false,
+        is_grpc: true,
     }
 }
 
@@ -69,27 +86,18 @@ fn is_grpc_response(host: &impl ResponseHead) -> bool {
 
 /// What the trailers of a gRPC response say.
 pub(super) fn trailers_outcome(host: &impl ResponseHead) -> Outcome {
-    match host.response_trailer("grpc-status") {
-        Some(status) if !is_grpc_failure(&status) => Outcome::Success,
-        // To its client, a call without a status has failed.
-        Some(_) | None => Outcome::Failure,
-    }
+    let status = host.response_trailer("grpc-status");
+    // To its client, a call without a status has failed.
+    of_call(status.is_none_or(|status| is_grpc_failure(&status)))
 }
 
-/// Whether the upstream ended a gRPC call whose trailers never arrived: it reset the call or cut it
-/// off, or the response ended without trailers. Timeouts do not count, since a client that does not
-/// read the response also causes them.
-pub(super) fn broken_off(host: &impl StreamControl) -> bool {
+/// The outcome of a gRPC call whose trailers never came, if the upstream ended it: it reset the
+/// call or cut it off, or the response ended without trailers. Timeouts do not count, since a
+/// client that does not read the response also causes them.
+pub(super) fn broken_off(host: &impl StreamControl) -> Option<Outcome> {
     host.response_code_details()
         .is_some_and(|details| is_broken_off(&details))
-}
-
-/// Whether a response has a status of a failure: 400 and above.
-fn is_failure(status: &[u8]) -> bool {
-    str::from_utf8(status)
-        .ok()
-        .and_then(|status| status.parse::<u32>().ok())
-        .is_some_and(|status| status >= 400)
+        .then(|| of_call(true))
 }
 
 /// The details of Envoy's answers to a client that breaks the protocol or sends too much. The

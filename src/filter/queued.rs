@@ -175,7 +175,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if queued.body_was_read {
             self.observe_charges(stream);
             stream.charges.refund_seats(self);
-            return stream.charges.charge_in_full(self, None);
+            return stream.charges.settle_refused(self, None);
         }
         stream.admission.clear();
         stream.charges.cancel(self, why)

@@ -1,7 +1,7 @@
 //! The response, and the end of the stream: they settle the charges, and the response shows the
 //! rest.
 
-use super::failure::{Outcome, broken_off, response_outcome, trailers_outcome};
+use super::failure::{Response, broken_off, response_outcome, trailers_outcome};
 use super::phase::{Effect, Event, Forwarded};
 use super::settle::StreamCx;
 use super::statuses::{apply, restate};
@@ -21,8 +21,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     pub(super) fn respond(&self, stream: &mut StreamState) {
         let outcome = self.outcome(stream);
         let event = match outcome {
-            Some(Outcome::InTrailers) => Event::GrpcResponseHead,
-            Some(Outcome::Failure | Outcome::Success) | None => Event::ResponseHead,
+            Some(Response::InTrailers) => Event::GrpcResponseHead,
+            Some(Response::Known(_)) | None => Event::ResponseHead,
         };
         match stream.on(event) {
             Effect::Settle(forwarded) => self.settle_head(stream, forwarded, outcome),
@@ -41,9 +41,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 
     /// What the response head says of the request, if a charge depends on that.
-    fn outcome(&self, stream: &StreamState) -> Option<Outcome> {
+    fn outcome(&self, stream: &StreamState) -> Option<Response> {
         let forwarded = stream.phase().forwarded()?;
-        let depends = stream.charges.depend_on_success();
+        let depends = stream.charges.depend_on_response(&self.runtime.policy);
         depends.then(|| response_outcome(self.host, forwarded.is_grpc, stream.is_complete))
     }
 
@@ -51,7 +51,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         &self,
         stream: &mut StreamState,
         forwarded: Forwarded,
-        outcome: Option<Outcome>,
+        outcome: Option<Response>,
     ) {
         let Forwarded {
             mut limits,
@@ -76,10 +76,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             }
             self.observe_admission(stream);
         }
-        match outcome {
-            Some(Outcome::Failure) => apply(&mut limits, stream.charges.fail(self)),
-            Some(Outcome::Success) => apply(&mut limits, stream.charges.succeed(self)),
-            Some(Outcome::InTrailers) | None => {}
+        if let Some(Response::Known(outcome)) = outcome {
+            apply(&mut limits, stream.charges.conclude(self, &outcome));
         }
         apply(&mut limits, stream.charges.settle_response(self));
         self.show(&mut limits, &pools);
@@ -90,10 +88,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let Effect::SettleStatus = stream.on(Event::ResponseTrailers) else {
             return;
         };
-        match trailers_outcome(self.host) {
-            Outcome::Failure => stream.charges.fail(self),
-            Outcome::Success | Outcome::InTrailers => stream.charges.succeed(self),
-        };
+        let outcome = trailers_outcome(self.host);
+        stream.charges.conclude(self, &outcome);
     }
 
     /// The stream is over. If it goes on as another one, by an internal redirect, that one is
@@ -116,18 +112,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if let Some(measured) = body.and_then(|body| body.measurements()) {
             stream.charges.settle_body(self, &measured);
         }
-        match effect {
-            Effect::Settle(_) => {
-                stream.charges.charge_the_rest(self);
-            }
-            Effect::SettleStatus => {
-                if broken_off(self.host) {
-                    stream.charges.fail(self);
-                }
-                stream.charges.charge_the_rest(self);
-            }
-            Effect::Nothing | Effect::LeaveQueue(_) | Effect::Abandon(..) => {}
+        if let Effect::SettleStatus = effect
+            && let Some(outcome) = broken_off(self.host)
+        {
+            stream.charges.conclude(self, &outcome);
         }
+        stream.charges.finish(self);
     }
 
     /// Sets the response fields, and removes fields of the same family that the upstream sent.

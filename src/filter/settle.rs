@@ -1,7 +1,8 @@
 //! What one request was charged, and what it will be charged.
 //!
-//! A cost that only the body or the response states is *deferred*: it is charged when it is known.
-//! With `charge: success` the charge also waits until the response has turned out to be no failure.
+//! A cost that only the body or the response states is *reserved* when the request is admitted, and
+//! settled when it is known: the difference is charged or refunded. A charge that depends on the
+//! response is refunded if the response turns out not to count.
 
 use super::runtime::Runtime;
 use super::stream::StreamState;
@@ -12,41 +13,36 @@ use crate::limit::{Charge, Cost, Reading, Rule};
 use crate::observe::{Event, Refund, overage, store_events};
 use crate::payload::body::Measurements;
 use crate::policy::Policy;
-use crate::policy::limits::{ChargeWhen, CostSource};
+use crate::policy::charges::Outcome;
+use crate::policy::costs::Settlement;
 use crate::request::checks::units;
 use crate::store::key::Key;
 use crate::store::{LimitCheck, Store, StoreStats};
 
 /// The charges of one request, each of which is refunded at most once.
 #[derive(Debug, Default)]
-pub(super) struct Charges {
-    charged: Vec<Charged>,
-    deferred: Vec<Deferred>,
-}
+pub(super) struct Charges(Vec<Charged>);
 
 /// A charge that may have to be refunded.
 #[derive(Debug)]
 struct Charged {
     owner: CounterOwner,
-    when: ChargeWhen,
     key: Key,
     rule: Rule,
     charge: Charge,
+    /// What the charge is to be settled by.
+    pending: Option<Pending>,
 }
 
-/// A charge that is still to be made.
-#[derive(Debug)]
-struct Deferred {
-    owner: CounterOwner,
-    when: ChargeWhen,
-    key: Key,
-    rule: Rule,
+/// A cost that is not known yet.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
     source: Source,
-    /// The units, if they are known and only the outcome is not.
-    units: Option<u64>,
+    /// The units that were charged in its place.
+    reserved: u64,
 }
 
-/// What states a deferred cost.
+/// What states a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Response,
@@ -70,210 +66,20 @@ pub(super) struct Changed {
 }
 
 impl Source {
-    /// The source of a cost that is deferred. `arrays` is the number of arrays counted so far.
-    const fn of(cost: &CostSource, arrays: &mut usize) -> Option<Self> {
-        match cost {
-            CostSource::ResponseHeader(_) => Some(Self::Response),
-            CostSource::Bytes => Some(Self::Bytes),
-            CostSource::Lines => Some(Self::Lines),
-            CostSource::Items(_) => {
+    /// `arrays` is the number of arrays counted so far.
+    const fn of(by: &Settlement, arrays: &mut usize) -> Self {
+        match by {
+            Settlement::ResponseHeader(_) => Self::Response,
+            Settlement::Bytes => Self::Bytes,
+            Settlement::Lines => Self::Lines,
+            Settlement::Items(_) => {
                 let index = *arrays;
                 *arrays = arrays.saturating_add(1);
-                Some(Self::Items(index))
-            }
-            CostSource::Fixed(_) | CostSource::Header(_) => None,
-        }
-    }
-}
-
-impl Charges {
-    /// The charges of a request that these checks admit.
-    pub(super) fn of(policy: &Policy, checks: &[LimitCheck]) -> Self {
-        let mut charges = Self::default();
-        let mut arrays = 0;
-        for check in checks {
-            let LimitCheck {
-                owner, key, rule, ..
-            } = *check;
-            let limit = policy.limit(owner);
-            if let Some(charge) = check.charge {
-                // A seat limit is charged by admission.
-                let when = limit.map_or(ChargeWhen::Admitted, |limit| limit.charge);
-                charges.charged.push(Charged {
-                    owner,
-                    when,
-                    key,
-                    rule,
-                    charge,
-                });
-            }
-            if check.cost == Cost::Later
-                && let Some(limit) = limit
-                && let Some(source) = Source::of(&limit.cost, &mut arrays)
-                // A limit in shadow that would have refused charges nothing, nor does a counter
-                // that cannot be read.
-                && check.answer.is_ok()
-                && !check.denies()
-            {
-                let when = limit.charge;
-                charges.deferred.push(Deferred {
-                    owner,
-                    when,
-                    key,
-                    rule,
-                    source,
-                    units: None,
-                });
+                Self::Items(index)
             }
         }
-        charges
     }
 
-    /// Whether a charge depends on the outcome of the request.
-    pub(super) fn depend_on_success(&self) -> bool {
-        let charged = self.charged.iter().map(|charged| charged.when);
-        charged
-            .chain(self.deferred.iter().map(|deferred| deferred.when))
-            .any(|when| when == ChargeWhen::Success)
-    }
-
-    /// Refunds everything: the request was not admitted after all, or goes on as another one.
-    pub(super) fn cancel<D: SharedData, H: Host>(
-        &mut self,
-        cx: &StreamCx<'_, D, H>,
-        why: Refund,
-    ) -> Vec<Changed> {
-        self.deferred.clear();
-        cx.refund(self.charged.drain(..), why)
-    }
-
-    /// Refunds what only success is charged for: the response is a failure.
-    pub(super) fn fail<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) -> Vec<Changed> {
-        self.deferred
-            .retain(|deferred| deferred.when != ChargeWhen::Success);
-        cx.refund(
-            self.charged
-                .extract_if(.., |charged| charged.when == ChargeWhen::Success),
-            Refund::Failed,
-        )
-    }
-
-    /// Charges what waited for success: the response is no failure.
-    pub(super) fn succeed<D: SharedData, H: Host>(
-        &mut self,
-        cx: &StreamCx<'_, D, H>,
-    ) -> Vec<Changed> {
-        for deferred in &mut self.deferred {
-            deferred.when = ChargeWhen::Admitted;
-        }
-        self.charge(cx, |deferred| deferred.units)
-    }
-
-    /// Charges the costs that the response head states.
-    pub(super) fn settle_response<D: SharedData, H: Host>(
-        &mut self,
-        cx: &StreamCx<'_, D, H>,
-    ) -> Vec<Changed> {
-        if !self
-            .deferred
-            .iter()
-            .any(|deferred| deferred.source == Source::Response)
-        {
-            return Vec::new();
-        }
-        let headers = cx.host.response_headers();
-        self.charge(cx, |deferred| match deferred.source {
-            Source::Response => Some(units(headers.all(cx.cost_header(deferred.owner)?))),
-            Source::Bytes | Source::Lines | Source::Items(_) => None,
-        })
-    }
-
-    /// Charges the costs that the body states: it has ended, or no more of it will arrive.
-    pub(super) fn settle_body<D: SharedData, H: Host>(
-        &mut self,
-        cx: &StreamCx<'_, D, H>,
-        measured: &Measurements,
-    ) -> Vec<Changed> {
-        for deferred in &mut self.deferred {
-            deferred.units = deferred.units.or_else(|| deferred.source.units(measured));
-        }
-        self.charge(cx, |deferred| {
-            deferred
-                .units
-                .filter(|_| deferred.when == ChargeWhen::Admitted)
-        })
-    }
-
-    /// Charges a request that is refused although its body was read, as far as `measured` says. It
-    /// pays as if it had succeeded, and at least one unit. Otherwise a body that is refused before
-    /// its first byte was read, because too many arrived at once, would cost nothing.
-    pub(super) fn charge_in_full<D: SharedData, H: Host>(
-        &mut self,
-        cx: &StreamCx<'_, D, H>,
-        measured: Option<&Measurements>,
-    ) -> Vec<Changed> {
-        if let Some(measured) = measured {
-            for deferred in &mut self.deferred {
-                let units = || deferred.source.units(measured).map(|units| units.max(1));
-                deferred.units = deferred.units.or_else(units);
-            }
-        }
-        self.charge_the_rest(cx)
-    }
-
-    /// Refunds the seats: the request is refused before the upstream has answered it.
-    pub(super) fn refund_seats<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
-        let seats = self
-            .charged
-            .extract_if(.., |charged| matches!(charged.charge, Charge::Seats(_)));
-        cx.refund(seats, Refund::PayloadRefused);
-    }
-
-    /// Charges the remaining costs, whatever the outcome: the stream ends without a response, or is
-    /// refused here. A client that hangs up pays, and a cost that nothing has stated counts as one.
-    pub(super) fn charge_the_rest<D: SharedData, H: Host>(
-        &mut self,
-        cx: &StreamCx<'_, D, H>,
-    ) -> Vec<Changed> {
-        self.charge(cx, |deferred| deferred.units.or(Some(1)))
-    }
-
-    /// Makes all deferred charges whose `units` are known.
-    fn charge<D: SharedData, H: Host>(
-        &mut self,
-        cx: &StreamCx<'_, D, H>,
-        units: impl Fn(&Deferred) -> Option<u64>,
-    ) -> Vec<Changed> {
-        let mut changed = Vec::new();
-        let Self { charged, deferred } = self;
-        deferred.retain(|deferred| {
-            let Some(units) = units(deferred) else {
-                return true;
-            };
-            if let Some((reading, charge)) = cx.force_charge(deferred, units) {
-                let Deferred {
-                    owner,
-                    when,
-                    key,
-                    rule,
-                    ..
-                } = *deferred;
-                changed.push(Changed { owner, reading });
-                charged.push(Charged {
-                    owner,
-                    when,
-                    key,
-                    rule,
-                    charge,
-                });
-            }
-            false
-        });
-        changed
-    }
-}
-
-impl Source {
     /// The units that a body states.
     fn units(self, measured: &Measurements) -> Option<u64> {
         match self {
@@ -282,6 +88,207 @@ impl Source {
             // What cannot be read counts as one.
             Self::Lines => Some(measured.lines.unwrap_or(1)),
             Self::Items(index) => Some(measured.items.get(index).copied().flatten().unwrap_or(1)),
+        }
+    }
+}
+
+impl Charges {
+    /// The charges of a request that these checks admit.
+    pub(super) fn of(policy: &Policy, checks: &[LimitCheck]) -> Self {
+        let mut charges = Vec::new();
+        let mut arrays = 0;
+        for check in checks {
+            let LimitCheck {
+                owner, key, rule, ..
+            } = *check;
+            let pending = match check.cost {
+                Cost::Reserved(reserved) => {
+                    let limit = policy.limit(owner);
+                    let by = limit.and_then(|limit| limit.cost.settlement());
+                    by.map(|by| Pending {
+                        source: Source::of(by, &mut arrays),
+                        reserved,
+                    })
+                }
+                Cost::Now(_) => None,
+            };
+            // A limit in shadow that would have refused charges nothing, nor does a counter that
+            // cannot be read.
+            if let Some(charge) = check.charge {
+                charges.push(Charged {
+                    owner,
+                    key,
+                    rule,
+                    charge,
+                    pending,
+                });
+            }
+        }
+        Self(charges)
+    }
+
+    /// Whether a charge depends on the response.
+    pub(super) fn depend_on_response(&self, policy: &Policy) -> bool {
+        self.0.iter().any(|charged| {
+            policy
+                .limit(charged.owner)
+                .is_some_and(|limit| limit.charge.depends_on_response())
+        })
+    }
+
+    /// Refunds everything: the request was not admitted after all, or goes on as another one.
+    pub(super) fn cancel<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+        why: Refund,
+    ) -> Vec<Changed> {
+        cx.refund_all(self.0.drain(..), why)
+    }
+
+    /// Refunds what is not charged for a request with this outcome.
+    pub(super) fn conclude<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+        outcome: &Outcome,
+    ) -> Vec<Changed> {
+        let policy = &cx.runtime.policy;
+        let mut changed = Vec::new();
+        self.0.retain(|charged| {
+            // A seat limit is charged by admission.
+            let when = policy.limit(charged.owner).map(|limit| &limit.charge);
+            let why = when
+                .filter(|when| !when.charges(outcome))
+                .and_then(Refund::by_response);
+            if let Some(why) = why {
+                changed.extend(cx.refund(charged, why));
+            }
+            why.is_none()
+        });
+        changed
+    }
+
+    /// Settles the costs that the response head states. A response that states none keeps the
+    /// reservation.
+    pub(super) fn settle_response<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+    ) -> Vec<Changed> {
+        if !self.has_pending(|source| source == Source::Response) {
+            return Vec::new();
+        }
+        let headers = cx.host.response_headers();
+        self.settle(cx, |owner, Pending { source, reserved }| match source {
+            Source::Response => Some(units(headers.all(cx.cost_header(owner)?), reserved)),
+            Source::Bytes | Source::Lines | Source::Items(_) => None,
+        })
+    }
+
+    /// Settles the costs that the body states: it has ended, or no more of it comes.
+    pub(super) fn settle_body<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+        measured: &Measurements,
+    ) -> Vec<Changed> {
+        self.settle(cx, |_, pending| pending.source.units(measured))
+    }
+
+    /// Settles the costs of a request that is refused although its body was read, as far as
+    /// `measured` says. It pays at least one unit. Otherwise a body that is refused before its
+    /// first byte was read, because too many came at once, would cost nothing.
+    pub(super) fn settle_refused<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+        measured: Option<&Measurements>,
+    ) -> Vec<Changed> {
+        let Some(measured) = measured else {
+            return Vec::new();
+        };
+        self.settle(cx, |_, pending| {
+            pending.source.units(measured).map(|units| units.max(1))
+        })
+    }
+
+    /// Refunds the seats: the request is refused before the upstream has answered it.
+    pub(super) fn refund_seats<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
+        let seats = self
+            .0
+            .extract_if(.., |charged| matches!(charged.charge, Charge::Seats(_)));
+        cx.refund_all(seats, Refund::PayloadRefused);
+    }
+
+    /// The stream is over. What nothing has stated costs what was reserved: a client that hangs up
+    /// pays.
+    pub(super) fn finish<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
+        for charged in self.0.drain(..) {
+            if let Some(Pending { reserved, .. }) = charged.pending {
+                cx.observe(Event::Charged {
+                    owner: charged.owner,
+                    units: reserved,
+                });
+            }
+        }
+    }
+
+    fn has_pending(&self, of: impl Fn(Source) -> bool) -> bool {
+        let mut pending = self.0.iter().filter_map(|charged| charged.pending);
+        pending.any(|pending| of(pending.source))
+    }
+
+    /// Settles all charges whose cost `stated` knows.
+    fn settle<D: SharedData, H: Host>(
+        &mut self,
+        cx: &StreamCx<'_, D, H>,
+        stated: impl Fn(CounterOwner, Pending) -> Option<u64>,
+    ) -> Vec<Changed> {
+        let (mut changed, mut extra) = (Vec::new(), Vec::new());
+        self.0.retain_mut(|charged| {
+            let known = charged
+                .pending
+                .and_then(|pending| Some((pending, stated(charged.owner, pending)?)));
+            let Some((Pending { reserved, .. }, units)) = known else {
+                return true;
+            };
+            charged.pending = None;
+            cx.observe(Event::Charged {
+                owner: charged.owner,
+                units,
+            });
+            if units > reserved {
+                let more = cx.force_charge(charged, units.saturating_sub(reserved));
+                if let Some((reading, charge)) = more {
+                    changed.push(charged.changed(reading));
+                    extra.push(charged.with(charge));
+                }
+                return true;
+            }
+            let (kept, rest) = charged.charge.split(units);
+            if let Some(rest) = rest {
+                changed.extend(cx.refund_one(&charged.with(rest)));
+            }
+            charged.charge = kept;
+            units > 0
+        });
+        self.0.append(&mut extra);
+        changed
+    }
+}
+
+impl Charged {
+    /// The same with another receipt, which is settled.
+    const fn with(&self, charge: Charge) -> Self {
+        Self {
+            owner: self.owner,
+            key: self.key,
+            rule: self.rule,
+            charge,
+            pending: None,
+        }
+    }
+
+    const fn changed(&self, reading: Reading) -> Changed {
+        Changed {
+            owner: self.owner,
+            reading,
         }
     }
 }
@@ -316,33 +323,22 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     /// The response header that states what a limit costs.
     fn cost_header(&self, owner: CounterOwner) -> Option<&str> {
-        match &self.runtime.policy.limit(owner)?.cost {
-            CostSource::ResponseHeader(name) => Some(name),
-            CostSource::Fixed(_)
-            | CostSource::Header(_)
-            | CostSource::Bytes
-            | CostSource::Lines
-            | CostSource::Items(_) => None,
+        match self.runtime.policy.limit(owner)?.cost.settlement()? {
+            Settlement::ResponseHeader(name) => Some(name),
+            Settlement::Bytes | Settlement::Lines | Settlement::Items(_) => None,
         }
     }
 
-    /// Charges what a request has turned out to cost.
-    fn force_charge(&self, deferred: &Deferred, units: u64) -> Option<(Reading, Charge)> {
-        if units == 0 {
-            return None;
-        }
+    /// Charges what a request has turned out to cost beyond its reservation.
+    fn force_charge(&self, charged: &Charged, units: u64) -> Option<(Reading, Charge)> {
         let mut store = self.runtime.store.borrow_mut();
-        let charged = store.force_charge(&deferred.key, &deferred.rule, units, self.host);
+        let result = store.force_charge(&charged.key, &charged.rule, units, self.host);
         let stats = store.drain_stats();
         drop(store);
         self.observe_stats(stats);
-        match charged {
+        match result {
             Ok((reading, charge)) => {
-                self.observe(Event::Charged {
-                    owner: deferred.owner,
-                    units,
-                });
-                if let Some(event) = overage(deferred.owner, reading.balance, units) {
+                if let Some(event) = overage(charged.owner, reading.balance, units) {
                     self.observe(event);
                 }
                 Some((reading, charge))
@@ -354,28 +350,35 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    fn refund(&self, charges: impl Iterator<Item = Charged>, why: Refund) -> Vec<Changed> {
-        let mut store = self.runtime.store.borrow_mut();
+    fn refund_all(&self, charges: impl Iterator<Item = Charged>, why: Refund) -> Vec<Changed> {
         let mut changed = Vec::new();
-        for Charged {
-            owner,
-            key,
-            rule,
-            charge,
-            ..
-        } in charges
-        {
-            match store.refund(&key, &rule, &charge, self.host) {
-                Ok(reading) => {
-                    self.observe(Event::Refunded { owner, why });
-                    changed.push(Changed { owner, reading });
-                }
-                Err(fault) => self.observe(Event::Fault(fault)),
-            }
+        for charged in charges {
+            changed.extend(self.refund(&charged, why));
         }
+        changed
+    }
+
+    fn refund(&self, charged: &Charged, why: Refund) -> Option<Changed> {
+        let changed = self.refund_one(charged)?;
+        self.observe(Event::Refunded {
+            owner: charged.owner,
+            why,
+        });
+        Some(changed)
+    }
+
+    fn refund_one(&self, charged: &Charged) -> Option<Changed> {
+        let mut store = self.runtime.store.borrow_mut();
+        let refunded = store.refund(&charged.key, &charged.rule, &charged.charge, self.host);
         let stats = store.drain_stats();
         drop(store);
         self.observe_stats(stats);
-        changed
+        match refunded {
+            Ok(reading) => Some(charged.changed(reading)),
+            Err(fault) => {
+                self.observe(Event::Fault(fault));
+                None
+            }
+        }
     }
 }

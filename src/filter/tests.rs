@@ -10,6 +10,7 @@ mod payloads;
 mod pools;
 mod proxy;
 mod refunds;
+mod reservations;
 mod rig;
 mod statuses;
 mod unidentified;

@@ -113,7 +113,7 @@ impl Calendar {
             .or(state)
             .map_or(window.end, |state| state.end);
         let ends_in = end.since(now);
-        if refuses && cost.needs() > self.quota {
+        if refuses && cost.units() > self.quota {
             let decision = Decision::NeverFits(self.balance(taken, ends_in));
             return Evaluation {
                 decision,
@@ -121,14 +121,14 @@ impl Calendar {
                 after_repair,
             };
         }
-        if refuses && cost.needs() > self.quota.saturating_sub(taken) {
+        if refuses && cost.units() > self.quota.saturating_sub(taken) {
             return Evaluation::deny(ends_in, self.balance(taken, ends_in), after_repair);
         }
-        let after = self.charge(state, window, now, cost.takes());
+        let after = self.charge(state, window, now, cost.units());
         let decision = Decision::Admit(self.balance(after.taken, ends_in));
         Evaluation {
             decision,
-            after_charge: (cost.takes() > 0).then_some(after),
+            after_charge: (cost.units() > 0).then_some(after),
             after_repair,
         }
     }
@@ -188,6 +188,19 @@ fn repair(state: &State, window: Window, now: Timestamp) -> Option<State> {
         generation: generation_at(now),
         ..*state
     })
+}
+
+impl Charge {
+    /// The charge as two: of at most `units`, and of the rest.
+    pub(super) fn split(&self, units: u64) -> (Self, Option<Self>) {
+        let of = |units| Self { units, ..*self };
+        let rest = self.units.saturating_sub(units);
+        if rest == 0 {
+            (*self, None)
+        } else {
+            (of(units), Some(of(rest)))
+        }
+    }
 }
 
 impl State {

@@ -13,7 +13,7 @@
 //! admitted. Source: ITU-T I.371, virtual scheduling; its twin, the leaky bucket, is the oracle in
 //! the tests.
 //!
-//! The state has three more parts. The *rate* it was computed with, so that a policy which
+//! The state has more parts. The *rate* it was computed with, so that a policy which
 //! changes the rate keeps the count of units: the debt is rescaled. The *burst* that was charged
 //! last, by which a step of the clock is known (decision 0005). And how many units were
 //! *charged* since the record was made, and which of the last ones were *returned*, so that units
@@ -52,7 +52,9 @@ pub struct State {
     /// a step of the clock makes the debt longer than these take to refill. With the greatest
     /// number any debt up to [`DEBT_MAX`] may be rightly owed.
     pub burst: u32,
-    /// Units charged since the record was made, counted from an arbitrary start; wraps.
+    /// Tells one life of the record from the next.
+    pub generation: u32,
+    /// Units charged in this life.
     pub charged: u32,
     /// Which of the last 64 of these units were refunded; the lowest bit is the last unit.
     pub returned: u64,
@@ -64,15 +66,13 @@ pub struct Charge {
     units: u64,
     at: Timestamp,
     refill: Refill,
+    generation: u32,
     /// `State::charged` right after this charge.
     mark: u32,
 }
 
 /// How many units back [`State::returned`] reaches.
 const RETURNED_UNITS: u32 = u64::BITS;
-
-/// A record whose `charged` moved on by more than this since a charge is another generation.
-const CHARGED_SINCE_MAX: u32 = 1 << 20;
 
 impl Bucket {
     /// A bucket of `burst` units; `None` outside of `1..=`[`BURST_MAX`] or [`WINDOW_MAX`].
@@ -112,26 +112,26 @@ impl Bucket {
         let after_repair = state.and_then(|state| self.repair(state, owed, now));
         // A caller that meets a clock step gets the values that hold once the cut is stored.
         let debt = after_repair.map_or(owed, |state| state.tat.since(now));
-        if cost.needs() > u64::from(self.burst) {
+        if cost.units() > u64::from(self.burst) {
             return Evaluation {
                 decision: Decision::NeverFits(self.balance(debt)),
                 after_charge: None,
                 after_repair,
             };
         }
-        let needed = interval.times(cost.needs());
+        let needed = interval.times(cost.units());
         if needed > window.less(owed) {
             let retry_after = debt.plus(needed).less(window);
             return Evaluation::deny(retry_after, self.balance(debt), after_repair);
         }
-        let price = interval.times(cost.takes());
+        let price = interval.times(cost.units());
         let balance = self.balance(debt.plus(price));
         debug_assert!(
             balance.remaining <= u64::from(self.burst),
             "never more left than the burst"
         );
-        let after_charge = (cost.takes() > 0)
-            .then(|| self.charge(state, owed.plus(price), self.burst, cost.takes(), now));
+        let after_charge = (cost.units() > 0)
+            .then(|| self.charge(state, owed.plus(price), self.burst, cost.units(), now));
         Evaluation {
             decision: Decision::Admit(balance),
             after_charge,
@@ -184,7 +184,8 @@ impl Bucket {
     }
 
     /// The state after `units` were charged and `debt` is owed. A changed rate begins the record's
-    /// generation anew: it no longer distinguishes earlier charges, which are not refunded.
+    /// life anew, as does a count of more units than there is room for: it no longer distinguishes
+    /// earlier charges, which are not refunded.
     fn charge(
         &self,
         state: Option<&State>,
@@ -193,21 +194,28 @@ impl Bucket {
         units: u64,
         now: Timestamp,
     ) -> State {
-        let same_life = state.filter(|state| state.refill == self.refill);
-        let (charged, returned) = same_life.map_or((generation_at(now), 0), |state| {
-            (state.charged, state.returned)
-        });
-        // Of too many to count half the range is added: no charge before them is then taken for a
-        // late one.
-        let units = u32::try_from(units).unwrap_or(1 << 31);
-        let (charged, returned) = (
-            charged.wrapping_add(units),
-            returned.checked_shl(units).unwrap_or_default(),
-        );
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let same_life = state
+            .filter(|state| state.refill == self.refill)
+            .and_then(|state| Some((state, state.charged.checked_add(units)?)));
+        let (generation, charged, returned) = match same_life {
+            Some((state, charged)) => {
+                let returned = state.returned.checked_shl(units).unwrap_or_default();
+                (state.generation, charged, returned)
+            }
+            None => {
+                let generation = state.map_or_else(
+                    || generation_at(now),
+                    |state| state.generation.wrapping_add(1),
+                );
+                (generation, units, 0)
+            }
+        };
         State {
             tat: now.after(debt),
             refill: self.refill,
             burst,
+            generation,
             charged,
             returned,
         }
@@ -226,7 +234,8 @@ impl Bucket {
             tat: now.after(most),
             refill: self.refill,
             burst: state.burst,
-            charged: generation_at(now),
+            generation: state.generation.wrapping_add(1),
+            charged: 0,
             returned: 0,
         })
     }
@@ -241,6 +250,28 @@ impl Bucket {
     }
 }
 
+impl Charge {
+    /// The charge as two: of at most `units`, and of the rest, which came right after them.
+    pub(super) fn split(&self, units: u64) -> (Self, Option<Self>) {
+        let rest = self.units.saturating_sub(units);
+        if rest == 0 {
+            return (*self, None);
+        }
+        let first = Self {
+            units,
+            mark: self
+                .mark
+                .saturating_sub(u32::try_from(rest).unwrap_or(u32::MAX)),
+            ..*self
+        };
+        let rest = Self {
+            units: rest,
+            ..*self
+        };
+        (first, Some(rest))
+    }
+}
+
 impl State {
     /// The receipt for `units` that were charged at `at` and led to this state.
     #[must_use]
@@ -249,6 +280,7 @@ impl State {
             units,
             at,
             refill: self.refill,
+            generation: self.generation,
             mark: self.charged,
         }
     }
@@ -265,10 +297,10 @@ impl State {
     /// in the tests replays every history without the failed requests.
     #[must_use]
     pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
-        let later = self.charged.wrapping_sub(charge.mark);
-        if charge.refill != self.refill || later > CHARGED_SINCE_MAX {
+        if charge.refill != self.refill || charge.generation != self.generation {
             return None;
         }
+        let later = self.charged.saturating_sub(charge.mark);
         let interval = self.refill.interval();
         let price = interval.times(charge.units);
         let debt = self.tat.since(now);

@@ -82,7 +82,7 @@ impl Rolling {
         let after_repair = state.and_then(|state| self.repair(state, now));
         // A caller that meets a clock step gets the values that hold once the cut is stored.
         let told = after_repair.as_ref().or(state);
-        if cost.needs() > self.quota {
+        if cost.units() > self.quota {
             return Evaluation {
                 decision: Decision::NeverFits(self.balance(told, now)),
                 after_charge: None,
@@ -90,20 +90,20 @@ impl Rolling {
             };
         }
         let taken = self.taken(state, now);
-        if cost.needs() > self.quota.saturating_sub(taken) {
-            let retry_after = self.free_in(told, now, self.taken(told, now), cost.needs());
+        if cost.units() > self.quota.saturating_sub(taken) {
+            let retry_after = self.free_in(told, now, self.taken(told, now), cost.units());
             return Evaluation::deny(retry_after, self.balance(told, now), after_repair);
         }
-        let after_charge = (cost.takes() > 0).then(|| self.charge(state, now, cost.takes()));
+        let after_charge = (cost.units() > 0).then(|| self.charge(state, now, cost.units()));
         let balance = match &after_repair {
-            Some(_) if cost.takes() > 0 => {
-                self.balance(Some(&self.charge(told, now, cost.takes())), now)
+            Some(_) if cost.units() > 0 => {
+                self.balance(Some(&self.charge(told, now, cost.units())), now)
             }
             Some(_) => self.balance(told, now),
             None => self.balance_of(
                 after_charge.as_ref().or(state),
                 now,
-                taken.saturating_add(cost.takes()),
+                taken.saturating_add(cost.units()),
             ),
         };
         Evaluation {

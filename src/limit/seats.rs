@@ -98,7 +98,7 @@ impl Seats {
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let after_repair = state.and_then(|state| self.repair(state, now));
         let live = live(state, now);
-        if cost.needs() > 0 && !self.fits(&live) {
+        if cost.units() > 0 && !self.fits(&live) {
             // A caller that meets a clock step gets the values that hold once the cut is stored.
             let stated = self::live(after_repair.as_ref().or(state), now);
             let surplus = stated
@@ -111,7 +111,7 @@ impl Seats {
                 .map_or(Span::ZERO, |lapse| lapse.since(now));
             return Evaluation::deny(retry_after, self.balance(&stated, now), after_repair);
         }
-        let after_charge = (cost.takes() > 0).then(|| self.touched(&live, now));
+        let after_charge = (cost.units() > 0).then(|| self.touched(&live, now));
         let after = after_charge.as_ref().map_or(&live, |state| &state.holders);
         Evaluation {
             decision: Decision::Admit(self.balance(after, now)),

@@ -11,7 +11,8 @@ use crate::host::fault::Fault;
 use crate::host::stream::{Meter, MetricId, MetricKind};
 use crate::payload::body::Reason;
 use crate::policy::Policy;
-use crate::policy::limits::{ChargeWhen, CostSource, Limit};
+use crate::policy::costs::CostSource;
+use crate::policy::limits::Limit;
 use crate::policy::payloads::Payload;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
@@ -106,11 +107,7 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
     fn units(&mut self, limit: &Limit) -> Option<MetricId> {
         match limit.cost {
             CostSource::Fixed(_) => None,
-            CostSource::Header(_)
-            | CostSource::ResponseHeader(_)
-            | CostSource::Bytes
-            | CostSource::Lines
-            | CostSource::Items(_) => {
+            CostSource::Header(_) | CostSource::Settled { .. } => {
                 Some(self.counter(&[(LIMIT, &limit.scope.name)], "sluicegate_units_total"))
             }
         }
@@ -254,9 +251,9 @@ impl Metrics {
 /// Whether charges of this limit or seat limit can be refunded for this reason.
 fn is_possible(policy: &Policy, owner: CounterOwner, why: Refund) -> bool {
     match why {
-        Refund::Failed => policy
+        Refund::Failed | Refund::NotCounted => policy
             .limit(owner)
-            .is_some_and(|limit| limit.charge == ChargeWhen::Success),
+            .is_some_and(|limit| Refund::by_response(&limit.charge) == Some(why)),
         Refund::Redirected => true,
         Refund::QueueRefused | Refund::QueueLeft => !policy.pools.is_empty(),
         Refund::PayloadRefused => !policy.payloads.is_empty(),

@@ -308,6 +308,11 @@ pub enum Reason {
         /// The rule.
         error: PathError,
     },
+    /// Neither a status nor a class of statuses.
+    BadStatus {
+        /// The text.
+        value: String,
+    },
     /// Not a time zone.
     NoSuchZone {
         /// As it was written.

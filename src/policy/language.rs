@@ -39,14 +39,14 @@ pub(crate) use description::{
     Describe, Description, KeyDescription, Names, Rest, Shape, Stated, TextFormat, WordDescription,
 };
 pub(crate) use document::{AccessLog, Policy, Store};
-pub(crate) use formats::Reference;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use formats::{Name, Text};
+pub(crate) use formats::{Reference, Statuses};
 pub(crate) use key::{Constraint, Fills, Key, Mapping, Or, Presence, Words};
 pub(crate) use kind::{Either, Kind, Map};
 pub(crate) use limits::{
-    Bucket, BucketOverride, Calendar, CalendarOverride, CostSource, Limit, MeasuredBody,
-    OVERRIDE_KEYS, Rolling, RollingOverride,
+    Bucket, BucketOverride, Calendar, CalendarOverride, Charge, CostSource, Limit, MeasuredBody,
+    OVERRIDE_KEYS, ReserveSource, Rolling, RollingOverride, Settle,
 };
 pub(crate) use payloads::{
     JsonObjects, JsonObjectsOverride, JsonShape, JsonShapeOverride, JsonValue, JsonValueOverride,

@@ -1,15 +1,15 @@
 //! Limits: which requests each counts, under which key, and how many it admits.
 
 use super::Context;
+use super::charges::{ChargeWhen, StatusSet};
+use super::costs::{self, CostSource};
 use super::error::Reason;
-use super::header;
 use super::language::{self as lang, Either};
 use super::overrides::{self, Overrides};
-use super::reader::{Field, Items, MapField};
+use super::reader::{Field, Items, MapField, UniqueItems};
 use super::rules;
 use super::scope::{self, Scope, Siblings};
 use crate::limit::{Enforcement, Rule};
-use crate::payload::json::JsonPath;
 
 /// One limit.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Limit {
     pub overrides: Overrides<Rule>,
     /// Units that one request takes.
     pub cost: CostSource,
-    /// Which requests pay.
+    /// The requests that are charged.
     pub charge: ChargeWhen,
     /// Whether it refuses.
     pub enforcement: Enforcement,
@@ -39,36 +39,6 @@ pub enum Visibility {
     /// When it refuses. The overage, if it counts that, is shown at all times.
     Hide,
 }
-
-/// The source of a request's cost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CostSource {
-    /// Always the same.
-    Fixed(u64),
-    /// A request header that no client can set; one unit if it is missing or not a number.
-    Header(Box<str>),
-    /// A response header; the same holds. The request is admitted while one unit is left.
-    ResponseHeader(Box<str>),
-    /// The bytes of its body as sent.
-    Bytes,
-    /// The lines of its body that are neither empty nor a comment.
-    Lines,
-    /// The items of the array at this place of its JSON; one unit if there is none.
-    Items(JsonPath),
-}
-
-/// When an admitted request is charged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChargeWhen {
-    /// Always.
-    #[default]
-    Admitted,
-    /// It is given back if the answer's status is 400 or above.
-    Success,
-}
-
-/// The one request header whose value the proxy itself holds the client to.
-pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
 /// Reads all limits; `None` if one of them has an error.
 pub(super) fn read(
@@ -92,7 +62,7 @@ fn read_limit(
     };
     let scope = scope::read(map.field(), keys, siblings, context);
     let absent = map.read(lang::Limit::ABSENT);
-    let cost = map.read(lang::Limit::COST).and_then(read_cost);
+    let cost = map.read(lang::Limit::COST).and_then(costs::read);
     let least = cost.as_ref().map_or(0, CostSource::least);
     let rule = rules::read(map).filter(|rule| fits(&rule_field(map), rule, least));
     let overrides = map.read_with(lang::Limit::OVERRIDES, |_, list| {
@@ -107,7 +77,7 @@ fn read_limit(
             callers.zip(other)
         })
     });
-    let charge = map.read(lang::Limit::CHARGE);
+    let charge = map.read(lang::Limit::CHARGE).and_then(read_charge);
     let enforcement = map.read(lang::Limit::ENFORCEMENT);
     let visibility = map.read(lang::Limit::FIELDS);
     let failure = map.read(lang::Limit::FAILURE);
@@ -126,7 +96,21 @@ fn read_limit(
     })
 }
 
-/// Reports a rule that a request never fits because of its cost.
+fn read_charge(
+    charge: Either<lang::Charge, UniqueItems<'_, lang::Statuses>>,
+) -> Option<ChargeWhen> {
+    Some(match charge {
+        Either::One(lang::Charge::Admitted) => ChargeWhen::Admitted,
+        Either::One(lang::Charge::Success) => ChargeWhen::Success,
+        Either::One(lang::Charge::Failure) => ChargeWhen::Failure,
+        Either::Other(statuses) => {
+            let ranges = statuses.each(|_, range| Some(range))?;
+            ChargeWhen::Statuses(StatusSet::new(ranges))
+        }
+    })
+}
+
+/// Reports a rule that a request never fits because of its own cost.
 fn fits(field: &Field<'_>, rule: &Rule, cost: u64) -> bool {
     let fits = cost <= rule.quota();
     if !fits {
@@ -145,56 +129,4 @@ fn rule_field<'m>(map: &'m MapField<'_, lang::Limit>) -> Field<'m> {
         .or_else(|| map.value(lang::Limit::ROLLING))
         .or_else(|| map.value(lang::Limit::CALENDAR));
     found.unwrap_or(*map.field())
-}
-
-/// A number, or the source of one.
-fn read_cost(cost: Either<u64, MapField<'_, lang::CostSource>>) -> Option<CostSource> {
-    match cost {
-        Either::One(units) => Some(CostSource::Fixed(units)),
-        Either::Other(map) => {
-            let source = map.only_one().and_then(|_| read_cost_source(&map));
-            map.finish();
-            source
-        }
-    }
-}
-
-/// Reads the one source that there is.
-fn read_cost_source(map: &MapField<'_, lang::CostSource>) -> Option<CostSource> {
-    let header = map.read_with(lang::CostSource::HEADER, |field, name| {
-        let trusted = map.value(lang::CostSource::TRUSTED);
-        if *name != *CONTENT_LENGTH || trusted.is_some() {
-            header::read_trusted(&field, trusted.as_ref())?;
-        }
-        Some(name)
-    });
-    let response_header = map.read(lang::CostSource::RESPONSE_HEADER);
-    let bytes = map.read(lang::CostSource::BYTES);
-    let lines = map.read(lang::CostSource::LINES);
-    let items = map.read(lang::CostSource::ITEMS);
-    let of_request = |source: CostSource| {
-        move |body| match body {
-            lang::MeasuredBody::Request => source,
-        }
-    };
-    header?
-        .map(CostSource::Header)
-        .or(response_header?.map(CostSource::ResponseHeader))
-        .or(bytes?.map(of_request(CostSource::Bytes)))
-        .or(lines?.map(of_request(CostSource::Lines)))
-        .or(items?.map(CostSource::Items))
-}
-
-impl CostSource {
-    /// The least that a request costs. If that does not fit, the limit refuses all requests.
-    fn least(&self) -> u64 {
-        match self {
-            Self::Fixed(units) => *units,
-            Self::Header(_)
-            | Self::ResponseHeader(_)
-            | Self::Bytes
-            | Self::Lines
-            | Self::Items(_) => 0,
-        }
-    }
 }

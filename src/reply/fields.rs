@@ -13,7 +13,7 @@ use crate::base::time::{Span, Timestamp};
 use crate::limit::calendar::Over;
 use crate::limit::{Enforcement, Reading, Rule};
 use crate::policy::Policy;
-use crate::policy::limits::{CostSource, Limit, Visibility};
+use crate::policy::limits::{Limit, Visibility};
 use crate::policy::replies::{Reset, When, XRateLimit};
 use crate::store::LimitCheck;
 
@@ -101,7 +101,7 @@ impl LimitStatus {
             }),
             refuses: !check.admits(),
             // A request that only reads the counter is counted as one.
-            cost: NonZeroU64::new(check.cost.needs()).unwrap_or(NonZeroU64::MIN),
+            cost: NonZeroU64::new(check.cost.units()).unwrap_or(NonZeroU64::MIN),
         })
     }
 
@@ -291,8 +291,9 @@ pub fn names(policy: &Policy) -> Vec<&'static str> {
 
 /// Whether a request can take more than the limit's quota and go on.
 fn can_have_overage(limit: &Limit) -> bool {
-    let is_deferred = !matches!(limit.cost, CostSource::Fixed(_) | CostSource::Header(_));
-    is_deferred || counts_overage(&limit.rule) || limit.overrides.all().iter().any(counts_overage)
+    limit.cost.settlement().is_some()
+        || counts_overage(&limit.rule)
+        || limit.overrides.all().iter().any(counts_overage)
 }
 
 fn counts_overage(rule: &Rule) -> bool {

@@ -14,7 +14,8 @@ use crate::base::id::PoolId;
 use crate::base::time::Span;
 use crate::limit::Balance;
 use crate::policy::Policy;
-use crate::policy::limits::{CONTENT_LENGTH, CostSource, Limit};
+use crate::policy::costs::{CONTENT_LENGTH, CostSource, Settlement};
+use crate::policy::limits::Limit;
 
 /// All names of the draft.
 struct Draft {
@@ -118,11 +119,8 @@ fn quota(list: &mut String, status: &LimitStatus, limit: &Limit) {
     number(list, DRAFT.window, status.window.seconds_up().max(1));
     let counts_bytes = match &limit.cost {
         CostSource::Header(name) => **name == *CONTENT_LENGTH,
-        CostSource::Bytes => true,
-        CostSource::Fixed(_)
-        | CostSource::ResponseHeader(_)
-        | CostSource::Lines
-        | CostSource::Items(_) => false,
+        CostSource::Settled { by, .. } => *by == Settlement::Bytes,
+        CostSource::Fixed(_) => false,
     };
     if counts_bytes {
         unit(list, DRAFT.content_bytes);

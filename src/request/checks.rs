@@ -8,7 +8,7 @@ use crate::base::id::{CounterOwner, LimitId, SeatId};
 use crate::base::invariant::invariant;
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
-use crate::policy::limits::CostSource;
+use crate::policy::costs::{CostSource, Reservation, Settlement};
 use crate::policy::scope::{KeyPart, Scope};
 use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, PartialKey};
@@ -147,38 +147,61 @@ fn captured<'r>(
 fn cost(source: &CostSource, request: &Request) -> Cost {
     match source {
         CostSource::Fixed(units) => Cost::Now(*units),
-        CostSource::Header(name) => Cost::Now(units(request.headers.all(name))),
-        CostSource::ResponseHeader(_) => Cost::Later,
-        // No body has no bytes and no lines. It has no such array either, and that counts as one.
-        CostSource::Bytes | CostSource::Lines if request.ends => Cost::Now(0),
-        CostSource::Items(_) if request.ends => Cost::Now(1),
-        CostSource::Bytes => request.content_length().map_or(Cost::Later, Cost::Now),
-        CostSource::Lines | CostSource::Items(_) => Cost::Later,
+        CostSource::Header(name) => Cost::Now(units(request.headers.all(name), 1)),
+        CostSource::Settled { reserve, by } => match by {
+            // No body has no bytes and no lines. It has no such array either, and that counts as
+            // one.
+            Settlement::Bytes | Settlement::Lines if request.ends => Cost::Now(0),
+            Settlement::Items(_) if request.ends => Cost::Now(1),
+            Settlement::Bytes => request
+                .content_length()
+                .map_or_else(|| reservation(reserve, request), Cost::Now),
+            Settlement::Lines | Settlement::Items(_) | Settlement::ResponseHeader(_) => {
+                reservation(reserve, request)
+            }
+        },
     }
 }
 
-/// The units that a header says with all of its lines, each of which may be a list: the greatest
-/// counts, so that no client pays less by adding one. Without a number it is one.
-pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>) -> u64 {
+fn reservation(reserve: &Reservation, request: &Request) -> Cost {
+    Cost::Reserved(match reserve {
+        Reservation::Fixed(units) => *units,
+        Reservation::Header {
+            name,
+            otherwise,
+            at_most,
+        } => match units(request.headers.all(name), *otherwise) {
+            0 => *otherwise,
+            stated => stated.min(*at_most),
+        },
+    })
+}
+
+/// The units that a header states with all of its lines, each of which may be a list: the greatest
+/// counts, so that no client pays less by adding one. What is no whole number counts as
+/// `otherwise`, as does a header that is missing.
+pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>, otherwise: u64) -> u64 {
     let members = lines.flat_map(|line| line.split(|byte| *byte == b','));
     // RFC 9110 §5.6.1.2: an empty member of a list is ignored.
     let said = members
         .map(<[u8]>::trim_ascii)
         .filter(|member| !member.is_empty());
-    said.map(number).max().unwrap_or(1)
+    said.map(|member| number(member).unwrap_or(otherwise))
+        .max()
+        .unwrap_or(otherwise)
 }
 
-/// One if it is not a whole number. A number that is too large is the greatest cost.
-fn number(digits: &[u8]) -> u64 {
+/// A whole number; one that is too large is the greatest cost.
+fn number(digits: &[u8]) -> Option<u64> {
     if !digits.iter().all(u8::is_ascii_digit) {
-        return 1;
+        return None;
     }
     let add = |number: u64, digit: &u8| {
         number
             .saturating_mul(10)
             .saturating_add(u64::from(digit & 15))
     };
-    digits.iter().fold(0_u64, add).min(COST_MAX)
+    Some(digits.iter().fold(0_u64, add).min(COST_MAX))
 }
 
 /// The most that a header can say a request costs: more than any limit ever holds.

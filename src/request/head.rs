@@ -8,7 +8,7 @@ use crate::host::headers::Headers;
 use crate::host::stream::{Dialect, Properties, RequestHead};
 use crate::policy::Policy;
 use crate::policy::callers::AUTHORITY;
-use crate::policy::limits::CONTENT_LENGTH;
+use crate::policy::costs::CONTENT_LENGTH;
 use crate::policy::route::Matches;
 
 /// A request, as far as it is looked at. Its buffers are used again for the next one.

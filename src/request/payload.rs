@@ -8,7 +8,7 @@ use crate::base::invariant::invariant;
 use crate::limit::Cost;
 use crate::payload::body::{Reason, Rejection, Requirements};
 use crate::policy::Policy;
-use crate::policy::limits::CostSource;
+use crate::policy::costs::Settlement;
 use crate::policy::payloads::{Bounds, Payload};
 use crate::store::LimitCheck;
 
@@ -67,16 +67,19 @@ pub fn requirements(
             .filter(|_| payload.reads_as_json(request.headers.all("content-type")));
     }
     let mut states_cost = false;
-    for check in checks.iter().filter(|check| check.cost == Cost::Later) {
-        match policy.limit(check.owner).map(|limit| &limit.cost) {
-            Some(CostSource::Bytes) => states_cost = true,
-            Some(CostSource::Lines) => (states_cost, required.lines) = (true, true),
-            Some(CostSource::Items(at)) => {
+    for check in checks {
+        let Cost::Reserved(_) = check.cost else {
+            continue;
+        };
+        let limit = policy.limit(check.owner);
+        match limit.and_then(|limit| limit.cost.settlement()) {
+            Some(Settlement::Bytes) => states_cost = true,
+            Some(Settlement::Lines) => (states_cost, required.lines) = (true, true),
+            Some(Settlement::Items(at)) => {
                 states_cost = true;
                 required.items.push(at.clone());
             }
-            Some(CostSource::Fixed(_) | CostSource::Header(_) | CostSource::ResponseHeader(_))
-            | None => {}
+            Some(Settlement::ResponseHeader(_)) | None => {}
         }
     }
     (matched.is_some() || states_cost).then_some(required)

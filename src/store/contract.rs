@@ -163,15 +163,15 @@ fn a_cost_of_zero_only_reads(store: &mut impl Store, kind: Kind) {
 }
 
 fn the_next_request_sees_what_was_force_charged(store: &mut impl Store, kind: Kind) {
-    let later = || {
+    let later = |units| {
         [LimitCheck {
-            cost: Cost::Later,
+            cost: Cost::Reserved(units),
             ..check(kind, "user", 3, 0)
         }]
     };
     let mut last = None;
     for units in [2, 9] {
-        let mut checks = later();
+        let mut checks = later(0);
         assert!(store.try_charge_all(&mut checks, NOW, &FixedClock(NOW)));
         assert!(checks[0].charge.is_none());
         let (Reading { balance, at }, charge) = store
@@ -184,7 +184,7 @@ fn the_next_request_sees_what_was_force_charged(store: &mut impl Store, kind: Ki
         );
         last = Some((checks[0].key, charge));
     }
-    assert!(!store.try_charge_all(&mut later(), NOW, &FixedClock(NOW)));
+    assert!(!store.try_charge_all(&mut later(1), NOW, &FixedClock(NOW)));
     let (key, charge) = last.unwrap();
     let reading = store
         .refund(&key, &kind(3), &charge, &FixedClock(NOW))

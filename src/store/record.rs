@@ -1,7 +1,7 @@
 //! A record: the state of one counter as bytes, which tell its kind and their length.
 //!
 //! ```text
-//!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ charged 4 ┊ returned 8
+//!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ generation 4 ┊ charged 4 ┊ returned 8
 //!   rolling    1 ┊ length 1 ┊ quota 1 ┊ generation 4 ┊ window 4 ┊ newest 8 ┊ units ┊ (age, units)…
 //!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1
 //!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …
@@ -30,7 +30,7 @@ const CALENDAR: u8 = 2;
 const ROLLING_COARSE: u8 = 3;
 const SEATS: u8 = 4;
 
-const BUCKET_BYTES: usize = 29;
+const BUCKET_BYTES: usize = 33;
 const CALENDAR_BYTES: usize = 22;
 /// Of a rolling record, before its entries.
 const ROLLING_HEAD_BYTES: usize = 19;
@@ -112,6 +112,7 @@ fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.extend_from_slice(&state.tat.nanos().to_le_bytes());
             out.extend_from_slice(&state.refill.encode().to_le_bytes());
             out.extend_from_slice(&state.burst.to_le_bytes());
+            out.extend_from_slice(&state.generation.to_le_bytes());
             out.extend_from_slice(&state.charged.to_le_bytes());
             out.extend_from_slice(&state.returned.to_le_bytes());
         }
@@ -186,6 +187,7 @@ fn parse(record: &[u8]) -> Option<State> {
             tat: Timestamp::from_nanos(u64_of(&mut rest)?),
             refill: Refill::decode(u32_of(&mut rest)?)?,
             burst: u32_of(&mut rest)?,
+            generation: u32_of(&mut rest)?,
             charged: u32_of(&mut rest)?,
             returned: u64_of(&mut rest)?,
         }),

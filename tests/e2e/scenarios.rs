@@ -29,6 +29,7 @@ pub(crate) mod pools;
 pub(crate) mod promises;
 pub(crate) mod records;
 pub(crate) mod replies;
+pub(crate) mod reservations;
 pub(crate) mod resets;
 pub(crate) mod seats;
 mod spending;
@@ -64,6 +65,10 @@ macro_rules! for_each_scenario {
                 a_redirect_is_charged_in_its_final_tier,
                 a_client_that_breaks_its_own_request_is_charged,
                 callers_with_different_bursts_share_one_counter,
+            ]
+            reservations: [
+                a_reservation_holds_under_concurrency,
+                only_failures_are_charged_and_concurrent_ones_do_not_slip_through,
             ]
             costs: [
                 a_request_without_a_body_does_not_bypass_a_limit_by_items,

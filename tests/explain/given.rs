@@ -253,13 +253,13 @@ fn the_text_states_a_refund_and_a_cost_that_is_not_known() {
         POLICY,
     );
     assert!(
-        said.contains("\n    cost     1; refunded: the response is a failure\n"),
+        said.contains("\n    cost     1; refunded: such a response is not charged\n"),
         "{said}"
     );
     assert!(
         said.contains(
             "\n    cost     known only with the body (the lines of the body), which is not \
-             explained; taken as 1 here\n"
+             explained; 1 until then\n"
         ),
         "{said}"
     );

@@ -149,11 +149,13 @@ pub(super) struct Limit {
     pub(super) r#override: Option<String>,
     /// Units; `None` where only the response or the body says how many, and it was not given.
     pub(super) cost: Option<u64>,
-    /// The source of the cost, unless the policy states the number.
+    /// Units that it takes until its cost is known; `None` if the cost is known at once.
+    pub(super) reserved: Option<u64>,
+    /// Where the cost comes from, unless the policy says the number.
     pub(super) cost_from: Option<String>,
-    /// `admitted`, or `success`: what it takes is refunded if the response is 400 or above.
-    pub(super) charge: &'static str,
-    /// Whether what it took is refunded, or never taken, because the response is a failure.
+    /// Which responses are charged, as the policy writes it.
+    pub(super) charge: String,
+    /// Whether what it took is refunded, because such a response is not charged.
     pub(super) refunded: bool,
     /// `enforce` or `shadow`.
     pub(super) enforcement: &'static str,

@@ -16,7 +16,9 @@ use crate::limit::calendar::Over;
 use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
 use crate::observe::DecisionLabel;
 use crate::policy::Policy;
-use crate::policy::limits::{self, ChargeWhen, CostSource, Visibility};
+use crate::policy::charges::ChargeWhen;
+use crate::policy::costs::{CostSource, Reservation, Settlement};
+use crate::policy::limits::{self, Visibility};
 use crate::policy::scope::{KeyPart, Scope};
 use crate::policy::select::Condition;
 use crate::request::applicable::{Applicable, Mismatch};
@@ -65,25 +67,14 @@ impl View<'_> {
             r#override: first.map(|number| format!("/limits/{}/overrides/{number}", id.index())),
             cost: settled.cost.or(match check.cost {
                 Cost::Now(units) => Some(units),
-                Cost::Later => None,
+                Cost::Reserved(_) => None,
             }),
-            cost_from: match &limit.cost {
-                CostSource::Fixed(_) => None,
-                CostSource::Header(name) if self.request.headers.first(name).is_none() => {
-                    Some(format!("header {name}, which is missing"))
-                }
-                CostSource::Header(name) => Some(format!("header {name}")),
-                CostSource::ResponseHeader(name) => Some(format!("response header {name}")),
-                CostSource::Bytes => Some("the bytes of the body".to_owned()),
-                CostSource::Lines => Some("the lines of the body".to_owned()),
-                CostSource::Items(at) => {
-                    Some(format!("the items of the array at {at} of the body"))
-                }
+            reserved: match check.cost {
+                Cost::Now(_) => None,
+                Cost::Reserved(units) => Some(units),
             },
-            charge: match limit.charge {
-                ChargeWhen::Admitted => "admitted",
-                ChargeWhen::Success => "success",
-            },
+            cost_from: self.cost_from(&limit.cost),
+            charge: charge(&limit.charge),
             refunded: settled.refunded,
             enforcement: match check.enforcement {
                 Enforcement::Enforce => "enforce",
@@ -99,6 +90,35 @@ impl View<'_> {
             shown: limit.visibility == Visibility::Show
                 && check.enforcement == Enforcement::Enforce,
         })
+    }
+
+    /// The source of a cost that varies.
+    fn cost_from(&self, cost: &CostSource) -> Option<String> {
+        let header = |name: &str| {
+            let is_missing = self.request.headers.first(name).is_none();
+            let missing = if is_missing { ", which is missing" } else { "" };
+            format!("header {name}{missing}")
+        };
+        match cost {
+            CostSource::Fixed(_) => None,
+            CostSource::Header(name) => Some(header(name)),
+            CostSource::Settled { reserve, by } => {
+                let by = match by {
+                    Settlement::ResponseHeader(name) => format!("response header {name}"),
+                    Settlement::Bytes => "the bytes of the body".to_owned(),
+                    Settlement::Lines => "the lines of the body".to_owned(),
+                    Settlement::Items(at) => {
+                        format!("the items of the array at {at} of the body")
+                    }
+                };
+                Some(match reserve {
+                    Reservation::Fixed(_) => by,
+                    Reservation::Header { name, .. } => {
+                        format!("{by}; reserved by {}", header(name))
+                    }
+                })
+            }
+        }
     }
 
     /// The limits that do not apply, each with its reason.
@@ -269,5 +289,17 @@ fn either<'s>(words: impl ExactSizeIterator<Item = &'s str>) -> String {
         Some((last, [])) => last.clone(),
         Some((last, first)) => format!("{} or {last}", first.join(", ")),
         None => String::new(),
+    }
+}
+
+/// Which responses are charged, as a policy writes it.
+fn charge(when: &ChargeWhen) -> String {
+    match when {
+        ChargeWhen::Admitted => "admitted".to_owned(),
+        ChargeWhen::Success => "success".to_owned(),
+        ChargeWhen::Failure => "failure".to_owned(),
+        ChargeWhen::Statuses(statuses) => {
+            format!("[{}]", statuses.names().collect::<Vec<_>>().join(", "))
+        }
     }
 }

@@ -4,9 +4,11 @@
 use super::args::ExplainArgs;
 use super::host::{header, input_error};
 use crate::host::headers::Headers;
-use crate::limit::{Balance, Cost};
+use crate::limit::{Balance, Charge, Cost};
 use crate::policy::Policy;
-use crate::policy::limits::{ChargeWhen, CostSource, Limit};
+use crate::policy::charges::Outcome;
+use crate::policy::costs::Settlement;
+use crate::policy::limits::Limit;
 use crate::request::checks::units;
 use crate::request::head::Request;
 use crate::store::memory::MemoryStore;
@@ -49,19 +51,19 @@ impl Upstream {
         }))
     }
 
-    /// Whether it says that the request failed, as the filter reads it.
-    fn is_failure(&self, request: &Request) -> bool {
-        let grpc = request.is_grpc()
-            && self
-                .headers
-                .first("grpc-status")
-                .is_some_and(|status| status != b"0");
-        grpc || self.status.is_some_and(|status| status >= 400)
-    }
-
-    /// The units that it says under this name.
-    fn units(&self, name: &str) -> u64 {
-        units(self.headers.all(name))
+    /// What it says of the request, as the filter reads it; `None` without a status.
+    fn outcome(&self, request: &Request) -> Option<Outcome> {
+        let grpc_status = request
+            .is_grpc()
+            .then(|| self.headers.first("grpc-status"))
+            .flatten();
+        let status = self.status.or(grpc_status.map(|_| 200))?;
+        Some(Outcome {
+            status: u16::try_from(status).unwrap_or(u16::MAX),
+            is_failure: status >= 400 || grpc_status.is_some_and(|status| status != b"0"),
+            is_caused_by_client: false,
+            is_grpc: grpc_status.is_some(),
+        })
     }
 }
 
@@ -77,27 +79,46 @@ pub(super) fn settle(
     let Some(limit) = policy.limit(check.owner) else {
         return (Settled::default(), None);
     };
+    let upstream = proxy.upstream.as_ref();
+    let outcome = upstream.and_then(|upstream| upstream.outcome(request));
     let settled = Settled {
         cost: cost(proxy, limit, check),
-        refunded: fails(proxy, limit, request),
+        refunded: outcome.is_some_and(|outcome| !limit.charge.charges(&outcome)),
     };
-    let balance = match (check.cost, &check.charge, settled.refunded) {
-        (Cost::Later, _, false) => {
-            // What is not known counts as one unit here.
-            let units = settled.cost.unwrap_or(1);
-            let charged =
-                (units > 0).then(|| store.force_charge(&check.key, &check.rule, units, proxy));
-            charged
-                .and_then(Result::ok)
-                .map(|(reading, _)| reading.balance)
+    let Some(charge) = &check.charge else {
+        return (settled, None);
+    };
+    let balance = if settled.refunded {
+        refund(store, proxy, check, charge)
+    } else {
+        let reserved = check.cost.units();
+        let units = settled.cost.unwrap_or(reserved);
+        let (_, rest) = charge.split(units);
+        match rest {
+            Some(rest) => refund(store, proxy, check, &rest),
+            None if units > reserved => store
+                .force_charge(
+                    &check.key,
+                    &check.rule,
+                    units.saturating_sub(reserved),
+                    proxy,
+                )
+                .ok()
+                .map(|(reading, _)| reading.balance),
+            None => None,
         }
-        (Cost::Now(_), Some(charge), true) => store
-            .refund(&check.key, &check.rule, charge, proxy)
-            .ok()
-            .map(|reading| reading.balance),
-        (Cost::Later | Cost::Now(_), _, _) => None,
     };
     (settled, balance)
+}
+
+fn refund(
+    store: &mut MemoryStore,
+    proxy: &Proxy,
+    check: &LimitCheck,
+    charge: &Charge,
+) -> Option<Balance> {
+    let refunded = store.refund(&check.key, &check.rule, charge, proxy);
+    refunded.ok().map(|reading| reading.balance)
 }
 
 /// The balance of a limit, without taking anything.
@@ -108,20 +129,13 @@ pub(super) fn look(store: &mut MemoryStore, proxy: &Proxy, check: &LimitCheck) -
     super::outcome::balance(&look)
 }
 
-fn fails(proxy: &Proxy, limit: &Limit, request: &Request) -> bool {
-    limit.charge == ChargeWhen::Success
-        && proxy
-            .upstream
-            .as_ref()
-            .is_some_and(|upstream| upstream.is_failure(request))
-}
-
+/// The cost of an admitted request; `None` if the arguments do not state it.
 fn cost(proxy: &Proxy, limit: &Limit, check: &LimitCheck) -> Option<u64> {
-    match (check.cost, &limit.cost, &proxy.upstream) {
+    match (check.cost, limit.cost.settlement(), &proxy.upstream) {
         (Cost::Now(units), ..) => Some(units),
-        (Cost::Later, CostSource::ResponseHeader(name), Some(upstream)) => {
-            Some(upstream.units(name))
+        (Cost::Reserved(reserved), Some(Settlement::ResponseHeader(name)), Some(upstream)) => {
+            Some(units(upstream.headers.all(name), reserved))
         }
-        (Cost::Later, ..) => None,
+        (Cost::Reserved(_), ..) => None,
     }
 }

@@ -46,12 +46,12 @@ fn words(shape: &Shape) -> String {
     let words = match shape {
         Shape::Choice(words) => words,
         Shape::List { of, .. } => return self::words(of),
+        Shape::Either(shapes) => return shapes.iter().map(self::words).collect(),
         Shape::Count { .. }
         | Shape::Boolean
         | Shape::True
         | Shape::Text(_)
         | Shape::Map(_)
-        | Shape::Either(_)
         | Shape::BySibling(_) => return String::new(),
     };
     words

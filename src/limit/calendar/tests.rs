@@ -204,7 +204,7 @@ fn what_is_overdrawn_is_over_until_the_window_turns() {
     assert_eq!((balance.remaining, balance.overage), (0, 2));
     assert!(
         !rule
-            .evaluate(Some(&state), at(START), Cost::Later)
+            .evaluate(Some(&state), at(START), Cost::Reserved(1))
             .decision
             .admits()
     );
@@ -214,7 +214,7 @@ fn what_is_overdrawn_is_over_until_the_window_turns() {
             .admits()
     );
     assert!(
-        rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Later)
+        rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Reserved(1))
             .decision
             .admits()
     );

@@ -72,6 +72,19 @@ impl Grain {
     }
 }
 
+impl Charge {
+    /// The charge as two: of at most `units`, and of the rest.
+    pub(in crate::limit) fn split(&self, units: u64) -> (Self, Option<Self>) {
+        let of = |units| Self { units, ..*self };
+        let rest = self.units.saturating_sub(units);
+        if rest == 0 {
+            (*self, None)
+        } else {
+            (of(units), Some(of(rest)))
+        }
+    }
+}
+
 impl State {
     /// The receipt for `units` that were charged last.
     #[must_use]

@@ -231,8 +231,9 @@ fn what_is_overdrawn_is_seen_by_the_next_request_and_stays_bounded() {
         assert!(state.as_ref().unwrap().entries.len() <= ENTRIES_MAX);
     }
     let now = START + 1_000_000_000;
-    let Decision::Deny { balance, .. } =
-        rule.evaluate(state.as_ref(), at(now), Cost::Later).decision
+    let Decision::Deny { balance, .. } = rule
+        .evaluate(state.as_ref(), at(now), Cost::Reserved(1))
+        .decision
     else {
         panic!("more is taken than there is")
     };

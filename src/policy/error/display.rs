@@ -316,6 +316,11 @@ impl fmt::Display for Reason {
             Self::BadPath { value, error } => {
                 write!(f, "{} is not a JSON pointer: {error}", Quoted(value))
             }
+            Self::BadStatus { value } => write!(
+                f,
+                "{} is no status: write a number from 100 to 599, or a class such as 4xx",
+                Quoted(value)
+            ),
             Self::NoSuchZone { value } => {
                 let meant = Meant(nearest(value, Zone::names()));
                 write!(

@@ -3,8 +3,9 @@
 use serde_json::Value as Json;
 
 use super::key::{Optional, Required};
-use super::kind::{Boolean, Choice, Count32, Count64, OrMap};
+use super::kind::{Boolean, Choice, Count32, Count64, OrList, OrMap};
 use super::{Constraint, Either, Key, Kind, MapField, Or, Words};
+use crate::policy::reader::UniqueItems;
 
 /// A mapping.
 pub(crate) struct Description {
@@ -174,6 +175,17 @@ impl<T: Words> Show<T> for Choice<T> {
 
 impl<K: Show<V>, V, M> Show<Either<V, MapField<'static, M>>> for OrMap<K, M> {
     fn show(value: &Either<V, MapField<'static, M>>) -> Json {
+        match value {
+            Either::One(value) => K::show(value),
+            Either::Other(_) => Json::Null,
+        }
+    }
+}
+
+impl<K: Show<V>, V, L: Kind, const MAX: usize> Show<Either<V, UniqueItems<'static, L>>>
+    for OrList<K, L, MAX>
+{
+    fn show(value: &Either<V, UniqueItems<'static, L>>) -> Json {
         match value {
             Either::One(value) => K::show(value),
             Either::Other(_) => Json::Null,

@@ -19,6 +19,7 @@ use crate::payload::json::JsonPath;
 use crate::policy::callers::Steps as Path;
 use crate::policy::callers::host::HostPattern;
 use crate::policy::directory;
+use crate::policy::document::Value;
 use crate::policy::header::{self, TOKEN_BYTES_MAX};
 use crate::policy::media::MediaRange as Range;
 use crate::policy::route::Route;
@@ -294,6 +295,36 @@ impl<R: Placeholders> Kind for Body<R> {
             bytes: (None, Some(BODY_BYTES_MAX)),
             ..TextFormat::default()
         })
+    }
+}
+
+text! {
+    /// A class of HTTP statuses, from `1xx` to `5xx`.
+    StatusClass -> (u16, u16), |field| parse::status_class(field);
+    values: "`1xx` to `5xx`", plural: "classes", pattern: Some("^[1-5]xx$".to_owned()),
+}
+
+/// An HTTP status, or a class of them: the first and the last of a range.
+pub(crate) struct Statuses;
+
+impl Kind for Statuses {
+    type Value<'a> = (u16, u16);
+
+    fn read(field: Field<'_>) -> Option<(u16, u16)> {
+        match &field.node.value {
+            Value::Number(_) => field.count(100, 599).map(|status: u16| (status, status)),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                StatusClass::read(field)
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::Either(vec![
+            super::kind::Count32::<100, 599>::shape(),
+            StatusClass::shape(),
+        ])
     }
 }
 

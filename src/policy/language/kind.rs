@@ -232,3 +232,24 @@ impl<K: Kind, M: Mapping> Kind for OrMap<K, M> {
         Shape::Either(vec![K::shape(), Shape::Map(M::description)])
     }
 }
+
+/// A value of the kind `K`, or a list of values of the kind `L` without duplicates.
+pub(crate) struct OrList<K, L, const MAX: usize>(PhantomData<(K, L)>);
+
+impl<K: Kind, L: Kind, const MAX: usize> Kind for OrList<K, L, MAX> {
+    type Value<'a> = Either<K::Value<'a>, UniqueItems<'a, L>>;
+
+    fn read(field: Field<'_>) -> Option<Self::Value<'_>> {
+        match &field.node.value {
+            Value::List(_) => Set::<L, 1, MAX>::read(field).map(Either::Other),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Map(_) => {
+                K::read(field).map(Either::One)
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::Either(vec![K::shape(), Set::<L, 1, MAX>::shape()])
+    }
+}

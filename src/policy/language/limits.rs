@@ -4,10 +4,10 @@
 use serde_json::json;
 
 use super::formats::{
-    HeaderName, JsonPointer, Label, Length, Name, Period, Rate, Reference, TimeZone,
+    HeaderName, JsonPointer, Label, Length, Name, Period, Rate, Reference, Statuses, TimeZone,
 };
 use super::key::{mapping, words};
-use super::kind::{Choice, Count32, Count64, Either, List, Map, OrMap, Set, True};
+use super::kind::{Choice, Count32, Count64, Either, List, Map, OrList, OrMap, Set, True};
 use super::{CallerSelector, Constraint, Field, Kind, Selector};
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Mapping, Shape, patterns};
@@ -16,8 +16,8 @@ use crate::limit::calendar::Over;
 use crate::limit::gcra::BURST_MAX;
 use crate::limit::{Enforcement, FailureMode, QUOTA_MAX};
 #[cfg(not(target_arch = "wasm32"))]
-use crate::policy::limits::CONTENT_LENGTH;
-use crate::policy::limits::{ChargeWhen, Visibility};
+use crate::policy::costs::CONTENT_LENGTH;
+use crate::policy::limits::Visibility;
 use crate::policy::scope::Absent;
 
 /// The most units at one instant.
@@ -63,8 +63,10 @@ mapping! {
         /// Other numbers for some callers. The first override that matches applies. A change of
         /// these keeps the counters.
         OVERRIDES "overrides": List<RuleOverride, 0, 100_000>, optional "none";
-        /// Which requests pay: [charge](#charge-success).
-        CHARGE "charge": Choice<ChargeWhen>, default ChargeWhen::Admitted;
+        /// Which requests pay: [charge](#charge-success). A list has the statuses of the responses
+        /// that are charged: numbers, or classes such as `4xx`.
+        CHARGE "charge": OrList<Choice<Charge>, Statuses, 500>,
+            default Either::One(Charge::Admitted);
         /// Whether the limit refuses requests.
         ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// When callers see the limit's numbers.
@@ -191,15 +193,31 @@ mapping! {
             Self::BYTES.name,
             Self::LINES.name,
             Self::ITEMS.name,
+            Self::SETTLE.name,
         ]),
+        Constraint::Requires {
+            key: Self::RESERVE.name,
+            other: Self::SETTLE.name,
+            because: "`settle`",
+        },
+        Constraint::Requires {
+            key: Self::SETTLE.name,
+            other: Self::RESERVE.name,
+            because: "`reserve`",
+        },
     ]
     {
         /// A request header, which no client can send. Requires `trusted: true`, except for
         /// `content-length`.
         HEADER "header": HeaderName, optional "one of these";
-        /// A response header. The request is admitted if one unit is left, and charged when the
-        /// response arrives.
+        /// A response header: as `reserve: 1` with this header in `settle`.
         RESPONSE_HEADER "response_header": HeaderName, optional "one of these";
+        /// The units that a request takes when it is admitted, until its cost is known. The
+        /// request is admitted only if they fit.
+        RESERVE "reserve": OrMap<Count64<1, QUOTA_MAX>, ReserveSource>, optional "none";
+        /// With `reserve`: what states the cost later. A smaller cost refunds the difference, and
+        /// a larger one overdraws the limit.
+        SETTLE "settle": Map<Settle>, optional "one of these";
         /// The bytes of the body as sent.
         BYTES "bytes": Choice<MeasuredBody>, optional "one of these";
         /// The lines of the body that are neither empty nor a comment.
@@ -218,6 +236,42 @@ mapping! {
     })];
 }
 
+mapping! {
+    /// The units that a request reserves, stated by the request.
+    ReserveSource "{ header: x-max, trusted: true, else: 1000, at_most: 10000 }" {
+        /// A request header, which no client can send.
+        HEADER "header": HeaderName, required;
+        /// The promise that clients cannot send the header.
+        TRUSTED "trusted": True, required;
+        /// The units if the header is missing, or is not a whole number from 1 up.
+        ELSE "else": Count64<1, QUOTA_MAX>, required;
+        /// The most units: a larger number is cut.
+        AT_MOST "at_most": Count64<1, QUOTA_MAX>, required;
+    }
+}
+
+mapping! {
+    /// What states the cost of a request that was admitted.
+    Settle "{ response_header: x-tokens }"
+    constraints [Constraint::ExactlyOne(&[
+        Self::RESPONSE_HEADER.name,
+        Self::BYTES.name,
+        Self::LINES.name,
+        Self::ITEMS.name,
+    ])]
+    {
+        /// A response header. A response that does not state a whole number there keeps the
+        /// reservation.
+        RESPONSE_HEADER "response_header": HeaderName, optional "one of these";
+        /// The bytes of the body as sent.
+        BYTES "bytes": Choice<MeasuredBody>, optional "one of these";
+        /// The lines of the body that are neither empty nor a comment.
+        LINES "lines": Choice<MeasuredBody>, optional "one of these";
+        /// The items of the array at this pointer in the JSON; 1 if there is none.
+        ITEMS "items": JsonPointer, optional "one of these";
+    }
+}
+
 /// A body whose size is a cost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MeasuredBody {
@@ -227,8 +281,7 @@ pub(crate) enum MeasuredBody {
 
 words! {
     MeasuredBody, "a body that can be measured" {
-        /// The body of the request. The request is admitted if one unit is left, and charged when
-        /// its body has ended.
+        /// The body of the request. One unit is reserved until the body has ended.
         "request" => Self::Request,
     }
 }
@@ -242,13 +295,27 @@ words! {
     }
 }
 
+/// A way to charge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Every admitted request.
+    Admitted,
+    /// Every one that does not fail.
+    Success,
+    /// Every one that fails.
+    Failure,
+}
+
 words! {
-    ChargeWhen, "a way to charge" {
+    Charge, "a way to charge" {
         /// Every admitted request.
         "admitted" => Self::Admitted,
         /// As `admitted`, but the charge is refunded if the response has a status of 400 or above,
         /// or a `grpc-status` other than 0.
         "success" => Self::Success,
+        /// As `admitted`, but the charge is refunded unless the response has a status of 400 or
+        /// above, or a `grpc-status` other than 0.
+        "failure" => Self::Failure,
     }
 }
 

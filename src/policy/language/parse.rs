@@ -7,6 +7,7 @@ use crate::base::zone::Zone;
 use crate::payload::json::JsonPath;
 use crate::policy::callers::Steps as Path;
 use crate::policy::callers::host::HostPattern;
+use crate::policy::charges;
 use crate::policy::directory::{self, Digest};
 use crate::policy::document::Value;
 use crate::policy::error::Reason;
@@ -99,6 +100,15 @@ pub(super) fn media_type(field: Field<'_>) -> Option<&str> {
             value: text.to_owned(),
         })
     }
+}
+
+pub(super) fn status_class(field: Field<'_>) -> Option<(u16, u16)> {
+    let text = field.string()?;
+    charges::parse_class(text).or_else(|| {
+        field.refuse(Reason::BadStatus {
+            value: text.to_owned(),
+        })
+    })
 }
 
 pub(super) fn digest(field: Field<'_>) -> Option<Digest> {

@@ -16,14 +16,15 @@ fn buckets() -> impl Strategy<Value = State> {
         any::<u64>(),
         1..1_000_000_u32,
         any::<u32>(),
-        any::<u32>(),
+        any::<[u32; 2]>(),
         any::<u64>(),
     );
-    bucket.prop_map(|(tat, rate, burst, charged, returned)| {
+    bucket.prop_map(|(tat, rate, burst, [generation, charged], returned)| {
         State::Bucket(gcra::State {
             tat: Timestamp::from_nanos(tat),
             refill: Refill::parse(&format!("{rate}/d")).unwrap(),
             burst,
+            generation,
             charged,
             returned,
         })

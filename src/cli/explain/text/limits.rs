@@ -110,18 +110,26 @@ fn cost(limit: &Limit) -> String {
     let cost = match limit.cost {
         Some(units) if from.is_empty() => units.to_string(),
         Some(units) => format!("{units}, by {from}"),
-        None if from.starts_with("response header") => {
-            format!("known only with the response ({from}); taken as 1 here")
-        }
         None => {
-            format!("known only with the body ({from}), which is not explained; taken as 1 here")
+            let reserved = limit.reserved.unwrap_or_default();
+            if from.starts_with("response header") {
+                format!("known only with the response ({from}); {reserved} until then")
+            } else {
+                let body = format!("known only with the body ({from}), which is not explained");
+                format!("{body}; {reserved} until then")
+            }
         }
     };
-    match (limit.charge, limit.refunded) {
-        (_, true) => cost + "; refunded: the response is a failure",
-        ("success", false) => cost + "; refunded where the response is 400 or above",
-        (_, false) => cost,
-    }
+    let when = match &*limit.charge {
+        _ if limit.refunded => "; refunded: such a response is not charged",
+        "success" => "; refunded if the response is 400 or above",
+        "failure" => "; refunded unless the response is 400 or above",
+        list if list.starts_with('[') => {
+            return format!("{cost}; refunded unless the response is one of {list}");
+        }
+        _ => "",
+    };
+    cost + when
 }
 
 fn left(limit: &Limit) -> String {

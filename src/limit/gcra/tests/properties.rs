@@ -209,6 +209,7 @@ proptest! {
         now: u64,
         cost: u32,
         code: u32,
+        generation: u32,
         charged: u32,
         returned: u64,
         burst: u32,
@@ -218,6 +219,7 @@ proptest! {
                 tat: at(tat),
                 refill,
                 burst,
+                generation,
                 charged,
                 returned,
             };

@@ -80,7 +80,7 @@ fn what_is_overdrawn_is_paid_by_those_that_come_after() {
         (0, 15, Span::from_seconds(25))
     );
     let told = |state: &State, now, cost| rule.evaluate(Some(state), now, cost).decision;
-    let Decision::Deny { retry_after, .. } = told(&state, now, Cost::Later) else {
+    let Decision::Deny { retry_after, .. } = told(&state, now, Cost::Reserved(1)) else {
         panic!("{state:?}")
     };
     assert_eq!(retry_after, Span::from_seconds(16));
@@ -88,7 +88,7 @@ fn what_is_overdrawn_is_paid_by_those_that_come_after() {
         told(&state, now, Cost::Now(0)).admits(),
         "what costs nothing passes"
     );
-    assert!(told(&state, now.after(retry_after), Cost::Later).admits());
+    assert!(told(&state, now.after(retry_after), Cost::Reserved(1)).admits());
     // Such a debt is no step of the clock; one on top of it is, and is cut to it.
     assert_eq!(
         rule.evaluate(Some(&state), now, Cost::Now(1)).after_repair,
@@ -127,7 +127,7 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
         // Nothing of it is taken for a step of the clock, now or later.
         let later = now.after(rule.refill().interval().times(units / 2));
         for now in [now, later] {
-            let evaluation = rule.evaluate(Some(&state), now, Cost::Later);
+            let evaluation = rule.evaluate(Some(&state), now, Cost::Reserved(1));
             assert!(
                 evaluation.after_repair.is_none() && !evaluation.decision.admits(),
                 "{units} of {refill}"
@@ -141,8 +141,12 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
         );
         let given = state.refund(&state.charge(units, now), now).unwrap();
         assert_eq!(given.tat, before.tat, "{units} of {refill}");
-        // A charge before more units than the record can count cannot be distinguished from others.
+        // More units than the record can count begin another life of it.
         let earlier = more.refund(&before.charge(3, now), now);
-        assert_eq!(earlier.is_some(), units < 1 << 20, "{units} of {refill}");
+        assert_eq!(
+            earlier.is_some(),
+            units < u64::from(u32::MAX),
+            "{units} of {refill}"
+        );
     }
 }

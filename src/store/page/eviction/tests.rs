@@ -14,6 +14,7 @@ fn state(tat: u64) -> State {
         tat: Timestamp::from_nanos(tat),
         refill: Refill::parse("60/min").unwrap(),
         burst: 3,
+        generation: 5,
         charged: 7,
         returned: 9,
     })

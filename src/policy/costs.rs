@@ -1,0 +1,170 @@
+//! The units that a request takes, and when they are known.
+
+use super::error::Reason;
+use super::header;
+use super::language::{self as lang, Either};
+use super::reader::MapField;
+use crate::payload::json::JsonPath;
+
+/// Where the cost of a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CostSource {
+    /// Always the same.
+    Fixed(u64),
+    /// A request header that no client can set; one unit if it is missing or not a number.
+    Header(Box<str>),
+    /// Units are reserved when the request is admitted. Once the body or the response states the
+    /// cost, the difference is charged or refunded.
+    Settled {
+        /// The units to reserve.
+        reserve: Reservation,
+        /// What states the cost.
+        by: Settlement,
+    },
+}
+
+/// The units that a request reserves until its cost is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reservation {
+    /// Always the same.
+    Fixed(u64),
+    /// Stated by the request.
+    Header {
+        /// A request header that no client can set.
+        name: Box<str>,
+        /// The units if the header is missing, or is not a whole number from 1 up.
+        otherwise: u64,
+        /// The most units: a larger number is cut.
+        at_most: u64,
+    },
+}
+
+/// What states a cost after the request was admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// A response header. Without a number in it, the reservation is the cost.
+    ResponseHeader(Box<str>),
+    /// The bytes of the request body as sent.
+    Bytes,
+    /// The lines of the request body that are neither empty nor a comment.
+    Lines,
+    /// The items of the array at this place of its JSON; one unit if there is none.
+    Items(JsonPath),
+}
+
+/// The one request header whose value the proxy itself holds the client to.
+pub(crate) const CONTENT_LENGTH: &str = "content-length";
+
+impl CostSource {
+    /// The least that a request without any header costs. If that does not fit, the limit refuses
+    /// nearly all requests.
+    pub(super) fn least(&self) -> u64 {
+        match self {
+            Self::Fixed(units)
+            | Self::Settled {
+                reserve:
+                    Reservation::Fixed(units)
+                    | Reservation::Header {
+                        otherwise: units, ..
+                    },
+                ..
+            } => *units,
+            Self::Header(_) => 0,
+        }
+    }
+
+    /// What states the cost after the request was admitted, if anything does.
+    #[must_use]
+    pub const fn settlement(&self) -> Option<&Settlement> {
+        match self {
+            Self::Settled { by, .. } => Some(by),
+            Self::Fixed(_) | Self::Header(_) => None,
+        }
+    }
+}
+
+/// A number, or the source of one.
+pub(super) fn read(cost: Either<u64, MapField<'_, lang::CostSource>>) -> Option<CostSource> {
+    match cost {
+        Either::One(units) => Some(CostSource::Fixed(units)),
+        Either::Other(map) => {
+            let source = map.only_one().and_then(|_| read_source(&map));
+            map.finish();
+            source
+        }
+    }
+}
+
+/// Reads the one source that there is.
+fn read_source(map: &MapField<'_, lang::CostSource>) -> Option<CostSource> {
+    let header = map.read_with(lang::CostSource::HEADER, |field, name| {
+        let trusted = map.value(lang::CostSource::TRUSTED);
+        if *name != *CONTENT_LENGTH || trusted.is_some() {
+            header::read_trusted(&field, trusted.as_ref())?;
+        }
+        Some(name)
+    });
+    let reserve = map.read_with(lang::CostSource::RESERVE, |_, units| read_reserve(units));
+    let settle = map.read_with(lang::CostSource::SETTLE, |_, map| read_settlement(&map));
+    let response_header = map.read(lang::CostSource::RESPONSE_HEADER);
+    let bytes = map.read(lang::CostSource::BYTES);
+    let lines = map.read(lang::CostSource::LINES);
+    let items = map.read(lang::CostSource::ITEMS);
+    let alone = [
+        response_header?.map(Settlement::ResponseHeader),
+        bytes?.map(|lang::MeasuredBody::Request| Settlement::Bytes),
+        lines?.map(|lang::MeasuredBody::Request| Settlement::Lines),
+        items?.map(Settlement::Items),
+        settle?,
+    ];
+    let reserve = reserve?.unwrap_or(Reservation::Fixed(1));
+    let by = alone.into_iter().flatten().next();
+    header?
+        .map(CostSource::Header)
+        .or(by.map(|by| CostSource::Settled { reserve, by }))
+}
+
+fn read_reserve(units: Either<u64, MapField<'_, lang::ReserveSource>>) -> Option<Reservation> {
+    match units {
+        Either::One(units) => Some(Reservation::Fixed(units)),
+        Either::Other(map) => {
+            let name = map.read_with(lang::ReserveSource::HEADER, |field, name| {
+                header::read_trusted(&field, map.value(lang::ReserveSource::TRUSTED).as_ref())?;
+                Some(name)
+            });
+            map.read(lang::ReserveSource::TRUSTED);
+            let otherwise = map.read(lang::ReserveSource::ELSE);
+            let at_most = map.read(lang::ReserveSource::AT_MOST);
+            map.finish();
+            let (otherwise, at_most) = (otherwise?, at_most?);
+            if let Some(field) = map.value(lang::ReserveSource::ELSE)
+                && otherwise > at_most
+            {
+                return field.refuse(Reason::OutOfRange {
+                    value: otherwise.to_string(),
+                    min: 1,
+                    max: at_most,
+                });
+            }
+            Some(Reservation::Header {
+                name: name?,
+                otherwise,
+                at_most,
+            })
+        }
+    }
+}
+
+fn read_settlement(map: &MapField<'_, lang::Settle>) -> Option<Settlement> {
+    let response_header = map.read(lang::Settle::RESPONSE_HEADER);
+    let bytes = map.read(lang::Settle::BYTES);
+    let lines = map.read(lang::Settle::LINES);
+    let items = map.read(lang::Settle::ITEMS);
+    map.finish();
+    map.only_one()?;
+    response_header?
+        .map(Settlement::ResponseHeader)
+        .or(bytes?.map(|lang::MeasuredBody::Request| Settlement::Bytes))
+        .or(lines?.map(|lang::MeasuredBody::Request| Settlement::Lines))
+        .or(items?.map(Settlement::Items))
+}

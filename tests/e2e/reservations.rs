@@ -1,0 +1,92 @@
+//! Costs that are known late, and charges that depend on the response, under concurrency.
+
+use super::costs::costing;
+use super::windows::{calendar, limits, of, on, rolling};
+use super::{ALPHA, limit_and_left};
+use crate::harness::{Call, Gateway, TestBed};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+/// Ten calls at once whose costs are known only later: as many pass as reservations fit.
+pub(crate) async fn a_reservation_holds_under_concurrency(bed: &TestBed) {
+    let cost = json!({ "reserve": 400, "settle": { "response_header": "x-points" } });
+    for (name, rule) in [
+        (
+            "bucket",
+            json!({ "bucket": { "burst": 1_000, "refill": "1/h" } }),
+        ),
+        ("rolling", rolling(1_000)),
+        ("calendar", calendar(1_000)),
+    ] {
+        let policy = limits(&[("points", on("x", costing(rule, cost.clone())))]);
+        let gateway = bed.open(&policy).await;
+        let call = of("/x/y", ALPHA[0])
+            .header("x-answer-delay-ms", "500")
+            .answered_with("x-points", "30");
+        let mut statuses = at_once(&gateway, &call, 10).await;
+        statuses.sort_unstable();
+        assert_eq!(
+            statuses,
+            [[200; 2].as_slice(), &[429; 8]].concat(),
+            "{name}"
+        );
+        // Both have been settled: 60 points are taken.
+        let quick = of("/x/y", ALPHA[0]);
+        let answer = gateway
+            .client()
+            .send(quick.clone().answered_with("x-points", "40"))
+            .await;
+        assert_eq!(limit_and_left(&answer), (1_000, 900), "{name}");
+        // A response that costs more than it reserved overdraws, and one that states nothing keeps
+        // the reservation.
+        let answer = gateway
+            .client()
+            .send(quick.clone().answered_with("x-points", "450"))
+            .await;
+        assert_eq!(limit_and_left(&answer), (1_000, 450), "{name}");
+        let answer = gateway.client().send(quick.clone()).await;
+        assert_eq!(limit_and_left(&answer), (1_000, 50), "{name}");
+        assert_eq!(gateway.client().send(quick).await.status, 429, "{name}");
+    }
+}
+
+/// Fifty wrong passwords at once under a quota of five failures.
+pub(crate) async fn only_failures_are_charged_and_concurrent_ones_do_not_slip_through(
+    bed: &TestBed,
+) {
+    for charge in [json!("failure"), json!([401, 403]), json!(["4xx"])] {
+        let mut rule = rolling(5);
+        rule["charge"] = charge.clone();
+        let policy = limits(&[("logins", on("login", rule))]);
+        let gateway = bed.open(&policy).await;
+        let call = of("/login/x", ALPHA[0]);
+        // Successes are not charged.
+        assert_eq!(
+            gateway.client().statuses(&call, 20).await,
+            [200; 20],
+            "{charge}"
+        );
+        let wrong = call
+            .clone()
+            .answered(401)
+            .header("x-answer-delay-ms", "500");
+        let statuses = at_once(&gateway, &wrong, 50).await;
+        let reached = statuses.iter().filter(|status| **status == 401).count();
+        assert_eq!(reached, 5, "{charge}: {statuses:?}");
+        assert!(
+            statuses.iter().all(|status| [401, 429].contains(status)),
+            "{charge}"
+        );
+        assert_eq!(gateway.client().send(call).await.status, 429, "{charge}");
+    }
+}
+
+/// The statuses of this number of calls, sent at once.
+async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<u16> {
+    let mut calls = JoinSet::new();
+    for _ in 0..count {
+        let (client, call) = (gateway.client(), call.clone());
+        calls.spawn(async move { client.send(call).await.status });
+    }
+    calls.join_all().await
+}
