@@ -210,6 +210,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::BadName { .. } => "BadName",
         Reason::BadLabel { .. } => "BadLabel",
         Reason::ReservedName { .. } => "ReservedName",
+        Reason::ReservedCredential { .. } => "ReservedCredential",
         Reason::CredentialsName { .. } => "CredentialsName",
         Reason::TooManyAttributes { .. } => "TooManyAttributes",
         Reason::Duplicate { .. } => "Duplicate",
@@ -233,6 +234,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::NoLabel { .. } => "NoLabel",
         Reason::NotTrue => "NotTrue",
         Reason::SecretAsAttribute { .. } => "SecretAsAttribute",
+        Reason::AfterConstant { .. } => "AfterConstant",
         Reason::NoCapture { .. } => "NoCapture",
         // The reason within counts, too.
         Reason::InEntry { reason: inner, .. } => self::reason(inner),
@@ -309,7 +311,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (54, 23),
+        (56, 23),
         "{reasons:?}
 {rules:?}"
     );

@@ -90,7 +90,7 @@ fn unset(args: &ListenerArgs, policy: &Policy) -> Vec<String> {
                 .iter()
                 .filter_map(|credential| match &credential.place {
                     Place::Metadata(path) => Some((&*credential.name, path)),
-                    Place::Header { .. } | Place::Query { .. } => None,
+                    Place::Header { .. } | Place::Query { .. } | Place::Cookie { .. } => None,
                 });
         let attributes = sources(policy)
             .filter_map(|(name, source)| source.metadata().map(|(path, _)| (name, path)));
@@ -118,6 +118,8 @@ fn unset(args: &ListenerArgs, policy: &Policy) -> Vec<String> {
             | Source::Metadata { .. }
             | Source::NodeMetadata(..)
             | Source::Query(_)
+            | Source::Cookie(_)
+            | Source::Constant(_)
             | Source::Header(_)
             | Source::Host(_)
             | Source::ClientAddress { .. } => {}

@@ -4,6 +4,7 @@ mod answers;
 mod bodies;
 mod callers;
 mod costs;
+mod credentials;
 mod limits;
 mod paths;
 mod payloads;

@@ -49,6 +49,22 @@ pub const ATTRIBUTES_MAX: usize = 64;
 /// The name of the attribute that says which credential was presented first.
 const CREDENTIAL: &str = "credential";
 
+/// The value of `credential` in a selector that matches requests without an accepted credential.
+pub const NO_CREDENTIAL: &str = "none";
+
+/// The value of `credential` in a limit on requests that are about to receive a 401.
+pub(crate) const REFUSED_CREDENTIAL: &str = "refused";
+
+/// Words that cannot name a credential.
+pub(crate) const NO_CREDENTIALS: [&str; 6] = [
+    CREDENTIAL,
+    "tier",
+    "routes",
+    "sha256",
+    NO_CREDENTIAL,
+    REFUSED_CREDENTIAL,
+];
+
 /// Words that select requests by something else than an attribute, or name a digest.
 pub(crate) const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
 
@@ -157,6 +173,11 @@ impl Attributes {
         field: &Field<'_>,
         name: &str,
     ) -> Option<AttributeId> {
+        if [NO_CREDENTIAL, REFUSED_CREDENTIAL].contains(&name) {
+            return field.refuse(Reason::ReservedCredential {
+                value: name.to_owned(),
+            });
+        }
         let id = match self.find(name).filter(|id| *id != Self::CREDENTIAL) {
             Some(id) => id,
             None => self.declare(field, name)?,
@@ -194,7 +215,8 @@ impl Attributes {
     /// Checks a value of the attribute `credential`: the name of one of them.
     pub(super) fn check_credential(&self, field: &Field<'_>, name: &str) {
         let names = self.names.iter().skip(1).take(self.credentials);
-        let choices: Vec<String> = names.map(|name| name.text.to_string()).collect();
+        let names = names.map(|name| &*name.text);
+        let choices: Vec<String> = names.chain([NO_CREDENTIAL]).map(str::to_owned).collect();
         if self.known != Known::Nothing && !choices.iter().any(|choice| choice == name) {
             field.error(Reason::not_one_of(name, choices, "a credential"));
         }

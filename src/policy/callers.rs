@@ -16,7 +16,7 @@ use super::select::read_routes;
 use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::{Property, PropertySet};
 
-pub use self::credential::{Credential, Place};
+pub use self::credential::{BasicPart, Credential, Place};
 pub use self::source::{Source, Steps};
 
 /// How callers are identified.
@@ -46,6 +46,8 @@ pub struct Callers {
 pub struct IdentityInputs {
     /// The headers that are read, by name, each once.
     pub headers: Vec<Box<str>>,
+    /// The cookies that are read, by name, each once.
+    pub cookies: Vec<Box<str>>,
     /// Whether the query is read.
     pub query: bool,
     /// Whether what routes capture in the path is.
@@ -64,6 +66,9 @@ pub enum OnUnidentified {
 
 /// What Envoy makes of `Host`, and of HTTP/2's own field.
 pub const AUTHORITY: &str = ":authority";
+
+/// The header that has all cookies.
+pub const COOKIE: &str = "cookie";
 
 impl Callers {
     /// Whether a source reads the proxy's own metadata.
@@ -94,6 +99,7 @@ impl IdentityInputs {
             match &credential.place {
                 Place::Header { name, .. } => identity_inputs.headers.push(name.clone()),
                 Place::Query { .. } => identity_inputs.query = true,
+                Place::Cookie { name } => identity_inputs.cookies.push(name.clone()),
                 Place::Metadata(_) => {}
             }
         }
@@ -101,18 +107,22 @@ impl IdentityInputs {
             match source {
                 Source::Header(name) => identity_inputs.headers.push(name.clone()),
                 Source::Host(_) => identity_inputs.headers.push(AUTHORITY.into()),
+                Source::Cookie(name) => identity_inputs.cookies.push(name.clone()),
                 Source::Query(_) => identity_inputs.query = true,
                 Source::Path(_) => identity_inputs.path = true,
                 Source::Directory(_)
                 | Source::Metadata { .. }
                 | Source::RouteMetadata(_)
                 | Source::NodeMetadata(..)
+                | Source::Constant(_)
                 | Source::ClientAddress { .. }
                 | Source::ClientCertificate(_) => {}
             }
         }
         identity_inputs.headers.sort_unstable();
         identity_inputs.headers.dedup();
+        identity_inputs.cookies.sort_unstable();
+        identity_inputs.cookies.dedup();
         identity_inputs
     }
 }
@@ -130,7 +140,7 @@ pub(super) fn read(map: &MapField<'_, lang::Callers>, context: &mut Context) -> 
     let directory = map.read_with(lang::Callers::DIRECTORY, |_, list| {
         Some(directory::read(&list, context))
     });
-    let credentials = credentials.map(IdVec::from);
+    let credentials = credentials.map(|read| IdVec::from(read.unwrap_or_default()));
     let none = IdVec::default();
     let places = credentials.as_ref().unwrap_or(&none);
     let sources = map.read_with(lang::Callers::ATTRIBUTES, |_, map| {

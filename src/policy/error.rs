@@ -130,6 +130,11 @@ pub enum Reason {
         /// The word.
         value: String,
     },
+    /// A word of selectors for the name of a credential.
+    ReservedCredential {
+        /// The word.
+        value: String,
+    },
     /// The name of a credential for another attribute.
     CredentialsName {
         /// The name.
@@ -240,6 +245,11 @@ pub enum Reason {
     SecretAsAttribute {
         /// The name of the credential that is there.
         credential: String,
+    },
+    /// A source after a constant, which always has a value.
+    AfterConstant {
+        /// The pointer of the constant.
+        first: String,
     },
     /// A route that should capture this name.
     NoCapture {

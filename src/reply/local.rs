@@ -241,7 +241,11 @@ fn challenges(policy: &Policy, why: AuthFailure) -> String {
         } else {
             ""
         };
-        all.push(format!("{scheme} realm=\"{realm}\"{error}"));
+        let challenge = format!("{scheme} realm=\"{realm}\"{error}");
+        // A user and a password are two credentials of one scheme.
+        if !all.contains(&challenge) {
+            all.push(challenge);
+        }
     }
     if all.is_empty() {
         format!("ApiKey realm=\"{realm}\"")

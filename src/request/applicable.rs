@@ -130,7 +130,7 @@ impl Applicable {
         reading: Reading<'_>,
     ) -> (Option<ExemptionId>, Option<PayloadId>) {
         let Matcher { caller, policy, .. } = *matcher;
-        let value = |attribute| caller.value(attribute);
+        let value = |attribute| caller.selected(attribute);
         policy.index.find(
             reading.tier,
             reading.matches.ids(),
@@ -287,6 +287,6 @@ fn routes<'p>(selector: &Selector, reading: Reading<'_>) -> Result<(), Mismatch<
 
 /// Whether the caller has one of the values that a condition asks for.
 fn satisfies(caller: &Caller<'_>, (attribute, values): &Condition) -> bool {
-    let value = caller.value(*attribute);
+    let value = caller.selected(*attribute);
     value.is_some_and(|value| values.iter().any(|wanted| wanted.as_bytes() == value))
 }

@@ -100,6 +100,8 @@ impl<'r> Reading<'_, 'r> {
             }
             Source::NodeMetadata(_, value) => value.as_deref().map(Cow::Borrowed),
             Source::Query(name) => credential::parameter(request, name)?,
+            Source::Cookie(name) => credential::cookie(request, name)?.map(Cow::Borrowed),
+            Source::Constant(value) => Some(Cow::Borrowed(value.as_bytes())),
             Source::Header(name) => credential::header(request, name)?.map(Cow::Borrowed),
             Source::Host(pattern) => {
                 let host = request.authority();

@@ -11,6 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use super::cookies::cookies;
 use super::head::Request;
 use super::identify::{AuthFailure, Caller, KeptValues, identify, is_asked};
 use crate::base::id::LimitId;
@@ -150,6 +151,11 @@ impl CallerCache {
                 .iter()
                 .position(|known| known.as_bytes() == name)
             {
+                add(place, value);
+            }
+        }
+        for (place, name) in identity_inputs.cookies.iter().enumerate() {
+            for value in cookies(request, name) {
                 add(place, value);
             }
         }

@@ -52,7 +52,7 @@ impl Maker<'_> {
         let find = || {
             let overridden = limit
                 .overrides
-                .find(|attribute| self.caller.value(attribute));
+                .find(|attribute| self.caller.selected(attribute));
             Some((
                 self.key(owner, &limit.scope)?.finish(),
                 *overridden.unwrap_or(&limit.rule),

@@ -8,12 +8,14 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 use sha2::{Digest as _, Sha256};
 
+use super::basic;
+use super::cookies::cookies;
 use super::head::Request;
 use crate::base::property::Property;
 use crate::host::metadata::{Struct, Value, in_metadata};
 use crate::policy::callers::Place;
 
-/// The same header or parameter occurs more than once in the request.
+/// The same header, parameter or cookie occurs more than once in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
@@ -40,14 +42,20 @@ pub fn find<'r>(
     place: &'r Place,
 ) -> Result<Option<Presented<'r>>, Ambiguous> {
     let secret = match place {
-        Place::Header { name, scheme } => {
+        Place::Header { name, scheme, part } => {
             let value = header(request, name)?;
             let secret = value.and_then(|value| match scheme {
                 Some(scheme) => after_scheme(value, scheme),
                 None => Some(value),
             });
-            secret.map(Cow::Borrowed)
+            match part {
+                Some(part) => secret
+                    .and_then(|encoded| basic::part(encoded, *part))
+                    .map(Cow::Owned),
+                None => secret.map(Cow::Borrowed),
+            }
         }
+        Place::Cookie { name } => cookie(request, name)?.map(Cow::Borrowed),
         Place::Query { name } => parameter(request, name)?,
         Place::Metadata(path) => {
             return Ok(
@@ -72,6 +80,11 @@ pub(super) fn header<'r>(
     name: &'r str,
 ) -> Result<Option<&'r [u8]>, Ambiguous> {
     Ok(only(request.headers.all(name))?.map(<[u8]>::trim_ascii))
+}
+
+/// The value of the only cookie of this name.
+pub(super) fn cookie<'r>(request: &'r Request, name: &str) -> Result<Option<&'r [u8]>, Ambiguous> {
+    only(cookies(request, name))
 }
 
 /// The decoded value of the only query parameter of this name.
@@ -185,6 +198,7 @@ mod tests {
         Place::Header {
             name: "authorization".into(),
             scheme: scheme.map(Box::from),
+            part: None,
         }
     }
 

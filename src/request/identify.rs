@@ -12,7 +12,7 @@ use super::head::Request;
 use super::issuers::IssuerSet;
 use crate::base::id::CredentialId;
 use crate::policy::Policy;
-use crate::policy::attributes::{AttributeId, Attributes};
+use crate::policy::attributes::{AttributeId, Attributes, NO_CREDENTIAL};
 use crate::policy::callers::OnUnidentified;
 use crate::policy::callers::credential::Credential;
 use crate::policy::directory::Digest;
@@ -78,6 +78,16 @@ impl<'r> Caller<'r> {
     #[must_use]
     pub fn value(&self, attribute: AttributeId) -> Option<&[u8]> {
         self.known(attribute).map(Value::bytes)
+    }
+
+    /// The value that selectors compare: of `credential`, `none` if no credential is accepted.
+    #[must_use]
+    pub fn selected(&self, attribute: AttributeId) -> Option<&[u8]> {
+        let value = self.value(attribute);
+        if attribute == Attributes::CREDENTIAL {
+            return value.or(Some(NO_CREDENTIAL.as_bytes()));
+        }
+        value
     }
 
     /// A caller of which nothing is known.
@@ -245,6 +255,9 @@ pub(crate) fn suspect_traced<'r>(
 /// Whether the sender of `request` must identify itself: in one reading of its path is enough.
 #[must_use]
 pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
+    if policy.callers.credentials.is_empty() {
+        return false;
+    }
     policy.callers.routes.as_ref().is_none_or(|routes| {
         request
             .readings()
@@ -277,9 +290,9 @@ fn present<'r>(
 ) -> Result<IssuerSet, AuthFailure> {
     let callers = &policy.callers;
     let mut presented = IssuerSet::default();
-    let mut first = None;
+    let mut first_accepted = None;
     for (id, credential) in callers.credentials.entries() {
-        let identifier = match credential::find(request, &credential.place) {
+        let (is_accepted, identifier) = match credential::find(request, &credential.place) {
             Err(Ambiguous) => {
                 trace.credential(id, CredentialOutcome::Ambiguous);
                 trace.refuse(AuthFailure::Ambiguous, Some(credential.attribute))?;
@@ -288,17 +301,18 @@ fn present<'r>(
             Ok(None) => continue,
             Ok(Some(Presented::Verified(identifier))) => {
                 trace.credential(id, CredentialOutcome::Verified(identifier));
-                identifier
+                (true, identifier)
             }
             Ok(Some(Presented::Secret(secret))) => {
                 let digest: Digest = Sha256::digest(&secret).into();
-                match callers.directory.find(&digest) {
+                let is_accepted = match callers.directory.find(&digest) {
                     Some(mut values) => {
                         trace.credential(id, CredentialOutcome::Known(&digest));
                         values.try_for_each(|(attribute, text)| {
                             let value = Value::Text(Cow::Borrowed(text.as_bytes()));
                             caller.set_or_conflict(attribute, value, Origin::Entry(id), trace)
                         })?;
+                        true
                     }
                     // The other credential identifies the caller.
                     None if gives_way(id, credential, &presented, policy) => {
@@ -310,9 +324,10 @@ fn present<'r>(
                         if callers.unknown == OnUnidentified::Refuse {
                             trace.refuse(AuthFailure::Unknown, Some(credential.attribute))?;
                         }
+                        false
                     }
-                }
-                Some(credential::identifier(&digest))
+                };
+                (is_accepted, Some(credential::identifier(&digest)))
             }
         };
         if let Some(identifier) = identifier {
@@ -320,17 +335,13 @@ fn present<'r>(
             caller.set_or_conflict(credential.attribute, value, Origin::Credential(id), trace)?;
         }
         presented.add(id);
-        first = first.or(Some(credential));
+        first_accepted = first_accepted.or(Some(credential).filter(|_| is_accepted));
     }
-    match first {
-        Some(first) => {
-            let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));
-            caller.set_or_conflict(Attributes::CREDENTIAL, name, Origin::First, trace)?;
-        }
-        None if callers.absent == OnUnidentified::Refuse => {
-            trace.refuse(AuthFailure::Absent, None)?
-        }
-        None => {}
+    if let Some(first) = first_accepted {
+        let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));
+        caller.set_or_conflict(Attributes::CREDENTIAL, name, Origin::First, trace)?;
+    } else if presented.is_empty() && callers.absent == OnUnidentified::Refuse {
+        trace.refuse(AuthFailure::Absent, None)?;
     }
     Ok(presented)
 }

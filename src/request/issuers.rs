@@ -16,6 +16,10 @@ impl IssuerSet {
         self.0 |= bit(credential.index());
     }
 
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
     pub(super) fn contains(self, credential: CredentialId) -> bool {
         self.0 & bit(credential.index()) != 0
     }

@@ -33,7 +33,9 @@ impl<'p> MatchedPayload<'p> {
             policy.payloads.get(id),
             "a payload limit that applies is in the policy",
         )?;
-        let overridden = payload.overrides.first(|attribute| caller.value(attribute));
+        let overridden = payload
+            .overrides
+            .first(|attribute| caller.selected(attribute));
         let bounds = overridden
             .and_then(|number| payload.overrides.all().get(number))
             .unwrap_or(&payload.bounds);

@@ -21,6 +21,8 @@ pub(super) enum Values<'p> {
         /// What entries of the directory have; `None` where none could be.
         held: Option<BTreeSet<&'p str>>,
         shapes: Vec<Shape>,
+        /// The value that applies if no source has another.
+        constant: Option<&'p str>,
     },
 }
 
@@ -55,14 +57,14 @@ impl<'p> Values<'p> {
             return Self::Only {
                 held: None,
                 shapes: vec![Shape::Identifier],
+                constant: None,
             };
         }
         let own = [Source::Directory(id)];
-        let sources = callers
-            .sources
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map_or(&own[..], |(_, sources)| sources);
+        let listed = callers.sources.iter().find(|(known, _)| *known == id);
+        let listed = listed.map(|(_, sources)| &sources[..]);
+        let own_value = listed.and_then(<[Source]>::last).and_then(constant);
+        let sources = listed.unwrap_or(&own);
         let (mut held, mut shapes) = (None, Vec::new());
         for source in sources {
             if let Source::Directory(from) = source {
@@ -78,21 +80,30 @@ impl<'p> Values<'p> {
                     .extend(values.map(|(_, value)| value));
             } else if let Some(shape) = Shape::of(source) {
                 shapes.push(shape);
-            } else {
+            } else if constant(source).is_none() {
                 return Self::Any;
             }
         }
         Self::Only {
             held: held.filter(|_| entries),
             shapes,
+            constant: own_value,
         }
     }
 
     /// Why no caller has `value`; `None` where one may.
     pub(super) fn refuse(&self, name: &str, value: &str) -> Option<String> {
-        let Self::Only { held, shapes } = self else {
+        let Self::Only {
+            held,
+            shapes,
+            constant,
+        } = self
+        else {
             return None;
         };
+        if *constant == Some(value) {
+            return None;
+        }
         let is_held = held.as_ref().is_some_and(|held| held.contains(value));
         if is_held || shapes.iter().any(|shape| shape.fits(value)) {
             return None;
@@ -100,7 +111,7 @@ impl<'p> Values<'p> {
         let mut why: Vec<String> = Vec::new();
         if let Some(held) = held {
             why.extend(match held.len() {
-                0 if !shapes.is_empty() => None,
+                0 if !shapes.is_empty() || constant.is_some() => None,
                 0 => Some(format!("no entry of the directory has {}", Quoted(name))),
                 _ => {
                     let all: Vec<String> =
@@ -115,10 +126,20 @@ impl<'p> Values<'p> {
             });
         }
         why.extend(shapes.iter().map(|shape| shape.describe(value)));
+        why.extend(constant.map(|constant| format!("its other value is {}", Quoted(constant))));
         if why.is_empty() {
             why.push("the policy has no directory".to_owned());
         }
         Some(why.join("; "))
+    }
+}
+
+/// The value of a constant.
+fn constant(source: &Source) -> Option<&str> {
+    if let Source::Constant(value) = source {
+        Some(value)
+    } else {
+        None
     }
 }
 
@@ -155,6 +176,8 @@ impl Shape {
             | Source::RouteMetadata(_)
             | Source::NodeMetadata(..)
             | Source::Query(_)
+            | Source::Cookie(_)
+            | Source::Constant(_)
             | Source::Header(_)
             | Source::ClientCertificate(_) => None,
         }

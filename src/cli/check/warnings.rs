@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::asked::{Asked, Reach};
 use super::values::Values;
-use crate::policy::attributes::AttributeId;
+use crate::policy::attributes::{AttributeId, NO_CREDENTIAL};
 use crate::policy::callers::Source;
 use crate::policy::document::{Node, Value};
 use crate::policy::error::{Quoted, Shown};
@@ -193,7 +193,8 @@ impl<'p> Walk<'p> {
             .filter(|entry| !["tier", "routes"].contains(&&*entry.key))
         {
             let at = format!("{at}/{}", entry.key);
-            if let Some(name) = self.identity(&entry.key) {
+            let matches_none = entry.value.texts().contains(NO_CREDENTIAL);
+            if let Some(name) = self.identity(&entry.key).filter(|_| !matches_none) {
                 selects = true;
                 if reach == Reach::Outside {
                     self.warn(entry.line, at, outside(&name, never));

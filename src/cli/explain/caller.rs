@@ -8,7 +8,7 @@ use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::source::certificate_parts;
-use crate::policy::callers::{Place, Source, Steps};
+use crate::policy::callers::{BasicPart, Place, Source, Steps};
 use crate::request::audit::Origin;
 use crate::request::head::Request;
 use crate::request::identify::{AuthFailure, Caller, is_asked};
@@ -216,6 +216,8 @@ impl Words<'_> {
             Some(Source::RouteMetadata(path)) => format!("the route's metadata {}", steps(path)),
             Some(Source::NodeMetadata(path, _)) => format!("the proxy's metadata {}", steps(path)),
             Some(Source::Query(name)) => format!("the query parameter {name}"),
+            Some(Source::Cookie(name)) => format!("the cookie {name}"),
+            Some(Source::Constant(_)) => "the policy's own value".to_owned(),
             Some(Source::Header(name)) => format!("the header {name}, which is trusted"),
             Some(Source::Host(None)) => "the host of the request".to_owned(),
             Some(Source::Host(Some(pattern))) => format!("the host, by {pattern}"),
@@ -233,8 +235,19 @@ fn place(place: &Place) -> String {
         Place::Header {
             name,
             scheme: Some(scheme),
-        } => format!("header {name}, {scheme}"),
-        Place::Header { name, scheme: None } => format!("header {name}"),
+            part,
+        } => {
+            let part = match part {
+                Some(BasicPart::User) => ", user",
+                Some(BasicPart::Password) => ", password",
+                None => "",
+            };
+            format!("header {name}, {scheme}{part}")
+        }
+        Place::Header {
+            name, scheme: None, ..
+        } => format!("header {name}"),
+        Place::Cookie { name } => format!("cookie {name}"),
         Place::Query { name } => format!("query {name}"),
         Place::Metadata(path) => format!("metadata {}", steps(path)),
     }

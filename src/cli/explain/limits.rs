@@ -54,7 +54,7 @@ impl View<'_> {
         let limit = self.policy.limits.get(id)?;
         let first = limit
             .overrides
-            .first(|attribute| self.caller.value(attribute));
+            .first(|attribute| self.caller.selected(attribute));
         let retry_after = match check.answer {
             Ok(Decision::Deny { retry_after, .. }) => Some(retry_after.seconds_up().max(1)),
             Ok(Decision::Admit(_) | Decision::NeverFits(_)) | Err(_) => None,

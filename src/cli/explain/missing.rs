@@ -102,6 +102,10 @@ fn option(proxy: &Proxy, source: &Source) -> Option<String> {
         // Something before the filter sets it.
         Source::Header(name) => (!proxy.has_header(name)).then(|| format!("--header '{name}: …'")),
         Source::Host(_) => (!proxy.has_header(AUTHORITY)).then(|| "--header 'Host: …'".to_owned()),
-        Source::Directory(_) | Source::Path(_) | Source::Query(_) => None,
+        Source::Directory(_)
+        | Source::Path(_)
+        | Source::Query(_)
+        | Source::Cookie(_)
+        | Source::Constant(_) => None,
     }
 }

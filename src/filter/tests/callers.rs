@@ -91,7 +91,7 @@ fn a_session_is_identified_by_its_verified_claims_and_a_token_by_the_directory()
         let other = found(&proxy, &runtime, &[path, JWT]);
         assert_eq!(other == "unknown", stance == "refuse", "{other}");
         assert_eq!(
-            other.starts_with("credential=token user=- org=- session=- token="),
+            other.starts_with("credential=- user=- org=- session=- token="),
             stance == "anonymous"
         );
 
@@ -308,9 +308,9 @@ fn unless_skips_only_credentials_that_are_unknown() {
         (
             "anonymous",
             &[("x-session", b"nobody"), JWT],
-            "credential=session user=- org=-",
+            "credential=- user=- org=-",
         ),
-        ("anonymous", &[JWT], "credential=token user=- org=-"),
+        ("anonymous", &[JWT], "credential=- user=- org=-"),
         (
             "anonymous",
             &[("x-session", b"demo-acme-1"), JWT, ("x-api-key", b"nobody")],

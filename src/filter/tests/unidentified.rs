@@ -117,7 +117,7 @@ fn a_401_says_what_is_known_of_its_caller() {
         (
             &[PATH, key(b"hunter2")],
             "unknown",
-            line(&[("credential", "api_key"), ("api_key", &unknown)]),
+            line(&[("api_key", &unknown)]),
         ),
         (
             &[PATH, ACME, key(b"hunter2")],

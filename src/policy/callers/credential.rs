@@ -31,25 +31,45 @@ pub enum Place {
         name: Box<str>,
         /// The word before the secret, compared without regard to case (RFC 9110 §11.1).
         scheme: Option<Box<str>>,
+        /// Of `Basic` credentials, the part that is the secret; `None` for all of the value.
+        part: Option<BasicPart>,
     },
     /// In a query parameter.
     Query {
         /// The parameter's name, decoded.
         name: Box<str>,
     },
+    /// In a cookie of this name.
+    Cookie {
+        /// The cookie's name.
+        name: Box<str>,
+    },
     /// In what an earlier filter has verified and left as dynamic metadata; never looked up.
     Metadata(Steps),
 }
+
+/// A part of the credentials of the scheme `Basic` (RFC 7617).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BasicPart {
+    /// The user.
+    User,
+    /// The password.
+    Password,
+}
+
+/// The only scheme whose credentials have parts.
+const BASIC: &str = "basic";
 
 impl Place {
     /// The same for all spellings of one place.
     fn spelled_alike(&self) -> Self {
         match self.clone() {
-            Self::Header { name, scheme } => Self::Header {
+            Self::Header { name, scheme, part } => Self::Header {
                 name,
+                part,
                 scheme: scheme.map(|scheme| scheme.to_ascii_lowercase().into()),
             },
-            other @ (Self::Query { .. } | Self::Metadata(_)) => other,
+            other @ (Self::Query { .. } | Self::Cookie { .. } | Self::Metadata(_)) => other,
         }
     }
 }
@@ -123,15 +143,30 @@ fn read_place(map: &MapField<'_, lang::Credential>) -> Option<Place> {
         Some(_) => map.read(lang::Credential::SCHEME),
         None => Some(None),
     });
+    let part = match &scheme {
+        Some(Some(scheme)) => map.read_with(lang::Credential::PART, |field, part| {
+            if scheme.eq_ignore_ascii_case(BASIC) {
+                Some(part)
+            } else {
+                field.refuse(Reason::RequiresSibling {
+                    sibling: "`scheme: Basic`",
+                })
+            }
+        }),
+        Some(None) | None => Some(None),
+    };
+    let cookie = map.read(lang::Credential::COOKIE);
     let query = map.read(lang::Credential::QUERY);
     let metadata = map.read(lang::Credential::METADATA);
-    match (header?, query?, metadata?) {
-        (Some(name), _, _) => Some(Place::Header {
+    match (header?, query?, cookie?, metadata?) {
+        (Some(name), ..) => Some(Place::Header {
             name,
             scheme: scheme?.map(Box::from),
+            part: part?,
         }),
-        (None, Some(name), _) => Some(Place::Query { name: name.into() }),
-        (None, None, path) => path.map(Place::Metadata),
+        (None, Some(name), ..) => Some(Place::Query { name: name.into() }),
+        (None, None, Some(name), _) => Some(Place::Cookie { name: name.into() }),
+        (None, None, None, path) => path.map(Place::Metadata),
     }
 }
 

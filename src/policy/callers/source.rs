@@ -11,7 +11,7 @@ use super::super::language::{self as lang, Either, Kind};
 use super::super::reader::{Field, MapField};
 use super::super::route::Route;
 use super::host::HostPattern;
-use super::{Credential, Place};
+use super::{COOKIE, Credential, Place};
 use crate::base::id::{CredentialId, IdVec};
 use crate::base::property::Property;
 
@@ -38,6 +38,10 @@ pub enum Source {
     NodeMetadata(Steps, Option<Box<[u8]>>),
     /// A query parameter of this name, decoded.
     Query(Box<str>),
+    /// A cookie of this name.
+    Cookie(Box<str>),
+    /// This value, for each request.
+    Constant(Box<str>),
     /// A header of this name, in lower case, which no client can invent.
     Header(Box<str>),
     /// The host that the request is for, without its port, or the label of it that the pattern
@@ -76,6 +80,8 @@ impl Source {
             | Self::Path(_)
             | Self::NodeMetadata(..)
             | Self::Query(_)
+            | Self::Cookie(_)
+            | Self::Constant(_)
             | Self::Header(_)
             | Self::Host(_) => None,
         }
@@ -108,6 +114,12 @@ pub(super) fn read(
             if let Some((_, first)) = seen.iter().find(|(known, _)| *known == source) {
                 return field.refuse(Reason::Duplicate {
                     value: None,
+                    first: first.clone(),
+                });
+            }
+            let constant = |(known, _): &&(Source, String)| matches!(known, Source::Constant(_));
+            if let Some((_, first)) = seen.iter().find(constant) {
+                return field.refuse(Reason::AfterConstant {
                     first: first.clone(),
                 });
             }
@@ -166,12 +178,20 @@ fn read_only_one(
         )?;
         Some(Source::Query(name.into()))
     });
+    let of_cookie = map.read_with(lang::Source::COOKIE, |field, name| {
+        no_secret(&field, credentials, |place| match place {
+            Place::Cookie { name: known } => **known == *name,
+            Place::Header { name: known, .. } => **known == *COOKIE,
+            Place::Query { .. } | Place::Metadata(_) => false,
+        })?;
+        Some(Source::Cookie(name.into()))
+    });
     let of_header = map.read_with(lang::Source::HEADER, |field, name| {
-        no_secret(
-            &field,
-            credentials,
-            |place| matches!(place, Place::Header { name: known, .. } if *known == name),
-        )?;
+        no_secret(&field, credentials, |place| match place {
+            Place::Header { name: known, .. } => *known == name,
+            Place::Cookie { .. } => *name == *COOKIE,
+            Place::Query { .. } | Place::Metadata(_) => false,
+        })?;
         Some(Source::Header(name))
     });
     let trusted = map.value(lang::Source::HEADER).map_or(Some(()), |header| {
@@ -185,17 +205,20 @@ fn read_only_one(
     });
     let of_route = map.read(lang::Source::ROUTE_METADATA)?;
     let of_node = map.read(lang::Source::NODE_METADATA)?;
+    let of_value = map.read(lang::Source::VALUE)?;
     let of_certificate = map.read(lang::Source::CLIENT_CERTIFICATE)?;
     trusted?;
     of_directory?
         .or(of_path?)
         .or(of_metadata?)
         .or(of_query?)
+        .or(of_cookie?)
         .or(of_header?)
         .or(of_host?)
         .or(of_address?)
         .or(of_route.map(Source::RouteMetadata))
         .or(of_node.map(|path| Source::NodeMetadata(path, None)))
+        .or(of_value.map(|value| Source::Constant(value.into())))
         .or(of_certificate.map(Source::ClientCertificate))
 }
 
@@ -215,7 +238,7 @@ fn claim(
         .entries()
         .find(|(_, credential)| match &credential.place {
             Place::Metadata(verified) => path.starts_with(verified),
-            Place::Header { .. } | Place::Query { .. } => false,
+            Place::Header { .. } | Place::Query { .. } | Place::Cookie { .. } => false,
         })
         .map(|(id, _)| id);
     Some(Source::Metadata { path, claim_of })

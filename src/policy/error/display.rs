@@ -170,6 +170,13 @@ impl fmt::Display for Reason {
                     Quoted(value)
                 )
             }
+            Self::ReservedCredential { value } => {
+                write!(
+                    f,
+                    "{} is a reserved word, and cannot name a credential",
+                    Quoted(value)
+                )
+            }
             Self::CredentialsName { value } => {
                 write!(
                     f,
@@ -276,6 +283,11 @@ impl fmt::Display for Reason {
                 "holds the credential {}: a secret cannot be an attribute, because attributes are \
                  logged",
                 Quoted(credential)
+            ),
+            Self::AfterConstant { first } => write!(
+                f,
+                "never has an effect: {} always has a value, so it must be the last source",
+                Shown(first)
             ),
             Self::NoCapture { name } => write!(f, "must capture {{{name}}} in its path"),
             Self::InEntry { part, reason } => write!(f, "{part}: {reason}"),

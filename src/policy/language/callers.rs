@@ -6,20 +6,21 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::json;
 
 use super::Constraint;
+use super::formats::Text;
 use super::formats::{
-    CapturePath, Digest, HeaderName, HostText, NewAttribute, NodeSteps, ParameterName, Reference,
-    Scheme, Steps,
+    CapturePath, CookieName, Digest, HeaderName, HostText, NewAttribute, NewCredential, NodeSteps,
+    ParameterName, Reference, Scheme, Steps,
 };
 use super::key::{mapping, words};
 use super::kind::{Choice, Count32, List, Map, Set, True, TrueOr};
-use super::select::Routes;
+use super::select::{ATTRIBUTE_BYTES_MAX, Routes};
 #[cfg(not(target_arch = "wasm32"))]
-use super::{ATTRIBUTE_BYTES_MAX, Kind, Names, Rest, Text};
+use super::{Kind, Names, Rest};
 use crate::base::property::Property;
 use crate::policy::attributes::ATTRIBUTES_MAX;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::policy::attributes::RESERVED;
-use crate::policy::callers::OnUnidentified;
+use crate::policy::callers::{BasicPart, OnUnidentified};
 
 mapping! {
     /// Who calls the API, and how callers are identified.
@@ -35,7 +36,8 @@ mapping! {
         FOR "for": Map<CallerRoutes>, optional "all routes";
         /// The credentials that a request may present, in the order in which the gateway looks for
         /// them. Several may share a name: they are ways to present one kind of credential.
-        CREDENTIALS "credentials": List<Map<Credential>, 1, 16>, required;
+        /// Without credentials no request receives a 401, whatever `absent` says.
+        CREDENTIALS "credentials": List<Map<Credential>, 0, 16>, optional "none";
         /// Secrets and the attributes of their callers. Required if a credential is a header or a
         /// query parameter and `unknown` is `refuse`. It may be `[]`.
         DIRECTORY "directory": List<Map<DirectoryEntry>, 0, 500_000>, optional "none";
@@ -56,7 +58,7 @@ mapping! {
         "if": { "properties": {
             "unknown": { "const": "refuse" },
             "credentials": { "contains": { "not": { "required": ["metadata"] } } },
-        } },
+        }, "required": ["credentials"] },
         "then": { "required": ["directory"] },
     })];
 }
@@ -82,35 +84,52 @@ mapping! {
     /// One way to present a credential.
     Credential "{ name: api_key, header: x-api-key }"
     constraints [
-        Constraint::ExactlyOne(&[Self::HEADER.name, Self::QUERY.name, Self::METADATA.name]),
+        Constraint::ExactlyOne(&[
+            Self::HEADER.name,
+            Self::QUERY.name,
+            Self::COOKIE.name,
+            Self::METADATA.name,
+        ]),
         Constraint::Requires {
             key: Self::SCHEME.name,
             other: Self::HEADER.name,
             because: "`header`",
         },
+        Constraint::Requires {
+            key: Self::PART.name,
+            other: Self::SCHEME.name,
+            because: "`scheme: Basic`",
+        },
         Constraint::Excludes {
             key: Self::UNLESS.name,
             other: Self::METADATA.name,
-            because: "`header` or `query`",
+            because: "`header`, `query` or `cookie`",
         },
     ]
     {
         /// The name of the credential and of its own attribute, which is an identifier of the
         /// secret, never the secret itself, as in `per: [api_key]`. Several entries may share a
         /// name: they are several ways to present one kind of credential.
-        NAME "name": NewAttribute, required;
+        /// `none` and `refused` are reserved.
+        NAME "name": NewCredential, required;
         /// The request header that holds the secret.
-        HEADER "header": HeaderName, optional "one of the three";
+        HEADER "header": HeaderName, optional "one of the four";
         /// With `header`: the word before the secret, such as `Bearer`. Case does not matter (RFC
         /// 9110 §11.1). A header with another scheme does not hold this credential.
         SCHEME "scheme": Scheme, optional "none";
+        /// With `scheme: Basic`: the part of the decoded credentials that is the secret. The user is
+        /// everything before the first colon, the password everything after it. Credentials that
+        /// are not padded Base64, or have no colon, count as absent.
+        PART "part": Choice<BasicPart>, optional "the value as it is sent";
         /// The query parameter that holds the secret, percent-encoded, with `+` for a space.
-        QUERY "query": ParameterName, optional "one of the three";
+        QUERY "query": ParameterName, optional "one of the four";
+        /// The cookie that holds the secret (RFC 6265), case-sensitive. Quotes belong to the value.
+        COOKIE "cookie": CookieName, optional "one of the four";
         /// The dynamic metadata that an earlier filter writes after it verified something, such as
         /// `[envoy.filters.http.jwt_authn, session]`. The credential is present if the value is a
         /// map or a string. The gateway never looks it up in the directory.
-        METADATA "metadata": Steps, optional "one of the three";
-        /// With `header` or `query`, the name of an earlier credential: if that credential is
+        METADATA "metadata": Steps, optional "one of the four";
+        /// With `header`, `query` or `cookie`, the name of an earlier credential: if that credential is
         /// present too, the gateway ignores a secret that the directory does not have, as if the
         /// request did not carry it ([sessions](your-own-envoy.md#sessions-with-jwt_authn)).
         UNLESS "unless": Reference, optional "none";
@@ -168,10 +187,12 @@ mapping! {
             Self::ROUTE_METADATA.name,
             Self::NODE_METADATA.name,
             Self::QUERY.name,
+            Self::COOKIE.name,
             Self::HEADER.name,
             Self::HOST.name,
             Self::CLIENT_ADDRESS.name,
             Self::CLIENT_CERTIFICATE.name,
+            Self::VALUE.name,
         ]),
     ]
     {
@@ -193,6 +214,8 @@ mapping! {
         NODE_METADATA "node_metadata": NodeSteps, optional "one of these";
         /// That query parameter, decoded. Controlled by **the client**.
         QUERY "query": ParameterName, optional "one of these";
+        /// That cookie, as it is sent. Controlled by **the client**.
+        COOKIE "cookie": CookieName, optional "one of these";
         /// A request header that clients cannot send. Requires `trusted: true`. Controlled by the
         /// sender of the header.
         HEADER "header": HeaderName, optional "one of these";
@@ -208,11 +231,23 @@ mapping! {
         CLIENT_ADDRESS "client_address": Map<AddressPrefixes>, optional "one of these";
         /// A part of the client's certificate. Controlled by the certificate authority.
         CLIENT_CERTIFICATE "client_certificate": Choice<Property>, optional "one of these";
+        /// This value, if no source before it has one. It must be the last source. Controlled by
+        /// the policy.
+        VALUE "value": Text<ATTRIBUTE_BYTES_MAX>, optional "one of these";
         /// The promise that a filter or proxy in front removes or overwrites this header in each
         /// request. Required with `header`.
         TRUSTED "trusted": True, optional "none";
     }
     schema vec![json!({ "if": { "required": ["header"] }, "then": { "required": ["trusted"] } })];
+}
+
+words! {
+    BasicPart, "a part of Basic credentials" {
+        /// The user.
+        "user" => Self::User,
+        /// The password.
+        "password" => Self::Password,
+    }
 }
 
 words! {

@@ -81,6 +81,13 @@ text! {
 }
 
 text! {
+    /// The name of a credential, which must not be a word of the language.
+    NewCredential -> &'a str, |field| field.string();
+    values: "name", plural: "names", pattern: Some(patterns::name()),
+    but: crate::policy::attributes::NO_CREDENTIALS.to_vec(),
+}
+
+text! {
     /// `METHODS /path`, or `/path` for any method. `*` is one segment or a part of one, `**` any
     /// number of segments, including none, and `{name}` captures one segment. The path is matched
     /// decoded and without the query, so write characters unescaped, and no slash at the end.
@@ -215,6 +222,13 @@ text! {
     /// The name of a query parameter, decoded.
     ParameterName -> &'a str, |field| field.text(TOKEN_BYTES_MAX);
     values: "parameter name", bytes: (Some(1), Some(TOKEN_BYTES_MAX)),
+}
+
+text! {
+    /// The name of a cookie, case-sensitive.
+    CookieName -> &'a str, |field| field.token(TOKEN_BYTES_MAX, "a cookie");
+    values: "cookie name", pattern: Some(patterns::TOKEN.to_owned()),
+    bytes: (None, Some(TOKEN_BYTES_MAX)),
 }
 
 text! {

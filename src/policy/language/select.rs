@@ -63,8 +63,8 @@ fn attributes(but: &'static [&'static str]) -> Rest {
         absent: "any",
         words: vec![credential.describe(
             &[
-                " The first credential of the caller has this name, or one of these: \
-               `credential: [bearer]`.",
+                " The first accepted credential of the request has this name, or one of these: \
+               `credential: [bearer]`. `none` matches requests without an accepted credential.",
             ],
             "any",
         )],
