@@ -2,6 +2,7 @@
 
 pub mod id;
 pub mod invariant;
+pub mod network;
 pub mod number;
 pub mod path;
 pub mod pointer;

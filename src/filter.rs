@@ -18,3 +18,4 @@ mod statuses;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+mod unidentified;

@@ -9,7 +9,7 @@ pub mod metrics;
 #[cfg(test)]
 mod tests;
 
-use crate::base::id::{CounterOwner, PayloadId, PoolId};
+use crate::base::id::{CounterOwner, DenialId, PayloadId, PoolId};
 use crate::base::path::Ambiguity;
 use crate::base::time::Span;
 use crate::engine::Verdict;
@@ -30,6 +30,8 @@ pub enum DecisionLabel {
     Refused,
     /// The limit would have refused the request if it were enforced.
     WouldRefuse,
+    /// An entry of `deny` refused the request. No limit decides so.
+    Denied,
 }
 
 /// Why a charge is refunded.
@@ -64,6 +66,8 @@ pub enum Event {
     Unlimited,
     /// A caller was not identified.
     Unauthorized(AuthFailure),
+    /// A request was denied.
+    Denied(DenialId),
     /// A path was refused.
     PathRefused(Ambiguity),
     /// Units were admitted above a limit's quota.
@@ -165,7 +169,7 @@ impl Refund {
 }
 
 impl DecisionLabel {
-    /// All labels.
+    /// The labels of a limit's decisions.
     pub const ALL: [Self; 3] = [Self::Admitted, Self::Refused, Self::WouldRefuse];
 
     /// The label of a check whose request has this verdict; `None` if the check admits a request
@@ -187,6 +191,7 @@ impl DecisionLabel {
             Self::Admitted => "admitted",
             Self::Refused => "refused",
             Self::WouldRefuse => "would_refuse",
+            Self::Denied => "denied",
         }
     }
 }
@@ -202,7 +207,8 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict, mut report: impl FnMut
         match DecisionLabel::of(check, verdict) {
             Some(decided @ DecisionLabel::Admitted) => report(Event::Decision { owner, decided }),
             // These were counted when the decision was made.
-            Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse) | None => {}
+            Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse | DecisionLabel::Denied)
+            | None => {}
         }
         if let (Some(_), Ok(decision)) = (&check.charge, &check.answer) {
             let units = check.cost.units();

@@ -31,6 +31,7 @@ pub mod scope;
 pub mod seats;
 pub mod select;
 pub mod selector_index;
+mod selectors;
 pub mod template;
 pub mod tiers;
 
@@ -52,14 +53,16 @@ use route::{Matches, RouteTable, RouteTableBuilder};
 use scope::Siblings;
 use seats::SeatLimit;
 use select::Selector;
-use selector_index::{SelectorId, SelectorIndex};
+use selector_index::SelectorIndex;
 use tiers::Tier;
 
 use crate::base::id::{
-    CounterOwner, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId, TierId,
+    CounterOwner, DenialId, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId,
+    TierId,
 };
 use crate::base::invariant::invariant;
 use crate::base::pointer::Pointer;
+use crate::base::property::PropertySet;
 
 /// A policy, checked whole.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ pub struct Policy {
     pub tiers: IdVec<TierId, Tier>,
     /// Requests to which no limit applies: those that one of these selects.
     pub exempt: IdVec<ExemptionId, Selector>,
+    /// Requests that receive a 403: those that one of these selects.
+    pub deny: IdVec<DenialId, Selector>,
     /// All limits, in the order of the document.
     pub limits: IdVec<LimitId, Limit>,
     /// All concurrency limits, in the order of the document.
@@ -90,6 +95,8 @@ pub struct Policy {
     pub access_log: Option<Vec<AttributeId>>,
     /// All attributes that a caller can have.
     pub attributes: Attributes,
+    /// What the proxy must be asked for each request.
+    pub properties: PropertySet,
     /// All routes of the policy.
     pub routes: RouteTable,
     /// By route, the first tier that it leads to.
@@ -170,35 +177,6 @@ impl Policy {
         PerOwner { limits, seats }
     }
 
-    /// All selectors of exemptions and limits, in the order of their ids.
-    fn selectors(&self) -> impl Iterator<Item = (SelectorId, &Selector)> {
-        let exempt = self
-            .exempt
-            .entries()
-            .map(|(id, selector)| (SelectorId::Exemption(id), selector));
-        let limits = self
-            .limits
-            .entries()
-            .map(|(id, limit)| (SelectorId::Limit(id), &limit.scope.selector));
-        let seats = self
-            .seats
-            .entries()
-            .map(|(id, limit)| (SelectorId::Seats(id), &limit.scope.selector));
-        let pools = self
-            .pools
-            .entries()
-            .map(|(id, limit)| (SelectorId::Pool(id), &limit.scope.selector));
-        let payloads = self
-            .payloads
-            .entries()
-            .map(|(id, limit)| (SelectorId::Payload(id), &limit.scope.selector));
-        exempt
-            .chain(limits)
-            .chain(seats)
-            .chain(pools)
-            .chain(payloads)
-    }
-
     /// The limit that owns a counter; `None` if a seat limit does.
     #[must_use]
     pub fn limit(&self, owner: CounterOwner) -> Option<&Limit> {
@@ -264,6 +242,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
         tiers: &tiers,
         exempt: exempt.as_ref().unwrap_or(&none),
     };
+    let deny = read_denials(&map, &siblings, &mut context);
     let scoped = read_scoped(&map, &siblings, &mut context);
     let replies = map.read_with(lang::Policy::REPLIES, |_, map| replies::read(&map));
     let keys_max = map.read_with(lang::Policy::STORE, |_, map| read_store(&map));
@@ -280,6 +259,8 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let mut policy = Policy {
         callers: callers?,
         exempt: exempt?.selectors.into(),
+        deny: deny?.into(),
+        properties: PropertySet::default(),
         limits: scoped.limits.into(),
         pools: scoped.pools.into(),
         seats: scoped.seats.into(),
@@ -295,6 +276,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
         routes,
     };
     policy.index = SelectorIndex::of(policy.selectors());
+    policy.properties = policy.asked_properties();
     Some(policy)
 }
 
@@ -305,6 +287,18 @@ fn read_callers(map: &MapField<'_, lang::Policy>, context: &mut Context) -> Opti
         context.attributes.close(Known::All { directory: false });
         Callers::default()
     }))
+}
+
+/// The denials; `None` if one has an error.
+fn read_denials(
+    map: &MapField<'_, lang::Policy>,
+    siblings: &Siblings<'_>,
+    context: &mut Context,
+) -> Option<Vec<Selector>> {
+    let read = map.read_with(lang::Policy::DENY, |_, list| {
+        exempt::read_denials(&list, siblings.tiers, siblings.exempt, context)
+    });
+    read.map(Option::unwrap_or_default)
 }
 
 /// All that has a scope.

@@ -231,6 +231,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::ConnectionHeader { .. } => "ConnectionHeader",
         Reason::PseudoHeader { .. } => "PseudoHeader",
         Reason::BadHost { .. } => "BadHost",
+        Reason::BadNetwork { .. } => "BadNetwork",
         Reason::NoLabel { .. } => "NoLabel",
         Reason::NotTrue => "NotTrue",
         Reason::SecretAsAttribute { .. } => "SecretAsAttribute",

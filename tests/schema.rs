@@ -159,10 +159,12 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
         "a name that must be defined elsewhere in the document",
         &[
             "access_log_attribute_unknown",
+            "deny_attribute_unknown",
             "directory_attributes_of_a_credential",
             "credential_unless_after",
             "credential_unless_itself",
             "credential_unless_unknown",
+            "credential_part_of_bearer",
             "exempt_attribute_unknown",
             "exempt_tier_unknown",
             "limit_for_attribute_of_an_empty_directory",
@@ -212,6 +214,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
         &[
             "credential_metadata_twice",
             "credential_twice",
+            "deny_network_twice",
             "directory_digest_twice",
             "limit_name_twice",
             "payload_json_content_type_twice",
@@ -233,6 +236,8 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "attribute_header_of_a_credential",
             "attribute_metadata_of_a_credential",
             "attribute_query_of_a_credential",
+            "source_cookie_of_a_credential",
+            "source_header_of_all_cookies",
         ],
     ),
     (
@@ -248,6 +253,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
     (
         "never reached",
         &[
+            "deny_exempt",
             "exempt_tier_and_other_routes",
             "limit_exempt",
             "limit_exempt_by_tier",
@@ -274,6 +280,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
             "seats_exempt_by_tier",
             "seats_for_tier_and_other_routes",
             "tier_never_reached",
+            "source_value_before_another",
             "tier_never_reached_by_two",
         ],
     ),
@@ -290,6 +297,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 8] = [
     (
         "arithmetic",
         &[
+            "deny_network_with_host_bits",
             "bucket_refill_fast",
             "bucket_slow",
             "cost_above_burst",

@@ -45,6 +45,8 @@ ids! {
     PayloadId
     /// Identifies an exemption.
     ExemptionId
+    /// Identifies a denial.
+    DenialId
     /// Identifies a tier.
     TierId
     /// Identifies a way to present a credential.

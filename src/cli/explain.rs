@@ -31,9 +31,9 @@ use crate::base::id::Id as _;
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
 use crate::reply::refusal::Refusal;
-use crate::request::applicable::Applicable;
+use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::head::Request;
-use crate::request::identify::{identify_traced, suspect_traced};
+use crate::request::identify::{Caller, identify_traced, suspect_traced};
 use crate::request::properties::resolve_node_metadata;
 use explanation::{Asked, Explanation, Matched, Refused};
 use host::Proxy;
@@ -90,7 +90,10 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
             };
             admitted(&view, proxy, &mut applicable, repeat)
         }
-        Err(why) => Outcome::refused(policy, Refusal::Unauthorized(*why), &request, proxy.now),
+        Err(why) => {
+            let refusal = Refusal::Unauthorized(*why);
+            unidentified(policy, &request, caller, proxy, refusal, &mut applicable)
+        }
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
     Explanation {
@@ -106,6 +109,7 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         callers,
         not_given,
         exempt: outcome.exempt.map(|id| format!("/exempt/{}", id.index())),
+        denied: outcome.denied.map(|id| format!("/deny/{}", id.index())),
         payload: outcome.payload,
         limits: outcome.limits,
         pools: outcome.pools,
@@ -115,6 +119,24 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         limit: outcome.limit,
         response: outcome.response,
     }
+}
+
+/// What becomes of a request whose caller is not let in: `refusal`, unless it is denied.
+fn unidentified(
+    policy: &Policy,
+    request: &Request,
+    caller: Option<&Caller<'_>>,
+    proxy: &Proxy,
+    refusal: Refusal<'_>,
+    applicable: &mut Applicable,
+) -> Outcome {
+    if let Some(caller) = caller {
+        applicable.find(request, caller, policy, &mut NoTrace);
+    }
+    let denial = applicable.denial.take().map(Refusal::Denied);
+    // The path was not looked at.
+    applicable.ambiguity = None;
+    Outcome::refused(policy, denial.unwrap_or(refusal), request, proxy.now)
 }
 
 /// What becomes of a request whose caller is let in.
@@ -127,6 +149,9 @@ fn admitted(view: &View<'_>, proxy: &Proxy, applicable: &mut Applicable, repeat:
     } = *view;
     let mut reasons = Reasons::default();
     applicable.find(request, caller, policy, &mut reasons);
+    if let (None, Some(denial)) = (applicable.ambiguity, applicable.denial) {
+        return Outcome::refused(policy, Refusal::Denied(denial), request, proxy.now);
+    }
     match applicable.ambiguity {
         Some(why) => Outcome::refused(policy, Refusal::Path(why), request, proxy.now),
         None => Outcome::decided(view, proxy, applicable, &reasons, repeat),

@@ -71,7 +71,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         } = &mut *scratch;
         request.read(self.host, policy, ends);
         let flow = match caller_cache.identify(request, policy) {
-            Err(failure) => self.reject_unidentified(stream, request, failure, now),
+            Err(failure) => self.reject_unidentified(stream, (request, now), failure, applicable),
             Ok(caller) => {
                 applicable.find(request, &caller, policy, &mut NoTrace);
                 let head = Head {
@@ -102,6 +102,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         ) = (&self.runtime.policy, head);
         if let Some(why) = applicable.ambiguity {
             return self.refuse_path(stream, head, why);
+        }
+        if let Some(denial) = applicable.denial {
+            return self.deny(stream, head, denial);
         }
         checks::fill(
             checks,
@@ -257,7 +260,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             }
             match DecisionLabel::of(check, verdict) {
                 // An admission counts once nothing else can refuse the request.
-                None | Some(DecisionLabel::Admitted) => {}
+                None | Some(DecisionLabel::Admitted | DecisionLabel::Denied) => {}
                 Some(decided @ (DecisionLabel::Refused | DecisionLabel::WouldRefuse)) => {
                     self.observe(Observed::Decision {
                         owner: check.owner,

@@ -10,7 +10,6 @@ use super::stream::{Flow, StreamState};
 use crate::base::id::PayloadId;
 use crate::base::invariant::invariant;
 use crate::base::path::Ambiguity;
-use crate::base::time::Timestamp;
 use crate::engine;
 use crate::host::grpc::GrpcAnswer;
 use crate::host::queue::SharedQueue;
@@ -23,38 +22,9 @@ use crate::queue::stream as queue;
 use crate::reply::fields::{Applied, LimitStatus};
 use crate::reply::local;
 use crate::reply::refusal::{Refusal, ReplyTo};
-use crate::request::head::Request;
-use crate::request::identify::{AuthFailure, suspect};
 use crate::store::LimitCheck;
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
-    /// Answers a request whose caller cannot be identified. No limit is asked.
-    pub(super) fn reject_unidentified(
-        &self,
-        stream: &mut StreamState,
-        request: &Request,
-        failure: AuthFailure,
-        now: Timestamp,
-    ) -> Flow {
-        let policy = &self.runtime.policy;
-        let refusal = Refusal::Unauthorized(failure);
-        self.observe_refusal(refusal);
-        if let Some(attributes) = &policy.access_log {
-            let mut text = self.runtime.line.borrow_mut();
-            access_log::unauthorized(
-                &mut text,
-                policy,
-                attributes,
-                request.tier,
-                failure,
-                &suspect(request, policy),
-            );
-            self.host.set_filter_state(access_log::KEY, &text);
-        }
-        let reply = local::reply_at_head(policy, refusal, request, now, Applied::default());
-        self.answer(stream, &reply)
-    }
-
     /// Answers a request whose path has no safe reading. No limit is asked.
     pub(super) fn refuse_path(
         &self,
@@ -251,9 +221,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
 
     /// Counts a refusal. One by limits was counted as decisions, and a fault is counted where it
     /// occurs.
-    fn observe_refusal(&self, refusal: Refusal<'_>) {
+    pub(super) fn observe_refusal(&self, refusal: Refusal<'_>) {
         match refusal {
             Refusal::Unauthorized(failure) => self.observe(Observed::Unauthorized(failure)),
+            Refusal::Denied(entry) => self.observe(Observed::Denied(entry)),
             Refusal::Path(why) => self.observe(Observed::PathRefused(why)),
             Refusal::Pool { pool, reason, .. } => {
                 self.observe(Observed::QueueRefused { pool, reason })
@@ -282,13 +253,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         line.to_text(&self.runtime.policy)
     }
 
-    fn log_refusal(&self, line: Option<&str>) {
+    pub(super) fn log_refusal(&self, line: Option<&str>) {
         if let Some(line) = line {
             self.host.set_filter_state(access_log::KEY, line);
         }
     }
 
-    fn answer(&self, stream: &mut StreamState, reply: &LocalReply) -> Flow {
+    pub(super) fn answer(&self, stream: &mut StreamState, reply: &LocalReply) -> Flow {
         stream.grpc_answer = GrpcAnswer::of(reply);
         self.host.reply(reply);
         stream.on(Event::Refuse);

@@ -5,6 +5,7 @@ mod bodies;
 mod callers;
 mod costs;
 mod credentials;
+mod denials;
 mod limits;
 mod paths;
 mod payloads;

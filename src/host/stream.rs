@@ -122,6 +122,8 @@ pub struct LocalReply {
 pub enum GrpcStatus {
     /// A body that is not what it must be.
     InvalidArgument = 3,
+    /// Not allowed.
+    PermissionDenied = 7,
     /// Over a limit.
     ResourceExhausted = 8,
     /// An encoding that the filter does not know.

@@ -5,7 +5,9 @@
 //! which `stats_config.stats_tags` extracts them: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
 use super::{DecisionLabel, Event, Refund};
-use crate::base::id::{CounterOwner, IdVec, LimitId, PayloadId, PerOwner, PoolId};
+use crate::base::id::{
+    CounterOwner, DenialId, Id as _, IdVec, LimitId, PayloadId, PerOwner, PoolId,
+};
 use crate::base::path::Ambiguity;
 use crate::host::fault::Fault;
 use crate::host::stream::{Meter, MetricId, MetricKind};
@@ -18,10 +20,11 @@ use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
 
 /// All labels; the bootstrap has one rule for each.
-pub const LABELS: [&str; 5] = [POLICY, LIMIT, DECISION, REASON, FAULT];
+pub const LABELS: [&str; 6] = [POLICY, LIMIT, ENTRY, DECISION, REASON, FAULT];
 
 const POLICY: &str = "policy";
 const LIMIT: &str = "limit";
+const ENTRY: &str = "entry";
 const DECISION: &str = "decision";
 const REASON: &str = "reason";
 const FAULT: &str = "fault";
@@ -39,6 +42,7 @@ pub struct Metrics {
     units: IdVec<LimitId, Option<MetricId>>,
     unlimited: MetricId,
     unauthorized: [MetricId; AuthFailure::ALL.len()],
+    denied: IdVec<DenialId, MetricId>,
     paths: [Option<MetricId>; Ambiguity::ALL.len()],
     payloads: IdVec<PayloadId, [Option<MetricId>; Reason::ALL.len()]>,
     queues: IdVec<PoolId, QueueMetrics>,
@@ -184,6 +188,14 @@ impl Metrics {
             unauthorized: AuthFailure::ALL.map(|why| {
                 definer.counter(&[(REASON, why.name())], "sluicegate_unauthorized_total")
             }),
+            denied: policy
+                .deny
+                .ids()
+                .map(|id| {
+                    let entry = id.index().to_string();
+                    definer.counter(&[(ENTRY, &*entry)], "sluicegate_denied_total")
+                })
+                .collect(),
             faults: Fault::NAMES
                 .map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
@@ -235,6 +247,7 @@ impl Metrics {
             }
             Event::Unlimited => self.unlimited,
             Event::Unauthorized(why) => *self.unauthorized.get(why as usize)?,
+            Event::Denied(entry) => *self.denied.get(entry)?,
             Event::PathRefused(why) => (*self.paths.get(why as usize)?)?,
             Event::PayloadRefused { payload, reason } => {
                 (*self.payloads.get(payload)?.get(reason as usize)?)?

@@ -11,6 +11,7 @@ use std::fmt;
 use super::callers::host::HostError;
 use super::route::RouteError;
 use super::template::Placeholder;
+use crate::base::network::NetworkError;
 use crate::base::time::Span;
 use crate::base::units::UnitError;
 use crate::payload::json::PathError;
@@ -233,6 +234,13 @@ pub enum Reason {
         value: String,
         /// The rule.
         error: HostError,
+    },
+    /// Not a network.
+    BadNetwork {
+        /// As it was written.
+        value: String,
+        /// The rule.
+        error: NetworkError,
     },
     /// A pattern of hosts that should capture this name.
     NoLabel {

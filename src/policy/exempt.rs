@@ -1,6 +1,8 @@
-//! Exemptions: requests to which no limit applies, and which carry no field.
+//! Exemptions: requests to which no limit applies, and which carry no field. Denials: requests that
+//! receive a 403.
 
 use super::Context;
+use super::error::Reason;
 use super::language as lang;
 use super::reader::Items;
 use super::route::Route;
@@ -33,13 +35,30 @@ pub(super) fn read(
         at,
     ) in all
     {
-        if is_sound && selector.tiers.is_none() && selector.attributes.is_empty() {
+        if is_sound && selector.selects_by_routes_alone() {
             read.unconditional
                 .extend(routes.into_iter().map(|route| (route, at.clone())));
         }
         read.selectors.push(selector);
     }
     Some(read)
+}
+
+/// Reads the denials; `None` if one has an error.
+pub(super) fn read_denials(
+    list: &Items<'_, lang::Map<lang::Selector>>,
+    tiers: &ReadTiers,
+    exempt: &ReadExemptions,
+    context: &mut Context,
+) -> Option<Vec<Selector>> {
+    list.each(|field, map| {
+        let selected = read_selector(&map, tiers, context)?;
+        let routes = selected.routes_or_those_of(tiers).into_iter();
+        if let Some(by) = exempt.takes(routes) {
+            field.error(Reason::NeverReached { by });
+        }
+        Some(selected.selector)
+    })
 }
 
 impl ReadExemptions {

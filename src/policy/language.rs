@@ -53,7 +53,7 @@ pub(crate) use payloads::{
     Members, NAMES_TO_REMEMBER, Payload, PayloadOverride,
 };
 pub(crate) use replies::{
-    Family, Fields, RefusedPayload, RefusedReply, Replies, RetryAfter, Unauthorized, With,
+    Denied, Family, Fields, RefusedPayload, RefusedReply, Replies, RetryAfter, Unauthorized, With,
 };
 pub(crate) use select::{
     ATTRIBUTE_BYTES_MAX, CallerSelector, ConditionValues, Routes, Selector, Tier,

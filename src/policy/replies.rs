@@ -16,6 +16,8 @@ pub struct Replies {
     pub refused: Refused,
     /// The answer to an unknown caller.
     pub unauthorized: Reply,
+    /// The answer to a request that an entry of `deny` matches.
+    pub denied: Reply,
     /// The answer to a request with a payload that is refused.
     pub payload: Reply,
 }
@@ -89,6 +91,8 @@ pub const PROBLEM: &str = "application/problem+json";
 const UNAUTHORIZED: &str =
     r#"{"status":401,"title":"Unauthorized","detail":"Valid credentials are required."}"#;
 
+const DENIED: &str = r#"{"status":403,"title":"Forbidden","detail":"Access is denied."}"#;
+
 const PAYLOAD: &str = r#"{"status":{status},"title":"{title}","detail":"{detail}"}"#;
 
 impl Reply {
@@ -118,6 +122,7 @@ impl Default for Replies {
             jitter: Percent::ZERO,
             refused: Refused::Problem,
             unauthorized: Reply::problem(UNAUTHORIZED, &[Placeholder::TraceId]),
+            denied: Reply::problem(DENIED, &[Placeholder::TraceId]),
             payload: Reply::problem(PAYLOAD, &Placeholder::PAYLOAD),
         }
     }
@@ -136,6 +141,12 @@ pub(super) fn read(map: &MapField<'_, lang::Replies>) -> Option<Replies> {
     let unauthorized = map.read_with(lang::Replies::UNAUTHORIZED, |_, map| {
         let content_type = map.read(lang::Unauthorized::CONTENT_TYPE);
         let body = map.read(lang::Unauthorized::BODY);
+        map.finish();
+        Reply::of(content_type?, body?)
+    });
+    let denied = map.read_with(lang::Replies::DENIED, |_, map| {
+        let content_type = map.read(lang::Denied::CONTENT_TYPE);
+        let body = map.read(lang::Denied::BODY);
         map.finish();
         Reply::of(content_type?, body?)
     });
@@ -158,6 +169,7 @@ pub(super) fn read(map: &MapField<'_, lang::Replies>) -> Option<Replies> {
         jitter: jitter?.unwrap_or(usual.jitter),
         refused,
         unauthorized: unauthorized?.unwrap_or(usual.unauthorized),
+        denied: denied?.unwrap_or(usual.denied),
         payload: payload?.unwrap_or(usual.payload),
     })
 }

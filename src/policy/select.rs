@@ -8,6 +8,7 @@ use super::reader::{MapField, Values};
 use super::route::{Route, RouteId, RouteTableBuilder};
 use super::tiers::{self, ReadTier, ReadTiers};
 use crate::base::id::TierId;
+use crate::base::network::Network;
 
 /// An attribute, and the values of which it must have one.
 pub type Condition = (AttributeId, Vec<Box<str>>);
@@ -19,8 +20,17 @@ pub struct Selector {
     pub tiers: Option<Vec<TierId>>,
     /// One of these routes matches; `None` is any.
     pub routes: Option<Vec<RouteId>>,
+    /// The client's address is in one of these; `None` is any.
+    pub networks: Option<Vec<Network>>,
     /// The caller's attribute has one of the values.
     pub attributes: Vec<Condition>,
+}
+
+impl Selector {
+    /// Whether it selects all requests of its routes.
+    pub(super) fn selects_by_routes_alone(&self) -> bool {
+        self.tiers.is_none() && self.networks.is_none() && self.attributes.is_empty()
+    }
 }
 
 /// A list of routes, all of them added to the policy's table.
@@ -82,6 +92,9 @@ pub(super) fn read_selector(
     let routes = map.read_with(lang::Selector::ROUTES, |_, list| {
         read_routes(&list, &mut context.routes)
     });
+    let networks = map.read_with(lang::Selector::CLIENT_ADDRESS, |_, networks| {
+        networks.each(|_, network| Some(network))
+    });
     let attributes = read_conditions(map, context);
     map.finish();
     let (routes, ids) = match routes? {
@@ -109,6 +122,7 @@ pub(super) fn read_selector(
         selector: Selector {
             tiers,
             routes: ids,
+            networks: networks?,
             attributes,
         },
         routes,

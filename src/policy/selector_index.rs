@@ -25,15 +25,18 @@ use std::collections::BTreeMap;
 use super::attributes::AttributeId;
 use super::route::RouteId;
 use super::select::Selector;
-use crate::base::id::{ExemptionId, LimitId, PayloadId, PoolId, SeatId, TierId};
+use crate::base::id::{DenialId, ExemptionId, LimitId, PayloadId, PoolId, SeatId, TierId};
 
 /// A selector of a policy, by what it belongs to.
 ///
-/// The order is that in which a request visits those it meets: an exemption ends the visit.
+/// The order is that in which a request visits those it meets: an exemption or a denial ends the
+/// visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SelectorId {
     /// Of an exemption.
     Exemption(ExemptionId),
+    /// Of a denial.
+    Denial(DenialId),
     /// Of a limit.
     Limit(LimitId),
     /// Of a seat limit.

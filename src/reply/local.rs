@@ -85,7 +85,7 @@ fn headers(
             headers.push(("www-authenticate", challenges(policy, failure)));
             return headers;
         }
-        Refusal::Path(_) | Refusal::Fault => return headers,
+        Refusal::Denied(_) | Refusal::Path(_) | Refusal::Fault => return headers,
         Refusal::Limit {
             check:
                 LimitCheck {
@@ -130,6 +130,7 @@ fn body<'p>(
 ) -> (&'p str, String) {
     let words = match refusal {
         Refusal::Unauthorized(_) => &policy.replies.unauthorized,
+        Refusal::Denied(_) => &policy.replies.denied,
         Refusal::Payload { .. } => &policy.replies.payload,
         Refusal::Path(_) | Refusal::Fault => return (PROBLEM, problem(status, &refusal.detail())),
         Refusal::Limit { .. } | Refusal::Pool { .. } => match &policy.replies.refused {
@@ -161,6 +162,7 @@ fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String 
             )
         }
         Refusal::Unauthorized(_)
+        | Refusal::Denied(_)
         | Refusal::Path(_)
         | Refusal::Pool { .. }
         | Refusal::Payload { .. }
@@ -205,6 +207,7 @@ const fn rejection(refusal: Refusal<'_>) -> Option<Rejection> {
     match refusal {
         Refusal::Payload { rejection, .. } => Some(rejection),
         Refusal::Unauthorized(_)
+        | Refusal::Denied(_)
         | Refusal::Path(_)
         | Refusal::Limit { .. }
         | Refusal::Pool { .. }

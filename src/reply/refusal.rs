@@ -1,7 +1,7 @@
 //! Why a request is refused, and the kind of client that gets the local reply.
 
 use super::trace_id;
-use crate::base::id::{PayloadId, PoolId};
+use crate::base::id::{DenialId, Id as _, PayloadId, PoolId};
 use crate::base::invariant::invariant;
 use crate::base::path::Ambiguity;
 use crate::base::time::{Span, Timestamp};
@@ -20,6 +20,8 @@ use crate::store::LimitCheck;
 pub enum Refusal<'a> {
     /// The caller is not identified.
     Unauthorized(AuthFailure),
+    /// An entry of `deny` matches.
+    Denied(DenialId),
     /// The path has no safe reading.
     Path(Ambiguity),
     /// At least one limit or seat limit denies the request.
@@ -104,7 +106,7 @@ impl<'a> Refusal<'a> {
             Self::Limit { limit, .. } | Self::Pool { limit, .. } | Self::Payload { limit, .. } => {
                 Some(limit)
             }
-            Self::Unauthorized(_) | Self::Path(_) | Self::Fault => None,
+            Self::Unauthorized(_) | Self::Denied(_) | Self::Path(_) | Self::Fault => None,
         }
     }
 
@@ -112,6 +114,7 @@ impl<'a> Refusal<'a> {
     pub(super) fn status(&self, policy: &Policy) -> u32 {
         match self {
             Self::Unauthorized(_) => 401,
+            Self::Denied(_) => 403,
             Self::Path(_) => 400,
             Self::Limit { check, .. } => policy
                 .seat_limit(check.owner)
@@ -126,6 +129,7 @@ impl<'a> Refusal<'a> {
     pub(super) const fn grpc_status(&self) -> GrpcStatus {
         match self {
             Self::Unauthorized(_) => GrpcStatus::Unauthenticated,
+            Self::Denied(_) => GrpcStatus::PermissionDenied,
             Self::Path(_) => GrpcStatus::InvalidArgument,
             Self::Limit { .. } | Self::Pool { .. } => GrpcStatus::ResourceExhausted,
             Self::Payload { rejection, .. } => match rejection.reason.status() {
@@ -142,6 +146,7 @@ impl<'a> Refusal<'a> {
     pub(super) fn details(&self) -> String {
         match self {
             Self::Unauthorized(failure) => ["sluicegate_unauthorized:", failure.name()].concat(),
+            Self::Denied(entry) => format!("sluicegate_denied:{}", entry.index()),
             Self::Path(why) => ["sluicegate_path_refused:", why.name()].concat(),
             Self::Limit { limit, .. } => ["sluicegate_refused:", limit].concat(),
             Self::Pool { limit, reason, .. } => {
@@ -164,6 +169,7 @@ impl<'a> Refusal<'a> {
     pub(super) fn message(&self) -> String {
         match self {
             Self::Unauthorized(_) => "valid credentials are required".to_owned(),
+            Self::Denied(_) => "access is denied".to_owned(),
             Self::Path(why) => why.detail().to_owned(),
             Self::Limit {
                 limit,
@@ -204,7 +210,9 @@ impl<'a> Refusal<'a> {
                 )
             }
             (Self::Payload { rejection, .. }, _) => rejection.detail(),
-            (Self::Unauthorized(_) | Self::Path(_) | Self::Fault, _) => self.message(),
+            (Self::Unauthorized(_) | Self::Denied(_) | Self::Path(_) | Self::Fault, _) => {
+                self.message()
+            }
         }
     }
 
@@ -216,7 +224,7 @@ impl<'a> Refusal<'a> {
             Self::Payload { rejection, .. } => {
                 (rejection.reason == Reason::Busy).then_some(BUSY_RETRY_AFTER)
             }
-            Self::Unauthorized(_) | Self::Path(_) | Self::Fault => None,
+            Self::Unauthorized(_) | Self::Denied(_) | Self::Path(_) | Self::Fault => None,
         }
     }
 }
@@ -266,6 +274,7 @@ impl<'a> ReplyTo<'a> {
         let fallback = match refusal {
             Refusal::Limit { check, .. } => jitter_seed(check, now),
             Refusal::Unauthorized(_)
+            | Refusal::Denied(_)
             | Refusal::Path(_)
             | Refusal::Pool { .. }
             | Refusal::Payload { .. }

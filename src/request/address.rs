@@ -42,6 +42,18 @@ pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String>
     })
 }
 
+/// The client's address (with its port, as the proxy writes it), and what it is without the prefix
+/// of a translator or a tunnel. `None` if it is no IP address.
+#[must_use]
+pub(super) fn addresses(address: &[u8]) -> Option<[IpAddr; 2]> {
+    let address = of_a_peer(str::from_utf8(address).ok()?)?;
+    let inner = match address {
+        IpAddr::V6(v6) => embedded(v6).map(IpAddr::V4),
+        IpAddr::V4(_) => None,
+    };
+    Some([address, inner.unwrap_or(address)])
+}
+
 /// The IPv4 address within an IPv6 address of a translator or a tunnel.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();

@@ -13,11 +13,13 @@
 #[cfg(test)]
 mod tests;
 
+use super::address::addresses;
 use super::checks::part_value;
 use super::head::{Reading, Request};
 use super::identify::Caller;
-use crate::base::id::{ExemptionId, LimitId, PayloadId, PoolId, SeatId};
+use crate::base::id::{DenialId, ExemptionId, LimitId, PayloadId, PoolId, SeatId};
 use crate::base::path::Ambiguity;
+use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::scope::{Absent, KeyPart, Scope};
 use crate::policy::select::{Condition, Selector};
@@ -30,6 +32,8 @@ pub struct Applicable {
     /// The exemption, of which one must match in each reading of the path: the first of the first
     /// reading.
     pub exemption: Option<ExemptionId>,
+    /// The denial, if no exemption applies; one reading in which it matches is enough.
+    pub denial: Option<DenialId>,
     /// The limits; one reading in which a limit matches is enough.
     pub limits: Vec<LimitId>,
     /// The seat limits, likewise.
@@ -60,6 +64,8 @@ pub enum Mismatch<'p> {
     Tier,
     /// None of the limit's routes matches.
     Routes,
+    /// The client's address is in none of the limit's networks.
+    Address,
     /// The caller has none of the values of this condition.
     Attribute(&'p Condition),
     /// The caller lacks this part of the key.
@@ -111,13 +117,17 @@ impl Applicable {
                 matcher.explain(reading, exemption, trace);
             }
         }
+        if self.exemption.is_some() {
+            self.denial = None;
+        }
         if !request.others.is_empty() {
             self.merge();
         }
     }
 
     fn clear(&mut self) {
-        (self.exemption, self.payload, self.ambiguity) = (None, None, None);
+        (self.exemption, self.denial) = (None, None);
+        (self.payload, self.ambiguity) = (None, None);
         self.limits.clear();
         self.seats.clear();
         self.pools.clear();
@@ -137,60 +147,50 @@ impl Applicable {
             value,
             &mut self.candidates,
         );
-        let mut payload = None;
+        let selects = |selector: Option<&Selector>| {
+            selector.is_some_and(|selector| matcher.selects(selector, reading))
+        };
+        let applies =
+            |scope: Option<&Scope>| scope.is_some_and(|scope| matcher.applies(scope, reading));
         for id in &self.candidates {
             match *id {
-                SelectorId::Exemption(id) => {
-                    if policy
-                        .exempt
-                        .get(id)
-                        .is_some_and(|selector| matcher.selects(selector, reading))
-                    {
-                        return (Some(id), None);
-                    }
+                SelectorId::Exemption(id) if selects(policy.exempt.get(id)) => {
+                    return (Some(id), None);
                 }
-                SelectorId::Limit(id) => {
-                    if policy
-                        .limits
-                        .get(id)
-                        .is_some_and(|limit| matcher.applies(&limit.scope, reading))
-                    {
-                        self.limits.push(id);
-                    }
+                SelectorId::Denial(id) if selects(policy.deny.get(id)) => {
+                    self.denial = self.denial.or(Some(id));
+                    return (None, None);
+                }
+                SelectorId::Limit(id)
+                    if applies(policy.limits.get(id).map(|limit| &limit.scope)) =>
+                {
+                    self.limits.push(id);
                 }
                 SelectorId::Seats(id) => {
                     // Without a holder there is nothing to keep a seat for.
-                    let limit = policy
-                        .seats
-                        .get(id)
-                        .filter(|limit| caller.value(limit.holder).is_some());
-                    if limit.is_some_and(|limit| matcher.applies(&limit.scope, reading)) {
+                    let limit = policy.seats.get(id);
+                    let limit = limit.filter(|limit| caller.value(limit.holder).is_some());
+                    if applies(limit.map(|limit| &limit.scope)) {
                         self.seats.push(id);
                     }
                 }
-                SelectorId::Pool(id) => {
-                    if policy
-                        .pools
-                        .get(id)
-                        .is_some_and(|pool| matcher.applies(&pool.scope, reading))
-                    {
-                        self.pools.push(id);
-                    }
+                SelectorId::Pool(id) if applies(policy.pools.get(id).map(|pool| &pool.scope)) => {
+                    self.pools.push(id);
                 }
-                SelectorId::Payload(id) => {
-                    if policy
-                        .payloads
-                        .get(id)
-                        .is_some_and(|payload| matcher.applies(&payload.scope, reading))
-                    {
-                        payload = Some(id);
-                        // It is the first, and no other kind follows.
-                        break;
-                    }
+                // It is the first, and no other kind follows.
+                SelectorId::Payload(id)
+                    if applies(policy.payloads.get(id).map(|payload| &payload.scope)) =>
+                {
+                    return (None, Some(id));
                 }
+                SelectorId::Exemption(_)
+                | SelectorId::Denial(_)
+                | SelectorId::Limit(_)
+                | SelectorId::Pool(_)
+                | SelectorId::Payload(_) => {}
             }
         }
-        (None, payload)
+        (None, None)
     }
 
     /// Makes one list of those of several readings.
@@ -215,7 +215,9 @@ struct Matcher<'r, 'p> {
 impl<'p> Matcher<'_, 'p> {
     /// Whether a selector that the index found matches.
     fn selects(&self, selector: &'p Selector, reading: Reading<'_>) -> bool {
-        tier(selector, reading).is_ok() && self.attributes(selector).is_ok()
+        tier(selector, reading).is_ok()
+            && self.attributes(selector).is_ok()
+            && self.address(selector).is_ok()
     }
 
     /// Whether a limit whose selector the index found applies.
@@ -227,6 +229,7 @@ impl<'p> Matcher<'_, 'p> {
     fn mismatch(&self, scope: &'p Scope, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
         tier(&scope.selector, reading)?;
         routes(&scope.selector, reading)?;
+        self.address(&scope.selector)?;
         self.attributes(&scope.selector)?;
         self.key(scope)
     }
@@ -247,6 +250,17 @@ impl<'p> Matcher<'_, 'p> {
                 trace.reject(id, why);
             }
         }
+    }
+
+    fn address(&self, selector: &Selector) -> Result<(), Mismatch<'p>> {
+        let Some(networks) = &selector.networks else {
+            return Ok(());
+        };
+        let client = addresses(self.request.properties.of(Property::SourceAddress));
+        let client = client.iter().flatten();
+        let mut found =
+            client.flat_map(|address| networks.iter().filter(|network| network.contains(*address)));
+        found.next().map(|_| ()).ok_or(Mismatch::Address)
     }
 
     fn attributes(&self, selector: &'p Selector) -> Result<(), Mismatch<'p>> {

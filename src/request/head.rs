@@ -79,7 +79,7 @@ impl Request {
         self.ends = ends;
         self.authority.clear();
         self.headers = host.request_headers();
-        self.properties.ask(policy.callers.properties, host);
+        self.properties.ask(policy.properties, host);
         // CONNECT has no path; a message without a method matches routes for any method.
         let raw = self.headers.first(":path").unwrap_or_default();
         let method = self.headers.first(":method").unwrap_or_default();

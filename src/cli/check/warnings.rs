@@ -75,13 +75,18 @@ pub(super) fn callers(document: &Node, policy: &Policy) -> Vec<Warning> {
             walk.limit(&at, node);
         }
     }
-    for (at, node) in document
-        .at("exempt")
-        .into_iter()
-        .flat_map(|list| items(list, "/exempt".to_owned()))
-    {
-        let reach = walk.asked.reach(node);
-        walk.selector(&at, node, reach, "this exemption never applies");
+    for (key, never) in [
+        ("exempt", "this exemption never applies"),
+        ("deny", "this denial never applies"),
+    ] {
+        for (at, node) in document
+            .at(key)
+            .into_iter()
+            .flat_map(|list| items(list, format!("/{key}")))
+        {
+            let reach = walk.asked.reach(node);
+            walk.selector(&at, node, reach, never);
+        }
     }
     walk.found.sort_by_key(|warning| warning.line);
     walk.found
@@ -190,7 +195,7 @@ impl<'p> Walk<'p> {
         let mut selects = false;
         for entry in entries
             .iter()
-            .filter(|entry| !["tier", "routes"].contains(&&*entry.key))
+            .filter(|entry| !["tier", "routes", "client_address"].contains(&&*entry.key))
         {
             let at = format!("{at}/{}", entry.key);
             let matches_none = entry.value.texts().contains(NO_CREDENTIAL);

@@ -22,6 +22,9 @@ pub(super) struct Explanation {
     pub(super) not_given: Vec<Missing>,
     /// The pointer of the exemption that holds.
     pub(super) exempt: Option<String>,
+    /// The pointer of the denial that holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) denied: Option<String>,
     /// The payload limit that holds for its body.
     pub(super) payload: Option<Payload>,
     /// The limits that apply.
@@ -32,7 +35,7 @@ pub(super) struct Explanation {
     pub(super) seats: Vec<Seats>,
     /// Those that do not; none where none was looked at.
     pub(super) not_applied: Vec<NotApplied>,
-    /// `admitted`, `refused` or `would_refuse`.
+    /// `admitted`, `refused`, `would_refuse` or `denied`.
     pub(super) decision: &'static str,
     /// The limit that refused, or would have.
     pub(super) limit: Option<String>,
@@ -255,6 +258,8 @@ pub(super) enum Reason {
     Tier,
     /// None of its routes matches.
     Routes,
+    /// The client's address is in none of its networks.
+    Address,
     /// Another value of an attribute, or none.
     Attribute,
     /// A part of its key is missing, and it says `absent: skip`.

@@ -151,6 +151,10 @@ impl View<'_> {
                 self.other_tier(limit.scope.selector.tiers.as_deref().unwrap_or_default()),
             ),
             Mismatch::Routes => (Reason::Routes, "none of its routes matches".to_owned()),
+            Mismatch::Address => (
+                Reason::Address,
+                "the client's address is in none of its networks".to_owned(),
+            ),
             Mismatch::Attribute(condition) => (Reason::Attribute, self.other_value(condition)),
             Mismatch::Key(part) => {
                 let missing = self.part_name(part);

@@ -40,6 +40,9 @@ pub(super) fn missing(
             add(&mut all, option, policy.attributes.name(*attribute));
         }
     }
+    if policy.selects_by_address() && !proxy.knows(Property::SourceAddress) {
+        add(&mut all, "--address".to_owned(), "client_address");
+    }
     all.into_values().collect()
 }
 

@@ -5,7 +5,7 @@ use super::host::Proxy;
 use super::limits::View;
 use super::reasons::Reasons;
 use super::upstream::{Settled, look, settle};
-use crate::base::id::{ExemptionId, Id as _};
+use crate::base::id::{DenialId, ExemptionId, Id as _};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
@@ -28,6 +28,8 @@ use crate::store::memory::MemoryStore;
 pub(super) struct Outcome {
     /// The exemption that holds.
     pub(super) exempt: Option<ExemptionId>,
+    /// The denial that holds.
+    pub(super) denied: Option<DenialId>,
     pub(super) payload: Option<Payload>,
     pub(super) limits: Vec<Limit>,
     pub(super) pools: Vec<Pool>,
@@ -46,15 +48,28 @@ impl Outcome {
         request: &Request,
         now: Timestamp,
     ) -> Self {
+        let denied = match refusal {
+            Refusal::Denied(id) => Some(id),
+            Refusal::Unauthorized(_)
+            | Refusal::Path(_)
+            | Refusal::Limit { .. }
+            | Refusal::Pool { .. }
+            | Refusal::Payload { .. }
+            | Refusal::Fault => None,
+        };
         let reply = reply_at_head(policy, refusal, request, now, Applied::default());
         Self {
             exempt: None,
+            denied,
             payload: None,
             limits: Vec::new(),
             pools: Vec::new(),
             seats: Vec::new(),
             not_applied: Vec::new(),
-            decision: DecisionLabel::Refused,
+            decision: match denied {
+                Some(_) => DecisionLabel::Denied,
+                None => DecisionLabel::Refused,
+            },
             limit: None,
             response: answered(reply, request),
         }
@@ -108,6 +123,7 @@ impl Outcome {
         let applied = checks.iter().zip(&balances);
         Self {
             exempt: applicable.exemption,
+            denied: None,
             payload,
             limits: applied
                 .filter_map(|(it, balance)| {

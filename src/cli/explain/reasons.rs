@@ -33,8 +33,9 @@ const fn conditions_met(why: Mismatch<'_>) -> usize {
     match why {
         Mismatch::Tier => 0,
         Mismatch::Routes => 1,
-        Mismatch::Attribute(_) => 2,
-        Mismatch::Key(_) => 3,
-        Mismatch::Exempt => 4,
+        Mismatch::Address => 2,
+        Mismatch::Attribute(_) => 3,
+        Mismatch::Key(_) => 4,
+        Mismatch::Exempt => 5,
     }
 }

@@ -30,7 +30,9 @@ pub(super) fn write(explanation: &Explanation, all: bool) -> String {
         None => "none".to_owned(),
     };
     line(&mut text, "tier", &tier);
-    if explanation.callers.refused.is_none() && explanation.request.refused.is_none() {
+    if let Some(at) = &explanation.denied {
+        line(&mut text, "denied", &format!("by {at}"));
+    } else if explanation.callers.refused.is_none() && explanation.request.refused.is_none() {
         match &explanation.exempt {
             Some(at) => {
                 let exempt = format!("by {at}: no limit applies, and no field");
@@ -179,6 +181,9 @@ fn decision(explanation: &Explanation) -> String {
             "{}: {}: {}",
             explanation.decision, refused.reason, refused.message
         );
+    }
+    if let Some(at) = &explanation.denied {
+        return format!("{} by {at}", explanation.decision);
     }
     match (
         &explanation.callers.refused,

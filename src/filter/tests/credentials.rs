@@ -20,7 +20,8 @@ callers:
     plan: [{ value: free }]
   UNIDENTIFIED
 limits:
-  - { name: named, for: { credential: [login, sid] }, per: [], bucket: { burst: 1000, refill: 1/h } }
+  - { name: named, for: { credential: [login, sid] }, per: [],
+      bucket: { burst: 1000, refill: 1/h } }
   - { name: others, for: { credential: none }, per: [], bucket: { burst: 1000, refill: 1/h },
       overrides: [{ for: { credential: none, plan: free }, burst: 7 }] }
 access_log: { attributes: [credential, org, device, plan] }

@@ -262,6 +262,7 @@ impl fmt::Display for Reason {
             Self::BadHost { value, error } => {
                 write!(f, "{} is not a pattern of hosts: {error}", Quoted(value))
             }
+            Self::BadNetwork { value, error } => write!(f, "{} {error}", Quoted(value)),
             Self::NoLabel { name } => {
                 write!(
                     f,

@@ -117,20 +117,21 @@ mapping! {
         /// With `header`: the word before the secret, such as `Bearer`. Case does not matter (RFC
         /// 9110 §11.1). A header with another scheme does not hold this credential.
         SCHEME "scheme": Scheme, optional "none";
-        /// With `scheme: Basic`: the part of the decoded credentials that is the secret. The user is
-        /// everything before the first colon, the password everything after it. Credentials that
-        /// are not padded Base64, or have no colon, count as absent.
+        /// With `scheme: Basic`: the part of the decoded credentials that is the secret. The user
+        /// is everything before the first colon, the password everything after it. Credentials
+        /// that are not padded Base64, or have no colon, count as absent.
         PART "part": Choice<BasicPart>, optional "the value as it is sent";
         /// The query parameter that holds the secret, percent-encoded, with `+` for a space.
         QUERY "query": ParameterName, optional "one of the four";
-        /// The cookie that holds the secret (RFC 6265), case-sensitive. Quotes belong to the value.
+        /// The cookie that holds the secret (RFC 6265), case-sensitive. Quotes belong to the
+        /// value.
         COOKIE "cookie": CookieName, optional "one of the four";
         /// The dynamic metadata that an earlier filter writes after it verified something, such as
         /// `[envoy.filters.http.jwt_authn, session]`. The credential is present if the value is a
         /// map or a string. The gateway never looks it up in the directory.
         METADATA "metadata": Steps, optional "one of the four";
-        /// With `header`, `query` or `cookie`, the name of an earlier credential: if that credential is
-        /// present too, the gateway ignores a secret that the directory does not have, as if the
+        /// With `header`, `query` or `cookie`, the name of an earlier credential: if that
+        /// credential is present too, the gateway ignores a secret that the directory does not have, as if the
         /// request did not carry it ([sessions](your-own-envoy.md#sessions-with-jwt_authn)).
         UNLESS "unless": Reference, optional "none";
     }

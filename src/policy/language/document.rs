@@ -23,6 +23,9 @@ mapping! {
         /// Requests to which no limit applies, and whose responses carry no limit fields:
         /// [exempt](#exempt). One match is enough.
         EXEMPT "exempt": List<Map<Selector>, 1, 1_000>, optional "none";
+        /// Requests that receive a 403: [deny](#deny). One match is enough. An exemption takes
+        /// precedence.
+        DENY "deny": List<Map<Selector>, 1, 1_000>, optional "none";
         /// Units per window or bucket: [limits](#limits). If several apply to a request, all must
         /// admit it, and a refused request is charged to none.
         LIMITS "limits": List<Map<Limit>, 1, 10_000>, optional "none";

@@ -9,6 +9,7 @@ use super::kind::Kind;
 use super::parse;
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Shape, patterns};
+use crate::base::network::Network;
 use crate::base::time::Span;
 use crate::base::units::{Percent, Refill, parse_size, parse_span};
 use crate::base::zone::Zone;
@@ -112,6 +113,14 @@ text! {
     name: "Host", values: "pattern of hosts", pattern: Some(patterns::host()),
     bytes: (None, Some(crate::policy::callers::host::HOST_BYTES_MAX)),
     examples: &["{tenant}.example.com"],
+}
+
+text! {
+    /// A network of IP addresses, or one address.
+    NetworkText -> Network, |field| parse::network(field);
+    name: "Network", values: "network", plural: "networks, such as `192.0.2.0/24`",
+    pattern: Some("^[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?$".to_owned()),
+    examples: &["192.0.2.0/24", "2001:db8::/32", "192.0.2.7"],
 }
 
 text! {

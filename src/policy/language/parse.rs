@@ -3,6 +3,7 @@
 use super::Field;
 use super::formats::{BODY_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, STEPS_MAX, Step};
 use super::kind::Kind;
+use crate::base::network::Network;
 use crate::base::zone::Zone;
 use crate::payload::json::JsonPath;
 use crate::policy::callers::Steps as Path;
@@ -61,6 +62,13 @@ pub(super) fn route(field: Field<'_>) -> Option<Route> {
 
 pub(super) fn host(field: Field<'_>) -> Option<HostPattern> {
     field.parsed(HostPattern::parse, |value, error| Reason::BadHost {
+        value,
+        error,
+    })
+}
+
+pub(super) fn network(field: Field<'_>) -> Option<Network> {
+    field.parsed(Network::parse, |value, error| Reason::BadNetwork {
         value,
         error,
     })

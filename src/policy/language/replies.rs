@@ -19,6 +19,8 @@ mapping! {
             optional "a problem (RFC 9457); with `ietf` or `both`, the draft's own problem";
         /// The body of a 401.
         UNAUTHORIZED "unauthorized": Map<Unauthorized>, optional "a problem";
+        /// The content type and body of a 403.
+        DENIED "denied": Map<Denied>, optional "a problem";
         /// The body of a refused payload.
         PAYLOAD "payload": Map<RefusedPayload>, optional "a problem";
     }
@@ -141,6 +143,16 @@ mapping! {
 }
 
 mapping! {
+    /// The response to a request that an entry of `deny` matches: 403.
+    Denied "{ content_type: text/plain, body: denied }" {
+        /// The `Content-Type` of the body.
+        CONTENT_TYPE "content_type": MediaType, required;
+        /// The body. `{trace_id}` is replaced; other braces are text.
+        BODY "body": Body<Self>, required;
+    }
+}
+
+mapping! {
     /// The response to a request whose body is refused.
     RefusedPayload "{ content_type: text/plain, body: refused }" {
         /// The `Content-Type` of the body.
@@ -158,6 +170,10 @@ impl Placeholders for RefusedReply {
 
 impl Placeholders for Unauthorized {
     // No limit applies to a caller that is not identified, so no wait helps.
+    const KNOWN: &'static [Placeholder] = &[Placeholder::TraceId];
+}
+
+impl Placeholders for Denied {
     const KNOWN: &'static [Placeholder] = &[Placeholder::TraceId];
 }
 

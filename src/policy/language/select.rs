@@ -1,7 +1,7 @@
 //! Classes of requests, and selectors.
 
 use super::Constraint;
-use super::formats::{Name, Reference, RouteText, Text};
+use super::formats::{Name, NetworkText, Reference, RouteText, Text};
 #[cfg(not(target_arch = "wasm32"))]
 use super::key::Optional;
 use super::key::{mapping, words};
@@ -38,6 +38,9 @@ mapping! {
         TIER "tier": OneOrMany<Reference, 1_000>, optional "any";
         /// The request matches one of these routes.
         ROUTES "routes": Routes, optional "any";
+        /// The client's address, as Envoy determined it, is in this network, or in one of these:
+        /// `client_address: [192.0.2.0/24, 2001:db8::/32]`.
+        CLIENT_ADDRESS "client_address": OneOrMany<NetworkText, 1_000>, optional "any";
     }
     rest attributes(&["sha256"]);
 }

@@ -200,6 +200,7 @@ impl Trace<'_> for Words {
     fn reject(&mut self, limit: LimitId, why: Mismatch<'_>) {
         let word = match why {
             Mismatch::Tier => "tier",
+            Mismatch::Address => "address",
             Mismatch::Routes => "routes",
             Mismatch::Attribute(_) => "attribute",
             Mismatch::Key(_) => "key",
