@@ -56,6 +56,7 @@ pub const NO_CREDENTIAL: &str = "none";
 pub(crate) const REFUSED_CREDENTIAL: &str = "refused";
 
 /// Words that cannot name a credential.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) const NO_CREDENTIALS: [&str; 6] = [
     CREDENTIAL,
     "tier",

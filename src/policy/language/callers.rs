@@ -131,8 +131,9 @@ mapping! {
         /// map or a string. The gateway never looks it up in the directory.
         METADATA "metadata": Steps, optional "one of the four";
         /// With `header`, `query` or `cookie`, the name of an earlier credential: if that
-        /// credential is present too, the gateway ignores a secret that the directory does not have, as if the
-        /// request did not carry it ([sessions](your-own-envoy.md#sessions-with-jwt_authn)).
+        /// credential is present too, the gateway ignores a secret that the directory does not
+        /// have, as if the request did not carry it
+        /// ([sessions](your-own-envoy.md#sessions-with-jwt_authn)).
         UNLESS "unless": Reference, optional "none";
     }
 }
