@@ -36,7 +36,7 @@ const FAULT_WAIT: Span = Span::from_seconds(1);
 /// A record in the future is read again, at the time that the clock shows by then: either the clock
 /// stepped back, and the record is repaired; or another worker overtook this one since it read the
 /// clock, as at the turn of a window, and this worker's answer would be wrong. After a refusal all
-/// checks are asked again, and that time becomes `now`.
+/// checks are asked again, and that time becomes `now`. Limits with a lock that refuse are locked.
 ///
 /// A store that must ask elsewhere first would need a separate verdict (ask, then continue). With
 /// the present stores the answer is always known when this returns.
@@ -64,6 +64,9 @@ pub fn decide(
     }
     if admitted {
         return Verdict::Admit;
+    }
+    for check in checks.iter_mut().filter(|check| check.begins_lock()) {
+        store.lock(check, clock);
     }
     let (check, retry_after) =
         longest_wait(checks, |check| !check.admits()).unwrap_or((0, Some(FAULT_WAIT)));

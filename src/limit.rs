@@ -6,6 +6,7 @@
 //! | [`rolling::Rolling`] | at most the quota in any interval of a window | a log of instants |
 //! | [`calendar::Calendar`] | at most the quota in one window of the calendar | its end, a count |
 //! | [`seats::Seats`] | at most one holder per seat at a time | holders, when each lapses |
+//! | [`lock::Lock`] | nothing for some time after a refusal | its end |
 //!
 //! A rule answers with the state to store if the request is admitted; the caller decides whether to
 //! store it. Every rule keeps the same four promises: rounding goes against the caller; a cost of
@@ -15,6 +16,7 @@
 pub mod calendar;
 mod evaluation;
 pub mod gcra;
+pub mod lock;
 pub mod period;
 pub mod pool;
 pub mod rolling;
@@ -25,6 +27,7 @@ use crate::base::time::{Span, Timestamp};
 use calendar::Calendar;
 pub use evaluation::{Balance, Decision, Evaluation, Reading};
 use gcra::Bucket;
+use lock::Lock;
 use rolling::Rolling;
 use seats::Seats;
 
@@ -43,6 +46,8 @@ pub enum Rule {
     Calendar(Calendar),
     /// Seats, and the holder that asks for one.
     Seats(Seats),
+    /// A lock after a refusal.
+    Lock(Lock),
 }
 
 /// What is remembered of one counter; its kind is the rule's.
@@ -56,6 +61,8 @@ pub enum State {
     Calendar(calendar::State),
     /// Of seats.
     Seats(seats::State),
+    /// Of a lock.
+    Lock(lock::State),
 }
 
 /// What an admitted request was charged, as much as giving it back needs.
@@ -69,6 +76,8 @@ pub enum Charge {
     Calendar(calendar::Charge),
     /// By seats.
     Seats(seats::Charge),
+    /// By a lock.
+    Lock(lock::Charge),
 }
 
 /// The units that one request takes when it is admitted.
@@ -118,6 +127,9 @@ impl Rule {
             Self::Seats(seats) => seats
                 .evaluate(state.and_then(State::seats), now, cost)
                 .map(State::Seats),
+            Self::Lock(lock) => lock
+                .evaluate(state.and_then(State::lock), now, cost)
+                .map(State::Lock),
         }
     }
 
@@ -150,6 +162,10 @@ impl Rule {
                 let (state, balance) = seats.force_charge(state.and_then(State::seats), now, units);
                 (State::Seats(state), balance)
             }
+            Self::Lock(lock) => {
+                let (state, balance) = lock.force_charge(state.and_then(State::lock), now, units);
+                (State::Lock(state), balance)
+            }
         }
     }
 
@@ -179,6 +195,7 @@ impl Rule {
             Self::Rolling(rolling) => rolling.quota(),
             Self::Calendar(calendar) => calendar.quota(),
             Self::Seats(seats) => u64::from(seats.seats()),
+            Self::Lock(_) => 1,
         }
     }
 
@@ -191,13 +208,14 @@ impl Rule {
             Self::Rolling(rolling) => rolling.window(),
             Self::Calendar(calendar) => calendar.window(now).length(),
             Self::Seats(seats) => seats.idle(),
+            Self::Lock(lock) => lock.span(),
         }
     }
 }
 
 impl Charge {
     /// Splits the charge at one instant into two, as if they had followed one another: one of at
-    /// most `units`, and one of the rest. A seat is not split.
+    /// most `units`, and one of the rest. Seats and locks are not split.
     #[must_use]
     pub fn split(&self, units: u64) -> (Self, Option<Self>) {
         match self {
@@ -213,7 +231,7 @@ impl Charge {
                 let (first, rest) = charge.split(units);
                 (Self::Calendar(first), rest.map(Self::Calendar))
             }
-            Self::Seats(_) => (*self, None),
+            Self::Seats(_) | Self::Lock(_) => (*self, None),
         }
     }
 }
@@ -227,6 +245,7 @@ impl State {
             Self::Rolling(state) => Charge::Rolling(state.charge(units)),
             Self::Calendar(state) => Charge::Calendar(state.charge(units)),
             Self::Seats(state) => Charge::Seats(state.charge()),
+            Self::Lock(state) => Charge::Lock(state.charge()),
         }
     }
 
@@ -247,7 +266,15 @@ impl State {
             (Self::Seats(state), Charge::Seats(charge)) => {
                 state.refund(charge, now).map(Self::Seats)
             }
-            (Self::Bucket(_) | Self::Rolling(_) | Self::Calendar(_) | Self::Seats(_), _) => None,
+            (Self::Lock(state), Charge::Lock(charge)) => state.refund(charge, now).map(Self::Lock),
+            (
+                Self::Bucket(_)
+                | Self::Rolling(_)
+                | Self::Calendar(_)
+                | Self::Seats(_)
+                | Self::Lock(_),
+                _,
+            ) => None,
         }
     }
 
@@ -261,6 +288,7 @@ impl State {
             Self::Rolling(state) => state.eviction_cost(now),
             Self::Calendar(state) => state.eviction_cost(now),
             Self::Seats(state) => state.eviction_cost(now),
+            Self::Lock(state) => state.eviction_cost(now),
         }
     }
 
@@ -282,6 +310,14 @@ impl State {
 
     fn calendar(&self) -> Option<&calendar::State> {
         if let Self::Calendar(state) = self {
+            Some(state)
+        } else {
+            None
+        }
+    }
+
+    fn lock(&self) -> Option<&lock::State> {
+        if let Self::Lock(state) = self {
             Some(state)
         } else {
             None

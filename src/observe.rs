@@ -112,6 +112,8 @@ pub enum Event {
         /// The units.
         units: u64,
     },
+    /// A refusal locked a key.
+    Locked(CounterOwner),
     /// A charge was refunded.
     Refunded {
         /// The limit or seat limit.

@@ -24,7 +24,10 @@ use crate::base::id::CounterOwner;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Cost, Decision, Enforcement, FailureMode, Reading, Rule, State};
+use crate::limit::lock::Lock;
+use crate::limit::{
+    Balance, Charge, Cost, Decision, Enforcement, Evaluation, FailureMode, Reading, Rule, State,
+};
 use key::Key;
 
 /// What one limit answered.
@@ -45,6 +48,8 @@ pub struct LimitCheck {
     pub enforcement: Enforcement,
     /// What holds if the counter cannot be had.
     pub failure: FailureMode,
+    /// The lock that a refusal begins.
+    pub lock: Option<Lock>,
     /// Set by [`Store::try_charge_all`].
     pub answer: Answer,
     /// When the answer held. Set by [`Store::try_charge_all`].
@@ -54,6 +59,8 @@ pub struct LimitCheck {
     /// Set by [`Store::try_charge_all`] if the record lies further in the future than its rule can
     /// have put it.
     pub is_ahead_of_clock: bool,
+    /// Whether the key is locked. Set by [`Store::try_charge_all`] and [`Store::lock`].
+    pub locked: Locked,
     /// What is to be stored if the request is admitted.
     next: Option<State>,
 }
@@ -75,10 +82,12 @@ impl LimitCheck {
             cost,
             enforcement: Enforcement::Enforce,
             failure,
+            lock: None,
             answer: Err(Fault::Contended),
             at: Timestamp::from_nanos(0),
             charge: None,
             is_ahead_of_clock: false,
+            locked: Locked::No,
             next: None,
         }
     }
@@ -96,6 +105,54 @@ impl LimitCheck {
             Ok(decision) => !decision.admits(),
             Err(_) => self.failure == FailureMode::Deny,
         }
+    }
+
+    /// Whether the refusal by this check begins a lock.
+    #[must_use]
+    pub fn begins_lock(&self) -> bool {
+        let denies = matches!(&self.answer, Ok(decision) if !decision.admits());
+        self.lock.is_some()
+            && denies
+            && self.locked == Locked::No
+            && self.enforcement == Enforcement::Enforce
+    }
+
+    /// Answers the check by what is stored under its lock, after [`LimitCheck::evaluate`].
+    fn evaluate_lock(&mut self, lock: Lock, state: Result<Option<&State>, Fault>, now: Timestamp) {
+        self.locked = Locked::No;
+        match state {
+            Ok(state) => {
+                let rule = Rule::Lock(lock);
+                let Evaluation {
+                    decision,
+                    after_repair,
+                    ..
+                } = rule.evaluate(state, now, Cost::Now(0));
+                self.is_ahead_of_clock |= after_repair.is_some();
+                if !decision.admits() {
+                    self.set_locked(decision.balance(), Locked::Before);
+                }
+            }
+            Err(fault) => self.fail(fault),
+        }
+    }
+
+    /// The key is locked, with this balance.
+    fn set_locked(&mut self, balance: Balance, locked: Locked) {
+        let lock = balance.reset_in;
+        let decision = match self.answer {
+            Ok(Decision::NeverFits(_)) => Decision::NeverFits(balance),
+            Ok(Decision::Deny { retry_after, .. }) => Decision::Deny {
+                retry_after: retry_after.max(lock),
+                balance,
+            },
+            Ok(Decision::Admit(_)) => Decision::Deny {
+                retry_after: lock,
+                balance,
+            },
+            Err(_) => return,
+        };
+        (self.answer, self.next, self.locked) = (Ok(decision), None, locked);
     }
 
     /// Answers the check by what is stored, and charges nothing yet.
@@ -131,6 +188,18 @@ impl LimitCheck {
     }
 }
 
+/// Whether the key of a check is locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Locked {
+    /// It is not.
+    #[default]
+    No,
+    /// An earlier refusal locked it.
+    Before,
+    /// The refusal of this request locked it.
+    ByThis,
+}
+
 /// What the store counted while it answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -161,6 +230,10 @@ pub trait Store {
     /// The clock is read after the record: only then that is the clock's doing, and not that of a
     /// worker which read it a moment later (decision 0005).
     fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock);
+
+    /// Locks the key of a check that refused its request, unless it is locked already, and states
+    /// the lock in the answer. If the record cannot be written, the answer stays.
+    fn lock(&mut self, check: &mut LimitCheck, clock: &impl Clock);
 
     /// Charges `units` whether or not they fit: what a request turned out to cost. The counter
     /// after that, and the receipt. The clock is read after the record, as for a repair.

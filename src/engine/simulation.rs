@@ -8,6 +8,7 @@
 )]
 
 mod kinds;
+mod locks;
 mod replay;
 mod reservations;
 
@@ -294,7 +295,7 @@ fn a_step_of_the_clock_admits_one_more_window_at_most() {
             let came_back = match rule {
                 Rule::Bucket(bucket) => elapsed / bucket.refill().interval().nanos(),
                 // Of windows that follow one another, the first was begun before.
-                Rule::Rolling(_) | Rule::Calendar(_) | Rule::Seats(_) => {
+                Rule::Rolling(_) | Rule::Calendar(_) | Rule::Seats(_) | Rule::Lock(_) => {
                     rule.quota() * (elapsed / 10_000_000_000 + 1)
                 }
             };

@@ -28,7 +28,7 @@ use crate::request::checks::{self, part_value};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::payload::{MatchedPayload, check_length, requirements};
-use crate::store::{LimitCheck, Store, StoreStats};
+use crate::store::{LimitCheck, Locked, Store, StoreStats};
 
 /// The head of a request whose caller is identified.
 #[derive(Clone, Copy)]
@@ -257,6 +257,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         for check in checks {
             if let Err(fault) = check.answer {
                 self.observe(Observed::Fault(fault));
+            }
+            if check.locked == Locked::ByThis {
+                self.observe(Observed::Locked(check.owner));
             }
             match DecisionLabel::of(check, verdict) {
                 // An admission counts once nothing else can refuse the request.

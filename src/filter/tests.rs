@@ -7,6 +7,7 @@ mod costs;
 mod credentials;
 mod denials;
 mod limits;
+mod locks;
 mod paths;
 mod payloads;
 mod pools;

@@ -38,6 +38,8 @@ pub struct Metrics {
     requests: PerOwner<[MetricId; DecisionLabel::ALL.len()]>,
     overage: PerOwner<MetricId>,
     refunds: PerOwner<[Option<MetricId>; Refund::ALL.len()]>,
+    /// `None` for a limit without a lock.
+    locks: IdVec<LimitId, Option<MetricId>>,
     /// `None` for a limit of a fixed cost.
     units: IdVec<LimitId, Option<MetricId>>,
     unlimited: MetricId,
@@ -117,6 +119,11 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
         }
     }
 
+    fn locks(&mut self, limit: &Limit) -> Option<MetricId> {
+        limit.lock?;
+        Some(self.counter(&[(LIMIT, &limit.scope.name)], "sluicegate_locks_total"))
+    }
+
     fn payload(&mut self, limit: &Payload) -> [Option<MetricId>; Reason::ALL.len()] {
         let possible = limit.reasons();
         Reason::ALL.map(|reason| {
@@ -171,6 +178,11 @@ impl Metrics {
                 .payloads
                 .iter()
                 .map(|limit| definer.payload(limit))
+                .collect(),
+            locks: policy
+                .limits
+                .iter()
+                .map(|limit| definer.locks(limit))
                 .collect(),
             units: policy
                 .limits
@@ -230,6 +242,9 @@ impl Metrics {
                 owner: CounterOwner::Seats(_),
                 ..
             } => return None,
+            Event::Locked(CounterOwner::Limit(limit)) => (*self.locks.get(limit)?)?,
+            // A seat limit has no lock.
+            Event::Locked(CounterOwner::Seats(_)) => return None,
             Event::Overage { owner, units } => {
                 return Some(Change::Add(*self.overage.get(owner)?, units));
             }

@@ -45,8 +45,8 @@ pub(crate) use formats::{Reference, Statuses};
 pub(crate) use key::{Constraint, Fills, Key, Mapping, Or, Presence, Words};
 pub(crate) use kind::{Either, Kind, Map};
 pub(crate) use limits::{
-    Bucket, BucketOverride, Calendar, CalendarOverride, Charge, CostSource, Limit, MeasuredBody,
-    OVERRIDE_KEYS, ReserveSource, Rolling, RollingOverride, Settle,
+    Bucket, BucketOverride, Calendar, CalendarOverride, Charge, CostSource, Limit, Lock,
+    MeasuredBody, OVERRIDE_KEYS, ReserveSource, Rolling, RollingOverride, Settle,
 };
 pub(crate) use payloads::{
     JsonObjects, JsonObjectsOverride, JsonShape, JsonShapeOverride, JsonValue, JsonValueOverride,

@@ -9,6 +9,7 @@ use super::overrides::{self, Overrides};
 use super::reader::{Field, Items, MapField, UniqueItems};
 use super::rules;
 use super::scope::{self, Scope, Siblings};
+use crate::limit::lock::Lock;
 use crate::limit::{Enforcement, Rule};
 
 /// One limit.
@@ -20,6 +21,8 @@ pub struct Limit {
     pub rule: Rule,
     /// The rule for some callers.
     pub overrides: Overrides<Rule>,
+    /// The lock that a refusal begins.
+    pub lock: Option<Lock>,
     /// Units that one request takes.
     pub cost: CostSource,
     /// The requests that are charged.
@@ -64,7 +67,8 @@ fn read_limit(
     let absent = map.read(lang::Limit::ABSENT);
     let cost = map.read(lang::Limit::COST).and_then(costs::read);
     let least = cost.as_ref().map_or(0, CostSource::least);
-    let rule = rules::read(map).filter(|rule| fits(&rule_field(map), rule, least));
+    let (rule, lock) = rules::read(map);
+    let rule = rule.filter(|rule| fits(&rule_field(map), rule, least));
     let overrides = map.read_with(lang::Limit::OVERRIDES, |_, list| {
         let base = overrides::Base {
             conditions: scope.conditions(),
@@ -89,6 +93,7 @@ fn read_limit(
         scope: scope.build(&identity, rest, siblings, &context.attributes)?,
         rule,
         overrides: overrides?.unwrap_or_default(),
+        lock: lock?,
         cost: cost?,
         charge: charge?,
         enforcement: enforcement?,

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::error::Reason;
-use super::language as lang;
+use super::language::{self as lang, Either};
 use super::overrides::{self, Base};
 use super::reader::{Field, MapField};
 use super::select::Condition;
@@ -10,17 +10,41 @@ use crate::base::units::Refill;
 use crate::limit::Rule;
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
+use crate::limit::lock::Lock;
 use crate::limit::rolling::Rolling;
 
-/// Reads the one rule of a limit, and its `over`.
-pub(super) fn read(map: &MapField<'_, lang::Limit>) -> Option<Rule> {
-    let over = map.read(lang::Limit::OVER);
+/// Reads the one rule of a limit, and its `over`: the rule, and the lock.
+pub(super) fn read(map: &MapField<'_, lang::Limit>) -> (Option<Rule>, Option<Option<Lock>>) {
+    match map.read(lang::Limit::OVER) {
+        Some(Either::One(over)) => {
+            if over == Over::Count
+                && map.value(lang::Limit::CALENDAR).is_none()
+                && let Some(field) = map.value(lang::Limit::OVER)
+            {
+                field.error(Reason::RequiresSibling {
+                    sibling: "`calendar`",
+                });
+            }
+            (read_rule(map, over), Some(None))
+        }
+        Some(Either::Other(lock)) => {
+            let span = lock.read(lang::Lock::LOCK);
+            lock.finish();
+            let rule = read_rule(map, Over::Refuse);
+            (rule, span.map(|span| Some(Lock::new(span))))
+        }
+        None => {
+            read_rule(map, Over::Refuse);
+            (None, None)
+        }
+    }
+}
+
+fn read_rule(map: &MapField<'_, lang::Limit>, over: Over) -> Option<Rule> {
     let bucket = map.read_with(lang::Limit::BUCKET, |_, map| read_bucket(&map));
     let rolling = map.read_with(lang::Limit::ROLLING, |_, map| read_rolling(&map));
-    let calendar = map.read_with(lang::Limit::CALENDAR, |_, map| {
-        read_calendar(&map, over.unwrap_or_default())
-    });
-    map.only_one().and(over)?;
+    let calendar = map.read_with(lang::Limit::CALENDAR, |_, map| read_calendar(&map, over));
+    map.only_one()?;
     bucket?
         .map(Rule::Bucket)
         .or(rolling?.map(Rule::Rolling))
@@ -155,5 +179,6 @@ pub(super) fn identity(rule: &Rule) -> String {
         Rule::Calendar(calendar) => format!("calendar {}", calendar.period()),
         // Each holder's seat says itself when it lapses.
         Rule::Seats(_) => "seats".to_owned(),
+        Rule::Lock(_) => "lock".to_owned(),
     }
 }

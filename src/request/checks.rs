@@ -70,6 +70,7 @@ impl Maker<'_> {
             limit.scope.failure,
         );
         check.enforcement = limit.enforcement;
+        check.lock = limit.lock;
         Some(check)
     }
 

@@ -1,7 +1,7 @@
 //! What every store must do. A new store is finished when [`run`] passes.
 
 use super::key::{Key, KeyMaker};
-use super::{LimitCheck, Store};
+use super::{LimitCheck, Locked, Store};
 use crate::base::id::{CounterOwner, LimitId};
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
@@ -9,6 +9,7 @@ use crate::base::zone::Zone;
 use crate::host::fake::FixedClock;
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
+use crate::limit::lock::Lock;
 use crate::limit::period::Period;
 use crate::limit::rolling::Rolling;
 use crate::limit::seats::Seats;
@@ -41,6 +42,7 @@ pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
         a_cost_of_zero_only_reads(&mut new(), kind);
         the_next_request_sees_what_was_force_charged(&mut new(), kind);
         a_shadow_check_refuses_no_request(&mut new(), kind);
+        a_lock_outlasts_what_becomes_available(&mut new(), kind);
     }
     kinds_go_together(&mut new());
     a_refused_try_touches_no_seat(&mut new());
@@ -195,6 +197,43 @@ fn the_next_request_sees_what_was_force_charged(store: &mut impl Store, kind: Ki
         1,
         "as before it was overdrawn"
     );
+}
+
+fn a_lock_outlasts_what_becomes_available(store: &mut impl Store, kind: Kind) {
+    let span = Span::from_seconds(300_000);
+    let with_lock = |name: &str, cost| LimitCheck {
+        lock: Some(Lock::new(span)),
+        ..check(kind, name, 2, cost)
+    };
+    let mut both = [with_lock("user", 3), with_lock("other", 1)];
+    let clock = FixedClock(NOW);
+    assert!(!store.try_charge_all(&mut both, NOW, &clock));
+    assert!(both[0].begins_lock() && !both[1].begins_lock());
+    store.lock(&mut both[0], &clock);
+    assert_eq!(both[0].locked, Locked::ByThis);
+    // Whatever it costs, and although all units are there.
+    for (later, cost) in [(0, 1), (299_999, 2), (299_999, 0)] {
+        let now = NOW.after(Span::from_seconds(later));
+        let mut checks = [with_lock("user", cost), with_lock("other", 1)];
+        assert!(!store.try_charge_all(&mut checks, now, &FixedClock(now)));
+        assert_eq!(checks[0].locked, Locked::Before);
+        assert!(!checks[0].begins_lock(), "it is not extended");
+        let Ok(Decision::Deny {
+            retry_after,
+            balance,
+        }) = checks[0].answer
+        else {
+            panic!("{:?}", checks[0].answer)
+        };
+        let left = span.less(Span::from_seconds(later));
+        assert_eq!((retry_after, balance.reset_in), (left, left));
+        assert_eq!(balance.remaining, 0);
+        assert!(checks[1].charge.is_none());
+    }
+    let end = NOW.after(span);
+    let mut checks = [with_lock("user", 2), with_lock("other", 2)];
+    assert!(store.try_charge_all(&mut checks, end, &FixedClock(end)));
+    assert_eq!(checks[0].locked, Locked::No);
 }
 
 fn a_shadow_check_refuses_no_request(store: &mut impl Store, kind: Kind) {

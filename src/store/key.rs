@@ -19,6 +19,20 @@ pub struct Key {
     pub fingerprint: u64,
 }
 
+impl Key {
+    /// The place of the lock of this counter: another record of the same limit on the same page.
+    #[must_use]
+    pub const fn lock(self) -> Self {
+        Self {
+            fingerprint: self.fingerprint ^ LOCK_BITS,
+            ..self
+        }
+    }
+}
+
+/// What tells the fingerprint of a lock from that of its counter.
+const LOCK_BITS: u64 = 0x5555_5555_5555;
+
 /// The bits of a fingerprint that all records of one limit have in common.
 const CLASS_BITS: u64 = 0xffff << 48;
 

@@ -5,6 +5,7 @@
 //!   rolling    1 ┊ length 1 ┊ quota 1 ┊ generation 4 ┊ window 4 ┊ newest 8 ┊ units ┊ (age, units)…
 //!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1
 //!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …
+//!   lock       5 ┊ until 8
 //! ```
 //!
 //! Integers are little-endian. Instants are nanoseconds, a window is seconds, and a quota and a
@@ -22,16 +23,18 @@ use crate::base::varint;
 use crate::host::fault::Fault;
 use crate::limit::rolling::{ENTRIES_MAX, EXACT_QUOTA_MAX, Entry, Grain};
 use crate::limit::seats::{self, Holder};
-use crate::limit::{self, Rule, State, calendar, gcra, rolling};
+use crate::limit::{self, Rule, State, calendar, gcra, lock, rolling};
 
 const BUCKET: u8 = 0;
 const ROLLING: u8 = 1;
 const CALENDAR: u8 = 2;
 const ROLLING_COARSE: u8 = 3;
 const SEATS: u8 = 4;
+const LOCK: u8 = 5;
 
 const BUCKET_BYTES: usize = 33;
 const CALENDAR_BYTES: usize = 22;
+const LOCK_BYTES: usize = 9;
 /// Of a rolling record, before its entries.
 const ROLLING_HEAD_BYTES: usize = 19;
 
@@ -67,6 +70,7 @@ fn length(bytes: &[u8]) -> Option<usize> {
     let length = match *bytes.first()? {
         BUCKET => BUCKET_BYTES,
         CALENDAR => CALENDAR_BYTES,
+        LOCK => LOCK_BYTES,
         ROLLING | ROLLING_COARSE | SEATS => usize::from(*bytes.get(1)?),
         _ => return None,
     };
@@ -79,6 +83,7 @@ pub fn bytes_max(rule: &Rule) -> usize {
     match rule {
         Rule::Bucket(_) => BUCKET_BYTES,
         Rule::Calendar(_) => CALENDAR_BYTES,
+        Rule::Lock(_) => LOCK_BYTES,
         Rule::Seats(seats) => {
             let seats = usize::try_from(seats.seats()).unwrap_or(usize::MAX);
             SEATS_HEAD_BYTES.saturating_add(seats.saturating_mul(HOLDER_BYTES))
@@ -124,6 +129,10 @@ fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.push(state.quota.encode());
         }
         State::Rolling(state) => encode_rolling(state, out)?,
+        State::Lock(state) => {
+            out.push(LOCK);
+            out.extend_from_slice(&state.until.nanos().to_le_bytes());
+        }
         State::Seats(state) => {
             let size = state
                 .holders
@@ -219,6 +228,9 @@ fn parse(record: &[u8]) -> Option<State> {
             };
             log.rest.is_empty().then_some(State::Rolling(state))?
         }
+        LOCK => State::Lock(lock::State {
+            until: Timestamp::from_nanos(u64_of(&mut rest)?),
+        }),
         SEATS => {
             let (_, mut rest) = rest.split_first()?;
             let seats = Rough::decode(u8_of(&mut rest)?);

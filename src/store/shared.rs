@@ -16,13 +16,13 @@ use host_keys::{page_key, table_of};
 use super::key::{Key, KeyMaker, Secret};
 use super::page::eviction::CounterPage;
 use super::page_cache::PageCache;
-use super::{LimitCheck, Store, StoreStats};
+use super::{LimitCheck, Locked, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
 use crate::host::shared::{SharedData, Version};
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Reading, Rule, State};
+use crate::limit::{Charge, Cost, Evaluation, Reading, Rule, State};
 
 /// A store over the host's shared data.
 #[derive(Debug)]
@@ -278,10 +278,34 @@ impl<D: SharedData> Store for SharedStore<D> {
                 let (reading, repaired) = check.rule.read(state, now);
                 (repaired, reading)
             });
+            if let Some(lock) = check.lock.map(Rule::Lock) {
+                let locked = self.update_record(&check.key.lock(), clock, |state, now| {
+                    (lock.read(state, now).1, ())
+                });
+                // As below.
+                let _ = locked;
+            }
             // A repair that fails is left to the next request.
             if let (Ok(reading), false) = (repaired, check.denies()) {
                 check.set_reading(reading);
             }
+        }
+    }
+
+    fn lock(&mut self, check: &mut LimitCheck, clock: &impl Clock) {
+        let Some(lock) = check.lock.map(Rule::Lock) else {
+            return;
+        };
+        let locked = self.update_record(&check.key.lock(), clock, |state, now| {
+            let Evaluation {
+                decision,
+                after_charge,
+                after_repair,
+            } = lock.evaluate(state, now, Cost::Now(1));
+            (after_charge.or(after_repair), decision.balance())
+        });
+        if let Ok(balance) = locked {
+            check.set_locked(balance, Locked::ByThis);
         }
     }
 
@@ -333,13 +357,21 @@ fn all_admit(checks: &[LimitCheck], number: u32) -> bool {
         .all(LimitCheck::admits)
 }
 
-/// Answers a check by the record on its page.
+/// Answers a check by the records on its page.
 fn evaluate(check: &mut LimitCheck, page: &CounterPage, now: Timestamp) {
     let state = page.find(check.key.fingerprint);
     check.evaluate(
         state.as_ref().map(Option::as_ref).map_err(|fault| *fault),
         now,
     );
+    if let Some(lock) = check.lock {
+        let state = page.find(check.key.lock().fingerprint);
+        check.evaluate_lock(
+            lock,
+            state.as_ref().map(Option::as_ref).map_err(|fault| *fault),
+            now,
+        );
+    }
 }
 
 /// Makes out the receipts of page `number`, and writes the states that follow. Returns how many

@@ -2,9 +2,10 @@
 
 use super::costs::costing;
 use super::windows::{calendar, limits, of, on, rolling};
-use super::{ALPHA, limit_and_left};
+use super::{ALPHA, BETA, limit_and_left};
 use crate::harness::{Call, Gateway, TestBed};
 use serde_json::json;
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Ten calls at once whose costs are known only later: as many pass as reservations fit.
@@ -89,4 +90,38 @@ async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<u16> {
         calls.spawn(async move { client.send(call).await.status });
     }
     calls.join_all().await
+}
+
+/// After a refusal the key stays locked, although units have become available.
+pub(crate) async fn a_lock_outlasts_the_window(bed: &TestBed) {
+    let mut rule = json!({ "bucket": { "burst": 2, "refill": "10/s" } });
+    rule["over"] = json!({ "lock": "3s" });
+    let gateway = bed.open(&limits(&[("logins", on("login", rule))])).await;
+    let client = gateway.client();
+    let call = of("/login/x", ALPHA[0]);
+    let statuses = client.statuses(&call, 20).await;
+    let admitted = statuses.iter().take_while(|status| **status == 200).count();
+    assert!(
+        statuses[admitted..].iter().all(|status| *status == 429),
+        "{statuses:?}"
+    );
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let refused = client.send(call.clone()).await;
+    assert_eq!(
+        refused.status, 429,
+        "the bucket is full again, and the key is locked"
+    );
+    assert_eq!(limit_and_left(&refused), (2, 0));
+    let wait = refused.number("retry-after").expect("a time to return");
+    assert!((1..=2).contains(&wait), "{wait}");
+    // Another caller is not locked.
+    assert_eq!(client.send(of("/login/x", BETA)).await.status, 200);
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    assert_eq!(client.send(call).await.status, 200);
+    let labels = [("limit", "logins")];
+    let locks = gateway
+        .admin
+        .metric("sluicegate_locks_total", &labels)
+        .await;
+    assert_eq!(locks, 1);
 }

@@ -69,6 +69,7 @@ macro_rules! for_each_scenario {
             reservations: [
                 a_reservation_holds_under_concurrency,
                 only_failures_are_charged_and_concurrent_ones_do_not_slip_through,
+                a_lock_outlasts_the_window,
             ]
             costs: [
                 a_request_without_a_body_does_not_bypass_a_limit_by_items,

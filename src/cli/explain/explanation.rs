@@ -158,6 +158,10 @@ pub(super) struct Limit {
     pub(super) cost_from: Option<String>,
     /// Which responses are charged, as the policy writes it.
     pub(super) charge: String,
+    /// The time for which a refusal locks the key.
+    pub(super) lock: Option<String>,
+    /// Whether the key is locked after this request.
+    pub(super) locked: bool,
     /// Whether what it took is refunded, because such a response is not charged.
     pub(super) refunded: bool,
     /// `enforce` or `shadow`.

@@ -25,7 +25,7 @@ use crate::request::applicable::{Applicable, Mismatch};
 use crate::request::checks::part_value;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
-use crate::store::LimitCheck;
+use crate::store::{LimitCheck, Locked};
 
 /// Values that are listed in a sentence, at most.
 const VALUES_SHOWN: usize = 5;
@@ -75,6 +75,8 @@ impl View<'_> {
             },
             cost_from: self.cost_from(&limit.cost),
             charge: charge(&limit.charge),
+            lock: limit.lock.map(|lock| write_span(lock.span())),
+            locked: check.locked != Locked::No,
             refunded: settled.refunded,
             enforcement: match check.enforcement {
                 Enforcement::Enforce => "enforce",
@@ -279,6 +281,7 @@ fn rule(rule: &Rule) -> Value {
         Rule::Seats(seats) => {
             json!({ "seats": { "seats": seats.seats(), "idle": write_span(seats.idle()) } })
         }
+        Rule::Lock(lock) => json!({ "lock": write_span(lock.span()) }),
     }
 }
 

@@ -31,11 +31,6 @@ mapping! {
     Limit "{ name: all, per: [], bucket: { burst: 100, refill: 60/min } }"
     constraints [
         Constraint::ExactlyOne(&[Self::BUCKET.name, Self::ROLLING.name, Self::CALENDAR.name]),
-        Constraint::Requires {
-            key: Self::OVER.name,
-            other: Self::CALENDAR.name,
-            because: "`calendar`",
-        },
     ]
     {
         /// The unique name in metrics, in the access log, and in `{limit}`.
@@ -58,8 +53,9 @@ mapping! {
         ROLLING "rolling": Map<Rolling>, optional "one of these";
         /// The rule: a window of the calendar.
         CALENDAR "calendar": Map<Calendar>, optional "one of these";
-        /// With `calendar`: what happens to requests above the quota.
-        OVER "over": Choice<Over>, default Over::Refuse;
+        /// What happens to requests above the quota. `count` applies only with `calendar`. A map
+        /// is a [lock](#locks).
+        OVER "over": OrMap<Choice<Over>, Lock>, default Either::One(Over::Refuse);
         /// Other numbers for some callers. The first override that matches applies. A change of
         /// these keeps the counters.
         OVERRIDES "overrides": List<RuleOverride, 0, 100_000>, optional "none";
@@ -74,6 +70,10 @@ mapping! {
         /// What happens if the counter cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }
+    schema vec![json!({
+        "if": { "required": ["over"], "properties": { "over": { "const": "count" } } },
+        "then": { "required": ["calendar"] },
+    })];
 }
 
 mapping! {
@@ -83,6 +83,15 @@ mapping! {
         BURST "burst": Burst, required;
         /// The rate at which units come back, continuously. The bucket must fill within 366 days.
         REFILL "refill": Rate, required;
+    }
+}
+
+mapping! {
+    /// A lock after a refusal.
+    Lock "{ lock: 5m }" {
+        /// The time for which a refusal locks the key: all its requests are refused, and change
+        /// nothing, regardless of what becomes available.
+        LOCK "lock": Length, required;
     }
 }
 

@@ -81,6 +81,14 @@ fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
         }
         (Some(_) | None, None) => {}
     }
+    if let Some(lock) = &limit.lock {
+        let state = if limit.locked {
+            "locked for"
+        } else {
+            "a refusal locks for"
+        };
+        row("lock", &format!("{state} {lock}"));
+    }
     if !limit.shown {
         row("fields", "hidden from callers");
     }
