@@ -116,7 +116,7 @@ fn route(count: usize) -> Case {
     let mut routes = RouteTable::builder();
     for number in 0..count {
         let route = KINDS[number % 4].replace("{}", &(number / 4).to_string());
-        routes.add(Route::parse(&route).unwrap());
+        routes.add(Route::parse(&route).unwrap(), &route);
     }
     let (routes, mut path, mut matches) = (routes.build(), PathBuffer::new(), Matches::new());
     path.read(b"/api/v1/r1/items");

@@ -1,5 +1,6 @@
 //! Quantities that carry their unit: what an operator writes as `60/min` or `20%`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::invariant::invariant;
@@ -16,19 +17,23 @@ pub enum RefillPer {
     Hour,
     /// `d`: 24 hours, whatever the calendar says.
     Day,
+    /// `w`: seven such days.
+    Week,
 }
 
-/// A steady rate such as `60/min`: at least one, and at most one each microsecond.
+/// A steady rate such as `60/min` or `1/202min`: at least one, and at most one each microsecond.
 ///
 /// Faster rates are refused because the time one unit takes is kept in whole nanoseconds, rounded
 /// up: at a microsecond a unit that costs the caller at most a thousandth of the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refill {
     count: u32,
+    /// The number of units of time, at least 1.
+    every: u32,
     per: RefillPer,
 }
 
-/// Most units that a refill may count in its unit of time; two bits of its code name the unit.
+/// Most units that a refill may count.
 const COUNT_MAX: u32 = 1 << 30;
 const INTERVAL_MIN: Span = Span::from_nanos(1_000);
 
@@ -41,6 +46,8 @@ pub enum UnitError {
     ZeroRate,
     /// More than a million a second.
     RateTooFast,
+    /// A rate whose time is longer than 366 days.
+    RateTooSlow,
     /// The text has not the form of a percentage.
     NotAPercentage,
     /// The text has not the form of a length of time.
@@ -61,9 +68,10 @@ impl fmt::Display for UnitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotARate => {
-                "is not a rate: a whole number and a unit, one of /s, /min, /h, /d \
-                               (60/min)"
+                "is not a rate: a whole number and a unit, one of /s, /min, /h, /d, /w \
+                 (60/min), or a number of such units (1/15min)"
             }
+            Self::RateTooSlow => "is too slow: its time is at most 366d",
             Self::ZeroRate => "never refills: a rate is at least 1",
             Self::RateTooFast => "is too fast: at most 1000000/s",
             Self::NotAPercentage => "is not a percentage from 0% to 100%",
@@ -88,12 +96,13 @@ impl fmt::Display for UnitError {
 
 impl RefillPer {
     /// The names of all of them; of two for one, the first is the one that is written.
-    pub(crate) const ALL: [(&'static str, Self); 5] = [
+    pub(crate) const ALL: [(&'static str, Self); 6] = [
         ("s", Self::Second),
         ("min", Self::Minute),
         ("m", Self::Minute),
         ("h", Self::Hour),
         ("d", Self::Day),
+        ("w", Self::Week),
     ];
 
     const fn span(self) -> Span {
@@ -102,70 +111,94 @@ impl RefillPer {
             Self::Minute => Span::from_seconds(60),
             Self::Hour => Span::from_seconds(3_600),
             Self::Day => Span::from_seconds(86_400),
+            Self::Week => Span::from_seconds(604_800),
         }
     }
 }
 
 impl Refill {
-    /// Reads `COUNT/UNIT`, with `s`, `min` (or `m`), `h` or `d` for the unit.
+    /// Reads `COUNT/UNIT` or `COUNT/NUMBER UNIT`, with `s`, `min` (or `m`), `h`, `d` or `w` for the
+    /// unit.
     ///
     /// # Errors
     /// [`UnitError`] with the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, UnitError> {
-        let (count, unit) = text.split_once('/').ok_or(UnitError::NotARate)?;
-        let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        let (count, time) = text.split_once('/').ok_or(UnitError::NotARate)?;
+        let count = ungrouped(count).ok_or(UnitError::NotARate)?;
+        let (every, unit) = split_number(time);
+        let every = match every {
+            "" => Cow::Borrowed("1"),
+            every => ungrouped(every).ok_or(UnitError::NotARate)?,
+        };
         let per = RefillPer::ALL
             .iter()
             .find(|(name, _)| *name == unit)
-            .map(|(_, per)| *per);
-        let (true, Some(per)) = (digits, per) else {
-            return Err(UnitError::NotARate);
-        };
+            .map(|(_, per)| *per)
+            .ok_or(UnitError::NotARate)?;
         let count = count
             .parse()
             .ok()
             .filter(|count| *count < COUNT_MAX)
             .ok_or(UnitError::RateTooFast)?;
+        let every: u32 = every.parse().map_err(|_| UnitError::RateTooSlow)?;
         if count == 0 {
             return Err(UnitError::ZeroRate);
         }
-        let refill = Self { count, per };
-        if refill.interval() < INTERVAL_MIN {
+        if every == 0 {
+            return Err(UnitError::RateTooFast);
+        }
+        let refill = Self { count, every, per };
+        if refill.time() > SPAN_MAX {
+            Err(UnitError::RateTooSlow)
+        } else if refill.interval() < INTERVAL_MIN {
             Err(UnitError::RateTooFast)
         } else {
             Ok(refill)
         }
     }
 
+    /// The time in which the count is regained.
+    const fn time(self) -> Span {
+        self.per.span().times(self.every as u64)
+    }
+
     /// The time in which one unit is regained, rounded up to a nanosecond.
     #[must_use]
     pub const fn interval(self) -> Span {
-        Span::from_nanos(self.per.span().nanos().div_ceil(if self.count == 0 {
+        Span::from_nanos(self.time().nanos().div_ceil(if self.count == 0 {
             1
         } else {
             self.count as u64
         }))
     }
 
-    /// The rate as four bytes that [`Refill::decode`] reads back exactly.
+    /// The rate as eight bytes that [`Refill::decode`] reads back exactly: the count, the number of
+    /// units of time, and from the highest three bits the unit.
     #[must_use]
-    pub const fn encode(self) -> u32 {
-        (self.count << 2) | self.per as u32
+    pub const fn encode(self) -> u64 {
+        ((self.per as u64) << 61) | ((self.every as u64) << 32) | self.count as u64
     }
 
     /// The rate that [`Refill::encode`] wrote; `None` for a code it never writes.
     #[must_use]
-    pub fn decode(code: u32) -> Option<Self> {
-        let per = match code & 3 {
+    pub fn decode(code: u64) -> Option<Self> {
+        let per = match code >> 61 {
             0 => RefillPer::Second,
             1 => RefillPer::Minute,
             2 => RefillPer::Hour,
-            _ => RefillPer::Day,
+            3 => RefillPer::Day,
+            4 => RefillPer::Week,
+            _ => return None,
         };
-        let count = code >> 2;
-        (count > 0).then_some(Self { count, per })
+        let every = u32::try_from(code >> 32 & EVERY_MASK).ok()?;
+        let count = u32::try_from(code & u64::from(u32::MAX)).ok()?;
+        let refill = Self { count, every, per };
+        (count > 0 && every > 0 && refill.time() <= SPAN_MAX).then_some(refill)
     }
 }
+
+/// The bits of a code, from bit 32 on, that have the number of units of time.
+const EVERY_MASK: u64 = (1 << 29) - 1;
 
 impl fmt::Display for Refill {
     /// As it is written in a policy.
@@ -173,8 +206,37 @@ impl fmt::Display for Refill {
         let unit = RefillPer::ALL.iter().find(|(_, per)| *per == self.per);
         let unit =
             invariant(unit, "all units of a refill have a name").map_or("", |(name, _)| name);
-        write!(f, "{}/{unit}", self.count)
+        if self.every == 1 {
+            write!(f, "{}/{unit}", self.count)
+        } else {
+            write!(f, "{}/{}{unit}", self.count, self.every)
+        }
     }
+}
+
+/// The digits and underscores at the beginning of a text, and the rest.
+fn split_number(text: &str) -> (&str, &str) {
+    let length = text
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b'_')
+        .count();
+    text.split_at_checked(length).unwrap_or(("", text))
+}
+
+/// The digits of a number in which an underscore may be between two of them: `250_000`. `None` for
+/// anything else.
+#[must_use]
+pub fn ungrouped(text: &str) -> Option<Cow<'_, str>> {
+    let is_number = text
+        .split('_')
+        .all(|group| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit()));
+    is_number.then(|| {
+        if text.contains('_') {
+            Cow::Owned(text.replace('_', ""))
+        } else {
+            Cow::Borrowed(text)
+        }
+    })
 }
 
 /// The unit of a length of time.
@@ -210,10 +272,9 @@ pub const SPAN_MAX: Span = Span::from_seconds(31_622_400);
 /// A whole number and the unit of time behind it; `None` for anything else.
 #[must_use]
 pub fn count_and_unit(text: &str) -> Option<(u64, TimeUnit)> {
-    let (digits, unit) =
-        text.split_at_checked(text.bytes().take_while(u8::is_ascii_digit).count())?;
+    let (digits, unit) = split_number(text);
     let unit = TIME_UNITS.iter().find(|(name, _)| *name == unit)?.1;
-    Some((digits.parse().ok()?, unit))
+    Some((ungrouped(digits)?.parse().ok()?, unit))
 }
 
 /// Reads a length of time: `10s`, `5m`, `1h`, `1d`, `1w`. A day has 24 hours here.
@@ -280,13 +341,12 @@ pub const SIZE_MAX: u64 = 1_000_000_000_000;
 /// # Errors
 /// [`UnitError`] with the rule that the text breaks.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (digits, unit) = text.split_at_checked(digits).ok_or(UnitError::NotASize)?;
+    let (digits, unit) = split_number(text);
     let unit = SIZE_UNITS
         .iter()
         .find(|(name, _)| *name == unit)
         .map(|(_, bytes)| *bytes);
-    let (false, Some(unit)) = (digits.is_empty(), unit) else {
+    let (Some(digits), Some(unit)) = (ungrouped(digits), unit) else {
         return Err(UnitError::NotASize);
     };
     let bytes = digits

@@ -15,6 +15,7 @@ mod proxy;
 mod refunds;
 mod reservations;
 mod rig;
+mod scopes;
 mod statuses;
 mod unidentified;
 

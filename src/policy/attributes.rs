@@ -67,7 +67,9 @@ pub(crate) const NO_CREDENTIALS: [&str; 6] = [
 ];
 
 /// Words that select requests by something else than an attribute, or name a digest.
-pub(crate) const RESERVED: [&str; 4] = [CREDENTIAL, "tier", "routes", "sha256"];
+pub(crate) const RESERVED: [&str; 8] = [
+    CREDENTIAL, "tier", "routes", "except", "route", "method", "host", "sha256",
+];
 
 impl Default for Attributes {
     fn default() -> Self {

@@ -48,6 +48,8 @@ pub(crate) use limits::{
     Bucket, BucketOverride, Calendar, CalendarOverride, Charge, CostSource, Limit, Lock,
     MeasuredBody, OVERRIDE_KEYS, ReserveSource, Rolling, RollingOverride, Settle,
 };
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use patterns::GROUPED;
 pub(crate) use payloads::{
     JsonObjects, JsonObjectsOverride, JsonShape, JsonShapeOverride, JsonValue, JsonValueOverride,
     Members, NAMES_TO_REMEMBER, Payload, PayloadOverride,

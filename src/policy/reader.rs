@@ -13,7 +13,7 @@ use super::error::{PolicyError, Reason};
 use super::language::{Mapping, Words};
 use crate::base::pointer::Pointer;
 use crate::base::time::Span;
-use crate::base::units::{UnitError, parse_span};
+use crate::base::units::{UnitError, parse_span, ungrouped};
 
 pub(crate) use items::{Items, UniqueItems, Values};
 pub(crate) use map::MapField;
@@ -159,6 +159,9 @@ impl<'a> Field<'a> {
             Value::Number(text) => (text, Some(Cow::Borrowed(&**text))),
             Value::String(text) if self.node.was_number => {
                 (text, from_decimal(text).map(|it| Cow::Owned(it.into())))
+            }
+            Value::String(text) if text.contains('_') && ungrouped(text).is_some() => {
+                (text, ungrouped(text))
             }
             Value::String(text) => {
                 return self.refuse(Reason::NotANumber {

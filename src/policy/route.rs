@@ -71,6 +71,15 @@ impl Route {
         parse::route(text)
     }
 
+    /// `/**`, which matches every request.
+    #[must_use]
+    pub fn any() -> Self {
+        Self {
+            methods: Methods::Any,
+            segments: vec![Segment::Rest],
+        }
+    }
+
     /// The methods that are matched, sorted; none where any is.
     pub fn methods(&self) -> impl Iterator<Item = &str> {
         let only: &[Box<str>] = match &self.methods {

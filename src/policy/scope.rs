@@ -52,6 +52,37 @@ pub enum KeyPart {
     Attribute(AttributeId),
     /// What the limit's own route captured under this name.
     Capture(Box<str>),
+    /// A property of the request.
+    Word(KeyWord),
+}
+
+/// A property of a request that has a word in `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyWord {
+    /// The route, as written, by which the limit applies.
+    Route,
+    /// The method.
+    Method,
+    /// The name of the tier.
+    Tier,
+    /// The authority.
+    Host,
+}
+
+impl KeyWord {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Route, Self::Method, Self::Tier, Self::Host];
+
+    /// As it is written in `per`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Method => "method",
+            Self::Tier => "tier",
+            Self::Host => "host",
+        }
+    }
 }
 
 impl Scope {
@@ -105,7 +136,10 @@ pub(super) fn read(
     if let Some(selected) = &selected {
         report_exempt(limit, selected, siblings);
     }
-    let routes = selected.as_ref().map(|selected| &*selected.routes);
+    let routes = selected.as_ref().map(|selected| KeyedRoutes {
+        own: &selected.routes,
+        has_tiers: !siblings.tiers.is_empty(),
+    });
     let per = keys.per.and_then(|names| read_per(&names, routes, context));
     ReadScope {
         name,
@@ -176,6 +210,7 @@ impl Siblings<'_> {
             let (mark, name) = match part {
                 KeyPart::Attribute(id) => ("\0=", attributes.name(*id)),
                 KeyPart::Capture(name) => ("\0{", &**name),
+                KeyPart::Word(word) => ("\0:", word.name()),
             };
             identity.push_str(mark);
             identity.push_str(name);
@@ -225,10 +260,19 @@ fn report_exempt(field: &Field<'_>, selected: &Selected, siblings: &Siblings<'_>
     }
 }
 
-/// The parts of the key; `routes` are the limit's own, `None` if they are not known.
+/// What parts of a key may come from.
+#[derive(Clone, Copy)]
+struct KeyedRoutes<'a> {
+    /// The limit's own routes.
+    own: &'a [Route],
+    /// Whether the policy has tiers.
+    has_tiers: bool,
+}
+
+/// The parts of the key; `routes` is `None` if they are not known.
 fn read_per(
     names: &UniqueItems<'_, lang::Reference>,
-    routes: Option<&[Route]>,
+    routes: Option<KeyedRoutes<'_>>,
     context: &mut Context,
 ) -> Option<Vec<KeyPart>> {
     let mut seen = HashMap::new();
@@ -246,14 +290,35 @@ fn read_per(
 fn read_part(
     field: &Field<'_>,
     name: &str,
-    routes: Option<&[Route]>,
+    routes: Option<KeyedRoutes<'_>>,
     context: &mut Context,
 ) -> Option<KeyPart> {
-    let Some(routes) = routes else {
-        return context.attributes.find(name).map(KeyPart::Attribute);
+    let word = KeyWord::ALL.into_iter().find(|word| word.name() == name);
+    let Some(KeyedRoutes {
+        own: routes,
+        has_tiers,
+    }) = routes
+    else {
+        let attribute = context.attributes.find(name).map(KeyPart::Attribute);
+        return attribute.or(word.map(KeyPart::Word));
     };
     let captures = |route: &Route| route.captures().any(|capture| capture == name);
-    if !routes.iter().any(captures) {
+    if let Some(word) = word {
+        let has_value = match word {
+            KeyWord::Route => has_tiers || !routes.is_empty(),
+            KeyWord::Tier => has_tiers,
+            KeyWord::Method | KeyWord::Host => true,
+        };
+        if routes.iter().any(captures) {
+            field.refuse(Reason::CaptureIsAttribute {
+                name: name.to_owned(),
+            })
+        } else if has_value {
+            Some(KeyPart::Word(word))
+        } else {
+            field.refuse(Reason::NothingToKeyBy { word: word.name() })
+        }
+    } else if !routes.iter().any(captures) {
         context
             .attributes
             .resolve(field, name)

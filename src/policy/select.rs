@@ -22,6 +22,8 @@ pub struct Selector {
     pub routes: Option<Vec<RouteId>>,
     /// The client's address is in one of these; `None` is any.
     pub networks: Option<Vec<Network>>,
+    /// None of these routes matches.
+    pub except: Vec<RouteId>,
     /// The caller's attribute has one of the values.
     pub attributes: Vec<Condition>,
 }
@@ -29,7 +31,10 @@ pub struct Selector {
 impl Selector {
     /// Whether it selects all requests of its routes.
     pub(super) fn selects_by_routes_alone(&self) -> bool {
-        self.tiers.is_none() && self.networks.is_none() && self.attributes.is_empty()
+        self.tiers.is_none()
+            && self.except.is_empty()
+            && self.networks.is_none()
+            && self.attributes.is_empty()
     }
 }
 
@@ -38,8 +43,8 @@ pub(super) fn read_routes(
     list: &<lang::Routes as Kind>::Value<'_>,
     table: &mut RouteTableBuilder,
 ) -> Option<Vec<(Route, RouteId)>> {
-    list.each(|_, route| {
-        let id = table.add(route.clone());
+    list.each(|field, route| {
+        let id = table.add(route.clone(), field.string()?);
         Some((route, id))
     })
 }
@@ -92,11 +97,15 @@ pub(super) fn read_selector(
     let routes = map.read_with(lang::Selector::ROUTES, |_, list| {
         read_routes(&list, &mut context.routes)
     });
+    let except = map.read_with(lang::Selector::EXCEPT, |_, list| {
+        read_routes(&list, &mut context.routes)
+    });
     let networks = map.read_with(lang::Selector::CLIENT_ADDRESS, |_, networks| {
         networks.each(|_, network| Some(network))
     });
     let attributes = read_conditions(map, context);
     map.finish();
+    let (excluded, except): (Vec<Route>, _) = except?.into_iter().flatten().unzip();
     let (routes, ids) = match routes? {
         Some(read) => {
             let (routes, ids) = read.into_iter().unzip();
@@ -117,17 +126,40 @@ pub(super) fn read_selector(
             other: other.to_string(),
         });
     }
-    let is_sound = errors.count() == errors_before;
-    Some(Selected {
+    let mut selected = Selected {
         selector: Selector {
             tiers,
             routes: ids,
             networks: networks?,
+            except,
             attributes,
         },
         routes,
-        is_sound,
-    })
+        is_sound: false,
+    };
+    report_excluded(map, &selected, &excluded, all);
+    selected.is_sound = errors.count() == errors_before;
+    Some(selected)
+}
+
+/// Reports a selector all of whose requests are excluded.
+fn report_excluded(
+    map: &MapField<'_, lang::Selector>,
+    selected: &Selected,
+    excluded: &[Route],
+    tiers: &ReadTiers,
+) {
+    let own = selected.routes_or_those_of(tiers);
+    let any = Route::any();
+    let of_any = [&any];
+    let routes: &[&Route] = if own.is_empty() { &of_any } else { &own };
+    let is_excluded = |route: &&Route| excluded.iter().any(|except| except.covers(route));
+    if !excluded.is_empty()
+        && routes.iter().all(is_excluded)
+        && let Some(field) = map.value(lang::Selector::EXCEPT)
+    {
+        field.error(Reason::AllExcluded);
+    }
 }
 
 /// One tier's name or a list of them, as their ids.

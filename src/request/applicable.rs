@@ -21,6 +21,7 @@ use crate::base::id::{DenialId, ExemptionId, LimitId, PayloadId, PoolId, SeatId}
 use crate::base::path::Ambiguity;
 use crate::base::property::Property;
 use crate::policy::Policy;
+use crate::policy::route::RouteId;
 use crate::policy::scope::{Absent, KeyPart, Scope};
 use crate::policy::select::{Condition, Selector};
 use crate::policy::selector_index::SelectorId;
@@ -64,6 +65,8 @@ pub enum Mismatch<'p> {
     Tier,
     /// None of the limit's routes matches.
     Routes,
+    /// This route, which the limit excludes, matches.
+    Except(RouteId),
     /// The client's address is in none of the limit's networks.
     Address,
     /// The caller has none of the values of this condition.
@@ -216,6 +219,7 @@ impl<'p> Matcher<'_, 'p> {
     /// Whether a selector that the index found matches.
     fn selects(&self, selector: &'p Selector, reading: Reading<'_>) -> bool {
         tier(selector, reading).is_ok()
+            && except(selector, reading).is_ok()
             && self.attributes(selector).is_ok()
             && self.address(selector).is_ok()
     }
@@ -227,8 +231,7 @@ impl<'p> Matcher<'_, 'p> {
 
     /// Why a limit does not apply, whether or not the index found it.
     fn mismatch(&self, scope: &'p Scope, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
-        tier(&scope.selector, reading)?;
-        routes(&scope.selector, reading)?;
+        selects_reading(&scope.selector, reading)?;
         self.address(&scope.selector)?;
         self.attributes(&scope.selector)?;
         self.key(scope)
@@ -283,6 +286,16 @@ impl<'p> Matcher<'_, 'p> {
     }
 }
 
+/// Whether a selector selects a reading of the path, whoever the caller is.
+pub(super) fn selects_reading<'p>(
+    selector: &Selector,
+    reading: Reading<'_>,
+) -> Result<(), Mismatch<'p>> {
+    tier(selector, reading)?;
+    routes(selector, reading)?;
+    except(selector, reading)
+}
+
 fn tier<'p>(selector: &Selector, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
     match (&selector.tiers, reading.tier) {
         (None, _) => Ok(()),
@@ -297,6 +310,13 @@ fn routes<'p>(selector: &Selector, reading: Reading<'_>) -> Result<(), Mismatch<
         Some(routes) if routes.iter().any(|id| reading.matches.contains(*id)) => Ok(()),
         Some(_) => Err(Mismatch::Routes),
     }
+}
+
+fn except<'p>(selector: &Selector, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
+    let mut excluded = selector.except.iter();
+    excluded
+        .find(|id| reading.matches.contains(**id))
+        .map_or(Ok(()), |id| Err(Mismatch::Except(*id)))
 }
 
 /// Whether the caller has one of the values that a condition asks for.

@@ -1,15 +1,16 @@
 //! From the limits that apply to a request to what it asks of the store: each with its counter's
 //! key, its rule for this caller, and its cost.
 
-use super::applicable::Applicable;
-use super::head::Request;
+use super::applicable::{Applicable, selects_reading};
+use super::head::{Reading, Request};
 use super::identify::Caller;
 use crate::base::id::{CounterOwner, LimitId, SeatId};
 use crate::base::invariant::invariant;
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
-use crate::policy::scope::{KeyPart, Scope};
+use crate::policy::route::RouteId;
+use crate::policy::scope::{KeyPart, KeyWord, Scope};
 use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, PartialKey};
 
@@ -118,12 +119,43 @@ pub fn part_value<'v>(
     part: &KeyPart,
     request: &'v Request,
     caller: &'v Caller<'_>,
-    policy: &Policy,
+    policy: &'v Policy,
 ) -> Option<&'v [u8]> {
     match part {
         KeyPart::Attribute(attribute) => caller.value(*attribute),
         KeyPart::Capture(name) => captured(scope, name, request, policy),
+        KeyPart::Word(KeyWord::Route) => {
+            matched_route(scope, request, policy).map(|id| policy.routes.written(id).as_bytes())
+        }
+        KeyPart::Word(KeyWord::Method) => request.headers.first(":method"),
+        KeyPart::Word(KeyWord::Tier) => {
+            let of_reading = |reading: Reading<'_>| policy.tiers.get(reading.tier?);
+            let mut readings = selected_readings(scope, request);
+            readings
+                .find_map(of_reading)
+                .map(|tier| tier.name.as_bytes())
+        }
+        KeyPart::Word(KeyWord::Host) => request.authority(),
     }
+}
+
+/// The readings of the path that a scope selects.
+fn selected_readings<'r>(scope: &Scope, request: &'r Request) -> impl Iterator<Item = Reading<'r>> {
+    request
+        .readings()
+        .filter(|reading| selects_reading(&scope.selector, *reading).is_ok())
+}
+
+/// The route by which a scope applies, in the first reading of the path that it selects: the first
+/// of its own that matches, or else of the tier's.
+#[must_use]
+pub fn matched_route(scope: &Scope, request: &Request, policy: &Policy) -> Option<RouteId> {
+    selected_readings(scope, request).find_map(|reading| {
+        let of_tier = || Some(&*policy.tiers.get(reading.tier?)?.routes);
+        let routes = scope.selector.routes.as_deref().or_else(of_tier)?;
+        let mut matching = routes.iter().filter(|id| reading.matches.contains(**id));
+        matching.next().copied()
+    })
 }
 
 /// The capture of the first of the scope's routes that matches, in the first reading that it

@@ -1,7 +1,7 @@
 //! A record: the state of one counter as bytes, which tell its kind and their length.
 //!
 //! ```text
-//!   bucket     0 ┊ tat 8 ┊ refill 4 ┊ burst 4 ┊ generation 4 ┊ charged 4 ┊ returned 8
+//!   bucket     0 ┊ tat 8 ┊ refill 8 ┊ burst 4 ┊ generation 4 ┊ charged 4 ┊ returned 8
 //!   rolling    1 ┊ length 1 ┊ quota 1 ┊ generation 4 ┊ window 4 ┊ newest 8 ┊ units ┊ (age, units)…
 //!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1
 //!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …
@@ -32,7 +32,7 @@ const ROLLING_COARSE: u8 = 3;
 const SEATS: u8 = 4;
 const LOCK: u8 = 5;
 
-const BUCKET_BYTES: usize = 33;
+const BUCKET_BYTES: usize = 37;
 const CALENDAR_BYTES: usize = 22;
 const LOCK_BYTES: usize = 9;
 /// Of a rolling record, before its entries.
@@ -194,7 +194,7 @@ fn parse(record: &[u8]) -> Option<State> {
     Some(match *kind {
         BUCKET => State::Bucket(gcra::State {
             tat: Timestamp::from_nanos(u64_of(&mut rest)?),
-            refill: Refill::decode(u32_of(&mut rest)?)?,
+            refill: Refill::decode(u64_of(&mut rest)?)?,
             burst: u32_of(&mut rest)?,
             generation: u32_of(&mut rest)?,
             charged: u32_of(&mut rest)?,

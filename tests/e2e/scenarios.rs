@@ -31,6 +31,7 @@ pub(crate) mod records;
 pub(crate) mod replies;
 pub(crate) mod reservations;
 pub(crate) mod resets;
+pub(crate) mod scopes;
 pub(crate) mod seats;
 mod spending;
 pub(crate) mod stated;
@@ -267,6 +268,9 @@ macro_rules! for_each_scenario {
                 without_a_limit_there_are_no_fields,
                 a_grpc_caller_gets_a_grpc_status,
                 the_refused_body_is_filled_in,
+            ]
+            scopes: [
+                words_of_per_and_exceptions,
             ]
             seats: [
                 a_second_editor_is_refused_while_the_first_holds_the_record,

@@ -9,6 +9,11 @@ fn a_rate_reads_as_it_is_written() {
         ("7/min", 8_571_428_572),
         ("1/d", 86_400_000_000_000),
         ("1000000/s", 1_000),
+        ("50/w", 12_096_000_000_000),
+        ("1/202min", 12_120_000_000_000),
+        ("3/2h", 2_400_000_000_000),
+        ("1000000/30d", 2_592_000_000),
+        ("1/52w", 31_449_600_000_000_000),
     ] {
         let refill = Refill::parse(text).unwrap();
         assert_eq!(refill.interval().nanos(), interval, "{text}");
@@ -26,6 +31,15 @@ fn what_is_not_a_rate_says_why() {
         ("1.5/s", UnitError::NotARate),
         ("60/minute", UnitError::NotARate),
         ("60/mo", UnitError::NotARate),
+        ("60/1_min", UnitError::NotARate),
+        ("_60/min", UnitError::NotARate),
+        ("6__0/min", UnitError::NotARate),
+        ("60/-2min", UnitError::NotARate),
+        ("60/2", UnitError::NotARate),
+        ("60/0min", UnitError::RateTooFast),
+        ("1/367d", UnitError::RateTooSlow),
+        ("1/53w", UnitError::RateTooSlow),
+        ("1/99999999999s", UnitError::RateTooSlow),
         ("+5/s", UnitError::NotARate),
         ("0/s", UnitError::ZeroRate),
         ("2000000/s", UnitError::RateTooFast),
@@ -33,7 +47,28 @@ fn what_is_not_a_rate_says_why() {
     ] {
         assert_eq!(Refill::parse(text), Err(error), "{text}");
     }
-    assert_eq!(Refill::decode(0), None);
+    for code in [
+        0,
+        1,
+        1 << 32,
+        7 << 61 | 1 << 32 | 1,
+        u64::MAX,
+        4 << 61 | 53 << 32 | 1,
+    ] {
+        assert_eq!(Refill::decode(code), None, "{code:x}");
+    }
+}
+
+#[test]
+fn digits_may_be_grouped() {
+    assert_eq!(Refill::parse("250_000/min"), Refill::parse("250000/min"));
+    assert_eq!(Refill::parse("1/1_000s").unwrap().to_string(), "1/1000s");
+    assert_eq!(parse_span("1_000s"), parse_span("1000s"));
+    assert_eq!(parse_size("1_000_000B"), parse_size("1MB"));
+    assert_eq!(ungrouped("25_0"), Some("250".into()));
+    for text in ["", "_", "1_", "_1", "1__0", "1,000", "1_x"] {
+        assert_eq!(ungrouped(text), None, "{text}");
+    }
 }
 
 #[test]

@@ -262,6 +262,8 @@ pub(super) enum Reason {
     Tier,
     /// None of its routes matches.
     Routes,
+    /// It excludes a route that matches.
+    Except,
     /// The client's address is in none of its networks.
     Address,
     /// Another value of an attribute, or none.

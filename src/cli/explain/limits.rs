@@ -157,6 +157,13 @@ impl View<'_> {
                 Reason::Address,
                 "the client's address is in none of its networks".to_owned(),
             ),
+            Mismatch::Except(route) => (
+                Reason::Except,
+                format!(
+                    "its `except` has {}, which matches",
+                    self.policy.routes.written(route)
+                ),
+            ),
             Mismatch::Attribute(condition) => (Reason::Attribute, self.other_value(condition)),
             Mismatch::Key(part) => {
                 let missing = self.part_name(part);
@@ -253,6 +260,7 @@ impl View<'_> {
         match part {
             KeyPart::Attribute(attribute) => self.policy.attributes.name(*attribute),
             KeyPart::Capture(name) => name,
+            KeyPart::Word(word) => word.name(),
         }
     }
 }

@@ -33,9 +33,10 @@ const fn conditions_met(why: Mismatch<'_>) -> usize {
     match why {
         Mismatch::Tier => 0,
         Mismatch::Routes => 1,
-        Mismatch::Address => 2,
-        Mismatch::Attribute(_) => 3,
-        Mismatch::Key(_) => 4,
-        Mismatch::Exempt => 5,
+        Mismatch::Except(_) => 2,
+        Mismatch::Address => 3,
+        Mismatch::Attribute(_) => 4,
+        Mismatch::Key(_) => 5,
+        Mismatch::Exempt => 6,
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::super::prose::{paragraphs, unlinked};
 use super::Schema;
 use crate::policy::language::{
-    Describe, KeyDescription, Kind as _, Name, Shape, Stated, TextFormat, WordDescription,
+    Describe, GROUPED, KeyDescription, Kind as _, Name, Shape, Stated, TextFormat, WordDescription,
 };
 
 /// The schema of a value, to which a description can be added.
@@ -34,6 +34,9 @@ impl ValueSchema {
     }
 }
 
+/// Numbers from here on may be written in groups of digits, and are strings then.
+const GROUPED_FROM: u64 = 1_000;
+
 impl Schema {
     /// The value of a key, without its description.
     pub(super) fn property(&mut self, key: &KeyDescription) -> ValueSchema {
@@ -47,9 +50,13 @@ impl Schema {
     pub(super) fn value(&mut self, shape: &Shape) -> ValueSchema {
         ValueSchema::of(match shape {
             Shape::Count { min, max } if min == max => json!({ "type": "integer", "const": min }),
-            Shape::Count { min, max } => {
+            Shape::Count { min, max } if *max < GROUPED_FROM => {
                 json!({ "type": "integer", "minimum": min, "maximum": max })
             }
+            Shape::Count { min, max } => json!({ "anyOf": [
+                { "type": "integer", "minimum": min, "maximum": max },
+                { "type": "string", "pattern": GROUPED },
+            ] }),
             Shape::Boolean => json!({ "type": "boolean" }),
             Shape::True => json!({ "type": "boolean", "const": true }),
             Shape::Choice(words) => {

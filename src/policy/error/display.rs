@@ -119,7 +119,12 @@ impl fmt::Display for Reason {
                 )?;
                 match nearest {
                     _ if RESERVED.contains(&&**value) => {
-                        write!(f, "; `{value}` is allowed only in the `for` of a limit")
+                        let place = match &**value {
+                            "tier" => "`for` and `per`",
+                            "route" | "method" | "host" => "`per`",
+                            _ => "`for`",
+                        };
+                        write!(f, "; `{value}` is allowed only in the {place} of a limit")
                     }
                     Some(_) => write!(f, "{}", Meant(nearest.as_deref())),
                     None if choices.len() == 1 => {
@@ -300,7 +305,12 @@ impl fmt::Display for Reason {
             Self::CaptureIsAttribute { name } => {
                 write!(
                     f,
-                    "captures {{{name}}}, which is also an attribute: rename one of them"
+                    "captures {{{name}}}, which is also {}",
+                    if RESERVED.contains(&&**name) {
+                        "a reserved word of `per`: rename the capture"
+                    } else {
+                        "an attribute: rename one of them"
+                    }
                 )
             }
             Self::NeverReached { by } => {
@@ -312,6 +322,18 @@ impl fmt::Display for Reason {
                     "can never be reached: no request matches both {} and {}",
                     Shown(one),
                     Shown(other)
+                )
+            }
+            Self::AllExcluded => f.write_str("excludes every request that is selected"),
+            Self::NothingToKeyBy { word } => {
+                let needs = if *word == "tier" {
+                    "the policy has no `tiers`"
+                } else {
+                    "give it `for: { routes: […] }`, or the policy `tiers`"
+                };
+                write!(
+                    f,
+                    "`{word}` has no value for the requests of this limit: {needs}"
                 )
             }
             Self::WindowTooLong => f.write_str(

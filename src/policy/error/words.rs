@@ -118,9 +118,10 @@ impl fmt::Display for Digits<'_> {
         }
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
         let rest = self.0.get(number.len()..).unwrap_or_default();
+        let rest = rest.trim_start_matches('_');
         write!(
             f,
-            "; a number has digits only, without separators: {digits}{rest}"
+            "; a number has no separators but `_` between digits: {digits}{rest}"
         )
     }
 }
@@ -224,7 +225,7 @@ mod tests {
         ] {
             assert_eq!(
                 Digits(text).to_string(),
-                format!("; a number has digits only, without separators: {told}")
+                format!("; a number has no separators but `_` between digits: {told}")
             );
         }
         for text in [

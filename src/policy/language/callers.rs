@@ -147,7 +147,9 @@ mapping! {
     rest Rest {
         key: "any other name",
         doc: "An attribute of this caller, such as `org: acme`.",
-        names: Names::But(&["credential", "tier", "routes"]),
+        names: Names::But(&[
+            "credential", "tier", "routes", "except", "route", "method", "host",
+        ]),
         shape: Text::<ATTRIBUTE_BYTES_MAX>::shape(),
         count: (None, None),
         absent: "none",

@@ -19,7 +19,8 @@ mapping! {
         /// The requests that need a slot: the [selector](#limits).
         FOR "for": Map<Selector>, optional "every request";
         /// One pool for each combination of these attributes; `[]` is one pool for all requests. A
-        /// name that every route of `for.routes` captures is valid too.
+        /// name that every route of `for.routes` captures is valid too. Also `route`,
+        /// `method`, `tier` and `host`: [words of the key](#words-of-per).
         PER "per": Set<Reference, 0, 8>, required;
         /// A caller without an attribute of `per`.
         ABSENT "absent": Choice<Absent>, default Absent::Count;
@@ -53,7 +54,8 @@ mapping! {
         /// The requests that use a seat: the [selector](#limits).
         FOR "for": Map<Selector>, optional "every request";
         /// One set of seats for each combination of these attributes; `[]` is one set for all
-        /// requests. A name that every route of `for.routes` captures is valid too.
+        /// requests. A name that every route of `for.routes` captures is valid too. Also `route`,
+        /// `method`, `tier` and `host`: [words of the key](#words-of-per).
         PER "per": Set<Reference, 0, 8>, required;
         /// The attribute whose value holds a seat. It cannot be in `per`. The limit does not apply
         /// to a caller without it.

@@ -124,11 +124,12 @@ text! {
 }
 
 text! {
-    /// A steady rate: a whole number and `/s`, `/min` (or `/m`), `/h` or `/d`; at most
-    /// `1000000/s`.
+    /// A steady rate: a whole number and `/s`, `/min` (or `/m`), `/h`, `/d` or `/w`, or a number of
+    /// such units, as in `1/15min`; at most `1000000/s`.
     Rate -> Refill, |field| field.quantity(Refill::parse);
-    name: "Rate", values: "`N/s`, `N/min` (or `N/m`), `N/h`, `N/d`, at most `1000000/s`",
-    pattern: Some(patterns::rate()), examples: &["60/min"],
+    name: "Rate", values: "`N/s`, `N/min` (or `N/m`), `N/h`, `N/d`, `N/w`, or `N/15min`; at most \
+             `1000000/s`",
+    pattern: Some(patterns::rate()), examples: &["60/min", "1/15min"],
 }
 
 text! {

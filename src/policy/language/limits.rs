@@ -41,7 +41,8 @@ mapping! {
         /// The selector: the requests that the limit counts. All conditions must hold.
         FOR "for": Map<Selector>, optional "every request";
         /// One counter for each combination of these attributes; `[]` is one counter for all
-        /// requests. A name that every route of `for.routes` captures is valid too.
+        /// requests. A name that every route of `for.routes` captures is valid too. Also `route`,
+        /// `method`, `tier` and `host`: [words of the key](#words-of-per).
         PER "per": Set<Reference, 0, 8>, required;
         /// A caller without an attribute of `per`.
         ABSENT "absent": Choice<Absent>, default Absent::Count;

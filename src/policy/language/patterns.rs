@@ -81,16 +81,20 @@ fn path() -> String {
 }
 
 pub(super) fn rate() -> String {
-    format!(
-        "^0*[1-9][0-9]*/(?:{})$",
-        RefillPer::ALL.map(|(name, _)| name).join("|")
-    )
+    let units = RefillPer::ALL.map(|(name, _)| name).join("|");
+    format!("^{NUMBER}/(?:{NUMBER})?(?:{units})$")
 }
 
 /// A length of time in one of these units.
 pub(super) fn span(units: &str) -> String {
-    format!("^0*[1-9][0-9]*(?:{units})$")
+    format!("^{NUMBER}(?:{units})$")
 }
+
+/// A number from 1 up, whose digits may be grouped.
+const NUMBER: &str = "(?:0_?)*[1-9](?:_?[0-9])*";
+
+/// A number whose digits are grouped, which no bare number of JSON is.
+pub(crate) const GROUPED: &str = "^[0-9]+(?:_[0-9]+)+$";
 
 pub(super) fn size() -> String {
     span(&SIZE_UNITS.map(|(unit, _)| unit).join("|"))
@@ -101,11 +105,18 @@ pub(super) fn period() -> String {
     let units = ["s", "m", "min", "h", "d", "w", "mo"].map(|unit| {
         let counts: Vec<String> = (1..=60)
             .filter(|count| Period::parse(&format!("{count}{unit}")).is_ok())
-            .map(|count| count.to_string())
+            .map(|count| {
+                let digits = count.to_string();
+                digits
+                    .split("")
+                    .filter(|digit| !digit.is_empty())
+                    .collect::<Vec<_>>()
+                    .join("_?")
+            })
             .collect();
         format!("(?:{}){unit}", counts.join("|"))
     });
-    format!("^0*(?:{})$", units.join("|"))
+    format!("^(?:0_?)*(?:{})$", units.join("|"))
 }
 
 pub(super) fn json_pointer() -> String {

@@ -38,17 +38,19 @@ mapping! {
         TIER "tier": OneOrMany<Reference, 1_000>, optional "any";
         /// The request matches one of these routes.
         ROUTES "routes": Routes, optional "any";
+        /// The request matches none of these routes.
+        EXCEPT "except": Routes, optional "none";
         /// The client's address, as Envoy determined it, is in this network, or in one of these:
         /// `client_address: [192.0.2.0/24, 2001:db8::/32]`.
         CLIENT_ADDRESS "client_address": OneOrMany<NetworkText, 1_000>, optional "any";
     }
-    rest attributes(&["sha256"]);
+    rest attributes(&["route", "method", "host", "sha256"]);
 }
 
 mapping! {
     /// Selects callers: all conditions must hold.
     CallerSelector "{ org: acme }" constraints [Constraint::NotEmpty] {}
-    rest attributes(&["tier", "routes", "sha256"]);
+    rest attributes(&["tier", "routes", "except", "route", "method", "host", "sha256"]);
 }
 
 /// Conditions on the attributes of a caller.

@@ -26,7 +26,7 @@ impl Earlier {
         let taken = self.takes(&selected.selector, &routes);
         if let Some(by) = taken.or_else(|| siblings.exempt.takes(routes.into_iter())) {
             field.error(Reason::NeverReached { by });
-        } else if selected.is_sound {
+        } else if selected.is_sound && selected.selector.except.is_empty() {
             let (selector, routes) = (selected.selector.clone(), selected.routes.clone());
             self.0.push(Taken {
                 selector,

@@ -38,6 +38,8 @@ impl RouteId {
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    /// By their ids, as the policy has them first.
+    written: Vec<Box<str>>,
     /// [`ROOT`] first; never empty.
     nodes: Vec<Node>,
 }
@@ -48,6 +50,8 @@ pub struct RouteTableBuilder {
     ids: BTreeMap<Route, RouteId>,
     /// By their ids.
     routes: Vec<Route>,
+    /// By their ids.
+    written: Vec<Box<str>>,
 }
 
 /// What a request matched; used again for the next one, so that nothing is allocated.
@@ -147,6 +151,12 @@ impl RouteTable {
         self.routes.get(id.0)
     }
 
+    /// The route behind `id` as the policy has it; empty if the id is from another, larger table.
+    #[must_use]
+    pub fn written(&self, id: RouteId) -> &str {
+        self.written.get(id.0).map_or("", |text| text)
+    }
+
     /// The segment that `{name}` of a route captures in a path: see [`Route::capture`].
     #[must_use]
     pub fn capture<'path>(
@@ -201,10 +211,16 @@ impl RouteTableBuilder {
     /// Adds a route, or finds the very same one that was added before.
     ///
     /// Names of captures count: `/{a}` and `/{b}` are two routes.
-    pub fn add(&mut self, route: Route) -> RouteId {
-        let routes = &mut self.routes;
-        *self.ids.entry(route).or_insert_with_key(|route| {
+    /// `text` is how the policy has it.
+    pub fn add(&mut self, route: Route, text: &str) -> RouteId {
+        let Self {
+            ids,
+            routes,
+            written,
+        } = self;
+        *ids.entry(route).or_insert_with_key(|route| {
             routes.push(route.clone());
+            written.push(text.into());
             RouteId(routes.len().saturating_sub(1))
         })
     }
@@ -229,6 +245,7 @@ impl RouteTableBuilder {
         }
         RouteTable {
             routes: self.routes,
+            written: self.written,
             nodes,
         }
     }

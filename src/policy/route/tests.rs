@@ -16,7 +16,7 @@ fn path(raw: &str) -> PathBuffer {
 fn table(routes: impl IntoIterator<Item = String>) -> RouteTable {
     let mut builder = RouteTable::builder();
     for text in routes {
-        builder.add(route(&text));
+        builder.add(route(&text), &text);
     }
     builder.build()
 }
@@ -315,15 +315,15 @@ fn routes_meet_where_a_request_fits_both() {
 #[test]
 fn a_table_names_every_route_that_matches() {
     let mut builder = RouteTable::builder();
-    let all = builder.add(route("/**"));
-    let write = builder.add(route("POST,PUT /**"));
-    let item = builder.add(route("/items/{item}"));
+    let all = builder.add(route("/**"), "/**");
+    let write = builder.add(route("POST,PUT /**"), "POST,PUT /**");
+    let item = builder.add(route("/items/{item}"), "/items/{item}");
     assert_eq!(
-        builder.add(route("PUT,POST /**")),
+        builder.add(route("PUT,POST /**"), "PUT,POST /**"),
         write,
         "the same route has one id"
     );
-    let other = builder.add(route("/items/{other}"));
+    let other = builder.add(route("/items/{other}"), "/items/{other}");
     let table = builder.build();
     assert_eq!(table.route_count(), 4);
     assert_eq!(table.route(other), Some(&route("/items/{other}")));

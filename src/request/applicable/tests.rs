@@ -77,9 +77,12 @@ fn selector() -> impl Strategy<Value = String> {
         list(&ROUTES, "").prop_map(|routes| Some((false, routes))),
     ];
     let values = || prop::option::weighted(0.6, list(&VALUES, ""));
-    (tier, routes, values(), values()).prop_filter_map(
+    // Neither covers a whole selector.
+    let except =
+        prop::option::weighted(0.3, any_of(vec!["['/v1/a/x']", "['/*/c', 'GET /v2/a/b']"]));
+    (tier, routes, except, values(), values()).prop_filter_map(
         "selects by nothing",
-        |(tier, routes, org, plan)| {
+        |(tier, routes, except, org, plan)| {
             let tier = tier
                 .filter(|_| routes.as_ref().is_none_or(|(any, _)| *any))
                 .map(str::to_owned);
@@ -87,6 +90,7 @@ fn selector() -> impl Strategy<Value = String> {
             let keys = [
                 ("tier", tier),
                 ("routes", routes),
+                ("except", except.map(str::to_owned)),
                 ("org", org),
                 ("plan", plan),
             ];
@@ -146,6 +150,7 @@ impl Oracle<'_> {
         match () {
             () if !selector.tiers.as_ref().is_none_or(of_tier) => Some("tier"),
             () if !selector.routes.as_ref().is_none_or(of_route) => Some("routes"),
+            () if of_route(&selector.except) => Some("except"),
             () if !selector.attributes.iter().all(has) => Some("attribute"),
             () => None,
         }
@@ -161,7 +166,7 @@ impl Oracle<'_> {
     fn why_not(&self, scope: &Scope, reading: Reading<'_>) -> Option<&'static str> {
         let lacks = |part: &KeyPart| match part {
             KeyPart::Attribute(attribute) => self.caller.value(*attribute).is_none(),
-            KeyPart::Capture(_) => false,
+            KeyPart::Capture(_) | KeyPart::Word(_) => false,
         };
         let key = (scope.absent == Absent::Skip && scope.per.iter().any(lacks)).then_some("key");
         let exempt = self.exemption(reading).map(|_| "exempt");
@@ -202,6 +207,7 @@ impl Trace<'_> for Words {
             Mismatch::Tier => "tier",
             Mismatch::Address => "address",
             Mismatch::Routes => "routes",
+            Mismatch::Except(_) => "except",
             Mismatch::Attribute(_) => "attribute",
             Mismatch::Key(_) => "key",
             Mismatch::Exempt => "exempt",

@@ -208,7 +208,7 @@ proptest! {
         tat: u64,
         now: u64,
         cost: u32,
-        code: u32,
+        code: u64,
         generation: u32,
         charged: u32,
         returned: u64,

@@ -136,7 +136,10 @@ proptest! {
         let mut builder = RouteTable::builder();
         let ids: Vec<_> = routes
             .iter()
-            .map(|(methods, path)| builder.add(route(&write(methods, path))))
+            .map(|(methods, path)| {
+            let text = write(methods, path);
+            builder.add(route(&text), &text)
+        })
             .collect();
         let table = builder.build();
         let mut out = Matches::new();
