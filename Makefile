@@ -90,7 +90,7 @@ micro-baseline: ## accept the present instructions, allocations and host calls
 	@scripts/need-valgrind
 	cargo bench --locked --profile micro --bench micro -- --accept $(CURDIR)/benches/micro/baseline.json
 
-fuzz-smoke: ## run the seven fuzz targets (payload meters, policy readers), each for SECONDS_EACH (10) seconds
+fuzz-smoke: ## run the eight fuzz targets (payload meters, policy readers, templates), each for SECONDS_EACH (10) seconds
 	@scripts/need-rust
 	@scripts/fuzz-smoke
 

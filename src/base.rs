@@ -1,5 +1,6 @@
 //! The words that every other module uses; it depends on none of them.
 
+pub(crate) mod date;
 pub mod id;
 pub mod invariant;
 pub mod network;

@@ -48,7 +48,7 @@ use limits::Limit;
 use payloads::Payload;
 use pools::PoolLimit;
 use reader::{Errors, Field, MapField};
-use replies::Replies;
+use replies::{Replies, SharedTypes, Shown};
 use route::{Matches, RouteTable, RouteTableBuilder};
 use scope::Siblings;
 use seats::SeatLimit;
@@ -241,10 +241,11 @@ fn read(document: Field<'_>) -> Option<Policy> {
         policy: name.as_deref(),
         tiers: &tiers,
         exempt: exempt.as_ref().unwrap_or(&none),
+        types: SharedTypes::of(&map),
     };
     let deny = read_denials(&map, &siblings, &mut context);
     let scoped = read_scoped(&map, &siblings, &mut context);
-    let replies = map.read_with(lang::Policy::REPLIES, |_, map| replies::read(&map));
+    let replies = read_replies(&map, scoped.as_ref(), &mut context);
     let keys_max = map.read_with(lang::Policy::STORE, |_, map| read_store(&map));
     let access_log = map.read_with(lang::Policy::ACCESS_LOG, |_, map| {
         read_access_log(&map, &mut context)
@@ -275,9 +276,34 @@ fn read(document: Field<'_>) -> Option<Policy> {
         tiers,
         routes,
     };
+    derive(&mut policy);
+    Some(policy)
+}
+
+/// Reads the replies; `scoped` is `None` if a limit has an error.
+fn read_replies(
+    map: &MapField<'_, lang::Policy>,
+    scoped: Option<&Scoped>,
+    context: &mut Context,
+) -> Option<Option<Replies>> {
+    let shown = Shown {
+        limits: scoped.map(|scoped| &*scoped.limits),
+        pools: scoped.map(|scoped| &*scoped.pools),
+    };
+    map.read_with(lang::Policy::REPLIES, |_, map| {
+        replies::read(&map, &shown, context)
+    })
+}
+
+/// Sets what follows from the parts of the policy.
+fn derive(policy: &mut Policy) {
     policy.index = SelectorIndex::of(policy.selectors());
     policy.properties = policy.asked_properties();
-    Some(policy)
+    let own = policy.limits.iter().map(|limit| &limit.refused);
+    let own = own.chain(policy.pools.iter().map(|pool| &pool.refused));
+    let own = own.chain(policy.seats.iter().map(|seats| &seats.refused));
+    let own = own.chain(policy.payloads.iter().map(|payload| &payload.refused));
+    policy.replies.note(own.filter_map(Option::as_deref));
 }
 
 /// Without `callers` every caller is anonymous, and has no attributes.

@@ -1,8 +1,10 @@
 //! What responses state: header fields, when to retry, and the local replies.
 
+pub mod addressee;
 pub mod fields;
 pub mod ietf;
 pub mod local;
 pub mod refusal;
 mod status;
 pub mod trace_id;
+mod values;

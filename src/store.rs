@@ -209,8 +209,18 @@ pub struct StoreStats {
     pub conflicts: u64,
 }
 
+/// Counters that can be looked at. Nothing that has only this can change one.
+pub trait Peek {
+    /// The counter as it is, by `rule`. The clock is read after the record, and a record that lies
+    /// further in the future than its rule can have put it is read as if it were repaired.
+    ///
+    /// # Errors
+    /// [`Fault`] if the counter cannot be had.
+    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault>;
+}
+
 /// A store of counters.
-pub trait Store {
+pub trait Store: Peek {
     /// Answers all checks, and charges all of them or none. True if the request is admitted.
     ///
     /// `now` is the time of the request. Checks must have distinct keys. A check whose counter

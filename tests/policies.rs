@@ -255,6 +255,11 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::BadPath { .. } => "BadPath",
         Reason::NoSuchZone { .. } => "NoSuchZone",
         Reason::BadPlaceholder { .. } => "BadPlaceholder",
+        Reason::BadForm { .. } => "BadForm",
+        Reason::BadRefusalStatus { .. } => "BadRefusalStatus",
+        Reason::NotSettable { .. } => "NotSettable",
+        Reason::BadHeaderValue => "BadHeaderValue",
+        Reason::BodyWithoutType { .. } => "BodyWithoutType",
     }
 }
 
@@ -315,7 +320,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (59, 23),
+        (64, 23),
         "{reasons:?}
 {rules:?}"
     );

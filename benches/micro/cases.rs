@@ -20,6 +20,7 @@ use sluicegate::policy::Policy;
 use sluicegate::policy::limits::Limit;
 use sluicegate::policy::route::{Matches, Route, RouteTable};
 use sluicegate::policy::selector_index::SelectorId;
+use sluicegate::reply::addressee::ReplyTo;
 use sluicegate::reply::fields::{self, Applied, LimitStatus, Responder};
 use sluicegate::request::head::Request;
 use sluicegate::request::identify::identify;
@@ -333,7 +334,8 @@ fn fields(family: &str) -> Case {
                     limits: black_box(&shown),
                     pools: &[]
                 },
-                Responder::Upstream
+                Responder::Upstream,
+                ReplyTo::anyone(START)
             ))
             .is_empty()
         );

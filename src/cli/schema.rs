@@ -13,8 +13,10 @@ mod value;
 use serde_json::{Map, Value as Json, json};
 
 use super::prose::{paragraphs, requirements, unlinked};
+use crate::policy::header::TOKEN_BYTES_MAX;
 use crate::policy::language::{
     Constraint, Description, KeyDescription, Mapping as _, Names, Policy, Rest, Shape, Stated,
+    settable_header,
 };
 
 /// The schema, formatted so that two versions can be compared line by line.
@@ -109,6 +111,10 @@ impl Schema {
         let mut names = match rest.names {
             Names::But(words) => json!({ "not": { "enum": words } }),
             Names::Text(max) => json!({ "maxLength": max }),
+            Names::Settable => json!({
+                "maxLength": TOKEN_BYTES_MAX,
+                "pattern": settable_header(),
+            }),
         };
         if let (Names::But(_), Some(names)) = (&rest.names, names.as_object_mut()) {
             names.extend(self.name().as_object().cloned().unwrap_or_default());

@@ -9,7 +9,6 @@ use super::phase::{Event, Forwarded};
 use super::queued::{Entry, Queued};
 use super::runtime::Scratch;
 use super::settle::{Charges, StreamCx};
-use super::statuses::statuses;
 use super::stream::{Flow, StreamState};
 use crate::base::id::{CounterOwner, PayloadId, PoolId};
 use crate::base::invariant::invariant;
@@ -22,7 +21,9 @@ use crate::observe::access_log::{self, Line};
 use crate::observe::{DecisionLabel, Event as Observed, admission};
 use crate::payload::body::Rejection;
 use crate::queue::stream::{Admission, SlotRequest};
-use crate::reply::fields::{LimitStatus, most_constrained};
+use crate::reply::addressee::{ReplyContext, ReplyTo};
+use crate::reply::fields::{LimitStatus, PoolStatus, most_constrained};
+use crate::reply::refusal::Refusal;
 use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::checks::{self, part_value};
 use crate::request::head::Request;
@@ -41,10 +42,17 @@ pub(super) struct Head<'a> {
     pub(super) now: Timestamp,
 }
 
+impl<'a> Head<'a> {
+    /// Whom an answer to the request is for.
+    pub(super) fn reply_to(&self, refusal: &Refusal<'_>) -> ReplyTo<'a> {
+        ReplyTo::head(self.request, Some(self.caller), refusal, self.now)
+    }
+}
+
 /// The slots that a request needs.
 struct Slots {
     /// The pools, in the order in which they are asked.
-    pools: Vec<PoolId>,
+    pools: Vec<PoolStatus>,
     requests: Vec<SlotRequest>,
 }
 
@@ -160,7 +168,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let stats = store.drain_stats();
         drop(store);
         self.observe_decisions(verdict, checks, stats);
-        let limits = statuses(policy, checks);
+        let limits = self.statuses(checks, head.request);
         self.log_decision(verdict, checks, &limits, head);
         if let Verdict::Refuse(denial) = verdict {
             return self.refuse_limits(stream, head, denial, checks, limits);
@@ -187,6 +195,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             is_grpc,
             tunnel,
             entry: None,
+            context: self.runtime.shows_request.then(|| {
+                let fallback = head.now.nanos();
+                Box::new(ReplyContext::of(request, head.caller, policy, fallback))
+            }),
         };
         let is_held = stream.body.as_ref().is_some_and(|body| body.is_held());
         let Some(Slots { pools, requests }) = self.slots(head) else {
@@ -227,8 +239,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             pools: Vec::with_capacity(count),
             requests: Vec::with_capacity(count),
         };
-        for id in head.pools {
-            let found = running.live.get(*id).zip(policy.pools.get(*id));
+        for status in self.pool_statuses(head.pools, head.request) {
+            let id = status.pool;
+            let found = running.live.get(id).zip(policy.pools.get(id));
             let Some((pool, limit)) = invariant(found, "every pool of a policy runs with it")
             else {
                 continue;
@@ -248,7 +261,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 key: key.finish(),
                 failure: limit.scope.failure,
             });
-            slots.pools.push(*id);
+            slots.pools.push(status);
         }
         (!slots.requests.is_empty()).then_some(slots)
     }

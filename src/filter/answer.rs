@@ -19,9 +19,10 @@ use crate::observe::access_log::{self, Line};
 use crate::observe::{self, DecisionLabel, Event as Observed};
 use crate::payload::body::{Reason, Rejection};
 use crate::queue::stream as queue;
+use crate::reply::addressee::ReplyTo;
 use crate::reply::fields::{Applied, LimitStatus};
 use crate::reply::local;
-use crate::reply::refusal::{Refusal, ReplyTo};
+use crate::reply::refusal::Refusal;
 use crate::store::LimitCheck;
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
@@ -36,8 +37,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let refusal = Refusal::Path(why);
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, None).as_deref());
-        let reply =
-            local::reply_at_head(policy, refusal, head.request, head.now, Applied::default());
+        let to = head.reply_to(&refusal);
+        let reply = local::reply(policy, refusal, to, Applied::default());
         self.answer(stream, &reply)
     }
 
@@ -48,24 +49,29 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         head: Head<'_>,
         denial: engine::Refusal,
         checks: &[LimitCheck],
-        limits: Vec<LimitStatus>,
+        mut limits: Vec<LimitStatus>,
     ) -> Flow {
         let policy = &self.runtime.policy;
         let refusal = Refusal::of_limits(policy, denial, checks, head.now);
         // If the fields do not state the limit that refuses, they state the others, which are
         // charged nothing.
-        let states_refusal =
-            matches!(refusal, Refusal::Limit { check, .. } if local::has_counter(check));
-        let limits = if states_refusal {
-            limits
-        } else {
-            self.uncharged_statuses(checks, head.now)
+        let states_refusal = match refusal {
+            Refusal::Limit { check, .. } => local::has_counter(policy, check),
+            Refusal::Unauthorized(_)
+            | Refusal::Denied(_)
+            | Refusal::Path(_)
+            | Refusal::Pool { .. }
+            | Refusal::Payload { .. }
+            | Refusal::Fault => false,
         };
+        if !states_refusal || self.runtime.states_others {
+            self.uncharge(&mut limits, checks);
+        }
         let applied = Applied {
             limits: &limits,
-            pools: head.pools,
+            pools: &self.pool_statuses(head.pools, head.request),
         };
-        let reply = local::reply_at_head(policy, refusal, head.request, head.now, applied);
+        let reply = local::reply(policy, refusal, head.reply_to(&refusal), applied);
         stream.body = None;
         self.answer(stream, &reply)
     }
@@ -82,17 +88,18 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     ) -> Flow {
         let policy = &self.runtime.policy;
         let refusal = self.payload_refusal(payload, rejection);
-        let limits = self.uncharged_statuses(checks, head.now);
+        let limits = match policy.replies.fields {
+            Some(_) => self.unasked_statuses(checks, head.request),
+            None => Vec::new(),
+        };
         let applied = Applied {
             limits: &limits,
-            pools: head.pools,
+            pools: &self.pool_statuses(head.pools, head.request),
         };
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, refusal.limit()).as_deref());
-        self.answer(
-            stream,
-            &local::reply_at_head(policy, refusal, head.request, head.now, applied),
-        )
+        let reply = local::reply(policy, refusal, head.reply_to(&refusal), applied);
+        self.answer(stream, &reply)
     }
 
     /// Answers a request whose body is rejected. The request pays, as its body was read for it,
@@ -123,11 +130,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 Forwarded::default()
             }
         };
-        restate(&mut limits, self.host);
+        let now = self.host.now();
+        restate(&mut limits, now);
         let refusal = self.payload_refusal(body.payload(), rejection);
         self.observe_refusal(refusal);
         self.log_refusal(body.refusal_line());
-        let to = ReplyTo::from(body.context());
+        let to = ReplyTo::kept(body.context(), now);
         self.answer(
             stream,
             &local::reply(
@@ -196,12 +204,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         };
         self.observe_refusal(refusal);
         self.log_refusal(asked.and_then(|asked| asked.line.as_deref()));
-        restate(&mut limits, self.host);
+        let now = self.host.now();
+        restate(&mut limits, now);
         let applied = Applied {
             limits: &limits,
             pools: &pools,
         };
-        let reply = local::reply(policy, refusal, ReplyTo::from(&queued.context), applied);
+        let to = ReplyTo::kept(&queued.context, now);
+        let reply = local::reply(policy, refusal, to, applied);
         stream.body = None;
         self.answer(stream, &reply)
     }

@@ -8,7 +8,8 @@ use crate::observe::DecisionLabel;
 use crate::observe::access_log::Line;
 use crate::payload::body::{BodyMeter, Measurements, Progress, Reason, Rejection, Requirements};
 use crate::payload::slice::Slice;
-use crate::reply::refusal::ReplyContext;
+use crate::reply::addressee::ReplyContext;
+use crate::request::checks::matched_route;
 use crate::request::payload::MatchedPayload;
 
 /// The most bytes that are copied from the host at once.
@@ -80,13 +81,19 @@ impl BodyInspection {
             }
             .to_text(&runtime.policy)
         });
+        let policy = &runtime.policy;
+        let mut context = ReplyContext::of(request, caller, policy, now.nanos());
+        if policy.replies.shows_routes {
+            context.route =
+                matched.and_then(|matched| matched_route(&matched.payload.scope, request, policy));
+        }
         let length = request.content_length();
         // A tunnel opens once the upstream has seen the head, so that is never held. If the head
         // states a body, the tunnel can wait for it.
         let can_wait = request.tunnel().is_none() || length.is_some_and(|length| length > 0);
         Ok(Self {
             payload: matched.map(|matched| matched.id),
-            context: ReplyContext::of(request, now.nanos()),
+            context,
             refusal_line,
             is_held: can_wait && matched.is_some_and(|matched| matched.payload.hold),
             received: None,

@@ -18,8 +18,8 @@
 use std::mem::take;
 
 use super::queued::{Entry, Queued};
-use crate::base::id::PoolId;
-use crate::reply::fields::LimitStatus;
+use crate::reply::addressee::ReplyContext;
+use crate::reply::fields::{LimitStatus, PoolStatus};
 use crate::request::head::Tunnel;
 
 /// How far a stream has progressed.
@@ -44,13 +44,15 @@ pub(super) struct Forwarded {
     /// The limits that apply, as the response shows them.
     pub(super) limits: Vec<LimitStatus>,
     /// The pools that apply.
-    pub(super) pools: Vec<PoolId>,
+    pub(super) pools: Vec<PoolStatus>,
     /// Whether the outcome is that of a gRPC call. Known only if a charge depends on it.
     pub(super) is_grpc: bool,
     /// The tunnel that the request asks for. Known only if a body is inspected.
     pub(super) tunnel: Option<Tunnel>,
     /// The slots to acquire once the held body has been read.
     pub(super) entry: Option<Box<Entry>>,
+    /// What the fields of the response show of the request. Known only if they show some of it.
+    pub(super) context: Option<Box<ReplyContext>>,
 }
 
 /// An event that can end a phase.
@@ -184,6 +186,13 @@ impl Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::PoolId;
+
+    const POOL: PoolStatus = PoolStatus {
+        pool: PoolId::FIRST,
+        free: None,
+        route: None,
+    };
 
     /// For each event the phase after it, by the phase before it. A dot means that nothing changes,
     /// and a word after a slash names the effect.
@@ -213,7 +222,7 @@ mod tests {
     /// A request by which [`marked`] and the effects can be recognized.
     fn forwarded() -> Forwarded {
         Forwarded {
-            pools: vec![PoolId::FIRST],
+            pools: vec![POOL],
             ..Forwarded::default()
         }
     }
@@ -246,9 +255,8 @@ mod tests {
 
     /// The names of a phase and of an effect, after a look at what they carry.
     fn names(phase: &Phase, effect: &Effect) -> (&'static str, &'static str) {
-        let carries = |forwarded: &Forwarded| {
-            assert_eq!(forwarded.pools, [PoolId::FIRST], "the request is not lost")
-        };
+        let carries =
+            |forwarded: &Forwarded| assert_eq!(forwarded.pools, [POOL], "the request is not lost");
         let phase = match phase {
             Phase::Fresh => "Fresh",
             Phase::Waiting(forwarded, _) => {

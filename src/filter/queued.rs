@@ -19,7 +19,8 @@ use crate::queue::live::LivePool;
 use crate::queue::membership::RootId;
 use crate::queue::stream::{Admission, Answer, SlotRequest, StreamId};
 use crate::queue::worker::Worker;
-use crate::reply::refusal::ReplyContext;
+use crate::reply::addressee::ReplyContext;
+use crate::reply::fields::PoolStatus;
 
 /// The pools of a policy that is enforced.
 #[derive(Debug)]
@@ -61,15 +62,18 @@ pub(super) struct Entry {
 
 impl Queued {
     /// A request that asks for slots of these pools at `since`.
-    pub(super) fn of(policy: &Policy, pools: &[PoolId], head: Head<'_>, since: Span) -> Self {
+    pub(super) fn of(policy: &Policy, pools: &[PoolStatus], head: Head<'_>, since: Span) -> Self {
         let mut queued = Self {
             pools: Vec::with_capacity(pools.len()),
-            context: ReplyContext::of(head.request, head.now.nanos()),
+            context: ReplyContext::of(head.request, head.caller, policy, head.now.nanos()),
             since,
             body_was_read: false,
         };
-        for id in pools {
-            let limit = policy.pools.get(*id).map(|limit| &*limit.scope.name);
+        for status in pools {
+            let limit = policy
+                .pools
+                .get(status.pool)
+                .map(|limit| &*limit.scope.name);
             let line = Line {
                 decision: DecisionLabel::Refused,
                 limit,
@@ -77,7 +81,7 @@ impl Queued {
                 caller: head.caller,
             };
             queued.pools.push(QueuedPool {
-                id: *id,
+                id: status.pool,
                 line: line.to_text(policy),
             });
         }

@@ -6,12 +6,12 @@ use super::phase::{Effect, Event, Forwarded};
 use super::settle::StreamCx;
 use super::statuses::{apply, restate};
 use super::stream::StreamState;
-use crate::base::id::PoolId;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::observe::Refund;
-use crate::reply::fields::{self, Applied, LimitStatus, Responder};
+use crate::reply::addressee::ReplyTo;
+use crate::reply::fields::{self, Applied, Responder};
 
 /// How Envoy names the end of a stream that goes on as another one.
 const INTERNAL_REDIRECT: &[u8] = b"internal_redirect";
@@ -26,15 +26,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         };
         match stream.on(event) {
             Effect::Settle(forwarded) => self.settle_head(stream, forwarded, outcome),
-            Effect::Abandon(
-                Forwarded {
-                    mut limits, pools, ..
-                },
-                queued,
-            ) => {
+            Effect::Abandon(mut forwarded, queued) => {
                 // Envoy itself answers, for instance because the client sends too slowly.
-                apply(&mut limits, self.abandon(stream, &queued));
-                self.show(&mut limits, &pools);
+                apply(&mut forwarded.limits, self.abandon(stream, &queued));
+                self.show(forwarded);
             }
             Effect::Nothing | Effect::LeaveQueue(_) | Effect::SettleStatus => {}
         }
@@ -50,20 +45,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     fn settle_head(
         &self,
         stream: &mut StreamState,
-        forwarded: Forwarded,
+        mut forwarded: Forwarded,
         outcome: Option<Response>,
     ) {
-        let Forwarded {
-            mut limits,
-            pools,
-            tunnel,
-            ..
-        } = forwarded;
         if stream.body.as_ref().is_some_and(|body| body.is_held()) {
             // Envoy itself answers, for instance because the client sends too slowly.
             stream.is_suspended = false;
         }
-        if let Some(tunnel) = tunnel
+        if let Some(tunnel) = forwarded.tunnel
             && self
                 .host
                 .response_header(":status")
@@ -72,15 +61,21 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             // What follows is no body. Until now it was measured as one, since a request head alone
             // opens no tunnel.
             if let Some(measured) = stream.body.take().and_then(|body| body.measurements()) {
-                apply(&mut limits, stream.charges.settle_body(self, &measured));
+                apply(
+                    &mut forwarded.limits,
+                    stream.charges.settle_body(self, &measured),
+                );
             }
             self.observe_admission(stream);
         }
         if let Some(Response::Known(outcome)) = outcome {
-            apply(&mut limits, stream.charges.conclude(self, &outcome));
+            apply(
+                &mut forwarded.limits,
+                stream.charges.conclude(self, &outcome),
+            );
         }
-        apply(&mut limits, stream.charges.settle_response(self));
-        self.show(&mut limits, &pools);
+        apply(&mut forwarded.limits, stream.charges.settle_response(self));
+        self.show(forwarded);
     }
 
     /// The response trailers have arrived: a gRPC upstream states the outcome there.
@@ -120,21 +115,33 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         stream.charges.finish(self);
     }
 
-    /// Sets the response fields, and removes fields of the same family that the upstream sent.
-    fn show(&self, limits: &mut [LimitStatus], pools: &[PoolId]) {
+    /// Sets the response fields, and removes fields of the same names that the upstream sent.
+    fn show(&self, forwarded: Forwarded) {
         if self.runtime.field_names.is_empty() {
             return;
         }
-        restate(limits, self.host);
-        let mut names = self.runtime.field_names.iter().copied();
-        let applied = Applied { limits, pools };
+        let Forwarded {
+            mut limits,
+            pools,
+            context,
+            ..
+        } = forwarded;
+        let now = self.host.now();
+        restate(&mut limits, now);
+        let to = context.as_ref().map_or_else(
+            || ReplyTo::anyone(now),
+            |context| ReplyTo::kept(context, now),
+        );
+        let mut names = self.runtime.field_names.iter();
+        let (limits, pools) = (&*limits, &*pools);
         fields::each(
             &self.runtime.policy,
-            applied,
+            Applied { limits, pools },
             Responder::Upstream,
+            to,
             |field, value| {
-                // The fields are in the order of the names.
-                for name in names.by_ref().take_while(|name| *name != field) {
+                // The fields come in the order of the names.
+                for name in names.by_ref().take_while(|name| ***name != *field) {
                     self.host.remove_response_header(name);
                 }
                 self.host.set_response_header(field, value);

@@ -14,6 +14,7 @@ use crate::observe::Event;
 use crate::observe::metrics::Metrics;
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
+use crate::policy::replies::Fields;
 use crate::queue::membership::RootId;
 use crate::queue::worker::Worker;
 use crate::reply::fields;
@@ -34,7 +35,11 @@ pub struct Runtime<D> {
     pub(super) keys: LimitKeys,
     pub(super) metrics: Metrics,
     /// The names of all fields that responses may carry.
-    pub(super) field_names: Vec<&'static str>,
+    pub(super) field_names: Vec<Box<str>>,
+    /// Whether the fields of a refusal state limits that did not refuse.
+    pub(super) states_others: bool,
+    /// Whether the fields of a response show something of the head of its request.
+    pub(super) shows_request: bool,
     /// Tells the entries of archives apart. Clients do not know it.
     pub(super) seed: Secret,
     /// The pools; `None` if the policy has none.
@@ -76,6 +81,9 @@ impl<D: SharedData + Properties> Runtime<D> {
         let keys = LimitKeys::new(store.keys(), &policy.identities());
         let metrics = Metrics::define(&policy, define);
         let field_names = fields::names(&policy);
+        let states_others = fields::state_others(&policy);
+        let shown = policy.replies.fields.as_ref();
+        let shows_request = shown.is_some_and(Fields::show_the_request);
         let scratch = Scratch {
             caller_cache: CallerCache::new(candidate),
             ..Scratch::default()
@@ -86,6 +94,8 @@ impl<D: SharedData + Properties> Runtime<D> {
             keys,
             metrics,
             field_names,
+            states_others,
+            shows_request,
             seed: *candidate,
             pools: None,
             holds: Cell::default(),

@@ -2,60 +2,103 @@
 //! that the request caused.
 
 use super::settle::{Changed, StreamCx};
-use crate::base::id::CounterOwner;
-use crate::base::time::Timestamp;
-use crate::engine::decide;
+use crate::base::id::{CounterOwner, PoolId};
+use crate::base::time::{Span, Timestamp};
+use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
-use crate::host::stream::{Clock, Host};
-use crate::limit::Cost;
-use crate::policy::Policy;
-use crate::reply::fields::LimitStatus;
-use crate::store::LimitCheck;
-
-/// The limits that were asked, each with its counter after the charge, or as it was without one.
-pub(super) fn statuses(policy: &Policy, checks: &[LimitCheck]) -> Vec<LimitStatus> {
-    checks
-        .iter()
-        .filter_map(|check| LimitStatus::of(check, policy))
-        .collect()
-}
+use crate::host::stream::Host;
+use crate::limit::{Decision, Reading, Rule};
+use crate::reply::fields::{LimitStatus, PoolStatus};
+use crate::request::checks::matched_route;
+use crate::request::head::Request;
+use crate::store::{LimitCheck, Peek as _};
 
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
-    /// As [`statuses`], for checks that are charged nothing: asks the limits again, at a cost of 0.
-    pub(super) fn uncharged_statuses(
+    /// The limits that were asked, each with its counter after the charge, or as it was without
+    /// one.
+    pub(super) fn statuses(&self, checks: &[LimitCheck], request: &Request) -> Vec<LimitStatus> {
+        let policy = &self.runtime.policy;
+        let mut limits: Vec<LimitStatus> = checks
+            .iter()
+            .filter_map(|check| LimitStatus::of(check, policy))
+            .collect();
+        if policy.replies.shows_routes {
+            for status in &mut limits {
+                let limit = policy.limits.get(status.limit);
+                status.route = limit.and_then(|it| matched_route(&it.scope, request, policy));
+            }
+        }
+        limits
+    }
+
+    /// Restates the limits by what is stored: none was charged, and their answers say what the
+    /// charge would have made of them. A limit that refuses is stated as its answer
+    /// says.
+    pub(super) fn uncharge(&self, limits: &mut [LimitStatus], checks: &[LimitCheck]) {
+        for status in limits.iter_mut().filter(|status| !status.refuses()) {
+            let owner = CounterOwner::Limit(status.limit);
+            if let Some(check) = checks.iter().find(|check| check.owner == owner)
+                && check.answer.is_ok()
+            {
+                status.reading = self.look(check).ok();
+            }
+        }
+    }
+
+    /// The limits as they are, for checks that nobody has asked.
+    pub(super) fn unasked_statuses(
         &self,
         checks: &[LimitCheck],
-        mut now: Timestamp,
+        request: &Request,
     ) -> Vec<LimitStatus> {
-        let policy = &self.runtime.policy;
-        if policy.replies.fields.is_none() || checks.is_empty() {
+        if checks.is_empty() {
             return Vec::new();
         }
-        let mut again: Vec<LimitCheck> = checks.to_vec();
-        for check in &mut again {
-            check.cost = Cost::Now(0);
+        let mut asked = checks.to_vec();
+        for check in &mut asked {
+            match self.look(check) {
+                Ok(reading) => {
+                    check.answer = Ok(Decision::Admit(reading.balance));
+                    check.at = reading.at;
+                }
+                Err(fault) => check.answer = Err(fault),
+            }
         }
-        decide(
-            &mut *self.runtime.store.borrow_mut(),
-            self.host,
-            &mut again,
-            &mut now,
-        );
-        // The fewest requests left are counted in requests such as this one.
-        for (again, check) in again.iter_mut().zip(checks) {
-            again.cost = check.cost;
+        self.statuses(&asked, request)
+    }
+
+    /// The counter of a check as it is, or its lock.
+    fn look(&self, check: &LimitCheck) -> Result<Reading, Fault> {
+        let store = self.runtime.store.borrow();
+        if let Some(lock) = check.lock {
+            let lock = store.peek(&check.key.lock(), &Rule::Lock(lock), self.host)?;
+            if lock.balance.reset_in > Span::ZERO {
+                return Ok(lock);
+            }
         }
-        statuses(policy, &again)
+        store.peek(&check.key, &check.rule, self.host)
+    }
+
+    /// The pools of which a request needs a slot.
+    pub(super) fn pool_statuses(&self, pools: &[PoolId], request: &Request) -> Vec<PoolStatus> {
+        let policy = &self.runtime.policy;
+        let status = |id: &PoolId| PoolStatus {
+            pool: *id,
+            free: None,
+            route: policy
+                .pools
+                .get(*id)
+                .filter(|_| policy.replies.shows_routes)
+                .and_then(|pool| matched_route(&pool.scope, request, policy)),
+        };
+        pools.iter().map(status).collect()
     }
 }
 
 /// Restates the counters at the present time: the waits have become shorter.
-pub(super) fn restate(limits: &mut [LimitStatus], clock: &impl Clock) {
-    if !limits.is_empty() {
-        let now = clock.now();
-        for limit in limits {
-            *limit = limit.at(now);
-        }
+pub(super) fn restate(limits: &mut [LimitStatus], now: Timestamp) {
+    for limit in limits {
+        *limit = limit.at(now);
     }
 }
 

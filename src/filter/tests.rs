@@ -85,7 +85,9 @@ fn is_refused_by_reads(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>) {
     );
     assert_eq!(reply.grpc_status, GrpcStatus::ResourceExhausted);
     assert!(
-        reply.headers.contains(&("retry-after", "1".to_owned())),
+        reply
+            .headers
+            .contains(&("retry-after".into(), "1".to_owned())),
         "{:?}",
         reply.headers
     );
@@ -168,7 +170,7 @@ fn assert_unauthorized(
     assert!(
         reply
             .headers
-            .contains(&("www-authenticate", challenge.to_owned()))
+            .contains(&("www-authenticate".into(), challenge.to_owned()))
     );
     // Envoy shows the filter its own reply, which gets no fields.
     assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);

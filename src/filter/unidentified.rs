@@ -16,6 +16,7 @@ use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::observe::DecisionLabel;
 use crate::observe::access_log::{self, Line};
+use crate::reply::addressee::ReplyTo;
 use crate::reply::fields::Applied;
 use crate::reply::local;
 use crate::reply::refusal::Refusal;
@@ -57,7 +58,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             }
         }
         self.observe_refusal(refusal);
-        let reply = local::reply_at_head(policy, refusal, request, now, Applied::default());
+        let to = ReplyTo::head(request, None, &refusal, now);
+        let reply = local::reply(policy, refusal, to, Applied::default());
         self.answer(stream, &reply)
     }
 
@@ -73,8 +75,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             caller: head.caller,
         };
         self.log_refusal(line.to_text(policy).as_deref());
-        let reply =
-            local::reply_at_head(policy, refusal, head.request, head.now, Applied::default());
+        let to = head.reply_to(&refusal);
+        let reply = local::reply(policy, refusal, to, Applied::default());
         self.answer(stream, &reply)
     }
 }

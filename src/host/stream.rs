@@ -1,5 +1,7 @@
 //! The ports of one HTTP stream.
 
+use std::borrow::Cow;
+
 use super::headers::Headers;
 use crate::base::property::Property;
 use crate::base::time::{Span, Timestamp};
@@ -110,7 +112,7 @@ pub struct LocalReply {
     /// What the access log says as `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
     /// Header fields.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body; a gRPC caller gets it as `grpc-message`.
     pub body: String,
     /// The status for a gRPC caller.

@@ -122,7 +122,7 @@ impl Calendar {
             };
         }
         if refuses && cost.units() > self.quota.saturating_sub(taken) {
-            return Evaluation::deny(ends_in, self.balance(taken, ends_in), after_repair);
+            return Evaluation::deny(ends_in, self.balance(taken, ends_in), cost, after_repair);
         }
         let after = self.charge(state, window, now, cost.units());
         let decision = Decision::Admit(self.balance(after.taken, ends_in));

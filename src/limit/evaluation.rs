@@ -1,5 +1,6 @@
 //! What a rule answers to a request, and the state of its counter after that.
 
+use super::Cost;
 use crate::base::time::{Span, Timestamp};
 
 /// One limit's answer to one request.
@@ -12,7 +13,7 @@ pub enum Decision {
         /// The shortest wait after which it fits, if no other request takes the returning units;
         /// never shorter than the balance's `next_unit_in`.
         retry_after: Span,
-        /// What it met; nothing remains.
+        /// What it met; fewer units remain than it needs.
         balance: Balance,
     },
     /// The request asks for more than the limit ever holds: no wait helps. The balance is what it
@@ -59,13 +60,20 @@ pub struct Evaluation<S> {
 }
 
 impl<S> Evaluation<S> {
-    /// A denial with this counter, of which nothing is left for the request.
-    pub(super) fn deny(retry_after: Span, balance: Balance, after_repair: Option<S>) -> Self {
+    /// A denial with this counter, which has fewer units left than the request needs.
+    pub(super) fn deny(
+        retry_after: Span,
+        balance: Balance,
+        cost: Cost,
+        after_repair: Option<S>,
+    ) -> Self {
+        // Once the cut after a clock step is stored, there may be more.
+        let most = cost.units().saturating_sub(1);
         Self {
             decision: Decision::Deny {
                 retry_after,
                 balance: Balance {
-                    remaining: 0,
+                    remaining: balance.remaining.min(most),
                     ..balance
                 },
             },

@@ -122,7 +122,7 @@ impl Bucket {
         let needed = interval.times(cost.units());
         if needed > window.less(owed) {
             let retry_after = debt.plus(needed).less(window);
-            return Evaluation::deny(retry_after, self.balance(debt), after_repair);
+            return Evaluation::deny(retry_after, self.balance(debt), cost, after_repair);
         }
         let price = interval.times(cost.units());
         let balance = self.balance(debt.plus(price));

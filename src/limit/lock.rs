@@ -51,7 +51,7 @@ impl Lock {
         let state = after_repair.as_ref().or(state);
         let left = state.map_or(Span::ZERO, |state| state.until.since(now));
         if left > Span::ZERO {
-            return Evaluation::deny(left, balance(left), after_repair);
+            return Evaluation::deny(left, balance(left), cost, after_repair);
         }
         let after_charge = (cost.units() > 0).then(|| State {
             until: now.after(self.span),

@@ -92,7 +92,7 @@ impl Rolling {
         let taken = self.taken(state, now);
         if cost.units() > self.quota.saturating_sub(taken) {
             let retry_after = self.free_in(told, now, self.taken(told, now), cost.units());
-            return Evaluation::deny(retry_after, self.balance(told, now), after_repair);
+            return Evaluation::deny(retry_after, self.balance(told, now), cost, after_repair);
         }
         let after_charge = (cost.units() > 0).then(|| self.charge(state, now, cost.units()));
         let balance = match &after_repair {

@@ -109,7 +109,7 @@ impl Seats {
             let retry_after = lapses
                 .get(surplus)
                 .map_or(Span::ZERO, |lapse| lapse.since(now));
-            return Evaluation::deny(retry_after, self.balance(&stated, now), after_repair);
+            return Evaluation::deny(retry_after, self.balance(&stated, now), cost, after_repair);
         }
         let after_charge = (cost.units() > 0).then(|| self.touched(&live, now));
         let after = after_charge.as_ref().map_or(&live, |state| &state.holders);

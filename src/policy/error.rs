@@ -4,18 +4,20 @@
 //! `/callers/directory` is repeated: an error there names the entry, never its content.
 
 mod display;
+mod entry;
 mod words;
 
 use std::fmt;
 
 use super::callers::host::HostError;
 use super::route::RouteError;
-use super::template::Placeholder;
+use super::template::Word;
 use crate::base::network::NetworkError;
 use crate::base::time::Span;
 use crate::base::units::UnitError;
 use crate::payload::json::PathError;
 
+pub use entry::InEntry;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use words::{Choices, Quoted};
 pub(crate) use words::{Shown, nearest};
@@ -348,17 +350,34 @@ pub enum Reason {
         /// As it was written.
         value: String,
         /// Those that it knows.
-        known: Vec<Placeholder>,
+        known: &'static [Word],
     },
-}
-
-/// A part of an entry of the directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InEntry {
-    /// A key.
-    Key,
-    /// The value of an attribute; its name, where that is declared elsewhere.
-    Value(Option<String>),
+    /// A placeholder with a form that it does not take.
+    BadForm {
+        /// As it was written.
+        value: String,
+        /// The word before the form.
+        word: Word,
+    },
+    /// A status that no refusal can have.
+    BadRefusalStatus {
+        /// As it was written.
+        value: String,
+    },
+    /// A header that a reply cannot have, or that something else sets.
+    NotSettable {
+        /// Its name, in lower case.
+        name: String,
+        /// Why, and what to do.
+        why: &'static str,
+    },
+    /// A header value with a character that cannot occur there.
+    BadHeaderValue,
+    /// A body whose type nothing states.
+    BodyWithoutType {
+        /// Where a type for all such bodies would be.
+        shared: &'static str,
+    },
 }
 
 impl Reason {
@@ -368,16 +387,6 @@ impl Reason {
             value: value.to_owned(),
             choices,
             kind,
-        }
-    }
-}
-
-impl fmt::Display for InEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key => f.write_str("a key of this entry"),
-            Self::Value(None) => f.write_str("a value of this entry"),
-            Self::Value(Some(name)) => write!(f, "the {name} of this entry"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::callers::AUTHORITY;
 use super::document::Value;
 use super::error::Reason;
-use super::reader::Field;
+use super::reader::{Field, is_token};
 
 /// The longest name of a header or a query parameter, and the longest authentication scheme.
 pub(crate) const TOKEN_BYTES_MAX: usize = 128;
@@ -34,6 +34,88 @@ pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
     let name = field.token(TOKEN_BYTES_MAX, "a header").map(|_| name)?;
     if OF_A_CONNECTION.contains(&&*name) {
         return field.refuse(Reason::ConnectionHeader { name });
+    }
+    Some(name.into())
+}
+
+/// Where the gateway sets a header of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settable {
+    /// On every response, those of the upstream included.
+    OnAnyResponse,
+    /// On an answer of the gateway's own.
+    OnOwnAnswer,
+}
+
+/// Why the gateway sets none of some headers.
+const OF_THE_CONNECTION: &str = "belongs to the connection: Envoy sets it";
+const OF_THE_BODY: &str = "describes the body, so it cannot be set: another value would break it";
+const OF_GRPC: &str = "states the outcome of a gRPC call, and cannot be set";
+
+/// Headers that would break the message, each with the reason.
+const UNSETTABLE: [(&str, &str); 13] = [
+    ("connection", OF_THE_CONNECTION),
+    ("keep-alive", OF_THE_CONNECTION),
+    ("proxy-connection", OF_THE_CONNECTION),
+    ("te", OF_THE_CONNECTION),
+    ("trailer", OF_THE_CONNECTION),
+    ("transfer-encoding", OF_THE_CONNECTION),
+    ("upgrade", OF_THE_CONNECTION),
+    ("content-length", OF_THE_BODY),
+    ("content-encoding", OF_THE_BODY),
+    ("content-range", OF_THE_BODY),
+    ("grpc-status", OF_GRPC),
+    ("grpc-message", OF_GRPC),
+    ("host", "is a header of requests: a response has none"),
+];
+
+/// The type of the body, which has a key of its own in an answer.
+const CONTENT_TYPE: &str = "content-type";
+
+impl Settable {
+    /// Why a header cannot be set there.
+    fn refuse(self, name: &str) -> Option<&'static str> {
+        if name == CONTENT_TYPE {
+            return Some(match self {
+                Self::OnAnyResponse => OF_THE_BODY,
+                Self::OnOwnAnswer => "has a key of its own: `content_type`",
+            });
+        }
+        let found = UNSETTABLE.iter().find(|(known, _)| *known == name);
+        found.map(|(_, why)| *why)
+    }
+}
+
+/// The headers that cannot be set, in lower case.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn unsettable() -> impl Iterator<Item = &'static str> {
+    UNSETTABLE
+        .iter()
+        .map(|(name, _)| *name)
+        .chain([CONTENT_TYPE])
+}
+
+/// The name of a header that the gateway sets, in lower case.
+pub(super) fn read_settable(field: &Field<'_>, name: &str, on: Settable) -> Option<Box<str>> {
+    let name = name.to_ascii_lowercase();
+    let why = if name.starts_with(':') {
+        Some("is a pseudo-header: `status` sets the status, and nothing sets the others")
+    } else {
+        on.refuse(&name)
+    };
+    if let Some(why) = why {
+        return field.refuse(Reason::NotSettable { name, why });
+    }
+    if name.len() > TOKEN_BYTES_MAX {
+        return field.refuse(Reason::TooLong {
+            max: TOKEN_BYTES_MAX,
+        });
+    }
+    if !is_token(&name) {
+        return field.refuse(Reason::BadToken {
+            value: name,
+            kind: "a header",
+        });
     }
     Some(name.into())
 }

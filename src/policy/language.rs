@@ -27,6 +27,7 @@ mod patterns;
 mod payloads;
 mod replies;
 mod select;
+mod templates;
 
 use super::reader::{Field, MapField};
 
@@ -49,14 +50,16 @@ pub(crate) use limits::{
     MeasuredBody, OVERRIDE_KEYS, ReserveSource, Rolling, RollingOverride, Settle,
 };
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use patterns::GROUPED;
+pub(crate) use patterns::{GROUPED, settable_header};
 pub(crate) use payloads::{
     JsonObjects, JsonObjectsOverride, JsonShape, JsonShapeOverride, JsonValue, JsonValueOverride,
     Members, NAMES_TO_REMEMBER, Payload, PayloadOverride,
 };
 pub(crate) use replies::{
-    Denied, Family, Fields, RefusedPayload, RefusedReply, Replies, RetryAfter, Unauthorized, With,
+    Denied, Family, Fields, HEADERS_MAX, OwnPayloadRefusal, OwnRefusal, RefusedPayload,
+    RefusedReply, Replies, RetryAfter, Unauthorized, With, WrittenField,
 };
 pub(crate) use select::{
     ATTRIBUTE_BYTES_MAX, CallerSelector, ConditionValues, Routes, Selector, Tier,
 };
+pub(crate) use templates::{HeaderValue, Placeholders, TemplateText};

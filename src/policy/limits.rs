@@ -7,6 +7,7 @@ use super::error::Reason;
 use super::language::{self as lang, Either};
 use super::overrides::{self, Overrides};
 use super::reader::{Field, Items, MapField, UniqueItems};
+use super::replies::{Reply, read_own};
 use super::rules;
 use super::scope::{self, Scope, Siblings};
 use crate::limit::lock::Lock;
@@ -31,6 +32,8 @@ pub struct Limit {
     pub enforcement: Enforcement,
     /// When callers see its numbers.
     pub visibility: Visibility,
+    /// Its answer to a request that it refuses, as far as that is its own.
+    pub refused: Option<Box<Reply>>,
 }
 
 /// When callers see a limit's numbers.
@@ -41,6 +44,8 @@ pub enum Visibility {
     Show,
     /// When it refuses. The overage, if it counts that, is shown at all times.
     Hide,
+    /// Never, and no answer names it.
+    Never,
 }
 
 /// Reads all limits; `None` if one of them has an error.
@@ -84,6 +89,9 @@ fn read_limit(
     let charge = map.read(lang::Limit::CHARGE).and_then(read_charge);
     let enforcement = map.read(lang::Limit::ENFORCEMENT);
     let visibility = map.read(lang::Limit::FIELDS);
+    let refused = map.read_with(lang::Limit::REFUSED, |_, map| {
+        read_own(&map, siblings.types, &mut context.attributes)
+    });
     let failure = map.read(lang::Limit::FAILURE);
     map.finish();
     let rule = rule?;
@@ -98,6 +106,7 @@ fn read_limit(
         charge: charge?,
         enforcement: enforcement?,
         visibility: visibility?,
+        refused: refused?,
     })
 }
 

@@ -10,6 +10,7 @@ use super::language as lang;
 use super::media::{MediaRange, MediaType};
 use super::overrides::{self, Overrides};
 use super::reader::{Field, Items, MapField};
+use super::replies::{Reply, read_own_payload};
 use super::scope::{self, Absent, Scope, Siblings};
 use super::select::Condition;
 use crate::limit::FailureMode;
@@ -31,6 +32,8 @@ pub struct Payload {
     pub content_types: Vec<MediaRange>,
     /// Whether the upstream sees nothing of a request until its body has passed.
     pub hold: bool,
+    /// Its answer to a request that it refuses, as far as that is its own.
+    pub refused: Option<Box<Reply>>,
 }
 
 impl Payload {
@@ -143,6 +146,9 @@ fn read_payload(
             read_override(field, bounds.as_ref(), &base, context)
         })
     });
+    let refused = map.read_with(lang::Payload::REFUSED, |_, map| {
+        read_own_payload(&map, siblings.types, &mut context.attributes)
+    });
     map.finish();
     let name = name?;
     Some(Payload {
@@ -159,6 +165,7 @@ fn read_payload(
         overrides: overrides?.unwrap_or_default(),
         content_types,
         hold: hold?,
+        refused: refused?,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::Context;
 use super::language as lang;
 use super::reader::{Items, MapField};
+use super::replies::{Reply, read_own};
 use super::scope::{self, Scope, Siblings};
 use crate::base::time::Span;
 use crate::limit::pool::Pool;
@@ -14,6 +15,8 @@ pub struct PoolLimit {
     pub scope: Scope,
     /// The slots, and the queue before them.
     pub pool: Pool,
+    /// Its answer to a request that it refuses, as far as that is its own.
+    pub refused: Option<Box<Reply>>,
 }
 
 /// Reads all concurrency limits; `None` if one of them has an error.
@@ -40,6 +43,9 @@ fn read_pool(
     let absent = map.read(lang::Pool::ABSENT);
     let slots = map.read(lang::Pool::SLOTS);
     let queue = map.read_with(lang::Pool::QUEUE, |_, map| read_queue(&map));
+    let refused = map.read_with(lang::Pool::REFUSED, |_, map| {
+        read_own(&map, siblings.types, &mut context.attributes)
+    });
     let failure = map.read(lang::Pool::FAILURE);
     map.finish();
     let scope = scope.build("pool", (absent, failure), siblings, &context.attributes);
@@ -47,6 +53,7 @@ fn read_pool(
     Some(PoolLimit {
         scope: scope?,
         pool: Pool::new(slots?, length, timeout)?,
+        refused: refused?,
     })
 }
 
@@ -91,7 +98,7 @@ seats: [{ name: c, per: [], holder: key, seats: 2, idle: 1d, status: 409 }]",
         let seats = &policy.seats[0];
         assert_eq!(
             (Some(seats.seats), seats.status),
-            (Seats::new(2, Span::from_seconds(86_400)), 409)
+            (Seats::new(2, Span::from_seconds(86_400)), Some(409))
         );
         assert_eq!(policy.attributes.name(seats.holder), "key");
         let mut found = Vec::new();

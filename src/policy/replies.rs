@@ -1,9 +1,19 @@
-//! What responses state: header fields, when to retry, and the text of a refusal.
+//! What callers are told: header fields, when to come back, and the answers of the gateway.
 
-use super::language::{self as lang, Family, With};
+mod answer;
+mod fields;
+
+use super::Context;
+use super::attributes::AttributeId;
+use super::language as lang;
 use super::reader::MapField;
-use super::template::{Placeholder, Template};
+use super::template::Placeholder;
 use crate::base::units::Percent;
+
+pub use answer::{ContentType, Reply};
+pub(super) use answer::{SharedTypes, read_own, read_own_payload};
+pub(super) use fields::Shown;
+pub use fields::{Fields, Of, Reset, When, Written, WrittenValue, XRateLimit};
 
 /// All replies of a policy.
 #[derive(Debug)]
@@ -13,192 +23,114 @@ pub struct Replies {
     /// The most that is added to `Retry-After`, as a share of the wait.
     pub jitter: Percent,
     /// The answer to a request over a limit.
-    pub refused: Refused,
-    /// The answer to an unknown caller.
+    pub refused: Reply,
+    /// What such an answer says if the policy has no body for it.
+    pub problem: Problem,
+    /// The answer to a caller who is not known.
     pub unauthorized: Reply,
     /// The answer to a request that an entry of `deny` matches.
     pub denied: Reply,
     /// The answer to a request with a payload that is refused.
     pub payload: Reply,
+    /// The attributes that templates show, those of limits included.
+    pub attributes: Vec<AttributeId>,
+    /// Whether a template shows a route.
+    pub shows_routes: bool,
 }
 
-/// Which header fields state a caller's limits, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fields {
-    /// The `X-RateLimit-*` fields; `None` for none of them.
-    pub x_ratelimit: Option<XRateLimit>,
-    /// Whether `RateLimit` and `RateLimit-Policy` are sent.
-    pub ietf: bool,
-    /// On which responses.
-    pub when: When,
-}
-
-/// How the `X-RateLimit-*` fields look.
+/// The body of an answer to a request over a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct XRateLimit {
-    /// The form of the time at which the limit is full again.
-    pub reset: Reset,
-    /// Whether there is one for the window's length.
-    pub period: bool,
-    /// Whether there is one for the limit's name.
-    pub name: bool,
-}
-
-/// The form of a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reset {
-    /// Seconds from now.
-    #[default]
-    Seconds,
-    /// The Unix second.
-    UnixSeconds,
-    /// The seconds of `Retry-After`, and only with that field.
-    RetryAfter,
-}
-
-/// The answer to a request over a limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum Problem {
     /// The usual problem.
-    Problem,
-    /// The policy's own words.
-    Words(Reply),
+    #[default]
+    Usual,
     /// The standard's problem `quota-exceeded`, which names the limits.
     QuotaExceeded,
 }
 
-/// The responses that have the fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum When {
-    /// On each that a limit applied to.
-    #[default]
-    Always,
-    /// On refusals alone.
-    Refused,
-}
-
-/// A body and its type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// The media type.
-    pub content_type: Box<str>,
-    /// The body.
-    pub body: Template,
-}
-
 /// The media type of a problem (RFC 9457 §3).
 pub const PROBLEM: &str = "application/problem+json";
-const UNAUTHORIZED: &str =
-    r#"{"status":401,"title":"Unauthorized","detail":"Valid credentials are required."}"#;
-
-const DENIED: &str = r#"{"status":403,"title":"Forbidden","detail":"Access is denied."}"#;
-
-const PAYLOAD: &str = r#"{"status":{status},"title":"{title}","detail":"{detail}"}"#;
-
-impl Reply {
-    fn of(content_type: &str, body: Template) -> Option<Self> {
-        Some(Self {
-            content_type: content_type.into(),
-            body,
-        })
-    }
-
-    fn problem(body: &str, known: &[Placeholder]) -> Self {
-        Self {
-            content_type: PROBLEM.into(),
-            body: Template::parse(body, known).unwrap_or_default(),
-        }
-    }
-}
 
 impl Default for Replies {
     fn default() -> Self {
         Self {
-            fields: Some(Fields {
-                x_ratelimit: Some(XRateLimit::default()),
-                ietf: false,
-                when: When::default(),
-            }),
+            fields: Some(Fields::default()),
             jitter: Percent::ZERO,
-            refused: Refused::Problem,
-            unauthorized: Reply::problem(UNAUTHORIZED, &[Placeholder::TraceId]),
-            denied: Reply::problem(DENIED, &[Placeholder::TraceId]),
-            payload: Reply::problem(PAYLOAD, &Placeholder::PAYLOAD),
+            refused: Reply::default(),
+            problem: Problem::default(),
+            unauthorized: Reply::default(),
+            denied: Reply::default(),
+            payload: Reply::default(),
+            attributes: Vec::new(),
+            shows_routes: false,
         }
     }
 }
 
-pub(super) fn read(map: &MapField<'_, lang::Replies>) -> Option<Replies> {
+pub(super) fn read(
+    map: &MapField<'_, lang::Replies>,
+    shown: &Shown<'_>,
+    context: &mut Context,
+) -> Option<Replies> {
     let usual = Replies::default();
-    let fields = map.read_with(lang::Replies::FIELDS, |_, map| read_fields(&map));
+    let attributes = &mut context.attributes;
+    let fields = map.read_with(lang::Replies::FIELDS, |_, map| {
+        fields::read(&map, shown, attributes)
+    });
     let jitter = map.read_with(lang::Replies::RETRY_AFTER, |_, map| read_jitter(&map));
     let refused = map.read_with(lang::Replies::REFUSED, |_, map| {
-        let content_type = map.read(lang::RefusedReply::CONTENT_TYPE);
-        let body = map.read(lang::RefusedReply::BODY);
-        map.finish();
-        Reply::of(content_type?, body?)
+        answer::read_refused(&map, attributes)
     });
     let unauthorized = map.read_with(lang::Replies::UNAUTHORIZED, |_, map| {
-        let content_type = map.read(lang::Unauthorized::CONTENT_TYPE);
-        let body = map.read(lang::Unauthorized::BODY);
-        map.finish();
-        Reply::of(content_type?, body?)
+        answer::read_unauthorized(&map, attributes)
     });
     let denied = map.read_with(lang::Replies::DENIED, |_, map| {
-        let content_type = map.read(lang::Denied::CONTENT_TYPE);
-        let body = map.read(lang::Denied::BODY);
-        map.finish();
-        Reply::of(content_type?, body?)
+        answer::read_denied(&map, attributes)
     });
     let payload = map.read_with(lang::Replies::PAYLOAD, |_, map| {
-        let content_type = map.read(lang::RefusedPayload::CONTENT_TYPE);
-        let body = map.read(lang::RefusedPayload::BODY);
-        map.finish();
-        Reply::of(content_type?, body?)
+        answer::read_payload(&map, attributes)
     });
     map.finish();
     let fields = fields?.unwrap_or(usual.fields);
-    let standard = fields.is_some_and(|fields| fields.ietf);
-    let refused = match refused? {
-        Some(reply) => Refused::Words(reply),
-        None if standard => Refused::QuotaExceeded,
-        None => usual.refused,
+    let problem = match &fields {
+        Some(fields) if fields.ietf => Problem::QuotaExceeded,
+        Some(_) | None => Problem::Usual,
     };
     Some(Replies {
         fields,
         jitter: jitter?.unwrap_or(usual.jitter),
-        refused,
-        unauthorized: unauthorized?.unwrap_or(usual.unauthorized),
-        denied: denied?.unwrap_or(usual.denied),
-        payload: payload?.unwrap_or(usual.payload),
+        refused: refused?.unwrap_or_default(),
+        problem,
+        unauthorized: unauthorized?.unwrap_or_default(),
+        denied: denied?.unwrap_or_default(),
+        payload: payload?.unwrap_or_default(),
+        ..usual
     })
 }
 
-fn read_fields(map: &MapField<'_, lang::Fields>) -> Option<Option<Fields>> {
-    let family = map.read(lang::Fields::FAMILY);
-    let reset = map.read(lang::Fields::RESET);
-    let with = map.read_with(lang::Fields::WITH, |_, words| {
-        words.each(|_, word| Some(word))
-    });
-    let when = map.read(lang::Fields::WHEN);
-    map.finish();
-    let (family, with) = (family?, with?.unwrap_or_default());
-    let x_ratelimit = XRateLimit {
-        reset: reset?,
-        period: with.contains(&With::Period),
-        name: with.contains(&With::Name),
-    };
-    let (x_ratelimit, ietf) = match family {
-        Family::XRateLimit => (Some(x_ratelimit), false),
-        Family::Both => (Some(x_ratelimit), true),
-        Family::Ietf => (None, true),
-        Family::None => return Some(None),
-    };
-    Some(Some(Fields {
-        x_ratelimit,
-        ietf,
-        when: when?,
-    }))
+impl Replies {
+    /// Notes what the templates of all answers show, those of `own` limits included.
+    pub(super) fn note<'r>(&mut self, own: impl Iterator<Item = &'r Reply>) {
+        let mut all: Vec<Placeholder> = Vec::new();
+        for reply in [
+            &self.refused,
+            &self.unauthorized,
+            &self.denied,
+            &self.payload,
+        ] {
+            all.extend(reply.placeholders());
+        }
+        for reply in own {
+            all.extend(reply.placeholders());
+        }
+        if let Some(fields) = &self.fields {
+            all.extend(fields.placeholders());
+        }
+        self.shows_routes = all.contains(&Placeholder::Route);
+        self.attributes = all.into_iter().filter_map(Placeholder::attribute).collect();
+        self.attributes.sort_unstable();
+        self.attributes.dedup();
+    }
 }
 
 fn read_jitter(map: &MapField<'_, lang::RetryAfter>) -> Option<Percent> {

@@ -9,6 +9,7 @@ use super::error::Reason;
 use super::exempt::ReadExemptions;
 use super::language as lang;
 use super::reader::{Field, MapField, UniqueItems};
+use super::replies::SharedTypes;
 use super::route::Route;
 use super::select::{Condition, Selected, Selector, read_selector};
 use super::tiers::ReadTiers;
@@ -100,6 +101,8 @@ pub(super) struct Siblings<'a> {
     pub(super) policy: Option<&'a str>,
     pub(super) tiers: &'a ReadTiers,
     pub(super) exempt: &'a ReadExemptions,
+    /// Whether the answers of the policy state the types of bodies.
+    pub(super) types: SharedTypes,
 }
 
 /// The keys of a scope; `None` for one with an error.

@@ -5,6 +5,7 @@ use super::attributes::AttributeId;
 use super::error::Reason;
 use super::language as lang;
 use super::reader::{Items, MapField};
+use super::replies::{Replies, Reply, read_own};
 use super::scope::{self, Absent, KeyPart, Scope, Siblings};
 use crate::limit::seats::Seats;
 
@@ -21,8 +22,24 @@ pub struct SeatLimit {
     pub holder: AttributeId,
     /// How many seats there are, and how long one is kept.
     pub seats: Seats,
-    /// The status of the answer if none is free.
-    pub status: u32,
+    /// The status that its key of this name states.
+    pub status: Option<u32>,
+    /// Its answer to a request that it refuses, as far as that is its own.
+    pub refused: Option<Box<Reply>>,
+}
+
+/// Locked (RFC 4918 §11.3).
+const LOCKED: u32 = 423;
+
+impl SeatLimit {
+    /// The status of an answer to those who get none.
+    #[must_use]
+    pub fn refusal_status(&self, replies: &Replies) -> u32 {
+        let own = self.refused.as_ref().and_then(|reply| reply.status);
+        own.or(self.status)
+            .or(replies.refused.status)
+            .unwrap_or(LOCKED)
+    }
 }
 
 /// Reads all seat limits; `None` if one of them has an error.
@@ -50,6 +67,9 @@ fn read_seats(
     let seats = map.read(lang::Seats::SEATS);
     let idle = map.read(lang::Seats::IDLE);
     let status = map.read(lang::Seats::STATUS);
+    let refused = map.read_with(lang::Seats::REFUSED, |_, map| {
+        read_own(&map, siblings.types, &mut context.attributes)
+    });
     let failure = map.read(lang::Seats::FAILURE);
     map.finish();
     let rest = (Some(Absent::default()), failure);
@@ -58,6 +78,7 @@ fn read_seats(
         holder: holder?,
         seats: Seats::new(seats?, idle?)?,
         status: status?,
+        refused: refused?,
     })
 }
 

@@ -1,55 +1,28 @@
-//! Body templates: text with `{placeholders}`, cut into parts when the policy is loaded.
+//! Templates of bodies and header values: text with `{placeholders}`, cut into parts when the
+//! policy is loaded.
+//!
+//! ```text
+//!   {"limit":"{label}","wait":{retry_after:ms}}
+//!             ───┬───          ───────┬───────
+//!        in a string: escaped    outside of one: a number, or a string with quotes
+//! ```
+//!
+//! Some values come from clients. No value can end a string of JSON or a header line, whatever it
+//! is.
 
-/// What a template can say of one refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placeholder {
-    /// The trace id of the request: of `traceparent`, else `x-request-id`.
-    TraceId,
-    /// Seconds to wait, as in `Retry-After`.
-    RetryAfter,
-    /// The name of the limit that refused.
-    Limit,
-    /// The HTTP status.
-    Status,
-    /// The status in words.
-    Title,
-    /// Why a payload is refused, in one word.
-    Reason,
-    /// The number that it breaks; 0 where it breaks none.
-    Max,
-    /// Why it is refused, in a sentence.
-    Detail,
-}
+mod escape;
+mod form;
+mod placeholder;
+#[cfg(test)]
+mod tests;
 
-impl Placeholder {
-    /// What can be said of a request over a limit.
-    pub const REFUSED: [Self; 3] = [Self::TraceId, Self::RetryAfter, Self::Limit];
-    /// What can be said of a payload that is refused.
-    pub const PAYLOAD: [Self; 7] = [
-        Self::TraceId,
-        Self::Limit,
-        Self::Status,
-        Self::Title,
-        Self::Reason,
-        Self::Max,
-        Self::Detail,
-    ];
+pub use escape::{Escape, fits_header};
+pub use form::{InstantForm, SpanForm, TimeForm};
+pub use placeholder::{
+    DENIED, IN_FIELDS, PAYLOAD, Placeholder, REFUSED, Suffix, UNAUTHORIZED, Word,
+};
 
-    /// The word between the braces.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TraceId => "trace_id",
-            Self::RetryAfter => "retry_after",
-            Self::Limit => "limit",
-            Self::Status => "status",
-            Self::Title => "title",
-            Self::Reason => "reason",
-            Self::Max => "max",
-            Self::Detail => "detail",
-        }
-    }
-}
+use super::attributes::AttributeId;
 
 /// A text with places to fill in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,116 +33,224 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Box<str>),
-    Fill(Placeholder),
+    Fill {
+        what: Placeholder,
+        /// Whether it is within a string, if the text is JSON.
+        in_string: bool,
+    },
+}
+
+/// Something in braces that is no placeholder here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// A word that is none, with its braces.
+    Word(String),
+    /// A word with a form, or without one, that it does not take.
+    Form {
+        /// As it is written, with its braces.
+        value: String,
+        /// The word.
+        word: Word,
+    },
 }
 
 /// What one place takes when it is filled in, so that the text need not grow.
 const FILL_BYTES_USUAL: usize = 40;
 
 impl Template {
-    /// Cuts `text` at its placeholders: a lower-case word in braces. All other braces are text, so
-    /// that JSON needs no escapes.
+    /// Cuts `text` at its placeholders: a lower-case word in braces, perhaps with a colon and a
+    /// form. All other braces are text, so that JSON needs no escapes. `attribute` finds an
+    /// attribute by its name, and reports a name that there is none of.
     ///
     /// # Errors
-    /// The words in braces that are no placeholders, or none of the `known` ones.
-    pub fn parse(text: &str, known: &[Placeholder]) -> Result<Self, Vec<String>> {
+    /// What is in braces and is none of the `known` placeholders; empty if `attribute` reported all
+    /// errors.
+    pub fn parse(
+        text: &str,
+        known: &[Word],
+        mut attribute: impl FnMut(&str) -> Option<AttributeId>,
+    ) -> Result<Self, Vec<Unknown>> {
         let (mut parts, mut unknown) = (Vec::new(), Vec::new());
-        let mut literal = String::new();
+        let (mut literal, mut json, mut is_whole) = (String::new(), Json::default(), true);
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             literal.push_str(before);
-            let word = after.split_once('}').filter(|(word, _)| is_word(word));
-            match word.map(|(word, tail)| (word, find(word, known), tail)) {
-                Some((_, Some(placeholder), tail)) => {
-                    parts.push(Part::Text(std::mem::take(&mut literal).into()));
-                    parts.push(Part::Fill(placeholder));
-                    rest = tail;
-                }
-                Some((word, None, tail)) => {
-                    unknown.push(format!("{{{word}}}"));
-                    rest = tail;
-                }
-                None => {
-                    literal.push('{');
-                    rest = after;
-                }
+            let Some((inside, tail)) = after.split_once('}').filter(|(it, _)| is_place(it)) else {
+                literal.push('{');
+                rest = after;
+                continue;
+            };
+            rest = tail;
+            json.read(&literal);
+            parts.push(Part::Text(std::mem::take(&mut literal).into()));
+            match place(inside, known, &mut attribute) {
+                Ok(Some(what)) => parts.push(Part::Fill {
+                    what,
+                    in_string: json.in_string,
+                }),
+                Ok(None) => is_whole = false,
+                Err(error) => unknown.push(error),
             }
         }
         literal.push_str(rest);
         parts.push(Part::Text(literal.into()));
         parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
-        if unknown.is_empty() {
+        if is_whole && unknown.is_empty() {
             Ok(Self { parts })
         } else {
             Err(unknown)
         }
     }
 
-    /// The text with every place filled in by `fill`.
-    pub fn render(&self, mut fill: impl FnMut(Placeholder, &mut String)) -> String {
-        let mut size = 0_usize;
+    /// Whether it has neither text nor a placeholder.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// All placeholders, in their order.
+    pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Fill { what, .. } => Some(*what),
+        })
+    }
+
+    /// The text around the placeholders.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(&**text),
+            Part::Fill { .. } => None,
+        })
+    }
+
+    /// The body with every place filled in. `fill` appends the value of a placeholder, or returns
+    /// false if it has none. A missing value is empty; in JSON outside of a string it is `null`.
+    pub fn body(
+        &self,
+        escape: Escape,
+        mut fill: impl FnMut(Placeholder, &mut String) -> bool,
+    ) -> String {
+        let mut body = String::with_capacity(self.usual_size());
+        let mut value = String::new();
         for part in &self.parts {
-            size = size.saturating_add(match part {
-                Part::Text(literal) => literal.len(),
-                Part::Fill(_) => FILL_BYTES_USUAL,
-            });
-        }
-        let mut text = String::with_capacity(size);
-        for part in &self.parts {
-            match part {
-                Part::Text(literal) => text.push_str(literal),
-                Part::Fill(placeholder) => fill(*placeholder, &mut text),
+            let (what, in_string) = match part {
+                Part::Text(text) => {
+                    body.push_str(text);
+                    continue;
+                }
+                Part::Fill { what, in_string } => (*what, *in_string),
+            };
+            value.clear();
+            let is_bare = escape == Escape::Json && !in_string;
+            match (fill(what, &mut value), is_bare) {
+                (true, _) if what.is_number() => body.push_str(&value),
+                (true, false) => escape.write(&mut body, &value),
+                (true, true) => {
+                    body.push('"');
+                    escape.write(&mut body, &value);
+                    body.push('"');
+                }
+                (false, false) => {}
+                (false, true) => body.push_str("null"),
             }
         }
-        text
-    }
-}
-
-fn is_word(word: &str) -> bool {
-    !word.is_empty()
-        && word
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-}
-
-fn find(word: &str, known: &[Placeholder]) -> Option<Placeholder> {
-    known
-        .iter()
-        .find(|placeholder| placeholder.name() == word)
-        .copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rendered(text: &str) -> String {
-        let template = Template::parse(text, &Placeholder::REFUSED).unwrap();
-        template.render(|placeholder, text| text.push_str(&format!("<{placeholder:?}>")))
+        body
     }
 
-    #[test]
-    fn json_needs_no_escapes() {
-        assert_eq!(
-            rendered(r#"{"error":{"traceId":"{trace_id}","wait":{retry_after},"of":"{limit}"}}"#),
-            r#"{"error":{"traceId":"<TraceId>","wait":<RetryAfter>,"of":"<Limit>"}}"#
-        );
-        for text in ["", "{", "}", "{}", "{{", "a{b", "{A}", "{ limit }"] {
-            assert_eq!(rendered(text), text);
+    /// Appends the header value with every place filled in. Returns false if a value is missing:
+    /// then the header is not sent, and `out` is as it was.
+    pub fn header(
+        &self,
+        out: &mut String,
+        mut fill: impl FnMut(Placeholder, &mut String) -> bool,
+    ) -> bool {
+        let begin = out.len();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Fill { what, .. } => {
+                    let before = out.len();
+                    if !fill(*what, out) {
+                        out.truncate(begin);
+                        return false;
+                    }
+                    drop_unfit(out, before);
+                }
+            }
         }
-        assert_eq!(rendered("{{limit}}"), "{<Limit>}");
+        true
     }
 
-    #[test]
-    fn every_unknown_placeholder_is_named() {
-        let unknown = |text, known: &[Placeholder]| Template::parse(text, known).unwrap_err();
-        assert_eq!(
-            unknown("{trace} {limit} {name}", &Placeholder::REFUSED),
-            ["{trace}", "{name}"]
-        );
-        assert_eq!(
-            unknown("{trace_id} {limit}", &[Placeholder::TraceId]),
-            ["{limit}"]
-        );
+    fn usual_size(&self) -> usize {
+        let sizes = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.len(),
+            Part::Fill { .. } => FILL_BYTES_USUAL,
+        });
+        sizes.fold(0, usize::saturating_add)
+    }
+}
+
+/// Drops from `out`, after its first `before` bytes, what a header cannot contain.
+fn drop_unfit(out: &mut String, before: usize) {
+    let value = out.get(before..).unwrap_or_default();
+    if value.chars().all(fits_header) {
+        return;
+    }
+    let fit: String = value.chars().filter(|char| fits_header(*char)).collect();
+    out.truncate(before);
+    out.push_str(&fit);
+}
+
+/// Whether what is in braces is a word, perhaps with a colon and a form.
+fn is_place(inside: &str) -> bool {
+    let (word, form) = inside.split_once(':').unwrap_or((inside, ""));
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    let is_form = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !word.is_empty() && word.bytes().all(is_word) && form.bytes().all(is_form)
+}
+
+/// The placeholder that is in braces; `Ok(None)` if it is an attribute that there is none of.
+fn place(
+    inside: &str,
+    known: &[Word],
+    attribute: &mut impl FnMut(&str) -> Option<AttributeId>,
+) -> Result<Option<Placeholder>, Unknown> {
+    let value = || format!("{{{inside}}}");
+    let (name, form) = match inside.split_once(':') {
+        Some((name, form)) => (name, Some(form)),
+        None => (inside, None),
+    };
+    let word = known.iter().find(|word| word.name() == name);
+    let word = *word.ok_or_else(|| Unknown::Word(value()))?;
+    match (word, form) {
+        (Word::Attribute, Some(name)) if !name.is_empty() => {
+            Ok(attribute(name).map(Placeholder::Attribute))
+        }
+        _ => word.with(form).map(Some).ok_or_else(|| Unknown::Form {
+            value: value(),
+            word,
+        }),
+    }
+}
+
+/// Whether a text of JSON that was read so far ends within a string.
+#[derive(Clone, Copy, Debug, Default)]
+struct Json {
+    in_string: bool,
+    /// Whether the last character was a backslash that escapes the next.
+    is_escaped: bool,
+}
+
+impl Json {
+    fn read(&mut self, text: &str) {
+        for byte in text.bytes() {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.in_string => self.is_escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ => {}
+            }
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! The header fields that state a caller's limits.
 //!
 //! The `X-RateLimit-*` fields show one limit, the standard's ([`super::ietf`]) all limits that are
-//! shown. The gateway owns all field names that a policy uses: what the upstream sends under them
-//! is removed.
+//! shown, and the policy's own fields what each says. The gateway owns all field names that a
+//! policy uses: what the upstream sends under them is removed.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 
+use super::addressee::ReplyTo;
 use super::ietf;
+use super::refusal::wait_seconds;
 use crate::base::id::{CounterOwner, LimitId, PoolId};
 use crate::base::invariant::invariant;
 use crate::base::time::{Span, Timestamp};
@@ -14,14 +17,16 @@ use crate::limit::calendar::Over;
 use crate::limit::{Enforcement, Reading, Rule};
 use crate::policy::Policy;
 use crate::policy::limits::{Limit, Visibility};
-use crate::policy::replies::{Reset, When, XRateLimit};
+use crate::policy::replies::{Fields, Reset, XRateLimit};
+use crate::policy::route::RouteId;
 use crate::store::LimitCheck;
 
 #[cfg(test)]
 mod tests;
+mod written;
 
 /// A field's name and its value.
-pub type Field = (&'static str, String);
+pub type Field = (String, String);
 
 /// The status of one limit that applied to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,19 @@ pub struct LimitStatus {
     refuses: bool,
     /// Units that such a request takes.
     cost: NonZeroU64,
+    /// The route by which it applies, if a template shows that.
+    pub route: Option<RouteId>,
+}
+
+/// The status of one pool of which a request needs a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// The pool.
+    pub pool: PoolId,
+    /// The slots that were free once the request had its own; `None` if that is not known.
+    pub free: Option<u32>,
+    /// The route by which it applies, if a template shows that.
+    pub route: Option<RouteId>,
 }
 
 /// The limits and pools that applied to a request, as the fields show them.
@@ -48,7 +66,7 @@ pub struct Applied<'a> {
     /// The limits.
     pub limits: &'a [LimitStatus],
     /// The pools.
-    pub pools: &'a [PoolId],
+    pub pools: &'a [PoolStatus],
 }
 
 /// What answers the request, which decides what the fields state.
@@ -60,14 +78,19 @@ pub enum Responder {
     Limit {
         /// Its id.
         limit: LimitId,
-        /// The seconds of `Retry-After`; `None` if no wait helps.
-        retry_after: Option<u64>,
+        /// The wait, as `Retry-After` states it; `None` if no wait helps.
+        retry_after: Option<Span>,
+    },
+    /// The same, if it is a limit that callers never see: the fields state the other limits.
+    Unseen {
+        /// The wait; `None` if no wait helps.
+        retry_after: Option<Span>,
     },
     /// A pool, a seat limit, a payload limit, or a limit whose counter could not be read. It has no
     /// numbers, and the fields state the other limits.
     Other {
-        /// The seconds of `Retry-After`, if it is sent.
-        retry_after: Option<u64>,
+        /// The wait, as `Retry-After` states it, if that is sent.
+        retry_after: Option<Span>,
     },
 }
 
@@ -102,6 +125,7 @@ impl LimitStatus {
             refuses: !check.admits(),
             // A request that only reads the counter is counted as one.
             cost: NonZeroU64::new(check.cost.units()).unwrap_or(NonZeroU64::MIN),
+            route: None,
         })
     }
 
@@ -125,37 +149,46 @@ impl LimitStatus {
         Some(self.reading?.balance.remaining / self.cost)
     }
 
+    /// Whether the limit refused the request.
+    #[must_use]
+    pub const fn refuses(&self) -> bool {
+        self.refuses
+    }
+
     const fn is_visible(&self) -> bool {
         matches!(self.visibility, Visibility::Show)
     }
 }
 
 impl Responder {
-    const fn retry_after(self) -> Option<u64> {
+    const fn retry_after(self) -> Option<Span> {
         match self {
             Self::Upstream => None,
-            Self::Limit { retry_after, .. } | Self::Other { retry_after } => retry_after,
+            Self::Limit { retry_after, .. }
+            | Self::Unseen { retry_after }
+            | Self::Other { retry_after } => retry_after,
         }
     }
 
-    /// Whether the fields list the limit. A hidden one is listed if it refuses.
-    const fn lists(self, status: &LimitStatus) -> bool {
-        status.is_visible() || (self.is_limit() && status.refuses)
-    }
-
-    /// Whether the fields state the limit's counter. If a limit refuses, they state only limits
-    /// that refuse, since no other reset must be later than `Retry-After`.
+    /// Whether the fields state the limit. A hidden one is stated if it refuses.
     const fn states(self, status: &LimitStatus) -> bool {
-        self.lists(status) && self.counts(status)
+        match status.visibility {
+            Visibility::Show => true,
+            Visibility::Hide => matches!(self, Self::Limit { .. }) && status.refuses,
+            Visibility::Never => false,
+        }
     }
 
-    /// Whether the limit is one of those that decided the answer.
-    const fn counts(self, status: &LimitStatus) -> bool {
-        status.refuses || !self.is_limit()
+    /// Whether the request can never fit, so that nothing states a time to come back.
+    const fn never_fits(self) -> bool {
+        match self {
+            Self::Limit { retry_after, .. } | Self::Unseen { retry_after } => retry_after.is_none(),
+            Self::Upstream | Self::Other { .. } => false,
+        }
     }
 
-    const fn is_limit(self) -> bool {
-        matches!(self, Self::Limit { .. })
+    fn is_refusal(self) -> bool {
+        self != Self::Upstream
     }
 }
 
@@ -171,10 +204,15 @@ pub fn most_constrained(limits: &[LimitStatus]) -> Option<&LimitStatus> {
 
 /// The fields of a response.
 #[must_use]
-pub fn all(policy: &Policy, applied: Applied<'_>, responder: Responder) -> Vec<Field> {
+pub fn all(
+    policy: &Policy,
+    applied: Applied<'_>,
+    responder: Responder,
+    to: ReplyTo<'_>,
+) -> Vec<Field> {
     let mut fields = Vec::new();
-    each(policy, applied, responder, |name, value| {
-        fields.push((name, value.to_owned()))
+    each(policy, applied, responder, to, |name, value| {
+        fields.push((name.to_owned(), value.to_owned()))
     });
     fields
 }
@@ -184,19 +222,59 @@ pub fn each(
     policy: &Policy,
     applied: Applied<'_>,
     responder: Responder,
-    mut put: impl FnMut(&'static str, &str),
+    to: ReplyTo<'_>,
+    mut put: impl FnMut(&str, &str),
 ) {
-    let Some(form) = policy.replies.fields else {
+    let Some(form) = &policy.replies.fields else {
         return;
     };
-    if form.when == When::Refused && responder == Responder::Upstream {
-        return;
-    }
-    let Applied { limits, pools } = applied;
+    let limits = applied.limits;
     let one = match responder {
         Responder::Limit { limit, .. } => limits.iter().find(|status| status.limit == limit),
-        Responder::Upstream | Responder::Other { .. } => most_constrained(limits),
+        Responder::Upstream | Responder::Unseen { .. } | Responder::Other { .. } => {
+            most_constrained(limits)
+        }
     };
+    if form.when.applies(responder.is_refusal()) {
+        family(policy, form, applied, one, responder, |name, value| {
+            if !is_written(form, name) {
+                put(name, value);
+            }
+        });
+    }
+    if form.write.is_empty() {
+        return;
+    }
+    let shown = written::Shown {
+        policy,
+        applied,
+        one,
+        responder,
+        to,
+    };
+    let mut value = String::new();
+    for field in &form.write {
+        value.clear();
+        if shown.write(field, &mut value) {
+            put(&field.name, &value);
+        }
+    }
+}
+
+/// Whether the policy writes a field itself.
+fn is_written(form: &Fields, name: &str) -> bool {
+    form.write.iter().any(|field| *field.name == *name)
+}
+
+/// Puts the fields of the families.
+fn family(
+    policy: &Policy,
+    form: &Fields,
+    Applied { limits, pools }: Applied<'_>,
+    one: Option<&LimitStatus>,
+    responder: Responder,
+    mut put: impl FnMut(&'static str, &str),
+) {
     if let Some(form) = form.x_ratelimit
         && let Some(status) = one
         && let Some(reading) = status.reading
@@ -204,20 +282,12 @@ pub fn each(
         x_ratelimit(policy, form, status, reading, responder, &mut put);
     }
     if form.ietf {
-        ietf::policies(
-            policy,
-            limits.iter().filter(|status| responder.lists(status)),
-            pools,
-            &mut put,
-        );
-        ietf::counters(
-            policy,
-            limits.iter().filter(|status| responder.states(status)),
-            &mut put,
-        );
+        let stated = || limits.iter().filter(|status| responder.states(status));
+        ietf::policies(policy, stated(), pools, &mut put);
+        ietf::counters(policy, stated(), responder.never_fits(), &mut put);
     }
     if form.x_ratelimit.is_some() {
-        overage(limits, responder, &mut put);
+        overage(limits, &mut put);
     }
 }
 
@@ -230,9 +300,10 @@ fn x_ratelimit(
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let reset = match form.reset {
+        Reset::RetryAfter => responder.retry_after().map(wait_seconds),
+        Reset::Seconds | Reset::UnixSeconds if responder.never_fits() => None,
         Reset::Seconds => Some(balance.reset_in.seconds_up()),
         Reset::UnixSeconds => Some(at.after(balance.reset_in).unix_seconds_up()),
-        Reset::RetryAfter => responder.retry_after(),
     };
     let numbers = [
         (LIMIT, Some(status.quota)),
@@ -246,7 +317,10 @@ fn x_ratelimit(
         }
     }
     // If something else refused, callers would take the name for the name of that.
-    let is_named = form.name && !matches!(responder, Responder::Other { .. });
+    let is_named = match responder {
+        Responder::Upstream | Responder::Limit { .. } => form.name,
+        Responder::Unseen { .. } | Responder::Other { .. } => false,
+    };
     if let Some(limit) = policy.limits.get(status.limit)
         && is_named
     {
@@ -254,11 +328,12 @@ fn x_ratelimit(
     }
 }
 
-/// The overage of hidden limits is stated, too. A limit that did not refuse has the overage that
-/// the request would have caused.
-fn overage(limits: &[LimitStatus], responder: Responder, put: &mut impl FnMut(&'static str, &str)) {
-    let counted = limits.iter().filter(|status| responder.counts(status));
-    let most = counted
+/// The overage of hidden limits is stated, too.
+fn overage(limits: &[LimitStatus], put: &mut impl FnMut(&'static str, &str)) {
+    let seen = limits
+        .iter()
+        .filter(|status| status.visibility != Visibility::Never);
+    let most = seen
         .filter_map(|status| Some(status.reading?.balance.overage))
         .max();
     if let Some(over) = most
@@ -268,10 +343,21 @@ fn overage(limits: &[LimitStatus], responder: Responder, put: &mut impl FnMut(&'
     }
 }
 
+/// The name of a field, which is copied only if the policy chose it.
+#[must_use]
+pub fn known_name(name: &str) -> Cow<'static, str> {
+    let family = [LIMIT, REMAINING, RESET, PERIOD, NAME, OVERAGE];
+    let known = family
+        .into_iter()
+        .chain(ietf::NAMES)
+        .find(|known| *known == name);
+    known.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
+}
+
 /// The names of all fields that a policy's responses may carry.
 #[must_use]
-pub fn names(policy: &Policy) -> Vec<&'static str> {
-    let Some(form) = policy.replies.fields else {
+pub fn names(policy: &Policy) -> Vec<Box<str>> {
+    let Some(form) = &policy.replies.fields else {
         return Vec::new();
     };
     let mut names = Vec::new();
@@ -286,7 +372,19 @@ pub fn names(policy: &Policy) -> Vec<&'static str> {
     if form.x_ratelimit.is_some() && policy.limits.iter().any(can_have_overage) {
         names.push(OVERAGE);
     }
-    names
+    names.retain(|name| !is_written(form, name));
+    let written = form.write.iter().map(|field| field.name.clone());
+    names.into_iter().map(Box::from).chain(written).collect()
+}
+
+/// Whether the fields of a refusal state limits that did not refuse.
+#[must_use]
+pub fn state_others(policy: &Policy) -> bool {
+    let Some(form) = &policy.replies.fields else {
+        return false;
+    };
+    let has_overage = || policy.limits.iter().any(can_have_overage);
+    form.ietf || !form.write.is_empty() || has_overage()
 }
 
 /// Whether a request can take more than the limit's quota and go on.

@@ -9,8 +9,7 @@
 //! still changes, so all its names are in one table, and the tests read the fields with a parser of
 //! structured fields.
 
-use super::fields::LimitStatus;
-use crate::base::id::PoolId;
+use super::fields::{LimitStatus, PoolStatus};
 use crate::base::time::Span;
 use crate::limit::Balance;
 use crate::policy::Policy;
@@ -63,7 +62,7 @@ pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 pub fn policies<'s>(
     policy: &Policy,
     limits: impl Iterator<Item = &'s LimitStatus>,
-    pools: &[PoolId],
+    pools: &[PoolStatus],
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
@@ -74,7 +73,10 @@ pub fn policies<'s>(
         item(&mut list, &limit.scope.name);
         quota(&mut list, status, limit);
     }
-    for pool in pools.iter().filter_map(|number| policy.pools.get(*number)) {
+    for pool in pools
+        .iter()
+        .filter_map(|status| policy.pools.get(status.pool))
+    {
         item(&mut list, &pool.scope.name);
         // The slots that are left change from one moment to the next, so they are not stated.
         number(&mut list, DRAFT.quota, u64::from(pool.pool.slots()));
@@ -85,10 +87,12 @@ pub fn policies<'s>(
     }
 }
 
-/// Puts the field that states the remaining units of limits, unless there are none.
+/// Puts the field that states the remaining units of limits, unless there are none. `never_fits` is
+/// whether no wait helps, so that none is stated.
 pub fn counters<'s>(
     policy: &Policy,
     limits: impl Iterator<Item = &'s LimitStatus>,
+    never_fits: bool,
     put: &mut impl FnMut(&'static str, &str),
 ) {
     let mut list = String::with_capacity(LIST_BYTES_USUAL);
@@ -97,7 +101,11 @@ pub fn counters<'s>(
             continue;
         };
         item(&mut list, &limit.scope.name);
-        balance(&mut list, reading.balance);
+        let mut stated = reading.balance;
+        if never_fits {
+            stated.reset_in = Span::ZERO;
+        }
+        balance(&mut list, stated);
     }
     if !list.is_empty() {
         put(DRAFT.limit_field, &list);

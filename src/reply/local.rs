@@ -1,18 +1,21 @@
 //! The local replies: the one answer that each kind of refusal gets.
 
-use super::fields::{self, Applied, Responder};
+use std::borrow::Cow;
+
+use super::addressee::ReplyTo;
+use super::fields::{self, Applied, PoolStatus, Responder};
 use super::ietf;
-use super::refusal::{Refusal, ReplyTo};
+use super::refusal::{Refusal, wait_seconds};
 use super::status::title;
+use super::values::{Numbers, Values};
 use crate::base::id::CounterOwner;
-use crate::base::time::Timestamp;
+use crate::base::time::Span;
 use crate::host::stream::{Dialect, LocalReply};
-use crate::payload::body::Rejection;
 use crate::policy::Policy;
 use crate::policy::callers::Place;
-use crate::policy::replies::{PROBLEM, Refused};
-use crate::policy::template::Placeholder;
-use crate::request::head::Request;
+use crate::policy::limits::Visibility;
+use crate::policy::replies::{PROBLEM, Problem, Reply};
+use crate::policy::template::Escape;
 use crate::request::identify::AuthFailure;
 use crate::store::LimitCheck;
 
@@ -22,24 +25,9 @@ mod tests;
 /// The usual number of headers of a reply, reserved so that their list rarely grows.
 const HEADERS_USUAL: usize = 8;
 
-/// The reply to a request whose head is at hand. `applied` is what its fields show.
-#[must_use]
-pub fn reply_at_head(
-    policy: &Policy,
-    refusal: Refusal<'_>,
-    request: &Request,
-    now: Timestamp,
-    applied: Applied<'_>,
-) -> LocalReply {
-    reply(
-        policy,
-        refusal,
-        ReplyTo::head(request, &refusal, now),
-        applied,
-    )
-}
+const RETRY_AFTER: &str = "retry-after";
 
-/// The reply to a request that is refused. `applied` is what its fields show.
+/// The answer to a request that is refused. `applied` is what its fields show.
 #[must_use]
 pub fn reply(
     policy: &Policy,
@@ -47,18 +35,18 @@ pub fn reply(
     to: ReplyTo<'_>,
     applied: Applied<'_>,
 ) -> LocalReply {
-    let status = refusal.status(policy);
-    let mut headers = headers(policy, refusal, applied);
+    let answer = Answer::of(policy, refusal, to, applied);
+    let mut headers = answer.headers();
     let body = if to.dialect == Dialect::Http {
-        let (content_type, body) = body(policy, refusal, to, status);
-        headers.push(("content-type", content_type.to_owned()));
+        let (content_type, body) = answer.body();
+        headers.push(("content-type".into(), content_type.to_owned()));
         body
     } else {
-        refusal.message()
+        refusal.message(policy)
     };
     LocalReply {
         dialect: to.dialect,
-        status,
+        status: answer.status,
         details: refusal.details(),
         headers,
         body,
@@ -68,97 +56,203 @@ pub fn reply(
 
 /// Whether the fields can state the counter of a check that refuses.
 #[must_use]
-pub const fn has_counter(check: &LimitCheck) -> bool {
-    check.answer.is_ok() && matches!(check.owner, CounterOwner::Limit(_))
+pub fn has_counter(policy: &Policy, check: &LimitCheck) -> bool {
+    let limit = policy.limit(check.owner);
+    check.answer.is_ok() && limit.is_some_and(|limit| limit.visibility != Visibility::Never)
 }
 
-/// The headers of a reply, but for the type of its body.
-fn headers(
-    policy: &Policy,
-    refusal: Refusal<'_>,
-    applied: Applied<'_>,
-) -> Vec<(&'static str, String)> {
-    let mut headers = Vec::with_capacity(HEADERS_USUAL);
-    let retry_after = refusal.retry_after();
-    let responder = match refusal {
-        Refusal::Unauthorized(failure) => {
-            headers.push(("www-authenticate", challenges(policy, failure)));
+/// The headers of an answer, by their names in lower case.
+type Headers = Vec<(Cow<'static, str>, String)>;
+
+/// One answer, before it is written.
+struct Answer<'a> {
+    policy: &'a Policy,
+    refusal: Refusal<'a>,
+    to: ReplyTo<'a>,
+    applied: Applied<'a>,
+    status: u32,
+    /// What the policy sets of it, the limit's own first.
+    replies: [Option<&'a Reply>; 2],
+}
+
+impl<'a> Answer<'a> {
+    fn of(policy: &'a Policy, refusal: Refusal<'a>, to: ReplyTo<'a>, applied: Applied<'a>) -> Self {
+        Self {
+            policy,
+            refusal,
+            to,
+            applied,
+            status: refusal.status(policy),
+            replies: refusal.replies(policy),
+        }
+    }
+
+    /// All headers but the type of the body.
+    fn headers(&self) -> Headers {
+        let mut headers = self.usual_headers();
+        let [own, shared] = self
+            .replies
+            .map(|reply| reply.map_or(&[][..], |reply| &reply.headers));
+        let is_own = |name: &str| own.iter().any(|(known, _)| **known == *name);
+        let others = shared.iter().filter(|(name, _)| !is_own(name));
+        if own.is_empty() && shared.is_empty() {
             return headers;
         }
-        Refusal::Denied(_) | Refusal::Path(_) | Refusal::Fault => return headers,
-        Refusal::Limit {
-            check:
-                LimitCheck {
-                    owner: CounterOwner::Limit(limit),
-                    answer: Ok(_),
-                    ..
-                },
-            ..
-        } => Responder::Limit {
-            limit: *limit,
-            retry_after,
-        },
-        Refusal::Limit { .. } | Refusal::Pool { .. } | Refusal::Payload { .. } => {
-            Responder::Other { retry_after }
+        let values = self.values();
+        for (name, template) in own.iter().chain(others) {
+            headers.retain(|(known, _)| **known != **name);
+            let mut value = String::new();
+            let has_value = template.header(&mut value, |what, out| values.fill(what, out));
+            if has_value && !template.is_empty() {
+                headers.push((name.to_string().into(), value));
+            }
         }
-    };
-    let field = retry_after.map(|seconds| {
-        (
-            "retry-after",
-            itoa::Buffer::new().format(seconds).to_owned(),
-        )
-    });
-    let (first, last) = if matches!(refusal, Refusal::Payload { .. }) {
-        (None, field)
-    } else {
-        (field, None)
-    };
-    headers.extend(first);
-    fields::each(policy, applied, responder, |name, value| {
-        headers.push((name, value.to_owned()))
-    });
-    headers.extend(last);
-    headers
+        headers
+    }
+
+    /// The headers that the policy does not write for this answer.
+    fn usual_headers(&self) -> Headers {
+        let mut headers = Vec::with_capacity(HEADERS_USUAL);
+        let retry_after = self.refusal.retry_after();
+        let responder = match self.refusal {
+            Refusal::Unauthorized(failure) => {
+                headers.push(("www-authenticate".into(), challenges(self.policy, failure)));
+                return headers;
+            }
+            Refusal::Denied(_) | Refusal::Path(_) | Refusal::Fault => return headers,
+            Refusal::Limit { check, .. } => limit_responder(self.policy, check, retry_after),
+            Refusal::Pool { .. } | Refusal::Payload { .. } => Responder::Other { retry_after },
+        };
+        if let Some(wait) = retry_after {
+            let seconds = itoa::Buffer::new().format(wait_seconds(wait)).to_owned();
+            headers.push((RETRY_AFTER.into(), seconds));
+        }
+        let (policy, applied) = (self.policy, self.applied);
+        fields::each(policy, applied, responder, self.to, |name, value| {
+            // The policy may write this one itself.
+            if name == RETRY_AFTER {
+                headers.retain(|(known, _)| known != RETRY_AFTER);
+            }
+            headers.push((fields::known_name(name), value.to_owned()));
+        });
+        headers
+    }
+
+    /// The type of the body, and the body.
+    fn body(&self) -> (&'a str, String) {
+        let [own, shared] = self.replies;
+        let all = || [own, shared].into_iter().flatten();
+        let content_type = all().find_map(|reply| reply.content_type.as_ref());
+        let (text, escape) = content_type.map_or((PROBLEM, Escape::Json), |content_type| {
+            (&*content_type.text, content_type.escape)
+        });
+        let body = match all().find_map(|reply| reply.body.as_ref()) {
+            Some(template) => {
+                let values = self.values();
+                template.body(escape, |what, out| values.fill(what, out))
+            }
+            None => self.problem(),
+        };
+        (text, body)
+    }
+
+    /// What the policy's own texts say: of what refuses, as far as callers may know it.
+    fn values(&self) -> Values<'a> {
+        let Self {
+            policy,
+            refusal,
+            to,
+            applied,
+            status,
+            ..
+        } = *self;
+        Values {
+            policy,
+            numbers: numbers(policy, refusal, to, applied),
+            retry_after: refusal.retry_after(),
+            to,
+            refusal: Some((refusal, status)),
+        }
+    }
+
+    /// The body if the policy has none.
+    fn problem(&self) -> String {
+        let over_a_limit = matches!(self.refusal, Refusal::Limit { .. } | Refusal::Pool { .. });
+        match self.policy.replies.problem {
+            Problem::QuotaExceeded if over_a_limit => {
+                quota_exceeded(self.policy, self.refusal, self.status)
+            }
+            Problem::QuotaExceeded | Problem::Usual => {
+                let detail = self.refusal.detail(self.policy);
+                let (status, title) = (self.status, title(self.status));
+                format!(r#"{{"status":{status},"title":"{title}","detail":"{detail}"}}"#)
+            }
+        }
+    }
 }
 
-/// The type of the body, and the body.
-fn body<'p>(
-    policy: &'p Policy,
-    refusal: Refusal<'_>,
-    to: ReplyTo<'_>,
-    status: u32,
-) -> (&'p str, String) {
-    let words = match refusal {
-        Refusal::Unauthorized(_) => &policy.replies.unauthorized,
-        Refusal::Denied(_) => &policy.replies.denied,
-        Refusal::Payload { .. } => &policy.replies.payload,
-        Refusal::Path(_) | Refusal::Fault => return (PROBLEM, problem(status, &refusal.detail())),
-        Refusal::Limit { .. } | Refusal::Pool { .. } => match &policy.replies.refused {
-            Refused::Problem => return (PROBLEM, problem(status, &refusal.detail())),
-            Refused::QuotaExceeded => return (PROBLEM, quota_exceeded(policy, refusal, status)),
-            Refused::Words(words) => words,
-        },
-    };
-    let body = words
-        .body
-        .render(|placeholder, text| fill(text, placeholder, refusal, to, status));
-    (&words.content_type, body)
+/// What the fields state if a limit or a seat limit refuses.
+fn limit_responder(policy: &Policy, check: &LimitCheck, retry_after: Option<Span>) -> Responder {
+    match check.owner {
+        CounterOwner::Limit(limit) if has_counter(policy, check) => {
+            Responder::Limit { limit, retry_after }
+        }
+        CounterOwner::Limit(_) if check.answer.is_ok() => Responder::Unseen { retry_after },
+        CounterOwner::Limit(_) | CounterOwner::Seats(_) => Responder::Other { retry_after },
+    }
 }
 
-/// The usual problem of a refusal.
-fn problem(status: u32, detail: &str) -> String {
-    let title = title(status);
-    format!(r#"{{"status":{status},"title":"{title}","detail":"{detail}"}}"#)
+/// The name and the numbers of what refuses.
+fn numbers<'a>(
+    policy: &'a Policy,
+    refusal: Refusal<'a>,
+    to: ReplyTo<'a>,
+    applied: Applied<'a>,
+) -> Option<Numbers<'a>> {
+    let scope = refusal.scope(policy)?;
+    let alone = || Numbers::of_scope(scope, to.route(scope, policy), to.now);
+    match refusal {
+        Refusal::Limit {
+            check, retry_after, ..
+        } => {
+            let found = match check.owner {
+                CounterOwner::Limit(id) => applied.limits.iter().find(|status| status.limit == id),
+                CounterOwner::Seats(_) => None,
+            };
+            let never_fits = retry_after.is_none();
+            let numbers = found.and_then(|status| Numbers::of_limit(policy, status, never_fits));
+            Some(numbers.unwrap_or_else(alone))
+        }
+        Refusal::Pool { pool, .. } => {
+            let found = applied.pools.iter().find(|status| status.pool == pool);
+            let route = found.and_then(|status| status.route);
+            let status = PoolStatus {
+                pool,
+                free: Some(0),
+                route,
+            };
+            Numbers::of_pool(policy, &status, to.now)
+        }
+        Refusal::Payload { .. }
+        | Refusal::Unauthorized(_)
+        | Refusal::Denied(_)
+        | Refusal::Path(_)
+        | Refusal::Fault => Some(alone()),
+    }
 }
 
-/// The problem `quota-exceeded`, with the names of all limits that refuse.
+/// The problem `quota-exceeded`, with the names of all limits that refuse and are shown.
 fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String {
     match refusal {
         Refusal::Limit { checks, .. } => {
             let refusing = checks.iter().filter(|check| !check.admits());
+            let seen = refusing.filter(|check| {
+                let limit = policy.limit(check.owner);
+                limit.is_none_or(|limit| limit.visibility != Visibility::Never)
+            });
             ietf::problem(
                 status,
-                refusing.filter_map(|check| policy.owner_name(check.owner)),
+                seen.filter_map(|check| policy.owner_name(check.owner)),
             )
         }
         Refusal::Unauthorized(_)
@@ -168,55 +262,6 @@ fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String 
         | Refusal::Payload { .. }
         | Refusal::Fault => ietf::problem(status, refusal.limit().into_iter()),
     }
-}
-
-/// Appends the value of a placeholder. A policy's reader accepts in each body only those
-/// placeholders that its kind of refusal has.
-fn fill(
-    text: &mut String,
-    placeholder: Placeholder,
-    refusal: Refusal<'_>,
-    to: ReplyTo<'_>,
-    status: u32,
-) {
-    match placeholder {
-        Placeholder::TraceId => to.push_trace_id(text),
-        Placeholder::RetryAfter => match refusal.retry_after() {
-            Some(seconds) => push_digits(text, seconds),
-            // JSON's word for none.
-            None => text.push_str("null"),
-        },
-        Placeholder::Limit => text.extend(refusal.limit()),
-        Placeholder::Status => push_digits(text, status.into()),
-        Placeholder::Title => text.push_str(title(status)),
-        Placeholder::Reason => {
-            text.extend(rejection(refusal).map(|rejection| rejection.reason.name()))
-        }
-        // A reason without a bound has 0.
-        Placeholder::Max => push_digits(
-            text,
-            rejection(refusal)
-                .and_then(|rejection| rejection.max)
-                .unwrap_or(0),
-        ),
-        Placeholder::Detail => text.push_str(&refusal.detail()),
-    }
-}
-
-const fn rejection(refusal: Refusal<'_>) -> Option<Rejection> {
-    match refusal {
-        Refusal::Payload { rejection, .. } => Some(rejection),
-        Refusal::Unauthorized(_)
-        | Refusal::Denied(_)
-        | Refusal::Path(_)
-        | Refusal::Limit { .. }
-        | Refusal::Pool { .. }
-        | Refusal::Fault => None,
-    }
-}
-
-fn push_digits(text: &mut String, number: u64) {
-    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// The challenges of a 401, which must say what would be accepted (RFC 9110 §15.5.2): one for each

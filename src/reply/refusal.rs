@@ -1,17 +1,17 @@
-//! Why a request is refused, and the kind of client that gets the local reply.
+//! Why a request is refused.
 
-use super::trace_id;
-use crate::base::id::{DenialId, Id as _, PayloadId, PoolId};
+use crate::base::id::{CounterOwner, DenialId, Id as _, PayloadId, PoolId};
 use crate::base::invariant::invariant;
 use crate::base::path::Ambiguity;
 use crate::base::time::{Span, Timestamp};
 use crate::engine;
-use crate::host::headers::Headers;
-use crate::host::stream::{Dialect, GrpcStatus};
+use crate::host::stream::GrpcStatus;
 use crate::payload::body::{Reason, Rejection};
 use crate::policy::Policy;
+use crate::policy::limits::Visibility;
+use crate::policy::replies::Reply;
+use crate::policy::scope::Scope;
 use crate::queue::stream::Reason as QueueReason;
-use crate::request::head::Request;
 use crate::request::identify::AuthFailure;
 use crate::store::LimitCheck;
 
@@ -32,8 +32,8 @@ pub enum Refusal<'a> {
         check: &'a LimitCheck,
         /// All checks of the request.
         checks: &'a [LimitCheck],
-        /// The seconds of `Retry-After`; `None` if no wait helps.
-        retry_after: Option<u64>,
+        /// The wait, as `Retry-After` states it; `None` if no wait helps.
+        retry_after: Option<Span>,
     },
     /// A pool has no slot for the request.
     Pool {
@@ -61,11 +61,14 @@ pub enum Refusal<'a> {
 /// The most that jitter adds to a wait.
 const JITTER_MAX: Span = Span::from_seconds(60);
 
-/// The seconds of `Retry-After` if a queue refuses. No one knows when slots are released.
-const QUEUE_RETRY_AFTER: u64 = 1;
+/// The wait if a queue refuses. No one knows when slots are released.
+const QUEUE_RETRY_AFTER: Span = Span::from_seconds(1);
 
-/// The seconds of `Retry-After` if no memory is left for a body.
-const BUSY_RETRY_AFTER: u64 = 1;
+/// The wait if no memory is left for a body.
+const BUSY_RETRY_AFTER: Span = Span::from_seconds(1);
+
+/// The status of a refusal by a limit or a pool: Too Many Requests (RFC 6585 §4).
+const TOO_MANY_REQUESTS: u32 = 429;
 
 const UNAVAILABLE: &str = "The gateway cannot decide on the request at this moment.";
 
@@ -88,9 +91,7 @@ impl<'a> Refusal<'a> {
             return Self::Fault;
         };
         let seed = jitter_seed(check, now);
-        let retry_after = denial
-            .retry_after
-            .map(|wait| jittered(wait, policy, seed).seconds_up().max(1));
+        let retry_after = denial.retry_after.map(|wait| jittered(wait, policy, seed));
         Self::Limit {
             limit,
             check,
@@ -110,17 +111,67 @@ impl<'a> Refusal<'a> {
         }
     }
 
+    /// What refuses, as far as callers may be told of it.
+    pub(super) fn scope<'p>(&self, policy: &'p Policy) -> Option<&'p Scope> {
+        match self {
+            Self::Limit { check, .. } => match check.owner {
+                CounterOwner::Limit(id) => {
+                    let limit = policy.limits.get(id)?;
+                    (limit.visibility != Visibility::Never).then_some(&limit.scope)
+                }
+                CounterOwner::Seats(id) => Some(&policy.seats.get(id)?.scope),
+            },
+            Self::Pool { pool, .. } => Some(&policy.pools.get(*pool)?.scope),
+            Self::Payload { payload, .. } => Some(&policy.payloads.get(*payload)?.scope),
+            Self::Unauthorized(_) | Self::Denied(_) | Self::Path(_) | Self::Fault => None,
+        }
+    }
+
+    /// What the policy sets of the answer: that of the limit itself comes first, then that of all.
+    pub(super) fn replies<'p>(&self, policy: &'p Policy) -> [Option<&'p Reply>; 2] {
+        let shared = &policy.replies;
+        let (own, shared) = match self {
+            Self::Unauthorized(_) => (&None, Some(&shared.unauthorized)),
+            Self::Denied(_) => (&None, Some(&shared.denied)),
+            Self::Path(_) | Self::Fault => (&None, None),
+            Self::Limit { check, .. } => {
+                let own = match check.owner {
+                    CounterOwner::Limit(id) => policy.limits.get(id).map(|limit| &limit.refused),
+                    CounterOwner::Seats(id) => policy.seats.get(id).map(|seats| &seats.refused),
+                };
+                (own.unwrap_or(&None), Some(&shared.refused))
+            }
+            Self::Pool { pool, .. } => {
+                let own = policy.pools.get(*pool).map(|pool| &pool.refused);
+                (own.unwrap_or(&None), Some(&shared.refused))
+            }
+            Self::Payload { payload, .. } => {
+                let own = policy.payloads.get(*payload).map(|it| &it.refused);
+                (own.unwrap_or(&None), Some(&shared.payload))
+            }
+        };
+        [own.as_deref(), shared]
+    }
+
     /// The HTTP status.
     pub(super) fn status(&self, policy: &Policy) -> u32 {
+        let [own, shared] = self
+            .replies(policy)
+            .map(|reply| reply.and_then(|reply| reply.status));
         match self {
             Self::Unauthorized(_) => 401,
             Self::Denied(_) => 403,
             Self::Path(_) => 400,
-            Self::Limit { check, .. } => policy
-                .seat_limit(check.owner)
-                .map_or(429, |seats| seats.status),
-            Self::Pool { .. } => 429,
-            Self::Payload { rejection, .. } => rejection.reason.status(),
+            Self::Limit { check, .. } => match policy.seat_limit(check.owner) {
+                Some(seats) => seats.refusal_status(&policy.replies),
+                None => own.or(shared).unwrap_or(TOO_MANY_REQUESTS),
+            },
+            Self::Pool { .. } => own.or(shared).unwrap_or(TOO_MANY_REQUESTS),
+            Self::Payload { rejection, .. } => match rejection.reason.status() {
+                // The client is not at fault, and may try again.
+                status @ 500.. => status,
+                status => own.or(shared).unwrap_or(status),
+            },
             Self::Fault => 503,
         }
     }
@@ -166,32 +217,33 @@ impl<'a> Refusal<'a> {
     }
 
     /// The message for a gRPC caller.
-    pub(super) fn message(&self) -> String {
+    pub(super) fn message(&self, policy: &Policy) -> String {
+        let limit = || match self.scope(policy) {
+            Some(scope) => format!("limit {}", scope.name),
+            None => "a limit".to_owned(),
+        };
+        let seconds = self.retry_after().map(wait_seconds).unwrap_or_default();
         match self {
             Self::Unauthorized(_) => "valid credentials are required".to_owned(),
             Self::Denied(_) => "access is denied".to_owned(),
             Self::Path(why) => why.detail().to_owned(),
             Self::Limit {
-                limit,
-                retry_after: Some(seconds),
+                retry_after: Some(_),
                 ..
-            } => {
-                format!("limit {limit} exceeded: retry after {seconds} s")
-            }
+            } => format!("{} exceeded: retry after {seconds} s", limit()),
             Self::Limit {
-                limit,
-                retry_after: None,
-                ..
+                retry_after: None, ..
             } => {
-                format!("limit {limit} exceeded: the request costs more than it ever admits")
+                let limit = limit();
+                format!("{limit} exceeded: the request costs more than it ever admits")
             }
-            Self::Pool { limit, reason, .. } => {
+            Self::Pool { reason, .. } => {
                 let why = match reason {
                     QueueReason::QueueFull => "all slots and the queue are taken",
                     QueueReason::QueueTimeout => "no slot became free in time",
                     QueueReason::Unavailable(_) => "slots cannot be given at this moment",
                 };
-                format!("limit {limit} exceeded: {why}: retry after {QUEUE_RETRY_AFTER} s")
+                format!("{} exceeded: {why}: retry after {seconds} s", limit())
             }
             Self::Payload { rejection, .. } => rejection.detail(),
             Self::Fault => UNAVAILABLE.to_owned(),
@@ -199,25 +251,28 @@ impl<'a> Refusal<'a> {
     }
 
     /// The sentence that explains the refusal in a problem.
-    pub(super) fn detail(&self) -> String {
-        match (self, self.retry_after()) {
-            (Self::Limit { limit, .. } | Self::Pool { limit, .. }, Some(seconds)) => {
-                format!("The limit {limit} is exceeded. Retry after {seconds} seconds.")
+    pub(super) fn detail(&self, policy: &Policy) -> String {
+        let limit = || match self.scope(policy) {
+            Some(scope) => format!("The limit {}", scope.name),
+            None => "A limit".to_owned(),
+        };
+        match (self, self.retry_after().map(wait_seconds)) {
+            (Self::Limit { .. } | Self::Pool { .. }, Some(seconds)) => {
+                format!("{} is exceeded. Retry after {seconds} seconds.", limit())
             }
-            (Self::Limit { limit, .. } | Self::Pool { limit, .. }, None) => {
-                format!(
-                    "The limit {limit} is exceeded: the request costs more than it ever admits."
-                )
+            (Self::Limit { .. } | Self::Pool { .. }, None) => {
+                let limit = limit();
+                format!("{limit} is exceeded: the request costs more than it ever admits.")
             }
             (Self::Payload { rejection, .. }, _) => rejection.detail(),
-            (Self::Unauthorized(_) | Self::Denied(_) | Self::Path(_) | Self::Fault, _) => {
-                self.message()
-            }
+            (Self::Unauthorized(_), _) => "Valid credentials are required.".to_owned(),
+            (Self::Denied(_), _) => "Access is denied.".to_owned(),
+            (Self::Path(_) | Self::Fault, _) => self.message(policy),
         }
     }
 
-    /// The seconds of `Retry-After`, if it is sent.
-    pub(super) fn retry_after(&self) -> Option<u64> {
+    /// The wait that `Retry-After` states, if it is sent.
+    pub(super) fn retry_after(&self) -> Option<Span> {
         match self {
             Self::Limit { retry_after, .. } => *retry_after,
             Self::Pool { .. } => Some(QUEUE_RETRY_AFTER),
@@ -227,83 +282,26 @@ impl<'a> Refusal<'a> {
             Self::Unauthorized(_) | Self::Denied(_) | Self::Path(_) | Self::Fault => None,
         }
     }
-}
 
-/// What a local reply needs of the request head, if it is sent when the head is gone.
-#[derive(Clone, Debug, Default)]
-pub struct ReplyContext {
-    trace_id: String,
-    dialect: Dialect,
-}
-
-impl ReplyContext {
-    /// What a reply to `request` needs. `fallback` is the trace id of a request without one.
-    #[must_use]
-    pub fn of(request: &Request, fallback: u64) -> Self {
-        let mut trace_id = String::new();
-        trace_id::write(&mut trace_id, &request.headers, fallback);
-        Self {
-            trace_id,
-            dialect: request.dialect(),
+    /// A number that differs from one refusal to the next.
+    pub(super) const fn seed(&self, now: Timestamp) -> u64 {
+        match self {
+            Self::Limit { check, .. } => jitter_seed(check, now),
+            Self::Unauthorized(_)
+            | Self::Denied(_)
+            | Self::Path(_)
+            | Self::Pool { .. }
+            | Self::Payload { .. }
+            | Self::Fault => now.nanos(),
         }
     }
 }
 
-/// The kind of client that a local reply is for.
-#[derive(Clone, Copy, Debug)]
-pub struct ReplyTo<'a> {
-    /// How the caller reads an answer.
-    pub(super) dialect: Dialect,
-    trace_id: TraceId<'a>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum TraceId<'a> {
-    Known(&'a str),
-    /// To be found, if a body repeats it.
-    InHead {
-        headers: &'a Headers,
-        fallback: u64,
-    },
-}
-
-impl<'a> ReplyTo<'a> {
-    /// A reply to `request` while its head is at hand.
-    #[must_use]
-    pub fn head(request: &'a Request, refusal: &Refusal<'_>, now: Timestamp) -> Self {
-        let fallback = match refusal {
-            Refusal::Limit { check, .. } => jitter_seed(check, now),
-            Refusal::Unauthorized(_)
-            | Refusal::Denied(_)
-            | Refusal::Path(_)
-            | Refusal::Pool { .. }
-            | Refusal::Payload { .. }
-            | Refusal::Fault => now.nanos(),
-        };
-        Self {
-            dialect: request.dialect(),
-            trace_id: TraceId::InHead {
-                headers: &request.headers,
-                fallback,
-            },
-        }
-    }
-
-    /// Appends the trace id of the request.
-    pub(super) fn push_trace_id(&self, text: &mut String) {
-        match self.trace_id {
-            TraceId::Known(id) => text.push_str(id),
-            TraceId::InHead { headers, fallback } => trace_id::write(text, headers, fallback),
-        }
-    }
-}
-
-impl<'a> From<&'a ReplyContext> for ReplyTo<'a> {
-    fn from(context: &'a ReplyContext) -> Self {
-        Self {
-            dialect: context.dialect,
-            trace_id: TraceId::Known(&context.trace_id),
-        }
+/// A wait in the seconds of `Retry-After`, never zero.
+pub(super) const fn wait_seconds(wait: Span) -> u64 {
+    match wait.seconds_up() {
+        0 => 1,
+        seconds => seconds,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::Key;
-use super::{LimitCheck, Locked, Store, StoreStats};
+use super::{LimitCheck, Locked, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
@@ -13,6 +13,13 @@ use crate::limit::{Charge, Reading, Rule, State};
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     states: BTreeMap<Key, State>,
+}
+
+impl Peek for MemoryStore {
+    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault> {
+        let (reading, _) = rule.read(self.states.get(key), clock.now());
+        Ok(reading)
+    }
 }
 
 impl Store for MemoryStore {

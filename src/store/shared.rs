@@ -16,7 +16,7 @@ use host_keys::{page_key, table_of};
 use super::key::{Key, KeyMaker, Secret};
 use super::page::eviction::CounterPage;
 use super::page_cache::PageCache;
-use super::{LimitCheck, Locked, Store, StoreStats};
+use super::{LimitCheck, Locked, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
@@ -230,6 +230,14 @@ impl LoadedPage {
             Ok(page) => evaluate(check, page, now),
             Err(fault) => check.evaluate(Err(*fault), now),
         }
+    }
+}
+
+impl<D: SharedData> Peek for SharedStore<D> {
+    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault> {
+        let state = self.load(key.page).page?.find(key.fingerprint)?;
+        let (reading, _) = rule.read(state.as_ref(), clock.now());
+        Ok(reading)
     }
 }
 

@@ -130,7 +130,7 @@ impl StreamControl for Envoy {
             reply
                 .headers
                 .iter()
-                .map(|(name, value)| (*name, value.as_bytes())),
+                .map(|(name, value)| (&**name, value.as_bytes())),
         );
         // Envoy would make the message of the body only if it takes the caller for a gRPC one
         // itself.

@@ -41,6 +41,7 @@ pub(crate) mod unlisted;
 pub(crate) mod updates;
 pub(crate) mod uploads;
 pub(crate) mod windows;
+pub(crate) mod written;
 
 pub(crate) use spending::*;
 
@@ -315,6 +316,15 @@ macro_rules! for_each_scenario {
             floods: [
                 a_flood_of_uploads_resets_no_quota,
                 a_flood_of_keys_stays_within_the_memory_that_check_prints,
+            ]
+            written: [
+                a_policy_writes_fields_of_its_own,
+                an_exempt_request_has_no_written_field_of_the_upstream,
+                each_limit_answers_in_its_own_words,
+                a_grpc_caller_keeps_its_status_and_gets_the_headers,
+                a_limit_that_is_never_shown_is_never_named,
+                a_payload_limit_answers_in_its_own_words,
+                a_refusal_states_what_is_left_and_no_time_if_none_helps,
             ]
         }
     };

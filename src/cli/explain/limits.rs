@@ -236,7 +236,7 @@ impl View<'_> {
             holder: self.part(&limit.scope, &KeyPart::Attribute(limit.holder)),
             seats: limit.seats.seats(),
             idle: write_span(limit.seats.idle()),
-            status: limit.status,
+            status: limit.refusal_status(&self.policy.replies),
         })
     }
 

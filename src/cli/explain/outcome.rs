@@ -14,11 +14,12 @@ use crate::observe::DecisionLabel;
 use crate::payload::body::BodyMeter;
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
-use crate::reply::fields::{self, Applied, LimitStatus, Responder};
-use crate::reply::local::reply_at_head;
+use crate::reply::addressee::{ReplyContext, ReplyTo};
+use crate::reply::fields::{self, Applied, LimitStatus, PoolStatus, Responder};
+use crate::reply::local;
 use crate::reply::refusal::Refusal;
 use crate::request::applicable::Applicable;
-use crate::request::checks;
+use crate::request::checks::{self, matched_route};
 use crate::request::head::Request;
 use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::LimitCheck;
@@ -57,7 +58,8 @@ impl Outcome {
             | Refusal::Payload { .. }
             | Refusal::Fault => None,
         };
-        let reply = reply_at_head(policy, refusal, request, now, Applied::default());
+        let to = ReplyTo::head(request, None, &refusal, now);
+        let reply = local::reply(policy, refusal, to, Applied::default());
         Self {
             exempt: None,
             denied,
@@ -100,24 +102,25 @@ impl Outcome {
             }
         }
         let (verdict, balances) = last_of(repeat, view, proxy, &mut checks, refused.is_none());
-        let shown = statuses(policy, &checks, &balances);
-        let applied = Applied {
-            limits: &shown,
-            pools: &applicable.pools,
-        };
         let refused = refused.or_else(|| match verdict {
             Verdict::Refuse(denial) => Some(Refusal::of_limits(policy, denial, &checks, proxy.now)),
             Verdict::Unlimited | Verdict::Admit => None,
         });
+        let shown = statuses(policy, request, &checks, &balances);
+        let applied = Applied {
+            limits: &shown,
+            pools: &pools(policy, request, applicable, refused.is_none()),
+        };
         let (decision, limit, response) = match refused {
             Some(refusal) => {
-                let reply = reply_at_head(policy, refusal, request, proxy.now, applied);
+                let to = ReplyTo::head(request, Some(caller), &refusal, proxy.now);
+                let reply = local::reply(policy, refusal, to, applied);
                 let limit = refusal.limit().map(str::to_owned);
                 (DecisionLabel::Refused, limit, answered(reply, request))
             }
             None => {
                 let (decision, limit) = admitted(policy, &checks);
-                (decision, limit, of_the_upstream(policy, proxy, applied))
+                (decision, limit, of_the_upstream(view, proxy, applied))
             }
         };
         let applied = checks.iter().zip(&balances);
@@ -183,6 +186,7 @@ fn last_of(
 /// The status of each limit with these balances, for the fields.
 fn statuses(
     policy: &Policy,
+    request: &Request,
     checks: &[LimitCheck],
     balances: &[(Settled, Balance)],
 ) -> Vec<LimitStatus> {
@@ -192,10 +196,32 @@ fn statuses(
             if let Some(reading) = &mut status.reading {
                 reading.balance = *balance;
             }
+            let limit = policy.limits.get(status.limit);
+            status.route = limit.and_then(|it| matched_route(&it.scope, request, policy));
             statuses.push(status);
         }
     }
     statuses
+}
+
+/// The status of each pool. If the request is admitted, it is the only one in flight.
+fn pools(
+    policy: &Policy,
+    request: &Request,
+    applicable: &Applicable,
+    is_admitted: bool,
+) -> Vec<PoolStatus> {
+    let known = applicable
+        .pools
+        .iter()
+        .filter_map(|id| Some((*id, policy.pools.get(*id)?)));
+    known
+        .map(|(pool, limit)| PoolStatus {
+            pool,
+            free: is_admitted.then(|| limit.pool.slots().saturating_sub(1)),
+            route: matched_route(&limit.scope, request, policy),
+        })
+        .collect()
 }
 
 /// The decision on a request that is admitted, and the shadow limit that would have refused it.
@@ -211,13 +237,18 @@ fn admitted(policy: &Policy, checks: &[LimitCheck]) -> (DecisionLabel, Option<St
 }
 
 /// The upstream's response with the fields of the limits.
-fn of_the_upstream(policy: &Policy, proxy: &Proxy, applied: Applied<'_>) -> Response {
-    let fields = fields::all(policy, applied, Responder::Upstream)
+fn of_the_upstream(view: &View<'_>, proxy: &Proxy, applied: Applied<'_>) -> Response {
+    let View {
+        policy,
+        request,
+        caller,
+        ..
+    } = *view;
+    let context = ReplyContext::of(request, caller, policy, proxy.now.nanos());
+    let to = ReplyTo::kept(&context, proxy.now);
+    let fields = fields::all(policy, applied, Responder::Upstream, to)
         .into_iter()
-        .map(|(name, value)| Field {
-            name: name.to_owned(),
-            value,
-        })
+        .map(|(name, value)| Field { name, value })
         .collect();
     Response {
         status: proxy.upstream.as_ref().and_then(|upstream| upstream.status),
@@ -311,7 +342,7 @@ fn answered(reply: LocalReply, request: &Request) -> Response {
     let own = reply
         .headers
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value));
+        .map(|(name, value)| (name.into_owned(), value));
     let mut fields: Vec<(String, String)> = own.collect();
     let (status, body) = if request.dialect() != Dialect::Http {
         fields.push((

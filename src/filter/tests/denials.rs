@@ -129,7 +129,7 @@ fn a_denial_has_a_body_and_a_counter_of_its_own() {
         assert_eq!((reply.status, &*reply.body), (403, "go away"));
         assert_eq!(
             reply.headers,
-            [("content-type", "text/plain".to_owned())],
+            [("content-type".into(), "text/plain".to_owned())],
             "no field of a limit"
         );
     }

@@ -391,7 +391,8 @@ fn small_bodies_hold_little_and_all_policies_share_one_budget() {
         (reply.status, reply.grpc_status),
         (503, GrpcStatus::Unavailable)
     );
-    assert!(reply.headers.contains(&("retry-after", "1".to_owned())));
+    let wait = ("retry-after".into(), "1".to_owned());
+    assert!(reply.headers.contains(&wait));
     drop(refused);
     large.pop();
     assert_eq!(open(0, b"\xcf\xff\xff\xffHello").1, Flow::Continue);

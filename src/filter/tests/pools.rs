@@ -87,7 +87,9 @@ fn the_queue_is_full(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) {
         (429, "sluicegate_queue_refused:pool:queue_full")
     );
     assert!(
-        reply.headers.contains(&("retry-after", "1".to_owned()))
+        reply
+            .headers
+            .contains(&("retry-after".into(), "1".to_owned()))
             && reply.body.starts_with("pool 1 ")
     );
     assert_eq!(
@@ -244,7 +246,9 @@ fn a_seat_is_kept_while_its_holder_comes_back() {
         (423, "sluicegate_refused:editor")
     );
     assert!(
-        reply.headers.contains(&("retry-after", "30".to_owned())),
+        reply
+            .headers
+            .contains(&("retry-after".into(), "30".to_owned())),
         "{:?}",
         reply.headers
     );

@@ -73,7 +73,7 @@ impl Rig {
         let headers = reply
             .headers
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+            .map(|(name, value)| (name.to_string(), value.clone()));
         (reply.status, headers.collect(), reply)
     }
 

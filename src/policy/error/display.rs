@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::super::attributes::RESERVED;
 use super::super::reader::LABEL_CHARS_MAX;
+use super::super::template::{Suffix, Word};
 use super::Reason;
 use super::words::{Choices, Digits, Either, Meant, Named, Quoted, Shown, nearest};
 use crate::base::units::write_span;
@@ -365,17 +366,48 @@ impl fmt::Display for Reason {
                 )
             }
             Self::BadPlaceholder { value, known } => {
-                let known: Vec<String> = known
-                    .iter()
-                    .map(|known| format!("{{{}}}", known.name()))
-                    .collect();
+                let known: Vec<String> = known.iter().map(|word| placeholder(*word)).collect();
                 write!(
                     f,
                     "{} is not a placeholder here; known placeholders: {}",
                     Quoted(value),
-                    Choices(&known)
+                    known.join(", ")
                 )
             }
+            Self::BadForm { value, word } => {
+                let value = Quoted(value);
+                match word.suffix() {
+                    Suffix::None => write!(f, "{value}: {{{}}} takes no form", word.name()),
+                    Suffix::Attribute => write!(f, "{value} must be {}", placeholder(*word)),
+                    Suffix::Form(forms) => write!(
+                        f,
+                        "{value} is not a form of {{{}}}; known forms: {}",
+                        word.name(),
+                        forms.join(", ")
+                    ),
+                }
+            }
+            Self::BadRefusalStatus { value } => {
+                write!(
+                    f,
+                    "{value} is not a status of a refusal: 400 to 599, or 200"
+                )
+            }
+            Self::NotSettable { name, why } => write!(f, "{} {why}", Quoted(name)),
+            Self::BadHeaderValue => {
+                f.write_str("contains a control character, which no header can contain")
+            }
+            Self::BodyWithoutType { shared } => {
+                write!(f, "applies only with `content_type`, here or in `{shared}`")
+            }
         }
+    }
+}
+
+/// A placeholder as it is written, with what it needs.
+fn placeholder(word: Word) -> String {
+    match word.suffix() {
+        Suffix::Attribute => format!("{{{}:NAME}}", word.name()),
+        Suffix::None | Suffix::Form(_) => format!("{{{}}}", word.name()),
     }
 }

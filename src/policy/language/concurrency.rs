@@ -1,9 +1,9 @@
 //! Limits at one time: the requests in flight, and the holders of seats.
 
-use super::Selector;
 use super::formats::{Idle, Label, Name, Reference, Wait};
 use super::key::mapping;
 use super::kind::{Choice, Count32, Map, Set};
+use super::{OwnRefusal, Selector};
 use crate::limit::FailureMode;
 use crate::limit::pool::{QUEUE_LENGTH_MAX, SLOTS_MAX};
 use crate::limit::seats::SEATS_MAX;
@@ -29,6 +29,8 @@ mapping! {
         SLOTS "slots": Count32<1, SLOTS_MAX>, required;
         /// The requests that wait while no slot is free: first come, first served.
         QUEUE "queue": Map<Queue>, optional "no request waits";
+        /// The answer when this pool refuses: [replies](#replies).
+        REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
         /// What happens if the record of the pool cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }
@@ -66,11 +68,10 @@ mapping! {
         IDLE "idle": Idle, required;
         /// The status of a refusal. Its `Retry-After` states when the first seat lapses if no
         /// request touches it again.
-        STATUS "status": Count32<400, 499>, default LOCKED;
+        STATUS "status": Count32<400, 499>, optional "that of `replies.refused`, or 423";
+        /// The answer when this limit refuses: [replies](#replies).
+        REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
         /// What happens if the record of the seats cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }
 }
-
-/// Locked (RFC 4918 §11.3).
-const LOCKED: u32 = 423;

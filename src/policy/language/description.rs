@@ -69,6 +69,8 @@ pub(crate) enum Names {
     But(&'static [&'static str]),
     /// Any text of up to this many bytes.
     Text(usize),
+    /// The name of a header of an answer.
+    Settable,
 }
 
 /// [`super::Mapping::description`] of a mapping: not yet called, because mappings contain others.

@@ -1,7 +1,5 @@
 //! Strings of a form: names, routes, and quantities with their units.
 
-use std::marker::PhantomData;
-
 use super::Field;
 #[cfg(not(target_arch = "wasm32"))]
 use super::description::{Show, TextFormat};
@@ -24,7 +22,6 @@ use crate::policy::document::Value;
 use crate::policy::header::{self, TOKEN_BYTES_MAX};
 use crate::policy::media::MediaRange as Range;
 use crate::policy::route::Route;
-use crate::policy::template::{Placeholder, Template};
 
 /// Declares a kind of string: how it is read, and what the schema and the reference state.
 macro_rules! text {
@@ -218,7 +215,7 @@ text! {
     /// header that Envoy removes before a filter sees it, such as `Host` or `Connection`.
     HeaderName -> Box<str>, |field| header::read_name(&field);
     name: "HeaderName", values: "header name",
-    pattern: Some(patterns::header()), bytes: (None, Some(TOKEN_BYTES_MAX)),
+    pattern: Some(patterns::header_name()), bytes: (None, Some(TOKEN_BYTES_MAX)),
 }
 
 text! {
@@ -258,7 +255,6 @@ text! {
 const STEP_BYTES_MAX: usize = 128;
 pub(super) const STEPS_MAX: usize = 16;
 pub(super) const CONTENT_TYPE_BYTES_MAX: usize = 128;
-pub(super) const BODY_BYTES_MAX: usize = 16_384;
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Show<&'static str> for Name {
@@ -290,33 +286,6 @@ impl<const MAX: usize> Kind for Text<MAX> {
             values: "string",
             plural: "strings",
             bytes: (Some(1), Some(MAX)),
-            ..TextFormat::default()
-        })
-    }
-}
-
-/// The placeholders of a body.
-pub(crate) trait Placeholders {
-    /// All of them.
-    const KNOWN: &'static [Placeholder];
-}
-
-/// A body with the placeholders of `R`.
-pub(crate) struct Body<R>(PhantomData<R>);
-
-impl<R: Placeholders> Kind for Body<R> {
-    type Value<'a> = Template;
-
-    fn read(field: Field<'_>) -> Option<Template> {
-        parse::body(field, R::KNOWN)
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    fn shape() -> Shape {
-        Shape::Text(TextFormat {
-            values: "string",
-            pattern: Some(patterns::template(R::KNOWN)),
-            bytes: (None, Some(BODY_BYTES_MAX)),
             ..TextFormat::default()
         })
     }

@@ -8,7 +8,7 @@ use super::formats::{
 };
 use super::key::{mapping, words};
 use super::kind::{Choice, Count32, Count64, Either, List, Map, OrList, OrMap, Set, True};
-use super::{CallerSelector, Constraint, Field, Kind, Selector};
+use super::{CallerSelector, Constraint, Field, Kind, OwnRefusal, Selector};
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Mapping, Shape, patterns};
 use crate::base::zone::Zone;
@@ -68,6 +68,8 @@ mapping! {
         ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// When callers see the limit's numbers.
         FIELDS "fields": Choice<Visibility>, default Visibility::Show;
+        /// The answer when this limit refuses: [replies](#replies).
+        REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
         /// What happens if the counter cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }
@@ -346,5 +348,8 @@ words! {
         "show" => Self::Show,
         /// If the limit refuses. Its overage, if it counts that, always.
         "hide" => Self::Hide,
+        /// Not even if the limit refuses. Such a refusal has the fields of the other limits, and
+        /// does not name this one.
+        "never" => Self::Never,
     }
 }

@@ -1,8 +1,9 @@
 //! How the strings of a form are read.
 
 use super::Field;
-use super::formats::{BODY_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, STEPS_MAX, Step};
+use super::formats::{CONTENT_TYPE_BYTES_MAX, STEPS_MAX, Step};
 use super::kind::Kind;
+use super::templates::TemplateText;
 use crate::base::network::Network;
 use crate::base::zone::Zone;
 use crate::payload::json::JsonPath;
@@ -15,7 +16,7 @@ use crate::policy::error::Reason;
 use crate::policy::media::{self, MediaRange as Range};
 use crate::policy::reader::{Items, is_label};
 use crate::policy::route::Route;
-use crate::policy::template::{Placeholder, Template};
+use crate::policy::template::Word;
 
 /// Steps into metadata: at least `least` keys.
 pub(super) fn steps(field: Field<'_>, least: usize) -> Option<Path> {
@@ -130,23 +131,27 @@ pub(super) fn digest(field: Field<'_>) -> Option<Digest> {
     }
 }
 
-pub(super) fn body(field: Field<'_>, known: &'static [Placeholder]) -> Option<Template> {
+/// A text with placeholders, of at most `max` bytes.
+pub(super) fn template<'a>(
+    field: Field<'a>,
+    known: &'static [Word],
+    max: usize,
+) -> Option<TemplateText<'a>> {
     let text = field.string()?;
-    if text.len() > BODY_BYTES_MAX {
-        return field.refuse(Reason::TooLong {
-            max: BODY_BYTES_MAX,
-        });
+    if text.len() > max {
+        return field.refuse(Reason::TooLong { max });
     }
-    match Template::parse(text, known) {
-        Ok(template) => Some(template),
-        Err(unknown) => {
-            for value in unknown {
-                field.error(Reason::BadPlaceholder {
-                    value,
-                    known: known.to_vec(),
-                });
-            }
-            None
-        }
+    Some(TemplateText::new(field, text, known))
+}
+
+/// A status of a refusal.
+pub(super) fn status(field: Field<'_>) -> Option<u32> {
+    let status: u32 = field.count(0, u32::MAX)?;
+    if status == 200 || (400..=599).contains(&status) {
+        Some(status)
+    } else {
+        field.refuse(Reason::BadRefusalStatus {
+            value: status.to_string(),
+        })
     }
 }

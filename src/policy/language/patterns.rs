@@ -3,10 +3,10 @@
 use crate::base::units::{RefillPer, SIZE_UNITS};
 use crate::limit::period::Period;
 use crate::payload::json::PATH_STEPS_MAX;
-use crate::policy::header::{OF_A_CONNECTION, OF_THE_HOST};
+use crate::policy::header::{self, OF_A_CONNECTION, OF_THE_HOST};
 use crate::policy::reader::{LABEL_CHARS_MAX, LABEL_HIDDEN, NAME_BYTES_MAX, is_token};
 use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_SEGMENTS_MAX};
-use crate::policy::template::Placeholder;
+use crate::policy::template::{Suffix, Word};
 
 const METHOD: &str = "[A-Z][A-Z0-9-]*";
 
@@ -17,7 +17,7 @@ pub(super) const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 const WORD: &str = "[!#$%&'+.^_`|~0-9A-Za-z-]+";
 
 /// A `token` that a filter can see as a header.
-pub(super) fn header() -> String {
+pub(super) fn header_name() -> String {
     let hidden: Vec<String> = OF_A_CONNECTION
         .iter()
         .chain(&OF_THE_HOST)
@@ -132,9 +132,35 @@ pub(super) fn media_type() -> String {
     format!("^{token}/{token}(?: *;(?:[ -~]*[!-~])?)?$")
 }
 
-/// Words in braces must be among these placeholders.
-pub(super) fn template(known: &[Placeholder]) -> String {
-    let known: Vec<&str> = known.iter().map(|placeholder| placeholder.name()).collect();
+/// Words in braces must be among these placeholders, each with a form that it takes.
+pub(super) fn template(known: &[Word], text: &str) -> String {
+    let known: Vec<String> = known.iter().map(|word| placeholder(*word)).collect();
     let known = known.join("|");
-    format!(r"^(?:[^{{]|\{{(?![a-z_]+\}})|\{{(?:{known})\}})*$")
+    format!(r"^(?:{text}|\{{(?![a-z_]+(?::[A-Za-z0-9_-]*)?\}})|\{{(?:{known})\}})*$")
+}
+
+/// Any character that begins no placeholder.
+pub(super) const ANY_TEXT: &str = r"[^{]";
+
+/// The same, if a header can contain it.
+pub(super) const HEADER_TEXT: &str = r"[^{\x00-\x1f\x7f-\x9f]";
+
+fn placeholder(word: Word) -> String {
+    let name = word.name();
+    match word.suffix() {
+        Suffix::None => name.to_owned(),
+        Suffix::Form(forms) => format!("{name}(?::(?:{}))?", forms.join("|")),
+        Suffix::Attribute => {
+            format!(
+                "{name}:{}",
+                self::name().trim_start_matches('^').trim_end_matches('$')
+            )
+        }
+    }
+}
+
+/// A `token` that the gateway can set as a header of a response.
+pub(crate) fn settable_header() -> String {
+    let denied: Vec<String> = header::unsettable().map(case_insensitive).collect();
+    TOKEN.replacen('^', &format!("^(?!(?:{})$)", denied.join("|")), 1)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::formats::{JsonPointer, Label, MediaRange, Name, Size};
 use super::key::{mapping, words};
 use super::kind::{Boolean, Choice, Count32, Count64, List, Map, Set};
-use super::{CallerSelector, Constraint, Selector};
+use super::{CallerSelector, Constraint, OwnPayloadRefusal, Selector};
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Kind, Names, Rest, Text};
 #[cfg(not(target_arch = "wasm32"))]
@@ -46,6 +46,8 @@ mapping! {
         JSON "json": Map<JsonShape>, optional "not read as JSON";
         /// Keeps the request from the upstream until its body has passed.
         HOLD "hold": Boolean, default false;
+        /// The answer when this limit refuses: [replies](#replies).
+        REFUSED "refused": Map<OwnPayloadRefusal>, optional "that of `replies.payload`";
         /// Other bounds for some callers. The first override that matches applies.
         OVERRIDES "overrides": List<Map<PayloadOverride>, 0, 100_000>, optional "none";
     }

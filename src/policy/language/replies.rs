@@ -1,11 +1,14 @@
 //! What responses tell callers.
 
 use super::Constraint;
-use super::formats::{Body, MediaType, Placeholders, Share};
+use super::formats::{MediaType, Reference, Share};
 use super::key::{mapping, words};
-use super::kind::{Choice, Map, Set};
+use super::kind::{Choice, List, Map, Set};
+use super::templates::{Body, FieldName, HeaderValue, Placeholders, RefusalStatus};
+#[cfg(not(target_arch = "wasm32"))]
+use super::{Kind, Names, Rest};
 use crate::policy::replies::{Reset, When};
-use crate::policy::template::Placeholder;
+use crate::policy::template::{self, Word};
 
 mapping! {
     /// What responses tell callers.
@@ -14,14 +17,14 @@ mapping! {
         FIELDS "fields": Map<Fields>, optional "`{ family: x-ratelimit }`";
         /// `Retry-After`: the time after which a caller should return.
         RETRY_AFTER "retry_after": Map<RetryAfter>, optional "no jitter";
-        /// The body of a refusal by a limit, a pool or a seat limit.
+        /// The answer to a request that a limit, a pool or a seat limit refuses.
         REFUSED "refused": Map<RefusedReply>,
             optional "a problem (RFC 9457); with `ietf` or `both`, the draft's own problem";
-        /// The body of a 401.
+        /// The answer to a caller that is not identified: 401.
         UNAUTHORIZED "unauthorized": Map<Unauthorized>, optional "a problem";
-        /// The content type and body of a 403.
+        /// The answer to a request that an entry of `deny` matches: 403.
         DENIED "denied": Map<Denied>, optional "a problem";
-        /// The body of a refused payload.
+        /// The answer to a request whose payload is refused.
         PAYLOAD "payload": Map<RefusedPayload>, optional "a problem";
     }
 }
@@ -44,6 +47,26 @@ mapping! {
         WITH "with": Set<Choice<With>, 1, 16>, optional "none";
         /// The responses that have the fields.
         WHEN "when": Choice<When>, default When::Always;
+        /// Fields of your own, in addition to those of the family.
+        WRITE "write": List<Map<WrittenField>, 1, 32>, optional "none";
+    }
+}
+
+mapping! {
+    /// A header field of your own. What the upstream sends under this name is replaced, or removed
+    /// if the field has no value. Of several entries with one name, the first that has a value is
+    /// sent; an entry takes the place of a field of the family.
+    WrittenField "{ name: X-Rate-Limit-Remaining, value: \"{remaining}\" }" {
+        /// The name of the field.
+        NAME "name": FieldName, required;
+        /// The value, a [template](#templates). If a placeholder has no value, the entry has none.
+        VALUE "value": HeaderValue<Self>, required;
+        /// The limits and pools whose numbers the value shows: of those that apply, the one with
+        /// the fewest units left.
+        OF "of": Set<Reference, 1, 16>, optional "the limit that `X-RateLimit-*` shows: the one \
+            with the fewest requests left; on a refusal, the limit that refuses";
+        /// The responses that have the field.
+        WHEN "when": Choice<When>, optional "that of `fields`";
     }
 }
 
@@ -78,7 +101,7 @@ words! {
         "ietf" => Self::Ietf,
         /// Both families.
         "both" => Self::Both,
-        /// No fields.
+        /// No fields but those of `write`.
         "none" => Self::None,
     }
 }
@@ -107,6 +130,8 @@ words! {
     When, "an occasion" {
         /// Every response to which a limit applied.
         "always" => Self::Always,
+        /// Only responses to requests that were admitted.
+        "admitted" => Self::Admitted,
         /// Only refusals by limits, pools, seats and payloads.
         "refused" => Self::Refused,
     }
@@ -122,61 +147,171 @@ mapping! {
 }
 
 mapping! {
-    /// The response to a request over a limit: 429.
-    RefusedReply "{ content_type: text/plain, body: refused }" {
+    /// The answer to a request that a limit, a pool or a seat limit refuses. A limit may have its
+    /// own answer under its key `refused`; whatever that omits comes from here.
+    RefusedReply "{ content_type: text/plain, body: refused }"
+    constraints [Constraint::Requires {
+        key: Self::BODY.name,
+        other: Self::CONTENT_TYPE.name,
+        because: "`content_type`",
+    }]
+    {
+        /// The status: 400 to 599, or 200 for an API that answers so. A gRPC caller gets its own.
+        STATUS "status": RefusalStatus, optional "429; that of a seat limit is its own";
         /// The `Content-Type` of the body.
-        CONTENT_TYPE "content_type": MediaType, required;
-        /// The body. `{trace_id}`, `{retry_after}` (seconds) and `{limit}` (its name) are replaced;
-        /// other braces are text.
-        BODY "body": Body<Self>, required;
+        CONTENT_TYPE "content_type": MediaType, optional "that of a problem";
+        /// The body, a [template](#templates).
+        BODY "body": Body<Self>, optional "a problem";
+        /// Further header fields, or others in place of those that the answer has.
+        HEADERS "headers": Map<RefusedHeaders>, optional "none";
     }
 }
 
 mapping! {
-    /// The response to a caller that is not identified: 401.
-    Unauthorized "{ content_type: text/plain, body: refused }" {
+    /// The answer of one limit, pool or seat limit. Whatever it omits comes from `replies.refused`.
+    OwnRefusal "{ status: 403 }"
+    constraints [Constraint::NotEmpty]
+    {
+        /// The status: 400 to 599, or 200.
+        STATUS "status": RefusalStatus, optional "that of `replies.refused`";
         /// The `Content-Type` of the body.
-        CONTENT_TYPE "content_type": MediaType, required;
-        /// The body. `{trace_id}` is replaced; other braces are text.
-        BODY "body": Body<Self>, required;
+        CONTENT_TYPE "content_type": MediaType, optional "that of `replies.refused`";
+        /// The body, a [template](#templates).
+        BODY "body": Body<RefusedReply>, optional "that of `replies.refused`";
+        /// Header fields, in addition to those of `replies.refused`, or in place of them.
+        HEADERS "headers": Map<RefusedHeaders>, optional "those of `replies.refused`";
     }
 }
 
 mapping! {
-    /// The response to a request that an entry of `deny` matches: 403.
-    Denied "{ content_type: text/plain, body: denied }" {
+    /// The answer to a caller that is not identified: 401.
+    Unauthorized "{ content_type: text/plain, body: refused }"
+    constraints [Constraint::Requires {
+        key: Self::BODY.name,
+        other: Self::CONTENT_TYPE.name,
+        because: "`content_type`",
+    }]
+    {
         /// The `Content-Type` of the body.
-        CONTENT_TYPE "content_type": MediaType, required;
-        /// The body. `{trace_id}` is replaced; other braces are text.
-        BODY "body": Body<Self>, required;
+        CONTENT_TYPE "content_type": MediaType, optional "that of a problem";
+        /// The body, a [template](#templates).
+        BODY "body": Body<Self>, optional "a problem";
+        /// Further header fields, or others in place of `WWW-Authenticate`.
+        HEADERS "headers": Map<UnauthorizedHeaders>, optional "none";
     }
 }
 
 mapping! {
-    /// The response to a request whose body is refused.
-    RefusedPayload "{ content_type: text/plain, body: refused }" {
+    /// The answer to a request that an entry of `deny` matches: 403.
+    Denied "{ content_type: text/plain, body: denied }"
+    constraints [Constraint::Requires {
+        key: Self::BODY.name,
+        other: Self::CONTENT_TYPE.name,
+        because: "`content_type`",
+    }]
+    {
         /// The `Content-Type` of the body.
-        CONTENT_TYPE "content_type": MediaType, required;
-        /// The body. `{trace_id}`, `{limit}` (its name), `{status}`, `{title}` (the status in
-        /// words), `{reason}` (one word), `{max}` (the number that was exceeded, or 0) and
-        /// `{detail}` (a sentence) are replaced; other braces are text.
-        BODY "body": Body<Self>, required;
+        CONTENT_TYPE "content_type": MediaType, optional "that of a problem";
+        /// The body, a [template](#templates).
+        BODY "body": Body<Self>, optional "a problem";
+        /// Further header fields.
+        HEADERS "headers": Map<DeniedHeaders>, optional "none";
     }
+}
+
+mapping! {
+    /// The answer to a request whose payload is refused. A payload limit may have its own answer
+    /// under its key `refused`; whatever that omits comes from here.
+    RefusedPayload "{ content_type: text/plain, body: refused }"
+    constraints [Constraint::Requires {
+        key: Self::BODY.name,
+        other: Self::CONTENT_TYPE.name,
+        because: "`content_type`",
+    }]
+    {
+        /// The status: 400 to 599, or 200. A 503, which is not the client's fault, stays one.
+        STATUS "status": RefusalStatus, optional "by the [reason](#payloads)";
+        /// The `Content-Type` of the body.
+        CONTENT_TYPE "content_type": MediaType, optional "that of a problem";
+        /// The body, a [template](#templates).
+        BODY "body": Body<Self>, optional "a problem";
+        /// Further header fields, or others in place of those that the answer has.
+        HEADERS "headers": Map<PayloadHeaders>, optional "none";
+    }
+}
+
+mapping! {
+    /// The answer of one payload limit. Whatever it omits comes from `replies.payload`.
+    OwnPayloadRefusal "{ status: 400 }"
+    constraints [Constraint::NotEmpty]
+    {
+        /// The status: 400 to 599, or 200. A 503, which is not the client's fault, stays one.
+        STATUS "status": RefusalStatus, optional "that of `replies.payload`";
+        /// The `Content-Type` of the body.
+        CONTENT_TYPE "content_type": MediaType, optional "that of `replies.payload`";
+        /// The body, a [template](#templates).
+        BODY "body": Body<RefusedPayload>, optional "that of `replies.payload`";
+        /// Header fields, in addition to those of `replies.payload`, or in place of them.
+        HEADERS "headers": Map<PayloadHeaders>, optional "those of `replies.payload`";
+    }
+}
+
+/// Declares the header fields of an answer with the placeholders of a reply.
+macro_rules! headers {
+    ($(#[doc = $doc:literal])+ $name:ident of $reply:ident) => {
+        mapping! {
+            $(#[doc = $doc])+
+            $name "{ x-limited: \"true\" }" {}
+            rest Rest {
+                key: "name of the header",
+                doc: "The value, a [template](#templates). If a placeholder has no value, or the \
+                      template is empty, the answer does not have the header.",
+                names: Names::Settable,
+                shape: HeaderValue::<$reply>::shape(),
+                count: (None, Some(HEADERS_MAX)),
+                absent: "none",
+                words: Vec::new(),
+            };
+        }
+    };
+}
+
+/// The most headers of one answer.
+pub(crate) const HEADERS_MAX: usize = 32;
+
+headers! {
+    /// Header fields of the answer to a request that a limit refuses.
+    RefusedHeaders of RefusedReply
+}
+headers! {
+    /// Header fields of a 401.
+    UnauthorizedHeaders of Unauthorized
+}
+headers! {
+    /// Header fields of a 403.
+    DeniedHeaders of Denied
+}
+headers! {
+    /// Header fields of the answer to a request whose payload is refused.
+    PayloadHeaders of RefusedPayload
+}
+
+impl Placeholders for WrittenField {
+    const KNOWN: &'static [Word] = template::IN_FIELDS;
 }
 
 impl Placeholders for RefusedReply {
-    const KNOWN: &'static [Placeholder] = &Placeholder::REFUSED;
+    const KNOWN: &'static [Word] = template::REFUSED;
 }
 
 impl Placeholders for Unauthorized {
-    // No limit applies to a caller that is not identified, so no wait helps.
-    const KNOWN: &'static [Placeholder] = &[Placeholder::TraceId];
+    const KNOWN: &'static [Word] = template::UNAUTHORIZED;
 }
 
 impl Placeholders for Denied {
-    const KNOWN: &'static [Placeholder] = &[Placeholder::TraceId];
+    const KNOWN: &'static [Word] = template::DENIED;
 }
 
 impl Placeholders for RefusedPayload {
-    const KNOWN: &'static [Placeholder] = &Placeholder::PAYLOAD;
+    const KNOWN: &'static [Word] = template::PAYLOAD;
 }

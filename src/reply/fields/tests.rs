@@ -5,6 +5,12 @@ use crate::limit::{Balance, Cost, Decision, FailureMode};
 use crate::policy::document::from_yaml;
 use crate::store::key::KeyMaker;
 
+const POOL: PoolStatus = PoolStatus {
+    pool: PoolId::FIRST,
+    free: None,
+    route: None,
+};
+
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
 /// Limits of all kinds that the fields tell apart: `hidden` is not shown, and `counted` has an
@@ -70,9 +76,10 @@ fn fields(policy: &Policy, limits: &[LimitStatus], responder: Responder) -> Vec<
         policy,
         Applied {
             limits,
-            pools: &[PoolId::FIRST],
+            pools: &[POOL],
         },
         responder,
+        ReplyTo::anyone(NOW),
     );
     fields
         .into_iter()
@@ -108,12 +115,12 @@ fn an_admitted_request_sees_the_visible_limit_with_the_fewest_requests_left() {
 }
 
 #[test]
-fn a_refusal_states_only_the_limits_that_refuse() {
+fn a_refusal_states_all_limits_that_apply() {
     let policy = policy("{ fields: { family: both, with: [name] } }");
     let limits = statuses(&policy);
     let refuses = |limit| Responder::Limit {
         limit: LimitId::new(limit),
-        retry_after: Some(10),
+        retry_after: Some(Span::from_seconds(10)),
     };
     assert_eq!(
         fields(&policy, &limits, refuses(2)),
@@ -122,13 +129,14 @@ fn a_refusal_states_only_the_limits_that_refuse() {
             "x-ratelimit-remaining: 0",
             "x-ratelimit-reset: 60",
             "x-ratelimit-name: hidden",
-            // All that apply are listed, and those that do not refuse have no counter.
+            // All that apply are listed, and those that do not refuse have the counters of before.
             concat!(
                 r#"ratelimit-policy: "many";q=9;w=540, "few";q=3;w=180, "#,
                 r#""hidden";q=1;w=60, "counted";q=5;w=86400, "#,
                 r#""pool";q=4;qu="concurrent-requests""#,
             ),
-            r#"ratelimit: "few";r=0;t=10, "hidden";r=0;t=10"#,
+            r#"ratelimit: "many";r=8;t=10, "few";r=0;t=10, "hidden";r=0;t=10, "counted";r=0;t=10"#,
+            "x-ratelimit-overage: 7",
         ]
     );
 }
@@ -137,7 +145,8 @@ fn a_refusal_states_only_the_limits_that_refuse() {
 fn something_without_numbers_lets_the_fields_state_the_limits_without_a_name() {
     let policy = policy("{ fields: { family: x-ratelimit, reset: retry-after, with: [name] } }");
     let limits = statuses(&policy);
-    for (retry_after, reset) in [(Some(3), Some("x-ratelimit-reset: 3")), (None, None)] {
+    let wait = Span::from_seconds(3);
+    for (retry_after, reset) in [(Some(wait), Some("x-ratelimit-reset: 3")), (None, None)] {
         let mut expected = vec!["x-ratelimit-limit: 3", "x-ratelimit-remaining: 0"];
         expected.extend(reset);
         expected.push("x-ratelimit-overage: 7");
@@ -168,10 +177,10 @@ fn fields_come_in_the_order_of_their_names() {
             },
             Responder::Limit {
                 limit: LimitId::new(2),
-                retry_after: Some(10),
+                retry_after: Some(Span::from_seconds(10)),
             },
             Responder::Other {
-                retry_after: Some(1),
+                retry_after: Some(Span::from_seconds(1)),
             },
         ] {
             let mut names = names(&policy).into_iter();
@@ -179,12 +188,13 @@ fn fields_come_in_the_order_of_their_names() {
                 &policy,
                 Applied {
                     limits: &limits,
-                    pools: &[PoolId::FIRST],
+                    pools: &[POOL],
                 },
                 responder,
+                ReplyTo::anyone(NOW),
             ) {
                 assert!(
-                    names.any(|name| name == field),
+                    names.any(|name| *name == *field),
                     "{form}: {field} is not in order"
                 );
             }
@@ -261,16 +271,17 @@ fn no_field_is_an_invalid_header() {
         &policy,
         Applied {
             limits: &limits,
-            pools: &[PoolId::FIRST],
+            pools: &[POOL],
         },
         Responder::Upstream,
+        ReplyTo::anyone(NOW),
     ) {
         assert_eq!(name, name.to_ascii_lowercase());
         assert!(
             value.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
             "{name}: {value}"
         );
-        let block = Headers::new(Headers::encode(&[(name, value.as_bytes())]));
-        assert_eq!(block.first(name), Some(value.as_bytes()));
+        let block = Headers::new(Headers::encode(&[(&name, value.as_bytes())]));
+        assert_eq!(block.first(&name), Some(value.as_bytes()));
     }
 }

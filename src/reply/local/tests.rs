@@ -3,17 +3,18 @@ mod bodies;
 use super::*;
 use crate::base::id::{Id as _, LimitId, PayloadId, PoolId, SeatId};
 use crate::base::path::Ambiguity;
-use crate::base::time::Span;
+use crate::base::time::Timestamp;
 use crate::engine;
 use crate::host::fault::Fault;
 use crate::host::headers::Headers;
 use crate::host::stream::GrpcStatus;
 use crate::limit::{Balance, Cost, Decision, FailureMode, Rule};
 use crate::payload::body::Reason;
+use crate::payload::body::Rejection;
 use crate::policy::document::from_yaml;
 use crate::queue::stream::Reason as QueueReason;
 use crate::reply::fields::LimitStatus;
-use crate::reply::refusal::ReplyContext;
+use crate::request::head::Request;
 use crate::store::key::KeyMaker;
 
 const POLICY: &str = r#"
@@ -34,6 +35,12 @@ payloads: [{ name: body, json: { depth: 3 }, bytes: 9B }]
 "#;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
+
+const POOL: PoolStatus = PoolStatus {
+    pool: PoolId::FIRST,
+    free: None,
+    route: None,
+};
 
 fn policy(replies: &str) -> Policy {
     Policy::compile(&from_yaml(&format!("{POLICY}{replies}")).unwrap()).unwrap()
@@ -144,9 +151,10 @@ fn every_kind_of_refusal_has_its_status_details_and_headers() {
     let lines = kinds(&policy, &checks).map(|(name, refusal)| {
         let applied = Applied {
             limits: &limits,
-            pools: &[PoolId::FIRST],
+            pools: &[POOL],
         };
-        let reply = reply_at_head(&policy, refusal, &request, NOW, applied);
+        let to = ReplyTo::head(&request, None, &refusal, NOW);
+        let reply = reply(&policy, refusal, to, applied);
         line(name, &reply)
     });
     let json = "content-type=application/problem+json";
@@ -164,7 +172,7 @@ fn every_kind_of_refusal_has_its_status_details_and_headers() {
                 "limit: 429 ResourceExhausted sluicegate_refused:day retry-after=600 {json} \
                  fields=3"
             ),
-            format!("never: 429 ResourceExhausted sluicegate_refused:minute {json} fields=3"),
+            format!("never: 429 ResourceExhausted sluicegate_refused:minute {json} fields=2"),
             format!(
                 "seat: 409 ResourceExhausted sluicegate_refused:seat retry-after=5 {json} fields=3"
             ),
@@ -227,4 +235,10 @@ fn a_verdict_on_a_check_that_does_not_exist_breaks_an_invariant() {
         retry_after: None,
     };
     let _ = Refusal::of_limits(&policy(""), denial, &[], NOW);
+}
+
+/// The answer to a request without fields.
+fn answer(policy: &Policy, refusal: Refusal<'_>, request: &Request) -> LocalReply {
+    let to = ReplyTo::head(request, None, &refusal, NOW);
+    reply(policy, refusal, to, Applied::default())
 }

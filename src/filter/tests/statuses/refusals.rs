@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_cost_that_never_fits_states_the_counter_and_no_time() {
     let cost = "cost: { header: x-cost, trusted: true }";
-    for (rule, reset) in [(RULES[0], 7_200), (RULES[1], 3_600), (RULES[2], 2_800)] {
+    for rule in RULES {
         for (body, expected) in [
             (
                 "",
@@ -29,14 +29,9 @@ fn a_cost_that_never_fits_states_the_counter_and_no_time() {
             assert_eq!(rig.send("/a/x", &[("x-cost", b"6")]).1, Flow::Stop);
             let (status, sent, reply) = rig.reply();
             assert_eq!((status, &*reply.body), (429, expected), "{rule}");
-            let reset = reset.to_string();
             assert_eq!(
                 stated(&sent),
-                [
-                    ("x-ratelimit-limit", "5"),
-                    ("x-ratelimit-remaining", "3"),
-                    ("x-ratelimit-reset", &*reset)
-                ],
+                [("x-ratelimit-limit", "5"), ("x-ratelimit-remaining", "3")],
                 "{rule}"
             );
             assert_eq!(
@@ -46,7 +41,7 @@ fn a_cost_that_never_fits_states_the_counter_and_no_time() {
             );
             // The numbers are those that the next request finds.
             let next = rig.upstream(&[("x-cost", b"0")], "200", "1");
-            assert_eq!(stated(&sent), stated(&next), "{rule}");
+            assert_eq!(stated(&sent), stated(&next)[..2], "{rule}");
         }
     }
 }
@@ -54,7 +49,7 @@ fn a_cost_that_never_fits_states_the_counter_and_no_time() {
 #[test]
 fn a_cost_that_never_fits_has_no_reset_that_is_a_retry_time() {
     let cost = "cost: { header: x-cost, trusted: true }";
-    for (rule, more) in [(RULES[0], 3_600), (RULES[1], 3_600), (RULES[2], 2_800)] {
+    for rule in RULES {
         let rig = Rig::new(&policy(
             &format!("{rule}, {cost}"),
             "fields: { family: both, reset: retry-after }",
@@ -79,7 +74,7 @@ fn a_cost_that_never_fits_has_no_reset_that_is_a_retry_time() {
             (sent.get(RETRY_AFTER), sent.get("x-ratelimit-reset")),
             (None, None)
         );
-        assert_eq!(sent["ratelimit"], format!("\"one\";r=3;t={more}"), "{rule}");
+        assert_eq!(sent["ratelimit"], "\"one\";r=3", "{rule}");
         assert_eq!(rig.send("/a/x", &[("x-cost", b"6")]).1, Flow::Stop);
         assert!(
             rig.reply()

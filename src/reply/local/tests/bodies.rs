@@ -1,52 +1,47 @@
 //! What the body of a refusal says, for each kind of refusal.
 
 use super::*;
+use crate::policy::template::{PAYLOAD, REFUSED, Template};
 
 #[test]
 fn every_placeholder_is_filled_for_every_kind_of_refusal() {
     let policy = policy("");
     let checks = checks(&policy);
+    let limits: Vec<LimitStatus> = checks[..2]
+        .iter()
+        .map(|check| LimitStatus::of(check, &policy).unwrap())
+        .collect();
     let request = request(b"");
-    let placeholders = [
-        Placeholder::TraceId,
-        Placeholder::Limit,
-        Placeholder::RetryAfter,
-        Placeholder::Status,
-        Placeholder::Reason,
-        Placeholder::Max,
-        Placeholder::Title,
-        Placeholder::Detail,
-    ];
+    let text = "{trace_id}|{limit}|{retry_after}|{status}|{reason}|{max}|{title}|{detail}|{quota}|\
+                {remaining}|{reset}";
+    let known = [REFUSED, PAYLOAD].concat();
+    let template = Template::parse(text, &known, |_| None).unwrap();
     let expected = [
-        "caller: r-1||null|401||0|Unauthorized|valid credentials are required",
-        "path: r-1||null|400||0|Bad Request|The path has a NUL.",
-        "limit: r-1|day|600|429||0|Too Many Requests|The limit day is exceeded. Retry after 600 \
-         seconds.",
-        "never: r-1|minute|null|429||0|Too Many Requests|The limit minute is exceeded: the request \
-         costs more than it ever admits.",
-        "seat: r-1|seat|5|409||0|Conflict|The limit seat is exceeded. Retry after 5 seconds.",
-        "pool: r-1|pool|1|429||0|Too Many Requests|The limit pool is exceeded. Retry after 1 \
-         seconds.",
-        "payload: r-1|body|null|422|json_depth|3|Unprocessable Content|The payload nests more than \
-         3 arrays and objects.",
+        "caller: r-1|||401|||Unauthorized|Valid credentials are required.|||",
+        "path: r-1|||400|||Bad Request|The path has a NUL.|||",
+        "limit: r-1|day|600|429|||Too Many Requests|The limit day is exceeded. Retry after 600 \
+         seconds.|9|0|0",
+        "never: r-1|minute||429|||Too Many Requests|The limit minute is exceeded: the request \
+         costs more than it ever admits.|3|0|",
+        "seat: r-1|seat|5|409|||Conflict|The limit seat is exceeded. Retry after 5 seconds.|||",
+        "pool: r-1|pool|1|429|||Too Many Requests|The limit pool is exceeded. Retry after 1 \
+         seconds.|1|0|",
+        "payload: r-1|body||422|json_depth|3|Unprocessable Content|The payload nests more than \
+         3 arrays and objects.|||",
         "busy: r-1|body|1|503|busy|0|Service Unavailable|Too many payloads are being decoded at \
-         this moment.",
-        "fault: r-1||null|503||0|Service Unavailable|The gateway cannot decide on the request at \
-         this moment.",
+         this moment.|||",
+        "fault: r-1|||503|||Service Unavailable|The gateway cannot decide on the request at \
+         this moment.|||",
     ];
     for ((name, refusal), expected) in kinds(&policy, &checks).into_iter().zip(expected) {
-        let context = ReplyContext::of(&request, 7);
-        for to in [
-            ReplyTo::head(&request, &refusal, NOW),
-            ReplyTo::from(&context),
-        ] {
-            let values = placeholders.map(|placeholder| {
-                let mut text = String::new();
-                fill(&mut text, placeholder, refusal, to, refusal.status(&policy));
-                text
-            });
-            assert_eq!(format!("{name}: {}", values.join("|")), expected);
-        }
+        let to = ReplyTo::head(&request, None, &refusal, NOW);
+        let applied = Applied {
+            limits: &limits,
+            pools: &[POOL],
+        };
+        let values = Answer::of(&policy, refusal, to, applied).values();
+        let body = template.body(Escape::Plain, |what, out| values.fill(what, out));
+        assert_eq!(format!("{name}: {body}"), expected);
     }
 }
 
@@ -127,15 +122,7 @@ fn the_usual_bodies_are_problems_and_a_grpc_caller_gets_a_message() {
         ),
     ];
     for ((name, refusal), (body, message)) in kinds(&policy, &checks).into_iter().zip(expected) {
-        let reply = |content_type| {
-            reply_at_head(
-                &policy,
-                refusal,
-                &request(content_type),
-                NOW,
-                Applied::default(),
-            )
-        };
+        let reply = |content_type| answer(&policy, refusal, &request(content_type));
         assert_eq!(reply(b"text/plain").body, body, "{name}");
         for grpc in [
             &b"application/grpc"[..],
@@ -145,10 +132,7 @@ fn the_usual_bodies_are_problems_and_a_grpc_caller_gets_a_message() {
             let reply = reply(grpc);
             assert_eq!(reply.body, message, "{name}");
             assert!(
-                reply
-                    .headers
-                    .iter()
-                    .all(|(name, _)| *name != "content-type"),
+                reply.headers.iter().all(|(name, _)| name != "content-type"),
                 "{name}: Envoy sets it"
             );
         }
@@ -174,7 +158,7 @@ replies:
             r#"{"status":400,"title":"Bad Request","detail":"The path has a NUL."}"#,
         ),
         ("text/plain", "R day 600 r-1"),
-        ("text/plain", "R minute null r-1"),
+        ("text/plain", "R minute  r-1"),
         ("text/plain", "R seat 5 r-1"),
         ("text/plain", "R pool 1 r-1"),
         ("text/css", "P body 422 json_depth 3"),
@@ -189,10 +173,10 @@ replies:
     ];
     for ((name, refusal), (content_type, body)) in kinds(&policy, &checks).into_iter().zip(expected)
     {
-        let reply = reply_at_head(&policy, refusal, &request(b""), NOW, Applied::default());
+        let reply = answer(&policy, refusal, &request(b""));
         assert_eq!(
             reply.headers.last(),
-            Some(&("content-type", content_type.to_owned())),
+            Some(&("content-type".into(), content_type.to_owned())),
             "{name}"
         );
         assert_eq!(reply.body, body, "{name}");
@@ -204,7 +188,7 @@ fn the_standard_problem_names_all_limits_that_refuse() {
     let policy = policy("replies: { fields: { family: ietf } }");
     let mut checks = checks(&policy);
     let violated = |refusal: Refusal<'_>| {
-        let reply = reply_at_head(&policy, refusal, &request(b""), NOW, Applied::default());
+        let reply = answer(&policy, refusal, &request(b""));
         let problem: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
         (
             problem["status"].clone(),
