@@ -44,6 +44,8 @@ pub struct LimitCheck {
     pub rule: Rule,
     /// Units asked for.
     pub cost: Cost,
+    /// The number of that cost among those of the limit.
+    pub cost_number: usize,
     /// Whether the answer counts.
     pub enforcement: Enforcement,
     /// What holds if the counter cannot be had.
@@ -80,6 +82,7 @@ impl LimitCheck {
             key,
             rule,
             cost,
+            cost_number: 0,
             enforcement: Enforcement::Enforce,
             failure,
             lock: None,

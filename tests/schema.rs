@@ -260,6 +260,8 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 9] = [
         "never reached",
         &[
             "deny_exempt",
+            "cost_list_after_all",
+            "cost_list_after_its_routes",
             "exempt_tier_and_other_routes",
             "limit_exempt",
             "limit_exempt_by_tier",
@@ -323,6 +325,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 9] = [
             "cost_reserve_else_above_at_most",
             "cost_reserve_else_above_burst",
             "cost_above_quota",
+            "cost_list_above_burst",
             "directory_attributes_too_many",
             "override_below_cost",
             "override_quota_below_cost",

@@ -115,7 +115,7 @@ fn needs(policy: &Policy) -> Option<String> {
 
 /// The most bytes that one counter of the limit can take.
 fn limit_bytes_max(limit: &Limit) -> Option<usize> {
-    if limit.cost.settlement().is_some() {
+    if limit.costs.are_settled() {
         // A response or a body may take more than there is, so no rule bounds what is remembered.
         return Some(record::BYTES_MAX);
     }

@@ -14,7 +14,7 @@ use crate::observe::{Event, Refund, overage, store_events};
 use crate::payload::body::Measurements;
 use crate::policy::Policy;
 use crate::policy::charges::Outcome;
-use crate::policy::costs::Settlement;
+use crate::policy::costs::{CostSource, Settlement};
 use crate::request::checks::units;
 use crate::store::key::Key;
 use crate::store::{LimitCheck, Store, StoreStats};
@@ -38,6 +38,8 @@ struct Charged {
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     source: Source,
+    /// The number of the cost among those of the limit.
+    cost_number: usize,
     /// The units that were charged in its place.
     reserved: u64,
 }
@@ -104,9 +106,10 @@ impl Charges {
             let pending = match check.cost {
                 Cost::Reserved(reserved) => {
                     let limit = policy.limit(owner);
-                    let by = limit.and_then(|limit| limit.cost.settlement());
-                    by.map(|by| Pending {
+                    let cost = limit.and_then(|limit| limit.costs.get(check.cost_number));
+                    cost.and_then(CostSource::settlement).map(|by| Pending {
                         source: Source::of(by, &mut arrays),
+                        cost_number: check.cost_number,
                         reserved,
                     })
                 }
@@ -177,8 +180,11 @@ impl Charges {
             return Vec::new();
         }
         let headers = cx.host.response_headers();
-        self.settle(cx, |owner, Pending { source, reserved }| match source {
-            Source::Response => Some(units(headers.all(cx.cost_header(owner)?), reserved)),
+        self.settle(cx, |owner, pending| match pending.source {
+            Source::Response => {
+                let name = cx.cost_header(owner, pending.cost_number)?;
+                Some(units(headers.all(name), pending.reserved))
+            }
             Source::Bytes | Source::Lines | Source::Items(_) => None,
         })
     }
@@ -322,8 +328,9 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     /// The response header that states what a limit costs.
-    fn cost_header(&self, owner: CounterOwner) -> Option<&str> {
-        match self.runtime.policy.limit(owner)?.cost.settlement()? {
+    fn cost_header(&self, owner: CounterOwner, cost_number: usize) -> Option<&str> {
+        let limit = self.runtime.policy.limit(owner)?;
+        match limit.costs.get(cost_number)?.settlement()? {
             Settlement::ResponseHeader(name) => Some(name),
             Settlement::Bytes | Settlement::Lines | Settlement::Items(_) => None,
         }

@@ -111,12 +111,12 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
     }
 
     fn units(&mut self, limit: &Limit) -> Option<MetricId> {
-        match limit.cost {
-            CostSource::Fixed(_) => None,
-            CostSource::Header(_) | CostSource::Settled { .. } => {
-                Some(self.counter(&[(LIMIT, &limit.scope.name)], "sluicegate_units_total"))
-            }
-        }
+        let varies = |cost: &CostSource| match cost {
+            CostSource::Fixed(_) => false,
+            CostSource::Header(_) | CostSource::Settled { .. } => true,
+        };
+        let varies = limit.costs.depends_on_route() || limit.costs.all().any(varies);
+        varies.then(|| self.counter(&[(LIMIT, &limit.scope.name)], "sluicegate_units_total"))
     }
 
     fn locks(&mut self, limit: &Limit) -> Option<MetricId> {

@@ -1,9 +1,14 @@
 //! The units that a request takes, and when they are known.
 
+use std::collections::BTreeSet;
+
+use super::Context;
 use super::error::Reason;
 use super::header;
 use super::language::{self as lang, Either};
-use super::reader::MapField;
+use super::reader::{MapField, UniqueItems};
+use super::route::{Matches, Route, RouteId};
+use super::select::read_routes;
 use crate::payload::json::JsonPath;
 
 /// Where the cost of a request comes from.
@@ -83,8 +88,122 @@ impl CostSource {
     }
 }
 
+/// The costs of a limit's requests.
+#[derive(Debug)]
+pub struct Costs(Vec<Cost>);
+
+/// One of several costs.
+#[derive(Debug)]
+struct Cost {
+    /// One of these routes matches; `None` is any.
+    routes: Option<Vec<RouteId>>,
+    units: CostSource,
+}
+
+impl Costs {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &CostSource> {
+        self.0.iter().map(|cost| &cost.units)
+    }
+
+    /// The cost with this number.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<&CostSource> {
+        self.0.get(number).map(|cost| &cost.units)
+    }
+
+    /// Whether the cost depends on the route.
+    #[must_use]
+    pub const fn depends_on_route(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// The number and the cost of a request that these routes match.
+    #[must_use]
+    pub fn of(&self, matches: &Matches) -> Option<(usize, &CostSource)> {
+        let applies = |cost: &Cost| {
+            let routes = cost.routes.as_ref();
+            routes.is_none_or(|routes| routes.iter().any(|id| matches.contains(*id)))
+        };
+        let number = self.0.iter().position(applies)?;
+        Some((number, self.get(number)?))
+    }
+
+    /// The most that a request without any header costs, whatever its route.
+    pub(super) fn least(&self) -> u64 {
+        self.all().map(CostSource::least).max().unwrap_or(0)
+    }
+
+    /// Whether a cost is known only after the request was admitted.
+    #[must_use]
+    pub fn are_settled(&self) -> bool {
+        self.all().any(|cost| cost.settlement().is_some())
+    }
+}
+
+type Written<'m> = Either<
+    Either<u64, MapField<'m, lang::CostSource>>,
+    UniqueItems<'m, lang::Map<lang::CostEntry>>,
+>;
+
+/// One cost, or several with their routes.
+pub(super) fn read(cost: Written<'_>, context: &mut Context) -> Option<Costs> {
+    let list = match cost {
+        Either::One(cost) => {
+            let units = read_units(cost)?;
+            return Some(Costs(vec![Cost {
+                routes: None,
+                units,
+            }]));
+        }
+        Either::Other(list) => list.0,
+    };
+    let mut earlier: Vec<(Route, String)> = Vec::new();
+    let mut all: Option<String> = None;
+    let mut costs = list.each(|field, map| {
+        let routes = map.read_with(lang::CostEntry::ROUTES, |_, list| {
+            read_routes(&list, &mut context.routes)
+        });
+        let units = map.read(lang::CostEntry::UNITS).and_then(read_units);
+        map.finish();
+        let at = field.at.to_string();
+        if let Some(by) = &all {
+            field.error(Reason::NeverReached { by: by.clone() });
+        }
+        let Some(routes) = routes? else {
+            all.get_or_insert(at);
+            return Some(Cost {
+                routes: None,
+                units: units?,
+            });
+        };
+        let (routes, ids): (Vec<Route>, Vec<RouteId>) = routes.into_iter().unzip();
+        let taken = |route: &Route| {
+            let by = earlier.iter().find(|(first, _)| first.covers(route));
+            by.map(|(_, at)| at.clone())
+        };
+        let by: Option<BTreeSet<String>> = routes.iter().map(taken).collect();
+        if let Some(by) = by {
+            let by = by.into_iter().collect::<Vec<_>>().join(", ");
+            field.error(Reason::NeverReached { by });
+        }
+        earlier.extend(routes.into_iter().map(|route| (route, at.clone())));
+        Some(Cost {
+            routes: Some(ids),
+            units: units?,
+        })
+    })?;
+    if all.is_none() {
+        costs.push(Cost {
+            routes: None,
+            units: CostSource::Fixed(1),
+        });
+    }
+    Some(Costs(costs))
+}
+
 /// A number, or the source of one.
-pub(super) fn read(cost: Either<u64, MapField<'_, lang::CostSource>>) -> Option<CostSource> {
+fn read_units(cost: Either<u64, MapField<'_, lang::CostSource>>) -> Option<CostSource> {
     match cost {
         Either::One(units) => Some(CostSource::Fixed(units)),
         Either::Other(map) => {

@@ -46,7 +46,7 @@ pub(crate) use formats::{Reference, Statuses};
 pub(crate) use key::{Constraint, Fills, Key, Mapping, Or, Presence, Words};
 pub(crate) use kind::{Either, Kind, Map};
 pub(crate) use limits::{
-    Bucket, BucketOverride, Calendar, CalendarOverride, Charge, CostSource, Limit, Lock,
+    Bucket, BucketOverride, Calendar, CalendarOverride, Charge, CostEntry, CostSource, Limit, Lock,
     MeasuredBody, OVERRIDE_KEYS, ReserveSource, Rolling, RollingOverride, Settle,
 };
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::charges::{ChargeWhen, StatusSet};
-use super::costs::{self, CostSource};
+use super::costs::{self, Costs};
 use super::error::Reason;
 use super::language::{self as lang, Either};
 use super::overrides::{self, Overrides};
@@ -25,7 +25,7 @@ pub struct Limit {
     /// The lock that a refusal begins.
     pub lock: Option<Lock>,
     /// Units that one request takes.
-    pub cost: CostSource,
+    pub costs: Costs,
     /// The requests that are charged.
     pub charge: ChargeWhen,
     /// Whether it refuses.
@@ -70,8 +70,10 @@ fn read_limit(
     };
     let scope = scope::read(map.field(), keys, siblings, context);
     let absent = map.read(lang::Limit::ABSENT);
-    let cost = map.read(lang::Limit::COST).and_then(costs::read);
-    let least = cost.as_ref().map_or(0, CostSource::least);
+    let costs = map
+        .read(lang::Limit::COST)
+        .and_then(|cost| costs::read(cost, context));
+    let least = costs.as_ref().map_or(0, Costs::least);
     let (rule, lock) = rules::read(map);
     let rule = rule.filter(|rule| fits(&rule_field(map), rule, least));
     let overrides = map.read_with(lang::Limit::OVERRIDES, |_, list| {
@@ -102,7 +104,7 @@ fn read_limit(
         rule,
         overrides: overrides?.unwrap_or_default(),
         lock: lock?,
-        cost: cost?,
+        costs: costs?,
         charge: charge?,
         enforcement: enforcement?,
         visibility: visibility?,

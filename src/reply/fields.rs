@@ -389,7 +389,7 @@ pub fn state_others(policy: &Policy) -> bool {
 
 /// Whether a request can take more than the limit's quota and go on.
 fn can_have_overage(limit: &Limit) -> bool {
-    limit.cost.settlement().is_some()
+    limit.costs.are_settled()
         || counts_overage(&limit.rule)
         || limit.overrides.all().iter().any(counts_overage)
 }

@@ -125,12 +125,12 @@ fn item(list: &mut String, name: &str) {
 fn quota(list: &mut String, status: &LimitStatus, limit: &Limit) {
     number(list, DRAFT.quota, status.quota);
     number(list, DRAFT.window, status.window.seconds_up().max(1));
-    let counts_bytes = match &limit.cost {
+    let counts_bytes = |cost: &CostSource| match cost {
         CostSource::Header(name) => **name == *CONTENT_LENGTH,
         CostSource::Settled { by, .. } => *by == Settlement::Bytes,
         CostSource::Fixed(_) => false,
     };
-    if counts_bytes {
+    if limit.costs.all().all(counts_bytes) {
         unit(list, DRAFT.content_bytes);
     }
 }

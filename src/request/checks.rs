@@ -1,6 +1,8 @@
 //! From the limits that apply to a request to what it asks of the store: each with its counter's
 //! key, its rule for this caller, and its cost.
 
+use std::cmp::Reverse;
+
 use super::applicable::{Applicable, selects_reading};
 use super::head::{Reading, Request};
 use super::identify::Caller;
@@ -9,6 +11,7 @@ use crate::base::invariant::invariant;
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
+use crate::policy::limits::Limit;
 use crate::policy::route::RouteId;
 use crate::policy::scope::{KeyPart, KeyWord, Scope};
 use crate::store::LimitCheck;
@@ -63,13 +66,9 @@ impl Maker<'_> {
             Some(cached) if limit.scope.is_keyed_by_caller() => cached.counter(id, find),
             Some(_) | None => find(),
         }?;
-        let mut check = LimitCheck::new(
-            owner,
-            key,
-            rule,
-            cost(&limit.cost, self.request),
-            limit.scope.failure,
-        );
+        let (cost_number, cost) = chosen_cost(limit, self.request)?;
+        let mut check = LimitCheck::new(owner, key, rule, cost, limit.scope.failure);
+        check.cost_number = cost_number;
         check.enforcement = limit.enforcement;
         check.lock = limit.lock;
         Some(check)
@@ -174,6 +173,22 @@ fn captured<'r>(
             .flatten()
             .filter(|id| reading.matches.contains(**id))
             .find_map(|id| policy.routes.capture(*id, name, reading.path))
+    })
+}
+
+/// The number of the cost that applies, and the units. Of several readings of the path the one with
+/// the greatest cost counts; of equal costs one that is settled later, since it may grow.
+fn chosen_cost(limit: &Limit, request: &Request) -> Option<(usize, Cost)> {
+    if !limit.costs.depends_on_route() {
+        return Some((0, cost(limit.costs.get(0)?, request)));
+    }
+    let costs = selected_readings(&limit.scope, request).filter_map(|reading| {
+        let (number, source) = limit.costs.of(reading.matches)?;
+        Some((number, cost(source, request)))
+    });
+    costs.max_by_key(|(number, cost)| {
+        let is_settled = matches!(cost, Cost::Reserved(_));
+        (cost.units(), is_settled, Reverse(*number))
     })
 }
 

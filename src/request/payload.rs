@@ -8,7 +8,7 @@ use crate::base::invariant::invariant;
 use crate::limit::Cost;
 use crate::payload::body::{Reason, Rejection, Requirements};
 use crate::policy::Policy;
-use crate::policy::costs::Settlement;
+use crate::policy::costs::{CostSource, Settlement};
 use crate::policy::payloads::{Bounds, Payload};
 use crate::store::LimitCheck;
 
@@ -74,7 +74,8 @@ pub fn requirements(
             continue;
         };
         let limit = policy.limit(check.owner);
-        match limit.and_then(|limit| limit.cost.settlement()) {
+        let cost = limit.and_then(|limit| limit.costs.get(check.cost_number));
+        match cost.and_then(CostSource::settlement) {
             Some(Settlement::Bytes) => states_cost = true,
             Some(Settlement::Lines) => (states_cost, required.lines) = (true, true),
             Some(Settlement::Items(at)) => {

@@ -73,7 +73,7 @@ impl View<'_> {
                 Cost::Now(_) => None,
                 Cost::Reserved(units) => Some(units),
             },
-            cost_from: self.cost_from(&limit.cost),
+            cost_from: self.cost_from(limit.costs.get(check.cost_number)?),
             charge: charge(&limit.charge),
             lock: limit.lock.map(|lock| write_span(lock.span())),
             locked: check.locked != Locked::No,

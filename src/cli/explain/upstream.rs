@@ -7,7 +7,7 @@ use crate::host::headers::Headers;
 use crate::limit::{Balance, Charge, Cost};
 use crate::policy::Policy;
 use crate::policy::charges::Outcome;
-use crate::policy::costs::Settlement;
+use crate::policy::costs::{CostSource, Settlement};
 use crate::policy::limits::Limit;
 use crate::request::checks::units;
 use crate::request::head::Request;
@@ -131,7 +131,9 @@ pub(super) fn look(store: &mut MemoryStore, proxy: &Proxy, check: &LimitCheck) -
 
 /// The cost of an admitted request; `None` if the arguments do not state it.
 fn cost(proxy: &Proxy, limit: &Limit, check: &LimitCheck) -> Option<u64> {
-    match (check.cost, limit.cost.settlement(), &proxy.upstream) {
+    let cost = limit.costs.get(check.cost_number);
+    let settlement = cost.and_then(CostSource::settlement);
+    match (check.cost, settlement, &proxy.upstream) {
         (Cost::Now(units), ..) => Some(units),
         (Cost::Reserved(reserved), Some(Settlement::ResponseHeader(name)), Some(upstream)) => {
             Some(units(upstream.headers.all(name), reserved))

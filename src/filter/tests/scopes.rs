@@ -116,3 +116,47 @@ fn an_exemption_has_exceptions_too() {
     assert!(admits(&proxy, &runtime, ("GET", "", "/paid/a")));
     assert!(!admits(&proxy, &runtime, ("GET", "", "/paid/b")));
 }
+
+#[test]
+fn the_cost_is_that_of_the_first_entry_that_matches() {
+    let proxy = Proxy::new();
+    let runtime = proxy.runtime(
+        "version: 1
+name: demo
+limits:
+  - name: one
+    per: [method]
+    cost:
+      - { routes: ['HEAD /**'], units: 0 }
+      - { routes: ['/five/*'], units: 5 }
+      - { routes: ['/sized/**'], units: { header: content-length } }
+      - { routes: ['/stated'], units: { response_header: x-cost } }
+    bucket: { burst: 10, refill: 1/d }
+",
+    );
+    let left = |method: &str, path: &str, length: &str, stated: &str| {
+        let pairs: [(&str, &[u8]); 3] = [
+            (":method", method.as_bytes()),
+            (":path", path.as_bytes()),
+            ("content-length", length.as_bytes()),
+        ];
+        let (mut stream, flow) = proxy.send(&runtime, &pairs);
+        assert_eq!(flow, Flow::Continue, "{method} {path}");
+        let headers = proxy.answer(&mut stream, &[(":status", "200"), ("x-cost", stated)]);
+        stream.on_end(&proxy);
+        headers["x-ratelimit-remaining"].clone()
+    };
+    for (method, path, expected) in [
+        ("HEAD", "/five/a", "10"),
+        ("GET", "/other", "9"),
+        ("GET", "/five/a", "4"),
+        ("GET", "/sized/a/b", "2"),
+        // It is one request for some upstreams, and costs 5, and another for others.
+        ("PUT", "/five/x%2Fy", "5"),
+        ("POST", "/sized%2Fx", "8"),
+        ("PATCH", "/five%2Fx", "5"),
+        ("DELETE", "/stated", "7"),
+    ] {
+        assert_eq!(left(method, path, "2", "3"), expected, "{method} {path}");
+    }
+}

@@ -8,7 +8,7 @@ use super::formats::{
 };
 use super::key::{mapping, words};
 use super::kind::{Choice, Count32, Count64, Either, List, Map, OrList, OrMap, Set, True};
-use super::{CallerSelector, Constraint, Field, Kind, OwnRefusal, Selector};
+use super::{CallerSelector, Constraint, Field, Kind, OwnRefusal, Routes, Selector};
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Mapping, Shape, patterns};
 use crate::base::zone::Zone;
@@ -47,7 +47,7 @@ mapping! {
         /// A caller without an attribute of `per`.
         ABSENT "absent": Choice<Absent>, default Absent::Count;
         /// The units that one request takes: [costs](#costs).
-        COST "cost": OrMap<Count64<0, QUOTA_MAX>, CostSource>, default Either::One(1);
+        COST "cost": OrList<Units, Map<CostEntry>, COSTS_MAX>, default Either::One(Either::One(1));
         /// The rule: a token bucket. A burst at once, then a steady refill.
         BUCKET "bucket": Map<Bucket>, optional "one of these";
         /// The rule: a window that ends at the request.
@@ -187,6 +187,23 @@ mapping! {
         OVER "over": Choice<Over>, optional "the limit's";
         /// The callers, as in the override of a bucket.
         FOR "for": Map<CallerSelector>, required;
+    }
+}
+
+/// Units that a request takes, or their source.
+type Units = OrMap<Count64<0, QUOTA_MAX>, CostSource>;
+
+/// The most costs of one limit.
+const COSTS_MAX: usize = 100;
+
+mapping! {
+    /// One of several costs: the first that a request matches applies.
+    CostEntry "{ routes: [\"POST /**\"], units: 5 }" {
+        /// The request matches one of these routes. Only the last entry may omit them. A request
+        /// that matches no entry costs 1.
+        ROUTES "routes": Routes, optional "every request";
+        /// The units: any cost.
+        UNITS "units": Units, required;
     }
 }
 
