@@ -40,6 +40,7 @@ pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
         refunded_units_can_be_charged_again(&mut new(), kind);
         a_refusal_stores_the_repair_of_a_clock_that_stepped_back(&mut new(), kind);
         a_cost_of_zero_only_reads(&mut new(), kind);
+        a_look_finds_the_counter_and_changes_none(&mut new(), kind);
         the_next_request_sees_what_was_force_charged(&mut new(), kind);
         a_shadow_check_refuses_no_request(&mut new(), kind);
         a_lock_outlasts_what_becomes_available(&mut new(), kind);
@@ -161,6 +162,30 @@ fn a_refusal_stores_the_repair_of_a_clock_that_stepped_back(store: &mut impl Sto
 fn a_cost_of_zero_only_reads(store: &mut impl Store, kind: Kind) {
     for _ in 0..10 {
         assert_eq!(remaining(store, kind, "user", 3), 3);
+    }
+}
+
+fn a_look_finds_the_counter_and_changes_none(store: &mut impl Store, kind: Kind) {
+    let look = |store: &dyn Fn(Timestamp) -> Reading, now| store(now).balance.remaining;
+    let rule = kind(3);
+    for (taken, left) in [(0, 3), (1, 2), (2, 0)] {
+        assert_eq!(
+            store.try_charge_all(&mut [check(kind, "user", 3, taken)], NOW, &FixedClock(NOW)),
+            taken <= 3
+        );
+        let peek = |now| store.peek(&key("user"), &rule, &FixedClock(now)).unwrap();
+        // A clock that stepped back finds a counter that holds for no longer than its window.
+        let before = NOW.before(Span::from_seconds(999_999));
+        for now in [NOW, before, NOW] {
+            assert!(peek(now).balance.reset_in <= rule.window(now), "{now:?}");
+        }
+        assert_eq!(look(&peek, NOW), left);
+        assert_eq!(remaining(store, kind, "user", 3), left);
+        assert_eq!(
+            remaining(store, kind, "other", 3),
+            3,
+            "a look creates nothing"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 //! them.
 
 mod fields;
+mod written;
 
 use sfv::{BareItem, ListEntry, Parser};
 
