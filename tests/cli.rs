@@ -16,6 +16,8 @@ mod filters;
 mod unidentified;
 #[path = "cli/warnings.rs"]
 mod warnings;
+#[path = "cli/written.rs"]
+mod written;
 
 use std::io::Write as _;
 use std::path::PathBuf;

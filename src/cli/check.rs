@@ -3,6 +3,7 @@
 mod asked;
 mod values;
 mod warnings;
+mod written;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -80,6 +81,7 @@ fn summary(policy: &Policy) -> String {
 fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
     let mut all = warnings::callers(document, policy);
     all.extend(held_bodies(document, policy));
+    all.extend(written::written(document, policy));
     all.sort_by_key(|warning| warning.line);
     all
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A policy whose callers name themselves in the path and in a query.
 fn policy(limits: Value, replies: Value) -> Policy {
-    Policy::measuring(json!([]))
+    Policy::measuring(json!([{ "name": "body", "bytes": "9MB" }]))
         .with(
             "/callers/attributes",
             json!({ "plan": [{ "query": "plan" }] }),

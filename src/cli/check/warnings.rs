@@ -106,7 +106,7 @@ struct Walk<'p> {
 }
 
 /// The elements of a list, each with its pointer.
-fn items(list: &Node, at: String) -> impl Iterator<Item = (String, &Node)> {
+pub(super) fn items(list: &Node, at: String) -> impl Iterator<Item = (String, &Node)> {
     let nodes: &[Node] = if let Value::List(nodes) = &list.value {
         nodes
     } else {

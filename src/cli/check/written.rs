@@ -1,0 +1,126 @@
+//! Fields of the policy's own that are never sent.
+
+use super::warnings::{Warning, items};
+use crate::limit::Enforcement;
+use crate::policy::Policy;
+use crate::policy::document::Node;
+use crate::policy::error::Quoted;
+use crate::policy::limits::{Limit, Visibility};
+use crate::policy::replies::When;
+use crate::policy::template::{IN_FIELDS, Placeholder, Template};
+
+/// All warnings about fields that a checked policy writes itself.
+pub(super) fn written(document: &Node, policy: &Policy) -> Vec<Warning> {
+    let list = document
+        .at("replies")
+        .and_then(|replies| replies.at("fields"))
+        .and_then(|fields| fields.at("write"));
+    let entries = list
+        .into_iter()
+        .flat_map(|list| items(list, "/replies/fields/write".to_owned()));
+    let mut found = Vec::new();
+    for (at, entry) in entries {
+        found.extend(of(&at, entry, policy));
+        found.extend(value(&at, entry, policy));
+    }
+    found
+}
+
+/// Limits in `of` that are never shown.
+fn of(at: &str, entry: &Node, policy: &Policy) -> Vec<Warning> {
+    let names = entry
+        .at("of")
+        .into_iter()
+        .flat_map(|list| items(list, format!("{at}/of")));
+    let never = names.filter_map(|(at, node)| {
+        let name = node.text()?;
+        let why = unseen(policy.limits.iter().find(|it| *it.scope.name == *name)?)?;
+        Some(Warning {
+            line: node.line,
+            at,
+            text: format!("this field never shows {}: {why}", Quoted(name)),
+        })
+    });
+    never.collect()
+}
+
+/// Why callers never see a limit.
+fn unseen(limit: &Limit) -> Option<&'static str> {
+    if limit.enforcement == Enforcement::Shadow {
+        Some("a limit in shadow is not shown")
+    } else if limit.visibility == Visibility::Never {
+        Some("it has `fields: never`")
+    } else {
+        None
+    }
+}
+
+/// A placeholder that never has a value.
+fn value(at: &str, entry: &Node, policy: &Policy) -> Option<Warning> {
+    let node = entry.at("value")?;
+    let attribute = |name: &str| policy.attributes.find(name);
+    let template = Template::parse(node.text()?, IN_FIELDS, attribute).ok()?;
+    let names: Vec<&str> = match entry.at("of") {
+        Some(list) => list.texts().into_iter().collect(),
+        None => Vec::new(),
+    };
+    let is_of = |limit: &&Limit| names.is_empty() || names.contains(&&*limit.scope.name);
+    let has_limit = policy
+        .limits
+        .iter()
+        .filter(is_of)
+        .any(|limit| unseen(limit).is_none());
+    let is_admitted = is_admitted(entry, policy);
+    let why = template.placeholders().find_map(|what| match what {
+        Placeholder::RetryAfter(_) if is_admitted => {
+            Some("an admitted request has no `{retry_after}`")
+        }
+        Placeholder::Window(_)
+        | Placeholder::Reset(_)
+        | Placeholder::More(_)
+        | Placeholder::Overage
+            if !has_limit =>
+        {
+            Some("it shows no limit, and a pool has neither times nor an overage")
+        }
+        Placeholder::Quota | Placeholder::Remaining | Placeholder::Used
+            if !has_limit && names.is_empty() =>
+        {
+            Some("the policy has no limit that callers see")
+        }
+        Placeholder::RetryAfter(_)
+        | Placeholder::Window(_)
+        | Placeholder::Reset(_)
+        | Placeholder::More(_)
+        | Placeholder::Overage
+        | Placeholder::Quota
+        | Placeholder::Remaining
+        | Placeholder::Used
+        | Placeholder::Limit
+        | Placeholder::Label
+        | Placeholder::Policy
+        | Placeholder::Route
+        | Placeholder::Now(_)
+        | Placeholder::Attribute(_)
+        | Placeholder::TraceId
+        | Placeholder::Reason
+        | Placeholder::Max
+        | Placeholder::Status
+        | Placeholder::Title
+        | Placeholder::Detail => None,
+    })?;
+    Some(Warning {
+        line: node.line,
+        at: format!("{at}/value"),
+        text: format!("this field is never sent: {why}"),
+    })
+}
+
+/// Whether a field is sent only on responses to requests that were admitted.
+fn is_admitted(entry: &Node, policy: &Policy) -> bool {
+    let usual = policy.replies.fields.as_ref().map(|fields| fields.when);
+    match entry.at("when").and_then(Node::text) {
+        Some(when) => when == "admitted",
+        None => usual == Some(When::Admitted),
+    }
+}

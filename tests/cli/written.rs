@@ -1,0 +1,47 @@
+//! The warnings of `check` about fields of the policy's own that are never sent.
+
+use super::warnings::{RULE, warnings};
+
+fn of(entry: &str) -> Vec<String> {
+    let limits = format!(
+        "limits: [{{ name: seen, per: [], {RULE} }}, {{ name: never, per: [], {RULE}, fields: \
+         never }}, {{ name: shadow, per: [], {RULE}, enforcement: shadow }}]"
+    );
+    let pools = "concurrency: [{ name: pool, per: [], slots: 1 }]";
+    let fields =
+        format!("replies: {{ fields: {{ family: none, write: [{{ name: x-a, {entry} }}] }} }}");
+    warnings("directory: []", &format!("{limits}\n{pools}\n{fields}"))
+}
+
+#[test]
+fn a_field_that_is_never_sent_is_reported() {
+    for entry in [
+        "value: '{reset} {retry_after}'",
+        "value: '{remaining}', of: [pool]",
+        "value: '{reset}', of: [pool, seen]",
+        "value: '{retry_after}', when: refused",
+    ] {
+        assert_eq!(of(entry), [""; 0], "{entry}");
+    }
+    let at = "-:6: warning: /replies/fields/write/0";
+    assert_eq!(
+        of("value: '{remaining}', of: [never, seen, shadow]"),
+        [
+            format!("{at}/of/0: this field never shows \"never\": it has `fields: never`"),
+            format!("{at}/of/2: this field never shows \"shadow\": a limit in shadow is not shown"),
+        ]
+    );
+    assert_eq!(
+        of("value: '{reset}', of: [pool]"),
+        [format!(
+            "{at}/value: this field is never sent: it shows no limit, and a pool has neither times \
+             nor an overage"
+        )]
+    );
+    assert_eq!(
+        of("value: '{retry_after}', when: admitted"),
+        [format!(
+            "{at}/value: this field is never sent: an admitted request has no `{{retry_after}}`"
+        )]
+    );
+}
