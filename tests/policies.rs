@@ -211,7 +211,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::BadName { .. } => "BadName",
         Reason::BadLabel { .. } => "BadLabel",
         Reason::AllExcluded => "AllExcluded",
-        Reason::NothingToKeyBy { .. } => "NothingToKeyBy",
+        Reason::NothingToKeyBy(_) => "NothingToKeyBy",
         Reason::ReservedName { .. } => "ReservedName",
         Reason::ReservedCredential { .. } => "ReservedCredential",
         Reason::CredentialsName { .. } => "CredentialsName",

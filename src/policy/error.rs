@@ -298,10 +298,7 @@ pub enum Reason {
     /// A selector that excludes all of its requests.
     AllExcluded,
     /// A word of `per` that no request of the limit has a value for.
-    NothingToKeyBy {
-        /// The word.
-        word: &'static str,
-    },
+    NothingToKeyBy(&'static str),
     /// A bucket that takes longer than 366 days to fill.
     WindowTooLong,
     /// A cost that is more than the limit ever holds.

@@ -319,7 +319,7 @@ fn read_part(
         } else if has_value {
             Some(KeyPart::Word(word))
         } else {
-            field.refuse(Reason::NothingToKeyBy { word: word.name() })
+            field.refuse(Reason::NothingToKeyBy(word.name()))
         }
     } else if !routes.iter().any(captures) {
         context

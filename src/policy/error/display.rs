@@ -326,16 +326,13 @@ impl fmt::Display for Reason {
                 )
             }
             Self::AllExcluded => f.write_str("excludes every request that is selected"),
-            Self::NothingToKeyBy { word } => {
-                let needs = if *word == "tier" {
-                    "the policy has no `tiers`"
-                } else {
-                    "give it `for: { routes: […] }`, or the policy `tiers`"
+            Self::NothingToKeyBy(word) => {
+                let needs = match *word {
+                    "tier" => "the policy has no `tiers`",
+                    _ => "give it `for: { routes: […] }`, or the policy `tiers`",
                 };
-                write!(
-                    f,
-                    "`{word}` has no value for the requests of this limit: {needs}"
-                )
+                let what = "has no value for the requests of this limit";
+                write!(f, "`{word}` {what}: {needs}")
             }
             Self::WindowTooLong => f.write_str(
                 "takes longer than 366 days to fill: use a smaller burst or a faster refill",
