@@ -38,7 +38,7 @@ pub mod tiers;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use attributes::{AttributeId, Attributes, Known};
+use attributes::{AttributeId, Attributes, Known, PRESENTED};
 use callers::Callers;
 use document::Node;
 use error::PolicyError;
@@ -87,6 +87,9 @@ pub struct Policy {
     pub payloads: IdVec<PayloadId, Payload>,
     /// All selectors of exemptions and limits.
     pub index: SelectorIndex,
+    /// The selectors of the limits on requests that are about to receive a 401; `None` without
+    /// such a limit.
+    pub refused_index: Option<SelectorIndex>,
     /// Fields and bodies of replies.
     pub replies: Replies,
     /// Live keys over all limits.
@@ -267,6 +270,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
         seats: scoped.seats.into(),
         payloads: scoped.payloads.into(),
         index: SelectorIndex::default(),
+        refused_index: None,
         replies: replies?.unwrap_or_default(),
         keys_max: keys_max?.unwrap_or(lang::Store::DEFAULT),
         access_log: access_log?,
@@ -297,8 +301,7 @@ fn read_replies(
 
 /// Sets what follows from the parts of the policy.
 fn derive(policy: &mut Policy) {
-    policy.index = SelectorIndex::of(policy.selectors());
-    policy.properties = policy.asked_properties();
+    policy.index_selectors();
     let own = policy.limits.iter().map(|limit| &limit.refused);
     let own = own.chain(policy.pools.iter().map(|pool| &pool.refused));
     let own = own.chain(policy.seats.iter().map(|seats| &seats.refused));
@@ -384,7 +387,12 @@ fn read_access_log(
     context: &mut Context,
 ) -> Option<Vec<AttributeId>> {
     let attributes = map.read_with(lang::AccessLog::ATTRIBUTES, |_, names| {
-        names.each(|field, name| context.attributes.resolve(&field, name))
+        names.each(|field, name| {
+            if name == PRESENTED {
+                return context.attributes.resolve_presented(&field);
+            }
+            context.attributes.resolve(&field, name)
+        })
     });
     map.finish();
     attributes

@@ -18,6 +18,8 @@ mod documents;
 mod given;
 #[path = "explain/presets.rs"]
 mod presets;
+#[path = "explain/refused.rs"]
+mod refused;
 #[path = "explain/usage.rs"]
 mod usage;
 

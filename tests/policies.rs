@@ -214,6 +214,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::NothingToKeyBy(_) => "NothingToKeyBy",
         Reason::ReservedName { .. } => "ReservedName",
         Reason::ReservedCredential { .. } => "ReservedCredential",
+        Reason::Refused(_) => "Refused",
         Reason::CredentialsName { .. } => "CredentialsName",
         Reason::TooManyAttributes { .. } => "TooManyAttributes",
         Reason::Duplicate { .. } => "Duplicate",
@@ -320,7 +321,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (64, 23),
+        (65, 23),
         "{reasons:?}
 {rules:?}"
     );

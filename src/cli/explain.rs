@@ -33,7 +33,7 @@ use crate::policy::route::RouteId;
 use crate::reply::refusal::Refusal;
 use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::head::Request;
-use crate::request::identify::{Caller, identify_traced, suspect_traced};
+use crate::request::identify::{identify_traced, suspect_traced, without_credentials};
 use crate::request::properties::resolve_node_metadata;
 use explanation::{Asked, Explanation, Matched, Refused};
 use host::Proxy;
@@ -80,19 +80,20 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
         .map(|caller| missing::missing(policy, proxy, known_record, caller, callers.asked))
         .unwrap_or_default();
     let mut applicable = Applicable::default();
-    let outcome = match &identified {
-        Ok(caller) => {
-            let view = View {
-                policy,
-                request: &request,
-                caller,
-                not_given: &not_given,
-            };
-            admitted(&view, proxy, &mut applicable, repeat)
-        }
-        Err(why) => {
-            let refusal = Refusal::Unauthorized(*why);
-            unidentified(policy, &request, caller, proxy, refusal, &mut applicable)
+    let view = caller.map(|caller| View {
+        policy,
+        request: &request,
+        caller,
+        not_given: &not_given,
+    });
+    let refusal = refused.map(|(why, _)| Refusal::Unauthorized(why));
+    let outcome = match (&view, refusal) {
+        (Some(view), None) => admitted(view, proxy, &mut applicable, repeat),
+        (Some(view), Some(refusal)) => unidentified(view, proxy, &mut applicable, repeat, refusal),
+        // Every request has a caller, if an unknown one.
+        (None, refusal) => {
+            let refusal = refusal.unwrap_or(Refusal::Fault);
+            Outcome::refused(policy, refusal, &request, proxy.now)
         }
     };
     let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
@@ -121,22 +122,39 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     }
 }
 
-/// What becomes of a request whose caller is not let in: `refusal`, unless it is denied.
+/// What becomes of a request that is about to receive a 401: `refusal`, unless it is denied, or a
+/// limit on such requests refuses it.
 fn unidentified(
-    policy: &Policy,
-    request: &Request,
-    caller: Option<&Caller<'_>>,
+    view: &View<'_>,
     proxy: &Proxy,
-    refusal: Refusal<'_>,
     applicable: &mut Applicable,
+    repeat: u64,
+    refusal: Refusal<'_>,
 ) -> Outcome {
-    if let Some(caller) = caller {
-        applicable.find(request, caller, policy, &mut NoTrace);
-    }
-    let denial = applicable.denial.take().map(Refusal::Denied);
-    // The path was not looked at.
+    let View {
+        policy,
+        request,
+        caller,
+        not_given,
+    } = *view;
+    applicable.find(request, caller, policy, &mut NoTrace);
+    // No reading of the path is of any use to a 401.
     applicable.ambiguity = None;
-    Outcome::refused(policy, denial.unwrap_or(refusal), request, proxy.now)
+    if let Some(denial) = applicable.denial {
+        return Outcome::refused(policy, Refusal::Denied(denial), request, proxy.now);
+    }
+    if applicable.exemption.is_none() && policy.refused_index.is_some() {
+        let caller = &without_credentials(request, policy, caller);
+        applicable.find_refused(request, caller, policy);
+        let view = View {
+            policy,
+            request,
+            caller,
+            not_given,
+        };
+        return Outcome::counted(&view, proxy, applicable, repeat, refusal);
+    }
+    Outcome::refused(policy, refusal, request, proxy.now)
 }
 
 /// What becomes of a request whose caller is let in.

@@ -79,7 +79,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         } = &mut *scratch;
         request.read(self.host, policy, ends);
         let flow = match caller_cache.identify(request, policy) {
-            Err(failure) => self.reject_unidentified(stream, (request, now), failure, applicable),
+            Err(failure) => {
+                self.reject_unidentified(stream, (request, now), failure, (applicable, checks))
+            }
             Ok(caller) => {
                 applicable.find(request, &caller, policy, &mut NoTrace);
                 let head = Head {
@@ -266,7 +268,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         (!slots.requests.is_empty()).then_some(slots)
     }
 
-    fn observe_decisions(&self, verdict: Verdict, checks: &[LimitCheck], stats: StoreStats) {
+    pub(super) fn observe_decisions(
+        &self,
+        verdict: Verdict,
+        checks: &[LimitCheck],
+        stats: StoreStats,
+    ) {
         for check in checks {
             if let Err(fault) = check.answer {
                 self.observe(Observed::Fault(fault));
@@ -290,7 +297,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
 
     /// Writes the line for the access log: the limit that refuses, or would, or has the fewest
     /// requests left.
-    fn log_decision(
+    pub(super) fn log_decision(
         &self,
         verdict: Verdict,
         checks: &[LimitCheck],

@@ -13,6 +13,7 @@ mod payloads;
 mod pools;
 mod proxy;
 mod refunds;
+mod refused;
 mod reservations;
 mod rig;
 mod scopes;

@@ -3,52 +3,62 @@
 //! ```text
 //!   exempt? ─▶ denied? ─▶ 403
 //!                └─ no ─▶ identified? ─▶ limits
-//!                            └─ no ─▶ 401
+//!                            └─ no ─▶ limits on refused credentials ─▶ 401, or 429
 //! ```
 
 use super::admit::Head;
 use super::settle::StreamCx;
+use super::statuses::statuses;
 use super::stream::{Flow, StreamState};
 use crate::base::id::DenialId;
 use crate::base::time::Timestamp;
+use crate::engine::{Verdict, decide};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::observe::DecisionLabel;
 use crate::observe::access_log::{self, Line};
+use crate::observe::{DecisionLabel, admission};
 use crate::reply::addressee::ReplyTo;
 use crate::reply::fields::Applied;
 use crate::reply::local;
 use crate::reply::refusal::Refusal;
 use crate::request::applicable::{Applicable, NoTrace};
+use crate::request::checks;
 use crate::request::head::Request;
-use crate::request::identify::{AuthFailure, suspect};
+use crate::request::identify::{AuthFailure, suspect, without_credentials};
+use crate::store::{LimitCheck, Store as _};
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
-    /// Answers a request whose caller cannot be identified: with a 403 if it is denied, otherwise
-    /// with a 401.
+    /// Answers a request whose caller cannot be identified: with a 403 if it is denied, with a 429
+    /// if a limit on such requests refuses it, otherwise with a 401.
     pub(super) fn reject_unidentified(
         &self,
         stream: &mut StreamState,
         (request, now): (&Request, Timestamp),
         failure: AuthFailure,
-        applicable: &mut Applicable,
+        (applicable, checks): (&mut Applicable, &mut Vec<LimitCheck>),
     ) -> Flow {
         let policy = &self.runtime.policy;
-        let refusal = Refusal::Unauthorized(failure);
-        if !policy.deny.is_empty() || policy.access_log.is_some() {
+        let counts = policy.refused_index.is_some();
+        if counts || !policy.deny.is_empty() || policy.access_log.is_some() {
             let suspect = suspect(request, policy);
-            if !policy.deny.is_empty() {
+            let head = Head {
+                request,
+                caller: &suspect.caller,
+                pools: &[],
+                now,
+            };
+            if !policy.deny.is_empty() || (counts && !policy.exempt.is_empty()) {
                 applicable.find(request, &suspect.caller, policy, &mut NoTrace);
                 if let Some(denial) = applicable.denial {
-                    let head = Head {
-                        request,
-                        caller: &suspect.caller,
-                        pools: &[],
-                        now,
-                    };
                     return self.deny(stream, head, denial);
                 }
+            }
+            if counts
+                && applicable.exemption.take().is_none()
+                && let Some(flow) = self.count_refused(stream, head, applicable, checks)
+            {
+                return flow;
             }
             if let Some(attributes) = &policy.access_log {
                 let mut text = self.runtime.line.borrow_mut();
@@ -57,10 +67,48 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 self.host.set_filter_state(access_log::KEY, &text);
             }
         }
+        let refusal = Refusal::Unauthorized(failure);
         self.observe_refusal(refusal);
         let to = ReplyTo::head(request, None, &refusal, now);
         let reply = local::reply(policy, refusal, to, Applied::default());
         self.answer(stream, &reply)
+    }
+
+    /// Counts a request that is about to receive a 401, and answers it if a limit on such requests
+    /// refuses it. The caller of `head` is what the access log says of it.
+    fn count_refused(
+        &self,
+        stream: &mut StreamState,
+        mut head: Head<'_>,
+        applicable: &mut Applicable,
+        checks: &mut Vec<LimitCheck>,
+    ) -> Option<Flow> {
+        let (policy, request) = (&self.runtime.policy, head.request);
+        let caller = without_credentials(request, policy, head.caller);
+        applicable.find_refused(request, &caller, policy);
+        checks::fill(
+            checks,
+            applicable,
+            request,
+            &caller,
+            policy,
+            &self.runtime.keys,
+        );
+        if checks.is_empty() {
+            return None;
+        }
+        let mut store = self.runtime.store.borrow_mut();
+        let verdict = decide(&mut *store, self.host, checks, &mut head.now);
+        let stats = store.drain_stats();
+        drop(store);
+        self.observe_decisions(verdict, checks, stats);
+        let Verdict::Refuse(denial) = verdict else {
+            admission(checks, verdict, |event| self.observe(event));
+            return None;
+        };
+        let limits = statuses(policy, checks);
+        self.log_decision(verdict, checks, &limits, head);
+        Some(self.refuse_limits(stream, head, denial, checks, limits))
     }
 
     /// Answers a request that an entry of `deny` matches. No limit is asked.

@@ -1,6 +1,6 @@
 //! Attributes: what is known of a caller, by name. Names become numbers when the policy is loaded.
 
-use super::error::{InEntry, Reason, nearest};
+use super::error::{InEntry, Reason, RefusedRule, nearest};
 use super::reader::{Field, is_name};
 
 /// An attribute's number within its policy.
@@ -22,6 +22,10 @@ pub struct Attributes {
     known: Known,
     /// The attributes up to this number are the credentials' own.
     credentials: usize,
+    /// The identifier of the secret that a request presents, if the policy reads it.
+    presented: Option<AttributeId>,
+    /// Those that may have a value without a credential.
+    free: Vec<AttributeId>,
 }
 
 #[derive(Debug)]
@@ -47,7 +51,7 @@ pub(super) enum Known {
 pub const ATTRIBUTES_MAX: usize = 64;
 
 /// The name of the attribute that says which credential was presented first.
-const CREDENTIAL: &str = "credential";
+pub(super) const CREDENTIAL: &str = "credential";
 
 /// The value of `credential` in a selector that matches requests without an accepted credential.
 pub const NO_CREDENTIAL: &str = "none";
@@ -57,18 +61,27 @@ pub(crate) const REFUSED_CREDENTIAL: &str = "refused";
 
 /// Words that cannot name a credential.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) const NO_CREDENTIALS: [&str; 6] = [
+pub(crate) const NO_CREDENTIALS: [&str; 11] = [
     CREDENTIAL,
     "tier",
     "routes",
+    "except",
+    "route",
+    "method",
+    "host",
     "sha256",
+    PRESENTED,
     NO_CREDENTIAL,
     REFUSED_CREDENTIAL,
 ];
 
-/// Words that select requests by something else than an attribute, or name a digest.
-pub(crate) const RESERVED: [&str; 8] = [
-    CREDENTIAL, "tier", "routes", "except", "route", "method", "host", "sha256",
+/// The name of the attribute that is the identifier of the secret that a request presents.
+pub(crate) const PRESENTED: &str = "presented";
+
+/// Words that select requests by something else than an attribute, or name a digest or what is
+/// presented.
+pub(crate) const RESERVED: [&str; 9] = [
+    CREDENTIAL, "tier", "routes", "except", "route", "method", "host", "sha256", PRESENTED,
 ];
 
 impl Default for Attributes {
@@ -81,6 +94,8 @@ impl Default for Attributes {
             names: vec![credential],
             known: Known::Nothing,
             credentials: 0,
+            presented: None,
+            free: Vec::new(),
         }
     }
 }
@@ -104,6 +119,34 @@ impl Attributes {
     #[must_use]
     pub fn name(&self, id: AttributeId) -> &str {
         self.names.get(id.index()).map_or("", |name| &name.text)
+    }
+
+    /// The identifier of the secret that a request presents, if the policy reads it.
+    #[must_use]
+    pub(crate) const fn presented(&self) -> Option<AttributeId> {
+        self.presented
+    }
+
+    /// [`Self::presented`], from here on read.
+    pub(super) fn resolve_presented(&mut self, field: &Field<'_>) -> Option<AttributeId> {
+        if self.presented.is_none() {
+            self.presented = self.add(PRESENTED);
+        }
+        self.presented.or_else(|| {
+            field.refuse(Reason::TooManyAttributes {
+                max: ATTRIBUTES_MAX,
+            })
+        })
+    }
+
+    /// Whether the attribute may have a value without a credential.
+    pub(super) fn is_free(&self, id: AttributeId) -> bool {
+        self.known == Known::Nothing || self.presented == Some(id) || self.free.contains(&id)
+    }
+
+    /// States which attributes may have a value without a credential.
+    pub(super) fn set_free(&mut self, free: Vec<AttributeId>) {
+        self.free = free;
     }
 
     /// The attribute of this name.
@@ -216,7 +259,14 @@ impl Attributes {
     }
 
     /// Checks a value of the attribute `credential`: the name of one of them.
-    pub(super) fn check_credential(&self, field: &Field<'_>, name: &str) {
+    /// `refused` selects requests that are about to receive a 401, if that `is_allowed`.
+    pub(super) fn check_credential(&self, field: &Field<'_>, name: &str, is_allowed: bool) {
+        if name == REFUSED_CREDENTIAL {
+            if !is_allowed {
+                field.error(Reason::Refused(RefusedRule::Elsewhere));
+            }
+            return;
+        }
         let names = self.names.iter().skip(1).take(self.credentials);
         let names = names.map(|name| &*name.text);
         let choices: Vec<String> = names.chain([NO_CREDENTIAL]).map(str::to_owned).collect();

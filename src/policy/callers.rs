@@ -146,6 +146,10 @@ pub(super) fn read(map: &MapField<'_, lang::Callers>, context: &mut Context) -> 
     let sources = map.read_with(lang::Callers::ATTRIBUTES, |_, map| {
         source::read(&map, places, context)
     });
+    let free = sources.iter().flatten().flatten();
+    let free = free.filter(|(_, sources)| !sources.iter().all(Source::needs_credential));
+    let free = free.map(|(attribute, _)| *attribute).collect();
+    context.attributes.set_free(free);
     let has_directory = map.has(lang::Callers::DIRECTORY);
     context.attributes.close(match &directory {
         Some(_) if map.field().errors.count() == errors_before => Known::All {

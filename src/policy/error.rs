@@ -5,6 +5,7 @@
 
 mod display;
 mod entry;
+mod refused;
 mod words;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::base::units::UnitError;
 use crate::payload::json::PathError;
 
 pub use entry::InEntry;
+pub use refused::RefusedRule;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use words::{Choices, Quoted};
 pub(crate) use words::{Shown, nearest};
@@ -138,6 +140,8 @@ pub enum Reason {
         /// The word.
         value: String,
     },
+    /// A rule of limits on refused credentials.
+    Refused(RefusedRule),
     /// The name of a credential for another attribute.
     CredentialsName {
         /// The name.

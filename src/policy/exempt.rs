@@ -24,8 +24,12 @@ pub(super) fn read(
     context: &mut Context,
 ) -> Option<ReadExemptions> {
     let mut read = ReadExemptions::default();
-    let all =
-        list.each(|field, map| Some((read_selector(&map, tiers, context)?, field.at.to_string())))?;
+    let all = list.each(|field, map| {
+        Some((
+            read_selector(&map, tiers, context, false)?,
+            field.at.to_string(),
+        ))
+    })?;
     for (
         Selected {
             selector,
@@ -52,7 +56,7 @@ pub(super) fn read_denials(
     context: &mut Context,
 ) -> Option<Vec<Selector>> {
     list.each(|field, map| {
-        let selected = read_selector(&map, tiers, context)?;
+        let selected = read_selector(&map, tiers, context, false)?;
         let routes = selected.routes_or_those_of(tiers).into_iter();
         if let Some(by) = exempt.takes(routes) {
             field.error(Reason::NeverReached { by });

@@ -3,7 +3,7 @@
 use super::Context;
 use super::charges::{ChargeWhen, StatusSet};
 use super::costs::{self, Costs};
-use super::error::Reason;
+use super::error::{Reason, RefusedRule};
 use super::language::{self as lang, Either};
 use super::overrides::{self, Overrides};
 use super::reader::{Field, Items, MapField, UniqueItems};
@@ -66,9 +66,16 @@ fn read_limit(
         name: map.open(lang::Limit::NAME),
         label: map.read(lang::Limit::LABEL),
         selector: map.read(lang::Limit::FOR),
+        allows_refused: true,
         per: map.read(lang::Limit::PER),
     };
     let scope = scope::read(map.field(), keys, siblings, context);
+    if scope.is_for_refused() {
+        let others = [map.value(lang::Limit::COST), map.value(lang::Limit::CHARGE)];
+        for field in others.into_iter().flatten() {
+            field.error(Reason::Refused(RefusedRule::Key));
+        }
+    }
     let absent = map.read(lang::Limit::ABSENT);
     let costs = map
         .read(lang::Limit::COST)

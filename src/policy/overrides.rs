@@ -141,7 +141,7 @@ pub(super) fn read_callers(
 ) -> Option<Vec<Condition>> {
     let map = selector?;
     let field = map.field();
-    let conditions = read_conditions(&map, context);
+    let conditions = read_conditions(&map, context, false);
     if contradict(&conditions, base.conditions) {
         field.error(Reason::Contradiction {
             one: field.at.to_string(),

@@ -116,7 +116,7 @@ fn read_payload(
 ) -> Option<Payload> {
     let name = scope::read_payload_name(map, context);
     let label = map.read(lang::Payload::LABEL);
-    let selected = scope::read_for(map.read(lang::Payload::FOR), siblings, context);
+    let selected = scope::read_for(map.read(lang::Payload::FOR), siblings, context, false);
     if let Some(selected) = &selected {
         earlier.take(selected, map.field(), siblings);
     }

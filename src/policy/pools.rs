@@ -37,6 +37,7 @@ fn read_pool(
         name: map.open(lang::Pool::NAME),
         label: map.read(lang::Pool::LABEL),
         selector: map.read(lang::Pool::FOR),
+        allows_refused: false,
         per: map.read(lang::Pool::PER),
     };
     let scope = scope::read(map.field(), keys, siblings, context);

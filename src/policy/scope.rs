@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use super::Context;
-use super::attributes::{AttributeId, Attributes};
-use super::error::Reason;
+use super::attributes::{AttributeId, Attributes, PRESENTED};
+use super::error::{Reason, RefusedRule};
 use super::exempt::ReadExemptions;
 use super::language as lang;
 use super::reader::{Field, MapField, UniqueItems};
@@ -113,6 +113,8 @@ pub(super) struct Keys<'m> {
     pub(super) label: Option<Option<&'m str>>,
     /// What `for` contains, if it is present.
     pub(super) selector: Option<Option<MapField<'m, lang::Selector>>>,
+    /// Whether it may be for refused credentials.
+    pub(super) allows_refused: bool,
     /// The names of the parts of the key.
     pub(super) per: Option<UniqueItems<'m, lang::Reference>>,
 }
@@ -135,13 +137,14 @@ pub(super) fn read(
     let name = keys
         .name
         .and_then(|(field, name)| read_name(&field, name, context));
-    let selected = read_for(keys.selector, siblings, context);
+    let selected = read_for(keys.selector, siblings, context, keys.allows_refused);
     if let Some(selected) = &selected {
         report_exempt(limit, selected, siblings);
     }
     let routes = selected.as_ref().map(|selected| KeyedRoutes {
         own: &selected.routes,
         has_tiers: !siblings.tiers.is_empty(),
+        is_refused: selected.selector.refused,
     });
     let per = keys.per.and_then(|names| read_per(&names, routes, context));
     ReadScope {
@@ -157,14 +160,22 @@ pub(super) fn read_for(
     selector: Option<Option<MapField<'_, lang::Selector>>>,
     siblings: &Siblings<'_>,
     context: &mut Context,
+    allows_refused: bool,
 ) -> Option<Selected> {
     match selector? {
-        Some(map) => read_selector(&map, siblings.tiers, context),
+        Some(map) => read_selector(&map, siblings.tiers, context, allows_refused),
         None => Some(Selected::all()),
     }
 }
 
 impl ReadScope {
+    /// Whether it is for refused credentials.
+    pub(super) fn is_for_refused(&self) -> bool {
+        self.selected
+            .as_ref()
+            .is_some_and(|selected| selected.selector.refused)
+    }
+
     /// The conditions on attributes; none if there is an error in them.
     pub(super) fn conditions(&self) -> &[Condition] {
         self.selected
@@ -270,6 +281,8 @@ struct KeyedRoutes<'a> {
     own: &'a [Route],
     /// Whether the policy has tiers.
     has_tiers: bool,
+    /// Whether the limit is for refused credentials.
+    is_refused: bool,
 }
 
 /// The parts of the key; `routes` is `None` if they are not known.
@@ -286,7 +299,18 @@ fn read_per(
                 first,
             });
         }
-        read_part(&field, name, routes, context)
+        let part = read_part(&field, name, routes, context)?;
+        match &part {
+            KeyPart::Attribute(id)
+                if routes.is_some_and(|routes| routes.is_refused)
+                    && !context.attributes.is_free(*id) =>
+            {
+                field.refuse(Reason::Refused(RefusedRule::NeedsCredential(
+                    name.to_owned(),
+                )))
+            }
+            KeyPart::Attribute(_) | KeyPart::Capture(_) | KeyPart::Word(_) => Some(part),
+        }
     })
 }
 
@@ -300,13 +324,19 @@ fn read_part(
     let Some(KeyedRoutes {
         own: routes,
         has_tiers,
+        is_refused,
     }) = routes
     else {
         let attribute = context.attributes.find(name).map(KeyPart::Attribute);
         return attribute.or(word.map(KeyPart::Word));
     };
     let captures = |route: &Route| route.captures().any(|capture| capture == name);
-    if let Some(word) = word {
+    if name == PRESENTED && is_refused {
+        context
+            .attributes
+            .resolve_presented(field)
+            .map(KeyPart::Attribute)
+    } else if let Some(word) = word {
         let has_value = match word {
             KeyWord::Route => has_tiers || !routes.is_empty(),
             KeyWord::Tier => has_tiers,

@@ -60,6 +60,7 @@ fn read_seats(
         name: map.open(lang::Seats::NAME),
         label: map.read(lang::Seats::LABEL),
         selector: map.read(lang::Seats::FOR),
+        allows_refused: false,
         per: map.read(lang::Seats::PER),
     };
     let scope = scope::read(map.field(), keys, siblings, context);

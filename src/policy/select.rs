@@ -1,8 +1,8 @@
 //! Selectors: the tiers, routes and attributes of a `for`, or of an entry of `exempt`.
 
 use super::Context;
-use super::attributes::{AttributeId, Attributes};
-use super::error::Reason;
+use super::attributes::{AttributeId, Attributes, CREDENTIAL, REFUSED_CREDENTIAL};
+use super::error::{Reason, RefusedRule};
 use super::language::{self as lang, Kind, Mapping};
 use super::reader::{MapField, Values};
 use super::route::{Route, RouteId, RouteTableBuilder};
@@ -24,6 +24,8 @@ pub struct Selector {
     pub networks: Option<Vec<Network>>,
     /// None of these routes matches.
     pub except: Vec<RouteId>,
+    /// It selects requests that are about to receive a 401, and no others.
+    pub refused: bool,
     /// The caller's attribute has one of the values.
     pub attributes: Vec<Condition>,
 }
@@ -35,6 +37,7 @@ impl Selector {
             && self.except.is_empty()
             && self.networks.is_none()
             && self.attributes.is_empty()
+            && !self.refused
     }
 }
 
@@ -90,6 +93,7 @@ pub(super) fn read_selector(
     map: &MapField<'_, lang::Selector>,
     all: &ReadTiers,
     context: &mut Context,
+    allows_refused: bool,
 ) -> Option<Selected> {
     let errors = map.field().errors;
     let errors_before = errors.count();
@@ -103,7 +107,8 @@ pub(super) fn read_selector(
     let networks = map.read_with(lang::Selector::CLIENT_ADDRESS, |_, networks| {
         networks.each(|_, network| Some(network))
     });
-    let attributes = read_conditions(map, context);
+    let mut attributes = read_conditions(map, context, allows_refused);
+    let refused = take_refused(map, &mut attributes);
     map.finish();
     let (excluded, except): (Vec<Route>, _) = except?.into_iter().flatten().unzip();
     let (routes, ids) = match routes? {
@@ -132,6 +137,7 @@ pub(super) fn read_selector(
             routes: ids,
             networks: networks?,
             except,
+            refused,
             attributes,
         },
         routes,
@@ -186,10 +192,30 @@ fn is_named(read: Option<&ReadTier>, name: &str) -> bool {
     read.is_some_and(|read| *read.tier.name == *name)
 }
 
+/// Whether the conditions ask for refused credentials; then that condition is removed.
+fn take_refused(map: &MapField<'_, lang::Selector>, conditions: &mut Vec<Condition>) -> bool {
+    let asks = |(attribute, values): &Condition| {
+        *attribute == Attributes::CREDENTIAL
+            && values.iter().any(|value| **value == *REFUSED_CREDENTIAL)
+    };
+    let Some(place) = conditions.iter().position(asks) else {
+        return false;
+    };
+    let (_, values) = conditions.remove(place);
+    if values.len() > 1 {
+        let mut fields = map.rest().filter(|(entry, _)| *entry.key == *CREDENTIAL);
+        if let Some((_, field)) = fields.next() {
+            field.error(Reason::Refused(RefusedRule::NextToOthers));
+        }
+    }
+    true
+}
+
 /// The conditions on attributes of the caller.
 pub(super) fn read_conditions<M: Mapping>(
     map: &MapField<'_, M>,
     context: &mut Context,
+    allows_refused: bool,
 ) -> Vec<Condition> {
     let mut conditions = Vec::new();
     for (entry, field) in map.rest() {
@@ -197,7 +223,9 @@ pub(super) fn read_conditions<M: Mapping>(
         let values = lang::ConditionValues::read(field).and_then(|values| {
             values.each(|field, value| {
                 if attribute == Some(Attributes::CREDENTIAL) {
-                    context.attributes.check_credential(&field, value);
+                    context
+                        .attributes
+                        .check_credential(&field, value, allows_refused);
                 }
                 Some(Box::from(value))
             })

@@ -73,6 +73,8 @@ pub enum Mismatch<'p> {
     Attribute(&'p Condition),
     /// The caller lacks this part of the key.
     Key(&'p KeyPart),
+    /// It counts requests that receive a 401.
+    Identified,
     /// The reading is exempt.
     Exempt,
 }
@@ -122,6 +124,40 @@ impl Applicable {
         }
         if self.exemption.is_some() {
             self.denial = None;
+        }
+        if !request.others.is_empty() {
+            self.merge();
+        }
+    }
+
+    /// Finds the limits on refused credentials that apply to a request that is about to receive a
+    /// 401, in place of what was found before. `caller` is what is known without a credential.
+    pub fn find_refused(&mut self, request: &Request, caller: &Caller<'_>, policy: &Policy) {
+        self.clear();
+        let Some(index) = &policy.refused_index else {
+            return;
+        };
+        let matcher = Matcher {
+            request,
+            caller,
+            policy,
+        };
+        for reading in request.readings() {
+            let value = |attribute| caller.selected(attribute);
+            index.find(
+                reading.tier,
+                reading.matches.ids(),
+                value,
+                &mut self.candidates,
+            );
+            for id in &self.candidates {
+                if let SelectorId::Limit(id) = *id
+                    && let Some(limit) = policy.limits.get(id)
+                    && matcher.applies(&limit.scope, reading)
+                {
+                    self.limits.push(id);
+                }
+            }
         }
         if !request.others.is_empty() {
             self.merge();
@@ -231,6 +267,9 @@ impl<'p> Matcher<'_, 'p> {
 
     /// Why a limit does not apply, whether or not the index found it.
     fn mismatch(&self, scope: &'p Scope, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
+        if scope.selector.refused {
+            return Err(Mismatch::Identified);
+        }
         selects_reading(&scope.selector, reading)?;
         self.address(&scope.selector)?;
         self.attributes(&scope.selector)?;

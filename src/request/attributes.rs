@@ -69,6 +69,26 @@ pub(super) fn resolve_attributes<'r>(
     Ok(())
 }
 
+/// Sets the attributes from sources that need no credential. A source that occurs more than once
+/// has no value.
+pub(super) fn resolve_without_credentials<'r>(
+    caller: &mut Caller<'r>,
+    request: &'r Request,
+    policy: &'r Policy,
+) {
+    for (attribute, sources) in &policy.callers.sources {
+        let reading = Reading {
+            caller,
+            request,
+            policy,
+            attribute: *attribute,
+        };
+        let mut sources = sources.iter().filter(|source| !source.needs_credential());
+        let value = sources.find_map(|source| reading.value(source).ok().flatten());
+        caller.set(*attribute, value);
+    }
+}
+
 /// One attribute, and what its sources read.
 struct Reading<'c, 'r> {
     caller: &'c Caller<'r>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
-use super::attributes::resolve_attributes;
+use super::attributes::{resolve_attributes, resolve_without_credentials};
 use super::audit::{CredentialOutcome, GoOn, NoTrace, Origin, Trace};
 use super::caller_cache::CachedCaller;
 use super::credential::{self, Ambiguous, Identifier, Presented};
@@ -220,6 +220,22 @@ pub(crate) fn identify_traced<'r>(
     Ok(caller)
 }
 
+/// The sender of a request that is about to receive a 401, for the limits on such requests: what is
+/// known without a credential, and the identifier of the secret that `suspect` presents.
+#[must_use]
+pub fn without_credentials<'r>(
+    request: &'r Request,
+    policy: &'r Policy,
+    suspect: &Caller<'r>,
+) -> Caller<'r> {
+    let mut caller = Caller::unknown(policy);
+    resolve_without_credentials(&mut caller, request, policy);
+    if let Some(presented) = policy.attributes.presented() {
+        caller.set(presented, suspect.known(presented).cloned());
+    }
+    caller
+}
+
 /// What is known of a caller that is refused.
 #[derive(Debug)]
 pub struct Refused<'r> {
@@ -281,6 +297,26 @@ fn gives_way(
         .any(|(other, _)| presented.contains(other))
 }
 
+/// What a request presents: of several secrets the first that is not accepted, otherwise the first.
+#[derive(Default)]
+struct Sent {
+    first: Option<Identifier>,
+    refused: Option<Identifier>,
+}
+
+impl Sent {
+    fn add(&mut self, identifier: Option<Identifier>, is_accepted: bool) {
+        self.first = self.first.or(identifier);
+        if !is_accepted {
+            self.refused = self.refused.or(identifier);
+        }
+    }
+
+    fn identifier(&self) -> Option<Identifier> {
+        self.refused.or(self.first)
+    }
+}
+
 /// Looks up the credentials of `request`. Returns which of them it presents.
 fn present<'r>(
     caller: &mut Caller<'r>,
@@ -291,6 +327,7 @@ fn present<'r>(
     let callers = &policy.callers;
     let mut presented = IssuerSet::default();
     let mut first_accepted = None;
+    let mut sent = Sent::default();
     for (id, credential) in callers.credentials.entries() {
         let (is_accepted, identifier) = match credential::find(request, &credential.place) {
             Err(Ambiguous) => {
@@ -334,8 +371,12 @@ fn present<'r>(
             let value = Value::Identifier(identifier);
             caller.set_or_conflict(credential.attribute, value, Origin::Credential(id), trace)?;
         }
+        sent.add(identifier, is_accepted);
         presented.add(id);
         first_accepted = first_accepted.or(Some(credential).filter(|_| is_accepted));
+    }
+    if let Some(attribute) = policy.attributes.presented() {
+        caller.set(attribute, sent.identifier().map(Value::Identifier));
     }
     if let Some(first) = first_accepted {
         let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));

@@ -80,6 +80,37 @@ fn a_value_that_no_caller_has_is_reported_at_every_place() {
 }
 
 #[test]
+fn a_denial_and_a_credential_that_never_match_are_reported() {
+    let directory = format!("directory: {DIRECTORY}");
+    let limits = format!("limits: [{{ name: a, per: [], {RULE} }}]");
+    assert_eq!(
+        warnings(&directory, &format!("deny: [{{ plan: fre }}]\n{limits}")),
+        [format!(
+            "-:4: warning: /deny/0/plan: no caller has plan \"fre\": {PLANS}; did you mean \
+             \"free\"?"
+        )]
+    );
+    assert_eq!(
+        of_limit(
+            "unknown: anonymous",
+            "for: { credential: [api_key, none] }, per: []"
+        ),
+        [
+            "-:4: warning: /limits/0/for/credential/0: no secret of \"api_key\" is ever accepted: the \
+          policy has no directory"
+        ]
+    );
+    for quiet in [
+        "credential: none",
+        "credential: refused",
+        "credential: api_key",
+    ] {
+        let limit = format!("for: {{ {quiet} }}, per: []");
+        assert_eq!(of_limit(&directory, &limit), [""; 0], "{quiet}");
+    }
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn values_are_checked_against_every_source_with_known_values() {
     let with = |attributes: &str| {

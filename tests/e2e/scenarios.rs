@@ -2,6 +2,7 @@
 
 pub(crate) mod attributes;
 pub(crate) mod budgets;
+pub(crate) mod callers;
 pub(crate) mod charges;
 pub(crate) mod costs;
 pub(crate) mod crafted;
@@ -54,6 +55,12 @@ macro_rules! for_each_scenario {
                 a_full_burst_then_one_a_second,
                 two_hundred_parallel_clients_get_the_burst_and_the_refill,
                 a_refusal_takes_nothing_from_any_limit,
+            ]
+            callers: [
+                a_cookie_or_the_user_of_basic_credentials_is_a_secret,
+                a_policy_without_credentials_counts_by_address_and_host,
+                a_denied_request_receives_a_403,
+                wrong_secrets_above_their_limit_receive_a_429,
             ]
             charges: [
                 a_refused_request_spends_nothing,

@@ -9,8 +9,8 @@ use std::fmt;
 
 use super::asked::{Asked, Reach};
 use super::values::Values;
-use crate::policy::attributes::{AttributeId, NO_CREDENTIAL};
-use crate::policy::callers::Source;
+use crate::policy::attributes::{AttributeId, Attributes, NO_CREDENTIAL};
+use crate::policy::callers::{Place, Source};
 use crate::policy::document::{Node, Value};
 use crate::policy::error::{Quoted, Shown};
 use crate::policy::{Policy, language};
@@ -230,6 +230,14 @@ impl<'p> Walk<'p> {
             return;
         };
         let (policy, entries) = (self.policy, self.entries);
+        if id == Attributes::CREDENTIAL && !entries && is_looked_up(policy, value) {
+            let text = format!(
+                "no secret of {} is ever accepted: the policy has no directory",
+                Quoted(value)
+            );
+            self.warn(node.line, at.to_owned(), text);
+            return;
+        }
         let known = self
             .values
             .entry(id)
@@ -252,6 +260,16 @@ impl<'p> Walk<'p> {
         });
         (!has_others).then(|| name.to_owned())
     }
+}
+
+/// Whether each credential of this name is looked up in the directory.
+fn is_looked_up(policy: &Policy, name: &str) -> bool {
+    let credentials = policy.callers.credentials.iter();
+    let mut named = credentials
+        .filter(|credential| *credential.name == *name)
+        .peekable();
+    named.peek().is_some()
+        && named.all(|credential| !matches!(credential.place, Place::Metadata(_)))
 }
 
 fn outside(name: &str, so: &str) -> String {

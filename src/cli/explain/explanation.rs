@@ -270,6 +270,8 @@ pub(super) enum Reason {
     Attribute,
     /// A part of its key is missing, and it says `absent: skip`.
     Key,
+    /// It counts requests that receive a 401.
+    Identified,
     /// The readings of the path that it matches are exempt.
     Exempt,
 }

@@ -172,6 +172,10 @@ impl View<'_> {
                     format!("the caller has no {missing}{not_given}, and it says absent: skip");
                 (Reason::Key, why)
             }
+            Mismatch::Identified => (
+                Reason::Identified,
+                "it counts requests that receive a 401".to_owned(),
+            ),
             Mismatch::Exempt => (
                 Reason::Exempt,
                 "the readings of the path that it matches are exempt".to_owned(),

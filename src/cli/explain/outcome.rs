@@ -77,6 +77,47 @@ impl Outcome {
         }
     }
 
+    /// Of the last of `repeat` requests that are answered with `refusal` unless a limit on such
+    /// requests refuses them.
+    pub(super) fn counted(
+        view: &View<'_>,
+        proxy: &Proxy,
+        applicable: &Applicable,
+        repeat: u64,
+        refusal: Refusal<'_>,
+    ) -> Self {
+        let View {
+            policy,
+            request,
+            caller,
+            ..
+        } = *view;
+        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
+        let mut checks = Vec::new();
+        checks::fill(&mut checks, applicable, request, caller, policy, &keys);
+        let (verdict, balances) = last_of(repeat, view, proxy, &mut checks, false);
+        let shown = statuses(policy, &checks, &balances);
+        let (refusal, limits) = match verdict {
+            Verdict::Refuse(denial) => (
+                Refusal::of_limits(policy, denial, &checks, proxy.now),
+                &shown[..],
+            ),
+            Verdict::Unlimited | Verdict::Admit => (refusal, &[][..]),
+        };
+        let applied = Applied { limits, pools: &[] };
+        let reply = reply_at_head(policy, refusal, request, proxy.now, applied);
+        let limits = checks
+            .iter()
+            .zip(&balances)
+            .filter_map(|(it, balance)| view.applied(it, DecisionLabel::of(it, verdict), *balance));
+        Self {
+            limits: limits.collect(),
+            limit: refusal.limit().map(str::to_owned),
+            response: answered(reply, request),
+            ..Self::refused(policy, refusal, request, proxy.now)
+        }
+    }
+
     /// Of the last of `repeat` requests of one caller, with counters that are untouched before.
     pub(super) fn decided(
         view: &View<'_>,

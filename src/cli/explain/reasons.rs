@@ -31,7 +31,7 @@ impl<'p> Trace<'p> for Reasons<'p> {
 /// How many of a limit's kinds of conditions hold before the one that does not.
 const fn conditions_met(why: Mismatch<'_>) -> usize {
     match why {
-        Mismatch::Tier => 0,
+        Mismatch::Identified | Mismatch::Tier => 0,
         Mismatch::Routes => 1,
         Mismatch::Except(_) => 2,
         Mismatch::Address => 3,

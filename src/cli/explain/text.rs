@@ -43,6 +43,8 @@ pub(super) fn write(explanation: &Explanation, all: bool) -> String {
                 applicable(&mut text, explanation, all);
             }
         }
+    } else if !explanation.limits.is_empty() {
+        limits(&mut text, explanation, all);
     }
     line(&mut text, "decision", &decision(explanation));
     response(&mut text, &explanation.response);
@@ -190,6 +192,7 @@ fn decision(explanation: &Explanation) -> String {
         &explanation.limit,
         explanation.limits.is_empty(),
     ) {
+        (Some(_), Some(limit), _) => format!("{} by {limit}", explanation.decision),
         (Some(refused), ..) => format!("{}: {}", explanation.decision, refused.reason),
         (None, Some(limit), _) => format!("{} by {limit}", explanation.decision),
         (None, None, true) if !explanation.not_given.is_empty() => {

@@ -69,6 +69,25 @@ impl Source {
         }
     }
 
+    /// Whether it has a value only by a credential.
+    #[must_use]
+    pub const fn needs_credential(&self) -> bool {
+        match self {
+            Self::Directory(_) => true,
+            Self::Metadata { claim_of, .. } => claim_of.is_some(),
+            Self::Path(_)
+            | Self::RouteMetadata(_)
+            | Self::NodeMetadata(..)
+            | Self::Query(_)
+            | Self::Cookie(_)
+            | Self::Constant(_)
+            | Self::Header(_)
+            | Self::Host(_)
+            | Self::ClientAddress { .. }
+            | Self::ClientCertificate(_) => false,
+        }
+    }
+
     /// What the proxy has to be asked for it, for each request.
     pub(super) fn property(&self) -> Option<Property> {
         match self {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::attributes::RESERVED;
+use super::super::attributes::{PRESENTED, RESERVED};
 use super::super::reader::LABEL_CHARS_MAX;
 use super::super::template::{Suffix, Word};
 use super::Reason;
@@ -119,6 +119,10 @@ impl fmt::Display for Reason {
                     Choices(choices)
                 )?;
                 match nearest {
+                    _ if value == PRESENTED => f.write_str(
+                        "; `presented` is allowed only in `access_log`, and in the `per` of a \
+                         limit on `credential: refused`",
+                    ),
                     _ if RESERVED.contains(&&**value) => {
                         let place = match &**value {
                             "tier" => "`for` and `per`",
@@ -183,6 +187,7 @@ impl fmt::Display for Reason {
                     Quoted(value)
                 )
             }
+            Self::Refused(rule) => write!(f, "{rule}"),
             Self::CredentialsName { value } => {
                 write!(
                     f,

@@ -205,6 +205,7 @@ impl Trace<'_> for Words {
     fn reject(&mut self, limit: LimitId, why: Mismatch<'_>) {
         let word = match why {
             Mismatch::Tier => "tier",
+            Mismatch::Identified => "identified",
             Mismatch::Address => "address",
             Mismatch::Routes => "routes",
             Mismatch::Except(_) => "except",
