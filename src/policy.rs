@@ -54,6 +54,7 @@ use scope::Siblings;
 use seats::SeatLimit;
 use select::Selector;
 use selector_index::SelectorIndex;
+pub use selectors::RefusedLimits;
 use tiers::Tier;
 
 use crate::base::id::{
@@ -87,9 +88,8 @@ pub struct Policy {
     pub payloads: IdVec<PayloadId, Payload>,
     /// All selectors of exemptions and limits.
     pub index: SelectorIndex,
-    /// The selectors of the limits on requests that are about to receive a 401; `None` without
-    /// such a limit.
-    pub refused_index: Option<SelectorIndex>,
+    /// The limits on requests that are about to receive a 401; `None` without such a limit.
+    pub refused: Option<RefusedLimits>,
     /// Fields and bodies of replies.
     pub replies: Replies,
     /// Live keys over all limits.
@@ -270,7 +270,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
         seats: scoped.seats.into(),
         payloads: scoped.payloads.into(),
         index: SelectorIndex::default(),
-        refused_index: None,
+        refused: None,
         replies: replies?.unwrap_or_default(),
         keys_max: keys_max?.unwrap_or(lang::Store::DEFAULT),
         access_log: access_log?,

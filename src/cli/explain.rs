@@ -11,6 +11,7 @@
 //! secret.
 
 mod args;
+mod body;
 mod caller;
 mod explanation;
 mod host;
@@ -143,7 +144,7 @@ fn unidentified(
     if let Some(denial) = applicable.denial {
         return Outcome::refused(policy, Refusal::Denied(denial), request, proxy.now);
     }
-    if applicable.exemption.is_none() && policy.refused_index.is_some() {
+    if applicable.exemption.is_none() && policy.refused.is_some() {
         let caller = &without_credentials(request, policy, caller);
         applicable.find_refused(request, caller, policy);
         let view = View {

@@ -116,6 +116,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if let Some(denial) = applicable.denial {
             return self.deny(stream, head, denial);
         }
+        if policy.refused.as_ref().is_some_and(|refused| refused.locks)
+            && applicable.exemption.is_none()
+            && let Some(flow) = self.refuse_locked(stream, head, checks)
+        {
+            return flow;
+        }
         checks::fill(
             checks,
             applicable,

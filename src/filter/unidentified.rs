@@ -8,14 +8,14 @@
 
 use super::admit::Head;
 use super::settle::StreamCx;
-use super::statuses::statuses;
 use super::stream::{Flow, StreamState};
-use crate::base::id::DenialId;
+use crate::base::id::{DenialId, LimitId};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
+use crate::limit::Cost;
 use crate::observe::access_log::{self, Line};
 use crate::observe::{DecisionLabel, admission};
 use crate::reply::addressee::ReplyTo;
@@ -39,7 +39,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         (applicable, checks): (&mut Applicable, &mut Vec<LimitCheck>),
     ) -> Flow {
         let policy = &self.runtime.policy;
-        let counts = policy.refused_index.is_some();
+        let counts = policy.refused.is_some();
         if counts || !policy.deny.is_empty() || policy.access_log.is_some() {
             let suspect = suspect(request, policy);
             let head = Head {
@@ -106,7 +106,50 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             admission(checks, verdict, |event| self.observe(event));
             return None;
         };
-        let limits = statuses(policy, checks);
+        let limits = self.statuses(checks, request);
+        self.log_decision(verdict, checks, &limits, head);
+        Some(self.refuse_limits(stream, head, denial, checks, limits))
+    }
+
+    /// Answers a request of an identified caller if a limit on refused credentials has locked its
+    /// key. It is asked at a cost of 0, so only a lock refuses, and nothing is counted otherwise.
+    pub(super) fn refuse_locked(
+        &self,
+        stream: &mut StreamState,
+        mut head: Head<'_>,
+        checks: &mut Vec<LimitCheck>,
+    ) -> Option<Flow> {
+        let (policy, request) = (&self.runtime.policy, head.request);
+        let caller = without_credentials(request, policy, head.caller);
+        let mut applicable = Applicable::default();
+        applicable.find_refused(request, &caller, policy);
+        let locks = |id: &LimitId| {
+            policy
+                .limits
+                .get(*id)
+                .is_some_and(|limit| limit.lock.is_some())
+        };
+        applicable.limits.retain(locks);
+        checks::fill(
+            checks,
+            &applicable,
+            request,
+            &caller,
+            policy,
+            &self.runtime.keys,
+        );
+        for check in checks.iter_mut() {
+            check.cost = Cost::Now(0);
+        }
+        let mut store = self.runtime.store.borrow_mut();
+        let verdict = decide(&mut *store, self.host, checks, &mut head.now);
+        let stats = store.drain_stats();
+        drop(store);
+        let Verdict::Refuse(denial) = verdict else {
+            return None;
+        };
+        self.observe_decisions(verdict, checks, stats);
+        let limits = self.statuses(checks, request);
         self.log_decision(verdict, checks, &limits, head);
         Some(self.refuse_limits(stream, head, denial, checks, limits))
     }

@@ -230,10 +230,7 @@ pub enum Reason {
         name: String,
     },
     /// A pseudo-header.
-    PseudoHeader {
-        /// Its name, in lower case.
-        name: String,
-    },
+    PseudoHeader(String),
     /// Not a pattern of hosts.
     BadHost {
         /// As it was written.
@@ -249,10 +246,7 @@ pub enum Reason {
         error: NetworkError,
     },
     /// A pattern of hosts that should capture this name.
-    NoLabel {
-        /// The name in braces.
-        name: String,
-    },
+    NoLabel(String),
     /// False, where there is nothing but true.
     NotTrue,
     /// An attribute that would be a secret.
@@ -261,10 +255,7 @@ pub enum Reason {
         credential: String,
     },
     /// A source after a constant, which always has a value.
-    AfterConstant {
-        /// The pointer of the constant.
-        first: String,
-    },
+    AfterConstant(String),
     /// A route that should capture this name.
     NoCapture {
         /// The name in braces.

@@ -29,7 +29,7 @@ pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
         return field.refuse(Reason::HostHeader);
     }
     if name.starts_with(':') {
-        return field.refuse(Reason::PseudoHeader { name });
+        return field.refuse(Reason::PseudoHeader(name));
     }
     let name = field.token(TOKEN_BYTES_MAX, "a header").map(|_| name)?;
     if OF_A_CONNECTION.contains(&&*name) {

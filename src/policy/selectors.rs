@@ -5,6 +5,15 @@ use super::select::Selector;
 use super::selector_index::{SelectorId, SelectorIndex};
 use crate::base::property::{Property, PropertySet};
 
+/// The limits on requests that are about to receive a 401.
+#[derive(Debug)]
+pub struct RefusedLimits {
+    /// Their selectors.
+    pub index: SelectorIndex,
+    /// Whether one locks its key, also for requests that are identified.
+    pub locks: bool,
+}
+
 impl Policy {
     /// All selectors of exemptions, denials and limits, in the order of their ids.
     fn selectors(&self) -> impl Iterator<Item = (SelectorId, &Selector)> {
@@ -43,9 +52,16 @@ impl Policy {
     /// Indexes all selectors, and finds the properties that they need.
     pub(super) fn index_selectors(&mut self) {
         self.index = self.index_of(false);
-        let mut limits = self.limits.iter();
-        let counts_refused = limits.any(|limit| limit.scope.selector.refused);
-        self.refused_index = counts_refused.then(|| self.index_of(true));
+        let limits = self.limits.iter();
+        let mut on_refused = limits
+            .filter(|limit| limit.scope.selector.refused)
+            .peekable();
+        let counts_refused = on_refused.peek().is_some();
+        let locks = on_refused.any(|limit| limit.lock.is_some());
+        self.refused = counts_refused.then(|| RefusedLimits {
+            index: self.index_of(true),
+            locks,
+        });
         self.properties = self.asked_properties();
     }
 

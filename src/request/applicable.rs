@@ -134,7 +134,7 @@ impl Applicable {
     /// 401, in place of what was found before. `caller` is what is known without a credential.
     pub fn find_refused(&mut self, request: &Request, caller: &Caller<'_>, policy: &Policy) {
         self.clear();
-        let Some(index) = &policy.refused_index else {
+        let Some(refused) = &policy.refused else {
             return;
         };
         let matcher = Matcher {
@@ -144,7 +144,7 @@ impl Applicable {
         };
         for reading in request.readings() {
             let value = |attribute| caller.selected(attribute);
-            index.find(
+            refused.index.find(
                 reading.tier,
                 reading.matches.ids(),
                 value,

@@ -96,8 +96,8 @@ fn a_denial_and_a_credential_that_never_match_are_reported() {
             "for: { credential: [api_key, none] }, per: []"
         ),
         [
-            "-:4: warning: /limits/0/for/credential/0: no secret of \"api_key\" is ever accepted: the \
-          policy has no directory"
+            "-:4: warning: /limits/0/for/credential/0: no secret of \"api_key\" is ever accepted: \
+             the policy has no directory"
         ]
     );
     for quiet in [

@@ -1,18 +1,17 @@
 //! What becomes of the request: the verdict, and what the client gets.
 
+use super::body::payload;
 use super::explanation::{Field, Limit, NotApplied, Payload, Pool, Response, Seats};
 use super::host::Proxy;
 use super::limits::View;
 use super::reasons::Reasons;
 use super::upstream::{Settled, look, settle};
-use crate::base::id::{DenialId, ExemptionId, Id as _};
+use crate::base::id::{DenialId, ExemptionId};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::{Dialect, LocalReply};
 use crate::limit::{Balance, Cost, Decision};
 use crate::observe::DecisionLabel;
-use crate::payload::body::BodyMeter;
-use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::reply::addressee::{ReplyContext, ReplyTo};
 use crate::reply::fields::{self, Applied, LimitStatus, PoolStatus, Responder};
@@ -21,7 +20,6 @@ use crate::reply::refusal::Refusal;
 use crate::request::applicable::Applicable;
 use crate::request::checks::{self, matched_route};
 use crate::request::head::Request;
-use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::LimitCheck;
 use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
@@ -96,7 +94,7 @@ impl Outcome {
         let mut checks = Vec::new();
         checks::fill(&mut checks, applicable, request, caller, policy, &keys);
         let (verdict, balances) = last_of(repeat, view, proxy, &mut checks, false);
-        let shown = statuses(policy, &checks, &balances);
+        let shown = statuses(policy, request, &checks, &balances);
         let (refusal, limits) = match verdict {
             Verdict::Refuse(denial) => (
                 Refusal::of_limits(policy, denial, &checks, proxy.now),
@@ -105,7 +103,8 @@ impl Outcome {
             Verdict::Unlimited | Verdict::Admit => (refusal, &[][..]),
         };
         let applied = Applied { limits, pools: &[] };
-        let reply = reply_at_head(policy, refusal, request, proxy.now, applied);
+        let to = ReplyTo::head(request, Some(caller), &refusal, proxy.now);
+        let reply = local::reply(policy, refusal, to, applied);
         let limits = checks
             .iter()
             .zip(&balances)
@@ -297,59 +296,6 @@ fn of_the_upstream(view: &View<'_>, proxy: &Proxy, applied: Applied<'_>) -> Resp
         fields,
         body: None,
     }
-}
-
-/// The payload limit that holds, and why it refuses the head where it does.
-fn payload<'p>(
-    view: &View<'p>,
-    applicable: &Applicable,
-    checks: &[LimitCheck],
-) -> (Option<Payload>, Option<Refusal<'p>>) {
-    let View {
-        policy,
-        request,
-        caller,
-        ..
-    } = *view;
-    let matched = applicable
-        .payload
-        .and_then(|id| MatchedPayload::of(id, caller, policy));
-    let Some(matched) = matched else {
-        return (None, None);
-    };
-    let required = requirements(Some(matched), request, policy, checks).unwrap_or_default();
-    let encodings = request.headers.all("content-encoding");
-    let opened = check_length(&required, request).and_then(|()| {
-        BodyMeter::new(&required, encodings, [0; 16], &Budget::default()).map(|_| ())
-    });
-    let refused = opened.err().filter(|_| !request.ends);
-    let MatchedPayload {
-        id,
-        payload,
-        overridden,
-        bounds,
-    } = matched;
-    let at = format!("/payloads/{}", id.index());
-    let explained = Payload {
-        name: payload.scope.name.to_string(),
-        label: payload.scope.label.to_string(),
-        at: at.clone(),
-        r#override: overridden.map(|place| format!("{at}/overrides/{place}")),
-        bytes: bounds.bytes,
-        decoded_bytes: bounds.decoded_bytes,
-        json: required.json.is_some(),
-        hold: payload.hold,
-        refused: refused.map(|refused| refused.reason.name()),
-    };
-    let limit = &payload.scope.name;
-    (
-        Some(explained),
-        refused.map(|rejection| Refusal::Payload {
-            payload: id,
-            limit,
-            rejection,
-        }),
-    )
 }
 
 /// The balance of each limit after its check, before any charge is settled.

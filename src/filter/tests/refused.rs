@@ -147,3 +147,27 @@ fn a_counter_that_cannot_be_read_falls_back() {
         assert_eq!(send(&proxy, &runtime, "/", &[wrong(b"a")]).0, status);
     }
 }
+
+#[test]
+fn a_lock_refuses_identified_requests_of_its_key_as_well() {
+    let (proxy, runtime) = proxy("over: { lock: 5m }");
+    let sent = |path: &str, pairs: Pairs<'_>| send(&proxy, &runtime, path, pairs).0;
+    for status in [401, 401, 401, 429] {
+        assert_eq!(sent("/", &[wrong(b"a")]), status);
+    }
+    assert_eq!(
+        send(&proxy, &runtime, "/", &[ACME]),
+        (429, "sluicegate_refused:guesses".to_owned())
+    );
+    // An exempt request is free of it, and so is another address.
+    assert_eq!(sent("/free", &[ACME]), 200);
+    proxy.know(Property::SourceAddress, b"192.0.2.8:1".to_vec());
+    assert_eq!(sent("/", &[ACME]), 200);
+    proxy.know(Property::SourceAddress, b"192.0.2.7:1".to_vec());
+    proxy.wait(299);
+    assert_eq!(sent("/", &[ACME]), 429);
+    proxy.wait(1);
+    // The request that was refused took nothing.
+    assert_eq!(sent("/", &[ACME]), 200);
+    assert_eq!(sent("/", &[ACME]), 429);
+}

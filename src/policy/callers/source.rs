@@ -138,9 +138,7 @@ pub(super) fn read(
             }
             let constant = |(known, _): &&(Source, String)| matches!(known, Source::Constant(_));
             if let Some((_, first)) = seen.iter().find(constant) {
-                return field.refuse(Reason::AfterConstant {
-                    first: first.clone(),
-                });
+                return field.refuse(Reason::AfterConstant(first.clone()));
             }
             seen.push((source.clone(), field.at.to_string()));
             Some(source)
@@ -292,9 +290,7 @@ fn read_host(
         Either::Other(pattern) if pattern.captures().any(|name| name == attribute) => {
             Some(Some(Box::new(pattern)))
         }
-        Either::Other(_) => field.refuse(Reason::NoLabel {
-            name: attribute.to_owned(),
-        }),
+        Either::Other(_) => field.refuse(Reason::NoLabel(attribute.to_owned())),
     }
 }
 

@@ -262,7 +262,7 @@ impl fmt::Display for Reason {
             Self::HostHeader => {
                 f.write_str("the host is not read as a header: use the source `{ host: true }`")
             }
-            Self::PseudoHeader { name } => {
+            Self::PseudoHeader(name) => {
                 let instead = match &**name {
                     ":path" => "use `routes`, or the source `{ path: … }` or `{ query: … }`",
                     ":method" => "use `routes`, as in \"POST /**\"",
@@ -274,7 +274,7 @@ impl fmt::Display for Reason {
                 write!(f, "{} is not a pattern of hosts: {error}", Quoted(value))
             }
             Self::BadNetwork { value, error } => write!(f, "{} {error}", Quoted(value)),
-            Self::NoLabel { name } => {
+            Self::NoLabel(name) => {
                 write!(
                     f,
                     "must capture {{{name}}} as one label of the host, as in \
@@ -296,7 +296,7 @@ impl fmt::Display for Reason {
                  logged",
                 Quoted(credential)
             ),
-            Self::AfterConstant { first } => write!(
+            Self::AfterConstant(first) => write!(
                 f,
                 "never has an effect: {} always has a value, so it must be the last source",
                 Shown(first)
