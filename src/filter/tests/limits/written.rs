@@ -18,7 +18,8 @@ fn written(entries: &str) -> String {
 fn a_written_field_replaces_that_of_the_upstream_or_removes_it() {
     let proxy = Proxy::new();
     let runtime = proxy.runtime(&written(
-        "{ name: X-Used, value: '{used}/{quota} {label}' }, { name: x-over, value: '{retry_after}' }, \
+        "{ name: X-Used, value: '{used}/{quota} {label}' }, \
+         { name: x-over, value: '{retry_after}' }, \
          { name: x-org, of: [org], value: '{limit} {remaining} {route} {attribute:plan}' }",
     ));
     let (mut stream, _) = proxy.get(&runtime, "/a", ALICE);
