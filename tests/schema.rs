@@ -296,6 +296,19 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 9] = [
         ],
     ),
     (
+        "what a limit on refused credentials can have",
+        &[
+            "refused_charge",
+            "refused_cost",
+            "refused_exempt",
+            "refused_next_to_others",
+            "refused_override",
+            "refused_per_of_the_directory",
+            "refused_per_token",
+            "refused_presented_of_accepted",
+        ],
+    ),
+    (
         "a key that an override takes from its limit",
         &[
             "payload_override_json_duplicate_names_alone",

@@ -6,6 +6,7 @@
 mod display;
 mod entry;
 mod refused;
+mod templates;
 mod words;
 
 use std::fmt;

@@ -7,11 +7,13 @@
 
 mod geometry;
 mod host_keys;
+mod loaded_page;
 
 pub use geometry::Geometry;
 pub use host_keys::secret;
 
 use host_keys::{page_key, table_of};
+use loaded_page::{LoadedPage, all_admit, charge_page, checks_on, evaluate};
 
 use super::key::{Key, KeyMaker, Secret};
 use super::page::eviction::CounterPage;
@@ -19,8 +21,8 @@ use super::page_cache::PageCache;
 use super::{LimitCheck, Locked, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
+use crate::host::shared::SharedData;
 use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
-use crate::host::shared::{SharedData, Version};
 use crate::host::stream::Clock;
 use crate::limit::{Charge, Cost, Evaluation, Reading, Rule, State};
 
@@ -35,16 +37,6 @@ pub struct SharedStore<D> {
     cache: PageCache,
     /// Reused from request to request.
     pages: Vec<LoadedPage>,
-}
-
-/// A page that the checks of one request need.
-#[derive(Debug)]
-struct LoadedPage {
-    number: u32,
-    page: Result<CounterPage, Fault>,
-    version: Version,
-    /// The page is from the cache, and only a swap can tell whether it is still there.
-    is_speculative: bool,
 }
 
 impl<D: SharedData> SharedStore<D> {
@@ -203,44 +195,6 @@ impl<D: SharedData> SharedStore<D> {
     }
 }
 
-impl LoadedPage {
-    fn new(number: u32, seen: Result<Seen, Fault>) -> Self {
-        match seen {
-            Ok(Seen {
-                bytes,
-                version,
-                is_speculative,
-            }) => Self {
-                number,
-                page: Ok(CounterPage::read(bytes)),
-                version,
-                is_speculative,
-            },
-            Err(fault) => Self {
-                number,
-                page: Err(fault),
-                version: Version::ABSENT,
-                is_speculative: false,
-            },
-        }
-    }
-
-    fn evaluate(&self, check: &mut LimitCheck, now: Timestamp) {
-        match &self.page {
-            Ok(page) => evaluate(check, page, now),
-            Err(fault) => check.evaluate(Err(*fault), now),
-        }
-    }
-}
-
-impl<D: SharedData> Peek for SharedStore<D> {
-    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault> {
-        let state = self.load(key.page).page?.find(key.fingerprint)?;
-        let (reading, _) = rule.read(state.as_ref(), clock.now());
-        Ok(reading)
-    }
-}
-
 impl<D: SharedData> Store for SharedStore<D> {
     fn try_charge_all(
         &mut self,
@@ -350,71 +304,12 @@ impl<D: SharedData> Store for SharedStore<D> {
     }
 }
 
-/// The checks whose counters are on page `number`.
-fn checks_on(checks: &mut [LimitCheck], number: u32) -> impl Iterator<Item = &mut LimitCheck> {
-    checks
-        .iter_mut()
-        .filter(move |check| check.key.page == number)
-}
-
-/// Whether all checks of page `number` admit the request.
-fn all_admit(checks: &[LimitCheck], number: u32) -> bool {
-    checks
-        .iter()
-        .filter(|check| check.key.page == number)
-        .all(LimitCheck::admits)
-}
-
-/// Answers a check by the records on its page.
-fn evaluate(check: &mut LimitCheck, page: &CounterPage, now: Timestamp) {
-    let state = page.find(check.key.fingerprint);
-    check.evaluate(
-        state.as_ref().map(Option::as_ref).map_err(|fault| *fault),
-        now,
-    );
-    if let Some(lock) = check.lock {
-        let state = page.find(check.key.lock().fingerprint);
-        check.evaluate_lock(
-            lock,
-            state.as_ref().map(Option::as_ref).map_err(|fault| *fault),
-            now,
-        );
+impl<D: SharedData> Peek for SharedStore<D> {
+    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault> {
+        let state = self.load(key.page).page?.find(key.fingerprint)?;
+        let (reading, _) = rule.read(state.as_ref(), clock.now());
+        Ok(reading)
     }
-}
-
-/// Makes out the receipts of page `number`, and writes the states that follow. Returns how many
-/// live records had to go for them; `None` if nothing is to be stored.
-fn charge_page(
-    page: &mut CounterPage,
-    number: u32,
-    checks: &mut [LimitCheck],
-    capacity: usize,
-    now: Timestamp,
-) -> Result<Option<u64>, Fault> {
-    for check in checks_on(checks, number) {
-        check.make_charge(now);
-    }
-    let pinned = |fingerprint| {
-        checks.iter().any(|check| {
-            check.key
-                == Key {
-                    page: number,
-                    fingerprint,
-                }
-        })
-    };
-    let mut evicted = None;
-    for check in checks.iter().filter(|check| check.key.page == number) {
-        if let Some(state) = &check.next {
-            let is_evicted = page.put(check.key.fingerprint, state, capacity, now, pinned)?;
-            evicted = Some(
-                evicted
-                    .unwrap_or(0_u64)
-                    .saturating_add(u64::from(is_evicted)),
-            );
-        }
-    }
-    Ok(evicted)
 }
 
 #[cfg(test)]

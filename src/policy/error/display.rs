@@ -4,9 +4,8 @@ use std::fmt;
 
 use super::super::attributes::{PRESENTED, RESERVED};
 use super::super::reader::LABEL_CHARS_MAX;
-use super::super::template::{Suffix, Word};
-use super::Reason;
 use super::words::{Choices, Digits, Either, Meant, Named, Quoted, Shown, nearest};
+use super::{Reason, templates};
 use crate::base::units::write_span;
 use crate::base::zone::Zone;
 
@@ -367,28 +366,8 @@ impl fmt::Display for Reason {
                     Quoted(value)
                 )
             }
-            Self::BadPlaceholder { value, known } => {
-                let known: Vec<String> = known.iter().map(|word| placeholder(*word)).collect();
-                write!(
-                    f,
-                    "{} is not a placeholder here; known placeholders: {}",
-                    Quoted(value),
-                    known.join(", ")
-                )
-            }
-            Self::BadForm { value, word } => {
-                let value = Quoted(value);
-                match word.suffix() {
-                    Suffix::None => write!(f, "{value}: {{{}}} takes no form", word.name()),
-                    Suffix::Attribute => write!(f, "{value} must be {}", placeholder(*word)),
-                    Suffix::Form(forms) => write!(
-                        f,
-                        "{value} is not a form of {{{}}}; known forms: {}",
-                        word.name(),
-                        forms.join(", ")
-                    ),
-                }
-            }
+            Self::BadPlaceholder { value, known } => templates::placeholder(f, value, known),
+            Self::BadForm { value, word } => templates::form(f, value, *word),
             Self::BadRefusalStatus { value } => {
                 write!(
                     f,
@@ -403,13 +382,5 @@ impl fmt::Display for Reason {
                 write!(f, "applies only with `content_type`, here or in `{shared}`")
             }
         }
-    }
-}
-
-/// A placeholder as it is written, with what it needs.
-fn placeholder(word: Word) -> String {
-    match word.suffix() {
-        Suffix::Attribute => format!("{{{}:NAME}}", word.name()),
-        Suffix::None | Suffix::Form(_) => format!("{{{}}}", word.name()),
     }
 }

@@ -70,7 +70,8 @@ fn attributes(but: &'static [&'static str]) -> Rest {
             &[
                 " The first accepted credential of the request has this name, or one of these: \
                `credential: [bearer]`. `none` matches requests without an accepted credential. \
-               In a limit, `refused` matches requests that are about to receive a 401, and no others.",
+               In a limit, `refused` matches requests that are about to receive a 401, and no \
+               others.",
             ],
             "any",
         )],

@@ -12,6 +12,7 @@ use crate::base::zone::Zone;
 use crate::host::fake::predicting::PredictingWorker;
 use crate::host::fake::{FakeData, FixedClock};
 use crate::host::shared::Swap;
+use crate::host::shared::Version;
 use crate::host::shared::predictor::{PREDICTION_AGE_MAX, VersionPredictor};
 use crate::limit::calendar::{Calendar, Over};
 use crate::limit::gcra::Bucket;
