@@ -233,6 +233,52 @@ Try, in another terminal:
    curl -i -X POST -H 'DD-API-KEY: demo-api-acme-1' $url/api/v2/series
 
 HINTS
+    envoy/presets/github.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. 60 requests an hour without a token, and 5,000 with one:
+   curl -i $url/repos/a/b; curl -i -H 'Authorization: Bearer demo-user' $url/repos/a/b
+
+2. 80 writes of content a minute; then 403 in the page's words, with the numbers of the primary limit:
+   $count -X POST -H 'Authorization: Bearer demo-other' '$url/repos/a/issues?n=[1-90]' | $sum
+
+HINTS
+    envoy/presets/shopify.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. A bucket of 40 requests that leaks 2 a second:
+   $count -H 'X-Shopify-Access-Token: demo-shop' '$url/admin/orders.json?n=[1-60]' | $sum
+
+2. The field of a response:
+   curl -i -H 'X-Shopify-Access-Token: demo-plus' $url/admin/orders.json
+
+3. A query reserves the points that it asks for:
+   curl -i -X POST -H 'X-Shopify-Access-Token: demo-shop' -H 'X-Requested-Query-Cost: 900' $url/admin/api/2026-07/graphql.json
+
+HINTS
+    envoy/presets/openai.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. Six fields for requests and tokens:
+   curl -i -X POST -H 'Authorization: Bearer demo-openai' $url/v1/chat/completions
+
+2. Tokens are reserved before the call; too many are refused with the numbers and a time to return:
+   for n in 1 2 3; do curl -i -X POST -H 'Authorization: Bearer demo-openai' -H 'X-Max-Tokens: 15000' $url/v1/chat/completions; done
+
+HINTS
+    envoy/presets/docker-hub.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. A HEAD shows the numbers and takes nothing:
+   curl -i -I $url/v2/library/alpine/manifests/latest
+
+2. 100 pulls in six hours for each address:
+   $count '$url/v2/library/alpine/manifests/latest?n=[1-110]' | $sum
+
+3. A paid account has no limit and no fields:
+   curl -i -H 'Authorization: Bearer demo-docker-pro' $url/v2/library/alpine/manifests/latest
+
+HINTS
     envoy/presets/datocms.yaml) cat <<HINTS ;;
 Try, in another terminal:
 

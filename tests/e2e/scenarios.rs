@@ -23,6 +23,8 @@ pub(crate) mod identity;
 pub(crate) mod memory;
 pub(crate) mod observed;
 pub(crate) mod outages;
+pub(crate) mod page_presets;
+pub(crate) mod pages;
 pub(crate) mod paths;
 pub(crate) mod payloads;
 pub(crate) mod pending;
@@ -74,6 +76,24 @@ macro_rules! for_each_scenario {
                 a_redirect_is_charged_in_its_final_tier,
                 a_client_that_breaks_its_own_request_is_charged,
                 callers_with_different_bursts_share_one_counter,
+            ]
+            page_presets: [
+                github,
+                github_concurrency,
+                shopify,
+                openai,
+                docker_hub,
+            ]
+            pages: [
+                stripe,
+                slack,
+                jira,
+                notion,
+                linear,
+                discord,
+                discord_invalid_requests,
+                x,
+                sentry,
             ]
             reservations: [
                 a_reservation_holds_under_concurrency,

@@ -7,7 +7,17 @@ use serde_json::Value;
 
 use super::{explanation, text};
 
-const PRESETS: [&str; 5] = ["dash0", "datadog", "datocms", "dynatrace", "enterprise-v2"];
+const PRESETS: [&str; 9] = [
+    "dash0",
+    "datadog",
+    "datocms",
+    "docker-hub",
+    "dynatrace",
+    "enterprise-v2",
+    "github",
+    "openai",
+    "shopify",
+];
 const DIRECTORY: &str = "  directory:\n";
 
 /// A preset's text before its directory, the entries, and the text after it.
