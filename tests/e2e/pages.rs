@@ -56,10 +56,10 @@ pub(super) async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec
 pub(super) fn assert_unix(answer: &Answer, name: &str, within: u64) {
     let value = answer.header(name).expect("a time");
     let seconds: f64 = value.parse().expect("a number");
-    let now = answer.received.as_secs_f64();
-    let most = now + within as f64 + 2.0;
+    let now = answer.received.as_secs();
+    let (least, most) = (now - 2, now + within + 2);
     assert!(
-        (now - 2.0..=most).contains(&seconds),
+        (least as f64..=most as f64).contains(&seconds),
         "{name}: {value}, at {now}"
     );
 }

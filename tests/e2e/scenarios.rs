@@ -79,6 +79,7 @@ macro_rules! for_each_scenario {
             ]
             page_presets: [
                 github,
+                github_secondary,
                 github_concurrency,
                 shopify,
                 openai,

@@ -105,6 +105,8 @@ fn a_preset_takes_an_empty_directory_and_any_kind_of_entry() {
             "authorization: Bearer x",
             "-H",
             "dd-api-key: x",
+            "-H",
+            "x-shopify-access-token: x",
         ];
         let refused = explanation(&call, &empty);
         let is_dynatrace = preset == "dynatrace";
