@@ -26,7 +26,7 @@ enum Label {
 /// The rule that the text of a pattern breaks; `Display` states the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostError {
-    /// More than [`HOST_BYTES_MAX`] bytes.
+    /// More than 255 bytes.
     TooLong,
     /// Something else than labels and captures between dots.
     Label,
