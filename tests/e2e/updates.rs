@@ -225,10 +225,7 @@ pub(crate) async fn a_struct_has_whole_numbers_of_any_size(bed: &TestBed) {
             json!(2_500_000_000.5),
             "2500000000.5 is not a whole number in 1..=999999999999999",
         ),
-        (
-            json!("4_000_000_000"),
-            "expected a number, found the string",
-        ),
+        (json!("4_000__000"), "expected a number, found the string"),
     ] {
         let rejected = gateway
             .update_struct(&large(quota))
