@@ -255,10 +255,13 @@ impl Charges {
                 return true;
             };
             charged.pending = None;
-            cx.observe(Event::Charged {
-                owner: charged.owner,
-                units,
-            });
+            // Envoy's counters only go up.
+            if units > 0 {
+                cx.observe(Event::Charged {
+                    owner: charged.owner,
+                    units,
+                });
+            }
             if units > reserved {
                 let more = cx.force_charge(charged, units.saturating_sub(reserved));
                 if let Some((reading, charge)) = more {
