@@ -177,9 +177,14 @@ pub(crate) async fn linear(bed: &TestBed) {
         ("x-ratelimit-requests-limit", "2500"),
         ("x-ratelimit-requests-remaining", "2499"),
         ("x-ratelimit-complexity-limit", "250000"),
-        ("x-ratelimit-complexity-remaining", "249950"),
     ];
     assert_answer(&answer, 200, &fields);
+    // The bucket fills meanwhile.
+    let left = answer.number("x-ratelimit-complexity-remaining");
+    assert!(
+        left.is_some_and(|left| (249_950..=250_000).contains(&left)),
+        "{left:?}"
+    );
     let reset = answer.number("x-ratelimit-requests-reset").unwrap();
     let now = answer.received.as_millis() as u64;
     assert!(
