@@ -1,5 +1,9 @@
 //! The credentials of the scheme `Basic` (RFC 7617): a user and a password in padded Base64.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+
 use crate::policy::callers::BasicPart;
 
 /// The part of the credentials in `encoded`; `None` if they are not Base64, or have no colon. The
@@ -15,44 +19,14 @@ pub(super) fn part(encoded: &[u8], part: BasicPart) -> Option<Vec<u8>> {
     })
 }
 
-/// Decodes Base64 with padding (RFC 4648 §4). Bits after the last byte are not looked at.
+/// Base64 with padding (RFC 4648 §4). Bits after the last byte do not matter.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
 fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
-    let (groups, []) = encoded.as_chunks::<4>() else {
-        return None;
-    };
-    let (last, whole) = groups.split_last()?;
-    let mut bytes = Vec::with_capacity(groups.len().saturating_mul(3));
-    for group in whole {
-        bytes.extend(group_of(*group)?);
-    }
-    let [one, two, three, four] = *last;
-    let (group, count) = match (three, four) {
-        (b'=', b'=') => ([one, two, b'A', b'A'], 1),
-        (_, b'=') => ([one, two, three, b'A'], 2),
-        _ => (*last, 3),
-    };
-    bytes.extend(group_of(group)?.into_iter().take(count));
-    Some(bytes)
-}
-
-fn group_of(letters: [u8; 4]) -> Option<[u8; 3]> {
-    let mut bits: u32 = 0;
-    for letter in letters {
-        bits = (bits << 6) | u32::from(six_bits(letter)?);
-    }
-    let [_, one, two, three] = bits.to_be_bytes();
-    Some([one, two, three])
-}
-
-fn six_bits(letter: u8) -> Option<u8> {
-    match letter {
-        b'A'..=b'Z' => Some(letter.wrapping_sub(b'A')),
-        b'a'..=b'z' => Some(letter.wrapping_sub(b'a').wrapping_add(26)),
-        b'0'..=b'9' => Some(letter.wrapping_sub(b'0').wrapping_add(52)),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    }
+    BASE64.decode(encoded).ok()
 }
 
 #[cfg(test)]
