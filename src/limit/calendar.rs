@@ -11,7 +11,7 @@
 //! that is the later one, and it is the one in which it is let through.
 
 use super::period::{Period, Window};
-use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, generation_at};
+use super::{Balance, Cost, Evaluation, QUOTA_MAX, generation_at};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::zone::Zone;
@@ -114,23 +114,15 @@ impl Calendar {
             .map_or(window.end, |state| state.end);
         let ends_in = end.since(now);
         if refuses && cost.units() > self.quota {
-            let decision = Decision::NeverFits(self.balance(taken, ends_in));
-            return Evaluation {
-                decision,
-                after_charge: None,
-                after_repair,
-            };
+            return Evaluation::never_fits(self.balance(taken, ends_in), after_repair);
         }
         if refuses && cost.units() > self.quota.saturating_sub(taken) {
             return Evaluation::deny(ends_in, self.balance(taken, ends_in), cost, after_repair);
         }
         let after = self.charge(state, window, now, cost.units());
-        let decision = Decision::Admit(self.balance(after.taken, ends_in));
-        Evaluation {
-            decision,
-            after_charge: (cost.units() > 0).then_some(after),
-            after_repair,
-        }
+        let balance = self.balance(after.taken, ends_in);
+        let after_charge = (cost.units() > 0).then_some(after);
+        Evaluation::admit(balance, after_charge, after_repair)
     }
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.

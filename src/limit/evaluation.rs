@@ -82,6 +82,28 @@ impl<S> Evaluation<S> {
         }
     }
 
+    /// An admission with the counter after it.
+    pub(super) const fn admit(
+        balance: Balance,
+        after_charge: Option<S>,
+        after_repair: Option<S>,
+    ) -> Self {
+        Self {
+            decision: Decision::Admit(balance),
+            after_charge,
+            after_repair,
+        }
+    }
+
+    /// A request for more than the limit ever holds.
+    pub(super) const fn never_fits(balance: Balance, after_repair: Option<S>) -> Self {
+        Self {
+            decision: Decision::NeverFits(balance),
+            after_charge: None,
+            after_repair,
+        }
+    }
+
     pub(super) fn map<T>(self, wrap: impl Fn(S) -> T) -> Evaluation<T> {
         Evaluation {
             decision: self.decision,

@@ -23,7 +23,7 @@ use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 
-use super::{Balance, Cost, Decision, Evaluation, generation_at};
+use super::{Balance, Cost, Evaluation, generation_at};
 
 /// A token bucket: `burst` units at most, refilled continuously.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,11 +113,7 @@ impl Bucket {
         // A caller that meets a clock step gets the values that hold once the cut is stored.
         let debt = after_repair.map_or(owed, |state| state.tat.since(now));
         if cost.units() > u64::from(self.burst) {
-            return Evaluation {
-                decision: Decision::NeverFits(self.balance(debt)),
-                after_charge: None,
-                after_repair,
-            };
+            return Evaluation::never_fits(self.balance(debt), after_repair);
         }
         let needed = interval.times(cost.units());
         if needed > window.less(owed) {
@@ -132,11 +128,7 @@ impl Bucket {
         );
         let after_charge = (cost.units() > 0)
             .then(|| self.charge(state, owed.plus(price), self.burst, cost.units(), now));
-        Evaluation {
-            decision: Decision::Admit(balance),
-            after_charge,
-            after_repair,
-        }
+        Evaluation::admit(balance, after_charge, after_repair)
     }
 
     /// Charges `units` whether or not they fit; at most [`DEBT_MAX`] is ever owed. `now` must be

@@ -8,7 +8,7 @@
 //! The state is the end of the lock. Requests of a locked key neither extend the lock nor begin it
 //! anew.
 
-use super::{Balance, Cost, Decision, Evaluation};
+use super::{Balance, Cost, Evaluation};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
@@ -56,13 +56,8 @@ impl Lock {
         let after_charge = (cost.units() > 0).then(|| State {
             until: now.after(self.span),
         });
-        Evaluation {
-            decision: Decision::Admit(balance(
-                after_charge.map_or(Span::ZERO, |state| state.until.since(now)),
-            )),
-            after_charge,
-            after_repair,
-        }
+        let left = after_charge.map_or(Span::ZERO, |state| state.until.since(now));
+        Evaluation::admit(balance(left), after_charge, after_repair)
     }
 
     /// Locks, unless it is locked already. `now` must be read after the state.
@@ -124,6 +119,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Decision;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 

@@ -26,7 +26,7 @@ pub use log::{Charge, Entry, Grain, State};
 
 use log::fits;
 
-use super::{Balance, Cost, Decision, Evaluation, QUOTA_MAX, generation_at};
+use super::{Balance, Cost, Evaluation, QUOTA_MAX, generation_at};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
@@ -83,11 +83,7 @@ impl Rolling {
         // A caller that meets a clock step gets the values that hold once the cut is stored.
         let told = after_repair.as_ref().or(state);
         if cost.units() > self.quota {
-            return Evaluation {
-                decision: Decision::NeverFits(self.balance(told, now)),
-                after_charge: None,
-                after_repair,
-            };
+            return Evaluation::never_fits(self.balance(told, now), after_repair);
         }
         let taken = self.taken(state, now);
         if cost.units() > self.quota.saturating_sub(taken) {
@@ -106,11 +102,7 @@ impl Rolling {
                 taken.saturating_add(cost.units()),
             ),
         };
-        Evaluation {
-            decision: Decision::Admit(balance),
-            after_charge,
-            after_repair,
-        }
+        Evaluation::admit(balance, after_charge, after_repair)
     }
 
     /// Charges `units` whether or not they fit. `now` must be read after the state.

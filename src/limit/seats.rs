@@ -11,7 +11,7 @@
 //! touches. The time of a touch never goes back, and no two touches have one time, so that a touch
 //! can be refunded without touching a later one.
 
-use super::{Balance, Cost, Decision, Evaluation};
+use super::{Balance, Cost, Evaluation};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
@@ -113,11 +113,7 @@ impl Seats {
         }
         let after_charge = (cost.units() > 0).then(|| self.touched(&live, now));
         let after = after_charge.as_ref().map_or(&live, |state| &state.holders);
-        Evaluation {
-            decision: Decision::Admit(self.balance(after, now)),
-            after_charge,
-            after_repair,
-        }
+        Evaluation::admit(self.balance(after, now), after_charge, after_repair)
     }
 
     /// Touches the holder's seat if it has or gets one. `now` must be read after the state.

@@ -9,6 +9,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limit::Decision;
 
 /// Wednesday, 2026-11-25 10:00:00 UTC.
 const START: u64 = 1_795_600_800_000_000_000;

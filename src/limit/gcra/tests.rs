@@ -14,6 +14,7 @@ mod refunds;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limit::Decision;
 
 /// The slow and obvious model: everything that was admitted and not failed, replayed.
 #[derive(Default)]

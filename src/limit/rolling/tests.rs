@@ -13,6 +13,7 @@ mod properties;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limit::Decision;
 
 const START: u64 = 1_700_000_000_000_000_000;
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limit::Decision;
 
 fn at(second: u64) -> Timestamp {
     Timestamp::from_nanos(1_000_000_000_000).after(Span::from_seconds(second))
