@@ -110,6 +110,12 @@ impl LimitCheck {
         }
     }
 
+    /// The record of the lock, and its rule, if the limit has one.
+    #[must_use]
+    pub fn lock_record(&self) -> Option<(Key, Rule)> {
+        Some((self.key.lock(), Rule::Lock(self.lock?)))
+    }
+
     /// Whether the refusal by this check begins a lock.
     #[must_use]
     pub fn begins_lock(&self) -> bool {
@@ -121,11 +127,10 @@ impl LimitCheck {
     }
 
     /// Answers the check by what is stored under its lock, after [`LimitCheck::evaluate`].
-    fn evaluate_lock(&mut self, lock: Lock, state: Result<Option<&State>, Fault>, now: Timestamp) {
+    fn evaluate_lock(&mut self, rule: &Rule, state: Result<Option<&State>, Fault>, now: Timestamp) {
         self.locked = Locked::No;
         match state {
             Ok(state) => {
-                let rule = Rule::Lock(lock);
                 let Evaluation {
                     decision,
                     after_repair,
@@ -246,7 +251,13 @@ pub trait Store: Peek {
 
     /// Locks the key of a check that refused its request, unless it is locked already, and states
     /// the lock in the answer. If the record cannot be written, the answer stays.
-    fn lock(&mut self, check: &mut LimitCheck, clock: &impl Clock);
+    fn lock(&mut self, check: &mut LimitCheck, clock: &impl Clock) {
+        if let Some((key, rule)) = check.lock_record()
+            && let Ok((reading, _)) = self.force_charge(&key, &rule, 1, clock)
+        {
+            check.set_locked(reading.balance, Locked::ByThis);
+        }
+    }
 
     /// Charges `units` whether or not they fit: what a request turned out to cost. The counter
     /// after that, and the receipt. The clock is read after the record, as for a repair.

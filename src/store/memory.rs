@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::Key;
-use super::{LimitCheck, Locked, Peek, Store, StoreStats};
+use super::{LimitCheck, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
@@ -31,8 +31,8 @@ impl Store for MemoryStore {
     ) -> bool {
         for check in checks.iter_mut() {
             check.evaluate(Ok(self.states.get(&check.key)), now);
-            if let Some(lock) = check.lock {
-                check.evaluate_lock(lock, Ok(self.states.get(&check.key.lock())), now);
+            if let Some((key, rule)) = check.lock_record() {
+                check.evaluate_lock(&rule, Ok(self.states.get(&key)), now);
             }
         }
         let admitted = checks.iter().all(LimitCheck::admits);
@@ -51,9 +51,8 @@ impl Store for MemoryStore {
             if let Some(state) = repaired {
                 self.states.insert(check.key, state);
             }
-            if let Some(lock) = check.lock.map(Rule::Lock) {
-                let key = check.key.lock();
-                let (_, repaired) = lock.read(self.states.get(&key), clock.now());
+            if let Some((key, rule)) = check.lock_record() {
+                let (_, repaired) = rule.read(self.states.get(&key), clock.now());
                 if let Some(state) = repaired {
                     self.states.insert(key, state);
                 }
@@ -61,15 +60,6 @@ impl Store for MemoryStore {
             if !check.denies() {
                 check.set_reading(reading);
             }
-        }
-    }
-
-    fn lock(&mut self, check: &mut LimitCheck, clock: &impl Clock) {
-        let key = check.key.lock();
-        if let Some(lock) = check.lock.map(Rule::Lock)
-            && let Ok((reading, _)) = self.force_charge(&key, &lock, 1, clock)
-        {
-            check.set_locked(reading.balance, Locked::ByThis);
         }
     }
 

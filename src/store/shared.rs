@@ -18,13 +18,13 @@ use loaded_page::{LoadedPage, all_admit, charge_page, checks_on, evaluate};
 use super::key::{Key, KeyMaker, Secret};
 use super::page::eviction::CounterPage;
 use super::page_cache::PageCache;
-use super::{LimitCheck, Locked, Peek, Store, StoreStats};
+use super::{LimitCheck, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
 use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Cost, Evaluation, Reading, Rule, State};
+use crate::limit::{Charge, Reading, Rule, State};
 
 /// A store over the host's shared data.
 #[derive(Debug)]
@@ -163,6 +163,19 @@ impl<D: SharedData> SharedStore<D> {
         }
     }
 
+    /// Cuts a record that lies too far in the future. The counter after that.
+    fn repair_record(
+        &mut self,
+        key: &Key,
+        rule: &Rule,
+        clock: &impl Clock,
+    ) -> Result<Reading, Fault> {
+        self.update_record(key, clock, |state, now| {
+            let (reading, repaired) = rule.read(state, now);
+            (repaired, reading)
+        })
+    }
+
     /// Changes one record. `change` gets the state, and the time read after it; it returns the
     /// state to store, or `None` to leave the record as it is.
     fn update_record<T>(
@@ -236,38 +249,14 @@ impl<D: SharedData> Store for SharedStore<D> {
 
     fn repair(&mut self, checks: &mut [LimitCheck], clock: &impl Clock) {
         for check in checks.iter_mut().filter(|check| check.is_ahead_of_clock) {
-            let repaired = self.update_record(&check.key, clock, |state, now| {
-                let (reading, repaired) = check.rule.read(state, now);
-                (repaired, reading)
-            });
-            if let Some(lock) = check.lock.map(Rule::Lock) {
-                let locked = self.update_record(&check.key.lock(), clock, |state, now| {
-                    (lock.read(state, now).1, ())
-                });
-                // As below.
-                let _ = locked;
-            }
             // A repair that fails is left to the next request.
+            if let Some((key, rule)) = check.lock_record() {
+                let _ = self.repair_record(&key, &rule, clock);
+            }
+            let repaired = self.repair_record(&check.key, &check.rule, clock);
             if let (Ok(reading), false) = (repaired, check.denies()) {
                 check.set_reading(reading);
             }
-        }
-    }
-
-    fn lock(&mut self, check: &mut LimitCheck, clock: &impl Clock) {
-        let Some(lock) = check.lock.map(Rule::Lock) else {
-            return;
-        };
-        let locked = self.update_record(&check.key.lock(), clock, |state, now| {
-            let Evaluation {
-                decision,
-                after_charge,
-                after_repair,
-            } = lock.evaluate(state, now, Cost::Now(1));
-            (after_charge.or(after_repair), decision.balance())
-        });
-        if let Ok(balance) = locked {
-            check.set_locked(balance, Locked::ByThis);
         }
     }
 

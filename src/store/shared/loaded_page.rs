@@ -73,10 +73,10 @@ pub(super) fn evaluate(check: &mut LimitCheck, page: &CounterPage, now: Timestam
         state.as_ref().map(Option::as_ref).map_err(|fault| *fault),
         now,
     );
-    if let Some(lock) = check.lock {
-        let state = page.find(check.key.lock().fingerprint);
+    if let Some((key, rule)) = check.lock_record() {
+        let state = page.find(key.fingerprint);
         check.evaluate_lock(
-            lock,
+            &rule,
             state.as_ref().map(Option::as_ref).map_err(|fault| *fault),
             now,
         );
