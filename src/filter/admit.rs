@@ -29,7 +29,7 @@ use crate::request::checks::{self, part_value};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::payload::{MatchedPayload, check_length, requirements};
-use crate::store::{LimitCheck, Locked, Store, StoreStats};
+use crate::store::{LimitCheck, Locked};
 
 /// The head of a request whose caller is identified.
 #[derive(Clone, Copy)]
@@ -171,11 +171,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         checks: &mut [LimitCheck],
     ) -> Flow {
         let policy = &self.runtime.policy;
-        let mut store = self.runtime.store.borrow_mut();
-        let verdict = decide(&mut *store, self.host, checks, &mut head.now);
-        let stats = store.drain_stats();
-        drop(store);
-        self.observe_decisions(verdict, checks, stats);
+        let verdict = self.with_store(|store| decide(store, self.host, checks, &mut head.now));
+        self.observe_decisions(verdict, checks);
         let limits = self.statuses(checks, head.request);
         self.log_decision(verdict, checks, &limits, head);
         if let Verdict::Refuse(denial) = verdict {
@@ -274,12 +271,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         (!slots.requests.is_empty()).then_some(slots)
     }
 
-    pub(super) fn observe_decisions(
-        &self,
-        verdict: Verdict,
-        checks: &[LimitCheck],
-        stats: StoreStats,
-    ) {
+    pub(super) fn observe_decisions(&self, verdict: Verdict, checks: &[LimitCheck]) {
         for check in checks {
             if let Err(fault) = check.answer {
                 self.observe(Observed::Fault(fault));
@@ -298,7 +290,6 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 }
             }
         }
-        self.observe_stats(stats);
     }
 
     /// Writes the line for the access log: the limit that refuses, or would, or has the fewest

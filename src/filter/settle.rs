@@ -17,7 +17,8 @@ use crate::policy::charges::Outcome;
 use crate::policy::costs::{CostSource, Settlement};
 use crate::request::checks::units;
 use crate::store::key::Key;
-use crate::store::{LimitCheck, Store, StoreStats};
+use crate::store::shared::SharedStore;
+use crate::store::{LimitCheck, Store as _};
 
 /// The charges of one request, each of which is refunded at most once.
 #[derive(Debug, Default)]
@@ -308,11 +309,6 @@ impl<D, H: Host> StreamCx<'_, D, H> {
         self.runtime.metrics.observe(self.host, event);
     }
 
-    /// Counts what happened in the store.
-    pub(super) fn observe_stats(&self, stats: StoreStats) {
-        store_events(stats, |event| self.observe(event));
-    }
-
     /// Counts the admission: nothing can refuse the request any more.
     pub(super) fn observe_admission(&self, stream: &mut StreamState) {
         for event in stream.admission.drain(..) {
@@ -330,6 +326,16 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 }
 
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
+    /// Changes counters, and counts what happened in the store meanwhile.
+    pub(super) fn with_store<T>(&self, change: impl FnOnce(&mut SharedStore<D>) -> T) -> T {
+        let mut store = self.runtime.store.borrow_mut();
+        let result = change(&mut store);
+        let stats = store.drain_stats();
+        drop(store);
+        store_events(stats, |event| self.observe(event));
+        result
+    }
+
     /// The response header that states what a limit costs.
     fn cost_header(&self, owner: CounterOwner, cost_number: usize) -> Option<&str> {
         let limit = self.runtime.policy.limit(owner)?;
@@ -341,11 +347,8 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
 
     /// Charges what a request has turned out to cost beyond its reservation.
     fn force_charge(&self, charged: &Charged, units: u64) -> Option<(Reading, Charge)> {
-        let mut store = self.runtime.store.borrow_mut();
-        let result = store.force_charge(&charged.key, &charged.rule, units, self.host);
-        let stats = store.drain_stats();
-        drop(store);
-        self.observe_stats(stats);
+        let result = self
+            .with_store(|store| store.force_charge(&charged.key, &charged.rule, units, self.host));
         match result {
             Ok((reading, charge)) => {
                 if let Some(event) = overage(charged.owner, reading.balance, units) {
@@ -378,11 +381,9 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     }
 
     fn refund_one(&self, charged: &Charged) -> Option<Changed> {
-        let mut store = self.runtime.store.borrow_mut();
-        let refunded = store.refund(&charged.key, &charged.rule, &charged.charge, self.host);
-        let stats = store.drain_stats();
-        drop(store);
-        self.observe_stats(stats);
+        let refunded = self.with_store(|store| {
+            store.refund(&charged.key, &charged.rule, &charged.charge, self.host)
+        });
         match refunded {
             Ok(reading) => Some(charged.changed(reading)),
             Err(fault) => {

@@ -7,7 +7,7 @@ use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::limit::{Decision, Reading, Rule};
+use crate::limit::{Decision, Reading};
 use crate::reply::fields::{LimitStatus, PoolStatus};
 use crate::request::checks::matched_route;
 use crate::request::head::Request;
@@ -31,9 +31,8 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         limits
     }
 
-    /// Restates the limits by what is stored: none was charged, and their answers say what the
-    /// charge would have made of them. A limit that refuses is stated as its answer
-    /// says.
+    /// Restates the limits by what is stored: none was charged, and their answers state what a
+    /// charge would have made of them. A limit that refuses keeps its answer.
     pub(super) fn uncharge(&self, limits: &mut [LimitStatus], checks: &[LimitCheck]) {
         for status in limits.iter_mut().filter(|status| !status.refuses()) {
             let owner = CounterOwner::Limit(status.limit);
@@ -45,7 +44,7 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    /// The limits as they are, for checks that nobody has asked.
+    /// The limits as they are, for checks that were not asked.
     pub(super) fn unasked_statuses(
         &self,
         checks: &[LimitCheck],
@@ -70,8 +69,8 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     /// The counter of a check as it is, or its lock.
     fn look(&self, check: &LimitCheck) -> Result<Reading, Fault> {
         let store = self.runtime.store.borrow();
-        if let Some(lock) = check.lock {
-            let lock = store.peek(&check.key.lock(), &Rule::Lock(lock), self.host)?;
+        if let Some((key, rule)) = check.lock_record() {
+            let lock = store.peek(&key, &rule, self.host)?;
             if lock.balance.reset_in > Span::ZERO {
                 return Ok(lock);
             }

@@ -26,7 +26,7 @@ use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::checks;
 use crate::request::head::Request;
 use crate::request::identify::{AuthFailure, suspect, without_credentials};
-use crate::store::{LimitCheck, Store as _};
+use crate::store::LimitCheck;
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Answers a request whose caller cannot be identified: with a 403 if it is denied, with a 429
@@ -97,18 +97,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if checks.is_empty() {
             return None;
         }
-        let mut store = self.runtime.store.borrow_mut();
-        let verdict = decide(&mut *store, self.host, checks, &mut head.now);
-        let stats = store.drain_stats();
-        drop(store);
-        self.observe_decisions(verdict, checks, stats);
-        let Verdict::Refuse(denial) = verdict else {
+        let verdict = self.with_store(|store| decide(store, self.host, checks, &mut head.now));
+        let refused = self.refuse_by(stream, head, verdict, checks);
+        if refused.is_none() {
+            self.observe_decisions(verdict, checks);
             admission(checks, verdict, |event| self.observe(event));
-            return None;
-        };
-        let limits = self.statuses(checks, request);
-        self.log_decision(verdict, checks, &limits, head);
-        Some(self.refuse_limits(stream, head, denial, checks, limits))
+        }
+        refused
     }
 
     /// Answers a request of an identified caller if a limit on refused credentials has locked its
@@ -141,15 +136,24 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         for check in checks.iter_mut() {
             check.cost = Cost::Now(0);
         }
-        let mut store = self.runtime.store.borrow_mut();
-        let verdict = decide(&mut *store, self.host, checks, &mut head.now);
-        let stats = store.drain_stats();
-        drop(store);
+        let verdict = self.with_store(|store| decide(store, self.host, checks, &mut head.now));
+        self.refuse_by(stream, head, verdict, checks)
+    }
+
+    /// Counts, logs and answers a request that a limit on refused credentials refuses, if one
+    /// does.
+    fn refuse_by(
+        &self,
+        stream: &mut StreamState,
+        head: Head<'_>,
+        verdict: Verdict,
+        checks: &[LimitCheck],
+    ) -> Option<Flow> {
         let Verdict::Refuse(denial) = verdict else {
             return None;
         };
-        self.observe_decisions(verdict, checks, stats);
-        let limits = self.statuses(checks, request);
+        self.observe_decisions(verdict, checks);
+        let limits = self.statuses(checks, head.request);
         self.log_decision(verdict, checks, &limits, head);
         Some(self.refuse_limits(stream, head, denial, checks, limits))
     }
