@@ -229,15 +229,9 @@ fn read_source(map: &MapField<'_, lang::CostSource>) -> Option<CostSource> {
     let bytes = map.read(lang::CostSource::BYTES);
     let lines = map.read(lang::CostSource::LINES);
     let items = map.read(lang::CostSource::ITEMS);
-    let alone = [
-        response_header?.map(Settlement::ResponseHeader),
-        bytes?.map(|lang::MeasuredBody::Request| Settlement::Bytes),
-        lines?.map(|lang::MeasuredBody::Request| Settlement::Lines),
-        items?.map(Settlement::Items),
-        settle?,
-    ];
+    let alone = settlement(response_header?, bytes?, lines?, items?);
+    let by = alone.or(settle?);
     let reserve = reserve?.unwrap_or(Reservation::Fixed(1));
-    let by = alone.into_iter().flatten().next();
     header?
         .map(CostSource::Header)
         .or(by.map(|by| CostSource::Settled { reserve, by }))
@@ -281,9 +275,21 @@ fn read_settlement(map: &MapField<'_, lang::Settle>) -> Option<Settlement> {
     let items = map.read(lang::Settle::ITEMS);
     map.finish();
     map.only_one()?;
-    response_header?
-        .map(Settlement::ResponseHeader)
-        .or(bytes?.map(|lang::MeasuredBody::Request| Settlement::Bytes))
-        .or(lines?.map(|lang::MeasuredBody::Request| Settlement::Lines))
-        .or(items?.map(Settlement::Items))
+    settlement(response_header?, bytes?, lines?, items?)
+}
+
+/// The one of these that there is.
+fn settlement(
+    response_header: Option<Box<str>>,
+    bytes: Option<lang::MeasuredBody>,
+    lines: Option<lang::MeasuredBody>,
+    items: Option<JsonPath>,
+) -> Option<Settlement> {
+    let response_header = response_header.map(Settlement::ResponseHeader);
+    let bytes = bytes.map(|lang::MeasuredBody::Request| Settlement::Bytes);
+    let lines = lines.map(|lang::MeasuredBody::Request| Settlement::Lines);
+    response_header
+        .or(bytes)
+        .or(lines)
+        .or(items.map(Settlement::Items))
 }
