@@ -90,9 +90,7 @@ impl Outcome {
             caller,
             ..
         } = *view;
-        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
-        let mut checks = Vec::new();
-        checks::fill(&mut checks, applicable, request, caller, policy, &keys);
+        let mut checks = checks_of(view, applicable);
         let (verdict, balances) = last_of(repeat, view, proxy, &mut checks, false);
         let shown = statuses(policy, request, &checks, &balances);
         let (refusal, limits) = match verdict {
@@ -105,12 +103,8 @@ impl Outcome {
         let applied = Applied { limits, pools: &[] };
         let to = ReplyTo::head(request, Some(caller), &refusal, proxy.now);
         let reply = local::reply(policy, refusal, to, applied);
-        let limits = checks
-            .iter()
-            .zip(&balances)
-            .filter_map(|(it, balance)| view.applied(it, DecisionLabel::of(it, verdict), *balance));
         Self {
-            limits: limits.collect(),
+            limits: explained(view, &checks, &balances, verdict),
             limit: refusal.limit().map(str::to_owned),
             response: answered(reply, request),
             ..Self::refused(policy, refusal, request, proxy.now)
@@ -131,9 +125,7 @@ impl Outcome {
             caller,
             ..
         } = *view;
-        let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
-        let mut checks = Vec::new();
-        checks::fill(&mut checks, applicable, request, caller, policy, &keys);
+        let mut checks = checks_of(view, applicable);
         let (payload, refused) = payload(view, applicable, &checks);
         if refused.is_some() {
             // It takes nothing from any limit; its answer states their balances.
@@ -163,16 +155,11 @@ impl Outcome {
                 (decision, limit, of_the_upstream(view, proxy, applied))
             }
         };
-        let applied = checks.iter().zip(&balances);
         Self {
             exempt: applicable.exemption,
             denied: None,
             payload,
-            limits: applied
-                .filter_map(|(it, balance)| {
-                    view.applied(it, DecisionLabel::of(it, verdict), *balance)
-                })
-                .collect(),
+            limits: explained(view, &checks, &balances, verdict),
             pools: view.pools(applicable),
             seats: checks
                 .iter()
@@ -187,6 +174,32 @@ impl Outcome {
             response,
         }
     }
+}
+
+/// What a request asks of the limits that apply.
+fn checks_of(view: &View<'_>, applicable: &Applicable) -> Vec<LimitCheck> {
+    let View {
+        policy,
+        request,
+        caller,
+        ..
+    } = *view;
+    let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
+    let mut checks = Vec::new();
+    checks::fill(&mut checks, applicable, request, caller, policy, &keys);
+    checks
+}
+
+/// The limits of these checks, each with its decision and its balance.
+fn explained(
+    view: &View<'_>,
+    checks: &[LimitCheck],
+    balances: &[(Settled, Balance)],
+    verdict: Verdict,
+) -> Vec<Limit> {
+    let all = checks.iter().zip(balances);
+    all.filter_map(|(it, balance)| view.applied(it, DecisionLabel::of(it, verdict), *balance))
+        .collect()
 }
 
 /// The verdict on the last of `repeat` requests, and the balance of each limit after it.
