@@ -1,6 +1,6 @@
 //! Published limit pages that are presets, row by row.
 
-use super::pages::{assert_answer, assert_unix, at_once, body, spend};
+use super::pages::{assert_answer, assert_unix, body, spend, statuses_at_once};
 use crate::harness::{Call, Policy, TestBed};
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ pub(crate) async fn github_concurrency(bed: &TestBed) {
     let slow = Call::get("/repos/a/b")
         .bearer("demo-user")
         .delayed(Duration::from_secs(2));
-    let statuses = at_once(&gateway, &slow, 105).await;
+    let statuses = statuses_at_once(&gateway, &slow, 105).await;
     assert_eq!(
         statuses.iter().filter(|status| **status == 200).count(),
         100,
@@ -142,7 +142,7 @@ pub(crate) async fn shopify(bed: &TestBed) {
         .header("x-requested-query-cost", "900")
         .answered_with("x-actual-query-cost", "100")
         .delayed(Duration::from_secs(1));
-    let calls: Vec<u16> = at_once(&gateway, &query, 10).await;
+    let calls: Vec<u16> = statuses_at_once(&gateway, &query, 10).await;
     assert_eq!(calls, [200; 10], "a throttled query has this status, too");
     assert_eq!(gateway.upstream.count("/admin/api/2026-07/graphql.json"), 1);
     // What it did not cost is there again. A query of more than 1,000 points is never admitted.

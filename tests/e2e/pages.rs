@@ -1,10 +1,10 @@
 //! Published limit pages of other products, row by row: the names and values of their fields,
 //! their statuses and bodies.
 
+use super::{at_once, until_other};
 use crate::harness::{Answer, Call, Gateway, Policy, TestBed};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 /// A page's policy.
 fn page(name: &str) -> Policy {
@@ -28,28 +28,18 @@ pub(super) fn body(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-/// Sends a call until its status is another one, at most `most` times. Returns the number of calls
-/// before that, and the first other answer.
+/// Sends a call until its status is not 200, which at most `most` responses have before. Returns
+/// their number, and the other response.
 pub(super) async fn spend(gateway: &Gateway, call: &Call, most: usize) -> (usize, Answer) {
-    let client = gateway.client();
-    let first = client.send(call.clone()).await;
-    for count in 1..=most {
-        let answer = client.send(call.clone()).await;
-        if answer.status != first.status {
-            return (count, answer);
-        }
-    }
-    panic!("more than {most} answers of {}", first.status)
+    let (admitted, other) = until_other(&gateway.client(), call).await;
+    assert!(admitted.len() <= most, "{} of {most}", admitted.len());
+    (admitted.len(), other)
 }
 
 /// The statuses of this number of calls at once.
-pub(super) async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<u16> {
-    let mut calls = JoinSet::new();
-    for _ in 0..count {
-        let (client, call) = (gateway.client(), call.clone());
-        calls.spawn(async move { client.send(call).await.status });
-    }
-    calls.join_all().await
+pub(super) async fn statuses_at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<u16> {
+    let answers = at_once(gateway, call, count).await;
+    answers.iter().map(|answer| answer.status).collect()
 }
 
 /// A Unix time in a field, which lies `within` this many seconds from now.
@@ -83,7 +73,7 @@ pub(crate) async fn stripe(bed: &TestBed) {
         .bearer("sk_live_demo")
         .delayed(Duration::from_secs(2));
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let statuses = at_once(&gateway, &payout, 25).await;
+    let statuses = statuses_at_once(&gateway, &payout, 25).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }
 
@@ -289,7 +279,7 @@ pub(crate) async fn sentry(bed: &TestBed) {
     ];
     assert_answer(&answer, 200, &fields);
     assert_unix(&answer, "x-sentry-rate-limit-reset", 1);
-    let statuses = at_once(&gateway, &call.delayed(Duration::from_secs(2)), 30).await;
+    let statuses = statuses_at_once(&gateway, &call.delayed(Duration::from_secs(2)), 30).await;
     assert!(
         statuses.iter().filter(|status| **status == 200).count() <= 25,
         "{statuses:?}"

@@ -1,7 +1,7 @@
 //! Slots, their queue and its timeout: the preset dynatrace (DT9 to DT11), and its behaviour under
 //! load.
 
-use super::SECOND;
+use super::{SECOND, at_once};
 use crate::harness::{Answer, Call, Client, Gateway, Policy, Setup, Signal, TestBed, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -38,17 +38,6 @@ pub(crate) fn in_flight(gateway: &Gateway) -> usize {
 
 fn path(environment: &str) -> String {
     format!("/e/{environment}/api/v2/entities")
-}
-
-/// Sends this many equal calls at once, each over its own connection; returns the responses in
-/// order of arrival.
-async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<Answer> {
-    let mut all = JoinSet::new();
-    for _ in 0..count {
-        let (client, call) = (gateway.client(), call.clone());
-        all.spawn(async move { client.send(call).await });
-    }
-    all.join_all().await
 }
 
 fn count(answers: &[Answer], status: u16) -> usize {

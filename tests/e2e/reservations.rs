@@ -1,12 +1,12 @@
 //! Costs that are known late, and charges that depend on the response, under concurrency.
 
 use super::costs::costing;
+use super::pages::statuses_at_once;
 use super::windows::{calendar, limits, of, on, rolling};
 use super::{ALPHA, BETA, limit_and_left};
-use crate::harness::{Call, Gateway, TestBed};
+use crate::harness::TestBed;
 use serde_json::json;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
 /// Ten calls at once whose costs are known only later: as many pass as reservations fit.
 pub(crate) async fn a_reservation_holds_under_concurrency(bed: &TestBed) {
@@ -24,7 +24,7 @@ pub(crate) async fn a_reservation_holds_under_concurrency(bed: &TestBed) {
         let call = of("/x/y", ALPHA[0])
             .header("x-answer-delay-ms", "500")
             .answered_with("x-points", "30");
-        let mut statuses = at_once(&gateway, &call, 10).await;
+        let mut statuses = statuses_at_once(&gateway, &call, 10).await;
         statuses.sort_unstable();
         assert_eq!(
             statuses,
@@ -71,7 +71,7 @@ pub(crate) async fn only_failures_are_charged_and_concurrent_ones_do_not_slip_th
             .clone()
             .answered(401)
             .header("x-answer-delay-ms", "500");
-        let statuses = at_once(&gateway, &wrong, 50).await;
+        let statuses = statuses_at_once(&gateway, &wrong, 50).await;
         let reached = statuses.iter().filter(|status| **status == 401).count();
         assert_eq!(reached, 5, "{charge}: {statuses:?}");
         assert!(
@@ -80,16 +80,6 @@ pub(crate) async fn only_failures_are_charged_and_concurrent_ones_do_not_slip_th
         );
         assert_eq!(gateway.client().send(call).await.status, 429, "{charge}");
     }
-}
-
-/// The statuses of this number of calls, sent at once.
-async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<u16> {
-    let mut calls = JoinSet::new();
-    for _ in 0..count {
-        let (client, call) = (gateway.client(), call.clone());
-        calls.spawn(async move { client.send(call).await.status });
-    }
-    calls.join_all().await
 }
 
 /// After a refusal the key stays locked, although units have become available.

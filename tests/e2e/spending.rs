@@ -1,7 +1,8 @@
 //! What scenarios send, and the promises that they compare the responses with.
 
-use crate::harness::{Answer, Call, Client, now};
+use crate::harness::{Answer, Call, Client, Gateway, now};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// The demo keys of the preset.
@@ -56,21 +57,40 @@ pub(crate) async fn exactly(client: &Client, call: &Call, count: usize) {
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }
 
-/// Sends `call` until it is refused; returns the admitted responses, and the refusal.
-pub(crate) async fn until_refused(client: &Client, call: &Call) -> (Vec<Answer>, Answer) {
+/// Sends `call` until its status is not 200; returns the responses before that, and that one.
+pub(crate) async fn until_other(client: &Client, call: &Call) -> (Vec<Answer>, Answer) {
     let mut admitted = Vec::new();
     for _ in 0..5_000 {
         let answer = client.send(call.clone()).await;
-        match answer.status {
-            200 => admitted.push(answer),
-            429 => return (admitted, answer),
-            other => panic!(
-                "status {other} after {} requests with status 200",
-                admitted.len()
-            ),
+        if answer.status != 200 {
+            return (admitted, answer);
         }
+        admitted.push(answer);
     }
     panic!("never refused")
+}
+
+/// The same for a refusal with 429.
+pub(crate) async fn until_refused(client: &Client, call: &Call) -> (Vec<Answer>, Answer) {
+    let (admitted, other) = until_other(client, call).await;
+    assert_eq!(
+        other.status,
+        429,
+        "after {} requests with status 200",
+        admitted.len()
+    );
+    (admitted, other)
+}
+
+/// Sends this many equal calls at once, each over its own connection; returns the responses in
+/// order of arrival.
+pub(crate) async fn at_once(gateway: &Gateway, call: &Call, count: usize) -> Vec<Answer> {
+    let mut all = JoinSet::new();
+    for _ in 0..count {
+        let (client, call) = (gateway.client(), call.clone());
+        all.spawn(async move { client.send(call).await });
+    }
+    all.join_all().await
 }
 
 /// The limit and its remaining units, according to the fields.
