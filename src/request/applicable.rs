@@ -325,7 +325,7 @@ impl<'p> Matcher<'_, 'p> {
     }
 }
 
-/// Whether a selector selects a reading of the path, whoever the caller is.
+/// Whether a selector selects a reading of the path, for any caller.
 pub(super) fn selects_reading<'p>(
     selector: &Selector,
     reading: Reading<'_>,
