@@ -19,6 +19,9 @@ pub mod host;
 // The algorithms of the limits.
 pub mod limit;
 
+// Limits that all proxies share.
+pub mod fleet;
+
 // Bodies: their size, encodings and content.
 pub mod payload;
 

@@ -1,0 +1,14 @@
+//! Limits that all proxies share: what a proxy and the engine say to each other.
+//!
+//! ```text
+//!   proxy ── Take ──▶ engine: one shared counter for each limit and caller
+//!     │                 │
+//!     ◀──── Answer ─────┘   a lease: units that this proxy alone may spend for some time
+//! ```
+//!
+//! An *engine* keeps the shared counters (Redis or Valkey). A proxy *takes* units in advance and
+//! spends them without asking; the next take reports what it spent. The engine counts the units of
+//! a lease as taken until they are reported, and charges a lease that lapses in full. So whatever
+//! is lost, late or repeated, and whatever dies, never more is spent than the limit states.
+
+pub mod take;
