@@ -7,6 +7,7 @@ mod admit;
 mod answer;
 pub mod bodies;
 mod body;
+mod endpoint;
 mod failure;
 mod inspection;
 mod phase;

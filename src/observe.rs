@@ -32,6 +32,8 @@ pub enum DecisionLabel {
     WouldRefuse,
     /// An entry of `deny` refused the request. No limit decides so.
     Denied,
+    /// The endpoint answered the request. No limit decides so.
+    Answered,
 }
 
 /// Why a charge is refunded.
@@ -64,6 +66,8 @@ pub enum Event {
     },
     /// A request went on to which no limit applies.
     Unlimited,
+    /// The endpoint answered a request.
+    Answered,
     /// A caller was not identified.
     Unauthorized(AuthFailure),
     /// A request was denied.
@@ -194,6 +198,7 @@ impl DecisionLabel {
             Self::Refused => "refused",
             Self::WouldRefuse => "would_refuse",
             Self::Denied => "denied",
+            Self::Answered => "answered",
         }
     }
 }
@@ -209,7 +214,12 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict, mut report: impl FnMut
         match DecisionLabel::of(check, verdict) {
             Some(decided @ DecisionLabel::Admitted) => report(Event::Decision { owner, decided }),
             // These were counted when the decision was made.
-            Some(DecisionLabel::Refused | DecisionLabel::WouldRefuse | DecisionLabel::Denied)
+            Some(
+                DecisionLabel::Refused
+                | DecisionLabel::WouldRefuse
+                | DecisionLabel::Denied
+                | DecisionLabel::Answered,
+            )
             | None => {}
         }
         if let (Some(_), Ok(decision)) = (&check.charge, &check.answer) {

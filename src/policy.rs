@@ -306,7 +306,8 @@ fn derive(policy: &mut Policy) {
     let own = own.chain(policy.pools.iter().map(|pool| &pool.refused));
     let own = own.chain(policy.seats.iter().map(|seats| &seats.refused));
     let own = own.chain(policy.payloads.iter().map(|payload| &payload.refused));
-    policy.replies.note(own.filter_map(Option::as_deref));
+    let own = own.filter_map(Option::as_deref);
+    policy.replies.note(own, &policy.callers.sources);
 }
 
 /// Without `callers` every caller is anonymous, and has no attributes.

@@ -1,6 +1,7 @@
 //! What responses state: header fields, when to retry, and the local replies.
 
 pub mod addressee;
+pub mod endpoint;
 pub mod fields;
 pub mod ietf;
 pub mod local;

@@ -15,6 +15,7 @@ pub mod caller_cache;
 pub mod checks;
 mod cookies;
 pub mod credential;
+pub mod endpoint;
 pub mod head;
 pub mod identify;
 mod issuers;

@@ -21,7 +21,7 @@ pub mod record;
 pub mod shared;
 
 use crate::base::id::CounterOwner;
-use crate::base::time::Timestamp;
+use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
 use crate::limit::lock::Lock;
@@ -176,6 +176,25 @@ impl LimitCheck {
         }
     }
 
+    /// Answers the check as [`Store::try_charge_all`] would, and changes nothing in the store.
+    pub fn ask(&mut self, store: &impl Peek, clock: &impl Clock) {
+        (self.charge, self.next, self.locked) = (None, None, Locked::No);
+        self.is_ahead_of_clock = false;
+        match store.ask(&self.key, &self.rule, self.cost, clock) {
+            Ok((decision, at)) => (self.answer, self.at) = (Ok(decision), at),
+            Err(fault) => self.fail(fault),
+        }
+        if let Some((key, rule)) = self.lock_record() {
+            match store.peek(&key, &rule, clock) {
+                Ok(Reading { balance, .. }) if balance.reset_in > Span::ZERO => {
+                    self.set_locked(balance, Locked::Before);
+                }
+                Ok(_) => {}
+                Err(fault) => self.fail(fault),
+            }
+        }
+    }
+
     /// The counter cannot be had; the failure mode decides.
     fn fail(&mut self, fault: Fault) {
         self.answer = Err(fault);
@@ -224,7 +243,23 @@ pub trait Peek {
     ///
     /// # Errors
     /// [`Fault`] if the counter cannot be had.
-    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault>;
+    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault> {
+        let (decision, at) = self.ask(key, rule, Cost::Now(0), clock)?;
+        let balance = decision.balance();
+        Ok(Reading { balance, at })
+    }
+
+    /// What `rule` answers to a request of this cost by the counter as it is, and when.
+    ///
+    /// # Errors
+    /// [`Fault`] if the counter cannot be had.
+    fn ask(
+        &self,
+        key: &Key,
+        rule: &Rule,
+        cost: Cost,
+        clock: &impl Clock,
+    ) -> Result<(Decision, Timestamp), Fault>;
 }
 
 /// A store of counters.

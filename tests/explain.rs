@@ -14,6 +14,8 @@ mod credentials;
 mod directories;
 #[path = "explain/documents.rs"]
 mod documents;
+#[path = "explain/endpoint.rs"]
+mod endpoint;
 #[path = "explain/given.rs"]
 mod given;
 #[path = "explain/presets.rs"]

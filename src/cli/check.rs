@@ -15,6 +15,7 @@ use crate::limit::Rule;
 use crate::policy::Policy;
 use crate::policy::document::Node;
 use crate::policy::limits::Limit;
+use crate::policy::route::Route;
 use crate::store::record;
 use crate::store::shared::Geometry;
 use warnings::Warning;
@@ -82,6 +83,7 @@ fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
     let mut all = warnings::callers(document, policy);
     all.extend(held_bodies(document, policy));
     all.extend(written::written(document, policy));
+    all.extend(endpoint(document, policy));
     all.sort_by_key(|warning| warning.line);
     all
 }
@@ -101,6 +103,23 @@ fn held_bodies(document: &Node, policy: &Policy) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// Of an endpoint on whose path callers are not identified.
+fn endpoint(document: &Node, policy: &Policy) -> Option<Warning> {
+    let endpoint = policy.replies.endpoint.as_ref()?;
+    let path = policy.routes.route(endpoint.route())?;
+    let get = Route::parse(&format!("GET {path}")).ok()?;
+    let mut within = policy.callers.routes.as_ref()?.iter();
+    let is_within = within.any(|id| {
+        let route = policy.routes.route(*id);
+        route.is_some_and(|route| route.covers(&get))
+    });
+    (!is_within).then(|| {
+        let text = "no caller is identified on this path, so that the endpoint shows only the \
+                    numbers of callers without a credential: add it to `callers.for`";
+        Warning::at(document, "/replies/endpoint/path", text.to_owned())
+    })
 }
 
 /// What a policy needs of Envoy's configuration, where that is not as it is.

@@ -13,6 +13,7 @@
 mod args;
 mod body;
 mod caller;
+mod endpoint;
 mod explanation;
 mod host;
 mod limits;
@@ -29,10 +30,12 @@ mod upstream;
 
 use super::{Failure, document};
 use crate::base::id::Id as _;
+use crate::observe::DecisionLabel;
 use crate::policy::Policy;
 use crate::policy::route::RouteId;
 use crate::reply::refusal::Refusal;
 use crate::request::applicable::{Applicable, NoTrace};
+use crate::request::endpoint::endpoint as endpoint_of;
 use crate::request::head::Request;
 use crate::request::identify::{identify_traced, suspect_traced, without_credentials};
 use crate::request::properties::resolve_node_metadata;
@@ -97,21 +100,19 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
             Outcome::refused(policy, refusal, &request, proxy.now)
         }
     };
-    let tier = request.tier.and_then(|tier| policy.tiers.get(tier));
     Explanation {
         policy: policy.name.to_string(),
         at: time::rfc3339(proxy.now),
         repeat,
         request: asked(proxy, &applicable),
         routes: routes(policy, &request),
-        tier: tier.map(|tier| Matched {
-            name: tier.name.to_string(),
-            route: matched(policy, &request, &tier.routes),
-        }),
+        tier: tier(policy, &request),
         callers,
         not_given,
         exempt: outcome.exempt.map(|id| format!("/exempt/{}", id.index())),
         denied: outcome.denied.map(|id| format!("/deny/{}", id.index())),
+        endpoint: (outcome.decision == DecisionLabel::Answered)
+            .then(|| "/replies/endpoint".to_owned()),
         payload: outcome.payload,
         limits: outcome.limits,
         pools: outcome.pools,
@@ -171,6 +172,9 @@ fn admitted(view: &View<'_>, proxy: &Proxy, applicable: &mut Applicable, repeat:
     if let (None, Some(denial)) = (applicable.ambiguity, applicable.denial) {
         return Outcome::refused(policy, Refusal::Denied(denial), request, proxy.now);
     }
+    if let (None, Some(endpoint)) = (applicable.ambiguity, endpoint_of(request, policy)) {
+        return endpoint::asked(view, proxy, endpoint);
+    }
     match applicable.ambiguity {
         Some(why) => Outcome::refused(policy, Refusal::Path(why), request, proxy.now),
         None => Outcome::decided(view, proxy, applicable, &reasons, repeat),
@@ -197,6 +201,15 @@ fn routes(policy: &Policy, request: &Request) -> Vec<String> {
         }
     }
     ids.into_iter().filter_map(|id| route(policy, id)).collect()
+}
+
+/// The tier, and the route by which the request is of it.
+fn tier(policy: &Policy, request: &Request) -> Option<Matched> {
+    let tier = policy.tiers.get(request.tier?)?;
+    Some(Matched {
+        name: tier.name.to_string(),
+        route: matched(policy, request, &tier.routes),
+    })
 }
 
 /// The first of `routes` that matches.

@@ -26,6 +26,7 @@ use crate::reply::fields::{LimitStatus, PoolStatus, most_constrained};
 use crate::reply::refusal::Refusal;
 use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::checks::{self, part_value};
+use crate::request::endpoint::endpoint;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::request::payload::{MatchedPayload, check_length, requirements};
@@ -121,6 +122,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             && let Some(flow) = self.refuse_locked(stream, head, checks)
         {
             return flow;
+        }
+        if let Some(endpoint) = endpoint(request, policy) {
+            return self.answer_endpoint(stream, head, endpoint);
         }
         checks::fill(
             checks,
@@ -281,7 +285,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             }
             match DecisionLabel::of(check, verdict) {
                 // An admission counts once nothing else can refuse the request.
-                None | Some(DecisionLabel::Admitted | DecisionLabel::Denied) => {}
+                None
+                | Some(DecisionLabel::Admitted | DecisionLabel::Denied | DecisionLabel::Answered) =>
+                    {}
                 Some(decided @ (DecisionLabel::Refused | DecisionLabel::WouldRefuse)) => {
                     self.observe(Observed::Decision {
                         owner: check.owner,

@@ -6,6 +6,7 @@ mod callers;
 mod costs;
 mod credentials;
 mod denials;
+mod endpoint;
 mod limits;
 mod locks;
 mod paths;

@@ -43,6 +43,8 @@ pub struct Metrics {
     /// `None` for a limit of a fixed cost.
     units: IdVec<LimitId, Option<MetricId>>,
     unlimited: MetricId,
+    /// `None` without an endpoint.
+    answered: Option<MetricId>,
     unauthorized: [MetricId; AuthFailure::ALL.len()],
     denied: IdVec<DenialId, MetricId>,
     paths: [Option<MetricId>; Ambiguity::ALL.len()],
@@ -174,6 +176,11 @@ impl Metrics {
                 DecisionLabel::ALL.map(|decided| definer.requests(name, decided))
             }),
             unlimited: definer.requests(NO_LIMIT, DecisionLabel::Admitted),
+            answered: policy
+                .replies
+                .endpoint
+                .as_ref()
+                .map(|_| definer.requests(NO_LIMIT, DecisionLabel::Answered)),
             payloads: policy
                 .payloads
                 .iter()
@@ -261,6 +268,7 @@ impl Metrics {
                 ));
             }
             Event::Unlimited => self.unlimited,
+            Event::Answered => self.answered?,
             Event::Unauthorized(why) => *self.unauthorized.get(why as usize)?,
             Event::Denied(entry) => *self.denied.get(entry)?,
             Event::PathRefused(why) => (*self.paths.get(why as usize)?)?,

@@ -56,7 +56,7 @@ pub(crate) use payloads::{
     Members, NAMES_TO_REMEMBER, Payload, PayloadOverride,
 };
 pub(crate) use replies::{
-    Denied, Family, Fields, HEADERS_MAX, OwnPayloadRefusal, OwnRefusal, RefusedPayload,
+    Denied, Endpoint, Family, Fields, HEADERS_MAX, OwnPayloadRefusal, OwnRefusal, RefusedPayload,
     RefusedReply, Replies, RetryAfter, Unauthorized, With, WrittenField,
 };
 pub(crate) use select::{

@@ -68,6 +68,13 @@ impl<T> Overrides<T> {
             .min()
     }
 
+    /// The attributes that select an override.
+    pub fn attributes(&self) -> impl Iterator<Item = AttributeId> {
+        self.sets
+            .iter()
+            .flat_map(|set| set.attributes.iter().copied())
+    }
+
     /// The values of all overrides, in order.
     #[must_use]
     pub fn all(&self) -> &[T] {

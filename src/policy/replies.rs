@@ -1,10 +1,12 @@
 //! What callers are told: header fields, when to come back, and the answers of the gateway.
 
 mod answer;
+mod endpoint;
 mod fields;
 
 use super::Context;
 use super::attributes::AttributeId;
+use super::callers::Source;
 use super::language as lang;
 use super::reader::MapField;
 use super::template::Placeholder;
@@ -12,6 +14,7 @@ use crate::base::units::Percent;
 
 pub use answer::{ContentType, Reply};
 pub(super) use answer::{SharedTypes, read_own, read_own_payload};
+pub use endpoint::Endpoint;
 pub(super) use fields::Shown;
 pub use fields::{Fields, Of, Reset, When, Written, WrittenValue, XRateLimit};
 
@@ -36,6 +39,8 @@ pub struct Replies {
     pub attributes: Vec<AttributeId>,
     /// Whether a template shows a route.
     pub shows_routes: bool,
+    /// The endpoint where callers ask for their own numbers.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// The body of an answer to a request over a limit.
@@ -63,6 +68,7 @@ impl Default for Replies {
             payload: Reply::default(),
             attributes: Vec::new(),
             shows_routes: false,
+            endpoint: None,
         }
     }
 }
@@ -73,6 +79,9 @@ pub(super) fn read(
     context: &mut Context,
 ) -> Option<Replies> {
     let usual = Replies::default();
+    let endpoint = map.read_with(lang::Replies::ENDPOINT, |_, map| {
+        endpoint::read(&map, &mut context.routes)
+    });
     let attributes = &mut context.attributes;
     let fields = map.read_with(lang::Replies::FIELDS, |_, map| {
         fields::read(&map, shown, attributes)
@@ -104,13 +113,22 @@ pub(super) fn read(
         unauthorized: unauthorized?.unwrap_or_default(),
         denied: denied?.unwrap_or_default(),
         payload: payload?.unwrap_or_default(),
+        endpoint: endpoint?,
         ..usual
     })
 }
 
 impl Replies {
-    /// Notes what the templates of all answers show, those of `own` limits included.
-    pub(super) fn note<'r>(&mut self, own: impl Iterator<Item = &'r Reply>) {
+    /// Notes what the templates of all answers show, those of `own` limits included, and on which
+    /// `sources` of attributes the endpoint's answers depend.
+    pub(super) fn note<'r>(
+        &mut self,
+        own: impl Iterator<Item = &'r Reply>,
+        sources: &[(AttributeId, Vec<Source>)],
+    ) {
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.note(sources);
+        }
         let mut all: Vec<Placeholder> = Vec::new();
         for reply in [
             &self.refused,

@@ -71,6 +71,20 @@ impl Route {
         parse::route(text)
     }
 
+    /// Reads `/path` without methods, wildcards and captures.
+    ///
+    /// # Errors
+    /// The first [`RouteError`] found in `text`.
+    pub fn parse_plain(text: &str) -> Result<Self, RouteError> {
+        let route = Self::parse(text)?;
+        let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        if route.methods == Methods::Any && route.segments.iter().all(is_literal) {
+            Ok(route)
+        } else {
+            Err(RouteError::NotPlain)
+        }
+    }
+
     /// `/**`, which matches every request.
     #[must_use]
     pub fn any() -> Self {

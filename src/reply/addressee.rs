@@ -161,7 +161,7 @@ impl<'a> ReplyTo<'a> {
 }
 
 /// The text of a value, cut to what an answer shows. What is not UTF-8 is replaced.
-fn shown(value: &[u8]) -> String {
+pub(super) fn shown(value: &[u8]) -> String {
     let cut = value.get(..ATTRIBUTE_BYTES_MAX).unwrap_or(value);
     let mut text = String::new();
     for chunk in cut.utf8_chunks() {

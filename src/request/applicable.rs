@@ -10,8 +10,11 @@
 //! All of it follows from the caller's attributes and from the routes and tiers of the readings.
 //! Keys, rules and costs follow, in [`super::checks`].
 
+mod own;
 #[cfg(test)]
 mod tests;
+
+pub use own::is_shown;
 
 use super::address::addresses;
 use super::checks::part_value;

@@ -97,6 +97,13 @@ impl Request {
         }
     }
 
+    /// Forgets the path: no route matches, and there is no tier.
+    pub fn forget_path(&mut self) {
+        (self.path, self.matches) = (PathBuffer::default(), Matches::default());
+        (self.tier, self.ambiguity) = (None, None);
+        self.others.clear();
+    }
+
     /// All readings of its path that differ in the routes that match, the coarsest first.
     pub fn readings(&self) -> impl Iterator<Item = Reading<'_>> {
         let first = Reading {

@@ -7,7 +7,7 @@ use super::{LimitCheck, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Reading, Rule, State};
+use crate::limit::{Charge, Cost, Decision, Reading, Rule, State};
 
 /// A store of one thread, without a bound.
 #[derive(Clone, Debug, Default)]
@@ -16,9 +16,16 @@ pub struct MemoryStore {
 }
 
 impl Peek for MemoryStore {
-    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault> {
-        let (reading, _) = rule.read(self.states.get(key), clock.now());
-        Ok(reading)
+    fn ask(
+        &self,
+        key: &Key,
+        rule: &Rule,
+        cost: Cost,
+        clock: &impl Clock,
+    ) -> Result<(Decision, Timestamp), Fault> {
+        let now = clock.now();
+        let evaluation = rule.evaluate(self.states.get(key), now, cost);
+        Ok((evaluation.decision, now))
     }
 }
 

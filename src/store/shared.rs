@@ -24,7 +24,7 @@ use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
 use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Reading, Rule, State};
+use crate::limit::{Charge, Cost, Decision, Reading, Rule, State};
 
 /// A store over the host's shared data.
 #[derive(Debug)]
@@ -294,10 +294,17 @@ impl<D: SharedData> Store for SharedStore<D> {
 }
 
 impl<D: SharedData> Peek for SharedStore<D> {
-    fn peek(&self, key: &Key, rule: &Rule, clock: &impl Clock) -> Result<Reading, Fault> {
+    fn ask(
+        &self,
+        key: &Key,
+        rule: &Rule,
+        cost: Cost,
+        clock: &impl Clock,
+    ) -> Result<(Decision, Timestamp), Fault> {
         let state = self.load(key.page).page?.find(key.fingerprint)?;
-        let (reading, _) = rule.read(state.as_ref(), clock.now());
-        Ok(reading)
+        let now = clock.now();
+        let evaluation = rule.evaluate(state.as_ref(), now, cost);
+        Ok((evaluation.decision, now))
     }
 }
 

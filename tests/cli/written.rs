@@ -14,6 +14,33 @@ fn of(entry: &str) -> Vec<String> {
 }
 
 #[test]
+fn an_endpoint_on_whose_path_nobody_is_identified_is_reported() {
+    let rest = format!(
+        "limits: [{{ name: a, per: [], {RULE} }}]\nreplies: {{ endpoint: {{ path: /l }} }}"
+    );
+    for quiet in [
+        "",
+        "for: { routes: [/**] },",
+        "for: { routes: [\"GET,POST /l\"] },",
+    ] {
+        let callers = format!("{quiet} directory: []");
+        assert_eq!(warnings(&callers, &rest), [""; 0], "{quiet}");
+    }
+    for loud in ["/l/**/a", "POST /l", "/v2/**"] {
+        let callers = format!("for: {{ routes: [\"{loud}\"] }}, directory: []");
+        assert_eq!(
+            warnings(&callers, &rest),
+            [
+                "-:5: warning: /replies/endpoint/path: no caller is identified on this path, so \
+                 that the endpoint shows only the numbers of callers without a credential: add it \
+                 to `callers.for`"
+            ],
+            "{loud}"
+        );
+    }
+}
+
+#[test]
 fn a_field_that_is_never_sent_is_reported() {
     for entry in [
         "value: '{reset} {retry_after}'",

@@ -1,7 +1,7 @@
 //! Published limit pages that are presets, row by row.
 
 use super::pages::{assert_answer, assert_unix, body, spend, statuses_at_once};
-use crate::harness::{Call, Policy, TestBed};
+use crate::harness::{Call, Client, Policy, TestBed};
 use std::time::Duration;
 
 fn preset(name: &str) -> Policy {
@@ -40,6 +40,7 @@ pub(crate) async fn github(bed: &TestBed) {
         ("x-ratelimit-resource", "search"),
     ];
     assert_answer(&search, 200, &fields);
+    assert_the_endpoint(&client).await;
     // The hour is spent: 403, in the page's words.
     let (admitted, refused) = spend(&gateway, &Call::get("/repos/a/b"), 60).await;
     assert_eq!(admitted, 59);
@@ -51,6 +52,31 @@ pub(crate) async fn github(bed: &TestBed) {
     ];
     assert_answer(&refused, 403, &fields);
     assert_eq!(body(&refused)["message"], "API rate limit exceeded.");
+}
+
+async fn assert_the_endpoint(client: &Client) {
+    // Anybody may ask for its own numbers, and that costs nothing.
+    for _ in 0..3 {
+        let asked = client.send(Call::get("/rate_limit?path=/repos/a/b")).await;
+        assert_answer(
+            &asked,
+            200,
+            &[("x-ratelimit-limit", "-"), ("cache-control", "no-store")],
+        );
+        let limits = body(&asked)["limits"].clone();
+        assert_eq!(limits[0]["name"], "core", "{limits}");
+        assert_eq!(
+            (&limits[0]["used"], &limits[0]["quota"]),
+            (&1.into(), &60.into())
+        );
+    }
+    let own = client
+        .send(Call::get("/rate_limit").bearer("demo-user"))
+        .await;
+    assert_eq!(
+        body(&own)["ask"],
+        serde_json::json!(["core", "search", "graphql", "concurrent"])
+    );
 }
 
 pub(crate) async fn github_secondary(bed: &TestBed) {

@@ -14,6 +14,7 @@ pub(crate) mod datadog_callers;
 pub(crate) mod datocms;
 pub(crate) mod dialects;
 pub(crate) mod dynatrace;
+pub(crate) mod endpoint;
 pub(crate) mod failures;
 pub(crate) mod fields;
 pub(crate) mod floods;
@@ -344,6 +345,9 @@ macro_rules! for_each_scenario {
             floods: [
                 a_flood_of_uploads_resets_no_quota,
                 a_flood_of_keys_stays_within_the_memory_that_check_prints,
+            ]
+            endpoint: [
+                a_caller_asks_for_its_own_numbers,
             ]
             written: [
                 a_policy_writes_fields_of_its_own,

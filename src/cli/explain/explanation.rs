@@ -25,6 +25,9 @@ pub(super) struct Explanation {
     /// The pointer of the denial that holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) denied: Option<String>,
+    /// The pointer of the endpoint, if that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) endpoint: Option<String>,
     /// The payload limit that holds for its body.
     pub(super) payload: Option<Payload>,
     /// The limits that apply.
@@ -35,7 +38,7 @@ pub(super) struct Explanation {
     pub(super) seats: Vec<Seats>,
     /// Those that do not; none where none was looked at.
     pub(super) not_applied: Vec<NotApplied>,
-    /// `admitted`, `refused`, `would_refuse` or `denied`.
+    /// `admitted`, `refused`, `would_refuse`, `denied` or `answered`.
     pub(super) decision: &'static str,
     /// The limit that refused, or would have.
     pub(super) limit: Option<String>,

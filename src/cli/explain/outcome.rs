@@ -75,6 +75,22 @@ impl Outcome {
         }
     }
 
+    /// Of a request that the endpoint answers.
+    pub(super) fn of_endpoint(reply: LocalReply, request: &Request) -> Self {
+        Self {
+            exempt: None,
+            denied: None,
+            payload: None,
+            limits: Vec::new(),
+            pools: Vec::new(),
+            seats: Vec::new(),
+            not_applied: Vec::new(),
+            decision: DecisionLabel::Answered,
+            limit: None,
+            response: answered(reply, request),
+        }
+    }
+
     /// Of the last of `repeat` requests that are answered with `refusal` unless a limit on such
     /// requests refuses them.
     pub(super) fn counted(

@@ -32,6 +32,9 @@ pub(super) fn write(explanation: &Explanation, all: bool) -> String {
     line(&mut text, "tier", &tier);
     if let Some(at) = &explanation.denied {
         line(&mut text, "denied", &format!("by {at}"));
+    } else if let Some(at) = &explanation.endpoint {
+        let endpoint = format!("by {at}: it answers, and no limit counts the request");
+        line(&mut text, "endpoint", &endpoint);
     } else if explanation.callers.refused.is_none() && explanation.request.refused.is_none() {
         match &explanation.exempt {
             Some(at) => {
@@ -184,7 +187,11 @@ fn decision(explanation: &Explanation) -> String {
             explanation.decision, refused.reason, refused.message
         );
     }
-    if let Some(at) = &explanation.denied {
+    if let Some(at) = explanation
+        .denied
+        .as_ref()
+        .or(explanation.endpoint.as_ref())
+    {
         return format!("{} by {at}", explanation.decision);
     }
     match (

@@ -104,6 +104,15 @@ text! {
 }
 
 text! {
+    /// A path as in a route, without methods, wildcards and captures.
+    PlainPath -> Route, |field| parse::plain_path(field);
+    name: "PlainPath", values: "path without wildcards and captures",
+    pattern: Some(patterns::plain_path()),
+    bytes: (None, Some(crate::policy::route::ROUTE_BYTES_MAX)),
+    examples: &["/rate_limit"],
+}
+
+text! {
     /// A pattern of hosts: labels between dots, of which `{name}` captures exactly one.
     /// Case-insensitive.
     HostText -> HostPattern, |field| parse::host(field);

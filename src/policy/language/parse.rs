@@ -61,6 +61,13 @@ pub(super) fn route(field: Field<'_>) -> Option<Route> {
     })
 }
 
+pub(super) fn plain_path(field: Field<'_>) -> Option<Route> {
+    field.parsed(Route::parse_plain, |value, error| Reason::BadRoute {
+        value,
+        error,
+    })
+}
+
 pub(super) fn host(field: Field<'_>) -> Option<HostPattern> {
     field.parsed(HostPattern::parse, |value, error| Reason::BadHost {
         value,

@@ -69,13 +69,27 @@ pub(super) fn host() -> String {
     format!(r"^{label}(?:\.{label})*$")
 }
 
-/// No blanks or control characters, no `?`, `#`, `%`, `\`, no empty segment, `.` or `..`; `**` and
-/// braces only as whole segments.
+/// A path without wildcards and captures.
+pub(super) fn plain_path() -> String {
+    format!("^{}$", path_of(&format!("{NO_DOTS}{LETTER}+")))
+}
+
+/// Not `.` or `..`.
+const NO_DOTS: &str = r"(?!\.\.?(?:/|$))";
+
+/// No blank, no control character, and none of `/?#%\{}*`.
+const LETTER: &str = r"[^\s\x00-\x1f\x7f-\x9f/?#%\\{}*]";
+
+/// `**` and braces only as whole segments.
 fn path() -> String {
     let rest = CAPTURE_NAME_BYTES_MAX.saturating_sub(1);
     let capture = format!(r"\{{[a-z][a-z0-9_]{{0,{rest}}}\}}");
-    let text = r"(?!\.\.?(?:/|$))(?:[^\s\x00-\x1f\x7f-\x9f/?#%\\{}*]|\*(?!\*))+";
-    let segment = format!(r"(?:\*\*|{capture}|{text})");
+    let text = format!(r"{NO_DOTS}(?:{LETTER}|\*(?!\*))+");
+    path_of(&format!(r"(?:\*\*|{capture}|{text})"))
+}
+
+/// Segments without an empty one.
+fn path_of(segment: &str) -> String {
     let more = ROUTE_SEGMENTS_MAX.saturating_sub(1);
     format!("/(?:{segment}(?:/{segment}){{0,{more}}})?")
 }

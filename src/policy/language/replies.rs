@@ -1,7 +1,7 @@
 //! What responses tell callers.
 
 use super::Constraint;
-use super::formats::{MediaType, Reference, Share};
+use super::formats::{MediaType, PlainPath, Reference, Share};
 use super::key::{mapping, words};
 use super::kind::{Choice, List, Map, Set};
 use super::templates::{Body, FieldName, HeaderValue, Placeholders, RefusalStatus};
@@ -26,6 +26,17 @@ mapping! {
         DENIED "denied": Map<Denied>, optional "a problem";
         /// The answer to a request whose payload is refused.
         PAYLOAD "payload": Map<RefusedPayload>, optional "a problem";
+        /// The endpoint where callers ask for their own numbers: [the endpoint](#the-endpoint).
+        ENDPOINT "endpoint": Map<Endpoint>, optional "none";
+    }
+}
+
+mapping! {
+    /// The endpoint where callers ask for their own numbers. The gateway answers `GET` and `HEAD`
+    /// itself, and other methods with a 405.
+    Endpoint "{ path: /rate_limit }" {
+        /// The path.
+        PATH "path": PlainPath, required;
     }
 }
 

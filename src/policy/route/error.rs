@@ -39,6 +39,8 @@ pub enum RouteError {
     CaptureName,
     /// Two captures of one name.
     CaptureTwice,
+    /// Methods, a wildcard or a capture in a path that must be without them.
+    NotPlain,
 }
 
 impl fmt::Display for RouteError {
@@ -77,6 +79,9 @@ impl fmt::Display for RouteError {
                 CAPTURE_NAME_BYTES_MAX.saturating_sub(1)
             ),
             Self::CaptureTwice => f.write_str("a capture's name is used once in a route"),
+            Self::NotPlain => f.write_str(
+                "this is one path: write `/path`, without methods, `*`, `**` and `{name}`",
+            ),
         }
     }
 }

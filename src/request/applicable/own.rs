@@ -1,0 +1,77 @@
+//! The limits of a caller, whatever it asks for.
+
+use super::{Applicable, Matcher, NoTrace};
+use crate::limit::Enforcement;
+use crate::policy::Policy;
+use crate::policy::limits::{Limit, Visibility};
+use crate::policy::replies::Endpoint;
+use crate::policy::scope::{Absent, KeyPart, Scope};
+use crate::request::checks::part_value;
+use crate::request::head::Request;
+use crate::request::identify::Caller;
+
+/// Whether callers may ask for the numbers of a limit.
+#[must_use]
+pub fn is_shown(limit: &Limit) -> bool {
+    limit.enforcement == Enforcement::Enforce && limit.visibility == Visibility::Show
+}
+
+impl Applicable {
+    /// Finds the limits that apply to the caller whatever it asks for, in place of what was found
+    /// before. `request` has no path. Returns the names of those limits, pools and seat limits that
+    /// may apply, and depend on what it asks for.
+    pub fn find_own<'p>(
+        &mut self,
+        request: &Request,
+        caller: &Caller<'_>,
+        policy: &'p Policy,
+        endpoint: &Endpoint,
+    ) -> Vec<&'p str> {
+        self.find(request, caller, policy, &mut NoTrace);
+        self.pools.clear();
+        self.seats.clear();
+        self.payload = None;
+        self.limits.retain(|id| {
+            let limit = policy.limits.get(*id);
+            limit.is_some_and(|limit| is_shown(limit) && !endpoint.depends_on_request(limit))
+        });
+        if self.exemption.is_some() || self.denial.is_some() {
+            return Vec::new();
+        }
+        let depending = |limit: &&Limit| {
+            let is_asked = is_shown(limit) && !limit.scope.selector.refused;
+            is_asked && endpoint.depends_on_request(limit)
+        };
+        let limits = policy.limits.iter().filter(depending);
+        let scopes = limits.map(|limit| &limit.scope);
+        let scopes = scopes.chain(policy.pools.iter().map(|pool| &pool.scope));
+        let scopes = scopes.chain(policy.seats.iter().map(|seats| &seats.scope));
+        let matcher = Matcher {
+            request,
+            caller,
+            policy,
+        };
+        scopes
+            .filter(|scope| matcher.may_apply(scope, endpoint))
+            .map(|scope| &*scope.name)
+            .collect()
+    }
+}
+
+impl<'p> Matcher<'_, 'p> {
+    /// Whether a limit applies to some request of the caller.
+    fn may_apply(&self, scope: &'p Scope, endpoint: &Endpoint) -> bool {
+        let mut conditions = scope.selector.attributes.iter();
+        let is_missing = |part: &KeyPart| match part {
+            KeyPart::Attribute(attribute) if !endpoint.varies(*attribute) => {
+                part_value(scope, part, self.request, self.caller, self.policy).is_none()
+            }
+            KeyPart::Attribute(_) | KeyPart::Capture(_) | KeyPart::Word(_) => false,
+        };
+        self.address(&scope.selector).is_ok()
+            && conditions.all(|condition| {
+                endpoint.varies(condition.0) || super::satisfies(self.caller, condition)
+            })
+            && (scope.absent == Absent::Count || !scope.per.iter().any(is_missing))
+    }
+}
