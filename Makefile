@@ -56,8 +56,9 @@ trap:
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(CURDIR)/target/trap \
 	  cargo build --quiet --release --locked --lib --target wasm32-wasip1 --features trap
 
-e2e: build trap ## run the scenarios against the built filter in an Envoy process
-	ENVOY="$$(scripts/get-envoy)" && export ENVOY && $(CURDIR)/scripts/test-scenarios e2e
+e2e: build trap ## run the scenarios against the built filter in an Envoy process, and the script in a Redis
+	REDIS="$$(scripts/get-redis)" && export REDIS && $(CURDIR)/scripts/test-scenarios redis && \
+	  ENVOY="$$(scripts/get-envoy)" && export ENVOY && $(CURDIR)/scripts/test-scenarios e2e
 
 test-docker: build trap ## run the same scenarios in containers, and those that need containers
 	@scripts/test-docker
@@ -90,7 +91,7 @@ micro-baseline: ## accept the present instructions, allocations and host calls
 	@scripts/need-valgrind
 	cargo bench --locked --profile micro --bench micro -- --accept $(CURDIR)/benches/micro/baseline.json
 
-fuzz-smoke: ## run the eight fuzz targets (payload meters, policy readers, templates), each for SECONDS_EACH (10) seconds
+fuzz-smoke: ## run the nine fuzz targets (payload meters, policy readers, templates, answers of Redis), each for SECONDS_EACH (10) seconds
 	@scripts/need-rust
 	@scripts/fuzz-smoke
 

@@ -11,4 +11,11 @@
 //! a lease as taken until they are reported, and charges a lease that lapses in full. So whatever
 //! is lost, late or repeated, and whatever dies, never more is spent than the limit states.
 
+pub mod command;
+#[cfg(not(target_family = "wasm"))]
+pub mod counter;
+pub mod engine;
+#[cfg(not(target_family = "wasm"))]
+pub mod memory;
+pub mod redis;
 pub mod take;

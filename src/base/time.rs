@@ -13,6 +13,8 @@ pub struct Span(u64);
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
+const NANOS_PER_MICRO: u64 = 1_000;
+
 impl Timestamp {
     /// The instant `nanos` nanoseconds after the Unix epoch.
     #[must_use]
@@ -24,6 +26,18 @@ impl Timestamp {
     #[must_use]
     pub const fn nanos(self) -> u64 {
         self.0
+    }
+
+    /// The instant `micros` microseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros.saturating_mul(NANOS_PER_MICRO))
+    }
+
+    /// Whole microseconds since the Unix epoch, rounded down.
+    #[must_use]
+    pub const fn micros(self) -> u64 {
+        self.0 / NANOS_PER_MICRO
     }
 
     /// The Unix second at or after this instant: a client that waits for it is never early.
@@ -59,6 +73,18 @@ impl Span {
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
+    }
+
+    /// A length of `micros` microseconds.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros.saturating_mul(NANOS_PER_MICRO))
+    }
+
+    /// Whole microseconds, rounded up.
+    #[must_use]
+    pub const fn micros_up(self) -> u64 {
+        self.0.div_ceil(NANOS_PER_MICRO)
     }
 
     /// A length of `seconds` seconds.
