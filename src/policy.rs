@@ -26,7 +26,7 @@ pub mod pools;
 pub(crate) mod reader;
 pub mod replies;
 pub mod route;
-pub(crate) mod rules;
+pub mod rules;
 pub mod scope;
 pub mod seats;
 pub mod select;

@@ -248,6 +248,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::CaptureIsAttribute { .. } => "CaptureIsAttribute",
         Reason::NeverReached { .. } => "NeverReached",
         Reason::Contradiction { .. } => "Contradiction",
+        Reason::ChosenNumber(_) => "ChosenNumber",
         Reason::WindowTooLong => "WindowTooLong",
         Reason::CostAboveQuota { .. } => "CostAboveQuota",
         Reason::OverridesNothing { .. } => "OverridesNothing",
@@ -321,7 +322,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (65, 23),
+        (66, 23),
         "{reasons:?}
 {rules:?}"
     );

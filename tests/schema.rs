@@ -154,7 +154,7 @@ fn the_schema_accepts_every_valid_policy() {
 
 /// Reasons that no schema can express; the readers report them. A reason that the schema expresses
 /// must not be in this list.
-const LEFT_TO_THE_READERS: [(&str, &[&str]); 10] = [
+const LEFT_TO_THE_READERS: [(&str, &[&str]); 11] = [
     (
         "a name that must be defined elsewhere in the document",
         &[
@@ -181,6 +181,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 10] = [
             "limit_per_unknown",
             "limit_per_without_callers",
             "override_for_unknown",
+            "own_number_unknown",
             "payload_for_attribute_unknown",
             "payload_for_tier_unknown",
             "payload_override_for_unknown",
@@ -242,6 +243,10 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 10] = [
             "source_cookie_of_a_credential",
             "source_header_of_all_cookies",
         ],
+    ),
+    (
+        "a number that clients choose, or that is an identifier",
+        &["own_number_of_a_credential", "own_number_of_the_query"],
     ),
     (
         "a capture whose name is defined elsewhere",
@@ -338,6 +343,10 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 10] = [
             "cost_reserve_else_above_at_most",
             "cost_reserve_else_above_burst",
             "cost_above_quota",
+            "own_number_burst_large",
+            "own_number_cost_above_else",
+            "own_number_else_large",
+            "own_number_slow",
             "cost_list_above_burst",
             "directory_attributes_too_many",
             "override_below_cost",

@@ -314,7 +314,7 @@ fn fields(family: &str) -> Case {
         LimitCheck::new(
             CounterOwner::Limit(id),
             key,
-            limit.rule,
+            limit.rule.rule,
             Cost::Now(1),
             FailureMode::Allow,
         )

@@ -140,8 +140,7 @@ fn limit_bytes_max(limit: &Limit) -> Option<usize> {
         // A response or a body may take more than there is, so no rule bounds what is remembered.
         return Some(record::BYTES_MAX);
     }
-    let rules = limit.overrides.all().iter().chain([&limit.rule]);
-    rules.map(record::bytes_max).max()
+    limit.rules().map(|rule| record::bytes_max(&rule)).max()
 }
 
 /// The most bytes that one counter of the policy can take.

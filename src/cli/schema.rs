@@ -199,7 +199,7 @@ fn constraint(constraint: &Constraint) -> Option<Json> {
                 .map(|key| ((*key).to_owned(), false.into()))
                 .collect();
             json!({
-                "if": { "properties": { key: { "enum": words } } },
+                "if": { "required": [key], "properties": { key: { "enum": words } } },
                 "then": { "properties": denied },
             })
         }

@@ -9,6 +9,7 @@ mod denials;
 mod endpoint;
 mod limits;
 mod locks;
+mod numbers;
 mod paths;
 mod payloads;
 mod pools;

@@ -26,6 +26,8 @@ pub struct Attributes {
     presented: Option<AttributeId>,
     /// Those that may have a value without a credential.
     free: Vec<AttributeId>,
+    /// Those that may have a value that the client chooses.
+    chosen: Vec<AttributeId>,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl Default for Attributes {
             credentials: 0,
             presented: None,
             free: Vec::new(),
+            chosen: Vec::new(),
         }
     }
 }
@@ -147,6 +150,16 @@ impl Attributes {
     /// States which attributes may have a value without a credential.
     pub(super) fn set_free(&mut self, free: Vec<AttributeId>) {
         self.free = free;
+    }
+
+    /// Whether clients choose the value, or it is the identifier of a credential or its name.
+    pub(super) fn is_chosen(&self, id: AttributeId) -> bool {
+        id.index() <= self.credentials || self.chosen.contains(&id)
+    }
+
+    /// States which attributes may have a value that the client chooses.
+    pub(super) fn set_chosen(&mut self, chosen: Vec<AttributeId>) {
+        self.chosen = chosen;
     }
 
     /// The attribute of this name.

@@ -150,6 +150,10 @@ pub(super) fn read(map: &MapField<'_, lang::Callers>, context: &mut Context) -> 
     let free = free.filter(|(_, sources)| !sources.iter().all(Source::needs_credential));
     let free = free.map(|(attribute, _)| *attribute).collect();
     context.attributes.set_free(free);
+    let chosen = sources.iter().flatten().flatten();
+    let chosen = chosen.filter(|(_, sources)| sources.iter().any(Source::is_chosen));
+    let chosen = chosen.map(|(attribute, _)| *attribute).collect();
+    context.attributes.set_chosen(chosen);
     let has_directory = map.has(lang::Callers::DIRECTORY);
     context.attributes.close(match &directory {
         Some(_) if map.field().errors.count() == errors_before => Known::All {

@@ -295,6 +295,8 @@ pub enum Reason {
     AllExcluded,
     /// A word of `per` that no request of the limit has a value for.
     NothingToKeyBy(&'static str),
+    /// A caller's own number from an attribute that clients choose, or that is no number.
+    ChosenNumber(String),
     /// A bucket that takes longer than 366 days to fill.
     WindowTooLong,
     /// A cost that is more than the limit ever holds.

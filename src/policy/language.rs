@@ -21,6 +21,7 @@ mod formats;
 mod key;
 mod kind;
 mod limits;
+mod overrides;
 mod parse;
 #[cfg(not(target_arch = "wasm32"))]
 mod patterns;
@@ -46,8 +47,11 @@ pub(crate) use formats::{Reference, Statuses};
 pub(crate) use key::{Constraint, Fills, Key, Mapping, Or, Presence, Words};
 pub(crate) use kind::{Either, Kind, Map};
 pub(crate) use limits::{
-    Bucket, BucketOverride, Calendar, CalendarOverride, Charge, CostEntry, CostSource, Limit, Lock,
-    MeasuredBody, OVERRIDE_KEYS, ReserveSource, Rolling, RollingOverride, Settle,
+    Bucket, Calendar, Charge, CostEntry, CostSource, Limit, Lock, MeasuredBody, ReserveSource,
+    Rolling, Settle,
+};
+pub(crate) use overrides::{
+    BucketOverride, CalendarOverride, OVERRIDE_KEYS, OwnNumber, RollingOverride, Unlimited,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use patterns::{GROUPED, settable_header};

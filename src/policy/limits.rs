@@ -8,7 +8,7 @@ use super::language::{self as lang, Either};
 use super::overrides::{self, Overrides};
 use super::reader::{Field, Items, MapField, UniqueItems};
 use super::replies::{Reply, read_own};
-use super::rules;
+use super::rules::{self, CallerRule, Override};
 use super::scope::{self, Scope, Siblings};
 use crate::limit::lock::Lock;
 use crate::limit::{Enforcement, Rule};
@@ -19,9 +19,11 @@ pub struct Limit {
     /// The requests that it counts, and under which keys.
     pub scope: Scope,
     /// The rule.
-    pub rule: Rule,
-    /// The rule for some callers.
-    pub overrides: Overrides<Rule>,
+    pub rule: CallerRule,
+    /// What applies to some callers instead.
+    pub overrides: Overrides<Override>,
+    /// Whether it does not apply to some callers, by an override.
+    pub has_unlimited: bool,
     /// The lock that a refusal begins.
     pub lock: Option<Lock>,
     /// Units that one request takes.
@@ -34,6 +36,16 @@ pub struct Limit {
     pub visibility: Visibility,
     /// Its answer to a request that it refuses, as far as that is its own.
     pub refused: Option<Box<Reply>>,
+}
+
+impl Limit {
+    /// All rules of the limit, those of callers with the largest number of their own.
+    pub fn rules(&self) -> impl Iterator<Item = Rule> {
+        let others = self.overrides.all().iter().filter_map(Override::rule);
+        std::iter::once(&self.rule)
+            .chain(others)
+            .map(CallerRule::largest)
+    }
 }
 
 /// When callers see a limit's numbers.
@@ -81,8 +93,8 @@ fn read_limit(
         .read(lang::Limit::COST)
         .and_then(|cost| costs::read(cost, context));
     let least = costs.as_ref().map_or(0, Costs::least);
-    let (rule, lock) = rules::read(map);
-    let rule = rule.filter(|rule| fits(&rule_field(map), rule, least));
+    let (rule, lock) = rules::read(map, context);
+    let rule = rule.filter(|rule| fits(&rule_field(map), &rule.rule, least));
     let overrides = map.read_with(lang::Limit::OVERRIDES, |_, list| {
         let base = overrides::Base {
             conditions: scope.conditions(),
@@ -91,7 +103,8 @@ fn read_limit(
         overrides::read(&list, context, |field, context| {
             let (callers, other) =
                 rules::read_override(field, (map.only_one(), rule), &base, context);
-            let other = other.filter(|other| fits(&field, other, least));
+            let fits = |rule: &CallerRule| fits(&field, &rule.rule, least);
+            let other = other.filter(|other| other.rule().is_none_or(fits));
             callers.zip(other)
         })
     });
@@ -104,12 +117,14 @@ fn read_limit(
     let failure = map.read(lang::Limit::FAILURE);
     map.finish();
     let rule = rule?;
-    let identity = rules::identity(&rule);
+    let identity = rules::identity(&rule.rule);
+    let overrides = overrides?.unwrap_or_default();
     let rest = (absent, failure);
     Some(Limit {
         scope: scope.build(&identity, rest, siblings, &context.attributes)?,
         rule,
-        overrides: overrides?.unwrap_or_default(),
+        has_unlimited: overrides.all().contains(&Override::Unlimited),
+        overrides,
         lock: lock?,
         costs: costs?,
         charge: charge?,

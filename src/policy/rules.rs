@@ -1,20 +1,142 @@
 //! The numbers of a rule: of a bucket, a rolling or a calendar window, and of what overrides them.
 
 use super::Context;
+use super::attributes::AttributeId;
 use super::error::Reason;
 use super::language::{self as lang, Either};
 use super::overrides::{self, Base};
 use super::reader::{Field, MapField};
 use super::select::Condition;
 use crate::base::units::Refill;
-use crate::limit::Rule;
 use crate::limit::calendar::{Calendar, Over};
-use crate::limit::gcra::Bucket;
+use crate::limit::gcra::{BURST_MAX, Bucket};
 use crate::limit::lock::Lock;
 use crate::limit::rolling::Rolling;
+use crate::limit::{QUOTA_MAX, Rule};
+
+/// The rule of a limit for some callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallerRule {
+    /// The rule of a caller without a number of its own.
+    pub rule: Rule,
+    /// Where the quota or the burst of each caller comes from, if it is the caller's own.
+    pub own: Option<OwnNumber>,
+}
+
+/// A caller's own number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnNumber {
+    /// The attribute that has it, which clients cannot choose.
+    pub attribute: AttributeId,
+    /// A larger number is cut to this.
+    pub at_most: u64,
+}
+
+/// What an override says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Override {
+    /// The limit does not apply.
+    Unlimited,
+    /// Another rule.
+    Rule(CallerRule),
+}
+
+impl CallerRule {
+    /// The rule of a caller with this number of its own. 0 is no number.
+    #[must_use]
+    pub fn with(&self, number: Option<u64>) -> Rule {
+        let own = number.filter(|number| *number > 0).zip(self.own);
+        let rule = own.and_then(|(number, own)| with_quota(&self.rule, number.min(own.at_most)));
+        rule.unwrap_or(self.rule)
+    }
+
+    /// The rule of the caller with the largest number.
+    #[must_use]
+    pub fn largest(&self) -> Rule {
+        self.with(Some(u64::MAX))
+    }
+}
+
+impl Override {
+    /// The rule, unless the limit does not apply.
+    #[must_use]
+    pub const fn rule(&self) -> Option<&CallerRule> {
+        match self {
+            Self::Unlimited => None,
+            Self::Rule(rule) => Some(rule),
+        }
+    }
+}
+
+/// The same rule with another quota or burst, if it can have that.
+fn with_quota(rule: &Rule, quota: u64) -> Option<Rule> {
+    match rule {
+        Rule::Bucket(bucket) => {
+            let burst = u32::try_from(quota).ok()?;
+            Bucket::new(burst, bucket.refill()).map(Rule::Bucket)
+        }
+        Rule::Rolling(rolling) => Rolling::new(quota, rolling.window()).map(Rule::Rolling),
+        Rule::Calendar(it) => {
+            Calendar::new(quota, it.over(), it.period(), it.zone()).map(Rule::Calendar)
+        }
+        Rule::Seats(_) | Rule::Lock(_) => None,
+    }
+}
+
+/// A quota or a burst: the number of callers without their own, and where their own comes from.
+type Amount = (u64, Option<OwnNumber>);
+
+/// Reads a number of at most `max`, or the source of each caller's own.
+fn read_amount(
+    amount: Either<u64, MapField<'_, lang::OwnNumber>>,
+    max: u64,
+    context: &mut Context,
+) -> Option<Amount> {
+    let map = match amount {
+        Either::One(number) => return Some((number, None)),
+        Either::Other(map) => map,
+    };
+    let attribute = map.read_with(lang::OwnNumber::ATTRIBUTE, |field, name| {
+        let attribute = context.attributes.resolve(&field, name)?;
+        if context.attributes.is_chosen(attribute) {
+            return field.refuse(Reason::ChosenNumber(name.to_owned()));
+        }
+        Some(attribute)
+    });
+    let otherwise = map.read(lang::OwnNumber::ELSE);
+    let at_most = map.read_with(lang::OwnNumber::AT_MOST, |field, _| field.count(1, max));
+    map.finish();
+    let (attribute, otherwise, at_most) = (attribute?, otherwise?, at_most?);
+    if let Some(field) = map.value(lang::OwnNumber::ELSE)
+        && otherwise > at_most
+    {
+        return field.refuse(Reason::OutOfRange {
+            value: otherwise.to_string(),
+            min: 1,
+            max: at_most,
+        });
+    }
+    let own = OwnNumber { attribute, at_most };
+    Some((otherwise, Some(own)))
+}
+
+/// Reads a burst, or the source of each caller's own.
+fn read_burst(
+    burst: Either<u32, MapField<'_, lang::OwnNumber>>,
+    context: &mut Context,
+) -> Option<Amount> {
+    let burst = match burst {
+        Either::One(burst) => Either::One(u64::from(burst)),
+        Either::Other(map) => Either::Other(map),
+    };
+    read_amount(burst, BURST_MAX.into(), context)
+}
 
 /// Reads the one rule of a limit, and its `over`: the rule, and the lock.
-pub(super) fn read(map: &MapField<'_, lang::Limit>) -> (Option<Rule>, Option<Option<Lock>>) {
+pub(super) fn read(
+    map: &MapField<'_, lang::Limit>,
+    context: &mut Context,
+) -> (Option<CallerRule>, Option<Option<Lock>>) {
     match map.read(lang::Limit::OVER) {
         Some(Either::One(over)) => {
             if over == Over::Count
@@ -25,56 +147,71 @@ pub(super) fn read(map: &MapField<'_, lang::Limit>) -> (Option<Rule>, Option<Opt
                     sibling: "`calendar`",
                 });
             }
-            (read_rule(map, over), Some(None))
+            (read_rule(map, over, context), Some(None))
         }
         Some(Either::Other(lock)) => {
             let span = lock.read(lang::Lock::LOCK);
             lock.finish();
-            let rule = read_rule(map, Over::Refuse);
+            let rule = read_rule(map, Over::Refuse, context);
             (rule, span.map(|span| Some(Lock::new(span))))
         }
         None => {
-            read_rule(map, Over::Refuse);
+            read_rule(map, Over::Refuse, context);
             (None, None)
         }
     }
 }
 
-fn read_rule(map: &MapField<'_, lang::Limit>, over: Over) -> Option<Rule> {
-    let bucket = map.read_with(lang::Limit::BUCKET, |_, map| read_bucket(&map));
-    let rolling = map.read_with(lang::Limit::ROLLING, |_, map| read_rolling(&map));
-    let calendar = map.read_with(lang::Limit::CALENDAR, |_, map| read_calendar(&map, over));
+fn read_rule(
+    map: &MapField<'_, lang::Limit>,
+    over: Over,
+    context: &mut Context,
+) -> Option<CallerRule> {
+    let bucket = map.read_with(lang::Limit::BUCKET, |_, map| read_bucket(&map, context));
+    let rolling = map.read_with(lang::Limit::ROLLING, |_, map| read_rolling(&map, context));
+    let calendar = map.read_with(lang::Limit::CALENDAR, |_, map| {
+        read_calendar(&map, over, context)
+    });
     map.only_one()?;
-    bucket?
-        .map(Rule::Bucket)
-        .or(rolling?.map(Rule::Rolling))
-        .or(calendar?.map(Rule::Calendar))
+    bucket?.or(rolling?).or(calendar?)
 }
 
-fn read_bucket(map: &MapField<'_, lang::Bucket>) -> Option<Bucket> {
-    let burst = map.read(lang::Bucket::BURST);
+fn read_bucket(map: &MapField<'_, lang::Bucket>, context: &mut Context) -> Option<CallerRule> {
+    let burst = map.read_with(lang::Bucket::BURST, |_, burst| read_burst(burst, context));
     let refill = map.read(lang::Bucket::REFILL);
     map.finish();
     checked_bucket(map.field(), burst?, refill?)
 }
 
-fn read_rolling(map: &MapField<'_, lang::Rolling>) -> Option<Rolling> {
-    let quota = map.read(lang::Rolling::QUOTA);
+fn read_rolling(map: &MapField<'_, lang::Rolling>, context: &mut Context) -> Option<CallerRule> {
+    let quota = map.read_with(lang::Rolling::QUOTA, |_, quota| {
+        read_amount(quota, QUOTA_MAX, context)
+    });
     let window = map.read(lang::Rolling::WINDOW);
     map.finish();
-    Rolling::new(quota?, window?)
+    let (quota, own) = quota?;
+    let rule = Rule::Rolling(Rolling::new(quota, window?)?);
+    Some(CallerRule { rule, own })
 }
 
-fn read_calendar(map: &MapField<'_, lang::Calendar>, over: Over) -> Option<Calendar> {
-    let quota = map.read(lang::Calendar::QUOTA);
+fn read_calendar(
+    map: &MapField<'_, lang::Calendar>,
+    over: Over,
+    context: &mut Context,
+) -> Option<CallerRule> {
+    let quota = map.read_with(lang::Calendar::QUOTA, |_, quota| {
+        read_amount(quota, QUOTA_MAX, context)
+    });
     let period = map.read(lang::Calendar::WINDOW);
     let zone = map.read(lang::Calendar::ZONE);
     map.finish();
-    Calendar::new(quota?, over, period?, zone?)
+    let (quota, own) = quota?;
+    let rule = Rule::Calendar(Calendar::new(quota, over, period?, zone?)?);
+    Some(CallerRule { rule, own })
 }
 
-/// The callers of an override and its numbers, each `None` if it has an error.
-pub(super) type ReadOverride = (Option<Vec<Condition>>, Option<Rule>);
+/// The callers of an override and what it says, each `None` if it has an error.
+pub(super) type ReadOverride = (Option<Vec<Condition>>, Option<Override>);
 
 /// Reads an override of the limit whose one rule is under the key `kind`. `base` is that rule,
 /// `None` if it has an error itself.
@@ -82,7 +219,7 @@ pub(super) type ReadOverride = (Option<Vec<Condition>>, Option<Rule>);
 /// A window is not among the keys of an override, because the counters belong to it.
 pub(super) fn read_override(
     field: Field<'_>,
-    (kind, base): (Option<&'static str>, Option<Rule>),
+    (kind, base): (Option<&'static str>, Option<CallerRule>),
     limit: &Base<'_>,
     context: &mut Context,
 ) -> ReadOverride {
@@ -102,73 +239,110 @@ pub(super) fn read_override(
     read.unwrap_or_default()
 }
 
+/// The number of an override, that of the limit if it has none; `None` if it says `unlimited`.
+fn amount_or(amount: Option<Option<Amount>>, base: &CallerRule) -> Option<Amount> {
+    amount.unwrap_or_else(|| Some((base.rule.quota(), base.own)))
+}
+
+/// Reads a number of an override; `None` within is `unlimited`.
+fn or_unlimited<A>(
+    amount: Either<lang::Unlimited, A>,
+    read: impl FnOnce(A) -> Option<Amount>,
+) -> Option<Option<Amount>> {
+    match amount {
+        Either::One(lang::Unlimited::Unlimited) => Some(None),
+        Either::Other(amount) => read(amount).map(Some),
+    }
+}
+
 fn override_of_bucket(
     field: Field<'_>,
-    base: Option<Rule>,
+    base: Option<CallerRule>,
     limit: &Base<'_>,
     context: &mut Context,
 ) -> Option<ReadOverride> {
     let map = field.map()?;
-    let burst = map.read(lang::BucketOverride::BURST);
+    let burst = map.read_with(lang::BucketOverride::BURST, |_, burst| {
+        or_unlimited(burst, |burst| read_burst(burst, context))
+    });
     let refill = map.read(lang::BucketOverride::REFILL);
     let callers = overrides::read_callers(map.read(lang::BucketOverride::FOR), limit, context);
     map.finish();
-    let rule = match (base, burst, refill) {
-        (Some(Rule::Bucket(base)), Some(burst), Some(refill)) => checked_bucket(
-            &field,
-            burst.unwrap_or(base.burst()),
-            refill.unwrap_or(base.refill()),
-        ),
+    let read = match (base, burst, refill) {
+        (Some(base), Some(burst), Some(refill)) => match (amount_or(burst, &base), base.rule) {
+            (None, _) => Some(Override::Unlimited),
+            (Some(burst), Rule::Bucket(bucket)) => {
+                let refill = refill.unwrap_or(bucket.refill());
+                checked_bucket(&field, burst, refill).map(Override::Rule)
+            }
+            (Some(_), _) => None,
+        },
         _ => None,
     };
-    Some((callers, rule.map(Rule::Bucket)))
+    Some((callers, read))
 }
 
 fn override_of_rolling(
     field: Field<'_>,
-    base: Option<Rule>,
+    base: Option<CallerRule>,
     limit: &Base<'_>,
     context: &mut Context,
 ) -> Option<ReadOverride> {
     let map = field.map()?;
-    let quota = map.read(lang::RollingOverride::QUOTA);
+    let quota = map.read_with(lang::RollingOverride::QUOTA, |_, quota| {
+        or_unlimited(quota, |quota| read_amount(quota, QUOTA_MAX, context))
+    });
     let callers = overrides::read_callers(map.read(lang::RollingOverride::FOR), limit, context);
     map.finish();
-    let rule = match (base, quota) {
-        (Some(Rule::Rolling(base)), Some(quota)) => {
-            Rolling::new(quota.unwrap_or(base.quota()), base.window())
-        }
-        _ => None,
-    };
-    Some((callers, rule.map(Rule::Rolling)))
+    let read = base.zip(quota).and_then(|(base, quota)| {
+        let Some((quota, own)) = amount_or(quota, &base) else {
+            return Some(Override::Unlimited);
+        };
+        let rule = with_quota(&base.rule, quota)?;
+        Some(Override::Rule(CallerRule { rule, own }))
+    });
+    Some((callers, read))
 }
 
 fn override_of_calendar(
     field: Field<'_>,
-    base: Option<Rule>,
+    base: Option<CallerRule>,
     limit: &Base<'_>,
     context: &mut Context,
 ) -> Option<ReadOverride> {
     let map = field.map()?;
-    let quota = map.read(lang::CalendarOverride::QUOTA);
+    let quota = map.read_with(lang::CalendarOverride::QUOTA, |_, quota| {
+        or_unlimited(quota, |quota| read_amount(quota, QUOTA_MAX, context))
+    });
     let over = map.read(lang::CalendarOverride::OVER);
     let callers = overrides::read_callers(map.read(lang::CalendarOverride::FOR), limit, context);
     map.finish();
-    let rule = match (base, quota, over) {
-        (Some(Rule::Calendar(base)), Some(quota), Some(over)) => Calendar::new(
-            quota.unwrap_or(base.quota()),
-            over.unwrap_or(base.over()),
-            base.period(),
-            base.zone(),
-        ),
+    let read = match (base, quota, over) {
+        (Some(base), Some(quota), Some(over)) => match (amount_or(quota, &base), base.rule) {
+            (None, _) => Some(Override::Unlimited),
+            (Some((quota, own)), Rule::Calendar(it)) => {
+                let over = over.unwrap_or(it.over());
+                let rule = Calendar::new(quota, over, it.period(), it.zone());
+                rule.map(|rule| {
+                    let rule = Rule::Calendar(rule);
+                    Override::Rule(CallerRule { rule, own })
+                })
+            }
+            (Some(_), _) => None,
+        },
         _ => None,
     };
-    Some((callers, rule.map(Rule::Calendar)))
+    Some((callers, read))
 }
 
-/// The bucket of checked numbers, if they fit together.
-fn checked_bucket(field: &Field<'_>, burst: u32, refill: Refill) -> Option<Bucket> {
-    Bucket::new(burst, refill).or_else(|| field.refuse(Reason::WindowTooLong))
+/// The bucket of checked numbers, if they fit together, that of the largest number too.
+fn checked_bucket(field: &Field<'_>, (burst, own): Amount, refill: Refill) -> Option<CallerRule> {
+    let bucket = |burst: u64| Bucket::new(u32::try_from(burst).ok()?, refill).map(Rule::Bucket);
+    let largest = bucket(own.map_or(burst, |own| own.at_most));
+    match (bucket(burst), largest) {
+        (Some(rule), Some(_)) => Some(CallerRule { rule, own }),
+        (Some(_), None) | (None, _) => field.refuse(Reason::WindowTooLong),
+    }
 }
 
 /// Kind and window, which a counter belongs to: numbers that change keep it, these do not.

@@ -389,11 +389,9 @@ pub fn state_others(policy: &Policy) -> bool {
 
 /// Whether a request can take more than the limit's quota and go on.
 fn can_have_overage(limit: &Limit) -> bool {
-    limit.costs.are_settled()
-        || counts_overage(&limit.rule)
-        || limit.overrides.all().iter().any(counts_overage)
+    limit.costs.are_settled() || limit.rules().any(counts_overage)
 }
 
-fn counts_overage(rule: &Rule) -> bool {
+fn counts_overage(rule: Rule) -> bool {
     matches!(rule, Rule::Calendar(calendar) if calendar.over() == Over::Count)
 }

@@ -24,10 +24,12 @@ use crate::base::id::{DenialId, ExemptionId, LimitId, PayloadId, PoolId, SeatId}
 use crate::base::path::Ambiguity;
 use crate::base::property::Property;
 use crate::policy::Policy;
+use crate::policy::limits::Limit;
 use crate::policy::route::RouteId;
+use crate::policy::rules::Override;
 use crate::policy::scope::{Absent, KeyPart, Scope};
 use crate::policy::select::{Condition, Selector};
-use crate::policy::selector_index::SelectorId;
+use crate::policy::selector_index::{SelectorId, SelectorIndex};
 
 /// What applies to one request, each kind in the order of the policy. Its buffers are used again
 /// for the next request.
@@ -76,6 +78,8 @@ pub enum Mismatch<'p> {
     Attribute(&'p Condition),
     /// The caller lacks this part of the key.
     Key(&'p KeyPart),
+    /// The override of this number says that it does not apply.
+    Unlimited(usize),
     /// It counts requests that receive a 401.
     Identified,
     /// The reading is exempt.
@@ -112,7 +116,7 @@ impl Applicable {
             policy,
         };
         for (place, reading) in request.readings().enumerate() {
-            let (exemption, payload) = self.add(&matcher, reading);
+            let (exemption, payload) = self.add(&policy.index, &matcher, reading);
             if place == 0 {
                 (self.exemption, self.payload) = (exemption, payload);
             } else {
@@ -146,21 +150,7 @@ impl Applicable {
             policy,
         };
         for reading in request.readings() {
-            let value = |attribute| caller.selected(attribute);
-            refused.index.find(
-                reading.tier,
-                reading.matches.ids(),
-                value,
-                &mut self.candidates,
-            );
-            for id in &self.candidates {
-                if let SelectorId::Limit(id) = *id
-                    && let Some(limit) = policy.limits.get(id)
-                    && matcher.applies(&limit.scope, reading)
-                {
-                    self.limits.push(id);
-                }
-            }
+            self.add(&refused.index, &matcher, reading);
         }
         if !request.others.is_empty() {
             self.merge();
@@ -175,20 +165,18 @@ impl Applicable {
         self.pools.clear();
     }
 
-    /// Adds what applies in one reading. Its exemption, or else its payload limit.
+    /// Adds what applies in one reading of what the index has. Its exemption, or else its payload
+    /// limit.
     fn add(
         &mut self,
+        index: &SelectorIndex,
         matcher: &Matcher<'_, '_>,
         reading: Reading<'_>,
     ) -> (Option<ExemptionId>, Option<PayloadId>) {
         let Matcher { caller, policy, .. } = *matcher;
         let value = |attribute| caller.selected(attribute);
-        policy.index.find(
-            reading.tier,
-            reading.matches.ids(),
-            value,
-            &mut self.candidates,
-        );
+        let routes = reading.matches.ids();
+        index.find(reading.tier, routes, value, &mut self.candidates);
         let selects = |selector: Option<&Selector>| {
             selector.is_some_and(|selector| matcher.selects(selector, reading))
         };
@@ -203,10 +191,11 @@ impl Applicable {
                     self.denial = self.denial.or(Some(id));
                     return (None, None);
                 }
-                SelectorId::Limit(id)
-                    if applies(policy.limits.get(id).map(|limit| &limit.scope)) =>
-                {
-                    self.limits.push(id);
+                SelectorId::Limit(id) => {
+                    let limit = policy.limits.get(id);
+                    if limit.is_some_and(|limit| matcher.counts(limit, reading)) {
+                        self.limits.push(id);
+                    }
                 }
                 SelectorId::Seats(id) => {
                     // Without a holder there is nothing to keep a seat for.
@@ -227,7 +216,6 @@ impl Applicable {
                 }
                 SelectorId::Exemption(_)
                 | SelectorId::Denial(_)
-                | SelectorId::Limit(_)
                 | SelectorId::Pool(_)
                 | SelectorId::Payload(_) => {}
             }
@@ -268,15 +256,34 @@ impl<'p> Matcher<'_, 'p> {
         self.selects(&scope.selector, reading) && self.key(scope).is_ok()
     }
 
+    /// Whether a limit on units whose selector the index found applies.
+    fn counts(&self, limit: &'p Limit, reading: Reading<'_>) -> bool {
+        self.applies(&limit.scope, reading) && self.unlimited(limit).is_ok()
+    }
+
+    /// Whether no override says that the limit does not apply to the caller.
+    fn unlimited(&self, limit: &Limit) -> Result<(), Mismatch<'p>> {
+        if !limit.has_unlimited {
+            return Ok(());
+        }
+        let overrides = &limit.overrides;
+        let found = overrides.first(|attribute| self.caller.selected(attribute));
+        found
+            .filter(|number| overrides.all().get(*number) == Some(&Override::Unlimited))
+            .map_or(Ok(()), |number| Err(Mismatch::Unlimited(number)))
+    }
+
     /// Why a limit does not apply, whether or not the index found it.
-    fn mismatch(&self, scope: &'p Scope, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
+    fn mismatch(&self, limit: &'p Limit, reading: Reading<'_>) -> Result<(), Mismatch<'p>> {
+        let scope = &limit.scope;
         if scope.selector.refused {
             return Err(Mismatch::Identified);
         }
         selects_reading(&scope.selector, reading)?;
         self.address(&scope.selector)?;
         self.attributes(&scope.selector)?;
-        self.key(scope)
+        self.key(scope)?;
+        self.unlimited(limit)
     }
 
     fn explain(
@@ -291,7 +298,7 @@ impl<'p> Matcher<'_, 'p> {
             Ok(())
         };
         for (id, limit) in self.policy.limits.entries() {
-            if let Err(why) = self.mismatch(&limit.scope, reading).and(exempt) {
+            if let Err(why) = self.mismatch(limit, reading).and(exempt) {
                 trace.reject(id, why);
             }
         }

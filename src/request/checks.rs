@@ -13,6 +13,7 @@ use crate::policy::Policy;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
 use crate::policy::limits::Limit;
 use crate::policy::route::RouteId;
+use crate::policy::rules::Override;
 use crate::policy::scope::{KeyPart, KeyWord, Scope};
 use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, PartialKey};
@@ -54,12 +55,9 @@ impl Maker<'_> {
             "a limit that applies is in the policy",
         )?;
         let find = || {
-            let overridden = limit
-                .overrides
-                .find(|attribute| self.caller.selected(attribute));
             Some((
                 self.key(owner, &limit.scope)?.finish(),
-                *overridden.unwrap_or(&limit.rule),
+                rule_for(limit, self.caller)?,
             ))
         };
         let (key, rule) = match self.caller.cached() {
@@ -110,6 +108,15 @@ impl Maker<'_> {
         }
         Some(key)
     }
+}
+
+/// The rule of the limit for a caller; `None` if the limit does not apply to it.
+#[must_use]
+pub fn rule_for(limit: &Limit, caller: &Caller<'_>) -> Option<Rule> {
+    let overridden = limit.overrides.find(|attribute| caller.selected(attribute));
+    let rule = overridden.map_or(Some(&limit.rule), Override::rule)?;
+    let own = rule.own.and_then(|own| caller.value(own.attribute));
+    Some(rule.with(own.and_then(number)))
 }
 
 /// The value of one part of a scope's key.
@@ -240,8 +247,8 @@ pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>, otherwise: u64) -> u64 {
 }
 
 /// A whole number; one that is too large is the greatest cost.
-fn number(digits: &[u8]) -> Option<u64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let add = |number: u64, digit: &u8| {

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{attribute, decisions, explanation, field, limit, preset, run, text, text_form};
+use super::{
+    attribute, decisions, explanation, field, limit, preset, reason, run, text, text_form,
+};
 
 const POLICY: &str = "version: 1
 name: given
@@ -316,4 +318,55 @@ fn a_401_shows_the_attributes_that_are_known() {
     assert_eq!(decisions(&refused), Vec::<String>::new());
     let absent = preset("dash0", &["--path", "/"]);
     assert_eq!(absent["callers"]["refused_by"], Value::Null);
+}
+
+#[test]
+fn a_number_of_the_callers_own_is_explained() {
+    let policy = r"
+version: 1
+name: demo
+callers:
+  attributes:
+    points: [{ header: x-points, trusted: true }]
+    plan: [{ header: x-plan, trusted: true }]
+limits:
+  - name: own
+    per: []
+    rolling: { quota: { attribute: points, else: 5, at_most: 9 }, window: 1h }
+    overrides: [{ for: { plan: paid }, quota: unlimited }, { for: { plan: free }, quota: 3 }]
+";
+    for (headers, quota, from) in [
+        (&["x-points: 7"][..], 7, json!("attribute points")),
+        (&["x-points: 70"], 9, json!("at_most: points is 70")),
+        (
+            &["x-points: 0"],
+            5,
+            json!("else: points is not a whole number from 1 up"),
+        ),
+        (&[], 5, json!("else: the caller has no points")),
+        (&["x-points: 7", "x-plan: free"], 3, Value::Null),
+    ] {
+        let mut arguments = vec!["-", "--path", "/"];
+        for header in headers {
+            arguments.extend(["-H", header]);
+        }
+        let explained = explanation(&arguments, policy);
+        assert_eq!(explained["limits"][0]["quota"], quota, "{headers:?}");
+        assert_eq!(explained["limits"][0]["quota_from"], from, "{headers:?}");
+        assert_eq!(
+            explained["limits"][0]["rule"]["rolling"]["quota"], quota,
+            "{headers:?}"
+        );
+        let text = text_form(&arguments, policy);
+        let by = from.as_str().map(|from| format!(", number by {from}\n"));
+        assert!(text.contains(&by.unwrap_or_default()), "{text}");
+    }
+    let arguments = ["-", "--path", "/", "-H", "x-plan: paid"];
+    let explained = explanation(&arguments, policy);
+    assert_eq!(explained["limits"], json!([]));
+    assert_eq!(reason(&explained, "own"), "unlimited");
+    assert_eq!(
+        explained["not_applied"][0]["message"],
+        "its override 0 says unlimited"
+    );
 }

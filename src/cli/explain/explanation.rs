@@ -153,6 +153,8 @@ pub(super) struct Limit {
     pub(super) rule: Value,
     /// The pointer of the override that it is from.
     pub(super) r#override: Option<String>,
+    /// Where the quota or the burst is from, if it may be the caller's own.
+    pub(super) quota_from: Option<String>,
     /// Units; `None` where only the response or the body says how many, and it was not given.
     pub(super) cost: Option<u64>,
     /// Units that it takes until its cost is known; `None` if the cost is known at once.
@@ -273,6 +275,8 @@ pub(super) enum Reason {
     Attribute,
     /// A part of its key is missing, and it says `absent: skip`.
     Key,
+    /// An override says `unlimited`.
+    Unlimited,
     /// It counts requests that receive a 401.
     Identified,
     /// The readings of the path that it matches are exempt.

@@ -19,10 +19,11 @@ use crate::policy::Policy;
 use crate::policy::charges::ChargeWhen;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
 use crate::policy::limits::{self, Visibility};
+use crate::policy::rules::Override;
 use crate::policy::scope::{KeyPart, Scope};
 use crate::policy::select::Condition;
 use crate::request::applicable::{Applicable, Mismatch};
-use crate::request::checks::part_value;
+use crate::request::checks::{number, part_value};
 use crate::request::head::Request;
 use crate::request::identify::Caller;
 use crate::store::{LimitCheck, Locked};
@@ -65,6 +66,7 @@ impl View<'_> {
             key: self.key(&limit.scope),
             rule: rule(&check.rule),
             r#override: first.map(|number| format!("/limits/{}/overrides/{number}", id.index())),
+            quota_from: self.quota_from(limit),
             cost: settled.cost.or(match check.cost {
                 Cost::Now(units) => Some(units),
                 Cost::Reserved(_) => None,
@@ -91,6 +93,25 @@ impl View<'_> {
             retry_after,
             shown: limit.visibility == Visibility::Show
                 && check.enforcement == Enforcement::Enforce,
+        })
+    }
+
+    /// The source of a quota or a burst that may be the caller's own.
+    fn quota_from(&self, limit: &limits::Limit) -> Option<String> {
+        let overrides = &limit.overrides;
+        let overridden = overrides.find(|attribute| self.caller.selected(attribute));
+        let rule = overridden.map_or(Some(&limit.rule), Override::rule)?;
+        let own = rule.own?;
+        let name = self.policy.attributes.name(own.attribute);
+        let value = self.caller.value(own.attribute);
+        Some(match value.and_then(number).filter(|number| *number > 0) {
+            Some(number) if number > own.at_most => format!("at_most: {name} is {number}"),
+            Some(_) => format!("attribute {name}"),
+            None if value.is_some() => format!("else: {name} is not a whole number from 1 up"),
+            None => format!(
+                "else: the caller has no {name}{}",
+                given_by(name, self.not_given)
+            ),
         })
     }
 
@@ -172,6 +193,10 @@ impl View<'_> {
                     format!("the caller has no {missing}{not_given}, and it says absent: skip");
                 (Reason::Key, why)
             }
+            Mismatch::Unlimited(number) => (
+                Reason::Unlimited,
+                format!("its override {number} says unlimited"),
+            ),
             Mismatch::Identified => (
                 Reason::Identified,
                 "it counts requests that receive a 401".to_owned(),

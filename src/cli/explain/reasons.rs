@@ -37,6 +37,7 @@ const fn conditions_met(why: Mismatch<'_>) -> usize {
         Mismatch::Address => 3,
         Mismatch::Attribute(_) => 4,
         Mismatch::Key(_) => 5,
-        Mismatch::Exempt => 6,
+        Mismatch::Unlimited(_) => 6,
+        Mismatch::Exempt => 7,
     }
 }

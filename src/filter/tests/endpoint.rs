@@ -32,6 +32,8 @@ limits:
       over: { lock: 5m } }
   - { name: monthly, label: "Per \"month\"", per: [org], calendar: { quota: 100, window: 1h },
       overrides: [{ for: { plan: pro }, quota: 1000 }] }
+  - { name: trials, per: [org], rolling: { quota: 5, window: 1h },
+      overrides: [{ for: { org: [acme, globex] }, quota: unlimited }] }
   - { name: burst, per: [token], bucket: { burst: 5, refill: 1/s } }
   - { name: by-host, per: [host], rolling: { quota: 50, window: 1m } }
   - { name: free, for: { plan: free, routes: [/things/**] }, per: [org],

@@ -6,7 +6,7 @@ use super::*;
 fn check(policy: &Policy, number: u16, answer: Result<Decision, Fault>) -> LimitCheck {
     let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
     let owner = limit(number);
-    let rule = policy.limit(owner).unwrap().rule;
+    let rule = policy.limit(owner).unwrap().rule.rule;
     let mut check = LimitCheck::new(owner, key, rule, Cost::Now(4), FailureMode::Allow);
     (check.answer, check.at) = (answer, Timestamp::from_nanos(0));
     check
@@ -92,7 +92,7 @@ fn an_admission_counts_each_limit_its_charge_and_its_overage() {
     let mut shadow = check(&policy, 0, Ok(DENY));
     shadow.enforcement = Enforcement::Shadow;
     let unread = check(&policy, 0, Err(Fault::Contended));
-    let rule = policy.limits[1].rule;
+    let rule = policy.limits[1].rule.rule;
     let evaluation = rule.evaluate(None, Timestamp::from_nanos(0), Cost::Now(4));
     charged.charge = evaluation
         .after_charge

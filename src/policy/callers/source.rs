@@ -88,6 +88,21 @@ impl Source {
         }
     }
 
+    /// Whether clients choose its value.
+    pub(super) fn is_chosen(&self) -> bool {
+        match self {
+            Self::Path(_) | Self::Query(_) | Self::Cookie(_) | Self::Host(_) => true,
+            Self::Directory(_)
+            | Self::Metadata { .. }
+            | Self::RouteMetadata(_)
+            | Self::NodeMetadata(..)
+            | Self::Constant(_)
+            | Self::Header(_)
+            | Self::ClientAddress { .. }
+            | Self::ClientCertificate(_) => false,
+        }
+    }
+
     /// What the proxy has to be asked for it, for each request.
     pub(super) fn property(&self) -> Option<Property> {
         match self {

@@ -338,6 +338,13 @@ impl fmt::Display for Reason {
                 let what = "has no value for the requests of this limit";
                 write!(f, "`{word}` {what}: {needs}")
             }
+            Self::ChosenNumber(attribute) => write!(
+                f,
+                "{} is a credential, or clients can choose it, as it comes from the path, the \
+                 query, a cookie or the host: use an attribute of the directory, of metadata or of \
+                 a trusted header",
+                Quoted(attribute)
+            ),
             Self::WindowTooLong => f.write_str(
                 "takes longer than 366 days to fill: use a smaller burst or a faster refill",
             ),

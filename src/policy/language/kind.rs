@@ -212,6 +212,31 @@ pub(crate) enum Either<A, B> {
     Other(B),
 }
 
+/// One of the words of `W`, or a value of the kind `K`, whose reader states the error about any
+/// other word.
+pub(crate) struct WordOr<W, K>(PhantomData<(W, K)>);
+
+impl<W: Words, K: Kind> Kind for WordOr<W, K> {
+    type Value<'a> = Either<W, K::Value<'a>>;
+
+    fn read(field: Field<'_>) -> Option<Self::Value<'_>> {
+        match &field.node.value {
+            Value::String(text) if W::WORDS.contains(&&**text) => field.choice().map(Either::One),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::List(_)
+            | Value::Map(_) => K::read(field).map(Either::Other),
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn shape() -> Shape {
+        Shape::Either(vec![K::shape(), Choice::<W>::shape()])
+    }
+}
+
 /// A value of the kind `K`, or a map with the keys of `M`.
 pub(crate) struct OrMap<K, M>(PhantomData<(K, M)>);
 

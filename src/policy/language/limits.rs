@@ -7,24 +7,18 @@ use super::formats::{
     HeaderName, JsonPointer, Label, Length, Name, Period, Rate, Reference, Statuses, TimeZone,
 };
 use super::key::{mapping, words};
-use super::kind::{Choice, Count32, Count64, Either, List, Map, OrList, OrMap, Set, True};
-use super::{CallerSelector, Constraint, Field, Kind, OwnRefusal, Routes, Selector};
+use super::kind::{Choice, Count64, Either, List, Map, OrList, OrMap, Set, True};
+use super::overrides::{Burst, Quota, RuleOverride};
 #[cfg(not(target_arch = "wasm32"))]
-use super::{Mapping, Shape, patterns};
+use super::patterns;
+use super::{Constraint, OwnRefusal, Routes, Selector};
 use crate::base::zone::Zone;
 use crate::limit::calendar::Over;
-use crate::limit::gcra::BURST_MAX;
 use crate::limit::{Enforcement, FailureMode, QUOTA_MAX};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::policy::costs::CONTENT_LENGTH;
 use crate::policy::limits::Visibility;
 use crate::policy::scope::Absent;
-
-/// The most units at one instant.
-type Burst = Count32<1, BURST_MAX>;
-
-/// The units granted for each window.
-type Quota = Count64<1, QUOTA_MAX>;
 
 mapping! {
     /// One limit.
@@ -117,76 +111,6 @@ mapping! {
         WINDOW "window": Period, required;
         /// The time zone in whose local time the window begins and ends.
         ZONE "zone": TimeZone, default Zone::UTC;
-    }
-}
-
-/// An override of a limit, whose form follows from the rule of the limit.
-pub(crate) struct RuleOverride;
-
-impl Kind for RuleOverride {
-    type Value<'a> = Field<'a>;
-
-    fn read(field: Field<'_>) -> Option<Field<'_>> {
-        Some(field)
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    fn shape() -> Shape {
-        Shape::BySibling(vec![
-            (Limit::BUCKET.name, BucketOverride::description),
-            (Limit::ROLLING.name, RollingOverride::description),
-            (Limit::CALENDAR.name, CalendarOverride::description),
-        ])
-    }
-}
-
-/// The keys of an override of any rule.
-pub(crate) const OVERRIDE_KEYS: &[&str] = &[
-    BucketOverride::BURST.name,
-    BucketOverride::REFILL.name,
-    CalendarOverride::QUOTA.name,
-    CalendarOverride::OVER.name,
-    BucketOverride::FOR.name,
-];
-
-mapping! {
-    /// Other numbers of a bucket.
-    BucketOverride "{ for: { org: acme }, … }"
-    constraints [Constraint::ChangesOne(&[Self::BURST.name, Self::REFILL.name])]
-    {
-        /// The most units at one instant.
-        BURST "burst": Burst, optional "the limit's";
-        /// The rate at which units come back.
-        REFILL "refill": Rate, optional "the limit's";
-        /// The callers: a value or a list for each attribute. Lists multiply: at most 10,000
-        /// combinations in one override, and 200,000 per policy beyond the values that are written.
-        FOR "for": Map<CallerSelector>, required;
-    }
-}
-
-mapping! {
-    /// Another number of a rolling window.
-    RollingOverride "{ for: { org: acme }, … }"
-    constraints [Constraint::ChangesOne(&[Self::QUOTA.name])]
-    {
-        /// The units per window.
-        QUOTA "quota": Quota, optional "required";
-        /// The callers, as in the override of a bucket.
-        FOR "for": Map<CallerSelector>, required;
-    }
-}
-
-mapping! {
-    /// Other numbers of a calendar window.
-    CalendarOverride "{ for: { org: acme }, … }"
-    constraints [Constraint::ChangesOne(&[Self::QUOTA.name, Self::OVER.name])]
-    {
-        /// The units per window.
-        QUOTA "quota": Quota, optional "the limit's";
-        /// What happens to requests above the quota.
-        OVER "over": Choice<Over>, optional "the limit's";
-        /// The callers, as in the override of a bucket.
-        FOR "for": Map<CallerSelector>, required;
     }
 }
 

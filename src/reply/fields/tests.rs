@@ -36,7 +36,7 @@ replies: {replies}
 fn status(policy: &Policy, number: u16, answer: Decision) -> LimitStatus {
     let key = KeyMaker::new(&[0; 16], 9).partition(b"a").finish();
     let id = LimitId::new(number);
-    let rule = policy.limits.get(id).unwrap().rule;
+    let rule = policy.limits.get(id).unwrap().rule.rule;
     let mut check = LimitCheck::new(
         CounterOwner::Limit(id),
         key,

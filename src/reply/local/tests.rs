@@ -75,7 +75,7 @@ fn checks(policy: &Policy) -> [LimitCheck; 3] {
         let id = LimitId::new(number);
         check(
             CounterOwner::Limit(id),
-            policy.limits.get(id).unwrap().rule,
+            policy.limits.get(id).unwrap().rule.rule,
             answer,
         )
     };

@@ -38,19 +38,19 @@ impl Applicable {
         if self.exemption.is_some() || self.denial.is_some() {
             return Vec::new();
         }
-        let depending = |limit: &&Limit| {
-            let is_asked = is_shown(limit) && !limit.scope.selector.refused;
-            is_asked && endpoint.depends_on_request(limit)
-        };
-        let limits = policy.limits.iter().filter(depending);
-        let scopes = limits.map(|limit| &limit.scope);
-        let scopes = scopes.chain(policy.pools.iter().map(|pool| &pool.scope));
-        let scopes = scopes.chain(policy.seats.iter().map(|seats| &seats.scope));
         let matcher = Matcher {
             request,
             caller,
             policy,
         };
+        let depending = |limit: &&Limit| {
+            let is_asked = is_shown(limit) && !limit.scope.selector.refused;
+            is_asked && endpoint.depends_on_request(limit) && matcher.unlimited(limit).is_ok()
+        };
+        let limits = policy.limits.iter().filter(depending);
+        let scopes = limits.map(|limit| &limit.scope);
+        let scopes = scopes.chain(policy.pools.iter().map(|pool| &pool.scope));
+        let scopes = scopes.chain(policy.seats.iter().map(|seats| &seats.scope));
         scopes
             .filter(|scope| matcher.may_apply(scope, endpoint))
             .map(|scope| &*scope.name)

@@ -211,6 +211,7 @@ impl Trace<'_> for Words {
             Mismatch::Except(_) => "except",
             Mismatch::Attribute(_) => "attribute",
             Mismatch::Key(_) => "key",
+            Mismatch::Unlimited(_) => "unlimited",
             Mismatch::Exempt => "exempt",
         };
         self.0.push((limit, word));

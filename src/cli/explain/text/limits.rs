@@ -71,7 +71,10 @@ fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
         .as_ref()
         .map(|at| format!(", by {at}"))
         .unwrap_or_default();
-    row("rule", &format!("{}{by}", in_flow(&limit.rule)));
+    let own = limit.quota_from.as_ref();
+    let own = own.map(|from| format!(", number by {}", plain(from)));
+    let own = own.unwrap_or_default();
+    row("rule", &format!("{}{by}{own}", in_flow(&limit.rule)));
     row("cost", &cost(limit));
     row("left", &left(limit));
     match (limit.decision, limit.retry_after) {
