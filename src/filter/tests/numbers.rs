@@ -42,7 +42,7 @@ fn admitted(policy: &str, plan: &str, points: &str) -> (usize, Option<String>, O
         ("x-plan", plan.as_bytes()),
         ("x-points", points.as_bytes()),
     ];
-    let (mut count, mut limit) = (0, None);
+    let (mut count, mut limit) = (0_usize, None);
     while count < 9 {
         let (mut stream, flow) = proxy.send(&runtime, &pairs);
         if flow == Flow::Stop {
