@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit phases e2e test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference up down envoy-image clean trap
+.PHONY: help build run reload test check unit soak phases e2e test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ check: ## check format, lints (native and wasm32), documentation, spelling and l
 
 unit: ## run the unit, property and simulation tests
 	cargo test --locked
+
+soak: ## run the simulations of shared limits GAMES (1,000,000) times, and the whole of their model
+	GAMES=$${GAMES:-1000000} cargo test --locked --lib fleet -- --nocapture
 
 phases: build ## run the built filter in a host that checks each of its calls
 	@scripts/test-scenarios phases

@@ -15,6 +15,9 @@ mod contract;
 #[path = "redis/model.rs"]
 mod model;
 #[cfg(test)]
+#[path = "fleet/random.rs"]
+mod random;
+#[cfg(test)]
 #[path = "redis/server.rs"]
 mod server;
 #[cfg(test)]

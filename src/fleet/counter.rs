@@ -45,8 +45,12 @@ const MEMORY: u64 = 10_000_000;
 const AGAIN_MIN: u64 = 1_000;
 
 /// A counter that proxies share.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counter {
+    /// What the engine's clock showed at the last take.
+    time: u64,
+    /// An engine time at or before this may be of before a step back of the clock.
+    doubt: u64,
     tally: Tally,
     /// Nothing is granted before this instant.
     locked_until: u64,
@@ -74,23 +78,24 @@ struct Others {
 }
 
 impl Counter {
-    /// Answers one take. `clock` is the engine's, in microseconds since the epoch; if it steps
-    /// back, the time stands still at the last charge.
-    pub fn take(&mut self, clock: u64, take: &Take) -> Answer {
+    /// Answers one take. `now` is what the engine's clock shows, in microseconds since the epoch.
+    pub fn take(&mut self, now: u64, take: &Take) -> Answer {
         let command = &Command::of(take);
-        let now = self.tally.not_before(clock);
         if let Some(holder) = self.holders.get(&command.proxy) {
             if holder.answered.seq == command.seq {
-                return holder.again(now);
+                return holder.again(now, now.max(self.time));
             }
             if holder.answered.seq > command.seq {
                 return stale(command, now);
             }
         }
+        self.follow(now);
         self.lapse(command, now);
         let own = self.report(command, now);
         self.tally.settle(command, now);
-        self.tally.refund(command, now);
+        if command.kind == Kind::Calendar || command.since > self.doubt {
+            self.tally.refund(command, now);
+        }
         if command.lock > 0 && self.locked_until <= now {
             self.locked_until = now + command.lock;
         }
@@ -107,6 +112,23 @@ impl Counter {
         let answer = holder.answer(now);
         self.holders.insert(command.proxy, holder);
         answer
+    }
+
+    /// Follows the clock. If it has stepped back, all instants move along, as if no time had passed
+    /// since the last take: what counts or is held does so for longer, and nobody waits for the clock
+    /// to get where it was. Refunds of charges of before that are void, since nobody can tell how
+    /// old these are.
+    fn follow(&mut self, now: u64) {
+        let back = self.time.saturating_sub(now);
+        if back > 0 {
+            self.doubt = self.doubt.max(self.time);
+            self.tally.move_back(back);
+            self.locked_until = self.locked_until.saturating_sub(back);
+            for holder in self.holders.values_mut() {
+                holder.move_back(back);
+            }
+        }
+        self.time = now;
     }
 
     /// Charges the leases that have lapsed, each at its expiry, the first one first; and forgets

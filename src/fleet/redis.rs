@@ -6,7 +6,7 @@ pub mod resp;
 pub const SCRIPT: &str = include_str!("redis/take.lua");
 
 /// The script's name in the engine: its SHA-1.
-pub const SCRIPT_SHA: &str = "678393b8dc77e02209629f7b299696e73d2dd526";
+pub const SCRIPT_SHA: &str = "6ba9885ff7ec8c076bbd1dcc9db19eaa23930221";
 
 #[cfg(test)]
 mod tests {

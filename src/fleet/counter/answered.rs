@@ -5,7 +5,7 @@ use crate::base::time::Span;
 use crate::fleet::take::Answer;
 
 /// One proxy's lease of a counter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Holder {
     /// Units that it holds.
     pub(super) held: u64,
@@ -20,7 +20,7 @@ pub(super) struct Holder {
 }
 
 /// The last take of a proxy, and what was answered; times in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Answered {
     pub(super) seq: u64,
     pub(super) at: u64,
@@ -67,10 +67,18 @@ impl Holder {
         }
     }
 
+    /// Moves all instants, after a step of the clock.
+    pub(super) fn move_back(&mut self, back: u64) {
+        for instant in [&mut self.expiry, &mut self.keep, &mut self.answered.at] {
+            *instant = instant.saturating_sub(back);
+        }
+    }
+
     /// The same answer to a copy of the take, with the times that are left of it. Whoever did not
-    /// get what it needs still waits for a moment.
-    pub(super) fn again(&self, now: u64) -> Answer {
-        let passed = now.saturating_sub(self.answered.at);
+    /// get what it needs still waits for a moment. `at` is the time by which the instants are to be
+    /// read: after a step back of the clock that of the last take.
+    pub(super) fn again(&self, now: u64, at: u64) -> Answer {
+        let passed = at.saturating_sub(self.answered.at);
         let left_of = |time: u64| time.saturating_sub(passed);
         let at_least = |least: u64, time: u64| match time {
             0 => 0,
@@ -88,6 +96,9 @@ impl Holder {
             answered,
             ..self.clone()
         };
-        holder.answer(now)
+        Answer {
+            now,
+            ..holder.answer(at)
+        }
     }
 }

@@ -15,7 +15,7 @@ const TIME_MAX: u64 = EXACT_MAX / 2;
 const GRAINS: u64 = 20;
 
 /// What was charged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Tally {
     /// From the oldest to the newest.
     log: Vec<Entry>,
@@ -26,16 +26,18 @@ pub(super) struct Tally {
 }
 
 /// Units that were charged at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Entry {
     at: u64,
     units: u64,
 }
 
 impl Tally {
-    /// The time, if the engine's clock shows `clock`: never before the last charge.
-    pub(super) fn not_before(&self, clock: u64) -> u64 {
-        self.log.last().map_or(clock, |last| clock.max(last.at))
+    /// Moves all instants, after a step of the clock.
+    pub(super) fn move_back(&mut self, back: u64) {
+        for entry in &mut self.log {
+            entry.at = entry.at.saturating_sub(back);
+        }
     }
 
     /// Charges units at an instant, or at the last charge if that is later.
@@ -43,7 +45,7 @@ impl Tally {
         if units == 0 {
             return;
         }
-        let at = self.not_before(at);
+        let at = self.log.last().map_or(at, |last| last.at.max(at));
         match command.kind {
             Kind::Bucket => self.refill(command, at),
             Kind::Rolling => {

@@ -1,8 +1,8 @@
 -- Answers one take from a shared counter. src/fleet/counter.rs is its model: the same steps on the
 -- same whole numbers, all below 2^53, so that a double holds them exactly. Times are in microseconds.
 --
--- KEYS: the counter, a hash. Its field `s` is `locked:fraction:fill{:at:units}`, with the units that
--- were charged. Every other field is a proxy: `held:expiry:spare:keep:` and its last answer.
+-- KEYS: the counter, a hash. Its field `s` is `time:doubt:locked:fraction:fill{:at:units}`, with the
+-- units that were charged. Every other field is a proxy: `held:expiry:spare:keep:` and its last answer.
 -- ARGV: kind quota span start proxy seq spent extra refund since rest need want lock
 local key, kind, proxy, rest = KEYS[1], ARGV[1], ARGV[5], ARGV[11]
 local quota, span, start = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -32,13 +32,14 @@ local function muldiv(a, b, c)
 end
 
 -- What is stored.
-local locked_until, fraction, fill, log, holders, own = 0, 0, 0, {}, {}, nil
+local last_time, doubt, locked_until, fraction, fill, log, holders, own = 0, 0, 0, 0, 0, {}, {}, nil
 local stored = redis.call('HGETALL', key)
 for i = 1, #stored, 2 do
   local field, value = stored[i], stored[i + 1]
   if field == 's' then
-    local l, f, s, entries = string.match(value, '^(%d+):(%d+):(%d+)(.*)$')
-    locked_until, fraction, fill = tonumber(l), tonumber(f), tonumber(s)
+    local t, d, l, f, s, entries = string.match(value, '^(%d+):(%d+):(%d+):(%d+):(%d+)(.*)$')
+    last_time, doubt, locked_until = tonumber(t), tonumber(d), tonumber(l)
+    fraction, fill = tonumber(f), tonumber(s)
     for at, units in string.gmatch(entries, ':(%d+):(%d+)') do
       log[#log + 1] = {at = tonumber(at), units = tonumber(units)}
     end
@@ -51,23 +52,22 @@ for i = 1, #stored, 2 do
   end
 end
 
--- The time never goes back below the last charge.
-local function not_before(at)
-  if #log > 0 then return max(at, log[#log].at) end
-  return at
-end
 local time = redis.call('TIME')
-local now = not_before(time[1] * 1000000 + time[2])
+local now = time[1] * 1000000 + time[2]
 
 -- A copy of the last take: the same answer, with the times that are left of it. An older take: nothing.
+local function answer_of(holder)
+  local numbers = {}
+  for number in string.gmatch(holder.answer, '-?%d+') do numbers[#numbers + 1] = tonumber(number) end
+  return unpack(numbers)
+end
 if own then
-  local a = {}
-  for number in string.gmatch(own.answer, '-?%d+') do a[#a + 1] = tonumber(number) end
-  local last, at, granted, wait, again, left, next_in, reset, lapsed, locked = unpack(a)
+  local last, at, granted, wait, again, left, next_in, reset, lapsed, locked = answer_of(own)
   if last == seq then
-    local passed = max(0, now - at)
+    local present = max(now, last_time)
+    local passed = max(0, present - at)
     local valid = 0
-    if own.held > 0 then valid = max(0, own.expiry - now) end
+    if own.held > 0 then valid = max(0, own.expiry - present) end
     if wait > 0 then wait = max(1, wait - passed) end
     if again > 0 then again = max(AGAIN_MIN, again - passed) end
     return {granted, valid, wait, again, left, max(0, next_in - passed), max(0, reset - passed), now,
@@ -76,6 +76,26 @@ if own then
     local wait = 0
     if need > 0 then wait = AGAIN_MIN end
     return {0, 0, wait, wait, 0, 0, 0, now, 1, 0}
+  end
+end
+
+local function text(...)
+  local numbers = {...}
+  for i, number in ipairs(numbers) do numbers[i] = string.format('%.0f', number) end
+  return table.concat(numbers, ':')
+end
+
+-- If the clock has stepped back, all instants move along, as if no time had passed since the last take.
+-- Refunds of charges of before that are void, since nobody can tell how old these are.
+local back = max(0, last_time - now)
+if back > 0 then
+  doubt, locked_until = max(doubt, last_time), max(0, locked_until - back)
+  for _, entry in ipairs(log) do entry.at = max(0, entry.at - back) end
+  for _, holder in ipairs(holders) do
+    holder.expiry, holder.keep, holder.changed = max(0, holder.expiry - back), max(0, holder.keep - back), true
+    local numbers = {answer_of(holder)}
+    numbers[2] = max(0, numbers[2] - back)
+    holder.answer = text(unpack(numbers))
   end
 end
 
@@ -110,7 +130,7 @@ end
 local grain = max(1, floor(span / GRAINS))
 local function charge(at, units)
   if units == 0 then return end
-  at = not_before(at)
+  if #log > 0 then at = max(at, log[#log].at) end
   if kind == 'b' then refill(at) end
   local last = log[#log]
   if last and kind == 'r' and floor(last.at / grain) ~= floor(at / grain) then last = nil end
@@ -159,7 +179,7 @@ local function drop(counts)
 end
 if kind == 'r' then drop(function(entry) return entry.at + span > now end) end
 local passed = max(0, now - since)
-if refund > 0 and #log > 0 then
+if refund > 0 and #log > 0 and (kind == 'c' or since > doubt) then
   if kind == 'r' and passed < span then
     local units = refund
     for _, entry in ipairs(log) do
@@ -258,11 +278,6 @@ end
 
 -- 8. What is stored. A proxy without units is forgotten once no copy of its take can arrive any more;
 -- a take with a refund is known for as long as the refund would be worth anything.
-local function text(...)
-  local numbers = {...}
-  for i, number in ipairs(numbers) do numbers[i] = string.format('%.0f', number) end
-  return table.concat(numbers, ':')
-end
 local function flag(is) if is then return 1 end return 0 end
 local keep = now + MEMORY
 if refund > 0 then
@@ -276,11 +291,12 @@ for _, holder in ipairs(holders) do
     if holder.held == 0 and holder.keep < now then
       redis.call('HDEL', key, holder.proxy)
     elseif holder.changed then
-      redis.call('HSET', key, holder.proxy, text(0, holder.expiry, 0, holder.keep) .. ':' .. holder.answer)
+      local lease = text(holder.held, holder.expiry, flag(holder.spare), holder.keep)
+      redis.call('HSET', key, holder.proxy, lease .. ':' .. holder.answer)
     end
   end
 end
-local state = {text(locked_until, fraction, fill)}
+local state = {text(now, doubt, locked_until, fraction, fill)}
 for _, entry in ipairs(log) do state[#state + 1] = text(entry.at, entry.units) end
 redis.call('HSET', key, 's', table.concat(state, ':'), proxy,
   text(held, expiry, flag(spare), keep, seq, now, granted, wait, again, left, next_in, reset, gone, locked))
