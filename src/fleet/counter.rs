@@ -115,9 +115,9 @@ impl Counter {
     }
 
     /// Follows the clock. If it has stepped back, all instants move along, as if no time had passed
-    /// since the last take: what counts or is held does so for longer, and nobody waits for the clock
-    /// to get where it was. Refunds of charges of before that are void, since nobody can tell how
-    /// old these are.
+    /// since the last take: what counts or is held does so for longer, and nobody waits for the
+    /// clock to get where it was. Refunds of charges of before that are void, since nobody can tell
+    /// how old these are.
     fn follow(&mut self, now: u64) {
         let back = self.time.saturating_sub(now);
         if back > 0 {
