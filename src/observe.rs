@@ -68,6 +68,8 @@ pub enum Event {
     Unlimited,
     /// The endpoint answered a request.
     Answered,
+    /// Something in shadow would have refused a request. Limits and seat limits decide instead.
+    WouldRefuse(Shadowed),
     /// A caller was not identified.
     Unauthorized(AuthFailure),
     /// A request was denied.
@@ -137,6 +139,17 @@ pub enum Event {
         /// The number of swaps that failed.
         swaps: u64,
     },
+}
+
+/// What would have refused a request, apart from limits and seat limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shadowed {
+    /// No limit: the answer would have been a 400, a 401 or a 403.
+    NoLimit,
+    /// This pool.
+    Pool(PoolId),
+    /// This payload limit.
+    Payload(PayloadId),
 }
 
 impl Refund {

@@ -12,6 +12,7 @@ pub mod attributes;
 pub mod callers;
 pub mod charges;
 pub mod costs;
+mod derived;
 pub mod directory;
 pub mod document;
 pub mod error;
@@ -55,7 +56,7 @@ use seats::SeatLimit;
 use select::Selector;
 use selector_index::SelectorIndex;
 pub use selectors::RefusedLimits;
-use tiers::Tier;
+use tiers::{ReadTiers, Tier};
 
 use crate::base::id::{
     CounterOwner, DenialId, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId,
@@ -64,6 +65,7 @@ use crate::base::id::{
 use crate::base::invariant::invariant;
 use crate::base::pointer::Pointer;
 use crate::base::property::PropertySet;
+use crate::limit::Enforcement;
 
 /// A policy, checked whole.
 #[derive(Debug)]
@@ -90,6 +92,8 @@ pub struct Policy {
     pub index: SelectorIndex,
     /// The limits on requests that are about to receive a 401; `None` without such a limit.
     pub refused: Option<RefusedLimits>,
+    /// Whether anything of the policy refuses.
+    pub enforcement: Enforcement,
     /// Fields and bodies of replies.
     pub replies: Replies,
     /// Live keys over all limits.
@@ -231,10 +235,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     map.read(lang::Policy::VERSION);
     let name = map.read(lang::Policy::NAME).map(Box::from);
     let callers = read_callers(&map, &mut context);
-    let tiers = map.read_with(lang::Policy::TIERS, |_, list| {
-        Some(tiers::read(&list, &mut context))
-    });
-    let tiers = tiers.flatten().unwrap_or_default();
+    let tiers = read_tiers(&map, &mut context);
     let exempt = map.read_with(lang::Policy::EXEMPT, |_, list| {
         exempt::read(&list, &tiers, &mut context)
     });
@@ -248,6 +249,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
     };
     let deny = read_denials(&map, &siblings, &mut context);
     let scoped = read_scoped(&map, &siblings, &mut context);
+    let enforcement = map.read(lang::Policy::ENFORCEMENT);
     let replies = read_replies(&map, scoped.as_ref(), &mut context);
     let keys_max = map.read_with(lang::Policy::STORE, |_, map| read_store(&map));
     let access_log = map.read_with(lang::Policy::ACCESS_LOG, |_, map| {
@@ -271,6 +273,7 @@ fn read(document: Field<'_>) -> Option<Policy> {
         payloads: scoped.payloads.into(),
         index: SelectorIndex::default(),
         refused: None,
+        enforcement: enforcement?,
         replies: replies?.unwrap_or_default(),
         keys_max: keys_max?.unwrap_or(lang::Store::DEFAULT),
         access_log: access_log?,
@@ -280,8 +283,15 @@ fn read(document: Field<'_>) -> Option<Policy> {
         tiers,
         routes,
     };
-    derive(&mut policy);
+    policy.derive();
     Some(policy)
+}
+
+fn read_tiers(map: &MapField<'_, lang::Policy>, context: &mut Context) -> ReadTiers {
+    let tiers = map.read_with(lang::Policy::TIERS, |_, list| {
+        Some(tiers::read(&list, context))
+    });
+    tiers.flatten().unwrap_or_default()
 }
 
 /// Reads the replies; `scoped` is `None` if a limit has an error.
@@ -297,17 +307,6 @@ fn read_replies(
     map.read_with(lang::Policy::REPLIES, |_, map| {
         replies::read(&map, &shown, context)
     })
-}
-
-/// Sets what follows from the parts of the policy.
-fn derive(policy: &mut Policy) {
-    policy.index_selectors();
-    let own = policy.limits.iter().map(|limit| &limit.refused);
-    let own = own.chain(policy.pools.iter().map(|pool| &pool.refused));
-    let own = own.chain(policy.seats.iter().map(|seats| &seats.refused));
-    let own = own.chain(policy.payloads.iter().map(|payload| &payload.refused));
-    let own = own.filter_map(Option::as_deref);
-    policy.replies.note(own, &policy.callers.sources);
 }
 
 /// Without `callers` every caller is anonymous, and has no attributes.

@@ -22,6 +22,8 @@ mod given;
 mod presets;
 #[path = "explain/refused.rs"]
 mod refused;
+#[path = "explain/shadow.rs"]
+mod shadow;
 #[path = "explain/usage.rs"]
 mod usage;
 

@@ -82,6 +82,11 @@ impl<I: Id, T> IdVec<I, T> {
         (0..=u16::MAX).take(self.items.len()).map(I::new)
     }
 
+    /// All items, in order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.items.iter_mut()
+    }
+
     /// All items with their ids, in order.
     pub fn entries(&self) -> impl Iterator<Item = (I, &T)> {
         self.ids().zip(&self.items)

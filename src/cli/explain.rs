@@ -22,6 +22,7 @@ mod missing;
 mod outcome;
 mod reasons;
 mod recorder;
+mod response;
 #[cfg(test)]
 mod tests;
 mod text;

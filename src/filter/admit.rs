@@ -2,9 +2,7 @@
 //!
 //! This is the only part of the filter that asks which parts of a policy apply to a request.
 
-use std::rc::Rc;
-
-use super::inspection::BodyInspection;
+use super::inspection::{BodyInspection, Shadow};
 use super::phase::{Event, Forwarded};
 use super::queued::{Entry, Queued};
 use super::runtime::Scratch;
@@ -17,15 +15,16 @@ use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
+use crate::limit::Enforcement;
 use crate::observe::access_log::{self, Line};
 use crate::observe::{DecisionLabel, Event as Observed, admission};
-use crate::payload::body::Rejection;
-use crate::queue::stream::{Admission, SlotRequest};
+use crate::payload::body::{BodyMeter, Rejection};
+use crate::queue::stream::Admission;
 use crate::reply::addressee::{ReplyContext, ReplyTo};
 use crate::reply::fields::{LimitStatus, PoolStatus, most_constrained};
 use crate::reply::refusal::Refusal;
 use crate::request::applicable::{Applicable, NoTrace};
-use crate::request::checks::{self, part_value};
+use crate::request::checks;
 use crate::request::endpoint::endpoint;
 use crate::request::head::Request;
 use crate::request::identify::Caller;
@@ -48,13 +47,6 @@ impl<'a> Head<'a> {
     pub(super) fn reply_to(&self, refusal: &Refusal<'_>) -> ReplyTo<'a> {
         ReplyTo::head(self.request, Some(self.caller), refusal, self.now)
     }
-}
-
-/// The slots that a request needs.
-struct Slots {
-    /// The pools, in the order in which they are asked.
-    pools: Vec<PoolStatus>,
-    requests: Vec<SlotRequest>,
 }
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
@@ -137,7 +129,11 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         match self.open_body(head, applicable.payload, checks) {
             Ok(body) => {
                 stream.body = body.map(Box::new);
-                self.decide(stream, head, checks)
+                let flow = self.decide(stream, head, checks);
+                if let Some(body) = &mut stream.body {
+                    self.report_shadow(body);
+                }
+                flow
             }
             Err(rejection) => {
                 self.refuse_payload_at_head(stream, head, applicable.payload, rejection, checks)
@@ -160,11 +156,36 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             return Ok(None);
         }
         let matched = payload.and_then(|id| MatchedPayload::of(id, head.caller, policy));
-        let Some(requirements) = requirements(matched, request, policy, checks) else {
+        let is_shadow =
+            |matched: &MatchedPayload<'_>| matched.payload.enforcement == Enforcement::Shadow;
+        let shadow = matched.filter(is_shadow);
+        let matched = matched.filter(|matched| !is_shadow(matched));
+        let requirements = requirements(matched, request, policy, checks);
+        if requirements.is_none() && shadow.is_none() {
             return Ok(None);
-        };
+        }
+        let requirements = requirements.unwrap_or_default();
         check_length(&requirements, request)?;
-        BodyInspection::open(self.runtime, head, &requirements, matched).map(Some)
+        let body = BodyInspection::open(self.runtime, head, &requirements, matched)?;
+        let shadow = shadow.map(|matched| self.open_shadow(head, matched));
+        Ok(Some(body.beside(shadow)))
+    }
+
+    /// Opens the measurement of a body by a payload limit in shadow.
+    fn open_shadow(&self, head: Head<'_>, matched: MatchedPayload<'_>) -> Shadow {
+        let (policy, request) = (&self.runtime.policy, head.request);
+        let line = Line {
+            decision: DecisionLabel::WouldRefuse,
+            limit: Some(&matched.payload.scope.name),
+            tier: request.tier,
+            caller: head.caller,
+        };
+        let required = requirements(Some(matched), request, policy, &[]).unwrap_or_default();
+        let encodings = request.headers.all("content-encoding");
+        let (seed, bodies) = (self.runtime.seed, &self.runtime.bodies);
+        let meter = check_length(&required, request)
+            .and_then(|()| BodyMeter::new(&required, encodings, seed, bodies));
+        Shadow::new(matched.id, line.to_text(policy), meter)
     }
 
     /// Asks all limits, and forwards the request or answers it.
@@ -210,7 +231,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             }),
         };
         let is_held = stream.body.as_ref().is_some_and(|body| body.is_held());
-        let Some(Slots { pools, requests }) = self.slots(head) else {
+        let Some((pools, slots)) = self.slots(head) else {
             stream.on(Event::Forward(forwarded));
             return if is_held {
                 self.hold(stream)
@@ -219,60 +240,26 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             };
         };
         forwarded.pools = pools;
+        let shadows = slots.shadows.len();
+        let queued =
+            |pools: &[PoolStatus]| Queued::of(policy, (pools, shadows), head, self.host.uptime());
         if is_held {
-            let queued = Queued::of(policy, &forwarded.pools, head, self.host.uptime());
-            forwarded.entry = Some(Box::new(Entry { queued, requests }));
+            let queued = queued(&forwarded.pools);
+            forwarded.entry = Some(Box::new(Entry { queued, slots }));
             stream.on(Event::Forward(forwarded));
             return self.hold(stream);
         }
-        match self.acquire(stream.id, requests) {
+        match self.acquire(stream.id, slots, &mut forwarded.pools) {
             Admission::Admit => {
                 stream.on(Event::Forward(forwarded));
                 Flow::Continue
             }
             admission @ (Admission::Wait | Admission::Refuse(_)) => {
-                let queued = Queued::of(policy, &forwarded.pools, head, self.host.uptime());
+                let queued = queued(&forwarded.pools);
                 stream.on(Event::Forward(forwarded));
                 self.enqueue(stream, queued, admission)
             }
         }
-    }
-
-    /// The slots that the request needs; `None` if it needs none.
-    fn slots(&self, head: Head<'_>) -> Option<Slots> {
-        let running = self.runtime.pools.as_ref()?;
-        let policy = &self.runtime.policy;
-        let worker = running.worker.borrow();
-        let count = head.pools.len();
-        let mut slots = Slots {
-            pools: Vec::with_capacity(count),
-            requests: Vec::with_capacity(count),
-        };
-        for status in self.pool_statuses(head.pools, head.request) {
-            let id = status.pool;
-            let found = running.live.get(id).zip(policy.pools.get(id));
-            let Some((pool, limit)) = invariant(found, "every pool of a policy runs with it")
-            else {
-                continue;
-            };
-            let mut key = worker.key(pool);
-            for part in &limit.scope.per {
-                key.push(part_value(
-                    &limit.scope,
-                    part,
-                    head.request,
-                    head.caller,
-                    policy,
-                ));
-            }
-            slots.requests.push(SlotRequest {
-                pool: Rc::clone(pool),
-                key: key.finish(),
-                failure: limit.scope.failure,
-            });
-            slots.pools.push(status);
-        }
-        (!slots.requests.is_empty()).then_some(slots)
     }
 
     pub(super) fn observe_decisions(&self, verdict: Verdict, checks: &[LimitCheck]) {

@@ -15,8 +15,9 @@ use crate::host::grpc::GrpcAnswer;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::{Host, LocalReply};
+use crate::limit::Enforcement;
 use crate::observe::access_log::{self, Line};
-use crate::observe::{self, DecisionLabel, Event as Observed};
+use crate::observe::{self, DecisionLabel, Event as Observed, Shadowed};
 use crate::payload::body::{Reason, Rejection};
 use crate::queue::stream as queue;
 use crate::reply::addressee::ReplyTo;
@@ -34,12 +35,29 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         why: Ambiguity,
     ) -> Flow {
         let policy = &self.runtime.policy;
+        if policy.enforcement == Enforcement::Shadow {
+            return self.pass(stream, head);
+        }
         let refusal = Refusal::Path(why);
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, None).as_deref());
         let to = head.reply_to(&refusal);
         let reply = local::reply(policy, refusal, to, Applied::default());
         self.answer(stream, &reply)
+    }
+
+    /// Forwards a request that a policy in shadow would have refused. No limit is asked.
+    pub(super) fn pass(&self, stream: &mut StreamState, head: Head<'_>) -> Flow {
+        self.observe(Observed::WouldRefuse(Shadowed::NoLimit));
+        let line = Line {
+            decision: DecisionLabel::WouldRefuse,
+            limit: None,
+            tier: head.request.tier,
+            caller: head.caller,
+        };
+        self.log_refusal(line.to_text(&self.runtime.policy).as_deref());
+        stream.on(Event::Forward(Forwarded::default()));
+        Flow::Continue
     }
 
     /// Answers a request that a limit refuses. `limits` is what the checks found.
@@ -187,7 +205,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             self.settle_queued(stream, queued, observe::Refund::QueueRefused),
         );
         let asked = invariant(
-            queued.pools.get(denial.pool),
+            queued.refusing(denial.pool),
             "a pool refuses a slot that was asked for",
         );
         let limit = asked.and_then(|asked| policy.pools.get(asked.id));

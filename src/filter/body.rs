@@ -7,7 +7,7 @@
 //! [`Stream::on_work`]: super::stream::Stream::on_work
 
 use super::bodies::Step;
-use super::inspection::Failure;
+use super::inspection::{BodyInspection, Failure};
 use super::settle::StreamCx;
 use super::statuses::apply;
 use super::stream::{Flow, StreamState};
@@ -15,7 +15,7 @@ use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::observe::Event;
+use crate::observe::{Event, Shadowed};
 use crate::payload::body::{Progress, Reason, Rejection};
 use crate::payload::slice::Slice;
 
@@ -59,6 +59,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if ends {
             body.end();
         }
+        self.report_shadow(body);
         self.go_on(stream, slice)
     }
 
@@ -145,6 +146,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             Ok(Progress::Pending) => return suspend(stream),
             Ok(Progress::Idle) => stream.is_suspended = false,
         }
+        self.report_shadow(body);
         if body.has_ended() {
             return self.pass_body(stream);
         }
@@ -152,6 +154,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             Flow::Hold
         } else {
             Flow::Continue
+        }
+    }
+
+    /// Counts and logs that a payload limit in shadow would have refused the body.
+    pub(super) fn report_shadow(&self, body: &mut BodyInspection) {
+        if let Some((payload, line)) = body.report() {
+            self.observe(Event::WouldRefuse(Shadowed::Payload(payload)));
+            self.log_refusal(line.as_deref());
         }
     }
 
@@ -164,6 +174,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             Ok(measured) => measured,
             Err(rejection) => return self.refuse_body(stream, rejection),
         };
+        self.report_shadow(body);
         let changed = match measured {
             Some(measured) => stream.charges.settle_body(self, &measured),
             None => Vec::new(),

@@ -1,5 +1,7 @@
 //! The inspection of one request body on its way to the upstream.
 
+mod shadow;
+
 use super::admit::Head;
 use super::runtime::Runtime;
 use crate::base::id::PayloadId;
@@ -11,6 +13,8 @@ use crate::payload::slice::Slice;
 use crate::reply::addressee::ReplyContext;
 use crate::request::checks::matched_route;
 use crate::request::payload::MatchedPayload;
+
+pub(super) use shadow::Shadow;
 
 /// The most bytes that are copied from the host at once.
 const PIECE_MAX: usize = 64 * 1024;
@@ -29,6 +33,8 @@ pub(super) struct BodyInspection {
     received: Option<u64>,
     /// `None` once the body has passed.
     meter: Option<BodyMeter>,
+    /// The payload limit in shadow that applies.
+    shadow: Option<Box<Shadow>>,
     /// The size that the head states.
     length: Option<u64>,
     /// Bytes that have arrived.
@@ -98,11 +104,24 @@ impl BodyInspection {
             is_held: can_wait && matched.is_some_and(|matched| matched.payload.hold),
             received: None,
             meter: Some(meter),
+            shadow: None,
             length,
             came: 0,
             has_ended: false,
             seen: 0,
         })
+    }
+
+    /// The same, measured by a payload limit in shadow as well.
+    pub(super) fn beside(self, shadow: Option<Shadow>) -> Self {
+        let shadow = shadow.map(Box::new);
+        Self { shadow, ..self }
+    }
+
+    /// The payload limit in shadow that would have refused the body, and the line for the access
+    /// log; once.
+    pub(super) fn report(&mut self) -> Option<(PayloadId, Option<String>)> {
+        self.shadow.as_mut()?.report()
     }
 
     /// The payload limit that applies.
@@ -140,6 +159,9 @@ impl BodyInspection {
         if let Some(meter) = &mut self.meter {
             meter.count(more)?;
         }
+        if let Some(shadow) = &mut self.shadow {
+            shadow.count(more);
+        }
         if let Some(max) = self
             .length
             .filter(|length| self.came > *length && self.payload.is_some())
@@ -154,13 +176,17 @@ impl BodyInspection {
         let Some(meter) = &mut self.meter else {
             return Ok(());
         };
-        while meter.reads() && start < size {
+        let mut shadow = self.shadow.as_mut().filter(|shadow| shadow.reads());
+        while (meter.reads() || shadow.is_some()) && start < size {
             let asked = size.saturating_sub(start).min(PIECE_MAX);
             let piece = host.request_body(start, asked);
             if piece.len() != asked {
                 return Err(Failure::Unavailable);
             }
             meter.offer(&piece)?;
+            if let Some(shadow) = &mut shadow {
+                shadow.offer(&piece);
+            }
             start = start.saturating_add(piece.len());
         }
         Ok(())
@@ -171,9 +197,13 @@ impl BodyInspection {
     /// # Errors
     /// Why the body is rejected.
     pub(super) fn advance(&mut self, slice: &mut Slice) -> Result<Progress, Rejection> {
-        match &mut self.meter {
-            Some(meter) => meter.advance(slice),
-            None => Ok(Progress::Idle),
+        let progress = match &mut self.meter {
+            Some(meter) => meter.advance(slice)?,
+            None => Progress::Idle,
+        };
+        match &mut self.shadow {
+            Some(shadow) if progress == Progress::Idle => Ok(shadow.advance(slice)),
+            Some(_) | None => Ok(progress),
         }
     }
 
@@ -202,6 +232,9 @@ impl BodyInspection {
             return Ok(None);
         };
         meter.finish()?;
+        if let Some(shadow) = &mut self.shadow {
+            shadow.finish();
+        }
         let measured = self.measurements();
         self.meter = None;
         // The host forwards everything that it has.
@@ -212,6 +245,7 @@ impl BodyInspection {
     /// Stops reading a body that only a cost needs. What is not read counts as one.
     pub(super) fn stop_reading(&mut self) {
         self.meter = Some(BodyMeter::unread());
+        self.shadow = None;
     }
 
     /// The measurements of what has arrived so far; `None` once the body has passed.

@@ -8,19 +8,24 @@ use super::phase::{Effect, Event};
 use super::settle::{Changed, StreamCx};
 use super::stream::{Flow, StreamState};
 use crate::base::id::{IdVec, PoolId};
+use crate::base::invariant::invariant;
 use crate::base::time::Span;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
+use crate::limit::Enforcement;
 use crate::observe::access_log::Line;
-use crate::observe::{DecisionLabel, Event as Observed, Refund};
+use crate::observe::{DecisionLabel, Event as Observed, Refund, Shadowed};
 use crate::policy::Policy;
+use crate::policy::pools::PoolLimit;
 use crate::queue::live::LivePool;
 use crate::queue::membership::RootId;
-use crate::queue::stream::{Admission, Answer, SlotRequest, StreamId};
+use crate::queue::stream::{Admission, Answer, Note, SlotRequest, StreamId};
 use crate::queue::worker::Worker;
 use crate::reply::addressee::ReplyContext;
 use crate::reply::fields::PoolStatus;
+use crate::request::checks::part_value;
+use crate::store::key::Key;
 
 /// The pools of a policy that is enforced.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ pub(super) struct Queued {
     pub(super) context: ReplyContext,
     /// When the request asked for its slots.
     since: Span,
+    /// The pools in shadow, which were asked before.
+    pub(super) shadows: usize,
     /// Whether the body was read before. Then the request pays even if a pool refuses it.
     body_was_read: bool,
 }
@@ -49,7 +56,7 @@ pub(super) struct Queued {
 #[derive(Debug)]
 pub(super) struct QueuedPool {
     pub(super) id: PoolId,
-    /// The line for the access log if this pool refuses the request.
+    /// The line for the access log if this pool refuses the request, or would.
     pub(super) line: Option<String>,
 }
 
@@ -57,49 +64,144 @@ pub(super) struct QueuedPool {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) queued: Queued,
-    pub(super) requests: Vec<SlotRequest>,
+    pub(super) slots: Slots,
+}
+
+/// The slots that a request asks for.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// The pools in shadow, which are asked first.
+    pub(super) shadows: Vec<QueuedPool>,
+    requests: Vec<SlotRequest>,
+}
+
+impl QueuedPool {
+    fn of(policy: &Policy, id: PoolId, decision: DecisionLabel, head: Head<'_>) -> Self {
+        let limit = policy.pools.get(id).map(|limit| &*limit.scope.name);
+        let line = Line {
+            decision,
+            limit,
+            tier: head.request.tier,
+            caller: head.caller,
+        };
+        Self {
+            id,
+            line: line.to_text(policy),
+        }
+    }
 }
 
 impl Queued {
-    /// A request that asks for slots of these pools at `since`.
-    pub(super) fn of(policy: &Policy, pools: &[PoolStatus], head: Head<'_>, since: Span) -> Self {
-        let mut queued = Self {
-            pools: Vec::with_capacity(pools.len()),
+    /// A request that asks for slots of these pools at `since`, and before that of this number of
+    /// pools in shadow.
+    pub(super) fn of(
+        policy: &Policy,
+        (pools, shadows): (&[PoolStatus], usize),
+        head: Head<'_>,
+        since: Span,
+    ) -> Self {
+        let refused =
+            |status: &PoolStatus| QueuedPool::of(policy, status.pool, DecisionLabel::Refused, head);
+        Self {
+            pools: pools.iter().map(refused).collect(),
             context: ReplyContext::of(head.request, head.caller, policy, head.now.nanos()),
             since,
+            shadows,
             body_was_read: false,
-        };
-        for status in pools {
-            let limit = policy
-                .pools
-                .get(status.pool)
-                .map(|limit| &*limit.scope.name);
-            let line = Line {
-                decision: DecisionLabel::Refused,
-                limit,
-                tier: head.request.tier,
-                caller: head.caller,
-            };
-            queued.pools.push(QueuedPool {
-                id: status.pool,
-                line: line.to_text(policy),
-            });
         }
-        queued
+    }
+
+    /// The pool that refused a slot.
+    pub(super) fn refusing(&self, request: usize) -> Option<&QueuedPool> {
+        self.pools.get(request.checked_sub(self.shadows)?)
     }
 }
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
-    /// Asks for all slots that a request needs.
-    pub(super) fn acquire(&self, stream: StreamId, requests: Vec<SlotRequest>) -> Admission {
-        match &self.runtime.pools {
-            Some(Pools { worker, root, .. }) => {
-                worker
-                    .borrow_mut()
-                    .acquire(*root, stream, requests, self.host.uptime())
-            }
-            None => Admission::Admit,
+    /// The pools that may refuse the request, in their order, and the slots that it needs; `None`
+    /// if it needs none.
+    pub(super) fn slots(&self, head: Head<'_>) -> Option<(Vec<PoolStatus>, Slots)> {
+        let running = self.runtime.pools.as_ref()?;
+        if head.pools.is_empty() {
+            return None;
         }
+        let policy = &self.runtime.policy;
+        let pools = self.pool_statuses(head.pools, head.request);
+        let mut slots = Slots {
+            shadows: Vec::new(),
+            requests: Vec::with_capacity(head.pools.len()),
+        };
+        for enforcement in [Enforcement::Shadow, Enforcement::Enforce] {
+            for id in head.pools {
+                let found = running.live.get(*id).zip(policy.pools.get(*id));
+                let Some((pool, limit)) = invariant(found, "every pool of a policy runs with it")
+                    .filter(|(_, limit)| limit.enforcement == enforcement)
+                else {
+                    continue;
+                };
+                if enforcement == Enforcement::Shadow {
+                    let shadow = QueuedPool::of(policy, *id, DecisionLabel::WouldRefuse, head);
+                    slots.shadows.push(shadow);
+                }
+                slots.requests.push(SlotRequest {
+                    pool: Rc::clone(pool),
+                    key: self.slot_key(running, pool, limit, head),
+                    failure: limit.scope.failure,
+                    enforcement,
+                });
+            }
+        }
+        (!slots.requests.is_empty()).then_some((pools, slots))
+    }
+
+    /// The key of the slots of a request in a pool.
+    fn slot_key(
+        &self,
+        running: &Pools<D>,
+        pool: &LivePool,
+        limit: &PoolLimit,
+        head: Head<'_>,
+    ) -> Key {
+        let (policy, scope) = (&self.runtime.policy, &limit.scope);
+        let mut key = running.worker.borrow().key(pool);
+        for part in &scope.per {
+            key.push(part_value(scope, part, head.request, head.caller, policy));
+        }
+        key.finish()
+    }
+
+    /// Asks for all slots that a request needs. `pools` are those that may refuse it, which learn
+    /// how many slots are free.
+    pub(super) fn acquire(
+        &self,
+        stream: StreamId,
+        slots: Slots,
+        pools: &mut [PoolStatus],
+    ) -> Admission {
+        let Some(Pools { worker, root, .. }) = &self.runtime.pools else {
+            return Admission::Admit;
+        };
+        let Slots { shadows, requests } = slots;
+        let uptime = self.host.uptime();
+        let mut worker = worker.borrow_mut();
+        let admission = worker.acquire(*root, stream, requests, uptime);
+        for note in worker.notes() {
+            match *note {
+                Note::Granted { request, free } => {
+                    let place = request.checked_sub(shadows.len());
+                    if let Some(pool) = place.and_then(|place| pools.get_mut(place)) {
+                        pool.free = Some(free);
+                    }
+                }
+                Note::WouldRefuse { request } => {
+                    if let Some(shadow) = shadows.get(request) {
+                        self.observe(Observed::WouldRefuse(Shadowed::Pool(shadow.id)));
+                        self.log_refusal(shadow.line.as_deref());
+                    }
+                }
+            }
+        }
+        admission
     }
 
     /// Acts on what the pools said to a request that was forwarded so far.
@@ -127,13 +229,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
 
     /// Asks for the slots of a request whose held body has been read.
     pub(super) fn enter_held(&self, stream: &mut StreamState, entry: Entry) -> Flow {
-        let Entry {
-            mut queued,
-            requests,
-        } = entry;
+        let Entry { mut queued, slots } = entry;
         queued.since = self.host.uptime();
         queued.body_was_read = true;
-        let admission = self.acquire(stream.id, requests);
+        let id = stream.id;
+        let forwarded = stream.phase_mut().forwarded_mut();
+        let pools = forwarded.map_or(&mut [][..], |forwarded| &mut forwarded.pools);
+        let admission = self.acquire(id, slots, pools);
         self.enqueue(stream, queued, admission)
     }
 
@@ -145,6 +247,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                     return false;
                 };
                 self.observe_waiting(&queued, -1);
+                // It had to wait for the first slot that it did not get at once: the last one.
+                if let Some(forwarded) = stream.phase_mut().forwarded_mut()
+                    && let Some(pool) = forwarded.pools.iter_mut().find(|pool| pool.free.is_none())
+                {
+                    pool.free = Some(0);
+                }
                 if stream.body.as_ref().is_none_or(|body| body.has_passed()) {
                     self.observe_admission(stream);
                 }

@@ -120,7 +120,7 @@ impl<D: SharedData + SharedQueue> Runtime<D> {
             .policy
             .pools
             .iter()
-            .map(|limit| shared.reconfigure(&limit.scope.identity, limit.pool))
+            .map(|limit| shared.reconfigure(&limit.scope.identity, limit.applied()))
             .collect();
         shared.on_root(root, uptime);
         drop(shared);

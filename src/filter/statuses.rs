@@ -7,7 +7,7 @@ use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::limit::{Decision, Reading};
+use crate::limit::{Decision, Enforcement, Reading};
 use crate::reply::fields::{LimitStatus, PoolStatus};
 use crate::request::checks::matched_route;
 use crate::request::head::Request;
@@ -78,19 +78,19 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         store.peek(&check.key, &check.rule, self.host)
     }
 
-    /// The pools of which a request needs a slot.
+    /// The pools that may refuse a request, of those of which it needs a slot.
     pub(super) fn pool_statuses(&self, pools: &[PoolId], request: &Request) -> Vec<PoolStatus> {
         let policy = &self.runtime.policy;
-        let status = |id: &PoolId| PoolStatus {
-            pool: *id,
-            free: None,
-            route: policy
-                .pools
-                .get(*id)
-                .filter(|_| policy.replies.shows_routes)
-                .and_then(|pool| matched_route(&pool.scope, request, policy)),
+        let status = |id: &PoolId| {
+            let pool = policy.pools.get(*id)?;
+            let shown = Some(pool).filter(|_| policy.replies.shows_routes);
+            (pool.enforcement == Enforcement::Enforce).then(|| PoolStatus {
+                pool: *id,
+                free: None,
+                route: shown.and_then(|pool| matched_route(&pool.scope, request, policy)),
+            })
         };
-        pools.iter().map(status).collect()
+        pools.iter().filter_map(status).collect()
     }
 }
 

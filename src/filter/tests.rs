@@ -19,6 +19,7 @@ mod refused;
 mod reservations;
 mod rig;
 mod scopes;
+mod shadow;
 mod statuses;
 mod unidentified;
 

@@ -7,6 +7,7 @@
 //! ```
 
 use super::admit::Head;
+use super::phase::{Event, Forwarded};
 use super::settle::StreamCx;
 use super::stream::{Flow, StreamState};
 use crate::base::id::{DenialId, LimitId};
@@ -15,7 +16,7 @@ use crate::engine::{Verdict, decide};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
-use crate::limit::Cost;
+use crate::limit::{Cost, Enforcement};
 use crate::observe::access_log::{self, Line};
 use crate::observe::{DecisionLabel, admission};
 use crate::reply::addressee::ReplyTo;
@@ -40,7 +41,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     ) -> Flow {
         let policy = &self.runtime.policy;
         let counts = policy.refused.is_some();
-        if counts || !policy.deny.is_empty() || policy.access_log.is_some() {
+        let is_shadow = policy.enforcement == Enforcement::Shadow;
+        if counts || is_shadow || !policy.deny.is_empty() || policy.access_log.is_some() {
             let suspect = suspect(request, policy);
             let head = Head {
                 request,
@@ -48,6 +50,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 pools: &[],
                 now,
             };
+            // Those of the request before are of no use here.
+            checks.clear();
             if !policy.deny.is_empty() || (counts && !policy.exempt.is_empty()) {
                 applicable.find(request, &suspect.caller, policy, &mut NoTrace);
                 if let Some(denial) = applicable.denial {
@@ -59,6 +63,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 && let Some(flow) = self.count_refused(stream, head, applicable, checks)
             {
                 return flow;
+            }
+            if is_shadow {
+                // If a limit on such requests would refuse it, that is counted as its decision.
+                if checks.iter().any(LimitCheck::denies) {
+                    stream.on(Event::Forward(Forwarded::default()));
+                    return Flow::Continue;
+                }
+                return self.pass(stream, head);
             }
             if let Some(attributes) = &policy.access_log {
                 let mut text = self.runtime.line.borrow_mut();
@@ -101,6 +113,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let refused = self.refuse_by(stream, head, verdict, checks);
         if refused.is_none() {
             self.observe_decisions(verdict, checks);
+            if policy.enforcement == Enforcement::Shadow {
+                self.log_decision(verdict, checks, &[], head);
+            }
             admission(checks, verdict, |event| self.observe(event));
         }
         refused
@@ -161,6 +176,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Answers a request that an entry of `deny` matches. No limit is asked.
     pub(super) fn deny(&self, stream: &mut StreamState, head: Head<'_>, denial: DenialId) -> Flow {
         let policy = &self.runtime.policy;
+        if policy.enforcement == Enforcement::Shadow {
+            return self.pass(stream, head);
+        }
         let refusal = Refusal::Denied(denial);
         self.observe_refusal(refusal);
         let line = Line {

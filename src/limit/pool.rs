@@ -87,6 +87,16 @@ impl Pool {
         })
     }
 
+    /// The same without a queue.
+    #[must_use]
+    pub const fn without_queue(&self) -> Self {
+        Self {
+            length: 0,
+            timeout: Span::ZERO,
+            ..*self
+        }
+    }
+
     /// Most requests in flight.
     #[must_use]
     pub const fn slots(&self) -> u32 {

@@ -4,13 +4,14 @@
 //! A filter's metrics have no labels in Envoy. So the labels are part of the name, in a form from
 //! which `stats_config.stats_tags` extracts them: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
-use super::{DecisionLabel, Event, Refund};
+use super::{DecisionLabel, Event, Refund, Shadowed};
 use crate::base::id::{
     CounterOwner, DenialId, Id as _, IdVec, LimitId, PayloadId, PerOwner, PoolId,
 };
 use crate::base::path::Ambiguity;
 use crate::host::fault::Fault;
 use crate::host::stream::{Meter, MetricId, MetricKind};
+use crate::limit::Enforcement;
 use crate::payload::body::Reason;
 use crate::policy::Policy;
 use crate::policy::costs::CostSource;
@@ -45,6 +46,7 @@ pub struct Metrics {
     unlimited: MetricId,
     /// `None` without an endpoint.
     answered: Option<MetricId>,
+    would_refuse: WouldRefuse,
     unauthorized: [MetricId; AuthFailure::ALL.len()],
     denied: IdVec<DenialId, MetricId>,
     paths: [Option<MetricId>; Ambiguity::ALL.len()],
@@ -53,6 +55,14 @@ pub struct Metrics {
     faults: [MetricId; Fault::NAMES.len()],
     evicted: MetricId,
     conflicts: MetricId,
+}
+
+/// Requests that something in shadow would have refused; `None` for what is enforced.
+#[derive(Debug)]
+struct WouldRefuse {
+    no_limit: Option<MetricId>,
+    pools: IdVec<PoolId, Option<MetricId>>,
+    payloads: IdVec<PayloadId, Option<MetricId>>,
 }
 
 /// The metrics of one pool's queue.
@@ -136,6 +146,22 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
         })
     }
 
+    fn would_refuse(&mut self, policy: &Policy) -> WouldRefuse {
+        let mut of = |name: &str, enforcement: Enforcement| {
+            let is_shadow = enforcement == Enforcement::Shadow;
+            is_shadow.then(|| self.requests(name, DecisionLabel::WouldRefuse))
+        };
+        let pools = policy.pools.iter();
+        let payloads = policy.payloads.iter();
+        WouldRefuse {
+            no_limit: of(NO_LIMIT, policy.enforcement),
+            pools: pools.map(|it| of(&it.scope.name, it.enforcement)).collect(),
+            payloads: payloads
+                .map(|it| of(&it.scope.name, it.enforcement))
+                .collect(),
+        }
+    }
+
     fn queue(&mut self, pool: &str) -> QueueMetrics {
         QueueMetrics {
             refused: QueueReason::ALL.map(|reason| {
@@ -181,6 +207,7 @@ impl Metrics {
                 .endpoint
                 .as_ref()
                 .map(|_| definer.requests(NO_LIMIT, DecisionLabel::Answered)),
+            would_refuse: definer.would_refuse(policy),
             payloads: policy
                 .payloads
                 .iter()
@@ -269,6 +296,11 @@ impl Metrics {
             }
             Event::Unlimited => self.unlimited,
             Event::Answered => self.answered?,
+            Event::WouldRefuse(Shadowed::NoLimit) => self.would_refuse.no_limit?,
+            Event::WouldRefuse(Shadowed::Pool(pool)) => (*self.would_refuse.pools.get(pool)?)?,
+            Event::WouldRefuse(Shadowed::Payload(payload)) => {
+                (*self.would_refuse.payloads.get(payload)?)?
+            }
             Event::Unauthorized(why) => *self.unauthorized.get(why as usize)?,
             Event::Denied(entry) => *self.denied.get(entry)?,
             Event::PathRefused(why) => (*self.paths.get(why as usize)?)?,

@@ -13,7 +13,7 @@ use super::reader::{Field, Items, MapField};
 use super::replies::{Reply, read_own_payload};
 use super::scope::{self, Absent, Scope, Siblings};
 use super::select::Condition;
-use crate::limit::FailureMode;
+use crate::limit::{Enforcement, FailureMode};
 use crate::payload::body::Reason as RefusalReason;
 use crate::payload::json::{DuplicateNames, JsonRules};
 
@@ -32,6 +32,8 @@ pub struct Payload {
     pub content_types: Vec<MediaRange>,
     /// Whether the upstream sees nothing of a request until its body has passed.
     pub hold: bool,
+    /// Whether it refuses.
+    pub enforcement: Enforcement,
     /// Its answer to a request that it refuses, as far as that is its own.
     pub refused: Option<Box<Reply>>,
 }
@@ -149,6 +151,7 @@ fn read_payload(
     let refused = map.read_with(lang::Payload::REFUSED, |_, map| {
         read_own_payload(&map, siblings.types, &mut context.attributes)
     });
+    let enforcement = map.read(lang::Payload::ENFORCEMENT);
     map.finish();
     let name = name?;
     Some(Payload {
@@ -164,7 +167,8 @@ fn read_payload(
         bounds: bounds?,
         overrides: overrides?.unwrap_or_default(),
         content_types,
-        hold: hold?,
+        hold: hold? && enforcement? == Enforcement::Enforce,
+        enforcement: enforcement?,
         refused: refused?,
     })
 }

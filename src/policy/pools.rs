@@ -6,6 +6,7 @@ use super::reader::{Items, MapField};
 use super::replies::{Reply, read_own};
 use super::scope::{self, Scope, Siblings};
 use crate::base::time::Span;
+use crate::limit::Enforcement;
 use crate::limit::pool::Pool;
 
 /// One concurrency limit.
@@ -15,8 +16,21 @@ pub struct PoolLimit {
     pub scope: Scope,
     /// The slots, and the queue before them.
     pub pool: Pool,
+    /// Whether it refuses.
+    pub enforcement: Enforcement,
     /// Its answer to a request that it refuses, as far as that is its own.
     pub refused: Option<Box<Reply>>,
+}
+
+impl PoolLimit {
+    /// The slots and the queue that apply: a pool in shadow lets no request wait.
+    #[must_use]
+    pub fn applied(&self) -> Pool {
+        match self.enforcement {
+            Enforcement::Enforce => self.pool,
+            Enforcement::Shadow => self.pool.without_queue(),
+        }
+    }
 }
 
 /// Reads all concurrency limits; `None` if one of them has an error.
@@ -47,6 +61,7 @@ fn read_pool(
     let refused = map.read_with(lang::Pool::REFUSED, |_, map| {
         read_own(&map, siblings.types, &mut context.attributes)
     });
+    let enforcement = map.read(lang::Pool::ENFORCEMENT);
     let failure = map.read(lang::Pool::FAILURE);
     map.finish();
     let scope = scope.build("pool", (absent, failure), siblings, &context.attributes);
@@ -54,6 +69,7 @@ fn read_pool(
     Some(PoolLimit {
         scope: scope?,
         pool: Pool::new(slots?, length, timeout)?,
+        enforcement: enforcement?,
         refused: refused?,
     })
 }

@@ -7,6 +7,7 @@ use super::language as lang;
 use super::reader::{Items, MapField};
 use super::replies::{Replies, Reply, read_own};
 use super::scope::{self, Absent, KeyPart, Scope, Siblings};
+use crate::limit::Enforcement;
 use crate::limit::seats::Seats;
 
 /// One seat limit.
@@ -22,6 +23,8 @@ pub struct SeatLimit {
     pub holder: AttributeId,
     /// How many seats there are, and how long one is kept.
     pub seats: Seats,
+    /// Whether it refuses.
+    pub enforcement: Enforcement,
     /// The status that its key of this name states.
     pub status: Option<u32>,
     /// Its answer to a request that it refuses, as far as that is its own.
@@ -71,6 +74,7 @@ fn read_seats(
     let refused = map.read_with(lang::Seats::REFUSED, |_, map| {
         read_own(&map, siblings.types, &mut context.attributes)
     });
+    let enforcement = map.read(lang::Seats::ENFORCEMENT);
     let failure = map.read(lang::Seats::FAILURE);
     map.finish();
     let rest = (Some(Absent::default()), failure);
@@ -78,6 +82,7 @@ fn read_seats(
         scope: scope.build("seats", rest, siblings, &context.attributes)?,
         holder: holder?,
         seats: Seats::new(seats?, idle?)?,
+        enforcement: enforcement?,
         status: status?,
         refused: refused?,
     })

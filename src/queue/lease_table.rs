@@ -120,14 +120,15 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         Ok(())
     }
 
-    /// Asks for a slot of `key` for a stream. Returns the number of its ticket as well.
+    /// Asks for a slot of `key` for a stream. Returns the number of its ticket as well, and the
+    /// slots that are free after that.
     pub(super) fn enter(
         &mut self,
         pool: &Rc<LivePool>,
         key: Key,
         stream: StreamId,
         uptime: Span,
-    ) -> Result<(Entry, u32), Fault> {
+    ) -> Result<(Entry, u32, u32), Fault> {
         let number = self.ticket;
         self.ticket = number.wrapping_add(1);
         let mut local = self
@@ -140,17 +141,18 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         };
         let reconciled = self.sync(key, &mut local, &change, uptime);
         let entry = reconciled.and_then(|reconciled| {
-            invariant(reconciled.entry, "a stream that asks has an answer").ok_or(Fault::Invariant)
+            let entry = invariant(reconciled.entry, "a stream that asks has an answer");
+            Ok((entry.ok_or(Fault::Invariant)?, reconciled.free))
         });
         match entry {
-            Ok(Entry::Admit) => local.held = local.held.saturating_add(1),
-            Ok(Entry::Wait) => {
+            Ok((Entry::Admit, _)) => local.held = local.held.saturating_add(1),
+            Ok((Entry::Wait, _)) => {
                 local.waiting.insert(number, stream);
             }
-            Ok(Entry::Full) | Err(_) => {}
+            Ok((Entry::Full, _)) | Err(_) => {}
         }
         self.put(key, local);
-        entry.map(|entry| (entry, number))
+        entry.map(|(entry, free)| (entry, number, free))
     }
 
     /// Releases a slot of `key`.

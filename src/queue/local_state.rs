@@ -47,6 +47,8 @@ pub(super) struct Reconciled {
     pub(super) expired: Vec<u32>,
     /// The answer to the stream that asks for a slot.
     pub(super) entry: Option<Entry>,
+    /// Slots that are free after that.
+    pub(super) free: u32,
     /// Other workers whose tickets were granted.
     pub(super) notify: BTreeSet<WorkerId>,
     /// Whether a ticket is still to be granted.
@@ -107,8 +109,9 @@ impl LocalState {
         reconciled.entry = change
             .arrival
             .map(|number| pool.enter(state, Ticket { worker: me, number }));
+        reconciled.free = u32::try_from(pool.free(state)).unwrap_or(u32::MAX);
         reconciled.has_written |= matches!(reconciled.entry, Some(Entry::Admit | Entry::Wait));
-        reconciled.more = !state.waiting.is_empty() && pool.free(state) > 0;
+        reconciled.more = !state.waiting.is_empty() && reconciled.free > 0;
         reconciled
     }
 

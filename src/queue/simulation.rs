@@ -23,8 +23,8 @@ use super::worker::Worker;
 use crate::base::time::Span;
 use crate::host::fake::seeds::for_each_seed;
 use crate::host::fake::world::{ALWAYS, Death, Rates, silence_deaths};
-use crate::limit::FailureMode;
 use crate::limit::pool::Pool;
+use crate::limit::{Enforcement, FailureMode};
 
 const THREADS_MAX: usize = 4;
 
@@ -202,6 +202,7 @@ impl Vm {
                 pool: Rc::clone(&self.pools[pool_of(*key)]),
                 key: world.model.oracle.keys[*key],
                 failure: FailureMode::Deny,
+                enforcement: Enforcement::Enforce,
             });
             let requests = requests.collect();
             world

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::live::LivePool;
 use crate::host::fault::Fault;
-use crate::limit::FailureMode;
+use crate::limit::{Enforcement, FailureMode};
 use crate::store::key::Key;
 
 /// A stream's context at the host: its number is not given again while the VM lives.
@@ -20,6 +20,25 @@ pub struct SlotRequest {
     pub key: Key,
     /// The failure mode of the pool.
     pub failure: FailureMode,
+    /// Whether the pool may refuse. One in shadow has no queue, and comes before all that may.
+    pub enforcement: Enforcement,
+}
+
+/// What a pool said of one slot, when a stream asked for its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The stream has the slot.
+    Granted {
+        /// The index of the request among those of the stream.
+        request: usize,
+        /// Slots that are free after that.
+        free: u32,
+    },
+    /// The pool would have refused the stream, and is in shadow.
+    WouldRefuse {
+        /// The index of the request.
+        request: usize,
+    },
 }
 
 /// The answer to a stream that asks for its slots.

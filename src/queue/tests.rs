@@ -14,8 +14,8 @@ use crate::base::time::Span;
 use crate::host::fake::FakeData;
 use crate::host::fault::Fault;
 use crate::host::queue::{QueueToken, SharedQueue as _};
-use crate::limit::FailureMode;
 use crate::limit::pool::Pool;
+use crate::limit::{Enforcement, FailureMode};
 
 const ROOT: RootId = RootId(1);
 
@@ -52,6 +52,7 @@ impl One {
             pool: Rc::clone(pool),
             key: key.finish(),
             failure: FailureMode::Deny,
+            enforcement: Enforcement::Enforce,
         }
     }
 

@@ -15,13 +15,13 @@ use super::lease_table::{LeaseTable, key_of};
 use super::live::LivePool;
 use super::membership::RootId;
 use super::page::PAGES;
-use super::stream::{Action, Admission, Answer, Reason, Refusal, SlotRequest, StreamId};
+use super::stream::{Action, Admission, Answer, Note, Reason, Refusal, SlotRequest, StreamId};
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
-use crate::limit::FailureMode;
 use crate::limit::pool::{Entry, Pool};
+use crate::limit::{Enforcement, FailureMode};
 use crate::store::key::{Key, KeyMaker, PartialKey, Secret};
 use crate::store::shared::secret;
 
@@ -45,6 +45,8 @@ pub struct Worker<H> {
     streams: BTreeMap<StreamId, StreamSlots>,
     deadlines: BTreeSet<(Span, StreamId)>,
     granted: VecDeque<StreamId>,
+    /// What pools said of the stream that asked last.
+    notes: Vec<Note>,
     /// Whether this worker has sent itself a message that has not arrived yet.
     has_woken_itself: bool,
     maintained_at: Option<Span>,
@@ -81,6 +83,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
             streams: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             granted: VecDeque::new(),
+            notes: Vec::new(),
             has_woken_itself: false,
             maintained_at: None,
         })
@@ -107,6 +110,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         requests: Vec<SlotRequest>,
         uptime: Span,
     ) -> Admission {
+        self.notes.clear();
         self.release(stream, uptime);
         if requests.is_empty() {
             return Admission::Admit;
@@ -123,6 +127,12 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         let admission = self.acquire_rest(stream, slots, uptime);
         self.wake_for_granted();
         admission
+    }
+
+    /// What the pools said of the stream that asked for its slots last.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Releases the slots and the ticket of a stream, which has ended. It does nothing for a stream
@@ -191,11 +201,13 @@ impl<H: SharedData + SharedQueue> Worker<H> {
                 .leases
                 .enter(&request.pool, request.key, stream, uptime)
             {
-                Ok((Entry::Admit, _)) => {
+                Ok((Entry::Admit, _, free)) => {
                     slots.held.push(request.key);
+                    let request = slots.next;
+                    self.notes.push(Note::Granted { request, free });
                     None
                 }
-                Ok((Entry::Wait, number)) => {
+                Ok((Entry::Wait, number, _)) => {
                     let position = QueuePosition {
                         key: request.key,
                         number,
@@ -206,13 +218,18 @@ impl<H: SharedData + SharedQueue> Worker<H> {
                     self.streams.insert(stream, slots);
                     return Admission::Wait;
                 }
-                Ok((Entry::Full, _)) => Some(Reason::QueueFull),
+                Ok((Entry::Full, ..)) => Some(Reason::QueueFull),
                 Err(fault) => {
                     self.leases.record_fault(fault);
                     (request.failure == FailureMode::Deny).then_some(Reason::Unavailable(fault))
                 }
             };
-            if let Some(reason) = reason {
+            let is_shadow = request.enforcement == Enforcement::Shadow;
+            if reason.is_some() && is_shadow {
+                self.notes.push(Note::WouldRefuse {
+                    request: slots.next,
+                });
+            } else if let Some(reason) = reason {
                 self.return_slots(&slots.held, uptime);
                 return Admission::Refuse(Refusal {
                     pool: slots.next,
@@ -258,6 +275,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     /// that one callback allows.
     fn answer(&mut self, uptime: Span) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.notes.clear();
         self.expire(ACTIONS_MAX, uptime, &mut actions);
         self.granted.extend(self.leases.drain_granted());
         while actions.len() < ACTIONS_MAX

@@ -86,13 +86,9 @@ impl Maker<'_> {
         let page = key.finish();
         key.push(Some(holder));
         let rule = Rule::Seats(limit.seats.for_holder(key.finish().fingerprint));
-        Some(LimitCheck::new(
-            owner,
-            page,
-            rule,
-            Cost::Now(1),
-            limit.scope.failure,
-        ))
+        let mut check = LimitCheck::new(owner, page, rule, Cost::Now(1), limit.scope.failure);
+        check.enforcement = limit.enforcement;
+        Some(check)
     }
 
     fn key(&self, owner: CounterOwner, scope: &Scope) -> Option<PartialKey> {

@@ -276,6 +276,7 @@ pub(crate) async fn sentry(bed: &TestBed) {
         ("x-sentry-rate-limit-limit", "40"),
         ("x-sentry-rate-limit-remaining", "*"),
         ("x-sentry-rate-limit-concurrentlimit", "25"),
+        ("x-sentry-rate-limit-concurrentremaining", "24"),
     ];
     assert_answer(&answer, 200, &fields);
     assert_unix(&answer, "x-sentry-rate-limit-reset", 1);

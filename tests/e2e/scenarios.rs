@@ -37,6 +37,7 @@ pub(crate) mod reservations;
 pub(crate) mod resets;
 pub(crate) mod scopes;
 pub(crate) mod seats;
+pub(crate) mod shadow;
 mod spending;
 pub(crate) mod stated;
 pub(crate) mod tiers;
@@ -345,6 +346,9 @@ macro_rules! for_each_scenario {
             floods: [
                 a_flood_of_uploads_resets_no_quota,
                 a_flood_of_keys_stays_within_the_memory_that_check_prints,
+            ]
+            shadow: [
+                a_policy_in_shadow_changes_nothing,
             ]
             endpoint: [
                 a_caller_asks_for_its_own_numbers,

@@ -1,8 +1,9 @@
 //! The payload limit of the request.
 
 use super::explanation::Payload;
-use super::limits::View;
+use super::limits::{View, enforcement};
 use crate::base::id::Id as _;
+use crate::limit::Enforcement;
 use crate::payload::body::BodyMeter;
 use crate::payload::memory::Budget;
 use crate::reply::refusal::Refusal;
@@ -50,15 +51,18 @@ pub(super) fn payload<'p>(
         decoded_bytes: bounds.decoded_bytes,
         json: required.json.is_some(),
         hold: payload.hold,
+        enforcement: enforcement(payload.enforcement),
         refused: refused.map(|refused| refused.reason.name()),
     };
     let limit = &payload.scope.name;
     (
         Some(explained),
-        refused.map(|rejection| Refusal::Payload {
-            payload: id,
-            limit,
-            rejection,
-        }),
+        refused
+            .filter(|_| payload.enforcement == Enforcement::Enforce)
+            .map(|rejection| Refusal::Payload {
+                payload: id,
+                limit,
+                rejection,
+            }),
     )
 }

@@ -207,7 +207,9 @@ pub(super) struct Payload {
     pub(super) json: bool,
     /// Whether the upstream sees nothing of it before it has passed.
     pub(super) hold: bool,
-    /// Why the head alone is refused, as in `sluicegate_payloads_refused_total`.
+    /// `enforce` or `shadow`.
+    pub(super) enforcement: &'static str,
+    /// Why the head alone is refused, or would be, as in `sluicegate_payloads_refused_total`.
     pub(super) refused: Option<&'static str>,
 }
 
@@ -224,6 +226,8 @@ pub(super) struct Pool {
     pub(super) queue_length: u32,
     /// For how long.
     pub(super) queue_timeout: String,
+    /// `enforce` or `shadow`.
+    pub(super) enforcement: &'static str,
 }
 
 /// A seat limit.
@@ -241,6 +245,8 @@ pub(super) struct Seats {
     pub(super) idle: String,
     /// The status of the answer if none is free.
     pub(super) status: u32,
+    /// `enforce` or `shadow`.
+    pub(super) enforcement: &'static str,
 }
 
 /// One part of a counter's key.

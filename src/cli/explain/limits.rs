@@ -80,10 +80,7 @@ impl View<'_> {
             lock: limit.lock.map(|lock| write_span(lock.span())),
             locked: check.locked != Locked::No,
             refunded: settled.refunded,
-            enforcement: match check.enforcement {
-                Enforcement::Enforce => "enforce",
-                Enforcement::Shadow => "shadow",
-            },
+            enforcement: enforcement(check.enforcement),
             decision: decided.map(DecisionLabel::name),
             quota: check.rule.quota(),
             remaining: balance.remaining,
@@ -249,8 +246,9 @@ impl View<'_> {
             label: limit.scope.label.to_string(),
             key: self.key(&limit.scope),
             slots: limit.pool.slots(),
-            queue_length: limit.pool.length(),
-            queue_timeout: write_span(limit.pool.timeout()),
+            queue_length: limit.applied().length(),
+            queue_timeout: write_span(limit.applied().timeout()),
+            enforcement: enforcement(limit.enforcement),
         });
         rows.collect()
     }
@@ -266,6 +264,7 @@ impl View<'_> {
             seats: limit.seats.seats(),
             idle: write_span(limit.seats.idle()),
             status: limit.refusal_status(&self.policy.replies),
+            enforcement: enforcement(limit.enforcement),
         })
     }
 
@@ -291,6 +290,14 @@ impl View<'_> {
             KeyPart::Capture(name) => name,
             KeyPart::Word(word) => word.name(),
         }
+    }
+}
+
+/// As a policy writes it.
+pub(super) const fn enforcement(enforcement: Enforcement) -> &'static str {
+    match enforcement {
+        Enforcement::Enforce => "enforce",
+        Enforcement::Shadow => "shadow",
     }
 }
 

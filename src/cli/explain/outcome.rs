@@ -5,12 +5,13 @@ use super::explanation::{Field, Limit, NotApplied, Payload, Pool, Response, Seat
 use super::host::Proxy;
 use super::limits::View;
 use super::reasons::Reasons;
+use super::response::{answered, forwarded};
 use super::upstream::{Settled, look, settle};
 use crate::base::id::{DenialId, ExemptionId};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
-use crate::host::stream::{Dialect, LocalReply};
-use crate::limit::{Balance, Cost, Decision};
+use crate::host::stream::LocalReply;
+use crate::limit::{Balance, Cost, Decision, Enforcement};
 use crate::observe::DecisionLabel;
 use crate::policy::Policy;
 use crate::reply::addressee::{ReplyContext, ReplyTo};
@@ -58,25 +59,26 @@ impl Outcome {
         };
         let to = ReplyTo::head(request, None, &refusal, now);
         let reply = local::reply(policy, refusal, to, Applied::default());
+        let (decision, response) = match denied {
+            _ if policy.enforcement == Enforcement::Shadow => {
+                (DecisionLabel::WouldRefuse, forwarded())
+            }
+            Some(_) => (DecisionLabel::Denied, answered(reply, request)),
+            None => (DecisionLabel::Refused, answered(reply, request)),
+        };
         Self {
-            exempt: None,
             denied,
-            payload: None,
-            limits: Vec::new(),
-            pools: Vec::new(),
-            seats: Vec::new(),
-            not_applied: Vec::new(),
-            decision: match denied {
-                Some(_) => DecisionLabel::Denied,
-                None => DecisionLabel::Refused,
-            },
-            limit: None,
-            response: answered(reply, request),
+            ..Self::unlimited(decision, response)
         }
     }
 
     /// Of a request that the endpoint answers.
     pub(super) fn of_endpoint(reply: LocalReply, request: &Request) -> Self {
+        Self::unlimited(DecisionLabel::Answered, answered(reply, request))
+    }
+
+    /// Of a request to which no limit applies.
+    const fn unlimited(decision: DecisionLabel, response: Response) -> Self {
         Self {
             exempt: None,
             denied: None,
@@ -85,9 +87,9 @@ impl Outcome {
             pools: Vec::new(),
             seats: Vec::new(),
             not_applied: Vec::new(),
-            decision: DecisionLabel::Answered,
+            decision,
             limit: None,
-            response: answered(reply, request),
+            response,
         }
     }
 
@@ -119,11 +121,18 @@ impl Outcome {
         let applied = Applied { limits, pools: &[] };
         let to = ReplyTo::head(request, Some(caller), &refusal, proxy.now);
         let reply = local::reply(policy, refusal, to, applied);
+        let usual = Self::refused(policy, refusal, request, proxy.now);
+        let is_shadow = policy.enforcement == Enforcement::Shadow;
+        let would_refuse = admitted(policy, &checks).1.filter(|_| is_shadow);
         Self {
             limits: explained(view, &checks, &balances, verdict),
-            limit: refusal.limit().map(str::to_owned),
-            response: answered(reply, request),
-            ..Self::refused(policy, refusal, request, proxy.now)
+            limit: refusal.limit().map(str::to_owned).or(would_refuse),
+            response: if is_shadow {
+                usual.response
+            } else {
+                answered(reply, request)
+            },
+            ..usual
         }
     }
 
@@ -167,7 +176,12 @@ impl Outcome {
                 (DecisionLabel::Refused, limit, answered(reply, request))
             }
             None => {
-                let (decision, limit) = admitted(policy, &checks);
+                let (mut decision, mut limit) = admitted(policy, &checks);
+                if let Some(payload) = payload.as_ref().filter(|it| it.refused.is_some()) {
+                    // It is in shadow, or the request would be refused.
+                    decision = DecisionLabel::WouldRefuse;
+                    limit = limit.or_else(|| Some(payload.name.clone()));
+                }
                 (decision, limit, of_the_upstream(view, proxy, applied))
             }
         };
@@ -285,6 +299,7 @@ fn pools(
         .iter()
         .filter_map(|id| Some((*id, policy.pools.get(*id)?)));
     known
+        .filter(|(_, limit)| limit.enforcement == Enforcement::Enforce)
         .map(|(pool, limit)| PoolStatus {
             pool,
             free: is_admitted.then(|| limit.pool.slots().saturating_sub(1)),
@@ -351,37 +366,4 @@ pub(super) fn balance(check: &LimitCheck) -> Balance {
         .answer
         .as_ref()
         .map_or_else(|_| Balance::default(), Decision::balance)
-}
-
-/// The gateway's own answer, as the client gets it.
-fn answered(reply: LocalReply, request: &Request) -> Response {
-    let own = reply
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name.into_owned(), value));
-    let mut fields: Vec<(String, String)> = own.collect();
-    let (status, body) = if request.dialect() != Dialect::Http {
-        fields.push((
-            "content-type".to_owned(),
-            request.dialect().content_type().to_owned(),
-        ));
-        fields.push((
-            "grpc-status".to_owned(),
-            (reply.grpc_status as u32).to_string(),
-        ));
-        fields.push(("grpc-message".to_owned(), reply.body));
-        (200, None)
-    } else {
-        (reply.status, Some(reply.body))
-    };
-    let fields = fields
-        .into_iter()
-        .map(|(name, value)| Field { name, value })
-        .collect();
-    Response {
-        status: Some(status),
-        of_the_upstream: false,
-        fields,
-        body,
-    }
 }

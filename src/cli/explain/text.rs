@@ -125,14 +125,23 @@ fn table(text: &mut String, rows: Vec<[String; 3]>) {
     }
 }
 
+fn shadow(enforcement: &str) -> &'static str {
+    if enforcement == "shadow" {
+        " (shadow)"
+    } else {
+        ""
+    }
+}
+
 fn slots(pool: &Pool, not_given: &[Missing]) -> String {
     let queue = match pool.queue_length {
         0 => "no request waits".to_owned(),
         length => format!("{length} wait for up to {}", pool.queue_timeout),
     };
     format!(
-        "{}: {} at a time, {queue}; counts {}",
+        "{}{}: {} at a time, {queue}; counts {}",
         plain(&pool.name),
+        shadow(pool.enforcement),
         pool.slots,
         key(&pool.key, not_given)
     )
@@ -148,8 +157,9 @@ fn held(seats: &Seats, not_given: &[Missing]) -> String {
     } = seats;
     let holder = key(std::slice::from_ref(&seats.holder), not_given);
     format!(
-        "{}: {holder} holds one of {count} for {idle}, others get {status}; counts {}",
+        "{}{}: {holder} holds one of {count} for {idle}, others get {status}; counts {}",
         plain(name),
+        shadow(seats.enforcement),
         key(&seats.key, not_given)
     )
 }
@@ -174,8 +184,9 @@ fn bounds(payload: &Payload) -> String {
         .map(|why| format!("; refused by its head: {why}"))
         .unwrap_or_default();
     format!(
-        "{}: {}, by {by}{refused}",
+        "{}{}: {}, by {by}{refused}",
         plain(&payload.name),
+        shadow(payload.enforcement),
         said.join(", ")
     )
 }

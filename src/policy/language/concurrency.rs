@@ -4,9 +4,9 @@ use super::formats::{Idle, Label, Name, Reference, Wait};
 use super::key::mapping;
 use super::kind::{Choice, Count32, Map, Set};
 use super::{OwnRefusal, Selector};
-use crate::limit::FailureMode;
 use crate::limit::pool::{QUEUE_LENGTH_MAX, SLOTS_MAX};
 use crate::limit::seats::SEATS_MAX;
+use crate::limit::{Enforcement, FailureMode};
 use crate::policy::scope::Absent;
 
 mapping! {
@@ -31,6 +31,8 @@ mapping! {
         QUEUE "queue": Map<Queue>, optional "no request waits";
         /// The answer when this pool refuses: [replies](#replies).
         REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
+        /// Whether the pool refuses requests. One in shadow lets no request wait.
+        ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// What happens if the record of the pool cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }
@@ -71,6 +73,8 @@ mapping! {
         STATUS "status": Count32<400, 499>, optional "that of `replies.refused`, or 423";
         /// The answer when this limit refuses: [replies](#replies).
         REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
+        /// Whether the limit refuses requests.
+        ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// What happens if the record of the seats cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }

@@ -2,8 +2,9 @@
 
 use super::formats::{Name, Reference};
 use super::key::mapping;
-use super::kind::{Count32, List, Map, Set};
+use super::kind::{Choice, Count32, List, Map, Set};
 use super::{Callers, Constraint, Limit, Payload, Pool, Replies, Seats, Selector, Tier};
+use crate::limit::Enforcement;
 use crate::policy::attributes::ATTRIBUTES_MAX;
 
 mapping! {
@@ -38,6 +39,10 @@ mapping! {
         /// Size and shape of bodies, checked while they stream: [payloads](#payloads). Only the
         /// first that selects a request applies to it.
         PAYLOADS "payloads": List<Map<Payload>, 1, 1_000>, optional "none";
+        /// `shadow` is that of all limits, pools, seat limits and payload limits. Then the gateway
+        /// refuses nothing, a 400, a 401 and a 403 included, answers nothing itself, and writes no
+        /// field: [shadow](#shadow).
+        ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// Response fields and the bodies of refusals: [replies](#replies).
         REPLIES "replies": Map<Replies>, optional "`{ fields: { family: x-ratelimit } }`";
         /// The number of counters: [store](#store).

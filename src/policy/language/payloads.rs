@@ -9,6 +9,7 @@ use super::kind::{Boolean, Choice, Count32, Count64, List, Map, Set};
 use super::{CallerSelector, Constraint, OwnPayloadRefusal, Selector};
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Kind, Names, Rest, Text};
+use crate::limit::Enforcement;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::payload::json::{CONDITION_BYTES_MAX, CONDITIONS_MAX, NAMES_MAX};
 use crate::payload::json::{DEPTH_DEFAULT, DEPTH_MAX, DuplicateNames};
@@ -48,6 +49,8 @@ mapping! {
         HOLD "hold": Boolean, default false;
         /// The answer when this limit refuses: [replies](#replies).
         REFUSED "refused": Map<OwnPayloadRefusal>, optional "that of `replies.payload`";
+        /// Whether the limit refuses requests. One in shadow never holds a body.
+        ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// Other bounds for some callers. The first override that matches applies.
         OVERRIDES "overrides": List<Map<PayloadOverride>, 0, 100_000>, optional "none";
     }

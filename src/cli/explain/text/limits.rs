@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::explanation::{Explanation, Limit, Missing, Part};
 use super::super::missing::given_by;
 use super::super::time;
-use super::{line, plain};
+use super::{line, plain, shadow};
 use crate::base::number::counted;
 use crate::base::time::Span;
 
@@ -55,11 +55,7 @@ fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
     let decided = limit
         .decision
         .unwrap_or("admits, and takes nothing: another limit refuses");
-    let shadow = if limit.enforcement == "shadow" {
-        " (shadow)"
-    } else {
-        ""
-    };
+    let shadow = shadow(limit.enforcement);
     let _ = writeln!(text, "  {}{shadow}: {decided}", limit.name);
     let mut row = |label: &str, value: &str| _ = writeln!(text, "    {label:<8} {value}");
     if limit.label != limit.name {
