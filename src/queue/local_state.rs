@@ -208,6 +208,7 @@ mod tests {
         reconciled.entry = change
             .arrival
             .map(|number| pool.enter(state, Ticket { worker: me, number }));
+        reconciled.free = u32::try_from(pool.free(state)).unwrap();
         reconciled.more = pool.free(state) > 0 && !state.waiting.is_empty();
         reconciled
     }
