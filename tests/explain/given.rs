@@ -370,3 +370,14 @@ limits:
         "its override 0 says unlimited"
     );
 }
+
+#[test]
+fn a_host_that_a_key_needs_is_not_given() {
+    let policy = "version: 1\nname: demo\nlimits: [{ name: one, per: [host], bucket: { burst: 1, \
+                  refill: 1/s } }]\n";
+    let explained = explanation(&["-", "--path", "/"], policy);
+    assert_eq!(explained["not_given"][0]["option"], "--header 'Host: …'");
+    assert_eq!(explained["not_given"][0]["names"], json!(["host"]));
+    let explained = explanation(&["-", "--path", "/", "-H", "Host: a"], policy);
+    assert_eq!(explained["not_given"], json!([]));
+}

@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::source::certificate_parts;
 use crate::policy::callers::{AUTHORITY, Place, Source};
+use crate::policy::scope::{KeyPart, KeyWord};
 use crate::request::audit::Origin;
 use crate::request::identify::Caller;
 
@@ -40,10 +41,28 @@ pub(super) fn missing(
             add(&mut all, option, policy.attributes.name(*attribute));
         }
     }
+    if is_keyed_by_host(policy) && !proxy.has_header(AUTHORITY) {
+        add(&mut all, HOST_OPTION.to_owned(), KeyWord::Host.name());
+    }
     if policy.selects_by_address() && !proxy.knows(Property::SourceAddress) {
         add(&mut all, "--address".to_owned(), "client_address");
     }
     all.into_values().collect()
+}
+
+/// The option that gives the host.
+const HOST_OPTION: &str = "--header 'Host: …'";
+
+/// Whether some key has the host in it.
+fn is_keyed_by_host(policy: &Policy) -> bool {
+    let limits = policy.limits.iter().map(|limit| &limit.scope);
+    let pools = policy.pools.iter().map(|pool| &pool.scope);
+    let seats = policy.seats.iter().map(|seats| &seats.scope);
+    let mut parts = limits
+        .chain(pools)
+        .chain(seats)
+        .flat_map(|scope| &scope.per);
+    parts.any(|part| *part == KeyPart::Word(KeyWord::Host))
 }
 
 fn add(all: &mut BTreeMap<String, Missing>, option: String, name: &str) {
@@ -104,7 +123,7 @@ fn option(proxy: &Proxy, source: &Source) -> Option<String> {
         }
         // Something before the filter sets it.
         Source::Header(name) => (!proxy.has_header(name)).then(|| format!("--header '{name}: …'")),
-        Source::Host(_) => (!proxy.has_header(AUTHORITY)).then(|| "--header 'Host: …'".to_owned()),
+        Source::Host(_) => (!proxy.has_header(AUTHORITY)).then(|| HOST_OPTION.to_owned()),
         Source::Directory(_)
         | Source::Path(_)
         | Source::Query(_)
