@@ -61,22 +61,6 @@ pub const NO_CREDENTIAL: &str = "none";
 /// The value of `credential` in a limit on requests that are about to receive a 401.
 pub(crate) const REFUSED_CREDENTIAL: &str = "refused";
 
-/// Words that cannot name a credential.
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) const NO_CREDENTIALS: [&str; 11] = [
-    CREDENTIAL,
-    "tier",
-    "routes",
-    "except",
-    "route",
-    "method",
-    "host",
-    "sha256",
-    PRESENTED,
-    NO_CREDENTIAL,
-    REFUSED_CREDENTIAL,
-];
-
 /// The name of the attribute that is the identifier of the secret that a request presents.
 pub(crate) const PRESENTED: &str = "presented";
 
@@ -85,6 +69,12 @@ pub(crate) const PRESENTED: &str = "presented";
 pub(crate) const RESERVED: [&str; 9] = [
     CREDENTIAL, "tier", "routes", "except", "route", "method", "host", "sha256", PRESENTED,
 ];
+
+/// Words that cannot name a credential.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn no_credentials() -> Vec<&'static str> {
+    [&RESERVED[..], &[NO_CREDENTIAL, REFUSED_CREDENTIAL]].concat()
+}
 
 impl Default for Attributes {
     fn default() -> Self {

@@ -52,15 +52,9 @@ const OF_THE_CONNECTION: &str = "belongs to the connection: Envoy sets it";
 const OF_THE_BODY: &str = "describes the body, so it cannot be set: another value would break it";
 const OF_GRPC: &str = "states the outcome of a gRPC call, and cannot be set";
 
-/// Headers that would break the message, each with the reason.
-const UNSETTABLE: [(&str, &str); 13] = [
-    ("connection", OF_THE_CONNECTION),
-    ("keep-alive", OF_THE_CONNECTION),
-    ("proxy-connection", OF_THE_CONNECTION),
-    ("te", OF_THE_CONNECTION),
+/// Headers that would break the message, each with the reason, beside those of a connection.
+const UNSETTABLE: [(&str, &str); 7] = [
     ("trailer", OF_THE_CONNECTION),
-    ("transfer-encoding", OF_THE_CONNECTION),
-    ("upgrade", OF_THE_CONNECTION),
     ("content-length", OF_THE_BODY),
     ("content-encoding", OF_THE_BODY),
     ("content-range", OF_THE_BODY),
@@ -81,6 +75,9 @@ impl Settable {
                 Self::OnOwnAnswer => "has a key of its own: `content_type`",
             });
         }
+        if OF_A_CONNECTION.contains(&name) {
+            return Some(OF_THE_CONNECTION);
+        }
         let found = UNSETTABLE.iter().find(|(known, _)| *known == name);
         found.map(|(_, why)| *why)
     }
@@ -89,9 +86,10 @@ impl Settable {
 /// The headers that cannot be set, in lower case.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn unsettable() -> impl Iterator<Item = &'static str> {
-    UNSETTABLE
-        .iter()
-        .map(|(name, _)| *name)
+    let others = UNSETTABLE.iter().map(|(name, _)| *name);
+    OF_A_CONNECTION
+        .into_iter()
+        .chain(others)
         .chain([CONTENT_TYPE])
 }
 

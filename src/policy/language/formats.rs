@@ -82,7 +82,7 @@ text! {
     /// The name of a credential, which must not be a word of the language.
     NewCredential -> &'a str, |field| field.string();
     values: "name", plural: "names", pattern: Some(patterns::name()),
-    but: crate::policy::attributes::NO_CREDENTIALS.to_vec(),
+    but: crate::policy::attributes::no_credentials(),
 }
 
 text! {
