@@ -50,7 +50,7 @@ unit: ## run the unit, property and simulation tests
 	cargo test --locked
 
 soak: ## run the simulations of shared limits GAMES (1,000,000) times, and the whole of their model
-	GAMES=$${GAMES:-1000000} cargo test --locked --lib fleet -- --nocapture
+	GAMES=$${GAMES:-1000000} cargo test --locked --lib -- fleet leases --nocapture
 
 phases: build ## run the built filter in a host that checks each of its calls
 	@scripts/test-scenarios phases

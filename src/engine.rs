@@ -17,6 +17,8 @@ pub enum Verdict {
     Admit,
     /// A limit refuses it; nothing was charged.
     Refuse(Refusal),
+    /// The checks that lack units must ask the engine first; nothing was charged.
+    Ask,
 }
 
 /// Which limit refused.
@@ -38,8 +40,8 @@ const FAULT_WAIT: Span = Span::from_seconds(1);
 /// clock, as at the turn of a window, and this worker's answer would be wrong. After a refusal all
 /// checks are asked again, and that time becomes `now`. Limits with a lock that refuse are locked.
 ///
-/// A store that must ask elsewhere first would need a separate verdict (ask, then continue). With
-/// the present stores the answer is always known when this returns.
+/// If only units that the engine may grant are missing, the verdict is to ask for them and to
+/// decide again. A request that another limit refuses anyway asks for none.
 pub fn decide(
     store: &mut impl Store,
     clock: &impl Clock,
@@ -64,6 +66,10 @@ pub fn decide(
     }
     if admitted {
         return Verdict::Admit;
+    }
+    let is_refused = checks.iter().any(|check| !check.lacks && !check.admits());
+    if !is_refused && checks.iter().any(|check| check.lacks) {
+        return Verdict::Ask;
     }
     for check in checks.iter_mut().filter(|check| check.begins_lock()) {
         store.lock(check, clock);

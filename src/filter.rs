@@ -15,6 +15,7 @@ mod queued;
 mod response;
 pub mod runtime;
 mod settle;
+pub mod sharing;
 mod statuses;
 pub mod stream;
 #[cfg(test)]

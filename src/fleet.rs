@@ -17,5 +17,6 @@ pub mod counter;
 pub mod engine;
 #[cfg(not(target_family = "wasm"))]
 pub mod memory;
+pub mod name;
 pub mod redis;
 pub mod take;

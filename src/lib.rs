@@ -16,11 +16,11 @@ pub mod base;
 // The interfaces that a proxy implements.
 pub mod host;
 
+// The engine of limits that all proxies share, and what is said to it.
+pub mod fleet;
+
 // The algorithms of the limits.
 pub mod limit;
-
-// Limits that all proxies share.
-pub mod fleet;
 
 // Bodies: their size, encodings and content.
 pub mod payload;

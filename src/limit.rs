@@ -7,6 +7,7 @@
 //! | [`calendar::Calendar`] | at most the quota in one window of the calendar | its end, a count |
 //! | [`seats::Seats`] | at most one holder per seat at a time | holders, when each lapses |
 //! | [`lock::Lock`] | nothing for some time after a refusal | its end |
+//! | [`lease::Lease`] | one of the first three over all proxies | units taken in advance |
 //!
 //! A rule answers with the state to store if the request is admitted; the caller decides whether to
 //! store it. Every rule keeps the same four promises: rounding goes against the caller; a cost of
@@ -16,20 +17,24 @@
 pub mod calendar;
 mod evaluation;
 pub mod gcra;
+pub mod lease;
 pub mod lock;
 pub mod period;
 pub mod pool;
 pub mod rolling;
 pub mod seats;
+mod state;
 
 use crate::base::rough::Rough;
-use crate::base::time::{Span, Timestamp};
+use crate::base::time::{Span, SteadyTime, Timestamp};
 use calendar::Calendar;
 pub use evaluation::{Balance, Decision, Evaluation, Reading};
 use gcra::Bucket;
+use lease::Lease;
 use lock::Lock;
 use rolling::Rolling;
 use seats::Seats;
+pub use state::{Charge, State};
 
 /// Most units that a rolling or calendar window grants: the largest whole number that a structured
 /// field holds (RFC 9651 §3.3.1).
@@ -48,36 +53,8 @@ pub enum Rule {
     Seats(Seats),
     /// A lock after a refusal.
     Lock(Lock),
-}
-
-/// What is remembered of one counter; its kind is the rule's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Of a token bucket.
-    Bucket(gcra::State),
-    /// Of a rolling window.
-    Rolling(rolling::State),
-    /// Of a calendar window.
-    Calendar(calendar::State),
-    /// Of seats.
-    Seats(seats::State),
-    /// Of a lock.
-    Lock(lock::State),
-}
-
-/// What an admitted request was charged, as much as giving it back needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charge {
-    /// By a token bucket.
-    Bucket(gcra::Charge),
-    /// By a rolling window.
-    Rolling(rolling::Charge),
-    /// By a calendar window.
-    Calendar(calendar::Charge),
-    /// By seats.
-    Seats(seats::Charge),
-    /// By a lock.
-    Lock(lock::Charge),
+    /// A counter that all proxies share.
+    Lease(Lease),
 }
 
 /// The units that one request takes when it is admitted.
@@ -130,6 +107,9 @@ impl Rule {
             Self::Lock(lock) => lock
                 .evaluate(state.and_then(State::lock), now, cost)
                 .map(State::Lock),
+            Self::Lease(lease) => lease
+                .evaluate(state.and_then(State::lease), now, cost)
+                .map(|state| State::Lease(state.into())),
         }
     }
 
@@ -166,6 +146,10 @@ impl Rule {
                 let (state, balance) = lock.force_charge(state.and_then(State::lock), now, units);
                 (State::Lock(state), balance)
             }
+            Self::Lease(lease) => {
+                let (state, balance) = lease.force_charge(state.and_then(State::lease), now, units);
+                (State::Lease(state.into()), balance)
+            }
         }
     }
 
@@ -187,6 +171,19 @@ impl Rule {
         )
     }
 
+    /// The rule for a request at the time that `steady` reads: only a lease depends on it.
+    #[must_use]
+    pub fn at(self, steady: impl FnOnce() -> SteadyTime) -> Self {
+        match self {
+            Self::Lease(lease) => Self::Lease(lease.at(steady())),
+            Self::Bucket(_)
+            | Self::Rolling(_)
+            | Self::Calendar(_)
+            | Self::Seats(_)
+            | Self::Lock(_) => self,
+        }
+    }
+
     /// The most units that can be taken at one instant: the quota, the burst, or the seats.
     #[must_use]
     pub fn quota(&self) -> u64 {
@@ -196,6 +193,7 @@ impl Rule {
             Self::Calendar(calendar) => calendar.quota(),
             Self::Seats(seats) => u64::from(seats.seats()),
             Self::Lock(_) => 1,
+            Self::Lease(lease) => lease.counted().quota(),
         }
     }
 
@@ -209,126 +207,7 @@ impl Rule {
             Self::Calendar(calendar) => calendar.window(now).length(),
             Self::Seats(seats) => seats.idle(),
             Self::Lock(lock) => lock.span(),
-        }
-    }
-}
-
-impl Charge {
-    /// Splits the charge at one instant into two, as if they had followed one another: one of at
-    /// most `units`, and one of the rest. Seats and locks are not split.
-    #[must_use]
-    pub fn split(&self, units: u64) -> (Self, Option<Self>) {
-        match self {
-            Self::Bucket(charge) => {
-                let (first, rest) = charge.split(units);
-                (Self::Bucket(first), rest.map(Self::Bucket))
-            }
-            Self::Rolling(charge) => {
-                let (first, rest) = charge.split(units);
-                (Self::Rolling(first), rest.map(Self::Rolling))
-            }
-            Self::Calendar(charge) => {
-                let (first, rest) = charge.split(units);
-                (Self::Calendar(first), rest.map(Self::Calendar))
-            }
-            Self::Seats(_) | Self::Lock(_) => (*self, None),
-        }
-    }
-}
-
-impl State {
-    /// The receipt for `units` that were charged at `now` and led to this state.
-    #[must_use]
-    pub fn charge(&self, units: u64, now: Timestamp) -> Charge {
-        match self {
-            Self::Bucket(state) => Charge::Bucket(state.charge(units, now)),
-            Self::Rolling(state) => Charge::Rolling(state.charge(units)),
-            Self::Calendar(state) => Charge::Calendar(state.charge(units)),
-            Self::Seats(state) => Charge::Seats(state.charge()),
-            Self::Lock(state) => Charge::Lock(state.charge()),
-        }
-    }
-
-    /// The state without the units of `charge`; `None` if nothing of them is left to give.
-    /// `now` must be read after the state.
-    #[must_use]
-    pub fn refund(&self, charge: &Charge, now: Timestamp) -> Option<Self> {
-        match (self, charge) {
-            (Self::Bucket(state), Charge::Bucket(charge)) => {
-                state.refund(charge, now).map(Self::Bucket)
-            }
-            (Self::Rolling(state), Charge::Rolling(charge)) => {
-                state.refund(charge, now).map(Self::Rolling)
-            }
-            (Self::Calendar(state), Charge::Calendar(charge)) => {
-                state.refund(charge).map(Self::Calendar)
-            }
-            (Self::Seats(state), Charge::Seats(charge)) => {
-                state.refund(charge, now).map(Self::Seats)
-            }
-            (Self::Lock(state), Charge::Lock(charge)) => state.refund(charge, now).map(Self::Lock),
-            (
-                Self::Bucket(_)
-                | Self::Rolling(_)
-                | Self::Calendar(_)
-                | Self::Seats(_)
-                | Self::Lock(_),
-                _,
-            ) => None,
-        }
-    }
-
-    /// What its caller would gain if this state were forgotten: the share of the quota that was
-    /// taken, times the time until it would have been regained. So limits of all kinds, windows and
-    /// units can be compared. In some unit of time; zero where forgetting it changes nothing.
-    #[must_use]
-    pub fn eviction_cost(&self, now: Timestamp) -> u128 {
-        match self {
-            Self::Bucket(state) => state.eviction_cost(now),
-            Self::Rolling(state) => state.eviction_cost(now),
-            Self::Calendar(state) => state.eviction_cost(now),
-            Self::Seats(state) => state.eviction_cost(now),
-            Self::Lock(state) => state.eviction_cost(now),
-        }
-    }
-
-    fn bucket(&self) -> Option<&gcra::State> {
-        if let Self::Bucket(state) = self {
-            Some(state)
-        } else {
-            None
-        }
-    }
-
-    fn rolling(&self) -> Option<&rolling::State> {
-        if let Self::Rolling(state) = self {
-            Some(state)
-        } else {
-            None
-        }
-    }
-
-    fn calendar(&self) -> Option<&calendar::State> {
-        if let Self::Calendar(state) = self {
-            Some(state)
-        } else {
-            None
-        }
-    }
-
-    fn lock(&self) -> Option<&lock::State> {
-        if let Self::Lock(state) = self {
-            Some(state)
-        } else {
-            None
-        }
-    }
-
-    fn seats(&self) -> Option<&seats::State> {
-        if let Self::Seats(state) = self {
-            Some(state)
-        } else {
-            None
+            Self::Lease(lease) => lease.counted().rule().window(now),
         }
     }
 }

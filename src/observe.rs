@@ -4,6 +4,7 @@
 //! which also identifies the caller.
 
 pub mod access_log;
+mod engine;
 pub mod metrics;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::policy::charges::ChargeWhen;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
 use crate::store::{LimitCheck, StoreStats};
+pub use engine::{EngineEvent, EngineOutcome, Fallback, LeaseUnits};
 
 /// The name of one limit's decision, the same in metrics, the access log and explanations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +129,8 @@ pub enum Event {
         /// The reason.
         why: Refund,
     },
+    /// Something happened between this proxy and the engine.
+    Engine(EngineEvent),
     /// The host or an invariant failed.
     Fault(Fault),
     /// Live records were dropped because their page was full.
@@ -198,7 +202,7 @@ impl DecisionLabel {
         match (check.denies(), check.enforcement, verdict) {
             (true, Enforcement::Enforce, _) => Some(Self::Refused),
             (true, Enforcement::Shadow, _) => Some(Self::WouldRefuse),
-            (false, _, Verdict::Refuse(_)) => None,
+            (false, _, Verdict::Refuse(_) | Verdict::Ask) => None,
             (false, _, Verdict::Unlimited | Verdict::Admit) => Some(Self::Admitted),
         }
     }

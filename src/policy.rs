@@ -15,6 +15,7 @@ pub mod costs;
 mod derived;
 pub mod directory;
 pub mod document;
+pub mod engine;
 pub mod error;
 pub mod exempt;
 pub(crate) mod header;
@@ -42,6 +43,7 @@ use std::collections::hash_map::Entry;
 use attributes::{AttributeId, Attributes, Known, PRESENTED};
 use callers::Callers;
 use document::Node;
+use engine::Engine;
 use error::PolicyError;
 use exempt::ReadExemptions;
 use language as lang;
@@ -98,6 +100,8 @@ pub struct Policy {
     pub replies: Replies,
     /// Live keys over all limits.
     pub keys_max: u32,
+    /// What keeps the counters that all proxies share; `None` if no limit has such counters.
+    pub engine: Option<Engine>,
     /// The caller's attributes for the access log; `None` if it is not wanted.
     pub access_log: Option<Vec<AttributeId>>,
     /// All attributes that a caller can have.
@@ -245,23 +249,23 @@ fn read(document: Field<'_>) -> Option<Policy> {
         policy: name.as_deref(),
         tiers: &tiers,
         exempt: exempt.as_ref().unwrap_or(&none),
+        has_engine: engine::is_stated(&map),
         types: SharedTypes::of(&map),
     };
     let deny = read_denials(&map, &siblings, &mut context);
     let scoped = read_scoped(&map, &siblings, &mut context);
     let enforcement = map.read(lang::Policy::ENFORCEMENT);
     let replies = read_replies(&map, scoped.as_ref(), &mut context);
-    let keys_max = map.read_with(lang::Policy::STORE, |_, map| read_store(&map));
+    let store = map.read_with(lang::Policy::STORE, |_, map| engine::read_store(&map));
     let access_log = map.read_with(lang::Policy::ACCESS_LOG, |_, map| {
         read_access_log(&map, &mut context)
     });
     map.finish();
 
-    let tiers = Vec::from(tiers).into_iter();
-    let tiers: Vec<Tier> = tiers.map(|read| Some(read?.tier)).collect::<Option<_>>()?;
+    let tiers = tiers::complete(tiers)?;
     let scoped = scoped?;
+    let (keys_max, engine) = engine::used(store?, &scoped.limits);
     let routes = context.routes.build();
-    let tiers = IdVec::from(tiers);
     let mut policy = Policy {
         callers: callers?,
         exempt: exempt?.selectors.into(),
@@ -275,7 +279,8 @@ fn read(document: Field<'_>) -> Option<Policy> {
         refused: None,
         enforcement: enforcement?,
         replies: replies?.unwrap_or_default(),
-        keys_max: keys_max?.unwrap_or(lang::Store::DEFAULT),
+        keys_max,
+        engine,
         access_log: access_log?,
         attributes: context.attributes,
         tier_by_route: tier_by_route(&tiers, routes.route_count()),
@@ -374,12 +379,6 @@ fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierI
         }
     }
     first
-}
-
-fn read_store(map: &MapField<'_, lang::Store>) -> Option<u32> {
-    let keys_max = map.read(lang::Store::KEYS_MAX);
-    map.finish();
-    keys_max
 }
 
 fn read_access_log(

@@ -24,6 +24,7 @@ use crate::base::id::CounterOwner;
 use crate::base::time::{Span, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
+use crate::limit::lease;
 use crate::limit::lock::Lock;
 use crate::limit::{
     Balance, Charge, Cost, Decision, Enforcement, Evaluation, FailureMode, Reading, Rule, State,
@@ -58,6 +59,13 @@ pub struct LimitCheck {
     pub at: Timestamp,
     /// Set by [`Store::try_charge_all`] if the check was charged.
     pub charge: Option<Charge>,
+    /// Whether the answer is not known here: the engine must be asked first. Set by
+    /// [`Store::try_charge_all`].
+    pub lacks: bool,
+    /// Whether the engine is to be asked soon, without a wait. Set by [`Store::try_charge_all`].
+    pub is_due: bool,
+    /// Whether the engine can be asked. If not, a check that lacks units has no answer.
+    pub access: EngineAccess,
     /// Set by [`Store::try_charge_all`] if the record lies further in the future than its rule can
     /// have put it.
     pub is_ahead_of_clock: bool,
@@ -89,6 +97,9 @@ impl LimitCheck {
             answer: Err(Fault::Contended),
             at: Timestamp::from_nanos(0),
             charge: None,
+            lacks: false,
+            is_due: false,
+            access: EngineAccess::Open,
             is_ahead_of_clock: false,
             locked: Locked::No,
             next: None,
@@ -98,12 +109,15 @@ impl LimitCheck {
     /// Whether this limit lets the request through.
     #[must_use]
     pub fn admits(&self) -> bool {
-        self.enforcement == Enforcement::Shadow || !self.denies()
+        !self.lacks && (self.enforcement == Enforcement::Shadow || !self.denies())
     }
 
     /// Whether this limit refuses the request, or would if it were enforced.
     #[must_use]
     pub fn denies(&self) -> bool {
+        if self.lacks {
+            return false;
+        }
         match &self.answer {
             Ok(decision) => !decision.admits(),
             Err(_) => self.failure == FailureMode::Deny,
@@ -161,16 +175,29 @@ impl LimitCheck {
             Err(_) => return,
         };
         (self.answer, self.next, self.locked) = (Ok(decision), None, locked);
+        (self.lacks, self.is_due) = (false, false);
     }
 
     /// Answers the check by what is stored, and charges nothing yet.
     fn evaluate(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
-        (self.charge, self.at) = (None, now);
+        (self.charge, self.at, self.is_due) = (None, now, false);
+        if let Rule::Lease(lease) = &self.rule
+            && let Ok(state) = state
+        {
+            self.lacks = lease.lacks(state.and_then(State::lease), now, self.cost);
+            if self.access != EngineAccess::Open
+                && std::mem::take(&mut self.lacks)
+                && self.cost.units() > 0
+            {
+                return self.fail(Fault::Engine);
+            }
+        }
         match state.map(|state| self.rule.evaluate(state, now, self.cost)) {
             Ok(evaluation) => {
                 self.is_ahead_of_clock = evaluation.after_repair.is_some();
                 self.answer = Ok(evaluation.decision);
                 self.next = evaluation.after_charge;
+                self.note_due(now);
             }
             Err(fault) => self.fail(fault),
         }
@@ -195,10 +222,18 @@ impl LimitCheck {
         }
     }
 
+    /// Notes whether the state after the charge is to be told to the engine soon.
+    fn note_due(&mut self, now: Timestamp) {
+        if let (Rule::Lease(lease), Some(State::Lease(next))) = (&self.rule, &self.next) {
+            self.is_due = lease.is_due(next, now);
+        }
+    }
+
     /// The counter cannot be had; the failure mode decides.
     fn fail(&mut self, fault: Fault) {
         self.answer = Err(fault);
         (self.charge, self.next, self.is_ahead_of_clock) = (None, None, false);
+        (self.lacks, self.is_due) = (false, false);
     }
 
     /// The counter as it is by a later look at it.
@@ -225,6 +260,18 @@ pub enum Locked {
     Before,
     /// The refusal of this request locked it.
     ByThis,
+}
+
+/// Whether a check can ask the engine of limits that all proxies share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineAccess {
+    /// It can.
+    #[default]
+    Open,
+    /// It cannot: what this proxy holds must do.
+    CutOff,
+    /// It cannot, and lacked units: the failure mode of the limit decides.
+    FellBack,
 }
 
 /// What the store counted while it answered.
@@ -319,6 +366,18 @@ pub trait Store: Peek {
         charge: &Charge,
         clock: &impl Clock,
     ) -> Result<Reading, Fault>;
+
+    /// Changes the record of a lease. `change` gets the state, and the time read after it; it
+    /// returns the state to store, or `None` to leave the record as it is.
+    ///
+    /// # Errors
+    /// [`Fault`] if the record cannot be had or stored.
+    fn change_lease<T>(
+        &mut self,
+        key: &Key,
+        clock: &impl Clock,
+        change: impl Fn(Option<&lease::State>, Timestamp) -> (Option<lease::State>, T),
+    ) -> Result<T, Fault>;
 
     /// Returns the numbers since the last call.
     fn drain_stats(&mut self) -> StoreStats;

@@ -14,8 +14,8 @@ use sluicegate::host::queue::{QueueToken, SharedQueue};
 use sluicegate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use sluicegate::host::shared::{SharedData, Swap, Version};
 use sluicegate::host::stream::{
-    Clock, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead, ResponseHead,
-    StreamControl, Uptime,
+    CallToken, Clock, EngineCalls, LocalReply, Meter, MetricId, Properties, RequestBody,
+    RequestHead, ResponseHead, StreamControl, Uptime,
 };
 
 /// The kinds of host calls, each with the word for it.
@@ -199,6 +199,12 @@ impl Clock for Host {
     fn now(&self) -> Timestamp {
         self.note(Call::Clock);
         self.time()
+    }
+}
+
+impl EngineCalls for Host {
+    fn call(&self, _: (u32, Option<u32>), _: &str, _: &[u8], _: Span) -> Option<CallToken> {
+        None
     }
 }
 

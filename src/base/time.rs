@@ -4,12 +4,17 @@
 //! record.
 
 /// An instant: nanoseconds since the Unix epoch, up to the year 2554.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
 /// A length of time in nanoseconds, never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(u64);
+
+/// An instant of the host's steady clock, which never steps and is the same for all workers of one
+/// proxy: nanoseconds since an instant that differs from machine to machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SteadyTime(u64);
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -65,6 +70,47 @@ impl Timestamp {
     }
 }
 
+impl SteadyTime {
+    /// The instant from which the clock counts.
+    pub const ZERO: Self = Self(0);
+
+    /// The instant `nanos` nanoseconds after that from which the clock counts.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The nanoseconds that the clock shows.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The same in whole microseconds.
+    #[must_use]
+    pub const fn micros(self) -> u64 {
+        Span(self.0).micros()
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This instant moved into the future.
+    #[must_use]
+    pub const fn after(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// This instant moved into the past.
+    #[must_use]
+    pub const fn before(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
 impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
@@ -97,6 +143,15 @@ impl Span {
     #[must_use]
     pub const fn nanos(self) -> u64 {
         self.0
+    }
+
+    /// This length in whole microseconds.
+    #[must_use]
+    pub const fn micros(self) -> u64 {
+        match self.0.checked_div(1_000) {
+            Some(micros) => micros,
+            None => 0,
+        }
     }
 
     /// Whole seconds, rounded up: a client that waits for them is never early.

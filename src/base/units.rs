@@ -1,10 +1,15 @@
 //! Quantities that carry their unit: what an operator writes as `60/min` or `20%`.
 
+mod size;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use super::invariant::invariant;
 use super::time::Span;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use size::SIZE_UNITS;
+pub use size::{Percent, SIZE_MAX, parse_size};
 
 /// The unit of time that a [`Refill`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ pub enum UnitError {
     NoFixedLength,
     /// No span that the calendar consists of.
     NotAPeriod,
+    /// The text is no timeout of a call to the engine.
+    NotATimeout,
     /// The text has not the form of a size.
     NotASize,
     /// Nothing, or more than [`SIZE_MAX`].
@@ -80,6 +87,7 @@ impl fmt::Display for UnitError {
                                h, d, w (10s)"
             }
             Self::SpanOutOfRange => "is not in 1s to 366d",
+            Self::NotATimeout => "is not a timeout: a whole number and ms, or 1s; 5ms to 1s",
             Self::NoFixedLength => "has no fixed length: a month belongs to a `calendar`",
             Self::NotASize => {
                 "is not a size: a whole number and a unit, one of B, KB, MB, GB (powers of ten), \
@@ -170,6 +178,24 @@ impl Refill {
         } else {
             self.count as u64
         }))
+    }
+
+    /// One of `shares` equal shares of this rate. If a single unit takes longer than 366 days then,
+    /// it is the least whole share.
+    #[must_use]
+    pub fn share(self, shares: u32) -> Self {
+        let slower = Self {
+            every: self.every.saturating_mul(shares.max(1)),
+            ..self
+        };
+        if u64::from(slower.every) <= EVERY_MASK && slower.time() <= SPAN_MAX {
+            return slower;
+        }
+        let count = self.count.checked_div(shares).unwrap_or(self.count);
+        Self {
+            count: count.max(1),
+            ..self
+        }
     }
 
     /// The rate as eight bytes that [`Refill::decode`] reads back exactly: the count, the number of
@@ -299,6 +325,24 @@ pub fn parse_span(text: &str) -> Result<Span, UnitError> {
     }
 }
 
+/// Reads the timeout of a call to the engine: `50ms`, up to `1s`.
+///
+/// # Errors
+/// [`UnitError::NotATimeout`] for anything else.
+pub fn parse_timeout(text: &str) -> Result<Span, UnitError> {
+    if text == "1s" {
+        return Ok(Span::from_seconds(1));
+    }
+    let digits = text
+        .strip_suffix("ms")
+        .filter(|text| !text.starts_with(['+', '0']));
+    let millis: Option<u64> = digits.and_then(|digits| digits.parse().ok());
+    millis
+        .filter(|millis| (5..=1_000).contains(millis))
+        .map(|millis| Span::from_micros(millis.saturating_mul(1_000)))
+        .ok_or(UnitError::NotATimeout)
+}
+
 /// A length of whole seconds as a policy has it: `10s`, `5m`.
 #[must_use]
 pub fn write_span(span: Span) -> String {
@@ -320,70 +364,6 @@ pub fn write_span(span: Span) -> String {
         || format!("{}s", span.seconds_up()),
         |(name, _, count)| format!("{count}{name}"),
     )
-}
-
-/// The units of a size, in bytes.
-pub(crate) const SIZE_UNITS: [(&str, u64); 7] = [
-    ("B", 1),
-    ("KB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
-
-/// The largest size that [`parse_size`] reads, in bytes.
-pub const SIZE_MAX: u64 = 1_000_000_000_000;
-
-/// Reads a size, in bytes: `300KB` is 300,000, `100MiB` is 104,857,600.
-///
-/// # Errors
-/// [`UnitError`] with the rule that the text breaks.
-pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    let (digits, unit) = split_number(text);
-    let unit = SIZE_UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, bytes)| *bytes);
-    let (Some(digits), Some(unit)) = (ungrouped(digits), unit) else {
-        return Err(UnitError::NotASize);
-    };
-    let bytes = digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|count| count.checked_mul(unit));
-    bytes
-        .filter(|bytes| (1..=SIZE_MAX).contains(bytes))
-        .ok_or(UnitError::SizeOutOfRange)
-}
-
-/// A share of 0 to 100 in the hundred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Percent(u8);
-
-impl Percent {
-    /// Nothing.
-    pub const ZERO: Self = Self(0);
-
-    /// Reads a whole number with its sign: `20%`.
-    ///
-    /// # Errors
-    /// [`UnitError::NotAPercentage`] for anything else, and above `100%`.
-    pub fn parse(text: &str) -> Result<Self, UnitError> {
-        text.strip_suffix('%')
-            .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|digits| digits.parse().ok())
-            .filter(|percent| *percent <= 100)
-            .map(Self)
-            .ok_or(UnitError::NotAPercentage)
-    }
-
-    /// This share of `span`.
-    #[must_use]
-    pub const fn of(self, span: Span) -> Span {
-        Span::from_nanos(span.nanos() / 100).times(self.0 as u64)
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 )]
 
 mod kinds;
+mod leases;
 mod locks;
 mod replay;
 mod reservations;
@@ -24,7 +25,7 @@ use crate::base::time::{Span, Timestamp};
 use crate::base::units::Refill;
 use crate::base::zone::Zone;
 use crate::host::fake::predicting::PredictingWorker;
-use crate::host::fake::seeds::for_each_seed;
+use crate::host::fake::seeds::{for_each_seed, games};
 use crate::host::fake::world::{ALWAYS, Model, Port, Rates, World, silence_deaths};
 use crate::host::shared::predictor::VersionPredictor;
 use crate::limit::calendar::{Calendar, Over};
@@ -295,9 +296,11 @@ fn a_step_of_the_clock_admits_one_more_window_at_most() {
             let came_back = match rule {
                 Rule::Bucket(bucket) => elapsed / bucket.refill().interval().nanos(),
                 // Of windows that follow one another, the first was begun before.
-                Rule::Rolling(_) | Rule::Calendar(_) | Rule::Seats(_) | Rule::Lock(_) => {
-                    rule.quota() * (elapsed / 10_000_000_000 + 1)
-                }
+                Rule::Rolling(_)
+                | Rule::Calendar(_)
+                | Rule::Seats(_)
+                | Rule::Lock(_)
+                | Rule::Lease(_) => rule.quota() * (elapsed / 10_000_000_000 + 1),
             };
             // Each other worker may be in the middle of a request with the time before the step.
             rule.quota() * (stepped + 1) + came_back + stepped * (workers as u64 - 1)

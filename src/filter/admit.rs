@@ -7,16 +7,17 @@ use super::phase::{Event, Forwarded};
 use super::queued::{Entry, Queued};
 use super::runtime::Scratch;
 use super::settle::{Charges, StreamCx};
+use super::sharing::AskState;
 use super::stream::{Flow, StreamState};
 use crate::base::id::{CounterOwner, PayloadId, PoolId};
 use crate::base::invariant::invariant;
 use crate::base::time::Timestamp;
-use crate::engine::{Verdict, decide, longest_wait};
+use crate::engine::{Verdict, longest_wait};
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::Enforcement;
-use crate::observe::access_log::{self, Line};
+use crate::observe::access_log::{self, EngineUse, Line};
 use crate::observe::{DecisionLabel, Event as Observed, admission};
 use crate::payload::body::{BodyMeter, Rejection};
 use crate::queue::stream::Admission;
@@ -55,7 +56,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if !stream.phase().is_fresh() {
             return Flow::Continue;
         }
-        stream.is_complete = ends;
+        stream.is_complete |= ends;
         let now = self.host.now();
         let policy = &self.runtime.policy;
         // Only the one request at hand uses the buffers.
@@ -178,6 +179,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             decision: DecisionLabel::WouldRefuse,
             limit: Some(&matched.payload.scope.name),
             tier: request.tier,
+            engine: None,
             caller: head.caller,
         };
         let required = requirements(Some(matched), request, policy, &[]).unwrap_or_default();
@@ -196,10 +198,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         checks: &mut [LimitCheck],
     ) -> Flow {
         let policy = &self.runtime.policy;
-        let verdict = self.with_store(|store| decide(store, self.host, checks, &mut head.now));
+        let verdict = self.ask_limits(stream.asked, checks, &mut head.now);
+        if verdict == Verdict::Ask {
+            return self.ask(stream, head.request.ends, checks);
+        }
         self.observe_decisions(verdict, checks);
         let limits = self.statuses(checks, head.request);
-        self.log_decision(verdict, checks, &limits, head);
+        self.log_decision(stream.asked, verdict, checks, (&limits, head));
         if let Verdict::Refuse(denial) = verdict {
             return self.refuse_limits(stream, head, denial, checks, limits);
         }
@@ -289,10 +294,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// requests left.
     pub(super) fn log_decision(
         &self,
+        asked: AskState,
         verdict: Verdict,
         checks: &[LimitCheck],
-        limits: &[LimitStatus],
-        head: Head<'_>,
+        (limits, head): (&[LimitStatus], Head<'_>),
     ) {
         let policy = &self.runtime.policy;
         let Some(attributes) = &policy.access_log else {
@@ -301,23 +306,26 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let name = |index: usize| policy.owner_name(checks.get(index)?.owner);
         let (decision, limit) = match verdict {
             Verdict::Refuse(denial) => (DecisionLabel::Refused, name(denial.check)),
-            Verdict::Unlimited | Verdict::Admit => match longest_wait(checks, LimitCheck::denies) {
-                Some((index, _)) => (DecisionLabel::WouldRefuse, name(index)),
-                None => {
-                    let limit =
-                        most_constrained(limits).map(|status| CounterOwner::Limit(status.limit));
-                    (
-                        DecisionLabel::Admitted,
-                        limit.and_then(|owner| policy.owner_name(owner)),
-                    )
+            Verdict::Unlimited | Verdict::Admit | Verdict::Ask => {
+                match longest_wait(checks, LimitCheck::denies) {
+                    Some((index, _)) => (DecisionLabel::WouldRefuse, name(index)),
+                    None => {
+                        let limit = most_constrained(limits)
+                            .map(|status| CounterOwner::Limit(status.limit));
+                        (
+                            DecisionLabel::Admitted,
+                            limit.and_then(|owner| policy.owner_name(owner)),
+                        )
+                    }
                 }
-            },
+            }
         };
         let mut text = self.runtime.line.borrow_mut();
         let line = Line {
             decision,
             limit,
             tier: head.request.tier,
+            engine: EngineUse::of(checks, asked.has_waited()),
             caller: head.caller,
         };
         line.write(&mut text, policy, attributes);

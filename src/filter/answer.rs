@@ -53,6 +53,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             decision: DecisionLabel::WouldRefuse,
             limit: None,
             tier: head.request.tier,
+            engine: None,
             caller: head.caller,
         };
         self.log_refusal(line.to_text(&self.runtime.policy).as_deref());
@@ -139,7 +140,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 self.abandon(stream, &queued);
                 forwarded
             }
-            Effect::Nothing | Effect::LeaveQueue(_) | Effect::SettleStatus => {
+            Effect::Nothing
+            | Effect::LeaveQueue(_)
+            | Effect::SettleStatus
+            | Effect::DecideAgain => {
                 // A response has begun, so the request was served.
                 self.observe_admission(stream);
                 stream
@@ -276,6 +280,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             decision: DecisionLabel::Refused,
             limit,
             tier: head.request.tier,
+            engine: None,
             caller: head.caller,
         };
         line.to_text(&self.runtime.policy)

@@ -29,6 +29,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         slice: &mut Slice,
     ) -> Flow {
         stream.is_complete |= ends;
+        if stream.phase().is_asking() {
+            stream.asked.note_body(size);
+            return Flow::Hold;
+        }
         if stream.phase().is_waiting() {
             // The whole body was held, and has been read.
             return Flow::Wait;
@@ -66,6 +70,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// The request trailers have arrived: the body has ended.
     pub(super) fn end_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
         stream.is_complete = true;
+        if stream.phase().is_asking() {
+            return Flow::Hold;
+        }
         if stream.phase().is_waiting() {
             return Flow::Wait;
         }

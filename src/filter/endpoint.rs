@@ -87,6 +87,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             decision: DecisionLabel::Answered,
             limit: None,
             tier: head.request.tier,
+            engine: None,
             caller: head.caller,
         };
         self.log_refusal(line.to_text(&self.runtime.policy).as_deref());

@@ -83,6 +83,7 @@ impl BodyInspection {
                 decision,
                 limit,
                 tier: request.tier,
+                engine: None,
                 caller,
             }
             .to_text(&runtime.policy)

@@ -6,7 +6,8 @@
 //!     │            wait │     │ grant
 //!     │                 ▼     │
 //!     │                Waiting ─ expire ─▶ Finished
-//!     └ refuse ─▶ Finished
+//!     ├ refuse ─▶ Finished
+//!     └ ask ─▶ Asking ─ answer ─▶ Fresh, to decide again
 //! ```
 //!
 //! Every phase but the last can also be refused or end. The test below has all transitions.
@@ -28,6 +29,8 @@ pub(super) enum Phase {
     /// No request head has arrived.
     #[default]
     Fresh,
+    /// The request waits for the engine. Nothing was charged.
+    Asking,
     /// The request waits for slots.
     Waiting(Forwarded, Box<Queued>),
     /// The upstream has the request, or gets it as soon as its held body has been read.
@@ -60,6 +63,10 @@ pub(super) struct Forwarded {
 pub(super) enum Event {
     /// The limits admit the request.
     Forward(Forwarded),
+    /// The limits must ask the engine first.
+    Ask,
+    /// The engine has answered, or will not.
+    Answer,
     /// A pool lets the request wait.
     Wait(Box<Queued>),
     /// The pools grant the slots that the request waits for.
@@ -91,6 +98,8 @@ pub(super) enum Effect {
     Settle(Forwarded),
     /// To settle the charges that depend on the gRPC status.
     SettleStatus,
+    /// To ask the limits again.
+    DecideAgain,
 }
 
 impl Phase {
@@ -98,17 +107,17 @@ impl Phase {
     pub(super) fn on(&mut self, event: Event) -> Effect {
         match (&mut *self, event) {
             (Self::Fresh, Event::Forward(forwarded)) => {
-                *self = Self::Forwarded(forwarded);
-                Effect::Nothing
+                self.go(Self::Forwarded(forwarded), Effect::Nothing)
             }
+            (Self::Fresh, Event::Ask) => self.go(Self::Asking, Effect::Nothing),
+            (Self::Asking, Event::Answer) => self.go(Self::Fresh, Effect::DecideAgain),
             (Self::Forwarded(forwarded), Event::Wait(queued)) => {
                 *self = Self::Waiting(take(forwarded), queued);
                 Effect::Nothing
             }
             (Self::Waiting(forwarded, queued), Event::Grant) => {
                 let (forwarded, queued) = (take(forwarded), take(queued));
-                *self = Self::Forwarded(forwarded);
-                Effect::LeaveQueue(queued)
+                self.go(Self::Forwarded(forwarded), Effect::LeaveQueue(queued))
             }
             (
                 Self::Waiting(forwarded, queued),
@@ -127,20 +136,21 @@ impl Phase {
             }
             (Self::Forwarded(forwarded), Event::GrpcResponseHead) => {
                 let effect = Effect::Settle(take(forwarded));
-                *self = Self::Answered;
-                effect
+                self.go(Self::Answered, effect)
             }
             (Self::Answered, Event::ResponseTrailers | Event::End) => {
                 self.finish(Effect::SettleStatus)
             }
             (
-                Self::Fresh,
+                Self::Fresh | Self::Asking,
                 Event::Refuse | Event::ResponseHead | Event::GrpcResponseHead | Event::End,
             )
             | (Self::Answered, Event::Refuse) => self.finish(Effect::Nothing),
             (
                 _,
                 Event::Forward(_)
+                | Event::Ask
+                | Event::Answer
                 | Event::Wait(_)
                 | Event::Grant
                 | Event::Expire
@@ -154,12 +164,20 @@ impl Phase {
     }
 
     fn finish(&mut self, effect: Effect) -> Effect {
-        *self = Self::Finished;
+        self.go(Self::Finished, effect)
+    }
+
+    fn go(&mut self, to: Self, effect: Effect) -> Effect {
+        *self = to;
         effect
     }
 
     pub(super) const fn is_fresh(&self) -> bool {
         matches!(self, Self::Fresh)
+    }
+
+    pub(super) const fn is_asking(&self) -> bool {
+        matches!(self, Self::Asking)
     }
 
     pub(super) const fn is_waiting(&self) -> bool {
@@ -170,7 +188,9 @@ impl Phase {
     pub(super) const fn forwarded(&self) -> Option<&Forwarded> {
         match self {
             Self::Forwarded(forwarded) => Some(forwarded),
-            Self::Fresh | Self::Waiting(..) | Self::Answered | Self::Finished => None,
+            Self::Fresh | Self::Asking | Self::Waiting(..) | Self::Answered | Self::Finished => {
+                None
+            }
         }
     }
 
@@ -178,7 +198,9 @@ impl Phase {
     pub(super) const fn forwarded_mut(&mut self) -> Option<&mut Forwarded> {
         match self {
             Self::Forwarded(forwarded) => Some(forwarded),
-            Self::Fresh | Self::Waiting(..) | Self::Answered | Self::Finished => None,
+            Self::Fresh | Self::Asking | Self::Waiting(..) | Self::Answered | Self::Finished => {
+                None
+            }
         }
     }
 }
@@ -197,26 +219,30 @@ mod tests {
     /// For each event the phase after it, by the phase before it. A dot means that nothing changes,
     /// and a word after a slash names the effect.
     const TRANSITIONS: &str = "
-                         Fresh       Waiting               Forwarded          \
-                         Answered               Finished
-        Forward          Forwarded   .                     .                  \
-        .                      .
-        Wait             .           .                     Waiting            \
-        .                      .
-        Grant            .           Forwarded/LeaveQueue  .                  \
-        .                      .
-        Expire           .           Finished/Abandon      .                  \
-        .                      .
-        Refuse           Finished    Finished/Abandon      Finished/Settle    \
-        Finished               .
-        ResponseHead     Finished    Finished/Abandon      Finished/Settle    \
-        .                      .
-        GrpcResponseHead Finished    Finished/Abandon      Answered/Settle    \
-        .                      .
-        ResponseTrailers .           .                     .                  \
-        Finished/SettleStatus  .
-        End              Finished    Finished/Abandon      Finished/Settle    \
-        Finished/SettleStatus  .
+                         Fresh       Asking             Waiting               \
+        Forwarded        Answered               Finished
+        Forward          Forwarded   .                  .                     \
+        .                .                      .
+        Ask              Asking      .                  .                     \
+        .                .                      .
+        Answer           .           Fresh/DecideAgain  .                     \
+        .                .                      .
+        Wait             .           .                  .                     \
+        Waiting          .                      .
+        Grant            .           .                  Forwarded/LeaveQueue  \
+        .                .                      .
+        Expire           .           .                  Finished/Abandon      \
+        .                .                      .
+        Refuse           Finished    Finished           Finished/Abandon      \
+        Finished/Settle  Finished               .
+        ResponseHead     Finished    Finished           Finished/Abandon      \
+        Finished/Settle  .                      .
+        GrpcResponseHead Finished    Finished           Finished/Abandon      \
+        Answered/Settle  .                      .
+        ResponseTrailers .           .                  .                     \
+        .                Finished/SettleStatus  .
+        End              Finished    Finished           Finished/Abandon      \
+        Finished/Settle  Finished/SettleStatus  .
     ";
 
     /// A request by which [`marked`] and the effects can be recognized.
@@ -230,6 +256,7 @@ mod tests {
     fn phase(name: &str) -> Phase {
         match name {
             "Fresh" => Phase::Fresh,
+            "Asking" => Phase::Asking,
             "Waiting" => Phase::Waiting(forwarded(), Box::default()),
             "Forwarded" => Phase::Forwarded(forwarded()),
             "Answered" => Phase::Answered,
@@ -241,6 +268,8 @@ mod tests {
     fn event(name: &str) -> Event {
         match name {
             "Forward" => Event::Forward(forwarded()),
+            "Ask" => Event::Ask,
+            "Answer" => Event::Answer,
             "Wait" => Event::Wait(Box::default()),
             "Grant" => Event::Grant,
             "Expire" => Event::Expire,
@@ -259,6 +288,7 @@ mod tests {
             |forwarded: &Forwarded| assert_eq!(forwarded.pools, [POOL], "the request is not lost");
         let phase = match phase {
             Phase::Fresh => "Fresh",
+            Phase::Asking => "Asking",
             Phase::Waiting(forwarded, _) => {
                 carries(forwarded);
                 "Waiting"
@@ -282,6 +312,7 @@ mod tests {
                 "Settle"
             }
             Effect::SettleStatus => "SettleStatus",
+            Effect::DecideAgain => "DecideAgain",
         };
         (phase, effect)
     }
@@ -314,13 +345,14 @@ mod tests {
                 cells += 1;
             }
         }
-        assert_eq!(cells, 9 * 5, "every event in every phase");
+        assert_eq!(cells, 11 * 6, "every event in every phase");
     }
 
     #[test]
     fn only_a_forwarded_request_is_one() {
         for (name, is_forwarded) in [
             ("Fresh", false),
+            ("Asking", false),
             ("Waiting", false),
             ("Forwarded", true),
             ("Answered", false),
@@ -330,8 +362,8 @@ mod tests {
             assert_eq!(phase.forwarded().is_some(), is_forwarded, "{name}");
             assert_eq!(phase.forwarded_mut().is_some(), is_forwarded, "{name}");
             assert_eq!(
-                (phase.is_fresh(), phase.is_waiting()),
-                (name == "Fresh", name == "Waiting")
+                (phase.is_fresh(), phase.is_asking(), phase.is_waiting()),
+                (name == "Fresh", name == "Asking", name == "Waiting")
             );
         }
     }

@@ -82,6 +82,7 @@ impl QueuedPool {
             decision,
             limit,
             tier: head.request.tier,
+            engine: None,
             caller: head.caller,
         };
         Self {

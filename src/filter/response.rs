@@ -31,7 +31,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 apply(&mut forwarded.limits, self.abandon(stream, &queued));
                 self.show(forwarded);
             }
-            Effect::Nothing | Effect::LeaveQueue(_) | Effect::SettleStatus => {}
+            Effect::Nothing
+            | Effect::LeaveQueue(_)
+            | Effect::SettleStatus
+            | Effect::DecideAgain => {}
         }
     }
 
@@ -91,6 +94,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// charged again, so the charges of this one are refunded.
     pub(super) fn end(&self, stream: &mut StreamState) {
         let effect = stream.on(Event::End);
+        if stream.asked.has_waited() {
+            self.runtime.stop_waiting(self.host, stream.id);
+        }
         if let Effect::Abandon(_, queued) = &effect {
             self.abandon(stream, queued);
             return;

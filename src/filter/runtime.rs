@@ -4,14 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::queued::Pools;
+use super::sharing::Sharing;
 use crate::base::invariant::drain_broken;
 use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::{Meter, MetricId, MetricKind, Properties};
-use crate::observe::Event;
 use crate::observe::metrics::Metrics;
+use crate::observe::{Event, store_events};
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
 use crate::policy::replies::Fields;
@@ -22,9 +23,9 @@ use crate::request::applicable::Applicable;
 use crate::request::caller_cache::CallerCache;
 use crate::request::head::Request;
 use crate::request::properties::resolve_node_metadata;
-use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, Secret};
 use crate::store::shared::SharedStore;
+use crate::store::{LimitCheck, Store as _};
 
 /// A policy that is enforced, with everything that its streams share.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub struct Runtime<D> {
     pub(super) holds: Cell<bool>,
     /// The memory for bodies that are inspected, shared by all policies.
     pub(super) bodies: Budget,
+    /// The calls to the engine; `None` if no limit is shared.
+    pub(super) sharing: Option<RefCell<Sharing>>,
     /// The buffers of the request head that is read; `None` while it is read.
     pub(super) scratch: RefCell<Option<Box<Scratch>>>,
     /// The line of the last request for the access log. The next request uses its memory.
@@ -98,11 +101,28 @@ impl<D: SharedData + Properties> Runtime<D> {
             shows_request,
             seed: *candidate,
             pools: None,
+            sharing: None,
             holds: Cell::default(),
             bodies,
             scratch: RefCell::new(Some(Box::new(scratch))),
             line: RefCell::default(),
         })
+    }
+}
+
+impl<D: SharedData> Runtime<D> {
+    /// Changes counters, and counts what happened in the store meanwhile.
+    pub(super) fn with_counters<T>(
+        &self,
+        meter: &impl Meter,
+        change: impl FnOnce(&mut SharedStore<D>) -> T,
+    ) -> T {
+        let mut store = self.store.borrow_mut();
+        let result = change(&mut store);
+        let stats = store.drain_stats();
+        drop(store);
+        store_events(stats, |event| self.metrics.observe(meter, event));
+        result
     }
 }
 

@@ -10,7 +10,7 @@ use crate::base::id::CounterOwner;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::{Charge, Cost, Reading, Rule};
-use crate::observe::{Event, Refund, overage, store_events};
+use crate::observe::{Event, Refund, overage};
 use crate::payload::body::Measurements;
 use crate::policy::Policy;
 use crate::policy::charges::Outcome;
@@ -328,12 +328,7 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     /// Changes counters, and counts what happened in the store meanwhile.
     pub(super) fn with_store<T>(&self, change: impl FnOnce(&mut SharedStore<D>) -> T) -> T {
-        let mut store = self.runtime.store.borrow_mut();
-        let result = change(&mut store);
-        let stats = store.drain_stats();
-        drop(store);
-        store_events(stats, |event| self.observe(event));
-        result
+        self.runtime.with_counters(self.host, change)
     }
 
     /// The response header that states what a limit costs.
@@ -347,8 +342,10 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
 
     /// Charges what a request has turned out to cost beyond its reservation.
     fn force_charge(&self, charged: &Charged, units: u64) -> Option<(Reading, Charge)> {
-        let result = self
-            .with_store(|store| store.force_charge(&charged.key, &charged.rule, units, self.host));
+        let rule = charged.rule.at(|| self.host.steady());
+        let result =
+            self.with_store(|store| store.force_charge(&charged.key, &rule, units, self.host));
+        self.runtime.note_change(charged.owner, charged.key, &rule);
         match result {
             Ok((reading, charge)) => {
                 if let Some(event) = overage(charged.owner, reading.balance, units) {
@@ -381,9 +378,10 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     }
 
     fn refund_one(&self, charged: &Charged) -> Option<Changed> {
-        let refunded = self.with_store(|store| {
-            store.refund(&charged.key, &charged.rule, &charged.charge, self.host)
-        });
+        let rule = charged.rule.at(|| self.host.steady());
+        let refunded =
+            self.with_store(|store| store.refund(&charged.key, &rule, &charged.charge, self.host));
+        self.runtime.note_change(charged.owner, charged.key, &rule);
         match refunded {
             Ok(reading) => Some(charged.changed(reading)),
             Err(fault) => {

@@ -11,6 +11,7 @@ use super::inspection::BodyInspection;
 use super::phase::{self, Effect, Phase};
 use super::runtime::Runtime;
 use super::settle::{Charges, StreamCx};
+use super::sharing::AskState;
 use crate::host::grpc::GrpcAnswer;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
@@ -29,7 +30,8 @@ pub enum Flow {
     /// It pauses the request until [`Stream::on_work`] has read the part of the body that has
     /// arrived.
     Suspend,
-    /// It pauses the request until [`Stream::on_queue_answer`] is called.
+    /// It pauses the request until [`Stream::on_queue_answer`] or [`Stream::on_engine_answer`] lets
+    /// it go on.
     Wait,
     /// It does nothing: the request was answered here.
     Stop,
@@ -55,6 +57,8 @@ pub(super) struct StreamState {
     pub(super) is_suspended: bool,
     /// Whether the whole request has arrived.
     pub(super) is_complete: bool,
+    /// How far the request has got with the engine.
+    pub(super) asked: AskState,
     /// How a gRPC caller is answered, until the local reply passes.
     pub(super) grpc_answer: Option<GrpcAnswer>,
 }
@@ -86,6 +90,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             body: None,
             is_suspended: false,
             is_complete: false,
+            asked: AskState::default(),
             grpc_answer: None,
         };
         Self { runtime, state }
@@ -143,6 +148,12 @@ impl<D: SharedData + SharedQueue> Stream<D> {
     pub fn on_queue_answer(&mut self, host: &impl Host, answer: Answer) -> bool {
         let (cx, state) = self.split(host);
         cx.leave_queue(state, answer)
+    }
+
+    /// The engine has answered, or will not: a request that waits for it decides again.
+    pub fn on_engine_answer(&mut self, host: &impl Host, slice: &mut Slice) -> Flow {
+        let (cx, state) = self.split(host);
+        cx.decide_again(state, slice)
     }
 
     /// Whether the request waits for [`Stream::on_work`].

@@ -12,7 +12,7 @@ use super::settle::StreamCx;
 use super::stream::{Flow, StreamState};
 use crate::base::id::{DenialId, LimitId};
 use crate::base::time::Timestamp;
-use crate::engine::{Verdict, decide};
+use crate::engine::Verdict;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
@@ -27,7 +27,7 @@ use crate::request::applicable::{Applicable, NoTrace};
 use crate::request::checks;
 use crate::request::head::Request;
 use crate::request::identify::{AuthFailure, suspect, without_credentials};
-use crate::store::LimitCheck;
+use crate::store::{EngineAccess, LimitCheck};
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Answers a request whose caller cannot be identified: with a 403 if it is denied, with a 429
@@ -109,12 +109,15 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if checks.is_empty() {
             return None;
         }
-        let verdict = self.with_store(|store| decide(store, self.host, checks, &mut head.now));
+        let verdict = self.ask_limits(stream.asked, checks, &mut head.now);
+        if verdict == Verdict::Ask {
+            return Some(self.ask(stream, request.ends, checks));
+        }
         let refused = self.refuse_by(stream, head, verdict, checks);
         if refused.is_none() {
             self.observe_decisions(verdict, checks);
             if policy.enforcement == Enforcement::Shadow {
-                self.log_decision(verdict, checks, &[], head);
+                self.log_decision(stream.asked, verdict, checks, (&[], head));
             }
             admission(checks, verdict, |event| self.observe(event));
         }
@@ -149,9 +152,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             &self.runtime.keys,
         );
         for check in checks.iter_mut() {
-            check.cost = Cost::Now(0);
+            // Only what this proxy knows of a lock counts here.
+            (check.cost, check.access) = (Cost::Now(0), EngineAccess::CutOff);
         }
-        let verdict = self.with_store(|store| decide(store, self.host, checks, &mut head.now));
+        let verdict = self.ask_limits(stream.asked, checks, &mut head.now);
         self.refuse_by(stream, head, verdict, checks)
     }
 
@@ -169,7 +173,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         };
         self.observe_decisions(verdict, checks);
         let limits = self.statuses(checks, head.request);
-        self.log_decision(verdict, checks, &limits, head);
+        self.log_decision(stream.asked, verdict, checks, (&limits, head));
         Some(self.refuse_limits(stream, head, denial, checks, limits))
     }
 
@@ -185,6 +189,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             decision: DecisionLabel::Denied,
             limit: None,
             tier: head.request.tier,
+            engine: None,
             caller: head.caller,
         };
         self.log_refusal(line.to_text(policy).as_deref());

@@ -12,6 +12,7 @@
 mod map;
 pub(crate) mod message;
 pub(crate) mod predicting;
+pub(crate) mod random;
 pub(crate) mod seeds;
 pub(crate) mod world;
 
@@ -26,8 +27,8 @@ use super::headers::Headers;
 use super::queue::{QueueToken, SharedQueue};
 use super::shared::{SharedData, Swap, Version};
 use super::stream::{
-    Clock, LocalReply, Meter, MetricId, MetricKind, Properties, RequestBody, RequestHead,
-    ResponseHead, StreamControl, Uptime,
+    CallToken, Clock, EngineCalls, LocalReply, Meter, MetricId, MetricKind, Properties,
+    RequestBody, RequestHead, ResponseHead, StreamControl, Uptime,
 };
 use crate::base::property::Property;
 use crate::base::time::{Span, Timestamp};
@@ -105,6 +106,13 @@ impl Clock for FixedClock {
     }
 }
 
+/// A call to the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeCall {
+    pub(crate) cluster: String,
+    pub(crate) body: Vec<u8>,
+}
+
 /// The time at which a [`FakeProxy`] starts.
 const START: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
@@ -132,6 +140,8 @@ pub(crate) struct FakeProxy<V> {
     pub(crate) details: Rc<RefCell<Option<&'static str>>>,
     pub(crate) replies: Rc<RefCell<Vec<LocalReply>>>,
     pub(crate) filter_state: Rc<RefCell<Option<String>>>,
+    /// All calls to the engine, in order. The token of the first is 1.
+    pub(crate) calls: Rc<RefCell<Vec<FakeCall>>>,
     pub(crate) vm: V,
 }
 
@@ -152,6 +162,7 @@ impl<V: Default> FakeProxy<V> {
             details: Rc::default(),
             replies: Rc::default(),
             filter_state: Rc::default(),
+            calls: Rc::default(),
             vm: V::default(),
         }
     }
@@ -229,6 +240,23 @@ impl<V> Clock for FakeProxy<V> {
 impl<V> Uptime for FakeProxy<V> {
     fn uptime(&self) -> Span {
         Timestamp::from_nanos(self.now.get()).since(START)
+    }
+}
+
+impl<V> EngineCalls for FakeProxy<V> {
+    fn call(
+        &self,
+        _: (u32, Option<u32>),
+        cluster: &str,
+        body: &[u8],
+        _: Span,
+    ) -> Option<CallToken> {
+        let mut calls = self.calls.borrow_mut();
+        calls.push(FakeCall {
+            cluster: cluster.to_owned(),
+            body: body.to_vec(),
+        });
+        u32::try_from(calls.len()).ok().map(CallToken)
     }
 }
 

@@ -20,11 +20,13 @@ pub enum Fault {
     Invariant,
     /// The host has no random numbers.
     Random,
+    /// The engine of limits that all proxies share is unavailable.
+    Engine,
 }
 
 impl Fault {
     /// The names in metrics, a closed set.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 8] = [
         "host_status",
         "contended",
         "bad_record",
@@ -32,6 +34,7 @@ impl Fault {
         "stop_iteration",
         "invariant",
         "random",
+        "engine",
     ];
 
     /// The index of this fault's name in [`Fault::NAMES`].
@@ -45,6 +48,7 @@ impl Fault {
             Self::StopIteration => 4,
             Self::Invariant => 5,
             Self::Random => 6,
+            Self::Engine => 7,
         }
     }
 }
@@ -59,6 +63,7 @@ impl fmt::Display for Fault {
             Self::StopIteration => "the host does not hold request heads",
             Self::Invariant => "an invariant is broken",
             Self::Random => "no random numbers",
+            Self::Engine => "the engine is unavailable",
         })
     }
 }
@@ -89,6 +94,7 @@ mod tests {
             ),
             (Fault::Invariant, "invariant", "an invariant is broken"),
             (Fault::Random, "random", "no random numbers"),
+            (Fault::Engine, "engine", "the engine is unavailable"),
         ];
         for (index, (fault, name, text)) in all.into_iter().enumerate() {
             assert_eq!(

@@ -4,12 +4,18 @@ use std::borrow::Cow;
 
 use super::headers::Headers;
 use crate::base::property::Property;
-use crate::base::time::{Span, Timestamp};
+use crate::base::time::{Span, SteadyTime, Timestamp};
 
 /// The wall clock, the same for all workers. It may step.
 pub trait Clock {
     /// The instant.
     fn now(&self) -> Timestamp;
+
+    /// The steady clock, the same for all workers of this proxy. It never steps. Unless a host says
+    /// otherwise, its wall clock does not step either.
+    fn steady(&self) -> SteadyTime {
+        SteadyTime::from_nanos(self.now().nanos())
+    }
 }
 
 /// How long this worker has been up, by a clock that never steps.
@@ -171,15 +177,41 @@ pub enum MetricKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricId(pub u32);
 
+/// A call on its way, by the number that the host gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallToken(pub u32);
+
+/// Calls to the engine of limits that all proxies share.
+pub trait EngineCalls {
+    /// Sends `body` to a cluster, within a callback of `root`, or of the stream `caller` under it.
+    /// The answer arrives in a callback of `root`, after `timeout` at the latest. `None` if the
+    /// host cannot send it, as when it has no such cluster.
+    fn call(
+        &self,
+        context: (u32, Option<u32>),
+        cluster: &str,
+        body: &[u8],
+        timeout: Span,
+    ) -> Option<CallToken>;
+}
+
 /// All ports of a stream.
 pub trait Host:
-    Clock + Uptime + RequestHead + RequestBody + Properties + ResponseHead + StreamControl + Meter
+    Clock
+    + Uptime
+    + RequestHead
+    + RequestBody
+    + Properties
+    + ResponseHead
+    + StreamControl
+    + Meter
+    + EngineCalls
 {
 }
 
 impl<T> Host for T
 where
     T: Clock + Uptime + RequestHead + RequestBody,
-    T: Properties + ResponseHead + StreamControl + Meter,
+    T: Properties + ResponseHead + StreamControl + Meter + EngineCalls,
 {
 }

@@ -100,6 +100,14 @@ impl Bucket {
         self.refill.interval().times(u64::from(self.burst))
     }
 
+    /// One of `shares` equal shares of this bucket: of the burst, rounded down and at least one,
+    /// and of the refill.
+    #[must_use]
+    pub fn share(&self, shares: u32) -> Option<Self> {
+        let burst = self.burst.checked_div(shares).unwrap_or(self.burst);
+        Self::new(burst.max(1), self.refill.share(shares))
+    }
+
     /// Whether `cost` fits at `now`, and what to store then.
     ///
     /// A debt that is only longer than *this* bucket's window is not repaired: another caller's

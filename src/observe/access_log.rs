@@ -8,9 +8,11 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::DecisionLabel;
 use crate::base::id::TierId;
+use crate::limit::Rule;
 use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::request::identify::{AuthFailure, Caller, Refused};
+use crate::store::{EngineAccess, LimitCheck};
 
 /// The key of the filter state: `%FILTER_STATE(wasm.sluicegate:PLAIN)%`.
 pub const KEY: &str = "sluicegate";
@@ -30,6 +32,8 @@ pub struct Line<'a> {
     pub limit: Option<&'a str>,
     /// The request's tier.
     pub tier: Option<TierId>,
+    /// How the units of limits that all proxies share were had; `None` if none was asked.
+    pub engine: Option<EngineUse>,
     /// The caller.
     pub caller: &'a Caller<'a>,
 }
@@ -50,6 +54,7 @@ impl Line<'_> {
             decision,
             limit,
             tier,
+            engine,
             caller,
         } = self;
         let tier = tier
@@ -76,6 +81,49 @@ impl Line<'_> {
             })),
             None => push_attributes(text, policy, attributes, caller),
         }
+        if let Some(engine) = engine {
+            text.push_str(" engine=");
+            text.push_str(engine.name());
+        }
+    }
+}
+
+/// How the units of limits that all proxies share were had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineUse {
+    /// By leases: the request did not wait.
+    Lease,
+    /// The request waited for the engine.
+    Asked,
+    /// The engine was unavailable, and the limit decided without it.
+    Fallback,
+}
+
+impl EngineUse {
+    /// Of a request with these checks; `None` without limits that all proxies share.
+    #[must_use]
+    pub fn of(checks: &[LimitCheck], has_waited: bool) -> Option<Self> {
+        let falls_back = |check: &LimitCheck| check.access == EngineAccess::FellBack;
+        let is_shared = |check: &LimitCheck| matches!(check.rule, Rule::Lease(_));
+        if checks.iter().any(falls_back) {
+            Some(Self::Fallback)
+        } else if !checks.iter().any(is_shared) {
+            None
+        } else if has_waited {
+            Some(Self::Asked)
+        } else {
+            Some(Self::Lease)
+        }
+    }
+
+    /// The name in the line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Asked => "asked",
+            Self::Fallback => "fallback",
+        }
     }
 }
 
@@ -94,6 +142,7 @@ pub fn unauthorized(
         decision: DecisionLabel::Refused,
         limit: None,
         tier,
+        engine: None,
         caller: &refused.caller,
     };
     line.write(text, policy, attributes);

@@ -4,6 +4,8 @@
 //! A filter's metrics have no labels in Envoy. So the labels are part of the name, in a form from
 //! which `stats_config.stats_tags` extracts them: `policy.=.demo;.;limit.=.standard;.;…_total`.
 
+mod engine;
+
 use super::{DecisionLabel, Event, Refund, Shadowed};
 use crate::base::id::{
     CounterOwner, DenialId, Id as _, IdVec, LimitId, PayloadId, PerOwner, PoolId,
@@ -19,9 +21,12 @@ use crate::policy::limits::Limit;
 use crate::policy::payloads::Payload;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
+use engine::EngineMetrics;
 
 /// All labels; the bootstrap has one rule for each.
-pub const LABELS: [&str; 6] = [POLICY, LIMIT, ENTRY, DECISION, REASON, FAULT];
+pub const LABELS: [&str; 9] = [
+    POLICY, LIMIT, ENTRY, DECISION, REASON, FAULT, OUTCOME, EVENT, MODE,
+];
 
 const POLICY: &str = "policy";
 const LIMIT: &str = "limit";
@@ -29,6 +34,9 @@ const ENTRY: &str = "entry";
 const DECISION: &str = "decision";
 const REASON: &str = "reason";
 const FAULT: &str = "fault";
+const OUTCOME: &str = "outcome";
+const EVENT: &str = "event";
+const MODE: &str = "mode";
 
 /// The limit of a request to which none applies. No limit can have this name.
 const NO_LIMIT: &str = "-";
@@ -55,6 +63,8 @@ pub struct Metrics {
     faults: [MetricId; Fault::NAMES.len()],
     evicted: MetricId,
     conflicts: MetricId,
+    /// `None` if no limit is shared.
+    engine: Option<EngineMetrics>,
 }
 
 /// Requests that something in shadow would have refused; `None` for what is enforced.
@@ -107,6 +117,11 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
             &[(LIMIT, limit), (DECISION, decided.name())],
             "sluicegate_requests_total",
         )
+    }
+
+    fn answered(&mut self, policy: &Policy) -> Option<MetricId> {
+        policy.replies.endpoint.as_ref()?;
+        Some(self.requests(NO_LIMIT, DecisionLabel::Answered))
     }
 
     fn refunds(
@@ -202,11 +217,7 @@ impl Metrics {
                 DecisionLabel::ALL.map(|decided| definer.requests(name, decided))
             }),
             unlimited: definer.requests(NO_LIMIT, DecisionLabel::Admitted),
-            answered: policy
-                .replies
-                .endpoint
-                .as_ref()
-                .map(|_| definer.requests(NO_LIMIT, DecisionLabel::Answered)),
+            answered: definer.answered(policy),
             would_refuse: definer.would_refuse(policy),
             payloads: policy
                 .payloads
@@ -246,6 +257,7 @@ impl Metrics {
                 .map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
             conflicts: definer.counter(&[], "sluicegate_conflicts_total"),
+            engine: EngineMetrics::define(policy, &mut definer),
         }
     }
 
@@ -308,6 +320,7 @@ impl Metrics {
                 (*self.payloads.get(payload)?.get(reason as usize)?)?
             }
             Event::Refunded { owner, why } => (*self.refunds.get(owner)?.get(why as usize)?)?,
+            Event::Engine(event) => return self.engine.as_ref()?.change(event),
             Event::Fault(fault) => *self.faults.get(fault.index())?,
             Event::Evicted { records } => return Some(Change::Add(self.evicted, records)),
             Event::Conflicts { swaps } => return Some(Change::Add(self.conflicts, swaps)),

@@ -85,6 +85,21 @@ pub enum Value {
     Map(Vec<Entry>),
 }
 
+impl Value {
+    /// What a map has under this key; `None` for another kind of value.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) => {
+                let mut entries = entries.iter();
+                entries
+                    .find(|entry| &*entry.key == key)
+                    .map(|entry| &entry.value.value)
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) | Self::List(_) => None,
+        }
+    }
+}
+
 /// A key of a map with its value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {

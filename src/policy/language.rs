@@ -17,6 +17,7 @@ mod concurrency;
 #[cfg(not(target_arch = "wasm32"))]
 mod description;
 mod document;
+mod engine;
 mod formats;
 mod key;
 mod kind;
@@ -41,6 +42,7 @@ pub(crate) use description::{
     Describe, Description, KeyDescription, Names, Rest, Shape, Stated, TextFormat, WordDescription,
 };
 pub(crate) use document::{AccessLog, Policy, Store};
+pub(crate) use engine::{CounterScope, Engine, LimitFailure, Password};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use formats::{Name, Text};
 pub(crate) use formats::{Reference, Statuses};

@@ -3,6 +3,7 @@
 use super::Context;
 use super::charges::{ChargeWhen, StatusSet};
 use super::costs::{self, Costs};
+use super::engine::{self, Shared};
 use super::error::{Reason, RefusedRule};
 use super::language::{self as lang, Either};
 use super::overrides::{self, Overrides};
@@ -18,6 +19,8 @@ use crate::limit::{Enforcement, Rule};
 pub struct Limit {
     /// The requests that it counts, and under which keys.
     pub scope: Scope,
+    /// Set if all proxies share its counters.
+    pub shared: Option<Shared>,
     /// The rule.
     pub rule: CallerRule,
     /// What applies to some callers instead.
@@ -114,14 +117,15 @@ fn read_limit(
     let refused = map.read_with(lang::Limit::REFUSED, |_, map| {
         read_own(&map, siblings.types, &mut context.attributes)
     });
-    let failure = map.read(lang::Limit::FAILURE);
+    let sharing = engine::read_shared(map, siblings.has_engine);
     map.finish();
     let rule = rule?;
     let identity = rules::identity(&rule.rule);
     let overrides = overrides?.unwrap_or_default();
-    let rest = (absent, failure);
+    let rest = (absent, sharing.map(|(_, failure)| failure));
     Some(Limit {
         scope: scope.build(&identity, rest, siblings, &context.attributes)?,
+        shared: sharing?.0,
         rule,
         has_unlimited: overrides.all().contains(&Override::Unlimited),
         overrides,

@@ -79,7 +79,7 @@ fn with_quota(rule: &Rule, quota: u64) -> Option<Rule> {
         Rule::Calendar(it) => {
             Calendar::new(quota, it.over(), it.period(), it.zone()).map(Rule::Calendar)
         }
-        Rule::Seats(_) | Rule::Lock(_) => None,
+        Rule::Seats(_) | Rule::Lock(_) | Rule::Lease(_) => None,
     }
 }
 
@@ -354,5 +354,6 @@ pub(super) fn identity(rule: &Rule) -> String {
         // Each holder's seat says itself when it lapses.
         Rule::Seats(_) => "seats".to_owned(),
         Rule::Lock(_) => "lock".to_owned(),
+        Rule::Lease(lease) => identity(&lease.counted().rule()),
     }
 }

@@ -101,6 +101,8 @@ pub(super) struct Siblings<'a> {
     pub(super) policy: Option<&'a str>,
     pub(super) tiers: &'a ReadTiers,
     pub(super) exempt: &'a ReadExemptions,
+    /// Whether the policy has an engine for counters that proxies share.
+    pub(super) has_engine: bool,
     /// Whether the answers of the policy state the types of bodies.
     pub(super) types: SharedTypes,
 }

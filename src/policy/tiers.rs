@@ -110,3 +110,9 @@ fn never_reached(field: &Field<'_>, routes: &[(Route, RouteId)], earlier: &[(Rou
         field.error(Reason::NeverReached { by: by.join(", ") });
     }
 }
+
+/// The tiers, if none has an error.
+pub(super) fn complete(read: ReadTiers) -> Option<IdVec<TierId, Tier>> {
+    let tiers = Vec::from(read).into_iter();
+    tiers.map(|read| Some(read?.tier)).collect()
+}

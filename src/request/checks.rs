@@ -8,6 +8,9 @@ use super::head::{Reading, Request};
 use super::identify::Caller;
 use crate::base::id::{CounterOwner, LimitId, SeatId};
 use crate::base::invariant::invariant;
+use crate::fleet::name::CounterNameMaker;
+use crate::fleet::take::CounterName;
+use crate::limit::lease::{Counted, Lease};
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
@@ -55,10 +58,14 @@ impl Maker<'_> {
             "a limit that applies is in the policy",
         )?;
         let find = || {
-            Some((
-                self.key(owner, &limit.scope)?.finish(),
-                rule_for(limit, self.caller)?,
-            ))
+            let rule = rule_for(limit, self.caller)?;
+            let rule = match (limit.shared, Counted::of(&rule)) {
+                (Some(_), Some(counted)) => {
+                    Rule::Lease(Lease::new(counted, self.name(&limit.scope)))
+                }
+                (None, _) | (_, None) => rule,
+            };
+            Some((self.key(owner, &limit.scope)?.finish(), rule))
         };
         let (key, rule) = match self.caller.cached() {
             Some(cached) if limit.scope.is_keyed_by_caller() => cached.counter(id, find),
@@ -89,6 +96,21 @@ impl Maker<'_> {
         let mut check = LimitCheck::new(owner, page, rule, Cost::Now(1), limit.scope.failure);
         check.enforcement = limit.enforcement;
         Some(check)
+    }
+
+    /// The name of a counter that all proxies share. It shows no value of the caller.
+    fn name(&self, scope: &Scope) -> CounterName {
+        let mut name = CounterNameMaker::new(&scope.identity);
+        for part in &scope.per {
+            name.push(part_value(
+                scope,
+                part,
+                self.request,
+                self.caller,
+                self.policy,
+            ));
+        }
+        name.finish()
     }
 
     fn key(&self, owner: CounterOwner, scope: &Scope) -> Option<PartialKey> {

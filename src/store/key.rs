@@ -30,6 +30,21 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The place of the counter by which this proxy counts on its own while the engine of this
+    /// counter is unavailable.
+    #[must_use]
+    pub const fn share(self) -> Self {
+        Self {
+            fingerprint: self.fingerprint ^ SHARE_BITS,
+            ..self
+        }
+    }
+}
+
+/// What tells the fingerprint of a proxy's own share from that of its counter.
+const SHARE_BITS: u64 = 0x3333_3333_3333;
+
 /// What tells the fingerprint of a lock from that of its counter.
 const LOCK_BITS: u64 = 0x5555_5555_5555;
 

@@ -7,7 +7,7 @@ use super::{LimitCheck, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Cost, Decision, Reading, Rule, State};
+use crate::limit::{Charge, Cost, Decision, Reading, Rule, State, lease};
 
 /// A store of one thread, without a bound.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +98,20 @@ impl Store for MemoryStore {
             self.states.insert(*key, state);
         }
         Ok(reading)
+    }
+
+    fn change_lease<T>(
+        &mut self,
+        key: &Key,
+        clock: &impl Clock,
+        change: impl Fn(Option<&lease::State>, Timestamp) -> (Option<lease::State>, T),
+    ) -> Result<T, Fault> {
+        let state = self.states.get(key).and_then(State::lease);
+        let (changed, result) = change(state, clock.now());
+        if let Some(state) = changed {
+            self.states.insert(*key, State::Lease(state.into()));
+        }
+        Ok(result)
     }
 
     fn drain_stats(&mut self) -> StoreStats {

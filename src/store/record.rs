@@ -6,6 +6,7 @@
 //!   calendar   2 ┊ end 8 ┊ taken 8 ┊ generation 4 ┊ quota 1
 //!   seats      4 ┊ length 1 ┊ seats 1 ┊ (holder 8, until 8) …
 //!   lock       5 ┊ until 8
+//!   lease      6 ┊ length 1 ┊ numbers (`lease`)
 //! ```
 //!
 //! Integers are little-endian. Instants are nanoseconds, a window is seconds, and a quota and a
@@ -14,6 +15,8 @@
 //! A rolling record's first byte is 3 if its grain is the coarse one. Its entries go from the
 //! newest to the oldest; an age is the distance to the entry before, from grain to grain. Ages and
 //! units are numbers of variable length: most take one byte.
+
+mod lease;
 
 use super::page::Record;
 use crate::base::rough::Rough;
@@ -31,6 +34,7 @@ const CALENDAR: u8 = 2;
 const ROLLING_COARSE: u8 = 3;
 const SEATS: u8 = 4;
 const LOCK: u8 = 5;
+const LEASE: u8 = 6;
 
 const BUCKET_BYTES: usize = 37;
 const CALENDAR_BYTES: usize = 22;
@@ -71,7 +75,7 @@ fn length(bytes: &[u8]) -> Option<usize> {
         BUCKET => BUCKET_BYTES,
         CALENDAR => CALENDAR_BYTES,
         LOCK => LOCK_BYTES,
-        ROLLING | ROLLING_COARSE | SEATS => usize::from(*bytes.get(1)?),
+        ROLLING | ROLLING_COARSE | SEATS | LEASE => usize::from(*bytes.get(1)?),
         _ => return None,
     };
     (length > 0 && length <= bytes.len()).then_some(length)
@@ -84,6 +88,7 @@ pub fn bytes_max(rule: &Rule) -> usize {
         Rule::Bucket(_) => BUCKET_BYTES,
         Rule::Calendar(_) => CALENDAR_BYTES,
         Rule::Lock(_) => LOCK_BYTES,
+        Rule::Lease(_) => lease::BYTES_MAX,
         Rule::Seats(seats) => {
             let seats = usize::try_from(seats.seats()).unwrap_or(usize::MAX);
             SEATS_HEAD_BYTES.saturating_add(seats.saturating_mul(HOLDER_BYTES))
@@ -129,6 +134,7 @@ fn encode(state: &State, out: &mut Vec<u8>) -> Result<(), Fault> {
             out.push(state.quota.encode());
         }
         State::Rolling(state) => encode_rolling(state, out)?,
+        State::Lease(state) => lease::encode(state, out)?,
         State::Lock(state) => {
             out.push(LOCK);
             out.extend_from_slice(&state.until.nanos().to_le_bytes());
@@ -228,6 +234,7 @@ fn parse(record: &[u8]) -> Option<State> {
             };
             log.rest.is_empty().then_some(State::Rolling(state))?
         }
+        LEASE => State::Lease(lease::decode(rest)?.into()),
         LOCK => State::Lock(lock::State {
             until: Timestamp::from_nanos(u64_of(&mut rest)?),
         }),

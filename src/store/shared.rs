@@ -24,12 +24,13 @@ use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
 use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Cost, Decision, Reading, Rule, State};
+use crate::limit::{Charge, Cost, Decision, Reading, Rule, State, lease};
 
 /// A store over the host's shared data.
 #[derive(Debug)]
 pub struct SharedStore<D> {
     data: D,
+    secret: Secret,
     table: [u8; 8],
     capacity: usize,
     keys: KeyMaker,
@@ -57,6 +58,7 @@ impl<D: SharedData> SharedStore<D> {
         let geometry = Geometry::with_pages(keys_max, pages);
         Ok(Self {
             data,
+            secret,
             table,
             capacity: geometry.capacity,
             keys: KeyMaker::new(&secret, pages),
@@ -64,6 +66,16 @@ impl<D: SharedData> SharedStore<D> {
             cache: PageCache::new(pages),
             pages: Vec::new(),
         })
+    }
+
+    /// The host's shared data.
+    pub const fn data(&self) -> &D {
+        &self.data
+    }
+
+    /// The proxy's secret.
+    pub const fn secret(&self) -> &Secret {
+        &self.secret
     }
 
     /// Makes the keys of this table.
@@ -285,6 +297,18 @@ impl<D: SharedData> Store for SharedStore<D> {
             let without = state.and_then(|state| state.refund(charge, now));
             let (reading, repaired) = rule.read(without.as_ref().or(state), now);
             (repaired.or(without), reading)
+        })
+    }
+
+    fn change_lease<T>(
+        &mut self,
+        key: &Key,
+        clock: &impl Clock,
+        change: impl Fn(Option<&lease::State>, Timestamp) -> (Option<lease::State>, T),
+    ) -> Result<T, Fault> {
+        self.update_record(key, clock, |state, now| {
+            let (changed, result) = change(state.and_then(State::lease), now);
+            (changed.map(|state| State::Lease(state.into())), result)
         })
     }
 

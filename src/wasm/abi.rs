@@ -20,6 +20,7 @@ pub(super) enum Map {
     RequestHeaders = 0,
     ResponseHeaders = 2,
     ResponseTrailers = 3,
+    CallResponseHeaders = 6,
 }
 
 /// What is read in pieces.
@@ -27,6 +28,7 @@ pub(super) enum Map {
 #[repr(u32)]
 pub(super) enum Buffer {
     RequestBody = 0,
+    CallResponseBody = 4,
     PluginConfiguration = 7,
 }
 
@@ -139,7 +141,27 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> Status;
     fn proxy_increment_metric(id: u32, offset: i64) -> Status;
     fn proxy_record_metric(id: u32, value: u64) -> Status;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout_milliseconds: u32,
+        token: *mut u32,
+    ) -> Status;
 }
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+}
+
+/// WASI's number of the monotonic clock.
+const MONOTONIC: u32 = 1;
 
 /// Memory that the host fills, and [`received`] takes over; null if there is none left.
 #[unsafe(no_mangle)]
@@ -180,6 +202,36 @@ pub(super) fn now_nanos() -> u64 {
     // SAFETY: the host writes eight bytes to the place it is given.
     unsafe { proxy_get_current_time_nanoseconds(&raw mut nanos) };
     nanos
+}
+
+/// The time of the host's monotonic clock, which all of its threads share.
+pub(super) fn monotonic_nanos() -> u64 {
+    let mut nanos = 0;
+    // SAFETY: the host writes eight bytes to the place it is given.
+    unsafe { clock_time_get(MONOTONIC, 0, &raw mut nanos) };
+    nanos
+}
+
+/// Sends a request to a cluster; its number, or `None` if the host does not.
+pub(super) fn http_call(cluster: &str, headers: &[u8], body: &[u8], millis: u32) -> Option<u32> {
+    let mut token = 0;
+    let trailers = 0_u32.to_le_bytes();
+    // SAFETY: all are alive for the whole call, the host copies them, and the place is ours.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            millis,
+            &raw mut token,
+        )
+    };
+    (status == OK).then_some(token)
 }
 
 /// The value under `key`, empty if there is none, and its version; 0 if there is no key.

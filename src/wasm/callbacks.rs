@@ -68,6 +68,17 @@ extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> Trailer
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(
+    root: u32,
+    token: u32,
+    headers: usize,
+    body_size: usize,
+    _trailers: usize,
+) {
+    contexts::on_call(root, token, headers, body_size);
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
     contexts::delete(context);
 }

@@ -7,11 +7,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::abi::{self, DataStatus, HeadersStatus, TrailersStatus};
+use super::abi::{self, Buffer, DataStatus, HeadersStatus, Map, TrailersStatus};
 use super::host::Envoy;
 use super::{bodies, root};
 use crate::filter::runtime::Runtime;
+use crate::filter::sharing::CallResult;
 use crate::filter::stream::{Flow, Stream};
+use crate::host::stream::CallToken;
 use crate::payload::slice::Slice;
 use crate::queue::membership::RootId;
 use crate::queue::stream::StreamId;
@@ -81,11 +83,59 @@ pub(super) fn configure(root: u32, size: usize) -> bool {
 /// A tick of a root.
 pub(super) fn on_tick(root: u32) {
     root::on_tick(RootId(root));
-    if let Some(Some(runtime)) = CONTEXTS.with_borrow(|contexts| contexts.roots.get(&root).cloned())
-    {
+    if let Some(runtime) = runtime(root) {
         runtime.count_faults(&Envoy);
+        if runtime.is_shared() {
+            let woken = runtime.on_share_tick(&Envoy);
+            decide_again(root, woken);
+        }
     }
 }
+
+/// A call of a root has ended. Without a header it was reset, and there is nothing to read.
+pub(super) fn on_call(root: u32, token: u32, headers: usize, body_size: usize) {
+    let Some(runtime) = runtime(root) else { return };
+    let body = match headers {
+        0 => Vec::new(),
+        _ => abi::bytes(Buffer::CallResponseBody, 0, body_size.min(CALL_BYTES_MAX)),
+    };
+    let is_answer = || abi::header(Map::CallResponseHeaders, ":status").as_deref() == Some(b"200");
+    let result = match headers {
+        0 => CallResult::Reset,
+        _ if is_answer() => CallResult::Answered(&body),
+        _ => CallResult::Refused(&body),
+    };
+    let woken = runtime.on_call(&Envoy, CallToken(token), result);
+    decide_again(root, woken);
+    runtime.end_call();
+}
+
+/// Lets requests that waited for the engine decide again.
+fn decide_again(root: u32, woken: Vec<StreamId>) {
+    if woken.is_empty() {
+        return;
+    }
+    for id in woken {
+        let Some(stream) = enter(id) else { continue };
+        let mut stream = stream.borrow_mut();
+        let flow = stream.on_engine_answer(&Envoy, &mut bodies::slice());
+        if stream.is_suspended() {
+            bodies::suspend(id, RootId(root));
+        }
+        drop(stream);
+        if flow == Flow::Continue {
+            abi::resume_request();
+        }
+    }
+    abi::set_effective_context(root);
+}
+
+fn runtime(root: u32) -> Option<Rc<Runtime<Envoy>>> {
+    CONTEXTS.with_borrow(|contexts| contexts.roots.get(&root).cloned().flatten())
+}
+
+/// The most bytes of an answer that are read: more than the answers to all takes of a call have.
+const CALL_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) fn on_request_headers(context: u32, ends: bool) -> HeadersStatus {
     #[cfg(feature = "trap")]

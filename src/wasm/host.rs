@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::abi::{self, Buffer, Map};
 use crate::base::property::Property;
-use crate::base::time::{Span, Timestamp};
+use crate::base::time::{Span, SteadyTime, Timestamp};
 use crate::host::fault::Fault;
 use crate::host::grpc;
 use crate::host::headers::Headers;
@@ -24,8 +24,8 @@ use crate::host::queue::{QueueToken, SharedQueue};
 use crate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
-    Clock, Dialect, LocalReply, Meter, MetricId, Properties, RequestBody, RequestHead,
-    ResponseHead, StreamControl, Uptime,
+    CallToken, Clock, Dialect, EngineCalls, LocalReply, Meter, MetricId, Properties, RequestBody,
+    RequestHead, ResponseHead, StreamControl, Uptime,
 };
 
 /// The proxy this module runs in.
@@ -63,6 +63,36 @@ impl SharedQueue for Envoy {
 impl Clock for Envoy {
     fn now(&self) -> Timestamp {
         Timestamp::from_nanos(abi::now_nanos())
+    }
+
+    fn steady(&self) -> SteadyTime {
+        SteadyTime::from_nanos(abi::monotonic_nanos())
+    }
+}
+
+impl EngineCalls for Envoy {
+    /// The cluster's connections are raw TCP, so the peer gets the body, and nothing of the head.
+    /// The call belongs to the root, which is there when the stream has gone.
+    fn call(
+        &self,
+        (root, caller): (u32, Option<u32>),
+        cluster: &str,
+        body: &[u8],
+        timeout: Span,
+    ) -> Option<CallToken> {
+        if !abi::set_effective_context(root) {
+            return None;
+        }
+        let head: [(&str, &[u8]); 3] = [
+            (":method", b"POST"),
+            (":path", b"/"),
+            (":authority", b"engine"),
+        ];
+        let millis = timeout.micros().div_ceil(1_000);
+        let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+        let token = abi::http_call(cluster, &Headers::encode(&head), body, millis);
+        abi::set_effective_context(caller.unwrap_or(root));
+        token.map(CallToken)
     }
 }
 

@@ -11,6 +11,7 @@ use super::host::Envoy;
 use super::{bodies, contexts};
 use crate::base::number::counted;
 use crate::filter::runtime::Runtime;
+use crate::filter::sharing;
 use crate::host::fault::Fault;
 use crate::host::stream::{MetricId, MetricKind, Uptime as _};
 use crate::payload::memory::Budget;
@@ -75,7 +76,27 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
         runtime.join(worker(&candidate)?, root, Envoy.uptime());
         bodies::tick_at_least(root, TICK);
     }
+    if runtime.is_shared() {
+        let variable = runtime.policy.engine.as_ref();
+        let variable = variable.and_then(|engine| engine.password.as_deref());
+        runtime.share(root, variable.and_then(password));
+        bodies::tick_at_least(root, sharing::TICK);
+    }
     Ok(runtime)
+}
+
+/// The password in this environment variable of the plugin.
+fn password(variable: &str) -> Option<Box<str>> {
+    match std::env::var(variable) {
+        Ok(password) if !password.is_empty() => Some(password.into()),
+        Ok(_) | Err(_) => {
+            error!(
+                "the environment of the plugin has no {variable}, which `store.engine.password` \
+                 names: add it to vm_config.environment_variables"
+            );
+            None
+        }
+    }
 }
 
 pub(super) fn on_tick(root: RootId) {

@@ -326,6 +326,7 @@ fn rule(rule: &Rule) -> Value {
             json!({ "seats": { "seats": seats.seats(), "idle": write_span(seats.idle()) } })
         }
         Rule::Lock(lock) => json!({ "lock": write_span(lock.span()) }),
+        Rule::Lease(lease) => self::rule(&lease.counted().rule()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::base::id::{DenialId, ExemptionId};
 use crate::base::time::Timestamp;
 use crate::engine::{Verdict, decide, longest_wait};
 use crate::host::stream::LocalReply;
-use crate::limit::{Balance, Cost, Decision, Enforcement};
+use crate::limit::{Balance, Cost, Decision, Enforcement, Rule};
 use crate::observe::DecisionLabel;
 use crate::policy::Policy;
 use crate::reply::addressee::{ReplyContext, ReplyTo};
@@ -116,7 +116,7 @@ impl Outcome {
                 Refusal::of_limits(policy, denial, &checks, proxy.now),
                 &shown[..],
             ),
-            Verdict::Unlimited | Verdict::Admit => (refusal, &[][..]),
+            Verdict::Unlimited | Verdict::Admit | Verdict::Ask => (refusal, &[][..]),
         };
         let applied = Applied { limits, pools: &[] };
         let to = ReplyTo::head(request, Some(caller), &refusal, proxy.now);
@@ -161,7 +161,7 @@ impl Outcome {
         let (verdict, balances) = last_of(repeat, view, proxy, &mut checks, refused.is_none());
         let refused = refused.or_else(|| match verdict {
             Verdict::Refuse(denial) => Some(Refusal::of_limits(policy, denial, &checks, proxy.now)),
-            Verdict::Unlimited | Verdict::Admit => None,
+            Verdict::Unlimited | Verdict::Admit | Verdict::Ask => None,
         });
         let shown = statuses(policy, request, &checks, &balances);
         let applied = Applied {
@@ -217,6 +217,12 @@ fn checks_of(view: &View<'_>, applicable: &Applicable) -> Vec<LimitCheck> {
     let keys = LimitKeys::new(&KeyMaker::new(&[0; 16], 1), &policy.identities());
     let mut checks = Vec::new();
     checks::fill(&mut checks, applicable, request, caller, policy, &keys);
+    for check in &mut checks {
+        // The engine counts by the rule itself, for all proxies.
+        if let Rule::Lease(lease) = check.rule {
+            check.rule = lease.counted().rule();
+        }
+    }
     checks
 }
 
@@ -354,7 +360,9 @@ fn balances_after(
         .map(|check| match verdict {
             // What it would have taken it did not take.
             Verdict::Refuse(_) if !check.denies() => look(store, proxy, check),
-            Verdict::Unlimited | Verdict::Admit | Verdict::Refuse(_) => balance(check),
+            Verdict::Unlimited | Verdict::Admit | Verdict::Ask | Verdict::Refuse(_) => {
+                balance(check)
+            }
         })
         .map(|balance| (Settled::default(), balance))
         .collect()

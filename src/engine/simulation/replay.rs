@@ -11,6 +11,7 @@ fn replay(admitted: impl Iterator<Item = (u64, Charge)>, rule: Rule, seed: u64) 
         Rule::Calendar(calendar) => replay_calendar(&admitted, &calendar, seed),
         Rule::Seats(seats) => replay_seats(&admitted, &seats, seed),
         Rule::Lock(_) => panic!("seed {seed}: a lock admits nothing"),
+        Rule::Lease(_) => panic!("seed {seed}: a lease has a simulation of its own"),
     }
 }
 

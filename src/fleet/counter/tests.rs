@@ -13,14 +13,14 @@ mod random;
 use game::{Game, Played};
 use oracle::check;
 
-use crate::host::fake::seeds::for_each_seed;
+use crate::host::fake::seeds::{for_each_seed, games};
 
 /// Games of the unit tests; `GAMES` sets another number, as `make soak` does.
 const GAMES: u64 = 3_000;
 
 #[test]
 fn no_fault_makes_more_be_spent_than_the_limit_states() {
-    let games = std::env::var("GAMES").map_or(GAMES, |games| games.parse().unwrap());
+    let games = games(GAMES);
     let mut all = Played::default();
     let is_all = for_each_seed(0..games, |seed| {
         let mut game = Game::new(seed);

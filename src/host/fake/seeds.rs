@@ -3,6 +3,15 @@
 /// Repeats the run of one seed: `SEED=123 make unit`.
 const VARIABLE: &str = "SEED";
 
+/// The number of games of a simulation: the variable `GAMES`, as `make soak` sets it, or `usual`.
+pub(crate) fn games(usual: u64) -> u64 {
+    std::env::var("GAMES").map_or(usual, |games| {
+        games
+            .parse()
+            .unwrap_or_else(|_| panic!("GAMES is not a number: {games}"))
+    })
+}
+
 /// Runs every seed of `usual`, or only the one that the variable `SEED` names. Returns whether it
 /// was all of them. A run that panics prints how to repeat it.
 pub(crate) fn for_each_seed(

@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 
 use super::map::{QueueMap, SharedMap};
 use super::predicting::Overwrite;
+use super::random::Random;
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::queue::{QueueToken, SharedQueue};
@@ -82,7 +83,7 @@ pub(crate) trait Model: Sized + Send + 'static {
 
 /// One proxy: its shared data, its queues, the time, and whose turn it is.
 pub(crate) struct World<M> {
-    rng: u64,
+    random: Random,
     turn: usize,
     threads: Vec<Thread>,
     /// The wall clock, in nanoseconds.
@@ -123,7 +124,7 @@ impl<M> Clone for Port<M> {
 impl<M: Model> World<M> {
     pub(crate) fn new(seed: u64, threads: usize, clock: u64, rates: Rates, model: M) -> Self {
         Self {
-            rng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            random: Random::new(seed),
             turn: 0,
             threads: vec![Thread::default(); threads],
             clock,
@@ -152,11 +153,7 @@ impl<M: Model> World<M> {
 
     /// A number below `bound`, by the seed.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        // xorshift64*: any full-period generator serves.
-        self.rng ^= self.rng >> 12;
-        self.rng ^= self.rng << 25;
-        self.rng ^= self.rng >> 27;
-        (self.rng.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+        self.random.below(bound)
     }
 
     /// Whether something with this rate happens now.

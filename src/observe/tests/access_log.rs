@@ -27,6 +27,7 @@ fn a_line_says_what_the_policy_asks_for_in_one_word_each() {
                 decision,
                 limit,
                 tier,
+                engine: None,
                 caller: &caller,
             }
             .to_text(&policy)
@@ -52,6 +53,7 @@ fn a_line_is_written_only_if_the_policy_wants_one_and_replaces_the_last() {
         decision: DecisionLabel::Refused,
         limit: None,
         tier: None,
+        engine: None,
         caller: &caller,
     };
     assert_eq!(line.to_text(&silent), None);

@@ -3,7 +3,7 @@
 use super::formats::{Name, Reference};
 use super::key::mapping;
 use super::kind::{Choice, Count32, List, Map, Set};
-use super::{Callers, Constraint, Limit, Payload, Pool, Replies, Seats, Selector, Tier};
+use super::{Callers, Constraint, Engine, Limit, Payload, Pool, Replies, Seats, Selector, Tier};
 use crate::limit::Enforcement;
 use crate::policy::attributes::ATTRIBUTES_MAX;
 
@@ -45,7 +45,7 @@ mapping! {
         ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// Response fields and the bodies of refusals: [replies](#replies).
         REPLIES "replies": Map<Replies>, optional "`{ fields: { family: x-ratelimit } }`";
-        /// The number of counters: [store](#store).
+        /// The number of counters, and what keeps those that proxies share: [store](#store).
         STORE "store": Map<Store>, optional "`{ keys_max: 100000 }`";
         /// One string for each line of Envoy's access log, `%FILTER_STATE(wasm.sluicegate:PLAIN)%`:
         /// [access_log](#access_log).
@@ -64,11 +64,13 @@ impl Policy {
 }
 
 mapping! {
-    /// The number of counters to keep.
+    /// The counters to keep, and where.
     Store "{ keys_max: 100000 }" {
         /// The counters kept at a time, over all limits of the policy; `sluicegate check` prints
         /// the memory. If more are live, the counter is evicted whose loss gains its caller least.
         KEYS_MAX "keys_max": Count32<1, 50_000_000>, default KEYS_MAX_DEFAULT;
+        /// What keeps the counters that all proxies share: [engine](#engine).
+        ENGINE "engine": Map<Engine>, optional "none";
     }
 }
 

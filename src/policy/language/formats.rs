@@ -9,7 +9,7 @@ use super::parse;
 use super::{Shape, patterns};
 use crate::base::network::Network;
 use crate::base::time::Span;
-use crate::base::units::{Percent, Refill, parse_size, parse_span};
+use crate::base::units::{Percent, Refill, parse_size, parse_span, parse_timeout};
 use crate::base::zone::Zone;
 use crate::limit::period::Period as Window;
 use crate::limit::pool::TIMEOUT_MAX;
@@ -145,6 +145,21 @@ text! {
     name: "Length",
     values: "whole number and `s`, `m` (or `min`), `h`, `d`, `w`; `1s` to `366d`",
     pattern: Some(patterns::span("s|m|min|h|d|w")), examples: &["10s", "5m"],
+}
+
+text! {
+    /// The timeout of a call to the engine: a whole number and `ms`, or `1s`; from `5ms` to `1s`.
+    Timeout -> Span, |field| field.quantity(parse_timeout);
+    name: "Timeout", values: "whole number and `ms`, or `1s`; `5ms` to `1s`",
+    pattern: Some("^(?:(?:[5-9]|[1-9][0-9]{1,2}|1000)ms|1s)$".to_owned()), examples: &["50ms"],
+}
+
+text! {
+    /// The name of an environment variable.
+    Variable -> &'a str, |field| parse::variable(field);
+    name: "Variable", values: "name of an environment variable",
+    pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$".to_owned()), bytes: (None, Some(TOKEN_BYTES_MAX)),
+    examples: &["SLUICEGATE_ENGINE_PASSWORD"],
 }
 
 text! {

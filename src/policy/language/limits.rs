@@ -11,10 +11,10 @@ use super::kind::{Choice, Count64, Either, List, Map, OrList, OrMap, Set, True};
 use super::overrides::{Burst, Quota, RuleOverride};
 #[cfg(not(target_arch = "wasm32"))]
 use super::patterns;
-use super::{Constraint, OwnRefusal, Routes, Selector};
+use super::{Constraint, CounterScope, LimitFailure, OwnRefusal, Routes, Selector};
 use crate::base::zone::Zone;
 use crate::limit::calendar::Over;
-use crate::limit::{Enforcement, FailureMode, QUOTA_MAX};
+use crate::limit::{Enforcement, QUOTA_MAX};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::policy::costs::CONTENT_LENGTH;
 use crate::policy::limits::Visibility;
@@ -42,6 +42,8 @@ mapping! {
         ABSENT "absent": Choice<Absent>, default Absent::Count;
         /// The units that one request takes: [costs](#costs).
         COST "cost": OrList<Units, Map<CostEntry>, COSTS_MAX>, default Either::One(Either::One(1));
+        /// Who shares the counters: [limits of all proxies](#limits-of-all-proxies).
+        SCOPE "scope": Choice<CounterScope>, default CounterScope::Proxy;
         /// The rule: a token bucket. A burst at once, then a steady refill.
         BUCKET "bucket": Map<Bucket>, optional "one of these";
         /// The rule: a window that ends at the request.
@@ -64,13 +66,20 @@ mapping! {
         FIELDS "fields": Choice<Visibility>, default Visibility::Show;
         /// The answer when this limit refuses: [replies](#replies).
         REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
-        /// What happens if the counter cannot be read.
-        FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
+        /// What happens if the counter cannot be had: it cannot be read, or the engine is
+        /// unavailable and this proxy has no units left.
+        FAILURE "failure": Choice<LimitFailure>, default LimitFailure::Allow;
     }
-    schema vec![json!({
-        "if": { "required": ["over"], "properties": { "over": { "const": "count" } } },
-        "then": { "required": ["calendar"] },
-    })];
+    schema vec![
+        json!({
+            "if": { "required": ["over"], "properties": { "over": { "const": "count" } } },
+            "then": { "required": ["calendar"] },
+        }),
+        json!({
+            "if": { "required": ["failure"], "properties": { "failure": { "const": "local" } } },
+            "then": { "required": ["scope"], "properties": { "scope": { "const": "global" } } },
+        }),
+    ];
 }
 
 mapping! {

@@ -13,6 +13,7 @@ use crate::policy::charges;
 use crate::policy::directory::{self, Digest};
 use crate::policy::document::Value;
 use crate::policy::error::Reason;
+use crate::policy::header::TOKEN_BYTES_MAX;
 use crate::policy::media::{self, MediaRange as Range};
 use crate::policy::reader::{Items, is_label};
 use crate::policy::route::Route;
@@ -114,6 +115,20 @@ pub(super) fn media_type(field: Field<'_>) -> Option<&str> {
     } else {
         field.refuse(Reason::BadMediaType {
             value: text.to_owned(),
+        })
+    }
+}
+
+/// The name of an environment variable.
+pub(super) fn variable(field: Field<'_>) -> Option<&str> {
+    let text = field.text(TOKEN_BYTES_MAX)?;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if text.bytes().all(is_part) && !text.starts_with(|first: char| first.is_ascii_digit()) {
+        Some(text)
+    } else {
+        field.refuse(Reason::BadToken {
+            value: text.to_owned(),
+            kind: "an environment variable",
         })
     }
 }

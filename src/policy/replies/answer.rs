@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::policy::attributes::Attributes;
-use crate::policy::document::Value;
 use crate::policy::error::Reason;
 use crate::policy::header::{Settable, read_settable};
 use crate::policy::language::{
@@ -55,21 +54,10 @@ pub(in crate::policy) struct SharedTypes {
 impl SharedTypes {
     /// What `replies` states. It is read before the limits, and its errors are reported later.
     pub(in crate::policy) fn of(policy: &MapField<'_, lang::Policy>) -> Self {
-        let entry = |value: &Value, key: &str| match value {
-            Value::Map(entries) => entries.iter().position(|entry| *entry.key == *key),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_) => {
-                None
-            }
-        };
         let states = |key: &str| {
-            let Some(replies) = policy.value(lang::Policy::REPLIES) else {
-                return false;
-            };
-            let Value::Map(entries) = &replies.node.value else {
-                return false;
-            };
-            let answer = entries.iter().find(|entry| *entry.key == *key);
-            answer.is_some_and(|answer| entry(&answer.value.value, "content_type").is_some())
+            let replies = policy.value(lang::Policy::REPLIES);
+            let answer = replies.and_then(|replies| replies.node.value.get(key));
+            answer.is_some_and(|answer| answer.get("content_type").is_some())
         };
         Self {
             refused: states(lang::Replies::REFUSED.name),

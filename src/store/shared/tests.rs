@@ -147,7 +147,11 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
             assert!(store.drain_stats().evicted > 2_000);
             let for_another = match victim {
                 Rule::Seats(seats) => Rule::Seats(seats.for_holder(2)),
-                Rule::Bucket(_) | Rule::Rolling(_) | Rule::Calendar(_) | Rule::Lock(_) => victim,
+                Rule::Bucket(_)
+                | Rule::Rolling(_)
+                | Rule::Calendar(_)
+                | Rule::Lock(_)
+                | Rule::Lease(_) => victim,
             };
             let renewed = (0..20).filter(|name| {
                 let check = check(&store, b"logins", *name, for_another, 1);

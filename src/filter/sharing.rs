@@ -1,0 +1,377 @@
+//! Limits that all proxies share: when a request waits for the engine, and what is asked of it.
+//!
+//! ```text
+//!   request ─ lacks units ─▶ needed ┐                  ┌▶ answer ▶ entered ▶ requests decide
+//!   request ─ lease is low ▶ due ───┼ one call for all ┤
+//!   tick ──── lease ends ──▶ due ───┘   (64 takes)     └▶ fault ─▶ asked again, or without it
+//! ```
+//!
+//! All of this is one worker's. The leases are in shared data, so a worker uses what another one
+//! took, and waits if another one asks: until the next tick, which is at most 20 ms away.
+//!
+//! Bounded: a worker remembers [`DUE_MAX`] leases to tell the engine of, and [`REVIEWS_MAX`] that
+//! it took. What is forgotten lapses, which is safe. A request waits for two timeouts at most.
+
+mod breaker;
+mod calls;
+mod decide;
+mod pace;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use breaker::Breaker;
+pub use calls::CallResult;
+
+use super::runtime::Runtime;
+use crate::base::id::{CounterOwner, LimitId};
+use crate::base::time::{Span, SteadyTime};
+use crate::fleet::redis::resp::Form;
+use crate::fleet::take::{ProxyId, Take};
+use crate::host::shared::SharedData;
+use crate::host::stream::{CallToken, Clock, EngineCalls, Meter};
+use crate::limit::Rule;
+use crate::limit::lease::{Lease, Sent};
+use crate::observe::{EngineEvent, Event};
+use crate::policy::engine::Engine;
+use crate::queue::membership::RootId;
+use crate::queue::stream::StreamId;
+use crate::store::key::{Key, Secret};
+use crate::store::{LimitCheck, Locked};
+
+/// The period of ticks.
+pub const TICK: Span = Span::from_nanos(20_000_000);
+
+/// Most leases that wait for the next call without a request that waits for them.
+const DUE_MAX: usize = 4_096;
+
+/// Most leases that a worker renews or returns.
+const REVIEWS_MAX: usize = 65_536;
+
+/// Most requests that one callback lets go on: see [`crate::queue::worker::ACTIONS_MAX`].
+const WAKES_MAX: usize = crate::queue::worker::ACTIONS_MAX;
+
+/// Most calls of which one request waits for the answers.
+const ROUNDS_MAX: u8 = 3;
+
+/// What a host must be for calls to the engine.
+pub trait CallHost: Clock + Meter + EngineCalls {}
+
+impl<T: Clock + Meter + EngineCalls> CallHost for T {}
+
+/// What one worker asks of the engine for one policy.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    engine: Engine,
+    password: Option<Box<str>>,
+    proxy: ProxyId,
+    root: RootId,
+    /// What requests wait for.
+    needed: BTreeMap<Key, Wanted>,
+    /// What no request waits for.
+    due: BTreeMap<Key, Wanted>,
+    calls: BTreeMap<CallToken, Call>,
+    waiting: BTreeMap<StreamId, Waiting>,
+    reviews: Reviews,
+    breaker: Breaker,
+    /// Whether calls wait for the next tick: within the callback with the end of a call, Envoy
+    /// would give a new one the connection that the engine is about to close.
+    holds_back: bool,
+    /// How the next call names the script.
+    form: Form,
+    /// When the log said last what is wrong with the engine.
+    logged: Option<SteadyTime>,
+}
+
+/// A counter that the engine is to be asked about.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    lease: Lease,
+    limit: LimitId,
+    /// Units that requests of this worker lack.
+    need: u64,
+    /// Whether the lease ends soon.
+    is_review: bool,
+    /// The lock that begins with it.
+    lock: Span,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+struct Call {
+    takes: Vec<Asked>,
+    sent: Sent,
+    form: Form,
+}
+
+/// One take of a call.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    key: Key,
+    lease: Lease,
+    limit: LimitId,
+    take: Take,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+struct Waiting {
+    keys: Vec<Key>,
+    since: SteadyTime,
+    until: SteadyTime,
+}
+
+/// The leases that this worker took, by when they are looked at again.
+#[derive(Debug, Default)]
+struct Reviews {
+    leases: BTreeMap<Key, (SteadyTime, Lease, LimitId)>,
+    times: BTreeSet<(SteadyTime, Key)>,
+}
+
+impl Reviews {
+    fn set(&mut self, key: Key, at: Option<SteadyTime>, lease: Lease, limit: LimitId) {
+        if let Some((before, ..)) = self.leases.remove(&key) {
+            self.times.remove(&(before, key));
+        }
+        if let Some(at) = at
+            && self.leases.len() < REVIEWS_MAX
+        {
+            self.leases.insert(key, (at, lease, limit));
+            self.times.insert((at, key));
+        }
+    }
+
+    fn pop_due(&mut self, now: SteadyTime) -> Option<(Key, Lease, LimitId)> {
+        let (_, key) = *self.times.first().filter(|(at, _)| *at <= now)?;
+        self.times.pop_first();
+        let (_, lease, limit) = self.leases.remove(&key)?;
+        Some((key, lease, limit))
+    }
+}
+
+/// How far a request has got with the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct AskState {
+    /// Until when it may wait; `None` if it has not waited.
+    until: Option<SteadyTime>,
+    rounds: u8,
+    /// Whether the request has no body.
+    pub(super) ends: bool,
+    /// Bytes of the body that the host has kept meanwhile.
+    kept: usize,
+}
+
+impl AskState {
+    /// The host has kept this much of the body.
+    pub(super) const fn note_body(&mut self, size: usize) {
+        self.kept = size;
+    }
+
+    /// Whether the request has waited for the engine.
+    pub(super) const fn has_waited(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+impl Sharing {
+    pub(super) fn new(
+        engine: Engine,
+        password: Option<Box<str>>,
+        secret: &Secret,
+        root: RootId,
+    ) -> Self {
+        Self {
+            engine,
+            password,
+            proxy: proxy_id(secret),
+            root,
+            needed: BTreeMap::new(),
+            due: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            reviews: Reviews::default(),
+            breaker: Breaker::default(),
+            holds_back: false,
+            form: Form::Digest,
+            logged: None,
+        }
+    }
+
+    /// Whether a request that has come this far may wait for the engine.
+    fn may_ask(&self, asked: AskState, now: SteadyTime) -> bool {
+        let has_time = asked.until.is_none_or(|until| now < until);
+        has_time && asked.rounds < ROUNDS_MAX && self.breaker.allows(now)
+    }
+
+    /// Notes that the engine is to be told of a lease with the next call.
+    fn note(&mut self, key: Key, wanted: Wanted) {
+        if let Some(known) = self.needed.get_mut(&key).or_else(|| self.due.get_mut(&key)) {
+            known.merge(wanted);
+        } else if self.due.len() < DUE_MAX {
+            self.due.insert(key, wanted);
+        }
+    }
+
+    /// Notes that a request lacks units.
+    fn need(&mut self, key: Key, wanted: Wanted) {
+        let due = self.due.remove(&key);
+        let known = self
+            .needed
+            .entry(key)
+            .or_insert(Wanted { need: 0, ..wanted });
+        known.merge(wanted);
+        if let Some(due) = due {
+            known.merge(due);
+        }
+    }
+
+    /// The requests that wait and are to decide again: those of `keys`, or those whose answer
+    /// another worker may have entered meanwhile.
+    fn wake(&self, now: SteadyTime, is_answered: impl Fn(&Waiting) -> bool) -> Vec<StreamId> {
+        let ready = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.until <= now || is_answered(waiting));
+        ready.map(|(id, _)| *id).take(WAKES_MAX).collect()
+    }
+
+    /// Whether this worker itself is about to ask for the key, or has asked.
+    fn is_asking(&self, key: &Key) -> bool {
+        let mut calls = self.calls.values();
+        self.needed.contains_key(key)
+            || calls.any(|call| call.takes.iter().any(|asked| asked.key == *key))
+    }
+}
+
+impl Wanted {
+    fn merge(&mut self, other: Self) {
+        self.lease = other.lease;
+        self.need = self.need.saturating_add(other.need);
+        self.is_review &= other.is_review;
+        self.lock = self.lock.max(other.lock);
+    }
+}
+
+/// Another number for each life of the proxy, as its secret is.
+fn proxy_id(secret: &Secret) -> ProxyId {
+    use std::hash::Hasher as _;
+    let mut hasher = siphasher::sip::SipHasher13::new_with_key(secret);
+    hasher.write(b"engine");
+    ProxyId(hasher.finish())
+}
+
+impl<D: SharedData> Runtime<D> {
+    /// Whether the policy has limits that all proxies share. If so, [`Runtime::share`] must be
+    /// called.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.policy.engine.is_some()
+    }
+
+    /// Starts to share limits by calls in callbacks of `root`. `password` is that of the engine.
+    pub fn share(&mut self, root: RootId, password: Option<Box<str>>) {
+        if let Some(engine) = self.policy.engine.clone() {
+            let secret = *self.store.borrow().secret();
+            let sharing = Sharing::new(engine, password, &secret, root);
+            self.sharing = Some(sharing.into());
+        }
+    }
+
+    /// Whether a request may wait for the engine.
+    pub(super) fn may_ask(&self, asked: AskState, now: SteadyTime) -> bool {
+        let sharing = self.sharing.as_ref();
+        sharing.is_some_and(|sharing| sharing.borrow().may_ask(asked, now))
+    }
+
+    /// Lets a request wait for the units that its checks lack.
+    pub(super) fn ask(
+        &self,
+        host: &impl CallHost,
+        stream: StreamId,
+        asked: &mut AskState,
+        checks: &[LimitCheck],
+    ) {
+        let Some(sharing) = &self.sharing else { return };
+        let now = host.steady();
+        {
+            let mut sharing = sharing.borrow_mut();
+            let timeout = sharing.engine.timeout;
+            let until = *asked.until.get_or_insert(now.after(timeout.times(2)));
+            asked.rounds = asked.rounds.saturating_add(1);
+            let mut keys = Vec::new();
+            for check in checks.iter().filter(|check| check.lacks) {
+                if let Some((key, wanted)) = wanted(check, check.cost.units()) {
+                    sharing.need(key, wanted);
+                    keys.push(key);
+                    self.metrics
+                        .observe(host, Event::Engine(EngineEvent::Wait(wanted.limit)));
+                }
+            }
+            let since = now;
+            sharing
+                .waiting
+                .insert(stream, Waiting { keys, since, until });
+        }
+        self.send(host, now, Some(stream));
+    }
+
+    /// Notes what the engine is to be told of these checks, which were decided.
+    pub(super) fn note_due(&self, checks: &[LimitCheck]) {
+        let Some(sharing) = &self.sharing else { return };
+        for check in checks {
+            let locks = check.locked == Locked::ByThis;
+            if (check.is_due || locks)
+                && let Some((key, mut wanted)) = wanted(check, 0)
+            {
+                if locks {
+                    wanted.lock = check.lock.map_or(Span::ZERO, |lock| lock.span());
+                }
+                sharing.borrow_mut().note(key, wanted);
+            }
+        }
+    }
+
+    /// Notes that a counter was charged or refunded late.
+    pub(super) fn note_change(&self, owner: CounterOwner, key: Key, rule: &Rule) {
+        if let (Some(sharing), Rule::Lease(lease), CounterOwner::Limit(limit)) =
+            (&self.sharing, rule, owner)
+        {
+            let wanted = Wanted::of(*lease, limit);
+            sharing.borrow_mut().note(key, wanted);
+        }
+    }
+
+    /// A stream has ended, or goes on.
+    pub(super) fn stop_waiting(&self, host: &impl CallHost, stream: StreamId) {
+        let Some(sharing) = &self.sharing else { return };
+        let waited = sharing.borrow_mut().waiting.remove(&stream);
+        if let Some(Waiting { since, .. }) = waited {
+            let span = host.steady().since(since);
+            self.metrics
+                .observe(host, Event::Engine(EngineEvent::Waited(span)));
+        }
+    }
+}
+
+impl Wanted {
+    const fn of(lease: Lease, limit: LimitId) -> Self {
+        Self {
+            lease,
+            limit,
+            need: 0,
+            is_review: false,
+            lock: Span::ZERO,
+        }
+    }
+}
+
+/// The counter of a check that all proxies share.
+fn wanted(check: &LimitCheck, need: u64) -> Option<(Key, Wanted)> {
+    let (Rule::Lease(lease), CounterOwner::Limit(limit)) = (&check.rule, check.owner) else {
+        return None;
+    };
+    let wanted = Wanted {
+        need,
+        ..Wanted::of(*lease, limit)
+    };
+    Some((check.key, wanted))
+}
