@@ -168,10 +168,11 @@ impl Counter {
                 0
             };
             self.tally.charge(command, now, command.spent + forgotten);
-            if command.rest == Rest::Keep {
+            // Of a lease that was spent whole nothing is left to prolong.
+            if command.rest == Rest::Keep && rest > 0 {
                 own.held = rest;
                 own.lapsed = false;
-                if let Some(holder) = self.holders.get(&command.proxy).filter(|_| rest > 0) {
+                if let Some(holder) = self.holders.get(&command.proxy) {
                     own.expiry = holder.expiry;
                 }
             }

@@ -6,7 +6,7 @@ pub mod resp;
 pub const SCRIPT: &str = include_str!("redis/take.lua");
 
 /// The script's name in the engine: its SHA-1.
-pub const SCRIPT_SHA: &str = "6ba9885ff7ec8c076bbd1dcc9db19eaa23930221";
+pub const SCRIPT_SHA: &str = "e9749eac742dcb645fe556f31a3e6af35944a5f9";
 
 #[cfg(test)]
 mod tests {

@@ -117,8 +117,9 @@ pub struct Answer {
     pub reset: Span,
     /// The engine's time, in microseconds since the epoch.
     pub now: u64,
-    /// Whether the lease as it was before this take is gone: it was charged at its expiry, returned
-    /// or forgotten. Only `granted` is in the lease now.
+    /// Whether the lease as it was before this take is gone: it was charged at its expiry,
+    /// returned, forgotten, or is reported as spent whole. Its end counts no more, and only
+    /// `granted` is in the lease now.
     pub lapsed: bool,
     /// How long the counter is locked, and grants nothing; `wait` and `again` are as long then.
     pub locked: Span,

@@ -160,10 +160,8 @@ local held, expiry, gone = 0, 0, 1
 if own and own.held > 0 then
   local unspent = max(0, own.held - spent)
   if rest == 'f' then charge(now, spent + unspent) else charge(now, spent) end
-  if rest == 'k' then
-    held, gone = unspent, 0
-    if unspent > 0 then expiry = own.expiry end
-  end
+  -- Of a lease that was spent whole nothing is left to prolong.
+  if rest == 'k' and unspent > 0 then held, expiry, gone = unspent, own.expiry, 0 end
 end
 charge(now, extra)
 

@@ -188,6 +188,39 @@ fn the_time_to_ask_again_is_when_others_spare_units_lapse() {
     );
 }
 
+/// Otherwise a proxy would spend the new unit until the old lease ends, after its own (seed 8419).
+#[test]
+fn a_lease_that_is_spent_whole_does_not_prolong_the_next_one() {
+    let mut counter = Counter::default();
+    let first = counter.take(
+        BEGIN,
+        &Take {
+            want: 2,
+            ..take(ROLLING, 1, 1)
+        },
+    );
+    assert_eq!(
+        (first.granted, first.valid),
+        (2, Span::from_micros(15 * SECOND))
+    );
+    let one = Take {
+        need: 1,
+        want: 1,
+        ..take(ROLLING, 1, 2)
+    };
+    let part = counter.take(BEGIN + SECOND, &Take { spent: 1, ..one });
+    assert_eq!((part.granted, part.lapsed), (1, false));
+    assert_eq!(part.valid, Span::from_micros(15 * SECOND), "never earlier");
+    let whole = Take {
+        spent: 2,
+        seq: 3,
+        ..one
+    };
+    let whole = counter.take(BEGIN + 2 * SECOND, &whole);
+    assert_eq!((whole.granted, whole.lapsed), (1, true));
+    assert_eq!(whole.valid, Span::from_micros(150_000));
+}
+
 #[test]
 fn the_more_units_a_lease_has_the_shorter_it_is() {
     let valid = |want| {

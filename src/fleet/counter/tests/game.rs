@@ -330,7 +330,8 @@ impl Game {
         self.played.locked += u64::from(is_locked);
         self.played.refused += u64::from(answer.granted < take.need);
         self.played.lapsed += u64::from(answer.lapsed && take.spent > 0 && take.rest == Rest::Keep);
-        if take.lock > Span::ZERO && !is_locked {
+        // After a step of its clock the engine's lock is longer, and another one does not begin.
+        if take.lock > Span::ZERO && answer.locked == take.lock {
             self.locked_until = self.now + take.lock.nanos() / 1_000;
         }
         let units = (0..answer.granted)
