@@ -1,5 +1,9 @@
 //! Envoy's configuration as text, readable and meant to be edited further.
 
+mod engine;
+
+pub(super) use engine::cluster as engine_cluster;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -75,6 +79,13 @@ fn is_host(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
+impl Address {
+    /// The host, without brackets.
+    fn host(&self) -> &str {
+        &self.host
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -93,12 +104,17 @@ pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| format!("\"{text}\" is not KEY=VALUE"))
 }
 
-/// A complete bootstrap. If a key of `metadata` occurs more than once, the last value counts.
+/// The name of the upstream's cluster.
+pub(super) const UPSTREAM: &str = "upstream";
+
+/// A complete bootstrap, with the cluster of the engine. If a key of `metadata` occurs more than
+/// once, the last value counts.
 pub(super) fn bootstrap(
     listeners: &Listeners<'_>,
     upstream: &Address,
     admin: &Address,
     metadata: &[(String, String)],
+    engine: &str,
 ) -> String {
     let (resources, statics) = match listeners {
         Listeners::Static(listener) => (
@@ -144,7 +160,9 @@ pub(super) fn bootstrap(
         tags = tags,
         resources = resources,
         statics = statics,
+        name = UPSTREAM,
         upstream = upstream,
+        engine = engine,
     )
 }
 
@@ -162,13 +180,15 @@ pub(super) fn discovery_response(listener: &str) -> String {
 
 /// Settings of the listener that a policy needs in addition to the filter.
 #[derive(Clone, Copy)]
-pub(super) struct ListenerNeeds {
+pub(super) struct ListenerNeeds<'a> {
     /// Write decisions to the access log.
     pub(super) decisions: bool,
     /// Let requests wait for their bodies.
     pub(super) hold: bool,
     /// The bytes of a message that Envoy buffers.
     pub(super) buffer_bytes: u64,
+    /// The variable in Envoy's environment that has the engine's password.
+    pub(super) password: Option<&'a str>,
 }
 
 /// The most bytes of one read, and the buffer if no body is held: 1 MiB.
@@ -201,7 +221,7 @@ pub(super) fn listener(
     wasm: &Path,
     filters: &Node,
     policy: &str,
-    needs: ListenerNeeds,
+    needs: ListenerNeeds<'_>,
 ) -> String {
     let before = indented(&block(filters), 12);
     let wasm = quoted(&wasm.display().to_string());
@@ -220,6 +240,12 @@ pub(super) fn listener(
     } else {
         ""
     };
+    let environment = needs.password.map_or_else(String::new, |variable| {
+        format!(
+            "\n                    # The password of the engine.\n                    \
+             environment_variables: {{ host_env_keys: [{variable}] }}"
+        )
+    });
     format!(
         include_str!("envoy/listener.yaml.in"),
         listen = listen,
@@ -228,6 +254,7 @@ pub(super) fn listener(
         before = before,
         hold = hold,
         wasm = wasm,
+        environment = environment,
         policy = policy,
     )
 }

@@ -9,6 +9,7 @@ use crate::policy::document::{Node, Value};
 pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let (document, policy) = document::read_valid(&args.listener.policy)?;
     let listener = listener(&args.listener, &document, &policy)?;
+    let engine = engine(args, &policy)?;
     let listeners = match &args.listeners {
         Some(path) => envoy::Listeners::Watched(path),
         None => envoy::Listeners::Static(&listener),
@@ -35,6 +36,33 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
         &args.upstream,
         &args.admin,
         &args.node_metadata,
+        &engine,
+    ))
+}
+
+/// The cluster of the policy's engine; empty if it has none.
+fn engine(args: &EnvoyArgs, policy: &Policy) -> Result<String, Failure> {
+    let Some(engine) = &policy.engine else {
+        return Ok(String::new());
+    };
+    if *engine.cluster == *envoy::UPSTREAM {
+        return Err(Failure::Usage(format!(
+            "/store/engine/redis: \"{}\" is the name of the upstream's cluster here; choose \
+             another",
+            engine.cluster
+        )));
+    }
+    let Some(address) = &args.engine else {
+        return Err(Failure::Usage(
+            "the policy has a limit with `scope: global`, which needs a Redis or Valkey: add \
+             --engine HOST:PORT"
+                .to_owned(),
+        ));
+    };
+    Ok(envoy::engine_cluster(
+        engine,
+        address,
+        args.engine_tls.as_deref(),
     ))
 }
 
@@ -56,6 +84,10 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
         decisions: policy.access_log.is_some(),
         hold,
         buffer_bytes,
+        password: policy
+            .engine
+            .as_ref()
+            .and_then(|engine| engine.password.as_deref()),
     };
     for warning in unset(args, policy) {
         warn(&warning);

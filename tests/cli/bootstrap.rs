@@ -124,3 +124,117 @@ fn watched_listeners_equal_the_static_ones() {
         whole["static_resources"]["listeners"]
     );
 }
+
+/// A policy with a limit that all proxies share, and with these keys of the engine.
+fn fleet(engine: &str) -> String {
+    format!(
+        "version: 1\nname: fleet\nlimits:\n  - {{ name: all, per: [], scope: global, \
+         rolling: {{ quota: 10, window: 1m }} }}\n\
+         store: {{ engine: {{ redis: counters, timeout: 75ms{engine} }} }}\n"
+    )
+}
+
+#[test]
+fn the_engine_of_shared_limits_is_a_cluster() {
+    let with = |more: &[&'static str]| [&render("-"), more].concat();
+    let policy = fleet("");
+    let bootstrap = rendered(
+        &with(&["--engine", "redis.internal:6379"]),
+        policy.as_bytes(),
+    );
+    let clusters = bootstrap["static_resources"]["clusters"]
+        .as_array()
+        .unwrap();
+    assert_eq!(clusters.len(), 2);
+    assert_eq!(
+        (&clusters[0]["name"], &clusters[1]["name"]),
+        (&json!("upstream"), &json!("counters"))
+    );
+    let engine = &clusters[1];
+    assert_eq!(
+        engine["upstream_config"]["name"],
+        "envoy.upstreams.http.tcp"
+    );
+    assert_eq!(engine["connect_timeout"], "0.075s");
+    assert_eq!(engine["load_assignment"]["cluster_name"], "counters");
+    let address = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address";
+    let address = engine.pointer(address).unwrap();
+    assert_eq!(
+        *address,
+        json!({ "address": "redis.internal", "port_value": 6379 })
+    );
+    let check = &engine["health_checks"][0];
+    assert_eq!(
+        check["custom_health_check"]["name"],
+        "envoy.health_checkers.redis"
+    );
+    assert_eq!(check["no_traffic_interval"], "2s");
+    assert!(engine["transport_socket"].is_null());
+    let vm = &plugin(&bootstrap["static_resources"]["listeners"][0])["vm_config"];
+    assert!(vm["environment_variables"].is_null());
+    // A policy without such a limit needs no engine.
+    let plain = rendered(
+        &with(&["--engine", "redis.internal:6379"]),
+        VALID.as_bytes(),
+    );
+    assert_eq!(plain, rendered(&render("-"), VALID.as_bytes()));
+}
+
+#[test]
+fn the_password_of_the_engine_is_in_no_configuration() {
+    let policy = fleet(", user: sluicegate, password: { env: ENGINE_PASSWORD }");
+    let arguments = [&render("-")[..], &["--engine", "10.0.0.7:6379"]].concat();
+    let bootstrap = rendered(&arguments, policy.as_bytes());
+    let vm = &plugin(&bootstrap["static_resources"]["listeners"][0])["vm_config"];
+    assert_eq!(
+        vm["environment_variables"],
+        json!({ "host_env_keys": ["ENGINE_PASSWORD"] })
+    );
+    let check = &bootstrap["static_resources"]["clusters"][1]["health_checks"][0];
+    assert_eq!(
+        check["tcp_health_check"],
+        json!({}),
+        "a check without a login would fail"
+    );
+}
+
+#[test]
+fn the_engine_s_certificate_is_for_its_name() {
+    for (address, kind, host, sni) in [
+        (
+            "redis.internal:6380",
+            "DNS",
+            "redis.internal",
+            json!("redis.internal"),
+        ),
+        ("10.0.0.7:6380", "IP_ADDRESS", "10.0.0.7", Value::Null),
+    ] {
+        let more = ["--engine", address, "--engine-tls", "/etc/engine.pem"];
+        let arguments = [&render("-")[..], &more].concat();
+        let bootstrap = rendered(&arguments, fleet("").as_bytes());
+        let cluster = &bootstrap["static_resources"]["clusters"][1];
+        let tls = &cluster["transport_socket"]["typed_config"];
+        assert_eq!(tls["sni"], sni);
+        let validation = &tls["common_tls_context"]["validation_context"];
+        assert_eq!(validation["trusted_ca"]["filename"], "/etc/engine.pem");
+        let name = &validation["match_typed_subject_alt_names"][0];
+        assert_eq!(
+            *name,
+            json!({ "san_type": kind, "matcher": { "exact": host } })
+        );
+    }
+}
+
+#[test]
+fn a_missing_engine_is_asked_for() {
+    let (code, stdout, stderr) = run(&render("-"), fleet("").as_bytes());
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("add --engine HOST:PORT"), "{stderr}");
+    let clash = fleet("").replace("counters", "upstream");
+    let arguments = [&render("-")[..], &["--engine", "10.0.0.7:6379"]].concat();
+    let (code, _, stderr) = run(&arguments, clash.as_bytes());
+    assert_eq!(code, 2);
+    assert!(stderr.contains("/store/engine/redis"), "{stderr}");
+    let alone = [&render("-")[..], &["--engine-tls", "/ca.pem"]].concat();
+    assert_eq!(run(&alone, fleet("").as_bytes()).0, 2, "TLS to nothing");
+}
