@@ -104,10 +104,10 @@ reference: ## write docs/policy.md and docs/policy.schema.json after a change to
 	cargo run --quiet --locked --bin sluicegate -- reference > docs/policy.md.new
 	mv docs/policy.md.new docs/policy.md
 
-up: ## as `make run`, in docker, on 127.0.0.1:$SLUICEGATE_PORT (8080)
+up: ## as `make run`, in docker, on 127.0.0.1:$SLUICEGATE_PORT (8080); with shared limits also on SLUICEGATE_PORT_2 (8082)
 	@scripts/up
 
-down: ## remove the containers of `make up`
+down: ## remove the containers of `make up`, and the counters of its engine
 	@scripts/down
 
 envoy-image: ## build an Envoy image for machines that cannot pull one

@@ -132,12 +132,27 @@ find_compose() {
   compose+=(--project-name "$project" --file envoy/compose.yaml)
 }
 
+# `is_shared POLICY`: whether the policy is valid and a limit has `scope: global`: it needs an engine,
+# and `render` refuses it without one.
+is_shared() {
+  "$sluicegate" check "$1" >/dev/null 2>&1 && ! "$sluicegate" render envoy --policy "$1" --listen 127.0.0.1:1 --upstream 127.0.0.1:1 \
+    --admin 127.0.0.1:1 --wasm none >/dev/null 2>&1
+}
+
+# The engine that the scripts start has no password. `need_no_password LISTENERS`: fails if the
+# rendered listeners read one.
+need_no_password() {
+  if grep -q host_env_keys "$1"; then
+    fail "store.engine.password: the engine of this demo has no users; remove user and password from the policy"
+  fi
+}
+
 # Two checkouts can run side by side with different names and ports.
 project=${COMPOSE_PROJECT_NAME:-sluicegate}
 
-# The gateway's container; empty if it does not run.
+# The gateway's container; empty if it does not run. `gateway_container gateway2` is the second one.
 gateway_container() {
-  docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.service=gateway
+  docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.service=${1:-gateway}"
 }
 
 # Requires Rust, a C linker, and the standard library for wasm32. With rustup, the first rustc call
@@ -186,9 +201,10 @@ render_upstream() {
     -e "s/port_value: 8081/port_value: $(port_of "$2")/" envoy/demo-upstream.yaml
 }
 
-# `hints HOST:PORT POLICY FILTERS`: commands to try.
+# `hints HOST:PORT POLICY FILTERS [HOST:PORT]`: commands to try, with a second gateway if there is one.
 hints() {
   local url=http://${1/#0.0.0.0:/127.0.0.1:} policy=${2#"$PWD/"}
+  local second=http://${4:-$1}
   local count="curl -s -o /dev/null -w '%{http_code}\\n'" sum='sort | uniq -c'
   case ${policy#./} in
     envoy/presets/enterprise-v2.yaml) cat <<HINTS ;;
@@ -205,6 +221,18 @@ Try, in another terminal:
 
 Another organization is not affected either (key demo-globex-1). /v2/fail answers 503, which is
 refunded.
+
+HINTS
+    envoy/presets/enterprise-v2-fleet.yaml) cat <<HINTS ;;
+Try, in another terminal:
+
+1. 90 of the organization's 100 requests; then 20 more, by the second gateway if there is one: about
+   10 pass.
+   $count -H 'Authorization: Bearer demo-acme-1' '$url/v2/things?n=[1-90]' | $sum
+   $count -H 'Authorization: Bearer demo-acme-1' '$second/v2/things?n=[1-20]' | $sum
+
+2. Another organization is not affected:
+   curl -i -H 'X-API-Key: demo-globex-1' $url/v2/things
 
 HINTS
     envoy/presets/dash0.yaml) cat <<HINTS ;;

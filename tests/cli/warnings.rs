@@ -240,7 +240,7 @@ fn the_presets_have_no_warnings() {
     let presets = format!("{}/envoy/presets", env!("CARGO_MANIFEST_DIR"));
     let presets = std::fs::read_dir(presets).unwrap();
     let presets: Vec<_> = presets.map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(presets.len(), 9);
+    assert_eq!(presets.len(), 10);
     for path in presets {
         let preset = path.file_stem().unwrap().to_str().unwrap();
         let path = format!("{}/envoy/presets/{preset}.yaml", env!("CARGO_MANIFEST_DIR"));

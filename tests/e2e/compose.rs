@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 const KEY: &str = "demo-acme-1";
 const PRESET: &str = "envoy/presets/enterprise-v2.yaml";
+const FLEET: &str = "envoy/presets/enterprise-v2-fleet.yaml";
 const FILTERS: &str = "envoy/filters/session.yaml";
 
 async fn an_edit_applies_if_it_is_valid(checkout: &Checkout, client: &Client, call: &Call) {
@@ -184,11 +185,81 @@ fn an_upstream_that_is_paused_keeps_its_slots_until_it_comes_back() {
     });
 }
 
+#[test]
+fn two_gateways_share_the_counters_of_their_engine() {
+    if is_left_out() {
+        return;
+    }
+    run(Container::make, async |_| {
+        let checkout = Checkout::new();
+        let up = checkout.script_with("up", &[("POLICY", FLEET)]);
+        let output = String::from_utf8_lossy(&up.stdout);
+        assert!(
+            up.status.success() && output.contains(&checkout.second.to_string()),
+            "up: {output}\n{}",
+            String::from_utf8_lossy(&up.stderr)
+        );
+        let call = Call::get("/v2/things").bearer(KEY);
+        let gateways = [checkout.address, checkout.second].map(Client::http1);
+        // Alone it would admit half of them.
+        for _ in 0..90 {
+            assert_eq!(gateways[0].send(call.clone()).await.status, 200);
+        }
+        let mut admitted = 0;
+        for _ in 0..40 {
+            let answer = gateways[1].send(call.clone()).await;
+            assert!([200, 429].contains(&answer.status), "{}", answer.status);
+            admitted += u32::from(answer.status == 200);
+        }
+        // One unit returns each second.
+        assert!(
+            (1..=25).contains(&admitted),
+            "{admitted} of 10, less what the first holds"
+        );
+
+        assert_eq!(checkout.counters(), ":1");
+        // AOF writes every second.
+        sleep(Duration::from_millis(1_500)).await;
+        docker(&["restart", &checkout.container("engine")]);
+        eventually("the counter is still there", async || {
+            (checkout.counters() == ":1").then_some(())
+        })
+        .await;
+
+        // Without such a limit there is one gateway again.
+        let plain = checkout.script("up");
+        assert!(
+            plain.status.success(),
+            "{}",
+            String::from_utf8_lossy(&plain.stderr)
+        );
+        assert_eq!(
+            checkout.container("gateway2") + &checkout.container("engine"),
+            ""
+        );
+        let reload = checkout.script_with("reload", &[("POLICY", FLEET)]);
+        let complaint = String::from_utf8_lossy(&reload.stderr);
+        assert!(
+            !reload.status.success() && complaint.contains("scope: global"),
+            "{complaint}"
+        );
+        let down = checkout.script("down");
+        assert!(
+            down.status.success(),
+            "{}",
+            String::from_utf8_lossy(&down.stderr)
+        );
+        assert_eq!(checkout.left(), "", "no container, network or volume");
+    });
+}
+
 /// The part of the repository that the scripts need, with the artefacts of `make build`.
 struct Checkout {
     root: TempDir,
     project: String,
     address: SocketAddr,
+    /// Of the second gateway.
+    second: SocketAddr,
 }
 
 impl Checkout {
@@ -216,6 +287,7 @@ impl Checkout {
             root,
             project: format!("sluicegate-{}-{}", std::process::id(), address.port()),
             address,
+            second: free_address(),
         }
     }
 
@@ -231,6 +303,7 @@ impl Checkout {
             .env("MAKE", "true")
             .env("COMPOSE_PROJECT_NAME", &self.project)
             .env("SLUICEGATE_PORT", self.address.port().to_string())
+            .env("SLUICEGATE_PORT_2", self.second.port().to_string())
             .env("ENVOY_IMAGE", image())
             .env_remove("POLICY")
             .env_remove("FILTERS")
@@ -256,11 +329,21 @@ impl Checkout {
             .to_owned()
     }
 
-    /// The containers and networks of this project.
+    /// How many counters the engine has, as it says it. The first gateway asks, by its bash.
+    fn counters(&self) -> String {
+        const ASK: &str = "exec 3<>/dev/tcp/engine/6379 && printf 'DBSIZE\\r\\n' >&3 && \
+                           read -r line <&3 && echo \"$line\" || true";
+        let gateway = self.container("gateway");
+        let answer = docker(&["exec", &gateway, "/bin/bash", "-c", ASK]);
+        answer.trim().to_owned()
+    }
+
+    /// The containers, networks and volumes of this project.
     fn left(&self) -> String {
         let label = format!("label=com.docker.compose.project={}", self.project);
         let containers = docker(&["ps", "--all", "--quiet", "--filter", &label]);
-        containers + &docker(&["network", "ls", "--quiet", "--filter", &label])
+        let networks = docker(&["network", "ls", "--quiet", "--filter", &label]);
+        containers + &networks + &docker(&["volume", "ls", "--quiet", "--filter", &label])
     }
 }
 

@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use super::{explanation, text};
 
-const PRESETS: [&str; 9] = [
+const PRESETS: [&str; 10] = [
     "dash0",
     "datadog",
     "datocms",
     "docker-hub",
     "dynatrace",
     "enterprise-v2",
+    "enterprise-v2-fleet",
     "github",
     "openai",
     "shopify",
