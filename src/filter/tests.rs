@@ -135,14 +135,14 @@ fn a_request_is_admitted_until_the_burst_is_spent_and_then_refused_with_a_time_t
         Flow::Continue
     );
     for (name, count) in [
-        ("limit.=.reads;.;decision.=.admitted", 5),
-        ("limit.=.reads;.;decision.=.refused", 1),
-        ("limit.=.all;.;decision.=.admitted", 5),
-        ("limit.=.all;.;decision.=.refused", 0),
+        ("limit=.=reads;.;decision=.=admitted", 5),
+        ("limit=.=reads;.;decision=.=refused", 1),
+        ("limit=.=all;.;decision=.=admitted", 5),
+        ("limit=.=all;.;decision=.=refused", 0),
     ] {
         assert_eq!(
             proxy.count(&format!(
-                "policy.=.demo;.;{name};.;sluicegate_requests_total"
+                "policy=.=demo;.;{name};.;sluicegate_requests_total"
             )),
             count,
             "{name}"
@@ -184,7 +184,7 @@ fn assert_unauthorized(
     );
     assert!(
         proxy.count(&format!(
-            "policy.=.demo;.;reason.=.{why};.;sluicegate_unauthorized_total"
+            "policy=.=demo;.;reason=.={why};.;sluicegate_unauthorized_total"
         )) > 0
     );
 }
@@ -341,7 +341,7 @@ fn a_fault_is_counted_and_the_failure_mode_decides() {
         proxy.data.fault.set(Some(Fault::HostStatus(10)));
         assert_eq!(proxy.get(&runtime, "/v2/a", "demo-acme-1").1, flow);
         assert_eq!(
-            proxy.count("policy.=.demo;.;fault.=.host_status;.;sluicegate_faults_total"),
+            proxy.count("policy=.=demo;.;fault=.=host_status;.;sluicegate_faults_total"),
             2
         );
     }

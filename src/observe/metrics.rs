@@ -2,7 +2,7 @@
 //! loaded.
 //!
 //! A filter's metrics have no labels in Envoy. So the labels are part of the name, in a form from
-//! which `stats_config.stats_tags` extracts them: `policy.=.demo;.;limit.=.standard;.;…_total`.
+//! which `stats_config.stats_tags` extracts them: `policy=.=demo;.;limit=.=standard;.;…_total`.
 
 mod engine;
 
@@ -100,7 +100,7 @@ impl<F: FnMut(MetricKind, &str) -> MetricId> Definer<'_, F> {
     fn metric(&mut self, kind: MetricKind, labels: &[(&str, &str)], name: &str) -> MetricId {
         let mut full = String::new();
         for (label, value) in [(POLICY, self.policy)].iter().chain(labels) {
-            for part in [label, ".=.", value, ";.;"] {
+            for part in [label, "=.=", value, ";.;"] {
                 full.push_str(part);
             }
         }

@@ -96,7 +96,7 @@ fn every_event_changes_the_metric_of_its_name() {
                 owner: limit(1),
                 decided: DecisionLabel::WouldRefuse,
             },
-            "Counter policy.=.demo;.;limit.=.bytes;.;decision.=.would_refuse;.;\
+            "Counter policy=.=demo;.;limit=.=bytes;.;decision=.=would_refuse;.;\
              sluicegate_requests_total +1",
         ),
         (
@@ -104,35 +104,35 @@ fn every_event_changes_the_metric_of_its_name() {
                 owner: SEATS,
                 decided: DecisionLabel::Refused,
             },
-            "Counter policy.=.demo;.;limit.=.seat;.;decision.=.refused;.;\
+            "Counter policy=.=demo;.;limit=.=seat;.;decision=.=refused;.;\
              sluicegate_requests_total +1",
         ),
         (
             Event::Unlimited,
-            "Counter policy.=.demo;.;limit.=.-;.;decision.=.admitted;.;\
+            "Counter policy=.=demo;.;limit=.=-;.;decision=.=admitted;.;\
              sluicegate_requests_total +1",
         ),
         (
             Event::Unauthorized(AuthFailure::Conflicting),
-            "Counter policy.=.demo;.;reason.=.conflicting;.;sluicegate_unauthorized_total +1",
+            "Counter policy=.=demo;.;reason=.=conflicting;.;sluicegate_unauthorized_total +1",
         ),
         (
             Event::PathRefused(Ambiguity::Long),
-            "Counter policy.=.demo;.;reason.=.long;.;sluicegate_paths_refused_total +1",
+            "Counter policy=.=demo;.;reason=.=long;.;sluicegate_paths_refused_total +1",
         ),
         (
             Event::Overage {
                 owner: limit(1),
                 units: 7,
             },
-            "Counter policy.=.demo;.;limit.=.bytes;.;sluicegate_overage_units_total +7",
+            "Counter policy=.=demo;.;limit=.=bytes;.;sluicegate_overage_units_total +7",
         ),
         (
             Event::QueueRefused {
                 pool: PoolId::FIRST,
                 reason: QueueReason::Unavailable(Fault::BadRecord),
             },
-            "Counter policy.=.demo;.;limit.=.pool;.;reason.=.unavailable;.;\
+            "Counter policy=.=demo;.;limit=.=pool;.;reason=.=unavailable;.;\
              sluicegate_queue_refused_total +1",
         ),
         (
@@ -140,21 +140,21 @@ fn every_event_changes_the_metric_of_its_name() {
                 pool: PoolId::FIRST,
                 by: -1,
             },
-            "Gauge policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth by -1",
+            "Gauge policy=.=demo;.;limit=.=pool;.;sluicegate_queue_depth by -1",
         ),
         (
             Event::Waited {
                 pool: PoolId::FIRST,
                 span: Span::from_nanos(2_999_999),
             },
-            "Histogram policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms is 2",
+            "Histogram policy=.=demo;.;limit=.=pool;.;sluicegate_queue_wait_ms is 2",
         ),
         (
             Event::PayloadRefused {
                 payload: PayloadId::FIRST,
                 reason,
             },
-            "Counter policy.=.demo;.;limit.=.body;.;reason.=.json_depth;.;\
+            "Counter policy=.=demo;.;limit=.=body;.;reason=.=json_depth;.;\
              sluicegate_payloads_refused_total +1",
         ),
         (
@@ -162,27 +162,27 @@ fn every_event_changes_the_metric_of_its_name() {
                 owner: limit(1),
                 units: 5,
             },
-            "Counter policy.=.demo;.;limit.=.bytes;.;sluicegate_units_total +5",
+            "Counter policy=.=demo;.;limit=.=bytes;.;sluicegate_units_total +5",
         ),
         (
             Event::Refunded {
                 owner: SEATS,
                 why: Refund::QueueLeft,
             },
-            "Counter policy.=.demo;.;limit.=.seat;.;reason.=.queue_left;.;\
+            "Counter policy=.=demo;.;limit=.=seat;.;reason=.=queue_left;.;\
              sluicegate_refunds_total +1",
         ),
         (
             Event::Fault(Fault::HostStatus(4)),
-            "Counter policy.=.demo;.;fault.=.host_status;.;sluicegate_faults_total +1",
+            "Counter policy=.=demo;.;fault=.=host_status;.;sluicegate_faults_total +1",
         ),
         (
             Event::Evicted { records: 2 },
-            "Counter policy.=.demo;.;sluicegate_records_evicted_total +2",
+            "Counter policy=.=demo;.;sluicegate_records_evicted_total +2",
         ),
         (
             Event::Conflicts { swaps: 3 },
-            "Counter policy.=.demo;.;sluicegate_conflicts_total +3",
+            "Counter policy=.=demo;.;sluicegate_conflicts_total +3",
         ),
     ];
     let host = Host::default();
@@ -264,7 +264,7 @@ fn every_metric_is_defined_once_and_has_known_labels() {
             .next_back()
             .unwrap()
             .split(";.;")
-            .filter_map(|part| part.split_once(".=."))
+            .filter_map(|part| part.split_once("=.="))
         {
             assert!(metrics::LABELS.contains(&label), "{name}");
         }

@@ -171,7 +171,7 @@ fn callers_without_an_attribute_are_not_selected_by_it_and_share_one_counter() {
         [Flow::Continue, Flow::Stop]
     );
     assert_eq!(
-        proxy.count("policy.=.demo;.;limit.=.-;.;decision.=.admitted;.;sluicegate_requests_total"),
+        proxy.count("policy=.=demo;.;limit=.=-;.;decision=.=admitted;.;sluicegate_requests_total"),
         3
     );
 }

@@ -305,7 +305,7 @@ fn a_request_that_is_served_pays_whatever_its_body_does_then() {
         give(&proxy, &mut stream, &[b'\n'; 100_001], false, &mut slice()),
         Flow::Stop
     );
-    let units = "policy.=.demo;.;limit.=.lines;.;sluicegate_units_total";
+    let units = "policy=.=demo;.;limit=.=lines;.;sluicegate_units_total";
     assert_eq!(proxy.count(units), 3);
     // A body that is refused before its first byte was read is not free.
     let (mut stream, _) = open(&proxy, &policy, "/lines", &[]);

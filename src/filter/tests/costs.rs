@@ -139,7 +139,7 @@ fn a_response_can_say_what_its_request_cost() {
         "the next request sees it"
     );
     assert_eq!(
-        proxy.count("policy.=.demo;.;limit.=.one;.;sluicegate_overage_units_total"),
+        proxy.count("policy=.=demo;.;limit=.=one;.;sluicegate_overage_units_total"),
         3
     );
     // A client that hangs up before the cost is stated pays one unit, and a redirect that goes on

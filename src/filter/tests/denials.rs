@@ -138,11 +138,11 @@ fn a_denial_has_a_body_and_a_counter_of_its_own() {
     let reply = proxy.replies.borrow_mut().pop().unwrap();
     assert_eq!(reply.grpc_status, GrpcStatus::PermissionDenied);
     assert_eq!(
-        proxy.count("policy.=.demo;.;entry.=.0;.;sluicegate_denied_total"),
+        proxy.count("policy=.=demo;.;entry=.=0;.;sluicegate_denied_total"),
         4
     );
     assert_eq!(
-        proxy.count("policy.=.demo;.;entry.=.1;.;sluicegate_denied_total"),
+        proxy.count("policy=.=demo;.;entry=.=1;.;sluicegate_denied_total"),
         0
     );
 }

@@ -153,7 +153,7 @@ fn it_lists_the_limits_that_follow_from_the_caller_alone() {
     assert_eq!(other["ask"], json!(["heavy", "thing", "slots", "editors"]));
     let identifier = other["limits"][1]["per"]["token"].as_str().unwrap();
     assert_eq!(identifier.len(), 32, "never the secret");
-    let answered = "policy.=.demo;.;limit.=.-;.;decision.=.answered;.;sluicegate_requests_total";
+    let answered = "policy=.=demo;.;limit=.=-;.;decision=.=answered;.;sluicegate_requests_total";
     assert_eq!(proxy.count(answered), 21);
     assert_eq!(
         proxy.filter_state.take().as_deref(),

@@ -155,7 +155,7 @@ fn overage_is_admitted_counted_and_stated() {
         assert_eq!(response["x-ratelimit-limit"], "100");
     }
     assert_eq!(
-        proxy.count("policy.=.demo;.;limit.=.month;.;sluicegate_overage_units_total"),
+        proxy.count("policy=.=demo;.;limit=.=month;.;sluicegate_overage_units_total"),
         2
     );
     let flows = [ALICE; 4].map(|key| proxy.get(&runtime, "/a", key).1);
@@ -204,15 +204,15 @@ access_log: { attributes: [org] }";
         "decision=refused limit=now tier=read org=acme"
     );
     for (name, count) in [
-        ("now;.;decision.=.admitted", 3),
-        ("now;.;decision.=.refused", 1),
-        ("next;.;decision.=.admitted", 1),
-        ("next;.;decision.=.would_refuse", 3),
-        ("next;.;decision.=.refused", 0),
+        ("now;.;decision=.=admitted", 3),
+        ("now;.;decision=.=refused", 1),
+        ("next;.;decision=.=admitted", 1),
+        ("next;.;decision=.=would_refuse", 3),
+        ("next;.;decision=.=refused", 0),
     ] {
         assert_eq!(
             proxy.count(&format!(
-                "policy.=.demo;.;limit.=.{name};.;sluicegate_requests_total"
+                "policy=.=demo;.;limit=.={name};.;sluicegate_requests_total"
             )),
             count,
             "{name}"

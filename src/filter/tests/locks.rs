@@ -4,7 +4,7 @@ use super::limits::{ALICE, header, policy};
 use super::proxy::Proxy;
 use crate::filter::stream::Flow;
 
-const LOCKS: &str = "policy.=.demo;.;limit.=.logins;.;sluicegate_locks_total";
+const LOCKS: &str = "policy=.=demo;.;limit=.=logins;.;sluicegate_locks_total";
 
 const RULES: [&str; 3] = [
     "bucket: { burst: 2, refill: 60/min }",

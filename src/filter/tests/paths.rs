@@ -53,7 +53,7 @@ fn a_path_without_a_safe_reading_is_refused_with_its_reason() {
         ("/x%c0%afy", "overlong"),
         ("/up/a%2Flarge", "payload"),
     ] {
-        let counter = format!("policy.=.demo;.;reason.=.{reason};.;sluicegate_paths_refused_total");
+        let counter = format!("policy=.=demo;.;reason=.={reason};.;sluicegate_paths_refused_total");
         let before = proxy.count(&counter);
         let (mut stream, flow) = proxy.send(&runtime, &[(":path", path.as_bytes())]);
         assert_eq!(flow, Flow::Stop, "{path}");
@@ -114,7 +114,7 @@ fn a_limit_holds_in_any_reading() {
     );
     assert_eq!(
         proxy.count(
-            "policy.=.demo;.;limit.=.project;.;decision.=.admitted;.;sluicegate_requests_total"
+            "policy=.=demo;.;limit=.=project;.;decision=.=admitted;.;sluicegate_requests_total"
         ),
         1
     );

@@ -79,7 +79,7 @@ fn left(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) -> String {
 
 fn refusals(proxy: &Proxy, limit: &str, reason: &str) -> u64 {
     proxy.count(&format!(
-        "policy.=.demo;.;limit.=.{limit};.;reason.=.{reason};.;sluicegate_payloads_refused_total"
+        "policy=.=demo;.;limit=.={limit};.;reason=.={reason};.;sluicegate_payloads_refused_total"
     ))
 }
 
@@ -258,7 +258,7 @@ fn a_cost_of_the_body_is_charged_when_it_is_known() {
         stream.on_end(&proxy);
         left
     };
-    let over = || proxy.count("policy.=.demo;.;limit.=.sent;.;sluicegate_overage_units_total");
+    let over = || proxy.count("policy=.=demo;.;limit=.=sent;.;sluicegate_overage_units_total");
     // The other limit has the fewest requests left.
     assert_eq!(sent(&[("content-length", b"10")], &[&[b'x'; 10]]), "9");
     for _ in 0..6 {

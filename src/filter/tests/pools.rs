@@ -67,7 +67,7 @@ fn tick(proxy: &Proxy, ticks: u64) -> Vec<Action> {
 
 fn refused(proxy: &Proxy, reason: &str) -> u64 {
     proxy.count(&format!(
-        "policy.=.demo;.;limit.=.pool;.;reason.=.{reason};.;sluicegate_queue_refused_total"
+        "policy=.=demo;.;limit=.=pool;.;reason=.={reason};.;sluicegate_queue_refused_total"
     ))
 }
 
@@ -117,7 +117,7 @@ fn a_request_without_a_slot_waits_and_goes_on_in_order() {
         "another's pool"
     );
     the_queue_is_full(&proxy, &policy);
-    let depth = || proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_depth");
+    let depth = || proxy.count("policy=.=demo;.;limit=.=pool;.;sluicegate_queue_depth");
     assert_eq!(depth(), 2);
     // It ends, and the request that arrived first gets its slot.
     let response = proxy.answer(&mut first, &[(":status", "200")]);
@@ -142,7 +142,7 @@ fn a_request_without_a_slot_waits_and_goes_on_in_order() {
     );
     assert_eq!(depth(), 1);
     assert_eq!(
-        proxy.count("policy.=.demo;.;limit.=.pool;.;sluicegate_queue_wait_ms"),
+        proxy.count("policy=.=demo;.;limit=.=pool;.;sluicegate_queue_wait_ms"),
         1
     );
     // The other request hangs up, and pays nothing.
@@ -268,7 +268,7 @@ fn a_seat_is_kept_while_its_holder_comes_back() {
     );
     proxy.wait(1);
     assert_eq!(edit("/records/7", "bob"), Flow::Continue);
-    let name = "policy.=.demo;.;limit.=.editor;.;decision.=.refused;.;sluicegate_requests_total";
+    let name = "policy=.=demo;.;limit=.=editor;.;decision=.=refused;.;sluicegate_requests_total";
     assert_eq!(proxy.count(name), 2);
     let anonymous = proxy
         .send(&policy, &[(":method", b"PUT"), (":path", b"/records/7")])

@@ -102,7 +102,7 @@ impl Proxy {
     /// The number of refunds of a limit.
     pub(super) fn refunded(&self, limit: &str, why: &str) -> u64 {
         self.count(&format!(
-            "policy.=.demo;.;limit.=.{limit};.;reason.=.{why};.;sluicegate_refunds_total"
+            "policy=.=demo;.;limit=.={limit};.;reason=.={why};.;sluicegate_refunds_total"
         ))
     }
 

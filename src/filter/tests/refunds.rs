@@ -200,7 +200,7 @@ fn no_order_of_events_answers_twice_or_refunds_twice() {
             events[event](&mut stream, &proxy);
         }
         let admitted = proxy.count(
-            "policy.=.demo;.;limit.=.reads;.;decision.=.admitted;.;sluicegate_requests_total",
+            "policy=.=demo;.;limit=.=reads;.;decision=.=admitted;.;sluicegate_requests_total",
         );
         let back = proxy.refunded("reads", "failed") + proxy.refunded("reads", "redirected");
         assert!(

@@ -89,7 +89,7 @@ fn each_401_counts_until_the_limit_refuses() {
     assert_eq!(refused("/", &[]), 401);
     let count = |limit: &str, decision: &str| {
         proxy.count(&format!(
-            "policy.=.demo;.;limit.=.{limit};.;decision.=.{decision};.;sluicegate_requests_total"
+            "policy=.=demo;.;limit=.={limit};.;decision=.={decision};.;sluicegate_requests_total"
         ))
     };
     assert_eq!(
@@ -134,7 +134,7 @@ fn a_key_follows_from_what_needs_no_credential() {
     for _ in 0..3 {
         assert_eq!(refused("/secret/1", &[]), 401);
     }
-    let would_refuse = "policy.=.demo;.;limit.=.guesses;.;decision.=.would_refuse;.;\
+    let would_refuse = "policy=.=demo;.;limit=.=guesses;.;decision=.=would_refuse;.;\
                         sluicegate_requests_total";
     assert_eq!(proxy.count(would_refuse), 6);
 }

@@ -47,7 +47,7 @@ fn whole() -> String {
 
 fn would_refuse(proxy: &Proxy, limit: &str) -> u64 {
     proxy.count(&format!(
-        "policy.=.demo;.;limit.=.{limit};.;decision.=.would_refuse;.;sluicegate_requests_total"
+        "policy=.=demo;.;limit=.={limit};.;decision=.=would_refuse;.;sluicegate_requests_total"
     ))
 }
 
@@ -78,7 +78,7 @@ fn a_policy_in_shadow_refuses_nothing_and_counts_everything() {
     assert_eq!(sent("/%2e%2e/a"), line("-"));
     assert_eq!(would_refuse(&proxy, "-"), 3);
     assert_eq!(would_refuse(&proxy, "guesses"), 1);
-    let absent = "policy.=.demo;.;reason.=.absent;.;sluicegate_unauthorized_total";
+    let absent = "policy=.=demo;.;reason=.=absent;.;sluicegate_unauthorized_total";
     assert_eq!(proxy.count(absent), 0);
     send(&proxy, &runtime, "/one", &[]);
     assert_eq!(sent("/one"), line("one"));

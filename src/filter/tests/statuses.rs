@@ -222,11 +222,11 @@ fn overage_is_stated_in_the_family_that_it_belongs_to() {
 fn only_a_request_that_nothing_refuses_is_counted_as_admitted() {
     let rule = format!("{}, over: count", RULES[2]);
     let mut rig = Rig::new(&policy(&rule, ""));
-    let counted = |rig: &Rig, name: &str| rig.proxy.count(&format!("policy.=.demo;.;{name}"));
+    let counted = |rig: &Rig, name: &str| rig.proxy.count(&format!("policy=.=demo;.;{name}"));
     let admitted = |rig: &Rig| {
         counted(
             rig,
-            "limit.=.one;.;decision.=.admitted;.;sluicegate_requests_total",
+            "limit=.=one;.;decision=.=admitted;.;sluicegate_requests_total",
         )
     };
     for how in Refusal::ALL {
@@ -235,34 +235,34 @@ fn only_a_request_that_nothing_refuses_is_counted_as_admitted() {
     assert_eq!(admitted(&rig), 0);
     for (name, count) in [
         (
-            "limit.=.one;.;reason.=.queue_refused;.;sluicegate_refunds_total",
+            "limit=.=one;.;reason=.=queue_refused;.;sluicegate_refunds_total",
             2,
         ),
         (
-            "limit.=.one;.;reason.=.payload_refused;.;sluicegate_refunds_total",
+            "limit=.=one;.;reason=.=payload_refused;.;sluicegate_refunds_total",
             0,
         ),
         (
-            "limit.=.one;.;reason.=.queue_left;.;sluicegate_refunds_total",
+            "limit=.=one;.;reason=.=queue_left;.;sluicegate_refunds_total",
             0,
         ),
         (
-            "limit.=.pool;.;reason.=.queue_full;.;sluicegate_queue_refused_total",
+            "limit=.=pool;.;reason=.=queue_full;.;sluicegate_queue_refused_total",
             1,
         ),
         (
-            "limit.=.pool;.;reason.=.queue_timeout;.;sluicegate_queue_refused_total",
+            "limit=.=pool;.;reason=.=queue_timeout;.;sluicegate_queue_refused_total",
             1,
         ),
         (
-            "limit.=.seat;.;decision.=.refused;.;sluicegate_requests_total",
+            "limit=.=seat;.;decision=.=refused;.;sluicegate_requests_total",
             1,
         ),
         (
-            "limit.=.body;.;reason.=.bytes;.;sluicegate_payloads_refused_total",
+            "limit=.=body;.;reason=.=bytes;.;sluicegate_payloads_refused_total",
             2,
         ),
-        ("limit.=.one;.;sluicegate_overage_units_total", 0),
+        ("limit=.=one;.;sluicegate_overage_units_total", 0),
     ] {
         assert_eq!(counted(&rig, name), count, "{name}");
     }

@@ -92,7 +92,7 @@ fn a_held_request_asks_for_its_slot_when_its_body_has_passed() {
 
 #[test]
 fn a_body_that_the_host_does_not_give_goes_no_further() {
-    let faults = "policy.=.demo;.;fault.=.host_status;.;sluicegate_faults_total";
+    let faults = "policy=.=demo;.;fault=.=host_status;.;sluicegate_faults_total";
     for came in [&b""[..], b"{"] {
         let proxy = Proxy::new();
         let policy = proxy.runtime(POLICY);
@@ -123,7 +123,7 @@ fn a_body_that_the_host_does_not_give_goes_no_further() {
             Flow::Continue
         );
         assert_eq!(
-            proxy.count("policy.=.demo;.;limit.=.lines;.;sluicegate_units_total"),
+            proxy.count("policy=.=demo;.;limit=.=lines;.;sluicegate_units_total"),
             1
         );
         assert_eq!(proxy.count(faults), 2);
@@ -150,7 +150,7 @@ fn a_head_that_waits_for_a_body_which_the_host_keeps_is_answered() {
         (503, "sluicegate_payload_refused:held:stop_iteration")
     );
     assert_eq!(
-        proxy.count("policy.=.demo;.;fault.=.stop_iteration;.;sluicegate_faults_total"),
+        proxy.count("policy=.=demo;.;fault=.=stop_iteration;.;sluicegate_faults_total"),
         1
     );
     assert_eq!(kept.on_held(&proxy), Step::Done);
