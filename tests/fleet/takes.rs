@@ -68,8 +68,13 @@ pub(crate) fn game(seed: u64) -> Vec<(u64, Take)> {
                 end: Timestamp::from_micros(begin.saturating_add(span)),
             },
         };
-        let take = match takes.last() {
-            Some((_, last)) if random.one_in(6) => *last,
+        // A copy of one of the last takes, of which others may have come since.
+        let recent = takes
+            .iter()
+            .rev()
+            .nth(usize::try_from(random.below(6)).unwrap());
+        let take = match recent {
+            Some((_, earlier)) if random.one_in(5) => *earlier,
             _ => {
                 // Counts up, but for a late one.
                 let place = 10 * takes.len() as u64 + 100;

@@ -3,7 +3,7 @@
 use crate::support::Redis;
 use crate::takes::game;
 use sluicegate::fleet::counter::Counter;
-use sluicegate::fleet::redis::resp::{Form, Login, decode, encode};
+use sluicegate::fleet::redis::resp::{Form, Login, decode, encode, key};
 use sluicegate::fleet::redis::{SCRIPT, SCRIPT_SHA};
 use sluicegate::fleet::take::{Answer, Take};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -67,6 +67,19 @@ impl Virtual {
     }
 }
 
+/// A key lives until all units are back or the lock ends, and for the longest lease.
+fn expires_late_enough(redis: &Redis, take: &Take, answer: &Answer) {
+    let ttl = redis.ask(&format!("PTTL {}", key(take)));
+    let ttl = ttl
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches(':');
+    let ttl: u64 = ttl.parse().expect("a key that expires");
+    let least = answer.reset.max(answer.locked).nanos() / 1_000_000 + 300_000;
+    assert!(ttl >= least, "{ttl} ms, not {least}: {take:?} {answer:?}");
+}
+
 #[test]
 fn the_script_answers_as_its_model_does() {
     let redis = Redis::start(&[]);
@@ -75,6 +88,7 @@ fn the_script_answers_as_its_model_does() {
     let mut takes = 0;
     for seed in 0..games {
         let mut counter = Counter::default();
+        let mut last = None;
         for (place, (clock, take)) in game(seed).iter().enumerate() {
             let model = counter.take(*clock, take);
             let answer = script.take(*clock, take);
@@ -83,6 +97,10 @@ fn the_script_answers_as_its_model_does() {
                 answer, model,
                 "seed {seed}, take {place} at {clock}: {take:#?}"
             );
+            last = Some((*take, answer));
+        }
+        if let Some((take, answer)) = last {
+            expires_late_enough(&redis, &take, &answer);
         }
     }
     println!("{takes} takes");

@@ -18,11 +18,14 @@ use crate::host::fake::seeds::{for_each_seed, games};
 /// Games of the unit tests; `GAMES` sets another number, as `make soak` does.
 const GAMES: u64 = 3_000;
 
+/// Games that once failed: a lease that was spent whole, and a lock after a step of the clock.
+const FAILED: [u64; 2] = [8_419, 36_670];
+
 #[test]
 fn no_fault_makes_more_be_spent_than_the_limit_states() {
     let games = games(GAMES);
     let mut all = Played::default();
-    let is_all = for_each_seed(0..games, |seed| {
+    let is_all = for_each_seed((0..games).chain(FAILED), |seed| {
         let mut game = Game::new(seed);
         game.play();
         check(&game);
