@@ -49,7 +49,7 @@ const AGAIN_MIN: u64 = 1_000;
 pub struct Counter {
     /// What the engine's clock showed at the last take.
     time: u64,
-    /// An engine time at or before this may be of before a step back of the clock.
+    /// An engine time at or before this may be reckoned from before a step back of the clock.
     doubt: u64,
     tally: Tally,
     /// Nothing is granted before this instant.
@@ -83,7 +83,7 @@ impl Counter {
         let command = &Command::of(take);
         if let Some(holder) = self.holders.get(&command.proxy) {
             if holder.answered.seq == command.seq {
-                return holder.again(now, now.max(self.time));
+                return holder.again(now.max(self.time));
             }
             if holder.answered.seq > command.seq {
                 return stale(command, now);
@@ -116,12 +116,12 @@ impl Counter {
 
     /// Follows the clock. If it has stepped back, all instants move along, as if no time had passed
     /// since the last take: what counts or is held does so for longer, and nobody waits for the
-    /// clock to get where it was. Refunds of charges of before that are void, since nobody can tell
-    /// how old these are.
+    /// clock to get where it was. Refunds are void as long as a proxy may reckon with the time of
+    /// before: it hears of the new one when its lease ends at the latest.
     fn follow(&mut self, now: u64) {
         let back = self.time.saturating_sub(now);
         if back > 0 {
-            self.doubt = self.doubt.max(self.time);
+            self.doubt = self.doubt.max(self.time + LEASE_MAX);
             self.tally.move_back(back);
             self.locked_until = self.locked_until.saturating_sub(back);
             for holder in self.holders.values_mut() {

@@ -6,7 +6,7 @@ pub mod resp;
 pub const SCRIPT: &str = include_str!("redis/take.lua");
 
 /// The script's name in the engine: its SHA-1.
-pub const SCRIPT_SHA: &str = "e9749eac742dcb645fe556f31a3e6af35944a5f9";
+pub const SCRIPT_SHA: &str = "ea9289fdaafb103ee9fdef2bfb1ed4094999fb13";
 
 #[cfg(test)]
 mod tests {

@@ -115,7 +115,8 @@ pub struct Answer {
     pub next: Span,
     /// How long until all units are back.
     pub reset: Span,
-    /// The engine's time, in microseconds since the epoch.
+    /// The engine's time when it carried the take out, in microseconds since the epoch; in the
+    /// answer to a copy too. What is reported later was charged after it.
     pub now: u64,
     /// Whether the lease as it was before this take is gone: it was charged at its expiry,
     /// returned, forgotten, or is reported as spent whole. Its end counts no more, and only

@@ -75,10 +75,11 @@ impl Holder {
     }
 
     /// The same answer to a copy of the take, with the times that are left of it. Whoever did not
-    /// get what it needs still waits for a moment. `at` is the time by which the instants are to be
-    /// read: after a step back of the clock that of the last take.
-    pub(super) fn again(&self, now: u64, at: u64) -> Answer {
-        let passed = at.saturating_sub(self.answered.at);
+    /// get what it needs still waits for a moment. `now` is not before the counter's last take. The
+    /// answer's own time stays: what the proxy has not reported by then is charged later, and a
+    /// refund relies on that.
+    pub(super) fn again(&self, now: u64) -> Answer {
+        let passed = now.saturating_sub(self.answered.at);
         let left_of = |time: u64| time.saturating_sub(passed);
         let at_least = |least: u64, time: u64| match time {
             0 => 0,
@@ -97,8 +98,8 @@ impl Holder {
             ..self.clone()
         };
         Answer {
-            now,
-            ..holder.answer(at)
+            now: self.answered.at,
+            ..holder.answer(now)
         }
     }
 }

@@ -55,7 +55,8 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- A copy of the last take: the same answer, with the times that are left of it. An older take: nothing.
+-- A copy of the last take: the same answer, with the lengths of time that are left of it. An older
+-- take: nothing.
 local function answer_of(holder)
   local numbers = {}
   for number in string.gmatch(holder.answer, '-?%d+') do numbers[#numbers + 1] = tonumber(number) end
@@ -70,7 +71,7 @@ if own then
     if own.held > 0 then valid = max(0, own.expiry - present) end
     if wait > 0 then wait = max(1, wait - passed) end
     if again > 0 then again = max(AGAIN_MIN, again - passed) end
-    return {granted, valid, wait, again, left, max(0, next_in - passed), max(0, reset - passed), now,
+    return {granted, valid, wait, again, left, max(0, next_in - passed), max(0, reset - passed), at,
       lapsed, max(0, locked - passed)}
   elseif last > seq then
     local wait = 0
@@ -86,10 +87,11 @@ local function text(...)
 end
 
 -- If the clock has stepped back, all instants move along, as if no time had passed since the last take.
--- Refunds of charges of before that are void, since nobody can tell how old these are.
+-- Refunds are void as far as a proxy may have reckoned with the time of before: it hears of the new one
+-- when its lease ends at the latest.
 local back = max(0, last_time - now)
 if back > 0 then
-  doubt, locked_until = max(doubt, last_time), max(0, locked_until - back)
+  doubt, locked_until = max(doubt, last_time + LEASE_MAX), max(0, locked_until - back)
   for _, entry in ipairs(log) do entry.at = max(0, entry.at - back) end
   for _, holder in ipairs(holders) do
     holder.expiry, holder.keep, holder.changed = max(0, holder.expiry - back), max(0, holder.keep - back), true

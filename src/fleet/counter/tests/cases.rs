@@ -88,15 +88,15 @@ fn a_refund_of_before_a_step_of_the_clock_is_void() {
         };
         let answer = counter.take(BEGIN - 20 * SECOND, &refund);
         assert!(answer.left <= 4, "{numbers:?}: {answer:?}");
-        // Charged and refunded after the clock has passed where it was.
-        let heard = charge(&mut counter, BEGIN + 90 * SECOND, numbers, 3, 0).now;
-        charge(&mut counter, BEGIN + 91 * SECOND, numbers, 4, 8);
+        // Charged and refunded once everybody has heard of the new time.
+        let heard = charge(&mut counter, BEGIN + 400 * SECOND, numbers, 3, 0).now;
+        charge(&mut counter, BEGIN + 401 * SECOND, numbers, 4, 8);
         let refund = Take {
             refund: 8,
             since: heard,
             ..take(numbers, 1, 2)
         };
-        let answer = counter.take(BEGIN + 92 * SECOND, &refund);
+        let answer = counter.take(BEGIN + 402 * SECOND, &refund);
         assert!(answer.left >= 9, "{numbers:?}: {answer:?}");
     }
 }
@@ -186,6 +186,21 @@ fn the_time_to_ask_again_is_when_others_spare_units_lapse() {
         Span::from_seconds(60),
         "if what is held is spent"
     );
+}
+
+/// Otherwise units that were charged at an expiry would pass for younger ones, and be refunded
+/// whole (seed 40610).
+#[test]
+fn a_copy_is_answered_with_the_time_of_its_take() {
+    let mut counter = Counter::default();
+    let first = Take {
+        need: 1,
+        want: 1,
+        ..take(BUCKET, 1, 1)
+    };
+    assert_eq!(counter.take(BEGIN, &first).now, BEGIN);
+    let copy = counter.take(BEGIN + 15 * SECOND, &first);
+    assert_eq!((copy.now, copy.valid), (BEGIN, Span::ZERO));
 }
 
 /// Otherwise a proxy would spend the new unit until the old lease ends, after its own (seed 8419).
