@@ -200,6 +200,7 @@ impl Game {
         if self.extras && self.random.one_in(6) {
             let unit = self.unit(u64::MAX, true);
             self.proxies[proxy].extra.push(unit);
+            self.proxies[proxy].note(self.now, unit);
         }
         if self.refunds {
             let picked = self.random.one_in(3);

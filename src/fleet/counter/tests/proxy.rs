@@ -1,5 +1,7 @@
 //! A proxy as far as it matters to a counter: it spends at any instant at which it may.
 
+use std::collections::BTreeMap;
+
 use crate::fleet::take::{Answer, ProxyId, Rest, Take};
 
 /// A unit's place in the list of all units of a game.
@@ -22,8 +24,10 @@ pub(super) struct Proxy {
     pub(super) refundable: Vec<(UnitId, u64)>,
     /// Those that shall be given back.
     pub(super) refund: Vec<(UnitId, u64)>,
-    /// What the last answer said of the engine's time.
-    pub(super) heard: u64,
+    /// What the last answer said of the engine's time, and when it was heard.
+    pub(super) heard: (u64, u64),
+    /// A lower bound of the engine's time at which a unit was spent.
+    pub(super) since: BTreeMap<UnitId, u64>,
     pub(super) flight: Option<Flight>,
 }
 
@@ -53,7 +57,17 @@ impl Proxy {
         }
         let unit = self.left.pop()?;
         self.spent.push(unit);
+        self.note(now, unit);
         Some(unit)
+    }
+
+    /// Notes when a unit was spent, as the engine would say it: one percent is for drift. After a
+    /// step of its clock this is wrong.
+    pub(super) fn note(&mut self, now: u64, unit: UnitId) {
+        let (engine, at) = self.heard;
+        if engine > 0 {
+            self.since.insert(unit, engine + (now - at) * 99 / 100);
+        }
     }
 
     /// Sends a new take, which reports everything.
@@ -115,12 +129,12 @@ impl Proxy {
         if now >= self.end {
             self.left.clear();
         }
-        if self.heard > 0 {
-            let since = self.heard;
-            let reported = flight.spent.into_iter().chain(flight.extra);
-            self.refundable.extend(reported.map(|unit| (unit, since)));
+        let reported = flight.spent.into_iter().chain(flight.extra);
+        for unit in reported {
+            let since = self.since.remove(&unit);
+            self.refundable.extend(since.map(|since| (unit, since)));
         }
-        self.heard = answer.now;
+        self.heard = (answer.now, now);
         true
     }
 }
