@@ -169,6 +169,7 @@ fn the_engine_of_shared_limits_is_a_cluster() {
         "envoy.health_checkers.redis"
     );
     assert_eq!(check["no_traffic_interval"], "2s");
+    assert_eq!(check["timeout"], "3s", "an Envoy that starts is slow");
     assert!(engine["transport_socket"].is_null());
     let vm = &plugin(&bootstrap["static_resources"]["listeners"][0])["vm_config"];
     assert!(vm["environment_variables"].is_null());
