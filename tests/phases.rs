@@ -21,6 +21,9 @@ mod calls;
 #[path = "phases/ends.rs"]
 mod ends;
 #[cfg(test)]
+#[path = "phases/engine.rs"]
+mod engine;
+#[cfg(test)]
 #[path = "phases/faults.rs"]
 mod faults;
 #[cfg(test)]

@@ -96,6 +96,12 @@ impl<D: SharedData + SharedQueue> Stream<D> {
         Self { runtime, state }
     }
 
+    /// The stream's own number in this VM.
+    #[cfg(test)]
+    pub(super) const fn id(&self) -> StreamId {
+        self.state.id
+    }
+
     /// The request head has arrived. `ends` is true if there is no body.
     pub fn on_request_headers(&mut self, host: &impl Host, ends: bool) -> Flow {
         let (cx, state) = self.split(host);

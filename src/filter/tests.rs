@@ -20,6 +20,7 @@ mod reservations;
 mod rig;
 mod scopes;
 mod shadow;
+mod sharing;
 mod statuses;
 mod unidentified;
 

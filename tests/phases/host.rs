@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::engine::{CallResponse, EngineCall};
 use super::faults::{Fault, Faults, Noise};
 use super::rules::{self, Call, Callback, Moment};
 use super::stream::Stream;
@@ -46,6 +47,11 @@ pub(crate) struct Host {
     /// How often each call was made.
     pub(crate) calls: BTreeMap<&'static str, u64>,
     pub(crate) noise: Noise,
+    /// The calls to clusters that have not ended, and the number of the last one.
+    pub(crate) engine_calls: Vec<EngineCall>,
+    pub(crate) last_token: u32,
+    /// What the callback with the end of a call can read.
+    pub(crate) call_response: CallResponse,
 }
 
 impl Host {
@@ -67,6 +73,9 @@ impl Host {
             log: Vec::new(),
             calls: BTreeMap::new(),
             noise: Noise::new(worker as u64),
+            engine_calls: Vec::new(),
+            last_token: 0,
+            call_response: CallResponse::default(),
         }
     }
 
@@ -115,6 +124,11 @@ impl Host {
     pub(crate) fn violation<T>(&self, call: &str, why: &str) -> Result<T, String> {
         let callback = self.callback.map_or("no callback", |(it, _)| it.export());
         Err(format!("{callback}: {call} is not allowed: {why}"))
+    }
+
+    /// Whether calls concern the context of the callback.
+    pub(crate) fn is_own(&self) -> bool {
+        self.callback.is_some_and(|(_, own)| own == self.effective)
     }
 
     /// The stream that calls concern.

@@ -1,6 +1,6 @@
 //! Whole lives of requests, one path of the filter each.
 
-use super::policies::{COSTS, LIMITS, PAYLOADS, POOL, TIMEOUT, head, policy};
+use super::policies::{COSTS, LIMITS, PAYLOADS, POOL, SHARED, TIMEOUT, head, policy};
 use super::requests::{OK, assert_all_returned, get, post, worker};
 use super::stream::Pause;
 use super::worker::Worker;
@@ -306,4 +306,20 @@ fn a_cost_of_the_response_is_charged_late() {
         "70 and 40 are above 100"
     );
     assert_all_returned(&mut worker);
+}
+
+#[test]
+fn a_request_waits_for_the_engine_and_goes_on_with_what_it_grants_or_without_it() {
+    let mut worker = Worker::new(&World::shared());
+    let root = worker.configure(&policy(SHARED)).expect("a policy");
+    // The second call is answered by an error, the third is reset: that opens the breaker.
+    for (org, went_on_after) in [("acme", 40), ("globex", 120), ("initech", 120)] {
+        let id = worker.open(root, &head("GET", "/items", org), true);
+        assert_eq!(worker.stream(id).pause, Pause::All, "{org}");
+        assert_eq!(worker.stream(id).upstream.heads, 0);
+        worker.pass(went_on_after);
+        assert_eq!(worker.stream(id).upstream.heads, 1, "{org}");
+        worker.finish(id);
+    }
+    assert!(worker.vm.host().calls["proxy_http_call"] >= 3);
 }

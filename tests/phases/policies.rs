@@ -51,6 +51,16 @@ limits:
   - { name: good, per: [org], bucket: { burst: 1000, refill: 1/h }, charge: success }
 ";
 
+/// Limits that all proxies share, with and without a body to hold.
+pub(crate) const SHARED: &str = "
+limits:
+  - { name: each, per: [org], scope: global, bucket: { burst: 1000, refill: 1000/s } }
+  - { name: few, per: [org], scope: global, charge: success, failure: local,
+      rolling: { quota: 10, window: 1s } }
+store: { engine: { redis: engine, timeout: 30ms, proxies: 2 } }
+payloads: [{ for: { routes: [\"/held/**\"] }, bytes: 100KB, hold: true, json: { depth: 3 } }]
+";
+
 /// A policy of [`COMMON`] and the rest.
 pub(crate) fn policy(rest: &str) -> String {
     json(&format!("{COMMON}{rest}"))

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::faults::Faults;
-use super::policies::{BURST, COSTS, LIMITS, PAYLOADS, POOL, SLOTS, TIMEOUT, everything, policy};
+use super::policies::{
+    BURST, COSTS, LIMITS, PAYLOADS, POOL, SHARED, SLOTS, TIMEOUT, everything, policy,
+};
 use super::traffic::Traffic;
 
 /// Runs each seed, or the one that `SEED` names.
@@ -118,7 +120,7 @@ fn random_streams_return_what_they_took() {
 #[test]
 fn host_calls_that_fail_end_no_vm() {
     for_each_seed(0..60, |seed| {
-        let policies = [LIMITS, POOL, PAYLOADS, COSTS].map(policy);
+        let policies = [LIMITS, POOL, PAYLOADS, COSTS, SHARED].map(policy);
         for policy in policies.into_iter().chain([everything()]) {
             let mut traffic = Traffic::under_policy(policy, 2, seed);
             for worker in traffic.workers() {
@@ -145,7 +147,7 @@ fn a_policy_starts_or_is_refused_while_host_calls_fail() {
     for_each_seed(0..200, |seed| {
         let mut worker = Worker::new(&World::shared());
         worker.vm.host_mut().faults = Some(Faults::new(seed, 10 + seed % 400));
-        for rest in [POOL, PAYLOADS] {
+        for rest in [POOL, PAYLOADS, SHARED] {
             let root = worker.configure(&policy(rest));
             if let Some(root) = root {
                 let head = super::policies::head("GET", "/items", "acme");
@@ -159,7 +161,7 @@ fn a_policy_starts_or_is_refused_while_host_calls_fail() {
 
 #[test]
 fn streams_leave_no_memory_behind() {
-    for policy in [policy(POOL), policy(PAYLOADS), policy(COSTS)] {
+    for policy in [POOL, PAYLOADS, COSTS, SHARED].map(policy) {
         let mut traffic = Traffic::under_policy(policy, 1, 7);
         let mut pages = Vec::new();
         for _ in 0..8 {

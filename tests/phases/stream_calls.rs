@@ -8,7 +8,8 @@ use super::memory::{
     BAD_ARGUMENT, Module, NOT_FOUND, OK, deserialize, enter, give_or_fail, read, serialize, text,
 };
 use super::rules::{
-    Call, PLUGIN_CONFIGURATION, REQUEST_BODY, REQUEST_HEADERS, RESPONSE_HEADERS, RESPONSE_TRAILERS,
+    CALL_RESPONSE_BODY, CALL_RESPONSE_HEADERS, Call, PLUGIN_CONFIGURATION, REQUEST_BODY,
+    REQUEST_HEADERS, RESPONSE_HEADERS, RESPONSE_TRAILERS,
 };
 use super::stream::{Pairs, Reply};
 
@@ -66,6 +67,10 @@ fn get_value(
         Call::ReadHeaders(kind),
     )?;
     let name = read(&module, key, key_size)?;
+    if kind == CALL_RESPONSE_HEADERS {
+        let status = module.data().call_response.status.clone();
+        return give_or_fail(&mut module, fault, status, (data, size));
+    }
     let Some(pairs) = map(module.data_mut(), kind) else {
         return Ok(BAD_ARGUMENT);
     };
@@ -122,8 +127,10 @@ fn get_bytes(
     let host = module.data_mut();
     let context = host.effective;
     let buffer = match kind {
-        REQUEST_BODY => host.stream().map(|stream| stream.part.clone()),
+        REQUEST_BODY if host.is_own() => host.stream().map(|stream| stream.part.clone()),
+        REQUEST_BODY => host.stream().map(|stream| stream.kept.clone()),
         PLUGIN_CONFIGURATION => host.roots.get(&context).cloned(),
+        CALL_RESPONSE_BODY => Some(host.call_response.body.clone()),
         _ => None,
     };
     let bytes = buffer.unwrap_or_default();

@@ -7,7 +7,7 @@ use wasmi::{Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
 use super::host::{Action, Host};
 use super::rules::Callback;
 use super::world::SharedWorld;
-use super::{calls, stream_calls, wasi};
+use super::{calls, engine, stream_calls, wasi};
 
 pub(crate) struct Vm {
     store: Store<Host>,
@@ -47,6 +47,7 @@ impl Vm {
         let mut linker = Linker::new(engine);
         calls::link(&mut linker)
             .and_then(|()| stream_calls::link(&mut linker))
+            .and_then(|()| engine::link(&mut linker))
             .and_then(|()| wasi::link(&mut linker))
             .expect("each import once");
         let mut store = Store::new(engine, Host::new(world));

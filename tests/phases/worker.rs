@@ -248,7 +248,7 @@ impl Worker {
     }
 
     /// What Envoy does after a callback.
-    fn after(&mut self) {
+    pub(crate) fn after(&mut self) {
         for action in self.vm.take_actions() {
             match action {
                 Action::Reply(id) => self.reply(id),
@@ -329,6 +329,7 @@ impl Worker {
             }
             let now = world.borrow().now.max(due);
             world.borrow_mut().now = now;
+            self.end_calls();
             self.call::<_, ()>(Callback::Tick, root, root);
             if let Some(ticks) = self.vm.host_mut().ticks.get_mut(&root) {
                 ticks.due = now + ticks.period * 1_000_000;
@@ -336,6 +337,7 @@ impl Worker {
             self.after();
         }
         world.borrow_mut().now = end;
+        self.end_calls();
     }
 
     /// Tells roots of messages in their queues.

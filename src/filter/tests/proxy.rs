@@ -51,6 +51,9 @@ impl Proxy {
             });
             runtime.join(Rc::clone(worker), RootId(1), self.uptime());
         }
+        if runtime.is_shared() {
+            runtime.share(RootId(1), None);
+        }
         Rc::new(runtime)
     }
 

@@ -88,7 +88,7 @@ impl Lease {
             return (Some(state), Begun::Take { take, returned: 0 });
         }
         let returned = self.left(&state, now);
-        let Some((rest, need, want)) = self.wishes(&mut state, purpose, is_new, now) else {
+        let Some((rest, need, want)) = self.wishes(&mut state, (purpose, lock), is_new, now) else {
             return (None, Begun::Needless);
         };
         let first = self.at.micros().min(SEQ_MAX);
@@ -115,7 +115,7 @@ impl Lease {
     fn wishes(
         &self,
         state: &mut State,
-        purpose: Purpose,
+        (purpose, lock): (Purpose, Span),
         is_new: bool,
         now: Timestamp,
     ) -> Option<(Rest, u64, u64)> {
@@ -127,7 +127,7 @@ impl Lease {
             refund,
             ..
         } = state.unreported;
-        let reports = extra > 0 || refund > 0;
+        let reports = extra > 0 || refund > 0 || lock > Span::ZERO;
         let need = match purpose {
             Purpose::Need(units) => {
                 let has_units = units <= left && state.heard.is_some();
@@ -139,7 +139,7 @@ impl Lease {
                 }
                 units.saturating_sub(left)
             }
-            Purpose::Refill if !self.is_due(state, now) => return None,
+            Purpose::Refill if !reports && !self.is_due(state, now) => return None,
             Purpose::Refill => 0,
             Purpose::Review if state.held.left == 0 && spent == 0 && !reports => return None,
             // Nothing was spent since the last answer: others may need the units.
