@@ -12,6 +12,8 @@
 mod bootstrap;
 #[path = "cli/filters.rs"]
 mod filters;
+#[path = "cli/shared.rs"]
+mod shared;
 #[path = "cli/unidentified.rs"]
 mod unidentified;
 #[path = "cli/warnings.rs"]

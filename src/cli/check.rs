@@ -1,6 +1,7 @@
 //! `sluicegate check`: validates a policy, and prints every error, or a summary.
 
 mod asked;
+mod shared;
 mod values;
 mod warnings;
 mod written;
@@ -84,6 +85,7 @@ fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
     all.extend(held_bodies(document, policy));
     all.extend(written::written(document, policy));
     all.extend(endpoint(document, policy));
+    all.extend(shared::shared(document, policy));
     all.sort_by_key(|warning| warning.line);
     all
 }
@@ -136,6 +138,9 @@ fn needs(policy: &Policy) -> Option<String> {
 
 /// The most bytes that one counter of the limit can take.
 fn limit_bytes_max(limit: &Limit) -> Option<usize> {
+    if limit.shared.is_some() {
+        return Some(record::LEASE_BYTES_MAX);
+    }
     if limit.costs.are_settled() {
         // A response or a body may take more than there is, so no rule bounds what is remembered.
         return Some(record::BYTES_MAX);

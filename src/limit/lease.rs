@@ -304,7 +304,7 @@ impl Lease {
 const WAIT_MIN: Span = Span::from_nanos(1_000_000);
 
 /// The share of the quota that is taken in advance at most: 5 %, as one of twenty.
-const IN_ADVANCE_SHARE: u64 = 20;
+pub const IN_ADVANCE_SHARE: u64 = 20;
 
 /// The most units that are taken in advance.
 const IN_ADVANCE_MAX: u64 = 4_096;

@@ -18,6 +18,8 @@
 
 mod lease;
 
+pub use lease::BYTES_MAX as LEASE_BYTES_MAX;
+
 use super::page::Record;
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
@@ -88,7 +90,7 @@ pub fn bytes_max(rule: &Rule) -> usize {
         Rule::Bucket(_) => BUCKET_BYTES,
         Rule::Calendar(_) => CALENDAR_BYTES,
         Rule::Lock(_) => LOCK_BYTES,
-        Rule::Lease(_) => lease::BYTES_MAX,
+        Rule::Lease(_) => LEASE_BYTES_MAX,
         Rule::Seats(seats) => {
             let seats = usize::try_from(seats.seats()).unwrap_or(usize::MAX);
             SEATS_HEAD_BYTES.saturating_add(seats.saturating_mul(HOLDER_BYTES))

@@ -169,6 +169,8 @@ pub(super) struct Limit {
     pub(super) locked: bool,
     /// Whether what it took is refunded, because such a response is not charged.
     pub(super) refunded: bool,
+    /// `proxy` or `global`: who shares the counter.
+    pub(super) scope: &'static str,
     /// `enforce` or `shadow`.
     pub(super) enforcement: &'static str,
     /// What it decided; `None` where it admits, and another limit refuses.

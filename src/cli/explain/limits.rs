@@ -80,6 +80,10 @@ impl View<'_> {
             lock: limit.lock.map(|lock| write_span(lock.span())),
             locked: check.locked != Locked::No,
             refunded: settled.refunded,
+            scope: match limit.shared {
+                Some(_) => "global",
+                None => "proxy",
+            },
             enforcement: enforcement(check.enforcement),
             decision: decided.map(DecisionLabel::name),
             quota: check.rule.quota(),

@@ -231,7 +231,8 @@ fn units_of_a_client_that_went_away_are_not_lost() {
 #[test]
 fn all_or_none_of_several_limits_are_charged() {
     let mut fleet = Fleet::new(&format!(
-        "  {LARGE}\n  - {{ name: one, per: [], scope: global, rolling: {{ quota: 1, window: 1m }} }}"
+        "  {LARGE}\n  - {{ name: one, per: [], scope: global, rolling: {{ quota: 1, window: 1m \
+         }} }}"
     ));
     fleet.send();
     assert_eq!(fleet.pending()[0].1.len(), 2, "one call for both");

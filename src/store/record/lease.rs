@@ -17,7 +17,7 @@ use crate::host::fault::Fault;
 use crate::limit::lease::{Heard, Held, Pending, State, Unreported};
 
 /// The most bytes: instants take nine, units eight.
-pub(super) const BYTES_MAX: usize = 232;
+pub const BYTES_MAX: usize = 232;
 
 /// The bits of `parts`.
 const PENDING: u64 = 1;

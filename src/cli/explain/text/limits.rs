@@ -70,7 +70,11 @@ fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
     let own = limit.quota_from.as_ref();
     let own = own.map(|from| format!(", number by {}", plain(from)));
     let own = own.unwrap_or_default();
-    row("rule", &format!("{}{by}{own}", in_flow(&limit.rule)));
+    let scope = match limit.scope {
+        "global" => ", over all proxies",
+        _ => "",
+    };
+    row("rule", &format!("{}{by}{own}{scope}", in_flow(&limit.rule)));
     row("cost", &cost(limit));
     row("left", &left(limit));
     match (limit.decision, limit.retry_after) {

@@ -1,5 +1,11 @@
 //! An engine in memory that speaks to the filter as Redis does, and a proxy that uses it.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    reason = "test code, on ASCII"
+)]
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -35,7 +41,8 @@ impl Fleet {
         let runtime = proxy.runtime(&format!(
             "version: 1\nname: demo\n\
              callers: {{ attributes: {{ org: [{{ header: x-org, trusted: true }}] }} }}\n\
-             limits:\n{limits}\nstore: {{ engine: {engine} }}\naccess_log: {{ attributes: [org] }}\n"
+             access_log: {{ attributes: [org] }}\n\
+             limits:\n{limits}\nstore: {{ engine: {engine} }}\n"
         ));
         Self {
             proxy,
