@@ -14,8 +14,8 @@ fn of(limit: &str, engine: &str) -> Vec<String> {
 
 #[test]
 fn a_quota_that_is_too_small_to_take_in_advance_is_noted() {
-    let text = "-:4: warning: /limits/0/scope: each request asks the engine, since a quota of 19 is \
-                too small to take units in advance (20 or more is not)";
+    let text = "-:4: warning: /limits/0/scope: each request asks the engine, since a quota of 19 \
+                is too small to take units in advance (20 or more is not)";
     assert_eq!(of("rolling: { quota: 19, window: 1m }", ""), [text]);
     assert_eq!(of("rolling: { quota: 20, window: 1m }", ""), [""; 0]);
 }

@@ -16,7 +16,7 @@ const LARGE: &str =
     "- { name: org, per: [org], scope: global, rolling: { quota: 1000, window: 1m } }";
 const SMALL: &str = "- { name: org, per: [org], scope: global, rolling: { quota: 2, window: 1m } }";
 
-const OK: &str = "outcome.=.ok;.;";
+const OK: &str = "outcome=.=ok;.;";
 
 #[test]
 fn a_request_waits_for_units_and_the_next_ones_spend_them() {
@@ -34,9 +34,9 @@ fn a_request_waits_for_units_and_the_next_ones_spend_them() {
     let line = fleet.proxy.filter_state.borrow().clone().unwrap();
     assert!(line.ends_with("org=acme engine=lease"), "{line}");
     assert!(fleet.pending().is_empty());
-    assert_eq!(fleet.count("limit.=.org;.;", "engine_waits_total"), 1);
+    assert_eq!(fleet.count("limit=.=org;.;", "engine_waits_total"), 1);
     assert_eq!(fleet.count(OK, "engine_calls_total"), 1);
-    let granted = "limit.=.org;.;event.=.granted;.;";
+    let granted = "limit=.=org;.;event=.=granted;.;";
     assert_eq!(fleet.count(granted, "lease_units_total"), 9);
 }
 
@@ -64,7 +64,7 @@ fn a_lease_that_is_nearly_used_up_is_refilled_before_it_is() {
     for _ in 0..10 {
         assert_eq!(fleet.send(), Flow::Continue);
     }
-    assert_eq!(fleet.count("limit.=.org;.;", "engine_waits_total"), 1);
+    assert_eq!(fleet.count("limit=.=org;.;", "engine_waits_total"), 1);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn without_the_engine_the_failure_mode_decides() {
         }
         let line = fleet.proxy.filter_state.borrow().clone().unwrap();
         assert!(line.ends_with("engine=fallback"), "{line}");
-        let labels = format!("limit.=.org;.;mode.=.{mode};.;");
+        let labels = format!("limit=.=org;.;mode=.={mode};.;");
         assert_eq!(fleet.count(&labels, "engine_fallback_total"), 1);
     }
 }
@@ -185,7 +185,7 @@ fn an_engine_that_lost_the_script_gets_it_with_the_next_call() {
     assert_eq!(fleet.answer(), [Flow::Continue]);
     fleet.send();
     assert!(!fleet.pending().remove(0).0);
-    assert_eq!(fleet.count("outcome.=.script;.;", "engine_calls_total"), 1);
+    assert_eq!(fleet.count("outcome=.=script;.;", "engine_calls_total"), 1);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn what_is_no_answer_is_a_fault_of_the_engine() {
         fleet.send();
         let flows = fleet.end(CallResult::Answered(bytes.as_bytes()));
         assert_eq!(flows, [Flow::Wait], "{bytes}");
-        let labels = format!("outcome.=.{outcome};.;");
+        let labels = format!("outcome=.={outcome};.;");
         assert_eq!(fleet.count(&labels, "engine_calls_total"), 1, "{bytes}");
     }
     let mut fleet = Fleet::new(&format!("  {SMALL}"));
@@ -213,7 +213,7 @@ fn what_is_no_answer_is_a_fault_of_the_engine() {
         b"upstream connect error ... reset reason: overflow",
     ));
     assert_eq!(
-        fleet.count("outcome.=.overflow;.;", "engine_calls_total"),
+        fleet.count("outcome=.=overflow;.;", "engine_calls_total"),
         1
     );
 }
@@ -246,7 +246,7 @@ fn all_or_none_of_several_limits_are_charged() {
             fleet.answer();
         }
     }
-    let spent = "limit.=.org;.;event.=.returned;.;";
+    let spent = "limit=.=org;.;event=.=returned;.;";
     assert_eq!(
         fleet.count(spent, "lease_units_total"),
         8,

@@ -124,7 +124,7 @@ impl Fleet {
 
     pub(super) fn count(&self, labels: &str, name: &str) -> u64 {
         self.proxy
-            .count(&format!("policy.=.demo;.;{labels}sluicegate_{name}"))
+            .count(&format!("policy=.=demo;.;{labels}sluicegate_{name}"))
     }
 }
 
