@@ -60,8 +60,8 @@ trap:
 	  cargo build --quiet --release --locked --lib --target wasm32-wasip1 --features trap
 
 e2e: build trap ## run the scenarios against the built filter in an Envoy process, and the script in a Redis
-	REDIS="$$(scripts/get-redis)" && export REDIS && $(CURDIR)/scripts/test-scenarios redis && \
-	  ENVOY="$$(scripts/get-envoy)" && export ENVOY && $(CURDIR)/scripts/test-scenarios e2e
+	REDIS="$$(scripts/get-redis)" && ENVOY="$$(scripts/get-envoy)" && export REDIS ENVOY && \
+	  $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
 
 test-docker: build trap ## run the same scenarios in containers, and those that need containers
 	@scripts/test-docker

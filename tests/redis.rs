@@ -12,6 +12,9 @@
 #[path = "fleet/contract.rs"]
 mod contract;
 #[cfg(test)]
+#[path = "redis/envoy.rs"]
+mod envoy;
+#[cfg(test)]
 #[path = "redis/model.rs"]
 mod model;
 #[cfg(test)]

@@ -15,8 +15,10 @@ impl Timed for RedisEngine<'_> {
 }
 
 /// The rights of the filter's user, as the documentation has them.
-const RIGHTS: &str = "resetkeys ~sg1:* resetchannels -@all +auth +select +quit +eval +evalsha \
-                      +time +hgetall +hset +hdel +pexpire";
+pub(crate) const RIGHTS: &str = concat!(
+    "resetkeys ~sg1:* resetchannels -@all +auth +select +quit +eval +evalsha ",
+    "+time +hgetall +hset +hdel +pexpire"
+);
 
 const LOGIN: Login<'_> = Login {
     user: Some("sluicegate"),

@@ -21,9 +21,7 @@ impl Redis {
     /// kept on disk.
     pub(crate) fn start(flags: &[&str]) -> Self {
         let files = tempfile::tempdir().expect("a directory");
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        drop(listener);
+        let address = free_address();
         let child = Self::spawn(address, &files, flags);
         let mut redis = Self {
             address,
@@ -31,6 +29,24 @@ impl Redis {
             files,
         };
         redis.wait();
+        redis
+    }
+
+    /// Starts one that speaks TLS alone, and waits until it accepts connections.
+    pub(crate) fn start_with_tls(flags: &[String]) -> Self {
+        let files = tempfile::tempdir().expect("a directory");
+        let address = free_address();
+        let port = address.port().to_string();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        // The last of two flags counts.
+        let only = ["--port", "0", "--tls-port", &port];
+        let child = Self::spawn(address, &files, &[&only[..], &flags].concat());
+        let mut redis = Self {
+            address,
+            child,
+            files,
+        };
+        redis.wait_for(|address| TcpStream::connect(address).is_ok());
         redis
     }
 
@@ -49,12 +65,15 @@ impl Redis {
     }
 
     fn wait(&mut self) {
+        self.wait_for(|address| {
+            let answer = call(address, b"PING\r\nQUIT\r\n");
+            answer.is_ok_and(|answer| !answer.is_empty() && !answer.starts_with(b"-LOADING"))
+        });
+    }
+
+    fn wait_for(&mut self, is_up: impl Fn(SocketAddr) -> bool) {
         let begin = Instant::now();
-        loop {
-            let answer = call(self.address, b"PING\r\nQUIT\r\n");
-            if answer.is_ok_and(|answer| !answer.is_empty() && !answer.starts_with(b"-LOADING")) {
-                return;
-            }
+        while !is_up(self.address) {
             let exited = self.child.try_wait().expect("a child to wait for");
             assert!(exited.is_none(), "redis-server exited: {exited:?}");
             let waited = begin.elapsed();
@@ -91,6 +110,12 @@ impl Drop for Redis {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An address on loopback that was free a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address")
 }
 
 /// An engine that is asked as a proxy asks it: one connection for each call.
