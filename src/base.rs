@@ -13,3 +13,6 @@ pub mod time;
 pub mod units;
 pub mod varint;
 pub mod zone;
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -4,6 +4,7 @@
 //! a fake host.
 
 mod admit;
+pub mod announce;
 mod answer;
 pub mod bodies;
 mod body;

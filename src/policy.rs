@@ -27,6 +27,7 @@ pub mod payloads;
 pub mod pools;
 pub(crate) mod reader;
 pub mod replies;
+mod revision;
 pub mod route;
 pub mod rules;
 pub mod scope;
@@ -74,6 +75,8 @@ use crate::limit::Enforcement;
 pub struct Policy {
     /// Names it in metrics and in the store: the counters of another name are others.
     pub name: Box<str>,
+    /// Names this very content of it.
+    pub revision: Box<str>,
     /// How callers are identified.
     pub callers: Callers,
     /// Classes of requests, first match wins.
@@ -238,12 +241,10 @@ fn read(document: Field<'_>) -> Option<Policy> {
     };
     map.read(lang::Policy::VERSION);
     let name = map.read(lang::Policy::NAME).map(Box::from);
+    let revision = map.read(lang::Policy::REVISION);
     let callers = read_callers(&map, &mut context);
     let tiers = read_tiers(&map, &mut context);
-    let exempt = map.read_with(lang::Policy::EXEMPT, |_, list| {
-        exempt::read(&list, &tiers, &mut context)
-    });
-    let exempt = exempt.map(Option::unwrap_or_default);
+    let exempt = read_exemptions(&map, &tiers, &mut context);
     let none = ReadExemptions::default();
     let siblings = Siblings {
         policy: name.as_deref(),
@@ -283,8 +284,9 @@ fn read(document: Field<'_>) -> Option<Policy> {
         engine,
         access_log: access_log?,
         attributes: context.attributes,
-        tier_by_route: tier_by_route(&tiers, routes.route_count()),
+        tier_by_route: tiers::by_route(&tiers, routes.route_count()),
         name: name?,
+        revision: revision?.map_or_else(|| revision::of(document.node), Box::from),
         tiers,
         routes,
     };
@@ -297,6 +299,17 @@ fn read_tiers(map: &MapField<'_, lang::Policy>, context: &mut Context) -> ReadTi
         Some(tiers::read(&list, context))
     });
     tiers.flatten().unwrap_or_default()
+}
+
+fn read_exemptions(
+    map: &MapField<'_, lang::Policy>,
+    tiers: &ReadTiers,
+    context: &mut Context,
+) -> Option<ReadExemptions> {
+    let read = map.read_with(lang::Policy::EXEMPT, |_, list| {
+        exempt::read(&list, tiers, context)
+    });
+    read.map(Option::unwrap_or_default)
 }
 
 /// Reads the replies; `scoped` is `None` if a limit has an error.
@@ -367,18 +380,6 @@ fn read_scoped(
         seats: seats?.unwrap_or_default(),
         payloads: payloads?.unwrap_or_default(),
     })
-}
-
-fn tier_by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierId>> {
-    let mut first = vec![None; routes];
-    for (id, tier) in tiers.entries() {
-        for route in &tier.routes {
-            if let Some(place @ None) = first.get_mut(route.index()) {
-                *place = Some(id);
-            }
-        }
-    }
-    first
 }
 
 fn read_access_log(

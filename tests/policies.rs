@@ -210,6 +210,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::TooLong { .. } => "TooLong",
         Reason::BadName { .. } => "BadName",
         Reason::BadLabel { .. } => "BadLabel",
+        Reason::BadRevision(_) => "BadRevision",
         Reason::AllExcluded => "AllExcluded",
         Reason::NothingToKeyBy(_) => "NothingToKeyBy",
         Reason::ReservedName { .. } => "ReservedName",
@@ -322,7 +323,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (66, 23),
+        (67, 23),
         "{reasons:?}
 {rules:?}"
     );

@@ -291,6 +291,10 @@ impl Meter for Host {
         self.note(Call::Counter);
     }
 
+    fn set(&self, _: MetricId, _: u64) {
+        self.note(Call::Counter);
+    }
+
     fn record(&self, _: MetricId, _: u64) {
         self.note(Call::Counter);
     }

@@ -45,6 +45,12 @@ impl Timestamp {
         self.0 / NANOS_PER_MICRO
     }
 
+    /// The Unix second of this instant.
+    #[must_use]
+    pub const fn unix_seconds(self) -> u64 {
+        self.0 / NANOS_PER_SECOND
+    }
+
     /// The Unix second at or after this instant: a client that waits for it is never early.
     #[must_use]
     pub const fn unix_seconds_up(self) -> u64 {

@@ -69,13 +69,15 @@ fn summary(policy: &Policy) -> String {
     ];
     let keys = usize::try_from(policy.keys_max).unwrap_or(usize::MAX);
     format!(
-        "policy {}, {} in the directory; up to {} in at most {} KB",
+        "policy {}, {} in the directory; up to {} in at most {} KB; \
+         revision {}",
         policy.name,
         parts.map(|(count, one)| counted(count, one)).join(", "),
         counted(keys, "live key"),
         Geometry::new(policy.keys_max)
             .bytes_max(record_bytes_max(policy))
             .div_ceil(1_000),
+        policy.revision,
     )
 }
 

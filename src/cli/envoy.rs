@@ -150,7 +150,7 @@ pub(super) fn bootstrap(
         // Writing to a string cannot fail.
         let _ = writeln!(
             tags,
-            "    - {{ tag_name: {label}, regex: '({label}=\\.=\\.(.*?);\\.;)' }}"
+            "    - {{ tag_name: {label}, regex: '({label}=\\.=(.*?);\\.;)' }}"
         );
     }
     format!(

@@ -103,6 +103,7 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     };
     Explanation {
         policy: policy.name.to_string(),
+        revision: policy.revision.to_string(),
         at: time::rfc3339(proxy.now),
         repeat,
         request: asked(proxy, &applicable),

@@ -1,5 +1,6 @@
 //! Streams over a fake host: every event in every phase, and what clients and operators see.
 
+mod announce;
 mod answers;
 mod bodies;
 mod callers;
@@ -118,12 +119,12 @@ fn a_request_is_admitted_until_the_burst_is_spent_and_then_refused_with_a_time_t
         );
     }
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         "decision=admitted limit=reads tier=read org=acme thing=7 token=-"
     );
     is_refused_by_reads(&proxy, &runtime);
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         "decision=refused limit=reads tier=read org=acme thing=- token=-"
     );
     assert_eq!(
@@ -180,7 +181,7 @@ fn assert_unauthorized(
     // Envoy shows the filter its own reply, which gets no fields.
     assert_eq!(proxy.answer(&mut stream, &[(":status", "401")]).len(), 1);
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         format!("decision=refused limit=- tier=write {line}")
     );
     assert!(

@@ -344,6 +344,10 @@ impl<V> Meter for FakeProxy<V> {
         self.change_metric(gauge, |count| count.checked_add_signed(by).unwrap());
     }
 
+    fn set(&self, gauge: MetricId, value: u64) {
+        self.change_metric(gauge, |_| value);
+    }
+
     fn record(&self, histogram: MetricId, _: u64) {
         self.add(histogram, 1);
     }

@@ -158,6 +158,8 @@ pub trait Meter {
     fn add(&self, counter: MetricId, amount: u64);
     /// Moves a gauge that was defined before, up or down.
     fn adjust(&self, gauge: MetricId, by: i64);
+    /// Sets a gauge that was defined before.
+    fn set(&self, gauge: MetricId, value: u64);
     /// Records a value in a histogram that was defined before.
     fn record(&self, histogram: MetricId, value: u64);
 }

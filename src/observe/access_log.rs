@@ -1,4 +1,5 @@
-//! One line for the access log: `decision=refused limit=standard tier=standard org=acme`.
+//! One line for the access log: `decision=refused limit=standard tier=standard org=acme policy=demo
+//! revision=3f2a9c1d`.
 //!
 //! The line states what the policy asks for and nothing else. A credential appears as its
 //! identifier, never as its secret. Values can come from a path, so characters that could end a
@@ -84,6 +85,9 @@ impl Line<'_> {
         if let Some(engine) = engine {
             text.push_str(" engine=");
             text.push_str(engine.name());
+        }
+        for part in [" policy=", &*policy.name, " revision=", &*policy.revision] {
+            text.push_str(part);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! which `stats_config.stats_tags` extracts them: `policy=.=demo;.;limit=.=standard;.;…_total`.
 
 mod engine;
+pub mod revision;
 
 use super::{DecisionLabel, Event, Refund, Shadowed};
 use crate::base::id::{
@@ -24,8 +25,8 @@ use crate::request::identify::AuthFailure;
 use engine::EngineMetrics;
 
 /// All labels; the bootstrap has one rule for each.
-pub const LABELS: [&str; 9] = [
-    POLICY, LIMIT, ENTRY, DECISION, REASON, FAULT, OUTCOME, EVENT, MODE,
+pub const LABELS: [&str; 11] = [
+    POLICY, LIMIT, ENTRY, DECISION, REASON, FAULT, OUTCOME, EVENT, MODE, REVISION, VERSION,
 ];
 
 const POLICY: &str = "policy";
@@ -37,6 +38,8 @@ const FAULT: &str = "fault";
 const OUTCOME: &str = "outcome";
 const EVENT: &str = "event";
 const MODE: &str = "mode";
+const REVISION: &str = "revision";
+const VERSION: &str = "version";
 
 /// The limit of a request to which none applies. No limit can have this name.
 const NO_LIMIT: &str = "-";

@@ -75,6 +75,10 @@ impl Meter for Host {
         self.note(&format!("by {by}"), gauge);
     }
 
+    fn set(&self, gauge: MetricId, value: u64) {
+        self.note(&format!("is {value}"), gauge);
+    }
+
     fn record(&self, histogram: MetricId, value: u64) {
         self.note(&format!("is {value}"), histogram);
     }

@@ -28,6 +28,7 @@ pub use bounds::{COPIES_MAX, DEPTH_MAX, DOCUMENT_BYTES_MAX, NODES_MAX};
 pub use configuration::from_configuration;
 pub use error::{Rule, SyntaxError, mentionable};
 pub use json::from_json;
+pub(super) use json::write_string;
 pub(super) use number::from_decimal;
 pub use protobuf::from_struct;
 #[cfg(not(target_arch = "wasm32"))]

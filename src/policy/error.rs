@@ -131,6 +131,8 @@ pub enum Reason {
         /// As it was written.
         value: String,
     },
+    /// Not a revision.
+    BadRevision(String),
     /// A word of the language for a name.
     ReservedName {
         /// The word.

@@ -307,6 +307,15 @@ pub(crate) fn is_label(text: &str) -> bool {
     !text.is_empty() && text.chars().nth(LABEL_CHARS_MAX).is_none() && !text.chars().any(is_hidden)
 }
 
+/// Whether `text` may be a revision. It has no character that ends a label of a metric, or a value
+/// in the access log.
+pub(crate) fn is_revision(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte);
+    (1..=REVISION_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits)
+}
+
+pub(crate) const REVISION_BYTES_MAX: usize = 64;
+
 pub(crate) const LABEL_CHARS_MAX: usize = 128;
 
 /// Characters that no label contains, from the first to the last: controls, line separators, and

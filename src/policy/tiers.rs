@@ -116,3 +116,16 @@ pub(super) fn complete(read: ReadTiers) -> Option<IdVec<TierId, Tier>> {
     let tiers = Vec::from(read).into_iter();
     tiers.map(|read| Some(read?.tier)).collect()
 }
+
+/// By route, the first tier that it leads to.
+pub(super) fn by_route(tiers: &IdVec<TierId, Tier>, routes: usize) -> Vec<Option<TierId>> {
+    let mut first = vec![None; routes];
+    for (id, tier) in tiers.entries() {
+        for route in &tier.routes {
+            if let Some(place @ None) = first.get_mut(route.index()) {
+                *place = Some(id);
+            }
+        }
+    }
+    first
+}

@@ -348,7 +348,7 @@ pub(super) fn increment_metric(id: u32, amount: i64) {
     unsafe { proxy_increment_metric(id, amount) };
 }
 
-/// Records a value in a histogram.
+/// Sets a gauge, or records a value in a histogram.
 pub(super) fn record_metric(id: u32, value: u64) {
     // SAFETY: plain numbers.
     unsafe { proxy_record_metric(id, value) };

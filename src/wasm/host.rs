@@ -198,6 +198,10 @@ impl Meter for Envoy {
         abi::increment_metric(gauge.0, by);
     }
 
+    fn set(&self, gauge: MetricId, value: u64) {
+        abi::record_metric(gauge.0, value);
+    }
+
     fn record(&self, histogram: MetricId, value: u64) {
         abi::record_metric(histogram.0, value);
     }

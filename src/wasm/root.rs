@@ -10,6 +10,7 @@ use super::abi::{self, Buffer};
 use super::host::Envoy;
 use super::{bodies, contexts};
 use crate::base::number::counted;
+use crate::filter::announce::announce;
 use crate::filter::runtime::Runtime;
 use crate::filter::sharing;
 use crate::host::fault::Fault;
@@ -41,14 +42,15 @@ const ERRORS_LOGGED_MAX: usize = 20;
 pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
     let policy = compile(&abi::bytes(Buffer::PluginConfiguration, 0, size))?;
     let summary = format!(
-        "policy {}: {}, {}",
+        "policy {}, revision {}: {}, {}",
         policy.name,
+        policy.revision,
         counted(policy.limits.len(), "limit"),
         counted(policy.tiers.len(), "tier")
     );
     match run(root, policy) {
         Ok(runtime) => {
-            info!("sluicegate {}: {summary}", env!("CARGO_PKG_VERSION"));
+            info!("sluicegate {}: {summary}", crate::base::VERSION);
             Some(runtime)
         }
         Err(Fault::Random) => {
@@ -82,6 +84,7 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
         runtime.share(root, variable.and_then(password));
         bodies::tick_at_least(root, sharing::TICK);
     }
+    announce(&runtime.policy, &Envoy, define)?;
     Ok(runtime)
 }
 

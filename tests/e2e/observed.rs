@@ -142,6 +142,7 @@ pub(crate) async fn a_401_logs_what_is_known_of_its_caller(bed: &TestBed) {
             "/callers/attributes/place",
             json!([{ "path": "/e/{place}/**" }]),
         )
+        .with("/revision", json!("git:1a2b3c"))
         .with(
             "/access_log",
             json!({ "attributes": ["org", "user", "ip", "place", "token", "api_key"] }),
@@ -180,7 +181,13 @@ pub(crate) async fn a_401_logs_what_is_known_of_its_caller(bed: &TestBed) {
     ];
     for (call, line) in calls {
         assert_eq!(client.send(call).await.status, 401);
-        let line = format!("\"decision=refused limit=- tier=- {line}\"");
+        let (line, end) = match line.split_once(" conflicting=") {
+            Some((line, attribute)) => (line, format!(" conflicting={attribute}")),
+            None => (&*line, String::new()),
+        };
+        let line = format!(
+            "\"decision=refused limit=- tier=- {line} policy=callers revision=git:1a2b3c{end}\""
+        );
         eventually(&format!("a line with {line}"), async || {
             gateway.log().contains(&line).then_some(())
         })
@@ -190,6 +197,57 @@ pub(crate) async fn a_401_logs_what_is_known_of_its_caller(bed: &TestBed) {
         !gateway.log().contains(ALPHA[0]),
         "an identifier is no secret"
     );
+}
+
+pub(crate) async fn the_metrics_name_the_revision(bed: &TestBed) {
+    let policy = Policy::named("exact");
+    let revised = |revision: &str| policy.clone().with("/revision", json!(revision));
+    let gateway = bed.open(&revised("git:1a/main")).await;
+    let info = async |revision: &str| {
+        let labels = [
+            ("policy", "exact"),
+            ("revision", revision),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ];
+        gateway
+            .admin
+            .metric("sluicegate_policy_info", &labels)
+            .await
+    };
+    let loaded = async || {
+        let labels = [("policy", "exact")];
+        gateway
+            .admin
+            .metric("sluicegate_policy_loaded_seconds", &labels)
+            .await
+    };
+    let first = loaded().await;
+    assert_eq!(info("git:1a/main").await, 1);
+    assert!(seconds_since(first) < 120, "{first}");
+
+    let spelled = revised("git 2b").text();
+    assert!(gateway.update_text(&spelled).await.is_err(), "a blank");
+    assert_eq!((info("git:1a/main").await, loaded().await), (1, first));
+
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    gateway
+        .update(&revised("git:2b"))
+        .await
+        .expect("a good policy");
+    assert_eq!((info("git:1a/main").await, info("git:2b").await), (0, 1));
+    assert!(loaded().await > first);
+    let keys_max = gateway.admin.metric("sluicegate_keys_max", &[]).await;
+    assert_eq!(
+        keys_max,
+        policy.value()["store"]["keys_max"]
+            .as_u64()
+            .unwrap_or(100_000)
+    );
+}
+
+fn seconds_since(then: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_secs().abs_diff(then)
 }
 
 /// Three requests that fail, ten admitted, two refused, one without a key, one with a wrong key,

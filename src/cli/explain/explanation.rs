@@ -9,6 +9,8 @@ use serde_json::Value;
 pub(super) struct Explanation {
     /// The policy's name.
     pub(super) policy: String,
+    /// The policy's revision.
+    pub(super) revision: String,
     /// When the request arrives (RFC 3339).
     pub(super) at: String,
     /// The number of such requests, of which it is the last.

@@ -13,7 +13,8 @@ use limits::{key, limits};
 pub(super) fn write(explanation: &Explanation, all: bool) -> String {
     let mut text = String::new();
     line(&mut text, "request", &request(explanation));
-    line(&mut text, "policy", &explanation.policy);
+    let policy = format!("{}, revision {}", explanation.policy, explanation.revision);
+    line(&mut text, "policy", &policy);
     callers(&mut text, &explanation.callers);
     not_given(&mut text, &explanation.not_given);
     let routes = match explanation.routes.as_slice() {

@@ -130,12 +130,12 @@ fn the_first_credential_that_is_presented_names_the_kind() {
     ];
     proxy.send(&runtime, &both);
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         "decision=admitted limit=by-token tier=- credential=token"
     );
     proxy.send(&runtime, &both[..2]);
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         "decision=admitted limit=by-key tier=- credential=api_key"
     );
 }
@@ -147,13 +147,13 @@ fn the_directory_takes_precedence_over_the_path() {
         "{ONE}access_log: {{ attributes: [org] }}"
     )));
     proxy.get(&runtime, "/orgs/globex/things", "demo-acme-1");
-    assert!(proxy.filter_state.take().unwrap().ends_with("org=acme"));
+    assert!(proxy.take_line().unwrap().ends_with("org=acme"));
     let anonymous = policy(&format!(
         "  absent: anonymous\n{ONE}access_log: {{ attributes: [org] }}"
     ));
     let runtime = proxy.runtime(&anonymous);
     proxy.send(&runtime, &[(":path", b"/orgs/initech/things")]);
-    assert!(proxy.filter_state.take().unwrap().ends_with("org=initech"));
+    assert!(proxy.take_line().unwrap().ends_with("org=initech"));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_path_cannot_write_into_the_access_log() {
         &runtime,
         &[(":path", b"/orgs/x%20decision=refused%0a%22%ff/a")],
     );
-    let line = proxy.filter_state.take().unwrap();
+    let line = proxy.take_line().unwrap();
     assert_eq!(
         line,
         "decision=admitted limit=one tier=- org=x%20decision%3Drefused%0A%22%FF"
@@ -208,7 +208,7 @@ fn a_path_cannot_write_into_the_access_log() {
     let long = format!("/orgs/{}/a", "x".repeat(9_000));
     proxy.send(&runtime, &[(":path", long.as_bytes())]);
     assert_eq!(
-        proxy.filter_state.take().unwrap().len(),
+        proxy.take_line().unwrap().len(),
         "decision=admitted limit=one tier=- org="
             .len()
             .wrapping_add(256)

@@ -52,7 +52,7 @@ pub(super) fn found(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>, pairs: Pairs<'_
             .details
             .replace("sluicegate_unauthorized:", "");
     }
-    let line = proxy.filter_state.take().unwrap();
+    let line = proxy.take_line().unwrap();
     line.split_once(" tier=- ").unwrap().1.to_owned()
 }
 

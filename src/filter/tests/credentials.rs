@@ -101,7 +101,7 @@ fn a_cookie_is_a_secret_or_an_attribute() {
 /// The limit that the line of the access log names.
 fn limit(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>, pairs: Pairs<'_>) -> String {
     assert_eq!(proxy.send(runtime, pairs).1, Flow::Continue, "{pairs:?}");
-    let line = proxy.filter_state.take().unwrap();
+    let line = proxy.take_line().unwrap();
     let (_, rest) = line.split_once("limit=").unwrap();
     rest.split_once(' ').unwrap().0.to_owned()
 }

@@ -40,7 +40,7 @@ fn sent(address: &str, path: &str, pairs: Pairs<'_>) -> (u32, String, Option<Str
     let flow = proxy.send(&runtime, &[&head, pairs].concat()).1;
     let reply = proxy.replies.borrow_mut().pop();
     assert_eq!(flow == Flow::Stop, reply.is_some());
-    let line = proxy.filter_state.take();
+    let line = proxy.take_line();
     match reply {
         Some(reply) => (reply.status, reply.details, line),
         None => (200, String::new(), line),

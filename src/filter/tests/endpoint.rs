@@ -156,7 +156,7 @@ fn it_lists_the_limits_that_follow_from_the_caller_alone() {
     let answered = "policy=.=demo;.;limit=.=-;.;decision=.=answered;.;sluicegate_requests_total";
     assert_eq!(proxy.count(answered), 21);
     assert_eq!(
-        proxy.filter_state.take().as_deref(),
+        proxy.take_line().as_deref(),
         Some("decision=answered limit=- tier=- org=globex")
     );
 }

@@ -190,7 +190,7 @@ access_log: { attributes: [org] }";
     ] {
         let (mut stream, flow) = proxy.get(&runtime, "/a", ALICE);
         assert_eq!(
-            (flow, proxy.filter_state.take().as_deref()),
+            (flow, proxy.take_line().as_deref()),
             (Flow::Continue, Some(line))
         );
         assert_eq!(
@@ -200,7 +200,7 @@ access_log: { attributes: [org] }";
     }
     assert_eq!(proxy.get(&runtime, "/a", ALICE).1, Flow::Stop);
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         "decision=refused limit=now tier=read org=acme"
     );
     for (name, count) in [

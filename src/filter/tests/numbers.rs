@@ -56,7 +56,7 @@ fn admitted(policy: &str, plan: &str, points: &str) -> (usize, Option<String>, O
         limit = response.get("x-ratelimit-limit").cloned();
         stream.on_end(&proxy);
     }
-    (count, limit, proxy.filter_state.take())
+    (count, limit, proxy.take_line())
 }
 
 #[test]

@@ -74,8 +74,7 @@ fn a_path_without_a_safe_reading_is_refused_with_its_reason() {
         assert_eq!(proxy.count(&counter), before + 1, "{path}");
         assert!(
             proxy
-                .filter_state
-                .take()
+                .take_line()
                 .unwrap()
                 .starts_with("decision=refused limit=- ")
         );

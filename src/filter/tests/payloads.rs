@@ -127,7 +127,7 @@ fn a_body_is_refused_by_its_head_or_at_the_first_byte_too_many() {
                 reply.headers
             );
             assert_eq!(
-                proxy.filter_state.take().unwrap(),
+                proxy.take_line().unwrap(),
                 "decision=refused limit=payload tier=- plan=-"
             );
             // Envoy still reports the events of the stream.

@@ -93,7 +93,7 @@ fn the_queue_is_full(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) {
             && reply.body.starts_with("pool 1 ")
     );
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         "decision=refused limit=pool tier=- user=a"
     );
 }
@@ -253,7 +253,7 @@ fn a_seat_is_kept_while_its_holder_comes_back() {
         reply.headers
     );
     assert_eq!(
-        proxy.filter_state.take().unwrap(),
+        proxy.take_line().unwrap(),
         "decision=refused limit=editor tier=- user=bob"
     );
     assert_eq!(

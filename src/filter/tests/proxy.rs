@@ -34,6 +34,17 @@ pub(super) struct Vm {
 }
 
 impl Proxy {
+    /// Takes the line for the access log, without the policy and the revision that each line has.
+    pub(super) fn take_line(&self) -> Option<String> {
+        let line = self.filter_state.take()?;
+        let (before, rest) = line.split_once(" policy=").unwrap();
+        let (_, revision) = rest.split_once(" revision=").unwrap();
+        Some(match revision.split_once(' ') {
+            Some((_, after)) => format!("{before} {after}"),
+            None => before.to_owned(),
+        })
+    }
+
     pub(super) fn runtime(&self, policy: &str) -> Rc<Runtime<Self>> {
         let policy = Policy::compile(&from_yaml(policy).unwrap()).unwrap();
         let mut runtime = Runtime::start(

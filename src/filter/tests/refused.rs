@@ -72,7 +72,7 @@ fn each_401_counts_until_the_limit_refuses() {
     for _ in 0..9 {
         let answer = send(&proxy, &runtime, "/", &[wrong(b"c")]);
         assert_eq!(answer, (429, "sluicegate_refused:guesses".to_owned()));
-        let line = proxy.filter_state.take().unwrap();
+        let line = proxy.take_line().unwrap();
         assert!(
             line.starts_with("decision=refused limit=guesses tier=- ip=192.0.2.7 org=- presented=")
                 && !line.ends_with("=-"),

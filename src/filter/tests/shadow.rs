@@ -62,7 +62,7 @@ fn send(
     let (stream, flow) = proxy.send(runtime, &[&head, more].concat());
     assert_eq!(flow, Flow::Continue, "{path}");
     assert!(proxy.replies.borrow().is_empty(), "{path}");
-    (stream, proxy.filter_state.take())
+    (stream, proxy.take_line())
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_payload_limit_in_shadow_measures_and_passes() {
                 proxy.body.replace(vec![b'x'; *piece]);
                 let flow = stream.on_request_body(&proxy, *piece, place == last, &mut slice());
                 assert_eq!(flow, Flow::Continue, "{path} {pieces:?}");
-                line = proxy.filter_state.take().or(line);
+                line = proxy.take_line().or(line);
             }
             assert!(proxy.replies.borrow().is_empty(), "{path} {pieces:?}");
             assert_eq!(would_refuse(&proxy, "payload"), count, "{path} {pieces:?}");

@@ -151,7 +151,7 @@ fn a_401_says_what_is_known_of_its_caller() {
     ];
     for (pairs, why, expected) in cases {
         assert_eq!(found(&proxy, &runtime, pairs), why, "{pairs:?}");
-        let line = proxy.filter_state.take().unwrap();
+        let line = proxy.take_line().unwrap();
         assert_eq!(line, expected, "{pairs:?}");
         assert!(
             !line.contains("hunter2") && !line.contains("demo-"),
@@ -169,7 +169,7 @@ fn a_401_names_the_attribute_of_a_session_that_conflicts() {
         jwt(&json!({ "iss": "id", "sub": "carol", "org": "globex" })),
     );
     assert_eq!(found(&proxy, &runtime, &[PATH, ACME]), "conflicting");
-    let line = proxy.filter_state.take().unwrap();
+    let line = proxy.take_line().unwrap();
     assert!(
         line.contains(" org=- plan=paid ") && line.ends_with(" conflicting=org"),
         "{line}"
@@ -182,7 +182,7 @@ fn a_value_that_a_client_chooses_is_cut_and_then_encoded() {
     let runtime = proxy.runtime(REFUSED);
     let long = format!("/e/{}/x", "%22".repeat(2_000));
     found(&proxy, &runtime, &[(":path", long.as_bytes())]);
-    let line = proxy.filter_state.take().unwrap();
+    let line = proxy.take_line().unwrap();
     assert!(
         line.contains(&format!(" place={} ", "%22".repeat(256))),
         "{line}"

@@ -2,10 +2,15 @@
 
 use super::*;
 
+/// What every line says of its policy.
+fn identity(policy: &Policy) -> String {
+    format!(" policy=demo revision={}", policy.revision)
+}
+
 #[test]
 fn a_line_says_what_the_policy_asks_for_in_one_word_each() {
     let policy = policy(POLICY);
-    let long = "x".repeat(300);
+    let (long, identity) = ("x".repeat(300), identity(&policy));
     for (user, written) in [
         (None, "-".to_owned()),
         (Some("alice"), "alice".to_owned()),
@@ -35,11 +40,11 @@ fn a_line_says_what_the_policy_asks_for_in_one_word_each() {
         };
         assert_eq!(
             line(DecisionLabel::Admitted, Some("bytes"), Some(TierId::FIRST)),
-            format!("decision=admitted limit=bytes tier=write user={written} key=-")
+            format!("decision=admitted limit=bytes tier=write user={written} key=-{identity}")
         );
         assert_eq!(
             line(DecisionLabel::WouldRefuse, None, None),
-            format!("decision=would_refuse limit=- tier=- user={written} key=-")
+            format!("decision=would_refuse limit=- tier=- user={written} key=-{identity}")
         );
     }
 }
@@ -59,7 +64,10 @@ fn a_line_is_written_only_if_the_policy_wants_one_and_replaces_the_last() {
     assert_eq!(line.to_text(&silent), None);
     let mut text = "the line before".to_owned();
     line.write(&mut text, &silent, &[]);
-    assert_eq!(text, "decision=refused limit=- tier=-");
+    assert_eq!(
+        text,
+        format!("decision=refused limit=- tier=-{}", identity(&silent))
+    );
 }
 
 #[test]
@@ -70,6 +78,7 @@ fn a_401_names_the_credential_that_occurs_more_than_once() {
         headers: Headers::new(Headers::encode(&pairs)),
         ..Request::default()
     };
+    let identity = identity(&policy);
     let attributes = policy.access_log.as_ref().unwrap();
     let mut text = String::new();
     for (why, end) in [
@@ -82,7 +91,7 @@ fn a_401_names_the_credential_that_occurs_more_than_once() {
         );
         assert_eq!(
             text,
-            format!("decision=refused limit=- tier=- user=- key=-{end}")
+            format!("decision=refused limit=- tier=- user=- key=-{identity}{end}")
         );
     }
 }

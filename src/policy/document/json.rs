@@ -211,6 +211,7 @@ fn write_each<T>(items: &[T], text: &mut String, write: impl Fn(&T, &mut String)
     }
 }
 
-fn write_string(string: &str, text: &mut String) {
+/// Appends a text in quotes.
+pub(in crate::policy) fn write_string(string: &str, text: &mut String) {
     text.push_str(&serde_json::Value::from(string).to_string());
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::attributes::{PRESENTED, RESERVED};
-use super::super::reader::LABEL_CHARS_MAX;
+use super::super::reader::{LABEL_CHARS_MAX, REVISION_BYTES_MAX};
 use super::words::{Choices, Digits, Either, Meant, Named, Quoted, Shown, nearest};
 use super::{Reason, templates};
 use crate::base::units::write_span;
@@ -172,6 +172,11 @@ impl fmt::Display for Reason {
                     Quoted(value)
                 )
             }
+            Self::BadRevision(value) => write!(
+                f,
+                "{} is not a revision: 1 to {REVISION_BYTES_MAX} of a-z, A-Z, 0-9 and ._:/@+-",
+                Quoted(value)
+            ),
             Self::ReservedName { value } => {
                 write!(
                     f,

@@ -1,6 +1,6 @@
 //! The document as a whole.
 
-use super::formats::{Name, Reference};
+use super::formats::{Name, Reference, Revision};
 use super::key::mapping;
 use super::kind::{Choice, Count32, List, Map, Set};
 use super::{Callers, Constraint, Engine, Limit, Payload, Pool, Replies, Seats, Selector, Tier};
@@ -17,6 +17,10 @@ mapping! {
         /// Names the policy in metrics and in the store. A policy with another name has its own
         /// counters.
         NAME "name": Name, required;
+        /// Names this content of the policy in metrics, the access log, `check` and `explain`, as a
+        /// commit does.
+        REVISION "revision": Revision, optional "the first 8 hexadecimal digits of the policy's \
+                                                 SHA-256";
         /// How the gateway identifies callers: [callers](#callers).
         CALLERS "callers": Map<Callers>, optional "every caller is anonymous";
         /// Classes of requests: [tiers](#tiers-and-routes).

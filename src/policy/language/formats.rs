@@ -66,6 +66,13 @@ text! {
 }
 
 text! {
+    /// A revision: 1 to 64 of `a-z`, `A-Z`, `0-9` and `._:/@+-`.
+    Revision -> &'a str, |field| parse::revision(field);
+    name: "Revision", values: "1 to 64 of `a-z`, `A-Z`, `0-9` and `._:/@+-`",
+    pattern: Some(patterns::revision()), examples: &["git:1a2b3c"],
+}
+
+text! {
     /// A name that is defined elsewhere in the policy.
     Reference -> &'a str, |field| field.string();
     values: "name", plural: "names", pattern: Some(patterns::name()),

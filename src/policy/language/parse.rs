@@ -15,7 +15,7 @@ use crate::policy::document::Value;
 use crate::policy::error::Reason;
 use crate::policy::header::TOKEN_BYTES_MAX;
 use crate::policy::media::{self, MediaRange as Range};
-use crate::policy::reader::{Items, is_label};
+use crate::policy::reader::{Items, is_label, is_revision};
 use crate::policy::route::Route;
 use crate::policy::template::Word;
 
@@ -52,6 +52,15 @@ pub(super) fn label(field: Field<'_>) -> Option<&str> {
         field.refuse(Reason::BadLabel {
             value: text.to_owned(),
         })
+    }
+}
+
+pub(super) fn revision(field: Field<'_>) -> Option<&str> {
+    let text = field.string()?;
+    if is_revision(text) {
+        Some(text)
+    } else {
+        field.refuse(Reason::BadRevision(text.to_owned()))
     }
 }
 

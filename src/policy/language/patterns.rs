@@ -4,7 +4,9 @@ use crate::base::units::{RefillPer, SIZE_UNITS};
 use crate::limit::period::Period;
 use crate::payload::json::PATH_STEPS_MAX;
 use crate::policy::header::{self, OF_A_CONNECTION, OF_THE_HOST};
-use crate::policy::reader::{LABEL_CHARS_MAX, LABEL_HIDDEN, NAME_BYTES_MAX, is_token};
+use crate::policy::reader::{
+    LABEL_CHARS_MAX, LABEL_HIDDEN, NAME_BYTES_MAX, REVISION_BYTES_MAX, is_token,
+};
 use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_SEGMENTS_MAX};
 use crate::policy::template::{Suffix, Word};
 
@@ -52,6 +54,10 @@ pub(super) fn label() -> String {
         .map(|(first, last)| format!(r"\u{:04x}-\u{:04x}", u32::from(*first), u32::from(*last)))
         .collect();
     format!("^[^{hidden}]{{1,{LABEL_CHARS_MAX}}}$")
+}
+
+pub(super) fn revision() -> String {
+    format!("^[0-9A-Za-z._:/@+-]{{1,{REVISION_BYTES_MAX}}}$")
 }
 
 pub(super) fn route() -> String {

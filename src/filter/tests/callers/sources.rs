@@ -77,7 +77,7 @@ fn an_attribute_is_the_first_source_that_has_a_value() {
             ("x-empty", b"  "),
         ];
         proxy.send(&runtime, pairs);
-        let line = proxy.filter_state.take().unwrap();
+        let line = proxy.take_line().unwrap();
         let written = value.replace(' ', "%20").replace('=', "%3D");
         assert!(
             line.ends_with(&format!(" a={written}")),
