@@ -64,6 +64,8 @@ pub struct LimitCheck {
     pub lacks: bool,
     /// Whether the engine is to be asked soon, without a wait. Set by [`Store::try_charge_all`].
     pub is_due: bool,
+    /// Whether it is to be asked at once. Set by [`Store::try_charge_all`].
+    pub is_urgent: bool,
     /// Whether the engine can be asked. If not, a check that lacks units has no answer.
     pub access: EngineAccess,
     /// Set by [`Store::try_charge_all`] if the record lies further in the future than its rule can
@@ -99,6 +101,7 @@ impl LimitCheck {
             charge: None,
             lacks: false,
             is_due: false,
+            is_urgent: false,
             access: EngineAccess::Open,
             is_ahead_of_clock: false,
             locked: Locked::No,
@@ -181,6 +184,7 @@ impl LimitCheck {
     /// Answers the check by what is stored, and charges nothing yet.
     fn evaluate(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
         (self.charge, self.at, self.is_due) = (None, now, false);
+        self.is_urgent = false;
         if let Rule::Lease(lease) = &self.rule
             && let Ok(state) = state
         {
@@ -226,6 +230,7 @@ impl LimitCheck {
     fn note_due(&mut self, now: Timestamp) {
         if let (Rule::Lease(lease), Some(State::Lease(next))) = (&self.rule, &self.next) {
             self.is_due = lease.is_due(next, now);
+            self.is_urgent = self.is_due && lease.is_urgent(next);
         }
     }
 

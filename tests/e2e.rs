@@ -9,11 +9,17 @@
 )]
 
 #[cfg(test)]
+#[path = "e2e/fleet.rs"]
+mod fleet;
+#[cfg(test)]
 #[path = "support/harness.rs"]
 mod harness;
 #[cfg(test)]
 #[path = "support/process.rs"]
 mod process;
+#[cfg(test)]
+#[path = "support/redis.rs"]
+mod redis;
 #[cfg(test)]
 #[path = "e2e/scenarios.rs"]
 mod scenarios;

@@ -198,7 +198,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         checks: &mut [LimitCheck],
     ) -> Flow {
         let policy = &self.runtime.policy;
-        let verdict = self.ask_limits(stream.asked, checks, &mut head.now);
+        let verdict = self.ask_limits((stream.id, stream.asked), checks, &mut head.now);
         if verdict == Verdict::Ask {
             return self.ask(stream, head.request.ends, checks);
         }

@@ -315,7 +315,8 @@ impl<D: SharedData> Runtime<D> {
     }
 
     /// Notes what the engine is to be told of these checks, which were decided.
-    pub(super) fn note_due(&self, checks: &[LimitCheck]) {
+    /// The engine is asked at once for a lease that is all but used up.
+    pub(super) fn note_due(&self, host: &impl CallHost, stream: StreamId, checks: &[LimitCheck]) {
         let Some(sharing) = &self.sharing else { return };
         for check in checks {
             let locks = check.locked == Locked::ByThis;
@@ -327,6 +328,9 @@ impl<D: SharedData> Runtime<D> {
                 }
                 sharing.borrow_mut().note(key, wanted);
             }
+        }
+        if checks.iter().any(|check| check.is_urgent) {
+            self.send(host, host.steady(), Some(stream));
         }
     }
 

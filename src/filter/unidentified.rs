@@ -109,7 +109,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if checks.is_empty() {
             return None;
         }
-        let verdict = self.ask_limits(stream.asked, checks, &mut head.now);
+        let verdict = self.ask_limits((stream.id, stream.asked), checks, &mut head.now);
         if verdict == Verdict::Ask {
             return Some(self.ask(stream, request.ends, checks));
         }
@@ -155,7 +155,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             // Only what this proxy knows of a lock counts here.
             (check.cost, check.access) = (Cost::Now(0), EngineAccess::CutOff);
         }
-        let verdict = self.ask_limits(stream.asked, checks, &mut head.now);
+        let verdict = self.ask_limits((stream.id, stream.asked), checks, &mut head.now);
         self.refuse_by(stream, head, verdict, checks)
     }
 

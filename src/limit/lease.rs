@@ -128,6 +128,14 @@ impl Lease {
         self.is_live(held, now) && self.at >= heard.refused_until && (is_low || ends_soon)
     }
 
+    /// Whether a lease that is due is all but used up, so that the next tick may be too late: it
+    /// was large, and few units are left.
+    #[must_use]
+    pub const fn is_urgent(&self, state: &State) -> bool {
+        let held = &state.held;
+        held.granted >= URGENT_MIN && held.left.saturating_mul(8) <= held.granted
+    }
+
     /// When the lease should be renewed or returned, if it has units.
     #[must_use]
     pub fn review_at(&self, state: &State) -> Option<SteadyTime> {
@@ -302,6 +310,10 @@ impl Lease {
 
 /// The shortest wait of a refused request.
 const WAIT_MIN: Span = Span::from_nanos(1_000_000);
+
+/// The smallest lease that is refilled at once when it is nearly used up: of smaller ones that
+/// would be at each second request.
+const URGENT_MIN: u64 = 8;
 
 /// The share of the quota that is taken in advance at most: 5 %, as one of twenty.
 pub const IN_ADVANCE_SHARE: u64 = 20;

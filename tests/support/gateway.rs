@@ -311,6 +311,9 @@ impl Gateway {
         if let Some(pair) = setup.node_metadata {
             arguments.extend(["--node-metadata".into(), pair.into()]);
         }
+        if let Some(engine) = setup.engine {
+            arguments.extend(["--engine".into(), address(engine)]);
+        }
         // A busy machine needs time to accept a crowd's connections to the upstream.
         let (text, timeout) = (render(&arguments), "connect_timeout: 5s");
         assert!(text.contains(timeout), "no `{timeout}` in:\n{text}");

@@ -1,5 +1,6 @@
 //! A Redis of a test's own, on loopback; it ends with the test.
 
+use rustix::process::{Pid, Signal, kill_process};
 use sluicegate::fleet::engine::{Engine, EngineError};
 use sluicegate::fleet::redis::resp::{Form, Login, decode, encode};
 use sluicegate::fleet::take::{Answer, Take};
@@ -33,6 +34,7 @@ impl Redis {
     }
 
     /// Starts one that speaks TLS alone, and waits until it accepts connections.
+    #[allow(dead_code, reason = "not every test needs it")]
     pub(crate) fn start_with_tls(flags: &[String]) -> Self {
         let files = tempfile::tempdir().expect("a directory");
         let address = free_address();
@@ -84,10 +86,36 @@ impl Redis {
 
     /// Kills it, and starts it again with the same files.
     pub(crate) fn restart(&mut self, flags: &[&str]) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("a child to wait for");
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         self.child = Self::spawn(self.address, &self.files, flags);
         self.wait();
+    }
+
+    /// Kills it. [`Redis::restart`] starts it again.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("a child to wait for");
+    }
+
+    /// Suspends it: it accepts connections, and answers nothing.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Resumes it.
+    #[allow(dead_code, reason = "not every test needs it")]
+    pub(crate) fn unpause(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    #[allow(dead_code, reason = "not every test needs it")]
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).ok();
+        let id = id.and_then(Pid::from_raw);
+        kill_process(id.expect("a process"), signal).expect("a signal");
     }
 
     /// The text that it answers to commands, each of which is one line.
@@ -97,6 +125,7 @@ impl Redis {
     }
 
     /// It as an engine, with this login.
+    #[allow(dead_code, reason = "not every test needs it")]
     pub(crate) fn engine<'a>(&self, login: Login<'a>) -> RedisEngine<'a> {
         RedisEngine {
             address: self.address,
@@ -119,6 +148,7 @@ pub(crate) fn free_address() -> SocketAddr {
 }
 
 /// An engine that is asked as a proxy asks it: one connection for each call.
+#[allow(dead_code, reason = "not every test needs it")]
 pub(crate) struct RedisEngine<'a> {
     address: SocketAddr,
     login: Login<'a>,
@@ -126,6 +156,7 @@ pub(crate) struct RedisEngine<'a> {
 
 impl RedisEngine<'_> {
     /// One call with these takes.
+    #[allow(dead_code, reason = "not every test needs it")]
     pub(crate) fn send(
         &self,
         form: Form,

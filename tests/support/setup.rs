@@ -4,6 +4,7 @@ use crate::harness::Policy;
 use crate::harness::driver::{DRAIN, WORKERS};
 use crate::harness::render::policy_as_struct;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A change to the listeners.
@@ -29,6 +30,8 @@ pub(crate) struct Setup {
     pub(crate) additional: Vec<Policy>,
     pub(crate) workers: u64,
     pub(crate) drain_seconds: u64,
+    /// The engine of limits that all proxies share.
+    pub(crate) engine: Option<SocketAddr>,
 }
 
 impl Setup {
@@ -45,6 +48,19 @@ impl Setup {
             additional: Vec::new(),
             workers: WORKERS,
             drain_seconds: DRAIN,
+            engine: None,
+        }
+    }
+
+    /// With this engine.
+    #[allow(
+        dead_code,
+        reason = "only on a process: containers do not reach loopback"
+    )]
+    pub(crate) fn with_engine(self, address: SocketAddr) -> Self {
+        Self {
+            engine: Some(address),
+            ..self
         }
     }
 

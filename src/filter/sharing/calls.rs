@@ -189,10 +189,7 @@ impl<D: SharedData> Runtime<D> {
                 self.metrics
                     .observe(host, Event::Engine(EngineEvent::Call(EngineOutcome::Ok)));
                 sharing.form = Form::Digest;
-                if sharing.breaker.succeeded() == Some(Turned::Closed) {
-                    self.metrics
-                        .observe(host, Event::Engine(EngineEvent::Open { by: -1 }));
-                }
+                self.succeed(sharing, host);
             }
             Some(EngineError::NoScript) if call.form == Form::Digest => {
                 // It heals with the next call, for which the requests wait on.
@@ -201,6 +198,7 @@ impl<D: SharedData> Runtime<D> {
                     Event::Engine(EngineEvent::Call(EngineOutcome::Script)),
                 );
                 sharing.form = Form::Text;
+                self.succeed(sharing, host);
                 for asked in self.give_up(host, call.takes) {
                     let wanted = Wanted {
                         need: asked.take.need,
@@ -210,6 +208,14 @@ impl<D: SharedData> Runtime<D> {
                 }
             }
             Some(error) => self.fail(sharing, host, call, EngineOutcome::of(error), &error),
+        }
+    }
+
+    /// The engine is there.
+    fn succeed(&self, sharing: &mut Sharing, host: &impl CallHost) {
+        if sharing.breaker.succeeded() == Some(Turned::Closed) {
+            self.metrics
+                .observe(host, Event::Engine(EngineEvent::Open { by: -1 }));
         }
     }
 

@@ -13,13 +13,14 @@ use crate::host::stream::Host;
 use crate::limit::{FailureMode, Rule};
 use crate::observe::{EngineEvent, Event as Observed, Fallback};
 use crate::payload::slice::Slice;
+use crate::queue::stream::StreamId;
 use crate::store::{EngineAccess, LimitCheck};
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     /// Asks all limits. If the verdict is to ask the engine, the request must [`StreamCx::ask`].
     pub(in crate::filter) fn ask_limits(
         &self,
-        asked: AskState,
+        (stream, asked): (StreamId, AskState),
         checks: &mut [LimitCheck],
         now: &mut Timestamp,
     ) -> Verdict {
@@ -35,7 +36,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             self.fall_back(checks);
             verdict = self.with_store(|store| decide(store, self.host, checks, now));
         }
-        self.runtime.note_due(checks);
+        self.runtime.note_due(self.host, stream, checks);
         verdict
     }
 

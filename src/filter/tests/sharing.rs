@@ -170,6 +170,21 @@ fn one_request_probes_whether_the_engine_is_back() {
 }
 
 #[test]
+fn an_engine_that_was_restarted_is_found_though_it_lost_the_script() {
+    let mut fleet = Fleet::new(&format!("  {SMALL}"));
+    in_vain(&mut fleet);
+    fleet.send();
+    fleet.end(CallResult::Reset);
+    fleet.tick(1_300);
+    let unknown = b"-NOSCRIPT No matching script. Please use EVAL.\r\n+OK\r\n";
+    fleet.end(CallResult::Answered(unknown));
+    fleet.tick(20);
+    fleet.answer();
+    assert_eq!(fleet.count("", "engine_open"), 0);
+    assert_eq!(fleet.send_as("other", &[]), Flow::Wait);
+}
+
+#[test]
 fn an_engine_that_lost_the_script_gets_it_with_the_next_call() {
     let mut fleet = Fleet::new(&format!("  {SMALL}"));
     fleet.send();
