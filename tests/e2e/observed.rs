@@ -246,8 +246,7 @@ pub(crate) async fn the_metrics_name_the_revision(bed: &TestBed) {
 }
 
 fn seconds_since(then: u64) -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.unwrap().as_secs().abs_diff(then)
+    crate::harness::now().as_secs().abs_diff(then)
 }
 
 /// Three requests that fail, ten admitted, two refused, one without a key, one with a wrong key,

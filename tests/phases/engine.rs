@@ -46,7 +46,7 @@ fn http_call(
     millis: u32,
     token: u32,
 ) -> Result<u32, Error> {
-    match enter(&mut module, "proxy_http_call", Call::HttpCall)? {
+    match enter(&mut module, "proxy_http_call", Call::Cluster)? {
         Some(Fault::Status(status)) => return Ok(status),
         Some(Fault::Garbage) | None => {}
     }

@@ -85,7 +85,7 @@ pub(crate) enum Call<'a> {
     ContinueStream(u32),
     DefineMetric,
     /// A call to a cluster.
-    HttpCall,
+    Cluster,
 }
 
 /// When a call is made, and for which context.
@@ -107,7 +107,7 @@ pub(crate) fn check(call: Call<'_>, at: Moment<'_>) -> Result<(), &'static str> 
     }
     match call {
         Call::Log | Call::Anywhere => Ok(()),
-        Call::HttpCall => http_call(at),
+        Call::Cluster => http_call(at),
         Call::ReadHeaders(map) => headers(map, at, true),
         Call::WriteHeaders(map) => headers(map, at, false),
         Call::Buffer(kind) => buffer(kind, at),

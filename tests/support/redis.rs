@@ -73,6 +73,10 @@ impl Redis {
         });
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a real engine's time is waited for"
+    )]
     fn wait_for(&mut self, is_up: impl Fn(SocketAddr) -> bool) {
         let begin = Instant::now();
         while !is_up(self.address) {
