@@ -70,6 +70,11 @@ pub enum Event {
     Unlimited,
     /// The endpoint answered a request.
     Answered,
+    /// A request was refused.
+    Refused {
+        /// The HTTP status.
+        status: u32,
+    },
     /// Something in shadow would have refused a request. Limits and seat limits decide instead.
     WouldRefuse(Shadowed),
     /// A caller was not identified.

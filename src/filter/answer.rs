@@ -43,7 +43,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.log_refusal(self.refusal_line(head, None).as_deref());
         let to = head.reply_to(&refusal);
         let reply = local::reply(policy, refusal, to, Applied::default());
-        self.answer(stream, &reply)
+        self.refuse_with(stream, &reply)
     }
 
     /// Forwards a request that a policy in shadow would have refused. No limit is asked.
@@ -92,7 +92,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         };
         let reply = local::reply(policy, refusal, head.reply_to(&refusal), applied);
         stream.body = None;
-        self.answer(stream, &reply)
+        self.refuse_with(stream, &reply)
     }
 
     /// Answers a request whose head shows that its payload is rejected. No limit is charged, and
@@ -118,7 +118,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, refusal.limit()).as_deref());
         let reply = local::reply(policy, refusal, head.reply_to(&refusal), applied);
-        self.answer(stream, &reply)
+        self.refuse_with(stream, &reply)
     }
 
     /// Answers a request whose body is rejected. The request pays, as its body was read for it,
@@ -158,7 +158,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.observe_refusal(refusal);
         self.log_refusal(body.refusal_line());
         let to = ReplyTo::kept(body.context(), now);
-        self.answer(
+        self.refuse_with(
             stream,
             &local::reply(
                 &self.runtime.policy,
@@ -235,7 +235,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let to = ReplyTo::kept(&queued.context, now);
         let reply = local::reply(policy, refusal, to, applied);
         stream.body = None;
-        self.answer(stream, &reply)
+        self.refuse_with(stream, &reply)
     }
 
     /// The refusal by this payload limit.
@@ -290,6 +290,14 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if let Some(line) = line {
             self.host.set_filter_state(access_log::KEY, line);
         }
+    }
+
+    /// Refuses a request.
+    pub(super) fn refuse_with(&self, stream: &mut StreamState, reply: &LocalReply) -> Flow {
+        self.observe(Observed::Refused {
+            status: reply.status,
+        });
+        self.answer(stream, reply)
     }
 
     pub(super) fn answer(&self, stream: &mut StreamState, reply: &LocalReply) -> Flow {

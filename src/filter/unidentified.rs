@@ -83,7 +83,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.observe_refusal(refusal);
         let to = ReplyTo::head(request, None, &refusal, now);
         let reply = local::reply(policy, refusal, to, Applied::default());
-        self.answer(stream, &reply)
+        self.refuse_with(stream, &reply)
     }
 
     /// Counts a request that is about to receive a 401, and answers it if a limit on such requests
@@ -195,6 +195,6 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.log_refusal(line.to_text(policy).as_deref());
         let to = head.reply_to(&refusal);
         let reply = local::reply(policy, refusal, to, Applied::default());
-        self.answer(stream, &reply)
+        self.refuse_with(stream, &reply)
     }
 }

@@ -5,7 +5,10 @@
 //! which `stats_config.stats_tags` extracts them: `policy=.=demo;.;limit=.=standard;.;…_total`.
 
 mod engine;
+mod refused;
 pub mod revision;
+
+use std::collections::BTreeMap;
 
 use super::{DecisionLabel, Event, Refund, Shadowed};
 use crate::base::id::{
@@ -25,8 +28,8 @@ use crate::request::identify::AuthFailure;
 use engine::EngineMetrics;
 
 /// All labels; the bootstrap has one rule for each.
-pub const LABELS: [&str; 11] = [
-    POLICY, LIMIT, ENTRY, DECISION, REASON, FAULT, OUTCOME, EVENT, MODE, REVISION, VERSION,
+pub const LABELS: [&str; 12] = [
+    POLICY, LIMIT, ENTRY, DECISION, REASON, FAULT, OUTCOME, EVENT, MODE, REVISION, VERSION, STATUS,
 ];
 
 const POLICY: &str = "policy";
@@ -39,6 +42,7 @@ const OUTCOME: &str = "outcome";
 const EVENT: &str = "event";
 const MODE: &str = "mode";
 const REVISION: &str = "revision";
+const STATUS: &str = "status";
 const VERSION: &str = "version";
 
 /// The limit of a request to which none applies. No limit can have this name.
@@ -63,6 +67,8 @@ pub struct Metrics {
     paths: [Option<MetricId>; Ambiguity::ALL.len()],
     payloads: IdVec<PayloadId, [Option<MetricId>; Reason::ALL.len()]>,
     queues: IdVec<PoolId, QueueMetrics>,
+    /// By status.
+    refused: BTreeMap<u32, MetricId>,
     faults: [MetricId; Fault::NAMES.len()],
     evicted: MetricId,
     conflicts: MetricId,
@@ -256,6 +262,7 @@ impl Metrics {
                     definer.counter(&[(ENTRY, &*entry)], "sluicegate_denied_total")
                 })
                 .collect(),
+            refused: refused::define(policy, &mut definer),
             faults: Fault::NAMES
                 .map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
@@ -311,6 +318,7 @@ impl Metrics {
             }
             Event::Unlimited => self.unlimited,
             Event::Answered => self.answered?,
+            Event::Refused { status } => *self.refused.get(&status)?,
             Event::WouldRefuse(Shadowed::NoLimit) => self.would_refuse.no_limit?,
             Event::WouldRefuse(Shadowed::Pool(pool)) => (*self.would_refuse.pools.get(pool)?)?,
             Event::WouldRefuse(Shadowed::Payload(payload)) => {

@@ -96,6 +96,10 @@ fn every_event_changes_the_metric_of_its_name() {
     let reason = Reason::JsonDepth;
     let expected = [
         (
+            Event::Refused { status: 422 },
+            "Counter policy=.=demo;.;status=.=422;.;sluicegate_refused_requests_total +1",
+        ),
+        (
             Event::Decision {
                 owner: limit(1),
                 decided: DecisionLabel::WouldRefuse,

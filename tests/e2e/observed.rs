@@ -89,6 +89,11 @@ pub(crate) async fn the_metrics_show_the_decisions(bed: &TestBed) {
         .await,
         1
     );
+    let refused = "sluicegate_refused_requests_total";
+    for (status, count) in [("429", 2), ("401", 2), ("503", 0)] {
+        let labels = [exact, ("status", status)];
+        assert_eq!(metric(refused, &labels).await, count, "{status}");
+    }
     assert_eq!(metric("sluicegate_faults_total", &[]).await, 0);
     assert_eq!(metric("sluicegate_records_evicted_total", &[]).await, 0);
 }

@@ -31,7 +31,7 @@ fn a_request_waits_for_units_and_the_next_ones_spend_them() {
     for _ in 0..5 {
         assert_eq!(fleet.send(), Flow::Continue);
     }
-    let line = fleet.proxy.filter_state.borrow().clone().unwrap();
+    let line = fleet.proxy.take_line().unwrap();
     assert!(line.ends_with("org=acme engine=lease"), "{line}");
     assert!(fleet.pending().is_empty());
     assert_eq!(fleet.count("limit=.=org;.;", "engine_waits_total"), 1);
@@ -124,7 +124,7 @@ fn without_the_engine_the_failure_mode_decides() {
             let reply = fleet.proxy.replies.borrow_mut().pop().unwrap();
             assert_eq!(header(&reply, "retry-after"), Some("1"));
         }
-        let line = fleet.proxy.filter_state.borrow().clone().unwrap();
+        let line = fleet.proxy.take_line().unwrap();
         assert!(line.ends_with("engine=fallback"), "{line}");
         let labels = format!("limit=.=org;.;mode=.={mode};.;");
         assert_eq!(fleet.count(&labels, "engine_fallback_total"), 1);

@@ -263,6 +263,9 @@ fn only_a_request_that_nothing_refuses_is_counted_as_admitted() {
             2,
         ),
         ("limit=.=one;.;sluicegate_overage_units_total", 0),
+        ("status=.=429;.;sluicegate_refused_requests_total", 2),
+        ("status=.=423;.;sluicegate_refused_requests_total", 1),
+        ("status=.=413;.;sluicegate_refused_requests_total", 2),
     ] {
         assert_eq!(counted(&rig, name), count, "{name}");
     }
