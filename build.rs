@@ -1,4 +1,5 @@
-//! Writes the world's time zones into a table that is small enough for the filter.
+//! Writes the world's time zones into a table that is small enough for the filter, and names the
+//! commit.
 //!
 //! The data is that of the IANA database as `jiff` bundles it, so its release is the one in
 //! Cargo.lock, on every machine. Only the offsets from 2020 to 2100 are kept: the filter asks for
@@ -14,7 +15,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -32,6 +34,7 @@ type ZoneRules = (i64, Vec<(i64, i64)>);
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-env=SLUICEGATE_COMMIT={}", commit());
     let database = TimeZoneDatabase::bundled();
     let mut numbers: BTreeMap<ZoneRules, usize> = BTreeMap::new();
     let mut names: Vec<(String, usize)> = Vec::new();
@@ -97,4 +100,36 @@ fn rules_of(zone: &TimeZone) -> ZoneRules {
         }
     }
     (begin, changes)
+}
+
+/// The commit that is built: what the environment says, or else git; `unknown` in an archive
+/// without git.
+fn commit() -> String {
+    println!("cargo::rerun-if-env-changed=SLUICEGATE_COMMIT");
+    if let Some(stated) = std::env::var("SLUICEGATE_COMMIT")
+        .ok()
+        .filter(|stated| !stated.is_empty())
+    {
+        return stated;
+    }
+    // In a folder of some other repository, git would answer with that one's commit.
+    if git(&["rev-parse", "--show-prefix"]).as_deref() != Some("") {
+        return "unknown".to_owned();
+    }
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
+        // A file that is not there would have cargo build each time.
+        let path = git(&["rev-parse", "--git-path", name]).map(PathBuf::from);
+        if let Some(path) = path.filter(|path| path.exists()) {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// What git prints in the package's folder; `None` if it fails or is missing.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
 }

@@ -12,7 +12,8 @@ pub mod rough;
 pub mod time;
 pub mod units;
 pub mod varint;
+pub mod version;
 pub mod zone;
 
-/// The version of this build.
+/// The version of this build; [`version::BUILD`] has its commit, too.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -6,23 +6,27 @@ mod check;
 mod document;
 mod envoy;
 mod explain;
+mod manual;
 mod prose;
 mod reference;
 mod render;
 mod schema;
+mod version;
 mod yaml;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use envoy::Address;
 use explain::ExplainArgs;
 
+use crate::base::version::BUILD;
+
 /// API limits for Envoy, written as a policy.
 #[derive(Debug, Parser)]
-#[command(name = "sluicegate", version, about, arg_required_else_help = true)]
+#[command(name = "sluicegate", version = BUILD, about, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -45,6 +49,18 @@ enum Command {
     },
     /// Print the JSON Schema of the policy language, for editors and CI.
     Schema,
+    /// Print the version and the commit of a filter.
+    Version {
+        /// The filter: a file `sluicegate.wasm`.
+        filter: PathBuf,
+    },
+    /// Print the completion of this command line for a shell.
+    Completions {
+        /// The shell.
+        shell: manual::CompletedShell,
+    },
+    /// Print this command line's manual page, in roff.
+    Man,
     /// Print the reference of the policy language: docs/policy.md of the repository.
     #[command(hide = true)]
     Reference,
@@ -123,6 +139,9 @@ pub fn main() -> ExitCode {
             what: Render::Listeners(args),
         } => render::listeners(&args),
         Command::Schema => Ok(schema::run()),
+        Command::Version { filter } => version::run(&filter),
+        Command::Completions { shell } => manual::completions(Cli::command(), shell),
+        Command::Man => manual::page(Cli::command()),
         Command::Reference => reference::run(),
     };
     match done {

@@ -15,3 +15,5 @@ mod contexts;
 mod host;
 mod log;
 mod root;
+#[allow(unsafe_code, reason = "the linker finds a section by its name")]
+mod version;

@@ -12,6 +12,8 @@
 mod bootstrap;
 #[path = "cli/filters.rs"]
 mod filters;
+#[path = "cli/manual.rs"]
+mod manual;
 #[path = "cli/shared.rs"]
 mod shared;
 #[path = "cli/unidentified.rs"]

@@ -9,7 +9,7 @@
 //! All of this is one worker's. The leases are in shared data, so a worker uses what another one
 //! took, and waits if another one asks: until the next tick, which is at most 20 ms away.
 //!
-//! Bounded: a worker remembers [`DUE_MAX`] leases to tell the engine of, and [`REVIEWS_MAX`] that
+//! Bounded: a worker remembers `DUE_MAX` leases to tell the engine of, and `REVIEWS_MAX` that
 //! it took. What is forgotten lapses, which is safe. A request waits for two timeouts at most.
 
 mod breaker;

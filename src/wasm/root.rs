@@ -10,6 +10,7 @@ use super::abi::{self, Buffer};
 use super::host::Envoy;
 use super::{bodies, contexts};
 use crate::base::number::counted;
+use crate::base::version::BUILD;
 use crate::filter::announce::announce;
 use crate::filter::runtime::Runtime;
 use crate::filter::sharing;
@@ -50,7 +51,7 @@ pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
     );
     match run(root, policy) {
         Ok(runtime) => {
-            info!("sluicegate {}: {summary}", crate::base::VERSION);
+            info!("sluicegate {BUILD}: {summary}");
             Some(runtime)
         }
         Err(Fault::Random) => {

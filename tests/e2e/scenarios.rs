@@ -334,6 +334,7 @@ macro_rules! for_each_scenario {
                 failures_are_refunded_across_an_update,
                 a_struct_is_a_policy_too,
                 a_struct_has_whole_numbers_of_any_size,
+                the_filter_and_its_log_state_the_version,
             ]
             windows: [
                 two_thousand_clients_get_the_quota_and_no_more,

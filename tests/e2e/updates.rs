@@ -1,8 +1,10 @@
 //! Policies that change while the gateway serves (EV6).
 
 use super::{ACME, ALPHA, Bucket, GLOBEX, STANDARD, spend};
-use crate::harness::{Call, Gateway, Policy, Setup, TestBed, eventually};
+use crate::harness::{Call, Gateway, Policy, Setup, TestBed, eventually, required};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -239,4 +241,20 @@ pub(crate) async fn a_struct_has_whole_numbers_of_any_size(bed: &TestBed) {
             rejected.log
         );
     }
+}
+
+pub(crate) async fn the_filter_and_its_log_state_the_version(bed: &TestBed) {
+    let program = |arguments: &[&OsStr]| {
+        let output = Command::new(required("SLUICEGATE"))
+            .args(arguments)
+            .output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    let version = program(&["--version".as_ref()]);
+    let filter = required("SLUICEGATE_WASM");
+    assert_eq!(program(&["version".as_ref(), filter.as_ref()]), version);
+    let gateway = bed.open(&Policy::named("exact")).await;
+    let line = format!("{}: policy exact", version.trim());
+    let log = gateway.log();
+    assert!(log.contains(&line), "{line} is not in\n{log}");
 }
