@@ -89,6 +89,9 @@ struct ListenerArgs {
     /// in Envoy's format.
     #[arg(long)]
     filters: Option<PathBuf>,
+    /// Send a log record of each refusal to an OpenTelemetry collector, over OTLP/HTTP: HOST:PORT.
+    #[arg(long, value_parser = Address::parse)]
+    otlp: Option<Address>,
 }
 
 #[derive(Debug, Args)]

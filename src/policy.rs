@@ -8,6 +8,7 @@
 //! After [`Policy::compile`] nothing needs a check: names are resolved to numbers, routes are one
 //! compiled table, the directory is sorted, and the limits are indexed by what selects them.
 
+pub mod access_log;
 pub mod attributes;
 pub mod callers;
 pub mod charges;
@@ -41,7 +42,7 @@ pub mod tiers;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use attributes::{AttributeId, Attributes, Known, PRESENTED};
+use attributes::{AttributeId, Attributes, Known};
 use callers::Callers;
 use document::Node;
 use engine::Engine;
@@ -107,6 +108,8 @@ pub struct Policy {
     pub engine: Option<Engine>,
     /// The caller's attributes for the access log; `None` if it is not wanted.
     pub access_log: Option<Vec<AttributeId>>,
+    /// Which lines of it are also written in parts.
+    pub log_parts: access_log::Parts,
     /// All attributes that a caller can have.
     pub attributes: Attributes,
     /// What the proxy must be asked for each request.
@@ -258,13 +261,12 @@ fn read(document: Field<'_>) -> Option<Policy> {
     let enforcement = map.read(lang::Policy::ENFORCEMENT);
     let replies = read_replies(&map, scoped.as_ref(), &mut context);
     let store = map.read_with(lang::Policy::STORE, |_, map| engine::read_store(&map));
-    let access_log = map.read_with(lang::Policy::ACCESS_LOG, |_, map| {
-        read_access_log(&map, &mut context)
-    });
+    let access_log = access_log::read(&map, &mut context);
     map.finish();
 
     let tiers = tiers::complete(tiers)?;
     let scoped = scoped?;
+    let (access_log, log_parts) = access_log?.unzip();
     let (keys_max, engine) = engine::used(store?, &scoped.limits);
     let routes = context.routes.build();
     let mut policy = Policy {
@@ -282,7 +284,8 @@ fn read(document: Field<'_>) -> Option<Policy> {
         replies: replies?.unwrap_or_default(),
         keys_max,
         engine,
-        access_log: access_log?,
+        access_log,
+        log_parts: log_parts.unwrap_or_default(),
         attributes: context.attributes,
         tier_by_route: tiers::by_route(&tiers, routes.route_count()),
         name: name?,
@@ -380,20 +383,4 @@ fn read_scoped(
         seats: seats?.unwrap_or_default(),
         payloads: payloads?.unwrap_or_default(),
     })
-}
-
-fn read_access_log(
-    map: &MapField<'_, lang::AccessLog>,
-    context: &mut Context,
-) -> Option<Vec<AttributeId>> {
-    let attributes = map.read_with(lang::AccessLog::ATTRIBUTES, |_, names| {
-        names.each(|field, name| {
-            if name == PRESENTED {
-                return context.attributes.resolve_presented(&field);
-            }
-            context.attributes.resolve(&field, name)
-        })
-    });
-    map.finish();
-    attributes
 }

@@ -9,11 +9,17 @@
 )]
 
 #[cfg(test)]
+#[path = "e2e/audit.rs"]
+mod audit;
+#[cfg(test)]
 #[path = "e2e/fleet.rs"]
 mod fleet;
 #[cfg(test)]
 #[path = "support/harness.rs"]
 mod harness;
+#[cfg(test)]
+#[path = "support/otlp.rs"]
+mod otlp;
 #[cfg(test)]
 #[path = "support/process.rs"]
 mod process;

@@ -1,5 +1,6 @@
 //! Envoy's configuration as text, readable and meant to be edited further.
 
+pub(super) mod audit;
 mod engine;
 
 pub(super) use engine::cluster as engine_cluster;
@@ -179,10 +180,11 @@ pub(super) fn discovery_response(listener: &str) -> String {
 }
 
 /// Settings of the listener that a policy needs in addition to the filter.
-#[derive(Clone, Copy)]
 pub(super) struct ListenerNeeds<'a> {
     /// Write decisions to the access log.
     pub(super) decisions: bool,
+    /// The logger of refusals.
+    pub(super) audit: Option<String>,
     /// Let requests wait for their bodies.
     pub(super) hold: bool,
     /// The bytes of a message that Envoy buffers.
@@ -251,6 +253,9 @@ pub(super) fn listener(
         listen = listen,
         buffer_bytes = needs.buffer_bytes,
         decision = decision,
+        audit = needs.audit.map_or_else(String::new, |logger| {
+            format!("\n{}", indented(logger.trim_end(), 12).trim_end())
+        }),
         before = before,
         hold = hold,
         wasm = wasm,

@@ -10,6 +10,8 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let (document, policy) = document::read_valid(&args.listener.policy)?;
     let listener = listener(&args.listener, &document, &policy)?;
     let engine = engine(args, &policy)?;
+    let collector = args.listener.otlp.as_ref();
+    let clusters = engine + &collector.map(envoy::audit::cluster).unwrap_or_default();
     let listeners = match &args.listeners {
         Some(path) => envoy::Listeners::Watched(path),
         None => envoy::Listeners::Static(&listener),
@@ -36,7 +38,7 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
         &args.upstream,
         &args.admin,
         &args.node_metadata,
-        &engine,
+        &clusters,
     ))
 }
 
@@ -45,11 +47,10 @@ fn engine(args: &EnvoyArgs, policy: &Policy) -> Result<String, Failure> {
     let Some(engine) = &policy.engine else {
         return Ok(String::new());
     };
-    if *engine.cluster == *envoy::UPSTREAM {
+    let own = [envoy::UPSTREAM, envoy::audit::COLLECTOR];
+    if let Some(name) = own.iter().find(|name| ***name == *engine.cluster) {
         return Err(Failure::Usage(format!(
-            "/store/engine/redis: \"{}\" is the name of the upstream's cluster here; choose \
-             another",
-            engine.cluster
+            "/store/engine/redis: \"{name}\" is the name of another cluster here; choose another"
         )));
     }
     let Some(address) = &args.engine else {
@@ -79,9 +80,15 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
         None => Node::new(Value::List(Vec::new()), 0),
     };
     let hold = policy.payloads.iter().any(|payload| payload.hold);
+    let collector = args.otlp.as_ref();
+    let document = match collector {
+        Some(_) => &envoy::audit::audited(document, policy),
+        None => document,
+    };
     let buffer_bytes = envoy::buffer_bytes(policy);
     let needs = envoy::ListenerNeeds {
         decisions: policy.access_log.is_some(),
+        audit: collector.map(|collector| envoy::audit::logger(collector, policy)),
         hold,
         buffer_bytes,
         password: policy

@@ -17,7 +17,7 @@ use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::Host;
 use crate::limit::Enforcement;
-use crate::observe::access_log::{self, EngineUse, Line};
+use crate::observe::access_log::{EngineUse, Line};
 use crate::observe::{DecisionLabel, Event as Observed, admission};
 use crate::payload::body::{BodyMeter, Rejection};
 use crate::queue::stream::Admission;
@@ -329,6 +329,6 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             caller: head.caller,
         };
         line.write(&mut text, policy, attributes);
-        self.host.set_filter_state(access_log::KEY, &text);
+        self.write_line(&text);
     }
 }

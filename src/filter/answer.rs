@@ -288,7 +288,16 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
 
     pub(super) fn log_refusal(&self, line: Option<&str>) {
         if let Some(line) = line {
-            self.host.set_filter_state(access_log::KEY, line);
+            self.write_line(line);
+        }
+    }
+
+    /// Hands a line to the access log, and its parts if they are wanted.
+    pub(super) fn write_line(&self, line: &str) {
+        self.host.set_filter_state(access_log::KEY, line);
+        for (name, value) in access_log::parts(line, self.runtime.policy.log_parts) {
+            let key = [access_log::KEY, ".", name].concat();
+            self.host.set_filter_state(&key, value);
         }
     }
 

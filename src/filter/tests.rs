@@ -11,6 +11,7 @@ mod endpoint;
 mod limits;
 mod locks;
 mod numbers;
+mod parts;
 mod paths;
 mod payloads;
 mod pools;

@@ -76,7 +76,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 let mut text = self.runtime.line.borrow_mut();
                 let tier = request.tier;
                 access_log::unauthorized(&mut text, policy, attributes, tier, failure, &suspect);
-                self.host.set_filter_state(access_log::KEY, &text);
+                self.write_line(&text);
             }
         }
         let refusal = Refusal::Unauthorized(failure);

@@ -140,6 +140,7 @@ pub(crate) struct FakeProxy<V> {
     pub(crate) details: Rc<RefCell<Option<&'static str>>>,
     pub(crate) replies: Rc<RefCell<Vec<LocalReply>>>,
     pub(crate) filter_state: Rc<RefCell<Option<String>>>,
+    pub(crate) log_parts: Rc<RefCell<BTreeMap<String, String>>>,
     /// All calls to the engine, in order. The token of the first is 1.
     pub(crate) calls: Rc<RefCell<Vec<FakeCall>>>,
     pub(crate) vm: V,
@@ -162,6 +163,7 @@ impl<V: Default> FakeProxy<V> {
             details: Rc::default(),
             replies: Rc::default(),
             filter_state: Rc::default(),
+            log_parts: Rc::default(),
             calls: Rc::default(),
             vm: V::default(),
         }
@@ -324,6 +326,11 @@ impl<V> StreamControl for FakeProxy<V> {
     }
 
     fn set_filter_state(&self, key: &str, value: &str) {
+        if let Some(part) = key.strip_prefix("sluicegate.") {
+            let mut parts = self.log_parts.borrow_mut();
+            parts.insert(part.to_owned(), value.to_owned());
+            return;
+        }
         assert_eq!(key, "sluicegate");
         self.filter_state.replace(Some(value.to_owned()));
     }

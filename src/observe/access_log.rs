@@ -11,6 +11,7 @@ use super::DecisionLabel;
 use crate::base::id::TierId;
 use crate::limit::Rule;
 use crate::policy::Policy;
+use crate::policy::access_log::Parts;
 use crate::policy::attributes::AttributeId;
 use crate::request::identify::{AuthFailure, Caller, Refused};
 use crate::store::{EngineAccess, LimitCheck};
@@ -157,6 +158,22 @@ pub fn unauthorized(
             text.push_str(part);
         }
     }
+}
+
+/// The parts of a line, if they are wanted: their names and values.
+pub fn parts(line: &str, wanted: Parts) -> impl Iterator<Item = (&str, &str)> {
+    let decision = || line.split([' ', '=']).nth(1);
+    let refused = [DecisionLabel::Refused, DecisionLabel::Denied];
+    let is_wanted = match wanted {
+        Parts::Never => false,
+        Parts::Refused => refused.iter().any(|it| Some(it.name()) == decision()),
+        Parts::Always => true,
+    };
+    let parts = is_wanted.then(|| line.split(' '));
+    parts
+        .into_iter()
+        .flatten()
+        .filter_map(|part| part.split_once('='))
 }
 
 fn push_attributes(

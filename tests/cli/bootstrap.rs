@@ -227,6 +227,28 @@ fn the_engine_s_certificate_is_for_its_name() {
 }
 
 #[test]
+fn the_audit_log_goes_to_a_collector() {
+    let policy = b"version: 1\nname: p\nlimits: [{ name: all, per: [], bucket: { burst: 10, \
+                   refill: 1/s } }]\n";
+    let (_, checked, _) = run(&["check", "-"], policy);
+    let (_, revision) = checked.trim_end().rsplit_once(' ').unwrap();
+    let (_, plain, _) = run(&render("-"), policy);
+    assert!(!plain.contains("otel"), "{plain}");
+    let arguments = [&render("-")[..], &["--otlp", "otel.internal:4318"]].concat();
+    let (code, text, stderr) = run(&arguments, policy);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for part in [
+        "uri: \"http://otel.internal:4318/v1/logs\"",
+        "- name: otel-collector",
+        "key: \"security_rule.name\"",
+        &format!("\"revision\":\"{revision}\""),
+        "\"access_log\":{\"attributes\":[],\"parts\":\"refused\"}",
+    ] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+}
+
+#[test]
 fn a_missing_engine_is_asked_for() {
     let (code, stdout, stderr) = run(&render("-"), fleet("").as_bytes());
     assert_eq!((code, stdout.as_str()), (2, ""));

@@ -73,6 +73,7 @@ impl TestBed {
             filters: setup.filters.clone(),
             additional: setup.additional.clone(),
             workers: setup.workers,
+            collector: setup.collector,
             driver,
             directory,
         };
@@ -101,6 +102,7 @@ pub(crate) struct Gateway {
     filters: Option<Value>,
     additional: Vec<Policy>,
     workers: u64,
+    collector: Option<SocketAddr>,
     driver: Box<dyn Driver>,
     directory: TempDir,
 }
@@ -278,6 +280,9 @@ impl Gateway {
             "--wasm".into(),
             self.driver.files().join("sluicegate.wasm").into(),
         ];
+        if let Some(collector) = self.collector {
+            arguments.extend(["--otlp".into(), collector.to_string().into()]);
+        }
         if let Some(filters) = &self.filters {
             // JSON is YAML, too.
             arguments.extend([
@@ -310,6 +315,9 @@ impl Gateway {
         }
         if let Some(pair) = setup.node_metadata {
             arguments.extend(["--node-metadata".into(), pair.into()]);
+        }
+        if let Some(collector) = self.collector {
+            arguments.extend(["--otlp".into(), address(collector)]);
         }
         if let Some(engine) = setup.engine {
             arguments.extend(["--engine".into(), address(engine)]);

@@ -32,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) drain_seconds: u64,
     /// The engine of limits that all proxies share.
     pub(crate) engine: Option<SocketAddr>,
+    /// The collector of the audit log.
+    pub(crate) collector: Option<SocketAddr>,
 }
 
 impl Setup {
@@ -49,6 +51,7 @@ impl Setup {
             workers: WORKERS,
             drain_seconds: DRAIN,
             engine: None,
+            collector: None,
         }
     }
 
@@ -60,6 +63,18 @@ impl Setup {
     pub(crate) fn with_engine(self, address: SocketAddr) -> Self {
         Self {
             engine: Some(address),
+            ..self
+        }
+    }
+
+    /// With this collector of the audit log.
+    #[allow(
+        dead_code,
+        reason = "only on a process: containers do not reach loopback"
+    )]
+    pub(crate) fn with_collector(self, address: SocketAddr) -> Self {
+        Self {
+            collector: Some(address),
             ..self
         }
     }

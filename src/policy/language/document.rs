@@ -1,11 +1,23 @@
 //! The document as a whole.
 
 use super::formats::{Name, Reference, Revision};
-use super::key::mapping;
+use super::key::{mapping, words};
 use super::kind::{Choice, Count32, List, Map, Set};
 use super::{Callers, Constraint, Engine, Limit, Payload, Pool, Replies, Seats, Selector, Tier};
 use crate::limit::Enforcement;
+use crate::policy::access_log::Parts;
 use crate::policy::attributes::ATTRIBUTES_MAX;
+
+words! {
+    Parts, "a choice of lines" {
+        /// None.
+        "never" => Self::Never,
+        /// Those of requests that the gateway refuses, for an audit log.
+        "refused" => Self::Refused,
+        /// All.
+        "always" => Self::Always,
+    }
+}
 
 mapping! {
     /// The callers of an API, the limits that apply to them, and the replies that they get.
@@ -91,5 +103,8 @@ mapping! {
         /// The attributes in the string for Envoy's access log. A credential's own attribute is an
         /// identifier, never the secret.
         ATTRIBUTES "attributes": Set<Reference, 0, ATTRIBUTES_MAX>, required;
+        /// Which lines are also written in parts, each as a string of its own:
+        /// `%FILTER_STATE(wasm.sluicegate.limit:PLAIN)%`, and so on. A part costs about 1 µs.
+        PARTS "parts": Choice<Parts>, default Parts::Never;
     }
 }

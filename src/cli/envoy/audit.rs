@@ -1,0 +1,111 @@
+//! The audit log: refusals as OpenTelemetry log records, with the names of its semantic
+//! conventions.
+
+use super::Address;
+use crate::cli::yaml::{indented, quoted};
+use crate::observe::access_log;
+use crate::policy::Policy;
+use crate::policy::access_log::Parts;
+use crate::policy::document::{Entry, Node, Value};
+
+/// The cluster of the collector.
+pub(in crate::cli) const COLLECTOR: &str = "otel-collector";
+
+/// The attribute of a caller that OpenTelemetry has a name for.
+const USER: &str = "user";
+
+/// What Envoy itself knows of a request.
+const OF_THE_REQUEST: [(&str, &str); 7] = [
+    ("client.address", "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"),
+    ("http.request.method", "REQ(:METHOD)"),
+    ("url.path", "PATH(NQ)"),
+    ("http.response.status_code", "RESPONSE_CODE"),
+    ("user_agent.original", "REQ(USER-AGENT)"),
+    ("http.request.header.traceparent", "REQ(TRACEPARENT)"),
+    ("http.request.header.x-request-id", "REQ(X-REQUEST-ID)"),
+];
+
+/// The parts of the filter's line.
+const OF_THE_DECISION: [(&str, &str); 4] = [
+    ("sluicegate.decision", "decision"),
+    ("security_rule.name", "limit"),
+    ("security_rule.ruleset.name", "policy"),
+    ("security_rule.version", "revision"),
+];
+
+/// The access logger, as an item of a list.
+pub(in crate::cli) fn logger(collector: &Address, policy: &Policy) -> String {
+    let mut attributes = String::new();
+    let mut add = |name: &str, value: &str| {
+        let (name, value) = (quoted(name), quoted(&format!("%{value}%")));
+        attributes.push_str(&format!(
+            "        - {{ key: {name}, value: {{ string_value: {value} }} }}\n"
+        ));
+    };
+    for (name, value) in OF_THE_REQUEST {
+        add(name, value);
+    }
+    let part = |name: &str| format!("FILTER_STATE(wasm.{}.{name}:PLAIN)", access_log::KEY);
+    for (name, value) in OF_THE_DECISION {
+        add(name, &part(value));
+    }
+    for attribute in policy.access_log.iter().flatten() {
+        match policy.attributes.name(*attribute) {
+            USER => add("user.id", &part(USER)),
+            name => add(&format!("sluicegate.{name}"), &part(name)),
+        }
+    }
+    format!(
+        include_str!("audit.yaml.in"),
+        uri = quoted(&format!(
+            "http://{}:{}/v1/logs",
+            collector.host, collector.port
+        )),
+        cluster = COLLECTOR,
+        attributes = attributes.trim_end(),
+    )
+}
+
+/// The cluster of the collector, as an item of a bootstrap's list.
+pub(in crate::cli) fn cluster(collector: &Address) -> String {
+    let cluster = format!(
+        include_str!("otlp.yaml.in"),
+        name = COLLECTOR,
+        address = collector
+    );
+    indented(&cluster, 4)
+}
+
+/// The document, with the parts that the audit log reads, and with the revision that it has
+/// without them.
+pub(in crate::cli) fn audited(document: &Node, policy: &Policy) -> Node {
+    let mut document = document.clone();
+    if policy.log_parts != Parts::Never && policy.access_log.is_some() {
+        return document;
+    }
+    let Value::Map(entries) = &mut document.value else {
+        return document;
+    };
+    let text = |text: &str| Node::new(Value::String(text.into()), 0);
+    let entry = |key: &str, value: Node| Entry {
+        key: key.into(),
+        line: 0,
+        value,
+    };
+    entries.retain(|entry| &*entry.key != "revision");
+    entries.push(entry("revision", text(&policy.revision)));
+    let parts = entry("parts", text("refused"));
+    let log = entries.iter_mut().find(|entry| &*entry.key == "access_log");
+    match log.map(|entry| &mut entry.value.value) {
+        Some(Value::Map(keys)) => {
+            keys.retain(|entry| &*entry.key != "parts");
+            keys.push(parts);
+        }
+        Some(_) | None => {
+            let none = entry("attributes", Node::new(Value::List(Vec::new()), 0));
+            let log = Node::new(Value::Map(vec![none, parts]), 0);
+            entries.push(entry("access_log", log));
+        }
+    }
+    document
+}
