@@ -74,7 +74,7 @@ coverage: ## measure the line coverage of the unit tests; report in target/cover
 
 bench: build ## measure the cost in Envoy and compare with other filters; PART="requests bodies …" selects parts
 	cargo build --release --locked --example noop --example floor --example calls --target wasm32-wasip1
-	ENVOY="$$(scripts/get-envoy)" && export ENVOY && \
+	ENVOY="$$(scripts/get-envoy)" && REDIS="$$(scripts/get-redis)" && export ENVOY REDIS && \
 	  SLUICEGATE_NOOP=$(CURDIR)/target/wasm32-wasip1/release/examples/noop.wasm \
 	  SLUICEGATE_FLOOR=$(CURDIR)/target/wasm32-wasip1/release/examples/floor.wasm \
 	  SLUICEGATE_CALLS=$(CURDIR)/target/wasm32-wasip1/release/examples/calls.wasm \

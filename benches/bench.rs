@@ -54,6 +54,8 @@ mod report;
 mod requests;
 #[path = "bench/samples.rs"]
 mod samples;
+#[path = "bench/shared_limits.rs"]
+mod shared_limits;
 #[path = "bench/start.rs"]
 mod start;
 #[path = "bench/statistics.rs"]
@@ -86,7 +88,12 @@ struct Part {
     measure: fn(&Paths, &mut Report),
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
+    Part {
+        name: "shared",
+        clock: true,
+        measure: shared_limits::processor_time,
+    },
     Part {
         name: "requests",
         clock: true,

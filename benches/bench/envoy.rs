@@ -88,6 +88,29 @@ impl Envoy {
         upstream: Option<u16>,
         workers: u32,
     ) -> Self {
+        let clusters: Vec<Value> = upstream.map(cluster).into_iter().collect();
+        Self::start_before(paths, listeners, &clusters, workers)
+    }
+
+    /// Starts an Envoy with the cluster of an engine on that port.
+    pub(crate) fn start_with_engine(paths: &Paths, listeners: Vec<Value>, engine: u16) -> Self {
+        let mut tcp = cluster(engine);
+        tcp["name"] = json!("sluicegate_engine");
+        tcp["load_assignment"]["cluster_name"] = json!("sluicegate_engine");
+        let pool =
+            "type.googleapis.com/envoy.extensions.upstreams.http.tcp.v3.TcpConnectionPoolProto";
+        tcp["upstream_config"] = json!({
+            "name": "envoy.upstreams.http.tcp", "typed_config": { "@type": pool },
+        });
+        Self::start_before(paths, listeners, &[tcp], 1)
+    }
+
+    fn start_before(
+        paths: &Paths,
+        listeners: Vec<Value>,
+        clusters: &[Value],
+        workers: u32,
+    ) -> Self {
         let ports: Vec<u16> = listeners
             .iter()
             .map(|listener| {
@@ -96,7 +119,6 @@ impl Envoy {
                     .unwrap() as u16
             })
             .collect();
-        let clusters: Vec<Value> = upstream.map(cluster).into_iter().collect();
         let resources =
             json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });
         let mut envoy = Self::spawn(paths, resources, &["--concurrency", &workers.to_string()]);

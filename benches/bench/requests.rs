@@ -23,6 +23,18 @@ callers:
 limits: [{ name: one, per: [api_key], bucket: { burst: 1000, refill: 1000/h } }]
 ";
 
+/// The same with six fields in the words of a policy.
+const WRITTEN: &str = "replies:
+  fields:
+    write:
+      - { name: x-limit, value: \"{limit}\" }
+      - { name: x-quota, value: \"{quota}\" }
+      - { name: x-left, value: \"{remaining}\" }
+      - { name: x-used, value: \"{used}\" }
+      - { name: x-reset, value: \"{reset:http-date}\" }
+      - { name: x-all, value: \"{remaining}/{quota};w={window}\" }
+";
+
 /// One listener and its requests.
 struct Kind {
     name: String,
@@ -60,6 +72,16 @@ fn kinds(paths: &Paths) -> Vec<Kind> {
             ..other("sluicegate, a bucket per key", Filter::Sluicegate)
         },
     ];
+    let written = paths.scratch.path().join("written.yaml");
+    let text = format!("{BUCKET_PER_KEY}{WRITTEN}").replace("bucket-per-key", "written");
+    fs::write(&written, text).unwrap();
+    kinds.push(Kind {
+        policy: written,
+        ..other(
+            "sluicegate, the same with six fields of `write`",
+            Filter::Sluicegate,
+        )
+    });
     kinds.extend(TRAFFIC.iter().map(|traffic| Kind {
         name: format!("preset {}", traffic.preset),
         filter: Filter::Sluicegate,

@@ -75,7 +75,8 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
                 return Ok(lock);
             }
         }
-        store.peek(&check.key, &check.rule, self.host)
+        let rule = check.rule.at(|| self.host.steady());
+        store.peek(&check.key, &rule, self.host)
     }
 
     /// The pools that may refuse a request, of those of which it needs a slot.

@@ -110,6 +110,7 @@ impl<S: Peek> Counters<'_, S> {
         }
         let mut checks = self.checks(applicable, request, caller);
         for check in &mut checks {
+            check.rule = check.rule.at(|| host.steady());
             check.ask(self.store, host);
         }
         let refusing = longest_wait(&checks, |check| !check.admits());
@@ -156,6 +157,7 @@ impl<S: Peek> Counters<'_, S> {
                 continue;
             };
             check.cost = Cost::Now(0);
+            check.rule = check.rule.at(|| clock.steady());
             check.ask(self.store, clock);
             let Some(status) = LimitStatus::of(check, self.policy) else {
                 continue;

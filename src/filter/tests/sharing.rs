@@ -1,6 +1,7 @@
 //! Limits that all proxies share: requests that wait for the engine, and what they do without it.
 
 mod engine;
+mod faults;
 
 use engine::Fleet;
 
@@ -31,8 +32,8 @@ fn a_request_waits_for_units_and_the_next_ones_spend_them() {
     for _ in 0..5 {
         assert_eq!(fleet.send(), Flow::Continue);
     }
-    let line = fleet.proxy.take_line().unwrap();
-    assert!(line.ends_with("org=acme engine=lease"), "{line}");
+    let line = fleet.proxy.filter_state.borrow().clone().unwrap();
+    assert!(line.contains(" org=acme engine=lease "), "{line}");
     assert!(fleet.pending().is_empty());
     assert_eq!(fleet.count("limit=.=org;.;", "engine_waits_total"), 1);
     assert_eq!(fleet.count(OK, "engine_calls_total"), 1);
@@ -99,138 +100,6 @@ fn a_call_without_an_answer_is_made_once_more_with_the_same_numbers() {
     let (_, second) = fleet.pending().remove(0);
     assert_eq!(first, second);
     assert_eq!(fleet.answer(), [Flow::Continue]);
-}
-
-/// Sends a request that asks twice in vain. What it does then.
-fn in_vain(fleet: &mut Fleet) -> Flow {
-    assert_eq!(fleet.send(), Flow::Wait);
-    assert_eq!(fleet.end(CallResult::Reset), [Flow::Wait]);
-    fleet.tick(50);
-    let mut flows = fleet.end(CallResult::Reset);
-    if flows == [Flow::Wait] {
-        flows = fleet.tick(60);
-    }
-    assert_eq!(flows.len(), 1, "{flows:?}");
-    flows[0]
-}
-
-#[test]
-fn without_the_engine_the_failure_mode_decides() {
-    for (mode, flow) in [("allow", Flow::Continue), ("deny", Flow::Stop)] {
-        let limit = SMALL.replace("per:", &format!("failure: {mode}, per:"));
-        let mut fleet = Fleet::new(&format!("  {limit}"));
-        assert_eq!(in_vain(&mut fleet), flow, "{mode}");
-        if flow == Flow::Stop {
-            let reply = fleet.proxy.replies.borrow_mut().pop().unwrap();
-            assert_eq!(header(&reply, "retry-after"), Some("1"));
-        }
-        let line = fleet.proxy.take_line().unwrap();
-        assert!(line.ends_with("engine=fallback"), "{line}");
-        let labels = format!("limit=.=org;.;mode=.={mode};.;");
-        assert_eq!(fleet.count(&labels, "engine_fallback_total"), 1);
-    }
-}
-
-#[test]
-fn a_proxy_that_counts_on_its_own_has_one_share() {
-    let limit = "- { name: org, per: [org], scope: global, failure: local,
-            rolling: { quota: 6, window: 1m } }";
-    let mut fleet = Fleet::new(&format!("  {limit}"));
-    assert_eq!(in_vain(&mut fleet), Flow::Continue);
-    // The third fault opens the breaker.
-    assert_eq!(fleet.send(), Flow::Wait);
-    assert_eq!(fleet.end(CallResult::Reset), [Flow::Continue]);
-    assert_eq!(fleet.count("", "engine_open"), 1);
-    assert_eq!(fleet.send(), Flow::Continue);
-    for _ in 0..9 {
-        assert_eq!(fleet.send(), Flow::Stop, "half of the quota is gone");
-    }
-    let reply = fleet.proxy.replies.borrow_mut().pop().unwrap();
-    assert_eq!(header(&reply, "x-ratelimit-limit"), Some("3"));
-    assert_eq!(fleet.send_as("other", &[]), Flow::Continue);
-}
-
-#[test]
-fn one_request_probes_whether_the_engine_is_back() {
-    let mut fleet = Fleet::new(&format!("  {SMALL}"));
-    in_vain(&mut fleet);
-    fleet.send();
-    fleet.end(CallResult::Reset);
-    let calls = fleet.proxy.calls.borrow().len();
-    assert_eq!(fleet.send(), Flow::Continue);
-    fleet.tick(700);
-    assert_eq!(fleet.proxy.calls.borrow().len(), calls, "nothing is sent");
-    // What was lost is told again, which is the probe.
-    fleet.tick(600);
-    assert_eq!(fleet.proxy.calls.borrow().len(), calls + 1);
-    assert_eq!(fleet.send(), Flow::Continue, "only the probe waits");
-    fleet.answer();
-    assert_eq!(fleet.count("", "engine_open"), 0);
-    assert_eq!(fleet.send_as("other", &[]), Flow::Wait);
-}
-
-#[test]
-fn an_engine_that_was_restarted_is_found_though_it_lost_the_script() {
-    let mut fleet = Fleet::new(&format!("  {SMALL}"));
-    in_vain(&mut fleet);
-    fleet.send();
-    fleet.end(CallResult::Reset);
-    fleet.tick(1_300);
-    let unknown = b"-NOSCRIPT No matching script. Please use EVAL.\r\n+OK\r\n";
-    fleet.end(CallResult::Answered(unknown));
-    fleet.tick(20);
-    fleet.answer();
-    assert_eq!(fleet.count("", "engine_open"), 0);
-    assert_eq!(fleet.send_as("other", &[]), Flow::Wait);
-}
-
-#[test]
-fn an_engine_that_lost_the_script_gets_it_with_the_next_call() {
-    let mut fleet = Fleet::new(&format!("  {SMALL}"));
-    fleet.send();
-    let unknown = b"-NOSCRIPT No matching script. Please use EVAL.\r\n+OK\r\n";
-    assert!(fleet.end(CallResult::Answered(unknown)).is_empty());
-    assert!(
-        fleet.pending().is_empty(),
-        "no call is made in the callback of another"
-    );
-    fleet.tick(20);
-    let (has_script, _) = fleet.pending().remove(0);
-    assert!(has_script);
-    assert_eq!(fleet.answer(), [Flow::Continue]);
-    fleet.send();
-    assert!(!fleet.pending().remove(0).0);
-    assert_eq!(fleet.count("outcome=.=script;.;", "engine_calls_total"), 1);
-}
-
-#[test]
-fn what_is_no_answer_is_a_fault_of_the_engine() {
-    for (bytes, outcome) in [
-        ("-OOM command not allowed\r\n+OK\r\n", "refused"),
-        ("-READONLY You can't write\r\n+OK\r\n", "refused"),
-        ("-BUSY Redis is busy\r\n+OK\r\n", "refused"),
-        ("-NOAUTH Authentication required.\r\n+OK\r\n", "refused"),
-        ("HTTP/1.1 400 Bad Request\r\n\r\n", "refused"),
-        ("*10\r\n:1\r\n", "refused"),
-        ("", "refused"),
-        ("-ERR user_script:1: oops\r\n+OK\r\n", "script"),
-    ] {
-        let mut fleet = Fleet::new(&format!("  {SMALL}"));
-        fleet.send();
-        let flows = fleet.end(CallResult::Answered(bytes.as_bytes()));
-        assert_eq!(flows, [Flow::Wait], "{bytes}");
-        let labels = format!("outcome=.={outcome};.;");
-        assert_eq!(fleet.count(&labels, "engine_calls_total"), 1, "{bytes}");
-    }
-    let mut fleet = Fleet::new(&format!("  {SMALL}"));
-    fleet.send();
-    fleet.end(CallResult::Refused(
-        b"upstream connect error ... reset reason: overflow",
-    ));
-    assert_eq!(
-        fleet.count("outcome=.=overflow;.;", "engine_calls_total"),
-        1
-    );
 }
 
 #[test]
@@ -391,4 +260,27 @@ fn a_held_body_waits_with_its_request() {
         assert_eq!(fleet.answer(), [flow], "{body}");
         fleet.waiting.clear();
     }
+}
+
+#[test]
+fn the_endpoint_states_what_the_engine_said_last() {
+    let mut fleet = Fleet::new(&format!(
+        "  {SMALL}\nreplies: {{ endpoint: {{ path: /mine }} }}"
+    ));
+    fleet.send();
+    fleet.answer();
+    fleet.proxy.tick.set(0);
+    let head: [(&str, &[u8]); 3] = [(":method", b"GET"), (":path", b"/mine"), ("x-org", b"acme")];
+    let (_, flow) = fleet.proxy.send(&fleet.runtime, &head);
+    assert_eq!(flow, Flow::Stop);
+    let body = fleet.proxy.replies.borrow_mut().pop().unwrap().body;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let limit = &body["limits"][0];
+    assert_eq!(
+        (&limit["quota"], &limit["remaining"]),
+        (&2.into(), &1.into()),
+        "{body}"
+    );
+    let reset = limit["reset"].as_u64().unwrap();
+    assert!((55..=60).contains(&reset), "{body}");
 }
