@@ -72,6 +72,8 @@ enum Render {
     Envoy(EnvoyArgs),
     /// The listeners alone, for the file that a bootstrap with `--listeners` watches.
     Listeners(ListenerArgs),
+    /// The filter with its policy alone, for the file that `--extension` names.
+    Extension(ExtensionArgs),
 }
 
 #[derive(Debug, Args)]
@@ -83,13 +85,31 @@ struct ListenerArgs {
     #[arg(long, value_parser = Address::parse_ip)]
     listen: Address,
     /// The path of the filter (wasm) on the machine that runs Envoy.
-    #[arg(long)]
-    wasm: PathBuf,
+    #[arg(long, required_unless_present = "extension")]
+    wasm: Option<PathBuf>,
+    /// Have Envoy read the filter and its policy from this file, which `render extension` writes,
+    /// and watch it: rename a new file into place, and open connections use it from their next
+    /// request on.
+    #[arg(long, value_name = "FILE")]
+    extension: Option<PathBuf>,
     /// HTTP filters to insert before it, such as one that verifies tokens: a file with a YAML list
     /// in Envoy's format.
     #[arg(long)]
     filters: Option<PathBuf>,
     /// Send a log record of each refusal to an OpenTelemetry collector, over OTLP/HTTP: HOST:PORT.
+    #[arg(long, value_parser = Address::parse)]
+    otlp: Option<Address>,
+}
+
+#[derive(Debug, Args)]
+struct ExtensionArgs {
+    /// The policy, YAML or JSON; `-` reads standard input.
+    #[arg(long)]
+    policy: PathBuf,
+    /// The path of the filter (wasm) on the machine that runs Envoy.
+    #[arg(long)]
+    wasm: PathBuf,
+    /// The collector of the audit log, as for `render envoy`: HOST:PORT.
     #[arg(long, value_parser = Address::parse)]
     otlp: Option<Address>,
 }
@@ -141,6 +161,9 @@ pub fn main() -> ExitCode {
         Command::Render {
             what: Render::Listeners(args),
         } => render::listeners(&args),
+        Command::Render {
+            what: Render::Extension(args),
+        } => render::extension(&args),
         Command::Schema => Ok(schema::run()),
         Command::Version { filter } => version::run(&filter),
         Command::Completions { shell } => manual::completions(Cli::command(), shell),

@@ -12,6 +12,9 @@
 #[path = "e2e/audit.rs"]
 mod audit;
 #[cfg(test)]
+#[path = "e2e/extension.rs"]
+mod extension;
+#[cfg(test)]
 #[path = "e2e/fleet.rs"]
 mod fleet;
 #[cfg(test)]

@@ -2,15 +2,17 @@
 
 pub(super) mod audit;
 mod engine;
+mod filter;
 
 pub(super) use engine::cluster as engine_cluster;
+pub(super) use filter::{Filter, FilterSource};
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::yaml::{block, indented, indented_tail, quoted, single_quoted};
+use super::yaml::{block, indented, indented_tail, quoted};
 use crate::observe::access_log;
 use crate::observe::metrics::LABELS;
 use crate::policy::Policy;
@@ -180,17 +182,13 @@ pub(super) fn discovery_response(listener: &str) -> String {
 }
 
 /// Settings of the listener that a policy needs in addition to the filter.
-pub(super) struct ListenerNeeds<'a> {
+pub(super) struct ListenerNeeds {
     /// Write decisions to the access log.
     pub(super) decisions: bool,
     /// The logger of refusals.
     pub(super) audit: Option<String>,
-    /// Let requests wait for their bodies.
-    pub(super) hold: bool,
     /// The bytes of a message that Envoy buffers.
     pub(super) buffer_bytes: u64,
-    /// The variable in Envoy's environment that has the engine's password.
-    pub(super) password: Option<&'a str>,
 }
 
 /// The most bytes of one read, and the buffer if no body is held: 1 MiB.
@@ -220,14 +218,11 @@ pub(super) fn buffer_bytes(policy: &Policy) -> u64 {
 /// The listener with the filter after `filters`, as lines of a map without indentation.
 pub(super) fn listener(
     listen: &Address,
-    wasm: &Path,
     filters: &Node,
-    policy: &str,
-    needs: ListenerNeeds<'_>,
+    filter: &FilterSource<'_>,
+    needs: ListenerNeeds,
 ) -> String {
     let before = indented(&block(filters), 12);
-    let wasm = quoted(&wasm.display().to_string());
-    let policy = single_quoted(policy);
     let decision = if needs.decisions {
         format!(
             "\n                    sluicegate: \"%FILTER_STATE(wasm.{}:PLAIN)%\"",
@@ -236,18 +231,6 @@ pub(super) fn listener(
     } else {
         String::new()
     };
-    let hold = if needs.hold {
-        "\n                  # With `hold` in the policy, a head waits for its \
-         body.\n                  allow_on_headers_stop_iteration: true"
-    } else {
-        ""
-    };
-    let environment = needs.password.map_or_else(String::new, |variable| {
-        format!(
-            "\n                    # The password of the engine.\n                    \
-             environment_variables: {{ host_env_keys: [{variable}] }}"
-        )
-    });
     format!(
         include_str!("envoy/listener.yaml.in"),
         listen = listen,
@@ -257,9 +240,6 @@ pub(super) fn listener(
             format!("\n{}", indented(logger.trim_end(), 12).trim_end())
         }),
         before = before,
-        hold = hold,
-        wasm = wasm,
-        environment = environment,
-        policy = policy,
+        filter = indented(&filter.http_filter(), 12),
     )
 }

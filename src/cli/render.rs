@@ -1,6 +1,9 @@
 //! `sluicegate render`: configurations for Envoy.
 
-use super::{EnvoyArgs, Failure, ListenerArgs, document, envoy};
+use std::path::Path;
+
+use super::envoy::{Address, Filter, FilterSource};
+use super::{EnvoyArgs, ExtensionArgs, Failure, ListenerArgs, document, envoy};
 use crate::base::invariant::invariant;
 use crate::policy::Policy;
 use crate::policy::callers::{Place, Source};
@@ -79,33 +82,49 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
         Some(path) => document::or_report(document::filters(path)?)?,
         None => Node::new(Value::List(Vec::new()), 0),
     };
-    let hold = policy.payloads.iter().any(|payload| payload.hold);
     let collector = args.otlp.as_ref();
-    let document = match collector {
-        Some(_) => &envoy::audit::audited(document, policy),
-        None => document,
-    };
-    let buffer_bytes = envoy::buffer_bytes(policy);
     let needs = envoy::ListenerNeeds {
         decisions: policy.access_log.is_some(),
         audit: collector.map(|collector| envoy::audit::logger(collector, policy)),
-        hold,
-        buffer_bytes,
-        password: policy
-            .engine
-            .as_ref()
-            .and_then(|engine| engine.password.as_deref()),
+        buffer_bytes: envoy::buffer_bytes(policy),
     };
     for warning in unset(args, policy) {
         warn(&warning);
     }
-    Ok(envoy::listener(
-        &args.listen,
-        &args.wasm,
-        &filters,
-        &document.to_json(),
-        needs,
-    ))
+    let json = json(document, policy, collector);
+    let filter = match (&args.extension, &args.wasm) {
+        (Some(extension), _) => FilterSource::Watched(extension),
+        (None, Some(wasm)) => FilterSource::Inline(filter(wasm, &json, policy)),
+        (None, None) => {
+            let missing = "add --wasm FILE, or --extension FILE".to_owned();
+            return Err(Failure::Usage(missing));
+        }
+    };
+    Ok(envoy::listener(&args.listen, &filters, &filter, needs))
+}
+
+pub(super) fn extension(args: &ExtensionArgs) -> Result<String, Failure> {
+    let (document, policy) = document::read_valid(&args.policy)?;
+    let json = json(&document, &policy, args.otlp.as_ref());
+    Ok(filter(&args.wasm, &json, &policy).discovery_response())
+}
+
+/// The policy for the filter, with what the audit log needs.
+fn json(document: &Node, policy: &Policy, collector: Option<&Address>) -> String {
+    match collector {
+        Some(_) => envoy::audit::audited(document, policy).to_json(),
+        None => document.to_json(),
+    }
+}
+
+fn filter<'a>(wasm: &'a Path, json: &'a str, policy: &'a Policy) -> Filter<'a> {
+    let engine = policy.engine.as_ref();
+    Filter {
+        wasm,
+        policy: json,
+        hold: policy.payloads.iter().any(|payload| payload.hold),
+        password: engine.and_then(|engine| engine.password.as_deref()),
+    }
 }
 
 /// All sources of attributes, each with the name of its attribute.

@@ -249,6 +249,35 @@ fn the_audit_log_goes_to_a_collector() {
 }
 
 #[test]
+fn the_filter_comes_from_a_file_of_its_own() {
+    let policy = b"version: 1\nname: p\nlimits: [{ name: all, per: [], bucket: { burst: 10, \
+                   refill: 1/s } }]\n";
+    let arguments = ["render", "extension", "--policy", "-", "--wasm", "/w.wasm"];
+    let (code, text, stderr) = run(&arguments, policy);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let found: Value = serde_json::from_str(&from_yaml(&text).unwrap().to_json()).unwrap();
+    let resource = &found["resources"][0];
+    assert_eq!(resource["name"], "sluicegate");
+    let config = &resource["typed_config"]["config"];
+    assert_eq!(config["vm_config"]["code"]["local"]["filename"], "/w.wasm");
+    let json: Value =
+        serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap();
+    assert_eq!(json["name"], "p");
+
+    let arguments = [&render("-")[..], &["--extension", "/etc/filter.yaml"]].concat();
+    let (code, text, _) = run(&arguments, policy);
+    assert_eq!(code, 0);
+    assert!(
+        text.contains("path_config_source: { path: \"/etc/filter.yaml\" }"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("StringValue"),
+        "the policy is in the file: {text}"
+    );
+}
+
+#[test]
 fn a_missing_engine_is_asked_for() {
     let (code, stdout, stderr) = run(&render("-"), fleet("").as_bytes());
     assert_eq!((code, stdout.as_str()), (2, ""));

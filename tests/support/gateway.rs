@@ -74,12 +74,16 @@ impl TestBed {
             additional: setup.additional.clone(),
             workers: setup.workers,
             collector: setup.collector,
+            extension: setup.extension,
             driver,
             directory,
         };
         let wasm = required(setup.wasm);
         fs::copy(&wasm, files.join("sluicegate.wasm"))
             .unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
+        if setup.extension {
+            gateway.write_extension(&gateway.extension(&setup.policy));
+        }
         gateway.write("listeners.yaml", &gateway.listeners(&setup.policy));
         gateway.write("envoy.yaml", &gateway.bootstrap(setup));
         gateway
@@ -103,6 +107,7 @@ pub(crate) struct Gateway {
     additional: Vec<Policy>,
     workers: u64,
     collector: Option<SocketAddr>,
+    extension: bool,
     driver: Box<dyn Driver>,
     directory: TempDir,
 }
@@ -269,6 +274,24 @@ impl Gateway {
         listeners.to_string()
     }
 
+    /// The filter with this policy, as `render extension` writes it.
+    #[allow(dead_code, reason = "once is enough")]
+    pub(crate) fn extension(&self, policy: &Policy) -> String {
+        render(&[
+            "extension".into(),
+            "--policy".into(),
+            self.write("policy.yaml", &policy.text()).into(),
+            "--wasm".into(),
+            self.driver.files().join("sluicegate.wasm").into(),
+        ])
+    }
+
+    /// Puts the file in place that Envoy watches for the filter.
+    #[allow(dead_code, reason = "once is enough")]
+    pub(crate) fn write_extension(&self, text: &str) {
+        self.write("extension.yaml", text);
+    }
+
     /// The listener that `render` writes for a policy in the file of this name.
     fn listener(&self, file: &str, policy: &Policy, listen: SocketAddr) -> String {
         let mut arguments: Vec<OsString> = vec![
@@ -280,6 +303,10 @@ impl Gateway {
             "--wasm".into(),
             self.driver.files().join("sluicegate.wasm").into(),
         ];
+        if self.extension {
+            let file = self.driver.files().join("extension.yaml");
+            arguments.extend(["--extension".into(), file.into()]);
+        }
         if let Some(collector) = self.collector {
             arguments.extend(["--otlp".into(), collector.to_string().into()]);
         }

@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) engine: Option<SocketAddr>,
     /// The collector of the audit log.
     pub(crate) collector: Option<SocketAddr>,
+    /// Whether the filter comes from a file of its own that Envoy watches.
+    pub(crate) extension: bool,
 }
 
 impl Setup {
@@ -52,6 +54,7 @@ impl Setup {
             drain_seconds: DRAIN,
             engine: None,
             collector: None,
+            extension: false,
         }
     }
 
@@ -63,6 +66,15 @@ impl Setup {
     pub(crate) fn with_engine(self, address: SocketAddr) -> Self {
         Self {
             engine: Some(address),
+            ..self
+        }
+    }
+
+    /// With the filter in a file of its own that Envoy watches.
+    #[allow(dead_code, reason = "once is enough")]
+    pub(crate) fn with_extension(self) -> Self {
+        Self {
+            extension: true,
             ..self
         }
     }

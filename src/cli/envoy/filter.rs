@@ -1,0 +1,82 @@
+//! The filter with its policy: in a listener, or in a file of its own that Envoy watches.
+
+use std::path::Path;
+
+use crate::cli::yaml::{indented, indented_tail, quoted, single_quoted};
+
+/// The name of the filter, and of the resource that has it.
+const NAME: &str = "sluicegate";
+
+/// The filter's configuration.
+pub(in crate::cli) struct Filter<'a> {
+    /// The path of the filter on the machine that runs Envoy.
+    pub(in crate::cli) wasm: &'a Path,
+    /// The policy as JSON.
+    pub(in crate::cli) policy: &'a str,
+    /// Let requests wait for their bodies.
+    pub(in crate::cli) hold: bool,
+    /// The variable in Envoy's environment that has the engine's password.
+    pub(in crate::cli) password: Option<&'a str>,
+}
+
+/// Where a listener gets the filter.
+pub(in crate::cli) enum FilterSource<'a> {
+    /// In the listener itself.
+    Inline(Filter<'a>),
+    /// From a file that Envoy watches.
+    Watched(&'a Path),
+}
+
+impl FilterSource<'_> {
+    /// The item of a listener's list of HTTP filters, without indentation.
+    pub(super) fn http_filter(&self) -> String {
+        match self {
+            Self::Inline(filter) => format!(
+                "- name: envoy.filters.http.wasm\n  typed_config:\n{}",
+                indented(&filter.typed_config(), 4)
+            ),
+            Self::Watched(path) => format!(
+                include_str!("discovery.yaml.in"),
+                name = NAME,
+                path = quoted(&path.display().to_string()),
+            ),
+        }
+    }
+}
+
+impl Filter<'_> {
+    fn typed_config(&self) -> String {
+        let hold = if self.hold {
+            "\n  # With `hold` in the policy, a head waits for its body.\n  \
+             allow_on_headers_stop_iteration: true"
+        } else {
+            ""
+        };
+        let environment = self.password.map_or_else(String::new, |variable| {
+            format!(
+                "\n    # The password of the engine.\n    \
+                 environment_variables: {{ host_env_keys: [{variable}] }}"
+            )
+        });
+        format!(
+            include_str!("filter.yaml.in"),
+            hold = hold,
+            wasm = quoted(&self.wasm.display().to_string()),
+            environment = environment,
+            policy = single_quoted(self.policy),
+        )
+    }
+
+    /// The content of the file for `--extension`.
+    pub(in crate::cli) fn discovery_response(&self) -> String {
+        let resource = format!(
+            "- \"@type\": type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig\n  name: \
+             {NAME}\n  typed_config:\n    {}",
+            indented_tail(&indented_tail(&self.typed_config()))
+        );
+        format!(
+            "# Written by `sluicegate render extension`.\nresources:\n{}",
+            indented(&resource, 2)
+        )
+    }
+}

@@ -1,0 +1,87 @@
+//! Policies from a file of their own: open connections use a new one, and nothing is drained.
+
+use crate::harness::{Call, Client, Gateway, Policy, Setup, TestBed, eventually, run};
+use crate::process::Process;
+use crate::scenarios::ALPHA;
+use serde_json::json;
+
+/// Envoy's counter of updates of the filter.
+async fn updates(gateway: &Gateway, kind: &str) -> u64 {
+    let name = format!("extension_config_discovery.http_filter.sluicegate.{kind}");
+    gateway.admin.stat(&name).await
+}
+
+async fn applied(gateway: &Gateway, text: &str, kind: &str) {
+    let before = updates(gateway, kind).await;
+    gateway.write_extension(text);
+    eventually("Envoy reads the file", async || {
+        (updates(gateway, kind).await > before).then_some(())
+    })
+    .await;
+}
+
+/// The connections of clients so far.
+async fn connections(gateway: &Gateway) -> u64 {
+    gateway.admin.stat("http.gateway.downstream_cx_total").await
+}
+
+async fn info(gateway: &Gateway, revision: &str) -> u64 {
+    let labels = [("policy", "exact"), ("revision", revision)];
+    let metric = "sluicegate_policy_info";
+    gateway.admin.metric(metric, &labels).await
+}
+
+#[test]
+fn an_open_connection_uses_a_new_policy_on_its_next_request() {
+    run(Process::make, async |bed: &TestBed| {
+        let policy = Policy::named("exact").with("/revision", json!("first"));
+        let gateway = bed.open_with(Setup::of(&policy).with_extension()).await;
+        let call = Call::get("/v2/things").bearer(ALPHA[0]);
+        // One connection for the whole test.
+        let client = Client::http2(gateway.address);
+        assert_eq!(client.statuses(&call, 4).await, [200; 4]);
+        let opened = connections(&gateway).await;
+
+        let invalid = gateway
+            .extension(&policy)
+            .replace("\"burst\":10", "\"burst\":0");
+        let invalid = invalid.replace("first", "second");
+        applied(&gateway, &invalid, "update_rejected").await;
+        assert!(
+            gateway
+                .log()
+                .contains("/limits/0/bucket/burst: 0 is not in")
+        );
+        assert_eq!(
+            (
+                info(&gateway, "first").await,
+                info(&gateway, "second").await
+            ),
+            (1, 0)
+        );
+        assert_eq!(client.send(call.clone()).await.status, 200);
+
+        let revoked = policy.clone().with("/revision", json!("third"));
+        let revoked = revoked.with("/callers/directory", json!([]));
+        let revoked = revoked.with("/callers/directory_attributes", json!(["org"]));
+        applied(&gateway, &gateway.extension(&revoked), "config_reload").await;
+        assert_eq!(
+            client.send(call.clone()).await.status,
+            401,
+            "the key is revoked"
+        );
+
+        let again = policy.clone().with("/revision", json!("fourth"));
+        applied(&gateway, &gateway.extension(&again), "config_reload").await;
+        let statuses = client.statuses(&call, 6).await;
+        let admitted = statuses.iter().filter(|status| **status == 200).count();
+        assert_eq!(admitted, 5, "five of ten were left: {statuses:?}");
+        assert_eq!(info(&gateway, "fourth").await, 1);
+        let drained = gateway
+            .admin
+            .stat("listener_manager.total_listeners_draining")
+            .await;
+        let opened_since = connections(&gateway).await - opened;
+        assert_eq!((drained, opened_since), (0, 0), "nothing is closed");
+    });
+}
