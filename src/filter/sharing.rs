@@ -41,6 +41,9 @@ use crate::store::{LimitCheck, Locked};
 /// The period of ticks.
 pub const TICK: Span = Span::from_nanos(20_000_000);
 
+/// The same while more requests are to decide again than one callback lets go on.
+const BACKLOG_TICK: Span = Span::from_nanos(1_000_000);
+
 /// Most leases that wait for the next call without a request that waits for them.
 const DUE_MAX: usize = 4_096;
 
@@ -76,6 +79,8 @@ pub(super) struct Sharing {
     /// Whether calls wait for the next tick: within the callback with the end of a call, Envoy
     /// would give a new one the connection that the engine is about to close.
     holds_back: bool,
+    /// Whether more requests are to decide again than one callback lets go on.
+    has_backlog: bool,
     /// How the next call names the script.
     form: Form,
     /// When the log said last what is wrong with the engine.
@@ -191,6 +196,7 @@ impl Sharing {
             reviews: Reviews::default(),
             breaker: Breaker::default(),
             holds_back: false,
+            has_backlog: false,
             form: Form::Digest,
             logged: None,
         }
@@ -226,19 +232,25 @@ impl Sharing {
 
     /// The requests that wait and are to decide again: those of `keys`, or those whose answer
     /// another worker may have entered meanwhile.
-    fn wake(&self, now: SteadyTime, is_answered: impl Fn(&Waiting) -> bool) -> Vec<StreamId> {
+    fn wake(&mut self, now: SteadyTime, is_answered: impl Fn(&Waiting) -> bool) -> Vec<StreamId> {
         let ready = self
             .waiting
             .iter()
             .filter(|(_, waiting)| waiting.until <= now || is_answered(waiting));
-        ready.map(|(id, _)| *id).take(WAKES_MAX).collect()
+        let mut ready: Vec<StreamId> = ready
+            .map(|(id, _)| *id)
+            .take(WAKES_MAX.saturating_add(1))
+            .collect();
+        self.has_backlog = ready.len() > WAKES_MAX;
+        ready.truncate(WAKES_MAX);
+        ready
     }
 
-    /// Whether this worker itself is about to ask for the key, or has asked.
-    fn is_asking(&self, key: &Key) -> bool {
-        let mut calls = self.calls.values();
-        self.needed.contains_key(key)
-            || calls.any(|call| call.takes.iter().any(|asked| asked.key == *key))
+    /// The keys that this worker itself is about to ask for, or has asked.
+    fn asking(&self) -> BTreeSet<Key> {
+        let calls = self.calls.values().flat_map(|call| &call.takes);
+        let asked = calls.map(|asked| asked.key);
+        asked.chain(self.needed.keys().copied()).collect()
     }
 }
 
@@ -274,6 +286,17 @@ impl<D: SharedData> Runtime<D> {
             let sharing = Sharing::new(engine, password, &secret, root);
             self.sharing = Some(sharing.into());
         }
+    }
+
+    /// How long until the next tick should come; `None` if no limit is shared.
+    #[must_use]
+    pub fn share_period(&self) -> Option<Span> {
+        let sharing = self.sharing.as_ref()?.borrow();
+        Some(if sharing.has_backlog {
+            BACKLOG_TICK
+        } else {
+            TICK
+        })
     }
 
     /// Whether a request may wait for the engine.
@@ -314,8 +337,7 @@ impl<D: SharedData> Runtime<D> {
         self.send(host, now, Some(stream));
     }
 
-    /// Notes what the engine is to be told of these checks, which were decided.
-    /// The engine is asked at once for a lease that is all but used up.
+    /// Notes what the engine is to be told of these checks, which were decided. The engine is asked at once for a lease that is all but used up.
     pub(super) fn note_due(&self, host: &impl CallHost, stream: StreamId, checks: &[LimitCheck]) {
         let Some(sharing) = &self.sharing else { return };
         for check in checks {

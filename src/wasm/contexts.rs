@@ -88,6 +88,7 @@ pub(super) fn on_tick(root: u32) {
         if runtime.is_shared() {
             let woken = runtime.on_share_tick(&Envoy);
             decide_again(root, woken);
+            tick_as_needed(root, &runtime);
         }
     }
 }
@@ -108,6 +109,14 @@ pub(super) fn on_call(root: u32, token: u32, headers: usize, body_size: usize) {
     let woken = runtime.on_call(&Envoy, CallToken(token), result);
     decide_again(root, woken);
     runtime.end_call();
+    tick_as_needed(root, &runtime);
+}
+
+/// Ticks as often as requests that wait for the engine need.
+fn tick_as_needed(root: u32, runtime: &Runtime<Envoy>) {
+    if let Some(period) = runtime.share_period() {
+        bodies::tick_at_least(RootId(root), period);
+    }
 }
 
 /// Lets requests that waited for the engine decide again.

@@ -1,5 +1,7 @@
 //! The calls: all that is wanted goes out in one, and its answer is entered into the leases.
 
+use std::collections::BTreeSet;
+
 use log::warn;
 
 use super::breaker::Turned;
@@ -136,7 +138,9 @@ impl<D: SharedData> Runtime<D> {
         let Some(call) = sharing.calls.remove(&token) else {
             return Vec::new();
         };
-        let keys: Vec<Key> = call.takes.iter().map(|asked| asked.key).collect();
+        let keys: BTreeSet<Key> = call.takes.iter().map(|asked| asked.key).collect();
+        // Those who need more of these ask again when they have decided again.
+        sharing.needed.retain(|key, _| !keys.contains(key));
         let now = host.steady();
         match result {
             CallResult::Answered(bytes) => {
@@ -157,9 +161,10 @@ impl<D: SharedData> Runtime<D> {
                 self.fail(&mut sharing, host, call, outcome, why);
             }
         }
+        let asking = sharing.asking();
         sharing.wake(now, |waiting: &Waiting| {
-            let mut keys = keys.iter().filter(|key| waiting.keys.contains(key));
-            keys.any(|key| !sharing.is_asking(key))
+            let mut keys = waiting.keys.iter().filter(|key| keys.contains(key));
+            keys.any(|key| !asking.contains(key))
         })
     }
 
@@ -326,9 +331,10 @@ impl<D: SharedData> Runtime<D> {
             }
         }
         self.send(host, now, None);
-        let sharing = sharing.borrow();
+        let mut sharing = sharing.borrow_mut();
+        let asking = sharing.asking();
         sharing.wake(now, |waiting| {
-            !waiting.keys.iter().any(|key| sharing.is_asking(key))
+            !waiting.keys.iter().any(|key| asking.contains(key))
         })
     }
 

@@ -137,3 +137,26 @@ fn what_is_no_answer_is_a_fault_of_the_engine() {
         1
     );
 }
+
+#[test]
+fn a_crowd_that_waits_goes_on_in_parts_without_a_delay() {
+    let mut fleet = Fleet::new(&format!("  {SMALL}"));
+    for _ in 0..200 {
+        assert_eq!(fleet.send(), Flow::Wait);
+    }
+    let (mut admitted, mut refused) = (0, 0);
+    for _ in 0..40 {
+        let flows = if fleet.pending().is_empty() {
+            let period = fleet.runtime.share_period().unwrap();
+            fleet.tick(period.micros().div_ceil(1_000))
+        } else {
+            fleet.answer()
+        };
+        assert!(flows.len() <= 64, "the stack of a VM bears no more");
+        admitted += flows.iter().filter(|flow| **flow == Flow::Continue).count();
+        refused += flows.iter().filter(|flow| **flow == Flow::Stop).count();
+    }
+    assert_eq!((admitted, refused), (2, 198));
+    let calls = fleet.proxy.calls.borrow().len();
+    assert!(calls <= 6, "{calls}");
+}
