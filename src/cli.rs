@@ -6,6 +6,7 @@ mod check;
 mod document;
 mod envoy;
 mod explain;
+mod kubernetes;
 mod manual;
 mod prose;
 mod reference;
@@ -74,6 +75,11 @@ enum Render {
     Listeners(ListenerArgs),
     /// The filter with its policy alone, for the file that `--extension` names.
     Extension(ExtensionArgs),
+    /// Manifests for Istio: WasmPlugin and Telemetry.
+    Istio(kubernetes::IstioArgs),
+    /// Manifests for Envoy Gateway: EnvoyExtensionPolicy and ClientTrafficPolicy, and a route for
+    /// the policy's endpoint.
+    EnvoyGateway(kubernetes::EnvoyGatewayArgs),
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +170,12 @@ pub fn main() -> ExitCode {
         Command::Render {
             what: Render::Extension(args),
         } => render::extension(&args),
+        Command::Render {
+            what: Render::Istio(args),
+        } => kubernetes::istio(&args),
+        Command::Render {
+            what: Render::EnvoyGateway(args),
+        } => kubernetes::envoy_gateway(&args),
         Command::Schema => Ok(schema::run()),
         Command::Version { filter } => version::run(&filter),
         Command::Completions { shell } => manual::completions(Cli::command(), shell),

@@ -12,6 +12,8 @@
 mod bootstrap;
 #[path = "cli/filters.rs"]
 mod filters;
+#[path = "cli/kubernetes.rs"]
+mod kubernetes;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/shared.rs"]
