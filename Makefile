@@ -15,7 +15,7 @@ RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit soak phases e2e test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference up down envoy-image clean trap
+.PHONY: help build run reload test check unit soak phases e2e test-matrix test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ trap:
 e2e: build trap ## run the scenarios against the built filter in an Envoy process, and the script in a Redis
 	REDIS="$$(scripts/get-redis)" && ENVOY="$$(scripts/get-envoy)" && export REDIS ENVOY && \
 	  $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
+
+test-matrix: build trap ## run scenarios of presets, updates and the engine on five versions of Envoy; VERSIONS="1.36.4 …" selects
+	@scripts/test-matrix $(VERSIONS)
 
 test-docker: build trap ## run the same scenarios in containers, and those that need containers
 	@scripts/test-docker
