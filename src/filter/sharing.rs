@@ -16,11 +16,13 @@ mod breaker;
 mod calls;
 mod decide;
 mod pace;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use breaker::Breaker;
 pub use calls::CallResult;
+use wanted::{Reviews, Wanted, wanted};
 
 use super::runtime::Runtime;
 use crate::base::id::{CounterOwner, LimitId};
@@ -87,19 +89,6 @@ pub(super) struct Sharing {
     logged: Option<SteadyTime>,
 }
 
-/// A counter that the engine is to be asked about.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    lease: Lease,
-    limit: LimitId,
-    /// Units that requests of this worker lack.
-    need: u64,
-    /// Whether the lease ends soon.
-    is_review: bool,
-    /// The lock that begins with it.
-    lock: Span,
-}
-
 /// A call on its way.
 #[derive(Debug)]
 struct Call {
@@ -123,34 +112,6 @@ struct Waiting {
     keys: Vec<Key>,
     since: SteadyTime,
     until: SteadyTime,
-}
-
-/// The leases that this worker took, by when they are looked at again.
-#[derive(Debug, Default)]
-struct Reviews {
-    leases: BTreeMap<Key, (SteadyTime, Lease, LimitId)>,
-    times: BTreeSet<(SteadyTime, Key)>,
-}
-
-impl Reviews {
-    fn set(&mut self, key: Key, at: Option<SteadyTime>, lease: Lease, limit: LimitId) {
-        if let Some((before, ..)) = self.leases.remove(&key) {
-            self.times.remove(&(before, key));
-        }
-        if let Some(at) = at
-            && self.leases.len() < REVIEWS_MAX
-        {
-            self.leases.insert(key, (at, lease, limit));
-            self.times.insert((at, key));
-        }
-    }
-
-    fn pop_due(&mut self, now: SteadyTime) -> Option<(Key, Lease, LimitId)> {
-        let (_, key) = *self.times.first().filter(|(at, _)| *at <= now)?;
-        self.times.pop_first();
-        let (_, lease, limit) = self.leases.remove(&key)?;
-        Some((key, lease, limit))
-    }
 }
 
 /// How far a request has got with the engine.
@@ -254,15 +215,6 @@ impl Sharing {
     }
 }
 
-impl Wanted {
-    fn merge(&mut self, other: Self) {
-        self.lease = other.lease;
-        self.need = self.need.saturating_add(other.need);
-        self.is_review &= other.is_review;
-        self.lock = self.lock.max(other.lock);
-    }
-}
-
 /// Another number for each life of the proxy, as its secret is.
 fn proxy_id(secret: &Secret) -> ProxyId {
     use std::hash::Hasher as _;
@@ -337,7 +289,8 @@ impl<D: SharedData> Runtime<D> {
         self.send(host, now, Some(stream));
     }
 
-    /// Notes what the engine is to be told of these checks, which were decided. The engine is asked at once for a lease that is all but used up.
+    /// Notes what the engine is to be told of these checks, which were decided. It is asked at once
+    /// for a lease that is all but used up.
     pub(super) fn note_due(&self, host: &impl CallHost, stream: StreamId, checks: &[LimitCheck]) {
         let Some(sharing) = &self.sharing else { return };
         for check in checks {
@@ -376,28 +329,4 @@ impl<D: SharedData> Runtime<D> {
                 .observe(host, Event::Engine(EngineEvent::Waited(span)));
         }
     }
-}
-
-impl Wanted {
-    const fn of(lease: Lease, limit: LimitId) -> Self {
-        Self {
-            lease,
-            limit,
-            need: 0,
-            is_review: false,
-            lock: Span::ZERO,
-        }
-    }
-}
-
-/// The counter of a check that all proxies share.
-fn wanted(check: &LimitCheck, need: u64) -> Option<(Key, Wanted)> {
-    let (Rule::Lease(lease), CounterOwner::Limit(limit)) = (&check.rule, check.owner) else {
-        return None;
-    };
-    let wanted = Wanted {
-        need,
-        ..Wanted::of(*lease, limit)
-    };
-    Some((check.key, wanted))
 }
