@@ -197,7 +197,7 @@ fn increment(mut module: Module<'_>, id: u32, by: i64) -> Status {
     host.violation(call, &why).map_err(Error::new)
 }
 
-fn record(mut module: Module<'_>, id: u32, _: u64) -> Status {
+fn record(mut module: Module<'_>, id: u32, value: u64) -> Status {
     let call = "proxy_record_metric";
     if let Some(status) = anywhere(&mut module, call)? {
         return Ok(status);
@@ -210,8 +210,12 @@ fn record(mut module: Module<'_>, id: u32, _: u64) -> Status {
             metric.value += 1;
             Ok(OK)
         }
+        Some(metric) if metric.kind == GAUGE => {
+            metric.value = i64::try_from(value).unwrap_or(i64::MAX);
+            Ok(OK)
+        }
         Some(metric) => {
-            let why = format!("{} is no histogram", metric.name);
+            let why = format!("{} is a counter", metric.name);
             host.violation(call, &why).map_err(Error::new)
         }
     }

@@ -313,12 +313,7 @@ fn a_metric_is_defined_once_and_changed_as_its_kind_allows() {
         &[&define(2), &increment(1)],
         "is a histogram",
     );
-    refused(
-        Configure,
-        Pause::No,
-        &[&define(0), &record],
-        "is no histogram",
-    );
+    refused(Configure, Pause::No, &[&define(0), &record], "is a counter");
     refused(Configure, Pause::No, &[&increment(1)], "no such metric");
 }
 

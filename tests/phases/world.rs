@@ -23,6 +23,13 @@ pub(crate) struct Metric {
     pub(crate) value: i64,
 }
 
+/// Gauges that state the policy for as long as it is enforced.
+const STATED: [&str; 3] = [
+    "sluicegate_policy_info",
+    "sluicegate_policy_loaded_seconds",
+    "sluicegate_keys_max",
+];
+
 pub(crate) const COUNTER: u32 = 0;
 pub(crate) const GAUGE: u32 = 1;
 pub(crate) const HISTOGRAM: u32 = 2;
@@ -114,10 +121,13 @@ impl World {
         self.metrics.get_mut((id as usize).checked_sub(1)?)
     }
 
-    /// The gauges that are not zero.
+    /// The gauges that are not zero, except those that state the policy.
     pub(crate) fn gauges(&self) -> Vec<(&str, i64)> {
         let gauges = self.metrics.iter().filter(|metric| metric.kind == GAUGE);
         let gauges = gauges.map(|metric| (&*metric.name, metric.value));
-        gauges.filter(|(_, value)| *value != 0).collect()
+        let states = |name: &str| STATED.iter().any(|stated| name.ends_with(stated));
+        gauges
+            .filter(|(name, value)| *value != 0 && !states(name))
+            .collect()
     }
 }
