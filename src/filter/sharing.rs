@@ -17,8 +17,10 @@ mod calls;
 mod decide;
 mod pace;
 mod wanted;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use breaker::Breaker;
 pub use calls::CallResult;
@@ -49,6 +51,9 @@ const BACKLOG_TICK: Span = Span::from_nanos(1_000_000);
 /// Most leases that wait for the next call without a request that waits for them.
 const DUE_MAX: usize = 4_096;
 
+/// Most counters of which requests lack units: further requests do without the engine.
+const NEEDED_MAX: usize = 4_096;
+
 /// Most leases that a worker renews or returns.
 const REVIEWS_MAX: usize = 65_536;
 
@@ -74,6 +79,8 @@ pub(super) struct Sharing {
     needed: BTreeMap<Key, Wanted>,
     /// What no request waits for.
     due: BTreeMap<Key, Wanted>,
+    /// Where the next call goes on in these two, so that no key is always the last.
+    cursor: Option<Key>,
     calls: BTreeMap<CallToken, Call>,
     waiting: BTreeMap<StreamId, Waiting>,
     reviews: Reviews,
@@ -112,6 +119,8 @@ struct Waiting {
     keys: Vec<Key>,
     since: SteadyTime,
     until: SteadyTime,
+    /// Whether a call of this worker for it has ended.
+    has_answer: bool,
 }
 
 /// How far a request has got with the engine.
@@ -119,7 +128,7 @@ struct Waiting {
 pub(super) struct AskState {
     /// Until when it may wait; `None` if it has not waited.
     until: Option<SteadyTime>,
-    rounds: u8,
+    pub(super) rounds: u8,
     /// Whether the request has no body.
     pub(super) ends: bool,
     /// Bytes of the body that the host has kept meanwhile.
@@ -152,6 +161,7 @@ impl Sharing {
             root,
             needed: BTreeMap::new(),
             due: BTreeMap::new(),
+            cursor: None,
             calls: BTreeMap::new(),
             waiting: BTreeMap::new(),
             reviews: Reviews::default(),
@@ -166,7 +176,8 @@ impl Sharing {
     /// Whether a request that has come this far may wait for the engine.
     fn may_ask(&self, asked: AskState, now: SteadyTime) -> bool {
         let has_time = asked.until.is_none_or(|until| now < until);
-        has_time && asked.rounds < ROUNDS_MAX && self.breaker.allows(now)
+        let has_room = self.needed.len() < NEEDED_MAX;
+        has_time && has_room && asked.rounds < ROUNDS_MAX && self.breaker.allows(now)
     }
 
     /// Notes that the engine is to be told of a lease with the next call.
@@ -189,6 +200,40 @@ impl Sharing {
         if let Some(due) = due {
             known.merge(due);
         }
+    }
+
+    /// What the next take of a call with this many is for, and whether a request needs it. Every
+    /// fourth place is kept for what no request needs.
+    fn next_wanted(&mut self, takes: usize) -> Option<(Key, Wanted, bool)> {
+        let is_reserved = takes & 3 == 3 && !self.due.is_empty();
+        let is_needed = !is_reserved && !self.needed.is_empty();
+        let wishes = if is_needed {
+            &mut self.needed
+        } else {
+            &mut self.due
+        };
+        let after = |key: Key| (Bound::Excluded(key), Bound::Unbounded);
+        let next = self.cursor.and_then(|key| wishes.range(after(key)).next());
+        let key = *next.or_else(|| wishes.iter().next())?.0;
+        self.cursor = Some(key);
+        Some((key, wishes.remove(&key)?, is_needed))
+    }
+
+    /// No request needs these any more. A lock that begins with them is told all the same.
+    fn drop_needed(&mut self, is_dropped: impl Fn(&Key) -> bool) {
+        let dropped = self.needed.extract_if(.., |key, _| is_dropped(key));
+        let locks = dropped.filter(|(_, wanted)| wanted.lock > Span::ZERO);
+        let locks: Vec<(Key, Wanted)> = locks.collect();
+        for (key, wanted) in locks {
+            self.note(key, Wanted { need: 0, ..wanted });
+        }
+    }
+
+    /// Drops the needs of requests that are gone.
+    fn drop_what_no_request_needs(&mut self) {
+        let waiting = self.waiting.values().flat_map(|waiting| &waiting.keys);
+        let waiting: BTreeSet<Key> = waiting.copied().collect();
+        self.drop_needed(|key| !waiting.contains(key));
     }
 
     /// The requests that wait and are to decide again: those of `keys`, or those whose answer
@@ -271,7 +316,6 @@ impl<D: SharedData> Runtime<D> {
             let mut sharing = sharing.borrow_mut();
             let timeout = sharing.engine.timeout;
             let until = *asked.until.get_or_insert(now.after(timeout.times(2)));
-            asked.rounds = asked.rounds.saturating_add(1);
             let mut keys = Vec::new();
             for check in checks.iter().filter(|check| check.lacks) {
                 if let Some((key, wanted)) = wanted(check, check.cost.units()) {
@@ -282,9 +326,15 @@ impl<D: SharedData> Runtime<D> {
                 }
             }
             let since = now;
-            sharing
-                .waiting
-                .insert(stream, Waiting { keys, since, until });
+            sharing.waiting.insert(
+                stream,
+                Waiting {
+                    keys,
+                    since,
+                    until,
+                    has_answer: false,
+                },
+            );
         }
         self.send(host, now, Some(stream));
     }
@@ -319,14 +369,16 @@ impl<D: SharedData> Runtime<D> {
         }
     }
 
-    /// A stream has ended, or goes on.
-    pub(super) fn stop_waiting(&self, host: &impl CallHost, stream: StreamId) {
-        let Some(sharing) = &self.sharing else { return };
-        let waited = sharing.borrow_mut().waiting.remove(&stream);
+    /// A stream has ended, or goes on. Whether a call for it has ended.
+    pub(super) fn stop_waiting(&self, host: &impl CallHost, stream: StreamId) -> bool {
+        let sharing = self.sharing.as_ref();
+        let waited = sharing.and_then(|sharing| sharing.borrow_mut().waiting.remove(&stream));
+        let has_answer = waited.as_ref().is_some_and(|waiting| waiting.has_answer);
         if let Some(Waiting { since, .. }) = waited {
             let span = host.steady().since(since);
             self.metrics
                 .observe(host, Event::Engine(EngineEvent::Waited(span)));
         }
+        has_answer
     }
 }

@@ -179,11 +179,34 @@ impl Lease {
         };
         match state {
             Some(state) if state.window_end == window_end => *state,
+            // Another worker read the clock a little later, in the next window, and so it counts
+            // there.
+            Some(state) if self.begins_soon(state, now) => *state,
             other => State {
                 seq: other.map_or(0, |state| state.seq),
                 window_end,
                 ..State::default()
             },
+        }
+    }
+
+    /// Whether the record is of a calendar window that begins soon.
+    fn begins_soon(&self, state: &State, now: Timestamp) -> bool {
+        let last = self.time_of(state, now);
+        match self.counted {
+            Counted::Calendar(calendar) if state.window_end > now => {
+                let start = calendar.window(last).start;
+                start > now && start.since(now) <= OVERTAKEN_MAX
+            }
+            Counted::Calendar(_) | Counted::Bucket(_) | Counted::Rolling(_) => false,
+        }
+    }
+
+    /// An instant of the window that the record is of.
+    fn time_of(&self, state: &State, now: Timestamp) -> Timestamp {
+        match self.counted {
+            Counted::Calendar(_) => state.window_end.before(Span::from_nanos(1)),
+            Counted::Bucket(_) | Counted::Rolling(_) => now,
         }
     }
 
@@ -307,6 +330,9 @@ impl Lease {
         wait.max(WAIT_MIN)
     }
 }
+
+/// How much later than another one a worker may have read the clock.
+const OVERTAKEN_MAX: Span = Span::from_seconds(1);
 
 /// The shortest wait of a refused request.
 const WAIT_MIN: Span = Span::from_nanos(1_000_000);

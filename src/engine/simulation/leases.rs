@@ -48,7 +48,8 @@ fn play(seed: u64) {
         3 => Faults {
             lost: 5_000,
             crashes: 300,
-            forgotten: 300,
+            forgotten: 1_000,
+            late_costs: 2_000,
             steps: 300,
             ..Faults::default()
         },

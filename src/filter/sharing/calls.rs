@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use log::warn;
 
 use super::breaker::Turned;
-use super::{Asked, Call, CallHost, REVIEWS_MAX, Sharing, TICK, Waiting, Wanted, pace};
+use super::why::{CUT_OFF, NO_ANSWER, NO_CLUSTER, NO_CONNECTION, refusal_outcome};
+use super::{Asked, Call, CallHost, DUE_MAX, Sharing, TICK, Waiting, Wanted, pace};
 use crate::base::id::LimitId;
 use crate::base::time::{Span, SteadyTime};
 use crate::filter::runtime::Runtime;
@@ -46,7 +47,9 @@ impl<D: SharedData> Runtime<D> {
             && pace::admits(self.store.borrow().data(), now)
         {
             let takes = self.begin(&mut sharing, host);
-            if !takes.is_empty() {
+            if takes.is_empty() {
+                pace::give_back(self.store.borrow().data());
+            } else {
                 self.dispatch(&mut sharing, (host, caller), takes);
             }
         }
@@ -54,20 +57,17 @@ impl<D: SharedData> Runtime<D> {
 
     /// Begins the takes of one call.
     fn begin(&self, sharing: &mut Sharing, host: &impl CallHost) -> Vec<Asked> {
-        let mut takes = Vec::new();
+        let (mut takes, mut locks) = (Vec::new(), Vec::new());
         while takes.len() < TAKES_MAX {
-            let next = sharing.needed.pop_first();
-            let Some((key, wanted)) = next.or_else(|| sharing.due.pop_first()) else {
+            let Some((key, wanted, is_needed)) = sharing.next_wanted(takes.len()) else {
                 break;
             };
             let purpose = match wanted {
+                Wanted { need, .. } if is_needed => Purpose::Need(need),
                 Wanted {
-                    need: 0,
-                    is_review: true,
-                    ..
+                    is_review: true, ..
                 } => Purpose::Review,
-                Wanted { need: 0, .. } => Purpose::Refill,
-                Wanted { need, .. } => Purpose::Need(need),
+                Wanted { .. } => Purpose::Refill,
             };
             let Wanted { lock, limit, .. } = wanted;
             let (proxy, timeout) = (sharing.proxy, sharing.engine.timeout);
@@ -77,6 +77,11 @@ impl<D: SharedData> Runtime<D> {
                     lease.begin(state, (purpose, lock), proxy, (now, timeout))
                 })
             });
+            let has_lock = matches!(begun, Ok(Begun::Take { take, .. }) if take.lock == lock);
+            if lock > Span::ZERO && !has_lock {
+                // Another take is on its way: the lock follows it.
+                locks.push((key, wanted));
+            }
             match begun {
                 Ok(Begun::Take { take, returned }) => {
                     self.observe_units(host, limit, LeaseUnits::Returned, returned);
@@ -92,6 +97,9 @@ impl<D: SharedData> Runtime<D> {
                 Ok(Begun::Elsewhere | Begun::Needless) => {}
                 Err(fault) => self.metrics.observe(host, Event::Fault(fault)),
             }
+        }
+        for (key, wanted) in locks {
+            sharing.note(key, Wanted { need: 0, ..wanted });
         }
         takes
     }
@@ -140,7 +148,7 @@ impl<D: SharedData> Runtime<D> {
         };
         let keys: BTreeSet<Key> = call.takes.iter().map(|asked| asked.key).collect();
         // Those who need more of these ask again when they have decided again.
-        sharing.needed.retain(|key, _| !keys.contains(key));
+        sharing.drop_needed(|key| keys.contains(key));
         let now = host.steady();
         match result {
             CallResult::Answered(bytes) => {
@@ -162,10 +170,16 @@ impl<D: SharedData> Runtime<D> {
             }
         }
         let asking = sharing.asking();
-        sharing.wake(now, |waiting: &Waiting| {
+        let woken = sharing.wake(now, |waiting: &Waiting| {
             let mut keys = waiting.keys.iter().filter(|key| keys.contains(key));
             keys.any(|key| !asking.contains(key))
-        })
+        });
+        for id in &woken {
+            if let Some(waiting) = sharing.waiting.get_mut(id) {
+                waiting.has_answer = true;
+            }
+        }
+        woken
     }
 
     /// The callback with the end of a call is over.
@@ -197,20 +211,14 @@ impl<D: SharedData> Runtime<D> {
                 self.succeed(sharing, host);
             }
             Some(EngineError::NoScript) if call.form == Form::Digest => {
-                // It heals with the next call, for which the requests wait on.
+                // It heals with the next call.
                 self.metrics.observe(
                     host,
                     Event::Engine(EngineEvent::Call(EngineOutcome::Script)),
                 );
                 sharing.form = Form::Text;
                 self.succeed(sharing, host);
-                for asked in self.give_up(host, call.takes) {
-                    let wanted = Wanted {
-                        need: asked.take.need,
-                        ..Wanted::of(asked.lease, asked.limit)
-                    };
-                    sharing.need(asked.key, wanted);
-                }
+                self.ask_again(sharing, host, call.takes);
             }
             Some(error) => self.fail(sharing, host, call, EngineOutcome::of(error), &error),
         }
@@ -289,8 +297,13 @@ impl<D: SharedData> Runtime<D> {
                 self.policy.name, sharing.engine.cluster
             );
         }
-        for asked in self.give_up(host, call.takes) {
-            // What was reported must arrive, whether or not a request asks again.
+        self.ask_again(sharing, host, call.takes);
+    }
+
+    /// These takes are sent again: by a request that needs them, or else with the next call, since
+    /// what they report must arrive.
+    fn ask_again(&self, sharing: &mut Sharing, host: &impl CallHost, takes: Vec<Asked>) {
+        for asked in self.give_up(host, takes) {
             sharing.note(asked.key, Wanted::of(asked.lease, asked.limit));
         }
     }
@@ -319,7 +332,8 @@ impl<D: SharedData> Runtime<D> {
         let now = host.steady();
         {
             let mut sharing = sharing.borrow_mut();
-            for _ in 0..REVIEWS_MAX {
+            sharing.drop_what_no_request_needs();
+            while sharing.due.len() < DUE_MAX {
                 let Some((key, lease, limit)) = sharing.reviews.pop_due(now) else {
                     break;
                 };
@@ -362,32 +376,5 @@ impl Sharing {
             password: self.password.as_deref(),
             database: self.engine.database,
         }
-    }
-}
-
-/// A cause of a failed call, and what to do about it.
-struct Why(&'static str);
-
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-const NO_CLUSTER: Why = Why(
-    "Envoy has no such cluster, or it is full: add the cluster that `sluicegate render envoy \
-     --engine HOST:PORT` writes",
-);
-const NO_CONNECTION: Why = Why("it refuses the connection, or no host of the cluster is healthy");
-const NO_ANSWER: Why = Why("it did not answer within `store.engine.timeout`");
-const CUT_OFF: Why = Why("it closed the connection without an answer");
-
-/// Envoy states why it answered a call itself.
-fn refusal_outcome(body: &[u8]) -> EngineOutcome {
-    let overflow = b"overflow";
-    if body.windows(overflow.len()).any(|part| part == overflow) {
-        EngineOutcome::Overflow
-    } else {
-        EngineOutcome::Unavailable
     }
 }

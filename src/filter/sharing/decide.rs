@@ -90,7 +90,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         stream: &mut StreamState,
         slice: &mut Slice,
     ) -> Flow {
-        self.runtime.stop_waiting(self.host, stream.id);
+        if self.runtime.stop_waiting(self.host, stream.id) {
+            stream.asked.rounds = stream.asked.rounds.saturating_add(1);
+        }
         let Effect::DecideAgain = stream.on(Event::Answer) else {
             return Flow::Stop;
         };

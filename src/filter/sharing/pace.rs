@@ -32,6 +32,18 @@ pub(super) fn admits(data: &impl SharedData, now: SteadyTime) -> bool {
     updated.map_or(true, |updated| updated.result)
 }
 
+/// Takes back a call that was not made after all. If the host fails, it counts.
+pub(super) fn give_back(data: &impl SharedData) {
+    let mut cell = SharedCell::new(data, KEY);
+    let _ = cell.update(|bytes| {
+        let arrival = bytes
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let earlier = SteadyTime::from_nanos(arrival).before(INTERVAL);
+        Ok(Update::Store(earlier.nanos().to_le_bytes().to_vec(), ()))
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +59,7 @@ mod tests {
         assert_eq!(calls, 10 * 50 + 4);
         let later = SteadyTime::from_nanos(start * 2);
         assert_eq!((0..20).filter(|_| admits(&data, later)).count(), 5);
+        give_back(&data);
+        assert_eq!((0..20).filter(|_| admits(&data, later)).count(), 1);
     }
 }

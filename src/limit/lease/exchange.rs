@@ -75,8 +75,9 @@ impl Lease {
         proxy: ProxyId,
         (now, timeout): (Timestamp, Span),
     ) -> (Option<State>, Begun) {
-        let is_new = state.is_none();
         let mut state = self.current(state, now);
+        // Without a word of the engine there may be a lease that this record knows nothing of.
+        let is_new = state.heard.is_none();
         let until = self.at.after(timeout);
         if let Some(pending) = &mut state.pending {
             if self.at < pending.until {
@@ -188,7 +189,7 @@ impl Lease {
         } = pending.report;
         Take {
             counter: self.name,
-            numbers: self.counted.numbers(now),
+            numbers: self.counted.numbers(self.time_of(state, now)),
             proxy,
             seq: state.seq,
             spent,
@@ -224,6 +225,8 @@ impl Lease {
             entered.lapsed = held.left;
             // What was spent meanwhile was of the lease that the engine has charged in full.
             (held.left, state.unreported.spent) = (0, 0);
+            // Nor does a refund of it go back into the new lease.
+            state.seq = state.seq.saturating_add(1);
         }
         let valid = answer.valid.less(drift(answer.valid)).less(HASTE);
         *held = Held {
@@ -238,7 +241,7 @@ impl Lease {
         }
         held.granted = held.left;
         // Nothing is there in advance either: the next one to lack units asks later.
-        let is_empty = answer.granted == 0 && pending.want > 0;
+        let is_empty = answer.granted == 0 && pending.want > 0 && answer.left <= 0;
         let (refused_until, wait_until) = if answer.granted < pending.need || is_empty {
             (
                 self.at.after(self.refused_for(answer.again, now)),

@@ -136,6 +136,9 @@ impl Charge {
     }
 }
 
+/// The longest lease. What the engine said before that says nothing of its clock.
+const HEARD_MAX: Span = Span::from_seconds(300);
+
 impl Heard {
     /// Of a counter that the engine has said nothing of.
     pub(super) const fn unknown(quota: u64) -> Self {
@@ -153,6 +156,10 @@ impl Heard {
     /// A lower bound of the engine's time, in microseconds.
     fn engine_time(&self, at: SteadyTime) -> u64 {
         let passed = at.since(self.at);
+        if passed > HEARD_MAX {
+            // The engine's clock may have stepped since: such a refund is void.
+            return 0;
+        }
         let passed = passed.less(exchange::drift(passed));
         self.engine.saturating_add(passed.micros())
     }

@@ -30,6 +30,8 @@ pub(super) struct Faults {
     pub(super) steps: u64,
     /// A request is refunded later.
     pub(super) refunds: u64,
+    /// A request turns out to cost more, whether or not that fits.
+    pub(super) late_costs: u64,
     /// A proxy changes to the other quota.
     pub(super) updates: u64,
 }
@@ -169,6 +171,9 @@ impl Game {
         if self.chance(self.faults.updates) {
             self.proxies[which].rule = self.rules[self.random.below(2) as usize];
         }
+        if self.chance(self.faults.late_costs) {
+            self.charge_late(which);
+        }
         if !self.open.is_empty() && self.random.below(60) == 0 {
             let one = self.random.below(self.open.len() as u64) as usize;
             let open = self.open.swap_remove(one);
@@ -234,6 +239,16 @@ impl Game {
         if checks[0].is_due {
             self.begin(which, Purpose::Refill);
         }
+    }
+
+    /// What this charges may overdraw the limit, so it does not count as admitted.
+    fn charge_late(&mut self, which: usize) {
+        let clocks = self.clocks(which);
+        let rule = Rule::Lease(self.lease(which));
+        let units = 1 + self.random.below(3);
+        let store = &mut self.proxies[which].store;
+        store.force_charge(&KEY, &rule, units, &clocks).unwrap();
+        self.begin(which, Purpose::Refill);
     }
 
     /// The request of this charge turns out to cost nothing, as long as its proxy lives.

@@ -94,7 +94,7 @@ fn an_engine_that_lost_the_script_gets_it_with_the_next_call() {
     let mut fleet = Fleet::new(&format!("  {SMALL}"));
     fleet.send();
     let unknown = b"-NOSCRIPT No matching script. Please use EVAL.\r\n+OK\r\n";
-    assert!(fleet.end(CallResult::Answered(unknown)).is_empty());
+    assert_eq!(fleet.end(CallResult::Answered(unknown)), [Flow::Wait]);
     assert!(
         fleet.pending().is_empty(),
         "no call is made in the callback of another"
@@ -159,4 +159,32 @@ fn a_crowd_that_waits_goes_on_in_parts_without_a_delay() {
     assert_eq!((admitted, refused), (2, 198));
     let calls = fleet.proxy.calls.borrow().len();
     assert!(calls <= 6, "{calls}");
+}
+
+#[test]
+fn a_flood_of_callers_has_a_bound_and_starves_nobody() {
+    let mut fleet = Fleet::new(&format!("  {SMALL}"));
+    let flood = |fleet: &mut Fleet, from: u32| {
+        for org in from..from + 5_000 {
+            fleet.send_as(&org.to_string(), &[]);
+        }
+    };
+    flood(&mut fleet, 0);
+    let waiting = fleet.waiting.len();
+    assert!((4_000..4_600).contains(&waiting), "{waiting} wait");
+    for (_, mut stream) in std::mem::take(&mut fleet.waiting) {
+        stream.on_end(&fleet.proxy);
+    }
+    fleet.tick(20);
+    assert_eq!(fleet.send(), Flow::Wait, "what nobody needs is forgotten");
+    let mut admitted = false;
+    for _ in 0..10 {
+        let flows = if fleet.pending().is_empty() {
+            fleet.tick(20)
+        } else {
+            fleet.answer()
+        };
+        admitted |= flows.contains(&Flow::Continue);
+    }
+    assert!(admitted);
 }
