@@ -71,9 +71,8 @@ fn stated_memory(policy: &Policy) -> u64 {
         .expect("check runs");
     let output = String::from_utf8(output.stdout).expect("text");
     let kilobytes = output
-        .trim_end()
         .rsplit_once("at most ")
-        .and_then(|(_, rest)| rest.strip_suffix(" KB"));
+        .and_then(|(_, rest)| Some(rest.split_once(" KB")?.0));
     kilobytes
         .and_then(|number| number.parse::<u64>().ok())
         .unwrap_or_else(|| panic!("{output}"))
