@@ -159,12 +159,14 @@ fn a_policy_starts_or_is_refused_while_host_calls_fail() {
     });
 }
 
+/// A peak of streams in flight can take one page more at any time. A leak of 16 bytes per step
+/// takes two over the rounds that are compared.
 #[test]
 fn streams_leave_no_memory_behind() {
     for policy in [POOL, PAYLOADS, COSTS, SHARED].map(policy) {
         let mut traffic = Traffic::under_policy(policy, 1, 7);
         let mut pages = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..12 {
             (0..1_000).for_each(|_| traffic.step());
             traffic.end();
             pages.push(
@@ -174,8 +176,8 @@ fn streams_leave_no_memory_behind() {
                     .sum::<u64>(),
             );
         }
-        assert_eq!(
-            pages[4], pages[7],
+        assert!(
+            pages[11] <= pages[3] + 1,
             "the memory still grows: {pages:?} pages of 64 KiB"
         );
     }
