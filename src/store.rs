@@ -25,7 +25,7 @@ use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
 use crate::limit::lease;
-use crate::limit::{Charge, Cost, Decision, Reading, Rule};
+use crate::limit::{Charge, Cost, Decision, Reading, Rule, State};
 pub use check::{Answer, EngineAccess, LimitCheck, Locked};
 use key::Key;
 
@@ -61,7 +61,18 @@ pub trait Peek {
         rule: &Rule,
         cost: Cost,
         clock: &impl Clock,
-    ) -> Result<(Decision, Timestamp), Fault>;
+    ) -> Result<(Decision, Timestamp), Fault> {
+        let state = self.state(key)?;
+        let now = clock.now();
+        let evaluation = rule.evaluate(state.as_ref(), now, cost);
+        Ok((evaluation.decision, now))
+    }
+
+    /// The record of the counter; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`Fault`] if the counter cannot be had.
+    fn state(&self, key: &Key) -> Result<Option<State>, Fault>;
 }
 
 /// A store of counters.

@@ -56,24 +56,6 @@ impl Timestamp {
     pub const fn unix_seconds_up(self) -> u64 {
         self.0.div_ceil(NANOS_PER_SECOND)
     }
-
-    /// How long after `earlier` this is; zero if it is not after it.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
-    }
-
-    /// This instant moved into the future.
-    #[must_use]
-    pub const fn after(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0))
-    }
-
-    /// This instant moved into the past.
-    #[must_use]
-    pub const fn before(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0))
-    }
 }
 
 impl SteadyTime {
@@ -97,25 +79,34 @@ impl SteadyTime {
     pub const fn micros(self) -> u64 {
         Span(self.0).micros()
     }
-
-    /// How long after `earlier` this is; zero if it is not after it.
-    #[must_use]
-    pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
-    }
-
-    /// This instant moved into the future.
-    #[must_use]
-    pub const fn after(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0))
-    }
-
-    /// This instant moved into the past.
-    #[must_use]
-    pub const fn before(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0))
-    }
 }
+
+/// What the instants of every clock have in common.
+macro_rules! impl_instant {
+    ($($instant:ident),+) => {$(
+        impl $instant {
+            /// How long after `earlier` this is; zero if it is not after it.
+            #[must_use]
+            pub const fn since(self, earlier: Self) -> Span {
+                Span(self.0.saturating_sub(earlier.0))
+            }
+
+            /// This instant moved into the future.
+            #[must_use]
+            pub const fn after(self, span: Span) -> Self {
+                Self(self.0.saturating_add(span.0))
+            }
+
+            /// This instant moved into the past.
+            #[must_use]
+            pub const fn before(self, span: Span) -> Self {
+                Self(self.0.saturating_sub(span.0))
+            }
+        }
+    )+};
+}
+
+impl_instant!(Timestamp, SteadyTime);
 
 impl Span {
     /// No time at all.

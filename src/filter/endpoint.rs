@@ -40,7 +40,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 
     /// Answers what would become of another request of the caller. If that is not identified, or
-    /// its key is locked, it is answered in its place: nobody can try secrets here, uncounted.
+    /// its key is locked, it is answered in its place, so that a client cannot try
+    /// secrets here uncounted.
     fn answer_asked(&self, stream: &mut StreamState, head: Head<'_>, asked: &AskedHead) -> Flow {
         let policy = &self.runtime.policy;
         let request = asked.request(self.host, policy);

@@ -219,7 +219,7 @@ impl Sharing {
         Some((key, wishes.remove(&key)?, is_needed))
     }
 
-    /// No request needs these any more. A lock that begins with them is told all the same.
+    /// No request needs these any more. The engine still learns of a lock that begins with them.
     fn drop_needed(&mut self, is_dropped: impl Fn(&Key) -> bool) {
         let dropped = self.needed.extract_if(.., |key, _| is_dropped(key));
         let locks = dropped.filter(|(_, wanted)| wanted.lock > Span::ZERO);

@@ -41,7 +41,7 @@ pub struct Command {
     pub span: u64,
     /// A calendar window's first instant, otherwise zero.
     pub start: u64,
-    /// Who asks.
+    /// As in the take.
     pub proxy: ProxyId,
     /// As in the take.
     pub seq: u64,

@@ -32,7 +32,7 @@ use tally::{Tally, muldiv};
 /// The longest lease, in microseconds.
 const LEASE_MAX: u64 = 300_000_000;
 
-/// The shortest lease, and that of units which nobody holds in advance.
+/// The shortest lease, and that of units which no proxy holds in advance.
 const LEASE_MIN: u64 = 150_000;
 
 /// Which part of the quota a lease's units times its length may take up: a twentieth.
@@ -115,9 +115,9 @@ impl Counter {
     }
 
     /// Follows the clock. If it has stepped back, all instants move along, as if no time had passed
-    /// since the last take: what counts or is held does so for longer, and nobody waits for the
-    /// clock to get where it was. Refunds are void as long as a proxy may reckon with the time of
-    /// before: it hears of the new one when its lease ends at the latest.
+    /// since the last take: what counts or is held does so for longer, and no proxy waits for
+    /// the clock to get where it was. Refunds are void as long as a proxy may reckon with the
+    /// time of before: it hears of the new one when its lease ends at the latest.
     fn follow(&mut self, now: u64) {
         let back = self.time.saturating_sub(now);
         if back > 0 {

@@ -66,7 +66,7 @@ pub struct Take {
     pub counter: CounterName,
     /// Its rule.
     pub numbers: Numbers,
-    /// Who asks.
+    /// The proxy that sends the take.
     pub proxy: ProxyId,
     /// Counts up for one proxy and counter; below 2^53. A take that was not answered is repeated
     /// with the same number and nothing else changed.
@@ -109,7 +109,7 @@ pub struct Answer {
     /// least: after the wait, the next unit that returns, or the first lease with spare units of
     /// another proxy that lapses, whichever is soonest.
     pub again: Span,
-    /// Units that nobody has taken or holds after this; negative if the counter is overdrawn.
+    /// Units that no proxy has taken or holds after this; negative if the counter is overdrawn.
     pub left: i64,
     /// How long until one more unit is back; zero if none was taken.
     pub next: Span,

@@ -7,7 +7,7 @@ use super::{LimitCheck, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Cost, Decision, Reading, Rule, State, lease};
+use crate::limit::{Charge, Reading, Rule, State, lease};
 
 /// A store of one thread, without a bound.
 #[derive(Clone, Debug, Default)]
@@ -16,16 +16,8 @@ pub struct MemoryStore {
 }
 
 impl Peek for MemoryStore {
-    fn ask(
-        &self,
-        key: &Key,
-        rule: &Rule,
-        cost: Cost,
-        clock: &impl Clock,
-    ) -> Result<(Decision, Timestamp), Fault> {
-        let now = clock.now();
-        let evaluation = rule.evaluate(self.states.get(key), now, cost);
-        Ok((evaluation.decision, now))
+    fn state(&self, key: &Key) -> Result<Option<State>, Fault> {
+        Ok(self.states.get(key).cloned())
     }
 }
 

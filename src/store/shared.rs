@@ -24,7 +24,7 @@ use crate::host::fault::Fault;
 use crate::host::shared::SharedData;
 use crate::host::shared::cell::{Seen, SharedCell, Stored, Update};
 use crate::host::stream::Clock;
-use crate::limit::{Charge, Cost, Decision, Reading, Rule, State, lease};
+use crate::limit::{Charge, Reading, Rule, State, lease};
 
 /// A store over the host's shared data.
 #[derive(Debug)]
@@ -318,17 +318,8 @@ impl<D: SharedData> Store for SharedStore<D> {
 }
 
 impl<D: SharedData> Peek for SharedStore<D> {
-    fn ask(
-        &self,
-        key: &Key,
-        rule: &Rule,
-        cost: Cost,
-        clock: &impl Clock,
-    ) -> Result<(Decision, Timestamp), Fault> {
-        let state = self.load(key.page).page?.find(key.fingerprint)?;
-        let now = clock.now();
-        let evaluation = rule.evaluate(state.as_ref(), now, cost);
-        Ok((evaluation.decision, now))
+    fn state(&self, key: &Key) -> Result<Option<State>, Fault> {
+        self.load(key.page).page?.find(key.fingerprint)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The breaker: after faults in a row nobody waits for the engine for some time.
+//! The breaker: after faults in a row no request waits for the engine for some time.
 
 use crate::base::time::{Span, SteadyTime};
 

@@ -273,7 +273,7 @@ impl<D: SharedData> Runtime<D> {
         }
     }
 
-    /// A call has failed: its takes are sent again by whoever asks next.
+    /// A call has failed: the next call sends its takes again.
     fn fail(
         &self,
         sharing: &mut Sharing,

@@ -23,7 +23,7 @@ pub const TAKES_MAX: usize = 64;
 pub struct Login<'a> {
     /// The user; the default user if there is none.
     pub user: Option<&'a str>,
-    /// The password; without one nobody is authenticated.
+    /// The password; without one the connection does not authenticate.
     pub password: Option<&'a str>,
     /// The number of the database.
     pub database: u32,

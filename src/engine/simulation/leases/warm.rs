@@ -311,6 +311,14 @@ fn what_one_limiter_would_admit_is_nearly_all_admitted() {
     }
 }
 
+/// The result of a run in which at most `most` of 1,000 requests waited.
+fn few_wait(load: Load, most: u64) -> Result {
+    let result = Run::of(load);
+    let waited = share(result.waited, result.requests);
+    assert!(waited <= most, "{waited}: {result:?}");
+    result
+}
+
 #[test]
 fn few_requests_of_large_quotas_wait() {
     let load = Load {
@@ -321,9 +329,7 @@ fn few_requests_of_large_quotas_wait() {
         warm: 60,
         seconds: 60,
     };
-    let result = Run::of(load);
-    let waited = share(result.waited, result.requests);
-    assert!(waited <= 10, "{waited}: {result:?}");
+    let result = few_wait(load, 10);
     assert_eq!(result.admitted, result.requests);
 }
 
@@ -338,7 +344,5 @@ fn few_requests_of_60_a_minute_wait_at_half_the_use() {
         warm: 100,
         seconds: 300,
     };
-    let result = Run::of(load);
-    let waited = share(result.waited, result.requests);
-    assert!(waited <= 30, "{waited}: {result:?}");
+    few_wait(load, 30);
 }

@@ -39,6 +39,11 @@ fn take(numbers: Numbers, proxy: u64, seq: u64) -> Take {
     }
 }
 
+/// The take with units that requests lack, and those that the proxy would like in advance.
+fn asking(need: u64, want: u64, take: Take) -> Take {
+    Take { need, want, ..take }
+}
+
 /// A take that charges units, at once.
 fn charge(counter: &mut Counter, at: u64, numbers: Numbers, seq: u64, extra: u64) -> Answer {
     counter.take(
@@ -106,24 +111,10 @@ fn a_step_of_the_clock_locks_nobody_out() {
     for numbers in [BUCKET, ROLLING] {
         let mut counter = Counter::default();
         charge(&mut counter, BEGIN + 86_400 * SECOND, numbers, 1, 10);
-        let answer = counter.take(
-            BEGIN,
-            &Take {
-                need: 1,
-                want: 1,
-                ..take(numbers, 1, 1)
-            },
-        );
+        let answer = counter.take(BEGIN, &asking(1, 1, take(numbers, 1, 1)));
         assert_eq!(answer.granted, 0);
         assert!(answer.wait <= Span::from_seconds(60), "{answer:?}");
-        let answer = counter.take(
-            BEGIN + 60 * SECOND,
-            &Take {
-                need: 1,
-                want: 1,
-                ..take(numbers, 1, 2)
-            },
-        );
+        let answer = counter.take(BEGIN + 60 * SECOND, &asking(1, 1, take(numbers, 1, 2)));
         assert_eq!(answer.granted, 1);
     }
 }
@@ -154,32 +145,11 @@ fn three_proxies_take_all_of_a_small_quota() {
 #[test]
 fn the_time_to_ask_again_is_when_others_spare_units_lapse() {
     let mut counter = Counter::default();
-    let spare = counter.take(
-        BEGIN,
-        &Take {
-            need: 0,
-            want: 20,
-            ..take(ROLLING, 1, 1)
-        },
-    );
+    let spare = counter.take(BEGIN, &asking(0, 20, take(ROLLING, 1, 1)));
     assert_eq!(spare.granted, 5);
-    let rest = counter.take(
-        BEGIN,
-        &Take {
-            need: 5,
-            want: 5,
-            ..take(ROLLING, 2, 1)
-        },
-    );
+    let rest = counter.take(BEGIN, &asking(5, 5, take(ROLLING, 2, 1)));
     assert_eq!((rest.granted, rest.valid), (5, Span::from_micros(150_000)));
-    let none = counter.take(
-        BEGIN,
-        &Take {
-            need: 1,
-            want: 1,
-            ..take(ROLLING, 3, 1)
-        },
-    );
+    let none = counter.take(BEGIN, &asking(1, 1, take(ROLLING, 3, 1)));
     assert_eq!((none.granted, none.again), (0, spare.valid));
     assert_eq!(
         none.wait,

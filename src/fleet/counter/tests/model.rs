@@ -95,8 +95,8 @@ impl State {
 }
 
 impl State {
-    /// Forgets what makes no difference: units whose lease has ended, and answers that nobody waits
-    /// for. So fewer states are to be told apart.
+    /// Forgets what makes no difference: units whose lease has ended, and answers that no proxy
+    /// waits for. So there are fewer distinct states.
     fn forget(&mut self) {
         let passed = self.now() - BEGIN;
         for proxy in &mut self.proxies {
