@@ -2,7 +2,7 @@
 
 use crate::harness::{Call, Client, Gateway, Policy, Setup, Signal, TestBed, eventually, run};
 use crate::process::Process;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -219,7 +219,7 @@ fn an_engine_that_starts_late_is_found() {
 }
 
 #[test]
-fn most_requests_of_large_quotas_ask_nobody() {
+fn most_requests_of_large_quotas_need_no_call() {
     run(Process::make, async |bed: &TestBed| {
         let redis = Redis::start(&[]);
         let all = gateways(bed, 2, &policy(&rolling(100_000, "1m"), &plain()), &redis).await;
@@ -272,5 +272,64 @@ fn a_changed_quota_keeps_the_count() {
         }
         sleep(Duration::from_secs(1)).await;
         assert_eq!(admitted(&in_turn(&all, &of("acme"), 8).await), 3);
+    });
+}
+
+#[test]
+fn an_engine_that_was_flushed_counts_from_zero() {
+    run(Process::make, async |bed: &TestBed| {
+        let redis = Redis::start(&[]);
+        let all = gateways(bed, 2, &policy(&rolling(6, "10m"), &plain()), &redis).await;
+        assert_eq!(admitted(&in_turn(&all, &of("acme"), 9).await), 6);
+        for flush in ["FLUSHALL", "FLUSHALL\r\nSCRIPT FLUSH"] {
+            redis.ask(flush);
+            // A worker remembers a refusal for half a percent of the window.
+            let mut found = 0;
+            for _ in 0..30 {
+                found += admitted(&in_turn(&all, &of("acme"), 2).await);
+                sleep(Duration::from_millis(200)).await;
+            }
+            assert_eq!(found, 6, "after {flush}");
+            let expiry =
+                redis.ask("EVAL \"return redis.call('TTL', redis.call('KEYS', '*')[1])\" 0");
+            let seconds = expiry.lines().next().expect("a line");
+            let seconds: i64 = seconds[1..].parse().expect("a number");
+            assert!((1..=3_600).contains(&seconds), "{seconds}");
+        }
+    });
+}
+
+#[test]
+fn a_slow_script_of_another_client_is_a_fault_until_it_ends() {
+    run(Process::make, async |bed: &TestBed| {
+        let redis = Redis::start(&["--busy-reply-threshold", "50"]);
+        let all = gateways(bed, 1, &policy(&rolling(6, "1h"), &plain()), &redis).await;
+        let client = all[0].client();
+        assert_eq!(client.send(of("acme")).await.status, 200);
+        let address = redis.address;
+        let slow = tokio::task::spawn_blocking(move || {
+            redis::call(address, b"EVAL 'while true do end' 0\r\nQUIT\r\n")
+        });
+        eventually("the engine is busy", async || {
+            redis.ask("GET x").starts_with("-BUSY").then_some(())
+        })
+        .await;
+        for _ in 0..5 {
+            let answer = client.send(of("acme")).await;
+            assert_eq!(answer.status, 429);
+            assert_eq!(answer.number("retry-after"), Some(1));
+        }
+        let refused = &[("outcome", "refused")];
+        let calls = "sluicegate_engine_calls_total";
+        assert!(all[0].admin.metric(calls, refused).await > 0);
+        assert!(all[0].log().contains("busy"), "the log names the reason");
+        redis.ask("SCRIPT KILL");
+        slow.await.expect("a thread").expect("an answer");
+        let mut found = 0;
+        for _ in 0..15 {
+            found += admitted(&in_turn(&all, &of("acme"), 1).await);
+            sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(found, 5, "6 in all");
     });
 }
