@@ -46,7 +46,7 @@ enum Command {
     /// Print the Envoy configuration that enforces a policy.
     Render {
         #[command(subcommand)]
-        what: Render,
+        target: Render,
     },
     /// Print the JSON Schema of the policy language, for editors and CI.
     Schema,
@@ -162,19 +162,19 @@ pub fn main() -> ExitCode {
         Command::Check { policy } => check::run(&policy),
         Command::Explain(args) => explain::run(&args),
         Command::Render {
-            what: Render::Envoy(args),
+            target: Render::Envoy(args),
         } => render::envoy(&args),
         Command::Render {
-            what: Render::Listeners(args),
+            target: Render::Listeners(args),
         } => render::listeners(&args),
         Command::Render {
-            what: Render::Extension(args),
+            target: Render::Extension(args),
         } => render::extension(&args),
         Command::Render {
-            what: Render::Istio(args),
+            target: Render::Istio(args),
         } => kubernetes::istio(&args),
         Command::Render {
-            what: Render::EnvoyGateway(args),
+            target: Render::EnvoyGateway(args),
         } => kubernetes::envoy_gateway(&args),
         Command::Schema => Ok(schema::run()),
         Command::Version { filter } => version::run(&filter),

@@ -1,7 +1,7 @@
 //! One line for the access log: `decision=refused limit=standard tier=standard org=acme policy=demo
 //! revision=3f2a9c1d`.
 //!
-//! The line states what the policy asks for and nothing else. A credential appears as its
+//! The line has the fields that the policy asks for and no others. A credential appears as its
 //! identifier, never as its secret. Values can come from a path, so characters that could end a
 //! value are percent-encoded.
 
@@ -24,7 +24,7 @@ const VALUE_BYTES_MAX: usize = 256;
 /// The usual size of a line, reserved so that it rarely grows.
 const LINE_BYTES_USUAL: usize = 256;
 
-/// What the line says of one request.
+/// The fields of the line for one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
     /// The decision on the request.
@@ -132,9 +132,9 @@ impl EngineUse {
     }
 }
 
-/// Replaces `text` by the line of a request that is answered with a 401. It says what is known of
-/// the caller all the same, and which attribute has two values, or a source that occurs more than
-/// once.
+/// Replaces `text` by the line of a request that is answered with a 401. It has the known
+/// attributes of the caller all the same, and states which attribute has two values, or a source
+/// that occurs more than once.
 pub fn unauthorized(
     text: &mut String,
     policy: &Policy,

@@ -1,4 +1,4 @@
-//! The labels of what happens between a proxy and the engine.
+//! The labels of events between a proxy and the engine.
 
 use crate::base::id::LimitId;
 use crate::base::time::Span;
@@ -19,8 +19,8 @@ pub enum EngineEvent {
     Units {
         /// The limit.
         limit: LimitId,
-        /// What became of them.
-        what: LeaseUnits,
+        /// Their outcome.
+        outcome: LeaseUnits,
         /// The number of units.
         units: u64,
     },
@@ -51,7 +51,7 @@ pub enum EngineOutcome {
     Overflow,
     /// The engine does not know the script, which is sent with the next call; or the script failed.
     Script,
-    /// The engine answered with an error, or with something that is no answer.
+    /// The engine answered with an error, or with bytes that are not an answer.
     Refused,
 }
 
@@ -97,7 +97,7 @@ impl EngineOutcome {
     }
 }
 
-/// What became of units.
+/// The outcome of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseUnits {
     /// The engine granted them.

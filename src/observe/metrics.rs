@@ -76,7 +76,7 @@ pub struct Metrics {
     engine: Option<EngineMetrics>,
 }
 
-/// Requests that something in shadow would have refused; `None` for what is enforced.
+/// Requests that something in shadow would have refused; `None` for parts that are enforced.
 #[derive(Debug)]
 struct WouldRefuse {
     no_limit: Option<MetricId>,
@@ -281,7 +281,7 @@ impl Metrics {
         }
     }
 
-    /// What `event` changes; `None` if the policy has no metric for it.
+    /// The change by `event`; `None` if the policy has no metric for it.
     fn change(&self, event: Event) -> Option<Change> {
         let counter = match event {
             Event::Decision { owner, decided } => {

@@ -238,7 +238,7 @@ impl<'a> Field<'a> {
 
     /// One of the words of `T`.
     pub(crate) fn choice<T: Words>(&self) -> Option<T> {
-        T::VALUES.get(self.word(T::WORDS, T::WHAT)?).copied()
+        T::VALUES.get(self.word(T::WORDS, T::NOUN)?).copied()
     }
 
     /// The number of the word among `words`, which are what `kind` says.

@@ -34,7 +34,7 @@ pub struct Template {
 enum Part {
     Text(Box<str>),
     Fill {
-        what: Placeholder,
+        placeholder: Placeholder,
         /// Whether it is within a string, if the text is JSON.
         in_string: bool,
     },
@@ -84,8 +84,8 @@ impl Template {
             json.read(&literal);
             parts.push(Part::Text(std::mem::take(&mut literal).into()));
             match place(inside, known, &mut attribute) {
-                Ok(Some(what)) => parts.push(Part::Fill {
-                    what,
+                Ok(Some(placeholder)) => parts.push(Part::Fill {
+                    placeholder,
                     in_string: json.in_string,
                 }),
                 Ok(None) => is_whole = false,
@@ -112,7 +112,7 @@ impl Template {
     pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
-            Part::Fill { what, .. } => Some(*what),
+            Part::Fill { placeholder, .. } => Some(*placeholder),
         })
     }
 
@@ -134,17 +134,20 @@ impl Template {
         let mut body = String::with_capacity(self.usual_size());
         let mut value = String::new();
         for part in &self.parts {
-            let (what, in_string) = match part {
+            let (placeholder, in_string) = match part {
                 Part::Text(text) => {
                     body.push_str(text);
                     continue;
                 }
-                Part::Fill { what, in_string } => (*what, *in_string),
+                Part::Fill {
+                    placeholder,
+                    in_string,
+                } => (*placeholder, *in_string),
             };
             value.clear();
             let is_bare = escape == Escape::Json && !in_string;
-            match (fill(what, &mut value), is_bare) {
-                (true, _) if what.is_number() => body.push_str(&value),
+            match (fill(placeholder, &mut value), is_bare) {
+                (true, _) if placeholder.is_number() => body.push_str(&value),
                 (true, false) => escape.write(&mut body, &value),
                 (true, true) => {
                     body.push('"');
@@ -169,9 +172,9 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Fill { what, .. } => {
+                Part::Fill { placeholder, .. } => {
                     let before = out.len();
-                    if !fill(*what, out) {
+                    if !fill(*placeholder, out) {
                         out.truncate(begin);
                         return false;
                     }

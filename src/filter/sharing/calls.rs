@@ -352,11 +352,15 @@ impl<D: SharedData> Runtime<D> {
         })
     }
 
-    fn observe_units(&self, host: &impl CallHost, limit: LimitId, what: LeaseUnits, units: u64) {
+    fn observe_units(&self, host: &impl CallHost, limit: LimitId, outcome: LeaseUnits, units: u64) {
         if units > 0 {
             self.metrics.observe(
                 host,
-                Event::Engine(EngineEvent::Units { limit, what, units }),
+                Event::Engine(EngineEvent::Units {
+                    limit,
+                    outcome,
+                    units,
+                }),
             );
         }
     }

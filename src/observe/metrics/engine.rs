@@ -50,7 +50,7 @@ impl EngineMetrics {
         })
     }
 
-    /// What `event` changes; `None` if the policy has no metric for it.
+    /// The change by `event`; `None` if the policy has no metric for it.
     pub(super) fn change(&self, event: EngineEvent) -> Option<Change> {
         let of = |id: LimitId| self.limits.get(id)?.as_ref();
         Some(match event {
@@ -58,9 +58,11 @@ impl EngineMetrics {
             EngineEvent::Take(limit) => Change::Add(of(limit)?.takes, 1),
             EngineEvent::Waited(span) => Change::Record(self.wait, span.nanos() / 1_000_000),
             EngineEvent::Call(outcome) => Change::Add(*self.calls.get(outcome as usize)?, 1),
-            EngineEvent::Units { limit, what, units } => {
-                Change::Add(*of(limit)?.units.get(what as usize)?, units)
-            }
+            EngineEvent::Units {
+                limit,
+                outcome,
+                units,
+            } => Change::Add(*of(limit)?.units.get(outcome as usize)?, units),
             EngineEvent::Fallback { limit, mode } => {
                 Change::Add(*of(limit)?.fallbacks.get(mode as usize)?, 1)
             }
@@ -79,8 +81,8 @@ impl SharedLimitMetrics {
         Some(Self {
             takes: definer.counter(&[(LIMIT, name)], "sluicegate_engine_takes_total"),
             waits: definer.counter(&[(LIMIT, name)], "sluicegate_engine_waits_total"),
-            units: LeaseUnits::ALL.map(|what| {
-                let labels = [(LIMIT, name), (EVENT, what.name())];
+            units: LeaseUnits::ALL.map(|outcome| {
+                let labels = [(LIMIT, name), (EVENT, outcome.name())];
                 definer.counter(&labels, "sluicegate_lease_units_total")
             }),
             fallbacks: Fallback::ALL.map(|mode| {

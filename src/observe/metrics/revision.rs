@@ -4,8 +4,9 @@ use super::{Definer, REVISION, VERSION};
 use crate::host::stream::{Meter, MetricId, MetricKind};
 use crate::policy::Policy;
 
-/// Tells operators which policy this proxy enforces, since which second of Unix time, and how many
-/// counters it may have. `previous` is the revision and the version before, if they are others.
+/// Shows operators the policy that this proxy enforces, the second of Unix time since when, and the
+/// number of counters that it may have. `previous` is the revision and the version before, if they
+/// are others.
 pub fn show(
     policy: &Policy,
     (previous, since): (Option<(&str, &str)>, u64),

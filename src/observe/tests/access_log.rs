@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What every line says of its policy.
+/// The part of every line about its policy.
 fn identity(policy: &Policy) -> String {
     format!(" policy=demo revision={}", policy.revision)
 }

@@ -98,7 +98,7 @@ fn decoded(max: u64) -> Requirements {
 fn blocks_that_hold_nothing_are_refused_however_they_are_packed() {
     let blocks = empty_blocks(400_000);
     assert_eq!(blocks.len(), 2_000_002);
-    for (what, encodings, body) in [
+    for (name, encodings, body) in [
         ("gzip in gzip", "gzip, gzip", gzip(&gzip(&member(&blocks)))),
         ("a gzip file in gzip", "gzip", gzip(&member(&blocks))),
         ("an archive in gzip", "gzip", gzip(&archive(&blocks))),
@@ -108,14 +108,14 @@ fn blocks_that_hold_nothing_are_refused_however_they_are_packed() {
             gzip(&gzip(&gzip(&member(&blocks)))),
         ),
     ] {
-        assert!(body.len() < 10_000, "{what}: {}", body.len());
+        assert!(body.len() < 10_000, "{name}: {}", body.len());
         let (ended, units) = measure(&decoded(100_000_000), encodings, &body);
         assert_eq!(
             ended.map_err(|rejection| rejection.reason),
             Err(Reason::MalformedEncoding),
-            "{what}"
+            "{name}"
         );
-        assert!(units < 1_500_000, "{what}: {units}");
+        assert!(units < 1_500_000, "{name}: {units}");
     }
 }
 
@@ -124,7 +124,7 @@ fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
     let members = member(&[3, 0]).repeat(200_000);
     let frames = b"\x28\xb5\x2f\xfd\x20\0\x01\0\0".repeat(200_000);
     let stored = [&[0, 0, 0, 0xff, 0xff].repeat(500_000)[..], &[3, 0]].concat();
-    for (what, encodings, body) in [
+    for (name, encodings, body) in [
         ("members", "gzip, gzip", gzip(&members)),
         ("frames", "zstd, gzip", gzip(&frames)),
         ("stored blocks", "deflate, gzip", gzip(&stored)),
@@ -138,9 +138,9 @@ fn members_records_and_frames_without_content_are_refused_once_they_are_many() {
         assert_eq!(
             ended.map_err(|rejection| rejection.reason),
             Err(Reason::MalformedEncoding),
-            "{what}"
+            "{name}"
         );
-        assert!(units < 3_000_000, "{what}: {units}");
+        assert!(units < 3_000_000, "{name}: {units}");
     }
 }
 

@@ -41,7 +41,7 @@ fn zip(bytes: usize) -> Vec<u8> {
 fn content_counts_however_it_is_packed() {
     let text = vec![b'a'; 5000];
     let (zipped, zipped_len) = (zip(5000), zip(5000).len() as u64);
-    for (what, field, files, body, expected) in [
+    for (name, field, files, body, expected) in [
         ("text", "", Files::Unpack, text.clone(), Ok(5000)),
         ("encoded text", "gzip", Files::Unpack, gzip(&text), Ok(5000)),
         ("an archive", "", Files::Unpack, zipped.clone(), Ok(5000)),
@@ -136,7 +136,7 @@ fn content_counts_however_it_is_packed() {
             assert_eq!(
                 measure(field, files, body.chunks(chunk), u64::MAX),
                 expected,
-                "{what}, by {chunk}"
+                "{name}, by {chunk}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The grammar: which tokens may follow, and what they mean.
+//! The grammar: the tokens that may follow, and their meaning.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Measurements {
     pub items: Option<u64>,
 }
 
-/// What may follow the current token.
+/// The tokens that may follow the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// A value.
@@ -41,7 +41,7 @@ enum Next {
     Name,
     /// The colon after a name.
     Colon,
-    /// What may follow a value.
+    /// The tokens that may follow a value.
     After,
 }
 
@@ -124,7 +124,7 @@ impl Meter {
     fn read(&mut self, bytes: &[u8], offsets: Offsets) -> Result<(), Stop> {
         let rest = match self.token {
             Token::Whole => bytes,
-            Token::Text(what, text) => self.text(what, text, bytes, offsets)?,
+            Token::Text(purpose, text) => self.text(purpose, text, bytes, offsets)?,
             Token::Number(number) => self.number(number, bytes, offsets)?,
             Token::Literal(word) => self.literal(word, bytes, offsets)?,
         };
@@ -216,7 +216,7 @@ impl Meter {
     #[inline(always)]
     fn begin_text<'c>(
         &mut self,
-        what: Use,
+        purpose: Use,
         bytes: &'c [u8],
         offsets: Offsets,
     ) -> Result<&'c [u8], Stop> {
@@ -224,32 +224,32 @@ impl Meter {
         match plain.rest {
             [b'"', rest @ ..] if plain.ascii => {
                 self.measures
-                    .whole_text(what, plain.run, offsets.of(rest))?;
+                    .whole_text(purpose, plain.run, offsets.of(rest))?;
                 Ok(rest)
             }
-            _ => self.text(what, Text::Plain, bytes, offsets),
+            _ => self.text(purpose, Text::Plain, bytes, offsets),
         }
     }
 
     #[inline(never)]
     fn text<'c>(
         &mut self,
-        what: Use,
+        purpose: Use,
         text: Text,
         bytes: &'c [u8],
         offsets: Offsets,
     ) -> Result<&'c [u8], Stop> {
         let measures = &mut self.measures;
         match text.read(bytes, offsets, |piece, last| {
-            measures.push_text(what, piece, last)
+            measures.push_text(purpose, piece, last)
         })? {
             Read::Open(text) => {
-                self.token = Token::Text(what, text);
+                self.token = Token::Text(purpose, text);
                 Ok(&[])
             }
             Read::Ended(rest) => {
                 self.token = Token::Whole;
-                measures.end_text(what, offsets.of(rest))?;
+                measures.end_text(purpose, offsets.of(rest))?;
                 Ok(rest)
             }
         }

@@ -57,13 +57,13 @@ pub struct ObjectsRule {
     pub below: JsonPath,
     /// The most objects.
     pub count: Option<u64>,
-    /// The most nested objects, whatever is between them: one that contains no other is 1.
+    /// The most nested objects, not counting arrays between them. An object without another is 1.
     pub depth: Option<u32>,
 }
 
-/// What makes an object one of a kind: for each condition, a member of that name whose value is
-/// that string, however escaped. If several members have the name, one is enough. Without a
-/// condition, every object is.
+/// The conditions for the kind of an object: for each, a member of that name whose value is that
+/// string, however escaped. If several members have the name, one is enough. Without a condition,
+/// every object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conditions {
     conditions: Vec<Condition>,
@@ -87,7 +87,7 @@ pub enum DuplicateNames {
 }
 
 impl JsonRules {
-    /// Rules that count the items of one array, and bound only what a meter can keep.
+    /// Rules that count the items of one array, and bound only the memory of a meter.
     #[must_use]
     pub fn only_items(at: JsonPath) -> Self {
         Self {

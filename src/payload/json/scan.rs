@@ -51,7 +51,7 @@ pub(super) fn plain(bytes: &[u8]) -> Plain<'_> {
     )
 }
 
-/// What follows the leading white space of `bytes`.
+/// `bytes` without leading white space.
 #[inline]
 pub(super) fn blank(bytes: &[u8]) -> &[u8] {
     match bytes {

@@ -116,7 +116,7 @@ impl<T> Fills<T> for Or<T> {
 /// A choice between words. [`words!`] implements it.
 pub(crate) trait Words: Copy + PartialEq + 'static {
     /// What the words are, with an article, for the error about another word.
-    const WHAT: &'static str;
+    const NOUN: &'static str;
     /// All words, as they are written.
     const WORDS: &'static [&'static str];
     /// What each means.
@@ -253,12 +253,12 @@ macro_rules! mapping {
 /// Declares the words of a choice, with what each means.
 macro_rules! words {
     (
-        $kind:ty, $what:literal {
+        $kind:ty, $noun:literal {
             $($(#[doc = $doc:literal])+ $text:literal => $value:expr),+ $(,)?
         }
     ) => {
         impl $crate::policy::language::Words for $kind {
-            const WHAT: &'static str = $what;
+            const NOUN: &'static str = $noun;
             const WORDS: &'static [&'static str] = &[$($text),+];
             const VALUES: &'static [Self] = &[$($value),+];
             #[cfg(not(target_arch = "wasm32"))]

@@ -16,8 +16,8 @@ fn template(text: &str) -> Template {
 }
 
 /// Shows a placeholder as itself.
-fn shown(what: Placeholder, out: &mut String) -> bool {
-    out.push_str(&format!("<{what:?}>"));
+fn shown(placeholder: Placeholder, out: &mut String) -> bool {
+    out.push_str(&format!("<{placeholder:?}>"));
     true
 }
 
@@ -123,8 +123,8 @@ fn a_missing_value_is_empty_in_a_body_and_omits_a_header() {
 
 #[test]
 fn outside_of_a_string_of_json_text_becomes_one_and_a_number_does_not() {
-    let value = |what, out: &mut String| {
-        out.push_str(if what == Placeholder::Quota {
+    let value = |placeholder, out: &mut String| {
+        out.push_str(if placeholder == Placeholder::Quota {
             "7"
         } else {
             "a\"b"

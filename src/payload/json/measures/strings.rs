@@ -70,19 +70,19 @@ impl Measures {
     #[inline(always)]
     pub(in super::super) fn push_text(
         &mut self,
-        what: Use,
+        purpose: Use,
         piece: &[u8],
         last: u64,
     ) -> Result<(), Stop> {
         self.text.bytes = self.text.bytes.saturating_add(piece.len() as u64);
-        self.bound_text(what, self.text.bytes, last)?;
+        self.bound_text(purpose, self.text.bytes, last)?;
         if !self.text.candidates.is_empty() {
             let mut candidates = self.text.candidates;
-            candidates.push(piece, self.candidate(what));
+            candidates.push(piece, self.candidate(purpose));
             self.text.candidates = candidates;
         }
         if let Some(names) = &mut self.names
-            && what == Use::Name
+            && purpose == Use::Name
         {
             names.push(piece);
         }
@@ -90,22 +90,22 @@ impl Measures {
     }
 
     /// The string ends with the quote before `end`.
-    pub(in super::super) fn end_text(&mut self, what: Use, end: u64) -> Result<(), Stop> {
-        let found = self.text.candidates.end(self.candidate(what));
-        self.found_text(what, found, end)
+    pub(in super::super) fn end_text(&mut self, purpose: Use, end: u64) -> Result<(), Stop> {
+        let found = self.text.candidates.end(self.candidate(purpose));
+        self.found_text(purpose, found, end)
     }
 
     /// The string is `text`, in one piece, and ends with the quote before `end`.
     #[inline(always)]
     pub(in super::super) fn whole_text(
         &mut self,
-        what: Use,
+        purpose: Use,
         text: &[u8],
         end: u64,
     ) -> Result<(), Stop> {
-        self.bound_text(what, text.len() as u64, end.saturating_sub(2))?;
+        self.bound_text(purpose, text.len() as u64, end.saturating_sub(2))?;
         if let Some(names) = &mut self.names
-            && what == Use::Name
+            && purpose == Use::Name
         {
             names.push(text);
         }
@@ -113,15 +113,15 @@ impl Measures {
         let found = if candidates.is_empty() {
             0
         } else {
-            candidates.whole(text, self.candidate(what))
+            candidates.whole(text, self.candidate(purpose))
         };
-        self.found_text(what, found, end)
+        self.found_text(purpose, found, end)
     }
 
     /// The string has this many `bytes`, the last of them at `last`.
     #[inline(always)]
-    fn bound_text(&self, what: Use, bytes: u64, last: u64) -> Result<(), Stop> {
-        let (limit, breach) = match what {
+    fn bound_text(&self, purpose: Use, bytes: u64, last: u64) -> Result<(), Stop> {
+        let (limit, breach) = match purpose {
             Use::Name => (
                 self.name_bytes_max,
                 Breach::NameBytes {
@@ -144,9 +144,9 @@ impl Measures {
 
     /// A string has ended before `end` and equals the candidates in `found`.
     #[inline(always)]
-    fn found_text(&mut self, what: Use, found: u16, end: u64) -> Result<(), Stop> {
+    fn found_text(&mut self, purpose: Use, found: u16, end: u64) -> Result<(), Stop> {
         let last = end.saturating_sub(1);
-        match what {
+        match purpose {
             Use::Name => {
                 self.named = found & CONDITIONS;
                 if found & !CONDITIONS != 0 {
@@ -168,9 +168,9 @@ impl Measures {
     }
 
     /// The candidates for a string, by their numbers.
-    fn candidate<'m>(&'m self, what: Use) -> impl Fn(usize) -> Option<&'m [u8]> {
+    fn candidate<'m>(&'m self, purpose: Use) -> impl Fn(usize) -> Option<&'m [u8]> {
         let conditions = self.rules.objects.as_ref().map(|rule| &rule.conditions);
-        move |number| match (what, number.checked_sub(PATHS_AT)) {
+        move |number| match (purpose, number.checked_sub(PATHS_AT)) {
             (Use::Name, Some(role)) => self.cursors.name(role, self.depth()),
             (Use::Name, None) => conditions?.name(number),
             (Use::Value, _) => conditions?.text(number),

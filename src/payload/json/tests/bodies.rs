@@ -113,7 +113,7 @@ pub(super) fn damaged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Writes a value. `choices`, repeated, decides what the grammar leaves open.
+/// Writes a value. `choices`, repeated, decides between the alternatives of the grammar.
 struct Writer {
     out: String,
     /// Writes a string.

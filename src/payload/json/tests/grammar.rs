@@ -1,4 +1,4 @@
-//! What is JSON: values, numbers and strings, in tables.
+//! The grammar of JSON: values, numbers and strings, in tables.
 
 use super::*;
 

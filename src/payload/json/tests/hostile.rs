@@ -1,4 +1,4 @@
-//! Hostile clients: whatever they send, a meter keeps little.
+//! Hostile clients: a meter keeps little for every body.
 
 use super::*;
 

@@ -1,5 +1,4 @@
-//! The meter compared with `serde_json`, which decides what is valid, and with the tree, which
-//! counts.
+//! The meter compared with `serde_json`, which decides validity, and with the tree, which counts.
 
 mod rules;
 

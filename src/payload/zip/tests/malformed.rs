@@ -14,7 +14,7 @@ fn central_records_may_have_any_order_but_each_describes_one_entry() {
         file.central(offset)
     };
     let offset = locals.len() - files[2].local().len();
-    for (what, centrals, expected) in [
+    for (name, centrals, expected) in [
         ("in order", vec![a.clone(), b.clone(), c.clone()], Ok(1003)),
         (
             "in another order",
@@ -77,7 +77,7 @@ fn central_records_may_have_any_order_but_each_describes_one_entry() {
         assert_eq!(
             whole(&with_directory(&locals, &centrals)),
             expected,
-            "{what}"
+            "{name}"
         );
     }
     let late = [&locals[..], &a, &files[0].local(), &b, &c].concat();
@@ -111,7 +111,7 @@ fn data_that_holds_a_descriptor_of_itself_ends_its_entry() {
 #[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn wrong_sizes_are_malformed() {
     let text = [5; 1000];
-    for (what, file) in [
+    for (name, file) in [
         (
             "a size too large",
             File {
@@ -215,7 +215,7 @@ fn wrong_sizes_are_malformed() {
         assert_eq!(
             whole(&archive(&[file, stored("b", b"b")])),
             MALFORMED,
-            "{what}"
+            "{name}"
         );
     }
     let mut body = archive(&[stored("a", b"a").wide()]);
@@ -230,7 +230,7 @@ fn wrong_sizes_are_malformed() {
 #[test]
 fn unknown_methods_are_unsupported() {
     let file = deflated("a", b"text");
-    for (what, file) in [
+    for (name, file) in [
         (
             "encrypted",
             File {
@@ -275,7 +275,7 @@ fn unknown_methods_are_unsupported() {
         ),
         ("zstd", File { method: 93, ..file }),
     ] {
-        assert_eq!(whole(&archive(&[file])), UNSUPPORTED, "{what}");
+        assert_eq!(whole(&archive(&[file])), UNSUPPORTED, "{name}");
     }
     let mut split = archive(&[]);
     split[4] = 1;
