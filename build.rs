@@ -28,7 +28,7 @@ const MINUTE: i64 = 60;
 /// All offsets are quarters of an hour since 1972.
 const QUARTER: i64 = 15 * MINUTE;
 
-/// What the clocks of one or more zones do: the first offset in quarters of an hour, then each
+/// The rules of the clocks of one or more zones: the first offset in quarters of an hour, then each
 /// change, with its minute since the epoch and the offset from then on.
 type ZoneRules = (i64, Vec<(i64, i64)>);
 
@@ -102,7 +102,7 @@ fn rules_of(zone: &TimeZone) -> ZoneRules {
     (begin, changes)
 }
 
-/// The commit that is built: what the environment says, or else git; `unknown` in an archive
+/// The commit of this build: from the environment, or else from git; `unknown` in an archive
 /// without git.
 fn commit() -> String {
     println!("cargo::rerun-if-env-changed=SLUICEGATE_COMMIT");
@@ -127,7 +127,7 @@ fn commit() -> String {
     git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// What git prints in the package's folder; `None` if it fails or is missing.
+/// The output of git in the package's folder; `None` if it fails or is missing.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

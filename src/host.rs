@@ -1,4 +1,4 @@
-//! The ports: what the core asks of its host, as traits of a few methods each.
+//! The ports: the host's services for the core, as traits of a few methods each.
 //!
 //! `wasm/` implements them over Envoy's host calls, `fake` over plain maps for the tests.
 

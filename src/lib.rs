@@ -16,7 +16,7 @@ pub mod base;
 // The interfaces that a proxy implements.
 pub mod host;
 
-// The engine of limits that all proxies share, and what is said to it.
+// The engine of limits that all proxies share, and the calls to it.
 pub mod fleet;
 
 // The algorithms of the limits.

@@ -77,7 +77,7 @@ pub enum Enforcement {
     Shadow,
 }
 
-/// What to do with a request if a limit's state cannot be had.
+/// The treatment of a request if a limit's state is unavailable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailureMode {
     /// Let it through: the API matters more than the limit.
@@ -88,7 +88,7 @@ pub enum FailureMode {
 }
 
 impl Rule {
-    /// Whether `cost` fits at `now`, and what to store then.
+    /// Whether `cost` fits at `now`, and the state to store then.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         match self {
@@ -113,8 +113,8 @@ impl Rule {
         }
     }
 
-    /// Charges `units` whether or not they fit: what a response turned out to cost. The state to
-    /// store, and the balance after it. `now` must be read after the state.
+    /// Charges `units`, the cost that a response states, whether or not they fit. Returns the state
+    /// to store, and the balance after it. `now` must be read after the state.
     #[must_use]
     pub fn force_charge(
         &self,

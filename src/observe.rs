@@ -1,4 +1,4 @@
-//! What happened, as typed events, and the two places where operators see it.
+//! Typed events, and the two places where operators see them.
 //!
 //! [`metrics`] counts each [`Event`]. In addition, [`access_log`] makes one line for each request,
 //! which also identifies the caller.
@@ -150,7 +150,7 @@ pub enum Event {
     },
 }
 
-/// What would have refused a request, apart from limits and seat limits.
+/// A check in shadow that would have refused a request, apart from limits and seat limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shadowed {
     /// No limit: the answer would have been a 400, a 401 or a 403.
@@ -246,7 +246,7 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict, mut report: impl FnMut
         }
         if let (Some(_), Ok(decision)) = (&check.charge, &check.answer) {
             let units = check.cost.units();
-            // What is reserved is counted once it is settled.
+            // A reservation is counted once it is settled.
             if let Cost::Now(_) = check.cost {
                 report(Event::Charged { owner, units });
             }
@@ -257,14 +257,14 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict, mut report: impl FnMut
     }
 }
 
-/// What a charge of `units` took above the quota, if anything.
+/// The part of a charge of `units` that is above the quota, if any.
 #[must_use]
 pub fn overage(owner: CounterOwner, balance: Balance, units: u64) -> Option<Event> {
     let units = balance.overage.min(units);
     (units > 0).then_some(Event::Overage { owner, units })
 }
 
-/// Reports what a store counted.
+/// Reports the counts of a store.
 pub fn store_events(stats: StoreStats, mut report: impl FnMut(Event)) {
     let StoreStats { evicted, conflicts } = stats;
     if evicted > 0 {

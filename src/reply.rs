@@ -1,4 +1,4 @@
-//! What responses state: header fields, when to retry, and the local replies.
+//! The content of responses: header fields, the time to retry, and the local replies.
 
 pub mod addressee;
 pub mod endpoint;

@@ -27,7 +27,7 @@ impl Date {
 }
 
 const DAYS_IN_400_YEARS: i64 = 146_097;
-/// From 0000-03-01, where the leap day is the last of its year, to 1970-01-01.
+/// Days from 0000-03-01 to 1970-01-01. In years that begin in March the leap day is the last.
 const DAYS_TO_EPOCH: i64 = 719_468;
 
 /// The month that a day is in, counted from January of the year 0. Of the proleptic Gregorian

@@ -53,7 +53,7 @@ ids! {
     CredentialId
 }
 
-/// What a counter belongs to. Limits are before seat limits.
+/// The owner of a counter. Limits are before seat limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CounterOwner {
     /// A limit.

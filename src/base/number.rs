@@ -1,4 +1,4 @@
-//! Numbers as text: one text for one number, whatever its source.
+//! Numbers as text: equal numbers have equal texts, from every source.
 
 /// The first integer that an `f64` may have been rounded to: 2^53.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;

@@ -1,7 +1,7 @@
 //! The path of a request as routes see it, in every reading that an upstream may have of it.
 //!
 //! An upstream takes many spellings for one resource, so a limit must too, or it is dodged by
-//! spelling. The first reading, [`PathBuffer::read`], is the coarsest. All of these read as the
+//! spelling. The first reading, [`PathBuffer::read`], is the coarsest. All of these have the
 //! segments `v2`, `a`:
 //!
 //! ```text
@@ -10,8 +10,8 @@
 //!
 //! It splits at `/` and `\`, written or percent-encoded, decodes once, drops empty segments, and
 //! cuts each segment at a `;`. Upstreams differ in each of these, so [`Readings`] has the others.
-//! A path whose meaning differs so much that no set of readings is safe, as one with dot segments,
-//! is an [`Ambiguity`], which is refused (decision 0023).
+//! If the meanings differ so much that no set of readings is safe, as with dot segments, the path
+//! is an [`Ambiguity`] and is refused (decision 0023).
 
 mod readings;
 
@@ -28,13 +28,13 @@ pub use self::readings::{Ambiguity, Readings, ambiguity};
 pub struct PathBuffer {
     /// The decoded segments, one after the other without separators.
     bytes: Vec<u8>,
-    /// Where each of them is in `bytes`.
+    /// The range of each segment in `bytes`.
     ranges: Vec<Range<usize>>,
     /// Whether there was a segment `.` or `..`.
     dots: bool,
 }
 
-/// What a reader of a path does with it. All of them decode each segment once.
+/// The rules of one reading of a path. Every reading decodes each segment once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reader {
     /// It takes a separator that is percent-encoded for a separator.
@@ -68,8 +68,8 @@ impl PathBuffer {
         Self::default()
     }
 
-    /// Replaces what the buffer held with the coarsest reading of the raw bytes of a `:path`; any
-    /// bytes will do.
+    /// Replaces the content of the buffer by the coarsest reading of the raw bytes of a `:path`.
+    /// Accepts any bytes.
     ///
     /// Takes time in proportion to `raw`, and keeps at most as many bytes and segments as `raw` has
     /// bytes. Dot segments are resolved, not above the root (RFC 3986 §5.2.4).
@@ -161,7 +161,7 @@ fn path_of(raw: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-/// The first byte of `text`, decoded, whether it was percent-encoded, and what follows it.
+/// The first byte of `text`, decoded; whether it was percent-encoded; the bytes after it.
 fn next_byte(text: &[u8]) -> Option<(u8, bool, &[u8])> {
     let (first, rest) = text.split_first()?;
     if *first == b'%'

@@ -1,12 +1,12 @@
-//! What a proxy knows of a request besides its head: a closed set, so that each property is read by
+//! Properties of a request outside of its head: a closed set, so that each property is read by
 //! name, and only if a policy needs it.
 
 /// One thing that a proxy knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Property {
-    /// What the filters before this one found out (`envoy.config.core.v3.Metadata`).
+    /// Metadata from the filters before this one (`envoy.config.core.v3.Metadata`).
     Metadata,
-    /// What the configuration says of the route that was chosen (the same message).
+    /// Metadata of the chosen route, from the configuration (the same message).
     RouteMetadata,
     /// The proxy itself (`envoy.config.core.v3.Node`): some 60 KB, the same for all requests.
     Node,

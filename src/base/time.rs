@@ -81,7 +81,7 @@ impl SteadyTime {
     }
 }
 
-/// What the instants of every clock have in common.
+/// The methods of the instants of every clock.
 macro_rules! impl_instant {
     ($($instant:ident),+) => {$(
         impl $instant {
@@ -175,7 +175,7 @@ impl Span {
         Self(self.0.saturating_sub(other.0))
     }
 
-    /// How many whole `part`s fit into this; zero where `part` is zero.
+    /// How many whole `part`s fit into this; zero if `part` is zero.
     #[must_use]
     pub const fn whole(self, part: Self) -> u64 {
         match self.0.checked_div(part.0) {
@@ -184,7 +184,7 @@ impl Span {
         }
     }
 
-    /// `self * to / from`, rounded up; `self` where `from` is zero.
+    /// `self * to / from`, rounded up; `self` if `from` is zero.
     #[must_use]
     pub fn rescale(self, from: Self, to: Self) -> Self {
         let scaled = u128::from(self.0)

@@ -1,4 +1,4 @@
-//! Quantities that carry their unit: what an operator writes as `60/min` or `20%`.
+//! Quantities with a unit, written as `60/min` or `20%`.
 
 mod size;
 
@@ -20,7 +20,7 @@ pub enum RefillPer {
     Minute,
     /// `h`
     Hour,
-    /// `d`: 24 hours, whatever the calendar says.
+    /// `d`: always 24 hours, also on a day when clocks are changed.
     Day,
     /// `w`: seven such days.
     Week,
@@ -63,7 +63,7 @@ pub enum UnitError {
     NoFixedLength,
     /// No span that the calendar consists of.
     NotAPeriod,
-    /// The text is no timeout of a call to the engine.
+    /// The text is not a timeout of a call to the engine.
     NotATimeout,
     /// The text has not the form of a size.
     NotASize,

@@ -1,8 +1,8 @@
 //! Numbers of variable length (LEB128): seven bits a byte, the lowest first; all bytes but the last
 //! have their highest bit set. Small numbers take one byte, none takes more than ten.
 
-/// The number at the beginning of `bytes`, and what follows it; `None` if there is none. What
-/// does not fit into 64 bits is lost, as protobuf has it.
+/// The number at the beginning of `bytes`, and the bytes after it; `None` if there is none. Bits
+/// beyond 64 are lost, as in protobuf.
 #[must_use]
 #[inline]
 pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {

@@ -1,4 +1,4 @@
-//! What was built: the version, and the commit.
+//! The version and the commit of this build.
 
 /// The version with its commit: `0.1.0 (0123456789ab)`.
 pub const BUILD: &str = concat!(

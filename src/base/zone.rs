@@ -1,4 +1,4 @@
-//! Time zones of the IANA database: what a local clock shows.
+//! Time zones of the IANA database: the local time at an instant.
 //!
 //! The table is made when the project is built, of the data that `jiff` bundles (`build.rs`). It
 //! says from 2020 to 2100 when each zone's offset from UTC changes; before and after, its first and

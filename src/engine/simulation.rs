@@ -37,7 +37,7 @@ use crate::limit::{Charge, Cost, FailureMode, Rule};
 use crate::store::shared::SharedStore;
 use crate::store::{LimitCheck, Store};
 
-/// Whose counters these are does not matter here.
+/// Any owner: it does not matter here.
 const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ const START: u64 = 1_700_000_000_000_000_000;
 struct WallClock {
     tick: u64,
     steps: u64,
-    /// What really passed, and how often the clock stepped.
+    /// The time that really passed, and how often the clock stepped.
     elapsed: u64,
     stepped: u64,
 }
@@ -116,7 +116,7 @@ type Worker = Port<WallClock>;
 struct Admitted {
     /// The time by which it was evaluated.
     now: u64,
-    /// The time at which it was let through, where that is asked.
+    /// The time at which it was admitted, if the test asks for it.
     entered: u64,
     user: u32,
     /// Of its user's limit, and of the organization's, which counts every request.

@@ -1,12 +1,11 @@
 //! Hosts for tests.
 //!
-//! * [`FakeProxy`] is one proxy with one thread: it has all ports, counts what it is asked, and
-//!   fails on demand. [`FakeData`] is its shared data, which the tests of store and queue
-//!   use by themselves.
+//! * [`FakeProxy`] is one proxy with one thread: it has all ports, counts the calls, and fails on
+//!   demand. [`FakeData`] is its shared data, which the tests of store and queue use by themselves.
 //! * [`world::World`] is one proxy with several threads, interleaved by a seed.
 //!
 //! Two hosts stay apart from these. `benches/micro/host.rs` does as little as it can, because its
-//! instructions are part of what is measured. `cli/explain/host.rs` is part of the product: it
+//! instructions are part of the measurement. `cli/explain/host.rs` is part of the product: it
 //! answers from the command line's arguments.
 
 mod map;
@@ -42,7 +41,7 @@ pub(crate) struct FakeData {
     pub(crate) fault: Rc<Cell<Option<Fault>>>,
     /// The answer to every swap, if it is set.
     pub(crate) swap: Rc<Cell<Option<Result<Swap, Fault>>>>,
-    /// What [`Self::fault`] becomes at the next swap that `swap` answers.
+    /// The value of [`Self::fault`] after the next swap that `swap` answers.
     pub(crate) fault_after_swap: Rc<Cell<Option<Fault>>>,
     /// How often a value was read.
     pub(crate) reads: Rc<Cell<u32>>,
@@ -117,7 +116,7 @@ pub(crate) struct FakeCall {
 const START: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
 /// One proxy: its shared data, clock and metrics, and the message at hand. Clones are the same
-/// proxy. `V` is what the VM that runs in it holds.
+/// proxy. `V` is the content of the VM that runs in it.
 #[derive(Clone)]
 pub(crate) struct FakeProxy<V> {
     pub(crate) data: FakeData,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A failure of the host, or of an invariant of ours. The limit's failure mode decides what
-/// follows.
+/// A failure of the host, or of an invariant of ours. The limit's failure mode decides on the
+/// request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A host call returned this status.

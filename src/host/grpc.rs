@@ -3,14 +3,14 @@
 //! Envoy decides by the content type with which a request *arrived*. Of one that was gRPC-Web then,
 //! be it gRPC by now because `envoy.filters.http.grpc_web` is before this filter or still gRPC-Web,
 //! it makes a plain HTTP answer, from whose status clients (and that filter) derive a wrong
-//! `grpc-status`: 14 from 429, which they repeat at once. So what is missing is added to the answer
-//! on its way back, which passes this filter first (decision 0023).
+//! `grpc-status`: 14 from 429, which they repeat at once. So the missing fields are added to the
+//! answer on its way back, which passes this filter first (decision 0023).
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::stream::{Dialect, GrpcStatus, LocalReply, ResponseHead};
 
-/// The field that says in words what `grpc-status` says.
+/// The field that has the text for `grpc-status`.
 pub const MESSAGE: &str = "grpc-message";
 
 /// A message as that field has it: bytes that are not visible ASCII, and `%`, percent-encoded.

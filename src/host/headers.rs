@@ -25,7 +25,7 @@ impl fmt::Debug for Headers {
 }
 
 impl Headers {
-    /// Takes the host's block. What does not have its form reads as far as it has.
+    /// Takes the host's block. A malformed block reads as far as it is well-formed.
     #[must_use]
     pub const fn new(block: Vec<u8>) -> Self {
         Self { block }

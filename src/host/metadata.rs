@@ -1,5 +1,5 @@
-//! What filters, routes and the proxy's configuration say, as the host hands it over: serialized
-//! messages of Envoy's, in which values are found by their path without decoding the rest.
+//! Metadata of filters, routes and the proxy, as the host hands it over: serialized messages of
+//! Envoy, in which values are found by their path without decoding the rest.
 //!
 //! ```text
 //!   Metadata { 1: filter name ▶ Struct }    Struct    { 1: key ▶ Value }
@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use super::wire::{Fields, Payload};
 use crate::base::number;
 
-/// A value that is one: null, a list and what has no form are none.
+/// A single value: not null, a list or malformed bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'m> {
     /// A text, as its bytes.
@@ -97,7 +97,7 @@ enum Place<'m> {
 }
 
 impl<'m> Place<'m> {
-    /// What a serialized `google.protobuf.Value` holds.
+    /// The content of a serialized `google.protobuf.Value`.
     fn of(value: &'m [u8]) -> Option<Self> {
         let (number, payload) = Fields::of(value)
             .filter(|(number, _)| (1..=6).contains(number))

@@ -52,7 +52,7 @@ pub trait SharedData {
     /// Stores `value` if no worker has written since `seen`.
     ///
     /// # Errors
-    /// [`Fault`] if the host fails; a conflict is no error.
+    /// [`Fault`] if the host fails; a conflict is not an error.
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault>;
 
     /// The version of the value that this worker stored last, unless another worker wrote anything

@@ -39,7 +39,7 @@ pub trait RequestBody {
     fn request_bytes(&self) -> Option<u64>;
 }
 
-/// What the proxy knows besides the messages.
+/// Properties that the proxy knows besides the messages.
 pub trait Properties {
     /// The property as the host writes it; `None` if there is none, as for a client without a
     /// certificate.
@@ -115,7 +115,7 @@ pub struct LocalReply {
     pub dialect: Dialect,
     /// The HTTP status. A gRPC caller gets 200 and `grpc_status`.
     pub status: u32,
-    /// What the access log says as `%RESPONSE_CODE_DETAILS%`.
+    /// The value of `%RESPONSE_CODE_DETAILS%` in the access log.
     pub details: String,
     /// Header fields.
     pub headers: Vec<(Cow<'static, str>, String)>,
@@ -128,7 +128,7 @@ pub struct LocalReply {
 /// The gRPC statuses that the gateway answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrpcStatus {
-    /// A body that is not what it must be.
+    /// A body that is not as required.
     InvalidArgument = 3,
     /// Not allowed.
     PermissionDenied = 7,

@@ -5,18 +5,18 @@
 //! ```
 //!
 //! Nothing is copied and nothing is entered: a field that is a message is bytes, to be read as a
-//! message by the caller that needs its content. So no nesting is too deep, and reading costs what
-//! the bytes cost. Source: the encoding page of protobuf.dev.
+//! message by the caller that needs its content. So no nesting is too deep, and the cost of reading
+//! depends on the bytes alone. Source: the encoding page of protobuf.dev.
 
 use crate::base::varint;
 
-/// The fields of a message, in the order of its bytes. What does not have the form ends them.
+/// The fields of a message, in the order of its bytes. Malformed bytes end them.
 #[derive(Clone)]
 pub(super) struct Fields<'m> {
     rest: &'m [u8],
 }
 
-/// What a field holds.
+/// The content of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Payload<'m> {
     Varint(u64),

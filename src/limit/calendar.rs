@@ -1,5 +1,5 @@
 //! A window of the calendar: between two of its boundaries never more units are admitted than its
-//! quota. Or they are, and what is over the quota is counted.
+//! quota. With `over: count` they are, and the excess is counted.
 //!
 //! ```text
 //!   ├───────── 1 May ─────────┼───────── 1 June ────────┤
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The state is the window's end, and the units taken until then. A request whose time is before
-//! the window of the record (its worker was overtaken at the boundary) is counted in the record's:
-//! that is the later one, and it is the one in which it is let through.
+//! the window of the record (its worker was overtaken at the boundary) is counted in the record's
+//! window: that is the later one, and it is the one in which it is let through.
 
 use super::period::{Period, Window};
 use super::{Balance, Cost, Evaluation, QUOTA_MAX, generation_at};
@@ -25,7 +25,7 @@ pub struct Calendar {
     zone: Zone,
 }
 
-/// What becomes of requests above the quota.
+/// The treatment of requests above the quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Over {
     /// They are refused.
@@ -35,20 +35,20 @@ pub enum Over {
     Count,
 }
 
-/// What is remembered of one calendar window.
+/// The state of one calendar window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// When the window ends.
     pub end: Timestamp,
     /// Units taken in it.
     pub taken: u64,
-    /// Tells one life of the record from the next.
+    /// Distinguishes one life of the record from the next.
     pub generation: u32,
     /// The quota of the rule that wrote this last.
     pub quota: Rough,
 }
 
-/// What an admitted request was charged.
+/// The charge of an admitted request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     units: u64,
@@ -75,7 +75,7 @@ impl Calendar {
         self.quota
     }
 
-    /// What becomes of requests above the quota.
+    /// The treatment of requests above the quota.
     #[must_use]
     pub const fn over(&self) -> Over {
         self.over
@@ -99,7 +99,7 @@ impl Calendar {
         self.period.window(self.zone, now)
     }
 
-    /// Whether `cost` fits at `now`, and what to store then.
+    /// Whether `cost` fits at `now`, and the state to store then.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let window = self.window(now);

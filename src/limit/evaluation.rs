@@ -1,4 +1,4 @@
-//! What a rule answers to a request, and the state of its counter after that.
+//! The answer of a rule to a request, and the state of its counter after that.
 
 use super::Cost;
 use crate::base::time::{Span, Timestamp};
@@ -13,15 +13,15 @@ pub enum Decision {
         /// The shortest wait after which it fits, if no other request takes the returning units;
         /// never shorter than the balance's `next_unit_in`.
         retry_after: Span,
-        /// What it met; fewer units remain than it needs.
+        /// The balance before the request: fewer units remain than it needs.
         balance: Balance,
     },
-    /// The request asks for more than the limit ever holds: no wait helps. The balance is what it
-    /// met.
+    /// The request asks for more than the limit ever holds, so waiting does not help. The balance
+    /// before the request.
     NeverFits(Balance),
 }
 
-/// What a counter holds.
+/// The content of a counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     /// Units left.
@@ -51,8 +51,8 @@ pub struct Evaluation<S> {
     /// The state to store, if the request is admitted and takes something.
     pub after_charge: Option<S>,
     /// The state to store if the record lies further in the future than its rule can have put
-    /// it: the clock stepped back. Storing that cut is what keeps a caller from being locked out
-    /// for longer than one window.
+    /// it: the clock stepped back. Storing that cut ensures that no caller is locked out for longer
+    /// than one window.
     ///
     /// It holds only if `now` was read after the record: another worker may have charged it with a
     /// later clock since.

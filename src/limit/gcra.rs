@@ -38,10 +38,11 @@ pub const BURST_MAX: u32 = 1_000_000_000;
 /// The longest that a bucket may take to fill: 366 days.
 pub const WINDOW_MAX: Span = Span::from_seconds(31_622_400);
 
-/// The most that an overdrawn bucket owes: what refills in 500 years. An instant lies before 2554.
+/// The greatest debt of an overdrawn bucket: the units that refill in 500 years. An instant lies
+/// before 2554.
 pub const DEBT_MAX: Span = Span::from_seconds(500 * 31_557_600);
 
-/// What is remembered of one bucket.
+/// The state of one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// When all debt will be paid.
@@ -52,7 +53,7 @@ pub struct State {
     /// a step of the clock makes the debt longer than these take to refill. With the greatest
     /// number any debt up to [`DEBT_MAX`] may be rightly owed.
     pub burst: u32,
-    /// Tells one life of the record from the next.
+    /// Distinguishes one life of the record from the next.
     pub generation: u32,
     /// Units charged in this life.
     pub charged: u32,
@@ -60,7 +61,7 @@ pub struct State {
     pub returned: u64,
 }
 
-/// What an admitted request was charged, as much as giving it back needs.
+/// The charge of an admitted request, as far as a refund needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     units: u64,
@@ -108,7 +109,7 @@ impl Bucket {
         Self::new(burst.max(1), self.refill.share(shares))
     }
 
-    /// Whether `cost` fits at `now`, and what to store then.
+    /// Whether `cost` fits at `now`, and the state to store then.
     ///
     /// A debt that is only longer than *this* bucket's window is not repaired: another caller's
     /// override, or an earlier policy, allowed it.
@@ -149,7 +150,7 @@ impl Bucket {
         units: u64,
     ) -> (State, Balance) {
         let interval = self.refill.interval();
-        // A step of the clock is cut first, or it would look like a part of what is overdrawn.
+        // A step of the clock is cut first, or it would look like a part of the overdraft.
         let after_repair = state.and_then(|state| self.repair(state, self.debt(state, now), now));
         let state = after_repair.as_ref().or(state);
         let owed = state.map_or(Span::ZERO, |state| self.debt(state, now));
@@ -287,10 +288,11 @@ impl State {
 
     /// The state without the units of `charge`; `None` if nothing of them is left to give.
     ///
-    /// Time refills a bucket whether or not a charge will be refunded, so a late return must not
-    /// give what has refilled already. Had this request never arrived, the bucket would now owe
+    /// Time refills a bucket whether or not a charge will be refunded, so a late refund must not
+    /// return units that have refilled already. Had this request never arrived, the bucket would
+    /// now owe
     ///
-    /// * no more than what was charged after it and not refunded, and
+    /// * no more than the charges after it that were not refunded, and
     /// * less by at least its price, but for the time that passed since.
     ///
     /// So much may be given that no more than this is owed. Decision 0003 has the proof; the oracle

@@ -6,14 +6,14 @@
 //!              asks    spends them   └ reports 6 spent
 //! ```
 //!
-//! The state is the lease, what was spent of it since the last report, and what the engine said of
-//! the counter. Requests spend units until the lease ends, which this proxy takes to be a little
-//! earlier than the engine does (`exchange`). If a request needs more, it must ask: that is
-//! [`Lease::lacks`], and its decision until then is a denial.
+//! The state is the lease, the units spent of it since the last report, and the engine's last
+//! answer about the counter. Requests spend units until the lease ends, which this proxy takes to
+//! be a little earlier than the engine does (`exchange`). If a request needs more, it must ask:
+//! that is [`Lease::lacks`], and its decision until then is a denial.
 //!
-//! The engine charges what was spent when it is reported, never earlier than it was spent, and
-//! counts all units of a lease as taken until then. So no proxy that dies, and no answer that is
-//! lost, admits more than the limit states.
+//! The engine charges the spent units when they are reported, never earlier than they were spent,
+//! and counts all units of a lease as taken until then. So no proxy that dies, and no answer that
+//! is lost, admits more than the limit states.
 
 mod counted;
 mod exchange;
@@ -28,7 +28,8 @@ use super::{Balance, Cost, Evaluation, Rule};
 use crate::base::time::{Span, SteadyTime, Timestamp};
 use crate::fleet::take::CounterName;
 
-/// A rule whose counter all proxies share, and when a request asks.
+/// A rule whose counter all proxies share, and the conditions under which a request asks the
+/// engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     counted: Counted,
@@ -79,8 +80,8 @@ impl Lease {
         }
     }
 
-    /// Whether `cost` fits at `now`, and what to store then. A request that [`Lease::lacks`] units
-    /// is denied.
+    /// Whether `cost` fits at `now`, and the state to store then. A request that [`Lease::lacks`]
+    /// units is denied.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let state = self.current(state, now);
@@ -111,8 +112,8 @@ impl Lease {
         (state, self.balance(&state, now))
     }
 
-    /// Whether the engine is to be asked soon although no request waits: to refill the lease, or
-    /// to report what it cannot know.
+    /// Whether the engine is to be asked soon although no request waits: to refill the lease, or to
+    /// report charges that the engine cannot know.
     #[must_use]
     pub fn is_due(&self, state: &State, now: Timestamp) -> bool {
         if state.unreported.extra > 0 || state.unreported.refund > 0 {
@@ -237,7 +238,7 @@ impl Lease {
         state
     }
 
-    /// What this proxy knows of the counter: what it last heard and the rest of its lease.
+    /// The counter as this proxy knows it: the engine's last answer and the rest of the lease.
     fn balance(&self, state: &State, now: Timestamp) -> Balance {
         let quota = self.counted.quota();
         let (heard, unreported) = (

@@ -1,11 +1,11 @@
-//! Windows of the calendar: where each begins and ends in a zone's local time.
+//! Windows of the calendar: the begin and end of each in a zone's local time.
 //!
 //! A local clock shows one multiple of the period after the other (each whole hour, each midnight
 //! of a Monday), and a window begins when it reaches one. Clocks that are changed need two rules
 //! more:
 //!
 //! ```text
-//!   put forward   01:59 │ 03:00   windows that were to begin in the gap begin where it begins
+//!   put forward   01:59 │ 03:00   windows that would begin in the gap begin when it begins
 //!   put back      02:59 │ 02:00   a time that is shown again begins no window, unless a whole
 //!                                 period is repeated, which then is a separate window
 //! ```
@@ -135,7 +135,7 @@ impl Period {
         span.end
     }
 
-    /// The local time from which on a stretch shows what was not shown before.
+    /// The local time from which on a stretch shows times that were not shown before.
     fn first_new(self, zone: Zone, span: OffsetSpan) -> i64 {
         if span.begin == i64::MIN {
             return i64::MIN;
@@ -216,7 +216,7 @@ fn local(span: OffsetSpan, at: i64) -> i64 {
     at.saturating_add(span.offset)
 }
 
-/// What is before the epoch or after the last timestamp is cut to it.
+/// Times before the epoch or after the last timestamp are cut to it.
 fn timestamp(seconds: i64) -> Timestamp {
     let nanos = i128::from(seconds)
         .saturating_mul(NANOS)

@@ -51,7 +51,7 @@ pub struct Lease {
     pub count: u32,
 }
 
-/// What is remembered of one key.
+/// The state of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The workers that hold slots, each once.
@@ -214,9 +214,9 @@ mod tests {
     fn check(mut pool: Pool, steps: &str) {
         let mut state = State::default();
         for step in steps.split('\n').map(str::trim) {
-            let (what, told) = step.split_once(" => ").unwrap();
+            let (action, expected) = step.split_once(" => ").unwrap();
             let worker = |text: &str| if text == "a" { A } else { B };
-            let said = if let Some(name) = what.strip_prefix('-') {
+            let actual = if let Some(name) = action.strip_prefix('-') {
                 state.set_leases(worker(name), state.leases_of(worker(name)) - 1);
                 format!(
                     "{:?}",
@@ -225,7 +225,7 @@ mod tests {
                         .map(|ticket| ticket.number)
                         .collect::<Vec<_>>()
                 )
-            } else if let Some(slots) = what.strip_prefix('+') {
+            } else if let Some(slots) = action.strip_prefix('+') {
                 pool = Pool::new(slots.parse().unwrap(), pool.length(), pool.timeout()).unwrap();
                 format!(
                     "{:?}",
@@ -235,14 +235,14 @@ mod tests {
                         .collect::<Vec<_>>()
                 )
             } else {
-                let (name, number) = what.split_once(' ').unwrap();
+                let (name, number) = action.split_once(' ').unwrap();
                 let ticket = Ticket {
                     worker: worker(name),
                     number: number.parse().unwrap(),
                 };
                 format!("{:?}", pool.enter(&mut state, ticket))
             };
-            assert_eq!(said, told, "{step}: {state:?}");
+            assert_eq!(actual, expected, "{step}: {state:?}");
         }
     }
 

@@ -10,15 +10,15 @@
 //!     gone   1 more in …  └─ full in …        ┘
 //! ```
 //!
-//! What falls into one *grain* of time is one entry, so the log is bounded: by the quota if that is
-//! small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a
+//! All requests in one *grain* of time share one entry, so the log is bounded: by the quota if that
+//! is small ([`EXACT_QUOTA_MAX`]; a microsecond is the grain), else by the number of grains in a
 //! window (a twentieth of the window each). An entry is at its last unit's instant while it is the
 //! newest, and at its grain's end from then on. That goes against the caller: capacity is regained
 //! at most one grain late, and never early. No entry is ever put into the future, so no caller
 //! waits for longer than a window.
 //!
 //! The time of an entry never goes back: a worker that is overtaken by another enters its units at
-//! the time of the other's. So the log tells the truth also if the clock of its reader is late.
+//! the time of the other's. So the log is right even if the clock of its reader is late.
 
 mod log;
 
@@ -76,26 +76,26 @@ impl Rolling {
         self.window
     }
 
-    /// Whether `cost` fits at `now`, and what to store then.
+    /// Whether `cost` fits at `now`, and the state to store then.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let after_repair = state.and_then(|state| self.repair(state, now));
         // A caller that meets a clock step gets the values that hold once the cut is stored.
-        let told = after_repair.as_ref().or(state);
+        let current = after_repair.as_ref().or(state);
         if cost.units() > self.quota {
-            return Evaluation::never_fits(self.balance(told, now), after_repair);
+            return Evaluation::never_fits(self.balance(current, now), after_repair);
         }
         let taken = self.taken(state, now);
         if cost.units() > self.quota.saturating_sub(taken) {
-            let retry_after = self.free_in(told, now, self.taken(told, now), cost.units());
-            return Evaluation::deny(retry_after, self.balance(told, now), cost, after_repair);
+            let retry_after = self.free_in(current, now, self.taken(current, now), cost.units());
+            return Evaluation::deny(retry_after, self.balance(current, now), cost, after_repair);
         }
         let after_charge = (cost.units() > 0).then(|| self.charge(state, now, cost.units()));
         let balance = match &after_repair {
             Some(_) if cost.units() > 0 => {
-                self.balance(Some(&self.charge(told, now, cost.units())), now)
+                self.balance(Some(&self.charge(current, now, cost.units())), now)
             }
-            Some(_) => self.balance(told, now),
+            Some(_) => self.balance(current, now),
             None => self.balance_of(
                 after_charge.as_ref().or(state),
                 now,
@@ -138,7 +138,7 @@ impl Rolling {
             let end = grain.end(last.at, self.window);
             if end >= grain.end(new.at, self.window) {
                 last.at = last.at.max(new.at);
-                // More than any quota is as good as all of it.
+                // Any number above the greatest quota has the same effect.
                 last.units = last.units.saturating_add(new.units).min(QUOTA_MAX);
                 return;
             }
@@ -147,7 +147,7 @@ impl Rolling {
         entries.push(new);
     }
 
-    /// The log with `units` more, and without what has ceased to count.
+    /// The log with `units` more, and without entries that no longer count.
     fn charge(&self, state: Option<&State>, now: Timestamp, units: u64) -> State {
         let generation = state.map_or_else(|| generation_at(now), |state| state.generation);
         let with = |grain: Grain| {
@@ -176,8 +176,7 @@ impl Rolling {
                 entries,
             }
         };
-        // All entries have one grain: what was taken under a larger quota keeps its own while it
-        // counts.
+        // All entries have one grain: entries of a larger quota keep theirs while they count.
         let rounded = state.is_some_and(|state| state.grain == Grain::Coarse)
             && self.live(state, now).next().is_some();
         let state = with(if self.quota <= EXACT_QUOTA_MAX && !rounded {

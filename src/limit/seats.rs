@@ -15,7 +15,7 @@ use super::{Balance, Cost, Evaluation};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
-/// Most seats: what a record has room for.
+/// The most seats that fit into a record.
 pub const SEATS_MAX: u32 = 15;
 
 /// The longest that a seat is kept without a touch.
@@ -58,7 +58,7 @@ pub struct Touch {
     before: Option<Timestamp>,
 }
 
-/// What a request was charged: one touch, or nothing if no seat was free.
+/// The charge of a request: one touch, or nothing if no seat was free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge(Option<Touch>);
 
@@ -92,8 +92,8 @@ impl Seats {
         self.idle
     }
 
-    /// Whether the holder has or gets a seat at `now`, and what to store then. Any cost but zero
-    /// touches it once; zero only reads.
+    /// Whether the holder has or gets a seat at `now`, and the state to store then. Any cost but
+    /// zero touches it once; zero only reads.
     #[must_use]
     pub fn evaluate(&self, state: Option<&State>, now: Timestamp, cost: Cost) -> Evaluation<State> {
         let after_repair = state.and_then(|state| self.repair(state, now));

@@ -1,9 +1,9 @@
-//! What is remembered of a counter, and of a charge.
+//! The state of a counter, and the receipt of a charge.
 
 use super::{calendar, gcra, lease, lock, rolling, seats};
 use crate::base::time::Timestamp;
 
-/// What is remembered of one counter; its kind is the rule's.
+/// The state of one counter; its kind is the rule's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Of a token bucket.
@@ -20,7 +20,7 @@ pub enum State {
     Lease(Box<lease::State>),
 }
 
-/// What an admitted request was charged, as much as giving it back needs.
+/// The charge of an admitted request, as far as a refund needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
     /// By a token bucket.
@@ -111,9 +111,9 @@ impl State {
         }
     }
 
-    /// What its caller would gain if this state were forgotten: the share of the quota that was
-    /// taken, times the time until it would have been regained. So limits of all kinds, windows and
-    /// units can be compared. In some unit of time; zero where forgetting it changes nothing.
+    /// The gain of its caller if this state were forgotten: the share of the quota that was taken,
+    /// times the time until it would have been regained. So limits of all kinds, windows and units
+    /// can be compared. In some unit of time; zero if forgetting it changes nothing.
     #[must_use]
     pub fn eviction_cost(&self, now: Timestamp) -> u128 {
         match self {

@@ -1,4 +1,4 @@
-//! One body: what the policy requires of it, and its measurements.
+//! One body: the policy's requirements, and the measurements.
 //!
 //! ```text
 //! chunk ─▶ bytes as sent ─▶ content encodings ─┬▶ archive or gzip file: the decoded size
@@ -23,7 +23,7 @@ mod rejection;
 
 pub use rejection::{Reason, Rejection};
 
-/// What must be known of a body.
+/// The measurements that a policy needs of a body.
 #[derive(Clone, Debug, Default)]
 pub struct Requirements {
     /// The largest number of bytes as sent.
@@ -38,7 +38,7 @@ pub struct Requirements {
     pub items: Vec<JsonPath>,
 }
 
-/// What was measured of a body.
+/// The measurements of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measurements {
     /// Bytes as sent.

@@ -12,7 +12,7 @@
 //! | `br` | 20 MiB, 28 MiB while the window grows | 16 MiB |
 //! | `zstd` | 11 MiB, 15 MiB while the window grows | 8 MiB (RFC 9659) |
 //!
-//! All windows grow with what is declared or decoded, so a small body needs little memory.
+//! All windows grow with the declared or decoded size, so a small body needs little memory.
 
 mod brotli;
 mod deflate;
@@ -67,7 +67,7 @@ pub enum FormatMatch {
     Yes,
     /// The body has another format.
     No,
-    /// There are too few bytes to tell.
+    /// There are too few bytes to decide.
     Incomplete,
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn match_magic(first: &[u8], magic: &[u8]) -> FormatMatch {
 /// Receives decoded bytes, at most [`SLICE_MAX`] at a time.
 pub(crate) type Sink<'s> = &'s mut dyn FnMut(&[u8]) -> Result<(), Breach>;
 
-/// What a stage needs before it can continue.
+/// The needs of a stage before it can continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// More input.

@@ -6,7 +6,7 @@
 //!
 //! chunk ─▶ br ─▶ gzip ─▶ readers
 //!                   └─▶ first bytes? ─┬▶ PK…   ZIP: the sum of its entries
-//!                                     ├▶ 1f 8b gzip file: what it inflates to
+//!                                     ├▶ 1f 8b gzip file: its inflated bytes
 //!                                     └▶ else: the bytes themselves
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! Measures a JSON body while it streams: is it JSON, and does it keep the rules?
 //!
 //! ```text
-//! chunk ─▶ grammar ─┬▶ text, number, literal                 what may follow (RFC 8259)
+//! chunk ─▶ grammar ─┬▶ text, number, literal                 the next tokens (RFC 8259)
 //!                   └▶ measures ─┬▶ frames                   the open arrays and objects
 //!                                ├▶ cursors                  how far each JSON pointer has matched
 //!                                └▶ candidates, names        which names match, which occurred
@@ -14,7 +14,7 @@
 //!
 //! JSON is valid as in RFC 8259, in strict UTF-8 and without a byte order mark; an escaped
 //! surrogate must be one of a pair (as for `serde_json`). Numbers have no largest value. Decision
-//! 0014 states what each rule counts, and why.
+//! 0014 defines the units of each rule, with reasons.
 
 mod breach;
 mod candidates;

@@ -4,16 +4,16 @@
 //! Two bounds hold (decision 0020):
 //!
 //! * A [`Slice`](super::slice::Slice) bounds the work of one callback. The rest waits for the next.
-//! * A [`Work`] bounds the work of one body: a small multiple of what ordinary data of the same
-//!   size costs. Only the bytes sent and the bytes of the *last* decoder count as size: a sender
-//!   produces what lies between two encodings for free, so it adds nothing.
+//! * A [`Work`] bounds the work of one body: a small multiple of the cost of ordinary data of the
+//!   same size. Only the bytes sent and the bytes of the *last* decoder count as size: a sender
+//!   produces the data between two encodings for free, so it adds nothing.
 //!
 //! Each part of the decoders counts its own work: bytes, blocks, tables, members, frames, records.
 
 /// Units after which a stage returns as soon as it can.
 const STEP: u64 = 50_000;
 
-/// What a body may cost regardless of its size: a few hundred microseconds.
+/// The work allowed for a body of any size: a few hundred microseconds.
 const BASE: u64 = 300_000;
 
 /// The cost of ordinary data for each byte sent, and for each byte decoded.
@@ -37,7 +37,7 @@ impl Work {
         self.done = self.done.saturating_add(units);
     }
 
-    /// Adds `units` that count for the slice alone, and not for what the body may cost: work that
+    /// Adds `units` that count for the slice alone, and not for the bound of the body: work that
     /// occurs once, such as allocating a window, or that is counted again when its bytes are
     /// returned.
     pub(crate) const fn add_to_slice(&mut self, units: u64) {
@@ -63,7 +63,7 @@ impl Work {
         self.done
     }
 
-    /// Whether the work exceeds what a body may cost, given the bytes sent, the bytes decoded, and
+    /// Whether the work exceeds the bound for a body, given the bytes sent, the bytes decoded, and
     /// the `units` of work that readers do for each decoded byte.
     pub(crate) const fn is_excessive(&self, sent: u64, decoded: u64, units: u64) -> bool {
         let each = DECODED.saturating_add(units);

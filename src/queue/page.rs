@@ -117,7 +117,7 @@ impl PoolPage {
     /// The workers that have a lease or a ticket here.
     ///
     /// # Errors
-    /// [`Fault::BadRecord`] if this is no page of ours.
+    /// [`Fault::BadRecord`] if this is not such a page.
     pub fn workers(&self) -> Result<BTreeSet<WorkerId>, Fault> {
         let mut records = self.records();
         let mut workers = BTreeSet::new();
@@ -135,7 +135,7 @@ impl PoolPage {
     /// Returns the page without the workers that `is_gone` names.
     ///
     /// # Errors
-    /// [`Fault::BadRecord`] if this is no page of ours.
+    /// [`Fault::BadRecord`] if this is not such a page.
     pub fn without(&self, is_gone: impl Fn(WorkerId) -> bool) -> Result<Self, Fault> {
         let mut records = self.records();
         let mut left = Self::read(Vec::with_capacity(self.bytes().len()));

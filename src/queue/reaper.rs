@@ -57,7 +57,7 @@ impl Reaper {
     }
 }
 
-/// Removes from one page what belongs to workers that are gone.
+/// Removes from one page the entries of workers that are gone.
 fn reap<H: SharedData>(host: &H, membership: &mut Membership, number: u32) -> Result<(), Fault> {
     let key = page::key(number);
     let updated = SharedCell::new(host, &key).update(|bytes| {

@@ -54,7 +54,7 @@ fn numbers(policy: u32, pool: usize) -> Pool {
     Pool::new(slots, 8, Span::from_nanos(1_500 * MILLI)).unwrap()
 }
 
-/// What an event loop does next.
+/// The next event of an event loop.
 enum Event {
     Over,
     Nothing,
@@ -66,7 +66,7 @@ enum Event {
     Leave(u32),
 }
 
-/// Says what the event loop of one thread does next.
+/// Chooses the next event of one thread's event loop.
 fn next_event(world: &mut World, id: usize) -> Event {
     let clock = world.clock;
     if world.model.is_over(clock) {
@@ -124,7 +124,7 @@ fn arrival(world: &mut World) -> Event {
     Event::Arrive(world.model.next_stream, keys)
 }
 
-/// A VM: what Envoy's callbacks do with the worker.
+/// A VM: the worker, as Envoy's callbacks drive it.
 struct Vm {
     number: usize,
     worker: Worker<Port>,
@@ -295,7 +295,7 @@ fn run_loop(port: &Port, threads: usize) {
     port.end();
 }
 
-/// Runs one setup, and panics if a promise was broken. Returns what the oracle has seen.
+/// Runs one setup, and panics if a promise was broken. Returns the counts of the oracle.
 fn run(setup: Setup) -> [u64; 5] {
     let ports = Proxy::start(setup);
     let last = ports[0].clone();

@@ -1,4 +1,4 @@
-//! Streams, what they ask for, and their answers.
+//! Streams, their requests for slots, and the answers.
 
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ pub struct SlotRequest {
     pub enforcement: Enforcement,
 }
 
-/// What a pool said of one slot, when a stream asked for its slots.
+/// The answer of a pool about one slot, when a stream asked for its slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
     /// The stream has the slot.
@@ -106,11 +106,11 @@ impl Reason {
 pub struct Action {
     /// The stream.
     pub stream: StreamId,
-    /// What to do with it.
+    /// The answer to it.
     pub answer: Answer,
 }
 
-/// What to do with a stream that waited.
+/// The answer to a stream that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It has all its slots: it goes on.

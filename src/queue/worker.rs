@@ -35,7 +35,7 @@ const MESSAGES_MAX: usize = 64;
 /// The period of ticks that all stated times assume.
 pub const TICK: Span = Span::from_nanos(100_000_000);
 
-/// All streams of one VM that ask for slots, under whatever policy.
+/// All streams of one VM that ask for slots, of all policies.
 ///
 /// Times are the uptime of this VM, by a clock that never steps.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Worker<H> {
     streams: BTreeMap<StreamId, StreamSlots>,
     deadlines: BTreeSet<(Span, StreamId)>,
     granted: VecDeque<StreamId>,
-    /// What pools said of the stream that asked last.
+    /// The notes of pools about the stream that asked last.
     notes: Vec<Note>,
     /// Whether this worker has sent itself a message that has not arrived yet.
     has_woken_itself: bool,
@@ -89,8 +89,8 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         })
     }
 
-    /// Takes over a pool's limits from a policy that takes effect. They apply at once to all
-    /// streams, under whatever policy. A waiting stream keeps its deadline.
+    /// Takes over a pool's limits from a policy that takes effect. They apply at once to the
+    /// streams of all policies. A waiting stream keeps its deadline.
     pub fn reconfigure(&mut self, identity: &[u8], limits: Pool) -> Rc<LivePool> {
         self.leases.reconfigure(identity, &self.keys, limits)
     }
@@ -129,7 +129,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         admission
     }
 
-    /// What the pools said of the stream that asked for its slots last.
+    /// The notes of the pools about the stream that asked for its slots last.
     #[must_use]
     pub fn notes(&self) -> &[Note] {
         &self.notes

@@ -1,4 +1,4 @@
-//! Whom an answer is for: what it shows of the request that it answers.
+//! The addressee of an answer: the data of the request that the answer shows.
 
 use super::refusal::Refusal;
 use super::trace_id;
@@ -16,18 +16,18 @@ use crate::request::identify::Caller;
 /// The most bytes of an attribute that an answer shows.
 const ATTRIBUTE_BYTES_MAX: usize = 256;
 
-/// What an answer needs of the request head, if it is sent when the head is gone.
+/// The data of the request head for an answer that is sent when the head is gone.
 #[derive(Clone, Debug, Default)]
 pub struct ReplyContext {
     trace_id: String,
     dialect: Dialect,
     attributes: Vec<(AttributeId, Box<str>)>,
-    /// The route by which what may refuse applies, if a template shows that.
+    /// The route by which the limit that may refuse applies, if a template shows it.
     pub route: Option<RouteId>,
 }
 
 impl ReplyContext {
-    /// What an answer to `request` needs. `fallback` is the trace id of a request without one.
+    /// The data for an answer to `request`. `fallback` is the trace id of a request without one.
     #[must_use]
     pub fn of(request: &Request, caller: &Caller<'_>, policy: &Policy, fallback: u64) -> Self {
         let mut trace_id = String::new();
@@ -82,7 +82,7 @@ enum RouteOf<'a> {
 }
 
 impl<'a> ReplyTo<'a> {
-    /// An answer to `request` while its head is at hand. `caller` is who sent it, if that is known.
+    /// An answer to `request` while its head is at hand. `caller` is the sender, if known.
     #[must_use]
     pub fn head(
         request: &'a Request,
@@ -160,13 +160,13 @@ impl<'a> ReplyTo<'a> {
     }
 }
 
-/// The text of a value, cut to what an answer shows. What is not UTF-8 is replaced.
+/// The text of a value, cut to what an answer shows. Bytes that are not UTF-8 are replaced.
 pub(super) fn shown(value: &[u8]) -> String {
     let cut = value.get(..ATTRIBUTE_BYTES_MAX).unwrap_or(value);
     let mut text = String::new();
     for chunk in cut.utf8_chunks() {
         text.push_str(chunk.valid());
-        // A character that the cut divides is no longer there.
+        // A character that the cut divides is left out.
         let is_cut = cut.len() < value.len() && chunk.invalid().len() < 4;
         if !chunk.invalid().is_empty() && !is_cut {
             text.push(char::REPLACEMENT_CHARACTER);

@@ -33,13 +33,13 @@ use crate::store::{LimitCheck, Peek};
 pub struct Counters<'a, S> {
     /// The policy.
     pub policy: &'a Policy,
-    /// Where its counters are.
+    /// The keys of its counters.
     pub keys: &'a LimitKeys,
     /// The counters.
     pub store: &'a S,
 }
 
-/// What would become of a request.
+/// The verdict that a request would get.
 #[derive(Clone, Copy, Debug)]
 struct Outlook {
     admitted: bool,
@@ -76,7 +76,7 @@ const NO_STORE: &str = "no-store";
 const DETAILS: &str = "sluicegate_endpoint";
 
 impl<S: Peek> Counters<'_, S> {
-    /// The numbers of `caller` that do not depend on what it asks for.
+    /// The numbers of `caller` that do not depend on its request.
     #[must_use]
     pub fn own(
         &self,
@@ -92,7 +92,7 @@ impl<S: Peek> Counters<'_, S> {
         self.answer(&request, caller, &mut checks, &ask, None, host)
     }
 
-    /// What would become of `request`, to which `applicable` applies.
+    /// The verdict that `request`, to which `applicable` applies, would get.
     #[must_use]
     pub fn of_request(
         &self,

@@ -1,8 +1,8 @@
 //! The header fields that state a caller's limits.
 //!
 //! The `X-RateLimit-*` fields show one limit, the standard's ([`super::ietf`]) all limits that are
-//! shown, and the policy's own fields what each says. The gateway owns all field names that a
-//! policy uses: what the upstream sends under them is removed.
+//! shown, and the policy's own fields the value of each. The gateway owns all field names that a
+//! policy uses: it removes the upstream's fields of those names.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -33,7 +33,7 @@ pub type Field = (String, String);
 pub struct LimitStatus {
     /// The limit.
     pub limit: LimitId,
-    /// Whether callers see the limit at all times, or only what exceeds its quota.
+    /// Whether callers see the limit at all times, or only its overage.
     pub visibility: Visibility,
     /// Units granted for a window.
     pub quota: u64,
@@ -69,7 +69,7 @@ pub struct Applied<'a> {
     pub pools: &'a [PoolStatus],
 }
 
-/// What answers the request, which decides what the fields state.
+/// The source of the answer, on which the content of the fields depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Responder {
     /// The upstream, or the proxy in its place: the request was admitted.

@@ -58,7 +58,7 @@ const PROBLEM_BYTES_USUAL: usize = 256;
 /// The names of the fields.
 pub const NAMES: [&str; 2] = [DRAFT.policy_field, DRAFT.limit_field];
 
-/// Puts the field that lists what limits and pools grant, unless there are none.
+/// Adds the field that lists the quotas of limits and pools, unless there are none.
 pub fn policies<'s>(
     policy: &Policy,
     limits: impl Iterator<Item = &'s LimitStatus>,
@@ -120,7 +120,7 @@ fn item(list: &mut String, name: &str) {
     list.push('"');
 }
 
-/// The parameters of what a limit grants. "The time window MUST be a non-negative, non-zero,
+/// The parameters of the quota of a limit. "The time window MUST be a non-negative, non-zero,
 /// Integer".
 fn quota(list: &mut String, status: &LimitStatus, limit: &Limit) {
     number(list, DRAFT.quota, status.quota);

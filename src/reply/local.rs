@@ -27,7 +27,7 @@ const HEADERS_USUAL: usize = 8;
 
 const RETRY_AFTER: &str = "retry-after";
 
-/// The answer to a request that is refused. `applied` is what its fields show.
+/// The answer to a request that is refused. Its fields show `applied`.
 #[must_use]
 pub fn reply(
     policy: &Policy,
@@ -71,7 +71,7 @@ struct Answer<'a> {
     to: ReplyTo<'a>,
     applied: Applied<'a>,
     status: u32,
-    /// What the policy sets of it, the limit's own first.
+    /// The policy's settings for it, the limit's own first.
     replies: [Option<&'a Reply>; 2],
 }
 
@@ -102,7 +102,8 @@ impl<'a> Answer<'a> {
         for (name, template) in own.iter().chain(others) {
             headers.retain(|(known, _)| **known != **name);
             let mut value = String::new();
-            let has_value = template.header(&mut value, |what, out| values.fill(what, out));
+            let has_value =
+                template.header(&mut value, |placeholder, out| values.fill(placeholder, out));
             if has_value && !template.is_empty() {
                 headers.push((name.to_string().into(), value));
             }
@@ -149,14 +150,15 @@ impl<'a> Answer<'a> {
         let body = match all().find_map(|reply| reply.body.as_ref()) {
             Some(template) => {
                 let values = self.values();
-                template.body(escape, |what, out| values.fill(what, out))
+                template.body(escape, |placeholder, out| values.fill(placeholder, out))
             }
             None => self.problem(),
         };
         (text, body)
     }
 
-    /// What the policy's own texts say: of what refuses, as far as callers may know it.
+    /// The values for the policy's own texts: those of the limit that refuses, as far as callers
+    /// may know it.
     fn values(&self) -> Values<'a> {
         let Self {
             policy,
@@ -191,7 +193,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// What the fields state if a limit or a seat limit refuses.
+/// The responder if a limit or a seat limit refuses.
 fn limit_responder(policy: &Policy, check: &LimitCheck, retry_after: Option<Span>) -> Responder {
     match check.owner {
         CounterOwner::Limit(limit) if has_counter(policy, check) => {
@@ -202,7 +204,7 @@ fn limit_responder(policy: &Policy, check: &LimitCheck, retry_after: Option<Span
     }
 }
 
-/// The name and the numbers of what refuses.
+/// The name and the numbers of the limit that refuses.
 fn numbers<'a>(
     policy: &'a Policy,
     refusal: Refusal<'a>,
@@ -264,7 +266,7 @@ fn quota_exceeded(policy: &Policy, refusal: Refusal<'_>, status: u32) -> String 
     }
 }
 
-/// The challenges of a 401, which must say what would be accepted (RFC 9110 §15.5.2): one for each
+/// The challenges of a 401, which must name the accepted schemes (RFC 9110 §15.5.2): one for each
 /// scheme of the policy, or `ApiKey` if it has none.
 fn challenges(policy: &Policy, why: AuthFailure) -> String {
     let realm = &policy.name;

@@ -111,7 +111,7 @@ impl<'a> Refusal<'a> {
         }
     }
 
-    /// What refuses, as far as callers may be told of it.
+    /// The scope that refuses, if callers may see it.
     pub(super) fn scope<'p>(&self, policy: &'p Policy) -> Option<&'p Scope> {
         match self {
             Self::Limit { check, .. } => match check.owner {
@@ -127,7 +127,7 @@ impl<'a> Refusal<'a> {
         }
     }
 
-    /// What the policy sets of the answer: that of the limit itself comes first, then that of all.
+    /// The policy's settings for the answer: first the limit's own, then those for all answers.
     pub(super) fn replies<'p>(&self, policy: &'p Policy) -> [Option<&'p Reply>; 2] {
         let shared = &policy.replies;
         let (own, shared) = match self {

@@ -1,4 +1,4 @@
-//! What fills the placeholders of an answer.
+//! The values of the placeholders of an answer.
 
 use super::addressee::ReplyTo;
 use super::fields::{LimitStatus, PoolStatus};
@@ -76,11 +76,11 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// What fills the placeholders of one answer.
+/// The values of the placeholders of one answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Values<'a> {
     pub(super) policy: &'a Policy,
-    /// What the answer shows.
+    /// The numbers that the answer shows.
     pub(super) numbers: Option<Numbers<'a>>,
     /// The wait that `Retry-After` states.
     pub(super) retry_after: Option<Span>,
@@ -91,9 +91,9 @@ pub(super) struct Values<'a> {
 
 impl Values<'_> {
     /// Appends the value of a placeholder; false if it has none.
-    pub(super) fn fill(&self, what: Placeholder, out: &mut String) -> bool {
+    pub(super) fn fill(&self, placeholder: Placeholder, out: &mut String) -> bool {
         let numbers = self.numbers.as_ref();
-        match what {
+        match placeholder {
             Placeholder::Limit => text(out, numbers.map(|it| &*it.scope.name)),
             Placeholder::Label => text(out, numbers.map(|it| &*it.scope.label)),
             Placeholder::Policy => text(out, Some(&self.policy.name)),

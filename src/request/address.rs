@@ -20,8 +20,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The network of a client at `address` (with its port, as the proxy writes it), whose prefix has
-/// `v4_prefix` or `v6_prefix` bits; a whole address is its own network. `None` if it is no IP
-/// address, such as that of a socket in the file system. A zone is left out.
+/// `v4_prefix` or `v6_prefix` bits; a whole address is its own network. `None` if it is not an IP
+/// address, as for a socket in the file system. A zone is left out.
 #[must_use]
 pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String> {
     let address = match of_a_peer(str::from_utf8(address).ok()?)? {
@@ -42,8 +42,8 @@ pub fn network(address: &[u8], v4_prefix: u32, v6_prefix: u32) -> Option<String>
     })
 }
 
-/// The client's address (with its port, as the proxy writes it), and what it is without the prefix
-/// of a translator or a tunnel. `None` if it is no IP address.
+/// The client's address (with its port, as the proxy writes it), and the same without the prefix of
+/// a translator or a tunnel. `None` if it is not an IP address.
 #[must_use]
 pub(super) fn addresses(address: &[u8]) -> Option<[IpAddr; 2]> {
     let address = of_a_peer(str::from_utf8(address).ok()?)?;

@@ -1,4 +1,4 @@
-//! What applies to one request: an exemption, or limits of all kinds.
+//! The limits of all kinds that apply to one request, or its exemption.
 //!
 //! ```text
 //!   caller ────┐                                       ┌─▶ checks ──────────▶ store
@@ -31,8 +31,8 @@ use crate::policy::scope::{Absent, KeyPart, Scope};
 use crate::policy::select::{Condition, Selector};
 use crate::policy::selector_index::{SelectorId, SelectorIndex};
 
-/// What applies to one request, each kind in the order of the policy. Its buffers are used again
-/// for the next request.
+/// All that applies to one request, each kind in the order of the policy. Its buffers are used
+/// again for the next request.
 #[derive(Debug, Default)]
 pub struct Applicable {
     /// The exemption, of which one must match in each reading of the path: the first of the first
@@ -50,7 +50,7 @@ pub struct Applicable {
     pub payload: Option<PayloadId>,
     /// Why no reading of the path is safe. Then nothing else is known.
     pub ambiguity: Option<Ambiguity>,
-    /// What the index found in one reading.
+    /// The selectors that the index found in one reading.
     candidates: Vec<SelectorId>,
 }
 
@@ -97,7 +97,7 @@ impl Trace<'_> for NoTrace {
 }
 
 impl Applicable {
-    /// Finds what applies to a request of `caller`, in place of what was found before.
+    /// Finds the limits that apply to a request of `caller`. Replaces earlier results.
     pub fn find<'p, T: Trace<'p>>(
         &mut self,
         request: &Request,
@@ -138,7 +138,8 @@ impl Applicable {
     }
 
     /// Finds the limits on refused credentials that apply to a request that is about to receive a
-    /// 401, in place of what was found before. `caller` is what is known without a credential.
+    /// 401, and replaces earlier results. `caller` has the attributes that are known without a
+    /// credential.
     pub fn find_refused(&mut self, request: &Request, caller: &Caller<'_>, policy: &Policy) {
         self.clear();
         let Some(refused) = &policy.refused else {
@@ -165,8 +166,8 @@ impl Applicable {
         self.pools.clear();
     }
 
-    /// Adds what applies in one reading of what the index has. Its exemption, or else its payload
-    /// limit.
+    /// Adds those of the index's candidates that apply in one reading. Returns its exemption, or
+    /// else its payload limit.
     fn add(
         &mut self,
         index: &SelectorIndex,
@@ -234,7 +235,7 @@ impl Applicable {
     }
 }
 
-/// A request and its caller, compared with what a policy selects.
+/// Compares a request and its caller with the selectors of a policy.
 #[derive(Clone, Copy)]
 struct Matcher<'r, 'p> {
     request: &'r Request,

@@ -14,14 +14,13 @@ use crate::policy::Policy;
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::Source;
 
-/// Sets the attributes. Each reads what the directory gave, so none is changed before all are
+/// Sets the attributes. Each may read values from the directory, so none changes before all are
 /// found.
 ///
 /// # Errors
-/// [`AuthFailure::Conflicting`] where the credentials that are `presented` say different things of
-/// one attribute, and [`AuthFailure::Ambiguous`] if a header or a parameter occurs twice; neither
-/// if the caller need not identify itself: then `presented` is `None`, and such a header has no
-/// value.
+/// [`AuthFailure::Conflicting`] if the `presented` credentials give one attribute different values,
+/// and [`AuthFailure::Ambiguous`] if a header or a parameter occurs twice; neither if the caller
+/// need not identify itself: then `presented` is `None`, and such a header has no value.
 pub(super) fn resolve_attributes<'r>(
     caller: &mut Caller<'r>,
     presented: Option<IssuerSet>,
@@ -89,7 +88,7 @@ pub(super) fn resolve_without_credentials<'r>(
     }
 }
 
-/// One attribute, and what its sources read.
+/// One attribute, and the values of its sources.
 struct Reading<'c, 'r> {
     caller: &'c Caller<'r>,
     request: &'r Request,
@@ -144,8 +143,8 @@ impl<'r> Reading<'_, 'r> {
         Ok(text.filter(|text| !text.is_empty()).map(Value::Text))
     }
 
-    /// What the directory says, by the first of its sources that has a value, and what each
-    /// verified credential says, likewise, must be the same.
+    /// The directory's value (of the first of its sources that has one) and the values of all
+    /// verified credentials (likewise) must be equal.
     fn agree(
         &self,
         sources: &'r [Source],

@@ -9,7 +9,7 @@ use crate::policy::directory::Digest;
 
 /// Receives the steps by which a caller is identified.
 pub trait Trace {
-    /// Reports what became of this credential. A credential that was not presented is not reported.
+    /// Reports the outcome of this credential. A credential that was not presented is not reported.
     fn credential(&mut self, id: CredentialId, fate: CredentialOutcome<'_>);
     /// An attribute has this value from here on.
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin);
@@ -20,7 +20,7 @@ pub trait Trace {
     /// The caller is refused, because of this attribute if there is one.
     ///
     /// # Errors
-    /// `why`, unless what else is known of the caller is wanted all the same.
+    /// `why`, unless the trace wants the caller's other attributes all the same.
     fn refuse(
         &mut self,
         why: AuthFailure,
@@ -34,7 +34,7 @@ pub trait Trace {
     }
 }
 
-/// What became of a credential that was presented.
+/// The outcome of a presented credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialOutcome<'d> {
     /// It occurs twice.

@@ -21,7 +21,7 @@ impl Authority {
         self.0.take();
     }
 
-    /// The authority of the request, whose head has `sent`.
+    /// The authority of the request, which was sent as `sent`.
     pub(super) fn of(&self, sent: &[u8]) -> Option<&[u8]> {
         self.0.get_or_init(|| normalized(sent)).as_deref()
     }

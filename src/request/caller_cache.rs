@@ -2,7 +2,7 @@
 //! inputs need not be evaluated twice.
 //!
 //! A caller is found by a hash of them under a key that no client knows, with 128 bits: a client
-//! cannot make up clues with the hash of somebody else's. What was refused is not remembered.
+//! cannot invent inputs with the hash of another client's. Refused credentials are not cached.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -38,17 +38,17 @@ pub struct CallerCache {
     callers: HashMap<u128, CachedCaller, BuildHasherDefault<AsItIs>>,
 }
 
-/// A cached caller, and what follows from its attributes.
+/// A cached caller, with values derived from its attributes.
 #[derive(Debug)]
 pub struct CachedCaller {
     pub(super) values: KeptValues,
     /// The rule and the counter of each limit that the caller has met, by limit.
     counters: RefCell<Vec<(LimitId, Key, Rule)>>,
-    /// What the access log says of the caller.
+    /// The caller's part of the access log.
     log_text: OnceCell<Box<str>>,
 }
 
-/// Takes a hash for what it is.
+/// A hasher that returns its input, which is a hash already.
 #[derive(Debug, Default)]
 struct AsItIs(u64);
 
@@ -316,7 +316,7 @@ mod tests {
             assert!(caller_cache.identify(&request, &policy).is_ok());
             assert!(caller_cache.callers.len() <= CALLERS_MAX);
         }
-        // One whose values are long is not remembered.
+        // A caller with long values is not cached.
         caller_cache.callers.clear();
         request.headers = Headers::new(Headers::encode(&[("x-org", &[b'a'; 2_000])]));
         assert!(caller_cache.identify(&request, &policy).is_ok());

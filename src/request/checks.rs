@@ -1,4 +1,4 @@
-//! From the limits that apply to a request to what it asks of the store: each with its counter's
+//! From the limits that apply to a request to the checks for the store: each with its counter's
 //! key, its rule for this caller, and its cost.
 
 use std::cmp::Reverse;
@@ -21,8 +21,8 @@ use crate::policy::scope::{KeyPart, KeyWord, Scope};
 use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, PartialKey};
 
-/// Fills `checks` with what the request asks of each limit and seat limit that applies to it, in
-/// the order of their owners.
+/// Fills `checks` with one check for each limit and seat limit that applies to the request, in the
+/// order of their owners.
 pub fn fill(
     checks: &mut Vec<LimitCheck>,
     applicable: &Applicable,
@@ -251,8 +251,8 @@ fn reservation(reserve: &Reservation, request: &Request) -> Cost {
 }
 
 /// The units that a header states with all of its lines, each of which may be a list: the greatest
-/// counts, so that no client pays less by adding one. What is no whole number counts as
-/// `otherwise`, as does a header that is missing.
+/// counts, so that no client pays less by adding one. A value that is not a whole number counts as
+/// `otherwise`, as does a missing header.
 pub fn units<'v>(lines: impl Iterator<Item = &'v [u8]>, otherwise: u64) -> u64 {
     let members = lines.flat_map(|line| line.split(|byte| *byte == b','));
     // RFC 9110 §5.6.1.2: an empty member of a list is ignored.

@@ -1,4 +1,5 @@
-//! Finds the credentials that a request presents: secrets, and what earlier filters have verified.
+//! Finds the credentials that a request presents: secrets, and tokens that earlier filters have
+//! verified.
 //!
 //! A credential that occurs twice in one request is ambiguous, also with equal values: another
 //! reader of the request may take the other one. One that is empty is not there.
@@ -19,7 +20,7 @@ use crate::policy::callers::Place;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ambiguous;
 
-/// What a request presents as a credential.
+/// A credential as a request presents it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Presented<'r> {
     /// Something that the directory must know.
@@ -33,7 +34,7 @@ pub enum Presented<'r> {
 /// digits. The same secret is the same caller, and no path leads from here to the secret.
 pub type Identifier = [u8; 32];
 
-/// What the request presents at `place`, if anything.
+/// The credential that the request presents at `place`, if any.
 ///
 /// # Errors
 /// [`Ambiguous`] if the header or the parameter occurs twice.
@@ -154,7 +155,7 @@ fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Ambiguous> 
     }
 }
 
-/// What follows `scheme` in `value`. "the scheme … is case-insensitive" (RFC 9110 §11.1).
+/// The text after `scheme` in `value`. "the scheme … is case-insensitive" (RFC 9110 §11.1).
 fn after_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
     let (word, secret) = value.split_at_checked(scheme.len())?;
     let separated = secret

@@ -1,4 +1,4 @@
-//! What a request to the endpoint asks: the caller's own numbers, or what would become of another
+//! The question of a request to the endpoint: the caller's own numbers, or the verdict on another
 //! request.
 
 use super::credential::parameter;
@@ -10,12 +10,12 @@ use crate::policy::Policy;
 use crate::policy::reader::is_token;
 use crate::policy::replies::Endpoint;
 
-/// What a request to the endpoint asks.
+/// The question of a request to the endpoint.
 #[derive(Debug)]
 pub enum Asked {
     /// The limits that follow from the caller alone.
     Own,
-    /// What would become of a request with this head.
+    /// The verdict on a request with this head.
     Request(AskedHead),
 }
 
@@ -28,14 +28,14 @@ pub enum Misuse {
     Repeated,
     /// `method` without `path`.
     NoPath,
-    /// `path` is no path.
+    /// `path` is not a path.
     BadPath,
-    /// `method` is no method.
+    /// `method` is not a method.
     BadMethod,
 }
 
 impl Misuse {
-    /// What the client should do.
+    /// Advice for the client.
     #[must_use]
     pub const fn detail(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ pub fn endpoint<'p>(request: &Request, policy: &'p Policy) -> Option<&'p Endpoin
         .then_some(endpoint)
 }
 
-/// What a request to the endpoint asks.
+/// The question of a request to the endpoint.
 ///
 /// # Errors
 /// [`Misuse`] if the endpoint does not answer it.
@@ -110,8 +110,8 @@ pub fn read(request: &Request) -> Result<Asked, Misuse> {
 }
 
 impl AskedHead {
-    /// The head of `request` with another method and path. Its query is that of `path`, and what
-    /// the caller sent besides, where a credential may be.
+    /// The head of `request` with another method and path. Its query is that of `path`, then the
+    /// rest of the caller's own, which may have a credential.
     fn of(request: &Request, method: &[u8], path: &[u8]) -> Self {
         let target = path.split(|byte| *byte == b'#').next().unwrap_or_default();
         let mut target = target.to_vec();
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::policy::document::from_yaml;
 
-    /// What a request with these headers asks: the target of the request that is asked about.
+    /// The target of the request that a request with these headers asks about.
     fn asked(pairs: &[(&str, &[u8])]) -> Result<Option<(String, String)>, Misuse> {
         let request = Request {
             headers: Headers::new(Headers::encode(pairs)),
@@ -210,7 +210,7 @@ mod tests {
         for (path, method, target) in [
             ("/l?path=/items/42", "GET", "/items/42"),
             ("/l?method=PUT&path=%2Fitems%2F42", "PUT", "/items/42"),
-            // What else was sent stays, and what the path says comes first.
+            // Other parameters stay, after those of the path.
             ("/l?key=a&path=/b&org=c", "GET", "/b?key=a&org=c"),
             ("/l?path=/b?c=d%26e=f&key=a", "GET", "/b?c=d&e=f&key=a"),
             ("/l?path=/b%23c&key=a", "GET", "/b?key=a"),

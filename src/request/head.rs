@@ -28,13 +28,13 @@ pub struct Request {
     pub others: Vec<OtherReading>,
     /// Why no reading of the path is safe.
     pub ambiguity: Option<Ambiguity>,
-    /// Whether it ends with its head: there is no body.
+    /// Whether the request has no body.
     pub ends: bool,
-    /// What [`Request::authority`] has read.
+    /// The result of [`Request::authority`].
     pub authority: Authority,
 }
 
-/// What a connection turns into if the response says so.
+/// The protocol that a connection switches to if the response agrees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tunnel {
     /// Another protocol.
@@ -62,7 +62,7 @@ pub struct OtherReading {
     tier: Option<TierId>,
 }
 
-/// One reading of a request's path, and what follows from it.
+/// One reading of a request's path, with its tiers and routes.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'r> {
     /// The path.
@@ -74,7 +74,7 @@ pub struct Reading<'r> {
 }
 
 impl Request {
-    /// Reads what `policy` looks at, each thing once. `ends` is whether no body follows.
+    /// Reads the parts that `policy` uses, each once. `ends` is whether no body follows.
     pub fn read(&mut self, host: &(impl RequestHead + Properties), policy: &Policy, ends: bool) {
         self.ends = ends;
         self.authority.clear();
@@ -97,7 +97,7 @@ impl Request {
         }
     }
 
-    /// Forgets the path: no route matches, and there is no tier.
+    /// Forgets the path: then no route matches, and no tier.
     pub fn forget_path(&mut self) {
         (self.path, self.matches) = (PathBuffer::default(), Matches::default());
         (self.tier, self.ambiguity) = (None, None);
@@ -140,8 +140,8 @@ impl Request {
         sizes.all(|size| size == Some(first)).then_some(first)
     }
 
-    /// The tunnel that it asks for, by RFC 9110 §7.8 and §9.3.6 (Envoy makes the first of what RFC
-    /// 8441 says). It begins when the response says so, and not before.
+    /// The tunnel that it asks for, by RFC 9110 §7.8 and §9.3.6 (Envoy converts RFC 8441 to the
+    /// first). It begins when the response says so, and not before.
     #[must_use]
     pub fn tunnel(&self) -> Option<Tunnel> {
         if self.headers.first(":method") == Some(b"CONNECT") {

@@ -17,7 +17,7 @@ use crate::policy::callers::OnUnidentified;
 use crate::policy::callers::credential::Credential;
 use crate::policy::directory::Digest;
 
-/// A caller: the values of the policy's attributes, where it has them.
+/// A caller: the values of the policy's attributes, as far as it has them.
 #[derive(Debug)]
 pub struct Caller<'r> {
     values: Values<'r>,
@@ -104,7 +104,7 @@ impl<'r> Caller<'r> {
         }
     }
 
-    /// What is remembered of the caller, where anything is.
+    /// The cached caller, if there is one.
     #[must_use]
     pub const fn cached(&self) -> Option<&'r CachedCaller> {
         if let Values::Recalled(regular) = &self.values {
@@ -200,7 +200,7 @@ pub fn identify<'r>(request: &'r Request, policy: &'r Policy) -> Result<Caller<'
     identify_traced(request, policy, &mut NoTrace)
 }
 
-/// As [`identify`], and tells `trace` how.
+/// As [`identify`], and reports each step to `trace`.
 ///
 /// # Errors
 /// As [`identify`].
@@ -220,8 +220,9 @@ pub(crate) fn identify_traced<'r>(
     Ok(caller)
 }
 
-/// The sender of a request that is about to receive a 401, for the limits on such requests: what is
-/// known without a credential, and the identifier of the secret that `suspect` presents.
+/// The sender of a request that is about to receive a 401, for the limits on such requests: the
+/// attributes that are known without a credential, and the identifier of the secret that `suspect`
+/// presents.
 #[must_use]
 pub fn without_credentials<'r>(
     request: &'r Request,
@@ -236,7 +237,7 @@ pub fn without_credentials<'r>(
     caller
 }
 
-/// What is known of a caller that is refused.
+/// A caller that is refused, as far as it is known.
 #[derive(Debug)]
 pub struct Refused<'r> {
     /// The values of all attributes of which no two differ.
@@ -246,13 +247,13 @@ pub struct Refused<'r> {
     pub attribute: Option<AttributeId>,
 }
 
-/// What is known of the sender of `request`, which [`identify`] refuses.
+/// The sender of `request`, which [`identify`] refuses, as far as it is known.
 #[must_use]
 pub fn suspect<'r>(request: &'r Request, policy: &'r Policy) -> Refused<'r> {
     suspect_traced(request, policy, &mut NoTrace)
 }
 
-/// As [`suspect`], and tells `trace` how.
+/// As [`suspect`], and reports each step to `trace`.
 pub(crate) fn suspect_traced<'r>(
     request: &'r Request,
     policy: &'r Policy,
@@ -297,7 +298,8 @@ fn gives_way(
         .any(|(other, _)| presented.contains(other))
 }
 
-/// What a request presents: of several secrets the first that is not accepted, otherwise the first.
+/// The secret that a request presents: of several the first that is not accepted, otherwise the
+/// first.
 #[derive(Default)]
 struct Sent {
     first: Option<Identifier>,

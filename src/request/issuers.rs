@@ -1,5 +1,5 @@
-//! What vouches for a caller's attributes: the directory, for all secrets that it knows, and each
-//! credential that an earlier filter has verified, for the claims it makes.
+//! Issuers vouch for a caller's attributes: the directory for all secrets that it knows, and each
+//! credential that an earlier filter has verified for its claims.
 
 use crate::base::id::{CredentialId, Id as _};
 use crate::policy::callers::Source;
@@ -29,7 +29,7 @@ impl IssuerSet {
         Self(self.0 | bit(DIRECTORY))
     }
 
-    /// Whether what `source` says counts as a word of one of these.
+    /// Whether one of these issuers vouches for `source`.
     pub(super) fn speak(self, source: &Source) -> bool {
         self.0 & bit_of(source) != 0
     }

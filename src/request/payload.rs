@@ -1,5 +1,5 @@
-//! What must be known of a request's body: for the payload limit that applies to it, and for the
-//! limits whose cost it states.
+//! The requirements on a request's body: of the payload limit that applies to it, and of the limits
+//! whose cost it states.
 
 use super::head::Request;
 use super::identify::Caller;
@@ -21,7 +21,7 @@ pub struct MatchedPayload<'p> {
     pub payload: &'p Payload,
     /// The number of the override that the caller has.
     pub overridden: Option<usize>,
-    /// What it allows this caller.
+    /// The bounds for this caller.
     pub bounds: &'p Bounds,
 }
 
@@ -48,7 +48,7 @@ impl<'p> MatchedPayload<'p> {
     }
 }
 
-/// What must be known of the body; `None` if nothing must.
+/// The requirements on the body; `None` if there are none.
 #[must_use]
 pub fn requirements(
     matched: Option<MatchedPayload<'_>>,

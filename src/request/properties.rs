@@ -7,14 +7,14 @@ use crate::host::metadata::{Value, in_node};
 use crate::host::stream::Properties;
 use crate::policy::Policy;
 
-/// The answers to what was asked for one request.
+/// The properties of one request that were read.
 #[derive(Default)]
 pub struct RequestProperties {
     answers: [Vec<u8>; Property::ALL.len()],
 }
 
 impl RequestProperties {
-    /// Asks for what is `wanted` and for nothing else: every question is a host call.
+    /// Reads the `wanted` properties and no others: each is a host call.
     pub fn ask(&mut self, wanted: PropertySet, host: &impl Properties) {
         for (answer, property) in self.answers.iter_mut().zip(Property::ALL) {
             if wanted.contains(property) {
@@ -25,7 +25,7 @@ impl RequestProperties {
         }
     }
 
-    /// The answer; empty where there is none, or was not asked for.
+    /// The property; empty if it is absent or was not read.
     #[must_use]
     pub fn of(&self, property: Property) -> &[u8] {
         self.answers

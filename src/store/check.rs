@@ -13,7 +13,7 @@ use crate::limit::{
     Balance, Charge, Cost, Decision, Enforcement, Evaluation, FailureMode, Reading, Rule, State,
 };
 
-/// What one limit answered.
+/// The answer of one limit.
 pub type Answer = Result<Decision, Fault>;
 
 /// One limit's part in one request: the question, then the answer.
@@ -21,7 +21,7 @@ pub type Answer = Result<Decision, Fault>;
 pub struct LimitCheck {
     /// The limit or seat limit that asks.
     pub owner: CounterOwner,
-    /// Where the counter is.
+    /// The key of the counter.
     pub key: Key,
     /// The rule.
     pub rule: Rule,
@@ -31,7 +31,7 @@ pub struct LimitCheck {
     pub cost_number: usize,
     /// Whether the answer counts.
     pub enforcement: Enforcement,
-    /// What holds if the counter cannot be had.
+    /// The treatment of the request if the counter is unavailable.
     pub failure: FailureMode,
     /// The lock that a refusal begins.
     pub lock: Option<Lock>,
@@ -55,7 +55,7 @@ pub struct LimitCheck {
     pub is_ahead_of_clock: bool,
     /// Whether the key is locked. Set by [`Store::try_charge_all`] and [`Store::lock`].
     pub locked: Locked,
-    /// What is to be stored if the request is admitted.
+    /// The state to store if the request is admitted.
     pub(super) next: Option<State>,
 }
 
@@ -125,7 +125,7 @@ impl LimitCheck {
             && self.enforcement == Enforcement::Enforce
     }
 
-    /// Answers the check by what is stored under its lock, after [`LimitCheck::evaluate`].
+    /// Answers the check by the state of its lock, after [`LimitCheck::evaluate`].
     pub(super) fn evaluate_lock(
         &mut self,
         rule: &Rule,
@@ -168,7 +168,7 @@ impl LimitCheck {
         (self.lacks, self.is_due) = (false, false);
     }
 
-    /// Answers the check by what is stored, and charges nothing yet.
+    /// Answers the check by the stored state, and charges nothing yet.
     pub(super) fn evaluate(&mut self, state: Result<Option<&State>, Fault>, now: Timestamp) {
         (self.charge, self.at, self.is_due) = (None, now, false);
         self.is_urgent = false;
@@ -220,7 +220,7 @@ impl LimitCheck {
         }
     }
 
-    /// The decision that the engine will probably confirm, if what it said last has the units that
+    /// The decision that the engine will probably confirm, if its last answer has the units that
     /// this proxy does not hold.
     fn as_heard(&self, decision: Decision, store: &impl Peek, clock: &impl Clock) -> Decision {
         let units = self.cost.units();
@@ -233,7 +233,7 @@ impl LimitCheck {
         }
     }
 
-    /// Notes whether the state after the charge is to be told to the engine soon.
+    /// Notes whether the engine needs a report of the state after the charge soon.
     fn note_due(&mut self, now: Timestamp) {
         if let (Rule::Lease(lease), Some(State::Lease(next))) = (&self.rule, &self.next) {
             self.is_due = lease.is_due(next, now);
@@ -280,7 +280,7 @@ pub enum EngineAccess {
     /// It can.
     #[default]
     Open,
-    /// It cannot: what this proxy holds must do.
+    /// It cannot: the units that this proxy holds must do.
     CutOff,
     /// It cannot, and lacked units: the failure mode of the limit decides.
     FellBack,

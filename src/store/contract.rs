@@ -1,4 +1,4 @@
-//! What every store must do. A new store is finished when [`run`] passes.
+//! The contract of every store. A new store is finished when [`run`] passes.
 
 use super::key::{Key, KeyMaker};
 use super::{LimitCheck, Locked, Store};
@@ -15,7 +15,7 @@ use crate::limit::rolling::Rolling;
 use crate::limit::seats::Seats;
 use crate::limit::{Balance, Cost, Decision, Enforcement, FailureMode, Reading, Rule};
 
-/// Whose counters these are does not matter here.
+/// Any owner: it does not matter here.
 const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
@@ -236,7 +236,7 @@ fn a_lock_outlasts_what_becomes_available(store: &mut impl Store, kind: Kind) {
     assert!(both[0].begins_lock() && !both[1].begins_lock());
     store.lock(&mut both[0], &clock);
     assert_eq!(both[0].locked, Locked::ByThis);
-    // Whatever it costs, and although all units are there.
+    // For every cost, and although all units are there.
     for (later, cost) in [(0, 1), (299_999, 2), (299_999, 0)] {
         let now = NOW.after(Span::from_seconds(later));
         let mut checks = [with_lock("user", cost), with_lock("other", 1)];

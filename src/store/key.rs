@@ -1,4 +1,4 @@
-//! Where a counter lives: a page, and a fingerprint within it, from a keyed hash.
+//! The place of a counter: a page, and a fingerprint within it, from a keyed hash.
 //!
 //! The secret is drawn once per proxy, so that no client can aim its keys at another's page.
 
@@ -14,7 +14,7 @@ use crate::base::invariant::invariant;
 pub struct Key {
     /// The page's number in its table.
     pub page: u32,
-    /// Tells the records of one page apart, and those of one limit from those of others
+    /// Distinguishes the records of one page, and those of one limit from those of others
     /// ([`class`]).
     pub fingerprint: u64,
 }
@@ -42,17 +42,17 @@ impl Key {
     }
 }
 
-/// What tells the fingerprint of a proxy's own share from that of its counter.
+/// Distinguishes the fingerprint of a proxy's own share from that of its counter.
 const SHARE_BITS: u64 = 0x3333_3333_3333;
 
-/// What tells the fingerprint of a lock from that of its counter.
+/// Distinguishes the fingerprint of a lock from that of its counter.
 const LOCK_BITS: u64 = 0x5555_5555_5555;
 
 /// The bits of a fingerprint that all records of one limit have in common.
 const CLASS_BITS: u64 = 0xffff << 48;
 
-/// What tells the records of one limit from those of others. Two limits may have one in common, by
-/// chance: that is one in 65,536.
+/// Distinguishes the records of one limit from those of others. Two limits have the same class by
+/// chance once in 65,536.
 #[must_use]
 pub const fn class(fingerprint: u64) -> u64 {
     fingerprint & CLASS_BITS

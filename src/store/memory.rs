@@ -1,4 +1,4 @@
-//! Counters in a plain map, for one thread: what the shared store is compared with.
+//! Counters in a plain map, for one thread: the reference for the shared store.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 //!   ├ fingerprint 8 ┼ record ─┼ fingerprint 8 ┼ record ───┤ …
 //! ```
 //!
-//! Counters ([`eviction`]) and pools (`queue::page`) have pages of this form. A record tells its
+//! Counters ([`eviction`]) and pools (`queue::page`) have pages of this form. A record states its
 //! own length.
 
 pub mod eviction;
@@ -16,7 +16,7 @@ use crate::host::fault::Fault;
 /// Bytes of a record's fingerprint.
 pub const FINGERPRINT_BYTES: usize = 8;
 
-/// What a page holds under each fingerprint.
+/// The content of a page under one fingerprint.
 pub trait Record: Sized {
     /// The most bytes of a page: a record that would make it longer is not stored.
     const PAGE_BYTES_MAX: usize;

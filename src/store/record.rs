@@ -1,4 +1,4 @@
-//! A record: the state of one counter as bytes, which tell its kind and their length.
+//! A record: the state of one counter as bytes, which state their kind and length.
 //!
 //! ```text
 //!   bucket     0 ┊ tat 8 ┊ refill 8 ┊ burst 4 ┊ generation 4 ┊ charged 4 ┊ returned 8
@@ -325,8 +325,8 @@ impl Iterator for Log<'_> {
     }
 }
 
-/// What the caller of this record would gain if it were forgotten, as [`State::eviction_cost`]
-/// says; nothing if it cannot be read.
+/// The gain of its caller if this record were forgotten ([`State::eviction_cost`]); 0 if it cannot
+/// be read.
 #[must_use]
 pub fn eviction_cost(record: &[u8], now: Timestamp) -> u128 {
     match record.first() {

@@ -23,7 +23,7 @@ pub(super) enum Map {
     CallResponseHeaders = 6,
 }
 
-/// What is read in pieces.
+/// Data that is read in pieces.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Buffer {
@@ -34,7 +34,7 @@ pub(super) enum Buffer {
 
 const REQUEST: u32 = 0;
 
-/// What the host does with a stream after a callback with headers.
+/// The host's next step after a callback with headers.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum HeadersStatus {
@@ -46,7 +46,7 @@ pub(super) enum HeadersStatus {
     StopAllIterationAndWatermark = 4,
 }
 
-/// What the host does after a callback with a part of the body.
+/// The host's next step after a callback with a part of the body.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum DataStatus {
@@ -57,7 +57,7 @@ pub(super) enum DataStatus {
     StopIterationAndWatermark = 2,
 }
 
-/// What the host does after a callback with trailers.
+/// The host's next step after a callback with trailers.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum TrailersStatus {

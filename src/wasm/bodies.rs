@@ -27,14 +27,14 @@ thread_local! {
 /// How often a root ticks.
 #[derive(Clone, Copy, Default)]
 struct Ticks {
-    /// Whatever bodies need.
+    /// Without regard to bodies.
     usual: Option<Span>,
     /// Whether it gives bodies the events that they need.
     for_bodies: bool,
     now: Option<Span>,
 }
 
-/// What the callback of a stream may spend on its body.
+/// The work that the callback of a stream may spend on its body.
 pub(super) fn slice() -> Slice {
     BODIES.with_borrow(Bodies::slice)
 }
@@ -92,7 +92,7 @@ pub(super) fn on_tick(root: RootId, answers_max: usize) {
     tick(root, false);
 }
 
-/// A root is gone, and its ticks with it: what waits goes on with those of another.
+/// A root is gone, and its ticks with it: waiting bodies continue with those of another.
 pub(super) fn on_root_gone(root: RootId) {
     TICKS.with_borrow_mut(|ticks| ticks.remove(&root));
     if BODIES.with_borrow(Bodies::period).is_some()

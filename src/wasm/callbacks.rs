@@ -1,8 +1,7 @@
 //! The callbacks of proxy-wasm 0.2.1, by the names under which the host looks for them.
 //!
 //! A stream begins with `on_context_create` and ends with `on_delete`. `on_log` and `on_done`,
-//! which the host would call right before that, tell nothing more; neither does the response's
-//! body.
+//! which the host would call right before that, add nothing; neither does the response's body.
 
 use super::abi::{DataStatus, HeadersStatus, TrailersStatus};
 use super::{contexts, root};

@@ -1,6 +1,6 @@
-//! What the contexts of this VM are: roots, each with a policy, and the streams under them.
+//! The contexts of this VM: roots, each with a policy, and the streams under them.
 //!
-//! A callback takes what it needs from the table and drops the borrow before it calls the host, so
+//! A callback takes its context from the table and drops the borrow before it calls the host, so
 //! the host may call back meanwhile.
 
 use std::cell::RefCell;

@@ -114,8 +114,8 @@ impl RequestBody for Envoy {
 }
 
 impl Properties for Envoy {
-    /// Whole messages, where there is one: a value by its own path would have no type. (Of the
-    /// node's metadata alone Envoy makes pairs, which say no types either.)
+    /// Whole messages, if there is one: a value by its own path would have no type. (Only the
+    /// node's metadata comes as pairs from Envoy, which have no types either.)
     fn property(&self, which: Property) -> Option<Vec<u8>> {
         abi::property(match which {
             Property::Metadata => "metadata",
@@ -251,5 +251,5 @@ impl VersionProbe for Envoy {
     }
 }
 
-/// What the host takes for a write that does not care what is there.
+/// The number with which the host writes without comparing versions.
 const UNSEEN: u32 = 0;

@@ -27,9 +27,9 @@ use crate::store::key::Secret;
 thread_local! {
     /// The metrics of this VM by name: policies are replaced, and Envoy never forgets a number.
     static METRICS: RefCell<HashMap<String, MetricId>> = RefCell::default();
-    /// The worker that grants slots in this VM, whatever policies it serves.
+    /// The worker that grants slots in this VM, for all policies.
     static WORKER: RefCell<Option<SharedWorker>> = const { RefCell::new(None) };
-    /// The memory for bodies in this VM, whatever policies it serves.
+    /// The memory for bodies in this VM, for all policies.
     static BODIES: Budget = Budget::default();
 }
 
@@ -120,7 +120,7 @@ pub(super) fn gone(root: RootId) {
     with_worker(|worker| worker.on_root_gone(root));
 }
 
-/// Carries out what the worker answers.
+/// Carries out the answers of the worker.
 fn answer(root: RootId, actions: Vec<Action>) {
     if actions.is_empty() {
         return;

@@ -60,7 +60,7 @@ impl Ambiguity {
 /// The longest path of which all readings are tried, in bytes.
 const LONG: usize = 8 * 1024;
 
-/// Why the path of a `:path` is refused whatever the policy says; `first` is its coarsest reading.
+/// The reason to refuse a `:path` under every policy; `first` is its coarsest reading.
 ///
 /// A dot segment in any reading is one in the coarsest: others split at fewer places.
 #[must_use]
@@ -97,7 +97,7 @@ pub fn ambiguity(raw: &[u8], first: &PathBuffer) -> Option<Ambiguity> {
 /// |---|---|
 /// | split at a percent-encoded separator | keep it in its segment |
 /// | take a `\` for a `/` | keep it in its segment |
-/// | cut a segment at a `;` | keep what follows |
+/// | cut a segment at a `;` | keep the rest |
 /// | drop empty segments | keep them |
 /// | decode once | decode twice, if that yields dots or separators |
 ///

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What the limits are: each user's is the first, the organization's the second.
+/// The kind of the limits: each user's is the first, the organization's the second.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Bucket,

@@ -1,8 +1,8 @@
 //! Several proxies that share one counter: a network that loses, delays, repeats and reorders, and
 //! proxies that die, forget and change their policy. Never more is admitted than the limit states.
 //!
-//! Each proxy is a store of one thread: that its workers change a record one after the other is
-//! what the other simulations show. Time is that of the engine, in microseconds.
+//! Each proxy is a store of one thread: the other simulations show that its workers change a record
+//! one after the other. Time is that of the engine, in microseconds.
 
 mod game;
 mod oracle;

@@ -74,8 +74,8 @@ fn no_worker_admits_a_request_of_a_locked_key() {
             .collect();
         for lock in all.iter().filter(|sent| sent.locks) {
             locked += 1;
-            // The lock began at some time of the request that locked, so it holds from its end on
-            // for what remains of the time since its beginning.
+            // The lock began during the request that locked, so it surely holds from the end of
+            // that request until its length has passed since that request began.
             let until = lock.begun + LOCK.nanos();
             let through = all
                 .iter()

@@ -15,7 +15,7 @@ struct Open {
     cost: u64,
 }
 
-/// What one worker settled: the reservation and the cost of each request.
+/// The settlements of one worker: the reservation and the cost of each request.
 #[derive(Default)]
 struct Settled {
     requests: Vec<(u64, u64)>,
@@ -143,7 +143,7 @@ fn late_costs_admit_no_more_than_the_quota_and_what_exceeds_a_reservation() {
         let survived = all.iter().all(|one| one.survived);
         let stuck: u64 = all.iter().map(|one| one.stuck).sum();
         if survived && stuck == 0 {
-            // What nothing cost is there again.
+            // Units that were not spent are available again.
             let cost: u64 = requests().map(|(_, cost)| cost).sum();
             let mut store = SharedStore::open(last.alone(), "demo", 200, &[0; 16]).unwrap();
             let key = store.keys().partition(b"one").finish();

@@ -43,7 +43,7 @@ impl SharedMap {
         Swap::Done
     }
 
-    /// Stores a value whatever its version is.
+    /// Stores a value without regard to its version.
     pub(crate) fn overwrite(&mut self, key: &[u8], value: &[u8]) {
         self.version = self.version.wrapping_add(1);
         self.values

@@ -33,7 +33,7 @@ pub(crate) fn for_each_seed(
     is_all
 }
 
-/// Tells how to repeat a run, unless the run ends as it should.
+/// Prints how to repeat a run, unless the run ends as it should.
 struct Repeat(u64);
 
 impl Drop for Repeat {

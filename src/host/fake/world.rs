@@ -44,7 +44,7 @@ pub(crate) struct Rates {
     pub(crate) stalls: u64,
 }
 
-/// What a simulation adds to the world.
+/// The parts that a simulation adds to the world.
 pub(crate) trait Model: Sized + Send + 'static {
     /// Lets the time of one host call pass.
     fn pass_time(world: &mut World<Self>);

@@ -1,4 +1,4 @@
-//! Against `prost_types`, which decodes the whole message and has all of it as a tree.
+//! Against `prost_types`, which decodes the whole message into a tree.
 
 use std::collections::BTreeMap;
 

@@ -33,7 +33,7 @@ pub struct Seen {
     pub is_speculative: bool,
 }
 
-/// What an update does with the value that it is shown.
+/// The result of an update for the current value.
 #[derive(Debug)]
 pub enum Update<T> {
     /// Replaces the value by these bytes.

@@ -1,8 +1,8 @@
 //! Predicting the version of a value without reading it.
 //!
-//! Reading a page costs four times what writing it does, and a worker that is alone knows what is
-//! on it: what it wrote. It lacks the version, which the host gives with a read alone. But the host
-//! takes all versions from one counter, which each write moves on:
+//! Reading a page costs four times as much as writing it, and a worker that is alone knows its
+//! content: the last that it wrote. It lacks the version, which the host gives with a read alone.
+//! But the host takes all versions from one counter, which each write moves on:
 //!
 //! ```text
 //!   the counter was at least n ─▶ our write got at least n + 1 ─▶ all later writes get more
@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(
                 predictor.version(),
                 Some(Version::of(version)),
-                "also where they begin anew"
+                "also if they begin anew"
             );
         }
         assert_eq!(host.calls.get(), 3);

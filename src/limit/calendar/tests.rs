@@ -147,8 +147,7 @@ fn a_worker_that_is_overtaken_at_the_boundary_counts_in_the_new_window() {
     assert!(late.after_repair.is_some());
     let state = late.after_charge.unwrap();
     assert_eq!((state.end, state.taken), (at(START + 120 * SECOND), 2));
-    // The refusal that follows is no sign of a step by the later look at the clock that a repair
-    // takes.
+    // A repair reads the clock again. By that reading, this refusal is not a sign of a step.
     let refused = rule.evaluate(Some(&state), at(START + 59 * SECOND), Cost::Now(1));
     assert!(!refused.decision.admits() && refused.after_repair.is_some());
     let looked_again = rule.evaluate(Some(&state), at(START + 60 * SECOND), Cost::Now(1));

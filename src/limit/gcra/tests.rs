@@ -24,7 +24,7 @@ struct LeakyBucket {
 }
 
 impl LeakyBucket {
-    /// What the bucket owes at `now` if the failed requests had never arrived.
+    /// The debt of the bucket at `now` if the failed requests had never arrived.
     fn debt(&self, interval: u64, now: u64) -> u64 {
         let mut level: u64 = 0;
         let mut last = 0;
@@ -177,7 +177,8 @@ fn a_smaller_bucket_forgives_no_debt_of_a_larger_one() {
             .decision
             .admits()
     );
-    // What the larger allows again is charged by it, and still no clock step to the smaller.
+    // The larger burst charges the unit that it allows again, and the smaller one still sees no
+    // clock step.
     let later = now.after(Span::from_seconds(3_600));
     state = large
         .evaluate(state.as_ref(), later, Cost::Now(1))

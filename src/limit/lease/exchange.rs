@@ -1,4 +1,4 @@
-//! What a proxy and the engine say to one another of a lease: a take, and its answer.
+//! The messages of a proxy and the engine about a lease: a take, and its answer.
 //!
 //! The same take is sent again until it is answered, with the same number and the same units:
 //! whether its answer or the take itself was lost, nothing is counted twice. Its number counts up
@@ -20,7 +20,7 @@ pub enum Purpose {
     Review,
 }
 
-/// What became of the intention to ask.
+/// The result of the intention to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// A take is to be sent, once the state is stored.
@@ -36,7 +36,7 @@ pub enum Begun {
     Needless,
 }
 
-/// What an answer brought.
+/// The effect of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entered {
     /// Units that the engine granted.
@@ -65,8 +65,8 @@ pub(super) fn drift(span: Span) -> Span {
 const HASTE: Span = Span::from_nanos(2_000_000);
 
 impl Lease {
-    /// Begins to ask the engine for `purpose`, at the latest until `timeout` from now. The state
-    /// to store, and what to do.
+    /// Begins to ask the engine for `purpose`, at the latest until `timeout` from now. Returns the
+    /// state to store, and the next step.
     #[must_use]
     pub fn begin(
         &self,
@@ -111,8 +111,8 @@ impl Lease {
         (Some(state), Begun::Take { take, returned })
     }
 
-    /// What becomes of the rest of the lease, what waiting requests need, and what is wanted with
-    /// it; `None` if there is nothing to ask for.
+    /// The use of the rest of the lease, the units that waiting requests need, and the units wanted
+    /// in addition; `None` if there is nothing to ask for.
     fn wishes(
         &self,
         state: &mut State,
@@ -223,9 +223,9 @@ impl Lease {
         let held = &mut state.held;
         if answer.lapsed {
             entered.lapsed = held.left;
-            // What was spent meanwhile was of the lease that the engine has charged in full.
+            // Units spent meanwhile belong to the lease that the engine has charged in full.
             (held.left, state.unreported.spent) = (0, 0);
-            // Nor does a refund of it go back into the new lease.
+            // Nor does a refund of those units go into the new lease.
             state.seq = state.seq.saturating_add(1);
         }
         let valid = answer.valid.less(drift(answer.valid)).less(HASTE);
@@ -262,8 +262,8 @@ impl Lease {
         Some((state, entered))
     }
 
-    /// How long a refusal is remembered if asking again makes sense after `again`. Where units come
-    /// back one by one and fast, several are waited for, so that not every one costs a call.
+    /// How long a refusal is remembered if asking again makes sense after `again`. If units come
+    /// back one by one and fast, it waits for several, so that not each of them costs a call.
     fn refused_for(&self, again: Span, now: Timestamp) -> Span {
         let window = self.counted.rule().window(now);
         let least = window.nanos().checked_div(REFUSED_SHARE);

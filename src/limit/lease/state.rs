@@ -1,4 +1,4 @@
-//! What a proxy remembers of one shared counter.
+//! The state of one shared counter in a proxy.
 
 use super::exchange;
 use crate::base::rough::Rough;
@@ -6,18 +6,18 @@ use crate::base::time::{Span, SteadyTime, Timestamp};
 use crate::fleet::take::Rest;
 use crate::limit;
 
-/// What a proxy holds of one shared counter, and knows of it.
+/// One shared counter as a proxy knows it, with the units that it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The lease.
     pub held: Held,
-    /// What the next take reports.
+    /// The report of the next take.
     pub unreported: Unreported,
     /// The number of the last take.
     pub seq: u64,
     /// The take that has no answer yet.
     pub pending: Option<Pending>,
-    /// What the engine said last; `None` if it has said nothing of this window yet.
+    /// The engine's last answer; `None` if there is none about this window yet.
     pub heard: Option<Heard>,
     /// The end of the calendar window that all of this belongs to; zero for other rules.
     pub window_end: Timestamp,
@@ -53,7 +53,7 @@ pub struct Held {
     pub until_wall: Timestamp,
 }
 
-/// What a take reports.
+/// The report of a take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unreported {
     /// Units of the lease that were spent.
@@ -71,19 +71,19 @@ pub struct Unreported {
 pub struct Pending {
     /// Until then another worker waits for the answer.
     pub until: SteadyTime,
-    /// What it reports.
+    /// Its report.
     pub report: Unreported,
-    /// What becomes of the rest of the lease.
+    /// The use of the rest of the lease.
     pub rest: Rest,
     /// Units that waiting requests lack.
     pub need: u64,
-    /// The same and what is to be taken in advance.
+    /// The same and the units to take in advance.
     pub want: u64,
     /// The lock that it begins.
     pub lock: Span,
 }
 
-/// What the engine said of the counter.
+/// The engine's answer about the counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// When the answer arrived.
@@ -96,13 +96,13 @@ pub struct Heard {
     pub next: SteadyTime,
     /// When all units are back.
     pub reset: SteadyTime,
-    /// Until then this proxy refuses what its lease does not cover, without asking.
+    /// Until then this proxy refuses requests that its lease does not cover, without asking.
     pub refused_until: SteadyTime,
-    /// When what was asked for fits.
+    /// The time at which the requested units fit.
     pub wait_until: SteadyTime,
 }
 
-/// What an admitted request was charged.
+/// The charge of an admitted request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Units of the lease.
@@ -136,7 +136,7 @@ impl Charge {
     }
 }
 
-/// The longest lease. What the engine said before that says nothing of its clock.
+/// The longest lease. An older answer of the engine says nothing about its clock.
 const HEARD_MAX: Span = Span::from_seconds(300);
 
 impl Heard {
@@ -181,7 +181,7 @@ impl State {
 
     /// The state without the units of `charge`; `None` if nothing of them is left to give.
     ///
-    /// What was not reported yet goes back into the lease. What was reported, the engine refunds.
+    /// Units that were not reported yet go back into the lease. The engine refunds reported ones.
     #[must_use]
     pub fn refund(&self, charge: &Charge) -> Option<Self> {
         let mut state = *self;
@@ -206,7 +206,7 @@ impl State {
     }
 
     /// As [`super::State::eviction_cost`]: without the lease its units are lost to all callers, and
-    /// what was not reported is lost to the limit.
+    /// units that were not reported are lost to the limit.
     #[must_use]
     pub fn eviction_cost(&self) -> u128 {
         let Unreported { spent, extra, .. } = self.unreported;

@@ -4,14 +4,14 @@ use super::{ENTRIES_MAX, EXACT_GRAIN, GRAINS};
 use crate::base::rough::Rough;
 use crate::base::time::{Span, Timestamp};
 
-/// What is remembered of one rolling window.
+/// The state of one rolling window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// The window's length, of the rule that wrote this last.
     pub window: Span,
-    /// What falls into one is one entry.
+    /// The span of time that one entry covers.
     pub grain: Grain,
-    /// Tells one life of the record from the next.
+    /// Distinguishes one life of the record from the next.
     pub generation: u32,
     /// The quota of the rule that wrote this last.
     pub quota: Rough,
@@ -37,7 +37,7 @@ pub enum Grain {
     Coarse,
 }
 
-/// What an admitted request was charged.
+/// The charge of an admitted request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     units: u64,

@@ -114,7 +114,7 @@ fn a_small_quota_comes_back_to_the_microsecond() {
 
 #[test]
 fn a_large_quota_comes_back_a_twentieth_of_the_window_late_at_most() {
-    // The grain is half a second: what is taken at 0.2 and 0.3 s counts until 10.3 s, and until
+    // The grain is half a second: the units taken at 0.2 and 0.3 s count until 10.3 s, and until
     // 10.5 s once something later is taken.
     check(
         rolling(100, 10),
@@ -239,10 +239,7 @@ fn what_is_overdrawn_is_seen_by_the_next_request_and_stays_bounded() {
         panic!("more is taken than there is")
     };
     assert_eq!((balance.remaining, balance.overage), (0, 500 * 7 - 10));
-    assert!(
-        admits(rule, state.as_ref(), now, 0),
-        "what costs nothing passes"
-    );
+    assert!(admits(rule, state.as_ref(), now, 0), "a cost of 0 passes");
     assert!(
         admits(rule, state.as_ref(), START + 64_000_000_000, 10),
         "a window later all is paid"

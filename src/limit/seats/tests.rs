@@ -92,7 +92,7 @@ fn fewer_seats_hold_once_those_that_are_too_many_have_lapsed() {
     let mine = seats(1)
         .for_holder(2)
         .evaluate(state.as_ref(), at(30), Cost::Now(1));
-    assert!(mine.decision.admits(), "who holds one keeps it");
+    assert!(mine.decision.admits(), "the holder of a seat keeps it");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::payload::lines::Lines;
 const JSON_BYTE: u64 = 12;
 const LINES_BYTE: u64 = 2;
 
-/// Reads what the policy requires.
+/// The readers that the policy requires.
 #[derive(Default)]
 pub(super) struct Readers {
     json: Option<json::Meter>,

@@ -22,7 +22,7 @@ const NO_TRANSFORM: u32 = 256;
 /// Moved entries per unit of work. In real streams, far fewer than the bound move.
 const CONTEXTS_MOVED: u64 = 8;
 
-/// The largest allocation that is allowed whatever the limit: additions to windows, and context
+/// The largest allocation that is allowed under every limit: additions to windows, and context
 /// maps.
 const WINDOW_MIN: usize = 64 * 1024;
 

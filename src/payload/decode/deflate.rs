@@ -1,9 +1,9 @@
 //! The encoding `deflate`: a zlib stream (RFC 1950), as RFC 9110 §8.4.1.2 requires, or a raw
 //! deflate stream (RFC 1951), as "some non-conformant implementations" send it.
 //!
-//! The first two bytes tell them apart: in zlib, they are a multiple of 31 as a number and name the
-//! method 8. A raw stream with these bytes would begin with a stored block whose padding bits are
-//! set, and every encoder leaves those clear.
+//! The first two bytes distinguish them: in zlib, they are a multiple of 31 as a number and name
+//! the method 8. A raw stream with these bytes would begin with a stored block whose padding bits
+//! are set, and every encoder leaves those clear.
 
 use super::{Breach, Inflate, ROOM_MIN, SLICE_MAX, Step, gather, number};
 use crate::payload::work::Work;

@@ -184,7 +184,7 @@ impl Inflate {
         self.window.begin(room);
         let step = self.run(input, work);
         // A decoder that needs input has used its whole bytes. Otherwise, whole bytes among its
-        // bits may belong to what follows the stream.
+        // bits may belong to the data after the stream.
         if self.has_ended() || !matches!(step, Ok(Step::NeedsInput)) {
             self.bits.unread(whole, input);
         }

@@ -1,4 +1,4 @@
-//! What must hold, judged by the lives of the streams and by every change of a record.
+//! The promises of the queue, judged by the lives of the streams and by every change of a record.
 
 mod changes;
 
@@ -36,7 +36,7 @@ struct Vm {
     worker: Option<WorkerId>,
     is_alive: bool,
     stood_still: bool,
-    /// Until it has written anew what it has.
+    /// Until it has written its state anew.
     was_evicted: bool,
     /// It was a member when its callback began, and still is.
     is_back: bool,
@@ -66,9 +66,9 @@ pub(super) enum StreamState {
 }
 
 impl Oracle {
-    fn fail(&mut self, clock: u64, what: String) {
+    fn fail(&mut self, clock: u64, message: String) {
         self.failure
-            .get_or_insert(format!("at {} ms: {what}", clock / MILLI));
+            .get_or_insert(format!("at {} ms: {message}", clock / MILLI));
     }
 
     pub(super) fn vm_starts(&mut self) -> usize {
@@ -221,7 +221,7 @@ impl Oracle {
             let ticket = stream.ticket;
             self.fail(
                 clock,
-                format!("{ticket:?} has its slot, and has not heard of it"),
+                format!("{ticket:?} has its slot, and was not notified"),
             );
         }
     }

@@ -126,7 +126,7 @@ impl Model for Proxy {
         let Self {
             loops, listeners, ..
         } = &mut world.model;
-        // A VM that is no more is not woken.
+        // A VM that has ended is not woken.
         let listener = listeners.get(&queue.0).copied();
         if let Some(one) = loops
             .iter_mut()

@@ -13,8 +13,8 @@ const POOL: PoolStatus = PoolStatus {
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
-/// Limits of all kinds that the fields tell apart: `hidden` is not shown, and `counted` has an
-/// overage.
+/// Limits of all kinds that the fields treat differently: `hidden` is not shown, and `counted` has
+/// an overage.
 fn policy(replies: &str) -> Policy {
     let text = format!(
         r#"
@@ -254,7 +254,7 @@ fn a_limit_that_is_hidden_or_was_not_read_is_never_the_most_constrained() {
     assert_eq!(find(&[many, counted, few]), Some(3));
     assert_eq!(find(&[hidden, many, unread]), Some(0));
     assert_eq!(find(&[hidden, unread]), None);
-    // What counts are requests of the same cost.
+    // The field counts requests of the same cost.
     let dear = LimitStatus {
         cost: NonZeroU64::new(9).unwrap(),
         ..many

@@ -6,7 +6,7 @@ use super::{Applied, LimitStatus, Responder};
 use crate::policy::Policy;
 use crate::policy::replies::{Of, Written};
 
-/// What the policy's own fields show.
+/// The values that the policy's own fields show.
 pub(super) struct Shown<'a> {
     pub(super) policy: &'a Policy,
     pub(super) applied: Applied<'a>,
@@ -42,7 +42,7 @@ impl<'a> Shown<'a> {
             };
             written
                 .value
-                .header(out, |what, out| values.fill(what, out))
+                .header(out, |placeholder, out| values.fill(placeholder, out))
         })
     }
 

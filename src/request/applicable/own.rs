@@ -1,4 +1,4 @@
-//! The limits of a caller, whatever it asks for.
+//! The limits of a caller that do not depend on the request.
 
 use super::{Applicable, Matcher, NoTrace};
 use crate::limit::Enforcement;
@@ -17,9 +17,9 @@ pub fn is_shown(limit: &Limit) -> bool {
 }
 
 impl Applicable {
-    /// Finds the limits that apply to the caller whatever it asks for, in place of what was found
-    /// before. `request` has no path. Returns the names of those limits, pools and seat limits that
-    /// may apply, and depend on what it asks for.
+    /// Finds the limits that apply to all requests of the caller. Replaces earlier results.
+    /// `request` has no path. Returns the names of the limits, pools and seat limits that apply to
+    /// some requests only.
     pub fn find_own<'p>(
         &mut self,
         request: &Request,

@@ -131,7 +131,7 @@ impl Properties for Head {
     }
 }
 
-/// What applies, found the slow way: every selector is compared with every reading.
+/// Finds the same the slow way: compares every selector with every reading.
 struct Oracle<'a> {
     request: &'a Request,
     caller: &'a Caller<'a>,
@@ -281,7 +281,7 @@ fn compare(
     compare_checks(policy, applicable, &request, &caller)
 }
 
-/// Compares the checks with what applies.
+/// Compares the checks with the limits that apply.
 fn compare_checks(
     policy: &Policy,
     applicable: &Applicable,

@@ -1,7 +1,7 @@
 //! Counters on a page, and which of them a full page evicts.
 //!
 //! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
-//! evicts idle records, since that changes nothing; then the record whose eviction gives its caller
+//! evicts idle records, since that changes nothing; then the record whose eviction gains its caller
 //! the least, which is counted. Each limit has its share of the page: a flood of requests under one
 //! limit takes no more than that from others (decision 0024).
 
@@ -88,7 +88,7 @@ impl CounterPage {
 /// A record that may have to go.
 struct Weighed {
     class: u64,
-    /// What its caller would gain; the greatest number if it must stay.
+    /// The gain of its caller; the greatest number if it must stay.
     eviction_cost: u128,
 }
 
@@ -105,9 +105,9 @@ impl Weighed {
 /// The index of the record that a new one of this class replaces: the one with the least eviction
 /// cost among those of its class and of classes with more than their share of the page.
 ///
-/// So no class loses records to a flood of another one while it has no more than its share,
-/// whatever the flood's records are worth; and a record that is worth more than those stays in any
-/// case.
+/// So no class loses records to a flood of another one while it has no more than its share, however
+/// high the eviction cost of the flood's records; and a record with a higher eviction cost than
+/// those stays in any case.
 fn victim(all: &[Weighed], class: u64, capacity: usize) -> Option<usize> {
     let mut counts: Vec<(u64, usize)> = vec![(class, 0)];
     for record in all.iter().filter(|record| record.is_live()) {

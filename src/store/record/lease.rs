@@ -7,7 +7,7 @@
 //!     ┊ if heard: at ┊ engine's time ┊ left ┊ next ┊ reset ┊ refused until ┊ wait until
 //! ```
 //!
-//! What is left may be below zero; its sign is the lowest bit.
+//! The rest may be negative; its sign is the lowest bit.
 
 use super::LEASE;
 use crate::base::time::{Span, SteadyTime, Timestamp};

@@ -37,8 +37,8 @@ impl Geometry {
         }
     }
 
-    /// The most bytes of the proxy's memory that the table can take, once, over all workers, where
-    /// no record has more than `record_bytes`.
+    /// The most bytes of the proxy's memory that the table can take, once, over all workers, if no
+    /// record has more than `record_bytes`.
     #[must_use]
     pub fn bytes_max(&self, record_bytes: usize) -> u64 {
         let page = self

@@ -22,7 +22,7 @@ use crate::limit::seats::Seats;
 use crate::limit::{Cost, FailureMode, Rule};
 use crate::store::record;
 
-/// Whose counters these are does not matter here.
+/// Any owner: it does not matter here.
 const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
@@ -362,8 +362,8 @@ fn what_another_worker_wrote_is_seen() {
         )
         .unwrap();
     assert!(ask(&mut stores[0], NOW).0);
-    // One after the other: what was cached was out of date at times, and no two workers wrote at
-    // the same moment.
+    // One after the other: cached pages were out of date at times, and no two workers wrote at the
+    // same moment.
     assert!(
         stores
             .iter_mut()

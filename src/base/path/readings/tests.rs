@@ -108,8 +108,8 @@ fn a_path_that_no_readings_cover_is_ambiguous() {
     }
 }
 
-/// What one reader makes of a path, in the simplest words: it replaces what it takes for a slash by
-/// a line break, splits there, and then looks at each segment.
+/// One reading of a path, written as simply as possible: replace each byte that counts as a slash
+/// by a line break, split there, then convert each segment.
 fn oracle(raw: &[u8], reader: Reader, twice: bool) -> Vec<Vec<u8>> {
     let path: String = raw
         .split(|byte| *byte == b'?')
@@ -146,7 +146,7 @@ fn oracle(raw: &[u8], reader: Reader, twice: bool) -> Vec<Vec<u8>> {
     segments
 }
 
-/// Decodes what the alphabet of the test can encode.
+/// Decodes the escapes that the alphabet of the test contains.
 fn once(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! One game: what happens, in the order of a seed.
+//! One game: its events, in the order of a seed.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::limit::lease::{Begun, Counted, Lease, Purpose, Sent};
 use crate::store::key::Key;
 use crate::store::memory::MemoryStore;
 
-/// What goes wrong, each in a hundred thousand chances.
+/// The rate of each fault, per hundred thousand chances.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Faults {
     /// A message is lost.
@@ -70,7 +70,7 @@ struct Proxy {
     slow: u64,
 }
 
-/// What is on its way.
+/// A message that is on its way.
 #[derive(Clone, Copy)]
 enum Message {
     Take {
@@ -241,7 +241,7 @@ impl Game {
         }
     }
 
-    /// What this charges may overdraw the limit, so it does not count as admitted.
+    /// These charges may overdraw the limit, so they do not count as admitted.
     fn charge_late(&mut self, which: usize) {
         let clocks = self.clocks(which);
         let rule = Rule::Lease(self.lease(which));

@@ -1,4 +1,4 @@
-//! How often requests wait, and what of a limit is not used: with a network that works.
+//! How often requests wait, and how much of a limit is not used, if the network works.
 
 use std::collections::BTreeMap;
 
@@ -28,13 +28,13 @@ struct Load {
     seconds: u64,
 }
 
-/// What came of it, after the leases were warm.
+/// The result after the leases were warm.
 #[derive(Debug, Default)]
 struct Result {
     requests: u64,
     waited: u64,
     admitted: u64,
-    /// What one central limiter would have admitted.
+    /// The units that one central limiter would have admitted.
     ideal: u64,
     takes: u64,
 }

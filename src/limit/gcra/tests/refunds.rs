@@ -1,4 +1,4 @@
-//! Refunds, and what is charged beyond the burst.
+//! Refunds, and charges beyond the burst.
 
 use super::*;
 
@@ -79,17 +79,17 @@ fn what_is_overdrawn_is_paid_by_those_that_come_after() {
         (balance.remaining, balance.overage, balance.reset_in),
         (0, 15, Span::from_seconds(25))
     );
-    let told = |state: &State, now, cost| rule.evaluate(Some(state), now, cost).decision;
-    let Decision::Deny { retry_after, .. } = told(&state, now, Cost::Reserved(1)) else {
+    let decision = |state: &State, now, cost| rule.evaluate(Some(state), now, cost).decision;
+    let Decision::Deny { retry_after, .. } = decision(&state, now, Cost::Reserved(1)) else {
         panic!("{state:?}")
     };
     assert_eq!(retry_after, Span::from_seconds(16));
     assert!(
-        told(&state, now, Cost::Now(0)).admits(),
-        "what costs nothing passes"
+        decision(&state, now, Cost::Now(0)).admits(),
+        "a cost of 0 passes"
     );
-    assert!(told(&state, now.after(retry_after), Cost::Reserved(1)).admits());
-    // Such a debt is no step of the clock; one on top of it is, and is cut to it.
+    assert!(decision(&state, now.after(retry_after), Cost::Reserved(1)).admits());
+    // Such a debt is not a step of the clock; a step on top of it is cut to the debt.
     assert_eq!(
         rule.evaluate(Some(&state), now, Cost::Now(1)).after_repair,
         None
@@ -124,7 +124,7 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
             (0, units - 7),
             "{units} of {refill}"
         );
-        // Nothing of it is taken for a step of the clock, now or later.
+        // No part of the debt is taken for a step of the clock, now or later.
         let later = now.after(rule.refill().interval().times(units / 2));
         for now in [now, later] {
             let evaluation = rule.evaluate(Some(&state), now, Cost::Reserved(1));
@@ -141,7 +141,7 @@ fn all_that_is_overdrawn_is_owed_and_can_be_given_back() {
         );
         let given = state.refund(&state.charge(units, now), now).unwrap();
         assert_eq!(given.tat, before.tat, "{units} of {refill}");
-        // More units than the record can count begin another life of it.
+        // More units than the record can count begin its next life.
         let earlier = more.refund(&before.charge(3, now), now);
         assert_eq!(
             earlier.is_some(),

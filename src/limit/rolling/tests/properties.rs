@@ -172,8 +172,8 @@ proptest! {
                 admitted.push(real);
                 state = evaluation.after_charge;
             } else {
-                // No caller is refused for longer than a window, whatever the steps, unless one
-                // arrives in between.
+                // No caller is refused for longer than a window, with any steps, unless one arrives
+                // in between.
                 let since = *refused_since.get_or_insert(real);
                 if kind > 1 {
                     prop_assert!(

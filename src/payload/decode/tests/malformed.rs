@@ -1,4 +1,4 @@
-//! Bodies that no decoder accepts: wrong checksums and sizes, and what is not supported.
+//! Bodies that no decoder accepts: wrong checksums and sizes, and unsupported features.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the body of a refusal says, for each kind of refusal.
+//! The body of a refusal, for each kind of refusal.
 
 use super::*;
 use crate::policy::template::{PAYLOAD, REFUSED, Template};
@@ -40,7 +40,9 @@ fn every_placeholder_is_filled_for_every_kind_of_refusal() {
             pools: &[POOL],
         };
         let values = Answer::of(&policy, refusal, to, applied).values();
-        let body = template.body(Escape::Plain, |what, out| values.fill(what, out));
+        let body = template.body(Escape::Plain, |placeholder, out| {
+            values.fill(placeholder, out)
+        });
         assert_eq!(format!("{name}: {body}"), expected);
     }
 }

@@ -158,7 +158,7 @@ impl Window {
         })
     }
 
-    /// What its caller would gain at `NOW`, times `quota`.
+    /// The gain of its caller at `NOW`, times `quota`.
     fn gain(self) -> u128 {
         u128::from(self.end.saturating_sub(NOW.nanos())) * u128::from(self.taken)
     }
