@@ -84,13 +84,33 @@ http_get() {
   (
     exec 3<>"/dev/tcp/$(host_of "$1")/$(port_of "$1")"
     printf 'GET %s HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n' "$2" >&3
-    cat <&3
+    # Not `cat`, since an image of Envoy may have bash alone.
+    while IFS= read -r line <&3 || [[ -n $line ]]; do printf '%s\n' "$line"; done
   ) 2>/dev/null
 }
 
-# `lds_updates HOST:PORT attempt|rejected`: Envoy's count of updates of its listener file; empty if
-# its admin port does not answer.
-lds_updates() { http_get "$1" '/stats?filter=listener_manager.lds.update_' | sed -n "s/.*lds.update_$2: \([0-9]*\).*/\1/p"; }
+# `ask_admin ADMIN PATH`: the answer of an admin interface, at HOST:PORT or in the container ADMIN,
+# where it is on loopback.
+ask_admin() {
+  case $1 in
+    *:*) http_get "$1" "$2" ;;
+    *) docker exec "$1" /bin/bash -c "$(declare -f say host_of port_of http_get); http_get 127.0.0.1:9901 '$2'" 2>/dev/null ;;
+  esac
+}
+
+# Envoy's names for updates of the filter, and of the listeners.
+extension_updates=extension_config_discovery.http_filter.sluicegate
+listener_updates=listener_manager.lds
+
+# `updates ADMIN WHAT KIND`: Envoy's count of one kind of updates; empty if it does not answer, or has
+# no such count. `update_attempt` counts the files that it read, `refused` those that it refused, and
+# `config_reload` the filters that all workers have.
+updates() {
+  local kinds=" $3 "
+  [[ $3 != refused ]] || kinds=' update_rejected update_failure '
+  ask_admin "$1" "/stats?filter=$2" |
+    awk -F '[.: ]+' -v kinds="$kinds" 'index(kinds, " " $(NF - 1) " ") { sum += $NF; found = 1 } END { if (found) print sum }' || true
+}
 
 # Envoy shares a listening port with other processes of the same user (SO_REUSEPORT): it would start
 # without an error and receive only half of the connections. So test ports beforehand.
@@ -139,8 +159,8 @@ is_shared() {
     --admin 127.0.0.1:1 --wasm none >/dev/null 2>&1
 }
 
-# The engine that the scripts start has no password. `need_no_password LISTENERS`: fails if the
-# rendered listeners read one.
+# The engine that the scripts start has no password. `need_no_password EXTENSION`: fails if the
+# rendered filter reads one.
 need_no_password() {
   if grep -q host_env_keys "$1"; then
     fail "store.engine.password: the engine of this demo has no users; remove user and password from the policy"
@@ -186,13 +206,40 @@ write_whole() {
   fi
 }
 
-# `render_listeners DIRECTORY POLICY LISTEN WASM FILTERS`: puts a policy in place, behind the
-# filters if that is not empty. If the policy is invalid, prints its errors and keeps the current
-# one. Envoy watches the file for a rename.
-render_listeners() {
-  "$sluicegate" check "$2" >&2 || return 1
-  write_whole "$1/listeners.yaml" "$sluicegate" render listeners --policy "$2" --listen "$3" --wasm "$4" \
-    ${5:+--filters "$5"}
+# `render_gateway DIRECTORY POLICY FILTERS LISTEN WASM EXTENSION BOOTSTRAP…`: writes what a gateway
+# reads, each as DIRECTORY/NAME.new:
+#   extension.yaml  the filter with its policy, which open connections use from their next request on
+#   listeners.yaml  the rest of the listener; if it changes, connections drain
+#   gateway.yaml    everything else, which Envoy reads once
+# EXTENSION is the path of the first for Envoy, and BOOTSTRAP are more flags for the last. If the
+# policy is invalid, prints its errors.
+render_gateway() {
+  local directory=$1 policy=$2 common
+  common=(--policy "$2" --listen "$4" --wasm "$5" --extension "$6")
+  [[ -z $3 ]] || common+=(--filters "$3")
+  "$sluicegate" check "$policy" >&2 || return 1
+  write_whole "$directory/extension.yaml.new" "$sluicegate" render extension --policy "$policy" --wasm "$5" &&
+    write_whole "$directory/listeners.yaml.new" "$sluicegate" render listeners "${common[@]}" &&
+    write_whole "$directory/gateway.yaml.new" "$sluicegate" render envoy "${common[@]}" "${@:7}"
+}
+
+# `place DIRECTORY NAME…`: puts files that `render_gateway` wrote in place. Envoy watches for the
+# rename.
+place() {
+  local directory=$1 name
+  for name in "${@:2}"; do mv -f "$directory/$name.new" "$directory/$name"; done
+}
+
+# `write_settings DIRECTORY VARIABLE…`: for `make reload`, these variables and `bootstrap`, the flags
+# with which the bootstrap was rendered.
+write_settings() {
+  local directory=$1 name
+  {
+    for name in "${@:2}"; do printf '%s=%q\n' "$name" "${!name}"; done
+    printf 'bootstrap=('
+    printf '%q ' "${bootstrap[@]}"
+    printf ')\n'
+  } >"$directory/settings"
 }
 
 # `render_upstream FILE HOST:PORT`: writes the demo upstream's configuration with that address.

@@ -9,6 +9,9 @@
 )]
 
 #[cfg(test)]
+#[path = "support/checkout.rs"]
+mod checkout;
+#[cfg(test)]
 #[path = "e2e/compose.rs"]
 mod compose;
 #[cfg(test)]

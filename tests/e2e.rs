@@ -12,6 +12,9 @@
 #[path = "e2e/audit.rs"]
 mod audit;
 #[cfg(test)]
+#[path = "support/checkout.rs"]
+mod checkout;
+#[cfg(test)]
 #[path = "e2e/extension.rs"]
 mod extension;
 #[cfg(test)]
@@ -29,6 +32,9 @@ mod process;
 #[cfg(test)]
 #[path = "support/redis.rs"]
 mod redis;
+#[cfg(test)]
+#[path = "e2e/reload.rs"]
+mod reload;
 #[cfg(test)]
 #[path = "e2e/scenarios.rs"]
 mod scenarios;

@@ -1,9 +1,14 @@
 //! Policies from a file of their own: open connections use a new one, and nothing is drained.
 
-use crate::harness::{Call, Client, Gateway, Policy, Setup, TestBed, eventually, run};
+use crate::harness::{
+    Call, Client, Gateway, Policy, Setup, Signal, TestBed, connection_manager, eventually,
+    extension, run,
+};
 use crate::process::Process;
 use crate::scenarios::ALPHA;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Envoy's counter of updates of the filter.
 async fn updates(gateway: &Gateway, kind: &str) -> u64 {
@@ -83,5 +88,61 @@ fn an_open_connection_uses_a_new_policy_on_its_next_request() {
             .await;
         let opened_since = connections(&gateway).await - opened;
         assert_eq!((drained, opened_since), (0, 0), "nothing is closed");
+    });
+}
+
+/// Gives the filter a `default_config` with this policy.
+fn add_default(listeners: &mut Value, policy: &Policy) {
+    let discovery = &mut connection_manager(listeners)["http_filters"][0]["config_discovery"];
+    let watched = &discovery["config_source"]["path_config_source"]["path"];
+    let wasm = watched.as_str().expect("a path");
+    let wasm = wasm.replace("extension.yaml", "sluicegate.wasm");
+    discovery["default_config"] = json!({
+        "@type": extension("filters.http.wasm.v3.Wasm"),
+        "config": {
+            "name": "sluicegate",
+            "failure_policy": "FAIL_RELOAD",
+            "vm_config": {
+                "vm_id": "sluicegate",
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": { "local": { "filename": wasm } },
+            },
+            "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": policy.text(),
+            },
+        },
+    });
+}
+
+#[test]
+fn an_invalid_policy_at_boot_answers_500_or_the_default() {
+    run(Process::make, async |bed: &TestBed| {
+        let policy = Policy::named("exact");
+        // `render` refuses an invalid policy, so Envoy starts first.
+        for has_default in [false, true] {
+            let setup = Setup::of(&policy).with_extension();
+            let setup = setup.edited(move |listeners, policy| {
+                if has_default {
+                    add_default(listeners, policy);
+                }
+            });
+            let mut gateway = bed.open_with(setup).await;
+            let call = Call::get("/v2/things").bearer(ALPHA[0]);
+            assert_eq!(gateway.client().send(call.clone()).await.status, 200);
+            gateway.signal(Signal::Terminate);
+            while gateway.running() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            let invalid = gateway
+                .extension(&policy)
+                .replace("\"burst\":10", "\"burst\":0");
+            gateway.write_extension(&invalid);
+            gateway.start().await.expect("the proxy starts");
+            let status = gateway.client().send(call.clone()).await.status;
+            assert_eq!(status, if has_default { 200 } else { 500 });
+            applied(&gateway, &gateway.extension(&policy), "config_reload").await;
+            assert_eq!(gateway.client().send(call).await.status, 200);
+        }
     });
 }
